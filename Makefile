@@ -1,0 +1,57 @@
+# The commands of this project; `make` alone lists them. Everything is installed into .venv, nothing outside of it.
+# Paths are relative, so the project may lie in a directory with blanks in its name.
+
+PY := .venv/bin/python
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench clean
+
+help: ## lists these commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+demo: .venv/runtime.stamp ## runs the bot with a local Slack workspace (options: make demo ARGS="--fresh --port 8900")
+	@exec $(PY) -m workspace $(ARGS)
+
+test: .venv/dev.stamp ## runs the tests
+	@exec $(PY) -m pytest -q $(ARGS)
+
+check: .venv/dev.stamp ## lints, checks the format and the types
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+bench: .venv/runtime.stamp ## measures
+	@exec $(PY) -m bench $(ARGS)
+
+clean: ## removes .venv, caches and the demo's data
+	rm -rf .venv demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A candidate counts only if it runs: a version manager may put names on the PATH that lead nowhere.
+.venv/bin/python:
+	@for python in python3.13 python3.12 python3.11 python3 python; do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	    found="$$python"; break; \
+	  fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "Python 3.11 or newer is needed; found: $$(python3 --version 2>&1 || echo none)." >&2; exit 1; \
+	fi; \
+	if ! "$$found" -c 'import venv, ensurepip' >/dev/null 2>&1; then \
+	  version=$$("$$found" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	  echo "$$found cannot make virtual environments: its venv module is missing." >&2; \
+	  echo "Install it; on Debian or Ubuntu: sudo apt install python$$version-venv" >&2; exit 1; \
+	fi; \
+	echo "Making .venv with $$("$$found" --version) ..."; \
+	"$$found" -m venv --clear .venv || { rm -rf .venv; exit 1; }
+
+.venv/runtime.stamp: requirements.txt .venv/bin/python
+	@echo "Installing requirements.txt ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.txt .venv/runtime.stamp
+	@echo "Installing requirements-dev.txt ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,279 @@
+"""Door to the model: class AI, one per thread_ts. Transcript in, transcript out, and the loop over tool calls between them.
+
+The transcript in the store is the only state. An AI is made when its thread is woken and forgotten when the thread rests; a call
+that waits for a person is a call without a result, and holds nothing here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import openai
+import structlog
+
+from core import words
+from core.answers import error_text
+from core.calls import BadCall, Read, parse_arguments, resolve
+from core.cards import escape
+from core.catalog import Catalog
+from core.posts import Post, answer_posts, message
+from core.prompt import system_prompt, tool
+from core.transcript import (
+    BadReply,
+    Item,
+    Message,
+    Replied,
+    Reply,
+    Result,
+    Said,
+    open_calls,
+    parse_reply,
+    to_messages,
+)
+from gate import Gate
+from store import Proposal, Round, Store, Turn
+
+log = structlog.get_logger("ai")
+_TWICE = 2  # the same call is made this often in a turn; after that it is answered with words
+
+
+class ModelFailed(Exception):
+    """The model server gave no usable answer. `args[0]` is the reason in a few words, without anything secret."""
+
+
+class Stopped(Exception):
+    """The process is to end; the turn stays where it is, on disk."""
+
+
+class Model(Protocol):
+    """Whatever completes a chat."""
+
+    def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> object:
+        """The answer's JSON, unchecked. Raises `ModelFailed`."""
+
+
+class ChatServer:
+    """A Chat Completions server, through the openai client, which retries 429, 5xx and time-outs and honours Retry-After."""
+
+    def __init__(self, *, api_key: str | None, base_url: str | None, model: str, timeout: float) -> None:
+        self._client = openai.OpenAI(api_key=api_key or "none", base_url=base_url, timeout=timeout, max_retries=2)
+        self._model = model
+
+    def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> object:
+        """The answer's JSON, unchecked. Raises `ModelFailed`."""
+        request: dict[str, Any] = {"model": self._model, "messages": list(messages)} | (
+            {"tools": list(tools)} if tools else {}
+        )
+        try:
+            response = self._client.chat.completions.with_raw_response.create(**request)
+            return json.loads(response.http_response.content)
+        except openai.APITimeoutError as error:
+            raise ModelFailed("time-out") from error
+        except openai.APIStatusError as error:
+            raise ModelFailed(f"HTTP {error.status_code}") from error
+        except openai.OpenAIError as error:
+            raise ModelFailed("connection failed") from error
+        except (ValueError, RecursionError) as error:
+            raise ModelFailed("an answer that is no JSON") from error
+
+
+@dataclass(frozen=True)
+class House:
+    """What every AI of one bot shares."""
+
+    model: Model
+    catalog: Catalog
+    gate: Gate
+    store: Store
+    ids: Callable[[], str]
+    clock: Callable[[], float] = time.time
+    show_status: Callable[[str, str], None] = lambda _thread, _status: None
+    stopping: threading.Event = field(default_factory=threading.Event)
+    max_model_calls: int = 20
+    history_tokens: int = 60_000
+
+
+class AI:
+    """One thread's conversation."""
+
+    def __init__(self, thread: str, house: House) -> None:
+        self._thread = thread
+        self._house = house
+        self._store = house.store
+        self._gate = house.gate
+
+    def advance(self) -> bool:
+        """Goes on with the thread until it rests; True where it waits for people. Safe to run again at any point."""
+        while (turn := self._store.take_turn(self._thread)) is not None:
+            with structlog.contextvars.bound_contextvars(turn=turn.turn, asker=turn.asker):
+                if not self._finish(turn):
+                    return True
+        return False
+
+    def _finish(self, turn: Turn) -> bool:
+        """True when the turn is over, False while it waits for people. Whatever fails in it is told in the thread."""
+        try:
+            return self._to_rest(turn)
+        except Stopped:
+            raise
+        except ModelFailed as error:
+            self._fail(turn, words.MODEL_DOWN, str(error))
+        except BadReply as error:
+            self._fail(turn, words.MODEL_ODD, str(error))
+        except Exception:  # the turn's boundary: any bug becomes words with a reference, and the thread goes on
+            self._fail(turn, words.FAULT, "a fault of the bot")
+        return True
+
+    def _fail(self, turn: Turn, template: str, reason: str) -> None:
+        reference = self._house.ids()[:8]
+        log.exception("turn failed", reference=reference, reason=reason)
+        self._gate.withdraw(turn.turn)
+        told = template.format(reason=reason, reference=reference)
+        says = [message(self._house.ids(), turn.thread, turn.turn, escape(told))]
+        self._store.end_turn(turn, says, said=Replied(told), usage=None, failed=True)
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    def _to_rest(self, turn: Turn) -> bool:
+        items = self._store.transcript(self._thread)
+        while True:
+            if open_calls(items):
+                self._send_approved(turn)
+                items = self._store.transcript(self._thread)
+                if open_calls(items):
+                    return False
+            is_last = turn.model_calls >= self._house.max_model_calls
+            reply = self._ask(items, is_last=is_last)
+            turn = replace(turn, model_calls=turn.model_calls + 1)
+            if is_last or not reply.said.calls:
+                self._answer(turn, reply, is_last=is_last)
+                return True
+            made = self._take_calls(turn, items, reply)
+            said = self._store.add_round(turn, made)
+            items = [*items, said, *(Result(said.row, call, content) for call, content in made.results)]
+
+    def _send_approved(self, turn: Turn) -> None:
+        for approval in self._gate.approvals(turn.turn):
+            self._stop_here()
+            self._gate.write(approval)
+
+    def _stop_here(self) -> None:
+        if self._house.stopping.is_set():
+            raise Stopped
+
+    def _ask(self, items: Sequence[Item], *, is_last: bool) -> Reply:
+        self._stop_here()
+        self._house.show_status(self._thread, words.THINKING)
+        today = datetime.fromtimestamp(self._house.clock(), UTC).date().isoformat()
+        system = system_prompt(self._house.catalog, today=today, last=is_last)
+        messages = to_messages(items, system=system, budget=self._house.history_tokens)
+        began = time.monotonic()
+        reply = parse_reply(self._house.model.complete(messages, [] if is_last else [tool(self._house.catalog)]))
+        log.info(
+            "model call",
+            seconds=round(time.monotonic() - began, 4),
+            prompt_tokens=reply.usage.prompt,
+            completion_tokens=reply.usage.completion,
+            calls=len(reply.said.calls),
+            ending=reply.ending,
+        )
+        return reply
+
+    def _answer(self, turn: Turn, reply: Reply, *, is_last: bool) -> None:
+        text = _answer_text(reply, self._house.max_model_calls if is_last else None)
+        says = answer_posts(turn.turn, turn.thread, text, self._house.ids())
+        self._store.end_turn(turn, says, said=Replied(text), usage=reply.usage)
+
+    # --- calls --------------------------------------------------------------------------------------------------------
+
+    def _take_calls(self, turn: Turn, items: Sequence[Item], reply: Reply) -> Round:
+        """Makes the reads of a reply, prepares its writes; each call has its result, or a proposal that will give it one.
+
+        What a reply may do by itself is judged by what the model had seen when it wrote that reply, for all its calls alike.
+        """
+        tainted = self._store.is_tainted(turn.thread)
+        made_before = _calls_of_turn(items)
+        results: list[tuple[int, str]] = []
+        proposals: list[Proposal] = []
+        answered = False
+        for i, called in enumerate(reply.said.calls):
+            raw = reply.arguments[i]
+            key = _key(called.name, raw)
+            try:
+                if made_before.count(key) >= _TWICE:
+                    raise BadCall(
+                        "This same call was made twice already in this turn. Use its result, or change the call."
+                    )
+                taken = self._take(called.name, raw, turn, i, tainted=tainted)
+            except BadCall as error:
+                log.info("bad call", reason=str(error))
+                taken = error_text(str(error)), False
+            made_before.append(key)
+            if isinstance(taken, Proposal):
+                proposals.append(taken)
+            else:
+                results.append((i, taken[0]))
+                answered = answered or taken[1]
+        cards = [post for one in proposals for post in self._card(one)]
+        return Round(reply.said, reply.usage, results, proposals, cards, tainted=answered)
+
+    def _take(self, name: str, raw: object, turn: Turn, position: int, *, tainted: bool) -> tuple[str, bool] | Proposal:
+        """One call: a read's result (and whether the API answered), or a write's proposal. Raises `BadCall`."""
+        if name != "call_rest_api":
+            raise BadCall(f"There is no tool '{name[:60]}'. The only tool is call_rest_api.")
+        call = resolve(self._house.catalog, parse_arguments(raw))
+        sorted_call = self._gate.sort(call, tainted=tainted)
+        if isinstance(sorted_call, Read):
+            self._stop_here()
+            return self._gate.read(sorted_call)
+        return self._gate.propose(sorted_call, turn, position)
+
+    def _card(self, proposal: Proposal) -> list[Post]:
+        return self._gate.card_posts(proposal) if proposal.state == "pending" else []
+
+
+def _answer_text(reply: Reply, spent: int | None) -> str:
+    """What the person gets. `spent`: the number of model calls that the turn used up, where it did."""
+    text = reply.said.text.strip()
+    if reply.refusal.strip() and not text:
+        return reply.refusal.strip()
+    if reply.ending == "content_filter":
+        return f"{text}\n\n{words.FILTERED}".strip()
+    if not text:
+        return words.EMPTY if spent is None else words.NO_END.format(calls=spent)
+    return f"{text}\n\n{words.CUT}" if reply.ending == "length" else text
+
+
+def _calls_of_turn(items: Sequence[Item]) -> list[str]:
+    """The keys of the calls since the person's last words."""
+    start = max((i for i, item in enumerate(items) if isinstance(item, Said)), default=0)
+    return [
+        _key(call.name, call.arguments) for item in items[start:] if isinstance(item, Replied) for call in item.calls
+    ]
+
+
+def _check_repeats(made_before: Sequence[str], key: str) -> None:
+    if made_before.count(key) >= _TWICE:
+        raise BadCall("This same call was made twice already in this turn. Use its result, or change the call.")
+
+
+def _key(name: str, raw: object) -> str:
+    """The same for calls that mean the same: body as text or object, method in capitals or not."""
+    try:
+        arguments = parse_arguments(raw)
+    except BadCall:
+        return json.dumps([name, raw], default=str)
+    method, body = arguments.get("method"), arguments.get("body")
+    if isinstance(body, str):
+        with contextlib.suppress(ValueError, RecursionError):
+            body = json.loads(body)
+    return json.dumps(
+        [name, method.upper() if isinstance(method, str) else method, arguments.get("url"), body], sort_keys=True
+    )

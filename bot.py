@@ -1,0 +1,370 @@
+"""Door to Slack, inwards: verify, parse, record, wake, ack. create_app() wires the house; below it, the command line.
+
+The 200 means: recorded. Nothing here asks the model, the API or Slack's Web API while Slack waits for its answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import structlog
+from flask import Flask, Response, abort, request
+from rich.console import Console
+from rich.table import Table
+from slack_sdk.signature import Clock, SignatureVerifier
+from slackeventsapi import SlackEventAdapter
+from sqlalchemy.exc import SQLAlchemyError
+from waitress.server import create_server
+
+from ai import ChatServer, House, Model
+from core import slack_in
+from core.catalog import Catalog, Operation, load_catalog
+from core.policy import judge
+from core.settings import Misconfigured, Settings, load_settings
+from desk import Desk
+from desk import House as DeskHouse
+from gate import Gate
+from logs import set_up_logs
+from outbox import Outbox
+from slack_web import SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb
+from store import Store
+from turns import Turns
+
+log = structlog.get_logger("bot")
+MAX_BODY = 1_048_576  # bytes of one request; Slack's own are far smaller
+STOP_SECONDS = 9.0  # of the ten that a SIGTERM leaves
+_CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
+_RESULT_SHARE = 2  # one result may fill half of the history (a token is about three characters)
+
+
+@dataclass(frozen=True)
+class Bot:
+    """The wired house behind the app, for who starts and ends it."""
+
+    store: Store
+    gate: Gate
+    web: SlackWeb
+    turns: Turns
+
+    def start(self) -> None:
+        """Starts the workers and takes up what is not at rest."""
+        self.turns.start()
+
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Leaves all work at a safe point within `seconds` and closes the doors."""
+        if self.turns.stop(seconds):
+            self.gate.close()
+            self.store.close()
+
+
+def create_app(
+    settings: Settings,
+    catalog: Catalog,
+    store: Store,
+    *,
+    model: Model | None = None,
+    clock: Callable[[], float] = time.time,
+    ids: Callable[[], str] = lambda: secrets.token_hex(16),
+) -> Flask:
+    """The wired Flask app; `app.extensions["bot"]` is the `Bot` to start and stop."""
+    web = SlackWeb(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
+    key = settings.openai_api_key
+    model = model or ChatServer(
+        api_key=key.get_secret_value() if key else None,
+        base_url=settings.openai_base_url,
+        model=settings.openai_model,
+        timeout=settings.model_timeout,
+    )
+    gate = Gate(
+        catalog,
+        store,
+        ids=ids,
+        timeout=settings.api_timeout,
+        max_response=settings.max_response,
+        result_limit=min(24_000, settings.history_tokens * 3 // _RESULT_SHARE),
+        clock=clock,
+        log_bodies=settings.log_bodies,
+    )
+    rules = DeskHouse(settings.channels, settings.allow_guests, settings.workers, settings.max_waiting)
+    desk = Desk(store, gate, web, rules, ids=ids, wake=lambda thread: turns.wake(thread))
+    outbox = Outbox(web, store, unshown=lambda post: turns.unshown(post), clock=clock)
+    house = House(
+        model=model,
+        catalog=catalog,
+        gate=gate,
+        store=store,
+        ids=ids,
+        clock=clock,
+        show_status=lambda thread, status: turns.show_status(thread, status),
+        max_model_calls=settings.max_model_calls,
+        history_tokens=settings.history_tokens,
+    )
+    turns = Turns(
+        store, gate, desk, outbox, house, workers=settings.workers, retention=settings.retention_days, clock=clock
+    )
+    bot = Bot(store, gate, web, turns)
+    app = Flask("bot")
+    app.extensions["bot"] = bot
+    _add_slack_routes(app, bot, settings.slack_signing_secret.get_secret_value(), clock)
+    _add_health_routes(app, bot)
+    return app
+
+
+# --- routes -----------------------------------------------------------------------------------------------------------
+
+
+def _add_slack_routes(app: Flask, bot: Bot, signing_secret: str, clock: Callable[[], float]) -> None:
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    door = _Door(signing_secret, clock)
+    app.before_request(door.screen)
+    adapter = SlackEventAdapter(signing_secret, "/slack/events", app)
+
+    def record_mention(envelope: dict[str, Any]) -> None:
+        found = slack_in.mention(envelope)
+        if found is not None and bot.store.record(
+            "mention", found.thread, found.payload(), event_id=found.event_id, ts=found.ts
+        ):
+            bot.turns.arrived(found.thread.key)
+
+    def note_error(error: Exception) -> None:
+        log.warning("slackeventsapi refused a request that had passed our check", error=str(error))
+
+    adapter.on("app_mention", record_mention)
+    adapter.on("error", note_error)
+
+    @app.post("/slack/interactions")
+    def interactions() -> Response:
+        found = slack_in.click(json.loads(request.form["payload"]))
+        if found is not None:
+            event_id = "click:" + hashlib.sha256(request.get_data(cache=True)).hexdigest()
+            if bot.store.record("click", found.thread, found.payload(), event_id=event_id):
+                bot.turns.arrived(found.thread.key)
+        return Response(status=200)
+
+    @app.errorhandler(SQLAlchemyError)
+    def _no_database(error: SQLAlchemyError) -> Response:
+        log.error(
+            "not recorded", error=type(error).__name__, hint="the database did not take it; Slack will send it again"
+        )
+        return Response("not recorded, send it again", status=503)
+
+
+class _Door:
+    """Verifies and screens every request below /slack/ before any handler sees it."""
+
+    def __init__(self, signing_secret: str, clock: Callable[[], float]) -> None:
+        time_source = Clock()
+        time_source.now = clock  # type: ignore[method-assign]  # the library's own way in for another clock is subclassing; this is shorter
+        self._verifier = SignatureVerifier(signing_secret, time_source)
+
+    def screen(self) -> Response | None:
+        """None lets the request pass. 401 for what Slack did not sign, 400 for what is malformed, 200 for what is not for us."""
+        if not request.path.startswith("/slack/") or request.method != "POST":
+            return None
+        body = request.get_data(cache=True, parse_form_data=False)
+        self._verify(body)
+        return _screen_event(body) if request.path == "/slack/events" else _screen_click(body)
+
+    def _verify(self, body: bytes) -> None:
+        stamp = request.headers.get("X-Slack-Request-Timestamp", "")
+        signature = request.headers.get("X-Slack-Signature", "")
+        if not re.fullmatch(r"[0-9]{1,12}", stamp, re.ASCII) or not signature.isascii():
+            abort(401)
+        try:
+            is_slack = self._verifier.is_valid(body, stamp, signature)
+        except UnicodeDecodeError:
+            abort(400)
+        if not is_slack:
+            abort(401)
+
+
+def _screen_event(body: bytes) -> Response | None:
+    """The adapter fails on bodies without an event, and parses what it gets; so only whole mentions and challenges reach it."""
+    envelope = _json_object(body)
+    if "challenge" in envelope:
+        return None
+    event = envelope.get("event")
+    kind = event.get("type") if isinstance(event, dict) else None
+    if kind != "app_mention":
+        log.info("event not used", type=envelope.get("type") if isinstance(envelope.get("type"), str) else None)
+        return Response(status=200)
+    return None
+
+
+def _screen_click(body: bytes) -> Response | None:
+    if request.mimetype != "application/x-www-form-urlencoded":
+        abort(400)
+    payload = request.form.get("payload")
+    if payload is None:
+        abort(400)
+    _json_object(payload.encode())
+    return None
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        abort(400)
+    if not isinstance(value, dict):
+        abort(400)
+    return value
+
+
+def _add_health_routes(app: Flask, bot: Bot) -> None:
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    def readyz() -> tuple[dict[str, str], int]:
+        checks = {
+            "catalog": "ok",
+            "database": _check(bot.store.ping),
+            "slack": _check(lambda: bot.web.call("auth.test", {})),
+        }
+        return checks, 200 if set(checks.values()) == {"ok"} else 503
+
+
+def _check(look: Callable[[], object]) -> str:
+    try:
+        look()
+    except (SQLAlchemyError, SlackBusy, SlackUnsure, SlackSaysNo) as error:
+        return f"no answer ({type(error).__name__})"
+    return "ok"
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Puts an internal REST API behind an @mention in Slack. Without a command: serves."""
+    if context.invoked_subcommand is None:
+        serve()
+
+
+@main.command()
+def check() -> None:
+    """Checks the catalog and shows its operations with who may do what."""
+    with _told():
+        catalog = read_catalog(os.environ.get("APIS_FILE", "apis.yaml"))
+    console = Console()
+    for api in catalog.apis:
+        table = Table("operation", "what it does", "who", title=f"{api.name} at {api.base_url}", title_justify="left")
+        for operation in catalog.operations:
+            if operation.api is api:
+                table.add_row(operation.name, operation.description, _who(operation))
+        console.print(table)
+    console.print(f"{len(catalog.operations)} operations, no mistakes found.")
+
+
+def _who(operation: Operation) -> str:
+    """Who may do it, in words."""
+    decided = f"waits for the asker's click, at most {operation.expires / 60:g} min"
+    match (
+        judge(operation.method, operation.approval, tainted=True).way,
+        judge(operation.method, operation.approval, tainted=False).way,
+    ):
+        case "read", _:
+            return "everybody in the channel"
+        case "ask", "ask":
+            return decided
+        case "ask", _:
+            return f"by itself until data was read in the thread; then {decided}"
+        case _:
+            return "everybody in the channel, by itself (approval: never)"
+
+
+def read_catalog(path: str) -> Catalog:
+    """The catalog in a file. Raises `Misconfigured`."""
+    try:
+        text = Path(path).read_text("utf-8")
+    except OSError as error:
+        raise Misconfigured(f"APIS_FILE: cannot read {path}: {error.strerror}.") from None
+    except UnicodeError:
+        raise Misconfigured(f"APIS_FILE: {path} is not UTF-8.") from None
+    return load_catalog(text, os.environ, source=path)
+
+
+class _told:
+    """Ends the program with a `Misconfigured`'s words instead of a traceback."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, Misconfigured):
+            click.echo(str(error), err=True)
+            raise SystemExit(2)
+
+
+def serve() -> None:
+    """Serves until SIGTERM or Ctrl-C; then ends within ten seconds, every thread at a safe point."""
+    set_up_logs()
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    with _told():
+        settings = load_settings()
+        catalog = read_catalog(settings.apis_file)
+        store = Store(settings.database_url)
+        store.lock(stop)
+        app = create_app(settings, catalog, store)
+        server = _listen(app, settings)
+    bot: Bot = app.extensions["bot"]
+    bot.start()
+    threading.Thread(target=server.run, name="http", daemon=True).start()
+    log.info(
+        "serving",
+        host=settings.host,
+        port=server.effective_port,
+        operations=len(catalog.operations),
+        channels=settings.channels,
+    )
+    while not stop.wait(_CHECK_LOCK):
+        if not store.still_alone():
+            log.critical("the database's lock is lost; ending, so that only one process works on it")
+            os._exit(1)
+    log.info("stopping")
+    server.close()
+    bot.stop()
+    log.info("stopped")
+    sys.stderr.flush()
+    os._exit(0)  # what still runs is in the middle of a call and safe to leave: a start finds it in the store
+
+
+def _listen(app: Flask, settings: Settings) -> Any:
+    try:
+        return create_server(
+            app,
+            host=settings.host,
+            port=settings.port,
+            threads=8,
+            max_request_body_size=MAX_BODY,
+            ident=None,
+            backlog=2048,
+            connection_limit=2048,
+        )
+    except OSError as error:
+        raise Misconfigured(
+            f"PORT: cannot listen on {settings.host}:{settings.port}: {error.strerror}. Choose another PORT."
+        ) from None
+
+
+if __name__ == "__main__":
+    main()

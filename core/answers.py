@@ -1,0 +1,82 @@
+"""What an API answered, as the model gets it: JSON text in which the API's data is a value of its own, cut to size, secrets masked.
+
+The API is untrusted: its data stands under `data` and JSON's own quoting keeps it there; whatever it says cannot end that value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.cards import status_text
+from core.shrink import as_json, shrink
+
+HIDDEN = "[hidden]"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An API's answer as it came: `broke_off` says why the body is not whole, where it is not."""
+
+    status: int
+    content_type: str
+    content: bytes
+    broke_off: str = ""
+
+
+def result_text(answer: Answer, *, limit: int, secrets: Sequence[str], outcome: str | None = None) -> str:
+    """The answer as a call's result: `{"status", "data", "note"}`, a write's with its `outcome` first. `limit` is characters of data."""
+    data, notes = _data(answer)
+    data = mask(data, secrets)
+    data, cuts = shrink(data, limit)
+    if not 200 <= answer.status < 300:
+        notes.insert(0, f"The API answered {status_text(answer.status)}.")
+    if answer.broke_off:
+        notes.append(answer.broke_off)
+    if cuts:
+        notes.append("Cut to fit: " + "; ".join(cuts) + ".")
+    result: dict[str, Any] = {"outcome": outcome} if outcome else {}
+    return as_json(result | {"status": answer.status, "data": data} | ({"note": " ".join(notes)} if notes else {}))
+
+
+def error_text(words: str, secrets: Sequence[str] = ()) -> str:
+    """A call's result where there is no answer: a mistake of the model, a limit, a time-out."""
+    return as_json({"error": mask(words, secrets)})
+
+
+def outcome_text(outcome: str, words: str) -> str:
+    """A call's result where a person or the gate decided."""
+    return as_json({"outcome": outcome, "note": words})
+
+
+def mask(value: Any, secrets: Sequence[str]) -> Any:
+    """`value` with every occurrence of a secret replaced, in keys as well."""
+    match value:
+        case str():
+            for secret in secrets:
+                value = value.replace(secret, HIDDEN)
+            return value
+        case list():
+            return [mask(one, secrets) for one in value]
+        case dict():
+            return {mask(key, secrets): mask(one, secrets) for key, one in value.items()}
+    return value
+
+
+def _data(answer: Answer) -> tuple[Any, list[str]]:
+    if not answer.content:
+        return None, []
+    try:
+        text = answer.content.decode("utf-8", "replace" if answer.broke_off else "strict")
+    except UnicodeError:
+        return None, [
+            f"The answer is {len(answer.content):,} bytes of {answer.content_type or 'an unnamed type'}, no text."
+        ]
+    try:
+        return json.loads(text), []
+    except (ValueError, RecursionError):
+        return text, [] if "json" not in answer.content_type or answer.broke_off else [
+            "The answer says it is JSON, but is not."
+        ]

@@ -1,0 +1,289 @@
+"""From what the model wrote to a call that may be made: the allow-list's side of the gate. Nothing here sends anything.
+
+The model is untrusted. A call is matched against method and path template, each value is decoded, checked and encoded anew, and
+the URL is built from the catalog. What does not fit raises `BadCall`, whose text goes back to the model.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_plus
+
+from jsonschema import Draft202012Validator
+
+from core.catalog import Api, Catalog, Operation
+from core.template import BadValue, decode_value
+
+MAX_ARGUMENTS = 262_144  # characters of one call's arguments; nobody can read and approve more than that
+MAX_URL = 8_192
+_OVERRIDES = {"_method", "x-http-method", "x-http-method-override", "x-method-override"}
+
+
+class BadCall(Exception):
+    """The model's mistake. Its text goes to the model: what is wrong and what to write instead, in few words."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A validated call: the catalog's operation, the full URL without credentials, the body's exact text."""
+
+    operation: Operation
+    url: str
+    body: str | None = None
+
+    @property
+    def method(self) -> str:
+        return self.operation.method
+
+
+@dataclass(frozen=True)
+class Read(Call):
+    """A call that the policy lets pass: GET or HEAD, whoever asks."""
+
+
+@dataclass(frozen=True)
+class Write(Call):
+    """A call that goes through the table of proposals. `by_policy`: no person needs to decide; `why`: the card's extra line."""
+
+    by_policy: bool = False
+    why: str = ""
+
+
+def parse_arguments(raw: object) -> dict[str, Any]:
+    """The tool's arguments as an object, from the JSON text (or the object) that a model server gave. Raises `BadCall`."""
+    if isinstance(raw, str):
+        if len(raw) > MAX_ARGUMENTS:
+            raise BadCall(
+                f"The arguments are {len(raw):,} characters long; at most {MAX_ARGUMENTS:,} are taken. Send less in one call."
+            )
+        raw = _json(raw, "The arguments are")
+    if not isinstance(raw, dict):
+        raise BadCall('The arguments are no JSON object. Write {"method": ..., "url": ..., "body": ...}.')
+    return raw
+
+
+def resolve(catalog: Catalog, arguments: Mapping[str, Any]) -> Call:
+    """The call that the tool's arguments mean. Raises `BadCall`."""
+    if unknown := sorted(str(key) for key in set(arguments) - {"method", "url", "body"}):
+        raise BadCall(f"Unknown argument '{_short(unknown[0])}'. call_rest_api takes method, url and body.")
+    method, url = arguments.get("method"), arguments.get("url")
+    if not isinstance(method, str) or not isinstance(url, str):
+        raise BadCall("method and url are both needed, as text.")
+    method = method.strip().upper()
+    operation, values = match(catalog, method, url)
+    body = _body(operation, arguments.get("body"))
+    return Call(operation, operation.api.base_url + operation.template.fill(values), body)
+
+
+def match(catalog: Catalog, method: str, url: str) -> tuple[Operation, dict[str, str]]:
+    """The one operation that method and URL (a path, or a whole URL below a base_url) mean, with its values. Raises `BadCall`."""
+    api, rest = _locate(catalog, url.strip(" "))
+    path, _, query = rest.partition("?")
+    try:
+        segments = [
+            decode_value(raw, where=f"'{_short(raw)}' in the path", in_path=True) for raw in path[1:].split("/")
+        ]
+    except BadValue as error:
+        raise BadCall(f"{error}.") from None
+    fitting = sorted(
+        (
+            (operation, values)
+            for operation in catalog.operations
+            if operation.method == method and (api is None or operation.api is api)
+            if (values := operation.template.match_path(segments)) is not None
+        ),
+        key=lambda found: -found[0].template.literals,
+    )
+    if not fitting:
+        raise BadCall(_no_operation(catalog, method, path))
+    if len({operation.api.name for operation, _ in fitting}) > 1:
+        bases = ", ".join(sorted({operation.api.base_url for operation, _ in fitting}))
+        raise BadCall(f"{_short(path)} exists in several APIs. Write the whole URL, beginning with one of: {bases}.")
+    return _first_that_takes(fitting, query)
+
+
+def _first_that_takes(fitting: list[tuple[Operation, dict[str, str]]], query: str) -> tuple[Operation, dict[str, str]]:
+    problem: BadCall | None = None
+    for operation, values in fitting:
+        try:
+            whole = values | _query(operation, query)
+            _check_values(operation, whole)
+        except BadCall as error:
+            problem = problem or error
+        else:
+            return operation, whole
+    assert problem is not None
+    raise problem
+
+
+def _locate(catalog: Catalog, url: str) -> tuple[Api | None, str]:
+    """The API whose base_url a whole URL begins with, and the rest; for a mere path (None, path)."""
+    if len(url) > MAX_URL:
+        raise BadCall(f"The url is longer than {MAX_URL:,} characters.")
+    if "\\" in url or "#" in url or any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in url):
+        raise BadCall("The url holds a backslash, a '#' or a control character; leave it out or percent-encode it.")
+    if url.startswith("/") and not url.startswith("//"):
+        return None, url
+    for api in catalog.apis:
+        base = api.base_url
+        if url[: len(base)].lower() == base.lower() and url[len(base) : len(base) + 1] == "/":
+            return api, url[len(base) :]
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:|//", url):
+        raise BadCall(
+            "That host is not in the catalog. Write only the path of an operation, such as " + _example(catalog) + "."
+        )
+    raise BadCall(f"The url has to start with '/', as in {_example(catalog)}.")
+
+
+def _example(catalog: Catalog) -> str:
+    return catalog.operations[0].url
+
+
+def _no_operation(catalog: Catalog, method: str, path: str) -> str:
+    names = {operation.name: operation.url for operation in catalog.operations}
+    wanted = f"{method} {unquote_plus(path)}"
+    close = difflib.get_close_matches(wanted, names, n=4, cutoff=0.5) or list(names)[:4]
+    listed = "; ".join(f"{name.split(' ', 1)[0]} {names[name]}" for name in close)
+    return f"The catalog has no operation {_short(wanted)}. The nearest: {listed}. Use a listed one, its placeholders filled in."
+
+
+def _query(operation: Operation, query: str) -> dict[str, str]:
+    """The values of the query's placeholders. An empty value counts as not given."""
+    values: dict[str, str] = {}
+    known = dict(operation.template.query)
+    seen: set[str] = set()
+    for pair in query.split("&") if query else ():
+        raw_name, _, raw_value = pair.partition("=")
+        name, value = (
+            _decoded(raw_name, "A query name"),
+            _decoded(raw_value, f"The query value of '{_short(raw_name)}'"),
+        )
+        if name not in known:
+            allowed = ", ".join(known) or "none"
+            raise BadCall(f"{operation.name} knows no query name '{_short(name)}'. Allowed: {allowed}.")
+        if name in seen:
+            raise BadCall(f"The query name '{name}' stands twice; give it once.")
+        seen.add(name)
+        if value == "":
+            continue
+        found = known[name].match(value)
+        if found is None:
+            raise BadCall(
+                f"'{name}' in the query is fixed to '{known[name].literal or operation.url}'; leave it out or write it so."
+            )
+        values |= found
+    return values
+
+
+def _decoded(raw: str, where: str) -> str:
+    try:
+        return decode_value(raw.replace("+", "%20"), where=where, in_path=False)
+    except BadValue as error:
+        raise BadCall(f"{error}.") from None
+
+
+def _check_values(operation: Operation, values: Mapping[str, str]) -> None:
+    for name, value in values.items():
+        if value in (f"[{name}]", f"{{{name}}}"):
+            raise BadCall(f"Fill in the placeholder [{name}] of {operation.url} with a value.")
+        schema = operation.parameters.get(name)
+        if schema is not None:
+            for problem in _problems(schema, _typed(schema, value)):
+                raise BadCall(f"{operation.name}: {name}: {problem}.")
+
+
+def _typed(schema: Mapping[str, Any], text: str) -> object:
+    """A URL's text as the type that its schema names, where it can be read as such."""
+    kinds = schema.get("type")
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    if "string" in kinds:
+        return text
+    if "integer" in kinds and re.fullmatch(r"-?[0-9]{1,18}", text):
+        return int(text)
+    if "number" in kinds and re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", text):
+        return float(text)
+    if "boolean" in kinds and text in ("true", "false"):
+        return text == "true"
+    return text
+
+
+def _body(operation: Operation, raw: object) -> str | None:
+    value = _json(raw, "body is") if isinstance(raw, str) and raw.strip() else raw
+    if operation.method in ("GET", "HEAD", "DELETE") and operation.body is None and value in (None, "", {}, []):
+        return None
+    if value is None or value == "":
+        if operation.body is not None:
+            raise BadCall(f"{operation.name} needs a body: {_short(json.dumps(operation.body), 600)}")
+        return None
+    if operation.method in ("GET", "HEAD"):
+        raise BadCall(f"{operation.name} takes no body; put the values into the url.")
+    if not isinstance(value, (dict, list)):
+        raise BadCall("body is a JSON object or array, or JSON text of one.")
+    _check_override(operation, value)
+    if operation.body is not None and (problems := list(_problems(operation.body, value))):
+        raise BadCall(f"{operation.name}: body: " + "; ".join(problems[:5]) + ".")
+    return _canonical(value)
+
+
+def _check_override(operation: Operation, value: object) -> None:
+    """Frameworks that read the method out of the body (Rails, Laravel and others) would turn a POST into a DELETE."""
+    declared = (operation.body or {}).get("properties", {})
+    for key in value if isinstance(value, dict) else ():
+        if key.strip().lower() in _OVERRIDES and key not in declared:
+            raise BadCall(
+                f"The body's '{_short(key)}' would change the method; call the operation with that method instead."
+            )
+
+
+def _canonical(value: object) -> str:
+    """The one text of a JSON value: what is stored, hashed, shown and sent."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode("utf-8")
+    except (ValueError, UnicodeError, RecursionError):
+        raise BadCall("body holds a number or a character that JSON cannot carry.") from None
+    return text
+
+
+def _json(text: str, what: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise BadCall(f"{what} no valid JSON: {error.msg} at character {error.pos + 1}.") from None
+    except ValueError as error:
+        raise BadCall(f"{what} no valid JSON: {_short(str(error))}.") from None
+    except RecursionError:
+        raise BadCall(f"{what} nested too deeply.") from None
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    whole = dict(pairs)
+    if len(whole) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return whole
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _problems(schema: Mapping[str, Any], value: object) -> Iterator[str]:
+    """What a value's JSON Schema has against it, in words with the place, each at most 200 characters."""
+    try:
+        for error in sorted(
+            Draft202012Validator(schema).iter_errors(value), key=lambda e: [str(step) for step in e.absolute_path]
+        ):
+            place = ".".join(str(step) for step in error.absolute_path)
+            yield _short(f"{place}: {error.message}" if place else error.message, 200)
+    except RecursionError:
+        yield "nested too deeply"
+
+
+def _short(text: str, limit: int = 120) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,401 @@
+"""The catalog: what apis.yaml says, as values. Reading it here means reading its text; who opens the file is no matter of this room.
+
+A mistake in the file raises `BadCatalog` with every entry that is wrong, its line and what to write instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from core.policy import Approval_key
+from core.settings import Misconfigured
+from core.template import BadTemplate, Template, parse_template
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+DEFAULT_EXPIRY = 3_600.0  # seconds that an approval may wait where the catalog says nothing
+
+
+class BadCatalog(Misconfigured):
+    """The catalog's mistakes, a line each."""
+
+
+# --- the file's shape -------------------------------------------------------------------------------------------------
+
+
+def _expand(value: object, info: ValidationInfo) -> object:
+    """`${VAR}` and `${VAR:-default}` from the environment; only base_url, auth and headers go through here."""
+    if not isinstance(value, str):
+        return value
+    environ: Mapping[str, str] = (info.context or {}).get("environ", {})
+
+    def look_up(found: re.Match[str]) -> str:
+        name, default = found[1], found[2]
+        text = environ.get(name) or default
+        if text is None:
+            raise ValueError(f"{name} is not set: set it in the environment, or write ${{{name}:-a default}}")
+        return text
+
+    return re.sub(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}", look_up, value)
+
+
+def _base_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        raise ValueError(f"'{value}' is no URL; write such as https://hr.example.com/v1") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write a URL with its scheme, such as https://hr.example.com/v1")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(
+            "no user or password in base_url: write them under auth: {basic: {username: ..., password: ...}}"
+        )
+    if parts.query or parts.fragment:
+        raise ValueError("no '?' or '#' in base_url; a fixed query belongs into each endpoint's url")
+    return value.rstrip("/")
+
+
+def _header_text(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text or not text.isprintable() or not text.isascii():
+        raise ValueError("write printable ASCII on one line (is the variable empty, or does it end in a line break?)")
+    return value
+
+
+def _seconds(value: object) -> object:
+    """`45s`, `30m`, `1h`, `2d` -> seconds."""
+    found = re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", str(value))
+    if not found or int(found[1]) == 0:
+        raise ValueError("write a time such as 45s, 30m, 1h or 2d")
+    return int(found[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[found[2]]
+
+
+def _schema(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        Draft202012Validator.check_schema(value)
+    except SchemaError as error:
+        raise ValueError(f"no valid JSON Schema: {error.message}") from None
+    for ref in _refs(value):
+        if ref != "#" and not _resolves(value, ref):
+            raise ValueError(f"$ref '{ref}' leads nowhere; write '#/$defs/...' and define it in the same schema")
+    return value
+
+
+def _refs(schema: object) -> Iterator[str]:
+    match schema:
+        case dict():
+            if isinstance(ref := schema.get("$ref"), str):
+                yield ref
+            for value in schema.values():
+                yield from _refs(value)
+        case list():
+            for value in schema:
+                yield from _refs(value)
+
+
+def _resolves(schema: object, ref: str) -> bool:
+    for step in ref.removeprefix("#/").split("/") if ref.startswith("#/") else ("#",):
+        schema = schema.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(schema, dict) else None
+    return isinstance(schema, (dict, bool))
+
+
+Secret = Annotated[SecretStr, BeforeValidator(_expand), AfterValidator(_header_text)]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+Schema = Annotated[dict[str, Any], AfterValidator(_schema)]
+Expiry = Annotated[float, BeforeValidator(_seconds)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Basic(_Strict):
+    username: Secret
+    password: Secret
+
+
+class HeaderKey(_Strict):
+    name: HeaderName
+    value: Secret
+
+
+class QueryKey(_Strict):
+    name: Annotated[str, Field(min_length=1)]
+    value: Secret
+
+
+class Auth(_Strict):
+    """How the API knows the bot: exactly one of the four."""
+
+    bearer: Secret | None = None
+    basic: Basic | None = None
+    header: HeaderKey | None = None
+    query: QueryKey | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Auth:
+        if sum(way is not None for way in (self.bearer, self.basic, self.header, self.query)) != 1:
+            raise ValueError("write exactly one of bearer, basic, header, query")
+        return self
+
+
+class Entry(_Strict):
+    """One endpoint as the file has it."""
+
+    method: Annotated[str, BeforeValidator(lambda v: v.upper() if isinstance(v, str) else v)]
+    url: str
+    description: Annotated[str, Field(min_length=1)]
+    parameters: dict[str, Schema] = {}
+    body: Schema | None = None
+    approval: Approval_key | None = None
+    expires: Expiry | None = None
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Entry:
+        if self.method not in METHODS:
+            raise ValueError(f"method '{self.method}' is not one of {', '.join(METHODS)}")
+        if self.approval == "never" and self.method != "POST":
+            raise ValueError(
+                "approval: never is for POST only; leave it out (GET needs none, PUT, PATCH and DELETE always ask)"
+            )
+        if self.body is not None and self.method in ("GET", "HEAD"):
+            raise ValueError(f"a {self.method} has no body; put its values into the url's query")
+        try:
+            template = parse_template(self.url)
+        except (BadTemplate, UnicodeError) as error:
+            raise ValueError(str(error)) from None
+        for name in self.parameters:
+            if name not in template.names:
+                raise ValueError(
+                    f"parameters: '{name}' is no placeholder of {self.url}; write [{name}] there or drop it here"
+                )
+        return self
+
+
+class ApiEntry(_Strict):
+    """One API as the file has it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)] = "API"
+    base_url: Annotated[str, BeforeValidator(_expand), AfterValidator(_base_url)]
+    instructions: str = ""
+    auth: Auth | None = None
+    headers: dict[HeaderName, Secret] = {}
+    expires: Expiry | None = None
+    endpoints: Annotated[list[Entry], Field(min_length=1)]
+
+
+class CatalogFile(_Strict):
+    """The file with several APIs; a file with one is that one's keys at the top."""
+
+    apis: Annotated[list[ApiEntry], Field(min_length=1)]
+
+
+# --- what the rest of the house works with ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Api:
+    """One internal API: where it is and how it is told who calls. Secrets stay in here."""
+
+    name: str
+    base_url: str
+    instructions: str
+    auth: Auth | None = field(repr=False)
+    headers: Mapping[str, SecretStr] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What may be called: one entry of the catalog."""
+
+    api: Api
+    method: str
+    url: str
+    template: Template
+    description: str
+    parameters: Mapping[str, dict[str, Any]]
+    body: dict[str, Any] | None
+    approval: Approval_key | None
+    expires: float  # seconds a proposal waits for a decision
+
+    @property
+    def name(self) -> str:
+        """`METHOD /path`, without the query."""
+        return f"{self.method} {self.url.partition('?')[0]}"
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The allow-list."""
+
+    apis: tuple[Api, ...]
+    operations: tuple[Operation, ...]
+
+    def api(self, name: str) -> Api | None:
+        return next((api for api in self.apis if api.name == name), None)
+
+
+def load_catalog(text: str, environ: Mapping[str, str], *, source: str = "apis.yaml") -> Catalog:
+    """The catalog that `text` (YAML) describes. Raises `BadCatalog`, naming `source`, entry and line."""
+    root = _compose(text, source)
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadCatalog(f"{source}: no valid YAML: {error}.") from None
+    if not isinstance(data, dict):
+        raise BadCatalog(f"{source}: write a mapping with name, base_url and endpoints (README, 'The catalog').")
+    several = "apis" in data
+    try:
+        file = CatalogFile.model_validate(data if several else {"apis": [data]}, context={"environ": environ})
+    except ValidationError as error:
+        lines = [
+            _mistake(source, root, problem["loc"] if several else problem["loc"][2:], problem)
+            for problem in error.errors()
+        ]
+        raise BadCatalog("\n".join(dict.fromkeys(lines))) from None
+    apis = [_api(entry) for entry in file.apis]
+    catalog = Catalog(
+        tuple(api for api, _ in apis), tuple(operation for _, operations in apis for operation in operations)
+    )
+    _check_unique(catalog, source, root, several=several)
+    return catalog
+
+
+def _api(entry: ApiEntry) -> tuple[Api, list[Operation]]:
+    api = Api(entry.name, entry.base_url, entry.instructions, entry.auth, entry.headers)
+    return api, [_operation(api, one, entry.expires) for one in entry.endpoints]
+
+
+def _operation(api: Api, entry: Entry, expires: float | None) -> Operation:
+    return Operation(
+        api=api,
+        method=entry.method,
+        url=entry.url,
+        template=parse_template(entry.url),
+        description=" ".join(entry.description.split()),
+        parameters=entry.parameters,
+        body=entry.body,
+        approval=entry.approval,
+        expires=entry.expires or expires or DEFAULT_EXPIRY,
+    )
+
+
+def _check_unique(catalog: Catalog, source: str, root: yaml.Node, *, several: bool) -> None:
+    names = [api.name for api in catalog.apis]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise BadCatalog(
+                f"{source}, line {_line(root, ('apis', index, 'name'))}: a second API is named '{name}'; give each its own name."
+            )
+    seen: set[tuple[str, str, str]] = set()
+    counts = dict.fromkeys(names, 0)
+    for operation in catalog.operations:
+        place = ("endpoints", counts[operation.api.name])
+        counts[operation.api.name] += 1
+        key = (operation.api.name, operation.method, operation.url)
+        if key in seen:
+            where = ("apis", names.index(operation.api.name), *place) if several else place
+            raise BadCatalog(
+                f"{source}, line {_line(root, where)}: {operation.method} {operation.url} stands twice; remove one."
+            )
+        seen.add(key)
+
+
+# --- lines ------------------------------------------------------------------------------------------------------------
+
+
+def _compose(text: str, source: str) -> yaml.Node:
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise BadCatalog(f"{source}, line {line}: no valid YAML: {error.problem or error.context}.") from None
+    except yaml.YAMLError as error:
+        raise BadCatalog(f"{source}: no valid YAML: {error}.") from None
+    if root is None:
+        raise BadCatalog(f"{source} is empty; write name, base_url and endpoints (README, 'The catalog').")
+    for key, line in _twice(root):
+        raise BadCatalog(
+            f"{source}, line {line}: the key '{key}' stands twice here; YAML would keep only the last one."
+        )
+    return root
+
+
+def _twice(node: yaml.Node, above: tuple[int, ...] = ()) -> Iterator[tuple[str, int]]:
+    if id(node) in above:  # an alias that holds itself
+        return
+    match node:
+        case yaml.MappingNode():
+            keys = [key.value for key, _ in node.value]
+            yield from (
+                (key.value, key.start_mark.line + 1) for i, (key, _) in enumerate(node.value) if key.value in keys[:i]
+            )
+            for _, value in node.value:
+                yield from _twice(value, (*above, id(node)))
+        case yaml.SequenceNode():
+            for value in node.value:
+                yield from _twice(value, (*above, id(node)))
+
+
+def _line(node: yaml.Node, where: tuple[int | str, ...]) -> int:
+    """The line of the deepest place of `where` that the file has."""
+    line = node.start_mark.line + 1
+    for step in where:
+        match node:
+            case yaml.MappingNode():
+                found = next(((key, value) for key, value in node.value if key.value == str(step)), None)
+                if found is None:
+                    return line
+                line, node = found[0].start_mark.line + 1, found[1]
+            case yaml.SequenceNode() if isinstance(step, int) and step < len(node.value):
+                node = node.value[step]
+                line = node.start_mark.line + 1
+            case _:
+                return line
+    return line
+
+
+_WORDS = {
+    "missing": "'{key}' is missing; add it",
+    "extra_forbidden": "'{key}' is no key of the catalog; see docs/catalog.md for the keys, or remove it",
+    "too_short": "'{key}' is empty; write at least one",
+    "string_type": "'{key}' takes text",
+    "dict_type": "'{key}' takes a mapping (key: value)",
+    "list_type": "'{key}' takes a list (lines that start with '- ')",
+    "literal_error": "'{key}' takes {expected}",
+    "model_type": "'{key}' takes a mapping (key: value)",
+}
+
+
+def _mistake(source: str, root: yaml.Node, where: tuple[int | str, ...], problem: Any) -> str:
+    key = where[-1] if where else "the file"
+    words = _WORDS.get(problem["type"], "{key}: {message}").format(
+        key=key,
+        message=problem["msg"].removeprefix("Value error, "),
+        expected=(problem.get("ctx") or {}).get("expected", ""),
+    )
+    at = where.index("endpoints") + 1 if "endpoints" in where else len(where)
+    number = where[at] if at < len(where) else None
+    entry = f"endpoint {number + 1}, " if isinstance(number, int) else ""
+    if words.startswith(f"{key}: ") and (isinstance(key, int) or not where):
+        words = words.split(": ", 1)[1]
+    return f"{source}, {entry}line {_line(root, where)}: {words.rstrip('.')}."

@@ -1,0 +1,71 @@
+"""What is to be said to Slack, as values: a thread's address, and the four kinds of posts that the outbox delivers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from core import words
+from core.cards import Block, answer, escape
+
+Kind = Literal["message", "update", "ephemeral", "reaction"]
+
+
+@dataclass(frozen=True)
+class Thread:
+    """A Slack thread: workspace, channel and the ts of its first message."""
+
+    team: str
+    channel: str
+    ts: str
+
+    @property
+    def key(self) -> str:
+        """The one text by which store, queues and logs know the thread."""
+        return f"{self.team}/{self.channel}/{self.ts}"
+
+    @classmethod
+    def from_key(cls, key: str) -> Thread:
+        team, channel, ts = key.split("/")
+        return cls(team, channel, ts)
+
+
+@dataclass(frozen=True)
+class Post:
+    """One thing to say. `target` names the post that an update changes; `arguments` are the Web API's, less the address."""
+
+    post: str
+    thread: str
+    turn: str
+    kind: Kind
+    arguments: dict[str, Any] = field(default_factory=dict)
+    target: str | None = None
+
+
+def message(post: str, thread: str, turn: str, text: str, blocks: Sequence[Block] = ()) -> Post:
+    """A message in the thread. `text` is escaped already; without blocks it is what people see."""
+    return Post(post, thread, turn, "message", {"text": text, **({"blocks": list(blocks)} if blocks else {})})
+
+
+def update(post: str, thread: str, turn: str, target: str, text: str, blocks: Sequence[Block]) -> Post:
+    """A change of the message that the post `target` made. Blocks are always given: Slack might keep the old buttons otherwise."""
+    return Post(post, thread, turn, "update", {"text": text, "blocks": list(blocks)}, target)
+
+
+def ephemeral(post: str, thread: str, turn: str, user: str, text: str, *, in_thread: bool = True) -> Post:
+    """A line that only `user` sees."""
+    return Post(post, thread, turn, "ephemeral", {"user": user, "text": text, "in_thread": in_thread})
+
+
+def thumbs_up(post: str, thread: str, turn: str, ts: str) -> Post:
+    """The reaction that acknowledges a mention."""
+    return Post(post, thread, turn, "reaction", {"timestamp": ts, "name": "thumbsup"})
+
+
+def answer_posts(turn: str, thread: str, text: str, first: str) -> list[Post]:
+    """A model's answer as messages; their ids are `first`, `first.1`, ... An answer of nothing but blanks says that it is empty."""
+    parts = answer(text) or [(escape(words.EMPTY), [])]
+    return [
+        message(f"{first}.{i}" if i else first, thread, turn, shown, blocks) for i, (shown, blocks) in enumerate(parts)
+    ]

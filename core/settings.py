@@ -1,0 +1,83 @@
+"""Every setting of the bot, from the environment or a `.env` file. The README's table lists the same names (a test compares them)."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_UNITS = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
+
+
+class Misconfigured(Exception):
+    """A setting or the catalog is wrong. Its text is for the operator: what is wrong and what to write instead."""
+
+
+def _bytes(value: object) -> object:
+    """`5 MB`, `512 kB` or a plain number of bytes -> bytes."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(\d+)\s*([a-zA-Z]*)\s*", value)
+    if not found or found[2].lower() not in _UNITS:
+        raise ValueError("write a size such as 5 MB, 512 kB or 5000000")
+    return int(found[1]) * _UNITS[found[2].lower()]
+
+
+def _slash(value: object) -> object:
+    return value.rstrip("/") + "/" if isinstance(value, str) and value else value
+
+
+class Settings(BaseSettings):
+    """The settings by their environment names in lower case; empty variables count as unset."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    slack_bot_token: SecretStr
+    slack_signing_secret: SecretStr
+    slack_channel: str
+    slack_api_url: Annotated[str, BeforeValidator(_slash)] = "https://slack.com/api/"
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str | None = None
+    openai_model: str = "gpt-5.4-mini"
+    model_timeout: Annotated[float, Field(gt=0)] = 120
+    apis_file: str = "apis.yaml"
+    database_url: str = "sqlite:///bot.db"
+    host: str = "0.0.0.0"  # noqa: S104 - a server behind the company's ingress listens everywhere; HOST narrows it
+    port: Annotated[int, Field(ge=0, le=65535)] = 3000
+    api_timeout: Annotated[float, Field(gt=0)] = 30
+    workers: Annotated[int, Field(ge=1, le=256)] = 8
+    max_waiting: Annotated[int, Field(ge=1)] = 256
+    max_model_calls: Annotated[int, Field(ge=1)] = 20
+    max_response: Annotated[int, BeforeValidator(_bytes), Field(ge=1_000)] = 5_000_000
+    history_tokens: Annotated[int, Field(ge=1_000)] = 60_000
+    retention_days: Annotated[float, Field(ge=1)] = 30
+    allow_guests: bool = False
+    log_bodies: bool = False
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The designated channels as written: ids, or names with their `#`."""
+        return tuple(part.strip() for part in self.slack_channel.split(",") if part.strip())
+
+
+def load_settings() -> Settings:
+    """The settings of this process. Raises `Misconfigured` with one line per wrong or missing variable."""
+    try:
+        settings = Settings()  # type: ignore[call-arg]  # pydantic-settings fills the required ones from the environment
+    except ValidationError as error:
+        raise Misconfigured(
+            "\n".join(_tell(problem["loc"], problem["type"], problem["msg"]) for problem in error.errors())
+        ) from None
+    for channel in settings.channels or ("",):
+        if not re.fullmatch(r"[CGD][A-Z0-9]+|#[^\s#]+", channel):
+            raise Misconfigured(f"SLACK_CHANNEL: '{channel}' is neither a channel id (C024BE91L) nor a #name.")
+    return settings
+
+
+def _tell(where: tuple[int | str, ...], kind: str, message: str) -> str:
+    name = str(where[0]).upper() if where else "environment"
+    if kind == "missing":
+        return f"{name} is not set. Set it in the environment or in a .env file (README, 'Settings')."
+    return f"{name}: {message.removeprefix('Value error, ')}."

@@ -1,0 +1,68 @@
+"""Large JSON cut down so that it stays JSON: lists and texts are shortened, and every cut says what is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+_LISTS = (1_000, 300, 100, 50, 25, 10, 5, 2, 1, 0)
+_TEXTS = (4_000, 1_000, 300, 100, 40)
+_DEPTH = 20  # levels that are looked into; deeper ones are left out first
+
+
+def as_json(value: object) -> str:
+    """The compact JSON text in which data is given to the model."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def shrink(value: Any, limit: int) -> tuple[Any, list[str]]:
+    """`value` cut until its JSON has at most `limit` characters, and a note per cut ("data: first 25 of 2304 items").
+
+    Lists give way before texts, since the first items tell more than many stumps; what still does not fit becomes a text stump.
+    """
+    if len(as_json(value)) <= limit:
+        return value, []
+    for items, text in _steps():
+        notes: list[str] = []
+        smaller = _cut(value, items, text, "", notes, _DEPTH)
+        if len(as_json(smaller)) + sum(len(note) for note in notes[:20]) <= limit:
+            return smaller, notes[:20]
+    whole = as_json(value)
+    return whole[: limit // 2], [f"only the first {limit // 2:,} of {len(whole):,} characters of its JSON, as text"]
+
+
+def _steps() -> Iterator[tuple[int, int]]:
+    for text in _TEXTS:
+        for items in _LISTS:
+            yield items, text
+
+
+def _cut(value: Any, items: int, text: int, place: str, notes: list[str], depth: int) -> Any:
+    match value:
+        case str() if len(value) > text:
+            notes.append(f"{place or 'text'}: first {text:,} of {len(value):,} characters")
+            return value[:text]
+        case list():
+            return _cut_list(value, items, text, place, notes, depth)
+        case dict():
+            if depth == 0:
+                notes.append(f"{place}: {len(value)} fields left out")
+                return {}
+            kept = dict(
+                list(value.items())[: items + 20]
+            )  # objects are wide maps only rarely; those are cut like lists
+            if len(kept) < len(value):
+                notes.append(f"{place or 'object'}: first {len(kept)} of {len(value)} fields")
+            return {
+                key: _cut(one, items, text, f"{place}.{key}" if place else str(key), notes, depth - 1)
+                for key, one in kept.items()
+            }
+    return value
+
+
+def _cut_list(value: list[Any], items: int, text: int, place: str, notes: list[str], depth: int) -> list[Any]:
+    kept = value[:items] if depth else []
+    if len(kept) < len(value):
+        notes.append(f"{place or 'list'}: first {len(kept)} of {len(value)} items")
+    return [_cut(one, items, text, f"{place}[]", notes, depth - 1) for one in kept]

@@ -1,0 +1,89 @@
+"""The shape of the database: tables for statements, and the list of migrations that makes them. Both engines take the same.
+
+Moments are seconds since 1970 (UTC). A migration, once released, is never edited; a change is a new one at the end.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Double, Integer, MetaData, Table, Text
+
+metadata = MetaData()
+
+
+def _table(name: str, *columns: Column[object]) -> Table:
+    return Table(name, metadata, *columns)
+
+
+def _text(name: str) -> Column[object]:
+    return Column(name, Text)
+
+
+def _int(name: str, *, key: bool = False) -> Column[object]:
+    return Column(name, Integer, primary_key=key)
+
+
+def _moment(name: str) -> Column[object]:
+    return Column(name, Double)
+
+
+inbox = _table(
+    "inbox", _int("id", key=True), _text("event_id"), _text("team"), _text("channel"), _text("ts"),
+    _text("thread"), _text("kind"), _text("payload"), _int("handled"), _moment("received_at"),
+)  # fmt: skip
+threads = _table(
+    "threads", Column("thread", Text, primary_key=True), _text("team"), _text("channel"), _text("thread_ts"),
+    _int("tainted"), _moment("active_at"),
+)  # fmt: skip
+turns = _table(
+    "turns", Column("turn", Text, primary_key=True), _int("inbox"), _text("thread"), _text("asker"), _text("text"),
+    _text("ts"), _text("state"), _int("model_calls"),
+    _int("prompt_tokens"), _int("completion_tokens"), _moment("created_at"), _moment("ended_at"),
+)  # fmt: skip
+transcript = _table(
+    "transcript", _int("id", key=True), _text("thread"), _text("turn"), _text("kind"), _text("content"),
+    _int("reply"), _int("call"), _moment("at"),
+)  # fmt: skip
+proposals = _table(
+    "proposals", Column("proposal", Text, primary_key=True), _text("token"), _text("thread"), _text("turn"), _int("reply"), _int("call"),
+    _text("api"), _text("operation"), _text("method"), _text("url"), _text("body"), _text("asker"), _text("fingerprint"), _text("why"),
+    _text("state"), _moment("created_at"), _moment("expires_at"), _text("decided_by"), _moment("decided_at"), _moment("sent_at"),
+    _int("status"), _text("note"), _text("card"),
+)  # fmt: skip
+posts = _table(
+    "posts", _int("id", key=True), _text("post"), _text("thread"), _text("turn"), _text("method"), _text("arguments"), _text("target"),
+    _text("state"), _text("ts"), _moment("created_at"),
+)  # fmt: skip
+
+MIGRATIONS: list[tuple[str, ...]] = [
+    (
+        """create table inbox (id {serial}, event_id text unique, team text not null, channel text not null, ts text, thread text not null,
+           kind text not null, payload text not null, handled integer not null, received_at double precision not null,
+           unique (team, channel, ts))""",
+        "create index inbox_new on inbox (thread) where handled = 0",
+        """create table threads (thread text primary key, team text not null, channel text not null, thread_ts text not null,
+           tainted integer not null, active_at double precision not null)""",
+        """create table turns (turn text primary key, inbox integer not null unique, thread text not null,
+           asker text not null, text text not null, ts text not null, state text not null,
+           model_calls integer not null, prompt_tokens integer not null, completion_tokens integer not null,
+           created_at double precision not null, ended_at double precision)""",
+        "create index turns_open on turns (thread) where state in ('waiting', 'running')",
+        "create index turns_thread on turns (thread)",
+        """create table transcript (id {serial}, thread text not null, turn text not null, kind text not null, content text not null,
+           reply integer, call integer, at double precision not null, unique (reply, call))""",
+        "create index transcript_thread on transcript (thread, id)",
+        """create table proposals (proposal text primary key, token text not null unique, thread text not null, turn text not null,
+           reply integer not null, call integer not null, api text not null, operation text not null,
+           method text not null, url text not null,
+           body text, asker text not null, fingerprint text not null, why text not null, state text not null,
+           created_at double precision not null, expires_at double precision not null, decided_by text, decided_at double precision,
+           sent_at double precision, status integer, note text not null, card text not null, unique (reply, call))""",
+        "create index proposals_open on proposals (thread) where state in ('pending', 'approved', 'sending')",
+        "create index proposals_due on proposals (expires_at) where state = 'pending'",
+        "create index proposals_thread on proposals (thread)",
+        """create table posts (id {serial}, post text not null unique, thread text not null, turn text not null, method text not null,
+           arguments text not null, target text, state text not null, ts text, created_at double precision not null)""",
+        "create index posts_due on posts (thread, id) where state = 'due'",
+        "create index posts_thread on posts (thread)",
+    ),
+]
+SERIAL = {"sqlite": "integer primary key", "postgresql": "bigint generated by default as identity primary key"}

@@ -1,0 +1,176 @@
+"""URL templates of the catalog: `/api/users/[user_id]?page=[page_id]` against the path and query that a model gave.
+
+Only what a template spells out, or a placeholder stands for, can match; values come out decoded and go back in percent-encoded.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import quote, unquote_to_bytes
+
+PLACEHOLDER = re.compile(r"\[([A-Za-z_][\w-]*)\]|\{([A-Za-z_][\w-]*)\}", re.ASCII)
+MAX_VALUE = 1_024  # characters of one path or query value; longer ones are refused by common servers anyway
+_LITERAL_SAFE = "!$&'()*+,;=:@"  # RFC 3986 pchar without '%' and unreserved
+
+
+class BadTemplate(ValueError):
+    """The catalog's author wrote a URL that cannot be one. Its text says what to write."""
+
+
+class BadValue(ValueError):
+    """A path or query value that must not leave. Its text is for the model."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One path segment or one query value: literal text and placeholders in the order written."""
+
+    parts: tuple[tuple[str, bool], ...]  # (text or placeholder name, is it a placeholder)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(text for text, open_ in self.parts if open_)
+
+    @property
+    def literal(self) -> str | None:
+        return None if self.names else "".join(text for text, _ in self.parts)
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile("".join("(.+)" if open_ else re.escape(text) for text, open_ in self.parts), re.DOTALL)
+
+    def match(self, text: str) -> dict[str, str] | None:
+        """The placeholders' values in a decoded `text`, or None where it does not fit."""
+        found = self._pattern.fullmatch(text)
+        return dict(zip(self.names, found.groups(), strict=True)) if found else None
+
+    def fill(self, values: dict[str, str]) -> str:
+        """The piece percent-encoded with `values`."""
+        return "".join(
+            quote(values[text], safe="") if open_ else quote(text, safe=_LITERAL_SAFE) for text, open_ in self.parts
+        )
+
+
+@dataclass(frozen=True)
+class Template:
+    """A parsed URL template: path segments, and query names with what each may be."""
+
+    path: tuple[Piece, ...]
+    query: tuple[tuple[str, Piece], ...]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every placeholder of path and query."""
+        return frozenset(name for piece in (*self.path, *(value for _, value in self.query)) for name in piece.names)
+
+    @property
+    def literals(self) -> int:
+        """How many segments are spelled out; of two templates that match, the one with more is meant."""
+        return sum(piece.literal is not None for piece in self.path)
+
+    def match_path(self, segments: list[str]) -> dict[str, str] | None:
+        """The placeholders' values in decoded path segments, or None where the path is another one."""
+        if len(segments) != len(self.path):
+            return None
+        values: dict[str, str] = {}
+        for piece, segment in zip(self.path, segments, strict=True):
+            found = piece.match(segment)
+            if found is None:
+                return None
+            values |= found
+        return values
+
+    def fill(self, values: dict[str, str]) -> str:
+        """Path and query with `values` in place, encoded. Query parts whose placeholder has no value are left out."""
+        path = "/" + "/".join(piece.fill(values) for piece in self.path)
+        pairs = [
+            f"{quote(name, safe='')}={piece.fill(values)}"
+            for name, piece in self.query
+            if all(n in values for n in piece.names)
+        ]
+        return path + ("?" + "&".join(pairs) if pairs else "")
+
+
+def parse_template(url: str) -> Template:
+    """The template of a catalog entry's `url`. Raises `BadTemplate`."""
+    if not url.startswith("/") or url.startswith("//"):
+        raise BadTemplate("a url starts with one '/' and goes on from base_url, such as /api/users/[user_id]")
+    if "#" in url or "\\" in url or any(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in url):
+        raise BadTemplate("a url holds no '#', backslash, blank or control character")
+    path, _, query = url.partition("?")
+    segments = tuple(_piece(segment) for segment in path[1:].split("/"))
+    if any(segment.literal in (".", "..") for segment in segments):
+        raise BadTemplate("a url holds no '.' or '..' segment; write the path in full")
+    if any(segment.literal == "" for segment in segments[:-1]):
+        raise BadTemplate("a url holds no empty segment ('//')")
+    pairs = tuple(
+        (_decode(name), _piece(value)) for name, _, value in (pair.partition("=") for pair in query.split("&") if pair)
+    )
+    template = Template(segments, pairs)
+    _check_names(template)
+    return template
+
+
+def _check_names(template: Template) -> None:
+    query_names = [name for name, _ in template.query]
+    if any(PLACEHOLDER.search(name) or not name for name in query_names):
+        raise BadTemplate("a query part is name=[placeholder], such as ?page=[page_id]")
+    placeholders = [n for piece in (*template.path, *(p for _, p in template.query)) for n in piece.names]
+    for kind, names in (("query name", query_names), ("placeholder", placeholders)):
+        for name in names:
+            if names.count(name) > 1:
+                raise BadTemplate(f"the {kind} '{name}' stands twice; give each its own")
+
+
+def _piece(text: str) -> Piece:
+    parts: list[tuple[str, bool]] = []
+    at = 0
+    for found in PLACEHOLDER.finditer(text):
+        parts += [(_decode(text[at : found.start()]), False), (found[1] or found[2], True)]
+        at = found.end()
+    parts.append((_decode(text[at:]), False))
+    if any(not open_ and re.search(r"[\[\]{}]", part) for part, open_ in parts):
+        raise BadTemplate(
+            f"'{text}' has a bracket that marks no placeholder; write [name] with letters, digits, '_' and '-'"
+        )
+    return Piece(tuple((part, open_) for part, open_ in parts if part or open_))
+
+
+def _decode(text: str) -> str:
+    return unquote_to_bytes(text).decode("utf-8", "strict")
+
+
+def decode_value(raw: str, *, where: str, in_path: bool) -> str:
+    """One raw path segment or query value of the model, decoded once and checked.
+
+    Refused with `BadValue`: broken escapes, bytes that are no UTF-8, control characters, values that still hold an escape
+    after decoding (a server that decodes twice would see something else), and in a path everything that some server reads as a
+    separator or a dot segment, also after Unicode normalisation.
+    """
+    if re.search(r"%(?![0-9A-Fa-f]{2})", raw):
+        raise BadValue(f"{where} has a '%' that starts no escape; write a literal percent sign as %25")
+    try:
+        value = unquote_to_bytes(raw).decode("utf-8", "strict")
+    except UnicodeError:
+        raise BadValue(f"{where} is not UTF-8") from None
+    if len(value) > MAX_VALUE:
+        raise BadValue(f"{where} is longer than {MAX_VALUE} characters")
+    if re.search(r"%[0-9A-Fa-f]{2}", value):
+        raise BadValue(f"{where} still holds an escape after decoding; encode it once")
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in value):
+        raise BadValue(f"{where} holds a control character")
+    if in_path:
+        _check_segment(value, where)
+    return value
+
+
+def _check_segment(value: str, where: str) -> None:
+    for form in (value, unicodedata.normalize("NFKC", value)):
+        if "/" in form or "\\" in form:
+            raise BadValue(f"{where} holds a slash; a path value is one segment")
+        # servers such as Tomcat drop ';...' from a segment before they look for dots
+        if form.split(";", 1)[0].strip() in (".", "..") or form.strip() in (".", ".."):
+            raise BadValue(f"{where} is a dot segment; write the path in full")

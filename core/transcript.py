@@ -1,0 +1,250 @@
+"""A thread's transcript and the Chat Completions messages that it becomes; and what a model server answered, read without trust.
+
+A call that waits is a call without a result. Calls are matched by position, since ids may repeat or be empty.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from core.calls import MAX_ARGUMENTS
+
+KEPT_ARGUMENTS = 8_192  # characters of a call's arguments that the transcript keeps; longer ones become {} there
+MAX_CALLS = 32  # calls of one reply that are looked at
+MAX_ANSWER = 200_000  # characters of an answer that are kept
+UNKEPT = "[The arguments of call {number} were no JSON object or too long to be kept here.]"
+REMOVED = json.dumps({"note": "This older result was removed to save room. Make the call again if it is needed."})
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Said:
+    """A person's words, and whose."""
+
+    text: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Called:
+    """One tool call as the transcript keeps it. `arguments` is JSON text of an object, whatever the model sent."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Replied:
+    """What the model said: words, calls, or both. `row` is the transcript row, 0 until stored."""
+
+    text: str
+    calls: tuple[Called, ...] = ()
+    row: int = 0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of call number `call` of the reply in row `reply`: JSON text for the model."""
+
+    reply: int
+    call: int
+    content: str
+
+
+Item = Said | Replied | Result
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of one model call, as the server counted them."""
+
+    prompt: int = 0
+    completion: int = 0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A model server's answer. `arguments` holds each call's raw arguments (text or object); `ending` its finish_reason."""
+
+    said: Replied
+    arguments: tuple[object, ...]
+    ending: str
+    refusal: str
+    usage: Usage
+
+
+class BadReply(Exception):
+    """The model server's answer is none. Its text is for the log and, shortened, for the person."""
+
+
+# --- what came back ---------------------------------------------------------------------------------------------------
+
+
+def parse_reply(data: object) -> Reply:
+    """The reply in a Chat Completions answer. Every field may be missing, null or of another type. Raises `BadReply`."""
+    choices = data.get("choices") if isinstance(data, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(data, dict) or not isinstance(choice, dict) or not isinstance(message, dict):
+        raise BadReply("it holds no choices with a message")
+    raw = message.get("tool_calls")
+    calls = [_called(call, i) for i, call in enumerate(raw[:MAX_CALLS])] if isinstance(raw, list) else []
+    notes = [
+        UNKEPT.format(number=i + 1)
+        for i, (called, arguments) in enumerate(calls)
+        if called.arguments == "{}" and arguments not in ("{}", {})
+    ]
+    text = "\n".join([_words(message.get("content"))[:MAX_ANSWER], *notes])
+    said = Replied(text, _with_own_ids([called for called, _ in calls]))
+    return Reply(
+        said=said,
+        arguments=tuple(arguments for _, arguments in calls),
+        ending=_text(choice.get("finish_reason")),
+        refusal=_text(message.get("refusal")),
+        usage=_usage(data.get("usage")),
+    )
+
+
+def _called(call: object, index: int) -> tuple[Called, object]:
+    function = call.get("function") if isinstance(call, dict) else None
+    function = function if isinstance(function, dict) else {}
+    arguments = function.get("arguments")
+    if arguments is None:
+        arguments = ""
+    call_id = _text(call.get("id")) if isinstance(call, dict) else ""
+    return Called(call_id or f"call_{index}", _text(function.get("name"))[:200], _kept(arguments)), arguments
+
+
+def _kept(arguments: object) -> str:
+    """The arguments as later requests may carry them: what is no JSON object, or long, becomes `{}`."""
+    if isinstance(arguments, dict):
+        arguments = json.dumps(arguments)
+    if not isinstance(arguments, str) or len(arguments) > KEPT_ARGUMENTS:
+        return "{}"
+    try:
+        return arguments if isinstance(json.loads(arguments), dict) else "{}"
+    except (ValueError, RecursionError):
+        return "{}"
+
+
+def _with_own_ids(calls: Sequence[Called]) -> tuple[Called, ...]:
+    """Ids that repeat in one reply are made unique: servers refuse twins."""
+    count = Counter(call.id for call in calls)
+    return tuple(replace(call, id=f"{call.id}_{i}") if count[call.id] > 1 else call for i, call in enumerate(calls))
+
+
+def _words(content: object) -> str:
+    """Text content, also where a server sends it as a list of parts."""
+    if isinstance(content, list):
+        return "".join(_text(part.get("text")) for part in content if isinstance(part, dict))
+    return _text(content)
+
+
+def _text(value: object) -> str:
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _usage(value: object) -> Usage:
+    def count(name: str) -> int:
+        number = value.get(name) if isinstance(value, dict) else None
+        return number if isinstance(number, int) and 0 <= number < 10**9 else 0
+
+    return Usage(count("prompt_tokens"), count("completion_tokens"))
+
+
+# --- what goes out ----------------------------------------------------------------------------------------------------
+
+
+def open_calls(items: Iterable[Item]) -> list[tuple[Replied, int]]:
+    """The calls without a result, as (reply, position)."""
+    items = list(items)
+    closed = {(item.reply, item.call) for item in items if isinstance(item, Result)}
+    return [
+        (item, i)
+        for item in items
+        if isinstance(item, Replied)
+        for i in range(len(item.calls))
+        if (item.row, i) not in closed
+    ]
+
+
+def to_messages(items: Sequence[Item], *, system: str, budget: int) -> list[Message]:
+    """The messages of a request: the system's words, then as much of the transcript as `budget` tokens hold.
+
+    Trimmed from the oldest tool results on; then whole older turns go. A call never stands without its result.
+    """
+    exchanges = _exchanges(items)
+    room = budget - tokens(system)
+    _drop_results(exchanges, room)
+    while len(exchanges) > 1 and _size(exchanges) > room:
+        del exchanges[0]
+    return [{"role": "system", "content": system}, *(message for exchange in exchanges for message in exchange)]
+
+
+def _exchanges(items: Sequence[Item]) -> list[list[Message]]:
+    """The transcript as messages, in groups that begin with a person's words; results stand right behind their calls."""
+    results = {(item.reply, item.call): item.content for item in items if isinstance(item, Result)}
+    exchanges: list[list[Message]] = [[]]
+    for item in items:
+        match item:
+            case Said():
+                exchanges.append([{"role": "user", "content": item.text}])
+            case Replied():
+                exchanges[-1] += _reply_messages(item, results)
+            case Result():
+                pass
+    return [exchange for exchange in exchanges if exchange]
+
+
+def _reply_messages(reply: Replied, results: dict[tuple[int, int], str]) -> list[Message]:
+    message: Message = {"role": "assistant", "content": reply.text or (None if reply.calls else "")}
+    if reply.calls:
+        message["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name or "unnamed", "arguments": call.arguments},
+            }
+            for call in reply.calls
+        ]
+    answers = [
+        {"role": "tool", "tool_call_id": call.id, "content": results[reply.row, i]}
+        for i, call in enumerate(reply.calls)
+    ]
+    return [message, *answers]
+
+
+def _drop_results(exchanges: list[list[Message]], room: int) -> None:
+    """Empties tool results from the oldest on until the rest fits; those of the newest reply stay."""
+    messages = [message for exchange in exchanges for message in exchange]
+    newest = max((i for i, message in enumerate(messages) if message["role"] == "assistant"), default=0)
+    size = _size(exchanges)
+    for message in messages[:newest]:
+        if size <= room:
+            return
+        if message["role"] == "tool" and len(message["content"]) > len(REMOVED):
+            size -= tokens(message["content"]) - tokens(REMOVED)
+            message["content"] = REMOVED
+
+
+def _size(exchanges: list[list[Message]]) -> int:
+    return sum(_message_size(message) for exchange in exchanges for message in exchange)
+
+
+def _message_size(message: Message) -> int:
+    calls = sum(tokens(call["function"]["arguments"]) + 12 for call in message.get("tool_calls", ()))
+    return tokens(message["content"] or "") + calls + 6
+
+
+def tokens(text: str) -> int:
+    """About how many tokens a text has: a third of its bytes. JSON takes a token per three to four bytes with current tokenizers."""
+    return len(text.encode("utf-8", "replace")) // 3 + 1
+
+
+assert KEPT_ARGUMENTS < MAX_ARGUMENTS

@@ -1,0 +1,258 @@
+"""Door to Slack's Web API: one call at a time, its failures sorted by what may be done about them, at the pace that Slack allows.
+
+Also the directory: who a person is and what a channel is called, looked up and kept for a while.
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import URLError
+
+import structlog
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackRequestError
+
+log = structlog.get_logger("slack")
+
+# Requests per window of seconds, just below Slack's tiers (https://docs.slack.dev/apis/web-api/rate-limits: tier 3 is 50 a minute,
+# tier 4 100); chat.postMessage: one a second in a channel, short bursts allowed.
+PACE: dict[str, tuple[int, float]] = {
+    "chat.postMessage": (5, 5.0),
+    "chat.update": (45, 60.0),
+    "chat.postEphemeral": (90, 60.0),
+    "reactions.add": (45, 60.0),
+    "conversations.replies": (45, 60.0),
+    "conversations.info": (45, 60.0),
+    "users.info": (90, 60.0),
+    "assistant.threads.setStatus": (300, 60.0),
+}
+_PER_CHANNEL = frozenset({"chat.postMessage"})
+_JSON = frozenset(
+    {"chat.postMessage", "chat.update", "chat.postEphemeral", "reactions.add", "assistant.threads.setStatus"}
+)
+_KEEP_PERSON = 600.0  # seconds for which a look-up is believed
+_KEEP_CHANNEL = 3_600.0
+_KEEP_ENTRIES = 5_000
+_BUSY = frozenset({"ratelimited", "rate_limited"})
+_UNSURE = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"})
+_LOCKED_OUT = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive"})
+
+
+class SlackBusy(Exception):
+    """Not done; may be tried again after `after` seconds."""
+
+    def __init__(self, after: float) -> None:
+        super().__init__(f"after {after:g} s")
+        self.after = after
+
+
+class SlackUnsure(Exception):
+    """No usable answer: it may have been done or not. May be tried again by one who has looked."""
+
+
+class SlackSaysNo(Exception):
+    """Slack's final word: `code` is its error code."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who the bot is."""
+
+    user: str
+    team: str
+    enterprise: str
+
+
+class SlackWeb:
+    """Slack's Web API for one bot. Thread-safe: each call opens its own connection."""
+
+    def __init__(
+        self, token: str, base_url: str, *, timeout: int = 10, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        # no retry handlers: the library's own would post a message again whose first answer was lost
+        self._client = WebClient(token=token, base_url=base_url, timeout=timeout, retry_handlers=[])
+        self._pace = _Pace(clock)
+        self._people = _Kept(clock, _KEEP_PERSON)
+        self._channels = _Kept(clock, _KEEP_CHANNEL)
+        self._identity: Identity | None = None
+
+    def call(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """One call. Raises `SlackBusy` (also where our own pace says wait), `SlackUnsure` or `SlackSaysNo`."""
+        wait = self._pace.take(method, str(arguments.get("channel", "")))
+        if wait > 0:
+            raise SlackBusy(wait)
+        try:
+            if method in _JSON:
+                response = self._client.api_call(method, json=dict(arguments))
+            else:
+                response = self._client.api_call(method, params=dict(arguments))
+        except SlackApiError as error:
+            raise self._sorted(method, error.response) from error
+        except (SlackRequestError, URLError, http.client.HTTPException, OSError, ValueError) as error:
+            raise SlackUnsure(type(error).__name__) from error
+        data = response.data
+        return data if isinstance(data, dict) else {}
+
+    def _sorted(self, method: str, response: Any) -> Exception:
+        """Slack's refusal as one of the three. `response` may be the library's object or a mere dict."""
+        status = (
+            getattr(response, "status_code", None)
+            or (response.get("status") if isinstance(response, dict) else None)
+            or 200
+        )
+        data = getattr(response, "data", response)
+        code = data.get("error") if isinstance(data, dict) else None
+        headers = (
+            getattr(response, "headers", None)
+            or (response.get("headers") if isinstance(response, dict) else None)
+            or {}
+        )
+        if status == http.client.TOO_MANY_REQUESTS or code in _BUSY:
+            after = _retry_after(headers)
+            self._pace.hold(method, after)
+            return SlackBusy(after)
+        if status >= http.client.INTERNAL_SERVER_ERROR or code in _UNSURE or not isinstance(code, str):
+            return SlackUnsure(f"HTTP {status} {code or ''}".strip())
+        if code in _LOCKED_OUT:
+            log.error(
+                "locked out", method=method, error=code, hint="check SLACK_BOT_TOKEN; the app may have been removed"
+            )
+            return SlackBusy(60)
+        return SlackSaysNo(code)
+
+    # --- the directory ------------------------------------------------------------------------------------------------
+
+    def identity(self) -> Identity:
+        """Who the bot is, asked once."""
+        if self._identity is None:
+            data = self.call("auth.test", {})
+            self._identity = Identity(
+                _text(data.get("user_id")), _text(data.get("team_id")), _text(data.get("enterprise_id"))
+            )
+        return self._identity
+
+    def is_outsider(self, user: str) -> bool | None:
+        """Whether a person is a guest, of another organisation or gone; None where Slack does not say. Kept for ten minutes."""
+        kept = self._people.get(user)
+        if kept is not None:
+            return bool(kept)
+        try:
+            data = self.call("users.info", {"user": user})
+        except SlackSaysNo as error:
+            log.warning("person unknown", user=user, error=error.code)
+            return None
+        person = data.get("user")
+        if not isinstance(person, dict):
+            return None
+        outsider = _is_outsider(person, self.identity())
+        self._people.put(user, outsider)
+        return outsider
+
+    def channel_name(self, channel: str) -> str | None:
+        """A channel's name without '#', or None where Slack does not say. Kept for an hour."""
+        kept = self._channels.get(channel)
+        if kept is not None:
+            return str(kept)
+        try:
+            found = self.call("conversations.info", {"channel": channel}).get("channel")
+        except SlackSaysNo as error:
+            log.warning(
+                "channel unknown",
+                channel=channel,
+                error=error.code,
+                hint="SLACK_CHANNEL takes ids, too; #names need channels:read",
+            )
+            return None
+        name = found.get("name") if isinstance(found, dict) else None
+        if isinstance(name, str):
+            self._channels.put(channel, name)
+            return name
+        return None
+
+
+def _is_outsider(person: Mapping[str, Any], own: Identity) -> bool:
+    """By users.info's own flags (https://docs.slack.dev/reference/objects/user-object)."""
+    if any(person.get(flag) for flag in ("is_restricted", "is_ultra_restricted", "is_stranger", "deleted", "is_bot")):
+        return True
+    team = person.get("team_id")
+    grid = person.get("enterprise_user")
+    same_grid = isinstance(grid, dict) and bool(own.enterprise) and grid.get("enterprise_id") == own.enterprise
+    return bool(team and own.team and team != own.team and not same_grid)
+
+
+def _retry_after(headers: Mapping[str, Any]) -> float:
+    value = next((v for k, v in headers.items() if k.lower() == "retry-after"), 1)
+    try:
+        return min(max(float(str(value)), 0.1), 3_600.0)
+    except ValueError:
+        return 1.0
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+class _Pace:
+    """Sliding windows per method (and per channel where Slack counts so), and the holds that Slack asked for."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._sent: dict[tuple[str, str], deque[float]] = {}
+        self._held: dict[str, float] = {}
+
+    def take(self, method: str, channel: str) -> float:
+        """0 and the call counts, or the seconds to wait before asking again."""
+        now = self._clock()
+        key = (method, channel if method in _PER_CHANNEL else "")
+        limit, seconds = PACE.get(method, (45, 60.0))
+        with self._lock:
+            held = self._held.get(method, 0) - now
+            if held > 0:
+                return held
+            sent = self._sent.setdefault(key, deque())
+            while sent and sent[0] <= now - seconds:
+                sent.popleft()
+            if len(sent) >= limit:
+                return sent[0] + seconds - now + 0.001
+            sent.append(now)
+            if len(self._sent) > _KEEP_ENTRIES:
+                self._sent = {k: s for k, s in self._sent.items() if s and s[-1] > now - 60}
+        return 0.0
+
+    def hold(self, method: str, seconds: float) -> None:
+        """Slack asked to wait with this method (a 429 holds for one method, not for the others)."""
+        with self._lock:
+            self._held[method] = self._clock() + seconds
+
+
+class _Kept:
+    """A small memory with an age."""
+
+    def __init__(self, clock: Callable[[], float], seconds: float) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._entries: dict[str, tuple[float, object]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> object | None:
+        with self._lock:
+            at, value = self._entries.get(key, (float("-inf"), None))
+        return value if self._clock() - at < self._seconds else None
+
+    def put(self, key: str, value: object) -> None:
+        with self._lock:
+            self._entries.pop(key, None)
+            self._entries[key] = (self._clock(), value)
+            while len(self._entries) > _KEEP_ENTRIES:
+                self._entries.pop(next(iter(self._entries)))

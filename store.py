@@ -1,0 +1,607 @@
+"""Door to the database: inbox, turns, transcripts, proposals, posts. SQLAlchemy Core, the same statements on SQLite and PostgreSQL.
+
+Each public method is one transaction, and returns after it is on disk (SQLite: synchronous=FULL; BEGIN IMMEDIATE, so that a
+transaction that reads before it writes cannot be overtaken). What must happen together is one method.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from core.policy import Event, State, sources, target
+from core.posts import Kind, Post, Thread
+from core.settings import Misconfigured
+from core.tables import MIGRATIONS, SERIAL, inbox, posts, proposals, threads, transcript, turns
+from core.transcript import Called, Item, Replied, Result, Said, Usage, open_calls
+
+log = structlog.get_logger("store")
+_LOCK_NUMBER = 7_316_045_921  # this program's advisory lock; any fixed number that others are unlikely to use
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Something that Slack brought, recorded and not yet looked at."""
+
+    id: int
+    thread: Thread
+    kind: str
+    payload: dict[str, Any]
+    received_at: float
+
+
+@dataclass(frozen=True)
+class Turn:
+    """From a mention to rest."""
+
+    turn: str
+    thread: str
+    asker: str
+    text: str
+    ts: str
+    model_calls: int = 0
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A write that waits, or waited: the stored record that the card is drawn from and that is sent."""
+
+    proposal: str
+    token: str
+    thread: str
+    turn: str
+    api: str
+    operation: str
+    method: str
+    url: str
+    body: str | None
+    asker: str
+    fingerprint: str
+    why: str
+    state: State
+    created_at: float
+    expires_at: float
+    card: str
+    reply: int = 0
+    call: int = 0
+    decided_by: str | None = None
+    decided_at: float | None = None
+    sent_at: float | None = None
+    status: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class DuePost:
+    """A post that has not reached Slack yet. `row` orders a thread's posts; `target_ts` is the message that an update changes."""
+
+    row: int
+    post: Post
+    created_at: float
+    target_ts: str | None
+    mention_ts: str | None
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one reply of the model leads to, stored at once. Results and proposals name their call; the reply's row is added."""
+
+    said: Replied
+    usage: Usage
+    results: Sequence[tuple[int, str]] = ()
+    proposals: Sequence[Proposal] = ()
+    posts: Sequence[Post] = ()
+    tainted: bool = False
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What goes with a transition: the call's result for the model, and what people are shown."""
+
+    result: str | None = None
+    posts: Sequence[Post] = ()
+    tainted: bool = False
+
+
+Admission = Literal["taken", "kept", "too many"]
+
+
+class Store:
+    """The database of one bot. Thread-safe. `clock` gives seconds since 1970; `on_posts` hears of each thread that has new posts, once
+    they are on disk."""
+
+    def __init__(
+        self, url: str, clock: Callable[[], float] = time.time, on_posts: Callable[[str], None] = lambda _thread: None
+    ) -> None:
+        self._url = _engine_url(url)
+        self._engine = _engine(self._url)
+        self._clock = clock
+        self.on_posts = on_posts
+        self._held: Connection | None = None
+        self._insert = sqlite.insert if self._url.get_backend_name() == "sqlite" else postgresql.insert
+        self._migrate()
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def ping(self) -> None:
+        """One statement. Raises what the database raises."""
+        with self._reading() as db:
+            db.execute(text("select 1"))
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self._engine.begin() as db:
+            told: set[str] = set()
+            db.info["told"] = told
+            yield db
+        for thread in told:
+            self.on_posts(thread)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._engine.connect().execution_options(reads_only=True) as db:
+            yield db
+
+    def _migrate(self) -> None:
+        with self._writing() as db:
+            db.execute(text("create table if not exists migrations (number integer primary key)"))
+            done = db.scalar(text("select count(*) from migrations")) or 0
+            if done > len(MIGRATIONS):
+                raise Misconfigured(
+                    f"DATABASE_URL: the database is of a newer version of the bot (migration {done}); start that version."
+                )
+            for number, statements in enumerate(MIGRATIONS[done:], start=done + 1):
+                for statement in statements:
+                    db.execute(text(statement.format(serial=SERIAL[self._url.get_backend_name()])))
+                db.execute(text("insert into migrations values (:number)"), {"number": number})
+
+    # --- one process per database -------------------------------------------------------------------------------------
+
+    def lock(self, stop: threading.Event) -> None:
+        """Waits until this process alone works on the database. `stop` ends the waiting with `SystemExit`.
+
+        A file lock beside a SQLite file, an advisory lock on PostgreSQL; both go when the process dies.
+        """
+        _wait_for(self._lock_file() if self._url.get_backend_name() == "sqlite" else self._lock_server(), stop)
+
+    def still_alone(self) -> bool:
+        """Whether the lock still holds: one on a server goes with its connection."""
+        if self._held is None:
+            return True
+        try:
+            self._held.execute(text("select 1"))
+        except DBAPIError:
+            return False
+        return True
+
+    def _lock_file(self) -> Callable[[], bool]:
+        handle = os.open(f"{self._url.database}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+
+        def take() -> bool:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        return take
+
+    def _lock_server(self) -> Callable[[], bool]:
+        held = self._held = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        return lambda: bool(held.scalar(text("select pg_try_advisory_lock(:number)"), {"number": _LOCK_NUMBER}))
+
+    # --- inbox --------------------------------------------------------------------------------------------------------
+
+    def record(
+        self, kind: str, thread: Thread, payload: dict[str, Any], *, event_id: str, ts: str | None = None
+    ) -> bool:
+        """Records an arrival. False where the same event, or a message with the same channel and ts, was recorded before."""
+        values = {
+            "event_id": event_id, "team": thread.team, "channel": thread.channel, "ts": ts, "thread": thread.key, "kind": kind,
+            "payload": json.dumps(payload), "handled": 0, "received_at": self._clock(),
+        }  # fmt: skip
+        with self._writing() as db:
+            return db.execute(self._insert(inbox).values(values).on_conflict_do_nothing()).rowcount == 1
+
+    def arrivals(self, thread: str) -> list[Arrival]:
+        """What came in for a thread and was not looked at, oldest first."""
+        query = select(inbox).where(inbox.c.thread == thread, inbox.c.handled == 0).order_by(inbox.c.id)
+        with self._reading() as db:
+            rows = db.execute(query).mappings().all()
+        return [
+            Arrival(r["id"], Thread.from_key(r["thread"]), r["kind"], json.loads(r["payload"]), r["received_at"])
+            for r in rows
+        ]
+
+    def dispose(self, arrival: int, says: Sequence[Post] = ()) -> None:
+        """Marks an arrival as looked at, with what is said about it."""
+        with self._writing() as db:
+            self._handled(db, arrival)
+            self._add_posts(db, says)
+
+    def admit(
+        self, arrival: Arrival, turn: Turn, says: dict[Admission, Sequence[Post]], *, workers: int, max_waiting: int
+    ) -> Admission:
+        """Makes a turn of a mention, or refuses it as one too many; `says` has the posts of each outcome.
+
+        Turns that workers are busy with and threads that wait for a decision do not count as waiting.
+        """
+        with self._writing() as db:
+            pending = select(proposals.c.thread).where(proposals.c.state == State.PENDING)
+            is_kept = db.scalar(pending.where(proposals.c.thread == turn.thread).limit(1)) is not None
+            outcome: Admission = "kept" if is_kept else "taken"
+            if not is_kept and self._waiting_after(db, turn.thread, workers) > max_waiting:
+                outcome = "too many"
+            else:
+                self._add_turn(db, arrival, turn)
+            self._handled(db, arrival.id)
+            self._add_posts(db, says[outcome])
+        return outcome
+
+    def _waiting_after(self, db: Connection, thread: str, workers: int) -> int:
+        """How many turns would wait if one more came in for `thread`: a thread keeps at most one worker busy."""
+        pending = select(proposals.c.thread).where(proposals.c.state == State.PENDING)
+        working = turns.c.state.in_(("waiting", "running")) & turns.c.thread.not_in(pending)
+        total = db.scalar(select(func.count()).select_from(turns).where(working)) or 0
+        others = db.scalar(select(func.count(turns.c.thread.distinct())).where(working, turns.c.thread != thread)) or 0
+        return total + 1 - min(workers, others + 1)
+
+    def _add_turn(self, db: Connection, arrival: Arrival, turn: Turn) -> None:
+        now = self._clock()
+        row = {
+            "thread": turn.thread,
+            "team": arrival.thread.team,
+            "channel": arrival.thread.channel,
+            "thread_ts": arrival.thread.ts,
+        }
+        made = self._insert(threads).values(row | {"tainted": 0, "active_at": now})
+        db.execute(made.on_conflict_do_update(index_elements=["thread"], set_={"active_at": now}))
+        db.execute(
+            insert(turns).values(
+                turn=turn.turn, inbox=arrival.id, thread=turn.thread, asker=turn.asker, text=turn.text, ts=turn.ts, state="waiting",
+                model_calls=0, prompt_tokens=0, completion_tokens=0, created_at=now,
+            )
+        )  # fmt: skip
+
+    @staticmethod
+    def _handled(db: Connection, arrival: int) -> None:
+        db.execute(update(inbox).where(inbox.c.id == arrival).values(handled=1))
+
+    # --- turns --------------------------------------------------------------------------------------------------------
+
+    def take_turn(self, thread: str) -> Turn | None:
+        """The turn that runs in the thread; where none does, the oldest waiting one, begun: its words join the transcript."""
+        with self._writing() as db:
+            rows = select(turns).where(turns.c.thread == thread)
+            running = db.execute(rows.where(turns.c.state == "running")).mappings().first()
+            if running is not None:
+                return _turn(running)
+            waiting = (
+                db.execute(rows.where(turns.c.state == "waiting").order_by(turns.c.ts, turns.c.inbox).limit(1))
+                .mappings()
+                .first()
+            )
+            if waiting is None:
+                return None
+            turn = _turn(waiting)
+            db.execute(update(turns).where(turns.c.turn == turn.turn).values(state="running"))
+            self._add_item(db, thread, turn.turn, Said(turn.text, turn.asker))
+            others = select(turns.c.turn).where(
+                turns.c.thread == thread, turns.c.asker != turn.asker, turns.c.state.in_(("done", "failed"))
+            )
+            self._touch(db, thread, tainted=db.scalar(others.limit(1)) is not None)
+            return turn
+
+    def transcript(self, thread: str) -> list[Item]:
+        """The thread's transcript, oldest first."""
+        with self._reading() as db:
+            rows = (
+                db.execute(select(transcript).where(transcript.c.thread == thread).order_by(transcript.c.id))
+                .mappings()
+                .all()
+            )
+        return [_item(row) for row in rows]
+
+    def is_tainted(self, thread: str) -> bool:
+        """Whether the thread ever held data of the API or words of other people."""
+        with self._reading() as db:
+            return bool(db.scalar(select(threads.c.tainted).where(threads.c.thread == thread)))
+
+    def add_round(self, turn: Turn, made: Round) -> Replied:
+        """Stores one reply with the results, proposals and cards that came of it. Gives the reply with its row."""
+        with self._writing() as db:
+            row = self._add_item(db, turn.thread, turn.turn, made.said)
+            for call, content in made.results:
+                self._add_item(db, turn.thread, turn.turn, Result(row, call, content))
+            if made.proposals:
+                db.execute(insert(proposals), [_proposal_row(replace(one, reply=row)) for one in made.proposals])
+            self._add_posts(db, made.posts)
+            self._count(db, turn, made.usage)
+            self._touch(db, turn.thread, tainted=made.tainted)
+        return replace(made.said, row=row)
+
+    def end_turn(
+        self, turn: Turn, says: Sequence[Post], *, said: Replied | None, usage: Usage | None, failed: bool = False
+    ) -> None:
+        """The turn's rest: its last words, what people are told, and its tokens (`usage` None: no model call belongs to this end)."""
+        with self._writing() as db:
+            if failed:
+                self._close_calls(db, turn)
+            if said is not None:
+                self._add_item(db, turn.thread, turn.turn, said)
+            self._add_posts(db, says)
+            if usage is not None:
+                self._count(db, turn, usage)
+            db.execute(
+                update(turns)
+                .where(turns.c.turn == turn.turn)
+                .values(state="failed" if failed else "done", ended_at=self._clock())
+            )
+            self._touch(db, turn.thread, tainted=False)
+
+    def _close_calls(self, db: Connection, turn: Turn) -> None:
+        """Gives every call of a failed turn a result, so that the transcript stays one that model servers take."""
+        rows = (
+            db.execute(select(transcript).where(transcript.c.turn == turn.turn).order_by(transcript.c.id))
+            .mappings()
+            .all()
+        )
+        ended = json.dumps({"error": "The turn ended before this was done."})
+        for reply, call in open_calls(_item(row) for row in rows):
+            self._add_item(db, turn.thread, turn.turn, Result(reply.row, call, ended))
+
+    @staticmethod
+    def _count(db: Connection, turn: Turn, usage: Usage) -> None:
+        spent = {
+            "model_calls": turns.c.model_calls + 1,
+            "prompt_tokens": turns.c.prompt_tokens + usage.prompt,
+            "completion_tokens": turns.c.completion_tokens + usage.completion,
+        }
+        db.execute(update(turns).where(turns.c.turn == turn.turn).values(spent))
+
+    def _touch(self, db: Connection, thread: str, *, tainted: bool) -> None:
+        values: dict[str, Any] = {"active_at": self._clock()} | ({"tainted": 1} if tainted else {})
+        db.execute(update(threads).where(threads.c.thread == thread).values(values))
+
+    def _add_item(self, db: Connection, thread: str, turn: str, item: Item) -> int:
+        values: dict[str, Any] = {"thread": thread, "turn": turn, "at": self._clock(), "reply": None, "call": None}
+        match item:
+            case Said():
+                values |= {"kind": "said", "content": json.dumps({"text": item.text, "by": item.by})}
+            case Replied():
+                calls = [[call.id, call.name, call.arguments] for call in item.calls]
+                values |= {"kind": "replied", "content": json.dumps({"text": item.text, "calls": calls})}
+            case Result():
+                values |= {"kind": "result", "content": item.content, "reply": item.reply, "call": item.call}
+        return int(db.execute(insert(transcript).values(values).returning(transcript.c.id)).scalar_one())
+
+    def unrested(self) -> tuple[list[str], list[str], list[str]]:
+        """The threads with arrivals, with turns to advance, with posts to deliver: what a start has to wake."""
+        with self._reading() as db:
+            arrived = db.scalars(select(inbox.c.thread).where(inbox.c.handled == 0).distinct()).all()
+            open_turns = db.scalars(
+                select(turns.c.thread).where(turns.c.state.in_(("waiting", "running"))).distinct()
+            ).all()
+            due = db.scalars(select(posts.c.thread).where(posts.c.state == "due").distinct()).all()
+        return list(arrived), list(open_turns), list(due)
+
+    # --- proposals ----------------------------------------------------------------------------------------------------
+
+    def proposal(self, *, token: str) -> Proposal | None:
+        """The proposal whose buttons carry `token`."""
+        return next(iter(self._proposals(proposals.c.token == token)), None)
+
+    def proposal_of_card(self, card: str) -> Proposal | None:
+        """The proposal that the post `card` shows."""
+        return next(iter(self._proposals(proposals.c.card == card)), None)
+
+    def proposals_of(self, turn: str, *states: State) -> list[Proposal]:
+        """A turn's proposals in these states, in the order of their calls."""
+        return self._proposals(proposals.c.turn == turn, proposals.c.state.in_(states))
+
+    def proposals_in(self, *states: State) -> list[Proposal]:
+        """All proposals in these states."""
+        return self._proposals(proposals.c.state.in_(states))
+
+    def proposals_due(self) -> list[Proposal]:
+        """Pending proposals whose time is over."""
+        return self._proposals(proposals.c.state == State.PENDING, proposals.c.expires_at <= self._clock())
+
+    def next_expiry(self) -> float | None:
+        """When the next pending proposal expires."""
+        with self._reading() as db:
+            return db.scalar(select(func.min(proposals.c.expires_at)).where(proposals.c.state == State.PENDING))  # type: ignore[no-any-return]
+
+    def _proposals(self, *where: Any) -> list[Proposal]:
+        query = select(proposals).where(*where).order_by(proposals.c.reply, proposals.c.call)
+        with self._reading() as db:
+            return [_proposal(row) for row in db.execute(query).mappings()]
+
+    def transition(
+        self,
+        proposal: str,
+        happened: Event,
+        effects: Callable[[Proposal], Effects],
+        *,
+        arrival: int | None = None,
+        **columns: Any,
+    ) -> Proposal | None:
+        """Lets `happened` happen to a proposal, with its effects; None (and nothing changed) where the table does not allow it.
+
+        One conditional UPDATE decides between all who try at once. `arrival` is the click that this answers.
+        """
+        allowed = proposals.c.state.in_(sources(happened))
+        change = (
+            update(proposals).where(proposals.c.proposal == proposal, allowed).values(state=target(happened), **columns)
+        )
+        with self._writing() as db:
+            if arrival is not None:
+                self._handled(db, arrival)
+            row = db.execute(change.returning(*proposals.c)).mappings().first()
+            if row is None:
+                return None
+            changed = _proposal(row)
+            after = effects(changed)
+            if after.result is not None:
+                self._add_item(db, changed.thread, changed.turn, Result(changed.reply, changed.call, after.result))
+            self._add_posts(db, after.posts)
+            self._touch(db, changed.thread, tainted=after.tainted)
+        return changed
+
+    # --- posts --------------------------------------------------------------------------------------------------------
+
+    def _add_posts(self, db: Connection, says: Sequence[Post]) -> None:
+        if says:
+            db.execute(insert(posts), [_post_row(post, self._clock()) for post in says])
+            db.info["told"].update(post.thread for post in says)
+
+    def due_posts(self, thread: str) -> list[DuePost]:
+        """What is to be delivered in a thread, in order."""
+        of = posts.alias("of")
+        query = (
+            select(posts, of.c.ts.label("target_ts"), turns.c.ts.label("mention_ts"))
+            .outerjoin(of, of.c.post == posts.c.target)
+            .outerjoin(turns, turns.c.turn == posts.c.turn)
+            .where(posts.c.thread == thread, posts.c.state == "due")
+            .order_by(posts.c.id)
+        )
+        with self._reading() as db:
+            return [_due(row) for row in db.execute(query).mappings()]
+
+    def delivered(self, done: Sequence[tuple[str, str | None]], *, state: str = "sent") -> None:
+        """Marks posts as delivered, each with the ts of its message, or with another final `state`."""
+        with self._writing() as db:
+            for post, ts in done:
+                db.execute(update(posts).where(posts.c.post == post).values(state=state, ts=ts))
+
+    # --- retention ----------------------------------------------------------------------------------------------------
+
+    def forget(self, before: float) -> int:
+        """Removes the threads at rest since `before`, with all that is theirs. Gives how many."""
+        busy = [
+            select(turns.c.thread).where(turns.c.state.in_(("waiting", "running"))),
+            select(posts.c.thread).where(posts.c.state == "due", posts.c.created_at >= before),
+            select(inbox.c.thread).where(inbox.c.handled == 0),
+        ]
+        with self._writing() as db:
+            old = list(
+                db.scalars(
+                    select(threads.c.thread).where(
+                        threads.c.active_at < before, *(threads.c.thread.not_in(q) for q in busy)
+                    )
+                )
+            )
+            for at in range(0, len(old), 500):
+                for table in (inbox, transcript, proposals, posts, turns, threads):
+                    db.execute(delete(table).where(table.c.thread.in_(old[at : at + 500])))
+            strays = inbox.c.thread.not_in(select(threads.c.thread))  # refused mentions never became a thread's
+            db.execute(delete(inbox).where(inbox.c.handled == 1, inbox.c.received_at < before, strays))
+            db.execute(
+                delete(posts).where(
+                    posts.c.state != "due", posts.c.created_at < before, posts.c.thread.not_in(select(threads.c.thread))
+                )
+            )
+        return len(old)
+
+
+def _engine_url(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise Misconfigured("DATABASE_URL: write sqlite:///bot.db or postgresql://user:password@host/name.") from None
+    match parsed.get_backend_name():
+        case "sqlite":
+            if not parsed.database or parsed.database == ":memory:":
+                raise Misconfigured(
+                    "DATABASE_URL: name a file, such as sqlite:///bot.db; what lives in memory would be lost."
+                )
+            return parsed
+        case "postgresql" | "postgres":
+            return parsed.set(drivername="postgresql+psycopg")
+        case other:
+            raise Misconfigured(
+                f"DATABASE_URL: '{other}' is not supported; write sqlite:///bot.db or postgresql://user:password@host/name."
+            )
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_size=16, max_overflow=32, pool_pre_ping=True)
+    if not Path(str(url.database)).absolute().parent.is_dir():
+        raise Misconfigured(f"DATABASE_URL: the folder of {url.database} does not exist; make it first.")
+    engine = create_engine(url, pool_size=32, max_overflow=32, connect_args={"timeout": 30, "check_same_thread": False})
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # BEGIN is ours, below
+    for pragma in ("journal_mode=wal", "synchronous=full", "foreign_keys=on"):
+        connection.execute(f"pragma {pragma}").close()
+
+
+def _begin(connection: Connection) -> None:
+    reads_only = connection.get_execution_options().get("reads_only")
+    connection.exec_driver_sql("begin" if reads_only else "begin immediate")
+
+
+def _wait_for(take: Callable[[], bool], stop: threading.Event) -> None:
+    told = False
+    while not take():
+        if not told:
+            log.warning("waiting", reason="another process works on this database; this one waits until that has ended")
+            told = True
+        if stop.wait(0.2):
+            raise SystemExit(0)
+
+
+def _turn(row: Any) -> Turn:
+    return Turn(row["turn"], row["thread"], row["asker"], row["text"], row["ts"], row["model_calls"])
+
+
+def _item(row: Any) -> Item:
+    match row["kind"]:
+        case "said":
+            return Said(**json.loads(row["content"]))
+        case "replied":
+            content = json.loads(row["content"])
+            return Replied(content["text"], tuple(Called(*call) for call in content["calls"]), row["id"])
+        case _:
+            return Result(row["reply"], row["call"], row["content"])
+
+
+def _proposal(row: Any) -> Proposal:
+    return Proposal(**{**row, "state": State(row["state"])})
+
+
+def _proposal_row(proposal: Proposal) -> dict[str, Any]:
+    return {name: getattr(proposal, name) for name in Proposal.__dataclass_fields__}
+
+
+def _post_row(post: Post, at: float) -> dict[str, Any]:
+    return {
+        "post": post.post, "thread": post.thread, "turn": post.turn, "method": post.kind, "arguments": json.dumps(post.arguments),
+        "target": post.target, "state": "due", "created_at": at,
+    }  # fmt: skip
+
+
+def _due(row: Any) -> DuePost:
+    kind: Kind = row["method"]
+    post = Post(row["post"], row["thread"], row["turn"], kind, json.loads(row["arguments"]), row["target"])
+    return DuePost(row["id"], post, row["created_at"], row["target_ts"], row["mention_ts"])

@@ -1,0 +1,197 @@
+"""Door to the workers: who advances which thread, when. Threads of this process, woken by what was recorded; nobody polls.
+
+A lane runs one piece of work per key at a time, keys side by side. The bot has four: arrivals (the desk), turns (the model's loop),
+posts (the outbox), and the clock, which sleeps until the next due row.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+import structlog
+
+from ai import AI, House, Stopped
+from desk import Desk
+from gate import Gate
+from outbox import Outbox
+from store import Store
+
+log = structlog.get_logger("turns")
+_AFTER_FAULT = 5.0  # seconds until a piece of work that failed is tried again
+_HOUR = 3_600.0
+_DAY = 86_400.0
+
+
+class Lane:
+    """Worker threads for one kind of work. `work(key)` gives None when the key rests, or seconds after which to do it again."""
+
+    def __init__(self, name: str, work: Callable[[str], float | None], threads: int) -> None:
+        self._name = name
+        self._work = work
+        self._changed = threading.Condition()
+        self._ready: deque[str] = deque()
+        self._waiting: set[str] = set()  # keys in _ready
+        self._running: set[str] = set()
+        self._again: set[str] = set()  # woken while running
+        self._timed: list[tuple[float, int, str]] = []
+        self._order = itertools.count()
+        self._is_stopping = False
+        self._threads = [threading.Thread(target=self._run, name=f"{name}-{i}", daemon=True) for i in range(threads)]
+
+    def start(self) -> None:
+        """Starts the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self, key: str, delay: float = 0.0) -> None:
+        """Has `work(key)` done soon, or after `delay` seconds; once more if it runs at this moment."""
+        with self._changed:
+            if delay > 0:
+                heapq.heappush(self._timed, (time.monotonic() + delay, next(self._order), key))
+            else:
+                self._enqueue(key)
+            self._changed.notify()
+
+    def stop(self, by: float) -> bool:
+        """Takes up nothing more and waits until `by` (monotonic seconds) for what runs. True when all has ended."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(max(0.0, by - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _enqueue(self, key: str) -> None:
+        if key in self._running:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.append(key)
+
+    def _run(self) -> None:
+        while (key := self._next()) is not None:
+            delay: float | None = None
+            try:
+                with structlog.contextvars.bound_contextvars(thread=key):
+                    delay = self._work(key)
+            except Stopped:
+                pass
+            except Exception:  # the worker's boundary: the work stays recorded and is tried again
+                log.exception("work failed", lane=self._name, thread=key)
+                delay = _AFTER_FAULT
+            self._done(key, delay)
+
+    def _next(self) -> str | None:
+        with self._changed:
+            while True:
+                if self._is_stopping:
+                    return None
+                now = time.monotonic()
+                while self._timed and self._timed[0][0] <= now:
+                    self._enqueue(heapq.heappop(self._timed)[2])
+                if self._ready:
+                    key = self._ready.popleft()
+                    self._waiting.discard(key)
+                    self._running.add(key)
+                    if self._ready:
+                        self._changed.notify()
+                    return key
+                self._changed.wait(self._timed[0][0] - now if self._timed else None)
+
+    def _done(self, key: str, delay: float | None) -> None:
+        with self._changed:
+            self._running.discard(key)
+            if key in self._again:
+                self._again.discard(key)
+                self._enqueue(key)
+            elif delay is not None:
+                heapq.heappush(self._timed, (time.monotonic() + delay, next(self._order), key))
+            self._changed.notify()
+
+
+class Turns:
+    """The bot at work: the four lanes, and what a start has to take up again."""
+
+    def __init__(
+        self,
+        store: Store,
+        gate: Gate,
+        desk: Desk,
+        outbox: Outbox,
+        house: House,
+        *,
+        workers: int,
+        retention: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._gate = gate
+        self._outbox = outbox
+        self._house = house
+        self._retention = retention
+        self._clock = clock
+        self._next_clean_up = 0.0
+        self._arrivals = Lane("arrivals", desk.receive, threads=2)
+        self._turns = Lane("turns", self._advance, threads=workers)
+        self._posts = Lane("posts", outbox.deliver, threads=4)
+        self._clock_lane = Lane("clock", self._tick, threads=1)
+        store.on_posts = self._posts.wake
+
+    def start(self) -> None:
+        """Takes up everything that is not at rest, then goes on with what comes in."""
+        for thread in self._gate.lose_unanswered():
+            log.warning("a write was under way when the bot ended; its outcome is unknown", thread=thread)
+        arrived, open_turns, due = self._store.unrested()
+        for lane, keys in ((self._arrivals, arrived), (self._turns, open_turns), (self._posts, due)):
+            for key in keys:
+                lane.wake(key)
+            lane.start()
+        self._clock_lane.wake("clock")
+        self._clock_lane.start()
+
+    def arrived(self, thread: str) -> None:
+        """Something for a thread was recorded."""
+        self._arrivals.wake(thread)
+
+    def wake(self, thread: str) -> None:
+        """A thread has a turn to go on with."""
+        self._turns.wake(thread)
+
+    def stop(self, seconds: float) -> bool:
+        """Leaves every thread at a safe point within `seconds`. True when nothing had to be left in the middle of a call."""
+        self._house.stopping.set()
+        by = time.monotonic() + seconds
+        ended = [lane.stop(by) for lane in (self._arrivals, self._clock_lane, self._turns, self._posts)]
+        return all(ended)
+
+    def _advance(self, thread: str) -> None:
+        if AI(thread, self._house).advance():
+            self._clock_lane.wake("clock")  # a new proposal may be the next to expire
+
+    def show_status(self, thread: str, status: str) -> None:
+        """Has the thinking status of a thread shown."""
+        if self._outbox.set_status(thread, status):
+            self._posts.wake(thread)
+
+    def unshown(self, post: str) -> None:
+        """A message that Slack refused for good; if it was a card, its proposal is withdrawn."""
+        thread = self._gate.unshown(post)
+        if thread is not None:
+            self._turns.wake(thread)
+
+    def _tick(self, _key: str) -> float:
+        """What is due now; gives the seconds until something is due again."""
+        for thread in self._gate.expire_due():
+            self._turns.wake(thread)
+        now = self._clock()
+        if now >= self._next_clean_up:
+            self._next_clean_up = now + _HOUR
+            removed = self._store.forget(now - self._retention * _DAY)
+            if removed:
+                log.info("forgot", threads=removed)
+        return max(0.01, min(self._store.next_expiry() or self._next_clean_up, self._next_clean_up) - now)
