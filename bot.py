@@ -33,11 +33,11 @@ from ai import ChatServer, House, Model
 from core import slack_in
 from core.catalog import Catalog, Operation, load_catalog
 from core.policy import judge
-from core.settings import Misconfigured, Settings, load_settings
+from core.settings import Misconfigured, Settings, environment, load_settings
 from desk import Desk
 from desk import House as DeskHouse
-from gate import Gate
-from logs import set_up_logs
+from gate import Gate, secrets_of
+from logs import hide_in_logs, set_up_logs
 from outbox import Outbox
 from slack_web import SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb
 from store import Store
@@ -99,7 +99,15 @@ def create_app(
         log_bodies=settings.log_bodies,
     )
     rules = DeskHouse(settings.channels, settings.allow_guests, settings.workers, settings.max_waiting)
-    desk = Desk(store, gate, web, rules, ids=ids, wake=lambda thread: turns.wake(thread))
+    desk = Desk(
+        store,
+        gate,
+        web,
+        rules,
+        ids=ids,
+        wake=lambda thread: turns.wake(thread),
+        send=lambda proposal: turns.send(proposal),
+    )
     outbox = Outbox(web, store, unshown=lambda post: turns.unshown(post), clock=clock)
     house = House(
         model=model,
@@ -162,13 +170,19 @@ def _add_slack_routes(app: Flask, bot: Bot, signing_secret: str, clock: Callable
         return Response("not recorded, send it again", status=503)
 
 
+class _SlackClock(Clock):
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+
+    def now(self) -> float:
+        return self._clock()
+
+
 class _Door:
     """Verifies and screens every request below /slack/ before any handler sees it."""
 
     def __init__(self, signing_secret: str, clock: Callable[[], float]) -> None:
-        time_source = Clock()
-        time_source.now = clock  # type: ignore[method-assign]  # the library's own way in for another clock is subclassing; this is shorter
-        self._verifier = SignatureVerifier(signing_secret, time_source)
+        self._verifier = SignatureVerifier(signing_secret, _SlackClock(clock))
 
     def screen(self) -> Response | None:
         """None lets the request pass. 401 for what Slack did not sign, 400 for what is malformed, 200 for what is not for us."""
@@ -262,7 +276,7 @@ def main(context: click.Context) -> None:
 def check() -> None:
     """Checks the catalog and shows its operations with who may do what."""
     with _told():
-        catalog = read_catalog(os.environ.get("APIS_FILE", "apis.yaml"))
+        catalog = read_catalog(environment().get("APIS_FILE") or "apis.yaml")
     console = Console()
     for api in catalog.apis:
         table = Table("operation", "what it does", "who", title=f"{api.name} at {api.base_url}", title_justify="left")
@@ -298,7 +312,7 @@ def read_catalog(path: str) -> Catalog:
         raise Misconfigured(f"APIS_FILE: cannot read {path}: {error.strerror}.") from None
     except UnicodeError:
         raise Misconfigured(f"APIS_FILE: {path} is not UTF-8.") from None
-    return load_catalog(text, os.environ, source=path)
+    return load_catalog(text, environment(), source=path)
 
 
 class _told:
@@ -322,6 +336,7 @@ def serve() -> None:
     with _told():
         settings = load_settings()
         catalog = read_catalog(settings.apis_file)
+        hide_in_logs([*settings.secrets, *secrets_of(catalog)])
         store = Store(settings.database_url)
         store.lock(stop)
         app = create_app(settings, catalog, store)

@@ -13,7 +13,7 @@ import structlog
 
 from core import words
 from core.cards import escape
-from core.policy import Refused
+from core.policy import Refused, State
 from core.posts import Post, ephemeral, message, thumbs_up
 from core.slack_in import plain_words
 from gate import Gate
@@ -59,6 +59,7 @@ class Desk:
         *,
         ids: Callable[[], str],
         wake: Callable[[str], None],
+        send: Callable[[str], None],
     ) -> None:
         self._store = store
         self._gate = gate
@@ -66,6 +67,7 @@ class Desk:
         self._house = house
         self._ids = ids
         self._wake = wake
+        self._send = send
 
     def receive(self, thread: str) -> float | None:
         """Handles a thread's arrivals. None when all are, else the seconds after which to try again."""
@@ -80,7 +82,7 @@ class Desk:
         return None
 
     def _one(self, arrival: Arrival) -> None:
-        with structlog.contextvars.bound_contextvars(user=arrival.payload["user"]):
+        with structlog.contextvars.bound_contextvars(event_id=arrival.event_id, user=arrival.payload["user"]):
             if arrival.kind == "click":
                 self._click(arrival)
             else:
@@ -151,6 +153,8 @@ class Desk:
             log.info("click refused", reason=str(error) or "nothing to decide")
             self._store.dispose(arrival.id, [self._aside(arrival, str(error), in_thread=True)] if str(error) else [])
         else:
+            if changed.state is State.APPROVED:
+                self._send(changed.proposal)
             self._wake(changed.thread)
 
     def _check_clicker(self, user: str) -> None:

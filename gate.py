@@ -79,7 +79,7 @@ class Gate:
         self._result_limit = result_limit
         self._clock = clock
         self._log_bodies = log_bodies
-        self._secrets = tuple(sorted({s for api in catalog.apis for s in _secrets(api)}, key=len, reverse=True))
+        self._secrets = secrets_of(catalog)
         self._reads = _Line(keepalive=20)
         self._writes = _Line(
             keepalive=0
@@ -232,28 +232,27 @@ class Gate:
 
     # --- the write ----------------------------------------------------------------------------------------------------
 
-    def write(self, approval: Approval) -> None:
-        """Sends the stored record of an approval, once; its result joins the transcript, the card says how it ended."""
-        stored = self._happen(approval.proposal, Event.SEND, sent_at=self._clock())
-        if stored is None:
-            return
+    def write(self, approval: Approval) -> Proposal | None:
+        """Sends the stored record of an approval, once; its result joins the transcript, the card says how it ended.
+
+        Gives the record as it ended; None where there was nothing (left) to send.
+        """
+        with structlog.contextvars.bound_contextvars(proposal=approval.proposal):
+            stored = self._happen(approval.proposal, Event.SEND, sent_at=self._clock())
+            return self._send_stored(stored) if stored is not None else None
+
+    def _send_stored(self, stored: Proposal) -> Proposal | None:
         try:
             operation = self._still_allowed(stored)
             answer, _ = self._send(self._writes, operation, stored.method, stored.url, stored.body, key=stored.proposal)
         except (Unsent, BadCall) as error:
-            note = mask(str(error), self._secrets)
-            self._happen(
-                stored.proposal,
-                Event.FAIL,
-                result=outcome_text("failed", f"{note} Nothing was sent."),
-                note=f"{note} Nothing was sent.",
-            )
+            note = f"{mask(str(error), self._secrets)} Nothing was sent."
+            return self._happen(stored.proposal, Event.FAIL, note=note)
         except Unanswered as error:
-            self._happen(stored.proposal, Event.LOSE, note=mask(str(error), self._secrets))
-        else:
-            happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
-            text = result_text(answer, limit=self._result_limit, secrets=self._secrets, outcome=outcome)
-            self._happen(stored.proposal, happened, result=text, status=answer.status)
+            return self._happen(stored.proposal, Event.LOSE, note=mask(str(error), self._secrets))
+        happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
+        text = result_text(answer, limit=self._result_limit, secrets=self._secrets, outcome=outcome)
+        return self._happen(stored.proposal, happened, result=text, status=answer.status)
 
     def _still_allowed(self, stored: Proposal) -> Operation:
         """The catalog may have changed since the record was made; it has to allow the very same URL today."""
@@ -338,6 +337,11 @@ def _card_row(proposal: Proposal) -> CardRow:
 def _fingerprint(write: Write, asker: str) -> str:
     """SHA-256 over method, URL, body and asker, unambiguously joined."""
     return hashlib.sha256(json.dumps([write.method, write.url, write.body, asker]).encode()).hexdigest()
+
+
+def secrets_of(catalog: Catalog) -> tuple[str, ...]:
+    """Every text of the catalog that must not be seen, longest first."""
+    return tuple(sorted({s for api in catalog.apis for s in _secrets(api)}, key=len, reverse=True))
 
 
 def _secrets(api: Api) -> Iterator[str]:

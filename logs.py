@@ -1,11 +1,16 @@
-"""Door to the log: structlog on standard error. JSON lines where that is no terminal, colours where it is."""
+"""Door to the log: structlog on standard error. JSON lines where that is no terminal, colours where it is. Secrets are masked."""
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+
+from core.answers import mask
 
 # HTTP clients log URLs, and a URL may carry an API's key
 _TALKATIVE = (
@@ -20,22 +25,22 @@ _TALKATIVE = (
     "werkzeug",
     "waitress",
 )
+_hidden: list[str] = []
+
+
+def hide_in_logs(secrets: Sequence[str]) -> None:
+    """From now on these texts are masked in every line, wherever they come from."""
+    _hidden[:] = sorted((secret for secret in secrets if len(secret) >= 6), key=len, reverse=True)
 
 
 def set_up_logs() -> None:
     """Sets up structlog and the standard library's logging for this process, both to standard error."""
-    to_people = sys.stderr.isatty()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
-        if to_people
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-    )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -43,13 +48,26 @@ def set_up_logs() -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
-    )
-    handler.setFormatter(formatter)
+    meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    last = _for_people() if sys.stderr.isatty() else _for_machines()
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[meta, *last, _mask]))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a burst is no news
+
+
+def _for_people() -> list[structlog.typing.Processor]:
+    return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+
+
+def _for_machines() -> list[structlog.typing.Processor]:
+    """JSON lines; tracebacks without local variables, which hold bodies and credentials."""
+    tracebacks = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+    return [tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+
+
+def _mask(_logger: Any, _method: str, line: Any) -> Any:
+    return mask(line, _hidden)

@@ -38,6 +38,7 @@ class Arrival:
     """Something that Slack brought, recorded and not yet looked at."""
 
     id: int
+    event_id: str
     thread: Thread
     kind: str
     payload: dict[str, Any]
@@ -224,8 +225,15 @@ class Store:
         with self._reading() as db:
             rows = db.execute(query).mappings().all()
         return [
-            Arrival(r["id"], Thread.from_key(r["thread"]), r["kind"], json.loads(r["payload"]), r["received_at"])
-            for r in rows
+            Arrival(
+                row["id"],
+                row["event_id"],
+                Thread.from_key(row["thread"]),
+                row["kind"],
+                json.loads(row["payload"]),
+                row["received_at"],
+            )
+            for row in rows
         ]
 
     def dispose(self, arrival: int, says: Sequence[Post] = ()) -> None:

@@ -1,7 +1,7 @@
 """Door to the workers: who advances which thread, when. Threads of this process, woken by what was recorded; nobody polls.
 
-A lane runs one piece of work per key at a time, keys side by side. The bot has four: arrivals (the desk), turns (the model's loop),
-posts (the outbox), and the clock, which sleeps until the next due row.
+A lane runs one piece of work per key at a time, keys side by side. The bot has five: arrivals (the desk), turns (the model's loop),
+writes (what was just approved), posts (the outbox), and the clock, which sleeps until the next due row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import structlog
 
 from ai import AI, House, Stopped
 from desk import Desk
-from gate import Gate
+from gate import Approval, Gate
 from outbox import Outbox
 from store import Store
 
@@ -115,7 +115,7 @@ class Lane:
 
 
 class Turns:
-    """The bot at work: the four lanes, and what a start has to take up again."""
+    """The bot at work: the lanes, and what a start has to take up again."""
 
     def __init__(
         self,
@@ -138,6 +138,7 @@ class Turns:
         self._next_clean_up = 0.0
         self._arrivals = Lane("arrivals", desk.receive, threads=2)
         self._turns = Lane("turns", self._advance, threads=workers)
+        self._writes = Lane("writes", self._write, threads=4)
         self._posts = Lane("posts", outbox.deliver, threads=4)
         self._clock_lane = Lane("clock", self._tick, threads=1)
         store.on_posts = self._posts.wake
@@ -152,7 +153,8 @@ class Turns:
                 lane.wake(key)
             lane.start()
         self._clock_lane.wake("clock")
-        self._clock_lane.start()
+        for lane in (self._writes, self._clock_lane):
+            lane.start()
 
     def arrived(self, thread: str) -> None:
         """Something for a thread was recorded."""
@@ -166,12 +168,21 @@ class Turns:
         """Leaves every thread at a safe point within `seconds`. True when nothing had to be left in the middle of a call."""
         self._house.stopping.set()
         by = time.monotonic() + seconds
-        ended = [lane.stop(by) for lane in (self._arrivals, self._clock_lane, self._turns, self._posts)]
+        ended = [lane.stop(by) for lane in (self._arrivals, self._clock_lane, self._turns, self._writes, self._posts)]
         return all(ended)
+
+    def _write(self, proposal: str) -> None:
+        written = self._gate.write(Approval(proposal))
+        if written is not None:
+            self._turns.wake(written.thread)
 
     def _advance(self, thread: str) -> None:
         if AI(thread, self._house).advance():
             self._clock_lane.wake("clock")  # a new proposal may be the next to expire
+
+    def send(self, proposal: str) -> None:
+        """A proposal was approved: its write goes at once, also where every worker waits for a model."""
+        self._writes.wake(proposal)
 
     def show_status(self, thread: str, status: str) -> None:
         """Has the thinking status of a thread shown."""

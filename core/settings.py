@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
+from dotenv import dotenv_values
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_ENV_FILE = ".env"
 _UNITS = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
 
 
@@ -32,7 +36,7 @@ def _slash(value: object) -> object:
 class Settings(BaseSettings):
     """The settings by their environment names in lower case; empty variables count as unset."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file=_ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True)
 
     slack_bot_token: SecretStr
     slack_signing_secret: SecretStr
@@ -57,9 +61,21 @@ class Settings(BaseSettings):
     log_bodies: bool = False
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log may show."""
+        held = (self.slack_bot_token, self.slack_signing_secret, self.openai_api_key)
+        return tuple(one.get_secret_value() for one in held if one is not None)
+
+    @property
     def channels(self) -> tuple[str, ...]:
         """The designated channels as written: ids, or names with their `#`."""
         return tuple(part.strip() for part in self.slack_channel.split(",") if part.strip())
+
+
+def environment() -> Mapping[str, str]:
+    """The environment's variables, and those of a `.env` file in the working directory that it does not set itself."""
+    from_file = {name: value for name, value in dotenv_values(_ENV_FILE).items() if value is not None}
+    return from_file | dict(os.environ)
 
 
 def load_settings() -> Settings:
