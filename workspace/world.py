@@ -1,0 +1,408 @@
+"""What a workspace holds: people, channels, messages, statuses, views. In memory, in the shapes Slack uses.
+
+One lock for all of it, which is also the condition that every change notifies. No HTTP here.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from workspace.block_kit import INTERACTIVE
+
+Json = dict[str, Any]
+
+TEAM = "T0LOCAL"
+APP = "A0APP"
+BOT_USER = "U0BOT"
+BOT = "B0BOT"
+STATUS_SECONDS = 120  # https://docs.slack.dev/reference/methods/assistant.threads.setStatus
+TRIGGER_SECONDS = 3
+URL_SECONDS = 30 * 60  # of a response_url, which also works five times only
+URL_USES = 5
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with a user id; `offset` is seconds east of UTC, a guest is `is_restricted`."""
+
+    id: str
+    name: str
+    real_name: str
+    email: str = ""
+    title: str = ""
+    tz: str = "Europe/Berlin"
+    tz_label: str = "Central European Time"
+    tz_offset: int = 3600
+    is_restricted: bool = False
+    is_ultra_restricted: bool = False
+    is_bot: bool = False
+    is_stranger: bool = False
+    deleted: bool = False
+    team_id: str = TEAM
+
+    def as_slack(self) -> Json:
+        """The `user` object of users.info."""
+        profile = {
+            "title": self.title,
+            "real_name": self.real_name,
+            "real_name_normalized": self.real_name,
+            "display_name": self.real_name,
+            "display_name_normalized": self.real_name,
+            "email": self.email,
+            "status_text": "",
+            "status_emoji": "",
+            "team": self.team_id,
+        }
+        if self.is_bot:
+            profile |= {"api_app_id": APP, "bot_id": BOT}
+        return {
+            "id": self.id,
+            "team_id": self.team_id,
+            "name": self.name,
+            "deleted": self.deleted,
+            "color": "9f69e7",
+            "real_name": self.real_name,
+            "tz": self.tz,
+            "tz_label": self.tz_label,
+            "tz_offset": self.tz_offset,
+            "profile": profile,
+            "is_admin": False,
+            "is_owner": False,
+            "is_primary_owner": False,
+            "is_restricted": self.is_restricted,
+            "is_ultra_restricted": self.is_ultra_restricted,
+            "is_bot": self.is_bot,
+            "is_stranger": self.is_stranger,
+            "is_app_user": False,
+            "updated": 1_700_000_000,
+        }
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A channel, or a direct message with the bot when `user` names the person."""
+
+    id: str
+    name: str
+    members: tuple[str, ...]
+    user: str = ""
+    is_private: bool = False
+
+    @property
+    def is_im(self) -> bool:
+        return bool(self.user)
+
+    def as_slack(self) -> Json:
+        """The `channel` object of conversations.info."""
+        common = {
+            "id": self.id,
+            "created": 1_700_000_000,
+            "is_archived": False,
+            "is_im": self.is_im,
+            "is_org_shared": False,
+            "context_team_id": TEAM,
+        }
+        if self.is_im:
+            return common | {"user": self.user, "is_open": True}
+        return common | {
+            "name": self.name,
+            "name_normalized": self.name,
+            "is_channel": not self.is_private,
+            "is_group": self.is_private,
+            "is_mpim": False,
+            "is_private": self.is_private,
+            "is_general": False,
+            "is_shared": False,
+            "is_ext_shared": False,
+            "is_member": BOT_USER in self.members,
+            "topic": {"value": "", "creator": "", "last_set": 0},
+            "purpose": {"value": "", "creator": "", "last_set": 0},
+        }
+
+
+@dataclass(frozen=True)
+class UserGroup:
+    """A user group such as @hr-leads."""
+
+    id: str
+    handle: str
+    name: str
+    users: tuple[str, ...]
+
+    def as_slack(self, *, with_users: bool) -> Json:
+        """An entry of usergroups.list."""
+        entry: Json = {
+            "id": self.id,
+            "team_id": TEAM,
+            "is_usergroup": True,
+            "name": self.name,
+            "handle": self.handle,
+            "description": "",
+            "date_delete": 0,
+            "user_count": len(self.users),
+        }
+        return entry | ({"users": list(self.users)} if with_users else {})
+
+
+@dataclass(frozen=True)
+class Status:
+    """The "is thinking..." line under a thread."""
+
+    text: str
+    loading_messages: tuple[str, ...]
+    since: float
+
+
+@dataclass
+class Trigger:
+    """A trigger_id: somebody's gesture that may open one modal within TRIGGER_SECONDS."""
+
+    user: str
+    born: float
+    used: bool = False
+
+
+@dataclass
+class ResponseUrl:
+    """Where an app may answer a gesture; `ts` is the message that holds the pressed button."""
+
+    channel: str
+    ts: str
+    thread_ts: str
+    user: str
+    born: float
+    uses: int = 0
+
+
+def inhabitants() -> tuple[list[Person], list[Channel], list[UserGroup]]:
+    """Who and what is there at the start."""
+    people = [
+        Person("U0ANN", "ann", "Ann Lee", "ann@example.com", "HR partner"),
+        Person("U0BEN", "ben", "Ben Ortiz", "ben@example.com", "HR lead"),
+        Person("U0GUS", "gus", "Gus Guest", "gus@guest.example", "Contractor", is_restricted=True),
+        Person(
+            BOT_USER,
+            "hr-bot",
+            "hr-bot",
+            tz="America/Los_Angeles",
+            tz_label="Pacific Standard Time",
+            tz_offset=-28800,
+            is_bot=True,
+        ),
+    ]
+    everybody = tuple(person.id for person in people)
+    channels = [Channel("C0HR", "hr-bot", everybody), Channel("C0RANDOM", "random", everybody)]
+    channels += [Channel(f"D0{p.id[2:]}", "", (p.id, BOT_USER), user=p.id) for p in people if not p.is_bot]
+    return people, channels, [UserGroup("S0LEADS", "hr-leads", "HR leads", ("U0BEN",))]
+
+
+class World:
+    """The state and the few operations on it that keep it consistent. `clock` gives seconds since 1970.
+
+    Everything is read and written with `lock` held.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        people, channels, groups = inhabitants()
+        self.clock = clock
+        self.lock = threading.Condition(threading.RLock())
+        self.people = {person.id: person for person in people}
+        self.channels = {channel.id: channel for channel in channels}
+        self.groups = {group.id: group for group in groups}
+        self.messages: dict[str, dict[str, Json]] = {}
+        self.replaced: dict[tuple[str, str], list[Json]] = {}
+        self.ephemerals: list[Json] = []
+        self.statuses: dict[tuple[str, str], Status] = {}
+        self.titles: dict[tuple[str, str], str] = {}
+        self.prompts: dict[tuple[str, str], list[Json]] = {}
+        self.views: dict[str, Json] = {}
+        self.view_errors: dict[str, dict[str, str]] = {}
+        self.modals: dict[str, list[str]] = {}
+        self.homes: dict[str, str] = {}
+        self.triggers: dict[str, Trigger] = {}
+        self.response_urls: dict[str, ResponseUrl] = {}
+        self.notices: list[tuple[str, str]] = []
+        self.outbox: list[Json] = []  # inner events that wait to be delivered to the bot
+        self.version = 0
+        self._last_ts = 0
+        self._counter = 0
+
+    def changed(self) -> None:
+        """Wake everybody who waits. Call it with the lock held, after a change."""
+        self.version += 1
+        self.lock.notify_all()
+
+    def next_ts(self) -> str:
+        """A ts later than every one before."""
+        self._last_ts = max(self._last_ts + 1, int(self.clock() * 1_000_000))
+        return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
+
+    def next_id(self, prefix: str) -> str:
+        self._counter += 1
+        return f"{prefix}{self._counter:08d}"
+
+    # Messages
+
+    def find(self, channel: str, ts: str) -> Json | None:
+        return self.messages.get(channel, {}).get(ts)
+
+    def thread(self, channel: str, thread_ts: str) -> Iterator[Json]:
+        """The parent and its replies, oldest first."""
+        for message in self.messages.get(channel, {}).values():
+            if message["ts"] == thread_ts or message.get("thread_ts") == thread_ts:
+                yield message
+
+    def top_level(self, channel: str) -> Iterator[Json]:
+        """Messages that are no reply, oldest first, broadcast replies included."""
+        for message in self.messages.get(channel, {}).values():
+            broadcast = message.get("subtype") == "thread_broadcast"
+            if broadcast or message.get("thread_ts", message["ts"]) == message["ts"]:
+                yield message
+
+    def root(self, channel: str, thread_ts: str | None) -> str | None:
+        """The parent's ts of the thread a ts belongs to; None when there is no such message."""
+        message = self.find(channel, thread_ts) if thread_ts else None
+        return message.get("thread_ts", message["ts"]) if message else None
+
+    def post(self, channel: str, message: Json, thread_ts: str | None = None) -> Json:
+        """Add a message; a thread whose parent is gone is left, as Slack does, for the channel itself."""
+        ts = self.next_ts()
+        posted = {"type": "message", "team": TEAM, **message, "ts": ts}
+        if root := self.root(channel, thread_ts):
+            parent = self.messages[channel][root]
+            posted |= {"thread_ts": root, "parent_user_id": parent.get("user", "")}
+            self._count_reply(parent, posted)
+        self.messages.setdefault(channel, {})[ts] = posted
+        if root and posted.get("bot_id"):
+            self.statuses.pop((channel, root), None)
+        self._tell_direct(channel, {**posted, "event_ts": ts})
+        self.changed()
+        return posted
+
+    def _tell_direct(self, channel: str, event: Json) -> None:
+        """The bot is subscribed to message.im alone: it hears everything there, itself and every change included."""
+        if self.channels[channel].is_im:
+            self.outbox.append(copy.deepcopy({"type": "message", "channel": channel, "channel_type": "im"} | event))
+
+    @staticmethod
+    def _count_reply(parent: Json, reply: Json) -> None:
+        users = parent.get("reply_users", [])
+        users = users if reply["user"] in users else [*users, reply["user"]]
+        parent |= {
+            "thread_ts": parent["ts"],
+            "reply_count": parent.get("reply_count", 0) + 1,
+            "reply_users": users,
+            "reply_users_count": len(users),
+            "latest_reply": reply["ts"],
+            "subscribed": True,
+        }
+
+    def replace(self, channel: str, message: Json, changes: Json, gone: Collection[str] = ()) -> None:
+        """Change a message and drop the keys in `gone`.
+
+        What it looked like is remembered: a slow click may still come from there.
+        """
+        before = copy.deepcopy(message)
+        self.replaced.setdefault((channel, message["ts"]), []).append(before)
+        message |= changes
+        for name in gone:
+            message.pop(name, None)
+        ts = self.next_ts()
+        self._tell_direct(
+            channel,
+            {
+                "subtype": "message_changed",
+                "hidden": True,
+                "message": message,
+                "previous_message": before,
+                "ts": ts,
+                "event_ts": ts,
+            },
+        )
+        self.changed()
+
+    def delete(self, channel: str, ts: str) -> Json:
+        """Remove a message; a thread's parent stays as a tombstone."""
+        message = self.messages[channel][ts]
+        if message.get("reply_count") and message["thread_ts"] == ts:
+            kept = {name: message[name] for name in message if name.startswith(("reply_", "thread_", "latest_"))}
+            self.messages[channel][ts] = kept | {
+                "type": "message",
+                "subtype": "tombstone",
+                "hidden": True,
+                "user": "USLACKBOT",
+                "ts": ts,
+                "text": "This message was deleted.",
+            }
+        else:
+            del self.messages[channel][ts]
+        root = message.get("thread_ts")
+        if root and root != ts and (parent := self.find(channel, root)):
+            parent["reply_count"] -= 1
+        now = self.next_ts()
+        self._tell_direct(
+            channel,
+            {
+                "subtype": "message_deleted",
+                "hidden": True,
+                "deleted_ts": ts,
+                "previous_message": message,
+                "ts": now,
+                "event_ts": now,
+            },
+        )
+        self.changed()
+        return message
+
+    def finished_blocks(self, blocks: list[Json]) -> list[Json]:
+        """Blocks as Slack stores them: with the ids and defaults that the sender left out."""
+        blocks = copy.deepcopy(blocks)
+        for block in blocks:
+            block.setdefault("block_id", self.next_id("b"))
+            for element in interactive(block):
+                element.setdefault("action_id", self.next_id("a"))
+            _default_text(block)
+        return blocks
+
+    # Statuses, modals, gestures
+
+    def status(self, channel: str, thread_ts: str) -> str:
+        status = self.statuses.get((channel, thread_ts))
+        return status.text if status and self.clock() - status.since < STATUS_SECONDS else ""
+
+    def new_trigger(self, user: str) -> str:
+        trigger = f"{self.next_id('1')}.{self.next_id('2')}.{self.next_id('t')}"
+        self.triggers[trigger] = Trigger(user, self.clock())
+        return trigger
+
+    def notify(self, user: str, text: str) -> None:
+        """Show somebody an error, as Slack's client does when an app fails."""
+        self.notices.append((user, text))
+        self.changed()
+
+    def direct(self, user: str) -> Channel | None:
+        return next((channel for channel in self.channels.values() if channel.user == user), None)
+
+
+def interactive(block: Json) -> list[Json]:
+    """The elements of a block that a person can use."""
+    inner = [*block.get("elements", []), block.get("accessory"), block.get("element")]
+    return [element for element in inner if isinstance(element, dict) and element.get("type") in INTERACTIVE]
+
+
+def _default_text(value: Any) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _default_text(item)
+    elif isinstance(value, dict):
+        if value.get("type") == "plain_text":
+            value.setdefault("emoji", True)
+        elif value.get("type") == "mrkdwn":
+            value.setdefault("verbatim", False)
+        for item in value.values():
+            _default_text(item)
