@@ -21,9 +21,10 @@ import structlog
 from core import words
 from core.answers import error_text
 from core.calls import BadCall, Read, parse_arguments, resolve
-from core.cards import escape
 from core.catalog import Catalog
-from core.posts import Post, answer_posts, message
+from core.chain import Entry, digest
+from core.markdown import escape
+from core.posts import answer_posts, message
 from core.prompt import system_prompt, tool
 from core.transcript import (
     BadReply,
@@ -37,7 +38,7 @@ from core.transcript import (
     parse_reply,
     to_messages,
 )
-from gate import Gate
+from gate import Gate, Got, proposed
 from store import Proposal, Round, Store, Turn
 
 log = structlog.get_logger("ai")
@@ -96,6 +97,8 @@ class House:
     clock: Callable[[], float] = time.time
     show_status: Callable[[str, str], None] = lambda _thread, _status: None
     stopping: threading.Event = field(default_factory=threading.Event)
+    model_name: str = ""
+    dry_run: bool = False
     max_model_calls: int = 20
     history_tokens: int = 60_000
 
@@ -137,7 +140,8 @@ class AI:
         self._gate.withdraw(turn.turn)
         told = template.format(reason=reason, reference=reference)
         says = [message(self._house.ids(), turn.thread, turn.turn, escape(told))]
-        self._store.end_turn(turn, says, said=Replied(told), usage=None, failed=True)
+        noted = [Entry("failed", {"reference": reference, "reason": reason})]
+        self._store.end_turn(turn, says, said=Replied(told), usage=None, failed=True, entries=noted)
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -150,12 +154,12 @@ class AI:
                 if open_calls(items):
                     return False
             is_last = turn.model_calls >= self._house.max_model_calls
-            reply = self._ask(items, is_last=is_last)
+            reply, asked = self._ask(items, is_last=is_last)
             turn = replace(turn, model_calls=turn.model_calls + 1)
             if is_last or not reply.said.calls:
-                self._answer(turn, reply, is_last=is_last)
+                self._answer(turn, reply, asked, is_last=is_last)
                 return True
-            made = self._take_calls(turn, items, reply)
+            made = self._take_calls(turn, items, reply, asked)
             said = self._store.add_round(turn, made)
             items = [*items, said, *(Result(said.row, call, content) for call, content in made.results)]
 
@@ -168,7 +172,8 @@ class AI:
         if self._house.stopping.is_set():
             raise Stopped
 
-    def _ask(self, items: Sequence[Item], *, is_last: bool) -> Reply:
+    def _ask(self, items: Sequence[Item], *, is_last: bool) -> tuple[Reply, Entry]:
+        """One model call: the reply, and the journal's entry about it."""
         self._stop_here()
         self._house.show_status(self._thread, words.THINKING)
         today = datetime.fromtimestamp(self._house.clock(), UTC).date().isoformat()
@@ -176,24 +181,26 @@ class AI:
         messages = to_messages(items, system=system, budget=self._house.history_tokens)
         began = time.monotonic()
         reply = parse_reply(self._house.model.complete(messages, [] if is_last else [tool(self._house.catalog)]))
-        log.info(
-            "model call",
-            seconds=round(time.monotonic() - began, 4),
-            prompt_tokens=reply.usage.prompt,
-            completion_tokens=reply.usage.completion,
-            calls=len(reply.said.calls),
-            ending=reply.ending,
-        )
-        return reply
+        told = {
+            "model": self._house.model_name,
+            "seconds": round(time.monotonic() - began, 4),
+            "prompt_tokens": reply.usage.prompt,
+            "completion_tokens": reply.usage.completion,
+            "calls": len(reply.said.calls),
+        }
+        log.info("model call", ending=reply.ending, **told)
+        return reply, Entry("model call", told)
 
-    def _answer(self, turn: Turn, reply: Reply, *, is_last: bool) -> None:
+    def _answer(self, turn: Turn, reply: Reply, asked: Entry, *, is_last: bool) -> None:
         text = _answer_text(reply, self._house.max_model_calls if is_last else None)
-        says = answer_posts(turn.turn, turn.thread, text, self._house.ids())
-        self._store.end_turn(turn, says, said=Replied(text), usage=reply.usage)
+        shown = f"{text}\n\n{words.DRY_RUN_ANSWER}" if self._house.dry_run else text
+        says = answer_posts(turn.turn, turn.thread, shown, self._house.ids())
+        noted = [asked, Entry("answer", {"words": digest(text)})]
+        self._store.end_turn(turn, says, said=Replied(text), usage=reply.usage, entries=noted)
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
-    def _take_calls(self, turn: Turn, items: Sequence[Item], reply: Reply) -> Round:
+    def _take_calls(self, turn: Turn, items: Sequence[Item], reply: Reply, asked: Entry) -> Round:
         """Makes the reads of a reply, prepares its writes; each call has its result, or a proposal that will give it one.
 
         What a reply may do by itself is judged by what the model had seen when it wrote that reply, for all its calls alike.
@@ -202,6 +209,7 @@ class AI:
         made_before = _calls_of_turn(items)
         results: list[tuple[int, str]] = []
         proposals: list[Proposal] = []
+        entries = [asked]
         answered = False
         for i, called in enumerate(reply.said.calls):
             raw = reply.arguments[i]
@@ -211,32 +219,42 @@ class AI:
                     raise BadCall(
                         "This same call was made twice already in this turn. Use its result, or change the call."
                     )
-                taken = self._take(called.name, raw, turn, i, tainted=tainted)
+                taken, entry = self._take(called.name, raw, turn, i, tainted=tainted)
             except BadCall as error:
                 log.info("bad call", reason=str(error))
-                taken = error_text(str(error)), False
+                taken = Got(error_text(str(error)))
+                entry = Entry("bad call", {"call": _attempted(raw), "reason": str(error)})
             made_before.append(key)
+            entries.append(entry)
             if isinstance(taken, Proposal):
                 proposals.append(taken)
             else:
-                results.append((i, taken[0]))
-                answered = answered or taken[1]
-        cards = [post for one in proposals for post in self._card(one)]
-        return Round(reply.said, reply.usage, results, proposals, cards, tainted=answered)
+                results.append((i, taken.text))
+                answered = answered or taken.status is not None
+        proposals = self._gate.batched(proposals)
+        cards = self._gate.card_posts(proposals)
+        return Round(reply.said, reply.usage, results, proposals, cards, entries, tainted=answered)
 
-    def _take(self, name: str, raw: object, turn: Turn, position: int, *, tainted: bool) -> tuple[str, bool] | Proposal:
-        """One call: a read's result (and whether the API answered), or a write's proposal. Raises `BadCall`."""
+    def _take(
+        self, name: str, raw: object, turn: Turn, position: int, *, tainted: bool
+    ) -> tuple[Got | Proposal, Entry]:
+        """One call: what a read gave, or a write's proposal; and the journal's entry about it. Raises `BadCall`."""
         if name != "call_rest_api":
             raise BadCall(f"There is no tool '{name[:60]}'. The only tool is call_rest_api.")
         call = resolve(self._house.catalog, parse_arguments(raw))
         sorted_call = self._gate.sort(call, tainted=tainted)
         if isinstance(sorted_call, Read):
             self._stop_here()
-            return self._gate.read(sorted_call)
-        return self._gate.propose(sorted_call, turn, position)
-
-    def _card(self, proposal: Proposal) -> list[Post]:
-        return self._gate.card_posts(proposal) if proposal.state == "pending" else []
+            got = self._gate.read(sorted_call)
+            told = {
+                "operation": call.operation.name,
+                "url": call.shown_url,
+                "status": got.status,
+                "seconds": got.seconds,
+            }
+            return got, Entry("read", told | ({} if got.status is not None else {"problem": got.text}))
+        proposal = self._gate.propose(sorted_call, turn, position)
+        return proposal, proposed(proposal)
 
 
 def _answer_text(reply: Reply, spent: int | None) -> str:
@@ -257,6 +275,15 @@ def _calls_of_turn(items: Sequence[Item]) -> list[str]:
     return [
         _key(call.name, call.arguments) for item in items[start:] if isinstance(item, Replied) for call in item.calls
     ]
+
+
+def _attempted(raw: object) -> str:
+    """What a bad call wanted, in short and without its values: for those who mend the catalog's descriptions."""
+    try:
+        arguments = parse_arguments(raw)
+    except BadCall:
+        return "(unreadable)"
+    return f"{arguments.get('method')} {str(arguments.get('url')).partition('?')[0]}"[:200]
 
 
 def _check_repeats(made_before: Sequence[str], key: str) -> None:

@@ -32,11 +32,11 @@ from waitress.server import create_server
 from ai import ChatServer, House, Model
 from core import slack_in
 from core.catalog import Catalog, Operation, load_catalog
-from core.policy import judge
+from core.policy import ASKER, SAFE_METHODS, Rule
 from core.settings import Misconfigured, Settings, environment, load_settings
-from desk import Desk
-from desk import House as DeskHouse
+from desk import Desk, Rules
 from gate import Gate, secrets_of
+from home import Home
 from logs import hide_in_logs, set_up_logs
 from outbox import Outbox
 from slack_web import SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb
@@ -44,6 +44,7 @@ from store import Store
 from turns import Turns
 
 log = structlog.get_logger("bot")
+_EVENTS = frozenset({"app_mention", "app_home_opened"})  # what the adapter has a handler for
 MAX_BODY = 1_048_576  # bytes of one request; Slack's own are far smaller
 STOP_SECONDS = 9.0  # of the ten that a SIGTERM leaves
 _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
@@ -96,19 +97,12 @@ def create_app(
         max_response=settings.max_response,
         result_limit=min(24_000, settings.history_tokens * 3 // _RESULT_SHARE),
         clock=clock,
+        directory=web,
+        dry_run=settings.dry_run,
         log_bodies=settings.log_bodies,
     )
-    rules = DeskHouse(settings.channels, settings.allow_guests, settings.workers, settings.max_waiting)
-    desk = Desk(
-        store,
-        gate,
-        web,
-        rules,
-        ids=ids,
-        wake=lambda thread: turns.wake(thread),
-        send=lambda proposal: turns.send(proposal),
-    )
     outbox = Outbox(web, store, unshown=lambda post: turns.unshown(post), clock=clock)
+    home = Home(store, gate, catalog, web, settings.channels, allow_guests=settings.allow_guests)
     house = House(
         model=model,
         catalog=catalog,
@@ -117,12 +111,24 @@ def create_app(
         ids=ids,
         clock=clock,
         show_status=lambda thread, status: turns.show_status(thread, status),
+        model_name=settings.openai_model,
+        dry_run=settings.dry_run,
         max_model_calls=settings.max_model_calls,
         history_tokens=settings.history_tokens,
     )
     turns = Turns(
-        store, gate, desk, outbox, house, workers=settings.workers, retention=settings.retention_days, clock=clock
+        store,
+        gate,
+        lambda thread: desk.receive(thread),
+        home,
+        outbox,
+        house,
+        workers=settings.workers,
+        retention=settings.retention_days,
+        clock=clock,
     )
+    rules = Rules(settings.channels, settings.allow_guests, settings.workers, settings.max_waiting)
+    desk = Desk(store, gate, web, rules, turns, ids=ids)
     bot = Bot(store, gate, web, turns)
     app = Flask("bot")
     app.extensions["bot"] = bot
@@ -150,7 +156,13 @@ def _add_slack_routes(app: Flask, bot: Bot, signing_secret: str, clock: Callable
     def note_error(error: Exception) -> None:
         log.warning("slackeventsapi refused a request that had passed our check", error=str(error))
 
+    def record_opened(envelope: dict[str, Any]) -> None:
+        found = slack_in.opened(envelope)
+        if found is not None and bot.store.record("home", found.thread, found.payload(), event_id=found.event_id):
+            bot.turns.arrived(found.thread.key)
+
     adapter.on("app_mention", record_mention)
+    adapter.on("app_home_opened", record_opened)
     adapter.on("error", note_error)
 
     @app.post("/slack/interactions")
@@ -212,7 +224,7 @@ def _screen_event(body: bytes) -> Response | None:
         return None
     event = envelope.get("event")
     kind = event.get("type") if isinstance(event, dict) else None
-    if kind != "app_mention":
+    if kind not in _EVENTS:
         log.info("event not used", type=envelope.get("type") if isinstance(envelope.get("type"), str) else None)
         return Response(status=200)
     return None
@@ -289,19 +301,22 @@ def check() -> None:
 
 def _who(operation: Operation) -> str:
     """Who may do it, in words."""
-    decided = f"waits for the asker's click, at most {operation.expires / 60:g} min"
-    match (
-        judge(operation.method, operation.approval, tainted=True).way,
-        judge(operation.method, operation.approval, tainted=False).way,
-    ):
-        case "read", _:
-            return "everybody in the channel"
-        case "ask", "ask":
-            return decided
-        case "ask", _:
-            return f"by itself until data was read in the thread; then {decided}"
-        case _:
-            return "everybody in the channel, by itself (approval: never)"
+    if operation.rules:
+        return "; ".join(_rule(rule, operation) for rule in operation.rules)
+    if operation.method in SAFE_METHODS:
+        return "everybody in the channel"
+    if operation.rules is not None:
+        return "everybody in the channel, by itself (approval: never)"
+    asked = _rule(Rule(), operation)
+    return f"by itself until data was read in the thread; then {asked}" if operation.method == "POST" else asked
+
+
+def _rule(rule: Rule, operation: Operation) -> str:
+    names = " or ".join(one for one in rule.approvers if not (one == ASKER and rule.not_asker))
+    parts = [f"waits for {names}" + (", never the asker" if rule.not_asker else "")]
+    parts += [f"{rule.quorum} votes"] if rule.quorum > 1 else []
+    parts += [f"if {json.dumps(rule.when)}"] if rule.when is not None else []
+    return ", ".join([*parts, f"at most {(rule.expires or operation.expires) / 60:g} min"])
 
 
 def read_catalog(path: str) -> Catalog:
@@ -337,7 +352,8 @@ def serve() -> None:
         settings = load_settings()
         catalog = read_catalog(settings.apis_file)
         hide_in_logs([*settings.secrets, *secrets_of(catalog)])
-        store = Store(settings.database_url)
+        key = settings.journal_key
+        store = Store(settings.database_url, journal_key=key.get_secret_value() if key else None)
         store.lock(stop)
         app = create_app(settings, catalog, store)
         server = _listen(app, settings)
@@ -350,6 +366,9 @@ def serve() -> None:
         port=server.effective_port,
         operations=len(catalog.operations),
         channels=settings.channels,
+    )
+    bot.web.check_groups(
+        approver for operation in catalog.operations for rule in operation.rules or () for approver in rule.approvers
     )
     while not stop.wait(_CHECK_LOCK):
         if not store.still_alone():

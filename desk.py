@@ -1,31 +1,33 @@
 """Who may: admits mentions and hears clicks, in the order in which they came in for a thread.
 
-Knows people and channels, not the model and not the API, so that it is never kept waiting by either.
+Knows people and channels, not the model, and asks nothing of the API, so that it is never kept waiting by either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
 
 from core import words
-from core.cards import escape
+from core.cards import deny_modal, notice_modal, whole_request
+from core.chain import Entry
+from core.markdown import escape
 from core.policy import Refused, State
 from core.posts import Post, ephemeral, message, thumbs_up
 from core.slack_in import plain_words
-from gate import Gate
-from slack_web import Identity, SlackBusy, SlackUnsure
-from store import Arrival, Store, Turn
+from gate import Gate, card_row
+from slack_web import Identity, SlackBusy, SlackSaysNo, SlackUnsure
+from store import Arrival, Proposal, Store, Turn
 
 log = structlog.get_logger("desk")
 _TRY_AGAIN = 2.0  # seconds, where Slack's directory gave no answer
 
 
 class Directory(Protocol):
-    """What the desk needs to know of the workspace. Each may raise `SlackBusy` or `SlackUnsure`."""
+    """What the desk needs of the workspace. Each may raise `SlackBusy` or `SlackUnsure`."""
 
     def identity(self) -> Identity:
         """Who the bot is."""
@@ -36,9 +38,34 @@ class Directory(Protocol):
     def channel_name(self, channel: str) -> str | None:
         """A channel's name without '#'."""
 
+    def open_view(self, trigger: str, view: Mapping[str, Any]) -> None:
+        """Opens a modal. Raises `SlackSaysNo`, too."""
+
+    def update_view(self, view_id: str, view: Mapping[str, Any]) -> None:
+        """Replaces a modal's content. Raises `SlackSaysNo`, too."""
+
+
+class Next(Protocol):
+    """Who goes on after the desk; each call only wakes."""
+
+    def wake(self, thread: str) -> None:
+        """A thread has a turn to go on with."""
+
+    def send(self, turn: str) -> None:
+        """A turn has writes that people approved."""
+
+    def check(self, proposal: str) -> None:
+        """Somebody wants to see the target of a write whose outcome is unknown."""
+
+    def home_opened(self, user: str) -> None:
+        """Somebody opened App Home."""
+
+    def decided(self, proposals: Sequence[Proposal], by: str) -> None:
+        """Something became of proposals: App Homes that show them are drawn anew."""
+
 
 @dataclass(frozen=True)
-class House:
+class Rules:
     """The rules of the house, from the settings."""
 
     channels: tuple[str, ...]
@@ -51,64 +78,58 @@ class Desk:
     """Looks at what arrived."""
 
     def __init__(
-        self,
-        store: Store,
-        gate: Gate,
-        directory: Directory,
-        house: House,
-        *,
-        ids: Callable[[], str],
-        wake: Callable[[str], None],
-        send: Callable[[str], None],
+        self, store: Store, gate: Gate, directory: Directory, rules: Rules, following: Next, *, ids: Callable[[], str]
     ) -> None:
         self._store = store
         self._gate = gate
         self._directory = directory
-        self._house = house
+        self._rules = rules
+        self._next = following
         self._ids = ids
-        self._wake = wake
-        self._send = send
 
     def receive(self, thread: str) -> float | None:
         """Handles a thread's arrivals. None when all are, else the seconds after which to try again."""
         for arrival in self._store.arrivals(thread):
-            try:
-                self._one(arrival)
-            except SlackBusy as error:
-                return error.after
-            except SlackUnsure as error:
-                log.warning("slack did not answer", reason=str(error), thread=thread)
-                return _TRY_AGAIN
+            with structlog.contextvars.bound_contextvars(event_id=arrival.event_id, user=arrival.payload["user"]):
+                try:
+                    self._one(arrival)
+                except SlackBusy as error:
+                    return error.after
+                except SlackUnsure as error:
+                    log.warning("slack did not answer", reason=str(error))
+                    return _TRY_AGAIN
         return None
 
     def _one(self, arrival: Arrival) -> None:
-        with structlog.contextvars.bound_contextvars(event_id=arrival.event_id, user=arrival.payload["user"]):
-            if arrival.kind == "click":
+        match arrival.kind:
+            case "click":
                 self._click(arrival)
-            else:
+            case "home":
+                self._store.dispose(arrival)
+                self._next.home_opened(arrival.payload["user"])
+            case _:
                 self._mention(arrival)
 
     # --- mentions -----------------------------------------------------------------------------------------------------
 
     def _mention(self, arrival: Arrival) -> None:
-        user = arrival.payload["user"]
-        bot = self._directory.identity().user
-        refusal = None if user == bot else self._refusal(arrival)
+        user, bot = arrival.payload["user"], self._directory.identity().user
         if user == bot:
-            self._store.dispose(arrival.id)
-        elif refusal is not None:
+            self._store.dispose(arrival)
+        elif (refusal := self._refusal(arrival)) is not None:
             log.info("refused", reason=refusal)
-            self._store.dispose(arrival.id, [self._aside(arrival, refusal)])
+            noted = Entry("question refused", {"user": user, "reason": refusal})
+            self._store.dispose(arrival, [self._aside(arrival, refusal)], [noted])
         elif not (text := plain_words(arrival.payload["text"], bot)):
-            self._store.dispose(arrival.id, [self._thumb(arrival, ""), self._aloud(arrival, "", words.HELP)])
+            self._store.dispose(arrival, [self._thumb(arrival, ""), self._aloud(arrival, "", words.HELP)])
         else:
             self._admit(arrival, text)
 
     def _refusal(self, arrival: Arrival) -> str | None:
         """Why this person may not ask here, or None."""
         if not self._is_designated(arrival.thread.channel):
-            return words.elsewhere(self._house.channels)
-        if self._house.allow_guests:
+            return words.elsewhere(self._rules.channels)
+        if self._rules.allow_guests:
             return None
         outsider = True if arrival.payload["is_foreign"] else self._directory.is_outsider(arrival.payload["user"])
         if outsider is None:
@@ -116,9 +137,9 @@ class Desk:
         return words.GUEST_ASKS if outsider else None
 
     def _is_designated(self, channel: str) -> bool:
-        if channel in self._house.channels:
+        if channel in self._rules.channels:
             return True
-        names = [one.removeprefix("#") for one in self._house.channels if one.startswith("#")]
+        names = [one.removeprefix("#") for one in self._rules.channels if one.startswith("#")]
         return bool(names) and self._directory.channel_name(channel) in names
 
     def _admit(self, arrival: Arrival, text: str) -> None:
@@ -132,33 +153,93 @@ class Desk:
                 "kept": [thumb, self._aside(arrival, words.KEPT, in_thread=True)],
                 "too many": [self._aloud(arrival, turn.turn, words.TOO_MANY)],
             },
-            workers=self._house.workers,
-            max_waiting=self._house.max_waiting,
+            workers=self._rules.workers,
+            max_waiting=self._rules.max_waiting,
         )
-        log.info("mention", outcome=outcome, turn=turn.turn, thread=turn.thread)
+        log.info("mention", outcome=outcome, turn=turn.turn)
         if outcome != "too many":
-            self._wake(turn.thread)
+            self._next.wake(turn.thread)
 
     # --- clicks -------------------------------------------------------------------------------------------------------
 
     def _click(self, arrival: Arrival) -> None:
-        """One click, decided by the stored proposal alone. A refusal is told to the clicker alone; a forged click gets no word."""
-        payload: dict[str, Any] = arrival.payload
+        """One click, judged by the stored proposal alone. A refusal is told to the clicker alone; a forged click gets no word."""
         try:
-            self._check_clicker(payload["user"])
-            changed = self._gate.decide(
-                payload["token"], payload["action"], by=payload["user"], at=arrival.received_at, arrival=arrival.id
-            )
+            self._check_clicker(arrival.payload["user"])
+            self._act(arrival)
         except Refused as error:
-            log.info("click refused", reason=str(error) or "nothing to decide")
-            self._store.dispose(arrival.id, [self._aside(arrival, str(error), in_thread=True)] if str(error) else [])
-        else:
-            if changed.state is State.APPROVED:
-                self._send(changed.proposal)
-            self._wake(changed.thread)
+            self._refuse(arrival, str(error))
+
+    def _act(self, arrival: Arrival) -> None:
+        """Does what the button says. Raises `Refused`."""
+        token, user, at = arrival.payload["token"], arrival.payload["user"], arrival.received_at
+        match arrival.payload["action"]:
+            case "approve" | "deny" as decision:
+                reason = arrival.payload["reason"]
+                changed = self._gate.decide(token, decision, by=user, at=at, arrival=arrival.id, reason=reason)
+                self._go_on([changed], user)
+            case "approve_all":
+                self._go_on(self._gate.decide_all(token, by=user, at=at, arrival=arrival.id), user)
+            case "withdraw":
+                self._go_on([self._gate.withdraw_by(token, by=user, at=at, arrival=arrival.id)], user)
+            case "check":
+                self._check(arrival)
+            case _:
+                self._open(arrival)
+
+    def _go_on(self, changed: Sequence[Proposal], by: str) -> None:
+        for turn in dict.fromkeys(one.turn for one in changed if one.state is State.APPROVED):
+            self._next.send(turn)
+        for thread in dict.fromkeys(one.thread for one in changed):
+            self._next.wake(thread)
+        self._next.decided(changed, by)
+
+    def _check(self, arrival: Arrival) -> None:
+        proposal = self._store.proposal(token=arrival.payload["token"])
+        if proposal is None or proposal.state is not State.UNKNOWN:
+            raise Refused("")
+        self._store.dispose(arrival)
+        self._next.check(proposal.proposal)
+
+    def _open(self, arrival: Arrival) -> None:
+        """The buttons that open or turn a modal. Slack takes its trigger for three seconds: too late is told, not tried again."""
+        payload = arrival.payload
+        proposal = self._store.proposal(token=payload["token"])
+        if proposal is None:
+            raise Refused("")
+        try:
+            match payload["action"]:
+                case "show":
+                    self._directory.open_view(payload["trigger"], whole_request(card_row(proposal), 0))
+                case "page_back" | "page_on" as way:
+                    page = payload["page"] + (1 if way == "page_on" else -1)
+                    self._directory.update_view(payload["view"], whole_request(card_row(proposal), page))
+                case "deny_reason":
+                    self._gate.check_may_decide(payload["token"], payload["user"])
+                    self._directory.open_view(payload["trigger"], deny_modal(card_row(proposal)))
+        except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
+            log.warning("no modal", reason=str(error))
+            raise Refused(words.TOO_LATE) from error
+        self._store.dispose(arrival)
+
+    def _refuse(self, arrival: Arrival, text: str) -> None:
+        """Says no to the clicker alone, and writes it down."""
+        payload = arrival.payload
+        log.info("click refused", reason=text or "nothing to decide")
+        proposal = self._store.proposal(token=payload["token"])
+        noted = {"user": payload["user"], "action": payload["action"], "reason": text or "nothing to decide"}
+        if proposal is not None:
+            noted |= {"proposal": proposal.proposal, "fingerprint": proposal.fingerprint}
+        says = [self._aside(arrival, text, in_thread=True)] if text and not payload["in_view"] else []
+        self._store.dispose(arrival, says, [Entry("click refused", noted)])
+        if text and payload["in_view"]:
+            try:
+                self._directory.open_view(payload["trigger"], notice_modal(text))
+            except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
+                log.warning("refusal not shown", reason=str(error))
 
     def _check_clicker(self, user: str) -> None:
-        if self._house.allow_guests:
+        if self._rules.allow_guests:
             return
         outsider = self._directory.is_outsider(user)
         if outsider is None:

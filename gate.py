@@ -12,10 +12,10 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal, assert_never
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, assert_never
 from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit
 
 import httpcore2
@@ -23,17 +23,24 @@ import httpx2
 import structlog
 
 from core import words
-from core.answers import Answer, error_text, mask, outcome_text, result_text
+from core.answers import Answer, data_of, error_text, mask, outcome_text, result_text
 from core.calls import BadCall, Call, Read, Write, match
-from core.cards import CardRow, card, card_parts
+from core.cards import CardRow, batch_card, card, date, deciders, target_card
 from core.catalog import Api, Catalog, Operation
-from core.policy import SAFE_METHODS, Event, Refused, State, judge
-from core.posts import Post, message, update
+from core.chain import Entry, digest
+from core.change import Target, is_same
+from core.markdown import Block
+from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State, judge
+from core.posts import Post, Thread, message, update
+from core.secret import hide, secret_fields
+from core.shrink import shrink
 from store import Effects, Proposal, Store, Turn
 
 log = structlog.get_logger("gate")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 3
+_PRECONDITION_FAILED = 412
+_MAX_TARGET = 60_000  # characters of a target that a row keeps
 _AGENT = "rest-in-slack"
 
 
@@ -56,6 +63,36 @@ class Broken(Unanswered):
     """The connection broke before an answer."""
 
 
+class Directory(Protocol):
+    """What the gate needs to know of the workspace. None: it cannot be looked up now. Each may raise what asks for another try."""
+
+    def group_id(self, handle: str) -> str | None:
+        """The id of the user group with this handle (without '@')."""
+
+    def in_group(self, group: str, user: str) -> bool | None:
+        """Whether the group (an id) has this member, asked anew each time."""
+
+    def in_channel(self, channel: str, user: str) -> bool | None:
+        """Whether the channel has this member, asked anew each time."""
+
+
+@dataclass(frozen=True)
+class Got:
+    """What a read gave: the call's result for the model, and the API's status where it answered."""
+
+    text: str
+    status: int | None = None
+    seconds: float = 0.0
+
+
+class Changed(Exception):
+    """A write's target is no longer what its card showed."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__("changed")
+        self.target = target
+
+
 class Gate:
     """The gate of one bot. `timeout` is seconds for a whole call, `max_response` bytes, `result_limit` characters for the model."""
 
@@ -65,19 +102,23 @@ class Gate:
         store: Store,
         *,
         ids: Callable[[], str],
+        directory: Directory | None = None,
         timeout: float = 30,
         max_response: int = 5_000_000,
         result_limit: int = 24_000,
         clock: Callable[[], float] = time.time,
+        dry_run: bool = False,
         log_bodies: bool = False,
     ) -> None:
         self._catalog = catalog
         self._store = store
         self._ids = ids
+        self._directory = directory
         self._timeout = timeout
         self._max_response = max_response
         self._result_limit = result_limit
         self._clock = clock
+        self._dry_run = dry_run
         self._log_bodies = log_bodies
         self._secrets = secrets_of(catalog)
         self._reads = _Line(keepalive=20)
@@ -94,41 +135,38 @@ class Gate:
 
     def sort(self, call: Call, *, tainted: bool) -> Read | Write:
         """A validated call as what the policy makes of it."""
-        verdict = judge(call.method, call.operation.approval, tainted=tainted)
+        verdict = judge(call.method, call.operation.rules, call.arguments, tainted=tainted)
         match verdict.way:
             case "read":
-                return Read(call.operation, call.url, call.body)
+                return Read(**vars(call))
             case "send":
-                return Write(call.operation, call.url, call.body, by_policy=True)
+                return Write(**vars(call), by_policy=True)
             case "ask":
-                return Write(call.operation, call.url, call.body, why=verdict.why)
+                return Write(**vars(call), why=verdict.why, rule=verdict.rule)
             case other:
                 assert_never(other)
 
     # --- reads --------------------------------------------------------------------------------------------------------
 
-    def read(self, read: Read) -> tuple[str, bool]:
-        """Sends a GET or HEAD; gives the call's result for the model, and whether it holds an answer of the API.
-
-        Follows redirects only to what the catalog allows.
-        """
+    def read(self, read: Read) -> Got:
+        """Sends a GET or HEAD. Follows redirects only to what the catalog allows."""
         if read.method not in SAFE_METHODS:
             raise BadCall(f"{read.method} is no read.")
         try:
             answer = self._follow(read.operation, read.method, read.url)
         except (Unsent, Unanswered, BadCall) as error:
-            return error_text(str(error), self._secrets), False
-        return result_text(answer, limit=self._result_limit, secrets=self._secrets), True
+            return Got(error_text(str(error), self._secrets))
+        return Got(result_text(answer, limit=self._result_limit, secrets=self._secrets), answer.status, answer.seconds)
 
     def _follow(self, operation: Operation, method: str, url: str) -> Answer:
         for _ in range(_MAX_REDIRECTS + 1):
-            answer, location = self._get(operation, method, url)
-            if answer.status not in _REDIRECTS or not location:
+            answer = self._get(operation, method, url)
+            if answer.status not in _REDIRECTS or not answer.location:
                 return answer
-            operation, url = self._redirected(method, url, location)
+            operation, url = self._redirected(method, url, answer.location)
         raise BadCall(f"The API redirected more than {_MAX_REDIRECTS} times.")
 
-    def _get(self, operation: Operation, method: str, url: str) -> tuple[Answer, str | None]:
+    def _get(self, operation: Operation, method: str, url: str) -> Answer:
         try:
             return self._send(self._reads, operation, method, url)
         except Broken:  # perhaps an idle connection that the server had closed meanwhile
@@ -138,11 +176,8 @@ class Gate:
         """Where a redirect leads, if the catalog allows that; its own credentials are taken out before it is matched."""
         place = urlsplit(urljoin(url, location))
         secret_names = {api.auth.query.name for api in self._catalog.apis if api.auth and api.auth.query}
-        query = urlencode(
-            [(k, v) for k, v in parse_qsl(place.query, keep_blank_values=True) if k not in secret_names],
-            quote_via=quote,
-        )
-        goal = place._replace(query=query, fragment="").geturl()
+        pairs = [pair for pair in parse_qsl(place.query, keep_blank_values=True) if pair[0] not in secret_names]
+        goal = place._replace(query=urlencode(pairs, quote_via=quote), fragment="").geturl()
         try:
             operation, values = match(self._catalog, method, goal)
         except BadCall:
@@ -151,11 +186,32 @@ class Gate:
             ) from None
         return operation, operation.api.base_url + operation.template.fill(values)
 
+    def _look(self, operation: Operation, values: Mapping[str, str]) -> tuple[Target | None, str]:
+        """A write's target, read by ourselves, and its ETag; (None, "") where the catalog has no operation that shows it."""
+        read = self._catalog.preview_of(operation)
+        if read is None:
+            return None, ""
+        names = {name for piece in read.template.path for name in piece.names}
+        path = read.template.fill({name: value for name, value in values.items() if name in names})
+        url = read.api.base_url + path
+        try:
+            answer = self._follow(read, "GET", url)
+        except (Unsent, Unanswered, BadCall) as error:
+            return Target(url, problem=str(mask(str(error), self._secrets))), ""
+        data, _ = data_of(answer)
+        data = hide(mask(data, self._secrets), secret_fields(self._catalog, operation.api))
+        return Target(url, answer.status, shrink(data, _MAX_TARGET)[0]), answer.etag
+
     # --- proposals ----------------------------------------------------------------------------------------------------
 
     def propose(self, write: Write, turn: Turn, call: int) -> Proposal:
-        """A write as the record to be stored with the model's reply: pending, or approved where the policy needs nobody."""
+        """A write as the record to be stored with the model's reply: pending, or approved where the policy needs nobody.
+
+        For a pending one the target is read first, so that the card can show what would change.
+        """
+        target, _ = (None, "") if write.by_policy else self._look(write.operation, write.values)
         now = self._clock()
+        expires = write.rule.expires or write.operation.expires
         return Proposal(
             proposal=self._ids(),
             token=self._ids(),
@@ -166,71 +222,235 @@ class Gate:
             method=write.method,
             url=write.url,
             body=write.body,
+            shown_url=write.shown_url,
+            shown_body=write.shown_body,
             asker=turn.asker,
             fingerprint=_fingerprint(write, turn.asker),
             why=write.why,
+            rule=self._known(write.rule),
+            before=target.to_json() if target is not None else None,
             state=State.APPROVED if write.by_policy else State.PENDING,
             created_at=now,
-            expires_at=now + write.operation.expires,
+            remind_at=None if write.by_policy else now + expires / 2,
+            expires_at=now + expires,
             card=self._ids(),
             call=call,
         )
 
-    def card_posts(self, proposal: Proposal) -> list[Post]:
-        """The messages that show a pending proposal; the last one has the buttons."""
-        row = _card_row(proposal)
-        parts = [
-            message(f"{proposal.card}.{i}", proposal.thread, proposal.turn, *part)
-            for i, part in enumerate(card_parts(row))
-        ]
-        return [*parts, message(proposal.card, proposal.thread, proposal.turn, *card(row))]
+    def _known(self, rule: Rule) -> Rule:
+        """The rule with its groups' handles as ids, where Slack knows them: what a row stands for must not move with a handle."""
+        ids = [self._group_id(one) or one if one.startswith("@") else one for one in rule.approvers]
+        return replace(rule, approvers=tuple(ids))
 
-    def decide(self, token: str, decision: Literal["approve", "deny"], *, by: str, at: float, arrival: int) -> Proposal:
-        """A person's click, made at `at`. Gives the changed proposal. Raises `Refused` with words for the clicker alone."""
+    def _group_id(self, handle: str) -> str | None:
+        return self._directory.group_id(handle.removeprefix("@")) if self._directory is not None else None
+
+    def batched(self, proposals: Sequence[Proposal]) -> list[Proposal]:
+        """The proposals of one reply, those that the catalog lets be approved together named as one fixed set."""
+        together = [one.proposal for one in proposals if one.rule.batch and one.state is State.PENDING]
+        if len(together) < 2:
+            return list(proposals)
+        batch = self._ids()
+        return [replace(one, batch=batch) if one.proposal in together else one for one in proposals]
+
+    def card_posts(self, proposals: Sequence[Proposal]) -> list[Post]:
+        """The messages that show pending proposals, and the one that offers to approve a set of them."""
+        pending = [one for one in proposals if one.state is State.PENDING]
+        says = [message(one.card, one.thread, one.turn, *self._card(one)) for one in pending]
+        for batch in dict.fromkeys(one.batch for one in pending if one.batch):
+            rows = [one for one in pending if one.batch == batch]
+            text, blocks = batch_card([card_row(one) for one in rows], batch)
+            says.append(message(_batch_post(batch), rows[0].thread, rows[0].turn, text, blocks))
+        return says
+
+    def _card(self, proposal: Proposal) -> tuple[str, list[Block]]:
+        return card(card_row(proposal), dry_run=self._dry_run)
+
+    # --- decisions ----------------------------------------------------------------------------------------------------
+
+    def decide(
+        self, token: str, decision: Literal["approve", "deny"], *, by: str, at: float, arrival: int, reason: str = ""
+    ) -> Proposal:
+        """A person's decision, made at `at`. Gives the changed proposal. Raises `Refused` with words for that person alone."""
+        proposal = self.pending(token, by)
+        self._check_authority(proposal, by)
+        if at >= proposal.expires_at:
+            changed = self._happen(proposal.proposal, Event.EXPIRE, arrival=arrival)
+        elif decision == "approve":
+            changed = self._vote(proposal, by, at, arrival)
+        else:
+            changed = self._happen(
+                proposal.proposal, Event.REJECT, arrival=arrival, decided_by=by, decided_at=at, reason=reason
+            )
+        if changed is None:
+            raise Refused(words.ALREADY)
+        self._redraw(changed.batch)
+        return changed
+
+    def decide_all(self, batch: str, *, by: str, at: float, arrival: int) -> list[Proposal]:
+        """A person's yes to a set that was fixed when its button was drawn: each row is checked and voted for alone."""
+        rows = self._store.proposals_of_batch(batch)
+        pending = [one for one in rows if one.state is State.PENDING and at < one.expires_at]
+        if not rows:
+            raise Refused("")
+        if not pending:
+            raise Refused(words.ALREADY)
+        for one in pending:
+            self._check_authority(one, by)
+        changed = [self._vote(one, by, at, arrival if one is pending[-1] else None) for one in pending]
+        self._redraw(batch)
+        return [one for one in changed if one is not None]
+
+    def withdraw_by(self, token: str, *, by: str, at: float, arrival: int) -> Proposal:
+        """The asker takes a request back. Raises `Refused`."""
+        proposal = self.pending(token, by)
+        if by != proposal.asker:
+            raise Refused(words.NOT_YOURS.format(asker=proposal.asker))
+        changed = self._happen(proposal.proposal, Event.WITHDRAW, arrival=arrival, decided_by=by, decided_at=at)
+        if changed is None:
+            raise Refused(words.ALREADY)
+        self._redraw(changed.batch)
+        return changed
+
+    def pending(self, token: str, by: str) -> Proposal:
+        """The pending proposal of a button. Raises `Refused`: without words for a forged button or one's own second click."""
         proposal = self._store.proposal(token=token)
         if proposal is None:
             raise Refused("")
         if proposal.state is not State.PENDING:
-            raise Refused("" if proposal.decided_by == by else words.ALREADY)
-        if by != proposal.asker:
-            raise Refused(words.NOT_ME.format(approver=proposal.asker))
-        if at >= proposal.expires_at:
-            changed = self._happen(proposal.proposal, Event.EXPIRE, arrival=arrival)
-        else:
-            happened = Event.APPROVE if decision == "approve" else Event.REJECT
-            changed = self._happen(proposal.proposal, happened, arrival=arrival, decided_by=by, decided_at=at)
-        if changed is None:
-            raise Refused(words.ALREADY)
+            raise Refused("" if by in (proposal.decided_by, *proposal.votes) else words.ALREADY)
+        return proposal
+
+    def check_may_decide(self, token: str, by: str) -> None:
+        """Raises `Refused` unless this person may decide a pending proposal now."""
+        self._check_authority(self.pending(token, by), by)
+
+    def may_decide(self, proposal: Proposal, by: str) -> bool:
+        """Whether this person could decide it, looked up now."""
+        try:
+            self._check_authority(proposal, by)
+        except Refused:
+            return False
+        return True
+
+    def _check_authority(self, proposal: Proposal, by: str) -> None:
+        """Raises `Refused` unless the stored rule lets `by` decide. What cannot be looked up lets nobody through."""
+        rule = proposal.rule
+        who = deciders(rule, proposal.asker)
+        if rule.not_asker and by == proposal.asker:
+            raise Refused(words.NOT_ASKER.format(deciders=who))
+        unknown: list[str] = []
+        for approver in rule.approvers:
+            is_one = self._stands_for(approver, by, proposal)
+            if is_one:
+                return
+            if is_one is None:
+                unknown.append(approver)
+        if unknown:
+            raise Refused(words.NO_LOOKUP.format(group=" or ".join(unknown)))
+        raise Refused(words.NOT_YOU.format(deciders=who))
+
+    def _stands_for(self, approver: str, by: str, proposal: Proposal) -> bool | None:
+        """Whether `by` is who the rule names; None where Slack would not say."""
+        if approver == ASKER:
+            return by == proposal.asker
+        if approver[:1] not in "@S" and approver != ANYONE:
+            return by == approver
+        if self._directory is None:
+            return None
+        if approver == ANYONE:
+            return self._directory.in_channel(Thread.from_key(proposal.thread).channel, by)
+        group = self._group_id(approver) if approver.startswith("@") else approver
+        return self._directory.in_group(group, by) if group is not None else None
+
+    def _vote(self, proposal: Proposal, by: str, at: float, arrival: int | None) -> Proposal | None:
+        def effects(row: Proposal) -> Effects:
+            return self._effects(row, Event.APPROVE, None, by)
+
+        changed = self._store.vote(proposal.proposal, by, at, effects, arrival=arrival)
+        if changed is not None:
+            log.info("vote", proposal=proposal.proposal, by=by, state=changed.state, operation=changed.operation)
         return changed
 
-    def expire_due(self) -> list[str]:
-        """Expires what waited too long; gives the threads concerned."""
-        due = self._store.proposals_due()
-        return [changed.thread for one in due if (changed := self._happen(one.proposal, Event.EXPIRE)) is not None]
+    def _redraw(self, batch: str | None) -> None:
+        """The set's card, drawn anew after something became of one of its rows."""
+        rows = self._store.proposals_of_batch(batch) if batch is not None else []
+        if batch is None or not rows:
+            return
+        text, blocks = batch_card([card_row(one) for one in rows], batch)
+        self._store.say([update(self._ids(), rows[0].thread, rows[0].turn, _batch_post(batch), text, blocks)])
+
+    # --- time and mishaps ---------------------------------------------------------------------------------------------
+
+    def expire_due(self) -> list[Proposal]:
+        """Expires what waited too long; gives what did."""
+        expired = [self._happen(one.proposal, Event.EXPIRE) for one in self._store.proposals_due()]
+        changed = [one for one in expired if one is not None]
+        for batch in dict.fromkeys(one.batch for one in changed):
+            self._redraw(batch)
+        return changed
+
+    def remind_due(self) -> None:
+        """Reminds, once and at half time, those who may decide and have not."""
+        for one in self._store.proposals_to_remind():
+            waiting = [who for who in one.rule.approvers if who not in one.votes]
+            who = deciders(replace(one.rule, approvers=tuple(waiting) or one.rule.approvers), one.asker)
+            text = words.REMINDER.format(deciders=who, until=date(one.expires_at))
+            self._store.remind(one, [message(self._ids(), one.thread, one.turn, text)])
 
     def withdraw(self, turn: str) -> None:
         """Takes back what a failed turn still has waiting, so that no later click sends it."""
         for one in self._store.proposals_of(turn, State.PENDING):
-            self._happen(one.proposal, Event.WITHDRAW)
+            self._happen(one.proposal, Event.WITHDRAW, note="The turn ended before a decision.")
         for one in self._store.proposals_of(turn, State.APPROVED):
             self._happen(one.proposal, Event.FAIL, note="The turn ended before this was sent. Nothing was sent.")
 
-    def unshown(self, card: str) -> str | None:
+    def unshown(self, card_post: str) -> str | None:
         """A card that Slack will not take: nobody can decide it, so it is withdrawn. Gives the thread concerned."""
-        one = self._store.proposal_of_card(card)
-        changed = self._happen(one.proposal, Event.WITHDRAW) if one is not None else None
+        one = self._store.proposal_of_card(card_post)
+        if one is None:
+            return None
+        changed = self._happen(one.proposal, Event.WITHDRAW, note="Slack did not take the card.")
         return changed.thread if changed is not None else None
+
+    def undone(self) -> list[str]:
+        """At a start: the turns whose approved writes were not sent."""
+        return list(
+            dict.fromkeys(one.turn for one in self._store.proposals_in(State.APPROVED) if one.decided_by is not None)
+        )
 
     def lose_unanswered(self) -> list[str]:
         """At a start, under the lock: what a dead process left in `sending` may or may not have happened. Gives the threads."""
         left = self._store.proposals_in(State.SENDING)
         return [changed.thread for one in left if (changed := self._happen(one.proposal, Event.LOSE)) is not None]
 
-    def approvals(self, turn: str) -> list[Approval]:
-        """A turn's approved writes that have not been sent, in the order of their calls."""
-        return [Approval(one.proposal) for one in self._store.proposals_of(turn, State.APPROVED)]
-
     # --- the write ----------------------------------------------------------------------------------------------------
+
+    def approvals(self, turn: str) -> list[Approval]:
+        """A turn's writes that the policy approved and that have not been sent, in the order of their calls."""
+        waiting = self._store.proposals_of(turn, State.APPROVED)
+        return [Approval(one.proposal) for one in waiting if one.decided_by is None]
+
+    def write_decided(self, turn: str) -> list[Proposal]:
+        """Sends a turn's writes that people approved, in the order of their calls; in a set, what fails stops the rest.
+
+        Gives the records as they ended.
+        """
+        stopped: set[str] = set()
+        ended: list[Proposal] = []
+        for one in self._store.proposals_of(turn, State.APPROVED):
+            if one.decided_by is None:
+                continue
+            if one.batch in stopped:
+                changed = self._happen(one.proposal, Event.FAIL, note=words.STOPPED_BATCH)
+            else:
+                changed = self.write(Approval(one.proposal))
+            if changed is not None:
+                ended.append(changed)
+                if one.batch is not None and changed.state is not State.DONE:
+                    stopped.add(one.batch)
+            self._redraw(one.batch)
+        return ended
 
     def write(self, approval: Approval) -> Proposal | None:
         """Sends the stored record of an approval, once; its result joins the transcript, the card says how it ended.
@@ -238,23 +458,41 @@ class Gate:
         Gives the record as it ended; None where there was nothing (left) to send.
         """
         with structlog.contextvars.bound_contextvars(proposal=approval.proposal):
-            stored = self._happen(approval.proposal, Event.SEND, sent_at=self._clock())
-            return self._send_stored(stored) if stored is not None else None
+            row = self._store.proposal_of(approval.proposal)
+            if row is None or row.state is not State.APPROVED:
+                return None
+            try:
+                operation, values = self._still_allowed(row)
+                etag = self._still_same(row, operation, values)
+            except (Unsent, BadCall) as error:
+                return self._fail(row, str(error))
+            except Changed as error:
+                return self._happen(row.proposal, Event.OUTDATE, successor=self._renewed(row, error.target))
+            stored = self._happen(row.proposal, Event.SEND, sent_at=self._clock())
+            return self._send_stored(stored, operation, etag) if stored is not None else None
 
-    def _send_stored(self, stored: Proposal) -> Proposal | None:
+    def _send_stored(self, stored: Proposal, operation: Operation, etag: str) -> Proposal | None:
+        """Sends what the change to `sending` handed over, and nothing else."""
+        if self._dry_run:
+            return self._happen(stored.proposal, Event.SUCCEED, note=words.DRY_RUN_NOTE)
+        key = stored.proposal
         try:
-            operation = self._still_allowed(stored)
-            answer, _ = self._send(self._writes, operation, stored.method, stored.url, stored.body, key=stored.proposal)
-        except (Unsent, BadCall) as error:
-            note = f"{mask(str(error), self._secrets)} Nothing was sent."
-            return self._happen(stored.proposal, Event.FAIL, note=note)
+            answer = self._send(self._writes, operation, stored.method, stored.url, stored.body, key=key, etag=etag)
+        except Unsent as error:
+            return self._fail(stored, str(error))
         except Unanswered as error:
-            return self._happen(stored.proposal, Event.LOSE, note=mask(str(error), self._secrets))
+            return self._happen(stored.proposal, Event.LOSE, note=str(mask(str(error), self._secrets)))
+        if etag and answer.status == _PRECONDITION_FAILED:
+            target, _ = self._look(operation, match(self._catalog, stored.method, stored.url)[1])
+            return self._happen(stored.proposal, Event.OUTDATE, successor=self._renewed(stored, target))
         happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
         text = result_text(answer, limit=self._result_limit, secrets=self._secrets, outcome=outcome)
-        return self._happen(stored.proposal, happened, result=text, status=answer.status)
+        return self._happen(stored.proposal, happened, result=text, seconds=answer.seconds, status=answer.status)
 
-    def _still_allowed(self, stored: Proposal) -> Operation:
+    def _fail(self, row: Proposal, reason: str) -> Proposal | None:
+        return self._happen(row.proposal, Event.FAIL, note=f"{mask(reason, self._secrets)} Nothing was sent.")
+
+    def _still_allowed(self, stored: Proposal) -> tuple[Operation, dict[str, str]]:
         """The catalog may have changed since the record was made; it has to allow the very same URL today."""
         api = self._catalog.api(stored.api)
         if api is None or not stored.url.startswith(api.base_url + "/"):
@@ -262,14 +500,69 @@ class Gate:
         operation, values = match(self._catalog, stored.method, stored.url)
         if api.base_url + operation.template.fill(values) != stored.url:
             raise BadCall("The catalog no longer allows this request.")
-        return operation
+        return operation, values
+
+    def _still_same(self, stored: Proposal, operation: Operation, values: Mapping[str, str]) -> str:
+        """Reads the target again, where the card showed it; gives its ETag for If-Match. Raises `Changed`, or `Unsent`."""
+        before = Target.from_json(stored.before)
+        if before is None or not before.is_known:
+            return ""
+        now, etag = self._look(operation, values)
+        if now is None or not now.is_known:
+            raise Unsent("The target could not be read again before sending.")
+        body = json.loads(stored.shown_body) if stored.shown_body is not None else None
+        ignore = operation.preview.ignore if operation.preview is not None else ()
+        if not is_same(stored.method, before, now, body, ignore):
+            raise Changed(now)
+        return "" if etag.startswith("W/") else etag  # If-Match compares strongly: RFC 9110, 13.1.1
+
+    def _renewed(self, stored: Proposal, target: Target | None) -> Proposal:
+        """The same request as a new record with the target as it is now. Votes do not carry over."""
+        now = self._clock()
+        waits = stored.expires_at - stored.created_at
+        return replace(
+            stored,
+            proposal=self._ids(),
+            token=self._ids(),
+            card=self._ids(),
+            before=target.to_json() if target is not None else None,
+            state=State.PENDING,
+            created_at=now,
+            remind_at=now + waits / 2,
+            expires_at=now + waits,
+            votes=(),
+            decided_by=None,
+            decided_at=None,
+            sent_at=None,
+            batch=None,
+        )
+
+    def check(self, proposal_id: str) -> None:
+        """Reads the target of a write whose outcome is unknown and shows it in the thread."""
+        proposal = self._store.proposal_of(proposal_id)
+        if proposal is None or proposal.state is not State.UNKNOWN:
+            return
+        operation, values = match(self._catalog, proposal.method, proposal.url)
+        target, _ = self._look(operation, values)
+        self._store.say([message(self._ids(), proposal.thread, proposal.turn, *target_card(target))])
 
     def _happen(
-        self, proposal: str, happened: Event, *, arrival: int | None = None, result: str | None = None, **columns: Any
+        self,
+        proposal: str,
+        happened: Event,
+        *,
+        arrival: int | None = None,
+        result: str | None = None,
+        successor: Proposal | None = None,
+        seconds: float | None = None,
+        **columns: Any,
     ) -> Proposal | None:
-        changed = self._store.transition(
-            proposal, happened, lambda row: self._effects(row, result), arrival=arrival, **columns
-        )
+        by = columns.get("decided_by")
+
+        def effects(row: Proposal) -> Effects:
+            return self._effects(row, happened, result, by, successor=successor, seconds=seconds)
+
+        changed = self._store.transition(proposal, happened, effects, arrival=arrival, **columns)
         if changed is not None:
             log.info(
                 "decision",
@@ -277,23 +570,47 @@ class Gate:
                 state=changed.state,
                 proposal=proposal,
                 operation=changed.operation,
-                by=changed.decided_by,
+                by=by,
                 status=changed.status,
             )
         return changed
 
-    def _effects(self, row: Proposal, result: str | None) -> Effects:
-        """What goes with a proposal's new state: the model's result where it is final, and the card drawn anew."""
-        if result is None and row.state in words.TOLD:
-            outcome = "denied" if row.state is State.REJECTED else str(row.state)
-            result = outcome_text(outcome, words.TOLD[row.state])
-        elif result is None and row.state is State.FAILED:
-            result = outcome_text("failed", row.note)
-        shown = row.decided_by is not None or row.state in (State.EXPIRED, State.WITHDRAWN)
-        says = []
-        if shown and row.state is not State.SENDING:
-            says.append(update(self._ids(), row.thread, row.turn, row.card, *card(_card_row(row))))
-        return Effects(result, says, tainted=row.status is not None)
+    def _effects(
+        self,
+        row: Proposal,
+        happened: Event,
+        result: str | None,
+        by: str | None,
+        *,
+        successor: Proposal | None = None,
+        seconds: float | None = None,
+    ) -> Effects:
+        """What goes with a proposal's new state: the model's result where it is final, the card drawn anew, the journal's entry."""
+        says: list[Post] = []
+        is_shown = row.decided_by is not None or bool(row.votes) or row.state in (State.EXPIRED, State.WITHDRAWN)
+        if is_shown and row.state is not State.SENDING:
+            says.append(update(self._ids(), row.thread, row.turn, row.card, *self._card(row)))
+        if successor is not None:
+            says += self.card_posts([successor])
+        return Effects(
+            result=result or self._told(row),
+            posts=says,
+            entries=[Entry("vote" if row.state is State.PENDING else str(happened), _noted(row, by, seconds))],
+            tainted=row.status is not None,
+            successor=successor,
+        )
+
+    def _told(self, row: Proposal) -> str | None:
+        """What the model is told of a final state that no answer of the API tells of."""
+        if row.state is State.DONE:
+            return outcome_text("dry run", words.TOLD_DRY_RUN)
+        if row.state is State.FAILED:
+            return outcome_text("failed", row.note)
+        if row.state not in words.TOLD:
+            return None
+        outcome = "denied" if row.state is State.REJECTED else str(row.state)
+        reason = words.TOLD_REASON.format(reason=row.reason) if row.reason else ""
+        return outcome_text(outcome, words.TOLD[row.state] + reason)
 
     # --- HTTP ---------------------------------------------------------------------------------------------------------
 
@@ -306,31 +623,53 @@ class Gate:
         body: str | None = None,
         *,
         key: str | None = None,
-    ) -> tuple[Answer, str | None]:
-        """One request, no redirect followed, no retry. Gives the answer and its Location. Raises `Unsent` or `Unanswered`."""
+        etag: str = "",
+    ) -> Answer:
+        """One request, no redirect followed, no retry. Raises `Unsent` or `Unanswered`."""
         began = time.monotonic()
         status: int | str = "no answer"
         try:
             sent = _with_credentials(operation.api, url)
-            headers = _headers(operation.api, body=body is not None, key=key)
-            answer, location = line.exchange(
-                method, sent, headers, body, timeout=self._timeout, max_bytes=self._max_response
-            )
+            headers = _headers(operation.api, body=body is not None, key=key, etag=etag)
+            answer = line.exchange(method, sent, headers, body, timeout=self._timeout, max_bytes=self._max_response)
             status = answer.status
-            return answer, location
+            return replace(answer, seconds=round(time.monotonic() - began, 4))
         finally:
             bodies = {"body": body} if self._log_bodies else {}
+            seconds = round(time.monotonic() - began, 4)
             log.info(
-                "api call",
-                operation=operation.name,
-                api=operation.api.name,
-                status=status,
-                seconds=round(time.monotonic() - began, 4),
-                **bodies,
+                "api call", operation=operation.name, api=operation.api.name, status=status, seconds=seconds, **bodies
             )
 
 
-def _card_row(proposal: Proposal) -> CardRow:
+def proposed(proposal: Proposal) -> Entry:
+    """The journal's entry for a new proposal."""
+    return Entry("proposed", _noted(proposal, None, None) | {"why": proposal.why, "rule": proposal.rule.to_json()})
+
+
+def _noted(row: Proposal, by: str | None, seconds: float | None) -> dict[str, Any]:
+    """What the journal says of a proposal: no body, no secret value, the whole fingerprint."""
+    said: dict[str, Any] = {
+        "proposal": row.proposal,
+        "operation": row.operation,
+        "method": row.method,
+        "url": row.shown_url,
+        "fingerprint": row.fingerprint,
+        "asker": row.asker,
+        "state": str(row.state),
+    }
+    extra = {"by": by, "votes": list(row.votes), "status": row.status, "seconds": seconds, "note": row.note}
+    said |= {name: value for name, value in extra.items() if value}
+    return said | ({"reason": digest(row.reason)} if row.reason else {})
+
+
+def _batch_post(batch: str) -> str:
+    """The id of the message with a set's button. It travels in the message's metadata, so it must not tell the button's value."""
+    return hashlib.sha256(batch.encode()).hexdigest()[:32]
+
+
+def card_row(proposal: Proposal) -> CardRow:
+    """The columns that a card is drawn from."""
     return CardRow(**{name: getattr(proposal, name) for name in CardRow.__dataclass_fields__})
 
 
@@ -367,7 +706,7 @@ def _basic(api: Api) -> str:
     return base64.b64encode(pair.encode()).decode()
 
 
-def _headers(api: Api, *, body: bool, key: str | None) -> dict[str, str]:
+def _headers(api: Api, *, body: bool, key: str | None, etag: str) -> dict[str, str]:
     headers = {"Accept": "application/json", "User-Agent": _AGENT} | {
         name: value.get_secret_value() for name, value in api.headers.items()
     }
@@ -375,6 +714,8 @@ def _headers(api: Api, *, body: bool, key: str | None) -> dict[str, str]:
         headers["Content-Type"] = "application/json"
     if key is not None:
         headers["Idempotency-Key"] = key
+    if etag:
+        headers["If-Match"] = etag
     if api.auth is not None:
         if api.auth.bearer is not None:
             headers["Authorization"] = f"Bearer {api.auth.bearer.get_secret_value()}"
@@ -409,7 +750,7 @@ class _Line:
 
     def exchange(
         self, method: str, url: str, headers: Mapping[str, str], body: str | None, *, timeout: float, max_bytes: int
-    ) -> tuple[Answer, str | None]:
+    ) -> Answer:
         """Sends one request and reads at most `max_bytes` of the answer. Raises `Unsent` or `Unanswered`."""
         content = body.encode() if body is not None else None
         request = self._client.build_request(method, url, headers=dict(headers), content=content, timeout=timeout)
@@ -426,9 +767,15 @@ class _Line:
                 content, broke_off = _bounded(response, max_bytes)
             finally:
                 response.close()
+        head = response.headers
         return Answer(
-            response.status_code, response.headers.get("content-type", ""), content, broke_off
-        ), response.headers.get("location")
+            response.status_code,
+            head.get("content-type", ""),
+            content,
+            broke_off,
+            etag=head.get("etag", ""),
+            location=head.get("location", ""),
+        )
 
 
 def _reason(error: Exception, timeout: float) -> str:

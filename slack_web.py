@@ -5,11 +5,12 @@ Also the directory: who a person is and what a channel is called, looked up and 
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.error import URLError
@@ -30,11 +31,26 @@ PACE: dict[str, tuple[int, float]] = {
     "conversations.replies": (45, 60.0),
     "conversations.info": (45, 60.0),
     "users.info": (90, 60.0),
+    "usergroups.list": (18, 60.0),
+    "usergroups.users.list": (18, 60.0),
+    "conversations.members": (90, 60.0),
+    "views.open": (90, 60.0),
+    "views.update": (90, 60.0),
+    "views.publish": (90, 60.0),
     "assistant.threads.setStatus": (300, 60.0),
 }
 _PER_CHANNEL = frozenset({"chat.postMessage"})
 _JSON = frozenset(
-    {"chat.postMessage", "chat.update", "chat.postEphemeral", "reactions.add", "assistant.threads.setStatus"}
+    {
+        "views.open",
+        "views.update",
+        "views.publish",
+        "chat.postMessage",
+        "chat.update",
+        "chat.postEphemeral",
+        "reactions.add",
+        "assistant.threads.setStatus",
+    }
 )
 _KEEP_PERSON = 600.0  # seconds for which a look-up is believed
 _KEEP_CHANNEL = 3_600.0
@@ -84,6 +100,7 @@ class SlackWeb:
         self._pace = _Pace(clock)
         self._people = _Kept(clock, _KEEP_PERSON)
         self._channels = _Kept(clock, _KEEP_CHANNEL)
+        self._groups = _Kept(clock, _KEEP_PERSON)
         self._identity: Identity | None = None
 
     def call(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,6 +174,77 @@ class SlackWeb:
         outsider = _is_outsider(person, self.identity())
         self._people.put(user, outsider)
         return outsider
+
+    def group_id(self, handle: str) -> str | None:
+        """The id of the user group with this handle, or None where Slack does not say. Kept for ten minutes."""
+        kept = self._groups.get(handle)
+        if kept is not None:
+            return str(kept)
+        try:
+            groups = self.call("usergroups.list", {}).get("usergroups")
+        except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
+            log.warning(
+                "group unknown", group=handle, reason=str(error), hint="groups need usergroups:read and a paid plan"
+            )
+            return None
+        for group in groups if isinstance(groups, list) else ():
+            if isinstance(group, dict) and isinstance(group.get("id"), str) and not group.get("date_delete"):
+                self._groups.put(_text(group.get("handle")), group["id"])
+        found = self._groups.get(handle)
+        if found is None:
+            log.error("group unknown", group=handle, hint="no such handle; nobody can approve through it")
+        return str(found) if found is not None else None
+
+    def check_groups(self, approvers: Iterable[str]) -> None:
+        """At a start: logs the user groups among a catalog's approvers that Slack does not have."""
+        for approver in sorted(set(approvers)):
+            if approver.startswith("@"):
+                self.group_id(approver.removeprefix("@"))
+            elif approver.startswith("S"):
+                with contextlib.suppress(SlackBusy, SlackUnsure):
+                    self.in_group(approver, "")
+
+    def in_group(self, group: str, user: str) -> bool | None:
+        """Whether a group has this member, asked anew; None where Slack does not say."""
+        try:
+            members = self.call("usergroups.users.list", {"usergroup": group}).get("users")
+        except SlackSaysNo as error:
+            log.warning("group unknown", group=group, code=error.code, hint="nobody can approve through it")
+            return None
+        return user in members if isinstance(members, list) else None
+
+    def in_channel(self, channel: str, user: str) -> bool | None:
+        """Whether a channel has this member, asked anew; None where Slack does not say."""
+        cursor = ""
+        while True:
+            asked = {"channel": channel, "limit": "999"} | ({"cursor": cursor} if cursor else {})
+            try:
+                page = self.call("conversations.members", asked)
+            except SlackSaysNo as error:
+                log.warning("members unknown", channel=channel, code=error.code)
+                return None
+            members, following = page.get("members"), page.get("response_metadata")
+            if not isinstance(members, list) or user in members:
+                return True if isinstance(members, list) else None
+            cursor = _text(following.get("next_cursor")) if isinstance(following, dict) else ""
+            if not cursor:
+                return False
+
+    # --- views --------------------------------------------------------------------------------------------------------
+
+    def open_view(self, trigger: str, view: Mapping[str, Any]) -> None:
+        """Opens a modal. Raises `SlackSaysNo` where the trigger is too old, used or forged."""
+        self.call("views.open", {"trigger_id": trigger, "view": dict(view)})
+
+    def update_view(self, view_id: str, view: Mapping[str, Any]) -> None:
+        """Replaces an open modal's content."""
+        self.call("views.update", {"view_id": view_id, "view": dict(view)})
+
+    def publish_home(self, user: str, blocks: Sequence[Mapping[str, Any]]) -> None:
+        """Replaces a person's App Home."""
+        self.call("views.publish", {"user_id": user, "view": {"type": "home", "blocks": list(blocks)}})
+
+    # --- names --------------------------------------------------------------------------------------------------------
 
     def channel_name(self, channel: str) -> str | None:
         """A channel's name without '#', or None where Slack does not say. Kept for an hour."""

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,11 +23,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from core.policy import Event, State, sources, target
+from core.chain import Entry, digest
+from core.policy import Event, Rule, State, sources, target
 from core.posts import Kind, Post, Thread
 from core.settings import Misconfigured
 from core.tables import MIGRATIONS, SERIAL, inbox, posts, proposals, threads, transcript, turns
 from core.transcript import Called, Item, Replied, Result, Said, Usage, open_calls
+from journal import Journal, read_key
 
 log = structlog.get_logger("store")
 _LOCK_NUMBER = 7_316_045_921  # this program's advisory lock; any fixed number that others are unlikely to use
@@ -77,13 +79,21 @@ class Proposal:
     created_at: float
     expires_at: float
     card: str
+    shown_url: str = ""
+    shown_body: str | None = None
+    rule: Rule = field(default_factory=Rule)
+    before: str | None = None  # the target as it was read, JSON of a `Target`
+    remind_at: float | None = None
     reply: int = 0
     call: int = 0
+    votes: tuple[str, ...] = ()
     decided_by: str | None = None
     decided_at: float | None = None
+    reason: str = ""
     sent_at: float | None = None
     status: int | None = None
     note: str = ""
+    batch: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,16 +116,20 @@ class Round:
     results: Sequence[tuple[int, str]] = ()
     proposals: Sequence[Proposal] = ()
     posts: Sequence[Post] = ()
+    entries: Sequence[Entry] = ()
     tainted: bool = False
 
 
 @dataclass(frozen=True)
 class Effects:
-    """What goes with a transition: the call's result for the model, and what people are shown."""
+    """What goes with a transition: the call's result for the model, what people are shown, what the journal tells; and, where
+    the target changed, the proposal that asks anew."""
 
     result: str | None = None
     posts: Sequence[Post] = ()
+    entries: Sequence[Entry] = ()
     tainted: bool = False
+    successor: Proposal | None = None
 
 
 Admission = Literal["taken", "kept", "too many"]
@@ -126,7 +140,11 @@ class Store:
     they are on disk."""
 
     def __init__(
-        self, url: str, clock: Callable[[], float] = time.time, on_posts: Callable[[str], None] = lambda _thread: None
+        self,
+        url: str,
+        clock: Callable[[], float] = time.time,
+        on_posts: Callable[[str], None] = lambda _thread: None,
+        journal_key: str | None = None,
     ) -> None:
         self._url = _engine_url(url)
         self._engine = _engine(self._url)
@@ -135,6 +153,8 @@ class Store:
         self._held: Connection | None = None
         self._insert = sqlite.insert if self._url.get_backend_name() == "sqlite" else postgresql.insert
         self._migrate()
+        file = self._url.database if self._url.get_backend_name() == "sqlite" else None
+        self.journal = Journal(self._engine, read_key(journal_key, file))
 
     def close(self) -> None:
         self._engine.dispose()
@@ -236,11 +256,12 @@ class Store:
             for row in rows
         ]
 
-    def dispose(self, arrival: int, says: Sequence[Post] = ()) -> None:
-        """Marks an arrival as looked at, with what is said about it."""
+    def dispose(self, arrival: Arrival, says: Sequence[Post] = (), entries: Sequence[Entry] = ()) -> None:
+        """Marks an arrival as looked at, with what is said and written down about it."""
         with self._writing() as db:
-            self._handled(db, arrival)
+            self._handled(db, arrival.id)
             self._add_posts(db, says)
+            self._note(db, arrival.thread.key, "", entries)
 
     def admit(
         self, arrival: Arrival, turn: Turn, says: dict[Admission, Sequence[Post]], *, workers: int, max_waiting: int
@@ -257,6 +278,8 @@ class Store:
                 outcome = "too many"
             else:
                 self._add_turn(db, arrival, turn)
+            asked = {"asker": turn.asker, "words": digest(turn.text), "ts": turn.ts, "outcome": outcome}
+            self._note(db, turn.thread, turn.turn, [Entry("question", asked)])
             self._handled(db, arrival.id)
             self._add_posts(db, says[outcome])
         return outcome
@@ -339,12 +362,20 @@ class Store:
             if made.proposals:
                 db.execute(insert(proposals), [_proposal_row(replace(one, reply=row)) for one in made.proposals])
             self._add_posts(db, made.posts)
+            self._note(db, turn.thread, turn.turn, made.entries)
             self._count(db, turn, made.usage)
             self._touch(db, turn.thread, tainted=made.tainted)
         return replace(made.said, row=row)
 
     def end_turn(
-        self, turn: Turn, says: Sequence[Post], *, said: Replied | None, usage: Usage | None, failed: bool = False
+        self,
+        turn: Turn,
+        says: Sequence[Post],
+        *,
+        said: Replied | None,
+        usage: Usage | None,
+        failed: bool = False,
+        entries: Sequence[Entry] = (),
     ) -> None:
         """The turn's rest: its last words, what people are told, and its tokens (`usage` None: no model call belongs to this end)."""
         with self._writing() as db:
@@ -353,6 +384,7 @@ class Store:
             if said is not None:
                 self._add_item(db, turn.thread, turn.turn, said)
             self._add_posts(db, says)
+            self._note(db, turn.thread, turn.turn, entries)
             if usage is not None:
                 self._count(db, turn, usage)
             db.execute(
@@ -414,6 +446,10 @@ class Store:
         """The proposal whose buttons carry `token`."""
         return next(iter(self._proposals(proposals.c.token == token)), None)
 
+    def proposal_of(self, proposal: str) -> Proposal | None:
+        """The proposal with this id."""
+        return next(iter(self._proposals(proposals.c.proposal == proposal)), None)
+
     def proposal_of_card(self, card: str) -> Proposal | None:
         """The proposal that the post `card` shows."""
         return next(iter(self._proposals(proposals.c.card == card)), None)
@@ -430,10 +466,34 @@ class Store:
         """Pending proposals whose time is over."""
         return self._proposals(proposals.c.state == State.PENDING, proposals.c.expires_at <= self._clock())
 
-    def next_expiry(self) -> float | None:
-        """When the next pending proposal expires."""
+    def proposals_to_remind(self) -> list[Proposal]:
+        """Pending proposals whose half time has come and of which nobody was reminded."""
+        return self._proposals(proposals.c.state == State.PENDING, proposals.c.remind_at <= self._clock())
+
+    def proposals_of_batch(self, batch: str) -> list[Proposal]:
+        """The set that a batch button names, in the order of its calls."""
+        return self._proposals(proposals.c.batch == batch)
+
+    def proposals_for(self, *, asker: str, limit: int) -> list[Proposal]:
+        """A person's latest requests, newest first."""
+        query = select(proposals).where(proposals.c.asker == asker).order_by(proposals.c.created_at.desc()).limit(limit)
         with self._reading() as db:
-            return db.scalar(select(func.min(proposals.c.expires_at)).where(proposals.c.state == State.PENDING))  # type: ignore[no-any-return]
+            return [_proposal(row) for row in db.execute(query).mappings()]
+
+    def next_due(self) -> float | None:
+        """When the next pending proposal expires or is to be reminded of."""
+        pending = proposals.c.state == State.PENDING
+        with self._reading() as db:
+            moments = db.execute(
+                select(func.min(proposals.c.expires_at), func.min(proposals.c.remind_at)).where(pending)
+            ).one()
+        return min((float(moment) for moment in moments if moment is not None), default=None)
+
+    def words_of(self, turn: str) -> str | None:
+        """What the person wrote, while it is kept."""
+        with self._reading() as db:
+            found = db.scalar(select(turns.c.text).where(turns.c.turn == turn))
+        return str(found) if found is not None else None
 
     def _proposals(self, *where: Any) -> list[Proposal]:
         query = select(proposals).where(*where).order_by(proposals.c.reply, proposals.c.call)
@@ -464,19 +524,72 @@ class Store:
             if row is None:
                 return None
             changed = _proposal(row)
-            after = effects(changed)
-            if after.result is not None:
-                self._add_item(db, changed.thread, changed.turn, Result(changed.reply, changed.call, after.result))
-            self._add_posts(db, after.posts)
-            self._touch(db, changed.thread, tainted=after.tainted)
+            self._apply(db, changed, effects(changed))
         return changed
 
+    def vote(
+        self,
+        proposal: str,
+        voter: str,
+        at: float,
+        effects: Callable[[Proposal], Effects],
+        *,
+        arrival: int | None = None,
+    ) -> Proposal | None:
+        """A person's yes to a pending proposal: it is approved once the votes are as many as its rule asks for.
+
+        None (and nothing changed) where it is pending no more. A second vote of the same person counts once.
+        """
+        with self._writing() as db:
+            if arrival is not None:
+                self._handled(db, arrival)
+            pending = select(proposals).where(
+                proposals.c.proposal == proposal, proposals.c.state.in_(sources(Event.APPROVE))
+            )
+            row = db.execute(pending.with_for_update()).mappings().first()
+            if row is None:
+                return None
+            before = _proposal(row)
+            votes = before.votes if voter in before.votes else (*before.votes, voter)
+            columns: dict[str, Any] = {"votes": json.dumps(votes)}
+            if len(votes) >= before.rule.quorum:
+                columns |= {"state": target(Event.APPROVE), "decided_by": voter, "decided_at": at}
+            change = update(proposals).where(proposals.c.proposal == proposal).values(columns).returning(*proposals.c)
+            changed = _proposal(db.execute(change).mappings().one())
+            self._apply(db, changed, effects(changed))
+        return changed
+
+    def _apply(self, db: Connection, changed: Proposal, after: Effects) -> None:
+        if after.result is not None:
+            self._add_item(db, changed.thread, changed.turn, Result(changed.reply, changed.call, after.result))
+        if after.successor is not None:
+            db.execute(insert(proposals).values(_proposal_row(after.successor)))
+        self._add_posts(db, after.posts)
+        self._note(db, changed.thread, changed.turn, after.entries)
+        self._touch(db, changed.thread, tainted=after.tainted)
+
+    def remind(self, proposal: Proposal, says: Sequence[Post]) -> None:
+        """Notes that a pending proposal's reminder went out, with the reminder."""
+        once = update(proposals).where(proposals.c.proposal == proposal.proposal, proposals.c.remind_at.is_not(None))
+        with self._writing() as db:
+            if db.execute(once.where(proposals.c.state == State.PENDING).values(remind_at=None)).rowcount:
+                self._add_posts(db, says)
+                self._note(db, proposal.thread, proposal.turn, [Entry("reminder", {"proposal": proposal.proposal})])
+
     # --- posts --------------------------------------------------------------------------------------------------------
+
+    def _note(self, db: Connection, thread: str, turn: str, entries: Sequence[Entry]) -> None:
+        self.journal.append(db, self._clock(), thread, turn, entries)
 
     def _add_posts(self, db: Connection, says: Sequence[Post]) -> None:
         if says:
             db.execute(insert(posts), [_post_row(post, self._clock()) for post in says])
             db.info["told"].update(post.thread for post in says)
+
+    def say(self, says: Sequence[Post]) -> None:
+        """Adds posts to be delivered."""
+        with self._writing() as db:
+            self._add_posts(db, says)
 
     def due_posts(self, thread: str) -> list[DuePost]:
         """What is to be delivered in a thread, in order."""
@@ -595,11 +708,17 @@ def _item(row: Any) -> Item:
 
 
 def _proposal(row: Any) -> Proposal:
-    return Proposal(**{**row, "state": State(row["state"])})
+    parsed = {
+        "state": State(row["state"]),
+        "votes": tuple(json.loads(row["votes"])),
+        "rule": Rule.from_json(row["rule"]),
+    }
+    return Proposal(**{**row, **parsed})
 
 
 def _proposal_row(proposal: Proposal) -> dict[str, Any]:
-    return {name: getattr(proposal, name) for name in Proposal.__dataclass_fields__}
+    row = {name: getattr(proposal, name) for name in Proposal.__dataclass_fields__}
+    return row | {"votes": json.dumps(proposal.votes), "rule": proposal.rule.to_json()}
 
 
 def _post_row(post: Post, at: float) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Door to the workers: who advances which thread, when. Threads of this process, woken by what was recorded; nobody polls.
 
-A lane runs one piece of work per key at a time, keys side by side. The bot has five: arrivals (the desk), turns (the model's loop),
-writes (what was just approved), posts (the outbox), and the clock, which sleeps until the next due row.
+A lane runs one piece of work per key at a time, keys side by side. There are lanes for arrivals (the desk), turns (the model's loop),
+writes (what was just approved), checks, App Homes, posts (the outbox), and the clock, which sleeps until the next due row.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from ai import AI, House, Stopped
-from desk import Desk
-from gate import Approval, Gate
+from gate import Gate
+from home import Home
 from outbox import Outbox
-from store import Store
+from store import Proposal, Store
 
 log = structlog.get_logger("turns")
 _AFTER_FAULT = 5.0  # seconds until a piece of work that failed is tried again
@@ -121,7 +121,8 @@ class Turns:
         self,
         store: Store,
         gate: Gate,
-        desk: Desk,
+        receive: Callable[[str], float | None],
+        home: Home,
         outbox: Outbox,
         house: House,
         *,
@@ -132,15 +133,27 @@ class Turns:
         self._store = store
         self._gate = gate
         self._outbox = outbox
+        self._home = home
         self._house = house
         self._retention = retention
         self._clock = clock
         self._next_clean_up = 0.0
-        self._arrivals = Lane("arrivals", desk.receive, threads=2)
+        self._arrivals = Lane("arrivals", receive, threads=2)
         self._turns = Lane("turns", self._advance, threads=workers)
         self._writes = Lane("writes", self._write, threads=4)
+        self._checks = Lane("checks", gate.check, threads=1)
+        self._homes = Lane("homes", home.draw, threads=1)
         self._posts = Lane("posts", outbox.deliver, threads=4)
         self._clock_lane = Lane("clock", self._tick, threads=1)
+        self._lanes = (
+            self._arrivals,
+            self._clock_lane,
+            self._turns,
+            self._writes,
+            self._checks,
+            self._homes,
+            self._posts,
+        )
         store.on_posts = self._posts.wake
 
     def start(self) -> None:
@@ -148,12 +161,13 @@ class Turns:
         for thread in self._gate.lose_unanswered():
             log.warning("a write was under way when the bot ended; its outcome is unknown", thread=thread)
         arrived, open_turns, due = self._store.unrested()
-        for lane, keys in ((self._arrivals, arrived), (self._turns, open_turns), (self._posts, due)):
+        undone = self._gate.undone()
+        taken_up = ((self._arrivals, arrived), (self._turns, open_turns), (self._writes, undone), (self._posts, due))
+        for lane, keys in taken_up:
             for key in keys:
                 lane.wake(key)
-            lane.start()
         self._clock_lane.wake("clock")
-        for lane in (self._writes, self._clock_lane):
+        for lane in self._lanes:
             lane.start()
 
     def arrived(self, thread: str) -> None:
@@ -168,21 +182,37 @@ class Turns:
         """Leaves every thread at a safe point within `seconds`. True when nothing had to be left in the middle of a call."""
         self._house.stopping.set()
         by = time.monotonic() + seconds
-        ended = [lane.stop(by) for lane in (self._arrivals, self._clock_lane, self._turns, self._writes, self._posts)]
+        ended = [lane.stop(by) for lane in self._lanes]
         return all(ended)
 
-    def _write(self, proposal: str) -> None:
-        written = self._gate.write(Approval(proposal))
-        if written is not None:
-            self._turns.wake(written.thread)
+    def _write(self, turn: str) -> None:
+        ended = self._gate.write_decided(turn)
+        for thread in dict.fromkeys(one.thread for one in ended):
+            self._turns.wake(thread)
+        self._clock_lane.wake("clock")  # a target that changed may have made a new proposal
+        self.decided(ended, "")
 
     def _advance(self, thread: str) -> None:
         if AI(thread, self._house).advance():
             self._clock_lane.wake("clock")  # a new proposal may be the next to expire
 
-    def send(self, proposal: str) -> None:
-        """A proposal was approved: its write goes at once, also where every worker waits for a model."""
-        self._writes.wake(proposal)
+    def send(self, turn: str) -> None:
+        """People approved writes of a turn: they go at once, also where every worker waits for a model."""
+        self._writes.wake(turn)
+
+    def check(self, proposal: str) -> None:
+        """Has the target of a write with an unknown outcome shown."""
+        self._checks.wake(proposal)
+
+    def home_opened(self, user: str) -> None:
+        """Has App Home drawn for a person, now and after each decision."""
+        self._home.opened(user)
+        self._homes.wake(user)
+
+    def decided(self, proposals: Sequence[Proposal], by: str) -> None:
+        """Has App Home drawn anew for those whom a change concerns."""
+        for user in self._home.concerned(proposals, by):
+            self._homes.wake(user)
 
     def show_status(self, thread: str, status: str) -> None:
         """Has the thinking status of a thread shown."""
@@ -197,12 +227,15 @@ class Turns:
 
     def _tick(self, _key: str) -> float:
         """What is due now; gives the seconds until something is due again."""
-        for thread in self._gate.expire_due():
-            self._turns.wake(thread)
+        expired = self._gate.expire_due()
+        for one in expired:
+            self._turns.wake(one.thread)
+        self.decided(expired, "")
+        self._gate.remind_due()
         now = self._clock()
         if now >= self._next_clean_up:
             self._next_clean_up = now + _HOUR
             removed = self._store.forget(now - self._retention * _DAY)
             if removed:
                 log.info("forgot", threads=removed)
-        return max(0.01, min(self._store.next_expiry() or self._next_clean_up, self._next_clean_up) - now)
+        return max(0.01, min(self._store.next_due() or self._next_clean_up, self._next_clean_up) - now)

@@ -24,11 +24,14 @@ class Answer:
     content_type: str
     content: bytes
     broke_off: str = ""
+    etag: str = ""
+    location: str = ""
+    seconds: float = 0.0
 
 
 def result_text(answer: Answer, *, limit: int, secrets: Sequence[str], outcome: str | None = None) -> str:
     """The answer as a call's result: `{"status", "data", "note"}`, a write's with its `outcome` first. `limit` is characters of data."""
-    data, notes = _data(answer)
+    data, notes = data_of(answer)
     data = mask(data, secrets)
     data, cuts = shrink(data, limit)
     if not 200 <= answer.status < 300:
@@ -65,7 +68,8 @@ def mask(value: Any, secrets: Sequence[str]) -> Any:
     return value
 
 
-def _data(answer: Answer) -> tuple[Any, list[str]]:
+def data_of(answer: Answer) -> tuple[Any, list[str]]:
+    """The answer's data (JSON where it is some, else text, None where it is neither) and what has to be said about it."""
     if not answer.content:
         return None, []
     try:

@@ -11,13 +11,16 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_plus
 
 from jsonschema import Draft202012Validator
 
 from core.catalog import Api, Catalog, Operation
+from core.policy import Rule
+from core.secret import hide, is_secret, secret_fields
+from core.shrink import as_json
 from core.template import BadValue, decode_value
 
 MAX_ARGUMENTS = 262_144  # characters of one call's arguments; nobody can read and approve more than that
@@ -31,11 +34,26 @@ class BadCall(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """A validated call: the catalog's operation, the full URL without credentials, the body's exact text."""
+    """A validated call: the catalog's operation, the full URL without credentials, the body's exact text.
+
+    `values` are the URL's placeholders; `shown_url` and `shown_body` are for people's eyes, secret values hidden.
+    """
 
     operation: Operation
     url: str
     body: str | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
+    shown_url: str = ""
+    shown_body: str | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the catalog's conditions look at: the body's fields and the URL's values, those as their schemas type them."""
+        body = json.loads(self.body) if self.body is not None else {}
+        fields = body if isinstance(body, dict) else {"body": body}
+        return fields | {
+            name: _typed(self.operation.parameters.get(name, {}), text) for name, text in self.values.items()
+        }
 
     @property
     def method(self) -> str:
@@ -53,6 +71,7 @@ class Write(Call):
 
     by_policy: bool = False
     why: str = ""
+    rule: Rule = field(default_factory=Rule)
 
 
 def parse_arguments(raw: object) -> dict[str, Any]:
@@ -78,7 +97,19 @@ def resolve(catalog: Catalog, arguments: Mapping[str, Any]) -> Call:
     method = method.strip().upper()
     operation, values = match(catalog, method, url)
     body = _body(operation, arguments.get("body"))
-    return Call(operation, operation.api.base_url + operation.template.fill(values), body)
+    base, shown = operation.api.base_url, {name: _shown(operation, name, text) for name, text in values.items()}
+    return Call(
+        operation,
+        url=base + operation.template.fill(values),
+        body=body,
+        values=values,
+        shown_url=base + operation.template.fill(shown),
+        shown_body=None if body is None else as_json(hide(json.loads(body), secret_fields(catalog, operation.api))),
+    )
+
+
+def _shown(operation: Operation, name: str, text: str) -> str:
+    return "hidden" if is_secret(operation.parameters.get(name)) else text
 
 
 def match(catalog: Catalog, method: str, url: str) -> tuple[Operation, dict[str, str]]:

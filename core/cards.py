@@ -1,91 +1,296 @@
-"""What goes to Slack as blocks: approval cards, drawn from the stored row alone, and answers made harmless and cut to Slack's sizes.
+"""Approval cards and their modals as blocks, drawn from the stored row alone. What the model made stands in plain text, never in mrkdwn.
 
-Limits: https://docs.slack.dev/reference/block-kit/blocks (section 3,000 characters, header 150, 50 blocks, button value 2,000) and
-https://docs.slack.dev/reference/methods/chat.update (text 4,000).
+Limits: https://docs.slack.dev/reference/block-kit/blocks (section 3,000 characters, header 150, 25 buttons, button value 2,000),
+50 blocks in a message, 100 in a modal and 250 kB in all (https://docs.slack.dev/reference/methods/views.open).
 """
 
 from __future__ import annotations
 
 import http
 import json
-import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from core import words
-from core.policy import State
+from core.change import Target, changes, untouched
+from core.markdown import Block, escape
+from core.policy import ANYONE, ASKER, Rule, State
 
-Block = dict[str, Any]
-
-TEXT_LIMIT = 3_900  # characters of one message's text, below chat.update's 4,000
 _SECTION = 2_900  # characters of one section, below Slack's 3,000
-_SECTIONS = 4  # sections of body in one message; Slack bounds the sum of a message's blocks without saying where
-
-
-@dataclass(frozen=True)
-class CardRow:
-    """What a card is drawn from: columns of the stored proposal, nothing else."""
-
-    token: str
-    state: State
-    method: str
-    url: str
-    body: str | None
-    asker: str
-    why: str
-    expires_at: float
-    decided_by: str | None = None
-    decided_at: float | None = None
-    status: int | None = None
-    note: str = ""
-
-
+_ON_CARD = 3 * _SECTION  # characters of a body that the card itself shows; what is longer is in the modal
+_CHANGES_ON_CARD = 12  # fields of the change that the card itself shows
+_VALUE_ON_CARD = 120  # characters of one old or new value there
+_PAGE = 12  # sections of a modal's page: below 250 kB also where each character takes six bytes
+_HOME_ROWS = 10  # requests in each list of App Home
 _DRAWN_AS_NOTHING = (
     "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters, marks and a symbol by category, yet blank
 )
 
-# --- cards ------------------------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class CardRow:
+    """What a card is drawn from: columns of the stored proposal, nothing else. URL and body are those for people's eyes."""
+
+    token: str
+    state: State
+    method: str
+    shown_url: str
+    shown_body: str | None
+    asker: str
+    fingerprint: str
+    why: str
+    rule: Rule
+    before: str | None
+    expires_at: float
+    votes: tuple[str, ...] = ()
+    decided_by: str | None = None
+    decided_at: float | None = None
+    reason: str = ""
+    status: int | None = None
+    note: str = ""
 
 
-def card(row: CardRow) -> tuple[str, list[Block]]:
-    """The card of a proposal in its present state: (text for notifications, blocks). Buttons only while it is pending."""
-    tail = _body_chunks(row)[-1]
-    blocks = [
-        _header(words.CARD_TITLES[row.state]),
-        _plain(f"{row.method} {row.url}"),
-        *(_plain(chunk) for chunk in tail),
-    ]
+# --- the card ---------------------------------------------------------------------------------------------------------
+
+
+def card(row: CardRow, *, dry_run: bool = False) -> tuple[str, list[Block]]:
+    """The card of a proposal in its present state: (text for notifications, blocks). Buttons only while they can do something."""
+    title = words.CARD_TITLES[row.state] + (words.DRY_RUN_TITLE if dry_run else "")
+    is_pending = row.state is State.PENDING
+    change, is_change_cut = _change_lines(row, limit=_CHANGES_ON_CARD)
+    body, is_body_cut = _body_on_card(row)
+    blocks = [_header(title), *_sections(f"{row.method} {row.shown_url}"), *_sections(body)]
+    if change:
+        blocks += [_context(words.CHANGE_TITLE[row.method]), *_sections("\n".join(change))]
     blocks.append(_context(_who(row)))
-    if row.why and row.state is State.PENDING:
+    if is_pending and row.why:
         blocks.append(_context(escape(row.why)))
-    blocks += [_buttons(row)] if row.state is State.PENDING else [_context(_ending(row))]
-    text = f"{words.CARD_TITLES[row.state]}: {row.method} {row.url}"
-    return escape(_fit(text, 2_000)), blocks
+    if not is_pending:
+        blocks.append(_context(_ending(row)))
+    buttons = _buttons(row, is_cut=is_change_cut or is_body_cut)
+    blocks += [{"type": "actions", "elements": buttons}] if buttons else []
+    return escape(_fit(f"{title}: {row.method} {row.shown_url}", 2_000)), blocks
 
 
-def card_parts(row: CardRow) -> list[tuple[str, list[Block]]]:
-    """The messages before the card that hold the beginning of a body too long for one message. None for a usual one."""
-    chunks = _body_chunks(row)[:-1]
-    titles = [words.CARD_PART.format(part=i, parts=len(chunks) + 1) for i in range(1, len(chunks) + 1)]
-    return [
-        (title, [_context(title), *(_plain(chunk) for chunk in part)])
-        for title, part in zip(titles, chunks, strict=True)
+def _body_on_card(row: CardRow) -> tuple[str, bool]:
+    """The body as the card shows it, and whether that is not all of it."""
+    text = readable(row.shown_body) if row.shown_body is not None else words.NO_BODY
+    if len(text) <= _ON_CARD:
+        return text, False
+    return text[:_ON_CARD] + "\n" + words.BODY_CUT.format(shown=_ON_CARD, whole=len(text)), True
+
+
+def _change_lines(row: CardRow, *, limit: int | None) -> tuple[list[str], bool]:
+    """The target before and after, a line per field; and whether lines or values were cut."""
+    before = Target.from_json(row.before)
+    if before is None:
+        return [], False
+    if before.problem:
+        return [words.TARGET_UNREAD.format(problem=before.problem)], False
+    if before.status is not None and not 200 <= before.status < 300:
+        return [words.TARGET_STATUS.format(status=status_text(before.status))], False
+    body = json.loads(row.shown_body) if row.shown_body is not None else None
+    found = changes(row.method, before.data, body)
+    cap = _VALUE_ON_CARD if limit is not None else 10 * _SECTION
+    lines = [_change_line(one.field, one.old, one.new, cap, one_sided=row.method == "DELETE") for one in found[:limit]]
+    if limit is not None and len(found) > limit:
+        lines.append(words.MORE_FIELDS.format(count=len(found) - limit))
+    rest = untouched(before.data, body) if row.method == "PUT" else []
+    if rest:
+        lines.append(words.NOT_NAMED.format(fields=visible(_fit(", ".join(rest), 300))))
+    cut = len(found) > len(found[:limit]) or any(len(text or "") > cap for one in found for text in (one.old, one.new))
+    return lines or [words.NO_CHANGE], cut
+
+
+def _change_line(field: str, old: str | None, new: str | None, cap: int, *, one_sided: bool) -> str:
+    before = visible(_fit(old, cap)) if old is not None else words.NOTHING
+    if one_sided:
+        return f"{visible(field)}: {before}"
+    return f"{visible(field)}: {before} {words.ARROW} {visible(_fit(new, cap)) if new is not None else words.NOTHING}"
+
+
+def _buttons(row: CardRow, *, is_cut: bool) -> list[Block]:
+    if row.state is State.UNKNOWN and row.before is not None:
+        return [button("check", words.CHECK, row.token)]
+    if row.state is not State.PENDING:
+        return []
+    shown = [
+        button("approve", words.APPROVE, row.token, "primary"),
+        button("deny", words.DENY, row.token, "danger"),
+        button("deny_reason", words.DENY_REASON, row.token),
     ]
+    if row.rule.approvers != (ASKER,):
+        shown.append(button("withdraw", words.WITHDRAW, row.token))
+    if is_cut:
+        shown.append(button("show", words.SHOW_ALL, row.token))
+    return shown
 
 
-def _body_chunks(row: CardRow) -> list[list[str]]:
-    """The whole readable body in sections, as many of them a message as Slack takes."""
-    text = readable(row.body) if row.body is not None else words.NO_BODY
-    sections = [text[at : at + _SECTION] for at in range(0, len(text), _SECTION)]
-    return [sections[at : at + _SECTIONS] for at in range(0, len(sections), _SECTIONS)]
+def button(action: str, label: str, value: str, style: str = "") -> Block:
+    """A button. Its `value` is all that it carries: an opaque id."""
+    text = {"type": "plain_text", "text": label, "emoji": False}
+    return {"type": "button", "action_id": action, "text": text, "value": value} | ({"style": style} if style else {})
+
+
+def _who(row: CardRow) -> str:
+    """Who asked, who decides, until when, and by which short name people can tell the request from another."""
+    parts = [f"Asked by <@{row.asker}>"]
+    if row.state is State.PENDING:
+        parts.append(f"{deciders(row.rule, row.asker)} {words.DECIDES}")
+        if row.rule.quorum > 1:
+            parts.append(
+                words.VOTES.format(quorum=row.rule.quorum, votes=", ".join(f"<@{v}>" for v in row.votes) or "none yet")
+            )
+        parts.append(f"expires {date(row.expires_at)}")
+    return " · ".join([*parts, f"fingerprint `{row.fingerprint[:12]}`"])
+
+
+def deciders(rule: Rule, asker: str) -> str:
+    """The approvers as mentions; those of a rule that Slack does not know stay words."""
+    names = [_mention(one, asker) for one in rule.approvers if not (one == ASKER and rule.not_asker)]
+    return " or ".join(names) + (words.NOT_THE_ASKER if rule.not_asker else "")
+
+
+def _mention(approver: str, asker: str) -> str:
+    if approver == ASKER:
+        return f"<@{asker}>"
+    if approver == ANYONE:
+        return "anyone in this channel"
+    if approver.startswith("@"):
+        return approver
+    return f"<!subteam^{approver}>" if approver.startswith("S") else f"<@{approver}>"
+
+
+def _ending(row: CardRow) -> str:
+    """Who decided, when, and what came of it."""
+    parts = []
+    if row.decided_by and row.decided_at:
+        verb = words.VERBS.get(row.state, words.VERBS["approved"])
+        by = row.votes if row.state is not State.REJECTED and row.votes else (row.decided_by,)
+        parts.append(f"{verb} by {' and '.join(f'<@{one}>' for one in by)} {date(row.decided_at)}")
+    if row.reason:
+        parts.append(f"{words.REASON}: {escape(visible(_fit(row.reason, 500)))}")
+    if row.state in (State.APPROVED, State.SENDING):
+        parts.append(words.BEING_SENT)
+    elif row.state in words.OUTCOMES:
+        parts.append(words.OUTCOMES[row.state])
+    elif row.status is not None:
+        parts.append(words.ANSWERED.format(status=status_text(row.status)))
+    if row.note:
+        parts.append(escape(_fit(row.note, 500)))
+    return " · ".join(parts) or "Nothing was sent."
+
+
+# --- several at once --------------------------------------------------------------------------------------------------
+
+
+def batch_card(rows: Sequence[CardRow], batch: str) -> tuple[str, list[Block]]:
+    """The one button for a set of proposals that was fixed when it was drawn; once they are decided, how each ended."""
+    pending = sum(row.state is State.PENDING for row in rows)
+    lines = [_batch_line(number, row) for number, row in enumerate(rows, start=1)]
+    title = words.BATCH_TITLE.format(count=len(rows))
+    blocks = [_header(title), *_sections("\n".join(lines))]
+    if pending == len(rows):
+        label = words.APPROVE_ALL.format(count=len(rows))
+        blocks.append({"type": "actions", "elements": [button("approve_all", label, batch, "primary")]})
+    return escape(title), blocks
+
+
+def _batch_line(number: int, row: CardRow) -> str:
+    return f"{number}. {row.method} {_fit(row.shown_url, 500)} ({row.fingerprint[:12]}): {words.STATES[row.state]}"
+
+
+# --- modals -----------------------------------------------------------------------------------------------------------
+
+
+def whole_request(row: CardRow, page: int) -> dict[str, Any]:
+    """The modal with all of a request, page `page` (from 0; a page that is not there is the nearest)."""
+    body = readable(row.shown_body) if row.shown_body is not None else words.NO_BODY
+    change, _ = _change_lines(row, limit=None)
+    parts = [f"{row.method} {row.shown_url}", body]
+    if change:
+        parts += [words.CHANGE_TITLE[row.method], "\n".join(change)]
+    sections = [section for part in parts for section in _sections(part)]
+    pages = [sections[at : at + _PAGE] for at in range(0, len(sections), _PAGE)]
+    page = max(0, min(page, len(pages) - 1))
+    place = words.PAGE.format(page=page + 1, pages=len(pages), fingerprint=row.fingerprint[:12])
+    blocks = [_context(place), *pages[page]]
+    turns = [button("page_back", words.BACK, row.token)] if page else []
+    turns += [button("page_on", words.ON, row.token)] if page + 1 < len(pages) else []
+    blocks += [{"type": "actions", "elements": turns}] if turns else []
+    return _modal("whole_request", words.WHOLE_TITLE, blocks, state=str(page))
+
+
+def deny_modal(row: CardRow) -> dict[str, Any]:
+    """The modal that asks for the reason of a denial."""
+    element = {"type": "plain_text_input", "action_id": "reason", "multiline": True, "max_length": 500}
+    field = {"type": "input", "block_id": "reason", "label": _plain_text(words.REASON_LABEL), "element": element}
+    view = _modal(
+        "deny_reason", words.DENY, [*_sections(f"{row.method} {_fit(row.shown_url, 1_000)}"), field], state=row.token
+    )
+    return view | {"submit": _plain_text(words.DENY)}
+
+
+def notice_modal(text: str) -> dict[str, Any]:
+    """A modal that only says something: refusals in App Home, where there is no channel to whisper in."""
+    return _modal("notice", words.NOTICE_TITLE, [{"type": "section", "text": _plain_text(_fit(text, _SECTION))}])
+
+
+def _modal(callback: str, title: str, blocks: Sequence[Block], state: str = "") -> dict[str, Any]:
+    return {
+        "type": "modal",
+        "callback_id": callback,
+        "title": _plain_text(title),
+        "close": _plain_text(words.CLOSE),
+        "blocks": list(blocks),
+        "private_metadata": state,
+    }
+
+
+def home_blocks(
+    waiting: Sequence[CardRow], asked: Sequence[CardRow], operations: Sequence[str], how: str
+) -> list[Block]:
+    """App Home: what waits for the person (with the buttons), what the person asked for, what can be asked."""
+    if not operations:
+        return [_context(how)]
+    blocks = [_header(words.HOME_WAITING)]
+    for row in waiting[:_HOME_ROWS]:
+        blocks += [*_sections(_fit(f"{row.method} {row.shown_url}", _SECTION)), _context(_who(row))]
+        blocks.append({"type": "actions", "elements": _buttons(row, is_cut=True)})
+    if len(waiting) > _HOME_ROWS:
+        blocks.append(_context(words.HOME_MORE.format(count=len(waiting) - _HOME_ROWS)))
+    blocks += [] if waiting else [_context(words.HOME_NOTHING)]
+    blocks.append(_header(words.HOME_ASKED))
+    for row in asked[:_HOME_ROWS]:
+        blocks += _sections(_fit(f"{row.method} {row.shown_url}: {words.STATES[row.state]}", _SECTION))
+        blocks += [_context(_ending(row))] if row.state is not State.PENDING else []
+    blocks += [] if asked else [_context(words.HOME_NOTHING_ASKED)]
+    return [*blocks, _header(words.HOME_CAN), _context(how), *_sections(_fit("\n".join(operations), 3 * _SECTION))]
+
+
+def target_card(target: Target | None) -> tuple[str, list[Block]]:
+    """What the target of a write with an unknown outcome looks like now."""
+    if target is None or target.problem:
+        text = words.CHECK_FAILED.format(problem=target.problem if target else "the catalog has no GET for it")
+        return escape(text), [_context(escape(text))]
+    text = words.CHECKED.format(status=status_text(target.status or 0))
+    shown = visible(_fit(json.dumps(target.data, ensure_ascii=False, indent=2), _ON_CARD))
+    return escape(text), [_context(escape(text)), *_sections(shown)]
+
+
+# --- pieces -----------------------------------------------------------------------------------------------------------
 
 
 def readable(body: str) -> str:
     """A stored body laid out for reading, with nothing in it that could hide: invisible characters appear as JSON escapes."""
     laid_out = json.dumps(json.loads(body), ensure_ascii=False, indent=2)
-    text = laid_out if len(laid_out) <= 3 * len(body) + 200 else body
+    return visible(laid_out if len(laid_out) <= 3 * len(body) + 200 else body)
+
+
+def visible(text: str) -> str:
+    """`text` with every character that cannot be seen as itself written as a JSON escape."""
     return "".join(c if c == "\n" or _shows(c) else _escape_character(c) for c in text)
 
 
@@ -106,43 +311,17 @@ def _header(text: str) -> Block:
     return {"type": "header", "text": {"type": "plain_text", "text": text, "emoji": True}}
 
 
-def _plain(text: str) -> Block:
-    return {"type": "section", "text": {"type": "plain_text", "text": _fit(text, 3_000), "emoji": False}}
+def _plain_text(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text, "emoji": False}
+
+
+def _sections(text: str) -> list[Block]:
+    """Plain text in as many sections as it takes."""
+    return [{"type": "section", "text": _plain_text(text[at : at + _SECTION])} for at in range(0, len(text), _SECTION)]
 
 
 def _context(text: str) -> Block:
     return {"type": "context", "elements": [{"type": "mrkdwn", "text": text}]}
-
-
-def _buttons(row: CardRow) -> Block:
-    def button(action: str, label: str, style: str) -> Block:
-        label_text = {"type": "plain_text", "text": label, "emoji": False}
-        return {"type": "button", "action_id": action, "text": label_text, "style": style, "value": row.token}
-
-    elements = [button("approve", words.APPROVE, "primary"), button("deny", words.DENY, "danger")]
-    return {"type": "actions", "elements": elements}
-
-
-def _who(row: CardRow) -> str:
-    asked = f"Asked by <@{row.asker}>, who decides"
-    return f"{asked} · expires {_date(row.expires_at)}" if row.state is State.PENDING else f"Asked by <@{row.asker}>"
-
-
-def _ending(row: CardRow) -> str:
-    """Who decided, when, and what came of it."""
-    parts = []
-    if row.decided_by and row.decided_at:
-        verb = "Denied" if row.state is State.REJECTED else "Approved"
-        parts.append(f"{verb} by <@{row.decided_by}> {_date(row.decided_at)}")
-    if row.state in (State.APPROVED, State.SENDING):
-        parts.append("being sent")
-    elif row.state in words.OUTCOMES:
-        parts.append(words.OUTCOMES[row.state])
-    elif row.status is not None:
-        parts.append(f"The API answered {status_text(row.status)}")
-    elif row.note:
-        parts.append(escape(_fit(row.note, 500)))
-    return " · ".join(parts) or "Nothing was sent."
 
 
 def status_text(status: int) -> str:
@@ -153,83 +332,10 @@ def status_text(status: int) -> str:
         return str(status)
 
 
-def _date(at: float) -> str:
+def date(at: float) -> str:
     """A moment in each reader's own time zone: https://docs.slack.dev/messaging/formatting-message-text#date-formatting."""
     return f"<!date^{int(at)}^{{date_short_pretty}} {{time}}|at {int(at)}>"
 
 
 def _fit(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def escape(text: str) -> str:
-    """Text that Slack shows as it is: https://docs.slack.dev/messaging/formatting-message-text#escaping."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-# --- answers ----------------------------------------------------------------------------------------------------------
-
-_OPEN = r"(?:<|&lt;?|&#0*60;?|&#[xX]0*3[cC];?)"
-_CLOSE = r"(?:>|&gt;?|&#0*62;?|&#[xX]0*3[eE];?)"
-_CONTROL = re.compile(rf"{_OPEN}\s*([!@#])([^<>\n|]{{0,200}}?)(?:\|([^<>\n]{{0,200}}?))?{_CLOSE}")
-_BROADCAST = re.compile(r"@(?=(?:channel|here|everyone|group)\b)", re.IGNORECASE)
-
-
-def harmless(text: str) -> str:
-    """Model-made Markdown that notifies nobody, fetches nothing and cannot pass for a card.
-
-    Slack's control sequences (`<!channel>`, `<@U...>`) become plain words, images plain links, and the lock that cards begin
-    with a word.
-    """
-    text = text.replace(words.LOCK, "(lock)").replace(":closed_lock_with_key:", "(lock)")
-    text = _CONTROL.sub(_as_words, text)
-    text = re.sub(rf"{_OPEN}(?=\s*[!@])", "(", text)
-    text = _BROADCAST.sub("@\u200b", text)  # a zero-width space keeps '@channel' readable and dead
-    return re.sub(r"!(?=\[)", "", text)
-
-
-def _as_words(found: re.Match[str]) -> str:
-    sign = "#" if found[1] == "#" else "@"
-    return sign + (found[3] or found[2]).lstrip("@#")
-
-
-def answer(text: str) -> list[tuple[str, list[Block]]]:
-    """An answer as messages: (text for notifications, one markdown block each), in order, nothing cut off."""
-    return [
-        (escape(part), [{"type": "markdown", "text": part}])
-        for part in split(harmless(text), TEXT_LIMIT, lambda part: len(escape(part)))
-    ]
-
-
-def split(text: str, limit: int, size: Callable[[str], int] = len) -> list[str]:
-    """`text` in parts of at most `limit` by `size`, broken at paragraphs, lines or blanks where there are any.
-
-    A code fence that is open at a break is closed there and opened again in the next part.
-    """
-    parts: list[str] = []
-    rest, fence = text, ""
-    while size(fence + rest) > limit:
-        at = _break(rest, limit - len(fence) - 5, size)
-        part = fence + rest[:at]
-        fence = _open_fence(part)
-        parts.append(part + ("\n```" if fence else ""))
-        rest = rest[at:]
-    return [part for part in [*parts, fence + rest] if part.strip()]
-
-
-def _break(text: str, limit: int, size: Callable[[str], int]) -> int:
-    low, high = 1, min(len(text), limit)
-    while low < high:  # the longest beginning whose size fits
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if size(text[:middle]) <= limit else (low, middle - 1)
-    for mark in ("\n\n", "\n", " "):
-        at = text.rfind(mark, low // 2, low)
-        if at > 0:
-            return at + len(mark)
-    return low
-
-
-def _open_fence(part: str) -> str:
-    """The opening line of the code fence that `part` leaves open, with its line break, or nothing."""
-    fences = re.findall(r"^[ ]{0,3}```[^\n`]*$", part, re.MULTILINE)
-    return fences[-1].strip()[:40] + "\n" if len(fences) % 2 else ""

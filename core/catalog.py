@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from core.policy import Approval_key
+from core.policy import ANYONE, ASKER, SAFE_METHODS, Rule
 from core.settings import Misconfigured
 from core.template import BadTemplate, Template, parse_template
 
@@ -118,6 +118,47 @@ def _resolves(schema: object, ref: str) -> bool:
     return isinstance(schema, (dict, bool))
 
 
+def _approver(value: str) -> str:
+    if value in (ASKER, ANYONE) or re.fullmatch(r"@[a-z0-9._-]+|[SUW][A-Z0-9]{2,}", value):
+        return value
+    raise ValueError(
+        f"'{value}' is no approver: write a user id (U024BE7LH), a group (@hr-leads or S0614TZR7), {ASKER} or {ANYONE}"
+    )
+
+
+def _rules(value: object) -> object:
+    """`always`, `never`, one rule or a list of them, as a list of rules."""
+    match value:
+        case "always":
+            return ({},)
+        case "never":
+            return ()
+        case None | []:
+            raise ValueError("write always, never, a rule (approvers, quorum, ...) or a list of rules, or leave it out")
+        case dict():
+            return (value,)
+        case list():
+            return tuple(value)
+    raise ValueError("write always, never, a rule (approvers, quorum, ...) or a list of rules")
+
+
+def _not_never(value: tuple[ApprovalRule, ...] | None) -> tuple[ApprovalRule, ...] | None:
+    if value == ():
+        raise ValueError("approval: never is for single POST endpoints, not for a whole API")
+    return value
+
+
+def _preview(value: object) -> object:
+    match value:
+        case False:
+            return None
+        case str():
+            return {"operation": value}
+        case dict():
+            return value
+    raise ValueError("write false, the name of a GET operation, or {operation: ..., ignore: [...]}")
+
+
 Secret = Annotated[SecretStr, BeforeValidator(_expand), AfterValidator(_header_text)]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 Schema = Annotated[dict[str, Any], AfterValidator(_schema)]
@@ -158,6 +199,41 @@ class Auth(_Strict):
         return self
 
 
+Approver = Annotated[str, AfterValidator(_approver)]
+
+
+class ApprovalRule(_Strict):
+    """Who decides, and when they have to."""
+
+    approvers: tuple[Approver, ...] = (ASKER,)
+    not_asker: bool = False
+    quorum: Annotated[int, Field(ge=1, le=20)] = 1
+    expires: Expiry | None = None
+    when: Schema | None = None
+    batch: bool = False
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> ApprovalRule:
+        people = [one for one in self.approvers if one != ASKER or not self.not_asker]
+        if not people:
+            raise ValueError("nobody could approve: not_asker needs approvers other than the asker")
+        if not any(one == ANYONE or one[:1] in "@S" for one in people) and self.quorum > len(set(people)):
+            raise ValueError(
+                f"quorum: {self.quorum} can never be met by {len(set(people))} approver(s); name more or lower it"
+            )
+        return self
+
+
+Approval = Annotated[tuple[ApprovalRule, ...] | None, BeforeValidator(_rules)]  # None: not said; empty: never
+
+
+class Preview(_Strict):
+    """How a write's target is read before and after: `operation` names another GET, `ignore` fields that may change."""
+
+    operation: str | None = None
+    ignore: tuple[str, ...] = ()
+
+
 class Entry(_Strict):
     """One endpoint as the file has it."""
 
@@ -166,14 +242,15 @@ class Entry(_Strict):
     description: Annotated[str, Field(min_length=1)]
     parameters: dict[str, Schema] = {}
     body: Schema | None = None
-    approval: Approval_key | None = None
+    approval: Approval = None
     expires: Expiry | None = None
+    preview: Annotated[Preview | None, BeforeValidator(_preview)] = Preview()
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Entry:
         if self.method not in METHODS:
             raise ValueError(f"method '{self.method}' is not one of {', '.join(METHODS)}")
-        if self.approval == "never" and self.method != "POST":
+        if self.approval == () and self.method != "POST":
             raise ValueError(
                 "approval: never is for POST only; leave it out (GET needs none, PUT, PATCH and DELETE always ask)"
             )
@@ -199,6 +276,7 @@ class ApiEntry(_Strict):
     instructions: str = ""
     auth: Auth | None = None
     headers: dict[HeaderName, Secret] = {}
+    approval: Annotated[Approval, AfterValidator(_not_never)] = None
     expires: Expiry | None = None
     endpoints: Annotated[list[Entry], Field(min_length=1)]
 
@@ -234,8 +312,9 @@ class Operation:
     description: str
     parameters: Mapping[str, dict[str, Any]]
     body: dict[str, Any] | None
-    approval: Approval_key | None
+    rules: tuple[Rule, ...] | None  # of `approval:`; None: not said, empty: never
     expires: float  # seconds a proposal waits for a decision
+    preview: Preview | None  # None: turned off
 
     @property
     def name(self) -> str:
@@ -249,6 +328,17 @@ class Catalog:
 
     apis: tuple[Api, ...]
     operations: tuple[Operation, ...]
+
+    def named(self, api: Api, name: str) -> Operation | None:
+        """The API's operation of this name (`METHOD /path`)."""
+        return next((one for one in self.operations if one.api is api and one.name == name), None)
+
+    def preview_of(self, operation: Operation) -> Operation | None:
+        """The GET that shows what a write is about: the one that the entry names, else the one of the same path."""
+        if operation.preview is None or operation.method not in ("PUT", "PATCH", "DELETE"):
+            return None
+        path = operation.name.split(" ", 1)[1]
+        return self.named(operation.api, operation.preview.operation or f"GET {path}")
 
     def api(self, name: str) -> Api | None:
         return next((api for api in self.apis if api.name == name), None)
@@ -277,15 +367,16 @@ def load_catalog(text: str, environ: Mapping[str, str], *, source: str = "apis.y
         tuple(api for api, _ in apis), tuple(operation for _, operations in apis for operation in operations)
     )
     _check_unique(catalog, source, root, several=several)
+    _check_previews(catalog, source, root, several=several)
     return catalog
 
 
 def _api(entry: ApiEntry) -> tuple[Api, list[Operation]]:
     api = Api(entry.name, entry.base_url, entry.instructions, entry.auth, entry.headers)
-    return api, [_operation(api, one, entry.expires) for one in entry.endpoints]
+    return api, [_operation(api, one, entry) for one in entry.endpoints]
 
 
-def _operation(api: Api, entry: Entry, expires: float | None) -> Operation:
+def _operation(api: Api, entry: Entry, of_api: ApiEntry) -> Operation:
     return Operation(
         api=api,
         method=entry.method,
@@ -294,9 +385,18 @@ def _operation(api: Api, entry: Entry, expires: float | None) -> Operation:
         description=" ".join(entry.description.split()),
         parameters=entry.parameters,
         body=entry.body,
-        approval=entry.approval,
-        expires=entry.expires or expires or DEFAULT_EXPIRY,
+        rules=_policy_rules(entry, of_api),
+        expires=entry.expires or of_api.expires or DEFAULT_EXPIRY,
+        preview=entry.preview,
     )
+
+
+def _policy_rules(entry: Entry, of_api: ApiEntry) -> tuple[Rule, ...] | None:
+    """The entry's own rules, else the API's, which are for writes only."""
+    said = entry.approval
+    if said is None and entry.method not in SAFE_METHODS:
+        said = of_api.approval
+    return None if said is None else tuple(Rule(**dict(one)) for one in said)
 
 
 def _check_unique(catalog: Catalog, source: str, root: yaml.Node, *, several: bool) -> None:
@@ -318,6 +418,26 @@ def _check_unique(catalog: Catalog, source: str, root: yaml.Node, *, several: bo
                 f"{source}, line {_line(root, where)}: {operation.method} {operation.url} stands twice; remove one."
             )
         seen.add(key)
+
+
+def _check_previews(catalog: Catalog, source: str, root: yaml.Node, *, several: bool) -> None:
+    """A preview has to name a GET of the same API that needs no placeholder which the write does not have."""
+    for operation in catalog.operations:
+        if operation.preview is None or operation.preview.operation is None:
+            continue
+        read = catalog.named(operation.api, operation.preview.operation)
+        same = [one for one in catalog.operations if one.api is operation.api]
+        place = ("endpoints", same.index(operation), "preview")
+        where = ("apis", catalog.apis.index(operation.api), *place) if several else place
+        if read is None or read.method != "GET":
+            names = ", ".join(one.name for one in same if one.method == "GET") or "none"
+            raise BadCatalog(
+                f"{source}, line {_line(root, where)}: preview: '{operation.preview.operation}' is no GET of this API; there is: {names}."
+            )
+        if missing := {name for piece in read.template.path for name in piece.names} - operation.template.names:
+            raise BadCatalog(
+                f"{source}, line {_line(root, where)}: preview: {read.name} needs [{min(missing)}], which {operation.name} does not have."
+            )
 
 
 # --- lines ------------------------------------------------------------------------------------------------------------
@@ -361,6 +481,8 @@ def _line(node: yaml.Node, where: tuple[int | str, ...]) -> int:
     line = node.start_mark.line + 1
     for step in where:
         match node:
+            case yaml.MappingNode() if isinstance(step, int):
+                continue  # one rule written without a list
             case yaml.MappingNode():
                 found = next(((key, value) for key, value in node.value if key.value == str(step)), None)
                 if found is None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
+
+from jsonschema import Draft202012Validator
+
+from core import words
 
 
 class Refused(Exception):
@@ -33,7 +39,7 @@ class Event(StrEnum):
     REJECT = "reject"  # a person's no
     EXPIRE = "expire"  # nobody decided in time
     WITHDRAW = "withdraw"  # taken back before a decision
-    OUTDATE = "outdate"  # the target changed between the decision and the sending
+    OUTDATE = "outdate"  # the target is no longer what the card showed; nothing was done
     SEND = "send"  # the request is about to leave
     SUCCEED = "succeed"  # the API answered 2xx
     FAIL = "fail"  # the API said no, or nothing could be sent
@@ -45,7 +51,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.PENDING, Event.REJECT): State.REJECTED,
     (State.PENDING, Event.EXPIRE): State.EXPIRED,
     (State.PENDING, Event.WITHDRAW): State.WITHDRAWN,
-    (State.APPROVED, Event.OUTDATE): State.STALE,
+    (State.SENDING, Event.OUTDATE): State.STALE,
     (State.APPROVED, Event.SEND): State.SENDING,
     (State.APPROVED, Event.FAIL): State.FAILED,
     (State.SENDING, Event.SUCCEED): State.DONE,
@@ -65,32 +71,62 @@ def target(event: Event) -> State:
     return state
 
 
-Approval_key = Literal["always", "never"]
 SAFE_METHODS = frozenset({"GET", "HEAD"})
+ASKER, ANYONE = "asker", "anyone-in-channel"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Who decides about a write, by the catalog. `when` (JSON Schema over the call's arguments) says for which calls."""
+
+    approvers: tuple[str, ...] = (ASKER,)  # user ids, group ids, group handles with '@', ASKER, ANYONE
+    not_asker: bool = False
+    quorum: int = 1
+    expires: float | None = None  # seconds; None: the entry's or the API's
+    when: Mapping[str, Any] | None = None
+    batch: bool = False
+
+    def matches(self, arguments: Mapping[str, Any]) -> bool:
+        return self.when is None or Draft202012Validator(self.when).is_valid(arguments)
+
+    def to_json(self) -> str:
+        """The rule as a stored row keeps it: what decides, less the conditions that chose it."""
+        return json.dumps([self.approvers, self.not_asker, self.quorum, self.batch])
+
+    @classmethod
+    def from_json(cls, text: str) -> Rule:
+        approvers, not_asker, quorum, batch = json.loads(text)
+        return cls(tuple(approvers), not_asker, quorum, batch=batch)
+
+    @property
+    def strictness(self) -> tuple[int, bool, bool, bool]:
+        """Of several rules that match, the one with the greatest value holds: more votes, not the asker, named people."""
+        return self.quorum, self.not_asker, ANYONE not in self.approvers, ASKER not in self.approvers
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the policy says of one call: `read` it, `send` it as a write that needs nobody, or `ask` a person, and why."""
+    """What the policy says of one call: `read` it, `send` it as a write that needs nobody, or `ask` people by `rule`, and why."""
 
     way: Literal["read", "send", "ask"]
     why: str = ""
+    rule: Rule = field(default_factory=Rule)
 
 
-def judge(method: str, approval: Approval_key | None, *, tainted: bool) -> Verdict:
-    """The way of a call by its HTTP method, its entry's `approval:` and what the thread has seen.
+def judge(method: str, rules: tuple[Rule, ...] | None, arguments: Mapping[str, Any], *, tainted: bool) -> Verdict:
+    """The way of a call by its HTTP method, the catalog's `approval:` and what the thread has seen.
 
-    Closed by default: a method that is not known to be safe asks. `tainted` says that the transcript holds data of the API or
-    words of other people, which the model may be following.
+    `rules`: None where the catalog says nothing, empty for `never`. Closed by default: a method that is not known to be safe asks,
+    and a rule can only ask where the method alone would not. `tainted` says that the transcript holds data of the API or words
+    of other people, which the model may be following.
     """
-    if approval == "always":
-        return Verdict("ask", "The catalog asks for approval of this operation.")
+    matching = [rule for rule in rules or () if rule.matches(arguments)]
+    if matching:
+        return Verdict("ask", rule=max(matching, key=lambda rule: rule.strictness))
     if method in SAFE_METHODS:
         return Verdict("read")
     if method != "POST":
         return Verdict("ask")
-    if approval == "never" or not tainted:
+    if rules == () or not tainted:
         return Verdict("send")
-    return Verdict(
-        "ask", "This conversation holds data from the API or words of other people, and the bot may be following those."
-    )
+    return Verdict("ask", words.TAINTED)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from core import words
-from core.cards import Block, answer, escape
+from core.markdown import Block, answer, escape
 
 Kind = Literal["message", "update", "ephemeral", "reaction"]
 

@@ -57,13 +57,15 @@ class Settings(BaseSettings):
     max_response: Annotated[int, BeforeValidator(_bytes), Field(ge=1_000)] = 5_000_000
     history_tokens: Annotated[int, Field(ge=1_000)] = 60_000
     retention_days: Annotated[float, Field(ge=1)] = 30
+    journal_key: SecretStr | None = None
     allow_guests: bool = False
+    dry_run: bool = False
     log_bodies: bool = False
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no log may show."""
-        held = (self.slack_bot_token, self.slack_signing_secret, self.openai_api_key)
+        held = (self.slack_bot_token, self.slack_signing_secret, self.openai_api_key, self.journal_key)
         return tuple(one.get_secret_value() for one in held if one is not None)
 
     @property

@@ -9,7 +9,7 @@ import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard, get_args
 
 from core.posts import Thread
 
@@ -41,17 +41,38 @@ class Mention:
         }
 
 
+Action = Literal["approve", "deny", "deny_reason", "withdraw", "approve_all", "show", "page_back", "page_on", "check"]
+_ACTIONS: tuple[Action, ...] = get_args(Action)
+
+
 @dataclass(frozen=True)
 class Click:
-    """A press of Approve or Deny."""
+    """A press of one of our buttons, or the submission of a modal (a denial with its reason)."""
 
-    thread: Thread
+    thread: Thread  # where the button stands; for App Home and modals a lane of the person's own
     user: str
     token: str
-    action: Literal["approve", "deny"]
+    action: Action
+    trigger: str  # opens one modal within three seconds
+    in_view: bool  # pressed in App Home or a modal, where there is no channel to whisper in
+    view: str = ""  # the id of the modal
+    page: int = 0  # the modal's page
+    reason: str = ""
 
     def payload(self) -> dict[str, Any]:
-        return {"user": self.user, "token": self.token, "action": self.action}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "thread"}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A person opened the bot's App Home."""
+
+    event_id: str
+    thread: Thread
+    user: str
+
+    def payload(self) -> dict[str, Any]:
+        return {"user": self.user}
 
 
 def mention(envelope: Mapping[str, Any]) -> Mention | None:
@@ -87,26 +108,82 @@ def mention(envelope: Mapping[str, Any]) -> Mention | None:
     )
 
 
+def opened(envelope: Mapping[str, Any]) -> Opened | None:
+    """The person in an `app_home_opened` envelope, where it is the Home tab."""
+    event = _mapping(envelope.get("event"))
+    user, event_id = _id(event.get("user")), envelope.get("event_id")
+    lane = _own_lane(_id(envelope.get("team_id")), user)
+    if lane is None or not isinstance(event_id, str) or not 0 < len(event_id) <= 200 or event.get("tab") != "home":
+        return None
+    return Opened(event_id, lane, user)
+
+
 def click(payload: Mapping[str, Any]) -> Click | None:
-    """The press of one of the card's buttons in a `block_actions` payload, or None."""
+    """What a person did in a `block_actions` or `view_submission` payload, where it is one of our buttons or modals."""
+    match payload.get("type"):
+        case "block_actions":
+            return _pressed(payload)
+        case "view_submission":
+            return _submitted(payload)
+    return None
+
+
+def _pressed(payload: Mapping[str, Any]) -> Click | None:
     actions = payload.get("actions")
     action = _mapping(actions[0]) if isinstance(actions, list) and actions else {}
+    view, (team, user) = _mapping(payload.get("view")), _who(payload)
+    token, name = action.get("value"), action.get("action_id")
+    thread = _own_lane(team, user) if view else _place(payload, team)
+    if name not in _ACTIONS or not _is_token(token) or thread is None or not user:
+        return None
+    page = view.get("private_metadata")
+    return Click(
+        thread=thread,
+        user=user,
+        token=token,
+        action=name,
+        trigger=_short_text(payload.get("trigger_id")),
+        in_view=bool(view),
+        view=_id(view.get("id")),
+        page=int(page) if isinstance(page, str) and re.fullmatch(r"[0-9]{1,3}", page, re.ASCII) else 0,
+    )
+
+
+def _submitted(payload: Mapping[str, Any]) -> Click | None:
+    view, (team, user) = _mapping(payload.get("view")), _who(payload)
+    token, thread = view.get("private_metadata"), _own_lane(team, user)
+    if view.get("callback_id") != "deny_reason" or not _is_token(token) or thread is None:
+        return None
+    values = _mapping(_mapping(view.get("state")).get("values"))
+    reason = _mapping(_mapping(values.get("reason")).get("reason")).get("value")
+    trigger = _short_text(payload.get("trigger_id"))
+    said = reason.strip()[:500] if isinstance(reason, str) else ""
+    return Click(thread, user, token, "deny", trigger, in_view=True, reason=said)
+
+
+def _who(payload: Mapping[str, Any]) -> tuple[str, str]:
+    user = _mapping(payload.get("user"))
+    return _id(_mapping(payload.get("team")).get("id")) or _id(user.get("team_id")), _id(user.get("id"))
+
+
+def _place(payload: Mapping[str, Any], team: str) -> Thread | None:
+    """The thread of the message that the button stands in."""
     container, message = _mapping(payload.get("container")), _mapping(payload.get("message"))
-    team = _id(_mapping(payload.get("team")).get("id")) or _id(_mapping(payload.get("user")).get("team_id"))
     channel = _id(_mapping(payload.get("channel")).get("id")) or _id(container.get("channel_id"))
-    user, token = _id(_mapping(payload.get("user")).get("id")), action.get("value")
     ts = _ts(container.get("thread_ts")) or _ts(message.get("thread_ts")) or _ts(container.get("message_ts"))
-    name = action.get("action_id")
-    if (
-        payload.get("type") != "block_actions"
-        or name not in ("approve", "deny")
-        or not isinstance(token, str)
-        or not re.fullmatch(r"[0-9a-f]{32}", token)
-    ):
-        return None
-    if not (team and channel and user and ts):
-        return None
-    return Click(Thread(team, channel, ts), user, token, name)
+    return Thread(team, channel, ts) if team and channel and ts else None
+
+
+def _own_lane(team: str, user: str) -> Thread | None:
+    return Thread(team, user, "0") if team and user else None
+
+
+def _is_token(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32}", value) is not None
+
+
+def _short_text(value: object) -> str:
+    return value if isinstance(value, str) and len(value) <= 300 else ""
 
 
 def plain_words(text: str, bot: str) -> str:

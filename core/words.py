@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 THINKING = "is thinking..."
 
 HELP = "Hi! Mention me with a question or a task, in your own words, and I'll answer here in the thread."
 TOO_MANY = "Too many requests right now, so I haven't taken this one up. Please ask again in a few minutes."
+TAINTED = "This conversation holds data from the API or words of other people, and the bot may be following those."
 KEPT = "I've noted this. I'm waiting for a decision on the card above and will take your message up right after it."
-NOT_ME = "You can't decide this one: it is for <@{approver}>, who asked for it."
+NOT_YOU = "You can't decide this one. Who can: {deciders}."
+NOT_ASKER = "You asked for this one, so somebody else has to decide it. Who can: {deciders}."
+NOT_YOURS = "Only <@{asker}>, who asked for it, can withdraw this one."
+NO_LOOKUP = "I couldn't look up who belongs to {group}, so I can't take your decision. Please try again; if it stays, tell my operators."
 ALREADY = "This one is already decided, so your click changed nothing."
+TOO_LATE = "That took too long for Slack. Please click again."
 GUEST_ASKS = "Sorry, guests and people from other organisations can't use me in this workspace."
 GUEST_DECIDES = "Sorry, guests and people from other organisations can't decide here."
 STRANGER = "Sorry, I couldn't find out who you are in this workspace, so I can't do this for you."
@@ -22,18 +29,21 @@ CUT = "_(The model's answer ended here because it reached its length limit.)_"
 NO_END = "I've used up the {calls} model calls that one question may take and still have no answer. Please ask for less at once."
 
 
-def elsewhere(channels: tuple[str, ...]) -> str:
+def elsewhere(channels: Sequence[str]) -> str:
     """The one polite line for a mention outside of the designated channels. `channels`: ids, or names with '#'."""
-    places = [place if place.startswith("#") else f"<#{place}>" for place in channels]
-    return f"I only work in {' and '.join(places)}. Please ask me there."
+    return f"I only work in {places(channels)}. Please ask me there."
+
+
+def places(channels: Sequence[str]) -> str:
+    """Channels as links or names."""
+    return " and ".join(place if place.startswith("#") else f"<#{place}>" for place in channels)
 
 
 # --- the card ---------------------------------------------------------------------------------------------------------
 
 LOCK = "\N{CLOSED LOCK WITH KEY}"  # reserved: cards begin with it, and no text of the model can hold it
-CARD_TITLE = f"{LOCK} Approval needed"
 CARD_TITLES = {
-    "pending": CARD_TITLE,
+    "pending": f"{LOCK} Approval needed",
     "approved": f"{LOCK} Approved",
     "sending": f"{LOCK} Approved",
     "done": f"{LOCK} Approved and done",
@@ -44,23 +54,79 @@ CARD_TITLES = {
     "withdrawn": f"{LOCK} Withdrawn",
     "stale": f"{LOCK} Out of date",
 }
-APPROVE, DENY = "Approve", "Deny"
+STATES = {
+    "pending": "waits",
+    "approved": "approved",
+    "sending": "being sent",
+    "done": "done",
+    "failed": "failed",
+    "unknown": "sent, outcome unknown",
+    "rejected": "denied",
+    "expired": "expired",
+    "withdrawn": "withdrawn",
+    "stale": "out of date",
+}
+DRY_RUN_TITLE = " (dry run)"
+APPROVE, DENY, DENY_REASON, WITHDRAW = "Approve", "Deny", "Deny with reason...", "Withdraw"
+SHOW_ALL, CHECK, APPROVE_ALL = "Show all", "Check", "Approve all {count}"
+BATCH_TITLE = f"{LOCK} {{count}} requests, one click each or all at once"
+DECIDES = "may decide"
+NOT_THE_ASKER = ", but not who asked"
+VOTES = "{quorum} votes needed, so far: {votes}"
 NO_BODY = "(no body)"
-CARD_PART = "Body of the request below, part {part} of {parts}"
+BODY_CUT = "... the first {shown:,} of {whole:,} characters. Show all has the rest."
+HIDDEN = "{count} characters, hidden by the catalog"
+CHANGE_TITLE = {"PUT": "What changes:", "PATCH": "What changes:", "DELETE": "What is removed:"}
+TARGET_UNREAD = "The target could not be read: {problem}"
+TARGET_STATUS = "The target could not be shown: the API answered {status}."
+MORE_FIELDS = "... and {count} more fields. Show all has them."
+NOT_NAMED = "Not named in the request: {fields}"
+NO_CHANGE = "Nothing: the target looks like this already."
+NOTHING = "(nothing)"
+ARROW = "\N{RIGHTWARDS ARROW}"
+VERBS = {"rejected": "Denied", "withdrawn": "Withdrawn", "approved": "Approved"}
+REASON = "reason"
+BEING_SENT = "being sent"
+ANSWERED = "The API answered {status}"
+REMINDER = "Still waiting for a decision on the request above: {deciders}, until {until}."
 
 OUTCOMES = {
     "expired": "No decision in time. Nothing was sent.",
-    "withdrawn": "Withdrawn. Nothing was sent.",
-    "stale": "The target changed in the meantime. Nothing was sent.",
-    "unknown": "Sent, but no answer arrived: it may or may not have happened. Please look before you try again.",
+    "withdrawn": "Nothing was sent.",
+    "stale": "The target changed after this card was drawn. Nothing was sent; a new card shows it as it is now.",
+    "unknown": "Sent, no answer: it may or may not have happened. Please look before you try again.",
 }
+STOPPED_BATCH = "Not sent, since an earlier request of the set did not succeed."
+CHECKED = "The target as the API shows it now ({status}):"
+CHECK_FAILED = "The target could not be read: {problem}"
+
+# --- dry run ----------------------------------------------------------------------------------------------------------
+
+DRY_RUN_NOTE = "Dry run: nothing was sent."
+DRY_RUN_ANSWER = "_(Dry run: no change was sent to the API.)_"
+
+# --- modals -----------------------------------------------------------------------------------------------------------
+
+WHOLE_TITLE, NOTICE_TITLE = "The whole request", "Not done"
+PAGE = "Page {page} of {pages} · fingerprint `{fingerprint}`"
+BACK, ON, CLOSE = "Back", "Next", "Close"
+REASON_LABEL = "Why not? The bot passes this on."
+
+# --- App Home ---------------------------------------------------------------------------------------------------------
+
+HOME_WAITING, HOME_NOTHING = "Waiting for you", "Nothing waits for you."
+HOME_ASKED, HOME_NOTHING_ASKED = "What you asked for lately", "Nothing yet."
+HOME_MORE = "... and {count} more, in their threads."
+HOME_CAN = "What can be asked"
+HOME_HOW = "Mention me in {places} with a question or a task, in your own words."
 
 # --- what the model is told of a decision ----------------------------------------------------------------------------
 
 TOLD = {
     "rejected": "A person denied this request. It was not sent. Do not propose it again unless the person asks for it.",
     "expired": "No decision in time: nobody approved or denied this request before it expired. It was not sent.",
-    "withdrawn": "This request was withdrawn before a decision. It was not sent.",
-    "stale": "The target changed since the card was shown. The request was not sent.",
-    "unknown": "The request was sent, but no answer arrived: it may or may not have happened. Do not repeat it. Tell the person to look.",
+    "withdrawn": "The person who asked withdrew this request before a decision. It was not sent.",
+    "unknown": "Sent, no answer: it may or may not have happened. Do not repeat it. Tell the person to look.",
 }
+TOLD_REASON = " The person's reason: {reason}"
+TOLD_DRY_RUN = "Dry run: this was approved, but nothing was sent. Say so to the person."

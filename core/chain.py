@@ -1,0 +1,55 @@
+"""The journal's entries as values, and the chain that ties each to the one before: HMAC-SHA256 over its content and the last hash."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+FIRST = "0" * 64  # what stands for "the hash before" at the first entry
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that happened, to be written down: `kind` in one or two words, `data` without anything secret."""
+
+    kind: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Line:
+    """An entry in its place: its number (from 1, without gaps), moment (seconds since 1970), thread, turn and hash."""
+
+    number: int
+    at: float
+    thread: str
+    turn: str
+    kind: str
+    data: str  # JSON text, exactly as it was hashed
+    hash: str
+
+
+def link(key: bytes, before: str, number: int, at: float, thread: str, turn: str, kind: str, data: str) -> str:
+    """The hash of a line, in hex."""
+    content = json.dumps([before, number, repr(at), thread, turn, kind, data], ensure_ascii=True, separators=(",", ":"))
+    return hmac.new(key, content.encode(), hashlib.sha256).hexdigest()
+
+
+def first_broken(key: bytes, lines: Iterable[Line]) -> tuple[int | None, str, int]:
+    """Checks lines from number 1 on. Gives (number of the first that is wrong or missing, hash of the last good one, its number)."""
+    before, number = FIRST, 0
+    for line in lines:
+        expected = link(key, before, number + 1, line.at, line.thread, line.turn, line.kind, line.data)
+        if line.number != number + 1 or not hmac.compare_digest(expected, line.hash):
+            return number + 1, before, number
+        before, number = line.hash, line.number
+    return None, before, number
+
+
+def digest(text: str) -> str:
+    """What the journal keeps of a text that retention may erase."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,96 @@
+"""What a write would change: the target as it was read, beside what the request says; and whether it is still the same later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.shrink import as_json
+
+GONE = (404, 410)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A write's target as the API gave it: its HTTP status and data, or the words for why it could not be read."""
+
+    url: str
+    status: int | None = None
+    data: Any = None
+    problem: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it was read, or is known not to exist."""
+        return self.status is not None and (200 <= self.status < 300 or self.status in GONE)
+
+    def to_json(self) -> str:
+        return as_json({"url": self.url, "status": self.status, "data": self.data, "problem": self.problem})
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Target | None:
+        return cls(**json.loads(text)) if text else None
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field: `old` and `new` as JSON text; None where there is none."""
+
+    field: str
+    old: str | None
+    new: str | None
+
+
+def changes(method: str, before: Any, body: Any) -> list[Change]:
+    """The fields that a PUT or PATCH changes, old -> new; for a DELETE every field of the doomed object, without a new one."""
+    if method == "DELETE" or not isinstance(body, dict):
+        return [Change(field, old, None) for field, old in _leaves(before)]
+    old, new = dict(_leaves(_inner(before, body))), dict(_leaves(body))
+    return [Change(field, old.get(field), value) for field, value in new.items() if old.get(field) != value]
+
+
+def untouched(before: Any, body: Any) -> list[str]:
+    """The target's fields that a request does not name."""
+    inner = _inner(before, body)
+    return [field for field in inner if field not in body] if isinstance(inner, dict) and isinstance(body, dict) else []
+
+
+def is_same(method: str, before: Target, now: Target, body: Any, ignore: Sequence[str]) -> bool:
+    """Whether the target still is what the card showed. A PATCH looks at the fields it names; PUT and DELETE at all, less `ignore`."""
+    if (before.status in GONE) != (now.status in GONE):
+        return False
+    return _compared(method, before.data, body, ignore) == _compared(method, now.data, body, ignore)
+
+
+def _compared(method: str, data: Any, body: Any, ignore: Sequence[str]) -> dict[str, str]:
+    inner = _inner(data, body)
+    if method == "PATCH" and isinstance(inner, dict) and isinstance(body, dict):
+        inner = {key: value for key, value in inner.items() if key in body}
+    fields = dict(_leaves(inner))
+    return {
+        field: value
+        for field, value in fields.items()
+        if not any(part in ignore for part in (field, *field.split(".")))
+    }
+
+
+def _inner(data: Any, body: Any) -> Any:
+    """The object itself where an API wraps it ({"data": {...}}): the one value that shares fields with the body, or the only one."""
+    if not isinstance(data, dict) or (isinstance(body, dict) and set(data) & set(body)):
+        return data
+    objects = [value for value in data.values() if isinstance(value, dict)]
+    if isinstance(body, dict):
+        objects = [value for value in objects if set(value) & set(body)]
+        return objects[0] if len(objects) == 1 else data
+    return objects[0] if len(objects) == 1 and len(data) == 1 else data
+
+
+def _leaves(data: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Every field with its path and its value's JSON text; lists stay whole."""
+    if isinstance(data, dict) and (data or not place):
+        for key, value in data.items():
+            yield from _leaves(value, f"{place}.{key}" if place else str(key))
+    elif place or data is not None:
+        yield place or "(the whole answer)", as_json(data)

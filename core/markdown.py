@@ -1,0 +1,88 @@
+"""A model's answer as Slack messages: made harmless, and split to Slack's sizes with nothing cut off.
+
+Limits: https://docs.slack.dev/reference/block-kit/blocks/markdown-block (12,000 characters) and
+https://docs.slack.dev/reference/methods/chat.update (text 4,000).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from core import words
+
+Block = dict[str, Any]
+
+TEXT_LIMIT = 3_900  # characters of one message's text, below chat.update's 4,000
+
+
+def escape(text: str) -> str:
+    """Text that Slack shows as it is: https://docs.slack.dev/messaging/formatting-message-text#escaping."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+_OPEN = r"(?:<|&lt;?|&#0*60;?|&#[xX]0*3[cC];?)"
+_CLOSE = r"(?:>|&gt;?|&#0*62;?|&#[xX]0*3[eE];?)"
+_CONTROL = re.compile(rf"{_OPEN}\s*([!@#])([^<>\n|]{{0,200}}?)(?:\|([^<>\n]{{0,200}}?))?{_CLOSE}")
+_BROADCAST = re.compile(r"@(?=(?:channel|here|everyone|group)\b)", re.IGNORECASE)
+
+
+def harmless(text: str) -> str:
+    """Model-made Markdown that notifies nobody, fetches nothing and cannot pass for a card.
+
+    Slack's control sequences (`<!channel>`, `<@U...>`) become plain words, images plain links, and the lock that cards begin
+    with a word.
+    """
+    text = text.replace(words.LOCK, "(lock)").replace(":closed_lock_with_key:", "(lock)")
+    text = _CONTROL.sub(_as_words, text)
+    text = re.sub(rf"{_OPEN}(?=\s*[!@])", "(", text)
+    text = _BROADCAST.sub("@\u200b", text)  # a zero-width space keeps '@channel' readable and dead
+    return re.sub(r"!(?=\[)", "", text)
+
+
+def _as_words(found: re.Match[str]) -> str:
+    sign = "#" if found[1] == "#" else "@"
+    return sign + (found[3] or found[2]).lstrip("@#")
+
+
+def answer(text: str) -> list[tuple[str, list[Block]]]:
+    """An answer as messages: (text for notifications, one markdown block each), in order, nothing cut off."""
+    return [
+        (escape(part), [{"type": "markdown", "text": part}])
+        for part in split(harmless(text), TEXT_LIMIT, lambda part: len(escape(part)))
+    ]
+
+
+def split(text: str, limit: int, size: Callable[[str], int] = len) -> list[str]:
+    """`text` in parts of at most `limit` by `size`, broken at paragraphs, lines or blanks where there are any.
+
+    A code fence that is open at a break is closed there and opened again in the next part.
+    """
+    parts: list[str] = []
+    rest, fence = text, ""
+    while size(fence + rest) > limit:
+        at = _break(rest, limit - len(fence) - 5, size)
+        part = fence + rest[:at]
+        fence = _open_fence(part)
+        parts.append(part + ("\n```" if fence else ""))
+        rest = rest[at:]
+    return [part for part in [*parts, fence + rest] if part.strip()]
+
+
+def _break(text: str, limit: int, size: Callable[[str], int]) -> int:
+    low, high = 1, min(len(text), limit)
+    while low < high:  # the longest beginning whose size fits
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if size(text[:middle]) <= limit else (low, middle - 1)
+    for mark in ("\n\n", "\n", " "):
+        at = text.rfind(mark, low // 2, low)
+        if at > 0:
+            return at + len(mark)
+    return low
+
+
+def _open_fence(part: str) -> str:
+    """The opening line of the code fence that `part` leaves open, with its line break, or nothing."""
+    fences = re.findall(r"^[ ]{0,3}```[^\n`]*$", part, re.MULTILINE)
+    return fences[-1].strip()[:40] + "\n" if len(fences) % 2 else ""

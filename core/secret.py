@@ -1,0 +1,55 @@
+"""Values that the catalog marks `secret: true`: what people are shown in their place, in cards, logs and journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from core import words
+from core.catalog import Api, Catalog
+
+
+def hidden(value: Any) -> str:
+    """What stands where a secret value was."""
+    text = value if isinstance(value, str) else str(value)
+    return words.HIDDEN.format(count=len(text))
+
+
+def hide(value: Any, names: Iterable[str]) -> Any:
+    """`value` with every field of one of these names hidden, at any depth."""
+    names = frozenset(names)
+    match value:
+        case dict():
+            return {
+                key: hidden(one) if key in names and one is not None else hide(one, names) for key, one in value.items()
+            }
+        case list():
+            return [hide(one, names) for one in value]
+    return value
+
+
+def secret_fields(catalog: Catalog, api: Api) -> frozenset[str]:
+    """The names of all fields that any body schema of the API marks as secret; hidden wherever they appear."""
+    schemas = [
+        operation.body for operation in catalog.operations if operation.api is api and operation.body is not None
+    ]
+    return frozenset(name for schema in schemas for name in _marked(schema))
+
+
+def _marked(schema: Any) -> Iterator[str]:
+    match schema:
+        case dict():
+            properties = schema.get("properties")
+            for name, one in properties.items() if isinstance(properties, dict) else ():
+                if is_secret(one):
+                    yield name
+            for one in schema.values():
+                yield from _marked(one)
+        case list():
+            for one in schema:
+                yield from _marked(one)
+
+
+def is_secret(schema: Any) -> bool:
+    """Whether a parameter's or field's schema says `secret: true`."""
+    return isinstance(schema, Mapping) and schema.get("secret") is True

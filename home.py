@@ -1,0 +1,104 @@
+"""App Home: what waits for a person, what that person asked for lately, and what can be asked. Drawn anew after each decision.
+
+Who has it open is remembered for this process only; opening it draws it again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from core import words
+from core.cards import home_blocks
+from core.catalog import Catalog
+from core.policy import State
+from gate import Gate, card_row
+from slack_web import SlackBusy, SlackSaysNo, SlackUnsure
+from store import Proposal, Store
+
+log = structlog.get_logger("home")
+_SHOWN = 10  # proposals of each list
+_VIEWERS = 1_000  # people whose Home is kept up to date
+_TRY_AGAIN = 2.0
+
+
+class Web(Protocol):
+    """What App Home needs of Slack. Each may raise `SlackBusy` or `SlackUnsure`."""
+
+    def is_outsider(self, user: str) -> bool | None:
+        """Whether a person is a guest or of another organisation; None where Slack does not say."""
+
+    def publish_home(self, user: str, blocks: Sequence[Mapping[str, Any]]) -> None:
+        """Replaces a person's App Home. Raises `SlackSaysNo`, too."""
+
+
+class Home:
+    """App Home of everybody."""
+
+    def __init__(
+        self, store: Store, gate: Gate, catalog: Catalog, web: Web, channels: Sequence[str], *, allow_guests: bool
+    ) -> None:
+        self._store = store
+        self._gate = gate
+        self._catalog = catalog
+        self._web = web
+        self._channels = channels
+        self._allow_guests = allow_guests
+        self._lock = threading.Lock()
+        self._viewers: OrderedDict[str, frozenset[str]] = OrderedDict()  # person -> the proposals last drawn
+
+    def opened(self, user: str) -> None:
+        """Notes that somebody has it open from now on."""
+        with self._lock:
+            self._viewers[user] = self._viewers.pop(user, frozenset())
+            while len(self._viewers) > _VIEWERS:
+                self._viewers.popitem(last=False)
+
+    def concerned(self, proposals: Sequence[Proposal], by: str) -> list[str]:
+        """Whose Home a change of these proposals has to be drawn in."""
+        changed = {one.proposal for one in proposals}
+        people = {by, *(one.asker for one in proposals)}
+        with self._lock:
+            return [user for user, shown in self._viewers.items() if user in people or shown & changed]
+
+    def draw(self, user: str) -> float | None:
+        """Publishes a person's Home. None when done, else the seconds after which to try again."""
+        try:
+            self._draw(user)
+        except SlackBusy as error:
+            return error.after
+        except SlackUnsure:
+            return _TRY_AGAIN
+        except SlackSaysNo as error:
+            log.warning("no app home", error=error.code, user=user)
+        return None
+
+    def _draw(self, user: str) -> None:
+        if not self._allow_guests and self._web.is_outsider(user) is not False:
+            self._web.publish_home(user, home_blocks((), (), (), words.GUEST_ASKS))
+            return
+        waiting = self._waiting_for(user)
+        asked = self._store.proposals_for(asker=user, limit=_SHOWN)
+        with self._lock:
+            if user in self._viewers:
+                self._viewers[user] = frozenset(one.proposal for one in (*waiting, *asked))
+        operations = [f"{one.method} {one.url}: {one.description}" for one in self._catalog.operations]
+        how = words.HOME_HOW.format(places=words.places(self._channels))
+        rows = [[card_row(one) for one in group] for group in (waiting, asked)]
+        self._web.publish_home(user, home_blocks(rows[0], rows[1], operations, how))
+
+    def _waiting_for(self, user: str) -> list[Proposal]:
+        """The pending proposals that this person may decide; one look-up for all that have the same rule."""
+        known: dict[tuple[object, ...], bool] = {}
+        found = []
+        for one in self._store.proposals_in(State.PENDING):
+            key = (one.rule.approvers, one.rule.not_asker, one.asker, one.thread.split("/")[1])
+            if key not in known:
+                known[key] = self._gate.may_decide(one, user)
+            if known[key] and user not in one.votes:
+                found.append(one)
+        return found

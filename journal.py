@@ -1,0 +1,123 @@
+"""The record of what happened, from question to HTTP status: append-only, each entry chained to the one before, in the store's database.
+
+Entries are written inside the transaction of what they tell, so that neither can be without the other. What people wrote is not in
+it, only its hash; the words lie with the turn and go with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Engine, insert, select, text
+
+from core.chain import FIRST, Entry, Line, first_broken, link
+from core.settings import Misconfigured
+from core.tables import journal
+
+log = structlog.get_logger("journal")
+_LOCK_NUMBER = 7_316_045_922  # PostgreSQL: one writer of the chain at a time
+_PAGE = 1_000
+
+
+class Journal:
+    """The chain in one database. `key` is the HMAC key."""
+
+    def __init__(self, engine: Engine, key: bytes) -> None:
+        self._engine = engine
+        self._key = key
+
+    def append(self, db: Connection, at: float, thread: str, turn: str, entries: Sequence[Entry]) -> None:
+        """Adds entries inside a running transaction."""
+        if not entries:
+            return
+        if db.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE holds the others off already
+            db.execute(text("select pg_advisory_xact_lock(:number)"), {"number": _LOCK_NUMBER})
+        last = db.execute(select(journal.c.number, journal.c.hash).order_by(journal.c.number.desc()).limit(1)).first()
+        number, before = (last.number, last.hash) if last is not None else (0, FIRST)
+        rows = []
+        for entry in entries:
+            number += 1
+            data = json.dumps(entry.data, ensure_ascii=False, separators=(",", ":"))
+            before = link(self._key, before, number, at, thread, turn, entry.kind, data)
+            rows.append(
+                {
+                    "number": number,
+                    "at": at,
+                    "thread": thread,
+                    "turn": turn,
+                    "kind": entry.kind,
+                    "data": data,
+                    "hash": before,
+                }
+            )
+        db.execute(insert(journal), rows)
+
+    def lines(self, **where: str) -> Iterator[Line]:
+        """The entries in order, page by page; `where` filters by thread, turn or kind."""
+        after = 0
+        while True:
+            query = select(journal).where(
+                journal.c.number > after, *(journal.c[name] == value for name, value in where.items())
+            )
+            with self._engine.connect() as db:
+                rows = db.execute(query.order_by(journal.c.number).limit(_PAGE)).mappings().all()
+            yield from (Line(**row) for row in rows)
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1]["number"]
+
+    def head(self) -> tuple[int, str]:
+        """The last entry's number and hash. Logged now and then, so that a tail that was cut off shows."""
+        with self._engine.connect() as db:
+            last = db.execute(
+                select(journal.c.number, journal.c.hash).order_by(journal.c.number.desc()).limit(1)
+            ).first()
+        return (last.number, last.hash) if last is not None else (0, FIRST)
+
+    def verify(self) -> tuple[int | None, str, int]:
+        """(the first entry that is wrong or missing, or None; the hash of the last good one; its number)."""
+        return first_broken(self._key, self.lines())
+
+
+def read_key(given: str | None, database: str | None, *, make: bool = True) -> bytes:
+    """The journal's key: the one given (JOURNAL_KEY), else the one in the file beside the database, made where there is none.
+
+    `database` is SQLite's file; None (a server) puts the file into the working directory. Raises `Misconfigured`.
+    """
+    if given:
+        return given.encode()
+    path = Path(f"{database}.journal-key" if database else "journal-key")
+    if not path.exists():
+        if not make:
+            raise Misconfigured(
+                f"JOURNAL_KEY is not set and {path} does not exist: this is not the place where the bot runs."
+            )
+        _make_key(path)
+    key = path.read_text("ascii").strip()
+    if not key:
+        raise Misconfigured(f"{path} is empty; put the journal's key back, or set JOURNAL_KEY.")
+    return key.encode()
+
+
+def _make_key(path: Path) -> None:
+    """Writes a new key beside its final name first: a crash leaves no half of one."""
+    half = path.with_name(path.name + ".new")
+    handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    half.replace(path)
+    log.warning("made a key for the journal", file=str(path), hint="keep a copy elsewhere, or set JOURNAL_KEY")
+
+
+def parsed(line: Line) -> dict[str, Any]:
+    """A line's data as a mapping."""
+    value = json.loads(line.data)
+    return value if isinstance(value, dict) else {}
