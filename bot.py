@@ -14,15 +14,17 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import structlog
 from flask import Flask, Response, abort, request
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from slack_sdk.signature import Clock, SignatureVerifier
 from slackeventsapi import SlackEventAdapter
@@ -30,13 +32,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from waitress.server import create_server
 
 from ai import ChatServer, House, Model
-from core import slack_in
+from core import reports, slack_in
 from core.catalog import Catalog, Operation, load_catalog
+from core.chain import Line
 from core.policy import ASKER, SAFE_METHODS, Rule
 from core.settings import Misconfigured, Settings, environment, load_settings
 from desk import Desk, Rules
 from gate import Gate, secrets_of
 from home import Home
+from journal import Journal, read_key
 from logs import hide_in_logs, set_up_logs
 from outbox import Outbox
 from slack_web import SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb
@@ -297,6 +301,104 @@ def check() -> None:
                 table.add_row(operation.name, operation.description, _who(operation))
         console.print(table)
     console.print(f"{len(catalog.operations)} operations, no mistakes found.")
+
+
+@main.command()
+@click.option("--thread", help="Only this thread (team/channel/ts).")
+@click.option("--turn", help="Only this turn.")
+@click.option("--kind", help="Only this kind of entry: question, model call, read, proposed, approve, ...")
+@click.option("--by", help="Only what this person (U...) asked, decided or tried.")
+@click.option("--last", type=click.IntRange(min=1), help="Only the last N entries.")
+@click.option("--export", "form", type=click.Choice(["jsonl", "csv"]), help="Print for other programs.")
+@click.option("--verify", is_flag=True, help="Check the chain; exit 1 and name the first broken entry.")
+@click.option("--head", help="With --verify: NUMBER:HASH from the log; a tail that was cut off shows.")
+def journal(
+    *,
+    thread: str | None,
+    turn: str | None,
+    kind: str | None,
+    by: str | None,
+    last: int | None,
+    form: Literal["jsonl", "csv"] | None,
+    verify: bool,
+    head: str | None,
+) -> None:
+    """Lists, exports or checks the record of what happened."""
+    with _told():
+        store = _open_store()
+    if verify:
+        raise SystemExit(_verify(store.journal, head))
+    where = {name: value for name, value in (("thread", thread), ("turn", turn), ("kind", kind)) if value}
+    lines: Iterable[Line] = (
+        line for line in store.journal.lines(**where) if by is None or reports.person_of(line) == by
+    )
+    lines = deque(lines, maxlen=last) if last else lines
+    if form is not None:
+        for text in reports.export(lines, form):
+            click.echo(text)
+        return
+    table = Table("no.", "when", "kind", "who", "what")
+    for line in lines:
+        words = store.words_of(line.turn) if line.kind == "question" else None
+        table.add_row(
+            str(line.number),
+            reports.moment(line.at),
+            line.kind,
+            reports.person_of(line),
+            escape(words or reports.summary(line)),
+        )
+    Console().print(table)
+
+
+def _verify(chain: Journal, head: str | None) -> int:
+    """Checks the chain, tells the outcome, gives the exit code."""
+    broken, last_hash, number = chain.verify()
+    if broken is not None:
+        click.echo(
+            f"The journal is broken at entry {broken}: it was changed, removed, or written with another key. {broken - 1} are whole."
+        )
+        return 1
+    if head is not None and not _has_head(chain, head):
+        click.echo(
+            f"The journal's {number} entries are whole, but {head} is not among them: the tail was cut off or rewritten."
+        )
+        return 1
+    click.echo(f"{number} entries, the chain is whole. Head: {number}:{last_hash}")
+    return 0
+
+
+def _has_head(chain: Journal, head: str) -> bool:
+    number, _, expected = head.partition(":")
+    return any(str(line.number) == number and line.hash == expected for line in chain.lines())
+
+
+@main.command()
+@click.option(
+    "--days", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="How far to look back."
+)
+def errors(days: float) -> None:
+    """Groups the model's bad calls and the API's errors: which description in the catalog to mend."""
+    with _told():
+        store = _open_store()
+    since = time.time() - days * 86_400
+    groups = reports.repeated(line for line in store.journal.lines() if line.at >= since)
+    table = Table("times", "operation", "reason", "newest example", "the question behind it")
+    for row in reports.error_rows(groups, store.words_of):
+        table.add_row(*(escape(cell) for cell in row))
+    Console().print(table if groups else "No errors.")
+
+
+def _open_store() -> Store:
+    """The bot's database, which has to be there. Raises `Misconfigured`."""
+    given = environment()
+    url = given.get("DATABASE_URL") or "sqlite:///bot.db"
+    file = url.removeprefix("sqlite:///")
+    if url.startswith("sqlite") and not Path(file).exists():
+        raise Misconfigured(
+            f"DATABASE_URL: there is no database at {file}; run this where the bot runs, with its settings."
+        )
+    read_key(given.get("JOURNAL_KEY"), file if url.startswith("sqlite") else None, make=False)
+    return Store(url, journal_key=given.get("JOURNAL_KEY") or None)
 
 
 def _who(operation: Operation) -> str:

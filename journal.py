@@ -11,7 +11,6 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Engine, insert, select, text
@@ -115,9 +114,3 @@ def _make_key(path: Path) -> None:
         os.fsync(file.fileno())
     half.replace(path)
     log.warning("made a key for the journal", file=str(path), hint="keep a copy elsewhere, or set JOURNAL_KEY")
-
-
-def parsed(line: Line) -> dict[str, Any]:
-    """A line's data as a mapping."""
-    value = json.loads(line.data)
-    return value if isinstance(value, dict) else {}

@@ -195,6 +195,8 @@ class Turns:
     def _advance(self, thread: str) -> None:
         if AI(thread, self._house).advance():
             self._clock_lane.wake("clock")  # a new proposal may be the next to expire
+        number, head = self._store.journal.head()
+        log.info("journal head", head=f"{number}:{head}")  # what `journal --verify --head` compares
 
     def send(self, turn: str) -> None:
         """People approved writes of a turn: they go at once, also where every worker waits for a model."""
