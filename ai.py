@@ -259,7 +259,7 @@ class AI:
 
 def _answer_text(reply: Reply, spent: int | None) -> str:
     """What the person gets. `spent`: the number of model calls that the turn used up, where it did."""
-    text = reply.said.text.strip()
+    text = reply.words.strip()
     if reply.refusal.strip() and not text:
         return reply.refusal.strip()
     if reply.ending == "content_filter":

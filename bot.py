@@ -228,7 +228,7 @@ def _screen_event(body: bytes) -> Response | None:
         return None
     event = envelope.get("event")
     kind = event.get("type") if isinstance(event, dict) else None
-    if kind not in _EVENTS:
+    if not isinstance(kind, str) or kind not in _EVENTS:
         log.info("event not used", type=envelope.get("type") if isinstance(envelope.get("type"), str) else None)
         return Response(status=200)
     return None
@@ -295,10 +295,12 @@ def check() -> None:
         catalog = read_catalog(environment().get("APIS_FILE") or "apis.yaml")
     console = Console()
     for api in catalog.apis:
-        table = Table("operation", "what it does", "who", title=f"{api.name} at {api.base_url}", title_justify="left")
+        table = Table(
+            "operation", "what it does", "who", title=escape(f"{api.name} at {api.base_url}"), title_justify="left"
+        )
         for operation in catalog.operations:
             if operation.api is api:
-                table.add_row(operation.name, operation.description, _who(operation))
+                table.add_row(*(escape(cell) for cell in (operation.name, operation.description, _who(operation))))
         console.print(table)
     console.print(f"{len(catalog.operations)} operations, no mistakes found.")
 

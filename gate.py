@@ -121,6 +121,7 @@ class Gate:
         self._dry_run = dry_run
         self._log_bodies = log_bodies
         self._secrets = secrets_of(catalog)
+        self._under_way: set[str] = set()  # the records that this process is sending
         self._reads = _Line(keepalive=20)
         self._writes = _Line(
             keepalive=0
@@ -420,8 +421,11 @@ class Gate:
         )
 
     def lose_unanswered(self) -> list[str]:
-        """At a start, under the lock: what a dead process left in `sending` may or may not have happened. Gives the threads."""
-        left = self._store.proposals_in(State.SENDING)
+        """What stands in `sending` although nobody is sending it may or may not have happened. Gives the threads.
+
+        A process that died left it so, or one that could not record the outcome; the lock on the database keeps others off.
+        """
+        left = [one for one in self._store.proposals_in(State.SENDING) if one.proposal not in self._under_way]
         return [changed.thread for one in left if (changed := self._happen(one.proposal, Event.LOSE)) is not None]
 
     # --- the write ----------------------------------------------------------------------------------------------------
@@ -468,8 +472,12 @@ class Gate:
                 return self._fail(row, str(error))
             except Changed as error:
                 return self._happen(row.proposal, Event.OUTDATE, successor=self._renewed(row, error.target))
-            stored = self._happen(row.proposal, Event.SEND, sent_at=self._clock())
-            return self._send_stored(stored, operation, etag) if stored is not None else None
+            self._under_way.add(row.proposal)
+            try:
+                stored = self._happen(row.proposal, Event.SEND, sent_at=self._clock())
+                return self._send_stored(stored, operation, etag) if stored is not None else None
+            finally:
+                self._under_way.discard(row.proposal)
 
     def _send_stored(self, stored: Proposal, operation: Operation, etag: str) -> Proposal | None:
         """Sends what the change to `sending` handed over, and nothing else."""

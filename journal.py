@@ -6,9 +6,11 @@ it, only its hash; the words lie with the turn and go with it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -105,12 +107,13 @@ def read_key(given: str | None, database: str | None, *, make: bool = True) -> b
 
 
 def _make_key(path: Path) -> None:
-    """Writes a new key beside its final name first: a crash leaves no half of one."""
-    half = path.with_name(path.name + ".new")
-    handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    """Writes a new key under another name and links it to its own: a crash leaves no half of one, and of two processes one wins."""
+    handle, half = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(secrets.token_hex(32) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    half.replace(path)
-    log.warning("made a key for the journal", file=str(path), hint="keep a copy elsewhere, or set JOURNAL_KEY")
+    with contextlib.suppress(FileExistsError):
+        os.link(half, path)
+        log.warning("made a key for the journal", file=str(path), hint="keep a copy elsewhere, or set JOURNAL_KEY")
+    os.unlink(half)

@@ -70,8 +70,7 @@ class Outbox:
                         return wait
             if not later:
                 self._failures.pop(thread, None)
-            if not due:
-                self._show_status(thread)
+            self._show_status(thread)
             return min(later, default=None)
         finally:
             if done:
@@ -89,15 +88,14 @@ class Outbox:
     ) -> float | None:
         """Sends one post and notes it in `done`; or gives the seconds to wait before it can be tried (again)."""
         post = one.post
+        if post.kind == "reaction" and self._clock() - one.created_at > _REACTION_FOR:
+            done.append((post.post, None))
+            return None
         try:
             ts = self._send(one, moved)
         except SlackBusy as error:
-            if post.kind == "reaction" and self._clock() - one.created_at > _REACTION_FOR:
-                done.append((post.post, None))
-                return None
             return error.after
         except SlackUnsure as error:
-            self._doubtful.add(post.post)
             tries = self._failures[post.thread] = self._failures.get(post.thread, 0) + 1
             log.warning("slack did not answer", kind=post.kind, reason=str(error), tries=tries, thread=post.thread)
             return min(2.0 ** min(tries - 2, 10), _MAX_BACKOFF)
@@ -163,9 +161,14 @@ class Outbox:
             "unfurl_links": False,
             "unfurl_media": False,
         }
+        self._doubtful.add(one.post.post)  # until Slack has said yes or no
         try:
             return _ts(self._web.call("chat.postMessage", said))
+        except SlackBusy:
+            self._doubtful.discard(one.post.post)
+            raise
         except SlackSaysNo as error:
+            self._doubtful.discard(one.post.post)
             has_buttons = any(block.get("type") == "actions" for block in said.get("blocks", ()))
             if error.code not in _BLOCKS_REFUSED or "blocks" not in said or has_buttons:
                 raise
@@ -196,17 +199,16 @@ class Outbox:
         status = self._statuses.pop(thread, None)
         if status is None:
             return
+        self._shown[thread] = self._clock()
         place = Thread.from_key(thread)
+        said = {"channel_id": place.channel, "thread_ts": place.ts, "status": status}
         try:
-            self._web.call(
-                "assistant.threads.setStatus", {"channel_id": place.channel, "thread_ts": place.ts, "status": status}
-            )
+            self._web.call("assistant.threads.setStatus", said)
         except SlackSaysNo as error:
             self._no_status = True
             log.warning("no thinking status", error=error.code, hint="the app may not set one; told once")
         except (SlackBusy, SlackUnsure):
-            return
-        self._shown[thread] = self._clock()
+            self._shown.pop(thread, None)
 
 
 def _ts(message: Mapping[str, Any]) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import threading
 import time
 from collections import deque
@@ -115,8 +116,10 @@ class SlackWeb:
                 response = self._client.api_call(method, params=dict(arguments))
         except SlackApiError as error:
             raise self._sorted(method, error.response) from error
-        except (SlackRequestError, URLError, http.client.HTTPException, OSError, ValueError) as error:
-            raise SlackUnsure(type(error).__name__) from error
+        except (SlackRequestError, URLError, http.client.HTTPException, OSError, ValueError, AttributeError) as error:
+            raise SlackUnsure(
+                type(error).__name__
+            ) from error  # AttributeError: the library's, for JSON that is no object
         data = response.data
         return data if isinstance(data, dict) else {}
 
@@ -138,14 +141,14 @@ class SlackWeb:
             after = _retry_after(headers)
             self._pace.hold(method, after)
             return SlackBusy(after)
-        if status >= http.client.INTERNAL_SERVER_ERROR or code in _UNSURE or not isinstance(code, str):
+        if status >= http.client.INTERNAL_SERVER_ERROR or code in _UNSURE or not _is_code(code):
             return SlackUnsure(f"HTTP {status} {code or ''}".strip())
         if code in _LOCKED_OUT:
             log.error(
                 "locked out", method=method, error=code, hint="check SLACK_BOT_TOKEN; the app may have been removed"
             )
             return SlackBusy(60)
-        return SlackSaysNo(code)
+        return SlackSaysNo(str(code))
 
     # --- the directory ------------------------------------------------------------------------------------------------
 
@@ -276,6 +279,11 @@ def _is_outsider(person: Mapping[str, Any], own: Identity) -> bool:
     grid = person.get("enterprise_user")
     same_grid = isinstance(grid, dict) and bool(own.enterprise) and grid.get("enterprise_id") == own.enterprise
     return bool(team and own.team and team != own.team and not same_grid)
+
+
+def _is_code(code: object) -> bool:
+    """Whether this is an error of Slack's own, and not a proxy's page that the library took for one."""
+    return isinstance(code, str) and re.fullmatch(r"[a-z0-9_:.-]{1,100}", code) is not None
 
 
 def _retry_after(headers: Mapping[str, Any]) -> float:

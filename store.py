@@ -152,7 +152,13 @@ class Store:
         self.on_posts = on_posts
         self._held: Connection | None = None
         self._insert = sqlite.insert if self._url.get_backend_name() == "sqlite" else postgresql.insert
-        self._migrate()
+        try:
+            self._migrate()
+        except DBAPIError as error:
+            shown = self._url.render_as_string(hide_password=True)
+            raise Misconfigured(
+                f"DATABASE_URL: cannot use {shown}: {type(error.orig).__name__}. Make sure that it exists and that the bot may use it."
+            ) from None
         file = self._url.database if self._url.get_backend_name() == "sqlite" else None
         self.journal = Journal(self._engine, read_key(journal_key, file))
 
@@ -180,6 +186,7 @@ class Store:
 
     def _migrate(self) -> None:
         with self._writing() as db:
+            self._alone(db)
             db.execute(text("create table if not exists migrations (number integer primary key)"))
             done = db.scalar(text("select count(*) from migrations")) or 0
             if done > len(MIGRATIONS):
@@ -190,6 +197,11 @@ class Store:
                 for statement in statements:
                     db.execute(text(statement.format(serial=SERIAL[self._url.get_backend_name()])))
                 db.execute(text("insert into migrations values (:number)"), {"number": number})
+
+    def _alone(self, db: Connection) -> None:
+        """Holds off other transactions that call this, until the end of this one. On SQLite, BEGIN IMMEDIATE has done so."""
+        if db.dialect.name == "postgresql":
+            db.execute(text("select pg_advisory_xact_lock(:number)"), {"number": _LOCK_NUMBER + 1})
 
     # --- one process per database -------------------------------------------------------------------------------------
 
@@ -237,7 +249,8 @@ class Store:
             "payload": json.dumps(payload), "handled": 0, "received_at": self._clock(),
         }  # fmt: skip
         with self._writing() as db:
-            return db.execute(self._insert(inbox).values(values).on_conflict_do_nothing()).rowcount == 1
+            made = self._insert(inbox).values(values).on_conflict_do_nothing().returning(inbox.c.id)
+            return db.scalar(made) is not None
 
     def arrivals(self, thread: str) -> list[Arrival]:
         """What came in for a thread and was not looked at, oldest first."""
@@ -271,6 +284,7 @@ class Store:
         Turns that workers are busy with and threads that wait for a decision do not count as waiting.
         """
         with self._writing() as db:
+            self._alone(db)
             pending = select(proposals.c.thread).where(proposals.c.state == State.PENDING)
             is_kept = db.scalar(pending.where(proposals.c.thread == turn.thread).limit(1)) is not None
             outcome: Admission = "kept" if is_kept else "taken"
@@ -428,7 +442,8 @@ class Store:
                 values |= {"kind": "replied", "content": json.dumps({"text": item.text, "calls": calls})}
             case Result():
                 values |= {"kind": "result", "content": item.content, "reply": item.reply, "call": item.call}
-        return int(db.execute(insert(transcript).values(values).returning(transcript.c.id)).scalar_one())
+        made = self._insert(transcript).values(values).on_conflict_do_nothing().returning(transcript.c.id)
+        return int(db.scalar(made) or 0)  # 0: the call has a result already, and keeps it
 
     def unrested(self) -> tuple[list[str], list[str], list[str]]:
         """The threads with arrivals, with turns to advance, with posts to deliver: what a start has to wake."""
@@ -640,24 +655,25 @@ class Store:
         return len(old)
 
 
+_HOW = "write sqlite:///bot.db or postgresql://user:password@host/name"
+
+
 def _engine_url(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise Misconfigured("DATABASE_URL: write sqlite:///bot.db or postgresql://user:password@host/name.") from None
-    match parsed.get_backend_name():
+    except (ArgumentError, ValueError):
+        raise Misconfigured(f"DATABASE_URL: {_HOW}.") from None
+    match parsed.drivername:
         case "sqlite":
-            if not parsed.database or parsed.database == ":memory:":
+            if not parsed.database or parsed.database.startswith((":memory:", "file:")) or parsed.query:
                 raise Misconfigured(
                     "DATABASE_URL: name a file, such as sqlite:///bot.db; what lives in memory would be lost."
                 )
             return parsed
-        case "postgresql" | "postgres":
+        case "postgresql" | "postgres" | "postgresql+psycopg":
             return parsed.set(drivername="postgresql+psycopg")
         case other:
-            raise Misconfigured(
-                f"DATABASE_URL: '{other}' is not supported; write sqlite:///bot.db or postgresql://user:password@host/name."
-            )
+            raise Misconfigured(f"DATABASE_URL: '{other}' is not supported; {_HOW}.")
 
 
 def _engine(url: URL) -> Engine:

@@ -30,8 +30,9 @@ _DAY = 86_400.0
 class Lane:
     """Worker threads for one kind of work. `work(key)` gives None when the key rests, or seconds after which to do it again."""
 
-    def __init__(self, name: str, work: Callable[[str], float | None], threads: int) -> None:
+    def __init__(self, name: str, work: Callable[[str], float | None], threads: int, *, label: str = "thread") -> None:
         self._name = name
+        self._label = label  # what a key is called in the log
         self._work = work
         self._changed = threading.Condition()
         self._ready: deque[str] = deque()
@@ -77,12 +78,12 @@ class Lane:
         while (key := self._next()) is not None:
             delay: float | None = None
             try:
-                with structlog.contextvars.bound_contextvars(thread=key):
+                with structlog.contextvars.bound_contextvars(**{self._label: key}):
                     delay = self._work(key)
             except Stopped:
                 pass
             except Exception:  # the worker's boundary: the work stays recorded and is tried again
-                log.exception("work failed", lane=self._name, thread=key)
+                log.exception("work failed", lane=self._name, key=key)
                 delay = _AFTER_FAULT
             self._done(key, delay)
 
@@ -140,11 +141,11 @@ class Turns:
         self._next_clean_up = 0.0
         self._arrivals = Lane("arrivals", receive, threads=2)
         self._turns = Lane("turns", self._advance, threads=workers)
-        self._writes = Lane("writes", self._write, threads=4)
-        self._checks = Lane("checks", gate.check, threads=1)
-        self._homes = Lane("homes", home.draw, threads=1)
+        self._writes = Lane("writes", self._write, threads=4, label="turn")
+        self._checks = Lane("checks", gate.check, threads=1, label="proposal")
+        self._homes = Lane("homes", home.draw, threads=1, label="user")
         self._posts = Lane("posts", outbox.deliver, threads=4)
-        self._clock_lane = Lane("clock", self._tick, threads=1)
+        self._clock_lane = Lane("clock", self._tick, threads=1, label="lane")
         self._lanes = (
             self._arrivals,
             self._clock_lane,
@@ -158,8 +159,7 @@ class Turns:
 
     def start(self) -> None:
         """Takes up everything that is not at rest, then goes on with what comes in."""
-        for thread in self._gate.lose_unanswered():
-            log.warning("a write was under way when the bot ended; its outcome is unknown", thread=thread)
+        self._lose_unanswered()
         arrived, open_turns, due = self._store.unrested()
         undone = self._gate.undone()
         taken_up = ((self._arrivals, arrived), (self._turns, open_turns), (self._writes, undone), (self._posts, due))
@@ -227,8 +227,14 @@ class Turns:
         if thread is not None:
             self._turns.wake(thread)
 
+    def _lose_unanswered(self) -> None:
+        for thread in self._gate.lose_unanswered():
+            log.warning("a write was under way and nobody knows how it ended", thread=thread)
+            self._turns.wake(thread)
+
     def _tick(self, _key: str) -> float:
         """What is due now; gives the seconds until something is due again."""
+        self._lose_unanswered()
         expired = self._gate.expire_due()
         for one in expired:
             self._turns.wake(one.thread)

@@ -51,6 +51,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.PENDING, Event.REJECT): State.REJECTED,
     (State.PENDING, Event.EXPIRE): State.EXPIRED,
     (State.PENDING, Event.WITHDRAW): State.WITHDRAWN,
+    (State.APPROVED, Event.OUTDATE): State.STALE,
     (State.SENDING, Event.OUTDATE): State.STALE,
     (State.APPROVED, Event.SEND): State.SENDING,
     (State.APPROVED, Event.FAIL): State.FAILED,

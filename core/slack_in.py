@@ -86,7 +86,7 @@ def mention(envelope: Mapping[str, Any]) -> Mention | None:
     )
     team = team or _id(event.get("team"))
     event_id = envelope.get("event_id")
-    if not (team and channel and ts and user and isinstance(event_id, str) and 0 < len(event_id) <= 200):
+    if not (team and channel and ts and user and _is_event_id(event_id)):
         return None
     if (
         event.get("bot_id")
@@ -102,7 +102,7 @@ def mention(envelope: Mapping[str, Any]) -> Mention | None:
         thread=Thread(team, channel, thread_ts or ts),
         ts=ts,
         user=user,
-        text=text[:MAX_WORDS] if isinstance(text, str) else "",
+        text=_clean(text[:MAX_WORDS]) if isinstance(text, str) else "",
         in_thread=bool(thread_ts),
         is_foreign=bool(home and home != team and not envelope.get("enterprise_id")),
     )
@@ -113,7 +113,7 @@ def opened(envelope: Mapping[str, Any]) -> Opened | None:
     event = _mapping(envelope.get("event"))
     user, event_id = _id(event.get("user")), envelope.get("event_id")
     lane = _own_lane(_id(envelope.get("team_id")), user)
-    if lane is None or not isinstance(event_id, str) or not 0 < len(event_id) <= 200 or event.get("tab") != "home":
+    if lane is None or not _is_event_id(event_id) or event.get("tab") != "home":
         return None
     return Opened(event_id, lane, user)
 
@@ -157,7 +157,7 @@ def _submitted(payload: Mapping[str, Any]) -> Click | None:
     values = _mapping(_mapping(view.get("state")).get("values"))
     reason = _mapping(_mapping(values.get("reason")).get("reason")).get("value")
     trigger = _short_text(payload.get("trigger_id"))
-    said = reason.strip()[:500] if isinstance(reason, str) else ""
+    said = _clean(reason.strip()[:500]) if isinstance(reason, str) else ""
     return Click(thread, user, token, "deny", trigger, in_view=True, reason=said)
 
 
@@ -183,7 +183,7 @@ def _is_token(value: object) -> TypeGuard[str]:
 
 
 def _short_text(value: object) -> str:
-    return value if isinstance(value, str) and len(value) <= 300 else ""
+    return value if isinstance(value, str) and re.fullmatch(r"[!-~]{1,300}", value) else ""
 
 
 def plain_words(text: str, bot: str) -> str:
@@ -206,6 +206,15 @@ def _unmarked(found: re.Match[str]) -> str:
     if not label or label in (goal, shown) or goal.split("://", 1)[-1].rstrip("/") == label.rstrip("/"):
         return label or shown
     return f"{label} ({shown})"
+
+
+def _is_event_id(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and re.fullmatch(r"[!-~]{1,200}", value) is not None
+
+
+def _clean(text: str) -> str:
+    """Text that every database and server takes: half a surrogate pair and NULs are no words."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

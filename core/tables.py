@@ -5,9 +5,23 @@ Moments are seconds since 1970 (UTC). A migration, once released, is never edite
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Double, Integer, MetaData, Table, Text
+from typing import Any
+
+from sqlalchemy import Column, Double, Integer, MetaData, Table, Text, TypeDecorator
 
 metadata = MetaData()
+
+
+class AnyText(TypeDecorator[str]):
+    """Text from outside, as both engines take it: half a surrogate pair or a NUL becomes a replacement character."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        if value is None:
+            return None
+        return value.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _table(name: str, *columns: Column[object]) -> Table:
@@ -15,7 +29,7 @@ def _table(name: str, *columns: Column[object]) -> Table:
 
 
 def _text(name: str) -> Column[object]:
-    return Column(name, Text)
+    return Column(name, AnyText)
 
 
 def _int(name: str, *, key: bool = False) -> Column[object]:
@@ -31,11 +45,11 @@ inbox = _table(
     _text("thread"), _text("kind"), _text("payload"), _int("handled"), _moment("received_at"),
 )  # fmt: skip
 threads = _table(
-    "threads", Column("thread", Text, primary_key=True), _text("team"), _text("channel"), _text("thread_ts"),
+    "threads", Column("thread", AnyText, primary_key=True), _text("team"), _text("channel"), _text("thread_ts"),
     _int("tainted"), _moment("active_at"),
 )  # fmt: skip
 turns = _table(
-    "turns", Column("turn", Text, primary_key=True), _int("inbox"), _text("thread"), _text("asker"), _text("text"),
+    "turns", Column("turn", AnyText, primary_key=True), _int("inbox"), _text("thread"), _text("asker"), _text("text"),
     _text("ts"), _text("state"), _int("model_calls"),
     _int("prompt_tokens"), _int("completion_tokens"), _moment("created_at"), _moment("ended_at"),
 )  # fmt: skip
@@ -44,7 +58,7 @@ transcript = _table(
     _int("reply"), _int("call"), _moment("at"),
 )  # fmt: skip
 proposals = _table(
-    "proposals", Column("proposal", Text, primary_key=True), _text("token"), _text("thread"), _text("turn"), _int("reply"),
+    "proposals", Column("proposal", AnyText, primary_key=True), _text("token"), _text("thread"), _text("turn"), _int("reply"),
     _int("call"), _text("api"), _text("operation"), _text("method"), _text("url"), _text("body"), _text("shown_url"),
     _text("shown_body"), _text("asker"), _text("fingerprint"), _text("why"), _text("rule"), _text("before"), _text("state"),
     _moment("created_at"), _moment("remind_at"), _moment("expires_at"), _text("votes"), _text("decided_by"),

@@ -6,17 +6,20 @@ A call that waits is a call without a result. Calls are matched by position, sin
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import count as count_up
 from typing import Any
 
-from core.calls import MAX_ARGUMENTS
+from core.calls import MAX_ARGUMENTS, BadCall, parse_arguments
 
 KEPT_ARGUMENTS = 8_192  # characters of a call's arguments that the transcript keeps; longer ones become {} there
 MAX_CALLS = 32  # calls of one reply that are looked at
 MAX_ANSWER = 200_000  # characters of an answer that are kept
 UNKEPT = "[The arguments of call {number} were no JSON object or too long to be kept here.]"
+UNSEEN = "[Of these {made} calls only the first {seen} were looked at. Make the others again.]"
 REMOVED = json.dumps({"note": "This older result was removed to save room. Make the call again if it is needed."})
 
 Message = dict[str, Any]
@@ -70,9 +73,10 @@ class Usage:
 
 @dataclass(frozen=True)
 class Reply:
-    """A model server's answer. `arguments` holds each call's raw arguments (text or object); `ending` its finish_reason."""
+    """A model server's answer. `said` is for the transcript, `words` for people; `arguments` are as they came."""
 
     said: Replied
+    words: str
     arguments: tuple[object, ...]
     ending: str
     refusal: str
@@ -94,16 +98,12 @@ def parse_reply(data: object) -> Reply:
     if not isinstance(data, dict) or not isinstance(choice, dict) or not isinstance(message, dict):
         raise BadReply("it holds no choices with a message")
     raw = message.get("tool_calls")
-    calls = [_called(call, i) for i, call in enumerate(raw[:MAX_CALLS])] if isinstance(raw, list) else []
-    notes = [
-        UNKEPT.format(number=i + 1)
-        for i, (called, arguments) in enumerate(calls)
-        if called.arguments == "{}" and arguments not in ("{}", {})
-    ]
-    text = "\n".join([_words(message.get("content"))[:MAX_ANSWER], *notes])
-    said = Replied(text, _with_own_ids([called for called, _ in calls]))
+    made = raw if isinstance(raw, list) else []
+    calls = [_called(call) for call in made[:MAX_CALLS]]
+    text = _words(message.get("content"))[:MAX_ANSWER]
     return Reply(
-        said=said,
+        said=Replied("\n".join([text, *_notes(calls, len(made))]), _with_own_ids([called for called, _ in calls])),
+        words=text,
         arguments=tuple(arguments for _, arguments in calls),
         ending=_text(choice.get("finish_reason")),
         refusal=_text(message.get("refusal")),
@@ -111,32 +111,52 @@ def parse_reply(data: object) -> Reply:
     )
 
 
-def _called(call: object, index: int) -> tuple[Called, object]:
+def _called(call: object) -> tuple[Called, object]:
     function = call.get("function") if isinstance(call, dict) else None
     function = function if isinstance(function, dict) else {}
     arguments = function.get("arguments")
     if arguments is None:
         arguments = ""
     call_id = _text(call.get("id")) if isinstance(call, dict) else ""
-    return Called(call_id or f"call_{index}", _text(function.get("name"))[:200], _kept(arguments)), arguments
+    return Called(call_id, _text(function.get("name"))[:200], _kept(arguments)), arguments
 
 
 def _kept(arguments: object) -> str:
     """The arguments as later requests may carry them: what is no JSON object, or long, becomes `{}`."""
-    if isinstance(arguments, dict):
-        arguments = json.dumps(arguments)
-    if not isinstance(arguments, str) or len(arguments) > KEPT_ARGUMENTS:
+    if isinstance(arguments, str) and len(arguments) > KEPT_ARGUMENTS:
         return "{}"
     try:
-        return arguments if isinstance(json.loads(arguments), dict) else "{}"
-    except (ValueError, RecursionError):
+        parsed = parse_arguments(arguments)
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except (BadCall, UnicodeError, RecursionError):
         return "{}"
+    kept = arguments if isinstance(arguments, str) else json.dumps(parsed)
+    return kept if len(kept) <= KEPT_ARGUMENTS else "{}"
+
+
+def _notes(calls: Sequence[tuple[Called, object]], made: int) -> list[str]:
+    """What the transcript says about arguments and calls that it does not hold."""
+    lost = [i for i, (called, raw) in enumerate(calls, start=1) if called.arguments == "{}" and raw not in ("{}", {})]
+    notes = [UNKEPT.format(number=number) for number in lost]
+    return [*notes, UNSEEN.format(made=made, seen=MAX_CALLS)] if made > MAX_CALLS else notes
 
 
 def _with_own_ids(calls: Sequence[Called]) -> tuple[Called, ...]:
-    """Ids that repeat in one reply are made unique: servers refuse twins."""
+    """Ids that are none, too long, or repeat in one reply are replaced: servers refuse them."""
     count = Counter(call.id for call in calls)
-    return tuple(replace(call, id=f"{call.id}_{i}") if count[call.id] > 1 else call for i, call in enumerate(calls))
+    taken = {call.id for call in calls if count[call.id] == 1 and _is_id(call.id)}
+    own = []
+    for i, call in enumerate(calls):
+        chosen = call.id
+        if chosen not in taken:
+            chosen = next(name for j in count_up() if (name := f"call_{i}_{j}" if j else f"call_{i}") not in taken)
+            taken.add(chosen)
+        own.append(replace(call, id=chosen))
+    return tuple(own)
+
+
+def _is_id(text: str) -> bool:
+    return re.fullmatch(r"[!-~]{1,64}", text) is not None
 
 
 def _words(content: object) -> str:
@@ -209,7 +229,7 @@ def _reply_messages(reply: Replied, results: dict[tuple[int, int], str]) -> list
             {
                 "id": call.id,
                 "type": "function",
-                "function": {"name": call.name or "unnamed", "arguments": call.arguments},
+                "function": {"name": _tool_name(call.name), "arguments": call.arguments},
             }
             for call in reply.calls
         ]
@@ -220,12 +240,16 @@ def _reply_messages(reply: Replied, results: dict[tuple[int, int], str]) -> list
     return [message, *answers]
 
 
+def _tool_name(name: str) -> str:
+    """A tool's name as servers take it (^[a-zA-Z0-9_-]{1,64}$), whatever the model had called it."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64] or "unnamed"
+
+
 def _drop_results(exchanges: list[list[Message]], room: int) -> None:
-    """Empties tool results from the oldest on until the rest fits; those of the newest reply stay."""
+    """Empties tool results from the oldest on until the rest fits; the newest one stays."""
     messages = [message for exchange in exchanges for message in exchange]
-    newest = max((i for i, message in enumerate(messages) if message["role"] == "assistant"), default=0)
     size = _size(exchanges)
-    for message in messages[:newest]:
+    for message in messages[:-1]:
         if size <= room:
             return
         if message["role"] == "tool" and len(message["content"]) > len(REMOVED):

@@ -368,14 +368,21 @@ class LocalServer:
         self._app = app
         self._port = port
         self._map: dict[int, Any] = {}
+        self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """OSError where the port is taken."""
-        self._server = create_server(self._app, map=self._map, host="127.0.0.1", port=self._port, threads=4)
+        self._server: Any = create_server(self._app, map=self._map, host="127.0.0.1", port=self._port, threads=4)
         self._port = self._server.effective_port
-        self._thread = threading.Thread(target=self._server.run, name=f"port {self._port}", daemon=True)
+        self._ending.clear()
+        self._thread = threading.Thread(target=self._run, name=f"port {self._port}", daemon=True)
         self._thread.start()
+
+    def _run(self) -> None:
+        while not self._ending.is_set():
+            wasyncore.loop(timeout=30, map=self._map, count=1)
+        wasyncore.close_all(self._map)
 
     @property
     def url(self) -> str:
@@ -386,7 +393,8 @@ class LocalServer:
         if self._thread is None:
             return
         # The sockets belong to the loop's thread: closed from here, its select() would meet dead descriptors.
-        self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._map))
+        self._ending.set()
+        self._server.pull_trigger()
         self._thread.join(timeout=5)
         self._server.task_dispatcher.shutdown(timeout=1)
         self._thread = None

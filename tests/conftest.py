@@ -1,0 +1,100 @@
+"""Fixtures: the workspace, the API and the model, then the bot, then the people who use it. What they are is in house.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ai import Model
+from logs import set_up_logs
+from tests.house import CATALOG, SIGNING_SECRET, ObedientApi, Person, RunningBot, Script, StartBot, settings_of
+from workspace.emulator import Workspace
+from workspace.hr_api import HrApi
+
+
+@pytest.fixture(scope="session")
+def _logs() -> None:
+    """The bot's own logging, so that `caplog` sees what an operator would."""
+    set_up_logs()
+
+
+@pytest.fixture
+def workspace() -> Iterator[Workspace]:
+    """The local Slack. At the end of each test nothing may have broken a limit that Slack documents."""
+    with Workspace(signing_secret=SIGNING_SECRET, retry_delays=(0.1, 0.3, 1.0)) as running:
+        yield running
+    assert running.violations == []
+
+
+@pytest.fixture
+def hr(tmp_path: Path) -> Iterator[HrApi]:
+    """The sample HR API with its fourteen people."""
+    api = HrApi(tmp_path / "hr.json")
+    api.start()
+    yield api
+    api.stop()
+
+
+@pytest.fixture
+def api() -> Iterator[ObedientApi]:
+    """An API that answers as it is told."""
+    running = ObedientApi()
+    with running:
+        yield running
+
+
+@pytest.fixture
+def model() -> Iterator[Script]:
+    script = Script()
+    yield script
+    script.let_go()
+
+
+@pytest.fixture
+def start_bot(workspace: Workspace, hr: HrApi, model: Script, tmp_path: Path, _logs: None) -> Iterator[StartBot]:
+    """Starts a bot over a database in tmp_path; `catalog` is YAML in place of the sample's, settings go by their names."""
+    started: list[RunningBot] = []
+
+    def start(*, catalog: str | None = None, with_model: Model | None = model, **more: Any) -> RunningBot:
+        settings = {
+            "slack_bot_token": workspace.bot_token,
+            "slack_signing_secret": SIGNING_SECRET,
+            "slack_channel": "#hr-bot",
+            "slack_api_url": workspace.api_url,
+            "openai_api_key": "sk-of-the-tests",
+            "database_url": f"sqlite:///{tmp_path}/bot.db",
+        }
+        text = catalog or CATALOG.read_text("utf-8").replace("${HR_API_URL}", hr.url)
+        bot = RunningBot(workspace, settings_of(**(settings | more)), text, with_model)
+        started.append(bot)
+        return bot.start()
+
+    yield start
+    model.let_go()
+    for bot in started:
+        bot.stop()
+
+
+@pytest.fixture
+def bot(start_bot: StartBot) -> RunningBot:
+    """The bot with the sample catalog, the HR API and the script for a model."""
+    return start_bot()
+
+
+@pytest.fixture
+def ann(workspace: Workspace) -> Person:
+    return Person(workspace, "U0ANN")
+
+
+@pytest.fixture
+def ben(workspace: Workspace) -> Person:
+    return Person(workspace, "U0BEN")
+
+
+@pytest.fixture
+def gus(workspace: Workspace) -> Person:
+    """A guest."""
+    return Person(workspace, "U0GUS")

@@ -1,0 +1,936 @@
+"""By the front door: what people in Slack see, what the model is asked, and what reaches the API."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ai import ModelFailed
+from core import words
+from tests.house import (
+    Json,
+    ObedientApi,
+    Person,
+    RunningBot,
+    Script,
+    StartBot,
+    Talk,
+    Told,
+    at_once,
+    buttons,
+    calls,
+    card_text,
+    click_of,
+    mention_of,
+    results,
+    said_by_people,
+    says,
+)
+from workspace.emulator import Workspace
+from workspace.hr_api import HrApi
+from workspace.world import BOT, BOT_USER
+from workspace.world import Person as Inhabitant
+
+REMOVE_TOM = calls(("DELETE", "/api/users/7"))
+
+
+def sent(hr: HrApi, *methods: str) -> list[str]:
+    """The writes that reached the HR API."""
+    wanted = methods or ("POST", "PUT", "PATCH", "DELETE")
+    return [f"{one.method} {one.path}" for one in hr.requests if one.method in wanted]
+
+
+# --- the answer -------------------------------------------------------------------------------------------------------
+
+
+def test_a_mention_is_answered_in_its_thread(bot: RunningBot, ann: Person, model: Script, workspace: Workspace) -> None:
+    model.will(says("Hello Ann."))
+
+    talk = ann.asks("good morning")
+
+    assert talk.answer() == "Hello Ann."
+    assert [m["thread_ts"] for m in talk.messages()] == [talk.ts]
+    assert len(workspace.messages()) == 1
+
+
+def test_a_mention_inside_a_thread_is_answered_there(
+    bot: RunningBot, ann: Person, model: Script, workspace: Workspace
+) -> None:
+    talk = Talk(workspace, workspace.say("U0BEN", "who is new?"))
+
+    ann.replies(talk, "who joined in March?")
+
+    assert talk.answer() == "Done."
+    assert said_by_people(model.asked[0]) == ["who joined in March?"]
+
+
+def test_what_the_api_says_reaches_the_model_and_only_the_answer_reaches_slack(
+    bot: RunningBot, ann: Person, model: Script, hr: HrApi
+) -> None:
+    model.will(calls(("GET", "/api/users?page=1"), ("GET", "/api/users/7"), text="Let me look."), says("Tom is there."))
+
+    talk = ann.asks("is Tom there?")
+
+    assert talk.answer() == "Tom is there."
+    listed, tom = results(model.asked[1])
+    assert listed["data"]["total"] == 14
+    assert tom["data"]["first_name"] == "Tom"
+    assert len(talk.messages()) == 1
+
+
+def test_a_mention_gets_a_thumbs_up_and_a_thinking_status(
+    bot: RunningBot, ann: Person, model: Script, workspace: Workspace
+) -> None:
+    model.hold()
+    talk = ann.asks("hello")
+
+    workspace.wait(lambda: workspace.status("C0HR", talk.ts))
+    workspace.wait(lambda: workspace.reactions("C0HR", talk.ts))
+    assert workspace.status("C0HR", talk.ts) == "is thinking..."
+    assert [(r["name"], r["users"]) for r in workspace.reactions("C0HR", talk.ts)] == [("thumbsup", [BOT_USER])]
+
+    model.let_go()
+    talk.answer()
+    bot.settle()
+    assert workspace.status("C0HR", talk.ts) == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "heard"),
+    [
+        ("@hr-bot who is new?", "who is new?"),
+        ("who is new, @hr-bot?", "who is new,?"),
+        ("who is new? @hr-bot", "who is new?"),
+        ("@hr-bot @hr-bot who is new?", "who is new?"),
+        ("@hr-bot is 1 < 2 & 3 > 2?", "is 1 < 2 & 3 > 2?"),
+        ("@hr-bot mail ann@example.com or see https://example.com/a?b=1&c=2",
+         "mail ann@example.com or see https://example.com/a?b=1&c=2"),
+        ("@hr-bot first line\nsecond line", "first line\nsecond line"),
+    ],
+)  # fmt: skip
+def test_the_mention_is_taken_out_of_the_text_wherever_it_stands(
+    bot: RunningBot, ann: Person, model: Script, typed: str, heard: str
+) -> None:
+    ann.asks(typed).answer()
+
+    assert said_by_people(model.asked[0]) == [heard]
+
+
+def test_a_bare_mention_gets_help_and_asks_no_model(bot: RunningBot, ann: Person, model: Script) -> None:
+    talk = ann.asks("@hr-bot")
+
+    assert talk.answer() == words.HELP
+    assert model.asked == []
+
+
+def test_the_answer_is_slacks_own_markdown_and_fetches_nothing(
+    bot: RunningBot, ann: Person, model: Script, workspace: Workspace
+) -> None:
+    text = "**Two** people, see [the list](https://evil.example/?q=secret).\n\n![](https://evil.example/pixel.png)"
+    model.will(says(text))
+
+    ann.asks("who?").answer()
+
+    (call,) = workspace.calls_of("chat.postMessage")
+    blocks = call.args["blocks"] if isinstance(call.args["blocks"], list) else json.loads(call.args["blocks"])
+    assert [block["type"] for block in blocks] == ["markdown"]
+    assert blocks[0]["text"].startswith("**Two** people, see [the list](https://evil.example/?q=secret)")
+    assert "![" not in blocks[0]["text"]
+    assert "[](https://evil.example/pixel.png)" in blocks[0]["text"]
+    assert (call.args["unfurl_links"], call.args["unfurl_media"]) == (False, False)
+
+
+def test_a_long_answer_is_split_and_nothing_is_lost(bot: RunningBot, ann: Person, model: Script) -> None:
+    lines = [f"- person number {n} with a name of some length" for n in range(250)]
+    model.will(says("\n".join(lines)))
+
+    talk = ann.asks("everybody")
+    bot.settle()
+
+    assert len(talk.answers()) > 1
+    assert re.findall(r"person number (\d+) with a name of some length", "\n".join(talk.answers())) == [
+        str(n) for n in range(250)
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!channel>", "<!here|here>", "<!everyone>", "&lt;!channel&gt;", "@channel", "@here now", "@everyone!",
+        "<@U0BEN>", "<@U0BEN|Ben>", "<!subteam^S0LEADS>", "<!date^1^{date}|x>", "<#C0RANDOM>", "`<!channel>`",
+        "```\n<!channel>\n```", "<! channel>", "<\n!channel>", "&#60;!channel&#62;",
+    ],
+)  # fmt: skip
+def test_an_answer_notifies_nobody(
+    bot: RunningBot, ann: Person, model: Script, workspace: Workspace, text: str
+) -> None:
+    model.will(says(f"Look: {text} please"))
+
+    ann.asks("hello").answer()
+
+    (call,) = workspace.calls_of("chat.postMessage")
+    for shown in (call.args["text"], json.dumps(call.args["blocks"], ensure_ascii=False)):
+        assert not re.search(r"<\s*[!@]", shown)
+        assert not re.search(r"@(channel|here|everyone)\b", shown)
+
+
+def test_an_answer_cannot_pass_for_a_card(bot: RunningBot, ann: Person, model: Script) -> None:
+    model.will(says(f"{words.CARD_TITLES['pending']}\n\nDELETE https://hr.example/api/users/7\n\nApprove  Deny"))
+
+    answer = ann.asks("hello").answer()
+
+    assert words.LOCK not in answer
+    assert "Approval needed" in answer
+
+
+@pytest.mark.parametrize("text", ["", "   \n", None])
+def test_an_empty_reply_is_told_in_words(bot: RunningBot, ann: Person, model: Script, text: str | None) -> None:
+    model.will(says(text))
+
+    assert ann.asks("hello").answer() == words.EMPTY
+
+
+# --- who may ask, and where -------------------------------------------------------------------------------------------
+
+
+def test_elsewhere_the_author_gets_one_line_and_the_model_is_not_asked(
+    bot: RunningBot, ann: Person, model: Script, workspace: Workspace
+) -> None:
+    talk = ann.asks("who is new?", channel="C0RANDOM")
+
+    assert ann.aside() == "I only work in #hr-bot. Please ask me there."
+    bot.settle()
+    assert len(ann.asides()) == 1
+    assert (model.asked, talk.messages()) == ([], [])
+    assert workspace.reactions("C0RANDOM", talk.ts) == []
+
+
+@pytest.mark.parametrize("channels", ["C0HR", "#hr-bot", "#other, C0HR", "#random,#hr-bot"])
+def test_the_designated_channels_go_by_id_or_name(
+    start_bot: StartBot, ann: Person, model: Script, channels: str
+) -> None:
+    start_bot(slack_channel=channels)
+
+    assert ann.asks("hello").answer() == "Done."
+
+
+def test_a_guest_may_not_ask(bot: RunningBot, gus: Person, model: Script) -> None:
+    talk = gus.asks("who is new?")
+
+    assert gus.aside() == words.GUEST_ASKS
+    bot.settle()
+    assert (model.asked, talk.messages()) == ([], [])
+
+
+def test_a_guest_may_ask_where_the_settings_allow_it(start_bot: StartBot, gus: Person) -> None:
+    start_bot(allow_guests=True)
+
+    assert gus.asks("hello").answer() == "Done."
+
+
+@pytest.mark.parametrize(
+    "changes", [{"user_team": "T0OTHER"}, {"source_team": "T0OTHER"}, {"user_team": "E0OTHER"}], ids=str
+)
+def test_a_stranger_by_the_events_word_may_not_ask(
+    bot: RunningBot, ann: Person, model: Script, workspace: Workspace, changes: Json
+) -> None:
+    workspace.deliver(mention_of(workspace, **changes))
+
+    assert ann.aside() == words.GUEST_ASKS
+    bot.settle()
+    assert model.asked == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"team_id": "T0OTHER"}, {"is_stranger": True}, {"is_ultra_restricted": True}, {"deleted": True}],
+    ids=str,
+)
+def test_a_stranger_by_users_info_may_not_ask(
+    bot: RunningBot, model: Script, workspace: Workspace, more: dict[str, Any]
+) -> None:
+    eve = Inhabitant("U0EVE", "eve", "Eve Else")
+    workspace.add_person(replace(eve, **more))
+    channel = workspace.channels["C0HR"]
+    workspace.add_channel(replace(channel, members=(*channel.members, "U0EVE")))
+
+    Person(workspace, "U0EVE").asks("who is new?")
+    bot.settle()
+
+    assert model.asked == []
+    assert Person(workspace, "U0EVE").asides() == [words.GUEST_ASKS]
+
+
+def test_somebody_whom_slack_does_not_know_may_not_ask(bot: RunningBot, model: Script, workspace: Workspace) -> None:
+    workspace.fault("users.info", "error", code="user_not_found")
+
+    workspace.deliver(mention_of(workspace))
+    bot.settle()
+
+    assert model.asked == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bot_id": BOT},
+        {"bot_id": "B0OTHER", "user": "U0OTHERBOT"},
+        {"bot_id": "B0OTHER", "subtype": "bot_message"},
+        {"user": BOT_USER},
+        {"edited": {"user": "U0ANN", "ts": "1700000000.000001"}},
+        {"subtype": "message_changed", "hidden": True},
+        {"subtype": "message_deleted", "hidden": True},
+        {"subtype": "channel_join"},
+        {"subtype": "channel_topic"},
+        {"hidden": True},
+    ],
+    ids=str,
+)
+def test_bots_edits_and_deletions_start_nothing(
+    bot: RunningBot, model: Script, workspace: Workspace, changes: Json
+) -> None:
+    envelope = mention_of(workspace, **changes)
+
+    assert workspace.deliver(envelope).status == 200
+    bot.settle()
+    assert model.asked == []
+    assert workspace.calls_of("chat.postMessage") + workspace.calls_of("chat.postEphemeral") == []
+
+
+@pytest.mark.parametrize("subtype", ["file_share", "thread_broadcast"])
+def test_a_persons_own_words_with_a_subtype_are_answered(bot: RunningBot, workspace: Workspace, subtype: str) -> None:
+    envelope = mention_of(workspace, subtype=subtype)
+    workspace.deliver(envelope)
+
+    assert Talk(workspace, envelope["event"]["ts"]).answer() == "Done."
+
+
+# --- history ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_thread_remembers_and_another_thread_sees_nothing(bot: RunningBot, ann: Person, model: Script) -> None:
+    model.will(calls(("GET", "/api/users/7")), says("That is Tom."), says("As I said, Tom."), says("Who knows."))
+    talk = ann.asks("who is number seven?")
+    talk.answer()
+
+    ann.replies(talk, "who was it?")
+    talk.answer(2)
+    ann.asks("what did I ask?").answer()
+
+    assert said_by_people(model.asked[2]) == ["who is number seven?", "who was it?"]
+    assert [m["content"] for m in model.asked[2] if m["role"] == "assistant"][-1] == "That is Tom."
+    assert results(model.asked[2])[0]["data"]["first_name"] == "Tom"
+    assert model.asked[2][-1] == {"role": "user", "content": "who was it?"}
+    assert said_by_people(model.asked[3]) == ["what did I ask?"]
+    assert "Tom" not in json.dumps(model.asked[3])
+
+
+def test_a_restart_forgets_nothing(start_bot: StartBot, ann: Person, model: Script) -> None:
+    first = start_bot()
+    model.will(calls(("GET", "/api/users/7")), says("That is Tom."))
+    talk = ann.asks("who is number seven?")
+    talk.answer()
+    first.settle()
+    first.stop()
+
+    start_bot()
+    ann.replies(talk, "who was it?")
+    talk.answer(2)
+
+    assert said_by_people(model.asked[-1]) == ["who is number seven?", "who was it?"]
+    assert results(model.asked[-1])[0]["data"]["first_name"] == "Tom"
+    assert talk.answers() == ["That is Tom.", "Done."]
+
+
+def test_the_same_ts_in_another_channel_is_another_thread(
+    start_bot: StartBot, workspace: Workspace, model: Script
+) -> None:
+    bot = start_bot(slack_channel="C0HR,C0RANDOM")
+    envelope = mention_of(workspace)
+    elsewhere = envelope | {"event_id": "Ev0else", "event": envelope["event"] | {"channel": "C0RANDOM"}}
+
+    workspace.deliver(envelope)
+    bot.settle()
+    workspace.deliver(elsewhere)
+    bot.settle()
+
+    assert [said_by_people(asked) for asked in model.asked] == [["hello"], ["hello"]]
+
+
+# --- Approve and Deny -------------------------------------------------------------------------------------------------
+
+
+def test_the_card_shows_who_asks_and_the_whole_request(bot: RunningBot, ann: Person, model: Script, hr: HrApi) -> None:
+    model.will(REMOVE_TOM)
+
+    card = ann.asks("remove Tom Berg").card()
+
+    text = card_text(card)
+    assert text.startswith(words.CARD_TITLES['pending'])
+    assert f"DELETE {hr.url}/api/users/7" in text
+    assert "<@U0ANN>" in text
+    assert set(buttons(card)) == {"approve", "deny"}
+    assert all(re.fullmatch("[0-9a-f]{32}", value) for value in buttons(card).values())
+    styles = [e.get("style") for block in card["blocks"] if block["type"] == "actions" for e in block["elements"]]
+    assert styles == ["primary", "danger"]
+    bot.settle()
+    assert sent(hr) == []
+
+
+def test_the_buttons_value_never_reaches_the_model(bot: RunningBot, ann: Person, model: Script) -> None:
+    model.will(REMOVE_TOM)
+    talk = ann.asks("remove Tom Berg")
+    card = talk.card()
+    ann.presses(card, "approve")
+    talk.answer()
+
+    assert buttons(card)["approve"] not in json.dumps(model.asked)
+
+
+def test_approve_sends_the_request_once_and_the_model_is_told(
+    bot: RunningBot, ann: Person, model: Script, hr: HrApi
+) -> None:
+    model.will(REMOVE_TOM, says("Tom is removed."))
+    talk = ann.asks("remove Tom Berg")
+
+    assert ann.presses(talk.card(), "approve") == 200
+
+    assert talk.answer() == "Tom is removed."
+    bot.settle()
+    assert sent(hr) == ["DELETE /api/users/7"]
+    assert [(r["outcome"], r["status"]) for r in results(model.asked[1])] == [("done", 204)]
+    assert re.fullmatch("[0-9a-f]{32}", hr.requests[-1].headers["idempotency-key"])
+    text = card_text(talk.cards()[0])
+    assert "Approved and done" in text
+    assert "Approved by <@U0ANN>" in text
+    assert "204" in text
+    assert buttons(talk.cards()[0]) == {}
+
+
+def test_deny_sends_nothing_and_the_model_is_told(bot: RunningBot, ann: Person, model: Script, hr: HrApi) -> None:
+    model.will(REMOVE_TOM, says("Then Tom stays."))
+    talk = ann.asks("remove Tom Berg")
+
+    ann.presses(talk.card(), "deny")
+
+    assert talk.answer() == "Then Tom stays."
+    bot.settle()
+    assert sent(hr) == []
+    assert [r["outcome"] for r in results(model.asked[1])] == ["denied"]
+    assert "Denied by <@U0ANN>" in card_text(talk.cards()[0])
+    assert buttons(talk.cards()[0]) == {}
+
+
+def test_somebody_else_cannot_decide(bot: RunningBot, ann: Person, ben: Person, model: Script, hr: HrApi) -> None:
+    model.will(REMOVE_TOM)
+    talk = ann.asks("remove Tom Berg")
+    before = card_text(talk.card())
+
+    ben.presses(talk.card(), "approve")
+
+    assert ben.aside() == words.NOT_YOU.format(deciders="<@U0ANN>")
+    bot.settle()
+    assert sent(hr) == []
+    assert card_text(talk.cards()[0]) == before
+    assert ann.asides() == []
+
+
+def test_the_model_is_asked_again_when_every_call_of_its_reply_has_a_result(
+    bot: RunningBot, ann: Person, model: Script, hr: HrApi
+) -> None:
+    model.will(calls(("DELETE", "/api/users/7"), ("GET", "/api/users/3"), ("DELETE", "/api/users/8")), says("Half."))
+    talk = ann.asks("remove Tom and one Daniel")
+    first, second = talk.card(1), talk.card(2)
+
+    ann.presses(second, "deny")
+    bot.settle()
+    assert len(model.asked) == 1
+    ann.presses(first, "approve")
+
+    assert talk.answer() == "Half."
+    assert [r.get("outcome", r.get("status")) for r in results(model.asked[1])] == ["done", 200, "denied"]
+    assert sent(hr) == ["DELETE /api/users/7"]
+
+
+@pytest.mark.parametrize("decider", ["U0ANN", "U0BEN"])
+def test_twelve_clicks_at_once_are_one_decision_and_at_most_one_request(
+    bot: RunningBot, ann: Person, model: Script, hr: HrApi, workspace: Workspace, decider: str
+) -> None:
+    """Approve and Deny, by the one who may and by one who may not; `decider` is who is in front."""
+    model.will(REMOVE_TOM)
+    talk = ann.asks("remove Tom Berg")
+    card = talk.card()
+    people = [decider, "U0BEN", "U0ANN"] * 4
+
+    statuses = at_once(
+        *[
+            lambda user=user, n=n: workspace.click(user, card["ts"], ("approve", "deny")[n % 2])
+            for n, user in enumerate(people)
+        ]
+    )
+    talk.answer()
+    bot.settle()
+
+    assert statuses == [200] * 12
+    (told,) = results(model.asked[1])
+    decided = "Approved by <@U0ANN>" if told["outcome"] == "done" else "Denied by <@U0ANN>"
+    assert sent(hr) == (["DELETE /api/users/7"] if told["outcome"] == "done" else [])
+    assert told["outcome"] in ("done", "denied")
+    assert decided in card_text(talk.cards()[0])
+    assert len(model.asked) == 2
+
+
+def test_two_cards_of_one_thread_are_decided_each_for_itself(
+    bot: RunningBot, ann: Person, model: Script, hr: HrApi
+) -> None:
+    model.will(calls(("DELETE", "/api/users/7"), ("DELETE", "/api/users/8")))
+    talk = ann.asks("remove both")
+    cards = [talk.card(1), talk.card(2)]
+
+    at_once(*[lambda card=card: ann.presses(card, "approve") for card in cards * 4])
+    talk.answer()
+    bot.settle()
+
+    assert sorted(sent(hr)) == ["DELETE /api/users/7", "DELETE /api/users/8"]
+
+
+FORGERIES: dict[str, Json] = {
+    "an unknown token": {"value": "0" * 32},
+    "no token": {"value": ""},
+    "a null": {"value": None},
+    "a word": {"value": "approve"},
+    "an SQL condition": {"value": "' or '1'='1"},
+    "a wildcard": {"value": "%"},
+    "capitals": {"value": "UPPER"},
+    "another action": {"action_id": "approve_all"},
+    "a list of actions": {"action_id": ["approve"]},
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_forged_click_does_nothing(
+    bot: RunningBot, ann: Person, model: Script, hr: HrApi, workspace: Workspace, forgery: str
+) -> None:
+    model.will(REMOVE_TOM)
+    talk = ann.asks("remove Tom Berg")
+    card = talk.card()
+    changes = dict(FORGERIES[forgery])
+    if changes.get("value") == "UPPER":
+        changes["value"] = buttons(card)["approve"].upper()
+
+    assert workspace.deliver_interaction(click_of(card, talk, "U0ANN", "approve", **changes)).status == 200
+    bot.settle()
+
+    assert sent(hr) == []
+    assert "Approval needed" in card_text(talk.cards()[0])
+    assert ann.asides() == []
+
+
+def test_the_token_of_one_card_on_another_message_decides_only_its_own(
+    bot: RunningBot, ann: Person, ben: Person, model: Script, hr: HrApi, workspace: Workspace
+) -> None:
+    model.will(REMOVE_TOM)
+    anns = ann.asks("remove Tom Berg")
+    model.will(calls(("DELETE", "/api/users/8")))
+    bens = ben.asks("remove Daniel Novak")
+    moved = click_of(bens.card(), bens, "U0BEN", "approve", value=buttons(anns.card())["approve"])
+
+    workspace.deliver_interaction(moved)
+    bot.settle()
+
+    assert sent(hr) == []
+    assert "Approval needed" in card_text(anns.cards()[0])
+    assert "Approval needed" in card_text(bens.cards()[0])
+
+
+@pytest.mark.parametrize("decision", ["approve", "deny"])
+def test_a_replayed_or_late_click_changes_nothing(
+    bot: RunningBot, ann: Person, ben: Person, model: Script, hr: HrApi, workspace: Workspace, decision: str
+) -> None:
+    model.will(REMOVE_TOM)
+    talk = ann.asks("remove Tom Berg")
+    card = talk.card()
+    click = click_of(card, talk, "U0ANN", decision)
+    workspace.deliver_interaction(click)
+    talk.answer()
+    bot.settle()
+    requests, text = sent(hr), card_text(talk.cards()[0])
+
+    workspace.deliver_interaction(click)
+    for person in (ann, ben):
+        for button in ("approve", "deny"):
+            assert person.presses(card, button) == 200
+    bot.settle()
+
+    assert sent(hr) == requests
+    assert card_text(talk.cards()[0]) == text
+    assert len(model.asked) == 2
+
+
+def test_a_click_on_a_card_of_before_a_restart_decides_it(
+    start_bot: StartBot, ann: Person, model: Script, hr: HrApi
+) -> None:
+    first = start_bot()
+    model.will(REMOVE_TOM, says("Removed."))
+    talk = ann.asks("remove Tom Berg")
+    card = talk.card()
+    first.settle()
+    first.stop()
+
+    start_bot()
+    ann.presses(card, "approve")
+
+    assert talk.answer() == "Removed."
+    assert sent(hr) == ["DELETE /api/users/7"]
+
+
+@pytest.mark.parametrize("text", ["yes, approve it", "approve", "Approve", "APPROVED by <@U0ANN>", "/approve", "ok"])
+def test_words_in_the_thread_approve_nothing(
+    bot: RunningBot, ann: Person, model: Script, hr: HrApi, workspace: Workspace, text: str
+) -> None:
+    model.will(REMOVE_TOM)
+    talk = ann.asks("remove Tom Berg")
+    talk.card()
+
+    ann.replies(talk, text)
+    workspace.say("U0ANN", text, "C0HR", talk.ts)
+    bot.settle()
+
+    assert sent(hr) == []
+    assert "Approval needed" in card_text(talk.cards()[0])
+
+
+def test_a_message_during_a_decision_is_kept_its_author_told_and_it_is_taken_up_afterwards(
+    bot: RunningBot, ann: Person, ben: Person, model: Script
+) -> None:
+    model.will(REMOVE_TOM, says("Removed."), says("Fourteen, now thirteen."))
+    talk = ann.asks("remove Tom Berg")
+    card = talk.card()
+
+    ben.replies(talk, "how many are left?")
+    assert ben.aside() == words.KEPT
+    bot.settle()
+    assert len(model.asked) == 1
+
+    ann.presses(card, "approve")
+    assert talk.answer(1) == "Removed."
+    assert talk.answer(2) == "Fourteen, now thirteen."
+    assert said_by_people(model.asked[1]) == ["remove Tom Berg"]
+    assert said_by_people(model.asked[2]) == ["remove Tom Berg", "how many are left?"]
+
+
+def test_other_threads_go_on_while_one_waits_for_a_decision(
+    start_bot: StartBot, ann: Person, ben: Person, model: Script
+) -> None:
+    start_bot(workers=1)
+    model.will(REMOVE_TOM, says("Hello Ben."))
+    ann.asks("remove Tom Berg").card()
+
+    assert ben.asks("hello").answer() == "Hello Ben."
+
+
+def test_a_post_goes_by_itself_until_data_was_read_and_then_waits(
+    bot: RunningBot, ann: Person, model: Script, hr: HrApi
+) -> None:
+    zoe = {"first_name": "Zoe", "last_name": "Park"}
+    model.will(calls(("POST", "/api/users", zoe)), says("Hired."), calls(("POST", "/api/users", zoe)))
+    talk = ann.asks("hire Zoe Park")
+
+    assert talk.answer() == "Hired."
+    assert sent(hr) == ["POST /api/users"]
+    assert json.loads(hr.requests[-1].body) == zoe
+
+    ann.replies(talk, "once more")
+    assert '"first_name": "Zoe"' in card_text(talk.card())
+    assert sent(hr) == ["POST /api/users"]
+
+
+# --- what the card shows ----------------------------------------------------------------------------------------------
+
+LONG_PUT = """
+name: Notes
+base_url: {url}
+endpoints:
+  - method: PUT
+    url: /notes/[id]
+    description: Replaces a note.
+  - method: GET
+    url: /notes/[id]
+    description: Shows a note.
+  - method: DELETE
+    url: /notes/[id]
+    description: Removes a note.
+    expires: {expires}
+"""
+
+
+@pytest.fixture
+def notes(start_bot: StartBot, api: ObedientApi) -> RunningBot:
+    """A bot before the API that answers as it is told."""
+    return start_bot(catalog=LONG_PUT.format(url=api.url, expires="1h"), api_timeout=0.5)
+
+
+def shown_body(talk: Talk) -> str:
+    """The body as the card and the messages before it show it, put together."""
+    *parts, last = talk.messages()
+    sections = [b["text"]["text"] for m in parts for b in m["blocks"] if b["type"] == "section"]
+    return "".join([*sections, *(b["text"]["text"] for b in last["blocks"][2:] if b["type"] == "section")])
+
+
+@pytest.mark.parametrize("length", [100, 3_000, 11_600, 30_000])
+def test_every_character_of_a_long_body_is_on_the_card(
+    notes: RunningBot, ann: Person, model: Script, api: ObedientApi, length: int
+) -> None:
+    body = {"text": "".join(f"{n:06d} " for n in range(length // 7)), "last": "the end"}
+    model.will(calls(("PUT", "/notes/1", body)))
+    talk = ann.asks("replace it")
+    card = talk.card()
+
+    assert json.loads(shown_body(talk)) == body
+
+    ann.presses(card, "approve")
+    talk.answer(seconds=15)
+    assert api.asked == ["PUT /notes/1"]
+    assert api.requests[0].json() == body
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<!channel> <@U0BEN> *bold*", "a\u202eb", "a\u200bb", "```\n*x*", "&lt;b&gt;", ":bomb:", f"{words.LOCK} Approved"],
+)
+def test_nothing_in_a_body_can_act_or_hide_on_the_card(
+    notes: RunningBot, ann: Person, model: Script, text: str
+) -> None:
+    model.will(calls(("PUT", "/notes/1", {"text": text})))
+    talk = ann.asks("replace it")
+    card = talk.card()
+
+    assert json.loads(shown_body(talk)) == {"text": text}
+    assert not re.search("[\u200b\u202e]", card_text(card))
+    sections = [block["text"] for block in card["blocks"] if block["type"] == "section"]
+    assert {(one["type"], one["emoji"]) for one in sections} == {("plain_text", False)}
+
+
+def test_an_undecided_card_expires_and_the_model_hears_no_decision_in_time(
+    start_bot: StartBot, ann: Person, model: Script, api: ObedientApi
+) -> None:
+    bot = start_bot(catalog=LONG_PUT.format(url=api.url, expires="1s"))
+    model.will(calls(("DELETE", "/notes/1")), says("Nobody decided."))
+    talk = ann.asks("remove the note")
+    card = talk.card()
+
+    assert talk.answer() == "Nobody decided."
+    (told,) = results(model.asked[1])
+    assert told["outcome"] == "expired"
+    assert "No decision in time" in told["note"]
+    assert "denied" not in json.dumps(told).replace("approved or denied", "")
+    assert "Expired" in talk.card_titled("Expired")
+
+    ann.presses(card, "approve")
+    bot.settle()
+    assert api.requests == []
+    assert "Expired" in card_text(talk.cards()[0])
+
+
+# --- when something fails ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 500, 503])
+def test_a_no_of_the_api_is_told_to_the_person_and_the_model(
+    notes: RunningBot, ann: Person, model: Script, api: ObedientApi, status: int
+) -> None:
+    api.will(Told(status, {"error": "not today"}))
+    model.will(calls(("DELETE", "/notes/1")))
+    talk = ann.asks("remove the note")
+    ann.presses(talk.card(), "approve")
+    talk.answer()
+
+    (told,) = results(model.asked[1])
+    assert (told["outcome"], told["status"], told["data"]) == ("failed", status, {"error": "not today"})
+    assert f"The API answered {status}" in talk.card_titled("Approved, but it failed")
+    assert len(api.requests) == 1
+
+
+def test_a_no_to_a_read_is_told_to_the_model(notes: RunningBot, ann: Person, model: Script, api: ObedientApi) -> None:
+    api.will(Told(500, {"error": "broken"}), Told(404, {"error": "no such note"}))
+    model.will(calls(("GET", "/notes/1"), ("GET", "/notes/2")))
+
+    ann.asks("read both").answer()
+
+    assert [r["status"] for r in results(model.asked[1])] == [500, 404]
+
+
+def test_a_write_without_an_answer_is_unknown_and_never_repeated(
+    notes: RunningBot, ann: Person, model: Script, api: ObedientApi
+) -> None:
+    api.will(Told(204, after=1.2))
+    model.will(calls(("DELETE", "/notes/1")))
+    talk = ann.asks("remove the note")
+    ann.presses(talk.card(), "approve")
+    talk.answer()
+
+    (told,) = results(model.asked[1])
+    assert told["outcome"] == "unknown"
+    assert "may or may not have happened" in talk.card_titled("outcome unknown")
+    time.sleep(1)
+    assert len(api.requests) == 1
+
+
+def test_a_read_without_an_answer_is_told_to_the_model(
+    notes: RunningBot, ann: Person, model: Script, api: ObedientApi
+) -> None:
+    api.will(Told(200, after=1.2))
+    model.will(calls(("GET", "/notes/1")))
+
+    ann.asks("read it").answer()
+
+    assert "time-out after 0.5 s" in results(model.asked[1])[0]["error"]
+
+
+def test_an_api_that_is_not_there_is_told(start_bot: StartBot, ann: Person, model: Script) -> None:
+    with ObedientApi() as gone:
+        start_bot(catalog=LONG_PUT.format(url=gone.url, expires="1h"))
+    model.will(calls(("GET", "/notes/1")), calls(("DELETE", "/notes/1")))
+    talk = ann.asks("read it, then remove it")
+    ann.presses(talk.card(), "approve")
+    talk.answer()
+
+    read, write = results(model.asked[2])
+    assert "could not be reached" in read["error"]
+    assert write["outcome"] == "failed"
+    assert "Nothing was sent" in talk.card_titled("Approved, but it failed")
+
+
+def reference_in(answer: str) -> str:
+    found = re.search(r"reference ([0-9a-f]{8})", answer)
+    assert found is not None, answer
+    return found[1]
+
+
+def logged(caplog: pytest.LogCaptureFixture, **wanted: object) -> list[Json]:
+    """The log's entries with these values."""
+    entries = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    return [one for one in entries if wanted.items() <= one.items()]
+
+
+@pytest.mark.parametrize("failure", [ModelFailed("HTTP 500"), {"choices": []}, {"error": {"message": "no"}}], ids=str)
+def test_a_failing_model_is_told_with_a_reference_that_is_in_the_log_and_the_thread_goes_on(
+    bot: RunningBot, ann: Person, model: Script, caplog: pytest.LogCaptureFixture, failure: Any
+) -> None:
+    model.will(failure, says("Here I am again."))
+    talk = ann.asks("hello")
+
+    assert logged(caplog, event="turn failed", reference=reference_in(talk.answer()))
+
+    ann.replies(talk, "and now?")
+    assert talk.answer(2) == "Here I am again."
+
+
+def test_a_fault_of_ours_is_told_with_a_reference_and_without_its_details(
+    bot: RunningBot, ann: Person, model: Script, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fault(_messages: Any) -> Json:
+        raise RuntimeError("details for operators only")
+
+    model.will(fault, says("Here I am again."))
+    talk = ann.asks("hello")
+    answer = talk.answer()
+
+    assert logged(caplog, event="turn failed", reference=reference_in(answer))
+    assert "details" not in answer
+    ann.replies(talk, "and now?")
+    assert talk.answer(2) == "Here I am again."
+
+
+def test_a_model_server_that_says_no_is_told(start_bot: StartBot, ann: Person, api: ObedientApi) -> None:
+    start_bot(with_model=None, openai_base_url=f"{api.url}/v1")
+    api.will(Told(400, {"error": {"message": "sk-of-the-tests is wrong"}}))
+
+    answer = ann.asks("hello").answer()
+
+    assert "HTTP 400" in answer
+    assert "sk-of-the-tests" not in answer
+    assert api.asked == ["POST /v1/chat/completions"]
+
+
+def test_a_real_model_server_is_asked_over_http(start_bot: StartBot, ann: Person, api: ObedientApi) -> None:
+    start_bot(with_model=None, openai_base_url=f"{api.url}/v1", openai_model="some-model")
+    api.will(Told(200, says("By wire.")))
+
+    assert ann.asks("hello").answer() == "By wire."
+    asked = api.requests[0].json()
+    assert asked["model"] == "some-model"
+    assert asked["messages"][-1] == {"role": "user", "content": "hello"}
+    assert [tool["function"]["name"] for tool in asked["tools"]] == ["call_rest_api"]
+
+
+def test_after_a_failed_turn_its_card_sends_nothing(bot: RunningBot, ann: Person, model: Script, hr: HrApi) -> None:
+    model.will(REMOVE_TOM, ModelFailed("HTTP 500"))
+    talk = ann.asks("remove Tom Berg")
+    card = talk.card()
+    ann.presses(card, "deny")
+    talk.answer()
+
+    ann.presses(card, "approve")
+    bot.settle()
+    assert sent(hr) == []
+
+
+@pytest.mark.parametrize("kind", ["http_500", "empty_503", "drop", "timeout", "ratelimited"])
+def test_slack_failing_once_neither_loses_nor_doubles_the_answer(
+    bot: RunningBot, ann: Person, workspace: Workspace, kind: Any
+) -> None:
+    workspace.fault("chat.postMessage", kind)
+
+    talk = ann.asks("hello")
+
+    assert talk.answer(seconds=15) == "Done."
+    bot.settle(15)
+    assert talk.answers() == ["Done."]
+
+
+# --- too many ---------------------------------------------------------------------------------------------------------
+
+
+def test_too_many_waiting_turns_are_told_in_the_thread_and_nothing_is_queued(
+    start_bot: StartBot, ann: Person, ben: Person, model: Script
+) -> None:
+    bot = start_bot(workers=1, max_waiting=1)
+    model.will(REMOVE_TOM)
+    pending = ann.asks("remove Tom Berg")  # waits for an approval, so it does not count
+    pending.card()
+    model.hold()
+    working = ben.asks("first")
+    model.wait_asked(2)
+
+    waiting = ben.asks("second")
+    refused = ben.asks("third")
+
+    assert refused.answer() == words.TOO_MANY
+    assert waiting.messages() == []
+    model.let_go()
+    assert working.answer() == "Done."
+    assert waiting.answer() == "Done."
+    bot.settle()
+    assert refused.answers() == [words.TOO_MANY]
+    assert ["third"] not in [said_by_people(asked) for asked in model.asked]
+
+
+def test_a_thread_that_was_refused_may_ask_again(start_bot: StartBot, ben: Person, model: Script) -> None:
+    start_bot(workers=1, max_waiting=1)
+    model.hold()
+    ben.asks("first")
+    model.wait_asked()
+    ben.asks("second")
+    refused = ben.asks("third")
+    refused.answer()
+    model.let_go()
+
+    ben.replies(refused, "third, once more")
+
+    assert refused.answer(2) == "Done."

@@ -1,0 +1,289 @@
+"""The command line as an operator meets it: `python bot.py` as a process, its words and its exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bot import main
+from tests.house import CATALOG
+
+ROOT = Path(__file__).parent.parent
+COMPLETE = {
+    "SLACK_BOT_TOKEN": "xoxb-of-the-tests",
+    "SLACK_SIGNING_SECRET": "secret-of-the-tests",
+    "SLACK_CHANNEL": "#hr-bot",
+    "SLACK_API_URL": "http://127.0.0.1:9/api/",
+    "OPENAI_API_KEY": "sk-of-the-tests",
+    "HR_API_URL": "https://hr.example",
+    "APIS_FILE": str(CATALOG),
+    "HOST": "127.0.0.1",
+    "PORT": "0",
+}
+SMALL = """\
+name: HR
+base_url: ${HR_API_URL}
+endpoints:
+  - method: GET
+    url: /api/users?page=[page_id]
+    description: Lists employees.
+  - method: POST
+    url: /api/users
+    description: Adds an employee.
+    approval: never
+"""
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Nothing of this machine's but the PATH; wide, so that a table's words stay in one line."""
+    return {"PATH": os.environ.get("PATH", ""), "COLUMNS": "250", **settings}
+
+
+def check(where: Path, **settings: str) -> Result:
+    """`python bot.py check` in the directory `where`, in this process: it needs no other, and starting one takes a second."""
+    nothing = dict.fromkeys(os.environ) | {"COLUMNS": "250"}
+    before = Path.cwd()
+    os.chdir(where)
+    try:
+        return CliRunner().invoke(main, ["check"], env=nothing | settings)
+    finally:
+        os.chdir(before)
+
+
+def run(where: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """`python bot.py ...` in the directory `where`, which has no .env file unless the test wrote one."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "bot.py"), *arguments],
+        cwd=where,
+        env=environment(settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+# --- check ------------------------------------------------------------------------------------------------------------
+
+
+def test_check_shows_the_operations_with_who_may_do_what(tmp_path: Path) -> None:
+    done = run(tmp_path, "check", HR_API_URL="https://hr.example", APIS_FILE=str(CATALOG))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = {
+        name: line for line in done.stdout.splitlines() for name in ("GET", "POST", "PUT", "DELETE") if name in line
+    }
+    assert "HR at https://hr.example" in done.stdout
+    assert "everybody" in lines["GET"]
+    assert "by itself until data was read in the thread" in lines["POST"]
+    assert "click, at most 60 min" in lines["PUT"]
+    assert "click, at most 30 min" in lines["DELETE"]
+    assert "5 operations, no mistakes found." in done.stdout
+
+
+def test_check_shows_placeholders_as_they_are_written(tmp_path: Path) -> None:
+    done = check(tmp_path, HR_API_URL="https://hr.example", APIS_FILE=str(CATALOG))
+
+    assert "DELETE /api/users/[user_id]" in done.stdout
+
+
+def test_check_needs_no_settings_and_takes_apis_yaml_of_the_directory(tmp_path: Path) -> None:
+    (tmp_path / "apis.yaml").write_text(SMALL)
+
+    done = check(tmp_path, HR_API_URL="https://hr.example")
+
+    assert done.exit_code == 0
+    assert "by itself (approval: never)" in done.stdout
+
+
+def test_check_reads_the_env_file_too(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text(SMALL)
+    (tmp_path / ".env").write_text("HR_API_URL=https://from-the-file.example\nAPIS_FILE=other.yaml\n")
+
+    done = check(tmp_path)
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "HR at https://from-the-file.example" in done.stdout
+
+
+BROKEN: dict[str, tuple[str, list[str]]] = {
+    "an unknown method": (SMALL.replace("method: GET", "method: FETCH"), ["endpoint 1", "line 4", "FETCH"]),
+    "no description": (
+        SMALL.replace("    description: Adds an employee.\n", ""),
+        ["endpoint 2", "line 7", "'description' is missing"],
+    ),
+    "a misspelt key": (SMALL.replace("approval:", "aproval:"), ["endpoint 2", "line 10", "'aproval' is no key"]),
+    "never on GET": (
+        SMALL.replace("Lists employees.", "Lists.\n    approval: never"),
+        ["endpoint 1", "approval: never is for POST only"],
+    ),
+    "no endpoints": ("name: HR\nbase_url: https://hr.example\nendpoints: []\n", ["line 3", "endpoints"]),
+    "no YAML": ("name: [HR\nbase_url: x\n", ["line ", "no valid YAML"]),
+    "a list": ("- a\n- b\n", ["write a mapping"]),
+    "nothing": ("", ["is empty"]),
+    "the same entry twice": (
+        SMALL + "  - method: POST\n    url: /api/users\n    description: Again.\n",
+        ["line 11", "twice"],
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", BROKEN)
+def test_check_tells_a_mistake_with_its_place_and_no_traceback(tmp_path: Path, mistake: str) -> None:
+    text, words = BROKEN[mistake]
+    (tmp_path / "apis.yaml").write_text(text)
+
+    done = check(tmp_path, HR_API_URL="https://hr.example")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    for word in ("apis.yaml", *words):
+        assert word in done.stderr
+
+
+def test_check_tells_a_variable_that_is_not_set(tmp_path: Path) -> None:
+    (tmp_path / "apis.yaml").write_text(SMALL)
+
+    done = check(tmp_path)
+
+    assert done.exit_code == 2
+    assert "HR_API_URL is not set" in done.stderr
+
+
+def test_check_tells_a_missing_file(tmp_path: Path) -> None:
+    done = check(tmp_path, APIS_FILE="nowhere.yaml")
+
+    assert done.exit_code == 2
+    assert "APIS_FILE: cannot read nowhere.yaml: No such file or directory." in done.stderr
+
+
+def test_a_broken_catalog_stops_the_start_with_the_same_words(tmp_path: Path) -> None:
+    (tmp_path / "apis.yaml").write_text(BROKEN["an unknown method"][0])
+    settings = COMPLETE | {"APIS_FILE": "apis.yaml"}
+
+    checked, started = check(tmp_path, **settings), run(tmp_path, **settings)
+
+    assert started.returncode == checked.exit_code == 2
+    assert started.stderr.splitlines()[-1] == checked.stderr.splitlines()[-1]
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_missing_setting_is_named_at_once(tmp_path: Path) -> None:
+    done = run(tmp_path, HR_API_URL="https://hr.example", APIS_FILE=str(CATALOG))
+
+    assert done.returncode == 2
+    for name in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_CHANNEL"):
+        assert f"{name} is not set" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_wrong_setting_is_named_at_once(tmp_path: Path) -> None:
+    wrong = {"PORT": "70000", "WORKERS": "0", "API_TIMEOUT": "-1", "MAX_RESPONSE": "a lot", "ALLOW_GUESTS": "perhaps"}
+    done = run(tmp_path, **(COMPLETE | wrong))
+
+    assert done.returncode == 2
+    assert sorted(line.partition(":")[0] for line in done.stderr.splitlines()) == sorted(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SLACK_CHANNEL", "hr-bot"),
+        ("DATABASE_URL", "bot.db"),
+        ("DATABASE_URL", "mysql://localhost/bot"),
+        ("DATABASE_URL", "sqlite:///nowhere/bot.db"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
+    done = run(tmp_path, **(COMPLETE | {name: value}))
+
+    assert done.returncode == 2
+    assert name in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_message_shows_a_secret(tmp_path: Path) -> None:
+    secrets = ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "OPENAI_API_KEY")
+    done = run(tmp_path, **(COMPLETE | {"PORT": "http"} | dict.fromkeys(secrets, "very-secret-value")))
+
+    assert done.returncode == 2
+    assert "very-secret-value" not in done.stdout + done.stderr
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        done = run(tmp_path, **(COMPLETE | {"PORT": port}))
+
+    assert done.returncode == 2
+    assert f"PORT: cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# --- help, start and end ----------------------------------------------------------------------------------------------
+
+
+def test_help_names_the_commands(tmp_path: Path) -> None:
+    done = run(tmp_path, "--help")
+
+    assert done.returncode == 0
+    assert "check" in done.stdout
+    assert "serves" in done.stdout
+
+
+def test_an_unknown_command_is_refused(tmp_path: Path) -> None:
+    done = run(tmp_path, "serv")
+
+    assert done.returncode == 2
+    assert "No such command 'serv'" in done.stderr
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_starts_without_slack_answering_and_a_signal_ends_it_with_0(tmp_path: Path, number: signal.Signals) -> None:
+    port = free_port()
+    settings = COMPLETE | {"PORT": str(port)}
+    with (tmp_path / "log").open("wb") as log:
+        bot = subprocess.Popen(
+            [sys.executable, str(ROOT / "bot.py")], cwd=tmp_path, env=environment(settings), stdout=log, stderr=log
+        )
+        try:
+            wait_for_port(port)
+            bot.send_signal(number)
+            assert bot.wait(10) == 0
+        finally:
+            bot.kill()
+            bot.wait()
+    told = (tmp_path / "log").read_text()
+    assert '"event": "serving"' in told
+    assert '"event": "stopped"' in told
+    assert not [secret for name in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET") if (secret := COMPLETE[name]) in told]
+
+
+def wait_for_port(port: int, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"nobody listens on {port}")

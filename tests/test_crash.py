@@ -1,0 +1,553 @@
+"""The real program, killed and stopped at every moment that matters: what was acknowledged is answered once, no write is sent twice.
+
+`python bot.py` runs as a process of its own on a SQLite file, between the local Slack workspace, a model that replays replies
+and an API that can be held; a restart is a new process with the same settings.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.databases import fresh_database, rows
+from tests.loopback import Loopback, Reply, Request, as_json
+from tests.replay_model import ReplayModel, answer, call
+from workspace.emulator import Workspace
+
+T = TypeVar("T")
+ROOT = Path(__file__).parent.parent
+ANN = "U0ANN"
+CATALOG = """
+name: HR
+base_url: ${HR_API_URL}
+endpoints:
+  - {method: GET, url: "/api/users?page=[page_id]", description: Lists employees.}
+  - {method: POST, url: /api/users, description: Adds an employee.}
+  - {method: DELETE, url: "/api/users/[user_id]", description: Removes an employee.}
+"""
+
+
+class Program:
+    """One process of the bot. Its log is read as it comes."""
+
+    def __init__(self, settings: dict[str, str], folder: Path) -> None:
+        self.lines: list[str] = []
+        self._changed = threading.Condition()
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "bot.py")], cwd=folder, env=settings, stderr=subprocess.PIPE, text=True
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._changed:
+                self.lines.append(line)
+                self._changed.notify_all()
+
+    def wait_for(self, event: str, seconds: float = 15.0) -> Program:
+        """Until the log has this event."""
+        with self._changed:
+            heard = self._changed.wait_for(lambda: self.has_said(event), seconds)
+        assert heard, f"no '{event}' within {seconds} s; the log:\n{''.join(self.lines[-30:])}"
+        return self
+
+    def has_said(self, event: str) -> bool:
+        return any(f'"event": "{event}"' in line for line in self.lines)
+
+    def kill(self) -> None:
+        """As kill -9 does, or a power cut."""
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self, seconds: float = 10.0) -> int:
+        """SIGTERM; gives the exit code. Fails where that takes longer."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+
+class House:
+    """The bot's surroundings, which outlive it."""
+
+    def __init__(self, workspace: Workspace, model: ReplayModel, api: Loopback, folder: Path) -> None:
+        self.workspace = workspace
+        self.model = model
+        self.api = api
+        self.folder = folder
+        self.programs: list[Program] = []
+        self.port = free_port()
+        self.database = f"sqlite:///{folder / 'bot.db'}"
+        (folder / "apis.yaml").write_text(CATALOG)
+        workspace.connect(f"http://127.0.0.1:{self.port}")
+
+    def launch(self, **more: str) -> Program:
+        """Starts a process without waiting for it."""
+        settings = {
+            "PATH": os.environ.get("PATH", ""),
+            "PYTHONPATH": str(ROOT),
+            "SLACK_BOT_TOKEN": self.workspace.bot_token,
+            "SLACK_SIGNING_SECRET": self.workspace.signing_secret,
+            "SLACK_CHANNEL": "C0HR",
+            "SLACK_API_URL": self.workspace.api_url,
+            "OPENAI_API_KEY": "sk-replayed",
+            "OPENAI_BASE_URL": self.model.base_url,
+            "HR_API_URL": self.api.url,
+            "APIS_FILE": "apis.yaml",
+            "DATABASE_URL": self.database,
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+        }
+        self.programs.append(Program(settings | more, self.folder))
+        return self.programs[-1]
+
+    def start(self, **more: str) -> Program:
+        """Starts a process and waits until it serves."""
+        return self.launch(**more).wait_for("serving")
+
+    def mention(self, words: str) -> str:
+        """Ann's mention, acknowledged by the bot; gives its ts."""
+        before = len(self.workspace.attempts)
+        ts = self.workspace.say(ANN, f"@hr-bot {words}")
+        self.workspace.wait(lambda: [a for a in self.workspace.attempts[before:] if a.reply.status == 200])
+        return ts
+
+    def said(self, ts: str) -> list[str]:
+        """What the bot said in a thread."""
+        return [m["text"] for m in self.workspace.messages("C0HR", ts) if m.get("bot_id")]
+
+    def wait_for_answer(self, ts: str, text: str, seconds: float = 15.0) -> None:
+        self.workspace.wait(lambda: text in self.said(ts), seconds)
+
+    def card(self, ts: str) -> str:
+        """The ts of the card with buttons in a thread, once it is there."""
+
+        def look() -> str:
+            shown = [m for m in self.workspace.messages("C0HR", ts) if has_buttons(m)]
+            return str(shown[-1]["ts"]) if shown else ""
+
+        return self.workspace.wait(look)
+
+    def shown(self, ts: str) -> str:
+        """All that a message shows, as text."""
+        return json.dumps(self.workspace.message("C0HR", ts), ensure_ascii=False)
+
+    def writes(self) -> list[Request]:
+        return [request for request in list(self.api.requests) if request.method != "GET"]
+
+    def rest(self) -> None:
+        """Until the store has nothing left to do."""
+        deadline = time.monotonic() + 15
+        while open_rows := [*self.open("turns", "waiting", "running"), *self.open("posts", "due")]:
+            assert time.monotonic() < deadline, open_rows
+            time.sleep(0.02)
+
+    def open(self, table: str, *states: str) -> list[dict[str, Any]]:
+        return [row for row in rows(self.database, table) if row["state"] in states]
+
+
+def has_buttons(message: dict[str, Any]) -> bool:
+    return any(block["type"] == "actions" for block in message.get("blocks", []))
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def api_answer(request: Request) -> Reply:
+    if request.method == "GET":
+        return as_json({"data": [{"id": 7, "first_name": "Tom"}]})
+    return as_json({"id": 15}, 201) if request.method == "POST" else Reply(204, b"", {})
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    with (
+        Workspace(retry_delays=(0.1, 0.3, 1.0, 3.0)) as workspace,
+        ReplayModel() as model,
+        Loopback(api_answer) as api,
+    ):
+        house = House(workspace, model, api, tmp_path)
+        yield house
+        for program in house.programs:
+            program.kill()
+        assert workspace.violations == []
+
+
+LIST = call(("GET", "/api/users?page=1"))
+REMOVE = call(("DELETE", "/api/users/7"))
+HIRE = call(("POST", "/api/users", {"first_name": "Zoe"}))
+
+
+# --- killed -----------------------------------------------------------------------------------------------------------
+
+
+def test_killed_right_after_the_200_of_a_mention(house: House) -> None:
+    house.model.script("hi", [answer("hello Ann")])
+    program = house.start()
+    ts = house.mention("hi")
+    program.kill()
+    house.start()
+    house.wait_for_answer(ts, "hello Ann")
+    house.rest()
+    assert house.said(ts) == ["hello Ann"]
+    assert [r["count"] for r in house.workspace.reactions("C0HR", ts)] == [1]
+
+
+def test_killed_before_anything_about_a_mention_was_looked_up(house: House) -> None:
+    house.model.script("hi", [answer("hello Ann")])
+    house.workspace.fault("auth.test", "ratelimited", times=100)
+    program = house.start()
+    ts = house.mention("hi")
+    program.kill()
+    house.workspace.clear_faults()
+    house.start()
+    house.wait_for_answer(ts, "hello Ann")
+    house.rest()
+    assert house.said(ts) == ["hello Ann"]
+
+
+def test_killed_during_a_model_call(house: House) -> None:
+    house.model.script("hi", [answer("hello Ann")])
+    house.model.hold()
+    program = house.start()
+    ts = house.mention("hi")
+    house.model.wait(lambda: house.model.requests)
+    program.kill()
+    house.model.release()
+    house.start()
+    house.wait_for_answer(ts, "hello Ann")
+    house.rest()
+    assert house.said(ts) == ["hello Ann"]
+    first, last = house.model.conversation("hi")
+    assert first == last  # the model is asked the very same again
+
+
+def test_killed_during_a_read(house: House) -> None:
+    house.model.script("who?", [LIST, answer("Tom")])
+    house.api.hold()
+    program = house.start()
+    ts = house.mention("who?")
+    house.api.wait(lambda: house.api.requests)
+    program.kill()
+    house.api.release()
+    house.start()
+    house.wait_for_answer(ts, "Tom")
+    house.rest()
+    assert house.said(ts) == ["Tom"]
+
+
+def approved(house: House, ts: str) -> str:
+    """Presses Approve on the thread's card; gives the card's ts."""
+    card = house.card(ts)
+    assert house.workspace.click(ANN, card, "approve") == 200
+    return card
+
+
+def told(house: House, words: str) -> str:
+    """What the model was told last in the conversation that begins with `words`."""
+    return str([m["content"] for m in house.model.conversation(words)[-1] if m["role"] == "tool"][-1])
+
+
+def test_killed_while_an_approved_write_is_under_way(house: House) -> None:
+    house.model.script("remove Tom", [REMOVE, answer("I don't know whether Tom is gone")])
+    program = house.start()
+    ts = house.mention("remove Tom")
+    house.card(ts)
+    house.api.hold()
+    card = approved(house, ts)
+    house.api.wait(house.writes)
+    program.kill()
+    house.api.release()
+    house.start()
+    house.wait_for_answer(ts, "I don't know whether Tom is gone")
+    house.rest()
+    assert len(house.writes()) == 1
+    assert "outcome unknown" in house.shown(card)
+    assert "may or may not have happened" in house.shown(card)
+    assert not has_buttons(house.workspace.message("C0HR", card) or {})
+    assert json.loads(told(house, "remove Tom"))["outcome"] == "unknown"
+    assert [row["state"] for row in rows(house.database, "proposals")] == ["unknown"]
+    house.workspace.click(ANN, card, "approve")
+    house.rest()
+    assert len(house.writes()) == 1
+
+
+def test_killed_while_a_write_that_needs_nobody_is_under_way(house: House) -> None:
+    house.model.script("hire Zoe", [HIRE, answer("please look")])
+    program = house.start()
+    house.api.hold()
+    ts = house.mention("hire Zoe")
+    house.api.wait(house.writes)
+    program.kill()
+    house.api.release()
+    house.start()
+    house.wait_for_answer(ts, "please look")
+    house.rest()
+    assert len(house.writes()) == 1
+    assert json.loads(told(house, "hire Zoe"))["outcome"] == "unknown"
+
+
+def test_killed_between_the_200_of_an_approval_and_the_write(house: House) -> None:
+    """The click is recorded and nobody has looked at it: Slack's directory, asked anew after a restart, is silent."""
+    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    first = house.start()
+    ts = house.mention("remove Tom")
+    house.card(ts)
+    first.kill()
+    house.workspace.fault("users.info", "ratelimited", times=100, retry_after=30)
+    second = house.start()
+    card = approved(house, ts)
+    second.kill()
+    assert house.writes() == []
+    house.workspace.clear_faults()
+    house.start()
+    house.wait_for_answer(ts, "Tom is gone")
+    house.rest()
+    assert [request.path for request in house.writes()] == ["/api/users/7"]
+    assert "Approved and done" in house.shown(card)
+
+
+def test_killed_after_slack_took_the_answer_and_before_the_bot_knew(house: House) -> None:
+    house.model.script("hi", [answer("hello Ann")])
+    program = house.start()
+    house.workspace.fault("chat.postMessage", "timeout", seconds=30)
+    ts = house.mention("hi")
+    house.wait_for_answer(ts, "hello Ann")
+    program.kill()
+    house.start()
+    house.rest()
+    assert house.said(ts) == ["hello Ann"]
+    assert len(house.workspace.calls_of("chat.postMessage")) == 1
+
+
+def test_killed_after_slack_took_the_card_and_before_the_bot_knew(house: House) -> None:
+    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    program = house.start()
+    house.workspace.fault("chat.postMessage", "timeout", seconds=30)
+    ts = house.mention("remove Tom")
+    house.card(ts)
+    program.kill()
+    house.start()
+    card = approved(house, ts)
+    house.wait_for_answer(ts, "Tom is gone")
+    house.rest()
+    assert len(house.said(ts)) == 2
+    assert "Approved and done" in house.shown(card)
+    assert len(house.writes()) == 1
+
+
+def test_a_pending_approval_survives_several_kills_and_still_works(house: House) -> None:
+    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    program = house.start()
+    ts = house.mention("remove Tom")
+    card = house.card(ts)
+    for _ in range(2):
+        program.kill()
+        program = house.start()
+    assert house.card(ts) == card
+    approved(house, ts)
+    house.wait_for_answer(ts, "Tom is gone")
+    house.rest()
+    assert len(house.writes()) == 1
+    assert len(house.said(ts)) == 2
+    assert len(house.model.conversation("remove Tom")) == 2
+
+
+def test_on_postgresql_a_pending_approval_survives_a_kill_as_well(house: House) -> None:
+    house.database = fresh_database("postgresql", house.folder)
+    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    program = house.start()
+    ts = house.mention("remove Tom")
+    card = house.card(ts)
+    second = house.launch().wait_for("waiting")
+    program.kill()
+    second.wait_for("serving")
+    assert approved(house, ts) == card
+    house.wait_for_answer(ts, "Tom is gone")
+    house.rest()
+    assert len(house.writes()) == 1
+    assert "Approved and done" in house.shown(card)
+    assert second.terminate() == 0
+
+
+def test_a_message_kept_while_a_decision_waits_survives_a_kill(house: House) -> None:
+    house.model.script("remove Tom", [REMOVE, answer("Tom is gone"), answer("you're welcome")])
+    program = house.start()
+    ts = house.mention("remove Tom")
+    card = house.card(ts)
+    house.workspace.say(ANN, "@hr-bot and thank you", thread_ts=ts)
+    house.workspace.wait(lambda: house.workspace.ephemerals(ANN))
+    until(lambda: not house.open("posts", "due"))
+    program.kill()
+    house.start()
+    assert len(house.said(ts)) == 1
+    house.workspace.click(ANN, card, "approve")
+    house.wait_for_answer(ts, "you're welcome")
+    house.rest()
+    assert house.said(ts)[1:] == ["Tom is gone", "you're welcome"]
+    assert len(house.workspace.ephemerals(ANN)) == 1
+
+
+def test_a_mention_while_the_bot_is_down_is_taken_when_slack_sends_it_again(house: House) -> None:
+    house.model.script("hi", [answer("hello Ann")])
+    ts = house.workspace.say(ANN, "@hr-bot hi")
+    house.workspace.wait(lambda: house.workspace.attempts)
+    house.start()
+    house.wait_for_answer(ts, "hello Ann")
+    house.rest()
+    assert house.said(ts) == ["hello Ann"]
+
+
+# --- stopped ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_sigterm_ends_an_idle_bot_at_once_with_exit_code_0(house: House) -> None:
+    program = house.start()
+    began = time.monotonic()
+    assert program.terminate() == 0
+    assert time.monotonic() - began < 3
+
+
+def test_a_sigterm_ends_the_bot_within_ten_seconds_while_the_model_hangs_and_a_start_goes_on(house: House) -> None:
+    house.model.script("hi", [answer("hello Ann")])
+    house.model.hold()
+    program = house.start()
+    ts = house.mention("hi")
+    house.model.wait(lambda: house.model.requests)
+    assert program.terminate(seconds=10) == 0
+    house.model.release()
+    house.start()
+    house.wait_for_answer(ts, "hello Ann")
+    house.rest()
+    assert house.said(ts) == ["hello Ann"]
+
+
+def test_a_sigterm_lets_a_write_that_is_under_way_end(house: House) -> None:
+    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    program = house.start()
+    ts = house.mention("remove Tom")
+    house.card(ts)
+    house.api.hold()
+    card = approved(house, ts)
+    house.api.wait(house.writes)
+    threading.Thread(target=release_once_stopping, args=(program, house.api), daemon=True).start()
+    assert program.terminate() == 0
+    house.start()
+    house.wait_for_answer(ts, "Tom is gone")
+    house.rest()
+    assert len(house.writes()) == 1
+    assert "Approved and done" in house.shown(card)
+
+
+def release_once_stopping(program: Program, api: Loopback) -> None:
+    program.wait_for("stopping")
+    api.release()
+
+
+def test_a_second_process_waits_for_the_first_and_then_takes_over(house: House) -> None:
+    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    first = house.start()
+    ts = house.mention("remove Tom")
+    card = house.card(ts)
+    second = house.launch(PORT=str(house.port))
+    second.wait_for("waiting")
+    third = house.launch()
+    third.wait_for("waiting")
+    assert third.terminate(3) == 0
+    assert not second.has_said("serving")
+    first.kill()
+    second.wait_for("serving")
+    approved(house, ts)
+    house.wait_for_answer(ts, "Tom is gone")
+    house.rest()
+    assert "Approved and done" in house.shown(card)
+    assert len(house.writes()) == 1
+
+
+# --- killed at any time -----------------------------------------------------------------------------------------------
+
+KINDS: dict[str, list[Any]] = {
+    "talk": [answer("done: {}")],
+    "look": [LIST, answer("done: {}")],
+    "hire": [HIRE, answer("done: {}")],
+    "remove": [REMOVE, answer("done: {}")],
+}
+ROUNDS = 10
+
+
+def test_killed_at_any_time_each_mention_is_answered_once_and_no_write_is_sent_twice(house: House) -> None:
+    dice = random.Random(20261121)
+    house.model.pause = house.api.pause = 0.03  # so that many a kill falls into a call
+    asked: dict[str, str] = {}
+    for number in range(ROUNDS):
+        program = house.start()
+        for kind in dice.sample(sorted(KINDS), 2):
+            words = f"{kind} {number}"
+            house.model.script(words, [*KINDS[kind][:-1], answer(f"done: {words}")])
+            asked[house.mention(words)] = words
+        if dice.random() < 0.3:
+            house.workspace.fault("chat.postMessage", "timeout", seconds=1.0)
+        time.sleep(dice.uniform(0, 0.15))  # the moment of the kill is the point of this test
+        press(house, asked, lambda: dice.random() < 0.7)
+        time.sleep(dice.uniform(0, 0.15))
+        program.kill()
+    house.model.pause = house.api.pause = 0.0
+    house.workspace.clear_faults()
+    house.start()
+    finish(house, asked)
+    for ts, words in asked.items():
+        assert house.said(ts).count(f"done: {words}") == 1, house.said(ts)
+        assert len(house.said(ts)) == (2 if words.startswith("remove") else 1), house.said(ts)
+    sent = Counter(request.headers["idempotency-key"] for request in house.writes())
+    assert set(sent.values()) <= {1}
+    assert len(sent) <= sum(words.startswith(("hire", "remove")) for words in asked.values())
+    states = Counter(row["state"] for row in rows(house.database, "proposals"))
+    assert set(states) <= {"done", "unknown"}
+    assert states["done"] <= len(sent)
+    assert {row["state"] for row in rows(house.database, "turns")} == {"done"}
+    for row in rows(house.database, "proposals"):
+        if row["decided_by"]:
+            (card,) = [p for p in rows(house.database, "posts") if p["post"] == row["card"]]
+            expected = {"done": "Approved and done", "unknown": "outcome unknown"}[row["state"]]
+            assert expected in house.shown(card["ts"])
+
+
+def press(house: House, asked: dict[str, str], chance: Callable[[], bool]) -> None:
+    """Presses Approve on those of the cards for which `chance` comes up."""
+    for ts in asked:
+        for message in house.workspace.messages("C0HR", ts):
+            if has_buttons(message) and chance():
+                house.workspace.click(ANN, message["ts"], "approve")
+
+
+def finish(house: House, asked: dict[str, str]) -> None:
+    """Approves whatever still waits, until every mention has its answer and the store rests."""
+
+    def all_answered() -> bool:
+        press(house, asked, lambda: True)
+        return all(f"done: {words}" in house.said(ts) for ts, words in asked.items())
+
+    until(all_answered)
+    house.rest()
+
+
+def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.05)

@@ -1,0 +1,170 @@
+"""The settings: from the environment or a .env file, and for each mistake the variable and what to write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.settings import Misconfigured, Settings, load_settings
+
+REQUIRED = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "shhh-secret", "SLACK_CHANNEL": "#hr"}
+
+
+@pytest.fixture(autouse=True)
+def _empty_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder without a .env file, and an environment without settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def load(monkeypatch: pytest.MonkeyPatch, **environ: str) -> Settings:
+    for name, value in (REQUIRED | environ).items():
+        monkeypatch.setenv(name, value)
+    return load_settings()
+
+
+def test_three_settings_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch)
+    assert settings.channels == ("#hr",)
+    assert (settings.port, settings.workers, settings.api_timeout, settings.max_response) == (3_000, 8, 30, 5_000_000)
+    assert (settings.max_waiting, settings.max_model_calls, settings.history_tokens) == (256, 20, 60_000)
+    assert (settings.apis_file, settings.database_url, settings.host) == ("apis.yaml", "sqlite:///bot.db", "0.0.0.0")
+    assert not settings.allow_guests
+    assert not settings.log_bodies
+
+
+def test_every_missing_setting_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load_settings()
+    assert [line.split(" ")[0] for line in str(caught.value).splitlines()] == list(REQUIRED)
+    assert all(
+        "is not set. Set it in the environment or in a .env file" in line for line in str(caught.value).splitlines()
+    )
+
+
+def test_a_file_named_dot_env_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [
+        *(f"{name}={value}" for name, value in REQUIRED.items()),
+        "PORT=4000",
+        "WORKERS='3'",
+        "# a comment",
+        "OTHERS=5",
+    ]
+    (tmp_path / ".env").write_text("\n".join(lines))
+    monkeypatch.setenv("PORT", "5000")
+    settings = load_settings()
+    assert (settings.port, settings.workers, settings.slack_channel) == (5_000, 3, "#hr")
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, PORT="", OPENAI_API_KEY="", OPENAI_BASE_URL="", LOG_BODIES="", SLACK_API_URL="")
+    assert (settings.port, settings.openai_api_key, settings.openai_base_url, settings.log_bodies) == (
+        3_000,
+        None,
+        None,
+        False,
+    )
+    assert settings.slack_api_url == "https://slack.com/api/"
+
+
+@pytest.mark.parametrize(
+    ("written", "channels"),
+    [
+        ("C024BE91L", ("C024BE91L",)),
+        ("G024BE91L,#hr-bot", ("G024BE91L", "#hr-bot")),
+        (" #hr , C024BE91L ,", ("#hr", "C024BE91L")),
+        ("#überall", ("#überall",)),
+    ],
+)
+def test_channels_are_ids_or_names(written: str, channels: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, SLACK_CHANNEL=written).channels == channels
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [
+        ("5000000", 5_000_000),
+        ("5 MB", 5_000_000),
+        ("512kB", 512_000),
+        (" 2 mb ", 2_000_000),
+        ("1GB", 10**9),
+        ("4096 b", 4_096),
+    ],
+)
+def test_a_size_has_a_unit_or_is_bytes(written: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, MAX_RESPONSE=written).max_response == size
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8900/api", "http://127.0.0.1:8900/api/", "http://127.0.0.1:8900/api//"]
+)
+def test_the_slack_address_ends_in_one_slash(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, SLACK_API_URL=url).slack_api_url == "http://127.0.0.1:8900/api/"
+
+
+@pytest.mark.parametrize("written", ["1", "true", "yes", "on"])
+def test_a_switch_is_on_with_1(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, ALLOW_GUESTS=written).allow_guests
+
+
+MISTAKES = [
+    ("SLACK_CHANNEL", "general", "neither a channel id (C024BE91L) nor a #name"),
+    ("SLACK_CHANNEL", "#a b", "neither a channel id"),
+    ("SLACK_CHANNEL", "C1,,hr", "'hr' is neither"),
+    ("SLACK_CHANNEL", ",", "'' is neither"),
+    ("SLACK_CHANNEL", "c024be91l", "neither"),
+    ("PORT", "http", ""),
+    ("PORT", "70000", ""),
+    ("PORT", "-1", ""),
+    ("WORKERS", "0", ""),
+    ("WORKERS", "1000", ""),
+    ("WORKERS", "2.5", ""),
+    ("MAX_WAITING", "0", ""),
+    ("MAX_MODEL_CALLS", "0", ""),
+    ("MAX_RESPONSE", "big", "write a size such as 5 MB, 512 kB or 5000000"),
+    ("MAX_RESPONSE", "5 XB", "write a size such as"),
+    ("MAX_RESPONSE", "-5", "write a size such as"),
+    ("MAX_RESPONSE", "10", ""),
+    ("API_TIMEOUT", "0", ""),
+    ("API_TIMEOUT", "-3", ""),
+    ("API_TIMEOUT", "30s", ""),
+    ("API_TIMEOUT", "nan", ""),
+    ("API_TIMEOUT", "inf", ""),
+    ("MODEL_TIMEOUT", "nan", ""),
+    ("MODEL_TIMEOUT", "inf", ""),
+    ("HISTORY_TOKENS", "5", ""),
+    ("RETENTION_DAYS", "0", ""),
+    ("RETENTION_DAYS", "nan", ""),
+    ("ALLOW_GUESTS", "maybe", ""),
+    ("LOG_BODIES", "2", ""),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "words"), MISTAKES)
+def test_a_mistake_is_told_with_its_variable(
+    name: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, **{name: value})
+    assert str(caught.value).startswith(f"{name}: ")
+    assert words in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_several_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, PORT="x", WORKERS="y")
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["PORT", "WORKERS"]
+
+
+def test_no_secret_is_in_what_a_traceback_or_log_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, OPENAI_API_KEY="sk-key")
+    assert not any(secret in repr(settings) + str(settings) for secret in ("xoxb-1", "shhh-secret", "sk-key"))
+
+
+def test_no_secret_is_in_what_is_told_of_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, PORT="shhh-secret", WORKERS="xoxb-1")
+    assert "xoxb" not in str(caught.value)

@@ -1,0 +1,304 @@
+"""What Slack sends, as values: a person's words as typed, and payloads of every shape read without an error."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.posts import Thread
+from core.slack_in import MAX_WORDS, Click, Mention, click, mention, plain_words
+
+Json = dict[str, Any]
+BOT = "U0BOT"
+TOKEN = "0123456789abcdef" * 2
+
+
+def envelope(**event: Any) -> Json:
+    """An app_mention as Slack's Events API delivers it; a field given as `...` is left out."""
+    inner: Json = {
+        "client_msg_id": "9cbd4c5b-7ddf-4ede-b479-ad21fca66d63",
+        "type": "app_mention",
+        "text": f"<@{BOT}> hello",
+        "user": "U0ANN",
+        "ts": "1595926230.009600",
+        "team": "T0LOCAL",
+        "channel": "C0HR",
+        "event_ts": "1595926230.009600",
+    }
+    inner = {key: value for key, value in (inner | event).items() if value is not ...}
+    return {
+        "token": "verification_token",
+        "team_id": "T0LOCAL",
+        "api_app_id": "A111",
+        "event": inner,
+        "type": "event_callback",
+        "event_id": "Ev111",
+        "event_time": 1595926230,
+        "authorizations": [{"enterprise_id": None, "team_id": "T0LOCAL", "user_id": BOT, "is_bot": True}],
+    }
+
+
+def press(**changes: Any) -> Json:
+    """A block_actions payload as Slack sends it."""
+    payload: Json = {
+        "type": "block_actions",
+        "user": {"id": "U0ANN", "username": "ann", "name": "ann", "team_id": "T0LOCAL"},
+        "api_app_id": "A111",
+        "token": "verification_token",
+        "container": {"type": "message", "message_ts": "111.222", "channel_id": "C0HR", "is_ephemeral": False, "thread_ts": "111.111"},
+        "trigger_id": "111.222.valid",
+        "team": {"id": "T0LOCAL", "domain": "workspace-domain"},
+        "enterprise": None,
+        "is_enterprise_install": False,
+        "channel": {"id": "C0HR", "name": "test-channel"},
+        "message": {"type": "message", "ts": "111.222", "thread_ts": "111.111", "text": "Approval needed"},
+        "state": {"values": {}},
+        "response_url": "https://hooks.slack.com/actions/T111/111/random-value",
+        "actions": [{"action_id": "approve", "block_id": "b", "value": TOKEN, "type": "button", "action_ts": "1596530385.194939"}],
+    }  # fmt: skip
+    return payload | changes
+
+
+# --- a person's words -------------------------------------------------------------------------------------------------
+
+WORDS = [
+    # the mention, wherever it stands
+    (f"<@{BOT}>", ""),
+    (f"<@{BOT}> ", ""),
+    (f"<@{BOT}> hello", "hello"),
+    (f"<@{BOT}|hr-bot> hello", "hello"),
+    (f"hello <@{BOT}>", "hello"),
+    (f"hello <@{BOT}>, list them", "hello, list them"),
+    (f"hello <@{BOT}> list them", "hello list them"),
+    (f"hello\n<@{BOT}>\nlist them", "hello\n\nlist them"),
+    (f"<@{BOT}><@{BOT}> twice", "twice"),
+    (f"(<@{BOT}>)", "()"),
+    (f"<@{BOT}X> not me", f"<@{BOT}X> not me"),
+    # others
+    (f"<@{BOT}> make <@U0BEN> a manager", "make <@U0BEN> a manager"),
+    (f"<@{BOT}> make <@U0BEN|ben> a manager", "make <@U0BEN> a manager"),
+    (f"<@{BOT}> tell <!channel>", "tell @channel"),
+    (f"<@{BOT}> tell <!here>", "tell @here"),
+    (f"<@{BOT}> tell <!everyone>", "tell @everyone"),
+    (f"<@{BOT}> tell <!subteam^S123|@admins>", "tell @admins"),
+    (f"<@{BOT}> tell <!subteam^S123>", "tell @subteam"),
+    (f"<@{BOT}> in <#C123|general>", "in #general"),
+    (f"<@{BOT}> in <#C123>", "in <#C123>"),
+    (f"<@{BOT}> in <#C123|>", "in <#C123>"),
+    (f"<@{BOT}> on <!date^1392734382^{{date}}|Feb 18, 2014>", "on Feb 18, 2014"),
+    # links
+    (f"<@{BOT}> see <https://x.com/a>", "see https://x.com/a"),
+    (f"<@{BOT}> see <https://x.com/a|https://x.com/a>", "see https://x.com/a"),
+    (f"<@{BOT}> see <http://x.com|x.com>", "see x.com"),
+    (f"<@{BOT}> see <http://x.com/|x.com>", "see x.com"),
+    (f"<@{BOT}> see <https://x.com/a|the page>", "see the page (https://x.com/a)"),
+    (f"<@{BOT}> see <https://x.com/?a=1&amp;b=2>", "see https://x.com/?a=1&b=2"),
+    (f"<@{BOT}> hire <mailto:ann@x.com|ann@x.com>", "hire ann@x.com"),
+    (f"<@{BOT}> hire <mailto:ann@x.com>", "hire ann@x.com"),
+    (f"<@{BOT}> call <tel:+4912345|+4912345>", "call +4912345"),
+    # entities
+    (f"<@{BOT}> R&amp;D", "R&D"),
+    (f"<@{BOT}> 1 &lt; 2 &gt; 0", "1 < 2 > 0"),
+    (f"<@{BOT}> &amp;lt;b&amp;gt;", "&lt;b&gt;"),
+    (f"<@{BOT}> &lt;https://x.com|label&gt;", "<https://x.com|label>"),
+    # what is left alone
+    (f"<@{BOT}> *bold* `code` _it_", "*bold* `code` _it_"),
+    (f"<@{BOT}> ```a\n  b```", "```a\n  b```"),
+    (f"<@{BOT}> 👩‍🚀 שלום", "👩‍🚀 שלום"),
+    (f"<@{BOT}>\u00a0hello", "hello"),
+    ("no mention at all", "no mention at all"),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), WORDS)
+def test_a_message_is_read_as_the_person_typed_it(text: str, words: str) -> None:
+    assert plain_words(text, BOT) == words
+
+
+def test_entities_that_slack_does_not_escape_are_the_persons_own() -> None:
+    """Slack escapes &, < and > alone; `&copy;` in a message is what somebody typed, sent as `&amp;copy;`."""
+    assert plain_words("&amp;copy; and &amp;#64;", BOT) == "&copy; and &#64;"
+
+
+@settings(max_examples=300)
+@given(st.text(st.sampled_from(f"<>|@!#^&;: \nab{BOT}"), max_size=60))
+def test_any_text_is_read(text: str) -> None:
+    assert f"<@{BOT}>" not in plain_words(text, BOT) or "<" in text
+
+
+def test_a_long_text_is_read_in_a_moment() -> None:
+    for text in ("<" * MAX_WORDS, "<a|" * 13_000, f"<@{BOT}|" * 5_000, " \t" * 20_000):
+        plain_words(text, BOT)
+
+
+# --- mentions ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_mention_is_read() -> None:
+    assert mention(envelope()) == Mention(
+        event_id="Ev111", thread=Thread("T0LOCAL", "C0HR", "1595926230.009600"), ts="1595926230.009600", user="U0ANN", text=f"<@{BOT}> hello",
+        in_thread=False, is_foreign=False,
+    )  # fmt: skip
+
+
+def test_a_mention_in_a_thread_belongs_to_that_thread() -> None:
+    found = mention(envelope(thread_ts="1595926000.000100"))
+    assert found is not None
+    assert (found.thread.ts, found.in_thread) == ("1595926000.000100", True)
+
+
+@pytest.mark.parametrize("event", [{"subtype": "file_share", "files": [{}]}, {"subtype": "thread_broadcast"}, {"subtype": None}, {"bot_id": None}, {"edited": None}])  # fmt: skip
+def test_a_persons_own_new_words_are_a_mention(event: Json) -> None:
+    assert mention(envelope(**event)) is not None
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"bot_id": "B1"}, {"subtype": "bot_message", "user": ...}, {"subtype": "message_changed"}, {"subtype": "message_deleted"}, {"hidden": True},
+        {"edited": {"user": "U0ANN", "ts": "1.1"}}, {"subtype": "channel_join"}, {"subtype": ["file_share"]}, {"subtype": {}},
+        {"user": ...}, {"user": None}, {"user": ""}, {"user": "u0ann"}, {"user": "U0/ANN"}, {"user": "U0ANN\n"}, {"user": 5}, {"user": "U" * 99},
+        {"channel": None}, {"channel": "C/1"}, {"channel": "../C1"}, {"ts": None}, {"ts": 1595926230.0096}, {"ts": "1595926230"}, {"ts": "１.１"},
+        {"ts": "1.1\n"}, {"ts": "-1.1"}, {"ts": "9" * 30 + ".1"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_no_persons_new_message_is_no_mention(event: Json) -> None:
+    assert mention(envelope(**event)) is None
+
+
+@pytest.mark.parametrize("changes", [{"event": None}, {"event": []}, {"event": "x"}, {"event_id": None}, {"event_id": ""}, {"event_id": 5}, {"event_id": "E" * 201}, {"team_id": "T/1", "event": {}}])  # fmt: skip
+def test_an_envelope_that_lacks_what_is_needed_is_no_mention(changes: Json) -> None:
+    assert mention(envelope() | changes) is None
+
+
+def test_the_team_may_stand_in_the_event_alone() -> None:
+    found = mention(envelope() | {"team_id": None})
+    assert found is not None
+    assert found.thread.team == "T0LOCAL"
+
+
+@pytest.mark.parametrize(("event", "is_foreign"), [({"user_team": "T9OTHER"}, True), ({"source_team": "T9OTHER"}, True), ({"user_team": "T0LOCAL"}, False), ({"user_team": None}, False)])  # fmt: skip
+def test_an_author_of_another_organisation_is_foreign(event: Json, is_foreign: bool) -> None:
+    found = mention(envelope(**event))
+    assert found is not None
+    assert found.is_foreign is is_foreign
+
+
+@pytest.mark.parametrize("text", [None, 5, [], {}])
+def test_a_mention_without_text_is_a_bare_one(text: object) -> None:
+    found = mention(envelope(text=text))
+    assert found is not None
+    assert found.text == ""
+
+
+def test_a_text_beyond_slacks_own_bound_is_cut() -> None:
+    found = mention(envelope(text="x" * 100_000))
+    assert found is not None
+    assert len(found.text) == MAX_WORDS
+
+
+def test_half_an_emoji_in_a_text_becomes_text_that_can_be_stored() -> None:
+    found = mention(json.loads(json.dumps(envelope(text="hello \ud83d"))))
+    assert found is not None
+    plain_words(found.text, BOT).encode()
+    found.event_id.encode()
+
+
+# --- clicks -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_click_is_read() -> None:
+    assert click(press()) == Click(Thread("T0LOCAL", "C0HR", "111.111"), "U0ANN", TOKEN, "approve")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"team": None}, {"channel": None}, {"message": None}, {"container": {"message_ts": "111.111", "channel_id": "C0HR"}, "message": {"thread_ts": "111.111"}},
+        {"container": {"message_ts": "111.111"}, "message": None}, {"container": {"thread_ts": "111.111"}, "message": 5},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_click_is_read_from_whichever_field_has_it(changes: Json) -> None:
+    assert click(press(**changes)) == Click(Thread("T0LOCAL", "C0HR", "111.111"), "U0ANN", TOKEN, "approve")
+
+
+def action(**changes: Any) -> Json:
+    return {"actions": [press()["actions"][0] | changes]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"type": "view_submission"}, {"type": "block_suggestion"}, {"type": None}, {"type": ["block_actions"]},
+        {"actions": None}, {"actions": []}, {"actions": [None]}, {"actions": {}}, {"actions": "approve"},
+        action(action_id="approve "), action(action_id="APPROVE"), action(action_id=None), action(action_id=["approve"]), action(action_id="delete"),
+        action(value=None), action(value=""), action(value=TOKEN + "0"), action(value=TOKEN[1:]), action(value=TOKEN.upper()), action(value=TOKEN + "\n"),
+        action(value=5), action(value=[TOKEN]), action(value="' or 1=1 --".ljust(32)), action(value="٠" * 32),
+        {"user": None}, {"user": {}}, {"user": {"id": None}}, {"user": {"id": "<@U0>"}}, {"user": "U0ANN"},
+        {"team": None, "user": {"id": "U0ANN"}}, {"channel": None, "container": None}, {"container": None, "message": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_no_press_of_our_buttons_is_no_click(changes: Json) -> None:
+    assert click(press(**changes)) is None
+
+
+# --- every field of every kind ----------------------------------------------------------------------------------------
+
+ODD = st.sampled_from([None, True, 0, -1, 1.5, "", "x", "C/1", "\ud800", "\n", "9" * 300, [], [None], {}, {"id": None}, {"id": []}, [[]], {"": {}}])  # fmt: skip
+
+
+def places(value: object, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths to every value inside of `value`, and to itself."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [at, *(place for key, one in pairs for place in places(one, (*at, key)))]
+
+
+def changed(payload: Json, where: tuple[Any, ...], value: object) -> Any:
+    if not where:
+        return value
+    whole = copy.deepcopy(payload)
+    at: Any = whole
+    for step in where[:-1]:
+        at = at[step]
+    at[where[-1]] = value
+    return whole
+
+
+SAMPLES = [
+    (mention, envelope(thread_ts="1.1", user_team="T1", edited=None, bot_id=None, subtype=None)),
+    (click, press()),
+]
+
+
+@pytest.mark.parametrize(("read", "sample"), SAMPLES, ids=["mention", "click"])
+def test_every_field_may_be_null_or_gone(read: Any, sample: Json) -> None:
+    for where in places(sample)[1:]:
+        read(changed(sample, where, None))
+        gone = copy.deepcopy(sample)
+        at: Any = gone
+        for step in where[:-1]:
+            at = at[step]
+        del at[where[-1]]
+        read(gone)
+
+
+@pytest.mark.parametrize(("read", "sample"), SAMPLES, ids=["mention", "click"])
+@settings(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_fields_of_every_kind_are_read_without_an_error(read: Any, sample: Json, data: st.DataObject) -> None:
+    payload = sample
+    for _ in range(data.draw(st.integers(1, 3))):
+        payload = changed(payload, data.draw(st.sampled_from(places(payload)[1:])), data.draw(ODD))
+    found = read(payload)
+    if found is not None:
+        assert Thread.from_key(found.thread.key) == found.thread
+        json.dumps(found.payload()).encode()
