@@ -24,6 +24,7 @@ from core.calls import BadCall, Read, parse_arguments, resolve
 from core.catalog import Catalog
 from core.chain import Entry, digest
 from core.markdown import escape
+from core.policy import SAFE_METHODS
 from core.posts import answer_posts, message
 from core.prompt import system_prompt, tool
 from core.transcript import (
@@ -205,7 +206,6 @@ class AI:
 
         What a reply may do by itself is judged by what the model had seen when it wrote that reply, for all its calls alike.
         """
-        tainted = self._store.is_tainted(turn.thread)
         made_before = _calls_of_turn(items)
         results: list[tuple[int, str]] = []
         proposals: list[Proposal] = []
@@ -219,7 +219,7 @@ class AI:
                     raise BadCall(
                         "This same call was made twice already in this turn. Use its result, or change the call."
                     )
-                taken, entry = self._take(called.name, raw, turn, i, tainted=tainted)
+                taken, entry = self._take(called.name, raw, turn, i)
             except BadCall as error:
                 log.info("bad call", reason=str(error))
                 taken = Got(error_text(str(error)))
@@ -235,13 +235,12 @@ class AI:
         cards = self._gate.card_posts(proposals)
         return Round(reply.said, reply.usage, results, proposals, cards, entries, tainted=answered)
 
-    def _take(
-        self, name: str, raw: object, turn: Turn, position: int, *, tainted: bool
-    ) -> tuple[Got | Proposal, Entry]:
+    def _take(self, name: str, raw: object, turn: Turn, position: int) -> tuple[Got | Proposal, Entry]:
         """One call: what a read gave, or a write's proposal; and the journal's entry about it. Raises `BadCall`."""
         if name != "call_rest_api":
             raise BadCall(f"There is no tool '{name[:60]}'. The only tool is call_rest_api.")
         call = resolve(self._house.catalog, parse_arguments(raw))
+        tainted = call.method not in SAFE_METHODS and self._store.is_tainted(turn.thread)
         sorted_call = self._gate.sort(call, tainted=tainted)
         if isinstance(sorted_call, Read):
             self._stop_here()

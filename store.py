@@ -11,6 +11,7 @@ import json
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,11 +19,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import structlog
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from core import statements as sql
 from core.chain import Entry, digest
 from core.policy import Event, Rule, State, sources, target
 from core.posts import Kind, Post, Thread
@@ -132,6 +134,50 @@ class Effects:
     successor: Proposal | None = None
 
 
+class Turnstile:
+    """Lets one writer at a time into SQLite, in the order in which they came, urgent ones first.
+
+    SQLite's own waiting sleeps and wakes at random, so that with many threads one may wait for seconds. A server needs none of
+    this (`wide_open`).
+    """
+
+    def __init__(self, *, wide_open: bool) -> None:
+        self._wide_open = wide_open
+        self._lock = threading.Lock()
+        self._waiting: tuple[deque[threading.Lock], deque[threading.Lock]] = (deque(), deque())  # urgent, others
+        self._is_taken = False
+
+    @contextmanager
+    def through(self, *, urgent: bool) -> Iterator[None]:
+        """Waits for one's turn and holds it inside."""
+        if self._wide_open:
+            yield
+            return
+        self._enter(urgent=urgent)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def _enter(self, *, urgent: bool) -> None:
+        with self._lock:
+            if not self._is_taken:
+                self._is_taken = True
+                return
+            mine = threading.Lock()
+            mine.acquire()
+            self._waiting[0 if urgent else 1].append(mine)
+        mine.acquire()  # until the one before hands over
+
+    def _leave(self) -> None:
+        with self._lock:
+            line = self._waiting[0] or self._waiting[1]
+            if line:
+                line.popleft().release()
+            else:
+                self._is_taken = False
+
+
 Admission = Literal["taken", "kept", "too many"]
 
 
@@ -151,7 +197,8 @@ class Store:
         self._clock = clock
         self.on_posts = on_posts
         self._held: Connection | None = None
-        self._insert = sqlite.insert if self._url.get_backend_name() == "sqlite" else postgresql.insert
+        self._turnstile = Turnstile(wide_open=self._url.get_backend_name() != "sqlite")
+        self._inserts = sql.Inserts(sqlite.insert if self._url.get_backend_name() == "sqlite" else postgresql.insert)
         try:
             self._migrate()
         except DBAPIError as error:
@@ -171,8 +218,8 @@ class Store:
             db.execute(text("select 1"))
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with self._engine.begin() as db:
+    def _writing(self, *, urgent: bool = False) -> Iterator[Connection]:
+        with self._turnstile.through(urgent=urgent), self._engine.begin() as db:
             told: set[str] = set()
             db.info["told"] = told
             yield db
@@ -248,15 +295,13 @@ class Store:
             "event_id": event_id, "team": thread.team, "channel": thread.channel, "ts": ts, "thread": thread.key, "kind": kind,
             "payload": json.dumps(payload), "handled": 0, "received_at": self._clock(),
         }  # fmt: skip
-        with self._writing() as db:
-            made = self._insert(inbox).values(values).on_conflict_do_nothing().returning(inbox.c.id)
-            return db.scalar(made) is not None
+        with self._writing(urgent=True) as db:  # Slack waits for it
+            return db.scalar(self._inserts.arrival, values) is not None
 
     def arrivals(self, thread: str) -> list[Arrival]:
         """What came in for a thread and was not looked at, oldest first."""
-        query = select(inbox).where(inbox.c.thread == thread, inbox.c.handled == 0).order_by(inbox.c.id)
         with self._reading() as db:
-            rows = db.execute(query).mappings().all()
+            rows = db.execute(sql.ARRIVALS, {"of": thread}).mappings().all()
         return [
             Arrival(
                 row["id"],
@@ -285,10 +330,10 @@ class Store:
         """
         with self._writing() as db:
             self._alone(db)
-            pending = select(proposals.c.thread).where(proposals.c.state == State.PENDING)
-            is_kept = db.scalar(pending.where(proposals.c.thread == turn.thread).limit(1)) is not None
-            outcome: Admission = "kept" if is_kept else "taken"
-            if not is_kept and self._waiting_after(db, turn.thread, workers) > max_waiting:
+            load = db.execute(sql.LOAD, {"of": turn.thread}).one()
+            waiting_then = load.total + 1 - min(workers, load.others + 1)  # a thread keeps at most one worker busy
+            outcome: Admission = "kept" if load.pending else "taken"
+            if not load.pending and waiting_then > max_waiting:
                 outcome = "too many"
             else:
                 self._add_turn(db, arrival, turn)
@@ -298,74 +343,52 @@ class Store:
             self._add_posts(db, says[outcome])
         return outcome
 
-    def _waiting_after(self, db: Connection, thread: str, workers: int) -> int:
-        """How many turns would wait if one more came in for `thread`: a thread keeps at most one worker busy."""
-        pending = select(proposals.c.thread).where(proposals.c.state == State.PENDING)
-        working = turns.c.state.in_(("waiting", "running")) & turns.c.thread.not_in(pending)
-        total = db.scalar(select(func.count()).select_from(turns).where(working)) or 0
-        others = db.scalar(select(func.count(turns.c.thread.distinct())).where(working, turns.c.thread != thread)) or 0
-        return total + 1 - min(workers, others + 1)
-
     def _add_turn(self, db: Connection, arrival: Arrival, turn: Turn) -> None:
-        now = self._clock()
-        row = {
-            "thread": turn.thread,
-            "team": arrival.thread.team,
-            "channel": arrival.thread.channel,
-            "thread_ts": arrival.thread.ts,
+        now, of = self._clock(), arrival.thread
+        thread = {
+            "thread": of.key,
+            "team": of.team,
+            "channel": of.channel,
+            "thread_ts": of.ts,
+            "tainted": 0,
+            "active_at": now,
         }
-        made = self._insert(threads).values(row | {"tainted": 0, "active_at": now})
-        db.execute(made.on_conflict_do_update(index_elements=["thread"], set_={"active_at": now}))
-        db.execute(
-            insert(turns).values(
-                turn=turn.turn, inbox=arrival.id, thread=turn.thread, asker=turn.asker, text=turn.text, ts=turn.ts, state="waiting",
-                model_calls=0, prompt_tokens=0, completion_tokens=0, created_at=now,
-            )
-        )  # fmt: skip
+        db.execute(self._inserts.thread, thread)
+        row = {
+            "turn": turn.turn, "inbox": arrival.id, "thread": turn.thread, "asker": turn.asker, "text": turn.text, "ts": turn.ts,
+            "state": "waiting", "model_calls": 0, "prompt_tokens": 0, "completion_tokens": 0, "created_at": now,
+        }  # fmt: skip
+        db.execute(self._inserts.turn, row)
 
     @staticmethod
     def _handled(db: Connection, arrival: int) -> None:
-        db.execute(update(inbox).where(inbox.c.id == arrival).values(handled=1))
+        db.execute(sql.HANDLED, {"arrival": arrival})
 
     # --- turns --------------------------------------------------------------------------------------------------------
 
     def take_turn(self, thread: str) -> Turn | None:
         """The turn that runs in the thread; where none does, the oldest waiting one, begun: its words join the transcript."""
         with self._writing() as db:
-            rows = select(turns).where(turns.c.thread == thread)
-            running = db.execute(rows.where(turns.c.state == "running")).mappings().first()
-            if running is not None:
-                return _turn(running)
-            waiting = (
-                db.execute(rows.where(turns.c.state == "waiting").order_by(turns.c.ts, turns.c.inbox).limit(1))
-                .mappings()
-                .first()
-            )
-            if waiting is None:
+            row = db.execute(sql.CURRENT_TURN, {"of": thread}).mappings().first()
+            if row is None:
                 return None
-            turn = _turn(waiting)
-            db.execute(update(turns).where(turns.c.turn == turn.turn).values(state="running"))
-            self._add_item(db, thread, turn.turn, Said(turn.text, turn.asker))
-            others = select(turns.c.turn).where(
-                turns.c.thread == thread, turns.c.asker != turn.asker, turns.c.state.in_(("done", "failed"))
-            )
-            self._touch(db, thread, tainted=db.scalar(others.limit(1)) is not None)
+            turn = _turn(row)
+            if row["state"] == "waiting":
+                db.execute(sql.BEGIN_TURN, {"which": turn.turn})
+                self._add_item(db, thread, turn.turn, Said(turn.text, turn.asker))
+                others = db.scalar(sql.OTHERS_SPOKE, {"of": thread, "asker": turn.asker})
+                self._touch(db, thread, tainted=others is not None)
             return turn
 
     def transcript(self, thread: str) -> list[Item]:
         """The thread's transcript, oldest first."""
         with self._reading() as db:
-            rows = (
-                db.execute(select(transcript).where(transcript.c.thread == thread).order_by(transcript.c.id))
-                .mappings()
-                .all()
-            )
-        return [_item(row) for row in rows]
+            return [_item(row) for row in db.execute(sql.TRANSCRIPT, {"of": thread}).mappings()]
 
     def is_tainted(self, thread: str) -> bool:
         """Whether the thread ever held data of the API or words of other people."""
         with self._reading() as db:
-            return bool(db.scalar(select(threads.c.tainted).where(threads.c.thread == thread)))
+            return bool(db.scalar(sql.TAINTED, {"of": thread}))
 
     def add_round(self, turn: Turn, made: Round) -> Replied:
         """Stores one reply with the results, proposals and cards that came of it. Gives the reply with its row."""
@@ -374,10 +397,10 @@ class Store:
             for call, content in made.results:
                 self._add_item(db, turn.thread, turn.turn, Result(row, call, content))
             if made.proposals:
-                db.execute(insert(proposals), [_proposal_row(replace(one, reply=row)) for one in made.proposals])
+                db.execute(self._inserts.proposals, [_proposal_row(replace(one, reply=row)) for one in made.proposals])
             self._add_posts(db, made.posts)
             self._note(db, turn.thread, turn.turn, made.entries)
-            self._count(db, turn, made.usage)
+            self._spend(db, turn, made.usage, "running")
             self._touch(db, turn.thread, tainted=made.tainted)
         return replace(made.said, row=row)
 
@@ -399,13 +422,7 @@ class Store:
                 self._add_item(db, turn.thread, turn.turn, said)
             self._add_posts(db, says)
             self._note(db, turn.thread, turn.turn, entries)
-            if usage is not None:
-                self._count(db, turn, usage)
-            db.execute(
-                update(turns)
-                .where(turns.c.turn == turn.turn)
-                .values(state="failed" if failed else "done", ended_at=self._clock())
-            )
+            self._spend(db, turn, usage, "failed" if failed else "done", self._clock())
             self._touch(db, turn.thread, tainted=False)
 
     def _close_calls(self, db: Connection, turn: Turn) -> None:
@@ -420,17 +437,14 @@ class Store:
             self._add_item(db, turn.thread, turn.turn, Result(reply.row, call, ended))
 
     @staticmethod
-    def _count(db: Connection, turn: Turn, usage: Usage) -> None:
-        spent = {
-            "model_calls": turns.c.model_calls + 1,
-            "prompt_tokens": turns.c.prompt_tokens + usage.prompt,
-            "completion_tokens": turns.c.completion_tokens + usage.completion,
-        }
-        db.execute(update(turns).where(turns.c.turn == turn.turn).values(spent))
+    def _spend(db: Connection, turn: Turn, usage: Usage | None, state: str, end: float | None = None) -> None:
+        """Adds a model call's tokens (None: there was no call) to the turn's, and sets its state."""
+        spent = usage or Usage()
+        counts = {"calls": 0 if usage is None else 1, "prompt": spent.prompt, "completion": spent.completion}
+        db.execute(sql.SPEND, counts | {"which": turn.turn, "new_state": state, "end": end})
 
     def _touch(self, db: Connection, thread: str, *, tainted: bool) -> None:
-        values: dict[str, Any] = {"active_at": self._clock()} | ({"tainted": 1} if tainted else {})
-        db.execute(update(threads).where(threads.c.thread == thread).values(values))
+        db.execute(sql.TOUCH, {"of": thread, "now": self._clock(), "taint": int(tainted)})
 
     def _add_item(self, db: Connection, thread: str, turn: str, item: Item) -> int:
         values: dict[str, Any] = {"thread": thread, "turn": turn, "at": self._clock(), "reply": None, "call": None}
@@ -442,8 +456,7 @@ class Store:
                 values |= {"kind": "replied", "content": json.dumps({"text": item.text, "calls": calls})}
             case Result():
                 values |= {"kind": "result", "content": item.content, "reply": item.reply, "call": item.call}
-        made = self._insert(transcript).values(values).on_conflict_do_nothing().returning(transcript.c.id)
-        return int(db.scalar(made) or 0)  # 0: the call has a result already, and keeps it
+        return int(db.scalar(self._inserts.item, values) or 0)  # 0: the call has a result already, and keeps it
 
     def unrested(self) -> tuple[list[str], list[str], list[str]]:
         """The threads with arrivals, with turns to advance, with posts to deliver: what a start has to wake."""
@@ -578,7 +591,7 @@ class Store:
         if after.result is not None:
             self._add_item(db, changed.thread, changed.turn, Result(changed.reply, changed.call, after.result))
         if after.successor is not None:
-            db.execute(insert(proposals).values(_proposal_row(after.successor)))
+            db.execute(self._inserts.proposals, _proposal_row(after.successor))
         self._add_posts(db, after.posts)
         self._note(db, changed.thread, changed.turn, after.entries)
         self._touch(db, changed.thread, tainted=after.tainted)
@@ -598,7 +611,7 @@ class Store:
 
     def _add_posts(self, db: Connection, says: Sequence[Post]) -> None:
         if says:
-            db.execute(insert(posts), [_post_row(post, self._clock()) for post in says])
+            db.execute(self._inserts.posts, [_post_row(post, self._clock()) for post in says])
             db.info["told"].update(post.thread for post in says)
 
     def say(self, says: Sequence[Post]) -> None:
@@ -608,22 +621,13 @@ class Store:
 
     def due_posts(self, thread: str) -> list[DuePost]:
         """What is to be delivered in a thread, in order."""
-        of = posts.alias("of")
-        query = (
-            select(posts, of.c.ts.label("target_ts"), turns.c.ts.label("mention_ts"))
-            .outerjoin(of, of.c.post == posts.c.target)
-            .outerjoin(turns, turns.c.turn == posts.c.turn)
-            .where(posts.c.thread == thread, posts.c.state == "due")
-            .order_by(posts.c.id)
-        )
         with self._reading() as db:
-            return [_due(row) for row in db.execute(query).mappings()]
+            return [_due(row) for row in db.execute(sql.DUE_POSTS, {"of": thread}).mappings()]
 
     def delivered(self, done: Sequence[tuple[str, str | None]], *, state: str = "sent") -> None:
         """Marks posts as delivered, each with the ts of its message, or with another final `state`."""
         with self._writing() as db:
-            for post, ts in done:
-                db.execute(update(posts).where(posts.c.post == post).values(state=state, ts=ts))
+            db.execute(sql.DELIVERED, [{"which": post, "new_state": state, "at_ts": ts} for post, ts in done])
 
     # --- retention ----------------------------------------------------------------------------------------------------
 
