@@ -24,6 +24,7 @@ from store import Proposal, Store
 log = structlog.get_logger("turns")
 _AFTER_FAULT = 5.0  # seconds until a piece of work that failed is tried again
 _HOUR = 3_600.0
+_HEAD_EVERY = 10.0  # seconds between two lines with the journal's head
 _DAY = 86_400.0
 
 
@@ -139,6 +140,7 @@ class Turns:
         self._retention = retention
         self._clock = clock
         self._next_clean_up = 0.0
+        self._head_at = float("-inf")
         self._arrivals = Lane("arrivals", receive, threads=2)
         self._turns = Lane("turns", self._advance, threads=workers)
         self._writes = Lane("writes", self._write, threads=4, label="turn")
@@ -181,6 +183,8 @@ class Turns:
     def stop(self, seconds: float) -> bool:
         """Leaves every thread at a safe point within `seconds`. True when nothing had to be left in the middle of a call."""
         self._house.stopping.set()
+        self._head_at = float("-inf")
+        self._log_head()
         by = time.monotonic() + seconds
         ended = [lane.stop(by) for lane in self._lanes]
         return all(ended)
@@ -195,8 +199,7 @@ class Turns:
     def _advance(self, thread: str) -> None:
         if AI(thread, self._house).advance():
             self._clock_lane.wake("clock")  # a new proposal may be the next to expire
-        number, head = self._store.journal.head()
-        log.info("journal head", head=f"{number}:{head}")  # what `journal --verify --head` compares
+        self._log_head()
 
     def send(self, turn: str) -> None:
         """People approved writes of a turn: they go at once, also where every worker waits for a model."""
@@ -226,6 +229,14 @@ class Turns:
         thread = self._gate.unshown(post)
         if thread is not None:
             self._turns.wake(thread)
+
+    def _log_head(self) -> None:
+        """Puts the journal's head into the log, at most once in some seconds: what `journal --verify --head` compares."""
+        now = time.monotonic()
+        if now - self._head_at >= _HEAD_EVERY:
+            self._head_at = now
+            number, head = self._store.journal.head()
+            log.info("journal head", head=f"{number}:{head}")
 
     def _lose_unanswered(self) -> None:
         for thread in self._gate.lose_unanswered():

@@ -19,7 +19,7 @@ from core.markdown import Block, escape
 from core.policy import ANYONE, ASKER, Rule, State
 
 _SECTION = 2_900  # characters of one section, below Slack's 3,000
-_ON_CARD = 3 * _SECTION  # characters of a body that the card itself shows; what is longer is in the modal
+_ON_CARD = 4 * _SECTION  # characters of a body that the card itself shows; what is longer is in the modal
 _CHANGES_ON_CARD = 12  # fields of the change that the card itself shows
 _VALUE_ON_CARD = 120  # characters of one old or new value there
 _PAGE = 12  # sections of a modal's page: below 250 kB also where each character takes six bytes

@@ -290,7 +290,7 @@ class CatalogFile(_Strict):
 # --- what the rest of the house works with ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Api:
     """One internal API: where it is and how it is told who calls. Secrets stay in here."""
 
@@ -301,7 +301,7 @@ class Api:
     headers: Mapping[str, SecretStr] = field(repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operation:
     """What may be called: one entry of the catalog."""
 
@@ -322,7 +322,7 @@ class Operation:
         return f"{self.method} {self.url.partition('?')[0]}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalog:
     """The allow-list."""
 

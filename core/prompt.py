@@ -3,6 +3,7 @@ text, so that prompt caches work."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from core.catalog import Api, Catalog, Operation
@@ -22,6 +23,7 @@ _LAST = (
 )
 
 
+@lru_cache(maxsize=16)
 def system_prompt(catalog: Catalog, *, today: str, last: bool) -> str:
     """The system message. `today` is a date (YYYY-MM-DD); `last` asks to sum up without tools."""
     parts = [_RULES, *(_api(catalog, api) for api in catalog.apis), f"Today is {today}."]

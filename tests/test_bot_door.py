@@ -115,7 +115,7 @@ def test_a_click_that_slack_did_not_sign_decides_nothing(
 
     assert bot.post(CLICKS, body, FORM, {**signed(body, secret="guessed")}).status == 401
     bot.settle()
-    assert hr.requests == []
+    assert [one.method for one in hr.requests] == ["GET"]
     assert "Approval needed" in talk.cards()[0]["text"]
 
 

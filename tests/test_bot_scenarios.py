@@ -374,10 +374,10 @@ def test_the_card_shows_who_asks_and_the_whole_request(bot: RunningBot, ann: Per
     assert text.startswith(words.CARD_TITLES['pending'])
     assert f"DELETE {hr.url}/api/users/7" in text
     assert "<@U0ANN>" in text
-    assert set(buttons(card)) == {"approve", "deny"}
+    assert set(buttons(card)) == {"approve", "deny", "deny_reason"}
     assert all(re.fullmatch("[0-9a-f]{32}", value) for value in buttons(card).values())
     styles = [e.get("style") for block in card["blocks"] if block["type"] == "actions" for e in block["elements"]]
-    assert styles == ["primary", "danger"]
+    assert styles == ["primary", "danger", None]
     bot.settle()
     assert sent(hr) == []
 
@@ -659,12 +659,14 @@ endpoints:
   - method: PUT
     url: /notes/[id]
     description: Replaces a note.
+    preview: false
   - method: GET
     url: /notes/[id]
     description: Shows a note.
   - method: DELETE
     url: /notes/[id]
     description: Removes a note.
+    preview: false
     expires: {expires}
 """
 
@@ -676,13 +678,12 @@ def notes(start_bot: StartBot, api: ObedientApi) -> RunningBot:
 
 
 def shown_body(talk: Talk) -> str:
-    """The body as the card and the messages before it show it, put together."""
-    *parts, last = talk.messages()
-    sections = [b["text"]["text"] for m in parts for b in m["blocks"] if b["type"] == "section"]
-    return "".join([*sections, *(b["text"]["text"] for b in last["blocks"][2:] if b["type"] == "section")])
+    """The body as the card shows it: the sections behind the one with method and URL."""
+    (card,) = talk.messages()
+    return "".join(b["text"]["text"] for b in card["blocks"][2:] if b["type"] == "section")
 
 
-@pytest.mark.parametrize("length", [100, 3_000, 11_600, 30_000])
+@pytest.mark.parametrize("length", [100, 3_000, 11_000])
 def test_every_character_of_a_long_body_is_on_the_card(
     notes: RunningBot, ann: Person, model: Script, api: ObedientApi, length: int
 ) -> None:
@@ -724,7 +725,8 @@ def test_an_undecided_card_expires_and_the_model_hears_no_decision_in_time(
     talk = ann.asks("remove the note")
     card = talk.card()
 
-    assert talk.answer() == "Nobody decided."
+    assert "Still waiting" in talk.answer()
+    assert talk.answer(2) == "Nobody decided."
     (told,) = results(model.asked[1])
     assert told["outcome"] == "expired"
     assert "No decision in time" in told["note"]

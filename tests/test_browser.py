@@ -99,7 +99,7 @@ def test_somebody_else_presses_in_vain_and_deny_sends_nothing(opened: Page, hr: 
     expect(replies).to_contain_text("You can't decide this one")
     opened.get_by_role("button", name="Ann Lee").click()
     expect(replies).not_to_contain_text("You can't decide this one")
-    replies.get_by_role("button", name="Deny").click()
+    replies.get_by_role("button", name="Deny", exact=True).click()
 
     expect(replies).to_contain_text("Denied by")
     assert [one.method for one in hr.requests if one.method == "DELETE"] == []

@@ -86,8 +86,8 @@ def test_check_shows_the_operations_with_who_may_do_what(tmp_path: Path) -> None
     assert "HR at https://hr.example" in done.stdout
     assert "everybody" in lines["GET"]
     assert "by itself until data was read in the thread" in lines["POST"]
-    assert "click, at most 60 min" in lines["PUT"]
-    assert "click, at most 30 min" in lines["DELETE"]
+    assert "waits for asker, at most 60 min" in lines["PUT"]
+    assert "waits for asker, at most 30 min" in lines["DELETE"]
     assert "5 operations, no mistakes found." in done.stdout
 
 

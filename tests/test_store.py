@@ -52,7 +52,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def store(url: str, clock: Clock) -> Iterator[Store]:
-    store = Store(url, clock)
+    store = Store(url, clock, journal_key="k")
     yield store
     store.close()
 
@@ -376,7 +376,7 @@ def test_words_of_a_failed_turn_of_somebody_else_taint_as_well(store: Store) -> 
 
 def test_taint_survives_a_restart(store: Store, url: str, clock: Clock) -> None:
     store.add_round(begin(store), Round(called(1), Usage(), results=[(0, "{}")], tainted=True))
-    again = Store(url, clock)
+    again = Store(url, clock, journal_key="k")
     assert again.is_tainted(A.key)
     again.close()
 
@@ -545,7 +545,7 @@ def test_a_post_given_up_is_not_due_again(store: Store, url: str) -> None:
 
 def test_the_outbox_hears_of_new_posts_once_they_are_on_disk(url: str) -> None:
     heard: list[tuple[str, int]] = []
-    opened = Store(url, on_posts=lambda thread: heard.append((thread, len(opened.due_posts(thread)))))
+    opened = Store(url, journal_key="k", on_posts=lambda thread: heard.append((thread, len(opened.due_posts(thread)))))
     opened.say([message("p1", A.key, "", "one"), message("p2", A.key, "", "two"), message("q", B.key, "", "b")])
     assert sorted(heard) == [(A.key, 2), (B.key, 1)]
     heard.clear()
@@ -637,11 +637,11 @@ def test_a_thread_that_goes_on_is_not_old(store: Store, clock: Clock) -> None:
 
 
 def test_an_empty_database_is_made_once_and_found_again(url: str) -> None:
-    first = Store(url)
+    first = Store(url, journal_key="k")
     admit(first, A)
     first.close()
     before = everything(url)
-    second = Store(url)
+    second = Store(url, journal_key="k")
     second.ping()
     second.close()
     assert everything(url) == before
@@ -650,19 +650,19 @@ def test_an_empty_database_is_made_once_and_found_again(url: str) -> None:
 
 def test_processes_that_open_an_empty_database_at_once_all_find_it_whole(url: str) -> None:
     def start(_: int) -> None:
-        Store(url).close()
+        Store(url, journal_key="k").close()
 
     race(6, start)
     assert [row["number"] for row in rows(url, "migrations")] == list(range(1, len(MIGRATIONS) + 1))
 
 
 def test_the_database_of_a_newer_version_is_refused_with_words(url: str) -> None:
-    Store(url).close()
+    Store(url, journal_key="k").close()
     with looking_into(url) as engine, engine.begin() as db:
         db.execute(text("insert into migrations values (:number)"), {"number": len(MIGRATIONS) + 1})
     before = everything(url)
     with pytest.raises(Misconfigured, match="newer version"):
-        Store(url)
+        Store(url, journal_key="k")
     assert everything(url) == before
 
 
@@ -739,7 +739,7 @@ def test_who_waits_for_the_lock_can_be_told_to_stop(store: Store, url: str) -> N
     store.lock(threading.Event())
     stop = threading.Event()
     stop.set()
-    other = Store(url)
+    other = Store(url, journal_key="k")
     with pytest.raises(SystemExit) as ended:
         other.lock(stop)
     assert ended.value.code == 0
@@ -749,7 +749,7 @@ def test_who_waits_for_the_lock_can_be_told_to_stop(store: Store, url: str) -> N
 
 def test_locks_of_different_databases_do_not_meet(store: Store, tmp_path: Path, url: str) -> None:
     (tmp_path / "other").mkdir()
-    other = Store(fresh_database(url.partition(":")[0], tmp_path / "other"))
+    other = Store(fresh_database(url.partition(":")[0], tmp_path / "other"), journal_key="k")
     store.lock(threading.Event())
     other.lock(threading.Event())
     assert store.still_alone()
