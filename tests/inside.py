@@ -240,7 +240,11 @@ class Inside:
 
     def cards(self, thread: str) -> list[Post]:
         """What was posted in the thread of cards, and their changes."""
-        return [due.post for due in self.store.due_posts(thread) if due.post.arguments.get("blocks", [{}])[0].get("type") == "header"]  # fmt: skip
+        return [
+            due.post
+            for due in self.store.due_posts(thread)
+            if due.post.arguments.get("blocks", [{}])[0].get("type") == "header"
+        ]
 
     # proposals
 

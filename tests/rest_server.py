@@ -1,7 +1,7 @@
 """A raw HTTP server on loopback for what well-behaved servers don't do: dripping, hanging, dropping, lying.
 
-An answer is a function from the request to pieces: bytes are sent as they are, a number is a pause in seconds. After the last piece the connection
-is closed; KEEP leaves it open for another request, RESET tears it down.
+An answer is a function from the request to pieces: bytes are sent as they are, a number is a pause in seconds. After the last piece the
+connection is closed; KEEP leaves it open for another request, RESET tears it down.
 """
 
 from __future__ import annotations

