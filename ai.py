@@ -6,7 +6,6 @@ that waits for a person is a call without a result, and holds nothing here.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import threading
 import time
@@ -76,14 +75,14 @@ class ChatServer:
         try:
             response = self._client.chat.completions.with_raw_response.create(**request)
             return json.loads(response.http_response.content)
-        except openai.APITimeoutError as error:
-            raise ModelFailed("time-out") from error
+        except openai.APITimeoutError:
+            raise ModelFailed("time-out") from None
         except openai.APIStatusError as error:
-            raise ModelFailed(f"HTTP {error.status_code}") from error
-        except openai.OpenAIError as error:
-            raise ModelFailed("connection failed") from error
-        except (ValueError, RecursionError) as error:
-            raise ModelFailed("an answer that is no JSON") from error
+            raise ModelFailed(f"HTTP {error.status_code}") from None  # its text may repeat what people wrote
+        except openai.OpenAIError:
+            raise ModelFailed("connection failed") from None
+        except (ValueError, RecursionError):
+            raise ModelFailed("an answer that is no JSON") from None
 
 
 @dataclass(frozen=True)
@@ -213,7 +212,7 @@ class AI:
         answered = False
         for i, called in enumerate(reply.said.calls):
             raw = reply.arguments[i]
-            key = _key(called.name, raw)
+            key = called.key
             try:
                 if made_before.count(key) >= _TWICE:
                     raise BadCall(
@@ -271,9 +270,7 @@ def _answer_text(reply: Reply, spent: int | None) -> str:
 def _calls_of_turn(items: Sequence[Item]) -> list[str]:
     """The keys of the calls since the person's last words."""
     start = max((i for i, item in enumerate(items) if isinstance(item, Said)), default=0)
-    return [
-        _key(call.name, call.arguments) for item in items[start:] if isinstance(item, Replied) for call in item.calls
-    ]
+    return [call.key for item in items[start:] if isinstance(item, Replied) for call in item.calls]
 
 
 def _attempted(raw: object) -> str:
@@ -288,18 +285,3 @@ def _attempted(raw: object) -> str:
 def _check_repeats(made_before: Sequence[str], key: str) -> None:
     if made_before.count(key) >= _TWICE:
         raise BadCall("This same call was made twice already in this turn. Use its result, or change the call.")
-
-
-def _key(name: str, raw: object) -> str:
-    """The same for calls that mean the same: body as text or object, method in capitals or not."""
-    try:
-        arguments = parse_arguments(raw)
-    except BadCall:
-        return json.dumps([name, raw], default=str)
-    method, body = arguments.get("method"), arguments.get("body")
-    if isinstance(body, str):
-        with contextlib.suppress(ValueError, RecursionError):
-            body = json.loads(body)
-    return json.dumps(
-        [name, method.upper() if isinstance(method, str) else method, arguments.get("url"), body], sort_keys=True
-    )

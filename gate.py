@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
+import re
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Literal, Protocol, assert_never
 from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit
 
@@ -24,13 +27,13 @@ import structlog
 
 from core import words
 from core.answers import Answer, data_of, error_text, mask, outcome_text, result_text
-from core.calls import BadCall, Call, Read, Write, match
+from core.calls import BadCall, Call, Read, Write, match, resolve
 from core.cards import CardRow, batch_card, card, date, deciders, target_card
 from core.catalog import Api, Catalog, Operation
 from core.chain import Entry, digest
 from core.change import Target, is_same
 from core.markdown import Block
-from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State, judge
+from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State, judge, strictest
 from core.posts import Post, Thread, message, update
 from core.secret import hide, secret_fields
 from core.shrink import shrink
@@ -122,9 +125,10 @@ class Gate:
         self._log_bodies = log_bodies
         self._secrets = secrets_of(catalog)
         self._under_way: set[str] = set()  # the records that this process is sending
-        self._reads = _Line(keepalive=20)
+        tls = httpx2.create_ssl_context()
+        self._reads = _Line(20, tls)
         self._writes = _Line(
-            keepalive=0
+            0, tls
         )  # a fresh connection each: one that the server had closed would leave a write's fate open
 
     def close(self) -> None:
@@ -136,7 +140,8 @@ class Gate:
 
     def sort(self, call: Call, *, tainted: bool) -> Read | Write:
         """A validated call as what the policy makes of it."""
-        verdict = judge(call.method, call.operation.rules, call.arguments, tainted=tainted)
+        entries = (call.operation, *call.others)
+        verdict = strictest([judge(call.method, one.rules, call.arguments, tainted=tainted) for one in entries])
         match verdict.way:
             case "read":
                 return Read(**vars(call))
@@ -154,38 +159,41 @@ class Gate:
         if read.method not in SAFE_METHODS:
             raise BadCall(f"{read.method} is no read.")
         try:
-            answer = self._follow(read.operation, read.method, read.url)
+            answer = self._follow(read.operation, read.method, read.url, time.monotonic() + self._timeout)
         except (Unsent, Unanswered, BadCall) as error:
             return Got(error_text(str(error), self._secrets))
         return Got(result_text(answer, limit=self._result_limit, secrets=self._secrets), answer.status, answer.seconds)
 
-    def _follow(self, operation: Operation, method: str, url: str) -> Answer:
+    def _follow(self, operation: Operation, method: str, url: str, by: float) -> Answer:
+        """A read with its redirects, all of it until `by` (monotonic seconds)."""
         for _ in range(_MAX_REDIRECTS + 1):
-            answer = self._get(operation, method, url)
+            answer = self._get(operation, method, url, by)
             if answer.status not in _REDIRECTS or not answer.location:
                 return answer
             operation, url = self._redirected(method, url, answer.location)
         raise BadCall(f"The API redirected more than {_MAX_REDIRECTS} times.")
 
-    def _get(self, operation: Operation, method: str, url: str) -> Answer:
+    def _get(self, operation: Operation, method: str, url: str, by: float) -> Answer:
         try:
-            return self._send(self._reads, operation, method, url)
+            return self._send(self._reads, operation, method, url, by=by)
         except Broken:  # perhaps an idle connection that the server had closed meanwhile
-            return self._send(self._reads, operation, method, url)
+            return self._send(self._reads, operation, method, url, by=by)
 
     def _redirected(self, method: str, url: str, location: str) -> tuple[Operation, str]:
-        """Where a redirect leads, if the catalog allows that; its own credentials are taken out before it is matched."""
-        place = urlsplit(urljoin(url, location))
-        secret_names = {api.auth.query.name for api in self._catalog.apis if api.auth and api.auth.query}
-        pairs = [pair for pair in parse_qsl(place.query, keep_blank_values=True) if pair[0] not in secret_names]
-        goal = place._replace(query=urlencode(pairs, quote_via=quote), fragment="").geturl()
+        """Where a redirect leads, if a read may go there; its own credentials are taken out before it is matched."""
         try:
-            operation, values = match(self._catalog, method, goal)
-        except BadCall:
+            place = urlsplit(urljoin(url, location))
+            secret_names = {api.auth.query.name for api in self._catalog.apis if api.auth and api.auth.query}
+            pairs = [pair for pair in parse_qsl(place.query, keep_blank_values=True) if pair[0] not in secret_names]
+            goal = place._replace(query=urlencode(pairs, quote_via=quote), fragment="").geturl()
+            call = resolve(self._catalog, {"method": method, "url": goal})
+        except (ValueError, BadCall):
             raise BadCall(
                 "The API redirected to a place that the catalog does not allow, so that was not followed."
             ) from None
-        return operation, operation.api.base_url + operation.template.fill(values)
+        if not isinstance(self.sort(call, tainted=True), Read):
+            raise BadCall("The API redirected to a place that needs a person's approval, so that was not followed.")
+        return call.operation, call.url
 
     def _look(self, operation: Operation, values: Mapping[str, str]) -> tuple[Target | None, str]:
         """A write's target, read by ourselves, and its ETag; (None, "") where the catalog has no operation that shows it."""
@@ -196,7 +204,7 @@ class Gate:
         path = read.template.fill({name: value for name, value in values.items() if name in names})
         url = read.api.base_url + path
         try:
-            answer = self._follow(read, "GET", url)
+            answer = self._follow(read, "GET", url, time.monotonic() + self._timeout)
         except (Unsent, Unanswered, BadCall) as error:
             return Target(url, problem=str(mask(str(error), self._secrets))), ""
         data, _ = data_of(answer)
@@ -475,11 +483,16 @@ class Gate:
             self._under_way.add(row.proposal)
             try:
                 stored = self._happen(row.proposal, Event.SEND, sent_at=self._clock())
-                return self._send_stored(stored, operation, etag) if stored is not None else None
+                return self._send_stored(stored, operation, values, etag) if stored is not None else None
+            except Exception:  # the request may have left: whatever went wrong behind it, its outcome is open
+                self._happen(row.proposal, Event.LOSE)
+                raise
             finally:
                 self._under_way.discard(row.proposal)
 
-    def _send_stored(self, stored: Proposal, operation: Operation, etag: str) -> Proposal | None:
+    def _send_stored(
+        self, stored: Proposal, operation: Operation, values: Mapping[str, str], etag: str
+    ) -> Proposal | None:
         """Sends what the change to `sending` handed over, and nothing else."""
         if self._dry_run:
             return self._happen(stored.proposal, Event.SUCCEED, note=words.DRY_RUN_NOTE)
@@ -491,7 +504,7 @@ class Gate:
         except Unanswered as error:
             return self._happen(stored.proposal, Event.LOSE, note=str(mask(str(error), self._secrets)))
         if etag and answer.status == _PRECONDITION_FAILED:
-            target, _ = self._look(operation, match(self._catalog, stored.method, stored.url)[1])
+            target, _ = self._look(operation, values)
             return self._happen(stored.proposal, Event.OUTDATE, successor=self._renewed(stored, target))
         happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
         text = result_text(answer, limit=self._result_limit, secrets=self._secrets, outcome=outcome)
@@ -505,7 +518,8 @@ class Gate:
         api = self._catalog.api(stored.api)
         if api is None or not stored.url.startswith(api.base_url + "/"):
             raise BadCall("The catalog no longer has this API at this address.")
-        operation, values = match(self._catalog, stored.method, stored.url)
+        found = match(self._catalog, stored.method, stored.url, api)
+        operation, values = found.operation, found.values
         if api.base_url + operation.template.fill(values) != stored.url:
             raise BadCall("The catalog no longer allows this request.")
         return operation, values
@@ -550,8 +564,8 @@ class Gate:
         proposal = self._store.proposal_of(proposal_id)
         if proposal is None or proposal.state is not State.UNKNOWN:
             return
-        operation, values = match(self._catalog, proposal.method, proposal.url)
-        target, _ = self._look(operation, values)
+        found = match(self._catalog, proposal.method, proposal.url, self._catalog.api(proposal.api))
+        target, _ = self._look(found.operation, found.values)
         self._store.say([message(self._ids(), proposal.thread, proposal.turn, *target_card(target))])
 
     def _happen(
@@ -632,14 +646,16 @@ class Gate:
         *,
         key: str | None = None,
         etag: str = "",
+        by: float | None = None,
     ) -> Answer:
-        """One request, no redirect followed, no retry. Raises `Unsent` or `Unanswered`."""
+        """One request, no redirect followed, no retry, until `by` (monotonic seconds). Raises `Unsent` or `Unanswered`."""
         began = time.monotonic()
+        timeout = self._timeout if by is None else max(0.001, by - began)
         status: int | str = "no answer"
         try:
             sent = _with_credentials(operation.api, url)
             headers = _headers(operation.api, body=body is not None, key=key, etag=etag)
-            answer = line.exchange(method, sent, headers, body, timeout=self._timeout, max_bytes=self._max_response)
+            answer = line.exchange(method, sent, headers, body, timeout=timeout, max_bytes=self._max_response)
             status = answer.status
             return replace(answer, seconds=round(time.monotonic() - began, 4))
         finally:
@@ -704,7 +720,16 @@ def _secrets(api: Api) -> Iterator[str]:
             plain += [api.auth.basic.password.get_secret_value(), _basic(api)]
     for secret in plain:
         if len(secret) >= 6:  # shorter ones would blank out ordinary words
-            yield from {secret, quote(secret, safe="")}
+            yield from _spellings(secret)
+
+
+def _spellings(secret: str) -> set[str]:
+    """A secret in the forms in which an API may repeat it."""
+    escaped = {quote(secret, safe=""), quote(secret)}
+    lower = {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), one) for one in escaped}
+    coded = base64.b64encode(secret.encode()).decode()
+    web_safe = base64.urlsafe_b64encode(secret.encode()).decode()
+    return {secret, html.escape(secret), coded, coded.rstrip("="), web_safe, web_safe.rstrip("="), *escaped, *lower}
 
 
 def _basic(api: Api) -> str:
@@ -747,11 +772,14 @@ def _with_credentials(api: Api, url: str) -> str:
 class _Line:
     """A pool of connections whose calls end, whatever the server does: `timeout` holds for all of a call, not for each packet."""
 
-    def __init__(self, keepalive: int) -> None:
+    def __init__(self, keepalive: int, tls: ssl.SSLContext) -> None:
         self._backend = _DeadlineBackend()
-        self._client = httpx2.Client(
-            transport=_Transport(self._backend, keepalive), follow_redirects=False, trust_env=False
-        )
+        transport = _Transport(self._backend, keepalive, tls)
+        self._client = httpx2.Client(transport=transport, follow_redirects=False, trust_env=False)
+        no_cookies = DefaultCookiePolicy(
+            allowed_domains=[]
+        )  # one asker's session must not travel with another's request
+        self._client.cookies.jar.set_policy(no_cookies)
 
     def close(self) -> None:
         self._client.close()
@@ -788,7 +816,7 @@ class _Line:
 
 def _reason(error: Exception, timeout: float) -> str:
     """Our own words: the libraries' texts may hold URLs with credentials in them."""
-    return f"time-out after {timeout:g} s" if isinstance(error, httpcore2.TimeoutException) else "connection failed"
+    return f"time-out after {timeout:.3g} s" if isinstance(error, httpcore2.TimeoutException) else "connection failed"
 
 
 def _bounded(response: httpx2.Response, max_bytes: int) -> tuple[bytes, str]:
@@ -878,9 +906,9 @@ class _DeadlineStream(httpcore2.NetworkStream):
 class _Transport(httpx2.BaseTransport):
     """httpx2's transport over a connection pool with our network backend, which its own transport does not take."""
 
-    def __init__(self, backend: _DeadlineBackend, keepalive: int) -> None:
+    def __init__(self, backend: _DeadlineBackend, keepalive: int, tls: ssl.SSLContext) -> None:
         self._pool = httpcore2.ConnectionPool(
-            ssl_context=httpx2.create_ssl_context(),
+            ssl_context=tls,
             max_connections=100,
             max_keepalive_connections=keepalive,
             keepalive_expiry=5,

@@ -452,7 +452,7 @@ class Store:
             case Said():
                 values |= {"kind": "said", "content": json.dumps({"text": item.text, "by": item.by})}
             case Replied():
-                calls = [[call.id, call.name, call.arguments] for call in item.calls]
+                calls = [[call.id, call.name, call.arguments, call.key] for call in item.calls]
                 values |= {"kind": "replied", "content": json.dumps({"text": item.text, "calls": calls})}
             case Result():
                 values |= {"kind": "result", "content": item.content, "reply": item.reply, "call": item.call}

@@ -6,6 +6,8 @@ The API is untrusted: its data stands under `data` and JSON's own quoting keeps 
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,7 @@ from core.cards import status_text
 from core.shrink import as_json, shrink
 
 HIDDEN = "[hidden]"
+_DEPTH = 100  # levels of JSON that are looked into; deeper ones stay text
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Answer:
 def result_text(answer: Answer, *, limit: int, secrets: Sequence[str], outcome: str | None = None) -> str:
     """The answer as a call's result: `{"status", "data", "note"}`, a write's with its `outcome` first. `limit` is characters of data."""
     data, notes = data_of(answer)
+    notes = [mask(note, secrets) for note in notes]
     data = mask(data, secrets)
     data, cuts = shrink(data, limit)
     if not 200 <= answer.status < 300:
@@ -73,14 +77,33 @@ def data_of(answer: Answer) -> tuple[Any, list[str]]:
     if not answer.content:
         return None, []
     try:
-        text = answer.content.decode("utf-8", "replace" if answer.broke_off else "strict")
+        text = answer.content.decode("utf-8-sig", "replace" if answer.broke_off else "strict")
     except UnicodeError:
-        return None, [
-            f"The answer is {len(answer.content):,} bytes of {answer.content_type or 'an unnamed type'}, no text."
-        ]
+        return None, [f"The answer is {len(answer.content):,} bytes of {_kind(answer.content_type)}, no text."]
     try:
-        return json.loads(text), []
+        return _clean(json.loads(text, parse_constant=str), _DEPTH), []
     except (ValueError, RecursionError):
-        return text, [] if "json" not in answer.content_type or answer.broke_off else [
-            "The answer says it is JSON, but is not."
-        ]
+        says_json = "json" in answer.content_type and not answer.broke_off
+        return text, ["The answer says it is JSON, but is not (or is nested too deeply)."] if says_json else []
+
+
+def _clean(value: Any, depth: int) -> Any:
+    """JSON that every server and database takes: whole characters, finite numbers. Raises `RecursionError` beyond `depth` levels."""
+    if depth == 0:
+        raise RecursionError
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case float() if not math.isfinite(value):
+            return str(value)
+        case list():
+            return [_clean(one, depth - 1) for one in value]
+        case dict():
+            return {_clean(key, depth - 1): _clean(one, depth - 1) for key, one in value.items()}
+    return value
+
+
+def _kind(content_type: str) -> str:
+    """A media type as our own notes may say it."""
+    found = re.match(r"[a-z]+/[a-z0-9.+-]{1,40}", content_type.lower())
+    return found[0] if found else "an unnamed type"

@@ -36,13 +36,15 @@ class BadCall(Exception):
 class Call:
     """A validated call: the catalog's operation, the full URL without credentials, the body's exact text.
 
-    `values` are the URL's placeholders; `shown_url` and `shown_body` are for people's eyes, secret values hidden.
+    `values` are the URL's placeholders; `others` are operations that some server might take it for, and whose rules hold as well;
+    `shown_url` and `shown_body` are for people's eyes, secret values hidden.
     """
 
     operation: Operation
     url: str
     body: str | None = None
     values: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[Operation, ...] = ()
     shown_url: str = ""
     shown_body: str | None = None
 
@@ -82,6 +84,8 @@ def parse_arguments(raw: object) -> dict[str, Any]:
                 f"The arguments are {len(raw):,} characters long; at most {MAX_ARGUMENTS:,} are taken. Send less in one call."
             )
         raw = _json(raw, "The arguments are")
+    elif isinstance(raw, dict) and len(_canonical(raw)) > MAX_ARGUMENTS:
+        raise BadCall(f"The arguments are longer than {MAX_ARGUMENTS:,} characters. Send less in one call.")
     if not isinstance(raw, dict):
         raise BadCall('The arguments are no JSON object. Write {"method": ..., "url": ..., "body": ...}.')
     return raw
@@ -95,14 +99,19 @@ def resolve(catalog: Catalog, arguments: Mapping[str, Any]) -> Call:
     if not isinstance(method, str) or not isinstance(url, str):
         raise BadCall("method and url are both needed, as text.")
     method = method.strip().upper()
-    operation, values = match(catalog, method, url)
+    found = match(catalog, method, url)
+    operation, values = found.operation, found.values
     body = _body(operation, arguments.get("body"))
+    sent = operation.api.base_url + operation.template.fill(values)
+    if len(sent) > MAX_URL:
+        raise BadCall(f"The url, percent-encoded, is longer than {MAX_URL:,} characters.")
     base, shown = operation.api.base_url, {name: _shown(operation, name, text) for name, text in values.items()}
     return Call(
         operation,
-        url=base + operation.template.fill(values),
+        url=sent,
         body=body,
         values=values,
+        others=found.others,
         shown_url=base + operation.template.fill(shown),
         shown_body=None if body is None else as_json(hide(json.loads(body), secret_fields(catalog, operation.api))),
     )
@@ -112,9 +121,31 @@ def _shown(operation: Operation, name: str, text: str) -> str:
     return "hidden" if is_secret(operation.parameters.get(name)) else text
 
 
-def match(catalog: Catalog, method: str, url: str) -> tuple[Operation, dict[str, str]]:
-    """The one operation that method and URL (a path, or a whole URL below a base_url) mean, with its values. Raises `BadCall`."""
-    api, rest = _locate(catalog, url.strip(" "))
+@dataclass(frozen=True)
+class Match:
+    """What a method and a URL mean: the operation, its values, and the `others` that some server might take the same path for."""
+
+    operation: Operation
+    values: dict[str, str]
+    others: tuple[Operation, ...] = ()
+
+
+def match(catalog: Catalog, method: str, url: str, api: Api | None = None) -> Match:
+    """The one operation that method and URL (a path, or a whole URL below a base_url) mean. Raises `BadCall`.
+
+    `api` says which one is meant where several are at one address.
+    """
+    places = [(one, rest) for one, rest in _locate(catalog, url.strip(" ")) if api is None or one is api]
+    problem: BadCall | None = None
+    for one, rest in places:
+        try:
+            return _match_at(catalog, method, one, rest)
+        except BadCall as error:
+            problem = problem or error
+    raise problem or BadCall("That host is not in the catalog.")
+
+
+def _match_at(catalog: Catalog, method: str, api: Api | None, rest: str) -> Match:
     path, _, query = rest.partition("?")
     try:
         segments = [
@@ -122,21 +153,17 @@ def match(catalog: Catalog, method: str, url: str) -> tuple[Operation, dict[str,
         ]
     except BadValue as error:
         raise BadCall(f"{error}.") from None
-    fitting = sorted(
-        (
-            (operation, values)
-            for operation in catalog.operations
-            if operation.method == method and (api is None or operation.api is api)
-            if (values := operation.template.match_path(segments)) is not None
-        ),
-        key=lambda found: -found[0].template.literals,
-    )
+    candidates = [one for one in catalog.operations if one.method == method and (api is None or one.api is api)]
+    fitting = [(one, values) for one in candidates if (values := one.template.match_path(segments)) is not None]
+    fitting.sort(key=lambda found: -found[0].template.literals)
     if not fitting:
         raise BadCall(_no_operation(catalog, method, path))
     if len({operation.api.name for operation, _ in fitting}) > 1:
         bases = ", ".join(sorted({operation.api.base_url for operation, _ in fitting}))
         raise BadCall(f"{_short(path)} exists in several APIs. Write the whole URL, beginning with one of: {bases}.")
-    return _first_that_takes(fitting, query)
+    operation, values = _first_that_takes(fitting, query)
+    others = tuple(one for one in candidates if one is not operation and one.template.could_be(segments))
+    return Match(operation, values, others)
 
 
 def _first_that_takes(fitting: list[tuple[Operation, dict[str, str]]], query: str) -> tuple[Operation, dict[str, str]]:
@@ -153,21 +180,25 @@ def _first_that_takes(fitting: list[tuple[Operation, dict[str, str]]], query: st
     raise problem
 
 
-def _locate(catalog: Catalog, url: str) -> tuple[Api | None, str]:
-    """The API whose base_url a whole URL begins with, and the rest; for a mere path (None, path)."""
+def _locate(catalog: Catalog, url: str) -> list[tuple[Api | None, str]]:
+    """The APIs whose base_url a whole URL begins with, the longest first, each with the rest; for a mere path (None, path)."""
     if len(url) > MAX_URL:
         raise BadCall(f"The url is longer than {MAX_URL:,} characters.")
     if "\\" in url or "#" in url or any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in url):
         raise BadCall("The url holds a backslash, a '#' or a control character; leave it out or percent-encode it.")
     if url.startswith("/") and not url.startswith("//"):
-        return None, url
-    for api in catalog.apis:
-        base = api.base_url
-        if url[: len(base)].lower() == base.lower() and url[len(base) : len(base) + 1] == "/":
-            return api, url[len(base) :]
+        return [(None, url)]
+    found = [
+        (api, url[len(api.base_url) :])
+        for api in sorted(catalog.apis, key=lambda api: -len(api.base_url))
+        if url[: len(api.base_url)].lower() == api.base_url.lower()
+        and url[len(api.base_url) : len(api.base_url) + 1] == "/"
+    ]
+    if found:
+        return list(found)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:|//", url):
         raise BadCall(
-            "That host is not in the catalog. Write only the path of an operation, such as " + _example(catalog) + "."
+            f"That host is not in the catalog. Write only the path of an operation, such as {_example(catalog)}."
         )
     raise BadCall(f"The url has to start with '/', as in {_example(catalog)}.")
 
@@ -317,4 +348,5 @@ def _problems(schema: Mapping[str, Any], value: object) -> Iterator[str]:
 
 
 def _short(text: str, limit: int = 120) -> str:
+    text = text.encode("utf-8", "replace").decode()
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -317,7 +317,10 @@ def _plain_text(text: str) -> dict[str, Any]:
 
 def _sections(text: str) -> list[Block]:
     """Plain text in as many sections as it takes."""
-    return [{"type": "section", "text": _plain_text(text[at : at + _SECTION])} for at in range(0, len(text), _SECTION)]
+    parts = [text[at : at + _SECTION] for at in range(0, len(text), _SECTION)]
+    return [
+        {"type": "section", "text": _plain_text(part), "expand": True} for part in parts
+    ]  # Slack folds no part of it
 
 
 def _context(text: str) -> Block:

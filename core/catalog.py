@@ -6,10 +6,11 @@ A mistake in the file raises `BadCatalog` with every entry that is wrong, its li
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import yaml
 from jsonschema import Draft202012Validator
@@ -58,6 +59,9 @@ def _expand(value: object, info: ValidationInfo) -> object:
 
 
 def _base_url(value: str) -> str:
+    value = value.strip()
+    if any(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in value) or "\\" in value:
+        raise ValueError("no blanks, backslashes or invisible characters in base_url")
     try:
         parts = urlsplit(value)
         _ = parts.port
@@ -71,6 +75,8 @@ def _base_url(value: str) -> str:
         )
     if parts.query or parts.fragment:
         raise ValueError("no '?' or '#' in base_url; a fixed query belongs into each endpoint's url")
+    if any(unquote(step) in (".", "..") for step in parts.path.split("/")):
+        raise ValueError("no '.' or '..' in base_url; write the path in full")
     return value.rstrip("/")
 
 

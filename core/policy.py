@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -112,6 +112,12 @@ class Verdict:
     way: Literal["read", "send", "ask"]
     why: str = ""
     rule: Rule = field(default_factory=Rule)
+
+
+def strictest(verdicts: Sequence[Verdict]) -> Verdict:
+    """Of the verdicts of all entries that a path may stand for, the one that holds: asking before sending before reading."""
+    order = {"read": 0, "send": 1, "ask": 2}
+    return max(verdicts, key=lambda one: (order[one.way], one.rule.strictness))
 
 
 def judge(method: str, rules: tuple[Rule, ...] | None, arguments: Mapping[str, Any], *, tainted: bool) -> Verdict:

@@ -45,18 +45,18 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = None
     openai_model: str = "gpt-5.4-mini"
-    model_timeout: Annotated[float, Field(gt=0)] = 120
+    model_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120
     apis_file: str = "apis.yaml"
     database_url: str = "sqlite:///bot.db"
     host: str = "0.0.0.0"  # noqa: S104 - a server behind the company's ingress listens everywhere; HOST narrows it
     port: Annotated[int, Field(ge=0, le=65535)] = 3000
-    api_timeout: Annotated[float, Field(gt=0)] = 30
+    api_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30
     workers: Annotated[int, Field(ge=1, le=256)] = 8
     max_waiting: Annotated[int, Field(ge=1)] = 256
     max_model_calls: Annotated[int, Field(ge=1)] = 20
     max_response: Annotated[int, BeforeValidator(_bytes), Field(ge=1_000)] = 5_000_000
     history_tokens: Annotated[int, Field(ge=1_000)] = 60_000
-    retention_days: Annotated[float, Field(ge=1)] = 30
+    retention_days: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 30
     journal_key: SecretStr | None = None
     allow_guests: bool = False
     dry_run: bool = False

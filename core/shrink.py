@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,8 @@ _DEPTH = 20  # levels that are looked into; deeper ones are left out first
 
 def as_json(value: object) -> str:
     """The compact JSON text in which data is given to the model."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    return text.encode("utf-8", "replace").decode()
 
 
 def shrink(value: Any, limit: int) -> tuple[Any, list[str]]:
@@ -55,7 +57,7 @@ def _cut(value: Any, items: int, text: int, place: str, notes: list[str], depth:
             if len(kept) < len(value):
                 notes.append(f"{place or 'object'}: first {len(kept)} of {len(value)} fields")
             return {
-                key: _cut(one, items, text, f"{place}.{key}" if place else str(key), notes, depth - 1)
+                key: _cut(one, items, text, f"{place}.{_plain(key)}" if place else _plain(key), notes, depth - 1)
                 for key, one in kept.items()
             }
     return value
@@ -66,3 +68,8 @@ def _cut_list(value: list[Any], items: int, text: int, place: str, notes: list[s
     if len(kept) < len(value):
         notes.append(f"{place or 'list'}: first {len(kept)} of {len(value)} items")
     return [_cut(one, items, text, f"{place}[]", notes, depth - 1) for one in kept]
+
+
+def _plain(key: object) -> str:
+    """A field's name as our own notes may say it: they stand outside of the data, where no words of the API belong."""
+    return key if isinstance(key, str) and re.fullmatch(r"[A-Za-z_][\w-]{0,40}", key, re.ASCII) else "..."

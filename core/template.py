@@ -42,15 +42,23 @@ class Piece:
     def _pattern(self) -> re.Pattern[str]:
         return re.compile("".join("(.+)" if open_ else re.escape(text) for text, open_ in self.parts), re.DOTALL)
 
+    @cached_property
+    def _loose(self) -> re.Pattern[str]:
+        return re.compile(self._pattern.pattern, re.DOTALL | re.IGNORECASE)
+
     def match(self, text: str) -> dict[str, str] | None:
         """The placeholders' values in a decoded `text`, or None where it does not fit."""
         found = self._pattern.fullmatch(text)
         return dict(zip(self.names, found.groups(), strict=True)) if found else None
 
-    def fill(self, values: dict[str, str]) -> str:
+    def could_be(self, text: str) -> bool:
+        """Whether a server that does not tell capitals from small letters may take `text` for this piece."""
+        return self._loose.fullmatch(text) is not None
+
+    def fill(self, values: dict[str, str], literal_safe: str = _LITERAL_SAFE) -> str:
         """The piece percent-encoded with `values`."""
         return "".join(
-            quote(values[text], safe="") if open_ else quote(text, safe=_LITERAL_SAFE) for text, open_ in self.parts
+            quote(values[text], safe="") if open_ else quote(text, safe=literal_safe) for text, open_ in self.parts
         )
 
 
@@ -83,11 +91,17 @@ class Template:
             values |= found
         return values
 
+    def could_be(self, segments: list[str]) -> bool:
+        """Whether some server may take these path segments for this template."""
+        return len(segments) == len(self.path) and all(
+            piece.could_be(segment) for piece, segment in zip(self.path, segments, strict=True)
+        )
+
     def fill(self, values: dict[str, str]) -> str:
         """Path and query with `values` in place, encoded. Query parts whose placeholder has no value are left out."""
         path = "/" + "/".join(piece.fill(values) for piece in self.path)
         pairs = [
-            f"{quote(name, safe='')}={piece.fill(values)}"
+            f"{quote(name, safe='')}={piece.fill(values, '')}"
             for name, piece in self.query
             if all(n in values for n in piece.names)
         ]
@@ -100,6 +114,8 @@ def parse_template(url: str) -> Template:
         raise BadTemplate("a url starts with one '/' and goes on from base_url, such as /api/users/[user_id]")
     if "#" in url or "\\" in url or any(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in url):
         raise BadTemplate("a url holds no '#', backslash, blank or control character")
+    if "${" in url:
+        raise BadTemplate("variables are read in base_url, auth and headers only; write the url in full")
     path, _, query = url.partition("?")
     segments = tuple(_piece(segment) for segment in path[1:].split("/"))
     if any(segment.literal in (".", "..") for segment in segments):
@@ -112,6 +128,19 @@ def parse_template(url: str) -> Template:
     template = Template(segments, pairs)
     _check_names(template)
     return template
+
+
+def _check_literals(segments: tuple[Piece, ...]) -> None:
+    """What a template spells out has to be what `decode_value` lets through, or nothing could ever be called."""
+    for piece in segments:
+        whole = piece.literal is not None
+        for text in [piece.literal or ""] if whole else [text for text, open_ in piece.parts if not open_]:
+            try:
+                decode_value(quote(text, safe=""), where=f"'{text}'", in_path=whole)
+            except BadValue as error:
+                raise BadTemplate(str(error)) from None
+            if "/" in text or "\\" in text:
+                raise BadTemplate(f"'{text}' holds an encoded slash, which no call could match")
 
 
 def _check_names(template: Template) -> None:
@@ -140,6 +169,8 @@ def _piece(text: str) -> Piece:
 
 
 def _decode(text: str) -> str:
+    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
+        raise BadTemplate(f"'{text}' has a '%' that starts no escape; write a literal percent sign as %25")
     return unquote_to_bytes(text).decode("utf-8", "strict")
 
 

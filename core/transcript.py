@@ -5,6 +5,8 @@ A call that waits is a call without a result. Calls are matched by position, sin
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import re
 from collections import Counter
@@ -40,6 +42,7 @@ class Called:
     id: str
     name: str
     arguments: str
+    key: str = ""  # the same for calls that mean the same, also where the arguments are not kept
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,29 @@ def _called(call: object) -> tuple[Called, object]:
     if arguments is None:
         arguments = ""
     call_id = _text(call.get("id")) if isinstance(call, dict) else ""
-    return Called(call_id, _text(function.get("name"))[:200], _kept(arguments)), arguments
+    name = _text(function.get("name"))[:200]
+    return Called(call_id, name, _kept(arguments), call_key(name, arguments)), arguments
+
+
+def call_key(name: str, raw: object) -> str:
+    """A digest that is the same for calls that mean the same: body as text or object, method in capitals or not."""
+    try:
+        arguments = parse_arguments(raw)
+    except BadCall:
+        return _digest([name, raw])
+    method, body = arguments.get("method"), arguments.get("body")
+    if isinstance(body, str):
+        with contextlib.suppress(ValueError, RecursionError):
+            body = json.loads(body)
+    return _digest([name, method.upper() if isinstance(method, str) else method, arguments.get("url"), body])
+
+
+def _digest(value: object) -> str:
+    try:
+        text = json.dumps(value, sort_keys=True, default=str)
+    except (ValueError, RecursionError):
+        text = repr(value)[:MAX_ARGUMENTS]
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def _kept(arguments: object) -> str:
@@ -173,7 +198,7 @@ def _text(value: object) -> str:
 def _usage(value: object) -> Usage:
     def count(name: str) -> int:
         number = value.get(name) if isinstance(value, dict) else None
-        return number if isinstance(number, int) and 0 <= number < 10**9 else 0
+        return number if isinstance(number, int) and 0 <= number < 10**7 else 0
 
     return Usage(count("prompt_tokens"), count("completion_tokens"))
 
