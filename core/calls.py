@@ -84,11 +84,20 @@ def parse_arguments(raw: object) -> dict[str, Any]:
                 f"The arguments are {len(raw):,} characters long; at most {MAX_ARGUMENTS:,} are taken. Send less in one call."
             )
         raw = _json(raw, "The arguments are")
-    elif isinstance(raw, dict) and len(_canonical(raw)) > MAX_ARGUMENTS:
-        raise BadCall(f"The arguments are longer than {MAX_ARGUMENTS:,} characters. Send less in one call.")
+    elif isinstance(raw, dict) and (length := _length(raw)) > MAX_ARGUMENTS:
+        raise BadCall(
+            f"The arguments are {length:,} characters long; at most {MAX_ARGUMENTS:,} are taken. Send less in one call."
+        )
     if not isinstance(raw, dict):
         raise BadCall('The arguments are no JSON object. Write {"method": ..., "url": ..., "body": ...}.')
     return raw
+
+
+def _length(arguments: dict[str, Any]) -> int:
+    try:
+        return len(json.dumps(arguments))
+    except (ValueError, TypeError, RecursionError):
+        raise BadCall("The arguments are nested too deeply, or no JSON.") from None
 
 
 def resolve(catalog: Catalog, arguments: Mapping[str, Any]) -> Call:

@@ -122,6 +122,7 @@ def parse_template(url: str) -> Template:
         raise BadTemplate("a url holds no '.' or '..' segment; write the path in full")
     if any(segment.literal == "" for segment in segments[:-1]):
         raise BadTemplate("a url holds no empty segment ('//')")
+    _check_literals(segments)
     pairs = tuple(
         (_decode(name), _piece(value)) for name, _, value in (pair.partition("=") for pair in query.split("&") if pair)
     )

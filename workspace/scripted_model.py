@@ -24,7 +24,7 @@ from workspace.hr_api import FIELDS, Employee, LocalServer
 
 TOOL = "call_rest_api"
 USERS = "/api/users"
-CONFESSION = "_I'm a script, not a model: set OPENAI_API_KEY and run again for a real one._"
+CONFESSION = "*I'm a script, not a model: set `OPENAI_API_KEY` and run again for a real one.*"
 ABILITIES = """I can:
 
 - list employees ("who works here?")
