@@ -11,18 +11,12 @@ import hashlib
 import html
 import json
 import re
-import ssl
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Literal, Protocol, assert_never
 from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit
 
-import httpcore2
-import httpx2
 import structlog
 
 from core import words
@@ -38,6 +32,7 @@ from core.posts import Post, Thread, message, update
 from core.secret import hide, secret_fields
 from core.shrink import shrink
 from store import Effects, Proposal, Store, Turn
+from wire import Broken, Line, Unanswered, Unsent, tls_context
 
 log = structlog.get_logger("gate")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -52,18 +47,6 @@ class Approval:
     """A person's (or the policy's) yes to one stored proposal. It names the record and carries nothing of it."""
 
     proposal: str
-
-
-class Unsent(Exception):
-    """The request never left. Its text is for model and person."""
-
-
-class Unanswered(Exception):
-    """The request left, or may have, and no answer came. Its text is for model and person."""
-
-
-class Broken(Unanswered):
-    """The connection broke before an answer."""
 
 
 class Directory(Protocol):
@@ -125,9 +108,9 @@ class Gate:
         self._log_bodies = log_bodies
         self._secrets = secrets_of(catalog)
         self._under_way: set[str] = set()  # the records that this process is sending
-        tls = httpx2.create_ssl_context()
-        self._reads = _Line(20, tls)
-        self._writes = _Line(
+        tls = tls_context()
+        self._reads = Line(20, tls)
+        self._writes = Line(
             0, tls
         )  # a fresh connection each: one that the server had closed would leave a write's fate open
 
@@ -638,7 +621,7 @@ class Gate:
 
     def _send(
         self,
-        line: _Line,
+        line: Line,
         operation: Operation,
         method: str,
         url: str,
@@ -659,11 +642,15 @@ class Gate:
             status = answer.status
             return replace(answer, seconds=round(time.monotonic() - began, 4))
         finally:
-            bodies = {"body": body} if self._log_bodies else {}
+            bodies = {"body": self._shown(operation, body)} if self._log_bodies and body is not None else {}
             seconds = round(time.monotonic() - began, 4)
             log.info(
                 "api call", operation=operation.name, api=operation.api.name, status=status, seconds=seconds, **bodies
             )
+
+    def _shown(self, operation: Operation, body: str) -> Any:
+        """A body as the log may have it."""
+        return hide(json.loads(body), secret_fields(self._catalog, operation.api))
 
 
 def proposed(proposal: Proposal) -> Entry:
@@ -764,177 +751,3 @@ def _with_credentials(api: Api, url: str) -> str:
         return url
     pair = f"{quote(api.auth.query.name, safe='')}={quote(api.auth.query.value.get_secret_value(), safe='')}"
     return f"{url}{'&' if '?' in url else '?'}{pair}"
-
-
-# --- one call, bounded in time and size -------------------------------------------------------------------------------
-
-
-class _Line:
-    """A pool of connections whose calls end, whatever the server does: `timeout` holds for all of a call, not for each packet."""
-
-    def __init__(self, keepalive: int, tls: ssl.SSLContext) -> None:
-        self._backend = _DeadlineBackend()
-        transport = _Transport(self._backend, keepalive, tls)
-        self._client = httpx2.Client(transport=transport, follow_redirects=False, trust_env=False)
-        no_cookies = DefaultCookiePolicy(
-            allowed_domains=[]
-        )  # one asker's session must not travel with another's request
-        self._client.cookies.jar.set_policy(no_cookies)
-
-    def close(self) -> None:
-        self._client.close()
-
-    def exchange(
-        self, method: str, url: str, headers: Mapping[str, str], body: str | None, *, timeout: float, max_bytes: int
-    ) -> Answer:
-        """Sends one request and reads at most `max_bytes` of the answer. Raises `Unsent` or `Unanswered`."""
-        content = body.encode() if body is not None else None
-        request = self._client.build_request(method, url, headers=dict(headers), content=content, timeout=timeout)
-        with self._backend.until(time.monotonic() + timeout):
-            try:
-                response = self._client.send(request, stream=True)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout) as error:
-                raise Unsent(f"The API could not be reached ({_reason(error, timeout)}).") from error
-            except httpcore2.TimeoutException as error:
-                raise Unanswered(f"The API gave no answer ({_reason(error, timeout)}).") from error
-            except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
-                raise Broken(f"The API gave no answer ({_reason(error, timeout)}).") from error
-            try:
-                content, broke_off = _bounded(response, max_bytes)
-            finally:
-                response.close()
-        head = response.headers
-        return Answer(
-            response.status_code,
-            head.get("content-type", ""),
-            content,
-            broke_off,
-            etag=head.get("etag", ""),
-            location=head.get("location", ""),
-        )
-
-
-def _reason(error: Exception, timeout: float) -> str:
-    """Our own words: the libraries' texts may hold URLs with credentials in them."""
-    return f"time-out after {timeout:.3g} s" if isinstance(error, httpcore2.TimeoutException) else "connection failed"
-
-
-def _bounded(response: httpx2.Response, max_bytes: int) -> tuple[bytes, str]:
-    """The body's first `max_bytes` bytes, and why it is not whole, where it is not."""
-    parts: list[bytes] = []
-    size = 0
-    try:
-        for part in response.iter_bytes():
-            parts.append(part)
-            size += len(part)
-            if size > max_bytes:
-                return b"".join(parts)[
-                    :max_bytes
-                ], f"The answer is larger than {max_bytes:,} bytes; the rest was not read."
-    except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError):
-        return b"".join(parts), "The answer broke off before its end."
-    except httpx2.DecodingError:
-        return b"", "The answer's compression could not be undone."
-    return b"".join(parts), ""
-
-
-class _DeadlineBackend(httpcore2.NetworkBackend):
-    """Gives each network operation what is left of the calling thread's deadline. httpx's own time-outs start anew with each packet."""
-
-    def __init__(self) -> None:
-        self._backend = httpcore2.SyncBackend()
-        self._local = threading.local()
-
-    @contextmanager
-    def until(self, moment: float) -> Iterator[None]:
-        """All network operations of this thread inside end by `moment` (monotonic seconds)."""
-        self._local.moment = moment
-        try:
-            yield
-        finally:
-            self._local.moment = None
-
-    def left(self, error: type[Exception]) -> float | None:
-        """Seconds left; raises `error` where none are. None outside of `until` (closing idle connections)."""
-        moment = getattr(self._local, "moment", None)
-        if moment is None:
-            return None
-        left: float = moment - time.monotonic()
-        if left <= 0:
-            raise error("deadline")
-        return left
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.NetworkStream:
-        left = self.left(httpcore2.ConnectTimeout) or timeout
-        return _DeadlineStream(self._backend.connect_tcp(host, port, left, local_address, socket_options), self)
-
-    def sleep(self, seconds: float) -> None:
-        self._backend.sleep(seconds)
-
-
-class _DeadlineStream(httpcore2.NetworkStream):
-    def __init__(self, stream: httpcore2.NetworkStream, clock: _DeadlineBackend) -> None:
-        self._stream = stream
-        self._clock = clock
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._clock.left(httpcore2.ReadTimeout) or timeout)
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._clock.left(httpcore2.WriteTimeout) or timeout)
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore2.NetworkStream:
-        left = self._clock.left(httpcore2.ConnectTimeout) or timeout
-        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left), self._clock)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-class _Transport(httpx2.BaseTransport):
-    """httpx2's transport over a connection pool with our network backend, which its own transport does not take."""
-
-    def __init__(self, backend: _DeadlineBackend, keepalive: int, tls: ssl.SSLContext) -> None:
-        self._pool = httpcore2.ConnectionPool(
-            ssl_context=tls,
-            max_connections=100,
-            max_keepalive_connections=keepalive,
-            keepalive_expiry=5,
-            network_backend=backend,
-        )
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        url = httpcore2.URL(
-            scheme=request.url.raw_scheme, host=request.url.raw_host, port=request.url.port, target=request.url.raw_path
-        )
-        sent = httpcore2.Request(
-            request.method, url, headers=request.headers.raw, content=request.stream, extensions=request.extensions
-        )
-        got = self._pool.handle_request(sent)
-        return httpx2.Response(got.status, headers=got.headers, stream=_Body(got), extensions=got.extensions)
-
-    def close(self) -> None:
-        self._pool.close()
-
-
-class _Body(httpx2.SyncByteStream):
-    def __init__(self, response: httpcore2.Response) -> None:
-        self._response = response
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._response.iter_stream()
-
-    def close(self) -> None:
-        self._response.close()

@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator
 
 from core.catalog import Api, Catalog, Operation
 from core.policy import Rule
-from core.secret import hide, is_secret, secret_fields
+from core.secret import has_secret, hide, is_secret, secret_fields
 from core.shrink import as_json
 from core.template import BadValue, decode_value
 
@@ -351,7 +351,8 @@ def _problems(schema: Mapping[str, Any], value: object) -> Iterator[str]:
             Draft202012Validator(schema).iter_errors(value), key=lambda e: [str(step) for step in e.absolute_path]
         ):
             place = ".".join(str(step) for step in error.absolute_path)
-            yield _short(f"{place}: {error.message}" if place else error.message, 200)
+            says = f"does not fit '{error.validator}'" if has_secret(error.schema) else error.message
+            yield _short(f"{place}: {says}" if place else says, 200)
     except RecursionError:
         yield "nested too deeply"
 

@@ -50,6 +50,11 @@ def _marked(schema: Any) -> Iterator[str]:
                 yield from _marked(one)
 
 
+def has_secret(schema: Any) -> bool:
+    """Whether a schema, or one inside of it, says `secret: true`; words about its values would repeat them."""
+    return is_secret(schema) or any(True for _ in _marked(schema))
+
+
 def is_secret(schema: Any) -> bool:
     """Whether a parameter's or field's schema says `secret: true`."""
     return isinstance(schema, Mapping) and schema.get("secret") is True

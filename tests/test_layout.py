@@ -31,8 +31,8 @@ DOORS: dict[str, set[str]] = {
     "click": {"bot"},
     "rich": {"bot"},
     "openai": {"ai"},
-    "httpx2": {"gate"},
-    "httpcore2": {"gate"},
+    "httpx2": {"wire"},
+    "httpcore2": {"wire"},
     "sqlalchemy": {"store", "journal", "bot"},  # in bot.py the exception alone, see below
     "structlog": set(TOP),
 }
@@ -40,7 +40,7 @@ CORE_PACKAGES = {"yaml", "jsonschema", "pydantic", "pydantic_settings", "dotenv"
 # Of the standard library: what reaches out of the process, and who may.
 REACHING: dict[str, set[str]] = {
     "socket": set(),
-    "ssl": {"gate"},
+    "ssl": {"wire"},
     "subprocess": set(),
     "sqlite3": set(),
     "requests": set(),
@@ -59,7 +59,7 @@ REACHING: dict[str, set[str]] = {
     "pathlib": {"bot", "store", "journal"},
 }
 # Rooms from the top down: each may import what stands after it, never what stands before.
-ORDER = ["bot", "turns", "desk", "home", "outbox", "ai", "gate", "slack_web", "store", "journal", "logs"]
+ORDER = ["bot", "turns", "desk", "home", "outbox", "ai", "gate", "slack_web", "store", "journal", "wire", "logs"]
 
 
 def imports(path: Path) -> Iterator[tuple[str, str]]:
@@ -101,6 +101,12 @@ def test_of_slack_sdk_and_sqlalchemy_the_front_door_takes_signatures_and_excepti
     taken = {one for one in imports(file_of("bot")) if package(one[0]) in ("slack_sdk", "sqlalchemy")}
 
     assert {module for module, _ in taken} <= {"slack_sdk.signature", "sqlalchemy.exc"}
+
+
+def test_only_the_gate_uses_the_wire() -> None:
+    users = {room for room in TOP for module, _ in imports(file_of(room)) if module == "wire"}
+
+    assert users == {"gate"}
 
 
 def test_threads_are_made_in_one_place() -> None:
