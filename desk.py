@@ -230,7 +230,9 @@ class Desk:
         noted = {"user": payload["user"], "action": payload["action"], "reason": text or "nothing to decide"}
         if proposal is not None:
             noted |= {"proposal": proposal.proposal, "fingerprint": proposal.fingerprint}
-        says = [self._aside(arrival, text, in_thread=True)] if text and not payload["in_view"] else []
+        thread = proposal.thread if proposal is not None else arrival.thread.key
+        said = ephemeral(self._ids(), thread, "", payload["user"], text)
+        says = [said] if text and not payload["in_view"] else []
         self._store.dispose(arrival, says, [Entry("click refused", noted)])
         if text and payload["in_view"]:
             try:

@@ -125,7 +125,7 @@ def _resolves(schema: object, ref: str) -> bool:
 
 
 def _approver(value: str) -> str:
-    if value in (ASKER, ANYONE) or re.fullmatch(r"@[a-z0-9._-]+|[SUW][A-Z0-9]{2,}", value):
+    if value in (ASKER, ANYONE) or re.fullmatch(r"@[a-z0-9._-]+|[SUW][A-Za-z0-9_]{2,}", value):
         return value
     raise ValueError(
         f"'{value}' is no approver: write a user id (U024BE7LH), a group (@hr-leads or S0614TZR7), {ASKER} or {ANYONE}"

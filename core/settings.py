@@ -89,7 +89,7 @@ def load_settings() -> Settings:
             "\n".join(_tell(problem["loc"], problem["type"], problem["msg"]) for problem in error.errors())
         ) from None
     for channel in settings.channels or ("",):
-        if not re.fullmatch(r"[CGD][A-Z0-9]+|#[^\s#]+", channel):
+        if not re.fullmatch(r"[CGD][A-Za-z0-9_-]+|#[^\s#]+", channel):
             raise Misconfigured(f"SLACK_CHANNEL: '{channel}' is neither a channel id (C024BE91L) nor a #name.")
     return settings
 

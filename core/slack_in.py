@@ -15,7 +15,10 @@ from core.posts import Thread
 
 _WORTHY_SUBTYPES = (None, "file_share", "thread_broadcast")  # those that are a person's own new words
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}", re.ASCII)
-_ID = re.compile(r"[A-Z][A-Z0-9]{1,30}", re.ASCII)
+_ID = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII
+)  # Slack: "may change in length and alphabet"; safe in keys and mentions
+_NO_TEAM = "T0"  # where a payload names no workspace; a bot has only one
 MAX_WORDS = 40_000  # characters of one message, Slack's own bound
 
 
@@ -84,9 +87,9 @@ def mention(envelope: Mapping[str, Any]) -> Mention | None:
         _ts(event.get("ts")),
         _id(event.get("user")),
     )
-    team = team or _id(event.get("team"))
+    team = team or _id(event.get("team")) or _NO_TEAM
     event_id = envelope.get("event_id")
-    if not (team and channel and ts and user and _is_event_id(event_id)):
+    if not (channel and ts and user and _is_event_id(event_id)):
         return None
     if (
         event.get("bot_id")
@@ -104,7 +107,7 @@ def mention(envelope: Mapping[str, Any]) -> Mention | None:
         user=user,
         text=_clean(text[:MAX_WORDS]) if isinstance(text, str) else "",
         in_thread=bool(thread_ts),
-        is_foreign=bool(home and home != team and not envelope.get("enterprise_id")),
+        is_foreign=bool(home and team != _NO_TEAM and home != team and not envelope.get("enterprise_id")),
     )
 
 
@@ -112,7 +115,7 @@ def opened(envelope: Mapping[str, Any]) -> Opened | None:
     """The person in an `app_home_opened` envelope, where it is the Home tab."""
     event = _mapping(envelope.get("event"))
     user, event_id = _id(event.get("user")), envelope.get("event_id")
-    lane = _own_lane(_id(envelope.get("team_id")), user)
+    lane = _own_lane(_id(envelope.get("team_id")) or _NO_TEAM, user)
     if lane is None or not _is_event_id(event_id) or event.get("tab") != "home":
         return None
     return Opened(event_id, lane, user)
@@ -163,7 +166,8 @@ def _submitted(payload: Mapping[str, Any]) -> Click | None:
 
 def _who(payload: Mapping[str, Any]) -> tuple[str, str]:
     user = _mapping(payload.get("user"))
-    return _id(_mapping(payload.get("team")).get("id")) or _id(user.get("team_id")), _id(user.get("id"))
+    team = _id(_mapping(payload.get("team")).get("id")) or _id(user.get("team_id"))
+    return team or _NO_TEAM, _id(user.get("id"))
 
 
 def _place(payload: Mapping[str, Any], team: str) -> Thread | None:

@@ -1,4 +1,4 @@
-"""Cards, rules, modals, App Home, sets, unknown outcomes and the journal, by the front door: people press, an API answers, nothing is faked."""
+"""Cards, rules, modals, App Home, sets, unknown outcomes and the journal, by the front door: people press, an API answers."""
 
 from __future__ import annotations
 
@@ -454,6 +454,7 @@ def test_a_refusal_in_app_home_is_a_modal(
     talk.card()
     workspace.open_home("U0BEN")
     home = workspace.wait(lambda: workspace.home("U0BEN"))
+    workspace.fault("views.publish", "http_500", times=3)  # so that Ben still has the old one before him
     ann.presses(talk.card(), "withdraw")
     talk.card_titled("Withdrawn")
     workspace.click_view("U0BEN", home["id"], "approve", buttons(home)["approve"])
