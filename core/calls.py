@@ -25,6 +25,7 @@ from core.template import BadValue, decode_value
 
 MAX_ARGUMENTS = 262_144  # characters of one call's arguments; nobody can read and approve more than that
 MAX_URL = 8_192
+_MAX_DEPTH = 50
 _OVERRIDES = {"_method", "x-http-method", "x-http-method-override", "x-method-override"}
 
 
@@ -296,6 +297,8 @@ def _body(operation: Operation, raw: object) -> str | None:
         raise BadCall(f"{operation.name} takes no body; put the values into the url.")
     if not isinstance(value, (dict, list)):
         raise BadCall("body is a JSON object or array, or JSON text of one.")
+    if _is_deep(value):
+        raise BadCall(f"body is nested too deeply; at most {_MAX_DEPTH} levels are taken.")
     _check_override(operation, value)
     if operation.body is not None and (problems := list(_problems(operation.body, value))):
         raise BadCall(f"{operation.name}: body: " + "; ".join(problems[:5]) + ".")
@@ -310,6 +313,20 @@ def _check_override(operation: Operation, value: object) -> None:
             raise BadCall(
                 f"The body's '{_short(key)}' would change the method; call the operation with that method instead."
             )
+
+
+def _is_deep(value: object) -> bool:
+    """Whether JSON is nested beyond what a person could read and every server takes."""
+    level: list[object] = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _canonical(value: object) -> str:

@@ -63,7 +63,7 @@ def card(row: CardRow, *, dry_run: bool = False) -> tuple[str, list[Block]]:
     body, is_body_cut = _body_on_card(row)
     blocks = [_header(title), *_sections(f"{row.method} {row.shown_url}"), *_sections(body)]
     if change:
-        blocks += [_context(words.CHANGE_TITLE[row.method]), *_sections("\n".join(change))]
+        blocks += [_context(words.CHANGE_TITLE.get(row.method, words.CHANGES)), *_sections("\n".join(change))]
     blocks.append(_context(_who(row)))
     if is_pending and row.why:
         blocks.append(_context(escape(row.why)))
@@ -105,7 +105,7 @@ def _change_lines(row: CardRow, *, limit: int | None) -> tuple[list[str], bool]:
 
 
 def _change_line(field: str, old: str | None, new: str | None, cap: int, *, one_sided: bool) -> str:
-    before = visible(_fit(old, cap)) if old is not None else words.NOTHING
+    before, field = visible(_fit(old, cap)) if old is not None else words.NOTHING, _fit(field, 200)
     if one_sided:
         return f"{visible(field)}: {before}"
     return f"{visible(field)}: {before} {words.ARROW} {visible(_fit(new, cap)) if new is not None else words.NOTHING}"
@@ -211,7 +211,7 @@ def whole_request(row: CardRow, page: int) -> dict[str, Any]:
     change, _ = _change_lines(row, limit=None)
     parts = [f"{row.method} {row.shown_url}", body]
     if change:
-        parts += [words.CHANGE_TITLE[row.method], "\n".join(change)]
+        parts += [words.CHANGE_TITLE.get(row.method, words.CHANGES), "\n".join(change)]
     sections = [section for part in parts for section in _sections(part)]
     pages = [sections[at : at + _PAGE] for at in range(0, len(sections), _PAGE)]
     page = max(0, min(page, len(pages) - 1))

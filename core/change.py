@@ -47,8 +47,13 @@ def changes(method: str, before: Any, body: Any) -> list[Change]:
     """The fields that a PUT or PATCH changes, old -> new; for a DELETE every field of the doomed object, without a new one."""
     if method == "DELETE" or not isinstance(body, dict):
         return [Change(field, old, None) for field, old in _leaves(before)]
-    old, new = dict(_leaves(_inner(before, body))), dict(_leaves(body))
-    return [Change(field, old.get(field), value) for field, value in new.items() if old.get(field) != value]
+    inner = _inner(before, body)
+    old, new = dict(_leaves(inner)), dict(_leaves(body))
+    found = [Change(field, old.get(field), value) for field, value in new.items() if old.get(field) != value]
+    if method == "PUT" and isinstance(inner, dict):  # it replaces whole objects: what it leaves out of one is gone
+        named = dict(_leaves({key: value for key, value in inner.items() if key in body}))
+        found += [Change(field, value, None) for field, value in named.items() if field not in new]
+    return found
 
 
 def untouched(before: Any, body: Any) -> list[str]:
@@ -64,16 +69,25 @@ def is_same(method: str, before: Target, now: Target, body: Any, ignore: Sequenc
     return _compared(method, before.data, body, ignore) == _compared(method, now.data, body, ignore)
 
 
-def _compared(method: str, data: Any, body: Any, ignore: Sequence[str]) -> dict[str, str]:
+def _compared(method: str, data: Any, body: Any, ignore: Sequence[str]) -> str:
+    """The JSON text of what counts."""
     inner = _inner(data, body)
     if method == "PATCH" and isinstance(inner, dict) and isinstance(body, dict):
         inner = {key: value for key, value in inner.items() if key in body}
-    fields = dict(_leaves(inner))
-    return {
-        field: value
-        for field, value in fields.items()
-        if not any(part in ignore for part in (field, *field.split(".")))
-    }
+    return json.dumps(_without(inner, frozenset(ignore), ""), sort_keys=True)
+
+
+def _without(data: Any, ignore: frozenset[str], place: str) -> Any:
+    """`data` less the fields that are named in `ignore`, by name or by path."""
+    match data:
+        case dict():
+            kept = {key: (value, f"{place}.{key}" if place else key) for key, value in data.items()}
+            return {
+                key: _without(value, ignore, path) for key, (value, path) in kept.items() if not {key, path} & ignore
+            }
+        case list():
+            return [_without(one, ignore, place) for one in data]
+    return data
 
 
 def _inner(data: Any, body: Any) -> Any:
@@ -87,10 +101,10 @@ def _inner(data: Any, body: Any) -> Any:
     return objects[0] if len(objects) == 1 and len(data) == 1 else data
 
 
-def _leaves(data: Any, place: str = "") -> Iterator[tuple[str, str]]:
+def _leaves(data: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
     """Every field with its path and its value's JSON text; lists stay whole."""
     if isinstance(data, dict) and (data or not place):
         for key, value in data.items():
-            yield from _leaves(value, f"{place}.{key}" if place else str(key))
+            yield from _leaves(value, (*place, str(key)))
     elif place or data is not None:
-        yield place or "(the whole answer)", as_json(data)
+        yield ".".join(place) if place else "(the whole answer)", as_json(data)
