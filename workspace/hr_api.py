@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, abort, request
-from waitress import wasyncore  # type: ignore[import-untyped]  # waitress ships no types
-from waitress.server import create_server  # type: ignore[import-untyped]
+from waitress import wasyncore
+from waitress.server import create_server
 from werkzeug.exceptions import HTTPException
 
 Employee = dict[str, Any]
@@ -373,8 +373,9 @@ class LocalServer:
 
     def start(self) -> None:
         """OSError where the port is taken."""
-        self._server: Any = create_server(self._app, map=self._map, host="127.0.0.1", port=self._port, threads=4)
-        self._port = self._server.effective_port
+        server: Any = create_server(self._app, map=self._map, host="127.0.0.1", port=self._port, threads=4)
+        self._server = server
+        self._port = server.effective_port
         self._ending.clear()
         self._thread = threading.Thread(target=self._run, name=f"port {self._port}", daemon=True)
         self._thread.start()
