@@ -210,6 +210,7 @@ class AI:
         proposals: list[Proposal] = []
         entries = [asked]
         answered = False
+        by = time.monotonic() + self._gate.timeout  # for all previews of the reply together
         for i, called in enumerate(reply.said.calls):
             raw = reply.arguments[i]
             key = called.key
@@ -218,11 +219,11 @@ class AI:
                     raise BadCall(
                         "This same call was made twice already in this turn. Use its result, or change the call."
                     )
-                taken, entry = self._take(called.name, raw, turn, i)
+                taken, entry = self._take(called.name, raw, turn, i, by)
             except BadCall as error:
                 log.info("bad call", reason=str(error))
                 taken = Got(error_text(str(error)))
-                entry = Entry("bad call", {"call": _attempted(raw), "reason": str(error)})
+                entry = Entry("bad call", {"call": _attempted(raw, self._house.catalog), "reason": str(error)})
             made_before.append(key)
             entries.append(entry)
             if isinstance(taken, Proposal):
@@ -234,7 +235,7 @@ class AI:
         cards = self._gate.card_posts(proposals)
         return Round(reply.said, reply.usage, results, proposals, cards, entries, tainted=answered)
 
-    def _take(self, name: str, raw: object, turn: Turn, position: int) -> tuple[Got | Proposal, Entry]:
+    def _take(self, name: str, raw: object, turn: Turn, position: int, by: float) -> tuple[Got | Proposal, Entry]:
         """One call: what a read gave, or a write's proposal; and the journal's entry about it. Raises `BadCall`."""
         if name != "call_rest_api":
             raise BadCall(f"There is no tool '{name[:60]}'. The only tool is call_rest_api.")
@@ -251,7 +252,8 @@ class AI:
                 "seconds": got.seconds,
             }
             return got, Entry("read", told | ({} if got.status is not None else {"problem": got.text}))
-        proposal = self._gate.propose(sorted_call, turn, position)
+        self._stop_here()
+        proposal = self._gate.propose(sorted_call, turn, position, by)
         return proposal, proposed(proposal)
 
 
@@ -273,13 +275,16 @@ def _calls_of_turn(items: Sequence[Item]) -> list[str]:
     return [call.key for item in items[start:] if isinstance(item, Replied) for call in item.calls]
 
 
-def _attempted(raw: object) -> str:
-    """What a bad call wanted, in short and without its values: for those who mend the catalog's descriptions."""
+def _attempted(raw: object, catalog: Catalog) -> str:
+    """What a bad call wanted, for those who mend the catalog's descriptions: no values, only path segments that the catalog spells."""
     try:
         arguments = parse_arguments(raw)
     except BadCall:
         return "(unreadable)"
-    return f"{arguments.get('method')} {str(arguments.get('url')).partition('?')[0]}"[:200]
+    known = {piece.literal for one in catalog.operations for piece in one.template.path}
+    path = str(arguments.get("url")).partition("?")[0][:500]
+    shown = "/".join(step if step in known or not step else "*" for step in path.split("/")[:20])
+    return f"{str(arguments.get('method'))[:10]} {shown}"
 
 
 def _check_repeats(made_before: Sequence[str], key: str) -> None:

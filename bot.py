@@ -471,9 +471,7 @@ def serve() -> None:
         operations=len(catalog.operations),
         channels=settings.channels,
     )
-    bot.web.check_groups(
-        approver for operation in catalog.operations for rule in operation.rules or () for approver in rule.approvers
-    )
+    threading.Thread(target=_check_groups, args=(bot.web, catalog), name="groups", daemon=True).start()
     while not stop.wait(_CHECK_LOCK):
         if not store.still_alone():
             log.critical("the database's lock is lost; ending, so that only one process works on it")
@@ -484,6 +482,13 @@ def serve() -> None:
     log.info("stopped")
     sys.stderr.flush()
     os._exit(0)  # what still runs is in the middle of a call and safe to leave: a start finds it in the store
+
+
+def _check_groups(web: SlackWeb, catalog: Catalog) -> None:
+    """Has groups that Slack does not know logged; in a thread of its own, since Slack may take its time."""
+    web.check_groups(
+        one for operation in catalog.operations for rule in operation.rules or () for one in rule.approvers
+    )
 
 
 def _listen(app: Flask, settings: Settings) -> Any:

@@ -198,7 +198,9 @@ class Desk:
         proposal = self._store.proposal(token=arrival.payload["token"])
         if proposal is None or proposal.state is not State.UNKNOWN:
             raise Refused("")
-        self._store.dispose(arrival)
+        self._gate.check_authority(proposal, arrival.payload["user"])
+        noted = {"user": arrival.payload["user"], "proposal": proposal.proposal}
+        self._store.dispose(arrival, (), [Entry("check", noted)])
         self._next.check(proposal.proposal)
 
     def _open(self, arrival: Arrival) -> None:

@@ -21,7 +21,7 @@ import structlog
 
 from core import words
 from core.answers import Answer, data_of, error_text, mask, outcome_text, result_text
-from core.calls import BadCall, Call, Read, Write, match, resolve
+from core.calls import BadCall, Call, Read, Write, body_of, match, resolve
 from core.cards import CardRow, batch_card, card, date, deciders, target_card
 from core.catalog import Api, Catalog, Operation
 from core.chain import Entry, digest
@@ -100,7 +100,7 @@ class Gate:
         self._store = store
         self._ids = ids
         self._directory = directory
-        self._timeout = timeout
+        self.timeout = timeout
         self._max_response = max_response
         self._result_limit = result_limit
         self._clock = clock
@@ -142,7 +142,7 @@ class Gate:
         if read.method not in SAFE_METHODS:
             raise BadCall(f"{read.method} is no read.")
         try:
-            answer = self._follow(read.operation, read.method, read.url, time.monotonic() + self._timeout)
+            answer = self._follow(read.operation, read.method, read.url, time.monotonic() + self.timeout)
         except (Unsent, Unanswered, BadCall) as error:
             return Got(error_text(str(error), self._secrets))
         return Got(result_text(answer, limit=self._result_limit, secrets=self._secrets), answer.status, answer.seconds)
@@ -178,16 +178,27 @@ class Gate:
             raise BadCall("The API redirected to a place that needs a person's approval, so that was not followed.")
         return call.operation, call.url
 
-    def _look(self, operation: Operation, values: Mapping[str, str]) -> tuple[Target | None, str]:
-        """A write's target, read by ourselves, and its ETag; (None, "") where the catalog has no operation that shows it."""
+    def _look(
+        self, operation: Operation, values: Mapping[str, str], by: float | None = None
+    ) -> tuple[Target | None, str]:
+        """A write's target, read by ourselves until `by` (monotonic seconds), and its ETag.
+
+        (None, "") where the catalog has no operation that shows it. A read that needs approval is shown only where the entry names
+        it under `preview:`.
+        """
         read = self._catalog.preview_of(operation)
         if read is None:
             return None, ""
         names = {name for piece in read.template.path for name in piece.names}
         path = read.template.fill({name: value for name, value in values.items() if name in names})
         url = read.api.base_url + path
+        by = time.monotonic() + self.timeout if by is None else by
+        if read.rules and (operation.preview is None or operation.preview.operation is None):
+            return Target(url, problem=words.NEEDS_APPROVAL), ""
+        if time.monotonic() >= by:
+            return Target(url, problem=words.NOT_READ_IN_TIME), ""
         try:
-            answer = self._follow(read, "GET", url, time.monotonic() + self._timeout)
+            answer = self._follow(read, "GET", url, by)
         except (Unsent, Unanswered, BadCall) as error:
             return Target(url, problem=str(mask(str(error), self._secrets))), ""
         data, _ = data_of(answer)
@@ -196,12 +207,12 @@ class Gate:
 
     # --- proposals ----------------------------------------------------------------------------------------------------
 
-    def propose(self, write: Write, turn: Turn, call: int) -> Proposal:
+    def propose(self, write: Write, turn: Turn, call: int, by: float | None = None) -> Proposal:
         """A write as the record to be stored with the model's reply: pending, or approved where the policy needs nobody.
 
-        For a pending one the target is read first, so that the card can show what would change.
+        For a pending one the target is read first, until `by` (monotonic seconds), so that the card can show what would change.
         """
-        target, _ = (None, "") if write.by_policy else self._look(write.operation, write.values)
+        target, _ = (None, "") if write.by_policy else self._look(write.operation, write.values, by)
         now = self._clock()
         expires = write.rule.expires or write.operation.expires
         return Proposal(
@@ -265,7 +276,7 @@ class Gate:
     ) -> Proposal:
         """A person's decision, made at `at`. Gives the changed proposal. Raises `Refused` with words for that person alone."""
         proposal = self.pending(token, by)
-        self._check_authority(proposal, by)
+        self.check_authority(proposal, by)
         if at >= proposal.expires_at:
             changed = self._happen(proposal.proposal, Event.EXPIRE, arrival=arrival)
         elif decision == "approve":
@@ -288,7 +299,7 @@ class Gate:
         if not pending:
             raise Refused(words.ALREADY)
         for one in pending:
-            self._check_authority(one, by)
+            self.check_authority(one, by)
         changed = [self._vote(one, by, at, arrival if one is pending[-1] else None) for one in pending]
         self._redraw(batch)
         return [one for one in changed if one is not None]
@@ -315,17 +326,17 @@ class Gate:
 
     def check_may_decide(self, token: str, by: str) -> None:
         """Raises `Refused` unless this person may decide a pending proposal now."""
-        self._check_authority(self.pending(token, by), by)
+        self.check_authority(self.pending(token, by), by)
 
     def may_decide(self, proposal: Proposal, by: str) -> bool:
         """Whether this person could decide it, looked up now."""
         try:
-            self._check_authority(proposal, by)
+            self.check_authority(proposal, by)
         except Refused:
             return False
         return True
 
-    def _check_authority(self, proposal: Proposal, by: str) -> None:
+    def check_authority(self, proposal: Proposal, by: str) -> None:
         """Raises `Refused` unless the stored rule lets `by` decide. What cannot be looked up lets nobody through."""
         rule = proposal.rule
         who = deciders(rule, proposal.asker)
@@ -431,21 +442,25 @@ class Gate:
 
         Gives the records as they ended.
         """
-        stopped: set[str] = set()
         ended: list[Proposal] = []
         for one in self._store.proposals_of(turn, State.APPROVED):
             if one.decided_by is None:
                 continue
-            if one.batch in stopped:
+            if self._is_stopped(one):
                 changed = self._happen(one.proposal, Event.FAIL, note=words.STOPPED_BATCH)
             else:
                 changed = self.write(Approval(one.proposal))
             if changed is not None:
                 ended.append(changed)
-                if one.batch is not None and changed.state is not State.DONE:
-                    stopped.add(one.batch)
             self._redraw(one.batch)
         return ended
+
+    def _is_stopped(self, one: Proposal) -> bool:
+        """Whether one that was approved by the same click as this did not succeed: told by the rows, which outlive a crash."""
+        ill = (State.FAILED, State.UNKNOWN, State.STALE)
+        together = self._store.proposals_of_batch(one.batch) if one.batch is not None else []
+        click = (one.decided_by, one.decided_at)
+        return any((other.decided_by, other.decided_at) == click and other.state in ill for other in together)
 
     def write(self, approval: Approval) -> Proposal | None:
         """Sends the stored record of an approval, once; its result joins the transcript, the card says how it ended.
@@ -458,6 +473,9 @@ class Gate:
                 return None
             try:
                 operation, values = self._still_allowed(row)
+                if (rule := self._stricter_now(row, operation, values)) is not None:
+                    renewed = replace(self._renewed(row, Target.from_json(row.before)), rule=rule)
+                    return self._happen(row.proposal, Event.OUTDATE, successor=renewed)
                 etag = self._still_same(row, operation, values)
             except (Unsent, BadCall) as error:
                 return self._fail(row, str(error))
@@ -505,7 +523,18 @@ class Gate:
         operation, values = found.operation, found.values
         if api.base_url + operation.template.fill(values) != stored.url:
             raise BadCall("The catalog no longer allows this request.")
+        if body_of(operation, stored.body) != stored.body:
+            raise BadCall("The catalog no longer allows this body.")
         return operation, values
+
+    def _stricter_now(self, stored: Proposal, operation: Operation, values: dict[str, str]) -> Rule | None:
+        """Today's rule for an approved record, where the catalog has become stricter since it was drawn."""
+        if stored.decided_by is None:
+            return None
+        call = Call(operation, stored.url, stored.body, values)
+        judged = self.sort(call, tainted=True)
+        rule = self._known(judged.rule) if isinstance(judged, Write) else stored.rule
+        return rule if rule.strictness > stored.rule.strictness else None
 
     def _still_same(self, stored: Proposal, operation: Operation, values: Mapping[str, str]) -> str:
         """Reads the target again, where the card showed it; gives its ETag for If-Match. Raises `Changed`, or `Unsent`."""
@@ -519,7 +548,8 @@ class Gate:
         ignore = operation.preview.ignore if operation.preview is not None else ()
         if not is_same(stored.method, before, now, body, ignore):
             raise Changed(now)
-        return "" if etag.startswith("W/") else etag  # If-Match compares strongly: RFC 9110, 13.1.1
+        is_strong = re.fullmatch(r'"[\x21\x23-\x7e]*"', etag) is not None
+        return etag if is_strong else ""  # If-Match compares strongly: RFC 9110, 13.1.1
 
     def _renewed(self, stored: Proposal, target: Target | None) -> Proposal:
         """The same request as a new record with the target as it is now. Votes do not carry over."""
@@ -547,8 +577,11 @@ class Gate:
         proposal = self._store.proposal_of(proposal_id)
         if proposal is None or proposal.state is not State.UNKNOWN:
             return
-        found = match(self._catalog, proposal.method, proposal.url, self._catalog.api(proposal.api))
-        target, _ = self._look(found.operation, found.values)
+        try:
+            operation, values = self._still_allowed(proposal)
+            target, _ = self._look(operation, values)
+        except BadCall as error:
+            target = Target(proposal.shown_url, problem=str(error))
         self._store.say([message(self._ids(), proposal.thread, proposal.turn, *target_card(target))])
 
     def _happen(
@@ -600,7 +633,10 @@ class Gate:
         return Effects(
             result=result or self._told(row),
             posts=says,
-            entries=[Entry("vote" if row.state is State.PENDING else str(happened), _noted(row, by, seconds))],
+            entries=[
+                Entry("vote" if row.state is State.PENDING else str(happened), _noted(row, by, seconds)),
+                *([proposed(successor)] if successor is not None else []),
+            ],
             tainted=row.status is not None,
             successor=successor,
         )
@@ -633,7 +669,7 @@ class Gate:
     ) -> Answer:
         """One request, no redirect followed, no retry, until `by` (monotonic seconds). Raises `Unsent` or `Unanswered`."""
         began = time.monotonic()
-        timeout = self._timeout if by is None else max(0.001, by - began)
+        timeout = self.timeout if by is None else max(0.001, by - began)
         status: int | str = "no answer"
         try:
             sent = _with_credentials(operation.api, url)

@@ -15,7 +15,7 @@ import structlog
 from core import words
 from core.cards import home_blocks
 from core.catalog import Catalog
-from core.policy import State
+from core.policy import ASKER, State
 from gate import Gate, card_row
 from slack_web import SlackBusy, SlackSaysNo, SlackUnsure
 from store import Proposal, Store
@@ -96,7 +96,9 @@ class Home:
         known: dict[tuple[object, ...], bool] = {}
         found = []
         for one in self._store.proposals_in(State.PENDING):
-            key = (one.rule.approvers, one.rule.not_asker, one.asker, one.thread.split("/")[1])
+            depends_on_asker = one.rule.not_asker or ASKER in one.rule.approvers
+            asker = one.asker if depends_on_asker and user == one.asker else ""
+            key = (one.rule.approvers, one.rule.not_asker, asker, one.thread.split("/")[1])
             if key not in known:
                 known[key] = self._gate.may_decide(one, user)
             if known[key] and user not in one.votes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
@@ -119,6 +120,9 @@ class Outbox:
         self._store.delivered([(one.post.post, None)], state="failed")
         if one.post.kind == "message":
             self._unshown(one.post.post)
+        if one.post.kind == "update" and one.target_ts:  # what became of a card must be told, if not on the card itself
+            again = replace(one.post, post=f"{one.post.post}.again", kind="message", target=None)
+            self._store.say([again])
 
     # --- the four kinds -----------------------------------------------------------------------------------------------
 

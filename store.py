@@ -270,7 +270,7 @@ class Store:
         return True
 
     def _lock_file(self) -> Callable[[], bool]:
-        handle = os.open(f"{self._url.database}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        handle = os.open(f"{os.path.realpath(str(self._url.database))}.lock", os.O_RDWR | os.O_CREAT, 0o600)
 
         def take() -> bool:
             try:
@@ -517,6 +517,12 @@ class Store:
             ).one()
         return min((float(moment) for moment in moments if moment is not None), default=None)
 
+    def thread_of(self, turn: str) -> str | None:
+        """The thread of a turn."""
+        with self._reading() as db:
+            found = db.scalar(select(turns.c.thread).where(turns.c.turn == turn))
+        return str(found) if found is not None else None
+
     def words_of(self, turn: str) -> str | None:
         """What the person wrote, while it is kept."""
         with self._reading() as db:
@@ -682,10 +688,11 @@ def _engine_url(url: str) -> URL:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_size=16, max_overflow=32, pool_pre_ping=True)
+        return create_engine(url, pool_size=16, max_overflow=32, pool_pre_ping=True, hide_parameters=True)
     if not Path(str(url.database)).absolute().parent.is_dir():
         raise Misconfigured(f"DATABASE_URL: the folder of {url.database} does not exist; make it first.")
-    engine = create_engine(url, pool_size=32, max_overflow=32, connect_args={"timeout": 30, "check_same_thread": False})
+    connect = {"timeout": 30, "check_same_thread": False}
+    engine = create_engine(url, pool_size=32, max_overflow=32, connect_args=connect, hide_parameters=True)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine

@@ -42,6 +42,7 @@ class Lane:
         self._again: set[str] = set()  # woken while running
         self._timed: list[tuple[float, int, str]] = []
         self._order = itertools.count()
+        self._due: dict[str, float] = {}  # when each key of _timed is due; older notes of it are void
         self._is_stopping = False
         self._threads = [threading.Thread(target=self._run, name=f"{name}-{i}", daemon=True) for i in range(threads)]
 
@@ -54,7 +55,7 @@ class Lane:
         """Has `work(key)` done soon, or after `delay` seconds; once more if it runs at this moment."""
         with self._changed:
             if delay > 0:
-                heapq.heappush(self._timed, (time.monotonic() + delay, next(self._order), key))
+                self._later(key, delay)
             else:
                 self._enqueue(key)
             self._changed.notify()
@@ -67,6 +68,13 @@ class Lane:
         for thread in self._threads:
             thread.join(max(0.0, by - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
+
+    def _later(self, key: str, delay: float) -> None:
+        """Notes a key for later; an earlier note of the same key stands for both, since its work says anew when to come back."""
+        when = time.monotonic() + delay
+        if when < self._due.get(key, float("inf")):
+            self._due[key] = when
+            heapq.heappush(self._timed, (when, next(self._order), key))
 
     def _enqueue(self, key: str) -> None:
         if key in self._running:
@@ -95,7 +103,10 @@ class Lane:
                     return None
                 now = time.monotonic()
                 while self._timed and self._timed[0][0] <= now:
-                    self._enqueue(heapq.heappop(self._timed)[2])
+                    when, _, key = heapq.heappop(self._timed)
+                    if self._due.get(key) == when:
+                        del self._due[key]
+                        self._enqueue(key)
                 if self._ready:
                     key = self._ready.popleft()
                     self._waiting.discard(key)
@@ -112,7 +123,7 @@ class Lane:
                 self._again.discard(key)
                 self._enqueue(key)
             elif delay is not None:
-                heapq.heappush(self._timed, (time.monotonic() + delay, next(self._order), key))
+                self._later(key, delay)
             self._changed.notify()
 
 
@@ -190,11 +201,13 @@ class Turns:
         return all(ended)
 
     def _write(self, turn: str) -> None:
-        ended = self._gate.write_decided(turn)
-        for thread in dict.fromkeys(one.thread for one in ended):
-            self._turns.wake(thread)
-        self._clock_lane.wake("clock")  # a target that changed may have made a new proposal
-        self.decided(ended, "")
+        try:
+            self.decided(self._gate.write_decided(turn), "")
+        finally:  # also where something went wrong: what was sent has its result, and the turn goes on with it
+            thread = self._store.thread_of(turn)
+            if thread is not None:
+                self._turns.wake(thread)
+            self._clock_lane.wake("clock")  # a target that changed may have made a new proposal
 
     def _advance(self, thread: str) -> None:
         if AI(thread, self._house).advance():

@@ -51,7 +51,8 @@ class Line:
     ) -> Answer:
         """Sends one request and reads at most `max_bytes` of the answer. Raises `Unsent` or `Unanswered`."""
         content = body.encode() if body is not None else None
-        request = self._client.build_request(method, url, headers=dict(headers), content=content, timeout=timeout)
+        headers = {"Accept-Encoding": "identity", **headers}  # a small packet could inflate to gigabytes
+        request = self._client.build_request(method, url, headers=headers, content=content, timeout=timeout)
         with self._backend.until(time.monotonic() + timeout):
             try:
                 response = self._client.send(request, stream=True)

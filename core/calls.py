@@ -50,13 +50,17 @@ class Call:
     shown_body: str | None = None
 
     @property
-    def arguments(self) -> dict[str, Any]:
-        """What the catalog's conditions look at: the body's fields and the URL's values, those as their schemas type them."""
-        body = json.loads(self.body) if self.body is not None else {}
-        fields = body if isinstance(body, dict) else {"body": body}
-        return fields | {
-            name: _typed(self.operation.parameters.get(name, {}), text) for name, text in self.values.items()
-        }
+    def arguments(self) -> list[dict[str, Any] | None]:
+        """What the catalog's conditions look at: the body's fields and the URL's values, those as their schemas type them.
+
+        Where a name stands in both, each reading is given: a rule holds if it holds for one of them. None: a body that is no
+        object, for which every rule holds.
+        """
+        url = {name: _typed(self.operation.parameters.get(name, {}), text) for name, text in self.values.items()}
+        if self.body is None:
+            return [url]
+        body = json.loads(self.body)
+        return [url | body, body | url] if isinstance(body, dict) else [None]
 
     @property
     def method(self) -> str:
@@ -111,7 +115,7 @@ def resolve(catalog: Catalog, arguments: Mapping[str, Any]) -> Call:
     method = method.strip().upper()
     found = match(catalog, method, url)
     operation, values = found.operation, found.values
-    body = _body(operation, arguments.get("body"))
+    body = body_of(operation, arguments.get("body"))
     sent = operation.api.base_url + operation.template.fill(values)
     if len(sent) > MAX_URL:
         raise BadCall(f"The url, percent-encoded, is longer than {MAX_URL:,} characters.")
@@ -285,7 +289,8 @@ def _typed(schema: Mapping[str, Any], text: str) -> object:
     return text
 
 
-def _body(operation: Operation, raw: object) -> str | None:
+def body_of(operation: Operation, raw: object) -> str | None:
+    """The one text of a call's body, checked against the operation's schema. Raises `BadCall`."""
     value = _json(raw, "body is") if isinstance(raw, str) and raw.strip() else raw
     if operation.method in ("GET", "HEAD", "DELETE") and operation.body is None and value in (None, "", {}, []):
         return None
@@ -299,6 +304,10 @@ def _body(operation: Operation, raw: object) -> str | None:
         raise BadCall("body is a JSON object or array, or JSON text of one.")
     if _is_deep(value):
         raise BadCall(f"body is nested too deeply; at most {_MAX_DEPTH} levels are taken.")
+    if (twins := _twins(value)) is not None:
+        raise BadCall(
+            f"body has the fields '{_short(twins[0])}' and '{_short(twins[1])}', which some servers take for one."
+        )
     _check_override(operation, value)
     if operation.body is not None and (problems := list(_problems(operation.body, value))):
         raise BadCall(f"{operation.name}: body: " + "; ".join(problems[:5]) + ".")
@@ -313,6 +322,21 @@ def _check_override(operation: Operation, value: object) -> None:
             raise BadCall(
                 f"The body's '{_short(key)}' would change the method; call the operation with that method instead."
             )
+
+
+def _twins(value: object) -> tuple[str, str] | None:
+    """Two names in one object that differ only in case, blanks or Unicode form, if there are any."""
+    if isinstance(value, list):
+        return next((found for one in value if (found := _twins(one)) is not None), None)
+    if not isinstance(value, dict):
+        return None
+    seen: dict[str, str] = {}
+    for name in value:
+        plain = unicodedata.normalize("NFKC", name).strip().casefold()
+        if plain in seen:
+            return seen[plain], name
+        seen[plain] = name
+    return _twins(list(value.values()))
 
 
 def _is_deep(value: object) -> bool:

@@ -23,6 +23,7 @@ _ON_CARD = 4 * _SECTION  # characters of a body that the card itself shows; what
 _CHANGES_ON_CARD = 12  # fields of the change that the card itself shows
 _VALUE_ON_CARD = 120  # characters of one old or new value there
 _PAGE = 12  # sections of a modal's page: below 250 kB also where each character takes six bytes
+_NAMED = 20  # approvers that a card names
 _HOME_ROWS = 10  # requests in each list of App Home
 _DRAWN_AS_NOTHING = (
     "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters, marks and a symbol by category, yet blank
@@ -105,10 +106,11 @@ def _change_lines(row: CardRow, *, limit: int | None) -> tuple[list[str], bool]:
 
 
 def _change_line(field: str, old: str | None, new: str | None, cap: int, *, one_sided: bool) -> str:
-    before, field = visible(_fit(old, cap)) if old is not None else words.NOTHING, _fit(field, 200)
+    name = _fit(visible(field), 200)
+    before, after = (_fit(visible(_fit(one, cap)), 3 * cap) if one is not None else words.NOTHING for one in (old, new))
     if one_sided:
-        return f"{visible(field)}: {before}"
-    return f"{visible(field)}: {before} {words.ARROW} {visible(_fit(new, cap)) if new is not None else words.NOTHING}"
+        return f"{name}: {before}"
+    return f"{name}: {before} {words.ARROW} {after}"
 
 
 def _buttons(row: CardRow, *, is_cut: bool) -> list[Block]:
@@ -150,7 +152,8 @@ def _who(row: CardRow) -> str:
 def deciders(rule: Rule, asker: str) -> str:
     """The approvers as mentions; those of a rule that Slack does not know stay words."""
     names = [_mention(one, asker) for one in rule.approvers if not (one == ASKER and rule.not_asker)]
-    return " or ".join(names) + (words.NOT_THE_ASKER if rule.not_asker else "")
+    shown = names[:_NAMED] + ([words.MORE_PEOPLE.format(count=len(names) - _NAMED)] if len(names) > _NAMED else [])
+    return " or ".join(shown) + (words.NOT_THE_ASKER if rule.not_asker else "")
 
 
 def _mention(approver: str, asker: str) -> str:
@@ -171,7 +174,7 @@ def _ending(row: CardRow) -> str:
         by = row.votes if row.state is not State.REJECTED and row.votes else (row.decided_by,)
         parts.append(f"{verb} by {' and '.join(f'<@{one}>' for one in by)} {date(row.decided_at)}")
     if row.reason:
-        parts.append(f"{words.REASON}: {escape(visible(_fit(row.reason, 500)))}")
+        parts.append(f"{words.REASON}: {_fit(escape(_fit(visible(row.reason), 500)), 1_000)}")
     if row.state in (State.APPROVED, State.SENDING):
         parts.append(words.BEING_SENT)
     elif row.state in words.OUTCOMES:
@@ -324,7 +327,7 @@ def _sections(text: str) -> list[Block]:
 
 
 def _context(text: str) -> Block:
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": text}]}
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": _fit(text, _SECTION)}]}
 
 
 def status_text(status: int) -> str:

@@ -100,10 +100,33 @@ def _schema(value: dict[str, Any]) -> dict[str, Any]:
         Draft202012Validator.check_schema(value)
     except SchemaError as error:
         raise ValueError(f"no valid JSON Schema: {error.message}") from None
+    if _stray_secret(value, is_field=True):
+        raise ValueError(
+            "secret: true belongs on a field itself (under properties, or the items of a field's list) or on a parameter"
+        )
     for ref in _refs(value):
         if ref != "#" and not _resolves(value, ref):
             raise ValueError(f"$ref '{ref}' leads nowhere; write '#/$defs/...' and define it in the same schema")
     return value
+
+
+def _stray_secret(schema: object, *, is_field: bool) -> bool:
+    """Whether `secret: true` stands where no field's name says what to hide."""
+    match schema:
+        case dict():
+            if schema.get("secret") is True and not is_field:
+                return True
+            fields = schema.get("properties")
+            below = [(one, True) for one in fields.values()] if isinstance(fields, dict) else []
+            below += [
+                (one, is_field and key == "items")
+                for key, one in schema.items()
+                if key not in ("properties", "enum", "const", "default", "examples")
+            ]
+            return any(_stray_secret(one, is_field=field) for one, field in below)
+        case list():
+            return any(_stray_secret(one, is_field=False) for one in schema)
+    return False
 
 
 def _refs(schema: object) -> Iterator[str]:

@@ -87,8 +87,12 @@ class Rule:
     when: Mapping[str, Any] | None = None
     batch: bool = False
 
-    def matches(self, arguments: Mapping[str, Any]) -> bool:
-        return self.when is None or Draft202012Validator(self.when).is_valid(arguments)
+    def matches(self, readings: Sequence[Mapping[str, Any] | None]) -> bool:
+        """Whether the rule is for a call with these arguments; of several readings one is enough, None fits every rule."""
+        if self.when is None:
+            return True
+        condition = Draft202012Validator(self.when)
+        return any(one is None or condition.is_valid(one) for one in readings)
 
     def to_json(self) -> str:
         """The rule as a stored row keeps it: what decides, less the conditions that chose it."""
@@ -120,7 +124,9 @@ def strictest(verdicts: Sequence[Verdict]) -> Verdict:
     return max(verdicts, key=lambda one: (order[one.way], one.rule.strictness))
 
 
-def judge(method: str, rules: tuple[Rule, ...] | None, arguments: Mapping[str, Any], *, tainted: bool) -> Verdict:
+def judge(
+    method: str, rules: tuple[Rule, ...] | None, arguments: Sequence[Mapping[str, Any] | None], *, tainted: bool
+) -> Verdict:
     """The way of a call by its HTTP method, the catalog's `approval:` and what the thread has seen.
 
     `rules`: None where the catalog says nothing, empty for `never`. Closed by default: a method that is not known to be safe asks,

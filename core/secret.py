@@ -16,16 +16,25 @@ def hidden(value: Any) -> str:
 
 
 def hide(value: Any, names: Iterable[str]) -> Any:
-    """`value` with every field of one of these names hidden, at any depth."""
+    """`value` with what stands in fields of these names hidden, at any depth; the shape around it stays to be seen."""
     names = frozenset(names)
     match value:
         case dict():
-            return {
-                key: hidden(one) if key in names and one is not None else hide(one, names) for key, one in value.items()
-            }
+            return {key: _hide_all(one) if key in names else hide(one, names) for key, one in value.items()}
         case list():
             return [hide(one, names) for one in value]
     return value
+
+
+def _hide_all(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _hide_all(one) for key, one in value.items()}
+        case list():
+            return [_hide_all(one) for one in value]
+        case None:
+            return None
+    return hidden(value)
 
 
 def secret_fields(catalog: Catalog, api: Api) -> frozenset[str]:
@@ -41,7 +50,7 @@ def _marked(schema: Any) -> Iterator[str]:
         case dict():
             properties = schema.get("properties")
             for name, one in properties.items() if isinstance(properties, dict) else ():
-                if is_secret(one):
+                if is_secret(one) or is_secret(one.get("items") if isinstance(one, dict) else None):
                     yield name
             for one in schema.values():
                 yield from _marked(one)

@@ -12,6 +12,10 @@ _TEXTS = (4_000, 1_000, 300, 100, 40)
 _DEPTH = 20  # levels that are looked into; deeper ones are left out first
 
 
+class _TooMuch(Exception):
+    """What is left cannot fit, so the rest need not be cut."""
+
+
 def as_json(value: object) -> str:
     """The compact JSON text in which data is given to the model."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
@@ -27,7 +31,10 @@ def shrink(value: Any, limit: int) -> tuple[Any, list[str]]:
         return value, []
     for items, text in _steps():
         notes: list[str] = []
-        smaller = _cut(value, items, text, "", notes, _DEPTH)
+        try:
+            smaller = _cut(value, items, text, "", notes, _DEPTH, [limit])
+        except _TooMuch:
+            continue
         if len(as_json(smaller)) + sum(len(note) for note in notes[:20]) <= limit:
             return smaller, notes[:20]
     whole = as_json(value)
@@ -40,34 +47,39 @@ def _steps() -> Iterator[tuple[int, int]]:
             yield items, text
 
 
-def _cut(value: Any, items: int, text: int, place: str, notes: list[str], depth: int) -> Any:
+def _cut(value: Any, items: int, text: int, place: str, notes: list[str], depth: int, room: list[int]) -> Any:
+    room[0] -= 1  # no value takes less than a character
+    if room[0] < 0:
+        raise _TooMuch
     match value:
         case str() if len(value) > text:
             notes.append(f"{place or 'text'}: first {text:,} of {len(value):,} characters")
             return value[:text]
         case list():
-            return _cut_list(value, items, text, place, notes, depth)
+            return _cut_list(value, items, text, place, notes, depth, room)
         case dict():
             if depth == 0:
                 notes.append(f"{place}: {len(value)} fields left out")
                 return {}
             kept = dict(
-                list(value.items())[: items + 20]
+                list(value.items())[: max(items, 1) + 20 if items > 5 else max(items, 1) * 3]
             )  # objects are wide maps only rarely; those are cut like lists
             if len(kept) < len(value):
                 notes.append(f"{place or 'object'}: first {len(kept)} of {len(value)} fields")
             return {
-                key: _cut(one, items, text, f"{place}.{_plain(key)}" if place else _plain(key), notes, depth - 1)
+                key: _cut(one, items, text, f"{place}.{_plain(key)}" if place else _plain(key), notes, depth - 1, room)
                 for key, one in kept.items()
             }
     return value
 
 
-def _cut_list(value: list[Any], items: int, text: int, place: str, notes: list[str], depth: int) -> list[Any]:
+def _cut_list(
+    value: list[Any], items: int, text: int, place: str, notes: list[str], depth: int, room: list[int]
+) -> list[Any]:
     kept = value[:items] if depth else []
     if len(kept) < len(value):
         notes.append(f"{place or 'list'}: first {len(kept)} of {len(value)} items")
-    return [_cut(one, items, text, f"{place}[]", notes, depth - 1) for one in kept]
+    return [_cut(one, items, text, f"{place}[]", notes, depth - 1, room) for one in kept]
 
 
 def _plain(key: object) -> str:

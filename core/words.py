@@ -71,6 +71,7 @@ APPROVE, DENY, DENY_REASON, WITHDRAW = "Approve", "Deny", "Deny with reason...",
 SHOW_ALL, CHECK, APPROVE_ALL = "Show all", "Check", "Approve all {count}"
 BATCH_TITLE = f"{LOCK} {{count}} requests, one click each or all at once"
 DECIDES = "may decide"
+MORE_PEOPLE = "{count} more"
 NOT_THE_ASKER = ", but not who asked"
 VOTES = "{quorum} votes needed, so far: {votes}"
 NO_BODY = "(no body)"
@@ -99,6 +100,8 @@ OUTCOMES = {
 }
 STOPPED_BATCH = "Not sent, since an earlier request of the set did not succeed."
 CHECKED = "The target as the API shows it now ({status}):"
+NOT_READ_IN_TIME = "it was not read in time"
+NEEDS_APPROVAL = "reading it needs a person's approval"
 CHECK_FAILED = "The target could not be read: {problem}"
 
 # --- dry run ----------------------------------------------------------------------------------------------------------
