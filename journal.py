@@ -7,6 +7,7 @@ it, only its hash; the words lie with the turn and go with it.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import tempfile
@@ -18,7 +19,6 @@ from sqlalchemy import Connection, Engine, insert, select, text
 
 from core.chain import FIRST, Entry, Line, first_broken, link
 from core.settings import Misconfigured
-from core.shrink import as_json
 from core.tables import journal
 
 log = structlog.get_logger("journal")
@@ -44,9 +44,8 @@ class Journal:
         rows = []
         for entry in entries:
             number += 1
-            data = as_json(
-                entry.data
-            )  # exactly what the database will give back: a stray half of a character is replaced
+            written = json.dumps(entry.data, ensure_ascii=False, separators=(",", ":"))
+            data = written.encode("utf-8", "replace").decode()  # exactly what the database will give back
             before = link(self._key, before, number, at, thread, turn, entry.kind, data)
             rows.append(
                 {

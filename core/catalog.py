@@ -283,6 +283,8 @@ class Entry(_Strict):
             raise ValueError(
                 "approval: never is for POST only; leave it out (GET needs none, PUT, PATCH and DELETE always ask)"
             )
+        if self.body is not None and self.body.get("secret") is True:
+            raise ValueError("secret: true belongs on single fields of the body, or nobody could see what is approved")
         if self.body is not None and self.method in ("GET", "HEAD"):
             raise ValueError(f"a {self.method} has no body; put its values into the url's query")
         try:

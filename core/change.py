@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core import words
 from core.shrink import as_json
 
 GONE = (404, 410)
+_HIDDEN_END = as_json(words.HIDDEN.format(count=1))[2:]
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,20 @@ def changes(method: str, before: Any, body: Any) -> list[Change]:
         return [Change(field, old, None) for field, old in _leaves(before)]
     inner = _inner(before, body)
     old, new = dict(_leaves(inner)), dict(_leaves(body))
-    found = [Change(field, old.get(field), value) for field, value in new.items() if old.get(field) != value]
+    found = [
+        Change(field, old.get(field), value)
+        for field, value in new.items()
+        if old.get(field) != value or _is_hidden(value)
+    ]
     if method == "PUT" and isinstance(inner, dict):  # it replaces whole objects: what it leaves out of one is gone
         named = dict(_leaves({key: value for key, value in inner.items() if key in body}))
         found += [Change(field, value, None) for field, value in named.items() if field not in new]
     return found
+
+
+def _is_hidden(text: str) -> bool:
+    """Whether a value stands for a secret one: of those nobody can see that they stay the same."""
+    return text.endswith(_HIDDEN_END)
 
 
 def untouched(before: Any, body: Any) -> list[str]:

@@ -44,9 +44,9 @@ endpoints:
   - {{method: POST, url: /open, description: Needs nobody., approval: never}}
   - {{method: POST, url: /shut, description: Needs somebody., approval: always}}
   - {{method: GET, url: /payroll, description: Needs somebody., approval: always}}
-  - {{method: PUT, url: "/users/[id]", description: Replaces.}}
-  - {{method: PATCH, url: "/users/[id]", description: Changes.}}
-  - {{method: DELETE, url: "/users/[id]", description: Removes.}}
+  - {{method: PUT, url: "/users/[id]", description: Replaces., preview: false}}
+  - {{method: PATCH, url: "/users/[id]", description: Changes., preview: false}}
+  - {{method: DELETE, url: "/users/[id]", description: Removes., preview: false}}
 """
 
 
@@ -143,7 +143,7 @@ def _check_calls(messages: Sequence[Message], at: int, made: Sequence[Json]) -> 
     assert len(set(ids)) == len(ids), "two calls of one reply share an id"
     for call in made:
         assert isinstance(call["id"], str)
-        assert 1 <= len(call["id"]) <= 40, "OpenAI: string too long, maximum length 40"
+        assert 1 <= len(call["id"]) <= 64, "longer than any server's own ids (vLLM's have 46 characters)"
         assert call["type"] == "function"
         assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", call["function"]["name"]), "OpenAI: does not match pattern"
         assert isinstance(json.loads(call["function"]["arguments"], parse_constant=_refuse), dict)
@@ -227,6 +227,10 @@ class Inside:
         return turn.thread
 
     def advance(self, thread: str) -> bool:
+        """What the bot's workers do after a decision: what people approved is sent, then the AI goes on."""
+        decided = (one.turn for one in self.store.proposals_in(State.APPROVED) if one.thread == thread)
+        for turn in dict.fromkeys(decided):
+            self.gate.write_decided(turn)
         return AI(thread, self.house).advance()
 
     def told(self, thread: str) -> list[str]:
@@ -264,7 +268,7 @@ class Inside:
         assert isinstance(write, Write)
         proposal = self.gate.propose(write, turn, 0)
         said = Replied("", (Called("call_0", "call_rest_api", "{}"),))
-        self.store.add_round(turn, Round(said, Usage(), proposals=[proposal], posts=self.gate.card_posts(proposal)))
+        self.store.add_round(turn, Round(said, Usage(), proposals=[proposal], posts=self.gate.card_posts([proposal])))
         return self.press(proposal) if proposal.state is State.PENDING else proposal
 
     def write(self, method: str, url: str, body: object = None) -> tuple[Proposal, Json]:
@@ -293,7 +297,7 @@ class Inside:
         """A read's result for the model."""
         read = self.call(method, url)
         assert isinstance(read, Read)
-        found: Json = strict(self.gate.read(read)[0])
+        found: Json = strict(self.gate.read(read).text)
         return found
 
     # what there is

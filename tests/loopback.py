@@ -63,6 +63,7 @@ class Loopback:
         self._answer = answer
         self._changed = threading.Condition()
         self._is_held = False
+        self._passes = 0  # how many may be answered although the server is held
         self._is_over = False
         self._server = _Server(("127.0.0.1", 0), self._handler())
 
@@ -92,6 +93,12 @@ class Loopback:
             self._is_held = False
             self._changed.notify_all()
 
+    def release_one(self) -> None:
+        """One of those held is answered; the server stays held."""
+        with self._changed:
+            self._passes += 1
+            self._changed.notify_all()
+
     def wait(self, predicate: Callable[[], T], seconds: float = 10.0) -> T:
         """Blocks until `predicate` holds, looking again at each request. Raises TimeoutError."""
         with self._changed:
@@ -105,9 +112,10 @@ class Loopback:
         with self._changed:
             self.requests.append(request)
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._is_over or not self._is_held)
+            self._changed.wait_for(lambda: self._is_over or not self._is_held or self._passes > 0)
             if self._is_over:
                 return Reply(drop=True)
+            self._passes = max(0, self._passes - 1)
         time.sleep(self.pause)
         return self._answer(request)
 

@@ -127,7 +127,7 @@ def _request(stream: Iterable[bytes]) -> Seen | None:
         lines.append(line)
     if not lines:
         return None
-    method, target, _ = lines[0].decode("latin-1").split(" ", 2)
+    method, target, *_ = [*lines[0].decode("latin-1").split(" ", 2), "", ""]  # a TLS hello is no request line
     pairs = (line.decode("latin-1").rstrip("\r\n").partition(":") for line in lines[1:])
     headers = {name.lower(): value.strip() for name, _, value in pairs}
     body: bytes = stream.read(int(headers.get("content-length", 0)))  # type: ignore[attr-defined]

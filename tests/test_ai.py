@@ -229,7 +229,7 @@ def test_an_expired_request_is_told_as_such_to_the_model(inside: Inside, server:
     inside.replies.will(calls(DELETE))
     thread = inside.ask()
     inside.clock.ahead = 4_000  # type: ignore[attr-defined]
-    assert inside.gate.expire_due() == [thread]
+    assert [one.thread for one in inside.gate.expire_due()] == [thread]
     inside.advance(thread)
     (result,) = tool_results(inside.replies.asked[-1])
     assert result["outcome"] == "expired"

@@ -371,7 +371,7 @@ def test_the_card_shows_who_asks_and_the_whole_request(bot: RunningBot, ann: Per
     card = ann.asks("remove Tom Berg").card()
 
     text = card_text(card)
-    assert text.startswith(words.CARD_TITLES['pending'])
+    assert text.startswith(words.CARD_TITLES["pending"])
     assert f"DELETE {hr.url}/api/users/7" in text
     assert "<@U0ANN>" in text
     assert set(buttons(card)) == {"approve", "deny", "deny_reason"}

@@ -12,6 +12,7 @@ import pytest
 
 from core.calls import MAX_ARGUMENTS, MAX_URL, BadCall, Call, parse_arguments, resolve
 from core.catalog import Catalog, load_catalog
+from core.policy import judge, strictest
 
 BASE = "https://hr.example.com/v1"
 CATALOG = """
@@ -463,7 +464,8 @@ def test_no_other_entry_leads_around_an_approval_always(lines: list[str], method
         made = asked(method, url, within=entries(*lines))
     except BadCall:
         return
-    assert made.operation.approval == "always"
+    entries_ = (made.operation, *made.others)
+    assert strictest([judge(method, one.rules, made.arguments, tainted=False) for one in entries_]).way == "ask"
 
 
 # --- several APIs -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import html
 import json
 import re
 import unicodedata
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,14 +15,29 @@ from slack_sdk.models.blocks import Block as SdkBlock
 
 from core import words
 from core.calls import MAX_ARGUMENTS, BadCall, parse_arguments, resolve
-from core.cards import CardRow, answer, card, card_parts, escape, harmless, readable, split
+from core.cards import (
+    CardRow,
+    batch_card,
+    card,
+    deny_modal,
+    home_blocks,
+    notice_modal,
+    readable,
+    target_card,
+    whole_request,
+)
 from core.catalog import load_catalog
-from core.policy import State
+from core.change import Target
+from core.markdown import answer, escape, harmless, split
+from core.policy import Rule, State
 from core.posts import answer_posts
 from workspace import limits
 
 Blocks = list[dict[str, Any]]
 TOKEN = "0123456789abcdef" * 2
+FINGERPRINT = "0f" * 32
+ON_CARD = 11_600  # characters of a laid-out body that the card itself shows; more is behind "Show all"
+TITLE = words.CARD_TITLES["pending"]
 
 
 def row(body: str | None = None, url: str = "https://hr/users/7", **more: Any) -> CardRow:
@@ -32,32 +46,48 @@ def row(body: str | None = None, url: str = "https://hr/users/7", **more: Any) -
             "token": TOKEN,
             "state": State.PENDING,
             "method": "PUT",
-            "url": url,
-            "body": body,
+            "shown_url": url,
+            "shown_body": body,
             "asker": "U0ANN",
+            "fingerprint": FINGERPRINT,
             "why": "",
+            "rule": Rule(),
+            "before": None,
             "expires_at": 2e9,
         }
         | more
     )
 
 
-def messages(given: CardRow) -> list[tuple[str, Blocks]]:
-    return [*card_parts(given), card(given)]
+def pages(given: CardRow) -> list[dict[str, Any]]:
+    """The modal's pages from the first on, as "Next" turns them."""
+    found = [whole_request(given, 0)]
+    while "page_on" in {button["action_id"] for button in buttons(found[-1]["blocks"])}:
+        found.append(whole_request(given, len(found)))
+    return found
 
 
 def plain(blocks: Blocks) -> list[str]:
-    """The texts of a message that come from the stored request: its sections."""
+    """The texts of a message or modal that come from the stored request: its sections."""
     return [block["text"]["text"] for block in blocks if block["type"] == "section"]
 
 
+def is_cut(blocks: Blocks) -> bool:
+    return "show" in {button["action_id"] for button in buttons(blocks)}
+
+
+def request_shown(given: CardRow) -> str:
+    """Method, URL and body as people can read them: on the card, or, where that is cut, on the modal's pages joined."""
+    _, blocks = card(given)
+    views = [view["blocks"] for view in pages(given)] if is_cut(blocks) else [blocks]
+    return "".join(section for one in views for section in plain(one))
+
+
 def body_shown(given: CardRow) -> str:
-    """The body as the cards have it, all messages joined."""
-    shown = "".join("".join(plain(blocks)) for _, blocks in messages(given))
-    head = f"{given.method} {given.url}"
-    assert shown.count(head) >= 1, "the whole method and URL stand on the card"
-    at = shown.rindex(head) if head not in (given.body or "") else shown.index(head)
-    return shown[:at] + shown[at + len(head) :]
+    head = f"{given.method} {given.shown_url}"
+    shown = request_shown(given)
+    assert shown.startswith(head), "the whole method and URL come first"
+    return shown[len(head) :]
 
 
 def mrkdwn(blocks: Blocks) -> list[str]:
@@ -85,16 +115,44 @@ def held_to_limits(text: str, blocks: Blocks, *, updates: bool = False) -> None:
     assert all(section.strip() for section in plain(blocks)), "Slack refuses texts without a visible character"
 
 
+def all_within_limits(given: CardRow, rows: int = 1) -> None:
+    """The card, every view that can be opened from it, and what shows `rows` such requests at once."""
+    held_to_limits(*card(given), updates=True)
+    for view in [*pages(given), deny_modal(given)]:
+        limits.check("views.open", {"trigger_id": "1.2.x", "view": view})
+    home = home_blocks([given] * rows, [given] * rows, [f"{given.method} {given.shown_url}: d"] * rows, "how")
+    limits.check("views.publish", {"user_id": "U0ANN", "view": {"type": "home", "blocks": home}})
+    held_to_limits(*batch_card([given] * rows, TOKEN), updates=True)
+
+
 # --- the whole request ------------------------------------------------------------------------------------------------
 
 
-def test_a_card_shows_who_asks_what_and_until_when() -> None:
+def test_a_card_shows_who_asks_what_who_decides_and_until_when() -> None:
     text, blocks = card(row('{"name":"Ann"}', why="Because & so."))
-    assert blocks[0]["text"]["text"] == words.CARD_TITLE
+    assert blocks[0]["text"]["text"] == TITLE
     assert plain(blocks) == ["PUT https://hr/users/7", '{\n  "name": "Ann"\n}']
-    assert mrkdwn(blocks)[0].startswith("Asked by <@U0ANN>, who decides · expires <!date^2000000000^")
+    assert mrkdwn(blocks)[0] == (
+        "Asked by <@U0ANN> · <@U0ANN> may decide · "
+        "expires <!date^2000000000^{date_short_pretty} {time}|at 2000000000> · fingerprint `0f0f0f0f0f0f`"
+    )
     assert mrkdwn(blocks)[1] == "Because &amp; so."
-    assert text == f"{words.CARD_TITLE}: PUT https://hr/users/7"
+    assert text == f"{TITLE}: PUT https://hr/users/7"
+
+
+@pytest.mark.parametrize(
+    ("rule", "words_"),
+    [
+        (Rule(("U0BEN",)), "<@U0BEN> may decide"),
+        (Rule(("S0LEADS", "asker")), "<!subteam^S0LEADS> or <@U0ANN> may decide"),
+        (Rule(("S0LEADS", "asker"), not_asker=True), "<!subteam^S0LEADS>, but not who asked may decide"),
+        (Rule(("anyone-in-channel",)), "anyone in this channel may decide"),
+        (Rule(("@gone",)), "@gone may decide"),
+        (Rule(("S0LEADS",), quorum=2), "2 votes needed, so far: <@U0BEN>"),
+    ],
+)
+def test_a_card_says_who_may_decide(rule: Rule, words_: str) -> None:
+    assert words_ in mrkdwn(card(row("{}", rule=rule, votes=("U0BEN",)))[1])[0]
 
 
 def test_a_request_without_a_body_says_so() -> None:
@@ -105,39 +163,85 @@ def test_a_body_that_says_that_there_is_no_body_looks_different() -> None:
     assert plain(card(row(json.dumps([words.NO_BODY])))[1])[1] != words.NO_BODY
 
 
-@pytest.mark.parametrize("length", [10, 2_000, 2_890, 2_990, 3_001, 5_000, 8_192, 17_000])
+@pytest.mark.parametrize("length", [10, 2_890, 3_001, 8_192, 17_000])
 def test_every_character_of_a_long_url_is_on_the_card(length: int) -> None:
     """The end of a URL may be what matters: ...&force=true."""
     url = "https://hr/users/" + "x" * length + "?force=true"
     given = row("{}", url=url)
-    assert "".join("".join(plain(blocks)) for _, blocks in messages(given)).count(f"PUT {url}") == 1
-    for text, blocks in messages(given):
-        held_to_limits(text, blocks, updates=True)
+    assert "".join(plain(card(given)[1])).count(f"PUT {url}") == 1
+    all_within_limits(given, rows=32)
 
 
-@pytest.mark.parametrize("length", [10, 2_850, 2_950, 3_100, 11_000, 12_000, 50_000, MAX_ARGUMENTS])
-def test_every_character_of_a_long_body_is_on_the_cards(length: int) -> None:
+@pytest.mark.parametrize("length", [10, 2_850, 2_950, 11_000, 11_600, 12_000, 50_000, MAX_ARGUMENTS])
+def test_every_character_of_a_long_body_can_be_read(length: int) -> None:
     body = json.dumps({"text": "".join(chr(97 + i % 26) for i in range(length)), "end": "of the body"})
     given = row(body)
     assert json.loads(body_shown(given)) == json.loads(body)
-    for text, blocks in messages(given):
-        held_to_limits(text, blocks)
+    all_within_limits(given)
 
 
-def test_a_body_in_parts_is_numbered_and_only_the_last_has_buttons() -> None:
-    given = row(json.dumps({"text": "x" * 40_000}))
-    parts = card_parts(given)
-    assert [mrkdwn(blocks)[0] for _, blocks in parts] == [
-        words.CARD_PART.format(part=i, parts=len(parts) + 1) for i in range(1, len(parts) + 1)
-    ]
-    assert not any(buttons(blocks) for _, blocks in parts)
-    assert len(buttons(card(given)[1])) == 2
+@pytest.mark.parametrize("length", [ON_CARD, ON_CARD + 1])
+def test_a_body_that_is_cut_says_so_and_the_rest_is_behind_show_all(length: int) -> None:
+    given = row(json.dumps(["x" * (length - len(readable('[""]')))]))
+    assert len(readable(given.shown_body or "")) == length
+    _, blocks = card(given)
+    told = words.BODY_CUT.format(shown=ON_CARD, whole=length)
+    assert is_cut(blocks) is (length > ON_CARD)
+    assert ("".join(plain(blocks)).endswith(told)) is (length > ON_CARD)
+
+
+def test_pages_are_numbered_name_the_request_and_turn_both_ways() -> None:
+    views = pages(row(json.dumps({"text": "x" * 100_000})))
+    assert len(views) > 2
+    for i, view in enumerate(views):
+        assert mrkdwn(view["blocks"])[0] == f"Page {i + 1} of {len(views)} · fingerprint `0f0f0f0f0f0f`"
+        assert view["private_metadata"] == str(i)
+        names = [button["action_id"] for button in buttons(view["blocks"])]
+        assert names == ["page_back"] * (i > 0) + ["page_on"] * (i + 1 < len(views))
+        assert {button["value"] for button in buttons(view["blocks"])} == {TOKEN}
+
+
+@pytest.mark.parametrize("page", [-5, 999])
+def test_a_page_that_is_not_there_is_the_nearest(page: int) -> None:
+    given = row(json.dumps({"text": "x" * 100_000}))
+    assert whole_request(given, page) == pages(given)[0 if page < 0 else -1]
 
 
 def test_a_section_is_never_folded_away() -> None:
     """Without `expand` Slack may hide the rest of a long section behind "see more"."""
-    sections = [block for block in card(row(json.dumps({"t": "line\n" * 300})))[1] if block["type"] == "section"]
-    assert all(section.get("expand") is True for section in sections)
+    given = row(json.dumps({"t": "line\n" * 300}))
+    for blocks in (card(given)[1], *(view["blocks"] for view in pages(given))):
+        assert all(block.get("expand") is True for block in blocks if block["type"] == "section")
+
+
+# --- before and after -------------------------------------------------------------------------------------------------
+
+
+def before(data: object, status: int = 200) -> str:
+    return Target("https://hr/users/7", status, data).to_json()
+
+
+def test_the_change_is_a_line_per_field_old_and_new() -> None:
+    given = row('{"name":"Ann","age":8}', before=before({"id": 7, "name": "Ann", "age": 7}))
+    assert plain(card(given)[1])[2] == "age: 7 → 8\nNot named in the request: id"
+
+
+def test_a_change_of_many_fields_is_cut_on_the_card_and_whole_in_the_modal() -> None:
+    old, new = ({f"field_{i}": f"{word} {i}" for i in range(40)} for word in ("old", "new"))
+    given = row(json.dumps(new), before=before(old))
+    _, blocks = card(given)
+    assert is_cut(blocks)
+    assert "... and 28 more fields. Show all has them." in "".join(plain(blocks))
+    whole = "".join(section for view in pages(given) for section in plain(view["blocks"]))
+    assert all(f'field_{i}: "old {i}" → "new {i}"' in whole for i in range(40))
+
+
+def test_a_long_old_value_is_cut_on_the_card_and_whole_in_the_modal() -> None:
+    given = row(None, method="DELETE", before=before({"bio": "b" * 400 + "the end"}))
+    _, blocks = card(given)
+    assert is_cut(blocks)
+    assert "the end" not in "".join(plain(blocks))
+    assert "the end" in "".join(section for view in pages(given) for section in plain(view["blocks"]))
 
 
 # --- what hides -------------------------------------------------------------------------------------------------------
@@ -202,7 +306,7 @@ TRICKS = [
     "Approve",
     "Deny",
     words.LOCK,
-    words.CARD_TITLE,
+    TITLE,
     words.NO_BODY,
     "PUT https://hr/users/7",
     "\n\n\n",
@@ -269,9 +373,9 @@ BODIES = st.recursive(
 CATALOG = load_catalog("base_url: https://hr\nendpoints: [{method: PUT, url: '/users/[id]?q=[q]', description: d}]", {})
 
 
-@settings(max_examples=300, deadline=None)
-@given(body=BODIES, identity=HOSTILE, query=HOSTILE)
-def test_the_cards_show_exactly_what_is_stored(body: object, identity: str, query: str) -> None:
+@settings(max_examples=100, deadline=None)
+@given(body=BODIES)
+def test_the_card_or_its_pages_show_exactly_what_is_stored(body: object) -> None:
     """With JSON's escapes undone, what people read is the stored body, character for character; nothing in it stays unseen."""
     url = "/users/7"
     try:
@@ -279,17 +383,35 @@ def test_the_cards_show_exactly_what_is_stored(body: object, identity: str, quer
     except BadCall:
         return
     assert call.body is not None
-    given = row(call.body, url=call.url)
+    given = row(call.shown_body, url=call.shown_url)
     shown = body_shown(given)
     assert json.dumps(json.loads(shown), ensure_ascii=False, separators=(",", ":")) == call.body
     assert all(c == "\n" or c == " " or unicodedata.category(c)[0] not in "CZ" for c in shown)
-    for text, blocks in messages(given):
-        held_to_limits(text, blocks)
-        assert set(mrkdwn(blocks)) <= {
-            *mrkdwn(card(row("{}"))[1]),
-            *(m for m in mrkdwn(blocks) if m.startswith("Body of the request")),
-        }
-        assert [button["value"] for button in buttons(blocks)] in ([], [TOKEN, TOKEN])
+    _, blocks = card(given)
+    assert mrkdwn(blocks) == mrkdwn(card(row("{}"))[1])
+    assert {button["value"] for button in buttons(blocks)} == {TOKEN}
+    all_within_limits(given)
+
+
+@settings(max_examples=100, deadline=None)
+@given(old=BODIES | HOSTILE, body=BODIES, method=st.sampled_from(["PUT", "PATCH", "DELETE"]))
+def test_nothing_in_a_target_hides_anything_or_breaks_the_card(old: object, body: object, method: str) -> None:
+    """The target's words come from the API, or from whoever wrote them there."""
+    given = row(json.dumps(body), method=method, before=before(old))
+    _, blocks = card(given)
+    for text in "".join(plain(blocks)), "".join(section for view in pages(given) for section in plain(view["blocks"])):
+        assert all(c == "\n" or c == " " or unicodedata.category(c)[0] not in "CZ" for c in text)
+    assert {block["text"]["type"] for block in blocks if block["type"] == "section"} == {"plain_text"}
+    assert set(mrkdwn(blocks)) <= {*mrkdwn(card(row("{}"))[1]), *words.CHANGE_TITLE.values(), words.CHANGES}
+    all_within_limits(given)
+    for message in (card(given), target_card(Target.from_json(given.before))):
+        held_to_limits(*message)
+
+
+def test_long_names_of_fields_do_not_make_a_card_that_slack_refuses() -> None:
+    """A name comes from the model or the API; a card that cannot be posted could not be decided."""
+    given = row(json.dumps({f"{i}" * 20_000: i for i in range(9)}), before=before({"a": 1}))
+    all_within_limits(given)
 
 
 @pytest.mark.parametrize("depth", [1, 50, 100, 300, 500, 900])
@@ -301,7 +423,7 @@ def test_a_nested_body_that_may_be_called_can_be_shown(depth: int) -> None:
         )
     except BadCall:
         return
-    assert json.loads(body_shown(row(call.body))) == json.loads(call.body or "")
+    assert json.loads(body_shown(row(call.shown_body))) == json.loads(call.body or "")
 
 
 def test_a_line_break_in_a_value_is_not_a_line_break_on_the_card() -> None:
@@ -313,69 +435,118 @@ def test_nothing_model_made_is_markup(trick: str) -> None:
     """Sections are plain text; marked up are only our own words."""
     for state in State:
         given = row(
-            json.dumps({trick: trick}), why="why", state=state, decided_by="U0BEN", decided_at=1e9, note=f"note {trick}"
+            json.dumps({trick: trick}),
+            why="why",
+            state=state,
+            decided_by="U0BEN",
+            decided_at=1e9,
+            note=f"note {trick}",
+            reason=f"reason {trick}",
+            before=before({trick: trick}),
         )
-        for text, blocks in messages(given):
-            for block in blocks:
+        text, blocks = card(given)
+        for view in [blocks, *(view["blocks"] for view in pages(given)), deny_modal(given)["blocks"]]:
+            for block in view:
                 if block["type"] in ("section", "header"):
                     assert block["text"]["type"] == "plain_text"
-            assert (
-                re.sub(
-                    r"<@U0(ANN|BEN)>|<!date\^\d+\^\{date_short_pretty\} \{time\}\|at \d+>", "", "".join(mrkdwn(blocks))
-                ).count("<")
-                == 0
-            )
-            assert "<" not in text
+            ours = r"<@U0(ANN|BEN)>|<!date\^\d+\^\{date_short_pretty\} \{time\}\|at \d+>"
+            assert "<" not in re.sub(ours, "", "".join(mrkdwn(view)))
+        assert "<" not in text
+
+
+def test_a_notice_is_plain_text() -> None:
+    (block,) = notice_modal("<!channel> *x*")["blocks"]
+    assert block["text"]["type"] == "plain_text"
 
 
 # --- states -----------------------------------------------------------------------------------------------------------
 
 
+def ended(state: State, **more: Any) -> CardRow:
+    return row("{}", **{"state": state, "decided_by": "U0BEN", "decided_at": 1e9, **more})
+
+
+DECIDING = [("approve", "primary"), ("deny", "danger"), ("deny_reason", None)]
+
+
 @pytest.mark.parametrize("state", list(State))
-def test_buttons_are_there_while_pending_and_never_after(state: State) -> None:
-    text, blocks = card(row("{}", state=state, decided_by="U0BEN", decided_at=1e9, status=200))
-    assert [(b["action_id"], b["style"], b["value"]) for b in buttons(blocks)] == (
-        [("approve", "primary", TOKEN), ("deny", "danger", TOKEN)] if state is State.PENDING else []
-    )
+def test_the_buttons_of_a_decision_are_there_while_pending_and_never_after(state: State) -> None:
+    text, blocks = card(ended(state, status=200))
+    found = [(b["action_id"], b.get("style"), b["value"]) for b in buttons(blocks)]
+    assert found == ([(*one, TOKEN) for one in DECIDING] if state is State.PENDING else [])
+    assert blocks[0]["text"]["text"] == words.CARD_TITLES[state]
     assert blocks[0]["text"]["text"].startswith(words.LOCK)
     held_to_limits(text, blocks, updates=True)
 
 
+def test_who_asked_can_withdraw_where_somebody_else_decides() -> None:
+    names = [button["action_id"] for button in buttons(card(row("{}", rule=Rule(("U0BEN",))))[1])]
+    assert names == ["approve", "deny", "deny_reason", "withdraw"]
+
+
 @pytest.mark.parametrize("state", [state for state in State if state is not State.PENDING])
 def test_a_decided_card_carries_no_token(state: State) -> None:
-    assert TOKEN not in json.dumps(card(row("{}", state=state, decided_by="U0BEN", decided_at=1e9)))
+    assert TOKEN not in json.dumps(card(ended(state)))
+
+
+def test_only_an_unknown_outcome_with_a_target_can_be_checked() -> None:
+    for state in State:
+        names = [button["action_id"] for button in buttons(card(ended(state, before=before({})))[1])]
+        assert ("check" in names) is (state is State.UNKNOWN)
 
 
 @pytest.mark.parametrize(
     ("state", "more", "ending"),
     [
         (State.DONE, {"status": 204}, "Approved by <@U0BEN> {at} · The API answered 204 No Content"),
+        (State.DONE, {"status": 200, "votes": ("U0ANN", "U0BEN")}, "Approved by <@U0ANN> and <@U0BEN> {at}"),
         (State.FAILED, {"status": 404}, "Approved by <@U0BEN> {at} · The API answered 404 Not Found"),
         (
             State.FAILED,
             {"note": "No <route>. Nothing was sent."},
             "Approved by <@U0BEN> {at} · No &lt;route&gt;. Nothing was sent.",
         ),
-        (
-            State.UNKNOWN,
-            {},
-            "Approved by <@U0BEN> {at} · Sent, but no answer arrived: it may or may not have happened.",
-        ),
+        (State.UNKNOWN, {}, "Approved by <@U0BEN> {at} · Sent, no answer: it may or may not have happened."),
         (State.REJECTED, {}, "Denied by <@U0BEN> {at}"),
+        (State.REJECTED, {"reason": "not <him>"}, "Denied by <@U0BEN> {at} · reason: not &lt;him&gt;"),
         (State.SENDING, {}, "Approved by <@U0BEN> {at} · being sent"),
+        (State.STALE, {}, "Approved by <@U0BEN> {at} · The target changed after this card was drawn."),
         (State.EXPIRED, {"decided_by": None}, "No decision in time. Nothing was sent."),
-        (State.WITHDRAWN, {"decided_by": None}, "Withdrawn. Nothing was sent."),
+        (State.WITHDRAWN, {"decided_by": None}, "Nothing was sent."),
+        (State.WITHDRAWN, {"decided_by": "U0ANN"}, "Withdrawn by <@U0ANN> {at} · Nothing was sent."),
     ],
 )
 def test_a_decided_card_says_who_when_and_what_came_of_it(state: State, more: dict[str, Any], ending: str) -> None:
-    given = replace(row("{}", state=state, decided_by="U0BEN", decided_at=1e9), **more)
     at = "<!date^1000000000^{date_short_pretty} {time}|at 1000000000>"
-    assert mrkdwn(card(given)[1])[-1].startswith(ending.format(at=at))
+    assert mrkdwn(card(ended(state, **more))[1])[-1].startswith(ending.format(at=at))
+
+
+def test_an_expired_a_withdrawn_and_a_denied_card_read_differently() -> None:
+    endings = {state: card(ended(state)) for state in (State.EXPIRED, State.WITHDRAWN, State.REJECTED)}
+    assert len({text for text, _ in endings.values()}) == 3
+    assert len({mrkdwn(blocks)[-1] for _, blocks in endings.values()}) == 3
 
 
 def test_the_request_stays_on_the_card_after_the_decision() -> None:
     given = row('{"a":1}', state=State.DONE, decided_by="U0BEN", decided_at=1e9, status=200)
     assert plain(card(given)[1]) == ["PUT https://hr/users/7", '{\n  "a": 1\n}']
+
+
+def test_a_dry_run_stands_in_the_title() -> None:
+    text, blocks = card(row("{}"), dry_run=True)
+    assert "dry run" in text
+    assert "dry run" in blocks[0]["text"]["text"]
+
+
+def test_a_set_has_one_button_while_all_wait_and_says_then_how_each_ended() -> None:
+    rows = [row(f'{{"a":{i}}}', url=f"https://hr/users/{i}") for i in range(3)]
+    _, blocks = batch_card(rows, "f" * 32)
+    assert [(b["action_id"], b["value"], b["text"]["text"]) for b in buttons(blocks)] == [
+        ("approve_all", "f" * 32, "Approve all 3")
+    ]
+    _, later = batch_card([ended(State.DONE), *rows[1:]], "f" * 32)
+    assert buttons(later) == []
+    assert [line.rsplit(": ", 1)[1] for line in plain(later)[0].split("\n")] == ["done", "waits", "waits"]
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -399,16 +570,16 @@ DANGEROUS = re.compile(
         ("<@U0BEN>", "@U0BEN"),
         ("<@U0BEN|ben>", "@ben"),
         ("<#C1|general>", "#general"),
-        ("&lt;!channel&gt;", "@\u200bchannel"),
-        ("&#60;!channel&#62;", "@\u200bchannel"),
-        ("&#x3C;!channel&#x3e;", "@\u200bchannel"),
+        ("&lt;!channel&gt;", "&amp;lt;!channel&amp;gt;"),
+        ("&#60;!channel&#62;", "&amp;#60;!channel&amp;#62;"),
+        ("&#x3C;!channel&#x3e;", "&amp;#x3C;!channel&amp;#x3e;"),
         ("@channel", "@\u200bchannel"),
         ("@HERE", "@\u200bHERE"),
         ("me@herewego.com", "me@herewego.com"),
         ("![chart](http://evil/c.png)", "[chart](http://evil/c.png)"),
         ("![a][b]", "[a][b]"),
         ("Wow! [link](x)", "Wow! [link](x)"),
-        (words.CARD_TITLE, "(lock) Approval needed"),
+        (TITLE, "(lock) Approval needed"),
         (":closed_lock_with_key: Approval needed", "(lock) Approval needed"),
     ],
 )

@@ -7,6 +7,7 @@ import gzip
 import inspect
 import json
 import logging
+import re
 import socket
 import time
 import tracemalloc
@@ -481,9 +482,7 @@ FORMS: dict[str, Callable[[str], str]] = {
     "raw": lambda s: s,
     "percent encoded": lambda s: quote(s, safe=""),
     "percent encoded but slashes": lambda s: quote(s),
-    "percent encoded in small letters": lambda s: (
-        quote(s, safe="").replace("%2F", "%2f").replace("%2B", "%2b").replace("%3D", "%3d")
-    ),
+    "percent encoded in small letters": lambda s: re.sub("%..", lambda found: found[0].lower(), quote(s, safe="")),
     "form encoded": lambda s: quote(s, safe="").replace("%20", "+"),
     "base64": lambda s: base64.b64encode(s.encode()).decode(),
     "basic's pair in base64": lambda s: base64.b64encode(f"robot:{s}".encode()).decode(),
@@ -639,7 +638,9 @@ def _delete() -> Json:
 
 
 CHANGED = {
-    "the operation is gone": USERS.replace('  - {{method: DELETE, url: "/users/[id]", description: Removes.}}\n', ""),
+    "the operation is gone": USERS.replace(
+        '  - {{method: DELETE, url: "/users/[id]", description: Removes., preview: false}}\n', ""
+    ),
     "the api has another address": USERS.replace("{base}", "{base}/v2"),
     "the api has another host": USERS.replace("{base}", "http://127.0.0.1:1"),
     "the api has another name": USERS.replace("name: HR", "name: People"),
@@ -705,6 +706,56 @@ def test_no_answer_of_the_api_leaves_a_record_in_sending(inside: Inside, server:
     assert inside.result(proposal)["outcome"] == "done"
 
 
+# --- the target's preview ---------------------------------------------------------------------------------------------
+
+GATED = """
+name: HR
+base_url: {base}
+endpoints:
+  - {{method: GET, url: "/users/[id]", description: Needs somebody., approval: always}}
+  - {{method: GET, url: "/users/[id]/card", description: Shows.}}
+  - {{method: DELETE, url: "/users/[id]", description: Removes.}}
+"""
+
+
+def test_a_preview_does_not_read_what_itself_needs_a_person(make: Make, server: RestServer) -> None:
+    """`approval: always` is for reads that not everybody in the channel may see; a card would show it to all of them."""
+    inside = make(GATED, timeout=5)
+    server.always(reply('{"salary": 99999}'))
+    inside.replies.will(calls(("DELETE", "/users/7")))
+    thread = inside.ask()
+    assert server.calls == []
+    assert "99999" not in inside.stored()
+    inside.press(inside.pending()[0])
+    inside.advance(thread)
+    assert server.calls == [("DELETE", "/users/7")]
+
+
+def test_a_preview_is_not_redirected_to_what_itself_needs_a_person(make: Make, server: RestServer) -> None:
+    named = 'description: Removes., preview: "GET /users/[id]/card"'
+    inside = make(GATED.replace("description: Removes.", named), timeout=5)
+    server.will(to("/users/7"), reply('{"salary": 99999}'))
+    inside.replies.will(calls(("DELETE", "/users/7")))
+    inside.ask()
+    assert server.calls == [("GET", "/users/7/card")]
+    assert "99999" not in inside.stored()
+
+
+def test_a_preview_carries_no_query_of_the_write(make: Make, server: RestServer) -> None:
+    inside = make(
+        """
+base_url: "{base}"
+endpoints:
+  - {{method: GET, url: "/users/[id]?fields=[fields]", description: Shows.}}
+  - {{method: DELETE, url: "/users/[id]?force=[force]", description: Removes.}}
+""",
+        timeout=5,
+    )
+    inside.replies.will(calls(("DELETE", "/users/7?force=true")))
+    inside.ask()
+    assert server.calls == [("GET", "/users/7")]
+
+
 # --- policy and clicks ------------------------------------------------------------------------------------------------
 
 
@@ -728,8 +779,10 @@ def test_who_decides(inside: Inside, method: str, url: str, tainted: bool, way: 
     call = inside.call(method, url, {} if method in ("POST", "PUT", "PATCH") else None, tainted=tainted)
     found = "read" if isinstance(call, Read) else "send" if call.by_policy else "ask"
     assert found == way
-    if isinstance(call, Write) and way == "ask" and method == "POST":
-        assert call.why
+    if isinstance(call, Write):
+        assert bool(call.why) == (way == "ask" and url == "/users"), (
+            "the card says why a POST that may go by itself waits"
+        )
 
 
 def pending(inside: Inside) -> Any:

@@ -151,7 +151,9 @@ def test_sqlalchemy_in_core_is_the_shape_of_the_tables() -> None:
     taken = {path.name: name for path in CORE for module, name in imports(path) if package(module) == "sqlalchemy"}
 
     assert set(taken) == {"tables.py", "statements.py"}
-    names = {name for path in taken for module, name in imports(ROOT / "core" / path) if package(module) == "sqlalchemy"}
+    names = {
+        name for path in taken for module, name in imports(ROOT / "core" / path) if package(module) == "sqlalchemy"
+    }
     shapes = {"Column", "Double", "Integer", "MetaData", "Table", "Text", "TypeDecorator"}
     assert names <= shapes | {"bindparam", "case", "func", "select", "update"}
 

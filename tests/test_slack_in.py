@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.posts import Thread
-from core.slack_in import MAX_WORDS, Click, Mention, click, mention, plain_words
+from core.slack_in import MAX_WORDS, Click, Mention, Opened, click, mention, opened, plain_words
 
 Json = dict[str, Any]
 BOT = "U0BOT"
@@ -187,7 +187,7 @@ def test_a_persons_own_new_words_are_a_mention(event: Json) -> None:
         {"user": ...},
         {"user": None},
         {"user": ""},
-        {"user": "u0ann"},
+        {"user": "<U0ANN>"},
         {"user": "U0/ANN"},
         {"user": "U0ANN\n"},
         {"user": 5},
@@ -270,8 +270,11 @@ def test_half_an_emoji_in_a_text_becomes_text_that_can_be_stored() -> None:
 # --- clicks -----------------------------------------------------------------------------------------------------------
 
 
+PRESSED = Click(Thread("T0LOCAL", "C0HR", "111.111"), "U0ANN", TOKEN, "approve", "111.222.valid", in_view=False)
+
+
 def test_a_click_is_read() -> None:
-    assert click(press()) == Click(Thread("T0LOCAL", "C0HR", "111.111"), "U0ANN", TOKEN, "approve")
+    assert click(press()) == PRESSED
 
 
 @pytest.mark.parametrize(
@@ -287,7 +290,7 @@ def test_a_click_is_read() -> None:
     ids=str,
 )
 def test_a_click_is_read_from_whichever_field_has_it(changes: Json) -> None:
-    assert click(press(**changes)) == Click(Thread("T0LOCAL", "C0HR", "111.111"), "U0ANN", TOKEN, "approve")
+    assert click(press(**changes)) == PRESSED
 
 
 def action(**changes: Any) -> Json:
@@ -326,7 +329,6 @@ def action(**changes: Any) -> Json:
         {"user": {"id": None}},
         {"user": {"id": "<@U0>"}},
         {"user": "U0ANN"},
-        {"team": None, "user": {"id": "U0ANN"}},
         {"channel": None, "container": None},
         {"container": None, "message": None},
     ],
@@ -334,6 +336,84 @@ def action(**changes: Any) -> Json:
 )
 def test_what_is_no_press_of_our_buttons_is_no_click(changes: Json) -> None:
     assert click(press(**changes)) is None
+
+
+# --- modals and App Home ----------------------------------------------------------------------------------------------
+
+OWN_LANE = Thread("T0LOCAL", "U0ANN", "0")
+
+
+def press_in_view(action_id: str = "page_on", **view: Any) -> Json:
+    """A block_actions payload of a modal, or of App Home, as Slack sends it."""
+    shown = {"id": "V111", "type": "modal", "callback_id": "whole_request", "private_metadata": "3", "blocks": []}
+    payload = press(view=shown | view, **action(action_id=action_id))
+    return {name: one for name, one in payload.items() if name not in ("channel", "message", "container")}
+
+
+def submission(**view: Any) -> Json:
+    """A view_submission payload as Slack sends it."""
+    state = {"values": {"reason": {"reason": {"type": "plain_text_input", "value": "  he is on leave "}}}}
+    shown = {"id": "V111", "type": "modal", "callback_id": "deny_reason", "private_metadata": TOKEN, "state": state}
+    payload = press(type="view_submission", view=shown | view)
+    return {name: one for name, one in payload.items() if name not in ("channel", "message", "container", "actions")}
+
+
+def test_a_press_in_a_view_is_of_the_persons_own_lane() -> None:
+    assert click(press_in_view()) == Click(
+        OWN_LANE, "U0ANN", TOKEN, "page_on", "111.222.valid", in_view=True, view="V111", page=3
+    )
+
+
+@pytest.mark.parametrize("page", ["", "-1", "1000", "x", "1.5", "٣", None, 5, "2\n"])
+def test_a_page_that_is_none_is_the_first(page: object) -> None:
+    found = click(press_in_view(private_metadata=page))
+    assert found is not None
+    assert found.page == 0
+
+
+def test_a_denial_with_its_reason_is_read() -> None:
+    assert click(submission()) == Click(
+        OWN_LANE, "U0ANN", TOKEN, "deny", "111.222.valid", in_view=True, reason="he is on leave"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given_", "reason"), [(None, ""), (5, ""), ("", ""), ("x" * 900, "x" * 500), ("a\0\ud800b", "a?b")], ids=range(5)
+)
+def test_a_reason_is_text_that_can_be_stored(given_: object, reason: str) -> None:
+    found = click(submission(state={"values": {"reason": {"reason": {"value": given_}}}}))
+    assert found is not None
+    assert found.reason == reason
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        {"callback_id": "whole_request"},
+        {"callback_id": "notice"},
+        {"callback_id": None},
+        {"private_metadata": ""},
+        {"private_metadata": TOKEN[1:]},
+        {"private_metadata": None},
+    ],
+    ids=str,
+)
+def test_a_submission_of_another_modal_decides_nothing(view: Json) -> None:
+    assert click(submission(**view)) is None
+
+
+def home(**event: Any) -> Json:
+    inner = {"type": "app_home_opened", "user": "U0ANN", "channel": "D1", "tab": "home", "event_ts": "1.1"}
+    return envelope() | {"event": inner | event}
+
+
+def test_an_opened_home_is_read() -> None:
+    assert opened(home()) == Opened("Ev111", OWN_LANE, "U0ANN")
+
+
+@pytest.mark.parametrize("event", [{"tab": "messages"}, {"tab": None}, {"user": None}, {"user": "U0/ANN"}], ids=str)
+def test_what_is_no_opened_home_is_none(event: Json) -> None:
+    assert opened(home(**event)) is None
 
 
 # --- every field of every kind ----------------------------------------------------------------------------------------
@@ -382,10 +462,13 @@ def changed(payload: Json, where: tuple[Any, ...], value: object) -> Any:
 SAMPLES = [
     (mention, envelope(thread_ts="1.1", user_team="T1", edited=None, bot_id=None, subtype=None)),
     (click, press()),
+    (click, press_in_view()),
+    (click, submission()),
+    (opened, home()),
 ]
 
 
-@pytest.mark.parametrize(("read", "sample"), SAMPLES, ids=["mention", "click"])
+@pytest.mark.parametrize(("read", "sample"), SAMPLES, ids=["mention", "click", "in a view", "submission", "home"])
 def test_every_field_may_be_null_or_gone(read: Any, sample: Json) -> None:
     for where in places(sample)[1:]:
         read(changed(sample, where, None))
@@ -397,8 +480,8 @@ def test_every_field_may_be_null_or_gone(read: Any, sample: Json) -> None:
         read(gone)
 
 
-@pytest.mark.parametrize(("read", "sample"), SAMPLES, ids=["mention", "click"])
-@settings(max_examples=400, deadline=None)
+@pytest.mark.parametrize(("read", "sample"), SAMPLES, ids=["mention", "click", "in a view", "submission", "home"])
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_fields_of_every_kind_are_read_without_an_error(read: Any, sample: Json, data: st.DataObject) -> None:
     payload = sample

@@ -9,13 +9,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import text
 
-from core.policy import TRANSITIONS, Event, State
+from core.chain import Entry
+from core.policy import TRANSITIONS, Event, Rule, State
 from core.posts import Post, Thread, message, update
 from core.settings import Misconfigured
 from core.tables import MIGRATIONS
@@ -507,6 +509,125 @@ def test_the_clock_knows_what_is_due_and_what_comes_next(store: Store, clock: Cl
     store.transition(soon.proposal, Event.EXPIRE, redrawn)
     assert store.proposals_due() == []
     assert store.next_due() == late.expires_at
+
+
+def noted(changed: Proposal) -> Effects:
+    """The effects that every transition of the gate has: a card, and an entry in the journal."""
+    return replace(redrawn(changed), entries=[Entry("noted", {"proposal": changed.proposal})])
+
+
+def test_what_happens_in_one_thread_at_one_moment_waits_for_itself_and_never_fails(store: Store) -> None:
+    """A database that sees two transactions wait for each other ends one of them: a write that was sent would lose its outcome."""
+    turn = begin(store)
+    for _ in range(8):
+        one = propose(store, turn, State.SENDING)
+        asked, clicked = arrive(store), arrive(store)
+
+        def work(number: int, one: Proposal = one, asked: Arrival = asked, clicked: Arrival = clicked) -> object:
+            match number:
+                case 0:
+                    return store.transition(one.proposal, Event.SUCCEED, noted)
+                case 1:
+                    words = asked.payload
+                    new = Turn(f"turn-{asked.id}", turn.thread, ANN, words["text"], words["ts"])
+                    return store.admit(asked, new, QUIET, workers=8, max_waiting=256)
+                case 2:
+                    store.dispose(clicked, [], [Entry("refused", {})])
+                    return None
+                case _:
+                    return store.add_round(turn, Round(called(0, "hm"), Usage(), entries=[Entry("model call", {})]))
+
+        race(4, work)
+        assert store.proposals_in(State.SENDING) == []
+    assert store.journal.verify()[0] is None
+
+
+# --- votes ------------------------------------------------------------------------------------------------------------
+
+
+def asked_of(store: Store, quorum: int) -> Proposal:
+    turn = begin(store)
+    one = replace(proposed(turn), rule=Rule(("anyone-in-channel",), quorum=quorum))
+    store.add_round(turn, Round(called(1), Usage(), proposals=[one]))
+    stored = store.proposal(token=one.token)
+    assert stored is not None
+    return stored
+
+
+@pytest.mark.parametrize("quorum", [1, 3])
+def test_of_racing_voters_as_many_as_are_needed_approve_it_once(store: Store, quorum: int) -> None:
+    one = asked_of(store, quorum)
+    heard: list[Proposal] = []
+
+    def effects(changed: Proposal) -> Effects:
+        heard.append(changed)
+        return noted(changed)
+
+    given = race(16, lambda n: store.vote(one.proposal, f"U{n // 2}", 7.0, effects))
+    changed = [found for found in given if found is not None]
+    assert len(changed) == len(heard) >= quorum
+    (approved,) = [found for found in changed if found.state is State.APPROVED]
+    assert len(set(approved.votes)) == len(approved.votes) == quorum
+    assert approved.decided_by == approved.votes[-1]
+    assert store.proposal(token=one.token) == approved
+    assert store.vote(one.proposal, "U99", 8.0, effects) is None
+
+
+def test_a_persons_second_vote_counts_once(store: Store) -> None:
+    one = asked_of(store, 2)
+    for _ in range(3):
+        changed = store.vote(one.proposal, BEN, 7.0, redrawn)
+        assert changed is not None
+        assert (changed.state, changed.votes) == (State.PENDING, (BEN,))
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.PENDING])
+def test_a_vote_for_what_is_pending_no_more_changes_nothing(store: Store, url: str, state: State) -> None:
+    one = propose(store, begin(store), state)
+    before = everything(url)
+    assert store.vote(one.proposal, BEN, 7.0, redrawn) is None
+    assert everything(url) == before
+
+
+def test_a_denial_among_racing_votes_ends_it_or_comes_too_late(store: Store) -> None:
+    for _ in range(3):
+        one = asked_of(store, 2)
+
+        def decide(number: int, one: Proposal = one) -> Proposal | None:
+            if number % 4 == 0:
+                return store.transition(one.proposal, Event.REJECT, redrawn, decided_by=f"U{number}")
+            return store.vote(one.proposal, f"U{number}", 7.0, redrawn)
+
+        ended = [found for found in race(8, decide) if found is not None and found.state is not State.PENDING]
+        assert [store.proposal(token=one.token)] == ended
+
+
+def test_a_proposal_that_asks_anew_is_stored_with_the_end_of_the_old_one(store: Store) -> None:
+    old = propose(store, begin(store), State.APPROVED)
+    new = replace(old, proposal="next", token="next-token", card="next-card", state=State.PENDING, votes=())
+    given = race(4, lambda _: store.transition(old.proposal, Event.OUTDATE, lambda _: Effects(successor=new)))
+    assert sum(found is not None for found in given) == 1
+    assert store.proposals_in(State.PENDING) == [new]
+    stale = store.proposal(token=old.token)
+    assert stale is not None
+    assert stale.state is State.STALE
+
+
+def test_people_are_reminded_once_and_of_nothing_that_was_decided(store: Store, url: str, clock: Clock) -> None:
+    turn = begin(store)
+    one, other = (replace(proposed(turn, call=i), remind_at=2_000.0) for i in range(2))
+    store.add_round(turn, Round(called(2), Usage(), proposals=[one, other]))
+    assert store.proposals_to_remind() == []
+    assert store.next_due() == 2_000.0
+    clock.now = 2_000.0
+    due = store.proposals_to_remind()
+    assert [found.proposal for found in due] == [one.proposal, other.proposal]
+    store.transition(other.proposal, Event.REJECT, lambda _: Effects())
+    for each in due:
+        race(4, lambda n, each=each: store.remind(each, [message(f"r{n}-{each.call}", A.key, turn.turn, "wake up")]))  # type: ignore[misc]
+    assert len([row for row in rows(url, "posts") if row["post"].startswith("r")]) == 1
+    assert store.proposals_to_remind() == []
+    assert store.next_due() == 5_000.0
 
 
 # --- posts ------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.transcript import (
@@ -190,6 +190,7 @@ def test_fields_of_every_kind_are_read_without_a_fault(**fields: Any) -> None:
         max_size=4,
     )
 )
+@example(made=[{"function": {"name": "call_rest_api", "arguments": {"body": float("inf")}}}])  # 1e999, as an object
 def test_tool_calls_of_every_kind_leave_a_transcript_that_servers_take(made: list[Any]) -> None:
     reply = parse_reply(completion({"role": "assistant", "content": None, "tool_calls": made}))
     assert len(reply.said.calls) == len(reply.arguments) == len(made)
