@@ -155,7 +155,10 @@ def _kept(arguments: object) -> str:
         json.dumps(parsed, ensure_ascii=False).encode()
     except (BadCall, UnicodeError, RecursionError):
         return "{}"
-    kept = arguments if isinstance(arguments, str) else json.dumps(parsed)
+    try:
+        kept = arguments if isinstance(arguments, str) else json.dumps(parsed, allow_nan=False)
+    except ValueError:
+        return "{}"
     return kept if len(kept) <= KEPT_ARGUMENTS else "{}"
 
 

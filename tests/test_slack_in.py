@@ -226,6 +226,23 @@ def test_an_envelope_that_lacks_what_is_needed_is_no_mention(changes: Json) -> N
     assert mention(envelope() | changes) is None
 
 
+@pytest.mark.parametrize("changes", [{"user": "u0ann"}, {"channel": "c-1.x_y"}, {"user": "7"}], ids=str)
+def test_an_id_may_be_of_another_length_and_alphabet(changes: Json) -> None:
+    """Slack promises neither; all that matters is that it is safe in keys and mentions."""
+    found = mention(envelope(**changes))
+    assert found is not None
+    assert changes.items() <= {"user": found.user, "channel": found.thread.channel}.items()
+
+
+def test_a_mention_and_a_click_that_name_no_team_are_of_the_same_thread() -> None:
+    found = mention(envelope(team=..., ts="111.111") | {"team_id": None})
+    pressed = click(press(team=None, user={"id": "U0ANN"}))
+    assert found is not None
+    assert pressed is not None
+    assert found.thread == pressed.thread
+    assert not found.is_foreign
+
+
 def test_the_team_may_stand_in_the_event_alone() -> None:
     found = mention(envelope() | {"team_id": None})
     assert found is not None

@@ -5,6 +5,7 @@ server that puts a WSGI application on a loopback port. For the demo and for tes
 models or of the bot.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -395,7 +396,8 @@ class LocalServer:
             return
         # The sockets belong to the loop's thread: closed from here, its select() would meet dead descriptors.
         self._ending.set()
-        self._server.pull_trigger()
+        with contextlib.suppress(OSError):  # the loop may have seen it already and be gone
+            self._server.pull_trigger()
         self._thread.join(timeout=5)
         self._server.task_dispatcher.shutdown(timeout=1)
         self._thread = None
