@@ -22,7 +22,9 @@ from core.settings import Misconfigured
 from core.tables import journal
 
 log = structlog.get_logger("journal")
-_LOCK_NUMBER = 7_316_045_922  # PostgreSQL: one writer of the chain at a time
+# PostgreSQL: one writer of the chain at a time. The store takes the same lock before it admits a turn, and must: with locks of
+# their own, one could hold a thread's row and wait for the chain while the other does the opposite.
+CHAIN_LOCK = 7_316_045_922
 _PAGE = 1_000
 
 
@@ -38,7 +40,7 @@ class Journal:
         if not entries:
             return
         if db.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE holds the others off already
-            db.execute(text("select pg_advisory_xact_lock(:number)"), {"number": _LOCK_NUMBER})
+            db.execute(text("select pg_advisory_xact_lock(:number)"), {"number": CHAIN_LOCK})
         last = db.execute(select(journal.c.number, journal.c.hash).order_by(journal.c.number.desc()).limit(1)).first()
         number, before = (last.number, last.hash) if last is not None else (0, FIRST)
         rows = []

@@ -31,7 +31,7 @@ from core.posts import Kind, Post, Thread
 from core.settings import Misconfigured
 from core.tables import MIGRATIONS, SERIAL, inbox, posts, proposals, threads, transcript, turns
 from core.transcript import Called, Item, Replied, Result, Said, Usage, open_calls
-from journal import Journal, read_key
+from journal import CHAIN_LOCK, Journal, read_key
 
 log = structlog.get_logger("store")
 _LOCK_NUMBER = 7_316_045_921  # this program's advisory lock; any fixed number that others are unlikely to use
@@ -248,7 +248,7 @@ class Store:
     def _alone(self, db: Connection) -> None:
         """Holds off other transactions that call this, until the end of this one. On SQLite, BEGIN IMMEDIATE has done so."""
         if db.dialect.name == "postgresql":
-            db.execute(text("select pg_advisory_xact_lock(:number)"), {"number": _LOCK_NUMBER + 1})
+            db.execute(text("select pg_advisory_xact_lock(:number)"), {"number": CHAIN_LOCK})
 
     # --- one process per database -------------------------------------------------------------------------------------
 
