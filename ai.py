@@ -285,8 +285,3 @@ def _attempted(raw: object, catalog: Catalog) -> str:
     path = str(arguments.get("url")).partition("?")[0][:500]
     shown = "/".join(step if step in known or not step else "*" for step in path.split("/")[:20])
     return f"{str(arguments.get('method'))[:10]} {shown}"
-
-
-def _check_repeats(made_before: Sequence[str], key: str) -> None:
-    if made_before.count(key) >= _TWICE:
-        raise BadCall("This same call was made twice already in this turn. Use its result, or change the call.")
