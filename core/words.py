@@ -74,7 +74,12 @@ DECIDES = "may decide"
 MORE_PEOPLE = "{count} more"
 NOT_THE_ASKER = ", but not who asked"
 VOTES = "{quorum} votes needed, so far: {votes}"
+SENT_OTHERWISE = "Not sent as JSON:"
 NO_BODY = "(no body)"
+SENT_AS = {
+    "form": "Sent as a form (application/x-www-form-urlencoded):",
+    "multipart": "Sent as a form with files (multipart/form-data):",
+}
 BODY_CUT = "... the first {shown:,} of {whole:,} characters. Show all has the rest."
 HIDDEN = "{count} characters, hidden by the catalog"
 CHANGES = "What changes:"
@@ -101,6 +106,7 @@ OUTCOMES = {
 STOPPED_BATCH = "Not sent, since an earlier request of the set did not succeed."
 CHECKED = "The target as the API shows it now ({status}):"
 NOT_READ_IN_TIME = "it was not read in time"
+NEEDS_VALUE = "reading it needs '{name}', which the request does not have"
 NEEDS_APPROVAL = "reading it needs a person's approval"
 CHECK_FAILED = "The target could not be read: {problem}"
 
