@@ -73,6 +73,7 @@ class Opened:
     event_id: str
     thread: Thread
     user: str
+    ts: None = None  # it is no message
 
     def payload(self) -> dict[str, Any]:
         return {"user": self.user}
