@@ -148,6 +148,8 @@ class Heard(Protocol):
     """What one event says, read by core/slack_in.py."""
 
     @property
+    def kind(self) -> str: ...
+    @property
     def event_id(self) -> str: ...
     @property
     def thread(self) -> Thread: ...
@@ -156,10 +158,14 @@ class Heard(Protocol):
     def payload(self) -> dict[str, Any]: ...
 
 
-# Event type -> what its record is called (Desk.receive knows it by that), and who reads it.
-EVENTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Heard | None]]] = {
-    "app_mention": ("mention", slack_in.mention),
-    "app_home_opened": ("home", slack_in.opened),
+# Event type -> who reads it. What is read says by its `kind` what its record is called; Desk.receive knows it by that.
+EVENTS: dict[str, Callable[[Mapping[str, Any]], Heard | None]] = {
+    "app_mention": slack_in.mention,
+    "message": slack_in.direct,
+    "app_home_opened": slack_in.opened,
+    "assistant_thread_started": slack_in.pane,
+    "assistant_thread_context_changed": slack_in.pane,
+    "agent_session_stopped": slack_in.halted,
 }
 
 
@@ -174,17 +180,16 @@ class Front:
         """Records one event, by its Events API envelope. What is not for us is let go."""
         if not _is_used(envelope):
             return
-        kind, read = EVENTS[envelope["event"]["type"]]
-        found = read(envelope)
+        found = EVENTS[envelope["event"]["type"]](envelope)
         if found is not None:
-            self._record(kind, found.thread, found.payload(), found.event_id, found.ts)
+            self._record(found.kind, found.thread, found.payload(), found.event_id, found.ts)
 
     def hear_interaction(self, payload: Mapping[str, Any]) -> None:
-        """Records one press of a button or one submitted modal. Its id is its content: each press has a trigger of its own."""
-        found = slack_in.click(payload)
+        """Records one press, submitted modal or shortcut. Its id is its content: each gesture has a trigger of its own."""
+        found = slack_in.gesture(payload)
         if found is not None:
             digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
-            self._record("click", found.thread, found.payload(), f"click:{digest}", None)
+            self._record(found.kind, found.thread, found.payload(), f"click:{digest}", None)
 
     def _record(self, kind: str, thread: Thread, payload: dict[str, Any], event_id: str, ts: str | None) -> None:
         if self._store.record(kind, thread, payload, event_id=event_id, ts=ts):

@@ -31,8 +31,9 @@ from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State
 from core.posts import Post, Thread, message, update
 from core.secret import hide, secret_fields
 from core.shrink import shrink
+from deadline import tls_context
 from store import Effects, Proposal, Store, Turn
-from wire import Broken, Line, Unanswered, Unsent, tls_context
+from wire import Broken, Line, Unanswered, Unsent
 
 log = structlog.get_logger("gate")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -415,6 +416,10 @@ class Gate:
             return None
         changed = self._happen(one.proposal, Event.WITHDRAW, note="Slack did not take the card.")
         return changed.thread if changed is not None else None
+
+    def is_sending(self, turn: str) -> bool:
+        """Whether one of a turn's writes is on its way at this moment."""
+        return any(one.proposal in self._under_way for one in self._store.proposals_of(turn, State.SENDING))
 
     def undone(self) -> list[str]:
         """At a start: the turns whose approved writes were not sent."""
