@@ -6,17 +6,15 @@ that waits for a person is a call without a result, and holds nothing here.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import structlog
 
-from chat import Ear, Model, ModelFailed
-
+from chat import Model, ModelFailed
 from core import words
 from core.answers import Got, error_text
 from core.calls import BadCall, Read, parse_arguments, resolve, sort
@@ -30,7 +28,6 @@ from core.steps import step
 from core.transcript import (
     BadReply,
     Item,
-    Message,
     Replied,
     Reply,
     Result,
@@ -243,9 +240,10 @@ class AI:
     def _ask(self, turn: Turn, items: Sequence[Item], *, is_last: bool) -> tuple[Reply, Entry]:
         """One model call: the reply, and the journal's entry about it."""
         self._status(words.THINKING)
-        system = system_prompt(self._house.catalog, about=self._about(turn), last=is_last)
+        here = self._gate.here(self._thread)
+        system = system_prompt(here.catalog, here.instructions, about=self._about(turn), last=is_last)
         messages = to_messages(items, system=system, budget=self._house.history_tokens)
-        tools = [] if is_last else [tool(self._house.catalog)]
+        tools = [] if is_last else [tool(here.catalog)]
         self._written = written = _Written(self._house, turn)
         began = time.monotonic()
         try:
@@ -319,7 +317,7 @@ class AI:
         """One call: what a read gave, or a write's proposal; and the journal's entry about it. Raises `BadCall`."""
         if name != "call_rest_api":
             raise BadCall(f"There is no tool '{name[:60]}'. The only tool is call_rest_api.")
-        call = resolve(self._house.catalog, parse_arguments(raw))
+        call = resolve(self._gate.here(turn.thread).catalog, parse_arguments(raw))
         tainted = call.method not in SAFE_METHODS and self._store.is_tainted(turn.thread)
         sorted_call = sort(call, tainted=tainted)
         if isinstance(sorted_call, Read):

@@ -31,7 +31,8 @@ from slackeventsapi import SlackEventAdapter
 from sqlalchemy.exc import SQLAlchemyError
 from waitress.server import create_server
 
-from ai import ChatServer, House, Model
+from ai import House
+from chat import ChatServer, Model
 from core import reports, slack_in
 from core.catalog import Catalog, Operation, load_catalog
 from core.chain import Line
@@ -41,11 +42,15 @@ from core.posts import Thread
 from core.settings import Misconfigured, Settings, environment, load_settings
 from desk import Desk, Rules
 from gate import Gate
+from growing import Growing
 from home import Home
 from journal import Journal, read_key
+from listen import Listener
 from logs import hide_in_logs, set_up_logs
 from outbox import Outbox
-from slack_web import SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb
+from presence import Presence
+from slack_web import Person, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb
+from stops import Stops
 from store import Store
 from turns import Turns
 
@@ -103,10 +108,22 @@ def create_app(
         result_limit=min(24_000, settings.history_tokens * 3 // _RESULT_SHARE),
         clock=clock,
         directory=web,
+        channels=settings.channels,
         dry_run=settings.dry_run,
         log_bodies=settings.log_bodies,
     )
-    outbox = Outbox(web, store, unshown=lambda post: turns.unshown(post), clock=clock)
+    stops = Stops(store, web, settings.admin_names, lambda turn, thread: turns.stop_turn(turn, thread), ids=ids)
+    presence = Presence(web, lambda thread: turns.deliver(thread))
+    growing = Growing(web, lambda thread: turns.deliver(thread), stops.ended_in_slack)
+    outbox = Outbox(
+        web,
+        store,
+        growing,
+        presence,
+        unshown=lambda post: turns.unshown(post),
+        home_url=lambda: web.identity().url,
+        clock=clock,
+    )
     home = Home(store, gate, catalog, web, settings.channels, allow_guests=settings.allow_guests)
     house = House(
         model=model,
@@ -115,7 +132,10 @@ def create_app(
         store=store,
         ids=ids,
         clock=clock,
-        show_status=lambda thread, status: turns.show_status(thread, status),
+        read=Listener(web, store).read,
+        person=lambda user: _known(web, user),
+        presence=presence,
+        growing=growing,
         model_name=settings.openai_model,
         dry_run=settings.dry_run,
         max_model_calls=settings.max_model_calls,
@@ -132,14 +152,24 @@ def create_app(
         retention=settings.retention_days,
         clock=clock,
     )
-    rules = Rules(settings.channels, settings.allow_guests, settings.workers, settings.max_waiting)
-    desk = Desk(store, gate, web, rules, turns, ids=ids)
+    rules = Rules(
+        settings.channels, settings.allow_guests, settings.workers, settings.max_waiting, allow_direct=settings.allow_dm
+    )
+    desk = Desk(store, gate, web, rules, stops, presence, turns, ids=ids)
     bot = Bot(store, gate, web, turns)
     app = Flask("bot")
     app.extensions["bot"] = bot
     _add_slack_routes(app, bot, settings.slack_signing_secret.get_secret_value(), clock)
     _add_health_routes(app, bot)
     return app
+
+
+def _known(web: SlackWeb, user: str) -> Person | None:
+    """Who somebody is, where Slack says so at this moment."""
+    try:
+        return web.person(user)
+    except (SlackBusy, SlackUnsure):
+        return None
 
 
 # --- what Slack sends, by either edge ---------------------------------------------------------------------------------

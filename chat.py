@@ -57,7 +57,11 @@ class ChatServer:
         self._deadline = Deadline()
         self._timeout = timeout
         self._client = openai.OpenAI(
-            api_key=api_key or "none", base_url=base_url, timeout=timeout, max_retries=2, http_client=client(self._deadline)
+            api_key=api_key or "none",
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=2,
+            http_client=client(self._deadline),
         )
         self._model = model
         self._streams = True

@@ -41,7 +41,9 @@ class Deadline(httpcore2.NetworkBackend):
         self._limits = _Limits()
 
     @contextmanager
-    def until(self, moment: float, *, silent: float | None = None, cut: Callable[[], bool] | None = None) -> Iterator[None]:
+    def until(
+        self, moment: float, *, silent: float | None = None, cut: Callable[[], bool] | None = None
+    ) -> Iterator[None]:
         """All network operations of this thread inside end by `moment` (monotonic seconds), each wait for bytes within `silent` seconds.
 
         Once `cut` gives true they raise `CutOff`.

@@ -27,7 +27,7 @@ from core.chain import Entry, digest
 from core.change import Target, is_same
 from core.markdown import Block
 from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State
-from core.posts import Post, Thread, message, update
+from core.posts import TOP, Post, Thread, message, update
 from deadline import tls_context
 from reads import Reads
 from store import Effects, Proposal, Store, Turn
@@ -56,6 +56,12 @@ class Directory(Protocol):
     def in_channel(self, channel: str, user: str) -> bool | None:
         """Whether the channel has this member, asked anew each time."""
 
+    def channel_name(self, channel: str) -> str | None:
+        """A channel's name without '#'."""
+
+    def channel_id(self, name: str) -> str | None:
+        """The id of the channel with this name."""
+
 
 class Changed(Exception):
     """A write's target is no longer what its card showed."""
@@ -75,6 +81,7 @@ class Gate:
         *,
         ids: Callable[[], str],
         directory: Directory | None = None,
+        channels: Sequence[str] = (),
         timeout: float = 30,
         max_response: int = 5_000_000,
         result_limit: int = 24_000,
@@ -86,6 +93,7 @@ class Gate:
         self._store = store
         self._ids = ids
         self._directory = directory
+        self._channels = channels
         self.timeout = timeout
         self._result_limit = result_limit
         self._clock = clock
@@ -99,10 +107,57 @@ class Gate:
         # would leave a write's fate open.
         self._wire = wire(METHODS, keepalive=0)
 
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog that holds at this moment."""
+        return self._catalog
+
     def close(self) -> None:
         """Closes the connections."""
         self._reads.close()
         self._wire.close()
+
+    # --- where it is asked --------------------------------------------------------------------------------------------
+
+    def here(self, thread: str) -> Here:
+        """What holds in a thread's channel; in a direct message, what holds in the first designated channel."""
+        place = Thread.from_key(thread)
+        names = self._names_of(place.channel) if not place.is_direct else self._first_channel()
+        entry = next((one for name, one in self._catalog.channels.items() if name in names), None)
+        return Here(self._catalog) if entry is None else Here(self._catalog.narrowed(entry), entry.instructions)
+
+    def _names_of(self, channel: str) -> tuple[str, ...]:
+        """A channel's id and, where the catalog speaks of channels by name, its name."""
+        by_name = any(name.startswith("#") for name in self._catalog.channels)
+        if not by_name or self._directory is None:
+            return (channel,)
+        name = self._directory.channel_name(channel)
+        if name is None:  # what the catalog says of it cannot be known, and nothing must be laxer than that
+            raise BadCall(words.NO_CHANNEL_NAME)
+        return (channel, f"#{name}")
+
+    def _first_channel(self) -> tuple[str, ...]:
+        """The first designated channel, by id and name."""
+        if not self._channels or not self._catalog.channels:
+            return ()
+        first = self._channels[0]
+        return self._names_of(first) if not first.startswith("#") else (first, self._id_of_first() or "")
+
+    def _id_of_first(self) -> str | None:
+        first = self._channels[0] if self._channels else ""
+        if not first.startswith("#"):
+            return first or None
+        return self._directory.channel_id(first) if self._directory is not None else None
+
+    def _place(self, thread: str, rule: Rule) -> str:
+        """Where a card stands if not in its thread: others cannot see a direct message. Raises `BadCall`."""
+        place = Thread.from_key(thread)
+        if not place.is_direct or (rule.approvers == (ASKER,) and rule.quorum == 1 and not rule.not_asker):
+            return ""
+        channel = self._id_of_first()
+        if channel is None:
+            raise BadCall(words.NOBODY_THERE)
+        return Thread(place.team, channel, TOP).key
 
     # --- reads --------------------------------------------------------------------------------------------------------
 
@@ -117,6 +172,7 @@ class Gate:
 
         For a pending one the target is read first, until `by` (monotonic seconds), so that the card can show what would change.
         """
+        place = "" if write.by_policy else self._place(turn.thread, write.rule)
         target, _ = (None, "") if write.by_policy else self._reads.look(write.operation, write.values, by)
         now = self._clock()
         expires = write.rule.expires or write.operation.expires
@@ -143,6 +199,7 @@ class Gate:
             expires_at=now + expires,
             card=self._ids(),
             call=call,
+            place=place,
         )
 
     def _known(self, rule: Rule) -> Rule:
@@ -158,17 +215,18 @@ class Gate:
         together = [one.proposal for one in proposals if one.rule.batch and one.state is State.PENDING]
         if len(together) < 2:
             return list(proposals)
-        batch = self._ids()
-        return [replace(one, batch=batch) if one.proposal in together else one for one in proposals]
+        batches = {place: self._ids() for place in {one.place for one in proposals}}
+        return [replace(one, batch=batches[one.place]) if one.proposal in together else one for one in proposals]
 
     def card_posts(self, proposals: Sequence[Proposal]) -> list[Post]:
         """The messages that show pending proposals, and the one that offers to approve a set of them."""
         pending = [one for one in proposals if one.state is State.PENDING]
-        says = [message(one.card, one.thread, one.turn, *self._card(one)) for one in pending]
+        says = [message(one.card, _stands(one), one.turn, *self._card(one)) for one in pending]
+        says += [_link(self._ids(), one) for one in pending if one.place]
         for batch in dict.fromkeys(one.batch for one in pending if one.batch):
             rows = [one for one in pending if one.batch == batch]
             text, blocks = batch_card([card_row(one) for one in rows], batch)
-            says.append(message(_batch_post(batch), rows[0].thread, rows[0].turn, text, blocks))
+            says.append(message(_batch_post(batch), _stands(rows[0]), rows[0].turn, text, blocks))
         return says
 
     def _card(self, proposal: Proposal) -> tuple[str, list[Block]]:
@@ -267,7 +325,7 @@ class Gate:
         if self._directory is None:
             return None
         if approver == ANYONE:
-            return self._directory.in_channel(Thread.from_key(proposal.thread).channel, by)
+            return self._directory.in_channel(Thread.from_key(_stands(proposal)).channel, by)
         group = self._group_id(approver) if approver.startswith("@") else approver
         return self._directory.in_group(group, by) if group is not None else None
 
@@ -286,7 +344,7 @@ class Gate:
         if batch is None or not rows:
             return
         text, blocks = batch_card([card_row(one) for one in rows], batch)
-        self._store.say([update(self._ids(), rows[0].thread, rows[0].turn, _batch_post(batch), text, blocks)])
+        self._store.say([update(self._ids(), _stands(rows[0]), rows[0].turn, _batch_post(batch), text, blocks)])
 
     # --- time and mishaps ---------------------------------------------------------------------------------------------
 
@@ -304,7 +362,7 @@ class Gate:
             waiting = [who for who in one.rule.approvers if who not in one.votes]
             who = deciders(replace(one.rule, approvers=tuple(waiting) or one.rule.approvers), one.asker)
             text = words.REMINDER.format(deciders=who, until=date(one.expires_at))
-            self._store.remind(one, [message(self._ids(), one.thread, one.turn, text)])
+            self._store.remind(one, [message(self._ids(), _stands(one), one.turn, text)])
 
     def withdraw(self, turn: str) -> None:
         """Takes back what a failed turn still has waiting, so that no later click sends it."""
@@ -428,7 +486,7 @@ class Gate:
         api = self._catalog.api(stored.api)
         if api is None or not stored.url.startswith(api.base_url + "/"):
             raise BadCall("The catalog no longer has this API at this address.")
-        found = match(self._catalog, stored.method, stored.url, api)
+        found = match(self.here(stored.thread).catalog, stored.method, stored.url, api)
         operation, values = found.operation, found.values
         if api.base_url + operation.template.fill(values) != stored.url:
             raise BadCall("The catalog no longer allows this request.")
@@ -536,7 +594,7 @@ class Gate:
         says: list[Post] = []
         is_shown = row.decided_by is not None or bool(row.votes) or row.state in (State.EXPIRED, State.WITHDRAWN)
         if is_shown and row.state is not State.SENDING:
-            says.append(update(self._ids(), row.thread, row.turn, row.card, *self._card(row)))
+            says.append(update(self._ids(), _stands(row), row.turn, row.card, *self._card(row)))
         if successor is not None:
             says += self.card_posts([successor])
         return Effects(
@@ -561,6 +619,25 @@ class Gate:
         outcome = "denied" if row.state is State.REJECTED else str(row.state)
         reason = words.TOLD_REASON.format(reason=row.reason) if row.reason else ""
         return outcome_text(outcome, words.TOLD[row.state] + reason)
+
+
+@dataclass(frozen=True)
+class Here:
+    """What holds where a question is asked: the operations and rules, and words for the model."""
+
+    catalog: Catalog
+    instructions: str = ""
+
+
+def _stands(row: Proposal) -> str:
+    """The key of where a proposal's card stands."""
+    return row.place or row.thread
+
+
+def _link(post: str, row: Proposal) -> Post:
+    """In a direct message, where others have to decide: where the card is."""
+    text = words.ELSEWHERE_CARD.format(channel=Thread.from_key(row.place).channel, link="{link}")
+    return replace(message(post, row.thread, row.turn, text), target=row.card)
 
 
 def proposed(proposal: Proposal) -> Entry:

@@ -20,12 +20,18 @@ from slack_web import SlackBusy, SlackSaysNo, SlackUnsure
 log = structlog.get_logger("growing")
 _EVERY = 3.0  # seconds between two updates of a message, as https://docs.slack.dev/ai/developing-agents advises
 _APPEND_EVERY = 1.0  # seconds between two pieces of a stream
-_PER_THREAD = 2.0  # seconds that each growing message adds to the pause of all, so that thirty updates a minute are enough
+_PER_THREAD = (
+    2.0  # seconds that each growing message adds to the pause of all, so that thirty updates a minute are enough
+)
 _SPARE = 15  # chat.update calls of a minute that are left for cards and last texts
 _SPARE_APPENDS = 10
 _ENDED_BY_PEOPLE = frozenset({"message_not_found", "stopped_by_user"})
-_GONE = frozenset({"user_not_found", "team_not_found"})  # the recipient is of another organisation: Slack shows the stream all the same
-_NEVER_HERE = frozenset({"unknown_method", "missing_scope", "not_allowed_token_type", "method_deprecated", "feature_not_enabled"})
+_GONE = frozenset(
+    {"user_not_found", "team_not_found"}
+)  # the recipient is of another organisation: Slack shows the stream all the same
+_NEVER_HERE = frozenset(
+    {"unknown_method", "missing_scope", "not_allowed_token_type", "method_deprecated", "feature_not_enabled"}
+)
 
 
 class Web(Protocol):
@@ -98,7 +104,9 @@ class Growing:
         }
         return self._began(post, thread, self._web.call("chat.startStream", said), text, is_stream=True)
 
-    def _began(self, post: Post, thread: Thread, answer: Mapping[str, Any], text: str, *, is_stream: bool) -> str | None:
+    def _began(
+        self, post: Post, thread: Thread, answer: Mapping[str, Any], text: str, *, is_stream: bool
+    ) -> str | None:
         ts = answer.get("ts")
         if not isinstance(ts, str):
             return None
@@ -150,7 +158,9 @@ class Growing:
         if not live.is_stream:
             self._web.call("chat.update", {**place, **growing(text, live.turn)}, spare=_SPARE)
         elif text.startswith(live.shown or ""):
-            self._web.call("chat.appendStream", {**place, "chunks": _chunks(text[len(live.shown or "") :])}, spare=_SPARE_APPENDS)
+            self._web.call(
+                "chat.appendStream", {**place, "chunks": _chunks(text[len(live.shown or "") :])}, spare=_SPARE_APPENDS
+            )
         live.shown, live.at = text, self._clock()
 
     # --- the end ------------------------------------------------------------------------------------------------------
@@ -169,10 +179,14 @@ class Growing:
 
     def _stop_stream(self, live: _Live, arguments: Mapping[str, Any], meta: Mapping[str, Any]) -> bool:
         """Ends the stream with what is missing of the last text; True where people see all of it then."""
-        text = "".join(block["text"] for block in arguments["blocks"] if block["type"] == "markdown") or arguments["text"]
+        text = (
+            "".join(block["text"] for block in arguments["blocks"] if block["type"] == "markdown") or arguments["text"]
+        )
         fits = live.shown is not None and text.startswith(live.shown)
         rest = text[len(live.shown or "") :] if fits else ""
-        said = {"channel": live.thread.channel, "ts": live.ts, "metadata": meta} | ({"chunks": _chunks(rest)} if rest else {})
+        said = {"channel": live.thread.channel, "ts": live.ts, "metadata": meta} | (
+            {"chunks": _chunks(rest)} if rest else {}
+        )
         try:
             self._web.call("chat.stopStream", said)
         except SlackSaysNo as error:

@@ -134,7 +134,9 @@ class Outbox:
         self._store.delivered([(one.post.post, None)], state="failed")
         if one.post.kind == "message":
             self._unshown(one.post.post)
-        if one.post.kind in ("update", "finish") and one.target_ts:  # what became of it must be told, if not there then here
+        if (
+            one.post.kind in ("update", "finish") and one.target_ts
+        ):  # what became of it must be told, if not there then here
             again = replace(one.post, post=f"{one.post.post}.again", kind="message", target=None)
             self._store.say([again])
 
@@ -177,7 +179,7 @@ class Outbox:
         place = {"channel": thread.channel} | ({"thread_ts": thread.ts} if thread.ts != TOP else {})
         said = {**place, **self._linked(one), "metadata": _meta(one), "unfurl_links": False, "unfurl_media": False}
         try:
-            return _ts(self._at_most_once(one, lambda: self._web.call("chat.postMessage", said)))
+            return self._at_most_once(one, lambda: _ts(self._web.call("chat.postMessage", said)))
         except SlackSaysNo as error:
             has_buttons = any(block.get("type") == "actions" for block in said.get("blocks", ()))
             if error.code not in _BLOCKS_REFUSED or "blocks" not in said or has_buttons:
@@ -230,7 +232,7 @@ class Outbox:
         arguments["text"] = arguments["text"].replace("{link}", link if one.target_ts else "")
         return arguments
 
-    def _at_most_once(self, one: DuePost, send: Callable[[], Any]) -> Any:
+    def _at_most_once(self, one: DuePost, send: Callable[[], str | None]) -> str | None:
         """Sends what must not be sent twice: until Slack has said yes or no it counts as perhaps sent."""
         self._doubtful.add(one.post.post)
         try:
@@ -251,9 +253,9 @@ class Outbox:
         if one.post.post in self._doubtful:
             arrived = self._read(one, thread)
         else:
-            arrived = self._left.get(one.post.thread)
-            if arrived is None:
-                arrived = self._left[one.post.thread] = self._read(one, thread)
+            if one.post.thread not in self._left:
+                self._left[one.post.thread] = self._read(one, thread)
+            arrived = self._left[one.post.thread]
         return arrived.get(one.post.post) or (arrived.get("") if one.post.kind == "live" else None)
 
     def _read(self, one: DuePost, thread: Thread) -> dict[str, str]:

@@ -20,7 +20,9 @@ log = structlog.get_logger("presence")
 _STATUS_FOR = 60.0  # seconds after which the same status is set anew; Slack drops it after two minutes
 _KEPT = 2_000  # threads whose presence is remembered
 _TITLE = 200  # characters of a title: https://docs.slack.dev/reference/methods/agents.sessions.setStatus
-_NOT_HERE = frozenset({"channel_not_found", "invalid_thread_ts", "thread_not_found", "message_not_found", "ratelimited"})
+_NOT_HERE = frozenset(
+    {"channel_not_found", "invalid_thread_ts", "thread_not_found", "message_not_found", "ratelimited"}
+)
 
 Session = Literal["processing", "active", "suspended"]
 Said = tuple[str, dict[str, Any]]  # method and arguments
@@ -36,9 +38,7 @@ class Web(Protocol):
 class Presence:
     """The presence of all threads. What is set is shown at the next `show` of the thread, which `wake` asks for."""
 
-    def __init__(
-        self, web: Web, wake: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, web: Web, wake: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._web = web
         self._wake = wake
         self._clock = clock

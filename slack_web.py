@@ -299,8 +299,8 @@ class SlackWeb:
             asked = {"types": "public_channel,private_channel", "exclude_archived": "true", "limit": "999"}
             try:
                 page = self.call("conversations.list", asked | ({"cursor": cursor} if cursor else {}))
-            except SlackSaysNo as error:
-                log.warning("channels unknown", error=error.code, hint="SLACK_CHANNEL takes ids, too")
+            except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
+                log.warning("channels unknown", reason=str(error), hint="SLACK_CHANNEL takes ids, too")
                 return None
             listed, following = page.get("channels"), page.get("response_metadata")
             for one in listed if isinstance(listed, list) else ():
@@ -340,7 +340,9 @@ def _person(data: Mapping[str, Any], own: Identity) -> Person:
     name = next((one for one in names if isinstance(one, str) and one.strip()), "somebody")
     offset = data.get("tz_offset")
     offset = float(offset) if isinstance(offset, (int, float)) and abs(offset) <= _DAY else 0.0
-    return Person(name.strip()[:80], _text(data.get("tz"))[:60], offset, _is_outsider(data, own), bool(data.get("is_bot")))
+    return Person(
+        name.strip()[:80], _text(data.get("tz"))[:60], offset, _is_outsider(data, own), bool(data.get("is_bot"))
+    )
 
 
 def _is_outsider(person: Mapping[str, Any], own: Identity) -> bool:

@@ -154,10 +154,7 @@ class Stops:
     def _is_admin(self, user: str) -> bool:
         """Looked up now; what Slack does not say lets nobody through."""
         for one in self._admins:
-            if one.startswith("@"):
-                group = self._directory.group_id(one.removeprefix("@"))
-            else:
-                group = one if one.startswith("S") else None
-            if one == user or (group is not None and self._directory.in_group(group, user)):
+            group = self._directory.group_id(one.removeprefix("@")) if one.startswith("@") else one
+            if one == user or (group is not None and group.startswith("S") and self._directory.in_group(group, user)):
                 return True
         return False

@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
+from typing import Any
 
 import httpcore2
 import httpx2

@@ -138,7 +138,12 @@ def button(action: str, label: str, value: str, style: str = "") -> Block:
 
 def confirmation(title: str, text: str, do: str) -> dict[str, Any]:
     """The small dialog with which Slack's client asks before a button counts."""
-    return {"title": _plain_text(title), "text": _plain_text(text), "confirm": _plain_text(do), "deny": _plain_text(words.CANCEL)}
+    return {
+        "title": _plain_text(title),
+        "text": _plain_text(text),
+        "confirm": _plain_text(do),
+        "deny": _plain_text(words.CANCEL),
+    }
 
 
 def _who(row: CardRow) -> str:

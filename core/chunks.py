@@ -96,7 +96,11 @@ class Assembly:
             {"id": held["id"], "type": "function", "function": {"name": held["name"], "arguments": held["arguments"]}}
             for _, held in sorted(self._calls.items())
         ]
-        message = {"role": "assistant", "content": self.text or None, "refusal": "".join(self._refusal) or None}
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": self.text or None,
+            "refusal": "".join(self._refusal) or None,
+        }
         message |= {"tool_calls": calls} if calls else {}
         return {"choices": [{"index": 0, "message": message, "finish_reason": self.ending}], "usage": self._usage}
 

@@ -49,10 +49,24 @@ class Mention:
 
 
 Action = Literal[
-    "approve", "deny", "deny_reason", "withdraw", "approve_all", "show", "page_back", "page_on", "check", "stop", "delete"
+    "approve",
+    "deny",
+    "deny_reason",
+    "withdraw",
+    "approve_all",
+    "show",
+    "page_back",
+    "page_on",
+    "check",
+    "stop",
+    "delete",
 ]
 _ACTIONS: tuple[Action, ...] = get_args(Action)
-_SUBMITTED: dict[str, Action] = {"deny_reason": "deny", "stop": "stop", "delete": "delete"}  # what submitting a modal means
+_SUBMITTED: dict[str, Action] = {
+    "deny_reason": "deny",
+    "stop": "stop",
+    "delete": "delete",
+}  # what submitting a modal means
 SHORTCUTS = ("stop_generating", "delete_message")
 
 

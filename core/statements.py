@@ -36,7 +36,9 @@ CURRENT_TURN = (
 BEGIN_TURN = update(turns).where(turns.c.turn == given("which")).values(state="running", text=given("words"))
 _OPEN = turns.c.state.in_(("waiting", "running"))
 STOP_TURN = (
-    update(turns).where(turns.c.turn == given("which"), _OPEN, turns.c.stopped_by.is_(None)).values(stopped_by=given("person"))
+    update(turns)
+    .where(turns.c.turn == given("which"), _OPEN, turns.c.stopped_by.is_(None))
+    .values(stopped_by=given("person"))
 )
 OTHERS_SPOKE = (
     select(turns.c.turn)

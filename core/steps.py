@@ -19,7 +19,9 @@ def step(call: Call) -> str:
     things = next((one for one in reversed(path) if not one.isdigit()), operation.api.name).replace("_", " ")
     in_path = [name for piece in operation.template.path for name in piece.names]
     told = [value for name in in_path[-1:] if (value := _shown(call, name))]
-    page = next((f", page {_shown(call, name)}" for name in call.values if "page" in name.lower() and _shown(call, name)), "")
+    page = next(
+        (f", page {_shown(call, name)}" for name in call.values if "page" in name.lower() and _shown(call, name)), ""
+    )
     verb = words.READING if call.method in SAFE_METHODS else words.PREPARING
     return f"{verb} {visible(' '.join([things, *told]))}{page}"[:_LENGTH]
 

@@ -62,7 +62,8 @@ proposals = _table(
     _int("call"), _text("api"), _text("operation"), _text("method"), _text("url"), _text("body"), _text("shown_url"),
     _text("shown_body"), _text("asker"), _text("fingerprint"), _text("why"), _text("rule"), _text("before"), _text("state"),
     _moment("created_at"), _moment("remind_at"), _moment("expires_at"), _text("votes"), _text("decided_by"),
-    _moment("decided_at"), _text("reason"), _moment("sent_at"), _int("status"), _text("note"), _text("card"), _text("batch"), _text("place"),
+    _moment("decided_at"), _text("reason"), _moment("sent_at"), _int("status"), _text("note"), _text("card"), _text("batch"),
+    _text("place"),
 )  # fmt: skip
 posts = _table(
     "posts", _int("id", key=True), _text("post"), _text("thread"), _text("turn"), _text("method"), _text("arguments"), _text("target"),

@@ -42,6 +42,7 @@ NO_CARDS = "This is the record of a request, so it stays."
 NOT_YOURS_TO_DELETE = "Only <@{asker}>, who asked, can have this one deleted."
 NO_DIRECT = "I don't work in direct messages here. Please ask me in {places}."
 ELSEWHERE_CARD = "Others have to decide this one, so the card is in <#{channel}>: {link}"
+NO_CHANNEL_NAME = "Slack does not say which channel this is, so what may be done here is not known. Nothing was sent."
 NOBODY_THERE = "Others have to decide this, and I can't reach the channel where they are. Nothing was sent."
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ai import ChatServer, ModelFailed
+from chat import ChatServer, ModelFailed
 from core import words
 from core.policy import State
 from core.prompt import tool

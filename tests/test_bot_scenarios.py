@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ai import ModelFailed
+from chat import ModelFailed
 from core import words
 from tests.house import (
     Json,
