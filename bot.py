@@ -15,10 +15,10 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import click
 import structlog
@@ -37,6 +37,7 @@ from core.catalog import Catalog, Operation, load_catalog
 from core.chain import Line
 from core.credentials import secrets_of
 from core.policy import ASKER, SAFE_METHODS, Rule
+from core.posts import Thread
 from core.settings import Misconfigured, Settings, environment, load_settings
 from desk import Desk, Rules
 from gate import Gate
@@ -49,7 +50,6 @@ from store import Store
 from turns import Turns
 
 log = structlog.get_logger("bot")
-_EVENTS = frozenset({"app_mention", "app_home_opened"})  # what the adapter has a handler for
 MAX_BODY = 1_048_576  # bytes of one request; Slack's own are far smaller
 STOP_SECONDS = 9.0  # of the ten that a SIGTERM leaves
 _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
@@ -142,41 +142,90 @@ def create_app(
     return app
 
 
+# --- what Slack sends, by either edge ---------------------------------------------------------------------------------
+
+
+class Heard(Protocol):
+    """What one event says, read by core/slack_in.py."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def event_id(self) -> str: ...
+    @property
+    def thread(self) -> Thread: ...
+    @property
+    def ts(self) -> str | None: ...
+    def payload(self) -> dict[str, Any]: ...
+
+
+# Event type -> who reads it. What is read says by its `kind` what its record is called; Desk.receive knows it by that.
+EVENTS: dict[str, Callable[[Mapping[str, Any]], Heard | None]] = {
+    "app_mention": slack_in.mention,
+    "message": slack_in.direct,
+    "app_home_opened": slack_in.opened,
+    "assistant_thread_started": slack_in.pane,
+    "assistant_thread_context_changed": slack_in.pane,
+    "agent_session_stopped": slack_in.halted,
+}
+
+
+class Front:
+    """Records what Slack sent and wakes who sees to it. What it returned from is on disk; what the database did not take raises."""
+
+    def __init__(self, store: Store, arrived: Callable[[str], None]) -> None:
+        self._store = store
+        self._arrived = arrived
+
+    def hear_event(self, envelope: Mapping[str, Any]) -> None:
+        """Records one event, by its Events API envelope. What is not for us is let go."""
+        if not _is_used(envelope):
+            return
+        found = EVENTS[envelope["event"]["type"]](envelope)
+        if found is not None:
+            self._record(found.kind, found.thread, found.payload(), found.event_id, found.ts)
+
+    def hear_interaction(self, payload: Mapping[str, Any]) -> None:
+        """Records one press, submitted modal or shortcut. Its id is its content: each gesture has a trigger of its own."""
+        found = slack_in.gesture(payload)
+        if found is not None:
+            digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
+            self._record(found.kind, found.thread, found.payload(), f"click:{digest}", None)
+
+    def _record(self, kind: str, thread: Thread, payload: dict[str, Any], event_id: str, ts: str | None) -> None:
+        if self._store.record(kind, thread, payload, event_id=event_id, ts=ts):
+            self._arrived(thread.key)
+
+
+def _is_used(envelope: Mapping[str, Any]) -> bool:
+    """Whether an envelope holds an event that somebody here reads."""
+    event = envelope.get("event")
+    kind = event.get("type") if isinstance(event, dict) else None
+    if isinstance(kind, str) and kind in EVENTS:
+        return True
+    log.info("event not used", type=envelope.get("type") if isinstance(envelope.get("type"), str) else None)
+    return False
+
+
 # --- routes -----------------------------------------------------------------------------------------------------------
 
 
 def _add_slack_routes(app: Flask, bot: Bot, signing_secret: str, clock: Callable[[], float]) -> None:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    door = _Door(signing_secret, clock)
-    app.before_request(door.screen)
+    front = Front(bot.store, bot.turns.arrived)
+    app.before_request(_Door(signing_secret, clock).screen)
     adapter = SlackEventAdapter(signing_secret, "/slack/events", app)
-
-    def record_mention(envelope: dict[str, Any]) -> None:
-        found = slack_in.mention(envelope)
-        if found is not None and bot.store.record(
-            "mention", found.thread, found.payload(), event_id=found.event_id, ts=found.ts
-        ):
-            bot.turns.arrived(found.thread.key)
 
     def note_error(error: Exception) -> None:
         log.warning("slackeventsapi refused a request that had passed our check", error=str(error))
 
-    def record_opened(envelope: dict[str, Any]) -> None:
-        found = slack_in.opened(envelope)
-        if found is not None and bot.store.record("home", found.thread, found.payload(), event_id=found.event_id):
-            bot.turns.arrived(found.thread.key)
-
-    adapter.on("app_mention", record_mention)
-    adapter.on("app_home_opened", record_opened)
+    for kind in EVENTS:
+        adapter.on(kind, front.hear_event)
     adapter.on("error", note_error)
 
     @app.post("/slack/interactions")
     def interactions() -> Response:
-        found = slack_in.click(json.loads(request.form["payload"]))
-        if found is not None:
-            event_id = "click:" + hashlib.sha256(request.get_data(cache=True)).hexdigest()
-            if bot.store.record("click", found.thread, found.payload(), event_id=event_id):
-                bot.turns.arrived(found.thread.key)
+        front.hear_interaction(json.loads(request.form["payload"]))
         return Response(status=200)
 
     @app.errorhandler(SQLAlchemyError)
@@ -227,12 +276,9 @@ def _screen_event(body: bytes) -> Response | None:
     envelope = _json_object(body)
     if "challenge" in envelope:
         return None
-    event = envelope.get("event")
-    kind = event.get("type") if isinstance(event, dict) else None
-    if not isinstance(kind, str) or kind not in _EVENTS:
-        log.info("event not used", type=envelope.get("type") if isinstance(envelope.get("type"), str) else None)
-        return Response(status=200)
-    return None
+    if _is_used(envelope):
+        return None
+    return Response(status=200)
 
 
 def _screen_click(body: bytes) -> Response | None:

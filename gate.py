@@ -28,9 +28,10 @@ from core.change import Target, is_same
 from core.markdown import Block
 from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State
 from core.posts import Post, Thread, message, update
+from deadline import tls_context
 from reads import Reads
 from store import Effects, Proposal, Store, Turn
-from wire import Unanswered, Unsent, Wire, tls_context
+from wire import Unanswered, Unsent, Wire
 
 log = structlog.get_logger("gate")
 _PRECONDITION_FAILED = 412
@@ -319,6 +320,10 @@ class Gate:
             return None
         changed = self._happen(one.proposal, Event.WITHDRAW, note="Slack did not take the card.")
         return changed.thread if changed is not None else None
+
+    def is_sending(self, turn: str) -> bool:
+        """Whether one of a turn's writes is on its way at this moment."""
+        return any(one.proposal in self._under_way for one in self._store.proposals_of(turn, State.SENDING))
 
     def undone(self) -> list[str]:
         """At a start: the turns whose approved writes were not sent."""

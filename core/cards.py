@@ -136,6 +136,11 @@ def button(action: str, label: str, value: str, style: str = "") -> Block:
     return {"type": "button", "action_id": action, "text": text, "value": value} | ({"style": style} if style else {})
 
 
+def confirmation(title: str, text: str, do: str) -> dict[str, Any]:
+    """The small dialog with which Slack's client asks before a button counts."""
+    return {"title": _plain_text(title), "text": _plain_text(text), "confirm": _plain_text(do), "deny": _plain_text(words.CANCEL)}
+
+
 def _who(row: CardRow) -> str:
     """Who asked, who decides, until when, and by which short name people can tell the request from another."""
     parts = [f"Asked by <@{row.asker}>"]
@@ -234,6 +239,19 @@ def deny_modal(row: CardRow) -> dict[str, Any]:
         "deny_reason", words.DENY, [*_sections(f"{row.method} {_fit(row.shown_url, 1_000)}"), field], state=row.token
     )
     return view | {"submit": _plain_text(words.DENY)}
+
+
+def confirm_modal(callback: str, title: str, text: str, do: str, state: str) -> dict[str, Any]:
+    """A small modal that asks before something is done; `state` comes back with its submission."""
+    blocks = [{"type": "section", "text": _plain_text(text)}]
+    view = _modal(callback, title, blocks, state=state)
+    return view | {"submit": _plain_text(do), "close": _plain_text(words.CANCEL)}
+
+
+def is_card(blocks: Sequence[Block]) -> bool:
+    """Whether a message with these blocks is the card of a request, or of a set of them."""
+    first = blocks[0] if blocks else {}
+    return first.get("type") == "header" and str(first.get("text", {}).get("text", "")).startswith(words.LOCK)
 
 
 def notice_modal(text: str) -> dict[str, Any]:

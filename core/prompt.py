@@ -3,6 +3,7 @@ text, so that prompt caches work."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -24,10 +25,19 @@ _LAST = (
 
 
 @lru_cache(maxsize=16)
-def system_prompt(catalog: Catalog, *, today: str, last: bool) -> str:
-    """The system message. `today` is a date (YYYY-MM-DD); `last` asks to sum up without tools."""
-    parts = [_RULES, *(_api(catalog, api) for api in catalog.apis), f"Today is {today}."]
+def system_prompt(catalog: Catalog, *, about: str, last: bool) -> str:
+    """The system message. `about` says who asks and when; `last` asks to sum up without tools."""
+    parts = [_RULES, *(_api(catalog, api) for api in catalog.apis), about]
     return "\n\n".join(parts) + (_LAST if last else "")
+
+
+def about(now: float, name: str = "", zone: str = "", offset: float = 0.0) -> str:
+    """Who asks, and which day it is there. `now` is seconds since 1970, `offset` seconds east of UTC."""
+    day = (datetime.fromtimestamp(now, UTC) + timedelta(seconds=offset)).strftime("%A, %Y-%m-%d")
+    if not name:
+        return f"Today is {day}."
+    shown = " ".join(name.split()).replace('"', "'")
+    return f'You are asked by "{shown}". Today is {day} there' + (f" (time zone {zone})." if zone else ".")
 
 
 def _api(catalog: Catalog, api: Api) -> str:
