@@ -20,9 +20,10 @@ from deadline import BROKEN, CutOff, Deadline, client
 log = structlog.get_logger("chat")
 _TRIES = 2  # of an answer that breaks off while it is being written
 _WHOLE = 5  # times `timeout` that a whole answer may take, however it drips
+_RETRIES = 30.0  # seconds more, for the pauses between tries
 _HEAR_EVERY = 0.2  # seconds between two times that the ear is told
 _MAX_BYTES = 16_000_000  # of one streamed answer
-_NO_STREAMS = frozenset({400, 404, 415, 422, 501})  # what servers say to a request that asks for what they do not know
+_NO_STREAMS = frozenset({400, 415, 422})  # what servers say to a request that asks for what they do not know
 
 
 class ModelFailed(Exception):
@@ -70,7 +71,7 @@ class ChatServer:
         """The answer's JSON, unchecked. Raises `ModelFailed`, also where the ear says cut."""
         request: dict[str, Any] = {"model": self._model, "messages": list(messages)}
         request |= {"tools": list(tools)} if tools else {}
-        by = time.monotonic() + _WHOLE * self._timeout
+        by = time.monotonic() + _WHOLE * self._timeout + _RETRIES
         with self._deadline.until(by, silent=self._timeout, cut=ear.is_cut):
             for _ in range(_TRIES):
                 try:

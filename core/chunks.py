@@ -45,7 +45,7 @@ class Assembly:
         if isinstance(choice.get("finish_reason"), str):
             self.ending = choice["finish_reason"]
             self.is_whole = True
-        delta = choice.get("delta")
+        delta = choice.get("delta") or choice.get("message")  # some servers stream whole messages
         return self._piece(delta if isinstance(delta, dict) else {})
 
     def _piece(self, delta: Mapping[str, Any]) -> str:

@@ -31,9 +31,9 @@ DOORS: dict[str, set[str]] = {
     "waitress": {"bot"},
     "click": {"bot"},
     "rich": {"bot"},
-    "openai": {"ai"},
-    "httpx2": {"wire"},
-    "httpcore2": {"wire"},
+    "openai": {"chat"},
+    "httpx2": {"deadline", "wire"},
+    "httpcore2": {"deadline", "wire"},
     "sqlalchemy": {"store", "journal", "bot"},  # in bot.py the exception alone, see below
     "structlog": set(TOP),
 }
@@ -41,7 +41,7 @@ CORE_PACKAGES = {"jmespath", "yaml", "jsonschema", "pydantic", "pydantic_setting
 # Of the standard library: what reaches out of the process, and who may.
 REACHING: dict[str, set[str]] = {
     "socket": set(),
-    "ssl": {"wire"},
+    "ssl": {"deadline", "wire"},
     "subprocess": set(),
     "sqlite3": set(),
     "requests": set(),
@@ -64,15 +64,21 @@ ORDER = [
     "bot",
     "turns",
     "desk",
+    "stops",
     "home",
     "outbox",
+    "growing",
+    "presence",
     "ai",
+    "chat",
     "gate",
     "reads",
+    "listen",
     "slack_web",
     "store",
     "journal",
     "wire",
+    "deadline",
     "logs",
 ]
 
@@ -141,7 +147,7 @@ def test_threads_are_made_in_one_place() -> None:
     """turns.py has the lanes; bot.py starts the one thread of the HTTP server. Others may lock, but not start."""
     for room in set(TOP) - {"turns", "bot"}:
         text = file_of(room).read_text("utf-8")
-        assert not re.search(r"\bThread(PoolExecutor)?\(|\bTimer\(|concurrent\.futures", text), room
+        assert not re.search(r"threading\.Thread\(|ThreadPoolExecutor\(|\bTimer\(|concurrent\.futures", text), room
 
 
 @pytest.mark.parametrize("room", TOP)
@@ -244,7 +250,7 @@ def test_the_readmes_defaults_are_those_of_the_code(readme: str) -> None:
     in_words["JOURNAL_KEY"] = "made, in `<database>.journal-key"
     for name, field in Settings.model_fields.items():
         default = field.default
-        words = "required" if field.is_required() else {None: "none", False: "off"}.get(default, str(default))
+        words = "required" if field.is_required() else {None: "none", False: "off", "": "none"}.get(default, str(default))
         assert told[name.upper()] == in_words.get(name.upper(), words), name.upper()
 
 

@@ -330,7 +330,7 @@ def action(**changes: Any) -> Json:
         action(action_id="APPROVE"),
         action(action_id=None),
         action(action_id=["approve"]),
-        action(action_id="delete"),
+        action(action_id="remove"),
         action(value=None),
         action(value=""),
         action(value=TOKEN + "0"),
@@ -428,7 +428,7 @@ def test_an_opened_home_is_read() -> None:
     assert opened(home()) == Opened("Ev111", OWN_LANE, "U0ANN")
 
 
-@pytest.mark.parametrize("event", [{"tab": "messages"}, {"tab": None}, {"user": None}, {"user": "U0/ANN"}], ids=str)
+@pytest.mark.parametrize("event", [{"tab": "about"}, {"tab": None}, {"user": None}, {"user": "U0/ANN"}], ids=str)
 def test_what_is_no_opened_home_is_none(event: Json) -> None:
     assert opened(home(**event)) is None
 
