@@ -28,6 +28,7 @@ DOORS: dict[str, set[str]] = {
     "slack_sdk": {"bot", "slack_web"},  # in bot.py the signature alone, see below
     "flask": {"bot"},
     "waitress": {"bot"},
+    "websockets": {"socket_mode"},
     "click": {"bot"},
     "rich": {"bot"},
     "openai": {"ai"},
@@ -59,7 +60,22 @@ REACHING: dict[str, set[str]] = {
     "pathlib": {"bot", "store", "journal"},
 }
 # Rooms from the top down: each may import what stands after it, never what stands before.
-ORDER = ["bot", "turns", "desk", "home", "outbox", "ai", "gate", "slack_web", "store", "journal", "wire", "logs"]
+ORDER = [
+    "bot",
+    "turns",
+    "desk",
+    "home",
+    "outbox",
+    "ai",
+    "gate",
+    "socket_mode",
+    "slack_check",
+    "slack_web",
+    "store",
+    "journal",
+    "wire",
+    "logs",
+]
 
 
 def imports(path: Path) -> Iterator[tuple[str, str]]:
@@ -110,7 +126,7 @@ def test_only_the_gate_uses_the_wire() -> None:
 
 
 def test_threads_are_made_in_one_place() -> None:
-    """turns.py has the lanes; bot.py starts the one thread of the HTTP server. Others may lock, but not start."""
+    """turns.py has the lanes; bot.py starts those of the HTTP server and the socket. Others may lock, but not start."""
     for room in set(TOP) - {"turns", "bot"}:
         text = file_of(room).read_text("utf-8")
         assert not re.search(r"\bThread(PoolExecutor)?\(|\bTimer\(|concurrent\.futures", text), room
