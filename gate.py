@@ -200,6 +200,7 @@ class Gate:
             card=self._ids(),
             call=call,
             place=place,
+            dry_run=self._dry_run,
         )
 
     def _known(self, rule: Rule) -> Rule:
@@ -230,7 +231,7 @@ class Gate:
         return says
 
     def _card(self, proposal: Proposal) -> tuple[str, list[Block]]:
-        return card(card_row(proposal), dry_run=self._dry_run)
+        return card(card_row(proposal))
 
     # --- decisions ----------------------------------------------------------------------------------------------------
 
@@ -242,6 +243,8 @@ class Gate:
         self.check_authority(proposal, by)
         if at >= proposal.expires_at:
             changed = self._happen(proposal.proposal, Event.EXPIRE, arrival=arrival)
+        elif decision == "approve" and by in proposal.votes:
+            raise Refused(words.VOTED)
         elif decision == "approve":
             changed = self._vote(proposal, by, at, arrival)
         else:
@@ -263,6 +266,9 @@ class Gate:
             raise Refused(words.ALREADY)
         for one in pending:
             self.check_authority(one, by)
+        pending = [one for one in pending if by not in one.votes]
+        if not pending:
+            raise Refused(words.VOTED)
         changed = [self._vote(one, by, at, arrival if one is pending[-1] else None) for one in pending]
         self._redraw(batch)
         return [one for one in changed if one is not None]
@@ -361,7 +367,7 @@ class Gate:
         for one in self._store.proposals_to_remind():
             waiting = [who for who in one.rule.approvers if who not in one.votes]
             who = deciders(replace(one.rule, approvers=tuple(waiting) or one.rule.approvers), one.asker)
-            text = words.REMINDER.format(deciders=who, until=date(one.expires_at))
+            text = words.REMINDER.format(fingerprint=one.fingerprint[:12], deciders=who, until=date(one.expires_at))
             self._store.remind(one, [message(self._ids(), _stands(one), one.turn, text)])
 
     def withdraw(self, turn: str) -> None:
@@ -441,13 +447,13 @@ class Gate:
             try:
                 operation, values = self._still_allowed(row)
                 if (rule := self._stricter_now(row, operation, values)) is not None:
-                    renewed = replace(self._renewed(row, Target.from_json(row.before)), rule=rule)
-                    return self._happen(row.proposal, Event.OUTDATE, successor=renewed)
+                    renewed = self._renewed(row, Target.from_json(row.before), words.RULE_CHANGED)
+                    return self._outdate(row, replace(renewed, rule=rule), words.RULE_CHANGED)
                 etag = self._still_same(row, operation, values)
             except (Unsent, BadCall) as error:
                 return self._fail(row, str(error))
             except Changed as error:
-                return self._happen(row.proposal, Event.OUTDATE, successor=self._renewed(row, error.target))
+                return self._outdate(row, self._renewed(row, error.target, words.TARGET_CHANGED), words.TARGET_CHANGED)
             self._under_way.add(row.proposal)
             try:
                 stored = self._happen(row.proposal, Event.SEND, sent_at=self._clock())
@@ -462,8 +468,8 @@ class Gate:
         self, stored: Proposal, operation: Operation, values: Mapping[str, str], etag: str
     ) -> Proposal | None:
         """Sends what the change to `sending` handed over, and nothing else."""
-        if self._dry_run:
-            return self._happen(stored.proposal, Event.SUCCEED, note=words.DRY_RUN_NOTE)
+        if self._dry_run or stored.dry_run:
+            return self._happen(stored.proposal, Event.SUCCEED, note=words.DRY_RUN_NOTE, dry_run=1)
         key = stored.proposal
         try:
             answer = self._wire.send(operation, stored.method, stored.url, stored.body, key=key, etag=etag)
@@ -473,10 +479,14 @@ class Gate:
             return self._happen(stored.proposal, Event.LOSE, note=self._wire.mask(str(error)))
         if etag and answer.status == _PRECONDITION_FAILED:
             target, _ = self._reads.look(operation, values)
-            return self._happen(stored.proposal, Event.OUTDATE, successor=self._renewed(stored, target))
+            renewed = self._renewed(stored, target, words.TARGET_CHANGED)
+            return self._outdate(stored, renewed, words.TARGET_CHANGED)
         happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
         text = result_text(answer, limit=self._result_limit, secrets=self._wire.secrets, outcome=outcome)
         return self._happen(stored.proposal, happened, result=text, seconds=answer.seconds, status=answer.status)
+
+    def _outdate(self, row: Proposal, renewed: Proposal, reason: str) -> Proposal | None:
+        return self._happen(row.proposal, Event.OUTDATE, successor=renewed, note=reason)
 
     def _fail(self, row: Proposal, reason: str) -> Proposal | None:
         return self._happen(row.proposal, Event.FAIL, note=f"{self._wire.mask(reason)} Nothing was sent.")
@@ -495,13 +505,18 @@ class Gate:
         return operation, values
 
     def _stricter_now(self, stored: Proposal, operation: Operation, values: dict[str, str]) -> Rule | None:
-        """Today's rule for an approved record, where the catalog has become stricter since it was drawn."""
-        if stored.decided_by is None:
-            return None
-        call = Call(operation, stored.url, stored.body, values)
-        judged = sort(call, tainted=True)
-        rule = self._known(judged.rule) if isinstance(judged, Write) else stored.rule
-        return rule if rule.strictness > stored.rule.strictness else None
+        """Today's rule for an approved record, where the catalog has come to name other people since it was approved.
+
+        Where a group's handle cannot be looked up, and so not be compared, only a stricter rule counts.
+        """
+        by_people = stored.decided_by is not None
+        judged = sort(Call(operation, stored.url, stored.body, values), tainted=by_people)
+        if not isinstance(judged, Write) or judged.by_policy:
+            return None  # nobody would have to decide today
+        then, today = self._known(stored.rule), self._known(judged.rule)
+        if not by_people or today.strictness > then.strictness:
+            return today
+        return today if today.is_settled and then.is_settled and today.people != then.people else None
 
     def _still_same(self, stored: Proposal, operation: Operation, values: Mapping[str, str]) -> str:
         """Reads the target again, where the card showed it; gives its ETag for If-Match. Raises `Changed`, or `Unsent`."""
@@ -518,15 +533,17 @@ class Gate:
         is_strong = re.fullmatch(r'"[\x21\x23-\x7e]*"', etag) is not None
         return etag if is_strong else ""  # If-Match compares strongly: RFC 9110, 13.1.1
 
-    def _renewed(self, stored: Proposal, target: Target | None) -> Proposal:
-        """The same request as a new record with the target as it is now. Votes do not carry over."""
+    def _renewed(self, stored: Proposal, target: Target | None, reason: str) -> Proposal:
+        """The same request as a new record with the target as it is now, and why. Votes do not carry over."""
         now = self._clock()
+        tainted = [words.TAINTED] if words.TAINTED in stored.why else []
         waits = stored.expires_at - stored.created_at
         return replace(
             stored,
             proposal=self._ids(),
             token=self._ids(),
             card=self._ids(),
+            why=" ".join([*tainted, words.RENEWED.format(reason=reason)]),
             before=target.to_json() if target is not None else None,
             state=State.PENDING,
             created_at=now,
@@ -537,6 +554,7 @@ class Gate:
             decided_at=None,
             sent_at=None,
             batch=None,
+            dry_run=self._dry_run,
         )
 
     def check(self, proposal_id: str) -> None:
@@ -549,7 +567,9 @@ class Gate:
             target, _ = self._reads.look(operation, values)
         except BadCall as error:
             target = Target(proposal.shown_url, problem=str(error))
-        self._store.say([message(self._ids(), proposal.thread, proposal.turn, *target_card(target))])
+        self._store.say(
+            [message(self._ids(), proposal.thread, proposal.turn, *target_card(card_row(proposal), target))]
+        )
 
     def _happen(
         self,

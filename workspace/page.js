@@ -148,8 +148,8 @@ function drawChannel() {
   keyed($("title"), [{ key: channel.id, members: channel.members }], () => h("span", {}, h("b", {}, titleOf(channel)), " ",
     h("span", { class: "faint" }, channel.im ? "direct message" : `${channel.members} members`)));
   const list = rows(channel.id, "");
+  drawFoot($("foot"), channel, ""); // before the list, which scrolls to its end by the room that is left
   keyed($("messages"), list.length ? list : [{ key: `intro ${channel.id}` }], (row) => (row.message ? message(row) : intro(channel)));
-  drawFoot($("foot"), channel, "");
 }
 
 function intro(channel) {
@@ -272,8 +272,8 @@ function drawThread() {
   if (!list.length) return;
   const title = world.titles[`${channel.id}/${ui.thread}`];
   $("thread-place").textContent = title ?? titleOf(channel);
-  keyed($("replies"), list, message);
   drawFoot($("thread-foot"), channel, ui.thread);
+  keyed($("replies"), list, message);
 }
 
 // Home, modals, notices
