@@ -104,6 +104,10 @@ METHODS: dict[str, Method] = {
     ),
     "assistant.threads.setTitle": method(TIER_4, "assistant:write", "channel_id thread_ts title"),
     "assistant.threads.setSuggestedPrompts": method(TIER_4, "assistant:write", "channel_id prompts", "thread_ts title"),
+    "agents.sessions.setStatus": method(
+        TIER_3, "chat:write", "channel_id status", f"thread_ts title initiator_user_id {_LOOKS}"
+    ),
+    "agents.sessions.rename": method(TIER_3, "chat:write", "channel_id title", "thread_ts"),
     "views.open": method(TIER_4, "", "view", "trigger_id interactivity_pointer"),
     "views.push": method(TIER_4, "", "view", "trigger_id interactivity_pointer"),
     "views.update": method(TIER_4, "", "view", "view_id external_id hash"),

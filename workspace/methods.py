@@ -58,6 +58,8 @@ METHODS: dict[str, Perform] = {
     "assistant.threads.setStatus": assistant.set_status,
     "assistant.threads.setTitle": assistant.set_title,
     "assistant.threads.setSuggestedPrompts": assistant.set_suggested_prompts,
+    "agents.sessions.setStatus": assistant.session_set_status,
+    "agents.sessions.rename": assistant.session_rename,
     "views.open": views.views_open,
     "views.push": views.views_push,
     "views.update": views.views_update,

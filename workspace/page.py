@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, jsonify, request, send_from_directory
 
-from workspace import faults, limits
+from workspace import faults, limits, sessions
 from workspace.world import BOT_USER, Channel, Json
 
 if TYPE_CHECKING:
@@ -112,8 +112,9 @@ def seen_by(workspace: Workspace, me: str) -> Json:
         "streams": _streams(workspace),
         "ephemerals": [message for message in world.ephemerals if message["to"] == me],
         "statuses": _statuses(workspace),
-        "titles": {f"{channel}/{ts}": title for (channel, ts), title in world.titles.items()},
+        "sessions": _sessions(workspace),
         "prompts": {f"{channel}/{ts}": prompts for (channel, ts), prompts in world.prompts.items()},
+        "view": world.app.view,
         "modals": [world.views[ident] for ident in world.modals.get(me, [])],
         "view_errors": world.view_errors,
         "home": world.views.get(world.homes.get(me, "")),
@@ -142,6 +143,19 @@ def _streams(workspace: Workspace) -> Json:
     return {
         f"{channel}/{ts}": {"state": stream.state(world.clock()), "thread_ts": stream.thread_ts}
         for (channel, ts), stream in world.streams.items()
+    }
+
+
+def _sessions(workspace: Workspace) -> Json:
+    world = workspace.world
+    return {
+        f"{session.channel}/{session.thread_ts}": {
+            "title": session.title,
+            "status": sessions.status_now(world, session),
+            "source": session.source,
+            "stoppable": sessions.can_stop(world, session.channel, session.thread_ts),
+        }
+        for session in world.sessions.values()
     }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from workspace.stream import Stream
-from workspace.world import Json, World
+from workspace.world import TEAM, Json, World
 
 PROCESSING_SECONDS = 3600  # then a session is active again by itself
 
@@ -71,10 +71,16 @@ def _streams(world: World, channel: str, thread_ts: str) -> Iterator[Stream]:
 
 
 def can_stop(world: World, channel: str, thread_ts: str) -> bool:
-    """Whether Slack shows a stop button: an app that hears of it works there, and not only by a line of status."""
+    """Whether Slack shows a stop button: an agent that hears of it streams there, or its session is processing.
+
+    A line of assistant.threads.setStatus takes the place of the session's own sign, and with it of its button.
+    """
+    if not world.app.view or not world.app.hears("agent_session_stopped"):
+        return False
+    if any(stream.state(world.clock()) == "live" for stream in _streams(world, channel, thread_ts)):
+        return True
     session = session_of(world, channel, thread_ts)
-    works = session is not None and status_now(world, session) == "processing" and session.source != "line"
-    return works and world.app.hears("agent_session_stopped")
+    return session is not None and session.source != "line" and status_now(world, session) == "processing"
 
 
 def stop(world: World, user: str, channel: str, thread_ts: str) -> None:
@@ -93,4 +99,20 @@ def stop(world: World, user: str, channel: str, thread_ts: str) -> None:
             "event_ts": world.next_ts(),
         },
     )
+    world.changed()
+
+
+def renamed_by(world: World, user: str, session: Session, title: str) -> None:
+    """A person changes the title; the app is told what it was, if it was anything."""
+    event = {
+        "type": "agent_session_title_changed",
+        "channel": session.channel,
+        "thread_ts": session.thread_ts,
+        "team_id": TEAM,
+        "user": user,
+        "title": title,
+        "event_ts": world.next_ts(),
+    }
+    world.tell("agent_session_title_changed", event | ({"previous_title": session.title} if session.title else {}))
+    session.title = title
     world.changed()

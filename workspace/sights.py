@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+from workspace import sessions
 from workspace.delivery import Attempt
 from workspace.inner import Inner
 from workspace.stream import State, Stream
@@ -39,6 +40,23 @@ class Sights(Inner):
         """The line under a thread such as "is thinking...", "" without one."""
         with self.world.lock:
             return self.world.status(channel, thread_ts)
+
+    def session_status(self, channel: str, thread_ts: str) -> str:
+        """`processing`, `active`, `suspended` or `closed`; "" in a thread without a session."""
+        with self.world.lock:
+            session = sessions.session_of(self.world, channel, thread_ts)
+            return sessions.status_now(self.world, session) if session else ""
+
+    def title(self, channel: str, thread_ts: str) -> str:
+        """The title of a thread's session or of an assistant's thread, "" without one."""
+        with self.world.lock:
+            session = sessions.session_of(self.world, channel, thread_ts)
+            return session.title if session else ""
+
+    def prompts(self, channel: str, thread_ts: str = "") -> list[Json]:
+        """The suggested prompts: of a thread with assistant_view, of the whole conversation with agent_view."""
+        with self.world.lock:
+            return copy.deepcopy(self.world.prompts.get((channel, thread_ts), {}).get("prompts", []))
 
     def stream(self, channel: str, ts: str) -> Stream | None:
         """The stream behind a message, None for another message; what became of it: `stream_state`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -84,8 +84,9 @@ class World:
         self.statuses: dict[tuple[str, str], Status] = {}
         self.streams: dict[tuple[str, str], Stream] = {}
         self.sessions: dict[tuple[str, str], Session] = {}
-        self.titles: dict[tuple[str, str], str] = {}
-        self.prompts: dict[tuple[str, str], list[Json]] = {}
+        self.prompts: dict[tuple[str, str], Json] = {}  # `title` and `prompts`; the thread is "" in agent_view
+        self.viewing: dict[str, str] = {}  # the channel that a person has before them beside the bot
+        self.assistant_threads: dict[str, str] = {}  # the one that a person has open
         self.views: dict[str, Json] = {}
         self.view_errors: dict[str, dict[str, str]] = {}
         self.modals: dict[str, list[str]] = {}
@@ -136,8 +137,13 @@ class World:
         message = self.find(channel, thread_ts) if thread_ts else None
         return message.get("thread_ts", message["ts"]) if message else None
 
-    def post(self, channel: str, message: Json, thread_ts: str | None = None) -> Json:
-        """Add a message; a thread whose parent is gone is left, as Slack does, for the channel itself."""
+    def post(
+        self, channel: str, message: Json, thread_ts: str | None = None, in_event: Mapping[str, Any] | None = None
+    ) -> Json:
+        """Add a message; a thread whose parent is gone is left, as Slack does, for the channel itself.
+
+        `in_event`: what the event about it has besides.
+        """
         ts = self.next_ts()
         posted = {"type": "message", "team": TEAM, **message, "ts": ts}
         if root := self.root(channel, thread_ts):
@@ -147,7 +153,7 @@ class World:
         self.messages.setdefault(channel, {})[ts] = posted
         if root and posted.get("bot_id"):
             self.statuses.pop((channel, root), None)
-        self._tell_direct(channel, {**posted, "event_ts": ts})
+        self._tell_direct(channel, {**posted, **(in_event or {}), "event_ts": ts})
         self.changed()
         return posted
 
