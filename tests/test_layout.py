@@ -253,7 +253,9 @@ def test_the_readmes_defaults_are_those_of_the_code(readme: str) -> None:
     in_words["JOURNAL_KEY"] = "made, in `<database>.journal-key"
     for name, field in Settings.model_fields.items():
         default = field.default
-        words = "required" if field.is_required() else {None: "none", False: "off", "": "none"}.get(default, str(default))
+        words = (
+            "required" if field.is_required() else {None: "none", False: "off", "": "none"}.get(default, str(default))
+        )
         assert told[name.upper()] == in_words.get(name.upper(), words), name.upper()
 
 
