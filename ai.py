@@ -18,8 +18,8 @@ import openai
 import structlog
 
 from core import words
-from core.answers import error_text
-from core.calls import BadCall, Read, parse_arguments, resolve
+from core.answers import Got, error_text
+from core.calls import BadCall, Read, parse_arguments, resolve, sort
 from core.catalog import Catalog
 from core.chain import Entry, digest
 from core.markdown import escape
@@ -38,7 +38,7 @@ from core.transcript import (
     parse_reply,
     to_messages,
 )
-from gate import Gate, Got, proposed
+from gate import Gate, proposed
 from store import Proposal, Round, Store, Turn
 
 log = structlog.get_logger("ai")
@@ -241,7 +241,7 @@ class AI:
             raise BadCall(f"There is no tool '{name[:60]}'. The only tool is call_rest_api.")
         call = resolve(self._house.catalog, parse_arguments(raw))
         tainted = call.method not in SAFE_METHODS and self._store.is_tainted(turn.thread)
-        sorted_call = self._gate.sort(call, tainted=tainted)
+        sorted_call = sort(call, tainted=tainted)
         if isinstance(sorted_call, Read):
             self._stop_here()
             got = self._gate.read(sorted_call)

@@ -35,10 +35,11 @@ from ai import ChatServer, House, Model
 from core import reports, slack_in
 from core.catalog import Catalog, Operation, load_catalog
 from core.chain import Line
+from core.credentials import secrets_of
 from core.policy import ASKER, SAFE_METHODS, Rule
 from core.settings import Misconfigured, Settings, environment, load_settings
 from desk import Desk, Rules
-from gate import Gate, secrets_of
+from gate import Gate
 from home import Home
 from journal import Journal, read_key
 from logs import hide_in_logs, set_up_logs

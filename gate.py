@@ -1,45 +1,39 @@
-"""Door to the internal API, and the only one. Reads pass; a write leaves only as the stored record that was approved, once.
+"""Door to the internal API, and the only one: proposals, decisions and writes; reads.py below it has the reads.
 
-`write(approval)` has no parameter for method, URL or body: what one conditional UPDATE (approved -> sending) hands over is what is
-sent. A second use finds nothing. Nothing here asks the model, and nothing typed in Slack counts as an approval.
+A write leaves only as the stored record that was approved, once. `write(approval)` has no parameter for method, URL or body: what
+one conditional UPDATE (approved -> sending) hands over is what is sent. A second use finds nothing. Nothing here asks the model, and
+nothing typed in Slack counts as an approval.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import html
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, assert_never
-from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit
+from functools import partial
+from typing import Any, Literal, Protocol
 
 import structlog
 
 from core import words
-from core.answers import Answer, data_of, error_text, mask, outcome_text, result_text
-from core.calls import BadCall, Call, Read, Write, body_of, match, resolve
+from core.answers import Got, outcome_text, result_text
+from core.calls import BadCall, Call, Read, Write, body_of, match, sort
 from core.cards import CardRow, batch_card, card, date, deciders, target_card
-from core.catalog import Api, Catalog, Operation
+from core.catalog import METHODS, Catalog, Operation
 from core.chain import Entry, digest
 from core.change import Target, is_same
 from core.markdown import Block
-from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State, judge, strictest
+from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State
 from core.posts import Post, Thread, message, update
-from core.secret import hide, secret_fields
-from core.shrink import shrink
+from reads import Reads
 from store import Effects, Proposal, Store, Turn
-from wire import Broken, Line, Unanswered, Unsent, tls_context
+from wire import Unanswered, Unsent, Wire, tls_context
 
 log = structlog.get_logger("gate")
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MAX_REDIRECTS = 3
 _PRECONDITION_FAILED = 412
-_MAX_TARGET = 60_000  # characters of a target that a row keeps
-_AGENT = "rest-in-slack"
 
 
 @dataclass(frozen=True)
@@ -60,15 +54,6 @@ class Directory(Protocol):
 
     def in_channel(self, channel: str, user: str) -> bool | None:
         """Whether the channel has this member, asked anew each time."""
-
-
-@dataclass(frozen=True)
-class Got:
-    """What a read gave: the call's result for the model, and the API's status where it answered."""
-
-    text: str
-    status: int | None = None
-    seconds: float = 0.0
 
 
 class Changed(Exception):
@@ -101,109 +86,28 @@ class Gate:
         self._ids = ids
         self._directory = directory
         self.timeout = timeout
-        self._max_response = max_response
         self._result_limit = result_limit
         self._clock = clock
         self._dry_run = dry_run
-        self._log_bodies = log_bodies
-        self._secrets = secrets_of(catalog)
         self._under_way: set[str] = set()  # the records that this process is sending
-        tls = tls_context()
-        self._reads = Line(20, tls)
-        self._writes = Line(
-            0, tls
-        )  # a fresh connection each: one that the server had closed would leave a write's fate open
+        wire = partial(
+            Wire, catalog, tls=tls_context(), timeout=timeout, max_response=max_response, log_bodies=log_bodies
+        )
+        self._reads = Reads(catalog, wire(SAFE_METHODS, keepalive=20), result_limit=result_limit)
+        # A record may be a GET, too, where the catalog has it ask. A fresh connection for each: one that the server had closed
+        # would leave a write's fate open.
+        self._wire = wire(METHODS, keepalive=0)
 
     def close(self) -> None:
         """Closes the connections."""
         self._reads.close()
-        self._writes.close()
-
-    # --- what a call is -----------------------------------------------------------------------------------------------
-
-    def sort(self, call: Call, *, tainted: bool) -> Read | Write:
-        """A validated call as what the policy makes of it."""
-        entries = (call.operation, *call.others)
-        verdict = strictest([judge(call.method, one.rules, call.arguments, tainted=tainted) for one in entries])
-        match verdict.way:
-            case "read":
-                return Read(**vars(call))
-            case "send":
-                return Write(**vars(call), by_policy=True)
-            case "ask":
-                return Write(**vars(call), why=verdict.why, rule=verdict.rule)
-            case other:
-                assert_never(other)
+        self._wire.close()
 
     # --- reads --------------------------------------------------------------------------------------------------------
 
     def read(self, read: Read) -> Got:
         """Sends a GET or HEAD. Follows redirects only to what the catalog allows."""
-        if read.method not in SAFE_METHODS:
-            raise BadCall(f"{read.method} is no read.")
-        try:
-            answer = self._follow(read.operation, read.method, read.url, time.monotonic() + self.timeout)
-        except (Unsent, Unanswered, BadCall) as error:
-            return Got(error_text(str(error), self._secrets))
-        return Got(result_text(answer, limit=self._result_limit, secrets=self._secrets), answer.status, answer.seconds)
-
-    def _follow(self, operation: Operation, method: str, url: str, by: float) -> Answer:
-        """A read with its redirects, all of it until `by` (monotonic seconds)."""
-        for _ in range(_MAX_REDIRECTS + 1):
-            answer = self._get(operation, method, url, by)
-            if answer.status not in _REDIRECTS or not answer.location:
-                return answer
-            operation, url = self._redirected(method, url, answer.location)
-        raise BadCall(f"The API redirected more than {_MAX_REDIRECTS} times.")
-
-    def _get(self, operation: Operation, method: str, url: str, by: float) -> Answer:
-        try:
-            return self._send(self._reads, operation, method, url, by=by)
-        except Broken:  # perhaps an idle connection that the server had closed meanwhile
-            return self._send(self._reads, operation, method, url, by=by)
-
-    def _redirected(self, method: str, url: str, location: str) -> tuple[Operation, str]:
-        """Where a redirect leads, if a read may go there; its own credentials are taken out before it is matched."""
-        try:
-            place = urlsplit(urljoin(url, location))
-            secret_names = {api.auth.query.name for api in self._catalog.apis if api.auth and api.auth.query}
-            pairs = [pair for pair in parse_qsl(place.query, keep_blank_values=True) if pair[0] not in secret_names]
-            goal = place._replace(query=urlencode(pairs, quote_via=quote), fragment="").geturl()
-            call = resolve(self._catalog, {"method": method, "url": goal})
-        except (ValueError, BadCall):
-            raise BadCall(
-                "The API redirected to a place that the catalog does not allow, so that was not followed."
-            ) from None
-        if not isinstance(self.sort(call, tainted=True), Read):
-            raise BadCall("The API redirected to a place that needs a person's approval, so that was not followed.")
-        return call.operation, call.url
-
-    def _look(
-        self, operation: Operation, values: Mapping[str, str], by: float | None = None
-    ) -> tuple[Target | None, str]:
-        """A write's target, read by ourselves until `by` (monotonic seconds), and its ETag.
-
-        (None, "") where the catalog has no operation that shows it. A read that needs approval is shown only where the entry names
-        it under `preview:`.
-        """
-        read = self._catalog.preview_of(operation)
-        if read is None:
-            return None, ""
-        names = {name for piece in read.template.path for name in piece.names}
-        path = read.template.fill({name: value for name, value in values.items() if name in names})
-        url = read.api.base_url + path
-        by = time.monotonic() + self.timeout if by is None else by
-        if read.rules and (operation.preview is None or operation.preview.operation is None):
-            return Target(url, problem=words.NEEDS_APPROVAL), ""
-        if time.monotonic() >= by:
-            return Target(url, problem=words.NOT_READ_IN_TIME), ""
-        try:
-            answer = self._follow(read, "GET", url, by)
-        except (Unsent, Unanswered, BadCall) as error:
-            return Target(url, problem=str(mask(str(error), self._secrets))), ""
-        data, _ = data_of(answer)
-        data = hide(mask(data, self._secrets), secret_fields(self._catalog, operation.api))
-        return Target(url, answer.status, shrink(data, _MAX_TARGET)[0]), answer.etag
+        return self._reads.read(read)
 
     # --- proposals ----------------------------------------------------------------------------------------------------
 
@@ -212,7 +116,7 @@ class Gate:
 
         For a pending one the target is read first, until `by` (monotonic seconds), so that the card can show what would change.
         """
-        target, _ = (None, "") if write.by_policy else self._look(write.operation, write.values, by)
+        target, _ = (None, "") if write.by_policy else self._reads.look(write.operation, write.values, by)
         now = self._clock()
         expires = write.rule.expires or write.operation.expires
         return Proposal(
@@ -499,20 +403,20 @@ class Gate:
             return self._happen(stored.proposal, Event.SUCCEED, note=words.DRY_RUN_NOTE)
         key = stored.proposal
         try:
-            answer = self._send(self._writes, operation, stored.method, stored.url, stored.body, key=key, etag=etag)
+            answer = self._wire.send(operation, stored.method, stored.url, stored.body, key=key, etag=etag)
         except Unsent as error:
             return self._fail(stored, str(error))
         except Unanswered as error:
-            return self._happen(stored.proposal, Event.LOSE, note=str(mask(str(error), self._secrets)))
+            return self._happen(stored.proposal, Event.LOSE, note=self._wire.mask(str(error)))
         if etag and answer.status == _PRECONDITION_FAILED:
-            target, _ = self._look(operation, values)
+            target, _ = self._reads.look(operation, values)
             return self._happen(stored.proposal, Event.OUTDATE, successor=self._renewed(stored, target))
         happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
-        text = result_text(answer, limit=self._result_limit, secrets=self._secrets, outcome=outcome)
+        text = result_text(answer, limit=self._result_limit, secrets=self._wire.secrets, outcome=outcome)
         return self._happen(stored.proposal, happened, result=text, seconds=answer.seconds, status=answer.status)
 
     def _fail(self, row: Proposal, reason: str) -> Proposal | None:
-        return self._happen(row.proposal, Event.FAIL, note=f"{mask(reason, self._secrets)} Nothing was sent.")
+        return self._happen(row.proposal, Event.FAIL, note=f"{self._wire.mask(reason)} Nothing was sent.")
 
     def _still_allowed(self, stored: Proposal) -> tuple[Operation, dict[str, str]]:
         """The catalog may have changed since the record was made; it has to allow the very same URL today."""
@@ -532,7 +436,7 @@ class Gate:
         if stored.decided_by is None:
             return None
         call = Call(operation, stored.url, stored.body, values)
-        judged = self.sort(call, tainted=True)
+        judged = sort(call, tainted=True)
         rule = self._known(judged.rule) if isinstance(judged, Write) else stored.rule
         return rule if rule.strictness > stored.rule.strictness else None
 
@@ -541,7 +445,7 @@ class Gate:
         before = Target.from_json(stored.before)
         if before is None or not before.is_known:
             return ""
-        now, etag = self._look(operation, values)
+        now, etag = self._reads.look(operation, values)
         if now is None or not now.is_known:
             raise Unsent("The target could not be read again before sending.")
         body = json.loads(stored.shown_body) if stored.shown_body is not None else None
@@ -579,7 +483,7 @@ class Gate:
             return
         try:
             operation, values = self._still_allowed(proposal)
-            target, _ = self._look(operation, values)
+            target, _ = self._reads.look(operation, values)
         except BadCall as error:
             target = Target(proposal.shown_url, problem=str(error))
         self._store.say([message(self._ids(), proposal.thread, proposal.turn, *target_card(target))])
@@ -653,41 +557,6 @@ class Gate:
         reason = words.TOLD_REASON.format(reason=row.reason) if row.reason else ""
         return outcome_text(outcome, words.TOLD[row.state] + reason)
 
-    # --- HTTP ---------------------------------------------------------------------------------------------------------
-
-    def _send(
-        self,
-        line: Line,
-        operation: Operation,
-        method: str,
-        url: str,
-        body: str | None = None,
-        *,
-        key: str | None = None,
-        etag: str = "",
-        by: float | None = None,
-    ) -> Answer:
-        """One request, no redirect followed, no retry, until `by` (monotonic seconds). Raises `Unsent` or `Unanswered`."""
-        began = time.monotonic()
-        timeout = self.timeout if by is None else max(0.001, by - began)
-        status: int | str = "no answer"
-        try:
-            sent = _with_credentials(operation.api, url)
-            headers = _headers(operation.api, body=body is not None, key=key, etag=etag)
-            answer = line.exchange(method, sent, headers, body, timeout=timeout, max_bytes=self._max_response)
-            status = answer.status
-            return replace(answer, seconds=round(time.monotonic() - began, 4))
-        finally:
-            bodies = {"body": self._shown(operation, body)} if self._log_bodies and body is not None else {}
-            seconds = round(time.monotonic() - began, 4)
-            log.info(
-                "api call", operation=operation.name, api=operation.api.name, status=status, seconds=seconds, **bodies
-            )
-
-    def _shown(self, operation: Operation, body: str) -> Any:
-        """A body as the log may have it."""
-        return hide(json.loads(body), secret_fields(self._catalog, operation.api))
-
 
 def proposed(proposal: Proposal) -> Entry:
     """The journal's entry for a new proposal."""
@@ -723,67 +592,3 @@ def card_row(proposal: Proposal) -> CardRow:
 def _fingerprint(write: Write, asker: str) -> str:
     """SHA-256 over method, URL, body and asker, unambiguously joined."""
     return hashlib.sha256(json.dumps([write.method, write.url, write.body, asker]).encode()).hexdigest()
-
-
-def secrets_of(catalog: Catalog) -> tuple[str, ...]:
-    """Every text of the catalog that must not be seen, longest first."""
-    return tuple(sorted({s for api in catalog.apis for s in _secrets(api)}, key=len, reverse=True))
-
-
-def _secrets(api: Api) -> Iterator[str]:
-    """Every text that must not be seen: credentials as given and in the forms in which they travel."""
-    plain = [value.get_secret_value() for value in api.headers.values()]
-    if api.auth is not None:
-        plain += [
-            s.get_secret_value()
-            for s in (api.auth.bearer, *(k.value for k in (api.auth.header, api.auth.query) if k))
-            if s
-        ]
-        if api.auth.basic is not None:
-            plain += [api.auth.basic.password.get_secret_value(), _basic(api)]
-    for secret in plain:
-        if len(secret) >= 6:  # shorter ones would blank out ordinary words
-            yield from _spellings(secret)
-
-
-def _spellings(secret: str) -> set[str]:
-    """A secret in the forms in which an API may repeat it."""
-    escaped = {quote(secret, safe=""), quote(secret)}
-    lower = {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), one) for one in escaped}
-    coded = base64.b64encode(secret.encode()).decode()
-    web_safe = base64.urlsafe_b64encode(secret.encode()).decode()
-    return {secret, html.escape(secret), coded, coded.rstrip("="), web_safe, web_safe.rstrip("="), *escaped, *lower}
-
-
-def _basic(api: Api) -> str:
-    assert api.auth is not None
-    assert api.auth.basic is not None
-    pair = f"{api.auth.basic.username.get_secret_value()}:{api.auth.basic.password.get_secret_value()}"
-    return base64.b64encode(pair.encode()).decode()
-
-
-def _headers(api: Api, *, body: bool, key: str | None, etag: str) -> dict[str, str]:
-    headers = {"Accept": "application/json", "User-Agent": _AGENT} | {
-        name: value.get_secret_value() for name, value in api.headers.items()
-    }
-    if body:
-        headers["Content-Type"] = "application/json"
-    if key is not None:
-        headers["Idempotency-Key"] = key
-    if etag:
-        headers["If-Match"] = etag
-    if api.auth is not None:
-        if api.auth.bearer is not None:
-            headers["Authorization"] = f"Bearer {api.auth.bearer.get_secret_value()}"
-        if api.auth.basic is not None:
-            headers["Authorization"] = f"Basic {_basic(api)}"
-        if api.auth.header is not None:
-            headers[api.auth.header.name] = api.auth.header.value.get_secret_value()
-    return headers
-
-
-def _with_credentials(api: Api, url: str) -> str:
-    if api.auth is None or api.auth.query is None:
-        return url
-    pair = f"{quote(api.auth.query.name, safe='')}={quote(api.auth.query.value.get_secret_value(), safe='')}"
-    return f"{url}{'&' if '?' in url else '?'}{pair}"

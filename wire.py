@@ -1,22 +1,31 @@
-"""The wire to the internal API: one call, bounded in time and size whatever the server does. Only gate.py may use it.
+"""The wire to the internal API: one exchange, bounded in time and size whatever the server does. Only gate.py and reads.py may use it.
 
-No redirect is followed, nothing is retried, no cookie kept. What may be called is no matter of this room.
+A `Wire` adds the API's credentials and headers and a line in the log, and sends the methods that it was made for, no other. No
+redirect is followed, nothing is retried, no cookie kept. Which operation may be called is no matter of this room.
 """
 
 from __future__ import annotations
 
+import json
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import httpcore2
 import httpx2
+import structlog
 
-from core.answers import Answer
+from core.answers import Answer, mask
+from core.catalog import Catalog, Operation
+from core.credentials import headers_of, secrets_of, with_credentials
+from core.secret import hide, secret_fields
+
+log = structlog.get_logger("wire")
 
 
 class Unsent(Exception):
@@ -29,6 +38,74 @@ class Unanswered(Exception):
 
 class Broken(Unanswered):
     """The connection broke before an answer."""
+
+
+class Wire:
+    """How the gate's rooms reach the API. `methods` are those that it sends; `timeout` is seconds for a call, `max_response` bytes.
+
+    `keepalive` is how many idle connections it keeps. `secrets` are the texts that nobody may see.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        methods: Collection[str],
+        *,
+        keepalive: int,
+        tls: ssl.SSLContext,
+        timeout: float,
+        max_response: int,
+        log_bodies: bool = False,
+    ) -> None:
+        self._catalog = catalog
+        self._methods = frozenset(methods)
+        self._line = Line(keepalive, tls)
+        self._max_response = max_response
+        self._log_bodies = log_bodies
+        self.timeout = timeout
+        self.secrets = secrets_of(catalog)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._line.close()
+
+    def mask(self, text: str) -> str:
+        """`text` without the secrets."""
+        return str(mask(text, self.secrets))
+
+    def send(
+        self,
+        operation: Operation,
+        method: str,
+        url: str,
+        body: str | None = None,
+        *,
+        key: str | None = None,
+        etag: str = "",
+        by: float | None = None,
+    ) -> Answer:
+        """One request, no redirect followed, no retry, until `by` (monotonic seconds). Raises `Unsent` or `Unanswered`."""
+        if method not in self._methods:
+            raise ValueError(f"this wire sends no {method}")
+        began = time.monotonic()
+        timeout = self.timeout if by is None else max(0.001, by - began)
+        status: int | str = "no answer"
+        try:
+            sent = with_credentials(operation.api, url)
+            headers = headers_of(operation.api, body=body is not None, key=key, etag=etag)
+            answer = self._line.exchange(method, sent, headers, body, timeout=timeout, max_bytes=self._max_response)
+            status = answer.status
+            return replace(answer, seconds=round(time.monotonic() - began, 4))
+        finally:
+            bodies = {"body": self._shown(operation, body)} if self._log_bodies and body is not None else {}
+            seconds = round(time.monotonic() - began, 4)
+            log.info(
+                "api call", operation=operation.name, api=operation.api.name, status=status, seconds=seconds, **bodies
+            )
+
+    def _shown(self, operation: Operation, body: str) -> Any:
+        """A body as the log may have it."""
+        return hide(json.loads(body), secret_fields(self._catalog, operation.api))
 
 
 class Line:

@@ -38,6 +38,11 @@ class Piece:
     def literal(self) -> str | None:
         return None if self.names else "".join(text for text, _ in self.parts)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether one placeholder is all that stands here."""
+        return len(self.parts) == 1 and self.parts[0][1]
+
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile("".join("(.+)" if open_ else re.escape(text) for text, open_ in self.parts), re.DOTALL)
@@ -73,6 +78,11 @@ class Template:
     def names(self) -> frozenset[str]:
         """Every placeholder of path and query."""
         return frozenset(name for piece in (*self.path, *(value for _, value in self.query)) for name in piece.names)
+
+    @property
+    def path_names(self) -> frozenset[str]:
+        """The placeholders of the path, which every call fills in."""
+        return frozenset(name for piece in self.path for name in piece.names)
 
     @property
     def literals(self) -> int:

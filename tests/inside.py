@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ai import AI, House, Model
-from core.calls import Read, Write, resolve
+from core.calls import Read, Write, resolve, sort
 from core.catalog import load_catalog
 from core.policy import State
 from core.posts import Post, Thread
@@ -291,7 +291,7 @@ class Inside:
     # calls
 
     def call(self, method: str, url: str, body: object = None, *, tainted: bool = False) -> Read | Write:
-        return self.gate.sort(resolve(self.catalog, {"method": method, "url": url, "body": body}), tainted=tainted)
+        return sort(resolve(self.catalog, {"method": method, "url": url, "body": body}), tainted=tainted)
 
     def read(self, url: str, method: str = "GET") -> Json:
         """A read's result for the model."""
