@@ -25,6 +25,7 @@ _ENUM_VALUES, _ENUM_SIZE, _ENUM_SHOWN = (
 )  # values and characters of a list of values; how many a longer one shows
 _MOST_VARIANTS = 6
 _MOST_REQUIRED = 100
+_MOST_PARTS = 500  # of one allOf, with those inside of them
 _LARGE = 1_000  # a maxLength above it hinders nobody, and costs tokens
 _VISITS = 20_000  # schemas looked at for one result
 _NAME = 200  # characters of a field's name; longer ones are left out
@@ -125,17 +126,18 @@ class Merged:
 
 def merged(documents: Documents, nodes: Iterable[Node], above: Names = frozenset()) -> Merged:
     """The schemas behind references and allOf, flat; a choice of one thing, or of one thing and null, among them."""
-    found, seen, waiting = Merged(), set(), deque(nodes)
-    while waiting:
+    found, waiting = Merged(), deque(nodes)
+    seen: set[int] = set()
+    while waiting and len(seen) < _MOST_PARTS:
         node = waiting.popleft()
         at = documents.follow(node)
-        name = (at.document, at.steps)
-        if name in seen or not isinstance(at.value, dict):
+        if id(at.value) in seen or not isinstance(at.value, dict):
             if not isinstance(at.value, (dict, bool, type(None))):
                 documents.notes.add(at, "a schema has to be a mapping; this one is left out")
             continue
-        seen.add(name)
+        seen.add(id(at.value))
         if at is not node:
+            name = (at.document, at.steps)
             found.again = found.again or name in above
             found.names |= {name}
             beside = {key: value for key, value in node.value.items() if key != "$ref"}
@@ -197,7 +199,8 @@ class _Compactor:
 
     def _add_words(self, found: dict[str, Any], words: str) -> None:
         before = found.pop("description", "")
-        self._put(found, "description", f"{before}. {words}" if before else words)
+        stop = "" if before.endswith("...") else "."
+        self._put(found, "description", f"{before}{stop} {words}" if before else words)
 
     def _scalars(self, found: dict[str, Any], whole: Merged, kinds: list[str]) -> None:
         form = next((text for node in whole.nodes if (text := node.text("format"))), "")
@@ -229,9 +232,10 @@ class _Compactor:
             self._add_words(found, f"One of {len(values)} values, such as {shown}")
 
     def _stump(self, found: dict[str, Any], whole: Merged) -> None:
-        """In place of what is nested too deeply, or within itself: the names of the fields."""
-        if not self._level.words:
-            return
+        """In place of what is nested too deeply, or within itself: the names of the fields, the type of a list's things."""
+        kinds = [kind for items in whole.all("items") for kind in self._look((items,), frozenset()).kinds]
+        if len(kinds) == 1 and whole.first("prefixItems") is None:
+            self._put(found, "items", {"type": kinds[0]})
         fields = whole.properties.items()
         names = [name for name, nodes in fields if len(name) <= 40 and not self._says(nodes, "readOnly")]
         if names:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from core.documents import nodes
+from core.documents import BadDocument, nodes
 
 _MAX_HOPS = 32
+_MAX_STEPS = 20_000_000  # values looked at in all; a description of 1,200 operations takes under a million
 _MAX_NOTES = 2_000
 
 
@@ -86,10 +87,16 @@ class Documents:
     def __init__(self, root: Any, others: Mapping[str, Any] | None = None) -> None:
         self.root = Node(root)
         self.notes = Notes()
+        self._left = _MAX_STEPS
         self._others = dict(others or {})
 
     def follow(self, node: Node) -> Node:
         """The value that a node's `$ref`s lead to, or the node itself; a Node of None, and a note, where they lead nowhere."""
+        self._left -= 1
+        if self._left < 0:
+            raise BadDocument(
+                "The description is too large, or multiplies itself by aliases and references. Import a part of it: --only or --tag."
+            )
         at = node
         for _ in range(_MAX_HOPS):
             if not isinstance(at.value, dict) or "$ref" not in at.value:
