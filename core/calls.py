@@ -151,7 +151,7 @@ def build(catalog: Catalog, operation: Operation, parameters: Mapping[str, Any],
     if missing := operation.template.path_names - set(values):
         raise BadCall(f"{operation.name} needs '{min(missing)}'.")
     found = match(catalog, operation.method, operation.api.base_url + operation.filled(values), operation.api)
-    if found.operation is not operation or found.values != values:
+    if not found.operation.is_entry_of(operation) or found.values != values:
         raise BadCall(f"{operation.name} cannot take these values: they would make another url of it.")
     headers = {name: value for name, value in given.items() if name in operation.headers}
     return _call(catalog, found, headers_of(operation, headers), body)

@@ -50,7 +50,7 @@ threads = _table(
 )  # fmt: skip
 turns = _table(
     "turns", Column("turn", AnyText, primary_key=True), _int("inbox"), _text("thread"), _text("asker"), _text("text"),
-    _text("ts"), _text("state"), _int("model_calls"),
+    _text("ts"), _text("state"), _text("stopped_by"), _int("model_calls"),
     _int("prompt_tokens"), _int("completion_tokens"), _moment("created_at"), _moment("ended_at"),
 )  # fmt: skip
 transcript = _table(
@@ -63,7 +63,7 @@ proposals = _table(
     _text("shown_body"), _text("asker"), _text("fingerprint"), _text("why"), _text("rule"), _text("before"), _text("state"),
     _moment("created_at"), _moment("remind_at"), _moment("expires_at"), _text("votes"), _text("decided_by"),
     _moment("decided_at"), _text("reason"), _moment("sent_at"), _int("status"), _text("note"), _text("card"), _text("batch"),
-    _text("headers"), _text("body_type"),
+    _text("place"), _int("dry_run"), _text("headers"), _text("body_type"),
 )  # fmt: skip
 posts = _table(
     "posts", _int("id", key=True), _text("post"), _text("thread"), _text("turn"), _text("method"), _text("arguments"), _text("target"),
@@ -113,6 +113,12 @@ MIGRATIONS: list[tuple[str, ...]] = [
            kind text not null, data text not null, hash text not null)""",
         "create index journal_turn on journal (turn)",
     ),
+    (
+        "alter table turns add column stopped_by text",
+        "alter table proposals add column place text not null default ''",
+        "create index posts_ts on posts (ts) where ts is not null",
+    ),
+    ("alter table proposals add column dry_run integer not null default 0",),
     (
         "alter table proposals add column headers text not null default '{{}}'",
         "alter table proposals add column body_type text not null default 'json'",

@@ -167,6 +167,8 @@ def parse_template(url: str) -> Template:
     if "${" in url:
         raise BadTemplate("variables are read in base_url, auth and headers only; write the url in full")
     path, _, query = url.partition("?")
+    if any(PLACEHOLDER.search(pair.partition("=")[0]) for pair in query.split("&")):  # %5B in a name is a mere bracket
+        raise BadTemplate("a query part is name=[placeholder], such as ?page=[page_id]")
     segments = tuple(_piece(segment) for segment in path[1:].split("/"))
     if any(segment.literal in (".", "..") for segment in segments):
         raise BadTemplate("a url holds no '.' or '..' segment; write the path in full")
@@ -196,7 +198,7 @@ def _check_literals(segments: tuple[Piece, ...]) -> None:
 
 def _check_names(template: Template) -> None:
     query_names = [name for name, _ in template.query]
-    if any(PLACEHOLDER.search(name) or not name for name in query_names):
+    if any(not name for name in query_names):
         raise BadTemplate("a query part is name=[placeholder], such as ?page=[page_id]")
     placeholders = [n for piece in (*template.path, *(p for _, p in template.query)) for n in piece.names]
     for kind, names in (("query name", query_names), ("placeholder", placeholders)):
