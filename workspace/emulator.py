@@ -37,9 +37,9 @@ class Workspace(Acts, Gestures, Sights):
     """A Slack workspace on this machine. All methods may be called from any thread.
 
     `retry_delays`: seconds before each retry of an event (Slack: at once, 1 min, 5 min); `ack_seconds`: how long the
-    bot may take to answer; `shortcuts`: callback_id and name of the app's message shortcuts; `examples`: questions that
-    the page offers; `enforce_rates`: answer 429 beyond Slack's rates. `clock` gives seconds since 1970.
-    `scopes`, `events` and `view` ("", "assistant_view" or "agent_view") say what app is installed; what is left out is
+    bot may take to answer; `shortcuts`: callback_id and name of the app's message shortcuts; `examples`: questions
+    that the page offers; `enforce_rates`: answer 429 beyond Slack's rates. `clock` gives seconds since 1970.
+    `scopes`, `events`, `shortcuts` and `view` ("", "assistant_view" or "agent_view") say what app is installed; what is left out is
     taken from manifest.yaml.
     """
 
@@ -66,10 +66,10 @@ class Workspace(Acts, Gestures, Sights):
             declared.scopes if scopes is None else frozenset(scopes),
             declared.events if events is None else frozenset(events),
             declared.view if view is None else view,
+            declared.shortcuts if shortcuts is None else dict(shortcuts),
         )
         self.bot_token = bot_token
         self.signing_secret = signing_secret
-        self.shortcuts = dict(shortcuts or {})
         self.examples = tuple(examples)
         self.world = World(clock, app)
         self.api = WebApi(self.world, bot_token, enforce_rates=enforce_rates)

@@ -119,7 +119,7 @@ def seen_by(workspace: Workspace, me: str) -> Json:
         "view_errors": world.view_errors,
         "home": world.views.get(world.homes.get(me, "")),
         "notices": [text for to, text in world.notices if to == me],
-        "shortcuts": workspace.shortcuts,
+        "shortcuts": dict(world.app.shortcuts),
         "examples": workspace.examples,
         "engine": _engine(workspace),
     }
