@@ -33,21 +33,27 @@ from sqlalchemy.exc import SQLAlchemyError
 from waitress.server import create_server
 
 import slack_check
-from ai import ChatServer, House, Model
+from ai import House
+from chat import ChatServer, Model
 from core import reports, slack_in
 from core.catalog import Catalog, Operation, load_catalog
 from core.chain import Line
+from core.credentials import secrets_of
 from core.policy import ASKER, SAFE_METHODS, Rule
 from core.posts import Thread
 from core.settings import Misconfigured, Settings, environment, load_settings
 from desk import Desk, Rules
-from gate import Gate, secrets_of
+from gate import Gate
+from growing import Growing
 from home import Home
 from journal import Journal, read_key
+from listen import Listener
 from logs import hide_in_logs, set_up_logs
 from outbox import Outbox
-from slack_web import SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb
+from presence import Presence
+from slack_web import Person, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb
 from socket_mode import SocketMode
+from stops import Stops
 from store import Store
 from turns import Turns
 
@@ -111,10 +117,22 @@ def create_app(
         result_limit=min(24_000, settings.history_tokens * 3 // _RESULT_SHARE),
         clock=clock,
         directory=web,
+        channels=settings.channels,
         dry_run=settings.dry_run,
         log_bodies=settings.log_bodies,
     )
-    outbox = Outbox(web, store, unshown=lambda post: turns.unshown(post), clock=clock)
+    stops = Stops(store, web, settings.admin_names, lambda turn, thread: turns.stop_turn(turn, thread), ids=ids)
+    presence = Presence(web, lambda thread: turns.deliver(thread))
+    growing = Growing(web, lambda thread: turns.deliver(thread), stops.ended_in_slack)
+    outbox = Outbox(
+        web,
+        store,
+        growing,
+        presence,
+        unshown=lambda post: turns.unshown(post),
+        home_url=lambda: web.identity().url,
+        clock=clock,
+    )
     home = Home(store, gate, catalog, web, settings.channels, allow_guests=settings.allow_guests)
     house = House(
         model=model,
@@ -123,7 +141,10 @@ def create_app(
         store=store,
         ids=ids,
         clock=clock,
-        show_status=lambda thread, status: turns.show_status(thread, status),
+        read=Listener(web, store).read,
+        person=lambda user: _known(web, user),
+        presence=presence,
+        growing=growing,
         model_name=settings.openai_model,
         dry_run=settings.dry_run,
         max_model_calls=settings.max_model_calls,
@@ -140,8 +161,10 @@ def create_app(
         retention=settings.retention_days,
         clock=clock,
     )
-    rules = Rules(settings.channels, settings.allow_guests, settings.workers, settings.max_waiting)
-    desk = Desk(store, gate, web, rules, turns, ids=ids)
+    rules = Rules(
+        settings.channels, settings.allow_guests, settings.workers, settings.max_waiting, allow_direct=settings.allow_dm
+    )
+    desk = Desk(store, gate, web, rules, stops, presence, turns, ids=ids)
     front = Front(store, turns.arrived)
     bot = Bot(store, gate, web, turns, _socket(settings, front))
     app = Flask("bot")
@@ -150,6 +173,14 @@ def create_app(
         _add_slack_routes(app, front, settings.slack_signing_secret.get_secret_value(), clock)
     _add_health_routes(app, bot)
     return app
+
+
+def _known(web: SlackWeb, user: str) -> Person | None:
+    """Who somebody is, where Slack says so at this moment."""
+    try:
+        return web.person(user)
+    except (SlackBusy, SlackUnsure):
+        return None
 
 
 def _web(settings: Settings, *, explain: bool = True) -> SlackWeb:
@@ -183,6 +214,8 @@ class Heard(Protocol):
     """What one event says, read by core/slack_in.py."""
 
     @property
+    def kind(self) -> str: ...
+    @property
     def event_id(self) -> str: ...
     @property
     def thread(self) -> Thread: ...
@@ -191,10 +224,14 @@ class Heard(Protocol):
     def payload(self) -> dict[str, Any]: ...
 
 
-# Event type -> what its record is called (Desk.receive knows it by that), and who reads it.
-EVENTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Heard | None]]] = {
-    "app_mention": ("mention", slack_in.mention),
-    "app_home_opened": ("home", slack_in.opened),
+# Event type -> who reads it. What is read says by its `kind` what its record is called; Desk.receive knows it by that.
+EVENTS: dict[str, Callable[[Mapping[str, Any]], Heard | None]] = {
+    "app_mention": slack_in.mention,
+    "message": slack_in.direct,
+    "app_home_opened": slack_in.opened,
+    "assistant_thread_started": slack_in.pane,
+    "assistant_thread_context_changed": slack_in.pane,
+    "agent_session_stopped": slack_in.halted,
 }
 
 
@@ -209,17 +246,16 @@ class Front:
         """Records one event, by its Events API envelope. What is not for us is let go."""
         if not _is_used(envelope):
             return
-        kind, read = EVENTS[envelope["event"]["type"]]
-        found = read(envelope)
+        found = EVENTS[envelope["event"]["type"]](envelope)
         if found is not None:
-            self._record(kind, found.thread, found.payload(), found.event_id, found.ts)
+            self._record(found.kind, found.thread, found.payload(), found.event_id, found.ts)
 
     def hear_interaction(self, payload: Mapping[str, Any]) -> None:
-        """Records one press of a button or one submitted modal. Its id is its content: each press has a trigger of its own."""
-        found = slack_in.click(payload)
+        """Records one press, submitted modal or shortcut. Its id is its content: each gesture has a trigger of its own."""
+        found = slack_in.gesture(payload)
         if found is not None:
             digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
-            self._record("click", found.thread, found.payload(), f"click:{digest}", None)
+            self._record(found.kind, found.thread, found.payload(), f"click:{digest}", None)
 
     def hear_envelope(self, kind: str, payload: dict[str, Any]) -> bool:
         """Records what came over the socket. False where it could not be recorded: it is not to be acknowledged."""

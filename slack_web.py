@@ -31,9 +31,14 @@ PACE: dict[str, tuple[int, float]] = {
     "chat.update": (45, 60.0),
     "chat.postEphemeral": (90, 60.0),
     "reactions.add": (45, 60.0),
+    "chat.delete": (45, 60.0),
+    "chat.startStream": (18, 60.0),
+    "chat.appendStream": (90, 60.0),
+    "chat.stopStream": (18, 60.0),
     "conversations.replies": (45, 60.0),
-    "conversations.info": (45, 60.0),
+    "conversations.history": (45, 60.0),
     "conversations.list": (18, 60.0),
+    "conversations.info": (45, 60.0),
     "users.info": (90, 60.0),
     "usergroups.list": (18, 60.0),
     "usergroups.users.list": (18, 60.0),
@@ -42,6 +47,9 @@ PACE: dict[str, tuple[int, float]] = {
     "views.update": (90, 60.0),
     "views.publish": (90, 60.0),
     "assistant.threads.setStatus": (300, 60.0),
+    "assistant.threads.setTitle": (45, 60.0),
+    "assistant.threads.setSuggestedPrompts": (45, 60.0),
+    "agents.sessions.setStatus": (45, 60.0),
     "apps.connections.open": (20, 60.0),
 }
 _PER_CHANNEL = frozenset({"chat.postMessage"})
@@ -53,10 +61,18 @@ _JSON = frozenset(
         "chat.postMessage",
         "chat.update",
         "chat.postEphemeral",
+        "chat.delete",
+        "chat.startStream",
+        "chat.appendStream",
+        "chat.stopStream",
         "reactions.add",
         "assistant.threads.setStatus",
+        "assistant.threads.setTitle",
+        "assistant.threads.setSuggestedPrompts",
+        "agents.sessions.setStatus",
     }
 )
+_DAY = 86_400
 _KEEP_PERSON = 600.0  # seconds for which a look-up is believed
 _KEEP_CHANNEL = 3_600.0
 _KEEP_ENTRIES = 5_000
@@ -97,11 +113,23 @@ class SlackSaysNo(Exception):
 
 @dataclass(frozen=True)
 class Identity:
-    """Who the bot is."""
+    """Who the bot is, and the address of its workspace (with a slash at the end)."""
 
     user: str
     team: str
     enterprise: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody as Slack knows them: the name that others see, the time zone, seconds east of UTC."""
+
+    name: str
+    zone: str
+    offset: float
+    is_outsider: bool
+    is_bot: bool
 
 
 class SlackWeb:
@@ -132,9 +160,12 @@ class SlackWeb:
         self._groups = _Kept(clock, _KEEP_PERSON)
         self._identity: Identity | None = None
 
-    def call(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """One call. Raises `SlackBusy` (also where our own pace says wait), `SlackUnsure` or `SlackSaysNo`."""
-        wait = self._pace.take(method, str(arguments.get("channel", "")))
+    def call(self, method: str, arguments: Mapping[str, Any], *, spare: int = 0) -> dict[str, Any]:
+        """One call. Raises `SlackBusy` (also where our own pace says wait), `SlackUnsure` or `SlackSaysNo`.
+
+        With `spare`, it waits unless so many more calls of this method would still be free: for what can wait better than others.
+        """
+        wait = self._pace.take(method, str(arguments.get("channel", "")), spare)
         if wait > 0:
             raise SlackBusy(wait)
         try:
@@ -200,26 +231,33 @@ class SlackWeb:
         if self._identity is None:
             data = self.call("auth.test", {})
             self._identity = Identity(
-                _text(data.get("user_id")), _text(data.get("team_id")), _text(data.get("enterprise_id"))
+                _text(data.get("user_id")),
+                _text(data.get("team_id")),
+                _text(data.get("enterprise_id")),
+                _text(data.get("url")),
             )
         return self._identity
 
     def is_outsider(self, user: str) -> bool | None:
-        """Whether a person is a guest, of another organisation or gone; None where Slack does not say. Kept for ten minutes."""
+        """Whether a person is a guest, of another organisation or gone; None where Slack does not say."""
+        person = self.person(user)
+        return person.is_outsider if person is not None else None
+
+    def person(self, user: str) -> Person | None:
+        """Who somebody is, or None where Slack does not say. Kept for ten minutes."""
         kept = self._people.get(user)
-        if kept is not None:
-            return bool(kept)
+        if isinstance(kept, Person):
+            return kept
         try:
-            data = self.call("users.info", {"user": user})
+            data = self.call("users.info", {"user": user}).get("user")
         except SlackSaysNo as error:
             log.warning("person unknown", user=user, error=error.code)
             return None
-        person = data.get("user")
-        if not isinstance(person, dict):
+        if not isinstance(data, dict):
             return None
-        outsider = _is_outsider(person, self.identity())
-        self._people.put(user, outsider)
-        return outsider
+        person = _person(data, self.identity())
+        self._people.put(user, person)
+        return person
 
     def group_id(self, handle: str) -> str | None:
         """The id of the user group with this handle, or None where Slack does not say. Kept for ten minutes."""
@@ -292,6 +330,29 @@ class SlackWeb:
 
     # --- names --------------------------------------------------------------------------------------------------------
 
+    def channel_id(self, name: str) -> str | None:
+        """The id of the channel with this name (with or without '#'), or None where Slack does not say. Kept for an hour."""
+        name = name.removeprefix("#")
+        kept = self._channels.get(f"#{name}")
+        if kept is not None:
+            return str(kept)
+        cursor = ""
+        while True:
+            asked = {"types": "public_channel,private_channel", "exclude_archived": "true", "limit": "999"}
+            try:
+                page = self.call("conversations.list", asked | ({"cursor": cursor} if cursor else {}))
+            except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
+                log.warning("channels unknown", reason=str(error), hint="SLACK_CHANNEL takes ids, too")
+                return None
+            listed, following = page.get("channels"), page.get("response_metadata")
+            for one in listed if isinstance(listed, list) else ():
+                if isinstance(one, dict) and one.get("name") == name and isinstance(one.get("id"), str):
+                    self._channels.put(f"#{name}", one["id"])
+                    return str(one["id"])
+            cursor = _text(following.get("next_cursor")) if isinstance(following, dict) else ""
+            if not cursor:
+                return None
+
     def channel_name(self, channel: str) -> str | None:
         """A channel's name without '#', or None where Slack does not say. Kept for an hour."""
         kept = self._channels.get(channel)
@@ -312,6 +373,18 @@ class SlackWeb:
             self._channels.put(channel, name)
             return name
         return None
+
+
+def _person(data: Mapping[str, Any], own: Identity) -> Person:
+    profile = data.get("profile")
+    profile = profile if isinstance(profile, dict) else {}
+    names = (profile.get("display_name"), profile.get("real_name"), data.get("real_name"), data.get("name"))
+    name = next((one for one in names if isinstance(one, str) and one.strip()), "somebody")
+    offset = data.get("tz_offset")
+    offset = float(offset) if isinstance(offset, (int, float)) and abs(offset) <= _DAY else 0.0
+    return Person(
+        name.strip()[:80], _text(data.get("tz"))[:60], offset, _is_outsider(data, own), bool(data.get("is_bot"))
+    )
 
 
 def _is_outsider(person: Mapping[str, Any], own: Identity) -> bool:
@@ -353,8 +426,8 @@ class _Pace:
         self._sent: dict[tuple[str, str], deque[float]] = {}
         self._held: dict[str, float] = {}
 
-    def take(self, method: str, channel: str) -> float:
-        """0 and the call counts, or the seconds to wait before asking again."""
+    def take(self, method: str, channel: str, spare: int = 0) -> float:
+        """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
         now = self._clock()
         key = (method, channel if method in _PER_CHANNEL else "")
         limit, seconds = PACE.get(method, (45, 60.0))
@@ -365,8 +438,8 @@ class _Pace:
             sent = self._sent.setdefault(key, deque())
             while sent and sent[0] <= now - seconds:
                 sent.popleft()
-            if len(sent) >= limit:
-                return sent[0] + seconds - now + 0.001
+            if len(sent) >= limit - spare:
+                return sent[len(sent) - (limit - spare)] + seconds - now + 0.001
             sent.append(now)
             if len(self._sent) > _KEEP_ENTRIES:
                 self._sent = {k: s for k, s in self._sent.items() if s and s[-1] > now - 60}

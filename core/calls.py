@@ -12,13 +12,13 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 from urllib.parse import unquote_plus
 
 from jsonschema import Draft202012Validator
 
 from core.catalog import Api, Catalog, Operation
-from core.policy import Rule
+from core.policy import Rule, judge, strictest
 from core.secret import has_secret, hide, is_secret, secret_fields
 from core.shrink import as_json
 from core.template import BadValue, decode_value
@@ -79,6 +79,21 @@ class Write(Call):
     by_policy: bool = False
     why: str = ""
     rule: Rule = field(default_factory=Rule)
+
+
+def sort(call: Call, *, tainted: bool) -> Read | Write:
+    """A validated call as what the policy makes of it."""
+    entries = (call.operation, *call.others)
+    verdict = strictest([judge(call.method, one.rules, call.arguments, tainted=tainted) for one in entries])
+    match verdict.way:
+        case "read":
+            return Read(**vars(call))
+        case "send":
+            return Write(**vars(call), by_policy=True)
+        case "ask":
+            return Write(**vars(call), why=verdict.why, rule=verdict.rule)
+        case other:
+            assert_never(other)
 
 
 def parse_arguments(raw: object) -> dict[str, Any]:

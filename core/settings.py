@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     history_tokens: Annotated[int, Field(ge=1_000)] = 60_000
     retention_days: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 30
     journal_key: SecretStr | None = None
+    admins: str = ""
+    allow_dm: bool = False
     allow_guests: bool = False
     dry_run: bool = False
     log_bodies: bool = False
@@ -92,6 +94,11 @@ class Settings(BaseSettings):
         """The designated channels as written: ids, or names with their `#`."""
         return tuple(part.strip() for part in self.slack_channel.split(",") if part.strip())
 
+    @property
+    def admin_names(self) -> tuple[str, ...]:
+        """Who may stop any answer and delete any message of the bot: users and groups by id, groups by @handle, too."""
+        return tuple(part.strip() for part in self.admins.split(",") if part.strip())
+
 
 def environment() -> Mapping[str, str]:
     """The environment's variables, and those of a `.env` file in the working directory that it does not set itself."""
@@ -110,6 +117,11 @@ def load_settings() -> Settings:
     for channel in settings.channels or ("",):
         if not re.fullmatch(r"[CGD][A-Za-z0-9_-]+|#[^\s#]+", channel):
             raise Misconfigured(f"SLACK_CHANNEL: '{channel}' is neither a channel id (C024BE91L) nor a #name.")
+    for admin in settings.admin_names:
+        if not re.fullmatch(r"@[a-z0-9._-]+|[SUW][A-Za-z0-9_]{2,}", admin):
+            raise Misconfigured(
+                f"ADMINS: '{admin}' is neither a user (U024BE7LH) nor a group (S0614TZR7 or @hr-leads)."
+            )
     return settings
 
 

@@ -38,6 +38,11 @@ class Piece:
     def literal(self) -> str | None:
         return None if self.names else "".join(text for text, _ in self.parts)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether one placeholder is all that stands here."""
+        return len(self.parts) == 1 and self.parts[0][1]
+
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile("".join("(.+)" if open_ else re.escape(text) for text, open_ in self.parts), re.DOTALL)
@@ -73,6 +78,11 @@ class Template:
     def names(self) -> frozenset[str]:
         """Every placeholder of path and query."""
         return frozenset(name for piece in (*self.path, *(value for _, value in self.query)) for name in piece.names)
+
+    @property
+    def path_names(self) -> frozenset[str]:
+        """The placeholders of the path, which every call fills in."""
+        return frozenset(name for piece in self.path for name in piece.names)
 
     @property
     def literals(self) -> int:
@@ -117,6 +127,8 @@ def parse_template(url: str) -> Template:
     if "${" in url:
         raise BadTemplate("variables are read in base_url, auth and headers only; write the url in full")
     path, _, query = url.partition("?")
+    if any(PLACEHOLDER.search(pair.partition("=")[0]) for pair in query.split("&")):  # %5B in a name is a mere bracket
+        raise BadTemplate("a query part is name=[placeholder], such as ?page=[page_id]")
     segments = tuple(_piece(segment) for segment in path[1:].split("/"))
     if any(segment.literal in (".", "..") for segment in segments):
         raise BadTemplate("a url holds no '.' or '..' segment; write the path in full")
@@ -146,7 +158,7 @@ def _check_literals(segments: tuple[Piece, ...]) -> None:
 
 def _check_names(template: Template) -> None:
     query_names = [name for name, _ in template.query]
-    if any(PLACEHOLDER.search(name) or not name for name in query_names):
+    if any(not name for name in query_names):
         raise BadTemplate("a query part is name=[placeholder], such as ?page=[page_id]")
     placeholders = [n for piece in (*template.path, *(p for _, p in template.query)) for n in piece.names]
     for kind, names in (("query name", query_names), ("placeholder", placeholders)):

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ai import Model, ModelFailed
 from bot import Bot, create_app
+from chat import Ear, Model, ModelFailed
 from core.catalog import load_catalog
 from core.policy import State
 from core.settings import Settings
@@ -100,7 +100,7 @@ class Script:
             self._is_held = False
             self._changed.notify_all()
 
-    def complete(self, messages: Sequence[Message], tools: Sequence[Json]) -> object:
+    def complete(self, messages: Sequence[Message], tools: Sequence[Json], ear: Ear) -> object:
         with self._changed:
             self.asked.append(copy.deepcopy(list(messages)))
             line = self._lines.popleft() if self._lines else says("Done.")

@@ -9,7 +9,6 @@ import copy
 import itertools
 import json
 import re
-import threading
 import time
 import uuid
 from collections import deque
@@ -17,15 +16,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ai import AI, House, Model
-from core.calls import Read, Write, resolve
+from ai import AI, House
+from chat import Ear, Model
+from core.calls import Read, Write, resolve, sort
 from core.catalog import load_catalog
 from core.policy import State
 from core.posts import Post, Thread
 from core.transcript import Called, Message, Replied, Result, Said, Usage
 from gate import Approval, Gate
 from store import Admission, Proposal, Round, Store, Turn
-from tests.databases import everything
+from tests.databases import begun, everything
 
 Json = dict[str, Any]
 ANN, BEN = "U0ANN", "U0BEN"
@@ -76,7 +76,7 @@ class Replies:
     def will(self, *lines: Line) -> None:
         self.lines.extend(lines)
 
-    def complete(self, messages: Sequence[Message], tools: Sequence[Json]) -> object:
+    def complete(self, messages: Sequence[Message], tools: Sequence[Json], ear: Ear) -> object:
         check_request(messages)
         self.asked.append(copy.deepcopy(list(messages)))
         self.tools.append(list(tools))
@@ -200,7 +200,7 @@ class Inside:
         self.replies = Replies()
         self.house = House(
             model=model or self.replies, catalog=self.catalog, gate=self.gate, store=self.store, ids=_id, clock=self.clock,
-            max_model_calls=max_model_calls, history_tokens=history_tokens, stopping=threading.Event(),
+            max_model_calls=max_model_calls, history_tokens=history_tokens,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -210,7 +210,7 @@ class Inside:
     # turns
 
     def begin(self, text: str = "please", by: str = ANN, thread: Thread | None = None) -> Turn:
-        """Admits a mention; the turn waits to be taken."""
+        """Admits a mention; the turn waits to be begun."""
         number = next(_numbers)
         ts = f"200.{number:06d}"
         thread = thread or Thread("T0LOCAL", "C0HR", ts)
@@ -263,7 +263,7 @@ class Inside:
     def approved(self, method: str, url: str, body: object = None) -> Proposal:
         """A write as a stored record that a person has approved, its turn running."""
         turn = self.begin()
-        assert self.store.take_turn(turn.thread) is not None
+        assert begun(self.store, turn.thread) is not None
         write = self.call(method, url, body, tainted=True)
         assert isinstance(write, Write)
         proposal = self.gate.propose(write, turn, 0)
@@ -291,7 +291,7 @@ class Inside:
     # calls
 
     def call(self, method: str, url: str, body: object = None, *, tainted: bool = False) -> Read | Write:
-        return self.gate.sort(resolve(self.catalog, {"method": method, "url": url, "body": body}), tainted=tainted)
+        return sort(resolve(self.catalog, {"method": method, "url": url, "body": body}), tainted=tainted)
 
     def read(self, url: str, method: str = "GET") -> Json:
         """A read's result for the model."""

@@ -113,6 +113,39 @@ def app_home_opened(world: World, user: str, tab: str) -> Json:
     return event | ({"view": view} if view and tab == "home" else {})
 
 
+def new_chat() -> Json:
+    """The first message of a thread with an assistant, which Slack itself posts as the bot."""
+    return {
+        "user": BOT_USER,
+        "subtype": "assistant_app_thread",
+        "text": "New chat",
+        "assistant_app_thread": {"title": "New chat", "title_blocks": [], "artifacts": []},
+    }
+
+
+def assistant_thread(world: World, kind: str, user: str) -> tuple[str, Json]:
+    """The event about the assistant's thread that somebody has open, after its name."""
+    direct = world.direct(user)
+    viewed = world.viewing.get(user)
+    context = {"channel_id": viewed, "team_id": TEAM, "enterprise_id": None} if viewed else {}
+    thread = {
+        "user_id": user,
+        "context": context,
+        "channel_id": direct.id if direct else "",
+        "thread_ts": world.assistant_threads[user],
+    }
+    return kind, {"type": kind, "assistant_thread": thread, "event_ts": world.next_ts()}
+
+
+def app_context(channel: str) -> Json:
+    """What somebody has before them, as an agent is told."""
+    return {"entities": [{"type": "slack#/types/channel_id", "value": channel, "team_id": TEAM}]}
+
+
+def app_context_changed(world: World, channel: str) -> Json:
+    return {"type": "app_context_changed", "context": app_context(channel), "event_ts": world.next_ts()}
+
+
 def envelope(world: World, event: Json) -> Json:
     """What is posted to the bot's events URL: https://docs.slack.dev/apis/events-api."""
     return {

@@ -1,0 +1,105 @@
+"""The gate's read path: reads for the model, their redirects, and a write's target for its card. Only gate.py may use it.
+
+It is given a wire that sends GET and HEAD and nothing else, and makes none itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from urllib.parse import urljoin
+
+from core import words
+from core.answers import Answer, Got, data_of, error_text, mask, result_text
+from core.calls import BadCall, Read, resolve, sort
+from core.catalog import Catalog, Operation
+from core.change import Target
+from core.credentials import without_credentials
+from core.policy import SAFE_METHODS
+from core.secret import hide, secret_fields
+from core.shrink import shrink
+from wire import Broken, Unanswered, Unsent, Wire
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAX_REDIRECTS = 3
+_MAX_TARGET = 60_000  # characters of a target that a row keeps
+
+
+class Reads:
+    """The reads of one gate. `result_limit` is characters for the model."""
+
+    def __init__(self, catalog: Catalog, wire: Wire, *, result_limit: int) -> None:
+        self._catalog = catalog
+        self._wire = wire
+        self._result_limit = result_limit
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._wire.close()
+
+    def read(self, read: Read) -> Got:
+        """Sends a GET or HEAD. Follows redirects only to what the catalog allows."""
+        if read.method not in SAFE_METHODS:
+            raise BadCall(f"{read.method} is no read.")
+        try:
+            answer = self._follow(read.operation, read.method, read.url, time.monotonic() + self._wire.timeout)
+        except (Unsent, Unanswered, BadCall) as error:
+            return Got(error_text(str(error), self._wire.secrets))
+        return Got(
+            result_text(answer, limit=self._result_limit, secrets=self._wire.secrets), answer.status, answer.seconds
+        )
+
+    def _follow(self, operation: Operation, method: str, url: str, by: float) -> Answer:
+        """A read with its redirects, all of it until `by` (monotonic seconds)."""
+        for _ in range(_MAX_REDIRECTS + 1):
+            answer = self._get(operation, method, url, by)
+            if answer.status not in _REDIRECTS or not answer.location:
+                return answer
+            operation, url = self._redirected(method, url, answer.location)
+        raise BadCall(f"The API redirected more than {_MAX_REDIRECTS} times.")
+
+    def _get(self, operation: Operation, method: str, url: str, by: float) -> Answer:
+        try:
+            return self._wire.send(operation, method, url, by=by)
+        except Broken:  # perhaps an idle connection that the server had closed meanwhile
+            return self._wire.send(operation, method, url, by=by)
+
+    def _redirected(self, method: str, url: str, location: str) -> tuple[Operation, str]:
+        """Where a redirect leads, if a read may go there; its own credentials are taken out before it is matched."""
+        try:
+            goal = without_credentials(self._catalog, urljoin(url, location))
+            call = resolve(self._catalog, {"method": method, "url": goal})
+        except (ValueError, BadCall):
+            raise BadCall(
+                "The API redirected to a place that the catalog does not allow, so that was not followed."
+            ) from None
+        if not isinstance(sort(call, tainted=True), Read):
+            raise BadCall("The API redirected to a place that needs a person's approval, so that was not followed.")
+        return call.operation, call.url
+
+    def look(
+        self, operation: Operation, values: Mapping[str, str], by: float | None = None
+    ) -> tuple[Target | None, str]:
+        """A write's target, read by ourselves until `by` (monotonic seconds), and its ETag.
+
+        (None, "") where the catalog has no operation that shows it. A read that needs approval is shown only where the entry names
+        it under `preview:`.
+        """
+        read = self._catalog.preview_of(operation)
+        if read is None:
+            return None, ""
+        names = {name for piece in read.template.path for name in piece.names}
+        path = read.template.fill({name: value for name, value in values.items() if name in names})
+        url = read.api.base_url + path
+        by = time.monotonic() + self._wire.timeout if by is None else by
+        if read.rules and (operation.preview is None or operation.preview.operation is None):
+            return Target(url, problem=words.NEEDS_APPROVAL), ""
+        if time.monotonic() >= by:
+            return Target(url, problem=words.NOT_READ_IN_TIME), ""
+        try:
+            answer = self._follow(read, "GET", url, by)
+        except (Unsent, Unanswered, BadCall) as error:
+            return Target(url, problem=self._wire.mask(str(error))), ""
+        data, _ = data_of(answer)
+        data = hide(mask(data, self._wire.secrets), secret_fields(self._catalog, operation.api))
+        return Target(url, answer.status, shrink(data, _MAX_TARGET)[0]), answer.etag
