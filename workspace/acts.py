@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from workspace import assistant, messages, sessions, speech
 from workspace.inner import Inner
 from workspace.world import BOT_USER, Channel, Json
@@ -10,14 +12,25 @@ from workspace.world import BOT_USER, Channel, Json
 class Acts(Inner):
     """The part of Workspace for words. All methods may be called from any thread."""
 
-    def say(self, user: str, text: str, channel: str = "C0HR", thread_ts: str | None = None) -> str:
+    def say(
+        self,
+        user: str,
+        text: str,
+        channel: str = "C0HR",
+        thread_ts: str | None = None,
+        *,
+        files: Sequence[str] = (),
+        broadcast: bool = False,
+    ) -> str:
         """Post as a person; the bot hears it where it would in Slack. Returns the ts.
 
+        `files`: names of files shared with it; `broadcast`: a reply that the channel sees too.
         Raises LookupError when the person is not in the channel.
         """
         with self.world.lock:
             place = self._place(user, channel)
-            said = speech.said(self.world, user, text)
+            said = speech.said(self.world, user, text) | speech.shared(self.world, user, files)
+            said |= {"subtype": "thread_broadcast"} if broadcast and self.world.root(channel, thread_ts) else {}
             message = self.world.post(channel, said, thread_ts, self._beside(place, user, thread_ts))
             if not place.is_im and BOT_USER in place.members and speech.mentions_bot(message["text"]):
                 self.world.tell("app_mention", speech.app_mention(channel, message))
@@ -33,9 +46,27 @@ class Acts(Inner):
             return {"app_context": speech.app_context(self.world.viewing[user])}
         return {}
 
-    def delete(self, channel: str, ts: str) -> None:
-        """Delete a message, as its author or an administrator."""
+    def edit(self, user: str, channel: str, ts: str, text: str) -> None:
+        """Change one's own message; the bot hears of it in a direct message only. Raises LookupError for another's."""
         with self.world.lock:
+            message = self._message(user, channel, ts)
+            if message["user"] != user or message.get("bot_id") or message.get("subtype") == "tombstone":
+                raise LookupError(f"{user} cannot edit message {ts}")
+            said = speech.said(self.world, user, text)
+            edited = {"edited": {"user": user, "ts": f"{int(self.world.clock())}.000000"}}
+            self.world.replace(channel, message, {"text": said["text"], "blocks": said["blocks"]} | edited)
+        self.send_events()
+
+    def delete(self, channel: str, ts: str, user: str | None = None) -> None:
+        """Delete a message; `user` is who does it, left out: its author or an administrator.
+
+        Raises LookupError where that person may not: another's message without being an administrator.
+        """
+        with self.world.lock:
+            if user is not None:
+                message = self._message(user, channel, ts)
+                if message["user"] != user and not self.world.people[user].is_admin:
+                    raise LookupError(f"{user} cannot delete message {ts}")
             self.world.delete(channel, ts)
         self.send_events()
 

@@ -1,4 +1,4 @@
-"""conversations.*, users.*, usergroups.*: reading who and what is there. Like all methods: see methods.py."""
+"""conversations.*, users.*, usergroups.*, bots.*, team.*: reading who and what is there. Like all methods: see methods.py."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from workspace.errors import ApiError, LimitError
-from workspace.lookup import channel_of, joined
-from workspace.world import Channel, Json, World
+from workspace.lookup import channel_of, joined, message_of
+from workspace.world import APP, BOT, BOT_USER, TEAM, TEAM_NAME, TEAM_URL, Channel, Json, World
 
 
 def conversations_replies(world: World, args: Json) -> Json:
@@ -23,7 +23,11 @@ def conversations_replies(world: World, args: Json) -> Json:
 
 def conversations_history(world: World, args: Json) -> Json:
     channel = joined(world, channel_of(world, args["channel"]))
-    return _messages_page(reversed(list(world.top_level(channel.id))), args, default=100)
+    found = list(world.top_level(channel.id))
+    if "oldest" in args and "latest" not in args:  # then those closest to it are given
+        answer = _messages_page(found, args, default=100)
+        return answer | {"messages": answer["messages"][::-1]}
+    return _messages_page(reversed(found), args, default=100)
 
 
 def _messages_page(found: Iterable[Json], args: Json, default: int) -> Json:
@@ -108,6 +112,15 @@ def _direct(world: World, users: str) -> Channel:
     return channel
 
 
+def get_permalink(world: World, args: Json) -> Json:
+    channel = channel_of(world, args["channel"])
+    message = message_of(world, channel, args["message_ts"])
+    link = f"{TEAM_URL}archives/{channel.id}/p{message['ts'].replace('.', '')}"
+    if message.get("thread_ts", message["ts"]) != message["ts"]:
+        link += f"?thread_ts={message['thread_ts']}&cid={channel.id}"
+    return {"channel": channel.id, "permalink": link}
+
+
 def users_info(world: World, args: Json) -> Json:
     person = world.people.get(args["user"])
     if person is None:
@@ -126,3 +139,26 @@ def usergroups_users_list(world: World, args: Json) -> Json:
     if group is None:
         raise ApiError("no_such_subteam")
     return {"users": list(group.users)}
+
+
+def bots_info(world: World, args: Json) -> Json:
+    if args.get("bot", BOT) != BOT:
+        raise ApiError("bot_not_found")
+    person = world.people[BOT_USER]
+    return {
+        "bot": {
+            "id": BOT,
+            "deleted": False,
+            "name": person.name,
+            "updated": 1_700_000_000,
+            "app_id": APP,
+            "user_id": BOT_USER,
+            "icons": {},
+        }
+    }
+
+
+def team_info(world: World, args: Json) -> Json:
+    if args.get("team", TEAM) != TEAM:
+        raise ApiError("team_not_found")
+    return {"team": {"id": TEAM, "name": TEAM_NAME, "url": TEAM_URL, "domain": "local", "email_domain": "", "icon": {}}}

@@ -8,6 +8,8 @@ from typing import Any
 Json = dict[str, Any]
 
 TEAM = "T0LOCAL"
+TEAM_NAME = "Local workspace"
+TEAM_URL = "https://local.slack.example/"
 APP = "A0APP"
 BOT_USER = "U0BOT"
 BOT = "B0BOT"

@@ -76,6 +76,7 @@ METHODS: dict[str, Method] = {
         "file_ids",
     ),
     "chat.delete": method(TIER_3, "chat:write", "channel ts", "as_user"),
+    "chat.getPermalink": method(SPECIAL, "", "channel message_ts", reads_json=False),
     "chat.startStream": method(
         TIER_2,
         "chat:write",
@@ -93,6 +94,8 @@ METHODS: dict[str, Method] = {
     "conversations.list": method(TIER_2, "*:read", "", f"{_PAGE} types exclude_archived team_id", reads_json=False),
     "conversations.open": method(TIER_3, "im:write", "", "channel users return_im prevent_creation"),
     "users.info": method(TIER_4, "users:read", "user", "include_locale", reads_json=False),
+    "bots.info": method(TIER_3, "users:read", "", "bot team_id", reads_json=False),
+    "team.info": method(TIER_3, "team:read", "", "team domain", reads_json=False),
     "usergroups.list": method(
         TIER_2, "usergroups:read", "", "include_count include_disabled include_users team_id", reads_json=False
     ),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from workspace import assistant, conversations, messages, streaming, views
 from workspace.errors import ApiError
-from workspace.world import BOT, BOT_USER, TEAM, Json, World
+from workspace.world import BOT, BOT_USER, TEAM, TEAM_NAME, TEAM_URL, Json, World
 
 Perform = Callable[[World, Json], Json]
 
@@ -24,8 +24,8 @@ def api_test(world: World, args: Json) -> Json:
 
 def auth_test(world: World, args: Json) -> Json:
     return {
-        "url": "https://local.slack.example/",
-        "team": "Local workspace",
+        "url": TEAM_URL,
+        "team": TEAM_NAME,
         "user": world.people[BOT_USER].name,
         "team_id": TEAM,
         "user_id": BOT_USER,
@@ -41,6 +41,7 @@ METHODS: dict[str, Perform] = {
     "chat.postEphemeral": messages.chat_post_ephemeral,
     "chat.update": messages.chat_update,
     "chat.delete": messages.chat_delete,
+    "chat.getPermalink": conversations.get_permalink,
     "chat.startStream": streaming.chat_start_stream,
     "chat.appendStream": streaming.chat_append_stream,
     "chat.stopStream": streaming.chat_stop_stream,
@@ -53,6 +54,8 @@ METHODS: dict[str, Perform] = {
     "conversations.list": conversations.conversations_list,
     "conversations.open": conversations.conversations_open,
     "users.info": conversations.users_info,
+    "bots.info": conversations.bots_info,
+    "team.info": conversations.team_info,
     "usergroups.list": conversations.usergroups_list,
     "usergroups.users.list": conversations.usergroups_users_list,
     "assistant.threads.setStatus": assistant.set_status,

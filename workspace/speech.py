@@ -5,9 +5,10 @@ Rules: https://docs.slack.dev/messaging/formatting-message-text. No I/O.
 
 from __future__ import annotations
 
+import mimetypes
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from workspace.world import APP, BOT_USER, TEAM, Json, World
 
@@ -24,6 +25,34 @@ def said(world: World, user: str, typed: str) -> Json:
         "user": user,
         "text": text,
         "blocks": world.finished_blocks([_rich_text(text)]),
+    }
+
+
+def shared(world: World, user: str, names: Sequence[str]) -> Json:
+    """What a message with files has besides; {} without any."""
+    files = [_file(world, user, name) for name in names]
+    return {"subtype": "file_share", "upload": False, "display_as_bot": False, "files": files} if files else {}
+
+
+def _file(world: World, user: str, name: str) -> Json:
+    ident, now = world.next_id("F"), int(world.clock())
+    kind = name.rpartition(".")[2].lower()
+    return {
+        "id": ident,
+        "created": now,
+        "timestamp": now,
+        "name": name,
+        "title": name,
+        "mimetype": mimetypes.guess_type(name)[0] or "application/octet-stream",
+        "filetype": kind,
+        "pretty_type": kind.upper(),
+        "user": user,
+        "size": 1024,
+        "mode": "hosted",
+        "is_external": False,
+        "is_public": True,
+        "url_private": f"https://files.slack.example/files-pri/{TEAM}-{ident}/{name}",
+        "permalink": f"https://local.slack.example/files/{user}/{ident}/{name}",
     }
 
 
@@ -95,8 +124,9 @@ def unescaped(text: str) -> str:
 
 
 def app_mention(channel: str, message: Json) -> Json:
-    """The inner event for a message that mentions the bot in a channel."""
-    return {**message, "type": "app_mention", "channel": channel, "event_ts": message["ts"]}
+    """The inner event for a message that mentions the bot in a channel; of a subtype it says nothing."""
+    event = {name: value for name, value in message.items() if name != "subtype"}
+    return {**event, "type": "app_mention", "channel": channel, "event_ts": message["ts"]}
 
 
 def app_home_opened(world: World, user: str, tab: str) -> Json:

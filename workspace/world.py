@@ -18,6 +18,8 @@ from workspace.inhabitants import APP as APP
 from workspace.inhabitants import BOT as BOT
 from workspace.inhabitants import BOT_USER as BOT_USER
 from workspace.inhabitants import TEAM as TEAM
+from workspace.inhabitants import TEAM_NAME as TEAM_NAME
+from workspace.inhabitants import TEAM_URL as TEAM_URL
 from workspace.inhabitants import Channel as Channel
 from workspace.inhabitants import Json as Json
 from workspace.inhabitants import Person as Person
@@ -210,22 +212,16 @@ class World:
         self.changed()
 
     def delete(self, channel: str, ts: str) -> Json:
-        """Remove a message; a thread's parent stays as a tombstone."""
+        """Remove a message; a thread's parent stays as a tombstone, which counts as a change of it."""
         message = self.messages[channel][ts]
         if message.get("reply_count") and message["thread_ts"] == ts:
-            kept = {name: message[name] for name in message if name.startswith(("reply_", "thread_", "latest_"))}
-            self.messages[channel][ts] = kept | {
-                "type": "message",
-                "subtype": "tombstone",
-                "hidden": True,
-                "user": "USLACKBOT",
-                "ts": ts,
-                "text": "This message was deleted.",
-            }
-        else:
-            del self.messages[channel][ts]
-        root = message.get("thread_ts")
-        if root and root != ts and (parent := self.find(channel, root)):
+            kept = [name for name in message if name.startswith(("reply_", "thread_", "latest_"))]
+            tomb: Json = {"type": "message", "user": "USLACKBOT", "text": "This message was deleted."}
+            tomb |= {"subtype": "tombstone", "hidden": True, "ts": ts}
+            self.replace(channel, message, tomb, message.keys() - tomb.keys() - set(kept), keep_old=False)
+            return message
+        del self.messages[channel][ts]
+        if (root := message.get("thread_ts")) and (parent := self.find(channel, root)):
             parent["reply_count"] -= 1
         now = self.next_ts()
         self._tell_direct(
