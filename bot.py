@@ -183,15 +183,16 @@ def _known(web: SlackWeb, user: str) -> Person | None:
         return None
 
 
-def _web(settings: Settings) -> SlackWeb:
-    return SlackWeb(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
+def _web(settings: Settings, *, explain: bool = True) -> SlackWeb:
+    return SlackWeb(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, explain=explain)
 
 
-def _app_web(settings: Settings) -> SlackWeb | None:
+def _app_web(settings: Settings, *, explain: bool = True) -> SlackWeb | None:
     """The Web API by the app-level token, in socket mode."""
     if settings.slack_app_token is None:
         return None
-    return SlackWeb(settings.slack_app_token.get_secret_value(), settings.slack_api_url, setting="SLACK_APP_TOKEN")
+    token = settings.slack_app_token.get_secret_value()
+    return SlackWeb(token, settings.slack_api_url, setting="SLACK_APP_TOKEN", explain=explain)
 
 
 def _socket(settings: Settings, front: Front) -> SocketMode | None:
@@ -443,8 +444,8 @@ def check(*, slack: bool) -> None:
 
 def _check_slack(settings: Settings, catalog: Catalog) -> int:
     """Tells what is wrong between the settings and Slack, gives the exit code."""
-    set_up_logs(quiet=True)
-    wrong = slack_check.check(_web(settings), _app_web(settings), settings.channels, _approvers(catalog))
+    web, socket = _web(settings, explain=False), _app_web(settings, explain=False)
+    wrong = slack_check.check(web, socket, settings.channels, _approvers(catalog))
     for one in wrong:
         click.echo(f"- {one}.")
     click.echo(f"Slack: {len(wrong)} to mend, see above." if wrong else "Slack: all is well.")
