@@ -36,6 +36,7 @@ import slack_check
 from ai import House
 from chat import ChatServer, Model
 from core import reports, slack_in
+from core.cards import visible
 from core.catalog import Catalog, Operation, load_catalog
 from core.chain import Line
 from core.credentials import secrets_of
@@ -492,11 +493,16 @@ def journal(
         table.add_row(
             str(line.number),
             reports.moment(line.at),
-            line.kind,
-            reports.person_of(line),
-            escape(words or reports.summary(line)),
+            _on_terminal(line.kind),
+            _on_terminal(reports.person_of(line)),
+            _on_terminal(words or reports.summary(line)),
         )
     Console().print(table)
+
+
+def _on_terminal(text: object) -> str:
+    """Text of people, the model or the API as a terminal may have it: no markup of ours, no escape sequence of theirs."""
+    return escape(visible(str(text)))
 
 
 def _verify(chain: Journal, head: str | None) -> int:
@@ -530,10 +536,10 @@ def errors(days: float) -> None:
     with _told():
         store = _open_store()
     since = time.time() - days * 86_400
-    groups = reports.repeated(line for line in store.journal.lines() if line.at >= since)
+    groups = reports.repeated(store.journal.lines(), since)
     table = Table("times", "operation", "reason", "newest example", "the question behind it")
     for row in reports.error_rows(groups, store.words_of):
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(_on_terminal(cell) for cell in row))
     Console().print(table if groups else "No errors.")
 
 
