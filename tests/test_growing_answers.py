@@ -363,7 +363,7 @@ endpoints:
     description: Removes one.
     approval: {approvers: [anyone-in-channel], not_asker: true}
 """
-    bot = start_bot(catalog=catalog, allow_dm=True)
+    bot = start_bot(catalog=catalog.replace("${HR_API_URL}", hr.url), allow_dm=True)
     model.will(calls(("DELETE", "/api/users/7")), says("Gone."))
     talk = asks_directly(ann, "remove Tom Berg")
     card = workspace.wait(lambda: [m for m in workspace.messages("C0HR") if m.get("bot_id")])[0]
@@ -483,9 +483,9 @@ endpoints:
 
 
 def test_a_channel_has_its_own_instructions_operations_and_approvers(
-    start_bot: StartBot, ann: Person, model: Script, workspace: Workspace
+    start_bot: StartBot, ann: Person, model: Script, workspace: Workspace, hr: HrApi
 ) -> None:
-    bot = start_bot(catalog=CHANNELS, slack_channel="C0HR,#random")
+    bot = start_bot(catalog=CHANNELS.replace("${HR_API_URL}", hr.url), slack_channel="C0HR,#random")
     model.will(calls(("DELETE", "/api/users/7")), says("Not here."))
     elsewhere = ann.asks("remove Tom", "C0RANDOM")
     assert elsewhere.answer() == "Not here."
