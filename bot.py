@@ -1,6 +1,7 @@
 """Door to Slack, inwards: verify, parse, record, wake, ack. create_app() wires the house; below it, the command line.
 
-The 200 means: recorded. Nothing here asks the model, the API or Slack's Web API while Slack waits for its answer.
+What Slack sends comes over HTTP, or in socket mode over socket_mode.py; `Front` records either. The 200 means: recorded. Nothing here asks
+the model, the API or Slack's Web API while Slack waits for its answer.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from slackeventsapi import SlackEventAdapter
 from sqlalchemy.exc import SQLAlchemyError
 from waitress.server import create_server
 
+import slack_check
 from ai import House
 from chat import ChatServer, Model
 from core import reports, slack_in
@@ -50,6 +52,7 @@ from logs import hide_in_logs, set_up_logs
 from outbox import Outbox
 from presence import Presence
 from slack_web import Person, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb
+from socket_mode import SocketMode
 from stops import Stops
 from store import Store
 from turns import Turns
@@ -69,14 +72,20 @@ class Bot:
     gate: Gate
     web: SlackWeb
     turns: Turns
+    socket: SocketMode | None  # in socket mode
 
     def start(self) -> None:
-        """Starts the workers and takes up what is not at rest."""
+        """Starts the workers, takes up what is not at rest, and in socket mode connects to Slack."""
         self.turns.start()
+        if self.socket is not None:
+            self.socket.start()
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """Leaves all work at a safe point within `seconds` and closes the doors."""
-        if self.turns.stop(seconds):
+        """Hears nothing more from the socket, leaves all work at a safe point within `seconds` and closes the doors."""
+        by = time.monotonic() + seconds
+        if self.socket is not None:
+            self.socket.close()
+        if self.turns.stop(max(0.0, by - time.monotonic())):
             self.gate.close()
             self.store.close()
 
@@ -91,7 +100,7 @@ def create_app(
     ids: Callable[[], str] = lambda: secrets.token_hex(16),
 ) -> Flask:
     """The wired Flask app; `app.extensions["bot"]` is the `Bot` to start and stop."""
-    web = SlackWeb(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
+    web = _web(settings)
     key = settings.openai_api_key
     model = model or ChatServer(
         api_key=key.get_secret_value() if key else None,
@@ -156,10 +165,12 @@ def create_app(
         settings.channels, settings.allow_guests, settings.workers, settings.max_waiting, allow_direct=settings.allow_dm
     )
     desk = Desk(store, gate, web, rules, stops, presence, turns, ids=ids)
-    bot = Bot(store, gate, web, turns)
+    front = Front(store, turns.arrived)
+    bot = Bot(store, gate, web, turns, _socket(settings, front))
     app = Flask("bot")
     app.extensions["bot"] = bot
-    _add_slack_routes(app, bot, settings.slack_signing_secret.get_secret_value(), clock)
+    if bot.socket is None and settings.slack_signing_secret is not None:
+        _add_slack_routes(app, front, settings.slack_signing_secret.get_secret_value(), clock)
     _add_health_routes(app, bot)
     return app
 
@@ -170,6 +181,29 @@ def _known(web: SlackWeb, user: str) -> Person | None:
         return web.person(user)
     except (SlackBusy, SlackUnsure):
         return None
+
+
+def _web(settings: Settings) -> SlackWeb:
+    return SlackWeb(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
+
+
+def _app_web(settings: Settings) -> SlackWeb | None:
+    """The Web API by the app-level token, in socket mode."""
+    if settings.slack_app_token is None:
+        return None
+    return SlackWeb(settings.slack_app_token.get_secret_value(), settings.slack_api_url, setting="SLACK_APP_TOKEN")
+
+
+def _socket(settings: Settings, front: Front) -> SocketMode | None:
+    """The socket, in socket mode. Its threads are made here."""
+    web = _app_web(settings)
+    if web is None:
+        return None
+    return SocketMode(
+        web.open_socket,
+        front.hear_envelope,
+        lambda job: threading.Thread(target=job, name="socket", daemon=True).start(),
+    )
 
 
 # --- what Slack sends, by either edge ---------------------------------------------------------------------------------
@@ -222,9 +256,29 @@ class Front:
             digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
             self._record(found.kind, found.thread, found.payload(), f"click:{digest}", None)
 
+    def hear_envelope(self, kind: str, payload: dict[str, Any]) -> bool:
+        """Records what came over the socket. False where it could not be recorded: it is not to be acknowledged."""
+        try:
+            match kind:
+                case "events_api":
+                    self.hear_event(payload)
+                case "interactive":
+                    self.hear_interaction(payload)
+                case _:
+                    log.info("envelope not used", type=kind)
+        except SQLAlchemyError as error:
+            _log_unrecorded(error)
+            return False
+        return True
+
     def _record(self, kind: str, thread: Thread, payload: dict[str, Any], event_id: str, ts: str | None) -> None:
         if self._store.record(kind, thread, payload, event_id=event_id, ts=ts):
             self._arrived(thread.key)
+
+
+def _log_unrecorded(error: SQLAlchemyError) -> None:
+    hint = "the database did not take it; Slack will send it again"
+    log.error("not recorded", error=type(error).__name__, hint=hint)
 
 
 def _is_used(envelope: Mapping[str, Any]) -> bool:
@@ -240,9 +294,8 @@ def _is_used(envelope: Mapping[str, Any]) -> bool:
 # --- routes -----------------------------------------------------------------------------------------------------------
 
 
-def _add_slack_routes(app: Flask, bot: Bot, signing_secret: str, clock: Callable[[], float]) -> None:
+def _add_slack_routes(app: Flask, front: Front, signing_secret: str, clock: Callable[[], float]) -> None:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    front = Front(bot.store, bot.turns.arrived)
     app.before_request(_Door(signing_secret, clock).screen)
     adapter = SlackEventAdapter(signing_secret, "/slack/events", app)
 
@@ -260,9 +313,7 @@ def _add_slack_routes(app: Flask, bot: Bot, signing_secret: str, clock: Callable
 
     @app.errorhandler(SQLAlchemyError)
     def _no_database(error: SQLAlchemyError) -> Response:
-        log.error(
-            "not recorded", error=type(error).__name__, hint="the database did not take it; Slack will send it again"
-        )
+        _log_unrecorded(error)
         return Response("not recorded, send it again", status=503)
 
 
@@ -343,6 +394,8 @@ def _add_health_routes(app: Flask, bot: Bot) -> None:
             "database": _check(bot.store.ping),
             "slack": _check(lambda: bot.web.call("auth.test", {})),
         }
+        if bot.socket is not None:
+            checks["socket"] = "ok" if bot.socket.is_connected else "not connected"
         return checks, 200 if set(checks.values()) == {"ok"} else 503
 
 
@@ -366,10 +419,14 @@ def main(context: click.Context) -> None:
 
 
 @main.command()
-def check() -> None:
+@click.option(
+    "--slack", is_flag=True, help="Ask Slack, too: tokens, scopes, channels, groups; exit 1 and what to mend."
+)
+def check(*, slack: bool) -> None:
     """Checks the catalog and shows its operations with who may do what."""
     with _told():
         catalog = read_catalog(environment().get("APIS_FILE") or "apis.yaml")
+        settings = load_settings() if slack else None
     console = Console()
     for api in catalog.apis:
         table = Table(
@@ -380,6 +437,18 @@ def check() -> None:
                 table.add_row(*(escape(cell) for cell in (operation.name, operation.description, _who(operation))))
         console.print(table)
     console.print(f"{len(catalog.operations)} operations, no mistakes found.")
+    if settings is not None:
+        raise SystemExit(_check_slack(settings, catalog))
+
+
+def _check_slack(settings: Settings, catalog: Catalog) -> int:
+    """Tells what is wrong between the settings and Slack, gives the exit code."""
+    set_up_logs(quiet=True)
+    wrong = slack_check.check(_web(settings), _app_web(settings), settings.channels, _approvers(catalog))
+    for one in wrong:
+        click.echo(f"- {one}.")
+    click.echo(f"Slack: {len(wrong)} to mend, see above." if wrong else "Slack: all is well.")
+    return 1 if wrong else 0
 
 
 @main.command()
@@ -563,9 +632,11 @@ def serve() -> None:
 
 def _check_groups(web: SlackWeb, catalog: Catalog) -> None:
     """Has groups that Slack does not know logged; in a thread of its own, since Slack may take its time."""
-    web.check_groups(
-        one for operation in catalog.operations for rule in operation.rules or () for one in rule.approvers
-    )
+    web.check_groups(_approvers(catalog))
+
+
+def _approvers(catalog: Catalog) -> list[str]:
+    return [one for operation in catalog.operations for rule in operation.rules or () for one in rule.approvers]
 
 
 def _listen(app: Flask, settings: Settings) -> Any:

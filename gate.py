@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -20,14 +20,15 @@ import structlog
 
 from core import words
 from core.answers import Got, outcome_text, result_text
-from core.calls import BadCall, Call, Read, Write, body_of, match, sort
+from core.calls import BadCall, Call, Read, Write, body_of, check_resolved, check_values, headers_of, match, sort
 from core.cards import CardRow, batch_card, card, date, deciders, target_card
-from core.catalog import METHODS, Catalog, Operation
+from core.catalog import METHODS, Catalog
 from core.chain import Entry, digest
 from core.change import Target, is_same
 from core.markdown import Block
 from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State
 from core.posts import TOP, Post, Thread, message, update
+from core.shrink import as_json
 from deadline import tls_context
 from reads import Reads
 from store import Effects, Proposal, Store, Turn
@@ -172,8 +173,9 @@ class Gate:
 
         For a pending one the target is read first, until `by` (monotonic seconds), so that the card can show what would change.
         """
+        check_resolved(write)
         place = "" if write.by_policy else self._place(turn.thread, write.rule)
-        target, _ = (None, "") if write.by_policy else self._reads.look(write.operation, write.values, by)
+        target, _ = (None, "") if write.by_policy else self._reads.look(write, by)
         now = self._clock()
         expires = write.rule.expires or write.operation.expires
         return Proposal(
@@ -186,6 +188,8 @@ class Gate:
             method=write.method,
             url=write.url,
             body=write.body,
+            body_type=write.operation.body_type,
+            headers=as_json(dict(sorted(write.headers.items()))),
             shown_url=write.shown_url,
             shown_body=write.shown_body,
             asker=turn.asker,
@@ -200,6 +204,7 @@ class Gate:
             card=self._ids(),
             call=call,
             place=place,
+            dry_run=self._dry_run,
         )
 
     def _known(self, rule: Rule) -> Rule:
@@ -230,7 +235,7 @@ class Gate:
         return says
 
     def _card(self, proposal: Proposal) -> tuple[str, list[Block]]:
-        return card(card_row(proposal), dry_run=self._dry_run)
+        return card(card_row(proposal))
 
     # --- decisions ----------------------------------------------------------------------------------------------------
 
@@ -242,6 +247,8 @@ class Gate:
         self.check_authority(proposal, by)
         if at >= proposal.expires_at:
             changed = self._happen(proposal.proposal, Event.EXPIRE, arrival=arrival)
+        elif decision == "approve" and by in proposal.votes:
+            raise Refused(words.VOTED)
         elif decision == "approve":
             changed = self._vote(proposal, by, at, arrival)
         else:
@@ -263,6 +270,9 @@ class Gate:
             raise Refused(words.ALREADY)
         for one in pending:
             self.check_authority(one, by)
+        pending = [one for one in pending if by not in one.votes]
+        if not pending:
+            raise Refused(words.VOTED)
         changed = [self._vote(one, by, at, arrival if one is pending[-1] else None) for one in pending]
         self._redraw(batch)
         return [one for one in changed if one is not None]
@@ -361,7 +371,7 @@ class Gate:
         for one in self._store.proposals_to_remind():
             waiting = [who for who in one.rule.approvers if who not in one.votes]
             who = deciders(replace(one.rule, approvers=tuple(waiting) or one.rule.approvers), one.asker)
-            text = words.REMINDER.format(deciders=who, until=date(one.expires_at))
+            text = words.REMINDER.format(fingerprint=one.fingerprint[:12], deciders=who, until=date(one.expires_at))
             self._store.remind(one, [message(self._ids(), _stands(one), one.turn, text)])
 
     def withdraw(self, turn: str) -> None:
@@ -439,94 +449,116 @@ class Gate:
             if row is None or row.state is not State.APPROVED:
                 return None
             try:
-                operation, values = self._still_allowed(row)
-                if (rule := self._stricter_now(row, operation, values)) is not None:
-                    renewed = replace(self._renewed(row, Target.from_json(row.before)), rule=rule)
-                    return self._happen(row.proposal, Event.OUTDATE, successor=renewed)
-                etag = self._still_same(row, operation, values)
+                call = self._still_allowed(row)
+                if (rule := self._stricter_now(row, call)) is not None:
+                    renewed = self._renewed(row, Target.from_json(row.before), words.RULE_CHANGED)
+                    return self._outdate(row, replace(renewed, rule=rule), words.RULE_CHANGED)
+                etag = self._still_same(row, call)
             except (Unsent, BadCall) as error:
                 return self._fail(row, str(error))
             except Changed as error:
-                return self._happen(row.proposal, Event.OUTDATE, successor=self._renewed(row, error.target))
+                return self._outdate(row, self._renewed(row, error.target, words.TARGET_CHANGED), words.TARGET_CHANGED)
             self._under_way.add(row.proposal)
             try:
                 stored = self._happen(row.proposal, Event.SEND, sent_at=self._clock())
-                return self._send_stored(stored, operation, values, etag) if stored is not None else None
+                return self._send_stored(stored, call, etag) if stored is not None else None
             except Exception:  # the request may have left: whatever went wrong behind it, its outcome is open
                 self._happen(row.proposal, Event.LOSE)
                 raise
             finally:
                 self._under_way.discard(row.proposal)
 
-    def _send_stored(
-        self, stored: Proposal, operation: Operation, values: Mapping[str, str], etag: str
-    ) -> Proposal | None:
+    def _send_stored(self, stored: Proposal, call: Call, etag: str) -> Proposal | None:
         """Sends what the change to `sending` handed over, and nothing else."""
-        if self._dry_run:
-            return self._happen(stored.proposal, Event.SUCCEED, note=words.DRY_RUN_NOTE)
-        key = stored.proposal
+        if self._dry_run or stored.dry_run:
+            return self._happen(stored.proposal, Event.SUCCEED, note=words.DRY_RUN_NOTE, dry_run=1)
         try:
-            answer = self._wire.send(operation, stored.method, stored.url, stored.body, key=key, etag=etag)
+            answer = self._wire.send(
+                call.operation,
+                stored.method,
+                stored.url,
+                stored.body,
+                body_type=stored.body_type,
+                headers=json.loads(stored.headers),
+                key=stored.proposal,
+                etag=etag,
+            )
         except Unsent as error:
             return self._fail(stored, str(error))
         except Unanswered as error:
             return self._happen(stored.proposal, Event.LOSE, note=self._wire.mask(str(error)))
         if etag and answer.status == _PRECONDITION_FAILED:
-            target, _ = self._reads.look(operation, values)
-            return self._happen(stored.proposal, Event.OUTDATE, successor=self._renewed(stored, target))
+            target, _ = self._reads.look(call)
+            renewed = self._renewed(stored, target, words.TARGET_CHANGED)
+            return self._outdate(stored, renewed, words.TARGET_CHANGED)
         happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
         text = result_text(answer, limit=self._result_limit, secrets=self._wire.secrets, outcome=outcome)
         return self._happen(stored.proposal, happened, result=text, seconds=answer.seconds, status=answer.status)
 
+    def _outdate(self, row: Proposal, renewed: Proposal, reason: str) -> Proposal | None:
+        return self._happen(row.proposal, Event.OUTDATE, successor=renewed, note=reason)
+
     def _fail(self, row: Proposal, reason: str) -> Proposal | None:
         return self._happen(row.proposal, Event.FAIL, note=f"{self._wire.mask(reason)} Nothing was sent.")
 
-    def _still_allowed(self, stored: Proposal) -> tuple[Operation, dict[str, str]]:
-        """The catalog may have changed since the record was made; it has to allow the very same URL today."""
+    def _still_allowed(self, stored: Proposal) -> Call:
+        """The catalog may have changed since the record was made; it has to allow the very same request today."""
         api = self._catalog.api(stored.api)
         if api is None or not stored.url.startswith(api.base_url + "/"):
             raise BadCall("The catalog no longer has this API at this address.")
         found = match(self.here(stored.thread).catalog, stored.method, stored.url, api)
-        operation, values = found.operation, found.values
-        if api.base_url + operation.template.fill(values) != stored.url:
+        operation, headers = found.operation, json.loads(stored.headers)
+        if api.base_url + operation.filled(found.values) != stored.url:
             raise BadCall("The catalog no longer allows this request.")
-        if body_of(operation, stored.body) != stored.body:
+        if headers_of(operation, headers) != headers:
+            raise BadCall("The catalog no longer allows these headers.")
+        if operation.body_type != stored.body_type or body_of(operation, stored.body) != stored.body:
             raise BadCall("The catalog no longer allows this body.")
-        return operation, values
+        check_values(operation, {**found.values, **headers})
+        if missing := operation.required - {*found.values, *headers}:
+            raise BadCall(f"The catalog asks for '{min(missing)}' now.")
+        return Call(operation, stored.url, stored.body, found.values, headers, found.others)
 
-    def _stricter_now(self, stored: Proposal, operation: Operation, values: dict[str, str]) -> Rule | None:
-        """Today's rule for an approved record, where the catalog has become stricter since it was drawn."""
-        if stored.decided_by is None:
-            return None
-        call = Call(operation, stored.url, stored.body, values)
-        judged = sort(call, tainted=True)
-        rule = self._known(judged.rule) if isinstance(judged, Write) else stored.rule
-        return rule if rule.strictness > stored.rule.strictness else None
+    def _stricter_now(self, stored: Proposal, call: Call) -> Rule | None:
+        """Today's rule for an approved record, where the catalog has come to name other people since it was approved.
 
-    def _still_same(self, stored: Proposal, operation: Operation, values: Mapping[str, str]) -> str:
+        Where a group's handle cannot be looked up, and so not be compared, only a stricter rule counts.
+        """
+        by_people = stored.decided_by is not None
+        judged = sort(call, tainted=by_people)
+        if not isinstance(judged, Write) or judged.by_policy:
+            return None  # nobody would have to decide today
+        then, today = self._known(stored.rule), self._known(judged.rule)
+        if not by_people or today.strictness > then.strictness:
+            return today
+        return today if today.is_settled and then.is_settled and today.people != then.people else None
+
+    def _still_same(self, stored: Proposal, call: Call) -> str:
         """Reads the target again, where the card showed it; gives its ETag for If-Match. Raises `Changed`, or `Unsent`."""
         before = Target.from_json(stored.before)
         if before is None or not before.is_known:
             return ""
-        now, etag = self._reads.look(operation, values)
+        now, etag = self._reads.look(call)
         if now is None or not now.is_known:
             raise Unsent("The target could not be read again before sending.")
         body = json.loads(stored.shown_body) if stored.shown_body is not None else None
-        ignore = operation.preview.ignore if operation.preview is not None else ()
+        ignore = call.operation.preview.ignore if call.operation.preview is not None else ()
         if not is_same(stored.method, before, now, body, ignore):
             raise Changed(now)
         is_strong = re.fullmatch(r'"[\x21\x23-\x7e]*"', etag) is not None
         return etag if is_strong else ""  # If-Match compares strongly: RFC 9110, 13.1.1
 
-    def _renewed(self, stored: Proposal, target: Target | None) -> Proposal:
-        """The same request as a new record with the target as it is now. Votes do not carry over."""
+    def _renewed(self, stored: Proposal, target: Target | None, reason: str) -> Proposal:
+        """The same request as a new record with the target as it is now, and why. Votes do not carry over."""
         now = self._clock()
+        tainted = [words.TAINTED] if words.TAINTED in stored.why else []
         waits = stored.expires_at - stored.created_at
         return replace(
             stored,
             proposal=self._ids(),
             token=self._ids(),
             card=self._ids(),
+            why=" ".join([*tainted, words.RENEWED.format(reason=reason)]),
             before=target.to_json() if target is not None else None,
             state=State.PENDING,
             created_at=now,
@@ -537,6 +569,7 @@ class Gate:
             decided_at=None,
             sent_at=None,
             batch=None,
+            dry_run=self._dry_run,
         )
 
     def check(self, proposal_id: str) -> None:
@@ -545,11 +578,12 @@ class Gate:
         if proposal is None or proposal.state is not State.UNKNOWN:
             return
         try:
-            operation, values = self._still_allowed(proposal)
-            target, _ = self._reads.look(operation, values)
+            target, _ = self._reads.look(self._still_allowed(proposal))
         except BadCall as error:
             target = Target(proposal.shown_url, problem=str(error))
-        self._store.say([message(self._ids(), proposal.thread, proposal.turn, *target_card(target))])
+        self._store.say(
+            [message(self._ids(), proposal.thread, proposal.turn, *target_card(card_row(proposal), target))]
+        )
 
     def _happen(
         self,
@@ -652,6 +686,8 @@ def _noted(row: Proposal, by: str | None, seconds: float | None) -> dict[str, An
         "operation": row.operation,
         "method": row.method,
         "url": row.shown_url,
+        **({"headers": json.loads(row.headers)} if row.headers != "{}" else {}),
+        **({"body_type": row.body_type} if row.body_type != "json" else {}),
         "fingerprint": row.fingerprint,
         "asker": row.asker,
         "state": str(row.state),
@@ -672,5 +708,6 @@ def card_row(proposal: Proposal) -> CardRow:
 
 
 def _fingerprint(write: Write, asker: str) -> str:
-    """SHA-256 over method, URL, body and asker, unambiguously joined."""
-    return hashlib.sha256(json.dumps([write.method, write.url, write.body, asker]).encode()).hexdigest()
+    """SHA-256 over all that is sent and who asked for it, unambiguously joined."""
+    sent = [write.method, write.url, write.body, asker, write.operation.body_type, sorted(write.headers.items())]
+    return hashlib.sha256(json.dumps(sent).encode()).hexdigest()

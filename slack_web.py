@@ -20,6 +20,8 @@ import structlog
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackRequestError
 
+from core.slack_app import advice
+
 log = structlog.get_logger("slack")
 
 # Requests per window of seconds, just below Slack's tiers (https://docs.slack.dev/apis/web-api/rate-limits: tier 3 is 50 a minute,
@@ -48,6 +50,7 @@ PACE: dict[str, tuple[int, float]] = {
     "assistant.threads.setTitle": (45, 60.0),
     "assistant.threads.setSuggestedPrompts": (45, 60.0),
     "agents.sessions.setStatus": (45, 60.0),
+    "apps.connections.open": (20, 60.0),
 }
 _PER_CHANNEL = frozenset({"chat.postMessage"})
 _JSON = frozenset(
@@ -86,16 +89,26 @@ class SlackBusy(Exception):
         self.after = after
 
 
+class LockedOut(SlackBusy):
+    """The token is good for nothing, or not any more: `code` says why. People may mend that, so it is no final word."""
+
+    def __init__(self, code: str, hint: str | None) -> None:
+        super().__init__(60)
+        self.code = code
+        self.hint = hint
+
+
 class SlackUnsure(Exception):
     """No usable answer: it may have been done or not. May be tried again by one who has looked."""
 
 
 class SlackSaysNo(Exception):
-    """Slack's final word: `code` is its error code."""
+    """Slack's final word: `code` is its error code, `hint` what to do about it where that is known."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, hint: str | None = None) -> None:
         super().__init__(code)
         self.code = code
+        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -120,11 +133,20 @@ class Person:
 
 
 class SlackWeb:
-    """Slack's Web API for one bot. Thread-safe: each call opens its own connection."""
+    """Slack's Web API for one token, that of `setting`. Thread-safe: each call opens its own connection."""
 
     def __init__(
-        self, token: str, base_url: str, *, timeout: int = 10, clock: Callable[[], float] = time.monotonic
+        self,
+        token: str,
+        base_url: str,
+        *,
+        timeout: int = 10,
+        clock: Callable[[], float] = time.monotonic,
+        setting: str = "SLACK_BOT_TOKEN",
     ) -> None:
+        self.granted: frozenset[str] | None = None  # the token's scopes by Slack's latest answer, where it told them
+        self._setting = setting
+        self._told: dict[str, set[str]] = {}  # method -> error codes that were explained since it last worked
         # no retry handlers: the library's own would post a message again whose first answer was lost
         self._client = WebClient(token=token, base_url=base_url, timeout=timeout, retry_handlers=[])
         self._pace = _Pace(clock)
@@ -152,6 +174,9 @@ class SlackWeb:
             raise SlackUnsure(
                 type(error).__name__
             ) from error  # AttributeError: the library's, for JSON that is no object
+        self._told.pop(method, None)
+        scopes = _header(response.headers, "x-oauth-scopes")
+        self.granted = frozenset(part.strip() for part in scopes.split(",")) if scopes is not None else self.granted
         data = response.data
         return data if isinstance(data, dict) else {}
 
@@ -175,12 +200,24 @@ class SlackWeb:
             return SlackBusy(after)
         if status >= http.client.INTERNAL_SERVER_ERROR or code in _UNSURE or not _is_code(code):
             return SlackUnsure(f"HTTP {status} {code or ''}".strip())
-        if code in _LOCKED_OUT:
-            log.error(
-                "locked out", method=method, error=code, hint="check SLACK_BOT_TOKEN; the app may have been removed"
-            )
-            return SlackBusy(60)
-        return SlackSaysNo(str(code))
+        hint = self._explain(method, str(code), data)
+        return LockedOut(str(code), hint) if code in _LOCKED_OUT else SlackSaysNo(str(code), hint)
+
+    def _explain(self, method: str, code: str, data: Mapping[str, Any]) -> str | None:
+        """What to do about an error code; logged, too, once until the method has worked again."""
+        hint = advice(code, self._setting, _text(data.get("needed")))
+        told = self._told.setdefault(method, set())
+        if hint is not None and code not in told:
+            told.add(code)
+            log.error("slack says no", method=method, error=code, hint=hint)
+        return hint
+
+    def open_socket(self) -> str:
+        """The address of a new WebSocket, good for one connection; it holds a secret. Needs the app-level token."""
+        url = _text(self.call("apps.connections.open", {}).get("url"))
+        if not url.startswith(("wss://", "ws://")):
+            raise SlackUnsure("no address of a socket")
+        return url
 
     # --- the directory ------------------------------------------------------------------------------------------------
 
@@ -360,10 +397,13 @@ def _is_code(code: object) -> bool:
     return isinstance(code, str) and re.fullmatch(r"[a-z0-9_:.-]{1,100}", code) is not None
 
 
+def _header(headers: Mapping[str, Any], name: str) -> str | None:
+    return next((str(value) for key, value in headers.items() if key.lower() == name), None)
+
+
 def _retry_after(headers: Mapping[str, Any]) -> float:
-    value = next((v for k, v in headers.items() if k.lower() == "retry-after"), 1)
     try:
-        return min(max(float(str(value)), 0.1), 3_600.0)
+        return min(max(float(_header(headers, "retry-after") or 1), 0.1), 3_600.0)
     except ValueError:
         return 1.0
 

@@ -84,6 +84,8 @@ class Proposal:
     created_at: float
     expires_at: float
     card: str
+    body_type: str = "json"  # how the body travels: json, form, multipart
+    headers: str = "{}"  # the call's own, a JSON object
     shown_url: str = ""
     shown_body: str | None = None
     rule: Rule = field(default_factory=Rule)
@@ -100,6 +102,7 @@ class Proposal:
     note: str = ""
     batch: str | None = None
     place: str = ""  # the key of where its card stands, if that is not its thread
+    dry_run: bool = False  # drawn in a dry run: never sent
 
 
 @dataclass(frozen=True)
@@ -616,7 +619,7 @@ class Store:
     ) -> Proposal | None:
         """A person's yes to a pending proposal: it is approved once the votes are as many as its rule asks for.
 
-        None (and nothing changed) where it is pending no more. A second vote of the same person counts once.
+        None (and nothing changed) where it is pending no more. A second vote of the same person changes nothing either.
         """
         with self._writing() as db:
             if arrival is not None:
@@ -628,7 +631,9 @@ class Store:
             if row is None:
                 return None
             before = _proposal(row)
-            votes = before.votes if voter in before.votes else (*before.votes, voter)
+            if voter in before.votes:
+                return before
+            votes = (*before.votes, voter)
             columns: dict[str, Any] = {"votes": json.dumps(votes)}
             if len(votes) >= before.rule.quorum:
                 columns |= {"state": target(Event.APPROVE), "decided_by": voter, "decided_at": at}
@@ -825,13 +830,18 @@ def _proposal(row: Any) -> Proposal:
         "state": State(row["state"]),
         "votes": tuple(json.loads(row["votes"])),
         "rule": Rule.from_json(row["rule"]),
+        "dry_run": bool(row["dry_run"]),
     }
     return Proposal(**{**row, **parsed})
 
 
 def _proposal_row(proposal: Proposal) -> dict[str, Any]:
     row = {name: getattr(proposal, name) for name in Proposal.__dataclass_fields__}
-    return row | {"votes": json.dumps(proposal.votes), "rule": proposal.rule.to_json()}
+    return row | {
+        "votes": json.dumps(proposal.votes),
+        "rule": proposal.rule.to_json(),
+        "dry_run": int(proposal.dry_run),
+    }
 
 
 def _post_row(post: Post, at: float) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from ai import AI, House, Stopped
+from core.policy import State
 from gate import Gate
 from home import Home
 from outbox import Outbox
@@ -212,6 +213,7 @@ class Turns:
     def _advance(self, thread: str) -> None:
         if AI(thread, self._house).advance():
             self._clock_lane.wake("clock")  # a new proposal may be the next to expire
+            self.decided([one for one in self._store.proposals_in(State.PENDING) if one.thread == thread], "")
         self._log_head()
 
     def send(self, turn: str) -> None:

@@ -809,7 +809,7 @@ def test_an_api_that_is_not_there_is_told(start_bot: StartBot, ann: Person, mode
     read, write = results(model.asked[2])
     assert "could not be reached" in read["error"]
     assert write["outcome"] == "failed"
-    assert "Nothing was sent" in talk.card_titled("Approved, but it failed")
+    assert "Nothing was sent" in talk.card_titled("Approved, but not sent")
 
 
 def reference_in(answer: str) -> str:

@@ -29,6 +29,7 @@ DOORS: dict[str, set[str]] = {
     "slack_sdk": {"bot", "slack_web"},  # in bot.py the signature alone, see below
     "flask": {"bot"},
     "waitress": {"bot"},
+    "websockets": {"socket_mode"},
     "click": {"bot"},
     "rich": {"bot"},
     "openai": {"chat"},
@@ -74,6 +75,8 @@ ORDER = [
     "gate",
     "reads",
     "listen",
+    "socket_mode",
+    "slack_check",
     "slack_web",
     "store",
     "journal",
@@ -145,7 +148,7 @@ def test_the_read_path_makes_no_wire_and_the_gates_wire_for_it_sends_get_and_hea
 
 
 def test_threads_are_made_in_one_place() -> None:
-    """turns.py has the lanes; bot.py starts the one thread of the HTTP server. Others may lock, but not start."""
+    """turns.py has the lanes; bot.py starts those of the HTTP server and the socket. Others may lock, but not start."""
     for room in set(TOP) - {"turns", "bot"}:
         text = file_of(room).read_text("utf-8")
         assert not re.search(r"threading\.Thread\(|ThreadPoolExecutor\(|\bTimer\(|concurrent\.futures", text), room
@@ -251,7 +254,9 @@ def test_the_readmes_defaults_are_those_of_the_code(readme: str) -> None:
     in_words["JOURNAL_KEY"] = "made, in `<database>.journal-key"
     for name, field in Settings.model_fields.items():
         default = field.default
-        words = "required" if field.is_required() else {None: "none", False: "off", "": "none"}.get(default, str(default))
+        words = (
+            "required" if field.is_required() else {None: "none", False: "off", "": "none"}.get(default, str(default))
+        )
         assert told[name.upper()] == in_words.get(name.upper(), words), name.upper()
 
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from workspace import limits, methods
+from workspace import limits, messages, methods, rules
+from workspace.errors import ApiError, LimitError, MissingScope
 from workspace.faults import Fault, Faults, Rates
-from workspace.limits import ApiError, LimitError
 from workspace.world import URL_SECONDS, URL_USES, Json, World
 
 
@@ -37,7 +37,11 @@ class Answer:
 
 
 class WebApi:
-    """Answers calls. `violations` has, in words, every call that broke a documented limit or had wrong arguments."""
+    """Answers calls.
+
+    `violations` has, in words, every call that broke a documented limit or had wrong arguments; `forbidden` maps a
+    method to the error that it always gives.
+    """
 
     def __init__(self, world: World, token: str, *, enforce_rates: bool) -> None:
         self.world = world
@@ -46,6 +50,7 @@ class WebApi:
         self.faults = Faults()
         self.calls: list[Call] = []
         self.violations: list[str] = []
+        self.forbidden: dict[str, str] = {}
         self._rates = Rates(world.clock)
 
     def call(self, method: str, token: str | None, raw: Json) -> Answer:
@@ -77,7 +82,20 @@ class WebApi:
             body = _refusal(wrong)
         except _TooFast as wrong:
             return _ratelimited(wrong.seconds)
-        return Answer(200, json.loads(json.dumps(body)))
+        return Answer(200, json.loads(json.dumps(body)), self._scopes(method))
+
+    def _scopes(self, method: str) -> dict[str, str]:
+        """The headers by which Slack tells what a token may do and what the method asks for."""
+        accepted = (
+            {scope for needed in limits.scopes_needed(method, {}, "") for scope in needed}
+            if method in limits.METHODS
+            else set()
+        )
+        return {"x-oauth-scopes": self.provided, "x-accepted-oauth-scopes": ",".join(sorted(accepted))}
+
+    @property
+    def provided(self) -> str:
+        return ",".join(sorted(self.world.app.scopes))
 
     def _perform(self, method: str, token: str | None, raw: Json) -> Json:
         if method not in methods.METHODS:
@@ -87,6 +105,9 @@ class WebApi:
         channel = str(raw.get("channel", ""))
         if self.enforce_rates and (seconds := self._rates.seconds_to_wait(method, channel)):
             raise _TooFast(seconds)
+        if method in self.forbidden:
+            raise ApiError(self.forbidden[method])
+        self._check_scopes(method, raw)
         checked = limits.check(method, raw)
         for warning in checked.warnings:
             self.violation(method, warning)
@@ -97,6 +118,12 @@ class WebApi:
             raise ApiError("not_authed")
         if token != self.token:
             raise ApiError("invalid_auth")
+
+    def _check_scopes(self, method: str, raw: Json) -> None:
+        place = self.world.channels.get(str(raw.get("channel") or raw.get("channel_id") or ""))
+        for needed in limits.scopes_needed(method, raw, place.kind if place else ""):
+            if not needed & self.world.app.scopes:
+                raise MissingScope(",".join(sorted(needed)), self.provided)
 
     def respond(self, ident: str, body: Any) -> Answer:
         """A use of a response_url."""
@@ -116,7 +143,7 @@ class WebApi:
             raise LimitError("used_url", f"[ERROR] a response_url works {URL_USES} times")
         if self.world.clock() - place.born > URL_SECONDS:
             raise LimitError("expired_url", f"[ERROR] a response_url works for {URL_SECONDS} seconds")
-        methods.respond(self.world, place, limits.check_response(body))
+        messages.respond(self.world, place, rules.check_response(body))
         place.uses += 1
 
     def violation(self, method: str, *words: str) -> None:
@@ -131,6 +158,8 @@ class _TooFast(Exception):
 
 def _refusal(wrong: ApiError) -> Json:
     body: Json = {"ok": False, "error": wrong.code}
+    if isinstance(wrong, MissingScope):
+        body |= {"needed": wrong.needed, "provided": wrong.provided}
     return body | ({"response_metadata": {"messages": list(wrong.messages)}} if wrong.messages else {})
 
 
