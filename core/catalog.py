@@ -7,7 +7,7 @@ in catalog_file.py; other rooms take what they need of it from here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
@@ -33,7 +33,7 @@ from core.catalog_file import (
 )
 from core.catalog_source import BadCatalog, Place, Source
 from core.policy import SAFE_METHODS, Rule
-from core.template import Template
+from core.template import Spelling, Template, Value
 
 __all__ = [
     "METHODS",
@@ -96,13 +96,21 @@ class Operation:
     headers: tuple[str, ...] = ()  # names of header parameters
     required: frozenset[str] = frozenset()
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
-    styles: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    styles: Mapping[str, Spelling] = field(default_factory=dict)
     pagination: Pagination | None = None
 
     @property
     def name(self) -> str:
         """`METHOD /path`, without the query."""
         return f"{self.method} {self.url.partition('?')[0]}"
+
+    def is_entry_of(self, other: Operation) -> bool:
+        """Whether both are the same entry, whatever rules a channel adds to it."""
+        return self.api is other.api and (self.method, self.url) == (other.method, other.url)
+
+    def filled(self, values: Mapping[str, Value]) -> str:
+        """Path and query below the API's base_url, with `values` in place, encoded."""
+        return self.template.fill(values, self.styles)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +163,11 @@ class Catalog:
     prompts: tuple[Prompt, ...] = ()
     channels: Mapping[str, Channel] = field(default_factory=dict)
 
+    def narrowed(self, channel: Channel) -> Catalog:
+        """The catalog as it holds in a channel: its operations alone, its rules beside theirs."""
+        allowed = self.operations if channel.operations is None else channel.operations
+        return replace(self, operations=tuple(_ruled(one, channel.rules) for one in self.operations if one in allowed))
+
     def named(self, api: Api, name: str) -> Operation | None:
         """The API's operation of this name (`METHOD /path`)."""
         return next((one for one in self.operations if one.api is api and one.name == name), None)
@@ -168,6 +181,13 @@ class Catalog:
 
     def api(self, name: str) -> Api | None:
         return next((api for api in self.apis if api.name == name), None)
+
+
+def _ruled(operation: Operation, rules: tuple[Rule, ...]) -> Operation:
+    """A write with further rules; what reads needs none."""
+    if not rules or operation.method in SAFE_METHODS:
+        return operation
+    return replace(operation, rules=(*(operation.rules or ()), *rules))
 
 
 def load_catalog(text: str, environ: Mapping[str, str], *, source: str = "apis.yaml") -> Catalog:

@@ -26,12 +26,13 @@ from sqlalchemy import text
 from core.calls import BadCall, Read, Write, parse_arguments, resolve, sort
 from core.catalog import BadCatalog, Catalog, Operation, load_catalog
 from core.policy import SAFE_METHODS, Refused, State
+from deadline import tls_context
 from gate import Gate
 from store import Proposal
 from tests.databases import looking_into
 from tests.inside import ANN, BEN, Inside, Json, Replies, calls, completion, says
 from tests.rest_server import RestServer, to
-from wire import Wire, tls_context
+from wire import Wire
 
 SEEN: list[
     tuple[str, str, dict[str, str], bytes]

@@ -29,19 +29,20 @@ DOORS: dict[str, set[str]] = {
     "slack_sdk": {"bot", "slack_web"},  # in bot.py the signature alone, see below
     "flask": {"bot"},
     "waitress": {"bot"},
+    "websockets": {"socket_mode"},
     "click": {"bot"},
     "rich": {"bot"},
-    "openai": {"ai"},
-    "httpx2": {"wire"},
-    "httpcore2": {"wire"},
-    "sqlalchemy": {"store", "journal", "bot"},  # in bot.py the exception alone, see below
+    "openai": {"chat"},
+    "httpx2": {"deadline", "wire"},
+    "httpcore2": {"deadline", "wire"},
+    "sqlalchemy": {"store", "journal", "kept", "bot"},  # in bot.py the exception alone, see below
     "structlog": set(TOP),
 }
 CORE_PACKAGES = {"jmespath", "yaml", "jsonschema", "pydantic", "pydantic_settings", "dotenv", "sqlalchemy"}
 # Of the standard library: what reaches out of the process, and who may.
 REACHING: dict[str, set[str]] = {
     "socket": set(),
-    "ssl": {"wire"},
+    "ssl": {"deadline", "wire"},
     "subprocess": set(),
     "sqlite3": set(),
     "requests": set(),
@@ -64,15 +65,24 @@ ORDER = [
     "bot",
     "turns",
     "desk",
+    "stops",
     "home",
     "outbox",
+    "growing",
+    "presence",
     "ai",
+    "chat",
     "gate",
     "reads",
+    "listen",
+    "socket_mode",
+    "slack_check",
     "slack_web",
     "store",
     "journal",
+    "kept",
     "wire",
+    "deadline",
     "logs",
 ]
 
@@ -138,10 +148,10 @@ def test_the_read_path_makes_no_wire_and_the_gates_wire_for_it_sends_get_and_hea
 
 
 def test_threads_are_made_in_one_place() -> None:
-    """turns.py has the lanes; bot.py starts the one thread of the HTTP server. Others may lock, but not start."""
+    """turns.py has the lanes; bot.py starts those of the HTTP server and the socket. Others may lock, but not start."""
     for room in set(TOP) - {"turns", "bot"}:
         text = file_of(room).read_text("utf-8")
-        assert not re.search(r"\bThread(PoolExecutor)?\(|\bTimer\(|concurrent\.futures", text), room
+        assert not re.search(r"threading\.Thread\(|ThreadPoolExecutor\(|\bTimer\(|concurrent\.futures", text), room
 
 
 @pytest.mark.parametrize("room", TOP)
@@ -244,7 +254,9 @@ def test_the_readmes_defaults_are_those_of_the_code(readme: str) -> None:
     in_words["JOURNAL_KEY"] = "made, in `<database>.journal-key"
     for name, field in Settings.model_fields.items():
         default = field.default
-        words = "required" if field.is_required() else {None: "none", False: "off"}.get(default, str(default))
+        words = (
+            "required" if field.is_required() else {None: "none", False: "off", "": "none"}.get(default, str(default))
+        )
         assert told[name.upper()] == in_words.get(name.upper(), words), name.upper()
 
 

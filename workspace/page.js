@@ -148,8 +148,8 @@ function drawChannel() {
   keyed($("title"), [{ key: channel.id, members: channel.members }], () => h("span", {}, h("b", {}, titleOf(channel)), " ",
     h("span", { class: "faint" }, channel.im ? "direct message" : `${channel.members} members`)));
   const list = rows(channel.id, "");
+  drawFoot($("foot"), channel, ""); // before the list, which scrolls to its end by the room that is left
   keyed($("messages"), list.length ? list : [{ key: `intro ${channel.id}` }], (row) => (row.message ? message(row) : intro(channel)));
-  drawFoot($("foot"), channel, "");
 }
 
 function intro(channel) {
@@ -227,7 +227,7 @@ function drawFoot(foot, channel, thread) {
   const now = thread ? world.statuses[`${channel.id}/${thread}`] : null;
   status.textContent = now ? `hr-bot ${turning(now)}` : "";
   status.classList.toggle("thinking", Boolean(now));
-  const prompts = world.prompts[`${channel.id}/${thread}`] ?? world.prompts[`${channel.id}/`] ?? [];
+  const prompts = (world.prompts[`${channel.id}/${thread}`] ?? world.prompts[`${channel.id}/`])?.prompts ?? [];
   const examples = thread ? [] : world.examples.map((text) => ({ title: text, message: text }));
   const chips = channel.name === "hr-bot" || channel.im ? (prompts.length ? prompts : examples) : [];
   keyed(foot.querySelector(".chips"), chips.map((chip) => ({ key: chip.title, ...chip })), (chip) =>
@@ -270,10 +270,10 @@ function drawThread() {
   $("thread").hidden = !list.length;
   document.body.classList.toggle("threaded", list.length > 0);
   if (!list.length) return;
-  const title = world.titles[`${channel.id}/${ui.thread}`];
-  $("thread-place").textContent = title ?? titleOf(channel);
-  keyed($("replies"), list, message);
+  const key = `${channel.id}/${ui.thread}`;
+  $("thread-place").textContent = world.titles[key] || world.sessions[key]?.title || titleOf(channel);
   drawFoot($("thread-foot"), channel, ui.thread);
+  keyed($("replies"), list, message);
 }
 
 // Home, modals, notices

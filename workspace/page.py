@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, jsonify, request, send_from_directory
 
-from workspace import faults, limits
-from workspace.world import BOT_USER, Json
+from workspace import faults, limits, sessions
+from workspace.world import BOT_USER, Channel, Json
 
 if TYPE_CHECKING:
     from workspace.emulator import Workspace
@@ -108,18 +108,54 @@ def seen_by(workspace: Workspace, me: str) -> Json:
         "people": {p.id: _person(workspace, p.id) for p in world.people.values()},
         "groups": {group.id: group.handle for group in world.groups.values()},
         "channels": [{"id": c.id, "name": c.name, "im": c.is_im, "members": len(c.members)} for c in mine],
-        "messages": {c.id: list(world.messages.get(c.id, {}).values()) for c in mine},
+        "messages": {c.id: _messages(workspace, c, me) for c in mine},
+        "streams": _streams(workspace),
         "ephemerals": [message for message in world.ephemerals if message["to"] == me],
         "statuses": _statuses(workspace),
-        "titles": {f"{channel}/{ts}": title for (channel, ts), title in world.titles.items()},
+        "sessions": _sessions(workspace),
         "prompts": {f"{channel}/{ts}": prompts for (channel, ts), prompts in world.prompts.items()},
+        "view": world.app.view,
         "modals": [world.views[ident] for ident in world.modals.get(me, [])],
         "view_errors": world.view_errors,
         "home": world.views.get(world.homes.get(me, "")),
         "notices": [text for to, text in world.notices if to == me],
-        "shortcuts": workspace.shortcuts,
+        "shortcuts": dict(world.app.shortcuts),
         "examples": workspace.examples,
         "engine": _engine(workspace),
+    }
+
+
+def _messages(workspace: Workspace, channel: Channel, me: str) -> list[Json]:
+    """The messages of a conversation. A stream in a channel grows before its recipient's eyes alone."""
+    world = workspace.world
+    shown = []
+    for message in world.messages.get(channel.id, {}).values():
+        stream = world.streams.get((channel.id, message["ts"]))
+        if stream and not channel.is_im and me != stream.recipient and stream.state(world.clock()) == "live":
+            message = message | stream.begun
+        shown.append(message)
+    return shown
+
+
+def _streams(workspace: Workspace) -> Json:
+    """The state of every stream, and whether this person may press Stop."""
+    world = workspace.world
+    return {
+        f"{channel}/{ts}": {"state": stream.state(world.clock()), "thread_ts": stream.thread_ts}
+        for (channel, ts), stream in world.streams.items()
+    }
+
+
+def _sessions(workspace: Workspace) -> Json:
+    world = workspace.world
+    return {
+        f"{session.channel}/{session.thread_ts}": {
+            "title": session.title,
+            "status": sessions.status_now(world, session),
+            "source": session.source,
+            "stoppable": sessions.can_stop(world, session.channel, session.thread_ts),
+        }
+        for session in world.sessions.values()
     }
 
 
@@ -153,7 +189,8 @@ def _engine(workspace: Workspace) -> Json:
             method: [fault.kind for fault in waiting] for method, waiting in api.faults.waiting.items() if waiting
         },
         "cut_off": courier.cut_off,
-        "bot_url": courier.base_url,
+        "bot_url": workspace.http.base_url,
+        "sockets": workspace.connections if workspace.sockets else None,
         "violations": api.violations[-LOG_LINES:],
         "calls": [
             {
