@@ -4,6 +4,7 @@ has to be made. The words of PyYAML's safe loader (YAML 1.1) are what it is read
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from core.policy import SAFE_METHODS
 from core.references import printable
 
 WIDTH = 120  # characters of a line, where it can be helped
+_BARE = re.compile(r"[A-Za-z0-9][\w ./()-]*")  # needs no quotes, or hardly ever
 _INDENT = "  "
 _Dumper: type[Any] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -55,17 +57,19 @@ def _long_url(key: str, url: str, indent: int) -> str:
 
 
 def _lay_out(node: yaml.Node, room: int) -> int:
-    """Sets each collection's style: on one line where it fits into `room` characters. Gives the length on one line."""
+    """Sets each collection's style: on one line where it fits into `room` characters, lists of plain values always so, over several
+    lines where they have to. Gives the length on one line."""
     match node:
         case yaml.MappingNode():
             sizes = [_lay_out(key, room) + _lay_out(value, room - 2 - len(key.value)) + 4 for key, value in node.value]
+            is_long = sum(sizes) > room
         case yaml.SequenceNode():
             sizes = [_lay_out(one, room - 2) + 2 for one in node.value]
+            is_long = sum(sizes) > room and not all(isinstance(one, yaml.ScalarNode) for one in node.value)
         case _:
-            return len(node.value) + 2
-    size = sum(sizes) + 2
-    node.flow_style = size <= room or not node.value
-    return size
+            return len(node.value) + (0 if _BARE.fullmatch(node.value) else 2)
+    node.flow_style = not is_long
+    return sum(sizes)
 
 
 # --- a whole file -----------------------------------------------------------------------------------------------------

@@ -86,9 +86,9 @@ def printable(text: str, limit: int) -> str:
 class Documents:
     """The documents of one description by name, and the notes of reading them."""
 
-    def __init__(self, root: Any, others: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, root: Any, others: Mapping[str, Any] | None = None, notes: Notes | None = None) -> None:
         self.root = Node(root)
-        self.notes = Notes()
+        self.notes = notes or Notes()
         self._left = _MAX_STEPS
         self._others = dict(others or {})
 
