@@ -148,8 +148,8 @@ function drawChannel() {
   keyed($("title"), [{ key: channel.id, members: channel.members }], () => h("span", {}, h("b", {}, titleOf(channel)), " ",
     h("span", { class: "faint" }, channel.im ? "direct message" : `${channel.members} members`)));
   const list = rows(channel.id, "");
-  drawFoot($("foot"), channel, ""); // before the list, which scrolls to its end by the room that is left
   keyed($("messages"), list.length ? list : [{ key: `intro ${channel.id}` }], (row) => (row.message ? message(row) : intro(channel)));
+  drawFoot($("foot"), channel, "");
 }
 
 function intro(channel) {
@@ -270,10 +270,10 @@ function drawThread() {
   $("thread").hidden = !list.length;
   document.body.classList.toggle("threaded", list.length > 0);
   if (!list.length) return;
-  const key = `${channel.id}/${ui.thread}`;
-  $("thread-place").textContent = world.titles[key] || world.sessions[key]?.title || titleOf(channel);
-  drawFoot($("thread-foot"), channel, ui.thread);
+  const title = world.sessions[`${channel.id}/${ui.thread}`]?.title;
+  $("thread-place").textContent = title || titleOf(channel);
   keyed($("replies"), list, message);
+  drawFoot($("thread-foot"), channel, ui.thread);
 }
 
 // Home, modals, notices
