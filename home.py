@@ -1,6 +1,7 @@
 """App Home: what waits for a person, what that person asked for lately, and what can be asked. Drawn anew after each decision.
 
-Who has it open is remembered for this process only; opening it draws it again.
+A new request is drawn at once for who asked and for people whom its rule names; members of a group see it when they open Home.
+Who has it open is remembered for this process only.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Home:
     def concerned(self, proposals: Sequence[Proposal], by: str) -> list[str]:
         """Whose Home a change of these proposals has to be drawn in."""
         changed = {one.proposal for one in proposals}
-        people = {by, *(one.asker for one in proposals)}
+        people = {by, *(one.asker for one in proposals), *(who for one in proposals for who in one.rule.approvers)}
         with self._lock:
             return [user for user, shown in self._viewers.items() if user in people or shown & changed]
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import http
 import json
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core import words
-from core.change import Target, changes, untouched
+from core.change import GONE, Target, changes, untouched
 from core.markdown import Block, escape
 from core.policy import ANYONE, ASKER, Rule, State
 
@@ -25,6 +26,8 @@ _VALUE_ON_CARD = 120  # characters of one old or new value there
 _PAGE = 12  # sections of a modal's page: below 250 kB also where each character takes six bytes
 _NAMED = 20  # approvers that a card names
 _HOME_ROWS = 10  # requests in each list of App Home
+_BODY_IN_HOME = 600  # characters of a body there; Show all has the rest
+_HEADER = 150
 _DRAWN_AS_NOTHING = (
     "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters, marks and a symbol by category, yet blank
 )
@@ -45,24 +48,28 @@ class CardRow:
     rule: Rule
     before: str | None
     expires_at: float
+    headers: str = "{}"
+    body_type: str = "json"
     votes: tuple[str, ...] = ()
     decided_by: str | None = None
     decided_at: float | None = None
     reason: str = ""
     status: int | None = None
     note: str = ""
+    dry_run: bool = False  # drawn while the bot sent nothing: approving it must never send anything
 
 
 # --- the card ---------------------------------------------------------------------------------------------------------
 
 
-def card(row: CardRow, *, dry_run: bool = False) -> tuple[str, list[Block]]:
+def card(row: CardRow) -> tuple[str, list[Block]]:
     """The card of a proposal in its present state: (text for notifications, blocks). Buttons only while they can do something."""
-    title = words.CARD_TITLES[row.state] + (words.DRY_RUN_TITLE if dry_run else "")
+    title = words.UNSENT_TITLE if _is_unsent(row) else words.CARD_TITLES[row.state]
+    title += words.DRY_RUN_TITLE if row.dry_run else ""
     is_pending = row.state is State.PENDING
     change, is_change_cut = _change_lines(row, limit=_CHANGES_ON_CARD)
     body, is_body_cut = _body_on_card(row)
-    blocks = [_header(title), *_sections(f"{row.method} {row.shown_url}"), *_sections(body)]
+    blocks = [_header(title), *_sections(_request_line(row)), *_how_sent(row), *_sections(body)]
     if change:
         blocks += [_context(words.CHANGE_TITLE.get(row.method, words.CHANGES)), *_sections("\n".join(change))]
     blocks.append(_context(_who(row)))
@@ -73,6 +80,29 @@ def card(row: CardRow, *, dry_run: bool = False) -> tuple[str, list[Block]]:
     buttons = _buttons(row, is_cut=is_change_cut or is_body_cut)
     blocks += [{"type": "actions", "elements": buttons}] if buttons else []
     return escape(_fit(f"{title}: {row.method} {row.shown_url}", 2_000)), blocks
+
+
+def _request_line(row: CardRow) -> str:
+    """Method and URL, and below them the headers that the model chose; each on a line of its own."""
+    headers = [f"{name}: {visible(text)}" for name, text in json.loads(row.headers).items()]
+    return "\n".join([f"{row.method} {row.shown_url}", *headers])
+
+
+def _how_sent(row: CardRow) -> list[Block]:
+    """How a body travels, where that is not as the JSON that is shown."""
+    if row.shown_body is None or row.body_type == "json":
+        return []
+    return [_context(words.SENT_AS.get(row.body_type, words.SENT_OTHERWISE))]
+
+
+def _is_unsent(row: CardRow) -> bool:
+    """Whether it was approved and failed before anything left."""
+    return row.state is State.FAILED and row.status is None
+
+
+def _state(row: CardRow) -> str:
+    """Where a request stands, in a word or two."""
+    return words.UNSENT if _is_unsent(row) else words.STATES[row.state]
 
 
 def _body_on_card(row: CardRow) -> tuple[str, bool]:
@@ -91,7 +121,8 @@ def _change_lines(row: CardRow, *, limit: int | None) -> tuple[list[str], bool]:
     if before.problem:
         return [words.TARGET_UNREAD.format(problem=before.problem)], False
     if before.status is not None and not 200 <= before.status < 300:
-        return [words.TARGET_STATUS.format(status=status_text(before.status))], False
+        told = words.TARGET_GONE if before.status in GONE else words.TARGET_STATUS
+        return [told.format(status=status_text(before.status))], False
     body = json.loads(row.shown_body) if row.shown_body is not None else None
     found = changes(row.method, before.data, body)
     cap = _VALUE_ON_CARD if limit is not None else 10 * _SECTION
@@ -134,6 +165,16 @@ def button(action: str, label: str, value: str, style: str = "") -> Block:
     """A button. Its `value` is all that it carries: an opaque id."""
     text = {"type": "plain_text", "text": label, "emoji": False}
     return {"type": "button", "action_id": action, "text": text, "value": value} | ({"style": style} if style else {})
+
+
+def confirmation(title: str, text: str, do: str) -> dict[str, Any]:
+    """The small dialog with which Slack's client asks before a button counts."""
+    return {
+        "title": _plain_text(title),
+        "text": _plain_text(text),
+        "confirm": _plain_text(do),
+        "deny": _plain_text(words.CANCEL),
+    }
 
 
 def _who(row: CardRow) -> str:
@@ -193,16 +234,27 @@ def batch_card(rows: Sequence[CardRow], batch: str) -> tuple[str, list[Block]]:
     """The one button for a set of proposals that was fixed when it was drawn; once they are decided, how each ended."""
     pending = sum(row.state is State.PENDING for row in rows)
     lines = [_batch_line(number, row) for number, row in enumerate(rows, start=1)]
-    title = words.BATCH_TITLE.format(count=len(rows))
+    title = _batch_title(rows, pending)
     blocks = [_header(title), *_sections("\n".join(lines))]
-    if pending == len(rows):
-        label = words.APPROVE_ALL.format(count=len(rows))
+    if pending > 1:
+        label = (words.APPROVE_ALL if pending == len(rows) else words.APPROVE_REST).format(count=pending)
         blocks.append({"type": "actions", "elements": [button("approve_all", label, batch, "primary")]})
     return escape(title), blocks
 
 
+def _batch_title(rows: Sequence[CardRow], pending: int) -> str:
+    if pending == len(rows):
+        return words.BATCH_TITLE.format(count=pending)
+    states = Counter(_state(row) for row in rows)
+    counted = ", ".join(f"{count} {state}" for state, count in states.items())
+    return _fit(words.BATCH_LATER.format(count=len(rows), states=counted), _HEADER)
+
+
 def _batch_line(number: int, row: CardRow) -> str:
-    return f"{number}. {row.method} {_fit(row.shown_url, 500)} ({row.fingerprint[:12]}): {words.STATES[row.state]}"
+    state = _state(row)
+    if row.state is State.PENDING and row.rule.quorum > 1:
+        state += f", {words.VOTES_SO_FAR.format(votes=len(row.votes), quorum=row.rule.quorum)}"
+    return f"{number}. {row.method} {_fit(row.shown_url, 500)} ({row.fingerprint[:12]}): {state}"
 
 
 # --- modals -----------------------------------------------------------------------------------------------------------
@@ -212,10 +264,8 @@ def whole_request(row: CardRow, page: int) -> dict[str, Any]:
     """The modal with all of a request, page `page` (from 0; a page that is not there is the nearest)."""
     body = readable(row.shown_body) if row.shown_body is not None else words.NO_BODY
     change, _ = _change_lines(row, limit=None)
-    parts = [f"{row.method} {row.shown_url}", body]
-    if change:
-        parts += [words.CHANGE_TITLE.get(row.method, words.CHANGES), "\n".join(change)]
-    sections = [section for part in parts for section in _sections(part)]
+    parts = [body, *([words.CHANGE_TITLE.get(row.method, words.CHANGES), "\n".join(change)] if change else [])]
+    sections = [*_sections(_request_line(row)), *_how_sent(row), *(one for part in parts for one in _sections(part))]
     pages = [sections[at : at + _PAGE] for at in range(0, len(sections), _PAGE)]
     page = max(0, min(page, len(pages) - 1))
     place = words.PAGE.format(page=page + 1, pages=len(pages), fingerprint=row.fingerprint[:12])
@@ -234,6 +284,19 @@ def deny_modal(row: CardRow) -> dict[str, Any]:
         "deny_reason", words.DENY, [*_sections(f"{row.method} {_fit(row.shown_url, 1_000)}"), field], state=row.token
     )
     return view | {"submit": _plain_text(words.DENY)}
+
+
+def confirm_modal(callback: str, title: str, text: str, do: str, state: str) -> dict[str, Any]:
+    """A small modal that asks before something is done; `state` comes back with its submission."""
+    blocks = [{"type": "section", "text": _plain_text(text)}]
+    view = _modal(callback, title, blocks, state=state)
+    return view | {"submit": _plain_text(do), "close": _plain_text(words.CANCEL)}
+
+
+def is_card(blocks: Sequence[Block]) -> bool:
+    """Whether a message with these blocks is the card of a request, or of a set of them."""
+    first = blocks[0] if blocks else {}
+    return first.get("type") == "header" and str(first.get("text", {}).get("text", "")).startswith(words.LOCK)
 
 
 def notice_modal(text: str) -> dict[str, Any]:
@@ -260,27 +323,39 @@ def home_blocks(
         return [_context(how)]
     blocks = [_header(words.HOME_WAITING)]
     for row in waiting[:_HOME_ROWS]:
-        blocks += [*_sections(_fit(f"{row.method} {row.shown_url}", _SECTION)), _context(_who(row))]
+        blocks += [*_sections(_in_home(row)), _context(_who(row))]
         blocks.append({"type": "actions", "elements": _buttons(row, is_cut=True)})
     if len(waiting) > _HOME_ROWS:
         blocks.append(_context(words.HOME_MORE.format(count=len(waiting) - _HOME_ROWS)))
     blocks += [] if waiting else [_context(words.HOME_NOTHING)]
     blocks.append(_header(words.HOME_ASKED))
     for row in asked[:_HOME_ROWS]:
-        blocks += _sections(_fit(f"{row.method} {row.shown_url}: {words.STATES[row.state]}", _SECTION))
+        blocks += _sections(f"{row.method} {_fit(row.shown_url, _SECTION - 100)}: {_state(row)}")
         blocks += [_context(_ending(row))] if row.state is not State.PENDING else []
     blocks += [] if asked else [_context(words.HOME_NOTHING_ASKED)]
     return [*blocks, _header(words.HOME_CAN), _context(how), *_sections(_fit("\n".join(operations), 3 * _SECTION))]
 
 
-def target_card(target: Target | None) -> tuple[str, list[Block]]:
-    """What the target of a write with an unknown outcome looks like now."""
+def _in_home(row: CardRow) -> str:
+    """A waiting request as App Home shows it: what Approve would send, as far as there is room."""
+    head = f"{row.method} {_fit(row.shown_url, _SECTION - _BODY_IN_HOME - 100)}"
+    return head if row.shown_body is None else f"{head}\n{_fit(readable(row.shown_body), _BODY_IN_HOME)}"
+
+
+def target_card(row: CardRow, target: Target | None) -> tuple[str, list[Block]]:
+    """What the target of a write with an unknown outcome looks like now, and what of the request is not to be seen in it."""
+    named = {"method": row.method, "fingerprint": row.fingerprint[:12]}
     if target is None or target.problem:
-        text = words.CHECK_FAILED.format(problem=target.problem if target else "the catalog has no GET for it")
+        text = words.CHECK_FAILED.format(problem=target.problem if target else words.NO_PREVIEW, **named)
         return escape(text), [_context(escape(text))]
-    text = words.CHECKED.format(status=status_text(target.status or 0))
+    text = words.CHECKED.format(status=status_text(target.status or 0), **named)
+    blocks = [_context(escape(text))]
+    if target.is_known:
+        seen = replace(row, before=target.to_json(), method="DELETE" if row.method == "DELETE" else "PATCH")
+        left, _ = _change_lines(seen, limit=_CHANGES_ON_CARD)  # what a PUT left out, the API may have filled in itself
+        blocks += [_context(words.STILL_CHANGES.get(row.method, words.STILL_CHANGE)), *_sections("\n".join(left))]
     shown = visible(_fit(json.dumps(target.data, ensure_ascii=False, indent=2), _ON_CARD))
-    return escape(text), [_context(escape(text)), *_sections(shown)]
+    return escape(text), [*blocks, *_sections(shown)]
 
 
 # --- pieces -----------------------------------------------------------------------------------------------------------

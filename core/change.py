@@ -81,11 +81,11 @@ def is_same(method: str, before: Target, now: Target, body: Any, ignore: Sequenc
 
 
 def _compared(method: str, data: Any, body: Any, ignore: Sequence[str]) -> str:
-    """The JSON text of what counts."""
-    inner = _inner(data, body)
+    """The JSON text of what counts: the wrapper's name, if there is one, and what is in it."""
+    wrapper, inner = _wrapper(data, body), _inner(data, body)
     if method == "PATCH" and isinstance(inner, dict) and isinstance(body, dict):
         inner = {key: value for key, value in inner.items() if key in body}
-    return json.dumps(_without(inner, frozenset(ignore), ""), sort_keys=True)
+    return json.dumps([wrapper, _without(inner, frozenset(ignore), "")], sort_keys=True)
 
 
 def _without(data: Any, ignore: frozenset[str], place: str) -> Any:
@@ -102,14 +102,20 @@ def _without(data: Any, ignore: frozenset[str], place: str) -> Any:
 
 
 def _inner(data: Any, body: Any) -> Any:
-    """The object itself where an API wraps it ({"data": {...}}): the one value that shares fields with the body, or the only one."""
+    """The object itself, also where an API wraps it ({"data": {...}})."""
+    wrapper = _wrapper(data, body)
+    return data if wrapper is None else data[wrapper]
+
+
+def _wrapper(data: Any, body: Any) -> str | None:
+    """The field in which an API wraps the object: the one whose value shares fields with the body, or the only one."""
     if not isinstance(data, dict) or (isinstance(body, dict) and set(data) & set(body)):
-        return data
-    objects = [value for value in data.values() if isinstance(value, dict)]
+        return None
+    names = [name for name, value in data.items() if isinstance(value, dict)]
     if isinstance(body, dict):
-        objects = [value for value in objects if set(value) & set(body)]
-        return objects[0] if len(objects) == 1 else data
-    return objects[0] if len(objects) == 1 and len(data) == 1 else data
+        names = [name for name in names if set(data[name]) & set(body)]
+        return names[0] if len(names) == 1 else None
+    return names[0] if len(names) == 1 and len(data) == 1 else None
 
 
 def _leaves(data: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:

@@ -104,6 +104,16 @@ class Rule:
         return cls(tuple(approvers), not_asker, quorum, batch=batch)
 
     @property
+    def people(self) -> tuple[frozenset[str], bool, int]:
+        """Who may decide and how many it takes, for comparing two rules."""
+        return frozenset(self.approvers), self.not_asker, self.quorum
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the rule names no group by a handle, which may come to mean another group."""
+        return not any(one.startswith("@") for one in self.approvers)
+
+    @property
     def strictness(self) -> tuple[int, bool, bool, bool]:
         """Of several rules that match, the one with the greatest value holds: more votes, not the asker, named people."""
         return self.quorum, self.not_asker, ANYONE not in self.approvers, ASKER not in self.approvers

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 THINKING = "is thinking..."
+READING, PREPARING = "is reading", "is preparing a request about"
 
 HELP = "Hi! Mention me with a question or a task, in your own words, and I'll answer here in the thread."
 TOO_MANY = "Too many requests right now, so I haven't taken this one up. Please ask again in a few minutes."
@@ -15,6 +16,7 @@ NOT_ASKER = "You asked for this one, so somebody else has to decide it. Who can:
 NOT_YOURS = "Only <@{asker}>, who asked for it, can withdraw this one."
 NO_LOOKUP = "I couldn't look up who belongs to {group}, so I can't take your decision. Please try again; if it stays, tell my operators."
 ALREADY = "This one is already decided, so your click changed nothing."
+VOTED = "You have voted already, so your click changed nothing. Somebody else has to approve it, too."
 TOO_LATE = "That took too long for Slack. Please click again."
 GUEST_ASKS = "Sorry, guests and people from other organisations can't use me in this workspace."
 GUEST_DECIDES = "Sorry, guests and people from other organisations can't decide here."
@@ -27,6 +29,22 @@ EMPTY = "The language model gave an empty answer. Please ask again, perhaps in o
 FILTERED = "The language model's provider filtered this answer, so there is nothing to show. Please ask in other words."
 CUT = "_(The model's answer ended here because it reached its length limit.)_"
 NO_END = "I've used up the {calls} model calls that one question may take and still have no answer. Please ask for less at once."
+
+
+STOP, CANCEL, DELETE = "Stop", "Cancel", "Delete"
+STOP_TITLE, STOP_ASK = "Stop this answer?", "I'll stop here and keep what is written so far."
+DELETE_TITLE, DELETE_ASK = "Delete this message?", "It goes away for everybody. I can't bring it back."
+STOPPED = "_(Stopped here.)_"
+STOPPED_EMPTY = "_(Stopped before there was an answer.)_"
+NOTHING_RUNS = "There's nothing running here that I could stop."
+NOT_YOURS_TO_STOP = "Only <@{asker}>, who asked, can stop this one."
+NOT_MINE = "I can only delete my own messages, and I don't know this one."
+NO_CARDS = "This is the record of a request, so it stays."
+NOT_YOURS_TO_DELETE = "Only <@{asker}>, who asked, can have this one deleted."
+NO_DIRECT = "I don't work in direct messages here. Please ask me in {places}."
+ELSEWHERE_CARD = "Others have to decide this one, so the card is in <#{channel}>: {link}"
+NO_CHANNEL_NAME = "Slack does not say which channel this is, so what may be done here is not known. Nothing was sent."
+NOBODY_THERE = "Others have to decide this, and I can't reach the channel where they are. Nothing was sent."
 
 
 def elsewhere(channels: Sequence[str]) -> str:
@@ -55,7 +73,7 @@ CARD_TITLES = {
     "stale": f"{LOCK} Out of date",
 }
 STATES = {
-    "pending": "waits",
+    "pending": "waiting",
     "approved": "approved",
     "sending": "being sent",
     "done": "done",
@@ -66,21 +84,30 @@ STATES = {
     "withdrawn": "withdrawn",
     "stale": "out of date",
 }
+UNSENT_TITLE, UNSENT = f"{LOCK} Approved, but not sent", "not sent"  # failed before anything left
 DRY_RUN_TITLE = " (dry run)"
 APPROVE, DENY, DENY_REASON, WITHDRAW = "Approve", "Deny", "Deny with reason...", "Withdraw"
-SHOW_ALL, CHECK, APPROVE_ALL = "Show all", "Check", "Approve all {count}"
+SHOW_ALL, CHECK, APPROVE_ALL, APPROVE_REST = "Show all", "Check", "Approve all {count}", "Approve the other {count}"
 BATCH_TITLE = f"{LOCK} {{count}} requests, one click each or all at once"
+BATCH_LATER = f"{LOCK} {{count}} requests: {{states}}"
 DECIDES = "may decide"
 MORE_PEOPLE = "{count} more"
-NOT_THE_ASKER = ", but not who asked"
+NOT_THE_ASKER = " (not the asker)"
 VOTES = "{quorum} votes needed, so far: {votes}"
+SENT_OTHERWISE = "Not sent as JSON:"
+VOTES_SO_FAR = "{votes} of {quorum} votes"
 NO_BODY = "(no body)"
+SENT_AS = {
+    "form": "Sent as a form (application/x-www-form-urlencoded):",
+    "multipart": "Sent as a form with files (multipart/form-data):",
+}
 BODY_CUT = "... the first {shown:,} of {whole:,} characters. Show all has the rest."
 HIDDEN = "{count} characters, hidden by the catalog"
 CHANGES = "What changes:"
 CHANGE_TITLE = {"DELETE": "What is removed:"}
 TARGET_UNREAD = "The target could not be read: {problem}"
 TARGET_STATUS = "The target could not be shown: the API answered {status}."
+TARGET_GONE = "There is nothing there: the API answered {status}."
 MORE_FIELDS = "... and {count} more fields. Show all has them."
 NOT_NAMED = "Not named in the request: {fields}"
 NO_CHANGE = "Nothing: the target looks like this already."
@@ -90,19 +117,26 @@ VERBS = {"rejected": "Denied", "withdrawn": "Withdrawn", "approved": "Approved"}
 REASON = "reason"
 BEING_SENT = "being sent"
 ANSWERED = "The API answered {status}"
-REMINDER = "Still waiting for a decision on the request above: {deciders}, until {until}."
+REMINDER = "Still waiting for a decision on the request `{fingerprint}` above: {deciders}, until {until}."
 
 OUTCOMES = {
     "expired": "No decision in time. Nothing was sent.",
     "withdrawn": "Nothing was sent.",
-    "stale": "The target changed after this card was drawn. Nothing was sent; a new card shows it as it is now.",
+    "stale": "Nothing was sent; a new card asks anew.",
     "unknown": "Sent, no answer: it may or may not have happened. Please look before you try again.",
 }
+TARGET_CHANGED = "The target changed after the card was drawn."
+RULE_CHANGED = "The catalog's rule about who decides changed after the card was drawn."
+RENEWED = "{reason} This card asks anew."
 STOPPED_BATCH = "Not sent, since an earlier request of the set did not succeed."
-CHECKED = "The target as the API shows it now ({status}):"
+CHECKED = "{method} request {fingerprint}, outcome unknown: the target as the API shows it now ({status})."
+STILL_CHANGES = {"DELETE": "What the request would still remove:"}
+STILL_CHANGE = "What the request would still change:"
 NOT_READ_IN_TIME = "it was not read in time"
+NEEDS_VALUE = "reading it needs '{name}', which the request does not have"
+NO_PREVIEW = "the catalog has no GET for it"
 NEEDS_APPROVAL = "reading it needs a person's approval"
-CHECK_FAILED = "The target could not be read: {problem}"
+CHECK_FAILED = "{method} request {fingerprint}: the target could not be read: {problem}"
 
 # --- dry run ----------------------------------------------------------------------------------------------------------
 

@@ -140,12 +140,24 @@ def test_a_card_shows_who_asks_what_who_decides_and_until_when() -> None:
     assert text == f"{TITLE}: PUT https://hr/users/7"
 
 
+def test_a_card_shows_the_headers_of_a_request_and_how_its_body_travels() -> None:
+    given = row('{"a":1}', headers='{"X-Region":"eu","X-Why":"\\u202e so"}', body_type="form")
+    all_within_limits(given)
+    for blocks in (card(given)[1], pages(given)[0]["blocks"]):
+        assert plain(blocks)[0] == "PUT https://hr/users/7\nX-Region: eu\nX-Why: \\u202e so"
+        assert "Sent as a form (application/x-www-form-urlencoded):" in mrkdwn(blocks)
+
+
+def test_a_request_without_a_body_says_nothing_of_how_it_travels() -> None:
+    assert not [line for line in mrkdwn(card(row(None, body_type="form"))[1]) if "Sent as" in line]
+
+
 @pytest.mark.parametrize(
     ("rule", "words_"),
     [
         (Rule(("U0BEN",)), "<@U0BEN> may decide"),
         (Rule(("S0LEADS", "asker")), "<!subteam^S0LEADS> or <@U0ANN> may decide"),
-        (Rule(("S0LEADS", "asker"), not_asker=True), "<!subteam^S0LEADS>, but not who asked may decide"),
+        (Rule(("S0LEADS", "asker"), not_asker=True), "<!subteam^S0LEADS> (not the asker) may decide"),
         (Rule(("anyone-in-channel",)), "anyone in this channel may decide"),
         (Rule(("@gone",)), "@gone may decide"),
         (Rule(("S0LEADS",), quorum=2), "2 votes needed, so far: <@U0BEN>"),
@@ -404,8 +416,9 @@ def test_nothing_in_a_target_hides_anything_or_breaks_the_card(old: object, body
     assert {block["text"]["type"] for block in blocks if block["type"] == "section"} == {"plain_text"}
     assert set(mrkdwn(blocks)) <= {*mrkdwn(card(row("{}"))[1]), *words.CHANGE_TITLE.values(), words.CHANGES}
     all_within_limits(given)
-    for message in (card(given), target_card(Target.from_json(given.before))):
+    for message in (card(given), target_card(given, Target.from_json(given.before))):
         held_to_limits(*message)
+        assert {block["text"]["type"] for block in message[1] if block["type"] == "section"} == {"plain_text"}
 
 
 def test_long_names_of_fields_do_not_make_a_card_that_slack_refuses() -> None:
@@ -510,7 +523,11 @@ def test_only_an_unknown_outcome_with_a_target_can_be_checked() -> None:
         (State.REJECTED, {}, "Denied by <@U0BEN> {at}"),
         (State.REJECTED, {"reason": "not <him>"}, "Denied by <@U0BEN> {at} · reason: not &lt;him&gt;"),
         (State.SENDING, {}, "Approved by <@U0BEN> {at} · being sent"),
-        (State.STALE, {}, "Approved by <@U0BEN> {at} · The target changed after this card was drawn."),
+        (
+            State.STALE,
+            {"note": words.TARGET_CHANGED},
+            f"Approved by <@U0BEN> {{at}} · {words.OUTCOMES['stale']} · The target",
+        ),
         (State.EXPIRED, {"decided_by": None}, "No decision in time. Nothing was sent."),
         (State.WITHDRAWN, {"decided_by": None}, "Nothing was sent."),
         (State.WITHDRAWN, {"decided_by": "U0ANN"}, "Withdrawn by <@U0ANN> {at} · Nothing was sent."),
@@ -533,7 +550,7 @@ def test_the_request_stays_on_the_card_after_the_decision() -> None:
 
 
 def test_a_dry_run_stands_in_the_title() -> None:
-    text, blocks = card(row("{}"), dry_run=True)
+    text, blocks = card(row("{}", dry_run=True))
     assert "dry run" in text
     assert "dry run" in blocks[0]["text"]["text"]
 
@@ -544,9 +561,76 @@ def test_a_set_has_one_button_while_all_wait_and_says_then_how_each_ended() -> N
     assert [(b["action_id"], b["value"], b["text"]["text"]) for b in buttons(blocks)] == [
         ("approve_all", "f" * 32, "Approve all 3")
     ]
-    _, later = batch_card([ended(State.DONE), *rows[1:]], "f" * 32)
-    assert buttons(later) == []
-    assert [line.rsplit(": ", 1)[1] for line in plain(later)[0].split("\n")] == ["done", "waits", "waits"]
+    _, last = batch_card([ended(State.DONE, status=200), ended(State.REJECTED), rows[2]], "f" * 32)
+    assert buttons(last) == []
+    assert [line.rsplit(": ", 1)[1] for line in plain(last)[0].split("\n")] == ["done", "denied", "waiting"]
+
+
+def test_what_is_left_of_a_set_can_be_approved_at_once_and_the_title_says_how_the_others_ended() -> None:
+    rows = [row("{}", url=f"https://hr/users/{i}") for i in range(2)]
+    text, blocks = batch_card([ended(State.REJECTED), *rows], "f" * 32)
+    assert [(b["value"], b["text"]["text"]) for b in buttons(blocks)] == [("f" * 32, "Approve the other 2")]
+    assert text == f"{words.LOCK} 3 requests: 1 denied, 2 waiting"
+    ended_all = [ended(State.DONE, status=204), ended(State.FAILED, status=409), ended(State.FAILED)]
+    assert batch_card(ended_all, "f" * 32)[0] == f"{words.LOCK} 3 requests: 1 done, 1 failed, 1 not sent"
+
+
+def test_a_set_that_needs_several_votes_says_how_many_it_has() -> None:
+    rows = [row("{}", rule=Rule(("U0BEN", "U0CAL"), quorum=2), votes=("U0BEN",)), row("{}")]
+    lines = plain(batch_card(rows, "f" * 32)[1])[0].split("\n")
+    assert [line.rsplit(": ", 1)[1] for line in lines] == ["waiting, 1 of 2 votes", "waiting"]
+
+
+@pytest.mark.parametrize(("status", "title"), [(409, "but it failed"), (None, "but not sent")])
+def test_a_failure_before_anything_left_reads_differently_from_a_no_of_the_api(status: int | None, title: str) -> None:
+    text, blocks = card(ended(State.FAILED, status=status))
+    assert title in text
+    assert title in blocks[0]["text"]["text"]
+
+
+# --- a look at the target ---------------------------------------------------------------------------------------------
+
+
+def looked(method: str, body: str | None, data: Any, status: int = 200) -> list[str]:
+    """What Check shows: its sections."""
+    given = row(body, method=method, state=State.UNKNOWN, decided_by="U0BEN", decided_at=1e9)
+    text, blocks = target_card(given, Target("https://hr/users/7", status, data))
+    assert FINGERPRINT[:12] in text
+    held_to_limits(text, blocks)
+    return plain(blocks)
+
+
+def test_a_look_says_what_of_the_request_is_not_to_be_seen_in_the_target() -> None:
+    body = '{"job":"Lead","name":"Tom"}'
+    assert looked("PATCH", body, {"name": "Tom", "job": "Lead", "id": 7})[0] == words.NO_CHANGE
+    assert looked("PATCH", body, {"name": "Tom", "job": "Sales"})[0] == 'job: "Sales" → "Lead"'
+
+
+def test_a_look_says_whether_what_was_to_be_removed_is_still_there() -> None:
+    assert "404 Not Found" in looked("DELETE", None, {"error": "gone"}, 404)[0]
+    assert looked("DELETE", None, {"name": "Tom"})[0] == 'name: "Tom"'
+
+
+def test_a_look_at_an_api_that_fails_shows_what_it_said() -> None:
+    assert looked("DELETE", None, {"error": "down"}, 500) == ['{\n  "error": "down"\n}']
+
+
+# --- App Home ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_waits_shows_its_body_where_it_can_be_approved() -> None:
+    given = row('{"job":"Lead"}')
+    blocks = home_blocks([given], [], ["GET /users: d"], "how")
+    assert plain(blocks)[0] == 'PUT https://hr/users/7\n{\n  "job": "Lead"\n}'
+    assert "show" in {button["action_id"] for button in buttons(blocks)}
+
+
+def test_a_long_url_in_app_home_hides_neither_body_nor_outcome() -> None:
+    url = "https://hr/users/" + "x" * 8_000
+    waiting, asked = row('{"job":"Lead"}', url=url), ended(State.FAILED, shown_url=url)
+    shown = plain(home_blocks([waiting], [asked], ["GET /users: d"], "how"))
+    assert '"job": "Lead"' in shown[0]
+    assert shown[1].endswith(": not sent")
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -75,6 +76,14 @@ def test_an_object_in_a_wrapper_is_compared_as_itself(wrapped: Any, is_wrapper: 
     (found,) = changes("PUT", wrapped, {"job": "Lead"})
     assert found == Change("job", '"Sales"' if is_wrapper else None, '"Lead"')
     assert untouched(wrapped, {"job": "Lead"}) == (["id", "name", "home"] if is_wrapper else [*wrapped])
+
+
+@pytest.mark.parametrize(("method", "body"), [("DELETE", None), ("PUT", {"job": "Lead"}), ("PATCH", {"job": "Lead"})])
+def test_an_object_is_not_the_same_with_and_without_its_wrapper_or_in_another(method: str, body: Any) -> None:
+    """Which field the request would then change nobody has seen."""
+    for before, now in itertools.permutations([TOM, {"data": TOM}, {"old": TOM}], 2):
+        assert not same(method, before, now, body)
+        assert same(method, before, copy.deepcopy(before), body)
 
 
 def test_a_field_named_like_the_wrapper_is_no_wrapper() -> None:

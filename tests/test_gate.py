@@ -13,6 +13,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +25,7 @@ from core.calls import BadCall, Read, Write
 from core.policy import Event, Refused, State
 from gate import Approval, Gate
 from logs import set_up_logs
+from slack_web import SlackWeb
 from store import Effects
 from tests.house import at_once
 from tests.inside import ANN, BEN, USERS, Inside, Json, calls
@@ -42,6 +44,8 @@ from tests.rest_server import (
     tear_down,
     to,
 )
+from workspace.emulator import Workspace
+from workspace.world import UserGroup
 
 SHORT = 0.5  # seconds of API_TIMEOUT where a time-out is what is tested
 pytestmark = pytest.mark.usefixtures("_logs")  # as in the running bot
@@ -464,7 +468,7 @@ def test_a_large_answer_is_cut_to_json_with_counts(inside: Inside, server: RestS
     server.will(reply(json.dumps([{"id": i, "bio": "b" * 100} for i in range(5_000)])))
     found = inside.read("/users")
     assert found["data"][3] == {"id": 3, "bio": "b" * 100}
-    assert f"first {len(found['data'])} of 5000 items" in found["note"]
+    assert f"first {len(found['data'])} of 5,000 items" in found["note"]
     assert len(json.dumps(found)) < 30_000
 
 
@@ -663,6 +667,107 @@ def test_what_the_catalog_no_longer_allows_is_not_sent(
     assert later.row(proposal).state is State.FAILED
     assert "Nothing was sent" in later.result(proposal)["note"]
     assert "Nothing was sent" in json.dumps(later.cards(proposal.thread)[-1].arguments)
+
+
+def removed_by(rules: str) -> str:
+    """USERS with these rules for the DELETE."""
+    return USERS.replace(
+        "description: Removes.", f"description: Removes., approval: {rules}".replace("{", "{{").replace("}", "}}")
+    )
+
+
+OTHERS = {
+    "one person more": ("{approvers: [asker]}", "{approvers: [asker, U0BEN]}"),
+    "another person": ("{approvers: [U0ANN]}", "{approvers: [U0BEN]}"),
+    "one person less": ("{approvers: [U0ANN, U0BEN]}", "{approvers: [U0ANN]}"),
+    "the asker in place of others": ("{approvers: [U0ANN]}", "{approvers: [asker]}"),
+    "anyone in place of named people": ("{approvers: [U0ANN]}", "{approvers: [anyone-in-channel]}"),
+    "not the asker": ("{approvers: [U0ANN, U0BEN]}", "{approvers: [U0ANN, U0BEN], not_asker: true}"),
+    "two votes": ("{approvers: [U0ANN, U0BEN]}", "{approvers: [U0ANN, U0BEN], quorum: 2}"),
+    "the method's own rule": ("{approvers: [U0ANN]}", "[{when: {required: [x]}, approvers: [U0ANN]}]"),
+}
+
+
+@pytest.mark.parametrize("change", OTHERS)
+def test_an_approval_by_a_rule_that_now_names_others_is_asked_for_anew(
+    make: Make, server: RestServer, change: str
+) -> None:
+    then, today = (removed_by(rules) for rules in OTHERS[change])
+    proposal = make(then).approved("DELETE", "/users/7")
+    later = make(today)
+    later.gate.write(Approval(proposal.proposal))
+    assert server.requests == []
+    assert later.row(proposal).state is State.STALE
+    (renewed,) = later.pending()
+    assert (renewed.url, renewed.votes) == (proposal.url, ())
+    assert renewed.rule.people != proposal.rule.people
+    assert words.RULE_CHANGED in renewed.why
+    assert words.RULE_CHANGED in json.dumps(later.cards(proposal.thread)[-2].arguments)
+
+
+@pytest.mark.parametrize(
+    ("then", "today"),
+    [
+        ("{approvers: [U0ANN, U0BEN]}", "{approvers: [U0BEN, U0ANN], expires: 5m, batch: true}"),
+        ("{approvers: [asker]}", "always"),
+    ],
+)
+def test_an_approval_by_a_rule_that_names_the_same_people_is_sent(
+    make: Make, server: RestServer, then: str, today: str
+) -> None:
+    proposal = make(removed_by(then)).approved("DELETE", "/users/7")
+    make(removed_by(today)).gate.write(Approval(proposal.proposal))
+    assert server.calls == [("DELETE", "/users/7")]
+
+
+def test_a_post_that_needed_nobody_waits_where_it_needs_somebody_by_now(make: Make, server: RestServer) -> None:
+    proposal = make().approved("POST", "/open", {"a": 1})
+    later = make(USERS.replace("approval: never", "approval: always"))
+    later.gate.write(Approval(proposal.proposal))
+    assert server.requests == []
+    assert [one.url for one in later.pending()] == [proposal.url]
+
+
+def test_a_post_that_needed_nobody_is_sent_where_it_still_needs_nobody(make: Make, server: RestServer) -> None:
+    proposal = make().approved("POST", "/users", {"a": 1})
+    make().gate.write(Approval(proposal.proposal))
+    assert server.calls == [("POST", "/users")]
+
+
+def test_a_groups_handle_that_cannot_be_looked_up_now_is_no_change_and_one_that_means_another_group_is(
+    make: Make, server: RestServer, workspace: Workspace
+) -> None:
+    by_group = removed_by('{approvers: ["@crew"]}')
+    crew = UserGroup("S0CREW", "crew", "Crew", (ANN,))
+    workspace.groups[crew.id] = crew
+    first, second = (make(by_group, directory=_directory(workspace)) for _ in range(2))
+    kept, moved = first.approved("DELETE", "/users/7"), first.approved("DELETE", "/users/8")
+    workspace.fault("usergroups.list", "error", times=2)
+    second.gate.write(Approval(kept.proposal))
+    assert server.calls == [("DELETE", "/users/7")]
+    workspace.clear_faults()
+    workspace.groups[crew.id] = replace(crew, handle="old-crew")
+    workspace.groups["S0NEW"] = replace(crew, id="S0NEW")
+    later = make(by_group, directory=_directory(workspace))
+    later.gate.write(Approval(moved.proposal))
+    assert server.calls == [("DELETE", "/users/7")]
+    assert [one.rule.approvers for one in later.pending()] == [("S0NEW",)]
+
+
+def test_a_click_for_a_large_set_looks_up_a_group_once(make: Make, workspace: Workspace) -> None:
+    """Slack takes some twenty such look-ups a minute; one for each request would never come to an end."""
+    inside = make(removed_by("{approvers: [S0LEADS], batch: true}"), directory=_directory(workspace))
+    inside.replies.will(calls(*[("DELETE", f"/users/{i}") for i in range(30)]))
+    inside.ask()
+    (batch,) = {one.batch for one in inside.pending()}
+    assert batch is not None
+    changed = inside.gate.decide_all(batch, by=BEN, at=inside.clock(), arrival=0)
+    assert [one.state for one in changed] == [State.APPROVED] * 30
+    assert len(workspace.calls_of("usergroups.users.list")) == 1
+
+
+def _directory(workspace: Workspace) -> SlackWeb:
+    return SlackWeb(workspace.bot_token, workspace.api_url)
 
 
 TWO = """

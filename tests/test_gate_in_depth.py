@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -105,6 +104,7 @@ def test_a_target_that_changed_is_not_written_and_asked_for_anew(
     talk.card_titled("Out of date")
     assert "DELETE /users/7" not in api.asked
     assert 'job: "CEO"' in card_text(second)
+    assert "The target changed after the card was drawn. This card asks anew." in card_text(second)
     ann.presses(second, "approve")
     assert "Done." in talk.answer()
     assert api.asked.count("DELETE /users/7") == 1
@@ -133,7 +133,7 @@ def test_a_target_that_cannot_be_read_again_is_not_written(
     model.will(calls(("DELETE", "/users/7")))
     talk = ann.asks("remove Tom")
     ann.presses(talk.card(), "approve")
-    assert "Nothing was sent" in talk.card_titled("failed")
+    assert "Nothing was sent" in talk.card_titled("not sent")
     assert "DELETE /users/7" not in api.asked
 
 
@@ -229,18 +229,38 @@ def test_a_group_decides_and_the_asker_does_not(
 def test_two_votes_are_two_people(
     start_bot: StartBot, api: ObedientApi, model: Script, workspace: Workspace, ann: Person, ben: Person
 ) -> None:
-    start_bot(catalog=catalog(api, delete="approval: {approvers: [anyone-in-channel], quorum: 2}"))
+    bot = start_bot(catalog=catalog(api, delete="approval: {approvers: [anyone-in-channel], quorum: 2}"))
     model.will(calls(("DELETE", "/users/7")))
     talk = ann.asks("remove Tom")
     card = talk.card()
     ann.presses(card, "approve")
     workspace.wait(lambda: "so far: <@U0ANN>" in card_text(talk.card()))
     ann.presses(card, "approve")
-    time.sleep(0.2)
+    assert "You have voted already" in ann.aside()
     assert "DELETE /users/7" not in api.asked
+    assert len(told(bot, "vote")) == 1
     ben.presses(card, "approve")
     talk.answer()
     assert api.asked.count("DELETE /users/7") == 1
+
+
+def test_a_second_click_for_a_set_votes_for_what_has_no_vote_of_that_person_yet(
+    start_bot: StartBot, api: ObedientApi, model: Script, workspace: Workspace, ann: Person, ben: Person
+) -> None:
+    rule = "approval: {approvers: [anyone-in-channel], quorum: 2, batch: true}"
+    bot = start_bot(catalog=catalog(api, delete=rule))
+    model.will(calls(("DELETE", "/users/1"), ("DELETE", "/users/2")))
+    talk = ann.asks("remove two")
+    batch = talk.card(3)
+    ann.presses(talk.card(1), "approve")
+    ann.presses(batch, "approve_all")
+    workspace.wait(lambda: card_text(talk.cards()[2]).count("1 of 2 votes") == 2)
+    ann.presses(batch, "approve_all")
+    assert "You have voted already" in ann.aside()
+    assert len(told(bot, "vote")) == 2
+    ben.presses(batch, "approve_all")
+    talk.answer()
+    assert [one for one in api.asked if one.startswith("DELETE")] == ["DELETE /users/1", "DELETE /users/2"]
 
 
 def test_the_strictest_rule_that_matches_holds(
@@ -337,13 +357,14 @@ def test_the_asker_can_withdraw_and_nobody_else(
 def test_the_approvers_are_reminded_at_half_time_and_once(
     start_bot: StartBot, api: ObedientApi, model: Script, ann: Person
 ) -> None:
-    start_bot(catalog=catalog(api, delete="approval: {approvers: [S0LEADS], expires: 2s}"))
+    bot = start_bot(catalog=catalog(api, delete="approval: {approvers: [S0LEADS], expires: 2s}"))
     model.will(calls(("DELETE", "/users/7")))
     talk = ann.asks("remove Tom")
     talk.card_titled("Expired")
     reminders = [text for text in talk.answers() if "Still waiting" in text]
     assert len(reminders) == 1
     assert "<!subteam^S0LEADS>" in reminders[0]
+    assert f"`{told(bot, 'proposed')[0]['fingerprint'][:12]}`" in reminders[0]
 
 
 # --- several at once --------------------------------------------------------------------------------------------------
@@ -381,8 +402,7 @@ def test_a_failure_in_the_middle_of_a_set_stops_the_rest_and_says_what_was_sent(
     assert [one["outcome"] for one in results(model.asked[-1])] == ["done", "failed", "failed"]
     text = card_text(talk.card(4))
     assert "1. DELETE" in text
-    assert ": done" in text
-    assert ": failed" in text
+    assert [line.rsplit(": ", 1)[1] for line in text.split("\n")[1:]] == ["done", "failed", "not sent"]
 
 
 # --- outcomes ---------------------------------------------------------------------------------------------------------
@@ -405,6 +425,19 @@ def test_an_unknown_outcome_is_told_and_can_be_checked(
     assert api.asked.count("DELETE /users/7") == 1
 
 
+def test_who_asked_may_look_where_others_had_to_decide(
+    start_bot: StartBot, api: ObedientApi, model: Script, ann: Person, ben: Person
+) -> None:
+    start_bot(catalog=catalog(api, delete="approval: {approvers: [U0BEN], not_asker: true}"), api_timeout=0.5)
+    api.will(Told(body=TOM), Told(body=TOM), Told(after=1.0), Told(body=TOM))
+    model.will(calls(("DELETE", "/users/7")))
+    talk = ann.asks("remove Tom")
+    ben.presses(talk.card(), "approve")
+    talk.card_titled("outcome unknown")
+    ann.presses(talk.card(), "check")
+    talk.workspace.wait(lambda: any("would still remove" in card_text(m) for m in talk.messages()))
+
+
 def test_a_dry_run_sends_no_write_and_says_so(
     start_bot: StartBot, api: ObedientApi, model: Script, ann: Person
 ) -> None:
@@ -417,6 +450,35 @@ def test_a_dry_run_sends_no_write_and_says_so(
     assert "Dry run" in talk.card_titled("done")
     assert {one.split()[0] for one in api.asked} == {"GET"}
     assert {one["outcome"] for one in results(model.asked[-1])} == {"dry run"}
+
+
+def test_a_card_of_a_dry_run_sends_nothing_when_the_dry_run_is_over(
+    start_bot: StartBot, api: ObedientApi, model: Script, ann: Person
+) -> None:
+    """Who approves a card that says "dry run" has approved nothing real."""
+    first = start_bot(catalog=catalog(api), dry_run=True)
+    model.will(calls(("DELETE", "/users/7")))
+    talk = ann.asks("remove Tom")
+    card = talk.card()
+    first.stop()
+    start_bot(catalog=catalog(api))
+    ann.presses(card, "approve")
+    assert "Dry run: nothing was sent" in talk.card_titled("done (dry run)")
+    assert {one.split()[0] for one in api.asked} == {"GET"}
+
+
+def test_a_card_from_before_a_dry_run_says_that_nothing_was_sent(
+    start_bot: StartBot, api: ObedientApi, model: Script, ann: Person
+) -> None:
+    first = start_bot(catalog=catalog(api))
+    model.will(calls(("DELETE", "/users/7")))
+    talk = ann.asks("remove Tom")
+    card = talk.card()
+    first.stop()
+    start_bot(catalog=catalog(api), dry_run=True)
+    ann.presses(card, "approve")
+    assert "Dry run: nothing was sent" in talk.card_titled("done (dry run)")
+    assert {one.split()[0] for one in api.asked} == {"GET"}
 
 
 # --- App Home ---------------------------------------------------------------------------------------------------------
@@ -447,6 +509,19 @@ def test_app_home_shows_what_waits_and_is_drawn_anew_after_the_decision(
     workspace.wait(lambda: "approve" not in buttons(workspace.home("U0BEN") or {}))
     workspace.wait(lambda: ": done" in card_text(workspace.home("U0ANN") or {}))
     assert api.asked.count("DELETE /users/7") == 1
+
+
+def test_a_new_request_appears_in_the_app_home_of_who_asked_and_who_is_named(
+    start_bot: StartBot, api: ObedientApi, model: Script, workspace: Workspace, ann: Person
+) -> None:
+    start_bot(catalog=catalog(api, delete="approval: {approvers: [U0BEN]}"))
+    for user in ("U0ANN", "U0BEN"):
+        workspace.open_home(user)
+        home_of(workspace, user)
+    model.will(calls(("DELETE", "/users/7")))
+    ann.asks("remove Tom").card()
+    workspace.wait(lambda: "approve" in buttons(home_of(workspace, "U0BEN")))
+    workspace.wait(lambda: "/users/7: waiting" in card_text(home_of(workspace, "U0ANN")))
 
 
 def test_a_refusal_in_app_home_is_a_modal(
