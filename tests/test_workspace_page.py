@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.chromium import browser_page, needs_chromium
 from tests.recording_bot import Stage, asks, modal, staged
-from workspace.__main__ import SHORTCUTS
+from workspace.app import read_manifest
 
 pytestmark = needs_chromium
 Open = Callable[..., Stage]
@@ -31,7 +31,7 @@ def opened(page: Page) -> Iterator[Open]:
     with ExitStack() as stages:
 
         def open_(place: str = "U0ANN/C0HR", **more: Any) -> Stage:
-            stage = stages.enter_context(staged(shortcuts=SHORTCUTS, **more))
+            stage = stages.enter_context(staged(shortcuts=read_manifest().shortcuts, **more))
             page.goto(f"{stage.workspace.url}#{place}")
             return stage
 
