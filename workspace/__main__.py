@@ -38,7 +38,6 @@ TO_TRY = (
     "rename Marta Silva to Marta Costa",
     "remove Tom Berg",
 )
-SHORTCUTS = {"stop_generating": "Stop generating", "delete_message": "Delete message"}  # in a message's menu
 
 
 class RealModel(BaseSettings):
@@ -120,7 +119,6 @@ def start(running: ExitStack, port: int, bot_port: int, stop: threading.Event) -
         signing_secret=secret,
         port=port,
         retry_delays=RETRY_DELAYS,
-        shortcuts=SHORTCUTS,
         examples=TO_TRY,
     )
     workspace.start()
