@@ -268,7 +268,7 @@ class Gate:
             raise Refused("")
         if not pending:
             raise Refused(words.ALREADY)
-        for one in pending:
+        for one in {one.rule.people: one for one in pending}.values():  # Slack takes few look-ups a minute
             self.check_authority(one, by)
         pending = [one for one in pending if by not in one.votes]
         if not pending:
@@ -356,14 +356,17 @@ class Gate:
         text, blocks = batch_card([card_row(one) for one in rows], batch)
         self._store.say([update(self._ids(), _stands(rows[0]), rows[0].turn, _batch_post(batch), text, blocks)])
 
+    def _redraw_sets(self, rows: Sequence[Proposal]) -> None:
+        for batch in dict.fromkeys(one.batch for one in rows):
+            self._redraw(batch)
+
     # --- time and mishaps ---------------------------------------------------------------------------------------------
 
     def expire_due(self) -> list[Proposal]:
         """Expires what waited too long; gives what did."""
         expired = [self._happen(one.proposal, Event.EXPIRE) for one in self._store.proposals_due()]
         changed = [one for one in expired if one is not None]
-        for batch in dict.fromkeys(one.batch for one in changed):
-            self._redraw(batch)
+        self._redraw_sets(changed)
         return changed
 
     def remind_due(self) -> None:
@@ -376,17 +379,21 @@ class Gate:
 
     def withdraw(self, turn: str) -> None:
         """Takes back what a failed turn still has waiting, so that no later click sends it."""
-        for one in self._store.proposals_of(turn, State.PENDING):
-            self._happen(one.proposal, Event.WITHDRAW, note="The turn ended before a decision.")
-        for one in self._store.proposals_of(turn, State.APPROVED):
-            self._happen(one.proposal, Event.FAIL, note="The turn ended before this was sent. Nothing was sent.")
+        left = self._store.proposals_of(turn, State.PENDING, State.APPROVED)
+        for one in left:
+            if one.state is State.PENDING:
+                self._happen(one.proposal, Event.WITHDRAW, note="The turn ended before a decision.")
+            else:
+                self._happen(one.proposal, Event.FAIL, note="The turn ended before this was sent. Nothing was sent.")
+        self._redraw_sets(left)
 
     def unshown(self, card_post: str) -> str | None:
         """A card that Slack will not take: nobody can decide it, so it is withdrawn. Gives the thread concerned."""
         one = self._store.proposal_of_card(card_post)
         if one is None:
             return None
-        changed = self._happen(one.proposal, Event.WITHDRAW, note="Slack did not take the card.")
+        changed = self._happen(one.proposal, Event.WITHDRAW, note=words.UNSHOWN)
+        self._redraw(one.batch)
         return changed.thread if changed is not None else None
 
     def is_sending(self, turn: str) -> bool:
@@ -405,7 +412,9 @@ class Gate:
         A process that died left it so, or one that could not record the outcome; the lock on the database keeps others off.
         """
         left = [one for one in self._store.proposals_in(State.SENDING) if one.proposal not in self._under_way]
-        return [changed.thread for one in left if (changed := self._happen(one.proposal, Event.LOSE)) is not None]
+        lost = [changed for one in left if (changed := self._happen(one.proposal, Event.LOSE)) is not None]
+        self._redraw_sets(lost)
+        return [one.thread for one in lost]
 
     # --- the write ----------------------------------------------------------------------------------------------------
 
@@ -648,6 +657,8 @@ class Gate:
             return outcome_text("dry run", words.TOLD_DRY_RUN)
         if row.state is State.FAILED:
             return outcome_text("failed", row.note)
+        if row.state is State.WITHDRAWN and row.decided_by is None:  # by no person
+            return outcome_text("withdrawn", words.TOLD_TAKEN_BACK.format(note=row.note))
         if row.state not in words.TOLD:
             return None
         outcome = "denied" if row.state is State.REJECTED else str(row.state)

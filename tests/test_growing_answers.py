@@ -7,8 +7,7 @@ import json
 import pytest
 
 from core import words
-from tests.conftest import StartBot
-from tests.house import Person, RunningBot, Script, Talk, Writing, buttons, calls, card_text, says, words_of
+from tests.house import Person, RunningBot, Script, StartBot, Talk, Writing, buttons, calls, says, words_of
 from workspace.emulator import Workspace
 from workspace.hr_api import HrApi
 from workspace.world import Json
@@ -181,17 +180,19 @@ def test_there_is_nothing_to_stop_in_a_thread_at_rest(bot: RunningBot, ann: Pers
     assert ann.aside() == words.NOTHING_RUNS
 
 
-def test_no_api_call_starts_after_a_stop(bot: RunningBot, ann: Person, model: Script, hr: HrApi) -> None:
+def test_no_call_of_any_kind_starts_after_a_stop(
+    bot: RunningBot, ann: Person, model: Script, hr: HrApi, workspace: Workspace
+) -> None:
     line = Writing("The first part of it, ")
-    model.will(line)
+    model.will(line, calls(("GET", "/api/users/7")))
     talk = ann.asks("tell me")
     shown = growing(talk, "The first part")
     before = len(hr.requests)
     ann.presses(shown, "stop")
-    line.finish(calls(("GET", "/api/users/7"), ("DELETE", "/api/users/7")))
+    workspace.wait(lambda: line.is_cut)
     bot.settle()
 
-    assert (len(hr.requests), talk.cards()) == (before, [])
+    assert (len(hr.requests), len(model.asked)) == (before, 1)
 
 
 def test_a_stop_while_a_card_waits_withdraws_it(
@@ -205,10 +206,10 @@ def test_a_stop_while_a_card_waits_withdraws_it(
     workspace.submit(view["id"], "U0ANN")
     bot.settle()
 
-    assert words.CARD_TITLES["withdrawn"] in card_text(talk.cards()[0])
+    talk.card_titled(words.CARD_TITLES["withdrawn"])
     ann.presses(card, "approve")
     bot.settle()
-    assert hr.find(7) is not None
+    assert "DELETE" not in [one.method for one in hr.requests]
     assert talk.answers() == [words.STOPPED_EMPTY]
 
 
@@ -275,7 +276,7 @@ def test_others_cards_and_people_s_words_stay(
 
 def test_direct_messages_are_off_unless_allowed(bot: RunningBot, ann: Person, workspace: Workspace) -> None:
     talk = asks_directly(ann)
-    assert talk.answer() == words.NO_DIRECT.format(places="<#C0HR>")
+    assert talk.answer() == words.NO_DIRECT.format(places="#hr-bot")
     assert counts(workspace, "chat.startStream") == [0]
 
 
@@ -362,7 +363,7 @@ endpoints:
     description: Removes one.
     approval: {approvers: [anyone-in-channel], not_asker: true}
 """
-    bot = start_bot(catalog, allow_dm=True)
+    bot = start_bot(catalog=catalog.replace("${HR_API_URL}", hr.url), allow_dm=True)
     model.will(calls(("DELETE", "/api/users/7")), says("Gone."))
     talk = asks_directly(ann, "remove Tom Berg")
     card = workspace.wait(lambda: [m for m in workspace.messages("C0HR") if m.get("bot_id")])[0]
@@ -374,7 +375,7 @@ endpoints:
     assert "You asked for this one" in ann.aside()
     ben.presses(card, "approve")
     bot.settle()
-    assert hr.find(7) is None
+    assert [one.method for one in hr.requests].count("DELETE") == 1
     assert talk.answers()[-1] == "Gone."
 
 
@@ -482,9 +483,9 @@ endpoints:
 
 
 def test_a_channel_has_its_own_instructions_operations_and_approvers(
-    start_bot: StartBot, ann: Person, model: Script, workspace: Workspace
+    start_bot: StartBot, ann: Person, model: Script, workspace: Workspace, hr: HrApi
 ) -> None:
-    bot = start_bot(CHANNELS, slack_channel="C0HR,#random")
+    bot = start_bot(catalog=CHANNELS.replace("${HR_API_URL}", hr.url), slack_channel="C0HR,#random")
     model.will(calls(("DELETE", "/api/users/7")), says("Not here."))
     elsewhere = ann.asks("remove Tom", "C0RANDOM")
     assert elsewhere.answer() == "Not here."
