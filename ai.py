@@ -108,7 +108,6 @@ class House:
     """What every AI of one bot shares."""
 
     model: Model
-    catalog: Catalog
     gate: Gate
     store: Store
     ids: Callable[[], str]
@@ -299,7 +298,7 @@ class AI:
             except BadCall as error:
                 log.info("bad call", reason=str(error))
                 taken = Got(error_text(str(error)))
-                entry = Entry("bad call", {"call": _attempted(raw, self._house.catalog), "reason": str(error)})
+                entry = Entry("bad call", {"call": _attempted(raw, self._gate.catalog), "reason": str(error)})
             made_before.append(key)
             entries.append(entry)
             if isinstance(taken, Proposal):

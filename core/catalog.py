@@ -169,8 +169,8 @@ class Catalog:
         return replace(self, operations=tuple(_ruled(one, channel.rules) for one in self.operations if one in allowed))
 
     def named(self, api: Api, name: str) -> Operation | None:
-        """The API's operation of this name (`METHOD /path`)."""
-        return next((one for one in self.operations if one.api is api and one.name == name), None)
+        """The operation of this name (`METHOD /path`) of the API, which may be that of an earlier catalog."""
+        return next((one for one in self.operations if one.api.name == api.name and one.name == name), None)
 
     def preview_of(self, operation: Operation) -> Operation | None:
         """The GET that shows what a write is about: the one that the entry names, else the one of the same path."""

@@ -25,6 +25,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationInfo,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -35,6 +36,25 @@ from core.template import BadTemplate, Template, parse_template
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 MAX_PROMPTS = 4  # https://docs.slack.dev/reference/methods/assistant.threads.setSuggestedPrompts
 _MAX_TITLE, _MAX_MESSAGE = 75, 2_000  # characters; Slack names no limit: a title is a button, whose label takes 75
+
+_ANY_SCHEMA = {"$ref": "https://json-schema.org/draft/2020-12/schema"}
+_KEYWORDS = {
+    "validation": (
+        "type",
+        "enum",
+        "const",
+        "pattern",
+        "minLength",
+        "maxLength",
+        "minimum",
+        "maximum",
+        "minItems",
+        "maxItems",
+    ),
+    "applicator": ("items", "anyOf", "oneOf"),
+    "format-annotation": ("format",),
+    "meta-data": ("description", "default", "examples"),
+}
 
 # Headers that no call may bring: who calls, where it goes, how the body is read, and what would make another call of it.
 _RESERVED = frozenset(
@@ -204,6 +224,10 @@ def _prompt(value: object) -> object:
     return {"title": value, "message": value} if isinstance(value, str) else value
 
 
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
 def _json_value(value: Any) -> Any:
     try:
         json.dumps(value, allow_nan=False)
@@ -233,8 +257,10 @@ def _preview(value: object) -> object:
 Secret = Annotated[SecretStr, BeforeValidator(_expand), AfterValidator(_header_text)]
 HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"  # RFC 9110, 5.1
 HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
-Schema = Annotated[dict[str, Any], AfterValidator(_schema)]
-Expiry = Annotated[float, BeforeValidator(_seconds)]
+Schema = Annotated[dict[str, Any], AfterValidator(_schema), WithJsonSchema(_ANY_SCHEMA)]
+Expiry = Annotated[
+    float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "pattern": r"^\s*\d+\s*[smhd]\s*$"})
+]
 
 
 Jmespath = Annotated[str, Field(min_length=1), AfterValidator(_jmespath)]
@@ -300,7 +326,9 @@ class ApprovalRule(_Strict):
         return self
 
 
-Approval = Annotated[tuple[ApprovalRule, ...] | None, BeforeValidator(_rules)]  # None: not said; empty: never
+_Rules = Literal["always", "never"] | ApprovalRule | list[ApprovalRule]
+# None: not said; empty: never
+Approval = Annotated[tuple[ApprovalRule, ...] | None, BeforeValidator(_rules, json_schema_input_type=_Rules)]
 
 
 class Preview(_Strict):
@@ -318,10 +346,19 @@ class Lookup(_Strict):
     id: Jmespath
 
 
+def _with_keywords(schema: dict[str, Any]) -> None:
+    """The keywords of JSON Schema that parameters need; a reference to all of them would contradict our own `required`."""
+    schema["properties"] |= {
+        key: {"$ref": f"https://json-schema.org/draft/2020-12/meta/{place}#/properties/{key}"}
+        for place, keys in _KEYWORDS.items()
+        for key in keys
+    }
+
+
 class Parameter(BaseModel):
     """What the catalog says of one value: our own keys, and beside them its JSON Schema (`plain`)."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, json_schema_extra=_with_keywords)
 
     in_: Annotated[Literal["header"] | None, Field(alias="in")] = None
     required: bool = False
@@ -395,7 +432,9 @@ class Limits(_Strict):
 class Entry(_Strict):
     """One endpoint as the file has it."""
 
-    method: Annotated[str, BeforeValidator(lambda v: v.upper() if isinstance(v, str) else v)]
+    method: Annotated[
+        str, BeforeValidator(_upper), Field(json_schema_extra={"enum": [*METHODS, *map(str.lower, METHODS)]})
+    ]
     url: str
     description: Annotated[str, Field(min_length=1)]
     enabled: bool = True
@@ -404,7 +443,9 @@ class Entry(_Strict):
     body_type: Literal["json", "form", "multipart"] = "json"
     approval: Approval = None
     expires: Expiry | None = None
-    preview: Annotated[Preview | None, BeforeValidator(_preview)] = Preview()
+    preview: Annotated[
+        Preview | None, BeforeValidator(_preview, json_schema_input_type=Literal[False] | str | Preview)
+    ] = Preview()
     pagination: Pagination | None = None
 
     @cached_property
@@ -567,5 +608,8 @@ class CatalogFile(_Strict):
     """The file with several APIs; a file with one has that one's keys at the top, beside `prompts` and `channels`."""
 
     apis: Annotated[list[ApiEntry], Field(min_length=1)]
-    prompts: Annotated[tuple[Annotated[Prompt, BeforeValidator(_prompt)], ...], Field(max_length=MAX_PROMPTS)] = ()
+    prompts: Annotated[
+        tuple[Annotated[Prompt, BeforeValidator(_prompt, json_schema_input_type=str | Prompt)], ...],
+        Field(max_length=MAX_PROMPTS),
+    ] = ()
     channels: Annotated[dict[str, ChannelEntry], AfterValidator(_channels)] = {}

@@ -39,6 +39,10 @@ class Source:
             data = yaml.constructor.SafeConstructor().construct_document(source.root)
         except yaml.YAMLError as error:
             raise BadCatalog(f"{name}: no valid YAML: {error}.") from None
+        except (ValueError, AttributeError) as error:  # what looks like a number or a date and is none
+            raise BadCatalog(
+                f"{name}: no valid YAML: {error}; texts that look like numbers or dates go into quotes."
+            ) from None
         if not isinstance(data, dict):
             raise BadCatalog(f"{name}: write a mapping with name, base_url and endpoints (README, 'The catalog').")
         return source, data

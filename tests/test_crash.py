@@ -67,15 +67,15 @@ class Program:
                 self.lines.append(line)
                 self._changed.notify_all()
 
-    def wait_for(self, event: str, seconds: float = 15.0) -> Program:
-        """Until the log has this event."""
+    def wait_for(self, event: str, seconds: float = 15.0, after: int = 0) -> Program:
+        """Until the log has this event, `after` so many lines."""
         with self._changed:
-            heard = self._changed.wait_for(lambda: self.has_said(event), seconds)
+            heard = self._changed.wait_for(lambda: self.has_said(event, after), seconds)
         assert heard, f"no '{event}' within {seconds} s; the log:\n{''.join(self.lines[-30:])}"
         return self
 
-    def has_said(self, event: str) -> bool:
-        return any(f'"event": "{event}"' in line for line in self.lines)
+    def has_said(self, event: str, after: int = 0) -> bool:
+        return any(f'"event": "{event}"' in line for line in self.lines[after:])
 
     def calls(self) -> int:
         """How many calls to the API have ended, by the log."""
