@@ -327,6 +327,7 @@ class AI:
             told = {
                 "operation": call.operation.name,
                 "url": call.shown_url,
+                **({"headers": dict(call.headers)} if call.headers else {}),
                 "status": got.status,
                 "seconds": got.seconds,
             }

@@ -32,13 +32,16 @@ from slackeventsapi import SlackEventAdapter
 from sqlalchemy.exc import SQLAlchemyError
 from waitress.server import create_server
 
+import importing
 import slack_check
 from ai import House
 from chat import ChatServer, Model
 from core import reports, slack_in
+from core.cards import visible
 from core.catalog import Catalog, Operation, load_catalog
 from core.chain import Line
 from core.credentials import secrets_of
+from core.openapi import Choice
 from core.policy import ASKER, SAFE_METHODS, Rule
 from core.posts import Thread
 from core.settings import Misconfigured, Settings, environment, load_settings
@@ -452,6 +455,26 @@ def _check_slack(settings: Settings, catalog: Catalog) -> int:
     return 1 if wrong else 0
 
 
+@main.command("import")
+@click.argument("source", metavar="FILE_OR_URL")
+@click.option("--into", help="Import into this catalog: keeps what was changed there by hand, tells what is new.")
+@click.option("--only", multiple=True, help="Only operations like 'GET /users*'; may be given several times.")
+@click.option("--tag", "tags", multiple=True, help="Only operations with this tag; may be given several times.")
+@click.option("--read-only", is_flag=True, help="No writes at all.")
+@click.option("--writes", is_flag=True, help="New writes arrive switched on; without it each waits for enabled: true.")
+@click.option("--base-url", default="", help="Where the API is, if the description does not say, or says otherwise.")
+@click.option("--name", default="", help="What the API is called, instead of the description's title.")
+def import_(source: str, into: str | None, only: tuple[str, ...], tags: tuple[str, ...], **rest: Any) -> None:
+    """Makes a catalog of an API description (OpenAPI 3, Swagger 2): to standard output, or into a catalog that is there."""
+    order = importing.Order(source, Choice(only, tags, rest.pop("read_only")), **rest)
+    with _told():
+        done = importing.renew(order, into) if into and Path(into).exists() else importing.make(order, into)
+    for line in done.report:
+        click.echo(line, err=True)
+    if not into:
+        click.echo(done.text, nl=False)
+
+
 @main.command()
 @click.option("--thread", help="Only this thread (team/channel/ts).")
 @click.option("--turn", help="Only this turn.")
@@ -492,11 +515,16 @@ def journal(
         table.add_row(
             str(line.number),
             reports.moment(line.at),
-            line.kind,
-            reports.person_of(line),
-            escape(words or reports.summary(line)),
+            _on_terminal(line.kind),
+            _on_terminal(reports.person_of(line)),
+            _on_terminal(words or reports.summary(line)),
         )
     Console().print(table)
+
+
+def _on_terminal(text: object) -> str:
+    """Text of people, the model or the API as a terminal may have it: no markup of ours, no escape sequence of theirs."""
+    return escape(visible(str(text)))
 
 
 def _verify(chain: Journal, head: str | None) -> int:
@@ -530,10 +558,10 @@ def errors(days: float) -> None:
     with _told():
         store = _open_store()
     since = time.time() - days * 86_400
-    groups = reports.repeated(line for line in store.journal.lines() if line.at >= since)
+    groups = reports.repeated(store.journal.lines(), since)
     table = Table("times", "operation", "reason", "newest example", "the question behind it")
     for row in reports.error_rows(groups, store.words_of):
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(_on_terminal(cell) for cell in row))
     Console().print(table if groups else "No errors.")
 
 

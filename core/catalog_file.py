@@ -28,6 +28,7 @@ from pydantic import (
     model_validator,
 )
 
+from core.plain_schema import surely_valid
 from core.policy import ANYONE, ASKER, SAFE_METHODS
 from core.template import BadTemplate, Template, parse_template
 
@@ -108,10 +109,11 @@ def _seconds(value: object) -> object:
 
 
 def _schema(value: dict[str, Any]) -> dict[str, Any]:
-    try:
-        Draft202012Validator.check_schema(value)
-    except SchemaError as error:
-        raise ValueError(f"no valid JSON Schema: {error.message}") from None
+    if not surely_valid(value):
+        try:
+            Draft202012Validator.check_schema(value)
+        except SchemaError as error:
+            raise ValueError(f"no valid JSON Schema: {error.message}") from None
     if _stray_secret(value, is_field=True):
         raise ValueError(
             "secret: true belongs on a field itself (under properties, or the items of a field's list) or on a parameter"
@@ -480,6 +482,8 @@ def _check_header(name: str, parameter: Parameter, template: Template) -> None:
         raise ValueError(f"parameters: a call may not bring the header '{name}'; fixed ones go under the API's headers")
     if parameter.is_list:
         raise ValueError(f"parameters: '{name}' is a header and takes one text; write type: string")
+    if parameter.plain.get("secret") is True:
+        raise ValueError(f"parameters: '{name}' is shown to who approves it; secret ones go under the API's headers")
 
 
 def _check_body(entry: Entry) -> None:

@@ -6,6 +6,7 @@ Who fetches the text, and writes the catalog, is no matter of this room; nor wha
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +26,8 @@ _METHODS = ("get", "head", "post", "put", "patch", "delete")
 _MOST = 10_000  # operations of one description
 _NO_NAME = frozenset(
     ("api", "apis", "rest", "restful", "the", "swagger", "openapi", "service", "services", "documentation", "docs", "public", "internal",
-     "web", "definition", "specification", "spec", "my", "http", "json", "reference", "server", "v")
+     "web", "definition", "specification", "spec", "my", "http", "json", "reference", "server", "v",
+     "official", "simple", "sample", "for", "of", "a", "an", "and", "to", "by", "with", "our")
 )  # fmt: skip
 
 
@@ -43,13 +45,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Imported:
-    """What a description says of an API, in the catalog's words. `endpoints` are entries of the catalog, each with its tag."""
+    """What a description says of an API, in the catalog's words."""
 
     name: str
-    title: str  # as people read it: name and version of the description
+    title: str  # the description's, with its version
+    kind: str  # such as OpenAPI 3.0.3
     base_url: str
+    prefix: str  # that the names of its environment variables begin with
     credentials: Credentials
-    endpoints: tuple[tuple[str, dict[str, Any]], ...]
+    endpoints: tuple[tuple[str, dict[str, Any]], ...]  # the chosen ones as the catalog's entries, each with its group
+    shapes: frozenset[str]  # of all that the description has, chosen or not
     notes: tuple[tuple[str, str], ...] = field(default=())  # (place, words)
 
 
@@ -64,7 +69,7 @@ def shape(method: str, url: str) -> str:
 
 def operations(documents: Documents) -> list[Found]:
     """Every operation of the description, in its order. Raises `BadDocument` where this is no description of an API."""
-    _check_kind(documents.root)
+    _kind(documents.root)
     paths = documents.root.get("paths")
     if not isinstance(paths.value, dict) or not paths.value:
         raise BadDocument("The description has no paths, so there is nothing to call.")
@@ -93,17 +98,17 @@ def _operations(documents: Documents, paths: Node) -> Iterator[Found]:
                 documents.notes.add(node, f"{method.upper()} is no method of the catalog; it is left out")
 
 
-def _check_kind(root: Node) -> None:
+def _kind(root: Node) -> str:
+    """The document's kind and version. Raises `BadDocument` for what is no description that can be read."""
     value = root.value
     if not isinstance(value, dict):
         raise BadDocument("This is no API description: it is no mapping with 'openapi' (or 'swagger') at its top.")
-    version = str(value.get("openapi", value.get("swagger", "")))
+    version = printable(str(value.get("openapi", value.get("swagger", value.get("swaggerVersion", "")))), 30)
     if "openapi" in value and re.match(r"3(\.|$)", version):
-        return
+        return f"OpenAPI {version}"
     if "swagger" in value and re.match(r"2(\.|$)", version):
-        return
-    if "openapi" in value or "swagger" in value or "swaggerVersion" in value:
-        version = printable(version or str(value.get("swaggerVersion")), 40)
+        return f"Swagger {version}"
+    if version:
         raise BadDocument(
             f"This description is of version '{version}'; OpenAPI 3.x and Swagger 2.0 are read. Convert it first."
         )
@@ -178,25 +183,29 @@ def _simple(name: str) -> str:
 # --- the API ----------------------------------------------------------------------------------------------------------
 
 
-def read_api(
-    documents: Documents, chosen: Sequence[Found], *, source: str = "", name: str = "", base_url: str = ""
-) -> Imported:
+def read_api(documents: Documents, choice: Choice, *, source: str = "", name: str = "", base_url: str = "") -> Imported:
     """The chosen operations as a catalog's API. `source` is the URL that the document came from, if any; `name` and `base_url` set
-    what the description says otherwise. Raises `BadDocument` where no operation is left."""
+    what the description says otherwise. Raises `BadDocument` where this is no description, or no operation is left."""
+    found = operations(documents)
+    chosen = choose(found, choice)
     info = documents.root.get("info")
     base = base_url.rstrip("/") or _base_url(documents, source)
-    name = name or _name(info, base)
-    keys = credentials(documents, [one.node for one in chosen], _prefix(name, base))
-    entries = list(_entries(documents, chosen, keys, base))
+    name = printable(name, 80) or _name(info, base)
+    prefix = _prefix(name)
+    keys = credentials(documents, [one.node for one in chosen], prefix)
+    entries = tuple(_entries(documents, chosen, keys, base))
     if not entries:
         reasons = "; ".join(f"{place}: {words}" for place, words in list(documents.notes.lines)[:5])
         raise BadDocument(f"No operation of the description can be said in the catalog. {reasons}")
-    version = printable(info.text("version") or str(info.get("version").value or ""), 40)
+    version = printable(str(info.get("version").value or ""), 40)
     title = printable(plain(info.text("title")) or name, 80).rstrip(".")
-    notes = [*documents.notes.lines]
-    if documents.notes.more:
-        notes.append(("", f"and {documents.notes.more:,} more of such"))
-    return Imported(name, f"{title} {version}".strip(), base, keys, tuple(entries), tuple(notes))
+    shapes = frozenset(shape(one.method, one.path) for one in found)
+    notes = (
+        *documents.notes.lines,
+        *([("", f"and {documents.notes.more:,} more of such")] if documents.notes.more else []),
+    )
+    kind = _kind(documents.root)
+    return Imported(name, f"{title} {version}".strip(), kind, base, prefix, keys, entries, shapes, notes)
 
 
 def _entries(
@@ -250,26 +259,28 @@ def _on_base(documents: Documents, one: Found, base: str) -> str:
 
 
 def _name(info: Node, base: str) -> str:
-    """The API's name: its title, or its host's name where the title says nothing."""
+    """The API's name: its title without the words that say nothing, or its host's name where no others are left."""
     title = printable(plain(info.text("title")), 80).rstrip(".")
+    words = re.split(r"[+:|(\N{EN DASH}\N{EM DASH}]| - ", title, maxsplit=1)[0].replace("'s ", " ").split()
+    while words and not _telling(words[-1]):
+        words.pop()
+    while words and not _telling(words[0]):
+        words.pop(0)
     host = urlsplit(base).hostname or "" if "${" not in base else ""
-    return title if _telling(title) or not host else _of_host(host)
-
-
-def _of_host(host: str) -> str:
     labels = [one for one in host.split(".") if one not in ("api", "www")]
-    return labels[-2] if len(labels) > 1 else labels[0] if labels else host
+    return " ".join(words) or (labels[-2] if len(labels) > 1 else host) or title or "API"
 
 
 def _telling(text: str) -> list[str]:
-    words = re.findall(r"[a-z0-9]+", text.lower())
+    words = re.findall(r"[^\W_]+", text.lower())
     return [word for word in words if word not in _NO_NAME and not re.fullmatch(r"v?[0-9]+", word)]
 
 
-def _prefix(name: str, base: str) -> str:
+def _prefix(name: str) -> str:
     """What the API's environment variables begin with."""
-    words = _telling(name)[:2]
-    prefix = "_".join(words).upper() or "API"
+    plain_name = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    words = re.findall(r"[A-Z0-9]+", " ".join(_telling(plain_name)).upper())[:2]
+    prefix = "_".join(words) or "API"
     return prefix if prefix[0].isalpha() else f"API_{prefix}"
 
 

@@ -21,6 +21,7 @@ from core.references import Documents, Node, printable
 _DESCRIPTION = 200  # characters
 _PLACEHOLDER = 48
 _PARAMETERS = 200
+_LOOKS = frozenset(("pretty", "opt_pretty", "prettyprint", "callback", "jsonp"))  # of the answer, which no model needs
 _FIELDS = 20  # of an object in the query
 _COLLECTIONS = {
     "ssv": ("spaceDelimited", False),
@@ -112,6 +113,8 @@ def endpoint(
         types = {name: str(schema.get("type", "string")) for name, schema in draft.parameters.items()}
         paging = pagination(documents, operation, draft.query, types)
         entry |= {"pagination": paging} if paging is not None else {}
+        if paging is not None and "parameter" in paging:
+            draft.parameters.get(paging["parameter"], {}).pop("description", None)  # code turns the pages
     return entry
 
 
@@ -138,7 +141,7 @@ def _given(documents: Documents, node: Node, written: Node) -> Given | None:
     if not name or where not in ("path", "query", "header", "cookie", "body", "formData"):
         documents.notes.add(written, "a parameter needs a name, and in: path, query or header; this one is left out")
         return None
-    if node.is_set("deprecated") and not node.is_set("required"):
+    if (node.is_set("deprecated") or name.lower() in _LOOKS) and not node.is_set("required"):
         return None
     schema = node.get("schema")
     if not isinstance(schema.value, dict):
@@ -279,8 +282,10 @@ def _value(one: Given, schema: dict[str, Any]) -> dict[str, Any]:
     if isinstance(items, dict) and items.get("type") in ("string", "integer", "number", "boolean"):
         found["items"] = {key: value for key, value in items.items() if key != "secret"}
     style, explode = _style(one)
-    found |= {"style": style} if style != "form" else {}
-    return found | ({} if explode == (style == "form") else {"explode": explode})
+    spelled = ({"style": style} if style != "form" else {}) | (
+        {} if explode == (style == "form") else {"explode": explode}
+    )
+    return {"type": found.pop("type")} | spelled | found
 
 
 def _style(one: Given) -> tuple[str, bool]:
@@ -331,17 +336,15 @@ def _body(documents: Documents, method: str, operation: Node, given: list[Given]
         if (found.get("body") or {}).get("properties"):
             documents.notes.add(operation, f"the body of a {method} is left out")
         return {}
-    if "body" in found and not _is_sent(found):
+    body = found.get("body")
+    if body is None or (body.get("additionalProperties") is False and "properties" not in body):
+        return {}  # one that may hold nothing
+    kinds = body.get("type", [])
+    kinds = [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind in ("object", "array")]
+    if "type" in body and not kinds:
         raise Unsaid("its body is no object or list, and no other can be sent")
-    return found
-
-
-def _is_sent(found: dict[str, Any]) -> bool:
-    kinds = found["body"].get("type", "object")
-    return bool(
-        set(kinds if isinstance(kinds, list) else [kinds])
-        & ({"object", "array"} if "body_type" not in found else {"object"})
-    )
+    typed = {"type": kinds[0] if len(kinds) == 1 else kinds} if kinds else {}
+    return found | {"body": typed | {key: value for key, value in body.items() if key != "type"}}
 
 
 def _content(documents: Documents, request: Node) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def pagination(
     root_is_list = "array" in body.kinds
     items = None if root_is_list else _items(fields, operation)
     if items is None and not root_is_list and fields:
-        return None  # an answer with fields, none of them a list
+        return None  # an answer with fields, none of them the list
     found = {"items": items.expression} if items is not None else {}
     return (
         _by_cursor(names, types, fields, found, size, documents)
@@ -214,13 +214,19 @@ def _items(fields: list[_Field], operation: Node) -> _Field | None:
     def rank(one: _Field) -> tuple[int, int, int]:
         usual = _LIST_NAMES.index(one.name) if one.name in _LIST_NAMES else len(_LIST_NAMES)
         usual = -1 if one.name == _plain(last) else usual
-        of_things = any(
-            items.get("properties").value or items.get("$ref").value or items.get("allOf").value
-            for items in one.schema.all("items")
-        )
-        return (len(one.path), 0 if of_things else 1, usual)
+        return (len(one.path), 0 if _is_of_things(one) else 1, usual)
 
-    return min(lists, key=rank, default=None)
+    best = min(lists, key=rank, default=None)
+    if best is None or best.name in _LIST_NAMES or best.name == _plain(last):
+        return best
+    beside = [one for one in lists if len(one.path) == len(best.path)]
+    is_page = any(one.name in _TOTAL | _PAGES | _MORE or "next" in one.name for one in fields)
+    return best if len(beside) == 1 or is_page else None  # else a thing with several lists in it
+
+
+def _is_of_things(one: _Field) -> bool:
+    items = one.schema.all("items")
+    return any(each.get(key).value for each in items for key in ("properties", "$ref", "allOf"))
 
 
 def _path(operation: Node) -> str:

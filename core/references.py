@@ -77,16 +77,18 @@ class Notes:
 
 def printable(text: str, limit: int) -> str:
     """Foreign text for a terminal and a comment: one line, nothing invisible, at most `limit` characters."""
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+    text = " ".join(text.split())
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 class Documents:
     """The documents of one description by name, and the notes of reading them."""
 
-    def __init__(self, root: Any, others: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, root: Any, others: Mapping[str, Any] | None = None, notes: Notes | None = None) -> None:
         self.root = Node(root)
-        self.notes = Notes()
+        self.notes = notes or Notes()
         self._left = _MAX_STEPS
         self._others = dict(others or {})
 

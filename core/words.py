@@ -78,7 +78,7 @@ STATES = {
     "sending": "being sent",
     "done": "done",
     "failed": "failed",
-    "unknown": "sent, outcome unknown",
+    "unknown": "outcome unknown",
     "rejected": "denied",
     "expired": "expired",
     "withdrawn": "withdrawn",
@@ -94,8 +94,13 @@ DECIDES = "may decide"
 MORE_PEOPLE = "{count} more"
 NOT_THE_ASKER = " (not the asker)"
 VOTES = "{quorum} votes needed, so far: {votes}"
+SENT_OTHERWISE = "Not sent as JSON:"
 VOTES_SO_FAR = "{votes} of {quorum} votes"
 NO_BODY = "(no body)"
+SENT_AS = {
+    "form": "Sent as a form (application/x-www-form-urlencoded):",
+    "multipart": "Sent as a form with files (multipart/form-data):",
+}
 BODY_CUT = "... the first {shown:,} of {whole:,} characters. Show all has the rest."
 HIDDEN = "{count} characters, hidden by the catalog"
 CHANGES = "What changes:"
@@ -123,11 +128,13 @@ OUTCOMES = {
 TARGET_CHANGED = "The target changed after the card was drawn."
 RULE_CHANGED = "The catalog's rule about who decides changed after the card was drawn."
 RENEWED = "{reason} This card asks anew."
+UNSHOWN = "Slack did not take the card, so nobody could decide."
 STOPPED_BATCH = "Not sent, since an earlier request of the set did not succeed."
 CHECKED = "{method} request {fingerprint}, outcome unknown: the target as the API shows it now ({status})."
 STILL_CHANGES = {"DELETE": "What the request would still remove:"}
 STILL_CHANGE = "What the request would still change:"
 NOT_READ_IN_TIME = "it was not read in time"
+NEEDS_VALUE = "reading it needs '{name}', which the request does not have"
 NO_PREVIEW = "the catalog has no GET for it"
 NEEDS_APPROVAL = "reading it needs a person's approval"
 CHECK_FAILED = "{method} request {fingerprint}: the target could not be read: {problem}"
@@ -160,5 +167,6 @@ TOLD = {
     "withdrawn": "The person who asked withdrew this request before a decision. It was not sent.",
     "unknown": "Sent, no answer: it may or may not have happened. Do not repeat it. Tell the person to look.",
 }
+TOLD_TAKEN_BACK = "{note} This request was not sent. Tell the person."
 TOLD_REASON = " The person's reason: {reason}"
 TOLD_DRY_RUN = "Dry run: this was approved, but nothing was sent. Say so to the person."

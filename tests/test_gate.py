@@ -754,6 +754,32 @@ def test_a_groups_handle_that_cannot_be_looked_up_now_is_no_change_and_one_that_
     assert [one.rule.approvers for one in later.pending()] == [("S0NEW",)]
 
 
+def test_a_click_for_a_large_set_looks_up_a_group_once(make: Make, workspace: Workspace) -> None:
+    """Slack takes some twenty such look-ups a minute; one for each request would never come to an end."""
+    inside = make(removed_by("{approvers: [S0LEADS], batch: true}"), directory=_directory(workspace))
+    inside.replies.will(calls(*[("DELETE", f"/users/{i}") for i in range(30)]))
+    inside.ask()
+    (batch,) = {one.batch for one in inside.pending()}
+    assert batch is not None
+    changed = inside.gate.decide_all(batch, by=BEN, at=inside.clock(), arrival=0)
+    assert [one.state for one in changed] == [State.APPROVED] * 30
+    assert len(workspace.calls_of("usergroups.users.list")) == 1
+
+
+def test_a_set_says_what_became_of_the_one_that_was_under_way_when_the_process_died(make: Make) -> None:
+    inside = make(removed_by("{batch: true}"))
+    inside.replies.will(calls(("DELETE", "/users/1"), ("DELETE", "/users/2")))
+    thread = inside.ask()
+    (batch,) = {one.batch for one in inside.pending()}
+    assert batch is not None
+    first, last = inside.gate.decide_all(batch, by=ANN, at=inside.clock(), arrival=0)
+    inside.gate.write(Approval(first.proposal))
+    assert inside.store.transition(last.proposal, Event.SEND, lambda _row: Effects()) is not None
+    later = make(removed_by("{batch: true}"))
+    assert later.gate.lose_unanswered() == [thread]
+    assert "2 requests: 1 done, 1 outcome unknown" in later.cards(thread)[-1].arguments["text"]
+
+
 def _directory(workspace: Workspace) -> SlackWeb:
     return SlackWeb(workspace.bot_token, workspace.api_url)
 

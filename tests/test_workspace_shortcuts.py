@@ -8,13 +8,13 @@ import pytest
 from slack_sdk.webhook import WebhookClient
 
 from tests.recording_bot import Stage, asks, modal, staged
-from workspace.__main__ import SHORTCUTS
+from workspace.app import read_manifest
 from workspace.world import Channel
 
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    with staged(shortcuts=SHORTCUTS) as made:
+    with staged(shortcuts=read_manifest().shortcuts) as made:
         yield made
 
 

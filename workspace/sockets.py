@@ -1,7 +1,7 @@
 """Socket Mode: the workspace sends events and gestures over WebSockets that the bot opened, instead of over HTTP.
 
-Rules: https://docs.slack.dev/apis/events-api/using-socket-mode. Needs the package `websockets`, and is imported only
-where socket mode is on. Who may connect is decided by the ticket in the URL of apps.connections.open.
+Rules: https://docs.slack.dev/apis/events-api/using-socket-mode. Who may connect is decided by the ticket in the URL of
+apps.connections.open. Imported only where socket mode is on.
 """
 
 from __future__ import annotations
