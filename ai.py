@@ -1,4 +1,4 @@
-"""Door to the model: class AI, one per thread_ts. Transcript in, transcript out, and the loop over tool calls between them.
+"""Class AI, one per thread_ts: transcript in, transcript out, and the loop over tool calls between them. The way to the model is chat.py.
 
 The transcript in the store is the only state. An AI is made when its thread is woken and forgotten when the thread rests; a call
 that waits for a person is a call without a result, and holds nothing here.
@@ -6,30 +6,28 @@ that waits for a person is a call without a result, and holds nothing here.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Literal, Protocol
 
-import openai
 import structlog
 
+from chat import Model, ModelFailed
 from core import words
-from core.answers import error_text
-from core.calls import BadCall, Read, parse_arguments, resolve
+from core.answers import Got, error_text
+from core.calls import BadCall, Read, parse_arguments, resolve, sort
 from core.catalog import Catalog
 from core.chain import Entry, digest
-from core.markdown import escape
+from core.markdown import beginning
 from core.policy import SAFE_METHODS
-from core.posts import answer_posts, message
-from core.prompt import system_prompt, tool
+from core.posts import Thread, answer_posts, delete, live, live_id
+from core.prompt import about, system_prompt, tool
+from core.steps import step
 from core.transcript import (
     BadReply,
     Item,
-    Message,
     Replied,
     Reply,
     Result,
@@ -38,51 +36,71 @@ from core.transcript import (
     parse_reply,
     to_messages,
 )
-from gate import Gate, Got, proposed
+from gate import Gate, proposed
+from listen import Written
+from slack_web import Person
 from store import Proposal, Round, Store, Turn
 
 log = structlog.get_logger("ai")
+_HOLD_BACK = 1.0  # seconds of writing after which text is shown: what stands beside calls is shorter
+_NOTE_EVERY = 0.5  # seconds between two notes of what was written
 _TWICE = 2  # the same call is made this often in a turn; after that it is answered with words
-
-
-class ModelFailed(Exception):
-    """The model server gave no usable answer. `args[0]` is the reason in a few words, without anything secret."""
 
 
 class Stopped(Exception):
     """The process is to end; the turn stays where it is, on disk."""
 
 
-class Model(Protocol):
-    """Whatever completes a chat."""
-
-    def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> object:
-        """The answer's JSON, unchecked. Raises `ModelFailed`."""
+class Cut(Exception):
+    """A person wants the turn to end."""
 
 
-class ChatServer:
-    """A Chat Completions server, through the openai client, which retries 429, 5xx and time-outs and honours Retry-After."""
+class Presence(Protocol):
+    """What is shown beside a thread's messages. Each call only notes and wakes."""
 
-    def __init__(self, *, api_key: str | None, base_url: str | None, model: str, timeout: float) -> None:
-        self._client = openai.OpenAI(api_key=api_key or "none", base_url=base_url, timeout=timeout, max_retries=2)
-        self._model = model
+    def status(self, thread: str, text: str) -> None:
+        """What the bot does at this moment."""
 
-    def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> object:
-        """The answer's JSON, unchecked. Raises `ModelFailed`."""
-        request: dict[str, Any] = {"model": self._model, "messages": list(messages)} | (
-            {"tools": list(tools)} if tools else {}
-        )
-        try:
-            response = self._client.chat.completions.with_raw_response.create(**request)
-            return json.loads(response.http_response.content)
-        except openai.APITimeoutError:
-            raise ModelFailed("time-out") from None
-        except openai.APIStatusError as error:
-            raise ModelFailed(f"HTTP {error.status_code}") from None  # its text may repeat what people wrote
-        except openai.OpenAIError:
-            raise ModelFailed("connection failed") from None
-        except (ValueError, RecursionError):
-            raise ModelFailed("an answer that is no JSON") from None
+    def session(self, thread: str, state: Literal["processing", "active", "suspended"], title: str = "") -> None:
+        """Where a direct message's session stands, and what it is about."""
+
+
+class Growing(Protocol):
+    """Messages that grow."""
+
+    def note(self, post: str, thread: str, text: str) -> None:
+        """What was written by now."""
+
+
+class Halt:
+    """Who is to stop: all (the process ends), or single turns (a person said so)."""
+
+    def __init__(self) -> None:
+        self._all = threading.Event()
+        self._turns: set[str] = set()
+
+    def everything(self) -> None:
+        """The process ends."""
+        self._all.set()
+
+    def turn(self, turn: str) -> None:
+        """A person wants this turn to end."""
+        self._turns.add(turn)
+
+    def check(self, turn: str) -> None:
+        """Raises `Stopped` or `Cut`."""
+        if self._all.is_set():
+            raise Stopped
+        if turn in self._turns:
+            raise Cut
+
+    def is_on(self, turn: str) -> bool:
+        """Whether `check` would raise."""
+        return self._all.is_set() or turn in self._turns
+
+    def over(self, turn: str) -> None:
+        """The turn has ended."""
+        self._turns.discard(turn)
 
 
 @dataclass(frozen=True)
@@ -95,8 +113,11 @@ class House:
     store: Store
     ids: Callable[[], str]
     clock: Callable[[], float] = time.time
-    show_status: Callable[[str, str], None] = lambda _thread, _status: None
-    stopping: threading.Event = field(default_factory=threading.Event)
+    read: Callable[[Turn], Written] = lambda turn: Written(turn.text)
+    person: Callable[[str], Person | None] = lambda _user: None
+    presence: Presence | None = None
+    growing: Growing | None = None
+    halt: Halt = field(default_factory=Halt)
     model_name: str = ""
     dry_run: bool = False
     max_model_calls: int = 20
@@ -111,21 +132,28 @@ class AI:
         self._house = house
         self._store = house.store
         self._gate = house.gate
+        self._written = _Written(house, None)
 
     def advance(self) -> bool:
         """Goes on with the thread until it rests; True where it waits for people. Safe to run again at any point."""
-        while (turn := self._store.take_turn(self._thread)) is not None:
+        while (turn := self._store.next_turn(self._thread)) is not None:
             with structlog.contextvars.bound_contextvars(turn=turn.turn, asker=turn.asker):
                 if not self._finish(turn):
+                    self._session(turn, "suspended")
                     return True
+                self._session(turn, "active")
+                self._house.halt.over(turn.turn)
         return False
 
     def _finish(self, turn: Turn) -> bool:
         """True when the turn is over, False while it waits for people. Whatever fails in it is told in the thread."""
         try:
-            return self._to_rest(turn)
+            begun = turn if turn.is_running else self._begin(turn)
+            return begun is None or self._to_rest(begun)
         except Stopped:
             raise
+        except Cut:
+            return self._stop(turn)
         except ModelFailed as error:
             self._fail(turn, words.MODEL_DOWN, str(error))
         except BadReply as error:
@@ -134,53 +162,95 @@ class AI:
             self._fail(turn, words.FAULT, "a fault of the bot")
         return True
 
+    def _begin(self, turn: Turn) -> Turn | None:
+        """Begins a waiting turn with what its question says by now; None where the question was deleted meanwhile."""
+        self._check(turn)
+        written = self._house.read(turn)
+        if written.text is None:
+            log.info("question deleted before its turn")
+            self._store.drop_turn(turn, [Entry("question deleted", {"asker": turn.asker})])
+            return None
+        edited = [Entry("question edited", {"words": digest(written.text)})] if written.text != turn.text else []
+        self._session(turn, "processing", written.text)
+        return self._store.begin_turn(turn, written.text, written.before, edited)
+
+    def _session(self, turn: Turn, state: Literal["processing", "active", "suspended"], title: str = "") -> None:
+        if self._house.presence is not None and Thread.from_key(self._thread).is_direct:
+            self._house.presence.session(self._thread, state, " ".join(title.split()))
+
     def _fail(self, turn: Turn, template: str, reason: str) -> None:
         reference = self._house.ids()[:8]
         log.exception("turn failed", reference=reference, reason=reason)
+        noted = Entry("failed", {"reference": reference, "reason": reason})
+        self._break_off(turn, template.format(reason=reason, reference=reference), noted)
+
+    def _stop(self, turn: Turn) -> bool:
+        """Ends a turn that a person stopped, with what was written so far; False while one of its writes is under way."""
+        if self._gate.is_sending(turn.turn):
+            return False
+        stopped = self._store.turn(turn.turn) or turn
+        told = words.STOPPED if self._written.text else words.STOPPED_EMPTY
+        self._break_off(stopped, told, Entry("ended by a person", {"by": stopped.stopped_by}))
+        return True
+
+    def _break_off(self, turn: Turn, told: str, noted: Entry) -> None:
+        """Ends a turn before its end: what was written stays, with the words for why it ends there."""
         self._gate.withdraw(turn.turn)
-        told = template.format(reason=reason, reference=reference)
-        says = [message(self._house.ids(), turn.thread, turn.turn, escape(told))]
-        noted = [Entry("failed", {"reference": reference, "reason": reason})]
-        self._store.end_turn(turn, says, said=Replied(told), usage=None, failed=True, entries=noted)
+        text = f"{self._written.text}\n\n{told}".strip()
+        says = answer_posts(turn.turn, turn.thread, text, self._house.ids(), self._written.post)
+        self._store.end_turn(turn, says, said=Replied(text), usage=None, failed=True, entries=[noted])
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
     def _to_rest(self, turn: Turn) -> bool:
         items = self._store.transcript(self._thread)
         while True:
+            self._check(turn)
             if open_calls(items):
                 self._send_approved(turn)
                 items = self._store.transcript(self._thread)
                 if open_calls(items):
                     return False
             is_last = turn.model_calls >= self._house.max_model_calls
-            reply, asked = self._ask(items, is_last=is_last)
+            reply, asked = self._ask(turn, items, is_last=is_last)
             turn = replace(turn, model_calls=turn.model_calls + 1)
             if is_last or not reply.said.calls:
                 self._answer(turn, reply, asked, is_last=is_last)
                 return True
             made = self._take_calls(turn, items, reply, asked)
             said = self._store.add_round(turn, made)
+            self._written = _Written(self._house, turn)
             items = [*items, said, *(Result(said.row, call, content) for call, content in made.results)]
 
     def _send_approved(self, turn: Turn) -> None:
         for approval in self._gate.approvals(turn.turn):
-            self._stop_here()
+            self._check(turn)
             self._gate.write(approval)
 
-    def _stop_here(self) -> None:
-        if self._house.stopping.is_set():
-            raise Stopped
+    def _check(self, turn: Turn) -> None:
+        """Raises where the turn may not go on: the process ends, or a person stopped it, also before this process began."""
+        if turn.stopped_by:
+            raise Cut
+        self._house.halt.check(turn.turn)
 
-    def _ask(self, items: Sequence[Item], *, is_last: bool) -> tuple[Reply, Entry]:
+    def _status(self, text: str) -> None:
+        if self._house.presence is not None:
+            self._house.presence.status(self._thread, text)
+
+    def _ask(self, turn: Turn, items: Sequence[Item], *, is_last: bool) -> tuple[Reply, Entry]:
         """One model call: the reply, and the journal's entry about it."""
-        self._stop_here()
-        self._house.show_status(self._thread, words.THINKING)
-        today = datetime.fromtimestamp(self._house.clock(), UTC).date().isoformat()
-        system = system_prompt(self._house.catalog, today=today, last=is_last)
+        self._status(words.THINKING)
+        here = self._gate.here(self._thread)
+        system = system_prompt(here.catalog, here.instructions, about=self._about(turn), last=is_last)
         messages = to_messages(items, system=system, budget=self._house.history_tokens)
+        tools = [] if is_last else [tool(here.catalog)]
+        self._written = written = _Written(self._house, turn)
         began = time.monotonic()
-        reply = parse_reply(self._house.model.complete(messages, [] if is_last else [tool(self._house.catalog)]))
+        try:
+            answer = self._house.model.complete(messages, tools, written)
+        finally:
+            self._check(turn)  # a call that was cut off may end in whatever way
+        reply = parse_reply(answer)
         told = {
             "model": self._house.model_name,
             "seconds": round(time.monotonic() - began, 4),
@@ -191,10 +261,16 @@ class AI:
         log.info("model call", ending=reply.ending, **told)
         return reply, Entry("model call", told)
 
+    def _about(self, turn: Turn) -> str:
+        """Who asks, and what day it is there."""
+        person = self._house.person(turn.asker)
+        now = self._house.clock()
+        return about(now) if person is None else about(now, person.name, person.zone, person.offset)
+
     def _answer(self, turn: Turn, reply: Reply, asked: Entry, *, is_last: bool) -> None:
         text = _answer_text(reply, self._house.max_model_calls if is_last else None)
         shown = f"{text}\n\n{words.DRY_RUN_ANSWER}" if self._house.dry_run else text
-        says = answer_posts(turn.turn, turn.thread, shown, self._house.ids())
+        says = answer_posts(turn.turn, turn.thread, shown, self._house.ids(), self._written.post)
         noted = [asked, Entry("answer", {"words": digest(text)})]
         self._store.end_turn(turn, says, said=Replied(text), usage=reply.usage, entries=noted)
 
@@ -233,28 +309,73 @@ class AI:
                 answered = answered or taken.status is not None
         proposals = self._gate.batched(proposals)
         cards = self._gate.card_posts(proposals)
+        if self._written.post is not None:  # text beside calls is no answer
+            cards = [delete(self._house.ids(), turn.thread, turn.turn, self._written.post), *cards]
         return Round(reply.said, reply.usage, results, proposals, cards, entries, tainted=answered)
 
     def _take(self, name: str, raw: object, turn: Turn, position: int, by: float) -> tuple[Got | Proposal, Entry]:
         """One call: what a read gave, or a write's proposal; and the journal's entry about it. Raises `BadCall`."""
         if name != "call_rest_api":
             raise BadCall(f"There is no tool '{name[:60]}'. The only tool is call_rest_api.")
-        call = resolve(self._house.catalog, parse_arguments(raw))
+        call = resolve(self._gate.here(turn.thread).catalog, parse_arguments(raw))
         tainted = call.method not in SAFE_METHODS and self._store.is_tainted(turn.thread)
-        sorted_call = self._gate.sort(call, tainted=tainted)
+        sorted_call = sort(call, tainted=tainted)
         if isinstance(sorted_call, Read):
-            self._stop_here()
+            self._check(turn)
+            self._status(step(call))
             got = self._gate.read(sorted_call)
             told = {
                 "operation": call.operation.name,
                 "url": call.shown_url,
+                **({"headers": dict(call.headers)} if call.headers else {}),
                 "status": got.status,
                 "seconds": got.seconds,
             }
             return got, Entry("read", told | ({} if got.status is not None else {"problem": got.text}))
-        self._stop_here()
+        self._check(turn)
+        self._status(step(call))
         proposal = self._gate.propose(sorted_call, turn, position, by)
         return proposal, proposed(proposal)
+
+
+class _Written:
+    """What one model call has written so far, and the message in which people see it grow. It is the model's ear."""
+
+    def __init__(self, house: House, turn: Turn | None) -> None:
+        self._house = house
+        self._turn = turn
+        self._since: float | None = None
+        self._noted = 0.0
+        self.text = ""
+        self.post: str | None = None
+        if turn is not None and turn.is_running:  # an earlier try of this call may have begun to show its answer
+            post = live_id(turn.turn, turn.model_calls)
+            self.post = post if house.store.has_post(post) else None
+
+    def hear(self, text: str, *, is_calling: bool) -> None:
+        """Shows the text so far, once it is likely to be an answer: models write a word or two before they call something."""
+        self.text = text
+        if is_calling or self._turn is None or self._house.growing is None:
+            return
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        if now - self._since < _HOLD_BACK or now - self._noted < _NOTE_EVERY:
+            return
+        self._noted = now
+        if self.post is None:
+            self._begin(self._turn)
+        if self.post is not None:
+            self._house.growing.note(self.post, self._turn.thread, text)
+
+    def _begin(self, turn: Turn) -> None:
+        shown = beginning(self.text)
+        if shown:
+            self.post = live_id(turn.turn, turn.model_calls)
+            self._house.store.say([live(self.post, turn.thread, turn.turn, turn.asker, shown)])
+
+    def is_cut(self) -> bool:
+        """Whether nobody wants the rest."""
+        return self._turn is not None and self._house.halt.is_on(self._turn.turn)
 
 
 def _answer_text(reply: Reply, spent: int | None) -> str:

@@ -1,6 +1,7 @@
 """Door to Slack, inwards: verify, parse, record, wake, ack. create_app() wires the house; below it, the command line.
 
-The 200 means: recorded. Nothing here asks the model, the API or Slack's Web API while Slack waits for its answer.
+What Slack sends comes over HTTP, or in socket mode over socket_mode.py; `Front` records either. The 200 means: recorded. Nothing here asks
+the model, the API or Slack's Web API while Slack waits for its answer.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import click
 import structlog
@@ -31,25 +32,35 @@ from slackeventsapi import SlackEventAdapter
 from sqlalchemy.exc import SQLAlchemyError
 from waitress.server import create_server
 
-from ai import ChatServer, House, Model
+import importing
+import slack_check
+from ai import House
+from chat import ChatServer, Model
 from core import reports, slack_in
 from core.cards import visible
 from core.catalog import Catalog, Operation, load_catalog
 from core.chain import Line
+from core.credentials import secrets_of
+from core.openapi import Choice
 from core.policy import ASKER, SAFE_METHODS, Rule
+from core.posts import Thread
 from core.settings import Misconfigured, Settings, environment, load_settings
 from desk import Desk, Rules
-from gate import Gate, secrets_of
+from gate import Gate
+from growing import Growing
 from home import Home
 from journal import Journal, read_key
+from listen import Listener
 from logs import hide_in_logs, set_up_logs
 from outbox import Outbox
-from slack_web import SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb
+from presence import Presence
+from slack_web import Person, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb
+from socket_mode import SocketMode
+from stops import Stops
 from store import Store
 from turns import Turns
 
 log = structlog.get_logger("bot")
-_EVENTS = frozenset({"app_mention", "app_home_opened"})  # what the adapter has a handler for
 MAX_BODY = 1_048_576  # bytes of one request; Slack's own are far smaller
 STOP_SECONDS = 9.0  # of the ten that a SIGTERM leaves
 _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
@@ -64,14 +75,20 @@ class Bot:
     gate: Gate
     web: SlackWeb
     turns: Turns
+    socket: SocketMode | None  # in socket mode
 
     def start(self) -> None:
-        """Starts the workers and takes up what is not at rest."""
+        """Starts the workers, takes up what is not at rest, and in socket mode connects to Slack."""
         self.turns.start()
+        if self.socket is not None:
+            self.socket.start()
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """Leaves all work at a safe point within `seconds` and closes the doors."""
-        if self.turns.stop(seconds):
+        """Hears nothing more from the socket, leaves all work at a safe point within `seconds` and closes the doors."""
+        by = time.monotonic() + seconds
+        if self.socket is not None:
+            self.socket.close()
+        if self.turns.stop(max(0.0, by - time.monotonic())):
             self.gate.close()
             self.store.close()
 
@@ -86,7 +103,7 @@ def create_app(
     ids: Callable[[], str] = lambda: secrets.token_hex(16),
 ) -> Flask:
     """The wired Flask app; `app.extensions["bot"]` is the `Bot` to start and stop."""
-    web = SlackWeb(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
+    web = _web(settings)
     key = settings.openai_api_key
     model = model or ChatServer(
         api_key=key.get_secret_value() if key else None,
@@ -103,10 +120,22 @@ def create_app(
         result_limit=min(24_000, settings.history_tokens * 3 // _RESULT_SHARE),
         clock=clock,
         directory=web,
+        channels=settings.channels,
         dry_run=settings.dry_run,
         log_bodies=settings.log_bodies,
     )
-    outbox = Outbox(web, store, unshown=lambda post: turns.unshown(post), clock=clock)
+    stops = Stops(store, web, settings.admin_names, lambda turn, thread: turns.stop_turn(turn, thread), ids=ids)
+    presence = Presence(web, lambda thread: turns.deliver(thread))
+    growing = Growing(web, lambda thread: turns.deliver(thread), stops.ended_in_slack)
+    outbox = Outbox(
+        web,
+        store,
+        growing,
+        presence,
+        unshown=lambda post: turns.unshown(post),
+        home_url=lambda: web.identity().url,
+        clock=clock,
+    )
     home = Home(store, gate, catalog, web, settings.channels, allow_guests=settings.allow_guests)
     house = House(
         model=model,
@@ -115,7 +144,10 @@ def create_app(
         store=store,
         ids=ids,
         clock=clock,
-        show_status=lambda thread, status: turns.show_status(thread, status),
+        read=Listener(web, store).read,
+        person=lambda user: _known(web, user),
+        presence=presence,
+        growing=growing,
         model_name=settings.openai_model,
         dry_run=settings.dry_run,
         max_model_calls=settings.max_model_calls,
@@ -132,58 +164,160 @@ def create_app(
         retention=settings.retention_days,
         clock=clock,
     )
-    rules = Rules(settings.channels, settings.allow_guests, settings.workers, settings.max_waiting)
-    desk = Desk(store, gate, web, rules, turns, ids=ids)
-    bot = Bot(store, gate, web, turns)
+    rules = Rules(
+        settings.channels, settings.allow_guests, settings.workers, settings.max_waiting, allow_direct=settings.allow_dm
+    )
+    desk = Desk(store, gate, web, rules, stops, presence, turns, ids=ids)
+    front = Front(store, turns.arrived)
+    bot = Bot(store, gate, web, turns, _socket(settings, front))
     app = Flask("bot")
     app.extensions["bot"] = bot
-    _add_slack_routes(app, bot, settings.slack_signing_secret.get_secret_value(), clock)
+    if bot.socket is None and settings.slack_signing_secret is not None:
+        _add_slack_routes(app, front, settings.slack_signing_secret.get_secret_value(), clock)
     _add_health_routes(app, bot)
     return app
+
+
+def _known(web: SlackWeb, user: str) -> Person | None:
+    """Who somebody is, where Slack says so at this moment."""
+    try:
+        return web.person(user)
+    except (SlackBusy, SlackUnsure):
+        return None
+
+
+def _web(settings: Settings, *, explain: bool = True) -> SlackWeb:
+    return SlackWeb(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, explain=explain)
+
+
+def _app_web(settings: Settings, *, explain: bool = True) -> SlackWeb | None:
+    """The Web API by the app-level token, in socket mode."""
+    if settings.slack_app_token is None:
+        return None
+    token = settings.slack_app_token.get_secret_value()
+    return SlackWeb(token, settings.slack_api_url, setting="SLACK_APP_TOKEN", explain=explain)
+
+
+def _socket(settings: Settings, front: Front) -> SocketMode | None:
+    """The socket, in socket mode. Its threads are made here."""
+    web = _app_web(settings)
+    if web is None:
+        return None
+    return SocketMode(
+        web.open_socket,
+        front.hear_envelope,
+        lambda job: threading.Thread(target=job, name="socket", daemon=True).start(),
+    )
+
+
+# --- what Slack sends, by either edge ---------------------------------------------------------------------------------
+
+
+class Heard(Protocol):
+    """What one event says, read by core/slack_in.py."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def event_id(self) -> str: ...
+    @property
+    def thread(self) -> Thread: ...
+    @property
+    def ts(self) -> str | None: ...
+    def payload(self) -> dict[str, Any]: ...
+
+
+# Event type -> who reads it. What is read says by its `kind` what its record is called; Desk.receive knows it by that.
+EVENTS: dict[str, Callable[[Mapping[str, Any]], Heard | None]] = {
+    "app_mention": slack_in.mention,
+    "message": slack_in.direct,
+    "app_home_opened": slack_in.opened,
+    "assistant_thread_started": slack_in.pane,
+    "assistant_thread_context_changed": slack_in.pane,
+    "agent_session_stopped": slack_in.halted,
+}
+
+
+class Front:
+    """Records what Slack sent and wakes who sees to it. What it returned from is on disk; what the database did not take raises."""
+
+    def __init__(self, store: Store, arrived: Callable[[str], None]) -> None:
+        self._store = store
+        self._arrived = arrived
+
+    def hear_event(self, envelope: Mapping[str, Any]) -> None:
+        """Records one event, by its Events API envelope. What is not for us is let go."""
+        if not _is_used(envelope):
+            return
+        found = EVENTS[envelope["event"]["type"]](envelope)
+        if found is not None:
+            self._record(found.kind, found.thread, found.payload(), found.event_id, found.ts)
+
+    def hear_interaction(self, payload: Mapping[str, Any]) -> None:
+        """Records one press, submitted modal or shortcut. Its id is its content: each gesture has a trigger of its own."""
+        found = slack_in.gesture(payload)
+        if found is not None:
+            digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
+            self._record(found.kind, found.thread, found.payload(), f"click:{digest}", None)
+
+    def hear_envelope(self, kind: str, payload: dict[str, Any]) -> bool:
+        """Records what came over the socket. False where it could not be recorded: it is not to be acknowledged."""
+        try:
+            match kind:
+                case "events_api":
+                    self.hear_event(payload)
+                case "interactive":
+                    self.hear_interaction(payload)
+                case _:
+                    log.info("envelope not used", type=kind)
+        except SQLAlchemyError as error:
+            _log_unrecorded(error)
+            return False
+        return True
+
+    def _record(self, kind: str, thread: Thread, payload: dict[str, Any], event_id: str, ts: str | None) -> None:
+        if self._store.record(kind, thread, payload, event_id=event_id, ts=ts):
+            self._arrived(thread.key)
+
+
+def _log_unrecorded(error: SQLAlchemyError) -> None:
+    hint = "the database did not take it; Slack will send it again"
+    log.error("not recorded", error=type(error).__name__, hint=hint)
+
+
+def _is_used(envelope: Mapping[str, Any]) -> bool:
+    """Whether an envelope holds an event that somebody here reads."""
+    event = envelope.get("event")
+    kind = event.get("type") if isinstance(event, dict) else None
+    if isinstance(kind, str) and kind in EVENTS:
+        return True
+    log.info("event not used", type=envelope.get("type") if isinstance(envelope.get("type"), str) else None)
+    return False
 
 
 # --- routes -----------------------------------------------------------------------------------------------------------
 
 
-def _add_slack_routes(app: Flask, bot: Bot, signing_secret: str, clock: Callable[[], float]) -> None:
+def _add_slack_routes(app: Flask, front: Front, signing_secret: str, clock: Callable[[], float]) -> None:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    door = _Door(signing_secret, clock)
-    app.before_request(door.screen)
+    app.before_request(_Door(signing_secret, clock).screen)
     adapter = SlackEventAdapter(signing_secret, "/slack/events", app)
-
-    def record_mention(envelope: dict[str, Any]) -> None:
-        found = slack_in.mention(envelope)
-        if found is not None and bot.store.record(
-            "mention", found.thread, found.payload(), event_id=found.event_id, ts=found.ts
-        ):
-            bot.turns.arrived(found.thread.key)
 
     def note_error(error: Exception) -> None:
         log.warning("slackeventsapi refused a request that had passed our check", error=str(error))
 
-    def record_opened(envelope: dict[str, Any]) -> None:
-        found = slack_in.opened(envelope)
-        if found is not None and bot.store.record("home", found.thread, found.payload(), event_id=found.event_id):
-            bot.turns.arrived(found.thread.key)
-
-    adapter.on("app_mention", record_mention)
-    adapter.on("app_home_opened", record_opened)
+    for kind in EVENTS:
+        adapter.on(kind, front.hear_event)
     adapter.on("error", note_error)
 
     @app.post("/slack/interactions")
     def interactions() -> Response:
-        found = slack_in.click(json.loads(request.form["payload"]))
-        if found is not None:
-            event_id = "click:" + hashlib.sha256(request.get_data(cache=True)).hexdigest()
-            if bot.store.record("click", found.thread, found.payload(), event_id=event_id):
-                bot.turns.arrived(found.thread.key)
+        front.hear_interaction(json.loads(request.form["payload"]))
         return Response(status=200)
 
     @app.errorhandler(SQLAlchemyError)
     def _no_database(error: SQLAlchemyError) -> Response:
-        log.error(
-            "not recorded", error=type(error).__name__, hint="the database did not take it; Slack will send it again"
-        )
+        _log_unrecorded(error)
         return Response("not recorded, send it again", status=503)
 
 
@@ -227,12 +361,9 @@ def _screen_event(body: bytes) -> Response | None:
     envelope = _json_object(body)
     if "challenge" in envelope:
         return None
-    event = envelope.get("event")
-    kind = event.get("type") if isinstance(event, dict) else None
-    if not isinstance(kind, str) or kind not in _EVENTS:
-        log.info("event not used", type=envelope.get("type") if isinstance(envelope.get("type"), str) else None)
-        return Response(status=200)
-    return None
+    if _is_used(envelope):
+        return None
+    return Response(status=200)
 
 
 def _screen_click(body: bytes) -> Response | None:
@@ -267,6 +398,8 @@ def _add_health_routes(app: Flask, bot: Bot) -> None:
             "database": _check(bot.store.ping),
             "slack": _check(lambda: bot.web.call("auth.test", {})),
         }
+        if bot.socket is not None:
+            checks["socket"] = "ok" if bot.socket.is_connected else "not connected"
         return checks, 200 if set(checks.values()) == {"ok"} else 503
 
 
@@ -290,10 +423,14 @@ def main(context: click.Context) -> None:
 
 
 @main.command()
-def check() -> None:
+@click.option(
+    "--slack", is_flag=True, help="Ask Slack, too: tokens, scopes, channels, groups; exit 1 and what to mend."
+)
+def check(*, slack: bool) -> None:
     """Checks the catalog and shows its operations with who may do what."""
     with _told():
         catalog = read_catalog(environment().get("APIS_FILE") or "apis.yaml")
+        settings = load_settings() if slack else None
     console = Console()
     for api in catalog.apis:
         table = Table(
@@ -304,6 +441,38 @@ def check() -> None:
                 table.add_row(*(escape(cell) for cell in (operation.name, operation.description, _who(operation))))
         console.print(table)
     console.print(f"{len(catalog.operations)} operations, no mistakes found.")
+    if settings is not None:
+        raise SystemExit(_check_slack(settings, catalog))
+
+
+def _check_slack(settings: Settings, catalog: Catalog) -> int:
+    """Tells what is wrong between the settings and Slack, gives the exit code."""
+    web, socket = _web(settings, explain=False), _app_web(settings, explain=False)
+    wrong = slack_check.check(web, socket, settings.channels, _approvers(catalog))
+    for one in wrong:
+        click.echo(f"- {one}.")
+    click.echo(f"Slack: {len(wrong)} to mend, see above." if wrong else "Slack: all is well.")
+    return 1 if wrong else 0
+
+
+@main.command("import")
+@click.argument("source", metavar="FILE_OR_URL")
+@click.option("--into", help="Import into this catalog: keeps what was changed there by hand, tells what is new.")
+@click.option("--only", multiple=True, help="Only operations like 'GET /users*'; may be given several times.")
+@click.option("--tag", "tags", multiple=True, help="Only operations with this tag; may be given several times.")
+@click.option("--read-only", is_flag=True, help="No writes at all.")
+@click.option("--writes", is_flag=True, help="New writes arrive switched on; without it each waits for enabled: true.")
+@click.option("--base-url", default="", help="Where the API is, if the description does not say, or says otherwise.")
+@click.option("--name", default="", help="What the API is called, instead of the description's title.")
+def import_(source: str, into: str | None, only: tuple[str, ...], tags: tuple[str, ...], **rest: Any) -> None:
+    """Makes a catalog of an API description (OpenAPI 3, Swagger 2): to standard output, or into a catalog that is there."""
+    order = importing.Order(source, Choice(only, tags, rest.pop("read_only")), **rest)
+    with _told():
+        done = importing.renew(order, into) if into and Path(into).exists() else importing.make(order, into)
+    for line in done.report:
+        click.echo(line, err=True)
+    if not into:
+        click.echo(done.text, nl=False)
 
 
 @main.command()
@@ -492,9 +661,11 @@ def serve() -> None:
 
 def _check_groups(web: SlackWeb, catalog: Catalog) -> None:
     """Has groups that Slack does not know logged; in a thread of its own, since Slack may take its time."""
-    web.check_groups(
-        one for operation in catalog.operations for rule in operation.rules or () for one in rule.approvers
-    )
+    web.check_groups(_approvers(catalog))
+
+
+def _approvers(catalog: Catalog) -> list[str]:
+    return [one for operation in catalog.operations for rule in operation.rules or () for one in rule.approvers]
 
 
 def _listen(app: Flask, settings: Settings) -> Any:

@@ -17,9 +17,11 @@ from core.chain import Entry
 from core.markdown import escape
 from core.policy import Refused, State
 from core.posts import Post, ephemeral, message, thumbs_up
+from core.prompt import suggestions
 from core.slack_in import plain_words
 from gate import Gate, card_row
 from slack_web import Identity, SlackBusy, SlackSaysNo, SlackUnsure
+from stops import Stops
 from store import Arrival, Proposal, Store, Turn
 
 log = structlog.get_logger("desk")
@@ -64,6 +66,16 @@ class Next(Protocol):
         """Something became of proposals: App Homes that show them are drawn anew."""
 
 
+class Pane(Protocol):
+    """The assistant's pane."""
+
+    def prompts(self, thread: str, prompts: Sequence[Mapping[str, str]], *, in_thread: bool) -> None:
+        """Has suggestions shown."""
+
+    def title(self, thread: str, text: str) -> None:
+        """Has a thread's title shown."""
+
+
 @dataclass(frozen=True)
 class Rules:
     """The rules of the house, from the settings."""
@@ -72,18 +84,30 @@ class Rules:
     allow_guests: bool
     workers: int
     max_waiting: int
+    allow_direct: bool = False
 
 
 class Desk:
     """Looks at what arrived."""
 
     def __init__(
-        self, store: Store, gate: Gate, directory: Directory, rules: Rules, following: Next, *, ids: Callable[[], str]
+        self,
+        store: Store,
+        gate: Gate,
+        directory: Directory,
+        rules: Rules,
+        stops: Stops,
+        pane: Pane,
+        following: Next,
+        *,
+        ids: Callable[[], str],
     ) -> None:
         self._store = store
         self._gate = gate
         self._directory = directory
         self._rules = rules
+        self._stops = stops
+        self._pane = pane
         self._next = following
         self._ids = ids
 
@@ -102,8 +126,12 @@ class Desk:
 
     def _one(self, arrival: Arrival) -> None:
         match arrival.kind:
-            case "click":
-                self._click(arrival)
+            case "click" | "shortcut" | "halted":
+                self._gesture(arrival)
+            case "removed":
+                self._stops.removed(arrival)
+            case "pane":
+                self._suggest(arrival)
             case "home":
                 self._store.dispose(arrival)
                 self._next.home_opened(arrival.payload["user"])
@@ -119,7 +147,9 @@ class Desk:
         elif (refusal := self._refusal(arrival)) is not None:
             log.info("refused", reason=refusal)
             noted = Entry("question refused", {"user": user, "reason": refusal})
-            self._store.dispose(arrival, [self._aside(arrival, refusal)], [noted])
+            alone = arrival.payload.get("is_direct")  # what is said in a direct message is said to one person
+            said = self._aloud(arrival, "", refusal) if alone else self._aside(arrival, refusal)
+            self._store.dispose(arrival, [said], [noted])
         elif not (text := plain_words(arrival.payload["text"], bot)):
             self._store.dispose(arrival, [self._thumb(arrival, ""), self._aloud(arrival, "", words.HELP)])
         else:
@@ -127,7 +157,10 @@ class Desk:
 
     def _refusal(self, arrival: Arrival) -> str | None:
         """Why this person may not ask here, or None."""
-        if not self._is_designated(arrival.thread.channel):
+        if arrival.payload.get("is_direct"):
+            if not self._rules.allow_direct:
+                return words.NO_DIRECT.format(places=words.places(self._rules.channels))
+        elif not self._is_designated(arrival.thread.channel):
             return words.elsewhere(self._rules.channels)
         if self._rules.allow_guests:
             return None
@@ -158,15 +191,30 @@ class Desk:
         )
         log.info("mention", outcome=outcome, turn=turn.turn)
         if outcome != "too many":
+            if arrival.payload.get("is_direct") and len(self._store.asked_at(turn.thread)) == 1:
+                self._pane.title(turn.thread, " ".join(text.split()))  # the first question names the thread
             self._next.wake(turn.thread)
+
+    def _suggest(self, arrival: Arrival) -> None:
+        """An assistant's pane was opened: what can be asked there."""
+        self._store.dispose(arrival)
+        if self._rules.allow_direct and not self._directory.is_outsider(arrival.payload["user"]):
+            shown = suggestions(self._gate.catalog)
+            self._pane.prompts(arrival.thread.key, shown, in_thread=arrival.payload["in_thread"])
 
     # --- clicks -------------------------------------------------------------------------------------------------------
 
-    def _click(self, arrival: Arrival) -> None:
-        """One click, judged by the stored proposal alone. A refusal is told to the clicker alone; a forged click gets no word."""
+    def _gesture(self, arrival: Arrival) -> None:
+        """One click or shortcut, judged by what is stored alone. A refusal is told to that person alone; a forged click gets no word."""
         try:
             self._check_clicker(arrival.payload["user"])
-            self._act(arrival)
+            match arrival.kind:
+                case "click":
+                    self._act(arrival)
+                case "halted":
+                    self._stops.halt(arrival)
+                case _:
+                    self._ask(arrival)
         except Refused as error:
             self._refuse(arrival, str(error))
 
@@ -184,6 +232,10 @@ class Desk:
                 self._go_on([self._gate.withdraw_by(token, by=user, at=at, arrival=arrival.id)], user)
             case "check":
                 self._check(arrival)
+            case "stop":
+                self._stops.stop(arrival, token)
+            case "delete":
+                self._stops.remove(arrival, token)
             case _:
                 self._open(arrival)
 
@@ -225,19 +277,30 @@ class Desk:
             raise Refused(words.TOO_LATE) from error
         self._store.dispose(arrival)
 
+    def _ask(self, arrival: Arrival) -> None:
+        """A message shortcut, which opens a modal first."""
+        try:
+            self._stops.ask(arrival)
+        except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
+            log.warning("no modal", reason=str(error))
+            raise Refused(words.TOO_LATE) from error
+        self._store.dispose(arrival)
+
     def _refuse(self, arrival: Arrival, text: str) -> None:
         """Says no to the clicker alone, and writes it down."""
         payload = arrival.payload
         log.info("click refused", reason=text or "nothing to decide")
-        proposal = self._store.proposal(token=payload["token"])
-        noted = {"user": payload["user"], "action": payload["action"], "reason": text or "nothing to decide"}
+        proposal = self._store.proposal(token=payload.get("token", ""))
+        action = payload.get("action") or payload.get("callback") or arrival.kind
+        noted = {"user": payload["user"], "action": action, "reason": text or "nothing to decide"}
         if proposal is not None:
             noted |= {"proposal": proposal.proposal, "fingerprint": proposal.fingerprint}
-        thread = proposal.thread if proposal is not None else arrival.thread.key
+        in_view = payload.get("in_view", False)
+        thread = proposal.place or proposal.thread if proposal is not None else arrival.thread.key
         said = ephemeral(self._ids(), thread, "", payload["user"], text)
-        says = [said] if text and not payload["in_view"] else []
+        says = [said] if text and not in_view else []
         self._store.dispose(arrival, says, [Entry("click refused", noted)])
-        if text and payload["in_view"]:
+        if text and in_view:
             try:
                 self._directory.open_view(payload["trigger"], notice_modal(text))
             except (SlackSaysNo, SlackBusy, SlackUnsure) as error:

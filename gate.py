@@ -1,45 +1,41 @@
-"""Door to the internal API, and the only one. Reads pass; a write leaves only as the stored record that was approved, once.
+"""Door to the internal API, and the only one: proposals, decisions and writes; reads.py below it has the reads.
 
-`write(approval)` has no parameter for method, URL or body: what one conditional UPDATE (approved -> sending) hands over is what is
-sent. A second use finds nothing. Nothing here asks the model, and nothing typed in Slack counts as an approval.
+A write leaves only as the stored record that was approved, once. `write(approval)` has no parameter for method, URL or body: what
+one conditional UPDATE (approved -> sending) hands over is what is sent. A second use finds nothing. Nothing here asks the model, and
+nothing typed in Slack counts as an approval.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import html
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, assert_never
-from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit
+from functools import partial
+from typing import Any, Literal, Protocol
 
 import structlog
 
 from core import words
-from core.answers import Answer, data_of, error_text, mask, outcome_text, result_text
-from core.calls import BadCall, Call, Read, Write, body_of, match, resolve
+from core.answers import Got, outcome_text, result_text
+from core.calls import BadCall, Call, Read, Write, body_of, check_resolved, check_values, headers_of, match, sort
 from core.cards import CardRow, batch_card, card, date, deciders, target_card
-from core.catalog import Api, Catalog, Operation
+from core.catalog import METHODS, Catalog
 from core.chain import Entry, digest
 from core.change import Target, is_same
 from core.markdown import Block
-from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State, judge, strictest
-from core.posts import Post, Thread, message, update
-from core.secret import hide, secret_fields
-from core.shrink import shrink
+from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State
+from core.posts import TOP, Post, Thread, message, update
+from core.shrink import as_json
+from deadline import tls_context
+from reads import Reads
 from store import Effects, Proposal, Store, Turn
-from wire import Broken, Line, Unanswered, Unsent, tls_context
+from wire import Unanswered, Unsent, Wire
 
 log = structlog.get_logger("gate")
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MAX_REDIRECTS = 3
 _PRECONDITION_FAILED = 412
-_MAX_TARGET = 60_000  # characters of a target that a row keeps
-_AGENT = "rest-in-slack"
 
 
 @dataclass(frozen=True)
@@ -61,14 +57,11 @@ class Directory(Protocol):
     def in_channel(self, channel: str, user: str) -> bool | None:
         """Whether the channel has this member, asked anew each time."""
 
+    def channel_name(self, channel: str) -> str | None:
+        """A channel's name without '#'."""
 
-@dataclass(frozen=True)
-class Got:
-    """What a read gave: the call's result for the model, and the API's status where it answered."""
-
-    text: str
-    status: int | None = None
-    seconds: float = 0.0
+    def channel_id(self, name: str) -> str | None:
+        """The id of the channel with this name."""
 
 
 class Changed(Exception):
@@ -89,6 +82,7 @@ class Gate:
         *,
         ids: Callable[[], str],
         directory: Directory | None = None,
+        channels: Sequence[str] = (),
         timeout: float = 30,
         max_response: int = 5_000_000,
         result_limit: int = 24_000,
@@ -100,110 +94,77 @@ class Gate:
         self._store = store
         self._ids = ids
         self._directory = directory
+        self._channels = channels
         self.timeout = timeout
-        self._max_response = max_response
         self._result_limit = result_limit
         self._clock = clock
         self._dry_run = dry_run
-        self._log_bodies = log_bodies
-        self._secrets = secrets_of(catalog)
         self._under_way: set[str] = set()  # the records that this process is sending
-        tls = tls_context()
-        self._reads = Line(20, tls)
-        self._writes = Line(
-            0, tls
-        )  # a fresh connection each: one that the server had closed would leave a write's fate open
+        wire = partial(
+            Wire, catalog, tls=tls_context(), timeout=timeout, max_response=max_response, log_bodies=log_bodies
+        )
+        self._reads = Reads(catalog, wire(SAFE_METHODS, keepalive=20), result_limit=result_limit)
+        # A record may be a GET, too, where the catalog has it ask. A fresh connection for each: one that the server had closed
+        # would leave a write's fate open.
+        self._wire = wire(METHODS, keepalive=0)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog that holds at this moment."""
+        return self._catalog
 
     def close(self) -> None:
         """Closes the connections."""
         self._reads.close()
-        self._writes.close()
+        self._wire.close()
 
-    # --- what a call is -----------------------------------------------------------------------------------------------
+    # --- where it is asked --------------------------------------------------------------------------------------------
 
-    def sort(self, call: Call, *, tainted: bool) -> Read | Write:
-        """A validated call as what the policy makes of it."""
-        entries = (call.operation, *call.others)
-        verdict = strictest([judge(call.method, one.rules, call.arguments, tainted=tainted) for one in entries])
-        match verdict.way:
-            case "read":
-                return Read(**vars(call))
-            case "send":
-                return Write(**vars(call), by_policy=True)
-            case "ask":
-                return Write(**vars(call), why=verdict.why, rule=verdict.rule)
-            case other:
-                assert_never(other)
+    def here(self, thread: str) -> Here:
+        """What holds in a thread's channel; in a direct message, what holds in the first designated channel."""
+        place = Thread.from_key(thread)
+        names = self._names_of(place.channel) if not place.is_direct else self._first_channel()
+        entry = next((one for name, one in self._catalog.channels.items() if name in names), None)
+        return Here(self._catalog) if entry is None else Here(self._catalog.narrowed(entry), entry.instructions)
+
+    def _names_of(self, channel: str) -> tuple[str, ...]:
+        """A channel's id and, where the catalog speaks of channels by name, its name."""
+        by_name = any(name.startswith("#") for name in self._catalog.channels)
+        if not by_name or self._directory is None:
+            return (channel,)
+        name = self._directory.channel_name(channel)
+        if name is None:  # what the catalog says of it cannot be known, and nothing must be laxer than that
+            raise BadCall(words.NO_CHANNEL_NAME)
+        return (channel, f"#{name}")
+
+    def _first_channel(self) -> tuple[str, ...]:
+        """The first designated channel, by id and name."""
+        if not self._channels or not self._catalog.channels:
+            return ()
+        first = self._channels[0]
+        return self._names_of(first) if not first.startswith("#") else (first, self._id_of_first() or "")
+
+    def _id_of_first(self) -> str | None:
+        first = self._channels[0] if self._channels else ""
+        if not first.startswith("#"):
+            return first or None
+        return self._directory.channel_id(first) if self._directory is not None else None
+
+    def _place(self, thread: str, rule: Rule) -> str:
+        """Where a card stands if not in its thread: others cannot see a direct message. Raises `BadCall`."""
+        place = Thread.from_key(thread)
+        if not place.is_direct or (rule.approvers == (ASKER,) and rule.quorum == 1 and not rule.not_asker):
+            return ""
+        channel = self._id_of_first()
+        if channel is None:
+            raise BadCall(words.NOBODY_THERE)
+        return Thread(place.team, channel, TOP).key
 
     # --- reads --------------------------------------------------------------------------------------------------------
 
     def read(self, read: Read) -> Got:
         """Sends a GET or HEAD. Follows redirects only to what the catalog allows."""
-        if read.method not in SAFE_METHODS:
-            raise BadCall(f"{read.method} is no read.")
-        try:
-            answer = self._follow(read.operation, read.method, read.url, time.monotonic() + self.timeout)
-        except (Unsent, Unanswered, BadCall) as error:
-            return Got(error_text(str(error), self._secrets))
-        return Got(result_text(answer, limit=self._result_limit, secrets=self._secrets), answer.status, answer.seconds)
-
-    def _follow(self, operation: Operation, method: str, url: str, by: float) -> Answer:
-        """A read with its redirects, all of it until `by` (monotonic seconds)."""
-        for _ in range(_MAX_REDIRECTS + 1):
-            answer = self._get(operation, method, url, by)
-            if answer.status not in _REDIRECTS or not answer.location:
-                return answer
-            operation, url = self._redirected(method, url, answer.location)
-        raise BadCall(f"The API redirected more than {_MAX_REDIRECTS} times.")
-
-    def _get(self, operation: Operation, method: str, url: str, by: float) -> Answer:
-        try:
-            return self._send(self._reads, operation, method, url, by=by)
-        except Broken:  # perhaps an idle connection that the server had closed meanwhile
-            return self._send(self._reads, operation, method, url, by=by)
-
-    def _redirected(self, method: str, url: str, location: str) -> tuple[Operation, str]:
-        """Where a redirect leads, if a read may go there; its own credentials are taken out before it is matched."""
-        try:
-            place = urlsplit(urljoin(url, location))
-            secret_names = {api.auth.query.name for api in self._catalog.apis if api.auth and api.auth.query}
-            pairs = [pair for pair in parse_qsl(place.query, keep_blank_values=True) if pair[0] not in secret_names]
-            goal = place._replace(query=urlencode(pairs, quote_via=quote), fragment="").geturl()
-            call = resolve(self._catalog, {"method": method, "url": goal})
-        except (ValueError, BadCall):
-            raise BadCall(
-                "The API redirected to a place that the catalog does not allow, so that was not followed."
-            ) from None
-        if not isinstance(self.sort(call, tainted=True), Read):
-            raise BadCall("The API redirected to a place that needs a person's approval, so that was not followed.")
-        return call.operation, call.url
-
-    def _look(
-        self, operation: Operation, values: Mapping[str, str], by: float | None = None
-    ) -> tuple[Target | None, str]:
-        """A write's target, read by ourselves until `by` (monotonic seconds), and its ETag.
-
-        (None, "") where the catalog has no operation that shows it. A read that needs approval is shown only where the entry names
-        it under `preview:`.
-        """
-        read = self._catalog.preview_of(operation)
-        if read is None:
-            return None, ""
-        names = {name for piece in read.template.path for name in piece.names}
-        path = read.template.fill({name: value for name, value in values.items() if name in names})
-        url = read.api.base_url + path
-        by = time.monotonic() + self.timeout if by is None else by
-        if read.rules and (operation.preview is None or operation.preview.operation is None):
-            return Target(url, problem=words.NEEDS_APPROVAL), ""
-        if time.monotonic() >= by:
-            return Target(url, problem=words.NOT_READ_IN_TIME), ""
-        try:
-            answer = self._follow(read, "GET", url, by)
-        except (Unsent, Unanswered, BadCall) as error:
-            return Target(url, problem=str(mask(str(error), self._secrets))), ""
-        data, _ = data_of(answer)
-        data = hide(mask(data, self._secrets), secret_fields(self._catalog, operation.api))
-        return Target(url, answer.status, shrink(data, _MAX_TARGET)[0]), answer.etag
+        return self._reads.read(read)
 
     # --- proposals ----------------------------------------------------------------------------------------------------
 
@@ -212,7 +173,9 @@ class Gate:
 
         For a pending one the target is read first, until `by` (monotonic seconds), so that the card can show what would change.
         """
-        target, _ = (None, "") if write.by_policy else self._look(write.operation, write.values, by)
+        check_resolved(write)
+        place = "" if write.by_policy else self._place(turn.thread, write.rule)
+        target, _ = (None, "") if write.by_policy else self._reads.look(write, by)
         now = self._clock()
         expires = write.rule.expires or write.operation.expires
         return Proposal(
@@ -225,6 +188,8 @@ class Gate:
             method=write.method,
             url=write.url,
             body=write.body,
+            body_type=write.operation.body_type,
+            headers=as_json(dict(sorted(write.headers.items()))),
             shown_url=write.shown_url,
             shown_body=write.shown_body,
             asker=turn.asker,
@@ -238,6 +203,7 @@ class Gate:
             expires_at=now + expires,
             card=self._ids(),
             call=call,
+            place=place,
             dry_run=self._dry_run,
         )
 
@@ -254,17 +220,18 @@ class Gate:
         together = [one.proposal for one in proposals if one.rule.batch and one.state is State.PENDING]
         if len(together) < 2:
             return list(proposals)
-        batch = self._ids()
-        return [replace(one, batch=batch) if one.proposal in together else one for one in proposals]
+        batches = {place: self._ids() for place in {one.place for one in proposals}}
+        return [replace(one, batch=batches[one.place]) if one.proposal in together else one for one in proposals]
 
     def card_posts(self, proposals: Sequence[Proposal]) -> list[Post]:
         """The messages that show pending proposals, and the one that offers to approve a set of them."""
         pending = [one for one in proposals if one.state is State.PENDING]
-        says = [message(one.card, one.thread, one.turn, *self._card(one)) for one in pending]
+        says = [message(one.card, _stands(one), one.turn, *self._card(one)) for one in pending]
+        says += [_link(self._ids(), one) for one in pending if one.place]
         for batch in dict.fromkeys(one.batch for one in pending if one.batch):
             rows = [one for one in pending if one.batch == batch]
             text, blocks = batch_card([card_row(one) for one in rows], batch)
-            says.append(message(_batch_post(batch), rows[0].thread, rows[0].turn, text, blocks))
+            says.append(message(_batch_post(batch), _stands(rows[0]), rows[0].turn, text, blocks))
         return says
 
     def _card(self, proposal: Proposal) -> tuple[str, list[Block]]:
@@ -368,7 +335,7 @@ class Gate:
         if self._directory is None:
             return None
         if approver == ANYONE:
-            return self._directory.in_channel(Thread.from_key(proposal.thread).channel, by)
+            return self._directory.in_channel(Thread.from_key(_stands(proposal)).channel, by)
         group = self._group_id(approver) if approver.startswith("@") else approver
         return self._directory.in_group(group, by) if group is not None else None
 
@@ -387,7 +354,7 @@ class Gate:
         if batch is None or not rows:
             return
         text, blocks = batch_card([card_row(one) for one in rows], batch)
-        self._store.say([update(self._ids(), rows[0].thread, rows[0].turn, _batch_post(batch), text, blocks)])
+        self._store.say([update(self._ids(), _stands(rows[0]), rows[0].turn, _batch_post(batch), text, blocks)])
 
     def _redraw_sets(self, rows: Sequence[Proposal]) -> None:
         for batch in dict.fromkeys(one.batch for one in rows):
@@ -408,7 +375,7 @@ class Gate:
             waiting = [who for who in one.rule.approvers if who not in one.votes]
             who = deciders(replace(one.rule, approvers=tuple(waiting) or one.rule.approvers), one.asker)
             text = words.REMINDER.format(fingerprint=one.fingerprint[:12], deciders=who, until=date(one.expires_at))
-            self._store.remind(one, [message(self._ids(), one.thread, one.turn, text)])
+            self._store.remind(one, [message(self._ids(), _stands(one), one.turn, text)])
 
     def withdraw(self, turn: str) -> None:
         """Takes back what a failed turn still has waiting, so that no later click sends it."""
@@ -428,6 +395,10 @@ class Gate:
         changed = self._happen(one.proposal, Event.WITHDRAW, note=words.UNSHOWN)
         self._redraw(one.batch)
         return changed.thread if changed is not None else None
+
+    def is_sending(self, turn: str) -> bool:
+        """Whether one of a turn's writes is on its way at this moment."""
+        return any(one.proposal in self._under_way for one in self._store.proposals_of(turn, State.SENDING))
 
     def undone(self) -> list[str]:
         """At a start: the turns whose approved writes were not sent."""
@@ -487,11 +458,11 @@ class Gate:
             if row is None or row.state is not State.APPROVED:
                 return None
             try:
-                operation, values = self._still_allowed(row)
-                if (rule := self._stricter_now(row, operation, values)) is not None:
+                call = self._still_allowed(row)
+                if (rule := self._stricter_now(row, call)) is not None:
                     renewed = self._renewed(row, Target.from_json(row.before), words.RULE_CHANGED)
                     return self._outdate(row, replace(renewed, rule=rule), words.RULE_CHANGED)
-                etag = self._still_same(row, operation, values)
+                etag = self._still_same(row, call)
             except (Unsent, BadCall) as error:
                 return self._fail(row, str(error))
             except Changed as error:
@@ -499,60 +470,71 @@ class Gate:
             self._under_way.add(row.proposal)
             try:
                 stored = self._happen(row.proposal, Event.SEND, sent_at=self._clock())
-                return self._send_stored(stored, operation, values, etag) if stored is not None else None
+                return self._send_stored(stored, call, etag) if stored is not None else None
             except Exception:  # the request may have left: whatever went wrong behind it, its outcome is open
                 self._happen(row.proposal, Event.LOSE)
                 raise
             finally:
                 self._under_way.discard(row.proposal)
 
-    def _send_stored(
-        self, stored: Proposal, operation: Operation, values: Mapping[str, str], etag: str
-    ) -> Proposal | None:
+    def _send_stored(self, stored: Proposal, call: Call, etag: str) -> Proposal | None:
         """Sends what the change to `sending` handed over, and nothing else."""
         if self._dry_run or stored.dry_run:
             return self._happen(stored.proposal, Event.SUCCEED, note=words.DRY_RUN_NOTE, dry_run=1)
-        key = stored.proposal
         try:
-            answer = self._send(self._writes, operation, stored.method, stored.url, stored.body, key=key, etag=etag)
+            answer = self._wire.send(
+                call.operation,
+                stored.method,
+                stored.url,
+                stored.body,
+                body_type=stored.body_type,
+                headers=json.loads(stored.headers),
+                key=stored.proposal,
+                etag=etag,
+            )
         except Unsent as error:
             return self._fail(stored, str(error))
         except Unanswered as error:
-            return self._happen(stored.proposal, Event.LOSE, note=str(mask(str(error), self._secrets)))
+            return self._happen(stored.proposal, Event.LOSE, note=self._wire.mask(str(error)))
         if etag and answer.status == _PRECONDITION_FAILED:
-            target, _ = self._look(operation, values)
+            target, _ = self._reads.look(call)
             renewed = self._renewed(stored, target, words.TARGET_CHANGED)
             return self._outdate(stored, renewed, words.TARGET_CHANGED)
         happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
-        text = result_text(answer, limit=self._result_limit, secrets=self._secrets, outcome=outcome)
+        text = result_text(answer, limit=self._result_limit, secrets=self._wire.secrets, outcome=outcome)
         return self._happen(stored.proposal, happened, result=text, seconds=answer.seconds, status=answer.status)
 
     def _outdate(self, row: Proposal, renewed: Proposal, reason: str) -> Proposal | None:
         return self._happen(row.proposal, Event.OUTDATE, successor=renewed, note=reason)
 
     def _fail(self, row: Proposal, reason: str) -> Proposal | None:
-        return self._happen(row.proposal, Event.FAIL, note=f"{mask(reason, self._secrets)} Nothing was sent.")
+        return self._happen(row.proposal, Event.FAIL, note=f"{self._wire.mask(reason)} Nothing was sent.")
 
-    def _still_allowed(self, stored: Proposal) -> tuple[Operation, dict[str, str]]:
-        """The catalog may have changed since the record was made; it has to allow the very same URL today."""
+    def _still_allowed(self, stored: Proposal) -> Call:
+        """The catalog may have changed since the record was made; it has to allow the very same request today."""
         api = self._catalog.api(stored.api)
         if api is None or not stored.url.startswith(api.base_url + "/"):
             raise BadCall("The catalog no longer has this API at this address.")
-        found = match(self._catalog, stored.method, stored.url, api)
-        operation, values = found.operation, found.values
-        if api.base_url + operation.template.fill(values) != stored.url:
+        found = match(self.here(stored.thread).catalog, stored.method, stored.url, api)
+        operation, headers = found.operation, json.loads(stored.headers)
+        if api.base_url + operation.filled(found.values) != stored.url:
             raise BadCall("The catalog no longer allows this request.")
-        if body_of(operation, stored.body) != stored.body:
+        if headers_of(operation, headers) != headers:
+            raise BadCall("The catalog no longer allows these headers.")
+        if operation.body_type != stored.body_type or body_of(operation, stored.body) != stored.body:
             raise BadCall("The catalog no longer allows this body.")
-        return operation, values
+        check_values(operation, {**found.values, **headers})
+        if missing := operation.required - {*found.values, *headers}:
+            raise BadCall(f"The catalog asks for '{min(missing)}' now.")
+        return Call(operation, stored.url, stored.body, found.values, headers, found.others)
 
-    def _stricter_now(self, stored: Proposal, operation: Operation, values: dict[str, str]) -> Rule | None:
+    def _stricter_now(self, stored: Proposal, call: Call) -> Rule | None:
         """Today's rule for an approved record, where the catalog has come to name other people since it was approved.
 
         Where a group's handle cannot be looked up, and so not be compared, only a stricter rule counts.
         """
         by_people = stored.decided_by is not None
-        judged = self.sort(Call(operation, stored.url, stored.body, values), tainted=by_people)
+        judged = sort(call, tainted=by_people)
         if not isinstance(judged, Write) or judged.by_policy:
             return None  # nobody would have to decide today
         then, today = self._known(stored.rule), self._known(judged.rule)
@@ -560,16 +542,16 @@ class Gate:
             return today
         return today if today.is_settled and then.is_settled and today.people != then.people else None
 
-    def _still_same(self, stored: Proposal, operation: Operation, values: Mapping[str, str]) -> str:
+    def _still_same(self, stored: Proposal, call: Call) -> str:
         """Reads the target again, where the card showed it; gives its ETag for If-Match. Raises `Changed`, or `Unsent`."""
         before = Target.from_json(stored.before)
         if before is None or not before.is_known:
             return ""
-        now, etag = self._look(operation, values)
+        now, etag = self._reads.look(call)
         if now is None or not now.is_known:
             raise Unsent("The target could not be read again before sending.")
         body = json.loads(stored.shown_body) if stored.shown_body is not None else None
-        ignore = operation.preview.ignore if operation.preview is not None else ()
+        ignore = call.operation.preview.ignore if call.operation.preview is not None else ()
         if not is_same(stored.method, before, now, body, ignore):
             raise Changed(now)
         is_strong = re.fullmatch(r'"[\x21\x23-\x7e]*"', etag) is not None
@@ -605,8 +587,7 @@ class Gate:
         if proposal is None or proposal.state is not State.UNKNOWN:
             return
         try:
-            operation, values = self._still_allowed(proposal)
-            target, _ = self._look(operation, values)
+            target, _ = self._reads.look(self._still_allowed(proposal))
         except BadCall as error:
             target = Target(proposal.shown_url, problem=str(error))
         self._store.say(
@@ -656,7 +637,7 @@ class Gate:
         says: list[Post] = []
         is_shown = row.decided_by is not None or bool(row.votes) or row.state in (State.EXPIRED, State.WITHDRAWN)
         if is_shown and row.state is not State.SENDING:
-            says.append(update(self._ids(), row.thread, row.turn, row.card, *self._card(row)))
+            says.append(update(self._ids(), _stands(row), row.turn, row.card, *self._card(row)))
         if successor is not None:
             says += self.card_posts([successor])
         return Effects(
@@ -684,40 +665,24 @@ class Gate:
         reason = words.TOLD_REASON.format(reason=row.reason) if row.reason else ""
         return outcome_text(outcome, words.TOLD[row.state] + reason)
 
-    # --- HTTP ---------------------------------------------------------------------------------------------------------
 
-    def _send(
-        self,
-        line: Line,
-        operation: Operation,
-        method: str,
-        url: str,
-        body: str | None = None,
-        *,
-        key: str | None = None,
-        etag: str = "",
-        by: float | None = None,
-    ) -> Answer:
-        """One request, no redirect followed, no retry, until `by` (monotonic seconds). Raises `Unsent` or `Unanswered`."""
-        began = time.monotonic()
-        timeout = self.timeout if by is None else max(0.001, by - began)
-        status: int | str = "no answer"
-        try:
-            sent = _with_credentials(operation.api, url)
-            headers = _headers(operation.api, body=body is not None, key=key, etag=etag)
-            answer = line.exchange(method, sent, headers, body, timeout=timeout, max_bytes=self._max_response)
-            status = answer.status
-            return replace(answer, seconds=round(time.monotonic() - began, 4))
-        finally:
-            bodies = {"body": self._shown(operation, body)} if self._log_bodies and body is not None else {}
-            seconds = round(time.monotonic() - began, 4)
-            log.info(
-                "api call", operation=operation.name, api=operation.api.name, status=status, seconds=seconds, **bodies
-            )
+@dataclass(frozen=True)
+class Here:
+    """What holds where a question is asked: the operations and rules, and words for the model."""
 
-    def _shown(self, operation: Operation, body: str) -> Any:
-        """A body as the log may have it."""
-        return hide(json.loads(body), secret_fields(self._catalog, operation.api))
+    catalog: Catalog
+    instructions: str = ""
+
+
+def _stands(row: Proposal) -> str:
+    """The key of where a proposal's card stands."""
+    return row.place or row.thread
+
+
+def _link(post: str, row: Proposal) -> Post:
+    """In a direct message, where others have to decide: where the card is."""
+    text = words.ELSEWHERE_CARD.format(channel=Thread.from_key(row.place).channel, link="{link}")
+    return replace(message(post, row.thread, row.turn, text), target=row.card)
 
 
 def proposed(proposal: Proposal) -> Entry:
@@ -732,6 +697,8 @@ def _noted(row: Proposal, by: str | None, seconds: float | None) -> dict[str, An
         "operation": row.operation,
         "method": row.method,
         "url": row.shown_url,
+        **({"headers": json.loads(row.headers)} if row.headers != "{}" else {}),
+        **({"body_type": row.body_type} if row.body_type != "json" else {}),
         "fingerprint": row.fingerprint,
         "asker": row.asker,
         "state": str(row.state),
@@ -752,69 +719,6 @@ def card_row(proposal: Proposal) -> CardRow:
 
 
 def _fingerprint(write: Write, asker: str) -> str:
-    """SHA-256 over method, URL, body and asker, unambiguously joined."""
-    return hashlib.sha256(json.dumps([write.method, write.url, write.body, asker]).encode()).hexdigest()
-
-
-def secrets_of(catalog: Catalog) -> tuple[str, ...]:
-    """Every text of the catalog that must not be seen, longest first."""
-    return tuple(sorted({s for api in catalog.apis for s in _secrets(api)}, key=len, reverse=True))
-
-
-def _secrets(api: Api) -> Iterator[str]:
-    """Every text that must not be seen: credentials as given and in the forms in which they travel."""
-    plain = [value.get_secret_value() for value in api.headers.values()]
-    if api.auth is not None:
-        plain += [
-            s.get_secret_value()
-            for s in (api.auth.bearer, *(k.value for k in (api.auth.header, api.auth.query) if k))
-            if s
-        ]
-        if api.auth.basic is not None:
-            plain += [api.auth.basic.password.get_secret_value(), _basic(api)]
-    for secret in plain:
-        if len(secret) >= 6:  # shorter ones would blank out ordinary words
-            yield from _spellings(secret)
-
-
-def _spellings(secret: str) -> set[str]:
-    """A secret in the forms in which an API may repeat it."""
-    escaped = {quote(secret, safe=""), quote(secret)}
-    lower = {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), one) for one in escaped}
-    coded = base64.b64encode(secret.encode()).decode()
-    web_safe = base64.urlsafe_b64encode(secret.encode()).decode()
-    return {secret, html.escape(secret), coded, coded.rstrip("="), web_safe, web_safe.rstrip("="), *escaped, *lower}
-
-
-def _basic(api: Api) -> str:
-    assert api.auth is not None
-    assert api.auth.basic is not None
-    pair = f"{api.auth.basic.username.get_secret_value()}:{api.auth.basic.password.get_secret_value()}"
-    return base64.b64encode(pair.encode()).decode()
-
-
-def _headers(api: Api, *, body: bool, key: str | None, etag: str) -> dict[str, str]:
-    headers = {"Accept": "application/json", "User-Agent": _AGENT} | {
-        name: value.get_secret_value() for name, value in api.headers.items()
-    }
-    if body:
-        headers["Content-Type"] = "application/json"
-    if key is not None:
-        headers["Idempotency-Key"] = key
-    if etag:
-        headers["If-Match"] = etag
-    if api.auth is not None:
-        if api.auth.bearer is not None:
-            headers["Authorization"] = f"Bearer {api.auth.bearer.get_secret_value()}"
-        if api.auth.basic is not None:
-            headers["Authorization"] = f"Basic {_basic(api)}"
-        if api.auth.header is not None:
-            headers[api.auth.header.name] = api.auth.header.value.get_secret_value()
-    return headers
-
-
-def _with_credentials(api: Api, url: str) -> str:
-    if api.auth is None or api.auth.query is None:
-        return url
-    pair = f"{quote(api.auth.query.name, safe='')}={quote(api.auth.query.value.get_secret_value(), safe='')}"
-    return f"{url}{'&' if '?' in url else '?'}{pair}"
+    """SHA-256 over all that is sent and who asked for it, unambiguously joined."""
+    sent = [write.method, write.url, write.body, asker, write.operation.body_type, sorted(write.headers.items())]
+    return hashlib.sha256(json.dumps(sent).encode()).hexdigest()

@@ -24,6 +24,7 @@ _TALKATIVE = (
     "sqlalchemy",
     "werkzeug",
     "waitress",
+    "websockets",
 )
 _hidden: list[str] = []
 

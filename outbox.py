@@ -13,15 +13,19 @@ from typing import Any, Protocol
 
 import structlog
 
-from core.posts import Thread
+from core.posts import TOP, Thread
+from growing import Growing
+from presence import Presence
 from slack_web import SlackBusy, SlackSaysNo, SlackUnsure
 from store import DuePost, Store
 
 log = structlog.get_logger("outbox")
 _EVENT_TYPE = "bot_turn"
 _BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_too_long", "msg_blocks_too_long"})
-_STATUS_FOR = 60.0  # seconds after which a status is set anew; Slack drops it after two minutes
 _MAX_BACKOFF = 30.0
+_ONCE = frozenset({"message", "live", "finish"})  # the kinds that must not be sent twice
+_CLOCKS_DIFFER = 60.0  # seconds by which Slack's clock may differ from ours
+_CARD_SOON = 1.0  # seconds until a message that links to another is tried again
 _REACTION_FOR = 300.0  # seconds after which a thumbs-up that Slack would not take is no longer worth a try
 
 
@@ -36,25 +40,27 @@ class Outbox:
     """The one who speaks in Slack. `deliver` works for one thread at a time; different threads may be delivered side by side."""
 
     def __init__(
-        self, web: Web, store: Store, *, unshown: Callable[[str], None], clock: Callable[[], float] = time.time
+        self,
+        web: Web,
+        store: Store,
+        growing: Growing,
+        presence: Presence,
+        *,
+        unshown: Callable[[str], None],
+        home_url: Callable[[], str] = lambda: "",
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._web = web
+        self._growing = growing
+        self._presence = presence
+        self._home_url = home_url
         self._store = store
         self._unshown = unshown
         self._clock = clock
         self._started = clock()
         self._doubtful: set[str] = set()
+        self._left: dict[str, dict[str, str]] = {}  # thread -> what an earlier process had posted there
         self._failures: dict[str, int] = {}
-        self._statuses: dict[str, str] = {}
-        self._shown: dict[str, float] = {}
-        self._no_status = False
-
-    def set_status(self, thread: str, status: str) -> bool:
-        """Notes the thinking status of a thread; True where a delivery should show it. Statuses are not stored: a message ends them."""
-        if self._no_status or self._clock() - self._shown.get(thread, 0) < _STATUS_FOR:
-            return False
-        self._statuses[thread] = status
-        return True
 
     def deliver(self, thread: str) -> float | None:
         """Delivers a thread's due posts. None when all are out, else the seconds after which to try again."""
@@ -71,16 +77,25 @@ class Outbox:
                         return wait
             if not later:
                 self._failures.pop(thread, None)
-            self._show_status(thread)
+                self._left.pop(thread, None)
+            self._presence.show(thread)
+            if (grows := self._growing.grow(thread)) is not None:
+                later.append(grows)
             return min(later, default=None)
         finally:
             if done:
                 self._store.delivered(done)
 
     def _current(self, due: list[DuePost], done: list[tuple[str, str | None]]) -> list[DuePost]:
-        """The posts worth sending: of several updates of one message only the last."""
+        """The posts worth sending: of several updates of one message only the last; none that begins to grow what is whole by now."""
         last = {one.post.target: one.row for one in due if one.post.kind == "update"}
-        worth = [one for one in due if one.post.kind != "update" or last[one.post.target] == one.row]
+        over = {one.post.target for one in due if one.post.kind in ("finish", "delete")}
+        worth = [
+            one
+            for one in due
+            if (one.post.kind != "update" or last[one.post.target] == one.row)
+            and (one.post.kind != "live" or one.post.post not in over or self._may_have_arrived(one))
+        ]
         done += [(one.post.post, None) for one in due if one not in worth]
         return worth
 
@@ -106,12 +121,11 @@ class Outbox:
             return None
         moved[post.post] = ts
         done.append((post.post, ts))
-        if post.kind == "message":  # the one kind that must not be sent twice is marked at once
+        if post.kind in _ONCE:  # marked at once
             self._store.delivered(done)
             done.clear()
             self._doubtful.discard(post.post)
-            self._shown.pop(post.thread, None)
-            self._statuses.pop(post.thread, None)
+            self._presence.ended(post.thread)
         return None
 
     def _give_up(self, one: DuePost, code: str) -> None:
@@ -120,11 +134,13 @@ class Outbox:
         self._store.delivered([(one.post.post, None)], state="failed")
         if one.post.kind == "message":
             self._unshown(one.post.post)
-        if one.post.kind == "update" and one.target_ts:  # what became of a card must be told, if not on the card itself
+        if (
+            one.post.kind in ("update", "finish") and one.target_ts
+        ):  # what became of it must be told, if not there then here
             again = replace(one.post, post=f"{one.post.post}.again", kind="message", target=None)
             self._store.say([again])
 
-    # --- the four kinds -----------------------------------------------------------------------------------------------
+    # --- the kinds ----------------------------------------------------------------------------------------------------
 
     def _send(self, one: DuePost, moved: Mapping[str, str | None]) -> str | None:
         thread = Thread.from_key(one.post.thread)
@@ -132,12 +148,18 @@ class Outbox:
         match one.post.kind:
             case "message":
                 return self._message(one, thread)
+            case "live":
+                return self._begin(one, thread)
+            case "finish":
+                return self._finish(one, thread, one.target_ts or moved.get(one.post.target or ""))
+            case "delete":
+                self._delete(one, thread, one.target_ts or moved.get(one.post.target or ""))
             case "update":
                 ts = one.target_ts or moved.get(one.post.target or "")
                 if ts:
                     self._web.call("chat.update", {"channel": thread.channel, "ts": ts, **arguments})
             case "ephemeral":
-                place = {"thread_ts": thread.ts} if arguments.get("in_thread") else {}
+                place = {"thread_ts": thread.ts} if arguments.get("in_thread") and thread.ts != TOP else {}
                 said = {"channel": thread.channel, "user": arguments["user"], "text": arguments["text"], **place}
                 self._web.call("chat.postEphemeral", said)
             case "reaction":
@@ -152,27 +174,13 @@ class Outbox:
                 raise
 
     def _message(self, one: DuePost, thread: Thread) -> str | None:
-        if one.post.post in self._doubtful or one.created_at < self._started:
-            ts = self._find(one, thread)
-            if ts is not None:
-                return ts
-        meta = {"event_type": _EVENT_TYPE, "event_payload": {"turn": one.post.turn, "post": one.post.post}}
-        said = {
-            "channel": thread.channel,
-            "thread_ts": thread.ts,
-            **one.post.arguments,
-            "metadata": meta,
-            "unfurl_links": False,
-            "unfurl_media": False,
-        }
-        self._doubtful.add(one.post.post)  # until Slack has said yes or no
+        if (ts := self._arrived(one, thread)) is not None:
+            return ts
+        place = {"channel": thread.channel} | ({"thread_ts": thread.ts} if thread.ts != TOP else {})
+        said = {**place, **self._linked(one), "metadata": _meta(one), "unfurl_links": False, "unfurl_media": False}
         try:
-            return _ts(self._web.call("chat.postMessage", said))
-        except SlackBusy:
-            self._doubtful.discard(one.post.post)
-            raise
+            return self._at_most_once(one, lambda: _ts(self._web.call("chat.postMessage", said)))
         except SlackSaysNo as error:
-            self._doubtful.discard(one.post.post)
             has_buttons = any(block.get("type") == "actions" for block in said.get("blocks", ()))
             if error.code not in _BLOCKS_REFUSED or "blocks" not in said or has_buttons:
                 raise
@@ -180,39 +188,109 @@ class Outbox:
             del said["blocks"]
             return _ts(self._web.call("chat.postMessage", said))
 
+    def _begin(self, one: DuePost, thread: Thread) -> str | None:
+        ts = self._arrived(one, thread)
+        if ts is not None:
+            self._growing.found(one.post, ts)
+            return ts
+        return self._at_most_once(one, lambda: self._growing.begin(one.post, _meta(one)))
+
+    def _finish(self, one: DuePost, thread: Thread, ts: str | None) -> str | None:
+        """The last text of a growing message; an ordinary message where it never came to grow."""
+        target = one.post.target or ""
+        if not ts:
+            self._growing.drop(target)
+            return self._message(one, thread)
+        try:
+            self._growing.finish(target, thread, ts, one.post.arguments, _meta(one))
+        except SlackSaysNo as error:
+            if error.code not in _BLOCKS_REFUSED:
+                raise
+            log.warning("blocks refused", code=error.code, post=one.post.post)
+            self._web.call("chat.update", {"channel": thread.channel, "ts": ts, **one.post.arguments, "blocks": []})
+        return ts
+
+    def _delete(self, one: DuePost, thread: Thread, ts: str | None) -> None:
+        self._growing.drop(one.post.target or "")
+        if not ts:
+            return
+        try:
+            self._web.call("chat.delete", {"channel": thread.channel, "ts": ts})
+        except SlackSaysNo as error:
+            if error.code != "message_not_found":
+                raise
+
+    def _linked(self, one: DuePost) -> dict[str, Any]:
+        """A message's arguments; where it speaks of another message, with the link to that. Raises `SlackBusy` until that is there."""
+        arguments = dict(one.post.arguments)
+        if one.post.target is None or one.post.kind != "message":
+            return arguments
+        if one.target_state == "due":
+            raise SlackBusy(_CARD_SOON)
+        channel = Thread.from_key(one.target_thread or one.post.thread).channel
+        link = f"{self._home_url()}archives/{channel}/p{(one.target_ts or '').replace('.', '')}"
+        arguments["text"] = arguments["text"].replace("{link}", link if one.target_ts else "")
+        return arguments
+
+    def _at_most_once(self, one: DuePost, send: Callable[[], str | None]) -> str | None:
+        """Sends what must not be sent twice: until Slack has said yes or no it counts as perhaps sent."""
+        self._doubtful.add(one.post.post)
+        try:
+            return send()
+        except (SlackBusy, SlackSaysNo):
+            self._doubtful.discard(one.post.post)
+            raise
+
+    def _may_have_arrived(self, one: DuePost) -> bool:
+        return one.post.post in self._doubtful or one.created_at < self._started
+
+    def _arrived(self, one: DuePost, thread: Thread) -> str | None:
+        """The ts of a post that arrived at an earlier try."""
+        return self._find(one, thread) if self._may_have_arrived(one) else None
+
     def _find(self, one: DuePost, thread: Thread) -> str | None:
-        """The ts of the message if an earlier try arrived: read from the thread, by the id in its metadata."""
+        """The ts of the message if an earlier try arrived. What an earlier process left is looked up in one reading of its thread."""
+        if one.post.post in self._doubtful:
+            arrived = self._read(one, thread)
+        else:
+            if one.post.thread not in self._left:
+                self._left[one.post.thread] = self._read(one, thread)
+            arrived = self._left[one.post.thread]
+        return arrived.get(one.post.post) or (arrived.get("") if one.post.kind == "live" else None)
+
+    def _read(self, one: DuePost, thread: Thread) -> dict[str, str]:
+        """The bot's messages in the thread, by the post id in their metadata; one without any, an open stream, under ""."""
+        found: dict[str, str] = {}
         cursor = ""
         while True:
-            asked = {"channel": thread.channel, "ts": thread.ts, "limit": 200, "include_all_metadata": "true"}
-            asked |= {"oldest": one.mention_ts, "inclusive": "true"} if one.mention_ts else {}
             try:
-                page = self._web.call("conversations.replies", asked | ({"cursor": cursor} if cursor else {}))
+                page = self._web.call(*_reading(one, thread, cursor))
             except SlackSaysNo as error:
                 log.warning("cannot read the thread before posting again", error=error.code, thread=one.post.thread)
-                return None
-            for found in page.get("messages") or ():
-                if _post_of(found) == one.post.post:
-                    return _ts(found)
+                return found
+            for message in page.get("messages") or ():
+                post = _post_of(message)
+                if isinstance(message, dict) and message.get("ts") != thread.ts and (post or message.get("bot_id")):
+                    found[post or ""] = _ts(message) or ""
             following = page.get("response_metadata")
             cursor = str(following.get("next_cursor") or "") if isinstance(following, dict) else ""
             if not cursor:
-                return None
+                return found
 
-    def _show_status(self, thread: str) -> None:
-        status = self._statuses.pop(thread, None)
-        if status is None:
-            return
-        self._shown[thread] = self._clock()
-        place = Thread.from_key(thread)
-        said = {"channel_id": place.channel, "thread_ts": place.ts, "status": status}
-        try:
-            self._web.call("assistant.threads.setStatus", said)
-        except SlackSaysNo as error:
-            self._no_status = True
-            log.warning("no thinking status", error=error.code, hint="the app may not set one; told once")
-        except (SlackBusy, SlackUnsure):
-            self._shown.pop(thread, None)
+
+def _reading(one: DuePost, thread: Thread, cursor: str) -> tuple[str, dict[str, Any]]:
+    """The call that reads a thread, or the channel itself, from where the post can be."""
+    asked = {"channel": thread.channel, "limit": 200, "include_all_metadata": "true", "inclusive": "true"}
+    asked |= {"cursor": cursor} if cursor else {}
+    if thread.ts == TOP:
+        return "conversations.history", asked | {"oldest": f"{one.created_at - _CLOCKS_DIFFER:.6f}"}
+    oldest = {"oldest": one.mention_ts} if one.mention_ts else {}
+    return "conversations.replies", asked | {"ts": thread.ts} | oldest
+
+
+def _meta(one: DuePost) -> dict[str, Any]:
+    """What a message carries to be known again by."""
+    return {"event_type": _EVENT_TYPE, "event_payload": {"turn": one.post.turn, "post": one.post.post}}
 
 
 def _ts(message: Mapping[str, Any]) -> str | None:

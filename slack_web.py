@@ -20,6 +20,8 @@ import structlog
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackRequestError
 
+from core.slack_app import advice
+
 log = structlog.get_logger("slack")
 
 # Requests per window of seconds, just below Slack's tiers (https://docs.slack.dev/apis/web-api/rate-limits: tier 3 is 50 a minute,
@@ -29,7 +31,13 @@ PACE: dict[str, tuple[int, float]] = {
     "chat.update": (45, 60.0),
     "chat.postEphemeral": (90, 60.0),
     "reactions.add": (45, 60.0),
+    "chat.delete": (45, 60.0),
+    "chat.startStream": (18, 60.0),
+    "chat.appendStream": (90, 60.0),
+    "chat.stopStream": (18, 60.0),
     "conversations.replies": (45, 60.0),
+    "conversations.history": (45, 60.0),
+    "conversations.list": (18, 60.0),
     "conversations.info": (45, 60.0),
     "users.info": (90, 60.0),
     "usergroups.list": (18, 60.0),
@@ -39,6 +47,10 @@ PACE: dict[str, tuple[int, float]] = {
     "views.update": (90, 60.0),
     "views.publish": (90, 60.0),
     "assistant.threads.setStatus": (300, 60.0),
+    "assistant.threads.setTitle": (45, 60.0),
+    "assistant.threads.setSuggestedPrompts": (45, 60.0),
+    "agents.sessions.setStatus": (45, 60.0),
+    "apps.connections.open": (20, 60.0),
 }
 _PER_CHANNEL = frozenset({"chat.postMessage"})
 _JSON = frozenset(
@@ -49,10 +61,18 @@ _JSON = frozenset(
         "chat.postMessage",
         "chat.update",
         "chat.postEphemeral",
+        "chat.delete",
+        "chat.startStream",
+        "chat.appendStream",
+        "chat.stopStream",
         "reactions.add",
         "assistant.threads.setStatus",
+        "assistant.threads.setTitle",
+        "assistant.threads.setSuggestedPrompts",
+        "agents.sessions.setStatus",
     }
 )
+_DAY = 86_400
 _KEEP_PERSON = 600.0  # seconds for which a look-up is believed
 _KEEP_CHANNEL = 3_600.0
 _KEEP_ENTRIES = 5_000
@@ -69,33 +89,69 @@ class SlackBusy(Exception):
         self.after = after
 
 
+class LockedOut(SlackBusy):
+    """The token is good for nothing, or not any more: `code` says why. People may mend that, so it is no final word."""
+
+    def __init__(self, code: str, hint: str | None) -> None:
+        super().__init__(60)
+        self.code = code
+        self.hint = hint
+
+
 class SlackUnsure(Exception):
     """No usable answer: it may have been done or not. May be tried again by one who has looked."""
 
 
 class SlackSaysNo(Exception):
-    """Slack's final word: `code` is its error code."""
+    """Slack's final word: `code` is its error code, `hint` what to do about it where that is known."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, hint: str | None = None) -> None:
         super().__init__(code)
         self.code = code
+        self.hint = hint
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who the bot is."""
+    """Who the bot is, and the address of its workspace (with a slash at the end)."""
 
     user: str
     team: str
     enterprise: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody as Slack knows them: the name that others see, the time zone, seconds east of UTC."""
+
+    name: str
+    zone: str
+    offset: float
+    is_outsider: bool
+    is_bot: bool
 
 
 class SlackWeb:
-    """Slack's Web API for one bot. Thread-safe: each call opens its own connection."""
+    """Slack's Web API for one token, that of `setting`. Thread-safe: each call opens its own connection.
+
+    `explain`: what to do about a refusal is logged, and not only given with the exception.
+    """
 
     def __init__(
-        self, token: str, base_url: str, *, timeout: int = 10, clock: Callable[[], float] = time.monotonic
+        self,
+        token: str,
+        base_url: str,
+        *,
+        timeout: int = 10,
+        clock: Callable[[], float] = time.monotonic,
+        setting: str = "SLACK_BOT_TOKEN",
+        explain: bool = True,
     ) -> None:
+        self.granted: frozenset[str] | None = None  # the token's scopes by Slack's latest answer, where it told them
+        self._setting = setting
+        self._explains = explain
+        self._told: dict[str, set[str]] = {}  # method -> error codes that were explained since it last worked
         # no retry handlers: the library's own would post a message again whose first answer was lost
         self._client = WebClient(token=token, base_url=base_url, timeout=timeout, retry_handlers=[])
         self._pace = _Pace(clock)
@@ -104,9 +160,12 @@ class SlackWeb:
         self._groups = _Kept(clock, _KEEP_PERSON)
         self._identity: Identity | None = None
 
-    def call(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """One call. Raises `SlackBusy` (also where our own pace says wait), `SlackUnsure` or `SlackSaysNo`."""
-        wait = self._pace.take(method, str(arguments.get("channel", "")))
+    def call(self, method: str, arguments: Mapping[str, Any], *, spare: int = 0) -> dict[str, Any]:
+        """One call. Raises `SlackBusy` (also where our own pace says wait), `SlackUnsure` or `SlackSaysNo`.
+
+        With `spare`, it waits unless so many more calls of this method would still be free: for what can wait better than others.
+        """
+        wait = self._pace.take(method, str(arguments.get("channel", "")), spare)
         if wait > 0:
             raise SlackBusy(wait)
         try:
@@ -120,6 +179,9 @@ class SlackWeb:
             raise SlackUnsure(
                 type(error).__name__
             ) from error  # AttributeError: the library's, for JSON that is no object
+        self._told.pop(method, None)
+        scopes = _header(response.headers, "x-oauth-scopes")
+        self.granted = frozenset(part.strip() for part in scopes.split(",")) if scopes is not None else self.granted
         data = response.data
         return data if isinstance(data, dict) else {}
 
@@ -143,12 +205,24 @@ class SlackWeb:
             return SlackBusy(after)
         if status >= http.client.INTERNAL_SERVER_ERROR or code in _UNSURE or not _is_code(code):
             return SlackUnsure(f"HTTP {status} {code or ''}".strip())
-        if code in _LOCKED_OUT:
-            log.error(
-                "locked out", method=method, error=code, hint="check SLACK_BOT_TOKEN; the app may have been removed"
-            )
-            return SlackBusy(60)
-        return SlackSaysNo(str(code))
+        hint = advice(str(code), self._setting, _text(data.get("needed")))
+        if hint is not None and self._explains:
+            self._explain(method, str(code), hint)
+        return LockedOut(str(code), hint) if code in _LOCKED_OUT else SlackSaysNo(str(code), hint)
+
+    def _explain(self, method: str, code: str, hint: str) -> None:
+        """Logs what to do about an error code, once until the method has worked again."""
+        told = self._told.setdefault(method, set())
+        if code not in told:
+            told.add(code)
+            log.error("slack says no", method=method, error=code, hint=hint)
+
+    def open_socket(self) -> str:
+        """The address of a new WebSocket, good for one connection; it holds a secret. Needs the app-level token."""
+        url = _text(self.call("apps.connections.open", {}).get("url"))
+        if not url.startswith(("wss://", "ws://")):
+            raise SlackUnsure("no address of a socket")
+        return url
 
     # --- the directory ------------------------------------------------------------------------------------------------
 
@@ -157,26 +231,33 @@ class SlackWeb:
         if self._identity is None:
             data = self.call("auth.test", {})
             self._identity = Identity(
-                _text(data.get("user_id")), _text(data.get("team_id")), _text(data.get("enterprise_id"))
+                _text(data.get("user_id")),
+                _text(data.get("team_id")),
+                _text(data.get("enterprise_id")),
+                _text(data.get("url")),
             )
         return self._identity
 
     def is_outsider(self, user: str) -> bool | None:
-        """Whether a person is a guest, of another organisation or gone; None where Slack does not say. Kept for ten minutes."""
+        """Whether a person is a guest, of another organisation or gone; None where Slack does not say."""
+        person = self.person(user)
+        return person.is_outsider if person is not None else None
+
+    def person(self, user: str) -> Person | None:
+        """Who somebody is, or None where Slack does not say. Kept for ten minutes."""
         kept = self._people.get(user)
-        if kept is not None:
-            return bool(kept)
+        if isinstance(kept, Person):
+            return kept
         try:
-            data = self.call("users.info", {"user": user})
+            data = self.call("users.info", {"user": user}).get("user")
         except SlackSaysNo as error:
             log.warning("person unknown", user=user, error=error.code)
             return None
-        person = data.get("user")
-        if not isinstance(person, dict):
+        if not isinstance(data, dict):
             return None
-        outsider = _is_outsider(person, self.identity())
-        self._people.put(user, outsider)
-        return outsider
+        person = _person(data, self.identity())
+        self._people.put(user, person)
+        return person
 
     def group_id(self, handle: str) -> str | None:
         """The id of the user group with this handle, or None where Slack does not say. Kept for ten minutes."""
@@ -249,6 +330,29 @@ class SlackWeb:
 
     # --- names --------------------------------------------------------------------------------------------------------
 
+    def channel_id(self, name: str) -> str | None:
+        """The id of the channel with this name (with or without '#'), or None where Slack does not say. Kept for an hour."""
+        name = name.removeprefix("#")
+        kept = self._channels.get(f"#{name}")
+        if kept is not None:
+            return str(kept)
+        cursor = ""
+        while True:
+            asked = {"types": "public_channel,private_channel", "exclude_archived": "true", "limit": "999"}
+            try:
+                page = self.call("conversations.list", asked | ({"cursor": cursor} if cursor else {}))
+            except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
+                log.warning("channels unknown", reason=str(error), hint="SLACK_CHANNEL takes ids, too")
+                return None
+            listed, following = page.get("channels"), page.get("response_metadata")
+            for one in listed if isinstance(listed, list) else ():
+                if isinstance(one, dict) and one.get("name") == name and isinstance(one.get("id"), str):
+                    self._channels.put(f"#{name}", one["id"])
+                    return str(one["id"])
+            cursor = _text(following.get("next_cursor")) if isinstance(following, dict) else ""
+            if not cursor:
+                return None
+
     def channel_name(self, channel: str) -> str | None:
         """A channel's name without '#', or None where Slack does not say. Kept for an hour."""
         kept = self._channels.get(channel)
@@ -271,6 +375,18 @@ class SlackWeb:
         return None
 
 
+def _person(data: Mapping[str, Any], own: Identity) -> Person:
+    profile = data.get("profile")
+    profile = profile if isinstance(profile, dict) else {}
+    names = (profile.get("display_name"), profile.get("real_name"), data.get("real_name"), data.get("name"))
+    name = next((one for one in names if isinstance(one, str) and one.strip()), "somebody")
+    offset = data.get("tz_offset")
+    offset = float(offset) if isinstance(offset, (int, float)) and abs(offset) <= _DAY else 0.0
+    return Person(
+        name.strip()[:80], _text(data.get("tz"))[:60], offset, _is_outsider(data, own), bool(data.get("is_bot"))
+    )
+
+
 def _is_outsider(person: Mapping[str, Any], own: Identity) -> bool:
     """By users.info's own flags (https://docs.slack.dev/reference/objects/user-object)."""
     if any(person.get(flag) for flag in ("is_restricted", "is_ultra_restricted", "is_stranger", "deleted", "is_bot")):
@@ -286,10 +402,13 @@ def _is_code(code: object) -> bool:
     return isinstance(code, str) and re.fullmatch(r"[a-z0-9_:.-]{1,100}", code) is not None
 
 
+def _header(headers: Mapping[str, Any], name: str) -> str | None:
+    return next((str(value) for key, value in headers.items() if key.lower() == name), None)
+
+
 def _retry_after(headers: Mapping[str, Any]) -> float:
-    value = next((v for k, v in headers.items() if k.lower() == "retry-after"), 1)
     try:
-        return min(max(float(str(value)), 0.1), 3_600.0)
+        return min(max(float(_header(headers, "retry-after") or 1), 0.1), 3_600.0)
     except ValueError:
         return 1.0
 
@@ -307,8 +426,8 @@ class _Pace:
         self._sent: dict[tuple[str, str], deque[float]] = {}
         self._held: dict[str, float] = {}
 
-    def take(self, method: str, channel: str) -> float:
-        """0 and the call counts, or the seconds to wait before asking again."""
+    def take(self, method: str, channel: str, spare: int = 0) -> float:
+        """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
         now = self._clock()
         key = (method, channel if method in _PER_CHANNEL else "")
         limit, seconds = PACE.get(method, (45, 60.0))
@@ -319,8 +438,8 @@ class _Pace:
             sent = self._sent.setdefault(key, deque())
             while sent and sent[0] <= now - seconds:
                 sent.popleft()
-            if len(sent) >= limit:
-                return sent[0] + seconds - now + 0.001
+            if len(sent) >= limit - spare:
+                return sent[len(sent) - (limit - spare)] + seconds - now + 0.001
             sent.append(now)
             if len(self._sent) > _KEEP_ENTRIES:
                 self._sent = {k: s for k, s in self._sent.items() if s and s[-1] > now - 60}

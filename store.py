@@ -29,9 +29,10 @@ from core.chain import Entry, digest
 from core.policy import Event, Rule, State, sources, target
 from core.posts import Kind, Post, Thread
 from core.settings import Misconfigured
-from core.tables import MIGRATIONS, SERIAL, inbox, posts, proposals, threads, transcript, turns
-from core.transcript import Called, Item, Replied, Result, Said, Usage, open_calls
+from core.tables import MIGRATIONS, SERIAL, inbox, posts, proposals, results, threads, transcript, turns
+from core.transcript import Called, Heard, Item, Line, Replied, Result, Said, Usage, open_calls
 from journal import CHAIN_LOCK, Journal, read_key
+from kept import Bounds, Kept
 
 log = structlog.get_logger("store")
 _LOCK_NUMBER = 7_316_045_921  # this program's advisory lock; any fixed number that others are unlikely to use
@@ -59,6 +60,8 @@ class Turn:
     text: str
     ts: str
     model_calls: int = 0
+    stopped_by: str = ""  # who stopped it
+    is_running: bool = False  # begun, its words are in the transcript
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class Proposal:
     created_at: float
     expires_at: float
     card: str
+    body_type: str = "json"  # how the body travels: json, form, multipart
+    headers: str = "{}"  # the call's own, a JSON object
     shown_url: str = ""
     shown_body: str | None = None
     rule: Rule = field(default_factory=Rule)
@@ -96,6 +101,7 @@ class Proposal:
     status: int | None = None
     note: str = ""
     batch: str | None = None
+    place: str = ""  # the key of where its card stands, if that is not its thread
     dry_run: bool = False  # drawn in a dry run: never sent
 
 
@@ -108,6 +114,8 @@ class DuePost:
     created_at: float
     target_ts: str | None
     mention_ts: str | None
+    target_thread: str | None = None
+    target_state: str | None = None
 
 
 @dataclass(frozen=True)
@@ -192,12 +200,14 @@ class Store:
         clock: Callable[[], float] = time.time,
         on_posts: Callable[[str], None] = lambda _thread: None,
         journal_key: str | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
         self._url = _engine_url(url)
         self._engine = _engine(self._url)
         self._clock = clock
         self.on_posts = on_posts
         self._held: Connection | None = None
+        self._kept = Kept(bounds)
         self._turnstile = Turnstile(wide_open=self._url.get_backend_name() != "sqlite")
         self._inserts = sql.Inserts(sqlite.insert if self._url.get_backend_name() == "sqlite" else postgresql.insert)
         try:
@@ -367,19 +377,53 @@ class Store:
 
     # --- turns --------------------------------------------------------------------------------------------------------
 
-    def take_turn(self, thread: str) -> Turn | None:
-        """The turn that runs in the thread; where none does, the oldest waiting one, begun: its words join the transcript."""
-        with self._writing() as db:
+    def next_turn(self, thread: str) -> Turn | None:
+        """The turn that runs in the thread; where none does, the oldest waiting one."""
+        with self._reading() as db:
             row = db.execute(sql.CURRENT_TURN, {"of": thread}).mappings().first()
-            if row is None:
-                return None
-            turn = _turn(row)
-            if row["state"] == "waiting":
-                db.execute(sql.BEGIN_TURN, {"which": turn.turn})
-                self._add_item(db, thread, turn.turn, Said(turn.text, turn.asker))
-                others = db.scalar(sql.OTHERS_SPOKE, {"of": thread, "asker": turn.asker})
-                self._touch(db, thread, tainted=others is not None)
-            return turn
+        return _turn(row) if row is not None else None
+
+    def begin_turn(self, turn: Turn, text: str, heard: Sequence[Line], entries: Sequence[Entry] = ()) -> Turn:
+        """Begins a waiting turn: the words of its question, and what others wrote before it, join the transcript."""
+        begun = replace(turn, text=text, is_running=True)
+        with self._writing() as db:
+            db.execute(sql.BEGIN_TURN, {"which": turn.turn, "words": text})
+            if heard:
+                self._add_item(db, turn.thread, turn.turn, Heard(tuple(heard)))
+            self._add_item(db, turn.thread, turn.turn, Said(text, turn.asker))
+            others = db.scalar(sql.OTHERS_SPOKE, {"of": turn.thread, "asker": turn.asker})
+            strange = any(line.by != turn.asker for line in heard)
+            self._touch(db, turn.thread, tainted=others is not None or strange)
+            self._note(db, turn.thread, turn.turn, entries)
+        return begun
+
+    def drop_turn(self, turn: Turn, entries: Sequence[Entry]) -> None:
+        """Ends a turn that never began: its question was taken back."""
+        with self._writing() as db:
+            self._spend(db, turn, None, "done", self._clock())
+            self._note(db, turn.thread, turn.turn, entries)
+
+    def stop_turn(self, turn: Turn, by: str, entries: Sequence[Entry] = (), *, arrival: int | None = None) -> bool:
+        """Notes that a person wants a turn to end. False where it had ended before, or somebody else was first."""
+        with self._writing() as db:
+            if arrival is not None:
+                self._handled(db, arrival)
+            stopped = bool(db.execute(sql.STOP_TURN, {"which": turn.turn, "person": by}).rowcount)
+            if stopped:
+                self._note(db, turn.thread, turn.turn, entries)
+        return stopped
+
+    def turn(self, turn: str) -> Turn | None:
+        """The turn with this id."""
+        with self._reading() as db:
+            row = db.execute(select(turns).where(turns.c.turn == turn)).mappings().first()
+        return _turn(row) if row is not None else None
+
+    def asked_at(self, thread: str) -> list[tuple[str, str]]:
+        """The questions of a thread: (ts, state of the turn), oldest first."""
+        query = select(turns.c.ts, turns.c.state).where(turns.c.thread == thread).order_by(turns.c.ts)
+        with self._reading() as db:
+            return [(row.ts, row.state) for row in db.execute(query)]
 
     def transcript(self, thread: str) -> list[Item]:
         """The thread's transcript, oldest first."""
@@ -450,6 +494,8 @@ class Store:
     def _add_item(self, db: Connection, thread: str, turn: str, item: Item) -> int:
         values: dict[str, Any] = {"thread": thread, "turn": turn, "at": self._clock(), "reply": None, "call": None}
         match item:
+            case Heard():
+                values |= {"kind": "heard", "content": json.dumps([vars(line) for line in item.lines])}
             case Said():
                 values |= {"kind": "said", "content": json.dumps({"text": item.text, "by": item.by})}
             case Replied():
@@ -615,6 +661,12 @@ class Store:
 
     # --- posts --------------------------------------------------------------------------------------------------------
 
+    def note(self, thread: str, turn: str, entries: Sequence[Entry]) -> None:
+        """Writes entries of the journal that tell of nothing else in the database."""
+        if entries:
+            with self._writing() as db:
+                self._note(db, thread, turn, entries)
+
     def _note(self, db: Connection, thread: str, turn: str, entries: Sequence[Entry]) -> None:
         self.journal.append(db, self._clock(), thread, turn, entries)
 
@@ -633,10 +685,42 @@ class Store:
         with self._reading() as db:
             return [_due(row) for row in db.execute(sql.DUE_POSTS, {"of": thread}).mappings()]
 
+    def message_at(self, channel: str, ts: str) -> Post | None:
+        """The post that made the bot's message with this ts in a channel; the text that it has now may be another's."""
+        mine = posts.c.method.in_(("message", "live", "finish"))
+        with self._reading() as db:
+            rows = db.execute(select(posts).where(posts.c.ts == ts, mine).order_by(posts.c.id)).mappings().all()
+        found = (_due_post(row) for row in rows)
+        return next((post for post in found if Thread.from_key(post.thread).channel == channel), None)
+
+    def post(self, post: str) -> Post | None:
+        """The post with this id."""
+        with self._reading() as db:
+            row = db.execute(select(posts).where(posts.c.post == post)).mappings().first()
+        return _due_post(row) if row is not None else None
+
+    def has_post(self, post: str) -> bool:
+        """Whether there is such a post."""
+        with self._reading() as db:
+            return db.scalar(select(posts.c.id).where(posts.c.post == post)) is not None
+
     def delivered(self, done: Sequence[tuple[str, str | None]], *, state: str = "sent") -> None:
         """Marks posts as delivered, each with the ts of its message, or with another final `state`."""
         with self._writing() as db:
             db.execute(sql.DELIVERED, [{"which": post, "new_state": state, "at_ts": ts} for post, ts in done])
+
+    # --- kept answers -------------------------------------------------------------------------------------------------
+
+    def keep(self, thread: str, data: str) -> int | None:
+        """Keeps an answer (JSON text) for a while; gives its number in the thread. None: too large."""
+        with self._writing() as db:
+            self._alone(db)
+            return self._kept.add(db, thread, data, self._clock())
+
+    def kept(self, thread: str, number: int) -> str | None:
+        """A thread's answer of this number, while it is kept."""
+        with self._reading() as db:
+            return self._kept.find(db, thread, number, self._clock())
 
     # --- retention ----------------------------------------------------------------------------------------------------
 
@@ -656,8 +740,9 @@ class Store:
                 )
             )
             for at in range(0, len(old), 500):
-                for table in (inbox, transcript, proposals, posts, turns, threads):
+                for table in (inbox, transcript, proposals, posts, results, turns, threads):
                     db.execute(delete(table).where(table.c.thread.in_(old[at : at + 500])))
+            self._kept.forget(db, self._clock())
             strays = inbox.c.thread.not_in(select(threads.c.thread))  # refused mentions never became a thread's
             db.execute(delete(inbox).where(inbox.c.handled == 1, inbox.c.received_at < before, strays))
             db.execute(
@@ -723,11 +808,14 @@ def _wait_for(take: Callable[[], bool], stop: threading.Event) -> None:
 
 
 def _turn(row: Any) -> Turn:
-    return Turn(row["turn"], row["thread"], row["asker"], row["text"], row["ts"], row["model_calls"])
+    told = (row["turn"], row["thread"], row["asker"], row["text"], row["ts"], row["model_calls"])
+    return Turn(*told, row["stopped_by"] or "", row["state"] == "running")
 
 
 def _item(row: Any) -> Item:
     match row["kind"]:
+        case "heard":
+            return Heard(tuple(Line(**line) for line in json.loads(row["content"])))
         case "said":
             return Said(**json.loads(row["content"]))
         case "replied":
@@ -763,7 +851,12 @@ def _post_row(post: Post, at: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _due(row: Any) -> DuePost:
+def _due_post(row: Any) -> Post:
     kind: Kind = row["method"]
-    post = Post(row["post"], row["thread"], row["turn"], kind, json.loads(row["arguments"]), row["target"])
-    return DuePost(row["id"], post, row["created_at"], row["target_ts"], row["mention_ts"])
+    return Post(row["post"], row["thread"], row["turn"], kind, json.loads(row["arguments"]), row["target"])
+
+
+def _due(row: Any) -> DuePost:
+    post = _due_post(row)
+    target = (row["target_ts"], row["mention_ts"], row["target_thread"], row["target_state"])
+    return DuePost(row["id"], post, row["created_at"], *target)

@@ -194,7 +194,7 @@ class Turns:
 
     def stop(self, seconds: float) -> bool:
         """Leaves every thread at a safe point within `seconds`. True when nothing had to be left in the middle of a call."""
-        self._house.stopping.set()
+        self._house.halt.everything()
         self._head_at = float("-inf")
         self._log_head()
         by = time.monotonic() + seconds
@@ -234,10 +234,14 @@ class Turns:
         for user in self._home.concerned(proposals, by):
             self._homes.wake(user)
 
-    def show_status(self, thread: str, status: str) -> None:
-        """Has the thinking status of a thread shown."""
-        if self._outbox.set_status(thread, status):
-            self._posts.wake(thread)
+    def deliver(self, thread: str) -> None:
+        """There is something to show in a thread."""
+        self._posts.wake(thread)
+
+    def stop_turn(self, turn: str, thread: str) -> None:
+        """A person stopped a turn, which is recorded: its model call is cut off, and it ends."""
+        self._house.halt.turn(turn)
+        self._turns.wake(thread)
 
     def unshown(self, post: str) -> None:
         """A message that Slack refused for good; if it was a card, its proposal is withdrawn."""

@@ -1,22 +1,31 @@
-"""The wire to the internal API: one call, bounded in time and size whatever the server does. Only gate.py may use it.
+"""The wire to the internal API: one exchange, bounded in time and size whatever the server does. Only gate.py and reads.py may use it.
 
-No redirect is followed, nothing is retried, no cookie kept. What may be called is no matter of this room.
+A `Wire` adds the API's credentials and headers and a line in the log, and sends the methods that it was made for, no other. No
+redirect is followed, nothing is retried, no cookie kept. Which operation may be called is no matter of this room.
 """
 
 from __future__ import annotations
 
+import json
 import ssl
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import httpcore2
 import httpx2
+import structlog
 
-from core.answers import Answer
+from core.answers import Answer, mask
+from core.bodies import encoded
+from core.catalog import Catalog, Operation
+from core.credentials import headers_of, secrets_of, with_credentials
+from core.secret import hide, secret_fields
+from deadline import Deadline, Transport
+
+log = structlog.get_logger("wire")
 
 
 class Unsent(Exception):
@@ -31,12 +40,86 @@ class Broken(Unanswered):
     """The connection broke before an answer."""
 
 
+class Wire:
+    """How the gate's rooms reach the API. `methods` are those that it sends; `timeout` is seconds for a call, `max_response` bytes.
+
+    `keepalive` is how many idle connections it keeps. `secrets` are the texts that nobody may see.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        methods: Collection[str],
+        *,
+        keepalive: int,
+        tls: ssl.SSLContext,
+        timeout: float,
+        max_response: int,
+        log_bodies: bool = False,
+    ) -> None:
+        self._catalog = catalog
+        self._methods = frozenset(methods)
+        self._line = Line(keepalive, tls)
+        self._max_response = max_response
+        self._log_bodies = log_bodies
+        self.timeout = timeout
+        self.secrets = secrets_of(catalog)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._line.close()
+
+    def mask(self, text: str) -> str:
+        """`text` without the secrets."""
+        return str(mask(text, self.secrets))
+
+    def send(
+        self,
+        operation: Operation,
+        method: str,
+        url: str,
+        body: str | None = None,
+        *,
+        body_type: str = "json",
+        headers: Mapping[str, str] | None = None,
+        key: str | None = None,
+        etag: str = "",
+        by: float | None = None,
+    ) -> Answer:
+        """One request, no redirect followed, no retry, until `by` (monotonic seconds). Raises `Unsent` or `Unanswered`.
+
+        `body` is JSON text, sent as `body_type` says; `headers` are the call's own.
+        """
+        if method not in self._methods:
+            raise ValueError(f"this wire sends no {method}")
+        began = time.monotonic()
+        timeout = self.timeout if by is None else max(0.001, by - began)
+        status: int | str = "no answer"
+        try:
+            sent = with_credentials(operation.api, url)
+            kind, content = encoded(body_type, body, operation.body) if body is not None else (None, None)
+            whole = headers_of(operation.api, headers or {}, content_type=kind, key=key, etag=etag)
+            answer = self._line.exchange(method, sent, whole, content, timeout=timeout, max_bytes=self._max_response)
+            status = answer.status
+            return replace(answer, seconds=round(time.monotonic() - began, 4))
+        finally:
+            bodies = {"body": self._shown(operation, body)} if self._log_bodies and body is not None else {}
+            seconds = round(time.monotonic() - began, 4)
+            log.info(
+                "api call", operation=operation.name, api=operation.api.name, status=status, seconds=seconds, **bodies
+            )
+
+    def _shown(self, operation: Operation, body: str) -> Any:
+        """A body as the log may have it."""
+        return hide(json.loads(body), secret_fields(self._catalog, operation.api))
+
+
 class Line:
     """A pool of connections whose calls end, whatever the server does: `timeout` holds for all of a call, not for each packet."""
 
     def __init__(self, keepalive: int, tls: ssl.SSLContext) -> None:
-        self._backend = _DeadlineBackend()
-        transport = _Transport(self._backend, keepalive, tls)
+        self._deadline = Deadline()
+        transport = Transport(self._deadline, keepalive, tls)
         self._client = httpx2.Client(transport=transport, follow_redirects=False, trust_env=False)
         no_cookies = DefaultCookiePolicy(
             allowed_domains=[]
@@ -53,7 +136,7 @@ class Line:
         content = body.encode() if body is not None else None
         headers = {"Accept-Encoding": "identity", **headers}  # a small packet could inflate to gigabytes
         request = self._client.build_request(method, url, headers=headers, content=content, timeout=timeout)
-        with self._backend.until(time.monotonic() + timeout):
+        with self._deadline.until(time.monotonic() + timeout):
             try:
                 response = self._client.send(request, stream=True)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout) as error:
@@ -99,110 +182,3 @@ def _bounded(response: httpx2.Response, max_bytes: int) -> tuple[bytes, str]:
     except httpx2.DecodingError:
         return b"", "The answer's compression could not be undone."
     return b"".join(parts), ""
-
-
-class _DeadlineBackend(httpcore2.NetworkBackend):
-    """Gives each network operation what is left of the calling thread's deadline. httpx's own time-outs start anew with each packet."""
-
-    def __init__(self) -> None:
-        self._backend = httpcore2.SyncBackend()
-        self._local = threading.local()
-
-    @contextmanager
-    def until(self, moment: float) -> Iterator[None]:
-        """All network operations of this thread inside end by `moment` (monotonic seconds)."""
-        self._local.moment = moment
-        try:
-            yield
-        finally:
-            self._local.moment = None
-
-    def left(self, error: type[Exception]) -> float | None:
-        """Seconds left; raises `error` where none are. None outside of `until` (closing idle connections)."""
-        moment = getattr(self._local, "moment", None)
-        if moment is None:
-            return None
-        left: float = moment - time.monotonic()
-        if left <= 0:
-            raise error("deadline")
-        return left
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.NetworkStream:
-        left = self.left(httpcore2.ConnectTimeout) or timeout
-        return _DeadlineStream(self._backend.connect_tcp(host, port, left, local_address, socket_options), self)
-
-    def sleep(self, seconds: float) -> None:
-        self._backend.sleep(seconds)
-
-
-class _DeadlineStream(httpcore2.NetworkStream):
-    def __init__(self, stream: httpcore2.NetworkStream, clock: _DeadlineBackend) -> None:
-        self._stream = stream
-        self._clock = clock
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._clock.left(httpcore2.ReadTimeout) or timeout)
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._clock.left(httpcore2.WriteTimeout) or timeout)
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore2.NetworkStream:
-        left = self._clock.left(httpcore2.ConnectTimeout) or timeout
-        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left), self._clock)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-class _Transport(httpx2.BaseTransport):
-    """httpx2's transport over a connection pool with our network backend, which its own transport does not take."""
-
-    def __init__(self, backend: _DeadlineBackend, keepalive: int, tls: ssl.SSLContext) -> None:
-        self._pool = httpcore2.ConnectionPool(
-            ssl_context=tls,
-            max_connections=100,
-            max_keepalive_connections=keepalive,
-            keepalive_expiry=5,
-            network_backend=backend,
-        )
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        url = httpcore2.URL(
-            scheme=request.url.raw_scheme, host=request.url.raw_host, port=request.url.port, target=request.url.raw_path
-        )
-        sent = httpcore2.Request(
-            request.method, url, headers=request.headers.raw, content=request.stream, extensions=request.extensions
-        )
-        got = self._pool.handle_request(sent)
-        return httpx2.Response(got.status, headers=got.headers, stream=_Body(got), extensions=got.extensions)
-
-    def close(self) -> None:
-        self._pool.close()
-
-
-class _Body(httpx2.SyncByteStream):
-    def __init__(self, response: httpcore2.Response) -> None:
-        self._response = response
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._response.iter_stream()
-
-    def close(self) -> None:
-        self._response.close()
-
-
-def tls_context() -> ssl.SSLContext:
-    """The one that httpx2 would make: the system's certificates. Making it takes a while, so it is shared."""
-    return httpx2.create_ssl_context()

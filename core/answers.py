@@ -32,6 +32,15 @@ class Answer:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class Got:
+    """What a read gave: the call's result for the model, and the API's status where it answered."""
+
+    text: str
+    status: int | None = None
+    seconds: float = 0.0
+
+
 def result_text(answer: Answer, *, limit: int, secrets: Sequence[str], outcome: str | None = None) -> str:
     """The answer as a call's result: `{"status", "data", "note"}`, a write's with its `outcome` first. `limit` is characters of data."""
     data, notes = data_of(answer)

@@ -1,324 +1,65 @@
 """The catalog: what apis.yaml says, as values. Reading it here means reading its text; who opens the file is no matter of this room.
 
-A mistake in the file raises `BadCatalog` with every entry that is wrong, its line and what to write instead.
+A mistake in the file raises `BadCatalog` with every entry that is wrong, its line and what to write instead. The file's shape stands
+in catalog_file.py; other rooms take what they need of it from here.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any
-from urllib.parse import unquote, urlsplit
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
+from pydantic import SecretStr, ValidationError
+
+from core.catalog_checks import check_file, fitting, key_of, paging_of
+from core.catalog_file import (
+    METHODS,
+    ApiEntry,
+    ApprovalRule,
+    Auth,
+    CatalogFile,
+    ChannelEntry,
+    Entry,
+    Limits,
+    Lookup,
+    Pagination,
+    Parameter,
+    Preview,
+    Prompt,
+    RecipeEntry,
+    StepEntry,
+    header_key,
 )
+from core.catalog_source import BadCatalog, Place, Source
+from core.policy import SAFE_METHODS, Rule
+from core.template import Spelling, Template, Value
 
-from core.policy import ANYONE, ASKER, SAFE_METHODS, Rule
-from core.settings import Misconfigured
-from core.template import BadTemplate, Template, parse_template
+__all__ = [
+    "METHODS",
+    "Api",
+    "ApiEntry",
+    "ApprovalRule",
+    "Auth",
+    "BadCatalog",
+    "Catalog",
+    "Channel",
+    "Entry",
+    "Limits",
+    "Lookup",
+    "Operation",
+    "Pagination",
+    "Parameter",
+    "Preview",
+    "Prompt",
+    "Recipe",
+    "Step",
+    "header_key",
+    "load_catalog",
+]
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 DEFAULT_EXPIRY = 3_600.0  # seconds that an approval may wait where the catalog says nothing
-
-
-class BadCatalog(Misconfigured):
-    """The catalog's mistakes, a line each."""
-
-
-# --- the file's shape -------------------------------------------------------------------------------------------------
-
-
-def _expand(value: object, info: ValidationInfo) -> object:
-    """`${VAR}` and `${VAR:-default}` from the environment; only base_url, auth and headers go through here."""
-    if not isinstance(value, str):
-        return value
-    environ: Mapping[str, str] = (info.context or {}).get("environ", {})
-
-    def look_up(found: re.Match[str]) -> str:
-        name, default = found[1], found[2]
-        text = environ.get(name) or default
-        if text is None:
-            raise ValueError(f"{name} is not set: set it in the environment, or write ${{{name}:-a default}}")
-        return text
-
-    return re.sub(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}", look_up, value)
-
-
-def _base_url(value: str) -> str:
-    value = value.strip()
-    if any(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in value) or "\\" in value:
-        raise ValueError("no blanks, backslashes or invisible characters in base_url")
-    try:
-        parts = urlsplit(value)
-        _ = parts.port
-    except ValueError:
-        raise ValueError(f"'{value}' is no URL; write such as https://hr.example.com/v1") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("write a URL with its scheme, such as https://hr.example.com/v1")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError(
-            "no user or password in base_url: write them under auth: {basic: {username: ..., password: ...}}"
-        )
-    if parts.query or parts.fragment:
-        raise ValueError("no '?' or '#' in base_url; a fixed query belongs into each endpoint's url")
-    if any(unquote(step) in (".", "..") for step in parts.path.split("/")):
-        raise ValueError("no '.' or '..' in base_url; write the path in full")
-    return value.rstrip("/")
-
-
-def _header_text(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value()
-    if not text or not text.isprintable() or not text.isascii():
-        raise ValueError("write printable ASCII on one line (is the variable empty, or does it end in a line break?)")
-    return value
-
-
-def _seconds(value: object) -> object:
-    """`45s`, `30m`, `1h`, `2d` -> seconds."""
-    found = re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", str(value))
-    if not found or int(found[1]) == 0:
-        raise ValueError("write a time such as 45s, 30m, 1h or 2d")
-    return int(found[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[found[2]]
-
-
-def _schema(value: dict[str, Any]) -> dict[str, Any]:
-    try:
-        Draft202012Validator.check_schema(value)
-    except SchemaError as error:
-        raise ValueError(f"no valid JSON Schema: {error.message}") from None
-    if _stray_secret(value, is_field=True):
-        raise ValueError(
-            "secret: true belongs on a field itself (under properties, or the items of a field's list) or on a parameter"
-        )
-    for ref in _refs(value):
-        if ref != "#" and not _resolves(value, ref):
-            raise ValueError(f"$ref '{ref}' leads nowhere; write '#/$defs/...' and define it in the same schema")
-    return value
-
-
-def _stray_secret(schema: object, *, is_field: bool) -> bool:
-    """Whether `secret: true` stands where no field's name says what to hide."""
-    match schema:
-        case dict():
-            if schema.get("secret") is True and not is_field:
-                return True
-            fields = schema.get("properties")
-            below = [(one, True) for one in fields.values()] if isinstance(fields, dict) else []
-            below += [
-                (one, is_field and key == "items")
-                for key, one in schema.items()
-                if key not in ("properties", "enum", "const", "default", "examples")
-            ]
-            return any(_stray_secret(one, is_field=field) for one, field in below)
-        case list():
-            return any(_stray_secret(one, is_field=False) for one in schema)
-    return False
-
-
-def _refs(schema: object) -> Iterator[str]:
-    match schema:
-        case dict():
-            if isinstance(ref := schema.get("$ref"), str):
-                yield ref
-            for value in schema.values():
-                yield from _refs(value)
-        case list():
-            for value in schema:
-                yield from _refs(value)
-
-
-def _resolves(schema: object, ref: str) -> bool:
-    for step in ref.removeprefix("#/").split("/") if ref.startswith("#/") else ("#",):
-        schema = schema.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(schema, dict) else None
-    return isinstance(schema, (dict, bool))
-
-
-def _approver(value: str) -> str:
-    if value in (ASKER, ANYONE) or re.fullmatch(r"@[a-z0-9._-]+|[SUW][A-Za-z0-9_]{2,}", value):
-        return value
-    raise ValueError(
-        f"'{value}' is no approver: write a user id (U024BE7LH), a group (@hr-leads or S0614TZR7), {ASKER} or {ANYONE}"
-    )
-
-
-def _rules(value: object) -> object:
-    """`always`, `never`, one rule or a list of them, as a list of rules."""
-    match value:
-        case "always":
-            return ({},)
-        case "never":
-            return ()
-        case None | []:
-            raise ValueError("write always, never, a rule (approvers, quorum, ...) or a list of rules, or leave it out")
-        case dict():
-            return (value,)
-        case list():
-            return tuple(value)
-    raise ValueError("write always, never, a rule (approvers, quorum, ...) or a list of rules")
-
-
-def _not_never(value: tuple[ApprovalRule, ...] | None) -> tuple[ApprovalRule, ...] | None:
-    if value == ():
-        raise ValueError("approval: never is for single POST endpoints, not for a whole API")
-    return value
-
-
-def _preview(value: object) -> object:
-    match value:
-        case False:
-            return None
-        case str():
-            return {"operation": value}
-        case dict():
-            return value
-    raise ValueError("write false, the name of a GET operation, or {operation: ..., ignore: [...]}")
-
-
-Secret = Annotated[SecretStr, BeforeValidator(_expand), AfterValidator(_header_text)]
-HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
-Schema = Annotated[dict[str, Any], AfterValidator(_schema)]
-Expiry = Annotated[float, BeforeValidator(_seconds)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Basic(_Strict):
-    username: Secret
-    password: Secret
-
-
-class HeaderKey(_Strict):
-    name: HeaderName
-    value: Secret
-
-
-class QueryKey(_Strict):
-    name: Annotated[str, Field(min_length=1)]
-    value: Secret
-
-
-class Auth(_Strict):
-    """How the API knows the bot: exactly one of the four."""
-
-    bearer: Secret | None = None
-    basic: Basic | None = None
-    header: HeaderKey | None = None
-    query: QueryKey | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Auth:
-        if sum(way is not None for way in (self.bearer, self.basic, self.header, self.query)) != 1:
-            raise ValueError("write exactly one of bearer, basic, header, query")
-        return self
-
-
-Approver = Annotated[str, AfterValidator(_approver)]
-
-
-class ApprovalRule(_Strict):
-    """Who decides, and when they have to."""
-
-    approvers: tuple[Approver, ...] = (ASKER,)
-    not_asker: bool = False
-    quorum: Annotated[int, Field(ge=1, le=20)] = 1
-    expires: Expiry | None = None
-    when: Schema | None = None
-    batch: bool = False
-
-    @model_validator(mode="after")
-    def _can_be_met(self) -> ApprovalRule:
-        people = [one for one in self.approvers if one != ASKER or not self.not_asker]
-        if not people:
-            raise ValueError("nobody could approve: not_asker needs approvers other than the asker")
-        if not any(one == ANYONE or one[:1] in "@S" for one in people) and self.quorum > len(set(people)):
-            raise ValueError(
-                f"quorum: {self.quorum} can never be met by {len(set(people))} approver(s); name more or lower it"
-            )
-        return self
-
-
-Approval = Annotated[tuple[ApprovalRule, ...] | None, BeforeValidator(_rules)]  # None: not said; empty: never
-
-
-class Preview(_Strict):
-    """How a write's target is read before and after: `operation` names another GET, `ignore` fields that may change."""
-
-    operation: str | None = None
-    ignore: tuple[str, ...] = ()
-
-
-class Entry(_Strict):
-    """One endpoint as the file has it."""
-
-    method: Annotated[str, BeforeValidator(lambda v: v.upper() if isinstance(v, str) else v)]
-    url: str
-    description: Annotated[str, Field(min_length=1)]
-    parameters: dict[str, Schema] = {}
-    body: Schema | None = None
-    approval: Approval = None
-    expires: Expiry | None = None
-    preview: Annotated[Preview | None, BeforeValidator(_preview)] = Preview()
-
-    @model_validator(mode="after")
-    def _makes_sense(self) -> Entry:
-        if self.method not in METHODS:
-            raise ValueError(f"method '{self.method}' is not one of {', '.join(METHODS)}")
-        if self.approval == () and self.method != "POST":
-            raise ValueError(
-                "approval: never is for POST only; leave it out (GET needs none, PUT, PATCH and DELETE always ask)"
-            )
-        if self.body is not None and self.body.get("secret") is True:
-            raise ValueError("secret: true belongs on single fields of the body, or nobody could see what is approved")
-        if self.body is not None and self.method in ("GET", "HEAD"):
-            raise ValueError(f"a {self.method} has no body; put its values into the url's query")
-        try:
-            template = parse_template(self.url)
-        except (BadTemplate, UnicodeError) as error:
-            raise ValueError(str(error)) from None
-        for name in self.parameters:
-            if name not in template.names:
-                raise ValueError(
-                    f"parameters: '{name}' is no placeholder of {self.url}; write [{name}] there or drop it here"
-                )
-        return self
-
-
-class ApiEntry(_Strict):
-    """One API as the file has it."""
-
-    name: Annotated[str, Field(min_length=1, max_length=80)] = "API"
-    base_url: Annotated[str, BeforeValidator(_expand), AfterValidator(_base_url)]
-    instructions: str = ""
-    auth: Auth | None = None
-    headers: dict[HeaderName, Secret] = {}
-    approval: Annotated[Approval, AfterValidator(_not_never)] = None
-    expires: Expiry | None = None
-    endpoints: Annotated[list[Entry], Field(min_length=1)]
-
-
-class CatalogFile(_Strict):
-    """The file with several APIs; a file with one is that one's keys at the top."""
-
-    apis: Annotated[list[ApiEntry], Field(min_length=1)]
-
-
-# --- what the rest of the house works with ----------------------------------------------------------------------------
+_TOP = ("prompts", "channels")  # keys of the whole file, which stand beside an only API's own
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,11 +71,16 @@ class Api:
     instructions: str
     auth: Auth | None = field(repr=False)
     headers: Mapping[str, SecretStr] = field(repr=False)
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """What may be called: one entry of the catalog."""
+    """What may be called: one entry of the catalog.
+
+    `parameters` maps placeholders and header parameters to their plain JSON Schemas; `lookups` and `styles` (of lists in the query:
+    (style, explode) in OpenAPI's words) to our own keys about them. `required`: what every call fills in, the path's placeholders too.
+    """
 
     api: Api
     method: str
@@ -346,19 +92,81 @@ class Operation:
     rules: tuple[Rule, ...] | None  # of `approval:`; None: not said, empty: never
     expires: float  # seconds a proposal waits for a decision
     preview: Preview | None  # None: turned off
+    body_type: str = "json"  # or form, multipart
+    headers: tuple[str, ...] = ()  # names of header parameters
+    required: frozenset[str] = frozenset()
+    lookups: Mapping[str, Lookup] = field(default_factory=dict)
+    styles: Mapping[str, Spelling] = field(default_factory=dict)
+    pagination: Pagination | None = None
 
     @property
     def name(self) -> str:
         """`METHOD /path`, without the query."""
         return f"{self.method} {self.url.partition('?')[0]}"
 
+    def is_entry_of(self, other: Operation) -> bool:
+        """Whether both are the same entry, whatever rules a channel adds to it."""
+        return self.api is other.api and (self.method, self.url) == (other.method, other.url)
+
+    def filled(self, values: Mapping[str, Value]) -> str:
+        """Path and query below the API's base_url, with `values` in place, encoded."""
+        return self.template.fill(values, self.styles)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One call of a recipe: `parameters` by placeholder's or header's name; texts in them and in `payload` may be expressions.
+
+    `outputs` maps names to expressions over the answer (core/expressions.py).
+    """
+
+    step_id: str
+    operation: Operation
+    parameters: Mapping[str, Any]
+    payload: Any  # None: no body
+    outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """A named operation made of several calls. `inputs` is a JSON Schema, `outputs` maps names to expressions over inputs and steps."""
+
+    api: Api
+    workflow_id: str
+    description: str
+    inputs: dict[str, Any]
+    steps: tuple[Step, ...]
+    outputs: Mapping[str, str]
+
+    @property
+    def write(self) -> Step | None:
+        """The step that changes something: the last one, or none."""
+        return self.steps[-1] if self.steps[-1].operation.method not in SAFE_METHODS else None
+
+
+@dataclass(frozen=True, eq=False)
+class Channel:
+    """What holds in one Slack channel beside the rest. `operations`: all that may be called there; None: whatever the catalog has."""
+
+    instructions: str
+    operations: tuple[Operation, ...] | None
+    rules: tuple[Rule, ...]  # join those of an operation; the strictest holds
+
 
 @dataclass(frozen=True, eq=False)
 class Catalog:
-    """The allow-list."""
+    """The allow-list. `channels` by id or #name."""
 
     apis: tuple[Api, ...]
     operations: tuple[Operation, ...]
+    recipes: tuple[Recipe, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+
+    def narrowed(self, channel: Channel) -> Catalog:
+        """The catalog as it holds in a channel: its operations alone, its rules beside theirs."""
+        allowed = self.operations if channel.operations is None else channel.operations
+        return replace(self, operations=tuple(_ruled(one, channel.rules) for one in self.operations if one in allowed))
 
     def named(self, api: Api, name: str) -> Operation | None:
         """The API's operation of this name (`METHOD /path`)."""
@@ -375,36 +183,52 @@ class Catalog:
         return next((api for api in self.apis if api.name == name), None)
 
 
+def _ruled(operation: Operation, rules: tuple[Rule, ...]) -> Operation:
+    """A write with further rules; what reads needs none."""
+    if not rules or operation.method in SAFE_METHODS:
+        return operation
+    return replace(operation, rules=(*(operation.rules or ()), *rules))
+
+
 def load_catalog(text: str, environ: Mapping[str, str], *, source: str = "apis.yaml") -> Catalog:
     """The catalog that `text` (YAML) describes. Raises `BadCatalog`, naming `source`, entry and line."""
-    root = _compose(text, source)
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadCatalog(f"{source}: no valid YAML: {error}.") from None
-    if not isinstance(data, dict):
-        raise BadCatalog(f"{source}: write a mapping with name, base_url and endpoints (README, 'The catalog').")
+    lines, data = Source.read(text, source)
     several = "apis" in data
+    if not several:
+        data = {key: data[key] for key in _TOP if key in data} | {
+            "apis": [{key: value for key, value in data.items() if key not in _TOP}]
+        }
+
+    def written(place: Place) -> Place:
+        return place if several or place[:1] != ("apis",) else place[2:]
+
     try:
-        file = CatalogFile.model_validate(data if several else {"apis": [data]}, context={"environ": environ})
+        file = CatalogFile.model_validate(data, context={"environ": environ})
     except ValidationError as error:
-        lines = [
-            _mistake(source, root, problem["loc"] if several else problem["loc"][2:], problem)
-            for problem in error.errors()
-        ]
-        raise BadCatalog("\n".join(dict.fromkeys(lines))) from None
-    apis = [_api(entry) for entry in file.apis]
-    catalog = Catalog(
-        tuple(api for api, _ in apis), tuple(operation for _, operations in apis for operation in operations)
-    )
-    _check_unique(catalog, source, root, several=several)
-    _check_previews(catalog, source, root, several=several)
-    return catalog
+        mistakes = [_mistake(lines, written(one["loc"]), one) for one in error.errors()]
+    else:
+        mistakes = [lines.mistake(written(place), words) for place, words in check_file(file)]
+    if mistakes:
+        raise BadCatalog("\n".join(dict.fromkeys(mistakes)))
+    return _catalog(file)
 
 
-def _api(entry: ApiEntry) -> tuple[Api, list[Operation]]:
-    api = Api(entry.name, entry.base_url, entry.instructions, entry.auth, entry.headers)
-    return api, [_operation(api, one, entry) for one in entry.endpoints]
+# --- from the file to values ------------------------------------------------------------------------------------------
+
+
+def _catalog(file: CatalogFile) -> Catalog:
+    apis: list[Api] = []
+    operations: list[Operation] = []
+    recipes: list[Recipe] = []
+    for entry in file.apis:
+        api = Api(entry.name, entry.base_url, entry.instructions, entry.auth, entry.headers, entry.limits)
+        of_api = [_operation(api, one, entry) for one in entry.endpoints if one.enabled]
+        by_name = {one.name: one for one in reversed(of_api)}  # of several with one name, the first is meant
+        apis.append(api)
+        operations += of_api
+        recipes += [_recipe(api, one, entry, by_name) for one in entry.recipes]
+    channels = {name: _channel(one, operations) for name, one in file.channels.items()}
+    return Catalog(tuple(apis), tuple(operations), tuple(recipes), file.prompts, channels)
 
 
 def _operation(api: Api, entry: Entry, of_api: ApiEntry) -> Operation:
@@ -412,13 +236,19 @@ def _operation(api: Api, entry: Entry, of_api: ApiEntry) -> Operation:
         api=api,
         method=entry.method,
         url=entry.url,
-        template=parse_template(entry.url),
+        template=entry.template,
         description=" ".join(entry.description.split()),
-        parameters=entry.parameters,
+        parameters={name: one.plain for name, one in entry.parameters.items()},
         body=entry.body,
         rules=_policy_rules(entry, of_api),
         expires=entry.expires or of_api.expires or DEFAULT_EXPIRY,
         preview=entry.preview,
+        body_type=entry.body_type,
+        headers=entry.headers,
+        required=entry.required,
+        lookups={name: one.lookup for name, one in entry.parameters.items() if one.lookup is not None},
+        styles={name: one.spelling for name, one in entry.parameters.items() if one.is_list},
+        pagination=_pagination(entry, of_api),
     )
 
 
@@ -427,110 +257,55 @@ def _policy_rules(entry: Entry, of_api: ApiEntry) -> tuple[Rule, ...] | None:
     said = entry.approval
     if said is None and entry.method not in SAFE_METHODS:
         said = of_api.approval
-    return None if said is None else tuple(Rule(**dict(one)) for one in said)
+    return None if said is None else _rules(said)
 
 
-def _check_unique(catalog: Catalog, source: str, root: yaml.Node, *, several: bool) -> None:
-    names = [api.name for api in catalog.apis]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise BadCatalog(
-                f"{source}, line {_line(root, ('apis', index, 'name'))}: a second API is named '{name}'; give each its own name."
-            )
-    seen: set[tuple[str, str, str]] = set()
-    counts = dict.fromkeys(names, 0)
-    for operation in catalog.operations:
-        place = ("endpoints", counts[operation.api.name])
-        counts[operation.api.name] += 1
-        key = (operation.api.name, operation.method, operation.url)
-        if key in seen:
-            where = ("apis", names.index(operation.api.name), *place) if several else place
-            raise BadCatalog(
-                f"{source}, line {_line(root, where)}: {operation.method} {operation.url} stands twice; remove one."
-            )
-        seen.add(key)
+def _rules(said: tuple[ApprovalRule, ...]) -> tuple[Rule, ...]:
+    return tuple(Rule(**dict(one)) for one in said)
 
 
-def _check_previews(catalog: Catalog, source: str, root: yaml.Node, *, several: bool) -> None:
-    """A preview has to name a GET of the same API that needs no placeholder which the write does not have."""
-    for operation in catalog.operations:
-        if operation.preview is None or operation.preview.operation is None:
-            continue
-        read = catalog.named(operation.api, operation.preview.operation)
-        same = [one for one in catalog.operations if one.api is operation.api]
-        place = ("endpoints", same.index(operation), "preview")
-        where = ("apis", catalog.apis.index(operation.api), *place) if several else place
-        if read is None or read.method != "GET":
-            names = ", ".join(one.name for one in same if one.method == "GET") or "none"
-            raise BadCatalog(
-                f"{source}, line {_line(root, where)}: preview: '{operation.preview.operation}' is no GET of this API; there is: {names}."
-            )
-        if missing := {name for piece in read.template.path for name in piece.names} - operation.template.names:
-            raise BadCatalog(
-                f"{source}, line {_line(root, where)}: preview: {read.name} needs [{min(missing)}], which {operation.name} does not have."
-            )
+def _pagination(entry: Entry, of_api: ApiEntry) -> Pagination | None:
+    """The entry's paging with its names as the placeholders' names, so that who pages has one kind of name."""
+    paging = paging_of(entry, of_api)
+    if paging is None:
+        return None
+    parameter, size = (name and (key_of(entry, name) or name) for name in (paging.parameter, paging.size))
+    if size not in entry.template.names | entry.fixed:  # the API's default may name what this entry does not have
+        size = None
+    return paging.model_copy(update={"parameter": parameter, "size": size})
 
 
-# --- lines ------------------------------------------------------------------------------------------------------------
+def _recipe(api: Api, recipe: RecipeEntry, entry: ApiEntry, operations: Mapping[str, Operation]) -> Recipe:
+    steps = tuple(_step(one, entry, operations) for one in recipe.steps)
+    words = " ".join(recipe.description.split())
+    return Recipe(api, recipe.workflow_id, words, recipe.inputs, steps, recipe.outputs)
 
 
-def _compose(text: str, source: str) -> yaml.Node:
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise BadCatalog(f"{source}, line {line}: no valid YAML: {error.problem or error.context}.") from None
-    except yaml.YAMLError as error:
-        raise BadCatalog(f"{source}: no valid YAML: {error}.") from None
-    if root is None:
-        raise BadCatalog(f"{source} is empty; write name, base_url and endpoints (README, 'The catalog').")
-    for key, line in _twice(root):
-        raise BadCatalog(
-            f"{source}, line {line}: the key '{key}' stands twice here; YAML would keep only the last one."
-        )
-    return root
+def _step(step: StepEntry, entry: ApiEntry, operations: Mapping[str, Operation]) -> Step:
+    of_step = entry.named(step.operation)
+    assert of_step is not None  # check_file saw to it
+    parameters = {key_of(of_step, name) or name: value for name, value in step.parameters.items()}
+    payload = step.request_body.payload if step.request_body is not None else None
+    return Step(step.step_id, operations[of_step.name], parameters, payload, step.outputs)
 
 
-def _twice(node: yaml.Node, above: tuple[int, ...] = ()) -> Iterator[tuple[str, int]]:
-    if id(node) in above:  # an alias that holds itself
-        return
-    match node:
-        case yaml.MappingNode():
-            keys = [key.value for key, _ in node.value]
-            yield from (
-                (key.value, key.start_mark.line + 1) for i, (key, _) in enumerate(node.value) if key.value in keys[:i]
-            )
-            for _, value in node.value:
-                yield from _twice(value, (*above, id(node)))
-        case yaml.SequenceNode():
-            for value in node.value:
-                yield from _twice(value, (*above, id(node)))
+def _channel(entry: ChannelEntry, operations: list[Operation]) -> Channel:
+    """A channel with its patterns as the operations that they fit."""
+    allowed = None
+    if entry.operations is not None:
+        names = {name for one in entry.operations for name in fitting(one, {each.name for each in operations})}
+        allowed = tuple(each for each in operations if each.name in names)
+    return Channel(entry.instructions, allowed, _rules(entry.approval or ()))
 
 
-def _line(node: yaml.Node, where: tuple[int | str, ...]) -> int:
-    """The line of the deepest place of `where` that the file has."""
-    line = node.start_mark.line + 1
-    for step in where:
-        match node:
-            case yaml.MappingNode() if isinstance(step, int):
-                continue  # one rule written without a list
-            case yaml.MappingNode():
-                found = next(((key, value) for key, value in node.value if key.value == str(step)), None)
-                if found is None:
-                    return line
-                line, node = found[0].start_mark.line + 1, found[1]
-            case yaml.SequenceNode() if isinstance(step, int) and step < len(node.value):
-                node = node.value[step]
-                line = node.start_mark.line + 1
-            case _:
-                return line
-    return line
-
+# --- words ------------------------------------------------------------------------------------------------------------
 
 _WORDS = {
     "missing": "'{key}' is missing; add it",
     "extra_forbidden": "'{key}' is no key of the catalog; see docs/catalog.md for the keys, or remove it",
     "too_short": "'{key}' is empty; write at least one",
+    "too_long": "'{key}' takes at most {most}; remove some",
+    "string_too_long": "'{key}' takes at most {most} characters; write it shorter",
     "string_type": "'{key}' takes text",
     "dict_type": "'{key}' takes a mapping (key: value)",
     "list_type": "'{key}' takes a list (lines that start with '- ')",
@@ -539,16 +314,16 @@ _WORDS = {
 }
 
 
-def _mistake(source: str, root: yaml.Node, where: tuple[int | str, ...], problem: Any) -> str:
-    key = where[-1] if where else "the file"
+def _mistake(lines: Source, place: Place, problem: Any) -> str:
+    """A mistake that pydantic found, in words of our own where there are any."""
+    key = place[-1] if place else "the file"
+    about = problem.get("ctx") or {}
     words = _WORDS.get(problem["type"], "{key}: {message}").format(
         key=key,
         message=problem["msg"].removeprefix("Value error, "),
-        expected=(problem.get("ctx") or {}).get("expected", ""),
+        expected=about.get("expected", ""),
+        most=about.get("max_length", ""),
     )
-    at = where.index("endpoints") + 1 if "endpoints" in where else len(where)
-    number = where[at] if at < len(where) else None
-    entry = f"endpoint {number + 1}, " if isinstance(number, int) else ""
-    if words.startswith(f"{key}: ") and (isinstance(key, int) or not where):
+    if words.startswith(f"{key}: ") and (isinstance(key, int) or not place):
         words = words.split(": ", 1)[1]
-    return f"{source}, {entry}line {_line(root, where)}: {words.rstrip('.')}."
+    return lines.mistake(place, words)

@@ -14,6 +14,8 @@ from typing import Any
 Block = dict[str, Any]
 
 TEXT_LIMIT = 3_900  # characters of one message's text, below chat.update's 4,000
+_ROOM = 100  # characters of a growing message that are left for what else stands in it
+_LONGEST_CONTROL = 450  # characters of the longest control sequence that is looked for
 
 
 def escape(text: str) -> str:
@@ -65,6 +67,19 @@ def answer(text: str) -> list[tuple[str, list[Block]]]:
         (escape(part), [{"type": "markdown", "text": part}])
         for part in split(harmless(text), TEXT_LIMIT, lambda part: len(escape(part)))
     ]
+
+
+def beginning(text: str) -> str:
+    """What can be shown of an answer that is still being written: harmless, whole words, at most one message.
+
+    What stood in an earlier beginning stays: a word, a control sequence or an entity that is not yet whole waits.
+    """
+    text = text[: max(text.rfind(" "), text.rfind("\n")) + 1]
+    opened = text.rfind("<", max(0, len(text) - _LONGEST_CONTROL))
+    if opened > text.rfind(">"):
+        text = text[:opened]
+    parts = split(harmless(text), TEXT_LIMIT - _ROOM, lambda part: len(escape(part)))
+    return parts[0] if parts else ""
 
 
 def split(text: str, limit: int, size: Callable[[str], int] = len) -> list[str]:

@@ -3,12 +3,15 @@ text, so that prompt caches work."""
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 from core.catalog import Api, Catalog, Operation
 from core.shrink import as_json
 
+_TITLE, _REQUEST = 75, 300  # characters of a suggestion
 _RULES = """\
 You answer people in a Slack thread. Work with the tool call_rest_api and the operations listed below; nothing else can be called.
 - Fill in placeholders such as [user_id]; query parts are optional. Follow pages as far as the question needs.
@@ -24,10 +27,20 @@ _LAST = (
 
 
 @lru_cache(maxsize=16)
-def system_prompt(catalog: Catalog, *, today: str, last: bool) -> str:
-    """The system message. `today` is a date (YYYY-MM-DD); `last` asks to sum up without tools."""
-    parts = [_RULES, *(_api(catalog, api) for api in catalog.apis), f"Today is {today}."]
+def system_prompt(catalog: Catalog, instructions: str, *, about: str, last: bool) -> str:
+    """The system message. `instructions` are the channel's own; `about` says who asks and when; `last` asks to sum up without tools."""
+    own = [instructions.strip()] if instructions.strip() else []
+    parts = [_RULES, *(_api(catalog, api) for api in catalog.apis), *own, about]
     return "\n\n".join(parts) + (_LAST if last else "")
+
+
+def about(now: float, name: str = "", zone: str = "", offset: float = 0.0) -> str:
+    """Who asks, and which day it is there. `now` is seconds since 1970, `offset` seconds east of UTC."""
+    day = (datetime.fromtimestamp(now, UTC) + timedelta(seconds=offset)).strftime("%A, %Y-%m-%d")
+    if not name:
+        return f"Today is {day}."
+    shown = " ".join(name.split()).replace('"', "'")
+    return f'You are asked by "{shown}". Today is {day} there' + (f" (time zone {zone})." if zone else ".")
 
 
 def _api(catalog: Catalog, api: Api) -> str:
@@ -40,18 +53,37 @@ def _api(catalog: Catalog, api: Api) -> str:
 def _operation(operation: Operation) -> str:
     line = f"{operation.method} {operation.url}: {operation.description}"
     for name, schema in operation.parameters.items():
-        line += f" {name}: {as_json(schema)}"
+        notes = " (header)" if name in operation.headers else ""
+        notes += " (required)" if name in operation.required - operation.template.path_names else ""
+        line += f" {name}{notes}: {as_json(schema)}"
     return line + (f" body: {as_json(operation.body)}" if operation.body is not None else "")
+
+
+def suggestions(catalog: Catalog) -> list[dict[str, str]]:
+    """Up to four questions to begin with: the catalog's own, else made of what its reads say of themselves."""
+    if catalog.prompts:
+        return [{"title": one.title, "message": one.message} for one in catalog.prompts]
+    told = dict.fromkeys(_asked(one.description) for one in catalog.operations if one.method == "GET")
+    return [{"title": text[:_TITLE], "message": text} for text in list(told)[:4]]
+
+
+def _asked(description: str) -> str:
+    """A description as a request: "Lists employees. The response is paginated." becomes "List employees"."""
+    first, _, rest = re.split(r"[.;:]( |$)", description, maxsplit=1)[0].strip().partition(" ")
+    verb = re.sub(r"(?<=ch|sh|ss)es$|(?<=[^s])s$", "", first)
+    return f"{verb} {rest}".strip()[:_REQUEST]
 
 
 def tool(catalog: Catalog) -> dict[str, Any]:
     """The tool's definition, in the form of Chat Completions."""
     methods = sorted({operation.method for operation in catalog.operations})
-    properties = {
+    properties: dict[str, Any] = {
         "method": {"type": "string", "enum": methods},
         "url": {"type": "string", "description": "An operation's url with its placeholders filled in"},
         "body": {"type": "string", "description": "JSON text, where the operation takes a body"},
     }
+    if any(operation.headers for operation in catalog.operations):
+        properties["headers"] = {"type": "object", "description": "Values of the operation's headers, by name"}
     parameters = {"type": "object", "properties": properties, "required": ["method", "url"]}
     return {
         "type": "function",

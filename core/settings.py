@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from dotenv import dotenv_values
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.slack_app import TOKENS
+
 _ENV_FILE = ".env"
+_ONLY_HTTP = "Only in socket mode, with SLACK_APP_TOKEN, it is not needed"
 _UNITS = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
 
 
@@ -39,7 +42,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=_ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True)
 
     slack_bot_token: SecretStr
-    slack_signing_secret: SecretStr
+    slack_app_token: SecretStr | None = None
+    slack_signing_secret: Annotated[SecretStr | None, Field(validate_default=True)] = None
     slack_channel: str
     slack_api_url: Annotated[str, BeforeValidator(_slash)] = "https://slack.com/api/"
     openai_api_key: SecretStr | None = None
@@ -58,20 +62,42 @@ class Settings(BaseSettings):
     history_tokens: Annotated[int, Field(ge=1_000)] = 60_000
     retention_days: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 30
     journal_key: SecretStr | None = None
+    admins: str = ""
+    allow_dm: bool = False
     allow_guests: bool = False
     dry_run: bool = False
     log_bodies: bool = False
 
+    @field_validator("slack_app_token")
+    @classmethod
+    def _is_of_the_app(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not token.get_secret_value().startswith("xapp-"):
+            raise ValueError(f"write {TOKENS['SLACK_APP_TOKEN']}; it switches socket mode on")
+        return token
+
+    @field_validator("slack_signing_secret")
+    @classmethod
+    def _is_there_over_http(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if secret is None and info.data.get("slack_app_token", "a wrong one") is None:
+            raise ValueError(_ONLY_HTTP)
+        return secret
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no log may show."""
-        held = (self.slack_bot_token, self.slack_signing_secret, self.openai_api_key, self.journal_key)
+        slack = (self.slack_bot_token, self.slack_app_token, self.slack_signing_secret)
+        held = (*slack, self.openai_api_key, self.journal_key)
         return tuple(one.get_secret_value() for one in held if one is not None)
 
     @property
     def channels(self) -> tuple[str, ...]:
         """The designated channels as written: ids, or names with their `#`."""
         return tuple(part.strip() for part in self.slack_channel.split(",") if part.strip())
+
+    @property
+    def admin_names(self) -> tuple[str, ...]:
+        """Who may stop any answer and delete any message of the bot: users and groups by id, groups by @handle, too."""
+        return tuple(part.strip() for part in self.admins.split(",") if part.strip())
 
 
 def environment() -> Mapping[str, str]:
@@ -91,11 +117,18 @@ def load_settings() -> Settings:
     for channel in settings.channels or ("",):
         if not re.fullmatch(r"[CGD][A-Za-z0-9_-]+|#[^\s#]+", channel):
             raise Misconfigured(f"SLACK_CHANNEL: '{channel}' is neither a channel id (C024BE91L) nor a #name.")
+    for admin in settings.admin_names:
+        if not re.fullmatch(r"@[a-z0-9._-]+|[SUW][A-Za-z0-9_]{2,}", admin):
+            raise Misconfigured(
+                f"ADMINS: '{admin}' is neither a user (U024BE7LH) nor a group (S0614TZR7 or @hr-leads)."
+            )
     return settings
 
 
 def _tell(where: tuple[int | str, ...], kind: str, message: str) -> str:
     name = str(where[0]).upper() if where else "environment"
-    if kind == "missing":
-        return f"{name} is not set. Set it in the environment or in a .env file (README, 'Settings')."
-    return f"{name}: {message.removeprefix('Value error, ')}."
+    message = message.removeprefix("Value error, ")
+    if kind == "missing" or message == _ONLY_HTTP:
+        more = f" {message}." if message == _ONLY_HTTP else ""
+        return f"{name} is not set. Set it in the environment or in a .env file (README, 'Settings').{more}"
+    return f"{name}: {message}."

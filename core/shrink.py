@@ -23,7 +23,7 @@ def as_json(value: object) -> str:
 
 
 def shrink(value: Any, limit: int) -> tuple[Any, list[str]]:
-    """`value` cut until its JSON has at most `limit` characters, and a note per cut ("data: first 25 of 2304 items").
+    """`value` cut until its JSON has at most `limit` characters, and a note per cut ("data: first 25 of 2,304 items").
 
     Lists give way before texts, since the first items tell more than many stumps; what still does not fit becomes a text stump.
     """
@@ -65,7 +65,7 @@ def _cut(value: Any, items: int, text: int, place: str, notes: list[str], depth:
                 list(value.items())[: max(items, 1) + 20 if items > 5 else max(items, 1) * 3]
             )  # objects are wide maps only rarely; those are cut like lists
             if len(kept) < len(value):
-                notes.append(f"{place or 'object'}: first {len(kept)} of {len(value)} fields")
+                notes.append(f"{place or 'object'}: first {len(kept):,} of {len(value):,} fields")
             return {
                 key: _cut(one, items, text, f"{place}.{_plain(key)}" if place else _plain(key), notes, depth - 1, room)
                 for key, one in kept.items()
@@ -78,7 +78,7 @@ def _cut_list(
 ) -> list[Any]:
     kept = value[:items] if depth else []
     if len(kept) < len(value):
-        notes.append(f"{place or 'list'}: first {len(kept)} of {len(value)} items")
+        notes.append(f"{place or 'list'}: first {len(kept):,} of {len(value):,} items")
     return [_cut(one, items, text, f"{place}[]", notes, depth - 1, room) for one in kept]
 
 

@@ -9,15 +9,16 @@ import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeGuard, get_args
+from typing import Any, ClassVar, Literal, TypeGuard, get_args
 
-from core.posts import Thread
+from core.posts import TOP, Thread
 
 _WORTHY_SUBTYPES = (None, "file_share", "thread_broadcast")  # those that are a person's own new words
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}", re.ASCII)
 _ID = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII
 )  # Slack: "may change in length and alphabet"; safe in keys and mentions
+_NO_USER = "U0"  # where a payload does not say who
 _NO_TEAM = "T0"  # where a payload names no workspace; a bot has only one
 MAX_WORDS = 40_000  # characters of one message, Slack's own bound
 
@@ -33,6 +34,8 @@ class Mention:
     text: str
     in_thread: bool
     is_foreign: bool  # the author belongs to another organisation, by the event's own word
+    is_direct: bool = False  # written in a direct message, without a mention
+    kind: ClassVar[str] = "mention"
 
     def payload(self) -> dict[str, Any]:
         return {
@@ -41,11 +44,30 @@ class Mention:
             "text": self.text,
             "in_thread": self.in_thread,
             "is_foreign": self.is_foreign,
+            "is_direct": self.is_direct,
         }
 
 
-Action = Literal["approve", "deny", "deny_reason", "withdraw", "approve_all", "show", "page_back", "page_on", "check"]
+Action = Literal[
+    "approve",
+    "deny",
+    "deny_reason",
+    "withdraw",
+    "approve_all",
+    "show",
+    "page_back",
+    "page_on",
+    "check",
+    "stop",
+    "delete",
+]
 _ACTIONS: tuple[Action, ...] = get_args(Action)
+_SUBMITTED: dict[str, Action] = {
+    "deny_reason": "deny",
+    "stop": "stop",
+    "delete": "delete",
+}  # what submitting a modal means
+SHORTCUTS = ("stop_generating", "delete_message")
 
 
 @dataclass(frozen=True)
@@ -61,9 +83,73 @@ class Click:
     view: str = ""  # the id of the modal
     page: int = 0  # the modal's page
     reason: str = ""
+    kind: ClassVar[str] = "click"
 
     def payload(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "thread"}
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """A message shortcut: what to do with which message of which channel. The message itself is looked up in the store."""
+
+    thread: Thread
+    user: str
+    callback: str
+    channel: str
+    message_ts: str
+    trigger: str
+    kind: ClassVar[str] = "shortcut"
+
+    def payload(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "thread"}
+
+
+@dataclass(frozen=True)
+class Pane:
+    """A person opened the assistant's pane, or looks at another channel beside it: it wants suggestions.
+
+    `in_thread`: an assistant's thread (assistant_view); an agent's pane (agent_view) has none yet.
+    """
+
+    event_id: str
+    thread: Thread
+    user: str
+    in_thread: bool
+    ts: None = None
+    kind: ClassVar[str] = "pane"
+
+    def payload(self) -> dict[str, Any]:
+        return {"user": self.user, "in_thread": self.in_thread}
+
+
+@dataclass(frozen=True)
+class Halted:
+    """A person pressed Slack's own stop."""
+
+    event_id: str
+    thread: Thread
+    user: str
+    ts: None = None
+    kind: ClassVar[str] = "halted"
+
+    def payload(self) -> dict[str, Any]:
+        return {"user": self.user}
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A message in a direct message was deleted; it may have been an answer in progress, or a question."""
+
+    event_id: str
+    thread: Thread
+    user: str
+    deleted_ts: str
+    ts: None = None
+    kind: ClassVar[str] = "removed"
+
+    def payload(self) -> dict[str, Any]:
+        return {"user": self.user, "deleted_ts": self.deleted_ts}
 
 
 @dataclass(frozen=True)
@@ -73,6 +159,8 @@ class Opened:
     event_id: str
     thread: Thread
     user: str
+    kind: ClassVar[str] = "home"
+    ts: None = None  # it is no message
 
     def payload(self) -> dict[str, Any]:
         return {"user": self.user}
@@ -80,6 +168,29 @@ class Opened:
 
 def mention(envelope: Mapping[str, Any]) -> Mention | None:
     """The mention in an `app_mention` envelope; None for the bot's own, other bots', edited and other sub-typed messages."""
+    return _mention(envelope, is_direct=False)
+
+
+def direct(envelope: Mapping[str, Any]) -> Mention | Removed | None:
+    """What a `message` envelope of a direct message says: a person's words, or that a message is gone."""
+    event = _mapping(envelope.get("event"))
+    if event.get("channel_type") != "im":
+        return None  # the bot is not subscribed to channels' messages: each mention would come twice
+    return _removed(envelope) if event.get("subtype") == "message_deleted" else _mention(envelope, is_direct=True)
+
+
+def _removed(envelope: Mapping[str, Any]) -> Removed | None:
+    event = _mapping(envelope.get("event"))
+    before = _mapping(event.get("previous_message"))
+    team, channel = _id(envelope.get("team_id")) or _NO_TEAM, _id(event.get("channel"))
+    ts, event_id = _ts(event.get("deleted_ts")), envelope.get("event_id")
+    thread_ts = _ts(before.get("thread_ts")) or ts
+    if not (channel and ts and _is_event_id(event_id)):
+        return None
+    return Removed(event_id, Thread(team, channel, thread_ts), _id(before.get("user")) or _NO_USER, ts)
+
+
+def _mention(envelope: Mapping[str, Any], *, is_direct: bool) -> Mention | None:
     event = _mapping(envelope.get("event"))
     team, channel, ts, user = (
         _id(envelope.get("team_id")),
@@ -108,27 +219,62 @@ def mention(envelope: Mapping[str, Any]) -> Mention | None:
         text=_clean(text[:MAX_WORDS]) if isinstance(text, str) else "",
         in_thread=bool(thread_ts),
         is_foreign=bool(home and team != _NO_TEAM and home != team and not envelope.get("enterprise_id")),
+        is_direct=is_direct,
     )
 
 
-def opened(envelope: Mapping[str, Any]) -> Opened | None:
-    """The person in an `app_home_opened` envelope, where it is the Home tab."""
+def opened(envelope: Mapping[str, Any]) -> Opened | Pane | None:
+    """The person in an `app_home_opened` envelope: of the Home tab, or of the messages tab, which is an agent's pane."""
     event = _mapping(envelope.get("event"))
     user, event_id = _id(event.get("user")), envelope.get("event_id")
+    if event.get("tab") == "messages":
+        team, channel = _id(envelope.get("team_id")) or _NO_TEAM, _id(event.get("channel"))
+        is_whole = user and channel and _is_event_id(event_id)
+        return Pane(str(event_id), Thread(team, channel, TOP), user, in_thread=False) if is_whole else None
     lane = _own_lane(_id(envelope.get("team_id")) or _NO_TEAM, user)
     if lane is None or not _is_event_id(event_id) or event.get("tab") != "home":
         return None
     return Opened(event_id, lane, user)
 
 
-def click(payload: Mapping[str, Any]) -> Click | None:
-    """What a person did in a `block_actions` or `view_submission` payload, where it is one of our buttons or modals."""
+def pane(envelope: Mapping[str, Any]) -> Pane | None:
+    """The assistant's thread in an `assistant_thread_started` or `assistant_thread_context_changed` envelope."""
+    about = _mapping(_mapping(envelope.get("event")).get("assistant_thread"))
+    team, event_id = _id(envelope.get("team_id")) or _NO_TEAM, envelope.get("event_id")
+    channel, ts, user = _id(about.get("channel_id")), _ts(about.get("thread_ts")), _id(about.get("user_id"))
+    is_whole = channel and ts and user and _is_event_id(event_id)
+    return Pane(str(event_id), Thread(team, channel, ts), user, in_thread=True) if is_whole else None
+
+
+def halted(envelope: Mapping[str, Any]) -> Halted | None:
+    """The thread in an `agent_session_stopped` envelope, and who stopped it."""
+    event = _mapping(envelope.get("event"))
+    team, event_id = _id(envelope.get("team_id")) or _NO_TEAM, envelope.get("event_id")
+    channel, ts, user = _id(event.get("channel")), _ts(event.get("thread_ts")), _id(event.get("user"))
+    is_whole = channel and ts and user and _is_event_id(event_id)
+    return Halted(str(event_id), Thread(team, channel, ts), user) if is_whole else None
+
+
+def gesture(payload: Mapping[str, Any]) -> Click | Shortcut | None:
+    """What a person did: pressed one of our buttons, submitted one of our modals, or chose a message shortcut of ours."""
     match payload.get("type"):
+        case "message_action":
+            return _shortcut(payload)
         case "block_actions":
             return _pressed(payload)
         case "view_submission":
             return _submitted(payload)
     return None
+
+
+def _shortcut(payload: Mapping[str, Any]) -> Shortcut | None:
+    (team, user), callback = _who(payload), payload.get("callback_id")
+    channel, ts = _id(_mapping(payload.get("channel")).get("id")), _ts(payload.get("message_ts"))
+    message = _mapping(payload.get("message"))
+    if callback not in SHORTCUTS or not (channel and ts and user):
+        return None
+    thread = Thread(team, channel, _ts(message.get("thread_ts")) or ts)
+    return Shortcut(thread, user, str(callback), channel, ts, _short_text(payload.get("trigger_id")))
 
 
 def _pressed(payload: Mapping[str, Any]) -> Click | None:
@@ -155,13 +301,14 @@ def _pressed(payload: Mapping[str, Any]) -> Click | None:
 def _submitted(payload: Mapping[str, Any]) -> Click | None:
     view, (team, user) = _mapping(payload.get("view")), _who(payload)
     token, thread = view.get("private_metadata"), _own_lane(team, user)
-    if view.get("callback_id") != "deny_reason" or not _is_token(token) or thread is None:
+    action = _SUBMITTED.get(str(view.get("callback_id")))
+    if action is None or not _is_token(token) or thread is None:
         return None
     values = _mapping(_mapping(view.get("state")).get("values"))
     reason = _mapping(_mapping(values.get("reason")).get("reason")).get("value")
     trigger = _short_text(payload.get("trigger_id"))
     said = _clean(reason.strip()[:500]) if isinstance(reason, str) else ""
-    return Click(thread, user, token, "deny", trigger, in_view=True, reason=said)
+    return Click(thread, user, token, action, trigger, in_view=True, reason=said)
 
 
 def _who(payload: Mapping[str, Any]) -> tuple[str, str]:
@@ -183,7 +330,7 @@ def _own_lane(team: str, user: str) -> Thread | None:
 
 
 def _is_token(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32}", value) is not None
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32}(\.[a-z0-9]{1,8}){0,4}", value) is not None
 
 
 def _short_text(value: object) -> str:

@@ -33,7 +33,13 @@ CURRENT_TURN = (
     .order_by(turns.c.state, turns.c.ts, turns.c.inbox)  # "running" comes before "waiting"
     .limit(1)
 )
-BEGIN_TURN = update(turns).where(turns.c.turn == given("which")).values(state="running")
+BEGIN_TURN = update(turns).where(turns.c.turn == given("which")).values(state="running", text=given("words"))
+_OPEN = turns.c.state.in_(("waiting", "running"))
+STOP_TURN = (
+    update(turns)
+    .where(turns.c.turn == given("which"), _OPEN, turns.c.stopped_by.is_(None))
+    .values(stopped_by=given("person"))
+)
 OTHERS_SPOKE = (
     select(turns.c.turn)
     .where(turns.c.thread == given("of"), turns.c.asker != given("asker"), turns.c.state.in_(("done", "failed")))
@@ -60,7 +66,13 @@ TRANSCRIPT = select(transcript).where(transcript.c.thread == given("of")).order_
 
 _of = posts.alias("of")
 DUE_POSTS = (
-    select(posts, _of.c.ts.label("target_ts"), turns.c.ts.label("mention_ts"))
+    select(
+        posts,
+        _of.c.ts.label("target_ts"),
+        _of.c.thread.label("target_thread"),
+        _of.c.state.label("target_state"),
+        turns.c.ts.label("mention_ts"),
+    )
     .outerjoin(_of, _of.c.post == posts.c.target)
     .outerjoin(turns, turns.c.turn == posts.c.turn)
     .where(posts.c.thread == given("of"), posts.c.state == "due")
@@ -81,4 +93,4 @@ class Inserts:
         self.turn = insert(turns)
         self.item = insert(transcript).on_conflict_do_nothing().returning(transcript.c.id)
         self.proposals = insert(proposals)
-        self.posts = insert(posts)
+        self.posts = insert(posts).on_conflict_do_nothing()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 THINKING = "is thinking..."
+READING, PREPARING = "is reading", "is preparing a request about"
 
 HELP = "Hi! Mention me with a question or a task, in your own words, and I'll answer here in the thread."
 TOO_MANY = "Too many requests right now, so I haven't taken this one up. Please ask again in a few minutes."
@@ -28,6 +29,22 @@ EMPTY = "The language model gave an empty answer. Please ask again, perhaps in o
 FILTERED = "The language model's provider filtered this answer, so there is nothing to show. Please ask in other words."
 CUT = "_(The model's answer ended here because it reached its length limit.)_"
 NO_END = "I've used up the {calls} model calls that one question may take and still have no answer. Please ask for less at once."
+
+
+STOP, CANCEL, DELETE = "Stop", "Cancel", "Delete"
+STOP_TITLE, STOP_ASK = "Stop this answer?", "I'll stop here and keep what is written so far."
+DELETE_TITLE, DELETE_ASK = "Delete this message?", "It goes away for everybody. I can't bring it back."
+STOPPED = "_(Stopped here.)_"
+STOPPED_EMPTY = "_(Stopped before there was an answer.)_"
+NOTHING_RUNS = "There's nothing running here that I could stop."
+NOT_YOURS_TO_STOP = "Only <@{asker}>, who asked, can stop this one."
+NOT_MINE = "I can only delete my own messages, and I don't know this one."
+NO_CARDS = "This is the record of a request, so it stays."
+NOT_YOURS_TO_DELETE = "Only <@{asker}>, who asked, can have this one deleted."
+NO_DIRECT = "I don't work in direct messages here. Please ask me in {places}."
+ELSEWHERE_CARD = "Others have to decide this one, so the card is in <#{channel}>: {link}"
+NO_CHANNEL_NAME = "Slack does not say which channel this is, so what may be done here is not known. Nothing was sent."
+NOBODY_THERE = "Others have to decide this, and I can't reach the channel where they are. Nothing was sent."
 
 
 def elsewhere(channels: Sequence[str]) -> str:
@@ -77,8 +94,13 @@ DECIDES = "may decide"
 MORE_PEOPLE = "{count} more"
 NOT_THE_ASKER = " (not the asker)"
 VOTES = "{quorum} votes needed, so far: {votes}"
+SENT_OTHERWISE = "Not sent as JSON:"
 VOTES_SO_FAR = "{votes} of {quorum} votes"
 NO_BODY = "(no body)"
+SENT_AS = {
+    "form": "Sent as a form (application/x-www-form-urlencoded):",
+    "multipart": "Sent as a form with files (multipart/form-data):",
+}
 BODY_CUT = "... the first {shown:,} of {whole:,} characters. Show all has the rest."
 HIDDEN = "{count} characters, hidden by the catalog"
 CHANGES = "What changes:"
@@ -112,6 +134,7 @@ CHECKED = "{method} request {fingerprint}, outcome unknown: the target as the AP
 STILL_CHANGES = {"DELETE": "What the request would still remove:"}
 STILL_CHANGE = "What the request would still change:"
 NOT_READ_IN_TIME = "it was not read in time"
+NEEDS_VALUE = "reading it needs '{name}', which the request does not have"
 NO_PREVIEW = "the catalog has no GET for it"
 NEEDS_APPROVAL = "reading it needs a person's approval"
 CHECK_FAILED = "{method} request {fingerprint}: the target could not be read: {problem}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ai import Model
+from chat import Model
 from logs import set_up_logs
 from tests.house import CATALOG, SIGNING_SECRET, ObedientApi, Person, RunningBot, Script, StartBot, settings_of
 from workspace.emulator import Workspace

@@ -16,6 +16,8 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
+from store import Store, Turn
+
 ENGINES = ("sqlite", "postgresql")
 _numbers = itertools.count(1)
 
@@ -51,7 +53,7 @@ def rows(url: str, table: str) -> list[dict[str, Any]]:
 
 def everything(url: str) -> dict[str, list[dict[str, Any]]]:
     """All that the store keeps, by table."""
-    return _tables(url, ["inbox", "threads", "turns", "transcript", "proposals", "posts"])
+    return _tables(url, ["inbox", "threads", "turns", "transcript", "proposals", "posts", "results"])
 
 
 def _tables(url: str, tables: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
@@ -75,3 +77,9 @@ def _server() -> str:
         connection.execute(text("alter system set fsync = off"))  # the tests' data need not survive a power cut
         connection.execute(text("select pg_reload_conf()"))
     return url
+
+
+def begun(store: Store, thread: str) -> Turn | None:
+    """The thread's next turn, begun with the words of its question as they were recorded."""
+    turn = store.next_turn(thread)
+    return turn if turn is None or turn.is_running else store.begin_turn(turn, turn.text, ())

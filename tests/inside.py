@@ -9,7 +9,6 @@ import copy
 import itertools
 import json
 import re
-import threading
 import time
 import uuid
 from collections import deque
@@ -17,15 +16,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ai import AI, House, Model
-from core.calls import Read, Write, resolve
+from ai import AI, House
+from chat import Ear, Model
+from core.calls import Read, Write, resolve, sort
 from core.catalog import load_catalog
 from core.policy import State
 from core.posts import Post, Thread
 from core.transcript import Called, Message, Replied, Result, Said, Usage
 from gate import Approval, Gate
 from store import Admission, Proposal, Round, Store, Turn
-from tests.databases import everything
+from tests.databases import begun, everything
 
 Json = dict[str, Any]
 ANN, BEN = "U0ANN", "U0BEN"
@@ -76,7 +76,7 @@ class Replies:
     def will(self, *lines: Line) -> None:
         self.lines.extend(lines)
 
-    def complete(self, messages: Sequence[Message], tools: Sequence[Json]) -> object:
+    def complete(self, messages: Sequence[Message], tools: Sequence[Json], ear: Ear) -> object:
         check_request(messages)
         self.asked.append(copy.deepcopy(list(messages)))
         self.tools.append(list(tools))
@@ -200,7 +200,7 @@ class Inside:
         self.replies = Replies()
         self.house = House(
             model=model or self.replies, catalog=self.catalog, gate=self.gate, store=self.store, ids=_id, clock=self.clock,
-            max_model_calls=max_model_calls, history_tokens=history_tokens, stopping=threading.Event(),
+            max_model_calls=max_model_calls, history_tokens=history_tokens,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -210,7 +210,7 @@ class Inside:
     # turns
 
     def begin(self, text: str = "please", by: str = ANN, thread: Thread | None = None) -> Turn:
-        """Admits a mention; the turn waits to be taken."""
+        """Admits a mention; the turn waits to be begun."""
         number = next(_numbers)
         ts = f"200.{number:06d}"
         thread = thread or Thread("T0LOCAL", "C0HR", ts)
@@ -260,20 +260,20 @@ class Inside:
         button: Any = decision
         return self.gate.decide(proposal.token, button, by=by or proposal.asker, at=self.clock(), arrival=0)
 
-    def approved(self, method: str, url: str, body: object = None) -> Proposal:
+    def approved(self, method: str, url: str, body: object = None, headers: object = None) -> Proposal:
         """A write as a stored record that a person has approved, its turn running."""
         turn = self.begin()
-        assert self.store.take_turn(turn.thread) is not None
-        write = self.call(method, url, body, tainted=True)
+        assert begun(self.store, turn.thread) is not None
+        write = self.call(method, url, body, headers, tainted=True)
         assert isinstance(write, Write)
         proposal = self.gate.propose(write, turn, 0)
         said = Replied("", (Called("call_0", "call_rest_api", "{}"),))
         self.store.add_round(turn, Round(said, Usage(), proposals=[proposal], posts=self.gate.card_posts([proposal])))
         return self.press(proposal) if proposal.state is State.PENDING else proposal
 
-    def write(self, method: str, url: str, body: object = None) -> tuple[Proposal, Json]:
+    def write(self, method: str, url: str, body: object = None, headers: object = None) -> tuple[Proposal, Json]:
         """An approved write, sent; the record and the result that the model gets."""
-        proposal = self.approved(method, url, body)
+        proposal = self.approved(method, url, body, headers)
         self.gate.write(Approval(proposal.proposal))
         return self.row(proposal), self.result(proposal)
 
@@ -290,12 +290,15 @@ class Inside:
 
     # calls
 
-    def call(self, method: str, url: str, body: object = None, *, tainted: bool = False) -> Read | Write:
-        return self.gate.sort(resolve(self.catalog, {"method": method, "url": url, "body": body}), tainted=tainted)
+    def call(
+        self, method: str, url: str, body: object = None, headers: object = None, *, tainted: bool = False
+    ) -> Read | Write:
+        arguments = {"method": method, "url": url, "body": body, "headers": headers}
+        return sort(resolve(self.catalog, arguments), tainted=tainted)
 
-    def read(self, url: str, method: str = "GET") -> Json:
+    def read(self, url: str, method: str = "GET", headers: object = None) -> Json:
         """A read's result for the model."""
-        read = self.call(method, url)
+        read = self.call(method, url, headers=headers)
         assert isinstance(read, Read)
         found: Json = strict(self.gate.read(read).text)
         return found

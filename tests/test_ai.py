@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ai import ChatServer, ModelFailed
+from chat import ChatServer, ModelFailed
 from core import words
 from core.policy import State
 from core.prompt import tool
@@ -562,7 +562,7 @@ def test_a_turn_over_http(make: Make, server: RestServer, chat: RestServer) -> N
     first, second = (json.loads(seen.body) for seen in chat.requests)
     assert [seen.target for seen in chat.requests] == ["/v1/chat/completions"] * 2
     assert chat.requests[0].headers["authorization"] == f"Bearer {KEY}"
-    assert set(first) == {"model", "messages", "tools"}
+    assert set(first) == {"model", "messages", "tools", "stream", "stream_options"}
     assert first["tools"] == [tool(inside.catalog)]
     for request in (first, second):
         check_request(request["messages"])
@@ -594,11 +594,13 @@ def test_an_error_of_the_server_is_made_up_for(make: Make, chat: RestServer, sta
 FAILING: list[tuple[Any, str, int]] = [
     (reply('{"error":{"message":"slow"}}', 429, "Retry-After-Ms: 10"), "HTTP 429", 3),
     (reply("<html>", 500, "Retry-After-Ms: 10", kind="text/html"), "HTTP 500", 3),
-    (reply('{"error":{"message":"bad"}}', 400), "HTTP 400", 1),
+    (reply('{"error":{"message":"bad"}}', 400), "HTTP 400", 2),  # once more without a stream
     (reply('{"error":{"message":"bad key"}}', 401), "HTTP 401", 1),
     (reply("", 404), "HTTP 404", 1),
     (reply("<html>hello</html>", kind="text/html"), "no JSON", 1),
-    (reply(f"data: {json.dumps(says('x'))}\n\ndata: [DONE]\n\n", kind="text/event-stream"), "no JSON", 1),
+    (reply("data: {broken\n\ndata: [DONE]\n\n", kind="text/event-stream"), "made no sense", 1),
+    (reply("data: 5\n\n", kind="text/event-stream"), "broke off", 2),
+    (reply('data: {"error":{"message":"x"}}\n\n', kind="text/event-stream"), "in the middle", 1),
     (reply(""), "no JSON", 1),
     (reply("", kind=""), "no JSON", 1),
     (reply("null"), "made no sense", 1),

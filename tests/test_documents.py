@@ -4,6 +4,7 @@ routes, commands and the layout of the README are held to the code in test_layou
 from __future__ import annotations
 
 import ast
+import copy
 import itertools
 import re
 from pathlib import Path
@@ -13,10 +14,12 @@ import click
 import pytest
 import yaml
 
-from bot import main
+from bot import EVENTS, main
 from core import words
 from core.catalog import METHODS, ApiEntry, ApprovalRule, Auth, Entry, Preview, load_catalog
 from core.policy import TRANSITIONS, State
+from core.slack_app import BY_APP_TOKEN, FEATURES, NEEDED, OF_OLD_APPS, SCOPES, SUBSCRIPTIONS
+from core.slack_in import SHORTCUTS
 from slack_web import PACE
 
 ROOT = Path(__file__).parent.parent
@@ -111,62 +114,75 @@ def test_every_option_of_the_journal_is_on_the_security_page() -> None:
         assert option.opts[0] in SECURITY, option.opts[0]
 
 
-# --- the manifest -----------------------------------------------------------------------------------------------------
+# --- the manifests ----------------------------------------------------------------------------------------------------
 
 MANIFEST = yaml.safe_load((ROOT / "manifest.yaml").read_text("utf-8"))
-READ = {"channels:read", "groups:read"}  # designated channels may be public or private
-# A method's bot scopes, as https://docs.slack.dev/reference/methods has them; those for direct messages are left out.
-SCOPES: dict[str, set[str]] = {
-    "auth.test": set(),
-    "assistant.threads.setStatus": {"chat:write"},
-    "chat.postEphemeral": {"chat:write"},
-    "chat.postMessage": {"chat:write"},
-    "chat.update": {"chat:write"},
-    "conversations.info": READ,
-    "conversations.members": READ,
-    "conversations.replies": {"channels:history", "groups:history"},
-    "reactions.add": {"reactions:write"},
-    "usergroups.list": {"usergroups:read"},
-    "usergroups.users.list": {"usergroups:read"},
-    "users.info": {"users:read"},
-    "views.open": set(),
-    "views.publish": set(),
-    "views.update": set(),
-}
-EVENT_SCOPES: dict[str, set[str]] = {"app_mention": {"app_mentions:read"}, "app_home_opened": set()}
+IN_SOCKET_MODE = yaml.safe_load((ROOT / "manifest.socket.yaml").read_text("utf-8"))
+ROOMS = [*sorted(ROOT.glob("*.py")), *sorted(ROOT.glob("core/*.py"))]
+FAMILIES = "agents apps assistant auth blocks bookmarks bots chat conversations emoji files pins reactions team usergroups users views"
+METHOD = re.compile(rf"(?:{FAMILIES.replace(' ', '|')})(?:\.[a-zA-Z]+){{1,2}}")
+TABLES = {"SCOPES", "PACE", "BY_APP_TOKEN", "_JSON", "_PER_CHANNEL"}  # name methods, but call none
 
 
-def first_arguments(path: Path, name: str) -> set[str]:
-    """The texts that are the first argument of every call of a method named `name`."""
-    calls = (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call))
-    named = (call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == name and call.args)
+def texts(path: Path) -> set[str]:
+    """Every text in a file's code, those of the tables of methods left out."""
+    body = [one for one in ast.parse(path.read_text("utf-8")).body if not _is_table(one)]
     return {
-        call.args[0].value
-        for call in named
-        if isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
+        node.value
+        for one in body
+        for node in ast.walk(one)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
 
 
-def test_the_manifest_subscribes_to_exactly_the_events_that_are_handled() -> None:
-    handled = first_arguments(ROOT / "bot.py", "on") - {"error"}  # the adapter's own
-    assert set(MANIFEST["settings"]["event_subscriptions"]["bot_events"]) == handled == set(EVENT_SCOPES)
+def _is_table(statement: ast.stmt) -> bool:
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    return any(isinstance(one, ast.Name) and one.id in TABLES for one in targets)
 
 
 def test_every_method_of_the_web_api_has_its_pace_and_its_scopes() -> None:
-    called = {name for path in ROOT.glob("*.py") for name in first_arguments(path, "call") if "." in name}
-    assert called == set(SCOPES)
+    called = {text for path in ROOMS for text in texts(path) if METHOD.fullmatch(text)}
+    assert called == set(SCOPES) | BY_APP_TOKEN
     assert called - {"auth.test"} == set(PACE)
 
 
+def test_every_method_is_of_a_family_that_the_test_above_looks_for() -> None:
+    assert all(METHOD.fullmatch(method) for method in SCOPES)
+
+
+def test_the_manifest_subscribes_to_exactly_the_events_that_are_heard() -> None:
+    subscribed = MANIFEST["settings"]["event_subscriptions"]["bot_events"]
+    assert sorted(subscribed) == sorted(SUBSCRIPTIONS)
+    types = {name.partition(".")[0] for name in subscribed}  # message.im comes as an event of type message
+    assert types | OF_OLD_APPS == set(EVENTS)
+    assert not types & OF_OLD_APPS
+
+
+def test_the_manifest_offers_exactly_the_shortcuts_that_are_heard() -> None:
+    offered = MANIFEST["features"]["shortcuts"]
+    assert sorted(one["callback_id"] for one in offered) == sorted(SHORTCUTS)
+    assert {one["type"] for one in offered} == {"message"}
+
+
 def test_the_manifest_asks_for_the_scopes_that_are_needed_and_no_more() -> None:
-    needed = set().union(*SCOPES.values(), *EVENT_SCOPES.values())
-    assert set(MANIFEST["oauth_config"]["scopes"]["bot"]) == needed
+    assert sorted(MANIFEST["oauth_config"]["scopes"]["bot"]) == sorted(NEEDED)
     assert set(MANIFEST["oauth_config"]["scopes"]) == {"bot"}, "no token of a person is asked for"
 
 
 def test_the_manifest_turns_on_what_the_bot_has() -> None:
     assert MANIFEST["settings"]["interactivity"]["is_enabled"] is True
-    assert MANIFEST["features"]["app_home"]["home_tab_enabled"] is True
+    assert set(FEATURES) <= set(MANIFEST["features"])
+    home = {"home_tab_enabled": True, "messages_tab_enabled": True, "messages_tab_read_only_enabled": False}
+    assert MANIFEST["features"]["app_home"] == home
     assert MANIFEST["settings"]["event_subscriptions"]["request_url"].endswith("/slack/events")
     assert MANIFEST["settings"]["interactivity"]["request_url"].endswith("/slack/interactions")
     assert MANIFEST["settings"]["socket_mode_enabled"] is False
+
+
+def test_in_socket_mode_the_app_is_the_same_but_for_the_addresses() -> None:
+    same = copy.deepcopy(MANIFEST)
+    del same["settings"]["event_subscriptions"]["request_url"]
+    del same["settings"]["interactivity"]["request_url"]
+    same["settings"]["socket_mode_enabled"] = True
+
+    assert same == IN_SOCKET_MODE

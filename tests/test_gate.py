@@ -468,7 +468,7 @@ def test_a_large_answer_is_cut_to_json_with_counts(inside: Inside, server: RestS
     server.will(reply(json.dumps([{"id": i, "bio": "b" * 100} for i in range(5_000)])))
     found = inside.read("/users")
     assert found["data"][3] == {"id": 3, "bio": "b" * 100}
-    assert f"first {len(found['data'])} of 5000 items" in found["note"]
+    assert f"first {len(found['data'])} of 5,000 items" in found["note"]
     assert len(json.dumps(found)) < 30_000
 
 

@@ -23,14 +23,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from core.calls import BadCall, Read, Write, parse_arguments, resolve
+from core.calls import BadCall, Read, Write, parse_arguments, resolve, sort
 from core.catalog import BadCatalog, Catalog, Operation, load_catalog
-from core.policy import Refused, State
+from core.policy import SAFE_METHODS, Refused, State
+from deadline import tls_context
 from gate import Gate
 from store import Proposal
 from tests.databases import looking_into
 from tests.inside import ANN, BEN, Inside, Json, Replies, calls, completion, says
 from tests.rest_server import RestServer, to
+from wire import Wire
 
 SEEN: list[
     tuple[str, str, dict[str, str], bytes]
@@ -408,7 +410,7 @@ def test_whatever_is_read_arrives_as_an_operation(base: str, inside: Inside, dat
             call = resolve(inside.catalog, parse_arguments(data.draw(arguments(inside.catalog, base))))
         except BadCall:
             continue
-        sorted_ = inside.gate.sort(call, tainted=True)
+        sorted_ = sort(call, tainted=True)
         if isinstance(sorted_, Read):
             inside.gate.read(sorted_)
             made.append((call.method, call.url))
@@ -559,6 +561,17 @@ def test_a_record_changed_behind_the_gates_back_is_held_to_the_catalog_again(bas
     inside.close()
 
 
+def test_the_read_paths_wire_sends_nothing_but_get_and_head(base: str, inside: Inside) -> None:
+    (operation,) = [one for one in inside.catalog.operations if one.name == "DELETE /users/[id]"]
+    wire = Wire(inside.catalog, SAFE_METHODS, keepalive=1, tls=tls_context(), timeout=5, max_response=1_000)
+    for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get"):
+        with pytest.raises(ValueError, match=f"sends no {method}"):
+            wire.send(operation, method, f"{base}/users/7")
+    assert SEEN == []
+    assert wire.send(operation, "GET", f"{base}/users/7").status == 200
+    wire.close()
+
+
 def test_a_write_made_by_hand_is_a_record_before_it_is_a_request(base: str, inside: Inside) -> None:
     """There is no method of the gate that takes a Write and sends it."""
     write = inside.call("DELETE", "/users/7")
@@ -568,4 +581,4 @@ def test_a_write_made_by_hand_is_a_record_before_it_is_a_request(base: str, insi
     assert SEEN == []
     public = {name for name in vars(Gate) if not name.startswith("_")}
     takes_write = {name for name in public if "Write" in str(getattr(Gate, name).__annotations__)}
-    assert takes_write <= {"sort", "propose"}
+    assert takes_write <= {"propose"}

@@ -14,6 +14,7 @@ from flask import Flask
 
 from bot import create_app, main
 from core.catalog import load_catalog
+from core.policy import SAFE_METHODS
 from core.settings import Settings
 from store import Store
 from tests.house import settings_of
@@ -28,19 +29,20 @@ DOORS: dict[str, set[str]] = {
     "slack_sdk": {"bot", "slack_web"},  # in bot.py the signature alone, see below
     "flask": {"bot"},
     "waitress": {"bot"},
+    "websockets": {"socket_mode"},
     "click": {"bot"},
     "rich": {"bot"},
-    "openai": {"ai"},
-    "httpx2": {"wire"},
-    "httpcore2": {"wire"},
-    "sqlalchemy": {"store", "journal", "bot"},  # in bot.py the exception alone, see below
+    "openai": {"chat"},
+    "httpx2": {"importing", "deadline", "wire"},
+    "httpcore2": {"deadline", "wire"},
+    "sqlalchemy": {"store", "journal", "kept", "bot"},  # in bot.py the exception alone, see below
     "structlog": set(TOP),
 }
-CORE_PACKAGES = {"yaml", "jsonschema", "pydantic", "pydantic_settings", "dotenv", "sqlalchemy"}
+CORE_PACKAGES = {"jmespath", "yaml", "jsonschema", "pydantic", "pydantic_settings", "dotenv", "sqlalchemy"}
 # Of the standard library: what reaches out of the process, and who may.
 REACHING: dict[str, set[str]] = {
     "socket": set(),
-    "ssl": {"wire"},
+    "ssl": {"deadline", "wire"},
     "subprocess": set(),
     "sqlite3": set(),
     "requests": set(),
@@ -56,10 +58,34 @@ REACHING: dict[str, set[str]] = {
     "logging": {"logs"},
     "os": {"bot", "store", "journal"},
     "tempfile": {"journal"},
-    "pathlib": {"bot", "store", "journal"},
+    "pathlib": {"bot", "store", "journal", "importing"},
 }
 # Rooms from the top down: each may import what stands after it, never what stands before.
-ORDER = ["bot", "turns", "desk", "home", "outbox", "ai", "gate", "slack_web", "store", "journal", "wire", "logs"]
+ORDER = [
+    "bot",
+    "importing",
+    "turns",
+    "desk",
+    "stops",
+    "home",
+    "outbox",
+    "growing",
+    "presence",
+    "ai",
+    "chat",
+    "gate",
+    "reads",
+    "listen",
+    "socket_mode",
+    "slack_check",
+    "slack_web",
+    "store",
+    "journal",
+    "kept",
+    "wire",
+    "deadline",
+    "logs",
+]
 
 
 def imports(path: Path) -> Iterator[tuple[str, str]]:
@@ -103,17 +129,30 @@ def test_of_slack_sdk_and_sqlalchemy_the_front_door_takes_signatures_and_excepti
     assert {module for module, _ in taken} <= {"slack_sdk.signature", "sqlalchemy.exc"}
 
 
-def test_only_the_gate_uses_the_wire() -> None:
-    users = {room for room in TOP for module, _ in imports(file_of(room)) if module == "wire"}
+def users_of(module: str) -> set[str]:
+    return {room for room in TOP for imported, _ in imports(file_of(room)) if imported == module}
 
-    assert users == {"gate"}
+
+def test_only_the_gate_and_its_read_path_use_the_wire() -> None:
+    assert users_of("wire") == {"gate", "reads"}
+    assert users_of("reads") == {"gate"}
+
+
+def test_the_read_path_makes_no_wire_and_the_gates_wire_for_it_sends_get_and_head() -> None:
+    """So that it can send nothing else: the wire holds to the methods it was made for."""
+    made = re.findall(r"\b(Wire|Line|wire)\(", file_of("reads").read_text("utf-8"))
+    (reading,) = re.findall(r"Reads\(.*?wire\((\w+),", file_of("gate").read_text("utf-8"))
+
+    assert made == []
+    assert reading == "SAFE_METHODS"
+    assert sorted(SAFE_METHODS) == ["GET", "HEAD"]
 
 
 def test_threads_are_made_in_one_place() -> None:
-    """turns.py has the lanes; bot.py starts the one thread of the HTTP server. Others may lock, but not start."""
+    """turns.py has the lanes; bot.py starts those of the HTTP server and the socket. Others may lock, but not start."""
     for room in set(TOP) - {"turns", "bot"}:
         text = file_of(room).read_text("utf-8")
-        assert not re.search(r"\bThread(PoolExecutor)?\(|\bTimer\(|concurrent\.futures", text), room
+        assert not re.search(r"threading\.Thread\(|ThreadPoolExecutor\(|\bTimer\(|concurrent\.futures", text), room
 
 
 @pytest.mark.parametrize("room", TOP)
@@ -216,7 +255,9 @@ def test_the_readmes_defaults_are_those_of_the_code(readme: str) -> None:
     in_words["JOURNAL_KEY"] = "made, in `<database>.journal-key"
     for name, field in Settings.model_fields.items():
         default = field.default
-        words = "required" if field.is_required() else {None: "none", False: "off"}.get(default, str(default))
+        words = (
+            "required" if field.is_required() else {None: "none", False: "off", "": "none"}.get(default, str(default))
+        )
         assert told[name.upper()] == in_words.get(name.upper(), words), name.upper()
 
 

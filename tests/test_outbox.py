@@ -12,7 +12,9 @@ import pytest
 
 from core.posts import Post, Thread, ephemeral, message, thumbs_up, update
 from core.transcript import Replied
+from growing import Growing
 from outbox import Outbox
+from presence import Presence
 from slack_web import SlackWeb
 from store import Store, Turn
 from tests.loopback import Loopback, Reply, Request, as_json
@@ -39,6 +41,8 @@ class House:
         self.store = store
         self.clock = clock
         self.unshown: list[str] = []
+        self.woken: list[str] = []
+        self.ended: list[str] = []
         self.ts = workspace.say("U0ANN", "hello")
         self.thread = Thread("T0LOCAL", "C0HR", self.ts)
         self.outbox = self.open(workspace.api_url)
@@ -46,7 +50,23 @@ class House:
     def open(self, api_url: str) -> Outbox:
         """A new outbox, as after a restart."""
         web = SlackWeb(self.workspace.bot_token, api_url, timeout=5, clock=self.clock)
-        return Outbox(web, self.store, unshown=self.unshown.append, clock=self.clock)
+        self.presence = Presence(web, self.woken.append, clock=self.clock)
+        self.growing = Growing(web, self.woken.append, self.ended.append, clock=self.clock)
+        return Outbox(
+            web,
+            self.store,
+            self.growing,
+            self.presence,
+            unshown=self.unshown.append,
+            home_url=lambda: "https://local.slack.com/",
+            clock=self.clock,
+        )
+
+    def thinks(self) -> bool:
+        """Notes that the bot thinks; whether there is something to show."""
+        self.woken.clear()
+        self.presence.status(self.thread.key, "is thinking...")
+        return bool(self.woken)
 
     def post(self, *posts: Post) -> None:
         self.store.say(posts)
@@ -445,10 +465,10 @@ def test_a_revoked_token_loses_no_message(house: House) -> None:
 
 
 def test_a_status_is_shown_once_and_gone_with_the_message(house: House) -> None:
-    assert house.outbox.set_status(house.thread.key, "is thinking...")
+    assert house.thinks()
     house.deliver()
     assert house.workspace.status("C0HR", house.ts) == "is thinking..."
-    assert not house.outbox.set_status(house.thread.key, "is thinking...")
+    assert not house.thinks()
     house.deliver()
     house.say("answer")
     house.deliver()
@@ -458,7 +478,7 @@ def test_a_status_is_shown_once_and_gone_with_the_message(house: House) -> None:
 
 
 def test_no_status_appears_after_the_message(house: House) -> None:
-    house.outbox.set_status(house.thread.key, "is thinking...")
+    house.thinks()
     house.say("answer")
     house.deliver()
     house.deliver()
@@ -467,14 +487,14 @@ def test_no_status_appears_after_the_message(house: House) -> None:
 
 def test_a_thumbs_up_on_its_way_does_not_swallow_the_status(house: House) -> None:
     house.post(thumbs_up("r", house.thread.key, "", house.ts))
-    house.outbox.set_status(house.thread.key, "is thinking...")
+    house.thinks()
     assert house.deliver() is None
     assert house.workspace.status("C0HR", house.ts) == "is thinking..."
 
 
 def test_the_next_turn_shows_its_status_anew(house: House) -> None:
     for text in ("one", "two"):
-        assert house.outbox.set_status(house.thread.key, "is thinking...")
+        assert house.thinks()
         house.deliver()
         house.say(text)
         house.deliver()
@@ -482,26 +502,26 @@ def test_the_next_turn_shows_its_status_anew(house: House) -> None:
 
 
 def test_a_long_turn_shows_its_status_again_before_slack_drops_it(house: House) -> None:
-    house.outbox.set_status(house.thread.key, "is thinking...")
+    house.thinks()
     house.deliver()
     house.clock.now += 110
-    assert house.outbox.set_status(house.thread.key, "is thinking...")
+    assert house.thinks()
     house.deliver()
     assert house.methods.count("assistant.threads.setStatus") == 2
 
 
 def test_a_status_that_slack_refuses_is_not_tried_again(house: House) -> None:
     house.workspace.fault("assistant.threads.setStatus", "error", code="missing_scope")
-    house.outbox.set_status(house.thread.key, "is thinking...")
+    house.thinks()
     assert house.deliver() is None
     house.clock.now += 1_000
-    assert not house.outbox.set_status(house.thread.key, "is thinking...")
+    assert not house.thinks()
 
 
 @pytest.mark.parametrize("kind", ["ratelimited", "drop", "empty_503"])
 def test_a_status_that_does_not_arrive_holds_up_nothing(house: House, kind: Any) -> None:
     house.workspace.fault("assistant.threads.setStatus", kind)
-    house.outbox.set_status(house.thread.key, "is thinking...")
+    house.thinks()
     assert house.deliver() is None
     house.say("answer")
     house.deliver()

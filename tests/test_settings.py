@@ -44,6 +44,32 @@ def test_every_missing_setting_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch
     )
 
 
+def test_with_an_app_level_token_no_signing_secret_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, SLACK_SIGNING_SECRET="", SLACK_APP_TOKEN="xapp-1-A1-token")
+    assert settings.slack_signing_secret is None
+    assert settings.slack_app_token is not None
+    assert "xapp-1-A1-token" in settings.secrets
+    assert "xapp-1-A1-token" not in repr(settings)
+
+
+def test_without_either_the_signing_secret_is_asked_for_and_the_other_way_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, SLACK_SIGNING_SECRET="")
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("SLACK_SIGNING_SECRET is not set.")
+    assert "socket mode, with SLACK_APP_TOKEN" in line
+
+
+@pytest.mark.parametrize("token", ["xoxb-1-2-secret", "secret", "XAPP-1"])
+def test_another_kind_of_token_is_no_app_level_token(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, SLACK_SIGNING_SECRET="", SLACK_APP_TOKEN=token)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("SLACK_APP_TOKEN: write an app-level token (xapp-...)")
+    assert "Basic Information > App-Level Tokens" in line
+    assert token not in line
+
+
 def test_a_file_named_dot_env_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [
         *(f"{name}={value}" for name, value in REQUIRED.items()),

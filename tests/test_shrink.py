@@ -30,7 +30,7 @@ def test_a_long_list_says_how_many_of_how_many_are_left() -> None:
     kept = len(smaller["data"])
     assert 0 < kept < 2_304
     assert smaller["data"] == users[:kept]
-    assert notes == [f"data: first {kept} of 2304 items"]
+    assert notes == [f"data: first {kept} of 2,304 items"]
 
 
 def test_a_long_text_says_how_much_is_left() -> None:
@@ -42,7 +42,7 @@ def test_a_long_text_says_how_much_is_left() -> None:
 def test_a_wide_object_says_how_many_fields_are_left() -> None:
     smaller, notes = shrink({f"k{i}": i for i in range(5_000)}, 3_000)
     assert 0 < len(smaller) < 5_000
-    assert notes == [f"object: first {len(smaller)} of 5000 fields"]
+    assert notes == [f"object: first {len(smaller):,} of 5,000 fields"]
 
 
 @settings(max_examples=200, deadline=None)
@@ -75,7 +75,7 @@ def test_nesting_of_any_depth_becomes_a_result(depth: int) -> None:
 def test_five_megabytes_become_a_result() -> None:
     body = json.dumps([{"id": i, "name": "n" * 60, "tags": ["a", "b"]} for i in range(50_000)]).encode()
     result = strict(result_text(Answer(200, "application/json", body), limit=24_000, secrets=["secret-key"]))
-    assert "of 50000 items" in result["note"]
+    assert "of 50,000 items" in result["note"]
 
 
 # --- odd answers ------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.posts import Thread
-from core.slack_in import MAX_WORDS, Click, Mention, Opened, click, mention, opened, plain_words
+from core.slack_in import MAX_WORDS, Click, Mention, Opened, gesture, mention, opened, plain_words
 
 Json = dict[str, Any]
 BOT = "U0BOT"
@@ -236,7 +236,7 @@ def test_an_id_may_be_of_another_length_and_alphabet(changes: Json) -> None:
 
 def test_a_mention_and_a_click_that_name_no_team_are_of_the_same_thread() -> None:
     found = mention(envelope(team=..., ts="111.111") | {"team_id": None})
-    pressed = click(press(team=None, user={"id": "U0ANN"}))
+    pressed = gesture(press(team=None, user={"id": "U0ANN"}))
     assert found is not None
     assert pressed is not None
     assert found.thread == pressed.thread
@@ -291,7 +291,7 @@ PRESSED = Click(Thread("T0LOCAL", "C0HR", "111.111"), "U0ANN", TOKEN, "approve",
 
 
 def test_a_click_is_read() -> None:
-    assert click(press()) == PRESSED
+    assert gesture(press()) == PRESSED
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_a_click_is_read() -> None:
     ids=str,
 )
 def test_a_click_is_read_from_whichever_field_has_it(changes: Json) -> None:
-    assert click(press(**changes)) == PRESSED
+    assert gesture(press(**changes)) == PRESSED
 
 
 def action(**changes: Any) -> Json:
@@ -330,7 +330,7 @@ def action(**changes: Any) -> Json:
         action(action_id="APPROVE"),
         action(action_id=None),
         action(action_id=["approve"]),
-        action(action_id="delete"),
+        action(action_id="remove"),
         action(value=None),
         action(value=""),
         action(value=TOKEN + "0"),
@@ -352,7 +352,7 @@ def action(**changes: Any) -> Json:
     ids=str,
 )
 def test_what_is_no_press_of_our_buttons_is_no_click(changes: Json) -> None:
-    assert click(press(**changes)) is None
+    assert gesture(press(**changes)) is None
 
 
 # --- modals and App Home ----------------------------------------------------------------------------------------------
@@ -376,20 +376,20 @@ def submission(**view: Any) -> Json:
 
 
 def test_a_press_in_a_view_is_of_the_persons_own_lane() -> None:
-    assert click(press_in_view()) == Click(
+    assert gesture(press_in_view()) == Click(
         OWN_LANE, "U0ANN", TOKEN, "page_on", "111.222.valid", in_view=True, view="V111", page=3
     )
 
 
 @pytest.mark.parametrize("page", ["", "-1", "1000", "x", "1.5", "٣", None, 5, "2\n"])
 def test_a_page_that_is_none_is_the_first(page: object) -> None:
-    found = click(press_in_view(private_metadata=page))
-    assert found is not None
+    found = gesture(press_in_view(private_metadata=page))
+    assert isinstance(found, Click)
     assert found.page == 0
 
 
 def test_a_denial_with_its_reason_is_read() -> None:
-    assert click(submission()) == Click(
+    assert gesture(submission()) == Click(
         OWN_LANE, "U0ANN", TOKEN, "deny", "111.222.valid", in_view=True, reason="he is on leave"
     )
 
@@ -398,8 +398,8 @@ def test_a_denial_with_its_reason_is_read() -> None:
     ("given_", "reason"), [(None, ""), (5, ""), ("", ""), ("x" * 900, "x" * 500), ("a\0\ud800b", "a?b")], ids=range(5)
 )
 def test_a_reason_is_text_that_can_be_stored(given_: object, reason: str) -> None:
-    found = click(submission(state={"values": {"reason": {"reason": {"value": given_}}}}))
-    assert found is not None
+    found = gesture(submission(state={"values": {"reason": {"reason": {"value": given_}}}}))
+    assert isinstance(found, Click)
     assert found.reason == reason
 
 
@@ -416,7 +416,7 @@ def test_a_reason_is_text_that_can_be_stored(given_: object, reason: str) -> Non
     ids=str,
 )
 def test_a_submission_of_another_modal_decides_nothing(view: Json) -> None:
-    assert click(submission(**view)) is None
+    assert gesture(submission(**view)) is None
 
 
 def home(**event: Any) -> Json:
@@ -428,7 +428,7 @@ def test_an_opened_home_is_read() -> None:
     assert opened(home()) == Opened("Ev111", OWN_LANE, "U0ANN")
 
 
-@pytest.mark.parametrize("event", [{"tab": "messages"}, {"tab": None}, {"user": None}, {"user": "U0/ANN"}], ids=str)
+@pytest.mark.parametrize("event", [{"tab": "about"}, {"tab": None}, {"user": None}, {"user": "U0/ANN"}], ids=str)
 def test_what_is_no_opened_home_is_none(event: Json) -> None:
     assert opened(home(**event)) is None
 
@@ -478,9 +478,9 @@ def changed(payload: Json, where: tuple[Any, ...], value: object) -> Any:
 
 SAMPLES = [
     (mention, envelope(thread_ts="1.1", user_team="T1", edited=None, bot_id=None, subtype=None)),
-    (click, press()),
-    (click, press_in_view()),
-    (click, submission()),
+    (gesture, press()),
+    (gesture, press_in_view()),
+    (gesture, submission()),
     (opened, home()),
 ]
 

@@ -158,6 +158,65 @@ def test_being_locked_out_is_no_final_word_about_a_message(web: SlackWeb, worksp
     assert told.value.after >= 30
 
 
+# --- what to do about it ----------------------------------------------------------------------------------------------
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    """The explanations in the log."""
+    lines = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    return [line for line in lines if line["event"] == "slack says no"]
+
+
+EXPLAINED = {
+    "invalid_auth": "put the Bot User OAuth Token (xoxb-...) of OAuth & Permissions into SLACK_BOT_TOKEN",
+    "account_inactive": "install it again",
+    "missing_scope": "add chat:write in OAuth & Permissions > Scopes > Bot Token Scopes, then press Reinstall",
+    "not_in_channel": "write /invite",
+    "is_archived": "open it again",
+}
+
+
+@pytest.mark.usefixtures("_logs")
+@pytest.mark.parametrize(("code", "words"), EXPLAINED.items())
+def test_the_log_says_what_to_do_about_an_error_once(code: str, words: str, caplog: pytest.LogCaptureFixture) -> None:
+    refused = as_json({"ok": False, "error": code, "needed": "chat:write", "provided": "users:read"})
+    with Loopback(lambda _: refused) as server:
+        web = at(server)
+        for _ in range(3):
+            with pytest.raises((SlackBusy, SlackSaysNo)):
+                web.call("chat.postMessage", POST)
+        with pytest.raises((SlackBusy, SlackSaysNo)):
+            web.call("users.info", {"user": "U0ANN"})
+
+    assert [line["method"] for line in told(caplog)] == ["chat.postMessage", "users.info"]
+    assert all(line["error"] == code and words in line["hint"] for line in told(caplog))
+
+
+@pytest.mark.usefixtures("_logs")
+def test_an_error_that_comes_back_after_it_was_mended_is_explained_again(
+    web: SlackWeb, workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        workspace.fault("chat.postMessage", "error", code="not_in_channel")
+        with pytest.raises(SlackSaysNo):
+            web.call("chat.postMessage", POST)
+        web.call("chat.postMessage", POST)
+
+    assert len(told(caplog)) == 2
+
+
+@pytest.mark.usefixtures("_logs")
+def test_an_error_without_advice_is_nobodys_news(
+    web: SlackWeb, workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    workspace.fault("chat.postMessage", "error", code="msg_too_long")
+    with pytest.raises(SlackSaysNo) as refused:
+        web.call("chat.postMessage", POST)
+
+    assert refused.value.hint is None
+    assert told(caplog) == []
+
+
 # --- the pace ---------------------------------------------------------------------------------------------------------
 
 

@@ -7,70 +7,40 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import pytest
-from flask import Flask, Response, request
+from flask import Response
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
-from slack_sdk.signature import SignatureVerifier
 from slack_sdk.webhook import WebhookClient
-from werkzeug.serving import make_server
 
+from tests.recording_bot import (
+    CONFIRM,
+    SECRET,
+    Bot,
+    Clock,
+    Json,
+    actions,
+    asks,
+    button,
+    error_of,
+    modal,
+    mrkdwn,
+    plain,
+    section,
+)
 from workspace import limits, methods
+from workspace.app import EVERY_EVENT, EVERY_SCOPE
 from workspace.block_kit import block_mistakes
 from workspace.delivery import signature
-from workspace.emulator import NO_ACK, Workspace
-from workspace.limits import LimitError
+from workspace.emulator import Workspace
+from workspace.errors import LimitError
+from workspace.inner import NO_ACK
+from workspace.page import ASSETS
 from workspace.world import BOT_USER, Channel, Person
-
-Json = dict[str, Any]
-SECRET = "a-signing-secret"
-
-
-class Bot:
-    """A recording bot: answers in turn what `replies` holds, then 200 with an empty body."""
-
-    def __init__(self) -> None:
-        self.received: list[tuple[str, Json, dict[str, str]]] = []
-        self.replies: list[Response] = []
-        self.gate = threading.Event()  # closed, it holds every answer back
-        self.gate.set()
-        self.verifier = SignatureVerifier(SECRET)
-        app = Flask("bot")
-        app.post("/slack/events")(self.event)
-        app.post("/slack/interactions")(self.interaction)
-        self.server = make_server("127.0.0.1", 0, app, threaded=True)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def event(self) -> Response:
-        return self.record("event", json.loads(request.get_data()))
-
-    def interaction(self) -> Response:
-        request.get_data()
-        return self.record("interaction", json.loads(request.form["payload"]))
-
-    def record(self, kind: str, body: Json) -> Response:
-        if not self.verifier.is_valid_request(request.get_data(), dict(request.headers)):
-            return Response(status=401)
-        self.received.append((kind, body, dict(request.headers)))
-        self.gate.wait(2)
-        return self.replies.pop(0) if self.replies else Response()
-
-    def of(self, kind: str) -> list[Json]:
-        return [body for what, body, _ in self.received if what == kind]
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -89,7 +59,14 @@ def clock() -> Clock:
 @pytest.fixture
 def workspace(bot: Bot, clock: Clock) -> Iterator[Workspace]:
     made = Workspace(
-        bot_token="xoxb-1", signing_secret=SECRET, retry_delays=(0, 0.01, 0.02), shortcuts={"stop": "Stop"}, clock=clock
+        bot_token="xoxb-1",
+        signing_secret=SECRET,
+        retry_delays=(0, 0.01, 0.02),
+        shortcuts={"stop": "Stop"},
+        scopes=EVERY_SCOPE,
+        events=EVERY_EVENT,
+        view="agent_view",
+        clock=clock,
     )
     with made:
         made.connect(bot.url)
@@ -99,44 +76,6 @@ def workspace(bot: Bot, clock: Clock) -> Iterator[Workspace]:
 @pytest.fixture
 def client(workspace: Workspace) -> WebClient:
     return WebClient("xoxb-1", base_url=workspace.api_url, retry_handlers=[])
-
-
-def plain(text: str) -> Json:
-    return {"type": "plain_text", "text": text}
-
-
-def mrkdwn(text: str) -> Json:
-    return {"type": "mrkdwn", "text": text}
-
-
-def button(**more: Any) -> Json:
-    return {"type": "button", "text": plain("Approve"), "action_id": "approve", "value": "p1", **more}
-
-
-def actions(*elements: Json, **more: Any) -> Json:
-    return {"type": "actions", "elements": list(elements), **more}
-
-
-def section(text: str = "x", **more: Any) -> Json:
-    return {"type": "section", "text": mrkdwn(text), **more}
-
-
-def asks(block_id: str = "why", **more: Any) -> Json:
-    element = {"type": "plain_text_input", "action_id": "entered"}
-    return {"type": "input", "block_id": block_id, "label": plain("Why?"), "element": element, **more}
-
-
-def modal(*blocks: Json, **more: Any) -> Json:
-    return {"type": "modal", "title": plain("Details"), "submit": plain("Send"), "blocks": list(blocks), **more}
-
-
-CONFIRM = {"title": plain("Sure?"), "text": plain("Really?"), "confirm": plain("Yes"), "deny": plain("No")}
-
-
-def error_of(call: Any, **args: Any) -> str:
-    with pytest.raises(SlackApiError) as caught:
-        call(**args)
-    return str(caught.value.response["error"])
 
 
 # Limits of blocks
@@ -949,7 +888,7 @@ def test_the_page_is_told_of_a_change_at_once(workspace: Workspace) -> None:
 def test_the_page_and_its_parts_need_no_other_server(workspace: Workspace) -> None:
     index = httpx2.get(workspace.url)
     assert "default-src 'self'" in index.headers["Content-Security-Policy"]
-    for name in ("page.css", "page.js", "blocks.js", "drawer.js", "text.js"):
+    for name in ASSETS:
         part = httpx2.get(f"{workspace.url}/page/{name}")
         assert (part.status_code, "innerHTML =" in part.text, "url(http" in part.text) == (200, False, False)
     assert httpx2.get(f"{workspace.url}/page/limits.py").status_code == 404

@@ -1,30 +1,34 @@
 """The local workspace as a whole: class Workspace starts and stops it and is what tests and the demo hold.
 
-The people are here: who talks and presses (`say`, `click`, `submit` ...), and what there is to see. What the bot calls
+What people do is in acts.py (words) and gestures.py (presses), what there is to see in sights.py; what the bot calls
 is in webapi.py, the way to the bot in delivery.py, HTTP in server.py.
 """
 
 from __future__ import annotations
 
-import copy
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from workspace import interactions, limits, methods, server, speech
-from workspace.delivery import ACK_SECONDS, RETRY_DELAYS, Attempt, Courier, Reply
+from workspace import server
+from workspace.acts import Acts
+from workspace.app import App, View, read_manifest
+from workspace.delivery import ACK_SECONDS, RETRY_DELAYS, Courier, HttpCarrier, Reply
 from workspace.faults import Fault, Kind
-from workspace.limits import ApiError, LimitError
-from workspace.webapi import Call, WebApi
+from workspace.gestures import Gestures
+from workspace.limits import METHODS
+from workspace.sights import Sights
+from workspace.webapi import WebApi
 from workspace.world import BOT_USER, Channel, Json, Person, UserGroup, World
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from workspace.sockets import Reason, Sockets
 
-NO_ACK = "hr-bot did not respond. Sorry, that didn't work. Try again?"
+T = TypeVar("T")
 
 
 class _Quiet(WSGIRequestHandler):
@@ -32,12 +36,20 @@ class _Quiet(WSGIRequestHandler):
         """Every call is in Workspace.calls; the terminal belongs to the bot."""
 
 
-class Workspace:
+def _sockets(world: World, ack_seconds: float, api: WebApi) -> Sockets:
+    from workspace.sockets import Sockets  # with its package only where it is used
+
+    return Sockets(world, ack_seconds, api.violation)
+
+
+class Workspace(Acts, Gestures, Sights):
     """A Slack workspace on this machine. All methods may be called from any thread.
 
     `retry_delays`: seconds before each retry of an event (Slack: at once, 1 min, 5 min); `ack_seconds`: how long the
-    bot may take to answer; `shortcuts`: callback_id and name of the app's message shortcuts; `examples`: questions that
-    the page offers; `enforce_rates`: answer 429 beyond Slack's rates. `clock` gives seconds since 1970.
+    bot may take to answer; `shortcuts`: callback_id and name of the app's message shortcuts; `examples`: questions
+    that the page offers; `enforce_rates`: answer 429 beyond Slack's rates. `clock` gives seconds since 1970.
+    `scopes`, `events`, `shortcuts` and `view` ("", "assistant_view" or "agent_view") say what app is installed; what is left out is
+    taken from manifest.yaml. `socket_mode`: nothing goes over HTTP, the bot opens WebSockets with its `app_token`.
     """
 
     bot_user_id = BOT_USER
@@ -53,15 +65,35 @@ class Workspace:
         enforce_rates: bool = False,
         shortcuts: Mapping[str, str] | None = None,
         examples: Sequence[str] = (),
+        scopes: Iterable[str] | None = None,
+        events: Iterable[str] | None = None,
+        view: View | None = None,
+        socket_mode: bool = False,
+        app_token: str = "xapp-local",
+        app_scopes: Iterable[str] = ("connections:write",),
         clock: Callable[[], float] = time.time,
     ) -> None:
+        declared = read_manifest()
+        app = App(
+            declared.scopes if scopes is None else frozenset(scopes),
+            declared.events if events is None else frozenset(events),
+            declared.view if view is None else view,
+            declared.shortcuts if shortcuts is None else dict(shortcuts),
+        )
         self.bot_token = bot_token
         self.signing_secret = signing_secret
-        self.shortcuts = dict(shortcuts or {})
         self.examples = tuple(examples)
-        self.world = World(clock)
-        self.api = WebApi(self.world, bot_token, enforce_rates=enforce_rates)
-        self.courier = Courier(self.world, signing_secret, ack_seconds, retry_delays)
+        self.world = World(clock, app)
+        self.api = WebApi(
+            self.world,
+            bot_token,
+            enforce_rates=enforce_rates,
+            app_token=app_token if socket_mode else "",
+            app_scopes=app_scopes,
+        )
+        self.http = HttpCarrier(self.world, signing_secret, ack_seconds)
+        self.sockets = _sockets(self.world, ack_seconds, self.api) if socket_mode else None
+        self.courier = Courier(self.world, self.sockets or self.http, retry_delays)
         self.stopping = threading.Event()
         self._port = port
         self._server: BaseWSGIServer | None = None
@@ -76,6 +108,8 @@ class Workspace:
             self._server = make_server(
                 "127.0.0.1", self._port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno()
             )
+        if self.sockets:
+            self.sockets.start()
         threading.Thread(target=self._server.serve_forever, args=(0.02,), name="workspace", daemon=True).start()
         return self
 
@@ -83,6 +117,8 @@ class Workspace:
         """Close the port and forget the retries that are due."""
         self.stopping.set()
         self.courier.stop()
+        if self.sockets:
+            self.sockets.stop()
         with self.world.lock:
             self.world.changed()
         if self._server:
@@ -109,7 +145,7 @@ class Workspace:
 
     def connect(self, base_url: str) -> None:
         """Say where the bot listens: events go to /slack/events there, gestures to /slack/interactions."""
-        self.courier.base_url = base_url
+        self.http.base_url = base_url
 
     def cut_off(self, down: bool) -> None:
         """While the bot is cut off, nothing reaches it."""
@@ -144,110 +180,15 @@ class Workspace:
             self.channels[channel.id] = channel
             self.world.changed()
 
-    # What people do
-
-    def say(self, user: str, text: str, channel: str = "C0HR", thread_ts: str | None = None) -> str:
-        """Post as a person; the bot hears it where it would in Slack. Returns the ts.
-
-        Raises LookupError when the person is not in the channel.
-        """
-        with self.world.lock:
-            place = self._place(user, channel)
-            message = self.world.post(channel, speech.said(self.world, user, text), thread_ts)
-            if not place.is_im and BOT_USER in place.members and speech.mentions_bot(message["text"]):
-                self.world.outbox.append(speech.app_mention(channel, copy.deepcopy(message)))
-        self.send_events()
-        return str(message["ts"])
-
-    def delete(self, channel: str, ts: str) -> None:
-        """Delete a message, as its author or an administrator."""
-        with self.world.lock:
-            self.world.delete(channel, ts)
-        self.send_events()
-
-    def react(self, user: str, channel: str, ts: str, name: str) -> None:
-        """Add a person's reaction; the bot is not told."""
-        with self.world.lock:
-            methods.react(self.world, self._message(user, channel, ts), user, name)
-
-    def open_home(self, user: str, tab: str = "home") -> None:
-        """Look at the bot's Home (or `messages`) tab."""
-        with self.world.lock:
-            self.world.outbox.append(speech.app_home_opened(self.world, user, tab))
-        self.send_events()
-
-    def click(self, user: str, message_ts: str, action_id: str, value: str | None = None, channel: str = "C0HR") -> int:
-        """Press a button of a message; returns the HTTP status of the bot's answer, 0 without one.
-
-        `value` tells buttons of the same action_id apart, or is the option chosen. A button that the message has
-        lost since then can still be pressed, as by a client that is a moment behind. Raises LookupError for one that
-        was never there.
-        """
-        with self.world.lock:
-            versions = [self._message(user, channel, message_ts), *self._older(channel, message_ts)]
-            for message in versions:
-                if found := interactions.find_element(message.get("blocks", []), action_id, value):
-                    payload = interactions.block_actions(self.world, user, found, value)
-                    payload = interactions.pressed_in_message(self.world, payload, channel, message, self.url)
-                    break
-            else:
-                raise LookupError(f"message {message_ts} has no element {action_id} with value {value}")
-        return self._interact(user, payload).status
-
-    def click_view(self, user: str, view_id: str, action_id: str, value: str | None = None) -> int:
-        """Press a button in a modal or in Home; like `click`."""
-        with self.world.lock:
-            view = self._view(view_id)
-            found = interactions.find_element(view["blocks"], action_id, value)
-            if found is None:
-                raise LookupError(f"view {view_id} has no element {action_id} with value {value}")
-            payload = interactions.block_actions(self.world, user, found, value)
-            payload = interactions.pressed_in_view(payload, view)
-        return self._interact(user, payload).status
-
-    def shortcut(self, user: str, message_ts: str, callback_id: str, channel: str = "C0HR") -> int:
-        """Use a message shortcut of the app; returns the HTTP status of the bot's answer."""
-        with self.world.lock:
-            message = self._message(user, channel, message_ts)
-            payload = interactions.message_action(self.world, user, channel, message, self.url)
-            payload["callback_id"] = callback_id
-        return self._interact(user, payload).status
-
-    def submit(self, view_id: str, user: str, values: Mapping[str, Any] | None = None) -> Reply:
-        """Submit a modal; `values` maps the block_id of an input to what is entered there (an option's value, a list).
-
-        Nothing is sent while a required input is empty: the reply then has status 0.
-        """
-        with self.world.lock:
-            view = self._view(view_id)
-            view["state"] = interactions.view_state(view, values or {})
-            if missing := interactions.missing_inputs(view):
-                self.world.view_errors[view_id] = dict.fromkeys(missing, "Please fill out this field.")
-                self.world.changed()
-                return Reply(0, reason="required_inputs_empty")
-            payload = interactions.view_submission(self.world, user, view)
-        reply = self._interact(user, payload)
-        if reply.ok:
-            with self.world.lock:
-                self._after_submission(user, view, reply)
-        return reply
-
-    def close(self, view_id: str, user: str) -> None:
-        """Close a modal without submitting it; the bot hears of it if it asked to."""
-        with self.world.lock:
-            view = self._view(view_id)
-            self._remove_view(user, view_id)
-            payload = interactions.view_closed(self.world, user, view, cleared=False)
-        if view["notify_on_close"]:
-            self._interact(user, payload)
+    # The way to the bot
 
     def deliver(self, envelope: Json, headers: Mapping[str, str] | None = None) -> Reply:
-        """Post an envelope to the bot once, signed; `headers` are added and may replace the signature."""
-        return self.courier.post_event(envelope, headers or {})
+        """Post an envelope to the bot once over HTTP, signed; `headers` are added and may replace the signature."""
+        return self.http.post_event(envelope, headers or {})
 
     def deliver_interaction(self, payload: Json) -> Reply:
-        """Post an interaction payload to the bot once, signed."""
-        return self.courier.post_interaction(payload)
+        """Post an interaction payload to the bot once over HTTP, signed."""
+        return self.http.interaction(payload)
 
     def redeliver_last(self) -> bool:
         """Send the last event again, with the same event_id. False when there was none."""
@@ -256,75 +197,22 @@ class Workspace:
         self.courier.send_event(self.courier.last_envelope)
         return True
 
-    # What there is to see
-
-    def messages(self, channel: str = "C0HR", thread_ts: str | None = None) -> list[Json]:
-        """Messages of a channel, or of a thread with its parent, oldest first, with their metadata."""
-        with self.world.lock:
-            found = self.world.thread(channel, thread_ts) if thread_ts else self.world.top_level(channel)
-            return copy.deepcopy(list(found))
-
-    def message(self, channel: str, ts: str) -> Json | None:
-        with self.world.lock:
-            return copy.deepcopy(self.world.find(channel, ts))
-
-    def ephemerals(self, user: str) -> list[Json]:
-        """Messages that only this person sees."""
-        with self.world.lock:
-            return copy.deepcopy([message for message in self.world.ephemerals if message["to"] == user])
-
-    def reactions(self, channel: str, ts: str) -> list[Json]:
-        """`[{"name", "users", "count"}]` of a message."""
-        with self.world.lock:
-            message = self.world.find(channel, ts) or {}
-            return copy.deepcopy(message.get("reactions", []))
-
-    def status(self, channel: str, thread_ts: str) -> str:
-        """The line under a thread such as "is thinking...", "" without one."""
-        with self.world.lock:
-            return self.world.status(channel, thread_ts)
-
-    def modals(self, user: str) -> list[Json]:
-        """The views open before somebody, the top one last."""
-        with self.world.lock:
-            return copy.deepcopy([self.world.views[ident] for ident in self.world.modals.get(user, [])])
-
-    def view_errors(self, view_id: str) -> dict[str, str]:
-        """Words under the inputs of a view, by block_id."""
-        with self.world.lock:
-            return dict(self.world.view_errors.get(view_id, {}))
-
-    def home(self, user: str) -> Json | None:
-        """What the bot published to somebody's Home."""
-        with self.world.lock:
-            return copy.deepcopy(self.world.views.get(self.world.homes.get(user, "")))
-
-    def notices(self, user: str) -> list[str]:
-        """Errors that Slack's client showed to somebody, such as NO_ACK."""
-        with self.world.lock:
-            return [text for to, text in self.world.notices if to == user]
-
     @property
-    def attempts(self) -> list[Attempt]:
-        """Every attempt to deliver an event."""
-        with self.world.lock:
-            return list(self.courier.attempts)
+    def connections(self) -> int:
+        """Open WebSockets of the bot in socket mode."""
+        return self.sockets.count if self.sockets else 0
 
-    @property
-    def calls(self) -> list[Call]:
-        """Every call of the Web API, refused ones included."""
-        with self.world.lock:
-            return list(self.api.calls)
+    def refresh_sockets(self, reason: Reason = "refresh_requested", close_after: float = 0.5) -> None:
+        """Send `disconnect` over every WebSocket; all but a `warning` close it after so many seconds."""
+        if self.sockets:
+            self.sockets.refresh(reason, close_after)
 
-    @property
-    def violations(self) -> list[str]:
-        """Every call that broke a documented limit or had wrong arguments, in words."""
-        with self.world.lock:
-            return list(self.api.violations)
+    def drop_sockets(self) -> None:
+        """Cut every WebSocket without a word, as a network does."""
+        if self.sockets:
+            self.sockets.drop()
 
-    def calls_of(self, method: str) -> list[Call]:
-        with self.world.lock:
-            return [call for call in self.api.calls if call.method == method]
+    # Waiting and faults
 
     def wait(self, predicate: Callable[[], T], seconds: float = 10.0) -> T:
         """Block until the predicate is true, asking again at every change of the workspace; returns what it gave.
@@ -354,87 +242,24 @@ class Workspace:
             self.api.faults.add(method, Fault(kind, **more), times)
             self.world.changed()
 
+    def forbid(self, method: str, error: str) -> None:
+        """Answer every further call of a method with this error, as to an app that may not use it; see `allow`."""
+        with self.world.lock:
+            if method not in METHODS:
+                raise ValueError(f"{method} is no method of this workspace")
+            self.api.forbidden[method] = error
+            self.world.changed()
+
+    def allow(self, method: str) -> None:
+        """Take a `forbid` back."""
+        with self.world.lock:
+            self.api.forbidden.pop(method, None)
+            self.world.changed()
+
     def clear_faults(self) -> None:
         with self.world.lock:
             self.api.faults.clear()
             self.world.changed()
-
-    # Inner parts
-
-    def send_events(self) -> None:
-        """Deliver what happened since the last time."""
-        with self.world.lock:
-            events, self.world.outbox = self.world.outbox, []
-            envelopes = [speech.envelope(self.world, event) for event in events]
-        for envelope in envelopes:
-            self.courier.send_event(envelope)
-
-    def _interact(self, user: str, payload: Json) -> Reply:
-        """Post a gesture; without a 200 in time the person sees an error."""
-        with self.world.lock:
-            payload = copy.deepcopy(payload)
-        reply = self.courier.post_interaction(payload)
-        with self.world.lock:
-            if not reply.ok:
-                self.world.notify(user, NO_ACK)
-            self.world.changed()
-        return reply
-
-    def _after_submission(self, user: str, view: Json, reply: Reply) -> None:
-        """Do what the bot's answer to a submitted view asks for."""
-        action = reply.json()
-        try:
-            match action.get("response_action"):
-                case None if reply.text.strip() and not action and reply.text.strip() != "{}":
-                    raise LimitError("invalid_response", "[ERROR] a view_submission is answered with nothing or JSON")
-                case None:
-                    self._remove_view(user, view["id"])
-                case "errors":
-                    self.world.view_errors[view["id"]] = limits.check_view_errors(view, action)
-                case "update":
-                    limits.check_view(action.get("view"), "modal")
-                    methods.refresh(self.world, view, action["view"])
-                case "push":
-                    limits.check_view(action.get("view"), "modal")
-                    methods.push(self.world, user, action["view"])
-                case "clear":
-                    self.world.modals[user] = []
-                case other:
-                    raise LimitError("invalid_response", f"[ERROR] unknown response_action: {other}")
-        except ApiError as wrong:
-            self.api.violation("view_submission", wrong.code, *wrong.messages)
-            self.world.notify(user, NO_ACK)
-        self.world.changed()
-
-    def _remove_view(self, user: str, view_id: str) -> None:
-        stack = self.world.modals.get(user, [])
-        if view_id in stack:
-            stack.remove(view_id)
-        self.world.views.pop(view_id, None)
-        self.world.changed()
-
-    def _place(self, user: str, channel: str) -> Channel:
-        place = self.channels[channel]
-        if user not in place.members:
-            raise LookupError(f"{user} is not in {channel}")
-        return place
-
-    def _message(self, user: str, channel: str, ts: str) -> Json:
-        """A message that this person can see."""
-        self._place(user, channel)
-        own = (m for m in self.world.ephemerals if m["ts"] == ts and m["to"] == user and m["channel"] == channel)
-        message = next(own, None) or self.world.find(channel, ts)
-        if message is None:
-            raise LookupError(f"{user} sees no message {ts} in {channel}")
-        return message
-
-    def _older(self, channel: str, ts: str) -> list[Json]:
-        return list(reversed(self.world.replaced.get((channel, ts), [])))
-
-    def _view(self, view_id: str) -> Json:
-        if view_id not in self.world.views:
-            raise LookupError(f"view {view_id} is not open")
-        return self.world.views[view_id]
 
     def _story(self) -> str:
         with self.world.lock:
@@ -444,4 +269,6 @@ class Workspace:
         last = [f"{call.method} {call.fault or (call.answer or {}).get('error', 'ok')}" for call in self.api.calls[-8:]]
         texts = [m.get("text", "")[:80] for channel in self.world.messages.values() for m in channel.values()][-6:]
         events = [f"{a.type}#{a.number} {a.reply.status} {a.reply.reason}".strip() for a in self.courier.attempts[-4:]]
-        return f"Last calls: {last}; messages: {texts}; deliveries: {events}; violations: {self.api.violations[-4:]}"
+        broken = self.api.violations[-4:]
+        unheard = f"; the app is not subscribed to: {self.world.unheard[-4:]}" if self.world.unheard else ""
+        return f"Last calls: {last}; messages: {texts}; deliveries: {events}; violations: {broken}{unheard}"

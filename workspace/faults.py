@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -51,25 +52,36 @@ class Faults:
 
 
 class Rates:
-    """A token bucket per method, or per method and channel where Slack counts so.
+    """How many calls of a method in any 60 seconds; where Slack counts per channel, one a second after a short burst.
 
-    https://docs.slack.dev/apis/web-api/rate-limits
+    https://docs.slack.dev/apis/web-api/rate-limits. Slack may let short bursts through, here none counts as allowed.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._calls: dict[str, deque[float]] = {}
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
 
     def seconds_to_wait(self, method: str, channel: str) -> int:
         """0 if the call may go on (and is counted), else the value of Retry-After."""
+        if METHODS[method].per_channel:
+            return self._in_channel(method, channel)
+        now, calls = self._clock(), self._calls.setdefault(method, deque())
+        while calls and now - calls[0] >= 60:
+            calls.popleft()
+        if len(calls) >= METHODS[method].per_minute:
+            return max(1, math.ceil(60 - (now - calls[0])))
+        calls.append(now)
+        return 0
+
+    def _in_channel(self, method: str, channel: str) -> int:
         spec = METHODS[method]
-        key = (method, channel if spec.per_channel else "")
         size, per_second = float(spec.burst or spec.per_minute), spec.per_minute / 60
-        left, since = self._buckets.get(key, (size, self._clock()))
+        left, since = self._buckets.get((method, channel), (size, self._clock()))
         now = self._clock()
         left = min(size, left + (now - since) * per_second)
         if left < 1:
-            self._buckets[key] = (left, now)
+            self._buckets[method, channel] = (left, now)
             return max(1, math.ceil((1 - left) / per_second))
-        self._buckets[key] = (left - 1, now)
+        self._buckets[method, channel] = (left - 1, now)
         return 0

@@ -1,108 +1,121 @@
-"""What Slack's Web API accepts: the arguments of every method, their types and their limits, and the rate of each.
+"""What Slack's Web API accepts: the arguments of every method, their types, its scope and its rate.
 
 No state and no I/O. `check` takes the arguments of one call as they arrived and returns them decoded, or raises
-LimitError with Slack's error code. Argument names and codes: https://docs.slack.dev/reference/methods.
+LimitError with Slack's error code. Rules about the content are in rules.py.
+Argument names, scopes, tiers and codes: https://docs.slack.dev/reference/methods.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from workspace import block_kit
+from workspace import block_kit, rules
+from workspace.errors import LimitError
 
 Json = dict[str, Any]
-
-TEXT_BEST = 4_000  # Slack splits longer texts of a message that has no blocks
-TEXT_CUT = 40_000  # Slack cuts here without an error
-UPDATE_TEXT = 4_000
-MARKDOWN_TEXT = 12_000
-PROMPTS = 4
-
-
-class ApiError(Exception):
-    """An answer `{"ok": false, "error": code}`; `messages` go into response_metadata."""
-
-    def __init__(self, code: str, *messages: str) -> None:
-        super().__init__(code, *messages)
-        self.code = code
-        self.messages = messages
-
-
-class LimitError(ApiError):
-    """The call breaks a documented limit or has wrong arguments: a mistake in the caller's code."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """One row of the table: calls per minute, argument names, and whether a JSON body is read at all.
+    """One row of the table: calls per minute, argument names, its scope, and whether a JSON body is read at all.
 
+    `scope` "*:history" stands for one scope per kind of conversation (channels:history, im:history ...).
     `per_channel` is for chat.postMessage: one a second in each channel, after a short burst.
+    `app_token`: called with the app's token instead of the bot's.
     """
 
     per_minute: int
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    scope: str = ""
     reads_json: bool = True
     per_channel: bool = False
     burst: int | None = None
+    app_token: bool = False
 
 
 def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-def method(tier: int, required: str = "", optional: str = "", **more: Any) -> Method:
-    return Method(tier, tuple(required.split()), tuple(optional.split()), **more)
+def method(tier: int, scope: str = "", required: str = "", optional: str = "", **more: Any) -> Method:
+    return Method(tier, tuple(required.split()), tuple(optional.split()), scope, **more)
 
 
 # Calls per minute: https://docs.slack.dev/apis/web-api/rate-limits. SPECIAL stands for "hundreds".
 TIER_2, TIER_3, TIER_4, SPECIAL = 20, 50, 100, 600
 POST_BURST = 5  # "short bursts" are tolerated; Slack gives no number, this one is ours
-_LOOKS = "icon_emoji icon_url username"
+LOOKS = ("icon_emoji", "icon_url", "username")  # need chat:write.customize
+_LOOKS = " ".join(LOOKS)
 _MESSAGE = f"text blocks attachments markdown_text metadata link_names parse thread_ts as_user {_LOOKS}"
 _PAGE = "cursor limit"
 _RANGE = f"{_PAGE} latest oldest inclusive include_all_metadata"
+_STREAMED = "markdown_text chunks"
 
 METHODS: dict[str, Method] = {
-    "api.test": method(TIER_4, "", "error foo"),
+    "api.test": method(TIER_4, "", "", "error foo"),
     "auth.test": method(SPECIAL),
+    "apps.connections.open": method(TIER_3, "connections:write", app_token=True),
     "chat.postMessage": method(
         60,
+        "chat:write",
         "channel",
         f"{_MESSAGE} reply_broadcast unfurl_links unfurl_media mrkdwn",
         per_channel=True,
         burst=POST_BURST,
     ),
-    "chat.postEphemeral": method(TIER_4, "channel user", _MESSAGE),
+    "chat.postEphemeral": method(TIER_4, "chat:write", "channel user", _MESSAGE),
     "chat.update": method(
         TIER_3,
+        "chat:write",
         "channel ts",
         "text blocks attachments unfurled_attachments markdown_text metadata link_names parse as_user reply_broadcast "
         "file_ids",
     ),
-    "chat.delete": method(TIER_3, "channel ts", "as_user"),
-    "reactions.add": method(TIER_3, "channel timestamp name"),
-    "reactions.remove": method(TIER_2, "name", "channel timestamp file file_comment"),
-    "conversations.replies": method(TIER_3, "channel ts", _RANGE, reads_json=False),
-    "conversations.history": method(TIER_3, "channel", _RANGE),
-    "conversations.info": method(TIER_3, "channel", "include_locale include_num_members", reads_json=False),
-    "conversations.members": method(TIER_4, "channel", _PAGE, reads_json=False),
-    "conversations.list": method(TIER_2, "", f"{_PAGE} types exclude_archived team_id", reads_json=False),
-    "conversations.open": method(TIER_3, "", "channel users return_im prevent_creation"),
-    "users.info": method(TIER_4, "user", "include_locale", reads_json=False),
-    "usergroups.list": method(TIER_2, "", "include_count include_disabled include_users team_id", reads_json=False),
-    "usergroups.users.list": method(TIER_2, "usergroup", "include_disabled team_id", reads_json=False),
-    "assistant.threads.setStatus": method(SPECIAL, "channel_id thread_ts status", f"loading_messages {_LOOKS}"),
-    "assistant.threads.setTitle": method(TIER_4, "channel_id thread_ts title"),
-    "assistant.threads.setSuggestedPrompts": method(TIER_4, "channel_id prompts", "thread_ts title"),
-    "views.open": method(TIER_4, "view", "trigger_id interactivity_pointer"),
-    "views.push": method(TIER_4, "view", "trigger_id interactivity_pointer"),
-    "views.update": method(TIER_4, "view", "view_id external_id hash"),
-    "views.publish": method(TIER_4, "user_id view", "hash"),
+    "chat.delete": method(TIER_3, "chat:write", "channel ts", "as_user"),
+    "chat.getPermalink": method(SPECIAL, "", "channel message_ts", reads_json=False),
+    "chat.startStream": method(
+        TIER_2,
+        "chat:write",
+        "channel",
+        f"{_STREAMED} thread_ts recipient_user_id recipient_team_id task_display_mode {_LOOKS}",
+    ),
+    "chat.appendStream": method(TIER_4, "chat:write", "channel ts", _STREAMED),
+    "chat.stopStream": method(TIER_2, "chat:write", "channel ts", f"{_STREAMED} blocks metadata session_status"),
+    "reactions.add": method(TIER_3, "reactions:write", "channel timestamp name"),
+    "reactions.remove": method(TIER_2, "reactions:write", "name", "channel timestamp file file_comment"),
+    "conversations.replies": method(TIER_3, "*:history", "channel ts", _RANGE, reads_json=False),
+    "conversations.history": method(TIER_3, "*:history", "channel", _RANGE),
+    "conversations.info": method(TIER_3, "*:read", "channel", "include_locale include_num_members", reads_json=False),
+    "conversations.members": method(TIER_4, "*:read", "channel", _PAGE, reads_json=False),
+    "conversations.list": method(TIER_2, "*:read", "", f"{_PAGE} types exclude_archived team_id", reads_json=False),
+    "conversations.open": method(TIER_3, "im:write", "", "channel users return_im prevent_creation"),
+    "users.info": method(TIER_4, "users:read", "user", "include_locale", reads_json=False),
+    "bots.info": method(TIER_3, "users:read", "", "bot team_id", reads_json=False),
+    "team.info": method(TIER_3, "team:read", "", "team domain", reads_json=False),
+    "usergroups.list": method(
+        TIER_2, "usergroups:read", "", "include_count include_disabled include_users team_id", reads_json=False
+    ),
+    "usergroups.users.list": method(
+        TIER_2, "usergroups:read", "usergroup", "include_disabled team_id", reads_json=False
+    ),
+    "assistant.threads.setStatus": method(
+        SPECIAL, "chat:write", "channel_id thread_ts status", f"loading_messages {_LOOKS}"
+    ),
+    "assistant.threads.setTitle": method(TIER_4, "assistant:write", "channel_id thread_ts title"),
+    "assistant.threads.setSuggestedPrompts": method(TIER_4, "assistant:write", "channel_id prompts", "thread_ts title"),
+    "agents.sessions.setStatus": method(
+        TIER_3, "chat:write", "channel_id status", f"thread_ts title initiator_user_id {_LOOKS}"
+    ),
+    "agents.sessions.rename": method(TIER_3, "chat:write", "channel_id title", "thread_ts"),
+    "views.open": method(TIER_4, "", "view", "trigger_id interactivity_pointer"),
+    "views.push": method(TIER_4, "", "view", "trigger_id interactivity_pointer"),
+    "views.update": method(TIER_4, "", "view", "view_id external_id hash"),
+    "views.publish": method(TIER_4, "", "user_id view", "hash"),
 }
 
 _FLAGS = words(
@@ -110,9 +123,11 @@ _FLAGS = words(
     "include_num_members exclude_archived return_im prevent_creation include_count include_disabled "
     "include_users"
 )
-_TIMES = frozenset({"ts", "thread_ts", "timestamp", "latest", "oldest"})
+_TIMES = frozenset({"ts", "thread_ts", "timestamp", "message_ts"})
+_BOUNDS = {"latest": "invalid_ts_latest", "oldest": "invalid_ts_oldest"}
 _STRUCTURES = {
     "blocks": list,
+    "chunks": list,
     "attachments": list,
     "unfurled_attachments": list,
     "metadata": dict,
@@ -126,8 +141,25 @@ _MAY_BE_NULL = words(
     "attachments unfurled_attachments blocks metadata text thread_ts parse icon_emoji icon_url username trigger_id "
     "interactivity_pointer as_user link_names channel"
 )
-_BAD_STRUCTURE = {"blocks": "invalid_blocks_format", "metadata": "invalid_metadata_format"}
+_BAD_STRUCTURE = {
+    "blocks": "invalid_blocks_format",
+    "metadata": "invalid_metadata_format",
+    "chunks": "invalid_chunks",
+}
 _TS = re.compile(r"\d{9,11}\.\d{6}")
+_BOUND = re.compile(r"\d{1,11}(\.\d{1,6})?|now")
+
+
+def scopes_needed(name: str, raw: Mapping[str, Any], kind: str) -> list[frozenset[str]]:
+    """The scopes a call needs: one of each set. `kind` is that of its conversation (`channels`, `groups`, `im`) or ""."""
+    spec = METHODS[name]
+    needed = []
+    if spec.scope:
+        kinds = (kind,) if kind else ("channels", "groups", "im", "mpim")
+        needed.append(frozenset(spec.scope.replace("*", one) for one in kinds))
+    if any(raw.get(look) for look in LOOKS if look in spec.optional):
+        needed.append(frozenset({"chat:write.customize"}))
+    return needed
 
 
 @dataclass(frozen=True)
@@ -142,7 +174,7 @@ def check(name: str, raw: Mapping[str, Any]) -> Checked:
     """Decode and judge the arguments of a known method. Raises LimitError."""
     spec = METHODS[name]
     unknown = sorted(raw.keys() - {*spec.required, *spec.optional})
-    missing = [arg for arg in spec.required if raw.get(arg) in (None, "") and not _empty_counts(arg, raw)]
+    missing = [arg for arg in spec.required if raw.get(arg) in (None, "") and not _empty_counts(name, arg, raw)]
     if unknown or missing:
         raise LimitError(
             "invalid_arguments",
@@ -150,12 +182,12 @@ def check(name: str, raw: Mapping[str, Any]) -> Checked:
             *(f"[ERROR] unknown argument: {arg}" for arg in unknown),
         )
     args = {arg: _decoded(arg, value) for arg, value in raw.items() if not _is_absent(arg, value)}
-    rule = _RULES.get(name)
+    rule = rules.RULES.get(name)
     return Checked(args, tuple(rule(args)) if rule else ())
 
 
-def _empty_counts(arg: str, raw: Mapping[str, Any]) -> bool:
-    return arg == "status" and raw.get(arg) == ""  # clears the status
+def _empty_counts(name: str, arg: str, raw: Mapping[str, Any]) -> bool:
+    return name == "assistant.threads.setStatus" and arg == "status" and raw.get(arg) == ""  # clears the status
 
 
 def _is_absent(arg: str, value: Any) -> bool:
@@ -175,8 +207,10 @@ def _decoded(arg: str, value: Any) -> Any:
         return ",".join(value)
     if not isinstance(value, str):
         raise LimitError("invalid_arguments", block_kit.error("must be a string", f"/{arg}"))
-    if arg in _TIMES and not _TS.fullmatch(value) and not (arg in ("latest", "oldest") and value in ("0", "now")):
+    if arg in _TIMES and not _TS.fullmatch(value):
         raise LimitError("invalid_arguments", block_kit.error('must be a ts such as "1503435956.000247"', f"/{arg}"))
+    if arg in _BOUNDS and not _BOUND.fullmatch(value):
+        raise LimitError(_BOUNDS[arg], block_kit.error("must be a Unix timestamp", f"/{arg}"))
     return value
 
 
@@ -205,147 +239,3 @@ def _limit(value: Any) -> int:
     if isinstance(value, bool) or not re.fullmatch(r"\d{1,4}", str(value)) or not 1 <= int(value) <= 1000:
         raise LimitError("invalid_arguments", block_kit.error("must be an integer from 1 to 1000", "/limit"))
     return int(value)
-
-
-def _posted(args: Json) -> list[str]:
-    _content(args)
-    _metadata(args)
-    text, blocks = args.get("text", ""), args.get("blocks")
-    if len(text) > TEXT_CUT:
-        return [f"text has {len(text)} characters: Slack cuts it at {TEXT_CUT}"]
-    if len(text) > TEXT_BEST and not blocks:
-        return [f"text has {len(text)} characters and there are no blocks: Slack splits it at {TEXT_BEST}"]
-    return []
-
-
-def _updated(args: Json) -> list[str]:
-    _content(args)
-    _metadata(args)
-    if len(args.get("text", "")) > UPDATE_TEXT:
-        raise LimitError("msg_too_long", block_kit.error(f"must be less than {UPDATE_TEXT + 1} characters", "/text"))
-    return []
-
-
-def _content(args: Json) -> None:
-    """What a message shows: text, blocks or markdown_text."""
-    if "markdown_text" in args and (args.get("text") or args.get("blocks")):
-        raise LimitError("markdown_text_conflict", "[ERROR] markdown_text cannot be used with text or blocks")
-    if not (args.get("text") or args.get("blocks") or args.get("attachments") or args.get("markdown_text")):
-        raise LimitError("no_text", "[ERROR] give text, blocks, attachments or markdown_text")
-    if len(args.get("markdown_text", "")) > MARKDOWN_TEXT:
-        raise LimitError(
-            "msg_too_long", block_kit.error(f"must be less than {MARKDOWN_TEXT + 1} characters", "/markdown_text")
-        )
-    check_blocks(args.get("blocks") or [])
-
-
-def check_blocks(blocks: list[Any]) -> None:
-    """The blocks of a message. Raises LimitError."""
-    if len(blocks) > block_kit.MESSAGE_BLOCKS:
-        raise LimitError(
-            "msg_blocks_too_many", block_kit.error(f"no more than {block_kit.MESSAGE_BLOCKS} items allowed", "/blocks")
-        )
-    if wrong := block_kit.block_mistakes(blocks):
-        raise LimitError("invalid_blocks", *wrong)
-    if block_kit.markdown_chars(blocks) > block_kit.MARKDOWN_CHARS:
-        raise LimitError(
-            "msg_too_long", f"[ERROR] all markdown blocks together: at most {block_kit.MARKDOWN_CHARS} characters"
-        )
-
-
-def _metadata(args: Json) -> None:
-    """`{}` removes the metadata of a message; anything else is an event."""
-    metadata = args.get("metadata")
-    if not metadata:
-        return
-    if not isinstance(metadata.get("event_type"), str) or not metadata["event_type"]:
-        raise LimitError("invalid_metadata_format", "[ERROR] metadata needs event_type, a string")
-    if not isinstance(metadata.get("event_payload"), dict):
-        raise LimitError("invalid_metadata_format", "[ERROR] metadata needs event_payload, an object")
-    if extra := metadata.keys() - {"event_type", "event_payload"}:
-        raise LimitError("invalid_metadata_format", f"[ERROR] metadata has unknown fields: {', '.join(sorted(extra))}")
-
-
-def _status(args: Json) -> list[str]:
-    messages = args.get("loading_messages")
-    if messages is None:
-        return []
-    wrong = list(block_kit.mistakes(block_kit.Many(block_kit.Str(50), 1, 10), messages, "/loading_messages"))
-    if wrong:
-        raise LimitError("invalid_arguments", *wrong)
-    return []
-
-
-def _prompts(args: Json) -> list[str]:
-    prompt = block_kit.shape(title_=block_kit.Str(block_kit.LONG), message_=block_kit.Str(block_kit.LONG))
-    if wrong := list(block_kit.mistakes(block_kit.Many(prompt, 1, PROMPTS), args["prompts"], "/prompts")):
-        raise LimitError("invalid_arguments", *wrong)
-    return []
-
-
-def _view(*kinds: str) -> Callable[[Json], list[str]]:
-    def rule(args: Json) -> list[str]:
-        check_view(args["view"], *kinds)
-        return []
-
-    return rule
-
-
-def check_view(view: Any, *kinds: str) -> None:
-    """A view that is to be shown as one of these kinds (`modal`, `home`). Raises LimitError."""
-    if block_kit.view_bytes(view) > block_kit.VIEW_BYTES:
-        raise LimitError("view_too_large", f"[ERROR] a view has at most {block_kit.VIEW_BYTES} bytes")
-    if wrong := block_kit.view_mistakes(view, kinds):
-        raise LimitError("invalid_arguments", *wrong)
-
-
-def _reaction(args: Json) -> list[str]:
-    if not re.fullmatch(r"[a-z0-9_+'-]{1,100}(::skin-tone-[2-6])?", args["name"]):
-        raise LimitError("invalid_name", "[ERROR] the name of an emoji has no colons and no spaces")
-    return []
-
-
-_RULES: dict[str, Callable[[Json], list[str]]] = {
-    "chat.postMessage": _posted,
-    "chat.postEphemeral": _posted,
-    "chat.update": _updated,
-    "reactions.add": _reaction,
-    "reactions.remove": _reaction,
-    "assistant.threads.setStatus": _status,
-    "assistant.threads.setSuggestedPrompts": _prompts,
-    "views.open": _view("modal"),
-    "views.push": _view("modal"),
-    "views.update": _view("modal", "home"),
-    "views.publish": _view("home"),
-}
-
-
-# What an app says elsewhere than in the Web API
-
-_RESPONSE = words(
-    "text blocks attachments response_type replace_original delete_original thread_ts mrkdwn unfurl_links unfurl_media "
-    "metadata"
-)
-
-
-def check_response(body: Any) -> Json:
-    """The body of a use of a response_url. Raises LimitError."""
-    if not isinstance(body, dict):
-        raise LimitError("invalid_payload", "[ERROR] must be a JSON object")
-    if unknown := sorted(body.keys() - _RESPONSE):
-        raise LimitError("invalid_payload", *(f"[ERROR] unknown argument: {name}" for name in unknown))
-    if body.get("response_type") not in (None, "ephemeral", "in_channel"):
-        raise LimitError("invalid_payload", "[ERROR] response_type is ephemeral or in_channel")
-    if not body.get("delete_original"):
-        _content(body)
-    return body
-
-
-def check_view_errors(view: Json, action: Json) -> dict[str, str]:
-    """The errors of a `response_action`, which name inputs of the view. Raises LimitError."""
-    errors = action.get("errors")
-    inputs = {block["block_id"] for block in view["blocks"] if block["type"] == "input"}
-    if not isinstance(errors, dict) or not errors or not errors.keys() <= inputs:
-        names = ", ".join(sorted(inputs))
-        raise LimitError("invalid_response", f"[ERROR] errors must name inputs of the view: {names}")
-    return {name: str(words) for name, words in errors.items()}

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, jsonify, request, send_from_directory
 
-from workspace import faults, limits
-from workspace.world import BOT_USER, Json
+from workspace import faults, limits, sessions
+from workspace.world import BOT_USER, Channel, Json
 
 if TYPE_CHECKING:
     from workspace.emulator import Workspace
 
 HERE = Path(__file__).parent
-ASSETS = ("page.css", "page.js", "blocks.js", "drawer.js", "text.js")
+ASSETS = (
+    "page.css",
+    *(f"{name}.js" for name in ("page", "state", "messages", "composer", "dialogs", "blocks", "drawer", "text")),
+)
 POLL_SECONDS = 20.0
 LOG_LINES = 40
 
@@ -87,9 +90,14 @@ def _acts(workspace: Workspace) -> dict[str, Callable[[Json], Any]]:
         "submit": lambda body: workspace.submit(body["view_id"], body["me"], body["values"]).status,
         "close": lambda body: workspace.close(body["view_id"], body["me"]),
         "shortcut": lambda body: workspace.shortcut(body["me"], body["ts"], body["callback_id"], body["channel"]),
-        "delete": lambda body: workspace.delete(body["channel"], body["ts"]),
+        "edit": lambda body: workspace.edit(body["me"], body["channel"], body["ts"], body["text"]),
+        "delete": lambda body: workspace.delete(body["channel"], body["ts"], body["me"]),
+        "stop": lambda body: workspace.stop_session(body["me"], body["channel"], body["thread_ts"]),
+        "rename": lambda body: workspace.rename_session(body["me"], body["channel"], body["thread_ts"], body["title"]),
+        "open-assistant": lambda body: workspace.open_assistant(body["me"]),
+        "look": lambda body: workspace.look_at(body["me"], body["channel"]),
         "react": lambda body: workspace.react(body["me"], body["channel"], body["ts"], body["name"]),
-        "home": lambda body: workspace.open_home(body["me"]),
+        "home": lambda body: workspace.open_home(body["me"], body.get("tab", "home")),
         "fault": lambda body: workspace.fault(body["method"], body["kind"], int(body["times"])),
         "clear-faults": lambda body: workspace.clear_faults(),
         "redeliver": lambda body: workspace.redeliver_last(),
@@ -108,18 +116,54 @@ def seen_by(workspace: Workspace, me: str) -> Json:
         "people": {p.id: _person(workspace, p.id) for p in world.people.values()},
         "groups": {group.id: group.handle for group in world.groups.values()},
         "channels": [{"id": c.id, "name": c.name, "im": c.is_im, "members": len(c.members)} for c in mine],
-        "messages": {c.id: list(world.messages.get(c.id, {}).values()) for c in mine},
+        "messages": {c.id: _messages(workspace, c, me) for c in mine},
+        "streams": _streams(workspace),
         "ephemerals": [message for message in world.ephemerals if message["to"] == me],
         "statuses": _statuses(workspace),
-        "titles": {f"{channel}/{ts}": title for (channel, ts), title in world.titles.items()},
+        "sessions": _sessions(workspace),
         "prompts": {f"{channel}/{ts}": prompts for (channel, ts), prompts in world.prompts.items()},
+        "view": world.app.view,
         "modals": [world.views[ident] for ident in world.modals.get(me, [])],
         "view_errors": world.view_errors,
         "home": world.views.get(world.homes.get(me, "")),
         "notices": [text for to, text in world.notices if to == me],
-        "shortcuts": workspace.shortcuts,
+        "shortcuts": [{"callback_id": ident, "name": name} for ident, name in world.app.shortcuts.items()],
         "examples": workspace.examples,
         "engine": _engine(workspace),
+    }
+
+
+def _messages(workspace: Workspace, channel: Channel, me: str) -> list[Json]:
+    """The messages of a conversation. A stream in a channel grows before its recipient's eyes alone."""
+    world = workspace.world
+    shown = []
+    for message in world.messages.get(channel.id, {}).values():
+        stream = world.streams.get((channel.id, message["ts"]))
+        if stream and not channel.is_im and me != stream.recipient and stream.state(world.clock()) == "live":
+            message = message | stream.begun
+        shown.append(message)
+    return shown
+
+
+def _streams(workspace: Workspace) -> Json:
+    """The state of every stream, and whether this person may press Stop."""
+    world = workspace.world
+    return {
+        f"{channel}/{ts}": {"state": stream.state(world.clock()), "thread_ts": stream.thread_ts}
+        for (channel, ts), stream in world.streams.items()
+    }
+
+
+def _sessions(workspace: Workspace) -> Json:
+    world = workspace.world
+    return {
+        f"{session.channel}/{session.thread_ts}": {
+            "title": session.title,
+            "status": sessions.status_now(world, session),
+            "source": session.source,
+            "stoppable": sessions.can_stop(world, session.channel, session.thread_ts),
+        }
+        for session in world.sessions.values()
     }
 
 
@@ -130,6 +174,7 @@ def _person(workspace: Workspace, ident: str) -> Json:
         "name": person.real_name,
         "title": person.title,
         "bot": person.is_bot,
+        "admin": person.is_admin,
         "guest": person.is_restricted or person.is_ultra_restricted,
     }
 
@@ -153,7 +198,8 @@ def _engine(workspace: Workspace) -> Json:
             method: [fault.kind for fault in waiting] for method, waiting in api.faults.waiting.items() if waiting
         },
         "cut_off": courier.cut_off,
-        "bot_url": courier.base_url,
+        "bot_url": workspace.http.base_url,
+        "sockets": workspace.connections if workspace.sockets else None,
         "violations": api.violations[-LOG_LINES:],
         "calls": [
             {

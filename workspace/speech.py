@@ -5,9 +5,10 @@ Rules: https://docs.slack.dev/messaging/formatting-message-text. No I/O.
 
 from __future__ import annotations
 
+import mimetypes
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from workspace.world import APP, BOT_USER, TEAM, Json, World
 
@@ -24,6 +25,34 @@ def said(world: World, user: str, typed: str) -> Json:
         "user": user,
         "text": text,
         "blocks": world.finished_blocks([_rich_text(text)]),
+    }
+
+
+def shared(world: World, user: str, names: Sequence[str]) -> Json:
+    """What a message with files has besides; {} without any."""
+    files = [_file(world, user, name) for name in names]
+    return {"subtype": "file_share", "upload": False, "display_as_bot": False, "files": files} if files else {}
+
+
+def _file(world: World, user: str, name: str) -> Json:
+    ident, now = world.next_id("F"), int(world.clock())
+    kind = name.rpartition(".")[2].lower()
+    return {
+        "id": ident,
+        "created": now,
+        "timestamp": now,
+        "name": name,
+        "title": name,
+        "mimetype": mimetypes.guess_type(name)[0] or "application/octet-stream",
+        "filetype": kind,
+        "pretty_type": kind.upper(),
+        "user": user,
+        "size": 1024,
+        "mode": "hosted",
+        "is_external": False,
+        "is_public": True,
+        "url_private": f"https://files.slack.example/files-pri/{TEAM}-{ident}/{name}",
+        "permalink": f"https://local.slack.example/files/{user}/{ident}/{name}",
     }
 
 
@@ -95,8 +124,9 @@ def unescaped(text: str) -> str:
 
 
 def app_mention(channel: str, message: Json) -> Json:
-    """The inner event for a message that mentions the bot in a channel."""
-    return {**message, "type": "app_mention", "channel": channel, "event_ts": message["ts"]}
+    """The inner event for a message that mentions the bot in a channel; of a subtype it says nothing."""
+    event = {name: value for name, value in message.items() if name != "subtype"}
+    return {**event, "type": "app_mention", "channel": channel, "event_ts": message["ts"]}
 
 
 def app_home_opened(world: World, user: str, tab: str) -> Json:
@@ -111,6 +141,39 @@ def app_home_opened(world: World, user: str, tab: str) -> Json:
     }
     view = world.views.get(world.homes.get(user, ""))
     return event | ({"view": view} if view and tab == "home" else {})
+
+
+def new_chat() -> Json:
+    """The first message of a thread with an assistant, which Slack itself posts as the bot."""
+    return {
+        "user": BOT_USER,
+        "subtype": "assistant_app_thread",
+        "text": "New chat",
+        "assistant_app_thread": {"title": "New chat", "title_blocks": [], "artifacts": []},
+    }
+
+
+def assistant_thread(world: World, kind: str, user: str) -> tuple[str, Json]:
+    """The event about the assistant's thread that somebody has open, after its name."""
+    direct = world.direct(user)
+    viewed = world.viewing.get(user)
+    context = {"channel_id": viewed, "team_id": TEAM, "enterprise_id": None} if viewed else {}
+    thread = {
+        "user_id": user,
+        "context": context,
+        "channel_id": direct.id if direct else "",
+        "thread_ts": world.assistant_threads[user],
+    }
+    return kind, {"type": kind, "assistant_thread": thread, "event_ts": world.next_ts()}
+
+
+def app_context(channel: str) -> Json:
+    """What somebody has before them, as an agent is told."""
+    return {"entities": [{"type": "slack#/types/channel_id", "value": channel, "team_id": TEAM}]}
+
+
+def app_context_changed(world: World, channel: str) -> Json:
+    return {"type": "app_context_changed", "context": app_context(channel), "event_ts": world.next_ts()}
 
 
 def envelope(world: World, event: Json) -> Json:

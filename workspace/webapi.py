@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from workspace import limits, methods
+from workspace import limits, messages, methods, rules
+from workspace.errors import ApiError, LimitError, MissingScope
 from workspace.faults import Fault, Faults, Rates
-from workspace.limits import ApiError, LimitError
 from workspace.world import URL_SECONDS, URL_USES, Json, World
 
 
@@ -37,15 +37,24 @@ class Answer:
 
 
 class WebApi:
-    """Answers calls. `violations` has, in words, every call that broke a documented limit or had wrong arguments."""
+    """Answers calls.
 
-    def __init__(self, world: World, token: str, *, enforce_rates: bool) -> None:
+    `violations` has, in words, every call that broke a documented limit or had wrong arguments; `forbidden` maps a
+    method to the error that it always gives. `app_token` "" means that the app has none.
+    """
+
+    def __init__(
+        self, world: World, token: str, *, enforce_rates: bool, app_token: str = "", app_scopes: Iterable[str] = ()
+    ) -> None:
         self.world = world
         self.token = token
+        self.app_token = app_token
+        self.app_scopes = frozenset(app_scopes)
         self.enforce_rates = enforce_rates
         self.faults = Faults()
         self.calls: list[Call] = []
         self.violations: list[str] = []
+        self.forbidden: dict[str, str] = {}
         self._rates = Rates(world.clock)
 
     def call(self, method: str, token: str | None, raw: Json) -> Answer:
@@ -77,26 +86,49 @@ class WebApi:
             body = _refusal(wrong)
         except _TooFast as wrong:
             return _ratelimited(wrong.seconds)
-        return Answer(200, json.loads(json.dumps(body)))
+        return Answer(200, json.loads(json.dumps(body)), self._scopes(method))
+
+    def _scopes(self, method: str) -> dict[str, str]:
+        """The headers by which Slack tells what a token may do and what the method asks for."""
+        if method not in limits.METHODS:
+            return {}
+        accepted = {scope for needed in limits.scopes_needed(method, {}, "") for scope in needed}
+        granted = self._granted(method)
+        return {"x-oauth-scopes": ",".join(sorted(granted)), "x-accepted-oauth-scopes": ",".join(sorted(accepted))}
 
     def _perform(self, method: str, token: str | None, raw: Json) -> Json:
         if method not in methods.METHODS:
             raise LimitError("unknown_method")
         if method != "api.test":
-            self._authenticate(token)
+            self._authenticate(method, token)
         channel = str(raw.get("channel", ""))
         if self.enforce_rates and (seconds := self._rates.seconds_to_wait(method, channel)):
             raise _TooFast(seconds)
+        if method in self.forbidden:
+            raise ApiError(self.forbidden[method])
+        self._check_scopes(method, raw)
         checked = limits.check(method, raw)
         for warning in checked.warnings:
             self.violation(method, warning)
         return methods.METHODS[method](self.world, checked.args)
 
-    def _authenticate(self, token: str | None) -> None:
+    def _authenticate(self, method: str, token: str | None) -> None:
         if not token:
             raise ApiError("not_authed")
-        if token != self.token:
+        for_app = limits.METHODS[method].app_token
+        if token.startswith("xapp-") != for_app:
+            raise ApiError("not_allowed_token_type")
+        if token != (self.app_token if for_app else self.token):
             raise ApiError("invalid_auth")
+
+    def _check_scopes(self, method: str, raw: Json) -> None:
+        place = self.world.channels.get(str(raw.get("channel") or raw.get("channel_id") or ""))
+        for needed in limits.scopes_needed(method, raw, place.kind if place else ""):
+            if not needed & self._granted(method):
+                raise MissingScope(",".join(sorted(needed)), ",".join(sorted(self._granted(method))))
+
+    def _granted(self, method: str) -> frozenset[str]:
+        return self.app_scopes if limits.METHODS[method].app_token else self.world.app.scopes
 
     def respond(self, ident: str, body: Any) -> Answer:
         """A use of a response_url."""
@@ -116,7 +148,7 @@ class WebApi:
             raise LimitError("used_url", f"[ERROR] a response_url works {URL_USES} times")
         if self.world.clock() - place.born > URL_SECONDS:
             raise LimitError("expired_url", f"[ERROR] a response_url works for {URL_SECONDS} seconds")
-        methods.respond(self.world, place, limits.check_response(body))
+        messages.respond(self.world, place, rules.check_response(body))
         place.uses += 1
 
     def violation(self, method: str, *words: str) -> None:
@@ -131,6 +163,8 @@ class _TooFast(Exception):
 
 def _refusal(wrong: ApiError) -> Json:
     body: Json = {"ok": False, "error": wrong.code}
+    if isinstance(wrong, MissingScope):
+        body |= {"needed": wrong.needed, "provided": wrong.provided}
     return body | ({"response_metadata": {"messages": list(wrong.messages)}} if wrong.messages else {})
 
 

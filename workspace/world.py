@@ -8,145 +8,34 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from workspace.app import App
 from workspace.block_kit import INTERACTIVE
+from workspace.inhabitants import APP as APP
+from workspace.inhabitants import BOT as BOT
+from workspace.inhabitants import BOT_USER as BOT_USER
+from workspace.inhabitants import TEAM as TEAM
+from workspace.inhabitants import TEAM_NAME as TEAM_NAME
+from workspace.inhabitants import TEAM_URL as TEAM_URL
+from workspace.inhabitants import Channel as Channel
+from workspace.inhabitants import Json as Json
+from workspace.inhabitants import Person as Person
+from workspace.inhabitants import UserGroup as UserGroup
+from workspace.inhabitants import inhabitants
+from workspace.stream import Stream
 
-Json = dict[str, Any]
+if TYPE_CHECKING:
+    from workspace.sessions import Session
 
-TEAM = "T0LOCAL"
-APP = "A0APP"
-BOT_USER = "U0BOT"
-BOT = "B0BOT"
 STATUS_SECONDS = 120  # https://docs.slack.dev/reference/methods/assistant.threads.setStatus
 TRIGGER_SECONDS = 3
+TICKET_SECONDS = 30  # Slack says only that the URL is temporary
 URL_SECONDS = 30 * 60  # of a response_url, which also works five times only
 URL_USES = 5
-
-
-@dataclass(frozen=True)
-class Person:
-    """Somebody with a user id; `offset` is seconds east of UTC, a guest is `is_restricted`."""
-
-    id: str
-    name: str
-    real_name: str
-    email: str = ""
-    title: str = ""
-    tz: str = "Europe/Berlin"
-    tz_label: str = "Central European Time"
-    tz_offset: int = 3600
-    is_restricted: bool = False
-    is_ultra_restricted: bool = False
-    is_bot: bool = False
-    is_stranger: bool = False
-    deleted: bool = False
-    team_id: str = TEAM
-
-    def as_slack(self) -> Json:
-        """The `user` object of users.info."""
-        profile = {
-            "title": self.title,
-            "real_name": self.real_name,
-            "real_name_normalized": self.real_name,
-            "display_name": self.real_name,
-            "display_name_normalized": self.real_name,
-            "email": self.email,
-            "status_text": "",
-            "status_emoji": "",
-            "team": self.team_id,
-        }
-        if self.is_bot:
-            profile |= {"api_app_id": APP, "bot_id": BOT}
-        return {
-            "id": self.id,
-            "team_id": self.team_id,
-            "name": self.name,
-            "deleted": self.deleted,
-            "color": "9f69e7",
-            "real_name": self.real_name,
-            "tz": self.tz,
-            "tz_label": self.tz_label,
-            "tz_offset": self.tz_offset,
-            "profile": profile,
-            "is_admin": False,
-            "is_owner": False,
-            "is_primary_owner": False,
-            "is_restricted": self.is_restricted,
-            "is_ultra_restricted": self.is_ultra_restricted,
-            "is_bot": self.is_bot,
-            "is_stranger": self.is_stranger,
-            "is_app_user": False,
-            "updated": 1_700_000_000,
-        }
-
-
-@dataclass(frozen=True)
-class Channel:
-    """A channel, or a direct message with the bot when `user` names the person."""
-
-    id: str
-    name: str
-    members: tuple[str, ...]
-    user: str = ""
-    is_private: bool = False
-
-    @property
-    def is_im(self) -> bool:
-        return bool(self.user)
-
-    def as_slack(self) -> Json:
-        """The `channel` object of conversations.info."""
-        common = {
-            "id": self.id,
-            "created": 1_700_000_000,
-            "is_archived": False,
-            "is_im": self.is_im,
-            "is_org_shared": False,
-            "context_team_id": TEAM,
-        }
-        if self.is_im:
-            return common | {"user": self.user, "is_open": True}
-        return common | {
-            "name": self.name,
-            "name_normalized": self.name,
-            "is_channel": not self.is_private,
-            "is_group": self.is_private,
-            "is_mpim": False,
-            "is_private": self.is_private,
-            "is_general": False,
-            "is_shared": False,
-            "is_ext_shared": False,
-            "is_member": BOT_USER in self.members,
-            "topic": {"value": "", "creator": "", "last_set": 0},
-            "purpose": {"value": "", "creator": "", "last_set": 0},
-        }
-
-
-@dataclass(frozen=True)
-class UserGroup:
-    """A user group such as @hr-leads."""
-
-    id: str
-    handle: str
-    name: str
-    users: tuple[str, ...]
-
-    def as_slack(self, *, with_users: bool) -> Json:
-        """An entry of usergroups.list."""
-        entry: Json = {
-            "id": self.id,
-            "team_id": TEAM,
-            "is_usergroup": True,
-            "name": self.name,
-            "handle": self.handle,
-            "description": "",
-            "date_delete": 0,
-            "user_count": len(self.users),
-        }
-        return entry | ({"users": list(self.users)} if with_users else {})
 
 
 @dataclass(frozen=True)
@@ -179,37 +68,16 @@ class ResponseUrl:
     uses: int = 0
 
 
-def inhabitants() -> tuple[list[Person], list[Channel], list[UserGroup]]:
-    """Who and what is there at the start."""
-    people = [
-        Person("U0ANN", "ann", "Ann Lee", "ann@example.com", "HR partner"),
-        Person("U0BEN", "ben", "Ben Ortiz", "ben@example.com", "HR lead"),
-        Person("U0GUS", "gus", "Gus Guest", "gus@guest.example", "Contractor", is_restricted=True),
-        Person(
-            BOT_USER,
-            "hr-bot",
-            "hr-bot",
-            tz="America/Los_Angeles",
-            tz_label="Pacific Standard Time",
-            tz_offset=-28800,
-            is_bot=True,
-        ),
-    ]
-    everybody = tuple(person.id for person in people)
-    channels = [Channel("C0HR", "hr-bot", everybody), Channel("C0RANDOM", "random", everybody)]
-    channels += [Channel(f"D0{p.id[2:]}", "", (p.id, BOT_USER), user=p.id) for p in people if not p.is_bot]
-    return people, channels, [UserGroup("S0LEADS", "hr-leads", "HR leads", ("U0BEN",))]
-
-
 class World:
     """The state and the few operations on it that keep it consistent. `clock` gives seconds since 1970.
 
-    Everything is read and written with `lock` held.
+    Everything is read and written with `lock` held. `app` is the one app installed here: the bot.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, app: App | None = None) -> None:
         people, channels, groups = inhabitants()
         self.clock = clock
+        self.app = app or App()
         self.lock = threading.Condition(threading.RLock())
         self.people = {person.id: person for person in people}
         self.channels = {channel.id: channel for channel in channels}
@@ -218,16 +86,22 @@ class World:
         self.replaced: dict[tuple[str, str], list[Json]] = {}
         self.ephemerals: list[Json] = []
         self.statuses: dict[tuple[str, str], Status] = {}
-        self.titles: dict[tuple[str, str], str] = {}
-        self.prompts: dict[tuple[str, str], list[Json]] = {}
+        self.streams: dict[tuple[str, str], Stream] = {}
+        self.sessions: dict[tuple[str, str], Session] = {}
+        self.prompts: dict[tuple[str, str], Json] = {}  # `title` and `prompts`; the thread is "" in agent_view
+        self.viewing: dict[str, str] = {}  # the channel that a person has before them beside the bot
+        self.assistant_threads: dict[str, str] = {}  # the one that a person has open
         self.views: dict[str, Json] = {}
         self.view_errors: dict[str, dict[str, str]] = {}
         self.modals: dict[str, list[str]] = {}
         self.homes: dict[str, str] = {}
         self.triggers: dict[str, Trigger] = {}
         self.response_urls: dict[str, ResponseUrl] = {}
+        self.socket_url = ""  # where the bot opens its WebSocket, "" without socket mode
+        self.tickets: dict[str, float] = {}  # that open one, and when they were given
         self.notices: list[tuple[str, str]] = []
         self.outbox: list[Json] = []  # inner events that wait to be delivered to the bot
+        self.unheard: list[str] = []  # events that the app is not subscribed to
         self.version = 0
         self._last_ts = 0
         self._counter = 0
@@ -269,8 +143,13 @@ class World:
         message = self.find(channel, thread_ts) if thread_ts else None
         return message.get("thread_ts", message["ts"]) if message else None
 
-    def post(self, channel: str, message: Json, thread_ts: str | None = None) -> Json:
-        """Add a message; a thread whose parent is gone is left, as Slack does, for the channel itself."""
+    def post(
+        self, channel: str, message: Json, thread_ts: str | None = None, in_event: Mapping[str, Any] | None = None
+    ) -> Json:
+        """Add a message; a thread whose parent is gone is left, as Slack does, for the channel itself.
+
+        `in_event`: what the event about it has besides.
+        """
         ts = self.next_ts()
         posted = {"type": "message", "team": TEAM, **message, "ts": ts}
         if root := self.root(channel, thread_ts):
@@ -280,14 +159,21 @@ class World:
         self.messages.setdefault(channel, {})[ts] = posted
         if root and posted.get("bot_id"):
             self.statuses.pop((channel, root), None)
-        self._tell_direct(channel, {**posted, "event_ts": ts})
+        self._tell_direct(channel, {**posted, **(in_event or {}), "event_ts": ts})
         self.changed()
         return posted
 
+    def tell(self, subscription: str, event: Json) -> None:
+        """Let the bot hear of something, if its app is subscribed to that (`message.im`, `app_mention` ...)."""
+        if self.app.hears(subscription):
+            self.outbox.append(copy.deepcopy(event))
+        else:
+            self.unheard.append(subscription)
+
     def _tell_direct(self, channel: str, event: Json) -> None:
-        """The bot is subscribed to message.im alone: it hears everything there, itself and every change included."""
+        """Of messages the app hears only those in direct messages: all of them, itself and every change included."""
         if self.channels[channel].is_im:
-            self.outbox.append(copy.deepcopy({"type": "message", "channel": channel, "channel_type": "im"} | event))
+            self.tell("message.im", {"type": "message", "channel": channel, "channel_type": "im"} | event)
 
     @staticmethod
     def _count_reply(parent: Json, reply: Json) -> None:
@@ -302,13 +188,16 @@ class World:
             "subscribed": True,
         }
 
-    def replace(self, channel: str, message: Json, changes: Json, gone: Collection[str] = ()) -> None:
+    def replace(
+        self, channel: str, message: Json, changes: Json, gone: Collection[str] = (), *, keep_old: bool = True
+    ) -> None:
         """Change a message and drop the keys in `gone`.
 
-        What it looked like is remembered: a slow click may still come from there.
+        What it looked like is remembered unless told not to: a slow click may still come from there.
         """
         before = copy.deepcopy(message)
-        self.replaced.setdefault((channel, message["ts"]), []).append(before)
+        if keep_old:
+            self.replaced.setdefault((channel, message["ts"]), []).append(before)
         message |= changes
         for name in gone:
             message.pop(name, None)
@@ -327,22 +216,16 @@ class World:
         self.changed()
 
     def delete(self, channel: str, ts: str) -> Json:
-        """Remove a message; a thread's parent stays as a tombstone."""
+        """Remove a message; a thread's parent stays as a tombstone, which counts as a change of it."""
         message = self.messages[channel][ts]
         if message.get("reply_count") and message["thread_ts"] == ts:
-            kept = {name: message[name] for name in message if name.startswith(("reply_", "thread_", "latest_"))}
-            self.messages[channel][ts] = kept | {
-                "type": "message",
-                "subtype": "tombstone",
-                "hidden": True,
-                "user": "USLACKBOT",
-                "ts": ts,
-                "text": "This message was deleted.",
-            }
-        else:
-            del self.messages[channel][ts]
-        root = message.get("thread_ts")
-        if root and root != ts and (parent := self.find(channel, root)):
+            kept = [name for name in message if name.startswith(("reply_", "thread_", "latest_"))]
+            tomb: Json = {"type": "message", "user": "USLACKBOT", "text": "This message was deleted."}
+            tomb |= {"subtype": "tombstone", "hidden": True, "ts": ts}
+            self.replace(channel, message, tomb, message.keys() - tomb.keys() - set(kept), keep_old=False)
+            return message
+        del self.messages[channel][ts]
+        if (root := message.get("thread_ts")) and (parent := self.find(channel, root)):
             parent["reply_count"] -= 1
         now = self.next_ts()
         self._tell_direct(
@@ -379,6 +262,16 @@ class World:
         trigger = f"{self.next_id('1')}.{self.next_id('2')}.{self.next_id('t')}"
         self.triggers[trigger] = Trigger(user, self.clock())
         return trigger
+
+    def new_ticket(self) -> str:
+        ticket = str(uuid.uuid4())
+        self.tickets[ticket] = self.clock()
+        return ticket
+
+    def use_ticket(self, ticket: str) -> bool:
+        """Whether a WebSocket may be opened with it: once, and within TICKET_SECONDS."""
+        born = self.tickets.pop(ticket, None)
+        return born is not None and self.clock() - born <= TICKET_SECONDS
 
     def notify(self, user: str, text: str) -> None:
         """Show somebody an error, as Slack's client does when an app fails."""

@@ -1,0 +1,279 @@
+"""What has to hold between the catalog's entries: names that lead somewhere, nothing twice, no header that the bot itself sends.
+
+Each check gives (place, words) pairs; the place is that of the file with several APIs, whichever way it was written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from fnmatch import translate
+
+from core.catalog_file import ApiEntry, CatalogFile, Entry, Lookup, Pagination, RecipeEntry, StepEntry, header_key
+from core.catalog_source import Place
+from core.expressions import BadExpression, Expression, expressions
+from core.policy import SAFE_METHODS
+
+Mistake = tuple[Place, str]
+
+
+def check_file(file: CatalogFile) -> Iterator[Mistake]:
+    """Every mistake that single entries cannot show."""
+    names = [api.name for api in file.apis]
+    for number, api in enumerate(file.apis):
+        place: Place = ("apis", number)
+        if api.name in names[:number]:
+            yield (*place, "name"), f"a second API is named '{api.name}'; give each its own name"
+        yield from _check_api(api, place)
+    if not any(entry.enabled for api in file.apis for entry in api.endpoints):
+        yield ("apis", 0, "endpoints"), "all endpoints are switched off; enable at least one"
+    yield from _check_recipe_names(file)
+    yield from _check_channels(file)
+
+
+def _check_api(api: ApiEntry, place: Place) -> Iterator[Mistake]:
+    seen: set[tuple[str, str]] = set()
+    for number, entry in enumerate(api.endpoints):
+        here = (*place, "endpoints", number)
+        if (entry.method, entry.url) in seen:
+            yield here, f"{entry.method} {entry.url} stands twice; remove one"
+        seen.add((entry.method, entry.url))
+        if entry.enabled:
+            yield from _check_preview(api, entry, here)
+            yield from _check_parameters(api, entry, here)
+            yield from _check_pagination(entry, here)
+    if api.pagination is not None and not any(paging_of(entry, api) is api.pagination for entry in api.endpoints):
+        yield (*place, "pagination"), "no GET of this API has this 'parameter'; write it into their url's query"
+    for number, recipe in enumerate(api.recipes):
+        yield from _check_recipe(api, recipe, (*place, "recipes", number))
+
+
+def _gets(api: ApiEntry) -> str:
+    return ", ".join(entry.name for entry in api.endpoints if entry.method == "GET" and entry.enabled) or "none"
+
+
+def _check_preview(api: ApiEntry, entry: Entry, place: Place) -> Iterator[Mistake]:
+    """A preview has to name a GET of the same API that needs nothing which the write does not have."""
+    if entry.preview is None or entry.preview.operation is None:
+        return
+    read = api.named(entry.preview.operation)
+    if read is None or read.method != "GET":
+        yield (
+            (*place, "preview"),
+            f"preview: '{entry.preview.operation}' is no GET of this API; there is: {_gets(api)}",
+        )
+    elif missing := read.template.path_names - entry.template.names:
+        yield (*place, "preview"), f"preview: {read.name} needs [{min(missing)}], which {entry.name} does not have"
+
+
+# --- parameters and paging --------------------------------------------------------------------------------------------
+
+
+def _check_parameters(api: ApiEntry, entry: Entry, place: Place) -> Iterator[Mistake]:
+    own = {header_key(name) for name in api.headers}
+    if api.auth is not None and api.auth.header is not None:
+        own.add(header_key(api.auth.header.name))
+    seen: set[str] = set()
+    for name, parameter in entry.parameters.items():
+        here = (*place, "parameters", name)
+        if parameter.in_ == "header":
+            if header_key(name) in own:
+                yield here, f"'{name}' is set by this API's headers or auth, so no call may bring it; remove it here"
+            if header_key(name) in seen:
+                yield here, f"the header '{name}' stands twice, for servers that do not tell capitals or '_' and '-'"
+            seen.add(header_key(name))
+        if parameter.lookup is not None:
+            yield from _check_lookup(api, parameter.lookup, (*here, "lookup"))
+
+
+def _check_lookup(api: ApiEntry, lookup: Lookup, place: Place) -> Iterator[Mistake]:
+    """A lookup reads a list that can be read without knowing anything."""
+    read = api.named(lookup.operation)
+    if read is None or read.method != "GET":
+        yield place, f"lookup: '{lookup.operation}' is no GET of this API; there is: {_gets(api)}"
+    elif read.required:
+        yield place, f"lookup: {read.name} needs '{min(read.required)}' itself; name a list that needs nothing"
+
+
+def paging_of(entry: Entry, api: ApiEntry) -> Pagination | None:
+    """The paging that holds for an entry: its own, else the API's where it fits.
+
+    The API's fits a GET that has its `parameter`; where the style has none, a GET whose path ends in a word and so means a list.
+    """
+    if entry.pagination is not None or api.pagination is None or entry.method != "GET":
+        return entry.pagination
+    default = api.pagination
+    if default.parameter is None:
+        return default if not entry.template.path[-1].names else None
+    fits = entry.placeholder(default.parameter) is not None or default.parameter in entry.headers
+    return default if fits else None
+
+
+def _check_pagination(entry: Entry, place: Place) -> Iterator[Mistake]:
+    paging = entry.pagination
+    if paging is None:
+        return
+    if (name := paging.parameter) is not None and entry.placeholder(name) is None and name not in entry.headers:
+        yield (
+            (*place, "pagination", "parameter"),
+            f"pagination: '{name}' is no query value of {entry.url}; write ?{name}=[{name}] there",
+        )
+    if (name := paging.size) is not None and entry.placeholder(name) is None and name not in entry.fixed:
+        yield (
+            (*place, "pagination", "size"),
+            f"pagination: '{name}' is no query value of {entry.url}; write {name}=[{name}] there",
+        )
+
+
+# --- recipes ----------------------------------------------------------------------------------------------------------
+
+
+def _check_recipe_names(file: CatalogFile) -> Iterator[Mistake]:
+    """A recipe is called by its workflowId alone, so no two of them may share one."""
+    seen: set[str] = set()
+    for number, api in enumerate(file.apis):
+        for position, recipe in enumerate(api.recipes):
+            if recipe.workflow_id in seen:
+                place = ("apis", number, "recipes", position, "workflowId")
+                yield place, f"a second recipe is called '{recipe.workflow_id}'; give each its own workflowId"
+            seen.add(recipe.workflow_id)
+
+
+def _check_recipe(api: ApiEntry, recipe: RecipeEntry, place: Place) -> Iterator[Mistake]:
+    if recipe.inputs.get("type") != "object":
+        yield (*place, "inputs"), "inputs: write type: object, and under properties a schema for each input"
+    known: dict[str, frozenset[str]] = {}  # step -> its outputs, of the steps so far
+    last = len(recipe.steps) - 1
+    for number, step in enumerate(recipe.steps):
+        here = (*place, "steps", number)
+        if step.step_id in known:
+            yield (*here, "stepId"), f"a second step is called '{step.step_id}'; give each its own stepId"
+        yield from _check_step(api, step, here, is_last=number == last)
+        sources = {"parameters": step.parameters, "requestBody": step.request_body and step.request_body.payload}
+        for key, value in sources.items():
+            yield from _check_expressions(value, recipe, known, (*here, key))
+        known[step.step_id] = frozenset(step.outputs)
+    yield from _check_outputs(api, recipe, known, place)
+
+
+def _check_step(api: ApiEntry, step: StepEntry, place: Place, *, is_last: bool) -> Iterator[Mistake]:
+    entry = api.named(step.operation)
+    if entry is None:
+        there = ", ".join(one.name for one in api.endpoints if one.enabled)
+        yield (*place, "operation"), f"'{step.operation}' is no operation of this API; there is: {there}"
+        return
+    if entry.method not in SAFE_METHODS and not is_last:
+        yield (
+            (*place, "operation"),
+            f"{entry.name} is a write, and only the last step may be one; split the recipe there",
+        )
+    keys = [key_of(entry, name) for name in step.parameters]
+    for key, name in zip(keys, step.parameters, strict=True):
+        if key is None:
+            yield (*place, "parameters", name), f"'{name}' is no placeholder, query name or header of {entry.url}"
+    if len([key for key in keys if key is not None]) > len(set(keys) - {None}):
+        yield (*place, "parameters"), "two of these names mean the same value; keep one"
+    if missing := entry.required - set(keys):
+        yield (*place, "parameters"), f"{entry.name} needs '{min(missing)}'; write it under parameters"
+    yield from _check_step_body(entry, step, place)
+    for name, text in step.outputs.items():
+        yield from _check_answer_expression(text, (*place, "outputs", name))
+
+
+def key_of(entry: Entry, name: str) -> str | None:
+    """The placeholder or header parameter that a recipe's or paging's name means; None where it means nothing of the entry."""
+    headers = {header_key(one): one for one in entry.headers}
+    return entry.placeholder(name) or headers.get(header_key(name))
+
+
+def _check_step_body(entry: Entry, step: StepEntry, place: Place) -> Iterator[Mistake]:
+    if step.request_body is not None and entry.method in SAFE_METHODS:
+        yield (*place, "requestBody"), f"a {entry.method} has no body; write its values under parameters"
+    if step.request_body is None and entry.body is not None and entry.method not in SAFE_METHODS:
+        yield place, f"{entry.name} needs a body; write requestBody: {{payload: ...}}"
+
+
+def _check_outputs(
+    api: ApiEntry, recipe: RecipeEntry, known: dict[str, frozenset[str]], place: Place
+) -> Iterator[Mistake]:
+    last = api.named(recipe.steps[-1].operation)
+    if recipe.outputs and last is not None and last.method not in SAFE_METHODS:
+        yield (
+            (*place, "outputs"),
+            "outputs: a recipe with a write ends with the write's own answer; remove them",
+        )
+    for name, text in recipe.outputs.items():
+        yield from _check_expressions(text, recipe, known, (*place, "outputs", name))
+        yield from _check_is_expression(text, (*place, "outputs", name))
+
+
+def _check_expressions(
+    value: object, recipe: RecipeEntry, known: dict[str, frozenset[str]], place: Place
+) -> Iterator[Mistake]:
+    """The expressions of a step or of the recipe's outputs name inputs, or outputs of earlier steps."""
+    try:
+        found = list(expressions(value))
+    except BadExpression as error:
+        yield place, str(error)
+        return
+    for one in found:
+        if (words := _leads_nowhere(one, recipe, known)) is not None:
+            yield place, words
+
+
+def _leads_nowhere(one: Expression, recipe: RecipeEntry, known: dict[str, frozenset[str]]) -> str | None:
+    match one.kind:
+        case "inputs" if one.name not in recipe.input_names:
+            there = ", ".join(sorted(recipe.input_names)) or "none"
+            return f"$inputs.{one.name} leads nowhere; inputs has the properties: {there}"
+        case "steps" if one.step not in known:
+            return f"$steps.{one.step} leads nowhere; earlier steps: {', '.join(known) or 'none'}"
+        case "steps" if one.name not in known[one.step]:
+            there = ", ".join(sorted(known[one.step])) or "none"
+            return f"$steps.{one.step}.outputs.{one.name} leads nowhere; that step's outputs: {there}"
+        case "body" | "header" | "status":
+            return "an answer is named in a step's own outputs alone; write $steps.<stepId>.outputs.<name> here"
+    return None
+
+
+def _check_answer_expression(text: str, place: Place) -> Iterator[Mistake]:
+    """A step's outputs name parts of its answer."""
+    try:
+        kinds = {one.kind for one in expressions(text)}
+    except BadExpression as error:
+        yield place, str(error)
+        return
+    if kinds & {"inputs", "steps"} or not kinds:
+        yield place, f"'{text}' is no part of the answer; write such as $response.body#/data/0/id"
+
+
+def _check_is_expression(text: str, place: Place) -> Iterator[Mistake]:
+    try:
+        is_one = any(True for _ in expressions(text))
+    except BadExpression:
+        return  # told already
+    if not is_one:
+        yield place, f"'{text}' is a fixed text; write such as $steps.<stepId>.outputs.<name>"
+
+
+# --- channels ---------------------------------------------------------------------------------------------------------
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether an operation's name fits a channel's pattern: '*' is any text, '?' any character, brackets are themselves."""
+    return re.match(translate(pattern.replace("[", "[[]")), name) is not None
+
+
+def fitting(pattern: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if matches(pattern, name)]
+
+
+def _check_channels(file: CatalogFile) -> Iterator[Mistake]:
+    names = [entry.name for api in file.apis for entry in api.endpoints if entry.enabled]
+    for channel, entry in file.channels.items():
+        for number, pattern in enumerate(entry.operations or ()):
+            if not fitting(pattern, names):
+                yield (
+                    ("channels", channel, "operations", number),
+                    f"'{pattern}' fits no operation; write such as 'GET *' or '{names[0] if names else 'GET /path'}'",
+                )

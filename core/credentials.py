@@ -1,0 +1,92 @@
+"""The catalog's credentials: how they travel with a request, and every text by which they could be recognised. Nothing is sent here."""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from core.catalog import Api, Catalog
+
+_AGENT = "rest-in-slack"
+
+
+def secrets_of(catalog: Catalog) -> tuple[str, ...]:
+    """Every text of the catalog that must not be seen, longest first."""
+    return tuple(sorted({s for api in catalog.apis for s in _secrets(api)}, key=len, reverse=True))
+
+
+def _secrets(api: Api) -> Iterator[str]:
+    """Every text that must not be seen: credentials as given and in the forms in which they travel."""
+    plain = [value.get_secret_value() for value in api.headers.values()]
+    if api.auth is not None:
+        plain += [
+            s.get_secret_value()
+            for s in (api.auth.bearer, *(k.value for k in (api.auth.header, api.auth.query) if k))
+            if s
+        ]
+        if api.auth.basic is not None:
+            plain += [api.auth.basic.password.get_secret_value(), _basic(api)]
+    for secret in plain:
+        if len(secret) >= 6:  # shorter ones would blank out ordinary words
+            yield from _spellings(secret)
+
+
+def _spellings(secret: str) -> set[str]:
+    """A secret in the forms in which an API may repeat it."""
+    escaped = {quote(secret, safe=""), quote(secret)}
+    lower = {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), one) for one in escaped}
+    coded = base64.b64encode(secret.encode()).decode()
+    web_safe = base64.urlsafe_b64encode(secret.encode()).decode()
+    return {secret, html.escape(secret), coded, coded.rstrip("="), web_safe, web_safe.rstrip("="), *escaped, *lower}
+
+
+def _basic(api: Api) -> str:
+    assert api.auth is not None
+    assert api.auth.basic is not None
+    pair = f"{api.auth.basic.username.get_secret_value()}:{api.auth.basic.password.get_secret_value()}"
+    return base64.b64encode(pair.encode()).decode()
+
+
+def headers_of(
+    api: Api, given: Mapping[str, str], *, content_type: str | None, key: str | None, etag: str
+) -> dict[str, str]:
+    """The headers of a request. `given`: the call's own, whose names the catalog keeps apart from all others here.
+
+    `content_type`: its body's, where it has one; `key`: its idempotency key; `etag`: what its target has to have.
+    """
+    headers = {**given, "Accept": "application/json", "User-Agent": _AGENT} | {
+        name: value.get_secret_value() for name, value in api.headers.items()
+    }
+    if content_type is not None:
+        headers["Content-Type"] = content_type
+    if key is not None:
+        headers["Idempotency-Key"] = key
+    if etag:
+        headers["If-Match"] = etag
+    if api.auth is not None:
+        if api.auth.bearer is not None:
+            headers["Authorization"] = f"Bearer {api.auth.bearer.get_secret_value()}"
+        if api.auth.basic is not None:
+            headers["Authorization"] = f"Basic {_basic(api)}"
+        if api.auth.header is not None:
+            headers[api.auth.header.name] = api.auth.header.value.get_secret_value()
+    return headers
+
+
+def with_credentials(api: Api, url: str) -> str:
+    """A URL as it is sent: with the API's key, where that travels in the query."""
+    if api.auth is None or api.auth.query is None:
+        return url
+    pair = f"{quote(api.auth.query.name, safe='')}={quote(api.auth.query.value.get_secret_value(), safe='')}"
+    return f"{url}{'&' if '?' in url else '?'}{pair}"
+
+
+def without_credentials(catalog: Catalog, url: str) -> str:
+    """A URL that an API gave, without its fragment and without any API's key in the query. Raises `ValueError`."""
+    place = urlsplit(url)
+    names = {api.auth.query.name for api in catalog.apis if api.auth and api.auth.query}
+    pairs = [pair for pair in parse_qsl(place.query, keep_blank_values=True) if pair[0] not in names]
+    return place._replace(query=urlencode(pairs, quote_via=quote), fragment="").geturl()

@@ -1,0 +1,107 @@
+"""What Slack shows beside a thread's messages: the thinking status, the session's state, title and suggested questions.
+
+Nothing of it is stored or tried for long: a message ends a status, and what an app may not use is noticed once and left alone.
+Methods: https://docs.slack.dev/reference/methods/assistant.threads.setStatus and https://docs.slack.dev/ai/agent-sessions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import structlog
+
+from core.posts import Thread
+from slack_web import SlackBusy, SlackSaysNo, SlackUnsure
+
+log = structlog.get_logger("presence")
+_STATUS_FOR = 60.0  # seconds after which the same status is set anew; Slack drops it after two minutes
+_KEPT = 2_000  # threads whose presence is remembered
+_TITLE = 200  # characters of a title: https://docs.slack.dev/reference/methods/agents.sessions.setStatus
+_NOT_HERE = frozenset(
+    {"channel_not_found", "invalid_thread_ts", "thread_not_found", "message_not_found", "ratelimited"}
+)
+
+Session = Literal["processing", "active", "suspended"]
+Said = tuple[str, dict[str, Any]]  # method and arguments
+
+
+class Web(Protocol):
+    """What presence needs of Slack."""
+
+    def call(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """One Web API call."""
+
+
+class Presence:
+    """The presence of all threads. What is set is shown at the next `show` of the thread, which `wake` asks for."""
+
+    def __init__(self, web: Web, wake: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._web = web
+        self._wake = wake
+        self._clock = clock
+        self._wanted: OrderedDict[str, dict[str, Said]] = OrderedDict()  # thread -> what is to be said, by kind
+        self._shown: OrderedDict[tuple[str, str], tuple[object, float]] = OrderedDict()
+        self._never: set[str] = set()  # methods that this app may not use
+
+    def status(self, thread: str, text: str) -> None:
+        """What the bot does at this moment ("is thinking...")."""
+        place = Thread.from_key(thread)
+        said = {"channel_id": place.channel, "thread_ts": place.ts, "status": text}
+        self._want(thread, "status", ("assistant.threads.setStatus", said), text)
+
+    def session(self, thread: str, state: Session, title: str = "") -> None:
+        """Where the session of a direct message stands; its title counts only when Slack hears of the session first."""
+        place = Thread.from_key(thread)
+        said = {"channel_id": place.channel, "thread_ts": place.ts, "status": state}
+        said |= {"title": title[:_TITLE]} if title else {}
+        self._want(thread, "session", ("agents.sessions.setStatus", said), state)
+
+    def title(self, thread: str, text: str) -> None:
+        """The title of an assistant's thread."""
+        place = Thread.from_key(thread)
+        said = {"channel_id": place.channel, "thread_ts": place.ts, "title": text[:_TITLE]}
+        self._want(thread, "title", ("assistant.threads.setTitle", said), text)
+
+    def prompts(self, thread: str, prompts: Sequence[Mapping[str, str]], *, in_thread: bool) -> None:
+        """Up to four questions to begin with; `in_thread` is for assistant threads, an agent's pane has none."""
+        place = Thread.from_key(thread)
+        said: dict[str, Any] = {"channel_id": place.channel, "prompts": [dict(one) for one in prompts[:4]]}
+        said |= {"thread_ts": place.ts} if in_thread else {}
+        self._want(thread, "prompts", ("assistant.threads.setSuggestedPrompts", said), None)
+
+    def ended(self, thread: str) -> None:
+        """A message was posted in the thread: it has ended the status."""
+        self._shown.pop((thread, "status"), None)
+        self._wanted.get(thread, {}).pop("status", None)
+
+    def show(self, thread: str) -> None:
+        """Says what is to be said of a thread; what does not work is left out."""
+        for kind, (method, said) in self._wanted.pop(thread, {}).items():
+            if method in self._never:
+                continue
+            try:
+                self._web.call(method, said)
+            except SlackSaysNo as error:
+                if error.code not in _NOT_HERE:
+                    self._never.add(method)
+                    log.warning("left out from now on", method=method, error=error.code, hint="the app may not use it")
+            except (SlackBusy, SlackUnsure):
+                self._shown.pop((thread, kind), None)
+
+    def _want(self, thread: str, kind: str, said: Said, value: object) -> None:
+        if said[0] in self._never:
+            return
+        shown, at = self._shown.get((thread, kind), (None, float("-inf")))
+        now = self._clock()
+        if value is not None and shown == value and now - at < _STATUS_FOR:
+            return
+        self._shown[thread, kind] = (value, now)
+        self._shown.move_to_end((thread, kind))
+        self._wanted.setdefault(thread, {})[kind] = said
+        for kept in (self._shown, self._wanted):
+            while len(kept) > _KEPT:
+                kept.popitem(last=False)
+        self._wake(thread)
