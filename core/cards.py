@@ -16,7 +16,7 @@ from typing import Any
 
 from core import words
 from core.change import GONE, Target, changes, untouched
-from core.markdown import Block, escape
+from core.markdown import Block, escape, piled
 from core.policy import ANYONE, ASKER, Rule, State
 
 _SECTION = 2_900  # characters of one section, below Slack's 3,000
@@ -368,8 +368,9 @@ def readable(body: str) -> str:
 
 
 def visible(text: str) -> str:
-    """`text` with every character that cannot be seen as itself written as a JSON escape."""
-    return "".join(c if c == "\n" or _shows(c) else _escape_character(c) for c in text)
+    """`text` with every character that cannot be seen as itself, or would hide others, written as a JSON escape."""
+    shown = ((c, c == "\n" or (_shows(c) and not is_piled)) for c, is_piled in piled(text))
+    return "".join(c if is_shown else _escape_character(c) for c, is_shown in shown)
 
 
 def _shows(character: str) -> bool:

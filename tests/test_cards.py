@@ -349,6 +349,22 @@ def test_what_cannot_be_seen_is_shown_as_its_escape(hidden: str) -> None:
     assert json.loads(shown) == json.loads(body)
 
 
+def test_marks_that_pile_up_over_other_lines_are_shown_as_their_escapes() -> None:
+    """Two hundred accents on one letter paint a bar over the whole card."""
+    body = json.dumps({"name": "a" + "\u0301" * 200, "keycap": "1\u20dd"}, ensure_ascii=False)
+    shown = readable(body)
+    assert "\u0301" * 4 not in shown
+    assert "\u20dd" not in shown
+    assert json.loads(shown) == json.loads(body)
+    assert "\u0301" * 4 not in harmless("a" + "\u0301" * 200)
+
+
+@pytest.mark.parametrize("word", ["Nguye\u0302\u0303n", "ก็ที่", "הָאָֽרֶץ", "नमस्ते", "ສະບາຍດີ"])
+def test_the_marks_that_scripts_need_are_shown(word: str) -> None:
+    assert word in readable(json.dumps([word], ensure_ascii=False))
+    assert harmless(word) == word
+
+
 def test_no_default_ignorable_character_is_shown_as_itself() -> None:
     """Unicode's own list of what renderers draw as nothing: DerivedCoreProperties.txt, Default_Ignorable_Code_Point."""
     ranges = [
@@ -636,7 +652,8 @@ def test_a_long_url_in_app_home_hides_neither_body_nor_outcome() -> None:
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 DANGEROUS = re.compile(
-    r"<\s*[!@]|@(?:channel|here|everyone|group)\b|!\[|:closed_lock_with_key:|" + words.LOCK, re.IGNORECASE
+    r"<\s*[!@]|@(?:channel|here|everyone|group)\b|!\[|:(?:closed_)?lock(?:_with_\w+)?:|:unlock:|[🔏🔒🔓]|" + words.LOCK,
+    re.IGNORECASE,
 )
 
 
@@ -732,6 +749,8 @@ PIECES = [
     "\n",
     "![",
     ":closed_lock_with_key:",
+    "🔒",
+    ":lock:",
     words.LOCK,
     "a",
 ]
