@@ -48,6 +48,8 @@ class CardRow:
     rule: Rule
     before: str | None
     expires_at: float
+    recipe: str = ""  # whose last step it is
+    recipe_step: int = 0
     votes: tuple[str, ...] = ()
     decided_by: str | None = None
     decided_at: float | None = None
@@ -70,6 +72,8 @@ def card(row: CardRow) -> tuple[str, list[Block]]:
     blocks = [_header(title), *_sections(f"{row.method} {row.shown_url}"), *_sections(body)]
     if change:
         blocks += [_context(words.CHANGE_TITLE.get(row.method, words.CHANGES)), *_sections("\n".join(change))]
+    if row.recipe:
+        blocks.append(_context(escape(words.RECIPE_STEP.format(step=row.recipe_step, recipe=row.recipe))))
     blocks.append(_context(_who(row)))
     if is_pending and row.why:
         blocks.append(_context(escape(row.why)))

@@ -71,6 +71,7 @@ ORDER = [
     "growing",
     "presence",
     "ai",
+    "runs",
     "chat",
     "gate",
     "reads",
