@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -20,15 +20,16 @@ import structlog
 
 from core import words
 from core.answers import Got, outcome_text, result_text
-from core.calls import BadCall, Call, Read, Write, body_of, match, sort
+from core.calls import BadCall, Call, Read, Write, body_of, check_resolved, check_values, headers_of, match, sort
 from core.cards import CardRow, batch_card, card, date, deciders, target_card
-from core.catalog import METHODS, Catalog, Operation
+from core.catalog import METHODS, Catalog
 from core.chain import Entry, digest
 from core.change import Target, is_same
 from core.markdown import Block
 from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State
 from core.posts import TOP, Post, Thread, message, update
 from core.recipes import StepAnswer
+from core.shrink import as_json
 from deadline import tls_context
 from reads import Reads
 from store import Effects, Proposal, Store, Turn
@@ -177,8 +178,9 @@ class Gate:
 
         For a pending one the target is read first, until `by` (monotonic seconds), so that the card can show what would change.
         """
+        check_resolved(write)
         place = "" if write.by_policy else self._place(turn.thread, write.rule)
-        target, _ = (None, "") if write.by_policy else self._reads.look(write.operation, write.values, by)
+        target, _ = (None, "") if write.by_policy else self._reads.look(write, by)
         now = self._clock()
         expires = write.rule.expires or write.operation.expires
         return Proposal(
@@ -191,6 +193,8 @@ class Gate:
             method=write.method,
             url=write.url,
             body=write.body,
+            body_type=write.operation.body_type,
+            headers=as_json(dict(sorted(write.headers.items()))),
             shown_url=write.shown_url,
             shown_body=write.shown_body,
             asker=turn.asker,
@@ -450,11 +454,11 @@ class Gate:
             if row is None or row.state is not State.APPROVED:
                 return None
             try:
-                operation, values = self._still_allowed(row)
-                if (rule := self._stricter_now(row, operation, values)) is not None:
+                call = self._still_allowed(row)
+                if (rule := self._stricter_now(row, call)) is not None:
                     renewed = self._renewed(row, Target.from_json(row.before), words.RULE_CHANGED)
                     return self._outdate(row, replace(renewed, rule=rule), words.RULE_CHANGED)
-                etag = self._still_same(row, operation, values)
+                etag = self._still_same(row, call)
             except (Unsent, BadCall) as error:
                 return self._fail(row, str(error))
             except Changed as error:
@@ -462,28 +466,34 @@ class Gate:
             self._under_way.add(row.proposal)
             try:
                 stored = self._happen(row.proposal, Event.SEND, sent_at=self._clock())
-                return self._send_stored(stored, operation, values, etag) if stored is not None else None
+                return self._send_stored(stored, call, etag) if stored is not None else None
             except Exception:  # the request may have left: whatever went wrong behind it, its outcome is open
                 self._happen(row.proposal, Event.LOSE)
                 raise
             finally:
                 self._under_way.discard(row.proposal)
 
-    def _send_stored(
-        self, stored: Proposal, operation: Operation, values: Mapping[str, str], etag: str
-    ) -> Proposal | None:
+    def _send_stored(self, stored: Proposal, call: Call, etag: str) -> Proposal | None:
         """Sends what the change to `sending` handed over, and nothing else."""
         if self._dry_run or stored.dry_run:
             return self._happen(stored.proposal, Event.SUCCEED, note=words.DRY_RUN_NOTE, dry_run=1)
-        key = stored.proposal
         try:
-            answer = self._wire.send(operation, stored.method, stored.url, stored.body, key=key, etag=etag)
+            answer = self._wire.send(
+                call.operation,
+                stored.method,
+                stored.url,
+                stored.body,
+                body_type=stored.body_type,
+                headers=json.loads(stored.headers),
+                key=stored.proposal,
+                etag=etag,
+            )
         except Unsent as error:
             return self._fail(stored, str(error))
         except Unanswered as error:
             return self._happen(stored.proposal, Event.LOSE, note=self._wire.mask(str(error)))
         if etag and answer.status == _PRECONDITION_FAILED:
-            target, _ = self._reads.look(operation, values)
+            target, _ = self._reads.look(call)
             renewed = self._renewed(stored, target, words.TARGET_CHANGED)
             return self._outdate(stored, renewed, words.TARGET_CHANGED)
         happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
@@ -496,26 +506,31 @@ class Gate:
     def _fail(self, row: Proposal, reason: str) -> Proposal | None:
         return self._happen(row.proposal, Event.FAIL, note=f"{self._wire.mask(reason)} Nothing was sent.")
 
-    def _still_allowed(self, stored: Proposal) -> tuple[Operation, dict[str, str]]:
-        """The catalog may have changed since the record was made; it has to allow the very same URL today."""
+    def _still_allowed(self, stored: Proposal) -> Call:
+        """The catalog may have changed since the record was made; it has to allow the very same request today."""
         api = self._catalog.api(stored.api)
         if api is None or not stored.url.startswith(api.base_url + "/"):
             raise BadCall("The catalog no longer has this API at this address.")
         found = match(self.here(stored.thread).catalog, stored.method, stored.url, api)
-        operation, values = found.operation, found.values
-        if api.base_url + operation.template.fill(values) != stored.url:
+        operation, headers = found.operation, json.loads(stored.headers)
+        if api.base_url + operation.filled(found.values) != stored.url:
             raise BadCall("The catalog no longer allows this request.")
-        if body_of(operation, stored.body) != stored.body:
+        if headers_of(operation, headers) != headers:
+            raise BadCall("The catalog no longer allows these headers.")
+        if operation.body_type != stored.body_type or body_of(operation, stored.body) != stored.body:
             raise BadCall("The catalog no longer allows this body.")
-        return operation, values
+        check_values(operation, {**found.values, **headers})
+        if missing := operation.required - {*found.values, *headers}:
+            raise BadCall(f"The catalog asks for '{min(missing)}' now.")
+        return Call(operation, stored.url, stored.body, found.values, headers, found.others)
 
-    def _stricter_now(self, stored: Proposal, operation: Operation, values: dict[str, str]) -> Rule | None:
+    def _stricter_now(self, stored: Proposal, call: Call) -> Rule | None:
         """Today's rule for an approved record, where the catalog has come to name other people since it was approved.
 
         Where a group's handle cannot be looked up, and so not be compared, only a stricter rule counts.
         """
         by_people = stored.decided_by is not None
-        judged = sort(Call(operation, stored.url, stored.body, values), tainted=by_people)
+        judged = sort(call, tainted=by_people)
         if not isinstance(judged, Write) or judged.by_policy:
             return None  # nobody would have to decide today
         then, today = self._known(stored.rule), self._known(judged.rule)
@@ -523,16 +538,16 @@ class Gate:
             return today
         return today if today.is_settled and then.is_settled and today.people != then.people else None
 
-    def _still_same(self, stored: Proposal, operation: Operation, values: Mapping[str, str]) -> str:
+    def _still_same(self, stored: Proposal, call: Call) -> str:
         """Reads the target again, where the card showed it; gives its ETag for If-Match. Raises `Changed`, or `Unsent`."""
         before = Target.from_json(stored.before)
         if before is None or not before.is_known:
             return ""
-        now, etag = self._reads.look(operation, values)
+        now, etag = self._reads.look(call)
         if now is None or not now.is_known:
             raise Unsent("The target could not be read again before sending.")
         body = json.loads(stored.shown_body) if stored.shown_body is not None else None
-        ignore = operation.preview.ignore if operation.preview is not None else ()
+        ignore = call.operation.preview.ignore if call.operation.preview is not None else ()
         if not is_same(stored.method, before, now, body, ignore):
             raise Changed(now)
         is_strong = re.fullmatch(r'"[\x21\x23-\x7e]*"', etag) is not None
@@ -568,8 +583,7 @@ class Gate:
         if proposal is None or proposal.state is not State.UNKNOWN:
             return
         try:
-            operation, values = self._still_allowed(proposal)
-            target, _ = self._reads.look(operation, values)
+            target, _ = self._reads.look(self._still_allowed(proposal))
         except BadCall as error:
             target = Target(proposal.shown_url, problem=str(error))
         self._store.say(
@@ -667,7 +681,9 @@ def _link(post: str, row: Proposal) -> Post:
 
 def noted_read(call: Call, status: int | None, seconds: float, problem: str, **more: str) -> Entry:
     """The journal's entry for a read."""
-    told = {"operation": call.operation.name, "url": call.shown_url, "status": status, "seconds": seconds}
+    told: dict[str, Any] = {"operation": call.operation.name, "url": call.shown_url}
+    told |= {"headers": dict(call.headers)} if call.headers else {}
+    told |= {"status": status, "seconds": seconds}
     return Entry("read", told | ({} if status is not None else {"problem": problem}) | more)
 
 
@@ -683,6 +699,8 @@ def _noted(row: Proposal, by: str | None, seconds: float | None) -> dict[str, An
         "operation": row.operation,
         "method": row.method,
         "url": row.shown_url,
+        **({"headers": json.loads(row.headers)} if row.headers != "{}" else {}),
+        **({"body_type": row.body_type} if row.body_type != "json" else {}),
         "fingerprint": row.fingerprint,
         "asker": row.asker,
         "state": str(row.state),
@@ -705,5 +723,6 @@ def card_row(proposal: Proposal) -> CardRow:
 
 
 def _fingerprint(write: Write, asker: str) -> str:
-    """SHA-256 over method, URL, body and asker, unambiguously joined."""
-    return hashlib.sha256(json.dumps([write.method, write.url, write.body, asker]).encode()).hexdigest()
+    """SHA-256 over all that is sent and who asked for it, unambiguously joined."""
+    sent = [write.method, write.url, write.body, asker, write.operation.body_type, sorted(write.headers.items())]
+    return hashlib.sha256(json.dumps(sent).encode()).hexdigest()

@@ -81,7 +81,7 @@ class Growing:
     def begin(self, post: Post, meta: Mapping[str, Any]) -> str | None:
         """Makes the message; its ts. Raises what the Web API raises."""
         thread = Thread.from_key(post.thread)
-        text = beginning(self._texts.get(post.post, "") + " ") or post.arguments["text"]
+        text = beginning(self._texts.get(post.post, "")) or post.arguments["text"]
         if thread.is_direct and not self._never_streams:
             try:
                 return self._start(post, thread, text)
@@ -158,9 +158,11 @@ class Growing:
         if not live.is_stream:
             self._web.call("chat.update", {**place, **growing(text, live.turn)}, spare=_SPARE)
         elif text.startswith(live.shown or ""):
-            self._web.call(
-                "chat.appendStream", {**place, "chunks": _chunks(text[len(live.shown or "") :])}, spare=_SPARE_APPENDS
-            )
+            rest = text[len(live.shown or "") :]
+            self._web.call("chat.appendStream", {**place, "chunks": _chunks(rest)}, spare=_SPARE_APPENDS)
+        else:
+            live.shown = None  # what a stream has shown cannot be taken back: its last text is written anew
+            return
         live.shown, live.at = text, self._clock()
 
     # --- the end ------------------------------------------------------------------------------------------------------

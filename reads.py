@@ -6,12 +6,11 @@ It is given a wire that sends GET and HEAD and nothing else, and makes none itse
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from urllib.parse import urljoin
 
 from core import words
 from core.answers import Answer, Got, data_of, error_text, mask, result_text
-from core.calls import BadCall, Read, resolve, sort
+from core.calls import BadCall, Call, Read, check_resolved, match, resolve, sort, with_values
 from core.catalog import Catalog, Operation
 from core.change import Target
 from core.credentials import without_credentials
@@ -40,10 +39,9 @@ class Reads:
 
     def read(self, read: Read) -> Got:
         """Sends a GET or HEAD. Follows redirects only to what the catalog allows."""
-        if read.method not in SAFE_METHODS:
-            raise BadCall(f"{read.method} is no read.")
+        _check_is_read(read)
         try:
-            answer = self._follow(read.operation, read.method, read.url, time.monotonic() + self._wire.timeout)
+            answer = self._follow(read, time.monotonic() + self._wire.timeout)
         except (Unsent, Unanswered, BadCall) as error:
             return Got(error_text(str(error), self._wire.secrets))
         return Got(
@@ -52,67 +50,86 @@ class Reads:
 
     def ask(self, read: Read) -> StepAnswer:
         """What the API says to a read, as a recipe's step has it: whole, the secrets masked."""
-        if read.method not in SAFE_METHODS:
-            raise BadCall(f"{read.method} is no read.")
+        _check_is_read(read)
         try:
-            answer = self._follow(read.operation, read.method, read.url, time.monotonic() + self._wire.timeout)
+            answer = self._follow(read, time.monotonic() + self._wire.timeout)
         except (Unsent, Unanswered, BadCall) as error:
             return StepAnswer(problem=self._wire.mask(str(error)))
         data, _ = data_of(answer)
         data, headers = mask(data, self._wire.secrets), mask(dict(answer.headers), self._wire.secrets)
         return StepAnswer(answer.status, data, headers, answer.seconds, self._wire.mask(answer.broke_off))
 
-    def _follow(self, operation: Operation, method: str, url: str, by: float) -> Answer:
+    def _follow(self, call: Call, by: float) -> Answer:
         """A read with its redirects, all of it until `by` (monotonic seconds)."""
         for _ in range(_MAX_REDIRECTS + 1):
-            answer = self._get(operation, method, url, by)
+            answer = self._get(call, by)
             if answer.status not in _REDIRECTS or not answer.location:
                 return answer
-            operation, url = self._redirected(method, url, answer.location)
+            call = self._redirected(call, answer.location)
         raise BadCall(f"The API redirected more than {_MAX_REDIRECTS} times.")
 
-    def _get(self, operation: Operation, method: str, url: str, by: float) -> Answer:
+    def _get(self, call: Call, by: float) -> Answer:
         try:
-            return self._wire.send(operation, method, url, by=by)
+            return self._wire.send(call.operation, call.method, call.url, headers=call.headers, by=by)
         except Broken:  # perhaps an idle connection that the server had closed meanwhile
-            return self._wire.send(operation, method, url, by=by)
+            return self._wire.send(call.operation, call.method, call.url, headers=call.headers, by=by)
 
-    def _redirected(self, method: str, url: str, location: str) -> tuple[Operation, str]:
+    def _redirected(self, call: Call, location: str) -> Call:
         """Where a redirect leads, if a read may go there; its own credentials are taken out before it is matched."""
         try:
-            goal = without_credentials(self._catalog, urljoin(url, location))
-            call = resolve(self._catalog, {"method": method, "url": goal})
+            goal = without_credentials(self._catalog, urljoin(call.url, location))
+            there = match(self._catalog, call.method, goal).operation
+            headers = _carried(call, there) if there.api is call.operation.api else {}
+            found = resolve(self._catalog, {"method": call.method, "url": goal, "headers": headers})
+            found = with_values(self._catalog, found, {})  # an API gives no names that would have to be looked up
         except (ValueError, BadCall):
             raise BadCall(
                 "The API redirected to a place that the catalog does not allow, so that was not followed."
             ) from None
-        if not isinstance(sort(call, tainted=True), Read):
+        if not isinstance(sort(found, tainted=True), Read):
             raise BadCall("The API redirected to a place that needs a person's approval, so that was not followed.")
-        return call.operation, call.url
+        return found
 
-    def look(
-        self, operation: Operation, values: Mapping[str, str], by: float | None = None
-    ) -> tuple[Target | None, str]:
+    def look(self, write: Call, by: float | None = None) -> tuple[Target | None, str]:
         """A write's target, read by ourselves until `by` (monotonic seconds), and its ETag.
 
         (None, "") where the catalog has no operation that shows it. A read that needs approval is shown only where the entry names
         it under `preview:`.
         """
-        read = self._catalog.preview_of(operation)
+        preview = write.operation.preview
+        read = self._catalog.preview_of(write.operation)
         if read is None:
             return None, ""
-        names = {name for piece in read.template.path for name in piece.names}
-        path = read.template.fill({name: value for name, value in values.items() if name in names})
-        url = read.api.base_url + path
+        call = _shows(write, read)
         by = time.monotonic() + self._wire.timeout if by is None else by
-        if read.rules and (operation.preview is None or operation.preview.operation is None):
-            return Target(url, problem=words.NEEDS_APPROVAL), ""
+        if read.rules and (preview is None or preview.operation is None):
+            return Target(call.url, problem=words.NEEDS_APPROVAL), ""
+        if missing := read.required - {*call.values, *call.headers}:
+            return Target(call.url, problem=words.NEEDS_VALUE.format(name=min(missing))), ""
         if time.monotonic() >= by:
-            return Target(url, problem=words.NOT_READ_IN_TIME), ""
+            return Target(call.url, problem=words.NOT_READ_IN_TIME), ""
         try:
-            answer = self._follow(read, "GET", url, by)
+            answer = self._follow(call, by)
         except (Unsent, Unanswered, BadCall) as error:
-            return Target(url, problem=self._wire.mask(str(error))), ""
+            return Target(call.url, problem=self._wire.mask(str(error))), ""
         data, _ = data_of(answer)
-        data = hide(mask(data, self._wire.secrets), secret_fields(self._catalog, operation.api))
-        return Target(url, answer.status, shrink(data, _MAX_TARGET)[0]), answer.etag
+        data = hide(mask(data, self._wire.secrets), secret_fields(self._catalog, write.operation.api))
+        return Target(call.url, answer.status, shrink(data, _MAX_TARGET)[0]), answer.etag
+
+
+def _check_is_read(read: Read) -> None:
+    if read.method not in SAFE_METHODS:
+        raise BadCall(f"{read.method} is no read.")
+    check_resolved(read)
+
+
+def _shows(write: Call, read: Operation) -> Call:
+    """The call of `read` that shows what `write` is about: of its values, those of the path and those that have to be given."""
+    wanted = read.template.path_names | read.required
+    values = {name: value for name, value in write.values.items() if name in wanted & read.template.names}
+    return Call(read, read.api.base_url + read.filled(values), values=values, headers=_carried(write, read))
+
+
+def _carried(call: Call, to: Operation) -> dict[str, str]:
+    """The headers of a call that another operation takes as well."""
+    return {name: text for name, text in call.headers.items() if name in to.headers}

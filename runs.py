@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from core.answers import Got
-from core.calls import BadCall, Call, Read, sort
+from core.calls import BadCall, Call, Read, check_resolved, sort
 from core.catalog import Catalog
 from core.chain import Entry
 from core.recipes import RUN, Run, after, broken_off, next_call, told
@@ -20,7 +20,14 @@ Taken = tuple[Got | Proposal, list[Entry]]
 
 
 def run(
-    gate: Gate, catalog: Catalog, begun: Run, turn: Turn, position: int, *, tainted: bool, before: Callable[[Call], None]
+    gate: Gate,
+    catalog: Catalog,
+    begun: Run,
+    turn: Turn,
+    position: int,
+    *,
+    tainted: bool,
+    before: Callable[[Call], None],
 ) -> Taken:
     """Makes the steps of a recipe: what its reads gave, or the proposal of the write that ends it; and what the journal tells.
 
@@ -31,6 +38,7 @@ def run(
     while not begun.is_over:
         try:
             call = next_call(catalog, begun)
+            check_resolved(call)
             made = sort(call, tainted=tainted or bool(begun.answers))
             before(call)
             if not isinstance(made, Read):
@@ -56,7 +64,9 @@ def run(
 def _check_is_last(begun: Run) -> None:
     """A read may ask, too: by a rule of its own, or by one of another operation that has the same path."""
     if not begun.is_last:
-        raise BadCall(f"{begun.where} needs a person's approval, and only the last step may. Make the calls one by one.")
+        raise BadCall(
+            f"{begun.where} needs a person's approval, and only the last step may. Make the calls one by one."
+        )
 
 
 def _bad(begun: Run) -> Entry:

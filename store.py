@@ -83,6 +83,8 @@ class Proposal:
     created_at: float
     expires_at: float
     card: str
+    body_type: str = "json"  # how the body travels: json, form, multipart
+    headers: str = "{}"  # the call's own, a JSON object
     shown_url: str = ""
     shown_body: str | None = None
     rule: Rule = field(default_factory=Rule)

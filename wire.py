@@ -19,6 +19,7 @@ import httpx2
 import structlog
 
 from core.answers import Answer, mask
+from core.bodies import encoded
 from core.catalog import Catalog, Operation
 from core.credentials import headers_of, secrets_of, with_credentials
 from core.secret import hide, secret_fields
@@ -79,11 +80,16 @@ class Wire:
         url: str,
         body: str | None = None,
         *,
+        body_type: str = "json",
+        headers: Mapping[str, str] | None = None,
         key: str | None = None,
         etag: str = "",
         by: float | None = None,
     ) -> Answer:
-        """One request, no redirect followed, no retry, until `by` (monotonic seconds). Raises `Unsent` or `Unanswered`."""
+        """One request, no redirect followed, no retry, until `by` (monotonic seconds). Raises `Unsent` or `Unanswered`.
+
+        `body` is JSON text, sent as `body_type` says; `headers` are the call's own.
+        """
         if method not in self._methods:
             raise ValueError(f"this wire sends no {method}")
         began = time.monotonic()
@@ -91,8 +97,9 @@ class Wire:
         status: int | str = "no answer"
         try:
             sent = with_credentials(operation.api, url)
-            headers = headers_of(operation.api, body=body is not None, key=key, etag=etag)
-            answer = self._line.exchange(method, sent, headers, body, timeout=timeout, max_bytes=self._max_response)
+            kind, content = encoded(body_type, body, operation.body) if body is not None else (None, None)
+            whole = headers_of(operation.api, headers or {}, content_type=kind, key=key, etag=etag)
+            answer = self._line.exchange(method, sent, whole, content, timeout=timeout, max_bytes=self._max_response)
             status = answer.status
             return replace(answer, seconds=round(time.monotonic() - began, 4))
         finally:

@@ -11,17 +11,17 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 from urllib.parse import unquote_plus
 
-from jsonschema import Draft202012Validator
-
-from core.catalog import Api, Catalog, Operation
+from core.bodies import unfit
+from core.catalog import Api, Catalog, Operation, header_key
 from core.policy import Rule, judge, strictest
-from core.secret import has_secret, hide, is_secret, secret_fields
+from core.secret import hide, is_secret, secret_fields
 from core.shrink import as_json
-from core.template import BadValue, decode_value
+from core.template import MAX_VALUE, BadValue, Value, decode_value, parting, split_list
+from core.validate import problems, shortened, typed
 
 MAX_ARGUMENTS = 262_144  # characters of one call's arguments; nobody can read and approve more than that
 MAX_URL = 8_192
@@ -35,28 +35,32 @@ class BadCall(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """A validated call: the catalog's operation, the full URL without credentials, the body's exact text.
+    """A validated call: the catalog's operation, the full URL without credentials, the body's exact text (JSON, however it travels).
 
-    `values` are the URL's placeholders; `others` are operations that some server might take it for, and whose rules hold as well;
-    `shown_url` and `shown_body` are for people's eyes, secret values hidden.
+    `values` are the URL's placeholders, `headers` the header parameters; `others` are operations that some server might take it for,
+    and whose rules hold as well; `shown_url` and `shown_body` are for people's eyes, secret values hidden. `unresolved` names the
+    placeholders and headers whose value has to be looked up before anything is sent, since it may be a name: `with_values`.
     """
 
     operation: Operation
     url: str
     body: str | None = None
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Value] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     others: tuple[Operation, ...] = ()
     shown_url: str = ""
     shown_body: str | None = None
+    unresolved: frozenset[str] = frozenset()
 
     @property
     def arguments(self) -> list[dict[str, Any] | None]:
-        """What the catalog's conditions look at: the body's fields and the URL's values, those as their schemas type them.
+        """What the catalog's conditions look at: the body's fields, the URL's values and the headers, as their schemas type them.
 
         Where a name stands in both, each reading is given: a rule holds if it holds for one of them. None: a body that is no
         object, for which every rule holds.
         """
-        url = {name: _typed(self.operation.parameters.get(name, {}), text) for name, text in self.values.items()}
+        given = {**self.values, **self.headers}
+        url = {name: typed(self.operation.parameters.get(name, {}), text) for name, text in given.items()}
         if self.body is None:
             return [url]
         body = json.loads(self.body)
@@ -122,32 +126,109 @@ def _length(arguments: dict[str, Any]) -> int:
 
 def resolve(catalog: Catalog, arguments: Mapping[str, Any]) -> Call:
     """The call that the tool's arguments mean. Raises `BadCall`."""
-    if unknown := sorted(str(key) for key in set(arguments) - {"method", "url", "body"}):
-        raise BadCall(f"Unknown argument '{_short(unknown[0])}'. call_rest_api takes method, url and body.")
+    if unknown := sorted(str(key) for key in set(arguments) - {"method", "url", "body", "headers"}):
+        raise BadCall(f"Unknown argument '{shortened(unknown[0])}'. call_rest_api takes method, url, body and headers.")
     method, url = arguments.get("method"), arguments.get("url")
     if not isinstance(method, str) or not isinstance(url, str):
         raise BadCall("method and url are both needed, as text.")
-    method = method.strip().upper()
-    found = match(catalog, method, url)
+    found = match(catalog, method.strip().upper(), url)
+    return _call(catalog, found, headers_of(found.operation, arguments.get("headers")), arguments.get("body"))
+
+
+def build(catalog: Catalog, operation: Operation, parameters: Mapping[str, Any], body: object = None) -> Call:
+    """The call of `operation` with `parameters` (JSON values by placeholder's or header's name), as if the model had written it.
+
+    None and empty texts count as not given. Raises `BadCall`.
+    """
+    given = {
+        name: _filling(operation, name, value)
+        for name, value in parameters.items()
+        if value is not None and value not in ("", [], ())
+    }
+    if unknown := set(given) - operation.template.names - set(operation.headers):
+        raise BadCall(f"{operation.name} has no parameter '{shortened(min(unknown))}'.")
+    values = {name: value for name, value in given.items() if name in operation.template.names}
+    if missing := operation.template.path_names - set(values):
+        raise BadCall(f"{operation.name} needs '{min(missing)}'.")
+    found = match(catalog, operation.method, operation.api.base_url + operation.filled(values), operation.api)
+    if not found.operation.is_entry_of(operation) or found.values != values:
+        raise BadCall(f"{operation.name} cannot take these values: they would make another url of it.")
+    headers = {name: value for name, value in given.items() if name in operation.headers}
+    return _call(catalog, found, headers_of(operation, headers), body)
+
+
+def with_values(catalog: Catalog, call: Call, values: Mapping[str, Any]) -> Call:
+    """`call` with these values in place of its own (by placeholder's or header's name, `unresolved` ones above all). Raises `BadCall`.
+
+    From now on every value has to fit its schema, so the new call has nothing unresolved.
+    """
+    made = build(catalog, call.operation, {**call.values, **call.headers, **values}, call.body)
+    check_values(made.operation, {**made.values, **made.headers})
+    return replace(made, unresolved=frozenset())
+
+
+def check_resolved(call: Call) -> None:
+    """Raises `BadCall` where a value still has to be looked up; such a call must not be sent, nor shown to be approved."""
+    if call.unresolved:
+        raise BadCall(f"{call.operation.name}: '{min(call.unresolved)}' has to be looked up first; write its id.")
+
+
+def _filling(operation: Operation, name: str, value: object) -> Value:
+    """A JSON value as a URL or a header has it. Raises `BadCall`."""
+    spelling = operation.styles.get(name)
+    if spelling is None:
+        return _text(name, value)
+    items = tuple(_text(name, one) for one in (value if isinstance(value, (list, tuple)) else [value]))
+    if (mark := parting(items, spelling)) is not None:
+        raise BadCall(f"An item of '{name}' holds '{mark}', which parts the items; the API cannot take it.")
+    return items
+
+
+def _text(name: str, value: object) -> str:
+    match value:
+        case str():
+            return value
+        case bool() | int() | float():
+            return json.dumps(value)
+    raise BadCall(f"'{shortened(name)}' takes a text, a number, or true or false.")
+
+
+def _call(catalog: Catalog, found: Match, headers: Mapping[str, str], raw_body: object) -> Call:
     operation, values = found.operation, found.values
-    body = body_of(operation, arguments.get("body"))
-    sent = operation.api.base_url + operation.template.fill(values)
+    given = {**values, **headers}
+    if missing := operation.required - set(given):
+        raise BadCall(_needs(operation, missing))
+    _check_fillings(operation, headers)
+    body = body_of(operation, raw_body)
+    sent = operation.api.base_url + operation.filled(values)
     if len(sent) > MAX_URL:
         raise BadCall(f"The url, percent-encoded, is longer than {MAX_URL:,} characters.")
-    base, shown = operation.api.base_url, {name: _shown(operation, name, text) for name, text in values.items()}
+    shown = {name: _shown(operation, name, value) for name, value in values.items()}
     return Call(
         operation,
         url=sent,
         body=body,
         values=values,
+        headers=headers,
         others=found.others,
-        shown_url=base + operation.template.fill(shown),
+        shown_url=operation.api.base_url + operation.filled(shown),
         shown_body=None if body is None else as_json(hide(json.loads(body), secret_fields(catalog, operation.api))),
+        unresolved=frozenset(
+            name for name in operation.lookups if name in given and _may_be_name(operation, name, given[name])
+        ),
     )
 
 
-def _shown(operation: Operation, name: str, text: str) -> str:
-    return "hidden" if is_secret(operation.parameters.get(name)) else text
+def _needs(operation: Operation, missing: frozenset[str]) -> str:
+    of_header = [name for name in operation.headers if name in missing]
+    if of_header:
+        return f"{operation.name} needs the header '{of_header[0]}': write headers: {{\"{of_header[0]}\": ...}}."
+    parts = [f"{name}=..." for name, piece in operation.template.query if missing & set(piece.names)]
+    return f"{operation.name} needs {' and '.join(parts)} in the url's query."
+
+
+def _shown(operation: Operation, name: str, value: Value) -> Value:
+    return "hidden" if is_secret(operation.parameters.get(name)) else value
 
 
 @dataclass(frozen=True)
@@ -155,7 +236,7 @@ class Match:
     """What a method and a URL mean: the operation, its values, and the `others` that some server might take the same path for."""
 
     operation: Operation
-    values: dict[str, str]
+    values: Mapping[str, Value]
     others: tuple[Operation, ...] = ()
 
 
@@ -178,7 +259,7 @@ def _match_at(catalog: Catalog, method: str, api: Api | None, rest: str) -> Matc
     path, _, query = rest.partition("?")
     try:
         segments = [
-            decode_value(raw, where=f"'{_short(raw)}' in the path", in_path=True) for raw in path[1:].split("/")
+            decode_value(raw, where=f"'{shortened(raw)}' in the path", in_path=True) for raw in path[1:].split("/")
         ]
     except BadValue as error:
         raise BadCall(f"{error}.") from None
@@ -189,18 +270,22 @@ def _match_at(catalog: Catalog, method: str, api: Api | None, rest: str) -> Matc
         raise BadCall(_no_operation(catalog, method, path))
     if len({operation.api.name for operation, _ in fitting}) > 1:
         bases = ", ".join(sorted({operation.api.base_url for operation, _ in fitting}))
-        raise BadCall(f"{_short(path)} exists in several APIs. Write the whole URL, beginning with one of: {bases}.")
-    operation, values = _first_that_takes(fitting, query)
+        raise BadCall(f"{shortened(path)} exists in several APIs. Write the whole URL, beginning with one of: {bases}.")
+    operation, whole = _first_that_takes(fitting, query)
     others = tuple(one for one in candidates if one is not operation and one.template.could_be(segments))
-    return Match(operation, values, others)
+    return Match(operation, whole, others)
 
 
-def _first_that_takes(fitting: list[tuple[Operation, dict[str, str]]], query: str) -> tuple[Operation, dict[str, str]]:
+def _first_that_takes(
+    fitting: list[tuple[Operation, dict[str, str]]], query: str
+) -> tuple[Operation, dict[str, Value]]:
     problem: BadCall | None = None
     for operation, values in fitting:
         try:
             whole = values | _query(operation, query)
-            _check_values(operation, whole)
+            _check_fillings(operation, whole)
+            if missing := operation.required - set(whole) - set(operation.headers):
+                raise BadCall(_needs(operation, missing))
         except BadCall as error:
             problem = problem or error
         else:
@@ -241,35 +326,46 @@ def _no_operation(catalog: Catalog, method: str, path: str) -> str:
     wanted = f"{method} {unquote_plus(path)}"
     close = difflib.get_close_matches(wanted, names, n=4, cutoff=0.5) or list(names)[:4]
     listed = "; ".join(f"{name.split(' ', 1)[0]} {names[name]}" for name in close)
-    return f"The catalog has no operation {_short(wanted)}. The nearest: {listed}. Use a listed one, its placeholders filled in."
+    return f"The catalog has no operation {shortened(wanted)}. The nearest: {listed}. Use a listed one, its placeholders filled in."
 
 
-def _query(operation: Operation, query: str) -> dict[str, str]:
+def _query(operation: Operation, query: str) -> dict[str, Value]:
     """The values of the query's placeholders. An empty value counts as not given."""
-    values: dict[str, str] = {}
+    values: dict[str, Value] = {}
     known = dict(operation.template.query)
     seen: set[str] = set()
     for pair in query.split("&") if query else ():
         raw_name, _, raw_value = pair.partition("=")
-        name, value = (
-            _decoded(raw_name, "A query name"),
-            _decoded(raw_value, f"The query value of '{_short(raw_name)}'"),
-        )
+        name = _decoded(raw_name, "A query name")
         if name not in known:
             allowed = ", ".join(known) or "none"
-            raise BadCall(f"{operation.name} knows no query name '{_short(name)}'. Allowed: {allowed}.")
-        if name in seen:
+            raise BadCall(f"{operation.name} knows no query name '{shortened(name)}'. Allowed: {allowed}.")
+        listed = known[name].names[0] if known[name].is_whole and known[name].names[0] in operation.styles else None
+        if name in seen and listed is None:
             raise BadCall(f"The query name '{name}' stands twice; give it once.")
         seen.add(name)
-        if value == "":
+        if raw_value == "":
             continue
-        found = known[name].match(value)
+        if listed is not None:
+            before = values.get(listed, ())
+            assert isinstance(before, tuple)
+            values[listed] = (*before, *_items(operation, listed, raw_value))
+            continue
+        found = known[name].match(_decoded(raw_value, f"The query value of '{shortened(raw_name)}'"))
         if found is None:
             raise BadCall(
                 f"'{name}' in the query is fixed to '{known[name].literal or operation.url}'; leave it out or write it so."
             )
         values |= found
     return values
+
+
+def _items(operation: Operation, name: str, raw: str) -> tuple[str, ...]:
+    """The items of a list in the query, each decoded by itself."""
+    items = tuple(_decoded(one, f"An item of '{name}'") for one in split_list(raw, operation.styles[name]))
+    if "" in items:
+        raise BadCall(f"'{name}' has an empty item; write such as 1,2.")
+    return items
 
 
 def _decoded(raw: str, where: str) -> str:
@@ -279,29 +375,65 @@ def _decoded(raw: str, where: str) -> str:
         raise BadCall(f"{error}.") from None
 
 
-def _check_values(operation: Operation, values: Mapping[str, str]) -> None:
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def headers_of(operation: Operation, raw: object) -> dict[str, str]:
+    """The header parameters of a call, named as the catalog names them. Empty ones count as not given. Raises `BadCall`."""
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise BadCall('headers is an object of texts, such as {"X-Region": "eu"}.')
+    known = {header_key(name): name for name in operation.headers}
+    headers: dict[str, str] = {}
+    for name, value in raw.items():
+        declared = known.get(header_key(str(name)))
+        if declared is None:
+            allowed = ", ".join(operation.headers) or "none"
+            raise BadCall(f"{operation.name} takes no header '{shortened(str(name))}'. Allowed: {allowed}.")
+        if declared in headers:
+            raise BadCall(f"The header '{declared}' stands twice; give it once.")
+        if value not in (None, ""):
+            headers[declared] = _header_text(declared, _text(declared, value))
+    return headers
+
+
+def _header_text(name: str, value: str) -> str:
+    """A header's text as RFC 9110 (5.5) lets it be without any reading of its own: visible ASCII, blanks inside."""
+    if not value.isascii() or not value.isprintable() or value != value.strip():
+        raise BadCall(f"The header '{name}' takes printable ASCII on one line, without blanks around it.")
+    if len(value) > MAX_VALUE:
+        raise BadCall(f"The header '{name}' is longer than {MAX_VALUE:,} characters.")
+    return value
+
+
+def _check_fillings(operation: Operation, values: Mapping[str, Value]) -> None:
+    """Raises `BadCall` where a value is no value or does not fit. A name that has to be looked up may stand where an id will."""
     for name, value in values.items():
         if value in (f"[{name}]", f"{{{name}}}"):
             raise BadCall(f"Fill in the placeholder [{name}] of {operation.url} with a value.")
-        schema = operation.parameters.get(name)
-        if schema is not None:
-            for problem in _problems(schema, _typed(schema, value)):
-                raise BadCall(f"{operation.name}: {name}: {problem}.")
+    check_values(operation, {name: value for name, value in values.items() if name not in operation.lookups})
 
 
-def _typed(schema: Mapping[str, Any], text: str) -> object:
-    """A URL's text as the type that its schema names, where it can be read as such."""
-    kinds = schema.get("type")
-    kinds = kinds if isinstance(kinds, list) else [kinds]
-    if "string" in kinds:
-        return text
-    if "integer" in kinds and re.fullmatch(r"-?[0-9]{1,18}", text):
-        return int(text)
-    if "number" in kinds and re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", text):
-        return float(text)
-    if "boolean" in kinds and text in ("true", "false"):
-        return text == "true"
-    return text
+def check_values(operation: Operation, values: Mapping[str, Value]) -> None:
+    """Raises `BadCall` unless these values of placeholders and headers fit their schemas."""
+    for name, value in values.items():
+        for problem in _misfit(operation, name, value):
+            raise BadCall(f"{operation.name}: {name}: {problem}.")
+
+
+def _misfit(operation: Operation, name: str, value: Value) -> Iterator[str]:
+    schema = operation.parameters.get(name, {})
+    return problems(schema, typed(schema, value))
+
+
+def _may_be_name(operation: Operation, name: str, value: Value) -> bool:
+    """Whether a value that has a lookup needs it: it does not fit, or it is a text, which an id could be and a name as well."""
+    reading = typed(operation.parameters.get(name, {}), value)
+    return isinstance(reading, str) or any(True for _ in _misfit(operation, name, value))
+
+
+# --- bodies -----------------------------------------------------------------------------------------------------------
 
 
 def body_of(operation: Operation, raw: object) -> str | None:
@@ -311,7 +443,7 @@ def body_of(operation: Operation, raw: object) -> str | None:
         return None
     if value is None or value == "":
         if operation.body is not None:
-            raise BadCall(f"{operation.name} needs a body: {_short(json.dumps(operation.body), 600)}")
+            raise BadCall(f"{operation.name} needs a body: {shortened(json.dumps(operation.body), 600)}")
         return None
     if operation.method in ("GET", "HEAD"):
         raise BadCall(f"{operation.name} takes no body; put the values into the url.")
@@ -321,11 +453,13 @@ def body_of(operation: Operation, raw: object) -> str | None:
         raise BadCall(f"body is nested too deeply; at most {_MAX_DEPTH} levels are taken.")
     if (twins := _twins(value)) is not None:
         raise BadCall(
-            f"body has the fields '{_short(twins[0])}' and '{_short(twins[1])}', which some servers take for one."
+            f"body has the fields '{shortened(twins[0])}' and '{shortened(twins[1])}', which some servers take for one."
         )
     _check_override(operation, value)
-    if operation.body is not None and (problems := list(_problems(operation.body, value))):
-        raise BadCall(f"{operation.name}: body: " + "; ".join(problems[:5]) + ".")
+    if operation.body is not None and (found := list(problems(operation.body, value))):
+        raise BadCall(f"{operation.name}: body: " + "; ".join(found[:5]) + ".")
+    if (problem := unfit(operation.body_type, value, operation.body)) is not None:
+        raise BadCall(f"{operation.name}: body: {problem}.")
     return _canonical(value)
 
 
@@ -333,9 +467,9 @@ def _check_override(operation: Operation, value: object) -> None:
     """Frameworks that read the method out of the body (Rails, Laravel and others) would turn a POST into a DELETE."""
     declared = (operation.body or {}).get("properties", {})
     for key in value if isinstance(value, dict) else ():
-        if key.strip().lower() in _OVERRIDES and key not in declared:
+        if re.sub(r"[ .]", "_", key.strip()).lower() in _OVERRIDES and key not in declared:  # PHP makes '_' of '.'
             raise BadCall(
-                f"The body's '{_short(key)}' would change the method; call the operation with that method instead."
+                f"The body's '{shortened(key)}' would change the method; call the operation with that method instead."
             )
 
 
@@ -384,7 +518,7 @@ def _json(text: str, what: str) -> Any:
     except json.JSONDecodeError as error:
         raise BadCall(f"{what} no valid JSON: {error.msg} at character {error.pos + 1}.") from None
     except ValueError as error:
-        raise BadCall(f"{what} no valid JSON: {_short(str(error))}.") from None
+        raise BadCall(f"{what} no valid JSON: {shortened(str(error))}.") from None
     except RecursionError:
         raise BadCall(f"{what} nested too deeply.") from None
 
@@ -398,21 +532,3 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is no JSON number")
-
-
-def _problems(schema: Mapping[str, Any], value: object) -> Iterator[str]:
-    """What a value's JSON Schema has against it, in words with the place, each at most 200 characters."""
-    try:
-        for error in sorted(
-            Draft202012Validator(schema).iter_errors(value), key=lambda e: [str(step) for step in e.absolute_path]
-        ):
-            place = ".".join(str(step) for step in error.absolute_path)
-            says = f"does not fit '{error.validator}'" if has_secret(error.schema) else error.message
-            yield _short(f"{place}: {says}" if place else says, 200)
-    except RecursionError:
-        yield "nested too deeply"
-
-
-def _short(text: str, limit: int = 120) -> str:
-    text = text.encode("utf-8", "replace").decode()
-    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -48,6 +48,8 @@ class CardRow:
     rule: Rule
     before: str | None
     expires_at: float
+    headers: str = "{}"
+    body_type: str = "json"
     recipe: str = ""  # whose last step it is
     recipe_step: int = 0
     votes: tuple[str, ...] = ()
@@ -69,7 +71,7 @@ def card(row: CardRow) -> tuple[str, list[Block]]:
     is_pending = row.state is State.PENDING
     change, is_change_cut = _change_lines(row, limit=_CHANGES_ON_CARD)
     body, is_body_cut = _body_on_card(row)
-    blocks = [_header(title), *_sections(f"{row.method} {row.shown_url}"), *_sections(body)]
+    blocks = [_header(title), *_sections(_request_line(row)), *_how_sent(row), *_sections(body)]
     if change:
         blocks += [_context(words.CHANGE_TITLE.get(row.method, words.CHANGES)), *_sections("\n".join(change))]
     if row.recipe:
@@ -82,6 +84,19 @@ def card(row: CardRow) -> tuple[str, list[Block]]:
     buttons = _buttons(row, is_cut=is_change_cut or is_body_cut)
     blocks += [{"type": "actions", "elements": buttons}] if buttons else []
     return escape(_fit(f"{title}: {row.method} {row.shown_url}", 2_000)), blocks
+
+
+def _request_line(row: CardRow) -> str:
+    """Method and URL, and below them the headers that the model chose; each on a line of its own."""
+    headers = [f"{name}: {visible(text)}" for name, text in json.loads(row.headers).items()]
+    return "\n".join([f"{row.method} {row.shown_url}", *headers])
+
+
+def _how_sent(row: CardRow) -> list[Block]:
+    """How a body travels, where that is not as the JSON that is shown."""
+    if row.shown_body is None or row.body_type == "json":
+        return []
+    return [_context(words.SENT_AS.get(row.body_type, words.SENT_OTHERWISE))]
 
 
 def _is_unsent(row: CardRow) -> bool:
@@ -253,10 +268,8 @@ def whole_request(row: CardRow, page: int) -> dict[str, Any]:
     """The modal with all of a request, page `page` (from 0; a page that is not there is the nearest)."""
     body = readable(row.shown_body) if row.shown_body is not None else words.NO_BODY
     change, _ = _change_lines(row, limit=None)
-    parts = [f"{row.method} {row.shown_url}", body]
-    if change:
-        parts += [words.CHANGE_TITLE.get(row.method, words.CHANGES), "\n".join(change)]
-    sections = [section for part in parts for section in _sections(part)]
+    parts = [body, *([words.CHANGE_TITLE.get(row.method, words.CHANGES), "\n".join(change)] if change else [])]
+    sections = [*_sections(_request_line(row)), *_how_sent(row), *(one for part in parts for one in _sections(part))]
     pages = [sections[at : at + _PAGE] for at in range(0, len(sections), _PAGE)]
     page = max(0, min(page, len(pages) - 1))
     place = words.PAGE.format(page=page + 1, pages=len(pages), fingerprint=row.fingerprint[:12])

@@ -33,7 +33,7 @@ from core.catalog_file import (
 )
 from core.catalog_source import BadCatalog, Place, Source
 from core.policy import SAFE_METHODS, Rule
-from core.template import Template
+from core.template import Spelling, Template, Value
 
 __all__ = [
     "METHODS",
@@ -96,13 +96,21 @@ class Operation:
     headers: tuple[str, ...] = ()  # names of header parameters
     required: frozenset[str] = frozenset()
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
-    styles: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    styles: Mapping[str, Spelling] = field(default_factory=dict)
     pagination: Pagination | None = None
 
     @property
     def name(self) -> str:
         """`METHOD /path`, without the query."""
         return f"{self.method} {self.url.partition('?')[0]}"
+
+    def is_entry_of(self, other: Operation) -> bool:
+        """Whether both are the same entry, whatever rules a channel adds to it."""
+        return self.api is other.api and (self.method, self.url) == (other.method, other.url)
+
+    def filled(self, values: Mapping[str, Value]) -> str:
+        """Path and query below the API's base_url, with `values` in place, encoded."""
+        return self.template.fill(values, self.styles)
 
 
 @dataclass(frozen=True, eq=False)

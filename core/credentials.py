@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from core.catalog import Api, Catalog
@@ -50,13 +50,18 @@ def _basic(api: Api) -> str:
     return base64.b64encode(pair.encode()).decode()
 
 
-def headers_of(api: Api, *, body: bool, key: str | None, etag: str) -> dict[str, str]:
-    """The headers of a request. `body`: it has one; `key`: its idempotency key; `etag`: what its target has to have."""
-    headers = {"Accept": "application/json", "User-Agent": _AGENT} | {
+def headers_of(
+    api: Api, given: Mapping[str, str], *, content_type: str | None, key: str | None, etag: str
+) -> dict[str, str]:
+    """The headers of a request. `given`: the call's own, whose names the catalog keeps apart from all others here.
+
+    `content_type`: its body's, where it has one; `key`: its idempotency key; `etag`: what its target has to have.
+    """
+    headers = {**given, "Accept": "application/json", "User-Agent": _AGENT} | {
         name: value.get_secret_value() for name, value in api.headers.items()
     }
-    if body:
-        headers["Content-Type"] = "application/json"
+    if content_type is not None:
+        headers["Content-Type"] = content_type
     if key is not None:
         headers["Idempotency-Key"] = key
     if etag:

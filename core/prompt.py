@@ -55,7 +55,9 @@ def _api(catalog: Catalog, api: Api) -> str:
 def _operation(operation: Operation) -> str:
     line = f"{operation.method} {operation.url}: {operation.description}"
     for name, schema in operation.parameters.items():
-        line += f" {name}: {as_json(schema)}"
+        notes = " (header)" if name in operation.headers else ""
+        notes += " (required)" if name in operation.required - operation.template.path_names else ""
+        line += f" {name}{notes}: {as_json(schema)}"
     return line + (f" body: {as_json(operation.body)}" if operation.body is not None else "")
 
 
@@ -81,11 +83,13 @@ def _asked(description: str) -> str:
 def tool(catalog: Catalog) -> dict[str, Any]:
     """The tool's definition, in the form of Chat Completions."""
     methods = sorted({operation.method for operation in catalog.operations}) + ([RUN] if catalog.recipes else [])
-    properties = {
+    properties: dict[str, Any] = {
         "method": {"type": "string", "enum": methods},
         "url": {"type": "string", "description": "An operation's url with its placeholders filled in"},
         "body": {"type": "string", "description": "JSON text, where the operation takes a body"},
     }
+    if any(operation.headers for operation in catalog.operations):
+        properties["headers"] = {"type": "object", "description": "Values of the operation's headers, by name"}
     parameters = {"type": "object", "properties": properties, "required": ["method", "url"]}
     return {
         "type": "function",

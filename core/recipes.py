@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.calls import MAX_ARGUMENTS, BadCall, Call, build, parse_arguments, problems
+from core.calls import MAX_ARGUMENTS, BadCall, Call, build, parse_arguments
 from core.cards import status_text
 from core.catalog import Catalog, Recipe, Step
 from core.expressions import EMBEDDED, Expression, is_expression, parse_expression
 from core.shrink import as_json, shrink
+from core.validate import problems
 
 RUN = "RUN"  # the method by which the model calls a recipe
 _ERROR = 2_000  # characters that are told of a call that could not be made
@@ -42,7 +43,10 @@ class StepAnswer:
 
 @dataclass(frozen=True)
 class Run:
-    """How far a recipe has come. `problem` says why it ended early, in our own words; `detail` is what the API's data have to do with it."""
+    """How far a recipe has come.
+
+    `problem` says why it ended early, in our own words; `detail` is what the API's data have to do with it.
+    """
 
     recipe: Recipe
     inputs: Mapping[str, Any]
@@ -251,8 +255,7 @@ def _check_size(value: Any, what: str) -> None:
 def told(run: Run, limit: int) -> str:
     """The result of a run that is over without a write, for the model: what the API said stands under `data`, cut to `limit` characters."""
     steps = [
-        {"step": step.step_id, "status": one.status}
-        for step, one in zip(run.recipe.steps, run.answers, strict=False)
+        {"step": step.step_id, "status": one.status} for step, one in zip(run.recipe.steps, run.answers, strict=False)
     ]
     data, problem = _given(run)
     shrunk, cuts = shrink(data, limit)

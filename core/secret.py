@@ -42,10 +42,11 @@ def secret_fields(catalog: Catalog, api: Api) -> frozenset[str]:
     schemas = [
         operation.body for operation in catalog.operations if operation.api is api and operation.body is not None
     ]
-    return frozenset(name for schema in schemas for name in _marked(schema))
+    return frozenset(name for schema in schemas for name in secret_names(schema))
 
 
-def _marked(schema: Any) -> Iterator[str]:
+def secret_names(schema: Any) -> Iterator[str]:
+    """The names of the fields that a schema, or one inside of it, marks as secret."""
     match schema:
         case dict():
             properties = schema.get("properties")
@@ -53,15 +54,15 @@ def _marked(schema: Any) -> Iterator[str]:
                 if is_secret(one) or is_secret(one.get("items") if isinstance(one, dict) else None):
                     yield name
             for one in schema.values():
-                yield from _marked(one)
+                yield from secret_names(one)
         case list():
             for one in schema:
-                yield from _marked(one)
+                yield from secret_names(one)
 
 
 def has_secret(schema: Any) -> bool:
     """Whether a schema, or one inside of it, says `secret: true`; words about its values would repeat them."""
-    return is_secret(schema) or any(True for _ in _marked(schema))
+    return is_secret(schema) or any(True for _ in secret_names(schema))
 
 
 def is_secret(schema: Any) -> bool:

@@ -13,11 +13,19 @@ _NONE: frozenset[str] = frozenset()
 
 # Web API method -> the scopes that it needs
 SCOPES: dict[str, frozenset[str]] = {
+    "agents.sessions.setStatus": _WRITE,
     "assistant.threads.setStatus": _WRITE,
+    "assistant.threads.setSuggestedPrompts": frozenset({"assistant:write"}),
+    "assistant.threads.setTitle": frozenset({"assistant:write"}),
     "auth.test": _NONE,
+    "chat.appendStream": _WRITE,
+    "chat.delete": _WRITE,
     "chat.postEphemeral": _WRITE,
     "chat.postMessage": _WRITE,
+    "chat.startStream": _WRITE,
+    "chat.stopStream": _WRITE,
     "chat.update": _WRITE,
+    "conversations.history": _HISTORY,
     "conversations.info": _READ,
     "conversations.list": _READ,
     "conversations.members": _READ,
@@ -34,9 +42,16 @@ SCOPES: dict[str, frozenset[str]] = {
 SUBSCRIPTIONS: dict[str, frozenset[str]] = {
     "app_mention": frozenset({"app_mentions:read"}),
     "app_home_opened": _NONE,
+    "message.im": frozenset({"im:history"}),
+    "agent_session_stopped": _NONE,
 }
+# Of apps with assistant_view, which Slack makes no more: heard where an older app subscribes to them
+OLDER_EVENTS = frozenset({"assistant_thread_started", "assistant_thread_context_changed"})
 # Shortcut by its callback_id -> the scopes that it needs
-SHORTCUTS: dict[str, frozenset[str]] = {}
+SHORTCUTS: dict[str, frozenset[str]] = {
+    "stop_generating": frozenset({"commands"}),
+    "delete_message": frozenset({"commands"}),
+}
 BY_APP_TOKEN = frozenset(
     {"apps.connections.open"}
 )  # methods of the app-level token, whose only scope is connections:write

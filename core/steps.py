@@ -30,4 +30,6 @@ def _shown(call: Call, name: str) -> str:
     """A value as everybody may see it, or nothing."""
     if is_secret(call.operation.parameters.get(name)):
         return ""
-    return call.values.get(name, "").replace("<", " ").replace(">", " ")[:_VALUE]
+    value = call.values.get(name, "")
+    text = value if isinstance(value, str) else ", ".join(value)
+    return text.replace("<", " ").replace(">", " ")[:_VALUE]

@@ -63,7 +63,7 @@ proposals = _table(
     _text("shown_body"), _text("asker"), _text("fingerprint"), _text("why"), _text("rule"), _text("before"), _text("state"),
     _moment("created_at"), _moment("remind_at"), _moment("expires_at"), _text("votes"), _text("decided_by"),
     _moment("decided_at"), _text("reason"), _moment("sent_at"), _int("status"), _text("note"), _text("card"), _text("batch"),
-    _text("place"), _int("dry_run"), _text("recipe"), _int("recipe_step"),
+    _text("place"), _int("dry_run"), _text("headers"), _text("body_type"), _text("recipe"), _int("recipe_step"),
 )  # fmt: skip
 posts = _table(
     "posts", _int("id", key=True), _text("post"), _text("thread"), _text("turn"), _text("method"), _text("arguments"), _text("target"),
@@ -119,6 +119,10 @@ MIGRATIONS: list[tuple[str, ...]] = [
         "create index posts_ts on posts (ts) where ts is not null",
     ),
     ("alter table proposals add column dry_run integer not null default 0",),
+    (
+        "alter table proposals add column headers text not null default '{{}}'",
+        "alter table proposals add column body_type text not null default 'json'",
+    ),
     (
         "alter table proposals add column recipe text not null default ''",
         "alter table proposals add column recipe_step integer not null default 0",

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import quote, unquote_to_bytes
 
 PLACEHOLDER = re.compile(r"\[([A-Za-z_][\w-]*)\]|\{([A-Za-z_][\w-]*)\}", re.ASCII)
 MAX_VALUE = 1_024  # characters of one path or query value; longer ones are refused by common servers anyway
+Value = str | tuple[str, ...]  # of a placeholder, decoded; a tuple is a list in the query
+Spelling = tuple[
+    str, bool
+]  # (style, explode) of a list in the query: https://spec.openapis.org/oas/v3.1.1.html#style-values
+_DELIMITERS = {"form": (",", ","), "spaceDelimited": (" ", "%20"), "pipeDelimited": ("|", "%7C")}  # as itself, in a URL
 _LITERAL_SAFE = "!$&'()*+,;=:@"  # RFC 3986 pchar without '%' and unreserved
 
 
@@ -60,10 +66,11 @@ class Piece:
         """Whether a server that does not tell capitals from small letters may take `text` for this piece."""
         return self._loose.fullmatch(text) is not None
 
-    def fill(self, values: dict[str, str], literal_safe: str = _LITERAL_SAFE) -> str:
+    def fill(self, values: Mapping[str, Value], literal_safe: str = _LITERAL_SAFE) -> str:
         """The piece percent-encoded with `values`."""
         return "".join(
-            quote(values[text], safe="") if open_ else quote(text, safe=literal_safe) for text, open_ in self.parts
+            quote(_one(values[text]), safe="") if open_ else quote(text, safe=literal_safe)
+            for text, open_ in self.parts
         )
 
 
@@ -107,15 +114,48 @@ class Template:
             piece.could_be(segment) for piece, segment in zip(self.path, segments, strict=True)
         )
 
-    def fill(self, values: dict[str, str]) -> str:
-        """Path and query with `values` in place, encoded. Query parts whose placeholder has no value are left out."""
+    def fill(self, values: Mapping[str, Value], spellings: Mapping[str, Spelling] | None = None) -> str:
+        """Path and query with `values` in place, encoded. Query parts whose placeholder has no value are left out.
+
+        `spellings` are those of the placeholders that stand for lists.
+        """
         path = "/" + "/".join(piece.fill(values) for piece in self.path)
-        pairs = [
-            f"{quote(name, safe='')}={piece.fill(values, '')}"
-            for name, piece in self.query
-            if all(n in values for n in piece.names)
-        ]
+        pairs: list[str] = []
+        for name, piece in self.query:
+            items = values.get(piece.names[0]) if piece.is_whole else None
+            if isinstance(items, tuple):
+                texts = join_list(items, (spellings or {})[piece.names[0]])
+            else:
+                texts = [piece.fill(values, "")] if all(one in values for one in piece.names) else []
+            pairs += [f"{quote(name, safe='')}={text}" for text in texts]
         return path + ("?" + "&".join(pairs) if pairs else "")
+
+
+def _one(value: Value) -> str:
+    assert isinstance(value, str), "a list stands for a whole query value alone; the catalog's check sees to it"
+    return value
+
+
+def split_list(raw: str, spelling: Spelling) -> list[str]:
+    """The items of one raw (still encoded) query value. A bare comma always parts items, whichever way the API wants them."""
+    style, exploded = spelling
+    mark = _DELIMITERS[style][0]
+    marks = {","} | (set() if exploded else {mark, quote(mark, safe="")})
+    return re.split("|".join(re.escape(one) for one in sorted(marks)), raw.replace("+", "%20"), flags=re.IGNORECASE)
+
+
+def join_list(items: tuple[str, ...], spelling: Spelling) -> list[str]:
+    """A list's encoded query values: one for all items, or one each where it is exploded."""
+    style, exploded = spelling
+    encoded = [quote(item, safe="") for item in items]
+    return encoded if exploded else [_DELIMITERS[style][1].join(encoded)]
+
+
+def parting(items: tuple[str, ...], spelling: Spelling) -> str | None:
+    """The character in an item that would make two of it for the API; None where there is none."""
+    style, exploded = spelling
+    mark = _DELIMITERS[style][0]
+    return mark if not exploded and any(mark in item for item in items) else None
 
 
 def parse_template(url: str) -> Template:

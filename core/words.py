@@ -95,8 +95,13 @@ RECIPE_STEP = "Step {step} of recipe {recipe}"
 MORE_PEOPLE = "{count} more"
 NOT_THE_ASKER = " (not the asker)"
 VOTES = "{quorum} votes needed, so far: {votes}"
+SENT_OTHERWISE = "Not sent as JSON:"
 VOTES_SO_FAR = "{votes} of {quorum} votes"
 NO_BODY = "(no body)"
+SENT_AS = {
+    "form": "Sent as a form (application/x-www-form-urlencoded):",
+    "multipart": "Sent as a form with files (multipart/form-data):",
+}
 BODY_CUT = "... the first {shown:,} of {whole:,} characters. Show all has the rest."
 HIDDEN = "{count} characters, hidden by the catalog"
 CHANGES = "What changes:"
@@ -129,6 +134,7 @@ CHECKED = "{method} request {fingerprint}, outcome unknown: the target as the AP
 STILL_CHANGES = {"DELETE": "What the request would still remove:"}
 STILL_CHANGE = "What the request would still change:"
 NOT_READ_IN_TIME = "it was not read in time"
+NEEDS_VALUE = "reading it needs '{name}', which the request does not have"
 NO_PREVIEW = "the catalog has no GET for it"
 NEEDS_APPROVAL = "reading it needs a person's approval"
 CHECK_FAILED = "{method} request {fingerprint}: the target could not be read: {problem}"

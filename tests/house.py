@@ -74,7 +74,41 @@ def _completion(message: Json, ending: str) -> Json:
     return {"id": "c", "object": "chat.completion", "choices": [choice], "usage": usage}
 
 
-Line = Json | ModelFailed | Callable[[Sequence[Message]], Json]
+class Writing:
+    """A line that the model writes piece by piece: `write` adds words, `finish` ends it, with tool calls where they are given.
+
+    It ends as well when nobody wants the rest.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        self._changed = threading.Condition()
+        self.text = text
+        self.is_cut = False
+        self._reply: Json | None = None
+
+    def write(self, text: str) -> None:
+        with self._changed:
+            self.text += text
+
+    def finish(self, reply: Json | None = None) -> None:
+        with self._changed:
+            self._reply = reply or says(self.text)
+            self._changed.notify_all()
+
+    def perform(self, ear: Ear) -> Json:
+        """Speaks into the ear until it is over."""
+        deadline = time.monotonic() + HANG
+        with self._changed:
+            while self._reply is None and time.monotonic() < deadline:
+                ear.hear(self.text, is_calling=False)
+                if ear.is_cut():
+                    self.is_cut = True
+                    raise ModelFailed("cut off")
+                self._changed.wait(0.05)
+            return self._reply or says(self.text)
+
+
+Line = Json | ModelFailed | Writing | Callable[[Sequence[Message]], Json]
 
 
 class Script:
@@ -108,6 +142,8 @@ class Script:
             self._changed.wait_for(lambda: not self._is_held, HANG)
         if isinstance(line, ModelFailed):
             raise line
+        if isinstance(line, Writing):
+            return line.perform(ear)
         return line if isinstance(line, dict) else line(messages)
 
     def wait_asked(self, times: int = 1, seconds: float = 10.0) -> list[Message]:

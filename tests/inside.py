@@ -260,20 +260,20 @@ class Inside:
         button: Any = decision
         return self.gate.decide(proposal.token, button, by=by or proposal.asker, at=self.clock(), arrival=0)
 
-    def approved(self, method: str, url: str, body: object = None) -> Proposal:
+    def approved(self, method: str, url: str, body: object = None, headers: object = None) -> Proposal:
         """A write as a stored record that a person has approved, its turn running."""
         turn = self.begin()
         assert begun(self.store, turn.thread) is not None
-        write = self.call(method, url, body, tainted=True)
+        write = self.call(method, url, body, headers, tainted=True)
         assert isinstance(write, Write)
         proposal = self.gate.propose(write, turn, 0)
         said = Replied("", (Called("call_0", "call_rest_api", "{}"),))
         self.store.add_round(turn, Round(said, Usage(), proposals=[proposal], posts=self.gate.card_posts([proposal])))
         return self.press(proposal) if proposal.state is State.PENDING else proposal
 
-    def write(self, method: str, url: str, body: object = None) -> tuple[Proposal, Json]:
+    def write(self, method: str, url: str, body: object = None, headers: object = None) -> tuple[Proposal, Json]:
         """An approved write, sent; the record and the result that the model gets."""
-        proposal = self.approved(method, url, body)
+        proposal = self.approved(method, url, body, headers)
         self.gate.write(Approval(proposal.proposal))
         return self.row(proposal), self.result(proposal)
 
@@ -290,12 +290,15 @@ class Inside:
 
     # calls
 
-    def call(self, method: str, url: str, body: object = None, *, tainted: bool = False) -> Read | Write:
-        return sort(resolve(self.catalog, {"method": method, "url": url, "body": body}), tainted=tainted)
+    def call(
+        self, method: str, url: str, body: object = None, headers: object = None, *, tainted: bool = False
+    ) -> Read | Write:
+        arguments = {"method": method, "url": url, "body": body, "headers": headers}
+        return sort(resolve(self.catalog, arguments), tainted=tainted)
 
-    def read(self, url: str, method: str = "GET") -> Json:
+    def read(self, url: str, method: str = "GET", headers: object = None) -> Json:
         """A read's result for the model."""
-        read = self.call(method, url)
+        read = self.call(method, url, headers=headers)
         assert isinstance(read, Read)
         found: Json = strict(self.gate.read(read).text)
         return found

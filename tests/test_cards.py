@@ -140,6 +140,18 @@ def test_a_card_shows_who_asks_what_who_decides_and_until_when() -> None:
     assert text == f"{TITLE}: PUT https://hr/users/7"
 
 
+def test_a_card_shows_the_headers_of_a_request_and_how_its_body_travels() -> None:
+    given = row('{"a":1}', headers='{"X-Region":"eu","X-Why":"\\u202e so"}', body_type="form")
+    all_within_limits(given)
+    for blocks in (card(given)[1], pages(given)[0]["blocks"]):
+        assert plain(blocks)[0] == "PUT https://hr/users/7\nX-Region: eu\nX-Why: \\u202e so"
+        assert "Sent as a form (application/x-www-form-urlencoded):" in mrkdwn(blocks)
+
+
+def test_a_request_without_a_body_says_nothing_of_how_it_travels() -> None:
+    assert not [line for line in mrkdwn(card(row(None, body_type="form"))[1]) if "Sent as" in line]
+
+
 @pytest.mark.parametrize(
     ("rule", "words_"),
     [
