@@ -36,6 +36,7 @@ import slack_check
 from ai import House
 from chat import ChatServer, Model
 from core import reports, slack_in
+from core.cards import visible
 from core.catalog import Catalog, Operation, load_catalog
 from core.chain import Line
 from core.credentials import secrets_of
@@ -183,15 +184,16 @@ def _known(web: SlackWeb, user: str) -> Person | None:
         return None
 
 
-def _web(settings: Settings) -> SlackWeb:
-    return SlackWeb(settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
+def _web(settings: Settings, *, explain: bool = True) -> SlackWeb:
+    return SlackWeb(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, explain=explain)
 
 
-def _app_web(settings: Settings) -> SlackWeb | None:
+def _app_web(settings: Settings, *, explain: bool = True) -> SlackWeb | None:
     """The Web API by the app-level token, in socket mode."""
     if settings.slack_app_token is None:
         return None
-    return SlackWeb(settings.slack_app_token.get_secret_value(), settings.slack_api_url, setting="SLACK_APP_TOKEN")
+    token = settings.slack_app_token.get_secret_value()
+    return SlackWeb(token, settings.slack_api_url, setting="SLACK_APP_TOKEN", explain=explain)
 
 
 def _socket(settings: Settings, front: Front) -> SocketMode | None:
@@ -443,8 +445,8 @@ def check(*, slack: bool) -> None:
 
 def _check_slack(settings: Settings, catalog: Catalog) -> int:
     """Tells what is wrong between the settings and Slack, gives the exit code."""
-    set_up_logs(quiet=True)
-    wrong = slack_check.check(_web(settings), _app_web(settings), settings.channels, _approvers(catalog))
+    web, socket = _web(settings, explain=False), _app_web(settings, explain=False)
+    wrong = slack_check.check(web, socket, settings.channels, _approvers(catalog))
     for one in wrong:
         click.echo(f"- {one}.")
     click.echo(f"Slack: {len(wrong)} to mend, see above." if wrong else "Slack: all is well.")
@@ -491,11 +493,16 @@ def journal(
         table.add_row(
             str(line.number),
             reports.moment(line.at),
-            line.kind,
-            reports.person_of(line),
-            escape(words or reports.summary(line)),
+            _on_terminal(line.kind),
+            _on_terminal(reports.person_of(line)),
+            _on_terminal(words or reports.summary(line)),
         )
     Console().print(table)
+
+
+def _on_terminal(text: object) -> str:
+    """Text of people, the model or the API as a terminal may have it: no markup of ours, no escape sequence of theirs."""
+    return escape(visible(str(text)))
 
 
 def _verify(chain: Journal, head: str | None) -> int:
@@ -529,10 +536,10 @@ def errors(days: float) -> None:
     with _told():
         store = _open_store()
     since = time.time() - days * 86_400
-    groups = reports.repeated(line for line in store.journal.lines() if line.at >= since)
+    groups = reports.repeated(store.journal.lines(), since)
     table = Table("times", "operation", "reason", "newest example", "the question behind it")
     for row in reports.error_rows(groups, store.words_of):
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(_on_terminal(cell) for cell in row))
     Console().print(table if groups else "No errors.")
 
 

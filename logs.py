@@ -34,8 +34,8 @@ def hide_in_logs(secrets: Sequence[str]) -> None:
     _hidden[:] = sorted((secret for secret in secrets if len(secret) >= 6), key=len, reverse=True)
 
 
-def set_up_logs(*, quiet: bool = False) -> None:
-    """Sets up structlog and the standard library's logging for this process, both to standard error; `quiet` leaves all of it out."""
+def set_up_logs() -> None:
+    """Sets up structlog and the standard library's logging for this process, both to standard error."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -54,7 +54,7 @@ def set_up_logs(*, quiet: bool = False) -> None:
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[meta, *last, _mask]))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.CRITICAL if quiet else logging.INFO)
+    root.setLevel(logging.INFO)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a burst is no news

@@ -133,7 +133,10 @@ class Person:
 
 
 class SlackWeb:
-    """Slack's Web API for one token, that of `setting`. Thread-safe: each call opens its own connection."""
+    """Slack's Web API for one token, that of `setting`. Thread-safe: each call opens its own connection.
+
+    `explain`: what to do about a refusal is logged, and not only given with the exception.
+    """
 
     def __init__(
         self,
@@ -143,9 +146,11 @@ class SlackWeb:
         timeout: int = 10,
         clock: Callable[[], float] = time.monotonic,
         setting: str = "SLACK_BOT_TOKEN",
+        explain: bool = True,
     ) -> None:
         self.granted: frozenset[str] | None = None  # the token's scopes by Slack's latest answer, where it told them
         self._setting = setting
+        self._explains = explain
         self._told: dict[str, set[str]] = {}  # method -> error codes that were explained since it last worked
         # no retry handlers: the library's own would post a message again whose first answer was lost
         self._client = WebClient(token=token, base_url=base_url, timeout=timeout, retry_handlers=[])
@@ -200,17 +205,17 @@ class SlackWeb:
             return SlackBusy(after)
         if status >= http.client.INTERNAL_SERVER_ERROR or code in _UNSURE or not _is_code(code):
             return SlackUnsure(f"HTTP {status} {code or ''}".strip())
-        hint = self._explain(method, str(code), data)
+        hint = advice(str(code), self._setting, _text(data.get("needed")))
+        if hint is not None and self._explains:
+            self._explain(method, str(code), hint)
         return LockedOut(str(code), hint) if code in _LOCKED_OUT else SlackSaysNo(str(code), hint)
 
-    def _explain(self, method: str, code: str, data: Mapping[str, Any]) -> str | None:
-        """What to do about an error code; logged, too, once until the method has worked again."""
-        hint = advice(code, self._setting, _text(data.get("needed")))
+    def _explain(self, method: str, code: str, hint: str) -> None:
+        """Logs what to do about an error code, once until the method has worked again."""
         told = self._told.setdefault(method, set())
-        if hint is not None and code not in told:
+        if code not in told:
             told.add(code)
             log.error("slack says no", method=method, error=code, hint=hint)
-        return hint
 
     def open_socket(self) -> str:
         """The address of a new WebSocket, good for one connection; it holds a secret. Needs the app-level token."""

@@ -29,9 +29,10 @@ from core.chain import Entry, digest
 from core.policy import Event, Rule, State, sources, target
 from core.posts import Kind, Post, Thread
 from core.settings import Misconfigured
-from core.tables import MIGRATIONS, SERIAL, inbox, posts, proposals, threads, transcript, turns
+from core.tables import MIGRATIONS, SERIAL, inbox, posts, proposals, results, threads, transcript, turns
 from core.transcript import Called, Heard, Item, Line, Replied, Result, Said, Usage, open_calls
 from journal import CHAIN_LOCK, Journal, read_key
+from kept import Bounds, Kept
 
 log = structlog.get_logger("store")
 _LOCK_NUMBER = 7_316_045_921  # this program's advisory lock; any fixed number that others are unlikely to use
@@ -201,12 +202,14 @@ class Store:
         clock: Callable[[], float] = time.time,
         on_posts: Callable[[str], None] = lambda _thread: None,
         journal_key: str | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
         self._url = _engine_url(url)
         self._engine = _engine(self._url)
         self._clock = clock
         self.on_posts = on_posts
         self._held: Connection | None = None
+        self._kept = Kept(bounds)
         self._turnstile = Turnstile(wide_open=self._url.get_backend_name() != "sqlite")
         self._inserts = sql.Inserts(sqlite.insert if self._url.get_backend_name() == "sqlite" else postgresql.insert)
         try:
@@ -660,6 +663,12 @@ class Store:
 
     # --- posts --------------------------------------------------------------------------------------------------------
 
+    def note(self, thread: str, turn: str, entries: Sequence[Entry]) -> None:
+        """Writes entries of the journal that tell of nothing else in the database."""
+        if entries:
+            with self._writing() as db:
+                self._note(db, thread, turn, entries)
+
     def _note(self, db: Connection, thread: str, turn: str, entries: Sequence[Entry]) -> None:
         self.journal.append(db, self._clock(), thread, turn, entries)
 
@@ -702,6 +711,19 @@ class Store:
         with self._writing() as db:
             db.execute(sql.DELIVERED, [{"which": post, "new_state": state, "at_ts": ts} for post, ts in done])
 
+    # --- kept answers -------------------------------------------------------------------------------------------------
+
+    def keep(self, thread: str, data: str) -> int | None:
+        """Keeps an answer (JSON text) for a while; gives its number in the thread. None: too large."""
+        with self._writing() as db:
+            self._alone(db)
+            return self._kept.add(db, thread, data, self._clock())
+
+    def kept(self, thread: str, number: int) -> str | None:
+        """A thread's answer of this number, while it is kept."""
+        with self._reading() as db:
+            return self._kept.find(db, thread, number, self._clock())
+
     # --- retention ----------------------------------------------------------------------------------------------------
 
     def forget(self, before: float) -> int:
@@ -720,8 +742,9 @@ class Store:
                 )
             )
             for at in range(0, len(old), 500):
-                for table in (inbox, transcript, proposals, posts, turns, threads):
+                for table in (inbox, transcript, proposals, posts, results, turns, threads):
                     db.execute(delete(table).where(table.c.thread.in_(old[at : at + 500])))
+            self._kept.forget(db, self._clock())
             strays = inbox.c.thread.not_in(select(threads.c.thread))  # refused mentions never became a thread's
             db.execute(delete(inbox).where(inbox.c.handled == 1, inbox.c.received_at < before, strays))
             db.execute(

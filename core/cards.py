@@ -355,7 +355,8 @@ def target_card(row: CardRow, target: Target | None) -> tuple[str, list[Block]]:
     text = words.CHECKED.format(status=status_text(target.status or 0), **named)
     blocks = [_context(escape(text))]
     if target.is_known:
-        left, _ = _change_lines(replace(row, before=target.to_json()), limit=_CHANGES_ON_CARD)
+        seen = replace(row, before=target.to_json(), method="DELETE" if row.method == "DELETE" else "PATCH")
+        left, _ = _change_lines(seen, limit=_CHANGES_ON_CARD)  # what a PUT left out, the API may have filled in itself
         blocks += [_context(words.STILL_CHANGES.get(row.method, words.STILL_CHANGE)), *_sections("\n".join(left))]
     shown = visible(_fit(json.dumps(target.data, ensure_ascii=False, indent=2), _ON_CARD))
     return escape(text), [*blocks, *_sections(shown)]

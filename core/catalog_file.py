@@ -28,6 +28,7 @@ from pydantic import (
     model_validator,
 )
 
+from core.plain_schema import surely_valid
 from core.policy import ANYONE, ASKER, SAFE_METHODS
 from core.template import BadTemplate, Template, parse_template
 
@@ -108,10 +109,11 @@ def _seconds(value: object) -> object:
 
 
 def _schema(value: dict[str, Any]) -> dict[str, Any]:
-    try:
-        Draft202012Validator.check_schema(value)
-    except SchemaError as error:
-        raise ValueError(f"no valid JSON Schema: {error.message}") from None
+    if not surely_valid(value):
+        try:
+            Draft202012Validator.check_schema(value)
+        except SchemaError as error:
+            raise ValueError(f"no valid JSON Schema: {error.message}") from None
     if _stray_secret(value, is_field=True):
         raise ValueError(
             "secret: true belongs on a field itself (under properties, or the items of a field's list) or on a parameter"

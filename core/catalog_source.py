@@ -11,6 +11,8 @@ import yaml
 
 from core.settings import Misconfigured
 
+_MAX_DEPTH = 200
+_Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
 Place = tuple[int | str, ...]  # keys and indexes from the top of the file
 
 
@@ -34,7 +36,7 @@ class Source:
                 f"{name}, line {line}: the key '{key}' stands twice here; YAML would keep only the last one."
             )
         try:
-            data = yaml.safe_load(text)
+            data = yaml.constructor.SafeConstructor().construct_document(source.root)
         except yaml.YAMLError as error:
             raise BadCatalog(f"{name}: no valid YAML: {error}.") from None
         if not isinstance(data, dict):
@@ -50,7 +52,8 @@ class Source:
                 case yaml.MappingNode() if isinstance(step, int):
                     continue  # one rule written without a list
                 case yaml.MappingNode():
-                    found = next(((key, value) for key, value in node.value if key.value == str(step)), None)
+                    # from the end: the constructor puts what `<<` merges before a mapping's own keys
+                    found = next(((key, value) for key, value in reversed(node.value) if key.value == str(step)), None)
                     if found is None:
                         return line
                     line, node = found[0].start_mark.line + 1, found[1]
@@ -71,7 +74,8 @@ class Source:
 
 def _compose(text: str, name: str) -> yaml.Node:
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        _check_depth(text, name)
+        root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise BadCatalog(f"{name}, line {line}: no valid YAML: {error.problem or error.context}.") from None
@@ -82,17 +86,32 @@ def _compose(text: str, name: str) -> yaml.Node:
     return root
 
 
-def _twice(node: yaml.Node, above: tuple[int, ...] = ()) -> Iterator[tuple[str, int]]:
-    if id(node) in above:  # an alias that holds itself
+def _check_depth(text: str, name: str) -> None:
+    """The loader in C follows nesting until the stack ends; its events come one by one."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _MAX_DEPTH:
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise BadCatalog(f"{name}, line {line}: nested more than {_MAX_DEPTH} levels deep.")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _twice(node: yaml.Node, seen: set[int] | None = None) -> Iterator[tuple[str, int]]:
+    seen = set() if seen is None else seen
+    if id(node) in seen:  # an alias
         return
+    seen.add(id(node))
     match node:
         case yaml.MappingNode():
-            keys = [key.value for key, _ in node.value]
-            yield from (
-                (key.value, key.start_mark.line + 1) for i, (key, _) in enumerate(node.value) if key.value in keys[:i]
-            )
-            for _, value in node.value:
-                yield from _twice(value, (*above, id(node)))
+            keys: set[object] = set()
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.value in keys:
+                    yield key.value, key.start_mark.line + 1
+                keys.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+                yield from _twice(value, seen)
         case yaml.SequenceNode():
             for value in node.value:
-                yield from _twice(value, (*above, id(node)))
+                yield from _twice(value, seen)

@@ -43,11 +43,19 @@ def first_broken(key: bytes, lines: Iterable[Line]) -> tuple[int | None, str, in
     """Checks lines from number 1 on. Gives (number of the first that is wrong or missing, hash of the last good one, its number)."""
     before, number = FIRST, 0
     for line in lines:
-        expected = link(key, before, number + 1, line.at, line.thread, line.turn, line.kind, line.data)
-        if line.number != number + 1 or not hmac.compare_digest(expected, line.hash):
+        if line.number != number + 1 or not _is_whole(key, before, line):
             return number + 1, before, number
         before, number = line.hash, line.number
     return None, before, number
+
+
+def _is_whole(key: bytes, before: str, line: Line) -> bool:
+    """Whether a line is as it was written. Somebody with the database may have put anything into its columns."""
+    texts = (line.thread, line.turn, line.kind, line.data, line.hash)
+    if not isinstance(line.at, float) or not all(isinstance(one, str) for one in texts):
+        return False
+    expected = link(key, before, line.number, line.at, line.thread, line.turn, line.kind, line.data)
+    return hmac.compare_digest(expected.encode(), line.hash.encode("utf-8", "replace"))
 
 
 def digest(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from functools import lru_cache
 
 from core.references import printable
 
@@ -68,6 +69,7 @@ def first_sentence(text: str, limit: int) -> str:
     return cut(next(iter(_split(text)), ""), limit)
 
 
+@lru_cache(maxsize=4_096)
 def _split(text: str) -> list[str]:
     return [one for one in _END.split(plain(text)) if one and not _NO_NEWS.match(one)]
 

@@ -77,7 +77,9 @@ class Notes:
 
 def printable(text: str, limit: int) -> str:
     """Foreign text for a terminal and a comment: one line, nothing invisible, at most `limit` characters."""
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+    text = " ".join(text.split())
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

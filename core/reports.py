@@ -14,17 +14,23 @@ from typing import Any, Literal
 from core.cards import status_text
 from core.chain import Line
 
+_NO_YEAR = 253_402_300_800.0  # seconds since 1970 at which the year 10,000 begins
 _FIELDS = ("number", "at", "thread", "turn", "kind", "data", "hash")
 
 
 def moment(at: float) -> str:
-    """A moment as ISO 8601 in UTC, to the millisecond."""
+    """A moment as ISO 8601 in UTC, to the millisecond; as it stands where somebody put something else in its place."""
+    if not isinstance(at, (int, float)) or not 0 <= at < _NO_YEAR:
+        return str(at)
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def data_of(line: Line) -> dict[str, Any]:
-    """A line's data as a mapping."""
-    value = json.loads(line.data)
+    """A line's data as a mapping; of one that somebody has broken, a note that says so."""
+    try:
+        value = json.loads(line.data)
+    except (TypeError, ValueError, RecursionError):
+        return {"note": "this entry was changed by hand; --verify names the first such"}
     return value if isinstance(value, dict) else {}
 
 
@@ -61,7 +67,9 @@ def export(lines: Iterable[Line], form: Literal["jsonl", "csv"]) -> Iterator[str
     if form == "jsonl":
         for line in lines:
             yield json.dumps(
-                {**vars(line), "at": moment(line.at), "at_seconds": line.at, "data": data_of(line)}, ensure_ascii=False
+                {**vars(line), "at": moment(line.at), "at_seconds": line.at, "data": data_of(line)},
+                ensure_ascii=False,
+                default=str,  # what somebody put there by hand may be of any type
             )
         return
     yield _csv_row((*_FIELDS[:2], "at_seconds", *_FIELDS[2:]))
@@ -94,11 +102,11 @@ class Repeated:
     turn: str
 
 
-def repeated(lines: Iterable[Line]) -> list[Repeated]:
-    """Bad calls and API errors by operation and reason, the most frequent first."""
+def repeated(lines: Iterable[Line], since: float = 0.0) -> list[Repeated]:
+    """Bad calls and API errors since a moment by operation and reason, the most frequent first."""
     groups: dict[tuple[str, str], Repeated] = {}
     for line in lines:
-        found = _error(line)
+        found = _error(line) if isinstance(line.at, (int, float)) and line.at >= since else None
         if found is None:
             continue
         operation, reason, example = found

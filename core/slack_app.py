@@ -5,18 +5,19 @@ Scopes are those of bot tokens: https://docs.slack.dev/reference/methods, https:
 
 from __future__ import annotations
 
-_READ = frozenset({"channels:read", "groups:read"})  # designated channels may be public or private
-_HISTORY = frozenset({"channels:history", "groups:history"})
-_WRITE = frozenset({"chat:write"})
-_GROUPS = frozenset({"usergroups:read"})
 _NONE: frozenset[str] = frozenset()
+_ASSISTANT = frozenset({"assistant:write"})
+_GROUPS = frozenset({"usergroups:read"})
+_HISTORY = frozenset({"channels:history", "groups:history", "im:history"})
+_READ = frozenset({"channels:read", "groups:read"})  # designated channels may be public or private
+_WRITE = frozenset({"chat:write"})
 
 # Web API method -> the scopes that it needs
 SCOPES: dict[str, frozenset[str]] = {
     "agents.sessions.setStatus": _WRITE,
     "assistant.threads.setStatus": _WRITE,
-    "assistant.threads.setSuggestedPrompts": frozenset({"assistant:write"}),
-    "assistant.threads.setTitle": frozenset({"assistant:write"}),
+    "assistant.threads.setSuggestedPrompts": _ASSISTANT,
+    "assistant.threads.setTitle": _ASSISTANT,
     "auth.test": _NONE,
     "chat.appendStream": _WRITE,
     "chat.delete": _WRITE,
@@ -38,25 +39,22 @@ SCOPES: dict[str, frozenset[str]] = {
     "views.publish": _NONE,
     "views.update": _NONE,
 }
-# Event as the manifests subscribe to it (a message's kind of channel after a dot) -> the scopes that it needs
+# Methods of the app-level token; its one scope is connections:write
+BY_APP_TOKEN = frozenset({"apps.connections.open"})
+# Event as the manifests subscribe to it (a message with its kind of channel after a dot) -> the scopes that it needs
 SUBSCRIPTIONS: dict[str, frozenset[str]] = {
-    "app_mention": frozenset({"app_mentions:read"}),
-    "app_home_opened": _NONE,
-    "message.im": frozenset({"im:history"}),
     "agent_session_stopped": _NONE,
+    "app_home_opened": _NONE,
+    "app_mention": frozenset({"app_mentions:read"}),
+    "message.im": frozenset({"im:history"}),
 }
-# Of apps with assistant_view, which Slack makes no more: heard where an older app subscribes to them
-OLDER_EVENTS = frozenset({"assistant_thread_started", "assistant_thread_context_changed"})
-# Shortcut by its callback_id -> the scopes that it needs
-SHORTCUTS: dict[str, frozenset[str]] = {
-    "stop_generating": frozenset({"commands"}),
-    "delete_message": frozenset({"commands"}),
-}
-BY_APP_TOKEN = frozenset(
-    {"apps.connections.open"}
-)  # methods of the app-level token, whose only scope is connections:write
+# Heard, but not subscribed to by our manifests: the events of apps that were made as assistants, before there was agent_view
+# (https://docs.slack.dev/ai/migrating-to-agent-messaging). New apps do not get them.
+OF_OLD_APPS = frozenset({"assistant_thread_started", "assistant_thread_context_changed"})
+# Feature of the manifests -> the scopes that it brings along
+FEATURES: dict[str, frozenset[str]] = {"agent_view": _ASSISTANT, "shortcuts": frozenset({"commands"})}
 
-NEEDED: frozenset[str] = frozenset().union(*SCOPES.values(), *SUBSCRIPTIONS.values(), *SHORTCUTS.values())
+NEEDED: frozenset[str] = _NONE.union(*SCOPES.values(), *SUBSCRIPTIONS.values(), *FEATURES.values())
 
 # Setting -> the token that belongs there, and where Slack shows it
 TOKENS = {

@@ -46,7 +46,7 @@ inbox = _table(
 )  # fmt: skip
 threads = _table(
     "threads", Column("thread", AnyText, primary_key=True), _text("team"), _text("channel"), _text("thread_ts"),
-    _int("tainted"), _moment("active_at"),
+    _int("tainted"), _moment("active_at"), _int("results"),
 )  # fmt: skip
 turns = _table(
     "turns", Column("turn", AnyText, primary_key=True), _int("inbox"), _text("thread"), _text("asker"), _text("text"),
@@ -68,6 +68,9 @@ proposals = _table(
 posts = _table(
     "posts", _int("id", key=True), _text("post"), _text("thread"), _text("turn"), _text("method"), _text("arguments"), _text("target"),
     _text("state"), _text("ts"), _moment("created_at"),
+)  # fmt: skip
+results = _table(
+    "results", Column("thread", AnyText, primary_key=True), _int("number", key=True), _text("data"), _int("size"), _moment("at"),
 )  # fmt: skip
 
 journal = _table(
@@ -122,6 +125,12 @@ MIGRATIONS: list[tuple[str, ...]] = [
     (
         "alter table proposals add column headers text not null default '{{}}'",
         "alter table proposals add column body_type text not null default 'json'",
+    ),
+    (
+        "alter table threads add column results integer not null default 0",
+        """create table results (thread text not null, number integer not null, data text not null, size integer not null,
+           at double precision not null, primary key (thread, number))""",
+        "create index results_at on results (at)",
     ),
     (
         "alter table proposals add column recipe text not null default ''",

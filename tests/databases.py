@@ -53,7 +53,7 @@ def rows(url: str, table: str) -> list[dict[str, Any]]:
 
 def everything(url: str) -> dict[str, list[dict[str, Any]]]:
     """All that the store keeps, by table."""
-    return _tables(url, ["inbox", "threads", "turns", "transcript", "proposals", "posts"])
+    return _tables(url, ["inbox", "threads", "turns", "transcript", "proposals", "posts", "results"])
 
 
 def _tables(url: str, tables: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

@@ -18,7 +18,8 @@ from bot import EVENTS, main
 from core import words
 from core.catalog import METHODS, ApiEntry, ApprovalRule, Auth, Entry, Preview, load_catalog
 from core.policy import TRANSITIONS, State
-from core.slack_app import BY_APP_TOKEN, NEEDED, OLDER_EVENTS, SCOPES, SHORTCUTS, SUBSCRIPTIONS
+from core.slack_app import BY_APP_TOKEN, FEATURES, NEEDED, OF_OLD_APPS, SCOPES, SUBSCRIPTIONS
+from core.slack_in import SHORTCUTS
 from slack_web import PACE
 
 ROOT = Path(__file__).parent.parent
@@ -152,15 +153,15 @@ def test_every_method_is_of_a_family_that_the_test_above_looks_for() -> None:
 def test_the_manifest_subscribes_to_exactly_the_events_that_are_heard() -> None:
     subscribed = MANIFEST["settings"]["event_subscriptions"]["bot_events"]
     assert sorted(subscribed) == sorted(SUBSCRIPTIONS)
-    assert {name.partition(".")[0] for name in subscribed} == set(EVENTS) - OLDER_EVENTS, (
-        "message.im comes as an event of type message"
-    )
+    types = {name.partition(".")[0] for name in subscribed}  # message.im comes as an event of type message
+    assert types | OF_OLD_APPS == set(EVENTS)
+    assert not types & OF_OLD_APPS
 
 
 def test_the_manifest_offers_exactly_the_shortcuts_that_are_heard() -> None:
-    offered = MANIFEST["features"].get("shortcuts", [])
+    offered = MANIFEST["features"]["shortcuts"]
     assert sorted(one["callback_id"] for one in offered) == sorted(SHORTCUTS)
-    assert set(SHORTCUTS) <= texts(ROOT / "core" / "slack_in.py")
+    assert {one["type"] for one in offered} == {"message"}
 
 
 def test_the_manifest_asks_for_the_scopes_that_are_needed_and_no_more() -> None:
@@ -170,7 +171,9 @@ def test_the_manifest_asks_for_the_scopes_that_are_needed_and_no_more() -> None:
 
 def test_the_manifest_turns_on_what_the_bot_has() -> None:
     assert MANIFEST["settings"]["interactivity"]["is_enabled"] is True
-    assert MANIFEST["features"]["app_home"]["home_tab_enabled"] is True
+    assert set(FEATURES) <= set(MANIFEST["features"])
+    home = {"home_tab_enabled": True, "messages_tab_enabled": True, "messages_tab_read_only_enabled": False}
+    assert MANIFEST["features"]["app_home"] == home
     assert MANIFEST["settings"]["event_subscriptions"]["request_url"].endswith("/slack/events")
     assert MANIFEST["settings"]["interactivity"]["request_url"].endswith("/slack/interactions")
     assert MANIFEST["settings"]["socket_mode_enabled"] is False

@@ -754,6 +754,18 @@ def test_a_groups_handle_that_cannot_be_looked_up_now_is_no_change_and_one_that_
     assert [one.rule.approvers for one in later.pending()] == [("S0NEW",)]
 
 
+def test_a_click_for_a_large_set_looks_up_a_group_once(make: Make, workspace: Workspace) -> None:
+    """Slack takes some twenty such look-ups a minute; one for each request would never come to an end."""
+    inside = make(removed_by("{approvers: [S0LEADS], batch: true}"), directory=_directory(workspace))
+    inside.replies.will(calls(*[("DELETE", f"/users/{i}") for i in range(30)]))
+    inside.ask()
+    (batch,) = {one.batch for one in inside.pending()}
+    assert batch is not None
+    changed = inside.gate.decide_all(batch, by=BEN, at=inside.clock(), arrival=0)
+    assert [one.state for one in changed] == [State.APPROVED] * 30
+    assert len(workspace.calls_of("usergroups.users.list")) == 1
+
+
 def _directory(workspace: Workspace) -> SlackWeb:
     return SlackWeb(workspace.bot_token, workspace.api_url)
 

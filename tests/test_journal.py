@@ -431,6 +431,38 @@ def test_the_first_broken_entry_is_named_with_exit_code_1(kept: Kept) -> None:
     assert f"broken at entry {approved}:" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "data = 'no JSON'",
+        "data = x'00ff'",
+        "data = '[]'",
+        "at = 'yesterday'",
+        "at = -1e300",
+        "hash = 'é'",
+        "hash = x'00'",
+        "kind = x'00'",
+    ],
+)
+def test_whatever_somebody_writes_into_an_entry_by_hand_the_commands_go_on(kept: Kept, change: str) -> None:
+    kept.change(f"update journal set {change} where number = 3")
+    done = kept.run("journal", "--verify")
+    assert (done.exit_code, "broken at entry 3:" in done.stdout) == (1, True)
+    for arguments in (["journal"], ["journal", "--export", "csv"], ["journal", "--export", "jsonl"], ["errors"]):
+        shown = kept.run(*arguments)
+        assert shown.exit_code == 0, shown.exception
+        assert shown.stdout.strip()
+
+
+def test_no_escape_sequence_reaches_the_terminal(kept: Kept) -> None:
+    """Words of people and the model's calls may hold some, and a terminal would obey."""
+    kept.change("update turns set text = char(27) || ']0;owned' || char(7) || text")
+    kept.change("update journal set data = replace(data, '/nowhere', '/\\u001b[2J') where kind = 'bad call'")
+    shown = kept.run("journal").stdout + kept.run("errors").stdout
+    assert "\x1b" not in shown
+    assert "\\u001b]0;owned" in shown
+
+
 @pytest.mark.parametrize("head", ["{n}:{hash}", "{n}:" + "0" * 64, "7", "", ":", "x:y", "1:{hash}"])
 def test_a_tail_that_was_cut_off_shows_with_a_head_from_the_log(kept: Kept, head: str) -> None:
     last = kept.lines()[-1]

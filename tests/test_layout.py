@@ -35,7 +35,7 @@ DOORS: dict[str, set[str]] = {
     "openai": {"chat"},
     "httpx2": {"deadline", "wire"},
     "httpcore2": {"deadline", "wire"},
-    "sqlalchemy": {"store", "journal", "bot"},  # in bot.py the exception alone, see below
+    "sqlalchemy": {"store", "journal", "kept", "bot"},  # in bot.py the exception alone, see below
     "structlog": set(TOP),
 }
 CORE_PACKAGES = {"jmespath", "yaml", "jsonschema", "pydantic", "pydantic_settings", "dotenv", "sqlalchemy"}
@@ -81,6 +81,7 @@ ORDER = [
     "slack_web",
     "store",
     "journal",
+    "kept",
     "wire",
     "deadline",
     "logs",

@@ -695,8 +695,10 @@ def rest(store: Store, thread: Thread) -> None:
 
 def test_what_has_rested_long_is_forgotten_with_all_that_is_its_own(store: Store, url: str, clock: Clock) -> None:
     rest(store, A)
+    store.keep(A.key, "[1]")
     clock.now = 2_000.0
     rest(store, B)
+    store.keep(B.key, "[2]")
     kept = {table: [row for row in found if row["thread"] == B.key] for table, found in everything(url).items()}
     assert store.forget(1_500.0) == 1
     assert everything(url) == kept

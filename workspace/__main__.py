@@ -38,6 +38,7 @@ TO_TRY = (
     "rename Marta Silva to Marta Costa",
     "remove Tom Berg",
 )
+SHORTCUTS = {"stop_generating": "Stop generating", "delete_message": "Delete message"}  # in a message's menu
 
 
 class RealModel(BaseSettings):
@@ -114,7 +115,14 @@ def prepare_data(fresh: bool) -> None:
 def start(running: ExitStack, port: int, bot_port: int, stop: threading.Event) -> subprocess.Popen[bytes]:
     """Starts the four, one line each; `running` ends them in the opposite order."""
     token, secret = f"xoxb-demo-{secrets.token_hex(12)}", secrets.token_hex(16)
-    workspace = Workspace(bot_token=token, signing_secret=secret, port=port, retry_delays=RETRY_DELAYS, examples=TO_TRY)
+    workspace = Workspace(
+        bot_token=token,
+        signing_secret=secret,
+        port=port,
+        retry_delays=RETRY_DELAYS,
+        shortcuts=SHORTCUTS,
+        examples=TO_TRY,
+    )
     workspace.start()
     running.callback(workspace.stop)
     progress("Slack workspace", workspace.url)

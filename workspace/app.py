@@ -5,7 +5,8 @@ Reads manifest.yaml and nothing else: https://docs.slack.dev/reference/app-manif
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -38,11 +39,15 @@ EVERY_SCOPE = frozenset({
 
 @dataclass(frozen=True)
 class App:
-    """`view` is "" for an app that is no agent, else the surface that its manifest declares."""
+    """`view` is "" for an app that is no agent, else the surface that its manifest declares.
+
+    `shortcuts` are those in the menu of a message: callback_id and name.
+    """
 
     scopes: frozenset[str] = EVERY_SCOPE
     events: frozenset[str] = EVERY_EVENT
     view: View = "agent_view"
+    shortcuts: Mapping[str, str] = field(default_factory=dict)
 
     def hears(self, event: str) -> bool:
         """Whether Slack sends this event (`message.im`, `app_mention` ...) to the app."""
@@ -54,8 +59,10 @@ def read_manifest(path: Path = MANIFEST) -> App:
     """The app that a manifest describes. Raises OSError without the file."""
     manifest: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
     features = manifest.get("features", {})
+    shortcuts = [entry for entry in features.get("shortcuts", []) if entry["type"] == "message"]
     return App(
         frozenset(manifest["oauth_config"]["scopes"]["bot"]),
         frozenset(manifest["settings"].get("event_subscriptions", {}).get("bot_events", [])),
         next((view for view in VIEWS if view and view in features), ""),
+        {entry["callback_id"]: entry["name"] for entry in shortcuts},
     )

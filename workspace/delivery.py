@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import Message
 from http.client import HTTPException
-from typing import IO
+from typing import IO, Protocol
 
 from workspace.world import Json, World
 
@@ -65,55 +65,49 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-class Courier:
-    """Posts to the bot at `base_url`; while there is none, or `cut_off` is set, nothing arrives."""
+@dataclass(frozen=True)
+class Retry:
+    """Which attempt this is: 0 the first, and why the one before it failed."""
 
-    def __init__(self, world: World, signing_secret: str, ack_seconds: float, retry_delays: Sequence[float]) -> None:
+    number: int = 0
+    reason: str = ""
+
+
+class Carrier(Protocol):
+    """A way to the bot: HTTP here, WebSockets in sockets.py."""
+
+    def event(self, envelope: Json, retry: Retry) -> Reply:
+        """One attempt at an event."""
+
+    def interaction(self, payload: Json) -> Reply:
+        """A click, a submitted view, a shortcut: tried once."""
+
+
+class HttpCarrier:
+    """Signed POSTs to the bot at `base_url`."""
+
+    def __init__(self, world: World, signing_secret: str, ack_seconds: float) -> None:
         self.world = world
         self.signing_secret = signing_secret
         self.ack_seconds = ack_seconds
-        self.retry_delays = tuple(retry_delays)
         self.base_url = ""
-        self.cut_off = False
-        self.attempts: list[Attempt] = []
-        self.last_envelope: Json | None = None
-        self._stopping = threading.Event()
         # No proxies: the bot is on this machine.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
 
-    def stop(self) -> None:
-        self._stopping.set()
-
-    def send_event(self, envelope: Json) -> None:
-        """Deliver in the background, with retries."""
-        self.last_envelope = envelope
-        threading.Thread(target=self._with_retries, args=(envelope,), name=envelope["event_id"], daemon=True).start()
-
-    def _with_retries(self, envelope: Json) -> None:
-        headers: dict[str, str] = {}
-        for number, delay in enumerate((0.0, *self.retry_delays)):
-            if self._stopping.wait(delay) if delay else self._stopping.is_set():
-                return
-            reply = self.post_event(envelope, headers)
-            with self.world.lock:
-                kind = envelope.get("event", {}).get("type", envelope["type"])
-                self.attempts.append(Attempt(envelope["event_id"], kind, number, reply, self.world.clock()))
-                self.world.changed()
-            if reply.ok or _declines_retries(reply):
-                return
-            headers = {"X-Slack-Retry-Num": str(number + 1), "X-Slack-Retry-Reason": reply.reason or "http_error"}
+    def event(self, envelope: Json, retry: Retry) -> Reply:
+        headers = {"X-Slack-Retry-Num": str(retry.number), "X-Slack-Retry-Reason": retry.reason or "http_error"}
+        return self.post_event(envelope, headers if retry.number else {})
 
     def post_event(self, envelope: Json, headers: Mapping[str, str]) -> Reply:
         """One attempt, signed; `headers` are added and may replace the signature."""
         return self._post("/slack/events", json.dumps(envelope), "application/json", headers)
 
-    def post_interaction(self, payload: Json) -> Reply:
-        """A click, a submitted view, a shortcut: tried once."""
+    def interaction(self, payload: Json) -> Reply:
         body = urllib.parse.urlencode({"payload": json.dumps(payload)})
         return self._post("/slack/interactions", body, "application/x-www-form-urlencoded", {})
 
     def _post(self, path: str, body: str, content_type: str, headers: Mapping[str, str]) -> Reply:
-        if self.cut_off or not self.base_url:
+        if not self.base_url:
             return Reply(0, reason="connection_failed")
         signed = {"Content-Type": content_type, "User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)"}
         signed |= signature(self.signing_secret, body, int(self.world.clock()))
@@ -130,6 +124,46 @@ class Courier:
         except (OSError, HTTPException) as wrong:
             timed_out = isinstance(getattr(wrong, "reason", None), TimeoutError)
             return Reply(0, reason="http_timeout" if timed_out else "connection_failed")
+
+
+class Courier:
+    """Brings events and gestures to the bot over its carrier, events again if need be; `cut_off`, nothing arrives."""
+
+    def __init__(self, world: World, carrier: Carrier, retry_delays: Sequence[float]) -> None:
+        self.world = world
+        self.carrier = carrier
+        self.retry_delays = tuple(retry_delays)
+        self.cut_off = False
+        self.attempts: list[Attempt] = []
+        self.last_envelope: Json | None = None
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def send_event(self, envelope: Json) -> None:
+        """Deliver in the background, with retries."""
+        self.last_envelope = envelope
+        threading.Thread(target=self._with_retries, args=(envelope,), name=envelope["event_id"], daemon=True).start()
+
+    def _with_retries(self, envelope: Json) -> None:
+        reason = ""
+        for number, delay in enumerate((0.0, *self.retry_delays)):
+            if self._stopping.wait(delay) if delay else self._stopping.is_set():
+                return
+            reply = Reply(0, reason="connection_failed")
+            if not self.cut_off:
+                reply = self.carrier.event(envelope, Retry(number, reason))
+            with self.world.lock:
+                kind = envelope.get("event", {}).get("type", envelope["type"])
+                self.attempts.append(Attempt(envelope["event_id"], kind, number, reply, self.world.clock()))
+                self.world.changed()
+            if reply.ok or _declines_retries(reply):
+                return
+            reason = reply.reason
+
+    def interaction(self, payload: Json) -> Reply:
+        return Reply(0, reason="connection_failed") if self.cut_off else self.carrier.interaction(payload)
 
 
 def signature(secret: str, body: str, timestamp: int) -> dict[str, str]:

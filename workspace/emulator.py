@@ -10,20 +10,23 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from workspace import server
 from workspace.acts import Acts
 from workspace.app import App, View, read_manifest
-from workspace.delivery import ACK_SECONDS, RETRY_DELAYS, Courier, Reply
+from workspace.delivery import ACK_SECONDS, RETRY_DELAYS, Courier, HttpCarrier, Reply
 from workspace.faults import Fault, Kind
 from workspace.gestures import Gestures
 from workspace.limits import METHODS
 from workspace.sights import Sights
 from workspace.webapi import WebApi
 from workspace.world import BOT_USER, Channel, Json, Person, UserGroup, World
+
+if TYPE_CHECKING:
+    from workspace.sockets import Reason, Sockets
 
 T = TypeVar("T")
 
@@ -33,14 +36,20 @@ class _Quiet(WSGIRequestHandler):
         """Every call is in Workspace.calls; the terminal belongs to the bot."""
 
 
+def _sockets(world: World, ack_seconds: float, api: WebApi) -> Sockets:
+    from workspace.sockets import Sockets  # needs a package that nothing else here needs
+
+    return Sockets(world, ack_seconds, api.violation)
+
+
 class Workspace(Acts, Gestures, Sights):
     """A Slack workspace on this machine. All methods may be called from any thread.
 
     `retry_delays`: seconds before each retry of an event (Slack: at once, 1 min, 5 min); `ack_seconds`: how long the
-    bot may take to answer; `shortcuts`: callback_id and name of the app's message shortcuts; `examples`: questions that
-    the page offers; `enforce_rates`: answer 429 beyond Slack's rates. `clock` gives seconds since 1970.
-    `scopes`, `events` and `view` ("", "assistant_view" or "agent_view") say what app is installed; what is left out is
-    taken from manifest.yaml.
+    bot may take to answer; `shortcuts`: callback_id and name of the app's message shortcuts; `examples`: questions
+    that the page offers; `enforce_rates`: answer 429 beyond Slack's rates. `clock` gives seconds since 1970.
+    `scopes`, `events`, `shortcuts` and `view` ("", "assistant_view" or "agent_view") say what app is installed; what is left out is
+    taken from manifest.yaml. `socket_mode`: nothing goes over HTTP, the bot opens WebSockets with its `app_token`.
     """
 
     bot_user_id = BOT_USER
@@ -59,6 +68,9 @@ class Workspace(Acts, Gestures, Sights):
         scopes: Iterable[str] | None = None,
         events: Iterable[str] | None = None,
         view: View | None = None,
+        socket_mode: bool = False,
+        app_token: str = "xapp-local",
+        app_scopes: Iterable[str] = ("connections:write",),
         clock: Callable[[], float] = time.time,
     ) -> None:
         declared = read_manifest()
@@ -66,14 +78,22 @@ class Workspace(Acts, Gestures, Sights):
             declared.scopes if scopes is None else frozenset(scopes),
             declared.events if events is None else frozenset(events),
             declared.view if view is None else view,
+            declared.shortcuts if shortcuts is None else dict(shortcuts),
         )
         self.bot_token = bot_token
         self.signing_secret = signing_secret
-        self.shortcuts = dict(shortcuts or {})
         self.examples = tuple(examples)
         self.world = World(clock, app)
-        self.api = WebApi(self.world, bot_token, enforce_rates=enforce_rates)
-        self.courier = Courier(self.world, signing_secret, ack_seconds, retry_delays)
+        self.api = WebApi(
+            self.world,
+            bot_token,
+            enforce_rates=enforce_rates,
+            app_token=app_token if socket_mode else "",
+            app_scopes=app_scopes,
+        )
+        self.http = HttpCarrier(self.world, signing_secret, ack_seconds)
+        self.sockets = _sockets(self.world, ack_seconds, self.api) if socket_mode else None
+        self.courier = Courier(self.world, self.sockets or self.http, retry_delays)
         self.stopping = threading.Event()
         self._port = port
         self._server: BaseWSGIServer | None = None
@@ -88,6 +108,8 @@ class Workspace(Acts, Gestures, Sights):
             self._server = make_server(
                 "127.0.0.1", self._port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno()
             )
+        if self.sockets:
+            self.sockets.start()
         threading.Thread(target=self._server.serve_forever, args=(0.02,), name="workspace", daemon=True).start()
         return self
 
@@ -95,6 +117,8 @@ class Workspace(Acts, Gestures, Sights):
         """Close the port and forget the retries that are due."""
         self.stopping.set()
         self.courier.stop()
+        if self.sockets:
+            self.sockets.stop()
         with self.world.lock:
             self.world.changed()
         if self._server:
@@ -121,7 +145,7 @@ class Workspace(Acts, Gestures, Sights):
 
     def connect(self, base_url: str) -> None:
         """Say where the bot listens: events go to /slack/events there, gestures to /slack/interactions."""
-        self.courier.base_url = base_url
+        self.http.base_url = base_url
 
     def cut_off(self, down: bool) -> None:
         """While the bot is cut off, nothing reaches it."""
@@ -159,12 +183,12 @@ class Workspace(Acts, Gestures, Sights):
     # The way to the bot
 
     def deliver(self, envelope: Json, headers: Mapping[str, str] | None = None) -> Reply:
-        """Post an envelope to the bot once, signed; `headers` are added and may replace the signature."""
-        return self.courier.post_event(envelope, headers or {})
+        """Post an envelope to the bot once over HTTP, signed; `headers` are added and may replace the signature."""
+        return self.http.post_event(envelope, headers or {})
 
     def deliver_interaction(self, payload: Json) -> Reply:
-        """Post an interaction payload to the bot once, signed."""
-        return self.courier.post_interaction(payload)
+        """Post an interaction payload to the bot once over HTTP, signed."""
+        return self.http.interaction(payload)
 
     def redeliver_last(self) -> bool:
         """Send the last event again, with the same event_id. False when there was none."""
@@ -172,6 +196,21 @@ class Workspace(Acts, Gestures, Sights):
             return False
         self.courier.send_event(self.courier.last_envelope)
         return True
+
+    @property
+    def connections(self) -> int:
+        """Open WebSockets of the bot in socket mode."""
+        return self.sockets.count if self.sockets else 0
+
+    def refresh_sockets(self, reason: Reason = "refresh_requested", close_after: float = 0.5) -> None:
+        """Send `disconnect` over every WebSocket; all but a `warning` close it after so many seconds."""
+        if self.sockets:
+            self.sockets.refresh(reason, close_after)
+
+    def drop_sockets(self) -> None:
+        """Cut every WebSocket without a word, as a network does."""
+        if self.sockets:
+            self.sockets.drop()
 
     # Waiting and faults
 

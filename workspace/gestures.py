@@ -45,11 +45,17 @@ class Gestures(Inner):
         return self._interact(user, payload).status
 
     def shortcut(self, user: str, message_ts: str, callback_id: str, channel: str = "C0HR") -> int:
-        """Use a message shortcut of the app; returns the HTTP status of the bot's answer."""
+        """Use a shortcut from a message's menu; returns the HTTP status of the bot's answer, 0 without one.
+
+        Raises LookupError for a shortcut that the app has not, and for a message without a menu.
+        """
         with self.world.lock:
             message = self._message(user, channel, message_ts)
-            payload = interactions.message_action(self.world, user, channel, message, self.url)
-            payload["callback_id"] = callback_id
+            if callback_id not in self.world.app.shortcuts:
+                raise LookupError(f"the app has no shortcut {callback_id}")
+            if message.get("is_ephemeral") or message.get("subtype") == "tombstone":
+                raise LookupError(f"message {message_ts} has no menu")
+            payload = interactions.message_action(self.world, user, channel, message, callback_id, self.url)
         return self._interact(user, payload).status
 
     def submit(self, view_id: str, user: str, values: Mapping[str, Any] | None = None) -> Reply:

@@ -36,7 +36,7 @@ class Inner:
         """Post a gesture; without a 200 in time the person sees an error."""
         with self.world.lock:
             payload = copy.deepcopy(payload)
-        reply = self.courier.post_interaction(payload)
+        reply = self.courier.interaction(payload)
         with self.world.lock:
             if not reply.ok:
                 self.world.notify(user, NO_ACK)

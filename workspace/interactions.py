@@ -81,9 +81,10 @@ def view_closed(world: World, user: str, view: Json, *, cleared: bool) -> Json:
     }
 
 
-def message_action(world: World, user: str, channel: str, message: Json, base_url: str) -> Json:
-    """A shortcut from a message's menu, without its callback_id."""
+def message_action(world: World, user: str, channel: str, message: Json, callback_id: str, base_url: str) -> Json:
+    """A shortcut from a message's menu."""
     return _gesture(world, user, "message_action") | {
+        "callback_id": callback_id,
         "action_ts": world.next_ts(),
         "trigger_id": world.new_trigger(user),
         "message_ts": message["ts"],
@@ -114,7 +115,9 @@ def _gesture(world: World, user: str, kind: str) -> Json:
 
 
 def _place(world: World, channel: str) -> Json:
-    return {"id": channel, "name": "directmessage" if world.channels[channel].is_im else world.channels[channel].name}
+    """A conversation as payloads name it: only a public channel by its own name."""
+    place = world.channels[channel]
+    return {"id": channel, "name": {"im": "directmessage", "groups": "privategroup"}.get(place.kind, place.name)}
 
 
 def find_element(blocks: list[Json], action_id: str, value: str | None) -> tuple[Json, Json] | None:

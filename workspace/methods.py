@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from workspace import assistant, conversations, messages, streaming, views
 from workspace.errors import ApiError
-from workspace.world import BOT, BOT_USER, TEAM, TEAM_NAME, TEAM_URL, Json, World
+from workspace.world import APP, BOT, BOT_USER, TEAM, TEAM_NAME, TEAM_URL, Json, World
 
 Perform = Callable[[World, Json], Json]
 
@@ -34,9 +34,15 @@ def auth_test(world: World, args: Json) -> Json:
     }
 
 
+def apps_connections_open(world: World, args: Json) -> Json:
+    """A URL for one WebSocket; only in socket mode has the app the token for this."""
+    return {"url": f"{world.socket_url}?ticket={world.new_ticket()}&app_id={APP}"}
+
+
 METHODS: dict[str, Perform] = {
     "api.test": api_test,
     "auth.test": auth_test,
+    "apps.connections.open": apps_connections_open,
     "chat.postMessage": messages.chat_post_message,
     "chat.postEphemeral": messages.chat_post_ephemeral,
     "chat.update": messages.chat_update,

@@ -119,7 +119,7 @@ def seen_by(workspace: Workspace, me: str) -> Json:
         "view_errors": world.view_errors,
         "home": world.views.get(world.homes.get(me, "")),
         "notices": [text for to, text in world.notices if to == me],
-        "shortcuts": workspace.shortcuts,
+        "shortcuts": dict(world.app.shortcuts),
         "examples": workspace.examples,
         "engine": _engine(workspace),
     }
@@ -189,7 +189,8 @@ def _engine(workspace: Workspace) -> Json:
             method: [fault.kind for fault in waiting] for method, waiting in api.faults.waiting.items() if waiting
         },
         "cut_off": courier.cut_off,
-        "bot_url": courier.base_url,
+        "bot_url": workspace.http.base_url,
+        "sockets": workspace.connections if workspace.sockets else None,
         "violations": api.violations[-LOG_LINES:],
         "calls": [
             {

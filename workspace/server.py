@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from workspace.emulator import Workspace
 
 
+POST_ONLY = frozenset(name for name, spec in limits.METHODS.items() if spec.app_token)
+
+
 def create_app(workspace: Workspace) -> Flask:
     """The WSGI application. Dropped connections need werkzeug's own server, which tells the socket."""
     app = Flask(__name__, static_folder=None)
@@ -26,6 +29,8 @@ def create_app(workspace: Workspace) -> Flask:
     @app.route("/api/<method>", methods=["GET", "POST"])
     def api(method: str) -> Response:
         token, args = _arguments(method)
+        if request.method == "GET" and method in POST_ONLY:
+            return _response(workspace, Answer(200, {"ok": False, "error": "insecure_request"}))
         answer = workspace.api.call(method, token, args)
         workspace.send_events()
         return _response(workspace, answer)
@@ -50,6 +55,8 @@ def _arguments(method: str) -> tuple[str | None, dict[str, Any]]:
         body = request.get_json(silent=True)
         args |= body if isinstance(body, dict) else {}
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    if method in POST_ONLY:
+        token = None  # an app's token counts in the header alone
     return (bearer.strip() if scheme.lower() == "bearer" else token), args
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,12 +40,16 @@ class WebApi:
     """Answers calls.
 
     `violations` has, in words, every call that broke a documented limit or had wrong arguments; `forbidden` maps a
-    method to the error that it always gives.
+    method to the error that it always gives. `app_token` "" means that the app has none.
     """
 
-    def __init__(self, world: World, token: str, *, enforce_rates: bool) -> None:
+    def __init__(
+        self, world: World, token: str, *, enforce_rates: bool, app_token: str = "", app_scopes: Iterable[str] = ()
+    ) -> None:
         self.world = world
         self.token = token
+        self.app_token = app_token
+        self.app_scopes = frozenset(app_scopes)
         self.enforce_rates = enforce_rates
         self.faults = Faults()
         self.calls: list[Call] = []
@@ -86,22 +90,17 @@ class WebApi:
 
     def _scopes(self, method: str) -> dict[str, str]:
         """The headers by which Slack tells what a token may do and what the method asks for."""
-        accepted = (
-            {scope for needed in limits.scopes_needed(method, {}, "") for scope in needed}
-            if method in limits.METHODS
-            else set()
-        )
-        return {"x-oauth-scopes": self.provided, "x-accepted-oauth-scopes": ",".join(sorted(accepted))}
-
-    @property
-    def provided(self) -> str:
-        return ",".join(sorted(self.world.app.scopes))
+        if method not in limits.METHODS:
+            return {}
+        accepted = {scope for needed in limits.scopes_needed(method, {}, "") for scope in needed}
+        granted = self._granted(method)
+        return {"x-oauth-scopes": ",".join(sorted(granted)), "x-accepted-oauth-scopes": ",".join(sorted(accepted))}
 
     def _perform(self, method: str, token: str | None, raw: Json) -> Json:
         if method not in methods.METHODS:
             raise LimitError("unknown_method")
         if method != "api.test":
-            self._authenticate(token)
+            self._authenticate(method, token)
         channel = str(raw.get("channel", ""))
         if self.enforce_rates and (seconds := self._rates.seconds_to_wait(method, channel)):
             raise _TooFast(seconds)
@@ -113,17 +112,23 @@ class WebApi:
             self.violation(method, warning)
         return methods.METHODS[method](self.world, checked.args)
 
-    def _authenticate(self, token: str | None) -> None:
+    def _authenticate(self, method: str, token: str | None) -> None:
         if not token:
             raise ApiError("not_authed")
-        if token != self.token:
+        for_app = limits.METHODS[method].app_token
+        if token.startswith("xapp-") != for_app:
+            raise ApiError("not_allowed_token_type")
+        if token != (self.app_token if for_app else self.token):
             raise ApiError("invalid_auth")
 
     def _check_scopes(self, method: str, raw: Json) -> None:
         place = self.world.channels.get(str(raw.get("channel") or raw.get("channel_id") or ""))
         for needed in limits.scopes_needed(method, raw, place.kind if place else ""):
-            if not needed & self.world.app.scopes:
-                raise MissingScope(",".join(sorted(needed)), self.provided)
+            if not needed & self._granted(method):
+                raise MissingScope(",".join(sorted(needed)), ",".join(sorted(self._granted(method))))
+
+    def _granted(self, method: str) -> frozenset[str]:
+        return self.app_scopes if limits.METHODS[method].app_token else self.world.app.scopes
 
     def respond(self, ident: str, body: Any) -> Answer:
         """A use of a response_url."""

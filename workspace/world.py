@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
+import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 STATUS_SECONDS = 120  # https://docs.slack.dev/reference/methods/assistant.threads.setStatus
 TRIGGER_SECONDS = 3
+TICKET_SECONDS = 30  # Slack says only that the URL is temporary
 URL_SECONDS = 30 * 60  # of a response_url, which also works five times only
 URL_USES = 5
 
@@ -95,6 +97,8 @@ class World:
         self.homes: dict[str, str] = {}
         self.triggers: dict[str, Trigger] = {}
         self.response_urls: dict[str, ResponseUrl] = {}
+        self.socket_url = ""  # where the bot opens its WebSocket, "" without socket mode
+        self.tickets: dict[str, float] = {}  # that open one, and when they were given
         self.notices: list[tuple[str, str]] = []
         self.outbox: list[Json] = []  # inner events that wait to be delivered to the bot
         self.unheard: list[str] = []  # events that the app is not subscribed to
@@ -258,6 +262,16 @@ class World:
         trigger = f"{self.next_id('1')}.{self.next_id('2')}.{self.next_id('t')}"
         self.triggers[trigger] = Trigger(user, self.clock())
         return trigger
+
+    def new_ticket(self) -> str:
+        ticket = str(uuid.uuid4())
+        self.tickets[ticket] = self.clock()
+        return ticket
+
+    def use_ticket(self, ticket: str) -> bool:
+        """Whether a WebSocket may be opened with it: once, and within TICKET_SECONDS."""
+        born = self.tickets.pop(ticket, None)
+        return born is not None and self.clock() - born <= TICKET_SECONDS
 
     def notify(self, user: str, text: str) -> None:
         """Show somebody an error, as Slack's client does when an app fails."""
