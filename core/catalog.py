@@ -138,13 +138,6 @@ class Recipe:
     steps: tuple[Step, ...]
     outputs: Mapping[str, str]
 
-    @property
-    def write(self) -> Step | None:
-        """The step that goes through the gate's table of proposals: the last one, or none."""
-        operation = self.steps[-1].operation
-        asks = any(rule.when is None for rule in operation.rules or ())
-        return self.steps[-1] if asks or operation.method not in SAFE_METHODS else None
-
     def among(self, operations: Mapping[Operation, Operation]) -> Recipe:
         """The recipe with each operation as it stands there."""
         return replace(self, steps=tuple(replace(one, operation=operations[one.operation]) for one in self.steps))

@@ -98,7 +98,7 @@ def begin(catalog: Catalog, arguments: Mapping[str, Any]) -> Run:
         there = ", ".join(one.workflow_id for one in catalog.recipes) or "none"
         raise BadCall(f"There is no recipe '{wanted[:60]}' here. There is: {there}.")
     inputs = _defaults(recipe) | _inputs(recipe, arguments.get("body"))
-    if found := list(problems(recipe.inputs, inputs)):
+    if found := list(dict.fromkeys(problems(recipe.inputs, inputs))):
         raise BadCall(f"{RUN} {recipe.workflow_id}: body: " + "; ".join(found[:5]) + ".")
     return Run(recipe, inputs)
 
