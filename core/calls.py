@@ -186,11 +186,13 @@ def _filling(operation: Operation, name: str, value: object) -> Value:
 
 def _text(name: str, value: object) -> str:
     match value:
-        case str() if not any("\ud800" <= character <= "\udfff" for character in value):
+        case str() if any("\ud800" <= character <= "\udfff" for character in value):
+            raise BadCall(f"'{shortened(name)}' holds half a character, which no URL can carry.")
+        case str():
             return value
         case bool() | int() | float():
             return json.dumps(value)
-    raise BadCall(f"'{shortened(name)}' takes a text of whole characters, a number, or true or false.")
+    raise BadCall(f"'{shortened(name)}' takes a text, a number, or true or false.")
 
 
 def _call(catalog: Catalog, found: Match, headers: Mapping[str, str], raw_body: object) -> Call:
