@@ -38,12 +38,13 @@ from ai import House
 from chat import ChatServer, Model
 from core import reports, slack_in
 from core.cards import visible
-from core.catalog import Catalog, Operation, load_catalog
+from core.catalog import Catalog, Operation, Recipe, load_catalog
 from core.chain import Line
 from core.credentials import secrets_of
 from core.openapi import Choice
 from core.policy import ASKER, SAFE_METHODS, Rule
 from core.posts import Thread
+from core.recipes import RUN
 from core.settings import Misconfigured, Settings, environment, load_settings
 from desk import Desk, Rules
 from gate import Gate
@@ -439,8 +440,12 @@ def check(*, slack: bool) -> None:
         for operation in catalog.operations:
             if operation.api is api:
                 table.add_row(*(escape(cell) for cell in (operation.name, operation.description, _who(operation))))
+        for recipe in catalog.recipes:
+            if recipe.api is api:
+                table.add_row(*(escape(cell) for cell in (_steps(recipe), recipe.description, _who_ends(recipe))))
         console.print(table)
-    console.print(f"{len(catalog.operations)} operations, no mistakes found.")
+    recipes = f" and {len(catalog.recipes)} recipes" if catalog.recipes else ""
+    console.print(f"{len(catalog.operations)} operations{recipes}, no mistakes found.")
     if settings is not None:
         raise SystemExit(_check_slack(settings, catalog))
 
@@ -588,6 +593,19 @@ def _who(operation: Operation) -> str:
         return "everybody in the channel, by itself (approval: never)"
     asked = _rule(Rule(), operation)
     return f"by itself until data was read in the thread; then {asked}" if operation.method == "POST" else asked
+
+
+def _steps(recipe: Recipe) -> str:
+    """A recipe by its name, with its steps below."""
+    steps = [f"{number}. {one.step_id}: {one.operation.name}" for number, one in enumerate(recipe.steps, start=1)]
+    return "\n".join([f"{RUN} {recipe.workflow_id}", *steps])
+
+
+def _who_ends(recipe: Recipe) -> str:
+    """Who decides about a recipe: its last step alone may ask. Behind a read a POST asks, unless its rule is never."""
+    last = recipe.steps[-1].operation
+    asks = last.method == "POST" and last.rules is None and len(recipe.steps) > 1
+    return _rule(Rule(), last) if asks else _who(last)
 
 
 def _rule(rule: Rule, operation: Operation) -> str:

@@ -28,6 +28,7 @@ from core.change import Target, is_same
 from core.markdown import Block
 from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State
 from core.posts import TOP, Post, Thread, message, update
+from core.recipes import StepAnswer
 from core.shrink import as_json
 from deadline import tls_context
 from reads import Reads
@@ -96,7 +97,7 @@ class Gate:
         self._directory = directory
         self._channels = channels
         self.timeout = timeout
-        self._result_limit = result_limit
+        self.result_limit = result_limit
         self._clock = clock
         self._dry_run = dry_run
         self._under_way: set[str] = set()  # the records that this process is sending
@@ -165,6 +166,10 @@ class Gate:
     def read(self, read: Read) -> Got:
         """Sends a GET or HEAD. Follows redirects only to what the catalog allows."""
         return self._reads.read(read)
+
+    def ask(self, read: Read) -> StepAnswer:
+        """Sends a GET or HEAD for a recipe's step."""
+        return self._reads.ask(read)
 
     # --- proposals ----------------------------------------------------------------------------------------------------
 
@@ -501,7 +506,7 @@ class Gate:
             renewed = self._renewed(stored, target, words.TARGET_CHANGED)
             return self._outdate(stored, renewed, words.TARGET_CHANGED)
         happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
-        text = result_text(answer, limit=self._result_limit, secrets=self._wire.secrets, outcome=outcome)
+        text = result_text(answer, limit=self.result_limit, secrets=self._wire.secrets, outcome=outcome)
         return self._happen(stored.proposal, happened, result=text, seconds=answer.seconds, status=answer.status)
 
     def _outdate(self, row: Proposal, renewed: Proposal, reason: str) -> Proposal | None:
@@ -685,6 +690,14 @@ def _link(post: str, row: Proposal) -> Post:
     return replace(message(post, row.thread, row.turn, text), target=row.card)
 
 
+def noted_read(call: Call, status: int | None, seconds: float, problem: str, **more: str) -> Entry:
+    """The journal's entry for a read."""
+    told: dict[str, Any] = {"operation": call.operation.name, "url": call.shown_url}
+    told |= {"headers": dict(call.headers)} if call.headers else {}
+    told |= {"status": status, "seconds": seconds}
+    return Entry("read", told | ({} if status is not None else {"problem": problem}) | more)
+
+
 def proposed(proposal: Proposal) -> Entry:
     """The journal's entry for a new proposal."""
     return Entry("proposed", _noted(proposal, None, None) | {"why": proposal.why, "rule": proposal.rule.to_json()})
@@ -703,6 +716,8 @@ def _noted(row: Proposal, by: str | None, seconds: float | None) -> dict[str, An
         "asker": row.asker,
         "state": str(row.state),
     }
+    if row.recipe:
+        said |= {"recipe": row.recipe, "step": row.recipe_step}
     extra = {"by": by, "votes": list(row.votes), "status": row.status, "seconds": seconds, "note": row.note}
     said |= {name: value for name, value in extra.items() if value}
     return said | ({"reason": digest(row.reason)} if row.reason else {})

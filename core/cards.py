@@ -50,6 +50,8 @@ class CardRow:
     expires_at: float
     headers: str = "{}"
     body_type: str = "json"
+    recipe: str = ""  # whose last step it is
+    recipe_step: int = 0
     votes: tuple[str, ...] = ()
     decided_by: str | None = None
     decided_at: float | None = None
@@ -72,6 +74,8 @@ def card(row: CardRow) -> tuple[str, list[Block]]:
     blocks = [_header(title), *_sections(_request_line(row)), *_how_sent(row), *_sections(body)]
     if change:
         blocks += [_context(words.CHANGE_TITLE.get(row.method, words.CHANGES)), *_sections("\n".join(change))]
+    if row.recipe:
+        blocks.append(_context(escape(words.RECIPE_STEP.format(step=row.recipe_step, recipe=row.recipe))))
     blocks.append(_context(_who(row)))
     if is_pending and row.why:
         blocks.append(_context(escape(row.why)))

@@ -91,6 +91,7 @@ SHOW_ALL, CHECK, APPROVE_ALL, APPROVE_REST = "Show all", "Check", "Approve all {
 BATCH_TITLE = f"{LOCK} {{count}} requests, one click each or all at once"
 BATCH_LATER = f"{LOCK} {{count}} requests: {{states}}"
 DECIDES = "may decide"
+RECIPE_STEP = "Step {step} of recipe {recipe}"
 MORE_PEOPLE = "{count} more"
 NOT_THE_ASKER = " (not the asker)"
 VOTES = "{quorum} votes needed, so far: {votes}"
