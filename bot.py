@@ -683,7 +683,10 @@ def _check_groups(web: SlackWeb, catalog: Catalog) -> None:
 
 
 def _approvers(catalog: Catalog) -> list[str]:
-    return [one for operation in catalog.operations for rule in operation.rules or () for one in rule.approvers]
+    """Whom the catalog names, for an operation or for a channel."""
+    of_channels = [rule for channel in catalog.channels.values() for rule in channel.rules]
+    rules = [*of_channels, *(rule for operation in catalog.operations for rule in operation.rules or ())]
+    return [one for rule in rules for one in rule.approvers]
 
 
 def _listen(app: Flask, settings: Settings) -> Any:

@@ -21,10 +21,10 @@ import structlog
 from core import words
 from core.answers import Got, outcome_text, result_text
 from core.calls import BadCall, Call, Read, Write, body_of, check_resolved, check_values, headers_of, match, sort
-from core.cards import CardRow, batch_card, card, date, deciders, target_card
+from core.cards import CardRow, batch_card, card, changed_text, date, deciders, target_card
 from core.catalog import METHODS, Catalog
 from core.chain import Entry, digest
-from core.change import Target, is_same
+from core.change import Target, differing, is_same
 from core.markdown import Block
 from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State
 from core.posts import TOP, Post, Thread, message, update
@@ -471,7 +471,7 @@ class Gate:
             except (Unsent, BadCall) as error:
                 return self._fail(row, str(error))
             except Changed as error:
-                return self._outdate(row, self._renewed(row, error.target, words.TARGET_CHANGED), words.TARGET_CHANGED)
+                return self._changed(row, error.target)
             self._under_way.add(row.proposal)
             try:
                 stored = self._happen(row.proposal, Event.SEND, sent_at=self._clock())
@@ -502,12 +502,15 @@ class Gate:
         except Unanswered as error:
             return self._happen(stored.proposal, Event.LOSE, note=self._wire.mask(str(error)))
         if etag and answer.status == _PRECONDITION_FAILED:
-            target, _ = self._reads.look(call)
-            renewed = self._renewed(stored, target, words.TARGET_CHANGED)
-            return self._outdate(stored, renewed, words.TARGET_CHANGED)
+            return self._changed(stored, self._reads.look(call)[0])
         happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
         text = result_text(answer, limit=self.result_limit, secrets=self._wire.secrets, outcome=outcome)
         return self._happen(stored.proposal, happened, result=text, seconds=answer.seconds, status=answer.status)
+
+    def _changed(self, row: Proposal, target: Target | None) -> Proposal | None:
+        """The end of a record whose target is another one by now: it is asked for anew."""
+        reason = changed_text(differing(Target.from_json(row.before), target))
+        return self._outdate(row, self._renewed(row, target, reason), reason)
 
     def _outdate(self, row: Proposal, renewed: Proposal, reason: str) -> Proposal | None:
         return self._happen(row.proposal, Event.OUTDATE, successor=renewed, note=reason)
@@ -587,7 +590,7 @@ class Gate:
         )
 
     def check(self, proposal_id: str) -> None:
-        """Reads the target of a write whose outcome is unknown and shows it in the thread."""
+        """Reads the target of a write whose outcome is unknown and shows it where its card stands."""
         proposal = self._store.proposal_of(proposal_id)
         if proposal is None or proposal.state is not State.UNKNOWN:
             return
@@ -595,9 +598,8 @@ class Gate:
             target, _ = self._reads.look(self._still_allowed(proposal))
         except BadCall as error:
             target = Target(proposal.shown_url, problem=str(error))
-        self._store.say(
-            [message(self._ids(), proposal.thread, proposal.turn, *target_card(card_row(proposal), target))]
-        )
+        shown = target_card(card_row(proposal), target)
+        self._store.say([message(self._ids(), _stands(proposal), proposal.turn, *shown)])
 
     def _happen(
         self,

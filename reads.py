@@ -17,7 +17,6 @@ from core.credentials import without_credentials
 from core.policy import SAFE_METHODS
 from core.recipes import StepAnswer
 from core.secret import hide, secret_fields
-from core.shrink import shrink
 from wire import Broken, Unanswered, Unsent, Wire
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -112,9 +111,11 @@ class Reads:
             answer = self._follow(call, by)
         except (Unsent, Unanswered, BadCall) as error:
             return Target(call.url, problem=self._wire.mask(str(error))), ""
+        if answer.broke_off:  # what was not read cannot be compared
+            return Target(call.url, problem=answer.broke_off), ""
         data, _ = data_of(answer)
         data = hide(mask(data, self._wire.secrets), secret_fields(self._catalog, write.operation.api))
-        return Target(call.url, answer.status, shrink(data, _MAX_TARGET)[0]), answer.etag
+        return Target.kept(call.url, answer.status, data, _MAX_TARGET), answer.etag
 
 
 def _check_is_read(read: Read) -> None:

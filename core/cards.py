@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http
 import json
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ _CHANGES_ON_CARD = 12  # fields of the change that the card itself shows
 _VALUE_ON_CARD = 120  # characters of one old or new value there
 _PAGE = 12  # sections of a modal's page: below 250 kB also where each character takes six bytes
 _NAMED = 20  # approvers that a card names
+_NAMED_FIELDS = 5  # changed fields that it names
 _HOME_ROWS = 10  # requests in each list of App Home
 _BODY_IN_HOME = 600  # characters of a body there; Show all has the rest
 _HEADER = 150
@@ -338,6 +340,13 @@ def home_blocks(
         blocks += [_context(_ending(row))] if row.state is not State.PENDING else []
     blocks += [] if asked else [_context(words.HOME_NOTHING_ASKED)]
     return [*blocks, _header(words.HOME_CAN), _context(how), *_sections(_fit("\n".join(operations), 3 * _SECTION))]
+
+
+def changed_text(fields: Sequence[str]) -> str:
+    """Why a card is out of date, with the first fields that changed; the API's names only where they are plain words."""
+    named = [field for field in fields if re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,60}", field)][:_NAMED_FIELDS]
+    more = ["..."] if len(fields) > len(named) else []
+    return words.TARGET_CHANGED.format(fields=f" ({', '.join([*named, *more])})" if named else "")
 
 
 def _in_home(row: CardRow) -> str:

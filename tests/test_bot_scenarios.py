@@ -296,7 +296,6 @@ def test_somebody_whom_slack_does_not_know_may_not_ask(bot: RunningBot, model: S
     ],
     ids=str,
 )
-@BOTH_WAYS
 def test_bots_edits_and_deletions_start_nothing(
     bot: RunningBot, model: Script, workspace: Workspace, changes: Json
 ) -> None:

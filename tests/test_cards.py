@@ -19,6 +19,7 @@ from core.cards import (
     CardRow,
     batch_card,
     card,
+    changed_text,
     deny_modal,
     home_blocks,
     notice_modal,
@@ -541,7 +542,7 @@ def test_only_an_unknown_outcome_with_a_target_can_be_checked() -> None:
         (State.SENDING, {}, "Approved by <@U0BEN> {at} · being sent"),
         (
             State.STALE,
-            {"note": words.TARGET_CHANGED},
+            {"note": changed_text(["job", "<b>", "at"])},
             f"Approved by <@U0BEN> {{at}} · {words.OUTCOMES['stale']} · The target",
         ),
         (State.EXPIRED, {"decided_by": None}, "No decision in time. Nothing was sent."),
@@ -552,6 +553,22 @@ def test_only_an_unknown_outcome_with_a_target_can_be_checked() -> None:
 def test_a_decided_card_says_who_when_and_what_came_of_it(state: State, more: dict[str, Any], ending: str) -> None:
     at = "<!date^1000000000^{date_short_pretty} {time}|at 1000000000>"
     assert mrkdwn(card(ended(state, **more))[1])[-1].startswith(ending.format(at=at))
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        (["job"], " (job)."),
+        (["home.city", "job"], " (home.city, job)."),
+        (list("abcdefg"), " (a, b, c, d, e, ...)."),
+        (["job", "<!channel>", "x" * 90], " (job, ...)."),
+        (["*", ":tada:"], "drawn."),
+        ([], "drawn."),
+    ],
+)
+def test_the_fields_that_changed_are_named_where_their_names_are_plain(fields: list[str], named: str) -> None:
+    """So that an operator sees what to write under `ignore:`; the names are the API's."""
+    assert changed_text(fields).endswith(named)
 
 
 def test_an_expired_a_withdrawn_and_a_denied_card_read_differently() -> None:
