@@ -21,13 +21,14 @@ import structlog
 from core import words
 from core.answers import Got, outcome_text, result_text
 from core.calls import BadCall, Call, Read, Write, body_of, check_resolved, check_values, headers_of, match, sort
-from core.cards import CardRow, batch_card, card, date, deciders, target_card
+from core.cards import CardRow, batch_card, card, changed_text, date, deciders, target_card
 from core.catalog import METHODS, Catalog
 from core.chain import Entry, digest
-from core.change import Target, is_same
+from core.change import Target, differing, is_same
 from core.markdown import Block
 from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State
 from core.posts import TOP, Post, Thread, message, update
+from core.recipes import StepAnswer
 from core.shrink import as_json
 from deadline import tls_context
 from reads import Reads
@@ -96,7 +97,7 @@ class Gate:
         self._directory = directory
         self._channels = channels
         self.timeout = timeout
-        self._result_limit = result_limit
+        self.result_limit = result_limit
         self._clock = clock
         self._dry_run = dry_run
         self._under_way: set[str] = set()  # the records that this process is sending
@@ -177,6 +178,10 @@ class Gate:
     def read(self, read: Read) -> Got:
         """Sends a GET or HEAD. Follows redirects only to what the catalog allows."""
         return self._reads.read(read)
+
+    def ask(self, read: Read) -> StepAnswer:
+        """Sends a GET or HEAD for a recipe's step."""
+        return self._reads.ask(read)
 
     # --- proposals ----------------------------------------------------------------------------------------------------
 
@@ -478,7 +483,7 @@ class Gate:
             except (Unsent, BadCall) as error:
                 return self._fail(row, str(error))
             except Changed as error:
-                return self._outdate(row, self._renewed(row, error.target, words.TARGET_CHANGED), words.TARGET_CHANGED)
+                return self._changed(row, error.target)
             self._under_way.add(row.proposal)
             try:
                 stored = self._happen(row.proposal, Event.SEND, sent_at=self._clock())
@@ -509,12 +514,15 @@ class Gate:
         except Unanswered as error:
             return self._happen(stored.proposal, Event.LOSE, note=self._wire.mask(str(error)))
         if etag and answer.status == _PRECONDITION_FAILED:
-            target, _ = self._reads.look(call)
-            renewed = self._renewed(stored, target, words.TARGET_CHANGED)
-            return self._outdate(stored, renewed, words.TARGET_CHANGED)
+            return self._changed(stored, self._reads.look(call)[0])
         happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
-        text = result_text(answer, limit=self._result_limit, secrets=self._wire.secrets, outcome=outcome)
+        text = result_text(answer, limit=self.result_limit, secrets=self._wire.secrets, outcome=outcome)
         return self._happen(stored.proposal, happened, result=text, seconds=answer.seconds, status=answer.status)
+
+    def _changed(self, row: Proposal, target: Target | None) -> Proposal | None:
+        """The end of a record whose target is another one by now: it is asked for anew."""
+        reason = changed_text(differing(Target.from_json(row.before), target))
+        return self._outdate(row, self._renewed(row, target, reason), reason)
 
     def _outdate(self, row: Proposal, renewed: Proposal, reason: str) -> Proposal | None:
         return self._happen(row.proposal, Event.OUTDATE, successor=renewed, note=reason)
@@ -595,7 +603,7 @@ class Gate:
         )
 
     def check(self, proposal_id: str) -> None:
-        """Reads the target of a write whose outcome is unknown and shows it in the thread."""
+        """Reads the target of a write whose outcome is unknown and shows it where its card stands."""
         proposal = self._store.proposal_of(proposal_id)
         if proposal is None or proposal.state is not State.UNKNOWN:
             return
@@ -603,9 +611,8 @@ class Gate:
             target, _ = self._reads.look(self._still_allowed(proposal))
         except BadCall as error:
             target = Target(proposal.shown_url, problem=str(error))
-        self._store.say(
-            [message(self._ids(), proposal.thread, proposal.turn, *target_card(card_row(proposal), target))]
-        )
+        shown = target_card(card_row(proposal), target)
+        self._store.say([message(self._ids(), _stands(proposal), proposal.turn, *shown)])
 
     def _happen(
         self,
@@ -698,6 +705,14 @@ def _link(post: str, row: Proposal) -> Post:
     return replace(message(post, row.thread, row.turn, text), target=row.card)
 
 
+def noted_read(call: Call, status: int | None, seconds: float, problem: str, **more: str) -> Entry:
+    """The journal's entry for a read."""
+    told: dict[str, Any] = {"operation": call.operation.name, "url": call.shown_url}
+    told |= {"headers": dict(call.headers)} if call.headers else {}
+    told |= {"status": status, "seconds": seconds}
+    return Entry("read", told | ({} if status is not None else {"problem": problem}) | more)
+
+
 def proposed(proposal: Proposal) -> Entry:
     """The journal's entry for a new proposal."""
     return Entry("proposed", _noted(proposal, None, None) | {"why": proposal.why, "rule": proposal.rule.to_json()})
@@ -716,6 +731,8 @@ def _noted(row: Proposal, by: str | None, seconds: float | None) -> dict[str, An
         "asker": row.asker,
         "state": str(row.state),
     }
+    if row.recipe:
+        said |= {"recipe": row.recipe, "step": row.recipe_step}
     extra = {"by": by, "votes": list(row.votes), "status": row.status, "seconds": seconds, "note": row.note}
     said |= {name: value for name, value in extra.items() if value}
     return said | ({"reason": digest(row.reason)} if row.reason else {})

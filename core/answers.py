@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from core.cards import status_text
@@ -32,6 +32,7 @@ class Answer:
     etag: str = ""
     location: str = ""
     seconds: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)  # by lower-case names
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,7 @@ SHOW_ALL, CHECK, APPROVE_ALL, APPROVE_REST = "Show all", "Check", "Approve all {
 BATCH_TITLE = f"{LOCK} {{count}} requests, one click each or all at once"
 BATCH_LATER = f"{LOCK} {{count}} requests: {{states}}"
 DECIDES = "may decide"
+RECIPE_STEP = "Step {step} of recipe {recipe}"
 MORE_PEOPLE = "{count} more"
 NOT_THE_ASKER = " (not the asker)"
 VOTES = "{quorum} votes needed, so far: {votes}"
@@ -125,7 +126,7 @@ OUTCOMES = {
     "stale": "Nothing was sent; a new card asks anew.",
     "unknown": "Sent, no answer: it may or may not have happened. Please look before you try again.",
 }
-TARGET_CHANGED = "The target changed after the card was drawn."
+TARGET_CHANGED = "The target changed after the card was drawn{fields}."
 RULE_CHANGED = "The catalog's rule about who decides changed after the card was drawn."
 RENEWED = "{reason} This card asks anew."
 UNSHOWN = "Slack did not take the card, so nobody could decide."

@@ -148,7 +148,7 @@ def test_a_recipe_has_its_operations_and_its_names_as_the_operations_have_them(r
     assert find.operation is named(rich, "GET /users")
     assert find.parameters == {"email": "$inputs.email", "number": 1}
     assert find.outputs == {"id": "$response.body#/data/0/id", "how": "$statusCode"}
-    assert (add.step_id, add.payload["user_id"], recipe.write) == ("add", "$steps.find.outputs.id", add)
+    assert (add.step_id, add.payload["user_id"]) == ("add", "$steps.find.outputs.id")
 
 
 def test_prompts_are_what_a_button_says_and_asks(rich: Catalog) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import html
 import inspect
 import json
 import logging
@@ -474,7 +475,7 @@ def test_a_large_answer_is_cut_to_json_with_counts(inside: Inside, server: RestS
 
 # --- secrets ----------------------------------------------------------------------------------------------------------
 
-SECRET = "s3cret/k+y=&<é>".replace("é", "e")
+SECRET = 's3cret/k+"y=&<e>'
 AUTHS = {
     "bearer": "auth: {{bearer: '${{SECRET}}'}}",
     "basic": "auth: {{basic: {{username: robot, password: '${{SECRET}}'}}}}",
@@ -492,6 +493,13 @@ FORMS: dict[str, Callable[[str], str]] = {
     "basic's pair in base64": lambda s: base64.b64encode(f"robot:{s}".encode()).decode(),
     "HTML": lambda s: s.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"),
     "JSON in JSON": lambda s: json.dumps({"k": json.dumps({"a": s})}),
+    "JSON text": lambda s: json.dumps(s)[1:-1],
+    "HTML with its quotes": lambda s: html.escape(s),
+    "percent encoded twice": lambda s: quote(quote(s, safe=""), safe=""),
+    "hexadecimal": lambda s: s.encode().hex(),
+    "base64 of a longer text": lambda s: base64.b64encode(f"Bearer {s}, {{s}}".encode()).decode(),
+    "base64 of a text a byte longer": lambda s: base64.b64encode(f"Bearer: {s}!".encode()).decode(),
+    "base64 of a text two bytes longer": lambda s: base64.urlsafe_b64encode(f"Bearer:  {s}".encode()).decode(),
 }
 
 

@@ -104,7 +104,7 @@ def test_a_target_that_changed_is_not_written_and_asked_for_anew(
     talk.card_titled("Out of date")
     assert "DELETE /users/7" not in api.asked
     assert 'job: "CEO"' in card_text(second)
-    assert "The target changed after the card was drawn. This card asks anew." in card_text(second)
+    assert "The target changed after the card was drawn (job). This card asks anew." in card_text(second)
     ann.presses(second, "approve")
     assert "Done." in talk.answer()
     assert api.asked.count("DELETE /users/7") == 1
@@ -130,6 +130,27 @@ def test_a_target_that_cannot_be_read_again_is_not_written(
 ) -> None:
     start_bot(catalog=catalog(api))
     api.will(Told(body=TOM), Told(500))
+    model.will(calls(("DELETE", "/users/7")))
+    talk = ann.asks("remove Tom")
+    ann.presses(talk.card(), "approve")
+    assert "Nothing was sent" in talk.card_titled("not sent")
+    assert "DELETE /users/7" not in api.asked
+
+
+def test_a_target_that_was_not_read_to_its_end_is_not_called_the_same(
+    start_bot: StartBot, api: ObedientApi, model: Script, ann: Person
+) -> None:
+    start_bot(catalog=catalog(api), max_response="1 kB")
+    api.will(Told(body=TOM | {"pad": "x" * 2_000}))
+    model.will(calls(("DELETE", "/users/7")))
+    assert "larger than 1,000 bytes" in card_text(ann.asks("remove Tom").card())
+
+
+def test_a_target_that_grew_too_large_to_be_read_is_not_written(
+    start_bot: StartBot, api: ObedientApi, model: Script, ann: Person
+) -> None:
+    start_bot(catalog=catalog(api), max_response="1 kB")
+    api.will(Told(body=TOM), Told(body=TOM | {"pad": "x" * 2_000}))
     model.will(calls(("DELETE", "/users/7")))
     talk = ann.asks("remove Tom")
     ann.presses(talk.card(), "approve")

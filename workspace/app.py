@@ -49,6 +49,10 @@ class App:
     view: View = "agent_view"
     shortcuts: Mapping[str, str] = field(default_factory=dict)
 
+    def offered(self) -> Mapping[str, str]:
+        """The shortcuts that Slack shows."""
+        return self.shortcuts if "commands" in self.scopes else {}
+
     def hears(self, event: str) -> bool:
         """Whether Slack sends this event (`message.im`, `app_mention` ...) to the app."""
         scope = EVENT_SCOPES[event]

@@ -127,7 +127,7 @@ def seen_by(workspace: Workspace, me: str) -> Json:
         "view_errors": world.view_errors,
         "home": world.views.get(world.homes.get(me, "")),
         "notices": [text for to, text in world.notices if to == me],
-        "shortcuts": [{"callback_id": ident, "name": name} for ident, name in world.app.shortcuts.items()],
+        "shortcuts": [{"callback_id": ident, "name": name} for ident, name in world.app.offered().items()],
         "examples": workspace.examples,
         "engine": _engine(workspace),
     }
@@ -160,7 +160,6 @@ def _sessions(workspace: Workspace) -> Json:
         f"{session.channel}/{session.thread_ts}": {
             "title": session.title,
             "status": sessions.status_now(world, session),
-            "source": session.source,
             "stoppable": sessions.can_stop(world, session.channel, session.thread_ts),
         }
         for session in world.sessions.values()

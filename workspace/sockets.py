@@ -113,6 +113,12 @@ class Sockets:
         with self._lock:
             return sum(not link.leaving for link in self._links)
 
+    @property
+    def unacknowledged(self) -> int:
+        """Envelopes that were sent and wait for their acknowledgement."""
+        with self._lock:
+            return sum(len(link.waiting) for link in self._links)
+
     def refresh(self, reason: Reason, close_after: float) -> None:
         """Tell every connection to go; unless it is a mere `warning`, each is closed after so many seconds."""
         with self._lock:
