@@ -14,7 +14,6 @@ from pydantic import SecretStr, ValidationError
 
 from core.catalog_checks import check_file, fitting, key_of, paging_of
 from core.catalog_file import (
-    METHODS,
     ApiEntry,
     ApprovalRule,
     Auth,
@@ -29,9 +28,9 @@ from core.catalog_file import (
     Prompt,
     RecipeEntry,
     StepEntry,
-    header_key,
 )
 from core.catalog_source import BadCatalog, Place, Source
+from core.catalog_values import METHODS, header_key
 from core.policy import SAFE_METHODS, Rule
 from core.template import Spelling, Template, Value
 

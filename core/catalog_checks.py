@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterable, Iterator
 from fnmatch import translate
 
-from core.catalog_file import ApiEntry, CatalogFile, Entry, Lookup, Pagination, RecipeEntry, StepEntry, header_key
+from core.catalog_file import ApiEntry, CatalogFile, Entry, Lookup, Pagination, RecipeEntry, StepEntry
 from core.catalog_source import Place
+from core.catalog_values import header_key
 from core.expressions import BadExpression, Expression, expressions
 from core.policy import SAFE_METHODS
 
