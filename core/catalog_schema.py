@@ -99,7 +99,8 @@ def _plain(schema: Any, *, is_names: bool = False) -> Any:
         case {"$ref": str(ref)} if ref == ANY_SCHEMA:
             return _ANY | {key: value for key, value in schema.items() if key == "description"}
         case dict():
-            return {
+            closed = {"additionalProperties": False} if "patternProperties" in schema and not is_names else {}
+            return closed | {
                 key: _plain(value, is_names=key in ("properties", "$defs") and not is_names)
                 for key, value in schema.items()
                 if is_names or key not in ("title", "default")
