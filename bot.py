@@ -67,6 +67,7 @@ from turns import Turns
 log = structlog.get_logger("bot")
 MAX_BODY = 1_048_576  # bytes of one request; Slack's own are far smaller
 STOP_SECONDS = 9.0  # of the ten that a SIGTERM leaves
+_STDIN = 0
 _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
 _RESULT_SHARE = 2  # one result may fill half of the history (a token is about three characters)
 
@@ -681,12 +682,16 @@ def serve() -> None:
 
 
 def _hear_signals() -> tuple[threading.Event, SimpleQueue[int]]:
-    """What SIGTERM and Ctrl-C set from now on, and the signals as they come, SIGHUP among them."""
+    """What SIGTERM and Ctrl-C set from now on, and the signals as they come, SIGHUP among them.
+
+    A terminal that is closed sends SIGHUP, too; that ends a bot which was started there.
+    """
     stop = threading.Event()
     signals: SimpleQueue[int] = SimpleQueue()  # a handler may fill it while its own thread waits for it
+    at_terminal = os.isatty(_STDIN)
 
     def hear(number: int, _frame: object) -> None:
-        if number != signal.SIGHUP:
+        if number != signal.SIGHUP or (at_terminal and not os.isatty(_STDIN)):
             stop.set()
         signals.put(number)
 
@@ -699,7 +704,7 @@ def _watch(stop: threading.Event, signals: SimpleQueue[int], settings: Settings,
     """Until it is to end: takes the catalog anew when asked to, and sees to it that the database is still ours alone."""
     while not stop.is_set():
         with contextlib.suppress(Empty):
-            if signals.get(timeout=_CHECK_LOCK) == signal.SIGHUP:
+            if signals.get(timeout=_CHECK_LOCK) == signal.SIGHUP and not stop.is_set():
                 _reload(settings, bot)
         if not stop.is_set() and not bot.store.still_alone():
             log.critical("the database's lock is lost; ending, so that only one process works on it")

@@ -54,11 +54,16 @@ WITH_PREVIEW = (
 class Program:
     """One process of the bot. Its log is read as it comes."""
 
-    def __init__(self, settings: dict[str, str], folder: Path) -> None:
+    def __init__(self, settings: dict[str, str], folder: Path, stdin: int = subprocess.DEVNULL) -> None:
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "bot.py")], cwd=folder, env=settings, stderr=subprocess.PIPE, text=True
+            [sys.executable, str(ROOT / "bot.py")],
+            cwd=folder,
+            env=settings,
+            stdin=stdin,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -109,7 +114,7 @@ class House:
         (folder / "apis.yaml").write_text(CATALOG)
         workspace.connect(f"http://127.0.0.1:{self.port}")
 
-    def launch(self, **more: str) -> Program:
+    def launch(self, stdin: int = subprocess.DEVNULL, **more: str) -> Program:
         """Starts a process without waiting for it."""
         settings = {
             "PATH": os.environ.get("PATH", ""),
@@ -126,7 +131,7 @@ class House:
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
         }
-        self.programs.append(Program(settings | more, self.folder))
+        self.programs.append(Program(settings | more, self.folder, stdin))
         return self.programs[-1]
 
     def start(self, **more: str) -> Program:

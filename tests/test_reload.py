@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core import words
 from core.catalog import load_catalog
 from gate import Approval
 from tests.inside import Inside, strict
 from tests.replay_model import answer, call
 from tests.rest_server import RestServer, reply
-from tests.test_crash import CATALOG, House, Program
+from tests.test_crash import ANN, CATALOG, LIST, REMOVE, House, Program, approved, told
 from tests.test_crash import house as house  # the fixture
 
 TEAMS = CATALOG + '  - {method: GET, url: "/api/teams", description: Lists teams.}\n'
@@ -69,6 +72,82 @@ def test_secrets_of_both_catalogs_stay_out_of_the_log(house: House) -> None:
     assert request.headers["x-key"] == NEW_KEY
     program.terminate()
     assert "s3cret" not in "".join(program.lines)
+
+
+def test_a_request_whose_operation_is_gone_at_the_click_is_not_sent(house: House) -> None:
+    house.model.script("remove Tom", [REMOVE, answer("It could not be removed.")])
+    program = house.start()
+    ts = house.mention("remove Tom")
+    card = house.card(ts)
+    take(house, program, CATALOG.replace("method: DELETE", "method: PATCH"), "catalog taken")
+    approved(house, ts)
+    house.wait_for_answer(ts, "It could not be removed.")
+    assert words.UNSENT_TITLE in house.shown(card)
+    assert "Nothing was sent" in told(house, "remove Tom")
+    assert house.writes() == []
+    assert program.terminate() == 0
+
+
+def test_a_request_whose_rule_became_stricter_asks_those_who_decide_now(house: House) -> None:
+    house.model.script("remove Tom", [REMOVE, answer("Gone.")])
+    program = house.start()
+    ts = house.mention("remove Tom")
+    first = house.card(ts)
+    take(house, program, CATALOG + "approval: {approvers: [U0BEN], not_asker: true}\n", "catalog taken")
+    approved(house, ts)
+    house.workspace.wait(lambda: house.card(ts) != first)
+    second = house.card(ts)
+    assert words.RULE_CHANGED in house.shown(second)
+    assert house.writes() == []
+    house.workspace.click(ANN, second, "approve")
+    assert house.workspace.click("U0BEN", second, "approve") == 200
+    house.wait_for_answer(ts, "Gone.")
+    assert [request.method for request in house.writes()] == ["DELETE"]
+    assert program.terminate() == 0
+
+
+def test_a_turn_that_runs_meanwhile_goes_on_with_the_new_catalog(house: House) -> None:
+    house.model.script("who is in which team?", [LIST, call(("GET", "/api/teams")), answer("Tom is in A.")])
+    program = house.start()
+    house.api.hold()
+    ts = house.mention("who is in which team?")
+    house.api.wait(lambda: house.api.requests)
+    take(house, program, TEAMS, "catalog taken")
+    house.api.release()
+    house.wait_for_answer(ts, "Tom is in A.")
+    assert [request.path for request in house.api.requests] == ["/api/users?page=1", "/api/teams"]
+    systems = [str(messages[0]["content"]) for messages in house.model.conversation("who is in which team?")]
+    assert ["Lists teams." in one for one in systems] == [False, True, True]
+    assert program.terminate() == 0
+
+
+def test_app_home_and_the_suggestions_are_those_of_the_new_catalog(house: House) -> None:
+    program = house.start(ALLOW_DM="1")
+    take(house, program, TEAMS + "prompts: [Which teams are there?]\n", "catalog taken")
+    house.workspace.open_home(ANN)
+    assert "Lists teams." in json.dumps(house.workspace.wait(lambda: house.workspace.home(ANN)))
+    house.workspace.open_home(ANN, "messages")
+    suggest = "assistant.threads.setSuggestedPrompts"
+    (shown,) = house.workspace.wait(lambda: house.workspace.calls_of(suggest))
+    assert "Which teams are there?" in json.dumps(shown.args["prompts"])
+    assert program.terminate() == 0
+
+
+def test_groups_of_the_new_catalog_that_slack_does_not_have_are_logged(house: House) -> None:
+    program = house.start()
+    take(house, program, CATALOG + 'approval: {approvers: ["@nobody-here"]}\n', "catalog taken")
+    program.wait_for("group unknown")
+    assert program.terminate() == 0
+
+
+def test_a_terminal_that_is_closed_ends_the_bot_that_was_started_there(house: House) -> None:
+    ours, its = pty.openpty()
+    program = house.launch(its).wait_for("serving")
+    os.close(its)
+    take(house, program, TEAMS, "catalog taken")
+    os.close(ours)
+    program.process.send_signal(signal.SIGHUP)
+    assert program.process.wait(10) == 0
 
 
 # --- the gate ---------------------------------------------------------------------------------------------------------
