@@ -114,7 +114,7 @@ class House:
         (folder / "apis.yaml").write_text(CATALOG)
         workspace.connect(f"http://127.0.0.1:{self.port}")
 
-    def launch(self, stdin: int = subprocess.DEVNULL, **more: str) -> Program:
+    def launch(self, stdin: int = subprocess.DEVNULL, /, **more: str) -> Program:
         """Starts a process without waiting for it."""
         settings = {
             "PATH": os.environ.get("PATH", ""),
