@@ -357,6 +357,8 @@ class Entry(_Strict):
             )
         if self.pagination is not None and self.method != "GET":
             raise ValueError(f"pagination is for GET; a {self.method} gives no list")
+        if "preview" in self.model_fields_set and self.method not in ("PUT", "PATCH", "DELETE"):
+            raise ValueError(f"preview is for PUT, PATCH and DELETE; a {self.method} has no target to show")
         try:
             template = self.template
         except (BadTemplate, UnicodeError) as error:
