@@ -136,13 +136,13 @@ class Gate:
         """What holds in a thread's channel; in a direct message, what holds in the first designated channel."""
         catalog = self._catalog  # one and the same, whatever is taken meanwhile
         place = Thread.from_key(thread)
-        names = self._names_of(place.channel) if not place.is_direct else self._first_channel()
+        names = self._names_of(catalog, place.channel) if not place.is_direct else self._first_channel(catalog)
         entry = next((one for name, one in catalog.channels.items() if name in names), None)
         return Here(catalog) if entry is None else Here(catalog.narrowed(entry), entry.instructions)
 
-    def _names_of(self, channel: str) -> tuple[str, ...]:
+    def _names_of(self, catalog: Catalog, channel: str) -> tuple[str, ...]:
         """A channel's id and, where the catalog speaks of channels by name, its name."""
-        by_name = any(name.startswith("#") for name in self._catalog.channels)
+        by_name = any(name.startswith("#") for name in catalog.channels)
         if not by_name or self._directory is None:
             return (channel,)
         name = self._directory.channel_name(channel)
@@ -150,12 +150,12 @@ class Gate:
             raise BadCall(words.NO_CHANNEL_NAME)
         return (channel, f"#{name}")
 
-    def _first_channel(self) -> tuple[str, ...]:
+    def _first_channel(self, catalog: Catalog) -> tuple[str, ...]:
         """The first designated channel, by id and name."""
-        if not self._channels or not self._catalog.channels:
+        if not self._channels or not catalog.channels:
             return ()
         first = self._channels[0]
-        return self._names_of(first) if not first.startswith("#") else (first, self._id_of_first() or "")
+        return self._names_of(catalog, first) if not first.startswith("#") else (first, self._id_of_first() or "")
 
     def _id_of_first(self) -> str | None:
         first = self._channels[0] if self._channels else ""
