@@ -199,6 +199,16 @@ def test_a_call_of_the_catalog_before_still_shows_its_target(two: tuple[Inside, 
     assert '"status":200' in (proposal.before or "")
 
 
+def test_an_api_that_was_not_there_before_can_be_called(two: tuple[Inside, RestServer]) -> None:
+    inside, server = two
+    text = SECOND.format(base=server.url).replace("name: HR", "name: People\nlimits: {at_once: 1}")
+    inside.catalog = load_catalog(text, {})
+    inside.gate.use(inside.catalog)
+    assert inside.read("/users/7")["status"] == 200
+    assert inside.write("DELETE", "/users/7")[0].api == "People"
+    assert [method for method, _ in server.calls] == ["GET", "GET", "GET", "DELETE"]
+
+
 def test_the_next_reply_of_the_model_is_asked_for_with_the_new_catalog(two: tuple[Inside, RestServer]) -> None:
     inside, server = two
     inside.ask()
