@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal, Protocol
 
 import structlog
@@ -20,10 +21,11 @@ from core.answers import Got, error_text
 from core.calls import BadCall, Read, parse_arguments, resolve, sort
 from core.catalog import Catalog
 from core.chain import Entry, digest
+from core.lookup import Unclear
 from core.markdown import beginning
 from core.policy import SAFE_METHODS
 from core.posts import Thread, answer_posts, delete, live, live_id
-from core.prompt import about, system_prompt, tool
+from core.prompt import READ_RESULT, about, system_prompt, tool
 from core.steps import step
 from core.transcript import (
     BadReply,
@@ -243,7 +245,7 @@ class AI:
         here = self._gate.here(self._thread)
         system = system_prompt(here.catalog, here.instructions, about=self._about(turn), last=is_last)
         messages = to_messages(items, system=system, budget=self._house.history_tokens)
-        tools = [] if is_last else [tool(here.catalog)]
+        tools = [] if is_last else [tool(here.catalog), READ_RESULT]
         self._written = written = _Written(self._house, turn)
         began = time.monotonic()
         try:
@@ -284,10 +286,13 @@ class AI:
         made_before = _calls_of_turn(items)
         results: list[tuple[int, str]] = []
         proposals: list[Proposal] = []
-        entries = [asked]
+        noted = [asked]  # of what has happened: written before the next call, which may fail
+        entries: list[Entry] = []
         answered = False
         by = time.monotonic() + self._gate.timeout  # for all previews of the reply together
         for i, called in enumerate(reply.said.calls):
+            self._store.note(turn.thread, turn.turn, noted)
+            noted = []
             raw = reply.arguments[i]
             key = called.key
             try:
@@ -301,41 +306,58 @@ class AI:
                 taken = Got(error_text(str(error)))
                 entry = Entry("bad call", {"call": _attempted(raw, self._house.catalog), "reason": str(error)})
             made_before.append(key)
-            entries.append(entry)
             if isinstance(taken, Proposal):
                 proposals.append(taken)
+                entries.append(entry)
             else:
                 results.append((i, taken.text))
+                noted.append(entry)
                 answered = answered or taken.status is not None
         proposals = self._gate.batched(proposals)
         cards = self._gate.card_posts(proposals)
         if self._written.post is not None:  # text beside calls is no answer
             cards = [delete(self._house.ids(), turn.thread, turn.turn, self._written.post), *cards]
-        return Round(reply.said, reply.usage, results, proposals, cards, entries, tainted=answered)
+        return Round(reply.said, reply.usage, results, proposals, cards, [*noted, *entries], tainted=answered)
 
     def _take(self, name: str, raw: object, turn: Turn, position: int, by: float) -> tuple[Got | Proposal, Entry]:
         """One call: what a read gave, or a write's proposal; and the journal's entry about it. Raises `BadCall`."""
-        if name != "call_rest_api":
-            raise BadCall(f"There is no tool '{name[:60]}'. The only tool is call_rest_api.")
+        match name:
+            case "call_rest_api":
+                return self._call(raw, turn, position, by)
+            case "read_result":
+                arguments = parse_arguments(raw)
+                got = self._gate.more(turn.thread, arguments)
+                return got, Entry("more", {"result": str(arguments["result"])})
+        raise BadCall(f"There is no tool '{name[:60]}'. The tools are call_rest_api and read_result.")
+
+    def _call(self, raw: object, turn: Turn, position: int, by: float) -> tuple[Got | Proposal, Entry]:
         call = resolve(self._gate.here(turn.thread).catalog, parse_arguments(raw))
-        tainted = call.method not in SAFE_METHODS and self._store.is_tainted(turn.thread)
-        sorted_call = sort(call, tainted=tainted)
-        if isinstance(sorted_call, Read):
-            self._check(turn)
-            self._status(step(call))
-            got = self._gate.read(sorted_call)
-            told = {
-                "operation": call.operation.name,
-                "url": call.shown_url,
-                **({"headers": dict(call.headers)} if call.headers else {}),
-                "status": got.status,
-                "seconds": got.seconds,
-            }
-            return got, Entry("read", told | ({} if got.status is not None else {"problem": got.text}))
         self._check(turn)
         self._status(step(call))
+        try:
+            call = self._gate.resolved(call, turn, partial(self._house.halt.is_on, turn.turn))
+        except Unclear as error:
+            told = {"operation": call.operation.name, "url": call.shown_url, "outcome": error.outcome}
+            return Got(error.text, 200), Entry("look-up", told)
+        tainted = call.method not in SAFE_METHODS and self._store.is_tainted(turn.thread)
+        sorted_call = sort(call, tainted=tainted)
+        self._check(turn)
+        if isinstance(sorted_call, Read):
+            return self._read(sorted_call, turn)
         proposal = self._gate.propose(sorted_call, turn, position, by)
         return proposal, proposed(proposal)
+
+    def _read(self, read: Read, turn: Turn) -> tuple[Got, Entry]:
+        got = self._gate.read(read, turn, partial(self._house.halt.is_on, turn.turn))
+        told = {
+            "operation": read.operation.name,
+            "url": read.shown_url,
+            **({"headers": dict(read.headers)} if read.headers else {}),
+            **got.counts,
+            "status": got.status,
+            "seconds": got.seconds,
+        }
+        return got, Entry("read", told | ({} if got.status is not None else {"problem": got.text}))
 
 
 class _Written:

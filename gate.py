@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -20,7 +20,19 @@ import structlog
 
 from core import words
 from core.answers import Got, outcome_text, result_text
-from core.calls import BadCall, Call, Read, Write, body_of, check_resolved, check_values, headers_of, match, sort
+from core.calls import (
+    BadCall,
+    Call,
+    Read,
+    Write,
+    body_of,
+    check_plain,
+    check_resolved,
+    check_values,
+    headers_of,
+    match,
+    sort,
+)
 from core.cards import CardRow, batch_card, card, date, deciders, target_card
 from core.catalog import METHODS, Catalog
 from core.chain import Entry, digest
@@ -28,11 +40,12 @@ from core.change import Target, is_same
 from core.markdown import Block
 from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State
 from core.posts import TOP, Post, Thread, message, update
+from core.results import more_text, parse_more
 from core.shrink import as_json
 from deadline import tls_context
-from reads import Reads
+from reads import Purpose, Reads
 from store import Effects, Proposal, Store, Turn
-from wire import Unanswered, Unsent, Wire
+from wire import Pace, Unanswered, Unsent, Wire
 
 log = structlog.get_logger("gate")
 _PRECONDITION_FAILED = 412
@@ -100,10 +113,17 @@ class Gate:
         self._clock = clock
         self._dry_run = dry_run
         self._under_way: set[str] = set()  # the records that this process is sending
+        paces = {api.name: Pace(api.limits) for api in catalog.apis}
         wire = partial(
-            Wire, catalog, tls=tls_context(), timeout=timeout, max_response=max_response, log_bodies=log_bodies
+            Wire,
+            catalog,
+            paces=paces,
+            tls=tls_context(),
+            timeout=timeout,
+            max_response=max_response,
+            log_bodies=log_bodies,
         )
-        self._reads = Reads(catalog, wire(SAFE_METHODS, keepalive=20), result_limit=result_limit)
+        self._reads = Reads(catalog, wire(SAFE_METHODS, keepalive=20), result_limit=result_limit, clock=clock)
         # A record may be a GET, too, where the catalog has it ask. A fresh connection for each: one that the server had closed
         # would leave a write's fate open.
         self._wire = wire(METHODS, keepalive=0)
@@ -162,9 +182,39 @@ class Gate:
 
     # --- reads --------------------------------------------------------------------------------------------------------
 
-    def read(self, read: Read) -> Got:
-        """Sends a GET or HEAD. Follows redirects only to what the catalog allows."""
-        return self._reads.read(read)
+    def read(self, read: Read, turn: Turn | None = None, is_cut: Callable[[], bool] = lambda: False) -> Got:
+        """Sends a GET or HEAD, or all pages of a list. Follows redirects and links only to what the catalog allows.
+
+        What is too large for the model is kept for the turn's thread. `is_cut` says that nobody wants further pages.
+        """
+        if turn is None:
+            return self._reads.read(read, Purpose(self._catalog))
+        return self._reads.read(read, self._purpose(turn, is_cut=is_cut))
+
+    def resolved(self, call: Call, turn: Turn, is_cut: Callable[[], bool] = lambda: False) -> Call:
+        """A call with its names turned into ids, where the catalog has lists to look them up in. Raises `BadCall` or `Unclear`."""
+        return self._reads.look_up(call, self._purpose(turn, "look-up", is_cut)) if call.unresolved else call
+
+    def more(self, thread: str, arguments: Mapping[str, Any]) -> Got:
+        """More of an answer that is kept, without the API. Raises `BadCall`."""
+        more = parse_more(arguments)
+        data = self._store.kept(thread, more.number)
+        if data is None:
+            raise BadCall(words.NOT_KEPT.format(name=more.name))
+        return Got(more_text(json.loads(data), more, self._result_limit))
+
+    def _purpose(self, of: Turn | Proposal, why: str = "", is_cut: Callable[[], bool] = lambda: False) -> Purpose:
+        """What reads are made for. `why`: they are the bot's own, and the journal has each of them with it."""
+
+        def keep(data: str) -> str:
+            number = self._store.keep(of.thread, data)
+            return f"r{number}" if number is not None else ""
+
+        def note(told: dict[str, Any]) -> None:
+            self._store.note(of.thread, of.turn, [Entry("look", told | {"why": why})])
+
+        catalog = self.here(of.thread).catalog if isinstance(of, Turn) else self._catalog
+        return Purpose(catalog, keep, note, is_cut) if why else Purpose(catalog, keep, is_cut=is_cut)
 
     # --- proposals ----------------------------------------------------------------------------------------------------
 
@@ -174,8 +224,9 @@ class Gate:
         For a pending one the target is read first, until `by` (monotonic seconds), so that the card can show what would change.
         """
         check_resolved(write)
+        check_plain(write)
         place = "" if write.by_policy else self._place(turn.thread, write.rule)
-        target, _ = (None, "") if write.by_policy else self._reads.look(write, by)
+        target, _ = (None, "") if write.by_policy else self._reads.look(write, self._purpose(turn, "preview"), by)
         now = self._clock()
         expires = write.rule.expires or write.operation.expires
         return Proposal(
@@ -195,6 +246,7 @@ class Gate:
             asker=turn.asker,
             fingerprint=_fingerprint(write, turn.asker),
             why=write.why,
+            matched=as_json(write.matched),
             rule=self._known(write.rule),
             before=target.to_json() if target is not None else None,
             state=State.APPROVED if write.by_policy else State.PENDING,
@@ -488,7 +540,7 @@ class Gate:
         except Unanswered as error:
             return self._happen(stored.proposal, Event.LOSE, note=self._wire.mask(str(error)))
         if etag and answer.status == _PRECONDITION_FAILED:
-            target, _ = self._reads.look(call)
+            target, _ = self._reads.look(call, self._purpose(stored, "preview"))
             renewed = self._renewed(stored, target, words.TARGET_CHANGED)
             return self._outdate(stored, renewed, words.TARGET_CHANGED)
         happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
@@ -538,7 +590,7 @@ class Gate:
         before = Target.from_json(stored.before)
         if before is None or not before.is_known:
             return ""
-        now, etag = self._reads.look(call)
+        now, etag = self._reads.look(call, self._purpose(stored, "before sending"))
         if now is None or not now.is_known:
             raise Unsent("The target could not be read again before sending.")
         body = json.loads(stored.shown_body) if stored.shown_body is not None else None
@@ -578,7 +630,7 @@ class Gate:
         if proposal is None or proposal.state is not State.UNKNOWN:
             return
         try:
-            target, _ = self._reads.look(self._still_allowed(proposal))
+            target, _ = self._reads.look(self._still_allowed(proposal), self._purpose(proposal, "check"))
         except BadCall as error:
             target = Target(proposal.shown_url, problem=str(error))
         self._store.say(

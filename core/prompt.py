@@ -1,9 +1,10 @@
-"""What the model is told: who it is, what it may call, and the one tool. The same catalog gives the same
+"""What the model is told: who it is, what it may call, and the tools. The same catalog gives the same
 text, so that prompt caches work."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -84,8 +85,32 @@ def tool(catalog: Catalog) -> dict[str, Any]:
     }
     if any(operation.headers for operation in catalog.operations):
         properties["headers"] = {"type": "object", "description": "Values of the operation's headers, by name"}
-    parameters = {"type": "object", "properties": properties, "required": ["method", "url"]}
-    return {
-        "type": "function",
-        "function": {"name": "call_rest_api", "description": "Makes one REST call.", "parameters": parameters},
+    if any(operation.pagination is not None for operation in catalog.operations):
+        properties["all_pages"] = {"type": "boolean", "description": "true: all pages of a list, as one list"}
+    properties["select"] = {
+        "type": "string",
+        "description": f"JMESPath; you see only what it selects of {_whole(properties)}",
     }
+    return _function("call_rest_api", "Makes one REST call.", properties, ["method", "url"])
+
+
+def _whole(properties: Mapping[str, Any]) -> str:
+    return "the answer (with all_pages: of the list)" if "all_pages" in properties else "the answer"
+
+
+def _function(name: str, description: str, properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    parameters = {"type": "object", "properties": properties, "required": required}
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+READ_RESULT = _function(
+    "read_result",
+    "Shows more of a result that was kept (r1, r2, ...), without calling the API.",
+    {
+        "result": {"type": "string"},
+        "select": {"type": "string", "description": "JMESPath over the whole answer"},
+        "from": {"type": "integer", "description": "items to skip"},
+        "count": {"type": "integer"},
+    },
+    ["result"],
+)
