@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Literal, Protocol
 
 import structlog
@@ -18,7 +17,7 @@ import structlog
 from chat import Model, ModelFailed
 from core import words
 from core.answers import Got, error_text
-from core.calls import BadCall, Read, parse_arguments, resolve, sort
+from core.calls import BadCall, Call, Read, parse_arguments, resolve, sort
 from core.catalog import Catalog
 from core.chain import Entry, digest
 from core.lookup import Unclear
@@ -26,6 +25,7 @@ from core.markdown import beginning
 from core.policy import SAFE_METHODS
 from core.posts import Thread, answer_posts, delete, live, live_id
 from core.prompt import READ_RESULT, about, system_prompt, tool
+from core.recipes import begin, is_run
 from core.steps import step
 from core.transcript import (
     BadReply,
@@ -38,8 +38,9 @@ from core.transcript import (
     parse_reply,
     to_messages,
 )
-from gate import Gate, proposed
+from gate import Gate, noted_read, noted_unclear, proposed
 from listen import Written
+from runs import Taken, run
 from slack_web import Person
 from store import Proposal, Round, Store, Turn
 
@@ -286,7 +287,7 @@ class AI:
         made_before = _calls_of_turn(items)
         results: list[tuple[int, str]] = []
         proposals: list[Proposal] = []
-        noted = [asked]  # of what has happened: written before the next call, which may fail
+        noted = [asked]  # what has happened: on disk before the next call, which may be cut off
         entries: list[Entry] = []
         answered = False
         by = time.monotonic() + self._gate.timeout  # for all previews of the reply together
@@ -300,64 +301,75 @@ class AI:
                     raise BadCall(
                         "This same call was made twice already in this turn. Use its result, or change the call."
                     )
-                taken, entry = self._take(called.name, raw, turn, i, by)
+                taken, told = self._take(called.name, raw, turn, i, by)
             except BadCall as error:
                 log.info("bad call", reason=str(error))
                 taken = Got(error_text(str(error)))
-                entry = Entry("bad call", {"call": _attempted(raw, self._house.catalog), "reason": str(error)})
+                told = [Entry("bad call", {"call": _attempted(raw, self._house.catalog), "reason": str(error)})]
             made_before.append(key)
+            noted = [one for one in told if one.kind != "proposed"]
+            entries += [one for one in told if one.kind == "proposed"]  # these go with their rows
+            answered = answered or any(map(_brought_data, told))
             if isinstance(taken, Proposal):
                 proposals.append(taken)
-                entries.append(entry)
             else:
                 results.append((i, taken.text))
-                noted.append(entry)
-                answered = answered or taken.status is not None
         proposals = self._gate.batched(proposals)
         cards = self._gate.card_posts(proposals)
         if self._written.post is not None:  # text beside calls is no answer
             cards = [delete(self._house.ids(), turn.thread, turn.turn, self._written.post), *cards]
         return Round(reply.said, reply.usage, results, proposals, cards, [*noted, *entries], tainted=answered)
 
-    def _take(self, name: str, raw: object, turn: Turn, position: int, by: float) -> tuple[Got | Proposal, Entry]:
-        """One call: what a read gave, or a write's proposal; and the journal's entry about it. Raises `BadCall`."""
+    def _take(self, name: str, raw: object, turn: Turn, position: int, by: float) -> Taken:
+        """One call: what a read gave, or a write's proposal; and the journal's entries about it. Raises `BadCall`."""
         match name:
             case "call_rest_api":
-                return self._call(raw, turn, position, by)
+                return self._call(parse_arguments(raw), turn, position, by)
             case "read_result":
-                arguments = parse_arguments(raw)
-                got = self._gate.more(turn.thread, arguments)
-                return got, Entry("more", {"result": str(arguments["result"])})
+                return self._gate.more(turn.thread, parse_arguments(raw))
         raise BadCall(f"There is no tool '{name[:60]}'. The tools are call_rest_api and read_result.")
 
-    def _call(self, raw: object, turn: Turn, position: int, by: float) -> tuple[Got | Proposal, Entry]:
-        call = resolve(self._gate.here(turn.thread).catalog, parse_arguments(raw))
-        self._check(turn)
-        self._status(step(call))
+    def _call(self, arguments: Mapping[str, object], turn: Turn, position: int, by: float) -> Taken:
+        catalog, wants = self._gate.here(turn.thread).catalog, self._wants(turn)
+        if is_run(arguments):
+            begun, tainted = begin(catalog, arguments), self._store.is_tainted(turn.thread)
+            return run(
+                self._gate, catalog, begun, turn, position, tainted=tainted, before=self._before(turn), wants=wants
+            )
+        call = resolve(catalog, arguments)
+        self._before(turn)(call)
         try:
-            call = self._gate.resolved(call, turn, partial(self._house.halt.is_on, turn.turn))
+            call = self._gate.resolved(call, turn, wants)
         except Unclear as error:
-            told = {"operation": call.operation.name, "url": call.shown_url, "outcome": error.outcome}
-            return Got(error.text, 200), Entry("look-up", told)
-        tainted = call.method not in SAFE_METHODS and self._store.is_tainted(turn.thread)
+            return Got(error.text), [noted_unclear(call, error)]
+        tainted = call.method not in SAFE_METHODS and (bool(call.matched) or self._store.is_tainted(turn.thread))
         sorted_call = sort(call, tainted=tainted)
         self._check(turn)
         if isinstance(sorted_call, Read):
-            return self._read(sorted_call, turn)
+            got = self._gate.read(sorted_call, turn, wants)
+            return got, [noted_read(call, got.status, got.seconds, got.text, **got.counts)]
         proposal = self._gate.propose(sorted_call, turn, position, by)
-        return proposal, proposed(proposal)
+        return proposal, [proposed(proposal)]
 
-    def _read(self, read: Read, turn: Turn) -> tuple[Got, Entry]:
-        got = self._gate.read(read, turn, partial(self._house.halt.is_on, turn.turn))
-        told = {
-            "operation": read.operation.name,
-            "url": read.shown_url,
-            **({"headers": dict(read.headers)} if read.headers else {}),
-            **got.counts,
-            "status": got.status,
-            "seconds": got.seconds,
-        }
-        return got, Entry("read", told | ({} if got.status is not None else {"problem": got.text}))
+    def _before(self, turn: Turn) -> Callable[[Call], None]:
+        """What is done ahead of each call: raises where the turn may not go on, shows what is being done."""
+
+        def before(call: Call) -> None:
+            self._check(turn)
+            self._status(step(call))
+
+        return before
+
+    def _wants(self, turn: Turn) -> Callable[[Call, int], bool]:
+        """What is done ahead of each further page of a list: shows which one is read, unless nobody wants it."""
+
+        def wants(call: Call, page: int) -> bool:
+            if self._house.halt.is_on(turn.turn):
+                return False
+            self._status(step(call, page))
+            return True
+
+        return wants
 
 
 class _Written:
@@ -418,6 +430,11 @@ def _calls_of_turn(items: Sequence[Item]) -> list[str]:
     return [call.key for item in items[start:] if isinstance(item, Replied) for call in item.calls]
 
 
+def _brought_data(entry: Entry) -> bool:
+    """Whether what the journal tells of means that the API's data came in."""
+    return entry.kind == "look-up" or (entry.kind == "read" and entry.data["status"] is not None)
+
+
 def _attempted(raw: object, catalog: Catalog) -> str:
     """What a bad call wanted, for those who mend the catalog's descriptions: no values, only path segments that the catalog spells."""
     try:
@@ -425,6 +442,7 @@ def _attempted(raw: object, catalog: Catalog) -> str:
     except BadCall:
         return "(unreadable)"
     known = {piece.literal for one in catalog.operations for piece in one.template.path}
+    known |= {one.workflow_id for one in catalog.recipes}
     path = str(arguments.get("url")).partition("?")[0][:500]
     shown = "/".join(step if step in known or not step else "*" for step in path.split("/")[:20])
     return f"{str(arguments.get('method'))[:10]} {shown}"

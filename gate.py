@@ -33,17 +33,19 @@ from core.calls import (
     match,
     sort,
 )
-from core.cards import CardRow, batch_card, card, date, deciders, target_card
+from core.cards import CardRow, batch_card, card, changed_text, date, deciders, target_card
 from core.catalog import METHODS, Catalog
 from core.chain import Entry, digest
-from core.change import Target, is_same
+from core.change import Target, differing, is_same
+from core.lookup import Unclear
 from core.markdown import Block
 from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State
 from core.posts import TOP, Post, Thread, message, update
+from core.recipes import StepAnswer
 from core.results import more_text, parse_more
 from core.shrink import as_json
 from deadline import tls_context
-from reads import Purpose, Reads
+from reads import Purpose, Reads, Wants, always
 from store import Effects, Proposal, Store, Turn
 from wire import Pace, Unanswered, Unsent, Wire
 
@@ -109,7 +111,7 @@ class Gate:
         self._directory = directory
         self._channels = channels
         self.timeout = timeout
-        self._result_limit = result_limit
+        self.result_limit = result_limit
         self._clock = clock
         self._dry_run = dry_run
         self._under_way: set[str] = set()  # the records that this process is sending
@@ -182,28 +184,30 @@ class Gate:
 
     # --- reads --------------------------------------------------------------------------------------------------------
 
-    def read(self, read: Read, turn: Turn | None = None, is_cut: Callable[[], bool] = lambda: False) -> Got:
+    def read(self, read: Read, turn: Turn, wants: Wants = always) -> Got:
         """Sends a GET or HEAD, or all pages of a list. Follows redirects and links only to what the catalog allows.
 
-        What is too large for the model is kept for the turn's thread. `is_cut` says that nobody wants further pages.
+        What is too large for the model is kept for the turn's thread.
         """
-        if turn is None:
-            return self._reads.read(read, Purpose(self._catalog))
-        return self._reads.read(read, self._purpose(turn, is_cut=is_cut))
+        return self._reads.read(read, self._purpose(turn, wants=wants))
 
-    def resolved(self, call: Call, turn: Turn, is_cut: Callable[[], bool] = lambda: False) -> Call:
+    def ask(self, read: Read, turn: Turn) -> StepAnswer:
+        """Sends a GET or HEAD for a recipe's step."""
+        return self._reads.ask(read, self._purpose(turn))
+
+    def resolved(self, call: Call, turn: Turn, wants: Wants = always) -> Call:
         """A call with its names turned into ids, where the catalog has lists to look them up in. Raises `BadCall` or `Unclear`."""
-        return self._reads.look_up(call, self._purpose(turn, "look-up", is_cut)) if call.unresolved else call
+        return self._reads.look_up(call, self._purpose(turn, "look-up", wants)) if call.unresolved else call
 
-    def more(self, thread: str, arguments: Mapping[str, Any]) -> Got:
-        """More of an answer that is kept, without the API. Raises `BadCall`."""
+    def more(self, thread: str, arguments: Mapping[str, Any]) -> tuple[Got, list[Entry]]:
+        """More of an answer that is kept, without the API; and what the journal tells of it. Raises `BadCall`."""
         more = parse_more(arguments)
         data = self._store.kept(thread, more.number)
         if data is None:
             raise BadCall(words.NOT_KEPT.format(name=more.name))
-        return Got(more_text(json.loads(data), more, self._result_limit))
+        return Got(more_text(json.loads(data), more, self.result_limit)), [Entry("more", {"result": more.name})]
 
-    def _purpose(self, of: Turn | Proposal, why: str = "", is_cut: Callable[[], bool] = lambda: False) -> Purpose:
+    def _purpose(self, of: Turn | Proposal, why: str = "", wants: Wants = always) -> Purpose:
         """What reads are made for. `why`: they are the bot's own, and the journal has each of them with it."""
 
         def keep(data: str) -> str:
@@ -211,10 +215,11 @@ class Gate:
             return f"r{number}" if number is not None else ""
 
         def note(told: dict[str, Any]) -> None:
-            self._store.note(of.thread, of.turn, [Entry("look", told | {"why": why})])
+            if why:
+                self._store.note(of.thread, of.turn, [Entry("look", told | {"why": why})])
 
         catalog = self.here(of.thread).catalog if isinstance(of, Turn) else self._catalog
-        return Purpose(catalog, keep, note, is_cut) if why else Purpose(catalog, keep, is_cut=is_cut)
+        return Purpose(catalog, keep, note, wants)
 
     # --- proposals ----------------------------------------------------------------------------------------------------
 
@@ -408,14 +413,17 @@ class Gate:
         text, blocks = batch_card([card_row(one) for one in rows], batch)
         self._store.say([update(self._ids(), _stands(rows[0]), rows[0].turn, _batch_post(batch), text, blocks)])
 
+    def _redraw_sets(self, rows: Sequence[Proposal]) -> None:
+        for batch in dict.fromkeys(one.batch for one in rows):
+            self._redraw(batch)
+
     # --- time and mishaps ---------------------------------------------------------------------------------------------
 
     def expire_due(self) -> list[Proposal]:
         """Expires what waited too long; gives what did."""
         expired = [self._happen(one.proposal, Event.EXPIRE) for one in self._store.proposals_due()]
         changed = [one for one in expired if one is not None]
-        for batch in dict.fromkeys(one.batch for one in changed):
-            self._redraw(batch)
+        self._redraw_sets(changed)
         return changed
 
     def remind_due(self) -> None:
@@ -428,17 +436,21 @@ class Gate:
 
     def withdraw(self, turn: str) -> None:
         """Takes back what a failed turn still has waiting, so that no later click sends it."""
-        for one in self._store.proposals_of(turn, State.PENDING):
-            self._happen(one.proposal, Event.WITHDRAW, note="The turn ended before a decision.")
-        for one in self._store.proposals_of(turn, State.APPROVED):
-            self._happen(one.proposal, Event.FAIL, note="The turn ended before this was sent. Nothing was sent.")
+        left = self._store.proposals_of(turn, State.PENDING, State.APPROVED)
+        for one in left:
+            if one.state is State.PENDING:
+                self._happen(one.proposal, Event.WITHDRAW, note="The turn ended before a decision.")
+            else:
+                self._happen(one.proposal, Event.FAIL, note="The turn ended before this was sent. Nothing was sent.")
+        self._redraw_sets(left)
 
     def unshown(self, card_post: str) -> str | None:
         """A card that Slack will not take: nobody can decide it, so it is withdrawn. Gives the thread concerned."""
         one = self._store.proposal_of_card(card_post)
         if one is None:
             return None
-        changed = self._happen(one.proposal, Event.WITHDRAW, note="Slack did not take the card.")
+        changed = self._happen(one.proposal, Event.WITHDRAW, note=words.UNSHOWN)
+        self._redraw(one.batch)
         return changed.thread if changed is not None else None
 
     def is_sending(self, turn: str) -> bool:
@@ -457,7 +469,9 @@ class Gate:
         A process that died left it so, or one that could not record the outcome; the lock on the database keeps others off.
         """
         left = [one for one in self._store.proposals_in(State.SENDING) if one.proposal not in self._under_way]
-        return [changed.thread for one in left if (changed := self._happen(one.proposal, Event.LOSE)) is not None]
+        lost = [changed for one in left if (changed := self._happen(one.proposal, Event.LOSE)) is not None]
+        self._redraw_sets(lost)
+        return [one.thread for one in lost]
 
     # --- the write ----------------------------------------------------------------------------------------------------
 
@@ -509,7 +523,7 @@ class Gate:
             except (Unsent, BadCall) as error:
                 return self._fail(row, str(error))
             except Changed as error:
-                return self._outdate(row, self._renewed(row, error.target, words.TARGET_CHANGED), words.TARGET_CHANGED)
+                return self._changed(row, error.target)
             self._under_way.add(row.proposal)
             try:
                 stored = self._happen(row.proposal, Event.SEND, sent_at=self._clock())
@@ -540,12 +554,15 @@ class Gate:
         except Unanswered as error:
             return self._happen(stored.proposal, Event.LOSE, note=self._wire.mask(str(error)))
         if etag and answer.status == _PRECONDITION_FAILED:
-            target, _ = self._reads.look(call, self._purpose(stored, "preview"))
-            renewed = self._renewed(stored, target, words.TARGET_CHANGED)
-            return self._outdate(stored, renewed, words.TARGET_CHANGED)
+            return self._changed(stored, self._reads.look(call, self._purpose(stored, "preview"))[0])
         happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
-        text = result_text(answer, limit=self._result_limit, secrets=self._wire.secrets, outcome=outcome)
+        text = result_text(answer, limit=self.result_limit, secrets=self._wire.secrets, outcome=outcome)
         return self._happen(stored.proposal, happened, result=text, seconds=answer.seconds, status=answer.status)
+
+    def _changed(self, row: Proposal, target: Target | None) -> Proposal | None:
+        """The end of a record whose target is another one by now: it is asked for anew."""
+        reason = changed_text(differing(Target.from_json(row.before), target))
+        return self._outdate(row, self._renewed(row, target, reason), reason)
 
     def _outdate(self, row: Proposal, renewed: Proposal, reason: str) -> Proposal | None:
         return self._happen(row.proposal, Event.OUTDATE, successor=renewed, note=reason)
@@ -625,7 +642,7 @@ class Gate:
         )
 
     def check(self, proposal_id: str) -> None:
-        """Reads the target of a write whose outcome is unknown and shows it in the thread."""
+        """Reads the target of a write whose outcome is unknown and shows it where its card stands."""
         proposal = self._store.proposal_of(proposal_id)
         if proposal is None or proposal.state is not State.UNKNOWN:
             return
@@ -633,9 +650,8 @@ class Gate:
             target, _ = self._reads.look(self._still_allowed(proposal), self._purpose(proposal, "check"))
         except BadCall as error:
             target = Target(proposal.shown_url, problem=str(error))
-        self._store.say(
-            [message(self._ids(), proposal.thread, proposal.turn, *target_card(card_row(proposal), target))]
-        )
+        shown = target_card(card_row(proposal), target)
+        self._store.say([message(self._ids(), _stands(proposal), proposal.turn, *shown)])
 
     def _happen(
         self,
@@ -700,6 +716,8 @@ class Gate:
             return outcome_text("dry run", words.TOLD_DRY_RUN)
         if row.state is State.FAILED:
             return outcome_text("failed", row.note)
+        if row.state is State.WITHDRAWN and row.decided_by is None:  # by no person
+            return outcome_text("withdrawn", words.TOLD_TAKEN_BACK.format(note=row.note))
         if row.state not in words.TOLD:
             return None
         outcome = "denied" if row.state is State.REJECTED else str(row.state)
@@ -726,6 +744,19 @@ def _link(post: str, row: Proposal) -> Post:
     return replace(message(post, row.thread, row.turn, text), target=row.card)
 
 
+def noted_read(call: Call, status: int | None, seconds: float, problem: str, **more: str | int) -> Entry:
+    """The journal's entry for a read."""
+    told: dict[str, Any] = {"operation": call.operation.name, "url": call.shown_url}
+    told |= {"headers": dict(call.headers)} if call.headers else {}
+    told |= {"status": status, "seconds": seconds}
+    return Entry("read", told | ({} if status is not None else {"problem": problem}) | more)
+
+
+def noted_unclear(call: Call, error: Unclear) -> Entry:
+    """The journal's entry for a call that was not made, since a name in it does not say which thing is meant."""
+    return Entry("look-up", {"operation": call.operation.name, "url": call.shown_url, "outcome": error.outcome})
+
+
 def proposed(proposal: Proposal) -> Entry:
     """The journal's entry for a new proposal."""
     return Entry("proposed", _noted(proposal, None, None) | {"why": proposal.why, "rule": proposal.rule.to_json()})
@@ -744,6 +775,8 @@ def _noted(row: Proposal, by: str | None, seconds: float | None) -> dict[str, An
         "asker": row.asker,
         "state": str(row.state),
     }
+    if row.recipe:
+        said |= {"recipe": row.recipe, "step": row.recipe_step}
     extra = {"by": by, "votes": list(row.votes), "status": row.status, "seconds": seconds, "note": row.note}
     said |= {name: value for name, value in extra.items() if value}
     return said | ({"reason": digest(row.reason)} if row.reason else {})

@@ -6,6 +6,7 @@ What a description means is no matter of this room (core/openapi.py), nor what t
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +36,15 @@ class Order:
     name: str = ""
     base_url: str = ""
     writes: bool = False  # arrive switched on
-    command: str = ""  # to be repeated, as the file's head tells it
+
+    @property
+    def again(self) -> str:
+        """The command that imports again into what this one made. New writes arrive switched off then, whatever was said now."""
+        parts = ["python bot.py import", shlex.quote(_shown(self.source)), "--into apis.yaml"]
+        values = [("--name", self.name), ("--base-url", self.base_url)]
+        values += [("--only", one) for one in self.choice.only] + [("--tag", one) for one in self.choice.tags]
+        parts += [f"{option} {shlex.quote(printable(value, 300))}" for option, value in values if value]
+        return " ".join([*parts, *(["--read-only"] if self.choice.read_only else [])])
 
 
 @dataclass(frozen=True)
@@ -46,18 +55,20 @@ class Outcome:
     report: tuple[str, ...]
 
 
-def make(order: Order) -> Outcome:
-    """A catalog of its own. Raises `Misconfigured`."""
+def make(order: Order, into: str | None = None) -> Outcome:
+    """A catalog of its own, written to the new file `into` where one is named. Raises `Misconfigured`."""
     api = _read(order)
     text = api_text(
         api.name,
         api.base_url,
         {"auth": api.credentials.auth, "headers": api.credentials.headers},
         [(group, switched(entry, writes=order.writes)) for group, entry in api.endpoints],
-        header=head(api, _shown(order.source), order.command, writes=order.writes),
+        header=head(api, _shown(order.source), order.again, writes=order.writes),
         hints=hints(api),
     )
     text += "\n" + marks_text(entry for _, entry in api.endpoints)
+    if into:
+        _write(Path(into), text)
     return Outcome(text, (*remarks(api), *summary(api, writes=order.writes), *mistakes(text)))
 
 
@@ -78,7 +89,8 @@ def _write(path: Path, text: str) -> None:
     beside = path.with_name(f".{path.name}.new")
     try:
         beside.write_bytes(text.encode())
-        beside.chmod(path.stat().st_mode & 0o777)
+        if path.exists():
+            beside.chmod(path.stat().st_mode & 0o777)
         beside.replace(path)
     except OSError as error:
         raise Misconfigured(f"Cannot write {path}: {error.strerror}.") from None

@@ -23,10 +23,11 @@ from core.credentials import without_credentials
 from core.lookup import Candidate, Unclear, candidates, fields_of, matched_line
 from core.paging import Ask, BadStart, Course, End, Page, begin, follow, items_of, next_link
 from core.policy import SAFE_METHODS
+from core.recipes import StepAnswer
 from core.results import is_partial, result, selected, there
 from core.retry import BUSY, TRIES, pause, told
 from core.secret import hide, is_secret, secret_fields
-from core.shrink import as_json, shrink
+from core.shrink import as_json
 from wire import Broken, Unanswered, Unsent, Wire
 
 log = structlog.get_logger("reads")
@@ -42,15 +43,23 @@ class _Over(Exception):
     """No further page is read. Its text says why, and is empty where the list itself ended."""
 
 
+Wants = Callable[[Call, int], bool]  # asked ahead of each page after the first, with its number: is it still wanted?
+
+
+def always(_call: Call, _page: int) -> bool:
+    """Every page is wanted."""
+    return True
+
+
 @dataclass(frozen=True)
 class Purpose:
     """What a read is made for: the catalog that holds there, what keeps an answer (its JSON in, its name out, empty where it is not
-    kept), who notes each answer for the journal, and whether nobody wants the rest."""
+    kept), who notes each answer for the journal, and who says whether a further page is wanted."""
 
     catalog: Catalog
-    keep: Callable[[str], str] = lambda _data: ""
-    note: Callable[[dict[str, Any]], None] = lambda _told: None
-    is_cut: Callable[[], bool] = lambda: False
+    keep: Callable[[str], str]
+    note: Callable[[dict[str, Any]], None]
+    wants: Wants
 
 
 @dataclass(frozen=True)
@@ -79,9 +88,7 @@ class Reads:
 
     def read(self, read: Read, purpose: Purpose) -> Got:
         """Sends a GET or HEAD, or all pages of a list. Follows redirects and links only to what the catalog allows."""
-        if read.method not in SAFE_METHODS:
-            raise BadCall(f"{read.method} is no read.")
-        check_resolved(read)
+        _check_is_read(read)
         try:
             if read.all_pages:
                 return self._read_pages(read, purpose)
@@ -89,6 +96,17 @@ class Reads:
         except (Unsent, Unanswered, BadCall) as error:
             return Got(error_text(str(error), self._wire.secrets))
         return self._shown(read, purpose, found_of(answer, self._wire.secrets), answer.seconds)
+
+    def ask(self, read: Read, purpose: Purpose) -> StepAnswer:
+        """What the API says to a read, as a recipe's step has it: whole, the secrets masked."""
+        _check_is_read(read)
+        try:
+            answer = self._follow(read, purpose, time.monotonic() + self._wire.timeout)
+        except (Unsent, Unanswered, BadCall) as error:
+            return StepAnswer(problem=self._wire.mask(str(error)))
+        data, _ = data_of(answer)
+        data, headers = mask(data, self._wire.secrets), mask(dict(answer.headers), self._wire.secrets)
+        return StepAnswer(answer.status, data, headers, answer.seconds, self._wire.mask(answer.broke_off))
 
     def _shown(self, read: Read, purpose: Purpose, whole: Found, seconds: float) -> Got:
         """What was found as the call's result: selected, cut to fit, and kept whole where the model may want more of it."""
@@ -191,16 +209,16 @@ class Reads:
             try:
                 if isinstance(what, End):
                     raise _Over(what.why)
-                self._check_room(purpose, size, began)
+                self._check_room(size, began)
                 call = self._next(call, purpose, what)
+                if not purpose.wants(call, course.pages + 1):
+                    raise _Over("nobody wants more of them")
                 answer, page = self._further(call, purpose, course, began)
             except _Over as over:
                 return Listed(answer, items, course.pages, round(time.monotonic() - began, 4), _why(course, str(over)))
 
-    def _check_room(self, purpose: Purpose, size: int, began: float) -> None:
+    def _check_room(self, size: int, began: float) -> None:
         """Raises `_Over` where no further page may be asked for."""
-        if purpose.is_cut():
-            raise _Over("a person stopped it")
         if size >= self._wire.max_response:
             raise _Over(f"together they are larger than {self._wire.max_response:,} bytes")
         if time.monotonic() - began >= _TIMES * self._wire.timeout:
@@ -328,9 +346,17 @@ class Reads:
             answer = self._follow(call, purpose, by)
         except (Unsent, Unanswered, BadCall) as error:
             return Target(call.url, problem=self._wire.mask(str(error))), ""
+        if answer.broke_off:  # what was not read cannot be compared
+            return Target(call.url, problem=answer.broke_off), ""
         data, _ = data_of(answer)
         data = hide(mask(data, self._wire.secrets), secret_fields(self._catalog, write.operation.api))
-        return Target(call.url, answer.status, shrink(data, _MAX_TARGET)[0]), answer.header("etag")
+        return Target.kept(call.url, answer.status, data, _MAX_TARGET), answer.header("etag")
+
+
+def _check_is_read(read: Read) -> None:
+    if read.method not in SAFE_METHODS:
+        raise BadCall(f"{read.method} is no read.")
+    check_resolved(read)
 
 
 def _begun(call: Call, purpose: Purpose) -> tuple[Course, Call]:

@@ -219,7 +219,7 @@ class Line:
             head.get("content-type", ""),
             content,
             broke_off,
-            {name: ", ".join(head.get_list(name)) for name in head},
+            headers=dict(head.items()),
         )
 
 

@@ -6,6 +6,7 @@ Who fetches the text, and writes the catalog, is no matter of this room; nor wha
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +26,8 @@ _METHODS = ("get", "head", "post", "put", "patch", "delete")
 _MOST = 10_000  # operations of one description
 _NO_NAME = frozenset(
     ("api", "apis", "rest", "restful", "the", "swagger", "openapi", "service", "services", "documentation", "docs", "public", "internal",
-     "web", "definition", "specification", "spec", "my", "http", "json", "reference", "server", "v", "official", "simple", "sample")
+     "web", "definition", "specification", "spec", "my", "http", "json", "reference", "server", "v",
+     "official", "simple", "sample", "for", "of", "a", "an", "and", "to", "by", "with", "our")
 )  # fmt: skip
 
 
@@ -257,26 +259,28 @@ def _on_base(documents: Documents, one: Found, base: str) -> str:
 
 
 def _name(info: Node, base: str) -> str:
-    """The API's name: its title, or its host's name where the title says nothing."""
+    """The API's name: its title without the words that say nothing, or its host's name where no others are left."""
     title = printable(plain(info.text("title")), 80).rstrip(".")
+    words = re.split(r"[+:|(\N{EN DASH}\N{EM DASH}]| - ", title, maxsplit=1)[0].replace("'s ", " ").split()
+    while words and not _telling(words[-1]):
+        words.pop()
+    while words and not _telling(words[0]):
+        words.pop(0)
     host = urlsplit(base).hostname or "" if "${" not in base else ""
-    return title if _telling(title) or not host else _of_host(host)
-
-
-def _of_host(host: str) -> str:
     labels = [one for one in host.split(".") if one not in ("api", "www")]
-    return labels[-2] if len(labels) > 1 else labels[0] if labels else host
+    return " ".join(words) or (labels[-2] if len(labels) > 1 else host) or title or "API"
 
 
 def _telling(text: str) -> list[str]:
-    words = re.findall(r"[a-z0-9]+", text.lower().replace("'s", ""))
+    words = re.findall(r"[^\W_]+", text.lower())
     return [word for word in words if word not in _NO_NAME and not re.fullmatch(r"v?[0-9]+", word)]
 
 
 def _prefix(name: str) -> str:
     """What the API's environment variables begin with."""
-    words = _telling(re.split(r"[-+:|(\N{EN DASH}\N{EM DASH}]", name, maxsplit=1)[0] or name)[:2]
-    prefix = "_".join(words).upper() or "API"
+    plain_name = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    words = re.findall(r"[A-Z0-9]+", " ".join(_telling(plain_name)).upper())[:2]
+    prefix = "_".join(words) or "API"
     return prefix if prefix[0].isalpha() else f"API_{prefix}"
 
 

@@ -300,7 +300,7 @@ class Inside:
         """A read's result for the model."""
         read = self.call(method, url, headers=headers)
         assert isinstance(read, Read)
-        found: Json = strict(self.gate.read(read).text)
+        found: Json = strict(self.gate.read(read, self.begin()).text)
         return found
 
     # what there is

@@ -181,7 +181,7 @@ def test_no_name_is_sent_or_shown_to_be_approved_in_place_of_an_id(inside: Insid
     read = inside.call("GET", "/named/ann")
     assert isinstance(read, Read)
     with pytest.raises(BadCall, match="looked up first"):
-        inside.gate.read(read)
+        inside.gate.read(read, inside.begin())
     inside.replies.will(calls(("DELETE", "/named/ann")))
     thread = inside.ask()
     assert inside.pending() == []
