@@ -24,7 +24,7 @@ from core.lookup import Unclear
 from core.markdown import beginning
 from core.policy import SAFE_METHODS
 from core.posts import Thread, answer_posts, delete, live, live_id
-from core.prompt import READ_RESULT, about, system_prompt, tool
+from core.prompt import about, system_prompt, tools
 from core.recipes import begin, is_run
 from core.steps import step
 from core.transcript import (
@@ -246,11 +246,11 @@ class AI:
         here = self._gate.here(self._thread)
         system = system_prompt(here.catalog, here.instructions, about=self._about(turn), last=is_last)
         messages = to_messages(items, system=system, budget=self._house.history_tokens)
-        tools = [] if is_last else [tool(here.catalog), READ_RESULT]
+        offered = [] if is_last else tools(here.catalog)
         self._written = written = _Written(self._house, turn)
         began = time.monotonic()
         try:
-            answer = self._house.model.complete(messages, tools, written)
+            answer = self._house.model.complete(messages, offered, written)
         finally:
             self._check(turn)  # a call that was cut off may end in whatever way
         reply = parse_reply(answer)

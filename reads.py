@@ -112,7 +112,7 @@ class Reads:
         """What was found as the call's result: selected, cut to fit, and kept whole where the model may want more of it."""
         shown = Shown.of(selected(whole, read.select), self._result_limit)
         kept = purpose.keep(as_json(whole.data)) if is_partial(whole, shown, self._result_limit) else ""
-        return Got(result(shown, kept), whole.status, seconds, whole.counts)
+        return Got(result(shown, kept, read.matched), whole.status, seconds, whole.counts)
 
     # --- one answer ---------------------------------------------------------------------------------------------------
 
@@ -228,7 +228,7 @@ class Reads:
         """The request for the next page. Raises `_Over` where the catalog does not allow it."""
         try:
             if not ask.url:
-                return with_values(purpose.catalog, call, ask.values)
+                return _allowed(with_values(purpose.catalog, call, ask.values))
             found = self._led(call, purpose, ask.url, "the API's next page is at a place")
         except BadCall as error:
             raise _Over(
@@ -245,7 +245,7 @@ class Reads:
         try:
             answer = self._follow(call, purpose, by)
         except (Unsent, Unanswered, BadCall) as error:
-            raise _Over(f"page {number:,} failed: {error}") from None
+            raise _Over(f"page {number:,} failed: {self._wire.mask(str(error))}") from None
         if not answer.is_success:
             asked = told(answer.status, answer.header("retry-after"))
             raise _Over(f"page {number:,} failed with {status_text(answer.status)}. {asked}".strip())
@@ -365,7 +365,14 @@ def _begun(call: Call, purpose: Purpose) -> tuple[Course, Call]:
         course, values = begin(call.operation, {**call.values, **call.headers})
     except BadStart as error:
         raise BadCall(f"{error}.") from None
-    return course, with_values(purpose.catalog, call, values)
+    return course, _allowed(with_values(purpose.catalog, call, values))
+
+
+def _allowed(call: Call) -> Call:
+    """A list's request with the values of paging in it, which a rule of the catalog may look at. Raises `BadCall`."""
+    if not isinstance(sort(call, tainted=True), Read):
+        raise BadCall("a page of the list needs a person's approval")
+    return call
 
 
 def _page(course: Course, answer: Answer) -> Page | None:
@@ -377,6 +384,7 @@ def _page(course: Course, answer: Answer) -> Page | None:
 
 def _why(course: Course, why: str) -> str:
     """Why a list is not whole, with how many there are in all where the API says so."""
+    why = why.rstrip(".")
     if why and course.total is not None and course.total > course.items:
         return f"{course.items:,} of {course.total:,} were read, since {why}"
     return why

@@ -145,7 +145,7 @@ def _next(course: Course, page: Page) -> tuple[Course, Ask | End]:
     paging = course.paging
     if paging.more is not None and _find(paging.more, page.data, "more") in (None, False, 0, "", [], {}):
         return course, End()
-    if course.total is not None and course.skipped is not None and course.skipped + course.items >= course.total:
+    if course.skipped is not None and course.skipped + course.items == course.total:  # one that was passed was no total
         return course, End()
     match paging.style:
         case "page" | "offset":

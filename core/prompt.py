@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from core.catalog import Api, Catalog, Operation, Recipe
+from core.policy import SAFE_METHODS
 from core.recipes import RUN
 from core.shrink import as_json
 
@@ -81,8 +82,17 @@ def _asked(description: str) -> str:
     return f"{verb} {rest}".strip()[:_REQUEST]
 
 
+def tools(catalog: Catalog) -> list[dict[str, Any]]:
+    """The tools' definitions, in the form of Chat Completions."""
+    return [tool(catalog), *([_READ_RESULT] if _has_reads(catalog) else [])]
+
+
+def _has_reads(catalog: Catalog) -> bool:
+    return any(operation.method in SAFE_METHODS for operation in catalog.operations)
+
+
 def tool(catalog: Catalog) -> dict[str, Any]:
-    """The tool's definition, in the form of Chat Completions."""
+    """The definition of call_rest_api, with the arguments that the catalog can use."""
     methods = sorted({operation.method for operation in catalog.operations}) + ([RUN] if catalog.recipes else [])
     properties: dict[str, Any] = {
         "method": {"type": "string", "enum": methods},
@@ -93,10 +103,9 @@ def tool(catalog: Catalog) -> dict[str, Any]:
         properties["headers"] = {"type": "object", "description": "Values of the operation's headers, by name"}
     if any(operation.pagination is not None for operation in catalog.operations):
         properties["all_pages"] = {"type": "boolean", "description": "true: all pages of a list, as one list"}
-    properties["select"] = {
-        "type": "string",
-        "description": f"JMESPath; you see only what it selects of {_whole(properties)}",
-    }
+    if _has_reads(catalog):
+        text = f"JMESPath; you see only what it selects of {_whole(properties)}"
+        properties["select"] = {"type": "string", "description": text}
     return _function("call_rest_api", "Makes one REST call.", properties, ["method", "url"])
 
 
@@ -109,7 +118,7 @@ def _function(name: str, description: str, properties: dict[str, Any], required:
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
 
 
-READ_RESULT = _function(
+_READ_RESULT = _function(
     "read_result",
     "Shows more of a result that was kept (r1, r2, ...), without calling the API.",
     {

@@ -6,7 +6,7 @@ Nothing here reads or keeps anything. An API's words stay in `data`; beside it s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,14 +63,13 @@ def is_partial(whole: Found, shown: Shown, limit: int) -> bool:
     return bool(shown.cuts) or found_nothing or len(as_json(whole.data)) > limit
 
 
-def result(shown: Shown, kept: str) -> str:
-    """A read's result; `kept` is the name under which the whole answer is kept, empty where it is not."""
+def result(shown: Shown, kept: str, matched: Sequence[str] = ()) -> str:
+    """A read's result; `kept` is the name under which the whole answer is kept, empty where it is not. `matched`: what was looked up."""
+    first: dict[str, Any] = {"matched": list(matched)} if matched else {}
     if not kept:
-        return shown.text({})
+        return shown.text(first)
     more = f"The whole answer is kept as {kept}: read_result gives other parts of it without another call."
-    if isinstance(shown.data, list) and isinstance(shown.found.data, list) and len(shown.data) < len(shown.found.data):
-        more = f"Shown: {len(shown.data):,} of {len(shown.found.data):,} items. {more}"
-    return shown.text({"result": kept}, more)
+    return shown.text(first | {"result": kept}, more)
 
 
 # --- more of a kept answer ----------------------------------------------------------------------------------------------

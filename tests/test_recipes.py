@@ -502,7 +502,7 @@ def test_a_large_result_is_cut_and_says_so(make: Make, server: RestServer) -> No
     server.will(FOUND, reply(json.dumps([{"name": f"n{i}"} for i in range(1_000)])))
     result = ran(inside, "who", email="tom@x.io")
     assert len(json.dumps(result)) < 3_000
-    assert result["note"] == "Cut to fit: person: first 100 of 1,000 items."
+    assert result["note"] == "Cut to fit: person: first 127 of 1,000 items."
 
 
 def test_a_redirect_leads_only_where_the_catalog_allows(inside: Inside, server: RestServer) -> None:
