@@ -520,7 +520,8 @@ def test_of_fifty_megabytes_what_fits_is_read_and_the_rest_is_told(inside: Insid
     huge = reply("[" + ",".join(['{"name": "' + "x" * 990 + '"}'] * 50_000) + "]")
     assert len(huge) > 50_000_000
     server.will(huge, huge)
-    for more in ({}, {"all_pages": True}):
+    wishes: list[Json] = [{}, {"all_pages": True}]
+    for more in wishes:
         result = inside.read(f"{server.url}/page", **more)
         assert "larger than 5,000,000 bytes" in result["note"]
         assert len(json.dumps(result)) < 50_000
