@@ -207,19 +207,20 @@ class Gate:
             raise BadCall(words.NOT_KEPT.format(name=more.name))
         return Got(more_text(json.loads(data), more, self.result_limit)), [Entry("more", {"result": more.name})]
 
+    def keep(self, thread: str, data: Any) -> str:
+        """Keeps what is too large for the model; gives its name in the thread, empty where it is too large to be kept, too."""
+        number = self._store.keep(thread, as_json(data))
+        return f"r{number}" if number is not None else ""
+
     def _purpose(self, of: Turn | Proposal, why: str = "", wants: Wants = always) -> Purpose:
         """What reads are made for. `why`: they are the bot's own, and the journal has each of them with it."""
-
-        def keep(data: str) -> str:
-            number = self._store.keep(of.thread, data)
-            return f"r{number}" if number is not None else ""
 
         def note(told: dict[str, Any]) -> None:
             if why:
                 self._store.note(of.thread, of.turn, [Entry("look", told | {"why": why})])
 
         catalog = self.here(of.thread).catalog if isinstance(of, Turn) else self._catalog
-        return Purpose(catalog, keep, note, wants)
+        return Purpose(catalog, partial(self.keep, of.thread), note, wants)
 
     # --- proposals ----------------------------------------------------------------------------------------------------
 

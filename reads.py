@@ -53,11 +53,11 @@ def always(_call: Call, _page: int) -> bool:
 
 @dataclass(frozen=True)
 class Purpose:
-    """What a read is made for: the catalog that holds there, what keeps an answer (its JSON in, its name out, empty where it is not
+    """What a read is made for: the catalog that holds there, what keeps an answer (its data in, its name out, empty where it is not
     kept), who notes each answer for the journal, and who says whether a further page is wanted."""
 
     catalog: Catalog
-    keep: Callable[[str], str]
+    keep: Callable[[Any], str]
     note: Callable[[dict[str, Any]], None]
     wants: Wants
 
@@ -111,7 +111,7 @@ class Reads:
     def _shown(self, read: Read, purpose: Purpose, whole: Found, seconds: float) -> Got:
         """What was found as the call's result: selected, cut to fit, and kept whole where the model may want more of it."""
         shown = Shown.of(selected(whole, read.select), self._result_limit)
-        kept = purpose.keep(as_json(whole.data)) if is_partial(whole, shown, self._result_limit) else ""
+        kept = purpose.keep(whole.data) if is_partial(whole, shown, self._result_limit) else ""
         return Got(result(shown, kept, read.matched), whole.status, seconds, whole.counts)
 
     # --- one answer ---------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from core.answers import Got
 from core.calls import BadCall, Call, Read, sort
@@ -55,14 +56,14 @@ def run(
             if not begun.answers:
                 raise
             begun = broken_off(begun, error)
-            return _ended(gate, begun, [*entries, _bad(begun)])
+            return _ended(gate, turn, begun, [*entries, _bad(begun)])
         answer = gate.ask(made, turn)
         named = {"recipe": begun.recipe.workflow_id, "step": begun.step.step_id}
         entries.append(noted_read(call, answer.status, answer.seconds, answer.problem, **named))
         begun = after(begun, answer)
         if begun.problem and not answer.why_bad:
             entries.append(_bad(begun))
-    return _ended(gate, begun, entries)
+    return _ended(gate, turn, begun, entries)
 
 
 def _check_is_last(begun: Run) -> None:
@@ -78,7 +79,9 @@ def _bad(begun: Run) -> Entry:
     return Entry("bad call", {"call": f"{RUN} {begun.recipe.workflow_id}", "reason": begun.problem})
 
 
-def _ended(gate: Gate, ended: Run, entries: list[Entry]) -> Taken:
+def _ended(gate: Gate, turn: Turn, ended: Run, entries: list[Entry]) -> Taken:
     statuses = [one.status for one in ended.answers if one.status is not None]
     seconds = sum(one.seconds for one in ended.answers)
-    return Got(told(ended, gate.result_limit), statuses[-1] if statuses else None, seconds), entries
+    return Got(
+        told(ended, gate.result_limit, partial(gate.keep, turn.thread)), statuses[-1] if statuses else None, seconds
+    ), entries

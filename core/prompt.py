@@ -56,9 +56,11 @@ def _api(catalog: Catalog, api: Api) -> str:
 
 def _operation(operation: Operation) -> str:
     line = f"{operation.method} {operation.url}: {operation.description}"
+    line += " (takes all_pages)" if operation.pagination is not None else ""
     for name, schema in operation.parameters.items():
         notes = " (header)" if name in operation.headers else ""
         notes += " (required)" if name in operation.required - operation.template.path_names else ""
+        notes += f" (or its {', '.join(operation.lookups[name].match)})" if name in operation.lookups else ""
         line += f" {name}{notes}: {as_json(schema)}"
     return line + (f" body: {as_json(operation.body)}" if operation.body is not None else "")
 

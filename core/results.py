@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from core import words
 from core.answers import Found, Shown
 from core.calls import BadCall, select_of
 from core.jmes import BadQuery, search
@@ -68,8 +69,7 @@ def result(shown: Shown, kept: str, matched: Sequence[str] = ()) -> str:
     first: dict[str, Any] = {"matched": list(matched)} if matched else {}
     if not kept:
         return shown.text(first)
-    more = f"The whole answer is kept as {kept}: read_result gives other parts of it without another call."
-    return shown.text(first | {"result": kept}, more)
+    return shown.text(first | {"result": kept}, words.KEPT.format(name=kept))
 
 
 # --- more of a kept answer ----------------------------------------------------------------------------------------------

@@ -179,6 +179,7 @@ NO_PAGINATION = (
     "The catalog does not say how the further pages of {operation} are found, and the answer has no link to them. "
     "Make the call without all_pages."
 )
+KEPT = "The whole answer is kept as {name}: read_result gives other parts of it without another call."
 NOT_KEPT = "{name} is not kept, or no longer. Make the call again that gave it."
 LOOKUP_NONE = (
     "{name}: nothing that {operation} lists is '{value}'. Ask the person, or look in that list for what is meant."

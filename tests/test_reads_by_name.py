@@ -69,7 +69,7 @@ def inside(tmp_path: Path, server: RestServer) -> Iterator[Inside]:
     one.close()
 
 
-def people(*listed: Json) -> bytes:
+def people(*listed: object) -> bytes:
     return reply(json.dumps({"data": list(listed), "total": len(listed)}))
 
 
