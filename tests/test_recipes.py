@@ -238,7 +238,7 @@ def test_what_looks_like_an_expression_in_an_answer_is_text(catalog: Catalog, va
         started(catalog, "who", email="{$inputs.page}"), StepAnswer(200, {"data": [{"id": value}]}, {"x-region": "eu"})
     )
     run = after(run, StepAnswer(200, {"name": "$inputs.email"}))
-    assert strict(told(run, 1_000))["data"] == {
+    assert strict(told(run, 1_000, str))["data"] == {
         "person": {"name": "$inputs.email"},
         "told": f"{value} by {{$inputs.page}}",
     }
