@@ -380,7 +380,10 @@ class Pagination(_Strict):
         for key, is_needed in needs.items():
             if is_needed and getattr(self, key) is None:
                 raise ValueError(f"style {self.style} needs '{key}'; see docs/catalog.md")
-            if not is_needed and getattr(self, key) is not None:
+            is_known = (
+                is_needed or key == "parameter"
+            )  # link and next_url: what an API needs to begin with pages at all
+            if not is_known and getattr(self, key) is not None:
                 raise ValueError(f"style {self.style} has no '{key}'; remove it, or choose another style")
         return self
 

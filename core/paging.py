@@ -71,12 +71,14 @@ def begin(operation: Operation, values: Mapping[str, Value]) -> tuple[Course, Ma
     """The course of a list and the parameters of its first request, from those that the call has. Raises `BadStart`."""
     paging = operation.pagination or LINKS
     values = _with_size(operation, paging, values)
-    if paging.parameter is None or paging.style not in ("page", "offset"):
-        given = values.get(paging.parameter or "")
-        return Course(
-            paging, skipped=0 if given is None else None, seen=frozenset({str(given)} if given else ())
-        ), values
-    first = _first(operation.parameters.get(paging.parameter, {}), 1 if paging.style == "page" else 0)
+    given = values.get(paging.parameter or "")
+    if paging.parameter is None or paging.style in ("cursor", "header"):
+        seen = frozenset({str(given)} if given else ())
+        return Course(paging, skipped=0 if given is None else None, seen=seen), values
+    first = _first(operation.parameters.get(paging.parameter, {}), 0 if paging.style == "offset" else 1)
+    if paging.style in ("link", "next_url"):  # some APIs send links only where a page was asked for
+        skipped = 0 if given in (None, str(first)) else None
+        return Course(paging, skipped=skipped), {paging.parameter: str(first), **values}
     text = values.get(paging.parameter, str(first))
     if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,15}", text):
         raise BadStart(

@@ -38,6 +38,10 @@ apis:
     approval: [{{when: {{required: [size], properties: {{size: {{minimum: 150}}}}}}}}]
     pagination: {{style: page, parameter: page, size: size}}
   - method: GET
+    url: /begun?page=[page]
+    description: Gives links only where a page was asked for.
+    pagination: {{style: link, parameter: page}}
+  - method: GET
     url: /bounded?offset=[offset]
     description: Lists within bounds.
     pagination: {{style: offset, parameter: offset, items: data, total: total, max_pages: 3, max_items: 250}}
@@ -252,6 +256,15 @@ def test_a_list_whose_paging_nobody_told_is_followed_by_its_links_alone(inside: 
     assert inside.read(f"{server.url}/plain", all_pages=True)["data"] == [1, 2]
     server.will(reply("[1]"))
     assert "Make the call without all_pages" in inside.read(f"{server.url}/plain", all_pages=True)["error"]
+
+
+def test_an_api_that_gives_links_only_for_a_page_is_asked_for_the_first(inside: Inside, server: RestServer) -> None:
+    def answer(seen: Seen) -> list[bytes]:
+        link = ['Link: </begun?page=2>; rel="next"'] if seen.target == "/begun?page=1" else []
+        return [reply(f"[{len(server.requests)}]", 200, *link)]
+
+    server.always(answer)
+    assert inside.read(f"{server.url}/begun", all_pages=True)["data"] == [1, 2]
 
 
 @pytest.mark.parametrize("wrong", ["yes", 1.5, [], {"a": 1}, 7])
