@@ -351,22 +351,26 @@ class AI:
         proposal = self._gate.propose(sorted_call, turn, position, by)
         return proposal, [proposed(proposal)]
 
-    def _before(self, turn: Turn) -> Callable[[Call], None]:
-        """What is done ahead of each call: raises where the turn may not go on, shows what is being done."""
+    def _before(self, turn: Turn) -> Callable[..., None]:
+        """What is done ahead of each call or further page: raises where the turn may not go on, shows what is being done."""
 
-        def before(call: Call) -> None:
+        def before(call: Call, page: int = 0) -> None:
             self._check(turn)
-            self._status(step(call))
+            self._status(step(call, page))
 
         return before
 
     def _wants(self, turn: Turn) -> Callable[[Call, int], bool]:
-        """What is done ahead of each further page of a list: shows which one is read, unless nobody wants it."""
+        """What is done ahead of each further page of a list: shows which one is read, unless a person stopped it.
+
+        Raises `Stopped`: a list must not stay in part for what is read after the next start.
+        """
 
         def wants(call: Call, page: int) -> bool:
-            if self._house.halt.is_on(turn.turn):
+            try:
+                self._before(turn)(call, page)
+            except Cut:
                 return False
-            self._status(step(call, page))
             return True
 
         return wants

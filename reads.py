@@ -295,7 +295,7 @@ class Reads:
         )
 
     def _listed(self, call: Call, lookup: Lookup, about: Mapping[str, str], purpose: Purpose) -> Listed:
-        """The list to look in. Raises `BadCall`."""
+        """The list to look in. Raises `BadCall`, or `Unclear` where the API does not give it."""
         operation = purpose.catalog.named(call.operation.api, lookup.operation)
         if operation is None:
             raise BadCall(words.LOOKUP_FAILED.format(**about, why=f"{lookup.operation} may not be called here"))
@@ -305,11 +305,13 @@ class Reads:
         try:
             listed = self.collect(wanted, purpose)
         except (Unsent, Unanswered, BadCall) as error:
-            raise BadCall(words.LOOKUP_FAILED.format(**about, why=self._wire.mask(str(error)))) from None
-        if listed.items is None:
-            status = status_text(listed.answer.status)
-            raise BadCall(words.LOOKUP_FAILED.format(**about, why=f"{lookup.operation} gave no list ({status})"))
-        return listed
+            why = str(error)
+        else:
+            if listed.items is not None:
+                return listed
+            why = f"{lookup.operation} gave no list ({status_text(listed.answer.status)})"
+        text = words.LOOKUP_FAILED.format(**about, why=why.removesuffix("."))
+        raise Unclear(error_text(text, self._wire.secrets), "failed")
 
     def _unclear(self, text: str, outcome: str, call: Call, lookup: Lookup, fitting: Sequence[Candidate]) -> Unclear:
         data = [{"id": one.id, **self._told(call, lookup, one)} for one in fitting[:_CANDIDATES]]

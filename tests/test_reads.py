@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ai import AI
+from ai import AI, Halt, Stopped
 from core.calls import BadCall
 from core.shrink import as_json
 from tests.databases import rows
@@ -333,6 +333,26 @@ def test_a_turn_that_is_stopped_reads_no_further_page(inside: Inside, server: Re
     assert len(inside.replies.asked) == 1
     assert journal(inside, "read")[0]["pages"] == 3
     assert journal(inside, "ended by a person")
+
+
+def test_a_process_that_ends_leaves_no_part_of_a_list_behind(inside: Inside, server: RestServer) -> None:
+    turn = inside.begin()
+    pages, house = shelf(2_000), inside.house
+
+    def ending(seen: Seen) -> Any:
+        if len(server.requests) == 3:
+            house.halt.everything()
+        return pages(seen)
+
+    server.always(ending)
+    inside.replies.will(
+        *[calls({"method": "GET", "url": server.url + "/page", "all_pages": True, "select": COUNT})] * 2
+    )
+    with pytest.raises(Stopped):
+        inside.advance(turn.thread)
+    assert len(server.requests) == 3
+    AI(turn.thread, replace(house, halt=Halt())).advance()
+    assert tool_results(inside.replies.asked[-1])[0]["data"] == [2_000, 1, 2_000]
 
 
 def test_the_tools_offer_what_the_catalog_can_use(inside: Inside, tmp_path: Path) -> None:

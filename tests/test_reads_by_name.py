@@ -199,7 +199,10 @@ def test_a_list_that_cannot_be_read_is_told_and_nothing_is_guessed(
     result = ask(inside, "DELETE", "/people/Ann%20Lee")
     assert result is not None
     assert "could not be looked up" in result["error"]
+    assert ".." not in result["error"]
     assert inside.pending() == []
+    assert [one["outcome"] for one in journal(inside, "look-up")] == ["failed"]
+    assert journal(inside, "bad call") == []
 
 
 def test_one_that_fits_is_not_enough_where_the_list_is_not_whole(inside: Inside, server: RestServer) -> None:
