@@ -47,7 +47,7 @@ from core.shrink import as_json
 from deadline import tls_context
 from reads import Purpose, Reads, Wants, always
 from store import Effects, Proposal, Store, Turn
-from wire import Pace, Unanswered, Unsent, Wire
+from wire import Paces, Unanswered, Unsent, Wire
 
 log = structlog.get_logger("gate")
 _PRECONDITION_FAILED = 412
@@ -115,11 +115,10 @@ class Gate:
         self._clock = clock
         self._dry_run = dry_run
         self._under_way: set[str] = set()  # the records that this process is sending
-        paces = {api.name: Pace(api.limits) for api in catalog.apis}
         wire = partial(
             Wire,
             catalog,
-            paces=paces,
+            paces=Paces(),
             tls=tls_context(),
             timeout=timeout,
             max_response=max_response,

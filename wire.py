@@ -25,7 +25,7 @@ import structlog
 
 from core.answers import Answer, mask
 from core.bodies import encoded
-from core.catalog import Catalog, Limits, Operation
+from core.catalog import Api, Catalog, Limits, Operation
 from core.credentials import headers_of, secrets_of, with_credentials
 from core.secret import hide, secret_fields
 from deadline import Deadline, Transport
@@ -95,10 +95,27 @@ class Pace:
         return self._free_at - time.monotonic()
 
 
+class Paces:
+    """The paces of all APIs by name, for all wires of one gate. Limits that the catalog has come to change hold for who comes next."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._of: dict[str, tuple[Limits, Pace]] = {}
+
+    def of(self, api: Api) -> Pace:
+        """The API's pace."""
+        with self._lock:
+            limits, pace = self._of.get(api.name, (None, None))
+            if pace is None or limits != api.limits:
+                pace = Pace(api.limits)
+                self._of[api.name] = (api.limits, pace)
+            return pace
+
+
 class Wire:
     """How the gate's rooms reach the API. `methods` are those that it sends; `timeout` is seconds for a call, `max_response` bytes.
 
-    `keepalive` is how many idle connections it keeps, `paces` has the APIs' by name. `secrets` are the texts that nobody may see.
+    `keepalive` is how many idle connections it keeps. `secrets` are the texts that nobody may see.
     """
 
     def __init__(
@@ -106,7 +123,7 @@ class Wire:
         catalog: Catalog,
         methods: Collection[str],
         *,
-        paces: Mapping[str, Pace],
+        paces: Paces,
         keepalive: int,
         tls: ssl.SSLContext,
         timeout: float,
@@ -149,14 +166,12 @@ class Wire:
         """
         if method not in self._methods:
             raise ValueError(f"this wire sends no {method}")
-        by = time.monotonic() + self.timeout if by is None else by
-        at_last = (
-            time.monotonic() + by
-        ) / 2  # half of the time is for the answer: a write without one is of unknown outcome
-        status: int | str = "not sent"
         began = time.monotonic()
+        by = began + self.timeout if by is None else by
+        at_last = (began + by) / 2  # half of the time is for the answer: a write without one is of unknown outcome
+        status: int | str = "not sent"
         try:
-            with self._paces[operation.api.name].through(at_last):
+            with self._paces.of(operation.api).through(at_last):
                 status, began = "no answer", time.monotonic()
                 sent = with_credentials(operation.api, url)
                 kind, content = encoded(body_type, body, operation.body) if body is not None else (None, None)

@@ -32,7 +32,7 @@ from store import Proposal
 from tests.databases import looking_into
 from tests.inside import ANN, BEN, Inside, Json, Replies, calls, completion, says
 from tests.rest_server import RestServer, to
-from wire import Pace, Wire
+from wire import Paces, Wire
 
 SEEN: list[
     tuple[str, str, dict[str, str], bytes]
@@ -563,9 +563,8 @@ def test_a_record_changed_behind_the_gates_back_is_held_to_the_catalog_again(bas
 
 def test_the_read_paths_wire_sends_nothing_but_get_and_head(base: str, inside: Inside) -> None:
     (operation,) = [one for one in inside.catalog.operations if one.name == "DELETE /users/[id]"]
-    paces = {operation.api.name: Pace(operation.api.limits)}
     wire = Wire(
-        inside.catalog, SAFE_METHODS, paces=paces, keepalive=1, tls=tls_context(), timeout=5, max_response=1_000
+        inside.catalog, SAFE_METHODS, paces=Paces(), keepalive=1, tls=tls_context(), timeout=5, max_response=1_000
     )
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get"):
         with pytest.raises(ValueError, match=f"sends no {method}"):

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from core.catalog import Api, load_catalog
 from core.policy import State
 from core.retry import pause, told
 from tests.house import at_once
 from tests.inside import Inside, Json
 from tests.rest_server import Piece, RestServer, Seen, hang_up, late, reply, silence
+from wire import Paces, Unsent
 
 pytestmark = pytest.mark.usefixtures("_logs")
 Make = Callable[..., Inside]
@@ -207,6 +209,21 @@ def test_who_gave_up_waiting_is_in_nobodys_way(make: Make, server: RestServer) -
     server.will(hang_up, hang_up, reply("[2]"))
     inside.read("/users")
     assert inside.read("/users")["data"] == [2]
+
+
+def test_limits_that_the_catalog_came_to_change_hold_for_who_comes_next() -> None:
+    def api(limits: str) -> Api:
+        return load_catalog(CATALOG.format(base="https://hr.example", limits=limits), {}).apis[0]
+
+    paces = Paces()
+    slow = paces.of(api("{per_second: 0.01}"))
+    assert paces.of(api("{per_second: 0.01}")) is slow, "the same limits, from a file read again"
+    with slow.through(time.monotonic() + 1):
+        pass
+    with pytest.raises(Unsent, match="did not come in time"), slow.through(time.monotonic() + 0.1):
+        pass
+    with paces.of(api("{}")).through(time.monotonic() + 0.1):
+        pass
 
 
 def test_each_api_has_limits_of_its_own(tmp_path: Path, server: RestServer) -> None:
