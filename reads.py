@@ -72,6 +72,11 @@ class Listed:
     seconds: float
     why: str = ""
 
+    @property
+    def has_links(self) -> bool:
+        """Whether the API itself says that there are pages."""
+        return self.pages > 1 or bool(next_link(self.answer.header("link")))
+
 
 class Reads:
     """The reads of one gate. `result_limit` is characters for the model, `clock` seconds since 1970."""
@@ -171,23 +176,21 @@ class Reads:
 
     def _read_pages(self, read: Read, purpose: Purpose) -> Got:
         listed = self.collect(read, purpose)
-        answer = listed.answer
-        if (
-            read.operation.pagination is None
-            and answer.is_success
-            and not (listed.pages > 1 or next_link(answer.header("link")))
-        ):
+        if read.operation.pagination is None and listed.answer.is_success and not listed.has_links:
             text = words.NO_PAGINATION.format(operation=read.operation.name)
-            return Got(error_text(text), answer.status, listed.seconds)
+            return Got(error_text(text), listed.answer.status, listed.seconds)
+        return self._shown(read, purpose, self._found(listed), listed.seconds)
+
+    def _found(self, listed: Listed) -> Found:
+        """A collected list, or what the API gave in its place, with words for what is missing."""
         if listed.items is not None:
             notes = (f"These are not all: {listed.why}.",) if listed.why else ()
             counts = {"pages": listed.pages, "items": len(listed.items)}
-            found = Found(answer.status, mask(listed.items, self._wire.secrets), notes, counts)
-            return self._shown(read, purpose, found, listed.seconds)
-        found = found_of(answer, self._wire.secrets)
-        if answer.is_success:
-            found = replace(found, notes=(*found.notes, f"all_pages: no list was found. There is {there(found.data)}."))
-        return self._shown(read, purpose, found, listed.seconds)
+            return Found(listed.answer.status, mask(listed.items, self._wire.secrets), notes, counts)
+        found = found_of(listed.answer, self._wire.secrets)
+        if not listed.answer.is_success:
+            return found
+        return replace(found, notes=(*found.notes, f"all_pages: no list was found. There is {there(found.data)}."))
 
     def collect(self, call: Call, purpose: Purpose) -> Listed:
         """All items of a list, page by page, within the catalog's bounds, a time and a size. Raises what the first page's request raises.

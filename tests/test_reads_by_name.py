@@ -33,6 +33,11 @@ endpoints:
       user_id: {{type: integer, lookup: {{operation: GET /page, match: [email, name], id: id}}}}
   - {{method: GET, url: "/people/[user_id]", description: Shows somebody., parameters: *by_name}}
   - {{method: POST, url: "/people/[user_id]/notes", description: Adds a note., parameters: *by_name}}
+  - method: DELETE
+    url: /vault/[key]
+    description: Its key is nobody's business.
+    preview: false
+    parameters: {{key: {{type: integer, secret: true, lookup: {{operation: GET /page, match: [name], id: id}}}}}}
   - method: GET
     url: /codes/[code]
     description: Shows a code.
@@ -242,6 +247,17 @@ def test_what_the_list_calls_somebody_cannot_change_the_card(inside: Inside, ser
     for block in (block for post in inside.cards(pending.thread) for block in post.arguments["blocks"]):
         if "APPROVED" in json.dumps(block):
             assert block["text"]["type"] == "plain_text" or "<!channel>" not in json.dumps(block)
+
+
+def test_what_was_found_for_a_secret_value_is_not_shown(inside: Inside, server: RestServer) -> None:
+    server.will(people(named(74_747, "Ann Lee")))
+    ask(inside, "DELETE", "/vault/ann%20lee")
+    (pending,) = inside.pending()
+    assert pending.url == f"{server.url}/vault/74747"
+    card = json.dumps([post.arguments for post in inside.cards(pending.thread)])
+    assert "key: looked up, hidden by the catalog" in card
+    assert "74747" not in card
+    assert "74747" not in json.dumps([journal(inside, kind) for kind in ("look", "proposed")])
 
 
 def test_names_in_a_recipe_are_looked_up_for_each_step(inside: Inside, server: RestServer) -> None:
