@@ -293,20 +293,9 @@ class AI:
         by = time.monotonic() + self._gate.timeout  # for all previews of the reply together
         for i, called in enumerate(reply.said.calls):
             self._store.note(turn.thread, turn.turn, noted)
-            noted = []
-            raw = reply.arguments[i]
-            key = called.key
-            try:
-                if made_before.count(key) >= _TWICE:
-                    raise BadCall(
-                        "This same call was made twice already in this turn. Use its result, or change the call."
-                    )
-                taken, told = self._take(called.name, raw, turn, i, by)
-            except BadCall as error:
-                log.info("bad call", reason=str(error))
-                taken = Got(error_text(str(error)))
-                told = [Entry("bad call", {"call": _attempted(raw, self._house.catalog), "reason": str(error)})]
-            made_before.append(key)
+            is_again = made_before.count(called.key) >= _TWICE
+            taken, told = self._tried(called.name, reply.arguments[i], turn, i, by, is_again=is_again)
+            made_before.append(called.key)
             noted = [one for one in told if one.kind != "proposed"]
             entries += [one for one in told if one.kind == "proposed"]  # these go with their rows
             answered = answered or any(map(_brought_data, told))
@@ -319,6 +308,17 @@ class AI:
         if self._written.post is not None:  # text beside calls is no answer
             cards = [delete(self._house.ids(), turn.thread, turn.turn, self._written.post), *cards]
         return Round(reply.said, reply.usage, results, proposals, cards, [*noted, *entries], tainted=answered)
+
+    def _tried(self, name: str, raw: object, turn: Turn, position: int, by: float, *, is_again: bool) -> Taken:
+        """One call as `_take` takes it, or the words for why it is none."""
+        try:
+            if is_again:
+                raise BadCall("This same call was made twice already in this turn. Use its result, or change the call.")
+            return self._take(name, raw, turn, position, by)
+        except BadCall as error:
+            log.info("bad call", reason=str(error))
+            told = {"call": _attempted(raw, self._house.catalog), "reason": str(error)}
+            return Got(error_text(str(error))), [Entry("bad call", told)]
 
     def _take(self, name: str, raw: object, turn: Turn, position: int, by: float) -> Taken:
         """One call: what a read gave, or a write's proposal; and the journal's entries about it. Raises `BadCall`."""
@@ -348,7 +348,9 @@ class AI:
         if isinstance(sorted_call, Read):
             got = self._gate.read(sorted_call, turn, wants)
             return got, [noted_read(call, got.status, got.seconds, got.text, **got.counts)]
-        proposal = self._gate.propose(sorted_call, turn, position, by)
+        proposal = self._gate.propose(
+            sorted_call, turn, position, None if call.matched else by
+        )  # a look-up took of `by`
         return proposal, [proposed(proposal)]
 
     def _before(self, turn: Turn) -> Callable[..., None]:
