@@ -111,7 +111,6 @@ class House:
     """What every AI of one bot shares."""
 
     model: Model
-    catalog: Catalog
     gate: Gate
     store: Store
     ids: Callable[[], str]
@@ -317,7 +316,7 @@ class AI:
             return self._take(name, raw, turn, position, by)
         except BadCall as error:
             log.info("bad call", reason=str(error))
-            told = {"call": _attempted(raw, self._house.catalog), "reason": str(error)}
+            told = {"call": _attempted(raw, self._gate.catalog), "reason": str(error)}
             return Got(error_text(str(error))), [Entry("bad call", told)]
 
     def _take(self, name: str, raw: object, turn: Turn, position: int, by: float) -> Taken:

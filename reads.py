@@ -87,6 +87,11 @@ class Reads:
         self._result_limit = result_limit
         self._clock = clock
 
+    def use(self, catalog: Catalog) -> None:
+        """Takes another catalog."""
+        self._wire.use(catalog)
+        self._catalog = catalog
+
     def close(self) -> None:
         """Closes the connections."""
         self._wire.close()

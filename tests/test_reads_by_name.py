@@ -42,7 +42,7 @@ endpoints:
     url: /codes/[code]
     description: Shows a code.
     parameters: {{code: {{type: string, lookup: {{operation: GET /page, match: [name], id: email}}}}}}
-  - {{method: GET, url: /payroll, description: Asks., approval: always}}
+  - {{method: GET, url: "/payroll?team=[team]", description: Asks without a team., approval: [{{when: {{maxProperties: 0}}}}]}}
   - method: GET
     url: /asked/[id]
     description: Its list needs a person.
