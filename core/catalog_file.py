@@ -250,7 +250,7 @@ class Pagination(_Strict):
     style: Literal["page", "offset", "cursor", "link", "next_url", "header"]
     """page, offset and cursor count on in the query; link follows the Link header; next_url a URL in the answer; header a token there."""
     parameter: str | None = None
-    """The query name that takes the page, the offset or the token (page, offset, cursor, header)."""
+    """The query name that takes the page, the offset or the token. link, next_url: that of the first page, where links need it."""
     size: str | None = None
     """The query name of the page size."""
     items: Jmespath | None = None
@@ -276,7 +276,7 @@ class Pagination(_Strict):
             is_needed = key in _NEEDS[self.style]
             if is_needed and getattr(self, key) is None:
                 raise ValueError(f"style {self.style} needs '{key}'; see docs/catalog.md")
-            if not is_needed and getattr(self, key) is not None:
+            if not is_needed and key != "parameter" and getattr(self, key) is not None:
                 raise ValueError(f"style {self.style} has no '{key}'; remove it, or choose another style")
         return self
 

@@ -262,7 +262,7 @@ MISTAKES = [
     (entry("GET", "/x", "pagination: {style: page}"), "style page needs 'parameter'"),
     (entry("GET", "/x", "pagination: {style: cursor, parameter: p}"), "style cursor needs 'next'"),
     (entry("GET", "/x", "pagination: {style: header, parameter: p}"), "style header needs 'header'"),
-    (entry("GET", "/x", "pagination: {style: link, parameter: p}"), "style link has no 'parameter'"),
+    (entry("GET", "/x", "pagination: {style: link, next: n}"), "style link has no 'next'"),
     (entry("GET", "/x", "pagination: {style: page, parameter: p}"), "pagination: 'p' is no query value of /x; write ?p=[p] there"),
     (entry("GET", "/x/[p]?q=a[r]", "pagination: {style: page, parameter: q}"), "pagination: 'q' is no query value"),
     (entry("GET", "/x?p=[p]", "pagination: {style: page, parameter: p, size: n}"), "pagination: 'n' is no query value"),
