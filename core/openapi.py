@@ -338,6 +338,8 @@ def _swagger(root: Node) -> str:
 
 def _refused(url: str) -> str | None:
     """Why the catalog does not take a base_url, or None."""
+    if "{" in url:
+        return "a variable of it has no default"
     try:
         ApiEntry.model_validate({"base_url": url, "endpoints": [{"method": "GET", "url": "/", "description": "-"}]})
     except ValidationError as error:

@@ -403,5 +403,5 @@ def _form(documents: Documents, forms: list[Given], operation: Node) -> dict[str
 def _fallback(method: str, path: str, operation: Node) -> str:
     """Some description where the document has none: the operation's id in words, else what it is called."""
     words = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", operation.text("operationId"))
-    words = " ".join(re.findall(r"[^\W_]+", words))
+    words = " ".join(word if word.isupper() else word.lower() for word in re.findall(r"[^\W_]+", words))
     return printable(f"{words[:1].upper()}{words[1:]}." if words else f"{method} {path}", _DESCRIPTION)

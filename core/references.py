@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from core.documents import BadDocument, nodes
 
 _MAX_HOPS = 32
-_MAX_STEPS = 20_000_000  # values looked at in all; a description of 1,200 operations takes under a million
+_MAX_STEPS = 1_000_000  # values looked at in all; descriptions of 1,200 operations take about 50,000
 _MAX_NOTES = 2_000
 
 
