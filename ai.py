@@ -17,13 +17,14 @@ import structlog
 from chat import Model, ModelFailed
 from core import words
 from core.answers import Got, error_text
-from core.calls import BadCall, Read, parse_arguments, resolve, sort
+from core.calls import BadCall, Call, Read, parse_arguments, resolve, sort
 from core.catalog import Catalog
 from core.chain import Entry, digest
 from core.markdown import beginning
 from core.policy import SAFE_METHODS
 from core.posts import Thread, answer_posts, delete, live, live_id
 from core.prompt import about, system_prompt, tool
+from core.recipes import begin, is_run
 from core.steps import step
 from core.transcript import (
     BadReply,
@@ -36,8 +37,9 @@ from core.transcript import (
     parse_reply,
     to_messages,
 )
-from gate import Gate, proposed
+from gate import Gate, noted_read, proposed
 from listen import Written
+from runs import Taken, run
 from slack_web import Person
 from store import Proposal, Round, Store, Turn
 
@@ -295,47 +297,51 @@ class AI:
                     raise BadCall(
                         "This same call was made twice already in this turn. Use its result, or change the call."
                     )
-                taken, entry = self._take(called.name, raw, turn, i, by)
+                taken, noted = self._take(called.name, raw, turn, i, by)
             except BadCall as error:
                 log.info("bad call", reason=str(error))
                 taken = Got(error_text(str(error)))
-                entry = Entry("bad call", {"call": _attempted(raw, self._house.catalog), "reason": str(error)})
+                noted = [Entry("bad call", {"call": _attempted(raw, self._house.catalog), "reason": str(error)})]
             made_before.append(key)
-            entries.append(entry)
+            entries += noted
+            answered = answered or any(one.kind == "read" and one.data["status"] is not None for one in noted)
             if isinstance(taken, Proposal):
                 proposals.append(taken)
             else:
                 results.append((i, taken.text))
-                answered = answered or taken.status is not None
         proposals = self._gate.batched(proposals)
         cards = self._gate.card_posts(proposals)
         if self._written.post is not None:  # text beside calls is no answer
             cards = [delete(self._house.ids(), turn.thread, turn.turn, self._written.post), *cards]
         return Round(reply.said, reply.usage, results, proposals, cards, entries, tainted=answered)
 
-    def _take(self, name: str, raw: object, turn: Turn, position: int, by: float) -> tuple[Got | Proposal, Entry]:
-        """One call: what a read gave, or a write's proposal; and the journal's entry about it. Raises `BadCall`."""
+    def _take(self, name: str, raw: object, turn: Turn, position: int, by: float) -> Taken:
+        """One call: what a read gave, or a write's proposal; and the journal's entries about it. Raises `BadCall`."""
         if name != "call_rest_api":
             raise BadCall(f"There is no tool '{name[:60]}'. The only tool is call_rest_api.")
-        call = resolve(self._gate.here(turn.thread).catalog, parse_arguments(raw))
+        arguments, catalog = parse_arguments(raw), self._gate.here(turn.thread).catalog
+        if is_run(arguments):
+            begun, tainted = begin(catalog, arguments), self._store.is_tainted(turn.thread)
+            return run(self._gate, catalog, begun, turn, position, tainted=tainted, before=self._before(turn))
+        call = resolve(catalog, arguments)
         tainted = call.method not in SAFE_METHODS and self._store.is_tainted(turn.thread)
         sorted_call = sort(call, tainted=tainted)
         if isinstance(sorted_call, Read):
+            self._before(turn)(call)
+            got = self._gate.read(sorted_call)
+            return got, [noted_read(call, got.status, got.seconds, got.text)]
+        self._before(turn)(call)
+        proposal = self._gate.propose(sorted_call, turn, position, by)
+        return proposal, [proposed(proposal)]
+
+    def _before(self, turn: Turn) -> Callable[[Call], None]:
+        """What is done ahead of each call: raises where the turn may not go on, shows what is being done."""
+
+        def before(call: Call) -> None:
             self._check(turn)
             self._status(step(call))
-            got = self._gate.read(sorted_call)
-            told = {
-                "operation": call.operation.name,
-                "url": call.shown_url,
-                **({"headers": dict(call.headers)} if call.headers else {}),
-                "status": got.status,
-                "seconds": got.seconds,
-            }
-            return got, Entry("read", told | ({} if got.status is not None else {"problem": got.text}))
-        self._check(turn)
-        self._status(step(call))
-        proposal = self._gate.propose(sorted_call, turn, position, by)
-        return proposal, proposed(proposal)
+
+        return before
 
 
 class _Written:
@@ -403,6 +409,7 @@ def _attempted(raw: object, catalog: Catalog) -> str:
     except BadCall:
         return "(unreadable)"
     known = {piece.literal for one in catalog.operations for piece in one.template.path}
+    known |= {one.workflow_id for one in catalog.recipes}
     path = str(arguments.get("url")).partition("?")[0][:500]
     shown = "/".join(step if step in known or not step else "*" for step in path.split("/")[:20])
     return f"{str(arguments.get('method'))[:10]} {shown}"

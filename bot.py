@@ -38,12 +38,13 @@ from ai import House
 from chat import ChatServer, Model
 from core import reports, slack_in
 from core.cards import visible
-from core.catalog import Catalog, Operation, load_catalog
+from core.catalog import Catalog, Operation, Recipe, load_catalog
 from core.chain import Line
 from core.credentials import secrets_of
 from core.openapi import Choice
 from core.policy import ASKER, SAFE_METHODS, Rule
 from core.posts import Thread
+from core.recipes import RUN
 from core.settings import Misconfigured, Settings, environment, load_settings
 from desk import Desk, Rules
 from gate import Gate
@@ -439,8 +440,12 @@ def check(*, slack: bool) -> None:
         for operation in catalog.operations:
             if operation.api is api:
                 table.add_row(*(escape(cell) for cell in (operation.name, operation.description, _who(operation))))
+        for recipe in catalog.recipes:
+            if recipe.api is api:
+                table.add_row(*(escape(cell) for cell in (_steps(recipe), recipe.description, _who_ends(recipe))))
         console.print(table)
-    console.print(f"{len(catalog.operations)} operations, no mistakes found.")
+    recipes = f" and {len(catalog.recipes)} recipes" if catalog.recipes else ""
+    console.print(f"{len(catalog.operations)} operations{recipes}, no mistakes found.")
     if settings is not None:
         raise SystemExit(_check_slack(settings, catalog))
 
@@ -590,6 +595,19 @@ def _who(operation: Operation) -> str:
     return f"by itself until data was read in the thread; then {asked}" if operation.method == "POST" else asked
 
 
+def _steps(recipe: Recipe) -> str:
+    """A recipe by its name, with its steps below."""
+    steps = [f"{number}. {one.step_id}: {one.operation.name}" for number, one in enumerate(recipe.steps, start=1)]
+    return "\n".join([f"{RUN} {recipe.workflow_id}", *steps])
+
+
+def _who_ends(recipe: Recipe) -> str:
+    """Who decides about a recipe: its last step alone may ask. Behind a read a POST asks, unless its rule is never."""
+    last = recipe.steps[-1].operation
+    asks = last.method == "POST" and last.rules is None and len(recipe.steps) > 1
+    return _rule(Rule(), last) if asks else _who(last)
+
+
 def _rule(rule: Rule, operation: Operation) -> str:
     names = " or ".join(one for one in rule.approvers if not (one == ASKER and rule.not_asker))
     parts = [f"waits for {names}" + (", never the asker" if rule.not_asker else "")]
@@ -665,7 +683,10 @@ def _check_groups(web: SlackWeb, catalog: Catalog) -> None:
 
 
 def _approvers(catalog: Catalog) -> list[str]:
-    return [one for operation in catalog.operations for rule in operation.rules or () for one in rule.approvers]
+    """Whom the catalog names, for an operation or for a channel."""
+    of_channels = [rule for channel in catalog.channels.values() for rule in channel.rules]
+    rules = [*of_channels, *(rule for operation in catalog.operations for rule in operation.rules or ())]
+    return [one for rule in rules for one in rule.approvers]
 
 
 def _listen(app: Flask, settings: Settings) -> Any:

@@ -198,7 +198,8 @@ class Desk:
     def _suggest(self, arrival: Arrival) -> None:
         """An assistant's pane was opened: what can be asked there."""
         self._store.dispose(arrival)
-        if self._rules.allow_direct and not self._directory.is_outsider(arrival.payload["user"]):
+        is_guest = not self._rules.allow_guests and self._directory.is_outsider(arrival.payload["user"]) is not False
+        if self._rules.allow_direct and not is_guest:
             shown = suggestions(self._gate.catalog)
             self._pane.prompts(arrival.thread.key, shown, in_thread=arrival.payload["in_thread"])
 

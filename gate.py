@@ -21,13 +21,14 @@ import structlog
 from core import words
 from core.answers import Got, outcome_text, result_text
 from core.calls import BadCall, Call, Read, Write, body_of, check_resolved, check_values, headers_of, match, sort
-from core.cards import CardRow, batch_card, card, date, deciders, target_card
+from core.cards import CardRow, batch_card, card, changed_text, date, deciders, target_card
 from core.catalog import METHODS, Catalog
 from core.chain import Entry, digest
-from core.change import Target, is_same
+from core.change import Target, differing, is_same
 from core.markdown import Block
 from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State
 from core.posts import TOP, Post, Thread, message, update
+from core.recipes import StepAnswer
 from core.shrink import as_json
 from deadline import tls_context
 from reads import Reads
@@ -96,7 +97,7 @@ class Gate:
         self._directory = directory
         self._channels = channels
         self.timeout = timeout
-        self._result_limit = result_limit
+        self.result_limit = result_limit
         self._clock = clock
         self._dry_run = dry_run
         self._under_way: set[str] = set()  # the records that this process is sending
@@ -165,6 +166,10 @@ class Gate:
     def read(self, read: Read) -> Got:
         """Sends a GET or HEAD. Follows redirects only to what the catalog allows."""
         return self._reads.read(read)
+
+    def ask(self, read: Read) -> StepAnswer:
+        """Sends a GET or HEAD for a recipe's step."""
+        return self._reads.ask(read)
 
     # --- proposals ----------------------------------------------------------------------------------------------------
 
@@ -356,14 +361,17 @@ class Gate:
         text, blocks = batch_card([card_row(one) for one in rows], batch)
         self._store.say([update(self._ids(), _stands(rows[0]), rows[0].turn, _batch_post(batch), text, blocks)])
 
+    def _redraw_sets(self, rows: Sequence[Proposal]) -> None:
+        for batch in dict.fromkeys(one.batch for one in rows):
+            self._redraw(batch)
+
     # --- time and mishaps ---------------------------------------------------------------------------------------------
 
     def expire_due(self) -> list[Proposal]:
         """Expires what waited too long; gives what did."""
         expired = [self._happen(one.proposal, Event.EXPIRE) for one in self._store.proposals_due()]
         changed = [one for one in expired if one is not None]
-        for batch in dict.fromkeys(one.batch for one in changed):
-            self._redraw(batch)
+        self._redraw_sets(changed)
         return changed
 
     def remind_due(self) -> None:
@@ -376,17 +384,21 @@ class Gate:
 
     def withdraw(self, turn: str) -> None:
         """Takes back what a failed turn still has waiting, so that no later click sends it."""
-        for one in self._store.proposals_of(turn, State.PENDING):
-            self._happen(one.proposal, Event.WITHDRAW, note="The turn ended before a decision.")
-        for one in self._store.proposals_of(turn, State.APPROVED):
-            self._happen(one.proposal, Event.FAIL, note="The turn ended before this was sent. Nothing was sent.")
+        left = self._store.proposals_of(turn, State.PENDING, State.APPROVED)
+        for one in left:
+            if one.state is State.PENDING:
+                self._happen(one.proposal, Event.WITHDRAW, note="The turn ended before a decision.")
+            else:
+                self._happen(one.proposal, Event.FAIL, note="The turn ended before this was sent. Nothing was sent.")
+        self._redraw_sets(left)
 
     def unshown(self, card_post: str) -> str | None:
         """A card that Slack will not take: nobody can decide it, so it is withdrawn. Gives the thread concerned."""
         one = self._store.proposal_of_card(card_post)
         if one is None:
             return None
-        changed = self._happen(one.proposal, Event.WITHDRAW, note="Slack did not take the card.")
+        changed = self._happen(one.proposal, Event.WITHDRAW, note=words.UNSHOWN)
+        self._redraw(one.batch)
         return changed.thread if changed is not None else None
 
     def is_sending(self, turn: str) -> bool:
@@ -405,7 +417,9 @@ class Gate:
         A process that died left it so, or one that could not record the outcome; the lock on the database keeps others off.
         """
         left = [one for one in self._store.proposals_in(State.SENDING) if one.proposal not in self._under_way]
-        return [changed.thread for one in left if (changed := self._happen(one.proposal, Event.LOSE)) is not None]
+        lost = [changed for one in left if (changed := self._happen(one.proposal, Event.LOSE)) is not None]
+        self._redraw_sets(lost)
+        return [one.thread for one in lost]
 
     # --- the write ----------------------------------------------------------------------------------------------------
 
@@ -457,7 +471,7 @@ class Gate:
             except (Unsent, BadCall) as error:
                 return self._fail(row, str(error))
             except Changed as error:
-                return self._outdate(row, self._renewed(row, error.target, words.TARGET_CHANGED), words.TARGET_CHANGED)
+                return self._changed(row, error.target)
             self._under_way.add(row.proposal)
             try:
                 stored = self._happen(row.proposal, Event.SEND, sent_at=self._clock())
@@ -488,12 +502,15 @@ class Gate:
         except Unanswered as error:
             return self._happen(stored.proposal, Event.LOSE, note=self._wire.mask(str(error)))
         if etag and answer.status == _PRECONDITION_FAILED:
-            target, _ = self._reads.look(call)
-            renewed = self._renewed(stored, target, words.TARGET_CHANGED)
-            return self._outdate(stored, renewed, words.TARGET_CHANGED)
+            return self._changed(stored, self._reads.look(call)[0])
         happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
-        text = result_text(answer, limit=self._result_limit, secrets=self._wire.secrets, outcome=outcome)
+        text = result_text(answer, limit=self.result_limit, secrets=self._wire.secrets, outcome=outcome)
         return self._happen(stored.proposal, happened, result=text, seconds=answer.seconds, status=answer.status)
+
+    def _changed(self, row: Proposal, target: Target | None) -> Proposal | None:
+        """The end of a record whose target is another one by now: it is asked for anew."""
+        reason = changed_text(differing(Target.from_json(row.before), target))
+        return self._outdate(row, self._renewed(row, target, reason), reason)
 
     def _outdate(self, row: Proposal, renewed: Proposal, reason: str) -> Proposal | None:
         return self._happen(row.proposal, Event.OUTDATE, successor=renewed, note=reason)
@@ -573,7 +590,7 @@ class Gate:
         )
 
     def check(self, proposal_id: str) -> None:
-        """Reads the target of a write whose outcome is unknown and shows it in the thread."""
+        """Reads the target of a write whose outcome is unknown and shows it where its card stands."""
         proposal = self._store.proposal_of(proposal_id)
         if proposal is None or proposal.state is not State.UNKNOWN:
             return
@@ -581,9 +598,8 @@ class Gate:
             target, _ = self._reads.look(self._still_allowed(proposal))
         except BadCall as error:
             target = Target(proposal.shown_url, problem=str(error))
-        self._store.say(
-            [message(self._ids(), proposal.thread, proposal.turn, *target_card(card_row(proposal), target))]
-        )
+        shown = target_card(card_row(proposal), target)
+        self._store.say([message(self._ids(), _stands(proposal), proposal.turn, *shown)])
 
     def _happen(
         self,
@@ -648,6 +664,8 @@ class Gate:
             return outcome_text("dry run", words.TOLD_DRY_RUN)
         if row.state is State.FAILED:
             return outcome_text("failed", row.note)
+        if row.state is State.WITHDRAWN and row.decided_by is None:  # by no person
+            return outcome_text("withdrawn", words.TOLD_TAKEN_BACK.format(note=row.note))
         if row.state not in words.TOLD:
             return None
         outcome = "denied" if row.state is State.REJECTED else str(row.state)
@@ -674,6 +692,14 @@ def _link(post: str, row: Proposal) -> Post:
     return replace(message(post, row.thread, row.turn, text), target=row.card)
 
 
+def noted_read(call: Call, status: int | None, seconds: float, problem: str, **more: str) -> Entry:
+    """The journal's entry for a read."""
+    told: dict[str, Any] = {"operation": call.operation.name, "url": call.shown_url}
+    told |= {"headers": dict(call.headers)} if call.headers else {}
+    told |= {"status": status, "seconds": seconds}
+    return Entry("read", told | ({} if status is not None else {"problem": problem}) | more)
+
+
 def proposed(proposal: Proposal) -> Entry:
     """The journal's entry for a new proposal."""
     return Entry("proposed", _noted(proposal, None, None) | {"why": proposal.why, "rule": proposal.rule.to_json()})
@@ -692,6 +718,8 @@ def _noted(row: Proposal, by: str | None, seconds: float | None) -> dict[str, An
         "asker": row.asker,
         "state": str(row.state),
     }
+    if row.recipe:
+        said |= {"recipe": row.recipe, "step": row.recipe_step}
     extra = {"by": by, "votes": list(row.votes), "status": row.status, "seconds": seconds, "note": row.note}
     said |= {name: value for name, value in extra.items() if value}
     return said | ({"reason": digest(row.reason)} if row.reason else {})

@@ -134,9 +134,9 @@ class Outbox:
         self._store.delivered([(one.post.post, None)], state="failed")
         if one.post.kind == "message":
             self._unshown(one.post.post)
-        if (
-            one.post.kind in ("update", "finish") and one.target_ts
-        ):  # what became of it must be told, if not there then here
+        if one.post.kind == "finish":
+            self._growing.drop(one.post.target or "")
+        if one.post.kind in ("update", "finish") and one.target_ts:  # what became of it must be told, if not there
             again = replace(one.post, post=f"{one.post.post}.again", kind="message", target=None)
             self._store.say([again])
 

@@ -15,8 +15,8 @@ from core.catalog import Catalog, Operation
 from core.change import Target
 from core.credentials import without_credentials
 from core.policy import SAFE_METHODS
+from core.recipes import StepAnswer
 from core.secret import hide, secret_fields
-from core.shrink import shrink
 from wire import Broken, Unanswered, Unsent, Wire
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -38,9 +38,7 @@ class Reads:
 
     def read(self, read: Read) -> Got:
         """Sends a GET or HEAD. Follows redirects only to what the catalog allows."""
-        if read.method not in SAFE_METHODS:
-            raise BadCall(f"{read.method} is no read.")
-        check_resolved(read)
+        _check_is_read(read)
         try:
             answer = self._follow(read, time.monotonic() + self._wire.timeout)
         except (Unsent, Unanswered, BadCall) as error:
@@ -48,6 +46,17 @@ class Reads:
         return Got(
             result_text(answer, limit=self._result_limit, secrets=self._wire.secrets), answer.status, answer.seconds
         )
+
+    def ask(self, read: Read) -> StepAnswer:
+        """What the API says to a read, as a recipe's step has it: whole, the secrets masked."""
+        _check_is_read(read)
+        try:
+            answer = self._follow(read, time.monotonic() + self._wire.timeout)
+        except (Unsent, Unanswered, BadCall) as error:
+            return StepAnswer(problem=self._wire.mask(str(error)))
+        data, _ = data_of(answer)
+        data, headers = mask(data, self._wire.secrets), mask(dict(answer.headers), self._wire.secrets)
+        return StepAnswer(answer.status, data, headers, answer.seconds, self._wire.mask(answer.broke_off))
 
     def _follow(self, call: Call, by: float) -> Answer:
         """A read with its redirects, all of it until `by` (monotonic seconds)."""
@@ -102,9 +111,17 @@ class Reads:
             answer = self._follow(call, by)
         except (Unsent, Unanswered, BadCall) as error:
             return Target(call.url, problem=self._wire.mask(str(error))), ""
+        if answer.broke_off:  # what was not read cannot be compared
+            return Target(call.url, problem=answer.broke_off), ""
         data, _ = data_of(answer)
         data = hide(mask(data, self._wire.secrets), secret_fields(self._catalog, write.operation.api))
-        return Target(call.url, answer.status, shrink(data, _MAX_TARGET)[0]), answer.etag
+        return Target.kept(call.url, answer.status, data, _MAX_TARGET), answer.etag
+
+
+def _check_is_read(read: Read) -> None:
+    if read.method not in SAFE_METHODS:
+        raise BadCall(f"{read.method} is no read.")
+    check_resolved(read)
 
 
 def _shows(write: Call, read: Operation) -> Call:

@@ -103,6 +103,8 @@ class Proposal:
     batch: str | None = None
     place: str = ""  # the key of where its card stands, if that is not its thread
     dry_run: bool = False  # drawn in a dry run: never sent
+    recipe: str = ""  # the recipe whose last step it is, and that step's number
+    recipe_step: int = 0
 
 
 @dataclass(frozen=True)

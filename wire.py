@@ -157,6 +157,7 @@ class Line:
             broke_off,
             etag=head.get("etag", ""),
             location=head.get("location", ""),
+            headers=dict(head.items()),
         )
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from core.cards import status_text
+from core.media import charset_of, read_text
 from core.shrink import as_json, shrink
 
 HIDDEN = "[hidden]"
+_NO_JSON = "The answer says it is JSON, but is not (or is nested too deeply)."
 _DEPTH = 100  # levels of JSON that are looked into; deeper ones stay text
 
 
@@ -30,6 +32,7 @@ class Answer:
     etag: str = ""
     location: str = ""
     seconds: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)  # by lower-case names
 
 
 @dataclass(frozen=True)
@@ -86,14 +89,20 @@ def data_of(answer: Answer) -> tuple[Any, list[str]]:
     if not answer.content:
         return None, []
     try:
-        text = answer.content.decode("utf-8-sig", "replace" if answer.broke_off else "strict")
+        text = answer.content.decode(charset_of(answer.content_type), "replace" if answer.broke_off else "strict")
     except UnicodeError:
         return None, [f"The answer is {len(answer.content):,} bytes of {_kind(answer.content_type)}, no text."]
+    if (read := read_text(answer.content_type, text, is_whole=not answer.broke_off)) is not None:
+        data, notes = read
+        try:
+            return _clean(data, _DEPTH), notes
+        except RecursionError:
+            return text, [_NO_JSON]
     try:
         return _clean(json.loads(text, parse_constant=str), _DEPTH), []
     except (ValueError, RecursionError):
-        says_json = "json" in answer.content_type and not answer.broke_off
-        return text, ["The answer says it is JSON, but is not (or is nested too deeply)."] if says_json else []
+        says_json = "json" in answer.content_type.lower() and not answer.broke_off
+        return text, [_NO_JSON] if says_json else []
 
 
 def _clean(value: Any, depth: int) -> Any:

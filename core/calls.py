@@ -186,6 +186,8 @@ def _filling(operation: Operation, name: str, value: object) -> Value:
 
 def _text(name: str, value: object) -> str:
     match value:
+        case str() if any("\ud800" <= character <= "\udfff" for character in value):
+            raise BadCall(f"'{shortened(name)}' holds half a character, which no URL can carry.")
         case str():
             return value
         case bool() | int() | float():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http
 import json
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from typing import Any
 
 from core import words
 from core.change import GONE, Target, changes, untouched
-from core.markdown import Block, escape
+from core.markdown import Block, escape, piled
 from core.policy import ANYONE, ASKER, Rule, State
 
 _SECTION = 2_900  # characters of one section, below Slack's 3,000
@@ -25,6 +26,7 @@ _CHANGES_ON_CARD = 12  # fields of the change that the card itself shows
 _VALUE_ON_CARD = 120  # characters of one old or new value there
 _PAGE = 12  # sections of a modal's page: below 250 kB also where each character takes six bytes
 _NAMED = 20  # approvers that a card names
+_NAMED_FIELDS = 5  # changed fields that it names
 _HOME_ROWS = 10  # requests in each list of App Home
 _BODY_IN_HOME = 600  # characters of a body there; Show all has the rest
 _HEADER = 150
@@ -50,6 +52,8 @@ class CardRow:
     expires_at: float
     headers: str = "{}"
     body_type: str = "json"
+    recipe: str = ""  # whose last step it is
+    recipe_step: int = 0
     votes: tuple[str, ...] = ()
     decided_by: str | None = None
     decided_at: float | None = None
@@ -72,6 +76,8 @@ def card(row: CardRow) -> tuple[str, list[Block]]:
     blocks = [_header(title), *_sections(_request_line(row)), *_how_sent(row), *_sections(body)]
     if change:
         blocks += [_context(words.CHANGE_TITLE.get(row.method, words.CHANGES)), *_sections("\n".join(change))]
+    if row.recipe:
+        blocks.append(_context(escape(words.RECIPE_STEP.format(step=row.recipe_step, recipe=row.recipe))))
     blocks.append(_context(_who(row)))
     if is_pending and row.why:
         blocks.append(_context(escape(row.why)))
@@ -336,6 +342,13 @@ def home_blocks(
     return [*blocks, _header(words.HOME_CAN), _context(how), *_sections(_fit("\n".join(operations), 3 * _SECTION))]
 
 
+def changed_text(fields: Sequence[str]) -> str:
+    """Why a card is out of date, with the first fields that changed; the API's names only where they are plain words."""
+    named = [field for field in fields if re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,60}", field)][:_NAMED_FIELDS]
+    more = ["..."] if len(fields) > len(named) else []
+    return words.TARGET_CHANGED.format(fields=f" ({', '.join([*named, *more])})" if named else "")
+
+
 def _in_home(row: CardRow) -> str:
     """A waiting request as App Home shows it: what Approve would send, as far as there is room."""
     head = f"{row.method} {_fit(row.shown_url, _SECTION - _BODY_IN_HOME - 100)}"
@@ -368,8 +381,9 @@ def readable(body: str) -> str:
 
 
 def visible(text: str) -> str:
-    """`text` with every character that cannot be seen as itself written as a JSON escape."""
-    return "".join(c if c == "\n" or _shows(c) else _escape_character(c) for c in text)
+    """`text` with every character that cannot be seen as itself, or would hide others, written as a JSON escape."""
+    shown = ((c, c == "\n" or (_shows(c) and not is_piled)) for c, is_piled in piled(text))
+    return "".join(c if is_shown else _escape_character(c) for c, is_shown in shown)
 
 
 def _shows(character: str) -> bool:

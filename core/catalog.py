@@ -138,10 +138,9 @@ class Recipe:
     steps: tuple[Step, ...]
     outputs: Mapping[str, str]
 
-    @property
-    def write(self) -> Step | None:
-        """The step that changes something: the last one, or none."""
-        return self.steps[-1] if self.steps[-1].operation.method not in SAFE_METHODS else None
+    def among(self, operations: Mapping[Operation, Operation]) -> Recipe:
+        """The recipe with each operation as it stands there."""
+        return replace(self, steps=tuple(replace(one, operation=operations[one.operation]) for one in self.steps))
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,9 +163,11 @@ class Catalog:
     channels: Mapping[str, Channel] = field(default_factory=dict)
 
     def narrowed(self, channel: Channel) -> Catalog:
-        """The catalog as it holds in a channel: its operations alone, its rules beside theirs."""
+        """The catalog as it holds in a channel: its operations alone, its rules beside theirs, the recipes that need no others."""
         allowed = self.operations if channel.operations is None else channel.operations
-        return replace(self, operations=tuple(_ruled(one, channel.rules) for one in self.operations if one in allowed))
+        ruled = {one: _ruled(one, channel.rules) for one in self.operations if one in allowed}
+        kept = (one for one in self.recipes if all(step.operation in ruled for step in one.steps))
+        return replace(self, operations=tuple(ruled.values()), recipes=tuple(one.among(ruled) for one in kept))
 
     def named(self, api: Api, name: str) -> Operation | None:
         """The API's operation of this name (`METHOD /path`)."""

@@ -162,10 +162,10 @@ def _check_step(api: ApiEntry, step: StepEntry, place: Place, *, is_last: bool) 
         there = ", ".join(one.name for one in api.endpoints if one.enabled)
         yield (*place, "operation"), f"'{step.operation}' is no operation of this API; there is: {there}"
         return
-    if entry.method not in SAFE_METHODS and not is_last:
+    if _is_write(entry) and not is_last:
         yield (
             (*place, "operation"),
-            f"{entry.name} is a write, and only the last step may be one; split the recipe there",
+            f"{entry.name} {'asks' if entry.method in SAFE_METHODS else 'is a write'}, and only the last step may; split the recipe there",
         )
     keys = [key_of(entry, name) for name in step.parameters]
     for key, name in zip(keys, step.parameters, strict=True):
@@ -176,8 +176,15 @@ def _check_step(api: ApiEntry, step: StepEntry, place: Place, *, is_last: bool) 
     if missing := entry.required - set(keys):
         yield (*place, "parameters"), f"{entry.name} needs '{min(missing)}'; write it under parameters"
     yield from _check_step_body(entry, step, place)
+    if _is_write(entry) and is_last and step.outputs:
+        yield (*place, "outputs"), "outputs: the model gets the whole answer of a recipe's write; remove them"
     for name, text in step.outputs.items():
         yield from _check_answer_expression(text, (*place, "outputs", name))
+
+
+def _is_write(entry: Entry) -> bool:
+    """Whether each call of it goes through the gate's table of proposals: a write, or a read that always asks."""
+    return entry.method not in SAFE_METHODS or any(rule.when is None for rule in entry.approval or ())
 
 
 def key_of(entry: Entry, name: str) -> str | None:
@@ -197,7 +204,7 @@ def _check_outputs(
     api: ApiEntry, recipe: RecipeEntry, known: dict[str, frozenset[str]], place: Place
 ) -> Iterator[Mistake]:
     last = api.named(recipe.steps[-1].operation)
-    if recipe.outputs and last is not None and last.method not in SAFE_METHODS:
+    if recipe.outputs and last is not None and _is_write(last):
         yield (
             (*place, "outputs"),
             "outputs: a recipe with a write ends with the write's own answer; remove them",

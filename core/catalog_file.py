@@ -482,6 +482,8 @@ def _check_header(name: str, parameter: Parameter, template: Template) -> None:
         raise ValueError(f"parameters: a call may not bring the header '{name}'; fixed ones go under the API's headers")
     if parameter.is_list:
         raise ValueError(f"parameters: '{name}' is a header and takes one text; write type: string")
+    if parameter.plain.get("secret") is True:
+        raise ValueError(f"parameters: '{name}' is shown to who approves it; secret ones go under the API's headers")
 
 
 def _check_body(entry: Entry) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from core import words
-from core.shrink import as_json
+from core.shrink import as_json, shrink
 
 GONE = (404, 410)
 _HIDDEN_END = as_json(words.HIDDEN.format(count=1))[2:]
@@ -22,6 +23,14 @@ class Target:
     status: int | None = None
     data: Any = None
     problem: str = ""
+    mark: str = ""  # SHA-256 over all of the data, where only a part of it is kept
+
+    @classmethod
+    def kept(cls, url: str, status: int, data: Any, limit: int) -> Target:
+        """A target as a row keeps it: at most `limit` characters of its data; the rest counts by its hash."""
+        part, _ = shrink(data, limit)
+        whole = "" if part is data else json.dumps(data, sort_keys=True)
+        return cls(url, status, part, mark=hashlib.sha256(whole.encode()).hexdigest() if whole else "")
 
     @property
     def is_known(self) -> bool:
@@ -29,7 +38,7 @@ class Target:
         return self.status is not None and (200 <= self.status < 300 or self.status in GONE)
 
     def to_json(self) -> str:
-        return as_json({"url": self.url, "status": self.status, "data": self.data, "problem": self.problem})
+        return as_json({name: getattr(self, name) for name in self.__dataclass_fields__})
 
     @classmethod
     def from_json(cls, text: str | None) -> Target | None:
@@ -74,10 +83,21 @@ def untouched(before: Any, body: Any) -> list[str]:
 
 
 def is_same(method: str, before: Target, now: Target, body: Any, ignore: Sequence[str]) -> bool:
-    """Whether the target still is what the card showed. A PATCH looks at the fields it names; PUT and DELETE at all, less `ignore`."""
+    """Whether the target still is what the card showed. A PATCH looks at the fields it names; PUT and DELETE at all, less `ignore`.
+
+    Of a target that is too large to be kept, fields to be ignored or named are looked for in the part that was kept.
+    """
     if (before.status in GONE) != (now.status in GONE):
         return False
+    if method != "PATCH" and not ignore and before.mark != now.mark:
+        return False
     return _compared(method, before.data, body, ignore) == _compared(method, now.data, body, ignore)
+
+
+def differing(before: Target | None, now: Target | None) -> list[str]:
+    """The names of the fields that differ between two looks, by their paths."""
+    old, new = (dict(_leaves(one.data)) if one is not None else {} for one in (before, now))
+    return [field for field in {**old, **new} if old.get(field) != new.get(field)]
 
 
 def _compared(method: str, data: Any, body: Any, ignore: Sequence[str]) -> str:

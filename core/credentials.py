@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from core.catalog import Api, Catalog
 
 _AGENT = "rest-in-slack"
+_SHORTEST = 6  # characters of what is masked; shorter texts would blank out ordinary words
 
 
 def secrets_of(catalog: Catalog) -> tuple[str, ...]:
@@ -30,17 +32,34 @@ def _secrets(api: Api) -> Iterator[str]:
         if api.auth.basic is not None:
             plain += [api.auth.basic.password.get_secret_value(), _basic(api)]
     for secret in plain:
-        if len(secret) >= 6:  # shorter ones would blank out ordinary words
+        if len(secret) >= _SHORTEST:
             yield from _spellings(secret)
 
 
 def _spellings(secret: str) -> set[str]:
-    """A secret in the forms in which an API may repeat it."""
-    escaped = {quote(secret, safe=""), quote(secret)}
-    lower = {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), one) for one in escaped}
-    coded = base64.b64encode(secret.encode()).decode()
-    web_safe = base64.urlsafe_b64encode(secret.encode()).decode()
-    return {secret, html.escape(secret), coded, coded.rstrip("="), web_safe, web_safe.rstrip("="), *escaped, *lower}
+    """A secret in the forms in which an API may repeat it: in a URL, HTML, JSON text, hexadecimal, base64."""
+    in_url = {quote(secret, safe=""), quote(secret), quote(quote(secret, safe=""), safe="")}
+    lower = {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), one) for one in in_url}
+    hexed = secret.encode().hex()
+    quoted = {
+        html.escape(secret),
+        html.escape(secret, quote=False),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+    }
+    return {secret, *quoted, hexed, hexed.upper(), *in_url, *lower, *_in_base64(secret)}
+
+
+def _in_base64(secret: str) -> Iterator[str]:
+    """A secret in base64: alone, and what is the same of it wherever in a longer text it stands."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        coded = encode(secret.encode()).decode()
+        yield from (coded, coded.rstrip("="))
+        for before, mixed in enumerate((0, 2, 3)):  # bytes before it, and how many characters they have a part in
+            together = bytes(before) + secret.encode()
+            own = encode(together).decode()[mixed : len(together) * 8 // 6]
+            if len(own) >= _SHORTEST:
+                yield own
 
 
 def _basic(api: Api) -> str:

@@ -7,10 +7,9 @@ https://docs.slack.dev/reference/methods/chat.update (text 4,000).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterator
 from typing import Any
-
-from core import words
 
 Block = dict[str, Any]
 
@@ -24,6 +23,10 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+_LOCKS = re.compile(
+    "[\N{LOCK WITH INK PEN}\N{CLOSED LOCK WITH KEY}\N{LOCK}\N{OPEN LOCK}]|:(?:lock_with_ink_pen|closed_lock_with_key|lock|unlock):"
+)
+_MARKS = 3  # combining marks on one character; no living script needs more
 _CONTROL = re.compile(r"<\s*([!@#])([^<>\n|]{0,200}?)(?:\|([^<>\n]{0,200}?))?>")
 _BROADCAST = re.compile(r"@(?=(?:channel|here|everyone|group)\b)", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?=(?:lt|gt|excl|commat|num|#\d+|#x[0-9a-f]+);?)", re.IGNORECASE)
@@ -33,14 +36,24 @@ def harmless(text: str) -> str:
     """Model-made Markdown that notifies nobody, fetches nothing and cannot pass for a card.
 
     Slack's control sequences (`<!channel>`, `<@U...>`) become plain words, also those spelled with entities; images become plain
-    links, and the lock that cards begin with a word.
+    links, the lock that cards begin with, and its like, a word; marks do not pile up.
     """
-    text = text.replace(words.LOCK, "(lock)").replace(":closed_lock_with_key:", "(lock)")
+    text = "".join(character for character, is_piled in piled(text) if not is_piled)
+    text = _LOCKS.sub("(lock)", text)
     text = _ENTITY.sub("&amp;", text)
     text = _CONTROL.sub(_as_words, text)
     text = re.sub(r"<(?=\s*[!@])", "(", text)
     text = _BROADCAST.sub("@\u200b", text)  # a zero-width space keeps '@channel' readable and dead
     return re.sub(r"!+(?=\[)", "", text)
+
+
+def piled(text: str) -> Iterator[tuple[str, bool]]:
+    """Each character, and whether it is a combining mark on a pile of them: such piles paint over the lines around them."""
+    marks = 0
+    for character in text:
+        kind = unicodedata.category(character)
+        marks = marks + 1 if kind[0] == "M" else 0
+        yield character, marks > _MARKS or kind == "Me"
 
 
 def _as_words(found: re.Match[str]) -> str:

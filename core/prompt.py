@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from core.catalog import Api, Catalog, Operation
+from core.catalog import Api, Catalog, Operation, Recipe
+from core.recipes import RUN
 from core.shrink import as_json
 
 _TITLE, _REQUEST = 75, 300  # characters of a suggestion
@@ -47,6 +48,7 @@ def _api(catalog: Catalog, api: Api) -> str:
     several = len(catalog.apis) > 1
     title = f"# {api.name}" + (f" (write whole URLs, beginning with {api.base_url})" if several else "")
     lines = [_operation(operation) for operation in catalog.operations if operation.api is api]
+    lines += [_recipe(recipe) for recipe in catalog.recipes if recipe.api is api]
     return "\n".join([title, *([api.instructions.strip()] if api.instructions.strip() else []), *lines])
 
 
@@ -57,6 +59,10 @@ def _operation(operation: Operation) -> str:
         notes += " (required)" if name in operation.required - operation.template.path_names else ""
         line += f" {name}{notes}: {as_json(schema)}"
     return line + (f" body: {as_json(operation.body)}" if operation.body is not None else "")
+
+
+def _recipe(recipe: Recipe) -> str:
+    return f"{RUN} {recipe.workflow_id}: {recipe.description} inputs: {as_json(recipe.inputs)}"
 
 
 def suggestions(catalog: Catalog) -> list[dict[str, str]]:
@@ -76,7 +82,7 @@ def _asked(description: str) -> str:
 
 def tool(catalog: Catalog) -> dict[str, Any]:
     """The tool's definition, in the form of Chat Completions."""
-    methods = sorted({operation.method for operation in catalog.operations})
+    methods = sorted({operation.method for operation in catalog.operations}) + ([RUN] if catalog.recipes else [])
     properties: dict[str, Any] = {
         "method": {"type": "string", "enum": methods},
         "url": {"type": "string", "description": "An operation's url with its placeholders filled in"},

@@ -78,7 +78,7 @@ STATES = {
     "sending": "being sent",
     "done": "done",
     "failed": "failed",
-    "unknown": "sent, outcome unknown",
+    "unknown": "outcome unknown",
     "rejected": "denied",
     "expired": "expired",
     "withdrawn": "withdrawn",
@@ -91,6 +91,7 @@ SHOW_ALL, CHECK, APPROVE_ALL, APPROVE_REST = "Show all", "Check", "Approve all {
 BATCH_TITLE = f"{LOCK} {{count}} requests, one click each or all at once"
 BATCH_LATER = f"{LOCK} {{count}} requests: {{states}}"
 DECIDES = "may decide"
+RECIPE_STEP = "Step {step} of recipe {recipe}"
 MORE_PEOPLE = "{count} more"
 NOT_THE_ASKER = " (not the asker)"
 VOTES = "{quorum} votes needed, so far: {votes}"
@@ -125,9 +126,10 @@ OUTCOMES = {
     "stale": "Nothing was sent; a new card asks anew.",
     "unknown": "Sent, no answer: it may or may not have happened. Please look before you try again.",
 }
-TARGET_CHANGED = "The target changed after the card was drawn."
+TARGET_CHANGED = "The target changed after the card was drawn{fields}."
 RULE_CHANGED = "The catalog's rule about who decides changed after the card was drawn."
 RENEWED = "{reason} This card asks anew."
+UNSHOWN = "Slack did not take the card, so nobody could decide."
 STOPPED_BATCH = "Not sent, since an earlier request of the set did not succeed."
 CHECKED = "{method} request {fingerprint}, outcome unknown: the target as the API shows it now ({status})."
 STILL_CHANGES = {"DELETE": "What the request would still remove:"}
@@ -166,5 +168,6 @@ TOLD = {
     "withdrawn": "The person who asked withdrew this request before a decision. It was not sent.",
     "unknown": "Sent, no answer: it may or may not have happened. Do not repeat it. Tell the person to look.",
 }
+TOLD_TAKEN_BACK = "{note} This request was not sent. Tell the person."
 TOLD_REASON = " The person's reason: {reason}"
 TOLD_DRY_RUN = "Dry run: this was approved, but nothing was sent. Say so to the person."

@@ -10,7 +10,18 @@ import pytest
 
 from chat import Model
 from logs import set_up_logs
-from tests.house import CATALOG, SIGNING_SECRET, ObedientApi, Person, RunningBot, Script, StartBot, settings_of
+from tests.house import (
+    CATALOG,
+    SIGNING_SECRET,
+    ObedientApi,
+    Over,
+    Person,
+    RunningBot,
+    Script,
+    StartBot,
+    settings_of,
+    way_in,
+)
 from workspace.emulator import Workspace
 from workspace.hr_api import HrApi
 
@@ -22,9 +33,16 @@ def _logs() -> None:
 
 
 @pytest.fixture
-def workspace() -> Iterator[Workspace]:
+def over() -> Over:
+    """By which way Slack reaches the bot; `BOTH_WAYS` runs a test over each."""
+    return "http"
+
+
+@pytest.fixture
+def workspace(over: Over) -> Iterator[Workspace]:
     """The local Slack. At the end of each test nothing may have broken a limit that Slack documents."""
-    with Workspace(signing_secret=SIGNING_SECRET, retry_delays=(0.1, 0.3, 1.0)) as running:
+    delays = (0.1, 0.3, 1.0)
+    with Workspace(signing_secret=SIGNING_SECRET, retry_delays=delays, socket_mode=over == "socket") as running:
         yield running
     assert running.violations == []
 
@@ -54,14 +72,16 @@ def model() -> Iterator[Script]:
 
 
 @pytest.fixture
-def start_bot(workspace: Workspace, hr: HrApi, model: Script, tmp_path: Path, _logs: None) -> Iterator[StartBot]:
+def start_bot(
+    over: Over, workspace: Workspace, hr: HrApi, model: Script, tmp_path: Path, _logs: None
+) -> Iterator[StartBot]:
     """Starts a bot over a database in tmp_path; `catalog` is YAML in place of the sample's, settings go by their names."""
     started: list[RunningBot] = []
 
     def start(*, catalog: str | None = None, with_model: Model | None = model, **more: Any) -> RunningBot:
         settings = {
+            **way_in(over, SIGNING_SECRET),
             "slack_bot_token": workspace.bot_token,
-            "slack_signing_secret": SIGNING_SECRET,
             "slack_channel": "#hr-bot",
             "slack_api_url": workspace.api_url,
             "openai_api_key": "sk-of-the-tests",

@@ -18,7 +18,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import pytest
 
 from bot import Bot, create_app
 from chat import Ear, Model, ModelFailed
@@ -196,6 +198,18 @@ class ObedientApi(Loopback):
         return as_json(told.body, told.status)
 
 
+# --- the way in -------------------------------------------------------------------------------------------------------
+
+Over = Literal["http", "socket"]
+BOTH_WAYS = pytest.mark.parametrize("over", ["http", "socket"])
+APP_TOKEN = "xapp-local"  # the local workspace's own
+
+
+def way_in(over: Over, signing_secret: str) -> dict[str, str]:
+    """The setting that says by which way Slack reaches the bot."""
+    return {"slack_app_token": APP_TOKEN} if over == "socket" else {"slack_signing_secret": signing_secret}
+
+
 # --- the bot ----------------------------------------------------------------------------------------------------------
 
 
@@ -224,6 +238,8 @@ class RunningBot:
         self._server = LocalServer(app)
         self._server.start()
         self.workspace.connect(self.url)
+        if self.settings.slack_app_token is not None:
+            self.workspace.wait(lambda: self.workspace.connections)
         return self
 
     def stop(self) -> None:
@@ -454,6 +470,14 @@ def at_once(*jobs: Callable[[], Any]) -> list[Any]:
     for thread in threads:
         thread.join(30)
     return found
+
+
+def until(holds: Callable[[], object], seconds: float = 30.0) -> None:
+    """Blocks until something holds that nobody announces."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.02)
 
 
 StartBot = Callable[..., RunningBot]

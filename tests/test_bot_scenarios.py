@@ -13,6 +13,7 @@ import pytest
 from chat import ModelFailed
 from core import words
 from tests.house import (
+    BOTH_WAYS,
     Json,
     ObedientApi,
     Person,
@@ -48,6 +49,7 @@ def sent(hr: HrApi, *methods: str) -> list[str]:
 # --- the answer -------------------------------------------------------------------------------------------------------
 
 
+@BOTH_WAYS
 def test_a_mention_is_answered_in_its_thread(bot: RunningBot, ann: Person, model: Script, workspace: Workspace) -> None:
     model.will(says("Hello Ann."))
 
@@ -85,6 +87,7 @@ def test_what_the_api_says_reaches_the_model_and_only_the_answer_reaches_slack(
     assert len(talk.messages()) == 1
 
 
+@BOTH_WAYS
 def test_a_mention_gets_a_thumbs_up_and_a_thinking_status(
     bot: RunningBot, ann: Person, model: Script, workspace: Workspace
 ) -> None:
@@ -332,6 +335,7 @@ def test_a_thread_remembers_and_another_thread_sees_nothing(bot: RunningBot, ann
     assert "Tom" not in json.dumps(model.asked[3])
 
 
+@BOTH_WAYS
 def test_a_restart_forgets_nothing(start_bot: StartBot, ann: Person, model: Script) -> None:
     first = start_bot()
     model.will(calls(("GET", "/api/users/7")), says("That is Tom."))
@@ -396,6 +400,7 @@ def test_the_buttons_value_never_reaches_the_model(bot: RunningBot, ann: Person,
     assert buttons(card)["approve"] not in json.dumps(model.asked)
 
 
+@BOTH_WAYS
 def test_approve_sends_the_request_once_and_the_model_is_told(
     bot: RunningBot, ann: Person, model: Script, hr: HrApi
 ) -> None:
@@ -416,6 +421,7 @@ def test_approve_sends_the_request_once_and_the_model_is_told(
     assert buttons(talk.cards()[0]) == {}
 
 
+@BOTH_WAYS
 def test_deny_sends_nothing_and_the_model_is_told(bot: RunningBot, ann: Person, model: Script, hr: HrApi) -> None:
     model.will(REMOVE_TOM, says("Then Tom stays."))
     talk = ann.asks("remove Tom Berg")
@@ -430,6 +436,7 @@ def test_deny_sends_nothing_and_the_model_is_told(bot: RunningBot, ann: Person, 
     assert buttons(talk.cards()[0]) == {}
 
 
+@BOTH_WAYS
 def test_somebody_else_cannot_decide(bot: RunningBot, ann: Person, ben: Person, model: Script, hr: HrApi) -> None:
     model.will(REMOVE_TOM)
     talk = ann.asks("remove Tom Berg")
@@ -462,6 +469,7 @@ def test_the_model_is_asked_again_when_every_call_of_its_reply_has_a_result(
 
 
 @pytest.mark.parametrize("decider", ["U0ANN", "U0BEN"])
+@BOTH_WAYS
 def test_twelve_clicks_at_once_are_one_decision_and_at_most_one_request(
     bot: RunningBot, ann: Person, model: Script, hr: HrApi, workspace: Workspace, decider: str
 ) -> None:
@@ -489,6 +497,7 @@ def test_twelve_clicks_at_once_are_one_decision_and_at_most_one_request(
     assert len(model.asked) == 2
 
 
+@BOTH_WAYS
 def test_two_cards_of_one_thread_are_decided_each_for_itself(
     bot: RunningBot, ann: Person, model: Script, hr: HrApi
 ) -> None:
@@ -576,6 +585,7 @@ def test_a_replayed_or_late_click_changes_nothing(
     assert len(model.asked) == 2
 
 
+@BOTH_WAYS
 def test_a_click_on_a_card_of_before_a_restart_decides_it(
     start_bot: StartBot, ann: Person, model: Script, hr: HrApi
 ) -> None:
@@ -888,6 +898,7 @@ def test_after_a_failed_turn_its_card_sends_nothing(bot: RunningBot, ann: Person
 
 
 @pytest.mark.parametrize("kind", ["http_500", "empty_503", "drop", "timeout", "ratelimited"])
+@BOTH_WAYS
 def test_slack_failing_once_neither_loses_nor_doubles_the_answer(
     bot: RunningBot, ann: Person, workspace: Workspace, kind: Any
 ) -> None:

@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.chromium import browser_page, needs_chromium
 from tests.house import StartBot
 from workspace.emulator import Workspace
 from workspace.hr_api import HrApi
 from workspace.scripted_model import ScriptedModel
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-# No sandbox, for containers; the rest keeps the browser from asking its maker anything.
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-pytestmark = pytest.mark.skipif(
-    not os.access(CHROMIUM, os.X_OK), reason="chromium is not installed (Debian, Ubuntu: apt install chromium)"
-)
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        page = browser.new_page()
-        page.set_default_timeout(10_000)
+    with browser_page() as page:
         yield page
-        browser.close()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from core.cards import (
     CardRow,
     batch_card,
     card,
+    changed_text,
     deny_modal,
     home_blocks,
     notice_modal,
@@ -349,6 +350,22 @@ def test_what_cannot_be_seen_is_shown_as_its_escape(hidden: str) -> None:
     assert json.loads(shown) == json.loads(body)
 
 
+def test_marks_that_pile_up_over_other_lines_are_shown_as_their_escapes() -> None:
+    """Two hundred accents on one letter paint a bar over the whole card."""
+    body = json.dumps({"name": "a" + "\u0301" * 200, "keycap": "1\u20dd"}, ensure_ascii=False)
+    shown = readable(body)
+    assert "\u0301" * 4 not in shown
+    assert "\u20dd" not in shown
+    assert json.loads(shown) == json.loads(body)
+    assert "\u0301" * 4 not in harmless("a" + "\u0301" * 200)
+
+
+@pytest.mark.parametrize("word", ["Nguye\u0302\u0303n", "ก็ที่", "הָאָֽרֶץ", "नमस्ते", "ສະບາຍດີ"])
+def test_the_marks_that_scripts_need_are_shown(word: str) -> None:
+    assert word in readable(json.dumps([word], ensure_ascii=False))
+    assert harmless(word) == word
+
+
 def test_no_default_ignorable_character_is_shown_as_itself() -> None:
     """Unicode's own list of what renderers draw as nothing: DerivedCoreProperties.txt, Default_Ignorable_Code_Point."""
     ranges = [
@@ -525,7 +542,7 @@ def test_only_an_unknown_outcome_with_a_target_can_be_checked() -> None:
         (State.SENDING, {}, "Approved by <@U0BEN> {at} · being sent"),
         (
             State.STALE,
-            {"note": words.TARGET_CHANGED},
+            {"note": changed_text(["job", "<b>", "at"])},
             f"Approved by <@U0BEN> {{at}} · {words.OUTCOMES['stale']} · The target",
         ),
         (State.EXPIRED, {"decided_by": None}, "No decision in time. Nothing was sent."),
@@ -536,6 +553,22 @@ def test_only_an_unknown_outcome_with_a_target_can_be_checked() -> None:
 def test_a_decided_card_says_who_when_and_what_came_of_it(state: State, more: dict[str, Any], ending: str) -> None:
     at = "<!date^1000000000^{date_short_pretty} {time}|at 1000000000>"
     assert mrkdwn(card(ended(state, **more))[1])[-1].startswith(ending.format(at=at))
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        (["job"], " (job)."),
+        (["home.city", "job"], " (home.city, job)."),
+        (list("abcdefg"), " (a, b, c, d, e, ...)."),
+        (["job", "<!channel>", "x" * 90], " (job, ...)."),
+        (["*", ":tada:"], "drawn."),
+        ([], "drawn."),
+    ],
+)
+def test_the_fields_that_changed_are_named_where_their_names_are_plain(fields: list[str], named: str) -> None:
+    """So that an operator sees what to write under `ignore:`; the names are the API's."""
+    assert changed_text(fields).endswith(named)
 
 
 def test_an_expired_a_withdrawn_and_a_denied_card_read_differently() -> None:
@@ -636,7 +669,8 @@ def test_a_long_url_in_app_home_hides_neither_body_nor_outcome() -> None:
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 DANGEROUS = re.compile(
-    r"<\s*[!@]|@(?:channel|here|everyone|group)\b|!\[|:closed_lock_with_key:|" + words.LOCK, re.IGNORECASE
+    r"<\s*[!@]|@(?:channel|here|everyone|group)\b|!\[|:(?:closed_)?lock(?:_with_\w+)?:|:unlock:|[🔏🔒🔓]|" + words.LOCK,
+    re.IGNORECASE,
 )
 
 
@@ -732,6 +766,8 @@ PIECES = [
     "\n",
     "![",
     ":closed_lock_with_key:",
+    "🔒",
+    ":lock:",
     words.LOCK,
     "a",
 ]

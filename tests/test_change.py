@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.change import Change, Target, changes, is_same, untouched
+from core.change import Change, Target, changes, differing, is_same, untouched
 
 TOM: dict[str, Any] = {"id": 7, "name": "Tom", "job": "Sales", "home": {"city": "Rome", "zip": 1}}
 
@@ -158,6 +158,36 @@ def test_whether_a_target_is_still_what_its_card_showed(
 @pytest.mark.parametrize(("before", "now", "is_same_"), [(200, 404, False), (404, 200, False), (404, 410, True)])
 def test_a_target_that_came_or_went_is_another_one(before: int, now: int, is_same_: bool) -> None:
     assert is_same("PUT", read({}, before), read({}, now), {"a": 1}, ()) is is_same_
+
+
+CROWD: dict[str, Any] = {"name": "all", "members": [{"id": i, "role": "user"} for i in range(500)]}
+PROMOTED: dict[str, Any] = {**CROWD, "members": [*CROWD["members"][:-1], {"id": 499, "role": "owner"}]}
+
+
+@pytest.mark.parametrize(("method", "body"), [("DELETE", None), ("PUT", {"name": "nobody"})])
+def test_a_change_behind_what_is_kept_of_a_large_target_is_noticed(method: str, body: Any) -> None:
+    before, same_, changed = (Target.kept("u", 200, data, 1_000) for data in (CROWD, copy.deepcopy(CROWD), PROMOTED))
+    assert before.data == changed.data
+    assert len(before.to_json()) < 1_200
+    assert is_same(method, before, same_, body, ())
+    assert not is_same(method, before, changed, body, ())
+    assert not is_same(method, Target.from_json(before.to_json()) or before, changed, body, ())
+
+
+def test_of_a_large_target_a_patch_looks_at_its_own_fields_and_what_is_ignored_may_change() -> None:
+    before, now = (Target.kept("u", 200, data, 1_000) for data in (CROWD, PROMOTED))
+    assert is_same("PATCH", before, now, {"name": "some"}, ())
+    assert is_same("DELETE", before, now, None, ("members",))
+
+
+def test_what_differs_between_two_looks_is_named() -> None:
+    assert differing(read(TOM), read(TOM | {"job": "Lead", "home": {"city": "Oslo"}})) == [
+        "job",
+        "home.city",
+        "home.zip",
+    ]
+    assert differing(read(TOM), read(copy.deepcopy(TOM))) == []
+    assert differing(None, read({"a": 1})) == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ and an API that can be held; a restart is a new process with the same settings.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import random
@@ -20,12 +21,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import pytest
 
 from store import Store
 from tests.databases import fresh_database, rows
+from tests.house import BOTH_WAYS, Over, until, way_in
 from tests.loopback import Loopback, Reply, Request, as_json
 from tests.replay_model import ReplayModel, answer, call
 from workspace.emulator import Workspace
@@ -95,7 +97,8 @@ class Program:
 class House:
     """The bot's surroundings, which outlive it."""
 
-    def __init__(self, workspace: Workspace, model: ReplayModel, api: Loopback, folder: Path) -> None:
+    def __init__(self, over: Over, workspace: Workspace, model: ReplayModel, api: Loopback, folder: Path) -> None:
+        self.over = over
         self.workspace = workspace
         self.model = model
         self.api = api
@@ -111,8 +114,8 @@ class House:
         settings = {
             "PATH": os.environ.get("PATH", ""),
             "PYTHONPATH": str(ROOT),
+            **{name.upper(): value for name, value in way_in(self.over, self.workspace.signing_secret).items()},
             "SLACK_BOT_TOKEN": self.workspace.bot_token,
-            "SLACK_SIGNING_SECRET": self.workspace.signing_secret,
             "SLACK_CHANNEL": "C0HR",
             "SLACK_API_URL": self.workspace.api_url,
             "OPENAI_API_KEY": "sk-replayed",
@@ -127,8 +130,9 @@ class House:
         return self.programs[-1]
 
     def start(self, **more: str) -> Program:
-        """Starts a process and waits until it serves."""
-        return self.launch(**more).wait_for("serving")
+        """Starts a process and waits until it serves; in socket mode, until Slack can reach it."""
+        program = self.launch(**more).wait_for("serving")
+        return program.wait_for("connected") if self.over == "socket" else program
 
     def mention(self, words: str) -> str:
         """Ann's mention, acknowledged by the bot; gives its ts."""
@@ -199,13 +203,13 @@ def api_answer(request: Request) -> Reply:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def house(tmp_path: Path, over: Over) -> Iterator[House]:
     with (
-        Workspace(retry_delays=(0.1, 0.3, 1.0, 3.0)) as workspace,
+        Workspace(retry_delays=(0.1, 0.3, 1.0, 3.0, 10.0), socket_mode=over == "socket") as workspace,
         ReplayModel() as model,
         Loopback(api_answer) as api,
     ):
-        house = House(workspace, model, api, tmp_path)
+        house = House(over, workspace, model, api, tmp_path)
         yield house
         for program in house.programs:
             program.kill()
@@ -220,6 +224,7 @@ HIRE = call(("POST", "/api/users", {"first_name": "Zoe"}))
 # --- killed -----------------------------------------------------------------------------------------------------------
 
 
+@BOTH_WAYS
 def test_killed_right_after_the_200_of_a_mention(house: House) -> None:
     house.model.script("hi", [answer("hello Ann")])
     program = house.start()
@@ -302,6 +307,7 @@ def test_killed_while_a_write_that_needs_nobody_is_under_way(house: House) -> No
     assert json.loads(told(house, "hire Zoe"))["outcome"] == "unknown"
 
 
+@BOTH_WAYS
 def test_killed_between_the_200_of_an_approval_and_the_write(house: House) -> None:
     """The click is recorded and nobody has looked at it: Slack's directory, asked anew after a restart, is silent."""
     house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
@@ -403,6 +409,7 @@ def test_a_message_kept_while_a_decision_waits_survives_a_kill(house: House) -> 
     assert len(house.workspace.ephemerals(ANN)) == 1
 
 
+@BOTH_WAYS
 def test_a_mention_while_the_bot_is_down_is_taken_when_slack_sends_it_again(house: House) -> None:
     house.model.script("hi", [answer("hello Ann")])
     ts = house.workspace.say(ANN, "@hr-bot hi")
@@ -417,7 +424,7 @@ def test_a_mention_while_the_bot_is_down_is_taken_when_slack_sends_it_again(hous
 
 
 class Relay:
-    """Hands connections on to the API; while it is deaf, takes them and hands nothing on. Deaf ones stay so. For use in a `with`."""
+    """Hands connections on; while it is deaf, takes them and hands nothing on. Deaf ones stay so. For use in a `with`."""
 
     def __init__(self, goal: str) -> None:
         self.is_deaf = False
@@ -426,7 +433,7 @@ class Relay:
         self._taken: list[socket.socket] = []
         self.url = f"http://127.0.0.1:{self._door.getsockname()[1]}"
 
-    def __enter__(self) -> Relay:
+    def __enter__(self) -> Self:
         threading.Thread(target=self._serve, daemon=True).start()
         return self
 
@@ -451,8 +458,7 @@ class Relay:
                 for pair in ((here, there), (there, here)):
                     threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
 
-    @staticmethod
-    def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while piece := source.recv(65_536):
                 sink.sendall(piece)
@@ -696,8 +702,126 @@ def finish(house: House, asked: dict[str, str]) -> None:
     house.rest()
 
 
-def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.05)
+# --- over the socket --------------------------------------------------------------------------------------------------
+
+
+class OneWay(Relay):
+    """From Slack to the bot; what the bot says gets lost while it is `muted`."""
+
+    def __init__(self, goal: str) -> None:
+        super().__init__(goal.removeprefix("ws://").partition("/")[0])
+        self.url = self.url.replace("http", "ws") + "/link/"
+        self.muted = False
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+        is_bots = source.getsockname()[1] == self._door.getsockname()[1]
+        with contextlib.suppress(OSError):
+            while piece := source.recv(65_536):
+                if not (is_bots and self.muted):
+                    sink.sendall(piece)
+            sink.shutdown(socket.SHUT_WR)
+
+
+SOCKET = pytest.mark.parametrize("over", ["socket"])
+
+
+@SOCKET
+def test_killed_between_the_record_of_a_mention_and_its_ack(house: House) -> None:
+    house.model.script("hi", [answer("hello Ann")])
+    with OneWay(house.workspace.world.socket_url) as relay:
+        house.workspace.world.socket_url = relay.url
+        program = house.start()
+        relay.muted = True
+        ts = house.workspace.say(ANN, "@hr-bot hi")
+        until(lambda: recorded(house) == ["mention"])
+        program.kill()
+        assert [a for a in house.workspace.attempts if a.reply.ok] == []
+        relay.muted = False
+        house.start()
+        house.wait_for_answer(ts, "hello Ann")
+        house.workspace.wait(lambda: [a for a in house.workspace.attempts if a.reply.ok])
+        house.rest()
+    assert house.said(ts) == ["hello Ann"]
+    assert recorded(house) == ["mention"]
+
+
+@SOCKET
+def test_killed_before_the_record_of_a_mention_leaves_it_with_slack(house: House) -> None:
+    house.model.script("hi", [answer("hello Ann")])
+    program = house.start()
+    with nobody_writes(house):
+        ts = house.workspace.say(ANN, "@hr-bot hi")
+        house.workspace.wait(lambda: house.workspace.attempts)
+        assert not house.workspace.attempts[0].reply.ok
+        program.kill()
+    assert recorded(house) == []
+    house.start()
+    house.wait_for_answer(ts, "hello Ann")
+    house.rest()
+    assert house.said(ts) == ["hello Ann"]
+
+
+@SOCKET
+def test_killed_between_the_record_of_an_approval_and_its_ack(house: House) -> None:
+    """Slack tries a gesture once, and the person sees an error; but the decision counts, and is carried out once."""
+    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    with OneWay(house.workspace.world.socket_url) as relay:
+        house.workspace.world.socket_url = relay.url
+        program = house.start()
+        ts = house.mention("remove Tom")
+        card = house.card(ts)
+        relay.muted = True
+        house.workspace.fault("users.info", "ratelimited", times=100, retry_after=30)
+        assert house.workspace.click(ANN, card, "approve") == 0
+        program.kill()
+        house.workspace.clear_faults()
+        relay.muted = False
+        house.start()
+        house.wait_for_answer(ts, "Tom is gone")
+        house.rest()
+    assert [request.path for request in house.writes()] == ["/api/users/7"]
+    assert "Approved and done" in house.shown(card)
+
+
+@SOCKET
+def test_sigterm_closes_the_socket_first_and_what_comes_then_waits_at_slack(house: House) -> None:
+    house.model.script("hi", [answer("hello Ann")])
+    house.model.hold()
+    program = house.start()
+    ts = house.mention("hi")
+    house.model.wait(lambda: house.model.requests)
+    program.process.send_signal(signal.SIGTERM)
+    house.workspace.wait(lambda: house.workspace.connections == 0)
+    assert program.process.poll() is None  # it waits for the model, and hears nothing more
+    later = house.workspace.say(ANN, "@hr-bot still there?")
+    house.model.release()
+    assert program.process.wait(10) == 0
+    house.model.script("still there?", [answer("yes, Ann")])
+    house.start()
+    house.wait_for_answer(ts, "hello Ann")
+    house.wait_for_answer(later, "yes, Ann")
+    house.rest()
+    assert (house.said(ts), house.said(later)) == (["hello Ann"], ["yes, Ann"])
+
+
+@SOCKET
+def test_a_wrong_app_level_token_is_told_in_the_log_and_by_readyz(house: House) -> None:
+    program = house.launch(SLACK_APP_TOKEN="xapp-wrong").wait_for("slack says no")
+    (line,) = [json.loads(line) for line in program.lines if '"slack says no"' in line]
+    assert (line["method"], line["error"]) == ("apps.connections.open", "invalid_auth")
+    assert "put an app-level token (xapp-...)" in line["hint"]
+    status, checks = ready(house)
+    assert (status, checks["socket"], checks["slack"], checks["database"]) == (503, "not connected", "ok", "ok")
+
+
+def recorded(house: House) -> list[str]:
+    """The kinds of what was recorded."""
+    return [row["kind"] for row in rows(house.database, "inbox")]
+
+
+def ready(house: House) -> tuple[int, dict[str, str]]:
+    """What /readyz says."""
+    connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=10)
+    connection.request("GET", "/readyz")
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())

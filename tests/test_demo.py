@@ -124,9 +124,9 @@ def test_the_page_answers(demo: Demo) -> None:
 def test_a_mention_on_the_page_gets_an_answer_from_the_api(demo: Demo) -> None:
     thread = demo.act("say", text="@hr-bot who joined in March?", channel="C0HR", thread_ts=None)
 
-    (answer,) = wait_until(lambda: demo.replies(thread))
-
-    assert "Priya Nair" in json.dumps(answer["blocks"])
+    wait_until(lambda: [one for one in demo.replies(thread) if "Priya Nair" in json.dumps(one["blocks"])])
+    wait_until(lambda: '"Stop"' not in json.dumps(demo.replies(thread)))
+    assert len(demo.replies(thread)) == 1
 
 
 def test_a_removal_waits_for_the_button(demo: Demo) -> None:

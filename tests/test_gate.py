@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import html
 import inspect
 import json
 import logging
@@ -474,7 +475,7 @@ def test_a_large_answer_is_cut_to_json_with_counts(inside: Inside, server: RestS
 
 # --- secrets ----------------------------------------------------------------------------------------------------------
 
-SECRET = "s3cret/k+y=&<é>".replace("é", "e")
+SECRET = 's3cret/k+"y=&<e>'
 AUTHS = {
     "bearer": "auth: {{bearer: '${{SECRET}}'}}",
     "basic": "auth: {{basic: {{username: robot, password: '${{SECRET}}'}}}}",
@@ -492,6 +493,13 @@ FORMS: dict[str, Callable[[str], str]] = {
     "basic's pair in base64": lambda s: base64.b64encode(f"robot:{s}".encode()).decode(),
     "HTML": lambda s: s.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"),
     "JSON in JSON": lambda s: json.dumps({"k": json.dumps({"a": s})}),
+    "JSON text": lambda s: json.dumps(s)[1:-1],
+    "HTML with its quotes": lambda s: html.escape(s),
+    "percent encoded twice": lambda s: quote(quote(s, safe=""), safe=""),
+    "hexadecimal": lambda s: s.encode().hex(),
+    "base64 of a longer text": lambda s: base64.b64encode(f"Bearer {s}, {{s}}".encode()).decode(),
+    "base64 of a text a byte longer": lambda s: base64.b64encode(f"Bearer: {s}!".encode()).decode(),
+    "base64 of a text two bytes longer": lambda s: base64.urlsafe_b64encode(f"Bearer:  {s}".encode()).decode(),
 }
 
 
@@ -764,6 +772,20 @@ def test_a_click_for_a_large_set_looks_up_a_group_once(make: Make, workspace: Wo
     changed = inside.gate.decide_all(batch, by=BEN, at=inside.clock(), arrival=0)
     assert [one.state for one in changed] == [State.APPROVED] * 30
     assert len(workspace.calls_of("usergroups.users.list")) == 1
+
+
+def test_a_set_says_what_became_of_the_one_that_was_under_way_when_the_process_died(make: Make) -> None:
+    inside = make(removed_by("{batch: true}"))
+    inside.replies.will(calls(("DELETE", "/users/1"), ("DELETE", "/users/2")))
+    thread = inside.ask()
+    (batch,) = {one.batch for one in inside.pending()}
+    assert batch is not None
+    first, last = inside.gate.decide_all(batch, by=ANN, at=inside.clock(), arrival=0)
+    inside.gate.write(Approval(first.proposal))
+    assert inside.store.transition(last.proposal, Event.SEND, lambda _row: Effects()) is not None
+    later = make(removed_by("{batch: true}"))
+    assert later.gate.lose_unanswered() == [thread]
+    assert "2 requests: 1 done, 1 outcome unknown" in later.cards(thread)[-1].arguments["text"]
 
 
 def _directory(workspace: Workspace) -> SlackWeb:

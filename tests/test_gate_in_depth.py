@@ -104,7 +104,7 @@ def test_a_target_that_changed_is_not_written_and_asked_for_anew(
     talk.card_titled("Out of date")
     assert "DELETE /users/7" not in api.asked
     assert 'job: "CEO"' in card_text(second)
-    assert "The target changed after the card was drawn. This card asks anew." in card_text(second)
+    assert "The target changed after the card was drawn (job). This card asks anew." in card_text(second)
     ann.presses(second, "approve")
     assert "Done." in talk.answer()
     assert api.asked.count("DELETE /users/7") == 1
@@ -130,6 +130,27 @@ def test_a_target_that_cannot_be_read_again_is_not_written(
 ) -> None:
     start_bot(catalog=catalog(api))
     api.will(Told(body=TOM), Told(500))
+    model.will(calls(("DELETE", "/users/7")))
+    talk = ann.asks("remove Tom")
+    ann.presses(talk.card(), "approve")
+    assert "Nothing was sent" in talk.card_titled("not sent")
+    assert "DELETE /users/7" not in api.asked
+
+
+def test_a_target_that_was_not_read_to_its_end_is_not_called_the_same(
+    start_bot: StartBot, api: ObedientApi, model: Script, ann: Person
+) -> None:
+    start_bot(catalog=catalog(api), max_response="1 kB")
+    api.will(Told(body=TOM | {"pad": "x" * 2_000}))
+    model.will(calls(("DELETE", "/users/7")))
+    assert "larger than 1,000 bytes" in card_text(ann.asks("remove Tom").card())
+
+
+def test_a_target_that_grew_too_large_to_be_read_is_not_written(
+    start_bot: StartBot, api: ObedientApi, model: Script, ann: Person
+) -> None:
+    start_bot(catalog=catalog(api), max_response="1 kB")
+    api.will(Told(body=TOM), Told(body=TOM | {"pad": "x" * 2_000}))
     model.will(calls(("DELETE", "/users/7")))
     talk = ann.asks("remove Tom")
     ann.presses(talk.card(), "approve")
@@ -367,6 +388,20 @@ def test_the_approvers_are_reminded_at_half_time_and_once(
     assert f"`{told(bot, 'proposed')[0]['fingerprint'][:12]}`" in reminders[0]
 
 
+def test_a_card_that_slack_refuses_is_not_told_as_a_withdrawal_by_the_person(
+    start_bot: StartBot, api: ObedientApi, model: Script, workspace: Workspace, ann: Person
+) -> None:
+    start_bot(catalog=catalog(api))
+    model.will(calls(("DELETE", "/users/7")))
+    workspace.fault("chat.postMessage", "error", code="invalid_blocks")
+    talk = ann.asks("remove Tom")
+    talk.answer()
+    (result,) = results(model.asked[-1])
+    assert result["outcome"] == "withdrawn"
+    assert "Slack did not take the card" in result["note"]
+    assert "who asked" not in result["note"]
+
+
 # --- several at once --------------------------------------------------------------------------------------------------
 
 BATCH = "approval: {batch: true}"
@@ -403,6 +438,17 @@ def test_a_failure_in_the_middle_of_a_set_stops_the_rest_and_says_what_was_sent(
     text = card_text(talk.card(4))
     assert "1. DELETE" in text
     assert [line.rsplit(": ", 1)[1] for line in text.split("\n")[1:]] == ["done", "failed", "not sent"]
+
+
+def test_a_set_does_not_offer_what_has_no_card(
+    start_bot: StartBot, api: ObedientApi, model: Script, workspace: Workspace, ann: Person
+) -> None:
+    start_bot(catalog=catalog(api, delete=BATCH))
+    model.will(calls(("DELETE", "/users/1"), ("DELETE", "/users/2")))
+    workspace.fault("chat.postMessage", "error", code="invalid_blocks")
+    talk = ann.asks("remove two")
+    talk.card_titled("2 requests: 1 withdrawn, 1 waiting")
+    assert [sorted(buttons(card)) for card in talk.cards()] == [["approve", "deny", "deny_reason"], []]
 
 
 # --- outcomes ---------------------------------------------------------------------------------------------------------

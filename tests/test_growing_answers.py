@@ -8,6 +8,7 @@ import pytest
 
 from core import words
 from tests.house import Person, RunningBot, Script, StartBot, Talk, Writing, buttons, calls, says, words_of
+from workspace.app import EVERY_EVENT, EVERY_SCOPE
 from workspace.emulator import Workspace
 from workspace.hr_api import HrApi
 from workspace.world import Json
@@ -363,7 +364,7 @@ endpoints:
     description: Removes one.
     approval: {approvers: [anyone-in-channel], not_asker: true}
 """
-    bot = start_bot(catalog=catalog, allow_dm=True)
+    bot = start_bot(catalog=catalog.replace("${HR_API_URL}", hr.url), allow_dm=True)
     model.will(calls(("DELETE", "/api/users/7")), says("Gone."))
     talk = asks_directly(ann, "remove Tom Berg")
     card = workspace.wait(lambda: [m for m in workspace.messages("C0HR") if m.get("bot_id")])[0]
@@ -403,6 +404,33 @@ def test_a_pane_gets_suggestions_a_title_and_a_session(
     assert workspace.calls_of("assistant.threads.setTitle")[0].args["title"] == "remove Tom Berg"
     ann.presses(talk.card(), "deny", DM)
     bot.settle()
+
+
+def test_an_assistants_thread_of_an_older_app_works_as_well(start_bot: StartBot, model: Script) -> None:
+    with Workspace(view="assistant_view", scopes=EVERY_SCOPE, events=EVERY_EVENT) as workspace:
+        bot = start_bot(allow_dm=True, slack_api_url=workspace.api_url, slack_bot_token=workspace.bot_token)
+        workspace.connect(bot.url)
+        thread = workspace.open_assistant("U0ANN")
+        (prompts,) = workspace.wait(lambda: workspace.calls_of("assistant.threads.setSuggestedPrompts"))
+        assert prompts.args["thread_ts"] == thread
+        workspace.look_at("U0ANN", "C0RANDOM")
+        workspace.wait(lambda: workspace.calls_of("assistant.threads.setSuggestedPrompts")[1:])
+        workspace.say("U0ANN", "who is new?", DM, thread)
+        assert Talk(workspace, thread, DM).answer() == "Done."
+        bot.settle()
+        assert workspace.calls_of("assistant.threads.setTitle")[0].args["title"] == "who is new?"
+        assert workspace.violations == []
+
+
+def test_what_the_bot_does_shows_in_the_status(
+    bot: RunningBot, ann: Person, model: Script, workspace: Workspace
+) -> None:
+    model.will(calls(("GET", "/api/users?page=2")), calls(("GET", "/api/users/7")))
+    ann.asks("who is there?").answer()
+    bot.settle()
+    shown = [call.args["status"] for call in workspace.calls_of("assistant.threads.setStatus")]
+    assert set(shown) <= {"is thinking...", "is reading users, page 2", "is reading users 7"}
+    assert shown
 
 
 def test_what_an_app_may_not_use_is_left_out(
@@ -483,9 +511,9 @@ endpoints:
 
 
 def test_a_channel_has_its_own_instructions_operations_and_approvers(
-    start_bot: StartBot, ann: Person, model: Script, workspace: Workspace
+    start_bot: StartBot, ann: Person, model: Script, workspace: Workspace, hr: HrApi
 ) -> None:
-    bot = start_bot(catalog=CHANNELS, slack_channel="C0HR,#random")
+    bot = start_bot(catalog=CHANNELS.replace("${HR_API_URL}", hr.url), slack_channel="C0HR,#random")
     model.will(calls(("DELETE", "/api/users/7")), says("Not here."))
     elsewhere = ann.asks("remove Tom", "C0RANDOM")
     assert elsewhere.answer() == "Not here."

@@ -72,6 +72,7 @@ ORDER = [
     "growing",
     "presence",
     "ai",
+    "runs",
     "chat",
     "gate",
     "reads",

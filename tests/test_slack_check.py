@@ -241,6 +241,7 @@ def run(where: Path, monkeypatch: pytest.MonkeyPatch, api_url: str, **settings: 
     (where / "apis.yaml").write_text(
         "name: HR\nbase_url: https://hr.example\nendpoints:\n"
         "  - {method: DELETE, url: '/users/[id]', description: Removes., approval: {approvers: ['@hr-leads']}}\n"
+        "channels: {'#hr-bot': {approval: {approvers: ['@heads']}}}\n"
     )
     given = {"SLACK_BOT_TOKEN": "xoxb-local", "SLACK_SIGNING_SECRET": "s", "SLACK_CHANNEL": "#hr-bot"}
     nothing = dict.fromkeys(os.environ)
@@ -256,14 +257,15 @@ def test_the_command_ends_with_1_and_the_list(tmp_path: Path, monkeypatch: pytes
     lines = done.stdout.splitlines()
     assert [line[:40] for line in lines if line.startswith("- ")] == [
         "- SLACK_CHANNEL #hr-bot: no channel of t",
+        "- approvers @heads: no such user group: ",
         "- approvers @hr-leads: no such user grou",
     ]
-    assert lines[-1] == "Slack: 2 to mend, see above."
+    assert lines[-1] == "Slack: 3 to mend, see above."
     assert "slack says no" not in done.output
 
 
 def test_the_command_ends_with_0_where_all_is_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    groups = {"usergroups": [{"id": "S1", "handle": "hr-leads"}]}
+    groups = {"usergroups": [{"id": "S1", "handle": "hr-leads"}, {"id": "S2", "handle": "heads"}]}
     with Slack(usergroups_list=groups) as slack:
         done = run(tmp_path, monkeypatch, f"{slack.url}/api/", SLACK_SIGNING_SECRET="", SLACK_APP_TOKEN="xapp-1")
 

@@ -8,13 +8,13 @@ import pytest
 from slack_sdk.webhook import WebhookClient
 
 from tests.recording_bot import Stage, asks, modal, staged
-from workspace.__main__ import SHORTCUTS
+from workspace.app import EVERY_SCOPE, read_manifest
 from workspace.world import Channel
 
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    with staged(shortcuts=SHORTCUTS) as made:
+    with staged(shortcuts=read_manifest().shortcuts) as made:
         yield made
 
 
@@ -69,3 +69,10 @@ def test_what_has_no_menu_has_no_shortcuts(stage: Stage) -> None:
     stage.workspace.delete("C0HR", root)
     with pytest.raises(LookupError, match="no menu"):
         stage.workspace.shortcut("U0ANN", root, "delete_message")
+
+
+def test_shortcuts_need_their_scope() -> None:
+    with staged(shortcuts={"s": "S"}, scopes=EVERY_SCOPE - {"commands"}) as poor:
+        ts = poor.workspace.say("U0ANN", "hello")
+        with pytest.raises(LookupError, match="no shortcut"):
+            poor.workspace.shortcut("U0ANN", ts, "s")

@@ -39,6 +39,7 @@ from workspace.delivery import signature
 from workspace.emulator import Workspace
 from workspace.errors import LimitError
 from workspace.inner import NO_ACK
+from workspace.page import ASSETS
 from workspace.world import BOT_USER, Channel, Person
 
 
@@ -887,7 +888,7 @@ def test_the_page_is_told_of_a_change_at_once(workspace: Workspace) -> None:
 def test_the_page_and_its_parts_need_no_other_server(workspace: Workspace) -> None:
     index = httpx2.get(workspace.url)
     assert "default-src 'self'" in index.headers["Content-Security-Policy"]
-    for name in ("page.css", "page.js", "blocks.js", "drawer.js", "text.js"):
+    for name in ASSETS:
         part = httpx2.get(f"{workspace.url}/page/{name}")
         assert (part.status_code, "innerHTML =" in part.text, "url(http" in part.text) == (200, False, False)
     assert httpx2.get(f"{workspace.url}/page/limits.py").status_code == 404

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -18,6 +19,8 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from slack_web import SlackWeb
+from socket_mode import SocketMode
 from tests.recording_bot import Json, Stage, asks, error_of, modal, staged
 
 TOKEN = "xapp-local"
@@ -119,6 +122,40 @@ def test_the_librarys_client_comes_back_when_it_is_asked_to_go(stage: Stage, lis
     stage.workspace.say("U0ANN", "@hr-bot still there?")
     stage.workspace.wait(lambda: stage.workspace.attempts)
     assert stage.workspace.attempts[0].reply.status == 200
+
+
+# With the bot's own client
+
+
+def test_the_bots_own_socket_hears_events_and_gestures_through_a_refresh(stage: Stage) -> None:
+    heard: list[tuple[str, Json]] = []
+
+    def hear(kind: str, payload: Json) -> bool:
+        heard.append((kind, payload))
+        return True
+
+    def spawn(job: Callable[[], None]) -> None:
+        threading.Thread(target=job, daemon=True).start()
+
+    mode = SocketMode(SlackWeb(TOKEN, stage.workspace.api_url).open_socket, hear, spawn, first_pause=0.05)
+    mode.start()
+    try:
+        stage.workspace.wait(lambda: stage.workspace.connections == 1)
+        ts = stage.workspace.say("U0ANN", "@hr-bot hello")
+        stage.workspace.wait(lambda: stage.workspace.attempts)
+        assert stage.workspace.shortcut("U0ANN", ts, "s") == 200
+        stage.workspace.refresh_sockets(close_after=0.1)
+        stage.workspace.wait(lambda: stage.workspace.connections == 1)
+        stage.workspace.drop_sockets()
+        stage.workspace.wait(lambda: len(stage.workspace.calls_of("apps.connections.open")) == 3)
+        stage.workspace.wait(lambda: stage.workspace.connections == 1)
+        stage.workspace.say("U0ANN", "@hr-bot still there?")
+        stage.workspace.wait(lambda: len(stage.workspace.attempts) == 2)
+    finally:
+        mode.close()
+    assert [kind for kind, _ in heard] == ["events_api", "interactive", "events_api"]
+    assert [attempt.reply.status for attempt in stage.workspace.attempts] == [200, 200]
+    assert stage.workspace.violations == []
 
 
 # In detail

@@ -31,14 +31,13 @@ HOST = "127.0.0.1"
 START_SECONDS = 30.0  # for the bot to answer
 END_SECONDS = 6.0  # for the bot to finish what it does, before it is killed
 RETRY_DELAYS = (1.0, 5.0, 15.0)  # Slack waits up to five minutes, which nobody wants to watch
-TYPING = 0.02  # seconds between two words of the scripted model, so that streaming can be seen
+TYPING = 0.08  # seconds between two words of the scripted model, so that streaming can be seen
 TO_TRY = (
     "who joined in March?",
     "hire Zoe Park as designer",
     "rename Marta Silva to Marta Costa",
     "remove Tom Berg",
 )
-SHORTCUTS = {"stop_generating": "Stop generating", "delete_message": "Delete message"}  # in a message's menu
 
 
 class RealModel(BaseSettings):
@@ -120,7 +119,6 @@ def start(running: ExitStack, port: int, bot_port: int, stop: threading.Event) -
         signing_secret=secret,
         port=port,
         retry_delays=RETRY_DELAYS,
-        shortcuts=SHORTCUTS,
         examples=TO_TRY,
     )
     workspace.start()
@@ -134,6 +132,7 @@ def start(running: ExitStack, port: int, bot_port: int, stop: threading.Event) -
         "SLACK_BOT_TOKEN": token,
         "SLACK_SIGNING_SECRET": secret,
         "SLACK_CHANNEL": "#hr-bot",
+        "ALLOW_DM": "1",
         "SLACK_API_URL": workspace.api_url,
         "HR_API_URL": api.url,
         **start_model(running, port + 2),

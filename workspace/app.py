@@ -30,7 +30,7 @@ EVENT_SCOPES = {
 }
 EVERY_EVENT = frozenset(EVENT_SCOPES)
 EVERY_SCOPE = frozenset({
-    *("app_mentions:read", "assistant:write", "reactions:write", "team:read", "usergroups:read"),
+    *("app_mentions:read", "assistant:write", "commands", "reactions:write", "team:read", "usergroups:read"),
     *("channels:history", "groups:history", "im:history", "mpim:history"),
     *("channels:read", "groups:read", "im:read", "mpim:read", "im:write"),
     *("chat:write", "chat:write.customize", "users:read", "users:read.email"),
@@ -41,13 +41,17 @@ EVERY_SCOPE = frozenset({
 class App:
     """`view` is "" for an app that is no agent, else the surface that its manifest declares.
 
-    `shortcuts` are those in the menu of a message: callback_id and name.
+    `shortcuts` are those in the menu of a message: callback_id and name. They need the scope `commands`.
     """
 
     scopes: frozenset[str] = EVERY_SCOPE
     events: frozenset[str] = EVERY_EVENT
     view: View = "agent_view"
     shortcuts: Mapping[str, str] = field(default_factory=dict)
+
+    def offered(self) -> Mapping[str, str]:
+        """The shortcuts that Slack shows."""
+        return self.shortcuts if "commands" in self.scopes else {}
 
     def hears(self, event: str) -> bool:
         """Whether Slack sends this event (`message.im`, `app_mention` ...) to the app."""

@@ -34,12 +34,24 @@ const BLOCKS = {
   rich_text: (block, names) => h("div", { class: "rich" }, block.elements.map((part) => rich(part, names))),
   table: (block, names) => h("div", { class: "table" }, h("table", {}, block.rows.map((row, n) =>
     h("tr", {}, row.map((cell) => h(n ? "td" : "th", {}, cell.elements ? cell.elements.map((e) => rich(e, names)) : cell.text)))))),
+  task_card: (block, names) => task(block, names),
+  plan: (block, names) => h("div", { class: "plan" }, block.title ? h("b", {}, plain(block.title)) : null,
+    (block.tasks ?? []).map((one) => task(one, names))),
   input: (block, names, press) => h("label", { class: "input" },
     h("span", { class: "label" }, plain(block.label.text), block.optional ? h("span", { class: "faint" }, " (optional)") : null),
     element(block.element, names, press),
     block.hint ? h("span", { class: "faint" }, plain(block.hint.text)) : null,
     h("span", { class: "error" })),
 };
+
+const MARKS = { pending: "○", in_progress: "◐", complete: "✓", error: "✕" };
+
+function task(block, names) {
+  const more = [block.details, block.output].filter(Boolean).flatMap((part) => part.elements.map((e) => rich(e, names)));
+  const sources = (block.sources ?? []).map((source) => h("span", { class: "faint" }, source.text));
+  return h("div", { class: `task ${block.status}` }, h("span", { class: "mark", title: block.status }, MARKS[block.status]),
+    h("div", {}, h("div", {}, plain(block.title)), more.length ? h("div", { class: "faint" }, more) : null, sources));
+}
 
 // Pictures are named, not loaded: the page asks nothing of other servers.
 const picture = (part) => h("span", { class: "picture", title: part.image_url }, `Picture: ${part.alt_text}`);

@@ -33,8 +33,7 @@ function live(engine, act) {
     h("h2", {}, "Events to the bot"),
     h("div", { class: "row" }, button("Deliver the last event again", () => act("redeliver")),
       button(engine.cut_off ? "Reconnect the bot" : "Cut the bot off", () => act("cut-off", { down: !engine.cut_off }))),
-    h("p", { class: "faint" }, engine.cut_off ? "The bot is cut off: nothing reaches it." : engine.bot_url
-      ? `The bot is at ${engine.bot_url}.` : "No bot is connected."),
+    h("p", { class: "faint" }, engine.cut_off ? "The bot is cut off: nothing reaches it." : where(engine)),
     log(engine.attempts, (a) => [`${a.type}${a.number ? ` (retry ${a.number})` : ""}`, a.reply.status || a.reply.reason,
       a.reply.status >= 200 && a.reply.status < 300]),
     engine.violations.length ? h("h2", {}, "Limits broken") : null,
@@ -42,6 +41,11 @@ function live(engine, act) {
     h("h2", {}, "Calls by the bot"),
     log(engine.calls, (c) => [c.method, c.fault || c.error || "ok", !c.fault && !c.error]),
   ].filter(Boolean);
+}
+
+function where(engine) {
+  if (engine.sockets !== null) return `Socket mode: the bot has ${engine.sockets} connection${engine.sockets === 1 ? "" : "s"} open.`;
+  return engine.bot_url ? `The bot is at ${engine.bot_url}.` : "No bot is connected.";
 }
 
 function log(entries, read) {

@@ -37,7 +37,7 @@ class _Quiet(WSGIRequestHandler):
 
 
 def _sockets(world: World, ack_seconds: float, api: WebApi) -> Sockets:
-    from workspace.sockets import Sockets  # needs a package that nothing else here needs
+    from workspace.sockets import Sockets  # with its package only where it is used
 
     return Sockets(world, ack_seconds, api.violation)
 

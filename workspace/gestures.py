@@ -51,7 +51,7 @@ class Gestures(Inner):
         """
         with self.world.lock:
             message = self._message(user, channel, message_ts)
-            if callback_id not in self.world.app.shortcuts:
+            if callback_id not in self.world.app.offered():
                 raise LookupError(f"the app has no shortcut {callback_id}")
             if message.get("is_ephemeral") or message.get("subtype") == "tombstone":
                 raise LookupError(f"message {message_ts} has no menu")

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from workspace.emulator import Workspace
 
 HERE = Path(__file__).parent
-ASSETS = ("page.css", "page.js", "blocks.js", "drawer.js", "text.js")
+ASSETS = (
+    "page.css",
+    *(f"{name}.js" for name in ("page", "state", "messages", "composer", "dialogs", "blocks", "drawer", "text")),
+)
 POLL_SECONDS = 20.0
 LOG_LINES = 40
 
@@ -87,9 +90,14 @@ def _acts(workspace: Workspace) -> dict[str, Callable[[Json], Any]]:
         "submit": lambda body: workspace.submit(body["view_id"], body["me"], body["values"]).status,
         "close": lambda body: workspace.close(body["view_id"], body["me"]),
         "shortcut": lambda body: workspace.shortcut(body["me"], body["ts"], body["callback_id"], body["channel"]),
-        "delete": lambda body: workspace.delete(body["channel"], body["ts"]),
+        "edit": lambda body: workspace.edit(body["me"], body["channel"], body["ts"], body["text"]),
+        "delete": lambda body: workspace.delete(body["channel"], body["ts"], body["me"]),
+        "stop": lambda body: workspace.stop_session(body["me"], body["channel"], body["thread_ts"]),
+        "rename": lambda body: workspace.rename_session(body["me"], body["channel"], body["thread_ts"], body["title"]),
+        "open-assistant": lambda body: workspace.open_assistant(body["me"]),
+        "look": lambda body: workspace.look_at(body["me"], body["channel"]),
         "react": lambda body: workspace.react(body["me"], body["channel"], body["ts"], body["name"]),
-        "home": lambda body: workspace.open_home(body["me"]),
+        "home": lambda body: workspace.open_home(body["me"], body.get("tab", "home")),
         "fault": lambda body: workspace.fault(body["method"], body["kind"], int(body["times"])),
         "clear-faults": lambda body: workspace.clear_faults(),
         "redeliver": lambda body: workspace.redeliver_last(),
@@ -119,7 +127,7 @@ def seen_by(workspace: Workspace, me: str) -> Json:
         "view_errors": world.view_errors,
         "home": world.views.get(world.homes.get(me, "")),
         "notices": [text for to, text in world.notices if to == me],
-        "shortcuts": dict(world.app.shortcuts),
+        "shortcuts": [{"callback_id": ident, "name": name} for ident, name in world.app.offered().items()],
         "examples": workspace.examples,
         "engine": _engine(workspace),
     }
@@ -152,7 +160,6 @@ def _sessions(workspace: Workspace) -> Json:
         f"{session.channel}/{session.thread_ts}": {
             "title": session.title,
             "status": sessions.status_now(world, session),
-            "source": session.source,
             "stoppable": sessions.can_stop(world, session.channel, session.thread_ts),
         }
         for session in world.sessions.values()
@@ -166,6 +173,7 @@ def _person(workspace: Workspace, ident: str) -> Json:
         "name": person.real_name,
         "title": person.title,
         "bot": person.is_bot,
+        "admin": person.is_admin,
         "guest": person.is_restricted or person.is_ultra_restricted,
     }
 

@@ -1,7 +1,7 @@
 """Socket Mode: the workspace sends events and gestures over WebSockets that the bot opened, instead of over HTTP.
 
-Rules: https://docs.slack.dev/apis/events-api/using-socket-mode. Needs the package `websockets`, and is imported only
-where socket mode is on. Who may connect is decided by the ticket in the URL of apps.connections.open.
+Rules: https://docs.slack.dev/apis/events-api/using-socket-mode. Who may connect is decided by the ticket in the URL of
+apps.connections.open. Imported only where socket mode is on.
 """
 
 from __future__ import annotations
@@ -112,6 +112,12 @@ class Sockets:
         """Open connections, without those that were told to go."""
         with self._lock:
             return sum(not link.leaving for link in self._links)
+
+    @property
+    def unacknowledged(self) -> int:
+        """Envelopes that were sent and wait for their acknowledgement."""
+        with self._lock:
+            return sum(len(link.waiting) for link in self._links)
 
     def refresh(self, reason: Reason, close_after: float) -> None:
         """Tell every connection to go; unless it is a mere `warning`, each is closed after so many seconds."""

@@ -27,7 +27,7 @@ const EMOJI = {
 
 export const emoji = (name) => EMOJI[name.split("::")[0]] ?? `:${name}:`;
 
-const unescape = (text) => text.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
+export const unescape = (text) => text.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
 const withEmoji = (text) => text.replace(/:([a-z0-9_+-]+):/g, (all, name) => EMOJI[name] ?? all);
 
 /** plain_text: no markup but emoji. */

@@ -1,0 +1,80 @@
+"""A recipe from its first step to its last, for the model's one call: each read goes through the gate, a write at the end is proposed.
+
+No door of its own: gate.py sends. What a recipe's expressions stand for is core/recipes.py's matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from core.answers import Got
+from core.calls import BadCall, Call, Read, check_resolved, sort
+from core.catalog import Catalog
+from core.chain import Entry
+from core.recipes import RUN, Run, after, broken_off, next_call, told
+from gate import Gate, noted_read, proposed
+from store import Proposal, Turn
+
+Taken = tuple[Got | Proposal, list[Entry]]
+
+
+def run(
+    gate: Gate,
+    catalog: Catalog,
+    begun: Run,
+    turn: Turn,
+    position: int,
+    *,
+    tainted: bool,
+    before: Callable[[Call], None],
+) -> Taken:
+    """Makes the steps of a recipe: what its reads gave, or the proposal of the write that ends it; and what the journal tells.
+
+    `before` is called ahead of each step and may raise to end it all. `tainted`: what the thread has seen so far; each read adds to
+    it. Raises `BadCall` only before anything was sent.
+    """
+    entries: list[Entry] = []
+    while not begun.is_over:
+        try:
+            call = next_call(catalog, begun)
+            check_resolved(call)
+            made = sort(call, tainted=tainted or bool(begun.answers))
+            before(call)
+            if not isinstance(made, Read):
+                _check_is_last(begun)
+                proposal = replace(
+                    gate.propose(made, turn, position), recipe=begun.recipe.workflow_id, recipe_step=begun.number
+                )
+                return proposal, [*entries, proposed(proposal)]
+        except BadCall as error:
+            if not begun.answers:
+                raise
+            begun = broken_off(begun, error)
+            return _ended(gate, begun, [*entries, _bad(begun)])
+        answer = gate.ask(made)
+        named = {"recipe": begun.recipe.workflow_id, "step": begun.step.step_id}
+        entries.append(noted_read(call, answer.status, answer.seconds, answer.problem, **named))
+        begun = after(begun, answer)
+        if begun.problem and not answer.why_bad:
+            entries.append(_bad(begun))
+    return _ended(gate, begun, entries)
+
+
+def _check_is_last(begun: Run) -> None:
+    """A read may ask, too: by a rule of its own, or by one of another operation that has the same path."""
+    if not begun.is_last:
+        raise BadCall(
+            f"{begun.where} needs a person's approval, and only the last step may. Make the calls one by one."
+        )
+
+
+def _bad(begun: Run) -> Entry:
+    """What those who mend the catalog are told: nothing of the API's data."""
+    return Entry("bad call", {"call": f"{RUN} {begun.recipe.workflow_id}", "reason": begun.problem})
+
+
+def _ended(gate: Gate, ended: Run, entries: list[Entry]) -> Taken:
+    statuses = [one.status for one in ended.answers if one.status is not None]
+    seconds = sum(one.seconds for one in ended.answers)
+    return Got(told(ended, gate.result_limit), statuses[-1] if statuses else None, seconds), entries
