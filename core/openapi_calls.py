@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from core.catalog_file import HEADER_NAME, header_key, is_reserved
 from core.compact import BODY_SIZE, PARAMETER_SIZE, compact, merged
+from core.openapi_auth import key_of
 from core.openapi_paging import pagination
 from core.policy import SAFE_METHODS
 from core.prose import described
@@ -79,20 +80,20 @@ def endpoint(
     method: str,
     item: Node,
     operation: Node,
-    own: Container[str],
+    own: Container[tuple[str, str]],
     like: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The catalog's entry. `own`: headers (as header_key gives them) and query names that the API's credentials use. `like`: what
-    the path's placeholders are called elsewhere. Raises `Unsaid`."""
-    given = parameters(documents, item, operation)
+    """The catalog's entry. `own`: what carries credentials and is no matter of the model, as (header or query, its name by
+    `key_of`). `like`: what the path's placeholders are called elsewhere. Raises `Unsaid`."""
+    given = [
+        one for one in parameters(documents, item, operation) if (one.where, key_of(one.where, one.name)) not in own
+    ]
     draft = _Draft()
     for one in given:
         if one.where == "header":
-            _header(documents, draft, one, own)
+            _header(documents, draft, one)
     url = _path(documents, draft, path, [one for one in given if one.where == "path"], operation, like)
-    pairs = [
-        pair for one in given if one.where == "query" and one.name not in own for pair in _query(documents, draft, one)
-    ]
+    pairs = [pair for one in given if one.where == "query" for pair in _query(documents, draft, one)]
     if pairs:
         url += ("&" if "?" in url else "?") + "&".join(pairs)
     for one in given:
@@ -220,10 +221,10 @@ def _as_text(schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "string", "description": f"{words}, comma-separated" if words else "comma-separated"}
 
 
-def _header(documents: Documents, draft: _Draft, one: Given, own: Container[str]) -> None:
+def _header(documents: Documents, draft: _Draft, one: Given) -> None:
     key = header_key(one.name)
-    if key in ("accept", "content-type", "authorization") or key in own:
-        return  # of no meaning as parameters by OpenAPI's words, or told by the catalog's auth
+    if key in ("accept", "content-type", "authorization"):
+        return  # of no meaning as parameters by OpenAPI's words
     if not re.fullmatch(HEADER_NAME, one.name) or len(one.name) > 100:
         documents.notes.add(one.node, "this is no header's name; it is left out")
     elif is_reserved(one.name):
