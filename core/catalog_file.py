@@ -495,6 +495,16 @@ def _check_body(entry: Entry) -> None:
         raise ValueError(f"a {entry.method} has no body; put its values into the url's query")
     if entry.body_type != "json" and body is not None and body.get("type", "object") != "object":
         raise ValueError(f"body_type: {entry.body_type} sends named fields, so the body is of type: object")
+    for name, field in _properties(body if entry.body_type == "form" else None):
+        if field.get("style", "form") not in ("form", "deepObject") or not isinstance(field.get("explode", True), bool):
+            raise ValueError(f"body: {name}: write style: form or deepObject, and explode: true or false")
+
+
+def _properties(body: Schema | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    properties = body.get("properties") if body is not None else None
+    for name, field in properties.items() if isinstance(properties, dict) else ():
+        if isinstance(field, dict):
+            yield name, field
 
 
 class RequestBody(_Strict):

@@ -363,13 +363,29 @@ def _content(documents: Documents, request: Node) -> dict[str, Any]:
         return {"body": compact(documents, kinds[name].get("schema"), BODY_SIZE)}
     for name, kind in (("application/x-www-form-urlencoded", "form"), ("multipart/form-data", "multipart")):
         if name in kinds:
-            return {"body_type": kind, "body": _object(compact(documents, kinds[name].get("schema"), BODY_SIZE))}
+            body = _object(compact(documents, kinds[name].get("schema"), BODY_SIZE))
+            return {"body_type": kind, "body": _styled(body, kinds[name].get("encoding")) if kind == "form" else body}
     if request.is_set("required"):
         raise Unsaid(f"it takes only {printable(', '.join(kinds), 120)}, which the bot cannot send")
     documents.notes.add(
         request, f"its body is left out: it takes only {printable(', '.join(kinds), 120)}, which the bot cannot send"
     )
     return {}
+
+
+def _styled(body: dict[str, Any], encoding: Node) -> dict[str, Any]:
+    """A form whose lists say how they are written. OpenAPI repeats the name where `encoding` says nothing."""
+    fields = dict(body.get("properties", {}))
+    for name, schema in fields.items():
+        said = encoding.get(name)
+        if schema.get("type") == "array" and said.text("style") in ("", "form"):
+            fields[name] = _list_field(schema, exploded=said.get("explode").value is not False)
+    return body | ({"properties": fields} if fields else {})
+
+
+def _list_field(schema: dict[str, Any], *, exploded: bool) -> dict[str, Any]:
+    spelled = {"style": "form"} | ({} if exploded else {"explode": False})
+    return {"type": schema["type"]} | spelled | {key: value for key, value in schema.items() if key != "type"}
 
 
 def _object(schema: dict[str, Any]) -> dict[str, Any]:
@@ -395,7 +411,14 @@ def _form(documents: Documents, forms: list[Given], operation: Node) -> dict[str
         and "multipart/form-data" in consumes
         and "application/x-www-form-urlencoded" not in consumes
     )
-    return {"body_type": "multipart" if multipart else "form", "body": _object(compact(documents, schema, BODY_SIZE))}
+    body = _object(compact(documents, schema, BODY_SIZE))
+    if multipart:
+        return {"body_type": "multipart", "body": body}
+    fields = dict(body.get("properties", {}))
+    for one in forms:
+        if fields.get(one.name, {}).get("type") == "array":
+            fields[one.name] = _list_field(fields[one.name], exploded=one.node.text("collectionFormat") == "multi")
+    return {"body_type": "form", "body": body | {"properties": fields}}
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

@@ -427,6 +427,73 @@ def test_a_get_has_no_body_and_an_empty_form_is_none() -> None:
     assert [words for _, words in notes(document)] == ["the body of a GET is left out"]
 
 
+def test_a_forms_lists_say_how_they_are_written() -> None:
+    kind = "application/x-www-form-urlencoded"
+    schema = {"type": "object", "properties": {name: {"type": "array"} for name in ("plain", "deep", "commas")}}
+    encoding = {"deep": {"style": "deepObject", "explode": True}, "commas": {"style": "form", "explode": False}}
+    document = description(
+        {"/a": {"post": {"requestBody": {"content": {kind: {"schema": schema, "encoding": encoding}}}}}}
+    )
+
+    assert entry(document)["body"]["properties"] == {
+        "plain": {"type": "array", "style": "form"},
+        "deep": {"type": "array"},
+        "commas": {"type": "array", "style": "form", "explode": False},
+    }
+
+
+def test_swagger_2_parts_a_forms_lists_by_commas_unless_it_says_multi() -> None:
+    given = [{"name": "a", "in": "formData", "type": "array"}]
+    given.append({"name": "b", "in": "formData", "type": "array", "collectionFormat": "multi"})
+    document = {"swagger": "2.0", "host": "h.example", "paths": {"/a": {"post": {"parameters": given}}}}
+
+    assert entry(document)["body"]["properties"] == {
+        "a": {"type": "array", "style": "form", "explode": False},
+        "b": {"type": "array", "style": "form"},
+    }
+
+
+def test_operations_that_ask_for_another_key_are_told() -> None:
+    schemes = {
+        "key": {"type": "apiKey", "in": "query", "name": "k"},
+        "token": {"type": "http", "scheme": "bearer"},
+        "other": {"type": "apiKey", "in": "header", "name": "Other"},
+    }
+    paths = {
+        "/a": get(),
+        "/b": get(),
+        "/either": get(security=[{"key": []}, {"token": []}]),
+        "/open": get(security=[]),
+        "/odd": get(security=[{"key": []}]),
+        "/odder": get(security=[{"key": []}]),
+        "/both": get(security=[{"token": [], "other": []}]),
+    }
+    document = description(paths, security=[{"token": []}], components={"securitySchemes": schemes})
+
+    assert [(place, words.partition(";")[0]) for place, words in notes(document)] == [
+        ("#/paths/~1odd/get", "this and 1 more operations ask for key, but auth says token"),
+        ("#/paths/~1both/get", "this asks for token and other, but auth says token"),
+    ]
+
+
+def test_no_credential_is_a_matter_of_the_model() -> None:
+    schemes = {
+        "token": {"type": "http", "scheme": "bearer"},
+        "query": {"type": "apiKey", "in": "query", "name": "k"},
+        "header": {"type": "apiKey", "in": "header", "name": "X-Key"},
+    }
+    found = entry(
+        description(
+            {"/a": get(query("k"), header("x_key"), query("X-Key"), header("k"))},
+            security=[{"token": []}],
+            components={"securitySchemes": schemes},
+        )
+    )
+
+    assert found["url"] == "/a?X-Key=[X-Key]"
+    assert found["parameters"] == {"k": {"in": "header", "type": "string"}}
+
+
 # --- servers and credentials ------------------------------------------------------------------------------------------
 
 
