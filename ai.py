@@ -150,6 +150,7 @@ class AI:
     def _finish(self, turn: Turn) -> bool:
         """True when the turn is over, False while it waits for people. Whatever fails in it is told in the thread."""
         try:
+            self._written = _Written(self._house, turn, is_resumed=turn.is_running)
             begun = turn if turn.is_running else self._begin(turn)
             return begun is None or self._to_rest(begun)
         except Stopped:
@@ -246,10 +247,9 @@ class AI:
         system = system_prompt(here.catalog, here.instructions, about=self._about(turn), last=is_last)
         messages = to_messages(items, system=system, budget=self._house.history_tokens)
         tools = [] if is_last else [tool(here.catalog)]
-        self._written = written = _Written(self._house, turn)
         began = time.monotonic()
         try:
-            answer = self._house.model.complete(messages, tools, written)
+            answer = self._house.model.complete(messages, tools, self._written)
         finally:
             self._check(turn)  # a call that was cut off may end in whatever way
         reply = parse_reply(answer)
@@ -347,14 +347,14 @@ class AI:
 class _Written:
     """What one model call has written so far, and the message in which people see it grow. It is the model's ear."""
 
-    def __init__(self, house: House, turn: Turn | None) -> None:
+    def __init__(self, house: House, turn: Turn | None, *, is_resumed: bool = False) -> None:
         self._house = house
         self._turn = turn
         self._since: float | None = None
         self._noted = 0.0
         self.text = ""
         self.post: str | None = None
-        if turn is not None and turn.is_running:  # an earlier try of this call may have begun to show its answer
+        if turn is not None and is_resumed:  # an earlier try of this call may have begun to show its answer
             post = live_id(turn.turn, turn.model_calls)
             self.post = post if house.store.has_post(post) else None
 
