@@ -76,9 +76,10 @@ class _TooLong(Exception):
 
 def compact(documents: Documents, node: Node, limit: int, *, about: str = "") -> dict[str, Any]:
     """The schema at `node` in at most about `limit` characters of JSON. `about` is said beside it already."""
+    looks: _Looks = {}
     for level in _LEVELS:
         try:
-            return _Compactor(documents, level, limit).schema((node,), 0, frozenset(), about)
+            return _Compactor(documents, level, limit, looks).schema((node,), 0, frozenset(), about)
         except _TooLong:
             continue
     return {}
@@ -90,7 +91,6 @@ class Merged:
 
     nodes: list[Node] = field(default_factory=list)
     names: Names = frozenset()  # of those that a $ref led to
-    again: bool = False  # one of them stands around this place already
     nullable: bool = False
 
     def first(self, key: str) -> Node | None:
@@ -124,7 +124,7 @@ class Merged:
         return any(node.is_set(key) for node in self.nodes)
 
 
-def merged(documents: Documents, nodes: Iterable[Node], above: Names = frozenset()) -> Merged:
+def merged(documents: Documents, nodes: Iterable[Node]) -> Merged:
     """The schemas behind references and allOf, flat; a choice of one thing, or of one thing and null, among them."""
     found, waiting = Merged(), deque(nodes)
     seen: set[int] = set()
@@ -138,7 +138,6 @@ def merged(documents: Documents, nodes: Iterable[Node], above: Names = frozenset
         seen.add(id(at.value))
         if at is not node:
             name = (at.document, at.steps)
-            found.again = found.again or name in above
             found.names |= {name}
             beside = {key: value for key, value in node.value.items() if key != "$ref"}
             if beside:  # what stands beside a $ref says more of this very place
@@ -153,25 +152,30 @@ def merged(documents: Documents, nodes: Iterable[Node], above: Names = frozenset
     return found
 
 
+# What was merged before, by the ids of the values, which are kept so that no id is given anew.
+_Looks = dict[tuple[int, ...], tuple[tuple[Node, ...], Merged]]
+
+
 class _Compactor:
     """One attempt at one level."""
 
-    def __init__(self, documents: Documents, level: _Level, limit: int) -> None:
+    def __init__(self, documents: Documents, level: _Level, limit: int, looks: _Looks) -> None:
         self._documents = documents
+        self._looks = looks
         self._level = level
         self._room = limit
         self._visits = _VISITS
 
     def schema(self, nodes: tuple[Node, ...], depth: int, above: Names, about: str = "") -> dict[str, Any]:
         """What the schemas say together. `above`: the named schemas around them."""
-        whole = self._look(nodes, above)
+        whole = self._look(nodes)
         kinds = whole.kinds
         found: dict[str, Any] = {}
         self._describe(found, whole, about)
         if kinds:
             self._put(found, "type", kinds[0] if len(kinds) == 1 else kinds)
         self._scalars(found, whole, kinds)
-        if depth >= self._level.depth or whole.again:
+        if depth >= self._level.depth or whole.names & above:
             self._stump(found, whole)
             return _in_order(found)
         above |= whole.names
@@ -233,7 +237,7 @@ class _Compactor:
 
     def _stump(self, found: dict[str, Any], whole: Merged) -> None:
         """In place of what is nested too deeply, or within itself: the names of the fields, the type of a list's things."""
-        kinds = [kind for items in whole.all("items") for kind in self._look((items,), frozenset()).kinds]
+        kinds = [kind for items in whole.all("items") for kind in self._look((items,)).kinds]
         if len(kinds) == 1 and whole.first("prefixItems") is None:
             self._put(found, "items", {"type": kinds[0]})
         fields = whole.properties.items()
@@ -297,13 +301,16 @@ class _Compactor:
             _join(found, variants, nullable=whole.nullable or len(given) < len(said.value))
 
     def _says(self, nodes: tuple[Node, ...], key: str) -> bool:
-        return self._look(nodes, frozenset()).says(key)
+        return self._look(nodes).says(key)
 
-    def _look(self, nodes: tuple[Node, ...], above: Names) -> Merged:
+    def _look(self, nodes: tuple[Node, ...]) -> Merged:
         self._visits -= 1
         if self._visits < 0:
             raise _TooLong
-        return merged(self._documents, nodes, above)
+        key = tuple(id(node.value) for node in nodes)
+        if key not in self._looks:
+            self._looks[key] = nodes, merged(self._documents, nodes)
+        return self._looks[key][1]
 
 
 def _bounds(whole: Merged) -> Iterator[tuple[str, Any]]:
