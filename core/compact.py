@@ -28,6 +28,7 @@ _MOST_REQUIRED = 100
 _MOST_PARTS = 500  # of one allOf, with those inside of them
 _LARGE = 1_000  # a maxLength above it hinders nobody, and costs tokens
 _VISITS = 20_000  # schemas looked at for one result
+_PATTERN, _TELLING = 60, 80  # characters of a pattern that is shown, and of the descriptions beside it
 _NAME = 200  # characters of a field's name; longer ones are left out
 
 _TYPES = frozenset(("string", "number", "integer", "boolean", "object", "array", "null"))
@@ -213,6 +214,9 @@ class _Compactor:
         elif any(node.value.get("type") == "file" for node in whole.nodes):
             self._put(found, "format", "binary")
         self._enum(found, whole, kinds)
+        pattern = next((text for node in whole.nodes if (text := node.text("pattern"))), "")
+        if 0 < len(pattern) <= _PATTERN and pattern.isprintable() and self._level.words >= _TELLING:
+            self._add_words(found, f"Written as {pattern}")  # in words: no foreign expression is ever run
         for key, value in _bounds(whole):
             self._put(found, key, value)
         default = whole.first("default")

@@ -134,6 +134,17 @@ def test_what_cannot_be_imported_ends_with_one_line_and_prints_no_catalog(
     assert made.stderr.count("\n") == 1
 
 
+def test_paths_that_stand_twice_are_told_with_their_line(tmp_path: Path) -> None:
+    (tmp_path / "openapi.yaml").write_text(
+        "openapi: 3.0.0\nservers: [{url: 'https://x.example'}]\npaths:\n  /a: {get: {}}\n  /b: {get: {}}\n  /a: {post: {}}\n"
+    )
+
+    made = command(tmp_path, "openapi.yaml")
+
+    assert "line 6: the key '/a' stands twice in one object; only the last one is read" in made.stderr
+    assert [one["method"] for one in yaml.safe_load(made.stdout)["endpoints"]] == ["POST", "GET"]
+
+
 # --- from a URL -------------------------------------------------------------------------------------------------------
 
 

@@ -758,6 +758,62 @@ def test_a_choice_of_nothing_says_so(choice: Choice, words: str) -> None:
         imported(MANY, choice)
 
 
+# --- schemas ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_pattern_is_told_in_words_and_never_run() -> None:
+    evil = {"type": "string", "pattern": "^(a+)+$", "description": "How it is booked."}
+    long = {"type": "string", "pattern": "a" * 61}
+    found = entry(description({"/a": post({"type": "object", "properties": {"code": evil, "long": long}})}))
+
+    assert found["body"]["properties"] == {
+        "code": {"type": "string", "description": "How it is booked. Written as ^(a+)+$"},
+        "long": {"type": "string"},
+    }
+
+
+CIRCLES: dict[str, Any] = {
+    "Item": {"type": "array", "items": {"$ref": "#/components/schemas/Item"}},
+    "All": {"allOf": [{"$ref": "#/components/schemas/All"}, {"type": "object", "properties": {"a": {}}}]},
+    "Any": {
+        "type": "object",
+        "properties": {"x": {"anyOf": [{"$ref": "#/components/schemas/Any"}, {"type": "string"}]}},
+    },
+    "Map": {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Map"}},
+    "Ping": {"type": "object", "properties": {"pong": {"$ref": "#/components/schemas/Pong"}}},
+    "Pong": {"type": "object", "required": ["ping"], "properties": {"ping": {"$ref": "#/components/schemas/Ping"}}},
+}
+
+
+@pytest.mark.parametrize("name", CIRCLES)
+def test_schemas_within_themselves_end(name: str) -> None:
+    ref = {"$ref": f"#/components/schemas/{name}"}
+    document = description({"/a": post(ref) | get(query("q", ref), answer=ref)}, components={"schemas": CIRCLES})
+
+    assert len(loaded(imported(document)).operations) == 2
+    assert len(written(imported(document))) < 3_000
+
+
+def test_references_in_a_circle_are_told_with_their_place() -> None:
+    schemas = {"A": {"$ref": "#/components/schemas/B"}, "B": {"$ref": "#/components/schemas/A"}}
+    document = description({"/a": post({"$ref": "#/components/schemas/A"})}, components={"schemas": schemas})
+
+    assert "body" not in entry(document) or entry(document)["body"] == {}
+    assert [words for _, words in notes(document)] == ["its $ref leads in a circle; what stands there is left out"]
+
+
+def test_a_recursive_body_may_be_sent_as_deep_as_it_is_described_and_deeper() -> None:
+    node = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
+    node["properties"]["next"] = {"$ref": "#/components/schemas/Node"}  # type: ignore[index]
+    document = description({"/a": post({"$ref": "#/components/schemas/Node"})}, components={"schemas": {"Node": node}})
+    catalog = loaded(imported(document))
+    body = {"name": "a", "next": {"name": "b", "next": {"name": "c", "next": {"name": "d"}}}}
+
+    assert resolve(catalog, {"method": "POST", "url": "/a", "body": body}).body
+    with pytest.raises(BadCall, match="'name' is missing"):
+        resolve(catalog, {"method": "POST", "url": "/a", "body": {}})
+
+
 # --- broken and hostile -----------------------------------------------------------------------------------------------
 
 
