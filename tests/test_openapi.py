@@ -6,13 +6,15 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from core.calls import BadCall, resolve
+from core.compact import compact
 from core.documents import BadDocument, read_text
 from core.openapi import Choice, operations
-from core.references import Documents
+from core.references import Documents, Node
 from tests.descriptions import (
     VARIABLES,
     description,
@@ -770,6 +772,56 @@ def test_a_pattern_is_told_in_words_and_never_run() -> None:
         "code": {"type": "string", "description": "How it is booked. Written as ^(a+)+$"},
         "long": {"type": "string"},
     }
+
+
+KINDS = st.sampled_from(["string", "integer", "number", "boolean", "array", "object", "null"])
+LEAVES = st.one_of(
+    st.just({}),
+    st.builds(lambda kind: {"type": kind}, KINDS),
+    st.builds(lambda kinds: {"type": kinds}, st.lists(KINDS, min_size=1, max_size=3, unique=True)),
+    st.builds(lambda values: {"enum": values}, st.lists(st.sampled_from(["a", "b", 1, 2.5, None, True]), min_size=1)),
+    st.builds(lambda low, high: {"minimum": low, "maximum": high}, st.integers(-2, 2), st.integers(-1, 4)),
+    st.builds(lambda low, high: {"minLength": low, "maxLength": high}, st.integers(0, 2), st.integers(0, 3)),
+    st.just({"type": "string", "pattern": "^a"}),
+    st.just({"type": "integer", "exclusiveMinimum": 0, "default": 1}),
+    st.just({"const": "a"}),
+)
+NAMES = st.sampled_from(["a", "b", "password"])
+
+
+def composed(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    some = st.lists(inner, min_size=1, max_size=3)
+    fields = st.dictionaries(NAMES, inner, max_size=3)
+    return st.one_of(
+        st.builds(
+            lambda kind, fields, required, others: kind | {"properties": fields, "required": required} | others,
+            st.sampled_from([{}, {"type": "object"}, {"type": ["object", "null"]}]),
+            fields,
+            st.lists(NAMES, max_size=2, unique=True),
+            st.one_of(st.just({}), st.builds(lambda one: {"additionalProperties": one}, inner | st.just(False))),
+        ),
+        st.builds(lambda items: {"type": "array", "items": items}, inner),
+        st.builds(
+            lambda key, several, base: base | {key: several}, st.sampled_from(["allOf", "anyOf", "oneOf"]), some, inner
+        ),
+    )
+
+
+SCHEMAS = st.recursive(LEAVES, composed, max_leaves=8)
+VALUES = st.recursive(
+    st.sampled_from([None, True, 0, 1, 3, 2.5, "", "a", "ab", "b"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(SCHEMAS, VALUES, st.sampled_from([3_000, 150, 40]))
+def test_what_a_schema_allows_is_never_refused(schema: Any, value: Any, limit: int) -> None:
+    assume(Draft202012Validator(schema).is_valid(value))
+    short = compact(Documents(description({"/a": get()})), Node(schema), limit)
+
+    assert Draft202012Validator(short).is_valid(value), short
 
 
 CIRCLES: dict[str, Any] = {
