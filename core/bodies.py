@@ -39,7 +39,7 @@ def unfit(body_type: str, value: object, schema: Mapping[str, Any] | None) -> st
     if not isinstance(value, dict):
         return "write an object; it is sent as fields"
     if not value:
-        return "write at least one field"
+        return "write at least one field" if body_type == "multipart" else None
     problems = (_ambiguous(value), _no_texts(value, schema or {}), _with_commas(value, schema or {}))
     return next((problem for found in problems for problem in found), None)
 

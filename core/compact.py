@@ -121,6 +121,12 @@ class Merged:
             return []
         return list(dict.fromkeys([*kinds, "null"] if self.nullable else kinds))
 
+    @property
+    def required(self) -> list[str]:
+        """The fields that have to be there."""
+        lists = (said.value for said in self.all("required") if isinstance(said.value, list))
+        return list(dict.fromkeys(name for names in lists for name in names if isinstance(name, str)))
+
     def says(self, key: str) -> bool:
         return any(node.is_set(key) for node in self.nodes)
 
@@ -253,7 +259,7 @@ class _Compactor:
     def _fields(self, found: dict[str, Any], whole: Merged, depth: int, above: Names) -> None:
         properties = whole.properties
         sent = {name: nodes for name, nodes in properties.items() if not self._says(nodes, "readOnly")}
-        required = {name for name in _required(whole) if name in sent or name not in properties}
+        required = {name for name in whole.required if name in sent or name not in properties}
         fields: dict[str, Any] = {}
         left_out: list[str] = []
         for name in sorted(sent, key=lambda name: name not in required):  # the needed ones first
@@ -264,7 +270,7 @@ class _Compactor:
             else:
                 self._room -= len(name) + 6
                 fields[name] = _secret(name, self.schema(sent[name], depth + 1, above, name))
-        needed = [_clean(name) for name in _required(whole) if name in required - set(left_out) and len(name) <= _NAME]
+        needed = [_clean(name) for name in whole.required if name in required - set(left_out) and len(name) <= _NAME]
         if needed:
             self._put(found, "required", list(dict.fromkeys(needed))[:_MOST_REQUIRED])
         if fields:
@@ -314,7 +320,9 @@ class _Compactor:
         key = tuple(id(node.value) for node in nodes)
         if key not in self._looks:
             self._looks[key] = nodes, merged(self._documents, nodes)
-        return self._looks[key][1]
+        found = self._looks[key][1]
+        self._documents.step(len(found.nodes))
+        return found
 
 
 def _bounds(whole: Merged) -> Iterator[tuple[str, Any]]:
@@ -333,11 +341,6 @@ def _bounds(whole: Merged) -> Iterator[tuple[str, Any]]:
             continue
         if 0 < said.value <= _LARGE or (said.value > 0 and key.startswith("min")):
             yield key, said.value
-
-
-def _required(whole: Merged) -> Iterator[str]:
-    for said in whole.all("required"):
-        yield from (name for name in said.value if isinstance(name, str)) if isinstance(said.value, list) else ()
 
 
 def _more(names: list[str]) -> str:

@@ -317,7 +317,7 @@ def _fields(documents: Documents, draft: _Draft, one: Given) -> Iterator[str]:
     for name, nodes in list(properties.items())[:_FIELDS]:
         schema = without_null(compact(documents, nodes[0], PARAMETER_SIZE, about=name))
         if schema.get("type") not in ("object", "array") and "anyOf" not in schema:
-            yield _pair(draft, f"{one.name}[{name}]" if deep else name, schema, False)
+            yield _pair(draft, f"{one.name}[{name}]" if deep else name, schema, one.required and name in whole.required)
 
 
 # --- body -------------------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ def form(value: Json, schema: Json | None = None) -> list[tuple[str, str]]:
     assert kind == "application/x-www-form-urlencoded"
     assert text.isascii()
     assert "\n" not in text
-    return parse_qsl(text, keep_blank_values=True, strict_parsing=True)
+    return parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text))
 
 
 def multipart(value: Json, schema: Json | None = None) -> tuple[list[tuple[str, str]], list[tuple[str, str, str, str]]]:
@@ -211,7 +211,6 @@ def test_a_text_that_holds_an_earlier_boundary_ends_no_part(text: str) -> None:
     ("value", "words"),
     [
         ([1], "write an object"),
-        ({}, "write at least one field"),
         ({"a": []}, "empty list or object"),
         ({"a": {"b": {}}}, "empty list or object"),
         ({"a[b]": 1}, "no brackets"),
@@ -227,6 +226,11 @@ def test_a_body_that_would_read_as_another_one_is_refused(body_type: str, value:
     problem = unfit(body_type, value, None)
     assert problem is not None
     assert words in problem
+
+
+def test_a_form_may_be_empty_and_a_multipart_body_has_a_part() -> None:
+    assert form({}) == []
+    assert unfit("multipart", {}, None) == "write at least one field"
 
 
 def test_a_files_content_is_text() -> None:

@@ -278,6 +278,18 @@ def test_an_object_in_the_query_becomes_its_fields() -> None:
     assert len(loaded(imported(document)).operations) == 4
 
 
+def test_the_needed_fields_of_a_needed_object_in_the_query_are_needed() -> None:
+    scope = {
+        "type": "object",
+        "required": ["kind"],
+        "properties": {"kind": {"type": "string"}, "user": {"type": "string"}},
+    }
+    given = query("scope", scope, style="deepObject", required=True)
+
+    assert entry(description({"/a": get(given)}))["parameters"] == {"scope_kind": {"required": True, "type": "string"}}
+    assert "parameters" not in entry(description({"/a": get({**given, "required": False})}))
+
+
 def test_headers_become_parameters_save_those_that_are_the_bots_own() -> None:
     names = [
         "X-Region",
