@@ -110,7 +110,6 @@ class House:
     """What every AI of one bot shares."""
 
     model: Model
-    catalog: Catalog
     gate: Gate
     store: Store
     ids: Callable[[], str]
@@ -301,7 +300,7 @@ class AI:
             except BadCall as error:
                 log.info("bad call", reason=str(error))
                 taken = Got(error_text(str(error)))
-                noted = [Entry("bad call", {"call": _attempted(raw, self._house.catalog), "reason": str(error)})]
+                noted = [Entry("bad call", {"call": _attempted(raw, self._gate.catalog), "reason": str(error)})]
             made_before.append(key)
             entries += noted
             answered = answered or any(one.kind == "read" and one.data["status"] is not None for one in noted)

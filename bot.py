@@ -6,6 +6,7 @@ the model, the API or Slack's Web API while Slack waits for its answer.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Literal, Protocol
 
 import click
@@ -39,6 +41,7 @@ from chat import ChatServer, Model
 from core import reports, slack_in
 from core.cards import visible
 from core.catalog import Catalog, Operation, Recipe, load_catalog
+from core.catalog_schema import schema_text
 from core.chain import Line
 from core.credentials import secrets_of
 from core.openapi import Choice
@@ -64,6 +67,7 @@ from turns import Turns
 log = structlog.get_logger("bot")
 MAX_BODY = 1_048_576  # bytes of one request; Slack's own are far smaller
 STOP_SECONDS = 9.0  # of the ten that a SIGTERM leaves
+_STDIN = 0
 _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
 _RESULT_SHARE = 2  # one result may fill half of the history (a token is about three characters)
 
@@ -137,10 +141,9 @@ def create_app(
         home_url=lambda: web.identity().url,
         clock=clock,
     )
-    home = Home(store, gate, catalog, web, settings.channels, allow_guests=settings.allow_guests)
+    home = Home(store, gate, web, settings.channels, allow_guests=settings.allow_guests)
     house = House(
         model=model,
-        catalog=catalog,
         gate=gate,
         store=store,
         ids=ids,
@@ -481,6 +484,12 @@ def import_(source: str, into: str | None, only: tuple[str, ...], tags: tuple[st
 
 
 @main.command()
+def schema() -> None:
+    """Prints the JSON Schema of the catalog's file, for editors."""
+    click.echo(schema_text(), nl=False)
+
+
+@main.command()
 @click.option("--thread", help="Only this thread (team/channel/ts).")
 @click.option("--turn", help="Only this turn.")
 @click.option("--kind", help="Only this kind of entry: question, model call, read, proposed, approve, ...")
@@ -640,11 +649,9 @@ class _told:
 
 
 def serve() -> None:
-    """Serves until SIGTERM or Ctrl-C; then ends within ten seconds, every thread at a safe point."""
+    """Serves until SIGTERM or Ctrl-C; then ends within ten seconds, every thread at a safe point. SIGHUP takes the catalog anew."""
     set_up_logs()
-    stop = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.set())
+    stop, signals = _hear_signals()
     with _told():
         settings = load_settings()
         catalog = read_catalog(settings.apis_file)
@@ -665,16 +672,65 @@ def serve() -> None:
         channels=settings.channels,
     )
     threading.Thread(target=_check_groups, args=(bot.web, catalog), name="groups", daemon=True).start()
-    while not stop.wait(_CHECK_LOCK):
-        if not store.still_alone():
-            log.critical("the database's lock is lost; ending, so that only one process works on it")
-            os._exit(1)
+    _watch(stop, signals, settings, bot)
     log.info("stopping")
     server.close()
     bot.stop()
     log.info("stopped")
     sys.stderr.flush()
     os._exit(0)  # what still runs is in the middle of a call and safe to leave: a start finds it in the store
+
+
+def _hear_signals() -> tuple[threading.Event, SimpleQueue[int]]:
+    """What SIGTERM and Ctrl-C set from now on, and the signals as they come, SIGHUP among them.
+
+    A terminal that is closed sends SIGHUP, too; that ends a bot which was started there.
+    """
+    stop = threading.Event()
+    signals: SimpleQueue[int] = SimpleQueue()  # a handler may fill it while its own thread waits for it
+    at_terminal = os.isatty(_STDIN)
+
+    def hear(number: int, _frame: object) -> None:
+        if number != signal.SIGHUP or (at_terminal and not os.isatty(_STDIN)):
+            stop.set()
+        signals.put(number)
+
+    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(name, hear)
+    return stop, signals
+
+
+def _watch(stop: threading.Event, signals: SimpleQueue[int], settings: Settings, bot: Bot) -> None:
+    """Until it is to end: takes the catalog anew when asked to, and sees to it that the database is still ours alone."""
+    while not stop.is_set():
+        with contextlib.suppress(Empty):
+            if signals.get(timeout=_CHECK_LOCK) == signal.SIGHUP and not stop.is_set():
+                _reload(settings, bot)
+        if not stop.is_set() and not bot.store.still_alone():
+            log.critical("the database's lock is lost; ending, so that only one process works on it")
+            os._exit(1)
+
+
+def _reload(settings: Settings, bot: Bot) -> None:
+    """Takes the catalog as its file is now; a file with mistakes changes nothing."""
+    try:
+        catalog = read_catalog(settings.apis_file)
+    except Misconfigured as error:
+        mistakes = str(error).splitlines()
+    except Exception:  # the boundary of a reload: whatever the file holds, the bot goes on with the catalog that it has
+        log.exception("catalog not taken", hint="the one before it stays in use")
+        return
+    else:
+        _take(catalog, settings, bot)
+        return
+    log.error("catalog not taken", mistakes=mistakes, hint="the one before it stays in use")
+
+
+def _take(catalog: Catalog, settings: Settings, bot: Bot) -> None:
+    hide_in_logs([*settings.secrets, *bot.gate.secrets, *secrets_of(catalog)])
+    bot.gate.use(catalog)
+    log.info("catalog taken", operations=len(catalog.operations))
+    threading.Thread(target=_check_groups, args=(bot.web, catalog), name="groups", daemon=True).start()
 
 
 def _check_groups(web: SlackWeb, catalog: Catalog) -> None:

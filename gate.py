@@ -114,6 +114,17 @@ class Gate:
         """The catalog that holds at this moment."""
         return self._catalog
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every text that nobody may see, of this catalog and of those before it."""
+        return self._wire.secrets
+
+    def use(self, catalog: Catalog) -> None:
+        """Takes another catalog: it holds for every call from now on, and for what is approved but not sent."""
+        self._wire.use(catalog)
+        self._reads.use(catalog)
+        self._catalog = catalog
+
     def close(self) -> None:
         """Closes the connections."""
         self._reads.close()
@@ -123,14 +134,15 @@ class Gate:
 
     def here(self, thread: str) -> Here:
         """What holds in a thread's channel; in a direct message, what holds in the first designated channel."""
+        catalog = self._catalog  # one and the same, whatever is taken meanwhile
         place = Thread.from_key(thread)
-        names = self._names_of(place.channel) if not place.is_direct else self._first_channel()
-        entry = next((one for name, one in self._catalog.channels.items() if name in names), None)
-        return Here(self._catalog) if entry is None else Here(self._catalog.narrowed(entry), entry.instructions)
+        names = self._names_of(catalog, place.channel) if not place.is_direct else self._first_channel(catalog)
+        entry = next((one for name, one in catalog.channels.items() if name in names), None)
+        return Here(catalog) if entry is None else Here(catalog.narrowed(entry), entry.instructions)
 
-    def _names_of(self, channel: str) -> tuple[str, ...]:
+    def _names_of(self, catalog: Catalog, channel: str) -> tuple[str, ...]:
         """A channel's id and, where the catalog speaks of channels by name, its name."""
-        by_name = any(name.startswith("#") for name in self._catalog.channels)
+        by_name = any(name.startswith("#") for name in catalog.channels)
         if not by_name or self._directory is None:
             return (channel,)
         name = self._directory.channel_name(channel)
@@ -138,12 +150,12 @@ class Gate:
             raise BadCall(words.NO_CHANNEL_NAME)
         return (channel, f"#{name}")
 
-    def _first_channel(self) -> tuple[str, ...]:
+    def _first_channel(self, catalog: Catalog) -> tuple[str, ...]:
         """The first designated channel, by id and name."""
-        if not self._channels or not self._catalog.channels:
+        if not self._channels or not catalog.channels:
             return ()
         first = self._channels[0]
-        return self._names_of(first) if not first.startswith("#") else (first, self._id_of_first() or "")
+        return self._names_of(catalog, first) if not first.startswith("#") else (first, self._id_of_first() or "")
 
     def _id_of_first(self) -> str | None:
         first = self._channels[0] if self._channels else ""
@@ -520,10 +532,11 @@ class Gate:
 
     def _still_allowed(self, stored: Proposal) -> Call:
         """The catalog may have changed since the record was made; it has to allow the very same request today."""
-        api = self._catalog.api(stored.api)
+        catalog = self.here(stored.thread).catalog
+        api = catalog.api(stored.api)
         if api is None or not stored.url.startswith(api.base_url + "/"):
             raise BadCall("The catalog no longer has this API at this address.")
-        found = match(self.here(stored.thread).catalog, stored.method, stored.url, api)
+        found = match(catalog, stored.method, stored.url, api)
         operation, headers = found.operation, json.loads(stored.headers)
         if api.base_url + operation.filled(found.values) != stored.url:
             raise BadCall("The catalog no longer allows this request.")

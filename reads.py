@@ -32,6 +32,11 @@ class Reads:
         self._wire = wire
         self._result_limit = result_limit
 
+    def use(self, catalog: Catalog) -> None:
+        """Takes another catalog."""
+        self._wire.use(catalog)
+        self._catalog = catalog
+
     def close(self) -> None:
         """Closes the connections."""
         self._wire.close()

@@ -280,7 +280,7 @@ class SlackWeb:
         return str(found) if found is not None else None
 
     def check_groups(self, approvers: Iterable[str]) -> None:
-        """At a start: logs the user groups among a catalog's approvers that Slack does not have."""
+        """When a catalog is taken: logs the user groups among a catalog's approvers that Slack does not have."""
         for approver in sorted(set(approvers)):
             if approver.startswith("@"):
                 self.group_id(approver.removeprefix("@"))

@@ -65,6 +65,12 @@ class Wire:
         self.timeout = timeout
         self.secrets = secrets_of(catalog)
 
+    def use(self, catalog: Catalog) -> None:
+        """Takes another catalog. The secrets of the one before stay secret: calls with them may be under way."""
+        known = {*self.secrets, *secrets_of(catalog)}
+        self.secrets = tuple(sorted(known, key=len, reverse=True))
+        self._catalog = catalog
+
     def close(self) -> None:
         """Closes the connections."""
         self._line.close()

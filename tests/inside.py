@@ -199,7 +199,7 @@ class Inside:
         self.gate = Gate(self.catalog, self.store, ids=_id, clock=self.clock, **options)
         self.replies = Replies()
         self.house = House(
-            model=model or self.replies, catalog=self.catalog, gate=self.gate, store=self.store, ids=_id, clock=self.clock,
+            model=model or self.replies, gate=self.gate, store=self.store, ids=_id, clock=self.clock,
             max_model_calls=max_model_calls, history_tokens=history_tokens,
         )  # fmt: skip
 
