@@ -172,6 +172,13 @@ class Catalog:
         """The operation of this name (`METHOD /path`) of the API, which may be that of an earlier catalog."""
         return next((one for one in self.operations if one.api.name == api.name and one.name == name), None)
 
+    @property
+    def approvers(self) -> tuple[str, ...]:
+        """Whom it names, for an operation or for a channel."""
+        of_channels = [rule for channel in self.channels.values() for rule in channel.rules]
+        rules = [*of_channels, *(rule for operation in self.operations for rule in operation.rules or ())]
+        return tuple(one for rule in rules for one in rule.approvers)
+
     def preview_of(self, operation: Operation) -> Operation | None:
         """The GET that shows what a write is about: the one that the entry names, else the one of the same path."""
         if operation.preview is None or operation.method not in ("PUT", "PATCH", "DELETE"):
