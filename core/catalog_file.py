@@ -7,6 +7,7 @@ between entries in catalog_checks.py, what the house works with in catalog.py.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -408,6 +409,16 @@ def _check_body(entry: Entry) -> None:
         raise ValueError(f"a {entry.method} has no body; put its values into the url's query")
     if entry.body_type != "json" and body is not None and body.get("type", "object") != "object":
         raise ValueError(f"body_type: {entry.body_type} sends named fields, so the body is of type: object")
+    for name, field in _properties(body if entry.body_type == "form" else None):
+        if field.get("style", "form") not in ("form", "deepObject") or not isinstance(field.get("explode", True), bool):
+            raise ValueError(f"body: {name}: write style: form or deepObject, and explode: true or false")
+
+
+def _properties(body: Schema | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    properties = body.get("properties") if body is not None else None
+    for name, field in properties.items() if isinstance(properties, dict) else ():
+        if isinstance(field, dict):
+            yield name, field
 
 
 class RequestBody(_Strict):
