@@ -1,4 +1,4 @@
-"""Words of names and sentences as stems, and which of them may stand for one another. English, plain and small; other languages pass as they are.
+"""Words of names and sentences as stems, and which of them may stand for one another. English; other languages pass as they are.
 
 The word lists are in core/lexicon.py. Nothing here knows of operations.
 """

@@ -1,4 +1,4 @@
-"""English as people write it to a bot, beside the words in which APIs name things: data for core/english.py and core/question.py.
+"""English as people write it to a bot, beside the words in which APIs name things: data for core/english.py, core/question.py and core/resources.py.
 
 General to business and operations; no word of a single API or product belongs here, and no code.
 """
@@ -12,6 +12,29 @@ am being because just not no only over same until while during each few more mos
 yesterday tomorrow tonight week month year hour minute day ago last next soon already still again ever hey hi hello thanks thank pls dear
 doesn didn isn aren wasn weren won couldn shouldn hasn haven anybody anyone everybody everyone somebody someone nobody one ones two three
 thing things stuff called named say says much many lot kindly quickly really maybe back away down"""
+
+# What may stand apart from its verb in a phrase; how people begin; how they begin a question.
+PARTICLES = "off up away out down over on back"
+POLITE = "please hey hi hello thanks can could would will you i we want need like to let s now and then pls kindly ok"
+SEEING = """\
+who whom whose what which when where how why is are was were does did do has have can could show list tell find get search look count any
+whats there"""
+
+# Verbs that name a method.
+WRITES = {
+    "DELETE": """\
+delete remove cancel drop erase kick revoke unlink detach clear terminate unstar unlock unblock fire stop void destroy discard close""",
+    "POST": """\
+create add new make open start insert register put place post set invite send run book hire order write leave file log submit attach restart
+reboot stop shutdown upload approve reject""",
+    "PUT": """\
+update change edit modify rename set replace move mark put add star lock protect enable disable give assign""",
+    "PATCH": """\
+update change edit modify rename set replace move mark close reopen enable disable assign""",
+}
+
+# Of a placeholder's name: what it is, not whose.
+ID_WORDS = "id gid uuid number slug name key no code sha ref token guid identifier exposed"
 
 # Phrases of two or three words = the words that they mean.
 PHRASES = """\
@@ -93,4 +116,7 @@ transfer move; merge combine; split subtask; protect protection rule; rule polic
 poll vote survey; answer response reply poll; question answer; form submission; lead prospect opportunity; deal opportunity;
 supplier vendor; stock inventory quantity available; inventory stock; warehouse location; newsletter campaign; campaign mailing;
 subscriber member; template blueprint; export download; import upload; download export content; upload attach add;
-attach attachment upload; print pdf"""
+attach attachment upload; print pdf; person actor actress director author writer singer artist founder
+creator; person birth birthday born age death; cast crew actor actress
+director starring credit; film movie; television tv; show series program episode; cover poster artwork image; logo image icon brand;
+look appearance photo image; headquarters company office address; origin country; work credit portfolio"""

@@ -10,6 +10,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from core import lexicon
 from core.english import PHRASES, STOP, split, stem, stems, term
 
 _LONGEST = 3_000  # characters of a question that are read
@@ -17,31 +18,14 @@ _QUOTED = re.compile(r'"[^"]{1,80}"|“[^”]{1,80}”')
 _NAME = re.compile(
     r"\S+@\S+|https?://\S+|#\w+|\b\w+(?:[-_/.]\w*\d\w*)+\b|\b[A-Z]+-\d+\b|\b\w+\.\w+\.\w+\b|\b[a-z]+_\w*\d\w*\b"
 )
+_OWNER = re.compile(r"['’]s\b")
 _PHRASE, _PARTED, _CAPITAL, _IN_PHRASE, _WHO = 0.8, 0.64, 0.6, 0.5, 0.4  # how much a term counts; a plain one counts 1
-_PARTICLES = frozenset("off up away out down over on back".split())
+_US = ("me", "us")
 _ASKS_FOR = {"who": "person", "whom": "person", "whose": "person", "where": "location"}
-_POLITE = frozenset(
-    "please hey hi hello thanks can could would will you i we want need like to let s now and then pls kindly ok".split()
+_PARTICLES, _POLITE, _SEEING = (
+    frozenset(words.split()) for words in (lexicon.PARTICLES, lexicon.POLITE, lexicon.SEEING)
 )
-_SEEING = frozenset(
-    "who whom whose what which when where how why is are was were does did do has have can could show list tell find get search look count any "
-    "whats there".split()
-)
-_WRITES = {
-    "DELETE": stems(
-        "delete remove cancel drop erase kick revoke unlink detach clear terminate unstar unlock unblock fire stop void destroy discard close"
-    ),
-    "POST": stems(
-        "create add new make open start insert register put place post set invite send run book hire order write leave file log submit attach "
-        "restart reboot stop shutdown upload approve reject"
-    ),
-    "PUT": stems(
-        "update change edit modify rename set replace move mark put add star lock protect enable disable give assign"
-    ),
-    "PATCH": stems(
-        "update change edit modify rename set replace move mark close reopen enable disable assign"
-    ),
-}
+_WRITES = {method: stems(verbs) for method, verbs in lexicon.WRITES.items()}
 Aim = Literal["see", "change", "either"]
 
 
@@ -65,7 +49,7 @@ def read_question(text: str, known: Container[str]) -> Question:
 
 
 def _weighed(said: str, known: Container[str]) -> Iterator[tuple[str, float]]:
-    tokens = [(found[0], found.start()) for found in re.finditer(r"[^\W_]+", re.sub(r"['’]s\b", "  ", said))]
+    tokens = [(found[0], found.start()) for found in re.finditer(r"[^\W_]+", _OWNER.sub("  ", said))]
     words = [token.lower() for token, _ in tokens]
     phrases = [at for at in range(len(words)) for size in (2, 3) if tuple(words[at : at + size]) in PHRASES]
     in_phrase = set()
@@ -78,6 +62,8 @@ def _weighed(said: str, known: Container[str]) -> Iterator[tuple[str, float]]:
         yield from _around(words, at, known)
         if words[at] in STOP or words[at].isdigit():
             continue
+        if token[0].isupper() and (words[at - 1 : at] == ["by"] or _OWNER.match(said, start + len(token))):
+            yield term("person"), _WHO
         is_name = token[0].isupper() and at > 0 and re.search(r"[.!?]\s*$", said[:start]) is None
         weight = (_CAPITAL if is_name else 1.0) * (_IN_PHRASE if at in in_phrase else 1.0)
         yield from ((term(part), weight) for part in split(token))
@@ -102,9 +88,8 @@ def _aim(text: str) -> Aim:
         words = words[1:]
     if not words:
         return "see"
-    to_us = words[1:2] and words[1] in ("me", "us")
     if words[0] == "give":
-        return "see" if to_us or words[1:2] and words[1] in ("a", "an", "the", "some") else "change"
+        return "see" if words[1:2] and words[1] in (*_US, "a", "an", "the", "some") else "change"
     if words[0] == "send":
-        return "either" if to_us else "change"
+        return "either" if words[1:2] and words[1] in _US else "change"
     return "see" if words[0] in _SEEING or "?" in text else "change"

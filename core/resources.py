@@ -1,4 +1,4 @@
-"""How the operations of an API hang together, read from their paths: families of one resource, and where an id that a path needs comes from.
+"""How the operations of an API hang together, read from their paths: families of one resource, and where the ids come from that paths need.
 
 A family is what stands below one collection: /teams, /teams/[id], /teams/[id]/photo. A producer of an operation is a read whose answer
 is likely to hold a value for a placeholder of its path. Nothing here reads descriptions or questions.
@@ -11,13 +11,13 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from core import lexicon
 from core.english import split, stems, term, terms
 
 SEARCHING = stems("search find lookup query typeahead autocomplete suggest picker")
 _OPEN = None  # stands in a path for a segment with a placeholder
-_ID_WORDS = frozenset(
-    "id gid uuid number slug name key no code sha ref token guid identifier exposed".split()
-)  # of a placeholder's name: what it is, not whose
+_ID_WORDS = frozenset(lexicon.ID_WORDS.split())
+_PART_OF = 0.4  # what the operation's thing is a part of: /teams/[id] for /teams/[id]/rooms/[room]
 _BESIDE = 0.8  # a list that stands beside the placeholder: /teams/mine for /teams/[id]
 Path = tuple[str | None, ...]
 Family = tuple[Hashable, Path]
@@ -44,10 +44,9 @@ class Route:
 
 @dataclass(frozen=True)
 class Resources:
-    """All by the operations' positions, all weights up to 1. `above` is a family of the same API, or -1."""
+    """All by the operations' positions, all weights up to 1."""
 
-    family: tuple[int, ...]
-    above: tuple[int, ...]  # of a family
+    family: tuple[int, ...]  # numbered from 0
     is_direct: tuple[bool, ...]  # the collection or an item, nothing below that
     producers: tuple[Mapping[int, float], ...]
     hub: tuple[float, ...]  # how much depends on the operation's answer
@@ -78,7 +77,6 @@ def relate(routes: Sequence[Route]) -> Resources:
         best[family] = max(best[family], weight)
     return Resources(
         family=tuple(numbers[family] for family in of_route),
-        above=tuple(numbers.get(_above(nodes, family), -1) for family in numbers),
         is_direct=tuple(_is_direct(route.path, family[1]) for route, family in zip(routes, of_route, strict=True)),
         producers=made,
         hub=hub,
@@ -92,15 +90,6 @@ def _family(nodes: Mapping[Family, set[str | None]], api: Hashable, path: Path) 
         if path[size - 1] is not _OPEN and _OPEN in nodes.get((api, path[:size]), ()):
             return api, path[:size]
     return api, path[:1]
-
-
-def _above(nodes: Mapping[Family, set[str | None]], family: Family) -> Family:
-    """The family that another one stands in."""
-    api, path = family
-    path = path[:-1]
-    while path and path[-1] is _OPEN:
-        path = path[:-1]
-    return _family(nodes, api, path) if path else (api, ())
 
 
 def _is_direct(path: Path, family: Path) -> bool:
@@ -157,6 +146,8 @@ class _Producers:
 
     def _of_placeholder(self, route: Route, place: int, name: str) -> Iterator[tuple[int, float]]:
         before = route.path[:place]
+        if place + 1 < len(route.path):
+            yield from _each(self._at.get((route.api, route.path[: place + 1]), ()), _PART_OF)
         named = things(name)
         collection = tuple(terms(next((one for one in reversed(before) if one), "")))
         yield from _each(self._at.get((route.api, before), ()), 1.0)

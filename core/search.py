@@ -1,4 +1,4 @@
-"""Which operations a question needs: a ranking by words (BM25 over fields), by resources and by where the ids come from. Pure and repeatable.
+"""Which operations a question needs, ranked by words (BM25 over fields), by resources and by where ids come from. Pure and repeatable.
 
 An index belongs to one catalog and does not change. Any text is a question: there is no query syntax.
 """
@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from core.catalog import Catalog, Operation, Recipe
 from core.english import stem, telling_terms, terms
@@ -20,7 +20,8 @@ from core.question import Question, read_question
 from core.resources import Route, relate, things
 from core.vocabulary import Vocabulary
 
-Callable_ = Operation | Recipe
+Listed = Operation | Recipe
+_Group = TypeVar("_Group", bound=Hashable)
 Fields = Mapping[str, list[str]]
 _SATURATION, _BY_LENGTH = 1.2, 0.4  # BM25's k1 and b
 _WEIGHTS = {
@@ -34,24 +35,30 @@ _VERBS = {
     "DELETE": "delete remove",
 }
 _JOINED = 0.6  # a part of a word that is two: "workspace" for "space"
-_FAMILY, _ABOVE = 1.2, 0.25  # what an operation gets of its family's terms, and of the one above
-_HUB, _HUB_ITEM, _HUB_WRITE = 0.2, 0.3, 0.1  # what it gets because much depends on it
+_FAMILY = 0.4  # what an operation gets of its family's terms
+_ITEM = 0.4  # what the read of one thing gets more: it answers most questions about it
+_HUB, _HUB_ITEM, _HUB_WRITE = 0.1, 0.3, 0.05  # what it gets because much depends on it
 _READ_FOR_CHANGE, _WRITE_FOR_SIGHT, _RIGHT_WRITE = 0.4, 0.75, 1.25
-_PRODUCING = (0.45, 0.4)  # what a producer gets of the operations that need it, in two rounds
+_PRODUCING = (0.45, 0.3)  # what a producer gets of the operations that need it, in two rounds
 _BEST = 40  # operations whose producers are looked at
-_SAME_FAMILY = 0.06  # how much less each further operation of one family counts
+_SAME_FAMILY = 0.02  # how much less each further operation of one family counts
 _AHEAD = 60  # operations that are compared for the next place
-_SHARE, _LEAST_SHARE = 4, 0.8  # several APIs: how fast the better one takes all places; what is left to the others together
+_SHARE, _LEAST_SHARE = (
+    4,
+    0.3,
+)  # several APIs: how fast the better one takes all places; what is left to the others together
 
 
 class Index:
     """Operations and recipes, ready to be searched."""
 
-    def __init__(self, entries: Sequence[Callable_]) -> None:
+    def __init__(self, entries: Sequence[Listed]) -> None:
         self.entries = tuple(entries)
         routes = [_route(one) for one in self.entries]
         self._apis = [route.api for route in routes]
         self._resources = relate(routes)
+        api_of = dict(zip(self._resources.family, self._apis, strict=True))
+        self._api_of = [api_of[family] for family in range(len(api_of))]
         fields = [_fields(one, route) for one, route in zip(self.entries, routes, strict=True)]
         self._vocabulary = Vocabulary({word for one in fields for words in one.values() for word in words})
         self._found = self._postings(fields)
@@ -74,7 +81,7 @@ class Index:
                         found[part][at] += weight * _JOINED
         return {word: dict(hits) for word, hits in found.items()}
 
-    def rank(self, question: str, limit: int = 100) -> list[Callable_]:
+    def rank(self, question: str, limit: int = 100) -> list[Listed]:
         """The entries that the question is likeliest to need, the likeliest first; of equals the earlier in the catalog."""
         scores, by_api = self._scores(read_question(question, self._found))
         of_api: dict[Hashable, list[int]] = {}
@@ -96,21 +103,24 @@ class Index:
         return chosen
 
     def _scores(self, question: Question) -> tuple[list[float], dict[Hashable, float]]:
-        """How well each entry fits, and how well each API does."""
+        """How well each entry fits, and how well each API does: as its best family."""
+        family = self._resources.family
         own = [0.0] * len(self.entries)
         of_family: dict[int, float] = defaultdict(float)
-        of_api: dict[Hashable, float] = defaultdict(float)
         reach = 0.0
         for hits in self._by_term(question):
             reach += max(hits.values())
             for at, score in hits.items():
                 own[at] += score
-            _add_best(of_family, hits, self._resources.family)
-            _add_best(of_api, hits, self._apis)
-        scores = [self._score(at, one, of_family, reach or 1.0, question) for at, one in enumerate(own)]
+            for number, score in _best(hits, family).items():
+                of_family[number] += score
+        reach = reach or 1.0
+        scores = [
+            self._score(at, one / reach, of_family.get(family[at], 0.0) / reach, question) for at, one in enumerate(own)
+        ]
         for weight in _PRODUCING:
             scores = self._with_producers(scores, weight)
-        return scores, of_api
+        return scores, _best(of_family, self._api_of)
 
     def _by_term(self, question: Question) -> Iterator[dict[int, float]]:
         """For each term of the question: what it alone gives to the entries that have it, or one near to it."""
@@ -125,16 +135,13 @@ class Index:
             if hits:
                 yield hits
 
-    def _score(
-        self, at: int, own: float, of_family: Mapping[int, float], reach: float, question: Question
-    ) -> float:
+    def _score(self, at: int, own: float, family: float, question: Question) -> float:
+        """An entry's score of its own terms and its family's, both as a part of what can be reached."""
         related, entry = self._resources, self.entries[at]
-        family = related.family[at]
-        above = of_family.get(related.above[family], 0.0)
-        score = (own + _FAMILY * of_family.get(family, 0.0) + _ABOVE * above) / reach
+        score = own + _FAMILY * family
         if _method(entry) in SAFE_METHODS:
-            item = _HUB_ITEM * related.family_hub[at] if _is_item(entry) else 0.0
-            score += _HUB * max(related.hub[at], item)
+            item = related.is_direct[at] and _is_item(entry)
+            score += _ITEM * family * item + _HUB * max(related.hub[at], _HUB_ITEM * related.family_hub[at] * item)
             return score * (_READ_FOR_CHANGE if question.aim == "change" else 1.0)
         score += _HUB_WRITE * related.family_hub[at] * related.is_direct[at]
         if question.aim == "see":
@@ -156,14 +163,13 @@ def index_of(catalog: Catalog) -> Index:
     return Index([*catalog.operations, *catalog.recipes])
 
 
-def _add_best(totals: dict[Any, float], hits: Mapping[int, float], group: Sequence[Any]) -> None:
-    """Adds to each group the best hit in it."""
-    best: dict[Any, float] = {}
-    for at, score in hits.items():
+def _best(scores: Mapping[int, float], group: Sequence[_Group]) -> dict[_Group, float]:
+    """The best score of each group; `group` by the scores' keys."""
+    best: dict[_Group, float] = {}
+    for at, score in scores.items():
         if score > best.get(group[at], 0.0):
             best[group[at]] = score
-    for name, score in best.items():
-        totals[name] += score
+    return best
 
 
 def _shared(lists: dict[Hashable, list[int]], fit: Mapping[Hashable, float]) -> Iterator[int]:
@@ -185,18 +191,18 @@ def _shared(lists: dict[Hashable, list[int]], fit: Mapping[Hashable, float]) -> 
 # --- what is read of an entry -----------------------------------------------------------------------------------------
 
 
-def _method(entry: Callable_) -> str:
+def _method(entry: Listed) -> str:
     """A recipe that writes is taken for a POST."""
     if isinstance(entry, Operation):
         return entry.method
     return "POST" if any(step.operation.method not in SAFE_METHODS for step in entry.steps) else "GET"
 
 
-def _is_item(entry: Callable_) -> bool:
+def _is_item(entry: Listed) -> bool:
     return isinstance(entry, Operation) and bool(entry.template.path) and bool(entry.template.path[-1].names)
 
 
-def _route(entry: Callable_) -> Route:
+def _route(entry: Listed) -> Route:
     if isinstance(entry, Recipe):
         return Route(id(entry.api), _method(entry), ("", entry.workflow_id), ((), ()))
     pieces = entry.template.path
@@ -216,7 +222,7 @@ def _enum(schema: Any) -> list[str]:
     return [str(one)[:60] for one in values[:20]]
 
 
-def _fields(entry: Callable_, route: Route) -> Fields:
+def _fields(entry: Listed, route: Route) -> Fields:
     """An entry's words by where they stand."""
     literals = route.literals
     summary, _, more = _first_sentence(entry.description)
@@ -278,5 +284,3 @@ def _properties(schema: Any, depth: int) -> Iterator[tuple[str, Any]]:
     for key in ("allOf", "anyOf", "oneOf"):
         for one in schema.get(key) or ():
             yield from _properties(one, depth + 1)
-
-
