@@ -163,10 +163,9 @@ def _check_step(api: ApiEntry, step: StepEntry, place: Place, *, is_last: bool) 
         yield (*place, "operation"), f"'{step.operation}' is no operation of this API; there is: {there}"
         return
     if _is_write(entry) and not is_last:
-        yield (
-            (*place, "operation"),
-            f"{entry.name} {'asks' if entry.method in SAFE_METHODS else 'is a write'}, and only the last step may; split the recipe there",
-        )
+        asks = entry.method in SAFE_METHODS
+        words = "asks, and only the last step may" if asks else "is a write, and only the last step may be one"
+        yield (*place, "operation"), f"{entry.name} {words}; split the recipe there"
     keys = [key_of(entry, name) for name in step.parameters]
     for key, name in zip(keys, step.parameters, strict=True):
         if key is None:

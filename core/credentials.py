@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from core.catalog import Api, Catalog
 
 _AGENT = "rest-in-slack"
+_NESTED = 3  # JSON texts within JSON texts in which a secret is looked for
 _SHORTEST = 6  # characters of what is masked; shorter texts would blank out ordinary words
 
 
@@ -41,13 +42,16 @@ def _spellings(secret: str) -> set[str]:
     in_url = {quote(secret, safe=""), quote(secret), quote(quote(secret, safe=""), safe="")}
     lower = {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), one) for one in in_url}
     hexed = secret.encode().hex()
-    quoted = {
-        html.escape(secret),
-        html.escape(secret, quote=False),
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-    }
-    return {secret, *quoted, hexed, hexed.upper(), *in_url, *lower, *_in_base64(secret)}
+    in_html = {html.escape(secret), html.escape(secret, quote=False)}
+    in_json = {*_in_json(secret, is_ascii=True), *_in_json(secret, is_ascii=False)}
+    return {secret, *in_html, *in_json, hexed, hexed.upper(), *in_url, *lower, *_in_base64(secret)}
+
+
+def _in_json(secret: str, *, is_ascii: bool) -> Iterator[str]:
+    """A secret as JSON's text, and as that within further JSON texts: APIs that forward others' errors nest them."""
+    for _ in range(_NESTED):
+        secret = json.dumps(secret, ensure_ascii=is_ascii)[1:-1]
+        yield secret
 
 
 def _in_base64(secret: str) -> Iterator[str]:

@@ -96,7 +96,7 @@ def result(content: bytes, kind: str = "application/json", status: int = 200, **
         (b'"text"', "application/json", "text", ""),
         (b'{"a":1}', "text/plain", {"a": 1}, ""),
         (b"plain words", "text/plain", "plain words", ""),
-        (b"<html>", "text/html", "<html>", ""),
+        (b"<html><p>Hi", "text/html", "Hi", ""),
         (b"{broken", "application/json", "{broken", "is not"),
         (b'{"a":1}{"b":2}', "application/json", '{"a":1}{"b":2}', "is not"),
         (b"[1,2", "application/problem+json", "[1,2", "is not"),

@@ -158,7 +158,7 @@ def start_model(running: ExitStack, port: int) -> dict[str, str]:
     model.start()
     running.callback(model.stop)
     progress("model", f"{model.base_url}, a script (set OPENAI_API_KEY for a real model)")
-    return {"OPENAI_API_KEY": "scripted", "OPENAI_BASE_URL": model.base_url, "OPENAI_MODEL": "scripted"}
+    return {"OPENAI_API_KEY": "none-needed", "OPENAI_BASE_URL": model.base_url, "OPENAI_MODEL": "scripted"}
 
 
 def start_bot(running: ExitStack, environment: Mapping[str, str], port: int) -> subprocess.Popen[bytes]:
