@@ -23,16 +23,18 @@ from core.chain import Entry, digest
 from core.markdown import beginning
 from core.policy import SAFE_METHODS
 from core.posts import Thread, answer_posts, delete, live, live_id
-from core.prompt import about, system_prompt, tool
+from core.prompt import BUDGET, FIND, about, beside, find, system_prompt, tools
 from core.recipes import begin, is_run
 from core.steps import step
 from core.transcript import (
     BadReply,
     Item,
+    Noted,
     Replied,
     Reply,
     Result,
     Said,
+    first_noted,
     open_calls,
     parse_reply,
     to_messages,
@@ -124,6 +126,7 @@ class House:
     dry_run: bool = False
     max_model_calls: int = 20
     history_tokens: int = 60_000
+    prompt_budget: int = BUDGET
 
 
 class AI:
@@ -174,7 +177,18 @@ class AI:
             return None
         edited = [Entry("question edited", {"words": digest(written.text)})] if written.text != turn.text else []
         self._session(turn, "processing", written.text)
-        return self._store.begin_turn(turn, written.text, written.before, edited)
+        noted = self._noted(turn, written.text, [line.text for line in written.before])
+        return self._store.begin_turn(turn, written.text, written.before, edited, noted)
+
+    def _noted(self, turn: Turn, asked: str, heard: Sequence[str]) -> Noted:
+        """What goes with the question from now on."""
+        here, items = self._gate.here(self._thread), self._store.transcript(self._thread)
+        said = [item.text for item in items if isinstance(item, Said)][-1:]
+        budget, first = self._house.prompt_budget, first_noted(items)
+        before = [*said, *heard]
+        return beside(
+            here.catalog, here.instructions, asked, about=self._about(turn), before=before, first=first, budget=budget
+        )
 
     def _session(self, turn: Turn, state: Literal["processing", "active", "suspended"], title: str = "") -> None:
         if self._house.presence is not None and Thread.from_key(self._thread).is_direct:
@@ -243,13 +257,15 @@ class AI:
         """One model call: the reply, and the journal's entry about it."""
         self._status(words.THINKING)
         here = self._gate.here(self._thread)
-        system = system_prompt(here.catalog, here.instructions, about=self._about(turn), last=is_last)
+        noted, budget = first_noted(items), self._house.prompt_budget
+        who = noted.text if noted is not None else self._about(turn)
+        system = system_prompt(here.catalog, here.instructions, about=who, last=is_last, budget=budget)
         messages = to_messages(items, system=system, budget=self._house.history_tokens)
-        tools = [] if is_last else [tool(here.catalog)]
+        offered = [] if is_last else tools(here.catalog, here.instructions, budget)
         self._written = written = _Written(self._house, turn)
         began = time.monotonic()
         try:
-            answer = self._house.model.complete(messages, tools, written)
+            answer = self._house.model.complete(messages, offered, written)
         finally:
             self._check(turn)  # a call that was cut off may end in whatever way
         reply = parse_reply(answer)
@@ -317,6 +333,8 @@ class AI:
 
     def _take(self, name: str, raw: object, turn: Turn, position: int, by: float) -> Taken:
         """One call: what a read gave, or a write's proposal; and the journal's entries about it. Raises `BadCall`."""
+        if name == FIND:
+            return self._find(raw, turn)
         if name != "call_rest_api":
             raise BadCall(f"There is no tool '{name[:60]}'. The only tool is call_rest_api.")
         arguments, catalog = parse_arguments(raw), self._gate.here(turn.thread).catalog
@@ -333,6 +351,15 @@ class AI:
         self._before(turn)(call)
         proposal = self._gate.propose(sorted_call, turn, position, by)
         return proposal, [proposed(proposal)]
+
+    def _find(self, raw: object, turn: Turn) -> Taken:
+        """Operations that were not listed."""
+        self._check(turn)
+        self._status(words.FINDING)
+        arguments = parse_arguments(raw)
+        return Got(find(self._gate.here(turn.thread).catalog, arguments)), [
+            Entry("find", {"words": digest(str(arguments))})
+        ]
 
     def _before(self, turn: Turn) -> Callable[[Call], None]:
         """What is done ahead of each call: raises where the turn may not go on, shows what is being done."""

@@ -1,4 +1,4 @@
-"""English as people write it to a bot, beside the words in which APIs name things: data for core/english.py, core/question.py and core/resources.py.
+"""English as people write it to a bot, beside the words in which APIs name things: data.
 
 General to business and operations; no word of a single API or product belongs here, and no code.
 """

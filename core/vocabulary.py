@@ -1,4 +1,4 @@
-"""The terms of what is searched, and which of them a question's term may mean: itself, a word of like meaning, another form, a misspelling."""
+"""The terms of what is searched, and which a question's term may mean: itself, a word of like meaning, another form, a misspelling."""
 
 from __future__ import annotations
 
