@@ -39,7 +39,8 @@ Listed = Operation | Recipe
 def line(entry: Listed, detail: Detail) -> str:
     """The entry's line."""
     if isinstance(entry, Recipe):
-        return " ".join([f"{RUN} {entry.workflow_id}", *_said(entry.description, detail), _inputs(entry, detail)])
+        inputs = [f"body {_type(entry.inputs, detail, detail.depth)}"] if entry.inputs.get("properties") else []
+        return " ".join([f"{RUN} {entry.workflow_id}", *_said(entry.description, detail), *inputs])
     path, _, _ = entry.url.partition("?")
     fixed = [f"{name}={piece.literal}" for name, piece in entry.template.query if not piece.names]
     parts = [f"{entry.method} {path}" + (f"?{'&'.join(fixed)}" if fixed else ""), *_said(entry.description, detail)]
@@ -49,10 +50,6 @@ def line(entry: Listed, detail: Detail) -> str:
         kind = "" if entry.body_type == "json" else f"{entry.body_type} "
         parts.append(f"{kind}body {_type(entry.body, detail, detail.depth) or 'of any kind'}")
     return " ".join(parts)
-
-
-def _inputs(recipe: Recipe, detail: Detail) -> str:
-    return f"({_joined(_fields(recipe.inputs, detail, detail.depth), '; ', detail.names)})"
 
 
 def _said(description: str, detail: Detail) -> list[str]:
@@ -115,7 +112,7 @@ def _about(schema: Any, detail: Detail) -> str:
 
 def _type(schema: Any, detail: Detail, depth: int) -> str:
     """A schema in a word or two; nothing for text."""
-    if not isinstance(schema, dict):
+    if not isinstance(schema, dict) or depth < 0:
         return ""
     if isinstance(values := schema.get("enum"), list):
         return _choice(values, detail)
@@ -143,7 +140,9 @@ def _kind(kind: str, schema: Mapping[str, Any], detail: Detail, depth: int) -> s
         fields = _joined(_fields(schema, detail, depth), "; ", detail.names if depth == detail.depth else 120)
         return f"{{{fields}}}"
     if kind == "array":
-        return f"[{_type(schema.get('items'), detail, depth)}]"
+        items = schema.get("items")
+        below = depth - 1 if isinstance(items, dict) and "array" in _kinds(items) else depth
+        return f"[{_type(items, detail, below)}]"
     if kind == "string" and isinstance(form := schema.get("format"), str):
         return form[:30]
     least, most = (schema.get(key) for key in ("minimum", "maximum"))
@@ -155,7 +154,7 @@ def _kind(kind: str, schema: Mapping[str, Any], detail: Detail, depth: int) -> s
 def _alternatives(schema: Mapping[str, Any], detail: Detail, depth: int) -> list[str]:
     for key in ("oneOf", "anyOf", "allOf"):
         several = schema.get(key)
-        if isinstance(several, list) and several and depth >= 0:
+        if isinstance(several, list) and several:
             return [told for one in several[:4] if (told := _type(one, detail, depth - 1) or "string") != "null"]
     return []
 
@@ -165,7 +164,7 @@ def _fields(schema: Mapping[str, Any], detail: Detail, depth: int) -> Iterator[s
     fields, required = schema.get("properties"), schema.get("required")
     if not isinstance(fields, dict) or depth <= 0:
         return
-    depth += len(fields) == 1  # what only wraps the rest tells nothing
+    depth += len(fields) == 1 and depth == detail.depth  # what only wraps the rest tells nothing
     needed = set(map(str, required)) if isinstance(required, list) else set()
     for name, field in sorted(islice(fields.items(), 200), key=lambda one: one[0] not in needed):
         mark = "" if name in needed else "?"

@@ -282,5 +282,6 @@ def _properties(schema: Any, depth: int) -> Iterator[tuple[str, Any]]:
         yield from _properties(field, depth + 1)
     yield from _properties(schema.get("items"), depth + 1)
     for key in ("allOf", "anyOf", "oneOf"):
-        for one in schema.get(key) or ():
+        several = schema.get(key)
+        for one in several if isinstance(several, list) else ():
             yield from _properties(one, depth + 1)

@@ -12,6 +12,7 @@ from core.english import RELATED, STOP, stem
 
 _LIKE, _FORM = 0.55, 0.35  # how near: a word of like meaning, a longer or shorter form
 _START, _END, _SPELLED = 0.6, 0.5, 0.6  # what part of a word another one must be, or share with it
+_TURNED = 0.9  # how alike words of the same letters are
 _SHORT, _OFF = 4, 3  # letters: shorter words have no forms; misspellings differ by at most so many
 _JOINED = 6  # letters of a word that may be two
 
@@ -71,11 +72,11 @@ class Vocabulary:
                 yield word[-size:]
 
     def _misspelled(self, word: str) -> Iterator[tuple[str, float]]:
-        """Terms that share most groups of three letters with it."""
+        """Terms that share most groups of three letters with it, or have all letters in another order."""
         own = _grams(word)
         shared = Counter(other for gram in own for other in self._by_gram.get(gram, ()))
         for other, count in shared.items():
-            likeness = 2 * count / (len(own) + len(_grams(other)))
+            likeness = 2 * count / (len(own) + len(_grams(other))) if sorted(word) != sorted(other) else _TURNED
             if abs(len(word) - len(other)) <= _OFF and likeness >= _SPELLED:
                 yield other, likeness * likeness
 
