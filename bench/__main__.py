@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from bench import ack, memory, turn
+from bench import ack, memory, prompt, turn
 from bench.stage import Stage, stage
 
 
@@ -39,14 +41,58 @@ def show_memory(on: Stage) -> None:
     )
 
 
+def show_prompt(github: Path | None) -> None:
+    of = prompt.sample()
+    click.echo("(d) The first request's tokens (o200k), and how much of what a question needs is in it")
+    click.echo(f"    the sample's five endpoints, as JSON with a tool     {of.entries}")
+    click.echo(
+        f"    as lines, with our tool                              {of.lines}       aim: under {of.entries * 0.6:.0f}"
+    )
+    click.echo(
+        f"      that is                                            {of.lines / of.entries:.0%}       aim: at most 60%"
+    )
+    click.echo(f"    the whole first request, rules and all               {of.whole}")
+    asked, description = prompt.questions(), github or prompt.GITHUB
+    catalogs = [("TMDB", [prompt.tmdb()])]
+    if description.is_file():
+        large = prompt.imported(description, "GitHub")
+        catalogs += [("GitHub, TMDB among it", [large, prompt.tmdb()]), ("GitHub", [large])]
+    else:
+        click.echo(
+            f"    GitHub is left out: no {description} (npm install --no-save {prompt.PACKAGE}, or --github FILE)"
+        )
+    for name, texts in catalogs:
+        _show_catalog(name, prompt.measure(prompt.together(*texts), asked), is_asked=len(texts) > 1 or name == "TMDB")
+
+
+def _show_catalog(name: str, seen: prompt.Shown, *, is_asked: bool) -> None:
+    click.echo(f"    {name}: {seen.operations:,} operations")
+    click.echo(
+        f"      largest first request of {len(prompt.questions())} questions          {seen.largest}      aim: at most 4000"
+    )
+    click.echo(
+        f"      a search, median                                   {seen.milliseconds:.0f} ms     aim: under 50 ms"
+    )
+    if is_asked:
+        click.echo(f"      recall in the first 10, 20 of plain BM25           {seen.plain[0]:.2f}, {seen.plain[1]:.2f}")
+        click.echo(
+            f"      recall in the first 10, 20 of our search           {seen.ranked[0]:.2f}, {seen.ranked[1]:.2f}   aim: 0.90 in 20"
+        )
+        click.echo(f"      recall in the first request                        {seen.visible:.3f}")
+
+
 PARTS = {"ack": show_ack, "turn": show_turn, "memory": show_memory}
 
 
 @click.command()
-@click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
-def main(parts: tuple[str, ...]) -> None:
+@click.argument("parts", nargs=-1, type=click.Choice([*PARTS, "prompt"]))
+@click.option("--github", type=click.Path(path_type=Path), help="GitHub's OpenAPI description, for the part prompt.")
+def main(parts: tuple[str, ...], github: Path | None) -> None:
     """Measures PARTS, or everything."""
-    for part in parts or PARTS:
+    for part in parts or (*PARTS, "prompt"):
+        if part == "prompt":
+            show_prompt(github)
+            continue
         with stage() as on:
             PARTS[part](on)
 

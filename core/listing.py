@@ -33,13 +33,14 @@ RICH = Detail(words=1_000, about=120, names=3_000, values=30, depth=4)
 FULL = Detail(words=300, about=0, names=600, values=12, depth=2)
 TERSE = Detail(words=90, about=0, names=220, values=4, depth=1)
 Listed = Operation | Recipe
+_MARGIN = 12  # tokens of a map's line beside the names: the path, what is left out
 
 
 @lru_cache(maxsize=20_000)
 def line(entry: Listed, detail: Detail) -> str:
     """The entry's line."""
     if isinstance(entry, Recipe):
-        inputs = [f"body {_type(entry.inputs, detail, detail.depth)}"] if entry.inputs.get("properties") else []
+        inputs = [f"body {_body(entry.inputs, detail)}"] if entry.inputs.get("properties") else []
         return " ".join([f"{RUN} {entry.workflow_id}", *_said(entry.description, detail), *inputs])
     path, _, _ = entry.url.partition("?")
     fixed = [f"{name}={piece.literal}" for name, piece in entry.template.query if not piece.names]
@@ -48,7 +49,7 @@ def line(entry: Listed, detail: Detail) -> str:
         parts.append(f"({named})")
     if entry.body is not None:
         kind = "" if entry.body_type == "json" else f"{entry.body_type} "
-        parts.append(f"{kind}body {_type(entry.body, detail, detail.depth) or 'of any kind'}")
+        parts.append(f"{kind}body {_body(entry.body, detail) or 'of any kind'}")
     return " ".join(parts)
 
 
@@ -103,6 +104,12 @@ def _value(operation: Operation, name: str, detail: Detail) -> str:
     return " ".join(filter(None, [told, _about(schema, detail)]))
 
 
+def _body(schema: Any, detail: Detail) -> str:
+    """A body's fields; where an only one wraps the rest, as {data: ...}, a level more."""
+    fields = schema.get("properties") if isinstance(schema, dict) else None
+    return _type(schema, detail, detail.depth + (isinstance(fields, dict) and len(fields) == 1))
+
+
 def _about(schema: Any, detail: Detail) -> str:
     text = " ".join(str(schema.get("description", "")).split()) if isinstance(schema, dict) and detail.about else ""
     if len(text) > detail.about:
@@ -137,7 +144,7 @@ def _kinds(schema: Mapping[str, Any]) -> list[str]:
 
 def _kind(kind: str, schema: Mapping[str, Any], detail: Detail, depth: int) -> str:
     if kind == "object":
-        fields = _joined(_fields(schema, detail, depth), "; ", detail.names if depth == detail.depth else 120)
+        fields = _joined(_fields(schema, detail, depth), "; ", detail.names if depth >= detail.depth else 120)
         return f"{{{fields}}}"
     if kind == "array":
         items = schema.get("items")
@@ -164,7 +171,6 @@ def _fields(schema: Mapping[str, Any], detail: Detail, depth: int) -> Iterator[s
     fields, required = schema.get("properties"), schema.get("required")
     if not isinstance(fields, dict) or depth <= 0:
         return
-    depth += len(fields) == 1 and depth == detail.depth  # what only wraps the rest tells nothing
     needed = set(map(str, required)) if isinstance(required, list) else set()
     for name, field in sorted(islice(fields.items(), 200), key=lambda one: one[0] not in needed):
         mark = "" if name in needed else "?"
@@ -238,7 +244,9 @@ class _Branch:
             f"{name} {one._count}" if one._count > 1 else name
             for name, one in sorted(self._below.items(), key=lambda each: -each[1]._count)
         ]
-        return f"/{'/'.join(self._path)}: {_joined(names, ', ', max(room * 3, 60))}"
+        shown = fitting((f"{name}," for name in names), room - _MARGIN)
+        more = [f"... {len(names) - len(shown)} more"] if len(shown) < len(names) else []
+        return f"/{'/'.join(self._path)}: {' '.join([*shown, *more])}".removesuffix(",")
 
     def _size(self, room: int) -> int:
         return estimate(self._line(room)) + 1

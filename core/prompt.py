@@ -213,8 +213,8 @@ def tool(catalog: Catalog) -> dict[str, Any]:
     methods = sorted({operation.method for operation in catalog.operations}) + ([RUN] if catalog.recipes else [])
     properties: dict[str, Any] = {
         "method": {"type": "string", "enum": methods},
-        "url": {"type": "string", "description": "An operation's url with its placeholders filled in"},
-        "body": {"type": "string", "description": "JSON text, where the operation takes a body"},
+        "url": {"type": "string", "description": "with its placeholders filled in"},
+        "body": {"type": "string", "description": "JSON"},
     }
     if any(operation.headers for operation in catalog.operations):
         properties["headers"] = {"type": "object", "description": "Values of the operation's headers, by name"}

@@ -13,8 +13,8 @@ _PIECE = re.compile(
     r"([A-Z]?[a-z]+|[A-Z]+)|([0-9]{1,3}|\n+| (?=[0-9])| +(?= )|[^\sA-Za-z0-9\x80-\U0010ffff]{1,2})|([\x80-\U0010ffff])"
 )
 _WORD, _MORE = 7, 0.09  # letters of a word that is one token; tokens for each letter beyond
-_SAFETY = 1.04
-_BYTES = 4.3  # a token has no more bytes than that, on average over any language
+_SAFETY = 1.04  # the count of pieces is that much too low for some texts
+_BYTES = 4.0  # a token has no more bytes than that, on average over any language
 
 
 def estimate(text: str) -> int:
