@@ -23,7 +23,7 @@ from core.chain import Entry, digest
 from core.markdown import beginning
 from core.policy import SAFE_METHODS
 from core.posts import Thread, answer_posts, delete, live, live_id
-from core.prompt import BUDGET, FIND, about, beside, find, system_prompt, tools
+from core.prompt import BUDGET, FIND, about, beside, find, is_whole, system_prompt, tools
 from core.recipes import begin, is_run
 from core.steps import step
 from core.transcript import (
@@ -153,6 +153,7 @@ class AI:
     def _finish(self, turn: Turn) -> bool:
         """True when the turn is over, False while it waits for people. Whatever fails in it is told in the thread."""
         try:
+            self._written = _Written(self._house, turn, is_resumed=turn.is_running)
             begun = turn if turn.is_running else self._begin(turn)
             return begun is None or self._to_rest(begun)
         except Stopped:
@@ -182,13 +183,13 @@ class AI:
 
     def _noted(self, turn: Turn, asked: str, heard: Sequence[str]) -> Noted:
         """What goes with the question from now on."""
-        here, items = self._gate.here(self._thread), self._store.transcript(self._thread)
+        here, budget, who = self._gate.here(self._thread), self._house.prompt_budget, self._about(turn)
+        if is_whole(here.catalog, here.instructions, budget):
+            return Noted(who, "")
+        items = self._store.transcript(self._thread)
         said = [item.text for item in items if isinstance(item, Said)][-1:]
-        budget, first = self._house.prompt_budget, first_noted(items)
-        before = [*said, *heard]
-        return beside(
-            here.catalog, here.instructions, asked, about=self._about(turn), before=before, first=first, budget=budget
-        )
+        first, before = first_noted(items), [*said, *heard]
+        return beside(here.catalog, here.instructions, asked, about=who, before=before, first=first, budget=budget)
 
     def _session(self, turn: Turn, state: Literal["processing", "active", "suspended"], title: str = "") -> None:
         if self._house.presence is not None and Thread.from_key(self._thread).is_direct:
@@ -262,10 +263,9 @@ class AI:
         system = system_prompt(here.catalog, here.instructions, about=who, last=is_last, budget=budget)
         messages = to_messages(items, system=system, budget=self._house.history_tokens)
         offered = [] if is_last else tools(here.catalog, here.instructions, budget)
-        self._written = written = _Written(self._house, turn)
         began = time.monotonic()
         try:
-            answer = self._house.model.complete(messages, offered, written)
+            answer = self._house.model.complete(messages, offered, self._written)
         finally:
             self._check(turn)  # a call that was cut off may end in whatever way
         reply = parse_reply(answer)
@@ -336,7 +336,7 @@ class AI:
         if name == FIND:
             return self._find(raw, turn)
         if name != "call_rest_api":
-            raise BadCall(f"There is no tool '{name[:60]}'. The only tool is call_rest_api.")
+            raise BadCall(f"There is no tool '{name[:60]}'. {self._told_tools()}")
         arguments, catalog = parse_arguments(raw), self._gate.here(turn.thread).catalog
         if is_run(arguments):
             begun, tainted = begin(catalog, arguments), self._store.is_tainted(turn.thread)
@@ -352,14 +352,18 @@ class AI:
         proposal = self._gate.propose(sorted_call, turn, position, by)
         return proposal, [proposed(proposal)]
 
+    def _told_tools(self) -> str:
+        here = self._gate.here(self._thread)
+        names = [one["function"]["name"] for one in tools(here.catalog, here.instructions, self._house.prompt_budget)]
+        return f"The only tool is {names[0]}." if len(names) == 1 else f"The tools are {' and '.join(names)}."
+
     def _find(self, raw: object, turn: Turn) -> Taken:
         """Operations that were not listed."""
         self._check(turn)
         self._status(words.FINDING)
         arguments = parse_arguments(raw)
-        return Got(find(self._gate.here(turn.thread).catalog, arguments)), [
-            Entry("find", {"words": digest(str(arguments))})
-        ]
+        found = find(self._gate.here(turn.thread).catalog, arguments)
+        return Got(found), [Entry("find", {"words": digest(str(arguments["query"]))})]
 
     def _before(self, turn: Turn) -> Callable[[Call], None]:
         """What is done ahead of each call: raises where the turn may not go on, shows what is being done."""
@@ -374,14 +378,14 @@ class AI:
 class _Written:
     """What one model call has written so far, and the message in which people see it grow. It is the model's ear."""
 
-    def __init__(self, house: House, turn: Turn | None) -> None:
+    def __init__(self, house: House, turn: Turn | None, *, is_resumed: bool = False) -> None:
         self._house = house
         self._turn = turn
         self._since: float | None = None
         self._noted = 0.0
         self.text = ""
         self.post: str | None = None
-        if turn is not None and turn.is_running:  # an earlier try of this call may have begun to show its answer
+        if turn is not None and is_resumed:  # an earlier try of this call may have begun to show its answer
             post = live_id(turn.turn, turn.model_calls)
             self.post = post if house.store.has_post(post) else None
 
