@@ -43,10 +43,8 @@ _PRODUCING = (0.45, 0.3)  # what a producer gets of the operations that need it,
 _BEST = 40  # operations whose producers are looked at
 _SAME_FAMILY = 0.02  # how much less each further operation of one family counts
 _AHEAD = 60  # operations that are compared for the next place
-_SHARE, _LEAST_SHARE = (
-    4,
-    0.3,
-)  # several APIs: how fast the better one takes all places; what is left to the others together
+_SHARE = 4  # several APIs: how fast the better one takes all places
+_LEAST_SHARE = 0.3  # and what is left to all of them alike
 
 
 class Index:
