@@ -33,24 +33,49 @@ RICH = Detail(words=1_000, about=120, names=3_000, values=30, depth=4)
 FULL = Detail(words=300, about=0, names=600, values=12, depth=2)
 TERSE = Detail(words=90, about=0, names=220, values=4, depth=1)
 Listed = Operation | Recipe
+_LONG = 60  # characters of a body that is not written twice
 _MARGIN = 12  # tokens of a map's line beside the names: the path, what is left out
+
+
+def lines(entries: Iterable[Listed], detail: Detail) -> list[str]:
+    """The lines of entries that stand together: a long body is written once, and named after its operation elsewhere."""
+    told: list[str] = []
+    first: dict[str, str] = {}
+    for one in entries:
+        body = _body_of(one, detail)
+        if len(body) < _LONG or isinstance(one, Recipe) or first.setdefault(body, one.name) == one.name:
+            told.append(line(one, detail))
+        else:
+            told.append(f"{_head(one, detail)} body as {first[body]}")
+    return told
 
 
 @lru_cache(maxsize=20_000)
 def line(entry: Listed, detail: Detail) -> str:
     """The entry's line."""
+    return f"{_head(entry, detail)} {_body_of(entry, detail)}".rstrip()
+
+
+def _head(entry: Listed, detail: Detail) -> str:
+    """A line without its body."""
     if isinstance(entry, Recipe):
-        inputs = [f"body {_body(entry.inputs, detail)}"] if entry.inputs.get("properties") else []
-        return " ".join([f"{RUN} {entry.workflow_id}", *_said(entry.description, detail), *inputs])
+        return " ".join([f"{RUN} {entry.workflow_id}", *_said(entry.description, detail)])
     path, _, _ = entry.url.partition("?")
     fixed = [f"{name}={piece.literal}" for name, piece in entry.template.query if not piece.names]
     parts = [f"{entry.method} {path}" + (f"?{'&'.join(fixed)}" if fixed else ""), *_said(entry.description, detail)]
     if named := _joined(_parameters(entry, detail), "; ", detail.names):
         parts.append(f"({named})")
-    if entry.body is not None:
-        kind = "" if entry.body_type == "json" else f"{entry.body_type} "
-        parts.append(f"{kind}body {_body(entry.body, detail) or 'of any kind'}")
     return " ".join(parts)
+
+
+def _body_of(entry: Listed, detail: Detail) -> str:
+    """The body with its kind; nothing where there is none."""
+    if isinstance(entry, Recipe):
+        return f"body {_body(entry.inputs, detail)}" if entry.inputs.get("properties") else ""
+    if entry.body is None:
+        return ""
+    kind = "" if entry.body_type == "json" else f"{entry.body_type} "
+    return f"{kind}body {_body(entry.body, detail) or 'of any kind'}"
 
 
 def _said(description: str, detail: Detail) -> list[str]:

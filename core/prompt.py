@@ -16,7 +16,7 @@ from typing import Any
 from core.calls import BadCall
 from core.catalog import Api, Catalog
 from core.english import telling_terms
-from core.listing import FULL, RICH, TERSE, Detail, Listed, chart, fitting, line
+from core.listing import FULL, RICH, TERSE, Listed, chart, fitting, line, lines
 from core.recipes import RUN
 from core.search import index_of
 from core.shrink import as_json
@@ -83,7 +83,7 @@ def _fixed(catalog: Catalog, instructions: str, budget: int) -> _Fixed:
     own = [instructions.strip()] if instructions.strip() else []
     spent = sum(estimate(text) for text in [*own, *map(as_json, _always(catalog))]) + _ABOUT
     for detail in (RICH, FULL, TERSE):
-        bodies = (_lines(_of(catalog, api), detail) for api in catalog.apis)
+        bodies = (lines(_of(catalog, api), detail) for api in catalog.apis)
         text = _text(catalog, _WHOLE, bodies, own)
         if spent + estimate(text) <= budget:
             return _Fixed(text, 0)
@@ -107,10 +107,6 @@ def _api(catalog: Catalog, api: Api, body: Iterable[str]) -> str:
 def _of(catalog: Catalog, api: Api) -> list[Listed]:
     entries: tuple[Listed, ...] = (*catalog.operations, *catalog.recipes)
     return [one for one in entries if one.api is api]
-
-
-def _lines(entries: Iterable[Listed], detail: Detail) -> list[str]:
-    return [line(one, detail) for one in entries]
 
 
 def _maps(catalog: Catalog, room: int) -> Iterable[list[str]]:
@@ -160,8 +156,8 @@ def _likely(catalog: Catalog, ranked: Sequence[Listed], room: int) -> str:
     groups = [(api, [text for text in chosen if told[text].api is api]) for api in catalog.apis]
     groups.sort(key=lambda group: -len(group[1]))
     several = len(catalog.apis) > 1
-    lines = [text for api, texts in groups if texts for text in ([_heading(api)] if several else []) + texts]
-    return "\n".join([_LIKELY, *lines]) if lines else ""
+    shown = [text for api, texts in groups if texts for text in ([_heading(api)] if several else []) + texts]
+    return "\n".join([_LIKELY, *shown]) if shown else ""
 
 
 def _heading(api: Api) -> str:

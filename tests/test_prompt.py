@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from core import words
 from core.calls import BadCall
-from core.listing import FULL, RICH, TERSE, chart, fitting, line
+from core.listing import FULL, RICH, TERSE, chart, fitting, line, lines
 from core.prompt import FIND, beside, find, system_prompt, tools
 from core.shrink import as_json
 from core.tokens import estimate
@@ -97,6 +97,16 @@ def test_a_line_has_the_bodys_fields_and_its_kind() -> None:
     )
     assert 'name "as on the door"' in one_line(entry, RICH)
     assert " form body {name;" in one_line(entry | {"body_type": "form"})
+
+
+def test_a_long_body_is_written_once_in_a_listing() -> None:
+    entries = [
+        {"method": method, "url": "/rooms", "description": "Writes.", "body": BODY} for method in ("POST", "PUT")
+    ]
+    catalog = load({"name": "A", "base_url": "https://a.io", "endpoints": entries})
+    post, put = lines(catalog.operations, FULL)
+    assert post == line(catalog.operations[0], FULL)
+    assert put == "PUT /rooms Writes. body as POST /rooms"
 
 
 def test_long_descriptions_are_cut_at_a_sentence_and_many_parameters_with_their_number() -> None:
