@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -20,6 +20,7 @@ from core.answers import Got, error_text
 from core.calls import BadCall, Call, Read, parse_arguments, resolve, sort
 from core.catalog import Catalog
 from core.chain import Entry, digest
+from core.lookup import Unclear
 from core.markdown import beginning
 from core.policy import SAFE_METHODS
 from core.posts import Thread, answer_posts, delete, live, live_id
@@ -39,7 +40,7 @@ from core.transcript import (
     parse_reply,
     to_messages,
 )
-from gate import Gate, noted_read, proposed
+from gate import Gate, noted_read, noted_unclear, proposed
 from listen import Written
 from runs import Taken, run
 from slack_web import Person
@@ -112,7 +113,6 @@ class House:
     """What every AI of one bot shares."""
 
     model: Model
-    catalog: Catalog
     gate: Gate
     store: Store
     ids: Callable[[], str]
@@ -302,25 +302,18 @@ class AI:
         made_before = _calls_of_turn(items)
         results: list[tuple[int, str]] = []
         proposals: list[Proposal] = []
-        entries = [asked]
+        noted = [asked]  # what has happened: on disk before the next call, which may be cut off
+        entries: list[Entry] = []
         answered = False
         by = time.monotonic() + self._gate.timeout  # for all previews of the reply together
         for i, called in enumerate(reply.said.calls):
-            raw = reply.arguments[i]
-            key = called.key
-            try:
-                if made_before.count(key) >= _TWICE:
-                    raise BadCall(
-                        "This same call was made twice already in this turn. Use its result, or change the call."
-                    )
-                taken, noted = self._take(called.name, raw, turn, i, by)
-            except BadCall as error:
-                log.info("bad call", reason=str(error))
-                taken = Got(error_text(str(error)))
-                noted = [Entry("bad call", {"call": _attempted(raw, self._house.catalog), "reason": str(error)})]
-            made_before.append(key)
-            entries += noted
-            answered = answered or any(one.kind == "read" and one.data["status"] is not None for one in noted)
+            self._store.note(turn.thread, turn.turn, noted)
+            is_again = made_before.count(called.key) >= _TWICE
+            taken, told = self._tried(called.name, reply.arguments[i], turn, i, by, is_again=is_again)
+            made_before.append(called.key)
+            noted = [one for one in told if one.kind != "proposed"]
+            entries += [one for one in told if one.kind == "proposed"]  # these go with their rows
+            answered = answered or any(map(_brought_data, told))
             if isinstance(taken, Proposal):
                 proposals.append(taken)
             else:
@@ -329,27 +322,52 @@ class AI:
         cards = self._gate.card_posts(proposals)
         if self._written.post is not None:  # text beside calls is no answer
             cards = [delete(self._house.ids(), turn.thread, turn.turn, self._written.post), *cards]
-        return Round(reply.said, reply.usage, results, proposals, cards, entries, tainted=answered)
+        return Round(reply.said, reply.usage, results, proposals, cards, [*noted, *entries], tainted=answered)
+
+    def _tried(self, name: str, raw: object, turn: Turn, position: int, by: float, *, is_again: bool) -> Taken:
+        """One call as `_take` takes it, or the words for why it is none."""
+        try:
+            if is_again:
+                raise BadCall("This same call was made twice already in this turn. Use its result, or change the call.")
+            return self._take(name, raw, turn, position, by)
+        except BadCall as error:
+            log.info("bad call", reason=str(error))
+            told = {"call": _attempted(raw, self._gate.catalog), "reason": str(error)}
+            return Got(error_text(str(error))), [Entry("bad call", told)]
 
     def _take(self, name: str, raw: object, turn: Turn, position: int, by: float) -> Taken:
         """One call: what a read gave, or a write's proposal; and the journal's entries about it. Raises `BadCall`."""
-        if name == FIND:
-            return self._find(raw, turn)
-        if name != "call_rest_api":
-            raise BadCall(f"There is no tool '{name[:60]}'. {self._told_tools()}")
-        arguments, catalog = parse_arguments(raw), self._gate.here(turn.thread).catalog
+        match name:
+            case "call_rest_api":
+                return self._call(parse_arguments(raw), turn, position, by)
+            case _ if name == FIND:
+                return self._find(raw, turn)
+            case "read_result":
+                return self._gate.more(turn.thread, parse_arguments(raw))
+        raise BadCall(f"There is no tool '{name[:60]}'. {self._told_tools()}")
+
+    def _call(self, arguments: Mapping[str, object], turn: Turn, position: int, by: float) -> Taken:
+        catalog, wants = self._gate.here(turn.thread).catalog, self._wants(turn)
         if is_run(arguments):
             begun, tainted = begin(catalog, arguments), self._store.is_tainted(turn.thread)
-            return run(self._gate, catalog, begun, turn, position, tainted=tainted, before=self._before(turn))
+            return run(
+                self._gate, catalog, begun, turn, position, tainted=tainted, before=self._before(turn), wants=wants
+            )
         call = resolve(catalog, arguments)
-        tainted = call.method not in SAFE_METHODS and self._store.is_tainted(turn.thread)
-        sorted_call = sort(call, tainted=tainted)
-        if isinstance(sorted_call, Read):
-            self._before(turn)(call)
-            got = self._gate.read(sorted_call)
-            return got, [noted_read(call, got.status, got.seconds, got.text)]
         self._before(turn)(call)
-        proposal = self._gate.propose(sorted_call, turn, position, by)
+        try:
+            call = self._gate.resolved(call, turn, wants)
+        except Unclear as error:
+            return Got(error.text), [noted_unclear(call, error)]
+        tainted = call.method not in SAFE_METHODS and (bool(call.matched) or self._store.is_tainted(turn.thread))
+        sorted_call = sort(call, tainted=tainted)
+        self._check(turn)
+        if isinstance(sorted_call, Read):
+            got = self._gate.read(sorted_call, turn, wants)
+            return got, [noted_read(call, got.status, got.seconds, got.text, **got.counts)]
+        proposal = self._gate.propose(
+            sorted_call, turn, position, None if call.matched else by
+        )  # a look-up took of `by`
         return proposal, [proposed(proposal)]
 
     def _told_tools(self) -> str:
@@ -365,14 +383,29 @@ class AI:
         found = find(self._gate.here(turn.thread).catalog, arguments)
         return Got(found), [Entry("find", {"words": digest(str(arguments["query"]))})]
 
-    def _before(self, turn: Turn) -> Callable[[Call], None]:
-        """What is done ahead of each call: raises where the turn may not go on, shows what is being done."""
+    def _before(self, turn: Turn) -> Callable[..., None]:
+        """What is done ahead of each call or further page: raises where the turn may not go on, shows what is being done."""
 
-        def before(call: Call) -> None:
+        def before(call: Call, page: int = 0) -> None:
             self._check(turn)
-            self._status(step(call))
+            self._status(step(call, page))
 
         return before
+
+    def _wants(self, turn: Turn) -> Callable[[Call, int], bool]:
+        """What is done ahead of each further page of a list: shows which one is read, unless a person stopped it.
+
+        Raises `Stopped`: a list must not stay in part for what is read after the next start.
+        """
+
+        def wants(call: Call, page: int) -> bool:
+            try:
+                self._before(turn)(call, page)
+            except Cut:
+                return False
+            return True
+
+        return wants
 
 
 class _Written:
@@ -431,6 +464,11 @@ def _calls_of_turn(items: Sequence[Item]) -> list[str]:
     """The keys of the calls since the person's last words."""
     start = max((i for i, item in enumerate(items) if isinstance(item, Said)), default=0)
     return [call.key for item in items[start:] if isinstance(item, Replied) for call in item.calls]
+
+
+def _brought_data(entry: Entry) -> bool:
+    """Whether what the journal tells of means that the API's data came in."""
+    return entry.kind == "look-up" or (entry.kind == "read" and entry.data["status"] is not None)
 
 
 def _attempted(raw: object, catalog: Catalog) -> str:

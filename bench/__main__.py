@@ -51,6 +51,7 @@ def show_prompt(github: Path | None) -> None:
     click.echo(
         f"      that is                                            {of.lines / of.entries:.0%}       aim: at most 60%"
     )
+    click.echo(f"      with read_result, which the other form has not     {of.tools}")
     click.echo(f"    the whole first request, rules and all               {of.whole}")
     asked, description = prompt.questions(), github or prompt.GITHUB
     catalogs = [("TMDB", [prompt.tmdb()])]

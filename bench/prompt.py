@@ -27,7 +27,7 @@ import yaml
 from bench.stage import ROOT
 from core.catalog import Catalog, Operation, load_catalog
 from core.listing import Listed
-from core.prompt import BUDGET, about, beside, system_prompt, tools
+from core.prompt import BUDGET, about, beside, system_prompt, tool, tools
 from core.search import index_of
 from core.shrink import as_json
 
@@ -49,10 +49,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Sample:
-    """Tokens of the sample catalog: as JSON entries with the tool, as our lines with our tool, and our whole first request."""
+    """Tokens of the sample catalog: as JSON entries with the tool, as our lines with our tool, with all our tools; the whole request."""
 
     entries: int
     lines: int
+    tools: int
     whole: int
 
 
@@ -88,7 +89,8 @@ def sample() -> Sample:
     offered = as_json(tools(catalog, ""))
     return Sample(
         entries=tokens(entries) + tokens(file["instructions"]) + tokens(as_json([_plain_tool()])),
-        lines=tokens(listed) + tokens(offered),
+        lines=tokens(listed) + tokens(as_json([tool(catalog)])),
+        tools=tokens(listed) + tokens(offered),
         whole=tokens(system) + tokens(offered),
     )
 

@@ -65,6 +65,8 @@ def _head(entry: Listed, detail: Detail) -> str:
     parts = [f"{entry.method} {path}" + (f"?{'&'.join(fixed)}" if fixed else ""), *_said(entry.description, detail)]
     if named := _joined(_parameters(entry, detail), "; ", detail.names):
         parts.append(f"({named})")
+    if entry.pagination is not None:
+        parts.append("takes all_pages")
     return " ".join(parts)
 
 
@@ -125,7 +127,7 @@ def _value(operation: Operation, name: str, detail: Detail) -> str:
         between = {"spaceDelimited": " ", "pipeDelimited": "|"}.get(style, ",")
         told = f"{told} repeated" if explode and style == "form" else f"{told} joined by '{between}'"
     if name in operation.lookups:
-        told = f"{told or 'id'} or name"
+        told = f"{told} or its {', '.join(operation.lookups[name].match)}".lstrip()
     return " ".join(filter(None, [told, _about(schema, detail)]))
 
 

@@ -14,7 +14,8 @@ from urllib.parse import urljoin, urlsplit
 
 from pydantic import ValidationError
 
-from core.catalog_file import ApiEntry, Entry, header_key
+from core.catalog_file import ApiEntry, Entry
+from core.catalog_values import header_key
 from core.documents import BadDocument
 from core.openapi_auth import Credentials, credentials
 from core.openapi_calls import Unsaid, endpoint

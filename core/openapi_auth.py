@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.catalog_file import HEADER_NAME
+from core.catalog_values import HEADER_NAME
 from core.references import Documents, Node
 
 _ORDER = ("bearer", "header", "basic", "query", "cookie")  # from the way that is told least around

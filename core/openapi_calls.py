@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from core.catalog_file import HEADER_NAME, header_key, is_reserved
+from core.catalog_values import HEADER_NAME, header_key, is_reserved
 from core.compact import BODY_SIZE, PARAMETER_SIZE, compact, merged
 from core.openapi_paging import pagination
 from core.policy import SAFE_METHODS

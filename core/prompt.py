@@ -17,6 +17,7 @@ from core.calls import BadCall
 from core.catalog import Api, Catalog
 from core.english import telling_terms
 from core.listing import FULL, RICH, TERSE, Listed, chart, fitting, line, lines
+from core.policy import SAFE_METHODS
 from core.recipes import RUN
 from core.search import index_of
 from core.shrink import as_json
@@ -30,17 +31,11 @@ _MAP = 0.3  # part of the room for operations that the map may take
 _LATER = 0.4  # part of that room which the operations of a later question may take
 _LEAST = 400  # tokens for operations, however long the instructions are
 _ABOUT = 60  # tokens kept free for who asks, and when
-_RANKED, _IN_FULL = (
-    120,
-    6,
-)  # operations that are looked at for a question; those that are shown with all their parameters
+_RANKED = 120  # operations that are looked at for a question
+_IN_FULL = 6  # of them, those that are shown with all their parameters
 _FEW = 3  # words of a question that say what it is about; with fewer, what was said before it helps
-_FOUND, _MOST_FOUND, _FOUND_ROOM, _QUERY = (
-    10,
-    40,
-    3_000,
-    1_000,
-)  # operations, and the most; tokens; characters of a query
+_FOUND, _MOST_FOUND = 10, 40  # operations that a search lists, if nothing is said and at most
+_FOUND_ROOM, _QUERY = 3_000, 1_000  # tokens of its answer; characters of its query
 _RULES = """\
 You answer people in a Slack thread. Work with the tool call_rest_api and the operations {where}; nothing else can be called.
 - Fill in placeholders such as [user_id]. (...) holds parameters, {{...}} the fields of a JSON body; `name?` may be left out, \
@@ -194,18 +189,22 @@ def _asked(description: str) -> str:
 # --- the tools --------------------------------------------------------------------------------------------------------
 
 
-def tools(catalog: Catalog, instructions: str, budget: int = BUDGET) -> list[dict[str, Any]]:
+def tools(catalog: Catalog, instructions: str = "", budget: int = BUDGET) -> list[dict[str, Any]]:
     """The tools' definitions, in the form of Chat Completions."""
     return [*_always(catalog), *([] if is_whole(catalog, instructions, budget) else [_find_tool()])]
 
 
 def _always(catalog: Catalog) -> list[dict[str, Any]]:
     """Those that are there whatever the catalog's size."""
-    return [tool(catalog)]
+    return [tool(catalog), *([_READ_RESULT] if _has_reads(catalog) else [])]
+
+
+def _has_reads(catalog: Catalog) -> bool:
+    return any(operation.method in SAFE_METHODS for operation in catalog.operations)
 
 
 def tool(catalog: Catalog) -> dict[str, Any]:
-    """The tool that calls."""
+    """The definition of call_rest_api, with the arguments that the catalog can use."""
     methods = sorted({operation.method for operation in catalog.operations}) + ([RUN] if catalog.recipes else [])
     properties: dict[str, Any] = {
         "method": {"type": "string", "enum": methods},
@@ -214,7 +213,16 @@ def tool(catalog: Catalog) -> dict[str, Any]:
     }
     if any(operation.headers for operation in catalog.operations):
         properties["headers"] = {"type": "object", "description": "Values of the operation's headers, by name"}
+    if any(operation.pagination is not None for operation in catalog.operations):
+        properties["all_pages"] = {"type": "boolean", "description": "of a list, as one"}
+    if _has_reads(catalog):
+        text = f"JMESPath over {_whole(properties)}"
+        properties["select"] = {"type": "string", "description": text}
     return _function("call_rest_api", "Makes one REST call.", properties, ["method", "url"])
+
+
+def _whole(properties: Mapping[str, Any]) -> str:
+    return "the answer, with all_pages the list" if "all_pages" in properties else "the answer"
 
 
 def _find_tool() -> dict[str, Any]:
@@ -228,6 +236,19 @@ def _find_tool() -> dict[str, Any]:
 def _function(name: str, description: str, properties: Mapping[str, Any], required: Sequence[str]) -> dict[str, Any]:
     parameters = {"type": "object", "properties": dict(properties), "required": list(required)}
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+_READ_RESULT = _function(
+    "read_result",
+    "Shows more of a kept result (r1, ...).",
+    {
+        "result": {"type": "string"},
+        "select": {"type": "string", "description": "JMESPath"},
+        "from": {"type": "integer"},
+        "count": {"type": "integer"},
+    },
+    ["result"],
+)
 
 
 def find(catalog: Catalog, arguments: Mapping[str, Any]) -> str:
