@@ -21,7 +21,7 @@ check: .venv/dev.stamp ## lints, checks the format and the types
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
-bench: .venv/runtime.stamp ## measures
+bench: .venv/dev.stamp ## measures
 	@exec $(PY) -m bench $(ARGS)
 
 clean: ## removes .venv, caches and the demo's data

@@ -24,16 +24,18 @@ from core.lookup import Unclear
 from core.markdown import beginning
 from core.policy import SAFE_METHODS
 from core.posts import Thread, answer_posts, delete, live, live_id
-from core.prompt import about, system_prompt, tools
+from core.prompt import BUDGET, FIND, about, beside, find, is_whole, system_prompt, tools
 from core.recipes import begin, is_run
 from core.steps import step
 from core.transcript import (
     BadReply,
     Item,
+    Noted,
     Replied,
     Reply,
     Result,
     Said,
+    first_noted,
     open_calls,
     parse_reply,
     to_messages,
@@ -124,6 +126,7 @@ class House:
     dry_run: bool = False
     max_model_calls: int = 20
     history_tokens: int = 60_000
+    prompt_budget: int = BUDGET
 
 
 class AI:
@@ -175,7 +178,18 @@ class AI:
             return None
         edited = [Entry("question edited", {"words": digest(written.text)})] if written.text != turn.text else []
         self._session(turn, "processing", written.text)
-        return self._store.begin_turn(turn, written.text, written.before, edited)
+        noted = self._noted(turn, written.text, [line.text for line in written.before])
+        return self._store.begin_turn(turn, written.text, written.before, edited, noted)
+
+    def _noted(self, turn: Turn, asked: str, heard: Sequence[str]) -> Noted:
+        """What goes with the question from now on."""
+        here, budget, who = self._gate.here(self._thread), self._house.prompt_budget, self._about(turn)
+        if is_whole(here.catalog, here.instructions, budget):
+            return Noted(who, "")
+        items = self._store.transcript(self._thread)
+        said = [item.text for item in items if isinstance(item, Said)][-1:]
+        first, before = first_noted(items), [*said, *heard]
+        return beside(here.catalog, here.instructions, asked, about=who, before=before, first=first, budget=budget)
 
     def _session(self, turn: Turn, state: Literal["processing", "active", "suspended"], title: str = "") -> None:
         if self._house.presence is not None and Thread.from_key(self._thread).is_direct:
@@ -244,9 +258,11 @@ class AI:
         """One model call: the reply, and the journal's entry about it."""
         self._status(words.THINKING)
         here = self._gate.here(self._thread)
-        system = system_prompt(here.catalog, here.instructions, about=self._about(turn), last=is_last)
+        noted, budget = first_noted(items), self._house.prompt_budget
+        who = noted.text if noted is not None else self._about(turn)
+        system = system_prompt(here.catalog, here.instructions, about=who, last=is_last, budget=budget)
         messages = to_messages(items, system=system, budget=self._house.history_tokens)
-        offered = [] if is_last else tools(here.catalog)
+        offered = [] if is_last else tools(here.catalog, here.instructions, budget)
         began = time.monotonic()
         try:
             answer = self._house.model.complete(messages, offered, self._written)
@@ -324,9 +340,11 @@ class AI:
         match name:
             case "call_rest_api":
                 return self._call(parse_arguments(raw), turn, position, by)
+            case _ if name == FIND:
+                return self._find(raw, turn)
             case "read_result":
                 return self._gate.more(turn.thread, parse_arguments(raw))
-        raise BadCall(f"There is no tool '{name[:60]}'. The tools are call_rest_api and read_result.")
+        raise BadCall(f"There is no tool '{name[:60]}'. {self._told_tools()}")
 
     def _call(self, arguments: Mapping[str, object], turn: Turn, position: int, by: float) -> Taken:
         catalog, wants = self._gate.here(turn.thread).catalog, self._wants(turn)
@@ -351,6 +369,19 @@ class AI:
             sorted_call, turn, position, None if call.matched else by
         )  # a look-up took of `by`
         return proposal, [proposed(proposal)]
+
+    def _told_tools(self) -> str:
+        here = self._gate.here(self._thread)
+        names = [one["function"]["name"] for one in tools(here.catalog, here.instructions, self._house.prompt_budget)]
+        return f"The only tool is {names[0]}." if len(names) == 1 else f"The tools are {' and '.join(names)}."
+
+    def _find(self, raw: object, turn: Turn) -> Taken:
+        """Operations that were not listed."""
+        self._check(turn)
+        self._status(words.FINDING)
+        arguments = parse_arguments(raw)
+        found = find(self._gate.here(turn.thread).catalog, arguments)
+        return Got(found), [Entry("find", {"words": digest(str(arguments["query"]))})]
 
     def _before(self, turn: Turn) -> Callable[..., None]:
         """What is done ahead of each call or further page: raises where the turn may not go on, shows what is being done."""

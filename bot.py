@@ -143,6 +143,7 @@ def create_app(
         dry_run=settings.dry_run,
         max_model_calls=settings.max_model_calls,
         history_tokens=settings.history_tokens,
+        prompt_budget=settings.prompt_budget,
     )
     turns = Turns(
         store,

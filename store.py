@@ -30,7 +30,7 @@ from core.policy import Event, Rule, State, sources, target
 from core.posts import Kind, Post, Thread
 from core.settings import Misconfigured
 from core.tables import MIGRATIONS, SERIAL, inbox, posts, proposals, results, threads, transcript, turns
-from core.transcript import Called, Heard, Item, Line, Replied, Result, Said, Usage, open_calls
+from core.transcript import Called, Heard, Item, Line, Noted, Replied, Result, Said, Usage, open_calls
 from journal import CHAIN_LOCK, Journal, read_key
 from kept import Bounds, Kept
 
@@ -386,11 +386,15 @@ class Store:
             row = db.execute(sql.CURRENT_TURN, {"of": thread}).mappings().first()
         return _turn(row) if row is not None else None
 
-    def begin_turn(self, turn: Turn, text: str, heard: Sequence[Line], entries: Sequence[Entry] = ()) -> Turn:
-        """Begins a waiting turn: the words of its question, and what others wrote before it, join the transcript."""
+    def begin_turn(
+        self, turn: Turn, text: str, heard: Sequence[Line], entries: Sequence[Entry] = (), noted: Noted | None = None
+    ) -> Turn:
+        """Begins a waiting turn: the words of its question, what goes with it, and what others wrote before it, join the transcript."""
         begun = replace(turn, text=text, is_running=True)
         with self._writing() as db:
             db.execute(sql.BEGIN_TURN, {"which": turn.turn, "words": text})
+            if noted is not None:
+                self._add_item(db, turn.thread, turn.turn, noted)
             if heard:
                 self._add_item(db, turn.thread, turn.turn, Heard(tuple(heard)))
             self._add_item(db, turn.thread, turn.turn, Said(text, turn.asker))
@@ -499,6 +503,8 @@ class Store:
         match item:
             case Heard():
                 values |= {"kind": "heard", "content": json.dumps([vars(line) for line in item.lines])}
+            case Noted():
+                values |= {"kind": "noted", "content": json.dumps(vars(item))}
             case Said():
                 values |= {"kind": "said", "content": json.dumps({"text": item.text, "by": item.by})}
             case Replied():
@@ -819,6 +825,8 @@ def _item(row: Any) -> Item:
     match row["kind"]:
         case "heard":
             return Heard(tuple(Line(**line) for line in json.loads(row["content"])))
+        case "noted":
+            return Noted(**json.loads(row["content"]))
         case "said":
             return Said(**json.loads(row["content"]))
         case "replied":

@@ -1,19 +1,32 @@
-"""`python -m bench` (`make bench`): measures and prints each figure beside its aim. `python -m bench ack turn` measures only those;
-`python -m bench imports --spec stripe.yaml --spec github.json` (or BENCH_SPECS) imports these as well."""
+"""`python -m bench` (`make bench`): measures and prints each figure beside its aim. `python -m bench ack turn` measures only those.
+
+API descriptions are too large to be kept here: `--spec stripe.yaml --spec asana.yaml` imports these as well, `--github FILE` has GitHub's
+measured.
+"""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from bench import ack, imports, memory, turn
+from bench import ack, imports, memory, prompt, turn
 from bench.stage import Stage, stage
 
 
-def show_ack(on: Stage) -> None:
-    even, burst = ack.measure(on)
+@dataclass(frozen=True)
+class Given:
+    """What is measured: the servers, and descriptions that the user has."""
+
+    on: Stage
+    specs: tuple[Path, ...]
+    github: Path | None
+
+
+def show_ack(given: Given) -> None:
+    even, burst = ack.measure(given.on)
     click.echo("(a) POST /slack/events to its 200         p50       p99       worst     aim: p99 under")
     for name, waited, aim in (
         (f"{ack.RATE} a second for {ack.SECONDS} s", even, "50 ms"),
@@ -24,16 +37,16 @@ def show_ack(on: Stage) -> None:
         click.echo(f"    {name:<38}{figures}{aim}{failed}")
 
 
-def show_turn(on: Stage) -> None:
-    took = turn.measure(on)
+def show_turn(given: Given) -> None:
+    took = turn.measure(given.on)
     click.echo(f"(b) A turn of three API calls, median of {took.runs} runs each, model and API answering at once")
     click.echo(f"    the bot                               {took.bot * 1000:.1f} ms")
     click.echo(f"    a bare loop in memory                 {took.bare * 1000:.1f} ms")
     click.echo(f"    ratio                                 {took.ratio:.2f}      aim: under 1.5")
 
 
-def show_memory(on: Stage) -> None:
-    empty, full = memory.measure(on)
+def show_memory(given: Given) -> None:
+    empty, full = memory.measure(given.on)
     click.echo(f"(c) Resident memory                       started   after {memory.TURNS} turns")
     for name, seen in (("no resting thread", empty), (f"{memory.THREADS:,} resting threads", full)):
         click.echo(f"    {name:<38}{f'{seen.started:.1f} MB':<10}{seen.worked:.1f} MB")
@@ -43,32 +56,78 @@ def show_memory(on: Stage) -> None:
     )
 
 
-def show_imports(on: Stage) -> None:
-    files = [Path(one) for one in os.environ.get("BENCH_SPECS", "").split(os.pathsep) if one]
+def show_imports(given: Given) -> None:
     click.echo("(d) python bot.py import                  operations   took      memory    loading   aim: 30 s, 500 MB")
-    for one in imports.measure(on.directory, files):
+    for one in imports.measure(given.on.directory, given.specs):
         if isinstance(one, str):
             click.echo(f"    {one}")
             continue
         took, memory, loading = f"{one.seconds:.1f} s", f"{one.megabytes:.0f} MB", f"{one.loading:.1f} s"
         click.echo(f"    {one.name[:36]:<38}{one.operations:<13,}{took:<10}{memory:<10}{loading}")
-    if not files:
-        click.echo("    others skipped: name their files with --spec, or in BENCH_SPECS")
+    if not given.specs:
+        click.echo("    others skipped: name their files with --spec")
 
 
-PARTS = {"ack": show_ack, "turn": show_turn, "memory": show_memory, "imports": show_imports}
+def show_prompt(given: Given) -> None:
+    of = prompt.sample()
+    click.echo("(e) The first request's tokens (o200k), and how much of what a question needs is in it")
+    click.echo(f"    the sample's five endpoints, as JSON with a tool     {of.entries}")
+    click.echo(
+        f"    as lines, with our tool                              {of.lines}       aim: under {of.entries * 0.6:.0f}"
+    )
+    click.echo(
+        f"      that is                                            {of.lines / of.entries:.0%}       aim: at most 60%"
+    )
+    click.echo(f"      with read_result, which the other form has not     {of.tools}")
+    click.echo(f"    the whole first request, rules and all               {of.whole}")
+    asked, description = prompt.questions(), given.github or prompt.GITHUB
+    catalogs = [("TMDB", [prompt.tmdb()])]
+    if description.is_file():
+        large = prompt.imported(description, "GitHub")
+        catalogs += [("GitHub, TMDB among it", [large, prompt.tmdb()]), ("GitHub", [large])]
+    else:
+        click.echo(
+            f"    GitHub is left out: no {description} (npm install --no-save {prompt.PACKAGE}, or --github FILE)"
+        )
+    for name, texts in catalogs:
+        _show_catalog(name, prompt.measure(prompt.together(*texts), asked), is_asked=len(texts) > 1 or name == "TMDB")
+
+
+def _show_catalog(name: str, seen: prompt.Shown, *, is_asked: bool) -> None:
+    click.echo(f"    {name}: {seen.operations:,} operations")
+    click.echo(
+        f"      largest first request of {len(prompt.questions())} questions          {seen.largest}      aim: at most 4000"
+    )
+    click.echo(
+        f"      a search, median                                   {seen.milliseconds:.0f} ms     aim: under 50 ms"
+    )
+    if is_asked:
+        click.echo(f"      recall in the first 10, 20 of plain BM25           {seen.plain[0]:.2f}, {seen.plain[1]:.2f}")
+        click.echo(
+            f"      recall in the first 10, 20 of our search           {seen.ranked[0]:.2f}, {seen.ranked[1]:.2f}   aim: 0.90 in 20"
+        )
+        click.echo(f"      recall in the first request                        {seen.visible:.3f}")
+
+
+PARTS: dict[str, Callable[[Given], None]] = {
+    "ack": show_ack,
+    "turn": show_turn,
+    "memory": show_memory,
+    "imports": show_imports,
+    "prompt": show_prompt,
+}
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
 @click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
-@click.option("--spec", "specs", multiple=True, help="An API description to import, besides the made one.")
-def main(parts: tuple[str, ...], specs: tuple[str, ...]) -> None:
+@click.option("--spec", "specs", multiple=True, type=_FILE, help="An API description to import, besides the made one.")
+@click.option("--github", type=_FILE, help="GitHub's OpenAPI description, for the part prompt.")
+def main(parts: tuple[str, ...], specs: tuple[Path, ...], github: Path | None) -> None:
     """Measures PARTS, or everything."""
-    if specs:
-        os.environ["BENCH_SPECS"] = os.pathsep.join(specs)
     for part in parts or PARTS:
         with stage() as on:
-            PARTS[part](on)
+            PARTS[part](Given(on, specs, github))
 
 
 if __name__ == "__main__":

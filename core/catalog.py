@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
@@ -163,10 +164,7 @@ class Catalog:
 
     def narrowed(self, channel: Channel) -> Catalog:
         """The catalog as it holds in a channel: its operations alone, its rules beside theirs, the recipes that need no others."""
-        allowed = self.operations if channel.operations is None else channel.operations
-        ruled = {one: _ruled(one, channel.rules) for one in self.operations if one in allowed}
-        kept = (one for one in self.recipes if all(step.operation in ruled for step in one.steps))
-        return replace(self, operations=tuple(ruled.values()), recipes=tuple(one.among(ruled) for one in kept))
+        return _narrowed(self, channel)
 
     def named(self, api: Api, name: str) -> Operation | None:
         """The operation of this name (`METHOD /path`) of the API, which may be that of an earlier catalog."""
@@ -188,6 +186,15 @@ class Catalog:
 
     def api(self, name: str) -> Api | None:
         return next((api for api in self.apis if api.name == name), None)
+
+
+@lru_cache(maxsize=64)
+def _narrowed(catalog: Catalog, channel: Channel) -> Catalog:
+    """Made once, so that what is made of it (its index, its listing) is made once, too."""
+    allowed = frozenset(catalog.operations if channel.operations is None else channel.operations)
+    ruled = {one: _ruled(one, channel.rules) for one in catalog.operations if one in allowed}
+    kept = (one for one in catalog.recipes if all(step.operation in ruled for step in one.steps))
+    return replace(catalog, operations=tuple(ruled.values()), recipes=tuple(one.among(ruled) for one in kept))
 
 
 def _ruled(operation: Operation, rules: tuple[Rule, ...]) -> Operation:

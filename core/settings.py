@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     max_model_calls: Annotated[int, Field(ge=1)] = 20
     max_response: Annotated[int, BeforeValidator(_bytes), Field(ge=1_000)] = 5_000_000
     history_tokens: Annotated[int, Field(ge=1_000)] = 60_000
+    prompt_budget: Annotated[int, Field(ge=1_000)] = 4_000
     retention_days: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 30
     journal_key: SecretStr | None = None
     admins: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 THINKING = "is thinking..."
+FINDING = "is looking for operations"
 READING, PREPARING = "is reading", "is preparing a request about"
 
 HELP = "Hi! Mention me with a question or a task, in your own words, and I'll answer here in the thread."

@@ -191,6 +191,7 @@ class Inside:
         environ: Mapping[str, str] | None = None,
         max_model_calls: int = 20,
         history_tokens: int = 60_000,
+        prompt_budget: int = 4_000,
         clock: Callable[[], float] | None = None,
         **options: Any,
     ) -> None:
@@ -202,7 +203,7 @@ class Inside:
         self.replies = Replies()
         self.house = House(
             model=model or self.replies, gate=self.gate, store=self.store, ids=_id, clock=self.clock,
-            max_model_calls=max_model_calls, history_tokens=history_tokens,
+            max_model_calls=max_model_calls, history_tokens=history_tokens, prompt_budget=prompt_budget,
         )  # fmt: skip
 
     def close(self) -> None:

@@ -198,7 +198,7 @@ def test_the_model_is_told_of_recipes_and_of_run_only_where_there_are_some(catal
     bare = load_catalog("base_url: https://x.io\nendpoints: [{method: GET, url: /a, description: Shows.}]", {})
     with_recipes, without = (system_prompt(one, "", about="", last=False) for one in (catalog, bare))
 
-    assert 'RUN who: Tells who somebody is. inputs: {"type":"object"' in with_recipes
+    assert "RUN who Tells who somebody is. body {" in with_recipes
     assert "RUN" not in without
     assert "RUN" in tool(catalog)["function"]["parameters"]["properties"]["method"]["enum"]
     assert "RUN" not in tool(bare)["function"]["parameters"]["properties"]["method"]["enum"]

@@ -21,7 +21,7 @@ from core.policy import TRANSITIONS, Event, Rule, State
 from core.posts import Post, Thread, message, update
 from core.settings import Misconfigured
 from core.tables import MIGRATIONS
-from core.transcript import Called, Replied, Result, Said, Usage, open_calls
+from core.transcript import Called, Heard, Line, Noted, Replied, Result, Said, Usage, open_calls
 from store import Admission, Arrival, Effects, Proposal, Round, Store, Turn
 from tests.databases import ENGINES, begun, everything, fresh_database, looking_into, rows
 
@@ -132,6 +132,18 @@ def race(count: int, work: Callable[[int], T]) -> list[T]:
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(run, range(count)))
+
+
+# --- transcripts ------------------------------------------------------------------------------------------------------
+
+
+def test_what_goes_with_a_question_stands_before_it_in_the_transcript(store: Store) -> None:
+    admit(store, A)
+    turn = store.next_turn(A.key)
+    assert turn is not None
+    noted, line = Noted('You are asked by "Ann".', "Operations:\nGET /a Ä"), Line("U0BEN", "Ben", "hm")
+    store.begin_turn(turn, "why?", [line], (), noted)
+    assert store.transcript(A.key) == [noted, Heard((line,)), Said("why?", ANN)]
 
 
 # --- the inbox --------------------------------------------------------------------------------------------------------
