@@ -109,23 +109,28 @@ class Assembly:
     @property
     def text(self) -> str:
         """The text so far."""
-        return "".join(self._text)
+        return _joined(self._text)
 
     def whole(self) -> dict[str, Any]:
         """The answer as an unstreamed one would be; without choices where nothing usable came."""
         if not self._is_any:
             return {}
         calls = [
-            {"id": held.id, "type": "function", "function": {"name": held.name, "arguments": "".join(held.arguments)}}
+            {"id": held.id, "type": "function", "function": {"name": held.name, "arguments": _joined(held.arguments)}}
             for held in sorted(self._calls, key=lambda held: held.index)
         ]
         message: dict[str, Any] = {
             "role": "assistant",
             "content": self.text or None,
-            "refusal": "".join(self._refusal) or None,
+            "refusal": _joined(self._refusal) or None,
         }
         message |= {"tool_calls": calls} if calls else {}
         return {"choices": [{"index": 0, "message": message, "finish_reason": self.ending}], "usage": self._usage}
+
+
+def _joined(pieces: Iterable[str]) -> str:
+    """Pieces as one text. Where a character was cut into the two halves that JSON writes it in, they become one again."""
+    return "".join(pieces).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def events(lines: Iterable[str]) -> Iterator[object]:

@@ -147,6 +147,15 @@ def test_text_in_a_list_of_parts_is_heard(server: RestServer) -> None:
     assert ear.heard[-1] == ("Fine.", False)
 
 
+def test_a_character_that_comes_in_halves_is_one_in_the_end(server: RestServer) -> None:
+    halves = [{"content": "Hi \ud83d"}, {"content": "\ude00 all"}]
+    arguments = [[part('{"body":"\ud83d', index=0)], [part('\ude00"}', None, index=0)]]
+    server.will(stream(*map(chunk, halves), *(chunk({"tool_calls": one}) for one in arguments), chunk({}, "stop")))
+    answer = parse_reply(door(server).complete(MESSAGES, [], Listener()))
+    assert answer.words == "Hi \N{GRINNING FACE} all"
+    assert answer.arguments == ('{"body":"\N{GRINNING FACE}"}',)
+
+
 def test_an_answer_that_came_whole_counts_however_its_connection_ends(server: RestServer) -> None:
     head = HEAD.replace(b"Connection: close", b"Content-Length: 99999")
     server.will(lambda _seen: iter([head, *words("Fine."), chunk({}, "stop")]))
