@@ -394,9 +394,7 @@ class Store:
                 self._add_item(db, turn.thread, turn.turn, Heard(tuple(heard)))
             self._add_item(db, turn.thread, turn.turn, Said(text, turn.asker))
             others = db.scalar(sql.OTHERS_SPOKE, {"of": turn.thread, "asker": turn.asker})
-            strange = any(
-                line.is_bot or line.by != turn.asker for line in heard
-            )  # an app may post in the name of the asker
+            strange = any(line.is_bot or line.by != turn.asker for line in heard)  # apps may post in the asker's name
             self._touch(db, turn.thread, tainted=others is not None or strange)
             self._note(db, turn.thread, turn.turn, entries)
         return begun
