@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -20,10 +20,11 @@ from core.answers import Got, error_text
 from core.calls import BadCall, Call, Read, parse_arguments, resolve, sort
 from core.catalog import Catalog
 from core.chain import Entry, digest
+from core.lookup import Unclear
 from core.markdown import beginning
 from core.policy import SAFE_METHODS
 from core.posts import Thread, answer_posts, delete, live, live_id
-from core.prompt import about, system_prompt, tool
+from core.prompt import about, system_prompt, tools
 from core.recipes import begin, is_run
 from core.steps import step
 from core.transcript import (
@@ -37,7 +38,7 @@ from core.transcript import (
     parse_reply,
     to_messages,
 )
-from gate import Gate, noted_read, proposed
+from gate import Gate, noted_read, noted_unclear, proposed
 from listen import Written
 from runs import Taken, run
 from slack_web import Person
@@ -110,7 +111,6 @@ class House:
     """What every AI of one bot shares."""
 
     model: Model
-    catalog: Catalog
     gate: Gate
     store: Store
     ids: Callable[[], str]
@@ -150,6 +150,7 @@ class AI:
     def _finish(self, turn: Turn) -> bool:
         """True when the turn is over, False while it waits for people. Whatever fails in it is told in the thread."""
         try:
+            self._written = _Written(self._house, turn, is_resumed=turn.is_running)
             begun = turn if turn.is_running else self._begin(turn)
             return begun is None or self._to_rest(begun)
         except Stopped:
@@ -246,11 +247,10 @@ class AI:
         here = self._gate.here(self._thread)
         system = system_prompt(here.catalog, here.instructions, about=self._about(turn), last=is_last)
         messages = to_messages(items, system=system, budget=self._house.history_tokens)
-        tools = [] if is_last else [tool(here.catalog)]
-        self._written = written = _Written(self._house, turn)
+        offered = [] if is_last else tools(here.catalog)
         began = time.monotonic()
         try:
-            answer = self._house.model.complete(messages, tools, written)
+            answer = self._house.model.complete(messages, offered, self._written)
         finally:
             self._check(turn)  # a call that was cut off may end in whatever way
         reply = parse_reply(answer)
@@ -287,25 +287,18 @@ class AI:
         made_before = _calls_of_turn(items)
         results: list[tuple[int, str]] = []
         proposals: list[Proposal] = []
-        entries = [asked]
+        noted = [asked]  # what has happened: on disk before the next call, which may be cut off
+        entries: list[Entry] = []
         answered = False
         by = time.monotonic() + self._gate.timeout  # for all previews of the reply together
         for i, called in enumerate(reply.said.calls):
-            raw = reply.arguments[i]
-            key = called.key
-            try:
-                if made_before.count(key) >= _TWICE:
-                    raise BadCall(
-                        "This same call was made twice already in this turn. Use its result, or change the call."
-                    )
-                taken, noted = self._take(called.name, raw, turn, i, by)
-            except BadCall as error:
-                log.info("bad call", reason=str(error))
-                taken = Got(error_text(str(error)))
-                noted = [Entry("bad call", {"call": _attempted(raw, self._house.catalog), "reason": str(error)})]
-            made_before.append(key)
-            entries += noted
-            answered = answered or any(one.kind == "read" and one.data["status"] is not None for one in noted)
+            self._store.note(turn.thread, turn.turn, noted)
+            is_again = made_before.count(called.key) >= _TWICE
+            taken, told = self._tried(called.name, reply.arguments[i], turn, i, by, is_again=is_again)
+            made_before.append(called.key)
+            noted = [one for one in told if one.kind != "proposed"]
+            entries += [one for one in told if one.kind == "proposed"]  # these go with their rows
+            answered = answered or any(map(_brought_data, told))
             if isinstance(taken, Proposal):
                 proposals.append(taken)
             else:
@@ -314,48 +307,88 @@ class AI:
         cards = self._gate.card_posts(proposals)
         if self._written.post is not None:  # text beside calls is no answer
             cards = [delete(self._house.ids(), turn.thread, turn.turn, self._written.post), *cards]
-        return Round(reply.said, reply.usage, results, proposals, cards, entries, tainted=answered)
+        return Round(reply.said, reply.usage, results, proposals, cards, [*noted, *entries], tainted=answered)
+
+    def _tried(self, name: str, raw: object, turn: Turn, position: int, by: float, *, is_again: bool) -> Taken:
+        """One call as `_take` takes it, or the words for why it is none."""
+        try:
+            if is_again:
+                raise BadCall("This same call was made twice already in this turn. Use its result, or change the call.")
+            return self._take(name, raw, turn, position, by)
+        except BadCall as error:
+            log.info("bad call", reason=str(error))
+            told = {"call": _attempted(raw, self._gate.catalog), "reason": str(error)}
+            return Got(error_text(str(error))), [Entry("bad call", told)]
 
     def _take(self, name: str, raw: object, turn: Turn, position: int, by: float) -> Taken:
         """One call: what a read gave, or a write's proposal; and the journal's entries about it. Raises `BadCall`."""
-        if name != "call_rest_api":
-            raise BadCall(f"There is no tool '{name[:60]}'. The only tool is call_rest_api.")
-        arguments, catalog = parse_arguments(raw), self._gate.here(turn.thread).catalog
+        match name:
+            case "call_rest_api":
+                return self._call(parse_arguments(raw), turn, position, by)
+            case "read_result":
+                return self._gate.more(turn.thread, parse_arguments(raw))
+        raise BadCall(f"There is no tool '{name[:60]}'. The tools are call_rest_api and read_result.")
+
+    def _call(self, arguments: Mapping[str, object], turn: Turn, position: int, by: float) -> Taken:
+        catalog, wants = self._gate.here(turn.thread).catalog, self._wants(turn)
         if is_run(arguments):
             begun, tainted = begin(catalog, arguments), self._store.is_tainted(turn.thread)
-            return run(self._gate, catalog, begun, turn, position, tainted=tainted, before=self._before(turn))
+            return run(
+                self._gate, catalog, begun, turn, position, tainted=tainted, before=self._before(turn), wants=wants
+            )
         call = resolve(catalog, arguments)
-        tainted = call.method not in SAFE_METHODS and self._store.is_tainted(turn.thread)
-        sorted_call = sort(call, tainted=tainted)
-        if isinstance(sorted_call, Read):
-            self._before(turn)(call)
-            got = self._gate.read(sorted_call)
-            return got, [noted_read(call, got.status, got.seconds, got.text)]
         self._before(turn)(call)
-        proposal = self._gate.propose(sorted_call, turn, position, by)
+        try:
+            call = self._gate.resolved(call, turn, wants)
+        except Unclear as error:
+            return Got(error.text), [noted_unclear(call, error)]
+        tainted = call.method not in SAFE_METHODS and (bool(call.matched) or self._store.is_tainted(turn.thread))
+        sorted_call = sort(call, tainted=tainted)
+        self._check(turn)
+        if isinstance(sorted_call, Read):
+            got = self._gate.read(sorted_call, turn, wants)
+            return got, [noted_read(call, got.status, got.seconds, got.text, **got.counts)]
+        proposal = self._gate.propose(
+            sorted_call, turn, position, None if call.matched else by
+        )  # a look-up took of `by`
         return proposal, [proposed(proposal)]
 
-    def _before(self, turn: Turn) -> Callable[[Call], None]:
-        """What is done ahead of each call: raises where the turn may not go on, shows what is being done."""
+    def _before(self, turn: Turn) -> Callable[..., None]:
+        """What is done ahead of each call or further page: raises where the turn may not go on, shows what is being done."""
 
-        def before(call: Call) -> None:
+        def before(call: Call, page: int = 0) -> None:
             self._check(turn)
-            self._status(step(call))
+            self._status(step(call, page))
 
         return before
+
+    def _wants(self, turn: Turn) -> Callable[[Call, int], bool]:
+        """What is done ahead of each further page of a list: shows which one is read, unless a person stopped it.
+
+        Raises `Stopped`: a list must not stay in part for what is read after the next start.
+        """
+
+        def wants(call: Call, page: int) -> bool:
+            try:
+                self._before(turn)(call, page)
+            except Cut:
+                return False
+            return True
+
+        return wants
 
 
 class _Written:
     """What one model call has written so far, and the message in which people see it grow. It is the model's ear."""
 
-    def __init__(self, house: House, turn: Turn | None) -> None:
+    def __init__(self, house: House, turn: Turn | None, *, is_resumed: bool = False) -> None:
         self._house = house
         self._turn = turn
         self._since: float | None = None
         self._noted = 0.0
         self.text = ""
         self.post: str | None = None
-        if turn is not None and turn.is_running:  # an earlier try of this call may have begun to show its answer
+        if turn is not None and is_resumed:  # an earlier try of this call may have begun to show its answer
             post = live_id(turn.turn, turn.model_calls)
             self.post = post if house.store.has_post(post) else None
 
@@ -401,6 +434,11 @@ def _calls_of_turn(items: Sequence[Item]) -> list[str]:
     """The keys of the calls since the person's last words."""
     start = max((i for i, item in enumerate(items) if isinstance(item, Said)), default=0)
     return [call.key for item in items[start:] if isinstance(item, Replied) for call in item.calls]
+
+
+def _brought_data(entry: Entry) -> bool:
+    """Whether what the journal tells of means that the API's data came in."""
+    return entry.kind == "look-up" or (entry.kind == "read" and entry.data["status"] is not None)
 
 
 def _attempted(raw: object, catalog: Catalog) -> str:

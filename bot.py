@@ -1,4 +1,4 @@
-"""Door to Slack, inwards: verify, parse, record, wake, ack. create_app() wires the house; below it, the command line.
+"""Door to Slack, inwards: verify, parse, record, wake, ack. create_app() wires the house; serve() runs it. The other commands: commands.py.
 
 What Slack sends comes over HTTP, or in socket mode over socket_mode.py; `Front` records either. The 200 means: recorded. Nothing here asks
 the model, the API or Slack's Web API while Slack waits for its answer.
@@ -6,6 +6,7 @@ the model, the API or Slack's Web API while Slack waits for its answer.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,47 +16,36 @@ import signal
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
 
 import click
 import structlog
 from flask import Flask, Response, abort, request
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from slack_sdk.signature import Clock, SignatureVerifier
 from slackeventsapi import SlackEventAdapter
 from sqlalchemy.exc import SQLAlchemyError
 from waitress.server import create_server
 
-import importing
-import slack_check
 from ai import House
 from chat import ChatServer, Model
-from core import reports, slack_in
-from core.cards import visible
-from core.catalog import Catalog, Operation, Recipe, load_catalog
-from core.chain import Line
+from commands import COMMANDS, read_catalog, told
+from core import slack_in
+from core.catalog import Catalog
 from core.credentials import secrets_of
-from core.openapi import Choice
-from core.policy import ASKER, SAFE_METHODS, Rule
 from core.posts import Thread
-from core.recipes import RUN
-from core.settings import Misconfigured, Settings, environment, load_settings
+from core.settings import Misconfigured, Settings, load_settings
 from desk import Desk, Rules
 from gate import Gate
 from growing import Growing
 from home import Home
-from journal import Journal, read_key
 from listen import Listener
 from logs import hide_in_logs, set_up_logs
 from outbox import Outbox
 from presence import Presence
-from slack_web import Person, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb
+from slack_web import Person, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb, app_web_of, web_of
 from socket_mode import SocketMode
 from stops import Stops
 from store import Store
@@ -64,6 +54,7 @@ from turns import Turns
 log = structlog.get_logger("bot")
 MAX_BODY = 1_048_576  # bytes of one request; Slack's own are far smaller
 STOP_SECONDS = 9.0  # of the ten that a SIGTERM leaves
+_STDIN = 0
 _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
 _RESULT_SHARE = 2  # one result may fill half of the history (a token is about three characters)
 
@@ -104,7 +95,7 @@ def create_app(
     ids: Callable[[], str] = lambda: secrets.token_hex(16),
 ) -> Flask:
     """The wired Flask app; `app.extensions["bot"]` is the `Bot` to start and stop."""
-    web = _web(settings)
+    web = web_of(settings)
     key = settings.openai_api_key
     model = model or ChatServer(
         api_key=key.get_secret_value() if key else None,
@@ -137,10 +128,9 @@ def create_app(
         home_url=lambda: web.identity().url,
         clock=clock,
     )
-    home = Home(store, gate, catalog, web, settings.channels, allow_guests=settings.allow_guests)
+    home = Home(store, gate, web, settings.channels, allow_guests=settings.allow_guests)
     house = House(
         model=model,
-        catalog=catalog,
         gate=gate,
         store=store,
         ids=ids,
@@ -187,21 +177,9 @@ def _known(web: SlackWeb, user: str) -> Person | None:
         return None
 
 
-def _web(settings: Settings, *, explain: bool = True) -> SlackWeb:
-    return SlackWeb(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, explain=explain)
-
-
-def _app_web(settings: Settings, *, explain: bool = True) -> SlackWeb | None:
-    """The Web API by the app-level token, in socket mode."""
-    if settings.slack_app_token is None:
-        return None
-    token = settings.slack_app_token.get_secret_value()
-    return SlackWeb(token, settings.slack_api_url, setting="SLACK_APP_TOKEN", explain=explain)
-
-
 def _socket(settings: Settings, front: Front) -> SocketMode | None:
     """The socket, in socket mode. Its threads are made here."""
-    web = _app_web(settings)
+    web = app_web_of(settings)
     if web is None:
         return None
     return SocketMode(
@@ -412,10 +390,10 @@ def _check(look: Callable[[], object]) -> str:
     return "ok"
 
 
-# --- the command line -------------------------------------------------------------------------------------------------
+# --- serving ----------------------------------------------------------------------------------------------------------
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, commands=COMMANDS)
 @click.pass_context
 def main(context: click.Context) -> None:
     """Puts an internal REST API behind an @mention in Slack. Without a command: serves."""
@@ -423,229 +401,11 @@ def main(context: click.Context) -> None:
         serve()
 
 
-@main.command()
-@click.option(
-    "--slack", is_flag=True, help="Ask Slack, too: tokens, scopes, channels, groups; exit 1 and what to mend."
-)
-def check(*, slack: bool) -> None:
-    """Checks the catalog and shows its operations with who may do what."""
-    with _told():
-        catalog = read_catalog(environment().get("APIS_FILE") or "apis.yaml")
-        settings = load_settings() if slack else None
-    console = Console()
-    for api in catalog.apis:
-        table = Table(
-            "operation", "what it does", "who", title=escape(f"{api.name} at {api.base_url}"), title_justify="left"
-        )
-        for operation in catalog.operations:
-            if operation.api is api:
-                table.add_row(*(escape(cell) for cell in (operation.name, operation.description, _who(operation))))
-        for recipe in catalog.recipes:
-            if recipe.api is api:
-                table.add_row(*(escape(cell) for cell in (_steps(recipe), recipe.description, _who_ends(recipe))))
-        console.print(table)
-    recipes = f" and {len(catalog.recipes)} recipes" if catalog.recipes else ""
-    console.print(f"{len(catalog.operations)} operations{recipes}, no mistakes found.")
-    if settings is not None:
-        raise SystemExit(_check_slack(settings, catalog))
-
-
-def _check_slack(settings: Settings, catalog: Catalog) -> int:
-    """Tells what is wrong between the settings and Slack, gives the exit code."""
-    web, socket = _web(settings, explain=False), _app_web(settings, explain=False)
-    wrong = slack_check.check(web, socket, settings.channels, _approvers(catalog))
-    for one in wrong:
-        click.echo(f"- {one}.")
-    click.echo(f"Slack: {len(wrong)} to mend, see above." if wrong else "Slack: all is well.")
-    return 1 if wrong else 0
-
-
-@main.command("import")
-@click.argument("source", metavar="FILE_OR_URL")
-@click.option("--into", help="Import into this catalog: keeps what was changed there by hand, tells what is new.")
-@click.option("--only", multiple=True, help="Only operations like 'GET /users*'; may be given several times.")
-@click.option("--tag", "tags", multiple=True, help="Only operations with this tag; may be given several times.")
-@click.option("--read-only", is_flag=True, help="No writes at all.")
-@click.option("--writes", is_flag=True, help="New writes arrive switched on; without it each waits for enabled: true.")
-@click.option("--base-url", default="", help="Where the API is, if the description does not say, or says otherwise.")
-@click.option("--name", default="", help="What the API is called, instead of the description's title.")
-def import_(source: str, into: str | None, only: tuple[str, ...], tags: tuple[str, ...], **rest: Any) -> None:
-    """Makes a catalog of an API description (OpenAPI 3, Swagger 2): to standard output, or into a catalog that is there."""
-    order = importing.Order(source, Choice(only, tags, rest.pop("read_only")), **rest)
-    with _told():
-        done = importing.renew(order, into) if into and Path(into).exists() else importing.make(order, into)
-    for line in done.report:
-        click.echo(line, err=True)
-    if not into:
-        click.echo(done.text, nl=False)
-
-
-@main.command()
-@click.option("--thread", help="Only this thread (team/channel/ts).")
-@click.option("--turn", help="Only this turn.")
-@click.option("--kind", help="Only this kind of entry: question, model call, read, proposed, approve, ...")
-@click.option("--by", help="Only what this person (U...) asked, decided or tried.")
-@click.option("--last", type=click.IntRange(min=1), help="Only the last N entries.")
-@click.option("--export", "form", type=click.Choice(["jsonl", "csv"]), help="Print for other programs.")
-@click.option("--verify", is_flag=True, help="Check the chain; exit 1 and name the first broken entry.")
-@click.option("--head", help="With --verify: NUMBER:HASH from the log; a tail that was cut off shows.")
-def journal(
-    *,
-    thread: str | None,
-    turn: str | None,
-    kind: str | None,
-    by: str | None,
-    last: int | None,
-    form: Literal["jsonl", "csv"] | None,
-    verify: bool,
-    head: str | None,
-) -> None:
-    """Lists, exports or checks the record of what happened."""
-    with _told():
-        store = _open_store()
-    if verify:
-        raise SystemExit(_verify(store.journal, head))
-    where = {name: value for name, value in (("thread", thread), ("turn", turn), ("kind", kind)) if value}
-    lines: Iterable[Line] = (
-        line for line in store.journal.lines(**where) if by is None or reports.person_of(line) == by
-    )
-    lines = deque(lines, maxlen=last) if last else lines
-    if form is not None:
-        for text in reports.export(lines, form):
-            click.echo(text)
-        return
-    table = Table("no.", "when", "kind", "who", "what")
-    for line in lines:
-        words = store.words_of(line.turn) if line.kind == "question" else None
-        table.add_row(
-            str(line.number),
-            reports.moment(line.at),
-            _on_terminal(line.kind),
-            _on_terminal(reports.person_of(line)),
-            _on_terminal(words or reports.summary(line)),
-        )
-    Console().print(table)
-
-
-def _on_terminal(text: object) -> str:
-    """Text of people, the model or the API as a terminal may have it: no markup of ours, no escape sequence of theirs."""
-    return escape(visible(str(text)))
-
-
-def _verify(chain: Journal, head: str | None) -> int:
-    """Checks the chain, tells the outcome, gives the exit code."""
-    broken, last_hash, number = chain.verify()
-    if broken is not None:
-        click.echo(
-            f"The journal is broken at entry {broken}: it was changed, removed, or written with another key. {broken - 1} are whole."
-        )
-        return 1
-    if head is not None and not _has_head(chain, head):
-        click.echo(
-            f"The journal's {number} entries are whole, but {head} is not among them: the tail was cut off or rewritten."
-        )
-        return 1
-    click.echo(f"{number} entries, the chain is whole. Head: {number}:{last_hash}")
-    return 0
-
-
-def _has_head(chain: Journal, head: str) -> bool:
-    number, _, expected = head.partition(":")
-    return any(str(line.number) == number and line.hash == expected for line in chain.lines())
-
-
-@main.command()
-@click.option(
-    "--days", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="How far to look back."
-)
-def errors(days: float) -> None:
-    """Groups the model's bad calls and the API's errors: which description in the catalog to mend."""
-    with _told():
-        store = _open_store()
-    since = time.time() - days * 86_400
-    groups = reports.repeated(store.journal.lines(), since)
-    table = Table("times", "operation", "reason", "newest example", "the question behind it")
-    for row in reports.error_rows(groups, store.words_of):
-        table.add_row(*(_on_terminal(cell) for cell in row))
-    Console().print(table if groups else "No errors.")
-
-
-def _open_store() -> Store:
-    """The bot's database, which has to be there. Raises `Misconfigured`."""
-    given = environment()
-    url = given.get("DATABASE_URL") or "sqlite:///bot.db"
-    file = url.removeprefix("sqlite:///")
-    if url.startswith("sqlite") and not Path(file).exists():
-        raise Misconfigured(
-            f"DATABASE_URL: there is no database at {file}; run this where the bot runs, with its settings."
-        )
-    read_key(given.get("JOURNAL_KEY"), file if url.startswith("sqlite") else None, make=False)
-    return Store(url, journal_key=given.get("JOURNAL_KEY") or None)
-
-
-def _who(operation: Operation) -> str:
-    """Who may do it, in words."""
-    if operation.rules:
-        return "; ".join(_rule(rule, operation) for rule in operation.rules)
-    if operation.method in SAFE_METHODS:
-        return "everybody in the channel"
-    if operation.rules is not None:
-        return "everybody in the channel, by itself (approval: never)"
-    asked = _rule(Rule(), operation)
-    return f"by itself until data was read in the thread; then {asked}" if operation.method == "POST" else asked
-
-
-def _steps(recipe: Recipe) -> str:
-    """A recipe by its name, with its steps below."""
-    steps = [f"{number}. {one.step_id}: {one.operation.name}" for number, one in enumerate(recipe.steps, start=1)]
-    return "\n".join([f"{RUN} {recipe.workflow_id}", *steps])
-
-
-def _who_ends(recipe: Recipe) -> str:
-    """Who decides about a recipe: its last step alone may ask. Behind a read a POST asks, unless its rule is never."""
-    last = recipe.steps[-1].operation
-    asks = last.method == "POST" and last.rules is None and len(recipe.steps) > 1
-    return _rule(Rule(), last) if asks else _who(last)
-
-
-def _rule(rule: Rule, operation: Operation) -> str:
-    names = " or ".join(one for one in rule.approvers if not (one == ASKER and rule.not_asker))
-    parts = [f"waits for {names}" + (", never the asker" if rule.not_asker else "")]
-    parts += [f"{rule.quorum} votes"] if rule.quorum > 1 else []
-    parts += [f"if {json.dumps(rule.when)}"] if rule.when is not None else []
-    return ", ".join([*parts, f"at most {(rule.expires or operation.expires) / 60:g} min"])
-
-
-def read_catalog(path: str) -> Catalog:
-    """The catalog in a file. Raises `Misconfigured`."""
-    try:
-        text = Path(path).read_text("utf-8")
-    except OSError as error:
-        raise Misconfigured(f"APIS_FILE: cannot read {path}: {error.strerror}.") from None
-    except UnicodeError:
-        raise Misconfigured(f"APIS_FILE: {path} is not UTF-8.") from None
-    return load_catalog(text, environment(), source=path)
-
-
-class _told:
-    """Ends the program with a `Misconfigured`'s words instead of a traceback."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, Misconfigured):
-            click.echo(str(error), err=True)
-            raise SystemExit(2)
-
-
 def serve() -> None:
-    """Serves until SIGTERM or Ctrl-C; then ends within ten seconds, every thread at a safe point."""
+    """Serves until SIGTERM or Ctrl-C; then ends within ten seconds, every thread at a safe point. SIGHUP takes the catalog anew."""
     set_up_logs()
-    stop = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.set())
-    with _told():
+    stop, signals = _hear_signals()
+    with told():
         settings = load_settings()
         catalog = read_catalog(settings.apis_file)
         hide_in_logs([*settings.secrets, *secrets_of(catalog)])
@@ -665,10 +425,7 @@ def serve() -> None:
         channels=settings.channels,
     )
     threading.Thread(target=_check_groups, args=(bot.web, catalog), name="groups", daemon=True).start()
-    while not stop.wait(_CHECK_LOCK):
-        if not store.still_alone():
-            log.critical("the database's lock is lost; ending, so that only one process works on it")
-            os._exit(1)
+    _watch(stop, signals, settings, bot)
     log.info("stopping")
     server.close()
     bot.stop()
@@ -677,16 +434,61 @@ def serve() -> None:
     os._exit(0)  # what still runs is in the middle of a call and safe to leave: a start finds it in the store
 
 
+def _hear_signals() -> tuple[threading.Event, SimpleQueue[int]]:
+    """What SIGTERM and Ctrl-C set from now on, and the signals as they come, SIGHUP among them.
+
+    A terminal that is closed sends SIGHUP, too; that ends a bot which was started there.
+    """
+    stop = threading.Event()
+    signals: SimpleQueue[int] = SimpleQueue()  # a handler may fill it while its own thread waits for it
+    at_terminal = os.isatty(_STDIN)
+
+    def hear(number: int, _frame: object) -> None:
+        if number != signal.SIGHUP or (at_terminal and not os.isatty(_STDIN)):
+            stop.set()
+        signals.put(number)
+
+    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(name, hear)
+    return stop, signals
+
+
+def _watch(stop: threading.Event, signals: SimpleQueue[int], settings: Settings, bot: Bot) -> None:
+    """Until it is to end: takes the catalog anew when asked to, and sees to it that the database is still ours alone."""
+    while not stop.is_set():
+        with contextlib.suppress(Empty):
+            if signals.get(timeout=_CHECK_LOCK) == signal.SIGHUP and not stop.is_set():
+                _reload(settings, bot)
+        if not stop.is_set() and not bot.store.still_alone():
+            log.critical("the database's lock is lost; ending, so that only one process works on it")
+            os._exit(1)
+
+
+def _reload(settings: Settings, bot: Bot) -> None:
+    """Takes the catalog as its file is now; a file with mistakes changes nothing."""
+    try:
+        catalog = read_catalog(settings.apis_file)
+    except Misconfigured as error:
+        mistakes = str(error).splitlines()
+    except Exception:  # the boundary of a reload: whatever the file holds, the bot goes on with the catalog that it has
+        log.exception("catalog not taken", hint="the one before it stays in use")
+        return
+    else:
+        _take(catalog, settings, bot)
+        return
+    log.error("catalog not taken", mistakes=mistakes, hint="the one before it stays in use")
+
+
+def _take(catalog: Catalog, settings: Settings, bot: Bot) -> None:
+    hide_in_logs([*settings.secrets, *bot.gate.secrets, *secrets_of(catalog)])
+    bot.gate.use(catalog)
+    log.info("catalog taken", operations=len(catalog.operations))
+    threading.Thread(target=_check_groups, args=(bot.web, catalog), name="groups", daemon=True).start()
+
+
 def _check_groups(web: SlackWeb, catalog: Catalog) -> None:
     """Has groups that Slack does not know logged; in a thread of its own, since Slack may take its time."""
-    web.check_groups(_approvers(catalog))
-
-
-def _approvers(catalog: Catalog) -> list[str]:
-    """Whom the catalog names, for an operation or for a channel."""
-    of_channels = [rule for channel in catalog.channels.values() for rule in channel.rules]
-    rules = [*of_channels, *(rule for operation in catalog.operations for rule in operation.rules or ())]
-    return [one for rule in rules for one in rule.approvers]
+    web.check_groups(catalog.approvers)
 
 
 def _listen(app: Flask, settings: Settings) -> Any:

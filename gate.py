@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -20,20 +20,34 @@ import structlog
 
 from core import words
 from core.answers import Got, outcome_text, result_text
-from core.calls import BadCall, Call, Read, Write, body_of, check_resolved, check_values, headers_of, match, sort
+from core.calls import (
+    BadCall,
+    Call,
+    Read,
+    Write,
+    body_of,
+    check_plain,
+    check_resolved,
+    check_values,
+    headers_of,
+    match,
+    sort,
+)
 from core.cards import CardRow, batch_card, card, changed_text, date, deciders, target_card
 from core.catalog import METHODS, Catalog
 from core.chain import Entry, digest
 from core.change import Target, differing, is_same
+from core.lookup import Unclear
 from core.markdown import Block
 from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State
 from core.posts import TOP, Post, Thread, message, update
 from core.recipes import StepAnswer
+from core.results import more_text, parse_more
 from core.shrink import as_json
 from deadline import tls_context
-from reads import Reads
+from reads import Purpose, Reads, Wants, always
 from store import Effects, Proposal, Store, Turn
-from wire import Unanswered, Unsent, Wire
+from wire import Paces, Unanswered, Unsent, Wire
 
 log = structlog.get_logger("gate")
 _PRECONDITION_FAILED = 412
@@ -102,9 +116,15 @@ class Gate:
         self._dry_run = dry_run
         self._under_way: set[str] = set()  # the records that this process is sending
         wire = partial(
-            Wire, catalog, tls=tls_context(), timeout=timeout, max_response=max_response, log_bodies=log_bodies
+            Wire,
+            catalog,
+            paces=Paces(),
+            tls=tls_context(),
+            timeout=timeout,
+            max_response=max_response,
+            log_bodies=log_bodies,
         )
-        self._reads = Reads(catalog, wire(SAFE_METHODS, keepalive=20), result_limit=result_limit)
+        self._reads = Reads(catalog, wire(SAFE_METHODS, keepalive=20), result_limit=result_limit, clock=clock)
         # A record may be a GET, too, where the catalog has it ask. A fresh connection for each: one that the server had closed
         # would leave a write's fate open.
         self._wire = wire(METHODS, keepalive=0)
@@ -113,6 +133,17 @@ class Gate:
     def catalog(self) -> Catalog:
         """The catalog that holds at this moment."""
         return self._catalog
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every text that nobody may see, of this catalog and of those before it."""
+        return self._wire.secrets
+
+    def use(self, catalog: Catalog) -> None:
+        """Takes another catalog: it holds for every call from now on, and for what is approved but not sent."""
+        self._wire.use(catalog)
+        self._reads.use(catalog)
+        self._catalog = catalog
 
     def close(self) -> None:
         """Closes the connections."""
@@ -123,14 +154,15 @@ class Gate:
 
     def here(self, thread: str) -> Here:
         """What holds in a thread's channel; in a direct message, what holds in the first designated channel."""
+        catalog = self._catalog  # one and the same, whatever is taken meanwhile
         place = Thread.from_key(thread)
-        names = self._names_of(place.channel) if not place.is_direct else self._first_channel()
-        entry = next((one for name, one in self._catalog.channels.items() if name in names), None)
-        return Here(self._catalog) if entry is None else Here(self._catalog.narrowed(entry), entry.instructions)
+        names = self._names_of(catalog, place.channel) if not place.is_direct else self._first_channel(catalog)
+        entry = next((one for name, one in catalog.channels.items() if name in names), None)
+        return Here(catalog) if entry is None else Here(catalog.narrowed(entry), entry.instructions)
 
-    def _names_of(self, channel: str) -> tuple[str, ...]:
+    def _names_of(self, catalog: Catalog, channel: str) -> tuple[str, ...]:
         """A channel's id and, where the catalog speaks of channels by name, its name."""
-        by_name = any(name.startswith("#") for name in self._catalog.channels)
+        by_name = any(name.startswith("#") for name in catalog.channels)
         if not by_name or self._directory is None:
             return (channel,)
         name = self._directory.channel_name(channel)
@@ -138,12 +170,12 @@ class Gate:
             raise BadCall(words.NO_CHANNEL_NAME)
         return (channel, f"#{name}")
 
-    def _first_channel(self) -> tuple[str, ...]:
+    def _first_channel(self, catalog: Catalog) -> tuple[str, ...]:
         """The first designated channel, by id and name."""
-        if not self._channels or not self._catalog.channels:
+        if not self._channels or not catalog.channels:
             return ()
         first = self._channels[0]
-        return self._names_of(first) if not first.startswith("#") else (first, self._id_of_first() or "")
+        return self._names_of(catalog, first) if not first.startswith("#") else (first, self._id_of_first() or "")
 
     def _id_of_first(self) -> str | None:
         first = self._channels[0] if self._channels else ""
@@ -163,13 +195,43 @@ class Gate:
 
     # --- reads --------------------------------------------------------------------------------------------------------
 
-    def read(self, read: Read) -> Got:
-        """Sends a GET or HEAD. Follows redirects only to what the catalog allows."""
-        return self._reads.read(read)
+    def read(self, read: Read, turn: Turn, wants: Wants = always) -> Got:
+        """Sends a GET or HEAD, or all pages of a list. Follows redirects and links only to what the catalog allows.
 
-    def ask(self, read: Read) -> StepAnswer:
+        What is too large for the model is kept for the turn's thread.
+        """
+        return self._reads.read(read, self._purpose(turn, wants=wants))
+
+    def ask(self, read: Read, turn: Turn) -> StepAnswer:
         """Sends a GET or HEAD for a recipe's step."""
-        return self._reads.ask(read)
+        return self._reads.ask(read, self._purpose(turn))
+
+    def resolved(self, call: Call, turn: Turn, wants: Wants = always) -> Call:
+        """A call with its names turned into ids, where the catalog has lists to look them up in. Raises `BadCall` or `Unclear`."""
+        return self._reads.look_up(call, self._purpose(turn, "look-up", wants)) if call.unresolved else call
+
+    def more(self, thread: str, arguments: Mapping[str, Any]) -> tuple[Got, list[Entry]]:
+        """More of an answer that is kept, without the API; and what the journal tells of it. Raises `BadCall`."""
+        more = parse_more(arguments)
+        data = self._store.kept(thread, more.number)
+        if data is None:
+            raise BadCall(words.NOT_KEPT.format(name=more.name))
+        return Got(more_text(json.loads(data), more, self.result_limit)), [Entry("more", {"result": more.name})]
+
+    def keep(self, thread: str, data: Any) -> str:
+        """Keeps what is too large for the model; gives its name in the thread, empty where it is too large to be kept, too."""
+        number = self._store.keep(thread, as_json(data))
+        return f"r{number}" if number is not None else ""
+
+    def _purpose(self, of: Turn | Proposal, why: str = "", wants: Wants = always) -> Purpose:
+        """What reads are made for. `why`: they are the bot's own, and the journal has each of them with it."""
+
+        def note(told: dict[str, Any]) -> None:
+            if why:
+                self._store.note(of.thread, of.turn, [Entry("look", told | {"why": why})])
+
+        catalog = self.here(of.thread).catalog if isinstance(of, Turn) else self._catalog
+        return Purpose(catalog, partial(self.keep, of.thread), note, wants)
 
     # --- proposals ----------------------------------------------------------------------------------------------------
 
@@ -179,8 +241,9 @@ class Gate:
         For a pending one the target is read first, until `by` (monotonic seconds), so that the card can show what would change.
         """
         check_resolved(write)
+        check_plain(write)
         place = "" if write.by_policy else self._place(turn.thread, write.rule)
-        target, _ = (None, "") if write.by_policy else self._reads.look(write, by)
+        target, _ = (None, "") if write.by_policy else self._reads.look(write, self._purpose(turn, "preview"), by)
         now = self._clock()
         expires = write.rule.expires or write.operation.expires
         return Proposal(
@@ -200,6 +263,7 @@ class Gate:
             asker=turn.asker,
             fingerprint=_fingerprint(write, turn.asker),
             why=write.why,
+            matched=as_json(write.matched),
             rule=self._known(write.rule),
             before=target.to_json() if target is not None else None,
             state=State.APPROVED if write.by_policy else State.PENDING,
@@ -503,7 +567,7 @@ class Gate:
         except Unanswered as error:
             return self._happen(stored.proposal, Event.LOSE, note=self._wire.mask(str(error)))
         if etag and answer.status == _PRECONDITION_FAILED:
-            return self._changed(stored, self._reads.look(call)[0])
+            return self._changed(stored, self._reads.look(call, self._purpose(stored, "preview"))[0])
         happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
         text = result_text(answer, limit=self.result_limit, secrets=self._wire.secrets, outcome=outcome)
         return self._happen(stored.proposal, happened, result=text, seconds=answer.seconds, status=answer.status)
@@ -523,10 +587,11 @@ class Gate:
 
     def _still_allowed(self, stored: Proposal) -> Call:
         """The catalog may have changed since the record was made; it has to allow the very same request today."""
-        api = self._catalog.api(stored.api)
+        catalog = self.here(stored.thread).catalog
+        api = catalog.api(stored.api)
         if api is None or not stored.url.startswith(api.base_url + "/"):
             raise BadCall("The catalog no longer has this API at this address.")
-        found = match(self.here(stored.thread).catalog, stored.method, stored.url, api)
+        found = match(catalog, stored.method, stored.url, api)
         operation, headers = found.operation, json.loads(stored.headers)
         if api.base_url + operation.filled(found.values) != stored.url:
             raise BadCall("The catalog no longer allows this request.")
@@ -558,7 +623,7 @@ class Gate:
         before = Target.from_json(stored.before)
         if before is None or not before.is_known:
             return ""
-        now, etag = self._reads.look(call)
+        now, etag = self._reads.look(call, self._purpose(stored, "before sending"))
         if now is None or not now.is_known:
             raise Unsent("The target could not be read again before sending.")
         body = json.loads(stored.shown_body) if stored.shown_body is not None else None
@@ -598,7 +663,7 @@ class Gate:
         if proposal is None or proposal.state is not State.UNKNOWN:
             return
         try:
-            target, _ = self._reads.look(self._still_allowed(proposal))
+            target, _ = self._reads.look(self._still_allowed(proposal), self._purpose(proposal, "check"))
         except BadCall as error:
             target = Target(proposal.shown_url, problem=str(error))
         shown = target_card(card_row(proposal), target)
@@ -696,12 +761,17 @@ def _link(post: str, row: Proposal) -> Post:
     return replace(message(post, row.thread, row.turn, text), target=row.card)
 
 
-def noted_read(call: Call, status: int | None, seconds: float, problem: str, **more: str) -> Entry:
+def noted_read(call: Call, status: int | None, seconds: float, problem: str, **more: str | int) -> Entry:
     """The journal's entry for a read."""
     told: dict[str, Any] = {"operation": call.operation.name, "url": call.shown_url}
     told |= {"headers": dict(call.headers)} if call.headers else {}
     told |= {"status": status, "seconds": seconds}
     return Entry("read", told | ({} if status is not None else {"problem": problem}) | more)
+
+
+def noted_unclear(call: Call, error: Unclear) -> Entry:
+    """The journal's entry for a call that was not made, since a name in it does not say which thing is meant."""
+    return Entry("look-up", {"operation": call.operation.name, "url": call.shown_url, "outcome": error.outcome})
 
 
 def proposed(proposal: Proposal) -> Entry:

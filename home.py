@@ -15,7 +15,6 @@ import structlog
 
 from core import words
 from core.cards import home_blocks
-from core.catalog import Catalog
 from core.policy import ASKER, State
 from gate import Gate, card_row
 from slack_web import SlackBusy, SlackSaysNo, SlackUnsure
@@ -40,12 +39,9 @@ class Web(Protocol):
 class Home:
     """App Home of everybody."""
 
-    def __init__(
-        self, store: Store, gate: Gate, catalog: Catalog, web: Web, channels: Sequence[str], *, allow_guests: bool
-    ) -> None:
+    def __init__(self, store: Store, gate: Gate, web: Web, channels: Sequence[str], *, allow_guests: bool) -> None:
         self._store = store
         self._gate = gate
-        self._catalog = catalog
         self._web = web
         self._channels = channels
         self._allow_guests = allow_guests
@@ -87,7 +83,7 @@ class Home:
         with self._lock:
             if user in self._viewers:
                 self._viewers[user] = frozenset(one.proposal for one in (*waiting, *asked))
-        operations = [f"{one.method} {one.url}: {one.description}" for one in self._catalog.operations]
+        operations = [f"{one.method} {one.url}: {one.description}" for one in self._gate.catalog.operations]
         how = words.HOME_HOW.format(places=words.places(self._channels))
         rows = [[card_row(one) for one in group] for group in (waiting, asked)]
         self._web.publish_home(user, home_blocks(rows[0], rows[1], operations, how))

@@ -172,7 +172,7 @@ def _file(path: Path, name: str) -> str:
 def _fetched(url: str) -> str:
     """The text at an http(s) URL. Raises `Misconfigured`."""
     shown, until = _shown(url), time.monotonic() + _FETCH_SECONDS
-    content = b""
+    content = bytearray()
     try:
         with httpx2.stream(
             "GET", url, follow_redirects=True, timeout=20, headers={"Accept": "application/json, */*"}

@@ -26,12 +26,12 @@ _TALKATIVE = (
     "waitress",
     "websockets",
 )
-_hidden: list[str] = []
+_hidden: list[tuple[str, ...]] = [()]  # replaced as a whole: other threads log meanwhile
 
 
 def hide_in_logs(secrets: Sequence[str]) -> None:
     """From now on these texts are masked in every line, wherever they come from."""
-    _hidden[:] = sorted((secret for secret in secrets if len(secret) >= 6), key=len, reverse=True)
+    _hidden[0] = tuple(sorted((secret for secret in secrets if len(secret) >= 6), key=len, reverse=True))
 
 
 def set_up_logs() -> None:
@@ -71,4 +71,4 @@ def _for_machines() -> list[structlog.typing.Processor]:
 
 
 def _mask(_logger: Any, _method: str, line: Any) -> Any:
-    return mask(line, _hidden)
+    return mask(line, _hidden[0])

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from core.answers import Got
-from core.calls import BadCall, Call, Read, check_resolved, sort
+from core.calls import BadCall, Call, Read, sort
 from core.catalog import Catalog
 from core.chain import Entry
+from core.lookup import Unclear
 from core.recipes import RUN, Run, after, broken_off, next_call, told
-from gate import Gate, noted_read, proposed
+from gate import Gate, noted_read, noted_unclear, proposed
 from store import Proposal, Turn
 
 Taken = tuple[Got | Proposal, list[Entry]]
@@ -28,37 +30,40 @@ def run(
     *,
     tainted: bool,
     before: Callable[[Call], None],
+    wants: Callable[[Call, int], bool],
 ) -> Taken:
     """Makes the steps of a recipe: what its reads gave, or the proposal of the write that ends it; and what the journal tells.
 
-    `before` is called ahead of each step and may raise to end it all. `tainted`: what the thread has seen so far; each read adds to
-    it. Raises `BadCall` only before anything was sent.
+    `before` is called ahead of each step and may raise to end it all, `wants` ahead of each further page of a list that a name is
+    looked up in. `tainted`: what the thread has seen so far; each read adds to it. Raises `BadCall` only before a step was made.
     """
     entries: list[Entry] = []
     while not begun.is_over:
         try:
             call = next_call(catalog, begun)
-            check_resolved(call)
-            made = sort(call, tainted=tainted or bool(begun.answers))
             before(call)
+            call = gate.resolved(call, turn, wants)
+            made = sort(call, tainted=tainted or bool(begun.answers) or bool(call.matched))
             if not isinstance(made, Read):
                 _check_is_last(begun)
                 proposal = replace(
                     gate.propose(made, turn, position), recipe=begun.recipe.workflow_id, recipe_step=begun.number
                 )
                 return proposal, [*entries, proposed(proposal)]
+        except Unclear as error:
+            return Got(error.text), [*entries, noted_unclear(call, error)]
         except BadCall as error:
             if not begun.answers:
                 raise
             begun = broken_off(begun, error)
-            return _ended(gate, begun, [*entries, _bad(begun)])
-        answer = gate.ask(made)
+            return _ended(gate, turn, begun, [*entries, _bad(begun)])
+        answer = gate.ask(made, turn)
         named = {"recipe": begun.recipe.workflow_id, "step": begun.step.step_id}
         entries.append(noted_read(call, answer.status, answer.seconds, answer.problem, **named))
         begun = after(begun, answer)
         if begun.problem and not answer.why_bad:
             entries.append(_bad(begun))
-    return _ended(gate, begun, entries)
+    return _ended(gate, turn, begun, entries)
 
 
 def _check_is_last(begun: Run) -> None:
@@ -74,7 +79,9 @@ def _bad(begun: Run) -> Entry:
     return Entry("bad call", {"call": f"{RUN} {begun.recipe.workflow_id}", "reason": begun.problem})
 
 
-def _ended(gate: Gate, ended: Run, entries: list[Entry]) -> Taken:
+def _ended(gate: Gate, turn: Turn, ended: Run, entries: list[Entry]) -> Taken:
     statuses = [one.status for one in ended.answers if one.status is not None]
     seconds = sum(one.seconds for one in ended.answers)
-    return Got(told(ended, gate.result_limit), statuses[-1] if statuses else None, seconds), entries
+    return Got(
+        told(ended, gate.result_limit, partial(gate.keep, turn.thread)), statuses[-1] if statuses else None, seconds
+    ), entries

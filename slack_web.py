@@ -21,6 +21,7 @@ import structlog
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackRequestError
 
+from core.settings import Settings
 from core.slack_app import advice
 
 log = structlog.get_logger("slack")
@@ -281,7 +282,7 @@ class SlackWeb:
         return str(found) if found is not None else None
 
     def check_groups(self, approvers: Iterable[str]) -> None:
-        """At a start: logs the user groups among a catalog's approvers that Slack does not have."""
+        """When a catalog is taken: logs the user groups among a catalog's approvers that Slack does not have."""
         for approver in sorted(set(approvers)):
             if approver.startswith("@"):
                 self.group_id(approver.removeprefix("@"))
@@ -374,6 +375,19 @@ class SlackWeb:
             self._channels.put(channel, name)
             return name
         return None
+
+
+def web_of(settings: Settings, *, explain: bool = True) -> SlackWeb:
+    """The Web API by the bot's token; `explain` has what is refused logged with what to click."""
+    return SlackWeb(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, explain=explain)
+
+
+def app_web_of(settings: Settings, *, explain: bool = True) -> SlackWeb | None:
+    """The Web API by the app-level token, in socket mode."""
+    if settings.slack_app_token is None:
+        return None
+    token = settings.slack_app_token.get_secret_value()
+    return SlackWeb(token, settings.slack_api_url, setting="SLACK_APP_TOKEN", explain=explain)
 
 
 def _person(data: Mapping[str, Any], own: Identity) -> Person:

@@ -86,6 +86,7 @@ class Proposal:
     card: str
     body_type: str = "json"  # how the body travels: json, form, multipart
     headers: str = "{}"  # the call's own, a JSON object
+    matched: str = "[]"  # what names in the call were looked up, a JSON list of lines
     shown_url: str = ""
     shown_body: str | None = None
     rule: Rule = field(default_factory=Rule)

@@ -1,15 +1,20 @@
 """The wire to the internal API: one exchange, bounded in time and size whatever the server does. Only gate.py and reads.py may use it.
 
-A `Wire` adds the API's credentials and headers and a line in the log, and sends the methods that it was made for, no other. No
-redirect is followed, nothing is retried, no cookie kept. Which operation may be called is no matter of this room.
+A `Wire` adds the API's credentials and headers and a line in the log, keeps to the API's limits, and sends the methods that it was
+made for, no other. No redirect is followed, nothing is retried, no cookie kept. Which operation may be called is no matter of this
+room.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import ssl
+import threading
 import time
-from collections.abc import Collection, Mapping
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -20,7 +25,7 @@ import structlog
 
 from core.answers import Answer, mask
 from core.bodies import encoded
-from core.catalog import Catalog, Operation
+from core.catalog import Api, Catalog, Limits, Operation
 from core.credentials import headers_of, secrets_of, with_credentials
 from core.secret import hide, secret_fields
 from deadline import Deadline, Transport
@@ -40,6 +45,73 @@ class Broken(Unanswered):
     """The connection broke before an answer."""
 
 
+class Pace:
+    """What one API can take, counted over all that this process sends to it: requests at once, requests started per second.
+
+    Who comes first goes first. Who waits holds its own thread and nothing else.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._at_once = limits.at_once or math.inf
+        self._apart = 1 / limits.per_second if limits.per_second is not None else 0.0  # seconds between two starts
+        self._changed = threading.Condition()
+        self._line: deque[object] = deque()
+        self._under_way = 0
+        self._free_at = 0.0  # monotonic seconds
+
+    @contextmanager
+    def through(self, by: float) -> Iterator[None]:
+        """Waits for its turn until `by` (monotonic seconds) at most, and holds it inside. Raises `Unsent`."""
+        self._enter(by)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
+
+    def _enter(self, by: float) -> None:
+        me = object()
+        with self._changed:
+            self._line.append(me)
+            try:
+                while (wait := self._wait_of(me)) > 0:
+                    left = by - time.monotonic()
+                    if left <= 0:
+                        raise Unsent(
+                            "So many requests to this API are due that this one's turn did not come in time. Try again later."
+                        )
+                    self._changed.wait(min(wait, left))
+                self._under_way += 1
+                self._free_at = time.monotonic() + self._apart
+            finally:
+                self._line.remove(me)
+                self._changed.notify_all()  # for the next in line
+
+    def _wait_of(self, me: object) -> float:
+        """Seconds until it may be this one's turn; infinite while that hangs on others, who will tell."""
+        if self._line[0] is not me or self._under_way >= self._at_once:
+            return math.inf
+        return self._free_at - time.monotonic()
+
+
+class Paces:
+    """The paces of all APIs by name, for all wires of one gate. Limits that the catalog has come to change hold for who comes next."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._of: dict[str, tuple[Limits, Pace]] = {}
+
+    def of(self, api: Api) -> Pace:
+        """The API's pace."""
+        with self._lock:
+            limits, pace = self._of.get(api.name, (None, None))
+            if pace is None or limits != api.limits:
+                pace = Pace(api.limits)
+                self._of[api.name] = (api.limits, pace)
+            return pace
+
+
 class Wire:
     """How the gate's rooms reach the API. `methods` are those that it sends; `timeout` is seconds for a call, `max_response` bytes.
 
@@ -51,6 +123,7 @@ class Wire:
         catalog: Catalog,
         methods: Collection[str],
         *,
+        paces: Paces,
         keepalive: int,
         tls: ssl.SSLContext,
         timeout: float,
@@ -60,10 +133,17 @@ class Wire:
         self._catalog = catalog
         self._methods = frozenset(methods)
         self._line = Line(keepalive, tls)
-        self._max_response = max_response
+        self._paces = paces
         self._log_bodies = log_bodies
         self.timeout = timeout
+        self.max_response = max_response
         self.secrets = secrets_of(catalog)
+
+    def use(self, catalog: Catalog) -> None:
+        """Takes another catalog. The secrets of the one before stay secret: calls with them may be under way."""
+        known = {*self.secrets, *secrets_of(catalog)}
+        self.secrets = tuple(sorted(known, key=len, reverse=True))
+        self._catalog = catalog
 
     def close(self) -> None:
         """Closes the connections."""
@@ -93,13 +173,18 @@ class Wire:
         if method not in self._methods:
             raise ValueError(f"this wire sends no {method}")
         began = time.monotonic()
-        timeout = self.timeout if by is None else max(0.001, by - began)
-        status: int | str = "no answer"
+        by = began + self.timeout if by is None else by
+        at_last = (began + by) / 2  # half of the time is for the answer: a write without one is of unknown outcome
+        status: int | str = "not sent"
         try:
-            sent = with_credentials(operation.api, url)
-            kind, content = encoded(body_type, body, operation.body) if body is not None else (None, None)
-            whole = headers_of(operation.api, headers or {}, content_type=kind, key=key, etag=etag)
-            answer = self._line.exchange(method, sent, whole, content, timeout=timeout, max_bytes=self._max_response)
+            with self._paces.of(operation.api).through(at_last):
+                status, began = "no answer", time.monotonic()
+                sent = with_credentials(operation.api, url)
+                kind, content = encoded(body_type, body, operation.body) if body is not None else (None, None)
+                whole = headers_of(operation.api, headers or {}, content_type=kind, key=key, etag=etag)
+                answer = self._line.exchange(
+                    method, sent, whole, content, timeout=max(0.001, by - began), max_bytes=self.max_response
+                )
             status = answer.status
             return replace(answer, seconds=round(time.monotonic() - began, 4))
         finally:
@@ -155,8 +240,6 @@ class Line:
             head.get("content-type", ""),
             content,
             broke_off,
-            etag=head.get("etag", ""),
-            location=head.get("location", ""),
             headers=dict(head.items()),
         )
 

@@ -1,10 +1,14 @@
-"""`python -m bench` (`make bench`): measures and prints each figure beside its aim. `python -m bench ack turn` measures only those."""
+"""`python -m bench` (`make bench`): measures and prints each figure beside its aim. `python -m bench ack turn` measures only those;
+`python -m bench imports --spec stripe.yaml --spec github.json` (or BENCH_SPECS) imports these as well."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import click
 
-from bench import ack, memory, turn
+from bench import ack, imports, memory, turn
 from bench.stage import Stage, stage
 
 
@@ -39,13 +43,29 @@ def show_memory(on: Stage) -> None:
     )
 
 
-PARTS = {"ack": show_ack, "turn": show_turn, "memory": show_memory}
+def show_imports(on: Stage) -> None:
+    files = [Path(one) for one in os.environ.get("BENCH_SPECS", "").split(os.pathsep) if one]
+    click.echo("(d) python bot.py import                  operations   took      memory    loading   aim: 30 s, 500 MB")
+    for one in imports.measure(on.directory, files):
+        if isinstance(one, str):
+            click.echo(f"    {one}")
+            continue
+        took, memory, loading = f"{one.seconds:.1f} s", f"{one.megabytes:.0f} MB", f"{one.loading:.1f} s"
+        click.echo(f"    {one.name[:36]:<38}{one.operations:<13,}{took:<10}{memory:<10}{loading}")
+    if not files:
+        click.echo("    others skipped: name their files with --spec, or in BENCH_SPECS")
+
+
+PARTS = {"ack": show_ack, "turn": show_turn, "memory": show_memory, "imports": show_imports}
 
 
 @click.command()
 @click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
-def main(parts: tuple[str, ...]) -> None:
+@click.option("--spec", "specs", multiple=True, help="An API description to import, besides the made one.")
+def main(parts: tuple[str, ...], specs: tuple[str, ...]) -> None:
     """Measures PARTS, or everything."""
+    if specs:
+        os.environ["BENCH_SPECS"] = os.pathsep.join(specs)
     for part in parts or PARTS:
         with stage() as on:
             PARTS[part](on)

@@ -13,16 +13,26 @@ from typing import Any
 
 import httpx2
 import openai
+import yaml
 from slack_sdk import WebClient
 
-from core.catalog import load_catalog
-from core.prompt import system_prompt, tool
-
 CATALOG = "apis.yaml"
+_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "call_rest_api",
+        "parameters": {
+            "type": "object",
+            "properties": {name: {"type": "string"} for name in ("method", "url", "body")},
+            "required": ["method", "url"],
+        },
+    },
+}
 
 
-def turn(model: openai.OpenAI, api: httpx2.Client, system: str, tools: list[Any]) -> str:
+def turn(model: openai.OpenAI, api: httpx2.Client, system: str) -> str:
     """The loop: ask, call, ask again, until there is an answer."""
+    tools: list[Any] = [_TOOL]
     messages: list[Any] = [{"role": "system", "content": system}, {"role": "user", "content": "who are they?"}]
     while True:
         said = model.chat.completions.create(model="instant", messages=messages, tools=tools).choices[0].message
@@ -38,15 +48,14 @@ def turn(model: openai.OpenAI, api: httpx2.Client, system: str, tools: list[Any]
 
 def main(instant: str, slack_api: str, token: str) -> None:
     with open(CATALOG, encoding="utf-8") as file:
-        catalog = load_catalog(file.read(), {"HR_API_URL": instant})
-    system, tools = system_prompt(catalog, today="2026-01-01", last=False), [tool(catalog)]
+        system = json.dumps(yaml.safe_load(file))
     model = openai.OpenAI(api_key="instant", base_url=f"{instant}/v1")
     slack = WebClient(token=token, base_url=slack_api)
     with httpx2.Client(base_url=instant, trust_env=False) as api:
         for line in sys.stdin:
             channel, ts = line.split()
             print(time.time(), flush=True)
-            text = turn(model, api, system, tools)
+            text = turn(model, api, system)
             blocks = [{"type": "markdown", "text": text}]
             slack.chat_postMessage(channel=channel, thread_ts=ts, text=text, blocks=blocks)
 

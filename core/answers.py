@@ -14,6 +14,7 @@ from typing import Any
 
 from core.cards import status_text
 from core.media import charset_of, read_text
+from core.retry import told
 from core.shrink import as_json, shrink
 
 HIDDEN = "[hidden]"
@@ -23,16 +24,22 @@ _DEPTH = 100  # levels of JSON that are looked into; deeper ones stay text
 
 @dataclass(frozen=True)
 class Answer:
-    """An API's answer as it came: `broke_off` says why the body is not whole, where it is not."""
+    """An API's answer as it came: `broke_off` says why the body is not whole, where it is not. `headers` by lower-case name."""
 
     status: int
     content_type: str
     content: bytes
     broke_off: str = ""
-    etag: str = ""
-    location: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
-    headers: Mapping[str, str] = field(default_factory=dict)  # by lower-case names
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
+    def header(self, name: str) -> str:
+        """A header's text, empty where it is not there."""
+        return self.headers.get(name.lower(), "")
 
 
 @dataclass(frozen=True)
@@ -42,22 +49,57 @@ class Got:
     text: str
     status: int | None = None
     seconds: float = 0.0
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a call brought, ready to be shown: data without secrets, what has to be said about it, numbers that stand beside it."""
+
+    status: int
+    data: Any
+    notes: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def found_of(answer: Answer, secrets: Sequence[str]) -> Found:
+    """An answer's data and what has to be said about it."""
+    data, odd = data_of(answer)
+    status = [] if answer.is_success else [f"The API answered {status_text(answer.status)}."]
+    notes = [
+        *status,
+        told(answer.status, answer.header("retry-after")),
+        *(mask(note, secrets) for note in odd),
+        answer.broke_off,
+    ]
+    return Found(answer.status, mask(data, secrets), tuple(note for note in notes if note))
 
 
 def result_text(answer: Answer, *, limit: int, secrets: Sequence[str], outcome: str | None = None) -> str:
-    """The answer as a call's result: `{"status", "data", "note"}`, a write's with its `outcome` first. `limit` is characters of data."""
-    data, notes = data_of(answer)
-    notes = [mask(note, secrets) for note in notes]
-    data = mask(data, secrets)
-    data, cuts = shrink(data, limit)
-    if not 200 <= answer.status < 300:
-        notes.insert(0, f"The API answered {status_text(answer.status)}.")
-    if answer.broke_off:
-        notes.append(answer.broke_off)
-    if cuts:
-        notes.append("Cut to fit: " + "; ".join(cuts) + ".")
-    result: dict[str, Any] = {"outcome": outcome} if outcome else {}
-    return as_json(result | {"status": answer.status, "data": data} | ({"note": " ".join(notes)} if notes else {}))
+    """An answer as a call's result, a write's with its `outcome` first. `limit` is characters of data."""
+    return Shown.of(found_of(answer, secrets), limit).text({"outcome": outcome} if outcome else {})
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is shown of what was found: data that fits, and what was cut."""
+
+    found: Found
+    data: Any
+    cuts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, found: Found, limit: int) -> Shown:
+        """`limit` is characters of data."""
+        data, cuts = shrink(found.data, limit)
+        return cls(found, data, tuple(cuts))
+
+    def text(self, first: Mapping[str, Any], *more: str) -> str:
+        """A call's result: `first`, then `{"status", "data", "note"}`; `more` ends the note."""
+        cut = [f"Cut to fit: {'; '.join(self.cuts)}."] if self.cuts else []
+        note = " ".join([*self.found.notes, *cut, *more])
+        result = {**first, "status": self.found.status, **self.found.counts, "data": self.data}
+        return as_json(result | ({"note": note} if note else {}))
 
 
 def error_text(words: str, secrets: Sequence[str] = ()) -> str:

@@ -2,8 +2,9 @@
 text. Sending it is no matter of this file.
 
 `form` (application/x-www-form-urlencoded) writes objects and lists as Stripe and OpenAPI's deepObject do, `a[b]=c`, with indexes for
-lists, `a[0]=c`. `multipart` (RFC 7578) has a part for each field: a list's items one each under the same name, an object as JSON, a
-field of `format: binary` as a file. Neither has null: it is sent as an empty text.
+lists, `a[0]=c`; the list of a field with `style: form` as OpenAPI does where it says nothing, `a=c&a=d`, or with `explode: false` as
+`a=c,d`. `multipart` (RFC 7578) has a part for each field: a list's items one each under the same name, an object as JSON, a field of
+`format: binary` as a file. Neither has null: it is sent as an empty text.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 _OCTETS = "application/octet-stream"
@@ -23,7 +24,7 @@ def encoded(body_type: str, body: str, schema: Mapping[str, Any] | None) -> tupl
     """(Content-Type, text to send as UTF-8) of a stored body. `schema` is the operation's: it says which fields are files."""
     match body_type:
         case "form":
-            return "application/x-www-form-urlencoded", urlencode(list(_pairs("", json.loads(body))))
+            return "application/x-www-form-urlencoded", urlencode(list(_fields(json.loads(body), schema or {})))
         case "multipart":
             boundary = _boundary(body)
             parts = [f"--{boundary}\r\n{part}\r\n" for part in _parts(json.loads(body), schema or {})]
@@ -38,8 +39,9 @@ def unfit(body_type: str, value: object, schema: Mapping[str, Any] | None) -> st
     if not isinstance(value, dict):
         return "write an object; it is sent as fields"
     if not value:
-        return "write at least one field"
-    return next(_ambiguous(value), None) or next(_no_texts(value, schema or {}), None)
+        return "write at least one field" if body_type == "multipart" else None
+    problems = (_ambiguous(value), _no_texts(value, schema or {}), _with_commas(value, schema or {}))
+    return next((problem for found in problems for problem in found), None)
 
 
 def _ambiguous(value: Any) -> Iterator[str]:
@@ -58,6 +60,32 @@ def _ambiguous(value: Any) -> Iterator[str]:
 
 
 # --- form -------------------------------------------------------------------------------------------------------------
+
+
+def _fields(value: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, one in value.items():
+        way = _list_way(one, _property(schema, name))
+        if way is None:
+            yield from _pairs(name, one)
+        elif way == "commas":
+            yield name, ",".join(map(_text, one))
+        else:
+            yield from ((name, _text(item)) for item in one)
+
+
+def _list_way(value: object, field: Mapping[str, Any]) -> Literal["repeated", "commas"] | None:
+    """How a list of plain values is written where its field says `style: form`; None: in brackets, as all else."""
+    if field.get("style") != "form" or not isinstance(value, list):
+        return None
+    if any(isinstance(item, (dict, list)) for item in value):
+        return None
+    return "commas" if field.get("explode") is False else "repeated"
+
+
+def _with_commas(value: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
+    for name, one in value.items():
+        if _list_way(one, _property(schema, name)) == "commas" and any("," in _text(item) for item in one):
+            yield f"{name}: an item holds a comma, which parts the items; the API cannot take it"
 
 
 def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -97,11 +125,15 @@ def _part(name: str, value: Any, file_type: str | None) -> str:
     return f"{head}\r\n\r\n{_text(value)}"
 
 
-def _field(schema: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The schema of a field, a list's items standing for the list."""
+def _property(schema: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     properties = schema.get("properties")
     found = properties.get(name) if isinstance(properties, dict) else None
-    found = found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _field(schema: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The schema of a field, a list's items standing for the list."""
+    found = _property(schema, name)
     items = found.get("items")
     return items if isinstance(items, dict) else found
 

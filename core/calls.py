@@ -17,6 +17,7 @@ from urllib.parse import unquote_plus
 
 from core.bodies import unfit
 from core.catalog import Api, Catalog, Operation, header_key
+from core.jmes import BadQuery, check
 from core.policy import Rule, judge, strictest
 from core.secret import hide, is_secret, secret_fields
 from core.shrink import as_json
@@ -26,6 +27,7 @@ from core.validate import problems, shortened, typed
 MAX_ARGUMENTS = 262_144  # characters of one call's arguments; nobody can read and approve more than that
 MAX_URL = 8_192
 _MAX_DEPTH = 50
+_ARGUMENTS = ("method", "url", "body", "headers", "all_pages", "select")
 _OVERRIDES = {"_method", "x-http-method", "x-http-method-override", "x-method-override"}
 
 
@@ -40,6 +42,7 @@ class Call:
     `values` are the URL's placeholders, `headers` the header parameters; `others` are operations that some server might take it for,
     and whose rules hold as well; `shown_url` and `shown_body` are for people's eyes, secret values hidden. `unresolved` names the
     placeholders and headers whose value has to be looked up before anything is sent, since it may be a name: `with_values`.
+    `all_pages` and `select` (JMESPath) say what the model wants to see of a read's answer; `matched` what names were looked up.
     """
 
     operation: Operation
@@ -51,6 +54,9 @@ class Call:
     shown_url: str = ""
     shown_body: str | None = None
     unresolved: frozenset[str] = frozenset()
+    all_pages: bool = False
+    select: str = ""
+    matched: tuple[str, ...] = ()
 
     @property
     def arguments(self) -> list[dict[str, Any] | None]:
@@ -126,13 +132,41 @@ def _length(arguments: dict[str, Any]) -> int:
 
 def resolve(catalog: Catalog, arguments: Mapping[str, Any]) -> Call:
     """The call that the tool's arguments mean. Raises `BadCall`."""
-    if unknown := sorted(str(key) for key in set(arguments) - {"method", "url", "body", "headers"}):
-        raise BadCall(f"Unknown argument '{shortened(unknown[0])}'. call_rest_api takes method, url, body and headers.")
+    if unknown := sorted(str(key) for key in set(arguments) - set(_ARGUMENTS)):
+        raise BadCall(f"Unknown argument '{shortened(unknown[0])}'. call_rest_api takes {', '.join(_ARGUMENTS)}.")
     method, url = arguments.get("method"), arguments.get("url")
     if not isinstance(method, str) or not isinstance(url, str):
         raise BadCall("method and url are both needed, as text.")
     found = match(catalog, method.strip().upper(), url)
-    return _call(catalog, found, headers_of(found.operation, arguments.get("headers")), arguments.get("body"))
+    call = _call(catalog, found, headers_of(found.operation, arguments.get("headers")), arguments.get("body"))
+    return replace(call, all_pages=_all_pages(arguments.get("all_pages")), select=select_of(arguments.get("select")))
+
+
+def _all_pages(raw: object) -> bool:
+    if raw in (None, False, "", "false"):
+        return False
+    if raw in (True, "true"):
+        return True
+    raise BadCall("all_pages is true or left out.")
+
+
+def select_of(raw: object) -> str:
+    """A call's or read_result's JMESPath. Raises `BadCall`."""
+    if raw in (None, ""):
+        return ""
+    if not isinstance(raw, str):
+        raise BadCall("select is a JMESPath as text, such as data[*].{id: id, name: name}.")
+    try:
+        check(raw)
+    except BadQuery as error:
+        raise BadCall(f"select: {error}.") from None
+    return raw
+
+
+def check_plain(call: Call) -> None:
+    """Raises `BadCall` where a call that goes through approval has what is for reads alone."""
+    if call.all_pages or call.select:
+        raise BadCall("all_pages and select are for reads; this call goes through approval. Make it without them.")
 
 
 def build(catalog: Catalog, operation: Operation, parameters: Mapping[str, Any], body: object = None) -> Call:
@@ -164,7 +198,7 @@ def with_values(catalog: Catalog, call: Call, values: Mapping[str, Any]) -> Call
     """
     made = build(catalog, call.operation, {**call.values, **call.headers, **values}, call.body)
     check_values(made.operation, {**made.values, **made.headers})
-    return replace(made, unresolved=frozenset())
+    return replace(made, unresolved=frozenset(), all_pages=call.all_pages, select=call.select)
 
 
 def check_resolved(call: Call) -> None:
@@ -205,7 +239,6 @@ def _call(catalog: Catalog, found: Match, headers: Mapping[str, str], raw_body: 
     sent = operation.api.base_url + operation.filled(values)
     if len(sent) > MAX_URL:
         raise BadCall(f"The url, percent-encoded, is longer than {MAX_URL:,} characters.")
-    shown = {name: _shown(operation, name, value) for name, value in values.items()}
     return Call(
         operation,
         url=sent,
@@ -213,7 +246,7 @@ def _call(catalog: Catalog, found: Match, headers: Mapping[str, str], raw_body: 
         values=values,
         headers=headers,
         others=found.others,
-        shown_url=operation.api.base_url + operation.filled(shown),
+        shown_url=shown_url(operation, values),
         shown_body=None if body is None else as_json(hide(json.loads(body), secret_fields(catalog, operation.api))),
         unresolved=frozenset(
             name for name in operation.lookups if name in given and _may_be_name(operation, name, given[name])
@@ -229,8 +262,10 @@ def _needs(operation: Operation, missing: frozenset[str]) -> str:
     return f"{operation.name} needs {' and '.join(parts)} in the url's query."
 
 
-def _shown(operation: Operation, name: str, value: Value) -> Value:
-    return "hidden" if is_secret(operation.parameters.get(name)) else value
+def shown_url(operation: Operation, values: Mapping[str, Value]) -> str:
+    """A call's URL for people's eyes."""
+    shown = {name: "hidden" if is_secret(operation.parameters.get(name)) else value for name, value in values.items()}
+    return operation.api.base_url + operation.filled(shown)
 
 
 @dataclass(frozen=True)

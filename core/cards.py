@@ -52,6 +52,7 @@ class CardRow:
     expires_at: float
     headers: str = "{}"
     body_type: str = "json"
+    matched: str = "[]"
     recipe: str = ""  # whose last step it is
     recipe_step: int = 0
     votes: tuple[str, ...] = ()
@@ -73,7 +74,7 @@ def card(row: CardRow) -> tuple[str, list[Block]]:
     is_pending = row.state is State.PENDING
     change, is_change_cut = _change_lines(row, limit=_CHANGES_ON_CARD)
     body, is_body_cut = _body_on_card(row)
-    blocks = [_header(title), *_sections(_request_line(row)), *_how_sent(row), *_sections(body)]
+    blocks = [_header(title), *_sections(_request_line(row)), *_matched(row), *_how_sent(row), *_sections(body)]
     if change:
         blocks += [_context(words.CHANGE_TITLE.get(row.method, words.CHANGES)), *_sections("\n".join(change))]
     if row.recipe:
@@ -92,6 +93,16 @@ def _request_line(row: CardRow) -> str:
     """Method and URL, and below them the headers that the model chose; each on a line of its own."""
     headers = [f"{name}: {visible(text)}" for name, text in json.loads(row.headers).items()]
     return "\n".join([f"{row.method} {row.shown_url}", *headers])
+
+
+def _matched(row: CardRow) -> list[Block]:
+    """Which names of the request were turned into which ids."""
+    lines = _matched_lines(row)
+    return [_context(words.MATCHED), *_sections("\n".join(lines))] if lines else []
+
+
+def _matched_lines(row: CardRow) -> list[str]:
+    return [_fit(visible(line), _SECTION // 2) for line in json.loads(row.matched)]
 
 
 def _how_sent(row: CardRow) -> list[Block]:
@@ -271,7 +282,8 @@ def whole_request(row: CardRow, page: int) -> dict[str, Any]:
     body = readable(row.shown_body) if row.shown_body is not None else words.NO_BODY
     change, _ = _change_lines(row, limit=None)
     parts = [body, *([words.CHANGE_TITLE.get(row.method, words.CHANGES), "\n".join(change)] if change else [])]
-    sections = [*_sections(_request_line(row)), *_how_sent(row), *(one for part in parts for one in _sections(part))]
+    request = [*_sections(_request_line(row)), *_matched(row), *_how_sent(row)]
+    sections = [*request, *(one for part in parts for one in _sections(part))]
     pages = [sections[at : at + _PAGE] for at in range(0, len(sections), _PAGE)]
     page = max(0, min(page, len(pages) - 1))
     place = words.PAGE.format(page=page + 1, pages=len(pages), fingerprint=row.fingerprint[:12])
@@ -352,6 +364,7 @@ def changed_text(fields: Sequence[str]) -> str:
 def _in_home(row: CardRow) -> str:
     """A waiting request as App Home shows it: what Approve would send, as far as there is room."""
     head = f"{row.method} {_fit(row.shown_url, _SECTION - _BODY_IN_HOME - 100)}"
+    head = "\n".join([head, *_matched_lines(row)])
     return head if row.shown_body is None else f"{head}\n{_fit(readable(row.shown_body), _BODY_IN_HOME)}"
 
 

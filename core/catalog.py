@@ -14,7 +14,6 @@ from pydantic import SecretStr, ValidationError
 
 from core.catalog_checks import check_file, fitting, key_of, paging_of
 from core.catalog_file import (
-    METHODS,
     ApiEntry,
     ApprovalRule,
     Auth,
@@ -29,9 +28,9 @@ from core.catalog_file import (
     Prompt,
     RecipeEntry,
     StepEntry,
-    header_key,
 )
 from core.catalog_source import BadCatalog, Place, Source
+from core.catalog_values import METHODS, header_key
 from core.policy import SAFE_METHODS, Rule
 from core.template import Spelling, Template, Value
 
@@ -170,8 +169,15 @@ class Catalog:
         return replace(self, operations=tuple(ruled.values()), recipes=tuple(one.among(ruled) for one in kept))
 
     def named(self, api: Api, name: str) -> Operation | None:
-        """The API's operation of this name (`METHOD /path`)."""
-        return next((one for one in self.operations if one.api is api and one.name == name), None)
+        """The operation of this name (`METHOD /path`) of the API, which may be that of an earlier catalog."""
+        return next((one for one in self.operations if one.api.name == api.name and one.name == name), None)
+
+    @property
+    def approvers(self) -> tuple[str, ...]:
+        """Whom it names, for an operation or for a channel."""
+        of_channels = [rule for channel in self.channels.values() for rule in channel.rules]
+        rules = [*of_channels, *(rule for operation in self.operations for rule in operation.rules or ())]
+        return tuple(one for rule in rules for one in rule.approvers)
 
     def preview_of(self, operation: Operation) -> Operation | None:
         """The GET that shows what a write is about: the one that the entry names, else the one of the same path."""

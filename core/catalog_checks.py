@@ -5,12 +5,18 @@ Each check gives (place, words) pairs; the place is that of the file with severa
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from collections.abc import Iterable, Iterator
 from fnmatch import translate
+from typing import Any
 
-from core.catalog_file import ApiEntry, CatalogFile, Entry, Lookup, Pagination, RecipeEntry, StepEntry, header_key
+from jsonschema import Draft202012Validator
+
+from core.catalog_file import ApiEntry, CatalogFile, Entry, Lookup, Pagination, Parameter, RecipeEntry, StepEntry
 from core.catalog_source import Place
+from core.catalog_values import header_key
 from core.expressions import BadExpression, Expression, expressions
 from core.policy import SAFE_METHODS
 
@@ -42,8 +48,7 @@ def _check_api(api: ApiEntry, place: Place) -> Iterator[Mistake]:
             yield from _check_preview(api, entry, here)
             yield from _check_parameters(api, entry, here)
             yield from _check_pagination(entry, here)
-    if api.pagination is not None and not any(paging_of(entry, api) is api.pagination for entry in api.endpoints):
-        yield (*place, "pagination"), "no GET of this API has this 'parameter'; write it into their url's query"
+    yield from _check_default_pagination(api, (*place, "pagination"))
     for number, recipe in enumerate(api.recipes):
         yield from _check_recipe(api, recipe, (*place, "recipes", number))
 
@@ -93,6 +98,8 @@ def _check_lookup(api: ApiEntry, lookup: Lookup, place: Place) -> Iterator[Mista
         yield place, f"lookup: '{lookup.operation}' is no GET of this API; there is: {_gets(api)}"
     elif read.required:
         yield place, f"lookup: {read.name} needs '{min(read.required)}' itself; name a list that needs nothing"
+    elif _is_write(read):
+        yield place, f"lookup: {read.name} asks for approval each time; name a list that needs none"
 
 
 def paging_of(entry: Entry, api: ApiEntry) -> Pagination | None:
@@ -109,16 +116,36 @@ def paging_of(entry: Entry, api: ApiEntry) -> Pagination | None:
     return default if fits else None
 
 
+def _check_default_pagination(api: ApiEntry, place: Place) -> Iterator[Mistake]:
+    """The API's own paging has to fit one of its lists."""
+    default = api.pagination
+    if default is None:
+        return
+    fitting = [entry for entry in api.endpoints if paging_of(entry, api) is default]
+    if not fitting and default.parameter is not None:
+        yield place, f"no GET of this API has the query value '{default.parameter}'; write it into their url's query"
+    elif not fitting:
+        yield place, "no GET of this API is a list, with a path that ends in a word; write pagination at the endpoint"
+    elif (name := default.size) is not None and not any(_has_size(entry, name) for entry in fitting):
+        yield (*place, "size"), f"no list of this API has the query value '{name}'; write it into their url's query"
+
+
+def _has_size(entry: Entry, name: str) -> bool:
+    return entry.placeholder(name) is not None or name in entry.fixed
+
+
 def _check_pagination(entry: Entry, place: Place) -> Iterator[Mistake]:
     paging = entry.pagination
     if paging is None:
         return
+    if paging.size is not None and paging.size == paging.parameter:
+        yield (*place, "pagination", "size"), f"pagination: '{paging.size}' is the parameter already; drop size here"
     if (name := paging.parameter) is not None and entry.placeholder(name) is None and name not in entry.headers:
         yield (
             (*place, "pagination", "parameter"),
             f"pagination: '{name}' is no query value of {entry.url}; write ?{name}=[{name}] there",
         )
-    if (name := paging.size) is not None and entry.placeholder(name) is None and name not in entry.fixed:
+    if (name := paging.size) is not None and not _has_size(entry, name):
         yield (
             (*place, "pagination", "size"),
             f"pagination: '{name}' is no query value of {entry.url}; write {name}=[{name}] there",
@@ -140,8 +167,7 @@ def _check_recipe_names(file: CatalogFile) -> Iterator[Mistake]:
 
 
 def _check_recipe(api: ApiEntry, recipe: RecipeEntry, place: Place) -> Iterator[Mistake]:
-    if recipe.inputs.get("type") != "object":
-        yield (*place, "inputs"), "inputs: write type: object, and under properties a schema for each input"
+    yield from _check_inputs(recipe, (*place, "inputs"))
     known: dict[str, frozenset[str]] = {}  # step -> its outputs, of the steps so far
     last = len(recipe.steps) - 1
     for number, step in enumerate(recipe.steps):
@@ -154,6 +180,14 @@ def _check_recipe(api: ApiEntry, recipe: RecipeEntry, place: Place) -> Iterator[
             yield from _check_expressions(value, recipe, known, (*here, key))
         known[step.step_id] = frozenset(step.outputs)
     yield from _check_outputs(api, recipe, known, place)
+
+
+def _check_inputs(recipe: RecipeEntry, place: Place) -> Iterator[Mistake]:
+    if recipe.inputs.get("type") != "object":
+        yield place, "inputs: write type: object, and under properties a schema for each input"
+    for name in recipe.inputs.get("required", ()):
+        if name not in recipe.input_names:
+            yield (*place, "required"), f"inputs: '{name}' is required, but none of the properties; add it there"
 
 
 def _check_step(api: ApiEntry, step: StepEntry, place: Place, *, is_last: bool) -> Iterator[Mistake]:
@@ -170,6 +204,8 @@ def _check_step(api: ApiEntry, step: StepEntry, place: Place, *, is_last: bool) 
     for key, name in zip(keys, step.parameters, strict=True):
         if key is None:
             yield (*place, "parameters", name), f"'{name}' is no placeholder, query name or header of {entry.url}"
+        elif (problem := _misfit(entry.parameters.get(key), step.parameters[name])) is not None:
+            yield (*place, "parameters", name), f"'{name}' does not fit {entry.name}: {problem}"
     if len([key for key in keys if key is not None]) > len(set(keys) - {None}):
         yield (*place, "parameters"), "two of these names mean the same value; keep one"
     if missing := entry.required - set(keys):
@@ -179,6 +215,37 @@ def _check_step(api: ApiEntry, step: StepEntry, place: Place, *, is_last: bool) 
         yield (*place, "outputs"), "outputs: the model gets the whole answer of a recipe's write; remove them"
     for name, text in step.outputs.items():
         yield from _check_answer_expression(text, (*place, "outputs", name))
+
+
+def _misfit(parameter: Parameter | None, value: object) -> str | None:
+    """What a parameter's schema has against a fixed value, which travels as text; None for expressions and names to be looked up."""
+    if parameter is None or parameter.lookup is not None or not isinstance(value, (str, int, float)) or _varies(value):
+        return None
+    schema = Draft202012Validator(parameter.plain)
+    try:
+        if parameter.is_list or any(schema.is_valid(one) for one in _readings(value)):
+            return None
+        return next((error.message for error in schema.iter_errors(value)), None)
+    except RecursionError:  # a schema that refers to itself without end; each call is checked anyway
+        return None
+
+
+def _varies(value: object) -> bool:
+    """Whether a value has expressions in it; wrong ones are told elsewhere."""
+    try:
+        return any(True for _ in expressions(value))
+    except BadExpression:
+        return True
+
+
+def _readings(value: str | float) -> Iterator[object]:
+    """What a fixed value may be taken for: itself, its text, or the number that its text says."""
+    yield value
+    if not isinstance(value, str):
+        yield json.dumps(value)
+        return
+    with contextlib.suppress(ValueError):
+        yield json.loads(value)
 
 
 def _is_write(entry: Entry) -> bool:
@@ -197,6 +264,21 @@ def _check_step_body(entry: Entry, step: StepEntry, place: Place) -> Iterator[Mi
         yield (*place, "requestBody"), f"a {entry.method} has no body; write its values under parameters"
     if step.request_body is None and entry.body is not None and entry.method not in SAFE_METHODS:
         yield place, f"{entry.name} needs a body; write requestBody: {{payload: ...}}"
+    if step.request_body is not None and entry.body is not None:
+        yield from _check_payload(entry, entry.body, step.request_body.payload, (*place, "requestBody"))
+
+
+def _check_payload(entry: Entry, body: dict[str, Any], payload: object, place: Place) -> Iterator[Mistake]:
+    """The names of a body's fields, which no expression changes."""
+    if not isinstance(payload, dict):
+        return
+    properties = body.get("properties", {})
+    for name in body.get("required", ()):
+        if name not in payload:
+            yield place, f"{entry.name} needs '{name}' in its body; write it under payload"
+    for name in payload if body.get("additionalProperties") is False and "patternProperties" not in body else ():
+        if name not in properties:
+            yield place, f"'{name}' is no field of {entry.name}'s body; there is: {', '.join(properties) or 'none'}"
 
 
 def _check_outputs(

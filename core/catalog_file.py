@@ -1,172 +1,39 @@
 """The shape of apis.yaml: each key as a pydantic model, with what can be checked of one entry by itself.
 
-What has to hold between entries stands in catalog_checks.py; what the house works with, in catalog.py.
+The words below each key are what an editor shows (catalog_schema.py). Single values stand in catalog_values.py, what has to hold
+between entries in catalog_checks.py, what the house works with in catalog.py.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
 
-import jmespath
-from jmespath.exceptions import JMESPathError
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationInfo,
-    model_validator,
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from core.catalog_values import (
+    HEADER_NAME,
+    METHODS,
+    Approver,
+    BaseUrl,
+    Expiry,
+    HeaderName,
+    Jmespath,
+    JsonValue,
+    Method,
+    Schema,
+    Secret,
+    Word,
+    check_schema,
+    is_reserved,
 )
-
-from core.plain_schema import surely_valid
 from core.policy import ANYONE, ASKER, SAFE_METHODS
 from core.template import BadTemplate, Template, parse_template
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 MAX_PROMPTS = 4  # https://docs.slack.dev/reference/methods/assistant.threads.setSuggestedPrompts
 _MAX_TITLE, _MAX_MESSAGE = 75, 2_000  # characters; Slack names no limit: a title is a button, whose label takes 75
-
-# Headers that no call may bring: who calls, where it goes, how the body is read, and what would make another call of it.
-_RESERVED = frozenset(
-    ("accept", "accept-encoding", "authorization", "connection", "cookie", "cookie2", "date", "expect", "forwarded",
-     "host", "idempotency-key", "if-match", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "user-agent",
-     "via", "x-method-override", "x-real-ip")
-)  # fmt: skip
-_RESERVED_BEGINNINGS = ("content-", "proxy-", "sec-", "x-forwarded-", "x-http-method", "x-original-", "x-rewrite-")
-
-
-def header_key(name: str) -> str:
-    """A header's name as servers compare it: capitals do not count, and CGI makes '_' of '-'."""
-    return name.lower().replace("_", "-")
-
-
-def is_reserved(name: str) -> bool:
-    """Whether a header of this name is the bot's alone to send."""
-    return header_key(name) in _RESERVED or header_key(name).startswith(_RESERVED_BEGINNINGS)
-
-
-def _expand(value: object, info: ValidationInfo) -> object:
-    """`${VAR}` and `${VAR:-default}` from the environment; only base_url, auth and headers go through here."""
-    if not isinstance(value, str):
-        return value
-    environ: Mapping[str, str] = (info.context or {}).get("environ", {})
-
-    def look_up(found: re.Match[str]) -> str:
-        name, default = found[1], found[2]
-        text = environ.get(name) or default
-        if text is None:
-            raise ValueError(f"{name} is not set: set it in the environment, or write ${{{name}:-a default}}")
-        return text
-
-    return re.sub(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}", look_up, value)
-
-
-def _base_url(value: str) -> str:
-    value = value.strip()
-    if any(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in value) or "\\" in value:
-        raise ValueError("no blanks, backslashes or invisible characters in base_url")
-    try:
-        parts = urlsplit(value)
-        _ = parts.port
-    except ValueError:
-        raise ValueError(f"'{value}' is no URL; write such as https://hr.example.com/v1") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("write a URL with its scheme, such as https://hr.example.com/v1")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError(
-            "no user or password in base_url: write them under auth: {basic: {username: ..., password: ...}}"
-        )
-    if parts.query or parts.fragment:
-        raise ValueError("no '?' or '#' in base_url; a fixed query belongs into each endpoint's url")
-    if any(unquote(step) in (".", "..") for step in parts.path.split("/")):
-        raise ValueError("no '.' or '..' in base_url; write the path in full")
-    return value.rstrip("/")
-
-
-def _header_text(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value()
-    if not text or not text.isprintable() or not text.isascii():
-        raise ValueError("write printable ASCII on one line (is the variable empty, or does it end in a line break?)")
-    return value
-
-
-def _seconds(value: object) -> object:
-    """`45s`, `30m`, `1h`, `2d` -> seconds."""
-    found = re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", str(value))
-    if not found or int(found[1]) == 0:
-        raise ValueError("write a time such as 45s, 30m, 1h or 2d")
-    return int(found[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[found[2]]
-
-
-def _schema(value: dict[str, Any]) -> dict[str, Any]:
-    if not surely_valid(value):
-        try:
-            Draft202012Validator.check_schema(value)
-        except SchemaError as error:
-            raise ValueError(f"no valid JSON Schema: {error.message}") from None
-    if _stray_secret(value, is_field=True):
-        raise ValueError(
-            "secret: true belongs on a field itself (under properties, or the items of a field's list) or on a parameter"
-        )
-    for ref in _refs(value):
-        if ref != "#" and not _resolves(value, ref):
-            raise ValueError(f"$ref '{ref}' leads nowhere; write '#/$defs/...' and define it in the same schema")
-    return value
-
-
-def _stray_secret(schema: object, *, is_field: bool) -> bool:
-    """Whether `secret: true` stands where no field's name says what to hide."""
-    match schema:
-        case dict():
-            if schema.get("secret") is True and not is_field:
-                return True
-            fields = schema.get("properties")
-            below = [(one, True) for one in fields.values()] if isinstance(fields, dict) else []
-            below += [
-                (one, is_field and key == "items")
-                for key, one in schema.items()
-                if key not in ("properties", "enum", "const", "default", "examples")
-            ]
-            return any(_stray_secret(one, is_field=field) for one, field in below)
-        case list():
-            return any(_stray_secret(one, is_field=False) for one in schema)
-    return False
-
-
-def _refs(schema: object) -> Iterator[str]:
-    match schema:
-        case dict():
-            if isinstance(ref := schema.get("$ref"), str):
-                yield ref
-            for value in schema.values():
-                yield from _refs(value)
-        case list():
-            for value in schema:
-                yield from _refs(value)
-
-
-def _resolves(schema: object, ref: str) -> bool:
-    for step in ref.removeprefix("#/").split("/") if ref.startswith("#/") else ("#",):
-        schema = schema.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(schema, dict) else None
-    return isinstance(schema, (dict, bool))
-
-
-def _approver(value: str) -> str:
-    if value in (ASKER, ANYONE) or re.fullmatch(r"@[a-z0-9._-]+|[SUW][A-Za-z0-9_]{2,}", value):
-        return value
-    raise ValueError(
-        f"'{value}' is no approver: write a user id (U024BE7LH), a group (@hr-leads or S0614TZR7), {ASKER} or {ANYONE}"
-    )
 
 
 def _rules(value: object) -> object:
@@ -191,25 +58,9 @@ def _not_never(value: tuple[ApprovalRule, ...] | None) -> tuple[ApprovalRule, ..
     return value
 
 
-def _jmespath(value: str) -> str:
-    try:
-        jmespath.compile(value)
-    except JMESPathError:
-        raise ValueError(f"'{value}' is no JMESPath; write such as data[*].id, see https://jmespath.org") from None
-    return value
-
-
 def _prompt(value: object) -> object:
     """A mere text is both what the button says and what it asks."""
     return {"title": value, "message": value} if isinstance(value, str) else value
-
-
-def _json_value(value: Any) -> Any:
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        raise ValueError("write JSON values only; a date goes into quotes") from None
-    return value
 
 
 def _channels(value: dict[str, ChannelEntry]) -> dict[str, ChannelEntry]:
@@ -230,43 +81,50 @@ def _preview(value: object) -> object:
     raise ValueError("write false, the name of a GET operation, or {operation: ..., ignore: [...]}")
 
 
-Secret = Annotated[SecretStr, BeforeValidator(_expand), AfterValidator(_header_text)]
-HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"  # RFC 9110, 5.1
-HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
-Schema = Annotated[dict[str, Any], AfterValidator(_schema)]
-Expiry = Annotated[float, BeforeValidator(_seconds)]
-
-
-Jmespath = Annotated[str, Field(min_length=1), AfterValidator(_jmespath)]
-Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-
-
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Basic(_Strict):
+    """HTTP Basic: a name and a password."""
+
     username: Secret
+    """Who calls. Write it as ${VAR} to take it from the environment."""
     password: Secret
+    """Write it as ${VAR} to take it from the environment."""
 
 
 class HeaderKey(_Strict):
+    """A key that travels in a header."""
+
     name: HeaderName
+    """The header, such as X-Api-Key."""
     value: Secret
+    """The key. Write it as ${VAR} to take it from the environment."""
 
 
 class QueryKey(_Strict):
+    """A key that travels in the query."""
+
     name: Annotated[str, Field(min_length=1)]
+    """The query name, such as api_key."""
     value: Secret
+    """The key. Write it as ${VAR} to take it from the environment."""
 
 
 class Auth(_Strict):
     """How the API knows the bot: exactly one of the four."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
     bearer: Secret | None = None
+    """A token for `Authorization: Bearer`. Write it as ${VAR} to take it from the environment."""
     basic: Basic | None = None
+    """A name and a password for `Authorization: Basic`."""
     header: HeaderKey | None = None
+    """A key in a header of its own."""
     query: QueryKey | None = None
+    """A key in the query of each request."""
 
     @model_validator(mode="after")
     def _one(self) -> Auth:
@@ -275,18 +133,21 @@ class Auth(_Strict):
         return self
 
 
-Approver = Annotated[str, AfterValidator(_approver)]
-
-
 class ApprovalRule(_Strict):
     """Who decides, and when they have to."""
 
     approvers: tuple[Approver, ...] = (ASKER,)
+    """User ids (U024BE7LH), user groups (@hr-leads in quotes, or S0614TZR7), asker, anyone-in-channel. Default: asker."""
     not_asker: bool = False
+    """The person who asked may not decide."""
     quorum: Annotated[int, Field(ge=1, le=20)] = 1
+    """How many different approvers have to say yes. Default: 1."""
     expires: Expiry | None = None
+    """How long a request waits for its decision: 45s, 30m, 2h, 1d. Default: that of the endpoint, or of the API."""
     when: Schema | None = None
+    """A JSON Schema over the call's arguments: the rule is for the calls that it accepts."""
     batch: bool = False
+    """Several such requests of one reply may be approved with one button."""
 
     @model_validator(mode="after")
     def _can_be_met(self) -> ApprovalRule:
@@ -300,34 +161,46 @@ class ApprovalRule(_Strict):
         return self
 
 
-Approval = Annotated[tuple[ApprovalRule, ...] | None, BeforeValidator(_rules)]  # None: not said; empty: never
+_Rules = Literal["always", "never"] | ApprovalRule | list[ApprovalRule]
+# None: not said; empty: never
+Approval = Annotated[tuple[ApprovalRule, ...] | None, BeforeValidator(_rules, json_schema_input_type=_Rules)]
 
 
 class Preview(_Strict):
     """How a write's target is read before and after: `operation` names another GET, `ignore` fields that may change."""
 
     operation: str | None = None
+    """Another GET of this API that shows the target better, such as GET /users/[id]/summary."""
     ignore: tuple[str, ...] = ()
+    """Fields that may change between the card and the write."""
 
 
 class Lookup(_Strict):
     """A name becomes an id: the list that `operation` (a GET of the same API) gives, the fields to compare, the field with the id."""
 
     operation: str
+    """The GET of this API that lists the candidates, such as GET /users. It must need no values."""
     match: Annotated[tuple[Jmespath, ...], Field(min_length=1)]
+    """The fields of an item to compare with the name (JMESPath), such as [email, first_name, last_name]."""
     id: Jmespath
+    """The field of an item that holds the id (JMESPath)."""
 
 
 class Parameter(BaseModel):
     """What the catalog says of one value: our own keys, and beside them its JSON Schema (`plain`)."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     in_: Annotated[Literal["header"] | None, Field(alias="in")] = None
+    """header: a header that a call may bring. Left out: a placeholder of the url."""
     required: bool = False
+    """Every call has to give this query value or header. What stands in the path is always required."""
     lookup: Lookup | None = None
+    """Turns a name into the id that this value takes."""
     style: Literal["form", "spaceDelimited", "pipeDelimited"] | None = None
+    """How a list is written in the query: a,b or a b or a|b. Default: form."""
     explode: bool | None = None
+    """Each of a list's values with the name of its own: ids=1&ids=2. Default: true for form, else false."""
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -347,7 +220,7 @@ class Parameter(BaseModel):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Parameter:
-        _schema(self.plain)
+        check_schema(self.plain)
         if not self.is_list and (self.style is not None or self.explode is not None):
             raise ValueError("style and explode are for lists; write type: array beside them, or drop them")
         if self.is_list and self.lookup is not None:
@@ -355,32 +228,56 @@ class Parameter(BaseModel):
         return self
 
 
+_NEEDS = {
+    "page": ["parameter"],
+    "offset": ["parameter"],
+    "cursor": ["parameter", "next"],
+    "link": [],
+    "next_url": ["next"],
+    "header": ["parameter", "header"],
+}
+
+
+def _of_style(style: str, needs: list[str]) -> dict[str, Any]:
+    """What an editor is told of one style of paging."""
+    return {"if": {"properties": {"style": {"const": style}}}, "then": {"required": needs}}
+
+
 class Pagination(_Strict):
     """How the further pages of a list are found. In an operation, `parameter` and `size` are placeholders' names where they name one."""
 
+    model_config = ConfigDict(json_schema_extra={"allOf": [_of_style(*one) for one in _NEEDS.items() if one[1]]})
+
     style: Literal["page", "offset", "cursor", "link", "next_url", "header"]
+    """page, offset and cursor count on in the query; link follows the Link header; next_url a URL in the answer; header a token there."""
     parameter: str | None = None
+    """The query name that takes the page, the offset or the token. link, next_url: that of the first page, where links need it."""
     size: str | None = None
+    """The query name of the page size."""
     items: Jmespath | None = None
+    """Where an answer has its list (JMESPath). Default: the answer itself, or its only list."""
     next: Jmespath | None = None
+    """Where an answer has the next token (cursor) or URL (next_url), as JMESPath: meta.next, or data[-1].id."""
     more: Jmespath | None = None
+    """Where an answer says that there is more (JMESPath), such as has_more."""
     pages: Jmespath | None = None
+    """Where an answer has the number of pages (JMESPath)."""
     total: Jmespath | None = None
+    """Where an answer has the number of items in all (JMESPath)."""
     header: HeaderName | None = None
+    """Style header: the response header that holds the next token."""
     max_pages: Annotated[int, Field(ge=1, le=1_000)] = 50
+    """How many pages are read at most. Default: 50."""
     max_items: Annotated[int, Field(ge=1, le=100_000)] = 5_000
+    """How many items are read at most. Default: 5000."""
 
     @model_validator(mode="after")
     def _has_what_its_style_needs(self) -> Pagination:
-        needs = {
-            "parameter": self.style in ("page", "offset", "cursor", "header"),
-            "next": self.style in ("cursor", "next_url"),
-            "header": self.style == "header",
-        }
-        for key, is_needed in needs.items():
+        for key in ("parameter", "next", "header"):
+            is_needed = key in _NEEDS[self.style]
             if is_needed and getattr(self, key) is None:
                 raise ValueError(f"style {self.style} needs '{key}'; see docs/catalog.md")
-            if not is_needed and getattr(self, key) is not None:
+            if not is_needed and key != "parameter" and getattr(self, key) is not None:
                 raise ValueError(f"style {self.style} has no '{key}'; remove it, or choose another style")
         return self
 
@@ -389,23 +286,38 @@ class Limits(_Strict):
     """What an API can take: requests at once, and requests started per second. None: no bound."""
 
     at_once: Annotated[int, Field(ge=1, le=1_000)] | None = None
+    """How many requests may be under way at the same time."""
     per_second: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    """How many requests may start in a second; 0.5 is one in two seconds."""
 
 
 class Entry(_Strict):
     """One endpoint as the file has it."""
 
-    method: Annotated[str, BeforeValidator(lambda v: v.upper() if isinstance(v, str) else v)]
+    method: Method
+    """GET, HEAD, POST, PUT, PATCH or DELETE."""
     url: str
+    """Path and query below base_url. [name] or {name} is a placeholder; those of the query may be left out of a call."""
     description: Annotated[str, Field(min_length=1)]
+    """What it does, for the model: the most important line for good answers."""
     enabled: bool = True
+    """false keeps the entry in the file, switched off."""
     parameters: dict[str, Parameter] = {}
+    """A JSON Schema for each placeholder of the url, and for each header that a call may bring (in: header)."""
     body: Schema | None = None
+    """A JSON Schema of the body. Without it any JSON may be sent."""
     body_type: Literal["json", "form", "multipart"] = "json"
+    """How the body travels. Default: json."""
     approval: Approval = None
+    """always, never (POST only), a rule or a list of rules. Left out: the API's, else the method decides."""
     expires: Expiry | None = None
-    preview: Annotated[Preview | None, BeforeValidator(_preview)] = Preview()
+    """How long a request waits for its decision: 45s, 30m, 2h, 1d. Default: 1h."""
+    preview: Annotated[
+        Preview | None, BeforeValidator(_preview, json_schema_input_type=Literal[False] | str | Preview)
+    ] = Preview()
+    """What shows the target of a PUT, PATCH or DELETE: another GET, fields to ignore, or false. Default: the GET of the same path."""
     pagination: Pagination | None = None
+    """How the further pages of this list are found. Default: the API's pagination, where it fits."""
 
     @cached_property
     def template(self) -> Template:
@@ -446,6 +358,8 @@ class Entry(_Strict):
             )
         if self.pagination is not None and self.method != "GET":
             raise ValueError(f"pagination is for GET; a {self.method} gives no list")
+        if "preview" in self.model_fields_set and self.method not in ("PUT", "PATCH", "DELETE"):
+            raise ValueError(f"preview is for PUT, PATCH and DELETE; a {self.method} has no target to show")
         try:
             template = self.template
         except (BadTemplate, UnicodeError) as error:
@@ -495,32 +409,53 @@ def _check_body(entry: Entry) -> None:
         raise ValueError(f"a {entry.method} has no body; put its values into the url's query")
     if entry.body_type != "json" and body is not None and body.get("type", "object") != "object":
         raise ValueError(f"body_type: {entry.body_type} sends named fields, so the body is of type: object")
+    for name, field in _properties(body if entry.body_type == "form" else None):
+        if field.get("style", "form") not in ("form", "deepObject") or not isinstance(field.get("explode", True), bool):
+            raise ValueError(f"body: {name}: write style: form or deepObject, and explode: true or false")
+
+
+def _properties(body: Schema | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    properties = body.get("properties") if body is not None else None
+    for name, field in properties.items() if isinstance(properties, dict) else ():
+        if isinstance(field, dict):
+            yield name, field
 
 
 class RequestBody(_Strict):
     """What a recipe's step sends; texts in it may be expressions."""
 
-    payload: Annotated[Any, AfterValidator(_json_value)]
+    payload: JsonValue
+    """The body. A text in it may be an expression, such as $inputs.email."""
 
 
 class StepEntry(_Strict):
     """One call of a recipe as the file has it."""
 
     step_id: Annotated[Word, Field(alias="stepId")]
+    """The step's name, for $steps.<stepId>.outputs.<name> further on."""
     operation: str
-    parameters: Annotated[dict[str, Any], AfterValidator(_json_value)] = {}
+    """An operation of this API by method and path, such as GET /users."""
+    parameters: dict[str, JsonValue] = {}
+    """Values by the name of a placeholder, query value or header; a text may be an expression."""
     request_body: Annotated[RequestBody | None, Field(alias="requestBody")] = None
+    """The body of a write."""
     outputs: dict[Word, str] = {}
+    """Parts of the answer by name, such as id: $response.body#/data/0/id."""
 
 
 class RecipeEntry(_Strict):
     """A named operation made of several calls, as the file has it; the words are OpenAPI's Arazzo."""
 
     workflow_id: Annotated[Word, Field(alias="workflowId")]
+    """The name by which the model calls it; unique in the file."""
     description: Annotated[str, Field(min_length=1)]
+    """What it does, for the model."""
     inputs: Schema = {"type": "object", "additionalProperties": False}
+    """A JSON Schema of type object: what a call has to bring."""
     steps: Annotated[tuple[StepEntry, ...], Field(min_length=1, max_length=20)]
+    """The calls in their order. The last one may be a write."""
     outputs: dict[Word, str] = {}
+    """What the model gets of a recipe without a write, such as id: $steps.person.outputs.id."""
 
     @property
     def input_names(self) -> frozenset[str]:
@@ -532,16 +467,27 @@ class ApiEntry(_Strict):
     """One API as the file has it."""
 
     name: Annotated[str, Field(min_length=1, max_length=80)] = "API"
-    base_url: Annotated[str, BeforeValidator(_expand), AfterValidator(_base_url)]
+    """What people and logs call it."""
+    base_url: BaseUrl
+    """Where it is, such as https://hr.example.com/v1 or ${HR_API_URL}. No credentials, no query."""
     instructions: str = ""
+    """Words for the model: who it is, and what it should know of this API."""
     auth: Auth | None = None
+    """How the API knows the bot: one of bearer, basic, header, query."""
     headers: dict[HeaderName, Secret] = {}
+    """Headers that go with each request. Write secrets as ${VAR} to take them from the environment."""
     approval: Annotated[Approval, AfterValidator(_not_never)] = None
+    """Who decides, for all writes of this API that say nothing of their own: always, a rule or a list of rules."""
     expires: Expiry | None = None
+    """How long a request waits for its decision, for all writes that say nothing of their own. Default: 1h."""
     limits: Limits = Limits()
+    """What this API can take."""
     pagination: Pagination | None = None
+    """How this API's lists are paged. For a list that is paged otherwise, the endpoint says its own."""
     endpoints: Annotated[list[Entry], Field(min_length=1)]
+    """The operations: what is not here cannot be called."""
     recipes: list[RecipeEntry] = []
+    """Named operations made of several calls."""
 
     def named(self, name: str) -> Entry | None:
         """The entry of this name (`METHOD /path`), unless it is switched off."""
@@ -552,20 +498,31 @@ class Prompt(_Strict):
     """A suggestion in Slack's assistant pane: what the button says, and what it asks."""
 
     title: Annotated[str, Field(min_length=1, max_length=_MAX_TITLE)]
+    """What the button says."""
     message: Annotated[str, Field(min_length=1, max_length=_MAX_MESSAGE)]
+    """What it asks."""
 
 
 class ChannelEntry(_Strict):
     """What holds in one Slack channel alone: words for the model, what may be called there, a rule beside the operations' own."""
 
     instructions: str = ""
+    """Words for the model, in this channel alone."""
     operations: Annotated[tuple[str, ...] | None, Field(min_length=1)] = None
+    """All that may be called here, by name; * is any text: GET *. Left out: everything."""
     approval: Annotated[Approval, AfterValidator(_not_never)] = None
+    """Rules for the writes of this channel, beside the operations' own; the strictest holds."""
+
+
+_Prompt = Annotated[Prompt, BeforeValidator(_prompt, json_schema_input_type=str | Prompt)]
 
 
 class CatalogFile(_Strict):
     """The file with several APIs; a file with one has that one's keys at the top, beside `prompts` and `channels`."""
 
     apis: Annotated[list[ApiEntry], Field(min_length=1)]
-    prompts: Annotated[tuple[Annotated[Prompt, BeforeValidator(_prompt)], ...], Field(max_length=MAX_PROMPTS)] = ()
+    """Several APIs, each with the keys of one."""
+    prompts: Annotated[tuple[_Prompt, ...], Field(max_length=MAX_PROMPTS)] = ()
+    """Up to four suggestions in Slack's assistant pane: a text, or title and message."""
     channels: Annotated[dict[str, ChannelEntry], AfterValidator(_channels)] = {}
+    """What holds in single Slack channels, by id (C024BE7LH) or by name in quotes ("#hr-bot")."""

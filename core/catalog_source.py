@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -13,6 +14,7 @@ from core.settings import Misconfigured
 
 _MAX_DEPTH = 200
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
+_ENTRIES: dict[int | str, str] = {"endpoints": "endpoint", "recipes": "recipe", "steps": "step", "prompts": "prompt"}
 Place = tuple[int | str, ...]  # keys and indexes from the top of the file
 
 
@@ -39,6 +41,10 @@ class Source:
             data = yaml.constructor.SafeConstructor().construct_document(source.root)
         except yaml.YAMLError as error:
             raise BadCatalog(f"{name}: no valid YAML: {error}.") from None
+        except (ValueError, AttributeError) as error:  # what looks like a number or a date and is none
+            raise BadCatalog(
+                f"{name}: no valid YAML: {error}; texts that look like numbers or dates go into quotes."
+            ) from None
         if not isinstance(data, dict):
             raise BadCatalog(f"{name}: write a mapping with name, base_url and endpoints (README, 'The catalog').")
         return source, data
@@ -66,10 +72,17 @@ class Source:
 
     def mistake(self, place: Place, words: str) -> str:
         """A mistake as its author reads it: file, entry, line, and what to write instead."""
-        at = place.index("endpoints") + 1 if "endpoints" in place else len(place)
-        number = place[at] if at < len(place) else None
-        entry = f"endpoint {number + 1}, " if isinstance(number, int) else ""
-        return f"{self.name}, {entry}line {self.line(place)}: {words.rstrip('.')}."
+        where = ", ".join([*_entries(place), f"line {self.line(place)}"])
+        return f"{self.name}, {where}: {words.rstrip('.')}."
+
+
+def _entries(place: Place) -> Iterator[str]:
+    """The entries that a place lies in, as people count them: `recipe 1`, `step 2`."""
+    for key, step in pairwise(place):
+        if key in _ENTRIES and isinstance(step, int):
+            yield f"{_ENTRIES[key]} {step + 1}"
+    if place[:1] == ("channels",) and len(place) > 1:
+        yield f"channel {place[1]}"
 
 
 def _compose(text: str, name: str) -> yaml.Node:

@@ -28,6 +28,7 @@ _MOST_REQUIRED = 100
 _MOST_PARTS = 500  # of one allOf, with those inside of them
 _LARGE = 1_000  # a maxLength above it hinders nobody, and costs tokens
 _VISITS = 20_000  # schemas looked at for one result
+_PATTERN, _TELLING = 60, 80  # characters of a pattern that is shown, and of the descriptions beside it
 _NAME = 200  # characters of a field's name; longer ones are left out
 
 _TYPES = frozenset(("string", "number", "integer", "boolean", "object", "array", "null"))
@@ -76,9 +77,10 @@ class _TooLong(Exception):
 
 def compact(documents: Documents, node: Node, limit: int, *, about: str = "") -> dict[str, Any]:
     """The schema at `node` in at most about `limit` characters of JSON. `about` is said beside it already."""
+    looks: _Looks = {}
     for level in _LEVELS:
         try:
-            return _Compactor(documents, level, limit).schema((node,), 0, frozenset(), about)
+            return _Compactor(documents, level, limit, looks).schema((node,), 0, frozenset(), about)
         except _TooLong:
             continue
     return {}
@@ -90,7 +92,6 @@ class Merged:
 
     nodes: list[Node] = field(default_factory=list)
     names: Names = frozenset()  # of those that a $ref led to
-    again: bool = False  # one of them stands around this place already
     nullable: bool = False
 
     def first(self, key: str) -> Node | None:
@@ -120,11 +121,17 @@ class Merged:
             return []
         return list(dict.fromkeys([*kinds, "null"] if self.nullable else kinds))
 
+    @property
+    def required(self) -> list[str]:
+        """The fields that have to be there."""
+        lists = (said.value for said in self.all("required") if isinstance(said.value, list))
+        return list(dict.fromkeys(name for names in lists for name in names if isinstance(name, str)))
+
     def says(self, key: str) -> bool:
         return any(node.is_set(key) for node in self.nodes)
 
 
-def merged(documents: Documents, nodes: Iterable[Node], above: Names = frozenset()) -> Merged:
+def merged(documents: Documents, nodes: Iterable[Node]) -> Merged:
     """The schemas behind references and allOf, flat; a choice of one thing, or of one thing and null, among them."""
     found, waiting = Merged(), deque(nodes)
     seen: set[int] = set()
@@ -138,7 +145,6 @@ def merged(documents: Documents, nodes: Iterable[Node], above: Names = frozenset
         seen.add(id(at.value))
         if at is not node:
             name = (at.document, at.steps)
-            found.again = found.again or name in above
             found.names |= {name}
             beside = {key: value for key, value in node.value.items() if key != "$ref"}
             if beside:  # what stands beside a $ref says more of this very place
@@ -153,25 +159,30 @@ def merged(documents: Documents, nodes: Iterable[Node], above: Names = frozenset
     return found
 
 
+# What was merged before, by the ids of the values, which are kept so that no id is given anew.
+_Looks = dict[tuple[int, ...], tuple[tuple[Node, ...], Merged]]
+
+
 class _Compactor:
     """One attempt at one level."""
 
-    def __init__(self, documents: Documents, level: _Level, limit: int) -> None:
+    def __init__(self, documents: Documents, level: _Level, limit: int, looks: _Looks) -> None:
         self._documents = documents
+        self._looks = looks
         self._level = level
         self._room = limit
         self._visits = _VISITS
 
     def schema(self, nodes: tuple[Node, ...], depth: int, above: Names, about: str = "") -> dict[str, Any]:
         """What the schemas say together. `above`: the named schemas around them."""
-        whole = self._look(nodes, above)
+        whole = self._look(nodes)
         kinds = whole.kinds
         found: dict[str, Any] = {}
         self._describe(found, whole, about)
         if kinds:
             self._put(found, "type", kinds[0] if len(kinds) == 1 else kinds)
         self._scalars(found, whole, kinds)
-        if depth >= self._level.depth or whole.again:
+        if depth >= self._level.depth or whole.names & above:
             self._stump(found, whole)
             return _in_order(found)
         above |= whole.names
@@ -209,6 +220,9 @@ class _Compactor:
         elif any(node.value.get("type") == "file" for node in whole.nodes):
             self._put(found, "format", "binary")
         self._enum(found, whole, kinds)
+        pattern = next((text for node in whole.nodes if (text := node.text("pattern"))), "")
+        if 0 < len(pattern) <= _PATTERN and pattern.isprintable() and self._level.words >= _TELLING:
+            self._add_words(found, f"Written as {pattern}")  # in words: no foreign expression is ever run
         for key, value in _bounds(whole):
             self._put(found, key, value)
         default = whole.first("default")
@@ -233,7 +247,7 @@ class _Compactor:
 
     def _stump(self, found: dict[str, Any], whole: Merged) -> None:
         """In place of what is nested too deeply, or within itself: the names of the fields, the type of a list's things."""
-        kinds = [kind for items in whole.all("items") for kind in self._look((items,), frozenset()).kinds]
+        kinds = [kind for items in whole.all("items") for kind in self._look((items,)).kinds]
         if len(kinds) == 1 and whole.first("prefixItems") is None:
             self._put(found, "items", {"type": kinds[0]})
         fields = whole.properties.items()
@@ -245,7 +259,7 @@ class _Compactor:
     def _fields(self, found: dict[str, Any], whole: Merged, depth: int, above: Names) -> None:
         properties = whole.properties
         sent = {name: nodes for name, nodes in properties.items() if not self._says(nodes, "readOnly")}
-        required = {name for name in _required(whole) if name in sent or name not in properties}
+        required = {name for name in whole.required if name in sent or name not in properties}
         fields: dict[str, Any] = {}
         left_out: list[str] = []
         for name in sorted(sent, key=lambda name: name not in required):  # the needed ones first
@@ -256,7 +270,7 @@ class _Compactor:
             else:
                 self._room -= len(name) + 6
                 fields[name] = _secret(name, self.schema(sent[name], depth + 1, above, name))
-        needed = [_clean(name) for name in _required(whole) if name in required - set(left_out) and len(name) <= _NAME]
+        needed = [_clean(name) for name in whole.required if name in required - set(left_out) and len(name) <= _NAME]
         if needed:
             self._put(found, "required", list(dict.fromkeys(needed))[:_MOST_REQUIRED])
         if fields:
@@ -297,13 +311,18 @@ class _Compactor:
             _join(found, variants, nullable=whole.nullable or len(given) < len(said.value))
 
     def _says(self, nodes: tuple[Node, ...], key: str) -> bool:
-        return self._look(nodes, frozenset()).says(key)
+        return self._look(nodes).says(key)
 
-    def _look(self, nodes: tuple[Node, ...], above: Names) -> Merged:
+    def _look(self, nodes: tuple[Node, ...]) -> Merged:
         self._visits -= 1
         if self._visits < 0:
             raise _TooLong
-        return merged(self._documents, nodes, above)
+        key = tuple(id(node.value) for node in nodes)
+        if key not in self._looks:
+            self._looks[key] = nodes, merged(self._documents, nodes)
+        found = self._looks[key][1]
+        self._documents.step(len(found.nodes))
+        return found
 
 
 def _bounds(whole: Merged) -> Iterator[tuple[str, Any]]:
@@ -322,11 +341,6 @@ def _bounds(whole: Merged) -> Iterator[tuple[str, Any]]:
             continue
         if 0 < said.value <= _LARGE or (said.value > 0 and key.startswith("min")):
             yield key, said.value
-
-
-def _required(whole: Merged) -> Iterator[str]:
-    for said in whole.all("required"):
-        yield from (name for name in said.value if isinstance(name, str)) if isinstance(said.value, list) else ()
 
 
 def _more(names: list[str]) -> str:

@@ -41,7 +41,7 @@ def hints(api: Imported) -> Iterator[str]:
 def remarks(api: Imported) -> Iterator[str]:
     """What was left out or changed, with its place in the description."""
     if api.notes:
-        yield f"{len(api.notes)} remarks:"
+        yield f"Remarks ({len(api.notes)}):"
         yield from (f"  {place}: {words}" for place, words in api.notes)
 
 

@@ -6,9 +6,8 @@ Texts are equal without regard to case, width and blanks (Unicode casefold over 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from core.catalog import Lookup
@@ -18,12 +17,21 @@ _SHOWN = 200  # characters of one field
 _SPELLINGS = 20  # texts of one field: somebody's addresses, say
 
 
+class Unclear(Exception):
+    """A name that is not the name of exactly one thing. `text` is the call's result; `outcome` says why in a word or two."""
+
+    def __init__(self, text: str, outcome: str) -> None:
+        super().__init__(outcome)
+        self.text = text
+        self.outcome = outcome
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """An item that fits: its id as a URL takes it, and the texts of the fields that were compared, by their names in the catalog."""
+    """An item that fits: its id as a URL takes it. `by_id`: that very id was asked for."""
 
     id: str
-    fields: Mapping[str, str]
+    item: Any
     by_id: bool = False
 
 
@@ -36,20 +44,24 @@ def candidates(lookup: Lookup, items: Iterable[Any], value: str) -> list[Candida
         key = _text(_find(lookup.id, item))
         if key is None:
             continue
-        fields = [(name, list(islice(_texts(_find(name, item)), _SPELLINGS))) for name in lookup.match]
-        told = {name: ", ".join(texts)[:_SHOWN] for name, texts in fields if texts}
         if key == value:
-            return [Candidate(key, told, by_id=True)]
-        if _makes(wanted, [{_plain(one) for one in texts} for _, texts in fields]):
-            found.setdefault(key, Candidate(key, told))
+            return [Candidate(key, item, by_id=True)]
+        if _makes(wanted, [{_plain(one) for one in _texts(_find(name, item))} for name in lookup.match]):
+            found.setdefault(key, Candidate(key, item))
     return list(found.values())
 
 
-def matched_line(name: str, value: str, one: Candidate) -> str:
-    """What was matched, for the card: `user_id: Ann Lee (ann@example.com) is 7`."""
+def fields_of(lookup: Lookup, item: Any) -> dict[str, str]:
+    """The fields that are compared, as text to be told, by their names in the catalog."""
+    found = {name: ", ".join(_texts(_find(name, item))) for name in lookup.match}
+    return {name: text[:_SHOWN] for name, text in found.items() if text}
+
+
+def matched_line(name: str, value: str, key: str, fields: Iterable[str]) -> str:
+    """What was matched, for the card, on one line: `user_id: Ann Lee (ann@example.com) is 7`."""
     said = f" {_plain(value)} "
-    more = " ".join(text for text in one.fields.values() if f" {_plain(text)} " not in said)
-    return f"{name}: {value}{f' ({more})' if more else ''} is {one.id}"
+    more = " ".join(text for text in fields if f" {_plain(text)} " not in said)
+    return " ".join(f"{name}: {value}{f' ({more})' if more else ''} is {key}".split())
 
 
 def _makes(rest: str, fields: Sequence[set[str]]) -> bool:
@@ -76,8 +88,8 @@ def _find(expression: str, item: Any) -> Any:
 
 
 def _texts(found: Any) -> Iterator[str]:
-    """A field as the texts that it can be known by: itself, or those of its list."""
-    for one in found if isinstance(found, list) else [found]:
+    """A field as the texts that it can be known by: itself, or the first of its list."""
+    for one in found[:_SPELLINGS] if isinstance(found, list) else [found]:
         text = _text(one)
         if text is not None:
             yield text

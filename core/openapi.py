@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 from pydantic import ValidationError
 
-from core.catalog_file import ApiEntry, Entry, header_key
+from core.catalog_file import ApiEntry, Entry
 from core.documents import BadDocument
 from core.openapi_auth import Credentials, credentials
 from core.openapi_calls import Unsaid, endpoint
@@ -211,17 +211,13 @@ def read_api(documents: Documents, choice: Choice, *, source: str = "", name: st
 def _entries(
     documents: Documents, chosen: Sequence[Found], keys: Credentials, base: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    own = {header_key(name) for name in keys.headers}
-    for way in ("header", "query"):
-        if keys.auth is not None and way in keys.auth:
-            own |= {keys.auth[way]["name"], header_key(keys.auth[way]["name"])}
     seen: dict[str, str] = {}
     spelled: dict[str, list[str]] = {}  # the placeholders of a path, which its other methods take over
     for one in chosen:
         try:
             path = _on_base(documents, one, base)
             like = spelled.get(shape("", path), ())
-            entry = endpoint(documents, path, one.method, one.item, one.node, own, like)
+            entry = endpoint(documents, path, one.method, one.item, one.node, keys.keys, like)
             Entry.model_validate(entry)
         except Unsaid as reason:
             documents.notes.add(one.node, f"{printable(one.name, 120)} is left out: {reason}")
@@ -338,6 +334,8 @@ def _swagger(root: Node) -> str:
 
 def _refused(url: str) -> str | None:
     """Why the catalog does not take a base_url, or None."""
+    if "{" in url:
+        return "a variable of it has no default"
     try:
         ApiEntry.model_validate({"base_url": url, "endpoints": [{"method": "GET", "url": "/", "description": "-"}]})
     except ValidationError as error:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.catalog_file import HEADER_NAME
+from core.catalog_values import HEADER_NAME, header_key
 from core.references import Documents, Node
 
 _ORDER = ("bearer", "header", "basic", "query", "cookie")  # from the way that is told least around
@@ -24,6 +24,9 @@ class Credentials:
     auth: dict[str, Any] | None = None
     headers: dict[str, str] = field(default_factory=dict)
     variables: tuple[str, ...] = ()
+    keys: frozenset[tuple[str, str]] = (
+        frozenset()
+    )  # all that the description keeps for credentials: (header, its key) or (query, name)
 
 
 @dataclass(frozen=True)
@@ -35,25 +38,51 @@ class _Way:
 
 
 def credentials(documents: Documents, operations: Iterable[Node], prefix: str) -> Credentials:
-    """The way that most operations take. `prefix` begins the variables' names, such as PETSTORE."""
+    """The way that most operations take; the others are noted. `prefix` begins the variables' names, such as PETSTORE."""
     schemes = _schemes(documents)
-    counts: Counter[tuple[str, ...]] = Counter()
+    keys = frozenset((way.kind, key_of(way.kind, way.name)) for way in schemes.values() if way.name)
+    asked = [(operation, _asked(documents, operation)) for operation in operations]
+    counts = Counter(names for _, ways in asked for names in ways)
     general = documents.root.get("security")
-    for operation in operations:
-        own = operation.get("security")
-        counts.update(set(_alternatives(own if isinstance(own.value, list) else general)))
     wanted = [names for names in counts if names and all(name in schemes for name in names)]
     if not wanted:
         if counts.keys() - {()}:
             documents.notes.add(
                 general, "no way of authentication here that the catalog has; write auth: or headers: by hand"
             )
-            return Credentials()
+            return Credentials(keys=keys)
         wanted = [(name,) for name in schemes]  # told, but nowhere asked for
     if not wanted:
-        return Credentials()
+        return Credentials(keys=keys)
     best = min(wanted, key=lambda names: (-counts[names], len(names), _ORDER.index(schemes[names[0]].kind)))
-    return _written(documents, [schemes[name] for name in best], prefix)
+    _note_others(documents, asked, best)
+    return _written(documents, [schemes[name] for name in best], prefix, keys)
+
+
+def key_of(where: str, name: str) -> str:
+    """What makes two names the same one: servers do not tell `X_Key` from `x-key` in headers."""
+    return header_key(name) if where == "header" else name
+
+
+def _asked(documents: Documents, operation: Node) -> set[tuple[str, ...]]:
+    """The ways that an operation can be called, each as the names of its schemes; an empty one: without any."""
+    own = operation.get("security")
+    return set(_alternatives(own if isinstance(own.value, list) else documents.root.get("security")))
+
+
+def _note_others(documents: Documents, asked: list[tuple[Node, set[tuple[str, ...]]]], best: tuple[str, ...]) -> None:
+    """Tells of operations that the chosen way does not open: the API would answer 401."""
+    others: dict[tuple[str, ...], list[Node]] = {}
+    for operation, ways in asked:
+        if ways and not any(set(names) <= set(best) for names in ways):
+            others.setdefault(min(ways), []).append(operation)
+    for names, operations in others.items():
+        more = f" and {len(operations) - 1} more operations ask" if len(operations) > 1 else " asks"
+        documents.notes.add(
+            operations[0],
+            f"this{more} for {' and '.join(names)[:80]}, but auth says {' and '.join(best)[:80]}; add what is missing under headers:, "
+            "or import them into a catalog of their own with --only",
+        )
 
 
 def _alternatives(security: Node) -> Iterator[tuple[str, ...]]:
@@ -90,13 +119,13 @@ def _way(scheme: Node) -> _Way | None:
     return None
 
 
-def _written(documents: Documents, ways: list[_Way], prefix: str) -> Credentials:
+def _written(documents: Documents, ways: list[_Way], prefix: str, keys: frozenset[tuple[str, str]]) -> Credentials:
     auth: dict[str, Any] | None = None
     headers: dict[str, str] = {}
     variables: list[str] = []
-    keys = sum(way.kind in ("header", "query", "cookie") for way in ways)
+    several = sum(way.kind in ("header", "query", "cookie") for way in ways) > 1
     for way in ways:
-        names = _variables(way, prefix, several=keys > 1)
+        names = _variables(way, prefix, several=several)
         values = [f"${{{name}}}" for name in names]
         if way.kind == "cookie" and "Cookie" not in headers:
             headers["Cookie"] = f"{way.name}={values[0]}"
@@ -110,7 +139,7 @@ def _written(documents: Documents, ways: list[_Way], prefix: str) -> Credentials
             )
             continue
         variables += names
-    return Credentials(auth, headers, tuple(variables))
+    return Credentials(auth, headers, tuple(variables), keys)
 
 
 def _auth(way: _Way, values: list[str]) -> dict[str, Any]:

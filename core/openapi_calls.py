@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from core.catalog_file import HEADER_NAME, header_key, is_reserved
+from core.catalog_values import HEADER_NAME, header_key, is_reserved
 from core.compact import BODY_SIZE, PARAMETER_SIZE, compact, merged
+from core.openapi_auth import key_of
 from core.openapi_paging import pagination
 from core.policy import SAFE_METHODS
 from core.prose import described
@@ -79,20 +80,20 @@ def endpoint(
     method: str,
     item: Node,
     operation: Node,
-    own: Container[str],
+    own: Container[tuple[str, str]],
     like: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The catalog's entry. `own`: headers (as header_key gives them) and query names that the API's credentials use. `like`: what
-    the path's placeholders are called elsewhere. Raises `Unsaid`."""
-    given = parameters(documents, item, operation)
+    """The catalog's entry. `own`: what carries credentials and is no matter of the model, as (header or query, its name by
+    `key_of`). `like`: what the path's placeholders are called elsewhere. Raises `Unsaid`."""
+    given = [
+        one for one in parameters(documents, item, operation) if (one.where, key_of(one.where, one.name)) not in own
+    ]
     draft = _Draft()
     for one in given:
         if one.where == "header":
-            _header(documents, draft, one, own)
+            _header(documents, draft, one)
     url = _path(documents, draft, path, [one for one in given if one.where == "path"], operation, like)
-    pairs = [
-        pair for one in given if one.where == "query" and one.name not in own for pair in _query(documents, draft, one)
-    ]
+    pairs = [pair for one in given if one.where == "query" for pair in _query(documents, draft, one)]
     if pairs:
         url += ("&" if "?" in url else "?") + "&".join(pairs)
     for one in given:
@@ -220,10 +221,10 @@ def _as_text(schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "string", "description": f"{words}, comma-separated" if words else "comma-separated"}
 
 
-def _header(documents: Documents, draft: _Draft, one: Given, own: Container[str]) -> None:
+def _header(documents: Documents, draft: _Draft, one: Given) -> None:
     key = header_key(one.name)
-    if key in ("accept", "content-type", "authorization") or key in own:
-        return  # of no meaning as parameters by OpenAPI's words, or told by the catalog's auth
+    if key in ("accept", "content-type", "authorization"):
+        return  # of no meaning as parameters by OpenAPI's words
     if not re.fullmatch(HEADER_NAME, one.name) or len(one.name) > 100:
         documents.notes.add(one.node, "this is no header's name; it is left out")
     elif is_reserved(one.name):
@@ -316,7 +317,7 @@ def _fields(documents: Documents, draft: _Draft, one: Given) -> Iterator[str]:
     for name, nodes in list(properties.items())[:_FIELDS]:
         schema = without_null(compact(documents, nodes[0], PARAMETER_SIZE, about=name))
         if schema.get("type") not in ("object", "array") and "anyOf" not in schema:
-            yield _pair(draft, f"{one.name}[{name}]" if deep else name, schema, False)
+            yield _pair(draft, f"{one.name}[{name}]" if deep else name, schema, one.required and name in whole.required)
 
 
 # --- body -------------------------------------------------------------------------------------------------------------
@@ -362,13 +363,29 @@ def _content(documents: Documents, request: Node) -> dict[str, Any]:
         return {"body": compact(documents, kinds[name].get("schema"), BODY_SIZE)}
     for name, kind in (("application/x-www-form-urlencoded", "form"), ("multipart/form-data", "multipart")):
         if name in kinds:
-            return {"body_type": kind, "body": _object(compact(documents, kinds[name].get("schema"), BODY_SIZE))}
+            body = _object(compact(documents, kinds[name].get("schema"), BODY_SIZE))
+            return {"body_type": kind, "body": _styled(body, kinds[name].get("encoding")) if kind == "form" else body}
     if request.is_set("required"):
         raise Unsaid(f"it takes only {printable(', '.join(kinds), 120)}, which the bot cannot send")
     documents.notes.add(
         request, f"its body is left out: it takes only {printable(', '.join(kinds), 120)}, which the bot cannot send"
     )
     return {}
+
+
+def _styled(body: dict[str, Any], encoding: Node) -> dict[str, Any]:
+    """A form whose lists say how they are written. OpenAPI repeats the name where `encoding` says nothing."""
+    fields = dict(body.get("properties", {}))
+    for name, schema in fields.items():
+        said = encoding.get(name)
+        if schema.get("type") == "array" and said.text("style") in ("", "form"):
+            fields[name] = _list_field(schema, exploded=said.get("explode").value is not False)
+    return body | ({"properties": fields} if fields else {})
+
+
+def _list_field(schema: dict[str, Any], *, exploded: bool) -> dict[str, Any]:
+    spelled = {"style": "form"} | ({} if exploded else {"explode": False})
+    return {"type": schema["type"]} | spelled | {key: value for key, value in schema.items() if key != "type"}
 
 
 def _object(schema: dict[str, Any]) -> dict[str, Any]:
@@ -394,7 +411,14 @@ def _form(documents: Documents, forms: list[Given], operation: Node) -> dict[str
         and "multipart/form-data" in consumes
         and "application/x-www-form-urlencoded" not in consumes
     )
-    return {"body_type": "multipart" if multipart else "form", "body": _object(compact(documents, schema, BODY_SIZE))}
+    body = _object(compact(documents, schema, BODY_SIZE))
+    if multipart:
+        return {"body_type": "multipart", "body": body}
+    fields = dict(body.get("properties", {}))
+    for one in forms:
+        if fields.get(one.name, {}).get("type") == "array":
+            fields[one.name] = _list_field(fields[one.name], exploded=one.node.text("collectionFormat") == "multi")
+    return {"body_type": "form", "body": body | {"properties": fields}}
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -403,5 +427,5 @@ def _form(documents: Documents, forms: list[Given], operation: Node) -> dict[str
 def _fallback(method: str, path: str, operation: Node) -> str:
     """Some description where the document has none: the operation's id in words, else what it is called."""
     words = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", operation.text("operationId"))
-    words = " ".join(re.findall(r"[^\W_]+", words))
+    words = " ".join(word if word.isupper() else word.lower() for word in re.findall(r"[^\W_]+", words))
     return printable(f"{words[:1].upper()}{words[1:]}." if words else f"{method} {path}", _DESCRIPTION)

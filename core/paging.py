@@ -14,6 +14,7 @@ from typing import Any, assert_never
 from core.catalog import Operation, Pagination
 from core.jmes import BadQuery, search
 from core.shrink import as_json
+from core.template import Value
 
 LINKS = Pagination(
     style="link"
@@ -66,16 +67,20 @@ class Course:
     seen: frozenset[str] = frozenset()  # tokens and URLs
 
 
-def begin(operation: Operation, values: Mapping[str, str]) -> tuple[Course, Mapping[str, str]]:
+def begin(operation: Operation, values: Mapping[str, Value]) -> tuple[Course, Mapping[str, Value]]:
     """The course of a list and the parameters of its first request, from those that the call has. Raises `BadStart`."""
     paging = operation.pagination or LINKS
     values = _with_size(operation, paging, values)
-    if paging.parameter is None or paging.style not in ("page", "offset"):
-        given = values.get(paging.parameter, "") if paging.parameter is not None else ""
-        return Course(paging, skipped=None if given else 0, seen=frozenset({given} - {""})), values
-    first = _first(operation.parameters.get(paging.parameter, {}), 1 if paging.style == "page" else 0)
+    given = values.get(paging.parameter or "")
+    if paging.parameter is None or paging.style in ("cursor", "header"):
+        seen = frozenset({str(given)} if given else ())
+        return Course(paging, skipped=0 if given is None else None, seen=seen), values
+    first = _first(operation.parameters.get(paging.parameter, {}), 0 if paging.style == "offset" else 1)
+    if paging.style in ("link", "next_url"):  # some APIs send links only where a page was asked for
+        skipped = 0 if given in (None, str(first)) else None
+        return Course(paging, skipped=skipped), {paging.parameter: str(first), **values}
     text = values.get(paging.parameter, str(first))
-    if not re.fullmatch(r"[0-9]{1,15}", text):
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,15}", text):
         raise BadStart(
             f"{paging.parameter} has to be a number where all pages are asked for; leave it out to begin at the first"
         )
@@ -84,7 +89,7 @@ def begin(operation: Operation, values: Mapping[str, str]) -> tuple[Course, Mapp
     return Course(paging, first, at, skipped), {**values, paging.parameter: text}
 
 
-def _with_size(operation: Operation, paging: Pagination, values: Mapping[str, str]) -> Mapping[str, str]:
+def _with_size(operation: Operation, paging: Pagination, values: Mapping[str, Value]) -> Mapping[str, Value]:
     """With the largest page that the size's schema allows, where the call begins at the first page and names no size itself."""
     largest = operation.parameters.get(paging.size or "", {}).get("maximum")
     if paging.size is None or {paging.size, paging.parameter} & set(values) or not isinstance(largest, int):
@@ -142,7 +147,7 @@ def _next(course: Course, page: Page) -> tuple[Course, Ask | End]:
     paging = course.paging
     if paging.more is not None and _find(paging.more, page.data, "more") in (None, False, 0, "", [], {}):
         return course, End()
-    if course.total is not None and course.skipped is not None and course.skipped + course.items >= course.total:
+    if course.skipped is not None and course.skipped + course.items == course.total:  # one that was passed was no total
         return course, End()
     match paging.style:
         case "page" | "offset":

@@ -50,7 +50,7 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
     **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), _is_count),
     **dict.fromkeys(("anyOf", "oneOf", "allOf"), _are_schemas),
     **dict.fromkeys(("items", "additionalProperties"), _is_schema),
-    **dict.fromkeys(("default", "const", "secret"), lambda _: True),
+    **dict.fromkeys(("default", "const", "secret", "style", "explode"), lambda _: True),
     "type": _is_type,
     "enum": lambda value: isinstance(value, list),
     "required": _are_names,

@@ -1,14 +1,16 @@
-"""What the model is told: who it is, what it may call, and the one tool. The same catalog gives the same
+"""What the model is told: who it is, what it may call, and the tools. The same catalog gives the same
 text, so that prompt caches work."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 from core.catalog import Api, Catalog, Operation, Recipe
+from core.policy import SAFE_METHODS
 from core.recipes import RUN
 from core.shrink import as_json
 
@@ -54,9 +56,11 @@ def _api(catalog: Catalog, api: Api) -> str:
 
 def _operation(operation: Operation) -> str:
     line = f"{operation.method} {operation.url}: {operation.description}"
+    line += " (takes all_pages)" if operation.pagination is not None else ""
     for name, schema in operation.parameters.items():
         notes = " (header)" if name in operation.headers else ""
         notes += " (required)" if name in operation.required - operation.template.path_names else ""
+        notes += f" (or its {', '.join(operation.lookups[name].match)})" if name in operation.lookups else ""
         line += f" {name}{notes}: {as_json(schema)}"
     return line + (f" body: {as_json(operation.body)}" if operation.body is not None else "")
 
@@ -80,8 +84,17 @@ def _asked(description: str) -> str:
     return f"{verb} {rest}".strip()[:_REQUEST]
 
 
+def tools(catalog: Catalog) -> list[dict[str, Any]]:
+    """The tools' definitions, in the form of Chat Completions."""
+    return [tool(catalog), *([_READ_RESULT] if _has_reads(catalog) else [])]
+
+
+def _has_reads(catalog: Catalog) -> bool:
+    return any(operation.method in SAFE_METHODS for operation in catalog.operations)
+
+
 def tool(catalog: Catalog) -> dict[str, Any]:
-    """The tool's definition, in the form of Chat Completions."""
+    """The definition of call_rest_api, with the arguments that the catalog can use."""
     methods = sorted({operation.method for operation in catalog.operations}) + ([RUN] if catalog.recipes else [])
     properties: dict[str, Any] = {
         "method": {"type": "string", "enum": methods},
@@ -90,8 +103,31 @@ def tool(catalog: Catalog) -> dict[str, Any]:
     }
     if any(operation.headers for operation in catalog.operations):
         properties["headers"] = {"type": "object", "description": "Values of the operation's headers, by name"}
-    parameters = {"type": "object", "properties": properties, "required": ["method", "url"]}
-    return {
-        "type": "function",
-        "function": {"name": "call_rest_api", "description": "Makes one REST call.", "parameters": parameters},
-    }
+    if any(operation.pagination is not None for operation in catalog.operations):
+        properties["all_pages"] = {"type": "boolean", "description": "true: all pages of a list, as one list"}
+    if _has_reads(catalog):
+        text = f"JMESPath; you see only what it selects of {_whole(properties)}"
+        properties["select"] = {"type": "string", "description": text}
+    return _function("call_rest_api", "Makes one REST call.", properties, ["method", "url"])
+
+
+def _whole(properties: Mapping[str, Any]) -> str:
+    return "the answer (with all_pages: of the list)" if "all_pages" in properties else "the answer"
+
+
+def _function(name: str, description: str, properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    parameters = {"type": "object", "properties": properties, "required": required}
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+_READ_RESULT = _function(
+    "read_result",
+    "Shows more of a result that was kept (r1, r2, ...), without calling the API.",
+    {
+        "result": {"type": "string"},
+        "select": {"type": "string", "description": "JMESPath over the whole answer"},
+        "from": {"type": "integer", "description": "items to skip"},
+        "count": {"type": "integer"},
+    },
+    ["result"],
+)

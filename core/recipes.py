@@ -18,6 +18,7 @@ from core.catalog import Catalog, Recipe, Step
 from core.expressions import EMBEDDED, Expression, is_expression, parse_expression
 from core.shrink import as_json, shrink
 from core.validate import problems
+from core.words import KEPT
 
 RUN = "RUN"  # the method by which the model calls a recipe
 _ERROR = 2_000  # characters that are told of a call that could not be made
@@ -252,8 +253,11 @@ def _check_size(value: Any, what: str) -> None:
 # --- the result -------------------------------------------------------------------------------------------------------
 
 
-def told(run: Run, limit: int) -> str:
-    """The result of a run that is over without a write, for the model: what the API said stands under `data`, cut to `limit` characters."""
+def told(run: Run, limit: int, keep: Callable[[Any], str]) -> str:
+    """The result of a run that is over without a write, for the model: what the API said stands under `data`, cut to `limit` characters.
+
+    `keep` keeps what had to be cut and gives its name, empty where it is not kept.
+    """
     steps = [
         {"step": step.step_id, "status": one.status} for step, one in zip(run.recipe.steps, run.answers, strict=False)
     ]
@@ -264,8 +268,10 @@ def told(run: Run, limit: int) -> str:
         result = {"error": f"Stopped at {problem.removesuffix('.')}. Nothing after it was sent."} | result
     if problem and data is None:
         return as_json(result)
-    note = {"note": "Cut to fit: " + "; ".join(cuts) + "."} if cuts else {}
-    return as_json(result | {"data": shrunk} | note)
+    kept = keep(data) if cuts else ""
+    notes = [f"Cut to fit: {'; '.join(cuts)}.", KEPT.format(name=kept) if kept else ""] if cuts else []
+    note = {"note": " ".join(notes).strip()} if notes else {}
+    return as_json(result | ({"result": kept} if kept else {}) | {"data": shrunk} | note)
 
 
 def _given(run: Run) -> tuple[Any, str]:

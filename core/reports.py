@@ -122,7 +122,7 @@ def _error(line: Line) -> tuple[str, str, str] | None:
     data = data_of(line)
     if line.kind == "bad call":
         return _alike(str(data.get("call"))), str(data.get("reason")), str(data.get("call"))
-    if line.kind not in ("read", "fail", "lose"):
+    if line.kind not in ("read", "look", "fail", "lose"):
         return None
     status, problem = data.get("status"), data.get("problem") or data.get("note")
     if isinstance(status, int) and 200 <= status < 400:

@@ -40,7 +40,9 @@ def _hide_all(value: Any) -> Any:
 def secret_fields(catalog: Catalog, api: Api) -> frozenset[str]:
     """The names of all fields that any body schema of the API marks as secret; hidden wherever they appear."""
     schemas = [
-        operation.body for operation in catalog.operations if operation.api is api and operation.body is not None
+        operation.body
+        for operation in catalog.operations
+        if operation.api.name == api.name and operation.body is not None
     ]
     return frozenset(name for schema in schemas for name in secret_names(schema))
 

@@ -12,6 +12,9 @@ _TEXTS = (4_000, 1_000, 300, 100, 40)
 _DEPTH = 20  # levels that are looked into; deeper ones are left out first
 
 
+_Cut = tuple[Any, list[str]]
+
+
 class _TooMuch(Exception):
     """What is left cannot fit, so the rest need not be cut."""
 
@@ -27,18 +30,37 @@ def shrink(value: Any, limit: int) -> tuple[Any, list[str]]:
 
     Lists give way before texts, since the first items tell more than many stumps; what still does not fit becomes a text stump.
     """
-    if len(as_json(value)) <= limit:
-        return value, []
-    for items, text in _steps():
-        notes: list[str] = []
-        try:
-            smaller = _cut(value, items, text, "", notes, _DEPTH, [limit])
-        except _TooMuch:
-            continue
-        if len(as_json(smaller)) + sum(len(note) for note in notes[:20]) <= limit:
-            return smaller, notes[:20]
     whole = as_json(value)
+    if len(whole) <= limit:
+        return value, []
+    before = max(limit, _LISTS[0])  # no list with more items fits
+    for items, text in _steps():
+        if (found := _fitting(value, items, text, limit)) is not None:
+            return _fullest(value, items, max(before, items), text, limit, found)
+        before = items
     return whole[: limit // 2], [f"only the first {limit // 2:,} of {len(whole):,} characters of its JSON, as text"]
+
+
+def _fullest(value: Any, items: int, above: int, text: int, limit: int, found: _Cut) -> _Cut:
+    """Between `items` per list, which fits, and `above`, which does not: the most that fits."""
+    while above - items > 1:
+        middle = (items + above) // 2
+        if (more := _fitting(value, middle, text, limit)) is not None:
+            items, found = middle, more
+        else:
+            above = middle
+    return found
+
+
+def _fitting(value: Any, items: int, text: int, limit: int) -> _Cut | None:
+    """`value` with lists of at most `items` and texts of at most `text`, and the notes; None where that does not fit."""
+    notes: list[str] = []
+    try:
+        smaller = _cut(value, items, text, "", notes, _DEPTH, [limit])
+    except _TooMuch:
+        return None
+    fits = len(as_json(smaller)) + sum(len(note) for note in notes[:20]) <= limit
+    return (smaller, notes[:20]) if fits else None
 
 
 def _steps() -> Iterator[tuple[int, int]]:
@@ -67,7 +89,7 @@ def _cut(value: Any, items: int, text: int, place: str, notes: list[str], depth:
             if len(kept) < len(value):
                 notes.append(f"{place or 'object'}: first {len(kept):,} of {len(value):,} fields")
             return {
-                key: _cut(one, items, text, f"{place}.{_plain(key)}" if place else _plain(key), notes, depth - 1, room)
+                key: _cut(one, items, text, f"{place}.{plain(key)}" if place else plain(key), notes, depth - 1, room)
                 for key, one in kept.items()
             }
     return value
@@ -82,6 +104,6 @@ def _cut_list(
     return [_cut(one, items, text, f"{place}[]", notes, depth - 1, room) for one in kept]
 
 
-def _plain(key: object) -> str:
+def plain(key: object) -> str:
     """A field's name as our own notes may say it: they stand outside of the data, where no words of the API belong."""
     return key if isinstance(key, str) and re.fullmatch(r"[A-Za-z_][\w-]{0,40}", key, re.ASCII) else "..."

@@ -12,18 +12,22 @@ _LENGTH = 80  # characters of a status
 _VALUE = 24  # characters of a value in it
 
 
-def step(call: Call) -> str:
-    """The status for a call: what kind of things it is about, and which one or which page."""
+def step(call: Call, number: int = 0) -> str:
+    """The status for a call: what kind of things it is about, and which one or which page. `number`: of a page after the first."""
     operation = call.operation
     path = [piece.literal for piece in operation.template.path if piece.literal and not piece.names]
     things = next((one for one in reversed(path) if not one.isdigit()), operation.api.name).replace("_", " ")
     in_path = [name for piece in operation.template.path for name in piece.names]
     told = [value for name in in_path[-1:] if (value := _shown(call, name))]
-    page = next(
-        (f", page {_shown(call, name)}" for name in call.values if "page" in name.lower() and _shown(call, name)), ""
-    )
+    page = str(number) if number else next((text for name in call.values if (text := _page(call, name))), "")
     verb = words.READING if call.method in SAFE_METHODS else words.PREPARING
-    return f"{verb} {visible(' '.join([things, *told]))}{page}"[:_LENGTH]
+    return f"{verb} {visible(' '.join([things, *told]))}{f', page {page}' if page else ''}"[:_LENGTH]
+
+
+def _page(call: Call, name: str) -> str:
+    """A value that says which page is asked for, or nothing."""
+    plain = name.lower().replace("_", "").replace("-", "")
+    return _shown(call, name) if "page" in plain and "perpage" not in plain and "pagesize" not in plain else ""
 
 
 def _shown(call: Call, name: str) -> str:

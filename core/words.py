@@ -98,6 +98,7 @@ VOTES = "{quorum} votes needed, so far: {votes}"
 SENT_OTHERWISE = "Not sent as JSON:"
 VOTES_SO_FAR = "{votes} of {quorum} votes"
 NO_BODY = "(no body)"
+MATCHED = "Looked up for this request:"
 SENT_AS = {
     "form": "Sent as a form (application/x-www-form-urlencoded):",
     "multipart": "Sent as a form with files (multipart/form-data):",
@@ -171,3 +172,21 @@ TOLD = {
 TOLD_TAKEN_BACK = "{note} This request was not sent. Tell the person."
 TOLD_REASON = " The person's reason: {reason}"
 TOLD_DRY_RUN = "Dry run: this was approved, but nothing was sent. Say so to the person."
+
+# --- what the model is told of a call ---------------------------------------------------------------------------------
+
+NO_PAGINATION = (
+    "The catalog does not say how the further pages of {operation} are found, and the answer has no link to them. "
+    "Make the call without all_pages."
+)
+KEPT = "The whole answer is kept as {name}: read_result gives other parts of it without another call."
+NOT_KEPT = "{name} is not kept, or no longer. Make the call again that gave it."
+LOOKUP_NONE = (
+    "{name}: nothing that {operation} lists is '{value}'. Ask the person, or look in that list for what is meant."
+)
+LOOKUP_PARTIAL = (
+    "{name}: '{value}' could not be looked up, since {operation} could not be read whole: {why}. Give the id itself."
+)
+LOOKUP_SEVERAL = "{name}: '{value}' fits {count}. Ask the person which one is meant and make the call with its id."
+LOOKUP_FAILED = "{name}: it could not be looked up: {why}. Give the id itself."
+HIDDEN_MATCH = "looked up, hidden by the catalog"

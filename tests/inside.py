@@ -92,13 +92,15 @@ def says(text: object, **more: object) -> Json:
     return completion({"role": "assistant", "content": text, **more})
 
 
-def calls(*arguments: object, text: object = None, ids: Sequence[object] | None = None) -> Json:
+def calls(
+    *arguments: object, text: object = None, ids: Sequence[object] | None = None, tool: str = "call_rest_api"
+) -> Json:
     """A reply with one call per `arguments`: a tuple (method, url, body...) or the raw arguments as a server gives them."""
     made = [
         {
             "id": ids[i] if ids is not None else f"call_{next(_numbers)}",
             "type": "function",
-            "function": {"name": "call_rest_api", "arguments": _arguments(one)},
+            "function": {"name": tool, "arguments": _arguments(one)},
         }
         for i, one in enumerate(arguments)
     ]
@@ -199,7 +201,7 @@ class Inside:
         self.gate = Gate(self.catalog, self.store, ids=_id, clock=self.clock, **options)
         self.replies = Replies()
         self.house = House(
-            model=model or self.replies, catalog=self.catalog, gate=self.gate, store=self.store, ids=_id, clock=self.clock,
+            model=model or self.replies, gate=self.gate, store=self.store, ids=_id, clock=self.clock,
             max_model_calls=max_model_calls, history_tokens=history_tokens,
         )  # fmt: skip
 
@@ -296,11 +298,11 @@ class Inside:
         arguments = {"method": method, "url": url, "body": body, "headers": headers}
         return sort(resolve(self.catalog, arguments), tainted=tainted)
 
-    def read(self, url: str, method: str = "GET", headers: object = None) -> Json:
-        """A read's result for the model."""
-        read = self.call(method, url, headers=headers)
+    def read(self, url: str, method: str = "GET", **more: object) -> Json:
+        """A read's result for the model; `more` are further arguments of the tool."""
+        read = sort(resolve(self.catalog, {"method": method, "url": url, **more}), tainted=False)
         assert isinstance(read, Read)
-        found: Json = strict(self.gate.read(read).text)
+        found: Json = strict(self.gate.read(read, self.begin()).text)
         return found
 
     # what there is

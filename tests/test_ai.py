@@ -14,7 +14,7 @@ import pytest
 from chat import ChatServer, ModelFailed
 from core import words
 from core.policy import State
-from core.prompt import tool
+from core.prompt import tools
 from core.transcript import KEPT_ARGUMENTS, Replied, Result
 from logs import hide_in_logs, set_up_logs
 from tests.inside import ANN, BEN, USERS, Inside, Json, calls, check_request, completion, says, tool_results, user_words
@@ -65,7 +65,7 @@ def test_an_answer_goes_to_the_thread(inside: Inside) -> None:
     thread = inside.ask("Who are you?")
     assert inside.told(thread) == ["Hello."]
     assert user_words(inside.replies.asked[0]) == ["Who are you?"]
-    assert [t["function"]["name"] for t in inside.replies.tools[0]] == ["call_rest_api"]
+    assert [t["function"]["name"] for t in inside.replies.tools[0]] == ["call_rest_api", "read_result"]
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_an_unknown_tool_is_told_what_there_is(inside: Inside, server: RestServe
     data["choices"][0]["message"]["tool_calls"][0]["function"]["name"] = name
     inside.replies.will(data, says("I see."))
     thread = inside.ask()
-    assert "The only tool is call_rest_api" in tool_results(inside.replies.asked[1])[0]["error"]
+    assert "The tools are call_rest_api and read_result" in tool_results(inside.replies.asked[1])[0]["error"]
     assert (inside.told(thread), inside.pending(), server.requests) == (["I see."], [], [])
 
 
@@ -563,7 +563,7 @@ def test_a_turn_over_http(make: Make, server: RestServer, chat: RestServer) -> N
     assert [seen.target for seen in chat.requests] == ["/v1/chat/completions"] * 2
     assert chat.requests[0].headers["authorization"] == f"Bearer {KEY}"
     assert set(first) == {"model", "messages", "tools", "stream", "stream_options"}
-    assert first["tools"] == [tool(inside.catalog)]
+    assert first["tools"] == tools(inside.catalog)
     for request in (first, second):
         check_request(request["messages"])
 

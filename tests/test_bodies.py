@@ -17,6 +17,7 @@ from werkzeug.formparser import parse_form_data
 from core.bodies import encoded, unfit
 from core.calls import BadCall, resolve
 from core.catalog import Catalog, load_catalog
+from core.catalog_source import BadCatalog
 
 Json = dict[str, Any]
 FILES: Json = {
@@ -34,12 +35,12 @@ def sent(body_type: str, value: Json, schema: Json | None = None) -> tuple[str, 
     return encoded(body_type, json.dumps(value, ensure_ascii=False), schema)
 
 
-def form(value: Json) -> list[tuple[str, str]]:
-    kind, text = sent("form", value)
+def form(value: Json, schema: Json | None = None) -> list[tuple[str, str]]:
+    kind, text = sent("form", value, schema)
     assert kind == "application/x-www-form-urlencoded"
     assert text.isascii()
     assert "\n" not in text
-    return parse_qsl(text, keep_blank_values=True, strict_parsing=True)
+    return parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text))
 
 
 def multipart(value: Json, schema: Json | None = None) -> tuple[list[tuple[str, str]], list[tuple[str, str, str, str]]]:
@@ -74,6 +75,46 @@ def test_a_form_writes_objects_and_lists_in_brackets() -> None:
         ("none", ""),
     ]
 
+
+LISTS: Json = {
+    "properties": {
+        "tags": {"type": "array", "style": "form"},
+        "ids": {"type": "array", "style": "form", "explode": False},
+        "deep": {"type": "array", "style": "deepObject"},
+    }
+}
+
+
+def test_a_list_of_style_form_repeats_its_name_or_is_parted_by_commas() -> None:
+    value = {"tags": ["a,b", 2], "ids": [1, 2], "deep": ["x"], "other": ["y"]}
+
+    assert form(value, LISTS) == [
+        ("tags", "a,b"),
+        ("tags", "2"),
+        ("ids", "1,2"),
+        ("deep[0]", "x"),
+        ("other[0]", "y"),
+    ]
+    assert form({"tags": [{"a": 1}], "ids": "1,2"}, LISTS) == [("tags[0][a]", "1"), ("ids", "1,2")]
+
+
+def test_an_item_with_a_comma_is_refused_where_commas_part_the_items() -> None:
+    problem = unfit("form", {"ids": ["1,2"]}, LISTS)
+
+    assert problem == "ids: an item holds a comma, which parts the items; the API cannot take it"
+
+
+@pytest.mark.parametrize("bad", ["style: pipes", "explode: 1"])
+def test_the_catalog_takes_no_other_style_of_a_forms_list(bad: str) -> None:
+    with pytest.raises(BadCatalog, match="write style: form or deepObject"):
+        load_catalog(FORM.replace("BAD", bad), {})
+
+
+FORM = """
+base_url: https://h
+endpoints:
+  - {method: POST, url: /form, description: d, body_type: form, body: {properties: {a: {type: array, BAD}}}}
+"""
 
 NAMES = st.text(
     st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"), exclude_characters='[]"\\'), min_size=1, max_size=8
@@ -170,7 +211,6 @@ def test_a_text_that_holds_an_earlier_boundary_ends_no_part(text: str) -> None:
     ("value", "words"),
     [
         ([1], "write an object"),
-        ({}, "write at least one field"),
         ({"a": []}, "empty list or object"),
         ({"a": {"b": {}}}, "empty list or object"),
         ({"a[b]": 1}, "no brackets"),
@@ -186,6 +226,11 @@ def test_a_body_that_would_read_as_another_one_is_refused(body_type: str, value:
     problem = unfit(body_type, value, None)
     assert problem is not None
     assert words in problem
+
+
+def test_a_form_may_be_empty_and_a_multipart_body_has_a_part() -> None:
+    assert form({}) == []
+    assert unfit("multipart", {}, None) == "write at least one field"
 
 
 def test_a_files_content_is_text() -> None:

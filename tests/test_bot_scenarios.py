@@ -882,7 +882,7 @@ def test_a_real_model_server_is_asked_over_http(start_bot: StartBot, ann: Person
     asked = api.requests[0].json()
     assert asked["model"] == "some-model"
     assert asked["messages"][-1] == {"role": "user", "content": "hello"}
-    assert [tool["function"]["name"] for tool in asked["tools"]] == ["call_rest_api"]
+    assert [tool["function"]["name"] for tool in asked["tools"]] == ["call_rest_api", "read_result"]
 
 
 def test_after_a_failed_turn_its_card_sends_nothing(bot: RunningBot, ann: Person, model: Script, hr: HrApi) -> None:

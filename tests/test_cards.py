@@ -149,6 +149,19 @@ def test_a_card_shows_the_headers_of_a_request_and_how_its_body_travels() -> Non
         assert "Sent as a form (application/x-www-form-urlencoded):" in mrkdwn(blocks)
 
 
+def test_a_card_shows_which_names_were_turned_into_which_ids() -> None:
+    lines = ["user_id: Ann Lee (<!channel> *x* \u202e) is 7", "team: " + "x" * 5_000]
+    given = row('{"a":1}', matched=json.dumps(lines))
+    all_within_limits(given, rows=20)
+    for blocks in (card(given)[1], pages(given)[0]["blocks"]):
+        (shown,) = (one for one in plain(blocks) if one.startswith("user_id: "))
+        assert shown.startswith("user_id: Ann Lee (<!channel> *x* \\u202e) is 7\nteam: xxx")
+        assert "Looked up for this request:" in mrkdwn(blocks)
+    home = home_blocks([given], [], ["d"], "how")
+    assert "user_id: Ann Lee" in json.dumps(home)
+    assert "Looked up" not in json.dumps(card(row())[1])
+
+
 def test_a_request_without_a_body_says_nothing_of_how_it_travels() -> None:
     assert not [line for line in mrkdwn(card(row(None, body_type="form"))[1]) if "Sent as" in line]
 

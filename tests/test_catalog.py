@@ -271,6 +271,10 @@ MISTAKES = [
     ("base_url: 'unclosed\n", "no valid YAML"),
     ("? [a, b]\n: c\n", "no valid YAML"),
     ("a: \x00", "no valid YAML"),
+    ("a: 2024-13-45\n", "texts that look like numbers or dates go into quotes"),
+    ("a: !!timestamp x\n", "go into quotes"),
+    ("a: !!int x\n", "go into quotes"),
+    ("a: " + "9" * 5_000, "go into quotes"),
     # keys of the api
     ("name: HR\nendpoints: [{method: GET, url: /x, description: d}]", "line 1: 'base_url' is missing; add it"),
     ("name: HR\nbase_url: http://h\n", "line 1: 'endpoints' is missing; add it"),

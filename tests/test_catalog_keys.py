@@ -196,13 +196,16 @@ def parameter(keys: str, url: str = "/x/[a]?b=[b]", name: str = "a") -> str:
 
 
 def recipe(text: str) -> str:
-    """A file with a list that needs a team, a write, and recipes, the first of which begins on line 9."""
+    """A file with a list that needs a team, two writes, and recipes, the first of which begins on line 12."""
     return f"""name: HR
 base_url: http://hr
 endpoints:
-  - {{method: GET, url: "/list?page=[page]&team=[team]", description: d, parameters: {{team: {{required: true}}}}}}
+  - {{method: GET, url: "/list?page=[page]&team=[team]", description: d,
+     parameters: {{team: {{required: true}}, page: {{type: integer}}}}}}
   - {{method: GET, url: /all, description: d}}
   - {{method: POST, url: "/teams/[team]", description: d, body: {{type: object}}}}
+  - {{method: POST, url: /people, description: d, body: {{type: object, required: [name], additionalProperties: false,
+     properties: {{name: {{type: string}}}}}}}}
   - {{method: POST, url: /off, description: d, enabled: false}}
 recipes:
   - {{workflowId: r, description: d, {text}}}
@@ -247,6 +250,8 @@ MISTAKES = [
     # lookups
     (parameter(LOOKUP % "GET /nothing"), "lookup: 'GET /nothing' is no GET of this API; there is: GET /list, GET /x/[a]"),
     (parameter(LOOKUP % "'GET /x/[a]'"), "lookup: GET /x/[a] needs 'a' itself; name a list that needs nothing"),
+    (entry("GET", "/pay", "approval: always") + "  - {method: GET, url: '/x/[a]', description: d, parameters: {a: "
+     "{lookup: {operation: GET /pay, match: [a], id: id}}}}\n", "endpoint 3, line 6: lookup: GET /pay asks for approval each time"),
     (parameter("lookup: {operation: GET /list, match: [], id: id}"), "'match' is empty; write at least one"),
     (parameter("lookup: {operation: GET /list, match: email, id: id}"), "line 5: "),
     (parameter("lookup: {operation: GET /list, match: ['a..b'], id: id}"), "'a..b' is no JMESPath"),
@@ -257,14 +262,18 @@ MISTAKES = [
     (entry("GET", "/x", "pagination: {style: page}"), "style page needs 'parameter'"),
     (entry("GET", "/x", "pagination: {style: cursor, parameter: p}"), "style cursor needs 'next'"),
     (entry("GET", "/x", "pagination: {style: header, parameter: p}"), "style header needs 'header'"),
-    (entry("GET", "/x", "pagination: {style: link, parameter: p}"), "style link has no 'parameter'"),
+    (entry("GET", "/x", "pagination: {style: link, next: n}"), "style link has no 'next'"),
     (entry("GET", "/x", "pagination: {style: page, parameter: p}"), "pagination: 'p' is no query value of /x; write ?p=[p] there"),
     (entry("GET", "/x/[p]?q=a[r]", "pagination: {style: page, parameter: q}"), "pagination: 'q' is no query value"),
     (entry("GET", "/x?p=[p]", "pagination: {style: page, parameter: p, size: n}"), "pagination: 'n' is no query value"),
     (entry("GET", "/x?p=[p]", "pagination: {style: page, parameter: p, items: 'a['}"), "'a[' is no JMESPath"),
     (entry("GET", "/x?p=[p]", "pagination: {style: page, parameter: p, max_pages: 0}"), "max_pages: "),
     (entry("POST", "/x?p=[p]", "pagination: {style: page, parameter: p}"), "pagination is for GET"),
-    (API.format("pagination: {style: page, parameter: p}"), "line 2: no GET of this API has this 'parameter'"),
+    (entry("GET", "/x?p=[p]", "pagination: {style: page, parameter: p, size: p}"), "pagination: 'p' is the parameter already"),
+    (API.format("pagination: {style: page, parameter: p}"), "line 2: no GET of this API has the query value 'p'"),
+    (API.format("pagination: {style: page, parameter: page, size: per}"), "line 2: no list of this API has the query value 'per'"),
+    ("base_url: http://h\npagination: {style: link}\nendpoints: [{method: GET, url: '/x/[id]', description: d}]",
+     "line 2: no GET of this API is a list"),
     # limits, bodies, switches
     (API.format("limits: {at_once: 0}"), "line 2: at_once: "),
     (API.format("limits: {per_second: 0}"), "line 2: per_second: "),
@@ -272,18 +281,23 @@ MISTAKES = [
     (entry("GET", "/x", "body_type: form"), "a GET has no body"),
     (entry("POST", "/x", "body_type: xml"), "'body_type' takes 'json', 'form' or 'multipart'"),
     (entry("POST", "/x", "body_type: form, body: {type: array}"), "body_type: form sends named fields"),
+    (entry("POST", "/x", "preview: GET /list"), "preview is for PUT, PATCH and DELETE; a POST has no target to show"),
     (entry("POST", "/x", "enabled: maybe"), "line 5: enabled: "),
     ("base_url: http://h\nendpoints: [{method: GET, url: /x, description: d, enabled: false}]", "all endpoints are switched off"),
     # recipes
-    (recipe("steps: []"), "line 9: 'steps' is empty"),
+    (recipe("steps: []"), "recipe 1, line 12: 'steps' is empty"),
     (recipe("inputs: {type: array}, steps: [{stepId: a, operation: GET /all}]"), "inputs: write type: object"),
-    (recipe("steps: [{stepId: 'a b', operation: GET /all}]"), "line 9: stepId: "),
+    (recipe("inputs: {type: object, required: [who]}, steps: [{stepId: a, operation: GET /all}]"), "inputs: 'who' is required, but none"),
+    (recipe("steps: [{stepId: 'a b', operation: GET /all}]"), "recipe 1, step 1, line 12: stepId: "),
     (steps("operation: GET /nothing"), "'GET /nothing' is no operation of this API; there is: GET /list"),
     (steps("operation: POST /off"), "'POST /off' is no operation of this API"),
     (steps(WRITE, ALL), "POST /teams/[team] is a write, and only the last step may be one"),
     (steps(WRITE, WRITE), "POST /teams/[team] is a write, and only the last step may be one"),
     (steps("operation: GET /list"), "GET /list needs 'team'; write it under parameters"),
     (steps("operation: GET /list, parameters: {team: x, teem: y}"), "'teem' is no placeholder, query name or header of /list"),
+    (steps("operation: GET /list, parameters: {team: x, page: first}"), "'page' does not fit GET /list: 'first' is not of type 'integer'"),
+    (steps("operation: POST /people, requestBody: {payload: {}}"), "POST /people needs 'name' in its body; write it under payload"),
+    (steps("operation: POST /people, requestBody: {payload: {name: x, nmae: y}}"), "'nmae' is no field of POST /people's body"),
     (steps("operation: GET /all, requestBody: {payload: {}}"), "a GET has no body"),
     (steps("operation: 'POST /teams/[team]', parameters: {team: x}"), "POST /teams/[team] needs a body; write requestBody"),
     (steps("operation: GET /all, parameters: {a: 2024-01-01}"), "a date goes into quotes"),
@@ -301,7 +315,7 @@ MISTAKES = [
     (steps(WRITE, more=", outputs: {x: $inputs.who}"), "a recipe with a write ends with the write's own answer"),
     (recipe("steps: [{stepId: a, operation: GET /all}, {stepId: a, operation: GET /all}]"), "a second step is called 'a'"),
     (recipe("steps: [{stepId: a, operation: GET /all}]") + "  - {workflowId: r, description: d, steps: [{stepId: b, operation: GET /all}]}",
-     "line 10: a second recipe is called 'r'"),
+     "recipe 2, line 13: a second recipe is called 'r'"),
     # prompts
     (API.format("prompts: [a, b, c, d, e]"), "line 2: 'prompts' takes at most 4; remove some"),
     (API.format(f"prompts: [{'x' * 76}]"), "line 2: 'title' takes at most 75 characters"),

@@ -151,6 +151,52 @@ def test_check_tells_a_mistake_with_its_place_and_no_traceback(tmp_path: Path, m
         assert word in done.stderr
 
 
+WRONG = """name: HR
+base_url: https://hr.example
+endpoints:
+  - method: GET
+    url: /people?page=[page]
+    description: Lists people.
+    pagination: {style: page, parameter: pages}
+  - method: DELETE
+    url: /people/[id]
+    description: Removes a person.
+    parameters:
+      id:
+        lookup: {operation: GET /peple, match: [name], id: id}
+recipes:
+  - workflowId: remove-two
+    description: Removes two people.
+    steps:
+      - stepId: first
+        operation: DELETE /people/[id]
+        parameters: {id: 1}
+      - stepId: second
+        operation: DELETE /people/[id]
+        parameters: {id: 2}
+channels:
+  "#hr-bot":
+    operations:
+      - GET *
+      - POST *
+"""
+
+
+def test_check_tells_all_mistakes_between_entries_at_once(tmp_path: Path) -> None:
+    (tmp_path / "apis.yaml").write_text(WRONG)
+
+    done = check(tmp_path)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "apis.yaml, endpoint 1, line 7: pagination: 'pages' is no query value of /people?page=[page]; write ?pages=[pages] there.",
+        "apis.yaml, endpoint 2, line 13: lookup: 'GET /peple' is no GET of this API; there is: GET /people.",
+        "apis.yaml, recipe 1, step 1, line 19: DELETE /people/[id] is a write, and only the last step may be one; "
+        "split the recipe there.",
+        "apis.yaml, channel #hr-bot, line 28: 'POST *' fits no operation; write such as 'GET *' or 'GET /people'.",
+    ]
+
+
 def test_check_tells_a_variable_that_is_not_set(tmp_path: Path) -> None:
     (tmp_path / "apis.yaml").write_text(SMALL)
 

@@ -54,11 +54,16 @@ WITH_PREVIEW = (
 class Program:
     """One process of the bot. Its log is read as it comes."""
 
-    def __init__(self, settings: dict[str, str], folder: Path) -> None:
+    def __init__(self, settings: dict[str, str], folder: Path, stdin: int = subprocess.DEVNULL) -> None:
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "bot.py")], cwd=folder, env=settings, stderr=subprocess.PIPE, text=True
+            [sys.executable, str(ROOT / "bot.py")],
+            cwd=folder,
+            env=settings,
+            stdin=stdin,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -69,15 +74,15 @@ class Program:
                 self.lines.append(line)
                 self._changed.notify_all()
 
-    def wait_for(self, event: str, seconds: float = 15.0) -> Program:
-        """Until the log has this event."""
+    def wait_for(self, event: str, seconds: float = 15.0, after: int = 0) -> Program:
+        """Until the log has this event, `after` so many lines."""
         with self._changed:
-            heard = self._changed.wait_for(lambda: self.has_said(event), seconds)
+            heard = self._changed.wait_for(lambda: self.has_said(event, after), seconds)
         assert heard, f"no '{event}' within {seconds} s; the log:\n{''.join(self.lines[-30:])}"
         return self
 
-    def has_said(self, event: str) -> bool:
-        return any(f'"event": "{event}"' in line for line in self.lines)
+    def has_said(self, event: str, after: int = 0) -> bool:
+        return any(f'"event": "{event}"' in line for line in self.lines[after:])
 
     def calls(self) -> int:
         """How many calls to the API have ended, by the log."""
@@ -109,7 +114,7 @@ class House:
         (folder / "apis.yaml").write_text(CATALOG)
         workspace.connect(f"http://127.0.0.1:{self.port}")
 
-    def launch(self, **more: str) -> Program:
+    def launch(self, stdin: int = subprocess.DEVNULL, /, **more: str) -> Program:
         """Starts a process without waiting for it."""
         settings = {
             "PATH": os.environ.get("PATH", ""),
@@ -126,7 +131,7 @@ class House:
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
         }
-        self.programs.append(Program(settings | more, self.folder))
+        self.programs.append(Program(settings | more, self.folder, stdin))
         return self.programs[-1]
 
     def start(self, **more: str) -> Program:

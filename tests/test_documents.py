@@ -1,5 +1,5 @@
-"""The documents say what is: every example loads, every key and option is told, the manifest asks for what the bot uses. Settings,
-routes, commands and the layout of the README are held to the code in test_layout.py."""
+"""The documents say what is: every option is told, the manifest asks for what the bot uses. Settings, routes, commands and the layout of
+the README are held to the code in test_layout.py, the catalog's page in test_catalog_page.py."""
 
 from __future__ import annotations
 
@@ -8,83 +8,19 @@ import copy
 import itertools
 import re
 from pathlib import Path
-from typing import Any
 
 import click
-import pytest
 import yaml
 
 from bot import EVENTS, main
 from core import words
-from core.catalog import METHODS, ApiEntry, ApprovalRule, Auth, Entry, Preview, load_catalog
 from core.policy import TRANSITIONS, State
 from core.slack_app import BY_APP_TOKEN, FEATURES, NEEDED, OF_OLD_APPS, SCOPES, SUBSCRIPTIONS
 from core.slack_in import SHORTCUTS
 from slack_web import PACE
 
 ROOT = Path(__file__).parent.parent
-CATALOG = (ROOT / "docs" / "catalog.md").read_text("utf-8")
 SECURITY = (ROOT / "docs" / "security.md").read_text("utf-8")
-EXAMPLES = re.findall(r"^### .*?$|^## (.*?)$|```yaml\n(.*?)```", CATALOG, re.MULTILINE | re.DOTALL)
-
-
-def examples() -> list[Any]:
-    """The examples of docs/catalog.md, by the title of their section."""
-    title, found = "", []
-    for heading, example in EXAMPLES:
-        title = heading or title
-        if example:
-            found.append(pytest.param(example, id=title))
-    return found
-
-
-# --- the catalog ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("example", examples())
-def test_every_example_of_a_catalog_works_as_it_stands(example: str) -> None:
-    assert load_catalog(example, {}).operations
-
-
-def test_there_is_an_example_in_every_section_that_explains_keys() -> None:
-    titles = {parameter.id for parameter in examples()}
-    assert titles == set(re.findall(r"^## (.*)$", CATALOG, re.MULTILINE))
-
-
-@pytest.mark.parametrize(
-    "way", ["bearer: ${TOKEN}", 'header: {name: X-Api-Key, value: "${KEY}"}', 'query: {name: api_key, value: "${KEY}"}']
-)
-def test_the_ways_of_auth_that_are_commented_out_work_as_well(way: str) -> None:
-    (example,) = [parameter.values[0] for parameter in examples() if f"# {way}" in str(parameter.values[0])]
-    lines = [line for line in str(example).replace(f"# {way}", way).splitlines() if "basic:" not in line]
-    assert load_catalog("\n".join(lines), {"TOKEN": "only-for-this-test", "KEY": "only-for-this-test"}).apis[0].auth
-
-
-def keys_of(heading: str) -> set[str]:
-    """The keys in the first column of a table of docs/catalog.md."""
-    table = re.search(rf"^\| {heading} \| meaning \|\n\|[-|]+\n((?:\|.*\n)+)", CATALOG, re.MULTILINE)
-    assert table is not None, heading
-    return {key for line in table[1].splitlines() for key in re.findall(r"`(\w+)`", line.split("|")[1])}
-
-
-@pytest.mark.parametrize(
-    ("heading", "model"), [("key of an API", ApiEntry), ("key of an endpoint", Entry), ("key of a rule", ApprovalRule)]
-)
-def test_every_key_is_in_its_table_and_nothing_else(heading: str, model: Any) -> None:
-    assert keys_of(heading) == set(model.model_fields)
-
-
-@pytest.mark.parametrize("model", [Auth, Preview])
-def test_the_other_keys_are_shown_in_an_example(model: Any) -> None:
-    for key in set(model.model_fields) - {"operation"}:  # `preview: GET /path` says the operation in short
-        assert re.search(rf"\b{key}: ", "".join(str(parameter.values[0]) for parameter in examples())), key
-
-
-def test_every_method_is_told() -> None:
-    line = re.search(r"^\| `method` \| (.*) \|$", CATALOG, re.MULTILINE)
-    assert line is not None
-    assert re.findall(r"[A-Z]+", line[1]) == list(METHODS)
-
 
 # --- the security page ------------------------------------------------------------------------------------------------
 

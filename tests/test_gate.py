@@ -104,7 +104,7 @@ def test_the_read_path_sends_nothing_but_get_and_head(inside: Inside, server: Re
         method, "/users" if method == "POST" else "/users/7", None if method == "DELETE" else {}, tainted=True
     )
     with pytest.raises(BadCall):
-        inside.gate.read(Read(write.operation, write.url, write.body))
+        inside.gate.read(Read(write.operation, write.url, write.body), inside.begin())
     assert server.requests == []
 
 

@@ -606,9 +606,10 @@ def test_the_journal_tells_from_the_question_to_the_status(
     talk.answer()
     kinds = [line.kind for line in bot.store.journal.lines()]
     assert kinds == [
-        "question", "model call", "read", "model call", "proposed", "approve", "send", "succeed",
+        "question", "model call", "read", "model call", "look", "proposed", "approve", "look", "send", "succeed",
         "model call", "bad call", "model call", "answer",
     ]  # fmt: skip
+    assert [one["why"] for one in told(bot, "look")] == ["preview", "before sending"]
     (sent,) = told(bot, "succeed")
     assert (sent["status"], sent["operation"]) == (200, "DELETE /users/[id]")
     assert told(bot, "approve")[0]["by"] == "U0ANN"

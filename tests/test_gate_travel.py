@@ -11,13 +11,13 @@ from urllib.parse import parse_qsl
 import pytest
 from sqlalchemy import text
 
-from core.calls import BadCall, Read
+from core.calls import BadCall, Read, Write
 from core.policy import State
 from core.tables import MIGRATIONS, SERIAL
 from gate import Approval
 from store import Proposal, Store
 from tests.databases import ENGINES, fresh_database, looking_into, rows
-from tests.inside import Inside, calls, strict
+from tests.inside import Inside
 from tests.rest_server import RestServer, reply, to
 
 pytestmark = pytest.mark.usefixtures("_logs")
@@ -178,16 +178,15 @@ def test_a_body_is_sent_as_approved_or_not_at_all(inside: Inside, server: RestSe
 
 
 def test_no_name_is_sent_or_shown_to_be_approved_in_place_of_an_id(inside: Inside, server: RestServer) -> None:
-    read = inside.call("GET", "/named/ann")
+    read, write = inside.call("GET", "/named/ann"), inside.call("DELETE", "/named/ann")
     assert isinstance(read, Read)
+    assert isinstance(write, Write)
+    turn = inside.begin()
     with pytest.raises(BadCall, match="looked up first"):
-        inside.gate.read(read)
-    inside.replies.will(calls(("DELETE", "/named/ann")))
-    thread = inside.ask()
-    assert inside.pending() == []
-    assert inside.cards(thread) == []
+        inside.gate.read(read, turn)
+    with pytest.raises(BadCall, match="looked up first"):
+        inside.gate.propose(write, turn, 0)
     assert server.requests == []
-    assert "looked up first" in strict(inside.replies.asked[1][-1]["content"])["error"]
 
 
 def test_a_redirect_to_a_name_is_not_followed(inside: Inside, server: RestServer) -> None:

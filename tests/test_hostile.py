@@ -32,7 +32,7 @@ from store import Proposal
 from tests.databases import looking_into
 from tests.inside import ANN, BEN, Inside, Json, Replies, calls, completion, says
 from tests.rest_server import RestServer, to
-from wire import Wire
+from wire import Paces, Wire
 
 SEEN: list[
     tuple[str, str, dict[str, str], bytes]
@@ -412,7 +412,7 @@ def test_whatever_is_read_arrives_as_an_operation(base: str, inside: Inside, dat
             continue
         sorted_ = sort(call, tainted=True)
         if isinstance(sorted_, Read):
-            inside.gate.read(sorted_)
+            inside.gate.read(sorted_, inside.begin())
             made.append((call.method, call.url))
     assert [(m, base + without_key(t)) for m, t, _, _ in SEEN] == made
     assert all(outside(inside.catalog, "/v1", m, without_key(t)) is None for m, t, _, _ in SEEN)
@@ -563,7 +563,9 @@ def test_a_record_changed_behind_the_gates_back_is_held_to_the_catalog_again(bas
 
 def test_the_read_paths_wire_sends_nothing_but_get_and_head(base: str, inside: Inside) -> None:
     (operation,) = [one for one in inside.catalog.operations if one.name == "DELETE /users/[id]"]
-    wire = Wire(inside.catalog, SAFE_METHODS, keepalive=1, tls=tls_context(), timeout=5, max_response=1_000)
+    wire = Wire(
+        inside.catalog, SAFE_METHODS, paces=Paces(), keepalive=1, tls=tls_context(), timeout=5, max_response=1_000
+    )
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get"):
         with pytest.raises(ValueError, match=f"sends no {method}"):
             wire.send(operation, method, f"{base}/users/7")
@@ -577,7 +579,7 @@ def test_a_write_made_by_hand_is_a_record_before_it_is_a_request(base: str, insi
     write = inside.call("DELETE", "/users/7")
     assert isinstance(write, Write)
     with pytest.raises(BadCall):
-        inside.gate.read(write)  # type: ignore[arg-type]
+        inside.gate.read(write, inside.begin())  # type: ignore[arg-type]
     assert SEEN == []
     public = {name for name in vars(Gate) if not name.startswith("_")}
     asked = {name: getattr(Gate, name) for name in public}

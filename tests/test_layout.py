@@ -30,8 +30,8 @@ DOORS: dict[str, set[str]] = {
     "flask": {"bot"},
     "waitress": {"bot"},
     "websockets": {"socket_mode"},
-    "click": {"bot"},
-    "rich": {"bot"},
+    "click": {"bot", "commands"},
+    "rich": {"commands"},
     "openai": {"chat"},
     "httpx2": {"importing", "deadline", "wire"},
     "httpcore2": {"deadline", "wire"},
@@ -58,11 +58,12 @@ REACHING: dict[str, set[str]] = {
     "logging": {"logs"},
     "os": {"bot", "store", "journal"},
     "tempfile": {"journal"},
-    "pathlib": {"bot", "store", "journal", "importing"},
+    "pathlib": {"commands", "store", "journal", "importing"},
 }
 # Rooms from the top down: each may import what stands after it, never what stands before.
 ORDER = [
     "bot",
+    "commands",
     "importing",
     "turns",
     "desk",

@@ -191,6 +191,14 @@ def test_a_url_in_the_answer_is_given_on_as_it_is() -> None:
     assert after(course, {"results": [2], "next": None})[2] == End()
 
 
+@pytest.mark.parametrize("style", ["{style: link, parameter: page}", "{style: next_url, parameter: page, next: next}"])
+def test_where_links_need_a_page_to_begin_with_the_first_is_asked_for(style: str) -> None:
+    course, values = begin(listing(style), {})
+    assert (values, course.skipped) == ({"page": "1"}, 0)
+    course, values = begin(listing(style), {"page": "3"})
+    assert (values, course.skipped) == ({"page": "3"}, None)
+
+
 def test_a_link_header_is_followed_also_where_the_catalog_says_nothing() -> None:
     operation = listing("{style: link}")
     for course in (begin(operation, {})[0], Course(begin(operation, {})[0].paging)):

@@ -238,7 +238,7 @@ def test_what_looks_like_an_expression_in_an_answer_is_text(catalog: Catalog, va
         started(catalog, "who", email="{$inputs.page}"), StepAnswer(200, {"data": [{"id": value}]}, {"x-region": "eu"})
     )
     run = after(run, StepAnswer(200, {"name": "$inputs.email"}))
-    assert strict(told(run, 1_000))["data"] == {
+    assert strict(told(run, 1_000, str))["data"] == {
         "person": {"name": "$inputs.email"},
         "told": f"{value} by {{$inputs.page}}",
     }
@@ -500,9 +500,15 @@ def test_an_answer_that_is_not_whole_is_not_built_upon(make: Make, server: RestS
 def test_a_large_result_is_cut_and_says_so(make: Make, server: RestServer) -> None:
     inside = make(result_limit=2_000)
     server.will(FOUND, reply(json.dumps([{"name": f"n{i}"} for i in range(1_000)])))
-    result = ran(inside, "who", email="tom@x.io")
+    inside.replies.will(
+        calls(("RUN", "who", {"email": "tom@x.io"})),
+        calls({"result": "r1", "select": "person[999].name"}, tool="read_result"),
+    )
+    inside.ask()
+    result, more = tool_results(inside.replies.asked[-1])
     assert len(json.dumps(result)) < 3_000
-    assert result["note"] == "Cut to fit: person: first 100 of 1,000 items."
+    assert result["note"].startswith("Cut to fit: person: first 127 of 1,000 items. The whole answer is kept as r1")
+    assert more["data"] == "n999"
 
 
 def test_a_redirect_leads_only_where_the_catalog_allows(inside: Inside, server: RestServer) -> None:

@@ -1,0 +1,255 @@
+"""The command line beside serving, and its door to the terminal: check, import, schema, journal, errors."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import importing
+import slack_check
+from core import reports
+from core.cards import visible
+from core.catalog import Catalog, Operation, Recipe, load_catalog
+from core.catalog_schema import schema_text
+from core.chain import Line
+from core.openapi import Choice
+from core.policy import ASKER, SAFE_METHODS, Rule
+from core.recipes import RUN
+from core.settings import Misconfigured, Settings, environment, load_settings
+from journal import Journal, read_key
+from slack_web import app_web_of, web_of
+from store import Store
+
+
+def read_catalog(path: str) -> Catalog:
+    """The catalog in a file. Raises `Misconfigured`."""
+    try:
+        text = Path(path).read_text("utf-8")
+    except OSError as error:
+        raise Misconfigured(f"APIS_FILE: cannot read {path}: {error.strerror}.") from None
+    except UnicodeError:
+        raise Misconfigured(f"APIS_FILE: {path} is not UTF-8.") from None
+    return load_catalog(text, environment(), source=path)
+
+
+class told:
+    """Ends the program with a `Misconfigured`'s words instead of a traceback."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, Misconfigured):
+            click.echo(str(error), err=True)
+            raise SystemExit(2)
+
+
+@click.command()
+@click.option(
+    "--slack", is_flag=True, help="Ask Slack, too: tokens, scopes, channels, groups; exit 1 and what to mend."
+)
+def check(*, slack: bool) -> None:
+    """Checks the catalog and shows its operations with who may do what."""
+    with told():
+        catalog = read_catalog(environment().get("APIS_FILE") or "apis.yaml")
+        settings = load_settings() if slack else None
+    console = Console()
+    for api in catalog.apis:
+        table = Table(
+            "operation", "what it does", "who", title=escape(f"{api.name} at {api.base_url}"), title_justify="left"
+        )
+        for operation in catalog.operations:
+            if operation.api is api:
+                table.add_row(*(escape(cell) for cell in (operation.name, operation.description, _who(operation))))
+        for recipe in catalog.recipes:
+            if recipe.api is api:
+                table.add_row(*(escape(cell) for cell in (_steps(recipe), recipe.description, _who_ends(recipe))))
+        console.print(table)
+    recipes = f" and {len(catalog.recipes)} recipes" if catalog.recipes else ""
+    console.print(f"{len(catalog.operations)} operations{recipes}, no mistakes found.")
+    if settings is not None:
+        raise SystemExit(_check_slack(settings, catalog))
+
+
+def _check_slack(settings: Settings, catalog: Catalog) -> int:
+    """Tells what is wrong between the settings and Slack, gives the exit code."""
+    web, socket = web_of(settings, explain=False), app_web_of(settings, explain=False)
+    wrong = slack_check.check(web, socket, settings.channels, catalog.approvers)
+    for one in wrong:
+        click.echo(f"- {one}.")
+    click.echo(f"Slack: {len(wrong)} to mend, see above." if wrong else "Slack: all is well.")
+    return 1 if wrong else 0
+
+
+@click.command("import")
+@click.argument("source", metavar="FILE_OR_URL")
+@click.option("--into", help="Import into this catalog: keeps what was changed there by hand, tells what is new.")
+@click.option("--only", multiple=True, help="Only operations like 'GET /users*'; may be given several times.")
+@click.option("--tag", "tags", multiple=True, help="Only operations with this tag; may be given several times.")
+@click.option("--read-only", is_flag=True, help="No writes at all.")
+@click.option("--writes", is_flag=True, help="New writes arrive switched on; without it each waits for enabled: true.")
+@click.option("--base-url", default="", help="Where the API is, if the description does not say, or says otherwise.")
+@click.option("--name", default="", help="What the API is called, instead of the description's title.")
+def import_(source: str, into: str | None, only: tuple[str, ...], tags: tuple[str, ...], **rest: Any) -> None:
+    """Makes a catalog of an API description (OpenAPI 3, Swagger 2): to standard output, or into a catalog that is there."""
+    order = importing.Order(source, Choice(only, tags, rest.pop("read_only")), **rest)
+    with told():
+        done = importing.renew(order, into) if into and Path(into).exists() else importing.make(order, into)
+    for line in done.report:
+        click.echo(line, err=True)
+    if not into:
+        click.echo(done.text, nl=False)
+
+
+@click.command()
+def schema() -> None:
+    """Prints the JSON Schema of the catalog's file, for editors."""
+    click.echo(schema_text(), nl=False)
+
+
+@click.command()
+@click.option("--thread", help="Only this thread (team/channel/ts).")
+@click.option("--turn", help="Only this turn.")
+@click.option("--kind", help="Only this kind of entry: question, model call, read, proposed, approve, ...")
+@click.option("--by", help="Only what this person (U...) asked, decided or tried.")
+@click.option("--last", type=click.IntRange(min=1), help="Only the last N entries.")
+@click.option("--export", "form", type=click.Choice(["jsonl", "csv"]), help="Print for other programs.")
+@click.option("--verify", is_flag=True, help="Check the chain; exit 1 and name the first broken entry.")
+@click.option("--head", help="With --verify: NUMBER:HASH from the log; a tail that was cut off shows.")
+def journal(
+    *,
+    thread: str | None,
+    turn: str | None,
+    kind: str | None,
+    by: str | None,
+    last: int | None,
+    form: Literal["jsonl", "csv"] | None,
+    verify: bool,
+    head: str | None,
+) -> None:
+    """Lists, exports or checks the record of what happened."""
+    with told():
+        store = _open_store()
+    if verify:
+        raise SystemExit(_verify(store.journal, head))
+    where = {name: value for name, value in (("thread", thread), ("turn", turn), ("kind", kind)) if value}
+    lines: Iterable[Line] = (
+        line for line in store.journal.lines(**where) if by is None or reports.person_of(line) == by
+    )
+    lines = deque(lines, maxlen=last) if last else lines
+    if form is not None:
+        for text in reports.export(lines, form):
+            click.echo(text)
+        return
+    table = Table("no.", "when", "kind", "who", "what")
+    for line in lines:
+        words = store.words_of(line.turn) if line.kind == "question" else None
+        table.add_row(
+            str(line.number),
+            reports.moment(line.at),
+            _on_terminal(line.kind),
+            _on_terminal(reports.person_of(line)),
+            _on_terminal(words or reports.summary(line)),
+        )
+    Console().print(table)
+
+
+def _on_terminal(text: object) -> str:
+    """Text of people, the model or the API as a terminal may have it: no markup of ours, no escape sequence of theirs."""
+    return escape(visible(str(text)))
+
+
+def _verify(chain: Journal, head: str | None) -> int:
+    """Checks the chain, tells the outcome, gives the exit code."""
+    broken, last_hash, number = chain.verify()
+    if broken is not None:
+        click.echo(
+            f"The journal is broken at entry {broken}: it was changed, removed, or written with another key. {broken - 1} are whole."
+        )
+        return 1
+    if head is not None and not _has_head(chain, head):
+        click.echo(
+            f"The journal's {number} entries are whole, but {head} is not among them: the tail was cut off or rewritten."
+        )
+        return 1
+    click.echo(f"{number} entries, the chain is whole. Head: {number}:{last_hash}")
+    return 0
+
+
+def _has_head(chain: Journal, head: str) -> bool:
+    number, _, expected = head.partition(":")
+    return any(str(line.number) == number and line.hash == expected for line in chain.lines())
+
+
+@click.command()
+@click.option(
+    "--days", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="How far to look back."
+)
+def errors(days: float) -> None:
+    """Groups the model's bad calls and the API's errors: which description in the catalog to mend."""
+    with told():
+        store = _open_store()
+    since = time.time() - days * 86_400
+    groups = reports.repeated(store.journal.lines(), since)
+    table = Table("times", "operation", "reason", "newest example", "the question behind it")
+    for row in reports.error_rows(groups, store.words_of):
+        table.add_row(*(_on_terminal(cell) for cell in row))
+    Console().print(table if groups else "No errors.")
+
+
+def _open_store() -> Store:
+    """The bot's database, which has to be there. Raises `Misconfigured`."""
+    given = environment()
+    url = given.get("DATABASE_URL") or "sqlite:///bot.db"
+    file = url.removeprefix("sqlite:///")
+    if url.startswith("sqlite") and not Path(file).exists():
+        raise Misconfigured(
+            f"DATABASE_URL: there is no database at {file}; run this where the bot runs, with its settings."
+        )
+    read_key(given.get("JOURNAL_KEY"), file if url.startswith("sqlite") else None, make=False)
+    return Store(url, journal_key=given.get("JOURNAL_KEY") or None)
+
+
+def _who(operation: Operation) -> str:
+    """Who may do it, in words."""
+    if operation.rules:
+        return "; ".join(_rule(rule, operation) for rule in operation.rules)
+    if operation.method in SAFE_METHODS:
+        return "everybody in the channel"
+    if operation.rules is not None:
+        return "everybody in the channel, by itself (approval: never)"
+    asked = _rule(Rule(), operation)
+    return f"by itself until data was read in the thread; then {asked}" if operation.method == "POST" else asked
+
+
+def _steps(recipe: Recipe) -> str:
+    """A recipe by its name, with its steps below."""
+    steps = [f"{number}. {one.step_id}: {one.operation.name}" for number, one in enumerate(recipe.steps, start=1)]
+    return "\n".join([f"{RUN} {recipe.workflow_id}", *steps])
+
+
+def _who_ends(recipe: Recipe) -> str:
+    """Who decides about a recipe: its last step alone may ask. Behind a read a POST asks, unless its rule is never."""
+    last = recipe.steps[-1].operation
+    asks = last.method == "POST" and last.rules is None and len(recipe.steps) > 1
+    return _rule(Rule(), last) if asks else _who(last)
+
+
+def _rule(rule: Rule, operation: Operation) -> str:
+    names = " or ".join(one for one in rule.approvers if not (one == ASKER and rule.not_asker))
+    parts = [f"waits for {names}" + (", never the asker" if rule.not_asker else "")]
+    parts += [f"{rule.quorum} votes"] if rule.quorum > 1 else []
+    parts += [f"if {json.dumps(rule.when)}"] if rule.when is not None else []
+    return ", ".join([*parts, f"at most {(rule.expires or operation.expires) / 60:g} min"])
+
+
+COMMANDS: tuple[click.Command, ...] = (check, import_, schema, journal, errors)
