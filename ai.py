@@ -203,6 +203,7 @@ class AI:
 
     def _stop(self, turn: Turn) -> bool:
         """Ends a turn that a person stopped, with what was written so far; False while one of its writes is under way."""
+        self._gate.withdraw(turn.turn)  # first: from then on nothing more of it is sent
         if self._gate.is_sending(turn.turn):
             return False
         stopped = self._store.turn(turn.turn) or turn

@@ -115,15 +115,15 @@ class ChatServer:
     def _stream(self, request: dict[str, Any], ear: Ear) -> object:
         """A streamed answer, put together; or a whole one, where the server gives such."""
         asked = {**request, "stream": True, "stream_options": {"include_usage": True}}
+        assembly = Assembly()
         with self._client.chat.completions.with_streaming_response.create(**asked) as response:
-            if "event-stream" not in response.headers.get("content-type", ""):
-                return json.loads(response.read())
-            assembly = Assembly()
             try:
+                if "event-stream" not in response.headers.get("content-type", ""):
+                    return json.loads(response.read())
                 self._listen(events(_lines(response.iter_bytes())), assembly, ear)
-            except BROKEN:
-                raise _BrokeOff from None
-        if not assembly.is_whole:
+            except BROKEN as error:
+                log.info("the model's server broke off", error=type(error).__name__, is_whole=assembly.is_whole)
+        if not assembly.is_whole:  # one that has come whole counts, however the connection ended behind it
             raise _BrokeOff
         return assembly.whole()
 

@@ -18,7 +18,7 @@ import httpx2
 
 _SLICE = 0.25  # seconds after which a read that waits looks whether it is still wanted
 _CONNECT = 10.0  # seconds for a connection whose call may be cut off
-BROKEN = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException)
+BROKEN = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException, httpx2.DecodingError)
 
 
 class CutOff(BaseException):

@@ -14,7 +14,6 @@ import structlog
 from core import words
 from core.cards import deny_modal, notice_modal, whole_request
 from core.chain import Entry
-from core.markdown import escape
 from core.policy import Refused, State
 from core.posts import Post, ephemeral, message, thumbs_up
 from core.prompt import suggestions
@@ -322,7 +321,8 @@ class Desk:
         return thumbs_up(self._ids(), arrival.thread.key, turn, arrival.payload["ts"])
 
     def _aloud(self, arrival: Arrival, turn: str, text: str) -> Post:
-        return message(self._ids(), arrival.thread.key, turn, escape(text))
+        """Our own words, with their links to channels."""
+        return message(self._ids(), arrival.thread.key, turn, text)
 
     def _aside(self, arrival: Arrival, text: str, *, in_thread: bool | None = None) -> Post:
         """A line for the author alone: in the thread where there is one, else in the channel."""

@@ -453,7 +453,8 @@ class Gate:
             if one.state is State.PENDING:
                 self._happen(one.proposal, Event.WITHDRAW, note="The turn ended before a decision.")
             else:
-                self._happen(one.proposal, Event.FAIL, note="The turn ended before this was sent. Nothing was sent.")
+                note = "The turn ended before this was sent. Nothing was sent."
+                self._happen(one.proposal, Event.FAIL, seen=State.APPROVED, note=note)  # by now it may be on its way
         self._redraw_sets(left)
 
     def unshown(self, card_post: str) -> str | None:
@@ -502,7 +503,7 @@ class Gate:
             if one.decided_by is None:
                 continue
             if self._is_stopped(one):
-                changed = self._happen(one.proposal, Event.FAIL, note=words.STOPPED_BATCH)
+                changed = self._happen(one.proposal, Event.FAIL, seen=one.state, note=words.STOPPED_BATCH)
             else:
                 changed = self.write(Approval(one.proposal))
             if changed is not None:
@@ -577,10 +578,12 @@ class Gate:
         return self._outdate(row, self._renewed(row, target, reason), reason)
 
     def _outdate(self, row: Proposal, renewed: Proposal, reason: str) -> Proposal | None:
-        return self._happen(row.proposal, Event.OUTDATE, successor=renewed, note=reason)
+        return self._happen(row.proposal, Event.OUTDATE, seen=row.state, successor=renewed, note=reason)
 
     def _fail(self, row: Proposal, reason: str) -> Proposal | None:
-        return self._happen(row.proposal, Event.FAIL, note=f"{self._wire.mask(reason)} Nothing was sent.")
+        return self._happen(
+            row.proposal, Event.FAIL, seen=row.state, note=f"{self._wire.mask(reason)} Nothing was sent."
+        )
 
     def _still_allowed(self, stored: Proposal) -> Call:
         """The catalog may have changed since the record was made; it has to allow the very same request today."""
@@ -672,6 +675,7 @@ class Gate:
         happened: Event,
         *,
         arrival: int | None = None,
+        seen: State | None = None,
         result: str | None = None,
         successor: Proposal | None = None,
         seconds: float | None = None,
@@ -682,7 +686,7 @@ class Gate:
         def effects(row: Proposal) -> Effects:
             return self._effects(row, happened, result, by, successor=successor, seconds=seconds)
 
-        changed = self._store.transition(proposal, happened, effects, arrival=arrival, **columns)
+        changed = self._store.transition(proposal, happened, effects, arrival=arrival, seen=seen, **columns)
         if changed is not None:
             log.info(
                 "decision",

@@ -6,7 +6,7 @@ Where Slack cannot be read at this moment, the question counts as it was recorde
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -65,35 +65,39 @@ class Listener:
 
     def _read(self, turn: Turn) -> Written:
         thread = Thread.from_key(turn.thread)
-        since = max((ts for ts, state in self._store.asked_at(turn.thread) if state != "waiting"), default="")
+        asked_at = self._store.asked_at(
+            turn.thread
+        )  # a later question may have been answered by now: Slack retries for hours
+        since = max((ts for ts, state in asked_at if state != "waiting" and ts < turn.ts), default="")
         try:
-            messages = list(self._messages(thread, since, turn.ts))
+            messages, is_all = self._messages(thread, since, turn.ts)
         except SlackSaysNo as error:
             if error.code == "thread_not_found" and turn.ts == thread.ts and self._is_gone(thread):
                 return Written(None)
             raise
         found = {str(one.get("ts")): one for one in messages}
         asked, root = found.get(turn.ts), found.get(thread.ts)
-        if asked is None or asked.get("subtype") == "tombstone":
-            was_read = root is not None and bool(found)
-            return Written(None if was_read or asked is not None else turn.text)
+        if (asked is None and root is not None and is_all) or (asked or {}).get("subtype") == "tombstone":
+            return Written(None)
         bot = self._web.identity().user
-        text = asked.get("text")
-        words = plain_words(text, bot) if isinstance(text, str) and asked.get("edited") else turn.text
+        text = asked.get("text") if asked is not None and asked.get("edited") else None
+        words = plain_words(text, bot) if isinstance(text, str) else turn.text
         return Written(words or turn.text, tuple(self._before(turn, messages, since, bot)))
 
-    def _messages(self, thread: Thread, since: str, until: str) -> Iterator[Mapping[str, Any]]:
-        """The thread's first message, and those from `since` to `until`, oldest first."""
+    def _messages(self, thread: Thread, since: str, until: str) -> tuple[list[Mapping[str, Any]], bool]:
+        """The thread's first message, and those from `since` to `until`, oldest first; and whether these are all of them."""
         cursor = ""
+        messages: list[Mapping[str, Any]] = []
         asked = {"channel": thread.channel, "ts": thread.ts, "limit": 200, "latest": until, "inclusive": "true"}
         asked |= {"oldest": since} if since else {}
         for _ in range(_PAGES):
             page = self._web.call("conversations.replies", asked | ({"cursor": cursor} if cursor else {}))
             listed, following = page.get("messages"), page.get("response_metadata")
-            yield from (one for one in (listed if isinstance(listed, list) else ()) if isinstance(one, dict))
+            messages += (one for one in (listed if isinstance(listed, list) else ()) if isinstance(one, dict))
             cursor = str(following.get("next_cursor") or "") if isinstance(following, dict) else ""
             if not cursor:
-                return
+                return messages, page.get("has_more") is not True
+        return messages, False
 
     def _is_gone(self, thread: Thread) -> bool:
         """Whether a message that begins no thread was deleted: Slack takes no thumbs-up for it, either."""

@@ -186,7 +186,7 @@ class Outbox:
                 raise
             log.warning("blocks refused", code=error.code, post=one.post.post)
             del said["blocks"]
-            return _ts(self._web.call("chat.postMessage", said))
+            return self._at_most_once(one, lambda: _ts(self._web.call("chat.postMessage", said)))
 
     def _begin(self, one: DuePost, thread: Thread) -> str | None:
         ts = self._arrived(one, thread)
@@ -259,7 +259,10 @@ class Outbox:
         return arrived.get(one.post.post) or (arrived.get("") if one.post.kind == "live" else None)
 
     def _read(self, one: DuePost, thread: Thread) -> dict[str, str]:
-        """The bot's messages in the thread, by the post id in their metadata; one without any, an open stream, under ""."""
+        """The bot's messages in the thread, by the post id in their metadata; one without any, an open stream, under "".
+
+        Streams are of direct messages; elsewhere a message without any may be another bot's.
+        """
         found: dict[str, str] = {}
         cursor = ""
         while True:
@@ -270,7 +273,8 @@ class Outbox:
                 return found
             for message in page.get("messages") or ():
                 post = _post_of(message)
-                if isinstance(message, dict) and message.get("ts") != thread.ts and (post or message.get("bot_id")):
+                is_ours = post or (thread.is_direct and isinstance(message, dict) and message.get("bot_id"))
+                if is_ours and message.get("ts") != thread.ts:
                     found[post or ""] = _ts(message) or ""
             following = page.get("response_metadata")
             cursor = str(following.get("next_cursor") or "") if isinstance(following, dict) else ""

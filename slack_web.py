@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import math
 import re
 import threading
 import time
@@ -422,9 +423,10 @@ def _header(headers: Mapping[str, Any], name: str) -> str | None:
 
 def _retry_after(headers: Mapping[str, Any]) -> float:
     try:
-        return min(max(float(_header(headers, "retry-after") or 1), 0.1), 3_600.0)
+        told = float(_header(headers, "retry-after") or 1)
     except ValueError:
         return 1.0
+    return 1.0 if math.isnan(told) else min(max(told, 0.1), 3_600.0)
 
 
 def _text(value: object) -> str:

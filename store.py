@@ -399,7 +399,7 @@ class Store:
                 self._add_item(db, turn.thread, turn.turn, Heard(tuple(heard)))
             self._add_item(db, turn.thread, turn.turn, Said(text, turn.asker))
             others = db.scalar(sql.OTHERS_SPOKE, {"of": turn.thread, "asker": turn.asker})
-            strange = any(line.by != turn.asker for line in heard)
+            strange = any(line.is_bot or line.by != turn.asker for line in heard)  # apps may post in the asker's name
             self._touch(db, turn.thread, tainted=others is not None or strange)
             self._note(db, turn.thread, turn.turn, entries)
         return begun
@@ -597,13 +597,15 @@ class Store:
         effects: Callable[[Proposal], Effects],
         *,
         arrival: int | None = None,
+        seen: State | None = None,
         **columns: Any,
     ) -> Proposal | None:
         """Lets `happened` happen to a proposal, with its effects; None (and nothing changed) where the table does not allow it.
 
-        One conditional UPDATE decides between all who try at once. `arrival` is the click that this answers.
+        One conditional UPDATE decides between all who try at once. `arrival` is the click that this answers; with `seen`, it happens
+        only in that state, for who would be wrong about any other.
         """
-        allowed = proposals.c.state.in_(sources(happened))
+        allowed = proposals.c.state.in_([one for one in sources(happened) if seen in (None, one)])
         change = (
             update(proposals).where(proposals.c.proposal == proposal, allowed).values(state=target(happened), **columns)
         )

@@ -8,11 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 DONE = "[DONE]"  # how a server says that nothing follows
 MAX_PIECES = 2_000_000  # characters of text and arguments that are kept of one answer
 _MAX_CALLS = 256  # tool calls of one answer that are kept; more are not looked at anyway
+
+
+@dataclass
+class _Held:
+    """One tool call as far as it has come in."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
 
 
 class Assembly:
@@ -24,7 +35,7 @@ class Assembly:
         self.is_calling = False  # the answer makes tool calls, so that its text is no answer
         self._text: list[str] = []
         self._refusal: list[str] = []
-        self._calls: dict[int, dict[str, str]] = {}
+        self._calls: list[_Held] = []
         self._usage: object = None
         self._room = MAX_PIECES
         self._is_any = False
@@ -51,32 +62,44 @@ class Assembly:
     def _piece(self, delta: Mapping[str, Any]) -> str:
         self._refusal.append(self._bounded(delta.get("refusal")))
         made = delta.get("tool_calls")
-        for place, call in enumerate(made if isinstance(made, list) else ()):
-            self._call(place, call)
-        text = self._bounded(delta.get("content"))
+        for call in made if isinstance(made, list) else ():
+            if isinstance(call, dict):
+                self._call(call)
+        content = delta.get("content")
+        parts = content if isinstance(content, list) else [{"text": content}]  # some servers send a list of parts
+        text = "".join(self._bounded(part.get("text")) for part in parts if isinstance(part, dict))
         self._text.append(text)
         return text
 
-    def _call(self, place: int, call: object) -> None:
-        if not isinstance(call, dict):
-            return
+    def _call(self, call: Mapping[str, Any]) -> None:
         self.is_calling = True
-        index = call.get("index")
-        index = index if isinstance(index, int) else self._index_of(call.get("id"), place)
-        if index not in self._calls and len(self._calls) >= _MAX_CALLS:
-            return
-        held = self._calls.setdefault(index, {"id": "", "name": "", "arguments": ""})
         function = call.get("function")
         function = function if isinstance(function, dict) else {}
-        held["id"] = held["id"] or self._bounded(call.get("id"))
-        held["name"] += self._bounded(function.get("name"))
-        held["arguments"] += self._bounded(function.get("arguments"))
+        held = self._held(call.get("index"), call.get("id"), is_named=bool(function.get("name")))
+        if held is None:
+            return
+        name, arguments = function.get("name"), function.get("arguments")
+        held.id = held.id or self._bounded(call.get("id"))
+        held.name += self._bounded(name) if name != held.name else ""  # some servers repeat it with each piece
+        held.arguments.append(self._bounded(json.dumps(arguments) if isinstance(arguments, dict) else arguments))
 
-    def _index_of(self, call_id: object, place: int) -> int:
-        """Some servers leave the index out: a new id is a new call, no id goes on with the last one."""
-        if not isinstance(call_id, str) or not call_id:
-            return max(self._calls, default=place)
-        return next((i for i, held in self._calls.items() if held["id"] == call_id), len(self._calls))
+    def _held(self, index: object, call_id: object, *, is_named: bool) -> _Held | None:
+        """The call that a piece goes on with, or a new one; None where there are too many already.
+
+        Some servers leave the index out, and some give the same one to all: there a new id, or a name where no id is, begins a call.
+        """
+        of_index = [held for held in self._calls if not isinstance(index, int) or held.index == index]
+        if isinstance(call_id, str) and call_id:
+            found = next((held for held in of_index if held.id == call_id), None)
+            if found is None and of_index and isinstance(index, int) and not of_index[-1].id:
+                found = of_index[-1]
+        else:
+            begins = is_named and not isinstance(index, int)
+            found = of_index[-1] if of_index and not begins else None
+        if found is None and len(self._calls) < _MAX_CALLS:
+            found = _Held(index if isinstance(index, int) else len(self._calls))
+            self._calls.append(found)
+        return found
 
     def _bounded(self, value: object) -> str:
         piece = value[: self._room] if isinstance(value, str) else ""
@@ -86,23 +109,28 @@ class Assembly:
     @property
     def text(self) -> str:
         """The text so far."""
-        return "".join(self._text)
+        return _joined(self._text)
 
     def whole(self) -> dict[str, Any]:
         """The answer as an unstreamed one would be; without choices where nothing usable came."""
         if not self._is_any:
             return {}
         calls = [
-            {"id": held["id"], "type": "function", "function": {"name": held["name"], "arguments": held["arguments"]}}
-            for _, held in sorted(self._calls.items())
+            {"id": held.id, "type": "function", "function": {"name": held.name, "arguments": _joined(held.arguments)}}
+            for held in sorted(self._calls, key=lambda held: held.index)
         ]
         message: dict[str, Any] = {
             "role": "assistant",
             "content": self.text or None,
-            "refusal": "".join(self._refusal) or None,
+            "refusal": _joined(self._refusal) or None,
         }
         message |= {"tool_calls": calls} if calls else {}
         return {"choices": [{"index": 0, "message": message, "finish_reason": self.ending}], "usage": self._usage}
+
+
+def _joined(pieces: Iterable[str]) -> str:
+    """Pieces as one text. Where a character was cut into the two halves that JSON writes it in, they become one again."""
+    return "".join(pieces).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def events(lines: Iterable[str]) -> Iterator[object]:

@@ -29,6 +29,10 @@ _WORDS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
 }
 
 
+# Escapes in JSON and YAML; the group: half of a surrogate pair, which no URL, file or database takes.
+_ESCAPES = re.compile(r"\\\\|\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|(\\(?:u|U0000)[dD][89a-fA-F]\w\w)")
+
+
 class BadDocument(Misconfigured):
     """A text that is no document of the asked kind. Its words are for the operator: what is wrong, and what to do."""
 
@@ -43,7 +47,15 @@ def read_text(text: str, source: str) -> tuple[Any, list[str]]:
         raise BadDocument(
             f"{source} is a page (HTML or XML), no API description. Look for its link to an openapi.json or openapi.yaml."
         )
+    text = _ESCAPES.sub(_whole_character, text)
     return _json(text, source) if start.startswith("{") else _yaml(text, source)
+
+
+def _whole_character(found: re.Match[str]) -> str:
+    """A pair of escapes as the character that it stands for, which YAML's readers want; half of one as a replacement character."""
+    if found[0].startswith("\\\\"):
+        return found[0]
+    return "\ufffd" if found[1] else str(json.loads(f'"{found[0]}"'))
 
 
 def _json(text: str, source: str) -> tuple[Any, list[str]]:

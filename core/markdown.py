@@ -40,11 +40,11 @@ def harmless(text: str) -> str:
     """
     text = "".join(character for character, is_piled in piled(text) if not is_piled)
     text = _LOCKS.sub("(lock)", text)
-    text = _ENTITY.sub("&amp;", text)
     text = _CONTROL.sub(_as_words, text)
     text = re.sub(r"<(?=\s*[!@])", "(", text)
     text = _BROADCAST.sub("@\u200b", text)  # a zero-width space keeps '@channel' readable and dead
-    return re.sub(r"!+(?=\[)", "", text)
+    text = re.sub(r"!+(?=\[)", "", text)
+    return _ENTITY.sub("&amp;", text)  # last: what was taken away may have brought an entity's parts together
 
 
 def piled(text: str) -> Iterator[tuple[str, bool]]:

@@ -750,6 +750,10 @@ def test_an_answer_is_made_harmless(text: str, shown: str) -> None:
         "<@|channel>",
         "<#C1|!here>",
         "<#<!here>>",
+        "&<#60;>!channel&<#62;>",
+        "&<#x40;>here",
+        "&<#128272;> Approved and done",
+        "&<#33;>[x](http://evil)",
     ],
 )
 def test_no_trick_leads_around_it(text: str) -> None:

@@ -101,6 +101,82 @@ def test_calls_come_together_from_their_pieces(server: RestServer) -> None:
     assert ear.heard[-1] == ("Let me see.", True)
 
 
+READ, LIST = '{"method":"GET","url":"/users/1"}', '{"method":"GET","url":"/users"}'
+
+
+def part(arguments: object, name: str | None = "call_rest_api", **more: object) -> dict[str, object]:
+    """A piece of a tool call."""
+    return {"type": "function", "function": {"name": name, "arguments": arguments}, **more}
+
+
+COUNTED: dict[str, list[Any]] = {
+    "one index for all": [[part(READ, index=0, id="a")], [part(LIST, index=0, id="b")]],
+    "one index for all, in pieces": [
+        [part(READ[:9], index=0, id="a")],
+        [part(READ[9:], None, index=0)],
+        [part(LIST[:9], index=0, id="b")],
+        [part(LIST[9:], None, index=0)],
+    ],
+    "the name with each piece": [
+        [part(READ[:9], index=0, id="a"), part("", index=1, id="b")],
+        [part(READ[9:], index=0, id="a"), part(LIST, index=1, id="b")],
+    ],
+    "neither index nor id": [[part(READ), part(LIST[:9])], [part(LIST[9:], None)]],
+    "no index": [[part(READ[:9], id="a")], [part(READ[9:], None)], [part(LIST, id="b")]],
+    "the id behind the name": [[part(READ, index=0), part(LIST, index=1, id="b")], [part("", None, index=0, id="a")]],
+    "objects": [[part(json.loads(READ), index=0), part(json.loads(LIST), index=1)]],
+    "the same id for all": [[part(READ, index=0, id="a"), part(LIST, index=1, id="a")]],
+}
+
+
+@pytest.mark.parametrize("deltas", COUNTED.values(), ids=COUNTED)
+def test_calls_come_together_however_a_server_counts_them(deltas: list[Any]) -> None:
+    assembly = Assembly()
+    for made in deltas:
+        assembly.add({"choices": [{"delta": {"tool_calls": made}}]})
+    answer = parse_reply(assembly.whole())
+    assert [call.name for call in answer.said.calls] == ["call_rest_api"] * 2
+    assert [json.loads(str(arguments)) for arguments in answer.arguments] == [json.loads(READ), json.loads(LIST)]
+
+
+def test_text_in_a_list_of_parts_is_heard(server: RestServer) -> None:
+    parts = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "Fine."}, None]
+    server.will(stream(chunk({"content": parts}, "stop")))
+    ear = Listener()
+    assert parse_reply(door(server).complete(MESSAGES, [], ear)).words == "Fine."
+    assert ear.heard[-1] == ("Fine.", False)
+
+
+def test_a_character_that_comes_in_halves_is_one_in_the_end(server: RestServer) -> None:
+    halves = [{"content": "Hi \ud83d"}, {"content": "\ude00 all"}]
+    arguments = [[part('{"body":"\ud83d', index=0)], [part('\ude00"}', None, index=0)]]
+    server.will(stream(*map(chunk, halves), *(chunk({"tool_calls": one}) for one in arguments), chunk({}, "stop")))
+    answer = parse_reply(door(server).complete(MESSAGES, [], Listener()))
+    assert answer.words == "Hi \N{GRINNING FACE} all"
+    assert answer.arguments == ('{"body":"\N{GRINNING FACE}"}',)
+
+
+def test_an_answer_that_came_whole_counts_however_its_connection_ends(server: RestServer) -> None:
+    head = HEAD.replace(b"Connection: close", b"Content-Length: 99999")
+    server.will(lambda _seen: iter([head, *words("Fine."), chunk({}, "stop")]))
+    assert parse_reply(door(server).complete(MESSAGES, [], Listener())).words == "Fine."
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize("header", ["Content-Length: 999", "Content-Encoding: gzip\r\nContent-Length: 11"])
+def test_a_body_that_breaks_off_or_cannot_be_unpacked_is_asked_for_once_more(
+    server: RestServer, kind: str, header: str
+) -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{header}\r\n\r\n".encode()
+    half = head + b'{"choices":'
+    server.will(half, stream(*words("Whole."), chunk({}, "stop")))
+    assert parse_reply(door(server).complete(MESSAGES, [], Listener())).words == "Whole."
+    server.will(half, half)
+    with pytest.raises(ModelFailed, match="broke off"):
+        door(server).complete(MESSAGES, [], Listener())
+
+
 def test_a_server_that_does_not_stream_is_taken_at_its_word(server: RestServer) -> None:
     whole = {"choices": [{"message": {"content": "Whole."}, "finish_reason": "stop"}]}
     server.will(reply(json.dumps(whole)))

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import socket
+import threading
 import time
 import tracemalloc
 import zlib
@@ -28,7 +29,7 @@ from gate import Approval, Gate
 from logs import set_up_logs
 from slack_web import SlackWeb
 from store import Effects
-from tests.house import at_once
+from tests.house import at_once, until
 from tests.inside import ANN, BEN, USERS, Inside, Json, calls
 from tests.rest_server import (
     KEEP,
@@ -994,6 +995,37 @@ def test_a_record_that_ended_can_not_be_approved_or_sent_any_more(
         inside.press(proposal)
     inside.gate.write(Approval(proposal.proposal))
     assert (inside.row(proposal), server.requests) == (ended, [])
+
+
+def test_a_write_that_leaves_while_its_turn_is_stopped_is_not_told_as_unsent(
+    inside: Inside, server: RestServer
+) -> None:
+    inside.replies.will(calls(("DELETE", "/users/7"), ("DELETE", "/users/8")))
+    inside.ask()
+    waiting, approved = inside.pending()
+    inside.press(approved)
+    is_over = threading.Event()
+
+    def answer(_seen: Seen) -> Iterator[Piece]:
+        is_over.wait(10)
+        yield reply()
+
+    server.will(answer)
+    sending = threading.Thread(target=inside.gate.write, args=(Approval(approved.proposal),))
+
+    def send(_thread: str) -> None:
+        """Heard in the middle of the withdrawal, between the one request and the other."""
+        inside.store.on_posts = lambda _thread: None
+        sending.start()
+        until(lambda: server.requests)
+
+    inside.store.on_posts = send
+    inside.gate.withdraw(waiting.turn)
+    assert inside.gate.is_sending(waiting.turn)
+    is_over.set()
+    sending.join(10)
+    assert (inside.row(waiting).state, inside.row(approved).state) == (State.WITHDRAWN, State.DONE)
+    assert server.calls == [("DELETE", "/users/8")]
 
 
 def test_what_a_dead_process_left_in_sending_becomes_unknown_and_is_never_sent(

@@ -7,11 +7,24 @@ import json
 import pytest
 
 from core import words
-from tests.house import Person, RunningBot, Script, StartBot, Talk, Writing, buttons, calls, says, words_of
+from tests.house import (
+    Person,
+    RunningBot,
+    Script,
+    StartBot,
+    Talk,
+    Writing,
+    buttons,
+    calls,
+    said_by_people,
+    says,
+    words_of,
+)
 from workspace.app import EVERY_EVENT, EVERY_SCOPE
 from workspace.emulator import Workspace
 from workspace.hr_api import HrApi
-from workspace.world import Json
+from workspace.speech import app_mention, envelope
+from workspace.world import BOT_USER, Json
 
 DM = "D0ANN"
 
@@ -281,6 +294,11 @@ def test_direct_messages_are_off_unless_allowed(bot: RunningBot, ann: Person, wo
     assert counts(workspace, "chat.startStream") == [0]
 
 
+def test_who_asks_directly_in_vain_gets_a_link_to_the_channel(start_bot: StartBot, ann: Person) -> None:
+    start_bot(slack_channel="C0HR")
+    assert asks_directly(ann).answer() == words.NO_DIRECT.format(places="<#C0HR>")
+
+
 def test_in_a_direct_message_the_answer_is_a_stream(
     start_bot: StartBot, ann: Person, model: Script, workspace: Workspace
 ) -> None:
@@ -472,6 +490,34 @@ def test_a_question_that_was_deleted_is_not_answered(
     bot.settle()
     assert talk.answers() == ["Done."]
     assert len(model.asked) == 1
+
+
+def test_a_question_that_slack_tells_late_is_answered_after_a_later_one(
+    bot: RunningBot, ann: Person, model: Script, workspace: Workspace
+) -> None:
+    talk = ann.asks("first")
+    talk.answer()
+    late = workspace.say("U0ANN", "second", "C0HR", talk.ts)
+    ann.replies(talk, "third")
+    talk.answer(2)
+    message = workspace.message("C0HR", late)
+    assert message is not None
+    with workspace.world.lock:
+        sent = envelope(workspace.world, app_mention("C0HR", message | {"text": f"<@{BOT_USER}> second"}))
+    workspace.deliver(sent)
+    talk.answer(3)
+    assert said_by_people(model.asked[-1])[-1] == "second"
+
+
+def test_a_question_behind_more_messages_than_are_read_is_answered(
+    bot: RunningBot, ann: Person, model: Script, workspace: Workspace
+) -> None:
+    root = workspace.say("U0BEN", "a long thread", "C0HR")
+    for number in range(1_001):
+        workspace.say("U0BEN", f"line {number}", "C0HR", root)
+    ann.mentions("what is this about?", thread_ts=root)
+    assert Talk(workspace, root).answer() == "Done."
+    assert model.asked[0][-1]["content"] == "what is this about?"
 
 
 def test_what_others_wrote_since_is_context_with_names_and_bots_are_data(

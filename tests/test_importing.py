@@ -296,6 +296,23 @@ def test_odd_documents_are_refused_with_the_line_or_read_as_text(content: str, w
         read_text(content, "x")
 
 
+@pytest.mark.parametrize("form", ['{"a": "%s"}', 'a: "%s"'], ids=["json", "yaml"])
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("\\ud800", "\ufffd"),
+        ("x\\udc00y", "x\ufffdy"),
+        ("\\ud83d\\ud83d\\ude00", "\ufffd\U0001f600"),
+        ("\\\\ud800", "\\ud800"),
+        ("caf\\u00e9", "café"),
+    ],
+)
+def test_half_a_character_becomes_a_replacement_character(form: str, written: str, read: str) -> None:
+    data, _ = read_text(form % written, "shop")
+
+    assert data["a"].encode("utf-16", "surrogatepass").decode("utf-16") == read
+
+
 def test_a_document_that_multiplies_itself_by_merges_is_refused() -> None:
     lines = ["a0: &a0 {" + ", ".join(f"k{n}: 1" for n in range(1000)) + "}"]
     lines += [f"b{n}: {{<<: *a0}}" for n in range(20_000)]

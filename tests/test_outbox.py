@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.posts import Post, Thread, ephemeral, message, thumbs_up, update
+from core.posts import Post, Thread, ephemeral, live, message, thumbs_up, update
 from core.transcript import Replied
 from growing import Growing
 from outbox import Outbox
@@ -244,6 +244,22 @@ def test_a_message_is_found_in_a_long_thread(house: House) -> None:
     assert house.methods.count("conversations.replies") > 1
 
 
+def test_another_bots_message_is_not_taken_for_one_that_grows(house: House) -> None:
+    def answer(request: Request) -> Reply:
+        messages = [{"ts": "1.1", "user": "U0OTHER", "bot_id": "B0OTHER", "text": "another bot's"}]
+        return as_json({"ok": True, "ts": "9.9", "messages": messages})
+
+    with Loopback(answer) as server:
+        house.outbox = house.open(f"{server.url}/api/")
+        house.clock.now -= 10
+        house.post(live("l", house.thread.key, "", "U0ANN", "The beginning"))
+        house.outbox.deliver(house.thread.key)
+        assert [one.path.rpartition("/")[2].partition("?")[0] for one in server.requests] == [
+            "conversations.replies",
+            "chat.postMessage",
+        ]
+
+
 def test_somebody_elses_metadata_is_not_taken_for_ours(house: House) -> None:
     """Messages of other apps, and odd ones, stand in the same thread."""
 
@@ -432,6 +448,14 @@ def test_blocks_that_slack_refuses_go_out_as_text(house: House) -> None:
     assert sent["text"] == "in plain words"
     assert "blocks" not in sent
     assert house.unshown == []
+
+
+def test_text_in_place_of_refused_blocks_is_not_posted_twice_either(house: House) -> None:
+    house.say("in plain words", blocks=[{"type": "markdown", "text": "**in** plain words"}])
+    for kind in ("error", "timeout", "error"):
+        house.workspace.fault("chat.postMessage", kind, code="invalid_blocks")
+    house.deliver_all()
+    assert house.texts == ["in plain words"]
 
 
 def test_a_card_without_its_buttons_would_be_none(house: House) -> None:

@@ -123,6 +123,7 @@ def test_nothing_is_sent_twice_by_itself() -> None:
         (Reply(429, b"<html>slow down</html>", HTML | {"Retry-After": "30"}), 30),
         (Reply(429, b"", {}), 1),
         (Reply(429, b"", {"Retry-After": "soon"}), 1),
+        (Reply(429, b"", {"Retry-After": "nan"}), 1),
         (Reply(429, b"", {"Retry-After": "99999999"}), 3_600),
         (as_json({"ok": False, "error": "rate_limited"}), 1),
     ],

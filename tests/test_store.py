@@ -382,6 +382,22 @@ def test_words_of_other_people_taint_the_thread(store: Store) -> None:
         store.end_turn(turn, [], said=Replied("done"), usage=Usage())
 
 
+@pytest.mark.parametrize(
+    ("line", "is_tainted"),
+    [
+        (Line(ANN, "Ann", "my own words"), False),
+        (Line(BEN, "Ben", "another's"), True),
+        (Line(ANN, "an app", "posted in Ann's name", is_bot=True), True),
+    ],
+)
+def test_what_was_written_before_a_question_taints_unless_the_asker_wrote_it(
+    store: Store, line: Line, is_tainted: bool
+) -> None:
+    _, turn = admit(store)
+    store.begin_turn(turn, turn.text, [line])
+    assert store.is_tainted(A.key) is is_tainted
+
+
 def test_words_of_a_failed_turn_of_somebody_else_taint_as_well(store: Store) -> None:
     store.end_turn(begin(store, user=BEN), [], said=Replied("sorry"), usage=None, failed=True)
     begin(store, user=ANN)
