@@ -30,7 +30,8 @@ _WORDS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
 
 
 # Escapes in JSON and YAML; the group: half of a surrogate pair, which no URL, file or database takes.
-_ESCAPES = re.compile(r"\\\\|\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|(\\(?:u|U0000)[dD][89a-fA-F]\w\w)")
+_HEX = "[0-9a-fA-F]{2}"
+_ESCAPES = re.compile(rf"\\\\|\\u[dD][89abAB]{_HEX}\\u[dD][c-fC-F]{_HEX}|(\\(?:u|U0000)[dD][89a-fA-F]{_HEX})")
 
 
 class BadDocument(Misconfigured):
