@@ -33,7 +33,7 @@ from core.calls import (
     match,
     sort,
 )
-from core.cards import CardRow, batch_card, card, changed_text, date, deciders, target_card
+from core.cards import CardRow, batch_card, card, changed_text, date, deciders, status_text, target_card
 from core.catalog import METHODS, Catalog
 from core.chain import Entry, digest
 from core.change import Target, differing, is_same
@@ -51,6 +51,7 @@ from wire import Paces, Unanswered, Unsent, Wire
 
 log = structlog.get_logger("gate")
 _PRECONDITION_FAILED = 412
+_GATEWAY = (502, 504)  # from something before the API, which may have done it all the same: RFC 9110, 15.6.3 and 15.6.5
 
 
 @dataclass(frozen=True)
@@ -568,6 +569,9 @@ class Gate:
             return self._happen(stored.proposal, Event.LOSE, note=self._wire.mask(str(error)))
         if etag and answer.status == _PRECONDITION_FAILED:
             return self._changed(stored, self._reads.look(call, self._purpose(stored, "preview"))[0])
+        if answer.status in _GATEWAY:
+            note = words.GATEWAY.format(status=status_text(answer.status))
+            return self._happen(stored.proposal, Event.LOSE, note=note, seconds=answer.seconds, status=answer.status)
         happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
         text = result_text(answer, limit=self.result_limit, secrets=self._wire.secrets, outcome=outcome)
         return self._happen(stored.proposal, happened, result=text, seconds=answer.seconds, status=answer.status)

@@ -128,6 +128,7 @@ OUTCOMES = {
     "stale": "Nothing was sent; a new card asks anew.",
     "unknown": "Sent, no answer: it may or may not have happened. Please look before you try again.",
 }
+GATEWAY = "A gateway answered {status} in its place."
 TARGET_CHANGED = "The target changed after the card was drawn{fields}."
 RULE_CHANGED = "The catalog's rule about who decides changed after the card was drawn."
 RENEWED = "{reason} This card asks anew."

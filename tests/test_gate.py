@@ -335,6 +335,19 @@ def test_a_write_without_an_answer_is_unknown_and_never_repeated(
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_write_that_a_gateway_answers_for_the_api_is_unknown(inside: Inside, server: RestServer, status: int) -> None:
+    server.always(reply('{"error": "upstream"}', status))
+
+    proposal, result = inside.write("DELETE", "/users/7")
+
+    assert proposal.state is State.UNKNOWN
+    assert result["outcome"] == "unknown"
+    shown = json.dumps(inside.cards(proposal.thread)[-1].arguments)
+    assert "may or may not have happened" in shown
+    assert f"A gateway answered {status}" in shown
+
+
 def test_the_time_out_is_for_all_redirects_of_a_read_together(make: Make, server: RestServer) -> None:
     inside = make(timeout=SHORT)
     server.always(late(SHORT * 0.8, to("/users/7")))
