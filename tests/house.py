@@ -27,6 +27,7 @@ from chat import Ear, Model, ModelFailed
 from core.catalog import load_catalog
 from core.policy import State
 from core.settings import Settings
+from core.transcript import NOTED
 from store import Store
 from tests.loopback import Loopback, Request, as_json
 from tests.loopback import Reply as LoopbackReply
@@ -161,8 +162,9 @@ def results(messages: Sequence[Message]) -> list[Json]:
 
 
 def said_by_people(messages: Sequence[Message]) -> list[str]:
-    """The user messages in a request to the model."""
-    return [message["content"] for message in messages if message["role"] == "user"]
+    """The user messages in a request to the model, less what the bot itself notes there."""
+    said = [message["content"] for message in messages if message["role"] == "user"]
+    return [text for text in said if not text.startswith(NOTED)]
 
 
 # --- an API that does as it is told -----------------------------------------------------------------------------------

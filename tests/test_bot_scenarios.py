@@ -636,6 +636,7 @@ def test_a_message_during_a_decision_is_kept_its_author_told_and_it_is_taken_up_
     assert talk.answer(2) == "Fourteen, now thirteen."
     assert said_by_people(model.asked[1]) == ["remove Tom Berg"]
     assert said_by_people(model.asked[2]) == ["remove Tom Berg", "how many are left?"]
+    assert 'You are asked by "Ben Ortiz"' in model.asked[2][-2]["content"]
 
 
 def test_other_threads_go_on_while_one_waits_for_a_decision(

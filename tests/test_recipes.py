@@ -15,7 +15,7 @@ from core import words
 from core.calls import BadCall, Call
 from core.catalog import BadCatalog, Catalog, load_catalog
 from core.policy import State
-from core.prompt import system_prompt, tool
+from core.prompt import system_prompt
 from core.recipes import Run, StepAnswer, after, begin, is_run, next_call, told
 from core.transcript import Result
 from gate import proposed
@@ -200,8 +200,6 @@ def test_the_model_is_told_of_recipes_and_of_run_only_where_there_are_some(catal
 
     assert "RUN who Tells who somebody is. body {" in with_recipes
     assert "RUN" not in without
-    assert "RUN" in tool(catalog)["function"]["parameters"]["properties"]["method"]["enum"]
-    assert "RUN" not in tool(bare)["function"]["parameters"]["properties"]["method"]["enum"]
 
 
 # --- expressions ------------------------------------------------------------------------------------------------------
