@@ -107,6 +107,11 @@ class Proposal:
     recipe: str = ""  # the recipe whose last step it is, and that step's number
     recipe_step: int = 0
 
+    @property
+    def stands(self) -> str:
+        """The key of where its card stands."""
+        return self.place or self.thread
+
 
 @dataclass(frozen=True)
 class DuePost:
