@@ -14,7 +14,7 @@ demo: .venv/runtime.stamp ## runs the bot with a local Slack workspace (options:
 	@exec $(PY) -m workspace $(ARGS)
 
 test: .venv/dev.stamp ## runs the tests
-	@exec $(PY) -m pytest -q -n 4 --dist worksteal $(ARGS)
+	@exec $(PY) -m pytest -q -n 4 --dist loadgroup $(ARGS)
 
 check: .venv/dev.stamp ## lints, checks the format and the types
 	@$(PY) -m ruff check .

@@ -13,7 +13,7 @@ from workspace.emulator import Workspace
 from workspace.hr_api import HrApi
 from workspace.scripted_model import ScriptedModel
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.xdist_group("page")]
 
 
 @pytest.fixture(scope="module")

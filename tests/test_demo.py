@@ -23,6 +23,7 @@ import pytest
 
 from tests.house import buttons, card_text
 
+pytestmark = pytest.mark.xdist_group("demo")  # one after the other, with one demo
 ROOT = Path(__file__).parent.parent
 Json = dict[str, Any]
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from tests.chromium import browser_page, needs_chromium
 from tests.recording_bot import Stage, asks, modal, staged
 from workspace.app import read_manifest
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.xdist_group("page")]
 Open = Callable[..., Stage]
 
 
