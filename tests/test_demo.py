@@ -60,6 +60,7 @@ class Demo:
     port: int
     bot_port: int
     directory: Path
+    told: str  # at its start
 
     @property
     def url(self) -> str:
@@ -109,10 +110,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def demo(project: Path) -> Iterator[Demo]:
     port, bot_port = free_ports()
     process = start(project, "--port", str(port), "--bot-port", str(bot_port))
+    assert process.stdout is not None
     try:
-        wait_until(lambda: process.poll() is not None or listens(bot_port))
-        assert process.poll() is None, process.stdout and process.stdout.read()
-        yield Demo(process, port, bot_port, project)
+        told = ""
+        while "Ctrl-C ends everything." not in told:
+            line = process.stdout.readline()
+            assert line, f"it ended: {told}"
+            told += line
+        yield Demo(process, port, bot_port, project, told)
     finally:
         process.terminate()
         process.wait(20)
@@ -160,7 +165,7 @@ def test_sigterm_ends_everything(demo: Demo) -> None:
     told, _ = demo.process.communicate(timeout=20)
 
     assert demo.process.returncode == 0, told
-    assert f"Open {demo.url}" in told
+    assert f"Open {demo.url}" in demo.told
     assert "Ended." in told
     assert "Traceback" not in told
     assert [port for port in range(demo.port, demo.port + 4) if listens(port)] == []
