@@ -21,7 +21,7 @@ from core.catalog import Catalog, Lookup, Operation
 from core.change import Target
 from core.credentials import without_credentials
 from core.lookup import Candidate, Unclear, candidates, fields_of, matched_line
-from core.paging import Ask, BadStart, Course, End, Page, begin, follow, items_of, next_link
+from core.paging import Ask, BadStart, Course, End, Page, begin, follow, is_past_end, items_of, next_link
 from core.policy import SAFE_METHODS
 from core.recipes import StepAnswer
 from core.results import is_partial, result, selected, there
@@ -254,6 +254,8 @@ class Reads:
             answer = self._follow(call, purpose, by)
         except (Unsent, Unanswered, BadCall) as error:
             raise _Over(f"page {number:,} failed: {self._wire.mask(str(error))}") from None
+        if is_past_end(course, answer.status):
+            raise _Over
         if not answer.is_success:
             asked = told(answer.status, answer.header("retry-after"))
             raise _Over(f"page {number:,} failed with {status_text(answer.status)}. {asked}".strip())
