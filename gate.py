@@ -234,9 +234,8 @@ class Gate:
             if why:
                 self._store.note(of.thread, of.turn, [Entry("look", told | {"why": why})])
 
-        if catalog is None:
-            catalog = self.here(of.thread).catalog if isinstance(of, Turn) else self._catalog
-        return Purpose(catalog, partial(self.keep, of.thread), note, wants)
+        holds = self.here(of.thread).catalog if catalog is None else catalog
+        return Purpose(holds, partial(self.keep, of.thread), note, wants)
 
     # --- proposals ----------------------------------------------------------------------------------------------------
 

@@ -339,8 +339,8 @@ class Reads:
     def look(self, write: Call, purpose: Purpose, by: float | None = None) -> tuple[Target | None, str]:
         """A write's target, read by ourselves until `by` (monotonic seconds), and its ETag.
 
-        (None, "") where the catalog has no operation that shows it. A read that needs approval is shown only where the entry names
-        it under `preview:`.
+        (None, "") where the catalog has no operation that shows it. A read that needs approval, or that the channel does not allow,
+        is shown only where the entry names it under `preview:`.
         """
         preview = write.operation.preview
         read = self._catalog.preview_of(write.operation)
@@ -348,8 +348,11 @@ class Reads:
             return None, ""
         call = _shows(write, read)
         by = time.monotonic() + self._wire.timeout if by is None else by
-        if read.rules and (preview is None or preview.operation is None):
-            return Target(call.url, problem=words.NEEDS_APPROVAL), ""
+        if preview is None or preview.operation is None:
+            if purpose.catalog.preview_of(write.operation) is None:
+                return Target(call.url, problem=words.NOT_READ_HERE), ""
+            if read.rules:
+                return Target(call.url, problem=words.NEEDS_APPROVAL), ""
         if missing := read.required - {*call.values, *call.headers}:
             return Target(call.url, problem=words.NEEDS_VALUE.format(name=min(missing))), ""
         if time.monotonic() >= by:
