@@ -366,9 +366,8 @@ class AI:
         if isinstance(sorted_call, Read):
             got = self._gate.read(sorted_call, turn, wants, catalog)
             return got, [noted_read(call, got.status, got.seconds, got.text, **got.counts)]
-        proposal = self._gate.propose(
-            sorted_call, turn, position, None if call.matched else by
-        )  # a look-up took of `by`
+        until = None if call.matched else by  # a look-up took of that time
+        proposal = self._gate.propose(sorted_call, turn, position, until)
         return proposal, [proposed(proposal)]
 
     def _told_tools(self) -> str:

@@ -45,7 +45,7 @@ from listen import Listener
 from logs import hide_in_logs, set_up_logs
 from outbox import Outbox
 from presence import Presence
-from slack_web import Person, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb, app_web_of, web_of
+from slack_web import LockedOut, Person, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb, app_web_of, web_of
 from socket_mode import SocketMode
 from stops import Stops
 from store import Store
@@ -386,6 +386,8 @@ def _add_health_routes(app: Flask, bot: Bot) -> None:
 def _check(look: Callable[[], object]) -> str:
     try:
         look()
+    except LockedOut as error:
+        return f"refused ({error.code})"
     except (SQLAlchemyError, SlackBusy, SlackUnsure, SlackSaysNo) as error:
         return f"no answer ({type(error).__name__})"
     return "ok"
@@ -425,7 +427,7 @@ def serve() -> None:
         operations=len(catalog.operations),
         channels=settings.channels,
     )
-    threading.Thread(target=_check_groups, args=(bot.web, catalog), name="groups", daemon=True).start()
+    threading.Thread(target=_check_names, args=(bot.web, settings, catalog), name="names", daemon=True).start()
     _watch(stop, signals, settings, bot)
     log.info("stopping")
     server.close()
@@ -484,11 +486,12 @@ def _take(catalog: Catalog, settings: Settings, bot: Bot) -> None:
     hide_in_logs([*settings.secrets, *bot.gate.secrets, *secrets_of(catalog)])
     bot.gate.use(catalog)
     log.info("catalog taken", operations=len(catalog.operations))
-    threading.Thread(target=_check_groups, args=(bot.web, catalog), name="groups", daemon=True).start()
+    threading.Thread(target=bot.web.check_groups, args=(catalog.approvers,), name="names", daemon=True).start()
 
 
-def _check_groups(web: SlackWeb, catalog: Catalog) -> None:
-    """Has groups that Slack does not know logged; in a thread of its own, since Slack may take its time."""
+def _check_names(web: SlackWeb, settings: Settings, catalog: Catalog) -> None:
+    """Has logged what Slack does not know; in a thread of its own, since Slack may take its time."""
+    web.check_channels(settings.channels)
     web.check_groups(catalog.approvers)
 
 

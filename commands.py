@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -28,6 +30,8 @@ from core.settings import Misconfigured, Settings, environment, load_settings
 from journal import Journal, read_key
 from slack_web import app_web_of, web_of
 from store import Store
+
+_WIDE = 1_000  # characters of a line that goes into a file or a pipe
 
 
 def read_catalog(path: str) -> Catalog:
@@ -74,7 +78,8 @@ def check(*, slack: bool) -> None:
             if recipe.api is api:
                 table.add_row(*(escape(cell) for cell in (_steps(recipe), recipe.description, _who_ends(recipe))))
         console.print(table)
-    recipes = f" and {len(catalog.recipes)} recipes" if catalog.recipes else ""
+    several = "s" if len(catalog.recipes) > 1 else ""
+    recipes = f" and {len(catalog.recipes)} recipe{several}" if catalog.recipes else ""
     console.print(f"{len(catalog.operations)} operations{recipes}, no mistakes found.")
     if settings is not None:
         raise SystemExit(_check_slack(settings, catalog))
@@ -160,7 +165,12 @@ def journal(
             _on_terminal(reports.person_of(line)),
             _on_terminal(words or reports.summary(line)),
         )
-    Console().print(table)
+    _show(table)
+
+
+def _show(table: Table) -> None:
+    """A table in the terminal's width; where nobody sees one, in the width that it takes."""
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 
 def _on_terminal(text: object) -> str:
@@ -174,6 +184,11 @@ def _verify(chain: Journal, head: str | None) -> int:
     if broken is not None:
         click.echo(
             f"The journal is broken at entry {broken}: it was changed, removed, or written with another key. {broken - 1} are whole."
+        )
+        return 1
+    if head is not None and not re.fullmatch(r"\d+:[0-9a-f]{64}", head):
+        click.echo(
+            f"The journal's {number} entries are whole, but --head is none: write it as the log has it, NUMBER:HASH."
         )
         return 1
     if head is not None and not _has_head(chain, head):
@@ -203,7 +218,10 @@ def errors(days: float) -> None:
     table = Table("times", "operation", "reason", "newest example", "the question behind it")
     for row in reports.error_rows(groups, store.words_of):
         table.add_row(*(_on_terminal(cell) for cell in row))
-    Console().print(table if groups else "No errors.")
+    if groups:
+        _show(table)
+    else:
+        click.echo("No errors.")
 
 
 def _open_store() -> Store:

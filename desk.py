@@ -296,7 +296,7 @@ class Desk:
         if proposal is not None:
             noted |= {"proposal": proposal.proposal, "fingerprint": proposal.fingerprint}
         in_view = payload.get("in_view", False)
-        thread = proposal.place or proposal.thread if proposal is not None else arrival.thread.key
+        thread = proposal.stands if proposal is not None else arrival.thread.key
         said = ephemeral(self._ids(), thread, "", payload["user"], text)
         says = [said] if text and not in_view else []
         self._store.dispose(arrival, says, [Entry("click refused", noted)])

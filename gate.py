@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import structlog
 
@@ -39,12 +39,13 @@ from core.chain import Entry, digest
 from core.change import Target, differing, is_same
 from core.lookup import Unclear
 from core.markdown import Block
-from core.policy import ANYONE, ASKER, SAFE_METHODS, Event, Refused, Rule, State
-from core.posts import TOP, Post, Thread, message, update
+from core.policy import SAFE_METHODS, Event, Refused, Rule, State
+from core.posts import Post, Thread, message, update
 from core.recipes import StepAnswer
 from core.results import more_text, parse_more
 from core.shrink import as_json
 from deadline import tls_context
+from people import Directory, Here, People
 from reads import Purpose, Reads, Wants, always
 from store import Effects, Proposal, Store, Turn
 from wire import Paces, Unanswered, Unsent, Wire
@@ -59,25 +60,6 @@ class Approval:
     """A person's (or the policy's) yes to one stored proposal. It names the record and carries nothing of it."""
 
     proposal: str
-
-
-class Directory(Protocol):
-    """What the gate needs to know of the workspace. None: it cannot be looked up now. Each may raise what asks for another try."""
-
-    def group_id(self, handle: str) -> str | None:
-        """The id of the user group with this handle (without '@')."""
-
-    def in_group(self, group: str, user: str) -> bool | None:
-        """Whether the group (an id) has this member, asked anew each time."""
-
-    def in_channel(self, channel: str, user: str) -> bool | None:
-        """Whether the channel has this member, asked anew each time."""
-
-    def channel_name(self, channel: str) -> str | None:
-        """A channel's name without '#'."""
-
-    def channel_id(self, name: str) -> str | None:
-        """The id of the channel with this name."""
 
 
 class Changed(Exception):
@@ -109,8 +91,7 @@ class Gate:
         self._catalog = catalog
         self._store = store
         self._ids = ids
-        self._directory = directory
-        self._channels = channels
+        self._people = People(directory, channels)
         self.timeout = timeout
         self.result_limit = result_limit
         self._clock = clock
@@ -151,48 +132,9 @@ class Gate:
         self._reads.close()
         self._wire.close()
 
-    # --- where it is asked --------------------------------------------------------------------------------------------
-
     def here(self, thread: str) -> Here:
-        """What holds in a thread's channel; in a direct message, what holds in the first designated channel."""
-        catalog = self._catalog  # one and the same, whatever is taken meanwhile
-        place = Thread.from_key(thread)
-        names = self._names_of(catalog, place.channel) if not place.is_direct else self._first_channel(catalog)
-        entry = next((one for name, one in catalog.channels.items() if name in names), None)
-        return Here(catalog) if entry is None else Here(catalog.narrowed(entry), entry.instructions)
-
-    def _names_of(self, catalog: Catalog, channel: str) -> tuple[str, ...]:
-        """A channel's id and, where the catalog speaks of channels by name, its name."""
-        by_name = any(name.startswith("#") for name in catalog.channels)
-        if not by_name or self._directory is None:
-            return (channel,)
-        name = self._directory.channel_name(channel)
-        if name is None:  # what the catalog says of it cannot be known, and nothing must be laxer than that
-            raise BadCall(words.NO_CHANNEL_NAME)
-        return (channel, f"#{name}")
-
-    def _first_channel(self, catalog: Catalog) -> tuple[str, ...]:
-        """The first designated channel, by id and name."""
-        if not self._channels or not catalog.channels:
-            return ()
-        first = self._channels[0]
-        return self._names_of(catalog, first) if not first.startswith("#") else (first, self._id_of_first() or "")
-
-    def _id_of_first(self) -> str | None:
-        first = self._channels[0] if self._channels else ""
-        if not first.startswith("#"):
-            return first or None
-        return self._directory.channel_id(first) if self._directory is not None else None
-
-    def _place(self, thread: str, rule: Rule) -> str:
-        """Where a card stands if not in its thread: others cannot see a direct message. Raises `BadCall`."""
-        place = Thread.from_key(thread)
-        if not place.is_direct or (rule.approvers == (ASKER,) and rule.quorum == 1 and not rule.not_asker):
-            return ""
-        channel = self._id_of_first()
-        if channel is None:
-            raise BadCall(words.NOBODY_THERE)
-        return Thread(place.team, channel, TOP).key
+        """What holds where a thread is. Raises `BadCall` where that cannot be looked up."""
+        return self._people.here(self._catalog, thread)
 
     # --- reads --------------------------------------------------------------------------------------------------------
 
@@ -246,7 +188,7 @@ class Gate:
         """
         check_resolved(write)
         check_plain(write)
-        place = "" if write.by_policy else self._place(turn.thread, write.rule)
+        place = "" if write.by_policy else self._people.place(turn.thread, write.rule)
         target, _ = (None, "") if write.by_policy else self._reads.look(write, self._purpose(turn, "preview"), by)
         now = self._clock()
         expires = write.rule.expires or write.operation.expires
@@ -268,7 +210,7 @@ class Gate:
             fingerprint=_fingerprint(write, turn.asker),
             why=write.why,
             matched=as_json(write.matched),
-            rule=self._known(write.rule),
+            rule=self._people.known(write.rule),
             before=target.to_json() if target is not None else None,
             state=State.APPROVED if write.by_policy else State.PENDING,
             created_at=now,
@@ -279,14 +221,6 @@ class Gate:
             place=place,
             dry_run=self._dry_run,
         )
-
-    def _known(self, rule: Rule) -> Rule:
-        """The rule with its groups' handles as ids, where Slack knows them: what a row stands for must not move with a handle."""
-        ids = [self._group_id(one) or one if one.startswith("@") else one for one in rule.approvers]
-        return replace(rule, approvers=tuple(ids))
-
-    def _group_id(self, handle: str) -> str | None:
-        return self._directory.group_id(handle.removeprefix("@")) if self._directory is not None else None
 
     def batched(self, proposals: Sequence[Proposal]) -> list[Proposal]:
         """The proposals of one reply, those that the catalog lets be approved together named as one fixed set."""
@@ -299,12 +233,12 @@ class Gate:
     def card_posts(self, proposals: Sequence[Proposal]) -> list[Post]:
         """The messages that show pending proposals, and the one that offers to approve a set of them."""
         pending = [one for one in proposals if one.state is State.PENDING]
-        says = [message(one.card, _stands(one), one.turn, *self._card(one)) for one in pending]
+        says = [message(one.card, one.stands, one.turn, *self._card(one)) for one in pending]
         says += [_link(self._ids(), one) for one in pending if one.place]
         for batch in dict.fromkeys(one.batch for one in pending if one.batch):
             rows = [one for one in pending if one.batch == batch]
             text, blocks = batch_card([card_row(one) for one in rows], batch)
-            says.append(message(_batch_post(batch), _stands(rows[0]), rows[0].turn, text, blocks))
+            says.append(message(_batch_post(batch), rows[0].stands, rows[0].turn, text, blocks))
         return says
 
     def _card(self, proposal: Proposal) -> tuple[str, list[Block]]:
@@ -383,34 +317,8 @@ class Gate:
         return True
 
     def check_authority(self, proposal: Proposal, by: str) -> None:
-        """Raises `Refused` unless the stored rule lets `by` decide. What cannot be looked up lets nobody through."""
-        rule = proposal.rule
-        who = deciders(rule, proposal.asker)
-        if rule.not_asker and by == proposal.asker:
-            raise Refused(words.NOT_ASKER.format(deciders=who))
-        unknown: list[str] = []
-        for approver in rule.approvers:
-            is_one = self._stands_for(approver, by, proposal)
-            if is_one:
-                return
-            if is_one is None:
-                unknown.append(approver)
-        if unknown:
-            raise Refused(words.NO_LOOKUP.format(group=" or ".join(unknown)))
-        raise Refused(words.NOT_YOU.format(deciders=who))
-
-    def _stands_for(self, approver: str, by: str, proposal: Proposal) -> bool | None:
-        """Whether `by` is who the rule names; None where Slack would not say."""
-        if approver == ASKER:
-            return by == proposal.asker
-        if approver[:1] not in "@S" and approver != ANYONE:
-            return by == approver
-        if self._directory is None:
-            return None
-        if approver == ANYONE:
-            return self._directory.in_channel(Thread.from_key(_stands(proposal)).channel, by)
-        group = self._group_id(approver) if approver.startswith("@") else approver
-        return self._directory.in_group(group, by) if group is not None else None
+        """Raises `Refused` unless the stored rule lets `by` decide, looked up now."""
+        self._people.check_authority(proposal, by)
 
     def _vote(self, proposal: Proposal, by: str, at: float, arrival: int | None) -> Proposal | None:
         def effects(row: Proposal) -> Effects:
@@ -427,7 +335,7 @@ class Gate:
         if batch is None or not rows:
             return
         text, blocks = batch_card([card_row(one) for one in rows], batch)
-        self._store.say([update(self._ids(), _stands(rows[0]), rows[0].turn, _batch_post(batch), text, blocks)])
+        self._store.say([update(self._ids(), rows[0].stands, rows[0].turn, _batch_post(batch), text, blocks)])
 
     def _redraw_sets(self, rows: Sequence[Proposal]) -> None:
         for batch in dict.fromkeys(one.batch for one in rows):
@@ -448,7 +356,7 @@ class Gate:
             waiting = [who for who in one.rule.approvers if who not in one.votes]
             who = deciders(replace(one.rule, approvers=tuple(waiting) or one.rule.approvers), one.asker)
             text = words.REMINDER.format(fingerprint=one.fingerprint[:12], deciders=who, until=date(one.expires_at))
-            self._store.remind(one, [message(self._ids(), _stands(one), one.turn, text)])
+            self._store.remind(one, [message(self._ids(), one.stands, one.turn, text)])
 
     def withdraw(self, turn: str) -> None:
         """Takes back what a failed turn still has waiting, so that no later click sends it."""
@@ -620,7 +528,7 @@ class Gate:
         judged = sort(call, tainted=by_people)
         if not isinstance(judged, Write) or judged.by_policy:
             return None  # nobody would have to decide today
-        then, today = self._known(stored.rule), self._known(judged.rule)
+        then, today = self._people.known(stored.rule), self._people.known(judged.rule)
         if not by_people or today.strictness > then.strictness:
             return today
         return today if today.is_settled and then.is_settled and today.people != then.people else None
@@ -674,7 +582,7 @@ class Gate:
         except BadCall as error:
             target = Target(proposal.shown_url, problem=str(error))
         shown = target_card(card_row(proposal), target)
-        self._store.say([message(self._ids(), _stands(proposal), proposal.turn, *shown)])
+        self._store.say([message(self._ids(), proposal.stands, proposal.turn, *shown)])
 
     def _happen(
         self,
@@ -720,7 +628,7 @@ class Gate:
         says: list[Post] = []
         is_shown = row.decided_by is not None or bool(row.votes) or row.state in (State.EXPIRED, State.WITHDRAWN)
         if is_shown and row.state is not State.SENDING:
-            says.append(update(self._ids(), _stands(row), row.turn, row.card, *self._card(row)))
+            says.append(update(self._ids(), row.stands, row.turn, row.card, *self._card(row)))
         if successor is not None:
             says += self.card_posts([successor])
         return Effects(
@@ -747,19 +655,6 @@ class Gate:
         outcome = "denied" if row.state is State.REJECTED else str(row.state)
         reason = words.TOLD_REASON.format(reason=row.reason) if row.reason else ""
         return outcome_text(outcome, words.TOLD[row.state] + reason)
-
-
-@dataclass(frozen=True)
-class Here:
-    """What holds where a question is asked: the operations and rules, and words for the model."""
-
-    catalog: Catalog
-    instructions: str = ""
-
-
-def _stands(row: Proposal) -> str:
-    """The key of where a proposal's card stands."""
-    return row.place or row.thread
 
 
 def _link(post: str, row: Proposal) -> Post:

@@ -84,9 +84,10 @@ class Home:
             if user in self._viewers:
                 self._viewers[user] = frozenset(one.proposal for one in (*waiting, *asked))
         operations = [f"{one.method} {one.url}: {one.description}" for one in self._gate.catalog.operations]
+        operations += [f"{one.workflow_id}: {one.description}" for one in self._gate.catalog.recipes]
         how = words.HOME_HOW.format(places=words.places(self._channels))
         rows = [[card_row(one) for one in group] for group in (waiting, asked)]
-        self._web.publish_home(user, home_blocks(rows[0], rows[1], operations, how))
+        self._web.publish_home(user, home_blocks(rows[0], rows[1], operations, how, user))
 
     def _waiting_for(self, user: str) -> list[Proposal]:
         """The pending proposals that this person may decide; one look-up for all that have the same rule."""

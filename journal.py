@@ -102,7 +102,13 @@ def read_key(given: str | None, database: str | None, *, make: bool = True) -> b
             raise Misconfigured(
                 f"JOURNAL_KEY is not set and {path} does not exist: this is not the place where the bot runs."
             )
-        _make_key(path)
+        try:
+            _make_key(path)
+        except OSError as error:
+            raise Misconfigured(
+                f"JOURNAL_KEY is not set, and {path} cannot be written ({error.strerror}). "
+                "Set it to a secret of your own, such as what `openssl rand -hex 32` prints, and keep it."
+            ) from None
     key = path.read_text("ascii").strip()
     if not key:
         raise Misconfigured(f"{path} is empty; put the journal's key back, or set JOURNAL_KEY.")

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from core.posts import TOP, Thread
+from core.posts import TOP, Post, Thread
 from growing import Growing
 from presence import Presence
 from slack_web import SlackBusy, SlackSaysNo, SlackUnsure
@@ -116,7 +116,7 @@ class Outbox:
             log.warning("slack did not answer", kind=post.kind, reason=str(error), tries=tries, thread=post.thread)
             return min(2.0 ** min(tries - 2, 10), _MAX_BACKOFF)
         except SlackSaysNo as error:
-            self._give_up(one, error.code)
+            self._give_up(one, error.code, moved)
             moved[post.post] = None
             return None
         moved[post.post] = ts
@@ -128,17 +128,18 @@ class Outbox:
             self._presence.ended(post.thread)
         return None
 
-    def _give_up(self, one: DuePost, code: str) -> None:
+    def _give_up(self, one: DuePost, code: str, moved: Mapping[str, str | None]) -> None:
         level = log.info if one.post.kind in ("reaction", "ephemeral") else log.error
         level("slack refused", kind=one.post.kind, error=code, thread=one.post.thread, post=one.post.post)
-        self._store.delivered([(one.post.post, None)], state="failed")
+        instead: list[Post] = []
+        changes = one.post.kind in ("update", "finish") and (one.target_ts or moved.get(one.post.target or ""))
+        if changes:  # what became of it must be told, if not there
+            instead.append(replace(one.post, post=f"{one.post.post}.again", kind="message", target=None))
+        self._store.delivered([(one.post.post, None)], state="failed", instead=instead)
         if one.post.kind == "message":
             self._unshown(one.post.post)
         if one.post.kind == "finish":
             self._growing.drop(one.post.target or "")
-        if one.post.kind in ("update", "finish") and one.target_ts:  # what became of it must be told, if not there
-            again = replace(one.post, post=f"{one.post.post}.again", kind="message", target=None)
-            self._store.say([again])
 
     # --- the kinds ----------------------------------------------------------------------------------------------------
 

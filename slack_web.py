@@ -281,6 +281,17 @@ class SlackWeb:
             log.error("group unknown", group=handle, hint="no such handle; nobody can approve through it")
         return str(found) if found is not None else None
 
+    def check_channels(self, channels: Iterable[str]) -> None:
+        """At a start: logs a token that Slack refuses, and designated channels (`#name`) that it does not have."""
+        try:
+            self.identity()
+        except (SlackBusy, SlackUnsure, SlackSaysNo):
+            return  # logged where it happened
+        for name in channels:
+            if name.startswith("#") and self.channel_id(name) is None:
+                hint = "correct SLACK_CHANNEL, or invite the bot, if the channel is private"
+                log.warning("no such channel", channel=name, hint=hint)
+
     def check_groups(self, approvers: Iterable[str]) -> None:
         """When a catalog is taken: logs the user groups among a catalog's approvers that Slack does not have."""
         for approver in sorted(set(approvers)):

@@ -107,6 +107,11 @@ class Proposal:
     recipe: str = ""  # the recipe whose last step it is, and that step's number
     recipe_step: int = 0
 
+    @property
+    def stands(self) -> str:
+        """The key of where its card stands."""
+        return self.place or self.thread
+
 
 @dataclass(frozen=True)
 class DuePost:
@@ -715,9 +720,12 @@ class Store:
         with self._reading() as db:
             return db.scalar(select(posts.c.id).where(posts.c.post == post)) is not None
 
-    def delivered(self, done: Sequence[tuple[str, str | None]], *, state: str = "sent") -> None:
-        """Marks posts as delivered, each with the ts of its message, or with another final `state`."""
+    def delivered(
+        self, done: Sequence[tuple[str, str | None]], *, state: str = "sent", instead: Sequence[Post] = ()
+    ) -> None:
+        """Marks posts as delivered, each with the ts of its message, or with another final `state`, and adds what is said instead."""
         with self._writing() as db:
+            self._add_posts(db, instead)
             db.execute(sql.DELIVERED, [{"which": post, "new_state": state, "at_ts": ts} for post, ts in done])
 
     # --- kept answers -------------------------------------------------------------------------------------------------

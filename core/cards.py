@@ -161,7 +161,8 @@ def _change_line(field: str, old: str | None, new: str | None, cap: int, *, one_
     return f"{name}: {before} {words.ARROW} {after}"
 
 
-def _buttons(row: CardRow, *, is_cut: bool) -> list[Block]:
+def _buttons(row: CardRow, *, is_cut: bool, to: str | None = None) -> list[Block]:
+    """What can be done about a request; `to` is who alone sees it, if not everybody does."""
     if row.state is State.UNKNOWN and row.before is not None:
         return [button("check", words.CHECK, row.token)]
     if row.state is not State.PENDING:
@@ -171,7 +172,7 @@ def _buttons(row: CardRow, *, is_cut: bool) -> list[Block]:
         button("deny", words.DENY, row.token, "danger"),
         button("deny_reason", words.DENY_REASON, row.token),
     ]
-    if row.rule.approvers != (ASKER,):
+    if row.rule.approvers != (ASKER,) and to in (None, row.asker):
         shown.append(button("withdraw", words.WITHDRAW, row.token))
     if is_cut:
         shown.append(button("show", words.SHOW_ALL, row.token))
@@ -334,15 +335,15 @@ def _modal(callback: str, title: str, blocks: Sequence[Block], state: str = "") 
 
 
 def home_blocks(
-    waiting: Sequence[CardRow], asked: Sequence[CardRow], operations: Sequence[str], how: str
+    waiting: Sequence[CardRow], asked: Sequence[CardRow], operations: Sequence[str], how: str, to: str = ""
 ) -> list[Block]:
-    """App Home: what waits for the person (with the buttons), what the person asked for, what can be asked."""
+    """App Home of `to`: what waits for the person (with the buttons), what the person asked for, what can be asked."""
     if not operations:
         return [_context(how)]
     blocks = [_header(words.HOME_WAITING)]
     for row in waiting[:_HOME_ROWS]:
         blocks += [*_sections(_in_home(row)), _context(_who(row))]
-        blocks.append({"type": "actions", "elements": _buttons(row, is_cut=True)})
+        blocks.append({"type": "actions", "elements": _buttons(row, is_cut=True, to=to)})
     if len(waiting) > _HOME_ROWS:
         blocks.append(_context(words.HOME_MORE.format(count=len(waiting) - _HOME_ROWS)))
     blocks += [] if waiting else [_context(words.HOME_NOTHING)]

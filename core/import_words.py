@@ -20,10 +20,11 @@ def head(api: Imported, source: str, command: str, *, writes: bool) -> Iterator[
     yield f"What the bot may call of {api.title}, and nothing else. Imported from {source} ({api.kind})."
     yield ""
     if writes:
-        yield "Reads and writes are on. Writes wait for a person's click, as docs/catalog.md says under 'Approval'."
+        yield "Reads and writes are on."
     else:
         yield "Reads are on. Writes came switched off (enabled: false): set enabled: true on those that people may ask for."
-        yield "Each of them still waits for a person's click, as docs/catalog.md says under 'Approval'."
+    yield "PUT, PATCH and DELETE wait for a person's click. A POST goes at once while nothing was read in its thread;"
+    yield "approval: always makes it wait, too (docs/catalog.md, 'Approval')."
     yield "To import again, keeping what was changed here by hand (with this file's name for apis.yaml):"
     yield f"  {command}"
 
@@ -31,7 +32,7 @@ def head(api: Imported, source: str, command: str, *, writes: bool) -> Iterator[
 def hints(api: Imported) -> Iterator[str]:
     """The lines above the credentials."""
     if api.credentials.variables:
-        yield f"Set {' and '.join(api.credentials.variables)} in the environment, or in a .env file beside bot.py."
+        yield f"Set {' and '.join(api.credentials.variables)} in the environment, or in a .env file where the bot is started."
     else:
         yield "The description does not say how the API knows who calls. If it wants to know, one of these:"
         yield f'  auth: {{bearer: "${{{api.prefix}_TOKEN}}"}}'

@@ -178,7 +178,9 @@ def suggestions(catalog: Catalog) -> list[dict[str, str]]:
     """Up to four questions to begin with: the catalog's own, else made of what its reads say of themselves."""
     if catalog.prompts:
         return [{"title": one.title, "message": one.message} for one in catalog.prompts]
-    told = dict.fromkeys(_asked(one.description) for one in catalog.operations if one.method == "GET")
+    reads = [one for one in catalog.operations if one.method == "GET"]
+    lists = [one for one in reads if not one.template.path_names]  # "Show one employee" is half a question
+    told = dict.fromkeys(_asked(one.description) for one in lists or reads)
     return [{"title": text[:_TITLE], "message": text} for text in list(told)[:4]]
 
 

@@ -69,6 +69,14 @@ class Settings(BaseSettings):
     dry_run: bool = False
     log_bodies: bool = False
 
+    @field_validator("slack_bot_token", "slack_app_token", "slack_signing_secret", "openai_api_key")
+    @classmethod
+    def _is_one_word(cls, secret: SecretStr | None) -> SecretStr | None:
+        """Some readers of .env files take a comment behind a value for a part of it."""
+        if secret is not None and len(secret.get_secret_value().split()) > 1:
+            raise ValueError("there is a blank in it; put comments of a .env file on lines of their own")
+        return secret
+
     @field_validator("slack_app_token")
     @classmethod
     def _is_of_the_app(cls, token: SecretStr | None) -> SecretStr | None:

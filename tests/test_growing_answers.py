@@ -406,7 +406,7 @@ def test_a_pane_gets_suggestions_a_title_and_a_session(
     (prompts,) = workspace.wait(lambda: workspace.calls_of("assistant.threads.setSuggestedPrompts"))
     shown = prompts.args["prompts"]
     shown = json.loads(shown) if isinstance(shown, str) else shown
-    assert [one["title"] for one in shown] == ["List employees", "Show one employee"]
+    assert [one["title"] for one in shown] == ["List employees"]
     assert "thread_ts" not in prompts.args
 
     model.will(calls(("DELETE", "/api/users/7")))

@@ -153,7 +153,7 @@ def test_what_a_person_removed_stays_away(desk: Desk) -> None:
     desk.by_hand(entry + "\n\n", "")
 
     assert "Removed by hand before, so left out again: 1." in desk.again()
-    assert "DELETE" not in desk.text
+    assert "method: DELETE" not in desk.text
 
 
 def test_parameters_come_and_go_with_the_description_and_a_lookup_stays(desk: Desk) -> None:

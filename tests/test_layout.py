@@ -76,6 +76,7 @@ ORDER = [
     "runs",
     "chat",
     "gate",
+    "people",
     "reads",
     "listen",
     "socket_mode",

@@ -162,7 +162,7 @@ def test_a_tool_of_any_name_leaves_a_transcript_that_servers_take(name: Any) -> 
     check_request(to_messages(items, system="s", budget=60_000))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(content=ANY, made=ANY, ending=ANY, refusal=ANY, usage=ANY, role=ANY)
 def test_fields_of_every_kind_are_read_without_a_fault(**fields: Any) -> None:
     message = {
@@ -180,7 +180,7 @@ def test_fields_of_every_kind_are_read_without_a_fault(**fields: Any) -> None:
     check_request(to_messages(items, system="s", budget=60_000))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     made=st.lists(
         ANY

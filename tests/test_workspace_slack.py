@@ -372,7 +372,7 @@ def test_a_thread_is_read_page_by_page(workspace: Workspace, client: WebClient) 
     ]
     assert pages == [[root, replies[0]], replies[1:3], replies[3:]]
     newer = client.conversations_replies(channel="C0HR", ts=root, oldest=replies[2], inclusive=True)["messages"]
-    assert [message["ts"] for message in newer] == replies[2:]
+    assert [message["ts"] for message in newer] == [root, *replies[2:]]
     assert client.conversations_history(channel="C0HR")["messages"][0]["reply_count"] == 4
 
 

@@ -18,7 +18,7 @@ def conversations_replies(world: World, args: Json) -> Json:
     root = world.root(channel.id, args["ts"])
     if root is None:
         raise ApiError("thread_not_found")
-    return _messages_page(world.thread(channel.id, root), args, default=1000)
+    return _messages_page(world.thread(channel.id, root), args, default=1000, always=root)
 
 
 def conversations_history(world: World, args: Json) -> Json:
@@ -30,8 +30,9 @@ def conversations_history(world: World, args: Json) -> Json:
     return _messages_page(reversed(found), args, default=100)
 
 
-def _messages_page(found: Iterable[Json], args: Json, default: int) -> Json:
-    chosen = [_readable(message, args) for message in found if _in_range(message["ts"], args)]
+def _messages_page(found: Iterable[Json], args: Json, default: int, always: str = "") -> Json:
+    """Those in the asked range; a thread's first message, `always`, comes whatever the range is."""
+    chosen = [_readable(one, args) for one in found if one["ts"] == always or _in_range(one["ts"], args)]
     page, cursor = _page(chosen, args, default)
     answer: Json = {"messages": page, "has_more": bool(cursor)}
     return answer | ({"response_metadata": {"next_cursor": cursor}} if cursor else {})

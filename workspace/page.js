@@ -121,8 +121,8 @@ async function newChat() {
 function intro(channel) {
   const bot = channel.name === "hr-bot" || channel.im;
   return h("div", { class: "intro" }, h("h2", {}, bot ? "Ask the bot something" : `This is #${channel.name}`),
-    h("p", {}, bot ? "Pick a question below or write your own. Reading is answered at once; a change is shown as a card first, and "
-      + "nothing is sent before somebody presses Approve." : "hr-bot is a member here too, but it works in its own channel."));
+    h("p", {}, bot ? "Pick a question below or write your own. Reading is answered at once; what changes or removes something "
+      + "is shown as a card first, and is not sent before somebody presses Approve." : "hr-bot is a member here too, but it works in its own channel."));
 }
 
 function drawThread() {
