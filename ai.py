@@ -357,14 +357,14 @@ class AI:
         call = resolve(catalog, arguments)
         self._before(turn)(call)
         try:
-            call = self._gate.resolved(call, turn, wants)
+            call = self._gate.resolved(call, turn, wants, catalog)
         except Unclear as error:
             return Got(error.text), [noted_unclear(call, error)]
         tainted = call.method not in SAFE_METHODS and (bool(call.matched) or self._store.is_tainted(turn.thread))
         sorted_call = sort(call, tainted=tainted)
         self._check(turn)
         if isinstance(sorted_call, Read):
-            got = self._gate.read(sorted_call, turn, wants)
+            got = self._gate.read(sorted_call, turn, wants, catalog)
             return got, [noted_read(call, got.status, got.seconds, got.text, **got.counts)]
         until = None if call.matched else by  # a look-up took of that time
         proposal = self._gate.propose(sorted_call, turn, position, until)

@@ -138,20 +138,21 @@ class Gate:
 
     # --- reads --------------------------------------------------------------------------------------------------------
 
-    def read(self, read: Read, turn: Turn, wants: Wants = always) -> Got:
+    def read(self, read: Read, turn: Turn, wants: Wants = always, catalog: Catalog | None = None) -> Got:
         """Sends a GET or HEAD, or all pages of a list. Follows redirects and links only to what the catalog allows.
 
-        What is too large for the model is kept for the turn's thread.
+        What is too large for the model is kept for the turn's thread. `catalog`: the one that the call began with, here and below;
+        another one may have been taken meanwhile.
         """
-        return self._reads.read(read, self._purpose(turn, wants=wants))
+        return self._reads.read(read, self._purpose(turn, wants=wants, catalog=catalog))
 
-    def ask(self, read: Read, turn: Turn) -> StepAnswer:
+    def ask(self, read: Read, turn: Turn, catalog: Catalog | None = None) -> StepAnswer:
         """Sends a GET or HEAD for a recipe's step."""
-        return self._reads.ask(read, self._purpose(turn))
+        return self._reads.ask(read, self._purpose(turn, catalog=catalog))
 
-    def resolved(self, call: Call, turn: Turn, wants: Wants = always) -> Call:
+    def resolved(self, call: Call, turn: Turn, wants: Wants = always, catalog: Catalog | None = None) -> Call:
         """A call with its names turned into ids, where the catalog has lists to look them up in. Raises `BadCall` or `Unclear`."""
-        return self._reads.look_up(call, self._purpose(turn, "look-up", wants)) if call.unresolved else call
+        return self._reads.look_up(call, self._purpose(turn, "look-up", wants, catalog)) if call.unresolved else call
 
     def more(self, thread: str, arguments: Mapping[str, Any]) -> tuple[Got, list[Entry]]:
         """More of an answer that is kept, without the API; and what the journal tells of it. Raises `BadCall`."""
@@ -166,15 +167,17 @@ class Gate:
         number = self._store.keep(thread, as_json(data))
         return f"r{number}" if number is not None else ""
 
-    def _purpose(self, of: Turn | Proposal, why: str = "", wants: Wants = always) -> Purpose:
+    def _purpose(
+        self, of: Turn | Proposal, why: str = "", wants: Wants = always, catalog: Catalog | None = None
+    ) -> Purpose:
         """What reads are made for. `why`: they are the bot's own, and the journal has each of them with it."""
 
         def note(told: dict[str, Any]) -> None:
             if why:
                 self._store.note(of.thread, of.turn, [Entry("look", told | {"why": why})])
 
-        catalog = self.here(of.thread).catalog if isinstance(of, Turn) else self._catalog
-        return Purpose(catalog, partial(self.keep, of.thread), note, wants)
+        holds = self.here(of.thread).catalog if catalog is None else catalog
+        return Purpose(holds, partial(self.keep, of.thread), note, wants)
 
     # --- proposals ----------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from core.catalog import Catalog, Lookup, Operation
 from core.change import Target
 from core.credentials import without_credentials
 from core.lookup import Candidate, Unclear, candidates, fields_of, matched_line
-from core.paging import Ask, BadStart, Course, End, Page, begin, follow, items_of, next_link
+from core.paging import Ask, BadStart, Course, End, Page, begin, follow, is_past_end, items_of, next_link
 from core.policy import SAFE_METHODS
 from core.recipes import StepAnswer
 from core.results import is_partial, result, selected, there
@@ -254,6 +254,8 @@ class Reads:
             answer = self._follow(call, purpose, by)
         except (Unsent, Unanswered, BadCall) as error:
             raise _Over(f"page {number:,} failed: {self._wire.mask(str(error))}") from None
+        if is_past_end(course, answer.status):
+            raise _Over
         if not answer.is_success:
             asked = told(answer.status, answer.header("retry-after"))
             raise _Over(f"page {number:,} failed with {status_text(answer.status)}. {asked}".strip())
@@ -337,8 +339,8 @@ class Reads:
     def look(self, write: Call, purpose: Purpose, by: float | None = None) -> tuple[Target | None, str]:
         """A write's target, read by ourselves until `by` (monotonic seconds), and its ETag.
 
-        (None, "") where the catalog has no operation that shows it. A read that needs approval is shown only where the entry names
-        it under `preview:`.
+        (None, "") where the catalog has no operation that shows it. A read that needs approval, or that the channel does not allow,
+        is shown only where the entry names it under `preview:`.
         """
         preview = write.operation.preview
         read = self._catalog.preview_of(write.operation)
@@ -346,8 +348,11 @@ class Reads:
             return None, ""
         call = _shows(write, read)
         by = time.monotonic() + self._wire.timeout if by is None else by
-        if read.rules and (preview is None or preview.operation is None):
-            return Target(call.url, problem=words.NEEDS_APPROVAL), ""
+        if preview is None or preview.operation is None:
+            if purpose.catalog.preview_of(write.operation) is None:
+                return Target(call.url, problem=words.NOT_READ_HERE), ""
+            if read.rules:
+                return Target(call.url, problem=words.NEEDS_APPROVAL), ""
         if missing := read.required - {*call.values, *call.headers}:
             return Target(call.url, problem=words.NEEDS_VALUE.format(name=min(missing))), ""
         if time.monotonic() >= by:

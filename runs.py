@@ -42,7 +42,7 @@ def run(
         try:
             call = next_call(catalog, begun)
             before(call)
-            call = gate.resolved(call, turn, wants)
+            call = gate.resolved(call, turn, wants, catalog)
             made = sort(call, tainted=tainted or bool(begun.answers) or bool(call.matched))
             if not isinstance(made, Read):
                 _check_is_last(begun)
@@ -57,7 +57,7 @@ def run(
                 raise
             begun = broken_off(begun, error)
             return _ended(gate, turn, begun, [*entries, _bad(begun)])
-        answer = gate.ask(made, turn)
+        answer = gate.ask(made, turn, catalog)
         named = {"recipe": begun.recipe.workflow_id, "step": begun.step.step_id}
         entries.append(noted_read(call, answer.status, answer.seconds, answer.problem, **named))
         begun = after(begun, answer)

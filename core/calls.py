@@ -22,7 +22,7 @@ from core.policy import Rule, judge, strictest
 from core.secret import hide, is_secret, secret_fields
 from core.shrink import as_json
 from core.template import MAX_VALUE, BadValue, Value, decode_value, parting, split_list
-from core.validate import problems, shortened, typed
+from core.validate import looks_like, problems, shortened, typed
 
 MAX_ARGUMENTS = 262_144  # characters of one call's arguments; nobody can read and approve more than that
 MAX_URL = 8_192
@@ -62,15 +62,17 @@ class Call:
     def arguments(self) -> list[dict[str, Any] | None]:
         """What the catalog's conditions look at: the body's fields, the URL's values and the headers, as their schemas type them.
 
-        Where a name stands in both, each reading is given: a rule holds if it holds for one of them. None: a body that is no
-        object, for which every rule holds.
+        Where a name stands in both, or a text may mean a number, each reading is given: a rule holds if it holds for one of them.
+        None: a body that is no object, for which every rule holds.
         """
         given = {**self.values, **self.headers}
         url = {name: typed(self.operation.parameters.get(name, {}), text) for name, text in given.items()}
+        meant = {name: looks_like(one) if isinstance(one, str) else one for name, one in url.items()}
+        urls = [url] if meant == url else [url, meant]
         if self.body is None:
-            return [url]
+            return [*urls]
         body = json.loads(self.body)
-        return [url | body, body | url] if isinstance(body, dict) else [None]
+        return [whole for one in urls for whole in (one | body, body | one)] if isinstance(body, dict) else [None]
 
     @property
     def method(self) -> str:

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from core.shrink import plain
+
 _TABLES = {"text/csv": ",;\t", "application/csv": ",;\t", "text/tab-separated-values": "\t", "text/tsv": "\t"}
 _LINES = frozenset(("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines",
                     "application/json-lines", "application/stream+json", "application/json-seq"))  # fmt: skip
@@ -19,6 +21,7 @@ _PAGES = frozenset(("text/html", "application/xhtml+xml"))
 _MAX_TABLE = 20_000_000  # characters of a table's objects, in each of which the names are said again
 _ROW = 50  # characters that each object counts for beside them: two bytes of a table can make an object of two hundred
 _MAX_NAME = 200  # characters of a column's name
+_COLUMNS = 30  # that are named of a table without rows
 _MARKUP = re.compile(r"<(?=[!?/A-Za-z])")
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9:-]*)")
 _UNSEEN = frozenset(("script", "style", "template", "noscript", "svg", "iframe", "object", "textarea", "select"))
@@ -54,11 +57,12 @@ def read_text(content_type: str, text: str, *, is_whole: bool) -> Read | None:
     A text that is not what its type says stays text. `is_whole`: False where the answer broke off.
     """
     kind = media_type(content_type)
-    if kind in _TABLES:
+    says_json = text.lstrip()[:1] in ("{", "[")  # JSON is often sent under another name, errors above all
+    if kind in _TABLES and not (says_json and _is_json(text)):
         return _table(text, _TABLES[kind])
     if kind in _LINES:
         return _json_lines(text, is_whole=is_whole)
-    if kind in _PAGES and text.lstrip()[:1] not in ("{", "["):  # JSON is often sent as a page
+    if kind in _PAGES and not says_json:
         return _page_text(text), ["The answer is a web page; this is its text."]
     return None
 
@@ -68,7 +72,7 @@ def read_text(content_type: str, text: str, *, is_whole: bool) -> Read | None:
 
 def _table(text: str, delimiters: str) -> Read:
     """Comma separated values: the first row names the columns. Values stay text, since ids may begin with zeros."""
-    first = text.lstrip("\r\n").partition("\n")[0]
+    first = re.sub('"[^"]*"', "", text.lstrip("\r\n").partition("\n")[0])  # what is quoted parts nothing
     delimiter = max(delimiters, key=first.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     found: list[dict[str, str]] = []
@@ -85,7 +89,17 @@ def _table(text: str, delimiters: str) -> Read:
             found.append(made)
     except csv.Error:
         return text, ["The answer says it is a table, but cannot be read as one."]
-    return found, []
+    if found or not names:
+        return found, []
+    return [], [f"The table has no rows. Its columns: {', '.join(map(plain, names[:_COLUMNS]))}."]
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _names(row: list[str]) -> list[str]:

@@ -13,9 +13,9 @@ from typing import Any
 from core.compact import Merged, merged
 from core.references import Documents, Node
 
-# Names as _plain() gives them.
-_PAGE = frozenset(("page", "pagenumber", "pageno", "pagenum", "pageid", "p", "currentpage"))
-_OFFSET = frozenset(("offset", "skip", "start", "startat", "startindex", "startposition", "pageoffset", "top"))
+# Names as _plain() gives them, the likeliest first where one of them is chosen.
+_PAGE = ("page", "pagenumber", "pageno", "pagenum", "pageid", "currentpage", "p")
+_OFFSET = ("offset", "skip", "startat", "startindex", "startposition", "pageoffset", "start")
 _CURSOR = (
     "cursor", "pagetoken", "nexttoken", "nextpagetoken", "nextcursor", "continuationtoken", "paginationtoken", "startingafter",
     "pagecursor", "pageafter", "startcursor", "continuation", "exclusivestartkey", "scrollid", "bookmark", "marker", "after",
@@ -102,7 +102,7 @@ def pagination(
         return _by_number(names, types, [], {}, size)
     response, body = answer
     headers = {name.lower() for name, _ in response.get("headers").items()}
-    if "link" in headers and (size or set(names) & ({"before"} | _PAGE | set(_CURSOR))):
+    if "link" in headers and (size or set(names) & {"before", *_PAGE, *_CURSOR}):
         return {"style": "link", **size}
     if body is None:
         return _by_number(names, types, [], {}, size)
@@ -163,14 +163,10 @@ def _by_number(
     size: dict[str, str],
 ) -> dict[str, Any] | None:
     for style, known in (("page", _PAGE), ("offset", _OFFSET)):
-        for name in known & set(names):
-            if types.get(names[name]) not in ("integer", "number"):
+        for name in known:
+            if name not in names or types.get(names[name]) not in ("integer", "number"):
                 continue
-            if (
-                style == "offset"
-                and name not in ("offset", "skip", "startat", "startindex", "startposition", "pageoffset")
-                and not size
-            ):
+            if name == "start" and not size:  # perhaps a moment
                 continue
             found: dict[str, Any] = {
                 "style": style,

@@ -16,6 +16,7 @@ from core.jmes import BadQuery, search
 from core.shrink import as_json
 from core.template import Value
 
+_NO_PAGE = frozenset({204, 404, 416})  # how APIs that count say that a page lies behind the last one
 LINKS = Pagination(
     style="link"
 )  # holds where the catalog says nothing: what a Link header says, it says in a standard way
@@ -63,6 +64,7 @@ class Course:
     pages: int = 0
     items: int = 0
     total: int | None = None
+    promised: bool = False  # whether the last answer says that there is more
     before: str = ""  # the last page's fingerprint
     seen: frozenset[str] = frozenset()  # tokens and URLs
 
@@ -143,12 +145,20 @@ def _bounded(course: Course, what: Ask | End, left: int) -> Ask | End:
     return what
 
 
+def is_past_end(course: Course, status: int) -> bool:
+    """Whether the answer to a page after the first says no more than that the list ended before it."""
+    return status in _NO_PAGE and course.paging.style in ("page", "offset") and not course.promised
+
+
 def _next(course: Course, page: Page) -> tuple[Course, Ask | End]:
     paging = course.paging
-    if paging.more is not None and _find(paging.more, page.data, "more") in (None, False, 0, "", [], {}):
+    says_more = paging.more is not None
+    if says_more and _find(paging.more, page.data, "more") in (None, False, 0, "", [], {}):
         return course, End()
-    if course.skipped is not None and course.skipped + course.items == course.total:  # one that was passed was no total
+    passed = None if course.skipped is None else course.skipped + course.items
+    if passed is not None and passed == course.total:  # one that was passed was no total
         return course, End()
+    course = replace(course, promised=says_more or (passed is not None and passed < (course.total or 0)))
     match paging.style:
         case "page" | "offset":
             return _numbered(course, page)
@@ -167,19 +177,27 @@ def _next(course: Course, page: Page) -> tuple[Course, Ask | End]:
 def _numbered(course: Course, page: Page) -> tuple[Course, Ask | End]:
     paging = course.paging
     assert paging.parameter is not None  # the catalog's check saw to it
-    if not page.items:
-        return course, End()
+    has_more = paging.more is not None  # or the list would have ended
     if paging.style == "page":
         pages = _number(paging.pages, page.data, "pages")
         if pages is not None and course.at - course.first + 1 >= pages:
             return course, End()
+        has_more = has_more or pages is not None
+    course = replace(course, promised=course.promised or has_more)
+    if not page.items and not (paging.style == "page" and has_more):  # a page may be empty since some may not be seen
+        return course, _ended(course)
     at = course.at + (1 if paging.style == "page" else len(page.items))
     return replace(course, at=at), Ask({paging.parameter: str(at)})
 
 
+def _ended(course: Course) -> End:
+    """The end of a list that shows no way on."""
+    return End("the API says that there are more, but not where" if course.promised else "")
+
+
 def _with_token(course: Course, token: Any) -> tuple[Course, Ask | End]:
     if token in (None, False, ""):
-        return course, End()
+        return course, _ended(course)
     if isinstance(token, bool) or not isinstance(token, (str, int)):
         return course, End("what the API gave for the next page is no text and no number")
     assert course.paging.parameter is not None  # the catalog's check saw to it
@@ -188,7 +206,7 @@ def _with_token(course: Course, token: Any) -> tuple[Course, Ask | End]:
 
 def _to_url(course: Course, url: Any) -> tuple[Course, Ask | End]:
     if url in (None, False, ""):
-        return course, End()
+        return course, _ended(course)
     if not isinstance(url, str):
         return course, End("what the API gave as the next page's URL is no text")
     return _once(course, url, Ask(url=url))
@@ -239,4 +257,4 @@ def _links(header: str) -> Iterator[tuple[str, list[str]]]:
             text = re.sub(r"\\(.)", r"\1", text[1:-1]) if text.startswith('"') else text
             given.setdefault((found[1] or "").lower(), text)  # of several `rel`, the first holds
         if "anchor" not in given:
-            yield start[1].strip(), given.get("rel", "").lower().split()
+            yield start[1].strip(), given.get("rel", "").strip("'").lower().split()  # some servers quote like that

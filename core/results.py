@@ -1,6 +1,7 @@
 """What the model sees of a large answer: the part that it selects, how much of how much that is, and where the rest is.
 
-Nothing here reads or keeps anything. An API's words stay in `data`; beside it stand our own words, numbers and plain field names.
+Nothing here reads or keeps anything. An API's words stay in `data` and `matched`; beside them stand our own words, numbers and
+plain field names.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from jsonschema.exceptions import ValidationError, relevance
 from core.secret import has_secret, is_secret, secret_names
 from core.template import Value
 
+_BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
 _LONGEST = 200  # characters that are said about one problem
 _KINDS = {"array": "a list", "object": "an object", "string": "text", "integer": "a whole number", "number": "a number",
           "boolean": "true or false", "null": "null"}  # fmt: skip
@@ -24,6 +25,8 @@ def typed(schema: Mapping[str, Any], value: Value) -> Any:
         items = schema.get("items")
         return [typed(items if isinstance(items, dict) else {}, one) for one in value]
     kinds = schema.get("type")
+    if kinds is None:
+        return _untyped(schema, value)
     kinds = kinds if isinstance(kinds, list) else [kinds]
     if "string" in kinds:
         return value
@@ -34,6 +37,20 @@ def typed(schema: Mapping[str, Any], value: Value) -> Any:
     if "boolean" in kinds and value in ("true", "false"):
         return value == "true"
     return value
+
+
+def looks_like(text: str) -> int | float | bool | str:
+    """A text as the number or truth value that it may mean, else the text."""
+    found: int | float | bool | str = typed({"type": ["integer", "number", "boolean"]}, text)
+    return found
+
+
+def _untyped(schema: Mapping[str, Any], text: str) -> Any:
+    """A text whose schema says in other words what it may be: `enum`, `anyOf`, bounds of a number."""
+    meant = looks_like(text)
+    if not _BOUNDS.isdisjoint(schema) and not isinstance(meant, bool):
+        return meant
+    return meant if any(problems(schema, text)) and not any(problems(schema, meant)) else text
 
 
 def problems(schema: Mapping[str, Any], value: object) -> Iterator[str]:

@@ -140,6 +140,7 @@ STILL_CHANGE = "What the request would still change:"
 NOT_READ_IN_TIME = "it was not read in time"
 NEEDS_VALUE = "reading it needs '{name}', which the request does not have"
 NO_PREVIEW = "the catalog has no GET for it"
+NOT_READ_HERE = "this channel does not allow reading it"
 NEEDS_APPROVAL = "reading it needs a person's approval"
 CHECK_FAILED = "{method} request {fingerprint}: the target could not be read: {problem}"
 

@@ -872,6 +872,25 @@ def test_a_preview_does_not_read_what_itself_needs_a_person(make: Make, server: 
     assert server.calls == [("DELETE", "/users/7")]
 
 
+@pytest.mark.parametrize(("preview", "shown"), [("", False), (', preview: "GET /users/[id]"', True)])
+def test_a_preview_does_not_read_what_the_channel_may_not(
+    make: Make, server: RestServer, preview: str, shown: bool
+) -> None:
+    """A card stands in the channel; what is named under `preview` is meant to be shown there."""
+    only = 'channels: {{C0HR: {{operations: ["DELETE *"]}}}}\n'
+    catalog = GATED.replace(", approval: always", "").replace(
+        "description: Removes.", f"description: Removes.{preview}"
+    )
+    inside = make(catalog + only, timeout=5)
+    server.always(reply('{"salary": 99999}'))
+    inside.replies.will(calls(("DELETE", "/users/7")))
+    thread = inside.ask()
+    assert ("99999" in inside.stored()) is shown
+    inside.press(inside.pending()[0])
+    inside.advance(thread)
+    assert server.calls == [("GET", "/users/7")] * (2 * shown) + [("DELETE", "/users/7")]
+
+
 def test_a_preview_is_not_redirected_to_what_itself_needs_a_person(make: Make, server: RestServer) -> None:
     named = 'description: Removes., preview: "GET /users/[id]/card"'
     inside = make(GATED.replace("description: Removes.", named), timeout=5)

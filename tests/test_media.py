@@ -34,6 +34,9 @@ KINDS: list[tuple[str, str | bytes, Any]] = [
     ("text/csv", 'a,b\n"x\ny",2', [{"a": "x\ny", "b": "2"}]),
     ("text/csv", "a,b\n", []),
     ("text/csv", "5", []),
+    ("text/csv", '{"error": "no"}', {"error": "no"}),
+    ("text/csv", "{a},b\n1,2", [{"{a}": "1", "b": "2"}]),
+    ("text/csv", 'a,"b;c;d"\n1,2', [{"a": "1", "b;c;d": "2"}]),
     ("text/csv; charset=iso-8859-1", "name\nJos\u00e9 \u20ac".encode("cp1252"), [{"name": "Jos\u00e9 \u20ac"}]),
     ("text/tab-separated-values", "a\tb,c\n1\t2,3", [{"a": "1", "b,c": "2,3"}]),
     ("application/x-ndjson", '{"a":1}\n\n{"a":[2]}\n', [{"a": 1}, {"a": [2]}]),
@@ -54,6 +57,11 @@ KINDS: list[tuple[str, str | bytes, Any]] = [
 @pytest.mark.parametrize(("kind", "content", "meant"), KINDS)
 def test_an_answer_is_read_by_its_media_type(kind: str, content: str | bytes, meant: Any) -> None:
     assert data(content, kind)[0] == meant
+
+
+def test_a_table_without_rows_says_which_columns_it_has() -> None:
+    assert data("id,Ignore this!,name\n", "text/csv") == ([], ["The table has no rows. Its columns: id, ..., name."])
+    assert data("", "text/csv") == (None, [])
 
 
 def test_a_page_says_that_it_is_one() -> None:

@@ -640,6 +640,12 @@ PAGING: dict[str, tuple[list[Any], Any, dict[str, Any] | None]] = {
         fields(data=THINGS, meta=fields(total=NUMBER)),
         {"style": "page", "parameter": "page_number", "size": "page_size", "items": "data", "total": "meta.total"},
     ),
+    "skip and top, the page's size, as OData has it": (
+        [query("$top", NUMBER), query("$skip", NUMBER)],
+        fields(value=THINGS),
+        {"style": "offset", "parameter": "skip", "size": "top", "items": "value"},
+    ),
+    "a size alone": ([query("top", NUMBER)], fields(value=THINGS), None),
     "offset and limit": (
         [query("offset", NUMBER), query("limit", NUMBER)],
         fields(items=THINGS, total=NUMBER),

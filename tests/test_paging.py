@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.catalog import Operation, load_catalog
-from core.paging import Ask, BadStart, Course, End, Page, begin, follow, items_of, next_link
+from core.paging import Ask, BadStart, Course, End, Page, begin, follow, is_past_end, items_of, next_link
 from tests.test_shrink import ANY
 
 URL = "/users?page=[page]&size=[size]&after=[after]"
@@ -157,6 +157,37 @@ def test_an_api_that_does_not_know_the_parameter_is_found_out() -> None:
     assert (course.pages, course.items) == (1, 2)
 
 
+@pytest.mark.parametrize(("rest", "data"), [("more: more", {"more": True}), ("pages: pages", {"pages": 3})])
+def test_an_empty_page_ends_no_list_that_says_that_it_goes_on(rest: str, data: Any) -> None:
+    course = started(f"{{style: page, parameter: page, items: users, {rest}}}")
+    assert after(course, {"users": []} | data)[2] == Ask({"page": "2"})
+
+
+@pytest.mark.parametrize(
+    ("pagination", "data"),
+    [
+        ("style: page, parameter: page, total: total", {"users": [], "total": 9}),
+        ("style: offset, parameter: after, total: total", {"users": [], "total": 9}),
+        ("style: offset, parameter: after, more: more", {"users": [], "more": True}),
+        ("style: cursor, parameter: after, next: next, more: more", {"users": [1], "more": True}),
+        ("style: next_url, next: next, total: total", {"users": [1], "next": None, "total": 9}),
+    ],
+)
+def test_a_list_that_ends_although_it_says_that_it_goes_on_is_not_taken_for_whole(pagination: str, data: Any) -> None:
+    _, _, what = after(started(f"{{{pagination}, items: users}}"), data)
+    assert what == End("the API says that there are more, but not where")
+
+
+def test_a_page_that_is_not_there_is_the_end_unless_it_was_promised() -> None:
+    course, _, _ = after(started("{style: page, parameter: page}"), [1, 2])
+    assert [status for status in (200, 204, 400, 404, 416, 500) if is_past_end(course, status)] == [204, 404, 416]
+    for rest, data in (("pages", {"pages": 3}), ("total", {"total": 9}), ("more", {"more": True})):
+        begun = started(f"{{style: page, parameter: page, items: users, {rest}: {rest}}}")
+        assert not is_past_end(after(begun, {"users": [1]} | data)[0], 404)
+    linked, _, _ = after(started("{style: link}"), [1], link="<?page=2>; rel=next")
+    assert not is_past_end(linked, 404), "a link that leads nowhere is a fault"
+
+
 # --- tokens and URLs ---------------------------------------------------------------------------------------------------
 
 
@@ -213,6 +244,7 @@ def test_a_link_header_is_followed_also_where_the_catalog_says_nothing() -> None
         ('<https://a/b?page=2>; rel="next", <https://a/b?page=9>; rel="last"', "https://a/b?page=2"),
         ('<https://a/b?page=1>; rel="prev first", <https://a/b?page=3>; rel="last next"', "https://a/b?page=3"),
         ("</b?page=2>;rel=next", "/b?page=2"),
+        ("</b?page=2>; rel='next'", "/b?page=2"),
         ('<b>; REL="NEXT"', "b"),
         ('<b>; title="a, <c>; rel=next"; rel="next"', "b"),
         ('<b>; title="quote \\" ; rel=\\"prev\\""; rel="next"', "b"),

@@ -69,6 +69,44 @@ def query(call: Call) -> str:
     return urlsplit(call.url).query
 
 
+# --- what a text may mean ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ("enum: [2025, 2026]", ["2025"], ["2024", "x", "2025.5"]),
+        ('enum: [1, "all"]', ["1", "all"], ["2", "none"]),
+        ("enum: [true]", ["true"], ["false", "1"]),
+        ("const: 5", ["5"], ["6"]),
+        ('anyOf: [{type: integer}, {type: "null"}]', ["7", "-7"], ["x", "1.5"]),
+        ("oneOf: [{type: boolean}, {type: integer, maximum: 3}]", ["true", "2"], ["4", "yes"]),
+        ("allOf: [{type: integer}, {minimum: 2}]", ["2"], ["1", "x"]),
+        ("minimum: 2", ["2", "2.5"], ["1", "-5"]),
+        ("pattern: '^[0-9]+$'", ["12"], ["x"]),
+        ("type: array, items: {enum: [1, 2]}", ["1,2"], ["3"]),
+    ],
+)
+def test_a_schema_need_not_name_the_type_of_a_value(schema: str, good: list[str], bad: list[str]) -> None:
+    entry = f'{{method: GET, url: "/users?v=[v]", description: d, parameters: {{v: {{{schema}}}}}}}'
+    within = load_catalog(f"name: HR\nbase_url: https://hr.example.com\nendpoints: [{entry}]", {})
+    for text in good:
+        assert query(resolve(within, {"method": "GET", "url": f"/users?v={text}"})).startswith("v=")
+    for text in bad:
+        with pytest.raises(BadCall, match=r"^GET /users: v: "):
+            resolve(within, {"method": "GET", "url": f"/users?v={text}"})
+
+
+def test_a_rule_holds_for_a_number_that_no_schema_calls_one() -> None:
+    entry = (
+        '{method: POST, url: "/pay?level=[level]", description: d, approval: {when: {properties: {level: {const: 5}}}}}'
+    )
+    within = load_catalog(f"name: HR\nbase_url: https://hr.example.com\nendpoints: [{entry}]", {})
+    found = [resolve(within, {"method": "POST", "url": f"/pay?level={level}"}) for level in ("5", "6")]
+    (rule,) = found[0].operation.rules or ()
+    assert [rule.matches(one.arguments) for one in found] == [True, False]
+
+
 # --- lists in the query -----------------------------------------------------------------------------------------------
 
 
@@ -192,7 +230,7 @@ def test_a_required_header_is_asked_for_with_how_to_write_it() -> None:
 def test_a_header_is_taken_under_the_name_that_the_catalog_writes() -> None:
     call = asked("GET", "/reports/1", headers={"x-region": "eu", "X_LIMIT": 5, "x-note": "  ".strip()})
     assert call.headers == {"X-Region": "eu", "X-Limit": "5"}
-    assert call.arguments == [{"id": "1", "X-Region": "eu", "X-Limit": 5}]
+    assert call.arguments == [{"id": one, "X-Region": "eu", "X-Limit": 5} for one in ("1", 1)]
 
 
 @pytest.mark.parametrize(

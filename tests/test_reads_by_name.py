@@ -114,6 +114,21 @@ def test_the_card_shows_what_was_matched_and_that_is_what_is_sent(inside: Inside
     assert journal(inside, "look")[-1]["why"] == "before sending"
 
 
+def test_a_list_whose_last_page_is_followed_by_404_is_whole(inside: Inside, server: RestServer) -> None:
+    server.will(reply('{"data": [{"id": 7, "name": "Ann"}]}'), reply("", 404), reply('{"id": 7}'))
+    assert ask(inside, "GET", "/people/Ann")["matched"] == ["user_id: Ann is 7"]  # type: ignore[index]
+
+
+def test_a_list_with_an_empty_page_in_the_middle_is_not_whole_before_its_end(
+    inside: Inside, server: RestServer
+) -> None:
+    server.will(reply('{"data": [{"id": 7, "name": "Ann"}], "total": 2}'), reply('{"data": [], "total": 2}'))
+    found = ask(inside, "DELETE", "/people/Ann")
+    assert found is not None
+    assert "1 of 2 were read" in found["error"]
+    assert inside.pending() == []
+
+
 def _page_of(number: int, count: int) -> bytes:
     first = (number - 1) * SIZE + 1
     return reply(json.dumps({"data": [person(n) for n in range(first, first + SIZE)], "total": count}))

@@ -14,9 +14,9 @@ import pytest
 from core import words
 from core.catalog import load_catalog
 from gate import Approval
-from tests.inside import Inside, strict
+from tests.inside import Inside, calls, strict
 from tests.replay_model import answer, call
-from tests.rest_server import RestServer, reply
+from tests.rest_server import RestServer, Seen, reply
 from tests.test_crash import ANN, CATALOG, LIST, REMOVE, House, Program, approved, told
 from tests.test_crash import house as house  # the fixture
 
@@ -216,3 +216,38 @@ def test_the_next_reply_of_the_model_is_asked_for_with_the_new_catalog(two: tupl
     inside.ask()
     told = [messages[0]["content"] for messages in inside.replies.asked]
     assert ["Displays" in one for one in told] == [False, True]
+
+
+RECIPE = """
+name: HR
+base_url: {base}
+endpoints:
+  - {{method: GET, url: /people, description: Lists.}}
+  - {{method: GET, url: "/badges/[id]", description: Shows whose it is.}}
+  - method: DELETE
+    url: /people/[id]
+    description: Removes.
+    parameters: {{id: {{type: integer, lookup: {{operation: GET /people, match: [name], id: id}}}}}}
+recipes:
+  - workflowId: remove
+    description: Removes whose badge it is.
+    inputs: {{type: object, required: [badge], properties: {{badge: {{type: string}}}}}}
+    steps:
+      - {{stepId: whose, operation: "GET /badges/[id]", parameters: {{id: $inputs.badge}}, outputs: {{name: "$response.body#/name"}}}}
+      - {{stepId: go, operation: "DELETE /people/[id]", parameters: {{id: $steps.whose.outputs.name}}}}
+"""
+
+
+def test_a_recipe_that_runs_meanwhile_ends_by_the_catalog_it_began_with(tmp_path: Path) -> None:
+    with RestServer() as server:
+        inside = Inside(tmp_path, RECIPE.format(base=server.url), timeout=5)
+
+        def badge(_seen: Seen) -> list[bytes]:
+            inside.gate.use(load_catalog(RECIPE.format(base=server.url), {}))
+            return [reply('{"name": "Ann"}')]
+
+        server.will(badge, reply('[{"id": 7, "name": "Ann"}]'))
+        inside.replies.will(calls({"method": "RUN", "url": "remove", "body": {"badge": "b1"}}))
+        inside.ask()
+        assert [one.url for one in inside.pending()] == [f"{server.url}/people/7"]
+        inside.close()
