@@ -10,9 +10,10 @@ import math
 import re
 
 _PIECE = re.compile(
-    r"([A-Z]?[a-z]+|[A-Z]+)|([0-9]{1,3}|\n+| (?=[0-9])| +(?= )|[^\sA-Za-z0-9\x80-\U0010ffff]{1,2})|([\x80-\U0010ffff])"
+    r"([A-Z]?[a-z]+|[A-Z](?![A-Z]))|([A-Z]+)|([0-9]{1,3}|\n+| (?=[0-9])| +(?= )|[^\sA-Za-z0-9\x80-\U0010ffff]{1,2})|([\x80-\U0010ffff])"
 )
 _WORD, _MORE = 7, 0.09  # letters of a word that is one token; tokens for each letter beyond
+_CAPITAL = 0.4  # tokens for each letter but one of a word in capitals, which mostly is an abbreviation
 _SAFETY = 1.04  # the count of pieces is that much too low for some texts
 _BYTES = 4.0  # a token has no more bytes than that, on average over any language
 
@@ -20,9 +21,11 @@ _BYTES = 4.0  # a token has no more bytes than that, on average over any languag
 def estimate(text: str) -> int:
     """Tokens of the text."""
     count = 0.0
-    for word, plain, foreign in _PIECE.findall(text):
+    for word, capitals, plain, foreign in _PIECE.findall(text):
         if word:
             count += 1 + _MORE * max(len(word) - _WORD, 0)
+        elif capitals:
+            count += max(1.0, _CAPITAL * (len(capitals) - 1))
         elif plain:
             count += 1
         else:
