@@ -138,6 +138,7 @@ class AI:
         self._store = house.store
         self._gate = house.gate
         self._written = _Written(house, None)
+        self._unwritten: list[Entry] = []  # of the reply whose calls are being made
 
     def advance(self) -> bool:
         """Goes on with the thread until it rests; True where it waits for people. Safe to run again at any point."""
@@ -303,27 +304,35 @@ class AI:
         made_before = _calls_of_turn(items)
         results: list[tuple[int, str]] = []
         proposals: list[Proposal] = []
-        noted = [asked]  # what has happened: on disk before the next call, which may be cut off
         entries: list[Entry] = []
         answered = False
         by = time.monotonic() + self._gate.timeout  # for all previews of the reply together
-        for i, called in enumerate(reply.said.calls):
-            self._store.note(turn.thread, turn.turn, noted)
-            is_again = made_before.count(called.key) >= _TWICE
-            taken, told = self._tried(called.name, reply.arguments[i], turn, i, by, is_again=is_again)
-            made_before.append(called.key)
-            noted = [one for one in told if one.kind != "proposed"]
-            entries += [one for one in told if one.kind == "proposed"]  # these go with their rows
-            answered = answered or any(map(_brought_data, told))
-            if isinstance(taken, Proposal):
-                proposals.append(taken)
-            else:
-                results.append((i, taken.text))
+        self._unwritten = [asked]
+        try:
+            for i, called in enumerate(reply.said.calls):
+                is_again = made_before.count(called.key) >= _TWICE
+                taken, told = self._tried(called.name, reply.arguments[i], turn, i, by, is_again=is_again)
+                made_before.append(called.key)
+                self._unwritten += [one for one in told if one.kind != "proposed"]
+                entries += [one for one in told if one.kind == "proposed"]  # these go with their rows
+                answered = answered or any(map(_brought_data, told))
+                if isinstance(taken, Proposal):
+                    proposals.append(taken)
+                else:
+                    results.append((i, taken.text))
+        except Exception:  # whatever ends it: the journal has what was done
+            self._write_down(turn)
+            raise
         proposals = self._gate.batched(proposals)
         cards = self._gate.card_posts(proposals)
         if self._written.post is not None:  # text beside calls is no answer
             cards = [delete(self._house.ids(), turn.thread, turn.turn, self._written.post), *cards]
-        return Round(reply.said, reply.usage, results, proposals, cards, [*noted, *entries], tainted=answered)
+        return Round(reply.said, reply.usage, results, proposals, cards, [*self._unwritten, *entries], tainted=answered)
+
+    def _write_down(self, turn: Turn) -> None:
+        """Writes the entries so far: the gate is about to write its own, which stand behind them."""
+        self._store.note(turn.thread, turn.turn, self._unwritten)
+        self._unwritten = []
 
     def _tried(self, name: str, raw: object, turn: Turn, position: int, by: float, *, is_again: bool) -> Taken:
         """One call as `_take` takes it, or the words for why it is none."""
@@ -350,12 +359,15 @@ class AI:
     def _call(self, arguments: Mapping[str, object], turn: Turn, position: int, by: float) -> Taken:
         catalog, wants = self._gate.here(turn.thread).catalog, self._wants(turn)
         if is_run(arguments):
+            self._write_down(turn)
             begun, tainted = begin(catalog, arguments), self._store.is_tainted(turn.thread)
             return run(
                 self._gate, catalog, begun, turn, position, tainted=tainted, before=self._before(turn), wants=wants
             )
         call = resolve(catalog, arguments)
         self._before(turn)(call)
+        if call.unresolved or call.method not in SAFE_METHODS:
+            self._write_down(turn)
         try:
             call = self._gate.resolved(call, turn, wants, catalog)
         except Unclear as error:
