@@ -54,6 +54,7 @@ class Index:
         self.entries = tuple(entries)
         routes = [_route(one) for one in self.entries]
         self._apis = [route.api for route in routes]
+        self._sizes = Counter(self._apis)
         self._resources = relate(routes)
         api_of = dict(zip(self._resources.family, self._apis, strict=True))
         self._api_of = [api_of[family] for family in range(len(api_of))]
@@ -101,15 +102,20 @@ class Index:
         return chosen
 
     def _scores(self, question: Question) -> tuple[list[float], dict[Hashable, float]]:
-        """How well each entry fits, and how well each API does: as its best family."""
+        """How well each entry fits, and how well each API does: as its best family, and by how much of it speaks of the question.
+
+        A large API has a word for everything somewhere; one that is about a matter has it in many places.
+        """
         family = self._resources.family
         own = [0.0] * len(self.entries)
         of_family: dict[int, float] = defaultdict(float)
+        density: dict[Hashable, float] = defaultdict(float)
         reach = 0.0
         for hits in self._by_term(question):
             reach += max(hits.values())
             for at, score in hits.items():
                 own[at] += score
+                density[self._apis[at]] += score / self._sizes[self._apis[at]]
             for number, score in _best(hits, family).items():
                 of_family[number] += score
         reach = reach or 1.0
@@ -118,7 +124,8 @@ class Index:
         ]
         for weight in _PRODUCING:
             scores = self._with_producers(scores, weight)
-        return scores, _best(of_family, self._api_of)
+        best = _best(of_family, self._api_of)
+        return scores, {api: score * math.sqrt(density[api]) for api, score in best.items()}
 
     def _by_term(self, question: Question) -> Iterator[dict[int, float]]:
         """For each term of the question: what it alone gives to the entries that have it, or one near to it."""

@@ -66,6 +66,20 @@ def test_several_apis_share_the_places_and_the_fitting_one_has_most() -> None:
     assert found.count("Company") > found.count("Large") > 0
 
 
+def test_an_api_about_a_matter_has_more_places_than_a_large_one_that_mentions_it() -> None:
+    company = large(400)
+    company["endpoints"][0] = {"method": "GET", "url": "/spaceships", "description": "Lists the crew of spaceships."}
+    told = ("Lists spaceships", "Shows a spaceship", "Shows a spaceship's crew", "Shows a spaceship's fuel")
+    places = ("spaceships", "spaceships/[id]", "spaceships/[id]/crew", "spaceships/[id]/fuel")
+    fleet = {
+        "name": "Fleet", "base_url": "https://fleet.example.com",
+        "endpoints": [{"method": "GET", "url": f"/{one}", "description": f"{text}."} for one, text in zip(places, told, strict=True)],
+    }  # fmt: skip
+    catalog = load(company, fleet)
+    found = [one.api.name for one in Index(catalog.operations).rank("who is in the crew of the spaceship?", 5)]
+    assert found.count("Fleet") >= 4
+
+
 def test_recipes_are_found_like_operations() -> None:
     recipe = {
         "workflowId": "welcome-newcomer", "description": "Welcomes somebody with a bouquet of flowers.",
