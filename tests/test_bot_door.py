@@ -510,6 +510,11 @@ def test_readyz_tells_whether_slack_answers(bot: RunningBot, workspace: Workspac
     assert bot.request("GET", "/readyz").status == 200
 
 
+def test_readyz_tells_what_slack_has_against_the_token(bot: RunningBot, workspace: Workspace) -> None:
+    workspace.fault("auth.test", "error", code="token_revoked", times=5)
+    assert bot.request("GET", "/readyz").json()["slack"] == "refused (token_revoked)"
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_health_answers_while_the_model_hangs(bot: RunningBot, workspace: Workspace, model: Script, path: str) -> None:
     model.hold()

@@ -671,6 +671,15 @@ def test_what_waits_shows_its_body_where_it_can_be_approved() -> None:
     assert "show" in {button["action_id"] for button in buttons(blocks)}
 
 
+def test_app_home_offers_to_take_back_only_what_one_asked_for() -> None:
+    given = row('{"job":"Lead"}', rule=Rule(("U0BEN",)))
+    offered = [
+        {button["action_id"] for button in buttons(home_blocks([given], [], ["GET /users: d"], "how", who))}
+        for who in (given.asker, "U0BEN")
+    ]
+    assert [("withdraw" in one, "approve" in one) for one in offered] == [(True, True), (False, True)]
+
+
 def test_a_long_url_in_app_home_hides_neither_body_nor_outcome() -> None:
     url = "https://hr/users/" + "x" * 8_000
     waiting, asked = row('{"job":"Lead"}', url=url), ended(State.FAILED, shown_url=url)

@@ -819,6 +819,12 @@ def test_a_wrong_app_level_token_is_told_in_the_log_and_by_readyz(house: House) 
     assert (status, checks["socket"], checks["slack"], checks["database"]) == (503, "not connected", "ok", "ok")
 
 
+def test_a_designated_channel_that_slack_does_not_have_is_told_in_the_log(house: House) -> None:
+    program = house.launch(SLACK_CHANNEL="#nowhere").wait_for("no such channel")
+    (line,) = [json.loads(line) for line in program.lines if '"no such channel"' in line]
+    assert (line["channel"], "SLACK_CHANNEL" in line["hint"]) == ("#nowhere", True)
+
+
 def recorded(house: House) -> list[str]:
     """The kinds of what was recorded."""
     return [row["kind"] for row in rows(house.database, "inbox")]

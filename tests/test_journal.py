@@ -288,6 +288,11 @@ def test_an_empty_key_file_stops_the_start(tmp_path: Path, content: str) -> None
         read_key(None, str(tmp_path / "bot.db"))
 
 
+def test_a_key_that_cannot_be_kept_stops_the_start_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match=r"cannot be written .* Set it to a secret of your own"):
+        read_key(None, str(tmp_path / "nowhere" / "bot.db"))
+
+
 def test_a_reader_makes_no_key(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="JOURNAL_KEY is not set"):
         read_key(None, str(tmp_path / "bot.db"), make=False)

@@ -60,6 +60,14 @@ def test_without_either_the_signing_secret_is_asked_for_and_the_other_way_told(m
     assert "socket mode, with SLACK_APP_TOKEN" in line
 
 
+def test_a_comment_behind_a_token_is_told_and_not_taken_for_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, SLACK_BOT_TOKEN="xoxb-secret  # from the app's page")
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("SLACK_BOT_TOKEN: there is a blank in it")
+    assert "secret" not in line
+
+
 @pytest.mark.parametrize("token", ["xoxb-1-2-secret", "secret", "XAPP-1"])
 def test_another_kind_of_token_is_no_app_level_token(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Misconfigured) as caught:
