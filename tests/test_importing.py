@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,8 @@ def test_the_command_at_the_catalogs_top_imports_again(tmp_path: Path) -> None:
     (tmp_path / "apis.yaml").write_text(made.stdout)
     (line,) = [one for one in made.stdout.splitlines() if "--into" in one]
 
-    again = os.popen(f"cd '{tmp_path}' && {line[1:].replace('python bot.py', f'{sys.executable} {ROOT}/bot.py')} 2>&1")
+    program = shlex.join([sys.executable, str(ROOT / "bot.py")])
+    again = os.popen(f"cd {shlex.quote(str(tmp_path))} && {line[1:].replace('python bot.py', program)} 2>&1")
 
     assert "nothing changed" in again.read()
 
