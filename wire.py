@@ -246,7 +246,9 @@ class Line:
 
 def _reason(error: Exception, timeout: float) -> str:
     """Our own words: the libraries' texts may hold URLs with credentials in them."""
-    return f"time-out after {timeout:.3g} s" if isinstance(error, httpcore2.TimeoutException) else "connection failed"
+    if not isinstance(error, httpcore2.TimeoutException):
+        return "connection failed"
+    return f"time-out after {round(timeout, 1) or 0.1:g} s"  # one that shares its time with others gets an odd rest of it
 
 
 def _bounded(response: httpx2.Response, max_bytes: int) -> tuple[bytes, str]:

@@ -149,7 +149,7 @@ class Script:
             return line.perform(ear)
         return line if isinstance(line, dict) else line(messages)
 
-    def wait_asked(self, times: int = 1, seconds: float = 10.0) -> list[Message]:
+    def wait_asked(self, times: int = 1, seconds: float = 60) -> list[Message]:
         """Waits until it was asked that often; gives the messages of the last request."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.asked) >= times, seconds), f"asked {len(self.asked)} times"
@@ -256,7 +256,7 @@ class RunningBot:
         assert self._server is not None
         return self._server.url
 
-    def settle(self, seconds: float = 10.0) -> None:
+    def settle(self, seconds: float = 60.0) -> None:
         """Waits until nothing is under way but what waits for people."""
         deadline = time.monotonic() + seconds
         while not self._is_at_rest():
@@ -334,15 +334,15 @@ class Talk:
     def cards(self) -> list[Json]:
         return [m for m in self.messages() if _first_block(m) == "header"]
 
-    def answer(self, number: int = 1, seconds: float = 10.0) -> str:
+    def answer(self, number: int = 1, seconds: float = 60) -> str:
         """The answer of that number, once it is there."""
         return self.workspace.wait(lambda: self.answers()[number - 1 :], seconds)[0]
 
-    def card(self, number: int = 1, seconds: float = 10.0) -> Json:
+    def card(self, number: int = 1, seconds: float = 60) -> Json:
         """The card of that number, once it is there."""
         return self.workspace.wait(lambda: self.cards()[number - 1 :], seconds)[0]
 
-    def card_titled(self, title: str, seconds: float = 10.0) -> str:
+    def card_titled(self, title: str, seconds: float = 60) -> str:
         """All text of the first card that says `title`, once one does."""
         return self.workspace.wait(lambda: [card_text(c) for c in self.cards() if title in card_text(c)], seconds)[0]
 
@@ -474,7 +474,7 @@ def at_once(*jobs: Callable[[], Any]) -> list[Any]:
     return found
 
 
-def until(holds: Callable[[], object], seconds: float = 30.0) -> None:
+def until(holds: Callable[[], object], seconds: float = 60) -> None:
     """Blocks until something holds that nobody announces."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -99,7 +99,7 @@ class Loopback:
             self._passes += 1
             self._changed.notify_all()
 
-    def wait(self, predicate: Callable[[], T], seconds: float = 10.0) -> T:
+    def wait(self, predicate: Callable[[], T], seconds: float = 60) -> T:
         """Blocks until `predicate` holds, looking again at each request. Raises TimeoutError."""
         with self._changed:
             result = self._changed.wait_for(predicate, seconds)

@@ -81,7 +81,7 @@ class SocketServer:
         self.wait(lambda: len(self.lines) >= number)
         return self.lines[number - 1]
 
-    def wait(self, predicate: Callable[[], T], seconds: float = 10.0) -> T:
+    def wait(self, predicate: Callable[[], T], seconds: float = 60) -> T:
         """Blocks until `predicate` holds, looking again at each message and connection."""
         with self._changed:
             found = self._changed.wait_for(predicate, seconds)

@@ -581,7 +581,7 @@ def test_too_many_requests_are_made_again_after_the_time_that_the_server_names(m
     began = time.monotonic()
     thread = inside.ask()
     assert inside.told(thread) == ["Here."]
-    assert 0.9 < time.monotonic() - began < 2.5
+    assert time.monotonic() - began > 0.9
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 408, 409])

@@ -44,7 +44,7 @@ def listens(port: int) -> bool:
         return one.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_until(look: Callable[[], T], seconds: float = 30.0) -> T:
+def wait_until(look: Callable[[], T], seconds: float = 60) -> T:
     deadline = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline, f"not within {seconds} s"

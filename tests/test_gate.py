@@ -50,6 +50,7 @@ from workspace.emulator import Workspace
 from workspace.world import UserGroup
 
 SHORT = 0.5  # seconds of API_TIMEOUT where a time-out is what is tested
+LONG = 15  # seconds that a slow machine may take for it; the servers here go on for longer
 pytestmark = pytest.mark.usefixtures("_logs")  # as in the running bot
 Make = Callable[..., Inside]
 
@@ -288,8 +289,9 @@ def test_a_read_without_an_answer_in_time_gets_words(make: Make, server: RestSer
     server.always(answer)
     began = time.monotonic()
     found = inside.read("/users/7")
-    assert SHORT * 0.9 < time.monotonic() - began < SHORT + 0.5
-    assert found == {"error": "The API gave no answer (time-out after 0.5 s)."}
+    assert SHORT * 0.9 < time.monotonic() - began < LONG
+    assert re.fullmatch(r"The API gave no answer \(time-out after 0\.\d s\)\.", found.pop("error"))
+    assert found == {}
     assert len(server.requests) == 1
 
 
@@ -299,7 +301,7 @@ def test_a_body_that_never_ends_is_cut_at_the_time_out(make: Make, server: RestS
     server.always(answer)
     began = time.monotonic()
     found = inside.read("/users/7")
-    assert time.monotonic() - began < SHORT + 0.5
+    assert time.monotonic() - began < LONG
     assert set(found["data"]) == {"x"}
     assert "broke off" in found["note"]
 
@@ -325,7 +327,7 @@ def test_a_write_without_an_answer_is_unknown_and_never_repeated(
     server.always(answer)
     began = time.monotonic()
     proposal, result = inside.write("DELETE", "/users/7")
-    assert time.monotonic() - began < SHORT + 1
+    assert time.monotonic() - began < LONG
     assert proposal.state is State.UNKNOWN
     assert result == {"outcome": "unknown", "note": words.TOLD["unknown"]}
     shown = json.dumps(inside.cards(proposal.thread)[-1].arguments)
@@ -351,17 +353,28 @@ def test_a_write_that_a_gateway_answers_for_the_api_is_unknown(inside: Inside, s
 def test_the_time_out_is_for_all_redirects_of_a_read_together(make: Make, server: RestServer) -> None:
     inside = make(timeout=SHORT)
     server.always(late(SHORT * 0.8, to("/users/7")))
-    began = time.monotonic()
     assert "time-out" in inside.read("/users/7")["error"]
-    assert time.monotonic() - began < SHORT * 1.6
+    assert len(server.requests) <= 2  # each alone was within the time
 
 
 def test_a_slow_api_holds_up_no_other_call(make: Make, server: RestServer) -> None:
-    inside = make(timeout=1)
-    server.always(lambda seen: [1.5] if seen.target == "/users/1" else [reply()])
-    began = time.monotonic()
-    at_once(*[lambda i=i: inside.read(f"/users/{i % 8}") for i in range(24)])
-    assert time.monotonic() - began < 2.5
+    inside = make(timeout=LONG)
+    others = threading.Semaphore(0)
+
+    def answer(seen: Seen) -> Iterator[Piece]:
+        if seen.target == "/users/1":  # answers once all the others have theirs
+            for _ in range(21):
+                others.acquire(timeout=LONG)
+        yield reply()
+
+    def read(number: int) -> Any:
+        found = inside.read(f"/users/{number}")
+        others.release()
+        return found
+
+    server.always(answer)
+    found = at_once(*[lambda i=i: read(1 if i < 1 else 2 + i % 6) for i in range(22)])
+    assert [one["data"] for one in found] == [{}] * 22
 
 
 def test_a_server_that_is_not_there_is_told_and_nothing_was_sent(make: Make, server: RestServer) -> None:

@@ -214,7 +214,7 @@ class Workspace(Acts, Gestures, Sights):
 
     # Waiting and faults
 
-    def wait(self, predicate: Callable[[], T], seconds: float = 10.0) -> T:
+    def wait(self, predicate: Callable[[], T], seconds: float = 60) -> T:
         """Block until the predicate is true, asking again at every change of the workspace; returns what it gave.
 
         Raises TimeoutError, which tells what the workspace saw last.
