@@ -47,6 +47,7 @@ from slack_web import Person
 from store import Proposal, Round, Store, Turn
 
 log = structlog.get_logger("ai")
+_THINKS_ON = 0.5  # seconds of a model call after which a step's status gives way to "is thinking"
 _HOLD_BACK = 1.0  # seconds of writing after which text is shown: what stands beside calls is shorter
 _NOTE_EVERY = 0.5  # seconds between two notes of what was written
 _TWICE = 2  # the same call is made this often in a turn; after that it is answered with words
@@ -63,8 +64,8 @@ class Cut(Exception):
 class Presence(Protocol):
     """What is shown beside a thread's messages. Each call only notes and wakes."""
 
-    def status(self, thread: str, text: str) -> None:
-        """What the bot does at this moment."""
+    def status(self, thread: str, text: str, *, after: float = 0.0) -> None:
+        """What the bot does at this moment, if it still does so `after` seconds."""
 
     def session(self, thread: str, state: Literal["processing", "active", "suspended"], title: str = "") -> None:
         """Where a direct message's session stands, and what it is about."""
@@ -252,13 +253,13 @@ class AI:
             raise Cut
         self._house.halt.check(turn.turn)
 
-    def _status(self, text: str) -> None:
+    def _status(self, text: str, *, after: float = 0.0) -> None:
         if self._house.presence is not None:
-            self._house.presence.status(self._thread, text)
+            self._house.presence.status(self._thread, text, after=after)
 
     def _ask(self, turn: Turn, items: Sequence[Item], *, is_last: bool) -> tuple[Reply, Entry]:
         """One model call: the reply, and the journal's entry about it."""
-        self._status(words.THINKING)
+        self._status(words.THINKING, after=_THINKS_ON if turn.model_calls else 0.0)
         here = self._gate.here(self._thread)
         noted, budget = first_noted(items), self._house.prompt_budget
         who = noted.text if noted is not None else self._about(turn)

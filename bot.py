@@ -7,6 +7,7 @@ the model, the API or Slack's Web API while Slack waits for its answer.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import json
 import os
@@ -418,6 +419,7 @@ def serve() -> None:
         app = create_app(settings, catalog, store)
         server = _listen(app, settings)
     bot: Bot = app.extensions["bot"]
+    _settle_memory()
     bot.start()
     threading.Thread(target=server.run, name="http", daemon=True).start()
     log.info(
@@ -435,6 +437,13 @@ def serve() -> None:
     log.info("stopped")
     sys.stderr.flush()
     os._exit(0)  # what still runs is in the middle of a call and safe to leave: a start finds it in the store
+
+
+def _settle_memory() -> None:
+    """Takes what was loaded so far out of the collector's sight: it stays anyway, and each full collection would look through all of
+    it, for a tenth of a second in which Slack gets no answer."""
+    gc.collect()
+    gc.freeze()
 
 
 def _hear_signals() -> tuple[threading.Event, SimpleQueue[int]]:

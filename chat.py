@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import openai
@@ -109,14 +109,14 @@ class ChatServer:
             return answer
 
     def _whole(self, request: dict[str, Any]) -> object:
-        response = self._client.chat.completions.with_raw_response.create(**request)
+        response = self._client.chat.completions.with_raw_response.create(**_as_is(request))
         return json.loads(response.http_response.content)
 
     def _stream(self, request: dict[str, Any], ear: Ear) -> object:
         """A streamed answer, put together; or a whole one, where the server gives such."""
         asked = {**request, "stream": True, "stream_options": {"include_usage": True}}
         assembly = Assembly()
-        with self._client.chat.completions.with_streaming_response.create(**asked) as response:
+        with self._client.chat.completions.with_streaming_response.create(**_as_is(asked)) as response:
             try:
                 if "event-stream" not in response.headers.get("content-type", ""):
                     return json.loads(response.read())
@@ -138,6 +138,16 @@ class ChatServer:
                     heard = time.monotonic()
         finally:
             ear.hear(assembly.text, is_calling=assembly.is_calling)
+
+
+def _as_is(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with which the library sends a request as it stands: it walks through what it gets as messages and tools, value by
+    value, which for a long conversation takes longer than all else that happens here."""
+    known = {"messages", "tools", "stream_options"}
+    return {name: value for name, value in request.items() if name not in known} | {
+        "messages": [],
+        "extra_body": {name: value for name, value in request.items() if name in known},
+    }
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[str]:

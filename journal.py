@@ -15,10 +15,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection, Engine, insert, select, text
+from sqlalchemy import Connection, Engine, select, text
 
 from core.chain import FIRST, Entry, Line, first_broken, link
 from core.settings import Misconfigured
+from core.statements import CHAIN_HEAD, CHAIN_ON
 from core.tables import journal
 
 log = structlog.get_logger("journal")
@@ -41,7 +42,7 @@ class Journal:
             return
         if db.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE holds the others off already
             db.execute(text("select pg_advisory_xact_lock(:number)"), {"number": CHAIN_LOCK})
-        last = db.execute(select(journal.c.number, journal.c.hash).order_by(journal.c.number.desc()).limit(1)).first()
+        last = db.execute(CHAIN_HEAD).first()
         number, before = (last.number, last.hash) if last is not None else (0, FIRST)
         rows = []
         for entry in entries:
@@ -60,7 +61,7 @@ class Journal:
                     "hash": before,
                 }
             )
-        db.execute(insert(journal), rows)
+        db.execute(CHAIN_ON, rows)
 
     def lines(self, **where: str) -> Iterator[Line]:
         """The entries in order, page by page; `where` filters by thread, turn or kind."""
@@ -79,9 +80,7 @@ class Journal:
     def head(self) -> tuple[int, str]:
         """The last entry's number and hash. Logged now and then, so that a tail that was cut off shows."""
         with self._engine.connect() as db:
-            last = db.execute(
-                select(journal.c.number, journal.c.hash).order_by(journal.c.number.desc()).limit(1)
-            ).first()
+            last = db.execute(CHAIN_HEAD).first()
         return (last.number, last.hash) if last is not None else (0, FIRST)
 
     def verify(self) -> tuple[int | None, str, int]:

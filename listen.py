@@ -6,7 +6,7 @@ Where Slack cannot be read at this moment, the question counts as it was recorde
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -82,7 +82,8 @@ class Listener:
         bot = self._web.identity().user
         text = asked.get("text") if asked is not None and asked.get("edited") else None
         words = plain_words(text, bot) if isinstance(text, str) else turn.text
-        return Written(words or turn.text, tuple(self._before(turn, messages, since, bot)))
+        asked_ts = {ts for ts, _ in asked_at}
+        return Written(words or turn.text, tuple(self._before(turn, messages, since, asked_ts, bot)))
 
     def _messages(self, thread: Thread, since: str, until: str) -> tuple[list[Mapping[str, Any]], bool]:
         """The thread's first message, and those from `since` to `until`, oldest first; and whether these are all of them."""
@@ -107,9 +108,10 @@ class Listener:
             return error.code == "message_not_found"
         return False
 
-    def _before(self, turn: Turn, messages: Sequence[Mapping[str, Any]], since: str, bot: str) -> list[Line]:
+    def _before(
+        self, turn: Turn, messages: Sequence[Mapping[str, Any]], since: str, asked: Collection[str], bot: str
+    ) -> list[Line]:
         """What others wrote between two questions, within bounds; the bot's own messages and other questions to it are left out."""
-        asked = {ts for ts, _ in self._store.asked_at(turn.thread)}
         lines: list[Line] = []
         room = _ALL
         for one in reversed(messages):

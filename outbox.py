@@ -58,12 +58,36 @@ class Outbox:
         self._unshown = unshown
         self._clock = clock
         self._started = clock()
+        self._due: set[str] = set()  # threads with posts in the store; whoever shows the rest need not look there
         self._doubtful: set[str] = set()
         self._left: dict[str, dict[str, str]] = {}  # thread -> what an earlier process had posted there
         self._failures: dict[str, int] = {}
 
+    def expect(self, thread: str) -> None:
+        """There are posts of a thread in the store; `deliver` looks for them."""
+        self._due.add(thread)
+
     def deliver(self, thread: str) -> float | None:
-        """Delivers a thread's due posts. None when all are out, else the seconds after which to try again."""
+        """Delivers a thread's due posts, then what is shown beside them. None when all is out, else the seconds after which to try
+        again."""
+        later = []
+        if thread in self._due:
+            self._due.discard(thread)  # first: what is added meanwhile is expected anew
+            try:
+                wait, is_held_up = self._deliver_posts(thread)
+            except BaseException:
+                self._due.add(thread)
+                raise
+            if wait is not None:
+                self._due.add(thread)
+                later.append(wait)
+            if is_held_up:
+                return wait
+        later += [wait for wait in (self._presence.show(thread), self._growing.grow(thread)) if wait is not None]
+        return min(later, default=None)
+
+    def _deliver_posts(self, thread: str) -> tuple[float | None, bool]:
+        """The seconds after which to try again what is not out, and whether that holds up all else in the thread."""
         done: list[tuple[str, str | None]] = []
         later: list[float] = []
         try:
@@ -74,14 +98,11 @@ class Outbox:
                 if wait is not None:
                     later.append(wait)
                     if one.post.kind != "reaction":  # a thumbs-up holds nobody up
-                        return wait
+                        return wait, True
             if not later:
                 self._failures.pop(thread, None)
                 self._left.pop(thread, None)
-            self._presence.show(thread)
-            if (grows := self._growing.grow(thread)) is not None:
-                later.append(grows)
-            return min(later, default=None)
+            return min(later, default=None), False
         finally:
             if done:
                 self._store.delivered(done)

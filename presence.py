@@ -6,9 +6,11 @@ Methods: https://docs.slack.dev/reference/methods/assistant.threads.setStatus an
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import structlog
@@ -25,7 +27,6 @@ _NOT_HERE = frozenset(
 )
 
 Session = Literal["processing", "active", "suspended"]
-Said = tuple[str, dict[str, Any]]  # method and arguments
 
 
 class Web(Protocol):
@@ -35,6 +36,16 @@ class Web(Protocol):
         """One Web API call."""
 
 
+@dataclass(frozen=True)
+class _Wish:
+    """A call that is to be made, no sooner than `at` (monotonic seconds). `value` tells whether the same was said before."""
+
+    method: str
+    said: dict[str, Any]
+    value: object
+    at: float
+
+
 class Presence:
     """The presence of all threads. What is set is shown at the next `show` of the thread, which `wake` asks for."""
 
@@ -42,66 +53,91 @@ class Presence:
         self._web = web
         self._wake = wake
         self._clock = clock
-        self._wanted: OrderedDict[str, dict[str, Said]] = OrderedDict()  # thread -> what is to be said, by kind
+        self._lock = threading.Lock()
+        self._wanted: OrderedDict[str, dict[str, _Wish]] = OrderedDict()  # thread -> what is to be said, by kind
         self._shown: OrderedDict[tuple[str, str], tuple[object, float]] = OrderedDict()
         self._never: set[str] = set()  # methods that this app may not use
 
-    def status(self, thread: str, text: str) -> None:
-        """What the bot does at this moment ("is thinking...")."""
+    def status(self, thread: str, text: str, *, after: float = 0.0) -> None:
+        """What the bot does at this moment ("is thinking..."). It is shown only if it still does so `after` seconds."""
         place = Thread.from_key(thread)
         said = {"channel_id": place.channel, "thread_ts": place.ts, "status": text}
-        self._want(thread, "status", ("assistant.threads.setStatus", said), text)
+        self._want(thread, "status", "assistant.threads.setStatus", said, text, after)
 
     def session(self, thread: str, state: Session, title: str = "") -> None:
         """Where the session of a direct message stands; its title counts only when Slack hears of the session first."""
         place = Thread.from_key(thread)
         said = {"channel_id": place.channel, "thread_ts": place.ts, "status": state}
         said |= {"title": title[:_TITLE]} if title else {}
-        self._want(thread, "session", ("agents.sessions.setStatus", said), state)
+        self._want(thread, "session", "agents.sessions.setStatus", said, state)
 
     def title(self, thread: str, text: str) -> None:
         """The title of an assistant's thread."""
         place = Thread.from_key(thread)
         said = {"channel_id": place.channel, "thread_ts": place.ts, "title": text[:_TITLE]}
-        self._want(thread, "title", ("assistant.threads.setTitle", said), text)
+        self._want(thread, "title", "assistant.threads.setTitle", said, text)
 
     def prompts(self, thread: str, prompts: Sequence[Mapping[str, str]], *, in_thread: bool) -> None:
         """Up to four questions to begin with; `in_thread` is for assistant threads, an agent's pane has none."""
         place = Thread.from_key(thread)
         said: dict[str, Any] = {"channel_id": place.channel, "prompts": [dict(one) for one in prompts[:4]]}
         said |= {"thread_ts": place.ts} if in_thread else {}
-        self._want(thread, "prompts", ("assistant.threads.setSuggestedPrompts", said), None)
+        self._want(thread, "prompts", "assistant.threads.setSuggestedPrompts", said, None)
 
     def ended(self, thread: str) -> None:
         """A message was posted in the thread: it has ended the status."""
-        self._shown.pop((thread, "status"), None)
-        self._wanted.get(thread, {}).pop("status", None)
+        with self._lock:
+            self._shown.pop((thread, "status"), None)
+            self._wanted.get(thread, {}).pop("status", None)
 
-    def show(self, thread: str) -> None:
-        """Says what is to be said of a thread; what does not work is left out."""
-        for kind, (method, said) in self._wanted.pop(thread, {}).items():
-            if method in self._never:
+    def show(self, thread: str) -> float | None:
+        """Says what is to be said of a thread; what does not work is left out. The seconds until there is more to say, or None."""
+        due, wait = self._due(thread)
+        for kind, wish in due.items():
+            if wish.method in self._never:
                 continue
             try:
-                self._web.call(method, said)
+                self._web.call(wish.method, wish.said)
             except SlackSaysNo as error:
                 if error.code not in _NOT_HERE:
-                    self._never.add(method)
-                    log.warning("left out from now on", method=method, error=error.code, hint="the app may not use it")
+                    self._never.add(wish.method)
+                    log.warning(
+                        "left out from now on", method=wish.method, error=error.code, hint="the app may not use it"
+                    )
             except (SlackBusy, SlackUnsure):
-                self._shown.pop((thread, kind), None)
+                with self._lock:
+                    self._shown.pop((thread, kind), None)
+        return wait
 
-    def _want(self, thread: str, kind: str, said: Said, value: object) -> None:
-        if said[0] in self._never:
-            return
-        shown, at = self._shown.get((thread, kind), (None, float("-inf")))
+    def _due(self, thread: str) -> tuple[dict[str, _Wish], float | None]:
+        """Takes what is to be said now, and counts it as shown; and the seconds until something else is due."""
         now = self._clock()
-        if value is not None and shown == value and now - at < _STATUS_FOR:
+        with self._lock:
+            wishes = self._wanted.pop(thread, {})
+            due = {kind: wish for kind, wish in wishes.items() if wish.at <= now}
+            later = {kind: wish for kind, wish in wishes.items() if wish.at > now}
+            if later:
+                self._wanted[thread] = later
+            for kind, wish in due.items():
+                self._shown[thread, kind] = (wish.value, now)
+                self._shown.move_to_end((thread, kind))
+            while len(self._shown) > _KEPT:
+                self._shown.popitem(last=False)
+        return due, min((wish.at - now for wish in later.values()), default=None)
+
+    def _want(
+        self, thread: str, kind: str, method: str, said: dict[str, Any], value: object, after: float = 0.0
+    ) -> None:
+        if method in self._never:
             return
-        self._shown[thread, kind] = (value, now)
-        self._shown.move_to_end((thread, kind))
-        self._wanted.setdefault(thread, {})[kind] = said
-        for kept in (self._shown, self._wanted):
-            while len(kept) > _KEPT:
-                kept.popitem(last=False)
+        now = self._clock()
+        with self._lock:
+            wishes = self._wanted.setdefault(thread, {})
+            shown, at = self._shown.get((thread, kind), (None, float("-inf")))
+            if value is not None and shown == value and now - at < _STATUS_FOR:
+                wishes.pop(kind, None)  # what was to take its place is over before it was seen
+                return
+            wishes[kind] = _Wish(method, said, value, now + after)
+            while len(self._wanted) > _KEPT:
+                self._wanted.popitem(last=False)
         self._wake(thread)

@@ -212,6 +212,7 @@ class Store:
     ) -> None:
         self._url = _engine_url(url)
         self._engine = _engine(self._url)
+        self._reader = self._engine.execution_options(reads_only=True)
         self._clock = clock
         self.on_posts = on_posts
         self._held: Connection | None = None
@@ -247,7 +248,7 @@ class Store:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with self._engine.connect().execution_options(reads_only=True) as db:
+        with self._reader.connect() as db:
             yield db
 
     def _migrate(self) -> None:
@@ -433,9 +434,8 @@ class Store:
 
     def asked_at(self, thread: str) -> list[tuple[str, str]]:
         """The questions of a thread: (ts, state of the turn), oldest first."""
-        query = select(turns.c.ts, turns.c.state).where(turns.c.thread == thread).order_by(turns.c.ts)
         with self._reading() as db:
-            return [(row.ts, row.state) for row in db.execute(query)]
+            return [(row.ts, row.state) for row in db.execute(sql.ASKED_AT, {"of": thread})]
 
     def transcript(self, thread: str) -> list[Item]:
         """The thread's transcript, oldest first."""
@@ -812,8 +812,8 @@ def _prepare(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    reads_only = connection.get_execution_options().get("reads_only")
-    connection.exec_driver_sql("begin" if reads_only else "begin immediate")
+    if not connection.get_execution_options().get("reads_only"):  # each reading statement is a transaction of its own
+        connection.exec_driver_sql("begin immediate")
 
 
 def _wait_for(take: Callable[[], bool], stop: threading.Event) -> None:

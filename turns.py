@@ -169,17 +169,18 @@ class Turns:
             self._homes,
             self._posts,
         )
-        store.on_posts = self._posts.wake
+        store.on_posts = self._posted
 
     def start(self) -> None:
         """Takes up everything that is not at rest, then goes on with what comes in."""
         self._lose_unanswered()
         arrived, open_turns, due = self._store.unrested()
         undone = self._gate.undone()
-        taken_up = ((self._arrivals, arrived), (self._turns, open_turns), (self._writes, undone), (self._posts, due))
-        for lane, keys in taken_up:
+        for lane, keys in ((self._arrivals, arrived), (self._turns, open_turns), (self._writes, undone)):
             for key in keys:
                 lane.wake(key)
+        for thread in due:
+            self._posted(thread)
         self._clock_lane.wake("clock")
         for lane in self._lanes:
             lane.start()
@@ -235,7 +236,11 @@ class Turns:
             self._homes.wake(user)
 
     def deliver(self, thread: str) -> None:
-        """There is something to show in a thread."""
+        """There is something to show in a thread, beside its posts."""
+        self._posts.wake(thread)
+
+    def _posted(self, thread: str) -> None:
+        self._outbox.expect(thread)
         self._posts.wake(thread)
 
     def stop_turn(self, turn: str, thread: str) -> None:

@@ -248,7 +248,9 @@ def _reason(error: Exception, timeout: float) -> str:
     """Our own words: the libraries' texts may hold URLs with credentials in them."""
     if not isinstance(error, httpcore2.TimeoutException):
         return "connection failed"
-    return f"time-out after {round(timeout, 1) or 0.1:g} s"  # one that shares its time with others gets an odd rest of it
+    return (
+        f"time-out after {round(timeout, 1) or 0.1:g} s"  # one that shares its time with others gets an odd rest of it
+    )
 
 
 def _bounded(response: httpx2.Response, max_bytes: int) -> tuple[bytes, str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, select, update
+from sqlalchemy import bindparam, case, func, insert, select, update
 
 from core.policy import State
-from core.tables import inbox, posts, proposals, threads, transcript, turns
+from core.tables import inbox, journal, posts, proposals, threads, transcript, turns
 
 given = bindparam
 
@@ -33,6 +33,7 @@ CURRENT_TURN = (
     .order_by(turns.c.state, turns.c.ts, turns.c.inbox)  # "running" comes before "waiting"
     .limit(1)
 )
+ASKED_AT = select(turns.c.ts, turns.c.state).where(turns.c.thread == given("of")).order_by(turns.c.ts)
 BEGIN_TURN = update(turns).where(turns.c.turn == given("which")).values(state="running", text=given("words"))
 _OPEN = turns.c.state.in_(("waiting", "running"))
 STOP_TURN = (
@@ -63,6 +64,9 @@ TOUCH = (
 )
 TAINTED = select(threads.c.tainted).where(threads.c.thread == given("of"))
 TRANSCRIPT = select(transcript).where(transcript.c.thread == given("of")).order_by(transcript.c.id)
+
+CHAIN_HEAD = select(journal.c.number, journal.c.hash).order_by(journal.c.number.desc()).limit(1)
+CHAIN_ON = insert(journal)
 
 _of = posts.alias("of")
 DUE_POSTS = (

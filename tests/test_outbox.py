@@ -52,7 +52,7 @@ class House:
         web = SlackWeb(self.workspace.bot_token, api_url, timeout=5, clock=self.clock)
         self.presence = Presence(web, self.woken.append, clock=self.clock)
         self.growing = Growing(web, self.woken.append, self.ended.append, clock=self.clock)
-        return Outbox(
+        outbox = Outbox(
             web,
             self.store,
             self.growing,
@@ -61,6 +61,10 @@ class House:
             home_url=lambda: "https://local.slack.com/",
             clock=self.clock,
         )
+        self.store.on_posts = outbox.expect
+        for thread in self.store.unrested()[2]:
+            outbox.expect(thread)
+        return outbox
 
     def thinks(self) -> bool:
         """Notes that the bot thinks; whether there is something to show."""

@@ -455,7 +455,7 @@ def test_the_status_says_that_operations_are_looked_for(make: Make) -> None:
         def __init__(self) -> None:
             self.texts: list[str] = []
 
-        def status(self, _thread: str, text: str) -> None:
+        def status(self, _thread: str, text: str, *, after: float = 0.0) -> None:
             self.texts.append(text)
 
         def session(self, _thread: str, _state: str, _title: str = "") -> None:

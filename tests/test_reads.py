@@ -294,7 +294,7 @@ class Seer:
     def __init__(self) -> None:
         self.shown: list[str] = []
 
-    def status(self, _thread: str, text: str) -> None:
+    def status(self, _thread: str, text: str, *, after: float = 0.0) -> None:
         self.shown.append(text)
 
     def session(self, _thread: str, _state: str, title: str = "") -> None:
