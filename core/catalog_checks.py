@@ -47,7 +47,7 @@ def _check_api(api: ApiEntry, place: Place) -> Iterator[Mistake]:
         if entry.enabled:
             yield from _check_preview(api, entry, here)
             yield from _check_parameters(api, entry, here)
-            yield from _check_pagination(entry, here)
+            yield from check_pagination(entry, here)
     yield from _check_default_pagination(api, (*place, "pagination"))
     for number, recipe in enumerate(api.recipes):
         yield from _check_recipe(api, recipe, (*place, "recipes", number))
@@ -134,7 +134,8 @@ def _has_size(entry: Entry, name: str) -> bool:
     return entry.placeholder(name) is not None or name in entry.fixed
 
 
-def _check_pagination(entry: Entry, place: Place) -> Iterator[Mistake]:
+def check_pagination(entry: Entry, place: Place) -> Iterator[Mistake]:
+    """What of an entry's paging does not go with its url."""
     paging = entry.pagination
     if paging is None:
         return

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from core.catalog_checks import check_pagination
 from core.catalog_edit import GONE, Edit, Tied, Wanted, appended, edited, entry_edits
 from core.catalog_file import Entry
 from core.catalog_source import BadCatalog, Source
@@ -38,9 +39,15 @@ class Changes:
     added_off: list[str] = field(default_factory=list)  # writes, switched off
     updated: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)  # not in the description any more: switched off
+    back: list[str] = field(default_factory=list)  # in the description again
     kept: list[str] = field(default_factory=list)  # changed by hand and in the description
     left_out: list[str] = field(default_factory=list)  # removed by hand before
     stuck: list[str] = field(default_factory=list)  # what could not be taken over
+
+    def add(self, other: Changes) -> None:
+        """Takes over what another one tells."""
+        for name, lines in vars(other).items():
+            getattr(self, name).extend(lines)
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,11 @@ def _mark(*what: object) -> str:
     return base64.urlsafe_b64encode(digest)[
         :5
     ].decode()  # 30 bits: among ten thousand marks, chance meets one in 100,000
+
+
+def _gone(name: str) -> str:
+    """The mark of an entry that an import switched off, since the description had it no more."""
+    return _mark(name, "gone")
 
 
 def _shape(entry: Mapping[str, Any]) -> str:
@@ -202,9 +214,18 @@ def _edits(
             left -= set() if name not in news else _marks(news[name])
             continue
         left |= {mark for mark in _marks(entry) if mark in marks and name not in news}
-        wanted = _wanted(entry, news.get(name), marks, changes, is_gone=name not in upstream.shapes)
+        told = Changes()
+        wanted = _wanted(entry, news.get(name), marks, told, is_gone=name not in upstream.shapes)
+        if name not in news and (_gone(name) in marks or told.gone):
+            left.add(_gone(name))
         after = wanted.applied(entry)
-        if wanted and _is_sound(after, changes):
+        if wanted and (mistake := _mistake(after)):
+            changes.stuck.append(
+                f"{_called(entry)}: left as it is, since the changes do not go with what was changed by hand ({mistake})"
+            )
+            continue
+        changes.add(told)
+        if wanted:
             edits += entry_edits(body, item, wanted, after)
             api["endpoints"][number] = after
     fresh = list(_fresh(news, there, marks, changes, writes=writes))
@@ -243,6 +264,12 @@ def _wanted(
             changes.gone.append(_called(entry))
         return wanted
     name, old, new = _shape(entry), _leaves(entry), _leaves(news)
+    if _gone(name) in marks and entry.get("enabled") is False:
+        if entry.get("method") in SAFE_METHODS:
+            wanted.keys["enabled"] = GONE
+            changes.back.append(f"{_called(entry)}: on again")
+        else:
+            changes.back.append(f"{_called(entry)}: off until you set enabled: true")
     told: list[str] = []
     kept: list[str] = []
     for leaf in dict.fromkeys([*_LEAVES[:1], *new, *old]):  # the url first: it decides which parameters there can be
@@ -294,13 +321,10 @@ def _set(wanted: Wanted, leaf: str, value: Any, entry: Mapping[str, Any]) -> Non
     wanted.parameters[name] = value
 
 
-def _is_sound(entry: Mapping[str, Any], changes: Changes) -> bool:
+def _mistake(entry: Mapping[str, Any]) -> str:
+    """What keeps an entry from being one, empty where nothing does."""
     try:
-        Entry.model_validate(entry)
+        made = Entry.model_validate(entry)
     except ValidationError as error:
-        words = error.errors()[0]["msg"].removeprefix("Value error, ")
-        changes.stuck.append(
-            f"{_called(entry)}: left as it is, since the changes do not go with what was changed by hand ({words})"
-        )
-        return False
-    return True
+        return error.errors()[0]["msg"].removeprefix("Value error, ")
+    return next((words for _, words in check_pagination(made, ())), "")

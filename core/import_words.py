@@ -66,6 +66,7 @@ def news(changes: Changes, into: str, *, same: bool) -> Iterator[str]:
         "Changed in the description, and so here": changes.updated,
         "Changed in the description, but here by hand, so left as they are": changes.kept,
         "Not in the description any more, so switched off": changes.gone,
+        "In the description again": changes.back,
         "Left as they are": changes.stuck,
     }
     for title, lines in told.items():

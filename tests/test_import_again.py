@@ -148,6 +148,55 @@ def test_what_the_description_has_no_more_is_switched_off_once(desk: Desk) -> No
     assert "nothing changed" in desk.again()
 
 
+def test_what_comes_back_is_told_and_a_read_is_on_again(desk: Desk) -> None:
+    path = desk.document["paths"].pop("/pets")
+    desk.again()
+    assert (desk.entry("GET /pets")["enabled"], desk.entry("POST /pets")["enabled"]) == (False, False)
+    assert "nothing changed" in desk.again()
+    desk.document["paths"]["/pets"] = path
+
+    told = desk.again()
+
+    assert "In the description again" in told
+    assert "GET /pets: on again" in told
+    assert "enabled" not in desk.entry("GET /pets")
+    assert desk.entry("POST /pets")["enabled"] is False
+    assert "again" not in desk.again()
+
+
+def test_a_write_that_people_allowed_comes_back_switched_off(desk: Desk) -> None:
+    desk.by_hand("description: Adds a pet.\n    enabled: false\n", "description: Adds a pet.\n")
+    path = desk.document["paths"].pop("/pets")
+    desk.again()
+    desk.document["paths"]["/pets"] = path
+
+    assert "POST /pets: off until you set enabled: true" in desk.again()
+    assert desk.entry("POST /pets")["enabled"] is False
+
+
+def test_a_read_that_a_person_switched_off_stays_off_when_it_comes_back(desk: Desk) -> None:
+    at = desk.text.index("url: /pets?")
+    line = desk.text[at : desk.text.index("\n", desk.text.index("description:", at)) + 1]
+    desk.by_hand(line, f"{line}    enabled: false\n")
+    path = desk.document["paths"].pop("/pets")
+    desk.again()
+    desk.document["paths"]["/pets"] = path
+
+    assert "GET /pets" not in desk.again()
+    assert desk.entry("GET /pets")["enabled"] is False
+
+
+def test_what_cannot_be_taken_over_is_told_once(desk: Desk) -> None:
+    desk.by_hand("items: items, total: total}", "items: items}")
+    listed = desk.document["paths"]["/pets"]["get"]
+    listed["parameters"] = [one for one in listed["parameters"] if one.get("name") != "page"]
+
+    told = desk.again()
+
+    assert "GET /pets: left as it is, since the changes do not go with what was changed by hand" in told
+    assert told.count("GET /pets: ") == 1
+
+
 def test_what_a_person_removed_stays_away(desk: Desk) -> None:
     entry = desk.text[desk.text.index("  - method: DELETE") :].partition("\n\n")[0]
     desk.by_hand(entry + "\n\n", "")
