@@ -163,12 +163,11 @@ class AI:
         except Cut:
             return self._stop(turn)
         except ModelFailed as error:
-            self._fail(turn, words.MODEL_DOWN, str(error))
+            return self._fail(turn, words.MODEL_DOWN, str(error))
         except BadReply as error:
-            self._fail(turn, words.MODEL_ODD, str(error))
+            return self._fail(turn, words.MODEL_ODD, str(error))
         except Exception:  # the turn's boundary: any bug becomes words with a reference, and the thread goes on
-            self._fail(turn, words.FAULT, "a fault of the bot")
-        return True
+            return self._fail(turn, words.FAULT, "a fault of the bot")
 
     def _begin(self, turn: Turn) -> Turn | None:
         """Begins a waiting turn with what its question says by now; None where the question was deleted meanwhile."""
@@ -197,11 +196,16 @@ class AI:
         if self._house.presence is not None and Thread.from_key(self._thread).is_direct:
             self._house.presence.session(self._thread, state, " ".join(title.split()))
 
-    def _fail(self, turn: Turn, template: str, reason: str) -> None:
+    def _fail(self, turn: Turn, template: str, reason: str) -> bool:
+        """Ends a turn that failed, with words and a reference. False while one of its writes is under way: the turn goes on after it,
+        so that nobody is told of an end while something of it still happens."""
         reference = self._house.ids()[:8]
         log.exception("turn failed", reference=reference, reason=reason)
+        if self._gate.is_sending(turn.turn):
+            return False
         noted = Entry("failed", {"reference": reference, "reason": reason})
         self._break_off(turn, template.format(reason=reason, reference=reference), noted)
+        return True
 
     def _stop(self, turn: Turn) -> bool:
         """Ends a turn that a person stopped, with what was written so far; False while one of its writes is under way."""

@@ -30,7 +30,7 @@ from logs import set_up_logs
 from slack_web import SlackWeb
 from store import Effects
 from tests.house import at_once, until
-from tests.inside import ANN, BEN, USERS, Inside, Json, calls
+from tests.inside import ANN, BEN, USERS, Inside, Json, calls, says
 from tests.rest_server import (
     KEEP,
     Answer,
@@ -1071,6 +1071,40 @@ def test_a_write_that_leaves_while_its_turn_is_stopped_is_not_told_as_unsent(
     sending.join(10)
     assert (inside.row(waiting).state, inside.row(approved).state) == (State.WITHDRAWN, State.DONE)
     assert server.calls == [("DELETE", "/users/8")]
+
+
+def test_a_fault_while_a_write_is_under_way_ends_the_turn_only_after_it(
+    inside: Inside, server: RestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside.replies.will(calls(("DELETE", "/users/7"), ("DELETE", "/users/8")), says("One is gone, one waits."))
+    thread = inside.ask()
+    waiting, approved = inside.pending()
+    inside.press(approved)
+    is_over = threading.Event()
+
+    def answer(_seen: Seen) -> Iterator[Piece]:
+        is_over.wait(LONG)
+        yield reply()
+
+    def fault(_turn: str) -> list[Approval]:
+        raise RuntimeError("a fault")
+
+    server.will(answer)
+    sending = threading.Thread(target=inside.gate.write, args=(Approval(approved.proposal),))
+    sending.start()
+    until(lambda: server.requests)
+    with monkeypatch.context() as broken:
+        broken.setattr(inside.gate, "approvals", fault)
+        inside.advance(thread)
+    assert inside.told(thread) == []
+    assert inside.row(waiting).state is State.PENDING
+
+    is_over.set()
+    sending.join(LONG)
+    inside.press(waiting, "deny")
+    inside.advance(thread)
+    assert inside.told(thread) == ["One is gone, one waits."]
+    assert [inside.row(one).state for one in (waiting, approved)] == [State.REJECTED, State.DONE]
 
 
 def test_what_a_dead_process_left_in_sending_becomes_unknown_and_is_never_sent(
