@@ -1,6 +1,6 @@
 """The real program, killed and stopped at every moment that matters: what was acknowledged is answered once, no write is sent twice.
 
-`python bot.py` runs as a process of its own on a SQLite file, between the local Slack workspace, a model that replays replies
+The bot runs as a process of its own on a SQLite file, between the local Slack workspace, a model that replays replies
 and an API that can be held; a restart is a new process with the same settings.
 """
 
@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -29,6 +29,7 @@ from store import Store
 from tests.databases import fresh_database, rows
 from tests.house import BOTH_WAYS, Over, until, way_in
 from tests.loopback import Loopback, Reply, Request, as_json
+from tests.nursery import Fork
 from tests.replay_model import ReplayModel, answer, call
 from workspace.emulator import Workspace
 
@@ -54,22 +55,14 @@ WITH_PREVIEW = (
 class Program:
     """One process of the bot. Its log is read as it comes."""
 
-    def __init__(self, settings: dict[str, str], folder: Path, stdin: int = subprocess.DEVNULL) -> None:
+    def __init__(self, process: Fork | subprocess.Popen[str], log: Callable[[], Iterable[str]]) -> None:
         self.lines: list[str] = []
         self._changed = threading.Condition()
-        self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "bot.py")],
-            cwd=folder,
-            env=settings,
-            stdin=stdin,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        threading.Thread(target=self._read, daemon=True).start()
+        self.process = process
+        threading.Thread(target=self._read, args=(log,), daemon=True).start()
 
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
+    def _read(self, log: Callable[[], Iterable[str]]) -> None:
+        for line in log():
             with self._changed:
                 self.lines.append(line)
                 self._changed.notify_all()
@@ -114,8 +107,8 @@ class House:
         (folder / "apis.yaml").write_text(CATALOG)
         workspace.connect(f"http://127.0.0.1:{self.port}")
 
-    def launch(self, stdin: int = subprocess.DEVNULL, /, **more: str) -> Program:
-        """Starts a process without waiting for it."""
+    def launch(self, stdin: int | None = None, /, **more: str) -> Program:
+        """Starts a process without waiting for it. With a standard input it is `python bot.py` itself."""
         settings = {
             "PATH": os.environ.get("PATH", ""),
             "PYTHONPATH": str(ROOT),
@@ -131,8 +124,18 @@ class House:
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
         }
-        self.programs.append(Program(settings | more, self.folder, stdin))
+        self.programs.append(self._program(settings | more, stdin))
         return self.programs[-1]
+
+    def _program(self, settings: dict[str, str], stdin: int | None) -> Program:
+        if stdin is None:
+            fork = Fork(settings, self.folder)
+            return Program(fork, fork.open_log)
+        command = [sys.executable, str(ROOT / "bot.py")]
+        process = subprocess.Popen(
+            command, cwd=self.folder, env=settings, stdin=stdin, stderr=subprocess.PIPE, text=True
+        )
+        return Program(process, lambda: process.stderr or ())
 
     def start(self, **more: str) -> Program:
         """Starts a process and waits until it serves; in socket mode, until Slack can reach it."""
@@ -176,7 +179,7 @@ class House:
 
     def rest(self) -> None:
         """Until the store has nothing left to do."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while open_rows := [*self.open("turns", "waiting", "running"), *self.open("posts", "due")]:
             assert time.monotonic() < deadline, open_rows
             time.sleep(0.02)

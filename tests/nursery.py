@@ -1,0 +1,67 @@
+"""The bot as a process of its own, forked from one that has imported it: importing takes seconds, and the tests start it a hundred times.
+
+What runs is `bot.main()`, as in `python bot.py`; that command itself is run by the tests of the command line and of the demo.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["bot"])
+
+
+def _serve(settings: dict[str, str], folder: Path, log: Path) -> None:
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(settings)
+    line = os.open(log, os.O_WRONLY)
+    os.dup2(line, sys.stdout.fileno())
+    os.dup2(line, sys.stderr.fileno())
+    os.close(line)
+    sys.argv = ["bot.py"]
+    import bot
+
+    bot.main()
+
+
+class Fork:
+    """A process of the bot, with what the tests use of `subprocess.Popen`."""
+
+    def __init__(self, settings: dict[str, str], folder: Path) -> None:
+        self._log = folder / f"log-{len(list(folder.glob('log-*')))}"
+        os.mkfifo(self._log)
+        self._process = _forks.Process(target=_serve, args=(settings, folder, self._log), daemon=True)
+        self._process.start()
+
+    def open_log(self) -> IO[str]:
+        """What it writes; waits until it has begun."""
+        return self._log.open(encoding="utf-8")
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """Its exit code, once it has ended."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code; raises `TimeoutExpired`."""
+        self._process.join(timeout)
+        if (code := self._process.exitcode) is None:
+            raise subprocess.TimeoutExpired("bot.main()", timeout or 0)
+        return code
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
