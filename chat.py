@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-import openai
 import structlog
 
 from core.chunks import Assembly, events
@@ -57,6 +56,9 @@ class ChatServer:
     def __init__(self, *, api_key: str | None, base_url: str | None, model: str, timeout: float) -> None:
         self._deadline = Deadline()
         self._timeout = timeout
+        import openai  # here: it takes as long as all the rest together, and most commands ask no model
+
+        self._openai = openai
         self._client = openai.OpenAI(
             api_key=api_key or "none",
             base_url=base_url,
@@ -86,11 +88,11 @@ class ChatServer:
             return ask()
         except CutOff:
             raise ModelFailed("cut off") from None
-        except openai.APITimeoutError:
+        except self._openai.APITimeoutError:
             raise ModelFailed("time-out") from None
-        except openai.APIStatusError as error:
+        except self._openai.APIStatusError as error:
             raise ModelFailed(f"HTTP {error.status_code}") from None  # its text may repeat what people wrote
-        except openai.OpenAIError:
+        except self._openai.OpenAIError:
             raise ModelFailed("connection failed") from None
         except (ValueError, RecursionError):
             raise ModelFailed("an answer that is no JSON") from None
@@ -100,7 +102,7 @@ class ChatServer:
             return self._whole(request)
         try:
             return self._stream(request, ear)
-        except openai.APIStatusError as error:
+        except self._openai.APIStatusError as error:
             if error.status_code not in _NO_STREAMS:
                 raise
             answer = self._whole(request)  # if this works, it was the stream that the server would not have
