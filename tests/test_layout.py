@@ -42,7 +42,7 @@ CORE_PACKAGES = {"jmespath", "yaml", "jsonschema", "pydantic", "pydantic_setting
 # Of the standard library: what reaches out of the process, and who may.
 REACHING: dict[str, set[str]] = {
     "socket": set(),
-    "ssl": {"deadline", "wire"},
+    "ssl": {"deadline", "slack_web", "wire"},
     "subprocess": set(),
     "sqlite3": set(),
     "requests": set(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,6 +107,16 @@ def test_an_answer_that_does_not_come_in_time_leaves_it_open() -> None:
 def test_nobody_there_leaves_it_open() -> None:
     with pytest.raises(SlackUnsure):
         SlackWeb("xoxb-local", "http://127.0.0.1:1/api/", timeout=1).call("chat.postMessage", POST)
+
+
+def test_a_call_makes_no_tls_context_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda self, *_: made.append(self))
+    web = SlackWeb("xoxb-local", "https://127.0.0.1:1/api/", timeout=1)
+    for _ in range(3):
+        with pytest.raises(SlackUnsure):
+            web.call("chat.postMessage", POST)
+    assert len(made) == 1
 
 
 def test_nothing_is_sent_twice_by_itself() -> None:
