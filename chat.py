@@ -5,11 +5,13 @@ The server is untrusted: it may stream or not, drip, break off, or never end. No
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+import httpx2
 import structlog
 
 from core.chunks import Assembly, events
@@ -17,6 +19,9 @@ from core.transcript import Message
 from deadline import BROKEN, CutOff, Deadline, client
 
 log = structlog.get_logger("chat")
+# The library's own method for this path walks through all messages and tools, value by value, and in a long conversation takes longer
+# for that than for all the rest.
+_PATH = "/chat/completions"
 _TRIES = 2  # of an answer that breaks off while it is being written
 _WHOLE = 5  # times `timeout` that a whole answer may take, however it drips
 _RETRIES = 30.0  # seconds more, for the pauses between tries
@@ -111,14 +116,17 @@ class ChatServer:
             return answer
 
     def _whole(self, request: dict[str, Any]) -> object:
-        response = self._client.chat.completions.with_raw_response.create(**_as_is(request))
-        return json.loads(response.http_response.content)
+        response = self._client.post(_PATH, body=request, cast_to=httpx2.Response)
+        return json.loads(response.content)
 
     def _stream(self, request: dict[str, Any], ear: Ear) -> object:
         """A streamed answer, put together; or a whole one, where the server gives such."""
         asked = {**request, "stream": True, "stream_options": {"include_usage": True}}
         assembly = Assembly()
-        with self._client.chat.completions.with_streaming_response.create(**_as_is(asked)) as response:
+        stream = self._client.post(
+            _PATH, body=asked, cast_to=object, stream=True, stream_cls=self._openai.Stream[object]
+        )
+        with contextlib.closing(stream.response) as response:
             try:
                 if "event-stream" not in response.headers.get("content-type", ""):
                     return json.loads(response.read())
@@ -140,16 +148,6 @@ class ChatServer:
                     heard = time.monotonic()
         finally:
             ear.hear(assembly.text, is_calling=assembly.is_calling)
-
-
-def _as_is(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with which the library sends a request as it stands: it walks through what it gets as messages and tools, value by
-    value, which for a long conversation takes longer than all else that happens here."""
-    known = {"messages", "tools", "stream_options"}
-    return {name: value for name, value in request.items() if name not in known} | {
-        "messages": [],
-        "extra_body": {name: value for name, value in request.items() if name in known},
-    }
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
