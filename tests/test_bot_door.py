@@ -315,7 +315,7 @@ def assert_still_works(bot: RunningBot, workspace: Workspace, model: Script) -> 
     bot.settle(20)
     model.will(says("Still here."))
     ts = Person(workspace, "U0BEN").mentions("are you there?")
-    assert Talk(workspace, ts).answer(seconds=20) == "Still here."
+    assert Talk(workspace, ts).answer() == "Still here."
 
 
 def test_an_odd_value_in_any_field_of_a_mention_is_no_500(bot: RunningBot, workspace: Workspace, model: Script) -> None:

@@ -710,7 +710,7 @@ def test_every_character_of_a_long_body_is_on_the_card(
     assert json.loads(shown_body(talk)) == body
 
     ann.presses(card, "approve")
-    talk.answer(seconds=15)
+    talk.answer()
     assert api.asked == ["PUT /notes/1"]
     assert api.requests[0].json() == body
 
@@ -907,7 +907,7 @@ def test_slack_failing_once_neither_loses_nor_doubles_the_answer(
 
     talk = ann.asks("hello")
 
-    assert talk.answer(seconds=15) == "Done."
+    assert talk.answer() == "Done."
     bot.settle(15)
     assert talk.answers() == ["Done."]
 

@@ -41,16 +41,16 @@ def test_a_question_a_card_and_an_answer_survive_it(
     model.will(calls(("DELETE", "/api/users/7")), line)
     workspace.fault(method, kind, times=2)
     talk = ann.asks("remove Tom Berg")
-    card = talk.card(seconds=20)
+    card = talk.card()
     workspace.fault(method, kind, times=1)
     ann.presses(card, "approve")
-    workspace.wait(lambda: [m for m in talk.messages() if "The first part" in words_of(m)], 20)
+    workspace.wait(lambda: [m for m in talk.messages() if "The first part" in words_of(m)])
     workspace.fault(method, kind, times=1)
     line.write("then the end.")
     line.finish()
-    bot.settle(30)
+    bot.settle()
 
-    talk.card_titled(words.CARD_TITLES["done"], 20)
+    talk.card_titled(words.CARD_TITLES["done"])
     assert talk.answers() == ["The first part of it, then the end."]
     assert len(talk.cards()) == 1
     assert [one.method for one in hr.requests].count("DELETE") == 1
@@ -68,12 +68,12 @@ def test_a_streamed_answer_survives_it(
     model.will(line)
     workspace.fault(method, kind, times=1)
     talk = asks_directly(workspace, "tell me")
-    workspace.wait(lambda: [m for m in talk.messages() if "The first part" in words_of(m)], 20)
+    workspace.wait(lambda: [m for m in talk.messages() if "The first part" in words_of(m)])
     line.write("then the second, ")
     workspace.wait(lambda: workspace.calls_of("chat.appendStream") or workspace.calls_of("chat.update") or True, 5)
     line.write("then the end.")
     line.finish()
-    bot.settle(30)
+    bot.settle()
     assert talk.answers() == ["The first part of it, then the second, then the end."]
 
 
@@ -90,7 +90,7 @@ def test_a_deletion_survives_it_or_is_told(start_bot: StartBot, ann: Person, wor
         assert ann.aside() == words.TOO_LATE
         return
     workspace.submit(workspace.wait(lambda: workspace.modals("U0ANN"))[-1]["id"], "U0ANN")
-    workspace.wait(lambda: not talk.messages(), 20)
+    workspace.wait(lambda: not talk.messages())
     assert workspace.violations == []
 
 
@@ -103,9 +103,9 @@ def test_while_slack_is_down_what_is_said_waits_and_keeps_its_order(
     talk = ann.asks("one")
     model.wait_asked()
     ann.replies(talk, "two")
-    workspace.fault("*", "empty_503", times=8)
+    workspace.fault("*", "empty_503", times=5)
     model.let_go()
-    bot.settle(60)
+    bot.settle()
     assert talk.answers() == ["first", "second"]
 
 
