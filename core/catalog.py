@@ -314,30 +314,35 @@ def _channel(entry: ChannelEntry, operations: list[Operation]) -> Channel:
 
 # --- words ------------------------------------------------------------------------------------------------------------
 
+_LIST = "{key} takes a list (lines that start with '- ', or [a, b])"
+_MAPPING = "{key} takes a mapping (key: value)"
 _WORDS = {
-    "missing": "'{key}' is missing; add it",
-    "extra_forbidden": "'{key}' is no key of the catalog; see docs/catalog.md for the keys, or remove it",
-    "too_short": "'{key}' is empty; write at least one",
-    "too_long": "'{key}' takes at most {most}; remove some",
-    "string_too_long": "'{key}' takes at most {most} characters; write it shorter",
-    "string_type": "'{key}' takes text",
-    "dict_type": "'{key}' takes a mapping (key: value)",
-    "list_type": "'{key}' takes a list (lines that start with '- ')",
-    "literal_error": "'{key}' takes {expected}",
-    "model_type": "'{key}' takes a mapping (key: value)",
+    "missing": "{key} is missing; add it",
+    "extra_forbidden": "{key} is no key of the catalog; see docs/catalog.md for the keys, or remove it",
+    "too_short": "{key} is empty; write at least one",
+    "too_long": "{key} takes at most {max_length}; remove some",
+    "string_too_long": "{key} takes at most {max_length} characters; write it shorter",
+    "string_type": "{key} takes text",
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
+    "list_type": _LIST,
+    "tuple_type": _LIST,
+    "literal_error": "{key} takes {expected}",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "{key} takes a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "{key} takes a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "{key} takes true or false"),
+    "greater_than_equal": "{key} takes {ge} or more",
+    "greater_than": "{key} takes more than {gt}",
+    "less_than_equal": "{key} takes {le} or less",
 }
 
 
 def _mistake(lines: Source, place: Place, problem: Any) -> str:
     """A mistake that pydantic found, in words of our own where there are any."""
     key = place[-1] if place else "the file"
-    about = problem.get("ctx") or {}
-    words = _WORDS.get(problem["type"], "{key}: {message}").format(
-        key=key,
-        message=problem["msg"].removeprefix("Value error, "),
-        expected=about.get("expected", ""),
-        most=about.get("max_length", ""),
-    )
+    named = {"key": "this item" if isinstance(key, int) else f"'{key}'", **(problem.get("ctx") or {})}
+    known = _WORDS.get(problem["type"])
+    words = known.format(**named) if known else f"{key}: {problem['msg'].removeprefix('Value error, ')}"
     if words.startswith(f"{key}: ") and (isinstance(key, int) or not place):
         words = words.split(": ", 1)[1]
     return lines.mistake(place, words)

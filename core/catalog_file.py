@@ -152,6 +152,10 @@ class ApprovalRule(_Strict):
     @model_validator(mode="after")
     def _can_be_met(self) -> ApprovalRule:
         people = [one for one in self.approvers if one != ASKER or not self.not_asker]
+        if not self.approvers:
+            raise ValueError(
+                "nobody could approve: 'approvers' is empty; name users or groups, asker or anyone-in-channel"
+            )
         if not people:
             raise ValueError("nobody could approve: not_asker needs approvers other than the asker")
         if not any(one == ANYONE or one[:1] in "@S" for one in people) and self.quorum > len(set(people)):

@@ -101,7 +101,7 @@ def check_schema(value: dict[str, Any]) -> dict[str, Any]:
         try:
             Draft202012Validator.check_schema(value)
         except SchemaError as error:
-            raise ValueError(f"no valid JSON Schema: {error.message}") from None
+            raise ValueError(f"no valid JSON Schema: {_said(error)}") from None
     if _stray_secret(value, is_field=True):
         raise ValueError(
             "secret: true belongs on a field itself (under properties, or the items of a field's list) or on a parameter"
@@ -110,6 +110,13 @@ def check_schema(value: dict[str, Any]) -> dict[str, Any]:
         if ref != "#" and not _resolves(value, ref):
             raise ValueError(f"$ref '{ref}' leads nowhere; write '#/$defs/...' and define it in the same schema")
     return value
+
+
+def _said(error: SchemaError) -> str:
+    if list(error.path)[-1:] == ["type"]:
+        kinds = "string, integer, number, boolean, array, object or null"
+        return f"type takes {kinds}, or a list of these, and not '{error.instance}'"
+    return str(error.message)
 
 
 def _stray_secret(schema: object, *, is_field: bool) -> bool:
