@@ -13,7 +13,8 @@ from functools import cached_property
 from urllib.parse import quote, unquote_to_bytes
 
 PLACEHOLDER = re.compile(r"\[([A-Za-z_][\w-]*)\]|\{([A-Za-z_][\w-]*)\}", re.ASCII)
-MAX_VALUE = 1_024  # characters of one path or query value; longer ones are refused by common servers anyway
+MAX_VALUE = 1_024  # characters of one path value or header; longer ones are refused by common servers anyway
+_MAX_QUERY_VALUE = 4_096  # of one query value: cursors may be long
 Value = str | tuple[str, ...]  # of a placeholder, decoded; a tuple is a list in the query
 Spelling = tuple[
     str, bool
@@ -240,8 +241,9 @@ def decode_value(raw: str, *, where: str, in_path: bool) -> str:
         value = unquote_to_bytes(raw).decode("utf-8", "strict")
     except UnicodeError:
         raise BadValue(f"{where} is not UTF-8") from None
-    if len(value) > MAX_VALUE:
-        raise BadValue(f"{where} is longer than {MAX_VALUE} characters")
+    most = MAX_VALUE if in_path else _MAX_QUERY_VALUE
+    if len(value) > most:
+        raise BadValue(f"{where} is longer than {most:,} characters")
     if re.search(r"%[0-9A-Fa-f]{2}", value):
         raise BadValue(f"{where} still holds an escape after decoding; encode it once")
     if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in value):

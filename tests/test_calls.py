@@ -285,6 +285,7 @@ BAD: list[tuple[tuple[Any, ...], str]] = [
     (("GET", "/users?page=[page]"), "Fill in the placeholder [page]"),
     (("GET", "/users/" + "7" * 1_025), "longer than"),
     (("GET", "/" + "a/" * 4_200), "longer than"),
+    (("GET", "/users?page=" + "7" * 4_097), "longer than 4,096 characters"),
     (("PUT", "/users/" + "漢" * 1_000, '{"name":"x"}'), "longer than"),  # too long when encoded
     # bodies
     (("GET", "/users/7", '{"a":1}'), "takes no body"),

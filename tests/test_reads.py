@@ -165,6 +165,12 @@ def test_a_next_page_outside_of_the_catalog_is_not_fetched(
     assert len(server.requests) == 1
 
 
+def test_a_cursor_may_be_as_long_as_those_that_hold_a_state(inside: Inside, server: RestServer) -> None:
+    server.will(page(1, 2, meta={"next": "c" * 3_000}), page(3, 2))
+    result = inside.read(f"{server.url}/cursor", all_pages=True, select=COUNT)
+    assert (result["data"], server.calls[1][1].count("c" * 3_000)) == ([4, 1, 4], 1)
+
+
 def test_a_cursor_that_comes_again_ends_the_list(inside: Inside, server: RestServer) -> None:
     server.will(page(1, meta={"next": "a"}), page(101, meta={"next": "b"}), page(201, meta={"next": "a"}))
     result = inside.read(f"{server.url}/cursor", all_pages=True, select=COUNT)

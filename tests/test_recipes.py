@@ -471,7 +471,7 @@ def test_values_of_the_api_that_do_not_fit_stand_in_data_and_not_in_the_journal(
 
 
 def test_a_bad_call_before_anything_was_sent_is_told_like_any_other(inside: Inside, server: RestServer) -> None:
-    result = ran(inside, "who", email="x" * 2_000)
+    result = ran(inside, "who", email="x" * 5_000)
     assert "step 1 (find) of recipe who" in result["error"]
     assert server.calls == []
     assert noted(inside, "bad call")[0]["call"] == "RUN who"
