@@ -32,6 +32,12 @@ _RESERVED = frozenset(
 _RESERVED_BEGINNINGS = ("content-", "proxy-", "sec-", "x-forwarded-", "x-http-method", "x-original-", "x-rewrite-")
 
 
+# A group of one repeated character or class that is itself repeated: of n characters it tries all 2 ** n divisions before it gives up.
+_ENDLESS = re.compile(
+    r"\((?:\?:)?(?:\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[^\\()\[\]|*+?{}])(?:[*+]|\{\d*,\})\)(?:[*+]|\{\d*,\})"
+)
+
+
 def header_key(name: str) -> str:
     """A header's name as servers compare it: capitals do not count, and CGI makes '_' of '-'."""
     return name.lower().replace("_", "-")
@@ -109,6 +115,11 @@ def check_schema(value: dict[str, Any]) -> dict[str, Any]:
     for ref in _refs(value):
         if ref != "#" and not _resolves(value, ref):
             raise ValueError(f"$ref '{ref}' leads nowhere; write '#/$defs/...' and define it in the same schema")
+    for pattern in _patterns(value):
+        if _ENDLESS.search(pattern):
+            raise ValueError(
+                f"pattern '{pattern}' repeats a repetition, which over a text that does not fit runs for years; write a+ for (a+)+"
+            )
     return value
 
 
@@ -148,6 +159,20 @@ def _refs(schema: object) -> Iterator[str]:
         case list():
             for value in schema:
                 yield from _refs(value)
+
+
+def _patterns(schema: object) -> Iterator[str]:
+    match schema:
+        case dict():
+            if isinstance(pattern := schema.get("pattern"), str):
+                yield pattern
+            if isinstance(named := schema.get("patternProperties"), dict):
+                yield from named
+            for value in schema.values():
+                yield from _patterns(value)
+        case list():
+            for value in schema:
+                yield from _patterns(value)
 
 
 def _resolves(schema: object, ref: str) -> bool:
