@@ -2,7 +2,7 @@
 description. Decides over data; catalog_edit.py does it to the text, so that comments and layout stay.
 
 What was changed by hand is known by marks at the file's end: short hashes of what each import wrote. An entry without a mark is a
-person's own and is left alone.
+person's own and is left alone. Where a file lists several APIs, each mark begins with a tag of its API.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from core.settings import Misconfigured
 from core.template import BadTemplate, parse_template
 
 _TITLE = "# --- Marks of the import. By these the next one knows what was changed by hand; leave them as they are. ---"
+_LENGTH = 5  # characters of a mark, 30 bits: among ten thousand marks, chance meets one in 100,000
 _LEAVES = ("url", "description", "body_type", "body", "pagination")  # an import writes these, and each parameter
 
 
@@ -85,9 +86,7 @@ def _marks(entry: Mapping[str, Any]) -> set[str]:
 
 def _mark(*what: object) -> str:
     digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode("utf-8", "replace")).digest()
-    return base64.urlsafe_b64encode(digest)[
-        :5
-    ].decode()  # 30 bits: among ten thousand marks, chance meets one in 100,000
+    return base64.urlsafe_b64encode(digest)[:_LENGTH].decode()
 
 
 def _gone(name: str) -> str:
@@ -133,16 +132,25 @@ def merge(text: str, upstream: Upstream, *, source: str, writes: bool = False) -
     body, marks = _split(text.replace("\r\n", "\n").removeprefix("\ufeff"))
     file, data = Source.read(body, source)
     api, node = _find_api(file, data, upstream)
+    tag = _mark("api", str(api.get("name")))[:3] if isinstance(data.get("apis"), list) else ""
+    own = {mark for mark in marks if mark.startswith(tag) and len(mark) == len(tag) + _LENGTH}
+    known = {mark.removeprefix(tag) for mark in own} or _of_any(marks, api)
     changes = Changes()
     try:
-        edits, left = _edits(body, api, node, upstream, marks, changes, writes=writes)
+        edits, left = _edits(body, api, node, upstream, known, changes, writes=writes)
     except Tied:
         raise Misconfigured(_TIED.format(source=source)) from None
     merged = edited(body, edits)
     if not _says(merged, data):
         raise Misconfigured(_TIED.format(source=source))
-    whole = merged.rstrip("\n") + "\n\n" + _marks_text(left)
+    whole = merged.rstrip("\n") + "\n\n" + _marks_text((marks - own) | {tag + mark for mark in left})
     return whole.replace("\n", line_break), changes
+
+
+def _of_any(marks: set[str], api: Mapping[str, Any]) -> set[str]:
+    """The marks of a time when the file had one API. What another one may have switched off is not switched on by these."""
+    gone = {_gone(_shape(entry)) for entry in api["endpoints"] if isinstance(entry, dict)}
+    return {mark for mark in marks if len(mark) == _LENGTH} - gone
 
 
 _TIED = (
@@ -216,10 +224,13 @@ def _edits(
         left |= {mark for mark in _marks(entry) if mark in marks and name not in news}
         told = Changes()
         wanted = _wanted(entry, news.get(name), marks, told, is_gone=name not in upstream.shapes)
-        if name not in news and (_gone(name) in marks or told.gone):
+        was_gone = _gone(name) in marks and entry.get("enabled") is False
+        if told.gone or (was_gone and name not in news):
             left.add(_gone(name))
         after = wanted.applied(entry)
         if wanted and (mistake := _mistake(after)):
+            left -= _marks(news[name]) if name in news else set()
+            left |= {mark for mark in (*_marks(entry), _gone(name)) if mark in marks}
             changes.stuck.append(
                 f"{_called(entry)}: left as it is, since the changes do not go with what was changed by hand ({mistake})"
             )

@@ -175,9 +175,7 @@ def test_a_write_that_people_allowed_comes_back_switched_off(desk: Desk) -> None
 
 
 def test_a_read_that_a_person_switched_off_stays_off_when_it_comes_back(desk: Desk) -> None:
-    at = desk.text.index("url: /pets?")
-    line = desk.text[at : desk.text.index("\n", desk.text.index("description:", at)) + 1]
-    desk.by_hand(line, f"{line}    enabled: false\n")
+    desk.by_hand("description: Lists pets.\n", "description: Lists pets.\n    enabled: false\n")
     path = desk.document["paths"].pop("/pets")
     desk.again()
     desk.document["paths"]["/pets"] = path
@@ -195,6 +193,64 @@ def test_what_cannot_be_taken_over_is_told_once(desk: Desk) -> None:
 
     assert "GET /pets: left as it is, since the changes do not go with what was changed by hand" in told
     assert told.count("GET /pets: ") == 1
+
+
+def test_what_could_not_be_taken_over_follows_the_description_once_it_can(desk: Desk) -> None:
+    desk.by_hand("items: items, total: total}", "items: items}")
+    whole = copy.deepcopy(desk.document["paths"])
+    desk.document["paths"].pop("/pets")
+    desk.again()
+    listed = copy.deepcopy(whole["/pets"])
+    listed["get"]["parameters"] = [one for one in listed["get"]["parameters"] if one.get("name") != "page"]
+    desk.document["paths"]["/pets"] = listed
+    assert "GET /pets: left as it is" in desk.again()
+    assert desk.entry("GET /pets")["enabled"] is False
+    whole["/pets"]["get"]["summary"] = "Lists all pets"
+    desk.document["paths"] = whole
+
+    assert "GET /pets: on again" in desk.again()
+
+    assert desk.entry("GET /pets")["description"] == "Lists all pets."
+    assert "enabled" not in desk.entry("GET /pets")
+
+
+def test_what_a_person_switched_on_and_off_again_stays_off(desk: Desk) -> None:
+    path = desk.document["paths"].pop("/pets")
+    desk.again()
+    desk.document["paths"]["/pets"] = path
+    desk.by_hand("description: Lists pets.\n    enabled: false\n", "description: Lists pets.\n")
+    desk.again(choice=Choice(only=("/pets/*",)))
+    desk.by_hand("description: Lists pets.\n", "description: Lists pets.\n    enabled: false\n")
+
+    desk.again()
+
+    assert desk.entry("GET /pets")["enabled"] is False
+
+
+def test_of_several_apis_each_has_marks_of_its_own(desk: Desk) -> None:
+    head, title, marks = desk.text.partition("# --- Marks")
+    one = "  - " + "".join(f"    {line}" for line in head.splitlines(keepends=True)).lstrip()
+    other = one.replace("name: Shop\n", "name: Other\n").replace("https://shop.example", "https://other.example")
+    desk.file.write_text(f"apis:\n{one}\n{other}\n{title}{marks}")
+    desk.again(name="Other")
+    at = desk.text.rindex("description: Lists pets.\n") + len("description: Lists pets.\n")
+    desk.file.write_text(f"{desk.text[:at]}        enabled: false\n{desk.text[at:]}")  # by a person, in the other API
+    path = desk.document["paths"].pop("/pets")
+    desk.again(name="Shop")
+    desk.document["paths"]["/pets"] = path
+
+    assert "again" not in desk.again(name="Other")
+    path["get"]["summary"] = "Lists all pets"
+    told = desk.again(name="Shop")
+
+    assert "GET /pets: on again" in told
+    assert "GET /pets: description changed" in told
+    (shop, off) = (
+        next(entry for entry in api["endpoints"] if entry["url"].startswith("/pets?"))
+        for api in yaml.safe_load(desk.text)["apis"]
+    )
+    assert (shop.get("enabled"), shop["description"]) == (None, "Lists all pets.")
+    assert (off["enabled"], off["description"]) == (False, "Lists pets.")
 
 
 def test_what_a_person_removed_stays_away(desk: Desk) -> None:
