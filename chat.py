@@ -83,7 +83,7 @@ class ChatServer:
             for _ in range(_TRIES):
                 try:
                     return self._told(lambda: self._once(request, ear))
-                except _BrokeOff:
+                except (_BrokeOff, *BROKEN):  # the library does not guard the reading of bodies
                     log.warning("the model's answer broke off")
         raise ModelFailed("an answer that broke off")
 

@@ -239,12 +239,14 @@ class Store:
 
     @contextmanager
     def _writing(self, *, urgent: bool = False) -> Iterator[Connection]:
-        with self._turnstile.through(urgent=urgent), self._engine.begin() as db:
-            told: set[str] = set()
-            db.info["told"] = told
-            yield db
-        for thread in told:
-            self.on_posts(thread)
+        told: set[str] = set()
+        try:
+            with self._turnstile.through(urgent=urgent), self._engine.begin() as db:
+                db.info["told"] = told
+                yield db
+        finally:  # also where the answer to a COMMIT was lost, which may have been done all the same
+            for thread in told:
+                self.on_posts(thread)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

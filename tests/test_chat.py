@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from chat import ChatServer, ModelFailed
 from core.chunks import DONE, Assembly, events
 from core.transcript import parse_reply
-from tests.rest_server import Piece, RestServer, Seen, reply
+from tests.rest_server import Piece, RestServer, Seen, half_of, reply
 
 HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/event-stream\r\n\r\n"
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -190,6 +190,24 @@ def test_a_server_that_refuses_streams_is_asked_without_from_then_on(server: Res
     for _ in range(2):
         assert parse_reply(model.complete(MESSAGES, [], Listener())).words == "Whole."
     assert ["stream" in json.loads(seen.body) for seen in server.requests] == [True, False, False]
+
+
+REFUSED = reply(json.dumps({"error": {"message": "stream is not supported" * 20}}), 400)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [[half_of(REFUSED)], [REFUSED, half_of(reply(json.dumps({"choices": [{"message": {"content": "x" * 500}}]})))]],
+    ids=["a refusal", "a whole answer"],
+)
+def test_a_body_that_breaks_off_is_no_answer_and_the_question_is_asked_once_more(
+    server: RestServer, broken: list[Any]
+) -> None:
+    server.will(*broken, stream(*words("Fine."), chunk({}, "stop")))
+    assert parse_reply(door(server).complete(MESSAGES, [], Listener())).words == "Fine."
+    server.will(*broken, *broken)
+    with pytest.raises(ModelFailed, match="broke off"):
+        door(server).complete(MESSAGES, [], Listener())
 
 
 def test_a_bad_request_is_no_reason_to_give_up_streams(server: RestServer) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from core.chain import Entry
 from core.policy import TRANSITIONS, Event, Rule, State
@@ -703,6 +703,19 @@ def test_the_outbox_hears_of_new_posts_once_they_are_on_disk(url: str) -> None:
     opened.delivered([("p1", "1.1")])
     assert heard == []
     opened.close()
+
+
+def test_the_outbox_hears_of_posts_whose_commit_had_no_answer(store: Store) -> None:
+    heard: list[str] = []
+    store.on_posts = heard.append
+
+    def lose(_connection: object) -> None:
+        raise ConnectionError("behind the COMMIT")
+
+    event.listen(store._engine, "commit", lose)
+    with pytest.raises(ConnectionError):
+        store.say([message("p1", A.key, "", "one")])
+    assert heard == [A.key]
 
 
 # --- retention --------------------------------------------------------------------------------------------------------
