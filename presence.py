@@ -54,7 +54,8 @@ class Presence:
         self._wake = wake
         self._clock = clock
         self._lock = threading.Lock()
-        self._wanted: OrderedDict[str, dict[str, _Wish]] = OrderedDict()  # thread -> what is to be said, by kind
+        # thread -> what is to be said, by kind; and what is to follow it, unless something else comes before
+        self._wanted: OrderedDict[str, dict[tuple[str, Literal["now", "later"]], _Wish]] = OrderedDict()
         self._shown: OrderedDict[tuple[str, str], tuple[object, float]] = OrderedDict()
         self._never: set[str] = set()  # methods that this app may not use
 
@@ -88,7 +89,9 @@ class Presence:
         """A message was posted in the thread: it has ended the status."""
         with self._lock:
             self._shown.pop((thread, "status"), None)
-            self._wanted.get(thread, {}).pop("status", None)
+            wishes = self._wanted.get(thread, {})
+            wishes.pop(("status", "now"), None)
+            wishes.pop(("status", "later"), None)
 
     def show(self, thread: str) -> float | None:
         """Says what is to be said of a thread; what does not work is left out. The seconds until there is more to say, or None."""
@@ -114,8 +117,8 @@ class Presence:
         now = self._clock()
         with self._lock:
             wishes = self._wanted.pop(thread, {})
-            due = {kind: wish for kind, wish in wishes.items() if wish.at <= now}
-            later = {kind: wish for kind, wish in wishes.items() if wish.at > now}
+            due = {kind: wish for (kind, _), wish in wishes.items() if wish.at <= now}
+            later = {key: wish for key, wish in wishes.items() if wish.at > now}
             if later:
                 self._wanted[thread] = later
             for kind, wish in due.items():
@@ -133,11 +136,13 @@ class Presence:
         now = self._clock()
         with self._lock:
             wishes = self._wanted.setdefault(thread, {})
+            wishes.pop((kind, "later"), None)
             shown, at = self._shown.get((thread, kind), (None, float("-inf")))
-            if value is not None and shown == value and now - at < _STATUS_FOR:
-                wishes.pop(kind, None)  # what was to take its place is over before it was seen
+            is_next = after > 0 and (kind, "now") in wishes
+            if value is not None and shown == value and now - at < _STATUS_FOR and not is_next:
+                wishes.pop((kind, "now"), None)  # what was to take its place is over before it was seen
                 return
-            wishes[kind] = _Wish(method, said, value, now + after)
+            wishes[kind, "later" if after else "now"] = _Wish(method, said, value, now + after)
             while len(self._wanted) > _KEPT:
                 self._wanted.popitem(last=False)
         self._wake(thread)

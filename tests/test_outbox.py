@@ -513,6 +513,55 @@ def test_no_status_appears_after_the_message(house: House) -> None:
     assert house.methods == ["chat.postMessage"]
 
 
+def test_a_status_for_later_is_shown_when_its_time_has_come(house: House) -> None:
+    house.thinks()
+    house.deliver()
+    house.presence.status(house.thread.key, "is reading /users")
+    house.presence.status(house.thread.key, "is thinking...", after=0.5)
+    assert house.deliver() == pytest.approx(0.5)
+    assert house.workspace.status("C0HR", house.ts) == "is reading /users"
+    house.clock.now += 0.5
+    assert house.deliver() is None
+    assert house.workspace.status("C0HR", house.ts) == "is thinking..."
+
+
+def test_a_status_for_later_that_was_over_before_is_never_shown(house: House) -> None:
+    for text, after in (("is reading /users", 0.0), ("is thinking...", 0.5), ("is reading /users", 0.0)):
+        house.presence.status(house.thread.key, text, after=after)
+        house.deliver()
+    house.clock.now += 1
+    assert house.deliver() is None
+    assert house.methods == ["assistant.threads.setStatus"]
+    assert house.workspace.status("C0HR", house.ts) == "is reading /users"
+
+
+def test_no_status_for_later_appears_after_the_message(house: House) -> None:
+    house.presence.status(house.thread.key, "is thinking...", after=0.5)
+    assert house.deliver() == pytest.approx(0.5)
+    house.say("answer")
+    house.deliver()
+    house.clock.now += 1
+    assert house.deliver() is None
+    assert house.methods == ["chat.postMessage"]
+
+
+def test_a_status_is_shown_without_a_look_for_posts(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(house.store, "due_posts", None)
+    house.thinks()
+    assert house.deliver() is None
+    assert house.methods == ["assistant.threads.setStatus"]
+
+
+def test_posts_that_could_not_be_read_are_looked_for_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.say("answer")
+    with monkeypatch.context() as broken:
+        broken.setattr(house.store, "due_posts", None)
+        with pytest.raises(TypeError):
+            house.deliver()
+    assert house.deliver() is None
+    assert house.texts == ["answer"]
+
+
 def test_a_thumbs_up_on_its_way_does_not_swallow_the_status(house: House) -> None:
     house.post(thumbs_up("r", house.thread.key, "", house.ts))
     house.thinks()
