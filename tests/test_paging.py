@@ -369,7 +369,7 @@ STYLES = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     style=st.sampled_from(STYLES),
     pages=st.lists(st.tuples(st.dictionaries(st.sampled_from("abcd"), ANY), st.text(max_size=30)), max_size=6),
