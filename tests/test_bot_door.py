@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot import OneLook
 from tests.house import (
     CATALOG,
     SIGNING_SECRET,
@@ -513,6 +514,23 @@ def test_readyz_tells_whether_slack_answers(bot: RunningBot, workspace: Workspac
 def test_readyz_tells_what_slack_has_against_the_token(bot: RunningBot, workspace: Workspace) -> None:
     workspace.fault("auth.test", "error", code="token_revoked", times=5)
     assert bot.request("GET", "/readyz").json()["slack"] == "refused (token_revoked)"
+
+
+def test_one_request_looks_at_a_time_and_the_others_hear_what_was_found_last() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def look() -> None:
+        begun.set()
+        assert go_on.wait(60)
+
+    slack = OneLook(look)
+    first = threading.Thread(target=slack.found)
+    first.start()
+    assert begun.wait(60)
+    assert slack.found() == "not known yet"
+    go_on.set()
+    first.join(60)
+    assert slack.found() == "ok"
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
