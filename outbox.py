@@ -70,21 +70,20 @@ class Outbox:
     def deliver(self, thread: str) -> float | None:
         """Delivers a thread's due posts, then what is shown beside them. None when all is out, else the seconds after which to try
         again."""
-        later = []
+        due: float | None = None
         if thread in self._due:
             self._due.discard(thread)  # first: what is added meanwhile is expected anew
+            is_out = False
             try:
-                wait, is_held_up = self._deliver_posts(thread)
-            except BaseException:
-                self._due.add(thread)
-                raise
-            if wait is not None:
-                self._due.add(thread)
-                later.append(wait)
+                due, is_held_up = self._deliver_posts(thread)
+                is_out = due is None
+            finally:
+                if not is_out:
+                    self._due.add(thread)
             if is_held_up:
-                return wait
-        later += [wait for wait in (self._presence.show(thread), self._growing.grow(thread)) if wait is not None]
-        return min(later, default=None)
+                return due
+        waits = (due, self._presence.show(thread), self._growing.grow(thread))
+        return min((wait for wait in waits if wait is not None), default=None)
 
     def _deliver_posts(self, thread: str) -> tuple[float | None, bool]:
         """The seconds after which to try again what is not out, and whether that holds up all else in the thread."""

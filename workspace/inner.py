@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 
 from workspace import speech
 from workspace.delivery import Courier, Reply
@@ -12,7 +13,7 @@ from workspace.world import Channel, Json, World
 NO_ACK = "hr-bot did not respond. Sorry, that didn't work. Try again?"
 
 
-class Inner:
+class Inner(ABC):
     """Base of the parts; emulator.Workspace puts them together and sets what is declared here."""
 
     world: World
@@ -20,9 +21,9 @@ class Inner:
     courier: Courier
 
     @property
+    @abstractmethod
     def url(self) -> str:
         """Where the workspace listens."""
-        raise NotImplementedError
 
     def send_events(self) -> None:
         """Deliver what happened since the last time."""
