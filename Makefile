@@ -3,26 +3,33 @@
 
 PY := .venv/bin/python
 ARGS ?=
+LOCK := $(PY) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+  --no-annotate --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench lock clean
 
 help: ## lists these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
-demo: .venv/runtime.stamp ## runs the bot with a local Slack workspace (options: make demo ARGS="--fresh --port 8900")
+demo: .venv/requirements.stamp ## runs the bot with a local Slack workspace (options: make demo ARGS="--fresh --port 8900")
 	@exec $(PY) -m workspace $(ARGS)
 
-test: .venv/dev.stamp ## runs the tests
+test: .venv/requirements-dev.stamp ## runs the tests
 	@exec $(PY) -m pytest -q -n 4 --dist loadgroup $(ARGS)
 
-check: .venv/dev.stamp ## lints, checks the format and the types
+check: .venv/requirements-dev.stamp ## lints, checks the format and the types
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
-bench: .venv/dev.stamp ## measures
+bench: .venv/requirements-dev.stamp ## measures
 	@exec $(PY) -m bench $(ARGS)
+
+lock: .venv/bin/python ## renews the lock files within the ranges of requirements*.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check "uv>=0.13.9,<0.14"
+	@$(LOCK) requirements.txt -o requirements.lock
+	@$(LOCK) -c requirements.lock requirements-dev.txt -o requirements-dev.lock
 
 clean: ## removes .venv, caches and the demo's data
 	rm -rf .venv demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -46,12 +53,7 @@ clean: ## removes .venv, caches and the demo's data
 	echo "Making .venv with $$("$$found" --version) ..."; \
 	"$$found" -m venv --clear .venv || { rm -rf .venv; exit 1; }
 
-.venv/runtime.stamp: requirements.txt .venv/bin/python
-	@echo "Installing requirements.txt ..."
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@touch $@
-
-.venv/dev.stamp: requirements-dev.txt .venv/runtime.stamp
-	@echo "Installing requirements-dev.txt ..."
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+.venv/%.stamp: %.lock .venv/bin/python
+	@echo "Installing $< ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

@@ -119,7 +119,7 @@ def test_options_choose(tmp_path: Path, options: list[str], methods: list[str]) 
         ('{"openapi": "3.0.0",\n"paths": {]}', "line 2: no valid JSON"),
         ("openapi: 3.0.0\npaths:\n  - [", "line 4: no valid YAML"),
         ("openapi: '3.0.0'\npaths: {/a: {get: {}}}\n---\na: b", "line 3: a second document begins here"),
-        ("[" * 5000, "nested"),
+        ("[" * 5000, "nest"),
         (b"\xff\xfe\x00", "no UTF-8 text"),
         (SHOP, "--only 'GET /b' fits no operation"),
     ],
