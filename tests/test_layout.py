@@ -311,7 +311,7 @@ def tree() -> set[str]:
 
 def test_the_readmes_layout_is_the_tree(readme: str) -> None:
     told = {name for row in rows(section(readme, "Layout")) for name in re.findall(r"`([^`]+)`", row[0])}
-    about = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "pyproject.toml"}
+    about = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "SECURITY.md", "Makefile", "pyproject.toml"}
     about |= {f"requirements{one}.{kind}" for one in ("", "-dev") for kind in ("txt", "lock")}
 
     assert told - tree() == set(), "the README names what is not there"
