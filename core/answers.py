@@ -75,11 +75,6 @@ def found_of(answer: Answer, secrets: Sequence[str]) -> Found:
     return Found(answer.status, mask(data, secrets), tuple(note for note in notes if note))
 
 
-def result_text(answer: Answer, *, limit: int, secrets: Sequence[str], outcome: str | None = None) -> str:
-    """An answer as a call's result, a write's with its `outcome` first. `limit` is characters of data."""
-    return Shown.of(found_of(answer, secrets), limit).text({"outcome": outcome} if outcome else {})
-
-
 @dataclass(frozen=True)
 class Shown:
     """What is shown of what was found: data that fits, and what was cut."""

@@ -79,20 +79,28 @@ class Called:
 
 @dataclass(frozen=True)
 class Replied:
-    """What the model said: words, calls, or both. `row` is the transcript row, 0 until stored."""
+    """What the model said: words, calls, or both. `row` is the transcript row, 0 until stored.
+
+    `only_for`: whose turns alone may see what is neither a call nor posted; empty: all.
+    """
 
     text: str
     calls: tuple[Called, ...] = ()
     row: int = 0
+    only_for: str = ""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of call number `call` of the reply in row `reply`: JSON text for the model."""
+    """What became of call number `call` of the reply in row `reply`: JSON text for the model.
+
+    `only_for`: whose turns alone may see it, and the call with it; empty: all.
+    """
 
     reply: int
     call: int
     content: str
+    only_for: str = ""
 
 
 Item = Heard | Noted | Said | Replied | Result
@@ -238,6 +246,45 @@ def _usage(value: object) -> Usage:
         return number if isinstance(number, int) and 0 <= number < 10**7 else 0
 
     return Usage(count("prompt_tokens"), count("completion_tokens"))
+
+
+# --- whose it is ------------------------------------------------------------------------------------------------------
+
+
+def is_private(items: Iterable[Item]) -> bool:
+    """Whether any of it is one person's alone. What a model writes with that in view may tell of it."""
+    return any(isinstance(item, (Replied, Result)) and bool(item.only_for) for item in items)
+
+
+def visible_to(items: Sequence[Item], asker: str) -> list[Item]:
+    """What the turns of `asker` may see of a transcript: what is nobody's own, and what is theirs.
+
+    A call goes with its result, also out of the middle of a reply. What was posted in the thread stays: questions, and replies
+    without calls.
+    """
+    hidden = {(one.reply, one.call) for one in items if isinstance(one, Result) and one.only_for not in ("", asker)}
+    seen: list[Item] = []
+    places: dict[tuple[int, int], int] = {}  # of the calls that are left, each in its reply
+    for item in items:
+        match item:
+            case Replied() if item.calls:
+                left = [i for i in range(len(item.calls)) if (item.row, i) not in hidden]
+                places |= {(item.row, i): place for place, i in enumerate(left)}
+                seen += _less(item, left, asker)
+            case Result():
+                place = places.get((item.reply, item.call))
+                seen += [replace(item, call=place)] if place is not None else []
+            case _:
+                seen.append(item)
+    return seen
+
+
+def _less(reply: Replied, left: Sequence[int], asker: str) -> list[Replied]:
+    """A reply of which only these calls are left. If that is less than all of it, whatever else is in it goes, too: the words
+    beside calls were not posted, and they may tell of the calls."""
+    if len(left) == len(reply.calls) and reply.only_for in ("", asker):
+        return [reply]
+    return [Replied("", tuple(reply.calls[i] for i in left), reply.row)] if left else []
 
 
 # --- what goes out ----------------------------------------------------------------------------------------------------
