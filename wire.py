@@ -28,6 +28,7 @@ from core.bodies import encoded
 from core.catalog import Api, Catalog, Limits, Operation
 from core.credentials import headers_of, secrets_of, with_credentials
 from core.secret import hide, secret_fields
+from core.unpack import BadPacking, TooLarge
 from deadline import Deadline, Transport
 
 log = structlog.get_logger("wire")
@@ -219,9 +220,9 @@ class Line:
     ) -> Answer:
         """Sends one request and reads at most `max_bytes` of the answer. Raises `Unsent` or `Unanswered`."""
         content = body.encode() if body is not None else None
-        headers = {"Accept-Encoding": "identity", **headers}  # a small packet could inflate to gigabytes
+        headers = {"Accept-Encoding": "identity", **headers}
         request = self._client.build_request(method, url, headers=headers, content=content, timeout=timeout)
-        with self._deadline.until(time.monotonic() + timeout):
+        with self._deadline.until(time.monotonic() + timeout, most=max_bytes):
             try:
                 response = self._client.send(request, stream=True)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout) as error:
@@ -231,7 +232,7 @@ class Line:
             except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
                 raise Broken(f"The API gave no answer ({_reason(error, timeout)}).") from error
             try:
-                content, broke_off = _bounded(response, max_bytes)
+                content, broke_off = _read(response, max_bytes)
             finally:
                 response.close()
         head = response.headers
@@ -253,20 +254,16 @@ def _reason(error: Exception, timeout: float) -> str:
     )
 
 
-def _bounded(response: httpx2.Response, max_bytes: int) -> tuple[bytes, str]:
-    """The body's first `max_bytes` bytes, and why it is not whole, where it is not."""
+def _read(response: httpx2.Response, max_bytes: int) -> tuple[bytes, str]:
+    """The body, or its first `max_bytes` bytes, and why it is not whole, where it is not."""
     parts: list[bytes] = []
-    size = 0
     try:
         for part in response.iter_bytes():
             parts.append(part)
-            size += len(part)
-            if size > max_bytes:
-                return b"".join(parts)[
-                    :max_bytes
-                ], f"The answer is larger than {max_bytes:,} bytes; the rest was not read."
+    except TooLarge:
+        return b"".join(parts), f"The answer is larger than {max_bytes:,} bytes; the rest was not read."
     except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError):
         return b"".join(parts), "The answer broke off before its end."
-    except httpx2.DecodingError:
+    except BadPacking:
         return b"", "The answer's compression could not be undone."
     return b"".join(parts), ""
