@@ -26,6 +26,7 @@ from core.policy import SAFE_METHODS
 from core.posts import Thread, answer_posts, delete, live, live_id
 from core.prompt import BUDGET, FIND, about, beside, find, is_whole, system_prompt, tools
 from core.recipes import begin, is_run
+from core.special import broken_up, put_together
 from core.steps import step
 from core.transcript import (
     BadReply,
@@ -267,8 +268,10 @@ class AI:
         """One model call: the reply, and the journal's entry about it."""
         self._status(words.THINKING, after=_THINKS_ON if turn.model_calls else 0.0)
         here = self._gate.here(self._thread)
-        noted, budget = first_noted(items), self._house.prompt_budget
-        who = noted.text if noted is not None else self._about(turn)
+        noted, budget = first_noted(items) or Noted(self._about(turn), ""), self._house.prompt_budget
+        who = replace(
+            noted, about=broken_up(noted.about)
+        ).text  # a name is what its bearer says; the operations are the catalog's
         system = system_prompt(here.catalog, here.instructions, about=who, last=is_last, budget=budget)
         messages = to_messages(items, system=system, budget=self._house.history_tokens)
         offered = [] if is_last else tools(here.catalog, here.instructions, budget)
@@ -444,7 +447,7 @@ class _Written:
 
     def hear(self, text: str, *, is_calling: bool) -> None:
         """Shows the text so far, once it is likely to be an answer: models write a word or two before they call something."""
-        self.text = text
+        self.text = text = put_together(text)
         if is_calling or self._turn is None or self._house.growing is None:
             return
         now = time.monotonic()

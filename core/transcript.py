@@ -17,6 +17,7 @@ from typing import Any
 
 from core.calls import MAX_ARGUMENTS, BadCall, parse_arguments
 from core.shrink import as_json
+from core.special import arguments_together, broken_up, put_together
 
 KEPT_ARGUMENTS = 8_192  # characters of a call's arguments that the transcript keeps; longer ones become {} there
 MAX_CALLS = 32  # calls of one reply that are looked at
@@ -134,7 +135,8 @@ class BadReply(Exception):
 
 
 def parse_reply(data: object) -> Reply:
-    """The reply in a Chat Completions answer. Every field may be missing, null or of another type. Raises `BadReply`."""
+    """The reply in a Chat Completions answer, its special tokens put together again. Every field may be missing, null or of another
+    type. Raises `BadReply`."""
     choices = data.get("choices") if isinstance(data, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
@@ -143,13 +145,13 @@ def parse_reply(data: object) -> Reply:
     raw = message.get("tool_calls")
     made = raw if isinstance(raw, list) else []
     calls = [_called(call) for call in made[:MAX_CALLS]]
-    text = _words(message.get("content"))[:MAX_ANSWER]
+    text = put_together(_words(message.get("content")))[:MAX_ANSWER]
     return Reply(
         said=Replied("\n".join([text, *_notes(calls, len(made))]), _with_own_ids([called for called, _ in calls])),
         words=text,
         arguments=tuple(arguments for _, arguments in calls),
         ending=_text(choice.get("finish_reason")),
-        refusal=_text(message.get("refusal")),
+        refusal=put_together(_text(message.get("refusal"))),
         usage=_usage(data.get("usage")),
     )
 
@@ -157,7 +159,7 @@ def parse_reply(data: object) -> Reply:
 def _called(call: object) -> tuple[Called, object]:
     function = call.get("function") if isinstance(call, dict) else None
     function = function if isinstance(function, dict) else {}
-    arguments = function.get("arguments")
+    arguments = arguments_together(function.get("arguments"))
     if arguments is None:
         arguments = ""
     call_id = _text(call.get("id")) if isinstance(call, dict) else ""
@@ -311,9 +313,10 @@ def first_noted(items: Iterable[Item]) -> Noted | None:
 def to_messages(items: Sequence[Item], *, system: str, budget: int) -> list[Message]:
     """The messages of a request: the system's words (with what was noted first), then as much of the transcript as `budget` tokens hold.
 
-    Trimmed from the oldest tool results on; then whole older turns go. A call never stands without its result.
+    Trimmed from the oldest tool results on; then whole older turns go. A call never stands without its result. Special tokens in the
+    transcript are broken up; in the system's words that is the caller's matter.
     """
-    exchanges = _exchanges(items)
+    exchanges = [[_harmless(message) for message in exchange] for exchange in _exchanges(items)]
     room = budget - tokens(system)
     _drop_results(exchanges, room)
     while len(exchanges) > 1 and _size(exchanges) > room:
@@ -374,6 +377,14 @@ def _reply_messages(reply: Replied, results: dict[tuple[int, int], str]) -> list
         for i, call in enumerate(reply.calls)
     ]
     return [message, *answers]
+
+
+def _harmless(message: Message) -> Message:
+    """A message with the special tokens in it broken up."""
+    text, made = message["content"], message.get("tool_calls", ())
+    functions = [call["function"] | {"arguments": broken_up(call["function"]["arguments"])} for call in made]
+    calls = [call | {"function": function} for call, function in zip(made, functions, strict=True)]
+    return message | {"content": broken_up(text) if text else text} | ({"tool_calls": calls} if calls else {})
 
 
 def _tool_name(name: str) -> str:
