@@ -411,7 +411,7 @@ class AI:
 
         def before(call: Call, page: int = 0) -> None:
             self._check(turn)
-            self._status(step(call, page))
+            self._status(step(call, page, self._gate.secrets))
 
         return before
 

@@ -101,7 +101,7 @@ def _write(path: Path, text: str) -> None:
 
 def _read(order: Order) -> Imported:
     documents = _documents(order.source)
-    url = order.source if _is_url(order.source) else ""
+    url = _bare(order.source) if _is_url(order.source) else ""  # relative addresses are told, and written down
     try:
         return read_api(documents, order.choice, source=url, name=order.name, base_url=order.base_url)
     except BadDocument as error:
@@ -116,11 +116,14 @@ def _is_url(source: str) -> bool:
 
 
 def _shown(source: str) -> str:
-    """A source as it may be shown and written down: without a user, a password, or a query that may hold a key."""
-    if not _is_url(source):
-        return printable(source, 300)
-    parts = urlsplit(source)
-    return printable(urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")), 300)
+    """A source as it may be shown and written down."""
+    return printable(_bare(source) if _is_url(source) else source, 300)
+
+
+def _bare(url: str) -> str:
+    """A URL without a user, a password, or a query that may hold a key."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _documents(source: str) -> Documents:

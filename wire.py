@@ -23,7 +23,7 @@ import httpcore2
 import httpx2
 import structlog
 
-from core.answers import Answer, mask
+from core.answers import Answer, beginning_at_end, mask
 from core.bodies import encoded
 from core.catalog import Api, Catalog, Limits, Operation
 from core.credentials import headers_of, secrets_of, with_credentials
@@ -187,13 +187,22 @@ class Wire:
                     method, sent, whole, content, timeout=max(0.001, by - began), max_bytes=self.max_response
                 )
             status = answer.status
-            return replace(answer, seconds=round(time.monotonic() - began, 4))
+            return self._whole(replace(answer, seconds=round(time.monotonic() - began, 4)))
         finally:
             bodies = {"body": self._shown(operation, body)} if self._log_bodies and body is not None else {}
             seconds = round(time.monotonic() - began, 4)
             log.info(
                 "api call", operation=operation.name, api=operation.api.name, status=status, seconds=seconds, **bodies
             )
+
+    def _whole(self, answer: Answer) -> Answer:
+        """An answer with no part of a secret where it was cut: masks find whole ones."""
+        kind = self.mask(answer.content_type)
+        if not answer.broke_off:
+            return replace(answer, content_type=kind)
+        secrets = [secret.encode() for secret in self.secrets]
+        size = len(answer.content) - beginning_at_end(answer.content, secrets)
+        return replace(answer, content_type=kind, content=answer.content[:size])
 
     def _shown(self, operation: Operation, body: str) -> Any:
         """A body as the log may have it."""
