@@ -26,7 +26,7 @@ from core.policy import SAFE_METHODS
 from core.posts import Thread, answer_posts, delete, live, live_id
 from core.prompt import BUDGET, FIND, about, beside, find, is_whole, system_prompt, tools
 from core.recipes import begin, is_run
-from core.special import broken_up, put_together
+from core.special import put_together
 from core.steps import step
 from core.transcript import (
     BadReply,
@@ -269,10 +269,7 @@ class AI:
         self._status(words.THINKING, after=_THINKS_ON if turn.model_calls else 0.0)
         here = self._gate.here(self._thread)
         noted, budget = first_noted(items) or Noted(self._about(turn), ""), self._house.prompt_budget
-        who = replace(
-            noted, about=broken_up(noted.about)
-        ).text  # a name is what its bearer says; the operations are the catalog's
-        system = system_prompt(here.catalog, here.instructions, about=who, last=is_last, budget=budget)
+        system = system_prompt(here.catalog, here.instructions, about=noted.in_system, last=is_last, budget=budget)
         messages = to_messages(items, system=system, budget=self._house.history_tokens)
         offered = [] if is_last else tools(here.catalog, here.instructions, budget)
         began = time.monotonic()

@@ -81,8 +81,9 @@ class ChatServer:
         request: dict[str, Any] = {"model": self._model, "messages": list(messages)}
         request |= {"tools": list(tools)} if tools else {}
         by = time.monotonic() + _WHOLE * self._timeout + _RETRIES
-        bounds: dict[str, int] = {"most": _MAX_WHOLE, "most_streamed": _MAX_STREAMED}
-        with self._deadline.until(by, **bounds, silent=self._timeout, cut=ear.is_cut):
+        with self._deadline.until(
+            by, most=_MAX_WHOLE, most_streamed=_MAX_STREAMED, silent=self._timeout, cut=ear.is_cut
+        ):
             for _ in range(_TRIES):
                 try:
                     return self._told(lambda: self._once(request, ear))

@@ -257,7 +257,7 @@ class SlackWeb:
             self._pace.hold(method, after)
             return SlackBusy(after)
         if status >= http.client.INTERNAL_SERVER_ERROR or code in _UNSURE or not _is_code(code):
-            return SlackUnsure(f"HTTP {status} {code or ''}".strip())
+            return SlackUnsure(f"HTTP {status} {code}" if _is_code(code) else f"HTTP {status}")
         hint = advice(str(code), self._setting, _text(data.get("needed")))
         if hint is not None and self._explains:
             self._explain(method, str(code), hint)

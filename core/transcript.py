@@ -67,6 +67,11 @@ class Noted:
     def text(self) -> str:
         return "\n\n".join(filter(None, [self.about, self.operations]))
 
+    @property
+    def in_system(self) -> str:
+        """The same for the system message, of which the rest is the operator's: special tokens broken up where people choose the words."""
+        return replace(self, about=broken_up(self.about)).text
+
 
 @dataclass(frozen=True)
 class Called:

@@ -376,13 +376,14 @@ def begins_with(later: Sequence[Message], earlier: Sequence[Message]) -> bool:
     return json.dumps(later).startswith(json.dumps(earlier).removesuffix("]"))
 
 
-def test_each_askers_requests_repeat_their_own_beginning_to_the_byte(make: Make) -> None:
+@pytest.mark.parametrize("budget", [4_000, 100], ids=["all operations", "a map and what is likely"])
+def test_each_askers_requests_repeat_their_own_beginning_to_the_byte(make: Make, budget: int) -> None:
     """Model servers cache by it. They take turns, with restarts, approvals and mixed replies between."""
     asked: dict[str, list[list[Message]]] = {ANN: [], BEN: []}
     thread: str | None = None
     for number in range(3):
         for who in (ANN, BEN):
-            inside = make()
+            inside = make(prompt_budget=budget)
             mixed = calls(("GET", f"/users?about={number}"), PAY, text="Both.")
             inside.replies.will(
                 calls(OPEN), mixed, calls(("GET", f"/users?about=more{number}")), says(f"Answer {number} to {who}")

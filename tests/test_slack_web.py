@@ -58,6 +58,14 @@ def test_a_call_gives_slacks_answer(web: SlackWeb, workspace: Workspace) -> None
     assert workspace.violations == []
 
 
+def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Loopback(lambda _: as_json({"ok": True, "user_id": "U0BOT"})) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)  # which slack_sdk reads for every address
+        web = SlackWeb("xoxb-local", "http://slack.example/api/", timeout=2)
+        assert web.identity().user == "U0BOT"
+        assert [request.path for request in proxy.requests] == ["http://slack.example/api/auth.test"]
+
+
 def test_a_refusal_is_final_and_has_slacks_code(web: SlackWeb) -> None:
     with pytest.raises(SlackSaysNo) as told:
         web.call("chat.postMessage", POST | {"channel": "C0GONE"})
