@@ -26,6 +26,7 @@ from core.policy import SAFE_METHODS
 from core.posts import Thread, answer_posts, delete, live, live_id
 from core.prompt import BUDGET, FIND, about, beside, find, is_whole, system_prompt, tools
 from core.recipes import begin, is_run
+from core.special import put_together
 from core.steps import step
 from core.transcript import (
     BadReply,
@@ -36,6 +37,7 @@ from core.transcript import (
     Result,
     Said,
     first_noted,
+    is_private,
     open_calls,
     parse_reply,
     to_messages,
@@ -187,7 +189,7 @@ class AI:
         here, budget, who = self._gate.here(self._thread), self._house.prompt_budget, self._about(turn)
         if is_whole(here.catalog, here.instructions, budget):
             return Noted(who, "")
-        items = self._store.transcript(self._thread)
+        items = self._store.transcript(self._thread, turn.asker)
         said = [item.text for item in items if isinstance(item, Said)][-1:]
         first, before = first_noted(items), [*said, *heard]
         return beside(here.catalog, here.instructions, asked, about=who, before=before, first=first, budget=budget)
@@ -227,12 +229,12 @@ class AI:
     # --- the loop -----------------------------------------------------------------------------------------------------
 
     def _to_rest(self, turn: Turn) -> bool:
-        items = self._store.transcript(self._thread)
+        items = self._store.transcript(self._thread, turn.asker)
         while True:
             self._check(turn)
             if open_calls(items):
                 self._send_approved(turn)
-                items = self._store.transcript(self._thread)
+                items = self._store.transcript(self._thread, turn.asker)
                 if open_calls(items):
                     return False
             is_last = turn.model_calls >= self._house.max_model_calls
@@ -241,10 +243,11 @@ class AI:
             if is_last or not reply.said.calls:
                 self._answer(turn, reply, asked, is_last=is_last)
                 return True
+            turn = replace(turn, only_for=turn.asker if is_private(items) else "")
             made = self._take_calls(turn, items, reply, asked)
             said = self._store.add_round(turn, made)
             self._written = _Written(self._house, turn)
-            items = [*items, said, *(Result(said.row, call, content) for call, content in made.results)]
+            items = [*items, said, *(replace(one, reply=said.row) for one in made.results)]
 
     def _send_approved(self, turn: Turn) -> None:
         for approval in self._gate.approvals(turn.turn):
@@ -265,9 +268,8 @@ class AI:
         """One model call: the reply, and the journal's entry about it."""
         self._status(words.THINKING, after=_THINKS_ON if turn.model_calls else 0.0)
         here = self._gate.here(self._thread)
-        noted, budget = first_noted(items), self._house.prompt_budget
-        who = noted.text if noted is not None else self._about(turn)
-        system = system_prompt(here.catalog, here.instructions, about=who, last=is_last, budget=budget)
+        noted, budget = first_noted(items) or Noted(self._about(turn), ""), self._house.prompt_budget
+        system = system_prompt(here.catalog, here.instructions, about=noted.in_system, last=is_last, budget=budget)
         messages = to_messages(items, system=system, budget=self._house.history_tokens)
         offered = [] if is_last else tools(here.catalog, here.instructions, budget)
         began = time.monotonic()
@@ -307,7 +309,7 @@ class AI:
         What a reply may do by itself is judged by what the model had seen when it wrote that reply, for all its calls alike.
         """
         made_before = _calls_of_turn(items)
-        results: list[tuple[int, str]] = []
+        results: list[Result] = []
         proposals: list[Proposal] = []
         entries: list[Entry] = []
         answered = False
@@ -324,7 +326,7 @@ class AI:
                 if isinstance(taken, Proposal):
                     proposals.append(taken)
                 else:
-                    results.append((i, taken.text))
+                    results.append(Result(0, i, taken.text, turn.only_for))
         except Exception:  # whatever ends it: the journal has what was done
             self._write_down(turn)
             raise
@@ -332,7 +334,8 @@ class AI:
         cards = self._gate.card_posts(proposals)
         if self._written.post is not None:  # text beside calls is no answer
             cards = [delete(self._house.ids(), turn.thread, turn.turn, self._written.post), *cards]
-        return Round(reply.said, reply.usage, results, proposals, cards, [*self._unwritten, *entries], tainted=answered)
+        said = replace(reply.said, only_for=turn.only_for)
+        return Round(said, reply.usage, results, proposals, cards, [*self._unwritten, *entries], tainted=answered)
 
     def _write_down(self, turn: Turn) -> None:
         """Writes the entries so far: the gate is about to write its own, which stand behind them."""
@@ -358,7 +361,7 @@ class AI:
             case _ if name == FIND:
                 return self._find(raw, turn)
             case "read_result":
-                return self._gate.more(turn.thread, parse_arguments(raw))
+                return self._gate.more(turn, parse_arguments(raw))
         raise BadCall(f"There is no tool '{name[:60]}'. {self._told_tools()}")
 
     def _call(self, arguments: Mapping[str, object], turn: Turn, position: int, by: float) -> Taken:
@@ -405,7 +408,7 @@ class AI:
 
         def before(call: Call, page: int = 0) -> None:
             self._check(turn)
-            self._status(step(call, page))
+            self._status(step(call, page, self._gate.secrets))
 
         return before
 
@@ -441,7 +444,7 @@ class _Written:
 
     def hear(self, text: str, *, is_calling: bool) -> None:
         """Shows the text so far, once it is likely to be an answer: models write a word or two before they call something."""
-        self.text = text
+        self.text = text = put_together(text)
         if is_calling or self._turn is None or self._house.growing is None:
             return
         now = time.monotonic()

@@ -16,6 +16,7 @@ import structlog
 
 from core.chunks import Assembly, events
 from core.transcript import Message
+from core.unpack import TooLarge
 from deadline import BROKEN, CutOff, Deadline, client
 
 log = structlog.get_logger("chat")
@@ -26,7 +27,8 @@ _TRIES = 2  # of an answer that breaks off while it is being written
 _WHOLE = 5  # times `timeout` that a whole answer may take, however it drips
 _RETRIES = 30.0  # seconds more, for the pauses between tries
 _HEAR_EVERY = 0.2  # seconds between two times that the ear is told
-_MAX_BYTES = 16_000_000  # of one streamed answer
+_MAX_WHOLE = 4_000_000  # bytes of one answer
+_MAX_STREAMED = 16_000_000  # of one that comes as events, which say much the same around each token
 _NO_STREAMS = frozenset({400, 415, 422})  # what servers say to a request that asks for what they do not know
 
 
@@ -79,7 +81,9 @@ class ChatServer:
         request: dict[str, Any] = {"model": self._model, "messages": list(messages)}
         request |= {"tools": list(tools)} if tools else {}
         by = time.monotonic() + _WHOLE * self._timeout + _RETRIES
-        with self._deadline.until(by, silent=self._timeout, cut=ear.is_cut):
+        with self._deadline.until(
+            by, most=_MAX_WHOLE, most_streamed=_MAX_STREAMED, silent=self._timeout, cut=ear.is_cut
+        ):
             for _ in range(_TRIES):
                 try:
                     return self._told(lambda: self._once(request, ear))
@@ -93,6 +97,8 @@ class ChatServer:
             return ask()
         except CutOff:
             raise ModelFailed("cut off") from None
+        except TooLarge as error:
+            raise ModelFailed(f"an answer larger than {error.most:,} bytes") from None
         except self._openai.APITimeoutError:
             raise ModelFailed("time-out") from None
         except self._openai.APIStatusError as error:
@@ -151,12 +157,11 @@ class ChatServer:
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
-    """The lines of a body, bounded in all."""
-    rest, size = b"", 0
+    """The lines of a body, each bounded."""
+    rest = b""
     for piece in pieces:
-        size += len(piece)
-        if size > _MAX_BYTES:
-            raise ModelFailed("an answer without end")
         *whole, rest = (rest + piece).split(b"\n")
+        if len(rest) > _MAX_WHOLE:
+            raise TooLarge(_MAX_WHOLE)
         yield from (line.decode("utf-8", "replace").rstrip("\r") for line in whole)
     yield rest.decode("utf-8", "replace")

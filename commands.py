@@ -267,6 +267,7 @@ def _rule(rule: Rule, operation: Operation) -> str:
     parts = [f"waits for {names}" + (", never the asker" if rule.not_asker else "")]
     parts += [f"{rule.quorum} votes"] if rule.quorum > 1 else []
     parts += [f"if {json.dumps(rule.when)}"] if rule.when is not None else []
+    parts += ["shared with the thread"] if rule.shared else []
     return ", ".join([*parts, f"at most {(rule.expires or operation.expires) / 60:g} min"])
 
 

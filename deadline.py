@@ -1,4 +1,4 @@
-"""HTTP connections whose calls end, whatever the server does: within a total time, after a silence, or when somebody says cut.
+"""HTTP connections whose calls end, whatever the server does: within a total time, after a silence, at a size, or when somebody says cut.
 
 httpx's own time-outs start anew with each packet, so a server that drips bytes would hold a worker forever. No redirect, retry or
 cookie is made here, and nothing is known of what is sent.
@@ -16,9 +16,11 @@ from typing import Any
 import httpcore2
 import httpx2
 
+from core.unpack import BadPacking, unpacked
+
 _SLICE = 0.25  # seconds after which a read that waits looks whether it is still wanted
 _CONNECT = 10.0  # seconds for a connection whose call may be cut off
-BROKEN = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException, httpx2.DecodingError)
+BROKEN = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException, BadPacking)
 
 
 class CutOff(BaseException):
@@ -31,6 +33,7 @@ class _Limits(threading.local):
     by: float | None = None
     silent: float | None = None
     cut: Callable[[], bool] | None = None
+    most = most_streamed = 0
 
 
 class Deadline(httpcore2.NetworkBackend):
@@ -42,18 +45,30 @@ class Deadline(httpcore2.NetworkBackend):
 
     @contextmanager
     def until(
-        self, moment: float, *, silent: float | None = None, cut: Callable[[], bool] | None = None
+        self,
+        moment: float,
+        *,
+        most: int,
+        most_streamed: int | None = None,
+        silent: float | None = None,
+        cut: Callable[[], bool] | None = None,
     ) -> Iterator[None]:
         """All network operations of this thread inside end by `moment` (monotonic seconds), each wait for bytes within `silent` seconds.
 
-        Once `cut` gives true they raise `CutOff`.
+        Once `cut` gives true they raise `CutOff`. Of an answer's body at most `most` bytes are read, packed or unpacked, of one that is a
+        stream of events `most_streamed`; then they raise `TooLarge`.
         """
         limits = self._limits
         limits.by, limits.silent, limits.cut = moment, silent, cut
+        limits.most, limits.most_streamed = most, most if most_streamed is None else most_streamed
         try:
             yield
         finally:
             limits.by = limits.silent = limits.cut = None
+
+    def room(self, content_type: str) -> int:
+        """Bytes that are read of an answer's body."""
+        return self._limits.most_streamed if "event-stream" in content_type else self._limits.most
 
     def left(self, error: type[Exception]) -> float | None:
         """Seconds left; raises `error` where none are. None outside of `until` (closing idle connections)."""
@@ -123,6 +138,7 @@ class Transport(httpx2.BaseTransport):
     """httpx2's transport over a connection pool with a deadline, which its own transport does not take. Raises httpcore2's errors."""
 
     def __init__(self, deadline: Deadline, keepalive: int, tls: ssl.SSLContext) -> None:
+        self._deadline = deadline
         self._pool = httpcore2.ConnectionPool(
             ssl_context=tls,
             max_connections=100,
@@ -139,18 +155,25 @@ class Transport(httpx2.BaseTransport):
             request.method, url, headers=request.headers.raw, content=request.stream, extensions=request.extensions
         )
         got = self._pool.handle_request(sent)
-        return httpx2.Response(got.status, headers=got.headers, stream=_Body(got), extensions=got.extensions)
+        headers = httpx2.Headers(got.headers)
+        coding = headers.pop("content-encoding", "")  # undone here
+        stream = _Body(got, coding, self._deadline.room(headers.get("content-type", "")))
+        return httpx2.Response(got.status, headers=headers, stream=stream, extensions=got.extensions)
 
     def close(self) -> None:
         self._pool.close()
 
 
 class _Body(httpx2.SyncByteStream):
-    def __init__(self, response: httpcore2.Response) -> None:
+    """A body, unpacked and bounded. Raises `BadPacking` and `TooLarge`."""
+
+    def __init__(self, response: httpcore2.Response, coding: str, most: int) -> None:
         self._response = response
+        self._coding = coding
+        self._most = most
 
     def __iter__(self) -> Iterator[bytes]:
-        yield from self._response.iter_stream()
+        yield from unpacked(self._response.iter_stream(), self._coding, self._most)
 
     def close(self) -> None:
         self._response.close()
@@ -175,4 +198,5 @@ class _Named(Transport):
 
 def client(deadline: Deadline) -> httpx2.Client:
     """An HTTP client for a library that brings its own words; its calls keep to the deadline."""
-    return httpx2.Client(transport=_Named(deadline, 20, tls_context()), follow_redirects=False)
+    packed = {"Accept-Encoding": "gzip, deflate"}  # what can be undone here
+    return httpx2.Client(transport=_Named(deadline, 20, tls_context()), headers=packed, follow_redirects=False)

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import structlog
 
 from core import words
-from core.answers import Got, outcome_text, result_text
+from core.answers import Answer, Got, Shown, found_of, outcome_text
 from core.calls import (
     BadCall,
     Call,
@@ -42,7 +42,7 @@ from core.markdown import Block
 from core.policy import SAFE_METHODS, Event, Refused, Rule, State
 from core.posts import Post, Thread, message, update
 from core.recipes import StepAnswer
-from core.results import more_text, parse_more
+from core.results import is_partial, more_text, parse_more, result
 from core.shrink import as_json
 from deadline import tls_context
 from people import Directory, Here, People
@@ -154,17 +154,19 @@ class Gate:
         """A call with its names turned into ids, where the catalog has lists to look them up in. Raises `BadCall` or `Unclear`."""
         return self._reads.look_up(call, self._purpose(turn, "look-up", wants, catalog)) if call.unresolved else call
 
-    def more(self, thread: str, arguments: Mapping[str, Any]) -> tuple[Got, list[Entry]]:
-        """More of an answer that is kept, without the API; and what the journal tells of it. Raises `BadCall`."""
+    def more(self, turn: Turn, arguments: Mapping[str, Any]) -> tuple[Got, list[Entry]]:
+        """More of an answer that is kept, without the API; and what the journal tells of it. Raises `BadCall`, also where it is kept
+        for somebody else."""
         more = parse_more(arguments)
-        data = self._store.kept(thread, more.number)
+        data = self._store.kept(turn.thread, more.number, turn.asker)
         if data is None:
             raise BadCall(words.NOT_KEPT.format(name=more.name))
         return Got(more_text(json.loads(data), more, self.result_limit)), [Entry("more", {"result": more.name})]
 
-    def keep(self, thread: str, data: Any) -> str:
-        """Keeps what is too large for the model; gives its name in the thread, empty where it is too large to be kept, too."""
-        number = self._store.keep(thread, as_json(data))
+    def keep(self, of: Turn | Proposal, data: Any) -> str:
+        """Keeps what is too large for the model, for whom it is; gives its name in the thread, empty where it is too large to be kept,
+        too."""
+        number = self._store.keep(of.thread, as_json(data), of.only_for)
         return f"r{number}" if number is not None else ""
 
     def _purpose(
@@ -177,7 +179,7 @@ class Gate:
                 self._store.note(of.thread, of.turn, [Entry("look", told | {"why": why})])
 
         holds = self.here(of.thread).catalog if catalog is None else catalog
-        return Purpose(holds, partial(self.keep, of.thread), note, wants)
+        return Purpose(holds, partial(self.keep, of), note, wants)
 
     # --- proposals ----------------------------------------------------------------------------------------------------
 
@@ -220,6 +222,7 @@ class Gate:
             call=call,
             place=place,
             dry_run=self._dry_run,
+            only_for=turn.only_for if write.by_policy else _whose(write.rule, turn.asker),
         )
 
     def batched(self, proposals: Sequence[Proposal]) -> list[Proposal]:
@@ -443,7 +446,8 @@ class Gate:
                 call = self._still_allowed(row)
                 if (rule := self._stricter_now(row, call)) is not None:
                     renewed = self._renewed(row, Target.from_json(row.before), words.RULE_CHANGED)
-                    return self._outdate(row, replace(renewed, rule=rule), words.RULE_CHANGED)
+                    renewed = replace(renewed, rule=rule, only_for=self._whose_now(row, call))
+                    return self._outdate(row, renewed, words.RULE_CHANGED)
                 etag = self._still_same(row, call)
             except (Unsent, BadCall) as error:
                 return self._fail(row, str(error))
@@ -451,7 +455,8 @@ class Gate:
                 return self._changed(row, error.target)
             self._under_way.add(row.proposal)
             try:
-                stored = self._happen(row.proposal, Event.SEND, sent_at=self._clock())
+                only_for = self._whose_now(row, call)
+                stored = self._happen(row.proposal, Event.SEND, sent_at=self._clock(), only_for=only_for)
                 return self._send_stored(stored, call, etag) if stored is not None else None
             except Exception:  # the request may have left: whatever went wrong behind it, its outcome is open
                 self._happen(row.proposal, Event.LOSE)
@@ -484,8 +489,15 @@ class Gate:
             note = words.GATEWAY.format(status=status_text(answer.status))
             return self._happen(stored.proposal, Event.LOSE, note=note, seconds=answer.seconds, status=answer.status)
         happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
-        text = result_text(answer, limit=self.result_limit, secrets=self._wire.secrets, outcome=outcome)
+        text = self._answered(stored, answer, outcome)
         return self._happen(stored.proposal, happened, result=text, seconds=answer.seconds, status=answer.status)
+
+    def _answered(self, stored: Proposal, answer: Answer, outcome: str) -> str:
+        """What the model is told of an API's answer to a record; of a read that was approved it can have more later."""
+        found = found_of(answer, self._wire.secrets)
+        shown = Shown.of(found, self.result_limit)
+        is_more = stored.method in SAFE_METHODS and is_partial(found, shown, self.result_limit)
+        return result(shown, self.keep(stored, found.data) if is_more else "", outcome=outcome)
 
     def _changed(self, row: Proposal, target: Target | None) -> Proposal | None:
         """The end of a record whose target is another one by now: it is asked for anew."""
@@ -532,6 +544,13 @@ class Gate:
         if not by_people or today.strictness > then.strictness:
             return today
         return today if today.is_settled and then.is_settled and today.people != then.people else None
+
+    def _whose_now(self, stored: Proposal, call: Call) -> str:
+        """For whom alone a record's answer is: as it was stored, unless the catalog's rule has come to share less."""
+        today = sort(call, tainted=stored.decided_by is not None)
+        if not isinstance(today, Write) or today.by_policy:
+            return stored.only_for
+        return stored.only_for or _whose(today.rule, stored.asker)
 
     def _still_same(self, stored: Proposal, call: Call) -> str:
         """Reads the target again, where the card showed it; gives its ETag for If-Match. Raises `Changed`, or `Unsent`."""
@@ -709,6 +728,11 @@ def _batch_post(batch: str) -> str:
 def card_row(proposal: Proposal) -> CardRow:
     """The columns that a card is drawn from."""
     return CardRow(**{name: getattr(proposal, name) for name in CardRow.__dataclass_fields__})
+
+
+def _whose(rule: Rule, asker: str) -> str:
+    """For whom alone is what a person's yes by this rule opens; empty: for all."""
+    return "" if rule.shared else asker
 
 
 def _fingerprint(write: Write, asker: str) -> str:

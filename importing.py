@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from core.import_words import head, hints, mistakes, news, remarks, summary
 from core.openapi import Choice, Imported, read_api
 from core.references import Documents, Node, Notes, outside, printable
 from core.settings import Misconfigured
+from core.unpack import BadPacking, TooLarge, unpacked
 
 _FETCH_SECONDS = 60.0  # for a whole document
+_WANTED = {"Accept": "application/json, */*", "Accept-Encoding": "gzip, deflate"}
 _FILES = 300  # that a description may name
 
 
@@ -98,7 +101,7 @@ def _write(path: Path, text: str) -> None:
 
 def _read(order: Order) -> Imported:
     documents = _documents(order.source)
-    url = order.source if _is_url(order.source) else ""
+    url = _bare(order.source) if _is_url(order.source) else ""  # relative addresses are told, and written down
     try:
         return read_api(documents, order.choice, source=url, name=order.name, base_url=order.base_url)
     except BadDocument as error:
@@ -113,11 +116,14 @@ def _is_url(source: str) -> bool:
 
 
 def _shown(source: str) -> str:
-    """A source as it may be shown and written down: without a user, a password, or a query that may hold a key."""
-    if not _is_url(source):
-        return printable(source, 300)
-    parts = urlsplit(source)
-    return printable(urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")), 300)
+    """A source as it may be shown and written down."""
+    return printable(_bare(source) if _is_url(source) else source, 300)
+
+
+def _bare(url: str) -> str:
+    """A URL without a user, a password, or a query that may hold a key."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _documents(source: str) -> Documents:
@@ -174,19 +180,29 @@ def _fetched(url: str) -> str:
     shown, until = _shown(url), time.monotonic() + _FETCH_SECONDS
     content = bytearray()
     try:
-        with httpx2.stream(
-            "GET", url, follow_redirects=True, timeout=20, headers={"Accept": "application/json, */*"}
-        ) as answer:
+        with httpx2.stream("GET", url, follow_redirects=True, timeout=20, headers=_WANTED) as answer:
             if answer.status_code != 200:
                 raise Misconfigured(
                     f"{shown} answered {answer.status_code}; give the address of the description itself."
                 )
-            for piece in answer.iter_bytes():
+            for piece in unpacked(_timely(answer, until), answer.headers.get("content-encoding", ""), MAX_TEXT):
                 content += piece
-                if len(content) > MAX_TEXT or time.monotonic() > until:
-                    raise Misconfigured(f"{shown} is too large or too slow; save it to a file and import that.")
         return content.decode("utf-8-sig")
+    except TooLarge:
+        raise Misconfigured(f"{shown} is too large or too slow; save it to a file and import that.") from None
+    except BadPacking:
+        raise Misconfigured(
+            f"{shown} came packed in a way that cannot be undone; save it to a file and import that."
+        ) from None
     except UnicodeError:
         raise Misconfigured(f"{shown} is no UTF-8 text.") from None
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
         raise Misconfigured(f"{shown} could not be read ({type(error).__name__}).") from None
+
+
+def _timely(answer: httpx2.Response, until: float) -> Iterator[bytes]:
+    """A body as it comes, until a moment (monotonic seconds). Raises `TooLarge`."""
+    for piece in answer.iter_raw():
+        if time.monotonic() > until:
+            raise TooLarge(MAX_TEXT)
+        yield piece

@@ -1,7 +1,7 @@
 """Answers that are too large for the model, kept for a while in the store's database, so that it can look at more of them.
 
-Bounded in size and age: what does not fit, or was kept longest, goes first. A thread sees its own alone. Whoever calls holds the
-transaction.
+Bounded in size and age: what does not fit, or was kept longest, goes first. A thread sees its own alone, and of it nobody what is
+another person's. Whoever calls holds the transaction.
 """
 
 from __future__ import annotations
@@ -31,25 +31,29 @@ class Kept:
     def __init__(self, bounds: Bounds | None = None) -> None:
         self._bounds = bounds or Bounds()
 
-    def add(self, db: Connection, thread: str, data: str, now: float) -> int | None:
-        """Keeps an answer (JSON text); gives its number in the thread, which is never given again. None: too large, or no such thread."""
+    def add(self, db: Connection, thread: str, data: str, now: float, only_for: str) -> int | None:
+        """Keeps an answer (JSON text), for one person alone where `only_for` names one; gives its number in the thread, which is never
+        given again. None: too large, or no such thread."""
         if len(data) > self._bounds.one:
             return None
         count = update(threads).where(threads.c.thread == thread).values(results=threads.c.results + 1)
         number = db.scalar(count.returning(threads.c.results))
         if number is None:
             return None
-        row = {"thread": thread, "number": number, "data": data, "size": len(data), "at": now}
+        row = {"thread": thread, "number": number, "data": data, "size": len(data), "at": now, "only_for": only_for}
         db.execute(insert(results), row)
         self.forget(db, now)
         self._shed(db, self._bounds.thread, thread)
         self._shed(db, self._bounds.all)
         return int(number)
 
-    def find(self, db: Connection, thread: str, number: int, now: float) -> str | None:
-        """A thread's answer of this number, while it is kept."""
+    def find(self, db: Connection, thread: str, number: int, now: float, asker: str) -> str | None:
+        """A thread's answer of this number, while it is kept and if `asker` may see it."""
         query = select(results.c.data).where(
-            results.c.thread == thread, results.c.number == number, results.c.at >= now - self._bounds.age
+            results.c.thread == thread,
+            results.c.number == number,
+            results.c.at >= now - self._bounds.age,
+            results.c.only_for.in_(("", asker)),
         )
         found = db.scalar(query)
         return str(found) if found is not None else None

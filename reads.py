@@ -128,7 +128,8 @@ class Reads:
 
     def _follow(self, call: Call, purpose: Purpose, by: float) -> Answer:
         """A read with its redirects, all of it until `by` (monotonic seconds), noted."""
-        told: dict[str, Any] = {"operation": call.operation.name, "url": shown_url(call.operation, call.values)}
+        url = self._wire.mask(shown_url(call.operation, call.values))  # a further page's values are the API's
+        told: dict[str, Any] = {"operation": call.operation.name, "url": url}
         try:
             answer = self._led_on(call, purpose, by)
         except (Unsent, Unanswered, BadCall) as error:
@@ -277,7 +278,8 @@ class Reads:
             found[name] = one.id
             is_hidden = is_secret(call.operation.parameters.get(name))
             fields = self._told(call, lookup, one).values()
-            matched.append(f"{name}: {words.HIDDEN_MATCH}" if is_hidden else matched_line(name, value, one.id, fields))
+            line = self._wire.mask(matched_line(name, value, one.id, fields))
+            matched.append(f"{name}: {words.HIDDEN_MATCH}" if is_hidden else line)
         try:
             return replace(with_values(purpose.catalog, call, found), matched=tuple(matched))
         except BadCall:
@@ -324,7 +326,8 @@ class Reads:
         raise Unclear(error_text(text, self._wire.secrets), "failed")
 
     def _unclear(self, text: str, outcome: str, call: Call, lookup: Lookup, fitting: Sequence[Candidate]) -> Unclear:
-        data = [{"id": one.id, **self._told(call, lookup, one)} for one in fitting[:_CANDIDATES]]
+        shown = fitting[:_CANDIDATES]
+        data = [{"id": self._wire.mask(one.id), **self._told(call, lookup, one)} for one in shown]
         more = {"data": data} if data else {}
         rest = {"note": f"The first {len(data)} of {len(fitting):,}."} if len(fitting) > len(data) else {}
         return Unclear(as_json({"error": self._wire.mask(text), **more, **rest}), outcome)

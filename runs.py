@@ -46,9 +46,7 @@ def run(
             made = sort(call, tainted=tainted or bool(begun.answers) or bool(call.matched))
             if not isinstance(made, Read):
                 _check_is_last(begun)
-                proposal = replace(
-                    gate.propose(made, turn, position), recipe=begun.recipe.workflow_id, recipe_step=begun.number
-                )
+                proposal = _of_recipe(begun, gate.propose(made, turn, position), turn)
                 return proposal, [*entries, proposed(proposal)]
         except Unclear as error:
             return Got(error.text), [*entries, noted_unclear(call, error)]
@@ -64,6 +62,12 @@ def run(
         if begun.problem and not answer.why_bad:
             entries.append(_bad(begun))
     return _ended(gate, turn, begun, entries)
+
+
+def _of_recipe(begun: Run, proposal: Proposal, turn: Turn) -> Proposal:
+    """The record of a recipe's last step. Its card does not show what the model wrote: the inputs."""
+    only_for = proposal.only_for or turn.only_for
+    return replace(proposal, recipe=begun.recipe.workflow_id, recipe_step=begun.number, only_for=only_for)
 
 
 def _check_is_last(begun: Run) -> None:
@@ -83,5 +87,5 @@ def _ended(gate: Gate, turn: Turn, ended: Run, entries: list[Entry]) -> Taken:
     statuses = [one.status for one in ended.answers if one.status is not None]
     seconds = sum(one.seconds for one in ended.answers)
     return Got(
-        told(ended, gate.result_limit, partial(gate.keep, turn.thread)), statuses[-1] if statuses else None, seconds
+        told(ended, gate.result_limit, partial(gate.keep, turn)), statuses[-1] if statuses else None, seconds
     ), entries

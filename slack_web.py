@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import math
 import re
 import ssl
@@ -16,7 +17,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 import structlog
 from slack_sdk import WebClient
@@ -75,6 +77,7 @@ _JSON = frozenset(
         "agents.sessions.setStatus",
     }
 )
+_MOST = 16_000_000  # bytes of one answer, far above Slack's
 _DAY = 86_400
 _KEEP_PERSON = 600.0  # seconds for which a look-up is believed
 _KEEP_CHANNEL = 3_600.0
@@ -82,6 +85,19 @@ _KEEP_ENTRIES = 5_000
 _BUSY = frozenset({"ratelimited", "rate_limited"})
 _UNSURE = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"})
 _LOCKED_OUT = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive"})
+
+
+# The last three are the library's: JSON that is no object, a charset that there is none of, JSON nested too deeply.
+_NO_ANSWER = (
+    SlackRequestError,
+    URLError,
+    http.client.HTTPException,
+    OSError,
+    ValueError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+)
 
 
 class SlackBusy(Exception):
@@ -135,6 +151,40 @@ class Person:
     is_bot: bool
 
 
+class AnswerTooLarge(ValueError):
+    """An answer has more bytes than are read."""
+
+
+class _BoundedClient(WebClient):
+    """The library's client, which would read an answer of any size."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        proxy = [ProxyHandler({"http": self.proxy, "https": self.proxy})] if self.proxy else []
+        tls = [HTTPSHandler(context=self.ssl)] if self.ssl is not None else []
+        self._opener = build_opener(*proxy, *tls)
+
+    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
+        """The library's own, but for the bound. It is where each of its calls opens its connection and reads."""
+        try:
+            with self._opener.open(req, timeout=self.timeout) as answer:
+                return {"status": answer.code, "headers": answer.headers, "body": _read(answer).decode()}
+        except HTTPError as error:  # the library reads its body
+            with error:
+                body = io.BytesIO(_read(error.fp))
+            raise HTTPError(url, error.code, error.msg, error.headers, body) from None
+
+
+def _read(answer: Any) -> bytes:
+    """An answer's body. Raises `AnswerTooLarge`, and `IncompleteRead` where it broke off."""
+    content: bytes = answer.read(_MOST + 1)
+    if len(content) > _MOST:
+        raise AnswerTooLarge(f"the answer is larger than {_MOST:,} bytes")
+    if answer.length:  # what is still to come of the length that was told
+        raise http.client.IncompleteRead(content, answer.length)
+    return content
+
+
 class SlackWeb:
     """Slack's Web API for one token, that of `setting`. Thread-safe: each call opens its own connection.
 
@@ -158,7 +208,7 @@ class SlackWeb:
         # The library's own retry handlers would post a message again whose first answer was lost; and without a TLS context it makes one
         # for each call, which takes longer than all the rest of it.
         tls = ssl.create_default_context() if base_url.startswith("https:") else None
-        self._client = WebClient(token=token, base_url=base_url, timeout=timeout, ssl=tls, retry_handlers=[])
+        self._client = _BoundedClient(token=token, base_url=base_url, timeout=timeout, ssl=tls, retry_handlers=[])
         self._pace = _Pace(clock)
         self._people = _Kept(clock, _KEEP_PERSON)
         self._channels = _Kept(clock, _KEEP_CHANNEL)
@@ -180,10 +230,8 @@ class SlackWeb:
                 response = self._client.api_call(method, params=dict(arguments))
         except SlackApiError as error:
             raise self._sorted(method, error.response) from error
-        except (SlackRequestError, URLError, http.client.HTTPException, OSError, ValueError, AttributeError) as error:
-            raise SlackUnsure(
-                type(error).__name__
-            ) from error  # AttributeError: the library's, for JSON that is no object
+        except _NO_ANSWER as error:
+            raise SlackUnsure(type(error).__name__) from error
         self._told.pop(method, None)
         scopes = _header(response.headers, "x-oauth-scopes")
         self.granted = frozenset(part.strip() for part in scopes.split(",")) if scopes is not None else self.granted
@@ -209,7 +257,7 @@ class SlackWeb:
             self._pace.hold(method, after)
             return SlackBusy(after)
         if status >= http.client.INTERNAL_SERVER_ERROR or code in _UNSURE or not _is_code(code):
-            return SlackUnsure(f"HTTP {status} {code or ''}".strip())
+            return SlackUnsure(f"HTTP {status} {code}" if _is_code(code) else f"HTTP {status}")
         hint = advice(str(code), self._setting, _text(data.get("needed")))
         if hint is not None and self._explains:
             self._explain(method, str(code), hint)

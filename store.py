@@ -30,7 +30,7 @@ from core.policy import Event, Rule, State, sources, target
 from core.posts import Kind, Post, Thread
 from core.settings import Misconfigured
 from core.tables import MIGRATIONS, SERIAL, inbox, posts, proposals, results, threads, transcript, turns
-from core.transcript import Called, Heard, Item, Line, Noted, Replied, Result, Said, Usage, open_calls
+from core.transcript import Called, Heard, Item, Line, Noted, Replied, Result, Said, Usage, open_calls, visible_to
 from journal import CHAIN_LOCK, Journal, read_key
 from kept import Bounds, Kept
 
@@ -62,6 +62,9 @@ class Turn:
     model_calls: int = 0
     stopped_by: str = ""  # who stopped it
     is_running: bool = False  # begun, its words are in the transcript
+    only_for: str = (
+        ""  # whose alone is what comes of it from now on: its asker's, once its model has seen what is theirs alone
+    )
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ class Proposal:
     dry_run: bool = False  # drawn in a dry run: never sent
     recipe: str = ""  # the recipe whose last step it is, and that step's number
     recipe_step: int = 0
+    only_for: str = ""  # whose turns alone may see the call and what comes of it; empty: all
 
     @property
     def stands(self) -> str:
@@ -132,7 +136,7 @@ class Round:
 
     said: Replied
     usage: Usage
-    results: Sequence[tuple[int, str]] = ()
+    results: Sequence[Result] = ()
     proposals: Sequence[Proposal] = ()
     posts: Sequence[Post] = ()
     entries: Sequence[Entry] = ()
@@ -439,10 +443,11 @@ class Store:
         with self._reading() as db:
             return [(row.ts, row.state) for row in db.execute(sql.ASKED_AT, {"of": thread})]
 
-    def transcript(self, thread: str) -> list[Item]:
-        """The thread's transcript, oldest first."""
+    def transcript(self, thread: str, asker: str) -> list[Item]:
+        """The thread's transcript as the turns of `asker` may see it, oldest first."""
         with self._reading() as db:
-            return [_item(row) for row in db.execute(sql.TRANSCRIPT, {"of": thread}).mappings()]
+            items = [_item(row) for row in db.execute(sql.TRANSCRIPT, {"of": thread}).mappings()]
+        return visible_to(items, asker)
 
     def is_tainted(self, thread: str) -> bool:
         """Whether the thread ever held data of the API or words of other people."""
@@ -453,8 +458,8 @@ class Store:
         """Stores one reply with the results, proposals and cards that came of it. Gives the reply with its row."""
         with self._writing() as db:
             row = self._add_item(db, turn.thread, turn.turn, made.said)
-            for call, content in made.results:
-                self._add_item(db, turn.thread, turn.turn, Result(row, call, content))
+            for one in made.results:
+                self._add_item(db, turn.thread, turn.turn, replace(one, reply=row))
             if made.proposals:
                 db.execute(self._inserts.proposals, [_proposal_row(replace(one, reply=row)) for one in made.proposals])
             self._add_posts(db, made.posts)
@@ -493,7 +498,7 @@ class Store:
         )
         ended = json.dumps({"error": "The turn ended before this was done."})
         for reply, call in open_calls(_item(row) for row in rows):
-            self._add_item(db, turn.thread, turn.turn, Result(reply.row, call, ended))
+            self._add_item(db, turn.thread, turn.turn, Result(reply.row, call, ended, turn.asker))
 
     @staticmethod
     def _spend(db: Connection, turn: Turn, usage: Usage | None, state: str, end: float | None = None) -> None:
@@ -506,7 +511,9 @@ class Store:
         db.execute(sql.TOUCH, {"of": thread, "now": self._clock(), "taint": int(tainted)})
 
     def _add_item(self, db: Connection, thread: str, turn: str, item: Item) -> int:
-        values: dict[str, Any] = {"thread": thread, "turn": turn, "at": self._clock(), "reply": None, "call": None}
+        owner = item.only_for if isinstance(item, (Replied, Result)) else ""
+        values: dict[str, Any] = {"thread": thread, "turn": turn, "at": self._clock(), "only_for": owner}
+        values |= {"reply": None, "call": None}
         match item:
             case Heard():
                 values |= {"kind": "heard", "content": json.dumps([vars(line) for line in item.lines])}
@@ -662,7 +669,8 @@ class Store:
 
     def _apply(self, db: Connection, changed: Proposal, after: Effects) -> None:
         if after.result is not None:
-            self._add_item(db, changed.thread, changed.turn, Result(changed.reply, changed.call, after.result))
+            told = Result(changed.reply, changed.call, after.result, changed.only_for)
+            self._add_item(db, changed.thread, changed.turn, told)
         if after.successor is not None:
             db.execute(self._inserts.proposals, _proposal_row(after.successor))
         self._add_posts(db, after.posts)
@@ -732,16 +740,19 @@ class Store:
 
     # --- kept answers -------------------------------------------------------------------------------------------------
 
-    def keep(self, thread: str, data: str) -> int | None:
-        """Keeps an answer (JSON text) for a while; gives its number in the thread. None: too large."""
+    def keep(self, thread: str, data: str, only_for: str = "") -> int | None:
+        """Keeps an answer (JSON text) for a while, for one person alone where `only_for` names one; gives its number in the thread.
+
+        None: too large.
+        """
         with self._writing() as db:
             self._alone(db)
-            return self._kept.add(db, thread, data, self._clock())
+            return self._kept.add(db, thread, data, self._clock(), only_for)
 
-    def kept(self, thread: str, number: int) -> str | None:
-        """A thread's answer of this number, while it is kept."""
+    def kept(self, thread: str, number: int, asker: str) -> str | None:
+        """A thread's answer of this number, while it is kept and if `asker` may see it."""
         with self._reading() as db:
-            return self._kept.find(db, thread, number, self._clock())
+            return self._kept.find(db, thread, number, self._clock(), asker)
 
     # --- retention ----------------------------------------------------------------------------------------------------
 
@@ -843,9 +854,11 @@ def _item(row: Any) -> Item:
             return Said(**json.loads(row["content"]))
         case "replied":
             content = json.loads(row["content"])
-            return Replied(content["text"], tuple(Called(*call) for call in content["calls"]), row["id"])
+            return Replied(
+                content["text"], tuple(Called(*call) for call in content["calls"]), row["id"], row["only_for"]
+            )
         case _:
-            return Result(row["reply"], row["call"], row["content"])
+            return Result(row["reply"], row["call"], row["content"], row["only_for"])
 
 
 def _proposal(row: Any) -> Proposal:

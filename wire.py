@@ -23,11 +23,12 @@ import httpcore2
 import httpx2
 import structlog
 
-from core.answers import Answer, mask
+from core.answers import Answer, beginning_at_end, mask
 from core.bodies import encoded
 from core.catalog import Api, Catalog, Limits, Operation
 from core.credentials import headers_of, secrets_of, with_credentials
 from core.secret import hide, secret_fields
+from core.unpack import BadPacking, TooLarge
 from deadline import Deadline, Transport
 
 log = structlog.get_logger("wire")
@@ -186,13 +187,22 @@ class Wire:
                     method, sent, whole, content, timeout=max(0.001, by - began), max_bytes=self.max_response
                 )
             status = answer.status
-            return replace(answer, seconds=round(time.monotonic() - began, 4))
+            return self._whole(replace(answer, seconds=round(time.monotonic() - began, 4)))
         finally:
             bodies = {"body": self._shown(operation, body)} if self._log_bodies and body is not None else {}
             seconds = round(time.monotonic() - began, 4)
             log.info(
                 "api call", operation=operation.name, api=operation.api.name, status=status, seconds=seconds, **bodies
             )
+
+    def _whole(self, answer: Answer) -> Answer:
+        """An answer with no part of a secret where it was cut: masks find whole ones."""
+        kind = self.mask(answer.content_type)
+        if not answer.broke_off:
+            return replace(answer, content_type=kind)
+        secrets = [secret.encode() for secret in self.secrets]
+        size = len(answer.content) - beginning_at_end(answer.content, secrets)
+        return replace(answer, content_type=kind, content=answer.content[:size])
 
     def _shown(self, operation: Operation, body: str) -> Any:
         """A body as the log may have it."""
@@ -219,9 +229,9 @@ class Line:
     ) -> Answer:
         """Sends one request and reads at most `max_bytes` of the answer. Raises `Unsent` or `Unanswered`."""
         content = body.encode() if body is not None else None
-        headers = {"Accept-Encoding": "identity", **headers}  # a small packet could inflate to gigabytes
+        headers = {"Accept-Encoding": "identity", **headers}
         request = self._client.build_request(method, url, headers=headers, content=content, timeout=timeout)
-        with self._deadline.until(time.monotonic() + timeout):
+        with self._deadline.until(time.monotonic() + timeout, most=max_bytes):
             try:
                 response = self._client.send(request, stream=True)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout) as error:
@@ -231,7 +241,7 @@ class Line:
             except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
                 raise Broken(f"The API gave no answer ({_reason(error, timeout)}).") from error
             try:
-                content, broke_off = _bounded(response, max_bytes)
+                content, broke_off = _read(response, max_bytes)
             finally:
                 response.close()
         head = response.headers
@@ -253,20 +263,16 @@ def _reason(error: Exception, timeout: float) -> str:
     )
 
 
-def _bounded(response: httpx2.Response, max_bytes: int) -> tuple[bytes, str]:
-    """The body's first `max_bytes` bytes, and why it is not whole, where it is not."""
+def _read(response: httpx2.Response, max_bytes: int) -> tuple[bytes, str]:
+    """The body, or its first `max_bytes` bytes, and why it is not whole, where it is not."""
     parts: list[bytes] = []
-    size = 0
     try:
         for part in response.iter_bytes():
             parts.append(part)
-            size += len(part)
-            if size > max_bytes:
-                return b"".join(parts)[
-                    :max_bytes
-                ], f"The answer is larger than {max_bytes:,} bytes; the rest was not read."
+    except TooLarge:
+        return b"".join(parts), f"The answer is larger than {max_bytes:,} bytes; the rest was not read."
     except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError):
         return b"".join(parts), "The answer broke off before its end."
-    except httpx2.DecodingError:
+    except BadPacking:
         return b"", "The answer's compression could not be undone."
     return b"".join(parts), ""

@@ -10,15 +10,17 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from core.cards import status_text
 from core.media import charset_of, read_text
 from core.retry import told
-from core.shrink import as_json, shrink
+from core.shrink import CUT, as_json, shrink
 
 HIDDEN = "[hidden]"
 _NO_JSON = "The answer says it is JSON, but is not (or is nested too deeply)."
+_TELLING = 4  # characters of a secret before a cut that count as such
+_Text = TypeVar("_Text", str, bytes)
 _DEPTH = 100  # levels of JSON that are looked into; deeper ones stay text
 
 
@@ -75,11 +77,6 @@ def found_of(answer: Answer, secrets: Sequence[str]) -> Found:
     return Found(answer.status, mask(data, secrets), tuple(note for note in notes if note))
 
 
-def result_text(answer: Answer, *, limit: int, secrets: Sequence[str], outcome: str | None = None) -> str:
-    """An answer as a call's result, a write's with its `outcome` first. `limit` is characters of data."""
-    return Shown.of(found_of(answer, secrets), limit).text({"outcome": outcome} if outcome else {})
-
-
 @dataclass(frozen=True)
 class Shown:
     """What is shown of what was found: data that fits, and what was cut."""
@@ -113,17 +110,33 @@ def outcome_text(outcome: str, words: str) -> str:
 
 
 def mask(value: Any, secrets: Sequence[str]) -> Any:
-    """`value` with every occurrence of a secret replaced, in keys as well."""
+    """`value` with every occurrence of a secret replaced, in keys as well; also of one's beginning, where a text was cut in it."""
     match value:
         case str():
             for secret in secrets:
                 value = value.replace(secret, HIDDEN)
-            return value
+            return _mask_cut(value, secrets) if CUT in value else value
         case list():
             return [mask(one, secrets) for one in value]
         case dict():
             return {mask(key, secrets): mask(one, secrets) for key, one in value.items()}
     return value
+
+
+def _mask_cut(text: str, secrets: Sequence[str]) -> str:
+    *before, last = text.split(CUT)
+    begun = ((one, beginning_at_end(one, secrets)) for one in before)
+    return CUT.join([*(one[:-size] + HIDDEN if size >= _TELLING else one for one, size in begun), last])
+
+
+def beginning_at_end(text: _Text, secrets: Sequence[_Text]) -> int:
+    """How much of a secret, less than all of it, stands at the end of a text: what a cut there left of it, which no mask would find."""
+    return max((_overlap(text, secret) for secret in secrets), default=0)
+
+
+def _overlap(text: _Text, secret: _Text) -> int:
+    sizes = range(min(len(secret) - 1, len(text)), 0, -1)
+    return next((size for size in sizes if text[-size:] == secret[:size]), 0)
 
 
 def data_of(answer: Answer) -> tuple[Any, list[str]]:

@@ -148,6 +148,8 @@ class ApprovalRule(_Strict):
     """A JSON Schema over the call's arguments: the rule is for the calls that it accepts."""
     batch: bool = False
     """Several such requests of one reply may be approved with one button."""
+    shared: bool = False
+    """What the API answers may be used for everybody's questions in the thread. Default: for those of the asker alone."""
 
     @model_validator(mode="after")
     def _can_be_met(self) -> ApprovalRule:

@@ -7,7 +7,7 @@ import html
 import json
 import re
 from collections.abc import Iterator, Mapping
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
 
 from core.catalog import Api, Catalog
 
@@ -39,7 +39,7 @@ def _secrets(api: Api) -> Iterator[str]:
 
 def _spellings(secret: str) -> set[str]:
     """A secret in the forms in which an API may repeat it: in a URL, HTML, JSON text, hexadecimal, base64."""
-    in_url = {quote(secret, safe=""), quote(secret), quote(quote(secret, safe=""), safe="")}
+    in_url = {quote(secret, safe=""), quote(secret), quote_plus(secret), quote(quote(secret, safe=""), safe="")}
     lower = {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), one) for one in in_url}
     hexed = secret.encode().hex()
     in_html = {html.escape(secret), html.escape(secret, quote=False)}

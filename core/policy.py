@@ -86,6 +86,7 @@ class Rule:
     expires: float | None = None  # seconds; None: the entry's or the API's
     when: Mapping[str, Any] | None = None
     batch: bool = False
+    shared: bool = False  # what it opens may be seen by everybody's turns in the thread, not by the asker's alone
 
     def matches(self, readings: Sequence[Mapping[str, Any] | None]) -> bool:
         """Whether the rule is for a call with these arguments; of several readings one is enough, None fits every rule."""
@@ -114,9 +115,10 @@ class Rule:
         return not any(one.startswith("@") for one in self.approvers)
 
     @property
-    def strictness(self) -> tuple[int, bool, bool, bool]:
-        """Of several rules that match, the one with the greatest value holds: more votes, not the asker, named people."""
-        return self.quorum, self.not_asker, ANYONE not in self.approvers, ASKER not in self.approvers
+    def strictness(self) -> tuple[int, bool, bool, bool, bool]:
+        """Of several rules that match, the one with the greatest value holds: more votes, not the asker, named people, not shared."""
+        named = ANYONE not in self.approvers, ASKER not in self.approvers
+        return self.quorum, self.not_asker, *named, not self.shared
 
 
 @dataclass(frozen=True)

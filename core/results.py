@@ -65,9 +65,10 @@ def is_partial(whole: Found, shown: Shown, limit: int) -> bool:
     return bool(shown.cuts) or found_nothing or len(as_json(whole.data)) > limit
 
 
-def result(shown: Shown, kept: str, matched: Sequence[str] = ()) -> str:
-    """A read's result; `kept` is the name under which the whole answer is kept, empty where it is not. `matched`: what was looked up."""
-    first: dict[str, Any] = {"matched": list(matched)} if matched else {}
+def result(shown: Shown, kept: str, matched: Sequence[str] = (), *, outcome: str = "") -> str:
+    """A call's result; `kept` is the name under which the whole answer is kept, empty where it is not. `matched`: what was looked up;
+    `outcome`: what became of a record."""
+    first: dict[str, Any] = ({"outcome": outcome} if outcome else {}) | ({"matched": list(matched)} if matched else {})
     if not kept:
         return shown.text(first)
     return shown.text(first | {"result": kept}, words.KEPT.format(name=kept))

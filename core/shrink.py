@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+CUT = "…"  # stands at the end of a text of ours that was cut
 _LISTS = (1_000, 300, 100, 50, 25, 10, 5, 2, 1, 0)
 _TEXTS = (4_000, 1_000, 300, 100, 40)
 _DEPTH = 20  # levels that are looked into; deeper ones are left out first

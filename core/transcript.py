@@ -17,6 +17,7 @@ from typing import Any
 
 from core.calls import MAX_ARGUMENTS, BadCall, parse_arguments
 from core.shrink import as_json
+from core.special import arguments_together, broken_up, put_together
 
 KEPT_ARGUMENTS = 8_192  # characters of a call's arguments that the transcript keeps; longer ones become {} there
 MAX_CALLS = 32  # calls of one reply that are looked at
@@ -66,6 +67,11 @@ class Noted:
     def text(self) -> str:
         return "\n\n".join(filter(None, [self.about, self.operations]))
 
+    @property
+    def in_system(self) -> str:
+        """The same for the system message, of which the rest is the operator's: special tokens broken up where people choose the words."""
+        return replace(self, about=broken_up(self.about)).text
+
 
 @dataclass(frozen=True)
 class Called:
@@ -79,20 +85,28 @@ class Called:
 
 @dataclass(frozen=True)
 class Replied:
-    """What the model said: words, calls, or both. `row` is the transcript row, 0 until stored."""
+    """What the model said: words, calls, or both. `row` is the transcript row, 0 until stored.
+
+    `only_for`: whose turns alone may see what is neither a call nor posted; empty: all.
+    """
 
     text: str
     calls: tuple[Called, ...] = ()
     row: int = 0
+    only_for: str = ""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of call number `call` of the reply in row `reply`: JSON text for the model."""
+    """What became of call number `call` of the reply in row `reply`: JSON text for the model.
+
+    `only_for`: whose turns alone may see it, and the call with it; empty: all.
+    """
 
     reply: int
     call: int
     content: str
+    only_for: str = ""
 
 
 Item = Heard | Noted | Said | Replied | Result
@@ -126,7 +140,8 @@ class BadReply(Exception):
 
 
 def parse_reply(data: object) -> Reply:
-    """The reply in a Chat Completions answer. Every field may be missing, null or of another type. Raises `BadReply`."""
+    """The reply in a Chat Completions answer, its special tokens put together again. Every field may be missing, null or of another
+    type. Raises `BadReply`."""
     choices = data.get("choices") if isinstance(data, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
@@ -135,13 +150,13 @@ def parse_reply(data: object) -> Reply:
     raw = message.get("tool_calls")
     made = raw if isinstance(raw, list) else []
     calls = [_called(call) for call in made[:MAX_CALLS]]
-    text = _words(message.get("content"))[:MAX_ANSWER]
+    text = put_together(_words(message.get("content")))[:MAX_ANSWER]
     return Reply(
         said=Replied("\n".join([text, *_notes(calls, len(made))]), _with_own_ids([called for called, _ in calls])),
         words=text,
         arguments=tuple(arguments for _, arguments in calls),
         ending=_text(choice.get("finish_reason")),
-        refusal=_text(message.get("refusal")),
+        refusal=put_together(_text(message.get("refusal"))),
         usage=_usage(data.get("usage")),
     )
 
@@ -149,7 +164,7 @@ def parse_reply(data: object) -> Reply:
 def _called(call: object) -> tuple[Called, object]:
     function = call.get("function") if isinstance(call, dict) else None
     function = function if isinstance(function, dict) else {}
-    arguments = function.get("arguments")
+    arguments = arguments_together(function.get("arguments"))
     if arguments is None:
         arguments = ""
     call_id = _text(call.get("id")) if isinstance(call, dict) else ""
@@ -240,6 +255,45 @@ def _usage(value: object) -> Usage:
     return Usage(count("prompt_tokens"), count("completion_tokens"))
 
 
+# --- whose it is ------------------------------------------------------------------------------------------------------
+
+
+def is_private(items: Iterable[Item]) -> bool:
+    """Whether any of it is one person's alone. What a model writes with that in view may tell of it."""
+    return any(isinstance(item, (Replied, Result)) and bool(item.only_for) for item in items)
+
+
+def visible_to(items: Sequence[Item], asker: str) -> list[Item]:
+    """What the turns of `asker` may see of a transcript: what is nobody's own, and what is theirs.
+
+    A call goes with its result, also out of the middle of a reply. What was posted in the thread stays: questions, and replies
+    without calls.
+    """
+    hidden = {(one.reply, one.call) for one in items if isinstance(one, Result) and one.only_for not in ("", asker)}
+    seen: list[Item] = []
+    places: dict[tuple[int, int], int] = {}  # of the calls that are left, each in its reply
+    for item in items:
+        match item:
+            case Replied() if item.calls:
+                left = [i for i in range(len(item.calls)) if (item.row, i) not in hidden]
+                places |= {(item.row, i): place for place, i in enumerate(left)}
+                seen += _less(item, left, asker)
+            case Result():
+                place = places.get((item.reply, item.call))
+                seen += [replace(item, call=place)] if place is not None else []
+            case _:
+                seen.append(item)
+    return seen
+
+
+def _less(reply: Replied, left: Sequence[int], asker: str) -> list[Replied]:
+    """A reply of which only these calls are left. If that is less than all of it, whatever else is in it goes, too: the words
+    beside calls were not posted, and they may tell of the calls."""
+    if len(left) == len(reply.calls) and reply.only_for in ("", asker):
+        return [reply]
+    return [Replied("", tuple(reply.calls[i] for i in left), reply.row)] if left else []
+
+
 # --- what goes out ----------------------------------------------------------------------------------------------------
 
 
@@ -264,9 +318,10 @@ def first_noted(items: Iterable[Item]) -> Noted | None:
 def to_messages(items: Sequence[Item], *, system: str, budget: int) -> list[Message]:
     """The messages of a request: the system's words (with what was noted first), then as much of the transcript as `budget` tokens hold.
 
-    Trimmed from the oldest tool results on; then whole older turns go. A call never stands without its result.
+    Trimmed from the oldest tool results on; then whole older turns go. A call never stands without its result. Special tokens in the
+    transcript are broken up; in the system's words that is the caller's matter.
     """
-    exchanges = _exchanges(items)
+    exchanges = [[_harmless(message) for message in exchange] for exchange in _exchanges(items)]
     room = budget - tokens(system)
     _drop_results(exchanges, room)
     while len(exchanges) > 1 and _size(exchanges) > room:
@@ -327,6 +382,14 @@ def _reply_messages(reply: Replied, results: dict[tuple[int, int], str]) -> list
         for i, call in enumerate(reply.calls)
     ]
     return [message, *answers]
+
+
+def _harmless(message: Message) -> Message:
+    """A message with the special tokens in it broken up."""
+    text, made = message["content"], message.get("tool_calls", ())
+    functions = [call["function"] | {"arguments": broken_up(call["function"]["arguments"])} for call in made]
+    calls = [call | {"function": function} for call, function in zip(made, functions, strict=True)]
+    return message | {"content": broken_up(text) if text else text} | ({"tool_calls": calls} if calls else {})
 
 
 def _tool_name(name: str) -> str:

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, relevance
 
 from core.secret import has_secret, is_secret, secret_names
+from core.shrink import CUT
 from core.template import Value
 
 _BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
@@ -110,4 +111,4 @@ def _said(value: object) -> str:
 def shortened(text: str, limit: int = 120) -> str:
     """`text` cut to `limit` characters, with nothing in it that no database and no model server takes."""
     text = text.encode("utf-8", "replace").decode()
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + CUT

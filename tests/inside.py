@@ -18,10 +18,12 @@ from typing import Any
 
 from ai import AI, House
 from chat import Ear, Model
+from core.answers import Answer, Shown, found_of
 from core.calls import Read, Write, resolve, sort
 from core.catalog import load_catalog
 from core.policy import State
 from core.posts import Post, Thread
+from core.results import result
 from core.transcript import Called, Message, Replied, Result, Said, Usage
 from gate import Approval, Gate
 from store import Admission, Proposal, Round, Store, Turn
@@ -287,7 +289,9 @@ class Inside:
 
     def result(self, proposal: Proposal) -> Json:
         """The one result that a proposal's call has."""
-        (content,) = [i.content for i in self.store.transcript(proposal.thread) if isinstance(i, Result)]
+        (content,) = [
+            i.content for i in self.store.transcript(proposal.thread, proposal.asker) if isinstance(i, Result)
+        ]
         found: Json = strict(content)
         return found
 
@@ -313,7 +317,12 @@ class Inside:
         return json.dumps(everything(self.url), default=str, ensure_ascii=False)
 
     def words_of(self, thread: str) -> list[str]:
-        return [item.text for item in self.store.transcript(thread) if isinstance(item, Said)]
+        return [item.text for item in self.store.transcript(thread, ANN) if isinstance(item, Said)]
+
+
+def result_text(answer: Answer, *, limit: int, secrets: Sequence[str]) -> str:
+    """An answer as a call's result. `limit` is characters of data."""
+    return result(Shown.of(found_of(answer, secrets), limit), "")
 
 
 def _id() -> str:

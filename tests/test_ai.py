@@ -508,7 +508,7 @@ def test_every_call_has_a_result_after_any_failure(inside: Inside, server: RestS
         thread = inside.ask()
         inside.press(inside.pending()[0])
         inside.advance(thread)
-        items = inside.store.transcript(thread)
+        items = inside.store.transcript(thread, ANN)
         made = {(item.row, i) for item in items if isinstance(item, Replied) for i in range(len(item.calls))}
         assert made == {(item.reply, item.call) for item in items if isinstance(item, Result)}
 

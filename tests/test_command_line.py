@@ -91,6 +91,20 @@ def test_check_shows_the_operations_with_who_may_do_what(tmp_path: Path) -> None
     assert "5 operations, no mistakes found." in done.stdout
 
 
+def test_check_says_what_is_shared_with_the_thread(tmp_path: Path) -> None:
+    entry = "{method: GET, url: /%s, description: Shows., approval: {approvers: [asker], shared: %s}}"
+    lines = [
+        "base_url: http://h",
+        "endpoints:",
+        *(f"  - {entry % one}" for one in (("plans", "true"), ("payroll", "false"))),
+    ]
+    (tmp_path / "apis.yaml").write_text("\n".join(lines))
+    shown = check(tmp_path).output.splitlines()
+    plans, payroll = (next(line for line in shown if f"GET /{name}" in line) for name in ("plans", "payroll"))
+    assert "waits for asker, shared with the thread, at most 60 min" in plans
+    assert "waits for asker, at most 60 min" in payroll
+
+
 def test_check_shows_placeholders_as_they_are_written(tmp_path: Path) -> None:
     done = check(tmp_path, HR_API_URL="https://hr.example", APIS_FILE=str(CATALOG))
 

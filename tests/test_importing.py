@@ -164,8 +164,10 @@ def test_a_redirect_is_followed() -> None:
         assert load_catalog(make(Order(f"{server.url}/old")).text, {}).operations
 
 
-def test_a_key_in_the_url_is_not_written_down() -> None:
-    with saying({"/openapi": text(SHOP)}) as server:
+@pytest.mark.parametrize("at", ["https://shop.example/v1", "/v1", "v1"])
+def test_a_key_in_the_url_is_not_written_down(at: str) -> None:
+    shop = json.dumps(json.loads(SHOP) | {"servers": [{"url": at}]})
+    with saying({"/openapi": text(shop)}) as server:
         address = server.url.replace("http://", "http://user:pass-word@")
         made = make(Order(f"{address}/openapi?key=hush-hush"))
 

@@ -46,7 +46,7 @@ REACHING: dict[str, set[str]] = {
     "subprocess": set(),
     "sqlite3": set(),
     "requests": set(),
-    "urllib.request": set(),
+    "urllib.request": {"slack_web"},  # what slack_sdk opens its connections with
     "urllib.error": {"slack_web"},
     "http.client": {"slack_web"},
     "http.server": set(),

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.answers import Answer, data_of, result_text
+from core.answers import Answer, data_of
+from tests.inside import result_text
 
 PAGE = """<!DOCTYPE html><html><head><title>Not &amp; here</title><style>p { color: red }</style>
 <script>alert("x > y")</script></head><body><!-- hidden <p> --><h1>404</h1>

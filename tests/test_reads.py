@@ -13,8 +13,9 @@ import pytest
 from ai import AI, Halt, Stopped
 from core.calls import BadCall
 from core.shrink import as_json
+from store import Turn
 from tests.databases import rows
-from tests.inside import Clock, Inside, Json, calls, strict, tool_results
+from tests.inside import ANN, Clock, Inside, Json, calls, strict, tool_results
 from tests.rest_server import RestServer, Seen, half_of, hang_up, late, reply, silence, to
 from tests.shelf import LISTS, SIZE, STYLES, person, shelf
 
@@ -459,8 +460,13 @@ def test_what_the_api_says_to_a_call_that_failed_is_shown_whole(inside: Inside, 
 # --- large answers ----------------------------------------------------------------------------------------------------
 
 
+def of(thread: str) -> Turn:
+    """A turn of Ann's in a thread."""
+    return Turn("t", thread, ANN, "more", "1.1", is_running=True)
+
+
 def ask_more(inside: Inside, thread: str, **arguments: object) -> Json:
-    got, _ = inside.gate.more(thread, {key.rstrip("_"): value for key, value in arguments.items()})
+    got, _ = inside.gate.more(of(thread), {key.rstrip("_"): value for key, value in arguments.items()})
     found: Json = strict(got.text)
     return found
 
@@ -531,7 +537,7 @@ def test_another_threads_result_is_refused(inside: Inside, server: RestServer) -
 def test_a_wrong_wish_for_more_is_told_in_words(inside: Inside, server: RestServer, arguments: Json, what: str) -> None:
     thread, _ = listed(inside, server)
     with pytest.raises(BadCall) as error:
-        inside.gate.more(thread, arguments)
+        inside.gate.more(of(thread), arguments)
     assert what in str(error.value)
 
 
@@ -544,7 +550,7 @@ def test_what_is_kept_outlives_the_process_and_goes_with_time_or_the_thread(tmp_
     assert ask_more(second, thread, result="r1", from_=2_303)["data"] == [person(2_304)]
     clock.ahead = 25 * 3_600
     with pytest.raises(BadCall, match="is not kept, or no longer"):
-        second.gate.more(thread, {"result": "r1"})
+        second.gate.more(of(thread), {"result": "r1"})
     clock.ahead = 0
     second.advance(thread)
     for due in second.store.due_posts(thread):

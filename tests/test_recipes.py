@@ -23,7 +23,7 @@ from store import Proposal
 from tests.house import ObedientApi, Person, Script, StartBot, Told, card_text
 from tests.house import calls as house_calls
 from tests.house import results as house_results
-from tests.inside import Inside, Json, calls, says, strict, tool_results
+from tests.inside import ANN, Inside, Json, calls, says, strict, tool_results
 from tests.rest_server import RestServer, Seen, hang_up, reply
 
 ADD = "add-to-team"
@@ -598,7 +598,7 @@ def test_nothing_of_a_recipe_is_run_again_after_the_click(inside: Inside, server
     inside.advance(thread)
     assert [method for method, _ in server.calls] == ["GET", "GET", "POST"]
     assert inside.row(waiting).state is State.DONE
-    assert len([one for one in inside.store.transcript(thread) if isinstance(one, Result)]) == 1
+    assert len([one for one in inside.store.transcript(thread, ANN) if isinstance(one, Result)]) == 1
 
 
 def test_by_the_front_door_a_recipe_is_asked_for_approved_and_told(

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.answers import Answer, error_text, mask, result_text
+from core.answers import Answer, error_text, mask
 from core.shrink import as_json, shrink
-from tests.inside import Json, strict
+from tests.inside import Json, result_text, strict
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=80),

@@ -58,6 +58,14 @@ def test_a_call_gives_slacks_answer(web: SlackWeb, workspace: Workspace) -> None
     assert workspace.violations == []
 
 
+def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Loopback(lambda _: as_json({"ok": True, "user_id": "U0BOT"})) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)  # which slack_sdk reads for every address
+        web = SlackWeb("xoxb-local", "http://slack.example/api/", timeout=2)
+        assert web.identity().user == "U0BOT"
+        assert [request.path for request in proxy.requests] == ["http://slack.example/api/auth.test"]
+
+
 def test_a_refusal_is_final_and_has_slacks_code(web: SlackWeb) -> None:
     with pytest.raises(SlackSaysNo) as told:
         web.call("chat.postMessage", POST | {"channel": "C0GONE"})
@@ -84,6 +92,13 @@ ODD = {
     "half of an answer": Reply(200, b'{"ok": true}', {"Content-Length": "100", "Connection": "close"}),
     "no answer": Reply(drop=True),
     "a redirect to nowhere": Reply(302, b"", {"Location": "http://127.0.0.1:1/"}),
+    "more than is read": Reply(200, b'{"ok": true, "a": "' + bytes(17_000_000) + b'"}'),
+    "more than is read, of no told length": Reply(
+        200, bytes(17_000_000), {"Content-Length": "", "Connection": "close"}
+    ),
+    "more than is read of a refusal": Reply(500, bytes(17_000_000)),
+    "a charset that there is none of": Reply(500, b"no", {"Content-Type": "text/plain; charset=no-such"}),
+    "JSON nested too deeply": Reply(200, b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
     "Slack's own trouble": as_json({"ok": False, "error": "internal_error"}),
     "Slack's own trouble, in another word": as_json({"ok": False, "error": "fatal_error"}),
 }

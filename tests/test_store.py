@@ -143,7 +143,7 @@ def test_what_goes_with_a_question_stands_before_it_in_the_transcript(store: Sto
     assert turn is not None
     noted, line = Noted('You are asked by "Ann".', "Operations:\nGET /a Ä"), Line("U0BEN", "Ben", "hm")
     store.begin_turn(turn, "why?", [line], (), noted)
-    assert store.transcript(A.key) == [noted, Heard((line,)), Said("why?", ANN)]
+    assert store.transcript(A.key, ANN) == [noted, Heard((line,)), Said("why?", ANN)]
 
 
 # --- the inbox --------------------------------------------------------------------------------------------------------
@@ -207,8 +207,8 @@ def test_words_that_a_database_may_dislike_do_not_stop_the_thread(store: Store, 
     assert store.admit(arrival, turn, QUIET, workers=1, max_waiting=1) == "taken"
     taken = begun(store, A.key)
     assert taken is not None
-    store.add_round(taken, Round(called(1, words), Usage(), results=[(0, f'{{"data":"{words}"}}')]))
-    assert [type(item) for item in store.transcript(A.key)] == [Said, Replied, Result]
+    store.add_round(taken, Round(called(1, words), Usage(), results=[Result(0, 0, f'{{"data":"{words}"}}')]))
+    assert [type(item) for item in store.transcript(A.key, ANN)] == [Said, Replied, Result]
 
 
 # --- admission --------------------------------------------------------------------------------------------------------
@@ -283,17 +283,17 @@ def test_the_turn_that_runs_is_given_again_with_its_model_calls_and_its_words_ar
     admit(store, A, ts="200.000002")
     turn = begun(store, A.key)
     assert turn is not None
-    store.add_round(turn, Round(called(1), Usage(), results=[(0, "{}")]))
+    store.add_round(turn, Round(called(1), Usage(), results=[Result(0, 0, "{}")]))
     admit(store, A, ts="200.000001")
     again = begun(store, A.key)
     assert again is not None
     assert (again.turn, again.model_calls) == (turn.turn, 1)
-    assert sum(isinstance(item, Said) for item in store.transcript(A.key)) == 1
+    assert sum(isinstance(item, Said) for item in store.transcript(A.key, ANN)) == 1
 
 
 def test_a_thread_without_turns_gives_none(store: Store) -> None:
     assert begun(store, A.key) is None
-    assert store.transcript(A.key) == []
+    assert store.transcript(A.key, ANN) == []
     assert not store.is_tainted(A.key)
 
 
@@ -301,11 +301,11 @@ def test_a_transcript_comes_back_as_it_went_in(store: Store) -> None:
     turn = begin(store)
     calls = (Called("x", "call_rest_api", '{"url": "/ü\\u0000"}'), Called("x_1", "", "{}"), Called("", "other", "{}"))
     first = store.add_round(
-        turn, Round(Replied("thinking\n", calls), Usage(), results=[(2, '{"c":3}'), (0, '{"a":"ß"}')])
+        turn, Round(Replied("thinking\n", calls), Usage(), results=[Result(0, 2, '{"c":3}'), Result(0, 0, '{"a":"ß"}')])
     )
-    second = store.add_round(turn, Round(Replied("", (Called("x", "y", "{}"),)), Usage(), results=[(0, "{}")]))
+    second = store.add_round(turn, Round(Replied("", (Called("x", "y", "{}"),)), Usage(), results=[Result(0, 0, "{}")]))
     store.end_turn(turn, [], said=Replied("Ready \U0001f600"), usage=Usage())
-    said, *middle, last = store.transcript(A.key)
+    said, *middle, last = store.transcript(A.key, ANN)
     assert said == Said("hello", ANN)
     assert middle == [
         first,
@@ -321,17 +321,17 @@ def test_a_transcript_comes_back_as_it_went_in(store: Store) -> None:
 
 def test_threads_see_nothing_of_each_other(store: Store) -> None:
     one, other = begin(store, A), begin(store, B)
-    store.add_round(one, Round(called(1), Usage(), results=[(0, "secret")], tainted=True))
-    assert store.transcript(B.key) == [Said("hello", ANN)]
+    store.add_round(one, Round(called(1), Usage(), results=[Result(0, 0, "secret")], tainted=True))
+    assert store.transcript(B.key, ANN) == [Said("hello", ANN)]
     assert not store.is_tainted(B.key)
     store.end_turn(other, [], said=Replied("hi"), usage=Usage())
-    assert len(store.transcript(A.key)) == 3
+    assert len(store.transcript(A.key, ANN)) == 3
 
 
 def test_tokens_and_model_calls_add_up_per_turn(store: Store, url: str) -> None:
     turn = begin(store)
-    store.add_round(turn, Round(called(1), Usage(100, 10), results=[(0, "{}")]))
-    store.add_round(turn, Round(called(1), Usage(200, 20), results=[(0, "{}")]))
+    store.add_round(turn, Round(called(1), Usage(100, 10), results=[Result(0, 0, "{}")]))
+    store.add_round(turn, Round(called(1), Usage(200, 20), results=[Result(0, 0, "{}")]))
     store.end_turn(turn, [], said=Replied("done"), usage=Usage(300, 30))
     (row,) = rows(url, "turns")
     assert (row["model_calls"], row["prompt_tokens"], row["completion_tokens"], row["state"]) == (3, 600, 60, "done")
@@ -339,10 +339,10 @@ def test_tokens_and_model_calls_add_up_per_turn(store: Store, url: str) -> None:
 
 def test_a_failed_turn_closes_its_open_calls_and_the_next_turn_begins(store: Store, url: str) -> None:
     turn = begin(store)
-    store.add_round(turn, Round(called(3), Usage(1, 1), results=[(1, '{"status":200}')]))
+    store.add_round(turn, Round(called(3), Usage(1, 1), results=[Result(0, 1, '{"status":200}')]))
     admit(store, A)
     store.end_turn(turn, [message("sorry", A.key, turn.turn, "sorry")], said=Replied("sorry"), usage=None, failed=True)
-    items = store.transcript(A.key)
+    items = store.transcript(A.key, ANN)
     assert open_calls(items) == []
     assert [item.call for item in items if isinstance(item, Result)] == [1, 0, 2]
     assert next(item.content for item in items if isinstance(item, Result)) == '{"status":200}'
@@ -358,11 +358,11 @@ def test_a_failed_turn_closes_its_open_calls_and_the_next_turn_begins(store: Sto
 
 def test_an_answer_of_the_api_taints_the_thread_for_good(store: Store) -> None:
     turn = begin(store)
-    store.add_round(turn, Round(called(1), Usage(), results=[(0, "{}")], tainted=False))
+    store.add_round(turn, Round(called(1), Usage(), results=[Result(0, 0, "{}")], tainted=False))
     assert not store.is_tainted(A.key)
-    store.add_round(turn, Round(called(1), Usage(), results=[(0, "{}")], tainted=True))
+    store.add_round(turn, Round(called(1), Usage(), results=[Result(0, 0, "{}")], tainted=True))
     assert store.is_tainted(A.key)
-    store.add_round(turn, Round(called(1), Usage(), results=[(0, "{}")], tainted=False))
+    store.add_round(turn, Round(called(1), Usage(), results=[Result(0, 0, "{}")], tainted=False))
     store.end_turn(turn, [], said=Replied("done"), usage=Usage())
     begin(store)
     assert store.is_tainted(A.key)
@@ -405,7 +405,7 @@ def test_words_of_a_failed_turn_of_somebody_else_taint_as_well(store: Store) -> 
 
 
 def test_taint_survives_a_restart(store: Store, url: str, clock: Clock) -> None:
-    store.add_round(begin(store), Round(called(1), Usage(), results=[(0, "{}")], tainted=True))
+    store.add_round(begin(store), Round(called(1), Usage(), results=[Result(0, 0, "{}")], tainted=True))
     again = Store(url, clock, journal_key="k")
     assert again.is_tainted(A.key)
     again.close()
@@ -509,7 +509,7 @@ def test_what_is_sent_is_what_was_stored_whole(store: Store) -> None:
     body = '{"name":"Zoë \\u202e","n":1.0}'
     made = proposed(turn, call=1)
     made = Proposal(**{**made.__dict__, "body": body, "why": "because"})
-    said = store.add_round(turn, Round(called(2), Usage(), results=[(0, "{}")], proposals=[made]))
+    said = store.add_round(turn, Round(called(2), Usage(), results=[Result(0, 0, "{}")], proposals=[made]))
     stored = store.proposal(token=made.token)
     assert stored is not None
     assert stored == Proposal(**{**made.__dict__, "reply": said.row})
@@ -796,7 +796,7 @@ def test_a_thread_that_goes_on_is_not_old(store: Store, clock: Clock) -> None:
     clock.now = 2_000.0
     rest(store, A)
     assert store.forget(1_500.0) == 0
-    assert len(store.transcript(A.key)) == 8
+    assert len(store.transcript(A.key, ANN)) == 8
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
@@ -936,4 +936,4 @@ def test_a_lost_lock_is_noticed(store: Store, url: str) -> None:
 def test_the_lock_keeps_nobody_from_reading_and_writing(store: Store) -> None:
     store.lock(threading.Event())
     begin(store)
-    assert store.transcript(A.key) == [Said("hello", ANN)]
+    assert store.transcript(A.key, ANN) == [Said("hello", ANN)]
