@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from jsonschema import Draft202012Validator
-
 from core import words
+from core.schemas import fits
 
 
 class Refused(Exception):
@@ -91,8 +90,7 @@ class Rule:
         """Whether the rule is for a call with these arguments; of several readings one is enough, None fits every rule."""
         if self.when is None:
             return True
-        condition = Draft202012Validator(self.when)
-        return any(one is None or condition.is_valid(one) for one in readings)
+        return any(one is None or fits(self.when, one) for one in readings)
 
     def to_json(self) -> str:
         """The rule as a stored row keeps it: what decides, less the conditions that chose it."""
