@@ -15,6 +15,7 @@ from core.jmes import BadQuery, search
 
 _SHOWN = 200  # characters of one field
 _SPELLINGS = 20  # texts of one field: somebody's addresses, say
+_LONGEST = 1_000  # characters of a text that is a name; to bring a longer one into its plain form may take minutes
 
 
 class Unclear(Exception):
@@ -97,7 +98,7 @@ def _texts(found: Any) -> Iterator[str]:
 
 def _text(found: Any) -> str | None:
     match found:
-        case str() if found.strip():
+        case str() if found.strip() and len(found) <= _LONGEST:
             return found
         case int() if not isinstance(found, bool):
             return str(found)
