@@ -11,6 +11,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 from urllib.parse import unquote_plus
@@ -226,7 +227,8 @@ def _text(name: str, value: object) -> str:
         case str():
             return value
         case bool() | int() | float():
-            return json.dumps(value)
+            with suppress(ValueError):  # endless, or of thousands of digits
+                return json.dumps(value, allow_nan=False)
     raise BadCall(f"'{shortened(name)}' takes a text, a number, or true or false.")
 
 

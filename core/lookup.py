@@ -47,7 +47,7 @@ def candidates(lookup: Lookup, items: Iterable[Any], value: str) -> list[Candida
             continue
         if key == value:
             return [Candidate(key, item, by_id=True)]
-        if _makes(wanted, [{_plain(one) for one in _texts(_find(name, item))} for name in lookup.match]):
+        if _makes(wanted, [_names(_find(name, item)) for name in lookup.match]):
             found.setdefault(key, Candidate(key, item))
     return list(found.values())
 
@@ -81,6 +81,11 @@ def _plain(text: str) -> str:
     return " ".join(folded.split())
 
 
+def _names(found: Any) -> set[str]:
+    """The texts of a field that may be a name, as they are compared."""
+    return {_plain(text) for text in _texts(found) if len(text) <= _LONGEST}
+
+
 def _find(expression: str, item: Any) -> Any:
     try:
         return search(expression, item)
@@ -98,7 +103,7 @@ def _texts(found: Any) -> Iterator[str]:
 
 def _text(found: Any) -> str | None:
     match found:
-        case str() if found.strip() and len(found) <= _LONGEST:
+        case str() if found.strip():
             return found
         case int() if not isinstance(found, bool):
             return str(found)

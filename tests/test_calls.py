@@ -312,6 +312,8 @@ BAD: list[tuple[tuple[Any, ...], str]] = [
     (("POST", "/users", '{"a":-Infinity}'), "no JSON number"),
     (("POST", "/users", '{"a":1e999}'), "a number or a character that JSON cannot carry"),
     (("POST", "/users", '{"a":' + "9" * 5_000 + "}"), "body is no valid JSON"),
+    (("POST", "/users", {"a" + "\u0315\u0300" * 20_000: 1}), "name is longer than 1,024 characters"),  # it would take seconds to normalise
+    (("POST", "/users", {"b": [{"a" * 1_025: 1}]}), "name is longer than 1,024 characters"),
     (("POST", "/users", '{"a":"\\ud800"}'), "a number or a character that JSON cannot carry"),
     (("POST", "/users", '{"\\udfff":1}'), "a number or a character that JSON cannot carry"),
     (("POST", "/users", "[" * 100_000 + "]" * 100_000), "nested too deeply"),

@@ -252,6 +252,8 @@ def test_a_header_is_taken_under_the_name_that_the_catalog_writes() -> None:
         ({"X-Region": "eu", "X-Note": "caf\u00e9"}, "printable ASCII on one line"),
         ({"X-Region": "eu", "X-Note": " padded "}, "without blanks around it"),
         ({"X-Region": "eu", "X-Note": "x" * 1_025}, "longer than 1,024"),
+        ({"X-Region": "eu", "X-Note": 10**5_000}, "takes a text, a number, or true or false"),
+        ({"X-Region": "eu", "X-Note": float("inf")}, "takes a text, a number, or true or false"),
         ({"X-Region": "eu", "X-Note": ["a"]}, "takes a text, a number, or true or false"),
         ({"X-Region": "eu", "X-Note": {"a": 1}}, "takes a text, a number, or true or false"),
         ({"X-Region": "eu", "X-Note": "[X-Note]"}, "Fill in the placeholder"),
@@ -262,7 +264,7 @@ def test_a_header_is_taken_under_the_name_that_the_catalog_writes() -> None:
 )
 def test_a_header_that_may_not_be_sent_is_told(headers: object, words: str) -> None:
     with pytest.raises(BadCall) as caught:
-        asked("GET", "/reports/1", headers=headers)
+        resolve(catalog(), {"method": "GET", "url": "/reports/1", "headers": headers})
     assert words in str(caught.value)
 
 
