@@ -113,6 +113,11 @@ def test_a_form_is_judged_like_json(body_type: str) -> None:
         assert judged(ABOVE, body, body_type=body_type) == "strictest"
 
 
+@pytest.mark.parametrize("depth", [40, 5_000, 100_000])
+def test_json_in_a_text_that_is_nested_beyond_reading_asks(depth: int) -> None:
+    assert judged(ABOVE, {"amount": 1, "data": "[" * depth + "]" * depth}) == ("sent" if depth == 40 else "strictest")
+
+
 def test_half_a_dozen_texts_that_could_be_anything_ask() -> None:
     when = {"properties": {name: {"pattern": "^x"} for name in "abcdefgh"}}
     assert judged(when, dict.fromkeys("abcdefgh", "Yes ")) == "strictest"
@@ -219,10 +224,14 @@ CASES: list[tuple[Json, object, str]] = [
           {"properties": {"child": {"$ref": "#"}}, "required": ["x"]},
           {"minimun": 1000, "required": ["x"]},
           {"type": "array"},
+          {"$ref": "#/$defs/d0", "$defs": {f"d{i}": {"allOf": [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(14)}
+           | {"d14": {"required": ["x"]}}},
           {"items": {"required": ["x"]}},
           {"minItems": 1},
       )),
     ({"properties": {"level": {"enum": []}}}, {"level": 1}, "sent"),
+    ({"properties": {"order": {"const": {"total": 5000}}}}, {"order": {"total": 10}}, "strictest"),
+    ({"properties": {"ids": {"enum": [[1, 2]]}}}, {"ids": [1]}, "strictest"),
     ({}, {}, "strictest"),
 ]  # fmt: skip
 
@@ -308,6 +317,7 @@ def test_a_name_of_the_url_may_not_stand_in_the_body_as_another() -> None:
     assert judged(ABOVE, {"amount": 6}, url=QUERY, asked="/pay?amount=5") == "sent"
     for body in ({"amount": 5000}, {"amount": "6"}, {"Amount": 6}, {"data": {"amount": 6}}):
         assert judged(ABOVE, body, url=QUERY, asked="/pay?amount=5") == "strictest"
+    assert judged(ABOVE, {"amount": 6}, url=QUERY, asked="/pay?amount=5000") == "strictest"
 
 
 def test_a_list_of_the_url_is_read_item_by_item() -> None:
@@ -366,6 +376,12 @@ BOTH: Json = {
 )
 def test_in_a_patch_that_merges_what_is_not_there_asks_nobody(when: Json, body: object, outcome: str) -> None:
     assert judged(when, body, method="PATCH") == outcome
+
+
+def test_what_is_in_a_field_that_is_no_object_is_not_kept() -> None:
+    schema = {"type": "object", "properties": {"order": {"type": ["object", "string"]}}}
+    assert judged(NESTED, {"order": {"note": "x"}}, method="PATCH", body=schema) == "asked"
+    assert judged(NESTED, {"order": "total=5000"}, method="PATCH", body=schema) == "strictest"
 
 
 def test_a_value_of_the_url_that_is_not_there_is_not_kept_by_a_patch() -> None:

@@ -84,6 +84,15 @@ def test_where_a_condition_cannot_say_the_strictest_of_all_rules_holds(method: s
     assert "'amount' is not a number" in verdict.why
 
 
+def test_a_rule_that_holds_in_one_place_does_not_hide_that_another_cannot_be_told() -> None:
+    small = Rule(("U0ANN",), when={"properties": {"amount": {"maximum": 999}}, "required": ["amount"]})
+    other = Rule(("U0BEN",), quorum=3, when={"required": ["never"]})
+    for url, body in (("5e3", 5), ("5", "5,000")):
+        given = Given({"amount": url}, names=frozenset({"amount"}), body={"amount": body})
+        assert judge("POST", (small, other), given, tainted=False).rule == other
+    assert judge("POST", (small, other), Given(body={"amount": 5}), tainted=False).rule == small
+
+
 @pytest.mark.parametrize("tainted", [False, True])
 def test_a_rule_that_cannot_be_judged_asks_where_nobody_would_be_asked(tainted: bool) -> None:
     for method in ("GET", "POST"):
