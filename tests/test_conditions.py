@@ -320,6 +320,17 @@ def test_a_name_of_the_url_may_not_stand_in_the_body_as_another() -> None:
     assert judged(ABOVE, {"amount": 6}, url=QUERY, asked="/pay?amount=5000") == "strictest"
 
 
+def test_a_value_of_the_url_is_of_the_type_that_its_parameter_says() -> None:
+    when = {"properties": {"level": {"const": 5}}}
+    for parameters, outcome in (({}, "strictest"), ({"level": {"type": "string"}}, "sent")):
+        assert judged(when, url="/x?level=[level]", asked="/x?level=low", parameters=parameters) == outcome
+    for level in ("5", "%205", "5.0"):
+        asked = f"/x?level={level}"
+        assert (
+            judged(when, url="/x?level=[level]", asked=asked, parameters={"level": {"type": "string"}}) == "strictest"
+        )
+
+
 def test_a_list_of_the_url_is_read_item_by_item() -> None:
     when = {"properties": {"ids": {"contains": {"minimum": 100}}}}
     more: Json = {"parameters": {"ids": {"type": "array"}}}
@@ -367,6 +378,11 @@ BOTH: Json = {
         (NESTED, {"order": {"total": 10}}, "asked"),
         (NESTED, {"order": {"total": 5000}}, "strictest"),
         (NESTED, {"order": "x"}, "strictest"),
+        (
+            {"type": "object", "properties": {"order": {"type": "object"} | NESTED["properties"]["order"]}},
+            {"order": {}},
+            "asked",
+        ),
         (LINES, {"note": "x"}, "asked"),
         (LINES, {"lines": [{}]}, "strictest"),  # a list is replaced as a whole
         (LINES, {"lines": [{"amount": 1}]}, "asked"),

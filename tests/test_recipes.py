@@ -428,6 +428,10 @@ def test_a_recipes_write_counts_among_those_that_a_reply_may_send_without_a_clic
         ("POST /mail", words.MANY.format(most=8)),
         ("POST /mail", words.MANY.format(most=8)),
     ]
+    inside.replies.will(calls(*(("POST", "/mail", {"to": f"a{number}"}) for number in range(8))))
+    inside.replies.will(calls(("POST", "/mail", {"to": "again"})))  # another reply
+    inside.ask()
+    assert (len(server.calls), len(inside.pending())) == (8 + 9, 2)
     inside.replies.will(calls(*(("RUN", "post", {"text": f"b{number}"}) for number in range(9))))
     inside.ask()
     assert [(one.operation, one.recipe) for one in inside.pending()[2:]] == [("POST /plain", "post")]

@@ -101,6 +101,7 @@ REFUSED = [
     ("a{2}{3}", "repeats a repetition"),
     ("[[:alpha:]]", "as POSIX does"),
     ("(a{1000}){1000}", "repeats too much"),
+    ("[ab]*a[ab]{30000}", "repeats too much"),
     ("[z-a]", "no regular expression of ECMA-262"),
     ("a(b", "no regular expression of ECMA-262"),
 ]
