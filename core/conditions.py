@@ -24,7 +24,7 @@ from core.template import Value
 from core.validate import kinds_said, shortened
 
 _MOST_READINGS = 512
-_LONGEST_NAME = 1_024  # characters; a longer text is no name
+_LONGEST_NAME = 200  # characters; a longer text is no name
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?")  # in a URL: as JSON writes them, less the exponent
 
 
@@ -208,6 +208,8 @@ def _names(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
     match value:
         case dict():
             for name, one in value.items():
+                if len(name) > _LONGEST_NAME:
+                    raise NotUnderstood("it has a name that is too long to be read")
                 yield (*place, name), name
                 yield from _names(one, (*place, name))
         case list():
@@ -216,7 +218,7 @@ def _names(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
         case str():
             if len(value) <= _LONGEST_NAME and not any(one.isspace() for one in value.strip()):
                 yield place, value
-            if value.lstrip()[:1] in ("{", "["):
+            if value.strip()[:1] + value.strip()[-1:] in ("{}", "[]"):
                 yield from _names(_json_in(value), (*place, "JSON"))
 
 

@@ -84,6 +84,7 @@ ELSEWHERE: list[object] = [
     {"data": {"amount": 5000}}, {"data": {"Amount": 5000}}, {"data": [{"amount": 5000}]}, {"a": {"b": {"c": {"amount": 5000}}}},
     {"data.amount": 5000}, {"data[amount]": 5000}, {"data/amount": 5000}, {".amount": 5000},
     {"data": '{"amount": 5000}'}, {"data": ' [{"Amount": 5000}]'}, {"data": {"x": '{"y": "{\\"amount\\": 5000}"}'}},
+    {"amount" + " " * 500: 5000}, {"x" * 500: 5000},
     {"field": "amount", "value": 5000}, {"op": "replace", "path": "/amount", "value": 5000}, {"set": ["data.amount", 5000]},
 ]  # fmt: skip
 LISTS: list[object] = [
