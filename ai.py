@@ -22,7 +22,7 @@ from core.catalog import Catalog
 from core.chain import Entry, digest
 from core.lookup import Unclear
 from core.markdown import beginning
-from core.policy import SAFE_METHODS
+from core.policy import SAFE_METHODS, State
 from core.posts import Thread, answer_posts, delete, live, live_id
 from core.prompt import BUDGET, FIND, about, beside, find, is_whole, system_prompt, tools
 from core.recipes import begin, is_run
@@ -142,6 +142,7 @@ class AI:
         self._gate = house.gate
         self._written = _Written(house, None)
         self._unwritten: list[Entry] = []  # of the reply whose calls are being made
+        self._sent_alone = 0  # of its writes, those that go out without a click
 
     def advance(self) -> bool:
         """Goes on with the thread until it rests; True where it waits for people. Safe to run again at any point."""
@@ -314,7 +315,7 @@ class AI:
         entries: list[Entry] = []
         answered = False
         by = time.monotonic() + self._gate.timeout  # for all previews of the reply together
-        self._unwritten = [asked]
+        self._unwritten, self._sent_alone = [asked], 0
         try:
             for i, called in enumerate(reply.said.calls):
                 is_again = made_before.count(called.key) >= _TWICE
@@ -325,6 +326,7 @@ class AI:
                 answered = answered or any(map(_brought_data, told))
                 if isinstance(taken, Proposal):
                     proposals.append(taken)
+                    self._sent_alone += taken.state is State.APPROVED
                 else:
                     results.append(Result(0, i, taken.text, turn.only_for))
         except Exception:  # whatever ends it: the journal has what was done
@@ -370,7 +372,15 @@ class AI:
             self._write_down(turn)
             begun, tainted = begin(catalog, arguments), self._store.is_tainted(turn.thread)
             return run(
-                self._gate, catalog, begun, turn, position, tainted=tainted, before=self._before(turn), wants=wants
+                self._gate,
+                catalog,
+                begun,
+                turn,
+                position,
+                tainted=tainted,
+                sent_alone=self._sent_alone,
+                before=self._before(turn),
+                wants=wants,
             )
         call = resolve(catalog, arguments)
         self._before(turn)(call)
@@ -381,7 +391,7 @@ class AI:
         except Unclear as error:
             return Got(error.text), [noted_unclear(call, error)]
         tainted = call.method not in SAFE_METHODS and (bool(call.matched) or self._store.is_tainted(turn.thread))
-        sorted_call = sort(call, tainted=tainted)
+        sorted_call = sort(call, tainted=tainted, sent_alone=self._sent_alone)
         self._check(turn)
         if isinstance(sorted_call, Read):
             got = self._gate.read(sorted_call, turn, wants, catalog)

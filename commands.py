@@ -7,7 +7,8 @@ import re
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,10 +24,12 @@ from core.cards import visible
 from core.catalog import Catalog, Operation, Recipe, load_catalog
 from core.catalog_schema import schema_text
 from core.chain import Line
+from core.gaps import gaps
 from core.openapi import Choice
-from core.policy import ASKER, SAFE_METHODS, Rule
+from core.policy import ASKER, SAFE_METHODS, Rule, Verdict
 from core.recipes import RUN
 from core.settings import Misconfigured, Settings, environment, load_settings
+from core.trials import trials
 from journal import Journal, read_key
 from slack_web import app_web_of, web_of
 from store import Store
@@ -78,11 +81,53 @@ def check(*, slack: bool) -> None:
             if recipe.api is api:
                 table.add_row(*(escape(cell) for cell in (_steps(recipe), recipe.description, _who_ends(recipe))))
         console.print(table)
+    warnings = _tell_conditions(console, catalog)
     several = "s" if len(catalog.recipes) > 1 else ""
     recipes = f" and {len(catalog.recipes)} recipe{several}" if catalog.recipes else ""
-    console.print(f"{len(catalog.operations)} operations{recipes}, no mistakes found.")
+    warned = f", {len(warnings)} warning{'s' if len(warnings) > 1 else ''}" if warnings else ""
+    console.print(f"{len(catalog.operations)} operations{recipes}, no mistakes found{warned}.")
     if settings is not None:
         raise SystemExit(_check_slack(settings, catalog))
+
+
+def _tell_conditions(console: Console, catalog: Catalog) -> list[str]:
+    """Tells which calls fall under which of the rules with conditions, and where such a rule can be missed; gives these warnings."""
+    table = Table("operation", "a call with", "who", title="Rules with conditions", title_justify="left")
+    warnings = []
+    for where, operation in _ruled(catalog):
+        name = f"{operation.name}{where}"
+        for one in trials(operation):
+            table.add_row(*map(escape, (name, one.call, _decides(one.verdict, operation))))
+        warnings += [f"{name}: {gap}." for gap in gaps(operation)]
+    if table.row_count:
+        console.print(table)
+    for warning in warnings:
+        console.print(f"Warning: {escape(warning)}", soft_wrap=True)
+    return warnings
+
+
+def _ruled(catalog: Catalog) -> Iterator[tuple[str, Operation]]:
+    """The operations whose rules have conditions, as they are everywhere, and as they are in a channel that adds such a rule."""
+    yield from (("", one) for one in catalog.operations if _is_conditional(one.rules or ()))
+    for name, channel in catalog.channels.items():
+        if _is_conditional(channel.rules):
+            there = catalog.narrowed(channel).operations
+            yield from ((f" in {name}", one) for one in there if one.method not in SAFE_METHODS)
+
+
+def _is_conditional(rules: Iterable[Rule]) -> bool:
+    return any(rule.when is not None for rule in rules)
+
+
+def _decides(verdict: Verdict | None, operation: Operation) -> str:
+    """Who decides about a call, in words; a condition that cannot say is told as that."""
+    if verdict is None:
+        return "nobody: it does not fit the schema and goes back to the model"
+    if verdict.way != "ask":
+        until = " until data was read in the thread" if operation.method == "POST" and operation.rules != () else ""
+        return f"by itself{until}"
+    not_told = " (the strictest rule: it can't be told which one is meant)" if verdict.why else ""
+    return _rule(replace(verdict.rule, when=None), operation) + not_told
 
 
 def _check_slack(settings: Settings, catalog: Catalog) -> int:

@@ -29,13 +29,15 @@ def run(
     position: int,
     *,
     tainted: bool,
+    sent_alone: int,
     before: Callable[[Call], None],
     wants: Callable[[Call, int], bool],
 ) -> Taken:
     """Makes the steps of a recipe: what its reads gave, or the proposal of the write that ends it; and what the journal tells.
 
     `before` is called ahead of each step and may raise to end it all, `wants` ahead of each further page of a list that a name is
-    looked up in. `tainted`: what the thread has seen so far; each read adds to it. Raises `BadCall` only before a step was made.
+    looked up in. `tainted`: what the thread has seen so far; each read adds to it. `sent_alone` is as in
+    `sort`. Raises `BadCall` only before a step was made.
     """
     entries: list[Entry] = []
     while not begun.is_over:
@@ -43,7 +45,8 @@ def run(
             call = next_call(catalog, begun)
             before(call)
             call = gate.resolved(call, turn, wants, catalog)
-            made = sort(call, tainted=tainted or bool(begun.answers) or bool(call.matched))
+            is_tainted = tainted or bool(begun.answers) or bool(call.matched)
+            made = sort(call, tainted=is_tainted, sent_alone=sent_alone)
             if not isinstance(made, Read):
                 _check_is_last(begun)
                 proposal = _of_recipe(begun, gate.propose(made, turn, position), turn)

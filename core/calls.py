@@ -11,18 +11,20 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 from urllib.parse import unquote_plus
 
 from core.bodies import unfit
 from core.catalog import Api, Catalog, Operation, header_key
+from core.conditions import Given
 from core.jmes import BadQuery, check
 from core.policy import Rule, judge, strictest
 from core.secret import hide, is_secret, secret_fields
 from core.shrink import as_json
 from core.template import MAX_VALUE, BadValue, Value, decode_value, parting, split_list
-from core.validate import looks_like, problems, shortened, typed
+from core.validate import problems, shortened, typed
 
 MAX_ARGUMENTS = 262_144  # characters of one call's arguments; nobody can read and approve more than that
 MAX_URL = 8_192
@@ -58,21 +60,17 @@ class Call:
     select: str = ""
     matched: tuple[str, ...] = ()
 
-    @property
-    def arguments(self) -> list[dict[str, Any] | None]:
-        """What the catalog's conditions look at: the body's fields, the URL's values and the headers, as their schemas type them.
-
-        Where a name stands in both, or a text may mean a number, each reading is given: a rule holds if it holds for one of them.
-        None: a body that is no object, for which every rule holds.
-        """
-        given = {**self.values, **self.headers}
-        url = {name: typed(self.operation.parameters.get(name, {}), text) for name, text in given.items()}
-        meant = {name: looks_like(one) if isinstance(one, str) else one for name, one in url.items()}
-        urls = [url] if meant == url else [url, meant]
-        if self.body is None:
-            return [*urls]
-        body = json.loads(self.body)
-        return [whole for one in urls for whole in (one | body, body | one)] if isinstance(body, dict) else [None]
+    def given(self, entry: Operation) -> Given:
+        """What the conditions of an entry look at: the call's own, or another that some server might take it for."""
+        body = None if self.body is None else json.loads(self.body)
+        return Given(
+            {**self.values, **self.headers},
+            names=entry.given_names,
+            schemas=entry.parameters,
+            body=body,
+            schema=entry.body,
+            merges=self.method == "PATCH" and isinstance(body, dict),
+        )
 
     @property
     def method(self) -> str:
@@ -93,10 +91,12 @@ class Write(Call):
     rule: Rule = field(default_factory=Rule)
 
 
-def sort(call: Call, *, tainted: bool) -> Read | Write:
-    """A validated call as what the policy makes of it."""
+def sort(call: Call, *, tainted: bool, sent_alone: int = 0) -> Read | Write:
+    """A validated call as what the policy makes of it. `sent_alone`: writes of the same reply that go out without a click."""
     entries = (call.operation, *call.others)
-    verdict = strictest([judge(call.method, one.rules, call.arguments, tainted=tainted) for one in entries])
+    verdict = strictest(
+        [judge(call.method, one.rules, call.given(one), tainted=tainted, sent_alone=sent_alone) for one in entries]
+    )
     match verdict.way:
         case "read":
             return Read(**vars(call))
@@ -181,7 +181,7 @@ def build(catalog: Catalog, operation: Operation, parameters: Mapping[str, Any],
         for name, value in parameters.items()
         if value is not None and value not in ("", [], ())
     }
-    if unknown := set(given) - operation.template.names - set(operation.headers):
+    if unknown := set(given) - operation.given_names:
         raise BadCall(f"{operation.name} has no parameter '{shortened(min(unknown))}'.")
     values = {name: value for name, value in given.items() if name in operation.template.names}
     if missing := operation.template.path_names - set(values):
@@ -227,7 +227,8 @@ def _text(name: str, value: object) -> str:
         case str():
             return value
         case bool() | int() | float():
-            return json.dumps(value)
+            with suppress(ValueError):  # endless, or of thousands of digits
+                return json.dumps(value, allow_nan=False)
     raise BadCall(f"'{shortened(name)}' takes a text, a number, or true or false.")
 
 
@@ -513,13 +514,15 @@ def _check_override(operation: Operation, value: object) -> None:
 
 
 def _twins(value: object) -> tuple[str, str] | None:
-    """Two names in one object that differ only in case, blanks or Unicode form, if there are any."""
+    """Two names in one object that differ only in case, blanks or Unicode form, if there are any. Raises `BadCall` for endless names."""
     if isinstance(value, list):
         return next((found for one in value if (found := _twins(one)) is not None), None)
     if not isinstance(value, dict):
         return None
     seen: dict[str, str] = {}
     for name in value:
+        if len(name) > MAX_VALUE:  # to bring it into its plain form could take minutes
+            raise BadCall(f"body has a field whose name is longer than {MAX_VALUE:,} characters.")
         plain = unicodedata.normalize("NFKC", name).strip().casefold()
         if plain in seen:
             return seen[plain], name

@@ -104,6 +104,11 @@ class Operation:
         """`METHOD /path`, without the query."""
         return f"{self.method} {self.url.partition('?')[0]}"
 
+    @property
+    def given_names(self) -> frozenset[str]:
+        """What its URL and its headers may be given: placeholders and header parameters."""
+        return self.template.names | frozenset(self.headers)
+
     def is_entry_of(self, other: Operation) -> bool:
         """Whether both are the same entry, whatever rules a channel adds to it."""
         return self.api is other.api and (self.method, self.url) == (other.method, other.url)

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from fnmatch import translate
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from core.catalog_file import ApiEntry, CatalogFile, Entry, Lookup, Pagination, Parameter, RecipeEntry, StepEntry
 from core.catalog_source import Place
 from core.catalog_values import header_key
 from core.expressions import BadExpression, Expression, expressions
 from core.policy import SAFE_METHODS
+from core.schemas import fits
+from core.validate import problems
 
 Mistake = tuple[Place, str]
 
@@ -222,13 +222,9 @@ def _misfit(parameter: Parameter | None, value: object) -> str | None:
     """What a parameter's schema has against a fixed value, which travels as text; None for expressions and names to be looked up."""
     if parameter is None or parameter.lookup is not None or not isinstance(value, (str, int, float)) or _varies(value):
         return None
-    schema = Draft202012Validator(parameter.plain)
-    try:
-        if parameter.is_list or any(schema.is_valid(one) for one in _readings(value)):
-            return None
-        return next((error.message for error in schema.iter_errors(value)), None)
-    except RecursionError:  # a schema that refers to itself without end; each call is checked anyway
+    if parameter.is_list or any(fits(parameter.plain, one) for one in _readings(value)):
         return None
+    return next(problems(parameter.plain, value), None)
 
 
 def _varies(value: object) -> bool:

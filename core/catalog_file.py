@@ -145,7 +145,7 @@ class ApprovalRule(_Strict):
     expires: Expiry | None = None
     """How long a request waits for its decision: 45s, 30m, 2h, 1d. Default: that of the endpoint, or of the API."""
     when: Schema | None = None
-    """A JSON Schema over the call's arguments: the rule is for the calls that it accepts."""
+    """A JSON Schema over the call's arguments: the rule is for the calls that it accepts, and for those that it cannot read."""
     batch: bool = False
     """Several such requests of one reply may be approved with one button."""
     shared: bool = False

@@ -13,6 +13,7 @@ import yaml
 from core.settings import Misconfigured
 
 _MAX_DEPTH = 200
+_MAX_NODES = 1_000_000  # with every alias written out; a catalog of a thousand operations has some fifty thousand
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
 _ENTRIES: dict[int | str, str] = {"endpoints": "endpoint", "recipes": "recipe", "steps": "step", "prompts": "prompt"}
 Place = tuple[int | str, ...]  # keys and indexes from the top of the file
@@ -33,6 +34,9 @@ class Source:
     def read(cls, text: str, name: str) -> tuple[Source, dict[Any, Any]]:
         """The text's nodes and its data. Raises `BadCatalog`."""
         source = cls(name, _compose(text, name))
+        nodes, levels = _unfolded(source.root, {})
+        if nodes > _MAX_NODES or levels > _MAX_DEPTH:
+            raise BadCatalog(f"{name}: its aliases (*name) multiply, or nest too deeply; write fewer of them.")
         for key, line in _twice(source.root):
             raise BadCatalog(
                 f"{name}, line {line}: the key '{key}' stands twice here; YAML would keep only the last one."
@@ -110,6 +114,20 @@ def _check_depth(text: str, name: str) -> None:
                 raise BadCatalog(f"{name}, line {line}: nested more than {_MAX_DEPTH} levels deep.")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+
+
+def _unfolded(node: yaml.Node, done: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """(nodes, levels) of a node with every alias written out. One that stands inside of itself nests without end."""
+    if id(node) not in done:
+        done[id(node)] = (1, _MAX_DEPTH + 1)
+        below: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            below = [one for pair in node.value for one in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            below = list(node.value)
+        found = [_unfolded(one, done) for one in below]
+        done[id(node)] = (1 + sum(nodes for nodes, _ in found), 1 + max((levels for _, levels in found), default=0))
+    return done[id(node)]
 
 
 def _twice(node: yaml.Node, seen: set[int] | None = None) -> Iterator[tuple[str, int]]:

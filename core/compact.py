@@ -1,7 +1,7 @@
 """An OpenAPI schema as a small JSON Schema (2020-12) for the model and the check of its calls.
 
 It never refuses what the document allows, readOnly fields apart: whatever cannot be said in few words is left out, and so allowed.
-For that reason oneOf becomes anyOf, and patterns are dropped (a foreign regular expression could also be made to run for hours).
+For that reason oneOf becomes anyOf, and patterns are dropped (descriptions write them for engines of their own).
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ class _Compactor:
         self._enum(found, whole, kinds)
         pattern = next((text for node in whole.nodes if (text := node.text("pattern"))), "")
         if 0 < len(pattern) <= _PATTERN and pattern.isprintable() and self._level.words >= _TELLING:
-            self._add_words(found, f"Written as {pattern}")  # in words: no foreign expression is ever run
+            self._add_words(found, f"Written as {pattern}")  # in words: a foreign expression is not run
         for key, value in _bounds(whole):
             self._put(found, key, value)
         default = whole.first("default")

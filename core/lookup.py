@@ -15,6 +15,7 @@ from core.jmes import BadQuery, search
 
 _SHOWN = 200  # characters of one field
 _SPELLINGS = 20  # texts of one field: somebody's addresses, say
+_LONGEST = 1_000  # characters of a text that is a name; to bring a longer one into its plain form may take minutes
 
 
 class Unclear(Exception):
@@ -46,7 +47,7 @@ def candidates(lookup: Lookup, items: Iterable[Any], value: str) -> list[Candida
             continue
         if key == value:
             return [Candidate(key, item, by_id=True)]
-        if _makes(wanted, [{_plain(one) for one in _texts(_find(name, item))} for name in lookup.match]):
+        if _makes(wanted, [_names(_find(name, item)) for name in lookup.match]):
             found.setdefault(key, Candidate(key, item))
     return list(found.values())
 
@@ -78,6 +79,11 @@ def _makes(rest: str, fields: Sequence[set[str]]) -> bool:
 def _plain(text: str) -> str:
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(folded.split())
+
+
+def _names(found: Any) -> set[str]:
+    """The texts of a field that may be a name, as they are compared."""
+    return {_plain(text) for text in _texts(found) if len(text) <= _LONGEST}
 
 
 def _find(expression: str, item: Any) -> Any:

@@ -43,7 +43,9 @@ def harmless(text: str) -> str:
     text = _CONTROL.sub(_as_words, text)
     text = re.sub(r"<(?=\s*[!@])", "(", text)
     text = _BROADCAST.sub("@\u200b", text)  # a zero-width space keeps '@channel' readable and dead
-    text = re.sub(r"!+(?=\[)", "", text)
+    text = re.sub(
+        r"(?<!!)!+(?=\[)", "", text
+    )  # looked for at the first of a row alone, or a row would be gone through again and again
     return _ENTITY.sub("&amp;", text)  # last: what was taken away may have brought an entity's parts together
 
 

@@ -233,7 +233,7 @@ def _entries(
             )
             continue
         seen[same] = printable(one.name, 120)
-        spelled.setdefault(shape("", path), re.findall(r"\[([^\]]+)\]", entry["url"].partition("?")[0]))
+        spelled.setdefault(shape("", path), re.findall(r"\[([^\[\]]+)\]", entry["url"].partition("?")[0]))
         yield (one.tags[0] if one.tags else ""), entry
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
-
-from jsonschema import Draft202012Validator
+from functools import cached_property
+from typing import Literal
 
 from core import words
+from core.conditions import Condition, Given, NotUnderstood
+from core.schemas import Schema
 
 
 class Refused(Exception):
@@ -74,6 +75,7 @@ def target(event: Event) -> State:
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 ASKER, ANYONE = "asker", "anyone-in-channel"
+MOST_ALONE = 8  # writes of one reply that are sent without a click
 
 
 @dataclass(frozen=True)
@@ -84,16 +86,17 @@ class Rule:
     not_asker: bool = False
     quorum: int = 1
     expires: float | None = None  # seconds; None: the entry's or the API's
-    when: Mapping[str, Any] | None = None
+    when: Schema | None = None
     batch: bool = False
     shared: bool = False  # what it opens may be seen by everybody's turns in the thread, not by the asker's alone
 
-    def matches(self, readings: Sequence[Mapping[str, Any] | None]) -> bool:
-        """Whether the rule is for a call with these arguments; of several readings one is enough, None fits every rule."""
-        if self.when is None:
-            return True
-        condition = Draft202012Validator(self.when)
-        return any(one is None or condition.is_valid(one) for one in readings)
+    @cached_property
+    def condition(self) -> Condition | None:
+        return None if self.when is None else Condition(self.when)
+
+    def holds(self, given: Given) -> bool:
+        """Whether the rule is for a call that brings this. Raises `NotUnderstood` where its condition cannot say."""
+        return self.condition is None or self.condition.holds(given)
 
     def to_json(self) -> str:
         """The rule as a stored row keeps it: what decides, less the conditions that chose it."""
@@ -136,22 +139,29 @@ def strictest(verdicts: Sequence[Verdict]) -> Verdict:
     return max(verdicts, key=lambda one: (order[one.way], one.rule.strictness))
 
 
-def judge(
-    method: str, rules: tuple[Rule, ...] | None, arguments: Sequence[Mapping[str, Any] | None], *, tainted: bool
-) -> Verdict:
+def judge(method: str, rules: tuple[Rule, ...] | None, given: Given, *, tainted: bool, sent_alone: int = 0) -> Verdict:
     """The way of a call by its HTTP method, the catalog's `approval:` and what the thread has seen.
 
     `rules`: None where the catalog says nothing, empty for `never`. Closed by default: a method that is not known to be safe asks,
-    and a rule can only ask where the method alone would not. `tainted` says that the transcript holds data of the API or words
-    of other people, which the model may be following.
+    and a rule can only ask where the method alone would not. Where a condition cannot say whether it holds, the strictest of all the
+    rules does. `tainted` says that the transcript holds data of the API or words of other people, which the model may be following;
+    `sent_alone` how many writes of the same reply go out without a click.
     """
-    matching = [rule for rule in rules or () if rule.matches(arguments)]
+    matching, problem = _matching(rules or (), given)
     if matching:
-        return Verdict("ask", rule=max(matching, key=lambda rule: rule.strictness))
+        return Verdict("ask", problem, max(matching, key=lambda rule: rule.strictness))
     if method in SAFE_METHODS:
         return Verdict("read")
     if method != "POST":
         return Verdict("ask")
-    if rules == () or not tainted:
-        return Verdict("send")
-    return Verdict("ask", words.TAINTED)
+    if rules != () and tainted:
+        return Verdict("ask", words.TAINTED)
+    return Verdict("send") if sent_alone < MOST_ALONE else Verdict("ask", words.MANY.format(most=MOST_ALONE))
+
+
+def _matching(rules: Sequence[Rule], given: Given) -> tuple[Sequence[Rule], str]:
+    """The rules that are for a call; all of them, and why, where one of them cannot say."""
+    try:
+        return [rule for rule in rules if rule.holds(given)], ""
+    except NotUnderstood as problem:
+        return rules, words.NOT_UNDERSTOOD.format(problem=problem)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core import words
-from core.catalog import Api, Catalog
+
+if TYPE_CHECKING:
+    from core.catalog import Api, Catalog
 
 
 def hidden(value: Any) -> str:

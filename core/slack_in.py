@@ -342,7 +342,7 @@ def plain_words(text: str, bot: str) -> str:
 
     https://docs.slack.dev/messaging/formatting-message-text#retrieving-messages
     """
-    text = re.sub(rf"[ \t]?<@{re.escape(bot)}(?:\|[^>]*)?>", "", text) if bot else text
+    text = re.sub(rf"[ \t]?<@{re.escape(bot)}(?:\|[^<>]*)?>", "", text) if bot else text
     text = re.sub(r"<([^<>|]*)(?:\|([^<>]*))?>", _unmarked, text)
     return html.unescape(text).strip()
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import quote, unquote_to_bytes
+
+from core.spelling import caseless
 
 PLACEHOLDER = re.compile(r"\[([A-Za-z_][\w-]*)\]|\{([A-Za-z_][\w-]*)\}", re.ASCII)
 MAX_VALUE = 1_024  # characters of one path value or header; longer ones are refused by common servers anyway
@@ -51,21 +53,24 @@ class Piece:
         return len(self.parts) == 1 and self.parts[0][1]
 
     @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        return re.compile("".join("(.+)" if open_ else re.escape(text) for text, open_ in self.parts), re.DOTALL)
-
-    @cached_property
-    def _loose(self) -> re.Pattern[str]:
-        return re.compile(self._pattern.pattern, re.DOTALL | re.IGNORECASE)
+    def _literals(self) -> tuple[str, ...]:
+        """The text before the first placeholder, between each two, and after the last; an empty one where there is none."""
+        texts = [""]
+        for text, open_ in self.parts:
+            if open_:
+                texts.append("")
+            else:
+                texts[-1] += text
+        return tuple(texts)
 
     def match(self, text: str) -> dict[str, str] | None:
-        """The placeholders' values in a decoded `text`, or None where it does not fit."""
-        found = self._pattern.fullmatch(text)
-        return dict(zip(self.names, found.groups(), strict=True)) if found else None
+        """The placeholders' values in a decoded `text`, or None where it does not fit. Of several ways each takes all that it can."""
+        found = _parted(text, self._literals)
+        return dict(zip(self.names, found, strict=True)) if found is not None else None
 
     def could_be(self, text: str) -> bool:
         """Whether a server that does not tell capitals from small letters may take `text` for this piece."""
-        return self._loose.fullmatch(text) is not None
+        return _parted(caseless(text), [caseless(one) for one in self._literals]) is not None
 
     def fill(self, values: Mapping[str, Value], literal_safe: str = _LITERAL_SAFE) -> str:
         """The piece percent-encoded with `values`."""
@@ -130,6 +135,28 @@ class Template:
                 texts = [piece.fill(values, "")] if all(one in values for one in piece.names) else []
             pairs += [f"{quote(name, safe='')}={text}" for text in texts]
         return path + ("?" + "&".join(pairs) if pairs else "")
+
+
+def _parted(text: str, literals: Sequence[str]) -> list[str] | None:
+    """What stands between the literals, a character at least each; None where they are not all there, in their order.
+
+    From the end, each literal is taken where it stands last. That leaves the most for whatever is before it, so there is nothing
+    to try again, and the time grows with the text alone.
+    """
+    first, *rest = literals
+    if not rest:
+        return [] if text == first else None
+    if not text.startswith(first) or not text.endswith(rest[-1]):
+        return None
+    end = len(text) - len(rest[-1])
+    found: list[str] = []
+    for literal in reversed(rest[:-1]):
+        at = text.rfind(literal, len(first) + 1, max(end - 1, 0))
+        if at < 0:
+            return None
+        found.append(text[at + len(literal) : end])
+        end = at
+    return [text[len(first) : end], *reversed(found)] if end > len(first) else None
 
 
 def _one(value: Value) -> str:

@@ -10,6 +10,8 @@ READING, PREPARING = "is reading", "is preparing a request about"
 
 HELP = "Hi! Mention me with a question or a task, in your own words, and I'll answer here in the thread."
 TOO_MANY = "Too many requests right now, so I haven't taken this one up. Please ask again in a few minutes."
+NOT_UNDERSTOOD = "The strictest rule holds, since it can't be told which one this request falls under: {problem}."
+MANY = "The {most} writes before it in the same reply were sent without a click; from there on the bot asks."
 TAINTED = "This conversation holds data from the API or words of other people, and the bot may be following those."
 KEPT = "I've noted this. I'm waiting for a decision on the card above and will take your message up right after it."
 NOT_YOU = "You can't decide this one. Who can: {deciders}."

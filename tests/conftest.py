@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from chat import Model
 from logs import set_up_logs
@@ -24,6 +25,11 @@ from tests.house import (
 )
 from workspace.emulator import Workspace
 from workspace.hr_api import HrApi
+
+settings.register_profile(
+    "any machine", settings(), deadline=None
+)  # how long an example takes is a slow machine's matter
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

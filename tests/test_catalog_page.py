@@ -19,7 +19,7 @@ from core.calls import BadCall, Call, Read, Write, resolve, sort
 from core.catalog import METHODS, BadCatalog, Catalog, Operation, load_catalog
 from core.lookup import candidates
 from core.paging import Ask, End, Page, begin, follow, items_of
-from core.policy import State
+from core.policy import Rule, State
 from core.prompt import suggestions
 from tests.inside import Inside, calls, tool_results
 from tests.rest_server import RestServer, reply
@@ -385,6 +385,25 @@ def test_the_rules_of_the_approval_example_hold() -> None:
     assert isinstance(search, Write)
     assert search.by_policy
     assert {one.expires for one in catalog.operations} == {7200}
+
+
+CONDITIONS = re.findall(
+    r"^\| `(POST|PATCH) (.*?)` \| (nobody|the asker|`@finance-leads`)", SECTIONS["Conditions"], re.MULTILINE
+)
+
+
+@pytest.mark.parametrize(("method", "body", "who"), CONDITIONS)
+def test_each_call_of_the_table_asks_whom_it_says(method: str, body: str, who: str) -> None:
+    call = called(catalog_of("Conditions"), method, "/payouts" + ("/7" if method == "PATCH" else ""), body)
+    made = sort(call, tainted=False)
+    assert isinstance(made, Write)
+    asked = "nobody" if made.by_policy else "the asker" if made.rule == Rule() else f"`{made.rule.approvers[0]}`"
+    assert asked == who
+
+
+def test_the_table_has_every_row_of_its_own() -> None:
+    assert len(CONDITIONS) == SECTIONS["Conditions"].count("\n| `P")
+    assert len(CONDITIONS) >= 12
 
 
 def test_the_previews_of_the_example_are_read() -> None:

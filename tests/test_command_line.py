@@ -111,6 +111,44 @@ def test_check_shows_placeholders_as_they_are_written(tmp_path: Path) -> None:
     assert "DELETE /api/users/[user_id]" in done.stdout
 
 
+CONDITIONAL = """
+name: Payments
+base_url: https://pay.example.com
+endpoints:
+  - {method: GET, url: /refunds, description: Lists.}
+  - method: POST
+    url: /refunds
+    description: Pays money back.
+    approval: [{when: {properties: {amount: {minimum: 1000}}}, approvers: ["@leads"]}]
+  - method: DELETE
+    url: /refunds/[id]
+    description: Cancels.
+    approval: [{when: {patternProperties: {"^a": {}}}, approvers: ["@leads"]}]
+channels:
+  "#pay":
+    approval: {when: {properties: {currency: {const: USD}}}, approvers: ["@all"], quorum: 2}
+"""
+
+
+def test_check_shows_which_spelling_of_a_condition_asks_whom_and_where_it_can_be_missed(tmp_path: Path) -> None:
+    (tmp_path / "apis.yaml").write_text(CONDITIONAL)
+    done = check(tmp_path, COLUMNS="200")
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
+    told = {(row[0], row[1]): row[2] for row in rows if row[2:]}
+    asks, not_told = "waits for @leads, at most 60 min", "(the strictest rule: it can't be told which one is meant)"
+
+    assert done.exit_code == 0
+    assert told["POST /refunds", '{"amount": 1000}'] == asks
+    assert told["POST /refunds", '{"amount": 999}'] == "by itself until data was read in the thread"
+    for body in ('{"amount": "1000"}', '{"amount": "1,000"}', '{"Amount": 1000}', '{"data": {"amount": 1000}}', "{}"):
+        assert told["POST /refunds", body] == f"{asks} {not_told}"
+    by_all = told["POST /refunds in #pay", '{"amount": 999, "currency": "usd"}']
+    assert by_all == "waits for @all, 2 votes, at most 60 min"
+    assert "Warning: POST /refunds: the body may have fields that no schema names" in done.stdout
+    assert "Warning: DELETE /refunds/[id]: its condition says 'patternProperties', which names no field" in done.stdout
+    assert "3 operations, no mistakes found, " in done.stdout
+
+
 def test_check_needs_no_settings_and_takes_apis_yaml_of_the_directory(tmp_path: Path) -> None:
     (tmp_path / "apis.yaml").write_text(SMALL)
 

@@ -21,6 +21,7 @@ from tests.house import (
     card_text,
     results,
     says,
+    until,
 )
 from workspace.emulator import Workspace
 from workspace.hr_api import HrApi
@@ -302,6 +303,51 @@ def test_the_strictest_rule_that_matches_holds(
     ben.presses(talk.card(2), "approve")
     talk.answer(2)
     assert api.asked.count("PUT /users/7") == 2
+
+
+ABOVE = "{required: [amount], properties: {amount: {type: integer, minimum: 1000}}}"
+SMALL_POST = "{{method: POST, url: /users, description: Adds one.}}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"amount": "5000"}, {"amount": "5,000"}, {"Amount": 5000}, {"amount ": 5000}, {"data": {"amount": 5000}}, {}],
+    ids=str,
+)
+def test_a_post_that_its_rule_does_not_understand_waits_for_the_rules_people(
+    start_bot: StartBot, api: ObedientApi, model: Script, ann: Person, ben: Person, body: Json
+) -> None:
+    ruled = SMALL_POST.replace("}}", f", approval: [{{when: {ABOVE}, approvers: [U0BEN]}}]}}").replace("{{", "{", 1)
+    start_bot(catalog=catalog(api).replace(SMALL_POST.replace("{{", "{").replace("}}", "}"), ruled))
+    model.will(calls(("POST", "/users", {"amount": 10}), ("POST", "/users", body)))
+    talk = ann.asks("pay")
+    card = talk.card()
+    assert "The strictest rule holds" in card_text(card)
+    ann.presses(card, "approve")
+    assert "You can't decide this one" in ann.aside()
+    ben.presses(card, "approve")
+    talk.answer()
+    sent = [json.loads(one.body) for one in api.requests if one.method == "POST"]
+    assert sent == [{"amount": 10}, body]
+
+
+def test_of_one_reply_eight_writes_go_out_without_a_click_and_the_others_wait(
+    start_bot: StartBot, api: ObedientApi, model: Script, ann: Person
+) -> None:
+    def numbers() -> set[int]:
+        return {json.loads(one.body)["number"] for one in api.requests if one.method == "POST"}
+
+    start_bot(catalog=catalog(api))
+    model.will(calls(*[("POST", "/users", {"number": number}) for number in range(11)]))
+    talk = ann.asks("add eleven")
+    cards = talk.workspace.wait(lambda: talk.cards() if len(talk.cards()) == 3 else [])
+    assert all("8 writes before it" in card_text(card) for card in cards)
+    until(lambda: len(numbers()) == 8)
+    assert numbers() == set(range(8))
+    for card, button in zip(cards, ("approve", "deny", "approve"), strict=True):
+        ann.presses(card, button)
+    talk.answer()
+    assert numbers() == {*range(9), 10}
 
 
 def test_where_slack_does_not_say_who_belongs_nobody_gets_through(

@@ -38,7 +38,7 @@ DOORS: dict[str, set[str]] = {
     "sqlalchemy": {"store", "journal", "kept", "bot"},  # in bot.py the exception alone, see below
     "structlog": set(TOP),
 }
-CORE_PACKAGES = {"jmespath", "yaml", "jsonschema", "pydantic", "pydantic_settings", "dotenv", "sqlalchemy"}
+CORE_PACKAGES = {"jmespath", "yaml", "jsonschema_rs", "pydantic", "pydantic_settings", "dotenv", "sqlalchemy"}
 # Of the standard library: what reaches out of the process, and who may.
 REACHING: dict[str, set[str]] = {
     "socket": set(),

@@ -116,6 +116,12 @@ def test_the_cards_line_says_what_was_matched(value: str, line: str) -> None:
     assert matched_line("user_id", value, one.id, fields_of(BY_NAME, one.item).values()) == line
 
 
+def test_a_text_that_would_take_minutes_to_compare_is_no_name() -> None:
+    endless = person(1, "Ann" + "\u0315\u0300" * 100_000, "Lee")
+    assert ids("Ann", [endless, person(2, "Ann", "Lee")]) == ["2"]
+    assert ids("1", [endless]) == ["1"]
+
+
 def test_a_huge_field_is_told_in_part() -> None:
     assert len(fields_of(BY_NAME, person(1, "Ann", "x" * 100_000))["last_name"]) == 200
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ai import AI, Halt, Stopped
-from core.calls import BadCall
+from core.calls import BadCall, Write, resolve, sort
 from core.shrink import as_json
 from store import Turn
 from tests.databases import rows
@@ -37,6 +37,12 @@ apis:
     description: Lists few at once.
     parameters: {{size: {{type: integer, maximum: 200}}}}
     approval: [{{when: {{required: [size], properties: {{size: {{minimum: 150}}}}}}}}]
+    pagination: {{style: page, parameter: page, size: size}}
+  - method: GET
+    url: /unsized?page=[page]&size=[size]
+    description: Lists few at once, and asks where more are wanted.
+    parameters: {{size: {{type: integer, maximum: 200}}}}
+    approval: [{{when: {{required: [size]}}}}]
     pagination: {{style: page, parameter: page, size: size}}
   - method: GET
     url: /begun?page=[page]
@@ -252,7 +258,8 @@ def test_a_list_takes_no_more_than_its_room(tmp_path: Path, server: RestServer) 
 
 
 def test_the_largest_page_is_asked_for_unless_a_rule_forbids_it(inside: Inside, server: RestServer) -> None:
-    assert "needs a person's approval" in inside.read(f"{server.url}/short", all_pages=True)["error"]
+    assert "needs a person's approval" in inside.read(f"{server.url}/unsized", all_pages=True)["error"]
+    assert isinstance(sort(resolve(inside.catalog, {"method": "GET", "url": "/short"}), tainted=False), Write)
     assert server.requests == []
     server.will(reply("[1]"), reply("[]"))
     assert inside.read(f"{server.url}/short?size=100", all_pages=True)["data"] == [1]

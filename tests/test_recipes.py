@@ -416,6 +416,27 @@ def test_a_recipe_of_one_post_is_judged_by_what_the_thread_has_seen(inside: Insi
     assert [one.why for one in inside.pending()] == [words.TAINTED]
 
 
+def test_a_recipes_write_counts_among_those_that_a_reply_may_send_without_a_click(
+    inside: Inside, server: RestServer
+) -> None:
+    texts = [("RUN", "post", {"text": str(number)}) for number in range(5)]
+    mails = [("POST", "/mail", {"to": str(number)}) for number in range(5)]
+    inside.replies.will(calls(*texts, *mails))
+    inside.ask()
+    assert sorted(server.calls) == [("POST", "/mail")] * 3 + [("POST", "/plain")] * 5
+    assert [(one.operation, one.why) for one in inside.pending()] == [
+        ("POST /mail", words.MANY.format(most=8)),
+        ("POST /mail", words.MANY.format(most=8)),
+    ]
+    inside.replies.will(calls(*(("POST", "/mail", {"to": f"a{number}"}) for number in range(8))))
+    inside.replies.will(calls(("POST", "/mail", {"to": "again"})))  # another reply
+    inside.ask()
+    assert (len(server.calls), len(inside.pending())) == (8 + 9, 2)
+    inside.replies.will(calls(*(("RUN", "post", {"text": f"b{number}"}) for number in range(9))))
+    inside.ask()
+    assert [(one.operation, one.recipe) for one in inside.pending()[2:]] == [("POST /plain", "post")]
+
+
 def test_a_thread_is_tainted_by_the_reads_of_a_recipe_that_ended_in_a_card(inside: Inside, server: RestServer) -> None:
     server.will(FOUND, TEAM)
     inside.replies.will(calls(("RUN", ADD, {"email": "tom@x.io", "team": "Red"})))

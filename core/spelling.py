@@ -1,0 +1,51 @@
+"""Names, texts and numbers in the spellings that some server takes for the same ones. A server is lenient in its own way: these err on
+the side of taking two for one."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from decimal import Decimal
+
+_LONGEST = 60  # characters of a text that may be a number
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_IN_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+")
+_HEX = re.compile(r"0[xX][0-9a-fA-F]+")
+
+
+def caseless(text: str) -> str:
+    """A text without the difference of capitals and small letters."""
+    return text.upper().casefold().replace("i\u0307", "i")  # the dot of a Turkish capital I
+
+
+def bare(name: str) -> str:
+    """A name's letters and digits alone: not capitals nor blanks, not `_` nor `-`, not the form of a character make another of it."""
+    plain = caseless(unicodedata.normalize("NFKD", name))
+    return "".join(one for one in plain if one.isalnum()) or plain.strip()
+
+
+def plain(text: str) -> str:
+    """A text without capitals, blanks around it, double blanks, and the differences of a character's forms."""
+    return " ".join(caseless(unicodedata.normalize("NFKC", text)).split())
+
+
+def meanings(text: str) -> list[Decimal | bool]:
+    """The numbers and truth values that a text may be read as: `5,000` is 5000 to some, and 5 to others."""
+    tight = re.sub(r"[\s_'\u2019]", "", unicodedata.normalize("NFKC", text[:_LONGEST]))
+    tight = "".join(str(unicodedata.decimal(one, one)) for one in tight)  # the digits of every script
+    if tight.lower() in ("true", "false"):
+        return [tight.lower() == "true"]
+    if _HEX.fullmatch(tight):
+        return [Decimal(int(tight, 16))]
+    digits = re.search(r"[+-]?[.,]?[0-9][0-9.,]*(?:[eE][+-]?[0-9]+)?", tight)
+    forms = [form for one in (tight, digits[0] if digits else "") for form in _forms(one)]
+    return list(dict.fromkeys(Decimal(one) for one in forms if _NUMBER.fullmatch(one)))
+
+
+def _forms(text: str) -> Iterator[str]:
+    """A number as it stands, with commas between its thousands, and with dots between them."""
+    yield text
+    yield text.replace(",", "")
+    if "," in text or _IN_THOUSANDS.fullmatch(text):
+        yield text.replace(".", "").replace(",", ".")
