@@ -19,7 +19,6 @@ from rich.table import Table
 import importing
 import slack_check
 from core import reports
-from core.cards import visible
 from core.catalog import Catalog, Operation, Recipe, load_catalog
 from core.catalog_schema import schema_text
 from core.chain import Line
@@ -27,6 +26,7 @@ from core.openapi import Choice
 from core.policy import ASKER, SAFE_METHODS, Rule
 from core.recipes import RUN
 from core.settings import Misconfigured, Settings, environment, load_settings
+from core.visible import visible
 from journal import Journal, read_key
 from slack_web import app_web_of, web_of
 from store import Store

@@ -18,6 +18,7 @@ from urllib.parse import unquote_plus
 from core.bodies import unfit
 from core.catalog import Api, Catalog, Operation, header_key
 from core.jmes import BadQuery, check
+from core.lookup import Matched
 from core.policy import Rule, judge, strictest
 from core.secret import hide, is_secret, secret_fields
 from core.shrink import as_json
@@ -56,7 +57,7 @@ class Call:
     unresolved: frozenset[str] = frozenset()
     all_pages: bool = False
     select: str = ""
-    matched: tuple[str, ...] = ()
+    matched: tuple[Matched, ...] = ()
 
     @property
     def arguments(self) -> list[dict[str, Any] | None]:
@@ -86,10 +87,10 @@ class Read(Call):
 
 @dataclass(frozen=True)
 class Write(Call):
-    """A call that goes through the table of proposals. `by_policy`: no person needs to decide; `why`: the card's extra line."""
+    """A call that goes through the table of proposals. `by_policy`: no person needs to decide; `tainted`: it asks for that reason."""
 
     by_policy: bool = False
-    why: str = ""
+    tainted: bool = False
     rule: Rule = field(default_factory=Rule)
 
 
@@ -103,7 +104,7 @@ def sort(call: Call, *, tainted: bool) -> Read | Write:
         case "send":
             return Write(**vars(call), by_policy=True)
         case "ask":
-            return Write(**vars(call), why=verdict.why, rule=verdict.rule)
+            return Write(**vars(call), tainted=verdict.tainted, rule=verdict.rule)
         case other:
             assert_never(other)
 

@@ -10,8 +10,6 @@ from typing import Any, Literal
 
 from jsonschema import Draft202012Validator
 
-from core import words
-
 
 class Refused(Exception):
     """The gate said no. Its text goes to the person, and to that person alone."""
@@ -121,10 +119,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the policy says of one call: `read` it, `send` it as a write that needs nobody, or `ask` people by `rule`, and why."""
+    """What the policy says of one call: `read` it, `send` it as a write that needs nobody, or `ask` people by `rule`. `tainted`: it asks
+    since the thread holds what the model may be following."""
 
     way: Literal["read", "send", "ask"]
-    why: str = ""
+    tainted: bool = False
     rule: Rule = field(default_factory=Rule)
 
 
@@ -152,4 +151,4 @@ def judge(
         return Verdict("ask")
     if rules == () or not tainted:
         return Verdict("send")
-    return Verdict("ask", words.TAINTED)
+    return Verdict("ask", tainted=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from core import words
 from core.calls import Call
-from core.cards import visible
 from core.policy import SAFE_METHODS
 from core.secret import is_secret
+from core.visible import visible
 
 _LENGTH = 80  # characters of a status
 _VALUE = 24  # characters of a value in it

@@ -20,6 +20,7 @@ from core.catalog import METHODS, BadCatalog, Catalog, Operation, load_catalog
 from core.lookup import candidates
 from core.paging import Ask, End, Page, begin, follow, items_of
 from core.policy import State
+from core.preview import showing
 from core.prompt import suggestions
 from tests.inside import Inside, calls, tool_results
 from tests.rest_server import RestServer, reply
@@ -389,8 +390,8 @@ def test_the_rules_of_the_approval_example_hold() -> None:
 
 def test_the_previews_of_the_example_are_read() -> None:
     catalog = catalog_of("Preview")
-    shown = {one.method: catalog.preview_of(one) for one in catalog.operations if one.method != "GET"}
-    assert {method: one and one.name for method, one in shown.items()} == {
+    shown = {one.method: showing(catalog, one) for one in catalog.operations if one.method != "GET"}
+    assert {method: one and one.read.name for method, one in shown.items()} == {
         "PATCH": "GET /devices/[id]",
         "DELETE": "GET /devices/[id]/summary",
         "PUT": None,
