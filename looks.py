@@ -91,7 +91,7 @@ class Looks:
         is_list = not it.call.operation.template.path[-1].names
         if found.kind == "listed":
             return self._listed(write, found, it.call, purpose, by), ""
-        ids = ids_named(_body(write), it.untaken) if found.kind == "itself" and is_list else ()
+        ids = ids_named(_body(write), it.untaken) if found.kind == "itself" and is_list and not _replaces(write) else ()
         if ids:
             return self._those(write, it.call, ids, purpose, by), ""
         if not is_list:
@@ -134,7 +134,9 @@ class Looks:
         fitting = with_key(self._items(write, call, listed), key, label)
         if len(fitting) != 1:
             told = words.NOT_IN_PART if self._rest(call, listed) == "some" else words.NOT_LISTED
-            raise _NotShown(told.format(read=call.operation.name, label=label, key="..." if _is_secret(write, label) else key))
+            raise _NotShown(
+                told.format(read=call.operation.name, label=label, key="..." if _is_secret(write, label) else key)
+            )
         name = self._name(write, call.operation, fitting[0])
         return self._kept(write, call, listed.answer.status, fitting[0], role="about", names=(name,))
 
@@ -143,6 +145,8 @@ class Looks:
         title = write.operation.title or read.title
         in_path = [one for piece in write.operation.template.path for one in piece.names]
         name = name_of(data, title, in_path[-1] if in_path else "")
+        if name.key == name.title:
+            name = name_of(data, title)
         if name.key and name.key != name.title:
             return name
         told = ((one, str(write.values[one])) for one in reversed(in_path) if not _is_secret(write, one))
@@ -157,8 +161,7 @@ class Looks:
         if it.untaken:
             raise _NotShown(words.ODD_QUERY.format(name=min(it.untaken), read=read.name))
         chooses = any(set(piece.names) <= it.call.values.keys() for _, piece in read.template.query)
-        replaces = write.method == "PUT" and isinstance(body, list)
-        if body is not None and not replaces and (write.method == "DELETE" or not chooses):
+        if body is not None and not _replaces(write) and (write.method == "DELETE" or not chooses):
             raise _NotShown(words.ODD_BODY)
         total = total_told(page)
         rest = self._rest(it.call, listed, page, len(items))
@@ -256,6 +259,11 @@ def _is_secret(write: Call, name: str) -> bool:
 
 def _body(write: Call) -> Any:
     return json.loads(write.body) if write.body is not None else None
+
+
+def _replaces(write: Call) -> bool:
+    """Whether a request brings a list in place of another one."""
+    return write.method == "PUT" and isinstance(_body(write), list)
 
 
 def _has_all(ids: Sequence[str], field: str, items: Sequence[Any]) -> bool:

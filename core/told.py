@@ -5,6 +5,7 @@ Plain text throughout. Whatever an API or the model wrote stands in quotes, esca
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
@@ -58,14 +59,18 @@ def _about(target: Target | None) -> str:
         template = words.THINGS if target.rest == "none" else words.THINGS_AT_LEAST
         return template.format(count=target.count, names=names)
     name = target.names[0]
-    others = [f"{field_name(field)} {middle(on_line(text), _BESIDE)}" for field, text in apart(target.data, name)]
+    others = [
+        f"{middle(field_name(field), _BESIDE)} {middle(on_line(text), _BESIDE)}"
+        for field, text in apart(target.data, name)
+    ]
     return ", ".join([*([_name(name)] if any(name) else []), *others])
 
 
 def _name(name: Name) -> str:
     """`Tom Berg, id 7`."""
     called = [middle(title(name.title), _NAME)] if name.title else []
-    known = [words.NAMED_ID.format(label=field_name(name.label), key=middle(key(name.key), _NAME))] if name.key else []
+    label = middle(field_name(name.label), _BESIDE)
+    known = [words.NAMED_ID.format(label=label, key=middle(key(name.key), _NAME))] if name.key else []
     return ", ".join([*called, *known]) or words.NAMELESS
 
 
@@ -150,11 +155,9 @@ def _operation(one: Change, old: str, new: str) -> str:
 
 
 def _pointer(text: str) -> str:
-    return (
-        "/".join(field_name(step) if step else "" for step in text.split("/"))
-        if text.startswith("/")
-        else field_name(text)
-    )
+    """A JSON pointer as it is, where its steps are plain."""
+    is_plain = re.fullmatch(r"(/[\w$@~.-]*)*", text) is not None and not is_right_to_left(text)
+    return text if is_plain else field_name(text)
 
 
 def path_text(path: Path) -> str:
@@ -177,7 +180,7 @@ def _several(method: str, target: Target, body: Any, hidden: Collection[str], ur
         found = changes(method, target.data, body, hidden=hidden, url=url)
         return _bounded(words.CHANGES, [_how_many(target), *([] if found else [words.NO_CHANGE])], found, bounds)
     heading = words.CHANGE_TITLE["DELETE"] if method == "DELETE" else words.MAY_CHANGE
-    shown = [_name(one) for one in target.names[: bounds.things]]
+    shown = [words.ONE_OF_THEM.format(name=_name(one)) for one in target.names[: bounds.things]]
     left = target.count - len(shown)
     more = [words.MORE_THINGS.format(count=left)] if left else []
     fields = fields_of(target.data) if bounds.lines is None and method == "DELETE" else ()

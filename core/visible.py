@@ -54,7 +54,7 @@ def field_name(name: str) -> str:
 def title(text: str) -> str:
     """What a thing is called: letters as they are, anything else in quotes, so that it cannot pass for an id or a line beside it."""
     is_plain = _NAME.fullmatch(text) is not None and not re.search(r"\bid\b", text, re.IGNORECASE)
-    return on_line(text if is_plain else json.dumps(text, ensure_ascii=False))
+    return text if is_plain and on_line(text) == text else on_line(json.dumps(text, ensure_ascii=False))
 
 
 def key(text: str) -> str:

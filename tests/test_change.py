@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.change import Change, Item, Path, Target, Watch, changes, differing, leaves
 from core.naming import Name
 
-TOM: dict[str, Any] = {"id": 7, "name": "Tom", "job": "Sales", "home": {"city": "Rome", "zip": 1}}
+TOM: dict[str, Any] = {"id": 7, "name": "Tom", "job": "Sales", "flat": {"city": "Rome", "zip": 1}}
 
 
 def read(data: Any, status: int | None = 200, problem: str = "", **more: Any) -> Target:
@@ -49,12 +49,12 @@ def dotted(path: Path) -> str:
     [
         (TOM, {"name": "Tom", "job": "Lead"}, [("job", '"Sales"', '"Lead"')]),
         (TOM, {"name": "Tom"}, []),
-        (TOM, {"home": {"city": "Oslo", "zip": 1}}, [("home.city", '"Rome"', '"Oslo"')]),
+        (TOM, {"flat": {"city": "Oslo", "zip": 1}}, [("flat.city", '"Rome"', '"Oslo"')]),
         (TOM, {"salary": 5}, [("salary", None, "5")]),
         (TOM, {"job": None}, [("job", '"Sales"', "null")]),
         (TOM, {"id": "7"}, [("id", "7", '"7"')]),
         (TOM, {"job": {"title": "Lead"}}, [("job", '"Sales"', '{"title":"Lead"}')]),
-        (TOM, {"home": "Rome"}, [("home", '{"city":"Rome","zip":1}', '"Rome"')]),
+        (TOM, {"flat": "Rome"}, [("flat", '{"city":"Rome","zip":1}', '"Rome"')]),
         ({"a": True}, {"a": 1}, [("a", "true", "1")]),
         ({}, {"a": {}}, [("a", None, "{}")]),
         ({"a": None}, {"a": 1}, [("a", "null", "1")]),
@@ -77,7 +77,7 @@ def test_what_is_no_object_has_no_fields_to_compare_with(before: Any) -> None:
 @pytest.mark.parametrize(
     ("before", "expected"),
     [
-        ({"id": 7, "home": {"city": "Rome"}}, [("id", "7"), ("home.city", '"Rome"')]),
+        ({"id": 7, "flat": {"city": "Rome"}}, [("id", "7"), ("flat.city", '"Rome"')]),
         ([1, 2], [("", "[1,2]")]),
         ("text", [("", '"text"')]),
         ([{"id": 3, "on": True}], [("[3].id", "3"), ("[3].on", "true")]),
@@ -149,7 +149,7 @@ def test_what_a_list_changes_of_an_object_is_not_told() -> None:
     ("operation", "expected"),
     [
         ({"op": "replace", "path": "/job", "value": "Lead"}, ("replace", ("/job",), '"Sales"', '"Lead"')),
-        ({"op": "remove", "path": "/home/city"}, ("remove", ("/home/city",), '"Rome"', None)),
+        ({"op": "remove", "path": "/flat/city"}, ("remove", ("/flat/city",), '"Rome"', None)),
         ({"op": "add", "path": "/tags/-", "value": ["vip"]}, ("add", ("/tags/-",), None, '["vip"]')),
         ({"op": "move", "from": "/job", "path": "/title"}, ("move", ("/job", "/title"), None, None)),
         ({"op": "copy", "from": "/job", "path": "/title"}, ("copy", ("/job", "/title"), None, None)),
@@ -238,7 +238,7 @@ def test_a_patch_in_an_envelope_compares_the_fields_that_it_names() -> None:
 def test_an_object_in_a_wrapper_is_compared_as_itself(wrapped: Any, is_wrapper: bool) -> None:
     assert changed("PUT", wrapped, {"job": "Lead"}) == [("job", '"Sales"' if is_wrapper else None, '"Lead"')]
     beside = [name for name in wrapped if name != "data"]
-    assert left_out(wrapped, {"job": "Lead"}) == (["id", "name", "home", *beside] if is_wrapper else [*wrapped])
+    assert left_out(wrapped, {"job": "Lead"}) == (["id", "name", "flat", *beside] if is_wrapper else [*wrapped])
 
 
 @pytest.mark.parametrize(("method", "body"), [("DELETE", None), ("PUT", {"job": "Lead"}), ("PATCH", {"job": "Lead"})])
@@ -256,11 +256,11 @@ def test_a_field_named_like_the_wrapper_is_no_wrapper() -> None:
 @pytest.mark.parametrize(
     ("before", "body", "expected"),
     [
-        (TOM, {"name": "Tom", "job": "Lead"}, ["id", "home"]),
+        (TOM, {"name": "Tom", "job": "Lead"}, ["id", "flat"]),
         (TOM, TOM, []),
         (TOM, [1], []),
         (TOM, None, []),
-        (TOM, TOM | {"home": {"city": "Rome"}}, ["home.zip"]),
+        (TOM, TOM | {"flat": {"city": "Rome"}}, ["flat.zip"]),
         (None, {"a": 1}, []),
     ],
 )
@@ -273,7 +273,7 @@ def test_what_a_put_leaves_out_is_told_with_its_value_and_not_as_a_change(
 
 
 def test_a_patch_leaves_alone_what_it_does_not_name_inside_of_an_object() -> None:
-    assert changed("PATCH", TOM, {"home": {"city": "Oslo"}}) == [("home.city", '"Rome"', '"Oslo"')]
+    assert changed("PATCH", TOM, {"flat": {"city": "Oslo"}}) == [("flat.city", '"Rome"', '"Oslo"')]
 
 
 @pytest.mark.parametrize(
@@ -298,11 +298,11 @@ def test_of_a_hidden_value_nobody_can_see_that_it_stays_the_same(body: Any) -> N
         ("DELETE", {key: TOM[key] for key in ("id", "name")}, None, (), False),
         ("DELETE", dict(reversed(TOM.items())), None, (), True),
         ("DELETE", TOM | {"job": "CEO"}, None, ("job",), True),
-        ("DELETE", TOM | {"home": {"city": "Rome", "zip": 2}}, None, (), False),
-        ("DELETE", TOM | {"home": {"city": "Rome", "zip": 2}}, None, ("zip",), True),
-        ("DELETE", TOM | {"home": {"city": "Rome", "zip": 2}}, None, ("home",), True),
-        ("DELETE", TOM | {"home": {"city": "Rome", "zip": 2}}, None, ("home.zip",), True),
-        ("DELETE", TOM | {"home": {"city": "Rome", "zip": 2}}, None, ("home.city",), False),
+        ("DELETE", TOM | {"flat": {"city": "Rome", "zip": 2}}, None, (), False),
+        ("DELETE", TOM | {"flat": {"city": "Rome", "zip": 2}}, None, ("zip",), True),
+        ("DELETE", TOM | {"flat": {"city": "Rome", "zip": 2}}, None, ("flat",), True),
+        ("DELETE", TOM | {"flat": {"city": "Rome", "zip": 2}}, None, ("flat.zip",), True),
+        ("DELETE", TOM | {"flat": {"city": "Rome", "zip": 2}}, None, ("flat.city",), False),
         ("DELETE", {"error": "no"}, None, (), False),
         ("DELETE", [TOM], None, (), False),
         ("DELETE", None, None, (), False),
@@ -311,7 +311,7 @@ def test_of_a_hidden_value_nobody_can_see_that_it_stays_the_same(body: Any) -> N
         ("PATCH", TOM | {"job": "CEO"}, {"name": "Tim"}, (), True),  # a PATCH leaves that alone
         ("PATCH", TOM | {"name": "Tam"}, {"name": "Tim"}, (), False),
         ("PATCH", TOM | {"name": "Tam"}, {"name": "Tim"}, ("name",), True),
-        ("PATCH", TOM | {"home": {"city": "Oslo", "zip": 1}}, {"home": {"zip": 2}}, (), False),
+        ("PATCH", TOM | {"flat": {"city": "Oslo", "zip": 1}}, {"flat": {"zip": 2}}, (), False),
         ("PATCH", TOM | {"job": "CEO"}, [{"op": "remove", "path": "/job"}], (), False),  # JSON Patch: all of it counts
         ("PATCH", TOM | {"job": "CEO"}, None, (), False),
     ],
@@ -328,9 +328,9 @@ def test_whether_a_target_is_still_what_its_card_showed(
     [
         (TOM | {"job": "CEO"}, ("name",), True),
         (TOM | {"job": "CEO"}, ("job",), False),
-        (TOM | {"home": {"city": "Rome", "zip": 2}}, ("home",), False),
-        (TOM | {"home": {"city": "Rome", "zip": 2}}, ("home.zip",), False),
-        (TOM | {"home": {"city": "Rome", "zip": 2}}, ("home.city",), True),
+        (TOM | {"flat": {"city": "Rome", "zip": 2}}, ("flat",), False),
+        (TOM | {"flat": {"city": "Rome", "zip": 2}}, ("flat.zip",), False),
+        (TOM | {"flat": {"city": "Rome", "zip": 2}}, ("flat.city",), True),
     ],
 )
 def test_where_the_catalog_says_what_to_compare_nothing_else_counts(
@@ -338,7 +338,7 @@ def test_where_the_catalog_says_what_to_compare_nothing_else_counts(
 ) -> None:
     assert same("DELETE", TOM, now, compare=compare) is is_the_same
     assert same("DELETE", TOM, now, compare=(*compare, "seen"), ignore=("zip",)) is (
-        is_the_same or "home" in compare[0]
+        is_the_same or "flat" in compare[0]
     )
 
 
@@ -410,10 +410,10 @@ def test_of_a_large_target_a_patch_looks_at_its_own_fields_and_what_is_ignored_m
 
 
 def test_what_differs_between_two_looks_is_named_with_both_values() -> None:
-    assert differing("DELETE", read(TOM), read(TOM | {"job": "Lead", "home": {"city": "Oslo"}}), None) == {
+    assert differing("DELETE", read(TOM), read(TOM | {"job": "Lead", "flat": {"city": "Oslo"}}), None) == {
         ("job",): ('"Sales"', '"Lead"'),
-        ("home", "city"): ('"Rome"', '"Oslo"'),
-        ("home", "zip"): ("1", ""),
+        ("flat", "city"): ('"Rome"', '"Oslo"'),
+        ("flat", "zip"): ("1", ""),
     }
 
 
