@@ -20,7 +20,7 @@ from core.lookup import Matched
 from core.markdown import Block, escape
 from core.policy import ANYONE, ASKER, Rule, State
 from core.statuses import status_text
-from core.told import CARD, WHOLE, Bounds, Told, about, told
+from core.told import CARD, HOME, WHOLE, Bounds, Told, about, told
 from core.visible import field_name, key, middle, on_line, visible
 
 _SECTION = 2_900  # characters of one section, below Slack's 3,000
@@ -444,9 +444,11 @@ def _about_in_home(row: CardRow) -> list[str]:
 
 def _in_home(row: CardRow) -> str:
     """A waiting request as App Home shows it: what Approve would do and send, as far as there is room."""
+    change = row.told(HOME)
     request = f"{row.method} {middle(row.shown_url, _SECTION // 3)}"
     body = [middle(readable(row.shown_body), _BODY_IN_HOME)] if row.shown_body is not None else []
-    return "\n".join([*_about_in_home(row), *_matched_lines(row), request, *body])
+    first = [*_about_in_home(row), *_matched_lines(row), *([change.heading] if change.heading else []), *change.lines]
+    return "\n".join([*([middle("\n".join(first), _SECTION)] if first else []), request, *body])
 
 
 def target_card(row: CardRow, target: Target | None) -> tuple[str, list[Block]]:

@@ -33,6 +33,7 @@ class Bounds:
 
 
 CARD = Bounds(lines=12, things=12, value=120)
+HOME = Bounds(lines=4, things=4, value=60)
 WHOLE = Bounds(lines=None, things=200, value=29_000)
 
 

@@ -204,7 +204,7 @@ def test_the_list_is_read_page_by_page_until_the_thing_is_there(inside: Callable
 
 
 def test_a_list_that_was_not_read_to_its_end_proves_nothing(inside: Callable[[str], Inside], api: Api) -> None:
-    api.there = {"/users": as_json(PEOPLE, **{"X-Total-Count": "40"})}
+    api.there = {"/users": as_json(PEOPLE, 200, **{"X-Total-Count": "40"})}
     lines = asked(inside("GET /users\nDELETE /users/[id]"), "DELETE", "/users/9")
     assert lines == [
         "What this is about can't be shown: GET /users was not read to its end, and no part of it has id 9."
@@ -258,7 +258,7 @@ CLOSED = [{"id": 3, "name": "Three", "state": "closed"}, {"id": 4, "name": "Four
 
 def test_a_bulk_request_shows_what_its_query_chooses(inside: Callable[[str], Inside], api: Api) -> None:
     """The unfiltered list stood there as "What is removed"."""
-    api.there = {"/recs": OPEN + CLOSED, "/recs?state=closed": as_json(CLOSED, **{"X-Total-Count": "2"})}
+    api.there = {"/recs": OPEN + CLOSED, "/recs?state=closed": as_json(CLOSED, 200, **{"X-Total-Count": "2"})}
     lines = asked(inside(RECS), "DELETE", "/recs?state=closed")
     assert lines == [
         "About: 2: Three, id 3; Four, id 4",
@@ -350,7 +350,7 @@ def pages(*, of: int, per: int = 2, **more: str) -> Mapping[str, Any]:
     def page(number: int) -> Reply:
         last = number == of
         link = {} if last else {"Link": f'</recs?page={number + 1}>; rel="next"'}
-        return as_json([{"id": number * per + one} for one in range(per)], **link, **more)
+        return as_json([{"id": number * per + one} for one in range(per)], 200, **link, **more)
 
     return {"/recs": page(1), **{f"/recs?page={number}": page(number) for number in range(2, of + 1)}}
 
@@ -373,15 +373,15 @@ UNKNOWN = "2 in the answer of GET {url}; the catalog does not say whether there 
         (as_json(OPEN), "", UNKNOWN),
         (as_json(OPEN), "pagination: {style: link}", "All 2 that GET {url} lists:"),
         (as_json([]), "pagination: {style: link}", "Nothing: GET {url} lists none."),
-        (as_json(OPEN, **{"X-Total-Count": "2"}), "", "All 2 that GET {url} lists:"),
-        (as_json(OPEN, **{"X-Total-Count": "40"}), "", "The first 2 of 40 that GET {url} lists:"),
-        (as_json(OPEN, **{"Content-Range": "items 0-1/40"}), "", "The first 2 of 40 that GET {url} lists:"),
+        (as_json(OPEN, 200, **{"X-Total-Count": "2"}), "", "All 2 that GET {url} lists:"),
+        (as_json(OPEN, 200, **{"X-Total-Count": "40"}), "", "The first 2 of 40 that GET {url} lists:"),
+        (as_json(OPEN, 200, **{"Content-Range": "items 0-1/40"}), "", "The first 2 of 40 that GET {url} lists:"),
         (as_json({"data": OPEN, "total": 40}), "", "The first 2 of 40 that GET {url} lists:"),
         (as_json({"items": OPEN, "meta": {"totalCount": 40}}), "", "The first 2 of 40 that GET {url} lists:"),
         (as_json({"recs": OPEN, "next": "/recs?page=2"}), "", "The first 2 that GET {url} lists; there are more:"),
         (as_json({"results": OPEN, "has_more": True}), "", "The first 2 that GET {url} lists; there are more:"),
         (as_json({"results": OPEN, "has_more": False}), "", UNKNOWN),
-        (as_json(OPEN, **{"Next-Page": "/recs?_token=x"}), "", "The first 2 that GET {url} lists; there are more:"),
+        (as_json(OPEN, 200, **{"Next-Page": "/recs?_token=x"}), "", "The first 2 that GET {url} lists; there are more:"),
         (as_json({"_embedded": {"recs": OPEN}, "page": {"totalElements": 40}}), "", "The first 2 of 40 that GET {url} lists:"),
         (as_json({"data": OPEN, "pagination": {"next_cursor": "x"}}), "", "The first 2 that GET {url} lists; there are more:"),
         (as_json({"data": OPEN, "pagination": {"next_cursor": None}, "total": 2}), "", "All 2 that GET {url} lists:"),
@@ -419,7 +419,7 @@ def test_a_change_of_several_things_says_what_it_may_touch(inside: Callable[[str
 
 
 def test_a_list_that_is_replaced_is_told_item_by_item(inside: Callable[[str], Inside], api: Api) -> None:
-    api.there = {"/recs": as_json(OPEN, **{"X-Total-Count": "2"})}
+    api.there = {"/recs": as_json(OPEN, 200, **{"X-Total-Count": "2"})}
     body = [{"id": 1, "name": "Uno", "state": "open"}, {"id": 5, "name": "Five"}]
     assert asked(inside(RECS), "PUT", "/recs", body)[2:] == [
         '[id 2]: {"id":2,"name":"Two","state":"open"} (not in the request)',

@@ -35,7 +35,7 @@ class Queue(Loopback):
             return Reply(204)
         look = next(self.looks)
         self._queue |= self.changes.get(look, {})
-        return as_json(self._queue | self.moving(look), **self.headers)
+        return as_json(self._queue | self.moving(look), 200, **self.headers)
 
     @property
     def writes(self) -> list[str]:
