@@ -72,8 +72,8 @@ def message(post: str, thread: str, turn: str, text: str, blocks: Sequence[Block
 
 
 def update(post: str, thread: str, turn: str, target: str, text: str, blocks: Sequence[Block]) -> Post:
-    """A change of the message that the post `target` made. Blocks are always given: Slack might keep the old buttons otherwise."""
-    return Post(post, thread, turn, "update", {"text": text, "blocks": list(blocks)}, target)
+    """A change of the card that the post `target` made. Blocks are always given: Slack might keep the old buttons otherwise."""
+    return Post(post, thread, turn, "update", {"text": text, "blocks": list(blocks)}, target, is_card=True)
 
 
 def ephemeral(post: str, thread: str, turn: str, user: str, text: str, *, in_thread: bool = True) -> Post:
