@@ -19,7 +19,7 @@ from core.change import GONE, Rest, Target, Watch
 from core.naming import Name, name_of
 from core.paging import Page, more_told, total_told
 from core.policy import SAFE_METHODS
-from core.preview import Asked, Showing, as_path, asked, ids_named, item_asked, item_read, list_in, showing, with_key
+from core.preview import Asked, Showing, as_path, asked, by_key, ids_named, item_asked, item_read, list_in, showing
 from core.secret import is_secret
 from core.statuses import status_text
 from reads import Listed, Purpose, Reads
@@ -27,6 +27,7 @@ from wire import Unanswered, Unsent
 
 _MAX_TARGET = 60_000  # characters of a target that a row keeps
 _ONE_BY_ONE = 10  # things that are read one by one; of more the list is read
+_MISSING = 200  # ids that nobody has, of which a row tells
 
 Look = tuple[Target | None, str]
 
@@ -104,11 +105,13 @@ class Looks:
         if answer.broke_off:  # what was not read cannot be compared
             raise _NotShown(answer.broke_off.removesuffix("."))
         data = self._data(write, answer)
-        items = list_in(found.read, data) if answer.is_success else None
+        items = list_in(found.read, data) if answer.is_success and not _speaks_of(write, data) else None
         if items is None:
             return self._one(write, found, it, answer, data)
-        if found.kind == "about" and len(items) == 1:
+        if len(items) == 1 and (found.kind == "about" or found.read.template.path[-1].names):
             return self._one(write, found, it, answer, items[0])
+        if found.kind == "about":
+            raise _NotShown(words.NOT_ONE.format(read=found.read.name))
         if listed is not None and listed.items is not None:
             items = self._reads.cleaned(listed.items, write.operation.api)
         return self._several(write, it, items, listed, Page(items, data, answer.headers)), ""
@@ -131,7 +134,7 @@ class Looks:
         listed = self._reads.collect(call, purpose, by, enough=partial(_has_all, (key,), label))
         if not listed.answer.is_success:
             return Target(call.shown_url, listed.answer.status)
-        fitting = with_key(self._items(write, call, listed), key, label)
+        fitting = by_key(self._items(write, call, listed), label).get(key, [])
         if len(fitting) != 1:
             told = words.NOT_IN_PART if self._rest(call, listed) == "some" else words.NOT_LISTED
             raise _NotShown(
@@ -188,8 +191,9 @@ class Looks:
             read = call.operation
             listed = self._reads.collect(call, purpose, by, enough=partial(_has_all, ids, ""))
             items, rest = self._items(write, call, listed), self._rest(call, listed)
-            found = {key: with_key(items, key, "")[:1] for key in ids}
-        missing = tuple(key for key, fitting in found.items() if not fitting)
+            there = by_key(items)
+            found = {key: there.get(key, [])[:1] for key in ids}
+        missing = tuple(key for key, fitting in found.items() if not fitting)[:_MISSING]
         things = [one for fitting in found.values() for one in fitting]
         return self._kept(
             write, call, 200, things, role="several", names=self._names(write, read, things), count=len(things),
@@ -261,6 +265,12 @@ def _body(write: Call) -> Any:
     return json.loads(write.body) if write.body is not None else None
 
 
+def _speaks_of(write: Call, data: Any) -> bool:
+    """Whether a request's body names fields of what was read, which so is a thing, whatever lists it holds."""
+    body = _body(write)
+    return isinstance(body, dict) and isinstance(data, dict) and bool(body.keys() & data.keys())
+
+
 def _replaces(write: Call) -> bool:
     """Whether a request brings a list in place of another one."""
     return write.method == "PUT" and isinstance(_body(write), list)
@@ -268,4 +278,4 @@ def _replaces(write: Call) -> bool:
 
 def _has_all(ids: Sequence[str], field: str, items: Sequence[Any]) -> bool:
     """Whether a list has, by now, all of these."""
-    return all(with_key(items, key, field) for key in ids)
+    return set(ids) <= by_key(items, field).keys()

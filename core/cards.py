@@ -316,13 +316,8 @@ def _batch_line(number: int, row: CardRow) -> str:
     if row.state is State.PENDING and row.rule.quorum > 1:
         state += f", {words.VOTES_SO_FAR.format(votes=len(row.votes), quorum=row.rule.quorum)}"
     said = middle(" ".join(row.about), _ABOUT)
-    return " ".join(
-        [
-            f"{number}.",
-            *([said] if said else []),
-            f"{row.method} {middle(row.shown_url, 500)} ({row.fingerprint[:12]}): {state}",
-        ]
-    )
+    request = f"{row.method} {middle(row.shown_url, 500)} ({row.fingerprint[:12]}): {state}"
+    return f"{number}. {said} · {request}" if said else f"{number}. {request}"
 
 
 # --- modals -----------------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ _WITHIN = ("data", "attributes", "metadata", "fields", "properties", "profile", 
 _DEPTH = 3  # objects within objects that a name is looked for in
 _MOST = 3  # fields that tell it apart
 _LONGEST = 1_000  # characters of a name that are kept
+_SHORT = 100  # characters of a text that is a thing by itself
 
 
 class Name(NamedTuple):
@@ -42,7 +43,7 @@ def name_of(data: Any, title: Sequence[str] = (), key: str = "") -> Name:
     """The name of a thing. `title` are JMESPaths whose texts make it; `key` is the field that holds its id, where that is known."""
     said = " ".join(text for one in title if (text := _text(_found(one, data))))
     things = list(_things(data))
-    usual = said or next((text for one in things if (text := _usual_title(one))), "")
+    usual = said or next((text for one in things if (text := _usual_title(one))), _text(data)[:_SHORT])
     label, value = next((found for one in things if (found := key_of(one, key))[1]), ("", ""))
     return Name(_kept(usual), label, _kept(value))
 

@@ -15,6 +15,7 @@ from core.catalog import Catalog, Operation
 from core.change import is_json_patch
 from core.naming import key_of
 from core.paging import items_of
+from core.secret import is_secret
 from core.template import Piece, Value, paired
 
 _LISTS = frozenset(
@@ -103,38 +104,43 @@ class Asked:
 def asked(write: Call, found: Showing) -> Asked:
     """The call of the read for a write: its path's values, and of its query what the read has, too."""
     read = found.read
-    values: dict[str, Value] = {mine: write.values[its] for mine, its in found.places.items() if its in write.values}
-    wanted = read.required & write.values.keys()
-    values |= {name: write.values[name] for name in wanted if name in read.template.names and name not in values}
+    required = {name: name for name in read.required & write.values.keys() & read.template.names}
+    places = {mine: its for mine, its in {**required, **found.places}.items() if its in write.values}
+    values: dict[str, Value] = {mine: write.values[its] for mine, its in places.items()}
     untaken: dict[str, Value] = {}
-    for name, value in _query(write):
-        taken = _taken(read, name, value) if found.kind == "itself" else {}
+    for name, piece in _query(write) if found.kind == "itself" else ():
+        taken = _taken(write, read, name, piece)
         if taken is None:
-            untaken[name] = value
+            untaken[name] = _filled(write, piece)
         values |= taken or {}
     headers = {name: text for name, text in write.headers.items() if name in read.headers}
+    shown = {name: "hidden" if _hides(write, places.get(name, "")) else value for name, value in values.items()}
     url = read.api.base_url + read.filled(values)
-    return Asked(Call(read, url, values=values, headers=headers, shown_url=shown_url(read, values)), untaken)
+    return Asked(Call(read, url, values=values, headers=headers, shown_url=shown_url(read, shown)), untaken)
 
 
-def _query(write: Call) -> Iterator[tuple[str, Value]]:
-    """The names in a call's query, each with its decoded value, those that the catalog spells out as well."""
-    for name, piece in write.operation.template.query:
-        if all(one in write.values for one in piece.names):
-            whole = write.values[piece.names[0]] if piece.is_whole else None
-            yield (
-                name,
-                whole
-                if whole is not None
-                else "".join(str(write.values[text]) if is_open else text for text, is_open in piece.parts),
-            )
+def _hides(write: Call, name: str) -> bool:
+    return is_secret(write.operation.parameters.get(name))
 
 
-def _taken(read: Operation, name: str, value: Value) -> dict[str, Value] | None:
-    """A value of the query as the read takes it; None where it does not."""
+def _query(write: Call) -> Iterator[tuple[str, Piece]]:
+    """What stands in a call's query, by name; what the catalog spells out as well."""
+    return ((name, piece) for name, piece in write.operation.template.query if set(piece.names) <= write.values.keys())
+
+
+def _filled(write: Call, piece: Piece) -> Value:
+    """The decoded value of a piece of a call's query."""
+    if piece.is_whole:
+        return write.values[piece.names[0]]
+    return "".join(str(write.values[text]) if is_open else text for text, is_open in piece.parts)
+
+
+def _taken(write: Call, read: Operation, name: str, its: Piece) -> dict[str, Value] | None:
+    """A value of the write's query as the read takes it; None where it does not. One that the catalog hides is not read with."""
     piece = dict(read.template.query).get(name)
-    if piece is None:
+    if piece is None or any(_hides(write, one) for one in its.names):
         return None
+    value = _filled(write, its)
     taken: Mapping[str, Value] | None
     if piece.is_whole and piece.names[0] in read.styles:
         taken = {piece.names[0]: value if isinstance(value, tuple) else (value,)}
@@ -164,8 +170,9 @@ def list_in(read: Operation, data: Any) -> list[Any] | None:
     """The list that a read gives, in whatever it is wrapped; None where the answer is a thing of its own, with lists in it or not."""
     if read.pagination is not None and (items := items_of(read.pagination, data)) is not None:
         return items
+    is_thing = isinstance(data, dict) and (bool(read.template.path[-1].names) or bool(key_of(data)[1]))
     things = {piece.literal.lower() for piece in read.template.path if piece.literal}
-    return _list_in(data, _LISTS | things)
+    return None if is_thing else _list_in(data, _LISTS | things)
 
 
 def _list_in(data: Any, names: frozenset[str] | set[str], depth: int = 2) -> list[Any] | None:
@@ -208,9 +215,13 @@ def _id_in(one: Any) -> str:
     return key_of(one)[1] if isinstance(one, dict) else ""
 
 
-def with_key(items: Sequence[Any], key: str, field_: str) -> list[Any]:
-    """The items of a list that have this id: in the field of the placeholder's name where they have that, else in their usual one."""
-    return [one for one in items if isinstance(one, dict) and key_of(one, field_)[1] == key]
+def by_key(items: Sequence[Any], field_: str = "") -> dict[str, list[Any]]:
+    """A list's items by their ids: in the field of this name where they have that, else in their usual one."""
+    found: dict[str, list[Any]] = {}
+    for one in items:
+        if isinstance(one, dict):
+            found.setdefault(key_of(one, field_)[1], []).append(one)
+    return found
 
 
 def as_path(call: Call) -> str:

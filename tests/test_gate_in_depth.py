@@ -480,7 +480,7 @@ def test_a_failure_in_the_middle_of_a_set_stops_the_rest_and_says_what_was_sent(
     assert [one for one in api.asked if one.startswith("DELETE")] == ["DELETE /users/0", "DELETE /users/1"]
     assert [one["outcome"] for one in results(model.asked[-1])] == ["done", "failed", "failed"]
     text = card_text(talk.card(4))
-    assert "1. Removes one. DELETE" in text
+    assert f"1. Removes one. · DELETE {api.url}/users/0" in text
     assert [line.rsplit(": ", 1)[1] for line in text.split("\n")[1:]] == ["done", "failed", "not sent"]
 
 

@@ -19,6 +19,9 @@ TOM = {"id": 7, "first_name": "Tom", "last_name": "Berg", "email": "tom.berg@exa
 BOB = {"id": 8, "first_name": "Bob", "last_name": "Hale", "email": "bob.hale@example.com", "job": "Sales"}
 
 
+UNKNOWN = "2 in the answer of GET {url}; the catalog does not say whether there are more:"
+
+
 class Api(Loopback):
     """Answers a GET with what stands under its path and query, all else with 404; writes are taken."""
 
@@ -145,7 +148,8 @@ def test_a_card_names_whom_it_is_about_and_claims_no_change_that_it_cannot_know(
         ({"id": 7}, "id 7"),
         ({"_id": "5f", "name": "Tom"}, "Tom, _id 5f"),
         ([{"id": 7, "name": "Tom"}], "Tom, id 7"),
-        ("a text", "user_id 7"),
+        ("a text", "a text, user_id 7"),
+        (None, "user_id 7"),
     ],
 )  # fmt: skip
 def test_a_thing_is_named_by_the_usual_fields(
@@ -364,9 +368,6 @@ def test_a_bulk_request_over_several_pages_shows_them_all(inside: Callable[[str]
     assert lines[2:] == [f"• id {number}" for number in range(2, 12)]
 
 
-UNKNOWN = "2 in the answer of GET {url}; the catalog does not say whether there are more:"
-
-
 @pytest.mark.parametrize(
     ("answer", "paging", "line"),
     [
@@ -408,6 +409,60 @@ def test_a_thing_that_holds_a_list_is_no_list(inside: Callable[[str], Inside], a
     api.there = {"/settings": settings}
     lines = asked(inside("GET /settings\nPUT /settings"), "PUT", "/settings", {"theme": "y"})
     assert 'theme: "x" → "y"' in lines
+
+
+@pytest.mark.parametrize("url", ["/orders/7", "/order"])
+def test_an_order_with_items_is_one_order(inside: Callable[[str], Inside], api: Api, url: str) -> None:
+    api.there = {url: {"id": 7, "items": [{"id": 1}, {"id": 2}], "total": 50}}
+    bot = inside("GET /orders/[id]\nDELETE /orders/[id]\nPATCH /orders/[id]\nGET /order\nDELETE /order\nPATCH /order")
+    removed = ["id: 7", "items[id 1].id: 1", "items[id 2].id: 2", "total: 50"]
+    assert asked(bot, "DELETE", url) == ["About: id 7, total 50", *removed]
+    assert asked(bot, "PATCH", url, {"total": 40}) == ["About: id 7, total 50", "total: 50 → 40"]
+    api.there = {url: {"items": [{"id": 1}, {"id": 2}], "total": 50}}
+    assert "total: 50 → 40" in asked(bot, "PATCH", url, {"total": 40})
+
+
+def test_of_thousands_of_ids_the_card_tells_some_and_all_are_looked_for(
+    inside: Callable[[str], Inside], api: Api
+) -> None:
+    api.there = {"/recs": [{"id": number} for number in range(5_000)]}
+    bot = inside("GET /recs pagination: {style: link}\nGET /recs/[id]\nDELETE /recs")
+    row = bot.approved("DELETE", "/recs", list(range(2_000, 8_000)))
+    lines = [line for line in shown(row, bot) if line != "Does it."]
+    assert lines[1] == "3,000 of the 6,000 that the request names:"
+    assert lines[-1].startswith("Not there: 5000, 5001, 5002, ")
+    target = Target.from_json(row.before)
+    assert target is not None
+    assert (target.count, target.total, len(target.names), len(row.before or "") < 80_000) == (3_000, 6_000, 200, True)
+
+
+def test_a_value_that_the_catalog_hides_is_not_read_with_and_shown_nowhere(
+    inside: Callable[[str], Inside], api: Api
+) -> None:
+    """The read takes it as well, and does not hide it."""
+    api.there = {"/people/s3cret": TOM, "/people/s3cret/pins": [{"id": 1}]}
+    secret = "parameters: {key: {type: string, secret: true}, pin: {type: string, secret: true}}"
+    bot = inside(
+        f"GET /people/[id]\nPUT /people/[key]/pin?pin=[pin] {secret}\n"
+        f"GET /people/[id]/pins?pin=[pin]\nDELETE /people/[key]/pins?pin=[pin] {secret}\nDELETE /people/[key]/pins/[pin] {secret}"
+    )
+    assert asked(bot, "PUT", "/people/s3cret/pin?pin=9941") == [ABOUT_TOM]
+    assert asked(bot, "DELETE", "/people/s3cret/pins") == [
+        "About: 1 at least: id 1", f"1 in the answer of GET {api.url}/people/hidden/pins; the catalog does not say whether there are more:", "• id 1",
+    ]  # fmt: skip
+    problem = "What this is about can't be shown: "
+    assert asked(bot, "DELETE", "/people/s3cret/pins?pin=9941") == [
+        f"{problem}the request chooses by 'pin', which GET /people/[id]/pins does not take."
+    ]
+    assert asked(bot, "DELETE", "/people/s3cret/pins/9941") == [
+        f"{problem}GET /people/[id]/pins lists none with pin ...."
+    ]
+    assert not [one for one in api.reads if "9941" in one]
+    shown_to_people = json.dumps(
+        [post.arguments for row in bot.store.proposals_in(*State) for post in bot.cards(row.thread)]
+    )
+    noted = "".join(line.data for line in bot.store.journal.lines())
+    assert not [word for word in ("9941", "s3cret") if word in shown_to_people + noted]
 
 
 def test_a_change_of_several_things_says_what_it_may_touch(inside: Callable[[str], Inside], api: Api) -> None:
