@@ -19,8 +19,19 @@ from core.change import GONE, Rest, Target, Watch
 from core.naming import Name, name_of
 from core.paging import Page, more_told, total_told
 from core.policy import SAFE_METHODS
-from core.preview import Asked, Showing, as_path, asked, by_key, ids_named, item_asked, item_read, list_in, showing
-from core.secret import is_secret
+from core.preview import (
+    Asked,
+    Showing,
+    as_path,
+    asked,
+    by_key,
+    hides,
+    ids_named,
+    item_asked,
+    item_read,
+    list_in,
+    showing,
+)
 from core.statuses import status_text
 from reads import Listed, Purpose, Reads
 from wire import Unanswered, Unsent
@@ -54,7 +65,7 @@ class Looks:
         it = asked(write, found)
         try:
             by = time.monotonic() + self._reads.timeout if by is None else by
-            self._check(write, found.read, it.call, purpose, by)
+            self._check(write, found.read, it, purpose, by)
             return self._shown(write, found, it, purpose, by)
         except _NotShown as error:
             return self._problem(it.call, str(error)), ""
@@ -74,7 +85,7 @@ class Looks:
     def _problem(self, call: Call, problem: str) -> Target:
         return Target(call.shown_url, problem=self._reads.mask(problem))
 
-    def _check(self, write: Call, read: Operation, call: Call, purpose: Purpose, by: float) -> None:
+    def _check(self, write: Call, read: Operation, it: Asked, purpose: Purpose, by: float) -> None:
         """Raises `_NotShown` where the read may not be made."""
         preview = write.operation.preview
         if preview is None or preview.operation is None:
@@ -82,7 +93,9 @@ class Looks:
                 raise _NotShown(words.NOT_READ_HERE)
             if read.rules:
                 raise _NotShown(words.NEEDS_APPROVAL)
-        if missing := read.required - {*call.values, *call.headers}:
+        if it.exposes:
+            raise _NotShown(words.NEEDS_HIDDEN)
+        if missing := read.required - {*it.call.values, *it.call.headers}:
             raise _NotShown(words.NEEDS_VALUE.format(name=min(missing)))
         if time.monotonic() >= by:
             raise _NotShown(words.NOT_READ_IN_TIME)
@@ -123,7 +136,7 @@ class Looks:
         target = self._kept(
             write, it.call, answer.status, data,
             role="itself" if found.kind == "itself" else "about",
-            names=(self._name(write, found.read, data),) if answer.is_success else (),
+            names=(self._name(write, found, data),) if answer.is_success else (),
             exact=is_plain,
         )  # fmt: skip
         return target, answer.header("etag") if it.call.url == write.url else ""
@@ -132,27 +145,23 @@ class Looks:
         """The thing of the write's path, out of the list in which it stands."""
         label, key = found.placeholder, str(write.values[found.placeholder])
         listed = self._reads.collect(call, purpose, by, enough=partial(_has_all, (key,), label))
-        if not listed.answer.is_success:
-            return Target(call.shown_url, listed.answer.status)
         fitting = by_key(self._items(write, call, listed), label).get(key, [])
         if len(fitting) != 1:
             told = words.NOT_IN_PART if self._rest(call, listed) == "some" else words.NOT_LISTED
-            raise _NotShown(
-                told.format(read=call.operation.name, label=label, key="..." if _is_secret(write, label) else key)
-            )
-        name = self._name(write, call.operation, fitting[0])
+            shown = "..." if hides(write, label) else key
+            raise _NotShown(told.format(read=call.operation.name, label=label, key=shown))
+        name = self._name(write, found, fitting[0])
         return self._kept(write, call, listed.answer.status, fitting[0], role="about", names=(name,))
 
-    def _name(self, write: Call, read: Operation, data: Any) -> Name:
+    def _name(self, write: Call, found: Showing, data: Any) -> Name:
         """What the API calls it; its id is that of the request where the data has none of its own."""
-        title = write.operation.title or read.title
-        in_path = [one for piece in write.operation.template.path for one in piece.names]
+        title, in_path = write.operation.title or found.read.title, found.in_path
         name = name_of(data, title, in_path[-1] if in_path else "")
         if name.key == name.title:
             name = name_of(data, title)
         if name.key and name.key != name.title:
             return name
-        told = ((one, str(write.values[one])) for one in reversed(in_path) if not _is_secret(write, one))
+        told = ((one, str(write.values[one])) for one in reversed(in_path) if not hides(write, one))
         label, key = next((pair for pair in told if pair[1] != name.title), ("", ""))
         return Name(name.title, label, key)
 
@@ -220,8 +229,14 @@ class Looks:
         return [self._data(write, answer)]
 
     def _items(self, write: Call, call: Call, listed: Listed) -> list[Any]:
-        items = listed.items if listed.items is not None else list_in(call.operation, data_of(listed.answer)[0])
-        cleaned: list[Any] = self._reads.cleaned(items or [], write.operation.api)
+        """The items of a list that was read. Raises `_NotShown` where it is none."""
+        answer = listed.answer
+        items = listed.items if listed.items is not None else list_in(call.operation, data_of(answer)[0])
+        if not answer.is_success:
+            raise _NotShown(words.STATUS_OF.format(read=as_path(call), status=status_text(answer.status)))
+        if items is None or answer.broke_off:
+            raise _NotShown(words.NO_LIST.format(read=as_path(call)))
+        cleaned: list[Any] = self._reads.cleaned(items, write.operation.api)
         return cleaned
 
     def _rest(self, call: Call, listed: Listed | None, page: Page | None = None, count: int = 0) -> Rest:
@@ -254,11 +269,6 @@ class Looks:
 def _is_in(purpose: Purpose, read: Operation) -> bool:
     """Whether the catalog that holds there has this read."""
     return purpose.catalog.named(read.api, read.name) is not None
-
-
-def _is_secret(write: Call, name: str) -> bool:
-    """Whether the catalog hides this value of the write's path."""
-    return is_secret(write.operation.parameters.get(name))
 
 
 def _body(write: Call) -> Any:

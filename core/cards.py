@@ -20,7 +20,7 @@ from core.lookup import Matched
 from core.markdown import Block, escape
 from core.policy import ANYONE, ASKER, Rule, State
 from core.statuses import status_text
-from core.told import CARD, HOME, WHOLE, Bounds, Told, about, told
+from core.told import CARD, HOME, WHOLE, Bounds, Told, about, from_to, told
 from core.visible import field_name, key, middle, on_line, visible
 
 _SECTION = 2_900  # characters of one section, below Slack's 3,000
@@ -283,7 +283,7 @@ def _moved(row: CardRow) -> list[str]:
     if not moved:
         return []
     cut = [[middle(on_line(text), 60) or words.NOTHING for text in one] for one in moved[:_NAMED_FIELDS]]
-    lines = [f"{field} ({old} {words.ARROW} {new})" for field, old, new in cut]
+    lines = [f"{field} ({from_to(old, new)})" for field, old, new in cut]
     more = ["..."] if len(moved) > len(lines) else []
     return [words.MOVED.format(fields=", ".join([*lines, *more]))]
 

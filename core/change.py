@@ -355,7 +355,7 @@ def _identity(target: Target) -> Any:
 
 def _counted(method: str, target: Target, body: Any, watch: Watch, url: str) -> tuple[tuple[str, ...], dict[Path, str]]:
     """The fields that count, and what they are wrapped in."""
-    if target.role == "about":
+    if target.role == "about" and not watch.compare:
         name = target.names[0] if target.names else Name()
         return (), {(one,): text for one, text in apart(target.data, name) if watch.counts((one,))}
     if not isinstance(body, dict) or target.role != "itself":

@@ -38,6 +38,12 @@ class Showing:
     places: Mapping[str, str] = field(default_factory=dict)
     placeholder: str = ""  # listed: the write's placeholder that holds the thing's id
 
+    @property
+    def in_path(self) -> list[str]:
+        """The write's placeholders that lead to the thing, in the order of the path."""
+        mine = [name for piece in self.read.template.path for name in piece.names if name in self.places]
+        return [*(self.places[name] for name in mine), *([self.placeholder] if self.placeholder else [])]
+
 
 def showing(catalog: Catalog, write: Operation) -> Showing | None:
     """The read that the entry names, else the nearest that the catalog has: of the same path, of a thing in that path, of its list."""
@@ -95,10 +101,12 @@ def item_read(catalog: Catalog, of_list: Operation) -> tuple[Operation, str] | N
 
 @dataclass(frozen=True)
 class Asked:
-    """The call that shows a write's target, and the query names of the write that the read does not take."""
+    """The call that shows a write's target, and the query names of the write that the read does not take. `exposes`: it would show a
+    value that the catalog hides in the write."""
 
     call: Call
     untaken: Mapping[str, Value] = field(default_factory=dict)
+    exposes: bool = False
 
 
 def asked(write: Call, found: Showing) -> Asked:
@@ -114,12 +122,13 @@ def asked(write: Call, found: Showing) -> Asked:
             untaken[name] = _filled(write, piece)
         values |= taken or {}
     headers = {name: text for name, text in write.headers.items() if name in read.headers}
-    shown = {name: "hidden" if _hides(write, places.get(name, "")) else value for name, value in values.items()}
+    exposed = any(hides(write, its) and not is_secret(read.parameters.get(mine)) for mine, its in places.items())
     url = read.api.base_url + read.filled(values)
-    return Asked(Call(read, url, values=values, headers=headers, shown_url=shown_url(read, shown)), untaken)
+    return Asked(Call(read, url, values=values, headers=headers, shown_url=shown_url(read, values)), untaken, exposed)
 
 
-def _hides(write: Call, name: str) -> bool:
+def hides(write: Call, name: str) -> bool:
+    """Whether the catalog hides a value of a write's URL."""
     return is_secret(write.operation.parameters.get(name))
 
 
@@ -138,7 +147,7 @@ def _filled(write: Call, piece: Piece) -> Value:
 def _taken(write: Call, read: Operation, name: str, its: Piece) -> dict[str, Value] | None:
     """A value of the write's query as the read takes it; None where it does not. One that the catalog hides is not read with."""
     piece = dict(read.template.query).get(name)
-    if piece is None or any(_hides(write, one) for one in its.names):
+    if piece is None or any(hides(write, one) for one in its.names):
         return None
     value = _filled(write, its)
     taken: Mapping[str, Value] | None

@@ -125,7 +125,7 @@ def _line(one: Change, most: int) -> str:
     old, new = (middle(on_line(text), most) if text is not None else words.NOTHING for text in (one.old, one.new))
     match one.how:
         case "set":
-            return f"{field}: {_from_to(old, new)}"
+            return f"{field}: {from_to(old, new)}"
         case "is" | "says":
             return f"{field}: {old if one.how == 'is' else new}"
         case "left out" | "item out":
@@ -142,7 +142,7 @@ def _line(one: Change, most: int) -> str:
             assert_never(other)
 
 
-def _from_to(old: str, new: str) -> str:
+def from_to(old: str, new: str) -> str:
     """An arrow between texts that are read from right to left would be read the other way round; a word is not."""
     sign = words.BECOMES if is_right_to_left(old + new) else words.ARROW
     return f"{old} {sign} {new}"
@@ -151,7 +151,7 @@ def _from_to(old: str, new: str) -> str:
 def _operation(one: Change, old: str, new: str) -> str:
     """An operation of a JSON Patch, with its pointers as they are."""
     *source, at = (middle(_pointer(str(step)), _FIELD) for step in one.path)
-    parts = {"field": at, "source": next(iter(source), ""), "old": old, "new": new, "change": _from_to(old, new)}
+    parts = {"field": at, "source": next(iter(source), ""), "old": old, "new": new, "change": from_to(old, new)}
     return words.OPERATIONS[one.verb].format(**parts)
 
 

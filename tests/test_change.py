@@ -364,6 +364,9 @@ def test_of_a_thing_that_a_request_is_about_counts_what_tells_it_apart() -> None
 
     assert differing("POST", about(), about(visits=2, teams=[3]), {"team": 3}) == {}
     assert differing("POST", about(), about(email="ann@x"), {"team": 3}) == {("email",): ('"tom@x"', '"ann@x"')}
+    only = Watch(compare=("visits",))
+    assert differing("POST", about(), about(email="ann@x"), None, only) == {}
+    assert differing("POST", about(), about(visits=2), None, only) == {("visits",): ("1", "2")}
 
 
 def several(*things: Any, **more: Any) -> Target:

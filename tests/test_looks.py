@@ -247,6 +247,32 @@ def test_a_thing_with_two_names_in_its_path_is_told_by_both(inside: Callable[[st
     assert asked(bot, "DELETE", "/queues/prod/mail")[0] == 'About: mail, vhost prod, state "running"'
 
 
+def test_a_thing_without_an_id_of_its_own_has_that_of_its_own_part_of_the_path(
+    inside: Callable[[str], Inside], api: Api
+) -> None:
+    """Whoever leaves the team is no part of its name."""
+    api.there = {"/teams/3": {"name": "Blue", "user": {"id": 1}}}
+    bot = inside("GET /teams/[team]\nDELETE /teams/[team]/members/[user]")
+    assert asked(bot, "DELETE", "/teams/3/members/7") == ["About: Blue, team 3"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (as_json({"error": "down"}, 500), "GET {url}/recs was answered 500 Internal Server Error"),
+        (as_json({"message": "nothing listed"}), "GET {url}/recs gave no whole list"),
+    ],
+)
+@pytest.mark.parametrize(("url", "body"), [("/recs/7", None), ("/recs", [7])])
+def test_a_list_that_was_not_given_proves_nothing(
+    inside: Callable[[str], Inside], api: Api, answer: Reply, problem: str, url: str, body: object
+) -> None:
+    """That nothing with an id is there would be a claim."""
+    api.there = {"/recs": answer}
+    bot = inside("GET /recs\nDELETE /recs\nDELETE /recs/[id]")
+    assert asked(bot, "DELETE", url, body) == [f"What this is about can't be shown: {problem.format(url=api.url)}."]
+
+
 # --- several things ---------------------------------------------------------------------------------------------------
 
 RECS = """
@@ -436,33 +462,35 @@ def test_of_thousands_of_ids_the_card_tells_some_and_all_are_looked_for(
     assert (target.count, target.total, len(target.names), len(row.before or "") < 80_000) == (3_000, 6_000, 200, True)
 
 
-def test_a_value_that_the_catalog_hides_is_not_read_with_and_shown_nowhere(
+def test_a_value_that_the_catalog_hides_is_not_read_with_where_the_read_would_show_it(
     inside: Callable[[str], Inside], api: Api
 ) -> None:
-    """The read takes it as well, and does not hide it."""
-    api.there = {"/people/s3cret": TOM, "/people/s3cret/pins": [{"id": 1}]}
-    secret = "parameters: {key: {type: string, secret: true}, pin: {type: string, secret: true}}"
+    api.there = {"/people/s3cret": TOM, "/vaults/s3cret": TOM, "/vaults": [TOM], "/pins": [{"id": 1}]}
+
+    def secret(*names: str) -> str:
+        return "parameters: {" + ", ".join(f"{name}: {{type: string, secret: true}}" for name in names) + "}"
+
     bot = inside(
-        f"GET /people/[id]\nPUT /people/[key]/pin?pin=[pin] {secret}\n"
-        f"GET /people/[id]/pins?pin=[pin]\nDELETE /people/[key]/pins?pin=[pin] {secret}\nDELETE /people/[key]/pins/[pin] {secret}"
+        f"GET /people/[id]\nPUT /people/[key]/pin?pin=[pin] {secret('key', 'pin')}\nGET /vaults/[key] {secret('key')}\n"
+        f"DELETE /vaults/[key] {secret('key')}\nGET /pins?pin=[pin]\nDELETE /pins?pin=[pin] {secret('pin')}\n"
+        f"DELETE /pins/[pin] {secret('pin')}"
     )
-    assert asked(bot, "PUT", "/people/s3cret/pin?pin=9941") == [ABOUT_TOM]
-    assert asked(bot, "DELETE", "/people/s3cret/pins") == [
-        "About: 1 at least: id 1", f"1 in the answer of GET {api.url}/people/hidden/pins; the catalog does not say whether there are more:", "• id 1",
-    ]  # fmt: skip
     problem = "What this is about can't be shown: "
-    assert asked(bot, "DELETE", "/people/s3cret/pins?pin=9941") == [
-        f"{problem}the request chooses by 'pin', which GET /people/[id]/pins does not take."
+    told = [
+        asked(bot, "PUT", "/people/s3cret/pin?pin=9941"),
+        asked(bot, "DELETE", "/pins?pin=9941"),
+        asked(bot, "DELETE", "/pins/9941"),
     ]
-    assert asked(bot, "DELETE", "/people/s3cret/pins/9941") == [
-        f"{problem}GET /people/[id]/pins lists none with pin ...."
+    assert told == [
+        [f"{problem}reading it would show a value that the catalog hides."],
+        [f"{problem}the request chooses by 'pin', which GET /pins does not take."],
+        [f"{problem}GET /pins lists none with pin ...."],
     ]
-    assert not [one for one in api.reads if "9941" in one]
-    shown_to_people = json.dumps(
-        [post.arguments for row in bot.store.proposals_in(*State) for post in bot.cards(row.thread)]
-    )
+    assert asked(bot, "DELETE", "/vaults/s3cret")[0] == ABOUT_TOM
+    assert api.reads == ["/pins", "/pins", "/vaults/s3cret"]
+    posts = [post.arguments for row in bot.store.proposals_in(*State) for post in bot.cards(row.thread)]
     noted = "".join(line.data for line in bot.store.journal.lines())
-    assert not [word for word in ("9941", "s3cret") if word in shown_to_people + noted]
+    assert not [word for word in ("9941", "s3cret") if word in json.dumps(posts) + noted]
 
 
 def test_a_change_of_several_things_says_what_it_may_touch(inside: Callable[[str], Inside], api: Api) -> None:
