@@ -56,6 +56,7 @@ from wire import Paces, Unanswered, Unsent, Wire
 
 log = structlog.get_logger("gate")
 _PRECONDITION_FAILED = 412
+_MOST_MOVED = 50  # fields that moved by themselves, of which a row tells
 _GATEWAY = (502, 504)  # from something before the API, which may have done it all the same: RFC 9110, 15.6.3 and 15.6.5
 
 
@@ -579,7 +580,7 @@ class Gate:
         moving = {path for path in self._differing(stored, call, now, later) if path and not insists(path)}
         if left := changed.keys() - moving:
             raise Changed(later, sorted(left, key=list(changed).index))
-        return Seen("", tuple((path_text(path), *values) for path, values in changed.items()))
+        return Seen("", tuple((path_text(path), *values) for path, values in list(changed.items())[:_MOST_MOVED]))
 
     def _again(self, stored: Proposal, call: Call) -> tuple[Target, str]:
         """The target as it is now, and its ETag where it is a strong one. Raises `Unsent`."""
@@ -617,6 +618,7 @@ class Gate:
             decided_by=None,
             decided_at=None,
             sent_at=None,
+            moved="[]",
             batch=None,
             dry_run=self._dry_run,
         )

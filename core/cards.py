@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,7 @@ from core.visible import field_name, key, middle, on_line, visible
 
 _SECTION = 2_900  # characters of one section, below Slack's 3,000
 _ON_CARD = 4 * _SECTION  # characters of a body that the card itself shows; what is longer is in the modal
+_GOES_ON = "… "  # before what goes on with a line
 _PAGE = 12  # sections of a modal's page: below 250 kB also where each character takes six bytes
 _NAMED = 20  # approvers that a card names
 _NAMED_FIELDS = 5  # changed fields that it names
@@ -114,7 +115,7 @@ def card(row: CardRow) -> tuple[str, list[Block]]:
 def _title(row: CardRow) -> str:
     if _is_unsent(row):
         return words.UNSENT_TITLE
-    return words.TITLES_BY_STATUS.get(row.status or 0, "") if _is_half_done(row) else words.CARD_TITLES[row.state]
+    return words.TITLES_BY_STATUS[row.status or 0] if _is_half_done(row) else words.CARD_TITLES[row.state]
 
 
 def _is_half_done(row: CardRow) -> bool:
@@ -129,7 +130,7 @@ def _change(change: Told) -> list[Block]:
 
 def _request_line(row: CardRow) -> str:
     """Method and URL, and below them the headers that the model chose; each on a line of its own."""
-    headers = [f"{name}: {visible(text)}" for name, text in json.loads(row.headers).items()]
+    headers = [f"{name}: {on_line(text)}" for name, text in json.loads(row.headers).items()]
     return "\n".join([f"{row.method} {row.shown_url}", *headers])
 
 
@@ -140,10 +141,10 @@ def _matched(row: CardRow) -> list[Block]:
 
 
 def _matched_lines(row: CardRow) -> list[str]:
-    kept = json.loads(row.matched)
     return [
-        _matched_line(Matched(**one)) if isinstance(one, dict) else on_line(one) for one in kept
-    ]  # once they were lines
+        _matched_line(Matched(**one)) if isinstance(one, dict) else middle(on_line(one), 5 * _MATCHED)
+        for one in json.loads(row.matched)  # in an earlier version they were lines
+    ]
 
 
 def _matched_line(one: Matched) -> str:
@@ -184,7 +185,7 @@ def _body_on_card(row: CardRow) -> tuple[str, bool]:
         return text, False
     half = _ON_CARD // 2
     left_out = words.BODY_CUT.format(left=len(text) - 2 * half, whole=len(text))
-    return f"{text[:half]}\n{left_out}\n{text[-half:]}", True
+    return f"{text[:half]} …\n{left_out}\n{_GOES_ON}{text[-half:]}", True
 
 
 def _buttons(row: CardRow, *, is_cut: bool, to: str | None = None) -> list[Block]:
@@ -480,11 +481,23 @@ def _plain_text(text: str) -> dict[str, Any]:
 
 
 def _sections(text: str) -> list[Block]:
-    """Plain text in as many sections as it takes."""
-    parts = [text[at : at + _SECTION] for at in range(0, len(text), _SECTION)]
-    return [
-        {"type": "section", "text": _plain_text(part), "expand": True} for part in parts if part.strip()
-    ]  # Slack folds no part of it, and refuses a text of blanks
+    """Plain text in as many sections as it takes. Slack folds no part of one that is expanded, and refuses a text of blanks."""
+    parts = (part for part in _parts(text) if part.strip())
+    return [{"type": "section", "text": _plain_text(part), "expand": True} for part in parts]
+
+
+def _parts(text: str) -> Iterator[str]:
+    """`text` in parts of whole lines. What goes on with a longer line begins with a mark, so that it cannot pass for a line."""
+    part = ""
+    for line in re.split(r"(?<=\n)", text):
+        if len(part) + len(line) > _SECTION:
+            yield part
+            part = ""
+        while len(line) > _SECTION:
+            yield line[:_SECTION]
+            line = _GOES_ON + line[_SECTION:]
+        part += line
+    yield part
 
 
 def _context(text: str) -> Block:

@@ -13,6 +13,7 @@ from typing import Any
 from core import words
 from core.catalog import Lookup
 from core.jmes import BadQuery, search
+from core.visible import middle
 
 _SHOWN = 200  # characters of one field
 _SPELLINGS = 20  # texts of one field: somebody's addresses, say
@@ -55,7 +56,7 @@ def candidates(lookup: Lookup, items: Iterable[Any], value: str) -> list[Candida
 def fields_of(lookup: Lookup, item: Any) -> dict[str, str]:
     """The fields that are compared, as text to be told, by their names in the catalog."""
     found = {name: ", ".join(_texts(_find(name, item))) for name in lookup.match}
-    return {name: text[:_SHOWN] for name, text in found.items() if text}
+    return {name: middle(text, _SHOWN) for name, text in found.items() if text}
 
 
 @dataclass(frozen=True)

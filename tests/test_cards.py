@@ -81,7 +81,7 @@ def request_shown(given: CardRow) -> str:
     """Method, URL and body as people can read them: on the card, or, where that is cut, on the modal's pages joined."""
     _, blocks = card(given)
     views = [view["blocks"] for view in pages(given)] if is_cut(blocks) else [blocks]
-    return "".join(section for one in views for section in plain(one))
+    return "".join(section.removeprefix("… ") for one in views for section in plain(one))
 
 
 def body_shown(given: CardRow) -> str:
@@ -151,16 +151,30 @@ def test_a_card_shows_the_headers_of_a_request_and_how_its_body_travels() -> Non
 
 
 def test_a_card_shows_which_names_were_turned_into_which_ids() -> None:
-    lines = ["user_id: Ann Lee (<!channel> *x* \u202e) is 7", "team: " + "x" * 5_000]
-    given = row('{"a":1}', matched=json.dumps(lines))
+    found = [
+        {"name": "user_id", "value": "Ann Lee", "id": "7", "fields": ["<!channel> *x* \u202e", "ann@example.com"]},
+        {"name": "team", "value": "x" * 5_000, "id": "b", "fields": []},
+    ]
+    given = row('{"a":1}', matched=json.dumps(found))
     all_within_limits(given, rows=20)
     for blocks in (card(given)[1], pages(given)[0]["blocks"]):
         (shown,) = (one for one in plain(blocks) if one.startswith("user_id: "))
-        assert shown.startswith("user_id: Ann Lee (<!channel> *x* \\u202e) is 7\nteam: xxx")
+        first, second = shown.split("\n")
+        assert first == 'user_id: 7, found for "Ann Lee" ("<!channel> *x* \\u202e", "ann@example.com")'
+        assert second.startswith('team: b, found for "xxx')
+        assert len(second) < 300
         assert "Looked up for this request:" in mrkdwn(blocks)
     home = home_blocks([given], [], ["d"], "how")
-    assert "user_id: Ann Lee" in json.dumps(home)
+    assert "user_id: 7, found for" in json.dumps(home)
     assert "Looked up" not in json.dumps(card(row())[1])
+
+
+def test_what_an_earlier_version_looked_up_is_a_line_as_well() -> None:
+    given = row('{"a":1}', matched=json.dumps(["user_id: Ann\n(ann@example.com) is 7" + "x" * 5_000 + " is 8"]))
+    (shown,) = (one for one in plain(card(given)[1]) if one.startswith("user_id: "))
+    assert shown.startswith(r"user_id: Ann\n(ann@example.com) is 7")
+    assert shown.endswith(" is 8")
+    all_within_limits(given, rows=20)
 
 
 def test_a_request_without_a_body_says_nothing_of_how_it_travels() -> None:
@@ -195,7 +209,7 @@ def test_every_character_of_a_long_url_is_on_the_card(length: int) -> None:
     """The end of a URL may be what matters: ...&force=true."""
     url = "https://hr/users/" + "x" * length + "?force=true"
     given = row("{}", url=url)
-    assert "".join(plain(card(given)[1])).count(f"PUT {url}") == 1
+    assert "".join(one.removeprefix("… ") for one in plain(card(given)[1])).count(f"PUT {url}") == 1
     all_within_limits(given, rows=32)
 
 

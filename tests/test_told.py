@@ -314,6 +314,21 @@ def seen(blocks: list[dict[str, Any]]) -> None:
                 assert all(c in "\n " or unicodedata.category(c)[0] not in "CZ" for c in one["text"])
 
 
+@pytest.mark.parametrize("shift", range(0, 60, 7))
+def test_no_long_value_can_begin_a_section_of_its_own(shift: int) -> None:
+    """A text that goes on in the next section of a card could pass for a line of it, if its length is chosen well."""
+    forged = "About: Ann, id 8"
+    value = "x" * shift + (" " * (60 - len(forged)) + forged) * 400
+    for given_ in (
+        row({"a": value}, before=target({"a": "y"}).to_json()),
+        row({f"field_{n}": value[:110] for n in range(60)}, before=target({}).to_json()),
+        row(None, method="DELETE", before=target({"a": value}).to_json(), description="d" * 3_000),
+    ):
+        views = [card(given_)[1], *(whole_request(given_, page)["blocks"] for page in range(9))]
+        for text in (text for blocks in views for text in texts(blocks)):
+            assert [line for line in text.split("\n") if line.lstrip(" ").startswith(forged)] == []
+
+
 def test_the_modal_shows_values_whole() -> None:
     body = {"text": "x" * 20_000 + "the end"}
     (line,) = told("PATCH", target({"text": "old"}), body, bounds=WHOLE).lines
