@@ -618,7 +618,6 @@ class Gate:
             decided_by=None,
             decided_at=None,
             sent_at=None,
-            moved="[]",
             batch=None,
             dry_run=self._dry_run,
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.change import Change, Item, Path, Target, Watch, changes, differing, leaves
+from core.change import Change, Item, Order, Path, Target, Watch, changes, differing, leaves
 from core.naming import Name
 
 TOM: dict[str, Any] = {"id": 7, "name": "Tom", "job": "Sales", "flat": {"city": "Rome", "zip": 1}}
@@ -383,6 +384,17 @@ def test_of_several_things_it_counts_which_they_are_and_each_ones_fields_but_not
     moved = differing("DELETE", several(one, two), several(one | {"hits": 8}, two), None)
     assert moved == {(Item("1"), "hits"): ("1", "8")}
     assert differing("DELETE", several(one), several(one | {"hits": 8}), None, Watch(ignore=("hits",))) == {}
+
+
+def test_which_things_a_list_holds_is_nothing_that_moves_by_itself() -> None:
+    """Of long lists not every item's name is kept; which there are is a field of its own, on which a comparison insists."""
+    items = [{"id": n} for n in range(300)]
+    before, now = (several(*items[:249], last) for last in (items[249], items[299]))
+    before, now = (replace(one, names=one.names[:200]) for one in (before, now))
+    found = differing("DELETE", before, now, None, Watch(ignore=("id",)))
+    assert [path for path in found if Watch().insists(path)] == [(Order(),)]
+    assert not Watch().insists(("members", Order()))
+    assert Watch(compare=("stats",)).insists(("stats", "hits"))
 
 
 @pytest.mark.parametrize(("before", "now", "is_the_same"), [(200, 404, False), (404, 200, False), (404, 410, True)])
