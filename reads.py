@@ -144,10 +144,7 @@ class Reads:
 
     def follow(self, call: Call, purpose: Purpose, by: float) -> Answer:
         """A read with its redirects, all of it until `by` (monotonic seconds), noted."""
-        told: dict[str, Any] = {
-            "operation": call.operation.name,
-            "url": call.shown_url or shown_url(call.operation, call.values),
-        }
+        told: dict[str, Any] = {"operation": call.operation.name, "url": shown_url(call.operation, call.values)}
         try:
             answer = self._led_on(call, purpose, by)
         except (Unsent, Unanswered, BadCall) as error:

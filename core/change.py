@@ -19,26 +19,13 @@ from core.shrink import as_json, shrink
 GONE = (404, 410)
 _MOST_NAMES = 200  # of a list, that a row keeps
 _ENVELOPES = frozenset(
-    {
-        "data",
-        "attributes",
-        "item",
-        "record",
-        "resource",
-        "object",
-        "entity",
-        "payload",
-        "input",
-        "fields",
-        "properties",
-        "result",
-    }
-)
+    ("data", "attributes", "item", "record", "resource", "object", "entity", "payload", "input", "fields", "properties", "result")
+)  # fmt: skip
 _OPERATIONS = frozenset({"add", "remove", "replace", "move", "copy", "test"})  # RFC 6902, 4
 
 
 class Item(NamedTuple):
-    """A step of a path: the item of a list with this id (its JSON text)."""
+    """A step of a path: the item of a list with this id."""
 
     key: str
 
