@@ -20,7 +20,6 @@ from rich.table import Table
 import importing
 import slack_check
 from core import reports
-from core.cards import visible
 from core.catalog import Catalog, Operation, Recipe, load_catalog
 from core.catalog_schema import schema_text
 from core.chain import Line
@@ -30,6 +29,7 @@ from core.policy import ASKER, SAFE_METHODS, Rule, Verdict
 from core.recipes import RUN
 from core.settings import Misconfigured, Settings, environment, load_settings
 from core.trials import trials
+from core.visible import visible
 from journal import Journal, read_key
 from slack_web import app_web_of, web_of
 from store import Store

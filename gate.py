@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -33,25 +33,30 @@ from core.calls import (
     match,
     sort,
 )
-from core.cards import CardRow, batch_card, card, changed_text, date, deciders, status_text, target_card
+from core.cards import CardRow, batch_card, card, changed_text, date, deciders, target_card
 from core.catalog import METHODS, Catalog
 from core.chain import Entry, digest
-from core.change import Target, differing, is_same
+from core.change import Path, Target, Watch, differing
 from core.lookup import Unclear
 from core.markdown import Block
 from core.policy import SAFE_METHODS, Event, Refused, Rule, State
-from core.posts import Post, Thread, message, update
+from core.posts import Post, Thread, card_message, message, update
 from core.recipes import StepAnswer
 from core.results import is_partial, more_text, parse_more, result
+from core.secret import secret_fields
 from core.shrink import as_json
+from core.statuses import status_text
+from core.told import path_text
 from deadline import tls_context
-from people import Directory, Here, People
+from looks import Looks
+from people import Directory, Here, People, Unplaced
 from reads import Purpose, Reads, Wants, always
 from store import Effects, Proposal, Store, Turn
 from wire import Paces, Unanswered, Unsent, Wire
 
 log = structlog.get_logger("gate")
 _PRECONDITION_FAILED = 412
+_MOST_MOVED = 50  # fields that moved by themselves, of which a row tells
 _GATEWAY = (502, 504)  # from something before the API, which may have done it all the same: RFC 9110, 15.6.3 and 15.6.5
 
 
@@ -63,15 +68,26 @@ class Approval:
 
 
 class Changed(Exception):
-    """A write's target is no longer what its card showed."""
+    """A write's target is no longer what its card showed: how it is now, and what of it changed."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, changed: Collection[Path]) -> None:
         super().__init__("changed")
         self.target = target
+        self.changed = changed
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A target as it was found right before sending: its ETag where it is a strong one and stands still, and what of it moved by
+    itself: (field, what the card showed, what it is now)."""
+
+    etag: str = ""
+    moved: tuple[tuple[str, str, str], ...] = ()
 
 
 class Gate:
-    """The gate of one bot. `timeout` is seconds for a whole call, `max_response` bytes, `result_limit` characters for the model."""
+    """The gate of one bot. `timeout` is seconds for a whole call, `max_response` bytes, `result_limit` characters for the model, `settles`
+    seconds between two looks at a target that seems to have changed."""
 
     def __init__(
         self,
@@ -87,6 +103,7 @@ class Gate:
         clock: Callable[[], float] = time.time,
         dry_run: bool = False,
         log_bodies: bool = False,
+        settles: float = 2.0,
     ) -> None:
         self._catalog = catalog
         self._store = store
@@ -96,6 +113,7 @@ class Gate:
         self.result_limit = result_limit
         self._clock = clock
         self._dry_run = dry_run
+        self._settles = settles
         self._under_way: set[str] = set()  # the records that this process is sending
         wire = partial(
             Wire,
@@ -107,6 +125,7 @@ class Gate:
             log_bodies=log_bodies,
         )
         self._reads = Reads(catalog, wire(SAFE_METHODS, keepalive=20), result_limit=result_limit, clock=clock)
+        self._looks = Looks(self._reads)
         # A record may be a GET, too, where the catalog has it ask. A fresh connection for each: one that the server had closed
         # would leave a write's fate open.
         self._wire = wire(METHODS, keepalive=0)
@@ -191,7 +210,7 @@ class Gate:
         check_resolved(write)
         check_plain(write)
         place = "" if write.by_policy else self._people.place(turn.thread, write.rule)
-        target, _ = (None, "") if write.by_policy else self._reads.look(write, self._purpose(turn, "preview"), by)
+        target, _ = (None, "") if write.by_policy else self._looks.look(write, self._purpose(turn, "preview"), by)
         now = self._clock()
         expires = write.rule.expires or write.operation.expires
         return Proposal(
@@ -211,7 +230,10 @@ class Gate:
             asker=turn.asker,
             fingerprint=_fingerprint(write, turn.asker),
             why=write.why,
-            matched=as_json(write.matched),
+            description=write.operation.description,
+            tainted=write.tainted,
+            hidden=as_json(sorted(secret_fields(self._catalog, write.operation.api))),
+            matched=as_json([vars(one) for one in write.matched]),
             rule=self._people.known(write.rule),
             before=target.to_json() if target is not None else None,
             state=State.APPROVED if write.by_policy else State.PENDING,
@@ -236,12 +258,12 @@ class Gate:
     def card_posts(self, proposals: Sequence[Proposal]) -> list[Post]:
         """The messages that show pending proposals, and the one that offers to approve a set of them."""
         pending = [one for one in proposals if one.state is State.PENDING]
-        says = [message(one.card, one.stands, one.turn, *self._card(one)) for one in pending]
+        says = [card_message(one.card, one.stands, one.turn, *self._card(one)) for one in pending]
         says += [_link(self._ids(), one) for one in pending if one.place]
         for batch in dict.fromkeys(one.batch for one in pending if one.batch):
             rows = [one for one in pending if one.batch == batch]
             text, blocks = batch_card([card_row(one) for one in rows], batch)
-            says.append(message(_batch_post(batch), rows[0].stands, rows[0].turn, text, blocks))
+            says.append(card_message(_batch_post(batch), rows[0].stands, rows[0].turn, text, blocks))
         return says
 
     def _card(self, proposal: Proposal) -> tuple[str, list[Block]]:
@@ -445,19 +467,26 @@ class Gate:
             try:
                 call = self._still_allowed(row)
                 if (rule := self._stricter_now(row, call)) is not None:
-                    renewed = self._renewed(row, Target.from_json(row.before), words.RULE_CHANGED)
+                    renewed = self._renewed(row, row.target, words.RULE_CHANGED)
                     renewed = replace(renewed, rule=rule, only_for=self._whose_now(row, call))
                     return self._outdate(row, renewed, words.RULE_CHANGED)
-                etag = self._still_same(row, call)
-            except (Unsent, BadCall) as error:
+                seen = self._still_same(row, call)
+            except (Unsent, Unplaced) as error:
                 return self._fail(row, str(error))
+            except BadCall as error:  # its words are for the model
+                return self._fail(row, words.NOT_ALLOWED_NOW, told=str(error))
             except Changed as error:
-                return self._changed(row, error.target)
+                return self._changed(row, error.target, error.changed)
             self._under_way.add(row.proposal)
             try:
-                only_for = self._whose_now(row, call)
-                stored = self._happen(row.proposal, Event.SEND, sent_at=self._clock(), only_for=only_for)
-                return self._send_stored(stored, call, etag) if stored is not None else None
+                stored = self._happen(
+                    row.proposal,
+                    Event.SEND,
+                    sent_at=self._clock(),
+                    moved=as_json(seen.moved),
+                    only_for=self._whose_now(row, call),
+                )
+                return self._send_stored(stored, call, seen.etag) if stored is not None else None
             except Exception:  # the request may have left: whatever went wrong behind it, its outcome is open
                 self._happen(row.proposal, Event.LOSE)
                 raise
@@ -484,11 +513,13 @@ class Gate:
         except Unanswered as error:
             return self._happen(stored.proposal, Event.LOSE, note=self._wire.mask(str(error)))
         if etag and answer.status == _PRECONDITION_FAILED:
-            return self._changed(stored, self._reads.look(call, self._purpose(stored, "preview"))[0])
+            now, _ = self._looks.look(call, self._purpose(stored, "preview"))
+            return self._changed(stored, now, self._differing(stored, call, stored.target, now))
         if answer.status in _GATEWAY:
             note = words.GATEWAY.format(status=status_text(answer.status))
             return self._happen(stored.proposal, Event.LOSE, note=note, seconds=answer.seconds, status=answer.status)
-        happened, outcome = (Event.SUCCEED, "done") if 200 <= answer.status < 300 else (Event.FAIL, "failed")
+        happened = Event.SUCCEED if 200 <= answer.status < 300 else Event.FAIL
+        outcome = words.STATES_BY_STATUS.get(answer.status, "done") if happened is Event.SUCCEED else "failed"
         text = self._answered(stored, answer, outcome)
         return self._happen(stored.proposal, happened, result=text, seconds=answer.seconds, status=answer.status)
 
@@ -499,18 +530,20 @@ class Gate:
         is_more = stored.method in SAFE_METHODS and is_partial(found, shown, self.result_limit)
         return result(shown, self.keep(stored, found.data) if is_more else "", outcome=outcome)
 
-    def _changed(self, row: Proposal, target: Target | None) -> Proposal | None:
-        """The end of a record whose target is another one by now: it is asked for anew."""
-        reason = changed_text(differing(Target.from_json(row.before), target))
-        return self._outdate(row, self._renewed(row, target, reason), reason)
+    def _changed(self, row: Proposal, target: Target | None, changed: Collection[Path]) -> Proposal | None:
+        """The end of a record whose target is another one by now: it is asked for anew, the second time with what could be done."""
+        again = row.operation if row.renewals else ""
+        renewed = self._renewed(row, target, changed_text(changed, keys_of=again))
+        return self._outdate(row, replace(renewed, renewals=row.renewals + 1), changed_text(changed))
 
     def _outdate(self, row: Proposal, renewed: Proposal, reason: str) -> Proposal | None:
         return self._happen(row.proposal, Event.OUTDATE, seen=row.state, successor=renewed, note=reason)
 
-    def _fail(self, row: Proposal, reason: str) -> Proposal | None:
-        return self._happen(
-            row.proposal, Event.FAIL, seen=row.state, note=f"{self._wire.mask(reason)} Nothing was sent."
-        )
+    def _fail(self, row: Proposal, reason: str, told: str = "") -> Proposal | None:
+        """`reason` is for people and, where nothing else is `told` to it, for the model."""
+        note = f"{self._wire.mask(reason)} {words.NOT_SENT}"
+        result = outcome_text("failed", f"{self._wire.mask(told)} {words.NOT_SENT}") if told else None
+        return self._happen(row.proposal, Event.FAIL, seen=row.state, note=note, result=result)
 
     def _still_allowed(self, stored: Proposal) -> Call:
         """The catalog may have changed since the record was made; it has to allow the very same request today."""
@@ -552,32 +585,54 @@ class Gate:
             return stored.only_for
         return stored.only_for or _whose(today.rule, stored.asker)
 
-    def _still_same(self, stored: Proposal, call: Call) -> str:
-        """Reads the target again, where the card showed it; gives its ETag for If-Match. Raises `Changed`, or `Unsent`."""
-        before = Target.from_json(stored.before)
+    def _still_same(self, stored: Proposal, call: Call) -> Seen:
+        """Reads the target again, where the card showed it. Raises `Changed`, or `Unsent`.
+
+        Where it seems to have changed it is read once more a little later: what differs between those two moves by itself, and does
+        not count unless the catalog says so. What it is and what it is called always count.
+        """
+        before = stored.target
         if before is None or not before.is_known:
-            return ""
-        now, etag = self._reads.look(call, self._purpose(stored, "before sending"))
+            return Seen()
+        now, etag = self._again(stored, call)
+        if not self._differing(stored, call, before, now):
+            return Seen(etag)
+        time.sleep(self._settles)
+        later, _ = self._again(stored, call)
+        changed = self._differing(stored, call, before, later)
+        insists = _watch(call).insists
+        moving = {path for path in self._differing(stored, call, now, later) if path and not insists(path)}
+        if left := changed.keys() - moving:
+            raise Changed(later, sorted(left, key=list(changed).index))
+        return Seen("", tuple((path_text(path), *values) for path, values in list(changed.items())[:_MOST_MOVED]))
+
+    def _again(self, stored: Proposal, call: Call) -> tuple[Target, str]:
+        """The target as it is now, and its ETag where it is a strong one. Raises `Unsent`."""
+        now, etag = self._looks.look(call, self._purpose(stored, "before sending"))
         if now is None or not now.is_known:
-            raise Unsent("The target could not be read again before sending.")
-        body = json.loads(stored.shown_body) if stored.shown_body is not None else None
-        ignore = call.operation.preview.ignore if call.operation.preview is not None else ()
-        if not is_same(stored.method, before, now, body, ignore):
-            raise Changed(now)
+            raise Unsent(words.NOT_READ_AGAIN)
         is_strong = re.fullmatch(r'"[\x21\x23-\x7e]*"', etag) is not None
-        return etag if is_strong else ""  # If-Match compares strongly: RFC 9110, 13.1.1
+        return now, etag if is_strong else ""  # If-Match compares strongly: RFC 9110, 13.1.1
+
+    def _differing(
+        self, stored: Proposal, call: Call, before: Target | None, now: Target | None
+    ) -> dict[Path, tuple[str, str]]:
+        """What of a record's target differs between two looks, as far as it counts."""
+        if before is None or now is None:
+            return {}
+        body = json.loads(stored.shown_body) if stored.shown_body is not None else None
+        return differing(stored.method, before, now, body, _watch(call), stored.shown_url)
 
     def _renewed(self, stored: Proposal, target: Target | None, reason: str) -> Proposal:
         """The same request as a new record with the target as it is now, and why. Votes do not carry over."""
         now = self._clock()
-        tainted = [words.TAINTED] if words.TAINTED in stored.why else []
         waits = stored.expires_at - stored.created_at
         return replace(
             stored,
             proposal=self._ids(),
             token=self._ids(),
             card=self._ids(),
-            why=" ".join([*tainted, words.RENEWED.format(reason=reason)]),
+            why=words.RENEWED.format(reason=reason),
             before=target.to_json() if target is not None else None,
             state=State.PENDING,
             created_at=now,
@@ -597,9 +652,9 @@ class Gate:
         if proposal is None or proposal.state is not State.UNKNOWN:
             return
         try:
-            target, _ = self._reads.look(self._still_allowed(proposal), self._purpose(proposal, "check"))
-        except BadCall as error:
-            target = Target(proposal.shown_url, problem=str(error))
+            target, _ = self._looks.look(self._still_allowed(proposal), self._purpose(proposal, "check"))
+        except BadCall:  # its words are for the model
+            target = Target(proposal.shown_url, problem=words.NOT_ALLOWED_TO_READ)
         shown = target_card(card_row(proposal), target)
         self._store.say([message(self._ids(), proposal.stands, proposal.turn, *shown)])
 
@@ -664,22 +719,28 @@ class Gate:
     def _told(self, row: Proposal) -> str | None:
         """What the model is told of a final state that no answer of the API tells of."""
         if row.state is State.DONE:
-            return outcome_text("dry run", words.TOLD_DRY_RUN)
+            return outcome_text("dry run", words.TOLD_DRY_RUN, words.DO_SAY_SO)
         if row.state is State.FAILED:
             return outcome_text("failed", row.note)
         if row.state is State.WITHDRAWN and row.decided_by is None:  # by no person
-            return outcome_text("withdrawn", words.TOLD_TAKEN_BACK.format(note=row.note))
+            return outcome_text("withdrawn", words.TOLD_TAKEN_BACK.format(note=row.note), words.DO_SAY_SO)
         if row.state not in words.TOLD:
             return None
         outcome = "denied" if row.state is State.REJECTED else str(row.state)
         reason = words.TOLD_REASON.format(reason=row.reason) if row.reason else ""
-        return outcome_text(outcome, words.TOLD[row.state] + reason)
+        return outcome_text(outcome, words.TOLD[row.state] + reason, words.TOLD_TO_DO.get(row.state, ""))
 
 
 def _link(post: str, row: Proposal) -> Post:
     """In a direct message, where others have to decide: where the card is."""
     text = words.ELSEWHERE_CARD.format(channel=Thread.from_key(row.place).channel, link="{link}")
     return replace(message(post, row.thread, row.turn, text), target=row.card)
+
+
+def _watch(call: Call) -> Watch:
+    """Which fields of a write's target count, by the catalog."""
+    preview = call.operation.preview
+    return Watch(preview.ignore, preview.compare) if preview is not None else Watch()
 
 
 def noted_read(call: Call, status: int | None, seconds: float, problem: str, **more: str | int) -> Entry:
@@ -697,7 +758,8 @@ def noted_unclear(call: Call, error: Unclear) -> Entry:
 
 def proposed(proposal: Proposal) -> Entry:
     """The journal's entry for a new proposal."""
-    return Entry("proposed", _noted(proposal, None, None) | {"why": proposal.why, "rule": proposal.rule.to_json()})
+    told = {"why": proposal.why, "tainted": proposal.tainted, "rule": proposal.rule.to_json()}
+    return Entry("proposed", _noted(proposal, None, None) | told)
 
 
 def _noted(row: Proposal, by: str | None, seconds: float | None) -> dict[str, Any]:
@@ -715,7 +777,15 @@ def _noted(row: Proposal, by: str | None, seconds: float | None) -> dict[str, An
     }
     if row.recipe:
         said |= {"recipe": row.recipe, "step": row.recipe_step}
-    extra = {"by": by, "votes": list(row.votes), "status": row.status, "seconds": seconds, "note": row.note}
+    moved = [field for field, *_ in json.loads(row.moved)]
+    extra = {
+        "by": by,
+        "votes": list(row.votes),
+        "status": row.status,
+        "seconds": seconds,
+        "note": row.note,
+        "moved": moved,
+    }
     said |= {name: value for name, value in extra.items() if value}
     return said | ({"reason": digest(row.reason)} if row.reason else {})
 

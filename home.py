@@ -16,8 +16,9 @@ import structlog
 from core import words
 from core.cards import home_blocks
 from core.policy import ASKER, State
+from core.posts import Thread, permalink
 from gate import Gate, card_row
-from slack_web import SlackBusy, SlackSaysNo, SlackUnsure
+from slack_web import Identity, SlackBusy, SlackSaysNo, SlackUnsure
 from store import Proposal, Store
 
 log = structlog.get_logger("home")
@@ -31,6 +32,9 @@ class Web(Protocol):
 
     def is_outsider(self, user: str) -> bool | None:
         """Whether a person is a guest or of another organisation; None where Slack does not say."""
+
+    def identity(self) -> Identity:
+        """Who the bot is, and where its workspace lives."""
 
     def publish_home(self, user: str, blocks: Sequence[Mapping[str, Any]]) -> None:
         """Replaces a person's App Home. Raises `SlackSaysNo`, too."""
@@ -87,7 +91,15 @@ class Home:
         operations += [f"{one.workflow_id}: {one.description}" for one in self._gate.catalog.recipes]
         how = words.HOME_HOW.format(places=words.places(self._channels))
         rows = [[card_row(one) for one in group] for group in (waiting, asked)]
-        self._web.publish_home(user, home_blocks(rows[0], rows[1], operations, how, user))
+        links = self._links([*waiting[:_SHOWN], *asked])
+        self._web.publish_home(user, home_blocks(rows[0], rows[1], operations, how, user, links))
+
+    def _links(self, proposals: Sequence[Proposal]) -> dict[str, str]:
+        """Where the cards of these stand, by their tokens. One that was not posted yet, or needed nobody, has its thread instead."""
+        home, shown = self._web.identity().url, self._store.shown_at([one.card for one in proposals])
+        threads = {one.card: Thread.from_key(one.thread) for one in proposals}
+        places = {card: shown.get(card, (thread, thread.ts)) for card, thread in threads.items()}
+        return {one.token: permalink(home, *places[one.card]) for one in proposals}
 
     def _waiting_for(self, user: str) -> list[Proposal]:
         """The pending proposals that this person may decide; one look-up for all that have the same rule."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from core.posts import TOP, Post, Thread
+from core.posts import TOP, Post, Thread, permalink
 from growing import Growing
 from presence import Presence
 from slack_web import SlackBusy, SlackSaysNo, SlackUnsure
@@ -248,9 +248,9 @@ class Outbox:
             return arguments
         if one.target_state == "due":
             raise SlackBusy(_CARD_SOON)
-        channel = Thread.from_key(one.target_thread or one.post.thread).channel
-        link = f"{self._home_url()}archives/{channel}/p{(one.target_ts or '').replace('.', '')}"
-        arguments["text"] = arguments["text"].replace("{link}", link if one.target_ts else "")
+        place = Thread.from_key(one.target_thread or one.post.thread)
+        link = permalink(self._home_url(), place, one.target_ts) if one.target_ts else ""
+        arguments["text"] = arguments["text"].replace("{link}", link)
         return arguments
 
     def _at_most_once(self, one: DuePost, send: Callable[[], str | None]) -> str | None:

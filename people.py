@@ -18,6 +18,10 @@ from core.posts import TOP, Thread
 from store import Proposal
 
 
+class Unplaced(BadCall):
+    """What holds where a thread is cannot be known now. Its words are for the model and for people."""
+
+
 class Directory(Protocol):
     """What the gate needs to know of the workspace. None: it cannot be looked up now. Each may raise what asks for another try."""
 
@@ -66,7 +70,7 @@ class People:
             return (channel,)
         name = self._directory.channel_name(channel)
         if name is None:  # what the catalog says of it cannot be known, and nothing must be laxer than that
-            raise BadCall(words.NO_CHANNEL_NAME)
+            raise Unplaced(words.NO_CHANNEL_NAME)
         return (channel, f"#{name}")
 
     def _first_channel(self, catalog: Catalog) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The gate's read path: reads for the model, their redirects, and a write's target for its card. Only gate.py may use it.
+"""The gate's read path: reads for the model and for cards, their redirects and pages. Only gate.py and looks.py may use it.
 
 It is given a wire that sends GET and HEAD and nothing else, and makes none itself.
 """
@@ -16,11 +16,9 @@ import structlog
 from core import words
 from core.answers import Answer, Found, Got, Shown, data_of, error_text, found_of, mask
 from core.calls import BadCall, Call, Read, build, check_resolved, match, resolve, shown_url, sort, with_values
-from core.cards import status_text
-from core.catalog import Catalog, Lookup, Operation
-from core.change import Target
+from core.catalog import Api, Catalog, Lookup, Operation
 from core.credentials import without_credentials
-from core.lookup import Candidate, Unclear, candidates, fields_of, matched_line
+from core.lookup import Candidate, Matched, Unclear, candidates, fields_of, matched
 from core.paging import Ask, BadStart, Course, End, Page, begin, follow, is_past_end, items_of, next_link
 from core.policy import SAFE_METHODS
 from core.recipes import StepAnswer
@@ -28,6 +26,7 @@ from core.results import is_partial, result, selected, there
 from core.retry import BUSY, TRIES, pause, told
 from core.secret import hide, is_secret, secret_fields
 from core.shrink import as_json
+from core.statuses import status_text
 from wire import Broken, Unanswered, Unsent, Wire
 
 log = structlog.get_logger("reads")
@@ -36,7 +35,6 @@ _MAX_REDIRECTS = 3
 _TIMES = 3  # a list may take this many times as long as one call
 _CANDIDATES = 10  # that the model is told of
 _SHOWN = 200  # characters of a name that could not be looked up
-_MAX_TARGET = 60_000  # characters of a target that a row keeps
 
 
 class _Over(Exception):
@@ -96,13 +94,31 @@ class Reads:
         """Closes the connections."""
         self._wire.close()
 
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog that holds at this moment."""
+        return self._catalog
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for a whole call."""
+        return self._wire.timeout
+
+    def mask(self, text: str) -> str:
+        """`text` without the secrets."""
+        return self._wire.mask(text)
+
+    def cleaned(self, data: Any, api: Api) -> Any:
+        """An API's data as people may see it: no secrets, what the catalog hides hidden."""
+        return hide(mask(data, self._wire.secrets), secret_fields(self._catalog, api))
+
     def read(self, read: Read, purpose: Purpose) -> Got:
         """Sends a GET or HEAD, or all pages of a list. Follows redirects and links only to what the catalog allows."""
         _check_is_read(read)
         try:
             if read.all_pages:
                 return self._read_pages(read, purpose)
-            answer = self._follow(read, purpose, time.monotonic() + self._wire.timeout)
+            answer = self.follow(read, purpose, time.monotonic() + self._wire.timeout)
         except (Unsent, Unanswered, BadCall) as error:
             return Got(error_text(str(error), self._wire.secrets))
         return self._shown(read, purpose, found_of(answer, self._wire.secrets), answer.seconds)
@@ -111,7 +127,7 @@ class Reads:
         """What the API says to a read, as a recipe's step has it: whole, the secrets masked."""
         _check_is_read(read)
         try:
-            answer = self._follow(read, purpose, time.monotonic() + self._wire.timeout)
+            answer = self.follow(read, purpose, time.monotonic() + self._wire.timeout)
         except (Unsent, Unanswered, BadCall) as error:
             return StepAnswer(problem=self._wire.mask(str(error)))
         data, _ = data_of(answer)
@@ -122,11 +138,11 @@ class Reads:
         """What was found as the call's result: selected, cut to fit, and kept whole where the model may want more of it."""
         shown = Shown.of(selected(whole, read.select), self._result_limit)
         kept = purpose.keep(whole.data) if is_partial(whole, shown, self._result_limit) else ""
-        return Got(result(shown, kept, read.matched), whole.status, seconds, whole.counts)
+        return Got(result(shown, kept, [one.line for one in read.matched]), whole.status, seconds, whole.counts)
 
     # --- one answer ---------------------------------------------------------------------------------------------------
 
-    def _follow(self, call: Call, purpose: Purpose, by: float) -> Answer:
+    def follow(self, call: Call, purpose: Purpose, by: float) -> Answer:
         """A read with its redirects, all of it until `by` (monotonic seconds), noted."""
         url = self._wire.mask(shown_url(call.operation, call.values))  # a further page's values are the API's
         told: dict[str, Any] = {"operation": call.operation.name, "url": url}
@@ -198,14 +214,22 @@ class Reads:
             return found
         return replace(found, notes=(*found.notes, f"all_pages: no list was found. There is {there(found.data)}."))
 
-    def collect(self, call: Call, purpose: Purpose) -> Listed:
+    def collect(
+        self,
+        call: Call,
+        purpose: Purpose,
+        by: float | None = None,
+        enough: Callable[[Sequence[Any]], bool] = lambda _items: False,
+    ) -> Listed:
         """All items of a list, page by page, within the catalog's bounds, a time and a size. Raises what the first page's request raises.
 
-        What was collected before something failed is kept, with the words for why it is not all.
+        What was collected before something failed is kept, with the words for why it is not all. `by` (monotonic seconds) bounds all of
+        it, else three calls' time does; `enough` says of the items so far that no more of them are needed.
         """
         course, call = _begun(call, purpose)
         began = time.monotonic()
-        answer = self._follow(call, purpose, began + self._wire.timeout)
+        by = began + _TIMES * self._wire.timeout if by is None else by
+        answer = self.follow(call, purpose, min(began + self._wire.timeout, by))
         page = _page(course, answer)
         if page is None:
             return Listed(answer, None, 1, answer.seconds)
@@ -218,20 +242,22 @@ class Reads:
             try:
                 if isinstance(what, End):
                     raise _Over(what.why)
-                self._check_room(size, began)
+                if enough(items):
+                    raise _Over("no more of them are needed")
+                self._check_room(size, by, began)
                 call = self._next(call, purpose, what)
                 if not purpose.wants(call, course.pages + 1):
                     raise _Over("nobody wants more of them")
-                answer, page = self._further(call, purpose, course, began)
+                answer, page = self._further(call, purpose, course, by)
             except _Over as over:
                 return Listed(answer, items, course.pages, round(time.monotonic() - began, 4), _why(course, str(over)))
 
-    def _check_room(self, size: int, began: float) -> None:
+    def _check_room(self, size: int, by: float, began: float) -> None:
         """Raises `_Over` where no further page may be asked for."""
         if size >= self._wire.max_response:
             raise _Over(f"together they are larger than {self._wire.max_response:,} bytes")
-        if time.monotonic() - began >= _TIMES * self._wire.timeout:
-            raise _Over(f"reading them took longer than {_TIMES * self._wire.timeout:,.3g} seconds")
+        if time.monotonic() >= by:
+            raise _Over(f"reading them took longer than {by - began:,.3g} seconds")
 
     def _next(self, call: Call, purpose: Purpose, ask: Ask) -> Call:
         """The request for the next page. Raises `_Over` where the catalog does not allow it."""
@@ -247,12 +273,11 @@ class Reads:
             raise _Over("the API's next page is at another API, so that was not followed")
         return found
 
-    def _further(self, call: Call, purpose: Purpose, course: Course, began: float) -> tuple[Answer, Page]:
+    def _further(self, call: Call, purpose: Purpose, course: Course, by: float) -> tuple[Answer, Page]:
         """A page after the first. Raises `_Over`."""
         number = course.pages + 1
-        by = min(time.monotonic() + self._wire.timeout, began + _TIMES * self._wire.timeout)
         try:
-            answer = self._follow(call, purpose, by)
+            answer = self.follow(call, purpose, min(time.monotonic() + self._wire.timeout, by))
         except (Unsent, Unanswered, BadCall) as error:
             raise _Over(f"page {number:,} failed: {self._wire.mask(str(error))}") from None
         if is_past_end(course, answer.status):
@@ -271,17 +296,16 @@ class Reads:
         """`call` with the ids that its names mean, read from the lists that the catalog names. Raises `BadCall` or `Unclear`."""
         given = {**call.values, **call.headers}
         found: dict[str, str] = {}
-        matched: list[str] = []
+        found_by: list[Matched] = []
         for name in sorted(call.unresolved):
             lookup, value = call.operation.lookups[name], str(given[name])
             one = self._candidate(call, name, value, purpose)
             found[name] = one.id
             is_hidden = is_secret(call.operation.parameters.get(name))
-            fields = self._told(call, lookup, one).values()
-            line = self._wire.mask(matched_line(name, value, one.id, fields))
-            matched.append(f"{name}: {words.HIDDEN_MATCH}" if is_hidden else line)
+            said, key, *fields = map(self._wire.mask, (value, one.id, *self._told(call, lookup, one).values()))
+            found_by.append(Matched(name, is_hidden=True) if is_hidden else matched(name, said, key, fields))
         try:
-            return replace(with_values(purpose.catalog, call, found), matched=tuple(matched))
+            return replace(with_values(purpose.catalog, call, found), matched=tuple(found_by))
         except BadCall:
             problem = words.LOOKUP_FAILED.format(
                 name=", ".join(found), why="the id that was found does not fit the catalog"
@@ -334,41 +358,7 @@ class Reads:
 
     def _told(self, call: Call, lookup: Lookup, one: Candidate) -> dict[str, str]:
         """What may be told of a candidate."""
-        item = hide(mask(one.item, self._wire.secrets), secret_fields(self._catalog, call.operation.api))
-        return fields_of(lookup, item)
-
-    # --- a write's target ---------------------------------------------------------------------------------------------
-
-    def look(self, write: Call, purpose: Purpose, by: float | None = None) -> tuple[Target | None, str]:
-        """A write's target, read by ourselves until `by` (monotonic seconds), and its ETag.
-
-        (None, "") where the catalog has no operation that shows it. A read that needs approval, or that the channel does not allow,
-        is shown only where the entry names it under `preview:`.
-        """
-        preview = write.operation.preview
-        read = self._catalog.preview_of(write.operation)
-        if read is None:
-            return None, ""
-        call = _shows(write, read)
-        by = time.monotonic() + self._wire.timeout if by is None else by
-        if preview is None or preview.operation is None:
-            if purpose.catalog.preview_of(write.operation) is None:
-                return Target(call.url, problem=words.NOT_READ_HERE), ""
-            if read.rules:
-                return Target(call.url, problem=words.NEEDS_APPROVAL), ""
-        if missing := read.required - {*call.values, *call.headers}:
-            return Target(call.url, problem=words.NEEDS_VALUE.format(name=min(missing))), ""
-        if time.monotonic() >= by:
-            return Target(call.url, problem=words.NOT_READ_IN_TIME), ""
-        try:
-            answer = self._follow(call, purpose, by)
-        except (Unsent, Unanswered, BadCall) as error:
-            return Target(call.url, problem=self._wire.mask(str(error))), ""
-        if answer.broke_off:  # what was not read cannot be compared
-            return Target(call.url, problem=answer.broke_off), ""
-        data, _ = data_of(answer)
-        data = hide(mask(data, self._wire.secrets), secret_fields(self._catalog, write.operation.api))
-        return Target.kept(call.url, answer.status, data, _MAX_TARGET), answer.header("etag")
+        return fields_of(lookup, self.cleaned(one.item, call.operation.api))
 
 
 def _check_is_read(read: Read) -> None:
@@ -406,13 +396,6 @@ def _why(course: Course, why: str) -> str:
     if why and course.total is not None and course.total > course.items:
         return f"{course.items:,} of {course.total:,} were read, since {why}"
     return why
-
-
-def _shows(write: Call, read: Operation) -> Call:
-    """The call of `read` that shows what `write` is about: of its values, those of the path and those that have to be given."""
-    wanted = read.template.path_names | read.required
-    values = {name: value for name, value in write.values.items() if name in wanted & read.template.names}
-    return Call(read, read.api.base_url + read.filled(values), values=values, headers=_carried(write, read))
 
 
 def _carried(call: Call, to: Operation) -> dict[str, str]:

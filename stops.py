@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import structlog
 
 from core import words
-from core.cards import confirm_modal, is_card
+from core.cards import confirm_modal
 from core.chain import Entry
 from core.policy import Refused
 from core.posts import Post, delete
@@ -140,7 +140,7 @@ class Stops:
     # --- who may ------------------------------------------------------------------------------------------------------
 
     def _check_delete(self, user: str, post: Post) -> None:
-        if is_card(post.arguments.get("blocks", ())):
+        if post.is_card:
             raise Refused(words.NO_CARDS)
         turn = self._store.turn(post.turn)
         self._check(user, turn.asker if turn is not None else "", words.NOT_YOURS_TO_DELETE)

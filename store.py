@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from core import statements as sql
 from core.chain import Entry, digest
+from core.change import Target
 from core.policy import Event, Rule, State, sources, target
 from core.posts import Kind, Post, Thread
 from core.settings import Misconfigured
@@ -89,7 +90,12 @@ class Proposal:
     card: str
     body_type: str = "json"  # how the body travels: json, form, multipart
     headers: str = "{}"  # the call's own, a JSON object
-    matched: str = "[]"  # what names in the call were looked up, a JSON list of lines
+    matched: str = "[]"  # what names in the call were looked up, a JSON list of objects
+    description: str = ""  # the operation's, as the catalog had it
+    tainted: bool = False  # it asks since the thread had seen data of the API or words of other people
+    hidden: str = "[]"  # names of fields that the catalog hides in the shown body and the target, a JSON list
+    renewals: int = 0  # how often it was asked for anew, since its target had changed
+    moved: str = "[]"  # what of its target moved by itself before it was sent: [field, old, new], a JSON list
     shown_url: str = ""
     shown_body: str | None = None
     rule: Rule = field(default_factory=Rule)
@@ -115,6 +121,11 @@ class Proposal:
     def stands(self) -> str:
         """The key of where its card stands."""
         return self.place or self.thread
+
+    @property
+    def target(self) -> Target | None:
+        """What it is about, as it was read for the card."""
+        return Target.from_json(self.before)
 
 
 @dataclass(frozen=True)
@@ -725,6 +736,12 @@ class Store:
             row = db.execute(select(posts).where(posts.c.post == post)).mappings().first()
         return _due_post(row) if row is not None else None
 
+    def shown_at(self, cards: Sequence[str]) -> dict[str, tuple[Thread, str]]:
+        """Where posts stand in Slack: the thread of each that is there, and its ts."""
+        query = select(posts.c.post, posts.c.thread, posts.c.ts).where(posts.c.post.in_(cards), posts.c.ts.is_not(None))
+        with self._reading() as db:
+            return {row.post: (Thread.from_key(row.thread), row.ts) for row in db.execute(query)}
+
     def has_post(self, post: str) -> bool:
         """Whether there is such a post."""
         with self._reading() as db:
@@ -867,6 +884,7 @@ def _proposal(row: Any) -> Proposal:
         "votes": tuple(json.loads(row["votes"])),
         "rule": Rule.from_json(row["rule"]),
         "dry_run": bool(row["dry_run"]),
+        "tainted": bool(row["tainted"]),
     }
     return Proposal(**{**row, **parsed})
 
@@ -877,19 +895,21 @@ def _proposal_row(proposal: Proposal) -> dict[str, Any]:
         "votes": json.dumps(proposal.votes),
         "rule": proposal.rule.to_json(),
         "dry_run": int(proposal.dry_run),
+        "tainted": int(proposal.tainted),
     }
 
 
 def _post_row(post: Post, at: float) -> dict[str, Any]:
     return {
         "post": post.post, "thread": post.thread, "turn": post.turn, "method": post.kind, "arguments": json.dumps(post.arguments),
-        "target": post.target, "state": "due", "created_at": at,
+        "target": post.target, "state": "due", "created_at": at, "card": int(post.is_card),
     }  # fmt: skip
 
 
 def _due_post(row: Any) -> Post:
     kind: Kind = row["method"]
-    return Post(row["post"], row["thread"], row["turn"], kind, json.loads(row["arguments"]), row["target"])
+    arguments = json.loads(row["arguments"])
+    return Post(row["post"], row["thread"], row["turn"], kind, arguments, row["target"], bool(row["card"]))
 
 
 def _due(row: Any) -> DuePost:

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from core.cards import status_text
 from core.media import charset_of, read_text
 from core.retry import told
 from core.shrink import CUT, as_json, shrink
+from core.statuses import status_text
 
 HIDDEN = "[hidden]"
 _NO_JSON = "The answer says it is JSON, but is not (or is nested too deeply)."
@@ -104,9 +104,12 @@ def error_text(words: str, secrets: Sequence[str] = ()) -> str:
     return as_json({"error": mask(words, secrets)})
 
 
-def outcome_text(outcome: str, words: str) -> str:
-    """A call's result where a person or the gate decided."""
-    return as_json({"outcome": outcome, "note": words})
+def outcome_text(outcome: str, words: str, to_do: str = "") -> str:
+    """A call's result where a person or the gate decided: what happened, and apart from it what the model is to do.
+
+    People may come to read the note, since models repeat it; `to_do` is for the model alone.
+    """
+    return as_json({"outcome": outcome, "note": words} | ({"to_do": to_do} if to_do else {}))
 
 
 def mask(value: Any, secrets: Sequence[str]) -> Any:

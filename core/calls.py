@@ -20,6 +20,7 @@ from core.bodies import unfit
 from core.catalog import Api, Catalog, Operation, header_key
 from core.conditions import Given
 from core.jmes import BadQuery, check
+from core.lookup import Matched
 from core.policy import Rule, judge, strictest
 from core.secret import hide, is_secret, secret_fields
 from core.shrink import as_json
@@ -58,7 +59,7 @@ class Call:
     unresolved: frozenset[str] = frozenset()
     all_pages: bool = False
     select: str = ""
-    matched: tuple[str, ...] = ()
+    matched: tuple[Matched, ...] = ()
 
     def given(self, entry: Operation) -> Given:
         """What the conditions of an entry look at: the call's own, or another that some server might take it for."""
@@ -84,10 +85,11 @@ class Read(Call):
 
 @dataclass(frozen=True)
 class Write(Call):
-    """A call that goes through the table of proposals. `by_policy`: no person needs to decide; `why`: the card's extra line."""
+    """A call that goes through the table of proposals. `by_policy`: no person needs to decide; `tainted` and `why`: for what it asks."""
 
     by_policy: bool = False
     why: str = ""
+    tainted: bool = False
     rule: Rule = field(default_factory=Rule)
 
 
@@ -103,7 +105,7 @@ def sort(call: Call, *, tainted: bool, sent_alone: int = 0) -> Read | Write:
         case "send":
             return Write(**vars(call), by_policy=True)
         case "ask":
-            return Write(**vars(call), why=verdict.why, rule=verdict.rule)
+            return Write(**vars(call), why=verdict.why, tainted=verdict.tainted, rule=verdict.rule)
         case other:
             assert_never(other)
 

@@ -6,33 +6,34 @@ Limits: https://docs.slack.dev/reference/block-kit/blocks (section 3,000 charact
 
 from __future__ import annotations
 
-import http
 import json
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from core import words
-from core.change import GONE, Target, changes, untouched
-from core.markdown import Block, escape, piled
+from core.change import Path, Target
+from core.lookup import Matched
+from core.markdown import Block, escape
 from core.policy import ANYONE, ASKER, Rule, State
+from core.statuses import status_text
+from core.told import CARD, HOME, WHOLE, Bounds, Told, about, from_to, told
+from core.visible import field_name, key, middle, on_line, visible
 
 _SECTION = 2_900  # characters of one section, below Slack's 3,000
 _ON_CARD = 4 * _SECTION  # characters of a body that the card itself shows; what is longer is in the modal
-_CHANGES_ON_CARD = 12  # fields of the change that the card itself shows
-_VALUE_ON_CARD = 120  # characters of one old or new value there
+_GOES_ON = "… "  # before what goes on with a line
 _PAGE = 12  # sections of a modal's page: below 250 kB also where each character takes six bytes
 _NAMED = 20  # approvers that a card names
 _NAMED_FIELDS = 5  # changed fields that it names
+_MATCHED = 200  # characters of a value that was looked up, and of what was found
+_ABOUT = 1_200  # characters of what a request does and to what, where several are shown at once
 _HOME_ROWS = 10  # requests in each list of App Home
 _BODY_IN_HOME = 600  # characters of a body there; Show all has the rest
 _HEADER = 150
-_DRAWN_AS_NOTHING = (
-    "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters, marks and a symbol by category, yet blank
-)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ class CardRow:
     rule: Rule
     before: str | None
     expires_at: float
+    description: str = ""  # the operation's, in the catalog's words
+    tainted: bool = False  # the thread had seen data of the API or words of other people
+    hidden: str = "[]"  # names of fields whose values are hidden in the shown body, a JSON list
     headers: str = "{}"
     body_type: str = "json"
     matched: str = "[]"
@@ -61,37 +65,72 @@ class CardRow:
     reason: str = ""
     status: int | None = None
     note: str = ""
+    moved: str = "[]"  # what of the target moved by itself before it was sent: [field, old, new], a JSON list
     dry_run: bool = False  # drawn while the bot sent nothing: approving it must never send anything
+
+    @cached_property
+    def target(self) -> Target | None:
+        """What it is about, as it was read for the card."""
+        return Target.from_json(self.before)
+
+    @property
+    def about(self) -> list[str]:
+        """What it does, and to what: a line each."""
+        return about(self.description, self.target)
+
+    def told(self, bounds: Bounds) -> Told:
+        """What it would change."""
+        body = json.loads(self.shown_body) if self.shown_body is not None else None
+        return told(self.method, self.target, body, hidden=json.loads(self.hidden), url=self.shown_url, bounds=bounds)
 
 
 # --- the card ---------------------------------------------------------------------------------------------------------
 
 
 def card(row: CardRow) -> tuple[str, list[Block]]:
-    """The card of a proposal in its present state: (text for notifications, blocks). Buttons only while they can do something."""
-    title = words.UNSENT_TITLE if _is_unsent(row) else words.CARD_TITLES[row.state]
-    title += words.DRY_RUN_TITLE if row.dry_run else ""
+    """The card of a proposal in its present state: (text for notifications, blocks). Buttons only while they can do something.
+
+    First the thing: what is done, to what, what changes. Then the request as it is sent: method, URL, body.
+    """
+    title = _title(row) + (words.DRY_RUN_TITLE if row.dry_run else "")
     is_pending = row.state is State.PENDING
-    change, is_change_cut = _change_lines(row, limit=_CHANGES_ON_CARD)
+    change = row.told(CARD)
     body, is_body_cut = _body_on_card(row)
-    blocks = [_header(title), *_sections(_request_line(row)), *_matched(row), *_how_sent(row), *_sections(body)]
-    if change:
-        blocks += [_context(words.CHANGE_TITLE.get(row.method, words.CHANGES)), *_sections("\n".join(change))]
+    blocks = [_header(title), *_sections("\n".join(row.about)), *_matched(row), *_change(change)]
+    blocks += [*_sections(_request_line(row)), *_how_sent(row), *_sections(body)]
     if row.recipe:
         blocks.append(_context(escape(words.RECIPE_STEP.format(step=row.recipe_step, recipe=row.recipe))))
     blocks.append(_context(_who(row)))
-    if is_pending and row.why:
-        blocks.append(_context(escape(row.why)))
+    if is_pending and (row.tainted or row.why):
+        blocks.append(_context(escape(" ".join([*([words.TAINTED] if row.tainted else []), row.why]).strip())))
     if not is_pending:
-        blocks.append(_context(_ending(row)))
-    buttons = _buttons(row, is_cut=is_change_cut or is_body_cut)
+        blocks.append(_ending(row))
+    buttons = _buttons(row, is_cut=change.is_cut or is_body_cut)
     blocks += [{"type": "actions", "elements": buttons}] if buttons else []
-    return escape(_fit(f"{title}: {row.method} {row.shown_url}", 2_000)), blocks
+    request = f"{row.method} {row.shown_url}"
+    said = " ".join([*row.about, f"({request})"]) if row.about else request
+    return escape(middle(f"{title}: {said}", 2_000)), blocks
+
+
+def _title(row: CardRow) -> str:
+    if _is_unsent(row):
+        return words.UNSENT_TITLE
+    return words.TITLES_BY_STATUS[row.status or 0] if _is_half_done(row) else words.CARD_TITLES[row.state]
+
+
+def _is_half_done(row: CardRow) -> bool:
+    """Whether the API's 2xx does not say that all of it is done."""
+    return row.state is State.DONE and row.status in words.TITLES_BY_STATUS
+
+
+def _change(change: Told) -> list[Block]:
+    heading = [_context(change.heading)] if change.heading else []
+    return [*heading, *_sections("\n".join(change.lines))]
 
 
 def _request_line(row: CardRow) -> str:
     """Method and URL, and below them the headers that the model chose; each on a line of its own."""
-    headers = [f"{name}: {visible(text)}" for name, text in json.loads(row.headers).items()]
+    headers = [f"{name}: {on_line(text)}" for name, text in json.loads(row.headers).items()]
     return "\n".join([f"{row.method} {row.shown_url}", *headers])
 
 
@@ -102,7 +141,22 @@ def _matched(row: CardRow) -> list[Block]:
 
 
 def _matched_lines(row: CardRow) -> list[str]:
-    return [_fit(visible(line), _SECTION // 2) for line in json.loads(row.matched)]
+    return [
+        _matched_line(Matched(**one)) if isinstance(one, dict) else middle(on_line(one), 5 * _MATCHED)
+        for one in json.loads(row.matched)  # in an earlier version they were lines
+    ]
+
+
+def _matched_line(one: Matched) -> str:
+    """The id first: it is what is sent."""
+    name = middle(field_name(one.name), _MATCHED)
+    if one.is_hidden:
+        return f"{name}: {words.HIDDEN_MATCH}"
+    value, *fields = (
+        middle(on_line(json.dumps(text, ensure_ascii=False)), _MATCHED) for text in (one.value, *one.fields)
+    )
+    more = f" ({middle(', '.join(fields), 3 * _MATCHED)})" if fields else ""
+    return words.MATCHED_LINE.format(name=name, id=middle(key(one.id), _MATCHED), value=value, more=more)
 
 
 def _how_sent(row: CardRow) -> list[Block]:
@@ -119,51 +173,24 @@ def _is_unsent(row: CardRow) -> bool:
 
 def _state(row: CardRow) -> str:
     """Where a request stands, in a word or two."""
+    if _is_half_done(row):
+        return words.STATES_BY_STATUS[row.status or 0]
     return words.UNSENT if _is_unsent(row) else words.STATES[row.state]
 
 
 def _body_on_card(row: CardRow) -> tuple[str, bool]:
-    """The body as the card shows it, and whether that is not all of it."""
+    """The body as the card shows it, its beginning and its end, and whether that is not all of it."""
     text = readable(row.shown_body) if row.shown_body is not None else words.NO_BODY
     if len(text) <= _ON_CARD:
         return text, False
-    return text[:_ON_CARD] + "\n" + words.BODY_CUT.format(shown=_ON_CARD, whole=len(text)), True
-
-
-def _change_lines(row: CardRow, *, limit: int | None) -> tuple[list[str], bool]:
-    """The target before and after, a line per field; and whether lines or values were cut."""
-    before = Target.from_json(row.before)
-    if before is None:
-        return [], False
-    if before.problem:
-        return [words.TARGET_UNREAD.format(problem=before.problem)], False
-    if before.status is not None and not 200 <= before.status < 300:
-        told = words.TARGET_GONE if before.status in GONE else words.TARGET_STATUS
-        return [told.format(status=status_text(before.status))], False
-    body = json.loads(row.shown_body) if row.shown_body is not None else None
-    found = changes(row.method, before.data, body)
-    cap = _VALUE_ON_CARD if limit is not None else 10 * _SECTION
-    lines = [_change_line(one.field, one.old, one.new, cap, one_sided=row.method == "DELETE") for one in found[:limit]]
-    if limit is not None and len(found) > limit:
-        lines.append(words.MORE_FIELDS.format(count=len(found) - limit))
-    rest = untouched(before.data, body) if row.method == "PUT" else []
-    if rest:
-        lines.append(words.NOT_NAMED.format(fields=visible(_fit(", ".join(rest), 300))))
-    cut = len(found) > len(found[:limit]) or any(len(text or "") > cap for one in found for text in (one.old, one.new))
-    return lines or [words.NO_CHANGE], cut
-
-
-def _change_line(field: str, old: str | None, new: str | None, cap: int, *, one_sided: bool) -> str:
-    name = _fit(visible(field), 200)
-    before, after = (_fit(visible(_fit(one, cap)), 3 * cap) if one is not None else words.NOTHING for one in (old, new))
-    if one_sided:
-        return f"{name}: {before}"
-    return f"{name}: {before} {words.ARROW} {after}"
+    half = _ON_CARD // 2
+    left_out = words.BODY_CUT.format(left=len(text) - 2 * half, whole=len(text))
+    return f"{text[:half]} …\n{left_out}\n{_GOES_ON}{text[-half:]}", True
 
 
 def _buttons(row: CardRow, *, is_cut: bool, to: str | None = None) -> list[Block]:
     """What can be done about a request; `to` is who alone sees it, if not everybody does."""
-    if row.state is State.UNKNOWN and row.before is not None:
+    if row.state is State.UNKNOWN and row.target is not None and row.target.url:
         return [button("check", words.CHECK, row.token)]
     if row.state is not State.PENDING:
         return []
@@ -225,24 +252,41 @@ def _mention(approver: str, asker: str) -> str:
     return f"<!subteam^{approver}>" if approver.startswith("S") else f"<@{approver}>"
 
 
-def _ending(row: CardRow) -> str:
-    """Who decided, when, and what came of it."""
+def _ending(row: CardRow) -> Block:
+    """Who decided, when, and what came of it. What people or others wrote stands in plain text beside it."""
     parts = []
     if row.decided_by and row.decided_at:
         verb = words.VERBS.get(row.state, words.VERBS["approved"])
         by = row.votes if row.state is not State.REJECTED and row.votes else (row.decided_by,)
         parts.append(f"{verb} by {' and '.join(f'<@{one}>' for one in by)} {date(row.decided_at)}")
-    if row.reason:
-        parts.append(f"{words.REASON}: {_fit(escape(_fit(visible(row.reason), 500)), 1_000)}")
+    parts += [came_of_it] if (came_of_it := _outcome(row)) else []
+    plain = [f"{words.REASON}: {middle(on_line(row.reason), 1_000)}"] if row.reason else []
+    plain += [middle(on_line(row.note), 1_000)] if row.note else []
+    plain += _moved(row)
+    said = [_mrkdwn(" · ".join(parts) or words.NOT_SENT)] if parts or not plain else []
+    return {"type": "context", "elements": [*said, *map(_plain_text, plain)]}
+
+
+def _outcome(row: CardRow) -> str:
     if row.state in (State.APPROVED, State.SENDING):
-        parts.append(words.BEING_SENT)
-    elif row.state in words.OUTCOMES:
-        parts.append(words.OUTCOMES[row.state])
-    elif row.status is not None:
-        parts.append(words.ANSWERED.format(status=status_text(row.status)))
-    if row.note:
-        parts.append(escape(_fit(row.note, 500)))
-    return " · ".join(parts) or "Nothing was sent."
+        return words.BEING_SENT
+    if row.state in words.OUTCOMES:
+        return words.OUTCOMES[row.state]
+    if row.status is None:
+        return ""
+    answered = words.ANSWERED.format(status=status_text(row.status))
+    return f"{answered}: {words.NOT_ALL[row.status]}" if _is_half_done(row) else answered
+
+
+def _moved(row: CardRow) -> list[str]:
+    """What moved by itself between the card and the sending, and so did not count."""
+    moved = json.loads(row.moved)
+    if not moved:
+        return []
+    cut = [[middle(on_line(text), 60) or words.NOTHING for text in one] for one in moved[:_NAMED_FIELDS]]
+    lines = [f"{field} ({from_to(old, new)})" for field, old, new in cut]
+    more = ["..."] if len(moved) > len(lines) else []
+    return [words.MOVED.format(fields=", ".join([*lines, *more]))]
 
 
 # --- several at once --------------------------------------------------------------------------------------------------
@@ -265,14 +309,16 @@ def _batch_title(rows: Sequence[CardRow], pending: int) -> str:
         return words.BATCH_TITLE.format(count=pending)
     states = Counter(_state(row) for row in rows)
     counted = ", ".join(f"{count} {state}" for state, count in states.items())
-    return _fit(words.BATCH_LATER.format(count=len(rows), states=counted), _HEADER)
+    return middle(words.BATCH_LATER.format(count=len(rows), states=counted), _HEADER)
 
 
 def _batch_line(number: int, row: CardRow) -> str:
     state = _state(row)
     if row.state is State.PENDING and row.rule.quorum > 1:
         state += f", {words.VOTES_SO_FAR.format(votes=len(row.votes), quorum=row.rule.quorum)}"
-    return f"{number}. {row.method} {_fit(row.shown_url, 500)} ({row.fingerprint[:12]}): {state}"
+    said = middle(" ".join(row.about), _ABOUT)
+    request = f"{row.method} {middle(row.shown_url, 500)} ({row.fingerprint[:12]}): {state}"
+    return f"{number}. {said} · {request}" if said else f"{number}. {request}"
 
 
 # --- modals -----------------------------------------------------------------------------------------------------------
@@ -281,10 +327,15 @@ def _batch_line(number: int, row: CardRow) -> str:
 def whole_request(row: CardRow, page: int) -> dict[str, Any]:
     """The modal with all of a request, page `page` (from 0; a page that is not there is the nearest)."""
     body = readable(row.shown_body) if row.shown_body is not None else words.NO_BODY
-    change, _ = _change_lines(row, limit=None)
-    parts = [body, *([words.CHANGE_TITLE.get(row.method, words.CHANGES), "\n".join(change)] if change else [])]
-    request = [*_sections(_request_line(row)), *_matched(row), *_how_sent(row)]
-    sections = [*request, *(one for part in parts for one in _sections(part))]
+    change = row.told(WHOLE)
+    sections = [
+        *_sections("\n".join(row.about)),
+        *_matched(row),
+        *_sections(_request_line(row)),
+        *_how_sent(row),
+        *_sections(body),
+    ]
+    sections += _change(change)
     pages = [sections[at : at + _PAGE] for at in range(0, len(sections), _PAGE)]
     page = max(0, min(page, len(pages) - 1))
     place = words.PAGE.format(page=page + 1, pages=len(pages), fingerprint=row.fingerprint[:12])
@@ -299,9 +350,8 @@ def deny_modal(row: CardRow) -> dict[str, Any]:
     """The modal that asks for the reason of a denial."""
     element = {"type": "plain_text_input", "action_id": "reason", "multiline": True, "max_length": 500}
     field = {"type": "input", "block_id": "reason", "label": _plain_text(words.REASON_LABEL), "element": element}
-    view = _modal(
-        "deny_reason", words.DENY, [*_sections(f"{row.method} {_fit(row.shown_url, 1_000)}"), field], state=row.token
-    )
+    request = "\n".join([*row.about, f"{row.method} {middle(row.shown_url, 1_000)}"])
+    view = _modal("deny_reason", words.DENY, [*_sections(request), field], state=row.token)
     return view | {"submit": _plain_text(words.DENY)}
 
 
@@ -312,15 +362,9 @@ def confirm_modal(callback: str, title: str, text: str, do: str, state: str) -> 
     return view | {"submit": _plain_text(do), "close": _plain_text(words.CANCEL)}
 
 
-def is_card(blocks: Sequence[Block]) -> bool:
-    """Whether a message with these blocks is the card of a request, or of a set of them."""
-    first = blocks[0] if blocks else {}
-    return first.get("type") == "header" and str(first.get("text", {}).get("text", "")).startswith(words.LOCK)
-
-
 def notice_modal(text: str) -> dict[str, Any]:
     """A modal that only says something: refusals in App Home, where there is no channel to whisper in."""
-    return _modal("notice", words.NOTICE_TITLE, [{"type": "section", "text": _plain_text(_fit(text, _SECTION))}])
+    return _modal("notice", words.NOTICE_TITLE, [{"type": "section", "text": _plain_text(middle(text, _SECTION))}])
 
 
 def _modal(callback: str, title: str, blocks: Sequence[Block], state: str = "") -> dict[str, Any]:
@@ -335,54 +379,88 @@ def _modal(callback: str, title: str, blocks: Sequence[Block], state: str = "") 
 
 
 def home_blocks(
-    waiting: Sequence[CardRow], asked: Sequence[CardRow], operations: Sequence[str], how: str, to: str = ""
+    waiting: Sequence[CardRow],
+    asked: Sequence[CardRow],
+    operations: Sequence[str],
+    how: str,
+    to: str = "",
+    links: Mapping[str, str] | None = None,
 ) -> list[Block]:
-    """App Home of `to`: what waits for the person (with the buttons), what the person asked for, what can be asked."""
+    """App Home of `to`: what waits for the person (with the buttons), what the person asked for, what can be asked.
+
+    `links` lead to where a request stands, by its token.
+    """
     if not operations:
         return [_context(how)]
     blocks = [_header(words.HOME_WAITING)]
     for row in waiting[:_HOME_ROWS]:
-        blocks += [*_sections(_in_home(row)), _context(_who(row))]
+        blocks += [*_sections(_in_home(row)), _context(" · ".join([_who(row), *_link(row, links)]))]
         blocks.append({"type": "actions", "elements": _buttons(row, is_cut=True, to=to)})
     if len(waiting) > _HOME_ROWS:
         blocks.append(_context(words.HOME_MORE.format(count=len(waiting) - _HOME_ROWS)))
     blocks += [] if waiting else [_context(words.HOME_NOTHING)]
     blocks.append(_header(words.HOME_ASKED))
     for row in asked[:_HOME_ROWS]:
-        blocks += _sections(f"{row.method} {_fit(row.shown_url, _SECTION - 100)}: {_state(row)}")
-        blocks += [_context(_ending(row))] if row.state is not State.PENDING else []
+        blocks += _sections(
+            "\n".join([*_about_in_home(row), f"{row.method} {middle(row.shown_url, 1_000)}: {_state(row)}"])
+        )
+        blocks += [_ending(row)] if row.state is not State.PENDING else []
+        blocks += [_context(link) for link in _link(row, links)]
     blocks += [] if asked else [_context(words.HOME_NOTHING_ASKED)]
-    return [*blocks, _header(words.HOME_CAN), _context(how), *_sections(_fit("\n".join(operations), 3 * _SECTION))]
+    return [*blocks, _header(words.HOME_CAN), _context(how), *_sections(middle("\n".join(operations), 3 * _SECTION))]
 
 
-def changed_text(fields: Sequence[str]) -> str:
-    """Why a card is out of date, with the first fields that changed; the API's names only where they are plain words."""
-    named = [field for field in fields if re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,60}", field)][:_NAMED_FIELDS]
-    more = ["..."] if len(fields) > len(named) else []
-    return words.TARGET_CHANGED.format(fields=f" ({', '.join([*named, *more])})" if named else "")
+def _link(row: CardRow, links: Mapping[str, str] | None) -> list[str]:
+    link = (links or {}).get(row.token, "")
+    return [f"<{link}|{words.OPEN_THREAD}>"] if link else []
+
+
+def changed_text(changed: Iterable[Path], *, keys_of: str = "") -> str:
+    """Why a card is out of date, with the first fields that changed; the API's names only where they are plain words.
+
+    `keys_of`: the operation whose entry could say that such changes do not count, where that should be told.
+    """
+    named, more = _plain_names(changed)
+    fields = f" ({', '.join([*named, *more])})" if named else ""
+    keys = words.KEYS_TO_SET.format(operation=keys_of, fields=", ".join(named)) if keys_of and named else ""
+    return words.TARGET_CHANGED.format(fields=fields) + keys
+
+
+def _plain_names(changed: Iterable[Path]) -> tuple[list[str], list[str]]:
+    """The first names that are plain words, as the catalog's keys take them, and a sign for others."""
+    names = [".".join(step for step in path if isinstance(step, str)) for path in changed]
+    plain = [name for name in dict.fromkeys(names) if re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,60}", name)]
+    return plain[:_NAMED_FIELDS], ["..."] if len(set(names)) > len(plain[:_NAMED_FIELDS]) else []
+
+
+def _about_in_home(row: CardRow) -> list[str]:
+    said = middle("\n".join(row.about), _ABOUT)
+    return [said] if said else []
 
 
 def _in_home(row: CardRow) -> str:
-    """A waiting request as App Home shows it: what Approve would send, as far as there is room."""
-    head = f"{row.method} {_fit(row.shown_url, _SECTION - _BODY_IN_HOME - 100)}"
-    head = "\n".join([head, *_matched_lines(row)])
-    return head if row.shown_body is None else f"{head}\n{_fit(readable(row.shown_body), _BODY_IN_HOME)}"
+    """A waiting request as App Home shows it: what Approve would do and send, as far as there is room."""
+    change = row.told(HOME)
+    request = f"{row.method} {middle(row.shown_url, _SECTION // 3)}"
+    body = [middle(readable(row.shown_body), _BODY_IN_HOME)] if row.shown_body is not None else []
+    first = [*_about_in_home(row), *_matched_lines(row), *([change.heading] if change.heading else []), *change.lines]
+    return "\n".join([*([middle("\n".join(first), _SECTION)] if first else []), request, *body])
 
 
 def target_card(row: CardRow, target: Target | None) -> tuple[str, list[Block]]:
     """What the target of a write with an unknown outcome looks like now, and what of the request is not to be seen in it."""
     named = {"method": row.method, "fingerprint": row.fingerprint[:12]}
     if target is None or target.problem:
-        text = words.CHECK_FAILED.format(problem=target.problem if target else words.NO_PREVIEW, **named)
+        problem = on_line(target.problem) if target else words.NO_PREVIEW
+        text = words.CHECK_FAILED.format(problem=problem, **named)
         return escape(text), [_context(escape(text))]
     text = words.CHECKED.format(status=status_text(target.status or 0), **named)
-    blocks = [_context(escape(text))]
-    if target.is_known:
-        seen = replace(row, before=target.to_json(), method="DELETE" if row.method == "DELETE" else "PATCH")
-        left, _ = _change_lines(seen, limit=_CHANGES_ON_CARD)  # what a PUT left out, the API may have filled in itself
-        blocks += [_context(words.STILL_CHANGES.get(row.method, words.STILL_CHANGE)), *_sections("\n".join(left))]
-    shown = visible(_fit(json.dumps(target.data, ensure_ascii=False, indent=2), _ON_CARD))
-    return escape(text), [*blocks, *_sections(shown)]
+    seen = replace(row, before=target.to_json(), method="PATCH" if row.method == "PUT" else row.method)
+    blocks = [_context(escape(text)), *_sections("\n".join(seen.about))]
+    if target.is_known and (left := seen.told(CARD)).lines:  # what a PUT left out, the API may have filled in itself
+        blocks += [_context(words.STILL_CHANGES.get(row.method, words.STILL_CHANGE)), *_sections("\n".join(left.lines))]
+    shown = visible(json.dumps(target.data, ensure_ascii=False, indent=2))
+    return escape(text), [*blocks, *_sections(middle(shown, _ON_CARD))]
 
 
 # --- pieces -----------------------------------------------------------------------------------------------------------
@@ -394,25 +472,6 @@ def readable(body: str) -> str:
     return visible(laid_out if len(laid_out) <= 3 * len(body) + 200 else body)
 
 
-def visible(text: str) -> str:
-    """`text` with every character that cannot be seen as itself, or would hide others, written as a JSON escape."""
-    shown = ((c, c == "\n" or (_shows(c) and not is_piled)) for c, is_piled in piled(text))
-    return "".join(c if is_shown else _escape_character(c) for c, is_shown in shown)
-
-
-def _shows(character: str) -> bool:
-    """Whether a character can be seen as itself: no control, format, surrogate, private or unassigned ones, no odd blanks."""
-    if character == " ":
-        return True
-    if character in _DRAWN_AS_NOTHING or "VARIATION SELECTOR" in unicodedata.name(character, ""):
-        return False
-    return unicodedata.category(character)[0] not in "CZ"
-
-
-def _escape_character(character: str) -> str:
-    return json.dumps(character)[1:-1] if not character.isascii() else f"\\u{ord(character):04x}"
-
-
 def _header(text: str) -> Block:
     return {"type": "header", "text": {"type": "plain_text", "text": text, "emoji": True}}
 
@@ -422,29 +481,33 @@ def _plain_text(text: str) -> dict[str, Any]:
 
 
 def _sections(text: str) -> list[Block]:
-    """Plain text in as many sections as it takes."""
-    parts = [text[at : at + _SECTION] for at in range(0, len(text), _SECTION)]
-    return [
-        {"type": "section", "text": _plain_text(part), "expand": True} for part in parts
-    ]  # Slack folds no part of it
+    """Plain text in as many sections as it takes. Slack folds no part of one that is expanded, and refuses a text of blanks."""
+    parts = (part for part in _parts(text) if part.strip())
+    return [{"type": "section", "text": _plain_text(part), "expand": True} for part in parts]
+
+
+def _parts(text: str) -> Iterator[str]:
+    """`text` in parts of whole lines. What goes on with a longer line begins with a mark, so that it cannot pass for a line."""
+    part = ""
+    for line in re.split(r"(?<=\n)", text):
+        if len(part) + len(line) > _SECTION:
+            yield part
+            part = ""
+        while len(line) > _SECTION:
+            yield line[:_SECTION]
+            line = _GOES_ON + line[_SECTION:]
+        part += line
+    yield part
 
 
 def _context(text: str) -> Block:
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": _fit(text, _SECTION)}]}
+    return {"type": "context", "elements": [_mrkdwn(text)]}
 
 
-def status_text(status: int) -> str:
-    """`404 Not Found`."""
-    try:
-        return f"{status} {http.HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)
+def _mrkdwn(text: str) -> dict[str, Any]:
+    return {"type": "mrkdwn", "text": middle(text, _SECTION)}
 
 
 def date(at: float) -> str:
     """A moment in each reader's own time zone: https://docs.slack.dev/messaging/formatting-message-text#date-formatting."""
     return f"<!date^{int(at)}^{{date_short_pretty}} {{time}}|at {int(at)}>"
-
-
-def _fit(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -98,6 +98,7 @@ class Operation:
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
     styles: Mapping[str, Spelling] = field(default_factory=dict)
     pagination: Pagination | None = None
+    title: tuple[str, ...] = ()  # JMESPaths that make the name of the thing that it is about; empty: the usual fields
 
     @property
     def name(self) -> str:
@@ -182,13 +183,6 @@ class Catalog:
         rules = [*of_channels, *(rule for operation in self.operations for rule in operation.rules or ())]
         return tuple(one for rule in rules for one in rule.approvers)
 
-    def preview_of(self, operation: Operation) -> Operation | None:
-        """The GET that shows what a write is about: the one that the entry names, else the one of the same path."""
-        if operation.preview is None or operation.method not in ("PUT", "PATCH", "DELETE"):
-            return None
-        path = operation.name.split(" ", 1)[1]
-        return self.named(operation.api, operation.preview.operation or f"GET {path}")
-
     def api(self, name: str) -> Api | None:
         return next((api for api in self.apis if api.name == name), None)
 
@@ -268,6 +262,7 @@ def _operation(api: Api, entry: Entry, of_api: ApiEntry) -> Operation:
         lookups={name: one.lookup for name, one in entry.parameters.items() if one.lookup is not None},
         styles={name: one.spelling for name, one in entry.parameters.items() if one.is_list},
         pagination=_pagination(entry, of_api),
+        title=entry.title,
     )
 
 

@@ -18,6 +18,7 @@ from core.catalog_values import header_key
 from core.expressions import BadExpression, Expression, expressions
 from core.policy import SAFE_METHODS
 from core.schemas import fits
+from core.template import paired
 from core.validate import problems
 
 Mistake = tuple[Place, str]
@@ -67,7 +68,11 @@ def _check_preview(api: ApiEntry, entry: Entry, place: Place) -> Iterator[Mistak
             (*place, "preview"),
             f"preview: '{entry.preview.operation}' is no GET of this API; there is: {_gets(api)}",
         )
-    elif missing := read.template.path_names - entry.template.names:
+    elif (
+        missing := read.template.path_names
+        - entry.template.names
+        - set(paired(read.template.path, entry.template.path) or ())
+    ):
         yield (*place, "preview"), f"preview: {read.name} needs [{min(missing)}], which {entry.name} does not have"
 
 

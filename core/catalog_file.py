@@ -78,7 +78,12 @@ def _preview(value: object) -> object:
             return {"operation": value}
         case dict():
             return value
-    raise ValueError("write false, the name of a GET operation, or {operation: ..., ignore: [...]}")
+    raise ValueError("write false, the name of a GET operation, or {operation: ..., ignore: [...], compare: [...]}")
+
+
+def _texts(value: object) -> object:
+    """A mere text is a list of one."""
+    return (value,) if isinstance(value, str) else value
 
 
 class _Strict(BaseModel):
@@ -173,12 +178,20 @@ Approval = Annotated[tuple[ApprovalRule, ...] | None, BeforeValidator(_rules, js
 
 
 class Preview(_Strict):
-    """How a write's target is read before and after: `operation` names another GET, `ignore` fields that may change."""
+    """How a write's target is read before and after: which GET shows it, and which of its fields may change meanwhile."""
 
     operation: str | None = None
     """Another GET of this API that shows the target better, such as GET /users/[id]/summary."""
     ignore: tuple[str, ...] = ()
-    """Fields that may change between the card and the write."""
+    """Fields that may change between the card and the write, by name or path: updated_at, or stats.hits."""
+    compare: tuple[str, ...] = ()
+    """The only fields that may not change, beside the target's name and id. Left out: all but those under ignore."""
+
+    @model_validator(mode="after")
+    def _is_clear(self) -> Preview:
+        if both := sorted(set(self.ignore) & set(self.compare)):
+            raise ValueError(f"'{both[0]}' stands under ignore and under compare; keep one")
+        return self
 
 
 class Lookup(_Strict):
@@ -321,7 +334,11 @@ class Entry(_Strict):
     preview: Annotated[
         Preview | None, BeforeValidator(_preview, json_schema_input_type=Literal[False] | str | Preview)
     ] = Preview()
-    """What shows the target of a PUT, PATCH or DELETE: another GET, fields to ignore, or false. Default: the GET of the same path."""
+    """What shows a write's target: another GET, which fields count, or false. Default: the nearest GET to its path."""
+    title: Annotated[
+        tuple[Jmespath, ...], BeforeValidator(_texts, json_schema_input_type=Jmespath | list[Jmespath])
+    ] = ()
+    """What cards call the thing that this is about: a field of its data (JMESPath), or several that make its name together."""
     pagination: Pagination | None = None
     """How the further pages of this list are found. Default: the API's pagination, where it fits."""
 
@@ -364,8 +381,10 @@ class Entry(_Strict):
             )
         if self.pagination is not None and self.method != "GET":
             raise ValueError(f"pagination is for GET; a {self.method} gives no list")
-        if "preview" in self.model_fields_set and self.method not in ("PUT", "PATCH", "DELETE"):
-            raise ValueError(f"preview is for PUT, PATCH and DELETE; a {self.method} has no target to show")
+        if "preview" in self.model_fields_set and self.method in SAFE_METHODS:
+            raise ValueError(f"preview is for writes; a {self.method} changes nothing")
+        if self.title and self.method == "HEAD":
+            raise ValueError("title is for what shows or changes a thing; a HEAD shows none")
         try:
             template = self.template
         except (BadTemplate, UnicodeError) as error:

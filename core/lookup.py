@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core import words
 from core.catalog import Lookup
 from core.jmes import BadQuery, search
+from core.visible import middle
 
 _SHOWN = 200  # characters of one field
 _SPELLINGS = 20  # texts of one field: somebody's addresses, say
@@ -55,14 +57,32 @@ def candidates(lookup: Lookup, items: Iterable[Any], value: str) -> list[Candida
 def fields_of(lookup: Lookup, item: Any) -> dict[str, str]:
     """The fields that are compared, as text to be told, by their names in the catalog."""
     found = {name: ", ".join(_texts(_find(name, item))) for name in lookup.match}
-    return {name: text[:_SHOWN] for name, text in found.items() if text}
+    return {name: middle(text, _SHOWN) for name, text in found.items() if text}
 
 
-def matched_line(name: str, value: str, key: str, fields: Iterable[str]) -> str:
-    """What was matched, for the card, on one line: `user_id: Ann Lee (ann@example.com) is 7`."""
+@dataclass(frozen=True)
+class Matched:
+    """What was looked up: the value that the model gave under a name, the id that it means, and the fields that led to it."""
+
+    name: str
+    value: str = ""
+    id: str = ""
+    fields: tuple[str, ...] = ()
+    is_hidden: bool = False  # the catalog hides all of it
+
+    @property
+    def line(self) -> str:
+        """For the model, on one line: `user_id: Ann Lee (ann@example.com) is 7`."""
+        if self.is_hidden:
+            return f"{self.name}: {words.HIDDEN_MATCH}"
+        more = f" ({' '.join(self.fields)})" if self.fields else ""
+        return " ".join(f"{self.name}: {self.value}{more} is {self.id}".split())
+
+
+def matched(name: str, value: str, key: str, fields: Iterable[str]) -> Matched:
+    """What was looked up; of the fields those that the value does not say already."""
     said = f" {_plain(value)} "
-    more = " ".join(text for text in fields if f" {_plain(text)} " not in said)
-    return " ".join(f"{name}: {value}{f' ({more})' if more else ''} is {key}".split())
+    return Matched(name, value, key, tuple(text for text in fields if f" {_plain(text)} " not in said))
 
 
 def _makes(rest: str, fields: Sequence[set[str]]) -> bool:

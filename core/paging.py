@@ -237,6 +237,69 @@ def _number(expression: str | None, data: Any, key: str) -> int | None:
     return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else None
 
 
+# --- signs of more -----------------------------------------------------------------------------------------------------
+
+_TOTAL_HEADERS = (
+    "x-total-count",
+    "x-total",
+    "total-count",
+    "total-records",
+    "total-objects",
+    "x-pagination-total-count",
+)
+_TOTALS = (
+    "total",
+    "totalcount",
+    "totalitems",
+    "totalresults",
+    "totalelements",
+    "totalrecords",
+    "totalsize",
+    "recordstotal",
+)
+_MORE = (
+    "next", "nextpage", "nextcursor", "nextlink", "nexttoken", "nextpagetoken", "nextmarker", "nexturl", "odatanextlink", "hasmore",
+    "hasnext", "hasnextpage", "morerecords", "moreresults", "istruncated", "continue", "endcursor",
+)  # fmt: skip
+_ABOUT_LIST = (
+    "meta",
+    "metadata",
+    "_meta",
+    "pagination",
+    "paging",
+    "page",
+    "pageinfo",
+    "links",
+    "_links",
+    "cursor",
+    "cursors",
+)
+
+
+def total_told(page: Page) -> int | None:
+    """How many items an answer says that there are in all, in a header or beside its list."""
+    headers = [page.headers.get(name, "") for name in _TOTAL_HEADERS]
+    headers.append(page.headers.get("content-range", "").rpartition("/")[2])  # RFC 9110, 14.4
+    found = [int(text) for text in headers if re.fullmatch(r"[0-9]{1,15}", text)]
+    found += [value for name, value in _beside_list(page.data) if name in _TOTALS and type(value) is int and value >= 0]
+    return next(iter(found), None)
+
+
+def more_told(page: Page) -> bool:
+    """Whether an answer has a sign that there is more: a link, a URL, a token or a word for it."""
+    told = (value for name, value in _beside_list(page.data) if name in _MORE)
+    has_header = any(page.headers.get(name) for name in ("next-page", "x-next-page", "x-next-cursor", "x-nexttoken"))
+    return has_header or bool(next_link(page.headers.get("link", ""))) or any(told)
+
+
+def _beside_list(data: Any, depth: int = 2) -> Iterator[tuple[str, Any]]:
+    """What an answer says beside its list, by names in small letters without marks."""
+    for name, value in data.items() if isinstance(data, dict) else ():
+        yield re.sub(r"[\W_]", "", name).lower(), value
+        if depth > 1 and name.lower() in _ABOUT_LIST:
+            yield from _beside_list(value, depth - 1)
+
+
 # --- the Link header ---------------------------------------------------------------------------------------------------
 
 

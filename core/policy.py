@@ -126,11 +126,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the policy says of one call: `read` it, `send` it as a write that needs nobody, or `ask` people by `rule`, and why."""
+    """What the policy says of one call: `read` it, `send` it as a write that needs nobody, or `ask` people by `rule`. It asks since the
+    thread holds what the model may be following (`tainted`), or for what the card says (`why`)."""
 
     way: Literal["read", "send", "ask"]
     why: str = ""
     rule: Rule = field(default_factory=Rule)
+    tainted: bool = False
 
 
 def strictest(verdicts: Sequence[Verdict]) -> Verdict:
@@ -155,7 +157,7 @@ def judge(method: str, rules: tuple[Rule, ...] | None, given: Given, *, tainted:
     if method != "POST":
         return Verdict("ask")
     if rules != () and tainted:
-        return Verdict("ask", words.TAINTED)
+        return Verdict("ask", tainted=True)
     return Verdict("send") if sent_alone < MOST_ALONE else Verdict("ask", words.MANY.format(most=MOST_ALONE))
 
 

@@ -40,7 +40,10 @@ class Thread:
 
 @dataclass(frozen=True)
 class Post:
-    """One thing to say. `target` names the post that an update changes; `arguments` are the Web API's, less the address."""
+    """One thing to say. `target` names the post that an update changes; `arguments` are the Web API's, less the address.
+
+    `is_card`: it is the record of a request, or of a set of them, and stays.
+    """
 
     post: str
     thread: str
@@ -48,6 +51,19 @@ class Post:
     kind: Kind
     arguments: dict[str, Any] = field(default_factory=dict)
     target: str | None = None
+    is_card: bool = False
+
+
+def permalink(home: str, thread: Thread, ts: str) -> str:
+    """The address of a message for people's browsers, as chat.getPermalink gives it
+    (https://docs.slack.dev/reference/methods/chat.getPermalink). `home` is the workspace's, with a slash at the end."""
+    link = f"{home}archives/{thread.channel}/p{ts.replace('.', '')}"
+    return link if thread.ts in (TOP, ts) else f"{link}?thread_ts={thread.ts}&cid={thread.channel}"
+
+
+def card_message(post: str, thread: str, turn: str, text: str, blocks: Sequence[Block]) -> Post:
+    """The message that shows a request, or a set of them."""
+    return replace(message(post, thread, turn, text, blocks), is_card=True)
 
 
 def message(post: str, thread: str, turn: str, text: str, blocks: Sequence[Block] = ()) -> Post:
@@ -56,8 +72,8 @@ def message(post: str, thread: str, turn: str, text: str, blocks: Sequence[Block
 
 
 def update(post: str, thread: str, turn: str, target: str, text: str, blocks: Sequence[Block]) -> Post:
-    """A change of the message that the post `target` made. Blocks are always given: Slack might keep the old buttons otherwise."""
-    return Post(post, thread, turn, "update", {"text": text, "blocks": list(blocks)}, target)
+    """A change of the card that the post `target` made. Blocks are always given: Slack might keep the old buttons otherwise."""
+    return Post(post, thread, turn, "update", {"text": text, "blocks": list(blocks)}, target, is_card=True)
 
 
 def ephemeral(post: str, thread: str, turn: str, user: str, text: str, *, in_thread: bool = True) -> Post:

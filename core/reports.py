@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from core.cards import status_text
 from core.chain import Line
+from core.statuses import status_text
 
 _NO_YEAR = 253_402_300_800.0  # seconds since 1970 at which the year 10,000 begins
 _FIELDS = ("number", "at", "thread", "turn", "kind", "data", "hash")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from core import words
 from core.answers import mask
 from core.calls import Call
-from core.cards import visible
 from core.policy import SAFE_METHODS
 from core.secret import is_secret
+from core.visible import visible
 
 _LENGTH = 80  # characters of a status
 _VALUE = 24  # characters of a value in it

@@ -52,6 +52,11 @@ class Piece:
         """Whether one placeholder is all that stands here."""
         return len(self.parts) == 1 and self.parts[0][1]
 
+    @property
+    def shape(self) -> tuple[str | None, ...]:
+        """Its parts in order: texts, and None where a placeholder of whatever name stands."""
+        return tuple(None if open_ else text for text, open_ in self.parts)
+
     @cached_property
     def _literals(self) -> tuple[str, ...]:
         """The text before the first placeholder, between each two, and after the last; an empty one where there is none."""
@@ -184,6 +189,18 @@ def parting(items: tuple[str, ...], spelling: Spelling) -> str | None:
     style, exploded = spelling
     mark = _DELIMITERS[style][0]
     return mark if not exploded and any(mark in item for item in items) else None
+
+
+def paired(path: Sequence[Piece], other: Sequence[Piece]) -> dict[str, str] | None:
+    """The placeholders of a path beside those at the same places of another, which begins like it; None where it does not."""
+    if not path or len(path) > len(other):
+        return None
+    pairs: dict[str, str] = {}
+    for one, its in zip(path, other, strict=False):
+        if one.shape != its.shape:
+            return None
+        pairs |= dict(zip(one.names, its.names, strict=True))
+    return pairs
 
 
 def parse_template(url: str) -> Template:

@@ -46,7 +46,7 @@ NO_CARDS = "This is the record of a request, so it stays."
 NOT_YOURS_TO_DELETE = "Only <@{asker}>, who asked, can have this one deleted."
 NO_DIRECT = "I don't work in direct messages here. Please ask me in {places}."
 ELSEWHERE_CARD = "Others have to decide this one, so the card is in <#{channel}>: {link}"
-NO_CHANNEL_NAME = "Slack does not say which channel this is, so what may be done here is not known. Nothing was sent."
+NO_CHANNEL_NAME = "Slack does not say which channel this is, so what may be done here is not known."
 NOBODY_THERE = "Others have to decide this, and I can't reach the channel where they are. Nothing was sent."
 
 
@@ -87,6 +87,10 @@ STATES = {
     "withdrawn": "withdrawn",
     "stale": "out of date",
 }
+# 2xx that do not say that it is done: RFC 9110, 15.3.3, and RFC 4918, 11.1
+TITLES_BY_STATUS = {202: f"{LOCK} Approved and accepted", 207: f"{LOCK} Approved, and answered in parts"}
+STATES_BY_STATUS = {202: "accepted", 207: "answered in parts"}
+NOT_ALL = {202: "it may still be under way, or fail later.", 207: "some parts of it may have failed."}
 UNSENT_TITLE, UNSENT = f"{LOCK} Approved, but not sent", "not sent"  # failed before anything left
 DRY_RUN_TITLE = " (dry run)"
 APPROVE, DENY, DENY_REASON, WITHDRAW = "Approve", "Deny", "Deny with reason...", "Withdraw"
@@ -102,25 +106,60 @@ SENT_OTHERWISE = "Not sent as JSON:"
 VOTES_SO_FAR = "{votes} of {quorum} votes"
 NO_BODY = "(no body)"
 MATCHED = "Looked up for this request:"
+MATCHED_LINE = "{name}: {id}, found for {value}{more}"
 SENT_AS = {
     "form": "Sent as a form (application/x-www-form-urlencoded):",
     "multipart": "Sent as a form with files (multipart/form-data):",
 }
-BODY_CUT = "... the first {shown:,} of {whole:,} characters. Show all has the rest."
+BODY_CUT = "... {left:,} of {whole:,} characters are left out here. Show all has them ..."
 HIDDEN = "{count} characters, hidden by the catalog"
 CHANGES = "What changes:"
-CHANGE_TITLE = {"DELETE": "What is removed:"}
-TARGET_UNREAD = "The target could not be read: {problem}"
-TARGET_STATUS = "The target could not be shown: the API answered {status}."
+CHANGE_TITLE = {"DELETE": "What is removed:", "POST": "What the request says of it:"}
+ABOUT = "About: {name}"
+NAMED_ID = "{label} {key}"
+AS_IT_IS = "As it is now:"
+TARGET_UNREAD = "What this is about can't be shown: {problem}."
+TARGET_STATUS = "What this is about can't be shown: the API answered {status}."
 TARGET_GONE = "There is nothing there: the API answered {status}."
-MORE_FIELDS = "... and {count} more fields. Show all has them."
-NOT_NAMED = "Not named in the request: {fields}"
+MORE_FIELDS = "... and {count} more lines. Show all has them."
 NO_CHANGE = "Nothing: the target looks like this already."
+NO_FIELDS = "The request has no body, so it names no field."
+OTHER_BODY = "The request's body is a list; what it changes of this can't be told."
 NOTHING = "(nothing)"
-ARROW = "\N{RIGHTWARDS ARROW}"
+ARROW, BECOMES = "\N{RIGHTWARDS ARROW}", "becomes"
+LEFT_OUT = "{field}: {value} (not in the request)"
+ADDED = "{field}: + {value}"
+REORDERED = "{field}: the same items in another order"
+OPERATIONS = {
+    "add": "add {field}: {new}",
+    "remove": "remove {field}: {old}",
+    "replace": "replace {field}: {change}",
+    "move": "move {source} to {field}",
+    "copy": "copy {source} to {field}",
+    "test": "only if {field} is {new}",
+}
+MAY_CHANGE = "What it may change:"
+THINGS, THINGS_AT_LEAST = "{count:,}: {names}", "{count:,} at least: {names}"
+ALL_OF_IT = "(the whole answer)"
+ALL_LISTED = "All {count:,} that {read} lists:"
+SOME_LISTED = "The first {count:,} of {total:,} that {read} lists:"
+MORE_LISTED = "The first {count:,} that {read} lists; there are more:"
+MAYBE_LISTED = "{count:,} in the answer of {read}; the catalog does not say whether there are more:"
+ONE_OF_THEM = "\N{BULLET} {name}"
+NONE_LISTED = "Nothing: {read} lists none."
+THOSE_NAMED = "{count:,} of the {total:,} that the request names:"
+NOT_THERE = "Not there: {ids}"
+NOT_FOUND = "Not found in the part of the list that was read: {ids}"
+MORE_THINGS = "... and {count:,} more."
+NAMELESS = "(no name, no id)"
 VERBS = {"rejected": "Denied", "withdrawn": "Withdrawn", "approved": "Approved"}
 REASON = "reason"
 BEING_SENT = "being sent"
+NOT_SENT = "Nothing was sent."
+NOT_ALLOWED_NOW = "The catalog does not allow this request any more."
+NOT_ALLOWED_TO_READ = "the catalog does not allow this request any more"
+NOT_READ_AGAIN = "The target could not be read again before sending."
+MOVED = "Moved by itself meanwhile, and so did not count: {fields}"
 ANSWERED = "The API answered {status}"
 REMINDER = "Still waiting for a decision on the request `{fingerprint}` above: {deciders}, until {until}."
 
@@ -132,6 +171,7 @@ OUTCOMES = {
 }
 GATEWAY = "A gateway answered {status} in its place."
 TARGET_CHANGED = "The target changed after the card was drawn{fields}."
+KEYS_TO_SET = " If that goes on by itself, set preview: {{ignore: [{fields}]}} for {operation} in the catalog."
 RULE_CHANGED = "The catalog's rule about who decides changed after the card was drawn."
 RENEWED = "{reason} This card asks anew."
 UNSHOWN = "Slack did not take the card, so nobody could decide."
@@ -141,10 +181,19 @@ STILL_CHANGES = {"DELETE": "What the request would still remove:"}
 STILL_CHANGE = "What the request would still change:"
 NOT_READ_IN_TIME = "it was not read in time"
 NEEDS_VALUE = "reading it needs '{name}', which the request does not have"
+NEEDS_HIDDEN = "reading it would show a value that the catalog hides"
 NO_PREVIEW = "the catalog has no GET for it"
 NOT_READ_HERE = "this channel does not allow reading it"
 NEEDS_APPROVAL = "reading it needs a person's approval"
-CHECK_FAILED = "{method} request {fingerprint}: the target could not be read: {problem}"
+ODD_QUERY = "the request chooses by '{name}', which {read} does not take"
+ODD_BODY = "the request's body says which things are meant"
+NO_LIST = "{read} gave no whole list"
+NOT_ONE = "{read} shows no single thing"
+NOT_LISTED = "{read} lists none with {label} {key}"
+NOT_IN_PART = "{read} was not read to its end, and no part of it has {label} {key}"
+STATUS_OF = "{read} was answered {status}"
+LED_ASTRAY = "reading it led to what the catalog does not allow"
+CHECK_FAILED = "{method} request {fingerprint}: the target can't be shown: {problem}."
 
 # --- dry run ----------------------------------------------------------------------------------------------------------
 
@@ -162,6 +211,7 @@ REASON_LABEL = "Why not? The bot passes this on."
 
 HOME_WAITING, HOME_NOTHING = "Waiting for you", "Nothing waits for you."
 HOME_ASKED, HOME_NOTHING_ASKED = "What you asked for lately", "Nothing yet."
+OPEN_THREAD = "Open the thread"
 HOME_MORE = "... and {count} more, in their threads."
 HOME_CAN = "What can be asked"
 HOME_HOW = "Mention me in {places} with a question or a task, in your own words."
@@ -169,14 +219,19 @@ HOME_HOW = "Mention me in {places} with a question or a task, in your own words.
 # --- what the model is told of a decision ----------------------------------------------------------------------------
 
 TOLD = {
-    "rejected": "A person denied this request. It was not sent. Do not propose it again unless the person asks for it.",
+    "rejected": "A person denied this request. It was not sent.",
     "expired": "No decision in time: nobody approved or denied this request before it expired. It was not sent.",
     "withdrawn": "The person who asked withdrew this request before a decision. It was not sent.",
-    "unknown": "Sent, no answer: it may or may not have happened. Do not repeat it. Tell the person to look.",
+    "unknown": "Sent, no answer: it may or may not have happened.",
 }
-TOLD_TAKEN_BACK = "{note} This request was not sent. Tell the person."
+TOLD_TO_DO = {
+    "rejected": "Do not propose it again unless the person asks for it.",
+    "unknown": "Do not repeat it. Tell the person to look.",
+}
+TOLD_TAKEN_BACK = "{note} This request was not sent."
 TOLD_REASON = " The person's reason: {reason}"
-TOLD_DRY_RUN = "Dry run: this was approved, but nothing was sent. Say so to the person."
+TOLD_DRY_RUN = "Dry run: this was approved, but nothing was sent."
+DO_SAY_SO = "Say so to the person."
 
 # --- what the model is told of a call ---------------------------------------------------------------------------------
 

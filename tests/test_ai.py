@@ -145,7 +145,7 @@ def test_a_post_after_any_answer_of_the_api_waits_and_the_card_says_why(
     inside.replies.will(first, calls(POST))
     thread = inside.ask()
     (pending,) = inside.pending()
-    assert pending.why
+    assert pending.tainted
     assert len(server.requests) == 1
     assert "may be following" in json.dumps(inside.cards(thread)[0].arguments)
 

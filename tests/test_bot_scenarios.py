@@ -693,9 +693,11 @@ def notes(start_bot: StartBot, api: ObedientApi) -> RunningBot:
 
 
 def shown_body(talk: Talk) -> str:
-    """The body as the card shows it: the sections behind the one with method and URL."""
+    """The body as the card shows it: the sections behind the one with method and URL, less the mark of what goes on with a line."""
     (card,) = talk.messages()
-    return "".join(b["text"]["text"] for b in card["blocks"][2:] if b["type"] == "section")
+    sections = [block["text"]["text"] for block in card["blocks"] if block["type"] == "section"]
+    (at,) = [number for number, text in enumerate(sections) if text.startswith("PUT http")]
+    return "".join(one.removeprefix("… ") for one in sections[at + 1 :])
 
 
 @pytest.mark.parametrize("length", [100, 3_000, 11_000])

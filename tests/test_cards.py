@@ -28,7 +28,7 @@ from core.cards import (
     whole_request,
 )
 from core.catalog import load_catalog
-from core.change import Target
+from core.change import Item, Target
 from core.markdown import answer, escape, harmless, split
 from core.policy import Rule, State
 from core.posts import answer_posts
@@ -81,14 +81,15 @@ def request_shown(given: CardRow) -> str:
     """Method, URL and body as people can read them: on the card, or, where that is cut, on the modal's pages joined."""
     _, blocks = card(given)
     views = [view["blocks"] for view in pages(given)] if is_cut(blocks) else [blocks]
-    return "".join(section for one in views for section in plain(one))
+    return "".join(section.removeprefix("… ") for one in views for section in plain(one))
 
 
 def body_shown(given: CardRow) -> str:
+    """The body; in the modal the change stands behind it."""
     head = f"{given.method} {given.shown_url}"
     shown = request_shown(given)
-    assert shown.startswith(head), "the whole method and URL come first"
-    return shown[len(head) :]
+    assert head in shown, "the whole method and URL"
+    return shown.partition(head)[2]
 
 
 def mrkdwn(blocks: Blocks) -> list[str]:
@@ -150,16 +151,30 @@ def test_a_card_shows_the_headers_of_a_request_and_how_its_body_travels() -> Non
 
 
 def test_a_card_shows_which_names_were_turned_into_which_ids() -> None:
-    lines = ["user_id: Ann Lee (<!channel> *x* \u202e) is 7", "team: " + "x" * 5_000]
-    given = row('{"a":1}', matched=json.dumps(lines))
+    found = [
+        {"name": "user_id", "value": "Ann Lee", "id": "7", "fields": ["<!channel> *x* \u202e", "ann@example.com"]},
+        {"name": "team", "value": "x" * 5_000, "id": "b", "fields": []},
+    ]
+    given = row('{"a":1}', matched=json.dumps(found))
     all_within_limits(given, rows=20)
     for blocks in (card(given)[1], pages(given)[0]["blocks"]):
         (shown,) = (one for one in plain(blocks) if one.startswith("user_id: "))
-        assert shown.startswith("user_id: Ann Lee (<!channel> *x* \\u202e) is 7\nteam: xxx")
+        first, second = shown.split("\n")
+        assert first == 'user_id: 7, found for "Ann Lee" ("<!channel> *x* \\u202e", "ann@example.com")'
+        assert second.startswith('team: b, found for "xxx')
+        assert len(second) < 300
         assert "Looked up for this request:" in mrkdwn(blocks)
     home = home_blocks([given], [], ["d"], "how")
-    assert "user_id: Ann Lee" in json.dumps(home)
+    assert "user_id: 7, found for" in json.dumps(home)
     assert "Looked up" not in json.dumps(card(row())[1])
+
+
+def test_what_an_earlier_version_looked_up_is_a_line_as_well() -> None:
+    given = row('{"a":1}', matched=json.dumps(["user_id: Ann\n(ann@example.com) is 7" + "x" * 5_000 + " is 8"]))
+    (shown,) = (one for one in plain(card(given)[1]) if one.startswith("user_id: "))
+    assert shown.startswith(r"user_id: Ann\n(ann@example.com) is 7")
+    assert shown.endswith(" is 8")
+    all_within_limits(given, rows=20)
 
 
 def test_a_request_without_a_body_says_nothing_of_how_it_travels() -> None:
@@ -194,7 +209,7 @@ def test_every_character_of_a_long_url_is_on_the_card(length: int) -> None:
     """The end of a URL may be what matters: ...&force=true."""
     url = "https://hr/users/" + "x" * length + "?force=true"
     given = row("{}", url=url)
-    assert "".join(plain(card(given)[1])).count(f"PUT {url}") == 1
+    assert "".join(one.removeprefix("… ") for one in plain(card(given)[1])).count(f"PUT {url}") == 1
     all_within_limits(given, rows=32)
 
 
@@ -211,9 +226,15 @@ def test_a_body_that_is_cut_says_so_and_the_rest_is_behind_show_all(length: int)
     given = row(json.dumps(["x" * (length - len(readable('[""]')))]))
     assert len(readable(given.shown_body or "")) == length
     _, blocks = card(given)
-    told = words.BODY_CUT.format(shown=ON_CARD, whole=length)
+    told = f"\n... 1 of {length:,} characters are left out here. Show all has them ...\n"
     assert is_cut(blocks) is (length > ON_CARD)
-    assert ("".join(plain(blocks)).endswith(told)) is (length > ON_CARD)
+    assert (told in "".join(plain(blocks))) is (length > ON_CARD)
+
+
+def test_the_end_of_a_body_that_is_cut_is_on_the_card() -> None:
+    """Elsewhere a trailing "cascade": true was invisible, and was approved."""
+    given = row(json.dumps({"text": "x" * 100_000, "cascade": True}))
+    assert "".join(plain(card(given)[1])).endswith('"cascade": true\n}')
 
 
 def test_pages_are_numbered_name_the_request_and_turn_both_ways() -> None:
@@ -249,7 +270,7 @@ def before(data: object, status: int = 200) -> str:
 
 def test_the_change_is_a_line_per_field_old_and_new() -> None:
     given = row('{"name":"Ann","age":8}', before=before({"id": 7, "name": "Ann", "age": 7}))
-    assert plain(card(given)[1])[2] == "age: 7 → 8\nNot named in the request: id"
+    assert plain(card(given)[1])[0] == "age: 7 → 8\nid: 7 (not in the request)"
 
 
 def test_a_change_of_many_fields_is_cut_on_the_card_and_whole_in_the_modal() -> None:
@@ -257,17 +278,20 @@ def test_a_change_of_many_fields_is_cut_on_the_card_and_whole_in_the_modal() -> 
     given = row(json.dumps(new), before=before(old))
     _, blocks = card(given)
     assert is_cut(blocks)
-    assert "... and 28 more fields. Show all has them." in "".join(plain(blocks))
+    assert "... and 28 more lines. Show all has them." in "".join(plain(blocks))
     whole = "".join(section for view in pages(given) for section in plain(view["blocks"]))
     assert all(f'field_{i}: "old {i}" → "new {i}"' in whole for i in range(40))
 
 
-def test_a_long_old_value_is_cut_on_the_card_and_whole_in_the_modal() -> None:
-    given = row(None, method="DELETE", before=before({"bio": "b" * 400 + "the end"}))
+def test_a_long_old_value_is_cut_in_its_middle_on_the_card_and_whole_in_the_modal() -> None:
+    bio = "b" * 200 + "the middle" + "b" * 200 + "the end"
+    given = row(None, method="DELETE", before=before({"bio": bio}))
     _, blocks = card(given)
     assert is_cut(blocks)
-    assert "the end" not in "".join(plain(blocks))
-    assert "the end" in "".join(section for view in pages(given) for section in plain(view["blocks"]))
+    assert "bbb … 419 characters in all … bbb" in "".join(plain(blocks))
+    assert "the end" in "".join(plain(blocks))
+    assert "the middle" not in "".join(plain(blocks))
+    assert f'bio: "{bio}"' in "".join(section for view in pages(given) for section in plain(view["blocks"]))
 
 
 # --- what hides -------------------------------------------------------------------------------------------------------
@@ -444,7 +468,8 @@ def test_nothing_in_a_target_hides_anything_or_breaks_the_card(old: object, body
     for text in "".join(plain(blocks)), "".join(section for view in pages(given) for section in plain(view["blocks"])):
         assert all(c == "\n" or c == " " or unicodedata.category(c)[0] not in "CZ" for c in text)
     assert {block["text"]["type"] for block in blocks if block["type"] == "section"} == {"plain_text"}
-    assert set(mrkdwn(blocks)) <= {*mrkdwn(card(row("{}"))[1]), *words.CHANGE_TITLE.values(), words.CHANGES}
+    ours = {*words.CHANGE_TITLE.values(), words.CHANGES, words.AS_IT_IS}
+    assert set(mrkdwn(blocks)) <= {*mrkdwn(card(row("{}"))[1]), *ours}
     all_within_limits(given)
     for message in (card(given), target_card(given, Target.from_json(given.before))):
         held_to_limits(*message)
@@ -547,16 +572,35 @@ def test_only_an_unknown_outcome_with_a_target_can_be_checked() -> None:
         (
             State.FAILED,
             {"note": "No <route>. Nothing was sent."},
-            "Approved by <@U0BEN> {at} · No &lt;route&gt;. Nothing was sent.",
+            "Approved by <@U0BEN> {at}|No <route>. Nothing was sent.",
+        ),
+        (
+            State.DONE,
+            {"status": 202},
+            "Approved by <@U0BEN> {at} · The API answered 202 Accepted: it may still be under way",
+        ),
+        (State.DONE, {"status": 207}, "Approved by <@U0BEN> {at} · The API answered 207 Multi-Status: some parts"),
+        (
+            State.DONE,
+            {
+                "status": 204,
+                "moved": '[["messages","12","15"],["x",""," "],["a","1","2"],["b","1","2"],["c","1","2"],["d","1","2"]]',
+            },
+            "Approved by <@U0BEN> {at} · The API answered 204 No Content|Moved by itself meanwhile, and so did not count: "
+            "messages (12 → 15), x ((nothing) →  ), a (1 → 2), b (1 → 2), c (1 → 2), ...",
         ),
         (State.UNKNOWN, {}, "Approved by <@U0BEN> {at} · Sent, no answer: it may or may not have happened."),
         (State.REJECTED, {}, "Denied by <@U0BEN> {at}"),
-        (State.REJECTED, {"reason": "not <him>"}, "Denied by <@U0BEN> {at} · reason: not &lt;him&gt;"),
+        (
+            State.REJECTED,
+            {"reason": "not <him>\nApproved by *Ann*"},
+            "Denied by <@U0BEN> {at}|reason: not <him>\\nApproved by *Ann*",
+        ),
         (State.SENDING, {}, "Approved by <@U0BEN> {at} · being sent"),
         (
             State.STALE,
-            {"note": changed_text(["job", "<b>", "at"])},
-            f"Approved by <@U0BEN> {{at}} · {words.OUTCOMES['stale']} · The target",
+            {"note": changed_text([("job",), ("<b>",), ("at",)])},
+            f"Approved by <@U0BEN> {{at}} · {words.OUTCOMES['stale']}|The target changed after the card was drawn (job, at, ...).",
         ),
         (State.EXPIRED, {"decided_by": None}, "No decision in time. Nothing was sent."),
         (State.WITHDRAWN, {"decided_by": None}, "Nothing was sent."),
@@ -565,21 +609,27 @@ def test_only_an_unknown_outcome_with_a_target_can_be_checked() -> None:
 )
 def test_a_decided_card_says_who_when_and_what_came_of_it(state: State, more: dict[str, Any], ending: str) -> None:
     at = "<!date^1000000000^{date_short_pretty} {time}|at 1000000000>"
-    assert mrkdwn(card(ended(state, **more))[1])[-1].startswith(ending.format(at=at))
+    *_, last = (block for block in card(ended(state, **more))[1] if block["type"] == "context")
+    ours, *others = last["elements"]
+    assert ours["type"] == "mrkdwn"
+    assert "|".join([ours["text"].replace(at, "{at}"), *(one["text"] for one in others)]).startswith(ending)
+    assert {one["type"] for one in others} <= {"plain_text"}
 
 
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        (["job"], " (job)."),
-        (["home.city", "job"], " (home.city, job)."),
-        (list("abcdefg"), " (a, b, c, d, e, ...)."),
-        (["job", "<!channel>", "x" * 90], " (job, ...)."),
-        (["*", ":tada:"], "drawn."),
+        ([("job",)], " (job)."),
+        ([("home", "city"), ("job",)], " (home.city, job)."),
+        ([(one,) for one in "abcdefg"], " (a, b, c, d, e, ...)."),
+        ([("job",), ("<!channel>",), ("x" * 90,)], " (job, ...)."),
+        ([("members", Item("7"), "role"), ("members", Item("8"), "role")], " (members.role)."),
+        ([("*",), (":tada:",)], "drawn."),
+        ([()], "drawn."),
         ([], "drawn."),
     ],
 )
-def test_the_fields_that_changed_are_named_where_their_names_are_plain(fields: list[str], named: str) -> None:
+def test_the_fields_that_changed_are_named_where_their_names_are_plain(fields: list[Any], named: str) -> None:
     """So that an operator sees what to write under `ignore:`; the names are the API's."""
     assert changed_text(fields).endswith(named)
 

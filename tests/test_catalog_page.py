@@ -20,6 +20,7 @@ from core.catalog import METHODS, BadCatalog, Catalog, Operation, load_catalog
 from core.lookup import candidates
 from core.paging import Ask, End, Page, begin, follow, items_of
 from core.policy import Rule, State
+from core.preview import showing
 from core.prompt import suggestions
 from tests.inside import Inside, calls, tool_results
 from tests.rest_server import RestServer, reply
@@ -408,12 +409,24 @@ def test_the_table_has_every_row_of_its_own() -> None:
 
 def test_the_previews_of_the_example_are_read() -> None:
     catalog = catalog_of("Preview")
-    shown = {one.method: catalog.preview_of(one) for one in catalog.operations if one.method != "GET"}
-    assert {method: one and one.name for method, one in shown.items()} == {
+    shown = {one.method: showing(catalog, one) for one in catalog.operations if one.method != "GET"}
+    assert {method: one and one.read.name for method, one in shown.items()} == {
         "PATCH": "GET /devices/[id]",
         "DELETE": "GET /devices/[id]/summary",
         "PUT": None,
+        "POST": "GET /devices/[id]",
     }
+
+
+def test_the_example_names_a_device_by_its_title_and_compares_what_it_says(inside: Any) -> None:
+    bot, server = inside("Preview")
+    server.will(
+        *(reply(json.dumps({"id": 7, "room": "Hall", "model": "Lamp", "state": "on", "status": n})) for n in (1, 2))
+    )
+    row, _ = bot.write("POST", "/devices/7/restart")
+    assert "About: Hall Lamp, id 7, status 1" in json.dumps(bot.cards(row.thread)[0].arguments)
+    assert row.state is State.DONE
+    assert [target for _, target in server.calls] == ["/devices/7", "/devices/7", "/devices/7/restart"]
 
 
 def test_a_field_that_may_change_does_not_outdate_a_card(inside: Any) -> None:
@@ -432,7 +445,8 @@ def test_the_recipe_of_the_example_adds_by_name_with_one_card(inside: Any) -> No
     (proposal,) = bot.pending()
     bot.press(proposal)
     bot.advance(thread)
-    assert server.calls == [("GET", "/people?email=a%40x.io"), ("GET", "/teams?name=Red"), ("POST", "/teams/3/members")]
+    made = [("GET", "/people?email=a%40x.io"), ("GET", "/teams?name=Red"), ("POST", "/teams/3/members")]
+    assert [one for one in server.calls if one != ("GET", "/teams")] == made  # that one is for the team's name
     assert json.loads(server.requests[-1].body) == {"user_id": 7, "role": "member"}
 
 

@@ -42,10 +42,10 @@ base_url: ${HR_API_URL}
 endpoints:
   - {method: GET, url: "/api/users?page=[page_id]", description: Lists employees.}
   - {method: POST, url: /api/users, description: Adds an employee.}
-  - {method: DELETE, url: "/api/users/[user_id]", description: Removes an employee.}
+  - {method: DELETE, url: "/api/users/[user_id]", description: Removes an employee., preview: false}
 """
 WITH_PREVIEW = (
-    CATALOG
+    CATALOG.replace(", preview: false", "")
     + """\
   - {method: GET, url: "/api/users/[user_id]", description: Shows an employee.}
 """

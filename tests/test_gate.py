@@ -329,7 +329,11 @@ def test_a_write_without_an_answer_is_unknown_and_never_repeated(
     proposal, result = inside.write("DELETE", "/users/7")
     assert time.monotonic() - began < LONG
     assert proposal.state is State.UNKNOWN
-    assert result == {"outcome": "unknown", "note": words.TOLD["unknown"]}
+    assert result == {
+        "outcome": "unknown",
+        "note": "Sent, no answer: it may or may not have happened.",
+        "to_do": "Do not repeat it. Tell the person to look.",
+    }
     shown = json.dumps(inside.cards(proposal.thread)[-1].arguments)
     assert "outcome unknown" in shown
     assert "may or may not have happened" in shown
@@ -953,7 +957,7 @@ def test_who_decides(inside: Inside, method: str, url: str, tainted: bool, way: 
     found = "read" if isinstance(call, Read) else "send" if call.by_policy else "ask"
     assert found == way
     if isinstance(call, Write):
-        assert bool(call.why) == (way == "ask" and url == "/users"), (
+        assert call.tainted == (way == "ask" and url == "/users"), (
             "the card says why a POST that may go by itself waits"
         )
 

@@ -387,7 +387,8 @@ endpoints:
     talk = asks_directly(ann, "remove Tom Berg")
     card = workspace.wait(lambda: [m for m in workspace.messages("C0HR") if m.get("bot_id")])[0]
     link = workspace.wait(lambda: [m for m in talk.messages() if "archives/C0HR/p" in m["text"]])[0]
-    assert card["ts"].replace(".", "") in link["text"]
+    assert f"archives/C0HR/p{card['ts'].replace('.', '')}" in link["text"]
+    assert "thread_ts" not in link["text"]  # the card begins a thread of its own
     assert talk.cards() == []
 
     ann.presses(card, "approve")

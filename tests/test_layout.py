@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 
 from bot import create_app, main
+from core import words
 from core.catalog import load_catalog
 from core.policy import SAFE_METHODS
 from core.settings import Settings
@@ -77,6 +78,7 @@ ORDER = [
     "chat",
     "gate",
     "people",
+    "looks",
     "reads",
     "listen",
     "socket_mode",
@@ -137,8 +139,10 @@ def users_of(module: str) -> set[str]:
 
 
 def test_only_the_gate_and_its_read_path_use_the_wire() -> None:
-    assert users_of("wire") == {"gate", "reads"}
-    assert users_of("reads") == {"gate"}
+    assert users_of("wire") == {"gate", "looks", "reads"}  # looks.py takes the exceptions alone
+    assert {name for module, name in imports(file_of("looks")) if module == "wire"} == {"Unanswered", "Unsent"}
+    assert users_of("reads") == {"gate", "looks"}
+    assert users_of("looks") == {"gate"}
 
 
 def test_the_read_path_makes_no_wire_and_the_gates_wire_for_it_sends_get_and_head() -> None:
@@ -149,6 +153,44 @@ def test_the_read_path_makes_no_wire_and_the_gates_wire_for_it_sends_get_and_hea
     assert made == []
     assert reading == "SAFE_METHODS"
     assert sorted(SAFE_METHODS) == ["GET", "HEAD"]
+
+
+def reads_words(node: ast.AST) -> bool:
+    """Whether something depends on what a text of core/words.py says: a comparison with it, or a search in or for it."""
+    match node:
+        case ast.Compare():
+            return any(is_text(one) for one in (node.left, *node.comparators))
+        case ast.Call(func=ast.Attribute(attr=name, value=value), args=arguments) if name in SEARCHES:
+            return any(is_text(one) for one in (value, *arguments))
+    return False
+
+
+SEARCHES = {
+    "startswith",
+    "endswith",
+    "find",
+    "index",
+    "count",
+    "search",
+    "match",
+    "fullmatch",
+    "removeprefix",
+    "removesuffix",
+}
+
+
+def is_text(node: ast.AST) -> bool:
+    match node:
+        case ast.Attribute(value=ast.Name(id="words"), attr=name):
+            return isinstance(getattr(words, name, None), str)
+    return False
+
+
+@pytest.mark.parametrize("path", [*map(file_of, TOP), *CORE], ids=lambda path: path.stem)
+def test_no_logic_reads_words_that_are_for_people(path: Path) -> None:
+    """What a card is, whether a thread is tainted, what is hidden: such things are columns and values, whatever the words say."""
+    found = [ast.unparse(node) for node in ast.walk(ast.parse(path.read_text("utf-8"))) if reads_words(node)]
+    assert found == []
 
 
 def test_threads_are_made_in_one_place() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.catalog import Lookup
-from core.lookup import Candidate, candidates, fields_of, matched_line
+from core.lookup import Candidate, candidates, fields_of, matched
 from tests.test_shrink import ANY
 
 BY_NAME = Lookup(operation="GET /users", match=("email", "first_name", "last_name"), id="id")
@@ -111,9 +111,9 @@ def test_an_item_without_a_usable_id_is_none(key: object) -> None:
         ("7", "user_id: 7 (ann@example.com Ann Lee) is 7"),
     ],
 )
-def test_the_cards_line_says_what_was_matched(value: str, line: str) -> None:
+def test_the_models_line_says_what_was_matched(value: str, line: str) -> None:
     (one,) = candidates(BY_NAME, PEOPLE[:1], value)
-    assert matched_line("user_id", value, one.id, fields_of(BY_NAME, one.item).values()) == line
+    assert matched("user_id", value, one.id, fields_of(BY_NAME, one.item).values()).line == line
 
 
 def test_a_text_that_would_take_minutes_to_compare_is_no_name() -> None:
@@ -131,5 +131,5 @@ def test_a_huge_field_is_told_in_part() -> None:
 def test_whatever_the_list_holds_there_is_an_answer(items: list[Any], value: str) -> None:
     found = candidates(BY_NAME, items, value)
     for one in found:
-        assert f"is {one.id}" in matched_line("x", value, one.id, fields_of(BY_NAME, one.item).values())
+        assert f"is {one.id}" in matched("x", value, one.id, fields_of(BY_NAME, one.item).values()).line
     assert len({one.id for one in found}) == len(found) <= len(items)

@@ -15,6 +15,7 @@ from core.calls import BadCall, resolve
 from core.compact import compact
 from core.documents import BadDocument, read_text
 from core.openapi import Choice, operations
+from core.preview import showing
 from core.references import Documents, Node
 from tests.descriptions import (
     VARIABLES,
@@ -196,7 +197,9 @@ def test_other_methods_of_a_path_call_its_placeholders_alike_so_that_previews_fi
     catalog = loaded(api)
 
     assert [one["url"] for _, one in api.endpoints] == ["/a/[id]", "/a/[id]"]
-    assert catalog.preview_of(catalog.operations[1]) is catalog.operations[0]
+    found = showing(catalog, catalog.operations[1])
+    assert found is not None
+    assert found.read is catalog.operations[0]
     assert catalog.operations[1].parameters == {"id": {"type": "integer"}}
 
 

@@ -470,6 +470,20 @@ def test_a_card_without_its_buttons_would_be_none(house: House) -> None:
     assert house.unshown == [card.post]
 
 
+def test_a_changed_card_that_has_to_be_posted_anew_is_a_card_as_well(house: House) -> None:
+    """So that nobody can have it deleted."""
+    card = house.say("card", blocks=CARD)
+    house.deliver()
+    house.post(update("u", house.thread.key, "", card.post, "denied", DECIDED))
+    house.workspace.fault("chat.update", "error", code="edit_window_closed")
+    house.deliver()
+    house.deliver()  # what is said in its place
+    (_, again) = [m for m in house.workspace.messages("C0HR", house.ts) if m.get("bot_id")]
+    stored = house.store.message_at("C0HR", again["ts"])
+    assert stored is not None
+    assert stored.is_card
+
+
 def test_a_line_for_somebody_who_left_is_dropped(house: House) -> None:
     house.post(ephemeral("e", house.thread.key, "", "U0NOBODY", "hello"))
     house.say("next")

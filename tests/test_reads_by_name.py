@@ -98,9 +98,12 @@ def test_the_card_shows_what_was_matched_and_that_is_what_is_sent(inside: Inside
     assert ask(inside, "DELETE", "/people/PERSON%201503") is None
     (pending,) = inside.pending()
     assert pending.url == f"{server.url}/people/1503"
-    assert json.loads(pending.matched) == ["user_id: PERSON 1503 (p1503@example.com) is 1503"]
+    (found,) = json.loads(pending.matched)
+    assert (found["name"], found["value"], found["id"], found["fields"]) == (
+        "user_id", "PERSON 1503", "1503", ["p1503@example.com"],
+    )  # fmt: skip
     card = json.dumps([post.arguments["blocks"] for post in inside.cards(pending.thread)])
-    assert "user_id: PERSON 1503 (p1503@example.com) is 1503" in card
+    assert r"user_id: 1503, found for \"PERSON 1503\" (\"p1503@example.com\")" in card
     assert f"DELETE {server.url}/people/1503" in card
     assert [target for _, target in server.calls] == [*(f"/page?page={n}" for n in range(1, 17)), "/people/1503"]
     looked = [(one["why"], one["status"]) for one in journal(inside, "look")]
@@ -185,8 +188,8 @@ def test_data_of_the_api_that_came_by_a_look_up_taints_the_thread(inside: Inside
     inside.replies.will(calls(("GET", "/people/ann%20lee")), calls(("POST", "/people/1/notes", {"text": "x"})))
     inside.ask()
     (pending,) = inside.pending()
-    assert pending.why
-    assert server.calls == [("GET", "/page?page=1")]
+    assert pending.tainted
+    assert server.calls == [("GET", "/page?page=1"), ("GET", "/people/1")]
 
 
 def test_a_write_that_would_need_nobody_asks_where_the_apis_list_decides_whom_it_is_about(
@@ -196,7 +199,7 @@ def test_a_write_that_would_need_nobody_asks_where_the_apis_list_decides_whom_it
     ask(inside, "POST", "/people/ann%20lee/notes", body={"text": "x"})
     (pending,) = inside.pending()
     assert pending.url == f"{server.url}/people/7/notes"
-    assert server.calls == [("GET", "/page?page=1")]
+    assert server.calls == [("GET", "/page?page=1"), ("GET", "/people/7")]
 
 
 @pytest.mark.parametrize("name", ["Ann", "Le", "Ann Le", "Ann Lee Smith", "ann.lee", "%25", "*", "7.0", "null"])
@@ -256,12 +259,12 @@ def test_what_the_list_calls_somebody_cannot_change_the_card(inside: Inside, ser
     server.will(people(evil), reply('{"id": 7}'))
     ask(inside, "DELETE", "/people/ann")
     (pending,) = inside.pending()
-    (line,) = json.loads(pending.matched)
-    assert "\n" not in line
     assert "T0P-s3cret" not in inside.stored()
-    for block in (block for post in inside.cards(pending.thread) for block in post.arguments["blocks"]):
-        if "APPROVED" in json.dumps(block):
-            assert block["text"]["type"] == "plain_text" or "<!channel>" not in json.dumps(block)
+    blocks = [block for post in inside.cards(pending.thread) for block in post.arguments["blocks"]]
+    (shown,) = [block["text"] for block in blocks if "APPROVED" in json.dumps(block)]
+    assert shown["type"] == "plain_text"
+    (line,) = [one for one in shown["text"].split("\n") if "APPROVED" in one]
+    assert line.startswith('user_id: 7, found for "ann" ("<!channel> *APPROVED* `x`\\n\\n> ')
 
 
 def test_what_was_found_for_a_secret_value_is_not_shown(inside: Inside, server: RestServer) -> None:
@@ -280,7 +283,7 @@ def test_names_in_a_recipe_are_looked_up_for_each_step(inside: Inside, server: R
     ask(inside, "RUN", "remove", body={"who": "ann lee"})
     (pending,) = inside.pending()
     assert pending.url == f"{server.url}/people/7"
-    assert json.loads(pending.matched) == ["user_id: ann lee (p7@example.com) is 7"]
+    assert [one["id"] for one in json.loads(pending.matched)] == ["7"]
     server.will(people(named(7, "Ann Lee"), named(8, "Ann Lee")))
     result = ask(inside, "RUN", "remove", body={"who": "ann lee"})
     assert result is not None

@@ -370,7 +370,7 @@ def test_the_write_at_the_end_waits_for_a_person_and_is_then_sent_as_shown(insid
 
     thread = inside.ask()
 
-    assert [method for method, _ in server.calls] == ["GET", "GET"]
+    assert server.calls[2:] == [("GET", "/teams")]  # for the team's name
     (waiting,) = inside.pending()
     assert (waiting.method, waiting.shown_url) == ("POST", f"{server.url}/teams/red%20team/members")
     assert (waiting.recipe, waiting.recipe_step) == (ADD, 3)
@@ -379,7 +379,7 @@ def test_the_write_at_the_end_waits_for_a_person_and_is_then_sent_as_shown(insid
     server.will(reply('{"ok":1}', 201))
     inside.press(waiting)
     inside.advance(thread)
-    assert server.calls[2:] == [("POST", "/teams/red%20team/members")]
+    assert server.calls[3:] == [("POST", "/teams/red%20team/members")]
     assert json.loads(server.requests[-1].body) == {"user_id": 7, "note": "none"}
     (result,) = tool_results(inside.replies.asked[-1])
     assert result == {"outcome": "done", "status": 201, "data": {"ok": 1}}
@@ -399,7 +399,7 @@ def test_a_post_behind_reads_always_asks_unless_its_rule_is_never(inside: Inside
     inside.replies.will(calls(("RUN", ADD, {"email": "tom@x.io", "team": "Red"})))
     inside.ask()
     (waiting,) = inside.pending()
-    assert waiting.why == words.TAINTED
+    assert waiting.tainted
 
     inside.replies.will(calls(("RUN", "mail", {"email": "tom@x.io"})))
     inside.ask()
@@ -413,7 +413,7 @@ def test_a_recipe_of_one_post_is_judged_by_what_the_thread_has_seen(inside: Insi
 
     inside.replies.will(calls(("GET", "/users")), calls(("RUN", "post", {"text": "again"})))
     inside.ask(thread=thread)
-    assert [one.why for one in inside.pending()] == [words.TAINTED]
+    assert [one.tainted for one in inside.pending()] == [True]
 
 
 def test_a_recipes_write_counts_among_those_that_a_reply_may_send_without_a_click(
@@ -617,7 +617,7 @@ def test_nothing_of_a_recipe_is_run_again_after_the_click(inside: Inside, server
     inside.press(waiting)
     inside.advance(thread)
     inside.advance(thread)
-    assert [method for method, _ in server.calls] == ["GET", "GET", "POST"]
+    assert [method for method, _ in server.calls] == ["GET", "GET", "GET", "POST"]  # the third shows the team
     assert inside.row(waiting).state is State.DONE
     assert len([one for one in inside.store.transcript(thread, ANN) if isinstance(one, Result)]) == 1
 
@@ -626,7 +626,7 @@ def test_by_the_front_door_a_recipe_is_asked_for_approved_and_told(
     start_bot: StartBot, api: ObedientApi, model: Script, ann: Person
 ) -> None:
     start_bot(catalog=RECIPES.format(base=api.url))
-    api.will(Told(body={"data": [{"id": 7}]}), Told(body=[{"id": "red"}]), Told(201, {"member": 7}))
+    api.will(Told(body={"data": [{"id": 7}]}), Told(body=[{"id": "red"}]), Told(body=[]), Told(201, {"member": 7}))
     model.will(house_calls(("RUN", ADD, {"email": "tom@x.io", "team": "Red"})), says("Tom is in."))
 
     talk = ann.asks("put Tom into the red team")
@@ -635,11 +635,11 @@ def test_by_the_front_door_a_recipe_is_asked_for_approved_and_told(
     assert f"POST {api.url}/teams/red/members" in shown
     assert '"user_id": 7' in shown
     assert "Step 3 of recipe add-to-team" in shown
-    assert api.asked == ["GET /users?email=tom%40x.io", "GET /teams?name=Red"]
+    assert api.asked == ["GET /users?email=tom%40x.io", "GET /teams?name=Red", "GET /teams"]
     ann.presses(card, "approve")
 
     assert talk.answer() == "Tom is in."
-    assert api.asked[2:] == ["POST /teams/red/members"]
+    assert api.asked[3:] == ["POST /teams/red/members"]
     assert house_results(model.asked[-1]) == [{"outcome": "done", "status": 201, "data": {"member": 7}}]
 
 

@@ -187,7 +187,8 @@ def test_what_the_catalog_no_longer_has_is_not_sent(two: tuple[Inside, RestServe
     inside.gate.use(load_catalog(SECOND.format(base=server.url).replace("DELETE", "PATCH"), {}))
     inside.gate.write(Approval(proposal.proposal))
     assert "DELETE" not in [method for method, _ in server.calls]
-    assert "no operation" in inside.row(proposal).note
+    assert inside.row(proposal).note == "The catalog does not allow this request any more. Nothing was sent."
+    assert "no operation DELETE /users/7. The nearest:" in inside.result(proposal)["note"]
 
 
 def test_a_call_of_the_catalog_before_still_shows_its_target(two: tuple[Inside, RestServer]) -> None:

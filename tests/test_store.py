@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from core.chain import Entry
 from core.policy import TRANSITIONS, Event, Rule, State
 from core.posts import Post, Thread, message, update
 from core.settings import Misconfigured
-from core.tables import MIGRATIONS
+from core.tables import MIGRATIONS, SERIAL
 from core.transcript import Called, Heard, Line, Noted, Replied, Result, Said, Usage, open_calls
 from store import Admission, Arrival, Effects, Proposal, Round, Store, Turn
 from tests.databases import ENGINES, begun, everything, fresh_database, looking_into, rows
@@ -812,6 +813,32 @@ def test_an_empty_database_is_made_once_and_found_again(url: str) -> None:
     second.close()
     assert everything(url) == before
     assert [row["number"] for row in rows(url, "migrations")] == list(range(1, len(MIGRATIONS) + 1))
+
+
+OLD_POST = """insert into posts (post, thread, turn, method, arguments, target, state, ts, created_at)
+              values (:post, 'T/C/1', 't', :method, :arguments, null, 'sent', :post, 1)"""
+
+
+def test_what_an_earlier_version_posted_as_cards_are_cards(url: str) -> None:
+    """A card is one by its column: what its title says is for people."""
+    serial = SERIAL["sqlite" if url.startswith("sqlite") else "postgresql"]
+    texts = {"card": [{"type": "header"}], "answer": [{"type": "markdown", "text": '"type": "header"'}], "plain": None}
+    with looking_into(url) as engine, engine.begin() as db:
+        for statement in ("create table migrations (number integer primary key)", *itertools.chain(*MIGRATIONS[:7])):
+            db.execute(text(statement.format(serial=serial)))
+        for number in range(1, 8):
+            db.execute(text("insert into migrations values (:number)"), {"number": number})
+        for post, blocks in texts.items():
+            arguments = json.dumps({"text": "x"} | ({"blocks": blocks} if blocks else {}))
+            db.execute(text(OLD_POST), {"post": post, "method": "message", "arguments": arguments})
+    store = Store(url, journal_key="k")
+    found = {post: store.message_at("C", post) for post in texts}
+    store.close()
+    assert {post: one is not None and one.is_card for post, one in found.items()} == {
+        "card": True,
+        "answer": False,
+        "plain": False,
+    }
 
 
 def test_processes_that_open_an_empty_database_at_once_all_find_it_whole(url: str) -> None:

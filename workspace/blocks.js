@@ -4,7 +4,7 @@ import { emoji, h, markdown, mrkdwn, plain } from "/page/text.js";
 
 /** A text object. */
 export function textOf(object, names) {
-  return object.type === "mrkdwn" ? mrkdwn(object.text, names) : [plain(object.text)];
+  return object.type === "mrkdwn" ? mrkdwn(object.text, names) : [plain(object.text, object.emoji)];
 }
 
 /** All blocks; `press(element, value)` is called when somebody uses an element, `names` resolve mentions. */

@@ -30,8 +30,8 @@ export const emoji = (name) => EMOJI[name.split("::")[0]] ?? `:${name}:`;
 export const unescape = (text) => text.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
 const withEmoji = (text) => text.replace(/:([a-z0-9_+-]+):/g, (all, name) => EMOJI[name] ?? all);
 
-/** plain_text: no markup but emoji. */
-export const plain = (text) => withEmoji(text);
+/** plain_text: no markup but emoji, and none of those where the object says `emoji: false`. */
+export const plain = (text, colons = true) => (colons ? withEmoji(text) : text);
 
 function link(url, label) {
   if (!/^(https?|mailto):/i.test(url)) return label;
