@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core import lexicon
 from core.catalog import Operation
+from core.english import stem
 from core.listing import Listed
+from core.resources import SEARCHING
 from core.search import Index, index_of
 from tests.catalogs import COMPANY, Json, large, load
 
@@ -158,6 +164,34 @@ def test_an_api_without_descriptions_is_found_by_its_paths() -> None:
     index = Index(load(COMPANY | {"endpoints": bare}).operations)
     assert name(index.rank("list all teams").entries[0]) == "GET /teams"
     assert name(index.rank("show me the leave requests").entries[0]) == "GET /leaveRequests"
+
+
+PECULIAR = Path(__file__).parent.parent / "bench" / "data" / "peculiar.txt"
+
+
+def test_the_lexicon_has_no_word_that_belongs_to_a_measured_api() -> None:
+    peculiar = {word for line in PECULIAR.read_text("utf-8").splitlines() for word in line.split()[1:]}
+    texts = [value for value in vars(lexicon).values() if isinstance(value, str) and value is not lexicon.__doc__]
+    texts += lexicon.WRITES.values()
+    words = {word for text in texts for word in re.findall("[a-z]+", text)}
+    assert {"movi", "uncollect", "typeahead", "gist"} <= peculiar
+    assert {"remove", "invoice", "restart"} <= words
+    assert sorted(word for word in words - set(lexicon.STOP.split()) if stem(word) in peculiar) == []
+    assert not SEARCHING & peculiar
+
+
+def test_an_api_about_a_matter_has_more_places_than_a_large_one_that_mentions_it() -> None:
+    company = large(400)
+    company["endpoints"][0] = {"method": "GET", "url": "/spaceships", "description": "Lists the crew of spaceships."}
+    told = ("Lists spaceships", "Shows a spaceship", "Shows a spaceship's crew", "Shows a spaceship's fuel")
+    places = ("spaceships", "spaceships/[id]", "spaceships/[id]/crew", "spaceships/[id]/fuel")
+    fleet = {
+        "name": "Fleet", "base_url": "https://fleet.example.com",
+        "endpoints": [{"method": "GET", "url": f"/{one}", "description": f"{text}."} for one, text in zip(places, told, strict=True)],
+    }  # fmt: skip
+    catalog = load(company, fleet)
+    found = [one.api.name for one in Index(catalog.operations).rank("who is in the crew of the spaceship?", 5).entries]
+    assert found.count("Fleet") >= 4
 
 
 def test_recipes_are_found_like_operations() -> None:
