@@ -23,7 +23,7 @@ import bpe_openai
 import yaml
 
 from core.catalog import Catalog, Operation, load_catalog
-from core.english import telling_terms
+from core.english import telling_terms, terms
 from core.prompt import BUDGET, about, beside, prepare, system_prompt, tools
 from core.search import index_of
 from core.shrink import as_json
@@ -111,9 +111,14 @@ def rows(apis: Mapping[str, Json]) -> Iterator[Row]:
     def small(*whole: Json) -> Catalog:
         return together(*islice(pieces(whole, _SMALL), 55))
 
+    def small_taught(*whole: Json) -> Catalog:
+        return _taught(*islice(pieces(whole, _SMALL), 55))
+
     yield from at_hand("TMDB", ["tmdb"], "restbench_tmdb")
     yield from at_hand("TMDB beside GitHub", ["github", "tmdb"], "restbench_tmdb")
+    yield from at_hand("TMDB beside GitHub, taught", ["github", "tmdb"], "restbench_tmdb", _taught)
     yield from at_hand("TMDB in 55 APIs of 10", ["tmdb", "asana", "stripe"], "restbench_tmdb", small)
+    yield from at_hand("TMDB in 55 APIs, taught", ["tmdb", "asana", "stripe"], "restbench_tmdb", small_taught)
     yield from at_hand("Asana in 55 APIs of 10", ["tmdb", "asana", "stripe"], "questions_asana", small)
     for name in ("Stripe", "Asana", "DigitalOcean"):
         yield from at_hand(name, [name.lower()], f"questions_{name.lower()}")
@@ -123,6 +128,14 @@ def rows(apis: Mapping[str, Json]) -> Iterator[Row]:
     yield from at_hand("* petstore beside GitHub", ["github", "petstore"], "questions_petstore")
     if "github" in apis:
         yield from _by_language(f"* GitHub in {_MANY} APIs", many(apis), questions("questions_github"))
+
+
+def _taught(*apis: Json) -> Catalog:
+    """One catalog of several, each with what an author may teach it about films, where it has the words for it."""
+    words: dict[str, str] = json.loads((DATA / "words_tmdb.json").read_text("utf-8"))
+    known = [{term for one in api["endpoints"] for term in terms(f"{one['url']} {one['description']}")} for api in apis]
+    of_api = [{said: meant for said, meant in words.items() if set(terms(meant)) <= have} for have in known]
+    return together(*(api | {"words": taught} for api, taught in zip(apis, of_api, strict=True)))
 
 
 def many(apis: Mapping[str, Json]) -> Catalog:

@@ -1,6 +1,6 @@
 """English as people write it to a bot, beside the words in which APIs name things: data.
 
-General to business and operations; no word of a single API or product belongs here, and no code.
+General to business and operations; no word of a single API or product belongs here (`words:` in the catalog is for those), and no code.
 The tests hold it to bench/data/peculiar.txt.
 """
 

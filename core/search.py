@@ -16,7 +16,7 @@ from itertools import chain, islice
 from operator import add
 from typing import Any, TypeVar
 
-from core.catalog import Catalog, Operation, Recipe
+from core.catalog import Api, Catalog, Operation, Recipe
 from core.english import stem, telling_terms, terms
 from core.policy import SAFE_METHODS
 from core.question import Question, read_question
@@ -81,7 +81,7 @@ class Index:
         self._api_of = dict(zip(self._resources.family, self._apis, strict=True))
         self._methods = [_method(one) for one in self.entries]
         self._of_family, self._anyway = self._kinds()
-        fields = [_fields(one, route) for one, route in zip(self.entries, routes, strict=True)]
+        fields = [_taught(one.api, _fields(one, route)) for one, route in zip(self.entries, routes, strict=True)]
         self._vocabulary = Vocabulary({word for one in fields for words in one.values() for word in words})
         self._found = self._postings(fields)
         count = len(fields)
@@ -329,6 +329,15 @@ def _fields(entry: Listed, route: Route) -> Fields:
         "body values": values,
         "verb": [stem(word) for word in verbs.split()],
         "api": terms(entry.api.name),
+    }
+
+
+def _taught(api: Api, fields: Fields) -> Fields:
+    """The words with those that people say for them, as the catalog has it."""
+    pairs = [(set(telling_terms(meaning)), terms(said)) for said, all_ in api.words.items() for meaning in all_]
+    return {
+        name: words + [word for meaning, said in pairs if meaning and meaning <= set(words) for word in said]
+        for name, words in fields.items()
     }
 
 

@@ -159,6 +159,30 @@ def test_what_takes_a_text_to_search_for_is_a_search_whatever_it_is_called() -> 
     assert "GET /picklist" in [name(one) for one in index.rank("show it from the archive", 3).entries]
 
 
+WORDS = {"Rechnung": "invoice", "box": ["server", "machines"], "sack": "ends a membership"}
+
+
+@pytest.mark.parametrize(
+    ("question", "first"),
+    [
+        ("welche Rechnung ist offen?", "GET /invoices"),
+        ("which boxes do we have?", "GET /servers"),
+        ("sack Ann", "DELETE /teams/[team_id]/members/[employee_id]"),
+    ],
+)
+def test_a_catalog_teaches_what_people_say(question: str, first: str) -> None:
+    taught = Index(load(COMPANY | {"words": WORDS}).operations)
+    assert name(taught.rank(question).entries[0]) == first
+    assert ranked(question)[0] != first
+
+
+def test_words_are_taught_to_their_own_api_alone() -> None:
+    catalog = load(COMPANY | {"words": {"Rechnung": "invoice"}}, COMPANY | {"name": "Other"})
+    found = Index(catalog.operations).rank("welche Rechnung ist offen?", 2).entries
+    assert found[0].api.name == "Company"
+    assert name(found[0]) == "GET /invoices"
+
+
 def test_an_api_without_descriptions_is_found_by_its_paths() -> None:
     bare = [one | {"description": " "} for one in COMPANY["endpoints"]]
     index = Index(load(COMPANY | {"endpoints": bare}).operations)
