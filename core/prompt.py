@@ -129,7 +129,7 @@ def _partly(catalog: Catalog, own: Sequence[str], room: int) -> _Fixed:
     """Each API with its map; where the APIs are many, their names."""
     mapped, named = (_RULES.format(where=_PARTLY.format(where=where)) for where in (_MAPPED, _NAMED))
     room = max(room - estimate("\n\n".join([mapped, *own])), _LEAST)
-    headings = [_api(catalog, api, []) for api in catalog.apis]
+    headings = [_api(catalog, api, []) for api in _by_api(catalog)]
     is_brief = len(headings) > 1 and sum(map(estimate, headings)) > room * _APIS
     parts = [_names(catalog, int(room * _MAP))] if is_brief else _maps(catalog, int(room * _MAP))
     text = "\n\n".join([named if is_brief else mapped, *parts, *own])
@@ -143,10 +143,11 @@ def _api(catalog: Catalog, api: Api, body: Iterable[str]) -> str:
 
 
 def _by_api(catalog: Catalog) -> dict[Api, list[Listed]]:
-    found: dict[Api, list[Listed]] = {api: [] for api in catalog.apis}
+    """What there is of each API; a channel may have nothing of some."""
+    found: dict[Api, list[Listed]] = {}
     entries: tuple[Listed, ...] = (*catalog.operations, *catalog.recipes)
     for one in entries:
-        found[one.api].append(one)
+        found.setdefault(one.api, []).append(one)
     return found
 
 

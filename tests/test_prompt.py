@@ -305,6 +305,19 @@ def test_no_question_waits_for_what_is_made_once() -> None:
     assert index_of.cache_info().misses == made
 
 
+@pytest.mark.parametrize("count", [10, 1_200])
+def test_a_channel_hears_nothing_of_an_api_that_it_has_nothing_of(count: int) -> None:
+    desk = {
+        "name": "Desk", "base_url": "https://desk.example.com", "instructions": "Never name a price.",
+        "endpoints": [{"method": "POST", "url": "/orders", "description": "Orders a desk."}],
+    }  # fmt: skip
+    catalog = load(desk, large(count), channels={"C0HR": {"operations": ["GET *"]}})
+    system, _ = first("?", catalog=catalog.narrowed(catalog.channels["C0HR"]))
+    assert "# Large" in system
+    assert "Desk" not in system
+    assert "Never name a price." not in system
+
+
 def test_an_api_whose_map_would_name_nothing_has_none() -> None:
     catalog = load(
         *[large(10, f"https://a{number}.example.com", f"Service {number}") for number in range(12)], large(900)
