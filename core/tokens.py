@@ -23,7 +23,7 @@ _USUAL = {
 }  # letters of a word that is one token; more for each; rare from
 _RARE = 0.22  # for each letter of a word that is long for its kind: two words written as one, or no English one
 _ABBREVIATION, _CAPITAL = 4, 0.25
-_SAFETY = 1.05  # the count of pieces is that much too low for some texts
+_SAFETY = 1.07  # the count of pieces is that much too low for some texts
 _BYTES = 4.3  # a token has no more bytes than that, on average over any language
 
 
