@@ -410,7 +410,8 @@ class AI:
         self._check(turn)
         self._status(words.FINDING)
         arguments = parse_arguments(raw)
-        found = find(self._gate.here(turn.thread).catalog, arguments)
+        here = self._gate.here(turn.thread)
+        found = find(here.catalog, arguments, here.instructions, self._house.prompt_budget)
         return Got(found), [Entry("find", {"words": digest(str(arguments["query"]))})]
 
     def _before(self, turn: Turn) -> Callable[..., None]:

@@ -37,6 +37,7 @@ from core import slack_in
 from core.catalog import Catalog
 from core.credentials import secrets_of
 from core.posts import Thread
+from core.prompt import prepare
 from core.settings import Misconfigured, Settings, load_settings
 from desk import Desk, Rules
 from gate import Gate
@@ -437,6 +438,7 @@ def serve() -> None:
         app = create_app(settings, catalog, store)
         server = _listen(app, settings)
     bot: Bot = app.extensions["bot"]
+    prepare(catalog, settings.prompt_budget)
     _settle_memory()
     bot.start()
     threading.Thread(target=server.run, name="http", daemon=True).start()
@@ -498,6 +500,7 @@ def _reload(settings: Settings, bot: Bot) -> None:
     """Takes the catalog as its file is now; a file with mistakes changes nothing."""
     try:
         catalog = read_catalog(settings.apis_file)
+        prepare(catalog, settings.prompt_budget)
     except Misconfigured as error:
         mistakes = str(error).splitlines()
     except Exception:  # the boundary of a reload: whatever the file holds, the bot goes on with the catalog that it has

@@ -1,18 +1,19 @@
 """`python -m bench` (`make bench`): measures and prints each figure beside its aim. `python -m bench ack turn` measures only those.
 
-API descriptions are too large to be kept here: `--spec stripe.yaml --spec asana.yaml` imports these as well, `--github FILE` has GitHub's
-measured.
+API descriptions are too large to be kept here: `--spec stripe.yaml --spec asana.yaml` imports these as well, and asks about them;
+`--github FILE` asks about GitHub's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from bench import ack, imports, memory, prompt, turn
+from bench import ack, finding, imports, memory, prompt, turn
 from bench.stage import Stage, stage
 
 
@@ -80,33 +81,41 @@ def show_prompt(given: Given) -> None:
     )
     click.echo(f"      with read_result, which the other form has not     {of.tools}")
     click.echo(f"    the whole first request, rules and all               {of.whole}")
-    asked, description = prompt.questions(), given.github or prompt.GITHUB
-    catalogs = [("TMDB", [prompt.tmdb()])]
-    if description.is_file():
-        large = prompt.imported(description, "GitHub")
-        catalogs += [("GitHub, TMDB among it", [large, prompt.tmdb()]), ("GitHub", [large])]
-    else:
-        click.echo(
-            f"    GitHub is left out: no {description} (npm install --no-save {prompt.PACKAGE}, or --github FILE)"
-        )
-    for name, texts in catalogs:
-        _show_catalog(name, prompt.measure(prompt.together(*texts), asked), is_asked=len(texts) > 1 or name == "TMDB")
+    apis = prompt.apis(given.specs, given.github or prompt.GITHUB)
+    _show_rows(apis)
+    _show_hostile(apis)
+    for name in ("github", *prompt.KNOWN):
+        if name not in apis:
+            click.echo(
+                f"    without {name}: name its description's file with {'--github' if name == 'github' else '--spec'}"
+            )
+    if "github" not in apis:
+        click.echo(f"    (npm install --no-save {prompt.PACKAGE} brings GitHub's)")
 
 
-def _show_catalog(name: str, seen: prompt.Shown, *, is_asked: bool) -> None:
-    click.echo(f"    {name}: {seen.operations:,} operations")
+def _show_rows(apis: Mapping[str, finding.Json]) -> None:
+    """One line for each row; before: what the last release but this one showed."""
     click.echo(
-        f"      largest first request of {len(prompt.questions())} questions          {seen.largest}      aim: at most 4000"
+        "    recall, averaged over questions    questions   in the first 20         in the first request   tokens  CPU ms"
     )
     click.echo(
-        f"      a search, median                                   {seen.milliseconds:.0f} ms     aim: under 50 ms"
+        "    (* nothing was tuned to these)     operations  BM25  before  now       before  now   lines    most    p50, most"
     )
-    if is_asked:
-        click.echo(f"      recall in the first 10, 20 of plain BM25           {seen.plain[0]:.2f}, {seen.plain[1]:.2f}")
-        click.echo(
-            f"      recall in the first 10, 20 of our search           {seen.ranked[0]:.2f}, {seen.ranked[1]:.2f}   aim: 0.90 in 20"
-        )
-        click.echo(f"      recall in the first request                        {seen.visible:.3f}")
+    before = json.loads((finding.DATA / "before.json").read_text("utf-8"))
+    for row in finding.rows(apis):
+        seen, then = finding.measure(row), before.get(row.name, ("", ""))
+        count = f"{row.name:<35}{len(row.asked):>3} {len(row.catalog.operations):>6,}"
+        recall = f"{seen.plain:.2f}  {then[0]:<6}  {seen.ranked:.2f}      {then[1]:<6}  {seen.visible:.3f} {seen.lines:>4.0f}"
+        cost = f"{seen.tokens:>6}    {seen.milliseconds[0]:.0f}, {seen.milliseconds[1]:.0f}"
+        click.echo(f"    {count}  {recall}    {cost}")
+
+
+def _show_hostile(apis: Mapping[str, finding.Json]) -> None:
+    click.echo(
+        "    bad input                                            tokens    CPU ms    aim: at most 4000, under 50"
+    )
+    for name, tokens, milliseconds in finding.hostile(apis):
+        click.echo(f"    {name:<53}{tokens:<10}{milliseconds:.0f}")
 
 
 PARTS: dict[str, Callable[[Given], None]] = {
@@ -121,7 +130,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
-@click.option("--spec", "specs", multiple=True, type=_FILE, help="An API description to import, besides the made one.")
+@click.option(
+    "--spec",
+    "specs",
+    multiple=True,
+    type=_FILE,
+    help="An API description to import, and to ask about if bench/data has questions.",
+)
 @click.option("--github", type=_FILE, help="GitHub's OpenAPI description, for the part prompt.")
 def main(parts: tuple[str, ...], specs: tuple[Path, ...], github: Path | None) -> None:
     """Measures PARTS, or everything."""

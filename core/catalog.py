@@ -72,6 +72,7 @@ class Api:
     auth: Auth | None = field(repr=False)
     headers: Mapping[str, SecretStr] = field(repr=False)
     limits: Limits = field(default_factory=Limits)
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # what people say, for words of its operations
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,7 +235,8 @@ def _catalog(file: CatalogFile) -> Catalog:
     operations: list[Operation] = []
     recipes: list[Recipe] = []
     for entry in file.apis:
-        api = Api(entry.name, entry.base_url, entry.instructions, entry.auth, entry.headers, entry.limits)
+        own = (entry.name, entry.base_url, entry.instructions, entry.auth, entry.headers, entry.limits, entry.words)
+        api = Api(*own)
         of_api = [_operation(api, one, entry) for one in entry.endpoints if one.enabled]
         by_name = {one.name: one for one in reversed(of_api)}  # of several with one name, the first is meant
         apis.append(api)

@@ -15,6 +15,7 @@ from typing import Any
 from core.catalog_file import ApiEntry, CatalogFile, Entry, Lookup, Pagination, Parameter, RecipeEntry, StepEntry
 from core.catalog_source import Place
 from core.catalog_values import header_key
+from core.english import telling_terms
 from core.expressions import BadExpression, Expression, expressions
 from core.policy import SAFE_METHODS
 from core.schemas import fits
@@ -50,8 +51,24 @@ def _check_api(api: ApiEntry, place: Place) -> Iterator[Mistake]:
             yield from _check_parameters(api, entry, here)
             yield from check_pagination(entry, here)
     yield from _check_default_pagination(api, (*place, "pagination"))
+    yield from _check_words(api, (*place, "words"))
     for number, recipe in enumerate(api.recipes):
         yield from _check_recipe(api, recipe, (*place, "recipes", number))
+
+
+def _check_words(api: ApiEntry, place: Place) -> Iterator[Mistake]:
+    """What people say has to stand for words that the operations have."""
+    if not api.words:
+        return
+    texts = [(entry.url, entry.description, *entry.parameters, json.dumps(entry.body)) for entry in api.endpoints]
+    known = {word for told in texts for text in told for word in telling_terms(text)}
+    for said, meanings in api.words.items():
+        for meaning in meanings:
+            if not (meant := set(telling_terms(meaning))) or not meant <= known:
+                yield (
+                    (*place, said),
+                    f"'{meaning}' is in no path or description of this API; write a word that is there",
+                )
 
 
 def _gets(api: ApiEntry) -> str:

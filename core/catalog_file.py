@@ -33,6 +33,7 @@ from core.policy import ANYONE, ASKER, SAFE_METHODS
 from core.template import BadTemplate, Template, parse_template
 
 MAX_PROMPTS = 4  # https://docs.slack.dev/reference/methods/assistant.threads.setSuggestedPrompts
+_MAX_WORD = 80  # characters of what people say for something
 _MAX_TITLE, _MAX_MESSAGE = 75, 2_000  # characters; Slack names no limit: a title is a button, whose label takes 75
 
 
@@ -61,6 +62,16 @@ def _not_never(value: tuple[ApprovalRule, ...] | None) -> tuple[ApprovalRule, ..
 def _prompt(value: object) -> object:
     """A mere text is both what the button says and what it asks."""
     return {"title": value, "message": value} if isinstance(value, str) else value
+
+
+def _several(value: object) -> object:
+    """A mere text is a list of one."""
+    match value:
+        case str():
+            return [value]
+        case list():
+            return value
+    raise ValueError("write a word of this API's operations, or a list of them")
 
 
 def _channels(value: dict[str, ChannelEntry]) -> dict[str, ChannelEntry]:
@@ -488,6 +499,13 @@ class RecipeEntry(_Strict):
         return frozenset(properties) if isinstance(properties, dict) else frozenset()
 
 
+_Said = Annotated[str, Field(min_length=1, max_length=_MAX_WORD)]
+_Meanings = Annotated[
+    Annotated[tuple[_Said, ...], Field(min_length=1)],
+    BeforeValidator(_several, json_schema_input_type=_Said | Annotated[list[_Said], Field(min_length=1)]),
+]
+
+
 class ApiEntry(_Strict):
     """One API as the file has it."""
 
@@ -507,6 +525,8 @@ class ApiEntry(_Strict):
     """How long a request waits for its decision, for all writes that say nothing of their own. Default: 1h."""
     limits: Limits = Limits()
     """What this API can take."""
+    words: dict[_Said, _Meanings] = {}
+    """What people say for a word of this API's operations: server: droplet. Several words for one are a list."""
     pagination: Pagination | None = None
     """How this API's lists are paged. For a list that is paged otherwise, the endpoint says its own."""
     endpoints: Annotated[list[Entry], Field(min_length=1)]

@@ -26,43 +26,58 @@ class Detail:
     about: int
     names: int
     values: int
-    depth: int  # levels of a body
+    depth: int  # levels of a body; none: parameters and body are left out, and that there are some is told as (...)
 
 
 RICH = Detail(words=1_000, about=120, names=3_000, values=30, depth=4)
 FULL = Detail(words=300, about=0, names=600, values=12, depth=2)
 TERSE = Detail(words=90, about=0, names=220, values=4, depth=1)
+SHORT = Detail(words=60, about=0, names=0, values=0, depth=0)
+BARE = Detail(words=0, about=0, names=0, values=0, depth=0)
 Listed = Operation | Recipe
 _LONG = 60  # characters of a body that is not written twice
 _MARGIN = 12  # tokens of a map's line beside the names: the path, what is left out
 
 
-def lines(entries: Iterable[Listed], detail: Detail) -> list[str]:
+def lines(entries: Iterable[Listed], detail: Detail) -> Iterator[str]:
     """The lines of entries that stand together: a long body is written once, and named after its operation elsewhere."""
-    told: list[str] = []
     first: dict[str, str] = {}
     for one in entries:
         body = _body_of(one, detail)
         if len(body) < _LONG or isinstance(one, Recipe) or first.setdefault(body, one.name) == one.name:
-            told.append(line(one, detail))
+            yield line(one, detail)
         else:
-            told.append(f"{_head(one, detail)} body as {first[body]}")
-    return told
+            yield f"{_head(one, detail)} body as {first[body]}"
 
 
 @lru_cache(maxsize=20_000)
 def line(entry: Listed, detail: Detail) -> str:
     """The entry's line."""
+    if not detail.depth:
+        return " ".join([_named(entry), *_said(entry.description, detail), *(["(...)"] if _has_more(entry) else [])])
     return f"{_head(entry, detail)} {_body_of(entry, detail)}".rstrip()
+
+
+def _named(entry: Listed) -> str:
+    """What every line begins with: `METHOD /path` and what is fixed in the query."""
+    if isinstance(entry, Recipe):
+        return f"{RUN} {entry.workflow_id}"
+    fixed = [f"{name}={piece.literal}" for name, piece in entry.template.query if not piece.names]
+    return entry.name + (f"?{'&'.join(fixed)}" if fixed else "")
+
+
+def _has_more(entry: Listed) -> bool:
+    """Whether it takes anything beside its path."""
+    if isinstance(entry, Recipe):
+        return bool(entry.inputs.get("properties"))
+    return bool(entry.headers) or entry.body is not None or any(piece.names for _, piece in entry.template.query)
 
 
 def _head(entry: Listed, detail: Detail) -> str:
     """A line without its body."""
+    parts = [_named(entry), *_said(entry.description, detail)]
     if isinstance(entry, Recipe):
-        return " ".join([f"{RUN} {entry.workflow_id}", *_said(entry.description, detail)])
-    path, _, _ = entry.url.partition("?")
-    fixed = [f"{name}={piece.literal}" for name, piece in entry.template.query if not piece.names]
-    parts = [f"{entry.method} {path}" + (f"?{'&'.join(fixed)}" if fixed else ""), *_said(entry.description, detail)]
+        return " ".join(parts)
     if named := _joined(_parameters(entry, detail), "; ", detail.names):
         parts.append(f"({named})")
     if entry.pagination is not None:
@@ -81,8 +96,8 @@ def _body_of(entry: Listed, detail: Detail) -> str:
 
 
 def _said(description: str, detail: Detail) -> list[str]:
-    """The description: whole, else its whole sentences that fit, else its beginning."""
-    text = " ".join(description.split())
+    """The description: whole, else its whole sentences that fit, else its beginning; nothing where no words are wanted."""
+    text = " ".join(description.split()) if detail.words else ""
     if len(text) > detail.words:
         head = text[: detail.words]
         ends = [found.end() for found in re.finditer(r"[.!?](?= )", head)]
@@ -213,7 +228,7 @@ def fitting(lines: Iterable[str], room: int) -> list[str]:
     chosen: list[str] = []
     left = room
     for one in lines:
-        size = estimate(one) + 1
+        size = estimate(f"{one}\n")
         if size > room / 3:
             continue
         if size > left:
@@ -224,7 +239,10 @@ def fitting(lines: Iterable[str], room: int) -> list[str]:
 
 
 def chart(operations: Sequence[Operation], room: int) -> str:
-    """A map of paths in at most about `room` tokens: what begins with what, and how many operations there are."""
+    """A map of paths in at most about `room` tokens: what begins with what, and how many operations there are.
+
+    Nothing where there is no room to name anything.
+    """
     tree = _Branch(())
     for operation in operations:
         tree.add([piece.literal or "".join(_shown(piece.parts)) for piece in operation.template.path if piece.parts])
@@ -258,7 +276,7 @@ class _Branch:
             if left < 0 or not largest._below:
                 break
             drawn.append(largest)
-        return "\n".join(sorted(branch._line(room) for branch in drawn))
+        return "\n".join(filter(None, (one._line(room) for one in sorted(drawn, key=lambda one: one._path))))
 
     def _joint(self) -> _Branch:
         """The next branch in which paths part."""
@@ -272,6 +290,8 @@ class _Branch:
             for name, one in sorted(self._below.items(), key=lambda each: -each[1]._count)
         ]
         shown = fitting((f"{name}," for name in names), room - _MARGIN)
+        if names and not shown:
+            return ""
         more = [f"... {len(names) - len(shown)} more"] if len(shown) < len(names) else []
         return f"/{'/'.join(self._path)}: {' '.join([*shown, *more])}".removesuffix(",")
 

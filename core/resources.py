@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from core import lexicon
 from core.english import split, stems, term, terms
 
-SEARCHING = stems("search find lookup query typeahead autocomplete suggest picker")
+SEARCHING = stems("search find lookup query autocomplete suggest picker")
+ASKING = frozenset(("q", "query", "search", "term", "keyword", "keywords"))  # names of what takes a text to search for
 _OPEN = None  # stands in a path for a segment with a placeholder
 _ID_WORDS = frozenset(lexicon.ID_WORDS.split())
 _PART_OF = 0.4  # what the operation's thing is a part of: /teams/[id] for /teams/[id]/rooms/[room]
+_ELSEWHERE = 0.6  # a list of such things in another API, where the operation's own has none
 _BESIDE = 0.8  # a list that stands beside the placeholder: /teams/mine for /teams/[id]
 Path = tuple[str | None, ...]
 Family = tuple[Hashable, Path]
@@ -25,13 +27,15 @@ Family = tuple[Hashable, Path]
 
 @dataclass(frozen=True)
 class Route:
-    """What is read of an operation: `names[i]` are the placeholders of segment i; `enums`: the words that its parameters may be."""
+    """What is read of an operation: `names[i]` are the placeholders of segment i; `enums`: the words that its parameters may be;
+    `asks`: whether a parameter takes what is searched for."""
 
     api: Hashable
     method: str
     path: Path
     names: tuple[tuple[str, ...], ...]
     enums: frozenset[str] = frozenset()
+    asks: bool = False
 
     @property
     def literals(self) -> list[str]:
@@ -119,6 +123,7 @@ class _Producers:
         self._at: dict[Family, list[int]] = defaultdict(list)
         self._lists: dict[tuple[Hashable, tuple[str, ...]], list[int]] = defaultdict(list)
         self._searches: dict[tuple[Hashable, str], list[int]] = defaultdict(list)
+        self._anywhere: dict[str, list[int]] = defaultdict(list)
         for at, route in enumerate(routes):
             if route.method == "GET":
                 self._at[route.api, route.path].append(at)
@@ -128,18 +133,25 @@ class _Producers:
         literals = route.literals
         if not literals or route.is_item:
             return
-        self._lists[route.api, tuple(terms(literals[-1]))].append(at)
+        last = tuple(terms(literals[-1]))
+        self._lists[route.api, last].append(at)
+        if len(last) == 1:
+            self._anywhere[last[0]].append(at)
         words = {word for literal in literals for word in terms(literal)}
-        if words & SEARCHING:
+        if route.asks or words & SEARCHING:
             for word in words - SEARCHING | route.enums:
                 self._searches[route.api, word].append(at)
+                self._anywhere[word].append(at)
 
     def of(self, at: int, route: Route) -> dict[int, float]:
         """The producers of an operation, with how likely they are ones."""
         best: dict[int, float] = {}
         for place, names in enumerate(route.names):
             for name in names:
-                for producer, weight in self._of_placeholder(route, place, name):
+                found = list(self._of_placeholder(route, place, name))
+                if max((weight for _, weight in found), default=0.0) <= _PART_OF:
+                    found += self._of_others(name)
+                for producer, weight in found:
                     best[producer] = max(weight, best.get(producer, 0.0))
         best.pop(at, None)
         return best
@@ -159,6 +171,12 @@ class _Producers:
         views = [one for one in self._nodes.get((route.api, before), ()) if one is not _OPEN]
         for view in views:
             yield from _each(self._at.get((route.api, (*before, view)), ()), _BESIDE / (1 + 0.1 * len(views)))
+
+    def _of_others(self, name: str) -> Iterator[tuple[int, float]]:
+        """Lists and searches of such things in other APIs."""
+        words = things(name)
+        found = self._anywhere.get(words[-1], ()) if words else ()
+        yield from _each(found, _ELSEWHERE / (1 + 0.15 * len(found)))
 
 
 def _each(positions: Iterable[int], weight: float) -> Iterator[tuple[int, float]]:

@@ -9,15 +9,18 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
+from heapq import nlargest
+from itertools import chain, islice
+from operator import add
 from typing import Any, TypeVar
 
-from core.catalog import Catalog, Operation, Recipe
+from core.catalog import Api, Catalog, Operation, Recipe
 from core.english import stem, telling_terms, terms
 from core.policy import SAFE_METHODS
 from core.question import Question, read_question
-from core.resources import Route, relate, things
+from core.resources import ASKING, Route, relate, things
 from core.vocabulary import Vocabulary
 
 Listed = Operation | Recipe
@@ -35,16 +38,35 @@ _VERBS = {
     "DELETE": "delete remove",
 }
 _JOINED = 0.6  # a part of a word that is two: "workspace" for "space"
-_FAMILY = 0.4  # what an operation gets of its family's terms
-_ITEM = 0.4  # what the read of one thing gets more: it answers most questions about it
+_FAMILY = 0.1  # what an operation gets of its family's terms
+_ITEM = 0.2  # what the read of one thing gets more: it answers most questions about it
 _HUB, _HUB_ITEM, _HUB_WRITE = 0.1, 0.3, 0.05  # what it gets because much depends on it
-_READ_FOR_CHANGE, _WRITE_FOR_SIGHT, _RIGHT_WRITE = 0.4, 0.75, 1.25
-_PRODUCING = (0.45, 0.3)  # what a producer gets of the operations that need it, in two rounds
+_READ_FOR_CHANGE, _WRITE_FOR_SIGHT, _RIGHT_WRITE = 0.8, 0.75, 1.5
+_PRODUCING = (0.4, 0.25)  # what a producer gets of the operations that need it, in two rounds
 _BEST = 40  # operations whose producers are looked at
-_SAME_FAMILY = 0.02  # how much less each further operation of one family counts
-_AHEAD = 60  # operations that are compared for the next place
-_SHARE = 4  # several APIs: how fast the better one takes all places
-_LEAST_SHARE = 0.3  # and what is left to all of them alike
+_TERMS = 40  # of a question
+_PART = 0.15  # a clause that says less than this part of what the question's clauses say on average is not looked at
+_API = 0.4  # what an API gives to all its entries if it is the one that fits best
+_FIRST = 20  # places that go to the best ones, whatever API they are of
+_LEAST = 1.3  # of the others each of n APIs has at least n ** -1.3: two fifths of two, and of fifty none
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Entries in their order. `understood`: which part of the question's words, from 0 to 1, are words of the entries or near to them;
+    unknown names of things do not count."""
+
+    entries: list[Listed]
+    understood: float
+
+
+@dataclass(frozen=True)
+class _Term:
+    """What a term of a question gives to the positions that have it or a term near to it, and to their families."""
+
+    entries: Mapping[int, float]
+    families: Mapping[int, float]
+    most: float
 
 
 class Index:
@@ -56,15 +78,30 @@ class Index:
         self._apis = [route.api for route in routes]
         self._sizes = Counter(self._apis)
         self._resources = relate(routes)
-        api_of = dict(zip(self._resources.family, self._apis, strict=True))
-        self._api_of = [api_of[family] for family in range(len(api_of))]
-        fields = [_fields(one, route) for one, route in zip(self.entries, routes, strict=True)]
+        self._api_of = dict(zip(self._resources.family, self._apis, strict=True))
+        self._methods = [_method(one) for one in self.entries]
+        self._of_family, self._anyway = self._kinds()
+        fields = [_taught(one.api, _fields(one, route)) for one, route in zip(self.entries, routes, strict=True)]
         self._vocabulary = Vocabulary({word for one in fields for words in one.values() for word in words})
         self._found = self._postings(fields)
         count = len(fields)
         self._rarity = {
             word: math.log(1 + (count - len(hits) + 0.5) / (len(hits) + 0.5)) for word, hits in self._found.items()
         }
+
+    def _kinds(self) -> tuple[list[float], list[float]]:
+        """How much of its family's terms each entry gets, and what it gets whatever is asked, because much depends on it."""
+        related, of_family, anyway = self._resources, list[float](), list[float]()
+        for at, one in enumerate(self.entries):
+            is_item = related.is_direct[at] and _is_item(one)
+            hub, best = related.hub[at], related.family_hub[at]
+            if self._methods[at] in SAFE_METHODS:
+                of_family.append(_FAMILY + _ITEM * is_item)
+                anyway.append(_HUB * max(hub, _HUB_ITEM * best * is_item))
+            else:
+                of_family.append(_FAMILY)
+                anyway.append(_HUB_WRITE * best * related.is_direct[at])
+        return of_family, anyway
 
     def _postings(self, fields: Sequence[Fields]) -> dict[str, dict[int, float]]:
         """For each term the operations that have it, with how much of it."""
@@ -80,95 +117,134 @@ class Index:
                         found[part][at] += weight * _JOINED
         return {word: dict(hits) for word, hits in found.items()}
 
-    def rank(self, question: str, limit: int = 100) -> list[Listed]:
+    def rank(self, question: str, limit: int = 100) -> Ranking:
         """The entries that the question is likeliest to need, the likeliest first; of equals the earlier in the catalog."""
-        scores, by_api = self._scores(read_question(question, self._found))
-        of_api: dict[Hashable, list[int]] = {}
-        for at in sorted(range(len(scores)), key=lambda at: -scores[at]):
-            of_api.setdefault(self._apis[at], []).append(at)
-        lists = {api: self._spread(positions, scores, limit) for api, positions in of_api.items()}
-        return [self.entries[at] for at in islice(_shared(lists, by_api), limit)]
+        whole, *clauses = read_question(question, self._found)
+        near = self._near(whole.weights)
+        terms = self._terms(whole.weights, near)
+        by_api = self._by_api(terms.values())
+        rankings = [self._ranked(part, asked, by_api) for asked, part in _parts(whole, clauses, terms)]
+        chosen = islice(self._fair(list(_in_turns(rankings)), limit), limit)
+        return Ranking([self.entries[at] for at in chosen], _understood(whole.weights, near))
 
-    def _spread(self, ranked: Sequence[int], scores: Sequence[float], limit: int) -> list[int]:
-        """The same order, but that one family does not take all places."""
-        family = self._resources.family
-        rest, chosen = list(ranked[: limit + _AHEAD]), list[int]()
-        taken: Counter[int] = Counter()
-        while rest and len(chosen) < limit:
-            best = max(rest[:_AHEAD], key=lambda at: scores[at] / (1 + _SAME_FAMILY * taken[family[at]]))
-            rest.remove(best)
-            chosen.append(best)
-            taken[family[best]] += 1
-        return chosen
+    # the question's terms
 
-    def _scores(self, question: Question) -> tuple[list[float], dict[Hashable, float]]:
-        """How well each entry fits, and how well each API does: as its best family, and by how much of it speaks of the question.
+    def _near(self, weights: Mapping[str, float]) -> dict[str, Mapping[str, float]]:
+        """The known terms that each word may mean. In a long question there are enough words that are spelled right."""
+        found = {word: self._vocabulary.near(word, misspelled=len(weights) <= _TERMS) for word in weights}
+        return {word: near for word, near in found.items() if near}
 
-        A large API has a word for everything somewhere; one that is about a matter has it in many places.
-        """
-        family = self._resources.family
-        own = [0.0] * len(self.entries)
-        of_family: dict[int, float] = defaultdict(float)
-        density: dict[Hashable, float] = defaultdict(float)
-        reach = 0.0
-        for hits in self._by_term(question):
-            reach += max(hits.values())
-            for at, score in hits.items():
-                own[at] += score
-                density[self._apis[at]] += score / self._sizes[self._apis[at]]
-            for number, score in _best(hits, family).items():
-                of_family[number] += score
-        reach = reach or 1.0
-        scores = [
-            self._score(at, one / reach, of_family.get(family[at], 0.0) / reach, question) for at, one in enumerate(own)
-        ]
+    def _terms(self, weights: Mapping[str, float], near: Mapping[str, Mapping[str, float]]) -> dict[str, _Term]:
+        """Those that say anything here; of a long question, those that say most."""
+        most = {
+            word: max(self._rarity[one] * like for one, like in near[word].items()) * weights[word] for word in near
+        }
+        telling = nlargest(_TERMS, near, key=most.__getitem__)
+        return {word: self._term(word, weights[word], near[word]) for word in telling}
+
+    def _term(self, word: str, weight: float, near: Mapping[str, float]) -> _Term:
+        hits: dict[int, float] = {}
+        for other, likeness in near.items():
+            rarity = min(self._rarity[other], self._rarity.get(word, self._rarity[other]))
+            for at, much in self._found[other].items():
+                score = likeness * weight * rarity * much / (_SATURATION + much)
+                if score > hits.get(at, 0.0):
+                    hits[at] = score
+        return _Term(hits, _best(hits, self._resources.family), max(hits.values()))
+
+    # the order of the entries
+
+    def _ranked(self, terms: Sequence[_Term], question: Question, by_api: Mapping[Hashable, float]) -> list[int]:
+        """All positions in the order of how well they fit some of the question's terms."""
+        scores = self._scores(terms, question)
         for weight in _PRODUCING:
             scores = self._with_producers(scores, weight)
-        best = _best(of_family, self._api_of)
-        return scores, {api: score * math.sqrt(density[api]) for api, score in best.items()}
+        if by_api:
+            scores = [score + by_api[api] for score, api in zip(scores, self._apis, strict=True)]
+        return sorted(range(len(scores)), key=lambda at: -scores[at])
 
-    def _by_term(self, question: Question) -> Iterator[dict[int, float]]:
-        """For each term of the question: what it alone gives to the entries that have it, or one near to it."""
-        for word, weight in question.weights.items():
-            hits: dict[int, float] = {}
-            for other, likeness in self._vocabulary.near(word).items():
-                rarity = min(self._rarity[other], self._rarity.get(word, self._rarity[other]))
-                for at, much in self._found[other].items():
-                    score = likeness * weight * rarity * much / (_SATURATION + much)
-                    if score > hits.get(at, 0.0):
-                        hits[at] = score
-            if hits:
-                yield hits
-
-    def _score(self, at: int, own: float, family: float, question: Question) -> float:
-        """An entry's score of its own terms and its family's, both as a part of what can be reached."""
-        related, entry = self._resources, self.entries[at]
-        score = own + _FAMILY * family
-        if _method(entry) in SAFE_METHODS:
-            item = related.is_direct[at] and _is_item(entry)
-            score += _ITEM * family * item + _HUB * max(related.hub[at], _HUB_ITEM * related.family_hub[at] * item)
-            return score * (_READ_FOR_CHANGE if question.aim == "change" else 1.0)
-        score += _HUB_WRITE * related.family_hub[at] * related.is_direct[at]
-        if question.aim == "see":
-            return score * _WRITE_FOR_SIGHT
-        return score * (_RIGHT_WRITE if question.aim == "change" and _method(entry) in question.methods else 1.0)
+    def _scores(self, terms: Sequence[_Term], question: Question) -> list[float]:
+        """How well each entry fits, by its own terms and its family's, both as a part of what can be reached."""
+        own = [0.0] * len(self.entries)
+        family = [0.0] * len(self._api_of)
+        reach = sum(term.most for term in terms) or 1.0
+        for term in terms:
+            for at, score in term.entries.items():
+                own[at] += score / reach
+            for number, score in term.families.items():
+                family[number] += score / reach
+        factors = {method: _factor(method, question) for method in set(self._methods)}
+        kinds = zip(own, self._resources.family, self._of_family, self._anyway, self._methods, strict=True)
+        return [(one + part * family[number] + anyway) * factors[method] for one, number, part, anyway, method in kinds]
 
     def _with_producers(self, scores: Sequence[float], weight: float) -> list[float]:
         """The scores, with more for what gives the ids that the best ones need."""
         more = [0.0] * len(scores)
-        for at in sorted(range(len(scores)), key=lambda at: -scores[at])[:_BEST]:
+        for at in nlargest(_BEST, range(len(scores)), key=scores.__getitem__):
             for producer, likely in self._resources.producers[at].items():
                 more[producer] = max(more[producer], weight * likely * scores[at])
-        return [score + extra for score, extra in zip(scores, more, strict=True)]
+        return list(map(add, scores, more))
+
+    # several APIs
+
+    def _by_api(self, terms: Iterable[_Term]) -> dict[Hashable, float]:
+        """What all entries of an API get: by its best family, and by how much of it speaks of the question.
+
+        A large API has a word for everything somewhere; one that is about a matter has it in many places.
+        """
+        if len(self._sizes) < 2:
+            return {}
+        density, family = dict.fromkeys(self._sizes, 0.0), dict.fromkeys(self._api_of, 0.0)
+        for term in terms:
+            for at, score in term.entries.items():
+                density[self._apis[at]] += score / self._sizes[self._apis[at]]
+            for number, score in term.families.items():
+                family[number] += score
+        best = _best(family, self._api_of)
+        fit = {api: best.get(api, 0.0) * math.sqrt(much) for api, much in density.items()}
+        most = max(fit.values()) or 1.0
+        return {api: _API * one / most for api, one in fit.items()}
+
+    def _fair(self, ranked: Sequence[int], limit: int) -> Iterator[int]:
+        """The same order, but that of a few APIs none is left out: words alone may not tell which of them is meant."""
+        least = len(self._sizes) ** -_LEAST if len(self._sizes) > 1 else 0.0
+        if least * limit < 1:
+            yield from ranked
+            return
+        waiting: dict[Hashable, list[int]] = {api: [] for api in self._sizes}
+        for at in reversed(ranked):
+            waiting[self._apis[at]].append(at)
+        got: Counter[Hashable] = Counter()
+        given: set[int] = set()
+        for at in ranked:
+            for api, positions in waiting.items():
+                while positions and got[api] + 1 <= least * (len(given) - _FIRST):
+                    if (due := positions.pop()) not in given:
+                        given.add(due)
+                        got[api] += 1
+                        yield due
+            if at not in given:
+                given.add(at)
+                got[self._apis[at]] += 1
+                yield at
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def index_of(catalog: Catalog) -> Index:
     """The index of a catalog, made once."""
     return Index([*catalog.operations, *catalog.recipes])
 
 
-def _best(scores: Mapping[int, float], group: Sequence[_Group]) -> dict[_Group, float]:
+def _factor(method: str, question: Question) -> float:
+    """What an operation's score is multiplied with, by what the question aims at."""
+    if method in SAFE_METHODS:
+        return _READ_FOR_CHANGE if question.aim == "change" else 1.0
+    if question.aim == "see":
+        return _WRITE_FOR_SIGHT
+    return _RIGHT_WRITE if question.aim == "change" and method in question.methods else 1.0
+
+
+def _best(scores: Mapping[int, float], group: Mapping[int, _Group] | Sequence[_Group]) -> dict[_Group, float]:
     """The best score of each group; `group` by the scores' keys."""
     best: dict[_Group, float] = {}
     for at, score in scores.items():
@@ -177,20 +253,24 @@ def _best(scores: Mapping[int, float], group: Sequence[_Group]) -> dict[_Group, 
     return best
 
 
-def _shared(lists: dict[Hashable, list[int]], fit: Mapping[Hashable, float]) -> Iterator[int]:
-    """The lists of several APIs as one: each gets places by how well it fits, and none gets nothing."""
-    total = sum(fit.get(api, 0.0) ** _SHARE for api in lists) or 1.0
-    share = {api: max(fit.get(api, 0.0) ** _SHARE / total, _LEAST_SHARE / len(lists)) for api in lists}
-    got: Counter[Hashable] = Counter()
-    waiting = {api: iter(positions) for api, positions in lists.items()}
-    while waiting:
-        api = max(waiting, key=lambda api: share[api] / (got[api] + 0.5))
-        got[api] += 1
-        at = next(waiting[api], None)
-        if at is None:
-            del waiting[api]
-        else:
-            yield at
+def _understood(weights: Mapping[str, float], near: Mapping[str, Mapping[str, float]]) -> float:
+    counted = {word: weight for word, weight in weights.items() if word in near or weight >= 1}
+    return sum(weights[word] * max(near[word].values()) for word in near) / (sum(counted.values()) or 1.0)
+
+
+def _parts(
+    whole: Question, clauses: Sequence[Question], terms: Mapping[str, _Term]
+) -> Iterator[tuple[Question, list[_Term]]]:
+    """The whole question with its terms, and each clause that says enough."""
+    yield whole, list(terms.values())
+    parts = [(one, [term for word, term in terms.items() if word in one.weights]) for one in clauses]
+    reach = [sum(term.most for term in part) for _, part in parts]
+    yield from (part for part, much in zip(parts, reach, strict=True) if much > _PART * sum(reach) / len(reach))
+
+
+def _in_turns(rankings: Sequence[Sequence[int]]) -> dict[int, None]:
+    """Several orders as one: the first of each, then the second of each."""
+    return dict.fromkeys(chain.from_iterable(zip(*rankings, strict=True)))
 
 
 # --- what is read of an entry -----------------------------------------------------------------------------------------
@@ -214,7 +294,8 @@ def _route(entry: Listed) -> Route:
     schemas = entry.parameters.values()
     enums = frozenset(word for schema in schemas for value in _enum(schema) for word in terms(value))
     names = tuple(piece.names for piece in pieces)
-    return Route(id(entry.api), entry.method, tuple(piece.literal for piece in pieces), names, enums)
+    asks = any(name.lower() in ASKING for name, _ in entry.template.query)
+    return Route(id(entry.api), entry.method, tuple(piece.literal for piece in pieces), names, enums, asks)
 
 
 def _enum(schema: Any) -> list[str]:
@@ -248,6 +329,15 @@ def _fields(entry: Listed, route: Route) -> Fields:
         "body values": values,
         "verb": [stem(word) for word in verbs.split()],
         "api": terms(entry.api.name),
+    }
+
+
+def _taught(api: Api, fields: Fields) -> Fields:
+    """The words with those that people say for them, as the catalog has it."""
+    pairs = [(set(telling_terms(meaning)), terms(said)) for said, all_ in api.words.items() for meaning in all_]
+    return {
+        name: words + [word for meaning, said in pairs if meaning and meaning <= set(words) for word in said]
+        for name, words in fields.items()
     }
 
 

@@ -45,8 +45,8 @@ class Vocabulary:
                 return parts
         return ()
 
-    def near(self, word: str) -> Mapping[str, float]:
-        """The known terms that `word` may mean, with how near they are, up to 1."""
+    def near(self, word: str, *, misspelled: bool = True) -> Mapping[str, float]:
+        """The known terms that `word` may mean, with how near they are, up to 1. `misspelled`: also those that an unknown one resembles."""
         found = {word: 1.0} if word in self._all else {}
         for other, likeness in RELATED.get(word, {}).items():
             if other in self._all:
@@ -55,7 +55,7 @@ class Vocabulary:
             return found
         for other in self._forms(word):
             found.setdefault(other, _FORM)
-        return found if word in self._all else dict(self._misspelled(word)) | found
+        return dict(self._misspelled(word)) | found if misspelled and word not in self._all else found
 
     def _forms(self, word: str) -> Iterator[str]:
         """Terms that begin or end with the word, or that it begins or ends with."""

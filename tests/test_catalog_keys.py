@@ -326,6 +326,12 @@ MISTAKES = [
     (recipe("steps: [{stepId: a, operation: GET /all}, {stepId: a, operation: GET /all}]"), "a second step is called 'a'"),
     (recipe("steps: [{stepId: a, operation: GET /all}]") + "  - {workflowId: r, description: d, steps: [{stepId: b, operation: GET /all}]}",
      "recipe 2, line 13: a second recipe is called 'r'"),
+    # words
+    (API.format("words: {server: droplet}"), "line 2: 'droplet' is in no path or description of this API; write a word that is there"),
+    (API.format("words: {server: [works, of]}"), "'of' is in no path or description of this API"),
+    (API.format("words: {server: 5}"), "line 2: server: write a word of this API's operations, or a list of them"),
+    (API.format("words: {server: []}"), "line 2: 'server' is empty; write at least one"),
+    (API.format("words: server"), "line 2: 'words' takes a mapping"),
     # prompts
     (API.format("prompts: [a, b, c, d, e]"), "line 2: 'prompts' takes at most 4; remove some"),
     (API.format(f"prompts: [{'x' * 76}]"), "line 2: 'title' takes at most 75 characters"),

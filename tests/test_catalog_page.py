@@ -22,6 +22,7 @@ from core.paging import Ask, End, Page, begin, follow, items_of
 from core.policy import Rule, State
 from core.preview import showing
 from core.prompt import suggestions
+from core.search import index_of
 from tests.inside import Inside, calls, tool_results
 from tests.rest_server import RestServer, reply
 
@@ -162,6 +163,12 @@ def test_the_model_gets_the_instructions_and_the_descriptions(inside: Any) -> No
     assert '"Ticket" and "case" mean the same.' in system
     assert "newest first" in system
     assert "for good" not in system
+
+
+def test_what_people_say_is_found_by_the_words_of_the_page() -> None:
+    index = index_of(catalog_of("Words for the model"))
+    assert index.rank("Gibt es eine Anfrage?").entries[0].description.startswith("Lists tickets")
+    assert index.rank("who is on duty?").entries[0].description.startswith("Lists all agents")
 
 
 def test_variables_come_from_the_environment_or_have_a_default() -> None:

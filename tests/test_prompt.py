@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from hypothesis import strategies as st
 
 from core import words
 from core.calls import BadCall
-from core.listing import FULL, RICH, TERSE, chart, fitting, line, lines
-from core.prompt import FIND, beside, find, system_prompt, tools
+from core.catalog import Catalog
+from core.listing import BARE, FULL, RICH, SHORT, TERSE, chart, fitting, line, lines
+from core.prompt import FIND, beside, find, prepare, system_prompt, tools
+from core.search import index_of
 from core.shrink import as_json
 from core.tokens import estimate
 from core.transcript import NOTED, Item, Noted, Replied, Said, first_noted, to_messages
@@ -99,12 +102,20 @@ def test_a_line_has_the_bodys_fields_and_its_kind() -> None:
     assert " form body {name;" in one_line(entry | {"body_type": "form"})
 
 
+def test_a_short_line_leaves_out_parameters_and_says_that_there_are_some() -> None:
+    assert one_line(ENTRY, SHORT) == "GET /users/[id]/files?view=flat Lists files. Newest first. (...)"
+    assert one_line(ENTRY, BARE) == "GET /users/[id]/files?view=flat (...)"
+    post = {"method": "POST", "url": "/rooms", "description": "Adds a room. " * 9, "body": BODY}
+    assert one_line(post, SHORT) == "POST /rooms Adds a room. Adds a room. Adds a room. Adds a room. (...)"
+    assert one_line({"method": "GET", "url": "/rooms/[id]", "description": "Shows."}, BARE) == "GET /rooms/[id]"
+
+
 def test_a_long_body_is_written_once_in_a_listing() -> None:
     entries = [
         {"method": method, "url": "/rooms", "description": "Writes.", "body": BODY} for method in ("POST", "PUT")
     ]
     catalog = load({"name": "A", "base_url": "https://a.io", "endpoints": entries})
-    post, put = lines(catalog.operations, FULL)
+    post, put = list(lines(catalog.operations, FULL))
     assert post == line(catalog.operations[0], FULL)
     assert put == "PUT /rooms Writes. body as POST /rooms"
 
@@ -218,8 +229,113 @@ def test_a_large_catalog_has_a_map_and_the_operations_that_the_question_needs() 
     system, offered = first("which spaceships have a crew?")
     assert "/: printers0 5, badges0 5, " in system.split("Operations that")[0]
     assert "GET /spaceships Lists spaceships. (crew?)" in system.splitlines()
-    assert 20 < len(listed(system)) < 200
+    assert 100 < len(listed(system)) < 300
     assert [one["function"]["name"] for one in offered] == ["call_rest_api", "read_result", FIND]
+
+
+def test_the_likeliest_are_told_in_full_and_the_others_in_short() -> None:
+    told = [
+        one for one in first("which spaceships have a crew? add a badge")[0].splitlines() if one.startswith(METHODS)
+    ]
+    assert told[0] == "GET /spaceships Lists spaceships. (crew?)"
+    assert all(one.endswith("(...)") or one.endswith("]") for one in told[-40:])
+
+
+MANY = [large(10, f"https://a{number}.example.com", f"Service {number}") for number in range(300)]
+WORDY = [one | {"instructions": f"You know all about {one['name']}. " * 3} for one in MANY]
+GERMAN = "Zeigt Krankmeldungen und Gehaltsabrechnungen aller Beschäftigten an."
+
+
+def described(api: Json, description: str) -> Json:
+    return api | {"endpoints": [one | {"description": description} for one in api["endpoints"]]}
+
+
+MASHED: Json = {
+    "name": "Mashed", "base_url": "https://m.example.com",
+    "endpoints": [
+        {"method": "GET", "url": f"/getallshipmentdetails{n}/[shipmentdetailid]", "description": "Returnsshipmentdetails."}
+        for n in range(900)
+    ],
+}  # fmt: skip
+CATALOGS = {
+    "many": MANY,
+    "wordy": WORDY,
+    "German": [described(large(900), GERMAN)],
+    "bare": [described(large(900), " "), COMPANY],
+    "mashed": [MASHED],
+    "two": [COMPANY, large(1_200)],
+}
+
+
+@cache
+def catalog_of(name: str) -> Catalog:
+    return load(*CATALOGS[name])
+
+
+LONG = ("Which spaceships have a crew, and who adds a printer? Then remove badge 7. " * 60)[:4_000]
+
+
+@pytest.mark.parametrize(
+    "question", [LONG, "🏝️", "in_1MxKq2", "x" * 4_000, "which spaceships have a crew?", "Wer hat Urlaub?"]
+)
+@pytest.mark.parametrize("name", CATALOGS)
+def test_no_catalog_and_no_question_goes_beyond_the_budget(name: str, question: str) -> None:
+    system, offered = first(question, catalog=catalog_of(name))
+    assert counted(system) + counted(as_json(offered)) <= 4_000
+    assert len(listed(system)) > 40
+
+
+def test_of_many_apis_those_shown_have_a_heading_with_their_instructions_and_the_others_a_name() -> None:
+    catalog = load(*WORDY, COMPANY | {"instructions": "Ask before you guess."})
+    system, _ = first("who is on holiday?", catalog=catalog)
+    assert "\nCompany (https://company.example.com): Ask before you guess.\nGET /leaveRequests" in system
+    assert "# 301 APIs\nService 0 10, Service 1 10, " in system
+    assert "https://a299.example.com" not in system
+    found = json.loads(find(catalog, {"query": "who is on holiday?", "limit": 1}))["operations"]
+    assert list(found) == ["Company (https://company.example.com): Ask before you guess."]
+
+
+def test_no_question_waits_for_what_is_made_once() -> None:
+    catalog = load(large(1_200), channels={"C0HR": {"operations": ["* /printers*", "* /badges*"]}})
+    views = [catalog, catalog.narrowed(catalog.channels["C0HR"])]
+    prepare(catalog, 1_000)
+    made = index_of.cache_info().misses
+    for view in views:
+        assert beside(view, "", "add a printer", about=ANN, before=[], first=None, budget=1_000).operations
+    assert index_of.cache_info().misses == made
+
+
+@pytest.mark.parametrize("count", [10, 1_200])
+def test_a_channel_hears_nothing_of_an_api_that_it_has_nothing_of(count: int) -> None:
+    desk = {
+        "name": "Desk", "base_url": "https://desk.example.com", "instructions": "Never name a price.",
+        "endpoints": [{"method": "POST", "url": "/orders", "description": "Orders a desk."}],
+    }  # fmt: skip
+    catalog = load(desk, large(count), channels={"C0HR": {"operations": ["GET *"]}})
+    system, _ = first("?", catalog=catalog.narrowed(catalog.channels["C0HR"]))
+    assert "# Large" in system
+    assert "Desk" not in system
+    assert "Never name a price." not in system
+
+
+def test_an_api_whose_map_would_name_nothing_has_none() -> None:
+    catalog = load(
+        *[large(10, f"https://a{number}.example.com", f"Service {number}") for number in range(12)], large(900)
+    )
+    maps = first("?", catalog=catalog)[0].split("Some operations")[0]
+    assert "/: ..." not in maps
+    assert chart(LARGE.operations, 5) == ""
+
+
+@pytest.mark.parametrize(
+    "question", ["Wer hat nächste Woche frei?", "誰が休暇中ですか", "it's raining cats and dogs", "🏝️", "in_1MxKq2"]
+)
+def test_where_little_is_understood_nothing_is_called_likely_and_the_model_is_told_to_search(question: str) -> None:
+    system, _ = first(question)
+    assert "likely to need:" not in system
+    assert "Little of this is said in the words of the operations" in system
+    assert f"call {FIND} first" in system
+    assert len(listed(system)) > len(listed(first("which spaceships have a crew?")[0]))
 
 
 def test_what_is_the_same_for_all_questions_comes_first() -> None:
@@ -249,8 +365,8 @@ def test_a_map_counts_what_stands_below_each_path_and_stays_in_its_room() -> Non
     catalog = load({"name": "A", "base_url": "https://a.io", "endpoints": endpoints})
     assert chart(catalog.operations, 500).splitlines() == [
         "/: users 3, v2 2",
-        "/users/[id]: photo",
         "/users: [id] 2",
+        "/users/[id]: photo",
         "/v2/[team]/rooms: [room]",
     ]
     assert counted(chart(LARGE.operations, 300)) <= 300
@@ -279,6 +395,16 @@ def test_what_goes_with_later_questions_stands_before_them_and_repeats_nothing()
     ]  # fmt: skip
 
 
+def test_what_was_told_in_short_is_told_again_where_it_is_likely() -> None:
+    one = beside(LARGE, "", "which spaceships have a crew?", about=ANN, before=[], first=None)
+    in_short = next(
+        text for text in one.operations.splitlines() if text.startswith("GET /printers") and text.endswith("(...)")
+    )
+    name = in_short.split()[1]
+    two = beside(LARGE, "", f"list all {name.strip('/')}", about=ANN, before=[], first=one)
+    assert f"GET {name} Lists all of them" in two.operations
+
+
 def test_who_asks_is_said_again_once_somebody_else_has_asked() -> None:
     notes = [Noted(ANN, ""), Noted(ANN, ""), Noted(BEN, ""), Noted(ANN, "")]
     items = [item for number, note in enumerate(notes) for item in exchange(number, note, str(number))]
@@ -305,6 +431,11 @@ def test_find_operations_lists_what_fits_and_no_more_than_wanted() -> None:
     assert found[0] == "GET /spaceships Lists spaceships. (crew?)"
     assert len(found) == 3
     assert counted(find(LARGE, {"query": "everything", "limit": 10**9})) < 4_000
+
+
+def test_find_operations_says_so_where_it_does_not_understand() -> None:
+    assert "note" not in json.loads(find(LARGE, {"query": "spaceships"}))
+    assert "try words that stand in paths" in json.loads(find(LARGE, {"query": "Wer hat Urlaub?"}))["note"]
 
 
 def test_find_operations_says_to_which_api_an_operation_belongs() -> None:
