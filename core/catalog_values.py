@@ -3,10 +3,9 @@ of this file."""
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
@@ -18,9 +17,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 
 from core.plain_schema import surely_valid
 from core.policy import ANYONE, ASKER
+from core.schema_words import check_words
+from core.written import as_text, settled, target
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"  # RFC 9110, 5.1
+VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
 ANY_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 
 # Headers that no call may bring: who calls, where it goes, how the body is read, and what would make another call of it.
@@ -50,6 +52,7 @@ def is_reserved(name: str) -> bool:
 
 def _expand(value: object, info: ValidationInfo) -> object:
     """`${VAR}` and `${VAR:-default}` from the environment; only base_url, auth and headers go through here."""
+    value = as_text(value)
     if not isinstance(value, str):
         return value
     environ: Mapping[str, str] = (info.context or {}).get("environ", {})
@@ -61,7 +64,7 @@ def _expand(value: object, info: ValidationInfo) -> object:
             raise ValueError(f"{name} is not set: set it in the environment, or write ${{{name}:-a default}}")
         return text
 
-    return re.sub(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}", look_up, value)
+    return VARIABLE.sub(look_up, value)
 
 
 def _base_url(value: str) -> str:
@@ -101,19 +104,24 @@ def _seconds(value: object) -> object:
     return int(found[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[found[2]]
 
 
-def check_schema(value: dict[str, Any]) -> dict[str, Any]:
-    """A JSON Schema as it is given. Raises `ValueError` where it is none, or could not be kept to."""
+def check_schema(value: dict[str, Any], beside: Iterable[str] = ()) -> dict[str, Any]:
+    """A JSON Schema, its own values as it means them. Raises `ValueError` where it is none, or could not be kept to.
+
+    `beside`: keys of the catalog that stand among its keywords.
+    """
+    value = settled(value)
     if not surely_valid(value):
         try:
             Draft202012Validator.check_schema(value)
         except SchemaError as error:
             raise ValueError(f"no valid JSON Schema: {_said(error)}") from None
+    check_words(value, beside)
     if _stray_secret(value, is_field=True):
         raise ValueError(
             "secret: true belongs on a field itself (under properties, or the items of a field's list) or on a parameter"
         )
     for ref in _refs(value):
-        if ref != "#" and not _resolves(value, ref):
+        if not _is_schema(target(value, ref)):
             raise ValueError(f"$ref '{ref}' leads nowhere; write '#/$defs/...' and define it in the same schema")
     for pattern in _patterns(value):
         if _ENDLESS.search(pattern):
@@ -149,6 +157,10 @@ def _stray_secret(schema: object, *, is_field: bool) -> bool:
     return False
 
 
+def _is_schema(value: object) -> bool:
+    return isinstance(value, (dict, bool))
+
+
 def _refs(schema: object) -> Iterator[str]:
     match schema:
         case dict():
@@ -175,12 +187,6 @@ def _patterns(schema: object) -> Iterator[str]:
                 yield from _patterns(value)
 
 
-def _resolves(schema: object, ref: str) -> bool:
-    for step in ref.removeprefix("#/").split("/") if ref.startswith("#/") else ("#",):
-        schema = schema.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(schema, dict) else None
-    return isinstance(schema, (dict, bool))
-
-
 def _approver(value: str) -> str:
     if value in (ASKER, ANYONE) or re.fullmatch(r"@[a-z0-9._-]+|[SUW][A-Za-z0-9_]{2,}", value):
         return value
@@ -201,23 +207,16 @@ def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
-def _json_value(value: Any) -> Any:
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        raise ValueError("write JSON values only; a date goes into quotes") from None
-    return value
-
-
 Method = Annotated[str, BeforeValidator(_upper), WithJsonSchema({"enum": [*METHODS, *map(str.lower, METHODS)]})]
 BaseUrl = Annotated[str, BeforeValidator(_expand), AfterValidator(_base_url)]
 Secret = Annotated[SecretStr, BeforeValidator(_expand), AfterValidator(_header_text)]
 HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
-Schema = Annotated[dict[str, Any], AfterValidator(check_schema), WithJsonSchema({"$ref": ANY_SCHEMA})]
+Schema = Annotated[
+    dict[str, Any], AfterValidator(lambda value: check_schema(value)), WithJsonSchema({"$ref": ANY_SCHEMA})
+]
 Expiry = Annotated[
     float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "pattern": r"^\s*\d+\s*[smhd]\s*$"})
 ]
 Approver = Annotated[str, AfterValidator(_approver)]
 Jmespath = Annotated[str, Field(min_length=1), AfterValidator(_jmespath)]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-JsonValue = Annotated[Any, AfterValidator(_json_value)]

@@ -311,7 +311,6 @@ MISTAKES = [
     (steps("operation: POST /people, requestBody: {payload: {name: x, nmae: y}}"), "'nmae' is no field of POST /people's body"),
     (steps("operation: GET /all, requestBody: {payload: {}}"), "a GET has no body"),
     (steps("operation: 'POST /teams/[team]', parameters: {team: x}"), "POST /teams/[team] needs a body; write requestBody"),
-    (steps("operation: GET /all, parameters: {a: 2024-01-01}"), "a date goes into quotes"),
     (steps(ALL + ", outputs: {x: '$inputs.who'}"), "'$inputs.who' is no part of the answer"),
     (steps(ALL + ", outputs: {x: fixed}"), "'fixed' is no part of the answer"),
     (steps(ALL + ", outputs: {x: $response.code}"), "'$response.code' is no expression"),
