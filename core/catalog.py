@@ -164,6 +164,7 @@ class Catalog:
     recipes: tuple[Recipe, ...] = ()
     prompts: tuple[Prompt, ...] = ()
     channels: Mapping[str, Channel] = field(default_factory=dict)
+    switched_off: int = 0  # entries of the file that are no operations
 
     def narrowed(self, channel: Channel) -> Catalog:
         """The catalog as it holds in a channel: its operations alone, its rules beside theirs, the recipes that need no others."""
@@ -207,8 +208,11 @@ def _ruled(operation: Operation, rules: tuple[Rule, ...]) -> Operation:
     return replace(operation, rules=(*(operation.rules or ()), *rules))
 
 
-def load_catalog(text: str, environ: Mapping[str, str], *, source: str = "apis.yaml") -> Catalog:
-    """The catalog that `text` (YAML) describes. Raises `BadCatalog`, naming `source`, entry and line."""
+def load_catalog(text: str, environ: Mapping[str, str] | None, *, source: str = "apis.yaml") -> Catalog:
+    """The catalog that `text` (YAML) describes. Raises `BadCatalog`, naming `source`, entry and line.
+
+    `environ` None: no variable is looked up; those without a default stay as they are written, for who only checks the text.
+    """
     lines, data = Source.read(text, source)
     several = "apis" in data
     if not several:
@@ -247,7 +251,8 @@ def _catalog(file: CatalogFile) -> Catalog:
         operations += of_api
         recipes += [_recipe(api, one, entry, by_name) for one in entry.recipes]
     channels = {name: _channel(one, operations) for name, one in file.channels.items()}
-    return Catalog(tuple(apis), tuple(operations), tuple(recipes), file.prompts, channels)
+    switched_off = sum(not one.enabled for entry in file.apis for one in entry.endpoints)
+    return Catalog(tuple(apis), tuple(operations), tuple(recipes), file.prompts, channels, switched_off)
 
 
 def _operation(api: Api, entry: Entry, of_api: ApiEntry) -> Operation:

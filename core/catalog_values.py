@@ -55,11 +55,13 @@ def _expand(value: object, info: ValidationInfo) -> object:
     value = as_text(value)
     if not isinstance(value, str):
         return value
-    environ: Mapping[str, str] = (info.context or {}).get("environ", {})
+    environ: Mapping[str, str] | None = (info.context or {}).get("environ", {})
 
     def look_up(found: re.Match[str]) -> str:
         name, default = found[1], found[2]
-        text = environ.get(name) or default
+        text = default if environ is None else environ.get(name) or default
+        if text is None and environ is None:
+            return found[0]
         if text is None:
             raise ValueError(f"{name} is not set: set it in the environment, or write ${{{name}:-a default}}")
         return text
@@ -68,7 +70,13 @@ def _expand(value: object, info: ValidationInfo) -> object:
 
 
 def _base_url(value: str) -> str:
+    """A URL that calls can begin with. A variable that was not looked up stands for a whole URL or a part of it."""
     value = value.strip()
+    _check_base_url(VARIABLE.sub("variable", VARIABLE.sub("http://variable", value, 1) if value[:2] == "${" else value))
+    return value.rstrip("/")
+
+
+def _check_base_url(value: str) -> None:
     if any(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in value) or "\\" in value:
         raise ValueError("no blanks, backslashes or invisible characters in base_url")
     try:
@@ -86,7 +94,6 @@ def _base_url(value: str) -> str:
         raise ValueError("no '?' or '#' in base_url; a fixed query belongs into each endpoint's url")
     if any(unquote(step) in (".", "..") for step in parts.path.split("/")):
         raise ValueError("no '.' or '..' in base_url; write the path in full")
-    return value.rstrip("/")
 
 
 def _header_text(value: SecretStr) -> SecretStr:

@@ -267,7 +267,12 @@ def test_the_readmes_defaults_are_those_of_the_code(readme: str) -> None:
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
     database = f"sqlite:///{tmp_path_factory.mktemp('layout')}/bot.db"
-    given = {"slack_bot_token": "t", "slack_signing_secret": "s", "slack_channel": "C0HR", "database_url": database}
+    given = {
+        "slack_bot_token": "xoxb-t",
+        "slack_signing_secret": "s",
+        "slack_channel": "C0HR",
+        "database_url": database,
+    }
     catalog = load_catalog((ROOT / "apis.yaml").read_text("utf-8"), {"HR_API_URL": "http://127.0.0.1:1"})
     return create_app(settings_of(**given), catalog, Store(database))
 
