@@ -38,7 +38,16 @@ DOORS: dict[str, set[str]] = {
     "sqlalchemy": {"store", "journal", "kept", "bot"},  # in bot.py the exception alone, see below
     "structlog": set(TOP),
 }
-CORE_PACKAGES = {"jmespath", "yaml", "jsonschema", "pydantic", "pydantic_settings", "dotenv", "sqlalchemy"}
+CORE_PACKAGES = {
+    "jmespath",
+    "yaml",
+    "jsonschema",
+    "markdown_it",
+    "pydantic",
+    "pydantic_settings",
+    "dotenv",
+    "sqlalchemy",
+}
 # Of the standard library: what reaches out of the process, and who may.
 REACHING: dict[str, set[str]] = {
     "socket": set(),
@@ -346,6 +355,7 @@ def test_old_slackclient_is_not_asked_for() -> None:
 def test_every_third_party_import_is_in_the_requirements() -> None:
     asked = (ROOT / "requirements.txt").read_text("utf-8")
     distributions = {"yaml": "pyyaml", "pydantic_settings": "pydantic-settings", "dotenv": "python-dotenv"}
+    distributions["markdown_it"] = "markdown-it-py"
     for path in [*map(file_of, TOP), *CORE]:
         for module, _ in imports(path):
             name = package(module)
