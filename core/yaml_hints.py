@@ -89,7 +89,7 @@ def _colon(place: _Place) -> str:
 
 def _behind(place: _Place) -> str:
     """Something follows what was ended already."""
-    if "expected key" not in place.words:
+    if "expected key" not in place.words and "'-' indicator" not in place.words:
         return ""
     before = place.before.rstrip()
     if before.endswith(("]", "}")):

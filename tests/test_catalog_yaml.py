@@ -463,6 +463,7 @@ def test_of_many_names_those_most_like_it_are_told() -> None:
         ("name:HR\ninstructions: x", "line 2: no valid YAML: write a blank behind 'name:' in the line above."),
         ("name: HR\n  instructions: x", "line 2: no valid YAML: indent the line like its neighbours"),
         ("auth:\n    bearer: x\n  name: HR", "line 3: no valid YAML: indent the line like its neighbours."),
+        ("recipes:\n  - workflowId: a\n  approval: always", "line 3: no valid YAML: indent the line like its neighbours."),
         ("instructions: 'it's'", "the quotes end before the text does; write '' for an apostrophe between single quotes."),
         ("instructions: 'x\nname: HR", "the ' of line 1 is not closed."),
         ("prompts: [a, b\nname: HR", "the [ of line 1 is not closed."),
