@@ -20,6 +20,8 @@ from core.catalog_values import VARIABLE, header_key
 from core.expressions import BadExpression, Expression, expressions
 from core.nearest import there_is
 from core.policy import SAFE_METHODS
+from core.schema_words import fits
+from core.written import as_typed, kinds_of
 
 Mistake = tuple[Place, str]
 
@@ -134,8 +136,8 @@ def paging_of(entry: Entry, api: ApiEntry) -> Pagination | None:
     default = api.pagination
     if default.parameter is None:
         return default if not entry.template.path[-1].names else None
-    fits = entry.placeholder(default.parameter) is not None or default.parameter in entry.headers
-    return default if fits else None
+    has_it = entry.placeholder(default.parameter) is not None or default.parameter in entry.headers
+    return default if has_it else None
 
 
 def _check_default_pagination(api: ApiEntry, place: Place) -> Iterator[Mistake]:
@@ -292,10 +294,17 @@ def _check_step_body(entry: Entry, step: StepEntry, place: Place) -> Iterator[Mi
 
 
 def _check_payload(entry: Entry, body: dict[str, Any], payload: object, place: Place) -> Iterator[Mistake]:
-    """The names of a body's fields, which no expression changes."""
+    """The names of a body's fields, which no expression changes, and the values that are fixed."""
     if not isinstance(payload, dict):
         return
     properties = body.get("properties", {})
+    for name, value in as_typed(payload, body).items():
+        kinds = kinds_of(properties[name]) if isinstance(properties.get(name), dict) else []
+        if kinds and not _varies(value) and not fits(value, kinds):
+            yield (
+                (*place, "payload", name),
+                f"'{name}' has to be of type {' or '.join(kinds)} for {entry.name}; write another value",
+            )
     for name in body.get("required", ()):
         if name not in payload:
             yield place, f"{entry.name} needs '{name}' in its body; write it under payload"

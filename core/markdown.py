@@ -30,9 +30,8 @@ _MARKS = 3  # combining marks on one character; no living script needs more
 _PASSES = 5  # over a text in which what was taken away brought something new together
 # What Slack acts on (https://docs.slack.dev/messaging/formatting-message-text#advanced): people, groups, channels, everybody, dates.
 _SEQUENCE = re.compile(
-    r"<\s*(?:(?P<at>!)\s*(?P<all>(?:channel|here|everyone|group)\b[^<>|]*|(?:subteam|date)\^[^<>|]*)"
-    r"|(?P<who>@)\s*(?P<one>[UW][A-Z0-9]{2,})|(?P<hash>#)\s*(?P<channel>[CGD][A-Z0-9]{1,}))\s*(?:\|(?P<label>[^<>]*))?>",
-    re.IGNORECASE,
+    r"<\s*(?:!\s*(?P<all>(?i:channel|here|everyone|group)\b[^<>|]*|(?i:subteam|date)\^[^<>|]*)"
+    r"|@\s*(?P<one>[UW][A-Z0-9]{2,})|(?P<hash>#)\s*(?P<channel>[CGD][A-Z0-9]+))\s*(?:\|(?P<label>[^<>]*))?>"
 )
 # No e-mail's end, no beginning of a longer name; but emphasis, _@here_, is no part of a name.
 _WORD = re.compile(

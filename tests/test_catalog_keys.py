@@ -309,6 +309,7 @@ MISTAKES = [
     (steps("operation: GET /list, parameters: {team: x, page: first}"), "'page' does not fit GET /list: 'first' is not of type 'integer'"),
     (steps("operation: POST /people, requestBody: {payload: {}}"), "POST /people needs 'name' in its body; write it under payload"),
     (steps("operation: POST /people, requestBody: {payload: {name: x, nmae: y}}"), "'nmae' is no field of POST /people's body"),
+    (steps("operation: POST /people, requestBody: {payload: {name: true}}"), "'name' has to be of type string for POST /people"),
     (steps("operation: GET /all, requestBody: {payload: {}}"), "a GET has no body"),
     (steps("operation: 'POST /teams/[team]', parameters: {team: x}"), "POST /teams/[team] needs a body; write requestBody"),
     (steps(ALL + ", outputs: {x: '$inputs.who'}"), "'$inputs.who' is no part of the answer"),

@@ -170,23 +170,18 @@ def start(running: ExitStack, plan: Plan, file: CatalogFile, stop: threading.Eve
     ask.in_words = "OPENAI_BASE_URL" not in model
     url = f"http://{HOST}:{plan.bot_port}"
     workspace.connect(url)
-    given = {
-        "SLACK_BOT_TOKEN": token,
-        "SLACK_SIGNING_SECRET": secret,
-        "SLACK_CHANNEL": ",".join(dict.fromkeys(["#hr-bot", *file.catalog.channels])),
-        "ALLOW_DM": "1",
-        "SLACK_API_URL": workspace.api_url,
-        "APIS_FILE": str(file.path),
-        "HR_API_URL": plan.hr_url,
-        **model,
-    }
-    if plan.apis is not None:
-        del given["HR_API_URL"]
-    demo = Demo(plan, start_bot(running, plan, given), workspace, file)
+    slack = {"SLACK_BOT_TOKEN": token, "SLACK_SIGNING_SECRET": secret, "SLACK_API_URL": workspace.api_url}
+    demo = Demo(plan, start_bot(running, plan, slack | catalog_settings(plan, file) | model), workspace, file)
     if demo.wait_for(url, stop):
         progress("bot", f"{url} (its log: demo-data/{plan.log.name})")
         tell(plan.port, ask.now())
     return demo
+
+
+def catalog_settings(plan: Plan, file: CatalogFile) -> dict[str, str]:
+    channels = dict.fromkeys(["#hr-bot", *file.catalog.channels])
+    settings = {"APIS_FILE": str(file.path), "SLACK_CHANNEL": ",".join(channels), "ALLOW_DM": "1"}
+    return settings | ({} if plan.apis else {"HR_API_URL": plan.hr_url})
 
 
 class Questions:
