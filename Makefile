@@ -12,7 +12,7 @@ LOCK := $(PY) -m uv pip compile --quiet --upgrade --universal --python-version 3
 help: ## lists these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
-demo: .venv/requirements.stamp ## runs the bot with a local Slack workspace (options: make demo ARGS="--fresh --port 8900")
+demo: .venv/requirements.stamp ## runs the bot with a local Slack workspace (options: make demo ARGS="--apis my.yaml --fresh --port 8900")
 	@exec $(PY) -m workspace $(ARGS)
 
 test: .venv/requirements-dev.stamp ## runs the tests

@@ -20,7 +20,7 @@ from rich.table import Table
 import importing
 import slack_check
 from core import reports
-from core.catalog import Catalog, Operation, Recipe, load_catalog
+from core.catalog import Api, Catalog, Operation, Recipe, load_catalog
 from core.catalog_schema import schema_text
 from core.chain import Line
 from core.gaps import gaps
@@ -38,14 +38,18 @@ _WIDE = 1_000  # characters of a line that goes into a file or a pipe
 
 
 def read_catalog(path: str) -> Catalog:
-    """The catalog in a file. Raises `Misconfigured`."""
+    """The catalog that APIS_FILE names. Raises `Misconfigured`."""
+    return load_catalog(_text_of(path, "APIS_FILE"), environment(), source=path)
+
+
+def _text_of(path: str, name: str) -> str:
+    """A file's text. Raises `Misconfigured`, with the name of what named the file."""
     try:
-        text = Path(path).read_text("utf-8")
+        return Path(path).read_text("utf-8")
     except OSError as error:
-        raise Misconfigured(f"APIS_FILE: cannot read {path}: {error.strerror}.") from None
+        raise Misconfigured(f"{name}: cannot read {path}: {error.strerror}.") from None
     except UnicodeError:
-        raise Misconfigured(f"APIS_FILE: {path} is not UTF-8.") from None
-    return load_catalog(text, environment(), source=path)
+        raise Misconfigured(f"{name}: {path} is not UTF-8.") from None
 
 
 class told:
@@ -61,38 +65,56 @@ class told:
 
 
 @click.command()
+@click.argument("file", required=False)
+@click.option(
+    "--no-env",
+    is_flag=True,
+    help="Look up no variables of the catalog: for a machine that has none of them, such as CI.",
+)
 @click.option(
     "--slack", is_flag=True, help="Ask Slack, too: tokens, scopes, channels, groups; exit 1 and what to mend."
 )
-def check(*, slack: bool) -> None:
-    """Checks the catalog and shows its operations with who may do what."""
+def check(*, file: str | None, no_env: bool, slack: bool) -> None:
+    """Checks the catalog (FILE, else APIS_FILE) and shows its operations with who may do what."""
+    if slack and no_env:
+        raise click.UsageError("--slack needs the environment; leave --no-env out.")
     with told():
-        catalog = read_catalog(environment().get("APIS_FILE") or "apis.yaml")
+        given = {} if no_env else environment()
+        path = file or given.get("APIS_FILE") or "apis.yaml"
+        text = _text_of(path, "FILE" if file else "APIS_FILE")
+        catalog = load_catalog(text, None if no_env else given, source=path)
         settings = load_settings() if slack else None
-    console = Console()
     for api in catalog.apis:
-        table = Table(
-            "operation", "what it does", "who", title=escape(f"{api.name} at {api.base_url}"), title_justify="left"
-        )
-        for operation in catalog.operations:
-            if operation.api is api:
-                table.add_row(*(escape(cell) for cell in (operation.name, operation.description, _who(operation))))
-        for recipe in catalog.recipes:
-            if recipe.api is api:
-                table.add_row(*(escape(cell) for cell in (_steps(recipe), recipe.description, _who_ends(recipe))))
-        console.print(table)
-    warnings = _tell_conditions(console, catalog)
-    several = "s" if len(catalog.recipes) > 1 else ""
-    recipes = f" and {len(catalog.recipes)} recipe{several}" if catalog.recipes else ""
+        _show(_listing(catalog, api))
+    warnings = _tell_conditions(catalog)
     warned = f", {len(warnings)} warning{'s' if len(warnings) > 1 else ''}" if warnings else ""
-    console.print(f"{len(catalog.operations)} operations{recipes}, no mistakes found{warned}.")
+    click.echo(f"{_counted(catalog)}, no mistakes found{warned}.")
     if settings is not None:
         raise SystemExit(_check_slack(settings, catalog))
 
 
-def _tell_conditions(console: Console, catalog: Catalog) -> list[str]:
+def _listing(catalog: Catalog, api: Api) -> Table:
+    """What may be called of an API, and who may."""
+    table = _table("operation", "what it does", "who", title=f"{api.name} at {api.base_url}")
+    for operation in catalog.operations:
+        if operation.api is api:
+            table.add_row(*(escape(cell) for cell in (operation.name, operation.description, _who(operation))))
+    for recipe in catalog.recipes:
+        if recipe.api is api:
+            table.add_row(*(escape(cell) for cell in (_steps(recipe), recipe.description, _who_ends(recipe))))
+    return table
+
+
+def _counted(catalog: Catalog) -> str:
+    off = f" ({catalog.switched_off} more switched off)" if catalog.switched_off else ""
+    several = "s" if len(catalog.recipes) > 1 else ""
+    recipes = f" and {len(catalog.recipes)} recipe{several}" if catalog.recipes else ""
+    return f"{len(catalog.operations)} operation{'s' if len(catalog.operations) != 1 else ''}{off}{recipes}"
+
+
+def _tell_conditions(catalog: Catalog) -> list[str]:
     """Tells which calls fall under which of the rules with conditions, and where such a rule can be missed; gives these warnings."""
-    table = Table("operation", "a call with", "who", title="Rules with conditions", title_justify="left")
+    table = _table("operation", "a call with", "who", title="Rules with conditions")
     warnings = []
     for where, operation in _ruled(catalog):
         name = f"{operation.name}{where}"
@@ -100,9 +122,9 @@ def _tell_conditions(console: Console, catalog: Catalog) -> list[str]:
             table.add_row(*map(escape, (name, one.call, _decides(one.verdict, operation))))
         warnings += [f"{name}: {gap}." for gap in gaps(operation)]
     if table.row_count:
-        console.print(table)
+        _show(table)
     for warning in warnings:
-        console.print(f"Warning: {escape(warning)}", soft_wrap=True)
+        click.echo(f"Warning: {warning}")
     return warnings
 
 
@@ -200,7 +222,7 @@ def journal(
         for text in reports.export(lines, form):
             click.echo(text)
         return
-    table = Table("no.", "when", "kind", "who", "what")
+    table = _table("no.", "when", "kind", "who", "what")
     for line in lines:
         words = store.words_of(line.turn) if line.kind == "question" else None
         table.add_row(
@@ -211,6 +233,14 @@ def journal(
             _on_terminal(words or reports.summary(line)),
         )
     _show(table)
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    """A table in which what is too wide for its column goes on in the next line: nothing is cut off."""
+    table = Table(title=None if title is None else escape(title), title_justify="left")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
 
 
 def _show(table: Table) -> None:
@@ -260,7 +290,7 @@ def errors(days: float) -> None:
         store = _open_store()
     since = time.time() - days * 86_400
     groups = reports.repeated(store.journal.lines(), since)
-    table = Table("times", "operation", "reason", "newest example", "the question behind it")
+    table = _table("times", "operation", "reason", "newest example", "the question behind it")
     for row in reports.error_rows(groups, store.words_of):
         table.add_row(*(_on_terminal(cell) for cell in row))
     if groups:

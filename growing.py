@@ -128,12 +128,14 @@ class Growing:
         return None
 
     def _grow(self, post: str, live: _Live) -> float | None:
-        text = beginning(self._texts.get(post, ""))
-        if len(text) <= len(live.shown or ""):
+        if len(self._texts.get(post, "")) <= len(live.shown or ""):
             return None
         wait = live.at + self._pause(live) - self._clock()
         if wait > 0:
             return wait
+        text = beginning(self._texts.get(post, ""))
+        if len(text) <= len(live.shown or ""):
+            return None
         try:
             self._show(live, text)
         except SlackBusy as error:

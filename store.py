@@ -27,6 +27,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from core import statements as sql
 from core.chain import Entry, digest
 from core.change import Target
+from core.database_words import unusable
 from core.policy import Event, Rule, State, sources, target
 from core.posts import Kind, Post, Thread
 from core.settings import Misconfigured
@@ -36,6 +37,7 @@ from journal import CHAIN_LOCK, Journal, read_key
 from kept import Bounds, Kept
 
 log = structlog.get_logger("store")
+_CONNECT_SECONDS = 10  # for a connection to PostgreSQL; its driver would wait for two minutes
 _LOCK_NUMBER = 7_316_045_921  # this program's advisory lock; any fixed number that others are unlikely to use
 
 
@@ -237,10 +239,7 @@ class Store:
         try:
             self._migrate()
         except DBAPIError as error:
-            shown = self._url.render_as_string(hide_password=True)
-            raise Misconfigured(
-                f"DATABASE_URL: cannot use {shown}: {type(error.orig).__name__}. Make sure that it exists and that the bot may use it."
-            ) from None
+            raise Misconfigured(f"DATABASE_URL: {_why_unusable(self._url, error)}.") from None
         file = self._url.database if self._url.get_backend_name() == "sqlite" else None
         self.journal = Journal(self._engine, read_key(journal_key, file))
 
@@ -823,9 +822,22 @@ def _engine_url(url: str) -> URL:
             raise Misconfigured(f"DATABASE_URL: '{other}' is not supported; {_HOW}.")
 
 
+def _why_unusable(url: URL, error: DBAPIError) -> str:
+    """In words for the operator, without the password."""
+    host = str(url.host or url.query.get("host") or "this machine")
+    where = f"{host}:{url.port}" if url.port else host
+    names = {"host": where, "user": url.username or "the user", "name": url.database or "the database"}
+    said = str(error.orig).replace(str(url.password or "\0"), "***")
+    shown = url.database if url.get_backend_name() == "sqlite" else f"{names['name']} at {where.rpartition('@')[2]}"
+    return f"cannot use {shown}: {unusable(said, **names)}"
+
+
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_size=16, max_overflow=32, pool_pre_ping=True, hide_parameters=True)
+        patience = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
+        return create_engine(
+            url, pool_size=16, max_overflow=32, pool_pre_ping=True, connect_args=patience, hide_parameters=True
+        )
     if not Path(str(url.database)).absolute().parent.is_dir():
         raise Misconfigured(f"DATABASE_URL: the folder of {url.database} does not exist; make it first.")
     connect = {"timeout": 30, "check_same_thread": False}

@@ -6,14 +6,14 @@ in catalog_file.py; other rooms take what they need of it from here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from core.catalog_checks import check_file, fitting, key_of, paging_of
+from core.catalog_checks import Mistake, check_file, check_variables, fitting, key_of, paging_of
 from core.catalog_file import (
     ApiEntry,
     ApprovalRule,
@@ -30,10 +30,13 @@ from core.catalog_file import (
     RecipeEntry,
     StepEntry,
 )
+from core.catalog_keys import unknown_key
 from core.catalog_source import BadCatalog, Place, Source
 from core.catalog_values import METHODS, header_key
 from core.policy import SAFE_METHODS, Rule
+from core.schema_words import BadSchema
 from core.template import Spelling, Template, Value
+from core.written import as_typed
 
 __all__ = [
     "METHODS",
@@ -168,6 +171,7 @@ class Catalog:
     recipes: tuple[Recipe, ...] = ()
     prompts: tuple[Prompt, ...] = ()
     channels: Mapping[str, Channel] = field(default_factory=dict)
+    switched_off: int = 0  # entries of the file that are no operations
 
     def narrowed(self, channel: Channel) -> Catalog:
         """The catalog as it holds in a channel: its operations alone, its rules beside theirs, the recipes that need no others."""
@@ -204,8 +208,11 @@ def _ruled(operation: Operation, rules: tuple[Rule, ...]) -> Operation:
     return replace(operation, rules=(*(operation.rules or ()), *rules))
 
 
-def load_catalog(text: str, environ: Mapping[str, str], *, source: str = "apis.yaml") -> Catalog:
-    """The catalog that `text` (YAML) describes. Raises `BadCatalog`, naming `source`, entry and line."""
+def load_catalog(text: str, environ: Mapping[str, str] | None, *, source: str = "apis.yaml") -> Catalog:
+    """The catalog that `text` (YAML) describes. Raises `BadCatalog`, naming `source`, entry and line.
+
+    `environ` None: no variable is looked up; those without a default stay as they are written, for who only checks the text.
+    """
     lines, data = Source.read(text, source)
     several = "apis" in data
     if not several:
@@ -216,14 +223,16 @@ def load_catalog(text: str, environ: Mapping[str, str], *, source: str = "apis.y
     def written(place: Place) -> Place:
         return place if several or place[:1] != ("apis",) else place[2:]
 
+    found = list(check_variables(data))
     try:
         file = CatalogFile.model_validate(data, context={"environ": environ})
     except ValidationError as error:
-        mistakes = [_mistake(lines, written(one["loc"]), one) for one in error.errors()]
+        found += [mistake for one in error.errors() for mistake in _mistakes(one)]
     else:
-        mistakes = [lines.mistake(written(place), words) for place, words in check_file(file)]
-    if mistakes:
-        raise BadCatalog("\n".join(dict.fromkeys(mistakes)))
+        found += check_file(file)
+    if found:
+        told = (lines.mistake(written(place), words) for place, words in found)
+        raise BadCatalog("\n".join(dict.fromkeys(told)))
     return _catalog(file)
 
 
@@ -243,7 +252,8 @@ def _catalog(file: CatalogFile) -> Catalog:
         operations += of_api
         recipes += [_recipe(api, one, entry, by_name) for one in entry.recipes]
     channels = {name: _channel(one, operations) for name, one in file.channels.items()}
-    return Catalog(tuple(apis), tuple(operations), tuple(recipes), file.prompts, channels)
+    switched_off = sum(not one.enabled for entry in file.apis for one in entry.endpoints)
+    return Catalog(tuple(apis), tuple(operations), tuple(recipes), file.prompts, channels, switched_off)
 
 
 def _operation(api: Api, entry: Entry, of_api: ApiEntry) -> Operation:
@@ -300,8 +310,9 @@ def _recipe(api: Api, recipe: RecipeEntry, entry: ApiEntry, operations: Mapping[
 def _step(step: StepEntry, entry: ApiEntry, operations: Mapping[str, Operation]) -> Step:
     of_step = entry.named(step.operation)
     assert of_step is not None  # check_file saw to it
-    parameters = {key_of(of_step, name) or name: value for name, value in step.parameters.items()}
-    payload = step.request_body.payload if step.request_body is not None else None
+    given = {key_of(of_step, name) or name: value for name, value in step.parameters.items()}
+    parameters = {name: of_step.typed(name, value) for name, value in given.items()}
+    payload = as_typed(step.request_body.payload, of_step.body or {}) if step.request_body is not None else None
     return Step(step.step_id, operations[of_step.name], parameters, payload, step.outputs)
 
 
@@ -320,7 +331,6 @@ _LIST = "{key} takes a list (lines that start with '- ', or [a, b])"
 _MAPPING = "{key} takes a mapping (key: value)"
 _WORDS = {
     "missing": "{key} is missing; add it",
-    "extra_forbidden": "{key} is no key of the catalog; see docs/catalog.md for the keys, or remove it",
     "too_short": "{key} is empty; write at least one",
     "too_long": "{key} takes at most {max_length}; remove some",
     "string_too_long": "{key} takes at most {max_length} characters; write it shorter",
@@ -339,12 +349,31 @@ _WORDS = {
 }
 
 
-def _mistake(lines: Source, place: Place, problem: Any) -> str:
-    """A mistake that pydantic found, in words of our own where there are any."""
+def _mistakes(problem: Any) -> Iterator[Mistake]:
+    """What pydantic found, in words of our own where there are any."""
+    place, context = problem["loc"], problem.get("ctx") or {}
+    match context.get("error"):
+        case BadSchema() as bad:
+            yield from (((*place, *inner), words) for inner, words in bad.mistakes)
+            return
     key = place[-1] if place else "the file"
-    named = {"key": "this item" if isinstance(key, int) else f"'{key}'", **(problem.get("ctx") or {})}
+    named = {"key": "this item" if isinstance(key, int) else f"'{key}'", **context}
     known = _WORDS.get(problem["type"])
     words = known.format(**named) if known else f"{key}: {problem['msg'].removeprefix('Value error, ')}"
+    if problem["type"] == "extra_forbidden":
+        words = unknown_key(place)
     if words.startswith(f"{key}: ") and (isinstance(key, int) or not place):
         words = words.split(": ", 1)[1]
-    return lines.mistake(place, words)
+    yield place, words + _instead(problem)
+
+
+def _instead(problem: Any) -> str:
+    """How to write as text what YAML takes for something else."""
+    if problem["type"] != "string_type":
+        return ""
+    match problem.get("input"):
+        case bool() as value:
+            return f"; put {str(value).lower()} in quotes"
+        case dict() | list():
+            return "; a text that begins with a bracket goes into quotes"
+    return ""

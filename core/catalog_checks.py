@@ -14,13 +14,16 @@ from typing import Any
 
 from core.catalog_file import ApiEntry, CatalogFile, Entry, Lookup, Pagination, Parameter, RecipeEntry, StepEntry
 from core.catalog_source import Place
-from core.catalog_values import header_key
+from core.catalog_values import VARIABLE, header_key
 from core.english import telling_terms
 from core.expressions import BadExpression, Expression, expressions
+from core.nearest import there_is
 from core.policy import SAFE_METHODS
+from core.schema_words import is_of
 from core.schemas import fits
 from core.template import paired
 from core.validate import problems
+from core.written import as_typed, kinds_of
 
 Mistake = tuple[Place, str]
 
@@ -37,6 +40,26 @@ def check_file(file: CatalogFile) -> Iterator[Mistake]:
         yield ("apis", 0, "endpoints"), "all endpoints are switched off; enable at least one"
     yield from _check_recipe_names(file)
     yield from _check_channels(file)
+
+
+_READS_VARIABLES = frozenset(("base_url", "auth", "headers"))  # keys of an API
+_WORDS = frozenset(("description", "instructions", "prompts"))  # where only what looks like a variable's name is told
+_NO_VALUES = frozenset(("url", "required", "pagination"))  # names, and what is told elsewhere
+_CONSTANT = re.compile(r"\$\{[A-Z_][A-Z0-9_]*(?::-[^}]*)?\}")
+
+
+def check_variables(value: object, place: Place = (), variable: re.Pattern[str] = VARIABLE) -> Iterator[Mistake]:
+    """Variables where none are read, in the data of a file."""
+    match value:
+        case dict():
+            for key, one in value.items():
+                if key not in _NO_VALUES and not (len(place) == 2 and key in _READS_VARIABLES):
+                    yield from check_variables(one, (*place, key), _CONSTANT if key in _WORDS else variable)
+        case list():
+            for index, one in enumerate(value):
+                yield from check_variables(one, (*place, index), variable)
+        case str() if found := variable.search(value):
+            yield place, f"{found[0]}: variables are read in base_url, auth and headers only; write the value itself"
 
 
 def _check_api(api: ApiEntry, place: Place) -> Iterator[Mistake]:
@@ -71,8 +94,8 @@ def _check_words(api: ApiEntry, place: Place) -> Iterator[Mistake]:
                 )
 
 
-def _gets(api: ApiEntry) -> str:
-    return ", ".join(entry.name for entry in api.endpoints if entry.method == "GET" and entry.enabled) or "none"
+def _gets(api: ApiEntry) -> list[str]:
+    return [entry.name for entry in api.endpoints if entry.method == "GET" and entry.enabled]
 
 
 def _check_preview(api: ApiEntry, entry: Entry, place: Place) -> Iterator[Mistake]:
@@ -83,7 +106,7 @@ def _check_preview(api: ApiEntry, entry: Entry, place: Place) -> Iterator[Mistak
     if read is None or read.method != "GET":
         yield (
             (*place, "preview"),
-            f"preview: '{entry.preview.operation}' is no GET of this API; there is: {_gets(api)}",
+            f"preview: '{entry.preview.operation}' is no GET of this API; there is: {there_is(entry.preview.operation, _gets(api))}",
         )
     elif (
         missing := read.template.path_names
@@ -117,7 +140,8 @@ def _check_lookup(api: ApiEntry, lookup: Lookup, place: Place) -> Iterator[Mista
     """A lookup reads a list that can be read without knowing anything."""
     read = api.named(lookup.operation)
     if read is None or read.method != "GET":
-        yield place, f"lookup: '{lookup.operation}' is no GET of this API; there is: {_gets(api)}"
+        known = there_is(lookup.operation, _gets(api))
+        yield place, f"lookup: '{lookup.operation}' is no GET of this API; there is: {known}"
     elif read.required:
         yield place, f"lookup: {read.name} needs '{min(read.required)}' itself; name a list that needs nothing"
     elif _is_write(read):
@@ -134,8 +158,8 @@ def paging_of(entry: Entry, api: ApiEntry) -> Pagination | None:
     default = api.pagination
     if default.parameter is None:
         return default if not entry.template.path[-1].names else None
-    fits = entry.placeholder(default.parameter) is not None or default.parameter in entry.headers
-    return default if fits else None
+    has_it = entry.placeholder(default.parameter) is not None or default.parameter in entry.headers
+    return default if has_it else None
 
 
 def _check_default_pagination(api: ApiEntry, place: Place) -> Iterator[Mistake]:
@@ -216,8 +240,8 @@ def _check_inputs(recipe: RecipeEntry, place: Place) -> Iterator[Mistake]:
 def _check_step(api: ApiEntry, step: StepEntry, place: Place, *, is_last: bool) -> Iterator[Mistake]:
     entry = api.named(step.operation)
     if entry is None:
-        there = ", ".join(one.name for one in api.endpoints if one.enabled)
-        yield (*place, "operation"), f"'{step.operation}' is no operation of this API; there is: {there}"
+        known = there_is(step.operation, (one.name for one in api.endpoints if one.enabled))
+        yield (*place, "operation"), f"'{step.operation}' is no operation of this API; there is: {known}"
         return
     if _is_write(entry) and not is_last:
         asks = entry.method in SAFE_METHODS
@@ -227,7 +251,7 @@ def _check_step(api: ApiEntry, step: StepEntry, place: Place, *, is_last: bool) 
     for key, name in zip(keys, step.parameters, strict=True):
         if key is None:
             yield (*place, "parameters", name), f"'{name}' is no placeholder, query name or header of {entry.url}"
-        elif (problem := _misfit(entry.parameters.get(key), step.parameters[name])) is not None:
+        elif (problem := _misfit(entry.parameters.get(key), entry.typed(key, step.parameters[name]))) is not None:
             yield (*place, "parameters", name), f"'{name}' does not fit {entry.name}: {problem}"
     if len([key for key in keys if key is not None]) > len(set(keys) - {None}):
         yield (*place, "parameters"), "two of these names mean the same value; keep one"
@@ -288,16 +312,23 @@ def _check_step_body(entry: Entry, step: StepEntry, place: Place) -> Iterator[Mi
 
 
 def _check_payload(entry: Entry, body: dict[str, Any], payload: object, place: Place) -> Iterator[Mistake]:
-    """The names of a body's fields, which no expression changes."""
+    """The names of a body's fields, which no expression changes, and the values that are fixed."""
     if not isinstance(payload, dict):
         return
     properties = body.get("properties", {})
+    for name, value in as_typed(payload, body).items():
+        kinds = kinds_of(properties[name]) if isinstance(properties.get(name), dict) else []
+        if kinds and not _varies(value) and not is_of(value, kinds):
+            yield (
+                (*place, "payload", name),
+                f"'{name}' has to be of type {' or '.join(kinds)} for {entry.name}; write another value",
+            )
     for name in body.get("required", ()):
         if name not in payload:
             yield place, f"{entry.name} needs '{name}' in its body; write it under payload"
     for name in payload if body.get("additionalProperties") is False and "patternProperties" not in body else ():
         if name not in properties:
-            yield place, f"'{name}' is no field of {entry.name}'s body; there is: {', '.join(properties) or 'none'}"
+            yield place, f"'{name}' is no field of {entry.name}'s body; there is: {there_is(name, properties)}"
 
 
 def _check_outputs(

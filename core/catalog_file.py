@@ -21,7 +21,6 @@ from core.catalog_values import (
     Expiry,
     HeaderName,
     Jmespath,
-    JsonValue,
     Method,
     Schema,
     Secret,
@@ -31,6 +30,7 @@ from core.catalog_values import (
 )
 from core.policy import ANYONE, ASKER, SAFE_METHODS
 from core.template import BadTemplate, Template, parse_template
+from core.written import as_text, as_typed, settled
 
 MAX_PROMPTS = 4  # https://docs.slack.dev/reference/methods/assistant.threads.setSuggestedPrompts
 _MAX_WORD = 80  # characters of what people say for something
@@ -61,6 +61,7 @@ def _not_never(value: tuple[ApprovalRule, ...] | None) -> tuple[ApprovalRule, ..
 
 def _prompt(value: object) -> object:
     """A mere text is both what the button says and what it asks."""
+    value = as_text(value)
     return {"title": value, "message": value} if isinstance(value, str) else value
 
 
@@ -98,7 +99,8 @@ def _texts(value: object) -> object:
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    # A number where text belongs is the text that was written (core/written.py).
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, coerce_numbers_to_str=True)
 
 
 class Basic(_Strict):
@@ -216,10 +218,13 @@ class Lookup(_Strict):
     """The field of an item that holds the id (JMESPath)."""
 
 
+_BESIDE = ("in", "required", "lookup", "style", "explode")  # Parameter's own keys
+
+
 class Parameter(BaseModel):
     """What the catalog says of one value: our own keys, and beside them its JSON Schema (`plain`)."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True, coerce_numbers_to_str=True)
 
     in_: Annotated[Literal["header"] | None, Field(alias="in")] = None
     """header: a header that a call may bring. Left out: a placeholder of the url."""
@@ -248,9 +253,18 @@ class Parameter(BaseModel):
         style = self.style or "form"
         return style, style == "form" if self.explode is None else self.explode
 
+    def typed(self, value: Any) -> Any:
+        """A value of the file as this parameter means it."""
+        return as_typed(value, self.plain, in_url=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settled(cls, value: object) -> object:
+        return settled(value, in_url=True) if isinstance(value, dict) else value
+
     @model_validator(mode="after")
     def _makes_sense(self) -> Parameter:
-        check_schema(self.plain)
+        check_schema(self.plain, _BESIDE)
         if not self.is_list and (self.style is not None or self.explode is not None):
             raise ValueError("style and explode are for lists; write type: array beside them, or drop them")
         if self.is_list and self.lookup is not None:
@@ -377,6 +391,10 @@ class Entry(_Strict):
         """The query names whose value the url spells out."""
         return frozenset(name for name, piece in self.template.query if not piece.names)
 
+    def typed(self, name: str, value: Any) -> Any:
+        """A value of the file for a placeholder or header, as its schema means it."""
+        return self.parameters.get(name, Parameter()).typed(value)
+
     def placeholder(self, name: str) -> str | None:
         """The placeholder that `name` means: its own name, or the query name whose whole value it is."""
         whole = {query: piece.names[0] for query, piece in self.template.query if piece.is_whole}
@@ -460,7 +478,7 @@ def _properties(body: Schema | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
 class RequestBody(_Strict):
     """What a recipe's step sends; texts in it may be expressions."""
 
-    payload: JsonValue
+    payload: Any
     """The body. A text in it may be an expression, such as $inputs.email."""
 
 
@@ -471,7 +489,7 @@ class StepEntry(_Strict):
     """The step's name, for $steps.<stepId>.outputs.<name> further on."""
     operation: str
     """An operation of this API by method and path, such as GET /users."""
-    parameters: dict[str, JsonValue] = {}
+    parameters: dict[str, Any] = {}
     """Values by the name of a placeholder, query value or header; a text may be an expression."""
     request_body: Annotated[RequestBody | None, Field(alias="requestBody")] = None
     """The body of a write."""

@@ -22,6 +22,7 @@ from core.catalog_edit import GONE, Edit, Tied, Wanted, appended, edited, entry_
 from core.catalog_file import Entry
 from core.catalog_source import BadCatalog, Source
 from core.catalog_text import WIDTH, switched
+from core.documents import whole_characters
 from core.openapi import shape
 from core.policy import SAFE_METHODS
 from core.settings import Misconfigured
@@ -129,7 +130,7 @@ def merge(text: str, upstream: Upstream, *, source: str, writes: bool = False) -
     """The catalog's text with the description's news, and what changed. `source` names the file. Raises `Misconfigured` where the
     file cannot be edited."""
     line_break = "\r\n" if "\r\n" in text else "\n"
-    body, marks = _split(text.replace("\r\n", "\n").removeprefix("\ufeff"))
+    body, marks = _split(whole_characters(text.replace("\r\n", "\n").removeprefix("\ufeff")))
     file, data = Source.read(body, source)
     api, node = _find_api(file, data, upstream)
     tag = _mark("api", str(api.get("name")))[:3] if isinstance(data.get("apis"), list) else ""

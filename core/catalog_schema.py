@@ -6,10 +6,12 @@ It is whole in itself: an editor fetches nothing. Only what has to hold between 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from core.catalog_file import ApiEntry, CatalogFile
 from core.catalog_values import ANY_SCHEMA
+from core.schema_words import KEYWORDS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _OWN = "JsonSchema"  # the name under $defs of what a JSON Schema in the catalog may be
@@ -18,10 +20,12 @@ _ONE_OR_BOOL = {"anyOf": [_ANY, {"type": "boolean"}]}
 _MANY = {"type": "array", "items": _ONE_OR_BOOL, "minItems": 1}
 _NAMED = {"type": "object", "additionalProperties": _ONE_OR_BOOL}
 _COUNT = {"type": "integer", "minimum": 0}
-_TYPE = {"enum": ["string", "integer", "number", "boolean", "array", "object", "null"]}
+_TYPE = {
+    "enum": ["string", "integer", "number", "boolean", "array", "object", "null", None]
+}  # null without quotes, too
 _TYPES = {"anyOf": [_TYPE, {"type": "array", "items": _TYPE, "minItems": 1, "uniqueItems": True}]}
 
-# Keywords of JSON Schema (draft 2020-12) with what editors say of them. Others pass as they are; the start checks them all.
+# Keywords of JSON Schema (draft 2020-12) with what editors say of them. Others that there are pass as they are; the start checks them all.
 _FOR_ONE_VALUE: dict[str, tuple[dict[str, Any], str]] = {
     "type": (_TYPES, "What kind of value it is, or a list of kinds."),
     "enum": ({"type": "array"}, "The values that may be given."),
@@ -63,11 +67,13 @@ def catalog_schema() -> dict[str, Any]:
     one = _plain(ApiEntry.model_json_schema())
     beside = {key: value for key, value in several["properties"].items() if key != "apis"}
     names = several.pop("$defs") | one.pop("$defs")
-    names["Parameter"]["properties"] = _keywords(_FOR_ONE_VALUE) | names["Parameter"]["properties"]
+    own = names["Parameter"]["properties"]
+    names["Parameter"] |= {"properties": _keywords(_FOR_ONE_VALUE) | own, "propertyNames": _names_of(own)}
     names[_OWN] = {
         "description": "A JSON Schema.",
         "type": "object",
         "properties": _keywords(_FOR_ONE_VALUE | _FOR_SCHEMAS),
+        "propertyNames": _names_of(()),
     }
     return {
         "$schema": _DIALECT,
@@ -90,8 +96,14 @@ def _keywords(told: dict[str, tuple[dict[str, Any], str]]) -> dict[str, Any]:
     return {key: schema | {"description": words} for key, (schema, words) in told.items()}
 
 
+def _names_of(own: Iterable[str]) -> dict[str, Any]:
+    """What a key may be called beside a JSON Schema's keywords."""
+    return {"anyOf": [{"enum": sorted({*KEYWORDS, *own})}, {"pattern": "^x-"}]}
+
+
 def _plain(schema: Any, *, is_names: bool = False) -> Any:
-    """A schema without the titles that pydantic makes of names, and without defaults, which the descriptions tell in words.
+    """A schema without the titles that pydantic makes of names, and without defaults, which the descriptions tell in words; where a
+    text belongs, a number is read as one.
 
     `is_names`: its keys are names of the catalog's, not keywords.
     """
@@ -100,11 +112,16 @@ def _plain(schema: Any, *, is_names: bool = False) -> Any:
             return _ANY | {key: value for key, value in schema.items() if key == "description"}
         case dict():
             closed = {"additionalProperties": False} if "patternProperties" in schema and not is_names else {}
-            return closed | {
-                key: _plain(value, is_names=key in ("properties", "$defs") and not is_names)
-                for key, value in schema.items()
-                if is_names or key not in ("title", "default")
-            }
+            is_any_text = schema.get("type") == "string" and schema.keys().isdisjoint(("pattern", "enum", "const"))
+            return (
+                closed
+                | {
+                    key: _plain(value, is_names=key in ("properties", "$defs") and not is_names)
+                    for key, value in schema.items()
+                    if is_names or key not in ("title", "default")
+                }
+                | ({"type": ["string", "number"]} if is_any_text else {})
+            )
         case list():
             return [_plain(one) for one in schema]
     return schema

@@ -1,5 +1,5 @@
 """The catalog's text with its lines: YAML in, and for a place in it the line that an author has to look at. What keys mean is no
-matter of this file."""
+matter of this file; what the words and numbers of YAML mean is that of documents.py."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from typing import Any
 
 import yaml
 
+from core.documents import BadDocument, read_yaml, whole_characters
 from core.settings import Misconfigured
+from core.yaml_hints import COMMENT
 
 _MAX_DEPTH = 200
 _MAX_NODES = 1_000_000  # with every alias written out; a catalog of a thousand operations has some fifty thousand
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
 _ENTRIES: dict[int | str, str] = {"endpoints": "endpoint", "recipes": "recipe", "steps": "step", "prompts": "prompt"}
+_TAGS = frozenset(
+    f"tag:yaml.org,2002:{kind}"
+    for kind in ("str", "int", "float", "bool", "null", "timestamp", "map", "seq", "merge", "value")
+)
 Place = tuple[int | str, ...]  # keys and indexes from the top of the file
 
 
@@ -29,32 +35,36 @@ class Source:
 
     name: str
     root: yaml.Node
+    text: str
 
     @classmethod
     def read(cls, text: str, name: str) -> tuple[Source, dict[Any, Any]]:
         """The text's nodes and its data. Raises `BadCatalog`."""
-        source = cls(name, _compose(text, name))
-        nodes, levels = _unfolded(source.root, {})
-        if nodes > _MAX_NODES or levels > _MAX_DEPTH:
-            raise BadCatalog(f"{name}: its aliases (*name) multiply, or nest too deeply; write fewer of them.")
-        for key, line in _twice(source.root):
+        text = whole_characters(text)
+        try:
+            data, twice = read_yaml(text, name)
+        except BadDocument as error:
+            raise BadCatalog(str(error)) from None
+        for key, line in twice:
             raise BadCatalog(
                 f"{name}, line {line}: the key '{key}' stands twice here; YAML would keep only the last one."
             )
-        try:
-            data = yaml.constructor.SafeConstructor().construct_document(source.root)
-        except yaml.YAMLError as error:
-            raise BadCatalog(f"{name}: no valid YAML: {error}.") from None
-        except (ValueError, AttributeError) as error:  # what looks like a number or a date and is none
-            raise BadCatalog(
-                f"{name}: no valid YAML: {error}; texts that look like numbers or dates go into quotes."
-            ) from None
+        if data is None:
+            raise BadCatalog(f"{name} is empty; write name, base_url and endpoints (README, 'The catalog').")
         if not isinstance(data, dict):
             raise BadCatalog(f"{name}: write a mapping with name, base_url and endpoints (README, 'The catalog').")
-        return source, data
+        root = _compose(text, name)
+        nodes, levels = _unfolded(root, {})
+        if nodes > _MAX_NODES or levels > _MAX_DEPTH:
+            raise BadCatalog(f"{name}: its aliases (*name) multiply, or nest too deeply; write fewer of them.")
+        return cls(name, root, text), data
 
     def line(self, place: Place) -> int:
         """The line of the deepest step of `place` that the file has."""
+        return self._found(place)[0]
+
+    def _found(self, place: Place) -> tuple[int, yaml.Node]:
+        """The line and the node of the deepest step of `place` that the file has."""
         node = self.root
         line = node.start_mark.line + 1
         for step in place:
@@ -62,22 +72,35 @@ class Source:
                 case yaml.MappingNode() if isinstance(step, int):
                     continue  # one rule written without a list
                 case yaml.MappingNode():
-                    # from the end: the constructor puts what `<<` merges before a mapping's own keys
+                    # from the end: what `<<` merges stands before a mapping's own keys
                     found = next(((key, value) for key, value in reversed(node.value) if key.value == str(step)), None)
                     if found is None:
-                        return line
+                        return line, node
                     line, node = found[0].start_mark.line + 1, found[1]
                 case yaml.SequenceNode() if isinstance(step, int) and step < len(node.value):
                     node = node.value[step]
                     line = node.start_mark.line + 1
                 case _:
-                    return line
-        return line
+                    return line, node
+        return line, node
 
     def mistake(self, place: Place, words: str) -> str:
         """A mistake as its author reads it: file, entry, line, and what to write instead."""
         where = ", ".join([*_entries(place), f"line {self.line(place)}"])
-        return f"{self.name}, {where}: {words.rstrip('.')}."
+        told = words.rstrip(".") + self._comment(place)
+        return f"{self.name}, {where}: {told}" + ("" if told.endswith("?") else ".")
+
+    def _comment(self, place: Place) -> str:
+        """What to do about a comment in place of the value, or of a channel's name: an unquoted #channel."""
+        line, node = self._found(place)
+        lines = self.text.splitlines()
+        of_value = lines[line - 1 : line] if isinstance(node, yaml.ScalarNode) and not node.value else []
+        of_channels = lines[self.line(place[:1]) : line + 1] if place[:1] == ("channels",) else []
+        found = [COMMENT.search(one) for one in of_value]
+        found += [
+            COMMENT.search(one) for one in of_channels if one.lstrip().startswith("#") and one.rstrip().endswith(":")
+        ]
+        return next((f"; '{one[0]}' begins a comment, so put it in quotes" for one in found if one), "")
 
 
 def _entries(place: Place) -> Iterator[str]:
@@ -90,30 +113,34 @@ def _entries(place: Place) -> Iterator[str]:
 
 
 def _compose(text: str, name: str) -> yaml.Node:
-    try:
-        _check_depth(text, name)
-        root = yaml.compose(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise BadCatalog(f"{name}, line {line}: no valid YAML: {error.problem or error.context}.") from None
-    except yaml.YAMLError as error:
-        raise BadCatalog(f"{name}: no valid YAML: {error}.") from None
-    if root is None:
-        raise BadCatalog(f"{name} is empty; write name, base_url and endpoints (README, 'The catalog').")
+    """The nodes of a text that was read already: so nothing in it is nested too deeply, and what is merged can be held."""
+    root = yaml.compose(text, Loader=_Loader)
+    assert root is not None, "it held a mapping"
+    merger = yaml.constructor.SafeConstructor()
+    for node in _nodes(root):
+        if node.tag not in _TAGS:
+            raise BadCatalog(
+                f"{name}, line {node.start_mark.line + 1}: no valid YAML for a catalog: the tag '{node.tag}' means nothing here; remove it."
+            )
+        if isinstance(node, yaml.MappingNode):
+            merger.flatten_mapping(node)
     return root
 
 
-def _check_depth(text: str, name: str) -> None:
-    """The loader in C follows nesting until the stack ends; its events come one by one."""
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > _MAX_DEPTH:
-                line = event.start_mark.line + 1 if event.start_mark else 1
-                raise BadCatalog(f"{name}, line {line}: nested more than {_MAX_DEPTH} levels deep.")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+def _nodes(root: yaml.Node) -> Iterator[yaml.Node]:
+    """Every node, each once, whatever aliases share."""
+    waiting, seen = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield node
+        match node:
+            case yaml.MappingNode():
+                waiting += [one for pair in node.value for one in pair]
+            case yaml.SequenceNode():
+                waiting += node.value
 
 
 def _unfolded(node: yaml.Node, done: dict[int, tuple[int, int]]) -> tuple[int, int]:
@@ -128,21 +155,3 @@ def _unfolded(node: yaml.Node, done: dict[int, tuple[int, int]]) -> tuple[int, i
         found = [_unfolded(one, done) for one in below]
         done[id(node)] = (1 + sum(nodes for nodes, _ in found), 1 + max((levels for _, levels in found), default=0))
     return done[id(node)]
-
-
-def _twice(node: yaml.Node, seen: set[int] | None = None) -> Iterator[tuple[str, int]]:
-    seen = set() if seen is None else seen
-    if id(node) in seen:  # an alias
-        return
-    seen.add(id(node))
-    match node:
-        case yaml.MappingNode():
-            keys: set[object] = set()
-            for key, value in node.value:
-                if isinstance(key, yaml.ScalarNode) and key.value in keys:
-                    yield key.value, key.start_mark.line + 1
-                keys.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
-                yield from _twice(value, seen)
-        case yaml.SequenceNode():
-            for value in node.value:
-                yield from _twice(value, seen)

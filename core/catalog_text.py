@@ -1,5 +1,5 @@
 """Writes a catalog as YAML that people like to read: short things on one line, entries apart from each other, comments where a choice
-has to be made. The words of PyYAML's safe loader (YAML 1.1) are what it is read by, so they decide what needs quotes.
+has to be made. What YAML 1.1 or 1.2 would not take for the same text stands in quotes: the file is for other programs, too.
 """
 
 from __future__ import annotations
@@ -12,16 +12,36 @@ import yaml
 
 from core.policy import SAFE_METHODS
 from core.references import printable
+from core.written import FLOAT, INTEGER, WrittenFloat, WrittenInteger
 
 WIDTH = 120  # characters of a line, where it can be helped
 _BARE = re.compile(r"[A-Za-z0-9][\w ./()-]*")  # needs no quotes, or hardly ever
 _INDENT = "  "
-_Dumper: type[Any] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_AnyDumper: type[Any] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(_AnyDumper):  # type: ignore[misc]  # whichever of the two PyYAML was built with
+    """PyYAML's own knows the numbers of YAML 1.1; those of 1.2 are added below."""
+
+
+for _kind, _pattern in (("int", INTEGER), ("float", FLOAT)):
+    _Dumper.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern.pattern})\Z"), list("-+.0123456789")
+    )
 
 
 class _Representer(yaml.representer.SafeRepresenter):
     def ignore_aliases(self, data: Any) -> bool:
         return True  # what is shared is written twice: nobody wants to read &id001
+
+    def represent_written(self, value: WrittenInteger | WrittenFloat) -> yaml.Node:
+        """A number as its author wrote it."""
+        kind = "int" if isinstance(value, int) else "float"
+        return self.represent_scalar(f"tag:yaml.org,2002:{kind}", value.text)
+
+
+_Representer.add_representer(WrittenInteger, _Representer.represent_written)
+_Representer.add_representer(WrittenFloat, _Representer.represent_written)
 
 
 def endpoint_text(entry: Mapping[str, Any], indent: int = 2) -> str:

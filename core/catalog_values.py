@@ -3,10 +3,9 @@ of this file."""
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
@@ -16,9 +15,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 
 from core import schemas
 from core.policy import ANYONE, ASKER
+from core.schema_words import check_words
+from core.written import as_text, settled
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"  # RFC 9110, 5.1
+VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
 ANY_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 
 # Headers that no call may bring: who calls, where it goes, how the body is read, and what would make another call of it.
@@ -42,22 +44,31 @@ def is_reserved(name: str) -> bool:
 
 def _expand(value: object, info: ValidationInfo) -> object:
     """`${VAR}` and `${VAR:-default}` from the environment; only base_url, auth and headers go through here."""
+    value = as_text(value)
     if not isinstance(value, str):
         return value
-    environ: Mapping[str, str] = (info.context or {}).get("environ", {})
+    environ: Mapping[str, str] | None = (info.context or {}).get("environ", {})
 
     def look_up(found: re.Match[str]) -> str:
         name, default = found[1], found[2]
-        text = environ.get(name) or default
+        text = default if environ is None else environ.get(name) or default
+        if text is None and environ is None:
+            return found[0]
         if text is None:
             raise ValueError(f"{name} is not set: set it in the environment, or write ${{{name}:-a default}}")
         return text
 
-    return re.sub(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}", look_up, value)
+    return VARIABLE.sub(look_up, value)
 
 
 def _base_url(value: str) -> str:
+    """A URL that calls can begin with. A variable that was not looked up stands for a whole URL or a part of it."""
     value = value.strip()
+    _check_base_url(VARIABLE.sub("variable", VARIABLE.sub("http://variable", value, 1) if value[:2] == "${" else value))
+    return value.rstrip("/")
+
+
+def _check_base_url(value: str) -> None:
     if any(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in value) or "\\" in value:
         raise ValueError("no blanks, backslashes or invisible characters in base_url")
     try:
@@ -75,7 +86,6 @@ def _base_url(value: str) -> str:
         raise ValueError("no '?' or '#' in base_url; a fixed query belongs into each endpoint's url")
     if any(unquote(step) in (".", "..") for step in parts.path.split("/")):
         raise ValueError("no '.' or '..' in base_url; write the path in full")
-    return value.rstrip("/")
 
 
 def _header_text(value: SecretStr) -> SecretStr:
@@ -93,9 +103,14 @@ def _seconds(value: object) -> object:
     return int(found[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[found[2]]
 
 
-def check_schema(value: dict[str, Any]) -> dict[str, Any]:
-    """A JSON Schema as it is given. Raises `ValueError` where it is none, or could not be kept to."""
+def check_schema(value: dict[str, Any], beside: Iterable[str] = ()) -> dict[str, Any]:
+    """A JSON Schema, its own values as it means them. Raises `ValueError` where it is none, or could not be kept to.
+
+    `beside`: keys of the catalog that stand among its keywords.
+    """
+    value = settled(value)
     schemas.check(value)
+    check_words(value, beside)
     if _stray_secret(value, is_field=True):
         raise ValueError(
             "secret: true belongs on a field itself (under properties, or the items of a field's list) or on a parameter"
@@ -142,23 +157,16 @@ def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
-def _json_value(value: Any) -> Any:
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        raise ValueError("write JSON values only; a date goes into quotes") from None
-    return value
-
-
 Method = Annotated[str, BeforeValidator(_upper), WithJsonSchema({"enum": [*METHODS, *map(str.lower, METHODS)]})]
 BaseUrl = Annotated[str, BeforeValidator(_expand), AfterValidator(_base_url)]
 Secret = Annotated[SecretStr, BeforeValidator(_expand), AfterValidator(_header_text)]
 HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
-Schema = Annotated[dict[str, Any], AfterValidator(check_schema), WithJsonSchema({"$ref": ANY_SCHEMA})]
+Schema = Annotated[
+    dict[str, Any], AfterValidator(lambda value: check_schema(value)), WithJsonSchema({"$ref": ANY_SCHEMA})
+]
 Expiry = Annotated[
     float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "pattern": r"^\s*\d+\s*[smhd]\s*$"})
 ]
 Approver = Annotated[str, AfterValidator(_approver)]
 Jmespath = Annotated[str, Field(min_length=1), AfterValidator(_jmespath)]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-JsonValue = Annotated[Any, AfterValidator(_json_value)]

@@ -15,6 +15,8 @@ from typing import Any
 
 from core.prose import cut, first_sentence, says_nothing_new
 from core.references import Documents, Node, printable
+from core.schema_words import is_of
+from core.written import as_text, plain
 
 BODY_SIZE = 3_000  # characters of a body's schema as JSON, some 800 tokens
 PARAMETER_SIZE = 600
@@ -125,7 +127,7 @@ class Merged:
     def required(self) -> list[str]:
         """The fields that have to be there."""
         lists = (said.value for said in self.all("required") if isinstance(said.value, list))
-        return list(dict.fromkeys(name for names in lists for name in names if isinstance(name, str)))
+        return list(dict.fromkeys(name for names in lists for one in names if isinstance(name := as_text(one), str)))
 
     def says(self, key: str) -> bool:
         return any(node.is_set(key) for node in self.nodes)
@@ -227,9 +229,9 @@ class _Compactor:
             self._put(found, key, value)
         default = whole.first("default")
         if default is not None and _is_scalar(default.value) and default.value not in (None, ""):
-            value = _clean(default.value)
-            if len(_json(value)) <= 60:
-                self._put(found, "default", value)
+            for value in _allowed([default.value], kinds):
+                if len(_json(value)) <= 60:
+                    self._put(found, "default", value)
 
     def _enum(self, found: dict[str, Any], whole: Merged, kinds: list[str]) -> None:
         const, enum = whole.first("const"), whole.first("enum")
@@ -334,13 +336,13 @@ def _bounds(whole: Merged) -> Iterator[tuple[str, Any]]:
         if not math.isfinite(said.value) or (key == "multipleOf" and said.value <= 0):
             continue
         flag = whole.first("exclusive" + key.capitalize()) if key in ("minimum", "maximum") else None
-        yield ("exclusive" + key.capitalize() if flag is not None and flag.value is True else key), said.value
+        yield ("exclusive" + key.capitalize() if flag is not None and flag.value is True else key), plain(said.value)
     for key in _COUNTS:
         said = whole.first(key)
         if said is None or not isinstance(said.value, int) or isinstance(said.value, bool):
             continue
         if 0 < said.value <= _LARGE or (said.value > 0 and key.startswith("min")):
-            yield key, said.value
+            yield key, plain(said.value)
 
 
 def _more(names: list[str]) -> str:
@@ -352,14 +354,13 @@ def _allowed(given: list[Any], kinds: list[str]) -> list[Any]:
     """The values of an enum; none where it holds what is no single value, or contradicts its own type."""
     if not given or not all(_is_scalar(value) for value in given):
         return []
-    values = list(given)
+    values = [_clean(value) for value in given if value is not None or not kinds or "null" in kinds]
     if kinds and set(kinds) <= {"string", "null"}:
-        if any(isinstance(value, float) for value in values):
-            return []
-        values = [value if value is None or isinstance(value, str) else _json(value) for value in values]
-    elif any(isinstance(value, str) for value in values) and kinds and "string" not in kinds:
+        values = [_json(value) if isinstance(value, bool) else as_text(value) for value in values]
+    values = [plain(value) for value in values]
+    if kinds and not all(is_of(value, kinds) for value in values):
         return []
-    return list({(type(value), value): _clean(value) for value in values}.values())
+    return list({(type(value), value): value for value in values}.values())
 
 
 def _variants(said: Node) -> list[Node]:

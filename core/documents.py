@@ -1,13 +1,13 @@
 """The text of a JSON or YAML document as plain data, whatever it holds: bounded in depth and size, with the words of YAML 1.2.
 
-YAML is read event by event, since the libraries' loaders follow nesting until the stack ends, and multiply merged keys. Dates stay
-text, `yes` and `on` are words, a key is the text that was written. Who opens the file is no matter of this room.
+Catalogs and API descriptions are read here, by the same words: dates stay text, `yes` and `on` are words, a key is the text that was
+written, a number keeps its text (core/written.py). YAML is read event by event, since the libraries' loaders follow nesting until the
+stack ends, and multiply merged keys. Who opens the file is no matter of this room.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -17,13 +17,14 @@ from typing import Any
 import yaml
 
 from core.settings import Misconfigured
+from core.written import number
+from core.yaml_hints import hint
 
 MAX_TEXT = 50_000_000  # characters of one document; the largest public API descriptions have about 13 million
 _MAX_DEPTH = 200
 _MAX_NODES = 5_000_000
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C where PyYAML was built with it
-_INTEGER = re.compile(r"[-+]?[0-9]{1,18}|0o[0-7]{1,18}|0x[0-9a-fA-F]{1,15}")
-_NUMBER = re.compile(r"[-+]?(\.[0-9]{1,40}|[0-9]{1,40}(\.[0-9]{0,40})?)([eE][-+]?[0-9]{1,3})?")
+_RESOLVED = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null"))  # written out: !!int
 _WORDS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
     word: value for value in (True, False) for word in (str(value), str(value).lower(), str(value).upper())
 }
@@ -48,12 +49,20 @@ def read_text(text: str, source: str) -> tuple[Any, list[str]]:
         raise BadDocument(
             f"{source} is a page (HTML or XML), no API description. Look for its link to an openapi.json or openapi.yaml."
         )
-    text = _ESCAPES.sub(_whole_character, text)
-    return _json(text, source) if start.startswith("{") else _yaml(text, source)
+    text = whole_characters(text)
+    if start.startswith("{"):
+        return _json(text, source)
+    root, twice = read_yaml(text, source)
+    return root, [_stands_twice(name, f"line {line}: ") for name, line in twice]
+
+
+def whole_characters(text: str) -> str:
+    """The text with pairs of escapes, which JSON's writers make of emoji, as the characters that YAML's readers want."""
+    return _ESCAPES.sub(_whole_character, text)
 
 
 def _whole_character(found: re.Match[str]) -> str:
-    """A pair of escapes as the character that it stands for, which YAML's readers want; half of one as a replacement character."""
+    """A pair of escapes as the character that it stands for; half of one as a replacement character."""
     if found[0].startswith("\\\\"):
         return found[0]
     return "\ufffd" if found[1] else str(json.loads(f'"{found[0]}"'))
@@ -70,10 +79,12 @@ def _json(text: str, source: str) -> tuple[Any, list[str]]:
         return found
 
     try:
-        return json.loads(text, object_pairs_hook=whole, parse_constant=lambda _: None), twice
+        return json.loads(
+            text, object_pairs_hook=whole, parse_float=_plain, parse_int=_plain, parse_constant=lambda _: None
+        ), twice
     except json.JSONDecodeError as error:
         try:
-            return _yaml(text, source)  # a flow mapping without quotes is YAML
+            return read_yaml(text, source)[0], []  # a flow mapping without quotes is YAML
         except BadDocument:
             raise BadDocument(
                 f"{source}, line {error.lineno}: no valid JSON: {error.msg} (column {error.colno})."
@@ -86,7 +97,8 @@ def _stands_twice(name: str, where: str = "") -> str:
     return f"{where}the key '{name[:80]}' stands twice in one object; only the last one is read"
 
 
-def _yaml(text: str, source: str) -> tuple[Any, list[str]]:
+def read_yaml(text: str, source: str) -> tuple[Any, list[tuple[str, int]]]:
+    """A YAML document's data, and (key, line) of each key that stands twice. Raises `BadDocument`, naming `source`."""
     reader = _Reader(source)
     try:
         for event in yaml.parse(text, Loader=_Loader):
@@ -94,7 +106,7 @@ def _yaml(text: str, source: str) -> tuple[Any, list[str]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise BadDocument(f"{source}, line {line}: no valid YAML: {error.problem or error.context}.") from None
+        raise BadDocument(f"{source}, line {line}: no valid YAML: {hint(text, error)}.") from None
     except (yaml.YAMLError, ValueError) as error:  # characters that YAML does not take; the mark's own text may break
         raise BadDocument(f"{source}: no valid YAML: {str(error)[:200]}.") from None
     return reader.root, reader.twice
@@ -115,7 +127,7 @@ class _Reader:
 
     def __init__(self, source: str) -> None:
         self.root: Any = None
-        self.twice: list[str] = []
+        self.twice: list[tuple[str, int]] = []
         self._source = source
         self._open: list[_Open] = []
         self._anchors: dict[str, Any] = {}
@@ -146,7 +158,7 @@ class _Reader:
         if len(self._open) >= _MAX_DEPTH:
             self._refuse(event, f"nested more than {_MAX_DEPTH} levels deep")
         if self._open and isinstance(self._open[-1].value, dict) and self._open[-1].key is None:
-            self._refuse(event, "a key has to be plain text")
+            self._refuse(event, "a key has to be plain text; a text that begins with a bracket goes into quotes")
         self._open.append(_Open(value, event.anchor))
 
     def _end(self, event: yaml.Event) -> None:
@@ -162,12 +174,12 @@ class _Reader:
         above = self._open[-1] if self._open else None
         if above is not None and isinstance(above.value, dict) and above.key is None:
             if text in above.value:
-                self.twice.append(_stands_twice(text, f"line {_line(event)}: "))
+                self.twice.append((text, _line(event)))
             above.key = text
             if event.anchor:
                 self._anchors[event.anchor] = text
             return
-        plain = event.implicit[0] and event.tag in (None, "!")
+        plain = (event.implicit[0] and event.tag in (None, "!")) or event.tag in _RESOLVED
         self._put(_plain(text) if plain else text, event.anchor, event)
 
     def _alias(self, event: yaml.AliasEvent) -> None:
@@ -175,7 +187,7 @@ class _Reader:
         if any(one.anchor == name for one in self._open):
             self._refuse(event, f"the alias *{name[:40]} stands inside of what it names")
         if name not in self._anchors:
-            self._refuse(event, f"the alias *{name[:40]} names nothing")
+            self._refuse(event, f"the alias *{name[:40]} names nothing; a text that begins with * goes into quotes")
         value, above = self._anchors[name], self._open[-1] if self._open else None
         if above is not None and isinstance(above.value, dict) and above.key is None:
             if not isinstance(value, str):
@@ -220,11 +232,7 @@ def _plain(text: str) -> Any:
     """A plain scalar's value by YAML 1.2's core schema, without infinite and endless numbers, which stay text."""
     if text in _WORDS:
         return _WORDS[text]
-    if _INTEGER.fullmatch(text):
-        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-    if _NUMBER.fullmatch(text) and math.isfinite(number := float(text)):
-        return number
-    return text
+    return text if (found := number(text)) is None else found
 
 
 def nodes(value: Any) -> Iterator[Any]:

@@ -14,15 +14,19 @@ from urllib.parse import urljoin, urlsplit
 
 from pydantic import ValidationError
 
+from core.catalog_checks import check_variables
 from core.catalog_file import ApiEntry, Entry
+from core.catalog_values import VARIABLE
 from core.documents import BadDocument
 from core.openapi_auth import Credentials, credentials
 from core.openapi_calls import Unsaid, endpoint
 from core.policy import SAFE_METHODS
 from core.prose import plain
 from core.references import Documents, Node, printable
+from core.written import as_text
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
+_FIXED = ("enum", "const", "default")
 _MOST = 10_000  # operations of one description
 _NO_NAME = frozenset(
     ("api", "apis", "rest", "restful", "the", "swagger", "openapi", "service", "services", "documentation", "docs", "public", "internal",
@@ -90,7 +94,7 @@ def _operations(documents: Documents, paths: Node) -> Iterator[Found]:
             continue
         for method, node in item.items():
             if method.lower() in _METHODS and isinstance(node.value, dict):
-                tags = tuple(one.value for one in node.get("tags").each() if isinstance(one.value, str))
+                tags = tuple(tag for one in node.get("tags").each() if isinstance(tag := as_text(one.value), str))
                 yield Found(f"{method.upper()} {path}", method.upper(), path, tags, item, node)
             elif method.lower() in _METHODS:
                 documents.notes.add(node, "an operation has to be a mapping; it is left out")
@@ -190,7 +194,7 @@ def read_api(documents: Documents, choice: Choice, *, source: str = "", name: st
     chosen = choose(found, choice)
     info = documents.root.get("info")
     base = base_url.rstrip("/") or _base_url(documents, source)
-    name = printable(name, 80) or _name(info, base)
+    name = without_variables(printable(name, 80) or _name(info, base))
     prefix = _prefix(name)
     keys = credentials(documents, [one.node for one in chosen], prefix)
     entries = tuple(_entries(documents, chosen, keys, base))
@@ -217,7 +221,7 @@ def _entries(
         try:
             path = _on_base(documents, one, base)
             like = spelled.get(shape("", path), ())
-            entry = endpoint(documents, path, one.method, one.item, one.node, keys.keys, like)
+            entry = without_variables(endpoint(documents, path, one.method, one.item, one.node, keys.keys, like))
             Entry.model_validate(entry)
         except Unsaid as reason:
             documents.notes.add(one.node, f"{printable(one.name, 120)} is left out: {reason}")
@@ -235,6 +239,19 @@ def _entries(
         seen[same] = printable(one.name, 120)
         spelled.setdefault(shape("", path), re.findall(r"\[([^\[\]]+)\]", entry["url"].partition("?")[0]))
         yield (one.tags[0] if one.tags else ""), entry
+
+
+def without_variables(value: Any) -> Any:
+    """What a description says without what the catalog would take for one of its variables: fixed values go, words lose the braces."""
+    match value:
+        case dict():
+            kept = {name: one for name, one in value.items() if name not in _FIXED or not any(check_variables(one))}
+            return {name: one if name == "pagination" else without_variables(one) for name, one in kept.items()}
+        case list():
+            return [without_variables(one) for one in value]
+        case str():
+            return VARIABLE.sub(r"$\1", value)
+    return value
 
 
 def _on_base(documents: Documents, one: Found, base: str) -> str:
@@ -318,8 +335,7 @@ def _server(server: Node) -> str:
     variables = server.get("variables")
 
     def default(found: re.Match[str]) -> str:
-        value = variables.get(found[1]).get("default").value
-        return str(value) if isinstance(value, (str, int)) else found[0]
+        return variables.get(found[1]).text("default") or found[0]
 
     return re.sub(r"\{([^{}]+)\}", default, server.text("url"))
 

@@ -203,6 +203,9 @@ def _path(
         return f"{mark}{raw}=[{name}]" if mark == ";" else f"{mark}[{name}]"
 
     path = path if path.startswith("/") else "/" + path
+    path = re.sub(
+        r"(?<=/):(\w+)", lambda found: f"{{{found[1]}}}" if found[1] in known else found[0], path
+    )  # as servers write it
     path = re.sub(r"\{[?&][^{}]*\}$", "", path)  # RFC 6570's query, which the parameters say again
     pieces = re.split(r"(\{[^{}]+\})", path)
     whole = "".join(

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from core.documents import BadDocument, nodes
+from core.written import as_text
 
 _MAX_HOPS = 32
 _MAX_STEPS = 2_000_000  # values looked at in all; descriptions of 1,200 operations take 40,000 to 500,000
@@ -45,8 +46,8 @@ class Node:
             yield Node(value, (*self.steps, str(index)), self.document)
 
     def text(self, key: str) -> str:
-        """The text under `key`, or an empty one."""
-        value = self.value.get(key) if isinstance(self.value, dict) else None
+        """The text under `key`, a number's as it was written; an empty one where there is none."""
+        value = as_text(self.value.get(key)) if isinstance(self.value, dict) else None
         return value.strip() if isinstance(value, str) else ""
 
     def is_set(self, key: str) -> bool:

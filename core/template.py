@@ -21,6 +21,8 @@ Value = str | tuple[str, ...]  # of a placeholder, decoded; a tuple is a list in
 Spelling = tuple[
     str, bool
 ]  # (style, explode) of a list in the query: https://spec.openapis.org/oas/v3.1.1.html#style-values
+# Placeholders as others write them: :id, <id>, <int:id>, {{id}}. Within a segment ':' is a letter like others: /files:search.
+_FOREIGN = re.compile(r"^:([A-Za-z_]\w*)(?=$|[.-])|<(?:\w+:)?([A-Za-z_]\w*)>|\{\{\s*([A-Za-z_]\w*)\s*\}\}", re.ASCII)
 _DELIMITERS = {"form": (",", ","), "spaceDelimited": (" ", "%20"), "pipeDelimited": ("|", "%7C")}  # as itself, in a URL
 _LITERAL_SAFE = "!$&'()*+,;=:@"  # RFC 3986 pchar without '%' and unreserved
 
@@ -253,6 +255,8 @@ def _check_names(template: Template) -> None:
 
 
 def _piece(text: str) -> Piece:
+    if found := _FOREIGN.search(text):
+        raise BadTemplate(f"'{found[0]}' marks no placeholder here; write [{found[1] or found[2] or found[3]}]")
     parts: list[tuple[str, bool]] = []
     at = 0
     for found in PLACEHOLDER.finditer(text):

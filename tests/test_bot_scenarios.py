@@ -167,8 +167,8 @@ def test_a_long_answer_is_split_and_nothing_is_lost(bot: RunningBot, ann: Person
     "text",
     [
         "<!channel>", "<!here|here>", "<!everyone>", "&lt;!channel&gt;", "@channel", "@here now", "@everyone!",
-        "<@U0BEN>", "<@U0BEN|Ben>", "<!subteam^S0LEADS>", "<!date^1^{date}|x>", "<#C0RANDOM>", "`<!channel>`",
-        "```\n<!channel>\n```", "<! channel>", "<\n!channel>", "&#60;!channel&#62;",
+        "<@U0BEN>", "<@U0BEN|Ben>", "<!subteam^S0LEADS>", "<!date^1^{date}|x>", "<#C0RANDOM>",
+        "<! channel>", "<\n!channel>", "&#60;!channel&#62;", "`<!channel>", "[x](<!channel>)",
     ],
 )  # fmt: skip
 def test_an_answer_notifies_nobody(
@@ -182,6 +182,13 @@ def test_an_answer_notifies_nobody(
     for shown in (call.args["text"], json.dumps(call.args["blocks"], ensure_ascii=False)):
         assert not re.search(r"<\s*[!@]", shown)
         assert not re.search(r"@(channel|here|everyone)\b", shown)
+
+
+@pytest.mark.parametrize("code", ["`<!channel>`", "```html\n<!DOCTYPE html> <!channel> &lt;\n```", "~~~\n@here\n~~~"])
+def test_code_in_an_answer_comes_as_it_is(bot: RunningBot, ann: Person, model: Script, code: str) -> None:
+    model.will(says(f"Look:\n\n{code}\n\nwith info@group.com"))
+
+    assert ann.asks("hello").answer() == f"Look:\n\n{code}\n\nwith info@group.com"
 
 
 def test_an_answer_cannot_pass_for_a_card(bot: RunningBot, ann: Person, model: Script) -> None:

@@ -141,24 +141,43 @@ def test_variables_are_read_in_base_url_auth_and_headers() -> None:
     assert api.headers["X-Tenant"].get_secret_value() == "t-7"
 
 
-def test_variables_are_read_nowhere_else() -> None:
-    text = """
-        name: N ${V}
-        base_url: http://hr
-        instructions: I ${V}
-        endpoints:
-          - method: GET
-            url: /x/[id]
-            description: D ${V}
-            parameters: {id: {description: "P ${V}", type: string}}
-          - method: POST
-            url: /x
-            description: E
-            body: {type: object, description: "B ${V}"}
-        """
-    catalog = load(text, V="expanded-value")
-    assert "expanded-value" not in repr(catalog)
-    assert catalog.apis[0].instructions == "I ${V}"
+@pytest.mark.parametrize(
+    "line",
+    [
+        "name: N ${V}",
+        "instructions: I ${V}",
+        "instructions: |\n  Two\n  lines ${V}",
+        "approval: {approvers: ['${V}']}",
+        "prompts: ['Who is ${V}?']",
+        "channels: {'#${V}': {instructions: x}, C0123: {instructions: 'for ${V:-all}'}}",
+    ],
+)
+def test_a_variable_that_is_read_nowhere_is_told(line: str) -> None:
+    with pytest.raises(
+        BadCatalog, match=r"line \d.*\$\{V(:-all)?\}: variables are read in base_url, auth and headers only"
+    ):
+        load(with_key(line), V="expanded-value")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "{method: GET, url: '/x/[id]', description: 'D ${V}'}",
+        "{method: GET, url: '/x/[id]', description: d, parameters: {id: {type: string, description: 'P ${V}'}}}",
+        "{method: GET, url: '/x/[id]', description: d, parameters: {id: {const: '${V}'}}}",
+        "{method: GET, url: '/x/[id]', description: d, parameters: {id: {enum: [a, '${tenant}']}}}",
+        "{method: POST, url: /x, description: d, body: {type: object, properties: {t: {default: '${V}'}}}}",
+    ],
+)
+def test_a_variable_in_an_entry_is_told_with_its_line(entry: str) -> None:
+    with pytest.raises(BadCatalog, match=r"endpoint 2, line 6: \$\{\w+\}: variables are read in"):
+        load(with_entry(entry), V="expanded-value", tenant="x")
+
+
+def test_words_may_speak_of_a_template() -> None:
+    """Only what is written like an environment's variable was meant as one."""
+    catalog = load(with_key("instructions: 'Write ${name} for the name, ${user.id} for the id, and $5.'"))
+    assert catalog.apis[0].instructions == "Write ${name} for the name, ${user.id} for the id, and $5."
 
 
 def test_a_variable_in_a_url_is_told_and_not_taken_for_a_placeholder() -> None:
@@ -266,15 +285,14 @@ MISTAKES = [
     ("- a\n- b\n", "write a mapping"),
     ("a: [1\nb: 2\n", "line 2: no valid YAML"),
     ("a: b\n\tc: d\n", "line 2: no valid YAML"),
-    ("a: 1\n---\nb: 2\n", "no valid YAML"),
+    ("a: 1\n---\nb: 2\n", "line 2: a second document begins here"),
     ("a: !!python/object/apply:os.system ['true']\n", "no valid YAML"),
     ("base_url: 'unclosed\n", "no valid YAML"),
-    ("? [a, b]\n: c\n", "no valid YAML"),
+    ("? [a, b]\n: c\n", "line 1: a key has to be plain text"),
+    ("{{NAME}}: c\n", "a text that begins with a bracket goes into quotes"),
     ("a: \x00", "no valid YAML"),
-    ("a: 2024-13-45\n", "texts that look like numbers or dates go into quotes"),
-    ("a: !!timestamp x\n", "go into quotes"),
-    ("a: !!int x\n", "go into quotes"),
-    ("a: " + "9" * 5_000, "go into quotes"),
+    ("a: !include other.yaml\n", "the tag '!include' means nothing here; remove it"),
+    ("a: [" + "[" * 300, "nested"),
     # keys of the api
     ("name: HR\nendpoints: [{method: GET, url: /x, description: d}]", "line 1: 'base_url' is missing; add it"),
     ("name: HR\nbase_url: http://h\n", "line 1: 'endpoints' is missing; add it"),
@@ -284,7 +302,9 @@ MISTAKES = [
     ("base_url: ${NOT_SET}\nendpoints: [{method: GET, url: /x, description: d}]",
      "line 1: base_url: NOT_SET is not set: set it in the environment, or write ${NOT_SET:-a default}"),
     (with_key("nmae: HR"), "line 1: 'nmae' is no key of the catalog"),
-    (with_key("name: 7"), "line 1: 'name' takes text"),
+    (with_key("name: true"), "line 1: 'name' takes text; put true in quotes"),
+    (with_key("name: [HR]"), "line 1: 'name' takes text; a text that begins with a bracket goes into quotes"),
+    (with_key("name:"), "line 1: 'name' takes text"),
     (with_key("name: ''"), "line 1: "),
     (with_key("1: x"), "line 1: "),
     (with_key("instructions: [a]"), "line 1: 'instructions' takes text"),
@@ -304,8 +324,7 @@ MISTAKES = [
     (with_entry("{method: GET, description: d}"), "endpoint 2, line 6: 'url' is missing; add it"),
     (with_entry("{method: GET, url: /x}"), "endpoint 2, line 6: 'description' is missing; add it"),
     (with_entry("{method: GET, url: /x, description: ''}"), "endpoint 2, line 6: "),
-    (with_entry("{method: GET, url: /x, description: 5}"), "line 6: 'description' takes text"),
-    (with_entry("{method: ON, url: /x, description: d}"), "line 6: 'method' takes text"),
+    (with_entry("{method: ON, url: /x, description: d}"), "line 6: method 'ON' is not one of GET, HEAD"),
     (with_entry("{method: FETCH, url: /x, description: d}"), "line 6: method 'FETCH' is not one of GET, HEAD"),
     (with_entry("{method: CONNECT, url: /x, description: d}"), "method 'CONNECT' is not one of"),
     (with_entry("{method: OPTIONS, url: /x, description: d}"), "method 'OPTIONS' is not one of"),
@@ -359,7 +378,7 @@ MISTAKES = [
     ("apis: []", "line 1: 'apis' is empty"),
     ("apis: {a: b}", "line 1: 'apis' takes a list"),
     ("name: x\napis: [{base_url: http://h, endpoints: [{method: GET, url: /x, description: d}]}]",
-     "line 1: 'name' is no key of the catalog"),
+     "line 1: 'name' belongs to each API of the list; move it there"),
     ("apis:\n  - {name: A, base_url: 'http://a', endpoints: [{method: GET, url: /x, description: d}]}\n"
      "  - {name: A, base_url: 'http://b', endpoints: [{method: GET, url: /x, description: d}]}\n",
      "line 3: a second API is named 'A'"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,13 +50,13 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", ""), "COLUMNS": "250", **settings}
 
 
-def check(where: Path, **settings: str) -> Result:
-    """`python bot.py check` in the directory `where`, in this process: it needs no other, and starting one takes a second."""
+def check(where: Path, *arguments: str, **settings: str) -> Result:
+    """`python bot.py check ...` in the directory `where`, in this process: it needs no other, and starting one takes a second."""
     nothing = dict.fromkeys(os.environ) | {"COLUMNS": "250"}
     before = Path.cwd()
     os.chdir(where)
     try:
-        return CliRunner().invoke(main, ["check"], env=nothing | settings)
+        return CliRunner().invoke(main, ["check", *arguments], env=nothing | settings)
     finally:
         os.chdir(before)
 
@@ -263,6 +265,106 @@ def test_check_tells_a_missing_file(tmp_path: Path) -> None:
 
     assert done.exit_code == 2
     assert "APIS_FILE: cannot read nowhere.yaml: No such file or directory." in done.stderr
+
+
+def test_check_takes_another_file(tmp_path: Path) -> None:
+    (tmp_path / "apis.yaml").write_text(BROKEN["nothing"][0])
+    (tmp_path / "other.yaml").write_text(SMALL)
+    (tmp_path / "broken.yaml").write_text(BROKEN["no description"][0])
+
+    done = check(tmp_path, "other.yaml", HR_API_URL="https://hr.example")
+    broken = check(tmp_path, "broken.yaml", HR_API_URL="https://hr.example", APIS_FILE="other.yaml")
+    missing = check(tmp_path, "nowhere.yaml")
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "2 operations, no mistakes found." in done.stdout
+    assert broken.exit_code == 2
+    assert broken.stderr.startswith("broken.yaml, endpoint 2, line 7")
+    assert missing.stderr == "FILE: cannot read nowhere.yaml: No such file or directory.\n"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "shown"),
+    [
+        ("${HR_API_URL}", "HR at ${HR_API_URL}"),
+        ("https://${HOST}/v1/", "HR at https://${HOST}/v1"),
+        ("${HR_API_URL}/v1", "HR at ${HR_API_URL}/v1"),
+        ("https://${HOST:-hr.example}:${PORT:-8443}", "HR at https://hr.example:8443"),
+    ],
+)
+def test_check_without_the_environment_looks_up_no_variable(tmp_path: Path, base_url: str, shown: str) -> None:
+    """As in CI, where there are none; what happens to be set there does not count."""
+    auth = "auth: {basic: {username: bot, password: '${PASSWORD}'}}\nheaders: {X-Tenant: '${TENANT}'}\n"
+    (tmp_path / "apis.yaml").write_text(SMALL.replace("${HR_API_URL}", base_url) + auth)
+
+    done = check(tmp_path, "--no-env", HR_API_URL="ftp://nonsense", APIS_FILE="elsewhere.yaml")
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert shown in done.stdout
+
+
+@pytest.mark.parametrize(
+    "base_url", ["ftp://${HOST}", "${HR_API_URL}?x=1", "https://${HOST}/../x", "hr.example/${PATH}"]
+)
+def test_check_without_the_environment_still_tells_what_no_variable_could_mend(tmp_path: Path, base_url: str) -> None:
+    (tmp_path / "apis.yaml").write_text(SMALL.replace("${HR_API_URL}", base_url))
+
+    done = check(tmp_path, "--no-env")
+
+    assert done.exit_code == 2
+    assert "apis.yaml, line 2: base_url: " in done.stderr
+
+
+def test_check_asks_slack_with_the_environment_alone(tmp_path: Path) -> None:
+    done = check(tmp_path, "--no-env", "--slack")
+
+    assert done.exit_code == 2
+    assert "--slack needs the environment; leave --no-env out." in done.stderr
+
+
+def test_check_cuts_no_path_off(tmp_path: Path) -> None:
+    """In a pipe a row is one line; on a narrow terminal it goes on below."""
+    url = "/api/v2/" + "/".join(f"organizations{number}/[organization_id_{number}]" for number in range(4))
+    (tmp_path / "apis.yaml").write_text(SMALL.replace("url: /api/users\n", f"url: {url}\n"))
+
+    done = check(tmp_path, "--no-env", COLUMNS="60")
+    narrow = pty_output(tmp_path, ["check", "--no-env"], columns=70)
+
+    assert f"POST {url}" in done.stdout
+    first_column = "".join(line.split("│")[1].strip() for line in narrow.splitlines() if line.startswith("│"))
+    assert f"POST{url}" in first_column.replace(" ", "")
+    assert "…" not in narrow
+
+
+def pty_output(where: Path, arguments: list[str], columns: int) -> str:
+    """What a command shows on a terminal of this width."""
+    door, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (50, columns))
+    command = [sys.executable, str(ROOT / "bot.py"), *arguments]
+    done = subprocess.Popen(
+        command, cwd=where, env={"PATH": os.environ.get("PATH", ""), "TERM": "dumb"}, stdin=terminal, stdout=terminal
+    )
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux's word for the end of a terminal
+        while piece := os.read(door, 4_096):
+            shown += piece
+    os.close(door)
+    assert done.wait(30) == 0
+    return shown.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    ("switched", "words"),
+    [
+        ("", "2 operations, no mistakes found."),
+        ("    enabled: false\n", "1 operation (1 more switched off), no mistakes found."),
+    ],
+)
+def test_check_counts_what_is_switched_off(tmp_path: Path, switched: str, words: str) -> None:
+    (tmp_path / "apis.yaml").write_text(SMALL + switched)
+
+    assert check(tmp_path, "--no-env").stdout.endswith(words + "\n")
 
 
 def test_a_broken_catalog_stops_the_start_with_the_same_words(tmp_path: Path) -> None:

@@ -223,7 +223,6 @@ CASES: list[tuple[Json, object, str]] = [
           {"enum": [{"amount": 5000}]},
           {"properties": {"order": {"const": {"total": 5000}}}},
           {"properties": {"child": {"$ref": "#"}}, "required": ["x"]},
-          {"minimun": 1000, "required": ["x"]},
           {"type": "array"},
           {"$ref": "#/$defs/d0", "$defs": {f"d{i}": {"allOf": [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(14)}
            | {"d14": {"required": ["x"]}}},

@@ -42,7 +42,7 @@ def test_every_option_of_a_command_in_the_documents_exists() -> None:
         for name, rest in re.findall(r"python bot\.py (\w+)([^\n`|]*)", page.read_text("utf-8")):
             command = main.commands[name]
             there = {option for one in command.params if isinstance(one, click.Option) for option in one.opts}
-            assert set(re.findall(r"--[a-z]+", rest)) <= there, f"{page.name}: {name} {rest}"
+            assert set(re.findall(r"--[a-z-]+", rest)) <= there, f"{page.name}: {name} {rest}"
 
 
 def test_every_option_of_the_journal_is_on_the_security_page() -> None:

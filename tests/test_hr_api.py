@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
 from workspace.hr_api import HrApi
+from workspace.scripted_model import Change, Everybody, Hire, Joined, Remove, understood
 
 ZOE = {"first_name": "Zoe", "last_name": "Park", "job": "Designer", "email": "zoe.park@example.com"}
 
@@ -223,3 +225,53 @@ def test_a_stopped_api_leaves_its_port_free(tmp_path: Path) -> None:
         second.start()
         assert httpx2.get(second.url + "/api/users/1").status_code == 200
         second.stop()
+
+
+def test_what_is_offered_to_ask_is_about_those_who_are_there(tmp_path: Path) -> None:
+    """However often it is asked for and done: the model understands it, and it names nobody who left or is hired already."""
+    api = HrApi(tmp_path / "hr.json")
+    api.start()
+    seen = []
+    try:
+        for _ in range(16):
+            people = {
+                f"{one['first_name']} {one['last_name']}"
+                for one in json.loads((tmp_path / "hr.json").read_text())["users"]
+            }
+            asked = api.questions()
+            seen.append(asked)
+            for question in asked:
+                match understood(question):
+                    case Hire(name):
+                        assert name not in people
+                        first, last = name.split()
+                        send(api, "POST", "/api/users", {"first_name": first, "last_name": last})
+                    case Change(who):
+                        assert who in people
+                    case Remove((who,)):
+                        assert who in people
+                        gone = next(one for one in listed(api) if f"{one['first_name']} {one['last_name']}" == who)
+                        send(api, "DELETE", f"/api/users/{gone['id']}")
+                    case other:
+                        assert isinstance(other, Joined | Everybody), question
+        for one in listed(api):
+            send(api, "DELETE", f"/api/users/{one['id']}")
+        assert api.questions() == ["who works here?", "hire Zoe Park as designer"]
+    finally:
+        api.stop()
+    assert seen[0] == [
+        "who joined in March?",
+        "hire Zoe Park as designer",
+        "rename Marta Silva to Marta Costa",
+        "remove Tom Berg",
+    ]
+    assert seen[1] != seen[0]
+
+
+def send(api: HrApi, method: str, path: str, body: object = None) -> None:
+    assert httpx2.request(method, api.url + path, json=body).status_code < 300
+
+
+def listed(api: HrApi) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = httpx2.get(f"{api.url}/api/users?per_page=100").json()["data"]
+    return found

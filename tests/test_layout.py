@@ -39,7 +39,16 @@ DOORS: dict[str, set[str]] = {
     "sqlalchemy": {"store", "journal", "kept", "bot"},  # in bot.py the exception alone, see below
     "structlog": set(TOP),
 }
-CORE_PACKAGES = {"jmespath", "yaml", "jsonschema_rs", "pydantic", "pydantic_settings", "dotenv", "sqlalchemy"}
+CORE_PACKAGES = {
+    "jmespath",
+    "yaml",
+    "jsonschema_rs",
+    "markdown_it",
+    "pydantic",
+    "pydantic_settings",
+    "dotenv",
+    "sqlalchemy",
+}
 # Of the standard library: what reaches out of the process, and who may.
 REACHING: dict[str, set[str]] = {
     "socket": set(),
@@ -309,7 +318,12 @@ def test_the_readmes_defaults_are_those_of_the_code(readme: str) -> None:
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
     database = f"sqlite:///{tmp_path_factory.mktemp('layout')}/bot.db"
-    given = {"slack_bot_token": "t", "slack_signing_secret": "s", "slack_channel": "C0HR", "database_url": database}
+    given = {
+        "slack_bot_token": "xoxb-t",
+        "slack_signing_secret": "s",
+        "slack_channel": "C0HR",
+        "database_url": database,
+    }
     catalog = load_catalog((ROOT / "apis.yaml").read_text("utf-8"), {"HR_API_URL": "http://127.0.0.1:1"})
     return create_app(settings_of(**given), catalog, Store(database))
 
@@ -383,6 +397,7 @@ def test_old_slackclient_is_not_asked_for() -> None:
 def test_every_third_party_import_is_in_the_requirements() -> None:
     asked = (ROOT / "requirements.txt").read_text("utf-8")
     distributions = {"yaml": "pyyaml", "pydantic_settings": "pydantic-settings", "dotenv": "python-dotenv"}
+    distributions["markdown_it"] = "markdown-it-py"
     for path in [*map(file_of, TOP), *CORE]:
         for module, _ in imports(path):
             name = package(module)

@@ -156,7 +156,7 @@ def test_the_taint_stays_with_the_thread(inside: Inside) -> None:
     thread = opened(inside, calls(PAY), says("It is on the slip."))
     inside.replies.will(calls(("POST", "/users", "{}")))
     inside.ask("add him", by=BEN, thread=thread)
-    assert [(one.method, one.why) for one in inside.pending()] == [("POST", words.TAINTED)]
+    assert [(one.method, one.tainted) for one in inside.pending()] == [("POST", True)]
 
 
 def test_who_approved_it_for_somebody_else_sees_the_card_and_no_more(inside: Inside) -> None:

@@ -201,8 +201,12 @@ def test_aliases_that_multiply_stop_the_start() -> None:
     text = (
         "base_url: http://h\nendpoints:\n  - method: POST\n    url: /x\n    description: d\n    body:\n      $defs:\n"
     )
-    for bomb in (f"{text}        d0: &d0 {{}}\n{lines}", f"{text}        a: &a [*a]\n"):
-        with pytest.raises(BadCatalog, match=r"aliases \(\*name\) multiply, or nest too deeply"):
+    bombs = {
+        f"{text}        d0: &d0 {{}}\n{lines}": r"aliases \(\*name\) multiply, or nest too deeply",
+        f"{text}        a: &a [*a]\n": r"the alias \*a stands inside of what it names",
+    }
+    for bomb, told in bombs.items():
+        with pytest.raises(BadCatalog, match=told):
             load_catalog(bomb, {})
 
 

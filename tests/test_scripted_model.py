@@ -1,6 +1,7 @@
 """The scripted model over real HTTP: every intent in a small tool loop against the sample API, and its strictness."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from openai import OpenAI
 
 from workspace.hr_api import HrApi
-from workspace.scripted_model import CONFESSION, ScriptedModel
+from workspace.scripted_model import CONFESSION, ScriptedModel, completed
 
 Message = dict[str, Any]
 Tool = Callable[[Message], object]
@@ -438,3 +439,65 @@ def test_an_unknown_route_is_told_in_json(http: httpx2.Client, model: ScriptedMo
     refused = http.get(f"{model.base_url}/engines")
     assert refused.status_code == 404
     assert refused.json()["error"]["message"]
+
+
+# --- time, and other APIs ---------------------------------------------------------------------------------------------
+
+
+def test_a_long_answer_is_streamed_within_two_seconds_and_a_call_at_once(http: httpx2.Client, api: HrApi) -> None:
+    """The demo's pause between two words is for the eye; fourteen employees are four hundred words."""
+    model = ScriptedModel(pause=0.08)
+    model.start()
+    talk = Conversation(http, model, api)
+    begun = time.monotonic()
+    answer = talk.ask("who works here?")
+    body = {"model": "scripted", "messages": talk.messages[:-1], "tools": [CALL_REST_API], "stream": True}
+    pieces, calls = (
+        [line for line in http.post(f"{model.base_url}/chat/completions", json=asked).text.splitlines() if line]
+        for asked in (body, body | {"messages": talk.messages[:2]})
+    )
+    seconds = time.monotonic() - begun
+    model.stop()
+    assert len(pieces) > 150
+    assert "14 employees" in answer
+    assert len(calls) > 4
+    assert len(pieces) * 0.08 > 10  # what it took when each word had its pause
+    assert seconds < len(pieces) * 0.08
+
+
+SPELLED = {
+    "GET /api/users/7": ("GET", "/api/users/7", None),
+    "get /api/users?page=2": ("GET", "/api/users?page=2", None),
+    "<@U0BOT> `DELETE /api/users/7`": ("DELETE", "/api/users/7", None),
+    '@hr-bot POST /api/users {"first_name": "A", "last_name": "B"}': ("POST", "/api/users", {"first_name": "A", "last_name": "B"}),
+    "PUT <http://127.0.0.1:1/x> [1, 2]": ("PUT", "http://127.0.0.1:1/x", [1, 2]),
+    "PATCH /a {&quot;b&quot;: 1}": ("PATCH", "/a", {"b": 1}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("question", SPELLED)
+@pytest.mark.parametrize("knows_hr", [True, False])
+def test_a_call_that_is_spelled_out_is_made(question: str, knows_hr: bool) -> None:
+    messages = [{"role": "user", "content": question}]
+    made = completed({"messages": messages, "tools": [CALL_REST_API]}, knows_hr=knows_hr)
+    (call,) = made["tool_calls"]
+    found = json.loads(call["function"]["arguments"])
+    body = json.loads(found["body"]) if "body" in found else None
+    assert (found["method"], found["url"], body) == SPELLED[question]
+
+
+def test_what_a_spelled_call_brought_is_shown_as_it_is(talk: Conversation) -> None:
+    answer = talk.ask("GET /api/users/7")
+    assert "`GET /api/users/7` brought:" in answer
+    assert '"first_name": "Tom"' in answer
+    assert "did not work: " in talk.ask("GET /api/users/700")
+
+
+@pytest.mark.parametrize(
+    "question", ["who joined in March?", "remove Tom Berg", "help", "which devices are old?", "POST /x {"]
+)
+def test_of_another_api_it_says_what_it_cannot_do_without_a_key(question: str) -> None:
+    made = completed({"messages": [{"role": "user", "content": question}], "tools": [CALL_REST_API]}, knows_hr=False)
+    assert "tool_calls" not in made
+    assert "set `OPENAI_API_KEY`" in made["content"]
+    assert "Write a call, and I make it: `GET /things`" in made["content"]

@@ -88,7 +88,7 @@ def test_nothing_is_written_in_slack() -> None:
 LOCKED_OUT = {
     "invalid_auth": "put the Bot User OAuth Token (xoxb-...) of OAuth & Permissions into SLACK_BOT_TOKEN",
     "token_revoked": "was revoked; install the app again",
-    "token_expired": "switch token rotation off",
+    "token_expired": "token rotation, which cannot be switched off; make the app anew",
     "account_inactive": "was removed from the workspace",
     "not_allowed_token_type": "is of another kind",
 }
@@ -253,7 +253,7 @@ def test_the_command_ends_with_1_and_the_list(tmp_path: Path, monkeypatch: pytes
         done = run(tmp_path, monkeypatch, f"{slack.url}/api/")
 
     assert done.exit_code == 1
-    assert "1 operations, no mistakes found." in done.output
+    assert "1 operation, no mistakes found." in done.output
     lines = done.stdout.splitlines()
     assert [line[:40] for line in lines if line.startswith("- ")] == [
         "- SLACK_CHANNEL #hr-bot: no channel of t",

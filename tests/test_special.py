@@ -268,7 +268,7 @@ def test_by_the_front_door_a_growing_answer_shows_what_was_meant(
     line = Writing()
     model.will(line)
     talk = ann.asks("who is it?")
-    line.write(f"It is {broken_up('<|im_end|>')} whose name is odd.")
+    line.write(f"It is {broken_up('<|im_end|>')} whose name is odd.\n\nThat is all that I know.")
     shown = talk.workspace.wait(lambda: talk.answers())
     assert "<|im_end|>" in html.unescape(shown[0])
     line.finish()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +18,7 @@ from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import event, text
+from sqlalchemy.engine import URL, make_url
 
 from core.chain import Entry
 from core.policy import TRANSITIONS, Event, Rule, State
@@ -873,10 +876,111 @@ def test_a_database_url_that_cannot_work_is_told_in_words(bad: str) -> None:
         Store(bad)
 
 
-def test_a_database_that_cannot_be_opened_is_told_without_its_password() -> None:
-    with pytest.raises(Misconfigured) as told:
-        Store("postgresql://user:hunter2@127.0.0.1:1/x")
+def refusal(url: str) -> str:
+    with pytest.raises(Misconfigured, match=r"^DATABASE_URL: .*\.$") as told:
+        Store(url)
     assert "hunter2" not in str(told.value)
+    return str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://user:hunter2@127.0.0.1:1/x", "cannot use x at 127.0.0.1:1: nothing listens at 127.0.0.1:1: check host and port"),
+        ("postgresql://user:hunter2@no-such-host.invalid/x", "there is no host no-such-host.invalid: check the name"),
+        ("postgresql://user:hun@ter2@127.0.0.1:1/x", "the password has an @ in it; a password's @ : / # % are written %40"),
+        ("postgresql://user:hunter2@127.0.0.1:99999/x", "the address is not right"),
+        ("postgresql:///x?host=/no/such/folder", "no server has its socket at /no/such/folder: write the host's name"),
+    ],
+)  # fmt: skip
+def test_a_server_that_is_not_there_is_told_by_what_is_wrong(url: str, words: str) -> None:
+    assert words in refusal(url)
+
+
+def test_a_server_that_is_no_database_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        threading.Thread(target=greet, args=(other,), daemon=True).start()
+        assert f"what answers at {address} is no PostgreSQL: check the port" in refusal(
+            f"postgresql://user@{address}/x"
+        )
+        other.shutdown(socket.SHUT_RDWR)
+
+
+def greet(door: socket.socket) -> None:
+    """Speaks first, as a server of SSH does, until the door is shut."""
+    with contextlib.suppress(OSError):
+        while True:
+            door.accept()[0].sendall(b"SSH-2.0-server\r\n")
+
+
+def test_a_server_that_does_not_answer_is_told() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        found = refusal(f"postgresql://user:hunter2@127.0.0.1:{port}/x?connect_timeout=2")
+    assert f"no answer from 127.0.0.1:{port}: check the host, and firewalls between" in found
+
+
+@pytest.fixture(scope="module")
+def postgres() -> URL:
+    """A database of the session's server, with users that may do less and less."""
+    url = make_url(fresh_database("postgresql", Path()))
+    with looking_into(url.render_as_string(hide_password=False)) as engine:
+        statements = (
+            "create role by_password login password 'right'",
+            "create role no_login",
+            "create role poor login",
+            "create role crowded login connection limit 0",
+            "create role outside login",
+            f"create database {url.database}_closed",
+            f"revoke connect on database {url.database}_closed from public",
+        )
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+            for statement in statements:
+                db.execute(text(statement))
+            file = Path(str(db.scalar(text("show hba_file"))))
+            file.write_text("local all by_password scram-sha-256\nlocal all outside reject\n" + file.read_text())
+            db.execute(text("select pg_reload_conf()"))
+    return url
+
+
+@pytest.mark.parametrize(
+    ("user", "more", "words"),
+    [
+        ("by_password:hunter2", "", "the server refuses this password of by_password: check user and password"),
+        ("by_password", "", "the server asks for by_password's password: write postgresql://user:password@host/name"),
+        ("nobody", "", "the server knows no user nobody: make one, or write another"),
+        ("no_login", "", "no_login may not log in: alter role no_login login"),
+        ("poor", "", "poor may make no tables in {name}: grant create on schema public to poor"),
+        ("poor", "_closed", "poor may not connect to {name}_closed: grant connect on database {name}_closed to poor"),
+        ("crowded", "", "the server has no connection left for crowded"),
+        ("outside", "", "the server does not let outside in from this machine: add it to pg_hba.conf"),
+        (
+            "postgres",
+            "_gone",
+            "the server has no database {name}_gone: create it (createdb {name}_gone), or write another name",
+        ),
+    ],
+)
+def test_a_server_that_refuses_is_told_by_what_it_wants(postgres: URL, user: str, more: str, words: str) -> None:
+    name, _, password = user.partition(":")
+    url = postgres.set(username=name, password=password or None, database=f"{postgres.database}{more}")
+    found = refusal(url.render_as_string(hide_password=False))
+    assert words.format(name=postgres.database) in found
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: path.mkdir(), "the file cannot be opened: is it a folder, or may the bot not write there?"),
+        (lambda path: path.write_text("No database. " * 100), "the file is no SQLite database: write another name"),
+    ],
+)
+def test_a_file_that_is_no_database_is_told(make: Callable[[Path], object], words: str, tmp_path: Path) -> None:
+    make(tmp_path / "bot.db")
+    assert words in refusal(f"sqlite:///{tmp_path / 'bot.db'}")
 
 
 # --- one process per database -----------------------------------------------------------------------------------------

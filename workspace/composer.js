@@ -53,6 +53,7 @@ function composer(channel, thread) {
     const text = box.value.trim();
     if (!text || text === "@hr-bot") return;
     box.value = prefix(channel);
+    document.getElementById(thread ? "replies" : "messages").atEnd = true; // one wants to see what one said
     say(channel, thread, text);
   }
   return h("div", {}, h("div", { class: "status", role: "status" }), h("div", { class: "chips" }),

@@ -1,7 +1,7 @@
 // What opens over the page: confirmations, a line to edit, the modals of the bot.
 
 import { blocks, entered, textOf } from "/page/blocks.js";
-import { act, names, seen } from "/page/state.js";
+import { act, afterDialog, names, seen } from "/page/state.js";
 import { h, plain } from "/page/text.js";
 
 const $ = (id) => document.getElementById(id);
@@ -23,6 +23,7 @@ function asked(title, content, no, yes, style) {
   return new Promise((done) => {
     const answer = (value) => () => { box.close(); done(value); };
     box.oncancel = () => done(false);
+    box.onclose = afterDialog;
     box.replaceChildren(h("h3", {}, title), content, h("div", { class: "actions end" },
       h("button", { type: "button", class: "kit", onclick: answer(false) }, no),
       h("button", { type: "button", class: `kit ${style ?? "primary"}`, onclick: answer(true) }, yes)));
@@ -42,12 +43,13 @@ export async function press(element, value, node, where) {
 export function drawModal() {
   const view = seen.world.modals.at(-1);
   const box = $("modal");
-  if (!view) { if (box.open) box.close(); box.signature = null; return; }
+  if (!view) { if (box.open) { box.close(); afterDialog(); } box.signature = null; return; }
   const signature = `${view.id} ${view.hash}`;
   if (box.signature !== signature) {
     box.signature = signature;
     box.replaceChildren(modal(view));
     if (!box.open) box.showModal();
+    box.querySelector(".card :is(input, textarea, select)")?.focus();
   }
   const errors = seen.world.view_errors[view.id] ?? {};
   for (const input of box.querySelectorAll("[data-block]")) {

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
@@ -46,8 +47,8 @@ class Workspace(Acts, Gestures, Sights):
     """A Slack workspace on this machine. All methods may be called from any thread.
 
     `retry_delays`: seconds before each retry of an event (Slack: at once, 1 min, 5 min); `ack_seconds`: how long the
-    bot may take to answer; `shortcuts`: callback_id and name of the app's message shortcuts; `examples`: questions
-    that the page offers; `enforce_rates`: answer 429 beyond Slack's rates. `clock` gives seconds since 1970.
+    bot may take to answer; `shortcuts`: callback_id and name of the app's message shortcuts; `examples`: gives the
+    questions that the page offers at a moment; `enforce_rates`: answer 429 beyond Slack's rates. `clock` gives seconds since 1970.
     `scopes`, `events`, `shortcuts` and `view` ("", "assistant_view" or "agent_view") say what app is installed; what is left out is
     taken from manifest.yaml. `socket_mode`: nothing goes over HTTP, the bot opens WebSockets with its `app_token`.
     """
@@ -64,7 +65,7 @@ class Workspace(Acts, Gestures, Sights):
         ack_seconds: float = ACK_SECONDS,
         enforce_rates: bool = False,
         shortcuts: Mapping[str, str] | None = None,
-        examples: Sequence[str] = (),
+        examples: Callable[[], Sequence[str]] = tuple,
         scopes: Iterable[str] | None = None,
         events: Iterable[str] | None = None,
         view: View | None = None,
@@ -82,7 +83,7 @@ class Workspace(Acts, Gestures, Sights):
         )
         self.bot_token = bot_token
         self.signing_secret = signing_secret
-        self.examples = tuple(examples)
+        self.examples = examples
         self.world = World(clock, app)
         self.api = WebApi(
             self.world,
@@ -174,10 +175,29 @@ class Workspace(Acts, Gestures, Sights):
             self.channels[f"D0{person.id[2:]}"] = Channel(f"D0{person.id[2:]}", "", (person.id, BOT_USER), person.id)
             self.world.changed()
 
+    def add_group(self, group: UserGroup) -> None:
+        """A new user group, or one that replaces the group of this id."""
+        with self.world.lock:
+            self.groups[group.id] = group
+            self.world.changed()
+
     def add_channel(self, channel: Channel) -> None:
         """A new channel, or one that replaces the channel of this id."""
         with self.world.lock:
             self.channels[channel.id] = channel
+            self.world.changed()
+
+    def join_all(self) -> None:
+        """Everybody is in every channel, as those are who were here from the start."""
+        everybody = tuple(self.people)
+        with self.world.lock:
+            for channel in [one for one in self.channels.values() if not one.is_im]:
+                self.channels[channel.id] = replace(channel, members=everybody)
+            self.world.changed()
+
+    def show_again(self) -> None:
+        """Has the page ask again for what it shows besides the workspace: the questions that it offers."""
+        with self.world.lock:
             self.world.changed()
 
     # The way to the bot

@@ -30,6 +30,7 @@ FIELDS = ("first_name", "last_name", "email", "job", "department", "joined", "ma
 REQUIRED = ("first_name", "last_name")
 PER_PAGE = 6
 PER_PAGE_MAX = 100
+NEWCOMERS = ("Zoe Park", "Ida Lund", "Leo Marin", "Noor Aziz", *(f"Zoe Park{number}" for number in range(2, 100)))
 KEYS_KEPT = 1000  # answers remembered for idempotency keys; the oldest goes first
 
 SEED = [
@@ -408,4 +409,24 @@ class HrApi(LocalServer):
 
     def __init__(self, path: Path, port: int = 0) -> None:
         self.requests: list[Recorded] = []
+        self._path = path
         super().__init__(create_api(path, self.requests), port)
+
+    def questions(self) -> list[str]:
+        """What to ask and to change, about those who are employed at this moment."""
+        people = Directory(self._path).users
+        joined = max(sorted({str(one["joined"])[:7] for one in people if one["joined"]}), default="")
+        month = date.fromisoformat(f"{joined}-01").strftime("%B") if joined else ""
+        asked = [f"who joined in {month}?" if month else "who works here?"]
+        new = next(name for name in NEWCOMERS if name not in {_name(one) for one in people})
+        asked.append(f"hire {new} as designer")
+        once = [one for one in people if sum(_name(one) == _name(other) for other in people) == 1]
+        for one in once[1:2]:
+            first, last = one["first_name"], one["last_name"]
+            asked.append(f"rename {first} {last} to {first} {'Costa' if last != 'Costa' else 'Silva'}")
+        leaver = next((one for one in once if one["last_name"] == "Berg"), once[-1] if len(once) > 2 else None)
+        return [*asked, *([f"remove {_name(leaver)}"] if leaver else [])]
+
+
+def _name(person: Employee) -> str:
+    return f"{person['first_name']} {person['last_name']}"

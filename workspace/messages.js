@@ -2,7 +2,7 @@
 
 import { blocks } from "/page/blocks.js";
 import { changed, press } from "/page/dialogs.js";
-import { act, avatar, go, names, seen, sessionOf, stopButton, time, ui, working } from "/page/state.js";
+import { act, afterDialog, avatar, go, names, seen, sessionOf, stopButton, time, ui, working } from "/page/state.js";
 import { emoji, h, mrkdwn, unescape } from "/page/text.js";
 
 const isTop = (m) => !m.thread_ts || m.thread_ts === m.ts || m.subtype === "thread_broadcast";
@@ -25,7 +25,7 @@ export function message(row) {
   if (m.subtype === "tombstone") return deleted(row);
   const author = names.people[m.user] ?? { name: "Slackbot", id: "", bot: false };
   const tag = author.bot ? h("span", { class: "tag" }, "APP") : author.guest ? h("span", { class: "tag" }, "guest") : null;
-  return h("article", { class: `message${m.is_ephemeral ? " ephemeral" : ""}${row.open ? " open" : ""}`, "data-ts": m.ts },
+  return h("article", { class: `message${m.is_ephemeral ? " ephemeral" : ""}${row.open ? " open" : ""}`, "data-ts": m.ts, tabindex: -1 },
     avatar(author),
     h("div", { class: "body" },
       m.is_ephemeral ? h("div", { class: "faint" }, "Only visible to you") : null,
@@ -37,7 +37,7 @@ export function message(row) {
     m.is_ephemeral ? null : menu(row));
 }
 
-const deleted = (row) => h("article", { class: "message deleted", "data-ts": row.message.ts },
+const deleted = (row) => h("article", { class: "message deleted", "data-ts": row.message.ts, tabindex: -1 },
   h("span", { class: "avatar gone", "aria-hidden": "true" }, "–"),
   h("div", { class: "body" }, h("div", { class: "faint" }, row.message.text), replies(row)));
 
@@ -84,9 +84,8 @@ function menu({ message: m, channel, thread }) {
 /** The list under ⋯. It hangs over the page, so that it stays while its message grows. */
 function openMenu(button, m, channel) {
   const list = document.getElementById("menu");
-  const close = () => { list.hidden = true; };
   const item = (label, run, kind = "") => h("button", { type: "button", role: "menuitem", class: kind,
-    onclick: () => { close(); run(); } }, label);
+    onclick: () => { closeMenu(); run(); } }, label);
   const mine = m.user === ui.me;
   const shortcuts = seen.world.shortcuts.map(({ callback_id, name }) =>
     item(h("span", {}, name, h("span", { class: "faint" }, " hr-bot")), () => act("shortcut", { ts: m.ts, channel, callback_id })));
@@ -95,10 +94,22 @@ function openMenu(button, m, channel) {
     ...(mine || names.people[ui.me].admin ? [item("Delete message …", () => act("delete", { ts: m.ts, channel }), "bad")] : []));
   if (!list.children.length) list.append(h("span", { class: "faint" }, "Nothing to do here"));
   list.hidden = false;
+  list.opener = button;
   const at = button.getBoundingClientRect();
   list.style.top = `${Math.min(at.bottom + 4, innerHeight - list.offsetHeight - 8)}px`;
   list.style.left = `${Math.max(8, at.right - list.offsetWidth)}px`;
   list.querySelector("button")?.focus();
+}
+
+function closeMenu() {
+  const list = document.getElementById("menu");
+  if (list.hidden) return;
+  const had = list.contains(document.activeElement);
+  list.hidden = true;
+  if (!had) return;
+  list.opener?.closest("article")?.focus(); // which shows the button again
+  list.opener?.focus();
+  afterDialog();
 }
 
 async function edit(m, channel) {
@@ -109,7 +120,24 @@ async function edit(m, channel) {
 export function closeMenuOutside() {
   const list = document.getElementById("menu");
   document.addEventListener("pointerdown", (event) => {
-    if (!list.contains(event.target) && !event.target.closest(".menu")) list.hidden = true;
+    if (!list.contains(event.target) && !event.target.closest(".menu")) closeMenu();
   });
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") list.hidden = true; });
+  list.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") { event.preventDefault(); closeMenu(); } else walk(event, [...list.querySelectorAll("button")]);
+  });
+}
+
+/** Lets the arrows go from message to message; Tab goes on into the one that has the focus. */
+export function walkable(log) {
+  log.addEventListener("keydown", (event) => {
+    if (event.target === log || event.target.matches("article")) walk(event, [...log.querySelectorAll(":scope > article")]);
+  });
+}
+
+function walk(event, all) {
+  const at = all.indexOf(document.activeElement);
+  const next = { ArrowUp: at < 0 ? all.length - 1 : at - 1, ArrowDown: at + 1, Home: 0, End: all.length - 1 }[event.key];
+  if (next === undefined) return;
+  event.preventDefault();
+  all[Math.max(0, Math.min(next, all.length - 1))]?.focus();
 }

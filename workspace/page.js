@@ -5,8 +5,8 @@ import { blocks } from "/page/blocks.js";
 import { drawFoot } from "/page/composer.js";
 import { changed, drawModal, press } from "/page/dialogs.js";
 import { drawDrawer } from "/page/drawer.js";
-import { closeMenuOutside, message, rows } from "/page/messages.js";
-import { act, avatar, channelOf, go, keyed, names, seen, sessionOf, titleOf, toast, ui } from "/page/state.js";
+import { closeMenuOutside, message, rows, walkable } from "/page/messages.js";
+import { act, avatar, channelOf, followEnd, go, keyed, names, opensAtEnd, seen, sessionOf, titleOf, toast, toComposer, ui } from "/page/state.js";
 import { h } from "/page/text.js";
 
 const $ = (id) => document.getElementById(id);
@@ -47,7 +47,10 @@ async function readHash() {
   Object.assign(ui, { me: me || "U0ANN", place: place || "C0HR", thread: thread || "" });
   if (ui.me !== before.me) noticesShown = null;
   const arrived = ui.place !== before.place || ui.me !== before.me;
+  const elsewhere = ui.place !== before.place || ui.thread !== before.thread;
+  showSidebar(false);
   await refresh();
+  if (elsewhere) toComposer();
   if (arrived) arrive();
 }
 
@@ -106,6 +109,7 @@ function drawChannel() {
   keyed($("title"), [{ key: channel.id, members: channel.members, chats }], () => h("div", { class: "title-row" },
     h("span", {}, h("b", {}, titleOf(channel)), " ", h("span", { class: "faint" }, channel.im ? surface() : `${channel.members} members`)),
     chats ? h("button", { type: "button", class: "kit", onclick: newChat }, "New chat") : null));
+  opensAtEnd($("messages"), `${ui.me}/${channel.id}`);
   const list = rows(channel.id, "");
   keyed($("messages"), list.length ? list : [{ key: `intro ${channel.id}` }], (row) => (row.message ? message(row) : intro(channel)));
   drawFoot($("foot"), channel, "");
@@ -137,6 +141,7 @@ function drawThread() {
   keyed($("thread-title"), [{ key: ui.thread, title, named: Boolean(session) }], ({ named }) =>
     h("span", {}, h("b", {}, title), " ", h("span", { class: "faint" }, titleOf(channel)),
       named ? h("button", { type: "button", class: "quiet", "aria-label": "Rename", title: "Rename", onclick: () => rename(channel, session.title) }, "✎") : null));
+  opensAtEnd($("replies"), `${ui.me}/${channel.id}/${ui.thread}`);
   // The message that Slack itself posts at the head of a chat is its title, which stands above.
   const list = rows(channel.id, ui.thread).filter((row) => !(chat && row.message === root));
   keyed($("replies"), list.length ? list : [{ key: `intro ${ui.thread}` }], (row) => (row.message ? message(row) : intro(channel)));
@@ -150,6 +155,8 @@ async function rename(channel, before) {
 
 function drawHome() {
   const home = seen.world.home;
+  $("messages").dataset.what = "home";
+  $("messages").atEnd = false;
   keyed($("title"), [{ key: "home" }], () => h("span", {}, h("b", {}, "hr-bot"), " ", h("span", { class: "faint" }, "Home")));
   keyed($("messages"), [{ key: "home", view: home }], () => h("div", { class: "card home" }, home
     ? blocks(home.blocks, names, (e, value, node) => press(e, value, node, { view_id: home.id }))
@@ -162,7 +169,25 @@ function drawNotices() {
   noticesShown = seen.world.notices.length;
 }
 
+function showSidebar(open) {
+  document.body.classList.toggle("sidebar", open);
+  $("open-sidebar").setAttribute("aria-expanded", String(open));
+  if (open) $("sidebar").querySelector("[aria-current]")?.focus();
+}
+
+/** Escape closes what is open: the list of conversations, else the thread. Dialogs and menus see to themselves. */
+function escape(event) {
+  if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
+  if (document.body.classList.contains("sidebar")) showSidebar(false);
+  else if (!$("drawer").hidden) $("open-drawer").click();
+  else if (ui.thread) return go({ thread: "" });
+  toComposer();
+}
+
 $("close-thread").onclick = () => go({ thread: "" });
+$("open-sidebar").onclick = () => showSidebar(!document.body.classList.contains("sidebar"));
+for (const log of [$("messages"), $("replies")]) { followEnd(log); walkable(log); }
+document.addEventListener("keydown", escape);
 $("open-drawer").onclick = () => {
   $("drawer").hidden = !$("drawer").hidden;
   $("open-drawer").setAttribute("aria-expanded", String(!$("drawer").hidden));

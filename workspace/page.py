@@ -128,7 +128,7 @@ def seen_by(workspace: Workspace, me: str) -> Json:
         "home": world.views.get(world.homes.get(me, "")),
         "notices": [text for to, text in world.notices if to == me],
         "shortcuts": [{"callback_id": ident, "name": name} for ident, name in world.app.offered().items()],
-        "examples": workspace.examples,
+        "examples": list(workspace.examples()),
         "engine": _engine(workspace),
     }
 

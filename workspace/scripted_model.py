@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, assert_never
@@ -32,7 +32,14 @@ ABILITIES = """I can:
 - hire ("hire Zoe Park as designer")
 - change a name, a job, a department or an e-mail ("rename Marta Silva to Marta Costa")
 - remove ("remove Tom Berg")"""
+CANNOT = """I know no more of this API than what you spell out, since I only follow a script: names, conditions and sums need a real model
+(set `OPENAI_API_KEY`, or `OPENAI_BASE_URL` for one of your own, and start the demo again).
+
+Write a call, and I make it: `GET /things`, `DELETE /things/7`, or `POST /things {"name": "x"}`. What changes something is shown as a
+card first, just as with a real model."""
 WHICH = "Which one do you mean?"
+SHOWN = 2_000  # characters of what a spelled call brought
+SECONDS = 1.0  # that a stream takes at most, however long the answer is
 PAGES_AT_ONCE = 10  # in one reply; a directory of hundreds of pages is read in several
 
 
@@ -41,11 +48,11 @@ PAGES_AT_ONCE = 10  # in one reply; a directory of hundreds of pages is read in 
 
 @dataclass(frozen=True)
 class Call:
-    """One use of the tool; `body` is the JSON object to send, if any."""
+    """One use of the tool; `body` is the JSON to send, if any."""
 
     method: str
     url: str
-    body: Employee | None = None
+    body: Any = None
 
 
 @dataclass(frozen=True)
@@ -204,6 +211,13 @@ class Remove:
 
 
 @dataclass(frozen=True)
+class Spelled:
+    """A call that somebody wrote out."""
+
+    call: Call
+
+
+@dataclass(frozen=True)
 class Help:
     pass
 
@@ -214,7 +228,7 @@ class Unknown:
 
 
 Asked = Everybody | Find | Joined | InDepartment | Change | Remove  # needs to know who there is
-Intent = Asked | Hire | Help | Unknown
+Intent = Asked | Hire | Spelled | Help | Unknown
 
 MONTHS = "january february march april may june july august september october november december"
 SHORT_MONTHS = tuple(month[:3] for month in MONTHS.split())
@@ -241,6 +255,10 @@ def pattern(text: str) -> re.Pattern[str]:
     return re.compile(text, re.IGNORECASE)
 
 
+SPELLED = re.compile(
+    r"(?P<method>get|head|post|put|patch|delete)\s+(?P<url><?(?:/|https?://)\S*)(?:\s+(?P<body>[\[{].*))?",
+    re.IGNORECASE | re.DOTALL,
+)
 POLITE = pattern(
     r"^(?:(?:hi|hello|hey)\b[ ,!]*(?:there\b[ ,!]*)?)?(?:(?:can|could|would|will) you )?(?:please )?"
     r"|,? (?:please|thanks|thank you)$"
@@ -284,8 +302,23 @@ def cleaned(text: str) -> str:
     return POLITE.sub("", " ".join(text.split()).strip(" .,!?:;")).strip(" .,!?")
 
 
+def spelled(question: str) -> Spelled | None:
+    """The call that a question spells out, if it does."""
+    text = re.sub(r"<@[^>]*>|^\s*@\S+", " ", html.unescape(question)).strip().strip("`").strip()
+    found = SPELLED.fullmatch(text)
+    if found is None:
+        return None
+    try:
+        body = json.loads(found["body"]) if found["body"] else None
+    except ValueError:
+        return None
+    return Spelled(Call(found["method"].upper(), found["url"].strip("<>"), body))
+
+
 def understood(question: str) -> Intent:
     """What a question asks for, by itself."""
+    if (call := spelled(question)) is not None:
+        return call
     text = cleaned(question)
     if HELP.search(text):
         return Help()
@@ -449,10 +482,14 @@ class Task:
     whom: str
 
 
-def reply_to(turns: list[Turn]) -> Reply:
+def reply_to(turns: list[Turn], *, knows_hr: bool = True) -> Reply:
     """The next calls, or the answer."""
     intent, steps = intent_of(turns), turns[-1].steps
     match intent:
+        case Spelled(call):
+            return made(call, steps)
+        case _ if not knows_hr:
+            return Words(CANNOT)
         case Help():
             return Words(ABILITIES)
         case Unknown():
@@ -475,6 +512,23 @@ def after_reading(intent: Asked, found: Gathered, steps: tuple[Step, ...]) -> Re
             return remove(intent, found.people, steps)
         case _:
             return Words("\n\n".join([answer(intent, found.people), *(f"Note: {note}" for note in found.notes)]))
+
+
+def made(call: Call, steps: tuple[Step, ...]) -> Reply:
+    """A call that was spelled out, then what came of it."""
+    results = [step.result for step in steps if (step.call.method, step.call.url) == (call.method, call.url)]
+    if not results:
+        return Calls((call,))
+    result = results[-1]
+    if not result.ok:
+        return Words(f"`{call.method} {call.url}` did not work: {result.reason}.")
+    shown = json.dumps(result.data, ensure_ascii=False, indent=2)
+    note = f"\n\nNote: {result.note}" if result.note else ""
+    return Words(f"`{call.method} {call.url}` brought:\n\n```json\n{cut(shown)}\n```{note}")
+
+
+def cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}\n... ({len(text) - SHOWN:,} characters more)"
 
 
 def answer(intent: Everybody | Find | Joined | InDepartment, people: list[Employee]) -> str:
@@ -748,10 +802,10 @@ def call_ids(message: dict[str, Any], where: str) -> list[str]:
 # --- the protocol: what an answer is ----------------------------------------------------------------------------------
 
 
-def completed(body: dict[str, Any]) -> dict[str, Any]:
+def completed(body: dict[str, Any], *, knows_hr: bool = True) -> dict[str, Any]:
     """The assistant's message for a checked request."""
     turns, tool = turns_of(body["messages"]), offered_tool(body)
-    reply = Words(summary(turns)) if tool is None else reply_to(turns)
+    reply = Words(summary(turns)) if tool is None else reply_to(turns, knows_hr=knows_hr)
     match reply:
         case Words(text):
             return {"role": "assistant", "content": f"{CONFESSION}\n\n{text}", "refusal": None}
@@ -840,8 +894,9 @@ def chunks(head: dict[str, Any], body: dict[str, Any], message: dict[str, Any]) 
 # --- serving ----------------------------------------------------------------------------------------------------------
 
 
-def create_model(pause: float = 0.0, log: list[dict[str, Any]] | None = None) -> Flask:
-    """The application. `pause`: seconds between two pieces of a stream. Every checked request is appended to `log`."""
+def create_model(pause: float = 0.0, log: list[dict[str, Any]] | None = None, *, knows_hr: bool = True) -> Flask:
+    """The application. `pause`: seconds between two pieces of a stream, less where there are many. Every checked request is appended to
+    `log`. `knows_hr`: the API is the sample one; of another it makes the calls that are spelled out."""
     app = Flask(__name__)
     requests = log if log is not None else []
 
@@ -868,7 +923,7 @@ def create_model(pause: float = 0.0, log: list[dict[str, Any]] | None = None) ->
         body = check(request.get_json(force=True, silent=True))
         requests.append(body)
         head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": body["model"]}
-        message = completed(body)
+        message = completed(body, knows_hr=knows_hr)
         if body.get("stream"):
             return Response(events(chunks(head, body, message), pause), content_type="text/event-stream")
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish(message)}
@@ -877,19 +932,26 @@ def create_model(pause: float = 0.0, log: list[dict[str, Any]] | None = None) ->
     return app
 
 
-def events(parts: Iterator[dict[str, Any]], pause: float) -> Iterator[str]:
+def is_word(part: dict[str, Any]) -> bool:
+    return any(choice["delta"].get("content") for choice in part["choices"])
+
+
+def events(parts: Iterable[dict[str, Any]], pause: float) -> Iterator[str]:
+    """The stream's text. Between words there is a pause, for who watches; nobody watches a call's arguments."""
+    parts = list(parts)
+    words = sum(is_word(part) for part in parts)
     for part in parts:
         yield f"data: {json.dumps(part, ensure_ascii=False)}\n\n"
-        time.sleep(pause)
+        time.sleep(min(pause, SECONDS / words) if is_word(part) else 0)
     yield "data: [DONE]\n\n"
 
 
 class ScriptedModel(LocalServer):
     """The scripted model on a loopback port, and what it was asked (`requests`: the JSON of each, in order)."""
 
-    def __init__(self, port: int = 0, pause: float = 0.0) -> None:
+    def __init__(self, port: int = 0, pause: float = 0.0, *, knows_hr: bool = True) -> None:
         self.requests: list[dict[str, Any]] = []
-        super().__init__(create_model(pause, self.requests), port)
+        super().__init__(create_model(pause, self.requests, knows_hr=knows_hr), port)
 
     @property
     def base_url(self) -> str:

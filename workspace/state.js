@@ -64,7 +64,7 @@ export function stopButton(channel, thread) {
   return h("button", { type: "button", class: "stop", onclick: () => act("stop", { channel, thread_ts: thread }) }, "■ Stop");
 }
 
-/** Make `box` show one node per item, keeping the nodes whose item did not change (open menus, half-made choices). */
+/** Make `box` show one node per item, keeping the nodes whose item did not change (open menus, half-made choices), and the focus. */
 export function keyed(box, items, make) {
   const old = new Map([...box.children].map((node) => [node.dataset.key, node]));
   const nodes = items.map((item) => {
@@ -76,9 +76,69 @@ export function keyed(box, items, make) {
     made.signature = signature;
     return made;
   });
-  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
   if (nodes.length !== box.children.length || nodes.some((node, n) => node !== box.children[n])) {
+    const before = focused(box);
     box.replaceChildren(...nodes);
-    if (atEnd) box.scrollTop = box.scrollHeight;
+    refocus(box, before);
+    toEnd(box);
   }
+}
+
+// The focus: a node that is drawn anew loses it, and so does one that is only put in again
+
+const nameOf = (element) => element.dataset.action ?? element.getAttribute("aria-label") ?? element.textContent;
+
+function focused(box) {
+  const at = document.activeElement;
+  const node = box.contains(at) ? [...box.children].find((child) => child.contains(at)) : null;
+  return node ? { at, key: node.dataset.key, name: nameOf(at), whole: node === at } : null;
+}
+
+/** Give the focus back to what had it, or to what is drawn in its place; where that is gone, to the box to write in. */
+function refocus(box, before) {
+  if (!before) return;
+  const node = [...box.children].find((child) => child.dataset.key === before.key);
+  const inner = node ? [...node.querySelectorAll("button, a, input, select, textarea")] : [];
+  const same = before.at.isConnected ? before.at : before.whole ? node : inner.find((one) => nameOf(one) === before.name);
+  if (same) same.focus({ preventScroll: true });
+  else toComposer();
+}
+
+/** Where one writes at the moment: in the thread, if one is open. */
+export function toComposer() {
+  const thread = document.getElementById("thread");
+  const box = (thread.hidden ? document.getElementById("foot") : document.getElementById("thread-foot")).querySelector("textarea");
+  if (!box) return;
+  box.focus({ preventScroll: true });
+  box.setSelectionRange(box.value.length, box.value.length);
+}
+
+/** After a dialog or a menu: the browser has given the focus back, unless that element is gone. */
+export function afterDialog() {
+  if (document.activeElement === document.body) toComposer();
+}
+
+// The end of a log: it is followed while its reader is there; who scrolled up is left alone
+
+const shape = (box) => `${box.clientHeight}/${box.scrollHeight}`;
+
+export function followEnd(box) {
+  box.atEnd = true;
+  // A box that got another shape scrolls by itself: that is no reader who went elsewhere.
+  box.addEventListener("scroll", () => {
+    if (box.shape === shape(box)) box.atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
+  });
+  new ResizeObserver(() => toEnd(box)).observe(box);
+}
+
+function toEnd(box) {
+  if (box.atEnd) box.scrollTop = box.scrollHeight;
+  box.shape = shape(box);
+}
+
+/** Another conversation is shown in this box: it opens at its newest message. */
+export function opensAtEnd(box, what) {
+  if (box.dataset.what === what) return;
+  box.dataset.what = what;
+  box.atEnd = true;
 }

@@ -6,6 +6,7 @@ One lock for all of it, which is also the condition that every change notifies. 
 from __future__ import annotations
 
 import copy
+import secrets
 import threading
 import time
 import uuid
@@ -104,6 +105,9 @@ class World:
         self.unheard: list[str] = []  # events that the app is not subscribed to
         self.version = 0
         self._last_ts = 0
+        self._run = secrets.token_hex(
+            4
+        ).upper()  # no id of this workspace was ever one of another, which a bot may remember
         self._counter = 0
 
     def changed(self) -> None:
@@ -117,8 +121,9 @@ class World:
         return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
     def next_id(self, prefix: str) -> str:
+        """An id that no other workspace gave before."""
         self._counter += 1
-        return f"{prefix}{self._counter:08d}"
+        return f"{prefix}{self._run}{self._counter:06d}"
 
     # Messages
 

@@ -1,0 +1,195 @@
+"""Numbers that keep the text they were written as, and a file's values as the types that a JSON Schema gives them.
+
+YAML and JSON read `012`, `1.10` and `1e3` as numbers. Where a schema says `type: string`, the text is meant; only here is it known what
+stands where. What leaves this room has plain numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+_DIGITS = 1_000  # of a number; longer ones stay text
+_SURE = 15  # digits that every reader of numbers keeps
+# The numbers of YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema).
+INTEGER = re.compile(rf"[-+]?[0-9]{{1,{_DIGITS}}}|0o[0-7]{{1,{_DIGITS}}}|0x[0-9a-fA-F]{{1,{_DIGITS}}}")
+FLOAT = re.compile(
+    rf"[-+]?(?:\.[0-9]{{1,{_DIGITS}}}|[0-9]{{1,{_DIGITS}}}(?:\.[0-9]{{0,{_DIGITS}}})?)(?:[eE][-+]?[0-9]{{1,4}})?"
+)
+_NUMBERS = frozenset(("integer", "number"))
+_TEXTS = ("title", "description", "format", "pattern", "$ref", "$comment")
+_VALUES = ("const", "default")  # keywords whose value is one of the schema's own values
+_LISTS = ("enum", "examples")  # whose value is a list of such
+_IN_PLACE = ("allOf", "anyOf", "oneOf")  # whose schemas are about the same value
+_INNER = ("not", "if", "then", "else")
+_NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")  # mappings of schemas by name
+
+
+class _Written:
+    """A number whose `str()` is what was written."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class WrittenInteger(_Written, int):
+    """Such as `012`, which is 12."""
+
+
+class WrittenFloat(_Written, float):
+    """Such as `1.10`, which is 1.1."""
+
+
+def number(text: str) -> int | float | None:
+    """The finite number that `text` is by YAML 1.2's core schema, else None. Its `str()` is `text` again."""
+    found: int | float
+    if INTEGER.fullmatch(text):
+        found = int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    elif FLOAT.fullmatch(text) and math.isfinite(value := float(text)):
+        found = value
+    else:
+        return None
+    return found if str(found) == text else _keeping(found, text)
+
+
+def _keeping(value: float, text: str) -> int | float:
+    kept = WrittenInteger(value) if isinstance(value, int) else WrittenFloat(value)
+    kept.text = text
+    return kept
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def as_text(value: Any) -> Any:
+    """A number as the text that was written; anything else as it is."""
+    return str(value) if is_number(value) else value
+
+
+def plain(value: Any) -> Any:
+    """A value whose numbers are numbers alone."""
+    match value:
+        case WrittenInteger():
+            return int(value)
+        case WrittenFloat():
+            return float(value)
+        case dict():
+            return {key: plain(one) for key, one in value.items()}
+        case list():
+            return [plain(one) for one in value]
+    return value
+
+
+# --- by a schema ------------------------------------------------------------------------------------------------------
+
+
+def as_typed(value: Any, schema: Mapping[str, Any], *, in_url: bool = False) -> Any:
+    """A value of a file as its schema means it: numbers as their text where it says `type: string`, else plain.
+
+    `in_url`: it travels as text, in a URL or header; so where the schema names no type, `01` is that text and no number.
+    """
+    return _Meant(schema, in_url=in_url).value(value, (schema,))
+
+
+def settled(schema: Mapping[str, Any], *, in_url: bool = False) -> dict[str, Any]:
+    """A schema of a file with its own values (enum, const, default, examples) as it means them itself; `in_url` as above."""
+    found: dict[str, Any] = _Meant(schema, in_url=in_url).schema(schema, ())
+    return found
+
+
+class _Meant:
+    """What the values of one schema's document mean."""
+
+    def __init__(self, root: Mapping[str, Any], *, in_url: bool = False) -> None:
+        self._root = root
+        self._in_url = in_url
+
+    def schema(self, schema: Any, around: tuple[Any, ...]) -> Any:
+        """`schema` settled. `around`: schemas that are about the same value."""
+        match schema:
+            case dict():
+                here = (schema, *around)
+                return {key: self._keyword(key, one, here) for key, one in schema.items()}
+            case list():
+                return [self.schema(one, ()) for one in schema]
+        return plain(schema)
+
+    def _keyword(self, key: str, said: Any, here: tuple[Any, ...]) -> Any:
+        if key == "type":
+            return _type_names(said)
+        if key in _TEXTS:
+            return as_text(said)
+        if key in _VALUES:
+            return self.value(said, here)
+        if key in _LISTS and isinstance(said, list):
+            return [self.value(one, here) for one in said]
+        if key in _IN_PLACE and isinstance(said, list):
+            return [self.schema(one, here) for one in said]
+        if key in _NAMED and isinstance(said, dict):
+            return {name: self.schema(one, ()) for name, one in said.items()}
+        return self.schema(said, here if key in _INNER else ())
+
+    def value(self, value: Any, schemas: Iterable[Any]) -> Any:
+        """A value that all of `schemas` are about."""
+        match value:
+            case dict():
+                places = list(self._in_place(schemas))
+                return {name: self.value(one, _fields(places, name)) for name, one in value.items()}
+            case list():
+                places = list(self._in_place(schemas))
+                return [self.value(one, [place.get("items") for place in places]) for one in value]
+        return str(value) if is_number(value) and self._is_text(value, schemas) else plain(value)
+
+    def _is_text(self, value: float, schemas: Iterable[Any]) -> bool:
+        kinds = {kind for place in self._in_place(schemas) for kind in kinds_of(place)}
+        if not kinds:
+            return self._in_url and (isinstance(value, _Written) or len(str(value)) > _SURE)
+        return "string" in kinds and kinds.isdisjoint(_NUMBERS)
+
+    def _in_place(self, schemas: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
+        """The schemas, and those that they refer to or are made of, which are about the same value."""
+        waiting, seen = list(schemas), set()
+        while waiting:
+            one = waiting.pop()
+            if not isinstance(one, dict) or id(one) in seen:
+                continue
+            seen.add(id(one))
+            yield one
+            waiting.append(target(self._root, one.get("$ref")))
+            for key in _IN_PLACE:
+                waiting += said if isinstance(said := one.get(key), list) else []
+
+
+def _type_names(said: Any) -> Any:
+    """The word null in a list of types is YAML's nothing, unless it stands in quotes."""
+    return [_type_names(one) for one in said] if isinstance(said, list) else "null" if said is None else plain(said)
+
+
+def kinds_of(schema: Mapping[str, Any]) -> list[str]:
+    """The types that a schema's own `type` names."""
+    said = schema.get("type")
+    return [kind for kind in (said if isinstance(said, list) else [said]) if isinstance(kind, str)]
+
+
+def _fields(places: Iterable[Mapping[str, Any]], name: str) -> Iterator[Any]:
+    """The schemas of an object's field."""
+    for place in places:
+        fields = place.get("properties")
+        known = fields if isinstance(fields, dict) else {}
+        yield known[name] if name in known else place.get("additionalProperties")
+
+
+def target(root: object, ref: object) -> Any:
+    """What a `$ref` leads to within its own document; None where it leads nowhere."""
+    if ref == "#":
+        return root
+    if not isinstance(ref, str) or not ref.startswith("#/"):
+        return None
+    for step in ref.removeprefix("#/").split("/"):
+        root = root.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(root, dict) else None
+    return root
