@@ -43,6 +43,7 @@ from core.transcript import (
     to_messages,
 )
 from gate import Gate, noted_read, noted_unclear, proposed
+from holds import Overtaken
 from listen import Written
 from runs import Taken, run
 from slack_web import Person
@@ -145,15 +146,31 @@ class AI:
         self._sent_alone = 0  # of its writes, those that go out without a click
 
     def advance(self) -> bool:
-        """Goes on with the thread until it rests; True where it waits for people. Safe to run again at any point."""
+        """Goes on with the thread until it rests; True where it waits for people. Safe to run again at any point.
+
+        Raises `Stopped`, and `Overtaken` where another process goes on with it by now.
+        """
+        with self._store.holding(self._thread):
+            return self._advance()
+
+    def _advance(self) -> bool:
         while (turn := self._store.next_turn(self._thread)) is not None:
             with structlog.contextvars.bound_contextvars(turn=turn.turn, asker=turn.asker):
+                self._store.take_turn(turn)
                 if not self._finish(turn):
+                    self._store.rest_turn(turn)
                     self._session(turn, "suspended")
                     return True
                 self._session(turn, "active")
                 self._house.halt.over(turn.turn)
         return False
+
+    def set_aside(self, turn: Turn) -> None:
+        """Ends a turn that may have ended its processes, with words in its thread."""
+        with self._store.holding(self._thread), structlog.contextvars.bound_contextvars(turn=turn.turn):
+            log.error("turn set aside", ends=turn.tries, hint="the process ended each time in the middle of it")
+            self._written = _Written(self._house, turn, is_resumed=turn.is_running)
+            self._break_off(turn, words.SET_ASIDE, Entry("set aside", {"asker": turn.asker, "ends": turn.tries}))
 
     def _finish(self, turn: Turn) -> bool:
         """True when the turn is over, False while it waits for people. Whatever fails in it is told in the thread."""
@@ -161,7 +178,7 @@ class AI:
             self._written = _Written(self._house, turn, is_resumed=turn.is_running)
             begun = turn if turn.is_running else self._begin(turn)
             return begun is None or self._to_rest(begun)
-        except Stopped:
+        except (Stopped, Overtaken):
             raise
         except Cut:
             return self._stop(turn)

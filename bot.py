@@ -32,6 +32,7 @@ from waitress.server import create_server
 
 from ai import House
 from chat import ChatServer, Model
+from clock import SteadyClock
 from commands import COMMANDS, read_catalog, told
 from core import slack_in
 from core.catalog import Catalog
@@ -42,6 +43,7 @@ from core.settings import Misconfigured, Settings, load_settings
 from desk import Desk, Rules
 from gate import Gate
 from growing import Growing
+from holds import Overtaken
 from home import Home
 from listen import Listener
 from logs import hide_in_logs, set_up_logs
@@ -58,6 +60,7 @@ MAX_BODY = 1_048_576  # bytes of one request; Slack's own are far smaller
 STOP_SECONDS = 9.0  # of the ten that a SIGTERM leaves
 _STDIN = 0
 _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
+_LOOK = 0  # among the signals: look at once
 _RESULT_SHARE = 2  # one result may fill half of the history (a token is about three characters)
 
 
@@ -93,10 +96,11 @@ def create_app(
     store: Store,
     *,
     model: Model | None = None,
-    clock: Callable[[], float] = time.time,
+    clock: SteadyClock | None = None,
     ids: Callable[[], str] = lambda: secrets.token_hex(16),
 ) -> Flask:
-    """The wired Flask app; `app.extensions["bot"]` is the `Bot` to start and stop."""
+    """The wired Flask app; `app.extensions["bot"]` is the `Bot` to start and stop. `clock` is the store's."""
+    clock = clock or SteadyClock()
     web = web_of(settings)
     key = settings.openai_api_key
     model = model or ChatServer(
@@ -136,7 +140,6 @@ def create_app(
         gate=gate,
         store=store,
         ids=ids,
-        clock=clock,
         read=Listener(web, store).read,
         person=lambda user: _known(web, user),
         presence=presence,
@@ -151,6 +154,7 @@ def create_app(
         store,
         gate,
         lambda thread: desk.receive(thread),
+        lambda arrival: desk.set_aside(arrival),
         home,
         outbox,
         house,
@@ -167,7 +171,7 @@ def create_app(
     app = Flask("bot")
     app.extensions["bot"] = bot
     if bot.socket is None and settings.slack_signing_secret is not None:
-        _add_slack_routes(app, front, settings.slack_signing_secret.get_secret_value(), clock)
+        _add_slack_routes(app, front, settings.slack_signing_secret.get_secret_value(), time.time)
     _add_health_routes(app, bot)
     return app
 
@@ -252,7 +256,7 @@ class Front:
                     self.hear_interaction(payload)
                 case _:
                     log.info("envelope not used", type=kind)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, Overtaken) as error:
             _log_unrecorded(error)
             return False
         return True
@@ -262,7 +266,7 @@ class Front:
             self._arrived(thread.key)
 
 
-def _log_unrecorded(error: SQLAlchemyError) -> None:
+def _log_unrecorded(error: Exception) -> None:
     hint = "the database did not take it; Slack will send it again"
     log.error("not recorded", error=type(error).__name__, hint=hint)
 
@@ -298,7 +302,8 @@ def _add_slack_routes(app: Flask, front: Front, signing_secret: str, clock: Call
         return Response(status=200)
 
     @app.errorhandler(SQLAlchemyError)
-    def _no_database(error: SQLAlchemyError) -> Response:
+    @app.errorhandler(Overtaken)
+    def _no_database(error: Exception) -> Response:
         _log_unrecorded(error)
         return Response("not recorded, send it again", status=503)
 
@@ -426,6 +431,7 @@ def main(context: click.Context) -> None:
 
 def serve() -> None:
     """Serves until SIGTERM or Ctrl-C; then ends within ten seconds, every thread at a safe point. SIGHUP takes the catalog anew."""
+    os.umask(0o077)  # what is made here is for this user alone
     set_up_logs()
     stop, signals = _hear_signals()
     with told():
@@ -433,9 +439,12 @@ def serve() -> None:
         catalog = read_catalog(settings.apis_file)
         hide_in_logs([*settings.secrets, *secrets_of(catalog)])
         key = settings.journal_key
-        store = Store(settings.database_url, journal_key=key.get_secret_value() if key else None)
+        clock = SteadyClock()
+        store = Store(settings.database_url, clock, journal_key=key.get_secret_value() if key else None)
         store.lock(stop)
-        app = create_app(settings, catalog, store)
+        store.take_up_journal()
+        store.make_shrinkable()
+        app = create_app(settings, catalog, store, clock=clock)
         server = _listen(app, settings)
     bot: Bot = app.extensions["bot"]
     prepare(catalog, settings.prompt_budget)
@@ -486,7 +495,11 @@ def _hear_signals() -> tuple[threading.Event, SimpleQueue[int]]:
 
 
 def _watch(stop: threading.Event, signals: SimpleQueue[int], settings: Settings, bot: Bot) -> None:
-    """Until it is to end: takes the catalog anew when asked to, and sees to it that the database is still ours alone."""
+    """Until it is to end: takes the catalog anew when asked to, and sees to it that the database is still ours alone.
+
+    Where it is not, nothing more can be done here, and nothing more can be written; so this process gives its place to another.
+    """
+    bot.store.on_lost = lambda: signals.put(_LOOK)
     while not stop.is_set():
         with contextlib.suppress(Empty):
             if signals.get(timeout=_CHECK_LOCK) == signal.SIGHUP and not stop.is_set():

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +31,7 @@ from core.recipes import RUN
 from core.settings import Misconfigured, Settings, environment, load_settings
 from core.trials import trials
 from core.visible import visible
-from journal import Journal, read_key
+from journal import Head, Journal, read_key
 from slack_web import app_web_of, web_of
 from store import Store
 
@@ -197,6 +198,9 @@ def schema() -> None:
 @click.option("--export", "form", type=click.Choice(["jsonl", "csv"]), help="Print for other programs.")
 @click.option("--verify", is_flag=True, help="Check the chain; exit 1 and name the first broken entry.")
 @click.option("--head", help="With --verify: NUMBER:HASH from the log; a tail that was cut off shows.")
+@click.option(
+    "--rekey", is_flag=True, help="Begin a new chain under the key that is set now, where that of the old one is lost."
+)
 def journal(
     *,
     thread: str | None,
@@ -207,15 +211,20 @@ def journal(
     form: Literal["jsonl", "csv"] | None,
     verify: bool,
     head: str | None,
+    rekey: bool,
 ) -> None:
     """Lists, exports or checks the record of what happened."""
     with told():
-        store = _open_store()
+        store = _open_store(makes_key=rekey)
+        if rekey:
+            with closing(store):
+                _begin_anew(store)
+            return
     if verify:
         raise SystemExit(_verify(store.journal, head))
     where = {name: value for name, value in (("thread", thread), ("turn", turn), ("kind", kind)) if value}
     lines: Iterable[Line] = (
-        line for line in store.journal.lines(**where) if by is None or reports.person_of(line) == by
+        line for line in store.journal.lines(0, **where) if by is None or reports.person_of(line) == by
     )
     lines = deque(lines, maxlen=last) if last else lines
     if form is not None:
@@ -253,20 +262,38 @@ def _on_terminal(text: object) -> str:
     return escape(visible(str(text)))
 
 
+def _begin_anew(store: Store) -> None:
+    """Begins a new chain. Raises `Misconfigured` where that cannot be, or there is no need."""
+    if not store.lock_at_once():
+        raise Misconfigured("The bot is running on this database. Stop it first, and start it again afterwards.")
+    if store.journal.verify()[0] is None and store.journal.missing() is None:
+        raise Misconfigured("JOURNAL_KEY fits the journal, and the journal is whole: there is no need for a new chain.")
+    first = store.begin_journal_anew()
+    click.echo(f"A new chain begins at entry {first.number}, and says so. Head: {first}")
+    click.echo(
+        "Entries before it can be checked with their own key alone. Requests that wait are withdrawn at the next start."
+    )
+
+
 def _verify(chain: Journal, head: str | None) -> int:
     """Checks the chain, tells the outcome, gives the exit code."""
     broken, last_hash, number = chain.verify()
+    if (first := chain.first()) > 1:
+        click.echo(f"The chain under this key begins at entry {first}; entries before it were not checked.")
     if broken is not None:
         click.echo(
             f"The journal is broken at entry {broken}: it was changed, removed, or written with another key. {broken - 1} are whole."
         )
+        return 1
+    if (missing := chain.missing()) is not None:
+        click.echo(f"The journal's {number} entries are whole, but there must have been others. {missing}")
         return 1
     if head is not None and not re.fullmatch(r"\d+:[0-9a-f]{64}", head):
         click.echo(
             f"The journal's {number} entries are whole, but --head is none: write it as the log has it, NUMBER:HASH."
         )
         return 1
-    if head is not None and not _has_head(chain, head):
+    if head is not None and not chain.has(_head(head)):
         click.echo(
             f"The journal's {number} entries are whole, but {head} is not among them: the tail was cut off or rewritten."
         )
@@ -275,9 +302,9 @@ def _verify(chain: Journal, head: str | None) -> int:
     return 0
 
 
-def _has_head(chain: Journal, head: str) -> bool:
-    number, _, expected = head.partition(":")
-    return any(str(line.number) == number and line.hash == expected for line in chain.lines())
+def _head(text: str) -> Head:
+    number, _, hash_ = text.partition(":")
+    return Head(int(number), hash_)
 
 
 @click.command()
@@ -299,7 +326,7 @@ def errors(days: float) -> None:
         click.echo("No errors.")
 
 
-def _open_store() -> Store:
+def _open_store(*, makes_key: bool = False) -> Store:
     """The bot's database, which has to be there. Raises `Misconfigured`."""
     given = environment()
     url = given.get("DATABASE_URL") or "sqlite:///bot.db"
@@ -308,7 +335,7 @@ def _open_store() -> Store:
         raise Misconfigured(
             f"DATABASE_URL: there is no database at {file}; run this where the bot runs, with its settings."
         )
-    read_key(given.get("JOURNAL_KEY"), file if url.startswith("sqlite") else None, make=False)
+    read_key(given.get("JOURNAL_KEY"), file if url.startswith("sqlite") else None, make=makes_key)
     return Store(url, journal_key=given.get("JOURNAL_KEY") or None)
 
 

@@ -115,6 +115,7 @@ class Desk:
         for arrival in self._store.arrivals(thread):
             with structlog.contextvars.bound_contextvars(event_id=arrival.event_id, user=arrival.payload["user"]):
                 try:
+                    self._store.take_in(arrival)
                     self._one(arrival)
                 except SlackBusy as error:
                     return error.after
@@ -122,6 +123,17 @@ class Desk:
                     log.warning("slack did not answer", reason=str(error))
                     return _TRY_AGAIN
         return None
+
+    def set_aside(self, arrival: Arrival) -> None:
+        """Ends an arrival that may have ended its processes. A question is told so in its thread, who clicked alone."""
+        log.error("arrival set aside", kind=arrival.kind, event_id=arrival.event_id, ends=arrival.tries)
+        says: list[Post] = []
+        if arrival.kind == "mention":
+            says.append(self._aloud(arrival, "", words.SET_ASIDE))
+        elif arrival.kind in ("click", "shortcut") and not arrival.payload.get("in_view"):
+            says.append(self._aside(arrival, words.SET_ASIDE, in_thread=True))
+        noted = {"user": arrival.payload["user"], "kind": arrival.kind, "ends": arrival.tries}
+        self._store.dispose(arrival, says, [Entry("set aside", noted)])
 
     def _one(self, arrival: Arrival) -> None:
         match arrival.kind:

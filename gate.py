@@ -48,10 +48,11 @@ from core.shrink import as_json
 from core.statuses import status_text
 from core.told import path_text
 from deadline import tls_context
+from holds import Overtaken
 from looks import Looks
 from people import Directory, Here, People, Unplaced
 from reads import Purpose, Reads, Wants, always
-from store import Effects, Proposal, Store, Turn
+from store import Altered, Effects, Proposal, Store, Turn
 from wire import Paces, Unanswered, Unsent, Wire
 
 log = structlog.get_logger("gate")
@@ -213,7 +214,7 @@ class Gate:
         target, _ = (None, "") if write.by_policy else self._looks.look(write, self._purpose(turn, "preview"), by)
         now = self._clock()
         expires = write.rule.expires or write.operation.expires
-        return Proposal(
+        proposal = Proposal(
             proposal=self._ids(),
             token=self._ids(),
             thread=turn.thread,
@@ -228,7 +229,7 @@ class Gate:
             shown_url=write.shown_url,
             shown_body=write.shown_body,
             asker=turn.asker,
-            fingerprint=_fingerprint(write, turn.asker),
+            fingerprint="",
             why=write.why,
             description=write.operation.description,
             tainted=write.tainted,
@@ -246,6 +247,10 @@ class Gate:
             dry_run=self._dry_run,
             only_for=turn.only_for if write.by_policy else _whose(write.rule, turn.asker),
         )
+        return self._fingerprinted(proposal)
+
+    def _fingerprinted(self, proposal: Proposal) -> Proposal:
+        return replace(proposal, fingerprint=self._store.fingerprint(proposal))
 
     def batched(self, proposals: Sequence[Proposal]) -> list[Proposal]:
         """The proposals of one reply, those that the catalog lets be approved together named as one fixed set."""
@@ -306,6 +311,8 @@ class Gate:
         if not pending:
             raise Refused(words.VOTED)
         changed = [self._vote(one, by, at, arrival if one is pending[-1] else None) for one in pending]
+        if changed[-1] is None:  # decided a moment before, so that the click is not marked as looked at
+            self._store.handled(arrival)
         self._redraw(batch)
         return [one for one in changed if one is not None]
 
@@ -386,12 +393,21 @@ class Gate:
     def withdraw(self, turn: str) -> None:
         """Takes back what a failed turn still has waiting, so that no later click sends it."""
         left = self._store.proposals_of(turn, State.PENDING, State.APPROVED)
+        self._take_back(left, "The turn ended before a decision.", "The turn ended before this was sent.")
+
+    def withdraw_sealed_otherwise(self) -> list[str]:
+        """Takes back what waits since an earlier version, or under another journal key: whether it is as it was asked for cannot be
+        told. Gives the threads."""
+        left = self._store.sealed_otherwise()
+        self._take_back(left, words.SEALED_OTHERWISE, words.SEALED_OTHERWISE)
+        return [one.thread for one in left]
+
+    def _take_back(self, left: Sequence[Proposal], pending: str, approved: str) -> None:
         for one in left:
             if one.state is State.PENDING:
-                self._happen(one.proposal, Event.WITHDRAW, note="The turn ended before a decision.")
-            else:
-                note = "The turn ended before this was sent. Nothing was sent."
-                self._happen(one.proposal, Event.FAIL, seen=State.APPROVED, note=note)  # by now it may be on its way
+                self._happen(one.proposal, Event.WITHDRAW, note=pending)
+            else:  # by now it may be on its way
+                self._happen(one.proposal, Event.FAIL, seen=State.APPROVED, note=f"{approved} Nothing was sent.")
         self._redraw_sets(left)
 
     def unshown(self, card_post: str) -> str | None:
@@ -418,7 +434,7 @@ class Gate:
 
         A process that died left it so, or one that could not record the outcome; the lock on the database keeps others off.
         """
-        left = [one for one in self._store.proposals_in(State.SENDING) if one.proposal not in self._under_way]
+        left = [one for one in self._store.being_sent() if one.proposal not in self._under_way]
         lost = [changed for one in left if (changed := self._happen(one.proposal, Event.LOSE)) is not None]
         self._redraw_sets(lost)
         return [one.thread for one in lost]
@@ -464,6 +480,8 @@ class Gate:
             row = self._store.proposal_of(approval.proposal)
             if row is None or row.state is not State.APPROVED:
                 return None
+            if not self._store.is_intact(row) or row.fingerprint != self._store.fingerprint(row):
+                return self._alarm(row)
             try:
                 call = self._still_allowed(row)
                 if (rule := self._stricter_now(row, call)) is not None:
@@ -487,11 +505,22 @@ class Gate:
                     only_for=self._whose_now(row, call),
                 )
                 return self._send_stored(stored, call, seen.etag) if stored is not None else None
+            except Altered:
+                return self._alarm(row)
+            except Overtaken:  # who has the thread by now knows how it stands
+                raise
             except Exception:  # the request may have left: whatever went wrong behind it, its outcome is open
                 self._happen(row.proposal, Event.LOSE)
                 raise
             finally:
                 self._under_way.discard(row.proposal)
+
+    def _alarm(self, row: Proposal) -> Proposal | None:
+        """The end of a record that somebody changed where it is stored: what people approved is not known any more."""
+        log.critical("a stored request was changed", operation=row.operation, hint="look who can write to the database")
+        noted = {"proposal": row.proposal, "fingerprint": row.fingerprint, "reason": words.ALTERED}
+        self._store.note(row.thread, row.turn, [Entry("alarm", noted)])
+        return self._fail(row, words.ALTERED)
 
     def _send_stored(self, stored: Proposal, call: Call, etag: str) -> Proposal | None:
         """Sends what the change to `sending` handed over, and nothing else."""
@@ -537,7 +566,8 @@ class Gate:
         return self._outdate(row, replace(renewed, renewals=row.renewals + 1), changed_text(changed))
 
     def _outdate(self, row: Proposal, renewed: Proposal, reason: str) -> Proposal | None:
-        return self._happen(row.proposal, Event.OUTDATE, seen=row.state, successor=renewed, note=reason)
+        successor = self._fingerprinted(renewed)
+        return self._happen(row.proposal, Event.OUTDATE, seen=row.state, successor=successor, note=reason)
 
     def _fail(self, row: Proposal, reason: str, told: str = "") -> Proposal | None:
         """`reason` is for people and, where nothing else is `told` to it, for the model."""
@@ -803,9 +833,3 @@ def card_row(proposal: Proposal) -> CardRow:
 def _whose(rule: Rule, asker: str) -> str:
     """For whom alone is what a person's yes by this rule opens; empty: for all."""
     return "" if rule.shared else asker
-
-
-def _fingerprint(write: Write, asker: str) -> str:
-    """SHA-256 over all that is sent and who asked for it, unambiguously joined."""
-    sent = [write.method, write.url, write.body, asker, write.operation.body_type, sorted(write.headers.items())]
-    return hashlib.sha256(json.dumps(sent).encode()).hexdigest()

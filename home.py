@@ -6,6 +6,7 @@ Who has it open is remembered for this process only.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,6 @@ import structlog
 
 from core import words
 from core.cards import home_blocks
-from core.policy import ASKER, State
 from core.posts import Thread, permalink
 from gate import Gate, card_row
 from slack_web import Identity, SlackBusy, SlackSaysNo, SlackUnsure
@@ -86,13 +86,14 @@ class Home:
         asked = self._store.proposals_for(asker=user, limit=_SHOWN)
         with self._lock:
             if user in self._viewers:
-                self._viewers[user] = frozenset(one.proposal for one in (*waiting, *asked))
+                self._viewers[user] = frozenset([*waiting, *(one.proposal for one in asked)])
         operations = [f"{one.method} {one.url}: {one.description}" for one in self._gate.catalog.operations]
         operations += [f"{one.workflow_id}: {one.description}" for one in self._gate.catalog.recipes]
         how = words.HOME_HOW.format(places=words.places(self._channels))
-        rows = [[card_row(one) for one in group] for group in (waiting, asked)]
-        links = self._links([*waiting[:_SHOWN], *asked])
-        self._web.publish_home(user, home_blocks(rows[0], rows[1], operations, how, user, links))
+        shown = [one for one in map(self._store.proposal_of, waiting[:_SHOWN]) if one is not None]
+        rows = [[card_row(one) for one in group] for group in (shown, asked)]
+        links, more = self._links([*shown, *asked]), len(waiting) - len(waiting[:_SHOWN])
+        self._web.publish_home(user, home_blocks(rows[0], rows[1], operations, how, user, links, more=more))
 
     def _links(self, proposals: Sequence[Proposal]) -> dict[str, str]:
         """Where the cards of these stand, by their tokens. One that was not posted yet, or needed nobody, has its thread instead."""
@@ -101,16 +102,19 @@ class Home:
         places = {card: shown.get(card, (thread, thread.ts)) for card, thread in threads.items()}
         return {one.token: permalink(home, *places[one.card]) for one in proposals}
 
-    def _waiting_for(self, user: str) -> list[Proposal]:
+    def _waiting_for(self, user: str) -> list[str]:
         """The pending proposals that this person may decide; one look-up for all that have the same rule."""
-        known: dict[tuple[object, ...], bool] = {}
+        known: dict[tuple[str, str, str], bool] = {}
         found = []
-        for one in self._store.proposals_in(State.PENDING):
-            depends_on_asker = one.rule.not_asker or ASKER in one.rule.approvers
-            asker = one.asker if depends_on_asker and user == one.asker else ""
-            key = (one.rule.approvers, one.rule.not_asker, asker, one.thread.split("/")[1])
+        for one in self._store.waiting():
+            is_asker = user if user == one.asker else ""  # whom a rule may name, or leave out
+            key = (one.rule, is_asker, one.thread.split("/")[1])
             if key not in known:
-                known[key] = self._gate.may_decide(one, user)
-            if known[key] and user not in one.votes:
-                found.append(one)
+                known[key] = self._may_decide(one.proposal, user)
+            if known[key] and user not in json.loads(one.votes):
+                found.append(one.proposal)
         return found
+
+    def _may_decide(self, proposal: str, user: str) -> bool:
+        found = self._store.proposal_of(proposal)
+        return found is not None and self._gate.may_decide(found, user)

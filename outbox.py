@@ -24,7 +24,8 @@ _EVENT_TYPE = "bot_turn"
 _BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_too_long", "msg_blocks_too_long"})
 _MAX_BACKOFF = 30.0
 _ONCE = frozenset({"message", "live", "finish"})  # the kinds that must not be sent twice
-_CLOCKS_DIFFER = 60.0  # seconds by which Slack's clock may differ from ours
+_CLOCKS_DIFFER = 7_200.0  # seconds by which Slack's clock may differ from ours
+_LINGERS = 12.0  # seconds for which who lost the database may still be in a call to Slack: that ends after ten
 _CARD_SOON = 1.0  # seconds until a message that links to another is tried again
 _REACTION_FOR = 300.0  # seconds after which a thumbs-up that Slack would not take is no longer worth a try
 
@@ -49,6 +50,7 @@ class Outbox:
         unshown: Callable[[str], None],
         home_url: Callable[[], str] = lambda: "",
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._web = web
         self._growing = growing
@@ -57,7 +59,8 @@ class Outbox:
         self._store = store
         self._unshown = unshown
         self._clock = clock
-        self._started = clock()
+        self._steady = steady
+        self._alone_from = steady() + (_LINGERS if store.others_may_linger else 0.0)
         self._due: set[str] = set()  # threads with posts in the store; whoever shows the rest need not look there
         self._doubtful: set[str] = set()
         self._left: dict[str, dict[str, str]] = {}  # thread -> what an earlier process had posted there
@@ -69,7 +72,11 @@ class Outbox:
 
     def deliver(self, thread: str) -> float | None:
         """Delivers a thread's due posts, then what is shown beside them. None when all is out, else the seconds after which to try
-        again."""
+        again. Raises `Overtaken` where that is another process's matter by now."""
+        with self._store.holding(thread):
+            return self._deliver(thread)
+
+    def _deliver(self, thread: str) -> float | None:
         due: float | None = None
         if thread in self._due:
             self._due.discard(thread)  # first: what is added meanwhile is expected anew
@@ -82,6 +89,7 @@ class Outbox:
                     self._due.add(thread)
             if is_held_up:
                 return due
+        self._store.check_hold()
         waits = (due, self._presence.show(thread), self._growing.grow(thread))
         return min((wait for wait in waits if wait is not None), default=None)
 
@@ -164,6 +172,7 @@ class Outbox:
     # --- the kinds ----------------------------------------------------------------------------------------------------
 
     def _send(self, one: DuePost, moved: Mapping[str, str | None]) -> str | None:
+        self._store.check_hold()
         thread = Thread.from_key(one.post.thread)
         arguments = one.post.arguments
         match one.post.kind:
@@ -263,11 +272,19 @@ class Outbox:
             raise
 
     def _may_have_arrived(self, one: DuePost) -> bool:
-        return one.post.post in self._doubtful or one.created_at < self._started
+        return one.post.post in self._doubtful or one.made_by != self._store.process
 
     def _arrived(self, one: DuePost, thread: Thread) -> str | None:
-        """The ts of a post that arrived at an earlier try."""
-        return self._find(one, thread) if self._may_have_arrived(one) else None
+        """The ts of a post that arrived at an earlier try. Raises `SlackBusy` while another process's try may still arrive."""
+        if not self._may_have_arrived(one):
+            return None
+        ts = self._find(one, thread)
+        wait = self._alone_from - self._steady()
+        if ts is None and wait > 0 and one.made_by not in ("", self._store.process):
+            self._left.pop(one.post.thread, None)  # to be read anew
+            raise SlackBusy(wait)
+        self._store.check_hold()  # reading took its time
+        return ts
 
     def _find(self, one: DuePost, thread: Thread) -> str | None:
         """The ts of the message if an earlier try arrived. What an earlier process left is looked up in one reading of its thread."""

@@ -16,17 +16,21 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from ai import AI, House, Stopped
-from core.policy import State
+from clock import SteadyClock
 from gate import Gate
+from holds import Overtaken
 from home import Home
 from outbox import Outbox
-from store import Proposal, Store
+from store import Arrival, Proposal, Store, Turn
 
 log = structlog.get_logger("turns")
 _AFTER_FAULT = 5.0  # seconds until a piece of work that failed is tried again
 _HOUR = 3_600.0
-_HEAD_EVERY = 10.0  # seconds between two lines with the journal's head
+_TWICE, _OFTEN = 2, 3  # ends of the process in the middle of the same work
+_ALONE = 60.0  # seconds for which everything else waits for one suspect
+_SOON = 0.2  # seconds after which who waits for that looks again
 _DAY = 86_400.0
+_LOOK_AT_CLOCK = 60.0  # seconds between two looks at whether somebody set the clock
 
 
 class Lane:
@@ -92,6 +96,8 @@ class Lane:
                     delay = self._work(key)
             except Stopped:
                 pass
+            except Overtaken:  # told where it was noticed; where another process works on the database, this one ends
+                delay = _AFTER_FAULT
             except Exception:  # the worker's boundary: the work stays recorded and is tried again
                 log.exception("work failed", lane=self._name, key=key)
                 delay = _AFTER_FAULT
@@ -128,6 +134,42 @@ class Lane:
             self._changed.notify()
 
 
+class Quarantine:
+    """Has the suspects, threads in whose work the process ended, worked on one after the other and all else wait: the next end tells
+    who did it. `over` is called when nobody is left. Thread-safe."""
+
+    def __init__(self, over: Callable[[], None], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._over = over
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._suspects: deque[str] = deque()
+        self._since = 0.0
+
+    def hold(self, suspects: Sequence[str]) -> None:
+        """From now on these go first."""
+        self._suspects.extend(dict.fromkeys(suspects))
+        self._since = self._clock()
+
+    def lets(self, thread: str) -> bool:
+        """Whether a thread may be worked on now."""
+        with self._lock:
+            if self._suspects and self._clock() - self._since > _ALONE:
+                self._let_go(self._suspects[0])
+            return not self._suspects or self._suspects[0] == thread
+
+    def lived(self, thread: str) -> None:
+        """A thread was worked on, and the process lives."""
+        with self._lock:
+            self._let_go(thread)
+
+    def _let_go(self, thread: str) -> None:
+        if self._suspects and self._suspects[0] == thread:
+            self._suspects.popleft()
+            self._since = self._clock()
+            if not self._suspects:
+                self._over()
+
+
 class Turns:
     """The bot at work: the lanes, and what a start has to take up again."""
 
@@ -136,13 +178,14 @@ class Turns:
         store: Store,
         gate: Gate,
         receive: Callable[[str], float | None],
+        set_aside: Callable[[Arrival], None],
         home: Home,
         outbox: Outbox,
         house: House,
         *,
         workers: int,
         retention: float,
-        clock: Callable[[], float] = time.time,
+        clock: SteadyClock,
     ) -> None:
         self._store = store
         self._gate = gate
@@ -151,10 +194,12 @@ class Turns:
         self._house = house
         self._retention = retention
         self._clock = clock
-        self._next_clean_up = 0.0
-        self._head_at = float("-inf")
-        self._arrivals = Lane("arrivals", receive, threads=2)
-        self._turns = Lane("turns", self._advance, threads=workers)
+        self._next_clean_up = 0.0  # by a clock that nobody sets
+        self._receive = receive
+        self._set_arrival_aside = set_aside
+        self._quarantine = Quarantine(store.take_in_at_once)
+        self._arrivals = Lane("arrivals", lambda thread: self._in_turn(thread, self._receive), threads=2)
+        self._turns = Lane("turns", lambda thread: self._in_turn(thread, self._advance), threads=workers)
         self._writes = Lane("writes", self._write, threads=4, label="turn")
         self._checks = Lane("checks", gate.check, threads=1, label="proposal")
         self._homes = Lane("homes", home.draw, threads=1, label="user")
@@ -174,6 +219,9 @@ class Turns:
     def start(self) -> None:
         """Takes up everything that is not at rest, then goes on with what comes in."""
         self._lose_unanswered()
+        for thread in self._gate.withdraw_sealed_otherwise():
+            self._turns.wake(thread)
+        self._mind_what_was_left()
         arrived, open_turns, due = self._store.unrested()
         undone = self._gate.undone()
         for lane, keys in ((self._arrivals, arrived), (self._turns, open_turns), (self._writes, undone)):
@@ -196,26 +244,66 @@ class Turns:
     def stop(self, seconds: float) -> bool:
         """Leaves every thread at a safe point within `seconds`. True when nothing had to be left in the middle of a call."""
         self._house.halt.everything()
-        self._head_at = float("-inf")
         self._log_head()
         by = time.monotonic() + seconds
+        leaving = threading.Thread(target=self._store.leave, daemon=True)  # a database may take its time
+        leaving.start()
         ended = [lane.stop(by) for lane in self._lanes]
-        return all(ended)
+        leaving.join(max(0.0, by - time.monotonic()))
+        if all(ended) and self._store.others_may_linger:
+            self._store.leave_posts()
+        return all(ended) and not leaving.is_alive()
 
-    def _write(self, turn: str) -> None:
+    def _mind_what_was_left(self) -> None:
+        """In whose middle the process ended twice, and of nothing else, would end it for ever: it is set aside, with words.
+
+        Where others were in their middle, too, nobody knows who did it. After three such ends they go on alone, one by one.
+        """
+        left = self._store.left_in_the_middle()
+        for one in left:
+            if one.ends_alone >= _TWICE:
+                self._set_aside(one)
+        often = [one for one in left if one.tries >= _OFTEN and one.ends_alone < _TWICE]
+        if often:
+            self._store.take_in_later()
+            often.sort(key=lambda one: (one.ends_alone, one.tries))
+            self._quarantine.hold([one.thread if isinstance(one, Turn) else one.thread.key for one in often])
+
+    def _set_aside(self, one: Arrival | Turn) -> None:
         try:
-            self.decided(self._gate.write_decided(turn), "")
+            if isinstance(one, Turn):
+                AI(one.thread, self._house).set_aside(one)
+            else:
+                self._set_arrival_aside(one)
+        except Exception:  # the start's boundary: whatever is wrong with it, the bot starts
+            log.exception("not set aside")
+
+    def _in_turn(self, thread: str, work: Callable[[str], float | None]) -> float | None:
+        """Does work on a thread, as soon as the quarantine lets it."""
+        if not self._quarantine.lets(thread):
+            return _SOON
+        try:
+            return work(thread)
+        finally:
+            self._quarantine.lived(thread)
+
+    def _write(self, turn: str) -> float | None:
+        found = self._store.turn(turn)
+        return None if found is None else self._in_turn(found.thread, lambda _: self._send_decided(found))
+
+    def _send_decided(self, turn: Turn) -> None:
+        try:
+            with self._store.holding(turn.thread):
+                self._store.take_turn(turn)
+                self.decided(self._gate.write_decided(turn.turn), "")
         finally:  # also where something went wrong: what was sent has its result, and the turn goes on with it
-            thread = self._store.thread_of(turn)
-            if thread is not None:
-                self._turns.wake(thread)
+            self._turns.wake(turn.thread)
             self._clock_lane.wake("clock")  # a target that changed may have made a new proposal
 
     def _advance(self, thread: str) -> None:
         if AI(thread, self._house).advance():
             self._clock_lane.wake("clock")  # a new proposal may be the next to expire
-            self.decided([one for one in self._store.proposals_in(State.PENDING) if one.thread == thread], "")
-        self._log_head()
+            self.decided(self._store.pending_in(thread), "")
 
     def send(self, turn: str) -> None:
         """People approved writes of a turn: they go at once, also where every worker waits for a model."""
@@ -255,12 +343,8 @@ class Turns:
             self._turns.wake(thread)
 
     def _log_head(self) -> None:
-        """Puts the journal's head into the log, at most once in some seconds: what `journal --verify --head` compares."""
-        now = time.monotonic()
-        if now - self._head_at >= _HEAD_EVERY:
-            self._head_at = now
-            number, head = self._store.journal.head()
-            log.info("journal head", head=f"{number}:{head}")
+        """Puts the journal's head into the log, and beside the database: what `journal --verify` compares."""
+        log.info("journal head", head=str(self._store.journal.keep_head()))
 
     def _lose_unanswered(self) -> None:
         for thread in self._gate.lose_unanswered():
@@ -269,16 +353,35 @@ class Turns:
 
     def _tick(self, _key: str) -> float:
         """What is due now; gives the seconds until something is due again."""
+        self._mind_the_clock()
         self._lose_unanswered()
         expired = self._gate.expire_due()
         for one in expired:
             self._turns.wake(one.thread)
         self.decided(expired, "")
         self._gate.remind_due()
-        now = self._clock()
-        if now >= self._next_clean_up:
-            self._next_clean_up = now + _HOUR
-            removed = self._store.forget(now - self._retention * _DAY)
-            if removed:
-                log.info("forgot", threads=removed)
-        return max(0.01, min(self._store.next_due() or self._next_clean_up, self._next_clean_up) - now)
+        if time.monotonic() >= self._next_clean_up:
+            self._next_clean_up = time.monotonic() + _HOUR
+            self._clean_up()
+        due = self._store.next_due()
+        return min(_LOOK_AT_CLOCK, max(0.01, due - self._clock())) if due is not None else _LOOK_AT_CLOCK
+
+    def _mind_the_clock(self) -> None:
+        """Where somebody set the clock, what waits keeps the time that it has left. Between the two steps it has an hour more rather than
+        an hour less, so that no click is too late."""
+        moved = self._clock.jump()
+        if not moved:
+            return
+        log.warning("the clock was set", seconds=round(moved), hint="what waits keeps the time that it has left")
+        if moved < 0:
+            self._clock.follow(moved)
+        self._store.move_deadlines(moved)
+        if moved > 0:
+            self._clock.follow(moved)
+
+    def _clean_up(self) -> None:
+        self._log_head()
+        removed = self._store.forget(self._clock() - self._retention * _DAY)
+        if removed:
+            log.info("forgot", threads=removed)
+        self._store.shrink()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from bench import ack, finding, imports, memory, prompt, turn
+from bench import ack, finding, imports, memory, pending, prompt, turn
 from bench.stage import Stage, stage
 
 
@@ -118,12 +118,21 @@ def _show_hostile(apis: Mapping[str, finding.Json]) -> None:
         click.echo(f"    {name:<53}{tokens:<10}{milliseconds:.0f}")
 
 
+def show_pending(given: Given) -> None:
+    none, many = pending.measure(given.on)
+    click.echo("(f) A turn while others' requests wait for people, median")
+    click.echo(f"    none                                  {none * 1000:.1f} ms")
+    click.echo(f"    {pending.REQUESTS:,}                                {many * 1000:.1f} ms")
+    click.echo(f"    ratio                                 {many / none:.2f}      aim: under 1.2")
+
+
 PARTS: dict[str, Callable[[Given], None]] = {
     "ack": show_ack,
     "turn": show_turn,
     "memory": show_memory,
     "imports": show_imports,
     "prompt": show_prompt,
+    "pending": show_pending,
 }
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.load import mention, send
 from bench.stage import ROOT, SECRET, BotProcess, Stage, bot
@@ -31,10 +32,11 @@ class Turns:
         return self.bot / self.bare
 
 
-def measure(on: Stage) -> Turns:
+def measure(on: Stage, database: Path | None = None) -> Turns:
+    """Over a new database, or one that is there."""
     command = [sys.executable, "-m", "bench.bare", on.instant, on.workspace.api_url, on.workspace.bot_token]
     with (
-        bot(on, on.directory / "turn.db") as process,
+        bot(on, database or on.directory / "turn.db") as process,
         subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as bare,
     ):
         took = [(_bot_turn(on, process, n), _bare_turn(on, bare, n)) for n in range(RUNS)][WARM:]

@@ -385,19 +385,19 @@ def home_blocks(
     how: str,
     to: str = "",
     links: Mapping[str, str] | None = None,
+    *,
+    more: int = 0,
 ) -> list[Block]:
-    """App Home of `to`: what waits for the person (with the buttons), what the person asked for, what can be asked.
-
-    `links` lead to where a request stands, by its token.
-    """
+    """App Home of `to`: what waits for the person (with the buttons; `more` is how much of that is not among `waiting`), what the
+    person asked for, what can be asked. `links` lead to where a request stands, by its token."""
     if not operations:
         return [_context(how)]
     blocks = [_header(words.HOME_WAITING)]
     for row in waiting[:_HOME_ROWS]:
         blocks += [*_sections(_in_home(row)), _context(" · ".join([_who(row), *_link(row, links)]))]
         blocks.append({"type": "actions", "elements": _buttons(row, is_cut=True, to=to)})
-    if len(waiting) > _HOME_ROWS:
-        blocks.append(_context(words.HOME_MORE.format(count=len(waiting) - _HOME_ROWS)))
+    more += len(waiting[_HOME_ROWS:])
+    blocks += [_context(words.HOME_MORE.format(count=more))] if more else []
     blocks += [] if waiting else [_context(words.HOME_NOTHING)]
     blocks.append(_header(words.HOME_ASKED))
     for row in asked[:_HOME_ROWS]:

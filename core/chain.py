@@ -1,4 +1,7 @@
-"""The journal's entries as values, and the chain that ties each to the one before: HMAC-SHA256 over its content and the last hash."""
+"""The journal's entries as values, and the chain that ties each to the one before: HMAC-SHA256 over its content and the last hash.
+
+Under the same key: signatures of what stands beside the chain.
+"""
 
 from __future__ import annotations
 
@@ -35,21 +38,37 @@ class Line:
 
 def link(key: bytes, before: str, number: int, at: float, thread: str, turn: str, kind: str, data: str) -> str:
     """The hash of a line, in hex."""
-    content = json.dumps([before, number, repr(at), thread, turn, kind, data], ensure_ascii=True, separators=(",", ":"))
-    return hmac.new(key, content.encode(), hashlib.sha256).hexdigest()
+    return _keyed(key, [before, number, repr(at), thread, turn, kind, data])
 
 
-def first_broken(key: bytes, lines: Iterable[Line]) -> tuple[int | None, str, int]:
-    """Checks lines from number 1 on. Gives (number of the first that is wrong or missing, hash of the last good one, its number)."""
-    before, number = FIRST, 0
+def sign(key: bytes, what: str, *content: object) -> str:
+    """The signature of something that is no line, in hex. `what` is its kind, so that none can be taken for another."""
+    return _keyed(key, [what, *content])
+
+
+def is_signed(key: bytes, signature: object, what: str, *content: object) -> bool:
+    """Whether a signature is that of `what` with this content."""
+    given = signature if isinstance(signature, str) else ""
+    return hmac.compare_digest(sign(key, what, *content).encode(), given.encode("utf-8", "replace"))
+
+
+def _keyed(key: bytes, content: list[object]) -> str:
+    text = json.dumps(content, ensure_ascii=True, separators=(",", ":"))
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def first_broken(key: bytes, lines: Iterable[Line], first: int = 1, before: str = FIRST) -> tuple[int | None, str, int]:
+    """Checks lines from number `first` on, whose chain goes on from `before`. Gives (number of the first that is wrong or missing, hash
+    of the last good one, its number)."""
+    number = first - 1
     for line in lines:
-        if line.number != number + 1 or not _is_whole(key, before, line):
+        if line.number != number + 1 or not is_whole(key, before, line):
             return number + 1, before, number
         before, number = line.hash, line.number
     return None, before, number
 
 
-def _is_whole(key: bytes, before: str, line: Line) -> bool:
+def is_whole(key: bytes, before: str, line: Line) -> bool:
     """Whether a line is as it was written. Somebody with the database may have put anything into its columns."""
     texts = (line.thread, line.turn, line.kind, line.data, line.hash)
     if not isinstance(line.at, float) or not all(isinstance(one, str) for one in texts):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from chat import Model
+from clock import SteadyClock
 from logs import set_up_logs
 from tests.house import (
     CATALOG,
@@ -84,7 +85,13 @@ def start_bot(
     """Starts a bot over a database in tmp_path; `catalog` is YAML in place of the sample's, settings go by their names."""
     started: list[RunningBot] = []
 
-    def start(*, catalog: str | None = None, with_model: Model | None = model, **more: Any) -> RunningBot:
+    def start(
+        *,
+        catalog: str | None = None,
+        with_model: Model | None = model,
+        clock: SteadyClock | None = None,
+        **more: Any,
+    ) -> RunningBot:
         settings = {
             **way_in(over, SIGNING_SECRET),
             "slack_bot_token": workspace.bot_token,
@@ -94,7 +101,7 @@ def start_bot(
             "database_url": f"sqlite:///{tmp_path}/bot.db",
         }
         text = catalog or CATALOG.read_text("utf-8").replace("${HR_API_URL}", hr.url)
-        bot = RunningBot(workspace, settings_of(**(settings | more)), text, with_model)
+        bot = RunningBot(workspace, settings_of(**(settings | more)), text, with_model, clock)
         started.append(bot)
         return bot.start()
 

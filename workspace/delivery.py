@@ -115,15 +115,19 @@ class HttpCarrier:
             self.base_url.rstrip("/") + path, data=body.encode(), headers={**signed, **headers}, method="POST"
         )
         try:
-            with self._opener.open(request, timeout=self.ack_seconds) as answer:
-                return Reply(answer.status, answer.read().decode(errors="replace"), "", dict(answer.headers))
-        except urllib.error.HTTPError as wrong:
-            return Reply(wrong.code, wrong.read().decode(errors="replace"), "http_error", dict(wrong.headers))
+            return self._answered(request)
         except TimeoutError:
             return Reply(0, reason="http_timeout")
         except (OSError, HTTPException) as wrong:
             timed_out = isinstance(getattr(wrong, "reason", None), TimeoutError)
             return Reply(0, reason="http_timeout" if timed_out else "connection_failed")
+
+    def _answered(self, request: urllib.request.Request) -> Reply:
+        try:
+            with self._opener.open(request, timeout=self.ack_seconds) as answer:
+                return Reply(answer.status, answer.read().decode(errors="replace"), "", dict(answer.headers))
+        except urllib.error.HTTPError as wrong:
+            return Reply(wrong.code, wrong.read().decode(errors="replace"), "http_error", dict(wrong.headers))
 
 
 class Courier:

@@ -1,0 +1,53 @@
+"""(f) A turn while ten thousand requests of others wait for people, beside one while none does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import turn
+from bench.stage import Stage
+from core.policy import Rule, State
+from core.posts import Post, Thread
+from core.transcript import Called, Replied, Usage
+from store import Admission, Proposal, Round, Store, Turn
+
+REQUESTS = 10_000
+
+
+def measure(on: Stage) -> tuple[float, float]:
+    """Seconds of a turn, medians: with nothing waiting, and with so many requests."""
+    empty, full = on.directory / "none.db", _filled(on.directory / "waiting.db")
+    return turn.measure(on, empty).bot, turn.measure(on, full).bot
+
+
+def _filled(database: Path) -> Path:
+    store = Store(f"sqlite:///{database}")
+    for number in range(REQUESTS):
+        _ask(store, Thread("T0LOCAL", "C0HR", f"{time.time() - number:.6f}"), number)
+    store.close()
+    return database
+
+
+def _ask(store: Store, thread: Thread, number: int) -> None:
+    """A thread that waits for a decision."""
+    store.record("mention", thread, {"user": "U0ANN"}, event_id=f"EvWaits{number}", ts=thread.ts)
+    (arrival,) = store.arrivals(thread.key)
+    asked = Turn(f"waits{number}", thread.key, "U0ANN", "remove him", thread.ts)
+    quiet: dict[Admission, Sequence[Post]] = {"taken": [], "kept": [], "too many": []}
+    store.admit(arrival, asked, quiet, workers=8, max_waiting=256)
+    begun = store.begin_turn(asked, asked.text, ())
+    said = Replied("", (Called("call", "call_rest_api", "{}"),))
+    store.add_round(begun, Round(said, Usage(), proposals=[_request(begun, number)]))
+    store.rest_turn(begun)
+
+
+def _request(of: Turn, number: int) -> Proposal:
+    now = time.time()
+    return Proposal(
+        proposal=f"p{number}", token=f"t{number}", thread=of.thread, turn=of.turn, api="HR", operation="DELETE /api/users/[user_id]",
+        method="DELETE", url=f"http://hr/api/users/{number}", shown_url=f"http://hr/api/users/{number}", body=None, asker=of.asker,
+        fingerprint="f", why="", rule=Rule(), state=State.PENDING, created_at=now, remind_at=now + 40_000, expires_at=now + 80_000,
+        card=f"c{number}",
+    )  # fmt: skip
