@@ -16,18 +16,21 @@ import structlog
 
 from chat import Model, ModelFailed
 from core import words
+from core.answer_posts import answer_posts
 from core.answers import Got, error_text
-from core.calls import BadCall, Call, Read, parse_arguments, resolve, sort
+from core.calls import BadCall, Call, parse_arguments, resolve
 from core.catalog import Catalog
 from core.chain import Entry, digest
 from core.lookup import Unclear
 from core.markdown import beginning
-from core.policy import SAFE_METHODS, State
-from core.posts import Thread, answer_posts, delete, live, live_id
+from core.policy import Read, State, sort
+from core.posts import delete, live, live_id
 from core.prompt import BUDGET, FIND, about, beside, find, is_whole, system_prompt, tools
 from core.recipes import begin, is_run
+from core.rules import SAFE_METHODS
 from core.special import put_together
 from core.steps import step
+from core.thread import Thread
 from core.transcript import (
     BadReply,
     Item,

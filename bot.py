@@ -37,9 +37,9 @@ from commands import COMMANDS, read_catalog, told
 from core import slack_in
 from core.catalog import Catalog
 from core.credentials import secrets_of
-from core.posts import Thread
 from core.prompt import prepare
 from core.settings import Misconfigured, Settings, load_settings
+from core.thread import Thread
 from desk import Desk, Rules
 from gate import Gate
 from growing import Growing

@@ -21,13 +21,13 @@ from rich.table import Table
 import importing
 import slack_check
 from core import reports
-from core.catalog import Api, Catalog, Operation, Recipe, load_catalog
+from core.catalog import RUN, Api, Catalog, Operation, Recipe, load_catalog
 from core.catalog_schema import schema_text
 from core.chain import Line
 from core.gaps import gaps
 from core.openapi import Choice
-from core.policy import ASKER, SAFE_METHODS, Rule, Verdict
-from core.recipes import RUN
+from core.policy import Verdict
+from core.rules import ASKER, SAFE_METHODS, Rule
 from core.settings import Misconfigured, Settings, environment, load_settings
 from core.trials import trials
 from core.visible import visible

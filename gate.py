@@ -20,32 +20,22 @@ import structlog
 
 from core import words
 from core.answers import Answer, Got, Shown, found_of, outcome_text
-from core.calls import (
-    BadCall,
-    Call,
-    Read,
-    Write,
-    body_of,
-    check_plain,
-    check_resolved,
-    check_values,
-    headers_of,
-    match,
-    sort,
-)
+from core.calls import BadCall, Call, body_of, check_plain, check_resolved, check_values, headers_of, match
 from core.cards import CardRow, batch_card, card, changed_text, date, deciders, target_card
 from core.catalog import METHODS, Catalog
 from core.chain import Entry, digest
 from core.change import Path, Target, Watch, differing
 from core.lookup import Unclear
 from core.markdown import Block
-from core.policy import SAFE_METHODS, Event, Refused, Rule, State
-from core.posts import Post, Thread, card_message, message, update
+from core.policy import Event, Read, Refused, State, Write, sort
+from core.posts import Post, card_message, message, update
 from core.recipes import StepAnswer
 from core.results import is_partial, more_text, parse_more, result
+from core.rules import SAFE_METHODS, Rule
 from core.secret import secret_fields
 from core.shrink import as_json
 from core.statuses import status_text
+from core.thread import Thread
 from core.told import path_text
 from deadline import tls_context
 from holds import Overtaken
@@ -485,7 +475,7 @@ class Gate:
             try:
                 call = self._still_allowed(row)
                 if (rule := self._stricter_now(row, call)) is not None:
-                    renewed = self._renewed(row, row.target, words.RULE_CHANGED)
+                    renewed = self._renewed(row, Target.from_json(row.before), words.RULE_CHANGED)
                     renewed = replace(renewed, rule=rule, only_for=self._whose_now(row, call))
                     return self._outdate(row, renewed, words.RULE_CHANGED)
                 seen = self._still_same(row, call)
@@ -543,7 +533,7 @@ class Gate:
             return self._happen(stored.proposal, Event.LOSE, note=self._wire.mask(str(error)))
         if etag and answer.status == _PRECONDITION_FAILED:
             now, _ = self._looks.look(call, self._purpose(stored, "preview"))
-            return self._changed(stored, now, self._differing(stored, call, stored.target, now))
+            return self._changed(stored, now, self._differing(stored, call, Target.from_json(stored.before), now))
         if answer.status in _GATEWAY:
             note = words.GATEWAY.format(status=status_text(answer.status))
             return self._happen(stored.proposal, Event.LOSE, note=note, seconds=answer.seconds, status=answer.status)
@@ -621,7 +611,7 @@ class Gate:
         Where it seems to have changed it is read once more a little later: what differs between those two moves by itself, and does
         not count unless the catalog says so. What it is and what it is called always count.
         """
-        before = stored.target
+        before = Target.from_json(stored.before)
         if before is None or not before.is_known:
             return Seen()
         now, etag = self._again(stored, call)

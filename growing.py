@@ -13,8 +13,10 @@ from typing import Any, Protocol
 
 import structlog
 
+from core.answer_posts import growing
 from core.markdown import beginning
-from core.posts import Post, Thread, growing
+from core.posts import Post
+from core.thread import Thread
 from slack_web import SlackBusy, SlackSaysNo, SlackUnsure
 
 log = structlog.get_logger("growing")

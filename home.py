@@ -16,7 +16,7 @@ import structlog
 
 from core import words
 from core.cards import home_blocks
-from core.posts import Thread, permalink
+from core.thread import Thread, permalink
 from gate import Gate, card_row
 from slack_web import Identity, SlackBusy, SlackSaysNo, SlackUnsure
 from store import Proposal, Store

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from core.posts import Thread
 from core.slack_in import plain_words
+from core.thread import Thread
 from core.transcript import Line
 from slack_web import Identity, Person, SlackBusy, SlackSaysNo, SlackUnsure
 from store import Store, Turn

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
-from core.answers import mask
+from core.masking import mask
 
 # HTTP clients log URLs, and a URL may carry an API's key
 _TALKATIVE = (

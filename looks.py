@@ -18,7 +18,6 @@ from core.catalog import Operation
 from core.change import GONE, Rest, Target, Watch
 from core.naming import Name, name_of
 from core.paging import Page, more_told, total_told
-from core.policy import SAFE_METHODS
 from core.preview import (
     Asked,
     Showing,
@@ -32,6 +31,7 @@ from core.preview import (
     list_in,
     showing,
 )
+from core.rules import SAFE_METHODS
 from core.statuses import status_text
 from reads import Listed, Purpose, Reads
 from wire import Unanswered, Unsent

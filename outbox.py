@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from core.posts import TOP, Post, Thread, permalink
+from core.posts import Post
+from core.thread import TOP, Thread, permalink
 from growing import Growing
 from presence import Presence
 from slack_web import SlackBusy, SlackSaysNo, SlackUnsure

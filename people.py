@@ -13,8 +13,9 @@ from core import words
 from core.calls import BadCall
 from core.cards import deciders
 from core.catalog import Catalog
-from core.policy import ANYONE, ASKER, Refused, Rule
-from core.posts import TOP, Thread
+from core.policy import Refused
+from core.rules import ANYONE, ASKER, Rule
+from core.thread import TOP, Thread
 from store import Proposal
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 import structlog
 
-from core.posts import Thread
+from core.thread import Thread
 from slack_web import SlackBusy, SlackSaysNo, SlackUnsure
 
 log = structlog.get_logger("presence")

@@ -14,16 +14,18 @@ from urllib.parse import urljoin
 import structlog
 
 from core import words
-from core.answers import Answer, Found, Got, Shown, data_of, error_text, found_of, mask
-from core.calls import BadCall, Call, Read, build, check_resolved, match, resolve, shown_url, sort, with_values
+from core.answers import Answer, Found, Got, Shown, data_of, error_text, found_of
+from core.calls import BadCall, Call, build, check_resolved, match, resolve, shown_url, with_values
 from core.catalog import Api, Catalog, Lookup, Operation
 from core.credentials import without_credentials
 from core.lookup import Candidate, Matched, Unclear, candidates, fields_of, matched
+from core.masking import mask
 from core.paging import Ask, BadStart, Course, End, Page, begin, follow, is_past_end, items_of, next_link
-from core.policy import SAFE_METHODS
+from core.policy import Read, sort
 from core.recipes import StepAnswer
 from core.results import is_partial, result, selected, there
 from core.retry import BUSY, TRIES, pause, told
+from core.rules import SAFE_METHODS
 from core.secret import hide, is_secret, secret_fields
 from core.shrink import as_json
 from core.statuses import status_text

@@ -10,11 +10,12 @@ from dataclasses import replace
 from functools import partial
 
 from core.answers import Got
-from core.calls import BadCall, Call, Read, sort
-from core.catalog import Catalog
+from core.calls import BadCall, Call
+from core.catalog import RUN, Catalog
 from core.chain import Entry
 from core.lookup import Unclear
-from core.recipes import RUN, Run, after, broken_off, next_call, told
+from core.policy import Read, sort
+from core.recipes import Run, after, broken_off, next_call, told
 from gate import Gate, noted_read, noted_unclear, proposed
 from store import Proposal, Turn
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from core.slack_app import NEEDED, TOKENS, advice
+from core.slack_app import NEEDED, advice
+from core.token_kinds import TOKENS
 from slack_web import LockedOut, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb
 
 _PAGES = 15  # of a thousand channels each; below Slack's pace for this method

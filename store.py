@@ -27,10 +27,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from core import statements as sql
 from core.chain import Entry, digest
-from core.change import Target
 from core.database_words import unusable
-from core.policy import Event, Rule, State, sources, target
-from core.posts import Kind, Post, Thread
+from core.policy import Event, State, sources, target
+from core.posts import Kind, Post
+from core.rules import Rule
 from core.settings import Misconfigured
 from core.tables import (
     MIGRATIONS,
@@ -45,6 +45,7 @@ from core.tables import (
     transcript,
     turns,
 )
+from core.thread import Thread
 from core.transcript import Called, Heard, Item, Line, Noted, Replied, Result, Said, Usage, open_calls, visible_to
 from holds import DATABASE, Hold, Holds, Overtaken
 from journal import Head, Journal, read_key
@@ -149,11 +150,6 @@ class Proposal:
     def stands(self) -> str:
         """The key of where its card stands."""
         return self.place or self.thread
-
-    @property
-    def target(self) -> Target | None:
-        """What it is about, as it was read for the card."""
-        return Target.from_json(self.before)
 
 
 @dataclass(frozen=True)
@@ -1261,15 +1257,8 @@ def _proposal(row: Any) -> Proposal:
     return Proposal(**{**row, **parsed})
 
 
-_MOVING = {
-    "remind_at",
-    "sent_at",
-    "status",
-    "note",
-    "reason",
-    "moved",
-    "seal",
-}  # what changes, or comes, and decides nothing
+# What changes, or comes, and decides nothing.
+_MOVING = {"remind_at", "sent_at", "status", "note", "reason", "seal"}
 _SEALED = [name for name in Proposal.__dataclass_fields__ if name not in _MOVING]
 _REQUEST = ("api", "method", "url", "body", "body_type", "headers", "asker", "rule")
 

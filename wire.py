@@ -23,10 +23,11 @@ import httpcore2
 import httpx2
 import structlog
 
-from core.answers import Answer, beginning_at_end, mask
+from core.answers import Answer
 from core.bodies import encoded
 from core.catalog import Api, Catalog, Limits, Operation
 from core.credentials import headers_of, secrets_of, with_credentials
+from core.masking import beginning_at_end, mask
 from core.secret import hide, secret_fields
 from core.unpack import BadPacking, TooLarge
 from deadline import Deadline, Transport

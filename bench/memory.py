@@ -13,8 +13,8 @@ from sqlalchemy import create_engine, insert
 
 from bench.load import mention, send
 from bench.stage import SECRET, BotProcess, Stage, bot
-from core.posts import Thread
 from core.tables import inbox, posts, threads, transcript, turns
+from core.thread import Thread
 from store import Store
 
 THREADS, TURNS = 10_000, 30

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from bench import turn
 from bench.stage import Stage
-from core.policy import Rule, State
-from core.posts import Post, Thread
+from core.policy import State
+from core.posts import Post
+from core.rules import Rule
+from core.thread import Thread
 from core.transcript import Called, Replied, Usage
 from store import Admission, Proposal, Round, Store, Turn
 

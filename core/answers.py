@@ -10,17 +10,15 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
+from core.masking import mask
 from core.media import charset_of, read_text
 from core.retry import told
-from core.shrink import CUT, as_json, shrink
+from core.shrink import as_json, shrink
 from core.statuses import status_text
 
-HIDDEN = "[hidden]"
 _NO_JSON = "The answer says it is JSON, but is not (or is nested too deeply)."
-_TELLING = 4  # characters of a secret before a cut that count as such
-_Text = TypeVar("_Text", str, bytes)
 _DEPTH = 100  # levels of JSON that are looked into; deeper ones stay text
 
 
@@ -110,36 +108,6 @@ def outcome_text(outcome: str, words: str, to_do: str = "") -> str:
     People may come to read the note, since models repeat it; `to_do` is for the model alone.
     """
     return as_json({"outcome": outcome, "note": words} | ({"to_do": to_do} if to_do else {}))
-
-
-def mask(value: Any, secrets: Sequence[str]) -> Any:
-    """`value` with every occurrence of a secret replaced, in keys as well; also of one's beginning, where a text was cut in it."""
-    match value:
-        case str():
-            for secret in secrets:
-                value = value.replace(secret, HIDDEN)
-            return _mask_cut(value, secrets) if CUT in value else value
-        case list():
-            return [mask(one, secrets) for one in value]
-        case dict():
-            return {mask(key, secrets): mask(one, secrets) for key, one in value.items()}
-    return value
-
-
-def _mask_cut(text: str, secrets: Sequence[str]) -> str:
-    *before, last = text.split(CUT)
-    begun = ((one, beginning_at_end(one, secrets)) for one in before)
-    return CUT.join([*(one[:-size] + HIDDEN if size >= _TELLING else one for one, size in begun), last])
-
-
-def beginning_at_end(text: _Text, secrets: Sequence[_Text]) -> int:
-    """How much of a secret, less than all of it, stands at the end of a text: what a cut there left of it, which no mask would find."""
-    return max((_overlap(text, secret) for secret in secrets), default=0)
-
-
-def _overlap(text: _Text, secret: _Text) -> int:
-    sizes = range(min(len(secret) - 1, len(text)), 0, -1)
-    return next((size for size in sizes if text[-size:] == secret[:size]), 0)
 
 
 def data_of(answer: Answer) -> tuple[Any, list[str]]:

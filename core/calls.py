@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, assert_never
+from typing import Any
 from urllib.parse import unquote_plus
 
 from core.bodies import unfit
@@ -21,7 +21,6 @@ from core.catalog import Api, Catalog, Operation, header_key
 from core.conditions import Given
 from core.jmes import BadQuery, check
 from core.lookup import Matched
-from core.policy import Rule, judge, strictest
 from core.secret import hide, is_secret, secret_fields
 from core.shrink import as_json
 from core.template import MAX_VALUE, BadValue, Value, decode_value, parting, split_list
@@ -76,38 +75,6 @@ class Call:
     @property
     def method(self) -> str:
         return self.operation.method
-
-
-@dataclass(frozen=True)
-class Read(Call):
-    """A call that the policy lets pass: GET or HEAD, whoever asks."""
-
-
-@dataclass(frozen=True)
-class Write(Call):
-    """A call that goes through the table of proposals. `by_policy`: no person needs to decide; `tainted` and `why`: for what it asks."""
-
-    by_policy: bool = False
-    why: str = ""
-    tainted: bool = False
-    rule: Rule = field(default_factory=Rule)
-
-
-def sort(call: Call, *, tainted: bool, sent_alone: int = 0) -> Read | Write:
-    """A validated call as what the policy makes of it. `sent_alone`: writes of the same reply that go out without a click."""
-    entries = (call.operation, *call.others)
-    verdict = strictest(
-        [judge(call.method, one.rules, call.given(one), tainted=tainted, sent_alone=sent_alone) for one in entries]
-    )
-    match verdict.way:
-        case "read":
-            return Read(**vars(call))
-        case "send":
-            return Write(**vars(call), by_policy=True)
-        case "ask":
-            return Write(**vars(call), why=verdict.why, tainted=verdict.tainted, rule=verdict.rule)
-        case other:
-            assert_never(other)
 
 
 def parse_arguments(raw: object) -> dict[str, Any]:

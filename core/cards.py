@@ -18,7 +18,8 @@ from core import words
 from core.change import Path, Target
 from core.lookup import Matched
 from core.markdown import Block, escape
-from core.policy import ANYONE, ASKER, Rule, State
+from core.policy import State
+from core.rules import ANYONE, ASKER, Rule
 from core.statuses import status_text
 from core.told import CARD, HOME, WHOLE, Bounds, Told, about, from_to, told
 from core.visible import field_name, key, middle, on_line, visible

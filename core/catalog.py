@@ -33,13 +33,14 @@ from core.catalog_file import (
 from core.catalog_keys import unknown_key
 from core.catalog_source import BadCatalog, Place, Source
 from core.catalog_values import METHODS, header_key
-from core.policy import SAFE_METHODS, Rule
+from core.rules import SAFE_METHODS, Rule
 from core.schema_words import BadSchema
 from core.template import Spelling, Template, Value
 from core.written import as_typed
 
 __all__ = [
     "METHODS",
+    "RUN",
     "Api",
     "ApiEntry",
     "ApprovalRule",
@@ -61,6 +62,7 @@ __all__ = [
     "load_catalog",
 ]
 
+RUN = "RUN"  # the method by which the model calls a recipe
 DEFAULT_EXPIRY = 3_600.0  # seconds that an approval may wait where the catalog says nothing
 _TOP = ("prompts", "channels")  # keys of the whole file, which stand beside an only API's own
 

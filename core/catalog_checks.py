@@ -18,7 +18,7 @@ from core.catalog_values import VARIABLE, header_key
 from core.english import telling_terms
 from core.expressions import BadExpression, Expression, expressions
 from core.nearest import there_is
-from core.policy import SAFE_METHODS
+from core.rules import SAFE_METHODS
 from core.schema_words import is_of
 from core.schemas import fits
 from core.template import paired

@@ -28,7 +28,7 @@ from core.catalog_values import (
     check_schema,
     is_reserved,
 )
-from core.policy import ANYONE, ASKER, SAFE_METHODS
+from core.rules import ANYONE, ASKER, SAFE_METHODS
 from core.template import BadTemplate, Template, parse_template
 from core.written import as_text, as_typed, settled
 

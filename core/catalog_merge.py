@@ -24,7 +24,7 @@ from core.catalog_source import BadCatalog, Source
 from core.catalog_text import WIDTH, switched
 from core.documents import whole_characters
 from core.openapi import shape
-from core.policy import SAFE_METHODS
+from core.rules import SAFE_METHODS
 from core.settings import Misconfigured
 from core.template import BadTemplate, parse_template
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from core.policy import SAFE_METHODS
 from core.references import printable
+from core.rules import SAFE_METHODS
 from core.written import FLOAT, INTEGER, WrittenFloat, WrittenInteger
 
 WIDTH = 120  # characters of a line, where it can be helped

@@ -14,7 +14,7 @@ from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, WithJsonSchema
 
 from core import schemas
-from core.policy import ANYONE, ASKER
+from core.rules import ANYONE, ASKER
 from core.schema_words import check_words
 from core.written import as_text, settled
 

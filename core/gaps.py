@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from core.catalog import Operation
 from core.conditions import Condition, NotUnderstood
 from core.named import ITEM, Named, Place, declared, fields_declared, kinds_of, shown, spelled
-from core.policy import SAFE_METHODS
+from core.rules import SAFE_METHODS
 from core.schemas import Schema, schemas_in
 from core.validate import kinds_said
 

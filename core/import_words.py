@@ -9,8 +9,8 @@ from core.catalog import load_catalog
 from core.catalog_merge import Changes
 from core.catalog_source import BadCatalog
 from core.openapi import Imported
-from core.policy import SAFE_METHODS
 from core.references import printable
+from core.rules import SAFE_METHODS
 
 
 def head(api: Imported, source: str, command: str, *, writes: bool) -> Iterator[str]:

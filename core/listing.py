@@ -13,8 +13,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from core.catalog import Operation, Recipe
-from core.recipes import RUN
+from core.catalog import RUN, Operation, Recipe
 from core.tokens import estimate
 
 

@@ -20,9 +20,9 @@ from core.catalog_values import VARIABLE
 from core.documents import BadDocument
 from core.openapi_auth import Credentials, credentials
 from core.openapi_calls import Unsaid, endpoint
-from core.policy import SAFE_METHODS
 from core.prose import plain
 from core.references import Documents, Node, printable
+from core.rules import SAFE_METHODS
 from core.written import as_text
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete")

@@ -15,9 +15,9 @@ from core.catalog_values import HEADER_NAME, header_key, is_reserved
 from core.compact import BODY_SIZE, PARAMETER_SIZE, compact, merged
 from core.openapi_auth import key_of
 from core.openapi_paging import pagination
-from core.policy import SAFE_METHODS
 from core.prose import described
 from core.references import Documents, Node, printable
+from core.rules import SAFE_METHODS
 
 _DESCRIPTION = 200  # characters
 _PLACEHOLDER = 48

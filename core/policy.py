@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
-from typing import Literal
+from typing import Literal, assert_never
 
 from core import words
-from core.conditions import Condition, Given, NotUnderstood
-from core.schemas import Schema
+from core.calls import Call
+from core.conditions import Given, NotUnderstood
+from core.rules import SAFE_METHODS, Rule
 
 
 class Refused(Exception):
@@ -73,55 +72,7 @@ def target(event: Event) -> State:
     return state
 
 
-SAFE_METHODS = frozenset({"GET", "HEAD"})
-ASKER, ANYONE = "asker", "anyone-in-channel"
 MOST_ALONE = 8  # writes of one reply that are sent without a click
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Who decides about a write, by the catalog. `when` (JSON Schema over the call's arguments) says for which calls."""
-
-    approvers: tuple[str, ...] = (ASKER,)  # user ids, group ids, group handles with '@', ASKER, ANYONE
-    not_asker: bool = False
-    quorum: int = 1
-    expires: float | None = None  # seconds; None: the entry's or the API's
-    when: Schema | None = None
-    batch: bool = False
-    shared: bool = False  # what it opens may be seen by everybody's turns in the thread, not by the asker's alone
-
-    @cached_property
-    def condition(self) -> Condition | None:
-        return None if self.when is None else Condition(self.when)
-
-    def holds(self, given: Given) -> bool:
-        """Whether the rule is for a call that brings this. Raises `NotUnderstood` where its condition cannot say."""
-        return self.condition is None or self.condition.holds(given)
-
-    def to_json(self) -> str:
-        """The rule as a stored row keeps it: what decides, less the conditions that chose it."""
-        return json.dumps([self.approvers, self.not_asker, self.quorum, self.batch])
-
-    @classmethod
-    def from_json(cls, text: str) -> Rule:
-        approvers, not_asker, quorum, batch = json.loads(text)
-        return cls(tuple(approvers), not_asker, quorum, batch=batch)
-
-    @property
-    def people(self) -> tuple[frozenset[str], bool, int]:
-        """Who may decide and how many it takes, for comparing two rules."""
-        return frozenset(self.approvers), self.not_asker, self.quorum
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether the rule names no group by a handle, which may come to mean another group."""
-        return not any(one.startswith("@") for one in self.approvers)
-
-    @property
-    def strictness(self) -> tuple[int, bool, bool, bool, bool]:
-        """Of several rules that match, the one with the greatest value holds: more votes, not the asker, named people, not shared."""
-        named = ANYONE not in self.approvers, ASKER not in self.approvers
-        return self.quorum, self.not_asker, *named, not self.shared
 
 
 @dataclass(frozen=True)
@@ -167,3 +118,35 @@ def _matching(rules: Sequence[Rule], given: Given) -> tuple[Sequence[Rule], str]
         return [rule for rule in rules if rule.holds(given)], ""
     except NotUnderstood as problem:
         return rules, words.NOT_UNDERSTOOD.format(problem=problem)
+
+
+@dataclass(frozen=True)
+class Read(Call):
+    """A call that the policy lets pass: GET or HEAD, whoever asks."""
+
+
+@dataclass(frozen=True)
+class Write(Call):
+    """A call that goes through the table of proposals. `by_policy`: no person needs to decide; `tainted` and `why`: for what it asks."""
+
+    by_policy: bool = False
+    why: str = ""
+    tainted: bool = False
+    rule: Rule = field(default_factory=Rule)
+
+
+def sort(call: Call, *, tainted: bool, sent_alone: int = 0) -> Read | Write:
+    """A validated call as what the policy makes of it. `sent_alone`: writes of the same reply that go out without a click."""
+    entries = (call.operation, *call.others)
+    verdict = strictest(
+        [judge(call.method, one.rules, call.given(one), tainted=tainted, sent_alone=sent_alone) for one in entries]
+    )
+    match verdict.way:
+        case "read":
+            return Read(**vars(call))
+        case "send":
+            return Write(**vars(call), by_policy=True)
+        case "ask":
+            return Write(**vars(call), why=verdict.why, tainted=verdict.tainted, rule=verdict.rule)
+        case other:
+            assert_never(other)

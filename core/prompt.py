@@ -15,11 +15,10 @@ from functools import lru_cache
 from typing import Any
 
 from core.calls import BadCall
-from core.catalog import Api, Catalog, Operation, Recipe
+from core.catalog import RUN, Api, Catalog, Operation, Recipe
 from core.english import telling_terms
 from core.listing import BARE, FULL, RICH, SHORT, TERSE, Detail, Listed, chart, fitting, line, lines
-from core.policy import SAFE_METHODS
-from core.recipes import RUN
+from core.rules import SAFE_METHODS
 from core.search import Ranking, index_of
 from core.shrink import as_json
 from core.tokens import estimate

@@ -13,14 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.calls import MAX_ARGUMENTS, BadCall, Call, build, parse_arguments
-from core.catalog import Catalog, Recipe, Step
+from core.catalog import RUN, Catalog, Recipe, Step
 from core.expressions import EMBEDDED, Expression, is_expression, parse_expression
 from core.shrink import as_json, shrink
 from core.statuses import status_text
 from core.validate import problems
 from core.words import KEPT
 
-RUN = "RUN"  # the method by which the model calls a recipe
 _ERROR = 2_000  # characters that are told of a call that could not be made
 
 

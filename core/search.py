@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 
 from core.catalog import Api, Catalog, Operation, Recipe
 from core.english import stem, telling_terms, terms
-from core.policy import SAFE_METHODS
 from core.question import Question, read_question
 from core.resources import ASKING, Route, relate, things
+from core.rules import SAFE_METHODS
 from core.vocabulary import Vocabulary
 
 Listed = Operation | Recipe

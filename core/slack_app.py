@@ -5,6 +5,8 @@ Scopes are those of bot tokens: https://docs.slack.dev/reference/methods, https:
 
 from __future__ import annotations
 
+from core.token_kinds import TOKENS
+
 _NONE: frozenset[str] = frozenset()
 _ASSISTANT = frozenset({"assistant:write"})
 _GROUPS = frozenset({"usergroups:read"})
@@ -56,11 +58,6 @@ FEATURES: dict[str, frozenset[str]] = {"agent_view": _ASSISTANT, "shortcuts": fr
 
 NEEDED: frozenset[str] = _NONE.union(*SCOPES.values(), *SUBSCRIPTIONS.values(), *FEATURES.values())
 
-# Setting -> the token that belongs there, and where Slack shows it
-TOKENS = {
-    "SLACK_BOT_TOKEN": "the Bot User OAuth Token (xoxb-...) of OAuth & Permissions",
-    "SLACK_APP_TOKEN": "an app-level token (xapp-...) with the scope connections:write, of Basic Information > App-Level Tokens",
-}
 _ADD_SCOPE = {
     "SLACK_BOT_TOKEN": "add {needed} in OAuth & Permissions > Scopes > Bot Token Scopes, then press Reinstall to Workspace",
     "SLACK_APP_TOKEN": "make a token with the scope connections:write in Basic Information > App-Level Tokens",

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeGuard, get_args
 
-from core.posts import TOP, Thread
+from core.thread import TOP, Thread
 
 _WORTHY_SUBTYPES = (None, "file_share", "thread_broadcast")  # those that are a person's own new words
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}", re.ASCII)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core import words
-from core.answers import mask
 from core.calls import Call
-from core.policy import SAFE_METHODS
+from core.masking import mask
+from core.rules import SAFE_METHODS
 from core.secret import is_secret
 from core.visible import visible
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
-from core.slack_app import TOKENS
-
-# Setting -> what belongs there, and where to find it.
+# Setting -> the token that belongs there, and where Slack shows it
+TOKENS = {
+    "SLACK_BOT_TOKEN": "the Bot User OAuth Token (xoxb-...) of OAuth & Permissions",
+    "SLACK_APP_TOKEN": "an app-level token (xapp-...) with the scope connections:write, of Basic Information > App-Level Tokens",
+}
+# Likewise for the other credentials.
 BELONGS = TOKENS | {
     "SLACK_SIGNING_SECRET": "the Signing Secret of Basic Information > App Credentials",
     "OPENAI_API_KEY": "the key that the model's server gave you",

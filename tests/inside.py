@@ -19,11 +19,12 @@ from typing import Any
 from ai import AI, House
 from chat import Ear, Model
 from core.answers import Answer, Shown, found_of
-from core.calls import Read, Write, resolve, sort
+from core.calls import resolve
 from core.catalog import load_catalog
-from core.policy import State
-from core.posts import Post, Thread
+from core.policy import Read, State, Write, sort
+from core.posts import Post
 from core.results import result
+from core.thread import Thread
 from core.transcript import Called, Message, Replied, Result, Said, Usage
 from gate import Approval, Gate
 from store import Admission, Proposal, Round, Store, Turn

@@ -29,7 +29,8 @@ from core.cards import (
 from core.catalog import load_catalog
 from core.change import Item, Target
 from core.markdown import harmless
-from core.policy import Rule, State
+from core.policy import State
+from core.rules import Rule
 from workspace import limits
 
 Blocks = list[dict[str, Any]]

@@ -15,13 +15,14 @@ from pydantic import BaseModel
 from core import catalog_file
 from core.answers import Answer, data_of
 from core.bodies import encoded
-from core.calls import BadCall, Call, Read, Write, resolve, sort
+from core.calls import BadCall, Call, resolve
 from core.catalog import METHODS, BadCatalog, Catalog, Operation, load_catalog
 from core.lookup import candidates
 from core.paging import Ask, End, Page, begin, follow, items_of
-from core.policy import Rule, State
+from core.policy import Read, State, Write, sort
 from core.preview import showing
 from core.prompt import suggestions
+from core.rules import Rule
 from core.search import index_of
 from tests.inside import Inside, calls, tool_results
 from tests.rest_server import RestServer, reply

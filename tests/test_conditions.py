@@ -12,9 +12,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from core.calls import BadCall, Read, Write, parse_arguments, resolve, sort
+from core.calls import BadCall, parse_arguments, resolve
 from core.catalog import Catalog, Operation, load_catalog
 from core.gaps import gaps
+from core.policy import Read, Write, sort
 from core.trials import trials
 
 Json = dict[str, Any]

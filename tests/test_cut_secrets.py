@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.answers import HIDDEN, beginning_at_end, mask
 from core.calls import resolve
 from core.catalog import load_catalog
+from core.masking import HIDDEN, beginning_at_end, mask
 from core.steps import step
 from core.validate import shortened
 from tests.databases import rows

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import event
 
 from ai import AI
-from core.posts import Thread
 from core.settings import Misconfigured
+from core.thread import Thread
 from core.transcript import Replied, Usage
 from store import Round, Store
 from tests.databases import everything

@@ -23,8 +23,8 @@ from urllib.parse import quote
 import pytest
 
 from core import words
-from core.calls import BadCall, Read, Write
-from core.policy import Event, Refused, State
+from core.calls import BadCall
+from core.policy import Event, Read, Refused, State, Write
 from gate import Approval, Gate
 from logs import set_up_logs
 from slack_web import SlackWeb

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 import pytest
 from sqlalchemy import text
 
-from core.calls import BadCall, Read, Write
-from core.policy import State
+from core.calls import BadCall
+from core.policy import Read, State, Write
 from core.tables import MIGRATIONS, SERIAL
 from gate import Approval
 from store import Proposal, Store

@@ -16,7 +16,8 @@ from sqlalchemy import text
 
 from core.chain import Entry
 from core.policy import Event, State
-from core.posts import Thread, message
+from core.posts import message
+from core.thread import Thread
 from core.transcript import Called, Replied, Result, Usage
 from holds import Overtaken
 from store import Arrival, Effects, Proposal, Round, Store, Turn

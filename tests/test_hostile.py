@@ -23,9 +23,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from core.calls import BadCall, Read, Write, parse_arguments, resolve, sort
+from core.calls import BadCall, parse_arguments, resolve
 from core.catalog import BadCatalog, Catalog, Operation, load_catalog
-from core.policy import SAFE_METHODS, Refused, State
+from core.policy import Read, Refused, State, Write, sort
+from core.rules import SAFE_METHODS
 from deadline import tls_context
 from gate import Gate
 from store import Proposal

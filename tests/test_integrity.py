@@ -17,10 +17,11 @@ from sqlalchemy.engine import make_url
 from bot import main
 from core import words
 from core.chain import FIRST, Entry, first_broken, link
-from core.policy import Event, Rule, State
-from core.posts import Thread
+from core.policy import Event, State
+from core.rules import Rule
 from core.settings import Misconfigured
 from core.tables import MIGRATIONS, SERIAL
+from core.thread import Thread
 from core.transcript import Called, Replied, Usage
 from gate import Approval
 from store import Altered, Effects, Proposal, Round, Store

@@ -23,9 +23,9 @@ from sqlalchemy import text
 from bot import main
 from core.chain import FIRST, Entry, Line, first_broken, link
 from core.policy import Event
-from core.posts import Thread
 from core.reports import export, repeated, summary
 from core.settings import Misconfigured
+from core.thread import Thread
 from journal import read_key
 from store import Arrival, Effects, Store
 from tests.databases import ENGINES, fresh_database, looking_into

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.posts import Thread
+from core.thread import Thread
 from kept import Bounds
 from store import Store, Turn
 from tests.databases import ENGINES, fresh_database, rows

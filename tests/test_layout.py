@@ -15,7 +15,7 @@ from flask import Flask
 from bot import create_app, main
 from core import words
 from core.catalog import load_catalog
-from core.policy import SAFE_METHODS
+from core.rules import SAFE_METHODS
 from core.settings import Settings
 from store import Store
 from tests.house import settings_of

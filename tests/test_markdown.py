@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from core import words
+from core.answer_posts import answer_posts
 from core.markdown import TEXT_LIMIT, answer, beginning, escape, harmless
 from core.markdown_map import read
 from core.markdown_split import split
-from core.posts import answer_posts
 from tests.test_cards import held_to_limits
 
 TITLE = words.CARD_TITLES["pending"]

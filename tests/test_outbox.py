@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from core.posts import TOP, Post, Thread, ephemeral, live, message, thumbs_up, update
+from core.posts import Post, ephemeral, live, message, thumbs_up, update
+from core.thread import TOP, Thread
 from core.transcript import Replied
 from growing import Growing
 from holds import Overtaken

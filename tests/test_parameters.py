@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.calls import BadCall, Call, Write, build, check_resolved, parse_arguments, resolve, sort, with_values
+from core.calls import BadCall, Call, build, check_resolved, parse_arguments, resolve, with_values
 from core.catalog import Catalog, Operation, load_catalog
-from core.policy import Rule
+from core.policy import Write, sort
+from core.rules import Rule
 
 CATALOG = """
 name: HR

@@ -10,19 +10,8 @@ from hypothesis import strategies as st
 
 from core import words
 from core.conditions import Given
-from core.policy import (
-    ANYONE,
-    ASKER,
-    TRANSITIONS,
-    Event,
-    Rule,
-    State,
-    Verdict,
-    judge,
-    sources,
-    strictest,
-    target,
-)
+from core.policy import TRANSITIONS, Event, State, Verdict, judge, sources, strictest, target
+from core.rules import ANYONE, ASKER, Rule
 
 LEADS = Rule(("S0LEADS",), not_asker=True)
 ABOVE = Rule(("U0BOSS",), quorum=2, when={"properties": {"amount": {"minimum": 1000}}, "required": ["amount"]})

@@ -16,8 +16,8 @@ from sqlalchemy import text
 from chat import ModelFailed
 from core import words
 from core.catalog import load_catalog
-from core.posts import Thread
 from core.tables import MIGRATIONS, SERIAL
+from core.thread import Thread
 from core.transcript import Called, Item, Message, Replied, Result, Said, Usage, to_messages, visible_to
 from store import Round, Store
 from tests.databases import ENGINES, fresh_database, looking_into, rows

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from ai import AI, Halt, Stopped
-from core.calls import BadCall, Write, resolve, sort
+from core.calls import BadCall, resolve
+from core.policy import Write, sort
 from core.shrink import as_json
 from store import Turn
 from tests.databases import rows

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.answers import Answer, error_text, mask
+from core.answers import Answer, error_text
+from core.masking import mask
 from core.shrink import as_json, shrink
 from tests.inside import Json, result_text, strict
 

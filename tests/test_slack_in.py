@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.posts import Thread
 from core.slack_in import MAX_WORDS, Click, Mention, Opened, gesture, mention, opened, plain_words
+from core.thread import Thread
 
 Json = dict[str, Any]
 BOT = "U0BOT"

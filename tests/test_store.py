@@ -21,10 +21,12 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
 
 from core.chain import Entry
-from core.policy import TRANSITIONS, Event, Rule, State
-from core.posts import Post, Thread, message, update
+from core.policy import TRANSITIONS, Event, State
+from core.posts import Post, message, update
+from core.rules import Rule
 from core.settings import Misconfigured
 from core.tables import MIGRATIONS, SERIAL
+from core.thread import Thread
 from core.transcript import Called, Heard, Line, Noted, Replied, Result, Said, Usage, open_calls
 from store import Admission, Arrival, Effects, Proposal, Round, Store, Turn
 from tests.databases import ENGINES, begun, everything, fresh_database, looking_into, rows
@@ -880,7 +882,7 @@ def test_a_database_url_that_cannot_work_is_told_in_words(bad: str) -> None:
 
 def refusal(url: str) -> str:
     with pytest.raises(Misconfigured, match=r"^DATABASE_URL: .*\.$") as told:
-        Store(url)
+        Store(url, journal_key="k")
     assert "hunter2" not in str(told.value)
     return str(told.value)
 
@@ -948,6 +950,7 @@ def postgres() -> URL:
     return url
 
 
+@pytest.mark.xdist_group("roles")  # of one server, which all share
 @pytest.mark.parametrize(
     ("user", "more", "words"),
     [

@@ -15,7 +15,8 @@ from core.cards import CardRow, batch_card, card, home_blocks, target_card, whol
 from core.change import Target
 from core.lookup import Matched
 from core.naming import Name, name_of
-from core.policy import Rule, State
+from core.policy import State
+from core.rules import Rule
 from core.told import WHOLE, about, told
 from core.visible import field_name, key, middle, on_line, title, visible
 from workspace import limits

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from core.catalog import Catalog, Operation, load_catalog
-from core.policy import Rule
+from core.rules import Rule
 from core.settings import Misconfigured
 from workspace.inhabitants import BOT_USER, Channel, Person, UserGroup
 
