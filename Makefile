@@ -13,7 +13,7 @@ help: ## lists these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 demo: .venv/requirements.stamp ## runs the bot with a local Slack workspace (options: make demo ARGS="--apis my.yaml --fresh --port 8900")
-	@exec $(PY) -m workspace $(ARGS)
+	@exec $(PY) -m demo $(ARGS)
 
 test: .venv/requirements-dev.stamp ## runs the tests
 	@exec $(PY) -m pytest -q -n 4 --dist loadgroup $(ARGS)

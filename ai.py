@@ -1,7 +1,7 @@
-"""Class AI, one per thread_ts: transcript in, transcript out, and the loop over tool calls between them. The way to the model is chat.py.
+"""Class AI, one per thread_ts: transcript in, transcript out, and the loop over tool calls between them.
 
 The transcript in the store is the only state. An AI is made when its thread is woken and forgotten when the thread rests; a call
-that waits for a person is a call without a result, and holds nothing here.
+that waits for a person is a call without a result, and holds nothing here. The way to the model is model/chat.py.
 """
 
 from __future__ import annotations
@@ -14,24 +14,22 @@ from typing import Literal, Protocol
 
 import structlog
 
-from chat import Model, ModelFailed
-from core import words
-from core.answer_posts import answer_posts
-from core.answers import Got, error_text
-from core.calls import BadCall, Call, parse_arguments, resolve
-from core.catalog import Catalog
-from core.chain import Entry, digest
-from core.lookup import Unclear
-from core.markdown import beginning
-from core.policy import Read, State, sort
-from core.posts import delete, live, live_id
-from core.prompt import BUDGET, FIND, about, beside, find, is_whole, system_prompt, tools
-from core.recipes import begin, is_run
-from core.rules import SAFE_METHODS
-from core.special import put_together
-from core.steps import step
-from core.thread import Thread
-from core.transcript import (
+from base import words
+from base.markdown import beginning
+from base.thread import Thread
+from catalog.calls import BadCall, Call, parse_arguments, resolve
+from catalog.catalog import Catalog
+from catalog.lookup import Unclear
+from catalog.rules import SAFE_METHODS
+from gate.answers import Got, error_text
+from gate.gate import Gate, noted_read, noted_unclear, proposed
+from gate.policy import Read, State, sort
+from gate.recipe_runs import Taken, run
+from gate.recipes import begin, is_run
+from model.chat import Model, ModelFailed
+from model.prompt.prompt import BUDGET, FIND, about, beside, find, is_whole, system_prompt, tools
+from model.special_tokens import put_together
+from model.transcript import (
     BadReply,
     Item,
     Noted,
@@ -45,12 +43,14 @@ from core.transcript import (
     parse_reply,
     to_messages,
 )
-from gate import Gate, noted_read, noted_unclear, proposed
-from holds import Overtaken
-from listen import Written
-from runs import Taken, run
-from slack_web import Person
-from store import Proposal, Round, Store, Turn
+from slack_io.answer_posts import answer_posts
+from slack_io.steps import step
+from slack_io.thread_context import Written
+from slack_io.web_api import Person
+from store.holds import Overtaken
+from store.journal.hash_chain import Entry, digest
+from store.posts import delete, live, live_id
+from store.store import Proposal, Round, Store, Turn
 
 log = structlog.get_logger("ai")
 _THINKS_ON = 0.5  # seconds of a model call after which a step's status gives way to "is thinking"

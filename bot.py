@@ -1,7 +1,7 @@
-"""Door to Slack, inwards: verify, parse, record, wake, ack. create_app() wires the house; serve() runs it. The other commands: commands.py.
+"""Door to Slack, inwards: verify, parse, record, wake, ack. create_app() wires the rooms; serve() runs it.
 
-What Slack sends comes over HTTP, or in socket mode over socket_mode.py; `Front` records either. The 200 means: recorded. Nothing here asks
-the model, the API or Slack's Web API while Slack waits for its answer.
+What Slack sends comes over HTTP, or in socket mode over slack_io/socket_mode.py; `Front` records either. The 200 means: recorded.
+Nothing here asks the model, the API or Slack's Web API while Slack waits for its answer. The other commands: cli/commands.py.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ from sqlalchemy.exc import SQLAlchemyError
 from waitress.server import create_server
 
 from ai import House
-from chat import ChatServer, Model
-from clock import SteadyClock
-from commands import COMMANDS, read_catalog, told
-from core import slack_in
-from core.catalog import Catalog
-from core.credentials import secrets_of
-from core.prompt import prepare
-from core.settings import Misconfigured, Settings, load_settings
-from core.thread import Thread
-from desk import Desk, Rules
-from gate import Gate
-from growing import Growing
-from holds import Overtaken
-from home import Home
-from listen import Listener
-from logs import hide_in_logs, set_up_logs
-from outbox import Outbox
-from presence import Presence
-from slack_web import LockedOut, Person, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb, app_web_of, web_of
-from socket_mode import SocketMode
-from stops import Stops
-from store import Store
-from turns import Turns
+from base.clock import SteadyClock
+from base.logging_setup import hide_in_logs, set_up_logs
+from base.settings import Misconfigured, Settings, load_settings
+from base.thread import Thread
+from catalog.catalog import Catalog
+from catalog.credentials import secrets_of
+from cli.commands import COMMANDS, read_catalog, told
+from gate.gate import Gate
+from model.chat import ChatServer, Model
+from model.prompt.prompt import prepare
+from slack_io import payloads
+from slack_io.app_home import Home
+from slack_io.assistant_status import Presence
+from slack_io.cancellation import Stops
+from slack_io.handlers import Desk, Rules
+from slack_io.outbox import Outbox
+from slack_io.socket_mode import SocketMode
+from slack_io.streaming import Growing
+from slack_io.thread_context import Listener
+from slack_io.web_api import LockedOut, Person, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb, app_web_of, web_of
+from store.holds import Overtaken
+from store.store import Store
+from workers.turns import Turns
 
 log = structlog.get_logger("bot")
 MAX_BODY = 1_048_576  # bytes of one request; Slack's own are far smaller
@@ -200,7 +200,7 @@ def _socket(settings: Settings, front: Front) -> SocketMode | None:
 
 
 class Heard(Protocol):
-    """What one event says, read by core/slack_in.py."""
+    """What one event says, read by slack_io/payloads.py."""
 
     @property
     def kind(self) -> str: ...
@@ -215,12 +215,12 @@ class Heard(Protocol):
 
 # Event type -> who reads it. What is read says by its `kind` what its record is called; Desk.receive knows it by that.
 EVENTS: dict[str, Callable[[Mapping[str, Any]], Heard | None]] = {
-    "app_mention": slack_in.mention,
-    "message": slack_in.direct,
-    "app_home_opened": slack_in.opened,
-    "assistant_thread_started": slack_in.pane,
-    "assistant_thread_context_changed": slack_in.pane,
-    "agent_session_stopped": slack_in.halted,
+    "app_mention": payloads.mention,
+    "message": payloads.direct,
+    "app_home_opened": payloads.opened,
+    "assistant_thread_started": payloads.pane,
+    "assistant_thread_context_changed": payloads.pane,
+    "agent_session_stopped": payloads.halted,
 }
 
 
@@ -241,7 +241,7 @@ class Front:
 
     def hear_interaction(self, payload: Mapping[str, Any]) -> None:
         """Records one press, submitted modal or shortcut. Its id is its content: each gesture has a trigger of its own."""
-        found = slack_in.gesture(payload)
+        found = payloads.gesture(payload)
         if found is not None:
             digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
             self._record(found.kind, found.thread, found.payload(), f"click:{digest}", None)

@@ -22,11 +22,11 @@ from typing import Any
 import bpe_openai
 import yaml
 
-from core.catalog import Catalog, Operation, load_catalog
-from core.english import telling_terms, terms
-from core.prompt import BUDGET, about, beside, prepare, system_prompt, tools
-from core.search import index_of
-from core.shrink import as_json
+from base.english import telling_terms, terms
+from base.shrink import as_json
+from catalog.catalog import Catalog, Operation, load_catalog
+from model.prompt.prompt import BUDGET, about, beside, prepare, system_prompt, tools
+from model.prompt.search import index_of
 
 DATA = Path(__file__).parent / "data"
 ABOUT = about(1_780_000_000, "Ann Lee", "Europe/Berlin")

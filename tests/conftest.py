@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from chat import Model
-from clock import SteadyClock
-from logs import set_up_logs
-from tests.house import (
+from base.clock import SteadyClock
+from base.logging_setup import set_up_logs
+from demo.hr_api import HrApi
+from emulator.emulator import Workspace
+from model.chat import Model
+from tests.harness.whole_bot import (
     CATALOG,
     SIGNING_SECRET,
     ObedientApi,
@@ -24,8 +26,6 @@ from tests.house import (
     settings_of,
     way_in,
 )
-from workspace.emulator import Workspace
-from workspace.hr_api import HrApi
 
 settings.register_profile(
     "any machine", settings(), deadline=None

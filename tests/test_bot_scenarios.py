@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 
-from chat import ModelFailed
-from core import words
-from tests.house import (
+from base import words
+from demo.hr_api import HrApi
+from emulator.emulator import Workspace
+from emulator.world import BOT, BOT_USER
+from emulator.world import Person as Inhabitant
+from model.chat import ModelFailed
+from tests.harness.whole_bot import (
     BOTH_WAYS,
     Json,
     ObedientApi,
@@ -32,10 +36,6 @@ from tests.house import (
     said_by_people,
     says,
 )
-from workspace.emulator import Workspace
-from workspace.hr_api import HrApi
-from workspace.world import BOT, BOT_USER
-from workspace.world import Person as Inhabitant
 
 REMOVE_TOM = calls(("DELETE", "/api/users/7"))
 

@@ -25,17 +25,17 @@ from typing import Any, Self, TypeVar
 
 import pytest
 
-from core.words import SEALED_OTHERWISE, SET_ASIDE
-from store import Store
-from tests.databases import ENGINES, fresh_database, rows
-from tests.house import BOTH_WAYS, Over, until, way_in
-from tests.loopback import Loopback, Reply, Request, as_json
-from tests.nursery import Fork
-from tests.replay_model import Late, ReplayModel, answer, call
-from workspace.emulator import Workspace
+from base.words import SEALED_OTHERWISE, SET_ASIDE
+from emulator.emulator import Workspace
+from store.store import Store
+from tests.harness.databases import ENGINES, fresh_database, rows
+from tests.harness.forked_bot import Fork
+from tests.harness.loopback import Loopback, Reply, Request, as_json
+from tests.harness.replay_model import Late, ReplayModel, answer, call
+from tests.harness.whole_bot import BOTH_WAYS, Over, until, way_in
 
 T = TypeVar("T")
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 ANN = "U0ANN"
 CATALOG = """
 name: HR

@@ -12,14 +12,14 @@ from pathlib import Path
 import click
 import yaml
 
+from base import words
 from bot import EVENTS, main
-from core import words
-from core.policy import TRANSITIONS, State
-from core.slack_app import BY_APP_TOKEN, FEATURES, NEEDED, OF_OLD_APPS, SCOPES, SUBSCRIPTIONS
-from core.slack_in import SHORTCUTS
-from slack_web import PACE
+from gate.policy import TRANSITIONS, State
+from slack_io.payloads import SHORTCUTS
+from slack_io.slack_app import BY_APP_TOKEN, FEATURES, NEEDED, OF_OLD_APPS, SCOPES, SUBSCRIPTIONS
+from slack_io.web_api import PACE
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 SECURITY = (ROOT / "docs" / "security.md").read_text("utf-8")
 
 # --- the security page ------------------------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ def test_every_option_of_the_journal_is_on_the_security_page() -> None:
 
 MANIFEST = yaml.safe_load((ROOT / "manifest.yaml").read_text("utf-8"))
 IN_SOCKET_MODE = yaml.safe_load((ROOT / "manifest.socket.yaml").read_text("utf-8"))
-ROOMS = [*sorted(ROOT.glob("*.py")), *sorted(ROOT.glob("core/*.py"))]
+ROOMS = [*sorted(ROOT.glob("*.py")), *sorted(ROOT.glob("slack_io/*.py")), *sorted(ROOT.glob("base/*.py"))]
 FAMILIES = "agents apps assistant auth blocks bookmarks bots chat conversations emoji files pins reactions team usergroups users views"
 METHOD = re.compile(rf"(?:{FAMILIES.replace(' ', '|')})(?:\.[a-zA-Z]+){{1,2}}")
 TABLES = {"SCOPES", "PACE", "BY_APP_TOKEN", "_JSON", "_PER_CHANNEL"}  # name methods, but call none

@@ -1,4 +1,5 @@
-"""The architecture, held: each file opens its own door and no other, imports run one way, and the documents tell the truth."""
+"""The architecture, held: rooms by subject, imports that run one way, one list of who reaches out of the process; and documents that
+tell the truth."""
 
 from __future__ import annotations
 
@@ -12,96 +13,124 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from base import words
+from base.settings import Settings
 from bot import create_app, main
-from core import words
-from core.catalog import load_catalog
-from core.rules import SAFE_METHODS
-from core.settings import Settings
-from store import Store
-from tests.house import settings_of
+from catalog.catalog import load_catalog
+from catalog.rules import SAFE_METHODS
+from store.store import Store
+from tests.harness.whole_bot import settings_of
 
-ROOT = Path(__file__).parent.parent
-TOP = sorted(path.stem for path in ROOT.glob("*.py"))
-CORE = sorted(ROOT.glob("core/*.py"))
+ROOT = Path(__file__).parents[1]
 
-# Who may open which door. A package that is not here may not be imported by the bot at all.
-DOORS: dict[str, set[str]] = {
-    "slackeventsapi": {"bot"},
-    "slack_sdk": {"bot", "slack_web"},  # in bot.py the signature alone, see below
-    "flask": {"bot"},
-    "waitress": {"bot"},
-    "websockets": {"socket_mode"},
-    "click": {"bot", "commands"},
-    "rich": {"commands"},
-    "openai": {"chat"},
-    "httpx2": {"chat", "importing", "deadline", "wire"},  # in chat.py the type of an answer alone
-    "httpcore2": {"deadline", "wire"},
-    "sqlalchemy": {"store", "journal", "kept", "holds", "bot"},  # in bot.py the exception alone, see below
-    "structlog": set(TOP),
+# Rooms from the top down: each may import itself and what stands after it, never what stands before. Two subjects stand apart from
+# their folder: the importer is for the command line alone, and the law is what the store keeps, so it lies below the store.
+ORDER = [
+    "bot",
+    "cli",
+    "workers",
+    "ai",
+    "slack_io",
+    "gate",
+    "catalog.importer",
+    "model",
+    "store",
+    "gate.policy",
+    "catalog",
+    "base",
+]
+FOLDERS = sorted({room.partition(".")[0] for room in ORDER} - {"bot", "ai"})
+FILES = [ROOT / "bot.py", ROOT / "ai.py", *sorted(path for room in FOLDERS for path in ROOT.glob(f"{room}/**/*.py"))]
+
+# Who reaches out of the process, and by what: sockets, files, the database, other processes, the terminal. All other modules take
+# what they need as an argument.
+REACHES: dict[str, set[str]] = {
+    "bot": {"slackeventsapi", "slack_sdk.signature", "flask", "waitress", "click", "sqlalchemy.exc", "os", "signal"},
+    "base.deadline": {"httpx2", "httpcore2", "ssl"},
+    "base.logging_setup": {"logging"},
+    "base.settings": {"os", "dotenv", "pydantic_settings"},
+    "catalog.importer.fetching": {"httpx2", "pathlib"},
+    "cli.commands": {"click", "rich", "pathlib"},
+    "gate.api_client": {"httpx2", "httpcore2", "ssl"},
+    "model.chat": {"openai", "httpx2"},
+    "slack_io.socket_mode": {"websockets"},
+    "slack_io.web_api": {"slack_sdk", "ssl", "urllib.request", "urllib.error", "http.client"},
+    "store.holds": {"sqlalchemy"},
+    "store.journal.journal": {"sqlalchemy", "os", "pathlib", "tempfile"},
+    "store.saved_results": {"sqlalchemy"},
+    "store.statements": {"sqlalchemy"},
+    "store.store": {"sqlalchemy", "os", "pathlib", "fcntl"},
+    "store.tables": {"sqlalchemy"},
 }
-CORE_PACKAGES = {
+# Who has threads, waits, or looks at a clock. Threads are started by the two of STARTS alone.
+WAITS = {
+    "bot",
+    "ai",
+    "base.clock",
+    "base.deadline",
+    "catalog.importer.fetching",
+    "cli.commands",
+    "gate.api_client",
+    "gate.gate",
+    "gate.reads",
+    "gate.targets",
+    "model.chat",
+    "slack_io.app_home",
+    "slack_io.assistant_status",
+    "slack_io.outbox",
+    "slack_io.socket_mode",
+    "slack_io.streaming",
+    "slack_io.web_api",
+    "store.holds",
+    "store.journal.journal",
+    "store.store",
+    "workers.turns",
+}
+STARTS = {"bot", "workers.turns"}
+LIBRARIES = {
     "jmespath",
-    "yaml",
     "jsonschema_rs",
     "markdown_it",
     "pydantic",
-    "pydantic_settings",
-    "dotenv",
-    "sqlalchemy",
+    "structlog",
+    "yaml",
+}  # that reach nowhere by themselves
+REACHING = {
+    "asyncio",
+    "fcntl",
+    "http.client",
+    "http.server",
+    "io.open",
+    "logging",
+    "multiprocessing",
+    "os",
+    "pathlib",
+    "requests",
+    "shutil",
+    "signal",
+    "smtplib",
+    "socket",
+    "sqlite3",
+    "ssl",
+    "subprocess",
+    "tempfile",
+    "urllib.error",
+    "urllib.request",
 }
-# Of the standard library: what reaches out of the process, and who may.
-REACHING: dict[str, set[str]] = {
-    "socket": set(),
-    "ssl": {"deadline", "slack_web", "wire"},
-    "subprocess": set(),
-    "sqlite3": set(),
-    "requests": set(),
-    "urllib.request": {"slack_web"},  # what slack_sdk opens its connections with
-    "urllib.error": {"slack_web"},
-    "http.client": {"slack_web"},
-    "http.server": set(),
-    "asyncio": set(),
-    "multiprocessing": set(),
-    "smtplib": set(),
-    "fcntl": {"store"},
-    "signal": {"bot"},
-    "logging": {"logs"},
-    "os": {"bot", "store", "journal"},
-    "tempfile": {"journal"},
-    "pathlib": {"commands", "store", "journal", "importing"},
-}
-# Rooms from the top down: each may import what stands after it, never what stands before.
-ORDER = [
-    "bot",
-    "commands",
-    "importing",
-    "turns",
-    "desk",
-    "stops",
-    "home",
-    "outbox",
-    "growing",
-    "presence",
-    "ai",
-    "runs",
-    "chat",
-    "gate",
-    "people",
-    "looks",
-    "reads",
-    "listen",
-    "socket_mode",
-    "slack_check",
-    "slack_web",
-    "store",
-    "journal",
-    "kept",
-    "holds",
-    "wire",
-    "deadline",
-    "logs",
-    "clock",
-]
+WAITING = {"queue", "random", "secrets", "threading", "time", "uuid"}
+OUR_OWN = {"bot", "ai", *FOLDERS}
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def file_of(module: str) -> Path:
+    return ROOT / f"{module.replace('.', '/')}.py"
+
+
+def room_of(module: str) -> str:
+    return max((room for room in ORDER if module == room or module.startswith(f"{room}.")), key=len)
 
 
 def imports(path: Path) -> Iterator[tuple[str, str]]:
@@ -115,51 +144,98 @@ def imports(path: Path) -> Iterator[tuple[str, str]]:
                 yield from ((node.module or "", one.name) for one in node.names)
 
 
-def file_of(room: str) -> Path:
-    return ROOT / f"{room}.py"
-
-
 def package(module: str) -> str:
     return module.partition(".")[0]
 
 
-def test_the_rooms_are_known() -> None:
-    assert set(TOP) == set(ORDER), "a room was added or removed: put it into ORDER, DOORS and the README"
+def modules_used(path: Path) -> set[str]:
+    """Modules of ours that a file imports, by whichever way of writing it."""
+    known = {module_of(one) for one in FILES}
+    found = {whole if whole in known else module for module, name in imports(path) for whole in [f"{module}.{name}"]}
+    return {one for one in found if package(one) in OUR_OWN}
 
 
-@pytest.mark.parametrize("room", TOP)
-def test_a_room_opens_only_its_own_door(room: str) -> None:
-    for module, _ in imports(file_of(room)):
-        name = package(module)
-        if name in sys.stdlib_module_names:
-            for reaching, allowed in REACHING.items():
-                is_it = module == reaching or module.startswith(reaching + ".")
-                assert not is_it or room in allowed, f"{room}.py opens {reaching}"
-        elif name not in {*TOP, "core"}:
-            assert room in DOORS.get(name, set()), f"{room}.py opens {name}"
+by_file = pytest.mark.parametrize("path", FILES, ids=module_of)
 
 
-def test_of_slack_sdk_and_sqlalchemy_the_front_door_takes_signatures_and_exceptions_alone() -> None:
-    taken = {one for one in imports(file_of("bot")) if package(one[0]) in ("slack_sdk", "sqlalchemy")}
+@by_file
+def test_imports_run_one_way(path: Path) -> None:
+    here = ORDER.index(room_of(module_of(path)))
+    above = {one for one in modules_used(path) if ORDER.index(room_of(one)) < here}
 
-    assert {module for module, _ in taken} <= {"slack_sdk.signature", "sqlalchemy.exc"}
+    assert above == set(), f"{module_of(path)} imports what stands above it"
+
+
+def test_imports_run_in_no_circle() -> None:
+    uses = {module_of(path): modules_used(path) for path in FILES}
+    left = dict(uses)
+    while free := [one for one, others in left.items() if not others & (left.keys() - {one})]:
+        for one in free:
+            del left[one]
+    assert left == {}, "these import each other, or stand above a circle"
+
+
+@by_file
+def test_only_those_in_the_list_reach_out_of_the_process(path: Path) -> None:
+    module = module_of(path)
+    allowed = REACHES.get(module, set())
+    for used, name in imports(path):
+        if package(used) in sys.stdlib_module_names:
+            found = [one for one in REACHING if used == one or used.startswith(f"{one}.") or f"{used}.{name}" == one]
+            assert not found or any(one in allowed for one in found), f"{module} reaches out by {used}"
+            assert package(used) not in WAITING or module in WAITS, f"{module} takes {used}"
+        elif package(used) not in OUR_OWN | LIBRARIES:
+            assert any(used == one or used.startswith(f"{one}.") for one in allowed), f"{module} imports {used}"
+
+
+def test_the_list_names_nobody_who_reaches_nowhere() -> None:
+    for module, allowed in REACHES.items():
+        used = {one for one, _ in imports(file_of(module))}
+        assert {one for one in allowed if not any(u == one or u.startswith(f"{one}.") for u in used)} == set(), module
+    assert {one for one in WAITS if not {package(used) for used, _ in imports(file_of(one))} & WAITING} == set()
+
+
+@by_file
+def test_others_read_no_file_and_no_environment(path: Path) -> None:
+    if module_of(path) in REACHES:
+        return
+    tree = ast.parse(path.read_text("utf-8"))
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+    assert not called & {"open", "print", "input", "exec", "eval", "__import__"}
+    assert not attributes & {
+        "read_text",
+        "write_text",
+        "read_bytes",
+        "write_bytes",
+        "utcnow",
+        "today",
+        "environ",
+        "getenv",
+    }
 
 
 def users_of(module: str) -> set[str]:
-    return {room for room in TOP for imported, _ in imports(file_of(room)) if imported == module}
+    return {module_of(path) for path in FILES if module in modules_used(path)}
 
 
-def test_only_the_gate_and_its_read_path_use_the_wire() -> None:
-    assert users_of("wire") == {"gate", "looks", "reads"}  # looks.py takes the exceptions alone
-    assert {name for module, name in imports(file_of("looks")) if module == "wire"} == {"Unanswered", "Unsent"}
-    assert users_of("reads") == {"gate", "looks"}
-    assert users_of("looks") == {"gate"}
+def test_only_the_gate_and_its_read_path_use_the_api_client() -> None:
+    assert users_of("gate.api_client") == {
+        "gate.gate",
+        "gate.targets",
+        "gate.reads",
+    }  # targets.py takes the exceptions alone
+    taken = {name for module, name in imports(file_of("gate.targets")) if module == "gate.api_client"}
+    assert taken == {"Unanswered", "Unsent"}
+    assert users_of("gate.reads") == {"gate.gate", "gate.targets"}
+    assert users_of("gate.targets") == {"gate.gate"}
 
 
-def test_the_read_path_makes_no_wire_and_the_gates_wire_for_it_sends_get_and_head() -> None:
-    """So that it can send nothing else: the wire holds to the methods it was made for."""
-    made = re.findall(r"\b(Wire|Line|wire)\(", file_of("reads").read_text("utf-8"))
-    (reading,) = re.findall(r"Reads\(.*?wire\((\w+),", file_of("gate").read_text("utf-8"))
+def test_the_read_path_makes_no_client_and_the_gates_client_for_it_sends_get_and_head() -> None:
+    """So that it can send nothing else: the client holds to the methods it was made for."""
+    made = re.findall(r"\b(Wire|Line|wire)\(", file_of("gate.reads").read_text("utf-8"))
+    (reading,) = re.findall(r"Reads\(.*?wire\((\w+),", file_of("gate.gate").read_text("utf-8"))
 
     assert made == []
     assert reading == "SAFE_METHODS"
@@ -167,7 +243,7 @@ def test_the_read_path_makes_no_wire_and_the_gates_wire_for_it_sends_get_and_hea
 
 
 def reads_words(node: ast.AST) -> bool:
-    """Whether something depends on what a text of core/words.py says: a comparison with it, or a search in or for it."""
+    """Whether something depends on what a text of base/words.py says: a comparison with it, or a search in or for it."""
     match node:
         case ast.Compare():
             return any(is_text(one) for one in (node.left, *node.comparators))
@@ -197,79 +273,28 @@ def is_text(node: ast.AST) -> bool:
     return False
 
 
-@pytest.mark.parametrize("path", [*map(file_of, TOP), *CORE], ids=lambda path: path.stem)
+@by_file
 def test_no_logic_reads_words_that_are_for_people(path: Path) -> None:
     """What a card is, whether a thread is tainted, what is hidden: such things are columns and values, whatever the words say."""
     found = [ast.unparse(node) for node in ast.walk(ast.parse(path.read_text("utf-8"))) if reads_words(node)]
     assert found == []
 
 
-def test_threads_are_made_in_one_place() -> None:
-    """turns.py has the lanes; bot.py starts those of the HTTP server and the socket. Others may lock, but not start."""
-    for room in set(TOP) - {"turns", "bot"}:
-        text = file_of(room).read_text("utf-8")
-        assert not re.search(r"threading\.Thread\(|ThreadPoolExecutor\(|\bTimer\(|concurrent\.futures", text), room
+def test_threads_are_started_in_two_places() -> None:
+    """workers/turns.py has the workers; bot.py starts those of the HTTP server and the socket. Others may lock, but not start."""
+    for path in FILES:
+        if module_of(path) not in STARTS:
+            text = path.read_text("utf-8")
+            assert not re.search(r"threading\.Thread\(|ThreadPoolExecutor\(|\bTimer\(|concurrent\.futures", text), path
 
 
-@pytest.mark.parametrize("room", TOP)
-def test_imports_run_one_way(room: str) -> None:
-    used = {package(module) for module, _ in imports(file_of(room))} & set(TOP)
-
-    assert all(ORDER.index(room) < ORDER.index(other) for other in used), f"{room}.py imports {sorted(used)}"
-
-
-@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
-def test_core_opens_no_door(path: Path) -> None:
-    for module, _ in imports(path):
-        name = package(module)
-        if name in sys.stdlib_module_names:
-            reaching = [one for one in REACHING if module == one or module.startswith(one + ".")]
-            is_settings = path.name == "settings.py" and reaching == ["os"]  # the environment is what settings are
-            assert not reaching or is_settings, f"core/{path.name} opens {module}"
-            assert name not in {"threading", "time", "random", "secrets", "uuid"}, f"core/{path.name}: {module}"
-        else:
-            assert name in CORE_PACKAGES | {"core"}, f"core/{path.name} imports {module}"
-
-
-@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
-def test_core_reads_no_file_and_no_environment(path: Path) -> None:
-    tree = ast.parse(path.read_text("utf-8"))
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-
-    assert not called & {"open", "print", "input", "exec", "eval", "__import__"}
-    assert not attributes & {"read_text", "write_text", "read_bytes", "write_bytes", "utcnow", "today"}
-    assert path.name == "settings.py" or not attributes & {"environ", "getenv"}
-
-
-def test_sqlalchemy_in_core_is_the_shape_of_the_tables() -> None:
-    taken = {path.name: name for path in CORE for module, name in imports(path) if package(module) == "sqlalchemy"}
-
-    assert set(taken) == {"tables.py", "statements.py"}
-    names = {
-        name for path in taken for module, name in imports(ROOT / "core" / path) if package(module) == "sqlalchemy"
-    }
-    shapes = {"Column", "Double", "Integer", "MetaData", "Table", "Text", "TypeDecorator"}
-    assert names <= shapes | {
-        "ColumnElement",
-        "bindparam",
-        "case",
-        "func",
-        "insert",
-        "literal_column",
-        "select",
-        "union_all",
-        "update",
-    }
-
-
-def test_the_bot_knows_nothing_of_the_demo_the_tests_and_the_bench() -> None:
-    for path in [*map(file_of, TOP), *CORE]:
-        assert not {package(module) for module, _ in imports(path)} & {"workspace", "tests", "bench"}, path.name
+def test_the_bot_knows_nothing_of_the_emulator_the_demo_the_tests_and_the_bench() -> None:
+    for path in FILES:
+        assert not {package(module) for module, _ in imports(path)} & {"emulator", "demo", "tests", "bench"}, path
 
 
 def test_the_gates_write_has_no_parameter_but_the_approval() -> None:
-    tree = ast.parse(file_of("gate").read_text("utf-8"))
+    tree = ast.parse(file_of("gate.gate").read_text("utf-8"))
     (gate,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Gate")
     (write,) = (node for node in gate.body if isinstance(node, ast.FunctionDef) and node.name == "write")
 
@@ -277,7 +302,7 @@ def test_the_gates_write_has_no_parameter_but_the_approval() -> None:
     assert (write.args.kwonlyargs, write.args.vararg, write.args.kwarg) == ([], None, None)
 
 
-@pytest.mark.parametrize("path", [*map(file_of, TOP), *CORE], ids=lambda path: path.name)
+@by_file
 def test_each_file_says_first_what_lives_there(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text("utf-8")))
 
@@ -410,10 +435,10 @@ def test_every_third_party_import_is_in_the_requirements() -> None:
     asked = (ROOT / "requirements.txt").read_text("utf-8")
     distributions = {"yaml": "pyyaml", "pydantic_settings": "pydantic-settings", "dotenv": "python-dotenv"}
     distributions["markdown_it"] = "markdown-it-py"
-    for path in [*map(file_of, TOP), *CORE]:
+    for path in FILES:
         for module, _ in imports(path):
             name = package(module)
-            if name not in sys.stdlib_module_names and name not in {*TOP, "core"}:
+            if name not in sys.stdlib_module_names and name not in OUR_OWN:
                 wanted = distributions.get(name, name)
                 assert re.search(rf"^{re.escape(wanted)}\b", asked, re.MULTILINE), f"{path.name} imports {name}"
 

@@ -1,0 +1,211 @@
+"""Every setting of the bot, from the environment or a `.env` file. The README's table lists the same names (a test compares them)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from base.token_kinds import BELONGS, mistaken
+
+_ENV_FILE = ".env"
+_ONLY_HTTP = "Only in socket mode, with SLACK_APP_TOKEN, it is not needed"
+_IN_QUOTES = " There, a # behind a blank begins a comment: put #names in quotes."
+_UNITS = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
+
+
+class Misconfigured(Exception):
+    """A setting or the catalog is wrong. Its text is for the operator: what is wrong and what to write instead."""
+
+
+def _bytes(value: object) -> object:
+    """`5 MB`, `512 kB` or a plain number of bytes -> bytes."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(\d+)\s*([a-zA-Z]*)\s*", value)
+    if not found or found[2].lower() not in _UNITS:
+        raise ValueError("write a size such as 5 MB, 512 kB or 5000000")
+    return int(found[1]) * _UNITS[found[2].lower()]
+
+
+def _slash(value: str) -> str:
+    return value.rstrip("/") + "/"
+
+
+def _url(value: str) -> str:
+    """An http(s) URL with its host, and nothing behind it that the program adds itself."""
+    given = value.strip()
+    if not re.match(r"https?://[^\s/]+", given):
+        bare = re.sub(r"^(\w+:)?/+", "", given).rpartition("@")[2]
+        scheme = "http" if re.match(r"localhost\b|127\.|\[::1\]|[\w-]+(:\d+)?(/|$)", bare) else "https"
+        raise ValueError(f"write it with its scheme, such as {scheme}://{bare}")
+    if len(given.split()) > 1 or "${" in given:
+        raise ValueError("there is a blank or a variable in it; write one address in full")
+    if found := re.search(r"/(chat/completions|completions|responses|models|chat\.\w+|auth\.test)/*$", given):
+        raise ValueError(f"leave out {found[0]}; the bot adds it itself")
+    return given
+
+
+def _mere(what: str, units: Mapping[str, float]) -> Callable[[object], object]:
+    """A reader of numbers that tells what is meant where one has a unit: MODEL_TIMEOUT=2m."""
+
+    def read(value: object) -> object:
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*", value) if isinstance(value, str) else None
+        if found is None:
+            return (
+                value.replace(",", "_")
+                if isinstance(value, str) and re.fullmatch(r"\d{1,3}(,\d{3})+", value)
+                else value
+            )
+        unit = next((factor for name, factor in units.items() if found[2].lower() in (name, f"{name}s")), None)
+        meant = f", {float(found[1]) * unit:g}" if unit else ""
+        raise ValueError(f"write {what} as a number without a unit{meant}")
+
+    return read
+
+
+def _is_known(names: str, form: str, words: Callable[[str], str]) -> str:
+    """A list of names, each of the form. Raises `ValueError` with `words` about the first that is not."""
+    for name in _parts(names) or ("",):
+        if not re.fullmatch(form, name):
+            raise ValueError(words(name))
+    return names
+
+
+def _parts(names: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in names.split(",") if part.strip())
+
+
+def _channels(names: str) -> str:
+    return _is_known(names, r"[CGD][A-Za-z0-9_-]+|#[^\s#]+", _no_channel)
+
+
+def _no_channel(name: str) -> str:
+    linked = re.search(r"/archives/([CGD][A-Z0-9]+)", name)
+    likely = linked[1] if linked else f"#{name}" if re.fullmatch(r"[\w-]+", name) else ""
+    more = f"; write {likely}" if likely else ""
+    return f"'{name}' is neither a channel id (C024BE91L) nor a #name{more}"
+
+
+def _admins(names: str) -> str:
+    words = "'{}' is neither a user (U024BE7LH) nor a group (S0614TZR7 or @hr-leads)".format
+    return _is_known(names, r"@[a-z0-9._-]+|[SUW][A-Za-z0-9_]{2,}", words) if _parts(names) else names
+
+
+_SECONDS = {"ms": 0.001, "s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3_600, "hour": 3_600}
+_DAYS = {"d": 1, "day": 1, "w": 7, "week": 7, "month": 30, "y": 365, "year": 365}
+_Seconds = Annotated[float, BeforeValidator(_mere("seconds", _SECONDS)), Field(gt=0, allow_inf_nan=False)]
+_Days = Annotated[float, BeforeValidator(_mere("days", _DAYS)), Field(ge=1, allow_inf_nan=False)]
+_Count = Annotated[int, BeforeValidator(_mere("it", {"k": 1_000, "m": 1_000_000}))]
+_Url = Annotated[str, AfterValidator(_url)]
+
+
+class Settings(BaseSettings):
+    """The settings by their environment names in lower case; empty variables count as unset."""
+
+    model_config = SettingsConfigDict(env_file=_ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    slack_bot_token: SecretStr
+    slack_app_token: SecretStr | None = None
+    slack_signing_secret: Annotated[SecretStr | None, Field(validate_default=True)] = None
+    slack_channel: Annotated[str, AfterValidator(_channels)]
+    slack_api_url: Annotated[_Url, AfterValidator(_slash)] = "https://slack.com/api/"
+    openai_api_key: SecretStr | None = None
+    openai_base_url: _Url | None = None
+    openai_model: str = "gpt-5.4-mini"
+    model_timeout: _Seconds = 120
+    apis_file: str = "apis.yaml"
+    database_url: str = "sqlite:///bot.db"
+    host: str = "0.0.0.0"  # noqa: S104 - a server behind the company's ingress listens everywhere; HOST narrows it
+    port: Annotated[int, Field(ge=0, le=65535)] = 3000
+    api_timeout: _Seconds = 30
+    workers: Annotated[int, Field(ge=1, le=256)] = 8
+    max_waiting: Annotated[_Count, Field(ge=1)] = 256
+    max_model_calls: Annotated[_Count, Field(ge=1)] = 20
+    max_response: Annotated[int, BeforeValidator(_bytes), Field(ge=1_000)] = 5_000_000
+    history_tokens: Annotated[_Count, Field(ge=1_000)] = 60_000
+    prompt_budget: Annotated[_Count, Field(ge=1_000)] = 4_000
+    retention_days: _Days = 30
+    journal_key: SecretStr | None = None
+    admins: Annotated[str, AfterValidator(_admins)] = ""
+    allow_dm: bool = False
+    allow_guests: bool = False
+    dry_run: bool = False
+    log_bodies: bool = False
+
+    @field_validator("slack_bot_token", "slack_app_token", "slack_signing_secret", "openai_api_key")
+    @classmethod
+    def _is_what_belongs_there(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """Files and vaults often add a line break, which is left out; and Slack shows many credentials, of which few are meant."""
+        if secret is None:
+            return None
+        name, value = str(info.field_name).upper(), secret.get_secret_value().strip()
+        if wrong := mistaken(name, value):
+            raise ValueError(f"{wrong}; write {BELONGS[name]}")
+        if len(value.split()) > 1:
+            raise ValueError("there is a blank in it; put comments of a .env file on lines of their own")
+        return SecretStr(value)
+
+    @field_validator("slack_signing_secret")
+    @classmethod
+    def _is_there_over_http(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if secret is None and info.data.get("slack_app_token", "a wrong one") is None:
+            raise ValueError(_ONLY_HTTP)
+        return secret
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log may show."""
+        slack = (self.slack_bot_token, self.slack_app_token, self.slack_signing_secret)
+        held = (*slack, self.openai_api_key, self.journal_key)
+        return tuple(one.get_secret_value() for one in held if one is not None)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The designated channels as written: ids, or names with their `#`."""
+        return _parts(self.slack_channel)
+
+    @property
+    def admin_names(self) -> tuple[str, ...]:
+        """Who may stop any answer and delete any message of the bot: users and groups by id, groups by @handle, too."""
+        return _parts(self.admins)
+
+
+def environment() -> Mapping[str, str]:
+    """The environment's variables, and those of a `.env` file in the working directory that it does not set itself."""
+    from_file = {name: value for name, value in dotenv_values(_ENV_FILE).items() if value is not None}
+    return from_file | dict(os.environ)
+
+
+def load_settings() -> Settings:
+    """The settings of this process. Raises `Misconfigured` with one line per wrong or missing variable."""
+    try:
+        return Settings()  # type: ignore[call-arg]  # pydantic-settings fills the required ones from the environment
+    except ValidationError as error:
+        raise Misconfigured("\n".join(map(_tell, error.errors()))) from None
+
+
+_WORDS = {
+    **dict.fromkeys(("int_parsing", "int_from_float", "int_parsing_size"), "write a whole number"),
+    **dict.fromkeys(("float_parsing", "finite_number"), "write a number"),
+    "bool_parsing": "write 1 for on, 0 for off",
+    "greater_than_equal": "write {ge} or more",
+    "greater_than": "write more than {gt}",
+    "less_than_equal": "write {le} or less",
+}
+
+
+def _tell(problem: Any) -> str:
+    """A line about one variable, without its value."""
+    where, kind, message = problem["loc"], problem["type"], problem["msg"].removeprefix("Value error, ")
+    name = str(where[0]).upper() if where else "environment"
+    if kind == "missing" or message == _ONLY_HTTP:
+        more = f" {message}." if message == _ONLY_HTTP else _IN_QUOTES if name == "SLACK_CHANNEL" else ""
+        return f"{name} is not set. Set it in the environment or in a .env file (README, 'Settings').{more}"
+    words = _WORDS[kind].format(**problem.get("ctx") or {}) if kind in _WORDS else message
+    return f"{name}: {words}."

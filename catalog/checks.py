@@ -1,0 +1,417 @@
+"""What has to hold between the catalog's entries: names that lead somewhere, nothing twice, no header that the bot itself sends.
+
+Each check gives (place, words) pairs; the place is that of the file with several APIs, whichever way it was written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from fnmatch import translate
+from typing import Any
+
+from base.english import telling_terms
+from base.nearest import there_is
+from catalog.entries import ApiEntry, CatalogFile, Entry, Lookup, Pagination, Parameter, RecipeEntry, StepEntry
+from catalog.expressions import BadExpression, Expression, expressions
+from catalog.rules import SAFE_METHODS
+from catalog.schema_keywords import is_of
+from catalog.schemas import fits
+from catalog.source import Place
+from catalog.template import paired
+from catalog.validate import problems
+from catalog.values import VARIABLE, header_key
+from catalog.written_numbers import as_typed, kinds_of
+
+Mistake = tuple[Place, str]
+
+
+def check_file(file: CatalogFile) -> Iterator[Mistake]:
+    """Every mistake that single entries cannot show."""
+    names = [api.name for api in file.apis]
+    for number, api in enumerate(file.apis):
+        place: Place = ("apis", number)
+        if api.name in names[:number]:
+            yield (*place, "name"), f"a second API is named '{api.name}'; give each its own name"
+        yield from _check_api(api, place)
+    if not any(entry.enabled for api in file.apis for entry in api.endpoints):
+        yield ("apis", 0, "endpoints"), "all endpoints are switched off; enable at least one"
+    yield from _check_recipe_names(file)
+    yield from _check_channels(file)
+
+
+_READS_VARIABLES = frozenset(("base_url", "auth", "headers"))  # keys of an API
+_WORDS = frozenset(("description", "instructions", "prompts"))  # where only what looks like a variable's name is told
+_NO_VALUES = frozenset(("url", "required", "pagination"))  # names, and what is told elsewhere
+_CONSTANT = re.compile(r"\$\{[A-Z_][A-Z0-9_]*(?::-[^}]*)?\}")
+
+
+def check_variables(value: object, place: Place = (), variable: re.Pattern[str] = VARIABLE) -> Iterator[Mistake]:
+    """Variables where none are read, in the data of a file."""
+    match value:
+        case dict():
+            for key, one in value.items():
+                if key not in _NO_VALUES and not (len(place) == 2 and key in _READS_VARIABLES):
+                    yield from check_variables(one, (*place, key), _CONSTANT if key in _WORDS else variable)
+        case list():
+            for index, one in enumerate(value):
+                yield from check_variables(one, (*place, index), variable)
+        case str() if found := variable.search(value):
+            yield place, f"{found[0]}: variables are read in base_url, auth and headers only; write the value itself"
+
+
+def _check_api(api: ApiEntry, place: Place) -> Iterator[Mistake]:
+    seen: set[tuple[str, str]] = set()
+    for number, entry in enumerate(api.endpoints):
+        here = (*place, "endpoints", number)
+        if (entry.method, entry.url) in seen:
+            yield here, f"{entry.method} {entry.url} stands twice; remove one"
+        seen.add((entry.method, entry.url))
+        if entry.enabled:
+            yield from _check_preview(api, entry, here)
+            yield from _check_parameters(api, entry, here)
+            yield from check_pagination(entry, here)
+    yield from _check_default_pagination(api, (*place, "pagination"))
+    yield from _check_words(api, (*place, "words"))
+    for number, recipe in enumerate(api.recipes):
+        yield from _check_recipe(api, recipe, (*place, "recipes", number))
+
+
+def _check_words(api: ApiEntry, place: Place) -> Iterator[Mistake]:
+    """What people say has to stand for words that the operations have."""
+    if not api.words:
+        return
+    texts = [(entry.url, entry.description, *entry.parameters, json.dumps(entry.body)) for entry in api.endpoints]
+    known = {word for told in texts for text in told for word in telling_terms(text)}
+    for said, meanings in api.words.items():
+        for meaning in meanings:
+            if not (meant := set(telling_terms(meaning))) or not meant <= known:
+                yield (
+                    (*place, said),
+                    f"'{meaning}' is in no path or description of this API; write a word that is there",
+                )
+
+
+def _gets(api: ApiEntry) -> list[str]:
+    return [entry.name for entry in api.endpoints if entry.method == "GET" and entry.enabled]
+
+
+def _check_preview(api: ApiEntry, entry: Entry, place: Place) -> Iterator[Mistake]:
+    """A preview has to name a GET of the same API that needs nothing which the write does not have."""
+    if entry.preview is None or entry.preview.operation is None:
+        return
+    read = api.named(entry.preview.operation)
+    if read is None or read.method != "GET":
+        yield (
+            (*place, "preview"),
+            f"preview: '{entry.preview.operation}' is no GET of this API; there is: {there_is(entry.preview.operation, _gets(api))}",
+        )
+    elif (
+        missing := read.template.path_names
+        - entry.template.names
+        - set(paired(read.template.path, entry.template.path) or ())
+    ):
+        yield (*place, "preview"), f"preview: {read.name} needs [{min(missing)}], which {entry.name} does not have"
+
+
+# --- parameters and paging --------------------------------------------------------------------------------------------
+
+
+def _check_parameters(api: ApiEntry, entry: Entry, place: Place) -> Iterator[Mistake]:
+    own = {header_key(name) for name in api.headers}
+    if api.auth is not None and api.auth.header is not None:
+        own.add(header_key(api.auth.header.name))
+    seen: set[str] = set()
+    for name, parameter in entry.parameters.items():
+        here = (*place, "parameters", name)
+        if parameter.in_ == "header":
+            if header_key(name) in own:
+                yield here, f"'{name}' is set by this API's headers or auth, so no call may bring it; remove it here"
+            if header_key(name) in seen:
+                yield here, f"the header '{name}' stands twice, for servers that do not tell capitals or '_' and '-'"
+            seen.add(header_key(name))
+        if parameter.lookup is not None:
+            yield from _check_lookup(api, parameter.lookup, (*here, "lookup"))
+
+
+def _check_lookup(api: ApiEntry, lookup: Lookup, place: Place) -> Iterator[Mistake]:
+    """A lookup reads a list that can be read without knowing anything."""
+    read = api.named(lookup.operation)
+    if read is None or read.method != "GET":
+        known = there_is(lookup.operation, _gets(api))
+        yield place, f"lookup: '{lookup.operation}' is no GET of this API; there is: {known}"
+    elif read.required:
+        yield place, f"lookup: {read.name} needs '{min(read.required)}' itself; name a list that needs nothing"
+    elif _is_write(read):
+        yield place, f"lookup: {read.name} asks for approval each time; name a list that needs none"
+
+
+def paging_of(entry: Entry, api: ApiEntry) -> Pagination | None:
+    """The paging that holds for an entry: its own, else the API's where it fits.
+
+    The API's fits a GET that has its `parameter`; where the style has none, a GET whose path ends in a word and so means a list.
+    """
+    if entry.pagination is not None or api.pagination is None or entry.method != "GET":
+        return entry.pagination
+    default = api.pagination
+    if default.parameter is None:
+        return default if not entry.template.path[-1].names else None
+    has_it = entry.placeholder(default.parameter) is not None or default.parameter in entry.headers
+    return default if has_it else None
+
+
+def _check_default_pagination(api: ApiEntry, place: Place) -> Iterator[Mistake]:
+    """The API's own paging has to fit one of its lists."""
+    default = api.pagination
+    if default is None:
+        return
+    fitting = [entry for entry in api.endpoints if paging_of(entry, api) is default]
+    if not fitting and default.parameter is not None:
+        yield place, f"no GET of this API has the query value '{default.parameter}'; write it into their url's query"
+    elif not fitting:
+        yield place, "no GET of this API is a list, with a path that ends in a word; write pagination at the endpoint"
+    elif (name := default.size) is not None and not any(_has_size(entry, name) for entry in fitting):
+        yield (*place, "size"), f"no list of this API has the query value '{name}'; write it into their url's query"
+
+
+def _has_size(entry: Entry, name: str) -> bool:
+    return entry.placeholder(name) is not None or name in entry.fixed
+
+
+def check_pagination(entry: Entry, place: Place) -> Iterator[Mistake]:
+    """What of an entry's paging does not go with its url."""
+    paging = entry.pagination
+    if paging is None:
+        return
+    if paging.size is not None and paging.size == paging.parameter:
+        yield (*place, "pagination", "size"), f"pagination: '{paging.size}' is the parameter already; drop size here"
+    if (name := paging.parameter) is not None and entry.placeholder(name) is None and name not in entry.headers:
+        yield (
+            (*place, "pagination", "parameter"),
+            f"pagination: '{name}' is no query value of {entry.url}; write ?{name}=[{name}] there",
+        )
+    if (name := paging.size) is not None and not _has_size(entry, name):
+        yield (
+            (*place, "pagination", "size"),
+            f"pagination: '{name}' is no query value of {entry.url}; write {name}=[{name}] there",
+        )
+
+
+# --- recipes ----------------------------------------------------------------------------------------------------------
+
+
+def _check_recipe_names(file: CatalogFile) -> Iterator[Mistake]:
+    """A recipe is called by its workflowId alone, so no two of them may share one."""
+    seen: set[str] = set()
+    for number, api in enumerate(file.apis):
+        for position, recipe in enumerate(api.recipes):
+            if recipe.workflow_id in seen:
+                place = ("apis", number, "recipes", position, "workflowId")
+                yield place, f"a second recipe is called '{recipe.workflow_id}'; give each its own workflowId"
+            seen.add(recipe.workflow_id)
+
+
+def _check_recipe(api: ApiEntry, recipe: RecipeEntry, place: Place) -> Iterator[Mistake]:
+    yield from _check_inputs(recipe, (*place, "inputs"))
+    known: dict[str, frozenset[str]] = {}  # step -> its outputs, of the steps so far
+    last = len(recipe.steps) - 1
+    for number, step in enumerate(recipe.steps):
+        here = (*place, "steps", number)
+        if step.step_id in known:
+            yield (*here, "stepId"), f"a second step is called '{step.step_id}'; give each its own stepId"
+        yield from _check_step(api, step, here, is_last=number == last)
+        sources = {"parameters": step.parameters, "requestBody": step.request_body and step.request_body.payload}
+        for key, value in sources.items():
+            yield from _check_expressions(value, recipe, known, (*here, key))
+        known[step.step_id] = frozenset(step.outputs)
+    yield from _check_outputs(api, recipe, known, place)
+
+
+def _check_inputs(recipe: RecipeEntry, place: Place) -> Iterator[Mistake]:
+    if recipe.inputs.get("type") != "object":
+        yield place, "inputs: write type: object, and under properties a schema for each input"
+    for name in recipe.inputs.get("required", ()):
+        if name not in recipe.input_names:
+            yield (*place, "required"), f"inputs: '{name}' is required, but none of the properties; add it there"
+
+
+def _check_step(api: ApiEntry, step: StepEntry, place: Place, *, is_last: bool) -> Iterator[Mistake]:
+    entry = api.named(step.operation)
+    if entry is None:
+        known = there_is(step.operation, (one.name for one in api.endpoints if one.enabled))
+        yield (*place, "operation"), f"'{step.operation}' is no operation of this API; there is: {known}"
+        return
+    if _is_write(entry) and not is_last:
+        asks = entry.method in SAFE_METHODS
+        words = "asks, and only the last step may" if asks else "is a write, and only the last step may be one"
+        yield (*place, "operation"), f"{entry.name} {words}; split the recipe there"
+    keys = [key_of(entry, name) for name in step.parameters]
+    for key, name in zip(keys, step.parameters, strict=True):
+        if key is None:
+            yield (*place, "parameters", name), f"'{name}' is no placeholder, query name or header of {entry.url}"
+        elif (problem := _misfit(entry.parameters.get(key), entry.typed(key, step.parameters[name]))) is not None:
+            yield (*place, "parameters", name), f"'{name}' does not fit {entry.name}: {problem}"
+    if len([key for key in keys if key is not None]) > len(set(keys) - {None}):
+        yield (*place, "parameters"), "two of these names mean the same value; keep one"
+    if missing := entry.required - set(keys):
+        yield (*place, "parameters"), f"{entry.name} needs '{min(missing)}'; write it under parameters"
+    yield from _check_step_body(entry, step, place)
+    if _is_write(entry) and is_last and step.outputs:
+        yield (*place, "outputs"), "outputs: the model gets the whole answer of a recipe's write; remove them"
+    for name, text in step.outputs.items():
+        yield from _check_answer_expression(text, (*place, "outputs", name))
+
+
+def _misfit(parameter: Parameter | None, value: object) -> str | None:
+    """What a parameter's schema has against a fixed value, which travels as text; None for expressions and names to be looked up."""
+    if parameter is None or parameter.lookup is not None or not isinstance(value, (str, int, float)) or _varies(value):
+        return None
+    if parameter.is_list or any(fits(parameter.plain, one) for one in _readings(value)):
+        return None
+    return next(problems(parameter.plain, value), None)
+
+
+def _varies(value: object) -> bool:
+    """Whether a value has expressions in it; wrong ones are told elsewhere."""
+    try:
+        return any(True for _ in expressions(value))
+    except BadExpression:
+        return True
+
+
+def _readings(value: str | float) -> Iterator[object]:
+    """What a fixed value may be taken for: itself, its text, or the number that its text says."""
+    yield value
+    if not isinstance(value, str):
+        yield json.dumps(value)
+        return
+    with contextlib.suppress(ValueError):
+        yield json.loads(value)
+
+
+def _is_write(entry: Entry) -> bool:
+    """Whether each call of it goes through the gate's table of proposals: a write, or a read that always asks."""
+    return entry.method not in SAFE_METHODS or any(rule.when is None for rule in entry.approval or ())
+
+
+def key_of(entry: Entry, name: str) -> str | None:
+    """The placeholder or header parameter that a recipe's or paging's name means; None where it means nothing of the entry."""
+    headers = {header_key(one): one for one in entry.headers}
+    return entry.placeholder(name) or headers.get(header_key(name))
+
+
+def _check_step_body(entry: Entry, step: StepEntry, place: Place) -> Iterator[Mistake]:
+    if step.request_body is not None and entry.method in SAFE_METHODS:
+        yield (*place, "requestBody"), f"a {entry.method} has no body; write its values under parameters"
+    if step.request_body is None and entry.body is not None and entry.method not in SAFE_METHODS:
+        yield place, f"{entry.name} needs a body; write requestBody: {{payload: ...}}"
+    if step.request_body is not None and entry.body is not None:
+        yield from _check_payload(entry, entry.body, step.request_body.payload, (*place, "requestBody"))
+
+
+def _check_payload(entry: Entry, body: dict[str, Any], payload: object, place: Place) -> Iterator[Mistake]:
+    """The names of a body's fields, which no expression changes, and the values that are fixed."""
+    if not isinstance(payload, dict):
+        return
+    properties = body.get("properties", {})
+    for name, value in as_typed(payload, body).items():
+        kinds = kinds_of(properties[name]) if isinstance(properties.get(name), dict) else []
+        if kinds and not _varies(value) and not is_of(value, kinds):
+            yield (
+                (*place, "payload", name),
+                f"'{name}' has to be of type {' or '.join(kinds)} for {entry.name}; write another value",
+            )
+    for name in body.get("required", ()):
+        if name not in payload:
+            yield place, f"{entry.name} needs '{name}' in its body; write it under payload"
+    for name in payload if body.get("additionalProperties") is False and "patternProperties" not in body else ():
+        if name not in properties:
+            yield place, f"'{name}' is no field of {entry.name}'s body; there is: {there_is(name, properties)}"
+
+
+def _check_outputs(
+    api: ApiEntry, recipe: RecipeEntry, known: dict[str, frozenset[str]], place: Place
+) -> Iterator[Mistake]:
+    last = api.named(recipe.steps[-1].operation)
+    if recipe.outputs and last is not None and _is_write(last):
+        yield (
+            (*place, "outputs"),
+            "outputs: a recipe with a write ends with the write's own answer; remove them",
+        )
+    for name, text in recipe.outputs.items():
+        yield from _check_expressions(text, recipe, known, (*place, "outputs", name))
+        yield from _check_is_expression(text, (*place, "outputs", name))
+
+
+def _check_expressions(
+    value: object, recipe: RecipeEntry, known: dict[str, frozenset[str]], place: Place
+) -> Iterator[Mistake]:
+    """The expressions of a step or of the recipe's outputs name inputs, or outputs of earlier steps."""
+    try:
+        found = list(expressions(value))
+    except BadExpression as error:
+        yield place, str(error)
+        return
+    for one in found:
+        if (words := _leads_nowhere(one, recipe, known)) is not None:
+            yield place, words
+
+
+def _leads_nowhere(one: Expression, recipe: RecipeEntry, known: dict[str, frozenset[str]]) -> str | None:
+    match one.kind:
+        case "inputs" if one.name not in recipe.input_names:
+            there = ", ".join(sorted(recipe.input_names)) or "none"
+            return f"$inputs.{one.name} leads nowhere; inputs has the properties: {there}"
+        case "steps" if one.step not in known:
+            return f"$steps.{one.step} leads nowhere; earlier steps: {', '.join(known) or 'none'}"
+        case "steps" if one.name not in known[one.step]:
+            there = ", ".join(sorted(known[one.step])) or "none"
+            return f"$steps.{one.step}.outputs.{one.name} leads nowhere; that step's outputs: {there}"
+        case "body" | "header" | "status":
+            return "an answer is named in a step's own outputs alone; write $steps.<stepId>.outputs.<name> here"
+    return None
+
+
+def _check_answer_expression(text: str, place: Place) -> Iterator[Mistake]:
+    """A step's outputs name parts of its answer."""
+    try:
+        kinds = {one.kind for one in expressions(text)}
+    except BadExpression as error:
+        yield place, str(error)
+        return
+    if kinds & {"inputs", "steps"} or not kinds:
+        yield place, f"'{text}' is no part of the answer; write such as $response.body#/data/0/id"
+
+
+def _check_is_expression(text: str, place: Place) -> Iterator[Mistake]:
+    try:
+        is_one = any(True for _ in expressions(text))
+    except BadExpression:
+        return  # told already
+    if not is_one:
+        yield place, f"'{text}' is a fixed text; write such as $steps.<stepId>.outputs.<name>"
+
+
+# --- channels ---------------------------------------------------------------------------------------------------------
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether an operation's name fits a channel's pattern: '*' is any text, '?' any character, brackets are themselves."""
+    return re.match(translate(pattern.replace("[", "[[]")), name) is not None
+
+
+def fitting(pattern: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if matches(pattern, name)]
+
+
+def _check_channels(file: CatalogFile) -> Iterator[Mistake]:
+    names = [entry.name for api in file.apis for entry in api.endpoints if entry.enabled]
+    for channel, entry in file.channels.items():
+        for number, pattern in enumerate(entry.operations or ()):
+            if not fitting(pattern, names):
+                yield (
+                    ("channels", channel, "operations", number),
+                    f"'{pattern}' fits no operation; write such as 'GET *' or '{names[0] if names else 'GET /path'}'",
+                )

@@ -1,0 +1,591 @@
+"""The shape of apis.yaml: each key as a pydantic model, with what can be checked of one entry by itself.
+
+The words below each key are what an editor shows (json_schema.py). Single values stand in values.py, what has to hold
+between entries in checks.py, what the house works with in catalog.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from catalog.rules import ANYONE, ASKER, SAFE_METHODS
+from catalog.template import BadTemplate, Template, parse_template
+from catalog.values import (
+    HEADER_NAME,
+    METHODS,
+    Approver,
+    BaseUrl,
+    Expiry,
+    HeaderName,
+    Jmespath,
+    Method,
+    Schema,
+    Secret,
+    Word,
+    check_schema,
+    is_reserved,
+)
+from catalog.written_numbers import as_text, as_typed, settled
+
+MAX_PROMPTS = 4  # https://docs.slack.dev/reference/methods/assistant.threads.setSuggestedPrompts
+_MAX_WORD = 80  # characters of what people say for something
+_MAX_TITLE, _MAX_MESSAGE = 75, 2_000  # characters; Slack names no limit: a title is a button, whose label takes 75
+
+
+def _rules(value: object) -> object:
+    """`always`, `never`, one rule or a list of them, as a list of rules."""
+    match value:
+        case "always":
+            return ({},)
+        case "never":
+            return ()
+        case None | []:
+            raise ValueError("write always, never, a rule (approvers, quorum, ...) or a list of rules, or leave it out")
+        case dict():
+            return (value,)
+        case list():
+            return tuple(value)
+    raise ValueError("write always, never, a rule (approvers, quorum, ...) or a list of rules")
+
+
+def _not_never(value: tuple[ApprovalRule, ...] | None) -> tuple[ApprovalRule, ...] | None:
+    if value == ():
+        raise ValueError("approval: never is for single POST endpoints, not for a whole API or channel")
+    return value
+
+
+def _prompt(value: object) -> object:
+    """A mere text is both what the button says and what it asks."""
+    value = as_text(value)
+    return {"title": value, "message": value} if isinstance(value, str) else value
+
+
+def _several(value: object) -> object:
+    """A mere text is a list of one."""
+    match value:
+        case str():
+            return [value]
+        case list():
+            return value
+    raise ValueError("write a word of this API's operations, or a list of them")
+
+
+def _channels(value: dict[str, ChannelEntry]) -> dict[str, ChannelEntry]:
+    for name in value:
+        if not re.fullmatch(r"#[^\s,#]+|[CGD][A-Z0-9]{2,}", name):
+            raise ValueError(f"'{name}' is no channel; write its id (C024BE7LH), or its name in quotes (\"#hr-bot\")")
+    return value
+
+
+def _preview(value: object) -> object:
+    match value:
+        case False:
+            return None
+        case str():
+            return {"operation": value}
+        case dict():
+            return value
+    raise ValueError("write false, the name of a GET operation, or {operation: ..., ignore: [...], compare: [...]}")
+
+
+def _texts(value: object) -> object:
+    """A mere text is a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
+class _Strict(BaseModel):
+    # A number where text belongs is the text that was written (written_numbers.py).
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, coerce_numbers_to_str=True)
+
+
+class Basic(_Strict):
+    """HTTP Basic: a name and a password."""
+
+    username: Secret
+    """Who calls. Write it as ${VAR} to take it from the environment."""
+    password: Secret
+    """Write it as ${VAR} to take it from the environment."""
+
+
+class HeaderKey(_Strict):
+    """A key that travels in a header."""
+
+    name: HeaderName
+    """The header, such as X-Api-Key."""
+    value: Secret
+    """The key. Write it as ${VAR} to take it from the environment."""
+
+
+class QueryKey(_Strict):
+    """A key that travels in the query."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """The query name, such as api_key."""
+    value: Secret
+    """The key. Write it as ${VAR} to take it from the environment."""
+
+
+class Auth(_Strict):
+    """How the API knows the bot: exactly one of the four."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    bearer: Secret | None = None
+    """A token for `Authorization: Bearer`. Write it as ${VAR} to take it from the environment."""
+    basic: Basic | None = None
+    """A name and a password for `Authorization: Basic`."""
+    header: HeaderKey | None = None
+    """A key in a header of its own."""
+    query: QueryKey | None = None
+    """A key in the query of each request."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Auth:
+        if sum(way is not None for way in (self.bearer, self.basic, self.header, self.query)) != 1:
+            raise ValueError("write exactly one of bearer, basic, header, query")
+        return self
+
+
+class ApprovalRule(_Strict):
+    """Who decides, and when they have to."""
+
+    approvers: tuple[Approver, ...] = (ASKER,)
+    """User ids (U024BE7LH), user groups (@hr-leads in quotes, or S0614TZR7), asker, anyone-in-channel. Default: asker."""
+    not_asker: bool = False
+    """The person who asked may not decide."""
+    quorum: Annotated[int, Field(ge=1, le=20)] = 1
+    """How many different approvers have to say yes. Default: 1."""
+    expires: Expiry | None = None
+    """How long a request waits for its decision: 45s, 30m, 2h, 1d. Default: that of the endpoint, or of the API."""
+    when: Schema | None = None
+    """A JSON Schema over the call's arguments: the rule is for the calls that it accepts, and for those that it cannot read."""
+    batch: bool = False
+    """Several such requests of one reply may be approved with one button."""
+    shared: bool = False
+    """What the API answers may be used for everybody's questions in the thread. Default: for those of the asker alone."""
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> ApprovalRule:
+        people = [one for one in self.approvers if one != ASKER or not self.not_asker]
+        if not self.approvers:
+            raise ValueError(
+                "nobody could approve: 'approvers' is empty; name users or groups, asker or anyone-in-channel"
+            )
+        if not people:
+            raise ValueError("nobody could approve: not_asker needs approvers other than the asker")
+        if not any(one == ANYONE or one[:1] in "@S" for one in people) and self.quorum > len(set(people)):
+            raise ValueError(
+                f"quorum: {self.quorum} can never be met by {len(set(people))} approver(s); name more or lower it"
+            )
+        return self
+
+
+_Rules = Literal["always", "never"] | ApprovalRule | list[ApprovalRule]
+# None: not said; empty: never
+Approval = Annotated[tuple[ApprovalRule, ...] | None, BeforeValidator(_rules, json_schema_input_type=_Rules)]
+
+
+class Preview(_Strict):
+    """How a write's target is read before and after: which GET shows it, and which of its fields may change meanwhile."""
+
+    operation: str | None = None
+    """Another GET of this API that shows the target better, such as GET /users/[id]/summary."""
+    ignore: tuple[str, ...] = ()
+    """Fields that may change between the card and the write, by name or path: updated_at, or stats.hits."""
+    compare: tuple[str, ...] = ()
+    """The only fields that may not change, beside the target's name and id. Left out: all but those under ignore."""
+
+    @model_validator(mode="after")
+    def _is_clear(self) -> Preview:
+        if both := sorted(set(self.ignore) & set(self.compare)):
+            raise ValueError(f"'{both[0]}' stands under ignore and under compare; keep one")
+        return self
+
+
+class Lookup(_Strict):
+    """A name becomes an id: the list that `operation` (a GET of the same API) gives, the fields to compare, the field with the id."""
+
+    operation: str
+    """The GET of this API that lists the candidates, such as GET /users. It must need no values."""
+    match: Annotated[tuple[Jmespath, ...], Field(min_length=1)]
+    """The fields of an item to compare with the name (JMESPath), such as [email, first_name, last_name]."""
+    id: Jmespath
+    """The field of an item that holds the id (JMESPath)."""
+
+
+_BESIDE = ("in", "required", "lookup", "style", "explode")  # Parameter's own keys
+
+
+class Parameter(BaseModel):
+    """What the catalog says of one value: our own keys, and beside them its JSON Schema (`plain`)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True, coerce_numbers_to_str=True)
+
+    in_: Annotated[Literal["header"] | None, Field(alias="in")] = None
+    """header: a header that a call may bring. Left out: a placeholder of the url."""
+    required: bool = False
+    """Every call has to give this query value or header. What stands in the path is always required."""
+    lookup: Lookup | None = None
+    """Turns a name into the id that this value takes."""
+    style: Literal["form", "spaceDelimited", "pipeDelimited"] | None = None
+    """How a list is written in the query: a,b or a b or a|b. Default: form."""
+    explode: bool | None = None
+    """Each of a list's values with the name of its own: ids=1&ids=2. Default: true for form, else false."""
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The JSON Schema alone."""
+        return self.model_extra or {}
+
+    @property
+    def is_list(self) -> bool:
+        kind = self.plain.get("type")
+        return "array" in (kind if isinstance(kind, list) else [kind])
+
+    @property
+    def spelling(self) -> tuple[str, bool]:
+        """(style, explode) with OpenAPI 3's defaults: form, and exploded where the style is form."""
+        style = self.style or "form"
+        return style, style == "form" if self.explode is None else self.explode
+
+    def typed(self, value: Any) -> Any:
+        """A value of the file as this parameter means it."""
+        return as_typed(value, self.plain, in_url=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settled(cls, value: object) -> object:
+        return settled(value, in_url=True) if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Parameter:
+        check_schema(self.plain, _BESIDE)
+        if not self.is_list and (self.style is not None or self.explode is not None):
+            raise ValueError("style and explode are for lists; write type: array beside them, or drop them")
+        if self.is_list and self.lookup is not None:
+            raise ValueError("a lookup finds one id; it cannot stand beside type: array")
+        return self
+
+
+_NEEDS = {
+    "page": ["parameter"],
+    "offset": ["parameter"],
+    "cursor": ["parameter", "next"],
+    "link": [],
+    "next_url": ["next"],
+    "header": ["parameter", "header"],
+}
+
+
+def _of_style(style: str, needs: list[str]) -> dict[str, Any]:
+    """What an editor is told of one style of paging."""
+    return {"if": {"properties": {"style": {"const": style}}}, "then": {"required": needs}}
+
+
+class Pagination(_Strict):
+    """How the further pages of a list are found. In an operation, `parameter` and `size` are placeholders' names where they name one."""
+
+    model_config = ConfigDict(json_schema_extra={"allOf": [_of_style(*one) for one in _NEEDS.items() if one[1]]})
+
+    style: Literal["page", "offset", "cursor", "link", "next_url", "header"]
+    """page, offset and cursor count on in the query; link follows the Link header; next_url a URL in the answer; header a token there."""
+    parameter: str | None = None
+    """The query name that takes the page, the offset or the token. link, next_url: that of the first page, where links need it."""
+    size: str | None = None
+    """The query name of the page size."""
+    items: Jmespath | None = None
+    """Where an answer has its list (JMESPath). Default: the answer itself, or its only list."""
+    next: Jmespath | None = None
+    """Where an answer has the next token (cursor) or URL (next_url), as JMESPath: meta.next, or data[-1].id."""
+    more: Jmespath | None = None
+    """Where an answer says that there is more (JMESPath), such as has_more."""
+    pages: Jmespath | None = None
+    """Where an answer has the number of pages (JMESPath)."""
+    total: Jmespath | None = None
+    """Where an answer has the number of items in all (JMESPath)."""
+    header: HeaderName | None = None
+    """Style header: the response header that holds the next token."""
+    max_pages: Annotated[int, Field(ge=1, le=1_000)] = 50
+    """How many pages are read at most. Default: 50."""
+    max_items: Annotated[int, Field(ge=1, le=100_000)] = 5_000
+    """How many items are read at most. Default: 5000."""
+
+    @model_validator(mode="after")
+    def _has_what_its_style_needs(self) -> Pagination:
+        for key in ("parameter", "next", "header"):
+            is_needed = key in _NEEDS[self.style]
+            if is_needed and getattr(self, key) is None:
+                raise ValueError(f"style {self.style} needs '{key}'; see docs/catalog.md")
+            if not is_needed and key != "parameter" and getattr(self, key) is not None:
+                raise ValueError(f"style {self.style} has no '{key}'; remove it, or choose another style")
+        return self
+
+
+class Limits(_Strict):
+    """What an API can take: requests at once, and requests started per second. None: no bound."""
+
+    at_once: Annotated[int, Field(ge=1, le=1_000)] | None = None
+    """How many requests may be under way at the same time."""
+    per_second: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    """How many requests may start in a second; 0.5 is one in two seconds."""
+
+
+class Entry(_Strict):
+    """One endpoint as the file has it."""
+
+    method: Method
+    """GET, HEAD, POST, PUT, PATCH or DELETE."""
+    url: str
+    """Path and query below base_url. [name] or {name} is a placeholder; those of the query may be left out of a call."""
+    description: Annotated[str, Field(min_length=1)]
+    """What it does, for the model: the most important line for good answers."""
+    enabled: bool = True
+    """false keeps the entry in the file, switched off."""
+    parameters: dict[str, Parameter] = {}
+    """A JSON Schema for each placeholder of the url, and for each header that a call may bring (in: header)."""
+    body: Schema | None = None
+    """A JSON Schema of the body. Without it any JSON may be sent."""
+    body_type: Literal["json", "form", "multipart"] = "json"
+    """How the body travels. Default: json."""
+    approval: Approval = None
+    """always, never (POST only), a rule or a list of rules. Left out: the API's, else the method decides."""
+    expires: Expiry | None = None
+    """How long a request waits for its decision: 45s, 30m, 2h, 1d. Default: 1h."""
+    preview: Annotated[
+        Preview | None, BeforeValidator(_preview, json_schema_input_type=Literal[False] | str | Preview)
+    ] = Preview()
+    """What shows a write's target: another GET, which fields count, or false. Default: the nearest GET to its path."""
+    title: Annotated[
+        tuple[Jmespath, ...], BeforeValidator(_texts, json_schema_input_type=Jmespath | list[Jmespath])
+    ] = ()
+    """What cards call the thing that this is about: a field of its data (JMESPath), or several that make its name together."""
+    pagination: Pagination | None = None
+    """How the further pages of this list are found. Default: the API's pagination, where it fits."""
+
+    @cached_property
+    def template(self) -> Template:
+        return parse_template(self.url)
+
+    @property
+    def name(self) -> str:
+        """`METHOD /path`, without the query."""
+        return f"{self.method} {self.url.partition('?')[0]}"
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The names of the headers that a call may bring."""
+        return tuple(name for name, one in self.parameters.items() if one.in_ == "header")
+
+    @property
+    def required(self) -> frozenset[str]:
+        """The placeholders and headers that a call has to fill in: those of the path always, others where the entry says so."""
+        return self.template.path_names | {name for name, one in self.parameters.items() if one.required}
+
+    @property
+    def fixed(self) -> frozenset[str]:
+        """The query names whose value the url spells out."""
+        return frozenset(name for name, piece in self.template.query if not piece.names)
+
+    def typed(self, name: str, value: Any) -> Any:
+        """A value of the file for a placeholder or header, as its schema means it."""
+        return self.parameters.get(name, Parameter()).typed(value)
+
+    def placeholder(self, name: str) -> str | None:
+        """The placeholder that `name` means: its own name, or the query name whose whole value it is."""
+        whole = {query: piece.names[0] for query, piece in self.template.query if piece.is_whole}
+        return name if name in self.template.names else whole.get(name)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Entry:
+        if self.method not in METHODS:
+            raise ValueError(f"method '{self.method}' is not one of {', '.join(METHODS)}")
+        if self.approval == () and self.method != "POST":
+            raise ValueError(
+                "approval: never is for POST only; leave it out (GET needs none, PUT, PATCH and DELETE always ask)"
+            )
+        if self.pagination is not None and self.method != "GET":
+            raise ValueError(f"pagination is for GET; a {self.method} gives no list")
+        if "preview" in self.model_fields_set and self.method in SAFE_METHODS:
+            raise ValueError(f"preview is for writes; a {self.method} changes nothing")
+        if self.title and self.method == "HEAD":
+            raise ValueError("title is for what shows or changes a thing; a HEAD shows none")
+        try:
+            template = self.template
+        except (BadTemplate, UnicodeError) as error:
+            raise ValueError(str(error)) from None
+        for name, parameter in self.parameters.items():
+            _check_parameter(name, parameter, template, self.url)
+        _check_body(self)
+        return self
+
+
+def _check_parameter(name: str, parameter: Parameter, template: Template, url: str) -> None:
+    """A parameter against its entry's url. Raises `ValueError`."""
+    if parameter.in_ == "header":
+        _check_header(name, parameter, template)
+        return
+    if name not in template.names:
+        raise ValueError(
+            f"parameters: '{name}' is no placeholder of {url}; write [{name}] there, say in: header, or drop it here"
+        )
+    if parameter.required and name in template.path_names:
+        raise ValueError(f"parameters: '{name}' is part of the path and so always required; drop 'required'")
+    if parameter.is_list and not any(piece.is_whole and piece.names == (name,) for _, piece in template.query):
+        raise ValueError(
+            f"parameters: '{name}' is a list, which only a query takes, as in ?{name}=[{name}]; elsewhere write type: string"
+        )
+
+
+def _check_header(name: str, parameter: Parameter, template: Template) -> None:
+    if name in template.names:
+        raise ValueError(f"parameters: '{name}' is a placeholder of the url, so it is no header; drop 'in'")
+    if not re.fullmatch(HEADER_NAME, name):
+        raise ValueError(f"parameters: '{name}' is no header's name; write letters, digits and '-'")
+    if is_reserved(name):
+        raise ValueError(f"parameters: a call may not bring the header '{name}'; fixed ones go under the API's headers")
+    if parameter.is_list:
+        raise ValueError(f"parameters: '{name}' is a header and takes one text; write type: string")
+    if parameter.plain.get("secret") is True:
+        raise ValueError(f"parameters: '{name}' is shown to who approves it; secret ones go under the API's headers")
+
+
+def _check_body(entry: Entry) -> None:
+    """A body's schema and type against the method, and each other. Raises `ValueError`."""
+    body = entry.body
+    if body is not None and body.get("secret") is True:
+        raise ValueError("secret: true belongs on single fields of the body, or nobody could see what is approved")
+    if entry.method in SAFE_METHODS and (body is not None or entry.body_type != "json"):
+        raise ValueError(f"a {entry.method} has no body; put its values into the url's query")
+    if entry.body_type != "json" and body is not None and body.get("type", "object") != "object":
+        raise ValueError(f"body_type: {entry.body_type} sends named fields, so the body is of type: object")
+    for name, field in _properties(body if entry.body_type == "form" else None):
+        if field.get("style", "form") not in ("form", "deepObject") or not isinstance(field.get("explode", True), bool):
+            raise ValueError(f"body: {name}: write style: form or deepObject, and explode: true or false")
+
+
+def _properties(body: Schema | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    properties = body.get("properties") if body is not None else None
+    for name, field in properties.items() if isinstance(properties, dict) else ():
+        if isinstance(field, dict):
+            yield name, field
+
+
+class RequestBody(_Strict):
+    """What a recipe's step sends; texts in it may be expressions."""
+
+    payload: Any
+    """The body. A text in it may be an expression, such as $inputs.email."""
+
+
+class StepEntry(_Strict):
+    """One call of a recipe as the file has it."""
+
+    step_id: Annotated[Word, Field(alias="stepId")]
+    """The step's name, for $steps.<stepId>.outputs.<name> further on."""
+    operation: str
+    """An operation of this API by method and path, such as GET /users."""
+    parameters: dict[str, Any] = {}
+    """Values by the name of a placeholder, query value or header; a text may be an expression."""
+    request_body: Annotated[RequestBody | None, Field(alias="requestBody")] = None
+    """The body of a write."""
+    outputs: dict[Word, str] = {}
+    """Parts of the answer by name, such as id: $response.body#/data/0/id."""
+
+
+class RecipeEntry(_Strict):
+    """A named operation made of several calls, as the file has it; the words are OpenAPI's Arazzo."""
+
+    workflow_id: Annotated[Word, Field(alias="workflowId")]
+    """The name by which the model calls it; unique in the file."""
+    description: Annotated[str, Field(min_length=1)]
+    """What it does, for the model."""
+    inputs: Schema = {"type": "object", "additionalProperties": False}
+    """A JSON Schema of type object: what a call has to bring."""
+    steps: Annotated[tuple[StepEntry, ...], Field(min_length=1, max_length=20)]
+    """The calls in their order. The last one may be a write."""
+    outputs: dict[Word, str] = {}
+    """What the model gets of a recipe without a write, such as id: $steps.person.outputs.id."""
+
+    @property
+    def input_names(self) -> frozenset[str]:
+        properties = self.inputs.get("properties")
+        return frozenset(properties) if isinstance(properties, dict) else frozenset()
+
+
+_Said = Annotated[str, Field(min_length=1, max_length=_MAX_WORD)]
+_Meanings = Annotated[
+    Annotated[tuple[_Said, ...], Field(min_length=1)],
+    BeforeValidator(_several, json_schema_input_type=_Said | Annotated[list[_Said], Field(min_length=1)]),
+]
+
+
+class ApiEntry(_Strict):
+    """One API as the file has it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)] = "API"
+    """What people and logs call it."""
+    base_url: BaseUrl
+    """Where it is, such as https://hr.example.com/v1 or ${HR_API_URL}. No credentials, no query."""
+    instructions: str = ""
+    """Words for the model: who it is, and what it should know of this API."""
+    auth: Auth | None = None
+    """How the API knows the bot: one of bearer, basic, header, query."""
+    headers: dict[HeaderName, Secret] = {}
+    """Headers that go with each request. Write secrets as ${VAR} to take them from the environment."""
+    approval: Annotated[Approval, AfterValidator(_not_never)] = None
+    """Who decides, for all writes of this API that say nothing of their own: always, a rule or a list of rules."""
+    expires: Expiry | None = None
+    """How long a request waits for its decision, for all writes that say nothing of their own. Default: 1h."""
+    limits: Limits = Limits()
+    """What this API can take."""
+    words: dict[_Said, _Meanings] = {}
+    """What people say for a word of this API's operations: server: droplet. Several words for one are a list."""
+    pagination: Pagination | None = None
+    """How this API's lists are paged. For a list that is paged otherwise, the endpoint says its own."""
+    endpoints: Annotated[list[Entry], Field(min_length=1)]
+    """The operations: what is not here cannot be called."""
+    recipes: list[RecipeEntry] = []
+    """Named operations made of several calls."""
+
+    def named(self, name: str) -> Entry | None:
+        """The entry of this name (`METHOD /path`), unless it is switched off."""
+        return next((one for one in self.endpoints if one.enabled and one.name == name), None)
+
+
+class Prompt(_Strict):
+    """A suggestion in Slack's assistant pane: what the button says, and what it asks."""
+
+    title: Annotated[str, Field(min_length=1, max_length=_MAX_TITLE)]
+    """What the button says."""
+    message: Annotated[str, Field(min_length=1, max_length=_MAX_MESSAGE)]
+    """What it asks."""
+
+
+class ChannelEntry(_Strict):
+    """What holds in one Slack channel alone: words for the model, what may be called there, a rule beside the operations' own."""
+
+    instructions: str = ""
+    """Words for the model, in this channel alone."""
+    operations: Annotated[tuple[str, ...] | None, Field(min_length=1)] = None
+    """All that may be called here, by name; * is any text: GET *. Left out: everything."""
+    approval: Annotated[Approval, AfterValidator(_not_never)] = None
+    """Rules for the writes of this channel, beside the operations' own; the strictest holds."""
+
+
+_Prompt = Annotated[Prompt, BeforeValidator(_prompt, json_schema_input_type=str | Prompt)]
+
+
+class CatalogFile(_Strict):
+    """The file with several APIs; a file with one has that one's keys at the top, beside `prompts` and `channels`."""
+
+    apis: Annotated[list[ApiEntry], Field(min_length=1)]
+    """Several APIs, each with the keys of one."""
+    prompts: Annotated[tuple[_Prompt, ...], Field(max_length=MAX_PROMPTS)] = ()
+    """Up to four suggestions in Slack's assistant pane: a text, or title and message."""
+    channels: Annotated[dict[str, ChannelEntry], AfterValidator(_channels)] = {}
+    """What holds in single Slack channels, by id (C024BE7LH) or by name in quotes ("#hr-bot")."""

@@ -1,0 +1,342 @@
+"""Imports into a catalog that is there already: what people wrote or changed by hand stays, what they left as it was imported follows the
+description. Decides over data; edit.py does it to the text, so that comments and layout stay.
+
+What was changed by hand is known by marks at the file's end: short hashes of what each import wrote. An entry without a mark is a
+person's own and is left alone. Where a file lists several APIs, each mark begins with a tag of its API.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from base.settings import Misconfigured
+from catalog.checks import check_pagination
+from catalog.documents import whole_characters
+from catalog.entries import Entry
+from catalog.importer.edit import GONE, Edit, Tied, Wanted, appended, edited, entry_edits
+from catalog.importer.openapi import shape
+from catalog.rules import SAFE_METHODS
+from catalog.source import BadCatalog, Source
+from catalog.template import BadTemplate, parse_template
+from catalog.yaml_text import WIDTH, switched
+
+_TITLE = "# --- Marks of the import. By these the next one knows what was changed by hand; leave them as they are. ---"
+_LENGTH = 5  # characters of a mark, 30 bits: among ten thousand marks, chance meets one in 100,000
+_LEAVES = ("url", "description", "body_type", "body", "pagination")  # an import writes these, and each parameter
+
+
+@dataclass
+class Changes:
+    """What an import changed, for the person who started it: operations, with what of them."""
+
+    added: list[str] = field(default_factory=list)
+    added_off: list[str] = field(default_factory=list)  # writes, switched off
+    updated: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)  # not in the description any more: switched off
+    back: list[str] = field(default_factory=list)  # in the description again
+    kept: list[str] = field(default_factory=list)  # changed by hand and in the description
+    left_out: list[str] = field(default_factory=list)  # removed by hand before
+    stuck: list[str] = field(default_factory=list)  # what could not be taken over
+
+    def add(self, other: Changes) -> None:
+        """Takes over what another one tells."""
+        for name, lines in vars(other).items():
+            getattr(self, name).extend(lines)
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """What a description says now: `entries` are those chosen for this import, `shapes` names all that it has."""
+
+    name: str
+    base_url: str
+    entries: Sequence[Mapping[str, Any]]
+    shapes: frozenset[str]
+
+
+# --- marks ------------------------------------------------------------------------------------------------------------
+
+
+def marks_text(entries: Iterable[Mapping[str, Any]]) -> str:
+    """The marks of imported entries, as the comment that ends a file."""
+    return _marks_text({mark for entry in entries for mark in _marks(entry)})
+
+
+def _marks_text(marks: set[str]) -> str:
+    lines = ["#"]
+    for mark in sorted(marks):
+        if len(lines[-1]) + 1 + len(mark) > WIDTH:
+            lines.append("#")
+        lines[-1] += " " + mark
+    return "\n".join([_TITLE, *lines]) + "\n"
+
+
+def _marks(entry: Mapping[str, Any]) -> set[str]:
+    """One mark that the entry was imported, and one for each part as it was."""
+    name = _shape(entry)
+    return {_mark(name), *(_mark(name, leaf, value) for leaf, value in _leaves(entry).items())}
+
+
+def _mark(*what: object) -> str:
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode("utf-8", "replace")).digest()
+    return base64.urlsafe_b64encode(digest)[:_LENGTH].decode()
+
+
+def _gone(name: str) -> str:
+    """The mark of an entry that an import switched off, since the description had it no more."""
+    return _mark(name, "gone")
+
+
+def _shape(entry: Mapping[str, Any]) -> str:
+    return shape(str(entry.get("method", "")).upper(), str(entry.get("url", "")))
+
+
+def _leaves(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of an entry that an import writes, parameters as `parameters.<name>`. A lookup is a person's and no part."""
+    found = {key: entry[key] for key in _LEAVES if key in entry}
+    return found | {f"parameters.{name}": _without_lookup(value) for name, value in _parameters(entry).items()}
+
+
+def _parameters(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    parameters = entry.get("parameters")
+    return parameters if isinstance(parameters, dict) else {}
+
+
+def _without_lookup(value: Any) -> Any:
+    return {key: one for key, one in value.items() if key != "lookup"} if isinstance(value, dict) else value
+
+
+def _split(text: str) -> tuple[str, set[str]]:
+    """A file's text without the marks, and the marks."""
+    before, title, rest = text.partition(_TITLE)
+    lines = rest.split("\n")
+    count = next((number for number, line in enumerate(lines[1:], 1) if not line.startswith("#")), len(lines))
+    marks = {mark for line in lines[1:count] for mark in line[1:].split()} if title else set()
+    return (before + "\n".join(lines[count:]) if title else text), marks
+
+
+# --- the merge --------------------------------------------------------------------------------------------------------
+
+
+def merge(text: str, upstream: Upstream, *, source: str, writes: bool = False) -> tuple[str, Changes]:
+    """The catalog's text with the description's news, and what changed. `source` names the file. Raises `Misconfigured` where the
+    file cannot be edited."""
+    line_break = "\r\n" if "\r\n" in text else "\n"
+    body, marks = _split(whole_characters(text.replace("\r\n", "\n").removeprefix("\ufeff")))
+    file, data = Source.read(body, source)
+    api, node = _find_api(file, data, upstream)
+    tag = _mark("api", str(api.get("name")))[:3] if isinstance(data.get("apis"), list) else ""
+    own = {mark for mark in marks if mark.startswith(tag) and len(mark) == len(tag) + _LENGTH}
+    known = {mark.removeprefix(tag) for mark in own} or _of_any(marks, api)
+    changes = Changes()
+    try:
+        edits, left = _edits(body, api, node, upstream, known, changes, writes=writes)
+    except Tied:
+        raise Misconfigured(_TIED.format(source=source)) from None
+    merged = edited(body, edits)
+    if not _says(merged, data):
+        raise Misconfigured(_TIED.format(source=source))
+    whole = merged.rstrip("\n") + "\n\n" + _marks_text((marks - own) | {tag + mark for mark in left})
+    return whole.replace("\n", line_break), changes
+
+
+def _of_any(marks: set[str], api: Mapping[str, Any]) -> set[str]:
+    """The marks of a time when the file had one API. What another one may have switched off is not switched on by these."""
+    gone = {_gone(_shape(entry)) for entry in api["endpoints"] if isinstance(entry, dict)}
+    return {mark for mark in marks if len(mark) == _LENGTH} - gone
+
+
+_TIED = (
+    "{source}: an alias (*name), a merge (<<) or an unusual layout keeps it from being edited in place. Write those parts out, or import "
+    "into a file of its own and take over by hand what you need."
+)
+
+
+def _says(text: str, data: Mapping[str, Any]) -> bool:
+    """Whether the edited text says what it should."""
+    try:
+        return Source.read(text, "")[1] == data
+    except BadCatalog:
+        return False
+
+
+def _find_api(file: Source, data: dict[str, Any], upstream: Upstream) -> tuple[dict[str, Any], yaml.SequenceNode]:
+    """The file's API that the description is of, and the node of its endpoints."""
+    several = data.get("apis")
+    apis = several if isinstance(several, list) else [data]
+    nodes = _get(file.root, "apis").value if isinstance(several, list) else [file.root]
+    known = [(one, node) for one, node in zip(apis, nodes, strict=True) if isinstance(one, dict)]
+    found = [pair for pair in known if pair[0].get("name") == upstream.name]
+    found = found or [pair for pair in known if str(pair[0].get("base_url", "")).rstrip("/") == upstream.base_url]
+    if len(found) != 1:
+        names = ", ".join(str(one.get("name", "API")) for one, _ in known)
+        raise Misconfigured(
+            f"{file.name} describes {names}, and the description {upstream.name} at {upstream.base_url}. If it is one of them, say which "
+            "with --name; else import it into a file of its own, and list both under apis:."
+        )
+    api, node = found[0]
+    endpoints = _get(node, "endpoints")
+    if (
+        not isinstance(endpoints, yaml.SequenceNode)
+        or endpoints.flow_style
+        or not isinstance(api.get("endpoints"), list)
+    ):
+        raise Misconfigured(
+            f"{file.name}: write endpoints as a list whose items begin with '- ', each on lines of its own."
+        )
+    return api, endpoints
+
+
+def _get(node: yaml.Node, name: str) -> Any:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return next((value for key, value in reversed(pairs) if key.value == name), None)
+
+
+def _edits(
+    body: str,
+    api: dict[str, Any],
+    node: yaml.SequenceNode,
+    upstream: Upstream,
+    marks: set[str],
+    changes: Changes,
+    *,
+    writes: bool,
+) -> tuple[list[Edit], set[str]]:
+    """The edits and the marks after them. Changes `api` to what the edited text says."""
+    news = {_shape(entry): entry for entry in upstream.entries}
+    edits: list[Edit] = []
+    there: set[str] = set()
+    left = {mark for entry in upstream.entries for mark in _marks(entry)}
+    for number, (entry, item) in enumerate(zip(api["endpoints"], node.value, strict=True)):
+        if not isinstance(entry, dict) or (name := _shape(entry)) in there:
+            continue
+        there.add(name)
+        if _mark(name) not in marks:
+            left -= set() if name not in news else _marks(news[name])
+            continue
+        left |= {mark for mark in _marks(entry) if mark in marks and name not in news}
+        told = Changes()
+        wanted = _wanted(entry, news.get(name), marks, told, is_gone=name not in upstream.shapes)
+        was_gone = _gone(name) in marks and entry.get("enabled") is False
+        if told.gone or (was_gone and name not in news):
+            left.add(_gone(name))
+        after = wanted.applied(entry)
+        if wanted and (mistake := _mistake(after)):
+            left -= _marks(news[name]) if name in news else set()
+            left |= {mark for mark in (*_marks(entry), _gone(name)) if mark in marks}
+            changes.stuck.append(
+                f"{_called(entry)}: left as it is, since the changes do not go with what was changed by hand ({mistake})"
+            )
+            continue
+        changes.add(told)
+        if wanted:
+            edits += entry_edits(body, item, wanted, after)
+            api["endpoints"][number] = after
+    fresh = list(_fresh(news, there, marks, changes, writes=writes))
+    edits += appended(body, node, fresh)
+    api["endpoints"] += fresh
+    return edits, left | {mark for mark in map(_mark, upstream.shapes) if mark in marks}
+
+
+def _fresh(
+    news: Mapping[str, Mapping[str, Any]], there: set[str], marks: set[str], changes: Changes, *, writes: bool
+) -> Iterator[dict[str, Any]]:
+    """The entries that are new. What was imported before and is not there was removed by hand, and stays away."""
+    for name, entry in news.items():
+        if name in there:
+            continue
+        if _mark(name) in marks:
+            changes.left_out.append(_called(entry))
+            continue
+        fresh = switched(entry, writes=writes)
+        (changes.added_off if fresh.get("enabled") is False else changes.added).append(_called(entry))
+        yield fresh
+
+
+def _called(entry: Mapping[str, Any]) -> str:
+    return f"{entry.get('method')} {str(entry.get('url')).partition('?')[0]}"
+
+
+def _wanted(
+    entry: Mapping[str, Any], news: Mapping[str, Any] | None, marks: set[str], changes: Changes, *, is_gone: bool
+) -> Wanted:
+    """What shall be different in an imported entry: what the description changed, unless a person had changed it."""
+    wanted = Wanted()
+    if news is None:
+        if is_gone and entry.get("enabled") is not False:
+            wanted.keys["enabled"] = False
+            changes.gone.append(_called(entry))
+        return wanted
+    name, old, new = _shape(entry), _leaves(entry), _leaves(news)
+    if _gone(name) in marks and entry.get("enabled") is False:
+        if entry.get("method") in SAFE_METHODS:
+            wanted.keys["enabled"] = GONE
+            changes.back.append(f"{_called(entry)}: on again")
+        else:
+            changes.back.append(f"{_called(entry)}: off until you set enabled: true")
+    told: list[str] = []
+    kept: list[str] = []
+    for leaf in dict.fromkeys([*_LEAVES[:1], *new, *old]):  # the url first: it decides which parameters there can be
+        before, after = old.get(leaf, GONE), new.get(leaf, GONE)
+        url = str(wanted.keys.get("url", entry.get("url")))
+        if not _has_place(leaf, after, url):
+            after = GONE
+        if before == after:
+            continue
+        by_hand = _mark(name, leaf, after if before is GONE else before) not in marks
+        if before is GONE:
+            by_hand = not by_hand  # imported so before, and taken out by a person
+        elif after is GONE and leaf.startswith("parameters.") and not _has_place(leaf, before, url):
+            by_hand = False  # gone with its placeholder
+        if not by_hand:
+            _set(wanted, leaf, after, entry)
+            told.append(f"{leaf} {'new' if before is GONE else 'gone' if after is GONE else 'changed'}")
+        elif after is not GONE and _mark(name, leaf, after) not in marks:
+            kept.append(leaf)
+    if told:
+        is_on = entry.get("method") not in SAFE_METHODS and entry.get("enabled") is not False
+        changes.updated.append(f"{_called(entry)}{' (a write that is on)' if is_on else ''}: {', '.join(told)}")
+    if kept:
+        changes.kept.append(f"{_called(entry)}: {', '.join(kept)}")
+    return wanted
+
+
+def _has_place(leaf: str, value: Any, url: str) -> bool:
+    """Whether the url has what a part is about: a parameter's placeholder, the value that turns the pages."""
+    kind, _, name = leaf.partition(".")
+    if kind == "pagination" and isinstance(value, dict):
+        name = str(value.get("parameter", ""))
+    if not name or (isinstance(value, dict) and value.get("in") == "header"):
+        return True
+    try:
+        return name in parse_template(url).names
+    except (BadTemplate, UnicodeError):
+        return False
+
+
+def _set(wanted: Wanted, leaf: str, value: Any, entry: Mapping[str, Any]) -> None:
+    kind, _, name = leaf.partition(".")
+    if kind != "parameters":
+        wanted.keys[leaf] = value
+        return
+    before = _parameters(entry).get(name)
+    if value is not GONE and isinstance(before, dict) and "lookup" in before:
+        value = {**value, "lookup": before["lookup"]}
+    wanted.parameters[name] = value
+
+
+def _mistake(entry: Mapping[str, Any]) -> str:
+    """What keeps an entry from being one, empty where nothing does."""
+    try:
+        made = Entry.model_validate(entry)
+    except ValidationError as error:
+        return error.errors()[0]["msg"].removeprefix("Value error, ")
+    return next((words for _, words in check_pagination(made, ())), "")

@@ -1,0 +1,359 @@
+"""An API description (OpenAPI 3.0 and 3.1, Swagger 2) as what the catalog says of an API. Bad parts are noted with their place, left out.
+
+Who fetches the text, and writes the catalog, is no matter of this room; nor what a single operation becomes (openapi_calls.py).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from pydantic import ValidationError
+
+from catalog.checks import check_variables
+from catalog.documents import BadDocument
+from catalog.entries import ApiEntry, Entry
+from catalog.importer.openapi_auth import Credentials, credentials
+from catalog.importer.openapi_calls import Unsaid, endpoint
+from catalog.importer.prose import plain
+from catalog.references import Documents, Node, printable
+from catalog.rules import SAFE_METHODS
+from catalog.values import VARIABLE
+from catalog.written_numbers import as_text
+
+_METHODS = ("get", "head", "post", "put", "patch", "delete")
+_FIXED = ("enum", "const", "default")
+_MOST = 10_000  # operations of one description
+_NO_NAME = frozenset(
+    ("api", "apis", "rest", "restful", "the", "swagger", "openapi", "service", "services", "documentation", "docs", "public", "internal",
+     "web", "definition", "specification", "spec", "my", "http", "json", "reference", "server", "v",
+     "official", "simple", "sample", "for", "of", "a", "an", "and", "to", "by", "with", "our")
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Found:
+    """An operation of a description, not looked into yet. `name` is `METHOD /path` as the description has it."""
+
+    name: str
+    method: str
+    path: str
+    tags: tuple[str, ...]
+    item: Node
+    node: Node
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What a description says of an API, in the catalog's words."""
+
+    name: str
+    title: str  # the description's, with its version
+    kind: str  # such as OpenAPI 3.0.3
+    base_url: str
+    prefix: str  # that the names of its environment variables begin with
+    credentials: Credentials
+    endpoints: tuple[tuple[str, dict[str, Any]], ...]  # the chosen ones as the catalog's entries, each with its group
+    shapes: frozenset[str]  # of all that the description has, chosen or not
+    notes: tuple[tuple[str, str], ...] = field(default=())  # (place, words)
+
+
+def shape(method: str, url: str) -> str:
+    """What makes an operation the same one whatever its placeholders are called: `GET /users/[]`."""
+    path = re.sub(r"\{[^{}]*\}|\[[^\[\]]*\]", "[]", url.partition("?")[0])
+    return f"{method} {path}"
+
+
+# --- the document's operations ----------------------------------------------------------------------------------------
+
+
+def operations(documents: Documents) -> list[Found]:
+    """Every operation of the description, in its order. Raises `BadDocument` where this is no description of an API."""
+    _kind(documents.root)
+    paths = documents.root.get("paths")
+    if not isinstance(paths.value, dict) or not paths.value:
+        raise BadDocument("The description has no paths, so there is nothing to call.")
+    found = list(_operations(documents, paths))
+    if not found:
+        raise BadDocument("The description's paths hold no operation (get, post, put, patch or delete).")
+    if len(found) > _MOST:
+        raise BadDocument(f"The description has {len(found):,} operations; at most {_MOST:,} are taken.")
+    return found
+
+
+def _operations(documents: Documents, paths: Node) -> Iterator[Found]:
+    for path, written in paths.items():
+        item = documents.follow(written)
+        if not isinstance(item.value, dict):
+            if item.value is not None or "$ref" not in (written.value or {}):
+                documents.notes.add(written, "a path has to be a mapping of methods; it is left out")
+            continue
+        for method, node in item.items():
+            if method.lower() in _METHODS and isinstance(node.value, dict):
+                tags = tuple(tag for one in node.get("tags").each() if isinstance(tag := as_text(one.value), str))
+                yield Found(f"{method.upper()} {path}", method.upper(), path, tags, item, node)
+            elif method.lower() in _METHODS:
+                documents.notes.add(node, "an operation has to be a mapping; it is left out")
+            elif method.lower() in ("options", "trace"):
+                documents.notes.add(node, f"{method.upper()} is no method of the catalog; it is left out")
+
+
+def _kind(root: Node) -> str:
+    """The document's kind and version. Raises `BadDocument` for what is no description that can be read."""
+    value = root.value
+    if not isinstance(value, dict):
+        raise BadDocument("This is no API description: it is no mapping with 'openapi' (or 'swagger') at its top.")
+    version = printable(str(value.get("openapi", value.get("swagger", value.get("swaggerVersion", "")))), 30)
+    if "openapi" in value and re.match(r"3(\.|$)", version):
+        return f"OpenAPI {version}"
+    if "swagger" in value and re.match(r"2(\.|$)", version):
+        return f"Swagger {version}"
+    if version:
+        raise BadDocument(
+            f"This description is of version '{version}'; OpenAPI 3.x and Swagger 2.0 are read. Convert it first."
+        )
+    raise BadDocument(
+        f"This is no API description: it has neither 'openapi: 3...' nor 'swagger: \"2.0\"' at its top.{_looks_like(value)}"
+    )
+
+
+def _looks_like(value: dict[str, Any]) -> str:
+    info = value.get("info") if isinstance(value.get("info"), dict) else {}
+    marks = {
+        "an AsyncAPI document, which describes messages": "asyncapi" in value,
+        "a Postman collection; export it as OpenAPI": "_postman_id" in (info or {}) or "item" in value,
+        "a JSON Schema": "$schema" in value,
+        "a catalog already; it needs no import": "endpoints" in value or "apis" in value,
+        "an Arazzo document": "arazzo" in value,
+        "an API Blueprint or GraphQL schema": "__schema" in value or "data" in value,
+    }
+    return next((f" It looks like {words}." for words, holds in marks.items() if holds), "")
+
+
+# --- choosing ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which operations to take: `only` are patterns over `METHOD /path`, of which one has to fit; `tags` likewise."""
+
+    only: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    read_only: bool = False
+
+
+def choose(found: Sequence[Found], choice: Choice) -> list[Found]:
+    """The chosen operations. Raises `BadDocument` where a pattern or a tag fits nothing, or nothing is left."""
+    patterns = [(text, _pattern(text)) for text in choice.only]
+    for text, pattern in patterns:
+        if not any(pattern.fullmatch(_simple(one.name)) for one in found):
+            raise BadDocument(
+                f"--only '{text}' fits no operation; write such as 'GET *' or '{found[0].name}' (in quotes)."
+            )
+    there = {tag.lower(): tag for one in found for tag in one.tags}
+    for tag in choice.tags:
+        if tag.lower() not in there:
+            raise BadDocument(
+                f"--tag '{tag}': no operation has this tag; there are: {printable(', '.join(there.values()), 1_000) or 'none'}."
+            )
+    wanted = {tag.lower() for tag in choice.tags}
+    chosen = [
+        one
+        for one in found
+        if (not patterns or any(pattern.fullmatch(_simple(one.name)) for _, pattern in patterns))
+        and (not wanted or wanted & {tag.lower() for tag in one.tags})
+        and (not choice.read_only or one.method in SAFE_METHODS)
+    ]
+    if not chosen:
+        raise BadDocument("No operation fits all of --only, --tag and --read-only.")
+    return chosen
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """'*' is any text, '?' any character; a method may be left out, placeholders may be called anything."""
+    text = text.strip()
+    text = f"* {text}" if text.startswith("/") else text
+    return re.compile(re.escape(_simple(text)).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL | re.IGNORECASE)
+
+
+def _simple(name: str) -> str:
+    return re.sub(r"\{[^{}]*\}|\[[^\[\]]*\]", "{}", name)
+
+
+# --- the API ----------------------------------------------------------------------------------------------------------
+
+
+def read_api(documents: Documents, choice: Choice, *, source: str = "", name: str = "", base_url: str = "") -> Imported:
+    """The chosen operations as a catalog's API. `source` is the URL that the document came from, if any; `name` and `base_url` set
+    what the description says otherwise. Raises `BadDocument` where this is no description, or no operation is left."""
+    found = operations(documents)
+    chosen = choose(found, choice)
+    info = documents.root.get("info")
+    base = base_url.rstrip("/") or _base_url(documents, source)
+    name = without_variables(printable(name, 80) or _name(info, base))
+    prefix = _prefix(name)
+    keys = credentials(documents, [one.node for one in chosen], prefix)
+    entries = tuple(_entries(documents, chosen, keys, base))
+    if not entries:
+        reasons = "; ".join(f"{place}: {words}" for place, words in list(documents.notes.lines)[:5])
+        raise BadDocument(f"No operation of the description can be said in the catalog. {reasons}")
+    version = printable(str(info.get("version").value or ""), 40)
+    title = printable(plain(info.text("title")) or name, 80).rstrip(".")
+    shapes = frozenset(shape(one.method, one.path) for one in found)
+    notes = (
+        *documents.notes.lines,
+        *([("", f"and {documents.notes.more:,} more of such")] if documents.notes.more else []),
+    )
+    kind = _kind(documents.root)
+    return Imported(name, f"{title} {version}".strip(), kind, base, prefix, keys, entries, shapes, notes)
+
+
+def _entries(
+    documents: Documents, chosen: Sequence[Found], keys: Credentials, base: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    seen: dict[str, str] = {}
+    spelled: dict[str, list[str]] = {}  # the placeholders of a path, which its other methods take over
+    for one in chosen:
+        try:
+            path = _on_base(documents, one, base)
+            like = spelled.get(shape("", path), ())
+            entry = without_variables(endpoint(documents, path, one.method, one.item, one.node, keys.keys, like))
+            Entry.model_validate(entry)
+        except Unsaid as reason:
+            documents.notes.add(one.node, f"{printable(one.name, 120)} is left out: {reason}")
+            continue
+        except ValidationError as error:
+            words = error.errors()[0]["msg"].removeprefix("Value error, ")
+            documents.notes.add(one.node, f"{printable(one.name, 120)} is left out: {words}")
+            continue
+        same = shape(entry["method"], entry["url"])
+        if same in seen:
+            documents.notes.add(
+                one.node, f"{printable(one.name, 120)} is left out: no call could tell it from {seen[same]}"
+            )
+            continue
+        seen[same] = printable(one.name, 120)
+        spelled.setdefault(shape("", path), re.findall(r"\[([^\[\]]+)\]", entry["url"].partition("?")[0]))
+        yield (one.tags[0] if one.tags else ""), entry
+
+
+def without_variables(value: Any) -> Any:
+    """What a description says without what the catalog would take for one of its variables: fixed values go, words lose the braces."""
+    match value:
+        case dict():
+            kept = {name: one for name, one in value.items() if name not in _FIXED or not any(check_variables(one))}
+            return {name: one if name == "pagination" else without_variables(one) for name, one in kept.items()}
+        case list():
+            return [without_variables(one) for one in value]
+        case str():
+            return VARIABLE.sub(r"$\1", value)
+    return value
+
+
+def _on_base(documents: Documents, one: Found, base: str) -> str:
+    """The operation's path below the API's base_url, where it has a server of its own. Raises `Unsaid` for another place."""
+    for holder in (one.node, one.item):
+        server = next(holder.get("servers").each(), None)
+        if server is None:
+            continue
+        url = _server(server)
+        if url == base or not url.startswith(("http://", "https://")):
+            return one.path
+        if url.startswith(base + "/"):
+            return url[len(base) :] + one.path
+        raise Unsaid(
+            f"it is at {printable(url, 120)}, not at {base}; import it into a catalog of its own, with --only and --base-url"
+        )
+    return one.path
+
+
+def _name(info: Node, base: str) -> str:
+    """The API's name: its title without the words that say nothing, or its host's name where no others are left."""
+    title = printable(plain(info.text("title")), 80).rstrip(".")
+    words = re.split(r"[+:|(\N{EN DASH}\N{EM DASH}]| - ", title, maxsplit=1)[0].replace("'s ", " ").split()
+    while words and not _telling(words[-1]):
+        words.pop()
+    while words and not _telling(words[0]):
+        words.pop(0)
+    host = urlsplit(base).hostname or "" if "${" not in base else ""
+    labels = [one for one in host.split(".") if one not in ("api", "www")]
+    return " ".join(words) or (labels[-2] if len(labels) > 1 else host) or title or "API"
+
+
+def _telling(text: str) -> list[str]:
+    words = re.findall(r"[^\W_]+", text.lower())
+    return [word for word in words if word not in _NO_NAME and not re.fullmatch(r"v?[0-9]+", word)]
+
+
+def _prefix(name: str) -> str:
+    """What the API's environment variables begin with."""
+    plain_name = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    words = re.findall(r"[A-Z0-9]+", " ".join(_telling(plain_name)).upper())[:2]
+    prefix = "_".join(words) or "API"
+    return prefix if prefix[0].isalpha() else f"API_{prefix}"
+
+
+# --- servers ----------------------------------------------------------------------------------------------------------
+
+
+def _base_url(documents: Documents, source: str) -> str:
+    """The first server's URL; ${API_URL} in place of what the description does not say."""
+    root = documents.root
+    servers = root.get("servers")
+    server = next(servers.each(), None)
+    if "swagger" in root.value:
+        url, place = _swagger(root), root.get("host")
+    else:
+        url, place = (_server(server), server) if server is not None else ("", servers)
+    if url and not re.match(r"https?://", url) and source:
+        url = urljoin(source, url)
+    url = url.rstrip("/")
+    if re.match(r"https?://", url) and (reason := _refused(url)) is not None:
+        documents.notes.add(
+            place, f"'{printable(url, 120)}' cannot be base_url ({reason}); set API_URL, or import with --base-url"
+        )
+        return "${API_URL}"
+    if not re.match(r"https?://", url):
+        documents.notes.add(
+            place, "it does not say where the API is; set API_URL, or import with --base-url https://..."
+        )
+        path = url if re.fullmatch(r"(/[\w.~-]+)+", url) and ".." not in url else ""
+        return "${API_URL}" + path
+    if len(list(servers.each())) > 1:
+        documents.notes.add(
+            servers, f"of its servers the first is taken, {printable(url, 120)}; another one with --base-url"
+        )
+    return url
+
+
+def _server(server: Node) -> str:
+    """A server's URL with its variables' defaults."""
+    variables = server.get("variables")
+
+    def default(found: re.Match[str]) -> str:
+        return variables.get(found[1]).text("default") or found[0]
+
+    return re.sub(r"\{([^{}]+)\}", default, server.text("url"))
+
+
+def _swagger(root: Node) -> str:
+    schemes = [one.value for one in root.get("schemes").each() if one.value in ("http", "https")]
+    scheme = "https" if "https" in schemes or not schemes else "http"
+    host, path = root.text("host"), root.text("basePath").strip("/")
+    path = f"/{path}" if path else ""
+    return f"{scheme}://{host}{path}" if host else path
+
+
+def _refused(url: str) -> str | None:
+    """Why the catalog does not take a base_url, or None."""
+    if "{" in url:
+        return "a variable of it has no default"
+    try:
+        ApiEntry.model_validate({"base_url": url, "endpoints": [{"method": "GET", "url": "/", "description": "-"}]})
+    except ValidationError as error:
+        return error.errors()[0]["msg"].removeprefix("Value error, ")
+    return None

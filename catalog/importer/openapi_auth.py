@@ -1,0 +1,163 @@
+"""How an API knows who calls, from a description's security schemes, in the catalog's words: `auth`, and `headers` for what is left.
+
+Secrets are never read from a description: each is the name of an environment variable.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from catalog.references import Documents, Node
+from catalog.values import HEADER_NAME, header_key
+
+_ORDER = ("bearer", "header", "basic", "query", "cookie")  # from the way that is told least around
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The catalog's `auth` and `headers`, and the environment variables that they take."""
+
+    auth: dict[str, Any] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    variables: tuple[str, ...] = ()
+    keys: frozenset[tuple[str, str]] = (
+        frozenset()
+    )  # all that the description keeps for credentials: (header, its key) or (query, name)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A security scheme: `kind` is one of _ORDER; `name` that of its header, query value or cookie."""
+
+    kind: str
+    name: str = ""
+
+
+def credentials(documents: Documents, operations: Iterable[Node], prefix: str) -> Credentials:
+    """The way that most operations take; the others are noted. `prefix` begins the variables' names, such as PETSTORE."""
+    schemes = _schemes(documents)
+    keys = frozenset((way.kind, key_of(way.kind, way.name)) for way in schemes.values() if way.name)
+    asked = [(operation, _asked(documents, operation)) for operation in operations]
+    counts = Counter(names for _, ways in asked for names in ways)
+    general = documents.root.get("security")
+    wanted = [names for names in counts if names and all(name in schemes for name in names)]
+    if not wanted:
+        if counts.keys() - {()}:
+            documents.notes.add(
+                general, "no way of authentication here that the catalog has; write auth: or headers: by hand"
+            )
+            return Credentials(keys=keys)
+        wanted = [(name,) for name in schemes]  # told, but nowhere asked for
+    if not wanted:
+        return Credentials(keys=keys)
+    best = min(wanted, key=lambda names: (-counts[names], len(names), _ORDER.index(schemes[names[0]].kind)))
+    _note_others(documents, asked, best)
+    return _written(documents, [schemes[name] for name in best], prefix, keys)
+
+
+def key_of(where: str, name: str) -> str:
+    """What makes two names the same one: servers do not tell `X_Key` from `x-key` in headers."""
+    return header_key(name) if where == "header" else name
+
+
+def _asked(documents: Documents, operation: Node) -> set[tuple[str, ...]]:
+    """The ways that an operation can be called, each as the names of its schemes; an empty one: without any."""
+    own = operation.get("security")
+    return set(_alternatives(own if isinstance(own.value, list) else documents.root.get("security")))
+
+
+def _note_others(documents: Documents, asked: list[tuple[Node, set[tuple[str, ...]]]], best: tuple[str, ...]) -> None:
+    """Tells of operations that the chosen way does not open: the API would answer 401."""
+    others: dict[tuple[str, ...], list[Node]] = {}
+    for operation, ways in asked:
+        if ways and not any(set(names) <= set(best) for names in ways):
+            others.setdefault(min(ways), []).append(operation)
+    for names, operations in others.items():
+        more = f" and {len(operations) - 1} more operations ask" if len(operations) > 1 else " asks"
+        documents.notes.add(
+            operations[0],
+            f"this{more} for {' and '.join(names)[:80]}, but auth says {' and '.join(best)[:80]}; add what is missing under headers:, "
+            "or import them into a catalog of their own with --only",
+        )
+
+
+def _alternatives(security: Node) -> Iterator[tuple[str, ...]]:
+    for one in security.each():
+        if isinstance(one.value, dict):
+            yield tuple(one.value)
+
+
+def _schemes(documents: Documents) -> dict[str, _Way]:
+    """The schemes of OpenAPI 3 and Swagger 2 that the catalog can say."""
+    root = documents.root
+    found: dict[str, _Way] = {}
+    for place in (root.get("components").get("securitySchemes"), root.get("securityDefinitions")):
+        for name, scheme in place.items():
+            way = _way(documents.follow(scheme))
+            if way is not None:
+                found[name] = way
+    return found
+
+
+def _way(scheme: Node) -> _Way | None:
+    name = scheme.text("name")
+    match scheme.text("type").lower(), scheme.text("scheme").lower(), scheme.text("in").lower():
+        case ("http", "bearer", _) | ("oauth2" | "openidconnect", _, _):
+            return _Way("bearer")
+        case ("http", "basic", _) | ("basic", _, _):
+            return _Way("basic")
+        case ("apikey", _, "header") if re.fullmatch(HEADER_NAME, name):
+            return _Way("header", name)
+        case ("apikey", _, "query") if name:
+            return _Way("query", name)
+        case ("apikey", _, "cookie") if re.fullmatch(HEADER_NAME, name):
+            return _Way("cookie", name)
+    return None
+
+
+def _written(documents: Documents, ways: list[_Way], prefix: str, keys: frozenset[tuple[str, str]]) -> Credentials:
+    auth: dict[str, Any] | None = None
+    headers: dict[str, str] = {}
+    variables: list[str] = []
+    several = sum(way.kind in ("header", "query", "cookie") for way in ways) > 1
+    for way in ways:
+        names = _variables(way, prefix, several=several)
+        values = [f"${{{name}}}" for name in names]
+        if way.kind == "cookie" and "Cookie" not in headers:
+            headers["Cookie"] = f"{way.name}={values[0]}"
+        elif auth is None and way.kind != "cookie":
+            auth = _auth(way, values)
+        elif way.kind == "header":
+            headers[way.name] = values[0]
+        else:
+            documents.notes.add(
+                documents.root.get("security"), f"besides, it asks for a {way.kind} key, which the catalog cannot say"
+            )
+            continue
+        variables += names
+    return Credentials(auth, headers, tuple(variables), keys)
+
+
+def _auth(way: _Way, values: list[str]) -> dict[str, Any]:
+    match way.kind:
+        case "bearer":
+            return {"bearer": values[0]}
+        case "basic":
+            return {"basic": {"username": values[0], "password": values[1]}}
+    return {way.kind: {"name": way.name, "value": values[0]}}
+
+
+def _variables(way: _Way, prefix: str, *, several: bool) -> list[str]:
+    match way.kind:
+        case "bearer":
+            ends = ["TOKEN"]
+        case "basic":
+            ends = ["USERNAME", "PASSWORD"]
+        case _:
+            own = re.sub(r"[^A-Z0-9]+", "_", way.name.upper()).strip("_")
+            ends = [own if several and own else "API_KEY"]
+    return [end if prefix == "API" and end.startswith("API_") else f"{prefix}_{end}" for end in ends]

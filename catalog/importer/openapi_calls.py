@@ -1,0 +1,434 @@
+"""One operation of a description as an endpoint of the catalog: url with its placeholders, parameters, body, words, paging.
+
+What the catalog cannot say is noted with its place, and left out: a part where the rest still makes a call, else the operation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from catalog.importer.compact_schemas import BODY_SIZE, PARAMETER_SIZE, compact, merged
+from catalog.importer.openapi_auth import key_of
+from catalog.importer.openapi_paging import pagination
+from catalog.importer.prose import described
+from catalog.references import Documents, Node, printable
+from catalog.rules import SAFE_METHODS
+from catalog.values import HEADER_NAME, header_key, is_reserved
+
+_DESCRIPTION = 200  # characters
+_PLACEHOLDER = 48
+_PARAMETERS = 200
+_LOOKS = frozenset(("pretty", "opt_pretty", "prettyprint", "callback", "jsonp"))  # of the answer, which no model needs
+_FIELDS = 20  # of an object in the query
+_COLLECTIONS = {
+    "ssv": ("spaceDelimited", False),
+    "pipes": ("pipeDelimited", False),
+    "multi": ("form", True),
+}  # Swagger 2
+_ARRAYS = {"spaceDelimited": ("spaceDelimited", False), "pipeDelimited": ("pipeDelimited", False)}
+_PATH_MARK = {"label": ".", "matrix": ";"}  # RFC 6570, for one value
+
+
+class Unsaid(Exception):
+    """The catalog cannot say this operation. Its text says why."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """A parameter of a description: `node` is where it stands, `schema` where its values are described."""
+
+    name: str
+    where: str  # path, query, header, cookie, body, formData
+    required: bool
+    node: Node
+    schema: Node
+
+
+@dataclass
+class _Draft:
+    """An endpoint that is being made."""
+
+    taken: set[str] = field(default_factory=set)  # names of placeholders and headers
+    query: dict[str, str] = field(default_factory=dict)  # query name -> placeholder
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def name(self, wanted: str) -> str:
+        """A placeholder's name that is free, as near as possible to what is wanted."""
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "_", wanted).strip("_-")[:_PLACEHOLDER] or "value"
+        plain = plain if re.match(r"[A-Za-z_]", plain) else f"_{plain}"
+        free = next(
+            one
+            for number in range(1, 10_000)
+            if (one := f"{plain}_{number}" if number > 1 else plain) not in self.taken
+        )
+        self.taken.add(free)
+        return free
+
+    def say(self, name: str, schema: dict[str, Any]) -> None:
+        """Keeps what is worth saying: that a value is text goes without saying."""
+        if schema and schema != {"type": "string"}:
+            self.parameters[name] = schema
+
+
+def endpoint(
+    documents: Documents,
+    path: str,
+    method: str,
+    item: Node,
+    operation: Node,
+    own: Container[tuple[str, str]],
+    like: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The catalog's entry. `own`: what carries credentials and is no matter of the model, as (header or query, its name by
+    `key_of`). `like`: what the path's placeholders are called elsewhere. Raises `Unsaid`."""
+    given = [
+        one for one in parameters(documents, item, operation) if (one.where, key_of(one.where, one.name)) not in own
+    ]
+    draft = _Draft()
+    for one in given:
+        if one.where == "header":
+            _header(documents, draft, one)
+    url = _path(documents, draft, path, [one for one in given if one.where == "path"], operation, like)
+    pairs = [pair for one in given if one.where == "query" for pair in _query(documents, draft, one)]
+    if pairs:
+        url += ("&" if "?" in url else "?") + "&".join(pairs)
+    for one in given:
+        if one.where == "cookie" and one.required:
+            documents.notes.add(
+                one.node, f"the cookie '{one.name[:60]}' is left out; the catalog has no cookies for the model"
+            )
+    words = described(
+        operation.text("summary"), operation.text("description"), _fallback(method, path, operation), _DESCRIPTION
+    )
+    entry: dict[str, Any] = {"method": method, "url": url, "description": words}
+    if operation.is_set("deprecated"):
+        entry["description"] = f"Deprecated. {words}"
+    if draft.parameters:
+        entry["parameters"] = draft.parameters
+    entry |= _body(documents, method, operation, given)
+    if method == "GET":
+        types = {name: str(schema.get("type", "string")) for name, schema in draft.parameters.items()}
+        paging = pagination(documents, operation, draft.query, types)
+        entry |= {"pagination": paging} if paging is not None else {}
+        if paging is not None and "parameter" in paging:
+            draft.parameters.get(paging["parameter"], {}).pop("description", None)  # code turns the pages
+    return entry
+
+
+def parameters(documents: Documents, item: Node, operation: Node) -> list[Given]:
+    """The parameters of a path and of its operation; the operation's win."""
+    found: dict[tuple[str, str], Given] = {}
+    for place in (item.get("parameters"), operation.get("parameters")):
+        if place.value is not None and not isinstance(place.value, list):
+            documents.notes.add(place, "parameters has to be a list; it is left out")
+        for one in place.each():
+            node = documents.follow(one)
+            given = _given(documents, node, one)
+            if given is not None:
+                found[given.where, given.name] = given
+    if len(found) > _PARAMETERS:
+        documents.notes.add(operation, f"it has {len(found)} parameters; the first {_PARAMETERS} are taken")
+    return list(found.values())[:_PARAMETERS]
+
+
+def _given(documents: Documents, node: Node, written: Node) -> Given | None:
+    name, where = node.text("name"), node.text("in")
+    if node.value is None:
+        return None  # a broken reference, noted
+    if not name or where not in ("path", "query", "header", "cookie", "body", "formData"):
+        documents.notes.add(written, "a parameter needs a name, and in: path, query or header; this one is left out")
+        return None
+    if (node.is_set("deprecated") or name.lower() in _LOOKS) and not node.is_set("required"):
+        return None
+    schema = node.get("schema")
+    if not isinstance(schema.value, dict):
+        content = next((one for _, one in node.get("content").items()), None)
+        schema = node if content is None else Node({"description": "JSON text"}, content.steps, content.document)
+    return Given(name, where, where == "path" or node.is_set("required"), node, schema)
+
+
+def _schema(documents: Documents, one: Given) -> dict[str, Any]:
+    """A parameter's values: the parameter's own words before those of its schema, nothing about null."""
+    schema = compact(documents, one.schema, PARAMETER_SIZE, about=one.name)
+    if one.schema is not one.node and one.node.text("description"):
+        own = compact(documents, Node({"description": one.node.text("description")}), PARAMETER_SIZE, about=one.name)
+        schema = {key: value for key, value in schema.items() if key != "description"} | own
+    return without_null(schema)
+
+
+def without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema for a URL's text, which cannot be null."""
+    found = dict(schema)
+    if isinstance(found.get("type"), list):
+        kinds = [kind for kind in found["type"] if kind != "null"]
+        found["type"] = "array" if "array" in kinds else kinds[0] if len(kinds) == 1 else kinds
+    if "enum" in found:
+        found["enum"] = [value for value in found["enum"] if value is not None]
+    if "anyOf" in found:
+        variants = [one for one in found["anyOf"] if one.get("type") != "null"]
+        found = {key: value for key, value in found.items() if key != "anyOf"}
+        found |= {"anyOf": variants} if len(variants) > 1 else variants[0] if variants else {}
+    found.pop("required", None)  # a list of fields here, which the catalog reads as the parameter's own `required`
+    return found
+
+
+# --- path, query, headers ---------------------------------------------------------------------------------------------
+
+
+def _path(
+    documents: Documents, draft: _Draft, path: str, given: list[Given], operation: Node, like: Sequence[str]
+) -> str:
+    known = {one.name: one for one in given}
+    used: set[str] = set()
+    names = iter(like)
+
+    def place(found: re.Match[str]) -> str:
+        raw = found[1].strip("+/.;?&#*")
+        name = draft.name(next(names, raw))
+        if raw in used:
+            documents.notes.add(
+                operation, f"the placeholder {{{raw[:60]}}} stands twice in its path; the second is called [{name}]"
+            )
+        used.add(raw)
+        if (one := known.get(raw)) is None:
+            return f"[{name}]"
+        schema = _schema(documents, one)
+        kinds = schema.get("type", "string")
+        draft.say(name, _as_text(schema) if kinds in ("array", "object") or isinstance(kinds, list) else schema)
+        mark = _PATH_MARK.get(one.node.text("style"), "")
+        return f"{mark}{raw}=[{name}]" if mark == ";" else f"{mark}[{name}]"
+
+    path = path if path.startswith("/") else "/" + path
+    path = re.sub(
+        r"(?<=/):(\w+)", lambda found: f"{{{found[1]}}}" if found[1] in known else found[0], path
+    )  # as servers write it
+    path = re.sub(r"\{[?&][^{}]*\}$", "", path)  # RFC 6570's query, which the parameters say again
+    pieces = re.split(r"(\{[^{}]+\})", path)
+    whole = "".join(
+        re.sub(r"^\{(.+)\}$", place, piece) if piece.startswith("{") else quote(piece, safe="/?#&=!$'()*+,;:@-._~%")
+        for piece in pieces
+    )
+    for name, one in known.items():
+        if name not in used:
+            documents.notes.add(one.node, f"'{name[:60]}' is no placeholder of {path[:120]}; it is left out")
+    return whole
+
+
+def _as_text(schema: dict[str, Any]) -> dict[str, Any]:
+    """Several values in one text, as OpenAPI's style simple has them."""
+    words = schema.get("description", "")
+    return {"type": "string", "description": f"{words}, comma-separated" if words else "comma-separated"}
+
+
+def _header(documents: Documents, draft: _Draft, one: Given) -> None:
+    key = header_key(one.name)
+    if key in ("accept", "content-type", "authorization"):
+        return  # of no meaning as parameters by OpenAPI's words
+    if not re.fullmatch(HEADER_NAME, one.name) or len(one.name) > 100:
+        documents.notes.add(one.node, "this is no header's name; it is left out")
+    elif is_reserved(one.name):
+        documents.notes.add(one.node, f"a call may not bring the header {one.name}; it is left out")
+    elif key not in {header_key(name) for name in draft.taken}:
+        draft.taken.add(one.name)
+        schema = _schema(documents, one)
+        kinds = schema.get("type", "string")
+        schema = _as_text(schema) if kinds in ("array", "object") or isinstance(kinds, list) else schema
+        draft.parameters[one.name] = {"in": "header", **({"required": True} if one.required else {}), **schema}
+
+
+def _query(documents: Documents, draft: _Draft, one: Given) -> Iterator[str]:
+    """The url's parts for a query parameter: one, or one for each field of an object."""
+    schema = _schema(documents, one)
+    variants: list[dict[str, Any]] = schema.get("anyOf", [schema])
+    objects = [each for each in variants if each.get("type") == "object"]
+    others = [each for each in variants if each.get("type") != "object"]
+    if objects:
+        yield from _fields(documents, draft, one)
+    if others:
+        chosen = schema if len(others) == len(variants) else _of_variants(schema, others)
+        value = _value(one, chosen)
+        # Rails and PHP take a list only where its name ends in brackets, which descriptions say as deepObject.
+        is_deep = (
+            value.get("type") == "array" and one.node.text("style") == "deepObject" and not one.name.endswith("[]")
+        )
+        yield _pair(draft, one.name + "[]" if is_deep else one.name, value, one.required)
+
+
+def _of_variants(schema: dict[str, Any], variants: list[dict[str, Any]]) -> dict[str, Any]:
+    """The schema with fewer variants."""
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    return rest | ({"anyOf": variants} if len(variants) > 1 else variants[0])
+
+
+def _pair(draft: _Draft, name: str, schema: dict[str, Any], required: bool) -> str:
+    placeholder = draft.name(name)
+    draft.query[name] = placeholder
+    draft.say(placeholder, ({"required": True} if required else {}) | schema)
+    return f"{quote(name, safe='-._~$!*(),:;@')}=[{placeholder}]"
+
+
+def _value(one: Given, schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema for one query value; a list with how it is written."""
+    if "anyOf" in schema:
+        lists = [each for each in schema["anyOf"] if each.get("type") == "array"]
+        others = [each for each in schema["anyOf"] if each.get("type") != "array"]
+        if not lists:
+            return schema
+        schema = _of_variants(schema, others or lists[:1])
+    if schema.get("type") != "array":
+        return schema
+    items = schema.get("items", {})
+    found = {key: value for key, value in schema.items() if key in ("type", "description", "minItems", "maxItems")}
+    if isinstance(items, dict) and items.get("type") in ("string", "integer", "number", "boolean"):
+        found["items"] = {key: value for key, value in items.items() if key != "secret"}
+    style, explode = _style(one)
+    spelled = ({"style": style} if style != "form" else {}) | (
+        {} if explode == (style == "form") else {"explode": explode}
+    )
+    return {"type": found.pop("type")} | spelled | found
+
+
+def _style(one: Given) -> tuple[str, bool]:
+    """(style, explode) of a list in the query; Swagger 2 calls it collectionFormat and takes commas where it says nothing."""
+    node = one.node
+    if one.schema is node:
+        return _COLLECTIONS.get(node.text("collectionFormat"), ("form", False))
+    style, explode = _ARRAYS.get(node.text("style"), ("form", True))
+    return style, node.get("explode").value if isinstance(node.get("explode").value, bool) else explode
+
+
+def _fields(documents: Documents, draft: _Draft, one: Given) -> Iterator[str]:
+    """An object in the query: `name[field]` (deepObject), or its fields as names of their own (form, exploded)."""
+    deep = one.node.text("style") == "deepObject"
+    if not deep and one.node.get("explode").value is False:
+        documents.notes.add(
+            one.node, f"the catalog cannot write the object '{one.name[:60]}' into a query; it is left out"
+        )
+        return
+    whole = merged(documents, [one.schema])
+    properties = dict(whole.properties)
+    for choice in ("anyOf", "oneOf"):
+        for variants in whole.all(choice):
+            for variant in variants.each():
+                properties |= merged(documents, [variant]).properties
+    if not properties:
+        documents.notes.add(one.node, f"the object '{one.name[:60]}' in the query names no fields; it is left out")
+    for name, nodes in list(properties.items())[:_FIELDS]:
+        schema = without_null(compact(documents, nodes[0], PARAMETER_SIZE, about=name))
+        if schema.get("type") not in ("object", "array") and "anyOf" not in schema:
+            yield _pair(draft, f"{one.name}[{name}]" if deep else name, schema, one.required and name in whole.required)
+
+
+# --- body -------------------------------------------------------------------------------------------------------------
+
+
+def _body(documents: Documents, method: str, operation: Node, given: list[Given]) -> dict[str, Any]:
+    """The entry's body and body_type. Raises `Unsaid` where it needs one that the catalog cannot say."""
+    forms = [one for one in given if one.where == "formData"]
+    whole = next((one for one in given if one.where == "body"), None)
+    if forms:
+        found = _form(documents, forms, operation)
+    elif whole is not None:
+        found = {"body": compact(documents, whole.schema, BODY_SIZE)}
+    else:
+        found = _content(documents, documents.follow(operation.get("requestBody")))
+    if method in SAFE_METHODS:
+        if (found.get("body") or {}).get("properties"):
+            documents.notes.add(operation, f"the body of a {method} is left out")
+        return {}
+    body = found.get("body")
+    if body is None or (body.get("additionalProperties") is False and "properties" not in body):
+        return {}  # one that may hold nothing
+    kinds = body.get("type", [])
+    kinds = [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind in ("object", "array")]
+    if "type" in body and not kinds:
+        raise Unsaid("its body is no object or list, and no other can be sent")
+    typed = {"type": kinds[0] if len(kinds) == 1 else kinds} if kinds else {}
+    return found | {"body": typed | {key: value for key, value in body.items() if key != "type"}}
+
+
+def _content(documents: Documents, request: Node) -> dict[str, Any]:
+    """An OpenAPI 3 body: JSON before a form before multipart."""
+    kinds = {name.partition(";")[0].strip().lower(): one for name, one in request.get("content").items()}
+    if not kinds:
+        return {}
+    json_like = [
+        name for name in kinds if name in ("application/json", "*/*", "application/*") or name.endswith("+json")
+    ]
+    if json_like:
+        name = min(json_like, key=lambda one: one.endswith("+json"))
+        if name.endswith("+json"):
+            documents.notes.add(kinds[name], f"the body is sent as application/json, though {name} is asked for")
+        return {"body": compact(documents, kinds[name].get("schema"), BODY_SIZE)}
+    for name, kind in (("application/x-www-form-urlencoded", "form"), ("multipart/form-data", "multipart")):
+        if name in kinds:
+            body = _object(compact(documents, kinds[name].get("schema"), BODY_SIZE))
+            return {"body_type": kind, "body": _styled(body, kinds[name].get("encoding")) if kind == "form" else body}
+    if request.is_set("required"):
+        raise Unsaid(f"it takes only {printable(', '.join(kinds), 120)}, which the bot cannot send")
+    documents.notes.add(
+        request, f"its body is left out: it takes only {printable(', '.join(kinds), 120)}, which the bot cannot send"
+    )
+    return {}
+
+
+def _styled(body: dict[str, Any], encoding: Node) -> dict[str, Any]:
+    """A form whose lists say how they are written. OpenAPI repeats the name where `encoding` says nothing."""
+    fields = dict(body.get("properties", {}))
+    for name, schema in fields.items():
+        said = encoding.get(name)
+        if schema.get("type") == "array" and said.text("style") in ("", "form"):
+            fields[name] = _list_field(schema, exploded=said.get("explode").value is not False)
+    return body | ({"properties": fields} if fields else {})
+
+
+def _list_field(schema: dict[str, Any], *, exploded: bool) -> dict[str, Any]:
+    spelled = {"style": "form"} | ({} if exploded else {"explode": False})
+    return {"type": schema["type"]} | spelled | {key: value for key, value in schema.items() if key != "type"}
+
+
+def _object(schema: dict[str, Any]) -> dict[str, Any]:
+    """A form's schema, which is an object's whatever the description forgot to say."""
+    return (
+        schema
+        if schema.get("type") == "object"
+        else {"type": "object"} | {k: v for k, v in schema.items() if k != "type"}
+    )
+
+
+def _form(documents: Documents, forms: list[Given], operation: Node) -> dict[str, Any]:
+    """Swagger 2's form fields as one schema."""
+    properties = {one.name: one.node.value for one in forms}
+    required = [one.name for one in forms if one.required]
+    schema = Node(
+        {"type": "object", "required": required, "properties": properties}, operation.steps, operation.document
+    )
+    consumes = operation.get("consumes").value or documents.root.get("consumes").value
+    has_file = any(one.node.text("type") == "file" for one in forms)
+    multipart = has_file or (
+        isinstance(consumes, list)
+        and "multipart/form-data" in consumes
+        and "application/x-www-form-urlencoded" not in consumes
+    )
+    body = _object(compact(documents, schema, BODY_SIZE))
+    if multipart:
+        return {"body_type": "multipart", "body": body}
+    fields = dict(body.get("properties", {}))
+    for one in forms:
+        if fields.get(one.name, {}).get("type") == "array":
+            fields[one.name] = _list_field(fields[one.name], exploded=one.node.text("collectionFormat") == "multi")
+    return {"body_type": "form", "body": body | {"properties": fields}}
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def _fallback(method: str, path: str, operation: Node) -> str:
+    """Some description where the document has none: the operation's id in words, else what it is called."""
+    words = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", operation.text("operationId"))
+    words = " ".join(word if word.isupper() else word.lower() for word in re.findall(r"[^\W_]+", words))
+    return printable(f"{words[:1].upper()}{words[1:]}." if words else f"{method} {path}", _DESCRIPTION)

@@ -1,0 +1,49 @@
+"""The regular expressions of a catalog: what may stand in one, and what to write in place of what may not.
+
+They mean what ECMA-262 says (JSON Schema, 6.4), and are run by an engine whose time grows with the text alone
+(https://docs.rs/regex/latest/regex/#untrusted-input), for it is a model that chooses the text. Running them is schemas.py's matter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+_TOKEN = re.compile(
+    r"(?P<escape>\\(?:.|$))|(?P<set>\[\^?(?:\\.|[^\]\\])*\]?)|(?P<group>\((?:\?(?:<?[=!]|[P>#]|[a-zA-Z-]*\))?)?)"
+    r"|(?P<again>(?:[*+?]|\{[0-9]+(?:,[0-9]*)?\})\??)|(?P<plain>.)",
+    re.DOTALL,
+)
+_ELSE = "in JSON Schema's own words, such as minLength, maxLength, enum, not: {pattern: ...}, or several patterns under allOf"
+_GROUPS = {  # (how a group begins, what to write)
+    **dict.fromkeys(("(?=", "(?!", "(?<=", "(?<!"), f"looks ahead or behind; say that {_ELSE}"),
+    "(?P": "has a group as Python names it; write (...)",
+    "(?>": "has an atomic group; write (...)",
+    "(?#": "has a comment; leave it out",
+}
+_ESCAPES = {
+    **dict.fromkeys("AZz", "has an anchor that ECMA-262 does not know; write ^ and $"),
+    **dict.fromkeys("123456789k", "refers to what a group took; write out what may stand there"),
+}
+
+
+def misfit(pattern: str) -> str | None:
+    """Why ECMA-262 or an engine without backtracking has no place for a pattern, and what to write; None where both have."""
+    return next(_misfits(pattern), None)
+
+
+def _misfits(pattern: str) -> Iterator[str]:
+    tokens = [(found.lastgroup, found[0]) for found in _TOKEN.finditer(pattern)]
+    for kind, text in tokens:
+        match kind:
+            case "group" if text in _GROUPS:
+                yield _GROUPS[text]
+            case "group" if text.endswith(")"):
+                yield f"sets flags by {text}, which ECMA-262 does not know; write [aA] for a letter of either case"
+            case "escape" if text[1:] in _ESCAPES:
+                yield _ESCAPES[text[1:]]
+            case "set" if "[:" in text and ":]" in text:
+                yield "names a set as POSIX does; write its characters, such as [a-zA-Z]"
+    if any(one == other == "again" for (one, _), (other, _) in pairwise(tokens)):
+        yield "repeats a repetition (a++, a{2}{3}); write a+, or (a{2}){3}"

@@ -1,0 +1,59 @@
+"""The catalog's rules of approval: who decides about which calls. Whether a call needs anybody is gate/policy.py's to say."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+from catalog.conditions import Condition, Given
+from catalog.schemas import Schema
+
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+ASKER, ANYONE = "asker", "anyone-in-channel"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Who decides about a write, by the catalog. `when` (JSON Schema over the call's arguments) says for which calls."""
+
+    approvers: tuple[str, ...] = (ASKER,)  # user ids, group ids, group handles with '@', ASKER, ANYONE
+    not_asker: bool = False
+    quorum: int = 1
+    expires: float | None = None  # seconds; None: the entry's or the API's
+    when: Schema | None = None
+    batch: bool = False
+    shared: bool = False  # what it opens may be seen by everybody's turns in the thread, not by the asker's alone
+
+    @cached_property
+    def condition(self) -> Condition | None:
+        return None if self.when is None else Condition(self.when)
+
+    def holds(self, given: Given) -> bool:
+        """Whether the rule is for a call that brings this. Raises `NotUnderstood` where its condition cannot say."""
+        return self.condition is None or self.condition.holds(given)
+
+    def to_json(self) -> str:
+        """The rule as a stored row keeps it: what decides, less the conditions that chose it."""
+        return json.dumps([self.approvers, self.not_asker, self.quorum, self.batch])
+
+    @classmethod
+    def from_json(cls, text: str) -> Rule:
+        approvers, not_asker, quorum, batch = json.loads(text)
+        return cls(tuple(approvers), not_asker, quorum, batch=batch)
+
+    @property
+    def people(self) -> tuple[frozenset[str], bool, int]:
+        """Who may decide and how many it takes, for comparing two rules."""
+        return frozenset(self.approvers), self.not_asker, self.quorum
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the rule names no group by a handle, which may come to mean another group."""
+        return not any(one.startswith("@") for one in self.approvers)
+
+    @property
+    def strictness(self) -> tuple[int, bool, bool, bool, bool]:
+        """Of several rules that match, the one with the greatest value holds: more votes, not the asker, named people, not shared."""
+        named = ANYONE not in self.approvers, ASKER not in self.approvers
+        return self.quorum, self.not_asker, *named, not self.shared

@@ -1,0 +1,1 @@
+"""The command line beside serving: check, import, schema, journal, errors. Nothing here is used while the bot serves."""

@@ -1,0 +1,376 @@
+"""The command line beside serving, and its door to the terminal: check, import, schema, journal, errors."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from base.settings import Misconfigured, Settings, environment, load_settings
+from base.visible import visible
+from catalog.catalog import RUN, Api, Catalog, Operation, Recipe, load_catalog
+from catalog.importer import fetching
+from catalog.importer.openapi import Choice
+from catalog.json_schema import schema_text
+from catalog.rules import ASKER, SAFE_METHODS, Rule
+from gate.condition_gaps import gaps
+from gate.condition_trials import trials
+from gate.policy import Verdict
+from slack_io import app_check
+from slack_io.web_api import app_web_of, web_of
+from store.journal import reports
+from store.journal.hash_chain import Line
+from store.journal.journal import Head, Journal, read_key
+from store.store import Store
+
+_WIDE = 1_000  # characters of a line that goes into a file or a pipe
+
+
+def read_catalog(path: str) -> Catalog:
+    """The catalog that APIS_FILE names. Raises `Misconfigured`."""
+    return load_catalog(_text_of(path, "APIS_FILE"), environment(), source=path)
+
+
+def _text_of(path: str, name: str) -> str:
+    """A file's text. Raises `Misconfigured`, with the name of what named the file."""
+    try:
+        return Path(path).read_text("utf-8")
+    except OSError as error:
+        raise Misconfigured(f"{name}: cannot read {path}: {error.strerror}.") from None
+    except UnicodeError:
+        raise Misconfigured(f"{name}: {path} is not UTF-8.") from None
+
+
+class told:
+    """Ends the program with a `Misconfigured`'s words instead of a traceback."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, Misconfigured):
+            click.echo(str(error), err=True)
+            raise SystemExit(2)
+
+
+@click.command()
+@click.argument("file", required=False)
+@click.option(
+    "--no-env",
+    is_flag=True,
+    help="Look up no variables of the catalog: for a machine that has none of them, such as CI.",
+)
+@click.option(
+    "--slack", is_flag=True, help="Ask Slack, too: tokens, scopes, channels, groups; exit 1 and what to mend."
+)
+def check(*, file: str | None, no_env: bool, slack: bool) -> None:
+    """Checks the catalog (FILE, else APIS_FILE) and shows its operations with who may do what."""
+    if slack and no_env:
+        raise click.UsageError("--slack needs the environment; leave --no-env out.")
+    with told():
+        given = {} if no_env else environment()
+        path = file or given.get("APIS_FILE") or "apis.yaml"
+        text = _text_of(path, "FILE" if file else "APIS_FILE")
+        catalog = load_catalog(text, None if no_env else given, source=path)
+        settings = load_settings() if slack else None
+    for api in catalog.apis:
+        _show(_listing(catalog, api))
+    warnings = _tell_conditions(catalog)
+    warned = f", {len(warnings)} warning{'s' if len(warnings) > 1 else ''}" if warnings else ""
+    click.echo(f"{_counted(catalog)}, no mistakes found{warned}.")
+    if settings is not None:
+        raise SystemExit(_check_slack(settings, catalog))
+
+
+def _listing(catalog: Catalog, api: Api) -> Table:
+    """What may be called of an API, and who may."""
+    table = _table("operation", "what it does", "who", title=f"{api.name} at {api.base_url}")
+    for operation in catalog.operations:
+        if operation.api is api:
+            table.add_row(*(escape(cell) for cell in (operation.name, operation.description, _who(operation))))
+    for recipe in catalog.recipes:
+        if recipe.api is api:
+            table.add_row(*(escape(cell) for cell in (_steps(recipe), recipe.description, _who_ends(recipe))))
+    return table
+
+
+def _counted(catalog: Catalog) -> str:
+    off = f" ({catalog.switched_off} more switched off)" if catalog.switched_off else ""
+    several = "s" if len(catalog.recipes) > 1 else ""
+    recipes = f" and {len(catalog.recipes)} recipe{several}" if catalog.recipes else ""
+    return f"{len(catalog.operations)} operation{'s' if len(catalog.operations) != 1 else ''}{off}{recipes}"
+
+
+def _tell_conditions(catalog: Catalog) -> list[str]:
+    """Tells which calls fall under which of the rules with conditions, and where such a rule can be missed; gives these warnings."""
+    table = _table("operation", "a call with", "who", title="Rules with conditions")
+    warnings = []
+    for where, operation in _ruled(catalog):
+        name = f"{operation.name}{where}"
+        for one in trials(operation):
+            table.add_row(*map(escape, (name, one.call, _decides(one.verdict, operation))))
+        warnings += [f"{name}: {gap}." for gap in gaps(operation)]
+    if table.row_count:
+        _show(table)
+    for warning in warnings:
+        click.echo(f"Warning: {warning}")
+    return warnings
+
+
+def _ruled(catalog: Catalog) -> Iterator[tuple[str, Operation]]:
+    """The operations whose rules have conditions, as they are everywhere, and as they are in a channel that adds such a rule."""
+    yield from (("", one) for one in catalog.operations if _is_conditional(one.rules or ()))
+    for name, channel in catalog.channels.items():
+        if _is_conditional(channel.rules):
+            there = catalog.narrowed(channel).operations
+            yield from ((f" in {name}", one) for one in there if one.method not in SAFE_METHODS)
+
+
+def _is_conditional(rules: Iterable[Rule]) -> bool:
+    return any(rule.when is not None for rule in rules)
+
+
+def _decides(verdict: Verdict | None, operation: Operation) -> str:
+    """Who decides about a call, in words; a condition that cannot say is told as that."""
+    if verdict is None:
+        return "nobody: it does not fit the schema and goes back to the model"
+    if verdict.way != "ask":
+        until = " until data was read in the thread" if operation.method == "POST" and operation.rules != () else ""
+        return f"by itself{until}"
+    not_told = " (the strictest rule: it can't be told which one is meant)" if verdict.why else ""
+    return _rule(replace(verdict.rule, when=None), operation) + not_told
+
+
+def _check_slack(settings: Settings, catalog: Catalog) -> int:
+    """Tells what is wrong between the settings and Slack, gives the exit code."""
+    web, socket = web_of(settings, explain=False), app_web_of(settings, explain=False)
+    wrong = app_check.check(web, socket, settings.channels, catalog.approvers)
+    for one in wrong:
+        click.echo(f"- {one}.")
+    click.echo(f"Slack: {len(wrong)} to mend, see above." if wrong else "Slack: all is well.")
+    return 1 if wrong else 0
+
+
+@click.command("import")
+@click.argument("source", metavar="FILE_OR_URL")
+@click.option("--into", help="Import into this catalog: keeps what was changed there by hand, tells what is new.")
+@click.option("--only", multiple=True, help="Only operations like 'GET /users*'; may be given several times.")
+@click.option("--tag", "tags", multiple=True, help="Only operations with this tag; may be given several times.")
+@click.option("--read-only", is_flag=True, help="No writes at all.")
+@click.option("--writes", is_flag=True, help="New writes arrive switched on; without it each waits for enabled: true.")
+@click.option("--base-url", default="", help="Where the API is, if the description does not say, or says otherwise.")
+@click.option("--name", default="", help="What the API is called, instead of the description's title.")
+def import_(source: str, into: str | None, only: tuple[str, ...], tags: tuple[str, ...], **rest: Any) -> None:
+    """Makes a catalog of an API description (OpenAPI 3, Swagger 2): to standard output, or into a catalog that is there."""
+    order = fetching.Order(source, Choice(only, tags, rest.pop("read_only")), **rest)
+    with told():
+        done = fetching.renew(order, into) if into and Path(into).exists() else fetching.make(order, into)
+    for line in done.report:
+        click.echo(line, err=True)
+    if not into:
+        click.echo(done.text, nl=False)
+
+
+@click.command()
+def schema() -> None:
+    """Prints the JSON Schema of the catalog's file, for editors."""
+    click.echo(schema_text(), nl=False)
+
+
+@click.command()
+@click.option("--thread", help="Only this thread (team/channel/ts).")
+@click.option("--turn", help="Only this turn.")
+@click.option("--kind", help="Only this kind of entry: question, model call, read, proposed, approve, ...")
+@click.option("--by", help="Only what this person (U...) asked, decided or tried.")
+@click.option("--last", type=click.IntRange(min=1), help="Only the last N entries.")
+@click.option("--export", "form", type=click.Choice(["jsonl", "csv"]), help="Print for other programs.")
+@click.option("--verify", is_flag=True, help="Check the chain; exit 1 and name the first broken entry.")
+@click.option("--head", help="With --verify: NUMBER:HASH from the log; a tail that was cut off shows.")
+@click.option(
+    "--rekey", is_flag=True, help="Begin a new chain under the key that is set now, where that of the old one is lost."
+)
+def journal(
+    *,
+    thread: str | None,
+    turn: str | None,
+    kind: str | None,
+    by: str | None,
+    last: int | None,
+    form: Literal["jsonl", "csv"] | None,
+    verify: bool,
+    head: str | None,
+    rekey: bool,
+) -> None:
+    """Lists, exports or checks the record of what happened."""
+    with told():
+        store = _open_store(makes_key=rekey)
+        if rekey:
+            with closing(store):
+                _begin_anew(store)
+            return
+    if verify:
+        raise SystemExit(_verify(store.journal, head))
+    where = {name: value for name, value in (("thread", thread), ("turn", turn), ("kind", kind)) if value}
+    lines: Iterable[Line] = (
+        line for line in store.journal.lines(0, **where) if by is None or reports.person_of(line) == by
+    )
+    lines = deque(lines, maxlen=last) if last else lines
+    if form is not None:
+        for text in reports.export(lines, form):
+            click.echo(text)
+        return
+    table = _table("no.", "when", "kind", "who", "what")
+    for line in lines:
+        words = store.words_of(line.turn) if line.kind == "question" else None
+        table.add_row(
+            str(line.number),
+            reports.moment(line.at),
+            _on_terminal(line.kind),
+            _on_terminal(reports.person_of(line)),
+            _on_terminal(words or reports.summary(line)),
+        )
+    _show(table)
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    """A table in which what is too wide for its column goes on in the next line: nothing is cut off."""
+    table = Table(title=None if title is None else escape(title), title_justify="left")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _show(table: Table) -> None:
+    """A table in the terminal's width; where nobody sees one, in the width that it takes."""
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
+
+
+def _on_terminal(text: object) -> str:
+    """Text of people, the model or the API as a terminal may have it: no markup of ours, no escape sequence of theirs."""
+    return escape(visible(str(text)))
+
+
+def _begin_anew(store: Store) -> None:
+    """Begins a new chain. Raises `Misconfigured` where that cannot be, or there is no need."""
+    if not store.lock_at_once():
+        raise Misconfigured("The bot is running on this database. Stop it first, and start it again afterwards.")
+    if store.journal.verify()[0] is None and store.journal.missing() is None:
+        raise Misconfigured("JOURNAL_KEY fits the journal, and the journal is whole: there is no need for a new chain.")
+    first = store.begin_journal_anew()
+    click.echo(f"A new chain begins at entry {first.number}, and says so. Head: {first}")
+    click.echo(
+        "Entries before it can be checked with their own key alone. Requests that wait are withdrawn at the next start."
+    )
+
+
+def _verify(chain: Journal, head: str | None) -> int:
+    """Checks the chain, tells the outcome, gives the exit code."""
+    broken, last_hash, number = chain.verify()
+    if (first := chain.first()) > 1:
+        click.echo(f"The chain under this key begins at entry {first}; entries before it were not checked.")
+    if broken is not None:
+        click.echo(
+            f"The journal is broken at entry {broken}: it was changed, removed, or written with another key. {broken - 1} are whole."
+        )
+        return 1
+    if (missing := chain.missing()) is not None:
+        click.echo(f"The journal's {number} entries are whole, but there must have been others. {missing}")
+        return 1
+    if head is not None and not re.fullmatch(r"\d+:[0-9a-f]{64}", head):
+        click.echo(
+            f"The journal's {number} entries are whole, but --head is none: write it as the log has it, NUMBER:HASH."
+        )
+        return 1
+    if head is not None and not chain.has(_head(head)):
+        click.echo(
+            f"The journal's {number} entries are whole, but {head} is not among them: the tail was cut off or rewritten."
+        )
+        return 1
+    click.echo(f"{number} entries, the chain is whole. Head: {number}:{last_hash}")
+    return 0
+
+
+def _head(text: str) -> Head:
+    number, _, hash_ = text.partition(":")
+    return Head(int(number), hash_)
+
+
+@click.command()
+@click.option(
+    "--days", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="How far to look back."
+)
+def errors(days: float) -> None:
+    """Groups the model's bad calls and the API's errors: which description in the catalog to mend."""
+    with told():
+        store = _open_store()
+    since = time.time() - days * 86_400
+    groups = reports.repeated(store.journal.lines(), since)
+    table = _table("times", "operation", "reason", "newest example", "the question behind it")
+    for row in reports.error_rows(groups, store.words_of):
+        table.add_row(*(_on_terminal(cell) for cell in row))
+    if groups:
+        _show(table)
+    else:
+        click.echo("No errors.")
+
+
+def _open_store(*, makes_key: bool = False) -> Store:
+    """The bot's database, which has to be there. Raises `Misconfigured`."""
+    given = environment()
+    url = given.get("DATABASE_URL") or "sqlite:///bot.db"
+    file = url.removeprefix("sqlite:///")
+    if url.startswith("sqlite") and not Path(file).exists():
+        raise Misconfigured(
+            f"DATABASE_URL: there is no database at {file}; run this where the bot runs, with its settings."
+        )
+    read_key(given.get("JOURNAL_KEY"), file if url.startswith("sqlite") else None, make=makes_key)
+    return Store(url, journal_key=given.get("JOURNAL_KEY") or None)
+
+
+def _who(operation: Operation) -> str:
+    """Who may do it, in words."""
+    if operation.rules:
+        return "; ".join(_rule(rule, operation) for rule in operation.rules)
+    if operation.method in SAFE_METHODS:
+        return "everybody in the channel"
+    if operation.rules is not None:
+        return "everybody in the channel, by itself (approval: never)"
+    asked = _rule(Rule(), operation)
+    return f"by itself until data was read in the thread; then {asked}" if operation.method == "POST" else asked
+
+
+def _steps(recipe: Recipe) -> str:
+    """A recipe by its name, with its steps below."""
+    steps = [f"{number}. {one.step_id}: {one.operation.name}" for number, one in enumerate(recipe.steps, start=1)]
+    return "\n".join([f"{RUN} {recipe.workflow_id}", *steps])
+
+
+def _who_ends(recipe: Recipe) -> str:
+    """Who decides about a recipe: its last step alone may ask. Behind a read a POST asks, unless its rule is never."""
+    last = recipe.steps[-1].operation
+    asks = last.method == "POST" and last.rules is None and len(recipe.steps) > 1
+    return _rule(Rule(), last) if asks else _who(last)
+
+
+def _rule(rule: Rule, operation: Operation) -> str:
+    names = " or ".join(one for one in rule.approvers if not (one == ASKER and rule.not_asker))
+    parts = [f"waits for {names}" + (", never the asker" if rule.not_asker else "")]
+    parts += [f"{rule.quorum} votes"] if rule.quorum > 1 else []
+    parts += [f"if {json.dumps(rule.when)}"] if rule.when is not None else []
+    parts += ["shared with the thread"] if rule.shared else []
+    return ", ".join([*parts, f"at most {(rule.expires or operation.expires) / 60:g} min"])
+
+
+COMMANDS: tuple[click.Command, ...] = (check, import_, schema, journal, errors)

@@ -1,0 +1,153 @@
+"""What an API answered, as the model gets it: JSON text in which the API's data is a value of its own, cut to size, secrets masked.
+
+The API is untrusted: its data stands under `data` and JSON's own quoting keeps it there; whatever it says cannot end that value.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from base.masking import mask
+from base.shrink import as_json, shrink
+from base.statuses import status_text
+from gate.media import charset_of, read_text
+from gate.retry import told
+
+_NO_JSON = "The answer says it is JSON, but is not (or is nested too deeply)."
+_DEPTH = 100  # levels of JSON that are looked into; deeper ones stay text
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An API's answer as it came: `broke_off` says why the body is not whole, where it is not. `headers` by lower-case name."""
+
+    status: int
+    content_type: str
+    content: bytes
+    broke_off: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
+    def header(self, name: str) -> str:
+        """A header's text, empty where it is not there."""
+        return self.headers.get(name.lower(), "")
+
+
+@dataclass(frozen=True)
+class Got:
+    """What a read gave: the call's result for the model, and the API's status where it answered."""
+
+    text: str
+    status: int | None = None
+    seconds: float = 0.0
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a call brought, ready to be shown: data without secrets, what has to be said about it, numbers that stand beside it."""
+
+    status: int
+    data: Any
+    notes: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def found_of(answer: Answer, secrets: Sequence[str]) -> Found:
+    """An answer's data and what has to be said about it."""
+    data, odd = data_of(answer)
+    status = [] if answer.is_success else [f"The API answered {status_text(answer.status)}."]
+    notes = [
+        *status,
+        told(answer.status, answer.header("retry-after")),
+        *(mask(note, secrets) for note in odd),
+        answer.broke_off,
+    ]
+    return Found(answer.status, mask(data, secrets), tuple(note for note in notes if note))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is shown of what was found: data that fits, and what was cut."""
+
+    found: Found
+    data: Any
+    cuts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, found: Found, limit: int) -> Shown:
+        """`limit` is characters of data."""
+        data, cuts = shrink(found.data, limit)
+        return cls(found, data, tuple(cuts))
+
+    def text(self, first: Mapping[str, Any], *more: str) -> str:
+        """A call's result: `first`, then `{"status", "data", "note"}`; `more` ends the note."""
+        cut = [f"Cut to fit: {'; '.join(self.cuts)}."] if self.cuts else []
+        note = " ".join([*self.found.notes, *cut, *more])
+        result = {**first, "status": self.found.status, **self.found.counts, "data": self.data}
+        return as_json(result | ({"note": note} if note else {}))
+
+
+def error_text(words: str, secrets: Sequence[str] = ()) -> str:
+    """A call's result where there is no answer: a mistake of the model, a limit, a time-out."""
+    return as_json({"error": mask(words, secrets)})
+
+
+def outcome_text(outcome: str, words: str, to_do: str = "") -> str:
+    """A call's result where a person or the gate decided: what happened, and apart from it what the model is to do.
+
+    People may come to read the note, since models repeat it; `to_do` is for the model alone.
+    """
+    return as_json({"outcome": outcome, "note": words} | ({"to_do": to_do} if to_do else {}))
+
+
+def data_of(answer: Answer) -> tuple[Any, list[str]]:
+    """The answer's data (JSON where it is some, else text, None where it is neither) and what has to be said about it."""
+    if not answer.content:
+        return None, []
+    try:
+        text = answer.content.decode(charset_of(answer.content_type), "replace" if answer.broke_off else "strict")
+    except UnicodeError:
+        return None, [f"The answer is {len(answer.content):,} bytes of {_kind(answer.content_type)}, no text."]
+    if (read := read_text(answer.content_type, text, is_whole=not answer.broke_off)) is not None:
+        data, notes = read
+        try:
+            return _clean(data, _DEPTH), notes
+        except RecursionError:
+            return text, [_NO_JSON]
+    try:
+        return _clean(json.loads(text, parse_constant=str), _DEPTH), []
+    except (ValueError, RecursionError):
+        says_json = "json" in answer.content_type.lower() and not answer.broke_off
+        return text, [_NO_JSON] if says_json else []
+
+
+def _clean(value: Any, depth: int) -> Any:
+    """JSON that every server and database takes: whole characters, finite numbers. Raises `RecursionError` beyond `depth` levels."""
+    if depth == 0:
+        raise RecursionError
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case float() if not math.isfinite(value):
+            return str(value)
+        case list():
+            return [_clean(one, depth - 1) for one in value]
+        case dict():
+            return {_clean(key, depth - 1): _clean(one, depth - 1) for key, one in value.items()}
+    return value
+
+
+def _kind(content_type: str) -> str:
+    """A media type as our own notes may say it."""
+    found = re.match(r"[a-z]+/[a-z0-9.+-]{1,40}", content_type.lower())
+    return found[0] if found else "an unnamed type"

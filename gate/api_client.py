@@ -1,0 +1,279 @@
+"""The wire to the internal API: one exchange, bounded in time and size whatever the server does. Only gate.py and reads.py may use it.
+
+A `Wire` adds the API's credentials and headers and a line in the log, keeps to the API's limits, and sends the methods that it was
+made for, no other. No redirect is followed, nothing is retried, no cookie kept. Which operation may be called is no matter of this
+room.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import httpcore2
+import httpx2
+import structlog
+
+from base.deadline import Deadline, Transport
+from base.masking import beginning_at_end, mask
+from base.unpack import BadPacking, TooLarge
+from catalog.bodies import encoded
+from catalog.catalog import Api, Catalog, Limits, Operation
+from catalog.credentials import headers_of, secrets_of, with_credentials
+from catalog.secret_values import hide, secret_fields
+from gate.answers import Answer
+
+log = structlog.get_logger("wire")
+
+
+class Unsent(Exception):
+    """The request never left. Its text is for model and person."""
+
+
+class Unanswered(Exception):
+    """The request left, or may have, and no answer came. Its text is for model and person."""
+
+
+class Broken(Unanswered):
+    """The connection broke before an answer."""
+
+
+class Pace:
+    """What one API can take, counted over all that this process sends to it: requests at once, requests started per second.
+
+    Who comes first goes first. Who waits holds its own thread and nothing else.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._at_once = limits.at_once or math.inf
+        self._apart = 1 / limits.per_second if limits.per_second is not None else 0.0  # seconds between two starts
+        self._changed = threading.Condition()
+        self._line: deque[object] = deque()
+        self._under_way = 0
+        self._free_at = 0.0  # monotonic seconds
+
+    @contextmanager
+    def through(self, by: float) -> Iterator[None]:
+        """Waits for its turn until `by` (monotonic seconds) at most, and holds it inside. Raises `Unsent`."""
+        self._enter(by)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
+
+    def _enter(self, by: float) -> None:
+        me = object()
+        with self._changed:
+            self._line.append(me)
+            try:
+                while (wait := self._wait_of(me)) > 0:
+                    left = by - time.monotonic()
+                    if left <= 0:
+                        raise Unsent(
+                            "So many requests to this API are due that this one's turn did not come in time. Try again later."
+                        )
+                    self._changed.wait(min(wait, left))
+                self._under_way += 1
+                self._free_at = time.monotonic() + self._apart
+            finally:
+                self._line.remove(me)
+                self._changed.notify_all()  # for the next in line
+
+    def _wait_of(self, me: object) -> float:
+        """Seconds until it may be this one's turn; infinite while that hangs on others, who will tell."""
+        if self._line[0] is not me or self._under_way >= self._at_once:
+            return math.inf
+        return self._free_at - time.monotonic()
+
+
+class Paces:
+    """The paces of all APIs by name, for all wires of one gate. Limits that the catalog has come to change hold for who comes next."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._of: dict[str, tuple[Limits, Pace]] = {}
+
+    def of(self, api: Api) -> Pace:
+        """The API's pace."""
+        with self._lock:
+            limits, pace = self._of.get(api.name, (None, None))
+            if pace is None or limits != api.limits:
+                pace = Pace(api.limits)
+                self._of[api.name] = (api.limits, pace)
+            return pace
+
+
+class Wire:
+    """How the gate's rooms reach the API. `methods` are those that it sends; `timeout` is seconds for a call, `max_response` bytes.
+
+    `keepalive` is how many idle connections it keeps. `secrets` are the texts that nobody may see.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        methods: Collection[str],
+        *,
+        paces: Paces,
+        keepalive: int,
+        tls: ssl.SSLContext,
+        timeout: float,
+        max_response: int,
+        log_bodies: bool = False,
+    ) -> None:
+        self._catalog = catalog
+        self._methods = frozenset(methods)
+        self._line = Line(keepalive, tls)
+        self._paces = paces
+        self._log_bodies = log_bodies
+        self.timeout = timeout
+        self.max_response = max_response
+        self.secrets = secrets_of(catalog)
+
+    def use(self, catalog: Catalog) -> None:
+        """Takes another catalog. The secrets of the one before stay secret: calls with them may be under way."""
+        known = {*self.secrets, *secrets_of(catalog)}
+        self.secrets = tuple(sorted(known, key=len, reverse=True))
+        self._catalog = catalog
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._line.close()
+
+    def mask(self, text: str) -> str:
+        """`text` without the secrets."""
+        return str(mask(text, self.secrets))
+
+    def send(
+        self,
+        operation: Operation,
+        method: str,
+        url: str,
+        body: str | None = None,
+        *,
+        body_type: str = "json",
+        headers: Mapping[str, str] | None = None,
+        key: str | None = None,
+        etag: str = "",
+        by: float | None = None,
+    ) -> Answer:
+        """One request, no redirect followed, no retry, until `by` (monotonic seconds). Raises `Unsent` or `Unanswered`.
+
+        `body` is JSON text, sent as `body_type` says; `headers` are the call's own.
+        """
+        if method not in self._methods:
+            raise ValueError(f"this wire sends no {method}")
+        began = time.monotonic()
+        by = began + self.timeout if by is None else by
+        at_last = (began + by) / 2  # half of the time is for the answer: a write without one is of unknown outcome
+        status: int | str = "not sent"
+        try:
+            with self._paces.of(operation.api).through(at_last):
+                status, began = "no answer", time.monotonic()
+                sent = with_credentials(operation.api, url)
+                kind, content = encoded(body_type, body, operation.body) if body is not None else (None, None)
+                whole = headers_of(operation.api, headers or {}, content_type=kind, key=key, etag=etag)
+                answer = self._line.exchange(
+                    method, sent, whole, content, timeout=max(0.001, by - began), max_bytes=self.max_response
+                )
+            status = answer.status
+            return self._whole(replace(answer, seconds=round(time.monotonic() - began, 4)))
+        finally:
+            bodies = {"body": self._shown(operation, body)} if self._log_bodies and body is not None else {}
+            seconds = round(time.monotonic() - began, 4)
+            log.info(
+                "api call", operation=operation.name, api=operation.api.name, status=status, seconds=seconds, **bodies
+            )
+
+    def _whole(self, answer: Answer) -> Answer:
+        """An answer with no part of a secret where it was cut: masks find whole ones."""
+        kind = self.mask(answer.content_type)
+        if not answer.broke_off:
+            return replace(answer, content_type=kind)
+        secrets = [secret.encode() for secret in self.secrets]
+        size = len(answer.content) - beginning_at_end(answer.content, secrets)
+        return replace(answer, content_type=kind, content=answer.content[:size])
+
+    def _shown(self, operation: Operation, body: str) -> Any:
+        """A body as the log may have it."""
+        return hide(json.loads(body), secret_fields(self._catalog, operation.api))
+
+
+class Line:
+    """A pool of connections whose calls end, whatever the server does: `timeout` holds for all of a call, not for each packet."""
+
+    def __init__(self, keepalive: int, tls: ssl.SSLContext) -> None:
+        self._deadline = Deadline()
+        transport = Transport(self._deadline, keepalive, tls)
+        self._client = httpx2.Client(transport=transport, follow_redirects=False, trust_env=False)
+        no_cookies = DefaultCookiePolicy(
+            allowed_domains=[]
+        )  # one asker's session must not travel with another's request
+        self._client.cookies.jar.set_policy(no_cookies)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def exchange(
+        self, method: str, url: str, headers: Mapping[str, str], body: str | None, *, timeout: float, max_bytes: int
+    ) -> Answer:
+        """Sends one request and reads at most `max_bytes` of the answer. Raises `Unsent` or `Unanswered`."""
+        content = body.encode() if body is not None else None
+        headers = {"Accept-Encoding": "identity", **headers}
+        request = self._client.build_request(method, url, headers=headers, content=content, timeout=timeout)
+        with self._deadline.until(time.monotonic() + timeout, most=max_bytes):
+            try:
+                response = self._client.send(request, stream=True)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout) as error:
+                raise Unsent(f"The API could not be reached ({_reason(error, timeout)}).") from error
+            except httpcore2.TimeoutException as error:
+                raise Unanswered(f"The API gave no answer ({_reason(error, timeout)}).") from error
+            except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+                raise Broken(f"The API gave no answer ({_reason(error, timeout)}).") from error
+            try:
+                content, broke_off = _read(response, max_bytes)
+            finally:
+                response.close()
+        head = response.headers
+        return Answer(
+            response.status_code,
+            head.get("content-type", ""),
+            content,
+            broke_off,
+            headers=dict(head.items()),
+        )
+
+
+def _reason(error: Exception, timeout: float) -> str:
+    """Our own words: the libraries' texts may hold URLs with credentials in them."""
+    if not isinstance(error, httpcore2.TimeoutException):
+        return "connection failed"
+    return (
+        f"time-out after {round(timeout, 1) or 0.1:g} s"  # one that shares its time with others gets an odd rest of it
+    )
+
+
+def _read(response: httpx2.Response, max_bytes: int) -> tuple[bytes, str]:
+    """The body, or its first `max_bytes` bytes, and why it is not whole, where it is not."""
+    parts: list[bytes] = []
+    try:
+        for part in response.iter_bytes():
+            parts.append(part)
+    except TooLarge:
+        return b"".join(parts), f"The answer is larger than {max_bytes:,} bytes; the rest was not read."
+    except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError):
+        return b"".join(parts), "The answer broke off before its end."
+    except BadPacking:
+        return b"", "The answer's compression could not be undone."
+    return b"".join(parts), ""

@@ -1,0 +1,405 @@
+"""The gate's read path: reads for the model and for cards, their redirects and pages. Only gate.py and targets.py may use it.
+
+It is given a wire that sends GET and HEAD and nothing else, and makes none itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urljoin
+
+import structlog
+
+from base import words
+from base.masking import mask
+from base.shrink import as_json
+from base.statuses import status_text
+from catalog.calls import BadCall, Call, build, check_resolved, match, resolve, shown_url, with_values
+from catalog.catalog import Api, Catalog, Lookup, Operation
+from catalog.credentials import without_credentials
+from catalog.lookup import Candidate, Matched, Unclear, candidates, fields_of, matched
+from catalog.rules import SAFE_METHODS
+from catalog.secret_values import hide, is_secret, secret_fields
+from gate.answers import Answer, Found, Got, Shown, data_of, error_text, found_of
+from gate.api_client import Broken, Unanswered, Unsent, Wire
+from gate.paging import Ask, BadStart, Course, End, Page, begin, follow, is_past_end, items_of, next_link
+from gate.policy import Read, sort
+from gate.recipes import StepAnswer
+from gate.results import is_partial, result, selected, there
+from gate.retry import BUSY, TRIES, pause, told
+
+log = structlog.get_logger("reads")
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAX_REDIRECTS = 3
+_TIMES = 3  # a list may take this many times as long as one call
+_CANDIDATES = 10  # that the model is told of
+_SHOWN = 200  # characters of a name that could not be looked up
+
+
+class _Over(Exception):
+    """No further page is read. Its text says why, and is empty where the list itself ended."""
+
+
+Wants = Callable[[Call, int], bool]  # asked ahead of each page after the first, with its number: is it still wanted?
+
+
+def always(_call: Call, _page: int) -> bool:
+    """Every page is wanted."""
+    return True
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a read is made for: the catalog that holds there, what keeps an answer (its data in, its name out, empty where it is not
+    kept), who notes each answer for the journal, and who says whether a further page is wanted."""
+
+    catalog: Catalog
+    keep: Callable[[Any], str]
+    note: Callable[[dict[str, Any]], None]
+    wants: Wants
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A list as it was collected: the last answer, the items (None: the first answer holds no list), and why they are not all."""
+
+    answer: Answer
+    items: list[Any] | None
+    pages: int
+    seconds: float
+    why: str = ""
+
+    @property
+    def has_links(self) -> bool:
+        """Whether the API itself says that there are pages."""
+        return self.pages > 1 or bool(next_link(self.answer.header("link")))
+
+
+class Reads:
+    """The reads of one gate. `result_limit` is characters for the model, `clock` seconds since 1970."""
+
+    def __init__(self, catalog: Catalog, wire: Wire, *, result_limit: int, clock: Callable[[], float]) -> None:
+        self._catalog = catalog
+        self._wire = wire
+        self._result_limit = result_limit
+        self._clock = clock
+
+    def use(self, catalog: Catalog) -> None:
+        """Takes another catalog."""
+        self._wire.use(catalog)
+        self._catalog = catalog
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._wire.close()
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog that holds at this moment."""
+        return self._catalog
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for a whole call."""
+        return self._wire.timeout
+
+    def mask(self, text: str) -> str:
+        """`text` without the secrets."""
+        return self._wire.mask(text)
+
+    def cleaned(self, data: Any, api: Api) -> Any:
+        """An API's data as people may see it: no secrets, what the catalog hides hidden."""
+        return hide(mask(data, self._wire.secrets), secret_fields(self._catalog, api))
+
+    def read(self, read: Read, purpose: Purpose) -> Got:
+        """Sends a GET or HEAD, or all pages of a list. Follows redirects and links only to what the catalog allows."""
+        _check_is_read(read)
+        try:
+            if read.all_pages:
+                return self._read_pages(read, purpose)
+            answer = self.follow(read, purpose, time.monotonic() + self._wire.timeout)
+        except (Unsent, Unanswered, BadCall) as error:
+            return Got(error_text(str(error), self._wire.secrets))
+        return self._shown(read, purpose, found_of(answer, self._wire.secrets), answer.seconds)
+
+    def ask(self, read: Read, purpose: Purpose) -> StepAnswer:
+        """What the API says to a read, as a recipe's step has it: whole, the secrets masked."""
+        _check_is_read(read)
+        try:
+            answer = self.follow(read, purpose, time.monotonic() + self._wire.timeout)
+        except (Unsent, Unanswered, BadCall) as error:
+            return StepAnswer(problem=self._wire.mask(str(error)))
+        data, _ = data_of(answer)
+        data, headers = mask(data, self._wire.secrets), mask(dict(answer.headers), self._wire.secrets)
+        return StepAnswer(answer.status, data, headers, answer.seconds, self._wire.mask(answer.broke_off))
+
+    def _shown(self, read: Read, purpose: Purpose, whole: Found, seconds: float) -> Got:
+        """What was found as the call's result: selected, cut to fit, and kept whole where the model may want more of it."""
+        shown = Shown.of(selected(whole, read.select), self._result_limit)
+        kept = purpose.keep(whole.data) if is_partial(whole, shown, self._result_limit) else ""
+        return Got(result(shown, kept, [one.line for one in read.matched]), whole.status, seconds, whole.counts)
+
+    # --- one answer ---------------------------------------------------------------------------------------------------
+
+    def follow(self, call: Call, purpose: Purpose, by: float) -> Answer:
+        """A read with its redirects, all of it until `by` (monotonic seconds), noted."""
+        url = self._wire.mask(shown_url(call.operation, call.values))  # a further page's values are the API's
+        told: dict[str, Any] = {"operation": call.operation.name, "url": url}
+        try:
+            answer = self._led_on(call, purpose, by)
+        except (Unsent, Unanswered, BadCall) as error:
+            purpose.note(told | {"status": None, "problem": self._wire.mask(str(error))})
+            raise
+        purpose.note(told | {"status": answer.status, "seconds": answer.seconds})
+        return answer
+
+    def _led_on(self, call: Call, purpose: Purpose, by: float) -> Answer:
+        for _ in range(_MAX_REDIRECTS + 1):
+            answer = self._get(call, by)
+            location = answer.header("location")
+            if answer.status not in _REDIRECTS or not location:
+                return answer
+            call = self._led(call, purpose, location, "The API redirected to a place")
+        raise BadCall(f"The API redirected more than {_MAX_REDIRECTS} times.")
+
+    def _get(self, call: Call, by: float) -> Answer:
+        """One answer; an API that is busy is asked again as long as there is time."""
+        for tried in range(1, TRIES + 1):
+            answer = self._once(call, by)
+            wait = pause(answer.header("retry-after"), tried, self._clock())
+            if answer.status not in BUSY or tried == TRIES or wait >= by - time.monotonic():
+                break
+            time.sleep(wait)
+        return answer
+
+    def _once(self, call: Call, by: float) -> Answer:
+        try:
+            return self._wire.send(call.operation, call.method, call.url, headers=call.headers, by=by)
+        except Broken:  # perhaps an idle connection that the server had closed meanwhile
+            return self._wire.send(call.operation, call.method, call.url, headers=call.headers, by=by)
+
+    def _led(self, call: Call, purpose: Purpose, to: str, what: str) -> Call:
+        """Where an API's own words lead, if a read may go there; its own credentials are taken out before that is matched."""
+        try:
+            goal = without_credentials(purpose.catalog, urljoin(call.url, to))
+            there = match(purpose.catalog, call.method, goal).operation
+            headers = _carried(call, there) if there.api is call.operation.api else {}
+            found = resolve(purpose.catalog, {"method": call.method, "url": goal, "headers": headers})
+            found = with_values(purpose.catalog, found, {})  # an API gives no names that would have to be looked up
+        except (ValueError, BadCall) as error:
+            log.info("not followed", operation=call.operation.name, reason=self._wire.mask(str(error))[:300])
+            raise BadCall(f"{what} that the catalog does not allow, so that was not followed.") from None
+        if not isinstance(sort(found, tainted=True), Read):
+            raise BadCall(f"{what} that needs a person's approval, so that was not followed.")
+        return found
+
+    # --- lists --------------------------------------------------------------------------------------------------------
+
+    def _read_pages(self, read: Read, purpose: Purpose) -> Got:
+        listed = self.collect(read, purpose)
+        if read.operation.pagination is None and listed.answer.is_success and not listed.has_links:
+            text = words.NO_PAGINATION.format(operation=read.operation.name)
+            return Got(error_text(text), listed.answer.status, listed.seconds)
+        return self._shown(read, purpose, self._found(listed), listed.seconds)
+
+    def _found(self, listed: Listed) -> Found:
+        """A collected list, or what the API gave in its place, with words for what is missing."""
+        if listed.items is not None:
+            notes = (f"These are not all: {listed.why}.",) if listed.why else ()
+            counts = {"pages": listed.pages, "items": len(listed.items)}
+            return Found(listed.answer.status, mask(listed.items, self._wire.secrets), notes, counts)
+        found = found_of(listed.answer, self._wire.secrets)
+        if not listed.answer.is_success:
+            return found
+        return replace(found, notes=(*found.notes, f"all_pages: no list was found. There is {there(found.data)}."))
+
+    def collect(
+        self,
+        call: Call,
+        purpose: Purpose,
+        by: float | None = None,
+        enough: Callable[[Sequence[Any]], bool] = lambda _items: False,
+    ) -> Listed:
+        """All items of a list, page by page, within the catalog's bounds, a time and a size. Raises what the first page's request raises.
+
+        What was collected before something failed is kept, with the words for why it is not all. `by` (monotonic seconds) bounds all of
+        it, else three calls' time does; `enough` says of the items so far that no more of them are needed.
+        """
+        course, call = _begun(call, purpose)
+        began = time.monotonic()
+        by = began + _TIMES * self._wire.timeout if by is None else by
+        answer = self.follow(call, purpose, min(began + self._wire.timeout, by))
+        page = _page(course, answer)
+        if page is None:
+            return Listed(answer, None, 1, answer.seconds)
+        items: list[Any] = []
+        size = 0
+        while True:
+            size += len(answer.content)
+            course, more, what = follow(course, page)
+            items += more
+            try:
+                if isinstance(what, End):
+                    raise _Over(what.why)
+                if enough(items):
+                    raise _Over("no more of them are needed")
+                self._check_room(size, by, began)
+                call = self._next(call, purpose, what)
+                if not purpose.wants(call, course.pages + 1):
+                    raise _Over("nobody wants more of them")
+                answer, page = self._further(call, purpose, course, by)
+            except _Over as over:
+                return Listed(answer, items, course.pages, round(time.monotonic() - began, 4), _why(course, str(over)))
+
+    def _check_room(self, size: int, by: float, began: float) -> None:
+        """Raises `_Over` where no further page may be asked for."""
+        if size >= self._wire.max_response:
+            raise _Over(f"together they are larger than {self._wire.max_response:,} bytes")
+        if time.monotonic() >= by:
+            raise _Over(f"reading them took longer than {by - began:,.3g} seconds")
+
+    def _next(self, call: Call, purpose: Purpose, ask: Ask) -> Call:
+        """The request for the next page. Raises `_Over` where the catalog does not allow it."""
+        try:
+            if not ask.url:
+                return _allowed(with_values(purpose.catalog, call, ask.values))
+            found = self._led(call, purpose, ask.url, "the API's next page is at a place")
+        except BadCall as error:
+            raise _Over(
+                str(error) if ask.url else "what the API gave for the next page is nothing that the catalog allows"
+            ) from None
+        if found.operation.api is not call.operation.api:
+            raise _Over("the API's next page is at another API, so that was not followed")
+        return found
+
+    def _further(self, call: Call, purpose: Purpose, course: Course, by: float) -> tuple[Answer, Page]:
+        """A page after the first. Raises `_Over`."""
+        number = course.pages + 1
+        try:
+            answer = self.follow(call, purpose, min(time.monotonic() + self._wire.timeout, by))
+        except (Unsent, Unanswered, BadCall) as error:
+            raise _Over(f"page {number:,} failed: {self._wire.mask(str(error))}") from None
+        if is_past_end(course, answer.status):
+            raise _Over
+        if not answer.is_success:
+            asked = told(answer.status, answer.header("retry-after"))
+            raise _Over(f"page {number:,} failed with {status_text(answer.status)}. {asked}".strip())
+        page = _page(course, answer)
+        if page is None:
+            raise _Over(f"page {number:,} holds no whole list")
+        return answer, page
+
+    # --- look-ups -----------------------------------------------------------------------------------------------------
+
+    def look_up(self, call: Call, purpose: Purpose) -> Call:
+        """`call` with the ids that its names mean, read from the lists that the catalog names. Raises `BadCall` or `Unclear`."""
+        given = {**call.values, **call.headers}
+        found: dict[str, str] = {}
+        found_by: list[Matched] = []
+        for name in sorted(call.unresolved):
+            lookup, value = call.operation.lookups[name], str(given[name])
+            one = self._candidate(call, name, value, purpose)
+            found[name] = one.id
+            is_hidden = is_secret(call.operation.parameters.get(name))
+            said, key, *fields = map(self._wire.mask, (value, one.id, *self._told(call, lookup, one).values()))
+            found_by.append(Matched(name, is_hidden=True) if is_hidden else matched(name, said, key, fields))
+        try:
+            return replace(with_values(purpose.catalog, call, found), matched=tuple(found_by))
+        except BadCall:
+            problem = words.LOOKUP_FAILED.format(
+                name=", ".join(found), why="the id that was found does not fit the catalog"
+            )
+            raise BadCall(problem) from None
+
+    def _candidate(self, call: Call, name: str, value: str, purpose: Purpose) -> Candidate:
+        """The one item that a value means. Raises `BadCall` or `Unclear`."""
+        lookup = call.operation.lookups[name]
+        about = {"name": name, "value": value[:_SHOWN], "operation": lookup.operation}
+        listed = self._listed(call, lookup, about, purpose)
+        fitting = candidates(lookup, listed.items or [], value)
+        if len(fitting) == 1 and (not listed.why or fitting[0].by_id):
+            return fitting[0]
+        if listed.why:
+            raise self._unclear(
+                words.LOOKUP_PARTIAL.format(**about, why=listed.why), "not whole", call, lookup, fitting
+            )
+        if not fitting:
+            raise self._unclear(words.LOOKUP_NONE.format(**about), "none", call, lookup, fitting)
+        raise self._unclear(
+            words.LOOKUP_SEVERAL.format(**about, count=f"{len(fitting):,}"), "several", call, lookup, fitting
+        )
+
+    def _listed(self, call: Call, lookup: Lookup, about: Mapping[str, str], purpose: Purpose) -> Listed:
+        """The list to look in. Raises `BadCall`, or `Unclear` where the API does not give it."""
+        operation = purpose.catalog.named(call.operation.api, lookup.operation)
+        if operation is None:
+            raise BadCall(words.LOOKUP_FAILED.format(**about, why=f"{lookup.operation} may not be called here"))
+        wanted = build(purpose.catalog, operation, {})
+        if not isinstance(sort(wanted, tainted=True), Read):
+            raise BadCall(words.LOOKUP_FAILED.format(**about, why=f"{lookup.operation} needs a person's approval"))
+        try:
+            listed = self.collect(wanted, purpose)
+        except (Unsent, Unanswered, BadCall) as error:
+            why = str(error)
+        else:
+            if listed.items is not None:
+                return listed
+            why = f"{lookup.operation} gave no list ({status_text(listed.answer.status)})"
+        text = words.LOOKUP_FAILED.format(**about, why=why.removesuffix("."))
+        raise Unclear(error_text(text, self._wire.secrets), "failed")
+
+    def _unclear(self, text: str, outcome: str, call: Call, lookup: Lookup, fitting: Sequence[Candidate]) -> Unclear:
+        shown = fitting[:_CANDIDATES]
+        data = [{"id": self._wire.mask(one.id), **self._told(call, lookup, one)} for one in shown]
+        more = {"data": data} if data else {}
+        rest = {"note": f"The first {len(data)} of {len(fitting):,}."} if len(fitting) > len(data) else {}
+        return Unclear(as_json({"error": self._wire.mask(text), **more, **rest}), outcome)
+
+    def _told(self, call: Call, lookup: Lookup, one: Candidate) -> dict[str, str]:
+        """What may be told of a candidate."""
+        return fields_of(lookup, self.cleaned(one.item, call.operation.api))
+
+
+def _check_is_read(read: Read) -> None:
+    if read.method not in SAFE_METHODS:
+        raise BadCall(f"{read.method} is no read.")
+    check_resolved(read)
+
+
+def _begun(call: Call, purpose: Purpose) -> tuple[Course, Call]:
+    """The course of a list and its first request. Raises `BadCall`."""
+    try:
+        course, values = begin(call.operation, {**call.values, **call.headers})
+    except BadStart as error:
+        raise BadCall(f"{error}.") from None
+    return course, _allowed(with_values(purpose.catalog, call, values))
+
+
+def _allowed(call: Call) -> Call:
+    """A list's request with the values of paging in it, which a rule of the catalog may look at. Raises `BadCall`."""
+    if not isinstance(sort(call, tainted=True), Read):
+        raise BadCall("a page of the list needs a person's approval")
+    return call
+
+
+def _page(course: Course, answer: Answer) -> Page | None:
+    """An answer as a page; None where it holds no whole list."""
+    data, _ = data_of(answer)
+    items = items_of(course.paging, data) if answer.is_success and not answer.broke_off else None
+    return Page(items, data, answer.headers) if items is not None else None
+
+
+def _why(course: Course, why: str) -> str:
+    """Why a list is not whole, with how many there are in all where the API says so."""
+    why = why.rstrip(".")
+    if why and course.total is not None and course.total > course.items:
+        return f"{course.items:,} of {course.total:,} were read, since {why}"
+    return why
+
+
+def _carried(call: Call, to: Operation) -> dict[str, str]:
+    """The headers of a call that another operation takes as well."""
+    return {name: text for name, text in call.headers.items() if name in to.headers}

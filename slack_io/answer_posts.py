@@ -1,0 +1,30 @@
+"""A model's answer as posts, and as the message in which it grows while it is being written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from base import words
+from base.markdown import answer, escape
+from gate.cards import button, confirmation
+from store.posts import Post, message
+
+
+def answer_posts(turn: str, thread: str, text: str, first: str, live: str | None = None) -> list[Post]:
+    """A model's answer as messages; their ids are `first`, `first.1`, ... An answer of nothing but blanks says that it is empty.
+
+    `live` is the message in which the answer has been growing: it gets the first part.
+    """
+    parts = answer(text) or [(escape(words.EMPTY), [])]
+    says = [
+        message(f"{first}.{i}" if i else first, thread, turn, shown, blocks) for i, (shown, blocks) in enumerate(parts)
+    ]
+    return says if live is None else [replace(says[0], kind="finish", target=live), *says[1:]]
+
+
+def growing(text: str, turn: str) -> dict[str, Any]:
+    """The arguments of a message while its answer is being written: the text so far, and a button that stops it."""
+    stop = button("stop", words.STOP, turn) | {"confirm": confirmation(words.STOP_TITLE, words.STOP_ASK, words.STOP)}
+    blocks = [{"type": "markdown", "text": text}, {"type": "actions", "elements": [stop]}]
+    return {"text": escape(text), "blocks": blocks}

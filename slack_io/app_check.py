@@ -1,0 +1,131 @@
+"""Asks Slack whether the app, its tokens and the settings fit together; says in plain words what does not and where to mend it.
+
+For `python bot.py check --slack`. It reads only: nothing is posted, and no connection is left open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from base.token_kinds import TOKENS
+from slack_io.slack_app import NEEDED, advice
+from slack_io.web_api import LockedOut, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb
+
+_PAGES = 15  # of a thousand channels each; below Slack's pace for this method
+_GROUP = "S"  # what the id of a user group begins with
+
+
+class _Trouble(Exception):
+    """Slack did not answer a question; the text says why and what to do."""
+
+
+def check(web: SlackWeb, socket: SlackWeb | None, channels: Iterable[str], approvers: Iterable[str]) -> list[str]:
+    """What is wrong, a sentence each; nothing where all is well.
+
+    `web` has the bot's token, `socket` the app-level token where there is one. `channels` are those designated (ids or #names),
+    `approvers` what the catalog names.
+    """
+    wrong = [] if socket is None else list(_socket(socket))
+    try:
+        own = _ask(web, "auth.test")
+    except _Trouble as trouble:
+        return [f"SLACK_BOT_TOKEN: {trouble}", *wrong]
+    name = own.get("user")
+    found = [*_token(own), *_scopes(web), *_channels(web, channels, name if isinstance(name, str) else "hr-bot")]
+    return [*found, *_groups(web, approvers), *wrong]
+
+
+def _socket(socket: SlackWeb) -> Iterator[str]:
+    try:
+        _ask(socket, "apps.connections.open")
+    except _Trouble as trouble:
+        yield f"SLACK_APP_TOKEN: {trouble}"
+
+
+def _token(own: dict[str, Any]) -> Iterator[str]:
+    if not own.get("bot_id"):
+        yield f"SLACK_BOT_TOKEN: this is a person's token; put {TOKENS['SLACK_BOT_TOKEN']} there"
+
+
+def _scopes(web: SlackWeb) -> Iterator[str]:
+    missing = sorted(NEEDED - web.granted) if web.granted is not None else []
+    if missing:
+        yield f"scopes are missing: {advice('missing_scope', needed=', '.join(missing))}"
+
+
+def _channels(web: SlackWeb, channels: Iterable[str], bot: str) -> Iterator[str]:
+    named: dict[str, dict[str, Any]] | None = None
+    for channel in channels:
+        try:
+            if channel.startswith("#"):
+                named = _named(web) if named is None else named
+                found = named.get(channel.removeprefix("#"))
+            else:
+                found = _mapping(_ask(web, "conversations.info", channel=channel).get("channel"))
+        except _Trouble as trouble:
+            yield f"SLACK_CHANNEL {channel}: {trouble}"
+            continue
+        if found is None:
+            yield (
+                f"SLACK_CHANNEL {channel}: no channel of this name is to be seen; check the name (it may have been changed: "
+                f"an id stays), and in a private channel write /invite @{bot}"
+            )
+        elif found.get("is_archived"):
+            yield f"SLACK_CHANNEL {channel}: {advice('is_archived')}"
+        elif found.get("is_member") is False:
+            yield f"SLACK_CHANNEL {channel}: the bot is not in it; write /invite @{bot} there"
+
+
+def _named(web: SlackWeb) -> dict[str, dict[str, Any]]:
+    """The channels that the bot can see, by their names; archived ones only where nothing else has the name."""
+    found: dict[str, dict[str, Any]] = {}
+    cursor = ""
+    for _ in range(_PAGES):
+        page = _ask(web, "conversations.list", types="public_channel,private_channel", limit="1000", cursor=cursor)
+        listed = page.get("channels")
+        for channel in map(_mapping, listed if isinstance(listed, list) else ()):
+            name = channel.get("name")
+            if isinstance(name, str) and (name not in found or not channel.get("is_archived")):
+                found[name] = channel
+        following = _mapping(page.get("response_metadata")).get("next_cursor")
+        if not isinstance(following, str) or not following:
+            break
+        cursor = following
+    return found
+
+
+def _groups(web: SlackWeb, approvers: Iterable[str]) -> Iterator[str]:
+    groups = sorted({one for one in approvers if one.startswith(("@", _GROUP))})
+    if not groups:
+        return
+    try:
+        listed = _ask(web, "usergroups.list").get("usergroups")
+    except _Trouble as trouble:
+        yield f"approvers {', '.join(groups)}: {trouble}"
+        return
+    living = [
+        group for group in map(_mapping, listed if isinstance(listed, list) else ()) if not group.get("date_delete")
+    ]
+    there = {f"@{group.get('handle')}" for group in living} | {group.get("id") for group in living}
+    for group in groups:
+        if group not in there:
+            yield f"approvers {group}: {advice('no_such_subteam')}; until then nobody can approve through it"
+
+
+def _ask(web: SlackWeb, method: str, **arguments: str) -> dict[str, Any]:
+    """One call. Raises `_Trouble`."""
+    try:
+        return web.call(method, {name: value for name, value in arguments.items() if value})
+    except (LockedOut, SlackSaysNo) as error:
+        raise _Trouble(error.hint or f"Slack says {error.code} to {method}") from None
+    except SlackBusy as error:
+        raise _Trouble(f"Slack wants a pause of {error.after:.0f} s before {method}: try again then") from None
+    except SlackUnsure as error:
+        raise _Trouble(
+            f"no answer to {method} ({error}): can this machine reach Slack? SLACK_API_URL and a proxy decide where it asks"
+        ) from None
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

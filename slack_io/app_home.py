@@ -1,0 +1,120 @@
+"""App Home: what waits for a person, what that person asked for lately, and what can be asked. Drawn anew after each decision.
+
+A new request is drawn at once for who asked and for people whom its rule names; members of a group see it when they open Home.
+Who has it open is remembered for this process only.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from base import words
+from base.thread import Thread, permalink
+from gate.cards import home_blocks
+from gate.gate import Gate, card_row
+from slack_io.web_api import Identity, SlackBusy, SlackSaysNo, SlackUnsure
+from store.store import Proposal, Store
+
+log = structlog.get_logger("home")
+_SHOWN = 10  # proposals of each list
+_VIEWERS = 1_000  # people whose Home is kept up to date
+_TRY_AGAIN = 2.0
+
+
+class Web(Protocol):
+    """What App Home needs of Slack. Each may raise `SlackBusy` or `SlackUnsure`."""
+
+    def is_outsider(self, user: str) -> bool | None:
+        """Whether a person is a guest or of another organisation; None where Slack does not say."""
+
+    def identity(self) -> Identity:
+        """Who the bot is, and where its workspace lives."""
+
+    def publish_home(self, user: str, blocks: Sequence[Mapping[str, Any]]) -> None:
+        """Replaces a person's App Home. Raises `SlackSaysNo`, too."""
+
+
+class Home:
+    """App Home of everybody."""
+
+    def __init__(self, store: Store, gate: Gate, web: Web, channels: Sequence[str], *, allow_guests: bool) -> None:
+        self._store = store
+        self._gate = gate
+        self._web = web
+        self._channels = channels
+        self._allow_guests = allow_guests
+        self._lock = threading.Lock()
+        self._viewers: OrderedDict[str, frozenset[str]] = OrderedDict()  # person -> the proposals last drawn
+
+    def opened(self, user: str) -> None:
+        """Notes that somebody has it open from now on."""
+        with self._lock:
+            self._viewers[user] = self._viewers.pop(user, frozenset())
+            while len(self._viewers) > _VIEWERS:
+                self._viewers.popitem(last=False)
+
+    def concerned(self, proposals: Sequence[Proposal], by: str) -> list[str]:
+        """Whose Home a change of these proposals has to be drawn in."""
+        changed = {one.proposal for one in proposals}
+        people = {by, *(one.asker for one in proposals), *(who for one in proposals for who in one.rule.approvers)}
+        with self._lock:
+            return [user for user, shown in self._viewers.items() if user in people or shown & changed]
+
+    def draw(self, user: str) -> float | None:
+        """Publishes a person's Home. None when done, else the seconds after which to try again."""
+        try:
+            self._draw(user)
+        except SlackBusy as error:
+            return error.after
+        except SlackUnsure:
+            return _TRY_AGAIN
+        except SlackSaysNo as error:
+            log.warning("no app home", error=error.code, user=user)
+        return None
+
+    def _draw(self, user: str) -> None:
+        if not self._allow_guests and self._web.is_outsider(user) is not False:
+            self._web.publish_home(user, home_blocks((), (), (), words.GUEST_ASKS))
+            return
+        waiting = self._waiting_for(user)
+        asked = self._store.proposals_for(asker=user, limit=_SHOWN)
+        with self._lock:
+            if user in self._viewers:
+                self._viewers[user] = frozenset([*waiting, *(one.proposal for one in asked)])
+        operations = [f"{one.method} {one.url}: {one.description}" for one in self._gate.catalog.operations]
+        operations += [f"{one.workflow_id}: {one.description}" for one in self._gate.catalog.recipes]
+        how = words.HOME_HOW.format(places=words.places(self._channels))
+        shown = [one for one in map(self._store.proposal_of, waiting[:_SHOWN]) if one is not None]
+        rows = [[card_row(one) for one in group] for group in (shown, asked)]
+        links, more = self._links([*shown, *asked]), len(waiting) - len(waiting[:_SHOWN])
+        self._web.publish_home(user, home_blocks(rows[0], rows[1], operations, how, user, links, more=more))
+
+    def _links(self, proposals: Sequence[Proposal]) -> dict[str, str]:
+        """Where the cards of these stand, by their tokens. One that was not posted yet, or needed nobody, has its thread instead."""
+        home, shown = self._web.identity().url, self._store.shown_at([one.card for one in proposals])
+        threads = {one.card: Thread.from_key(one.thread) for one in proposals}
+        places = {card: shown.get(card, (thread, thread.ts)) for card, thread in threads.items()}
+        return {one.token: permalink(home, *places[one.card]) for one in proposals}
+
+    def _waiting_for(self, user: str) -> list[str]:
+        """The pending proposals that this person may decide; one look-up for all that have the same rule."""
+        known: dict[tuple[str, str, str], bool] = {}
+        found = []
+        for one in self._store.waiting():
+            is_asker = user if user == one.asker else ""  # whom a rule may name, or leave out
+            key = (one.rule, is_asker, one.thread.split("/")[1])
+            if key not in known:
+                known[key] = self._may_decide(one.proposal, user)
+            if known[key] and user not in json.loads(one.votes):
+                found.append(one.proposal)
+        return found
+
+    def _may_decide(self, proposal: str, user: str) -> bool:
+        found = self._store.proposal_of(proposal)
+        return found is not None and self._gate.may_decide(found, user)

@@ -1,0 +1,160 @@
+"""Who may end an answer or take one of the bot's messages away, and what then happens: the asker, and the bot's admins.
+
+A message is known by the ts that the store has for it, never by what a payload says of it. Cards are the record of a request and stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from base import words
+from gate.cards import confirm_modal
+from gate.policy import Refused
+from store.journal.hash_chain import Entry
+from store.posts import Post, delete
+from store.store import Arrival, Store, Turn
+
+log = structlog.get_logger("stops")
+SOMEBODY = "somebody"  # where Slack does not say who stopped or deleted
+
+
+class Directory(Protocol):
+    """What this room needs of the workspace. Each may raise `SlackBusy` or `SlackUnsure`."""
+
+    def group_id(self, handle: str) -> str | None:
+        """The id of the user group with this handle (without '@')."""
+
+    def in_group(self, group: str, user: str) -> bool | None:
+        """Whether the group has this member; None where Slack does not say."""
+
+    def open_view(self, trigger: str, view: Mapping[str, Any]) -> None:
+        """Opens a modal. Raises `SlackSaysNo`, too."""
+
+
+class Stops:
+    """Stop and delete. `stopped` hears of a turn (and its thread) that is to end now."""
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        admins: Sequence[str],
+        stopped: Callable[[str, str], None],
+        *,
+        ids: Callable[[], str],
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._admins = admins
+        self._stopped = stopped
+        self._ids = ids
+
+    # --- the shortcuts: a modal asks first ----------------------------------------------------------------------------
+
+    def ask(self, arrival: Arrival) -> None:
+        """A message shortcut: opens the modal that asks. Raises `Refused`, and what opening a modal raises."""
+        payload = arrival.payload
+        if payload["callback"] == "stop_generating":
+            turn = self._turn_at(arrival)
+            self._check(payload["user"], turn.asker, words.NOT_YOURS_TO_STOP)
+            view = confirm_modal("stop", words.STOP_TITLE, words.STOP_ASK, words.STOP, turn.turn)
+        else:
+            post = self._message(payload["channel"], payload["message_ts"])
+            self._check_delete(payload["user"], post)
+            view = confirm_modal("delete", words.DELETE_TITLE, words.DELETE_ASK, words.DELETE, post.post)
+        self._directory.open_view(payload["trigger"], view)
+
+    def _turn_at(self, arrival: Arrival) -> Turn:
+        """The turn under way in the thread of a message, found by the message's stored ts where it is the bot's own."""
+        mine = self._store.message_at(arrival.payload["channel"], arrival.payload["message_ts"])
+        turn = self._store.next_turn(mine.thread if mine is not None else arrival.thread.key)
+        if turn is None:
+            raise Refused(words.NOTHING_RUNS)
+        return turn
+
+    def _message(self, channel: str, ts: str) -> Post:
+        post = self._store.message_at(channel, ts)
+        if post is None:
+            raise Refused(words.NOT_MINE)
+        return post
+
+    # --- the deed -----------------------------------------------------------------------------------------------------
+
+    def stop(self, arrival: Arrival, turn_id: str) -> None:
+        """Ends a turn: the button, or the submitted modal. Raises `Refused`."""
+        turn = self._store.turn(turn_id)
+        if turn is None:
+            raise Refused("")
+        self._check(arrival.payload["user"], turn.asker, words.NOT_YOURS_TO_STOP)
+        self._end(arrival, turn, "asked")
+
+    def halt(self, arrival: Arrival) -> None:
+        """Slack's own stop was pressed in a thread. Raises `Refused`."""
+        turn = self._store.next_turn(arrival.thread.key)
+        if turn is None:
+            raise Refused("")
+        self._check(arrival.payload["user"], turn.asker, words.NOT_YOURS_TO_STOP)
+        self._end(arrival, turn, "by Slack's stop")
+
+    def _end(self, arrival: Arrival, turn: Turn, how: str) -> None:
+        self._end_turn(turn, arrival.payload["user"], how, arrival.id)
+
+    def _end_turn(self, turn: Turn, by: str, how: str, arrival: int | None = None) -> None:
+        if self._store.stop_turn(turn, by, [Entry("stop", {"by": by, "how": how})], arrival=arrival):
+            log.info("stopped", turn=turn.turn, by=by, how=how)
+            self._stopped(turn.turn, turn.thread)
+
+    def remove(self, arrival: Arrival, post_id: str) -> None:
+        """Deletes one of the bot's messages: the submitted modal. Raises `Refused`."""
+        post = self._store.post(post_id)
+        if post is None:
+            raise Refused(words.NOT_MINE)
+        user = arrival.payload["user"]
+        self._check_delete(user, post)
+        noted = Entry("message deleted", {"by": user, "post": post.post})
+        self._store.dispose(arrival, [delete(self._ids(), post.thread, post.turn, post.post)], [noted])
+        self._end_growing(post, user)
+
+    def removed(self, arrival: Arrival) -> None:
+        """A message was deleted in Slack itself; where it was an answer in progress, that ends."""
+        post = self._store.message_at(arrival.thread.channel, arrival.payload["deleted_ts"])
+        self._store.dispose(arrival)
+        if post is not None:
+            self._end_growing(post, SOMEBODY)
+
+    def ended_in_slack(self, turn_id: str) -> None:
+        """Slack says that a person stopped a stream or deleted a growing message: only who may do so there could."""
+        turn = self._store.turn(turn_id)
+        if turn is not None:
+            self._end_turn(turn, SOMEBODY, "in Slack")
+
+    def _end_growing(self, post: Post, by: str) -> None:
+        """Ends the turn whose answer was growing in a message that is gone."""
+        running = self._store.next_turn(post.thread) if post.kind == "live" else None
+        if running is not None and running.turn == post.turn:
+            self._end_turn(running, by, "its answer was deleted")
+
+    # --- who may ------------------------------------------------------------------------------------------------------
+
+    def _check_delete(self, user: str, post: Post) -> None:
+        if post.is_card:
+            raise Refused(words.NO_CARDS)
+        turn = self._store.turn(post.turn)
+        self._check(user, turn.asker if turn is not None else "", words.NOT_YOURS_TO_DELETE)
+
+    def _check(self, user: str, asker: str, refusal: str) -> None:
+        """Raises `Refused` unless this person asked, or is an admin."""
+        if user == asker or self._is_admin(user):
+            return
+        raise Refused(refusal.format(asker=asker) if asker else words.NOT_MINE)
+
+    def _is_admin(self, user: str) -> bool:
+        """Looked up now; what Slack does not say lets nobody through."""
+        for one in self._admins:
+            group = self._directory.group_id(one.removeprefix("@")) if one.startswith("@") else one
+            if one == user or (group is not None and group.startswith("S") and self._directory.in_group(group, user)):
+                return True
+        return False

@@ -1,0 +1,342 @@
+"""Who may: admits mentions and hears clicks, in the order in which they came in for a thread.
+
+Knows people and channels, not the model, and asks nothing of the API, so that it is never kept waiting by either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from base import words
+from gate.cards import deny_modal, notice_modal, whole_request
+from gate.gate import Gate, card_row
+from gate.policy import Refused, State
+from model.prompt.prompt import suggestions
+from slack_io.cancellation import Stops
+from slack_io.payloads import plain_words
+from slack_io.web_api import Identity, SlackBusy, SlackSaysNo, SlackUnsure
+from store.journal.hash_chain import Entry
+from store.posts import Post, ephemeral, message, thumbs_up
+from store.store import Arrival, Proposal, Store, Turn
+
+log = structlog.get_logger("desk")
+_TRY_AGAIN = 2.0  # seconds, where Slack's directory gave no answer
+
+
+class Directory(Protocol):
+    """What the desk needs of the workspace. Each may raise `SlackBusy` or `SlackUnsure`."""
+
+    def identity(self) -> Identity:
+        """Who the bot is."""
+
+    def is_outsider(self, user: str) -> bool | None:
+        """Whether a person is a guest or of another organisation; None where Slack does not say."""
+
+    def channel_name(self, channel: str) -> str | None:
+        """A channel's name without '#'."""
+
+    def open_view(self, trigger: str, view: Mapping[str, Any]) -> None:
+        """Opens a modal. Raises `SlackSaysNo`, too."""
+
+    def update_view(self, view_id: str, view: Mapping[str, Any]) -> None:
+        """Replaces a modal's content. Raises `SlackSaysNo`, too."""
+
+
+class Next(Protocol):
+    """Who goes on after the desk; each call only wakes."""
+
+    def wake(self, thread: str) -> None:
+        """A thread has a turn to go on with."""
+
+    def send(self, turn: str) -> None:
+        """A turn has writes that people approved."""
+
+    def check(self, proposal: str) -> None:
+        """Somebody wants to see the target of a write whose outcome is unknown."""
+
+    def home_opened(self, user: str) -> None:
+        """Somebody opened App Home."""
+
+    def decided(self, proposals: Sequence[Proposal], by: str) -> None:
+        """Something became of proposals: App Homes that show them are drawn anew."""
+
+
+class Pane(Protocol):
+    """The assistant's pane."""
+
+    def prompts(self, thread: str, prompts: Sequence[Mapping[str, str]], *, in_thread: bool) -> None:
+        """Has suggestions shown."""
+
+    def title(self, thread: str, text: str) -> None:
+        """Has a thread's title shown."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules of the house, from the settings."""
+
+    channels: tuple[str, ...]
+    allow_guests: bool
+    workers: int
+    max_waiting: int
+    allow_direct: bool = False
+
+
+class Desk:
+    """Looks at what arrived."""
+
+    def __init__(
+        self,
+        store: Store,
+        gate: Gate,
+        directory: Directory,
+        rules: Rules,
+        stops: Stops,
+        pane: Pane,
+        following: Next,
+        *,
+        ids: Callable[[], str],
+    ) -> None:
+        self._store = store
+        self._gate = gate
+        self._directory = directory
+        self._rules = rules
+        self._stops = stops
+        self._pane = pane
+        self._next = following
+        self._ids = ids
+
+    def receive(self, thread: str) -> float | None:
+        """Handles a thread's arrivals. None when all are, else the seconds after which to try again."""
+        for arrival in self._store.arrivals(thread):
+            with structlog.contextvars.bound_contextvars(event_id=arrival.event_id, user=arrival.payload["user"]):
+                try:
+                    self._store.take_in(arrival)
+                    self._one(arrival)
+                except SlackBusy as error:
+                    return error.after
+                except SlackUnsure as error:
+                    log.warning("slack did not answer", reason=str(error))
+                    return _TRY_AGAIN
+        return None
+
+    def set_aside(self, arrival: Arrival) -> None:
+        """Ends an arrival that may have ended its processes. A question is told so in its thread, who clicked alone."""
+        log.error("arrival set aside", kind=arrival.kind, event_id=arrival.event_id, ends=arrival.tries)
+        says: list[Post] = []
+        if arrival.kind == "mention":
+            says.append(self._aloud(arrival, "", words.SET_ASIDE))
+        elif arrival.kind in ("click", "shortcut") and not arrival.payload.get("in_view"):
+            says.append(self._aside(arrival, words.SET_ASIDE, in_thread=True))
+        noted = {"user": arrival.payload["user"], "kind": arrival.kind, "ends": arrival.tries}
+        self._store.dispose(arrival, says, [Entry("set aside", noted)])
+
+    def _one(self, arrival: Arrival) -> None:
+        match arrival.kind:
+            case "click" | "shortcut" | "halted":
+                self._gesture(arrival)
+            case "removed":
+                self._stops.removed(arrival)
+            case "pane":
+                self._suggest(arrival)
+            case "home":
+                self._store.dispose(arrival)
+                self._next.home_opened(arrival.payload["user"])
+            case _:
+                self._mention(arrival)
+
+    # --- mentions -----------------------------------------------------------------------------------------------------
+
+    def _mention(self, arrival: Arrival) -> None:
+        user, bot = arrival.payload["user"], self._directory.identity().user
+        if user == bot:
+            self._store.dispose(arrival)
+        elif (refusal := self._refusal(arrival)) is not None:
+            log.info("refused", reason=refusal)
+            noted = Entry("question refused", {"user": user, "reason": refusal})
+            alone = arrival.payload.get("is_direct")  # what is said in a direct message is said to one person
+            said = self._aloud(arrival, "", refusal) if alone else self._aside(arrival, refusal)
+            self._store.dispose(arrival, [said], [noted])
+        elif not (text := plain_words(arrival.payload["text"], bot)):
+            self._store.dispose(arrival, [self._thumb(arrival, ""), self._aloud(arrival, "", words.HELP)])
+        else:
+            self._admit(arrival, text)
+
+    def _refusal(self, arrival: Arrival) -> str | None:
+        """Why this person may not ask here, or None."""
+        if arrival.payload.get("is_direct"):
+            if not self._rules.allow_direct:
+                return words.NO_DIRECT.format(places=words.places(self._rules.channels))
+        elif not self._is_designated(arrival.thread.channel):
+            return words.elsewhere(self._rules.channels)
+        if self._rules.allow_guests:
+            return None
+        outsider = True if arrival.payload["is_foreign"] else self._directory.is_outsider(arrival.payload["user"])
+        if outsider is None:
+            return words.STRANGER
+        return words.GUEST_ASKS if outsider else None
+
+    def _is_designated(self, channel: str) -> bool:
+        if channel in self._rules.channels:
+            return True
+        names = [one.removeprefix("#") for one in self._rules.channels if one.startswith("#")]
+        return bool(names) and self._directory.channel_name(channel) in names
+
+    def _admit(self, arrival: Arrival, text: str) -> None:
+        turn = Turn(self._ids(), arrival.thread.key, arrival.payload["user"], text, arrival.payload["ts"])
+        thumb = self._thumb(arrival, turn.turn)
+        outcome = self._store.admit(
+            arrival,
+            turn,
+            {
+                "taken": [thumb],
+                "kept": [thumb, self._aside(arrival, words.KEPT, in_thread=True)],
+                "too many": [self._aloud(arrival, turn.turn, words.TOO_MANY)],
+            },
+            workers=self._rules.workers,
+            max_waiting=self._rules.max_waiting,
+        )
+        log.info("mention", outcome=outcome, turn=turn.turn)
+        if outcome != "too many":
+            if arrival.payload.get("is_direct") and len(self._store.asked_at(turn.thread)) == 1:
+                self._pane.title(turn.thread, " ".join(text.split()))  # the first question names the thread
+            self._next.wake(turn.thread)
+
+    def _suggest(self, arrival: Arrival) -> None:
+        """An assistant's pane was opened: what can be asked there."""
+        self._store.dispose(arrival)
+        is_guest = not self._rules.allow_guests and self._directory.is_outsider(arrival.payload["user"]) is not False
+        if self._rules.allow_direct and not is_guest:
+            shown = suggestions(self._gate.catalog)
+            self._pane.prompts(arrival.thread.key, shown, in_thread=arrival.payload["in_thread"])
+
+    # --- clicks -------------------------------------------------------------------------------------------------------
+
+    def _gesture(self, arrival: Arrival) -> None:
+        """One click or shortcut, judged by what is stored alone. A refusal is told to that person alone; a forged click gets no word."""
+        try:
+            self._check_clicker(arrival.payload["user"])
+            match arrival.kind:
+                case "click":
+                    self._act(arrival)
+                case "halted":
+                    self._stops.halt(arrival)
+                case _:
+                    self._ask(arrival)
+        except Refused as error:
+            self._refuse(arrival, str(error))
+
+    def _act(self, arrival: Arrival) -> None:
+        """Does what the button says. Raises `Refused`."""
+        token, user, at = arrival.payload["token"], arrival.payload["user"], arrival.received_at
+        match arrival.payload["action"]:
+            case "approve" | "deny" as decision:
+                reason = arrival.payload["reason"]
+                changed = self._gate.decide(token, decision, by=user, at=at, arrival=arrival.id, reason=reason)
+                self._go_on([changed], user)
+            case "approve_all":
+                self._go_on(self._gate.decide_all(token, by=user, at=at, arrival=arrival.id), user)
+            case "withdraw":
+                self._go_on([self._gate.withdraw_by(token, by=user, at=at, arrival=arrival.id)], user)
+            case "check":
+                self._check(arrival)
+            case "stop":
+                self._stops.stop(arrival, token)
+            case "delete":
+                self._stops.remove(arrival, token)
+            case _:
+                self._open(arrival)
+
+    def _go_on(self, changed: Sequence[Proposal], by: str) -> None:
+        for turn in dict.fromkeys(one.turn for one in changed if one.state is State.APPROVED):
+            self._next.send(turn)
+        for thread in dict.fromkeys(one.thread for one in changed):
+            self._next.wake(thread)
+        self._next.decided(changed, by)
+
+    def _check(self, arrival: Arrival) -> None:
+        proposal = self._store.proposal(token=arrival.payload["token"])
+        if proposal is None or proposal.state is not State.UNKNOWN:
+            raise Refused("")
+        if arrival.payload["user"] != proposal.asker:  # who asked may look, also where others had to decide
+            self._gate.check_authority(proposal, arrival.payload["user"])
+        noted = {"user": arrival.payload["user"], "proposal": proposal.proposal}
+        self._store.dispose(arrival, (), [Entry("check", noted)])
+        self._next.check(proposal.proposal)
+
+    def _open(self, arrival: Arrival) -> None:
+        """The buttons that open or turn a modal. Slack takes its trigger for three seconds: too late is told, not tried again."""
+        payload = arrival.payload
+        proposal = self._store.proposal(token=payload["token"])
+        if proposal is None:
+            raise Refused("")
+        try:
+            match payload["action"]:
+                case "show":
+                    self._directory.open_view(payload["trigger"], whole_request(card_row(proposal), 0))
+                case "page_back" | "page_on" as way:
+                    page = payload["page"] + (1 if way == "page_on" else -1)
+                    self._directory.update_view(payload["view"], whole_request(card_row(proposal), page))
+                case "deny_reason":
+                    self._gate.check_may_decide(payload["token"], payload["user"])
+                    self._directory.open_view(payload["trigger"], deny_modal(card_row(proposal)))
+        except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
+            log.warning("no modal", reason=str(error))
+            raise Refused(words.TOO_LATE) from error
+        self._store.dispose(arrival)
+
+    def _ask(self, arrival: Arrival) -> None:
+        """A message shortcut, which opens a modal first."""
+        try:
+            self._stops.ask(arrival)
+        except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
+            log.warning("no modal", reason=str(error))
+            raise Refused(words.TOO_LATE) from error
+        self._store.dispose(arrival)
+
+    def _refuse(self, arrival: Arrival, text: str) -> None:
+        """Says no to the clicker alone, and writes it down."""
+        payload = arrival.payload
+        log.info("click refused", reason=text or "nothing to decide")
+        proposal = self._store.proposal(token=payload.get("token", ""))
+        action = payload.get("action") or payload.get("callback") or arrival.kind
+        noted = {"user": payload["user"], "action": action, "reason": text or "nothing to decide"}
+        if proposal is not None:
+            noted |= {"proposal": proposal.proposal, "fingerprint": proposal.fingerprint}
+        in_view = payload.get("in_view", False)
+        thread = proposal.stands if proposal is not None else arrival.thread.key
+        said = ephemeral(self._ids(), thread, "", payload["user"], text)
+        says = [said] if text and not in_view else []
+        self._store.dispose(arrival, says, [Entry("click refused", noted)])
+        if text and in_view:
+            try:
+                self._directory.open_view(payload["trigger"], notice_modal(text))
+            except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
+                log.warning("refusal not shown", reason=str(error))
+
+    def _check_clicker(self, user: str) -> None:
+        if self._rules.allow_guests:
+            return
+        outsider = self._directory.is_outsider(user)
+        if outsider is None:
+            raise Refused(words.STRANGER)
+        if outsider:
+            raise Refused(words.GUEST_DECIDES)
+
+    # --- what is said -------------------------------------------------------------------------------------------------
+
+    def _thumb(self, arrival: Arrival, turn: str) -> Post:
+        return thumbs_up(self._ids(), arrival.thread.key, turn, arrival.payload["ts"])
+
+    def _aloud(self, arrival: Arrival, turn: str, text: str) -> Post:
+        """Our own words, with their links to channels."""
+        return message(self._ids(), arrival.thread.key, turn, text)
+
+    def _aside(self, arrival: Arrival, text: str, *, in_thread: bool | None = None) -> Post:
+        """A line for the author alone: in the thread where there is one, else in the channel."""
+        inside = bool(arrival.payload.get("in_thread")) if in_thread is None else in_thread
+        return ephemeral(self._ids(), arrival.thread.key, "", arrival.payload["user"], text, in_thread=inside)

@@ -1,0 +1,347 @@
+"""Delivers what the store says is due: each thread's posts in order, each once, whatever Slack or this machine does meanwhile.
+
+A message carries its own id in its metadata. Where an earlier try may have arrived (its answer was lost, or the process died), the
+thread is read before it is posted again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import structlog
+
+from base.thread import TOP, Thread, permalink
+from slack_io.assistant_status import Presence
+from slack_io.streaming import Growing
+from slack_io.web_api import SlackBusy, SlackSaysNo, SlackUnsure
+from store.posts import Post
+from store.store import DuePost, Store
+
+log = structlog.get_logger("outbox")
+_EVENT_TYPE = "bot_turn"
+_BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_too_long", "msg_blocks_too_long"})
+_MAX_BACKOFF = 30.0
+_ONCE = frozenset({"message", "live", "finish"})  # the kinds that must not be sent twice
+_CLOCKS_DIFFER = 7_200.0  # seconds by which Slack's clock may differ from ours
+_LINGERS = 12.0  # seconds for which who lost the database may still be in a call to Slack: that ends after ten
+_CARD_SOON = 1.0  # seconds until a message that links to another is tried again
+_REACTION_FOR = 300.0  # seconds after which a thumbs-up that Slack would not take is no longer worth a try
+
+
+class Web(Protocol):
+    """What the outbox needs of Slack."""
+
+    def call(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """One Web API call."""
+
+
+class Outbox:
+    """The one who speaks in Slack. `deliver` works for one thread at a time; different threads may be delivered side by side."""
+
+    def __init__(
+        self,
+        web: Web,
+        store: Store,
+        growing: Growing,
+        presence: Presence,
+        *,
+        unshown: Callable[[str], None],
+        home_url: Callable[[], str] = lambda: "",
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._web = web
+        self._growing = growing
+        self._presence = presence
+        self._home_url = home_url
+        self._store = store
+        self._unshown = unshown
+        self._clock = clock
+        self._steady = steady
+        self._alone_from = steady() + (_LINGERS if store.others_may_linger else 0.0)
+        self._due: set[str] = set()  # threads with posts in the store; whoever shows the rest need not look there
+        self._doubtful: set[str] = set()
+        self._left: dict[str, dict[str, str]] = {}  # thread -> what an earlier process had posted there
+        self._failures: dict[str, int] = {}
+
+    def expect(self, thread: str) -> None:
+        """There are posts of a thread in the store; `deliver` looks for them."""
+        self._due.add(thread)
+
+    def deliver(self, thread: str) -> float | None:
+        """Delivers a thread's due posts, then what is shown beside them. None when all is out, else the seconds after which to try
+        again. Raises `Overtaken` where that is another process's matter by now."""
+        with self._store.holding(thread):
+            return self._deliver(thread)
+
+    def _deliver(self, thread: str) -> float | None:
+        due: float | None = None
+        if thread in self._due:
+            self._due.discard(thread)  # first: what is added meanwhile is expected anew
+            is_out = False
+            try:
+                due, is_held_up = self._deliver_posts(thread)
+                is_out = due is None
+            finally:
+                if not is_out:
+                    self._due.add(thread)
+            if is_held_up:
+                return due
+        self._store.check_hold()
+        waits = (due, self._presence.show(thread), self._growing.grow(thread))
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _deliver_posts(self, thread: str) -> tuple[float | None, bool]:
+        """The seconds after which to try again what is not out, and whether that holds up all else in the thread."""
+        done: list[tuple[str, str | None]] = []
+        later: list[float] = []
+        try:
+            due = self._store.due_posts(thread)
+            moved: dict[str, str | None] = {}
+            for one in self._current(due, done):
+                wait = self._deliver_one(one, moved, done)
+                if wait is not None:
+                    later.append(wait)
+                    if one.post.kind != "reaction":  # a thumbs-up holds nobody up
+                        return wait, True
+            if not later:
+                self._failures.pop(thread, None)
+                self._left.pop(thread, None)
+            return min(later, default=None), False
+        finally:
+            if done:
+                self._store.delivered(done)
+
+    def _current(self, due: list[DuePost], done: list[tuple[str, str | None]]) -> list[DuePost]:
+        """The posts worth sending: of several updates of one message only the last; none that begins to grow what is whole by now."""
+        last = {one.post.target: one.row for one in due if one.post.kind == "update"}
+        over = {one.post.target for one in due if one.post.kind in ("finish", "delete")}
+        worth = [
+            one
+            for one in due
+            if (one.post.kind != "update" or last[one.post.target] == one.row)
+            and (one.post.kind != "live" or one.post.post not in over or self._may_have_arrived(one))
+        ]
+        done += [(one.post.post, None) for one in due if one not in worth]
+        return worth
+
+    def _deliver_one(
+        self, one: DuePost, moved: dict[str, str | None], done: list[tuple[str, str | None]]
+    ) -> float | None:
+        """Sends one post and notes it in `done`; or gives the seconds to wait before it can be tried (again)."""
+        post = one.post
+        if post.kind == "reaction" and self._clock() - one.created_at > _REACTION_FOR:
+            done.append((post.post, None))
+            return None
+        try:
+            ts = self._send(one, moved)
+        except SlackBusy as error:
+            return error.after
+        except SlackUnsure as error:
+            tries = self._failures[post.thread] = self._failures.get(post.thread, 0) + 1
+            log.warning("slack did not answer", kind=post.kind, reason=str(error), tries=tries, thread=post.thread)
+            return min(2.0 ** min(tries - 2, 10), _MAX_BACKOFF)
+        except SlackSaysNo as error:
+            self._give_up(one, error.code, moved)
+            moved[post.post] = None
+            return None
+        moved[post.post] = ts
+        done.append((post.post, ts))
+        if post.kind in _ONCE:  # marked at once
+            self._store.delivered(done)
+            done.clear()
+            self._doubtful.discard(post.post)
+            self._presence.ended(post.thread)
+        return None
+
+    def _give_up(self, one: DuePost, code: str, moved: Mapping[str, str | None]) -> None:
+        level = log.info if one.post.kind in ("reaction", "ephemeral") else log.error
+        level("slack refused", kind=one.post.kind, error=code, thread=one.post.thread, post=one.post.post)
+        instead: list[Post] = []
+        changes = one.post.kind in ("update", "finish") and (one.target_ts or moved.get(one.post.target or ""))
+        if changes:  # what became of it must be told, if not there
+            instead.append(replace(one.post, post=f"{one.post.post}.again", kind="message", target=None))
+        self._store.delivered([(one.post.post, None)], state="failed", instead=instead)
+        if one.post.kind == "message":
+            self._unshown(one.post.post)
+        if one.post.kind == "finish":
+            self._growing.drop(one.post.target or "")
+
+    # --- the kinds ----------------------------------------------------------------------------------------------------
+
+    def _send(self, one: DuePost, moved: Mapping[str, str | None]) -> str | None:
+        self._store.check_hold()
+        thread = Thread.from_key(one.post.thread)
+        arguments = one.post.arguments
+        match one.post.kind:
+            case "message":
+                return self._message(one, thread)
+            case "live":
+                return self._begin(one, thread)
+            case "finish":
+                return self._finish(one, thread, one.target_ts or moved.get(one.post.target or ""))
+            case "delete":
+                self._delete(one, thread, one.target_ts or moved.get(one.post.target or ""))
+            case "update":
+                ts = one.target_ts or moved.get(one.post.target or "")
+                if ts:
+                    self._web.call("chat.update", {"channel": thread.channel, "ts": ts, **arguments})
+            case "ephemeral":
+                place = {"thread_ts": thread.ts} if arguments.get("in_thread") and thread.ts != TOP else {}
+                said = {"channel": thread.channel, "user": arguments["user"], "text": arguments["text"], **place}
+                self._web.call("chat.postEphemeral", said)
+            case "reaction":
+                self._react(thread, arguments)
+        return None
+
+    def _react(self, thread: Thread, arguments: Mapping[str, Any]) -> None:
+        try:
+            self._web.call("reactions.add", {"channel": thread.channel, **arguments})
+        except SlackSaysNo as error:
+            if error.code != "already_reacted":
+                raise
+
+    def _message(self, one: DuePost, thread: Thread) -> str | None:
+        if (ts := self._arrived(one, thread)) is not None:
+            return ts
+        place = {"channel": thread.channel} | ({"thread_ts": thread.ts} if thread.ts != TOP else {})
+        said = {**place, **self._linked(one), "metadata": _meta(one), "unfurl_links": False, "unfurl_media": False}
+        try:
+            return self._at_most_once(one, lambda: _ts(self._web.call("chat.postMessage", said)))
+        except SlackSaysNo as error:
+            has_buttons = any(block.get("type") == "actions" for block in said.get("blocks", ()))
+            if error.code not in _BLOCKS_REFUSED or "blocks" not in said or has_buttons:
+                raise
+            log.warning("blocks refused", code=error.code, post=one.post.post)
+            del said["blocks"]
+            return self._at_most_once(one, lambda: _ts(self._web.call("chat.postMessage", said)))
+
+    def _begin(self, one: DuePost, thread: Thread) -> str | None:
+        ts = self._arrived(one, thread)
+        if ts is not None:
+            self._growing.found(one.post, ts)
+            return ts
+        return self._at_most_once(one, lambda: self._growing.begin(one.post, _meta(one)))
+
+    def _finish(self, one: DuePost, thread: Thread, ts: str | None) -> str | None:
+        """The last text of a growing message; an ordinary message where it never came to grow."""
+        target = one.post.target or ""
+        if not ts:
+            self._growing.drop(target)
+            return self._message(one, thread)
+        try:
+            self._growing.finish(target, thread, ts, one.post.arguments, _meta(one))
+        except SlackSaysNo as error:
+            if error.code not in _BLOCKS_REFUSED:
+                raise
+            log.warning("blocks refused", code=error.code, post=one.post.post)
+            self._web.call("chat.update", {"channel": thread.channel, "ts": ts, **one.post.arguments, "blocks": []})
+        return ts
+
+    def _delete(self, one: DuePost, thread: Thread, ts: str | None) -> None:
+        self._growing.drop(one.post.target or "")
+        if not ts:
+            return
+        try:
+            self._web.call("chat.delete", {"channel": thread.channel, "ts": ts})
+        except SlackSaysNo as error:
+            if error.code != "message_not_found":
+                raise
+
+    def _linked(self, one: DuePost) -> dict[str, Any]:
+        """A message's arguments; where it speaks of another message, with the link to that. Raises `SlackBusy` until that is there."""
+        arguments = dict(one.post.arguments)
+        if one.post.target is None or one.post.kind != "message":
+            return arguments
+        if one.target_state == "due":
+            raise SlackBusy(_CARD_SOON)
+        place = Thread.from_key(one.target_thread or one.post.thread)
+        link = permalink(self._home_url(), place, one.target_ts) if one.target_ts else ""
+        arguments["text"] = arguments["text"].replace("{link}", link)
+        return arguments
+
+    def _at_most_once(self, one: DuePost, send: Callable[[], str | None]) -> str | None:
+        """Sends what must not be sent twice: until Slack has said yes or no it counts as perhaps sent."""
+        self._doubtful.add(one.post.post)
+        try:
+            return send()
+        except (SlackBusy, SlackSaysNo):
+            self._doubtful.discard(one.post.post)
+            raise
+
+    def _may_have_arrived(self, one: DuePost) -> bool:
+        return one.post.post in self._doubtful or one.made_by != self._store.process
+
+    def _arrived(self, one: DuePost, thread: Thread) -> str | None:
+        """The ts of a post that arrived at an earlier try. Raises `SlackBusy` while another process's try may still arrive."""
+        if not self._may_have_arrived(one):
+            return None
+        ts = self._find(one, thread)
+        wait = self._alone_from - self._steady()
+        if ts is None and wait > 0 and one.made_by not in ("", self._store.process):
+            self._left.pop(one.post.thread, None)  # to be read anew
+            raise SlackBusy(wait)
+        self._store.check_hold()  # reading took its time
+        return ts
+
+    def _find(self, one: DuePost, thread: Thread) -> str | None:
+        """The ts of the message if an earlier try arrived. What an earlier process left is looked up in one reading of its thread."""
+        if one.post.post in self._doubtful:
+            arrived = self._read(one, thread)
+        else:
+            if one.post.thread not in self._left:
+                self._left[one.post.thread] = self._read(one, thread)
+            arrived = self._left[one.post.thread]
+        return arrived.get(one.post.post) or (arrived.get("") if one.post.kind == "live" else None)
+
+    def _read(self, one: DuePost, thread: Thread) -> dict[str, str]:
+        """The bot's messages in the thread, by the post id in their metadata; one without any, an open stream, under "".
+
+        Streams are of direct messages; elsewhere a message without any may be another bot's.
+        """
+        found: dict[str, str] = {}
+        cursor = ""
+        while True:
+            try:
+                page = self._web.call(*_reading(one, thread, cursor))
+            except SlackSaysNo as error:
+                log.warning("cannot read the thread before posting again", error=error.code, thread=one.post.thread)
+                return found
+            for message in page.get("messages") or ():
+                post = _post_of(message)
+                is_ours = post or (thread.is_direct and isinstance(message, dict) and message.get("bot_id"))
+                if is_ours and message.get("ts") != thread.ts:
+                    found[post or ""] = _ts(message) or ""
+            following = page.get("response_metadata")
+            cursor = str(following.get("next_cursor") or "") if isinstance(following, dict) else ""
+            if not cursor:
+                return found
+
+
+def _reading(one: DuePost, thread: Thread, cursor: str) -> tuple[str, dict[str, Any]]:
+    """The call that reads a thread, or the channel itself, from where the post can be."""
+    asked = {"channel": thread.channel, "limit": 200, "include_all_metadata": "true", "inclusive": "true"}
+    asked |= {"cursor": cursor} if cursor else {}
+    if thread.ts == TOP:
+        return "conversations.history", asked | {"oldest": f"{one.created_at - _CLOCKS_DIFFER:.6f}"}
+    oldest = {"oldest": one.mention_ts} if one.mention_ts else {}
+    return "conversations.replies", asked | {"ts": thread.ts} | oldest
+
+
+def _meta(one: DuePost) -> dict[str, Any]:
+    """What a message carries to be known again by."""
+    return {"event_type": _EVENT_TYPE, "event_payload": {"turn": one.post.turn, "post": one.post.post}}
+
+
+def _ts(message: Mapping[str, Any]) -> str | None:
+    ts = message.get("ts")
+    return ts if isinstance(ts, str) else None
+
+
+def _post_of(message: object) -> str | None:
+    for step in ("metadata", "event_payload", "post"):
+        message = message.get(step) if isinstance(message, dict) else None
+    return message if isinstance(message, str) else None

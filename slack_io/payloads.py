@@ -1,0 +1,380 @@
+"""What Slack sends, as values. Every field may be missing, null or of another type; what is not understood is `None`, never an error.
+
+Payloads: https://docs.slack.dev/apis/events-api and https://docs.slack.dev/reference/interaction-payloads/block_actions-payload.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeGuard, get_args
+
+from base.thread import TOP, Thread
+
+_WORTHY_SUBTYPES = (None, "file_share", "thread_broadcast")  # those that are a person's own new words
+_TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}", re.ASCII)
+_ID = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII
+)  # Slack: "may change in length and alphabet"; safe in keys and mentions
+_NO_USER = "U0"  # where a payload does not say who
+_NO_TEAM = "T0"  # where a payload names no workspace; a bot has only one
+MAX_WORDS = 40_000  # characters of one message, Slack's own bound
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A person's message that mentions the bot, as Slack has it: `text` is still marked up."""
+
+    event_id: str
+    thread: Thread
+    ts: str
+    user: str
+    text: str
+    in_thread: bool
+    is_foreign: bool  # the author belongs to another organisation, by the event's own word
+    is_direct: bool = False  # written in a direct message, without a mention
+    kind: ClassVar[str] = "mention"
+
+    def payload(self) -> dict[str, Any]:
+        return {
+            "ts": self.ts,
+            "user": self.user,
+            "text": self.text,
+            "in_thread": self.in_thread,
+            "is_foreign": self.is_foreign,
+            "is_direct": self.is_direct,
+        }
+
+
+Action = Literal[
+    "approve",
+    "deny",
+    "deny_reason",
+    "withdraw",
+    "approve_all",
+    "show",
+    "page_back",
+    "page_on",
+    "check",
+    "stop",
+    "delete",
+]
+_ACTIONS: tuple[Action, ...] = get_args(Action)
+_SUBMITTED: dict[str, Action] = {
+    "deny_reason": "deny",
+    "stop": "stop",
+    "delete": "delete",
+}  # what submitting a modal means
+SHORTCUTS = ("stop_generating", "delete_message")
+
+
+@dataclass(frozen=True)
+class Click:
+    """A press of one of our buttons, or the submission of a modal (a denial with its reason)."""
+
+    thread: Thread  # where the button stands; for App Home and modals a lane of the person's own
+    user: str
+    token: str
+    action: Action
+    trigger: str  # opens one modal within three seconds
+    in_view: bool  # pressed in App Home or a modal, where there is no channel to whisper in
+    view: str = ""  # the id of the modal
+    page: int = 0  # the modal's page
+    reason: str = ""
+    kind: ClassVar[str] = "click"
+
+    def payload(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "thread"}
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """A message shortcut: what to do with which message of which channel. The message itself is looked up in the store."""
+
+    thread: Thread
+    user: str
+    callback: str
+    channel: str
+    message_ts: str
+    trigger: str
+    kind: ClassVar[str] = "shortcut"
+
+    def payload(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "thread"}
+
+
+@dataclass(frozen=True)
+class Pane:
+    """A person opened the assistant's pane, or looks at another channel beside it: it wants suggestions.
+
+    `in_thread`: an assistant's thread (assistant_view); an agent's pane (agent_view) has none yet.
+    """
+
+    event_id: str
+    thread: Thread
+    user: str
+    in_thread: bool
+    ts: None = None
+    kind: ClassVar[str] = "pane"
+
+    def payload(self) -> dict[str, Any]:
+        return {"user": self.user, "in_thread": self.in_thread}
+
+
+@dataclass(frozen=True)
+class Halted:
+    """A person pressed Slack's own stop."""
+
+    event_id: str
+    thread: Thread
+    user: str
+    ts: None = None
+    kind: ClassVar[str] = "halted"
+
+    def payload(self) -> dict[str, Any]:
+        return {"user": self.user}
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A message in a direct message was deleted; it may have been an answer in progress, or a question."""
+
+    event_id: str
+    thread: Thread
+    user: str
+    deleted_ts: str
+    ts: None = None
+    kind: ClassVar[str] = "removed"
+
+    def payload(self) -> dict[str, Any]:
+        return {"user": self.user, "deleted_ts": self.deleted_ts}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A person opened the bot's App Home."""
+
+    event_id: str
+    thread: Thread
+    user: str
+    kind: ClassVar[str] = "home"
+    ts: None = None  # it is no message
+
+    def payload(self) -> dict[str, Any]:
+        return {"user": self.user}
+
+
+def mention(envelope: Mapping[str, Any]) -> Mention | None:
+    """The mention in an `app_mention` envelope; None for the bot's own, other bots', edited and other sub-typed messages."""
+    return _mention(envelope, is_direct=False)
+
+
+def direct(envelope: Mapping[str, Any]) -> Mention | Removed | None:
+    """What a `message` envelope of a direct message says: a person's words, or that a message is gone."""
+    event = _mapping(envelope.get("event"))
+    if event.get("channel_type") != "im":
+        return None  # the bot is not subscribed to channels' messages: each mention would come twice
+    return _removed(envelope) if event.get("subtype") == "message_deleted" else _mention(envelope, is_direct=True)
+
+
+def _removed(envelope: Mapping[str, Any]) -> Removed | None:
+    event = _mapping(envelope.get("event"))
+    before = _mapping(event.get("previous_message"))
+    team, channel = _id(envelope.get("team_id")) or _NO_TEAM, _id(event.get("channel"))
+    ts, event_id = _ts(event.get("deleted_ts")), envelope.get("event_id")
+    thread_ts = _ts(before.get("thread_ts")) or ts
+    if not (channel and ts and _is_event_id(event_id)):
+        return None
+    return Removed(event_id, Thread(team, channel, thread_ts), _id(before.get("user")) or _NO_USER, ts)
+
+
+def _mention(envelope: Mapping[str, Any], *, is_direct: bool) -> Mention | None:
+    event = _mapping(envelope.get("event"))
+    team, channel, ts, user = (
+        _id(envelope.get("team_id")),
+        _id(event.get("channel")),
+        _ts(event.get("ts")),
+        _id(event.get("user")),
+    )
+    team = team or _id(event.get("team")) or _NO_TEAM
+    event_id = envelope.get("event_id")
+    if not (channel and ts and user and _is_event_id(event_id)):
+        return None
+    if (
+        event.get("bot_id")
+        or event.get("edited")
+        or event.get("hidden")
+        or event.get("subtype") not in _WORTHY_SUBTYPES
+    ):
+        return None
+    text, thread_ts = event.get("text"), _ts(event.get("thread_ts"))
+    home = _id(event.get("user_team")) or _id(event.get("source_team"))
+    return Mention(
+        event_id=event_id,
+        thread=Thread(team, channel, thread_ts or ts),
+        ts=ts,
+        user=user,
+        text=_clean(text[:MAX_WORDS]) if isinstance(text, str) else "",
+        in_thread=bool(thread_ts),
+        is_foreign=bool(home and team != _NO_TEAM and home != team and not envelope.get("enterprise_id")),
+        is_direct=is_direct,
+    )
+
+
+def opened(envelope: Mapping[str, Any]) -> Opened | Pane | None:
+    """The person in an `app_home_opened` envelope: of the Home tab, or of the messages tab, which is an agent's pane."""
+    event = _mapping(envelope.get("event"))
+    user, event_id = _id(event.get("user")), envelope.get("event_id")
+    if event.get("tab") == "messages":
+        team, channel = _id(envelope.get("team_id")) or _NO_TEAM, _id(event.get("channel"))
+        is_whole = user and channel and _is_event_id(event_id)
+        return Pane(str(event_id), Thread(team, channel, TOP), user, in_thread=False) if is_whole else None
+    lane = _own_lane(_id(envelope.get("team_id")) or _NO_TEAM, user)
+    if lane is None or not _is_event_id(event_id) or event.get("tab") != "home":
+        return None
+    return Opened(event_id, lane, user)
+
+
+def pane(envelope: Mapping[str, Any]) -> Pane | None:
+    """The assistant's thread in an `assistant_thread_started` or `assistant_thread_context_changed` envelope."""
+    about = _mapping(_mapping(envelope.get("event")).get("assistant_thread"))
+    team, event_id = _id(envelope.get("team_id")) or _NO_TEAM, envelope.get("event_id")
+    channel, ts, user = _id(about.get("channel_id")), _ts(about.get("thread_ts")), _id(about.get("user_id"))
+    is_whole = channel and ts and user and _is_event_id(event_id)
+    return Pane(str(event_id), Thread(team, channel, ts), user, in_thread=True) if is_whole else None
+
+
+def halted(envelope: Mapping[str, Any]) -> Halted | None:
+    """The thread in an `agent_session_stopped` envelope, and who stopped it."""
+    event = _mapping(envelope.get("event"))
+    team, event_id = _id(envelope.get("team_id")) or _NO_TEAM, envelope.get("event_id")
+    channel, ts, user = _id(event.get("channel")), _ts(event.get("thread_ts")), _id(event.get("user"))
+    is_whole = channel and ts and user and _is_event_id(event_id)
+    return Halted(str(event_id), Thread(team, channel, ts), user) if is_whole else None
+
+
+def gesture(payload: Mapping[str, Any]) -> Click | Shortcut | None:
+    """What a person did: pressed one of our buttons, submitted one of our modals, or chose a message shortcut of ours."""
+    match payload.get("type"):
+        case "message_action":
+            return _shortcut(payload)
+        case "block_actions":
+            return _pressed(payload)
+        case "view_submission":
+            return _submitted(payload)
+    return None
+
+
+def _shortcut(payload: Mapping[str, Any]) -> Shortcut | None:
+    (team, user), callback = _who(payload), payload.get("callback_id")
+    channel, ts = _id(_mapping(payload.get("channel")).get("id")), _ts(payload.get("message_ts"))
+    message = _mapping(payload.get("message"))
+    if callback not in SHORTCUTS or not (channel and ts and user):
+        return None
+    thread = Thread(team, channel, _ts(message.get("thread_ts")) or ts)
+    return Shortcut(thread, user, str(callback), channel, ts, _short_text(payload.get("trigger_id")))
+
+
+def _pressed(payload: Mapping[str, Any]) -> Click | None:
+    actions = payload.get("actions")
+    action = _mapping(actions[0]) if isinstance(actions, list) and actions else {}
+    view, (team, user) = _mapping(payload.get("view")), _who(payload)
+    token, name = action.get("value"), action.get("action_id")
+    thread = _own_lane(team, user) if view else _place(payload, team)
+    if name not in _ACTIONS or not _is_token(token) or thread is None or not user:
+        return None
+    page = view.get("private_metadata")
+    return Click(
+        thread=thread,
+        user=user,
+        token=token,
+        action=name,
+        trigger=_short_text(payload.get("trigger_id")),
+        in_view=bool(view),
+        view=_id(view.get("id")),
+        page=int(page) if isinstance(page, str) and re.fullmatch(r"[0-9]{1,3}", page, re.ASCII) else 0,
+    )
+
+
+def _submitted(payload: Mapping[str, Any]) -> Click | None:
+    view, (team, user) = _mapping(payload.get("view")), _who(payload)
+    token, thread = view.get("private_metadata"), _own_lane(team, user)
+    action = _SUBMITTED.get(str(view.get("callback_id")))
+    if action is None or not _is_token(token) or thread is None:
+        return None
+    values = _mapping(_mapping(view.get("state")).get("values"))
+    reason = _mapping(_mapping(values.get("reason")).get("reason")).get("value")
+    trigger = _short_text(payload.get("trigger_id"))
+    said = _clean(reason.strip()[:500]) if isinstance(reason, str) else ""
+    return Click(thread, user, token, action, trigger, in_view=True, reason=said)
+
+
+def _who(payload: Mapping[str, Any]) -> tuple[str, str]:
+    user = _mapping(payload.get("user"))
+    team = _id(_mapping(payload.get("team")).get("id")) or _id(user.get("team_id"))
+    return team or _NO_TEAM, _id(user.get("id"))
+
+
+def _place(payload: Mapping[str, Any], team: str) -> Thread | None:
+    """The thread of the message that the button stands in."""
+    container, message = _mapping(payload.get("container")), _mapping(payload.get("message"))
+    channel = _id(_mapping(payload.get("channel")).get("id")) or _id(container.get("channel_id"))
+    ts = _ts(container.get("thread_ts")) or _ts(message.get("thread_ts")) or _ts(container.get("message_ts"))
+    return Thread(team, channel, ts) if team and channel and ts else None
+
+
+def _own_lane(team: str, user: str) -> Thread | None:
+    return Thread(team, user, "0") if team and user else None
+
+
+def _is_token(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32}(\.[a-z0-9]{1,8}){0,4}", value) is not None
+
+
+def _short_text(value: object) -> str:
+    return value if isinstance(value, str) and re.fullmatch(r"[!-~]{1,300}", value) else ""
+
+
+def plain_words(text: str, bot: str) -> str:
+    """A message's text as the person typed it: the bot's mention taken out wherever it stands, Slack's markup undone.
+
+    https://docs.slack.dev/messaging/formatting-message-text#retrieving-messages
+    """
+    text = re.sub(rf"[ \t]?<@{re.escape(bot)}(?:\|[^<>]*)?>", "", text) if bot else text
+    text = re.sub(r"<([^<>|]*)(?:\|([^<>]*))?>", _unmarked, text)
+    return html.unescape(text).strip()
+
+
+def _unmarked(found: re.Match[str]) -> str:
+    goal, label = found[1], found[2]
+    if goal[:1] in ("@", "#", "!"):
+        if goal.startswith("@") or not label:
+            return f"<{goal}>" if goal.startswith(("@", "#")) else "@" + goal.lstrip("!").split("^")[0]
+        return label if label.startswith(("@", "#")) else goal[0].replace("!", "") + label
+    shown = goal.removeprefix("mailto:").removeprefix("tel:")
+    if not label or label in (goal, shown) or goal.split("://", 1)[-1].rstrip("/") == label.rstrip("/"):
+        return label or shown
+    return f"{label} ({shown})"
+
+
+def _is_event_id(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and re.fullmatch(r"[!-~]{1,200}", value) is not None
+
+
+def _clean(text: str) -> str:
+    """Text that every database and server takes: half a surrogate pair and NULs are no words."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _ts(value: object) -> str:
+    return value if isinstance(value, str) and _TS.fullmatch(value) else ""
+
+
+def _id(value: object) -> str:
+    return value if isinstance(value, str) and _ID.fullmatch(value) else ""

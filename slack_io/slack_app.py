@@ -1,0 +1,97 @@
+"""What the Slack app must be allowed to do, and what to do where Slack says no. The manifests ask for exactly this (a test compares).
+
+Scopes are those of bot tokens: https://docs.slack.dev/reference/methods, https://docs.slack.dev/reference/events.
+"""
+
+from __future__ import annotations
+
+from base.token_kinds import TOKENS
+
+_NONE: frozenset[str] = frozenset()
+_ASSISTANT = frozenset({"assistant:write"})
+_GROUPS = frozenset({"usergroups:read"})
+_HISTORY = frozenset({"channels:history", "groups:history", "im:history"})
+_READ = frozenset({"channels:read", "groups:read"})  # designated channels may be public or private
+_WRITE = frozenset({"chat:write"})
+
+# Web API method -> the scopes that it needs
+SCOPES: dict[str, frozenset[str]] = {
+    "agents.sessions.setStatus": _WRITE,
+    "assistant.threads.setStatus": _WRITE,
+    "assistant.threads.setSuggestedPrompts": _ASSISTANT,
+    "assistant.threads.setTitle": _ASSISTANT,
+    "auth.test": _NONE,
+    "chat.appendStream": _WRITE,
+    "chat.delete": _WRITE,
+    "chat.postEphemeral": _WRITE,
+    "chat.postMessage": _WRITE,
+    "chat.startStream": _WRITE,
+    "chat.stopStream": _WRITE,
+    "chat.update": _WRITE,
+    "conversations.history": _HISTORY,
+    "conversations.info": _READ,
+    "conversations.list": _READ,
+    "conversations.members": _READ,
+    "conversations.replies": _HISTORY,
+    "reactions.add": frozenset({"reactions:write"}),
+    "usergroups.list": _GROUPS,
+    "usergroups.users.list": _GROUPS,
+    "users.info": frozenset({"users:read"}),
+    "views.open": _NONE,
+    "views.publish": _NONE,
+    "views.update": _NONE,
+}
+# Methods of the app-level token; its one scope is connections:write
+BY_APP_TOKEN = frozenset({"apps.connections.open"})
+# Event as the manifests subscribe to it (a message with its kind of channel after a dot) -> the scopes that it needs
+SUBSCRIPTIONS: dict[str, frozenset[str]] = {
+    "agent_session_stopped": _NONE,
+    "app_home_opened": _NONE,
+    "app_mention": frozenset({"app_mentions:read"}),
+    "message.im": frozenset({"im:history"}),
+}
+# Heard, but not subscribed to by our manifests: the events of apps that were made as assistants, before there was agent_view
+# (https://docs.slack.dev/ai/migrating-to-agent-messaging). New apps do not get them.
+OF_OLD_APPS = frozenset({"assistant_thread_started", "assistant_thread_context_changed"})
+# Feature of the manifests -> the scopes that it brings along
+FEATURES: dict[str, frozenset[str]] = {"agent_view": _ASSISTANT, "shortcuts": frozenset({"commands"})}
+
+NEEDED: frozenset[str] = _NONE.union(*SCOPES.values(), *SUBSCRIPTIONS.values(), *FEATURES.values())
+
+_ADD_SCOPE = {
+    "SLACK_BOT_TOKEN": "add {needed} in OAuth & Permissions > Scopes > Bot Token Scopes, then press Reinstall to Workspace",
+    "SLACK_APP_TOKEN": "make a token with the scope connections:write in Basic Information > App-Level Tokens",
+}
+_PUT = "put {right} into {setting}"
+# Slack's error code -> what it means and what to do
+_ADVICE = {
+    "invalid_auth": "Slack does not know the token in {setting}: " + _PUT,
+    "not_authed": "no token arrived: " + _PUT,
+    "token_revoked": "the token in {setting} was revoked; install the app again, then " + _PUT,
+    "token_expired": "the token in {setting} has expired: the app has token rotation, which cannot be switched off; make the app anew, "
+    "then " + _PUT,
+    "account_inactive": "the app was removed from the workspace or its bot switched off; install it again, then "
+    + _PUT,
+    "not_allowed_token_type": "the token in {setting} is of another kind: " + _PUT,
+    "missing_scope": "the app may not do this: {add}",
+    "no_permission": "the app may not do this: {add}",
+    "not_in_channel": "the bot is not in the channel: write /invite and its name there",
+    "channel_not_found": "no such channel, or a private one that the bot is not in: check SLACK_CHANNEL, and /invite the bot there",
+    "is_archived": "the channel is archived: open it again, or put another one into SLACK_CHANNEL",
+    "plan_upgrade_required": "user groups need a paid plan of Slack: name people (U...) as approvers instead",
+    "paid_teams_only": "user groups need a paid plan of Slack: name people (U...) as approvers instead",
+    "no_such_subteam": "no such user group: mend `approvers` in the catalog",
+    "restricted_action": "a setting of the workspace forbids it: ask those who administer Slack",
+    "access_denied": "Slack refuses access: ask those who administer Slack",
+    "team_access_not_granted": "the app is not installed in this workspace: install it there",
+    "ratelimited": "Slack wants fewer calls at the moment: try again in a minute",
+}
+
+
+def advice(code: str, setting: str = "SLACK_BOT_TOKEN", needed: str = "") -> str | None:
+    """What to do about Slack's error `code` for the token of `setting`, or None. `needed`: the scopes that Slack named with it."""
+    words = _ADVICE.get(code)
+    if words is None:
+        return None
+    add = _ADD_SCOPE[setting].format(needed=needed or "the missing scope")
+    return words.format(setting=setting, right=TOKENS[setting], add=add)

@@ -1,0 +1,551 @@
+"""Door to Slack's Web API: one call at a time, its failures sorted by what may be done about them, at the pace that Slack allows.
+
+Also the directory: who a person is and what a channel is called, looked up and kept for a while.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import io
+import math
+import re
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
+
+import structlog
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackRequestError
+
+from base.settings import Settings
+from slack_io.slack_app import advice
+
+log = structlog.get_logger("slack")
+
+# Requests per window of seconds, just below Slack's tiers (https://docs.slack.dev/apis/web-api/rate-limits: tier 3 is 50 a minute,
+# tier 4 100); chat.postMessage: one a second in a channel, short bursts allowed.
+PACE: dict[str, tuple[int, float]] = {
+    "chat.postMessage": (5, 5.0),
+    "chat.update": (45, 60.0),
+    "chat.postEphemeral": (90, 60.0),
+    "reactions.add": (45, 60.0),
+    "chat.delete": (45, 60.0),
+    "chat.startStream": (18, 60.0),
+    "chat.appendStream": (90, 60.0),
+    "chat.stopStream": (18, 60.0),
+    "conversations.replies": (45, 60.0),
+    "conversations.history": (45, 60.0),
+    "conversations.list": (18, 60.0),
+    "conversations.info": (45, 60.0),
+    "users.info": (90, 60.0),
+    "usergroups.list": (18, 60.0),
+    "usergroups.users.list": (18, 60.0),
+    "conversations.members": (90, 60.0),
+    "views.open": (90, 60.0),
+    "views.update": (90, 60.0),
+    "views.publish": (90, 60.0),
+    "assistant.threads.setStatus": (300, 60.0),
+    "assistant.threads.setTitle": (45, 60.0),
+    "assistant.threads.setSuggestedPrompts": (45, 60.0),
+    "agents.sessions.setStatus": (45, 60.0),
+    "apps.connections.open": (20, 60.0),
+}
+_PER_CHANNEL = frozenset({"chat.postMessage"})
+_JSON = frozenset(
+    {
+        "views.open",
+        "views.update",
+        "views.publish",
+        "chat.postMessage",
+        "chat.update",
+        "chat.postEphemeral",
+        "chat.delete",
+        "chat.startStream",
+        "chat.appendStream",
+        "chat.stopStream",
+        "reactions.add",
+        "assistant.threads.setStatus",
+        "assistant.threads.setTitle",
+        "assistant.threads.setSuggestedPrompts",
+        "agents.sessions.setStatus",
+    }
+)
+_MOST = 16_000_000  # bytes of one answer, far above Slack's
+_DAY = 86_400
+_KEEP_PERSON = 600.0  # seconds for which a look-up is believed
+_KEEP_CHANNEL = 3_600.0
+_KEEP_ENTRIES = 5_000
+_BUSY = frozenset({"ratelimited", "rate_limited"})
+_UNSURE = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"})
+_LOCKED_OUT = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive"})
+
+
+# The last three are the library's: JSON that is no object, a charset that there is none of, JSON nested too deeply.
+_NO_ANSWER = (
+    SlackRequestError,
+    URLError,
+    http.client.HTTPException,
+    OSError,
+    ValueError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+)
+
+
+class SlackBusy(Exception):
+    """Not done; may be tried again after `after` seconds."""
+
+    def __init__(self, after: float) -> None:
+        super().__init__(f"after {after:g} s")
+        self.after = after
+
+
+class LockedOut(SlackBusy):
+    """The token is good for nothing, or not any more: `code` says why. People may mend that, so it is no final word."""
+
+    def __init__(self, code: str, hint: str | None) -> None:
+        super().__init__(60)
+        self.code = code
+        self.hint = hint
+
+
+class SlackUnsure(Exception):
+    """No usable answer: it may have been done or not. May be tried again by one who has looked."""
+
+
+class SlackSaysNo(Exception):
+    """Slack's final word: `code` is its error code, `hint` what to do about it where that is known."""
+
+    def __init__(self, code: str, hint: str | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who the bot is, and the address of its workspace (with a slash at the end)."""
+
+    user: str
+    team: str
+    enterprise: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody as Slack knows them: the name that others see, the time zone, seconds east of UTC."""
+
+    name: str
+    zone: str
+    offset: float
+    is_outsider: bool
+    is_bot: bool
+
+
+class AnswerTooLarge(ValueError):
+    """An answer has more bytes than are read."""
+
+
+class _BoundedClient(WebClient):
+    """The library's client, which would read an answer of any size."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        proxy = [ProxyHandler({"http": self.proxy, "https": self.proxy})] if self.proxy else []
+        tls = [HTTPSHandler(context=self.ssl)] if self.ssl is not None else []
+        self._opener = build_opener(*proxy, *tls)
+
+    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
+        """The library's own, but for the bound. It is where each of its calls opens its connection and reads."""
+        try:
+            with self._opener.open(req, timeout=self.timeout) as answer:
+                return {"status": answer.code, "headers": answer.headers, "body": _read(answer).decode()}
+        except HTTPError as error:  # the library reads its body
+            with error:
+                body = io.BytesIO(_read(error.fp))
+            raise HTTPError(url, error.code, error.msg, error.headers, body) from None
+
+
+def _read(answer: Any) -> bytes:
+    """An answer's body. Raises `AnswerTooLarge`, and `IncompleteRead` where it broke off."""
+    content: bytes = answer.read(_MOST + 1)
+    if len(content) > _MOST:
+        raise AnswerTooLarge(f"the answer is larger than {_MOST:,} bytes")
+    if answer.length:  # what is still to come of the length that was told
+        raise http.client.IncompleteRead(content, answer.length)
+    return content
+
+
+class SlackWeb:
+    """Slack's Web API for one token, that of `setting`. Thread-safe: each call opens its own connection.
+
+    `explain`: what to do about a refusal is logged, and not only given with the exception.
+    """
+
+    def __init__(
+        self,
+        token: str,
+        base_url: str,
+        *,
+        timeout: int = 10,
+        clock: Callable[[], float] = time.monotonic,
+        setting: str = "SLACK_BOT_TOKEN",
+        explain: bool = True,
+    ) -> None:
+        self.granted: frozenset[str] | None = None  # the token's scopes by Slack's latest answer, where it told them
+        self._setting = setting
+        self._explains = explain
+        self._told: dict[str, set[str]] = {}  # method -> error codes that were explained since it last worked
+        # The library's own retry handlers would post a message again whose first answer was lost; and without a TLS context it makes one
+        # for each call, which takes longer than all the rest of it.
+        tls = ssl.create_default_context() if base_url.startswith("https:") else None
+        self._client = _BoundedClient(token=token, base_url=base_url, timeout=timeout, ssl=tls, retry_handlers=[])
+        self._pace = _Pace(clock)
+        self._people = _Kept(clock, _KEEP_PERSON)
+        self._channels = _Kept(clock, _KEEP_CHANNEL)
+        self._groups = _Kept(clock, _KEEP_PERSON)
+        self._identity: Identity | None = None
+
+    def call(self, method: str, arguments: Mapping[str, Any], *, spare: int = 0) -> dict[str, Any]:
+        """One call. Raises `SlackBusy` (also where our own pace says wait), `SlackUnsure` or `SlackSaysNo`.
+
+        With `spare`, it waits unless so many more calls of this method would still be free: for what can wait better than others.
+        """
+        wait = self._pace.take(method, str(arguments.get("channel", "")), spare)
+        if wait > 0:
+            raise SlackBusy(wait)
+        try:
+            if method in _JSON:
+                response = self._client.api_call(method, json=dict(arguments))
+            else:
+                response = self._client.api_call(method, params=dict(arguments))
+        except SlackApiError as error:
+            raise self._sorted(method, error.response) from error
+        except _NO_ANSWER as error:
+            raise SlackUnsure(type(error).__name__) from error
+        self._told.pop(method, None)
+        scopes = _header(response.headers, "x-oauth-scopes")
+        self.granted = frozenset(part.strip() for part in scopes.split(",")) if scopes is not None else self.granted
+        data = response.data
+        return data if isinstance(data, dict) else {}
+
+    def _sorted(self, method: str, response: Any) -> Exception:
+        """Slack's refusal as one of the three. `response` may be the library's object or a mere dict."""
+        status = (
+            getattr(response, "status_code", None)
+            or (response.get("status") if isinstance(response, dict) else None)
+            or 200
+        )
+        data = getattr(response, "data", response)
+        code = data.get("error") if isinstance(data, dict) else None
+        headers = (
+            getattr(response, "headers", None)
+            or (response.get("headers") if isinstance(response, dict) else None)
+            or {}
+        )
+        if status == http.client.TOO_MANY_REQUESTS or code in _BUSY:
+            after = _retry_after(headers)
+            self._pace.hold(method, after)
+            return SlackBusy(after)
+        if status >= http.client.INTERNAL_SERVER_ERROR or code in _UNSURE or not _is_code(code):
+            return SlackUnsure(f"HTTP {status} {code}" if _is_code(code) else f"HTTP {status}")
+        hint = advice(str(code), self._setting, _text(data.get("needed")))
+        if hint is not None and self._explains:
+            self._explain(method, str(code), hint)
+        return LockedOut(str(code), hint) if code in _LOCKED_OUT else SlackSaysNo(str(code), hint)
+
+    def _explain(self, method: str, code: str, hint: str) -> None:
+        """Logs what to do about an error code, once until the method has worked again."""
+        told = self._told.setdefault(method, set())
+        if code not in told:
+            told.add(code)
+            log.error("slack says no", method=method, error=code, hint=hint)
+
+    def open_socket(self) -> str:
+        """The address of a new WebSocket, good for one connection; it holds a secret. Needs the app-level token."""
+        url = _text(self.call("apps.connections.open", {}).get("url"))
+        if not url.startswith(("wss://", "ws://")):
+            raise SlackUnsure("no address of a socket")
+        return url
+
+    # --- the directory ------------------------------------------------------------------------------------------------
+
+    def identity(self) -> Identity:
+        """Who the bot is, asked once."""
+        if self._identity is None:
+            data = self.call("auth.test", {})
+            self._identity = Identity(
+                _text(data.get("user_id")),
+                _text(data.get("team_id")),
+                _text(data.get("enterprise_id")),
+                _text(data.get("url")),
+            )
+        return self._identity
+
+    def is_outsider(self, user: str) -> bool | None:
+        """Whether a person is a guest, of another organisation or gone; None where Slack does not say."""
+        person = self.person(user)
+        return person.is_outsider if person is not None else None
+
+    def person(self, user: str) -> Person | None:
+        """Who somebody is, or None where Slack does not say. Kept for ten minutes."""
+        kept = self._people.get(user)
+        if isinstance(kept, Person):
+            return kept
+        try:
+            data = self.call("users.info", {"user": user}).get("user")
+        except SlackSaysNo as error:
+            log.warning("person unknown", user=user, error=error.code)
+            return None
+        if not isinstance(data, dict):
+            return None
+        person = _person(data, self.identity())
+        self._people.put(user, person)
+        return person
+
+    def group_id(self, handle: str) -> str | None:
+        """The id of the user group with this handle, or None where Slack does not say. Kept for ten minutes."""
+        kept = self._groups.get(handle)
+        if kept is not None:
+            return str(kept)
+        try:
+            groups = self.call("usergroups.list", {}).get("usergroups")
+        except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
+            log.warning(
+                "group unknown", group=handle, reason=str(error), hint="groups need usergroups:read and a paid plan"
+            )
+            return None
+        for group in groups if isinstance(groups, list) else ():
+            if isinstance(group, dict) and isinstance(group.get("id"), str) and not group.get("date_delete"):
+                self._groups.put(_text(group.get("handle")), group["id"])
+        found = self._groups.get(handle)
+        if found is None:
+            log.error("group unknown", group=handle, hint="no such handle; nobody can approve through it")
+        return str(found) if found is not None else None
+
+    def check_channels(self, channels: Iterable[str]) -> None:
+        """At a start: logs a token that Slack refuses, and designated channels (`#name`) that it does not have."""
+        try:
+            self.identity()
+        except (SlackBusy, SlackUnsure, SlackSaysNo):
+            return  # logged where it happened
+        for name in channels:
+            if name.startswith("#") and self.channel_id(name) is None:
+                hint = "correct SLACK_CHANNEL, or invite the bot, if the channel is private"
+                log.warning("no such channel", channel=name, hint=hint)
+
+    def check_groups(self, approvers: Iterable[str]) -> None:
+        """When a catalog is taken: logs the user groups among a catalog's approvers that Slack does not have."""
+        for approver in sorted(set(approvers)):
+            if approver.startswith("@"):
+                self.group_id(approver.removeprefix("@"))
+            elif approver.startswith("S"):
+                with contextlib.suppress(SlackBusy, SlackUnsure):
+                    self.in_group(approver, "")
+
+    def in_group(self, group: str, user: str) -> bool | None:
+        """Whether a group has this member, asked anew; None where Slack does not say."""
+        try:
+            members = self.call("usergroups.users.list", {"usergroup": group}).get("users")
+        except SlackSaysNo as error:
+            log.warning("group unknown", group=group, code=error.code, hint="nobody can approve through it")
+            return None
+        return user in members if isinstance(members, list) else None
+
+    def in_channel(self, channel: str, user: str) -> bool | None:
+        """Whether a channel has this member, asked anew; None where Slack does not say."""
+        cursor = ""
+        while True:
+            asked = {"channel": channel, "limit": "999"} | ({"cursor": cursor} if cursor else {})
+            try:
+                page = self.call("conversations.members", asked)
+            except SlackSaysNo as error:
+                log.warning("members unknown", channel=channel, code=error.code)
+                return None
+            members, following = page.get("members"), page.get("response_metadata")
+            if not isinstance(members, list) or user in members:
+                return True if isinstance(members, list) else None
+            cursor = _text(following.get("next_cursor")) if isinstance(following, dict) else ""
+            if not cursor:
+                return False
+
+    # --- views --------------------------------------------------------------------------------------------------------
+
+    def open_view(self, trigger: str, view: Mapping[str, Any]) -> None:
+        """Opens a modal. Raises `SlackSaysNo` where the trigger is too old, used or forged."""
+        self.call("views.open", {"trigger_id": trigger, "view": dict(view)})
+
+    def update_view(self, view_id: str, view: Mapping[str, Any]) -> None:
+        """Replaces an open modal's content."""
+        self.call("views.update", {"view_id": view_id, "view": dict(view)})
+
+    def publish_home(self, user: str, blocks: Sequence[Mapping[str, Any]]) -> None:
+        """Replaces a person's App Home."""
+        self.call("views.publish", {"user_id": user, "view": {"type": "home", "blocks": list(blocks)}})
+
+    # --- names --------------------------------------------------------------------------------------------------------
+
+    def channel_id(self, name: str) -> str | None:
+        """The id of the channel with this name (with or without '#'), or None where Slack does not say. Kept for an hour."""
+        name = name.removeprefix("#")
+        kept = self._channels.get(f"#{name}")
+        if kept is not None:
+            return str(kept)
+        cursor = ""
+        while True:
+            asked = {"types": "public_channel,private_channel", "exclude_archived": "true", "limit": "999"}
+            try:
+                page = self.call("conversations.list", asked | ({"cursor": cursor} if cursor else {}))
+            except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
+                log.warning("channels unknown", reason=str(error), hint="SLACK_CHANNEL takes ids, too")
+                return None
+            listed, following = page.get("channels"), page.get("response_metadata")
+            for one in listed if isinstance(listed, list) else ():
+                if isinstance(one, dict) and one.get("name") == name and isinstance(one.get("id"), str):
+                    self._channels.put(f"#{name}", one["id"])
+                    return str(one["id"])
+            cursor = _text(following.get("next_cursor")) if isinstance(following, dict) else ""
+            if not cursor:
+                return None
+
+    def channel_name(self, channel: str) -> str | None:
+        """A channel's name without '#', or None where Slack does not say. Kept for an hour."""
+        kept = self._channels.get(channel)
+        if kept is not None:
+            return str(kept)
+        try:
+            found = self.call("conversations.info", {"channel": channel}).get("channel")
+        except SlackSaysNo as error:
+            log.warning(
+                "channel unknown",
+                channel=channel,
+                error=error.code,
+                hint="SLACK_CHANNEL takes ids, too; #names need channels:read",
+            )
+            return None
+        name = found.get("name") if isinstance(found, dict) else None
+        if isinstance(name, str):
+            self._channels.put(channel, name)
+            return name
+        return None
+
+
+def web_of(settings: Settings, *, explain: bool = True) -> SlackWeb:
+    """The Web API by the bot's token; `explain` has what is refused logged with what to click."""
+    return SlackWeb(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, explain=explain)
+
+
+def app_web_of(settings: Settings, *, explain: bool = True) -> SlackWeb | None:
+    """The Web API by the app-level token, in socket mode."""
+    if settings.slack_app_token is None:
+        return None
+    token = settings.slack_app_token.get_secret_value()
+    return SlackWeb(token, settings.slack_api_url, setting="SLACK_APP_TOKEN", explain=explain)
+
+
+def _person(data: Mapping[str, Any], own: Identity) -> Person:
+    profile = data.get("profile")
+    profile = profile if isinstance(profile, dict) else {}
+    names = (profile.get("display_name"), profile.get("real_name"), data.get("real_name"), data.get("name"))
+    name = next((one for one in names if isinstance(one, str) and one.strip()), "somebody")
+    offset = data.get("tz_offset")
+    offset = float(offset) if isinstance(offset, (int, float)) and abs(offset) <= _DAY else 0.0
+    return Person(
+        name.strip()[:80], _text(data.get("tz"))[:60], offset, _is_outsider(data, own), bool(data.get("is_bot"))
+    )
+
+
+def _is_outsider(person: Mapping[str, Any], own: Identity) -> bool:
+    """By users.info's own flags (https://docs.slack.dev/reference/objects/user-object)."""
+    if any(person.get(flag) for flag in ("is_restricted", "is_ultra_restricted", "is_stranger", "deleted", "is_bot")):
+        return True
+    team = person.get("team_id")
+    grid = person.get("enterprise_user")
+    same_grid = isinstance(grid, dict) and bool(own.enterprise) and grid.get("enterprise_id") == own.enterprise
+    return bool(team and own.team and team != own.team and not same_grid)
+
+
+def _is_code(code: object) -> bool:
+    """Whether this is an error of Slack's own, and not a proxy's page that the library took for one."""
+    return isinstance(code, str) and re.fullmatch(r"[a-z0-9_:.-]{1,100}", code) is not None
+
+
+def _header(headers: Mapping[str, Any], name: str) -> str | None:
+    return next((str(value) for key, value in headers.items() if key.lower() == name), None)
+
+
+def _retry_after(headers: Mapping[str, Any]) -> float:
+    try:
+        told = float(_header(headers, "retry-after") or 1)
+    except ValueError:
+        return 1.0
+    return 1.0 if math.isnan(told) else min(max(told, 0.1), 3_600.0)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+class _Pace:
+    """Sliding windows per method (and per channel where Slack counts so), and the holds that Slack asked for."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._sent: dict[tuple[str, str], deque[float]] = {}
+        self._held: dict[str, float] = {}
+
+    def take(self, method: str, channel: str, spare: int = 0) -> float:
+        """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
+        now = self._clock()
+        key = (method, channel if method in _PER_CHANNEL else "")
+        limit, seconds = PACE.get(method, (45, 60.0))
+        with self._lock:
+            held = self._held.get(method, 0) - now
+            if held > 0:
+                return held
+            sent = self._sent.setdefault(key, deque())
+            while sent and sent[0] <= now - seconds:
+                sent.popleft()
+            if len(sent) >= limit - spare:
+                return sent[len(sent) - (limit - spare)] + seconds - now + 0.001
+            sent.append(now)
+            if len(self._sent) > _KEEP_ENTRIES:
+                self._sent = {k: s for k, s in self._sent.items() if s and s[-1] > now - 60}
+        return 0.0
+
+    def hold(self, method: str, seconds: float) -> None:
+        """Slack asked to wait with this method (a 429 holds for one method, not for the others)."""
+        with self._lock:
+            self._held[method] = self._clock() + seconds
+
+
+class _Kept:
+    """A small memory with an age."""
+
+    def __init__(self, clock: Callable[[], float], seconds: float) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._entries: dict[str, tuple[float, object]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> object | None:
+        with self._lock:
+            at, value = self._entries.get(key, (float("-inf"), None))
+        return value if self._clock() - at < self._seconds else None
+
+    def put(self, key: str, value: object) -> None:
+        with self._lock:
+            self._entries.pop(key, None)
+            self._entries[key] = (self._clock(), value)
+            while len(self._entries) > _KEEP_ENTRIES:
+                self._entries.pop(next(iter(self._entries)))

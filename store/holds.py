@@ -1,0 +1,103 @@
+"""Who works on what: a process takes a thread up before it looks into it, and each of its writes asks whether it still has it.
+
+The number of a hold grows with each process that takes the thread up, and never shrinks. Who comes back with an old one, after the
+database's lock was lost or the process stood still, changes nothing. Whoever calls holds the transaction.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Connection
+
+from store import statements as sql
+
+log = structlog.get_logger("holds")
+DATABASE = ""  # in place of a thread: the database, for the one process that works on it
+_REMEMBERED = 10_000  # threads; one that is forgotten is looked up again
+
+
+class Overtaken(Exception):
+    """Another process has taken this up: nothing was changed, and nothing may be sent."""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A thread as it was taken up."""
+
+    thread: str
+    fence: int
+
+
+class Holds:
+    """What one process has taken up. Thread-safe."""
+
+    def __init__(self, inserts: sql.Inserts) -> None:
+        self.owner = secrets.token_hex(8)
+        self.is_lost = False  # another process works on the database
+        self._inserts = inserts
+        self._lock = threading.Lock()
+        self._place: Hold | None = None
+        self._threads: OrderedDict[str, Hold] = OrderedDict()
+
+    def of(self, thread: str) -> Hold | None:
+        """The thread's hold, where this process is known to have it."""
+        return self._threads.get(thread)
+
+    def keep(self, hold: Hold) -> None:
+        """Remembers what was taken up, once that is on disk."""
+        with self._lock:
+            if hold.thread == DATABASE:
+                self._place = hold
+            else:
+                self._threads[hold.thread] = hold
+            while len(self._threads) > _REMEMBERED:
+                self._threads.popitem(last=False)
+
+    def drop(self, threads: Iterable[str]) -> None:
+        """Forgets threads, so that they are taken up anew."""
+        with self._lock:
+            for thread in threads:
+                self._threads.pop(thread, None)
+
+    def take_up(self, db: Connection, thread: str) -> Hold:
+        """Takes a thread from whoever has it; its number grows unless that is this process."""
+        return Hold(thread, int(db.scalar(self._inserts.hold, self._mine(thread)) or 0))
+
+    def take_new(self, db: Connection, thread: str) -> Hold | None:
+        """Takes up a thread that nobody has had yet; None where somebody has."""
+        fence = db.scalar(self._inserts.first_hold, self._mine(thread))
+        return Hold(thread, int(fence)) if fence is not None else None
+
+    def _mine(self, thread: str) -> dict[str, object]:
+        return {"thread": thread, "owner": self.owner, "fence": 1}
+
+    def check(self, db: Connection, working_on: Hold | None) -> None:
+        """Raises `Overtaken` unless the database and what is worked on are still this process's, and keeps them so until the
+        transaction ends. Its last statement, so that all wait for each other in one order."""
+        asked = [hold for hold in (self._place, working_on) if hold is not None]
+        if not asked:
+            return
+        which = {"me": self.owner, "one": asked[0].thread, "other": asked[-1].thread}
+        found = {row.thread: row.fence for row in db.execute(sql.HELD, which)}
+        lost = [hold for hold in asked if found.get(hold.thread) != hold.fence]
+        if lost:
+            self._tell(lost[0])
+            raise Overtaken
+
+    def _tell(self, lost: Hold) -> None:
+        """Logs a loss once, however much work notices it."""
+        with self._lock:
+            is_place = lost == self._place
+            is_news = not self.is_lost if is_place else self._threads.get(lost.thread) == lost
+            self.is_lost = self.is_lost or is_place
+            if self._threads.get(lost.thread) == lost:
+                del self._threads[lost.thread]
+        if is_news:
+            what = "the database" if is_place else lost.thread
+            log.warning("overtaken", reason=f"another process works on {what} by now; this one leaves it alone")

@@ -1,0 +1,289 @@
+"""The record of what happened, from question to HTTP status: append-only, each entry chained to the one before, in the store's database.
+
+Entries are written inside the transaction of what they tell, so that neither can be without the other. What people wrote is not in
+it, only its hash; the words lie with the turn and go with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import structlog
+from sqlalchemy import Connection, Engine, delete, insert, select, text
+
+from base.settings import Misconfigured
+from store.journal.hash_chain import FIRST, Entry, Line, first_broken, is_signed, is_whole, link, sign
+from store.statements import CHAIN_END, CHAIN_HEAD, CHAIN_ON, SENDS, SET_CHAIN_HEAD
+from store.tables import journal, journal_head
+
+log = structlog.get_logger("journal")
+_ALONE = 7_316_045_922  # the number of an advisory lock; any fixed one that others are unlikely to use
+_KEY_FOR_SERVER = (
+    "JOURNAL_KEY is not set. With PostgreSQL it has to be: set it to a secret of your own, such as what `openssl rand -hex 32` prints, "
+    "and keep it. An earlier version made one in the file journal-key of its working directory; that one goes on."
+)
+BEGUN_ANEW = "begun anew"  # the kind of an entry with which a chain begins behind another
+_PAGE = 1_000
+_GONE = "it was emptied, cut off or swapped for another"
+_ANEW = "`python bot.py journal --rekey` begins a new chain and says so in it."
+_NO_HEAD = "The journal's head is not in the database any more: somebody removed it."
+_OTHER_KEY = (
+    "JOURNAL_KEY does not fit the journal: its head was signed with another key. Put that back (without JOURNAL_KEY it is the file "
+    f"beside the database); where it is lost, {_ANEW}"
+)
+
+
+class Head(NamedTuple):
+    """The last entry of a chain."""
+
+    number: int = 0
+    hash: str = FIRST
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.hash}"
+
+
+class Journal:
+    """The chain in one database. `key` is the HMAC key; `file` is where its head is kept beside the database, if anywhere.
+
+    The head, signed, is in the database, too, and the next entry goes on from there: a journal that was emptied does not begin anew.
+    """
+
+    def __init__(self, engine: Engine, key: bytes, file: Path | None = None) -> None:
+        self._engine = engine
+        self._key = key
+        self.file = file
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def append(self, db: Connection, at: float, thread: str, turn: str, entries: Sequence[Entry]) -> None:
+        """Adds entries inside a running transaction."""
+        if not entries:
+            return
+        self.alone(db)
+        head, is_ours = self._head(db)
+        rows = []
+        for entry in entries:
+            rows.append(self._row(head, at, thread, turn, entry))
+            head = Head(rows[-1]["number"], rows[-1]["hash"])
+        db.execute(CHAIN_ON, rows)
+        db.execute(SET_CHAIN_HEAD, self._signed(head) | ({} if is_ours else {"new_signature": ""}))
+
+    @staticmethod
+    def alone(db: Connection) -> None:
+        """Holds off other transactions that call this, until the end of this one. On SQLite, BEGIN IMMEDIATE has done so.
+
+        The store has one lock for the chain and for all else that must be alone: with two, one could hold a thread's row and wait for
+        the chain while the other does the opposite.
+        """
+        if db.dialect.name == "postgresql":
+            db.execute(text("select pg_advisory_xact_lock(:number)"), {"number": _ALONE})
+
+    def _row(self, head: Head, at: float, thread: str, turn: str, entry: Entry) -> dict[str, Any]:
+        written = json.dumps(entry.data, ensure_ascii=False, separators=(",", ":"))
+        data = written.encode("utf-8", "replace").decode()  # exactly what the database will give back
+        number = head.number + 1
+        hash_ = link(self._key, head.hash, number, at, thread, turn, entry.kind, data)
+        row = {"number": number, "at": at, "thread": thread, "turn": turn, "kind": entry.kind, "data": data}
+        return row | {"hash": hash_}
+
+    def begin(self, db: Connection) -> None:
+        """Puts a head where there has been none: for an empty journal, and one of an earlier version, if the key is its own."""
+        last, before, *_ = [*(Line(**row) for row in db.execute(CHAIN_END).mappings()), None, None]
+        if last is not None and not is_whole(self._key, before.hash if before is not None else FIRST, last):
+            raise Misconfigured(_OTHER_KEY)
+        self._put_head(db, Head(last.number, last.hash) if last is not None else Head())
+
+    def catch_up(self, db: Connection) -> None:
+        """Moves the head on to entries that follow it: an earlier version, which knew of no head, may have been at work until now."""
+        head, is_ours = self._head(db)
+        broken, hash_, number = first_broken(self._key, self.lines(head.number), head.number + 1, head.hash)
+        if is_ours and broken is None and number > head.number:
+            self._put_head(db, Head(number, hash_))
+
+    def begin_anew(self, db: Connection, at: float) -> Head:
+        """Begins a new chain with this key behind whatever is there, and says so in its first entry. Gives that."""
+        self.alone(db)
+        row = db.execute(CHAIN_HEAD).mappings().first()
+        last = db.execute(CHAIN_END).mappings().first()
+        old = max([Head(one["number"], one["hash"]) for one in (row, last) if one is not None], default=Head())
+        told = {"after": {"number": old.number, "hash": old.hash}}
+        first = self._row(Head(old.number, FIRST), at, "", "", Entry(BEGUN_ANEW, told))
+        db.execute(CHAIN_ON, [first])
+        self._put_head(db, Head(first["number"], first["hash"]))
+        return Head(first["number"], first["hash"])
+
+    def _put_head(self, db: Connection, head: Head) -> None:
+        signed = self._signed(head)
+        db.execute(delete(journal_head))
+        row = {"one": 1, "number": head.number, "hash": head.hash, "signature": signed["new_signature"]}
+        db.execute(insert(journal_head), row)
+
+    def _signed(self, head: Head) -> dict[str, Any]:
+        return {"new_number": head.number, "new_hash": head.hash, "new_signature": self.sign("head", str(head))}
+
+    def _head(self, db: Connection) -> tuple[Head, bool]:
+        """Where the chain goes on: behind its head, or where that was removed, behind the last entry; and whether the head is ours.
+        One that somebody else put there is not signed anew."""
+        row = db.execute(CHAIN_HEAD).first()
+        found = row or db.execute(CHAIN_END).first()
+        head = Head(found.number, found.hash) if found is not None else Head()
+        return head, row is not None and self.is_signed(row.signature, "head", str(head))
+
+    def keep_head(self) -> Head:
+        """Writes the head into its file beside the database. Gives it, for the log."""
+        with self._engine.connect() as db:
+            head, is_ours = self._head(db)
+        if self.file is not None and is_ours:
+            try:
+                _write(self.file, f"{head}:{self.sign('head', str(head))}\n")
+            except OSError as error:
+                log.warning("the journal's head is not kept", file=str(self.file), error=error.strerror)
+        return head
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def lines(self, after: int = 0, **where: str) -> Iterator[Line]:
+        """The entries in order, page by page, behind the one of number `after`; `where` filters by thread, turn or kind."""
+        while True:
+            query = select(journal).where(
+                journal.c.number > after, *(journal.c[name] == value for name, value in where.items())
+            )
+            with self._engine.connect() as db:
+                rows = db.execute(query.order_by(journal.c.number).limit(_PAGE)).mappings().all()
+            yield from (Line(**row) for row in rows)
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1]["number"]
+
+    def head(self) -> Head:
+        """The last entry. Logged now and then, so that a tail that was cut off shows."""
+        with self._engine.connect() as db:
+            return self._head(db)[0]
+
+    def has_sent(self, db: Connection, turn: str, proposal: str) -> bool:
+        """Whether the journal tells that a proposal was sent before."""
+        return any(proposal in str(data) for data in db.scalars(SENDS, {"of": turn}))
+
+    # --- checking -----------------------------------------------------------------------------------------------------
+
+    def sign(self, what: str, *content: object) -> str:
+        """A signature under the journal's key."""
+        return sign(self._key, what, *content)
+
+    def is_signed(self, signature: object, what: str, *content: object) -> bool:
+        """Whether something was signed under the journal's key."""
+        return is_signed(self._key, signature, what, *content)
+
+    def check_key(self) -> None:
+        """Raises `Misconfigured` where the head was not signed with this key."""
+        with self._engine.connect() as db:
+            row = db.execute(CHAIN_HEAD).first()
+        if row is None:
+            raise Misconfigured(f"{_NO_HEAD} {_ANEW}")
+        if not self.is_signed(row.signature, "head", f"{row.number}:{row.hash}"):
+            raise Misconfigured(_OTHER_KEY)
+
+    def first(self) -> int:
+        """The number of the entry with which the chain under this key begins."""
+        begun = [line.number for line in self.lines(kind=BEGUN_ANEW) if is_whole(self._key, FIRST, line)]
+        return begun[-1] if begun else 1
+
+    def verify(self) -> tuple[int | None, str, int]:
+        """(the first entry that is wrong or missing, or None; the hash of the last good one; its number)."""
+        first = self.first()
+        return first_broken(self._key, self.lines(after=first - 1), first)
+
+    def missing(self) -> str | None:
+        """What the heads that are kept say against the journal: that it was emptied, cut, or is another one. None: nothing."""
+        with self._engine.connect() as db:
+            row = db.execute(CHAIN_HEAD).first()
+        if row is None:
+            return _NO_HEAD
+        if not self.is_signed(row.signature, "head", f"{row.number}:{row.hash}"):
+            return "The head in the database was not signed with this key, or was changed."
+        if not self.has(Head(row.number, row.hash), is_last=True):
+            return f"{row.number} entries were written, and what is there does not end with the last of them: {_GONE}."
+        return self._missing_by_file() if self.file is not None else None
+
+    def _missing_by_file(self) -> str | None:
+        try:
+            number, hash_, signature = (self.file or Path()).read_text("ascii").strip().split(":")
+            head = Head(int(number), hash_)
+        except (OSError, ValueError):
+            return f"{self.file}, where the journal's head is kept beside the database, is missing or no head."
+        if not self.is_signed(signature, "head", str(head)):
+            return f"The head in {self.file} was not signed with this key, or was changed."
+        if not self.has(head):
+            return f"{self.file} has entry {number} on record, which is not in the journal: {_GONE}."
+        return None
+
+    def has(self, head: Head, *, is_last: bool = False) -> bool:
+        """Whether the journal has this entry; with `is_last`, as its last."""
+        if head.number == 0 and not is_last:
+            return True
+        with self._engine.connect() as db:
+            last = db.execute(CHAIN_END).first()
+            found = db.scalar(select(journal.c.hash).where(journal.c.number == head.number))
+        if is_last:
+            return head == (Head(last.number, last.hash) if last is not None else Head())
+        return bool(found == head.hash)
+
+
+def read_key(given: str | None, database: str | None, *, make: bool = True) -> bytes:
+    """The journal's key: the one given (JOURNAL_KEY), else the one in the file beside the database, made where there is none.
+
+    `database` is SQLite's file; None stands for a server, beside which there is no place that outlives the process's machine. Raises
+    `Misconfigured`.
+    """
+    if given:
+        return given.encode()
+    if database is None:
+        raise Misconfigured(_KEY_FOR_SERVER)
+    path = Path(f"{database}.journal-key")
+    if not path.exists():
+        if not make:
+            raise Misconfigured(
+                f"JOURNAL_KEY is not set and {path} does not exist: this is not the place where the bot runs."
+            )
+        try:
+            _make_key(path)
+        except OSError as error:
+            raise Misconfigured(
+                f"JOURNAL_KEY is not set, and {path} cannot be written ({error.strerror}). "
+                "Set it to a secret of your own, such as what `openssl rand -hex 32` prints, and keep it."
+            ) from None
+    key = path.read_text("ascii").strip()
+    if not key:
+        raise Misconfigured(f"{path} is empty; put the journal's key back, or set JOURNAL_KEY.")
+    return key.encode()
+
+
+def _write(path: Path, content: str) -> None:
+    """Replaces a file's content: a crash leaves the old one or the new one."""
+    handle, half = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(half, path)
+
+
+def _make_key(path: Path) -> None:
+    """Writes a new key under another name and links it to its own: a crash leaves no half of one, and of two processes one wins."""
+    handle, half = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    with contextlib.suppress(FileExistsError):
+        os.link(half, path)
+        log.warning("made a key for the journal", file=str(path), hint="keep a copy elsewhere, or set JOURNAL_KEY")
+    os.unlink(half)

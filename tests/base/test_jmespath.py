@@ -1,0 +1,126 @@
+"""JMESPath over data: what it finds, and that no expression and no data make it work without end."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from base.jmespath_bounded import MAX_EXPRESSION, BadQuery, check, search
+from tests.base.test_shrink import ANY
+from tests.harness.bot_parts import strict
+
+PEOPLE = {"data": [{"id": i, "name": f"Person {i}", "tags": ["a"] * (i % 3), "score": i / 2} for i in range(2_000)]}
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("data[0].name", "Person 0"),
+        ("length(data)", 2_000),
+        ("data[?id > `1997`].id", [1998, 1999]),
+        ("data[:2].{id: id, n: name}", [{"id": 0, "n": "Person 0"}, {"id": 1, "n": "Person 1"}]),
+        ("data[-1].id", 1999),
+        ("nothing", None),
+        ("data[" + "9" * 900 + "]", None),
+        ("sum(data[*].id)", 1_999_000),
+        ("max_by(data, &score).id", 1999),
+        ("sort_by(data, &name)[0].id", 0),
+        ("data[?name == 'Person 7'].id | [0]", 7),
+        ("data[?contains(name, '199')] | length(@)", 12),
+        ("join(', ', data[:3].name)", "Person 0, Person 1, Person 2"),
+        ("data[?length(tags) == `2`].id | length(@)", 666),
+        ("data[].tags[]| length(@)", 1_999),
+        ("keys(data[0])", ["id", "name", "tags", "score"]),
+        ("to_string(data[0].tags)", "[]"),
+    ],
+)
+def test_an_expression_finds_what_it_names(expression: str, found: object) -> None:
+    assert search(expression, PEOPLE) == found
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("", "no valid JMESPath"),
+        ("data[", "no valid JMESPath"),
+        ("data[?id ==]", "no valid JMESPath, at character"),
+        ("'open", "no valid JMESPath, at character 1"),
+        ("a" * (MAX_EXPRESSION + 1), "longer than 1,000"),
+        ("{a:" * 240 + "a" + "}" * 240, "nested too deeply"),
+        ("!" * 900 + "a", "nested too deeply"),
+        ("data[::0]", "does not fit"),
+        ("nonsense(data)", "does not have"),
+        ("length()", "wrong number"),
+        ("length(data[0].id)", "length() got a value of a type"),
+        ("sum(data)", "sum() got"),
+        ("max_by(data, &tags)", "max_by() got"),
+        ("&data", "no JSON"),
+        ("[&data]", "no JSON"),
+        ("ceil(to_number('inf'))", "does not fit"),
+        ("avg([to_number('" + "9" * 400 + "')])", "does not fit"),
+    ],
+)
+def test_an_expression_that_fails_says_why_in_words(expression: str, words: str) -> None:
+    with pytest.raises(BadQuery) as error:
+        search(expression, PEOPLE)
+    assert words in str(error.value)
+    assert len(str(error.value)) < 200
+
+
+def test_checking_needs_no_data() -> None:
+    check("data[*].id")
+    with pytest.raises(BadQuery, match="no valid JMESPath, at character 7"):
+        check("data[*")
+
+
+BOMBS = [
+    "|".join(["[@,@]"] * 60),
+    "|".join(["[@,@]"] * 40) + "|to_string(@)",
+    "|".join(["[@,@]"] * 40) + "|@ == `[[1]]`",
+    "|".join(["{a:@,b:@}"] * 60),
+    "|".join(["[@,@,@,@][]"] * 40),
+    "data[*].[" + ",".join(["@"] * 300) + "][][]",
+    "map(&[" + ",".join(["@"] * 200) + "], data)[] | map(&[@,@,@,@,@,@], @)",
+    "join(to_string(data), data[*].name)",
+    "[to_string(data), data[*].name] | join(@[0], @[1]) | [@,@,@,@] | to_string(@) | to_string([@,@,@])",
+    "[[" + ",".join(["data"] * 150) + "] == [" + ",".join(["data"] * 20) + "]]",
+]
+
+
+@pytest.mark.parametrize("expression", BOMBS)
+def test_an_expression_that_asks_for_too_much_work_is_stopped(expression: str) -> None:
+    with pytest.raises(BadQuery, match="too much work"):
+        search(expression, PEOPLE | {"list": [PEOPLE["data"]] * 50})
+
+
+def test_five_megabytes_are_searched() -> None:
+    people = [{"id": i, "name": f"Person {i}", "email": f"p{i}@example.com"} for i in range(60_000)]
+    assert search("[?id == `59999`].email | [0]", people) == "p59999@example.com"
+    assert len(search("[?contains(email, '7@')].{id: id, email: email}", people)) == 6_000
+
+
+@pytest.mark.parametrize(
+    "expression", ["to_number('inf')", "[to_number('nan')]", "`NaN`", "sum([to_number('1e308'), to_number('1e308')])"]
+)
+def test_what_is_found_can_always_be_written(expression: str) -> None:
+    strict(json.dumps(search(expression, {})))
+
+
+def test_a_sum_that_python_cannot_write_becomes_words() -> None:
+    long = int("9" * 4_299)
+    assert search("sum(@)", [long] * 30) == "(a number that is too long)"
+
+
+@pytest.mark.filterwarnings("ignore:deprecated string literal syntax")
+@settings(max_examples=150, deadline=None)
+@given(expression=st.text(alphabet="ab.[]*?@&|'`{}:,()0123 !=<>-\"", max_size=60), value=ANY)
+def test_whatever_the_expression_and_the_data_there_is_json_or_words(expression: str, value: Any) -> None:
+    try:
+        found = search(expression, value)
+    except BadQuery as error:
+        found = str(error)
+    assert strict(json.dumps(found)) == found

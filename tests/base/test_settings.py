@@ -1,0 +1,337 @@
+"""The settings: from the environment or a .env file, and for each mistake the variable and what to write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from base.settings import Misconfigured, Settings, load_settings
+
+REQUIRED = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "shhh-secret", "SLACK_CHANNEL": "#hr"}
+
+
+@pytest.fixture(autouse=True)
+def _empty_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder without a .env file, and an environment without settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def load(monkeypatch: pytest.MonkeyPatch, **environ: str) -> Settings:
+    for name, value in (REQUIRED | environ).items():
+        monkeypatch.setenv(name, value)
+    return load_settings()
+
+
+def test_three_settings_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch)
+    assert settings.channels == ("#hr",)
+    assert (settings.port, settings.workers, settings.api_timeout, settings.max_response) == (3_000, 8, 30, 5_000_000)
+    assert (settings.max_waiting, settings.max_model_calls, settings.history_tokens) == (256, 20, 60_000)
+    assert (settings.apis_file, settings.database_url, settings.host) == ("apis.yaml", "sqlite:///bot.db", "0.0.0.0")
+    assert not settings.allow_guests
+    assert not settings.log_bodies
+
+
+def test_every_missing_setting_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load_settings()
+    assert [line.split(" ")[0] for line in str(caught.value).splitlines()] == list(REQUIRED)
+    assert all(
+        "is not set. Set it in the environment or in a .env file" in line for line in str(caught.value).splitlines()
+    )
+
+
+def test_with_an_app_level_token_no_signing_secret_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, SLACK_SIGNING_SECRET="", SLACK_APP_TOKEN="xapp-1-A1-token")
+    assert settings.slack_signing_secret is None
+    assert settings.slack_app_token is not None
+    assert "xapp-1-A1-token" in settings.secrets
+    assert "xapp-1-A1-token" not in repr(settings)
+
+
+def test_without_either_the_signing_secret_is_asked_for_and_the_other_way_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, SLACK_SIGNING_SECRET="")
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("SLACK_SIGNING_SECRET is not set.")
+    assert "socket mode, with SLACK_APP_TOKEN" in line
+
+
+def test_a_comment_behind_a_token_is_told_and_not_taken_for_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, SLACK_BOT_TOKEN="xoxb-secret  # from the app's page")
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("SLACK_BOT_TOKEN: there is a blank in it")
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize("token", ["xoxb-1-2-secret", "secret", "XAPP-1"])
+def test_another_kind_of_token_is_no_app_level_token(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, SLACK_SIGNING_SECRET="", SLACK_APP_TOKEN=token)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("SLACK_APP_TOKEN: this is ")
+    assert "; write an app-level token (xapp-...)" in line
+    assert "Basic Information > App-Level Tokens" in line
+    assert token not in line
+
+
+def test_a_file_named_dot_env_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [
+        *(f"{name}={value}" for name, value in REQUIRED.items()),
+        "PORT=4000",
+        "WORKERS='3'",
+        "# a comment",
+        "OTHERS=5",
+    ]
+    (tmp_path / ".env").write_text("\n".join(lines))
+    monkeypatch.setenv("PORT", "5000")
+    settings = load_settings()
+    assert (settings.port, settings.workers, settings.slack_channel) == (5_000, 3, "#hr")
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, PORT="", OPENAI_API_KEY="", OPENAI_BASE_URL="", LOG_BODIES="", SLACK_API_URL="")
+    assert (settings.port, settings.openai_api_key, settings.openai_base_url, settings.log_bodies) == (
+        3_000,
+        None,
+        None,
+        False,
+    )
+    assert settings.slack_api_url == "https://slack.com/api/"
+
+
+@pytest.mark.parametrize(
+    ("written", "channels"),
+    [
+        ("C024BE91L", ("C024BE91L",)),
+        ("G024BE91L,#hr-bot", ("G024BE91L", "#hr-bot")),
+        (" #hr , C024BE91L ,", ("#hr", "C024BE91L")),
+        ("#überall", ("#überall",)),
+    ],
+)
+def test_channels_are_ids_or_names(written: str, channels: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, SLACK_CHANNEL=written).channels == channels
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [
+        ("5000000", 5_000_000),
+        ("5 MB", 5_000_000),
+        ("512kB", 512_000),
+        (" 2 mb ", 2_000_000),
+        ("1GB", 10**9),
+        ("4096 b", 4_096),
+    ],
+)
+def test_a_size_has_a_unit_or_is_bytes(written: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, MAX_RESPONSE=written).max_response == size
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8900/api", "http://127.0.0.1:8900/api/", "http://127.0.0.1:8900/api//"]
+)
+def test_the_slack_address_ends_in_one_slash(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, SLACK_API_URL=url).slack_api_url == "http://127.0.0.1:8900/api/"
+
+
+@pytest.mark.parametrize("written", ["1", "true", "yes", "on"])
+def test_a_switch_is_on_with_1(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, ALLOW_GUESTS=written).allow_guests
+
+
+SLACKS = {
+    "xoxb-12-34-abc": "a bot token",
+    "xapp-1-A1-2-abc": "an app-level token",
+    "xoxp-12-34-56-abc": "a person's token (User OAuth Token)",
+    "xoxe.xoxb-1-Mi0abc": "a bot token of an app with token rotation, which expires after twelve hours",
+    "xoxe.xoxp-1-Mi0abc": "an app configuration token",
+    "xoxe-1-My0abc": "a refresh token",
+    "xoxc-12-34-abc": "a token of Slack's own or of a legacy app",
+    "xoxs-12-34-abc": "a token of Slack's own or of a legacy app",
+    "https://hooks.slack.com/services/T0/B0/abc": "an incoming webhook's address",
+    "https://example.slack.com": "an address",
+    "123456789012.1234567890123": "the Client ID",
+    "A0123ABCDEF": "an id of an app or a workspace",
+    "0123456789abcdef0123456789abcdef": "the signing secret or the client secret",
+    "Xy12Xy12Xy12Xy12Xy12Xy12": "the Verification Token, which Slack has replaced by the signing secret",
+    "sk-proj-abc": "a key of the model's server",
+}
+RIGHT = {
+    "SLACK_BOT_TOKEN": ("xoxb-12-34-abc",),
+    "SLACK_APP_TOKEN": ("xapp-1-A1-2-abc",),
+    "SLACK_SIGNING_SECRET": ("0123456789abcdef0123456789abcdef",),
+    "OPENAI_API_KEY": tuple(one for one in SLACKS if not one.startswith(("xo", "xapp", "http"))),
+}
+
+
+@pytest.mark.parametrize("value", SLACKS)
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_credential_that_belongs_elsewhere_is_told_by_what_it_is(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slack shows a dozen of them; they are told apart by their form."""
+    if value in RIGHT[name]:
+        assert value in load(monkeypatch, **{name: value}).secrets
+        return
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, **{name: value})
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{name}: this is {SLACKS[value]}; write ")
+    assert value not in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("SLACK_BOT_TOKEN", "xoxb-...", "this is the placeholder of an example; write the Bot User OAuth Token (xoxb-...)"),
+        ("SLACK_BOT_TOKEN", "xoxb-your-token", "this is the placeholder of an example"),
+        ("SLACK_SIGNING_SECRET", "...", "this is the placeholder of an example; write the Signing Secret of Basic Information"),
+        ("SLACK_SIGNING_SECRET", "<signing secret>", "this is the placeholder of an example"),
+        ("OPENAI_API_KEY", "sk-...", "this is the placeholder of an example"),
+        ("SLACK_BOT_TOKEN", '"xoxb-12-34-abc"', "the quotes around it would be sent, too"),
+        ("SLACK_BOT_TOKEN", "Bearer xoxb-12-34-abc", "leave out the word Bearer"),
+        ("SLACK_BOT_TOKEN", "SLACK_BOT_TOKEN=xoxb-12", "the value begins with a name of its own, SLACK_BOT_TOKEN=; leave that out"),
+        ("SLACK_BOT_TOKEN", "12345", "this is not a bot token; write the Bot User OAuth Token"),
+    ],
+)  # fmt: skip
+def test_a_credential_copied_with_something_else_is_told(
+    name: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, **{name: value})
+    assert str(caught.value).startswith(f"{name}: {words}")
+
+
+@pytest.mark.parametrize("key", ["ollama", "none-needed", "EMPTY", "0123456789abcdef0123456789abcdef", "gsk_abc", "x"])
+def test_a_models_server_may_want_any_key(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert key in load(monkeypatch, OPENAI_API_KEY=key).secrets
+
+
+def test_a_line_break_that_a_vault_added_is_no_part_of_a_credential(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, SLACK_BOT_TOKEN="xoxb-1\n", SLACK_SIGNING_SECRET=" shhh \r\n", OPENAI_API_KEY="sk-1\n")
+    assert settings.secrets == ("xoxb-1", "shhh", "sk-1")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:11434/v1",
+        "https://models.example.com/openai/v1/",
+        "http://[::1]:8000/v1",
+        "http://ollama:11434/v1",
+    ],
+)
+def test_the_address_of_a_models_server(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, OPENAI_BASE_URL=f" {url}\n").openai_base_url == url
+
+
+MISTAKES = [
+    ("OPENAI_BASE_URL", "localhost:11434/v1", "write it with its scheme, such as http://localhost:11434/v1."),
+    ("OPENAI_BASE_URL", "127.0.0.1:8000", "such as http://127.0.0.1:8000."),
+    ("OPENAI_BASE_URL", "ollama:11434/v1", "such as http://ollama:11434/v1."),
+    ("OPENAI_BASE_URL", "models.example.com/v1", "such as https://models.example.com/v1."),
+    ("OPENAI_BASE_URL", "//models.example.com/v1", "such as https://models.example.com/v1."),
+    ("OPENAI_BASE_URL", "htp://models.example.com/v1", "such as https://models.example.com/v1."),
+    ("OPENAI_BASE_URL", "https:/models.example.com/v1", "such as https://models.example.com/v1."),
+    ("OPENAI_BASE_URL", "me:shhh@models.example.com/v1", "such as https://models.example.com/v1."),
+    ("OPENAI_BASE_URL", "https://", "write it with its scheme"),
+    (
+        "OPENAI_BASE_URL",
+        "https://m.example.com/v1/chat/completions",
+        "leave out /chat/completions; the bot adds it itself.",
+    ),
+    ("OPENAI_BASE_URL", "https://${HOST}/v1", "there is a blank or a variable in it; write one address in full."),
+    ("SLACK_API_URL", "slack.com/api", "write it with its scheme, such as https://slack.com/api."),
+    ("SLACK_API_URL", "https://slack.com/api/chat.postMessage", "leave out /chat.postMessage; the bot adds it itself."),
+    ("MODEL_TIMEOUT", "2m", "write seconds as a number without a unit, 120."),
+    ("MODEL_TIMEOUT", "1.5 min", "write seconds as a number without a unit, 90."),
+    ("MODEL_TIMEOUT", "2 minutes", "write seconds as a number without a unit, 120."),
+    ("MODEL_TIMEOUT", "500ms", "write seconds as a number without a unit, 0.5."),
+    ("MODEL_TIMEOUT", "2 fortnights", "write seconds as a number without a unit."),
+    ("MODEL_TIMEOUT", "long", "write a number."),
+    ("API_TIMEOUT", "30s", "write seconds as a number without a unit, 30."),
+    ("RETENTION_DAYS", "4 weeks", "write days as a number without a unit, 28."),
+    ("RETENTION_DAYS", "30d", "write days as a number without a unit, 30."),
+    ("HISTORY_TOKENS", "60k", "write it as a number without a unit, 60000."),
+    ("PORT", "http", "write a whole number."),
+    ("PORT", "70000", "write 65535 or less."),
+    ("WORKERS", "0", "write 1 or more."),
+    ("API_TIMEOUT", "0", "write more than 0."),
+    ("ALLOW_GUESTS", "maybe", "write 1 for on, 0 for off."),
+    ("SLACK_CHANNEL", "general", "'general' is neither a channel id (C024BE91L) nor a #name; write #general."),
+    ("SLACK_CHANNEL", "https://acme.slack.com/archives/C024BE91L", "; write C024BE91L."),
+    ("ADMINS", "Ann Lee", "'Ann Lee' is neither a user (U024BE7LH) nor a group (S0614TZR7 or @hr-leads)."),
+    ("SLACK_CHANNEL", "#a b", "neither a channel id"),
+    ("SLACK_CHANNEL", "C1,,hr", "'hr' is neither"),
+    ("SLACK_CHANNEL", ",", "'' is neither"),
+    ("SLACK_CHANNEL", "c024be91l", "neither"),
+    ("PORT", "http", ""),
+    ("PORT", "70000", ""),
+    ("PORT", "-1", ""),
+    ("WORKERS", "0", ""),
+    ("WORKERS", "1000", ""),
+    ("WORKERS", "2.5", ""),
+    ("MAX_WAITING", "0", ""),
+    ("MAX_MODEL_CALLS", "0", ""),
+    ("MAX_RESPONSE", "big", "write a size such as 5 MB, 512 kB or 5000000"),
+    ("MAX_RESPONSE", "5 XB", "write a size such as"),
+    ("MAX_RESPONSE", "-5", "write a size such as"),
+    ("MAX_RESPONSE", "10", ""),
+    ("API_TIMEOUT", "0", ""),
+    ("API_TIMEOUT", "-3", ""),
+    ("API_TIMEOUT", "30s", ""),
+    ("API_TIMEOUT", "nan", ""),
+    ("API_TIMEOUT", "inf", ""),
+    ("MODEL_TIMEOUT", "nan", ""),
+    ("MODEL_TIMEOUT", "inf", ""),
+    ("HISTORY_TOKENS", "5", ""),
+    ("RETENTION_DAYS", "0", ""),
+    ("RETENTION_DAYS", "nan", ""),
+    ("ALLOW_GUESTS", "maybe", ""),
+    ("LOG_BODIES", "2", ""),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "words"), MISTAKES)
+def test_a_mistake_is_told_with_its_variable(
+    name: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, **{name: value})
+    assert str(caught.value).startswith(f"{name}: ")
+    assert words in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_several_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {"SLACK_BOT_TOKEN": "xapp-1", "SLACK_CHANNEL": "hr", "PORT": "x", "WORKERS": "y", "ADMINS": "Ann"}
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, **wrong)
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == list(wrong)
+
+
+def test_a_channel_that_a_comment_swallowed_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SLACK_BOT_TOKEN=xoxb-1\nSLACK_SIGNING_SECRET=s\nSLACK_CHANNEL= #hr-bot\n")
+    with pytest.raises(Misconfigured, match=r"^SLACK_CHANNEL is not set\. .* put #names in quotes\.$"):
+        load_settings()
+
+
+def test_thousands_may_be_parted(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, HISTORY_TOKENS="60,000", PROMPT_BUDGET="4_000", MODEL_TIMEOUT="1,200")
+    assert (settings.history_tokens, settings.prompt_budget, settings.model_timeout) == (60_000, 4_000, 1_200)
+
+
+def test_no_secret_is_in_what_a_traceback_or_log_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, OPENAI_API_KEY="sk-key")
+    assert not any(secret in repr(settings) + str(settings) for secret in ("xoxb-1", "shhh-secret", "sk-key"))
+
+
+def test_no_secret_is_in_what_is_told_of_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, PORT="shhh-secret", WORKERS="xoxb-1")
+    assert "xoxb" not in str(caught.value)

@@ -1,0 +1,182 @@
+"""An imported description, the real program, and a server that we did not write: Prism (https://github.com/stoplightio/prism) checks each
+request against the same description.
+
+    npm install --prefix /tmp/prism @stoplight/prism-cli@5.16
+    PRISM=/tmp/prism/node_modules/.bin/prism pytest test_prism.py
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from emulator.emulator import Workspace
+from tests.harness.descriptions import description, get, post, query
+from tests.harness.loopback import Loopback, Reply, Request
+from tests.harness.replay_model import Message, ReplayModel, answer
+from tests.harness.whole_bot import until
+from tests.test_crash import ANN, ROOT, House, free_port
+
+PRISM = os.environ.get("PRISM") or shutil.which("prism")
+pytestmark = pytest.mark.skipif(not PRISM, reason="no Prism here: install @stoplight/prism-cli, and name it in PRISM")
+
+TICKET = {
+    "type": "object",
+    "required": ["title"],
+    "properties": {
+        "id": {"type": "integer", "readOnly": True},
+        "title": {"type": "string", "minLength": 3},
+        "urgency": {"type": "string", "enum": ["low", "high"]},
+        "owner": {"type": "object", "required": ["email"], "properties": {"email": {"type": "string"}}},
+    },
+}
+NUMBERS = {"type": "array", "items": {"type": "integer"}}
+NOTE = {
+    "schema": {
+        "type": "object",
+        "required": ["text", "tags", "people"],
+        "properties": {"text": {"type": "string"}, "tags": NUMBERS, "people": NUMBERS},
+    },
+    "encoding": {"tags": {"style": "form", "explode": True}, "people": {"style": "form", "explode": False}},
+}
+TICKET_ID = {"name": "ticketId", "in": "path", "required": True, "schema": {"type": "integer"}}
+REGION = {"name": "X-Region", "in": "header", "required": True, "schema": {"type": "string", "enum": ["eu", "us"]}}
+TICKETS = description(
+    {
+        "/tickets": get(
+            query("ids", NUMBERS, explode=False),
+            query("states", {"type": "array", "items": {"type": "string", "enum": ["open", "shut"]}}),
+            query("parents", NUMBERS, style="pipeDelimited", explode=False),
+            query("page", {"type": "integer", "minimum": 1}, required=True),
+            query("since", {"type": "string", "format": "date"}),
+            REGION,
+            answer={"type": "array", "items": TICKET},
+        )
+        | post(TICKET, responses={"201": {"description": "made"}}),
+        "/tickets/{ticketId}": get(TICKET_ID, answer=TICKET)
+        | {"delete": {"parameters": [TICKET_ID], "responses": {"204": {"description": "gone"}}}},
+        "/tickets/{ticketId}/notes": post(
+            NOTE,
+            "application/x-www-form-urlencoded",
+            parameters=[TICKET_ID],
+            responses={"201": {"description": "made"}},
+        ),
+    },
+    security=[{"key": []}],
+    components={"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"}}},
+)
+
+
+def wants(*calls: dict[str, Any]) -> Message:
+    """A model's reply with these calls of `call_rest_api`."""
+    functions = [{"name": "call_rest_api", "arguments": json.dumps(one)} for one in calls]
+    made = [{"id": f"call_{n}", "type": "function", "function": one} for n, one in enumerate(functions)]
+    return {"role": "assistant", "content": None, "tool_calls": made}
+
+
+class Prism(Loopback):
+    """Passes requests on to Prism, and keeps what it said of each: (method and path, status, what it has against it)."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(self._pass_on)
+        self.verdicts: list[tuple[str, int, str]] = []
+        self._port = free_port()
+        self.log = file.with_suffix(".prism.log")
+        with self.log.open("wb") as log:
+            command = [str(PRISM), "mock", "-h", "127.0.0.1", "-p", str(self._port), str(file)]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def __enter__(self) -> Prism:
+        super().__enter__()
+        until(lambda: "Prism is listening" in self.log.read_text("utf-8") or self.process.poll() is not None, 60)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        self.process.terminate()
+        self.process.wait(20)
+
+    def _pass_on(self, request: Request) -> Reply:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        hop = ("host", "connection", "content-length")
+        headers = {name: value for name, value in request.headers.items() if name not in hop}
+        connection.request(request.method, request.path, request.body or None, headers)
+        reply = connection.getresponse()
+        body = reply.read()
+        against = reply.headers.get("sl-violations", "") or (body.decode() if reply.status == 422 else "")
+        self.verdicts.append((f"{request.method} {request.path}", reply.status, against))
+        return Reply(reply.status, body, {"Content-Type": reply.headers.get("Content-Type", "text/plain")})
+
+
+def imported(file: Path, base_url: str) -> str:
+    """The catalog that the command makes, its writes allowed."""
+    command = [sys.executable, str(ROOT / "bot.py"), "import", str(file), "--base-url", base_url]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, cwd=file.parent).stdout
+    assert "enabled: false" in text
+    return text.replace("    enabled: false\n", "")
+
+
+@contextmanager
+def at_work(file: Path, folder: Path, **variables: str) -> Iterator[tuple[House, Prism, ReplayModel]]:
+    """The program with the catalog of a description that Prism serves."""
+    with Workspace() as workspace, ReplayModel() as model, Prism(file) as prism:
+        house = House("http", workspace, model, prism, folder)
+        (folder / "apis.yaml").write_text(imported(file, prism.url))
+        program = house.start(**variables)
+        yield house, prism, model
+        assert program.terminate() == 0
+
+
+def approve_all(house: House, asked: str, count: int) -> None:
+    """Ann presses Approve on each card of her thread as it comes."""
+    for number in range(count):
+        until(lambda number=number: len(house.writes()) == number)  # type: ignore[misc]
+        house.workspace.click(ANN, house.card(asked), "approve", channel="C0HR")
+        until(lambda number=number: len(house.writes()) == number + 1)  # type: ignore[misc]
+
+
+def test_prism_takes_every_request_that_the_bot_makes_of_an_imported_description(tmp_path: Path) -> None:
+    file = tmp_path / "tickets.yaml"
+    file.write_text(yaml.safe_dump(TICKETS))
+    find = "/tickets?ids=1,2&states=open&states=shut&parents=3|4&page=1&since=2024-02-29"
+    ticket = {"title": "Häßlich & kaputt", "urgency": "high", "owner": {"email": "ann@example.com"}}
+    note = {"text": "a&b=c ü", "tags": [1, 2], "people": [3, 4]}
+    with at_work(file, tmp_path, SHOP_API_KEY="only-for-this-test") as (house, prism, model):
+        model.script(
+            "go",
+            [
+                wants(
+                    {"method": "GET", "url": find, "headers": {"X-Region": "eu"}},
+                    {"method": "GET", "url": "/tickets/7"},
+                ),
+                wants({"method": "POST", "url": "/tickets", "body": ticket}),
+                wants({"method": "POST", "url": "/tickets/7/notes", "body": note}),
+                wants({"method": "DELETE", "url": "/tickets/7"}),
+                answer("All done."),
+            ],
+        )
+        asked = house.mention("go")
+        approve_all(house, asked, 3)
+        house.wait_for_answer(asked, "All done.")
+
+    assert [(name, against) for name, status, against in prism.verdicts if status >= 300 or against] == []
+    assert [(name, status) for name, status, _ in prism.verdicts if not name.startswith("GET")] == [
+        ("POST /tickets", 201),
+        ("POST /tickets/7/notes", 201),
+        ("DELETE /tickets/7", 204),
+    ]
+    assert [name for name, _, _ in prism.verdicts][:2] == [
+        "GET /tickets?ids=1,2&states=open&states=shut&parents=3%7C4&page=1&since=2024-02-29",
+        "GET /tickets/7",
+    ]

@@ -1,0 +1,483 @@
+"""The command line as an operator meets it: `python bot.py` as a process, its words and its exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bot import main
+from tests.harness.whole_bot import CATALOG
+
+ROOT = Path(__file__).parents[2]
+COMPLETE = {
+    "SLACK_BOT_TOKEN": "xoxb-of-the-tests",
+    "SLACK_SIGNING_SECRET": "secret-of-the-tests",
+    "SLACK_CHANNEL": "#hr-bot",
+    "SLACK_API_URL": "http://127.0.0.1:9/api/",
+    "OPENAI_API_KEY": "sk-of-the-tests",
+    "HR_API_URL": "https://hr.example",
+    "APIS_FILE": str(CATALOG),
+    "HOST": "127.0.0.1",
+    "PORT": "0",
+}
+SMALL = """\
+name: HR
+base_url: ${HR_API_URL}
+endpoints:
+  - method: GET
+    url: /api/users?page=[page_id]
+    description: Lists employees.
+  - method: POST
+    url: /api/users
+    description: Adds an employee.
+    approval: never
+"""
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Nothing of this machine's but the PATH; wide, so that a table's words stay in one line."""
+    return {"PATH": os.environ.get("PATH", ""), "COLUMNS": "250", **settings}
+
+
+def check(where: Path, *arguments: str, **settings: str) -> Result:
+    """`python bot.py check ...` in the directory `where`, in this process: it needs no other, and starting one takes a second."""
+    nothing = dict.fromkeys(os.environ) | {"COLUMNS": "250"}
+    before = Path.cwd()
+    os.chdir(where)
+    try:
+        return CliRunner().invoke(main, ["check", *arguments], env=nothing | settings)
+    finally:
+        os.chdir(before)
+
+
+def run(where: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """`python bot.py ...` in the directory `where`, which has no .env file unless the test wrote one."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "bot.py"), *arguments],
+        cwd=where,
+        env=environment(settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+# --- check ------------------------------------------------------------------------------------------------------------
+
+
+def test_check_shows_the_operations_with_who_may_do_what(tmp_path: Path) -> None:
+    done = run(tmp_path, "check", HR_API_URL="https://hr.example", APIS_FILE=str(CATALOG))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = {
+        name: line for line in done.stdout.splitlines() for name in ("GET", "POST", "PUT", "DELETE") if name in line
+    }
+    assert "HR at https://hr.example" in done.stdout
+    assert "everybody" in lines["GET"]
+    assert "by itself until data was read in the thread" in lines["POST"]
+    assert "waits for asker, at most 60 min" in lines["PUT"]
+    assert "waits for asker, at most 30 min" in lines["DELETE"]
+    assert "5 operations, no mistakes found." in done.stdout
+
+
+def test_check_says_what_is_shared_with_the_thread(tmp_path: Path) -> None:
+    entry = "{method: GET, url: /%s, description: Shows., approval: {approvers: [asker], shared: %s}}"
+    lines = [
+        "base_url: http://h",
+        "endpoints:",
+        *(f"  - {entry % one}" for one in (("plans", "true"), ("payroll", "false"))),
+    ]
+    (tmp_path / "apis.yaml").write_text("\n".join(lines))
+    shown = check(tmp_path).output.splitlines()
+    plans, payroll = (next(line for line in shown if f"GET /{name}" in line) for name in ("plans", "payroll"))
+    assert "waits for asker, shared with the thread, at most 60 min" in plans
+    assert "waits for asker, at most 60 min" in payroll
+
+
+def test_check_shows_placeholders_as_they_are_written(tmp_path: Path) -> None:
+    done = check(tmp_path, HR_API_URL="https://hr.example", APIS_FILE=str(CATALOG))
+
+    assert "DELETE /api/users/[user_id]" in done.stdout
+
+
+CONDITIONAL = """
+name: Payments
+base_url: https://pay.example.com
+endpoints:
+  - {method: GET, url: /refunds, description: Lists.}
+  - method: POST
+    url: /refunds
+    description: Pays money back.
+    approval: [{when: {properties: {amount: {minimum: 1000}}}, approvers: ["@leads"]}]
+  - method: DELETE
+    url: /refunds/[id]
+    description: Cancels.
+    approval: [{when: {patternProperties: {"^a": {}}}, approvers: ["@leads"]}]
+channels:
+  "#pay":
+    approval: {when: {properties: {currency: {const: USD}}}, approvers: ["@all"], quorum: 2}
+"""
+
+
+def test_check_shows_which_spelling_of_a_condition_asks_whom_and_where_it_can_be_missed(tmp_path: Path) -> None:
+    (tmp_path / "apis.yaml").write_text(CONDITIONAL)
+    done = check(tmp_path, COLUMNS="200")
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
+    told = {(row[0], row[1]): row[2] for row in rows if row[2:]}
+    asks, not_told = "waits for @leads, at most 60 min", "(the strictest rule: it can't be told which one is meant)"
+
+    assert done.exit_code == 0
+    assert told["POST /refunds", '{"amount": 1000}'] == asks
+    assert told["POST /refunds", '{"amount": 999}'] == "by itself until data was read in the thread"
+    for body in ('{"amount": "1000"}', '{"amount": "1,000"}', '{"Amount": 1000}', '{"data": {"amount": 1000}}', "{}"):
+        assert told["POST /refunds", body] == f"{asks} {not_told}"
+    by_all = told["POST /refunds in #pay", '{"amount": 999, "currency": "usd"}']
+    assert by_all == "waits for @all, 2 votes, at most 60 min"
+    assert "Warning: POST /refunds: the body may have fields that no schema names" in done.stdout
+    assert "Warning: DELETE /refunds/[id]: its condition says 'patternProperties', which names no field" in done.stdout
+    assert "3 operations, no mistakes found, " in done.stdout
+
+
+def test_check_needs_no_settings_and_takes_apis_yaml_of_the_directory(tmp_path: Path) -> None:
+    (tmp_path / "apis.yaml").write_text(SMALL)
+
+    done = check(tmp_path, HR_API_URL="https://hr.example")
+
+    assert done.exit_code == 0
+    assert "by itself (approval: never)" in done.stdout
+
+
+def test_check_reads_the_env_file_too(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text(SMALL)
+    (tmp_path / ".env").write_text("HR_API_URL=https://from-the-file.example\nAPIS_FILE=other.yaml\n")
+
+    done = check(tmp_path)
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "HR at https://from-the-file.example" in done.stdout
+
+
+BROKEN: dict[str, tuple[str, list[str]]] = {
+    "an unknown method": (SMALL.replace("method: GET", "method: FETCH"), ["endpoint 1", "line 4", "FETCH"]),
+    "no description": (
+        SMALL.replace("    description: Adds an employee.\n", ""),
+        ["endpoint 2", "line 7", "'description' is missing"],
+    ),
+    "a misspelt key": (SMALL.replace("approval:", "aproval:"), ["endpoint 2", "line 10", "'aproval' is no key"]),
+    "never on GET": (
+        SMALL.replace("Lists employees.", "Lists.\n    approval: never"),
+        ["endpoint 1", "approval: never is for POST only"],
+    ),
+    "no endpoints": ("name: HR\nbase_url: https://hr.example\nendpoints: []\n", ["line 3", "endpoints"]),
+    "no YAML": ("name: [HR\nbase_url: x\n", ["line ", "no valid YAML"]),
+    "a list": ("- a\n- b\n", ["write a mapping"]),
+    "nothing": ("", ["is empty"]),
+    "the same entry twice": (
+        SMALL + "  - method: POST\n    url: /api/users\n    description: Again.\n",
+        ["line 11", "twice"],
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", BROKEN)
+def test_check_tells_a_mistake_with_its_place_and_no_traceback(tmp_path: Path, mistake: str) -> None:
+    text, words = BROKEN[mistake]
+    (tmp_path / "apis.yaml").write_text(text)
+
+    done = check(tmp_path, HR_API_URL="https://hr.example")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    for word in ("apis.yaml", *words):
+        assert word in done.stderr
+
+
+WRONG = """name: HR
+base_url: https://hr.example
+endpoints:
+  - method: GET
+    url: /people?page=[page]
+    description: Lists people.
+    pagination: {style: page, parameter: pages}
+  - method: DELETE
+    url: /people/[id]
+    description: Removes a person.
+    parameters:
+      id:
+        lookup: {operation: GET /peple, match: [name], id: id}
+recipes:
+  - workflowId: remove-two
+    description: Removes two people.
+    steps:
+      - stepId: first
+        operation: DELETE /people/[id]
+        parameters: {id: 1}
+      - stepId: second
+        operation: DELETE /people/[id]
+        parameters: {id: 2}
+channels:
+  "#hr-bot":
+    operations:
+      - GET *
+      - POST *
+"""
+
+
+def test_check_tells_all_mistakes_between_entries_at_once(tmp_path: Path) -> None:
+    (tmp_path / "apis.yaml").write_text(WRONG)
+
+    done = check(tmp_path)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "apis.yaml, endpoint 1, line 7: pagination: 'pages' is no query value of /people?page=[page]; write ?pages=[pages] there.",
+        "apis.yaml, endpoint 2, line 13: lookup: 'GET /peple' is no GET of this API; there is: GET /people.",
+        "apis.yaml, recipe 1, step 1, line 19: DELETE /people/[id] is a write, and only the last step may be one; "
+        "split the recipe there.",
+        "apis.yaml, channel #hr-bot, line 28: 'POST *' fits no operation; write such as 'GET *' or 'GET /people'.",
+    ]
+
+
+def test_check_tells_a_variable_that_is_not_set(tmp_path: Path) -> None:
+    (tmp_path / "apis.yaml").write_text(SMALL)
+
+    done = check(tmp_path)
+
+    assert done.exit_code == 2
+    assert "HR_API_URL is not set" in done.stderr
+
+
+def test_check_tells_a_missing_file(tmp_path: Path) -> None:
+    done = check(tmp_path, APIS_FILE="nowhere.yaml")
+
+    assert done.exit_code == 2
+    assert "APIS_FILE: cannot read nowhere.yaml: No such file or directory." in done.stderr
+
+
+def test_check_takes_another_file(tmp_path: Path) -> None:
+    (tmp_path / "apis.yaml").write_text(BROKEN["nothing"][0])
+    (tmp_path / "other.yaml").write_text(SMALL)
+    (tmp_path / "broken.yaml").write_text(BROKEN["no description"][0])
+
+    done = check(tmp_path, "other.yaml", HR_API_URL="https://hr.example")
+    broken = check(tmp_path, "broken.yaml", HR_API_URL="https://hr.example", APIS_FILE="other.yaml")
+    missing = check(tmp_path, "nowhere.yaml")
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "2 operations, no mistakes found." in done.stdout
+    assert broken.exit_code == 2
+    assert broken.stderr.startswith("broken.yaml, endpoint 2, line 7")
+    assert missing.stderr == "FILE: cannot read nowhere.yaml: No such file or directory.\n"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "shown"),
+    [
+        ("${HR_API_URL}", "HR at ${HR_API_URL}"),
+        ("https://${HOST}/v1/", "HR at https://${HOST}/v1"),
+        ("${HR_API_URL}/v1", "HR at ${HR_API_URL}/v1"),
+        ("https://${HOST:-hr.example}:${PORT:-8443}", "HR at https://hr.example:8443"),
+    ],
+)
+def test_check_without_the_environment_looks_up_no_variable(tmp_path: Path, base_url: str, shown: str) -> None:
+    """As in CI, where there are none; what happens to be set there does not count."""
+    auth = "auth: {basic: {username: bot, password: '${PASSWORD}'}}\nheaders: {X-Tenant: '${TENANT}'}\n"
+    (tmp_path / "apis.yaml").write_text(SMALL.replace("${HR_API_URL}", base_url) + auth)
+
+    done = check(tmp_path, "--no-env", HR_API_URL="ftp://nonsense", APIS_FILE="elsewhere.yaml")
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert shown in done.stdout
+
+
+@pytest.mark.parametrize(
+    "base_url", ["ftp://${HOST}", "${HR_API_URL}?x=1", "https://${HOST}/../x", "hr.example/${PATH}"]
+)
+def test_check_without_the_environment_still_tells_what_no_variable_could_mend(tmp_path: Path, base_url: str) -> None:
+    (tmp_path / "apis.yaml").write_text(SMALL.replace("${HR_API_URL}", base_url))
+
+    done = check(tmp_path, "--no-env")
+
+    assert done.exit_code == 2
+    assert "apis.yaml, line 2: base_url: " in done.stderr
+
+
+def test_check_asks_slack_with_the_environment_alone(tmp_path: Path) -> None:
+    done = check(tmp_path, "--no-env", "--slack")
+
+    assert done.exit_code == 2
+    assert "--slack needs the environment; leave --no-env out." in done.stderr
+
+
+def test_check_cuts_no_path_off(tmp_path: Path) -> None:
+    """In a pipe a row is one line; on a narrow terminal it goes on below."""
+    url = "/api/v2/" + "/".join(f"organizations{number}/[organization_id_{number}]" for number in range(4))
+    (tmp_path / "apis.yaml").write_text(SMALL.replace("url: /api/users\n", f"url: {url}\n"))
+
+    done = check(tmp_path, "--no-env", COLUMNS="60")
+    narrow = pty_output(tmp_path, ["check", "--no-env"], columns=70)
+
+    assert f"POST {url}" in done.stdout
+    first_column = "".join(line.split("│")[1].strip() for line in narrow.splitlines() if line.startswith("│"))
+    assert f"POST{url}" in first_column.replace(" ", "")
+    assert "…" not in narrow
+
+
+def pty_output(where: Path, arguments: list[str], columns: int) -> str:
+    """What a command shows on a terminal of this width."""
+    door, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (50, columns))
+    command = [sys.executable, str(ROOT / "bot.py"), *arguments]
+    done = subprocess.Popen(
+        command, cwd=where, env={"PATH": os.environ.get("PATH", ""), "TERM": "dumb"}, stdin=terminal, stdout=terminal
+    )
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux's word for the end of a terminal
+        while piece := os.read(door, 4_096):
+            shown += piece
+    os.close(door)
+    assert done.wait(30) == 0
+    return shown.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    ("switched", "words"),
+    [
+        ("", "2 operations, no mistakes found."),
+        ("    enabled: false\n", "1 operation (1 more switched off), no mistakes found."),
+    ],
+)
+def test_check_counts_what_is_switched_off(tmp_path: Path, switched: str, words: str) -> None:
+    (tmp_path / "apis.yaml").write_text(SMALL + switched)
+
+    assert check(tmp_path, "--no-env").stdout.endswith(words + "\n")
+
+
+def test_a_broken_catalog_stops_the_start_with_the_same_words(tmp_path: Path) -> None:
+    (tmp_path / "apis.yaml").write_text(BROKEN["an unknown method"][0])
+    settings = COMPLETE | {"APIS_FILE": "apis.yaml"}
+
+    checked, started = check(tmp_path, **settings), run(tmp_path, **settings)
+
+    assert started.returncode == checked.exit_code == 2
+    assert started.stderr.splitlines()[-1] == checked.stderr.splitlines()[-1]
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_missing_setting_is_named_at_once(tmp_path: Path) -> None:
+    done = run(tmp_path, HR_API_URL="https://hr.example", APIS_FILE=str(CATALOG))
+
+    assert done.returncode == 2
+    for name in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_CHANNEL"):
+        assert f"{name} is not set" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_wrong_setting_is_named_at_once(tmp_path: Path) -> None:
+    wrong = {"PORT": "70000", "WORKERS": "0", "API_TIMEOUT": "-1", "MAX_RESPONSE": "a lot", "ALLOW_GUESTS": "perhaps"}
+    done = run(tmp_path, **(COMPLETE | wrong))
+
+    assert done.returncode == 2
+    assert sorted(line.partition(":")[0] for line in done.stderr.splitlines()) == sorted(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SLACK_CHANNEL", "hr-bot"), ("DATABASE_URL", "sqlite:///nowhere/bot.db")]
+)  # the others are in test_settings.py and test_store.py; here it is that the program ends with their words
+def test_a_wrong_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
+    done = run(tmp_path, **(COMPLETE | {name: value}))
+
+    assert done.returncode == 2
+    assert name in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_message_shows_a_secret(tmp_path: Path) -> None:
+    secrets = ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "OPENAI_API_KEY")
+    done = run(tmp_path, **(COMPLETE | {"PORT": "http"} | dict.fromkeys(secrets, "very-secret-value")))
+
+    assert done.returncode == 2
+    assert "very-secret-value" not in done.stdout + done.stderr
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        done = run(tmp_path, **(COMPLETE | {"PORT": port}))
+
+    assert done.returncode == 2
+    assert f"PORT: cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# --- help, start and end ----------------------------------------------------------------------------------------------
+
+
+def test_help_names_the_commands(tmp_path: Path) -> None:
+    done = run(tmp_path, "--help")
+
+    assert done.returncode == 0
+    assert "check" in done.stdout
+    assert "serves" in done.stdout
+
+
+def test_an_unknown_command_is_refused(tmp_path: Path) -> None:
+    done = run(tmp_path, "serv")
+
+    assert done.returncode == 2
+    assert "No such command 'serv'" in done.stderr
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_starts_without_slack_answering_and_a_signal_ends_it_with_0(tmp_path: Path, number: signal.Signals) -> None:
+    port = free_port()
+    settings = COMPLETE | {"PORT": str(port)}
+    with (tmp_path / "log").open("wb") as log:
+        bot = subprocess.Popen(
+            [sys.executable, str(ROOT / "bot.py")], cwd=tmp_path, env=environment(settings), stdout=log, stderr=log
+        )
+        try:
+            wait_for_port(port)
+            bot.send_signal(number)
+            assert bot.wait(10) == 0
+        finally:
+            bot.kill()
+            bot.wait()
+    told = (tmp_path / "log").read_text()
+    assert '"event": "serving"' in told
+    assert '"event": "stopped"' in told
+    assert not [secret for name in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET") if (secret := COMPLETE[name]) in told]
+
+
+def wait_for_port(port: int, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"nobody listens on {port}")

