@@ -34,7 +34,7 @@ def catalogs() -> list[Any]:
     """Every catalog that loads, of the sample, the documents, the tests and the demo."""
     found = []
     seen = set()
-    for path in [*ROOT.glob("*.yaml"), *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("[tbw]*/*.py")]:
+    for path in [*ROOT.glob("*.yaml"), *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("[tbd]*/**/*.py")]:
         for number, text in enumerate(texts(path)):
             if text not in seen and "endpoints" in text and loads(text):
                 seen.add(text)
