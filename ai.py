@@ -21,7 +21,7 @@ from catalog.calls import BadCall, Call, parse_arguments, resolve
 from catalog.catalog import Catalog
 from catalog.lookup import Unclear
 from catalog.rules import SAFE_METHODS
-from gate.answers import Got, error_text
+from gate.answers import ReadResult, error_text
 from gate.gate import Gate, noted_read, noted_unclear, proposed
 from gate.policy import Read, State, sort
 from gate.recipe_runs import Taken, run
@@ -30,13 +30,13 @@ from model.chat import Model, ModelFailed
 from model.prompt.prompt import BUDGET, FIND, about, beside, find, is_whole, system_prompt, tools
 from model.special_tokens import put_together
 from model.transcript import (
+    AssistantMessage,
     BadReply,
     Item,
-    Noted,
-    Replied,
     Reply,
     Result,
-    Said,
+    TurnNote,
+    UserMessage,
     first_noted,
     is_private,
     open_calls,
@@ -48,9 +48,9 @@ from slack_io.steps import step
 from slack_io.thread_context import Written
 from slack_io.web_api import Person
 from store.holds import Overtaken
-from store.journal.hash_chain import Entry, digest
+from store.journal.hash_chain import JournalEntry, digest
 from store.posts import delete, live, live_id
-from store.store import Proposal, Round, Store, Turn
+from store.store import Proposal, ReplyOutcome, Store, Turn
 
 log = structlog.get_logger("ai")
 _THINKS_ON = 0.5  # seconds of a model call after which a step's status gives way to "is thinking"
@@ -63,11 +63,11 @@ class Stopped(Exception):
     """The process is to end; the turn stays where it is, on disk."""
 
 
-class Cut(Exception):
+class TurnCancelled(Exception):
     """A person wants the turn to end."""
 
 
-class Presence(Protocol):
+class StatusSink(Protocol):
     """What is shown beside a thread's messages. Each call only notes and wakes."""
 
     def status(self, thread: str, text: str, *, after: float = 0.0) -> None:
@@ -77,14 +77,14 @@ class Presence(Protocol):
         """Where a direct message's session stands, and what it is about."""
 
 
-class Growing(Protocol):
+class AnswerSink(Protocol):
     """Messages that grow."""
 
     def note(self, post: str, thread: str, text: str) -> None:
         """What was written by now."""
 
 
-class Halt:
+class CancelFlag:
     """Who is to stop: all (the process ends), or single turns (a person said so)."""
 
     def __init__(self) -> None:
@@ -100,11 +100,11 @@ class Halt:
         self._turns.add(turn)
 
     def check(self, turn: str) -> None:
-        """Raises `Stopped` or `Cut`."""
+        """Raises `Stopped` or `TurnCancelled`."""
         if self._all.is_set():
             raise Stopped
         if turn in self._turns:
-            raise Cut
+            raise TurnCancelled
 
     def is_on(self, turn: str) -> bool:
         """Whether `check` would raise."""
@@ -116,7 +116,7 @@ class Halt:
 
 
 @dataclass(frozen=True)
-class House:
+class Services:
     """What every AI of one bot shares."""
 
     model: Model
@@ -126,9 +126,9 @@ class House:
     clock: Callable[[], float] = time.time
     read: Callable[[Turn], Written] = lambda turn: Written(turn.text)
     person: Callable[[str], Person | None] = lambda _user: None
-    presence: Presence | None = None
-    growing: Growing | None = None
-    halt: Halt = field(default_factory=Halt)
+    assistant_status: StatusSink | None = None
+    growing: AnswerSink | None = None
+    cancel_flag: CancelFlag = field(default_factory=CancelFlag)
     model_name: str = ""
     dry_run: bool = False
     max_model_calls: int = 20
@@ -139,13 +139,13 @@ class House:
 class AI:
     """One thread's conversation."""
 
-    def __init__(self, thread: str, house: House) -> None:
+    def __init__(self, thread: str, services: Services) -> None:
         self._thread = thread
-        self._house = house
-        self._store = house.store
-        self._gate = house.gate
-        self._written = _Written(house, None)
-        self._unwritten: list[Entry] = []  # of the reply whose calls are being made
+        self._services = services
+        self._store = services.store
+        self._gate = services.gate
+        self._written = _Written(services, None)
+        self._unwritten: list[JournalEntry] = []  # of the reply whose calls are being made
         self._sent_alone = 0  # of its writes, those that go out without a click
 
     def advance(self) -> bool:
@@ -165,25 +165,25 @@ class AI:
                     self._session(turn, "suspended")
                     return True
                 self._session(turn, "active")
-                self._house.halt.over(turn.turn)
+                self._services.cancel_flag.over(turn.turn)
         return False
 
     def set_aside(self, turn: Turn) -> None:
         """Ends a turn that may have ended its processes, with words in its thread."""
         with self._store.holding(self._thread), structlog.contextvars.bound_contextvars(turn=turn.turn):
             log.error("turn set aside", ends=turn.tries, hint="the process ended each time in the middle of it")
-            self._written = _Written(self._house, turn, is_resumed=turn.is_running)
-            self._break_off(turn, words.SET_ASIDE, Entry("set aside", {"asker": turn.asker, "ends": turn.tries}))
+            self._written = _Written(self._services, turn, is_resumed=turn.is_running)
+            self._break_off(turn, words.SET_ASIDE, JournalEntry("set aside", {"asker": turn.asker, "ends": turn.tries}))
 
     def _finish(self, turn: Turn) -> bool:
         """True when the turn is over, False while it waits for people. Whatever fails in it is told in the thread."""
         try:
-            self._written = _Written(self._house, turn, is_resumed=turn.is_running)
+            self._written = _Written(self._services, turn, is_resumed=turn.is_running)
             begun = turn if turn.is_running else self._begin(turn)
             return begun is None or self._to_rest(begun)
         except (Stopped, Overtaken):
             raise
-        except Cut:
+        except TurnCancelled:
             return self._stop(turn)
         except ModelFailed as error:
             return self._fail(turn, words.MODEL_DOWN, str(error))
@@ -195,38 +195,38 @@ class AI:
     def _begin(self, turn: Turn) -> Turn | None:
         """Begins a waiting turn with what its question says by now; None where the question was deleted meanwhile."""
         self._check(turn)
-        written = self._house.read(turn)
+        written = self._services.read(turn)
         if written.text is None:
             log.info("question deleted before its turn")
-            self._store.drop_turn(turn, [Entry("question deleted", {"asker": turn.asker})])
+            self._store.drop_turn(turn, [JournalEntry("question deleted", {"asker": turn.asker})])
             return None
-        edited = [Entry("question edited", {"words": digest(written.text)})] if written.text != turn.text else []
+        edited = [JournalEntry("question edited", {"words": digest(written.text)})] if written.text != turn.text else []
         self._session(turn, "processing", written.text)
         noted = self._noted(turn, written.text, [line.text for line in written.before])
         return self._store.begin_turn(turn, written.text, written.before, edited, noted)
 
-    def _noted(self, turn: Turn, asked: str, heard: Sequence[str]) -> Noted:
+    def _noted(self, turn: Turn, asked: str, heard: Sequence[str]) -> TurnNote:
         """What goes with the question from now on."""
-        here, budget, who = self._gate.here(self._thread), self._house.prompt_budget, self._about(turn)
+        here, budget, who = self._gate.here(self._thread), self._services.prompt_budget, self._about(turn)
         if is_whole(here.catalog, here.instructions, budget):
-            return Noted(who, "")
+            return TurnNote(who, "")
         items = self._store.transcript(self._thread, turn.asker)
-        said = [item.text for item in items if isinstance(item, Said)][-1:]
+        said = [item.text for item in items if isinstance(item, UserMessage)][-1:]
         first, before = first_noted(items), [*said, *heard]
         return beside(here.catalog, here.instructions, asked, about=who, before=before, first=first, budget=budget)
 
     def _session(self, turn: Turn, state: Literal["processing", "active", "suspended"], title: str = "") -> None:
-        if self._house.presence is not None and Thread.from_key(self._thread).is_direct:
-            self._house.presence.session(self._thread, state, " ".join(title.split()))
+        if self._services.assistant_status is not None and Thread.from_key(self._thread).is_direct:
+            self._services.assistant_status.session(self._thread, state, " ".join(title.split()))
 
     def _fail(self, turn: Turn, template: str, reason: str) -> bool:
         """Ends a turn that failed, with words and a reference. False while one of its writes is under way: the turn goes on after it,
         so that nobody is told of an end while something of it still happens."""
-        reference = self._house.ids()[:8]
+        reference = self._services.ids()[:8]
         log.exception("turn failed", reference=reference, reason=reason)
         if self._gate.is_sending(turn.turn):
             return False
-        noted = Entry("failed", {"reference": reference, "reason": reason})
+        noted = JournalEntry("failed", {"reference": reference, "reason": reason})
         self._break_off(turn, template.format(reason=reason, reference=reference), noted)
         return True
 
@@ -237,15 +237,15 @@ class AI:
             return False
         stopped = self._store.turn(turn.turn) or turn
         told = words.STOPPED if self._written.text else words.STOPPED_EMPTY
-        self._break_off(stopped, told, Entry("ended by a person", {"by": stopped.stopped_by}))
+        self._break_off(stopped, told, JournalEntry("ended by a person", {"by": stopped.stopped_by}))
         return True
 
-    def _break_off(self, turn: Turn, told: str, noted: Entry) -> None:
+    def _break_off(self, turn: Turn, told: str, noted: JournalEntry) -> None:
         """Ends a turn before its end: what was written stays, with the words for why it ends there."""
         self._gate.withdraw(turn.turn)
         text = f"{self._written.text}\n\n{told}".strip()
-        says = answer_posts(turn.turn, turn.thread, text, self._house.ids(), self._written.post)
-        self._store.end_turn(turn, says, said=Replied(text), usage=None, failed=True, entries=[noted])
+        says = answer_posts(turn.turn, turn.thread, text, self._services.ids(), self._written.post)
+        self._store.end_turn(turn, says, said=AssistantMessage(text), usage=None, failed=True, entries=[noted])
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -258,7 +258,7 @@ class AI:
                 items = self._store.transcript(self._thread, turn.asker)
                 if open_calls(items):
                     return False
-            is_last = turn.model_calls >= self._house.max_model_calls
+            is_last = turn.model_calls >= self._services.max_model_calls
             reply, asked = self._ask(turn, items, is_last=is_last)
             turn = replace(turn, model_calls=turn.model_calls + 1)
             if is_last or not reply.said.calls:
@@ -267,7 +267,7 @@ class AI:
             turn = replace(turn, only_for=turn.asker if is_private(items) else "")
             made = self._take_calls(turn, items, reply, asked)
             said = self._store.add_round(turn, made)
-            self._written = _Written(self._house, turn)
+            self._written = _Written(self._services, turn)
             items = [*items, said, *(replace(one, reply=said.row) for one in made.results)]
 
     def _send_approved(self, turn: Turn) -> None:
@@ -278,53 +278,53 @@ class AI:
     def _check(self, turn: Turn) -> None:
         """Raises where the turn may not go on: the process ends, or a person stopped it, also before this process began."""
         if turn.stopped_by:
-            raise Cut
-        self._house.halt.check(turn.turn)
+            raise TurnCancelled
+        self._services.cancel_flag.check(turn.turn)
 
     def _status(self, text: str, *, after: float = 0.0) -> None:
-        if self._house.presence is not None:
-            self._house.presence.status(self._thread, text, after=after)
+        if self._services.assistant_status is not None:
+            self._services.assistant_status.status(self._thread, text, after=after)
 
-    def _ask(self, turn: Turn, items: Sequence[Item], *, is_last: bool) -> tuple[Reply, Entry]:
+    def _ask(self, turn: Turn, items: Sequence[Item], *, is_last: bool) -> tuple[Reply, JournalEntry]:
         """One model call: the reply, and the journal's entry about it."""
         self._status(words.THINKING, after=_THINKS_ON if turn.model_calls else 0.0)
         here = self._gate.here(self._thread)
-        noted, budget = first_noted(items) or Noted(self._about(turn), ""), self._house.prompt_budget
+        noted, budget = first_noted(items) or TurnNote(self._about(turn), ""), self._services.prompt_budget
         system = system_prompt(here.catalog, here.instructions, about=noted.in_system, last=is_last, budget=budget)
-        messages = to_messages(items, system=system, budget=self._house.history_tokens)
+        messages = to_messages(items, system=system, budget=self._services.history_tokens)
         offered = [] if is_last else tools(here.catalog, here.instructions, budget)
         began = time.monotonic()
         try:
-            answer = self._house.model.complete(messages, offered, self._written)
+            answer = self._services.model.complete(messages, offered, self._written)
         finally:
             self._check(turn)  # a call that was cut off may end in whatever way
         reply = parse_reply(answer)
         told = {
-            "model": self._house.model_name,
+            "model": self._services.model_name,
             "seconds": round(time.monotonic() - began, 4),
             "prompt_tokens": reply.usage.prompt,
             "completion_tokens": reply.usage.completion,
             "calls": len(reply.said.calls),
         }
         log.info("model call", ending=reply.ending, **told)
-        return reply, Entry("model call", told)
+        return reply, JournalEntry("model call", told)
 
     def _about(self, turn: Turn) -> str:
         """Who asks, and what day it is there."""
-        person = self._house.person(turn.asker)
-        now = self._house.clock()
+        person = self._services.person(turn.asker)
+        now = self._services.clock()
         return about(now) if person is None else about(now, person.name, person.zone, person.offset)
 
-    def _answer(self, turn: Turn, reply: Reply, asked: Entry, *, is_last: bool) -> None:
-        text = _answer_text(reply, self._house.max_model_calls if is_last else None)
-        shown = f"{text}\n\n{words.DRY_RUN_ANSWER}" if self._house.dry_run else text
-        says = answer_posts(turn.turn, turn.thread, shown, self._house.ids(), self._written.post)
-        noted = [asked, Entry("answer", {"words": digest(text)})]
-        self._store.end_turn(turn, says, said=Replied(text), usage=reply.usage, entries=noted)
+    def _answer(self, turn: Turn, reply: Reply, asked: JournalEntry, *, is_last: bool) -> None:
+        text = _answer_text(reply, self._services.max_model_calls if is_last else None)
+        shown = f"{text}\n\n{words.DRY_RUN_ANSWER}" if self._services.dry_run else text
+        says = answer_posts(turn.turn, turn.thread, shown, self._services.ids(), self._written.post)
+        noted = [asked, JournalEntry("answer", {"words": digest(text)})]
+        self._store.end_turn(turn, says, said=AssistantMessage(text), usage=reply.usage, entries=noted)
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
-    def _take_calls(self, turn: Turn, items: Sequence[Item], reply: Reply, asked: Entry) -> Round:
+    def _take_calls(self, turn: Turn, items: Sequence[Item], reply: Reply, asked: JournalEntry) -> ReplyOutcome:
         """Makes the reads of a reply, prepares its writes; each call has its result, or a proposal that will give it one.
 
         What a reply may do by itself is judged by what the model had seen when it wrote that reply, for all its calls alike.
@@ -332,7 +332,7 @@ class AI:
         made_before = _calls_of_turn(items)
         results: list[Result] = []
         proposals: list[Proposal] = []
-        entries: list[Entry] = []
+        entries: list[JournalEntry] = []
         answered = False
         by = time.monotonic() + self._gate.timeout  # for all previews of the reply together
         self._unwritten, self._sent_alone = [asked], 0
@@ -355,9 +355,11 @@ class AI:
         proposals = self._gate.batched(proposals)
         cards = self._gate.card_posts(proposals)
         if self._written.post is not None:  # text beside calls is no answer
-            cards = [delete(self._house.ids(), turn.thread, turn.turn, self._written.post), *cards]
+            cards = [delete(self._services.ids(), turn.thread, turn.turn, self._written.post), *cards]
         said = replace(reply.said, only_for=turn.only_for)
-        return Round(said, reply.usage, results, proposals, cards, [*self._unwritten, *entries], tainted=answered)
+        return ReplyOutcome(
+            said, reply.usage, results, proposals, cards, [*self._unwritten, *entries], tainted=answered
+        )
 
     def _write_down(self, turn: Turn) -> None:
         """Writes the entries so far: the gate is about to write its own, which stand behind them."""
@@ -373,7 +375,7 @@ class AI:
         except BadCall as error:
             log.info("bad call", reason=str(error))
             told = {"call": _attempted(raw, self._gate.catalog), "reason": str(error)}
-            return Got(error_text(str(error))), [Entry("bad call", told)]
+            return ReadResult(error_text(str(error))), [JournalEntry("bad call", told)]
 
     def _take(self, name: str, raw: object, turn: Turn, position: int, by: float) -> Taken:
         """One call: what a read gave, or a write's proposal; and the journal's entries about it. Raises `BadCall`."""
@@ -409,7 +411,7 @@ class AI:
         try:
             call = self._gate.resolved(call, turn, wants, catalog)
         except Unclear as error:
-            return Got(error.text), [noted_unclear(call, error)]
+            return ReadResult(error.text), [noted_unclear(call, error)]
         tainted = call.method not in SAFE_METHODS and (bool(call.matched) or self._store.is_tainted(turn.thread))
         sorted_call = sort(call, tainted=tainted, sent_alone=self._sent_alone)
         self._check(turn)
@@ -422,7 +424,9 @@ class AI:
 
     def _told_tools(self) -> str:
         here = self._gate.here(self._thread)
-        names = [one["function"]["name"] for one in tools(here.catalog, here.instructions, self._house.prompt_budget)]
+        names = [
+            one["function"]["name"] for one in tools(here.catalog, here.instructions, self._services.prompt_budget)
+        ]
         return f"The only tool is {names[0]}." if len(names) == 1 else f"The tools are {' and '.join(names)}."
 
     def _find(self, raw: object, turn: Turn) -> Taken:
@@ -431,8 +435,8 @@ class AI:
         self._status(words.FINDING)
         arguments = parse_arguments(raw)
         here = self._gate.here(turn.thread)
-        found = find(here.catalog, arguments, here.instructions, self._house.prompt_budget)
-        return Got(found), [Entry("find", {"words": digest(str(arguments["query"]))})]
+        found = find(here.catalog, arguments, here.instructions, self._services.prompt_budget)
+        return ReadResult(found), [JournalEntry("find", {"words": digest(str(arguments["query"]))})]
 
     def _before(self, turn: Turn) -> Callable[..., None]:
         """What is done ahead of each call or further page: raises where the turn may not go on, shows what is being done."""
@@ -452,7 +456,7 @@ class AI:
         def wants(call: Call, page: int) -> bool:
             try:
                 self._before(turn)(call, page)
-            except Cut:
+            except TurnCancelled:
                 return False
             return True
 
@@ -462,8 +466,8 @@ class AI:
 class _Written:
     """What one model call has written so far, and the message in which people see it grow. It is the model's ear."""
 
-    def __init__(self, house: House, turn: Turn | None, *, is_resumed: bool = False) -> None:
-        self._house = house
+    def __init__(self, services: Services, turn: Turn | None, *, is_resumed: bool = False) -> None:
+        self._services = services
         self._turn = turn
         self._since: float | None = None
         self._noted = 0.0
@@ -471,12 +475,12 @@ class _Written:
         self.post: str | None = None
         if turn is not None and is_resumed:  # an earlier try of this call may have begun to show its answer
             post = live_id(turn.turn, turn.model_calls)
-            self.post = post if house.store.has_post(post) else None
+            self.post = post if services.store.has_post(post) else None
 
     def hear(self, text: str, *, is_calling: bool) -> None:
         """Shows the text so far, once it is likely to be an answer: models write a word or two before they call something."""
         self.text = text = put_together(text)
-        if is_calling or self._turn is None or self._house.growing is None:
+        if is_calling or self._turn is None or self._services.growing is None:
             return
         now = time.monotonic()
         self._since = now if self._since is None else self._since
@@ -486,17 +490,17 @@ class _Written:
         if self.post is None:
             self._begin(self._turn)
         if self.post is not None:
-            self._house.growing.note(self.post, self._turn.thread, text)
+            self._services.growing.note(self.post, self._turn.thread, text)
 
     def _begin(self, turn: Turn) -> None:
         shown = beginning(self.text)
         if shown:
             self.post = live_id(turn.turn, turn.model_calls)
-            self._house.store.say([live(self.post, turn.thread, turn.turn, turn.asker, shown)])
+            self._services.store.say([live(self.post, turn.thread, turn.turn, turn.asker, shown)])
 
     def is_cut(self) -> bool:
         """Whether nobody wants the rest."""
-        return self._turn is not None and self._house.halt.is_on(self._turn.turn)
+        return self._turn is not None and self._services.cancel_flag.is_on(self._turn.turn)
 
 
 def _answer_text(reply: Reply, spent: int | None) -> str:
@@ -513,11 +517,11 @@ def _answer_text(reply: Reply, spent: int | None) -> str:
 
 def _calls_of_turn(items: Sequence[Item]) -> list[str]:
     """The keys of the calls since the person's last words."""
-    start = max((i for i, item in enumerate(items) if isinstance(item, Said)), default=0)
-    return [call.key for item in items[start:] if isinstance(item, Replied) for call in item.calls]
+    start = max((i for i, item in enumerate(items) if isinstance(item, UserMessage)), default=0)
+    return [call.key for item in items[start:] if isinstance(item, AssistantMessage) for call in item.calls]
 
 
-def _brought_data(entry: Entry) -> bool:
+def _brought_data(entry: JournalEntry) -> bool:
     """Whether what the journal tells of means that the API's data came in."""
     return entry.kind == "look-up" or (entry.kind == "read" and entry.data["status"] is not None)
 

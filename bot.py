@@ -1,6 +1,6 @@
 """Door to Slack, inwards: verify, parse, record, wake, ack. create_app() wires the rooms; serve() runs it.
 
-What Slack sends comes over HTTP, or in socket mode over slack_io/socket_mode.py; `Front` records either. The 200 means: recorded.
+What Slack sends comes over HTTP, or in socket mode over slack_io/socket_mode.py; `Intake` records either. The 200 means: recorded.
 Nothing here asks the model, the API or Slack's Web API while Slack waits for its answer. The other commands: cli/commands.py.
 """
 
@@ -30,7 +30,7 @@ from slackeventsapi import SlackEventAdapter
 from sqlalchemy.exc import SQLAlchemyError
 from waitress.server import create_server
 
-from ai import House
+from ai import Services
 from base.clock import SteadyClock
 from base.logging_setup import hide_in_logs, set_up_logs
 from base.settings import Misconfigured, Settings, load_settings
@@ -42,14 +42,14 @@ from gate.gate import Gate
 from model.chat import ChatServer, Model
 from model.prompt.prompt import prepare
 from slack_io import payloads
-from slack_io.app_home import Home
-from slack_io.assistant_status import Presence
-from slack_io.cancellation import Stops
-from slack_io.handlers import Desk, Rules
+from slack_io.app_home import AppHome
+from slack_io.assistant_status import AssistantStatus
+from slack_io.cancellation import Cancellation
+from slack_io.handlers import AdmissionRules, Handlers
 from slack_io.outbox import Outbox
 from slack_io.socket_mode import SocketMode
-from slack_io.streaming import Growing
-from slack_io.thread_context import Listener
+from slack_io.streaming import StreamedMessages
+from slack_io.thread_context import ThreadReader
 from slack_io.web_api import LockedOut, Person, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb, app_web_of, web_of
 from store.holds import Overtaken
 from store.store import Store
@@ -122,27 +122,27 @@ def create_app(
         dry_run=settings.dry_run,
         log_bodies=settings.log_bodies,
     )
-    stops = Stops(store, web, settings.admin_names, lambda turn, thread: turns.stop_turn(turn, thread), ids=ids)
-    presence = Presence(web, lambda thread: turns.deliver(thread))
-    growing = Growing(web, lambda thread: turns.deliver(thread), stops.ended_in_slack)
+    stops = Cancellation(store, web, settings.admin_names, lambda turn, thread: turns.stop_turn(turn, thread), ids=ids)
+    assistant_status = AssistantStatus(web, lambda thread: turns.deliver(thread))
+    growing = StreamedMessages(web, lambda thread: turns.deliver(thread), stops.ended_in_slack)
     outbox = Outbox(
         web,
         store,
         growing,
-        presence,
+        assistant_status,
         unshown=lambda post: turns.unshown(post),
         home_url=lambda: web.identity().url,
         clock=clock,
     )
-    home = Home(store, gate, web, settings.channels, allow_guests=settings.allow_guests)
-    house = House(
+    home = AppHome(store, gate, web, settings.channels, allow_guests=settings.allow_guests)
+    services = Services(
         model=model,
         gate=gate,
         store=store,
         ids=ids,
-        read=Listener(web, store).read,
+        read=ThreadReader(web, store).read,
         person=lambda user: _known(web, user),
-        presence=presence,
+        assistant_status=assistant_status,
         growing=growing,
         model_name=settings.openai_model,
         dry_run=settings.dry_run,
@@ -153,25 +153,25 @@ def create_app(
     turns = Turns(
         store,
         gate,
-        lambda thread: desk.receive(thread),
-        lambda arrival: desk.set_aside(arrival),
+        lambda thread: handlers.receive(thread),
+        lambda arrival: handlers.set_aside(arrival),
         home,
         outbox,
-        house,
+        services,
         workers=settings.workers,
         retention=settings.retention_days,
         clock=clock,
     )
-    rules = Rules(
+    rules = AdmissionRules(
         settings.channels, settings.allow_guests, settings.workers, settings.max_waiting, allow_direct=settings.allow_dm
     )
-    desk = Desk(store, gate, web, rules, stops, presence, turns, ids=ids)
-    front = Front(store, turns.arrived)
-    bot = Bot(store, gate, web, turns, _socket(settings, front))
+    handlers = Handlers(store, gate, web, rules, stops, assistant_status, turns, ids=ids)
+    intake = Intake(store, turns.arrived)
+    bot = Bot(store, gate, web, turns, _socket(settings, intake))
     app = Flask("bot")
     app.extensions["bot"] = bot
     if bot.socket is None and settings.slack_signing_secret is not None:
-        _add_slack_routes(app, front, settings.slack_signing_secret.get_secret_value(), time.time)
+        _add_slack_routes(app, intake, settings.slack_signing_secret.get_secret_value(), time.time)
     _add_health_routes(app, bot)
     return app
 
@@ -184,14 +184,14 @@ def _known(web: SlackWeb, user: str) -> Person | None:
         return None
 
 
-def _socket(settings: Settings, front: Front) -> SocketMode | None:
+def _socket(settings: Settings, intake: Intake) -> SocketMode | None:
     """The socket, in socket mode. Its threads are made here."""
     web = app_web_of(settings)
     if web is None:
         return None
     return SocketMode(
         web.open_socket,
-        front.hear_envelope,
+        intake.hear_envelope,
         lambda job: threading.Thread(target=job, name="socket", daemon=True).start(),
     )
 
@@ -199,7 +199,7 @@ def _socket(settings: Settings, front: Front) -> SocketMode | None:
 # --- what Slack sends, by either edge ---------------------------------------------------------------------------------
 
 
-class Heard(Protocol):
+class ParsedEvent(Protocol):
     """What one event says, read by slack_io/payloads.py."""
 
     @property
@@ -214,7 +214,7 @@ class Heard(Protocol):
 
 
 # Event type -> who reads it. What is read says by its `kind` what its record is called; Desk.receive knows it by that.
-EVENTS: dict[str, Callable[[Mapping[str, Any]], Heard | None]] = {
+EVENTS: dict[str, Callable[[Mapping[str, Any]], ParsedEvent | None]] = {
     "app_mention": payloads.mention,
     "message": payloads.direct,
     "app_home_opened": payloads.opened,
@@ -224,7 +224,7 @@ EVENTS: dict[str, Callable[[Mapping[str, Any]], Heard | None]] = {
 }
 
 
-class Front:
+class Intake:
     """Records what Slack sent and wakes who sees to it. What it returned from is on disk; what the database did not take raises."""
 
     def __init__(self, store: Store, arrived: Callable[[str], None]) -> None:
@@ -284,7 +284,7 @@ def _is_used(envelope: Mapping[str, Any]) -> bool:
 # --- routes -----------------------------------------------------------------------------------------------------------
 
 
-def _add_slack_routes(app: Flask, front: Front, signing_secret: str, clock: Callable[[], float]) -> None:
+def _add_slack_routes(app: Flask, intake: Intake, signing_secret: str, clock: Callable[[], float]) -> None:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.before_request(_Door(signing_secret, clock).screen)
     adapter = SlackEventAdapter(signing_secret, "/slack/events", app)
@@ -293,12 +293,12 @@ def _add_slack_routes(app: Flask, front: Front, signing_secret: str, clock: Call
         log.warning("slackeventsapi refused a request that had passed our check", error=str(error))
 
     for kind in EVENTS:
-        adapter.on(kind, front.hear_event)
+        adapter.on(kind, intake.hear_event)
     adapter.on("error", note_error)
 
     @app.post("/slack/interactions")
     def interactions() -> Response:
-        front.hear_interaction(json.loads(request.form["payload"]))
+        intake.hear_interaction(json.loads(request.form["payload"]))
         return Response(status=200)
 
     @app.errorhandler(SQLAlchemyError)

@@ -11,9 +11,9 @@ from bench import turn
 from bench.stage import Stage
 from catalog.rules import Rule
 from gate.policy import State
-from model.transcript import Called, Replied, Usage
+from model.transcript import AssistantMessage, ToolCall, Usage
 from store.posts import Post
-from store.store import Admission, Proposal, Round, Store, Turn
+from store.store import Admission, Proposal, ReplyOutcome, Store, Turn
 
 REQUESTS = 10_000
 
@@ -40,8 +40,8 @@ def _ask(store: Store, thread: Thread, number: int) -> None:
     quiet: dict[Admission, Sequence[Post]] = {"taken": [], "kept": [], "too many": []}
     store.admit(arrival, asked, quiet, workers=8, max_waiting=256)
     begun = store.begin_turn(asked, asked.text, ())
-    said = Replied("", (Called("call", "call_rest_api", "{}"),))
-    store.add_round(begun, Round(said, Usage(), proposals=[_request(begun, number)]))
+    said = AssistantMessage("", (ToolCall("call", "call_rest_api", "{}"),))
+    store.add_round(begun, ReplyOutcome(said, Usage(), proposals=[_request(begun, number)]))
     store.rest_turn(begun)
 
 

@@ -1,7 +1,7 @@
 """The shape of apis.yaml: each key as a pydantic model, with what can be checked of one entry by itself.
 
 The words below each key are what an editor shows (json_schema.py). Single values stand in values.py, what has to hold
-between entries in checks.py, what the house works with in catalog.py.
+between entries in checks.py, what the program works with in catalog.py.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from gate.policy import Verdict
 from slack_io import app_check
 from slack_io.web_api import app_web_of, web_of
 from store.journal import reports
-from store.journal.hash_chain import Line
+from store.journal.hash_chain import ChainedEntry
 from store.journal.journal import Head, Journal, read_key
 from store.store import Store
 
@@ -223,7 +223,7 @@ def journal(
     if verify:
         raise SystemExit(_verify(store.journal, head))
     where = {name: value for name, value in (("thread", thread), ("turn", turn), ("kind", kind)) if value}
-    lines: Iterable[Line] = (
+    lines: Iterable[ChainedEntry] = (
         line for line in store.journal.lines(0, **where) if by is None or reports.person_of(line) == by
     )
     lines = deque(lines, maxlen=last) if last else lines

@@ -19,10 +19,10 @@ from emulator import server
 from emulator.app import App, View, read_manifest
 from emulator.delivery import ACK_SECONDS, RETRY_DELAYS, Courier, HttpCarrier, Reply
 from emulator.faults import Fault, Kind
-from emulator.inspection import Sights
+from emulator.inspection import Inspection
 from emulator.limits import METHODS
-from emulator.messaging import Acts
-from emulator.user_interactions import Gestures
+from emulator.messaging import Messaging
+from emulator.user_interactions import UserInteractions
 from emulator.webapi import WebApi
 from emulator.world import BOT_USER, Channel, Json, Person, UserGroup, World
 
@@ -43,7 +43,7 @@ def _sockets(world: World, ack_seconds: float, api: WebApi) -> Sockets:
     return Sockets(world, ack_seconds, api.violation)
 
 
-class Workspace(Acts, Gestures, Sights):
+class Workspace(Messaging, UserInteractions, Inspection):
     """A Slack workspace on this machine. All methods may be called from any thread.
 
     `retry_delays`: seconds before each retry of an event (Slack: at once, 1 min, 5 min); `ack_seconds`: how long the

@@ -8,11 +8,11 @@ from emulator import sessions
 from emulator.delivery import Attempt
 from emulator.stream import State, Stream
 from emulator.webapi import Call
-from emulator.workspace_parts import Inner
+from emulator.workspace_parts import WorkspaceParts
 from emulator.world import Json
 
 
-class Sights(Inner):
+class Inspection(WorkspaceParts):
     """The part of Workspace for looking. Everything is a copy; all methods may be called from any thread."""
 
     def messages(self, channel: str = "C0HR", thread_ts: str | None = None) -> list[Json]:

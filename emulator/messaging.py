@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emulator import assistant, messages, sessions, speech
-from emulator.workspace_parts import Inner
+from emulator.workspace_parts import WorkspaceParts
 from emulator.world import BOT_USER, Channel, Json
 
 
-class Acts(Inner):
+class Messaging(WorkspaceParts):
     """The part of Workspace for words. All methods may be called from any thread."""
 
     def say(

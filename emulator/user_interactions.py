@@ -8,11 +8,11 @@ from typing import Any
 from emulator import interaction_payloads, rules, views
 from emulator.delivery import Reply
 from emulator.errors import ApiError, LimitError
-from emulator.workspace_parts import NO_ACK, Inner
+from emulator.workspace_parts import NO_ACK, WorkspaceParts
 from emulator.world import Json
 
 
-class Gestures(Inner):
+class UserInteractions(WorkspaceParts):
     """The part of Workspace for presses. All methods may be called from any thread."""
 
     def click(self, user: str, message_ts: str, action_id: str, value: str | None = None, channel: str = "C0HR") -> int:

@@ -13,7 +13,7 @@ from emulator.world import Channel, Json, World
 NO_ACK = "hr-bot did not respond. Sorry, that didn't work. Try again?"
 
 
-class Inner(ABC):
+class WorkspaceParts(ABC):
     """Base of the parts; emulator.Workspace puts them together and sets what is declared here."""
 
     world: World

@@ -43,7 +43,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Got:
+class ReadResult:
     """What a read gave: the call's result for the model, and the API's status where it answered."""
 
     text: str
@@ -53,7 +53,7 @@ class Got:
 
 
 @dataclass(frozen=True)
-class Found:
+class CallData:
     """What a call brought, ready to be shown: data without secrets, what has to be said about it, numbers that stand beside it."""
 
     status: int
@@ -62,7 +62,7 @@ class Found:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-def found_of(answer: Answer, secrets: Sequence[str]) -> Found:
+def found_of(answer: Answer, secrets: Sequence[str]) -> CallData:
     """An answer's data and what has to be said about it."""
     data, odd = data_of(answer)
     status = [] if answer.is_success else [f"The API answered {status_text(answer.status)}."]
@@ -72,19 +72,19 @@ def found_of(answer: Answer, secrets: Sequence[str]) -> Found:
         *(mask(note, secrets) for note in odd),
         answer.broke_off,
     ]
-    return Found(answer.status, mask(data, secrets), tuple(note for note in notes if note))
+    return CallData(answer.status, mask(data, secrets), tuple(note for note in notes if note))
 
 
 @dataclass(frozen=True)
 class Shown:
     """What is shown of what was found: data that fits, and what was cut."""
 
-    found: Found
+    found: CallData
     data: Any
     cuts: tuple[str, ...]
 
     @classmethod
-    def of(cls, found: Found, limit: int) -> Shown:
+    def of(cls, found: CallData, limit: int) -> Shown:
         """`limit` is characters of data."""
         data, cuts = shrink(found.data, limit)
         return cls(found, data, tuple(cuts))

@@ -1,6 +1,6 @@
 """The wire to the internal API: one exchange, bounded in time and size whatever the server does. Only gate.py and reads.py may use it.
 
-A `Wire` adds the API's credentials and headers and a line in the log, keeps to the API's limits, and sends the methods that it was
+A `ApiClient` adds the API's credentials and headers and a line in the log, keeps to the API's limits, and sends the methods that it was
 made for, no other. No redirect is followed, nothing is retried, no cookie kept. Which operation may be called is no matter of this
 room.
 """
@@ -32,7 +32,7 @@ from catalog.credentials import headers_of, secrets_of, with_credentials
 from catalog.secret_values import hide, secret_fields
 from gate.answers import Answer
 
-log = structlog.get_logger("wire")
+log = structlog.get_logger("api_client")
 
 
 class Unsent(Exception):
@@ -114,7 +114,7 @@ class Paces:
             return pace
 
 
-class Wire:
+class ApiClient:
     """How the gate's rooms reach the API. `methods` are those that it sends; `timeout` is seconds for a call, `max_response` bytes.
 
     `keepalive` is how many idle connections it keeps. `secrets` are the texts that nobody may see.
@@ -134,7 +134,7 @@ class Wire:
     ) -> None:
         self._catalog = catalog
         self._methods = frozenset(methods)
-        self._line = Line(keepalive, tls)
+        self._line = ConnectionPool(keepalive, tls)
         self._paces = paces
         self._log_bodies = log_bodies
         self.timeout = timeout
@@ -210,7 +210,7 @@ class Wire:
         return hide(json.loads(body), secret_fields(self._catalog, operation.api))
 
 
-class Line:
+class ConnectionPool:
     """A pool of connections whose calls end, whatever the server does: `timeout` holds for all of a call, not for each packet."""
 
     def __init__(self, keepalive: int, tls: ssl.SSLContext) -> None:

@@ -1,6 +1,6 @@
 """What the gate knows of Slack's people and channels: who may decide, where their cards stand, what holds in which channel.
 
-Each is looked up when it is needed, through a `Directory` that is handed down. What cannot be looked up lets nobody through.
+Each is looked up when it is needed, through a `PeopleDirectory` that is handed down. What cannot be looked up lets nobody through.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Unplaced(BadCall):
     """What holds where a thread is cannot be known now. Its words are for the model and for people."""
 
 
-class Directory(Protocol):
+class PeopleDirectory(Protocol):
     """What the gate needs to know of the workspace. None: it cannot be looked up now. Each may raise what asks for another try."""
 
     def group_id(self, handle: str) -> str | None:
@@ -50,10 +50,10 @@ class Here:
     instructions: str = ""
 
 
-class People:
+class Authority:
     """The people and channels of one bot. `channels` are those designated, ids or #names."""
 
-    def __init__(self, directory: Directory | None, channels: Sequence[str]) -> None:
+    def __init__(self, directory: PeopleDirectory | None, channels: Sequence[str]) -> None:
         self._directory = directory
         self._channels = channels
 

@@ -29,9 +29,9 @@ from catalog.catalog import METHODS, Catalog
 from catalog.lookup import Unclear
 from catalog.rules import SAFE_METHODS, Rule
 from catalog.secret_values import secret_fields
-from gate.answers import Answer, Got, Shown, found_of, outcome_text
-from gate.api_client import Paces, Unanswered, Unsent, Wire
-from gate.authority import Directory, Here, People, Unplaced
+from gate.answers import Answer, ReadResult, Shown, found_of, outcome_text
+from gate.api_client import ApiClient, Paces, Unanswered, Unsent
+from gate.authority import Authority, Here, PeopleDirectory, Unplaced
 from gate.card_lines import path_text
 from gate.cards import CardRow, batch_card, card, changed_text, date, deciders, target_card
 from gate.policy import Event, Read, Refused, State, Write, sort
@@ -39,9 +39,9 @@ from gate.reads import Purpose, Reads, Wants, always
 from gate.recipes import StepAnswer
 from gate.results import is_partial, more_text, parse_more, result
 from gate.target_diff import Path, Target, Watch, differing
-from gate.targets import Looks
+from gate.targets import TargetReader
 from store.holds import Overtaken
-from store.journal.hash_chain import Entry, digest
+from store.journal.hash_chain import JournalEntry, digest
 from store.posts import Post, card_message, message, update
 from store.store import Altered, Effects, Proposal, Store, Turn
 
@@ -86,7 +86,7 @@ class Gate:
         store: Store,
         *,
         ids: Callable[[], str],
-        directory: Directory | None = None,
+        directory: PeopleDirectory | None = None,
         channels: Sequence[str] = (),
         timeout: float = 30,
         max_response: int = 5_000_000,
@@ -99,7 +99,7 @@ class Gate:
         self._catalog = catalog
         self._store = store
         self._ids = ids
-        self._people = People(directory, channels)
+        self._people = Authority(directory, channels)
         self.timeout = timeout
         self.result_limit = result_limit
         self._clock = clock
@@ -107,7 +107,7 @@ class Gate:
         self._settles = settles
         self._under_way: set[str] = set()  # the records that this process is sending
         wire = partial(
-            Wire,
+            ApiClient,
             catalog,
             paces=Paces(),
             tls=tls_context(),
@@ -116,10 +116,10 @@ class Gate:
             log_bodies=log_bodies,
         )
         self._reads = Reads(catalog, wire(SAFE_METHODS, keepalive=20), result_limit=result_limit, clock=clock)
-        self._looks = Looks(self._reads)
+        self._targets = TargetReader(self._reads)
         # A record may be a GET, too, where the catalog has it ask. A fresh connection for each: one that the server had closed
         # would leave a write's fate open.
-        self._wire = wire(METHODS, keepalive=0)
+        self._api_client = wire(METHODS, keepalive=0)
 
     @property
     def catalog(self) -> Catalog:
@@ -129,18 +129,18 @@ class Gate:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every text that nobody may see, of this catalog and of those before it."""
-        return self._wire.secrets
+        return self._api_client.secrets
 
     def use(self, catalog: Catalog) -> None:
         """Takes another catalog: it holds for every call from now on, and for what is approved but not sent."""
-        self._wire.use(catalog)
+        self._api_client.use(catalog)
         self._reads.use(catalog)
         self._catalog = catalog
 
     def close(self) -> None:
         """Closes the connections."""
         self._reads.close()
-        self._wire.close()
+        self._api_client.close()
 
     def here(self, thread: str) -> Here:
         """What holds where a thread is. Raises `BadCall` where that cannot be looked up."""
@@ -148,7 +148,7 @@ class Gate:
 
     # --- reads --------------------------------------------------------------------------------------------------------
 
-    def read(self, read: Read, turn: Turn, wants: Wants = always, catalog: Catalog | None = None) -> Got:
+    def read(self, read: Read, turn: Turn, wants: Wants = always, catalog: Catalog | None = None) -> ReadResult:
         """Sends a GET or HEAD, or all pages of a list. Follows redirects and links only to what the catalog allows.
 
         What is too large for the model is kept for the turn's thread. `catalog`: the one that the call began with, here and below;
@@ -164,14 +164,16 @@ class Gate:
         """A call with its names turned into ids, where the catalog has lists to look them up in. Raises `BadCall` or `Unclear`."""
         return self._reads.look_up(call, self._purpose(turn, "look-up", wants, catalog)) if call.unresolved else call
 
-    def more(self, turn: Turn, arguments: Mapping[str, Any]) -> tuple[Got, list[Entry]]:
+    def more(self, turn: Turn, arguments: Mapping[str, Any]) -> tuple[ReadResult, list[JournalEntry]]:
         """More of an answer that is kept, without the API; and what the journal tells of it. Raises `BadCall`, also where it is kept
         for somebody else."""
         more = parse_more(arguments)
         data = self._store.kept(turn.thread, more.number, turn.asker)
         if data is None:
             raise BadCall(words.NOT_KEPT.format(name=more.name))
-        return Got(more_text(json.loads(data), more, self.result_limit)), [Entry("more", {"result": more.name})]
+        return ReadResult(more_text(json.loads(data), more, self.result_limit)), [
+            JournalEntry("more", {"result": more.name})
+        ]
 
     def keep(self, of: Turn | Proposal, data: Any) -> str:
         """Keeps what is too large for the model, for whom it is; gives its name in the thread, empty where it is too large to be kept,
@@ -186,7 +188,7 @@ class Gate:
 
         def note(told: dict[str, Any]) -> None:
             if why:
-                self._store.note(of.thread, of.turn, [Entry("look", told | {"why": why})])
+                self._store.note(of.thread, of.turn, [JournalEntry("look", told | {"why": why})])
 
         holds = self.here(of.thread).catalog if catalog is None else catalog
         return Purpose(holds, partial(self.keep, of), note, wants)
@@ -201,7 +203,7 @@ class Gate:
         check_resolved(write)
         check_plain(write)
         place = "" if write.by_policy else self._people.place(turn.thread, write.rule)
-        target, _ = (None, "") if write.by_policy else self._looks.look(write, self._purpose(turn, "preview"), by)
+        target, _ = (None, "") if write.by_policy else self._targets.look(write, self._purpose(turn, "preview"), by)
         now = self._clock()
         expires = write.rule.expires or write.operation.expires
         proposal = Proposal(
@@ -509,7 +511,7 @@ class Gate:
         """The end of a record that somebody changed where it is stored: what people approved is not known any more."""
         log.critical("a stored request was changed", operation=row.operation, hint="look who can write to the database")
         noted = {"proposal": row.proposal, "fingerprint": row.fingerprint, "reason": words.ALTERED}
-        self._store.note(row.thread, row.turn, [Entry("alarm", noted)])
+        self._store.note(row.thread, row.turn, [JournalEntry("alarm", noted)])
         return self._fail(row, words.ALTERED)
 
     def _send_stored(self, stored: Proposal, call: Call, etag: str) -> Proposal | None:
@@ -517,7 +519,7 @@ class Gate:
         if self._dry_run or stored.dry_run:
             return self._happen(stored.proposal, Event.SUCCEED, note=words.DRY_RUN_NOTE, dry_run=1)
         try:
-            answer = self._wire.send(
+            answer = self._api_client.send(
                 call.operation,
                 stored.method,
                 stored.url,
@@ -530,9 +532,9 @@ class Gate:
         except Unsent as error:
             return self._fail(stored, str(error))
         except Unanswered as error:
-            return self._happen(stored.proposal, Event.LOSE, note=self._wire.mask(str(error)))
+            return self._happen(stored.proposal, Event.LOSE, note=self._api_client.mask(str(error)))
         if etag and answer.status == _PRECONDITION_FAILED:
-            now, _ = self._looks.look(call, self._purpose(stored, "preview"))
+            now, _ = self._targets.look(call, self._purpose(stored, "preview"))
             return self._changed(stored, now, self._differing(stored, call, Target.from_json(stored.before), now))
         if answer.status in _GATEWAY:
             note = words.GATEWAY.format(status=status_text(answer.status))
@@ -544,7 +546,7 @@ class Gate:
 
     def _answered(self, stored: Proposal, answer: Answer, outcome: str) -> str:
         """What the model is told of an API's answer to a record; of a read that was approved it can have more later."""
-        found = found_of(answer, self._wire.secrets)
+        found = found_of(answer, self._api_client.secrets)
         shown = Shown.of(found, self.result_limit)
         is_more = stored.method in SAFE_METHODS and is_partial(found, shown, self.result_limit)
         return result(shown, self.keep(stored, found.data) if is_more else "", outcome=outcome)
@@ -561,8 +563,8 @@ class Gate:
 
     def _fail(self, row: Proposal, reason: str, told: str = "") -> Proposal | None:
         """`reason` is for people and, where nothing else is `told` to it, for the model."""
-        note = f"{self._wire.mask(reason)} {words.NOT_SENT}"
-        result = outcome_text("failed", f"{self._wire.mask(told)} {words.NOT_SENT}") if told else None
+        note = f"{self._api_client.mask(reason)} {words.NOT_SENT}"
+        result = outcome_text("failed", f"{self._api_client.mask(told)} {words.NOT_SENT}") if told else None
         return self._happen(row.proposal, Event.FAIL, seen=row.state, note=note, result=result)
 
     def _still_allowed(self, stored: Proposal) -> Call:
@@ -628,7 +630,7 @@ class Gate:
 
     def _again(self, stored: Proposal, call: Call) -> tuple[Target, str]:
         """The target as it is now, and its ETag where it is a strong one. Raises `Unsent`."""
-        now, etag = self._looks.look(call, self._purpose(stored, "before sending"))
+        now, etag = self._targets.look(call, self._purpose(stored, "before sending"))
         if now is None or not now.is_known:
             raise Unsent(words.NOT_READ_AGAIN)
         is_strong = re.fullmatch(r'"[\x21\x23-\x7e]*"', etag) is not None
@@ -672,7 +674,7 @@ class Gate:
         if proposal is None or proposal.state is not State.UNKNOWN:
             return
         try:
-            target, _ = self._looks.look(self._still_allowed(proposal), self._purpose(proposal, "check"))
+            target, _ = self._targets.look(self._still_allowed(proposal), self._purpose(proposal, "check"))
         except BadCall:  # its words are for the model
             target = Target(proposal.shown_url, problem=words.NOT_ALLOWED_TO_READ)
         shown = target_card(card_row(proposal), target)
@@ -729,7 +731,7 @@ class Gate:
             result=result or self._told(row),
             posts=says,
             entries=[
-                Entry("vote" if row.state is State.PENDING else str(happened), _noted(row, by, seconds)),
+                JournalEntry("vote" if row.state is State.PENDING else str(happened), _noted(row, by, seconds)),
                 *([proposed(successor)] if successor is not None else []),
             ],
             tainted=row.status is not None,
@@ -763,23 +765,23 @@ def _watch(call: Call) -> Watch:
     return Watch(preview.ignore, preview.compare) if preview is not None else Watch()
 
 
-def noted_read(call: Call, status: int | None, seconds: float, problem: str, **more: str | int) -> Entry:
+def noted_read(call: Call, status: int | None, seconds: float, problem: str, **more: str | int) -> JournalEntry:
     """The journal's entry for a read."""
     told: dict[str, Any] = {"operation": call.operation.name, "url": call.shown_url}
     told |= {"headers": dict(call.headers)} if call.headers else {}
     told |= {"status": status, "seconds": seconds}
-    return Entry("read", told | ({} if status is not None else {"problem": problem}) | more)
+    return JournalEntry("read", told | ({} if status is not None else {"problem": problem}) | more)
 
 
-def noted_unclear(call: Call, error: Unclear) -> Entry:
+def noted_unclear(call: Call, error: Unclear) -> JournalEntry:
     """The journal's entry for a call that was not made, since a name in it does not say which thing is meant."""
-    return Entry("look-up", {"operation": call.operation.name, "url": call.shown_url, "outcome": error.outcome})
+    return JournalEntry("look-up", {"operation": call.operation.name, "url": call.shown_url, "outcome": error.outcome})
 
 
-def proposed(proposal: Proposal) -> Entry:
+def proposed(proposal: Proposal) -> JournalEntry:
     """The journal's entry for a new proposal."""
     told = {"why": proposal.why, "tainted": proposal.tainted, "rule": proposal.rule.to_json()}
-    return Entry("proposed", _noted(proposal, None, None) | told)
+    return JournalEntry("proposed", _noted(proposal, None, None) | told)
 
 
 def _noted(row: Proposal, by: str | None, seconds: float | None) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from catalog.credentials import without_credentials
 from catalog.lookup import Candidate, Matched, Unclear, candidates, fields_of, matched
 from catalog.rules import SAFE_METHODS
 from catalog.secret_values import hide, is_secret, secret_fields
-from gate.answers import Answer, Found, Got, Shown, data_of, error_text, found_of
-from gate.api_client import Broken, Unanswered, Unsent, Wire
+from gate.answers import Answer, CallData, ReadResult, Shown, data_of, error_text, found_of
+from gate.api_client import ApiClient, Broken, Unanswered, Unsent
 from gate.paging import Ask, BadStart, Course, End, Page, begin, follow, is_past_end, items_of, next_link
 from gate.policy import Read, sort
 from gate.recipes import StepAnswer
@@ -63,7 +63,7 @@ class Purpose:
 
 
 @dataclass(frozen=True)
-class Listed:
+class CollectedList:
     """A list as it was collected: the last answer, the items (None: the first answer holds no list), and why they are not all."""
 
     answer: Answer
@@ -81,20 +81,20 @@ class Listed:
 class Reads:
     """The reads of one gate. `result_limit` is characters for the model, `clock` seconds since 1970."""
 
-    def __init__(self, catalog: Catalog, wire: Wire, *, result_limit: int, clock: Callable[[], float]) -> None:
+    def __init__(self, catalog: Catalog, wire: ApiClient, *, result_limit: int, clock: Callable[[], float]) -> None:
         self._catalog = catalog
-        self._wire = wire
+        self._api_client = wire
         self._result_limit = result_limit
         self._clock = clock
 
     def use(self, catalog: Catalog) -> None:
         """Takes another catalog."""
-        self._wire.use(catalog)
+        self._api_client.use(catalog)
         self._catalog = catalog
 
     def close(self) -> None:
         """Closes the connections."""
-        self._wire.close()
+        self._api_client.close()
 
     @property
     def catalog(self) -> Catalog:
@@ -104,54 +104,54 @@ class Reads:
     @property
     def timeout(self) -> float:
         """Seconds for a whole call."""
-        return self._wire.timeout
+        return self._api_client.timeout
 
     def mask(self, text: str) -> str:
         """`text` without the secrets."""
-        return self._wire.mask(text)
+        return self._api_client.mask(text)
 
     def cleaned(self, data: Any, api: Api) -> Any:
         """An API's data as people may see it: no secrets, what the catalog hides hidden."""
-        return hide(mask(data, self._wire.secrets), secret_fields(self._catalog, api))
+        return hide(mask(data, self._api_client.secrets), secret_fields(self._catalog, api))
 
-    def read(self, read: Read, purpose: Purpose) -> Got:
+    def read(self, read: Read, purpose: Purpose) -> ReadResult:
         """Sends a GET or HEAD, or all pages of a list. Follows redirects and links only to what the catalog allows."""
         _check_is_read(read)
         try:
             if read.all_pages:
                 return self._read_pages(read, purpose)
-            answer = self.follow(read, purpose, time.monotonic() + self._wire.timeout)
+            answer = self.follow(read, purpose, time.monotonic() + self._api_client.timeout)
         except (Unsent, Unanswered, BadCall) as error:
-            return Got(error_text(str(error), self._wire.secrets))
-        return self._shown(read, purpose, found_of(answer, self._wire.secrets), answer.seconds)
+            return ReadResult(error_text(str(error), self._api_client.secrets))
+        return self._shown(read, purpose, found_of(answer, self._api_client.secrets), answer.seconds)
 
     def ask(self, read: Read, purpose: Purpose) -> StepAnswer:
         """What the API says to a read, as a recipe's step has it: whole, the secrets masked."""
         _check_is_read(read)
         try:
-            answer = self.follow(read, purpose, time.monotonic() + self._wire.timeout)
+            answer = self.follow(read, purpose, time.monotonic() + self._api_client.timeout)
         except (Unsent, Unanswered, BadCall) as error:
-            return StepAnswer(problem=self._wire.mask(str(error)))
+            return StepAnswer(problem=self._api_client.mask(str(error)))
         data, _ = data_of(answer)
-        data, headers = mask(data, self._wire.secrets), mask(dict(answer.headers), self._wire.secrets)
-        return StepAnswer(answer.status, data, headers, answer.seconds, self._wire.mask(answer.broke_off))
+        data, headers = mask(data, self._api_client.secrets), mask(dict(answer.headers), self._api_client.secrets)
+        return StepAnswer(answer.status, data, headers, answer.seconds, self._api_client.mask(answer.broke_off))
 
-    def _shown(self, read: Read, purpose: Purpose, whole: Found, seconds: float) -> Got:
+    def _shown(self, read: Read, purpose: Purpose, whole: CallData, seconds: float) -> ReadResult:
         """What was found as the call's result: selected, cut to fit, and kept whole where the model may want more of it."""
         shown = Shown.of(selected(whole, read.select), self._result_limit)
         kept = purpose.keep(whole.data) if is_partial(whole, shown, self._result_limit) else ""
-        return Got(result(shown, kept, [one.line for one in read.matched]), whole.status, seconds, whole.counts)
+        return ReadResult(result(shown, kept, [one.line for one in read.matched]), whole.status, seconds, whole.counts)
 
     # --- one answer ---------------------------------------------------------------------------------------------------
 
     def follow(self, call: Call, purpose: Purpose, by: float) -> Answer:
         """A read with its redirects, all of it until `by` (monotonic seconds), noted."""
-        url = self._wire.mask(shown_url(call.operation, call.values))  # a further page's values are the API's
+        url = self._api_client.mask(shown_url(call.operation, call.values))  # a further page's values are the API's
         told: dict[str, Any] = {"operation": call.operation.name, "url": url}
         try:
             answer = self._led_on(call, purpose, by)
         except (Unsent, Unanswered, BadCall) as error:
-            purpose.note(told | {"status": None, "problem": self._wire.mask(str(error))})
+            purpose.note(told | {"status": None, "problem": self._api_client.mask(str(error))})
             raise
         purpose.note(told | {"status": answer.status, "seconds": answer.seconds})
         return answer
@@ -177,9 +177,9 @@ class Reads:
 
     def _once(self, call: Call, by: float) -> Answer:
         try:
-            return self._wire.send(call.operation, call.method, call.url, headers=call.headers, by=by)
+            return self._api_client.send(call.operation, call.method, call.url, headers=call.headers, by=by)
         except Broken:  # perhaps an idle connection that the server had closed meanwhile
-            return self._wire.send(call.operation, call.method, call.url, headers=call.headers, by=by)
+            return self._api_client.send(call.operation, call.method, call.url, headers=call.headers, by=by)
 
     def _led(self, call: Call, purpose: Purpose, to: str, what: str) -> Call:
         """Where an API's own words lead, if a read may go there; its own credentials are taken out before that is matched."""
@@ -190,7 +190,7 @@ class Reads:
             found = resolve(purpose.catalog, {"method": call.method, "url": goal, "headers": headers})
             found = with_values(purpose.catalog, found, {})  # an API gives no names that would have to be looked up
         except (ValueError, BadCall) as error:
-            log.info("not followed", operation=call.operation.name, reason=self._wire.mask(str(error))[:300])
+            log.info("not followed", operation=call.operation.name, reason=self._api_client.mask(str(error))[:300])
             raise BadCall(f"{what} that the catalog does not allow, so that was not followed.") from None
         if not isinstance(sort(found, tainted=True), Read):
             raise BadCall(f"{what} that needs a person's approval, so that was not followed.")
@@ -198,20 +198,20 @@ class Reads:
 
     # --- lists --------------------------------------------------------------------------------------------------------
 
-    def _read_pages(self, read: Read, purpose: Purpose) -> Got:
+    def _read_pages(self, read: Read, purpose: Purpose) -> ReadResult:
         listed = self.collect(read, purpose)
         if read.operation.pagination is None and listed.answer.is_success and not listed.has_links:
             text = words.NO_PAGINATION.format(operation=read.operation.name)
-            return Got(error_text(text), listed.answer.status, listed.seconds)
+            return ReadResult(error_text(text), listed.answer.status, listed.seconds)
         return self._shown(read, purpose, self._found(listed), listed.seconds)
 
-    def _found(self, listed: Listed) -> Found:
+    def _found(self, listed: CollectedList) -> CallData:
         """A collected list, or what the API gave in its place, with words for what is missing."""
         if listed.items is not None:
             notes = (f"These are not all: {listed.why}.",) if listed.why else ()
             counts = {"pages": listed.pages, "items": len(listed.items)}
-            return Found(listed.answer.status, mask(listed.items, self._wire.secrets), notes, counts)
-        found = found_of(listed.answer, self._wire.secrets)
+            return CallData(listed.answer.status, mask(listed.items, self._api_client.secrets), notes, counts)
+        found = found_of(listed.answer, self._api_client.secrets)
         if not listed.answer.is_success:
             return found
         return replace(found, notes=(*found.notes, f"all_pages: no list was found. There is {there(found.data)}."))
@@ -222,7 +222,7 @@ class Reads:
         purpose: Purpose,
         by: float | None = None,
         enough: Callable[[Sequence[Any]], bool] = lambda _items: False,
-    ) -> Listed:
+    ) -> CollectedList:
         """All items of a list, page by page, within the catalog's bounds, a time and a size. Raises what the first page's request raises.
 
         What was collected before something failed is kept, with the words for why it is not all. `by` (monotonic seconds) bounds all of
@@ -230,11 +230,11 @@ class Reads:
         """
         course, call = _begun(call, purpose)
         began = time.monotonic()
-        by = began + _TIMES * self._wire.timeout if by is None else by
-        answer = self.follow(call, purpose, min(began + self._wire.timeout, by))
+        by = began + _TIMES * self._api_client.timeout if by is None else by
+        answer = self.follow(call, purpose, min(began + self._api_client.timeout, by))
         page = _page(course, answer)
         if page is None:
-            return Listed(answer, None, 1, answer.seconds)
+            return CollectedList(answer, None, 1, answer.seconds)
         items: list[Any] = []
         size = 0
         while True:
@@ -252,12 +252,14 @@ class Reads:
                     raise _Over("nobody wants more of them")
                 answer, page = self._further(call, purpose, course, by)
             except _Over as over:
-                return Listed(answer, items, course.pages, round(time.monotonic() - began, 4), _why(course, str(over)))
+                return CollectedList(
+                    answer, items, course.pages, round(time.monotonic() - began, 4), _why(course, str(over))
+                )
 
     def _check_room(self, size: int, by: float, began: float) -> None:
         """Raises `_Over` where no further page may be asked for."""
-        if size >= self._wire.max_response:
-            raise _Over(f"together they are larger than {self._wire.max_response:,} bytes")
+        if size >= self._api_client.max_response:
+            raise _Over(f"together they are larger than {self._api_client.max_response:,} bytes")
         if time.monotonic() >= by:
             raise _Over(f"reading them took longer than {by - began:,.3g} seconds")
 
@@ -279,9 +281,9 @@ class Reads:
         """A page after the first. Raises `_Over`."""
         number = course.pages + 1
         try:
-            answer = self.follow(call, purpose, min(time.monotonic() + self._wire.timeout, by))
+            answer = self.follow(call, purpose, min(time.monotonic() + self._api_client.timeout, by))
         except (Unsent, Unanswered, BadCall) as error:
-            raise _Over(f"page {number:,} failed: {self._wire.mask(str(error))}") from None
+            raise _Over(f"page {number:,} failed: {self._api_client.mask(str(error))}") from None
         if is_past_end(course, answer.status):
             raise _Over
         if not answer.is_success:
@@ -304,7 +306,7 @@ class Reads:
             one = self._candidate(call, name, value, purpose)
             found[name] = one.id
             is_hidden = is_secret(call.operation.parameters.get(name))
-            said, key, *fields = map(self._wire.mask, (value, one.id, *self._told(call, lookup, one).values()))
+            said, key, *fields = map(self._api_client.mask, (value, one.id, *self._told(call, lookup, one).values()))
             found_by.append(Matched(name, is_hidden=True) if is_hidden else matched(name, said, key, fields))
         try:
             return replace(with_values(purpose.catalog, call, found), matched=tuple(found_by))
@@ -332,7 +334,7 @@ class Reads:
             words.LOOKUP_SEVERAL.format(**about, count=f"{len(fitting):,}"), "several", call, lookup, fitting
         )
 
-    def _listed(self, call: Call, lookup: Lookup, about: Mapping[str, str], purpose: Purpose) -> Listed:
+    def _listed(self, call: Call, lookup: Lookup, about: Mapping[str, str], purpose: Purpose) -> CollectedList:
         """The list to look in. Raises `BadCall`, or `Unclear` where the API does not give it."""
         operation = purpose.catalog.named(call.operation.api, lookup.operation)
         if operation is None:
@@ -349,14 +351,14 @@ class Reads:
                 return listed
             why = f"{lookup.operation} gave no list ({status_text(listed.answer.status)})"
         text = words.LOOKUP_FAILED.format(**about, why=why.removesuffix("."))
-        raise Unclear(error_text(text, self._wire.secrets), "failed")
+        raise Unclear(error_text(text, self._api_client.secrets), "failed")
 
     def _unclear(self, text: str, outcome: str, call: Call, lookup: Lookup, fitting: Sequence[Candidate]) -> Unclear:
         shown = fitting[:_CANDIDATES]
-        data = [{"id": self._wire.mask(one.id), **self._told(call, lookup, one)} for one in shown]
+        data = [{"id": self._api_client.mask(one.id), **self._told(call, lookup, one)} for one in shown]
         more = {"data": data} if data else {}
         rest = {"note": f"The first {len(data)} of {len(fitting):,}."} if len(fitting) > len(data) else {}
-        return Unclear(as_json({"error": self._wire.mask(text), **more, **rest}), outcome)
+        return Unclear(as_json({"error": self._api_client.mask(text), **more, **rest}), outcome)
 
     def _told(self, call: Call, lookup: Lookup, one: Candidate) -> dict[str, str]:
         """What may be told of a candidate."""

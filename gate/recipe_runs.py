@@ -12,14 +12,14 @@ from functools import partial
 from catalog.calls import BadCall, Call
 from catalog.catalog import RUN, Catalog
 from catalog.lookup import Unclear
-from gate.answers import Got
+from gate.answers import ReadResult
 from gate.gate import Gate, noted_read, noted_unclear, proposed
 from gate.policy import Read, sort
 from gate.recipes import Run, after, broken_off, next_call, told
-from store.journal.hash_chain import Entry
+from store.journal.hash_chain import JournalEntry
 from store.store import Proposal, Turn
 
-Taken = tuple[Got | Proposal, list[Entry]]
+Taken = tuple[ReadResult | Proposal, list[JournalEntry]]
 
 
 def run(
@@ -40,7 +40,7 @@ def run(
     looked up in. `tainted`: what the thread has seen so far; each read adds to it. `sent_alone` is as in
     `sort`. Raises `BadCall` only before a step was made.
     """
-    entries: list[Entry] = []
+    entries: list[JournalEntry] = []
     while not begun.is_over:
         try:
             call = next_call(catalog, begun)
@@ -53,7 +53,7 @@ def run(
                 proposal = _of_recipe(begun, gate.propose(made, turn, position), turn)
                 return proposal, [*entries, proposed(proposal)]
         except Unclear as error:
-            return Got(error.text), [*entries, noted_unclear(call, error)]
+            return ReadResult(error.text), [*entries, noted_unclear(call, error)]
         except BadCall as error:
             if not begun.answers:
                 raise
@@ -82,14 +82,14 @@ def _check_is_last(begun: Run) -> None:
         )
 
 
-def _bad(begun: Run) -> Entry:
+def _bad(begun: Run) -> JournalEntry:
     """What those who mend the catalog are told: nothing of the API's data."""
-    return Entry("bad call", {"call": f"{RUN} {begun.recipe.workflow_id}", "reason": begun.problem})
+    return JournalEntry("bad call", {"call": f"{RUN} {begun.recipe.workflow_id}", "reason": begun.problem})
 
 
-def _ended(gate: Gate, turn: Turn, ended: Run, entries: list[Entry]) -> Taken:
+def _ended(gate: Gate, turn: Turn, ended: Run, entries: list[JournalEntry]) -> Taken:
     statuses = [one.status for one in ended.answers if one.status is not None]
     seconds = sum(one.seconds for one in ended.answers)
-    return Got(
+    return ReadResult(
         told(ended, gate.result_limit, partial(gate.keep, turn)), statuses[-1] if statuses else None, seconds
     ), entries

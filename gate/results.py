@@ -15,13 +15,13 @@ from base import words
 from base.jmespath_bounded import BadQuery, search
 from base.shrink import as_json, plain, shrink
 from catalog.calls import BadCall, select_of
-from gate.answers import Found, Shown
+from gate.answers import CallData, Shown
 from gate.paging import items_of
 
 _KEYS = 30  # that are named where a selection finds nothing
 
 
-def selected(found: Found, expression: str) -> Found:
+def selected(found: CallData, expression: str) -> CallData:
     """What `expression` finds in the data, with words where that is nothing. Where the API said no, all that it said stays."""
     if not expression or not 200 <= found.status < 300:
         return found
@@ -59,7 +59,7 @@ def _keys(data: Mapping[str, Any]) -> str:
     )
 
 
-def is_partial(whole: Found, shown: Shown, limit: int) -> bool:
+def is_partial(whole: CallData, shown: Shown, limit: int) -> bool:
     """Whether the model should be able to come back to the answer: it is larger than what is shown, or its selection found nothing."""
     found_nothing = shown.data is None and whole.data is not None
     return bool(shown.cuts) or found_nothing or len(as_json(whole.data)) > limit

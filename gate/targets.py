@@ -33,7 +33,7 @@ from gate.preview import (
     list_in,
     showing,
 )
-from gate.reads import Listed, Purpose, Reads
+from gate.reads import CollectedList, Purpose, Reads
 from gate.target_diff import GONE, Rest, Target, Watch
 
 _MAX_TARGET = 60_000  # characters of a target that a row keeps
@@ -47,7 +47,7 @@ class _NotShown(Exception):
     """What a write is about cannot be shown. Its text is for people."""
 
 
-class Looks:
+class TargetReader:
     """Looks at what writes are about, through the gate's reads."""
 
     def __init__(self, reads: Reads) -> None:
@@ -114,7 +114,9 @@ class Looks:
         listed = self._reads.collect(it.call, purpose, by)
         return self._one_or_several(write, found, it, listed.answer, listed)
 
-    def _one_or_several(self, write: Call, found: Showing, it: Asked, answer: Answer, listed: Listed | None) -> Look:
+    def _one_or_several(
+        self, write: Call, found: Showing, it: Asked, answer: Answer, listed: CollectedList | None
+    ) -> Look:
         if answer.broke_off:  # what was not read cannot be compared
             raise _NotShown(answer.broke_off.removesuffix("."))
         data = self._data(write, answer)
@@ -167,7 +169,7 @@ class Looks:
 
     # --- several things -----------------------------------------------------------------------------------------------
 
-    def _several(self, write: Call, it: Asked, items: list[Any], listed: Listed | None, page: Page) -> Target:
+    def _several(self, write: Call, it: Asked, items: list[Any], listed: CollectedList | None, page: Page) -> Target:
         """A list that a request is about as a whole, as far as its query and nothing else chooses. Raises `_NotShown`."""
         read, body = it.call.operation, _body(write)
         if it.untaken:
@@ -228,7 +230,7 @@ class Looks:
             raise _NotShown(words.STATUS_OF.format(read=as_path(call), status=status_text(answer.status)))
         return [self._data(write, answer)]
 
-    def _items(self, write: Call, call: Call, listed: Listed) -> list[Any]:
+    def _items(self, write: Call, call: Call, listed: CollectedList) -> list[Any]:
         """The items of a list that was read. Raises `_NotShown` where it is none."""
         answer = listed.answer
         items = listed.items if listed.items is not None else list_in(call.operation, data_of(answer)[0])
@@ -239,7 +241,7 @@ class Looks:
         cleaned: list[Any] = self._reads.cleaned(items, write.operation.api)
         return cleaned
 
-    def _rest(self, call: Call, listed: Listed | None, page: Page | None = None, count: int = 0) -> Rest:
+    def _rest(self, call: Call, listed: CollectedList | None, page: Page | None = None, count: int = 0) -> Rest:
         """Whether a list has more than was read of it."""
         if page is None and listed is not None:
             page = Page([], data_of(listed.answer)[0], listed.answer.headers)

@@ -36,7 +36,7 @@ class ModelFailed(Exception):
     """The model server gave no usable answer. `args[0]` is the reason in a few words, without anything secret."""
 
 
-class Ear(Protocol):
+class ReplyListener(Protocol):
     """Who listens while the model writes."""
 
     def hear(self, text: str, *, is_calling: bool) -> None:
@@ -49,7 +49,7 @@ class Ear(Protocol):
 class Model(Protocol):
     """Whatever completes a chat."""
 
-    def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]], ear: Ear) -> object:
+    def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]], ear: ReplyListener) -> object:
         """The answer's JSON, unchecked. Raises `ModelFailed`, also where the ear says cut."""
 
 
@@ -76,7 +76,7 @@ class ChatServer:
         self._model = model
         self._streams = True
 
-    def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]], ear: Ear) -> object:
+    def complete(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]], ear: ReplyListener) -> object:
         """The answer's JSON, unchecked. Raises `ModelFailed`, also where the ear says cut."""
         request: dict[str, Any] = {"model": self._model, "messages": list(messages)}
         request |= {"tools": list(tools)} if tools else {}
@@ -108,7 +108,7 @@ class ChatServer:
         except (ValueError, RecursionError):
             raise ModelFailed("an answer that is no JSON") from None
 
-    def _once(self, request: dict[str, Any], ear: Ear) -> object:
+    def _once(self, request: dict[str, Any], ear: ReplyListener) -> object:
         if not self._streams:
             return self._whole(request)
         try:
@@ -125,7 +125,7 @@ class ChatServer:
         response = self._client.post(_PATH, body=request, cast_to=httpx2.Response)
         return json.loads(response.content)
 
-    def _stream(self, request: dict[str, Any], ear: Ear) -> object:
+    def _stream(self, request: dict[str, Any], ear: ReplyListener) -> object:
         """A streamed answer, put together; or a whole one, where the server gives such."""
         asked = {**request, "stream": True, "stream_options": {"include_usage": True}}
         assembly = Assembly()
@@ -143,7 +143,7 @@ class ChatServer:
             raise _BrokeOff
         return assembly.whole()
 
-    def _listen(self, chunks: Iterable[object], assembly: Assembly, ear: Ear) -> None:
+    def _listen(self, chunks: Iterable[object], assembly: Assembly, ear: ReplyListener) -> None:
         heard = 0.0
         try:
             for chunk in chunks:

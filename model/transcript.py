@@ -32,7 +32,7 @@ Message = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Said:
+class UserMessage:
     """A person's words, and whose."""
 
     text: str
@@ -40,7 +40,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Line:
+class ThreadMessage:
     """One message that somebody wrote in the thread: their id, their name, and whether a bot wrote it."""
 
     by: str
@@ -50,14 +50,14 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Heard:
+class ThreadContext:
     """What was written in the thread before a question: context for the model, no request to it."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[ThreadMessage, ...]
 
 
 @dataclass(frozen=True)
-class Noted:
+class TurnNote:
     """What the bot itself says with a question: who asks and when, and operations where not all are listed. Stored, so that it stays."""
 
     about: str
@@ -74,7 +74,7 @@ class Noted:
 
 
 @dataclass(frozen=True)
-class Called:
+class ToolCall:
     """One tool call as the transcript keeps it. `arguments` is JSON text of an object, whatever the model sent."""
 
     id: str
@@ -84,14 +84,14 @@ class Called:
 
 
 @dataclass(frozen=True)
-class Replied:
+class AssistantMessage:
     """What the model said: words, calls, or both. `row` is the transcript row, 0 until stored.
 
     `only_for`: whose turns alone may see what is neither a call nor posted; empty: all.
     """
 
     text: str
-    calls: tuple[Called, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
     row: int = 0
     only_for: str = ""
 
@@ -109,7 +109,7 @@ class Result:
     only_for: str = ""
 
 
-Item = Heard | Noted | Said | Replied | Result
+Item = ThreadContext | TurnNote | UserMessage | AssistantMessage | Result
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Usage:
 class Reply:
     """A model server's answer. `said` is for the transcript, `words` for people; `arguments` are as they came."""
 
-    said: Replied
+    said: AssistantMessage
     words: str
     arguments: tuple[object, ...]
     ending: str
@@ -152,7 +152,9 @@ def parse_reply(data: object) -> Reply:
     calls = [_called(call) for call in made[:MAX_CALLS]]
     text = put_together(_words(message.get("content")))[:MAX_ANSWER]
     return Reply(
-        said=Replied("\n".join([text, *_notes(calls, len(made))]), _with_own_ids([called for called, _ in calls])),
+        said=AssistantMessage(
+            "\n".join([text, *_notes(calls, len(made))]), _with_own_ids([called for called, _ in calls])
+        ),
         words=text,
         arguments=tuple(arguments for _, arguments in calls),
         ending=_text(choice.get("finish_reason")),
@@ -161,7 +163,7 @@ def parse_reply(data: object) -> Reply:
     )
 
 
-def _called(call: object) -> tuple[Called, object]:
+def _called(call: object) -> tuple[ToolCall, object]:
     function = call.get("function") if isinstance(call, dict) else None
     function = function if isinstance(function, dict) else {}
     arguments = arguments_together(function.get("arguments"))
@@ -169,7 +171,7 @@ def _called(call: object) -> tuple[Called, object]:
         arguments = ""
     call_id = _text(call.get("id")) if isinstance(call, dict) else ""
     name = _text(function.get("name"))[:200]
-    return Called(call_id, name, _kept(arguments), call_key(name, arguments)), arguments
+    return ToolCall(call_id, name, _kept(arguments), call_key(name, arguments)), arguments
 
 
 def call_key(name: str, raw: object) -> str:
@@ -211,14 +213,14 @@ def _kept(arguments: object) -> str:
     return kept if len(kept) <= KEPT_ARGUMENTS else "{}"
 
 
-def _notes(calls: Sequence[tuple[Called, object]], made: int) -> list[str]:
+def _notes(calls: Sequence[tuple[ToolCall, object]], made: int) -> list[str]:
     """What the transcript says about arguments and calls that it does not hold."""
     lost = [i for i, (called, raw) in enumerate(calls, start=1) if called.arguments == "{}" and raw not in ("{}", {})]
     notes = [UNKEPT.format(number=number) for number in lost]
     return [*notes, UNSEEN.format(made=made, seen=MAX_CALLS)] if made > MAX_CALLS else notes
 
 
-def _with_own_ids(calls: Sequence[Called]) -> tuple[Called, ...]:
+def _with_own_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
     """Ids that are none, too long, or repeat in one reply are replaced: servers refuse them."""
     count = Counter(call.id for call in calls)
     taken = {call.id for call in calls if count[call.id] == 1 and _is_id(call.id)}
@@ -260,7 +262,7 @@ def _usage(value: object) -> Usage:
 
 def is_private(items: Iterable[Item]) -> bool:
     """Whether any of it is one person's alone. What a model writes with that in view may tell of it."""
-    return any(isinstance(item, (Replied, Result)) and bool(item.only_for) for item in items)
+    return any(isinstance(item, (AssistantMessage, Result)) and bool(item.only_for) for item in items)
 
 
 def visible_to(items: Sequence[Item], asker: str) -> list[Item]:
@@ -274,7 +276,7 @@ def visible_to(items: Sequence[Item], asker: str) -> list[Item]:
     places: dict[tuple[int, int], int] = {}  # of the calls that are left, each in its reply
     for item in items:
         match item:
-            case Replied() if item.calls:
+            case AssistantMessage() if item.calls:
                 left = [i for i in range(len(item.calls)) if (item.row, i) not in hidden]
                 places |= {(item.row, i): place for place, i in enumerate(left)}
                 seen += _less(item, left, asker)
@@ -286,33 +288,33 @@ def visible_to(items: Sequence[Item], asker: str) -> list[Item]:
     return seen
 
 
-def _less(reply: Replied, left: Sequence[int], asker: str) -> list[Replied]:
+def _less(reply: AssistantMessage, left: Sequence[int], asker: str) -> list[AssistantMessage]:
     """A reply of which only these calls are left. If that is less than all of it, whatever else is in it goes, too: the words
     beside calls were not posted, and they may tell of the calls."""
     if len(left) == len(reply.calls) and reply.only_for in ("", asker):
         return [reply]
-    return [Replied("", tuple(reply.calls[i] for i in left), reply.row)] if left else []
+    return [AssistantMessage("", tuple(reply.calls[i] for i in left), reply.row)] if left else []
 
 
 # --- what goes out ----------------------------------------------------------------------------------------------------
 
 
-def open_calls(items: Iterable[Item]) -> list[tuple[Replied, int]]:
+def open_calls(items: Iterable[Item]) -> list[tuple[AssistantMessage, int]]:
     """The calls without a result, as (reply, position)."""
     items = list(items)
     closed = {(item.reply, item.call) for item in items if isinstance(item, Result)}
     return [
         (item, i)
         for item in items
-        if isinstance(item, Replied)
+        if isinstance(item, AssistantMessage)
         for i in range(len(item.calls))
         if (item.row, i) not in closed
     ]
 
 
-def first_noted(items: Iterable[Item]) -> Noted | None:
+def first_noted(items: Iterable[Item]) -> TurnNote | None:
     """What went with the thread's first question. It belongs to the system message, which so is the same in the whole thread."""
-    return next((item for item in items if isinstance(item, Noted)), None)
+    return next((item for item in items if isinstance(item, TurnNote)), None)
 
 
 def to_messages(items: Sequence[Item], *, system: str, budget: int) -> list[Message]:
@@ -334,25 +336,25 @@ def _exchanges(items: Sequence[Item]) -> list[list[Message]]:
     results = {(item.reply, item.call): item.content for item in items if isinstance(item, Result)}
     exchanges: list[list[Message]] = [[]]
     before: list[Message] = []
-    seen: list[Noted] = []
+    seen: list[TurnNote] = []
     for item in items:
         match item:
-            case Noted():
+            case TurnNote():
                 before += _noted(item, seen)
                 seen.append(item)
-            case Heard():
+            case ThreadContext():
                 before += [{"role": "user", "content": HEARD + as_json([_line(one) for one in item.lines])}]
-            case Said():
+            case UserMessage():
                 exchanges.append([*before, {"role": "user", "content": item.text}])
                 before = []
-            case Replied():
+            case AssistantMessage():
                 exchanges[-1] += _reply_messages(item, results)
             case Result():
                 pass
     return [exchange for exchange in exchanges if exchange]
 
 
-def _noted(note: Noted, seen: Sequence[Noted]) -> list[Message]:
+def _noted(note: TurnNote, seen: Sequence[TurnNote]) -> list[Message]:
     """What the system message does not say. Once somebody else has asked, each question says who asks: turns may be left out."""
     if not seen:
         return []
@@ -361,12 +363,12 @@ def _noted(note: Noted, seen: Sequence[Noted]) -> list[Message]:
     return [{"role": "user", "content": NOTED + text}] if text else []
 
 
-def _line(line: Line) -> dict[str, str]:
+def _line(line: ThreadMessage) -> dict[str, str]:
     """One message of the thread for the model; JSON's quoting keeps whatever it says in its place."""
     return {"bot": line.name, "data": line.text} if line.is_bot else {"from": line.name, "text": line.text}
 
 
-def _reply_messages(reply: Replied, results: dict[tuple[int, int], str]) -> list[Message]:
+def _reply_messages(reply: AssistantMessage, results: dict[tuple[int, int], str]) -> list[Message]:
     message: Message = {"role": "assistant", "content": reply.text or (None if reply.calls else "")}
     if reply.calls:
         message["tool_calls"] = [

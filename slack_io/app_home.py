@@ -21,13 +21,13 @@ from gate.gate import Gate, card_row
 from slack_io.web_api import Identity, SlackBusy, SlackSaysNo, SlackUnsure
 from store.store import Proposal, Store
 
-log = structlog.get_logger("home")
+log = structlog.get_logger("app_home")
 _SHOWN = 10  # proposals of each list
 _VIEWERS = 1_000  # people whose Home is kept up to date
 _TRY_AGAIN = 2.0
 
 
-class Web(Protocol):
+class HomeApi(Protocol):
     """What App Home needs of Slack. Each may raise `SlackBusy` or `SlackUnsure`."""
 
     def is_outsider(self, user: str) -> bool | None:
@@ -40,10 +40,10 @@ class Web(Protocol):
         """Replaces a person's App Home. Raises `SlackSaysNo`, too."""
 
 
-class Home:
+class AppHome:
     """App Home of everybody."""
 
-    def __init__(self, store: Store, gate: Gate, web: Web, channels: Sequence[str], *, allow_guests: bool) -> None:
+    def __init__(self, store: Store, gate: Gate, web: HomeApi, channels: Sequence[str], *, allow_guests: bool) -> None:
         self._store = store
         self._gate = gate
         self._web = web

@@ -18,9 +18,9 @@ import structlog
 from base.thread import Thread
 from slack_io.web_api import SlackBusy, SlackSaysNo, SlackUnsure
 
-log = structlog.get_logger("presence")
+log = structlog.get_logger("assistant_status")
 _STATUS_FOR = 60.0  # seconds after which the same status is set anew; Slack drops it after two minutes
-_KEPT = 2_000  # threads whose presence is remembered
+_KEPT = 2_000  # threads whose status is remembered
 _TITLE = 200  # characters of a title: https://docs.slack.dev/reference/methods/agents.sessions.setStatus
 _NOT_HERE = frozenset(
     {"channel_not_found", "invalid_thread_ts", "thread_not_found", "message_not_found", "ratelimited"}
@@ -29,8 +29,8 @@ _NOT_HERE = frozenset(
 Session = Literal["processing", "active", "suspended"]
 
 
-class Web(Protocol):
-    """What presence needs of Slack."""
+class StatusApi(Protocol):
+    """What the status needs of Slack."""
 
     def call(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """One Web API call."""
@@ -46,10 +46,12 @@ class _Wish:
     at: float
 
 
-class Presence:
-    """The presence of all threads. What is set is shown at the next `show` of the thread, which `wake` asks for."""
+class AssistantStatus:
+    """The status of all threads. What is set is shown at the next `show` of the thread, which `wake` asks for."""
 
-    def __init__(self, web: Web, wake: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, web: StatusApi, wake: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._web = web
         self._wake = wake
         self._clock = clock

@@ -13,15 +13,15 @@ import structlog
 from base import words
 from gate.cards import confirm_modal
 from gate.policy import Refused
-from store.journal.hash_chain import Entry
+from store.journal.hash_chain import JournalEntry
 from store.posts import Post, delete
 from store.store import Arrival, Store, Turn
 
-log = structlog.get_logger("stops")
+log = structlog.get_logger("cancellation")
 SOMEBODY = "somebody"  # where Slack does not say who stopped or deleted
 
 
-class Directory(Protocol):
+class CancellationDirectory(Protocol):
     """What this room needs of the workspace. Each may raise `SlackBusy` or `SlackUnsure`."""
 
     def group_id(self, handle: str) -> str | None:
@@ -34,13 +34,13 @@ class Directory(Protocol):
         """Opens a modal. Raises `SlackSaysNo`, too."""
 
 
-class Stops:
+class Cancellation:
     """Stop and delete. `stopped` hears of a turn (and its thread) that is to end now."""
 
     def __init__(
         self,
         store: Store,
-        directory: Directory,
+        directory: CancellationDirectory,
         admins: Sequence[str],
         stopped: Callable[[str, str], None],
         *,
@@ -91,7 +91,7 @@ class Stops:
         self._check(arrival.payload["user"], turn.asker, words.NOT_YOURS_TO_STOP)
         self._end(arrival, turn, "asked")
 
-    def halt(self, arrival: Arrival) -> None:
+    def cancel_flag(self, arrival: Arrival) -> None:
         """Slack's own stop was pressed in a thread. Raises `Refused`."""
         turn = self._store.next_turn(arrival.thread.key)
         if turn is None:
@@ -103,7 +103,7 @@ class Stops:
         self._end_turn(turn, arrival.payload["user"], how, arrival.id)
 
     def _end_turn(self, turn: Turn, by: str, how: str, arrival: int | None = None) -> None:
-        if self._store.stop_turn(turn, by, [Entry("stop", {"by": by, "how": how})], arrival=arrival):
+        if self._store.stop_turn(turn, by, [JournalEntry("stop", {"by": by, "how": how})], arrival=arrival):
             log.info("stopped", turn=turn.turn, by=by, how=how)
             self._stopped(turn.turn, turn.thread)
 
@@ -114,7 +114,7 @@ class Stops:
             raise Refused(words.NOT_MINE)
         user = arrival.payload["user"]
         self._check_delete(user, post)
-        noted = Entry("message deleted", {"by": user, "post": post.post})
+        noted = JournalEntry("message deleted", {"by": user, "post": post.post})
         self._store.dispose(arrival, [delete(self._ids(), post.thread, post.turn, post.post)], [noted])
         self._end_growing(post, user)
 

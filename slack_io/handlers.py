@@ -16,19 +16,19 @@ from gate.cards import deny_modal, notice_modal, whole_request
 from gate.gate import Gate, card_row
 from gate.policy import Refused, State
 from model.prompt.prompt import suggestions
-from slack_io.cancellation import Stops
+from slack_io.cancellation import Cancellation
 from slack_io.payloads import plain_words
 from slack_io.web_api import Identity, SlackBusy, SlackSaysNo, SlackUnsure
-from store.journal.hash_chain import Entry
+from store.journal.hash_chain import JournalEntry
 from store.posts import Post, ephemeral, message, thumbs_up
 from store.store import Arrival, Proposal, Store, Turn
 
-log = structlog.get_logger("desk")
+log = structlog.get_logger("handlers")
 _TRY_AGAIN = 2.0  # seconds, where Slack's directory gave no answer
 
 
-class Directory(Protocol):
-    """What the desk needs of the workspace. Each may raise `SlackBusy` or `SlackUnsure`."""
+class HandlersDirectory(Protocol):
+    """What the handlers need of the workspace. Each may raise `SlackBusy` or `SlackUnsure`."""
 
     def identity(self) -> Identity:
         """Who the bot is."""
@@ -46,8 +46,8 @@ class Directory(Protocol):
         """Replaces a modal's content. Raises `SlackSaysNo`, too."""
 
 
-class Next(Protocol):
-    """Who goes on after the desk; each call only wakes."""
+class Waker(Protocol):
+    """Who goes on after the handlers; each call only wakes."""
 
     def wake(self, thread: str) -> None:
         """A thread has a turn to go on with."""
@@ -65,7 +65,7 @@ class Next(Protocol):
         """Something became of proposals: App Homes that show them are drawn anew."""
 
 
-class Pane(Protocol):
+class SuggestionSurface(Protocol):
     """The assistant's pane."""
 
     def prompts(self, thread: str, prompts: Sequence[Mapping[str, str]], *, in_thread: bool) -> None:
@@ -76,8 +76,8 @@ class Pane(Protocol):
 
 
 @dataclass(frozen=True)
-class Rules:
-    """The rules of the house, from the settings."""
+class AdmissionRules:
+    """Whom and how many the bot takes, from the settings."""
 
     channels: tuple[str, ...]
     allow_guests: bool
@@ -86,18 +86,18 @@ class Rules:
     allow_direct: bool = False
 
 
-class Desk:
+class Handlers:
     """Looks at what arrived."""
 
     def __init__(
         self,
         store: Store,
         gate: Gate,
-        directory: Directory,
-        rules: Rules,
-        stops: Stops,
-        pane: Pane,
-        following: Next,
+        directory: HandlersDirectory,
+        rules: AdmissionRules,
+        stops: Cancellation,
+        pane: SuggestionSurface,
+        following: Waker,
         *,
         ids: Callable[[], str],
     ) -> None:
@@ -133,7 +133,7 @@ class Desk:
         elif arrival.kind in ("click", "shortcut") and not arrival.payload.get("in_view"):
             says.append(self._aside(arrival, words.SET_ASIDE, in_thread=True))
         noted = {"user": arrival.payload["user"], "kind": arrival.kind, "ends": arrival.tries}
-        self._store.dispose(arrival, says, [Entry("set aside", noted)])
+        self._store.dispose(arrival, says, [JournalEntry("set aside", noted)])
 
     def _one(self, arrival: Arrival) -> None:
         match arrival.kind:
@@ -157,7 +157,7 @@ class Desk:
             self._store.dispose(arrival)
         elif (refusal := self._refusal(arrival)) is not None:
             log.info("refused", reason=refusal)
-            noted = Entry("question refused", {"user": user, "reason": refusal})
+            noted = JournalEntry("question refused", {"user": user, "reason": refusal})
             alone = arrival.payload.get("is_direct")  # what is said in a direct message is said to one person
             said = self._aloud(arrival, "", refusal) if alone else self._aside(arrival, refusal)
             self._store.dispose(arrival, [said], [noted])
@@ -224,7 +224,7 @@ class Desk:
                 case "click":
                     self._act(arrival)
                 case "halted":
-                    self._stops.halt(arrival)
+                    self._stops.cancel_flag(arrival)
                 case _:
                     self._ask(arrival)
         except Refused as error:
@@ -265,7 +265,7 @@ class Desk:
         if arrival.payload["user"] != proposal.asker:  # who asked may look, also where others had to decide
             self._gate.check_authority(proposal, arrival.payload["user"])
         noted = {"user": arrival.payload["user"], "proposal": proposal.proposal}
-        self._store.dispose(arrival, (), [Entry("check", noted)])
+        self._store.dispose(arrival, (), [JournalEntry("check", noted)])
         self._next.check(proposal.proposal)
 
     def _open(self, arrival: Arrival) -> None:
@@ -311,7 +311,7 @@ class Desk:
         thread = proposal.stands if proposal is not None else arrival.thread.key
         said = ephemeral(self._ids(), thread, "", payload["user"], text)
         says = [said] if text and not in_view else []
-        self._store.dispose(arrival, says, [Entry("click refused", noted)])
+        self._store.dispose(arrival, says, [JournalEntry("click refused", noted)])
         if text and in_view:
             try:
                 self._directory.open_view(payload["trigger"], notice_modal(text))

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import structlog
 
 from base.thread import TOP, Thread, permalink
-from slack_io.assistant_status import Presence
-from slack_io.streaming import Growing
+from slack_io.assistant_status import AssistantStatus
+from slack_io.streaming import StreamedMessages
 from slack_io.web_api import SlackBusy, SlackSaysNo, SlackUnsure
 from store.posts import Post
 from store.store import DuePost, Store
@@ -31,7 +31,7 @@ _CARD_SOON = 1.0  # seconds until a message that links to another is tried again
 _REACTION_FOR = 300.0  # seconds after which a thumbs-up that Slack would not take is no longer worth a try
 
 
-class Web(Protocol):
+class OutboxApi(Protocol):
     """What the outbox needs of Slack."""
 
     def call(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,10 +43,10 @@ class Outbox:
 
     def __init__(
         self,
-        web: Web,
+        web: OutboxApi,
         store: Store,
-        growing: Growing,
-        presence: Presence,
+        growing: StreamedMessages,
+        assistant_status: AssistantStatus,
         *,
         unshown: Callable[[str], None],
         home_url: Callable[[], str] = lambda: "",
@@ -55,7 +55,7 @@ class Outbox:
     ) -> None:
         self._web = web
         self._growing = growing
-        self._presence = presence
+        self._assistant_status = assistant_status
         self._home_url = home_url
         self._store = store
         self._unshown = unshown
@@ -91,7 +91,7 @@ class Outbox:
             if is_held_up:
                 return due
         self._store.check_hold()
-        waits = (due, self._presence.show(thread), self._growing.grow(thread))
+        waits = (due, self._assistant_status.show(thread), self._growing.grow(thread))
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _deliver_posts(self, thread: str) -> tuple[float | None, bool]:
@@ -154,7 +154,7 @@ class Outbox:
             self._store.delivered(done)
             done.clear()
             self._doubtful.discard(post.post)
-            self._presence.ended(post.thread)
+            self._assistant_status.ended(post.thread)
         return None
 
     def _give_up(self, one: DuePost, code: str, moved: Mapping[str, str | None]) -> None:

@@ -106,7 +106,7 @@ class Shortcut:
 
 
 @dataclass(frozen=True)
-class Pane:
+class AssistantOpened:
     """A person opened the assistant's pane, or looks at another channel beside it: it wants suggestions.
 
     `in_thread`: an assistant's thread (assistant_view); an agent's pane (agent_view) has none yet.
@@ -124,7 +124,7 @@ class Pane:
 
 
 @dataclass(frozen=True)
-class Halted:
+class SessionStopped:
     """A person pressed Slack's own stop."""
 
     event_id: str
@@ -138,7 +138,7 @@ class Halted:
 
 
 @dataclass(frozen=True)
-class Removed:
+class MessageDeleted:
     """A message in a direct message was deleted; it may have been an answer in progress, or a question."""
 
     event_id: str
@@ -153,7 +153,7 @@ class Removed:
 
 
 @dataclass(frozen=True)
-class Opened:
+class HomeOpened:
     """A person opened the bot's App Home."""
 
     event_id: str
@@ -171,7 +171,7 @@ def mention(envelope: Mapping[str, Any]) -> Mention | None:
     return _mention(envelope, is_direct=False)
 
 
-def direct(envelope: Mapping[str, Any]) -> Mention | Removed | None:
+def direct(envelope: Mapping[str, Any]) -> Mention | MessageDeleted | None:
     """What a `message` envelope of a direct message says: a person's words, or that a message is gone."""
     event = _mapping(envelope.get("event"))
     if event.get("channel_type") != "im":
@@ -179,7 +179,7 @@ def direct(envelope: Mapping[str, Any]) -> Mention | Removed | None:
     return _removed(envelope) if event.get("subtype") == "message_deleted" else _mention(envelope, is_direct=True)
 
 
-def _removed(envelope: Mapping[str, Any]) -> Removed | None:
+def _removed(envelope: Mapping[str, Any]) -> MessageDeleted | None:
     event = _mapping(envelope.get("event"))
     before = _mapping(event.get("previous_message"))
     team, channel = _id(envelope.get("team_id")) or _NO_TEAM, _id(event.get("channel"))
@@ -187,7 +187,7 @@ def _removed(envelope: Mapping[str, Any]) -> Removed | None:
     thread_ts = _ts(before.get("thread_ts")) or ts
     if not (channel and ts and _is_event_id(event_id)):
         return None
-    return Removed(event_id, Thread(team, channel, thread_ts), _id(before.get("user")) or _NO_USER, ts)
+    return MessageDeleted(event_id, Thread(team, channel, thread_ts), _id(before.get("user")) or _NO_USER, ts)
 
 
 def _mention(envelope: Mapping[str, Any], *, is_direct: bool) -> Mention | None:
@@ -223,36 +223,36 @@ def _mention(envelope: Mapping[str, Any], *, is_direct: bool) -> Mention | None:
     )
 
 
-def opened(envelope: Mapping[str, Any]) -> Opened | Pane | None:
+def opened(envelope: Mapping[str, Any]) -> HomeOpened | AssistantOpened | None:
     """The person in an `app_home_opened` envelope: of the Home tab, or of the messages tab, which is an agent's pane."""
     event = _mapping(envelope.get("event"))
     user, event_id = _id(event.get("user")), envelope.get("event_id")
     if event.get("tab") == "messages":
         team, channel = _id(envelope.get("team_id")) or _NO_TEAM, _id(event.get("channel"))
         is_whole = user and channel and _is_event_id(event_id)
-        return Pane(str(event_id), Thread(team, channel, TOP), user, in_thread=False) if is_whole else None
+        return AssistantOpened(str(event_id), Thread(team, channel, TOP), user, in_thread=False) if is_whole else None
     lane = _own_lane(_id(envelope.get("team_id")) or _NO_TEAM, user)
     if lane is None or not _is_event_id(event_id) or event.get("tab") != "home":
         return None
-    return Opened(event_id, lane, user)
+    return HomeOpened(event_id, lane, user)
 
 
-def pane(envelope: Mapping[str, Any]) -> Pane | None:
+def pane(envelope: Mapping[str, Any]) -> AssistantOpened | None:
     """The assistant's thread in an `assistant_thread_started` or `assistant_thread_context_changed` envelope."""
     about = _mapping(_mapping(envelope.get("event")).get("assistant_thread"))
     team, event_id = _id(envelope.get("team_id")) or _NO_TEAM, envelope.get("event_id")
     channel, ts, user = _id(about.get("channel_id")), _ts(about.get("thread_ts")), _id(about.get("user_id"))
     is_whole = channel and ts and user and _is_event_id(event_id)
-    return Pane(str(event_id), Thread(team, channel, ts), user, in_thread=True) if is_whole else None
+    return AssistantOpened(str(event_id), Thread(team, channel, ts), user, in_thread=True) if is_whole else None
 
 
-def halted(envelope: Mapping[str, Any]) -> Halted | None:
+def halted(envelope: Mapping[str, Any]) -> SessionStopped | None:
     """The thread in an `agent_session_stopped` envelope, and who stopped it."""
     event = _mapping(envelope.get("event"))
     team, event_id = _id(envelope.get("team_id")) or _NO_TEAM, envelope.get("event_id")
     channel, ts, user = _id(event.get("channel")), _ts(event.get("thread_ts")), _id(event.get("user"))
     is_whole = channel and ts and user and _is_event_id(event_id)
-    return Halted(str(event_id), Thread(team, channel, ts), user) if is_whole else None
+    return SessionStopped(str(event_id), Thread(team, channel, ts), user) if is_whole else None
 
 
 def gesture(payload: Mapping[str, Any]) -> Click | Shortcut | None:

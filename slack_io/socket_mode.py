@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from slack_io.web_api import SlackBusy, SlackSaysNo
 
-log = structlog.get_logger("socket")
+log = structlog.get_logger("socket_mode")
 _LASTING = 30.0  # seconds after which a connection counts as a good one: its successor is opened without a pause
 _LONGEST_PAUSE = 60.0
 _FAREWELL = 30.0  # seconds for which a connection is heard on after Slack has announced its end; Slack takes about ten

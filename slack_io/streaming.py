@@ -19,7 +19,7 @@ from slack_io.answer_posts import growing
 from slack_io.web_api import SlackBusy, SlackSaysNo, SlackUnsure
 from store.posts import Post
 
-log = structlog.get_logger("growing")
+log = structlog.get_logger("streaming")
 _EVERY = 3.0  # seconds between two updates of a message, as https://docs.slack.dev/ai/developing-agents advises
 _APPEND_EVERY = 1.0  # seconds between two pieces of a stream
 _PER_THREAD = (
@@ -36,7 +36,7 @@ _NEVER_HERE = frozenset(
 )
 
 
-class Web(Protocol):
+class StreamingApi(Protocol):
     """What a growing message needs of Slack."""
 
     def call(self, method: str, arguments: Mapping[str, Any], *, spare: int = 0) -> dict[str, Any]:
@@ -55,13 +55,13 @@ class _Live:
     at: float
 
 
-class Growing:
+class StreamedMessages:
     """All messages that grow at this moment. `wake` has a thread shown; `ended` hears of the turn that a person stopped in Slack,
     or whose message a person deleted."""
 
     def __init__(
         self,
-        web: Web,
+        web: StreamingApi,
         wake: Callable[[str], None],
         ended: Callable[[str], None],
         *,

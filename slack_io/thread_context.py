@@ -13,19 +13,19 @@ from typing import Any, Protocol
 import structlog
 
 from base.thread import Thread
-from model.transcript import Line
+from model.transcript import ThreadMessage
 from slack_io.payloads import plain_words
 from slack_io.web_api import Identity, Person, SlackBusy, SlackSaysNo, SlackUnsure
 from store.store import Store, Turn
 
-log = structlog.get_logger("listen")
+log = structlog.get_logger("thread_context")
 _LINES = 50  # messages of a thread that the model gets before a question, the latest
 _LINE = 2_000  # characters of one
 _ALL = 12_000  # characters of all together
 _PAGES = 5  # pages of a thread that are read, 200 messages each
 
 
-class Web(Protocol):
+class ThreadApi(Protocol):
     """What listening needs of Slack. Each may raise `SlackBusy` or `SlackUnsure`."""
 
     def call(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,13 +43,13 @@ class Written:
     """A question and what was written in its thread since the one before. `text` None: it was deleted."""
 
     text: str | None
-    before: tuple[Line, ...] = ()
+    before: tuple[ThreadMessage, ...] = ()
 
 
-class Listener:
+class ThreadReader:
     """Reads threads."""
 
-    def __init__(self, web: Web, store: Store) -> None:
+    def __init__(self, web: ThreadApi, store: Store) -> None:
         self._web = web
         self._store = store
 
@@ -110,9 +110,9 @@ class Listener:
 
     def _before(
         self, turn: Turn, messages: Sequence[Mapping[str, Any]], since: str, asked: Collection[str], bot: str
-    ) -> list[Line]:
+    ) -> list[ThreadMessage]:
         """What others wrote between two questions, within bounds; the bot's own messages and other questions to it are left out."""
-        lines: list[Line] = []
+        lines: list[ThreadMessage] = []
         room = _ALL
         for one in reversed(messages):
             ts, user, text = str(one.get("ts")), str(one.get("user") or ""), one.get("text")
@@ -126,11 +126,11 @@ class Listener:
                 lines.append(self._line(one, user, words))
         return lines[::-1]
 
-    def _line(self, message: Mapping[str, Any], user: str, words: str) -> Line:
+    def _line(self, message: Mapping[str, Any], user: str, words: str) -> ThreadMessage:
         is_bot = bool(message.get("bot_id")) or message.get("subtype") == "bot_message"
         if is_bot:
             profile = message.get("bot_profile")
             name = message.get("username") or (profile.get("name") if isinstance(profile, dict) else None)
-            return Line(user or "bot", str(name or "a bot")[:80], words, is_bot=True)
+            return ThreadMessage(user or "bot", str(name or "a bot")[:80], words, is_bot=True)
         person = self._web.person(user) if user else None
-        return Line(user, person.name if person is not None else user or "somebody", words)
+        return ThreadMessage(user, person.name if person is not None else user or "somebody", words)

@@ -27,7 +27,7 @@ from slack_sdk.errors import SlackApiError, SlackRequestError
 from base.settings import Settings
 from slack_io.slack_app import advice
 
-log = structlog.get_logger("slack")
+log = structlog.get_logger("web_api")
 
 # Requests per window of seconds, just below Slack's tiers (https://docs.slack.dev/apis/web-api/rate-limits: tier 3 is 50 a minute,
 # tier 4 100); chat.postMessage: one a second in a channel, short bursts allowed.

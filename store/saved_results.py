@@ -25,7 +25,7 @@ class Bounds:
     age: float = 24 * _HOURS
 
 
-class Kept:
+class SavedResults:
     """The kept answers of one database."""
 
     def __init__(self, bounds: Bounds | None = None) -> None:

@@ -29,14 +29,26 @@ from base.settings import Misconfigured
 from base.thread import Thread
 from catalog.rules import Rule
 from gate.policy import Event, State, sources, target
-from model.transcript import Called, Heard, Item, Line, Noted, Replied, Result, Said, Usage, open_calls, visible_to
+from model.transcript import (
+    AssistantMessage,
+    Item,
+    Result,
+    ThreadContext,
+    ThreadMessage,
+    ToolCall,
+    TurnNote,
+    Usage,
+    UserMessage,
+    open_calls,
+    visible_to,
+)
 from store import statements as sql
 from store.database_words import unusable
 from store.holds import DATABASE, Hold, Holds, Overtaken
-from store.journal.hash_chain import Entry, digest
+from store.journal.hash_chain import JournalEntry, digest
 from store.journal.journal import Head, Journal, read_key
 from store.posts import Kind, Post
-from store.saved_results import Bounds, Kept
+from store.saved_results import Bounds, SavedResults
 from store.tables import (
     MIGRATIONS,
     SERIAL,
@@ -178,15 +190,15 @@ class DuePost:
 
 
 @dataclass(frozen=True)
-class Round:
+class ReplyOutcome:
     """What one reply of the model leads to, stored at once. Results and proposals name their call; the reply's row is added."""
 
-    said: Replied
+    said: AssistantMessage
     usage: Usage
     results: Sequence[Result] = ()
     proposals: Sequence[Proposal] = ()
     posts: Sequence[Post] = ()
-    entries: Sequence[Entry] = ()
+    entries: Sequence[JournalEntry] = ()
     tainted: bool = False
 
 
@@ -197,7 +209,7 @@ class Effects:
 
     result: str | None = None
     posts: Sequence[Post] = ()
-    entries: Sequence[Entry] = ()
+    entries: Sequence[JournalEntry] = ()
     tainted: bool = False
     successor: Proposal | None = None
 
@@ -206,7 +218,7 @@ class Altered(Exception):
     """A stored request is not the one that was approved: somebody changed its row."""
 
 
-class Turnstile:
+class WriteLock:
     """Lets one writer at a time into SQLite, in the order in which they came, urgent ones first.
 
     SQLite's own waiting sleeps and wakes at random, so that with many threads one may wait for seconds. A server needs none of
@@ -279,8 +291,8 @@ class Store:
         self._lock_handle: int | None = None
         self._takes_in_at_once = True
         self._working = threading.local()  # .on: what this thread of the process works on
-        self._kept = Kept(bounds)
-        self._turnstile = Turnstile(wide_open=self._url.get_backend_name() != "sqlite")
+        self._kept = SavedResults(bounds)
+        self._turnstile = WriteLock(wide_open=self._url.get_backend_name() != "sqlite")
         self._inserts = sql.Inserts(sqlite.insert if self._url.get_backend_name() == "sqlite" else postgresql.insert)
         self._holds = Holds(self._inserts)
         file = self._url.database if self._url.get_backend_name() == "sqlite" else None
@@ -449,7 +461,7 @@ class Store:
         missing = self.journal.missing()
         if missing is not None:
             log.critical("the journal is not whole", reason=missing, hint="`python bot.py journal --verify` tells more")
-            self.note("", "", [Entry("alarm", {"reason": missing})])
+            self.note("", "", [JournalEntry("alarm", {"reason": missing})])
         self.journal.keep_head()
 
     def begin_journal_anew(self) -> Head:
@@ -484,7 +496,7 @@ class Store:
             with self._writing() as db:
                 db.execute(sql.TAKE_IN, {"arrival": arrival.id, "me": self.process})
 
-    def dispose(self, arrival: Arrival, says: Sequence[Post] = (), entries: Sequence[Entry] = ()) -> None:
+    def dispose(self, arrival: Arrival, says: Sequence[Post] = (), entries: Sequence[JournalEntry] = ()) -> None:
         """Marks an arrival as looked at, with what is said and written down about it."""
         with self._writing() as db:
             self._handled(db, arrival.id)
@@ -514,7 +526,7 @@ class Store:
             else:
                 self._add_turn(db, arrival, turn)
             asked = {"asker": turn.asker, "words": digest(turn.text), "ts": turn.ts, "outcome": outcome}
-            self._note(db, turn.thread, turn.turn, [Entry("question", asked)])
+            self._note(db, turn.thread, turn.turn, [JournalEntry("question", asked)])
             self._add_posts(db, says[outcome])
             taken = self._holds.take_new(db, turn.thread) if outcome == "taken" else None
         if taken is not None:
@@ -565,7 +577,12 @@ class Store:
             db.execute(sql.REST_TURN, {"which": turn.turn})
 
     def begin_turn(
-        self, turn: Turn, text: str, heard: Sequence[Line], entries: Sequence[Entry] = (), noted: Noted | None = None
+        self,
+        turn: Turn,
+        text: str,
+        heard: Sequence[ThreadMessage],
+        entries: Sequence[JournalEntry] = (),
+        noted: TurnNote | None = None,
     ) -> Turn:
         """Begins a waiting turn: the words of its question, what goes with it, and what others wrote before it, join the transcript."""
         begun = replace(turn, text=text, is_running=True)
@@ -574,21 +591,23 @@ class Store:
             if noted is not None:
                 self._add_item(db, turn.thread, turn.turn, noted)
             if heard:
-                self._add_item(db, turn.thread, turn.turn, Heard(tuple(heard)))
-            self._add_item(db, turn.thread, turn.turn, Said(text, turn.asker))
+                self._add_item(db, turn.thread, turn.turn, ThreadContext(tuple(heard)))
+            self._add_item(db, turn.thread, turn.turn, UserMessage(text, turn.asker))
             others = db.scalar(sql.OTHERS_SPOKE, {"of": turn.thread, "asker": turn.asker})
             strange = any(line.is_bot or line.by != turn.asker for line in heard)  # apps may post in the asker's name
             self._note(db, turn.thread, turn.turn, entries)
             self._touch(db, turn.thread, tainted=others is not None or strange)
         return begun
 
-    def drop_turn(self, turn: Turn, entries: Sequence[Entry]) -> None:
+    def drop_turn(self, turn: Turn, entries: Sequence[JournalEntry]) -> None:
         """Ends a turn that never began: its question was taken back."""
         with self.holding(turn.thread), self._writing() as db:
             self._spend(db, turn, None, "done", self._clock())
             self._note(db, turn.thread, turn.turn, entries)
 
-    def stop_turn(self, turn: Turn, by: str, entries: Sequence[Entry] = (), *, arrival: int | None = None) -> bool:
+    def stop_turn(
+        self, turn: Turn, by: str, entries: Sequence[JournalEntry] = (), *, arrival: int | None = None
+    ) -> bool:
         """Notes that a person wants a turn to end. False where it had ended before, or somebody else was first."""
         with self._writing() as db:
             if arrival is not None:
@@ -620,7 +639,7 @@ class Store:
         with self._reading() as db:
             return bool(db.scalar(sql.TAINTED, {"of": thread}))
 
-    def add_round(self, turn: Turn, made: Round) -> Replied:
+    def add_round(self, turn: Turn, made: ReplyOutcome) -> AssistantMessage:
         """Stores one reply with the results, proposals and cards that came of it. Gives the reply with its row."""
         with self.holding(turn.thread), self._writing() as db:
             row = self._add_item(db, turn.thread, turn.turn, made.said)
@@ -639,10 +658,10 @@ class Store:
         turn: Turn,
         says: Sequence[Post],
         *,
-        said: Replied | None,
+        said: AssistantMessage | None,
         usage: Usage | None,
         failed: bool = False,
-        entries: Sequence[Entry] = (),
+        entries: Sequence[JournalEntry] = (),
     ) -> None:
         """The turn's rest: its last words, what people are told, and its tokens (`usage` None: no model call belongs to this end)."""
         with self.holding(turn.thread), self._writing() as db:
@@ -678,17 +697,17 @@ class Store:
         db.execute(sql.TOUCH, {"of": thread, "now": self._clock(), "taint": int(tainted)})
 
     def _add_item(self, db: Connection, thread: str, turn: str, item: Item) -> int:
-        owner = item.only_for if isinstance(item, (Replied, Result)) else ""
+        owner = item.only_for if isinstance(item, (AssistantMessage, Result)) else ""
         values: dict[str, Any] = {"thread": thread, "turn": turn, "at": self._clock(), "only_for": owner}
         values |= {"reply": None, "call": None}
         match item:
-            case Heard():
+            case ThreadContext():
                 values |= {"kind": "heard", "content": json.dumps([vars(line) for line in item.lines])}
-            case Noted():
+            case TurnNote():
                 values |= {"kind": "noted", "content": json.dumps(vars(item))}
-            case Said():
+            case UserMessage():
                 values |= {"kind": "said", "content": json.dumps({"text": item.text, "by": item.by})}
-            case Replied():
+            case AssistantMessage():
                 calls = [[call.id, call.name, call.arguments, call.key] for call in item.calls]
                 values |= {"kind": "replied", "content": json.dumps({"text": item.text, "calls": calls})}
             case Result():
@@ -965,17 +984,19 @@ class Store:
         with self._writing() as db:
             if db.execute(once.where(proposals.c.state == State.PENDING).values(remind_at=None)).rowcount:
                 self._add_posts(db, says)
-                self._note(db, proposal.thread, proposal.turn, [Entry("reminder", {"proposal": proposal.proposal})])
+                self._note(
+                    db, proposal.thread, proposal.turn, [JournalEntry("reminder", {"proposal": proposal.proposal})]
+                )
 
     # --- posts --------------------------------------------------------------------------------------------------------
 
-    def note(self, thread: str, turn: str, entries: Sequence[Entry]) -> None:
+    def note(self, thread: str, turn: str, entries: Sequence[JournalEntry]) -> None:
         """Writes entries of the journal that tell of nothing else in the database."""
         if entries:
             with self._writing() as db:
                 self._note(db, thread, turn, entries)
 
-    def _note(self, db: Connection, thread: str, turn: str, entries: Sequence[Entry]) -> None:
+    def _note(self, db: Connection, thread: str, turn: str, entries: Sequence[JournalEntry]) -> None:
         self.journal.append(db, self._clock(), thread, turn, entries)
 
     def _add_posts(self, db: Connection, says: Sequence[Post]) -> None:
@@ -1232,15 +1253,15 @@ def _turn(row: Any) -> Turn:
 def _item(row: Any) -> Item:
     match row["kind"]:
         case "heard":
-            return Heard(tuple(Line(**line) for line in json.loads(row["content"])))
+            return ThreadContext(tuple(ThreadMessage(**line) for line in json.loads(row["content"])))
         case "noted":
-            return Noted(**json.loads(row["content"]))
+            return TurnNote(**json.loads(row["content"]))
         case "said":
-            return Said(**json.loads(row["content"]))
+            return UserMessage(**json.loads(row["content"]))
         case "replied":
             content = json.loads(row["content"])
-            return Replied(
-                content["text"], tuple(Called(*call) for call in content["calls"]), row["id"], row["only_for"]
+            return AssistantMessage(
+                content["text"], tuple(ToolCall(*call) for call in content["calls"]), row["id"], row["only_for"]
             )
         case _:
             return Result(row["reply"], row["call"], row["content"], row["only_for"])

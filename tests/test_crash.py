@@ -93,7 +93,7 @@ class Program:
         return self.process.wait(seconds)
 
 
-class House:
+class System:
     """The bot's surroundings, which outlive it."""
 
     def __init__(self, over: Over, workspace: Workspace, model: ReplayModel, api: Loopback, folder: Path) -> None:
@@ -190,9 +190,9 @@ class House:
         return [row for row in rows(self.database, table) if row["state"] in states]
 
 
-def only_token(house: House) -> str:
+def only_token(system: System) -> str:
     """What the buttons of the only proposal carried."""
-    (row,) = rows(house.database, "proposals")
+    (row,) = rows(system.database, "proposals")
     return str(row["token"])
 
 
@@ -213,15 +213,15 @@ def api_answer(request: Request) -> Reply:
 
 
 @pytest.fixture
-def house(tmp_path: Path, over: Over) -> Iterator[House]:
+def system(tmp_path: Path, over: Over) -> Iterator[System]:
     with (
         Workspace(retry_delays=(0.1, 0.3, 1.0, 3.0, 10.0), socket_mode=over == "socket") as workspace,
         ReplayModel() as model,
         Loopback(api_answer) as api,
     ):
-        house = House(over, workspace, model, api, tmp_path)
-        yield house
-        for program in house.programs:
+        system = System(over, workspace, model, api, tmp_path)
+        yield system
+        for program in system.programs:
             program.kill()
         assert workspace.violations == []
 
@@ -235,199 +235,199 @@ HIRE = call(("POST", "/api/users", {"first_name": "Zoe"}))
 
 
 @BOTH_WAYS
-def test_killed_right_after_the_200_of_a_mention(house: House) -> None:
-    house.model.script("hi", [answer("hello Ann")])
-    program = house.start()
-    ts = house.mention("hi")
+def test_killed_right_after_the_200_of_a_mention(system: System) -> None:
+    system.model.script("hi", [answer("hello Ann")])
+    program = system.start()
+    ts = system.mention("hi")
     program.kill()
-    house.start()
-    house.wait_for_answer(ts, "hello Ann")
-    house.rest()
-    assert house.said(ts) == ["hello Ann"]
-    assert [r["count"] for r in house.workspace.reactions("C0HR", ts)] == [1]
+    system.start()
+    system.wait_for_answer(ts, "hello Ann")
+    system.rest()
+    assert system.said(ts) == ["hello Ann"]
+    assert [r["count"] for r in system.workspace.reactions("C0HR", ts)] == [1]
 
 
-def test_killed_before_anything_about_a_mention_was_looked_up(house: House) -> None:
-    house.model.script("hi", [answer("hello Ann")])
-    house.workspace.fault("auth.test", "ratelimited", times=100)
-    program = house.start()
-    ts = house.mention("hi")
+def test_killed_before_anything_about_a_mention_was_looked_up(system: System) -> None:
+    system.model.script("hi", [answer("hello Ann")])
+    system.workspace.fault("auth.test", "ratelimited", times=100)
+    program = system.start()
+    ts = system.mention("hi")
     program.kill()
-    house.workspace.clear_faults()
-    house.start()
-    house.wait_for_answer(ts, "hello Ann")
-    house.rest()
-    assert house.said(ts) == ["hello Ann"]
+    system.workspace.clear_faults()
+    system.start()
+    system.wait_for_answer(ts, "hello Ann")
+    system.rest()
+    assert system.said(ts) == ["hello Ann"]
 
 
-def test_killed_during_a_model_call(house: House) -> None:
-    house.model.script("hi", [answer("hello Ann")])
-    house.model.hold()
-    program = house.start()
-    ts = house.mention("hi")
-    house.model.wait(lambda: house.model.requests)
+def test_killed_during_a_model_call(system: System) -> None:
+    system.model.script("hi", [answer("hello Ann")])
+    system.model.hold()
+    program = system.start()
+    ts = system.mention("hi")
+    system.model.wait(lambda: system.model.requests)
     program.kill()
-    house.model.release()
-    house.start()
-    house.wait_for_answer(ts, "hello Ann")
-    house.rest()
-    assert house.said(ts) == ["hello Ann"]
-    first, last = house.model.conversation("hi")
+    system.model.release()
+    system.start()
+    system.wait_for_answer(ts, "hello Ann")
+    system.rest()
+    assert system.said(ts) == ["hello Ann"]
+    first, last = system.model.conversation("hi")
     assert first == last  # the model is asked the very same again
 
 
-def test_killed_during_a_read(house: House) -> None:
-    house.model.script("who?", [LIST, answer("Tom")])
-    house.api.hold()
-    program = house.start()
-    ts = house.mention("who?")
-    house.api.wait(lambda: house.api.requests)
+def test_killed_during_a_read(system: System) -> None:
+    system.model.script("who?", [LIST, answer("Tom")])
+    system.api.hold()
+    program = system.start()
+    ts = system.mention("who?")
+    system.api.wait(lambda: system.api.requests)
     program.kill()
-    house.api.release()
-    house.start()
-    house.wait_for_answer(ts, "Tom")
-    house.rest()
-    assert house.said(ts) == ["Tom"]
+    system.api.release()
+    system.start()
+    system.wait_for_answer(ts, "Tom")
+    system.rest()
+    assert system.said(ts) == ["Tom"]
 
 
-def approved(house: House, ts: str) -> str:
+def approved(system: System, ts: str) -> str:
     """Presses Approve on the thread's card; gives the card's ts."""
-    card = house.card(ts)
-    assert house.workspace.click(ANN, card, "approve") == 200
+    card = system.card(ts)
+    assert system.workspace.click(ANN, card, "approve") == 200
     return card
 
 
-def told(house: House, words: str) -> str:
+def told(system: System, words: str) -> str:
     """What the model was told last in the conversation that begins with `words`."""
-    return str([m["content"] for m in house.model.conversation(words)[-1] if m["role"] == "tool"][-1])
+    return str([m["content"] for m in system.model.conversation(words)[-1] if m["role"] == "tool"][-1])
 
 
-def test_killed_while_a_write_that_needs_nobody_is_under_way(house: House) -> None:
-    house.model.script("hire Zoe", [HIRE, answer("please look")])
-    program = house.start()
-    house.api.hold()
-    ts = house.mention("hire Zoe")
-    house.api.wait(house.writes)
+def test_killed_while_a_write_that_needs_nobody_is_under_way(system: System) -> None:
+    system.model.script("hire Zoe", [HIRE, answer("please look")])
+    program = system.start()
+    system.api.hold()
+    ts = system.mention("hire Zoe")
+    system.api.wait(system.writes)
     program.kill()
-    house.api.release()
-    house.start()
-    house.wait_for_answer(ts, "please look")
-    house.rest()
-    assert len(house.writes()) == 1
-    assert json.loads(told(house, "hire Zoe"))["outcome"] == "unknown"
+    system.api.release()
+    system.start()
+    system.wait_for_answer(ts, "please look")
+    system.rest()
+    assert len(system.writes()) == 1
+    assert json.loads(told(system, "hire Zoe"))["outcome"] == "unknown"
 
 
 @BOTH_WAYS
-def test_killed_between_the_200_of_an_approval_and_the_write(house: House) -> None:
+def test_killed_between_the_200_of_an_approval_and_the_write(system: System) -> None:
     """The click is recorded and nobody has looked at it: Slack's directory, asked anew after a restart, is silent."""
-    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
-    first = house.start()
-    ts = house.mention("remove Tom")
-    house.card(ts)
+    system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    first = system.start()
+    ts = system.mention("remove Tom")
+    system.card(ts)
     first.kill()
-    house.workspace.fault("users.info", "ratelimited", times=100, retry_after=30)
-    second = house.start()
-    card = approved(house, ts)
+    system.workspace.fault("users.info", "ratelimited", times=100, retry_after=30)
+    second = system.start()
+    card = approved(system, ts)
     second.kill()
-    assert house.writes() == []
-    house.workspace.clear_faults()
-    house.start()
-    house.wait_for_answer(ts, "Tom is gone")
-    house.rest()
-    assert [request.path for request in house.writes()] == ["/api/users/7"]
-    assert "Approved and done" in house.shown(card)
+    assert system.writes() == []
+    system.workspace.clear_faults()
+    system.start()
+    system.wait_for_answer(ts, "Tom is gone")
+    system.rest()
+    assert [request.path for request in system.writes()] == ["/api/users/7"]
+    assert "Approved and done" in system.shown(card)
 
 
-def test_killed_after_slack_took_the_answer_and_before_the_bot_knew(house: House) -> None:
-    house.model.script("hi", [answer("hello Ann")])
-    program = house.start()
-    house.workspace.fault("chat.postMessage", "timeout", seconds=30)
-    ts = house.mention("hi")
-    house.wait_for_answer(ts, "hello Ann")
+def test_killed_after_slack_took_the_answer_and_before_the_bot_knew(system: System) -> None:
+    system.model.script("hi", [answer("hello Ann")])
+    program = system.start()
+    system.workspace.fault("chat.postMessage", "timeout", seconds=30)
+    ts = system.mention("hi")
+    system.wait_for_answer(ts, "hello Ann")
     program.kill()
-    house.start()
-    house.rest()
-    assert house.said(ts) == ["hello Ann"]
-    assert len(house.workspace.calls_of("chat.postMessage")) == 1
+    system.start()
+    system.rest()
+    assert system.said(ts) == ["hello Ann"]
+    assert len(system.workspace.calls_of("chat.postMessage")) == 1
 
 
-def test_killed_after_slack_took_the_card_and_before_the_bot_knew(house: House) -> None:
-    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
-    program = house.start()
-    house.workspace.fault("chat.postMessage", "timeout", seconds=30)
-    ts = house.mention("remove Tom")
-    house.card(ts)
+def test_killed_after_slack_took_the_card_and_before_the_bot_knew(system: System) -> None:
+    system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    program = system.start()
+    system.workspace.fault("chat.postMessage", "timeout", seconds=30)
+    ts = system.mention("remove Tom")
+    system.card(ts)
     program.kill()
-    house.start()
-    card = approved(house, ts)
-    house.wait_for_answer(ts, "Tom is gone")
-    house.rest()
-    assert len(house.said(ts)) == 2
-    assert "Approved and done" in house.shown(card)
-    assert len(house.writes()) == 1
+    system.start()
+    card = approved(system, ts)
+    system.wait_for_answer(ts, "Tom is gone")
+    system.rest()
+    assert len(system.said(ts)) == 2
+    assert "Approved and done" in system.shown(card)
+    assert len(system.writes()) == 1
 
 
-def test_a_pending_approval_survives_several_kills_and_still_works(house: House) -> None:
-    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
-    program = house.start()
-    ts = house.mention("remove Tom")
-    card = house.card(ts)
+def test_a_pending_approval_survives_several_kills_and_still_works(system: System) -> None:
+    system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    program = system.start()
+    ts = system.mention("remove Tom")
+    card = system.card(ts)
     for _ in range(2):
         program.kill()
-        program = house.start()
-    assert house.card(ts) == card
-    approved(house, ts)
-    house.wait_for_answer(ts, "Tom is gone")
-    house.rest()
-    assert len(house.writes()) == 1
-    assert len(house.said(ts)) == 2
-    assert len(house.model.conversation("remove Tom")) == 2
+        program = system.start()
+    assert system.card(ts) == card
+    approved(system, ts)
+    system.wait_for_answer(ts, "Tom is gone")
+    system.rest()
+    assert len(system.writes()) == 1
+    assert len(system.said(ts)) == 2
+    assert len(system.model.conversation("remove Tom")) == 2
 
 
-def test_on_postgresql_a_pending_approval_survives_a_kill_as_well(house: House) -> None:
-    house.database = fresh_database("postgresql", house.folder)
-    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
-    program = house.start()
-    ts = house.mention("remove Tom")
-    card = house.card(ts)
-    second = house.launch().wait_for("waiting")
+def test_on_postgresql_a_pending_approval_survives_a_kill_as_well(system: System) -> None:
+    system.database = fresh_database("postgresql", system.folder)
+    system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    program = system.start()
+    ts = system.mention("remove Tom")
+    card = system.card(ts)
+    second = system.launch().wait_for("waiting")
     program.kill()
     second.wait_for("serving")
-    assert approved(house, ts) == card
-    house.wait_for_answer(ts, "Tom is gone")
-    house.rest()
-    assert len(house.writes()) == 1
-    assert "Approved and done" in house.shown(card)
+    assert approved(system, ts) == card
+    system.wait_for_answer(ts, "Tom is gone")
+    system.rest()
+    assert len(system.writes()) == 1
+    assert "Approved and done" in system.shown(card)
     assert second.terminate() == 0
 
 
-def test_a_message_kept_while_a_decision_waits_survives_a_kill(house: House) -> None:
-    house.model.script("remove Tom", [REMOVE, answer("Tom is gone"), answer("you're welcome")])
-    program = house.start()
-    ts = house.mention("remove Tom")
-    card = house.card(ts)
-    house.workspace.say(ANN, "@hr-bot and thank you", thread_ts=ts)
-    house.workspace.wait(lambda: house.workspace.ephemerals(ANN))
-    until(lambda: not house.open("posts", "due"))
+def test_a_message_kept_while_a_decision_waits_survives_a_kill(system: System) -> None:
+    system.model.script("remove Tom", [REMOVE, answer("Tom is gone"), answer("you're welcome")])
+    program = system.start()
+    ts = system.mention("remove Tom")
+    card = system.card(ts)
+    system.workspace.say(ANN, "@hr-bot and thank you", thread_ts=ts)
+    system.workspace.wait(lambda: system.workspace.ephemerals(ANN))
+    until(lambda: not system.open("posts", "due"))
     program.kill()
-    house.start()
-    assert len(house.said(ts)) == 1
-    house.workspace.click(ANN, card, "approve")
-    house.wait_for_answer(ts, "you're welcome")
-    house.rest()
-    assert house.said(ts)[1:] == ["Tom is gone", "you're welcome"]
-    assert len(house.workspace.ephemerals(ANN)) == 1
+    system.start()
+    assert len(system.said(ts)) == 1
+    system.workspace.click(ANN, card, "approve")
+    system.wait_for_answer(ts, "you're welcome")
+    system.rest()
+    assert system.said(ts)[1:] == ["Tom is gone", "you're welcome"]
+    assert len(system.workspace.ephemerals(ANN)) == 1
 
 
 @BOTH_WAYS
-def test_a_mention_while_the_bot_is_down_is_taken_when_slack_sends_it_again(house: House) -> None:
-    house.model.script("hi", [answer("hello Ann")])
-    ts = house.workspace.say(ANN, "@hr-bot hi")
-    house.workspace.wait(lambda: house.workspace.attempts)
-    house.start()
-    house.wait_for_answer(ts, "hello Ann")
-    house.rest()
-    assert house.said(ts) == ["hello Ann"]
+def test_a_mention_while_the_bot_is_down_is_taken_when_slack_sends_it_again(system: System) -> None:
+    system.model.script("hi", [answer("hello Ann")])
+    ts = system.workspace.say(ANN, "@hr-bot hi")
+    system.workspace.wait(lambda: system.workspace.attempts)
+    system.start()
+    system.wait_for_answer(ts, "hello Ann")
+    system.rest()
+    assert system.said(ts) == ["hello Ann"]
 
 
 # --- killed between two steps of an approved write --------------------------------------------------------------------
@@ -479,9 +479,9 @@ class Relay:
 
 
 @contextlib.contextmanager
-def nobody_writes(house: House) -> Iterator[None]:
+def nobody_writes(system: System) -> Iterator[None]:
     """Holds the database's one right to write, so that the program stops at its next step."""
-    db = sqlite3.connect(house.folder / "bot.db", timeout=10, isolation_level=None)
+    db = sqlite3.connect(system.folder / "bot.db", timeout=10, isolation_level=None)
     db.execute("begin immediate")
     try:
         yield
@@ -489,51 +489,51 @@ def nobody_writes(house: House) -> Iterator[None]:
         db.close()
 
 
-def at_the_second_look(house: House) -> None:
+def at_the_second_look(system: System) -> None:
     """The vote is recorded; the API was asked for the target again and has not answered."""
-    house.api.wait(lambda: len(house.api.requests) == 2)
+    system.api.wait(lambda: len(system.api.requests) == 2)
 
 
-def kill_after_the_vote(house: House, program: Program, relay: Relay) -> None:
-    at_the_second_look(house)
+def kill_after_the_vote(system: System, program: Program, relay: Relay) -> None:
+    at_the_second_look(system)
     program.kill()
 
 
-def kill_after_the_second_look(house: House, program: Program, relay: Relay) -> None:
-    at_the_second_look(house)
-    with nobody_writes(house):
-        house.api.release()
+def kill_after_the_second_look(system: System, program: Program, relay: Relay) -> None:
+    at_the_second_look(system)
+    with nobody_writes(system):
+        system.api.release()
         until(lambda: program.calls() == 2)
         program.kill()
 
 
-def kill_after_the_mark(house: House, program: Program, relay: Relay) -> None:
-    at_the_second_look(house)
+def kill_after_the_mark(system: System, program: Program, relay: Relay) -> None:
+    at_the_second_look(system)
     relay.is_deaf = True
-    house.api.release()
+    system.api.release()
     until(relay.heard)
     program.kill()
     relay.is_deaf = False
 
 
-def kill_after_the_api_got_it(house: House, program: Program, relay: Relay) -> None:
-    at_the_second_look(house)
-    house.api.release_one()
-    house.api.wait(house.writes)
+def kill_after_the_api_got_it(system: System, program: Program, relay: Relay) -> None:
+    at_the_second_look(system)
+    system.api.release_one()
+    system.api.wait(system.writes)
     program.kill()
 
 
-def kill_after_the_api_answered(house: House, program: Program, relay: Relay) -> None:
-    at_the_second_look(house)
-    house.api.release_one()
-    house.api.wait(house.writes)
-    with nobody_writes(house):
-        house.api.release()
+def kill_after_the_api_answered(system: System, program: Program, relay: Relay) -> None:
+    at_the_second_look(system)
+    system.api.release_one()
+    system.api.wait(system.writes)
+    with nobody_writes(system):
+        system.api.release()
         until(lambda: program.calls() == 3)
         program.kill()
 
 
-STEPS: list[tuple[Callable[[House, Program, Relay], None], str, int]] = [
+STEPS: list[tuple[Callable[[System, Program, Relay], None], str, int]] = [
     (kill_after_the_vote, "done", 1),
     (kill_after_the_second_look, "done", 1),
     (kill_after_the_mark, "unknown", 0),
@@ -548,33 +548,33 @@ ENDS = {
 
 @pytest.mark.parametrize(("kill", "state", "writes"), STEPS, ids=[step[0].__name__ for step in STEPS])
 def test_killed_between_two_steps_of_an_approved_write(
-    house: House, kill: Callable[[House, Program, Relay], None], state: str, writes: int
+    system: System, kill: Callable[[System, Program, Relay], None], state: str, writes: int
 ) -> None:
     """At most one request leaves, and how it ended, or that nobody knows, is told to person, model and journal."""
     title, words, kinds, buttons_left = ENDS[state]
-    (house.folder / "apis.yaml").write_text(WITH_PREVIEW)
-    house.model.script("remove Tom", [REMOVE, answer("over")])
-    with Relay(house.api.url) as relay:
-        program = house.start(HR_API_URL=relay.url)
-        ts = house.mention("remove Tom")
-        house.card(ts)
-        house.api.hold()
-        card = approved(house, ts)
-        kill(house, program, relay)
-        house.api.release()
-        house.start(HR_API_URL=relay.url)
-        house.wait_for_answer(ts, "over")
-        house.rest()
-        house.workspace.click(ANN, card, "approve", value=only_token(house))
-        house.rest()
-    assert len(house.writes()) == writes
-    assert [row["state"] for row in rows(house.database, "proposals")] == [state]
-    assert title in house.shown(card)
-    assert words in house.shown(card)
-    assert [name for name in house.buttons(card) if name != "check"] == []
-    assert house.buttons(card) == buttons_left
-    assert json.loads(told(house, "remove Tom"))["outcome"] == state
-    journal = Store(house.database).journal
+    (system.folder / "apis.yaml").write_text(WITH_PREVIEW)
+    system.model.script("remove Tom", [REMOVE, answer("over")])
+    with Relay(system.api.url) as relay:
+        program = system.start(HR_API_URL=relay.url)
+        ts = system.mention("remove Tom")
+        system.card(ts)
+        system.api.hold()
+        card = approved(system, ts)
+        kill(system, program, relay)
+        system.api.release()
+        system.start(HR_API_URL=relay.url)
+        system.wait_for_answer(ts, "over")
+        system.rest()
+        system.workspace.click(ANN, card, "approve", value=only_token(system))
+        system.rest()
+    assert len(system.writes()) == writes
+    assert [row["state"] for row in rows(system.database, "proposals")] == [state]
+    assert title in system.shown(card)
+    assert words in system.shown(card)
+    assert [name for name in system.buttons(card) if name != "check"] == []
+    assert system.buttons(card) == buttons_left
+    assert json.loads(told(system, "remove Tom"))["outcome"] == state
+    journal = Store(system.database).journal
     assert [
         line.kind for line in journal.lines() if line.kind in ("approve", "send", "succeed", "lose", "fail")
     ] == kinds
@@ -584,60 +584,60 @@ def test_killed_between_two_steps_of_an_approved_write(
 # --- what waits while the bot is updated, or gets another key ---------------------------------------------------------
 
 
-def withdrawn(house: House, ts: str, card: str) -> None:
+def withdrawn(system: System, ts: str, card: str) -> None:
     """The request is taken back with words, for people and for the model, and was not sent."""
-    house.wait_for_answer(ts, "then not")
-    house.rest()
-    assert house.writes() == []
-    assert SEALED_OTHERWISE in house.shown(card)
-    assert house.buttons(card) == []
-    assert json.loads(told(house, "remove Tom"))["outcome"] in ("withdrawn", "failed")
+    system.wait_for_answer(ts, "then not")
+    system.rest()
+    assert system.writes() == []
+    assert SEALED_OTHERWISE in system.shown(card)
+    assert system.buttons(card) == []
+    assert json.loads(told(system, "remove Tom"))["outcome"] in ("withdrawn", "failed")
 
 
 @pytest.mark.parametrize("state", ["pending", "approved"])
-def test_a_request_of_an_earlier_version_is_withdrawn_with_words(house: House, state: str) -> None:
-    house.model.script("remove Tom", [REMOVE, answer("then not")])
-    program = house.start()
-    ts = house.mention("remove Tom")
-    card = house.card(ts)
+def test_a_request_of_an_earlier_version_is_withdrawn_with_words(system: System, state: str) -> None:
+    system.model.script("remove Tom", [REMOVE, answer("then not")])
+    program = system.start()
+    ts = system.mention("remove Tom")
+    card = system.card(ts)
     program.kill()
-    with sqlite3.connect(house.folder / "bot.db") as db:
+    with sqlite3.connect(system.folder / "bot.db") as db:
         db.execute("update proposals set seal = ''")
         if state == "approved":
             db.execute(
                 "update proposals set state = 'approved', decided_by = 'U0ANN', decided_at = 1, votes = '[\"U0ANN\"]'"
             )
-    house.start()
-    withdrawn(house, ts, card)
+    system.start()
+    withdrawn(system, ts, card)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_another_journal_key_stops_the_start_until_a_new_chain_begins(house: House, engine: str) -> None:
-    house.database = fresh_database(engine, house.folder)
-    house.model.script("remove Tom", [REMOVE, answer("then not")])
-    program = house.start(JOURNAL_KEY="the old one")
-    ts = house.mention("remove Tom")
-    card = house.card(ts)
+def test_another_journal_key_stops_the_start_until_a_new_chain_begins(system: System, engine: str) -> None:
+    system.database = fresh_database(engine, system.folder)
+    system.model.script("remove Tom", [REMOVE, answer("then not")])
+    program = system.start(JOURNAL_KEY="the old one")
+    ts = system.mention("remove Tom")
+    card = system.card(ts)
     assert program.terminate() == 0
 
-    stopped = house.launch(JOURNAL_KEY="the new one")
+    stopped = system.launch(JOURNAL_KEY="the new one")
     assert stopped.process.wait(60) == 2
     until(lambda: stopped.lines)
     assert "JOURNAL_KEY does not fit the journal" in stopped.lines[-1]
     assert "python bot.py journal --rekey" in stopped.lines[-1]
-    assert journal_command(house, "--rekey", key="the new one").startswith("A new chain begins at entry ")
+    assert journal_command(system, "--rekey", key="the new one").startswith("A new chain begins at entry ")
 
-    house.start(JOURNAL_KEY="the new one")
-    withdrawn(house, ts, card)
-    assert "the chain is whole" in journal_command(house, "--verify", key="the new one")
+    system.start(JOURNAL_KEY="the new one")
+    withdrawn(system, ts, card)
+    assert "the chain is whole" in journal_command(system, "--verify", key="the new one")
 
 
-def journal_command(house: House, *arguments: str, key: str) -> str:
+def journal_command(system: System, *arguments: str, key: str) -> str:
     """What `python bot.py journal` prints."""
-    settings = {"PATH": os.environ.get("PATH", ""), "DATABASE_URL": house.database, "JOURNAL_KEY": key}
+    settings = {"PATH": os.environ.get("PATH", ""), "DATABASE_URL": system.database, "JOURNAL_KEY": key}
     command = [sys.executable, str(ROOT / "bot.py"), "journal", *arguments]
     done = subprocess.run(
-        command, cwd=house.folder, env=settings, capture_output=True, text=True, timeout=60, check=True
+        command, cwd=system.folder, env=settings, capture_output=True, text=True, timeout=60, check=True
     )
     return done.stdout
 
@@ -645,68 +645,70 @@ def journal_command(house: House, *arguments: str, key: str) -> str:
 # --- stopped ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_sigterm_ends_an_idle_bot_at_once_with_exit_code_0(house: House) -> None:
-    program = house.start()
+def test_a_sigterm_ends_an_idle_bot_at_once_with_exit_code_0(system: System) -> None:
+    program = system.start()
     began = time.monotonic()
     assert program.terminate() == 0
     assert time.monotonic() - began < 10  # seconds: the time that a bot with work under way may take
 
 
-def test_the_journals_head_is_in_the_log_at_the_start_and_at_the_end_and_kept_beside_the_database(house: House) -> None:
+def test_the_journals_head_is_in_the_log_at_the_start_and_at_the_end_and_kept_beside_the_database(
+    system: System,
+) -> None:
     """Between them hourly, and not with each turn."""
-    house.model.script("hi", [answer("hello Ann")])
-    program = house.start()
-    house.wait_for_answer(house.mention("hi"), "hello Ann")
-    house.wait_for_answer(house.mention("hi"), "hello Ann")
-    house.rest()
+    system.model.script("hi", [answer("hello Ann")])
+    program = system.start()
+    system.wait_for_answer(system.mention("hi"), "hello Ann")
+    system.wait_for_answer(system.mention("hi"), "hello Ann")
+    system.rest()
     assert program.terminate() == 0
     program.wait_for("stopped")
     heads = [json.loads(line)["head"] for line in program.lines if '"event": "journal head"' in line]
-    store = Store(house.database)
+    store = Store(system.database)
     assert heads == [f"0:{'0' * 64}", str(store.journal.head())]
-    assert (house.folder / "bot.db.journal-head").read_text().startswith(heads[-1])
+    assert (system.folder / "bot.db.journal-head").read_text().startswith(heads[-1])
     assert store.journal.missing() is None
 
 
-def test_the_files_of_the_database_are_for_the_bots_user_alone(house: House) -> None:
-    house.model.script("hi", [answer("hello Ann")])
-    program = house.start()
-    house.wait_for_answer(house.mention("hi"), "hello Ann")
-    modes = {file.name: file.stat().st_mode & 0o777 for file in house.folder.glob("bot.db*")}
+def test_the_files_of_the_database_are_for_the_bots_user_alone(system: System) -> None:
+    system.model.script("hi", [answer("hello Ann")])
+    program = system.start()
+    system.wait_for_answer(system.mention("hi"), "hello Ann")
+    modes = {file.name: file.stat().st_mode & 0o777 for file in system.folder.glob("bot.db*")}
     assert {"bot.db", "bot.db-wal", "bot.db-shm"} < set(modes)
     assert set(modes.values()) == {0o600}
     program.kill()
 
 
-def test_a_sigterm_ends_the_bot_within_ten_seconds_while_the_model_hangs_and_a_start_goes_on(house: House) -> None:
-    house.model.script("hi", [answer("hello Ann")])
-    house.model.hold()
-    program = house.start()
-    ts = house.mention("hi")
-    house.model.wait(lambda: house.model.requests)
+def test_a_sigterm_ends_the_bot_within_ten_seconds_while_the_model_hangs_and_a_start_goes_on(system: System) -> None:
+    system.model.script("hi", [answer("hello Ann")])
+    system.model.hold()
+    program = system.start()
+    ts = system.mention("hi")
+    system.model.wait(lambda: system.model.requests)
     assert program.terminate(seconds=10) == 0
-    house.model.release()
-    house.start()
-    house.wait_for_answer(ts, "hello Ann")
-    house.rest()
-    assert house.said(ts) == ["hello Ann"]
+    system.model.release()
+    system.start()
+    system.wait_for_answer(ts, "hello Ann")
+    system.rest()
+    assert system.said(ts) == ["hello Ann"]
 
 
-def test_a_sigterm_lets_a_write_that_is_under_way_end(house: House) -> None:
-    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
-    program = house.start()
-    ts = house.mention("remove Tom")
-    house.card(ts)
-    house.api.hold()
-    card = approved(house, ts)
-    house.api.wait(house.writes)
-    threading.Thread(target=release_once_stopping, args=(program, house.api), daemon=True).start()
+def test_a_sigterm_lets_a_write_that_is_under_way_end(system: System) -> None:
+    system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    program = system.start()
+    ts = system.mention("remove Tom")
+    system.card(ts)
+    system.api.hold()
+    card = approved(system, ts)
+    system.api.wait(system.writes)
+    threading.Thread(target=release_once_stopping, args=(program, system.api), daemon=True).start()
     assert program.terminate() == 0
-    house.start()
-    house.wait_for_answer(ts, "Tom is gone")
-    house.rest()
-    assert len(house.writes()) == 1
-    assert "Approved and done" in house.shown(card)
+    system.start()
+    system.wait_for_answer(ts, "Tom is gone")
+    system.rest()
+    assert len(system.writes()) == 1
+    assert "Approved and done" in system.shown(card)
 
 
 def release_once_stopping(program: Program, api: Loopback) -> None:
@@ -714,191 +716,191 @@ def release_once_stopping(program: Program, api: Loopback) -> None:
     api.release()
 
 
-def test_a_second_process_waits_for_the_first_and_then_takes_over(house: House) -> None:
-    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
-    first = house.start()
-    ts = house.mention("remove Tom")
-    card = house.card(ts)
-    second = house.launch(PORT=str(house.port))
+def test_a_second_process_waits_for_the_first_and_then_takes_over(system: System) -> None:
+    system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    first = system.start()
+    ts = system.mention("remove Tom")
+    card = system.card(ts)
+    second = system.launch(PORT=str(system.port))
     second.wait_for("waiting")
-    third = house.launch()
+    third = system.launch()
     third.wait_for("waiting")
     assert third.terminate(3) == 0
     assert not second.has_said("serving")
     first.kill()
     second.wait_for("serving")
-    approved(house, ts)
-    house.wait_for_answer(ts, "Tom is gone")
-    house.rest()
-    assert "Approved and done" in house.shown(card)
-    assert len(house.writes()) == 1
+    approved(system, ts)
+    system.wait_for_answer(ts, "Tom is gone")
+    system.rest()
+    assert "Approved and done" in system.shown(card)
+    assert len(system.writes()) == 1
 
 
 # --- ended twice in the middle of the same ----------------------------------------------------------------------------
 
 
-def kill_in_the_model_call(house: House, program: Program, calls: int) -> None:
+def kill_in_the_model_call(system: System, program: Program, calls: int) -> None:
     """The model has been asked so often by now, and has not answered."""
-    wait_asked(house, calls)
+    wait_asked(system, calls)
     program.kill()
 
 
-def wait_asked(house: House, times: int) -> None:
-    house.model.wait(lambda: len(house.model.requests) == times)
+def wait_asked(system: System, times: int) -> None:
+    system.model.wait(lambda: len(system.model.requests) == times)
 
 
-def kill_while_it_looks_up_who_ann_is(house: House, program: Program, times: int) -> None:
-    house.workspace.wait(lambda: len(house.workspace.calls_of("users.info")) == times)
+def kill_while_it_looks_up_who_ann_is(system: System, program: Program, times: int) -> None:
+    system.workspace.wait(lambda: len(system.workspace.calls_of("users.info")) == times)
     program.kill()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_turn_in_whose_middle_the_process_ended_twice_is_set_aside_with_words(house: House, engine: str) -> None:
-    house.database = fresh_database(engine, house.folder)
-    house.model.script("hi", [answer("hello Ann"), answer("yes, Ann")])
-    house.model.hold()
-    program = house.start()
-    ts = house.mention("hi")
-    kill_in_the_model_call(house, program, 1)
-    kill_in_the_model_call(house, house.start(), 2)
-    program = house.start()
-    house.wait_for_answer(ts, SET_ASIDE)
-    house.rest()
-    assert len(house.model.requests) == 2
+def test_a_turn_in_whose_middle_the_process_ended_twice_is_set_aside_with_words(system: System, engine: str) -> None:
+    system.database = fresh_database(engine, system.folder)
+    system.model.script("hi", [answer("hello Ann"), answer("yes, Ann")])
+    system.model.hold()
+    program = system.start()
+    ts = system.mention("hi")
+    kill_in_the_model_call(system, program, 1)
+    kill_in_the_model_call(system, system.start(), 2)
+    program = system.start()
+    system.wait_for_answer(ts, SET_ASIDE)
+    system.rest()
+    assert len(system.model.requests) == 2
     assert program.wait_for("turn set aside")
-    (noted,) = [row["data"] for row in rows(house.database, "journal") if row["kind"] == "set aside"]
+    (noted,) = [row["data"] for row in rows(system.database, "journal") if row["kind"] == "set aside"]
     assert json.loads(noted) == {"asker": ANN, "ends": 2}
 
-    house.model.release()
-    house.workspace.say(ANN, "@hr-bot still there?", thread_ts=ts)
-    house.wait_for_answer(ts, "yes, Ann")
-    assert house.said(ts) == [SET_ASIDE, "yes, Ann"]
+    system.model.release()
+    system.workspace.say(ANN, "@hr-bot still there?", thread_ts=ts)
+    system.wait_for_answer(ts, "yes, Ann")
+    assert system.said(ts) == [SET_ASIDE, "yes, Ann"]
 
 
-def test_an_end_by_sigterm_does_not_count(house: House) -> None:
-    house.model.script("hi", [answer("hello Ann")])
-    house.model.hold()
-    program = house.start()
-    ts = house.mention("hi")
+def test_an_end_by_sigterm_does_not_count(system: System) -> None:
+    system.model.script("hi", [answer("hello Ann")])
+    system.model.hold()
+    program = system.start()
+    ts = system.mention("hi")
     for calls in (1, 2, 3):
-        wait_asked(house, calls)
+        wait_asked(system, calls)
         assert program.terminate() == 0
-        program = house.start()
-    kill_in_the_model_call(house, program, 4)
-    house.model.release()
-    house.start()
-    house.wait_for_answer(ts, "hello Ann")
-    house.rest()
-    assert house.said(ts) == ["hello Ann"]
+        program = system.start()
+    kill_in_the_model_call(system, program, 4)
+    system.model.release()
+    system.start()
+    system.wait_for_answer(ts, "hello Ann")
+    system.rest()
+    assert system.said(ts) == ["hello Ann"]
 
 
-def test_a_turn_that_got_on_between_two_ends_is_not_set_aside(house: House) -> None:
+def test_a_turn_that_got_on_between_two_ends_is_not_set_aside(system: System) -> None:
     first, second = Late(LIST), Late(LIST)
-    house.model.script("who?", [first, second, answer("Tom")])
-    program = house.start()
-    ts = house.mention("who?")
-    kill_in_the_model_call(house, program, 1)
-    program = house.start()
-    wait_asked(house, 2)
+    system.model.script("who?", [first, second, answer("Tom")])
+    program = system.start()
+    ts = system.mention("who?")
+    kill_in_the_model_call(system, program, 1)
+    program = system.start()
+    wait_asked(system, 2)
     first.let_go()
-    kill_in_the_model_call(house, program, 3)
-    house.start()
-    wait_asked(house, 4)
+    kill_in_the_model_call(system, program, 3)
+    system.start()
+    wait_asked(system, 4)
     second.let_go()
-    house.wait_for_answer(ts, "Tom")
-    house.rest()
-    assert house.said(ts) == ["Tom"]
+    system.wait_for_answer(ts, "Tom")
+    system.rest()
+    assert system.said(ts) == ["Tom"]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_question_that_nobody_got_to_look_into_twice_is_set_aside_with_words(house: House, engine: str) -> None:
-    house.database = fresh_database(engine, house.folder)
-    house.workspace.fault("users.info", "timeout", seconds=60, times=2)
-    program = house.start()
-    ts = house.mention("hi")
+def test_a_question_that_nobody_got_to_look_into_twice_is_set_aside_with_words(system: System, engine: str) -> None:
+    system.database = fresh_database(engine, system.folder)
+    system.workspace.fault("users.info", "timeout", seconds=60, times=2)
+    program = system.start()
+    ts = system.mention("hi")
     for times in (1, 2):
-        kill_while_it_looks_up_who_ann_is(house, program, times)
-        program = house.start()
-    house.wait_for_answer(ts, SET_ASIDE)
-    house.rest()
-    assert house.said(ts) == [SET_ASIDE]
-    assert house.model.requests == []
-    assert rows(house.database, "turns") == []
+        kill_while_it_looks_up_who_ann_is(system, program, times)
+        program = system.start()
+    system.wait_for_answer(ts, SET_ASIDE)
+    system.rest()
+    assert system.said(ts) == [SET_ASIDE]
+    assert system.model.requests == []
+    assert rows(system.database, "turns") == []
 
 
-def test_a_click_that_nobody_got_to_look_into_twice_is_set_aside_and_told_to_who_clicked(house: House) -> None:
-    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
-    program = house.start()
-    ts = house.mention("remove Tom")
-    card = house.card(ts)
+def test_a_click_that_nobody_got_to_look_into_twice_is_set_aside_and_told_to_who_clicked(system: System) -> None:
+    system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    program = system.start()
+    ts = system.mention("remove Tom")
+    card = system.card(ts)
     program.kill()
-    house.workspace.fault("users.info", "timeout", seconds=60, times=2)
-    program = house.start()
-    approved(house, ts)
+    system.workspace.fault("users.info", "timeout", seconds=60, times=2)
+    program = system.start()
+    approved(system, ts)
     for times in (2, 3):
-        kill_while_it_looks_up_who_ann_is(house, program, times)
-        program = house.start()
-    told = house.workspace.wait(lambda: house.workspace.ephemerals(ANN))
+        kill_while_it_looks_up_who_ann_is(system, program, times)
+        program = system.start()
+    told = system.workspace.wait(lambda: system.workspace.ephemerals(ANN))
     assert [message["text"] for message in told] == [SET_ASIDE]
-    assert house.writes() == []
+    assert system.writes() == []
 
-    house.workspace.click(ANN, card, "approve")
-    house.wait_for_answer(ts, "Tom is gone")
-    assert len(house.writes()) == 1
+    system.workspace.click(ANN, card, "approve")
+    system.wait_for_answer(ts, "Tom is gone")
+    assert len(system.writes()) == 1
 
 
-def test_an_approved_write_in_whose_middle_the_process_ended_twice_is_not_sent(house: House) -> None:
-    (house.folder / "apis.yaml").write_text(WITH_PREVIEW)
-    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
-    program = house.start()
-    ts = house.mention("remove Tom")
-    house.card(ts)
-    house.api.hold()
-    card = approved(house, ts)
-    at_the_second_look(house)
+def test_an_approved_write_in_whose_middle_the_process_ended_twice_is_not_sent(system: System) -> None:
+    (system.folder / "apis.yaml").write_text(WITH_PREVIEW)
+    system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    program = system.start()
+    ts = system.mention("remove Tom")
+    system.card(ts)
+    system.api.hold()
+    card = approved(system, ts)
+    at_the_second_look(system)
     program.kill()
-    program = house.start()
-    house.api.wait(lambda: len(house.api.requests) == 3)
+    program = system.start()
+    system.api.wait(lambda: len(system.api.requests) == 3)
     program.kill()
-    house.start()
-    house.wait_for_answer(ts, SET_ASIDE)
-    house.api.release()
-    house.rest()
-    assert house.writes() == []
-    assert "Approved, but not sent" in house.shown(card)
+    system.start()
+    system.wait_for_answer(ts, SET_ASIDE)
+    system.api.release()
+    system.rest()
+    assert system.writes() == []
+    assert "Approved, but not sent" in system.shown(card)
 
 
-def test_of_several_in_whose_middle_the_process_ended_the_one_is_set_aside_that_was_alone(house: House) -> None:
+def test_of_several_in_whose_middle_the_process_ended_the_one_is_set_aside_that_was_alone(system: System) -> None:
     """Two power cuts are no fault of the questions that were under way; after a third each is worked on alone, so that it shows."""
     names = ("one", "two", "three")
     late = {name: Late(answer(f"{name} is done")) for name in names}
     for name in names:
-        house.model.script(name, [late[name]])
-    program = house.start()
-    threads = {house.mention(name): name for name in names}
+        system.model.script(name, [late[name]])
+    program = system.start()
+    threads = {system.mention(name): name for name in names}
     for calls in (3, 6, 9):
-        kill_in_the_model_call(house, program, calls)
-        program = house.start()
-    wait_asked(house, 10)
-    house.model.script("new", [answer("new is done")])
-    threads[house.mention("new")] = "new"  # waits for them
+        kill_in_the_model_call(system, program, calls)
+        program = system.start()
+    wait_asked(system, 10)
+    system.model.script("new", [answer("new is done")])
+    threads[system.mention("new")] = "new"  # waits for them
     for calls in (10, 11):
-        wait_asked(house, calls)
-        late[said_last(house)].let_go()
-    kill_in_the_model_call(house, program, 12)  # alone with the last of them, and once more
-    last = said_last(house)
-    assert set(names) == {said_last(house, back) for back in (1, 2, 3)}
-    kill_in_the_model_call(house, house.start(), 13)
-    house.start()
-    house.workspace.wait(lambda: all(house.said(ts) for ts in threads))
-    house.rest()
+        wait_asked(system, calls)
+        late[said_last(system)].let_go()
+    kill_in_the_model_call(system, program, 12)  # alone with the last of them, and once more
+    last = said_last(system)
+    assert set(names) == {said_last(system, back) for back in (1, 2, 3)}
+    kill_in_the_model_call(system, system.start(), 13)
+    system.start()
+    system.workspace.wait(lambda: all(system.said(ts) for ts in threads))
+    system.rest()
     for ts, name in threads.items():
-        assert house.said(ts) == [SET_ASIDE if name == last else f"{name} is done"]
+        assert system.said(ts) == [SET_ASIDE if name == last else f"{name} is done"]
 
 
-def said_last(house: House, back: int = 1) -> str:
+def said_last(system: System, back: int = 1) -> str:
     """The words of the person in the model's last request, or in one before it."""
-    return str([m["content"] for m in house.model.requests[-back].json()["messages"] if m["role"] == "user"][-1])
+    return str([m["content"] for m in system.model.requests[-back].json()["messages"] if m["role"] == "user"][-1])
 
 
 # --- killed at any time -----------------------------------------------------------------------------------------------
@@ -912,61 +914,61 @@ KINDS: dict[str, list[Any]] = {
 ROUNDS = 5
 
 
-def test_killed_at_any_time_each_mention_is_answered_once_and_no_write_is_sent_twice(house: House) -> None:
-    (house.folder / "apis.yaml").write_text(WITH_PREVIEW)
+def test_killed_at_any_time_each_mention_is_answered_once_and_no_write_is_sent_twice(system: System) -> None:
+    (system.folder / "apis.yaml").write_text(WITH_PREVIEW)
     dice = random.Random(20261121)
-    house.model.pause = house.api.pause = 0.03  # so that many a kill falls into a call
+    system.model.pause = system.api.pause = 0.03  # so that many a kill falls into a call
     asked: dict[str, str] = {}
     for number in range(ROUNDS):
-        program = house.start()
+        program = system.start()
         for kind in dice.sample(sorted(KINDS), 2):
             words = f"{kind} {number}"
-            house.model.script(words, [*KINDS[kind][:-1], answer(f"done: {words}")])
-            asked[house.mention(words)] = words
+            system.model.script(words, [*KINDS[kind][:-1], answer(f"done: {words}")])
+            asked[system.mention(words)] = words
         if dice.random() < 0.3:
-            house.workspace.fault("chat.postMessage", "timeout", seconds=1.0)
+            system.workspace.fault("chat.postMessage", "timeout", seconds=1.0)
         time.sleep(dice.uniform(0, 0.15))  # the moment of the kill is the point of this test
-        press(house, asked, lambda: dice.random() < 0.7)
+        press(system, asked, lambda: dice.random() < 0.7)
         time.sleep(dice.uniform(0, 0.15))
         program.kill()
-    house.model.pause = house.api.pause = 0.0
-    house.workspace.clear_faults()
-    house.start()
-    finish(house, asked)
+    system.model.pause = system.api.pause = 0.0
+    system.workspace.clear_faults()
+    system.start()
+    finish(system, asked)
     for ts, words in asked.items():
-        assert house.said(ts).count(f"done: {words}") == 1, house.said(ts)
-        assert len(house.said(ts)) == (2 if words.startswith("remove") else 1), house.said(ts)
-    sent = Counter(request.headers["idempotency-key"] for request in house.writes())
+        assert system.said(ts).count(f"done: {words}") == 1, system.said(ts)
+        assert len(system.said(ts)) == (2 if words.startswith("remove") else 1), system.said(ts)
+    sent = Counter(request.headers["idempotency-key"] for request in system.writes())
     assert set(sent.values()) <= {1}
     assert len(sent) <= sum(words.startswith(("hire", "remove")) for words in asked.values())
-    states = Counter(row["state"] for row in rows(house.database, "proposals"))
+    states = Counter(row["state"] for row in rows(system.database, "proposals"))
     assert set(states) <= {"done", "unknown"}
     assert states["done"] <= len(sent)
-    assert {row["state"] for row in rows(house.database, "turns")} == {"done"}
-    for row in rows(house.database, "proposals"):
+    assert {row["state"] for row in rows(system.database, "turns")} == {"done"}
+    for row in rows(system.database, "proposals"):
         if row["decided_by"]:
-            (card,) = [p for p in rows(house.database, "posts") if p["post"] == row["card"]]
+            (card,) = [p for p in rows(system.database, "posts") if p["post"] == row["card"]]
             expected = {"done": "Approved and done", "unknown": "outcome unknown"}[row["state"]]
-            assert expected in house.shown(card["ts"])
+            assert expected in system.shown(card["ts"])
 
 
-def press(house: House, asked: dict[str, str], chance: Callable[[], bool]) -> None:
+def press(system: System, asked: dict[str, str], chance: Callable[[], bool]) -> None:
     """Presses Approve on those of the cards for which `chance` comes up."""
     for ts in asked:
-        for message in house.workspace.messages("C0HR", ts):
+        for message in system.workspace.messages("C0HR", ts):
             if has_buttons(message) and chance():
-                house.workspace.click(ANN, message["ts"], "approve")
+                system.workspace.click(ANN, message["ts"], "approve")
 
 
-def finish(house: House, asked: dict[str, str]) -> None:
+def finish(system: System, asked: dict[str, str]) -> None:
     """Approves whatever still waits, until every mention has its answer and the store rests."""
 
     def all_answered() -> bool:
-        press(house, asked, lambda: True)
-        return all(f"done: {words}" in house.said(ts) for ts, words in asked.items())
+        press(system, asked, lambda: True)
+        return all(f"done: {words}" in system.said(ts) for ts, words in asked.items())
 
     until(all_answered)
-    house.rest()
+    system.rest()
 
 
 # --- over the socket --------------------------------------------------------------------------------------------------
@@ -993,108 +995,108 @@ SOCKET = pytest.mark.parametrize("over", ["socket"])
 
 
 @SOCKET
-def test_killed_between_the_record_of_a_mention_and_its_ack(house: House) -> None:
-    house.model.script("hi", [answer("hello Ann")])
-    with OneWay(house.workspace.world.socket_url) as relay:
-        house.workspace.world.socket_url = relay.url
-        program = house.start()
+def test_killed_between_the_record_of_a_mention_and_its_ack(system: System) -> None:
+    system.model.script("hi", [answer("hello Ann")])
+    with OneWay(system.workspace.world.socket_url) as relay:
+        system.workspace.world.socket_url = relay.url
+        program = system.start()
         relay.muted = True
-        ts = house.workspace.say(ANN, "@hr-bot hi")
-        until(lambda: recorded(house) == ["mention"])
+        ts = system.workspace.say(ANN, "@hr-bot hi")
+        until(lambda: recorded(system) == ["mention"])
         program.kill()
-        assert [a for a in house.workspace.attempts if a.reply.ok] == []
+        assert [a for a in system.workspace.attempts if a.reply.ok] == []
         relay.muted = False
-        house.start()
-        house.wait_for_answer(ts, "hello Ann")
-        house.workspace.wait(lambda: [a for a in house.workspace.attempts if a.reply.ok])
-        house.rest()
-    assert house.said(ts) == ["hello Ann"]
-    assert recorded(house) == ["mention"]
+        system.start()
+        system.wait_for_answer(ts, "hello Ann")
+        system.workspace.wait(lambda: [a for a in system.workspace.attempts if a.reply.ok])
+        system.rest()
+    assert system.said(ts) == ["hello Ann"]
+    assert recorded(system) == ["mention"]
 
 
 @SOCKET
-def test_killed_before_the_record_of_a_mention_leaves_it_with_slack(house: House) -> None:
-    house.model.script("hi", [answer("hello Ann")])
-    program = house.start()
-    with nobody_writes(house):
-        ts = house.workspace.say(ANN, "@hr-bot hi")
-        house.workspace.wait(lambda: house.workspace.attempts)
-        assert not house.workspace.attempts[0].reply.ok
+def test_killed_before_the_record_of_a_mention_leaves_it_with_slack(system: System) -> None:
+    system.model.script("hi", [answer("hello Ann")])
+    program = system.start()
+    with nobody_writes(system):
+        ts = system.workspace.say(ANN, "@hr-bot hi")
+        system.workspace.wait(lambda: system.workspace.attempts)
+        assert not system.workspace.attempts[0].reply.ok
         program.kill()
-    assert recorded(house) == []
-    house.start()
-    house.wait_for_answer(ts, "hello Ann")
-    house.rest()
-    assert house.said(ts) == ["hello Ann"]
+    assert recorded(system) == []
+    system.start()
+    system.wait_for_answer(ts, "hello Ann")
+    system.rest()
+    assert system.said(ts) == ["hello Ann"]
 
 
 @SOCKET
-def test_killed_between_the_record_of_an_approval_and_its_ack(house: House) -> None:
+def test_killed_between_the_record_of_an_approval_and_its_ack(system: System) -> None:
     """Slack tries a gesture once, and the person sees an error; but the decision counts, and is carried out once."""
-    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
-    with OneWay(house.workspace.world.socket_url) as relay:
-        house.workspace.world.socket_url = relay.url
-        program = house.start()
-        ts = house.mention("remove Tom")
-        card = house.card(ts)
+    system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    with OneWay(system.workspace.world.socket_url) as relay:
+        system.workspace.world.socket_url = relay.url
+        program = system.start()
+        ts = system.mention("remove Tom")
+        card = system.card(ts)
         relay.muted = True
-        house.workspace.fault("users.info", "ratelimited", times=100, retry_after=30)
-        assert house.workspace.click(ANN, card, "approve") == 0
+        system.workspace.fault("users.info", "ratelimited", times=100, retry_after=30)
+        assert system.workspace.click(ANN, card, "approve") == 0
         program.kill()
-        house.workspace.clear_faults()
+        system.workspace.clear_faults()
         relay.muted = False
-        house.start()
-        house.wait_for_answer(ts, "Tom is gone")
-        house.rest()
-    assert [request.path for request in house.writes()] == ["/api/users/7"]
-    assert "Approved and done" in house.shown(card)
+        system.start()
+        system.wait_for_answer(ts, "Tom is gone")
+        system.rest()
+    assert [request.path for request in system.writes()] == ["/api/users/7"]
+    assert "Approved and done" in system.shown(card)
 
 
 @SOCKET
-def test_sigterm_closes_the_socket_first_and_what_comes_then_waits_at_slack(house: House) -> None:
-    house.model.script("hi", [answer("hello Ann")])
-    house.model.hold()
-    program = house.start()
-    ts = house.mention("hi")
-    house.model.wait(lambda: house.model.requests)
+def test_sigterm_closes_the_socket_first_and_what_comes_then_waits_at_slack(system: System) -> None:
+    system.model.script("hi", [answer("hello Ann")])
+    system.model.hold()
+    program = system.start()
+    ts = system.mention("hi")
+    system.model.wait(lambda: system.model.requests)
     program.process.send_signal(signal.SIGTERM)
-    house.workspace.wait(lambda: house.workspace.connections == 0)
+    system.workspace.wait(lambda: system.workspace.connections == 0)
     assert program.process.poll() is None  # it waits for the model, and hears nothing more
-    later = house.workspace.say(ANN, "@hr-bot still there?")
-    house.model.release()
+    later = system.workspace.say(ANN, "@hr-bot still there?")
+    system.model.release()
     assert program.process.wait(10) == 0
-    house.model.script("still there?", [answer("yes, Ann")])
-    house.start()
-    house.wait_for_answer(ts, "hello Ann")
-    house.wait_for_answer(later, "yes, Ann")
-    house.rest()
-    assert (house.said(ts), house.said(later)) == (["hello Ann"], ["yes, Ann"])
+    system.model.script("still there?", [answer("yes, Ann")])
+    system.start()
+    system.wait_for_answer(ts, "hello Ann")
+    system.wait_for_answer(later, "yes, Ann")
+    system.rest()
+    assert (system.said(ts), system.said(later)) == (["hello Ann"], ["yes, Ann"])
 
 
 @SOCKET
-def test_a_wrong_app_level_token_is_told_in_the_log_and_by_readyz(house: House) -> None:
-    program = house.launch(SLACK_APP_TOKEN="xapp-wrong").wait_for("slack says no")
+def test_a_wrong_app_level_token_is_told_in_the_log_and_by_readyz(system: System) -> None:
+    program = system.launch(SLACK_APP_TOKEN="xapp-wrong").wait_for("slack says no")
     (line,) = [json.loads(line) for line in program.lines if '"slack says no"' in line]
     assert (line["method"], line["error"]) == ("apps.connections.open", "invalid_auth")
     assert "put an app-level token (xapp-...)" in line["hint"]
-    status, checks = ready(house)
+    status, checks = ready(system)
     assert (status, checks["socket"], checks["slack"], checks["database"]) == (503, "not connected", "ok", "ok")
 
 
-def test_a_designated_channel_that_slack_does_not_have_is_told_in_the_log(house: House) -> None:
-    program = house.launch(SLACK_CHANNEL="#nowhere").wait_for("no such channel")
+def test_a_designated_channel_that_slack_does_not_have_is_told_in_the_log(system: System) -> None:
+    program = system.launch(SLACK_CHANNEL="#nowhere").wait_for("no such channel")
     (line,) = [json.loads(line) for line in program.lines if '"no such channel"' in line]
     assert (line["channel"], "SLACK_CHANNEL" in line["hint"]) == ("#nowhere", True)
 
 
-def recorded(house: House) -> list[str]:
+def recorded(system: System) -> list[str]:
     """The kinds of what was recorded."""
-    return [row["kind"] for row in rows(house.database, "inbox")]
+    return [row["kind"] for row in rows(system.database, "inbox")]
 
 
-def ready(house: House) -> tuple[int, dict[str, str]]:
+def ready(system: System) -> tuple[int, dict[str, str]]:
     """What /readyz says."""
-    connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", system.port, timeout=10)
     connection.request("GET", "/readyz")
     answer = connection.getresponse()
     return answer.status, json.loads(answer.read())

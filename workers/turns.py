@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from ai import AI, House, Stopped
+from ai import AI, Services, Stopped
 from base.clock import SteadyClock
 from gate.gate import Gate
-from slack_io.app_home import Home
+from slack_io.app_home import AppHome
 from slack_io.outbox import Outbox
 from store.holds import Overtaken
 from store.store import Arrival, Proposal, Store, Turn
@@ -33,7 +33,7 @@ _DAY = 86_400.0
 _LOOK_AT_CLOCK = 60.0  # seconds between two looks at whether somebody set the clock
 
 
-class Lane:
+class KeyedWorkers:
     """Worker threads for one kind of work. `work(key)` gives None when the key rests, or seconds after which to do it again."""
 
     def __init__(self, name: str, work: Callable[[str], float | None], threads: int, *, label: str = "thread") -> None:
@@ -179,9 +179,9 @@ class Turns:
         gate: Gate,
         receive: Callable[[str], float | None],
         set_aside: Callable[[Arrival], None],
-        home: Home,
+        home: AppHome,
         outbox: Outbox,
-        house: House,
+        services: Services,
         *,
         workers: int,
         retention: float,
@@ -191,20 +191,20 @@ class Turns:
         self._gate = gate
         self._outbox = outbox
         self._home = home
-        self._house = house
+        self._services = services
         self._retention = retention
         self._clock = clock
         self._next_clean_up = 0.0  # by a clock that nobody sets
         self._receive = receive
         self._set_arrival_aside = set_aside
         self._quarantine = Quarantine(store.take_in_at_once)
-        self._arrivals = Lane("arrivals", lambda thread: self._in_turn(thread, self._receive), threads=2)
-        self._turns = Lane("turns", lambda thread: self._in_turn(thread, self._advance), threads=workers)
-        self._writes = Lane("writes", self._write, threads=4, label="turn")
-        self._checks = Lane("checks", gate.check, threads=1, label="proposal")
-        self._homes = Lane("homes", home.draw, threads=1, label="user")
-        self._posts = Lane("posts", outbox.deliver, threads=4)
-        self._clock_lane = Lane("clock", self._tick, threads=1, label="lane")
+        self._arrivals = KeyedWorkers("arrivals", lambda thread: self._in_turn(thread, self._receive), threads=2)
+        self._turns = KeyedWorkers("turns", lambda thread: self._in_turn(thread, self._advance), threads=workers)
+        self._writes = KeyedWorkers("writes", self._write, threads=4, label="turn")
+        self._checks = KeyedWorkers("checks", gate.check, threads=1, label="proposal")
+        self._homes = KeyedWorkers("homes", home.draw, threads=1, label="user")
+        self._posts = KeyedWorkers("posts", outbox.deliver, threads=4)
+        self._clock_lane = KeyedWorkers("clock", self._tick, threads=1, label="lane")
         self._lanes = (
             self._arrivals,
             self._clock_lane,
@@ -243,7 +243,7 @@ class Turns:
 
     def stop(self, seconds: float) -> bool:
         """Leaves every thread at a safe point within `seconds`. True when nothing had to be left in the middle of a call."""
-        self._house.halt.everything()
+        self._services.cancel_flag.everything()
         self._log_head()
         by = time.monotonic() + seconds
         leaving = threading.Thread(target=self._store.leave, daemon=True)  # a database may take its time
@@ -272,7 +272,7 @@ class Turns:
     def _set_aside(self, one: Arrival | Turn) -> None:
         try:
             if isinstance(one, Turn):
-                AI(one.thread, self._house).set_aside(one)
+                AI(one.thread, self._services).set_aside(one)
             else:
                 self._set_arrival_aside(one)
         except Exception:  # the start's boundary: whatever is wrong with it, the bot starts
@@ -301,7 +301,7 @@ class Turns:
             self._clock_lane.wake("clock")  # a target that changed may have made a new proposal
 
     def _advance(self, thread: str) -> None:
-        if AI(thread, self._house).advance():
+        if AI(thread, self._services).advance():
             self._clock_lane.wake("clock")  # a new proposal may be the next to expire
             self.decided(self._store.pending_in(thread), "")
 
@@ -333,7 +333,7 @@ class Turns:
 
     def stop_turn(self, turn: str, thread: str) -> None:
         """A person stopped a turn, which is recorded: its model call is cut off, and it ends."""
-        self._house.halt.turn(turn)
+        self._services.cancel_flag.turn(turn)
         self._turns.wake(thread)
 
     def unshown(self, post: str) -> None:

@@ -170,7 +170,7 @@ class _Compactor:
 
     def __init__(self, documents: Documents, level: _Level, limit: int, looks: _Looks) -> None:
         self._documents = documents
-        self._looks = looks
+        self._targets = looks
         self._level = level
         self._room = limit
         self._visits = _VISITS
@@ -320,9 +320,9 @@ class _Compactor:
         if self._visits < 0:
             raise _TooLong
         key = tuple(id(node.value) for node in nodes)
-        if key not in self._looks:
-            self._looks[key] = nodes, merged(self._documents, nodes)
-        found = self._looks[key][1]
+        if key not in self._targets:
+            self._targets[key] = nodes, merged(self._documents, nodes)
+        found = self._targets[key][1]
         self._documents.step(len(found.nodes))
         return found
 

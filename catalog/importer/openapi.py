@@ -36,7 +36,7 @@ _NO_NAME = frozenset(
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundOperation:
     """An operation of a description, not looked into yet. `name` is `METHOD /path` as the description has it."""
 
     name: str
@@ -71,7 +71,7 @@ def shape(method: str, url: str) -> str:
 # --- the document's operations ----------------------------------------------------------------------------------------
 
 
-def operations(documents: Documents) -> list[Found]:
+def operations(documents: Documents) -> list[FoundOperation]:
     """Every operation of the description, in its order. Raises `BadDocument` where this is no description of an API."""
     _kind(documents.root)
     paths = documents.root.get("paths")
@@ -85,7 +85,7 @@ def operations(documents: Documents) -> list[Found]:
     return found
 
 
-def _operations(documents: Documents, paths: Node) -> Iterator[Found]:
+def _operations(documents: Documents, paths: Node) -> Iterator[FoundOperation]:
     for path, written in paths.items():
         item = documents.follow(written)
         if not isinstance(item.value, dict):
@@ -95,7 +95,7 @@ def _operations(documents: Documents, paths: Node) -> Iterator[Found]:
         for method, node in item.items():
             if method.lower() in _METHODS and isinstance(node.value, dict):
                 tags = tuple(tag for one in node.get("tags").each() if isinstance(tag := as_text(one.value), str))
-                yield Found(f"{method.upper()} {path}", method.upper(), path, tags, item, node)
+                yield FoundOperation(f"{method.upper()} {path}", method.upper(), path, tags, item, node)
             elif method.lower() in _METHODS:
                 documents.notes.add(node, "an operation has to be a mapping; it is left out")
             elif method.lower() in ("options", "trace"):
@@ -146,7 +146,7 @@ class Choice:
     read_only: bool = False
 
 
-def choose(found: Sequence[Found], choice: Choice) -> list[Found]:
+def choose(found: Sequence[FoundOperation], choice: Choice) -> list[FoundOperation]:
     """The chosen operations. Raises `BadDocument` where a pattern or a tag fits nothing, or nothing is left."""
     patterns = [(text, _pattern(text)) for text in choice.only]
     for text, pattern in patterns:
@@ -213,7 +213,7 @@ def read_api(documents: Documents, choice: Choice, *, source: str = "", name: st
 
 
 def _entries(
-    documents: Documents, chosen: Sequence[Found], keys: Credentials, base: str
+    documents: Documents, chosen: Sequence[FoundOperation], keys: Credentials, base: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     seen: dict[str, str] = {}
     spelled: dict[str, list[str]] = {}  # the placeholders of a path, which its other methods take over
@@ -254,7 +254,7 @@ def without_variables(value: Any) -> Any:
     return value
 
 
-def _on_base(documents: Documents, one: Found, base: str) -> str:
+def _on_base(documents: Documents, one: FoundOperation, base: str) -> str:
     """The operation's path below the API's base_url, where it has a server of its own. Raises `Unsaid` for another place."""
     for holder in (one.node, one.item):
         server = next(holder.get("servers").each(), None)

@@ -22,7 +22,7 @@ from catalog.catalog import RUN, Api, Catalog, Operation, Recipe
 from catalog.rules import SAFE_METHODS
 from model.prompt.listing import BARE, FULL, RICH, SHORT, TERSE, Detail, Listed, chart, fitting, line, lines
 from model.prompt.search import Ranking, index_of
-from model.transcript import Noted
+from model.transcript import TurnNote
 
 BUDGET = 4_000  # tokens of a first request: the system message and the tools
 FIND = "find_operations"
@@ -185,9 +185,9 @@ def beside(
     *,
     about: str,
     before: Sequence[str],
-    first: Noted | None,
+    first: TurnNote | None,
     budget: int = BUDGET,
-) -> Noted:
+) -> TurnNote:
     """What goes with a question: who asks and when, and the operations it is likely to need where not all are listed.
 
     `before`: what was said before it, of use where it says little itself; `first`: what went with the thread's first question and is
@@ -195,12 +195,12 @@ def beside(
     """
     fixed = _fixed(catalog, instructions, budget)
     if not fixed.room:
-        return Noted(about, "")
+        return TurnNote(about, "")
     words = asked if len(telling_terms(asked[:_QUERY])) >= _FEW else "\n".join([asked, *before])
     ranking = index_of(catalog).rank(words, fixed.room // _SMALLEST)
     room = fixed.room if first is None else int(fixed.room * _LATER)
     known = frozenset(first.operations.splitlines() if first else ())
-    return Noted(about, _listed(catalog, ranking, fixed, room, known))
+    return TurnNote(about, _listed(catalog, ranking, fixed, room, known))
 
 
 def _listed(catalog: Catalog, ranking: Ranking, fixed: _Fixed, room: int, known: frozenset[str]) -> str:

@@ -16,7 +16,7 @@ FIRST = "0" * 64  # what stands for "the hash before" at the first entry
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """Something that happened, to be written down: `kind` in one or two words, `data` without anything secret."""
 
     kind: str
@@ -24,7 +24,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Line:
+class ChainedEntry:
     """An entry in its place: its number (from 1, without gaps), moment (seconds since 1970), thread, turn and hash."""
 
     number: int
@@ -57,7 +57,9 @@ def _keyed(key: bytes, content: list[object]) -> str:
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
-def first_broken(key: bytes, lines: Iterable[Line], first: int = 1, before: str = FIRST) -> tuple[int | None, str, int]:
+def first_broken(
+    key: bytes, lines: Iterable[ChainedEntry], first: int = 1, before: str = FIRST
+) -> tuple[int | None, str, int]:
     """Checks lines from number `first` on, whose chain goes on from `before`. Gives (number of the first that is wrong or missing, hash
     of the last good one, its number)."""
     number = first - 1
@@ -68,7 +70,7 @@ def first_broken(key: bytes, lines: Iterable[Line], first: int = 1, before: str 
     return None, before, number
 
 
-def is_whole(key: bytes, before: str, line: Line) -> bool:
+def is_whole(key: bytes, before: str, line: ChainedEntry) -> bool:
     """Whether a line is as it was written. Somebody with the database may have put anything into its columns."""
     texts = (line.thread, line.turn, line.kind, line.data, line.hash)
     if not isinstance(line.at, float) or not all(isinstance(one, str) for one in texts):

@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy import Connection, Engine, delete, insert, select, text
 
 from base.settings import Misconfigured
-from store.journal.hash_chain import FIRST, Entry, Line, first_broken, is_signed, is_whole, link, sign
+from store.journal.hash_chain import FIRST, ChainedEntry, JournalEntry, first_broken, is_signed, is_whole, link, sign
 from store.statements import CHAIN_END, CHAIN_HEAD, CHAIN_ON, SENDS, SET_CHAIN_HEAD
 from store.tables import journal, journal_head
 
@@ -63,7 +63,7 @@ class Journal:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def append(self, db: Connection, at: float, thread: str, turn: str, entries: Sequence[Entry]) -> None:
+    def append(self, db: Connection, at: float, thread: str, turn: str, entries: Sequence[JournalEntry]) -> None:
         """Adds entries inside a running transaction."""
         if not entries:
             return
@@ -86,7 +86,7 @@ class Journal:
         if db.dialect.name == "postgresql":
             db.execute(text("select pg_advisory_xact_lock(:number)"), {"number": _ALONE})
 
-    def _row(self, head: Head, at: float, thread: str, turn: str, entry: Entry) -> dict[str, Any]:
+    def _row(self, head: Head, at: float, thread: str, turn: str, entry: JournalEntry) -> dict[str, Any]:
         written = json.dumps(entry.data, ensure_ascii=False, separators=(",", ":"))
         data = written.encode("utf-8", "replace").decode()  # exactly what the database will give back
         number = head.number + 1
@@ -96,7 +96,7 @@ class Journal:
 
     def begin(self, db: Connection) -> None:
         """Puts a head where there has been none: for an empty journal, and one of an earlier version, if the key is its own."""
-        last, before, *_ = [*(Line(**row) for row in db.execute(CHAIN_END).mappings()), None, None]
+        last, before, *_ = [*(ChainedEntry(**row) for row in db.execute(CHAIN_END).mappings()), None, None]
         if last is not None and not is_whole(self._key, before.hash if before is not None else FIRST, last):
             raise Misconfigured(_OTHER_KEY)
         self._put_head(db, Head(last.number, last.hash) if last is not None else Head())
@@ -115,7 +115,7 @@ class Journal:
         last = db.execute(CHAIN_END).mappings().first()
         old = max([Head(one["number"], one["hash"]) for one in (row, last) if one is not None], default=Head())
         told = {"after": {"number": old.number, "hash": old.hash}}
-        first = self._row(Head(old.number, FIRST), at, "", "", Entry(BEGUN_ANEW, told))
+        first = self._row(Head(old.number, FIRST), at, "", "", JournalEntry(BEGUN_ANEW, told))
         db.execute(CHAIN_ON, [first])
         self._put_head(db, Head(first["number"], first["hash"]))
         return Head(first["number"], first["hash"])
@@ -150,7 +150,7 @@ class Journal:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def lines(self, after: int = 0, **where: str) -> Iterator[Line]:
+    def lines(self, after: int = 0, **where: str) -> Iterator[ChainedEntry]:
         """The entries in order, page by page, behind the one of number `after`; `where` filters by thread, turn or kind."""
         while True:
             query = select(journal).where(
@@ -158,7 +158,7 @@ class Journal:
             )
             with self._engine.connect() as db:
                 rows = db.execute(query.order_by(journal.c.number).limit(_PAGE)).mappings().all()
-            yield from (Line(**row) for row in rows)
+            yield from (ChainedEntry(**row) for row in rows)
             if len(rows) < _PAGE:
                 return
             after = rows[-1]["number"]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from base.statuses import status_text
-from store.journal.hash_chain import Line
+from store.journal.hash_chain import ChainedEntry
 
 _NO_YEAR = 253_402_300_800.0  # seconds since 1970 at which the year 10,000 begins
 _FIELDS = ("number", "at", "thread", "turn", "kind", "data", "hash")
@@ -25,7 +25,7 @@ def moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def data_of(line: Line) -> dict[str, Any]:
+def data_of(line: ChainedEntry) -> dict[str, Any]:
     """A line's data as a mapping; of one that somebody has broken, a note that says so."""
     try:
         value = json.loads(line.data)
@@ -34,13 +34,13 @@ def data_of(line: Line) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def person_of(line: Line) -> str:
+def person_of(line: ChainedEntry) -> str:
     """Who did it: the approver, clicker or asker that the entry names."""
     data = data_of(line)
     return next((str(data[key]) for key in ("by", "user", "asker") if data.get(key)), "")
 
 
-def summary(line: Line) -> str:
+def summary(line: ChainedEntry) -> str:
     """What an entry says, in one line."""
     data = data_of(line)
     keys = (
@@ -62,7 +62,7 @@ def summary(line: Line) -> str:
     return ", ".join(f"{key} {value}" for key, value in shown.items())
 
 
-def export(lines: Iterable[Line], form: Literal["jsonl", "csv"]) -> Iterator[str]:
+def export(lines: Iterable[ChainedEntry], form: Literal["jsonl", "csv"]) -> Iterator[str]:
     """The lines as JSON Lines, or as CSV with a heading; each with everything that its hash covers."""
     if form == "jsonl":
         for line in lines:
@@ -102,7 +102,7 @@ class Repeated:
     turn: str
 
 
-def repeated(lines: Iterable[Line], since: float = 0.0) -> list[Repeated]:
+def repeated(lines: Iterable[ChainedEntry], since: float = 0.0) -> list[Repeated]:
     """Bad calls and API errors since a moment by operation and reason, the most frequent first."""
     groups: dict[tuple[str, str], Repeated] = {}
     for line in lines:
@@ -117,7 +117,7 @@ def repeated(lines: Iterable[Line], since: float = 0.0) -> list[Repeated]:
     return sorted(groups.values(), key=lambda group: (-group.count, -group.at))
 
 
-def _error(line: Line) -> tuple[str, str, str] | None:
+def _error(line: ChainedEntry) -> tuple[str, str, str] | None:
     """(operation, reason, example) of an entry that tells of an error, else None."""
     data = data_of(line)
     if line.kind == "bad call":

@@ -17,7 +17,7 @@ from catalog.catalog import load_catalog
 from catalog.validate import shortened
 from slack_io.steps import step
 from tests.gate.test_gate import FORMS, logs_to_stderr
-from tests.harness.bot_parts import Inside, Json, calls, tool_results
+from tests.harness.bot_parts import BotParts, Json, calls, tool_results
 from tests.harness.databases import rows
 from tests.harness.rest_server import RestServer, reply, to
 
@@ -58,16 +58,16 @@ def server() -> Iterator[RestServer]:
         yield running
 
 
-Make = Callable[..., Inside]
+Make = Callable[..., BotParts]
 
 
 @pytest.fixture
 def make(tmp_path: Path, server: RestServer) -> Iterator[Make]:
-    made: list[Inside] = []
+    made: list[BotParts] = []
 
-    def make(secret: str = SECRET, **options: Any) -> Inside:
+    def make(secret: str = SECRET, **options: Any) -> BotParts:
         text = CATALOG.format(base=server.url, secret=secret.replace("'", "''"))
-        one = Inside(tmp_path, text, timeout=5, **options)
+        one = BotParts(tmp_path, text, timeout=5, **options)
         made.append(one)
         return one
 
@@ -89,17 +89,17 @@ Way = Literal["read", "write", "recipe"]
 WAYS: tuple[Way, ...] = ("read", "write", "recipe")
 
 
-def told(inside: Inside, way: Way) -> Json:
+def told(parts: BotParts, way: Way) -> Json:
     """What the model gets."""
     match way:
         case "read":
-            return inside.read("/users/7")
+            return parts.read("/users/7")
         case "write":
-            return inside.write("PUT", "/users/7", {})[1]
+            return parts.write("PUT", "/users/7", {})[1]
         case "recipe":
-            inside.replies.will(calls({"method": "RUN", "url": "show"}))
-            inside.ask()
-            return tool_results(inside.replies.asked[-1])[0]
+            parts.replies.will(calls({"method": "RUN", "url": "show"}))
+            parts.ask()
+            return tool_results(parts.replies.asked[-1])[0]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -107,12 +107,12 @@ def told(inside: Inside, way: Way) -> Json:
 def test_no_part_of_a_secret_is_left_where_an_answer_is_too_large(
     make: Make, server: RestServer, kind: str, way: Way
 ) -> None:
-    inside = make(max_response=MOST)
+    parts = make(max_response=MOST)
     media, before, filler = KINDS[kind]
     for left in (PART, 20, len(SECRET) - 1, len(SECRET)):
         content = (before + filler * MOST)[: MOST - left] + SECRET + "y" * MOST
         server.always(reply(content, kind=media))
-        assert SECRET[:PART] not in json.dumps(told(inside, way))
+        assert SECRET[:PART] not in json.dumps(told(parts, way))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -120,22 +120,22 @@ def test_no_part_of_a_secret_is_left_where_an_answer_is_too_large(
 def test_no_part_of_a_secret_is_left_where_an_answer_breaks_off(
     make: Make, server: RestServer, kind: str, way: Way
 ) -> None:
-    inside = make()
+    parts = make()
     media, before, filler = KINDS[kind]
     for left in (PART, len(SECRET) - 1):
         content = (before + filler * 50 + SECRET[:left]).encode()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nContent-Length: {len(content) + 99}\r\n\r\n".encode()
         server.always(head + content)
-        assert SECRET[:PART] not in json.dumps(told(inside, way))
+        assert SECRET[:PART] not in json.dumps(told(parts, way))
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form not in ("basic's pair in base64", "JSON in JSON")])
 def test_no_part_of_one_is_left_in_whatever_form_it_is_repeated(make: Make, server: RestServer, form: str) -> None:
-    inside = make(ODD, max_response=MOST)
+    parts = make(ODD, max_response=MOST)
     text = FORMS[form](ODD)
     for left in range(16, len(text), 5):
         server.always(reply("x" * (MOST - left) + text + "y" * MOST, kind="text/plain"))
-        assert text[:16] not in inside.read("/users/7")["data"]
+        assert text[:16] not in parts.read("/users/7")["data"]
 
 
 def test_an_answer_that_fits_keeps_its_end(make: Make, server: RestServer) -> None:
@@ -169,21 +169,21 @@ def test_the_log_of_a_place_that_was_not_followed_shows_no_part_of_a_secret(
     make: Make, server: RestServer, where: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with logs_to_stderr():
-        inside = make()
+        parts = make()
         for size in range(60, 130, 3):
             place = f"{server.url}/{'x' * size}{SECRET}"
             server.will(to(place) if where == "a redirect" else reply("[1]", 200, f'Link: <{place}>; rel="next"'))
-            assert SECRET[:PART] not in json.dumps(inside.read("/users/7", all_pages=where == "a next page"))
+            assert SECRET[:PART] not in json.dumps(parts.read("/users/7", all_pages=where == "a next page"))
         logged = capsys.readouterr().err
     assert logged.count("not followed") == 24
     assert SECRET[:PART] not in logged
 
 
 def test_a_media_type_is_named_without_any_part_of_a_secret(make: Make, server: RestServer) -> None:
-    inside = make(SECRET + "-and-more")
+    parts = make(SECRET + "-and-more")
     server.always(reply(b"\xff\xfe\xfa", kind=f"application/{SECRET}-and-more"))
-    assert "no text" in inside.read("/users/7")["note"]
-    assert SECRET[:PART] not in json.dumps(inside.read("/users/7"))
+    assert "no text" in parts.read("/users/7")["note"]
+    assert SECRET[:PART] not in json.dumps(parts.read("/users/7"))
 
 
 def test_a_status_shows_no_part_of_a_secret() -> None:
@@ -210,16 +210,16 @@ class Shown:
 
 
 def test_a_place_of_a_further_page_shows_none_in_status_and_journal(make: Make, server: RestServer) -> None:
-    inside, shown = make(), Shown()
-    object.__setattr__(inside.house, "presence", shown)
+    parts, shown = make(), Shown()
+    object.__setattr__(parts.system, "presence", shown)
     first = reply(json.dumps({"data": [{"id": 1, "name": "Ann"}], "next": SECRET}))
     last = reply(json.dumps({"data": [{"id": 2, "name": "Bob"}]}))
     server.will(first, last)
-    inside.replies.will(calls(("GET", "/people/Bob")))  # looked up, page by page
-    inside.ask()
+    parts.replies.will(calls(("GET", "/people/Bob")))  # looked up, page by page
+    parts.ask()
     assert [target for _, target in server.calls] == ["/people", f"/people?at={SECRET}", "/people/2"]
     assert shown.statuses
-    journal = json.dumps(rows(inside.url, "journal"))
+    journal = json.dumps(rows(parts.url, "journal"))
     assert "look" in journal
     for text in (journal, json.dumps(shown.statuses)):
         assert SECRET[:PART] not in text
@@ -228,8 +228,8 @@ def test_a_place_of_a_further_page_shows_none_in_status_and_journal(make: Make, 
 def test_a_candidate_whose_id_is_one_is_told_without(make: Make, server: RestServer) -> None:
     people = [{"id": f"key {SECRET}", "name": "Ann"}, {"id": "2", "name": "Ann"}]
     server.always(reply(json.dumps({"data": people})))
-    inside = make()
-    inside.replies.will(calls(("GET", "/codes/Ann")))
-    inside.ask()
-    (result,) = tool_results(inside.replies.asked[-1])
+    parts = make()
+    parts.replies.will(calls(("GET", "/codes/Ann")))
+    parts.ask()
+    (result,) = tool_results(parts.replies.asked[-1])
     assert [one["id"] for one in result["data"]] == [f"key {HIDDEN}", "2"]

@@ -21,7 +21,7 @@ from base.unpack import BadPacking, TooLarge, unpacked
 from catalog.importer.fetching import Order, make
 from model.chat import ChatServer, ModelFailed
 from slack_io.web_api import SlackUnsure, SlackWeb
-from tests.harness.bot_parts import USERS, Inside
+from tests.harness.bot_parts import USERS, BotParts
 from tests.harness.rest_server import Piece, RestServer, Seen, reply
 from tests.model.test_chat import MESSAGES, Listener
 
@@ -199,29 +199,29 @@ def test_a_model_that_packs_its_answers_is_understood(server: RestServer, stream
 
 
 @pytest.fixture
-def inside(tmp_path: Path, server: RestServer) -> Iterator[Inside]:
-    one = Inside(tmp_path, USERS.format(base=server.url), timeout=20, max_response=2 * MB)
+def parts(tmp_path: Path, server: RestServer) -> Iterator[BotParts]:
+    one = BotParts(tmp_path, USERS.format(base=server.url), timeout=20, max_response=2 * MB)
     yield one
     one.close()
 
 
 @pytest.mark.parametrize("method", ["read", "write"])
-def test_the_apis_answer_is_bounded_whatever_it_unpacks_to(inside: Inside, server: RestServer, method: str) -> None:
+def test_the_apis_answer_is_bounded_whatever_it_unpacks_to(parts: BotParts, server: RestServer, method: str) -> None:
     server.always(reply(bomb(), 200, GZIP, kind="text/plain"))
     with little_memory():
-        found = inside.read("/users/7") if method == "read" else inside.write("PUT", "/users/7", {})[1]
+        found = parts.read("/users/7") if method == "read" else parts.write("PUT", "/users/7", {})[1]
     assert "larger than 2,000,000 bytes; the rest was not read" in found["note"]
     assert found["data"].startswith("aaaa")
 
 
-def test_an_answer_that_was_packed_again_and_again_holds_nobody_up(inside: Inside, server: RestServer) -> None:
+def test_an_answer_that_was_packed_again_and_again_holds_nobody_up(parts: BotParts, server: RestServer) -> None:
     server.always(reply(nested(), 200, "Content-Encoding: gzip, gzip, gzip, gzip"))
     began = time.process_time()
-    assert "compression could not be undone" in inside.read("/users/7")["note"]
+    assert "compression could not be undone" in parts.read("/users/7")["note"]
     assert time.process_time() - began < 20  # of the processor's time; unpacked, it would take minutes
 
 
-def test_an_api_that_goes_on_behind_the_end_of_its_answer_is_not_heard(inside: Inside, server: RestServer) -> None:
+def test_an_api_that_goes_on_behind_the_end_of_its_answer_is_not_heard(parts: BotParts, server: RestServer) -> None:
     def endless(_seen: Seen) -> Iterator[Piece]:
         yield f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{GZIP}\r\n\r\n".encode()
         yield gzip.compress(b'{"a": 1}')
@@ -230,7 +230,7 @@ def test_an_api_that_goes_on_behind_the_end_of_its_answer_is_not_heard(inside: I
 
     server.always(endless)
     with little_memory():
-        assert inside.read("/users/7")["data"] == {"a": 1}
+        assert parts.read("/users/7")["data"] == {"a": 1}
 
 
 def test_slacks_answer_is_bounded(server: RestServer) -> None:

@@ -24,7 +24,7 @@ from gate.policy import Read, State, Write, sort
 from gate.preview import showing
 from model.prompt.prompt import suggestions
 from model.prompt.search import index_of
-from tests.harness.bot_parts import Inside, calls, tool_results
+from tests.harness.bot_parts import BotParts, calls, tool_results
 from tests.harness.rest_server import RestServer, reply
 
 PAGE = (Path(__file__).parents[2] / "docs" / "catalog.md").read_text("utf-8")
@@ -52,13 +52,13 @@ def called(catalog: Catalog, method: str, url: str, body: object = None, **heade
 
 
 @pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Callable[[str], tuple[Inside, RestServer]]]:
+def parts(tmp_path: Path) -> Iterator[Callable[[str], tuple[BotParts, RestServer]]]:
     """A bot over a section's example, whose APIs are all one server here."""
     with RestServer() as server:
         made = []
 
-        def make(title: str) -> tuple[Inside, RestServer]:
-            made.append(Inside(tmp_path, re.sub(r"https://\w+\.example\.com", server.url, example(title)), timeout=5))
+        def make(title: str) -> tuple[BotParts, RestServer]:
+            made.append(BotParts(tmp_path, re.sub(r"https://\w+\.example\.com", server.url, example(title)), timeout=5))
             return made[-1], server
 
         yield make
@@ -155,8 +155,8 @@ def test_an_entry_that_is_switched_off_cannot_be_called() -> None:
             called(catalog, "DELETE", f"{catalog.apis[-1].base_url}/devices/7")
 
 
-def test_the_model_gets_the_instructions_and_the_descriptions(inside: Any) -> None:
-    bot, _ = inside("Words for the model")
+def test_the_model_gets_the_instructions_and_the_descriptions(parts: Any) -> None:
+    bot, _ = parts("Words for the model")
     bot.ask("which tickets are open?")
     system = bot.replies.asked[0][0]["content"]
     assert '"Ticket" and "case" mean the same.' in system
@@ -184,7 +184,7 @@ def test_each_way_of_auth_brings_its_credential_and_the_model_does_not_see_it(tm
         server.always(reply('{"you sent": "s3cret-key"}'))
         hosts = iter(range(9))
         text = re.sub(r"https://\w+\.example\.com(/v2)?", lambda _: f"{server.url}/{next(hosts)}", text)
-        bot = Inside(tmp_path, text, timeout=5)
+        bot = BotParts(tmp_path, text, timeout=5)
         paths = ("/0/invoices/7", "/1/runs", "/2/pages", "/3/today")
         told = [json.dumps(bot.read(server.url + path)) for path in paths]
         bot.close()
@@ -302,8 +302,8 @@ def test_of_what_is_no_text_the_model_gets_type_and_size() -> None:
     assert data_of(Answer(200, "image/png", b"\x89PNG\xff")) == (None, ["The answer is 5 bytes of image/png, no text."])
 
 
-def test_a_table_reaches_the_model_as_a_list(inside: Any) -> None:
-    bot, server = inside("Answers")
+def test_a_table_reaches_the_model_as_a_list(parts: Any) -> None:
+    bot, server = parts("Answers")
     server.will(reply("date,amount\n2026-01-01,5\n", kind="text/csv"))
     assert bot.read("/sales.csv?year=2026")["data"] == [{"date": "2026-01-01", "amount": "5"}]
 
@@ -424,8 +424,8 @@ def test_the_previews_of_the_example_are_read() -> None:
     }
 
 
-def test_the_example_names_a_device_by_its_title_and_compares_what_it_says(inside: Any) -> None:
-    bot, server = inside("Preview")
+def test_the_example_names_a_device_by_its_title_and_compares_what_it_says(parts: Any) -> None:
+    bot, server = parts("Preview")
     server.will(
         *(reply(json.dumps({"id": 7, "room": "Hall", "model": "Lamp", "state": "on", "status": n})) for n in (1, 2))
     )
@@ -435,16 +435,16 @@ def test_the_example_names_a_device_by_its_title_and_compares_what_it_says(insid
     assert [target for _, target in server.calls] == ["/devices/7", "/devices/7", "/devices/7/restart"]
 
 
-def test_a_field_that_may_change_does_not_outdate_a_card(inside: Any) -> None:
-    bot, server = inside("Preview")
+def test_a_field_that_may_change_does_not_outdate_a_card(parts: Any) -> None:
+    bot, server = parts("Preview")
     server.will(*(reply(json.dumps({"name": "Lamp", "updated_at": n})) for n in (1, 2)), reply("{}"))
     row, _ = bot.write("PATCH", "/devices/7", {"name": "Lantern"})
     assert row.state is State.DONE
     assert [method for method, _ in server.calls] == ["GET", "GET", "PATCH"]
 
 
-def test_the_recipe_of_the_example_adds_by_name_with_one_card(inside: Any) -> None:
-    bot, server = inside("Recipes")
+def test_the_recipe_of_the_example_adds_by_name_with_one_card(parts: Any) -> None:
+    bot, server = parts("Recipes")
     server.will(reply('{"data": [{"id": 7}]}'), reply('[{"id": 3}]'), reply("{}", 201))
     bot.replies.will(calls(("RUN", "add-to-team", {"email": "a@x.io", "team": "Red"})))
     thread = bot.ask()
@@ -456,8 +456,8 @@ def test_the_recipe_of_the_example_adds_by_name_with_one_card(inside: Any) -> No
     assert json.loads(server.requests[-1].body) == {"user_id": 7, "role": "member"}
 
 
-def test_the_recipe_without_a_write_gives_its_outputs(inside: Any) -> None:
-    bot, server = inside("Recipes")
+def test_the_recipe_without_a_write_gives_its_outputs(parts: Any) -> None:
+    bot, server = parts("Recipes")
     server.will(reply('{"data": [{"id": 7}]}'))
     bot.replies.will(calls(("RUN", "find-person", {"email": "a@x.io"})))
     bot.ask()

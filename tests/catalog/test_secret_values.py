@@ -18,7 +18,7 @@ from catalog.catalog import BadCatalog, load_catalog
 from catalog.secret_values import hidden, hide, secret_fields
 from gate.cards import card, whole_request
 from gate.gate import card_row
-from tests.harness.bot_parts import Inside, Json, calls, says
+from tests.harness.bot_parts import BotParts, Json, calls, says
 from tests.harness.rest_server import RestServer, reply
 
 PIN = "7341-ABCD-pin"
@@ -44,7 +44,7 @@ endpoints:
   - {{method: DELETE, url: "/people/[ssn]", description: Removes., parameters: {{ssn: {{type: string, secret: true}}}}}}
 """
 
-Make = Callable[[], Inside]
+Make = Callable[[], BotParts]
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def server() -> Iterator[RestServer]:
 
 
 @pytest.fixture
-def inside(tmp_path: Path, server: RestServer) -> Iterator[Inside]:
-    one = Inside(tmp_path, CATALOG.format(base=server.url), timeout=5, log_bodies=True)
+def parts(tmp_path: Path, server: RestServer) -> Iterator[BotParts]:
+    one = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=5, log_bodies=True)
     yield one
     one.close()
 
@@ -71,15 +71,15 @@ def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
     root.setLevel(level)
 
 
-def journal(inside: Inside) -> str:
-    return "".join(line.data for line in inside.store.journal.lines())
+def journal(parts: BotParts) -> str:
+    return "".join(line.data for line in parts.store.journal.lines())
 
 
-def shown(inside: Inside) -> str:
+def shown(parts: BotParts) -> str:
     """All that people were posted, and all that their modals would show."""
-    threads = {row["thread"] for row in json.loads(inside.stored())["posts"]}
-    posts = [due.post.arguments for thread in threads for due in inside.store.due_posts(thread)]
-    rows = [card_row(one) for one in inside.store.proposals_for(asker="U0ANN", limit=50)]
+    threads = {row["thread"] for row in json.loads(parts.stored())["posts"]}
+    posts = [due.post.arguments for thread in threads for due in parts.store.due_posts(thread)]
+    rows = [card_row(one) for one in parts.store.proposals_for(asker="U0ANN", limit=50)]
     return json.dumps([posts, [whole_request(row, 0) for row in rows]], ensure_ascii=False)
 
 
@@ -87,17 +87,17 @@ def shown(inside: Inside) -> str:
 
 
 def test_a_secret_field_is_sent_and_shown_nowhere(
-    inside: Inside, server: RestServer, logged: Callable[[], str]
+    parts: BotParts, server: RestServer, logged: Callable[[], str]
 ) -> None:
     server.always(reply(json.dumps({"name": "Ann", "pin": "0000-OLD-pin-1", "owner": {"answers": [PIN]}})))
     body = {"name": "Ann", "pin": PIN, "owner": {"answers": {"first dog": PIN}}}
-    inside.replies.will(calls(("PUT", "/cards/7", json.dumps(body))), says("Done."))
-    thread = inside.ask()
-    (pending,) = inside.pending()
-    inside.press(pending)
-    inside.advance(thread)
+    parts.replies.will(calls(("PUT", "/cards/7", json.dumps(body))), says("Done."))
+    thread = parts.ask()
+    (pending,) = parts.pending()
+    parts.press(pending)
+    parts.advance(thread)
     assert json.loads(server.requests[-1].body) == body
-    everything = {"the journal": journal(inside), "the log": logged(), "Slack": shown(inside)}
+    everything = {"the journal": journal(parts), "the log": logged(), "Slack": shown(parts)}
     for place, text in everything.items():
         for value in (PIN, "0000-OLD-pin-1"):
             assert value not in text, place
@@ -107,16 +107,16 @@ def test_a_secret_field_is_sent_and_shown_nowhere(
 
 @pytest.mark.parametrize("url", [f"/people/{PIN}", f"/people/xyz?token={PIN}"])
 def test_a_secret_value_of_a_url_is_sent_and_shown_nowhere(
-    inside: Inside, server: RestServer, logged: Callable[[], str], url: str
+    parts: BotParts, server: RestServer, logged: Callable[[], str], url: str
 ) -> None:
     delete = url.partition("?")[0]
-    inside.replies.will(calls(("GET", url), ("DELETE", delete)), says("Done."))
-    thread = inside.ask()
-    for one in inside.pending():
-        inside.press(one)
-    inside.advance(thread)
+    parts.replies.will(calls(("GET", url), ("DELETE", delete)), says("Done."))
+    thread = parts.ask()
+    for one in parts.pending():
+        parts.press(one)
+    parts.advance(thread)
     assert {("GET", url), ("DELETE", delete)} <= set(server.calls)
-    for place, text in {"the journal": journal(inside), "the log": logged(), "Slack": shown(inside)}.items():
+    for place, text in {"the journal": journal(parts), "the log": logged(), "Slack": shown(parts)}.items():
         assert PIN not in text, place
 
 
@@ -136,21 +136,21 @@ BAD = "q7z9"  # too short for a pin
     ids=str,
 )
 def test_a_bad_call_tells_no_secret_value_to_log_or_journal(
-    inside: Inside, logged: Callable[[], str], call: tuple[str, ...]
+    parts: BotParts, logged: Callable[[], str], call: tuple[str, ...]
 ) -> None:
-    inside.replies.will(calls(call))
-    inside.ask()
-    assert "bad call" in [line.kind for line in inside.store.journal.lines()]
-    for place, text in {"the journal": journal(inside), "the log": logged()}.items():
+    parts.replies.will(calls(call))
+    parts.ask()
+    assert "bad call" in [line.kind for line in parts.store.journal.lines()]
+    for place, text in {"the journal": journal(parts), "the log": logged()}.items():
         assert BAD not in text, place
 
 
-def test_a_secret_that_changes_is_shown_as_a_change(inside: Inside, server: RestServer) -> None:
+def test_a_secret_that_changes_is_shown_as_a_change(parts: BotParts, server: RestServer) -> None:
     """Old and new may be equally long; a card that says that nothing changes would be a lie."""
     server.always(reply(json.dumps({"name": "Ann", "pin": "0000-OLD-pin1"})))
-    inside.replies.will(calls(("PUT", "/cards/7", json.dumps({"name": "Ann", "pin": PIN}))))
-    inside.ask()
-    text = json.dumps(card(card_row(inside.pending()[0])), ensure_ascii=False)
+    parts.replies.will(calls(("PUT", "/cards/7", json.dumps({"name": "Ann", "pin": PIN}))))
+    parts.ask()
+    text = json.dumps(card(card_row(parts.pending()[0])), ensure_ascii=False)
     assert "looks like this already" not in text
     assert "pin: " in text
 

@@ -240,11 +240,11 @@ def test_what_is_said_in_an_assistants_thread_carries_its_token(legacy: Stage) -
     root = legacy.workspace.open_assistant("U0ANN")
     legacy.workspace.say("U0ANN", "in the thread", channel="D0ANN", thread_ts=root)
     legacy.workspace.say("U0ANN", "outside", channel="D0ANN")
-    *_, inside, outside = legacy.events(4)
-    assert (inside["type"], inside["thread_ts"], inside["parent_user_id"]) == ("message", root, BOT_USER)
-    assert inside["assistant_thread"]["action_token"]
+    *_, parts, outside = legacy.events(4)
+    assert (parts["type"], parts["thread_ts"], parts["parent_user_id"]) == ("message", root, BOT_USER)
+    assert parts["assistant_thread"]["action_token"]
     assert "assistant_thread" not in outside
-    message = legacy.workspace.message("D0ANN", inside["ts"])
+    message = legacy.workspace.message("D0ANN", parts["ts"])
     assert message is not None
     assert "assistant_thread" not in message
 

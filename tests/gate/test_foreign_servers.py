@@ -24,7 +24,7 @@ import pytest
 
 from gate.policy import State
 from store.store import Proposal
-from tests.harness.bot_parts import Inside
+from tests.harness.bot_parts import BotParts
 from tests.harness.whole_bot import card_text, until
 from tests.test_crash import free_port
 
@@ -75,12 +75,12 @@ def running(command: Sequence[str], folder: Path, url: str, ready: str) -> Itera
         process.wait(20)
 
 
-def approve(bot: Inside, row: Proposal) -> Proposal:
+def approve(bot: BotParts, row: Proposal) -> Proposal:
     bot.advance(row.thread)
     return bot.row(row)
 
 
-def shown(bot: Inside, row: Proposal) -> list[str]:
+def shown(bot: BotParts, row: Proposal) -> list[str]:
     """All lines of a request's first card."""
     return next(card_text(post.arguments) for post in bot.cards(row.thread) if post.post == row.card).split("\n")
 
@@ -149,8 +149,8 @@ def kinto(kinto_server: Foreign) -> Foreign:
 
 
 @pytest.fixture
-def bot(kinto: Foreign, tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path, KINTO_CATALOG.format(url=kinto.url), timeout=10, settles=0.1)
+def bot(kinto: Foreign, tmp_path: Path) -> Iterator[BotParts]:
+    made = BotParts(tmp_path, KINTO_CATALOG.format(url=kinto.url), timeout=10, settles=0.1)
     yield made
     made.close()
 
@@ -164,7 +164,7 @@ def left(kinto: Foreign) -> list[str]:
 @pytest.mark.xdist_group("kinto")
 class TestKinto:
     def test_a_bulk_removal_shows_what_its_query_chooses_and_that_there_is_more(
-        self, kinto: Foreign, bot: Inside
+        self, kinto: Foreign, bot: BotParts
     ) -> None:
         row = bot.approved("DELETE", f"{RECORDS}?state=closed")
         lines = shown(bot, row)
@@ -178,7 +178,9 @@ class TestKinto:
         assert approve(bot, row).state is State.DONE
         assert left(kinto) == ["r2", "r3", "r4"]  # Kinto removes a page at a time
 
-    def test_a_bulk_removal_of_other_things_than_the_card_showed_is_not_sent(self, kinto: Foreign, bot: Inside) -> None:
+    def test_a_bulk_removal_of_other_things_than_the_card_showed_is_not_sent(
+        self, kinto: Foreign, bot: BotParts
+    ) -> None:
         row = bot.approved("DELETE", f"{RECORDS}?state=open")
         assert '• "Rec 2", id r2' in shown(bot, row)
         kinto.ask("PUT", f"{RECORDS}/r7", {"data": {"name": "Rec 7", "state": "open"}})
@@ -189,7 +191,7 @@ class TestKinto:
         assert approve(bot, again).state is State.DONE
         assert not {"r1", "r2", "r7"} & set(left(kinto))
 
-    def test_a_record_that_changed_behind_the_back_is_not_written(self, kinto: Foreign, bot: Inside) -> None:
+    def test_a_record_that_changed_behind_the_back_is_not_written(self, kinto: Foreign, bot: BotParts) -> None:
         row = bot.approved("DELETE", f"{RECORDS}/r3")
         assert 'About: "Rec 3", id r3, state "closed"' in shown(bot, row)
         kinto.ask("PATCH", f"{RECORDS}/r3", {"data": {"size": 99}})
@@ -197,7 +199,7 @@ class TestKinto:
         assert kinto.ask("GET", f"{RECORDS}/r3")["data"]["size"] == 99
 
     def test_an_envelope_is_shown_by_its_content_and_what_a_put_leaves_out_by_its_value(
-        self, kinto: Foreign, bot: Inside
+        self, kinto: Foreign, bot: BotParts
     ) -> None:
         body = {"data": {"name": "Rec 3", "state": "open"}}
         row = bot.approved("PUT", f"{RECORDS}/r3", body)
@@ -211,7 +213,7 @@ class TestKinto:
         assert approve(bot, row).state is State.DONE
         assert "size" not in kinto.ask("GET", f"{RECORDS}/r3")["data"]
 
-    def test_a_patch_is_sent_with_the_records_mark_and_only_once(self, kinto: Foreign, bot: Inside) -> None:
+    def test_a_patch_is_sent_with_the_records_mark_and_only_once(self, kinto: Foreign, bot: BotParts) -> None:
         row = bot.approved("PATCH", f"{RECORDS}/r3", {"data": {"size": 4}})
         assert "data.size: 3 → 4" in shown(bot, row)
         assert approve(bot, row).state is State.DONE
@@ -242,8 +244,8 @@ def people(tmp_path: Path) -> Iterator[Foreign]:
         yield server
 
 
-def before(people: Foreign, folder: Path, more: str = SHOWS) -> Inside:
-    return Inside(folder, (JSON_SERVER_CATALOG + more).format(url=people.url), timeout=10, settles=0.1)
+def before(people: Foreign, folder: Path, more: str = SHOWS) -> BotParts:
+    return BotParts(folder, (JSON_SERVER_CATALOG + more).format(url=people.url), timeout=10, settles=0.1)
 
 
 @needs_json_server

@@ -31,7 +31,7 @@ from gate.gate import Approval, Gate
 from gate.policy import Event, Read, Refused, State, Write
 from slack_io.web_api import SlackWeb
 from store.store import Effects
-from tests.harness.bot_parts import ANN, BEN, USERS, Inside, Json, calls, says
+from tests.harness.bot_parts import ANN, BEN, USERS, BotParts, Json, calls, says
 from tests.harness.rest_server import (
     KEEP,
     Answer,
@@ -52,7 +52,7 @@ from tests.harness.whole_bot import at_once, until
 SHORT = 0.5  # seconds of API_TIMEOUT where a time-out is what is tested
 LONG = 15  # seconds that a slow machine may take for it; the servers here go on for longer
 pytestmark = pytest.mark.usefixtures("_logs")  # as in the running bot
-Make = Callable[..., Inside]
+Make = Callable[..., BotParts]
 
 
 @pytest.fixture
@@ -64,10 +64,10 @@ def server() -> Iterator[RestServer]:
 @pytest.fixture
 def make(tmp_path: Path, server: RestServer) -> Iterator[Make]:
     """Makes the bot's inside over a catalog, by default USERS at the server."""
-    made: list[Inside] = []
+    made: list[BotParts] = []
 
-    def make(catalog: str = USERS, **options: Any) -> Inside:
-        one = Inside(tmp_path, catalog.format(base=server.url), **options)
+    def make(catalog: str = USERS, **options: Any) -> BotParts:
+        one = BotParts(tmp_path, catalog.format(base=server.url), **options)
         made.append(one)
         return one
 
@@ -77,39 +77,39 @@ def make(tmp_path: Path, server: RestServer) -> Iterator[Make]:
 
 
 @pytest.fixture
-def inside(make: Make) -> Inside:
+def parts(make: Make) -> BotParts:
     return make(timeout=5)
 
 
 # --- reads ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_read_is_sent_as_it_is_and_its_answer_comes_back(inside: Inside, server: RestServer) -> None:
+def test_a_read_is_sent_as_it_is_and_its_answer_comes_back(parts: BotParts, server: RestServer) -> None:
     server.will(reply('{"id": 7}'))
-    assert inside.read("/users/7") == {"status": 200, "data": {"id": 7}}
+    assert parts.read("/users/7") == {"status": 200, "data": {"id": 7}}
     (seen,) = server.requests
     assert (seen.method, seen.target, seen.body) == ("GET", "/users/7", b"")
     assert seen.headers["host"] == f"127.0.0.1:{server.port}"
     assert "idempotency-key" not in seen.headers
 
 
-def test_a_head_is_sent_as_one(inside: Inside, server: RestServer) -> None:
+def test_a_head_is_sent_as_one(parts: BotParts, server: RestServer) -> None:
     server.will(reply("", 200, "X-Count: 5"))
-    assert inside.read("/users", "HEAD")["status"] == 200
+    assert parts.read("/users", "HEAD")["status"] == 200
     assert server.calls == [("HEAD", "/users")]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_the_read_path_sends_nothing_but_get_and_head(inside: Inside, server: RestServer, method: str) -> None:
-    write = inside.call(
+def test_the_read_path_sends_nothing_but_get_and_head(parts: BotParts, server: RestServer, method: str) -> None:
+    write = parts.call(
         method, "/users" if method == "POST" else "/users/7", None if method == "DELETE" else {}, tainted=True
     )
     with pytest.raises(BadCall):
-        inside.gate.read(Read(write.operation, write.url, write.body), inside.begin())
+        parts.gate.read(Read(write.operation, write.url, write.body), parts.begin())
     assert server.requests == []
 
 
-def test_a_call_with_an_odd_path_arrives_as_it_was_made(inside: Inside, server: RestServer) -> None:
+def test_a_call_with_an_odd_path_arrives_as_it_was_made(parts: BotParts, server: RestServer) -> None:
     for url in (
         "/users/a%20b%3Fc%23d%26e",
         "/users/%C3%A9%F0%9F%98%80",
@@ -117,32 +117,32 @@ def test_a_call_with_an_odd_path_arrives_as_it_was_made(inside: Inside, server: 
         "/users?page=%3D%26%2B%20%2F%3F",
         "/users/100%25",
     ):
-        call = inside.call("GET", url)
-        inside.read(url)
-        assert inside.catalog.apis[0].base_url + server.requests[-1].target == call.url
+        call = parts.call("GET", url)
+        parts.read(url)
+        assert parts.catalog.apis[0].base_url + server.requests[-1].target == call.url
 
 
 # --- redirects --------------------------------------------------------------------------------------------------------
 
 
-def test_a_read_follows_a_redirect_to_a_place_of_the_catalog(inside: Inside, server: RestServer) -> None:
+def test_a_read_follows_a_redirect_to_a_place_of_the_catalog(parts: BotParts, server: RestServer) -> None:
     for location in ("/users/8", f"{server.url}/users/8", "8", "/users?page=2"):
         server.will(to(location), reply('{"there": true}'))
-        assert inside.read("/users/7")["data"] == {"there": True}
+        assert parts.read("/users/7")["data"] == {"there": True}
     assert [target for _, target in server.calls] == ["/users/7", "/users/8"] * 3 + ["/users/7", "/users?page=2"]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_every_kind_of_redirect_is_followed(inside: Inside, server: RestServer, status: int) -> None:
+def test_every_kind_of_redirect_is_followed(parts: BotParts, server: RestServer, status: int) -> None:
     server.will(to("/users/8", status))
-    assert inside.read("/users/7")["status"] == 200
+    assert parts.read("/users/7")["status"] == 200
     assert server.calls == [("GET", "/users/7"), ("GET", "/users/8")]
 
 
 def test_a_head_stays_one_when_it_is_redirected(make: Make, server: RestServer) -> None:
-    inside = make(USERS + "  - {{method: HEAD, url: '/users/[id]', description: d}}\n", timeout=5)
+    parts = make(USERS + "  - {{method: HEAD, url: '/users/[id]', description: d}}\n", timeout=5)
     server.will(to("/users/8"))
-    inside.read("/users/7", "HEAD")
+    parts.read("/users/7", "HEAD")
     assert server.calls == [("HEAD", "/users/7"), ("HEAD", "/users/8")]
 
 
@@ -178,30 +178,30 @@ LOCATIONS = [
 
 @pytest.mark.parametrize("location", LOCATIONS, ids=lambda value: ascii(value)[:40])
 def test_a_redirect_to_any_other_place_is_not_followed(make: Make, server: RestServer, location: str) -> None:
-    inside = make(timeout=5)
+    parts = make(timeout=5)
     with RestServer() as other:
         where = location.replace("{other}", f"127.0.0.1:{other.port}").replace("{here}", f"127.0.0.1:{server.port}")
         server.will(to(where))
-        found = inside.read("/users/7")
+        found = parts.read("/users/7")
         assert "redirected to a place that the catalog does not allow" in found.get("error", "")
         assert (server.calls, other.requests) == ([("GET", "/users/7")], [])
 
 
-def test_a_redirect_to_an_operation_that_always_asks_is_not_followed(inside: Inside, server: RestServer) -> None:
+def test_a_redirect_to_an_operation_that_always_asks_is_not_followed(parts: BotParts, server: RestServer) -> None:
     server.will(to("/payroll"))
-    assert "redirected" in inside.read("/users/7")["error"]
+    assert "redirected" in parts.read("/users/7")["error"]
     assert server.calls == [("GET", "/users/7")]
 
 
-def test_redirects_in_a_circle_end(inside: Inside, server: RestServer) -> None:
+def test_redirects_in_a_circle_end(parts: BotParts, server: RestServer) -> None:
     server.always(to("/users/7"))
-    assert "redirected more than 3 times" in inside.read("/users/7")["error"]
+    assert "redirected more than 3 times" in parts.read("/users/7")["error"]
     assert len(server.requests) == 4
 
 
-def test_a_redirect_without_a_place_is_an_answer(inside: Inside, server: RestServer) -> None:
+def test_a_redirect_without_a_place_is_an_answer(parts: BotParts, server: RestServer) -> None:
     server.will(reply("", 302))
-    assert inside.read("/users/7")["status"] == 302
+    assert parts.read("/users/7")["status"] == 302
 
 
 NEIGHBOURS = """
@@ -220,9 +220,9 @@ apis:
 
 def test_credentials_stay_with_their_own_api_when_a_read_is_redirected(make: Make, server: RestServer) -> None:
     with RestServer() as other:
-        inside = make(NEIGHBOURS.replace("OTHER", other.url))
+        parts = make(NEIGHBOURS.replace("OTHER", other.url))
         server.will(to(f"{other.url}/b?api_key=key-of-a"))
-        assert inside.read("/a?x=1")["status"] == 200
+        assert parts.read("/a?x=1")["status"] == 200
         assert server.calls == [("GET", "/a?x=1&api_key=key-of-a")]
         (seen,) = other.requests
         assert seen.target == "/b"
@@ -231,16 +231,16 @@ def test_credentials_stay_with_their_own_api_when_a_read_is_redirected(make: Mak
 
 
 def test_a_redirect_that_repeats_the_credentials_sends_them_once(make: Make, server: RestServer) -> None:
-    inside = make(NEIGHBOURS.replace("OTHER", "http://127.0.0.1:1"))
+    parts = make(NEIGHBOURS.replace("OTHER", "http://127.0.0.1:1"))
     server.will(to("/a?x=2&api_key=key-of-a"))
-    assert inside.read("/a?x=1")["status"] == 200
+    assert parts.read("/a?x=1")["status"] == 200
     assert server.calls[-1] == ("GET", "/a?x=2&api_key=key-of-a")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_write_follows_no_redirect(inside: Inside, server: RestServer, status: int) -> None:
+def test_a_write_follows_no_redirect(parts: BotParts, server: RestServer, status: int) -> None:
     server.will(to("/users/8", status))
-    proposal, result = inside.write("PUT", "/users/7", {"a": 1})
+    proposal, result = parts.write("PUT", "/users/7", {"a": 1})
     assert server.calls == [("PUT", "/users/7")]
     assert proposal.status == status
     assert result["outcome"] != "done"
@@ -249,10 +249,10 @@ def test_a_write_follows_no_redirect(inside: Inside, server: RestServer, status:
 def test_a_cookie_of_an_answer_goes_nowhere(make: Make, server: RestServer) -> None:
     """One person's session is not another's, nor another API's on the same machine."""
     with RestServer() as other:
-        inside = make(NEIGHBOURS.replace("OTHER", other.url))
+        parts = make(NEIGHBOURS.replace("OTHER", other.url))
         server.will(reply("{}", 200, "Set-Cookie: session=of-ann; Path=/"))
         for url in ("/a", "/a", "/b"):
-            inside.read(url)
+            parts.read(url)
         assert all("cookie" not in seen.headers for seen in [*server.requests, *other.requests])
 
 
@@ -285,10 +285,10 @@ def endless_hints(_seen: Seen) -> Iterator[Piece]:
     "answer", [silence, dripping(reply()), endless_hints], ids=["silence", "dripping head", "hints"]
 )
 def test_a_read_without_an_answer_in_time_gets_words(make: Make, server: RestServer, answer: Answer) -> None:
-    inside = make(timeout=SHORT)
+    parts = make(timeout=SHORT)
     server.always(answer)
     began = time.monotonic()
-    found = inside.read("/users/7")
+    found = parts.read("/users/7")
     assert SHORT * 0.9 < time.monotonic() - began < LONG
     assert re.fullmatch(r"The API gave no answer \(time-out after 0\.\d s\)\.", found.pop("error"))
     assert found == {}
@@ -297,10 +297,10 @@ def test_a_read_without_an_answer_in_time_gets_words(make: Make, server: RestSer
 
 @pytest.mark.parametrize("answer", [dripping_body, endless_chunks])
 def test_a_body_that_never_ends_is_cut_at_the_time_out(make: Make, server: RestServer, answer: Answer) -> None:
-    inside = make(timeout=SHORT)
+    parts = make(timeout=SHORT)
     server.always(answer)
     began = time.monotonic()
-    found = inside.read("/users/7")
+    found = parts.read("/users/7")
     assert time.monotonic() - began < LONG
     assert set(found["data"]) == {"x"}
     assert "broke off" in found["note"]
@@ -323,10 +323,10 @@ def test_a_body_that_never_ends_is_cut_at_the_time_out(make: Make, server: RestS
 def test_a_write_without_an_answer_is_unknown_and_never_repeated(
     make: Make, server: RestServer, answer: Answer
 ) -> None:
-    inside = make(timeout=SHORT)
+    parts = make(timeout=SHORT)
     server.always(answer)
     began = time.monotonic()
-    proposal, result = inside.write("DELETE", "/users/7")
+    proposal, result = parts.write("DELETE", "/users/7")
     assert time.monotonic() - began < LONG
     assert proposal.state is State.UNKNOWN
     assert result == {
@@ -334,35 +334,37 @@ def test_a_write_without_an_answer_is_unknown_and_never_repeated(
         "note": "Sent, no answer: it may or may not have happened.",
         "to_do": "Do not repeat it. Tell the person to look.",
     }
-    shown = json.dumps(inside.cards(proposal.thread)[-1].arguments)
+    shown = json.dumps(parts.cards(proposal.thread)[-1].arguments)
     assert "outcome unknown" in shown
     assert "may or may not have happened" in shown
-    inside.gate.write(Approval(proposal.proposal))
+    parts.gate.write(Approval(proposal.proposal))
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", [502, 504])
-def test_a_write_that_a_gateway_answers_for_the_api_is_unknown(inside: Inside, server: RestServer, status: int) -> None:
+def test_a_write_that_a_gateway_answers_for_the_api_is_unknown(
+    parts: BotParts, server: RestServer, status: int
+) -> None:
     server.always(reply('{"error": "upstream"}', status))
 
-    proposal, result = inside.write("DELETE", "/users/7")
+    proposal, result = parts.write("DELETE", "/users/7")
 
     assert proposal.state is State.UNKNOWN
     assert result["outcome"] == "unknown"
-    shown = json.dumps(inside.cards(proposal.thread)[-1].arguments)
+    shown = json.dumps(parts.cards(proposal.thread)[-1].arguments)
     assert "may or may not have happened" in shown
     assert f"A gateway answered {status}" in shown
 
 
 def test_the_time_out_is_for_all_redirects_of_a_read_together(make: Make, server: RestServer) -> None:
-    inside = make(timeout=SHORT)
+    parts = make(timeout=SHORT)
     server.always(late(SHORT * 0.8, to("/users/7")))
-    assert "time-out" in inside.read("/users/7")["error"]
+    assert "time-out" in parts.read("/users/7")["error"]
     assert len(server.requests) <= 2  # each alone was within the time
 
 
 def test_a_slow_api_holds_up_no_other_call(make: Make, server: RestServer) -> None:
-    inside = make(timeout=LONG)
+    parts = make(timeout=LONG)
     others = threading.Semaphore(0)
 
     def answer(seen: Seen) -> Iterator[Piece]:
@@ -372,7 +374,7 @@ def test_a_slow_api_holds_up_no_other_call(make: Make, server: RestServer) -> No
         yield reply()
 
     def read(number: int) -> Any:
-        found = inside.read(f"/users/{number}")
+        found = parts.read(f"/users/{number}")
         others.release()
         return found
 
@@ -384,39 +386,39 @@ def test_a_slow_api_holds_up_no_other_call(make: Make, server: RestServer) -> No
 def test_a_server_that_is_not_there_is_told_and_nothing_was_sent(make: Make, server: RestServer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    inside = make(USERS.replace("{base}", f"http://127.0.0.1:{port}"), timeout=2)
-    assert inside.read("/users/7") == {"error": "The API could not be reached (connection failed)."}
-    proposal, result = inside.write("DELETE", "/users/7")
+    parts = make(USERS.replace("{base}", f"http://127.0.0.1:{port}"), timeout=2)
+    assert parts.read("/users/7") == {"error": "The API could not be reached (connection failed)."}
+    proposal, result = parts.write("DELETE", "/users/7")
     assert proposal.state is State.FAILED
     assert result["outcome"] == "failed"
     assert "Nothing was sent" in result["note"]
-    assert "Nothing was sent" in json.dumps(inside.cards(proposal.thread)[-1].arguments)
+    assert "Nothing was sent" in json.dumps(parts.cards(proposal.thread)[-1].arguments)
 
 
 @pytest.mark.parametrize("base", ["http://no-such-host.invalid", "https://127.0.0.1:{port}"])
 def test_a_name_or_a_certificate_that_fails_means_that_nothing_was_sent(
     make: Make, server: RestServer, base: str
 ) -> None:
-    inside = make(USERS.replace("{base}", base.replace("{port}", str(server.port))), timeout=2)
+    parts = make(USERS.replace("{base}", base.replace("{port}", str(server.port))), timeout=2)
     server.always(reply())
-    proposal, result = inside.write("DELETE", "/users/7")
+    proposal, result = parts.write("DELETE", "/users/7")
     assert proposal.state is State.FAILED
     assert "Nothing was sent" in result["note"]
 
 
 def test_a_read_over_a_connection_that_the_server_closed_meanwhile_is_made_again(
-    inside: Inside, server: RestServer
+    parts: BotParts, server: RestServer
 ) -> None:
     kept = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
     server.will(lambda _: [kept, KEEP], hang_up, reply('{"second": true}'))
-    inside.read("/users/1")
-    assert inside.read("/users/2")["data"] == {"second": True}
+    parts.read("/users/1")
+    assert parts.read("/users/2")["data"] == {"second": True}
 
 
-def test_each_write_has_a_connection_of_its_own(inside: Inside, server: RestServer) -> None:
+def test_each_write_has_a_connection_of_its_own(parts: BotParts, server: RestServer) -> None:
     server.always(lambda _: [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", KEEP])
     for _ in range(3):
-        inside.write("DELETE", "/users/7")
+        parts.write("DELETE", "/users/7")
     assert server.connections == 3
 
 
@@ -455,11 +457,11 @@ def zipped(content: bytes) -> bytes:
     ids=range(21),
 )
 def test_an_answer_of_every_kind_becomes_a_result_of_read_and_write(
-    inside: Inside, server: RestServer, answer: bytes, status: int, data: object, note: str
+    parts: BotParts, server: RestServer, answer: bytes, status: int, data: object, note: str
 ) -> None:
     server.always(answer)
-    found = inside.read("/users/7")
-    proposal, result = inside.write("PUT", "/users/7", {})
+    found = parts.read("/users/7")
+    proposal, result = parts.write("PUT", "/users/7", {})
     for one in (found, result):
         assert one["status"] == status
         assert data is ... or one["data"] == data
@@ -470,35 +472,35 @@ def test_an_answer_of_every_kind_becomes_a_result_of_read_and_write(
     assert proposal.status == status
 
 
-def test_half_an_answer_of_a_write_still_says_what_its_status_was(inside: Inside, server: RestServer) -> None:
+def test_half_an_answer_of_a_write_still_says_what_its_status_was(parts: BotParts, server: RestServer) -> None:
     server.will(half_of(reply(json.dumps({"a": "x" * 500}))))
-    proposal, result = inside.write("PUT", "/users/7", {})
+    proposal, result = parts.write("PUT", "/users/7", {})
     assert proposal.state is State.DONE
     assert "broke off" in result["note"]
 
 
 def test_no_more_than_max_response_is_read(make: Make, server: RestServer) -> None:
-    inside = make(max_response=50_000, timeout=5)
+    parts = make(max_response=50_000, timeout=5)
     server.will(reply("x" * 2_000_000, kind="text/plain"), reply("y" * 50_000, kind="text/plain"))
-    assert "larger than 50,000 bytes; the rest was not read" in inside.read("/users/7")["note"]
-    assert "larger" not in inside.read("/users/7")["note"]
+    assert "larger than 50,000 bytes; the rest was not read" in parts.read("/users/7")["note"]
+    assert "larger" not in parts.read("/users/7")["note"]
 
 
 def test_a_small_answer_that_unpacks_to_a_large_one_takes_no_memory(make: Make, server: RestServer) -> None:
-    inside = make(max_response=1_000_000, timeout=5)
-    inside.read("/users/1")
+    parts = make(max_response=1_000_000, timeout=5)
+    parts.read("/users/1")
     server.will(zipped(b"0" * 60_000_000))
     tracemalloc.start()
     try:
-        assert "larger than" in inside.read("/users/7")["note"]
+        assert "larger than" in parts.read("/users/7")["note"]
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
     finally:
         tracemalloc.stop()
 
 
-def test_a_large_answer_is_cut_to_json_with_counts(inside: Inside, server: RestServer) -> None:
+def test_a_large_answer_is_cut_to_json_with_counts(parts: BotParts, server: RestServer) -> None:
     server.will(reply(json.dumps([{"id": i, "bio": "b" * 100} for i in range(5_000)])))
-    found = inside.read("/users")
+    found = parts.read("/users")
     assert found["data"][3] == {"id": 3, "bio": "b" * 100}
     assert f"first {len(found['data'])} of 5,000 items" in found["note"]
     assert len(json.dumps(found)) < 30_000
@@ -554,7 +556,7 @@ def test_a_secret_reaches_no_result_no_card_no_row_and_no_log(
     make: Make, server: RestServer, auth: str, form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with logs_to_stderr():
-        inside = make(
+        parts = make(
             USERS.replace("instructions:", AUTHS[auth] + "\ninstructions:"),
             environ={"SECRET": SECRET},
             timeout=5,
@@ -564,8 +566,8 @@ def test_a_secret_reaches_no_result_no_card_no_row_and_no_log(
         for status in (200, 401):
             for answer in echoes(form, status):
                 server.always(answer)
-                results.append(inside.read("/users/7"))
-                results.append(inside.write("PUT", "/users/7", {"a": 1})[1])
+                results.append(parts.read("/users/7"))
+                results.append(parts.write("PUT", "/users/7", {"a": 1})[1])
         logged = capsys.readouterr().err
     assert server.requests
     assert all(
@@ -573,7 +575,7 @@ def test_a_secret_reaches_no_result_no_card_no_row_and_no_log(
         for seen in server.requests
     )
     assert "api call" in logged
-    for place in (json.dumps(results, ensure_ascii=False), inside.stored(), logged):
+    for place in (json.dumps(results, ensure_ascii=False), parts.stored(), logged):
         for text in (SECRET, quote(SECRET, safe=""), FORMS[form](SECRET)):
             assert text not in place
             assert json.dumps(text)[1:-1] not in place
@@ -627,9 +629,9 @@ def test_bodies_are_logged_only_when_that_is_asked_for(make: Make, capsys: pytes
     ],
 )
 def test_what_is_sent_is_byte_for_byte_what_the_record_has(
-    inside: Inside, server: RestServer, method: str, url: str, body: object
+    parts: BotParts, server: RestServer, method: str, url: str, body: object
 ) -> None:
-    proposal, _ = inside.write(method, url, body)
+    proposal, _ = parts.write(method, url, body)
     (seen,) = server.requests
     assert seen.method == proposal.method == method
     assert server.url + seen.target == proposal.url
@@ -638,42 +640,42 @@ def test_what_is_sent_is_byte_for_byte_what_the_record_has(
     assert ("content-type" in seen.headers) == (proposal.body is not None)
 
 
-def test_a_read_that_always_asks_is_sent_as_a_record_too(inside: Inside, server: RestServer) -> None:
-    call = inside.call("GET", "/payroll")
+def test_a_read_that_always_asks_is_sent_as_a_record_too(parts: BotParts, server: RestServer) -> None:
+    call = parts.call("GET", "/payroll")
     assert isinstance(call, Write)
-    proposal, result = inside.write("GET", "/payroll")
+    proposal, result = parts.write("GET", "/payroll")
     assert server.calls == [("GET", "/payroll")]
     assert (proposal.state, result["outcome"]) == (State.DONE, "done")
 
 
-def test_writing_twice_sends_once(inside: Inside, server: RestServer) -> None:
-    proposal, _ = inside.write("DELETE", "/users/7")
+def test_writing_twice_sends_once(parts: BotParts, server: RestServer) -> None:
+    proposal, _ = parts.write("DELETE", "/users/7")
     for _ in range(3):
-        inside.gate.write(Approval(proposal.proposal))
+        parts.gate.write(Approval(proposal.proposal))
     assert len(server.requests) == 1
 
 
-def test_sixteen_writers_at_once_send_once(inside: Inside, server: RestServer) -> None:
-    proposal = inside.approved("DELETE", "/users/7")
-    at_once(*[lambda: inside.gate.write(Approval(proposal.proposal))] * 16)
+def test_sixteen_writers_at_once_send_once(parts: BotParts, server: RestServer) -> None:
+    proposal = parts.approved("DELETE", "/users/7")
+    at_once(*[lambda: parts.gate.write(Approval(proposal.proposal))] * 16)
     assert len(server.requests) == 1
-    assert inside.row(proposal).state is State.DONE
-    assert inside.result(proposal)["outcome"] == "done"
+    assert parts.row(proposal).state is State.DONE
+    assert parts.result(proposal)["outcome"] == "done"
 
 
 @pytest.mark.parametrize("approval", ["", "none", "' or 1=1 --", "x" * 5_000])
-def test_an_approval_of_nothing_sends_nothing(inside: Inside, server: RestServer, approval: str) -> None:
-    inside.approved("DELETE", "/users/7")
-    inside.gate.write(Approval(approval))
+def test_an_approval_of_nothing_sends_nothing(parts: BotParts, server: RestServer, approval: str) -> None:
+    parts.approved("DELETE", "/users/7")
+    parts.gate.write(Approval(approval))
     assert server.requests == []
 
 
-def test_a_pending_record_cannot_be_sent(inside: Inside, server: RestServer) -> None:
-    inside.replies.will(_delete())
-    inside.ask()
-    (pending,) = inside.pending()
-    inside.gate.write(Approval(pending.proposal))
-    assert (server.requests, inside.row(pending)) == ([], pending)
+def test_a_pending_record_cannot_be_sent(parts: BotParts, server: RestServer) -> None:
+    parts.replies.will(_delete())
+    parts.ask()
+    (pending,) = parts.pending()
+    parts.gate.write(Approval(pending.proposal))
+    assert (server.requests, parts.row(pending)) == ([], pending)
 
 
 def _delete() -> Json:
@@ -697,9 +699,9 @@ CHANGED = {
 
 @pytest.mark.parametrize("change", CHANGED)
 def test_what_the_catalog_no_longer_allows_is_not_sent(
-    inside: Inside, make: Make, server: RestServer, change: str
+    parts: BotParts, make: Make, server: RestServer, change: str
 ) -> None:
-    proposal = inside.approved("DELETE", "/users/7")
+    proposal = parts.approved("DELETE", "/users/7")
     later = make(CHANGED[change])
     later.gate.write(Approval(proposal.proposal))
     assert server.requests == []
@@ -795,25 +797,25 @@ def test_a_groups_handle_that_cannot_be_looked_up_now_is_no_change_and_one_that_
 
 def test_a_click_for_a_large_set_looks_up_a_group_once(make: Make, workspace: Workspace) -> None:
     """Slack takes some twenty such look-ups a minute; one for each request would never come to an end."""
-    inside = make(removed_by("{approvers: [S0LEADS], batch: true}"), directory=_directory(workspace))
-    inside.replies.will(calls(*[("DELETE", f"/users/{i}") for i in range(30)]))
-    inside.ask()
-    (batch,) = {one.batch for one in inside.pending()}
+    parts = make(removed_by("{approvers: [S0LEADS], batch: true}"), directory=_directory(workspace))
+    parts.replies.will(calls(*[("DELETE", f"/users/{i}") for i in range(30)]))
+    parts.ask()
+    (batch,) = {one.batch for one in parts.pending()}
     assert batch is not None
-    changed = inside.gate.decide_all(batch, by=BEN, at=inside.clock(), arrival=0)
+    changed = parts.gate.decide_all(batch, by=BEN, at=parts.clock(), arrival=0)
     assert [one.state for one in changed] == [State.APPROVED] * 30
     assert len(workspace.calls_of("usergroups.users.list")) == 1
 
 
 def test_a_set_says_what_became_of_the_one_that_was_under_way_when_the_process_died(make: Make) -> None:
-    inside = make(removed_by("{batch: true}"))
-    inside.replies.will(calls(("DELETE", "/users/1"), ("DELETE", "/users/2")))
-    thread = inside.ask()
-    (batch,) = {one.batch for one in inside.pending()}
+    parts = make(removed_by("{batch: true}"))
+    parts.replies.will(calls(("DELETE", "/users/1"), ("DELETE", "/users/2")))
+    thread = parts.ask()
+    (batch,) = {one.batch for one in parts.pending()}
     assert batch is not None
-    first, last = inside.gate.decide_all(batch, by=ANN, at=inside.clock(), arrival=0)
-    inside.gate.write(Approval(first.proposal))
-    assert inside.store.transition(last.proposal, Event.SEND, lambda _row: Effects()) is not None
+    first, last = parts.gate.decide_all(batch, by=ANN, at=parts.clock(), arrival=0)
+    parts.gate.write(Approval(first.proposal))
+    assert parts.store.transition(last.proposal, Event.SEND, lambda _row: Effects()) is not None
     later = make(removed_by("{batch: true}"))
     assert later.gate.lose_unanswered() == [thread]
     assert "2 requests: 1 done, 1 outcome unknown" in later.cards(thread)[-1].arguments["text"]
@@ -834,20 +836,20 @@ apis:
 def test_an_approved_write_to_one_of_several_apis_of_a_host_is_sent(
     make: Make, server: RestServer, first: str, second: str
 ) -> None:
-    inside = make(TWO.replace("{first}", first).replace("{second}", second))
-    proposal, result = inside.write("PUT", "/y", {"a": 1})
+    parts = make(TWO.replace("{first}", first).replace("{second}", second))
+    proposal, result = parts.write("PUT", "/y", {"a": 1})
     assert (proposal.state, result["outcome"]) == (State.DONE, "done")
     assert server.requests[0].headers["authorization"] == "Bearer token-of-b"
 
 
-def test_every_write_that_can_be_proposed_can_be_sent(inside: Inside, server: RestServer) -> None:
+def test_every_write_that_can_be_proposed_can_be_sent(parts: BotParts, server: RestServer) -> None:
     """An approval that then fails for a reason known before is a person's time."""
     for name in ("7", "漢" * 300, "漢" * 900, "a+b", "%F0%9F%98%80" * 500, "100%25", ";x=1", "...", "[x]"):
         try:
-            inside.call("DELETE", f"/users/{name}")
+            parts.call("DELETE", f"/users/{name}")
         except BadCall:
             continue
-        assert inside.write("DELETE", f"/users/{name}")[0].state is State.DONE
+        assert parts.write("DELETE", f"/users/{name}")[0].state is State.DONE
 
 
 # --- a write's end is always told -------------------------------------------------------------------------------------
@@ -856,12 +858,12 @@ def test_every_write_that_can_be_proposed_can_be_sent(inside: Inside, server: Re
 @pytest.mark.parametrize(
     "body", ['{"a":"\\ud83d"}', "[" * 900 + "]" * 900, '{"\\udfff":1}', '{"a":1e999}', "[" * 2_000 + "]" * 2_000]
 )
-def test_no_answer_of_the_api_leaves_a_record_in_sending(inside: Inside, server: RestServer, body: str) -> None:
+def test_no_answer_of_the_api_leaves_a_record_in_sending(parts: BotParts, server: RestServer, body: str) -> None:
     server.always(reply(body))
-    proposal = inside.approved("PUT", "/users/7", {})
-    inside.gate.write(Approval(proposal.proposal))
-    assert inside.row(proposal).state is State.DONE
-    assert inside.result(proposal)["outcome"] == "done"
+    proposal = parts.approved("PUT", "/users/7", {})
+    parts.gate.write(Approval(proposal.proposal))
+    assert parts.row(proposal).state is State.DONE
+    assert parts.result(proposal)["outcome"] == "done"
 
 
 # --- the target's preview ---------------------------------------------------------------------------------------------
@@ -878,14 +880,14 @@ endpoints:
 
 def test_a_preview_does_not_read_what_itself_needs_a_person(make: Make, server: RestServer) -> None:
     """`approval: always` is for reads that not everybody in the channel may see; a card would show it to all of them."""
-    inside = make(GATED, timeout=5)
+    parts = make(GATED, timeout=5)
     server.always(reply('{"salary": 99999}'))
-    inside.replies.will(calls(("DELETE", "/users/7")))
-    thread = inside.ask()
+    parts.replies.will(calls(("DELETE", "/users/7")))
+    thread = parts.ask()
     assert server.calls == []
-    assert "99999" not in inside.stored()
-    inside.press(inside.pending()[0])
-    inside.advance(thread)
+    assert "99999" not in parts.stored()
+    parts.press(parts.pending()[0])
+    parts.advance(thread)
     assert server.calls == [("DELETE", "/users/7")]
 
 
@@ -898,28 +900,28 @@ def test_a_preview_does_not_read_what_the_channel_may_not(
     catalog = GATED.replace(", approval: always", "").replace(
         "description: Removes.", f"description: Removes.{preview}"
     )
-    inside = make(catalog + only, timeout=5)
+    parts = make(catalog + only, timeout=5)
     server.always(reply('{"salary": 99999}'))
-    inside.replies.will(calls(("DELETE", "/users/7")))
-    thread = inside.ask()
-    assert ("99999" in inside.stored()) is shown
-    inside.press(inside.pending()[0])
-    inside.advance(thread)
+    parts.replies.will(calls(("DELETE", "/users/7")))
+    thread = parts.ask()
+    assert ("99999" in parts.stored()) is shown
+    parts.press(parts.pending()[0])
+    parts.advance(thread)
     assert server.calls == [("GET", "/users/7")] * (2 * shown) + [("DELETE", "/users/7")]
 
 
 def test_a_preview_is_not_redirected_to_what_itself_needs_a_person(make: Make, server: RestServer) -> None:
     named = 'description: Removes., preview: "GET /users/[id]/card"'
-    inside = make(GATED.replace("description: Removes.", named), timeout=5)
+    parts = make(GATED.replace("description: Removes.", named), timeout=5)
     server.will(to("/users/7"), reply('{"salary": 99999}'))
-    inside.replies.will(calls(("DELETE", "/users/7")))
-    inside.ask()
+    parts.replies.will(calls(("DELETE", "/users/7")))
+    parts.ask()
     assert server.calls == [("GET", "/users/7/card")]
-    assert "99999" not in inside.stored()
+    assert "99999" not in parts.stored()
 
 
 def test_a_preview_carries_no_query_of_the_write(make: Make, server: RestServer) -> None:
-    inside = make(
+    parts = make(
         """
 base_url: "{base}"
 endpoints:
@@ -928,8 +930,8 @@ endpoints:
 """,
         timeout=5,
     )
-    inside.replies.will(calls(("DELETE", "/users/7?force=true")))
-    inside.ask()
+    parts.replies.will(calls(("DELETE", "/users/7?force=true")))
+    parts.ask()
     assert server.calls == [("GET", "/users/7")]
 
 
@@ -952,8 +954,8 @@ endpoints:
         ("DELETE", "/users/7", False, "ask"),
     ],
 )
-def test_who_decides(inside: Inside, method: str, url: str, tainted: bool, way: str) -> None:
-    call = inside.call(method, url, {} if method in ("POST", "PUT", "PATCH") else None, tainted=tainted)
+def test_who_decides(parts: BotParts, method: str, url: str, tainted: bool, way: str) -> None:
+    call = parts.call(method, url, {} if method in ("POST", "PUT", "PATCH") else None, tainted=tainted)
     found = "read" if isinstance(call, Read) else "send" if call.by_policy else "ask"
     assert found == way
     if isinstance(call, Write):
@@ -962,97 +964,97 @@ def test_who_decides(inside: Inside, method: str, url: str, tainted: bool, way: 
         )
 
 
-def pending(inside: Inside) -> Any:
-    inside.replies.will(_delete())
-    inside.ask()
-    return inside.pending()[-1]
+def pending(parts: BotParts) -> Any:
+    parts.replies.will(_delete())
+    parts.ask()
+    return parts.pending()[-1]
 
 
-def test_the_asker_decides_and_nobody_else(inside: Inside, server: RestServer) -> None:
-    proposal = pending(inside)
+def test_the_asker_decides_and_nobody_else(parts: BotParts, server: RestServer) -> None:
+    proposal = pending(parts)
     for decision in ("approve", "deny"):
         with pytest.raises(Refused, match=ANN):
-            inside.press(proposal, decision, by=BEN)
-    assert inside.row(proposal) == proposal
-    assert inside.press(proposal).state is State.APPROVED
+            parts.press(proposal, decision, by=BEN)
+    assert parts.row(proposal) == proposal
+    assert parts.press(proposal).state is State.APPROVED
 
 
 @pytest.mark.parametrize("token", ["", "x", "' or 1=1 --", "0" * 32])
-def test_a_forged_token_decides_nothing(inside: Inside, token: str) -> None:
-    proposal = pending(inside)
+def test_a_forged_token_decides_nothing(parts: BotParts, token: str) -> None:
+    proposal = pending(parts)
     with pytest.raises(Refused):
-        inside.gate.decide(token, "approve", by=ANN, at=inside.clock(), arrival=0)
+        parts.gate.decide(token, "approve", by=ANN, at=parts.clock(), arrival=0)
     with pytest.raises(Refused):  # ids that the model or a log may know are no tokens
-        inside.gate.decide(proposal.proposal, "approve", by=ANN, at=inside.clock(), arrival=0)
-    assert inside.row(proposal) == proposal
+        parts.gate.decide(proposal.proposal, "approve", by=ANN, at=parts.clock(), arrival=0)
+    assert parts.row(proposal) == proposal
 
 
-def test_the_model_never_sees_the_token_or_the_record_s_id(inside: Inside, server: RestServer) -> None:
-    proposal = pending(inside)
-    inside.press(proposal)
-    inside.advance(proposal.thread)
-    seen = json.dumps(inside.replies.asked)
+def test_the_model_never_sees_the_token_or_the_record_s_id(parts: BotParts, server: RestServer) -> None:
+    proposal = pending(parts)
+    parts.press(proposal)
+    parts.advance(proposal.thread)
+    seen = json.dumps(parts.replies.asked)
     assert proposal.token not in seen
     assert proposal.proposal not in seen
 
 
-def test_twelve_clicks_at_once_are_one_decision_and_one_request(inside: Inside, server: RestServer) -> None:
-    proposal = pending(inside)
+def test_twelve_clicks_at_once_are_one_decision_and_one_request(parts: BotParts, server: RestServer) -> None:
+    proposal = pending(parts)
 
     def press(number: int) -> str:
         try:
-            return inside.press(proposal, "approve" if number % 2 else "deny", by=BEN if number % 3 == 0 else ANN).state
+            return parts.press(proposal, "approve" if number % 2 else "deny", by=BEN if number % 3 == 0 else ANN).state
         except Refused:
             return "refused"
 
     outcomes = at_once(*[lambda n=n: press(n) for n in range(12)])
     assert sorted(outcomes)[1:] == ["refused"] * 11 or outcomes.count("refused") == 11
-    inside.advance(proposal.thread)
-    row = inside.row(proposal)
+    parts.advance(proposal.thread)
+    row = parts.row(proposal)
     assert len(server.requests) == (1 if row.state is State.DONE else 0)
     assert row.state in (State.DONE, State.REJECTED)
 
 
-def test_a_click_after_the_time_is_over_approves_nothing(inside: Inside, server: RestServer) -> None:
-    proposal = pending(inside)
+def test_a_click_after_the_time_is_over_approves_nothing(parts: BotParts, server: RestServer) -> None:
+    proposal = pending(parts)
     late_ = proposal.expires_at
-    changed = inside.gate.decide(proposal.token, "approve", by=ANN, at=late_, arrival=0)
+    changed = parts.gate.decide(proposal.token, "approve", by=ANN, at=late_, arrival=0)
     assert changed.state is State.EXPIRED
-    inside.advance(proposal.thread)
+    parts.advance(proposal.thread)
     assert server.requests == []
-    assert inside.result(proposal)["outcome"] == "expired"
+    assert parts.result(proposal)["outcome"] == "expired"
 
 
 @pytest.mark.parametrize(
     ("event", "state"), [("expire", State.EXPIRED), ("deny", State.REJECTED), ("withdraw", State.WITHDRAWN)]
 )
 def test_a_record_that_ended_can_not_be_approved_or_sent_any_more(
-    inside: Inside, server: RestServer, event: str, state: State
+    parts: BotParts, server: RestServer, event: str, state: State
 ) -> None:
-    proposal = pending(inside)
+    proposal = pending(parts)
     match event:
         case "expire":
-            inside.clock.ahead = 7_200  # type: ignore[attr-defined]
-            inside.gate.expire_due()
+            parts.clock.ahead = 7_200  # type: ignore[attr-defined]
+            parts.gate.expire_due()
         case "deny":
-            inside.press(proposal, "deny")
+            parts.press(proposal, "deny")
         case _:
-            inside.gate.withdraw(proposal.turn)
-    ended = inside.row(proposal)
+            parts.gate.withdraw(proposal.turn)
+    ended = parts.row(proposal)
     assert ended.state is state
     with pytest.raises(Refused):
-        inside.press(proposal)
-    inside.gate.write(Approval(proposal.proposal))
-    assert (inside.row(proposal), server.requests) == (ended, [])
+        parts.press(proposal)
+    parts.gate.write(Approval(proposal.proposal))
+    assert (parts.row(proposal), server.requests) == (ended, [])
 
 
 def test_a_write_that_leaves_while_its_turn_is_stopped_is_not_told_as_unsent(
-    inside: Inside, server: RestServer
+    parts: BotParts, server: RestServer
 ) -> None:
-    inside.replies.will(calls(("DELETE", "/users/7"), ("DELETE", "/users/8")))
-    inside.ask()
-    waiting, approved = inside.pending()
-    inside.press(approved)
+    parts.replies.will(calls(("DELETE", "/users/7"), ("DELETE", "/users/8")))
+    parts.ask()
+    waiting, approved = parts.pending()
+    parts.press(approved)
     is_over = threading.Event()
 
     def answer(_seen: Seen) -> Iterator[Piece]:
@@ -1060,30 +1062,30 @@ def test_a_write_that_leaves_while_its_turn_is_stopped_is_not_told_as_unsent(
         yield reply()
 
     server.will(answer)
-    sending = threading.Thread(target=inside.gate.write, args=(Approval(approved.proposal),))
+    sending = threading.Thread(target=parts.gate.write, args=(Approval(approved.proposal),))
 
     def send(_thread: str) -> None:
         """Heard in the middle of the withdrawal, between the one request and the other."""
-        inside.store.on_posts = lambda _thread: None
+        parts.store.on_posts = lambda _thread: None
         sending.start()
         until(lambda: server.requests)
 
-    inside.store.on_posts = send
-    inside.gate.withdraw(waiting.turn)
-    assert inside.gate.is_sending(waiting.turn)
+    parts.store.on_posts = send
+    parts.gate.withdraw(waiting.turn)
+    assert parts.gate.is_sending(waiting.turn)
     is_over.set()
     sending.join(10)
-    assert (inside.row(waiting).state, inside.row(approved).state) == (State.WITHDRAWN, State.DONE)
+    assert (parts.row(waiting).state, parts.row(approved).state) == (State.WITHDRAWN, State.DONE)
     assert server.calls == [("DELETE", "/users/8")]
 
 
 def test_a_fault_while_a_write_is_under_way_ends_the_turn_only_after_it(
-    inside: Inside, server: RestServer, monkeypatch: pytest.MonkeyPatch
+    parts: BotParts, server: RestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inside.replies.will(calls(("DELETE", "/users/7"), ("DELETE", "/users/8")), says("One is gone, one waits."))
-    thread = inside.ask()
-    waiting, approved = inside.pending()
-    inside.press(approved)
+    parts.replies.will(calls(("DELETE", "/users/7"), ("DELETE", "/users/8")), says("One is gone, one waits."))
+    thread = parts.ask()
+    waiting, approved = parts.pending()
+    parts.press(approved)
     is_over = threading.Event()
 
     def answer(_seen: Seen) -> Iterator[Piece]:
@@ -1094,28 +1096,28 @@ def test_a_fault_while_a_write_is_under_way_ends_the_turn_only_after_it(
         raise RuntimeError("a fault")
 
     server.will(answer)
-    sending = threading.Thread(target=inside.gate.write, args=(Approval(approved.proposal),))
+    sending = threading.Thread(target=parts.gate.write, args=(Approval(approved.proposal),))
     sending.start()
     until(lambda: server.requests)
     with monkeypatch.context() as broken:
-        broken.setattr(inside.gate, "approvals", fault)
-        inside.advance(thread)
-    assert inside.told(thread) == []
-    assert inside.row(waiting).state is State.PENDING
+        broken.setattr(parts.gate, "approvals", fault)
+        parts.advance(thread)
+    assert parts.told(thread) == []
+    assert parts.row(waiting).state is State.PENDING
 
     is_over.set()
     sending.join(LONG)
-    inside.press(waiting, "deny")
-    inside.advance(thread)
-    assert inside.told(thread) == ["One is gone, one waits."]
-    assert [inside.row(one).state for one in (waiting, approved)] == [State.REJECTED, State.DONE]
+    parts.press(waiting, "deny")
+    parts.advance(thread)
+    assert parts.told(thread) == ["One is gone, one waits."]
+    assert [parts.row(one).state for one in (waiting, approved)] == [State.REJECTED, State.DONE]
 
 
 def test_what_a_dead_process_left_in_sending_becomes_unknown_and_is_never_sent(
-    inside: Inside, make: Make, server: RestServer
+    parts: BotParts, make: Make, server: RestServer
 ) -> None:
-    proposal = inside.approved("DELETE", "/users/7")
-    inside.store.transition(proposal.proposal, Event.SEND, lambda _: Effects(), sent_at=1.0)
+    proposal = parts.approved("DELETE", "/users/7")
+    parts.store.transition(proposal.proposal, Event.SEND, lambda _: Effects(), sent_at=1.0)
     later = make()
     assert later.gate.lose_unanswered() == [proposal.thread]
     later.gate.write(Approval(proposal.proposal))

@@ -16,7 +16,7 @@ from gate.gate import Approval
 from gate.policy import Read, State, Write
 from store.store import Proposal, Store
 from store.tables import MIGRATIONS, SERIAL
-from tests.harness.bot_parts import Inside
+from tests.harness.bot_parts import BotParts
 from tests.harness.databases import ENGINES, fresh_database, looking_into, rows
 from tests.harness.rest_server import RestServer, reply, to
 
@@ -63,45 +63,45 @@ def server() -> Iterator[RestServer]:
 
 
 @pytest.fixture
-def inside(tmp_path: Path, server: RestServer) -> Iterator[Inside]:
-    one = Inside(tmp_path, CATALOG.format(base=server.url), timeout=5)
+def parts(tmp_path: Path, server: RestServer) -> Iterator[BotParts]:
+    one = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=5)
     yield one
     one.close()
 
 
-def card_of(inside: Inside, proposal: Proposal) -> str:
-    return json.dumps([post.arguments["blocks"] for post in inside.cards(proposal.thread)])
+def card_of(parts: BotParts, proposal: Proposal) -> str:
+    return json.dumps([post.arguments["blocks"] for post in parts.cards(proposal.thread)])
 
 
-def change_row(inside: Inside, proposal: Proposal, **columns: Any) -> None:
+def change_row(parts: BotParts, proposal: Proposal, **columns: Any) -> None:
     """Writes into the stored row behind the gate's back."""
     sets = ", ".join(f"{name} = :{name}" for name in columns)
-    with looking_into(inside.url) as engine, engine.begin() as db:
+    with looking_into(parts.url) as engine, engine.begin() as db:
         db.execute(text(f"update proposals set {sets} where proposal = :row"), columns | {"row": proposal.proposal})
 
 
 # --- headers ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_reads_headers_are_sent_beside_the_bots_own(inside: Inside, server: RestServer) -> None:
-    inside.read("/users/7", headers={"x-region": "eu"})
+def test_a_reads_headers_are_sent_beside_the_bots_own(parts: BotParts, server: RestServer) -> None:
+    parts.read("/users/7", headers={"x-region": "eu"})
     (seen,) = server.requests
     assert (seen.headers["x-region"], seen.headers["authorization"]) == ("eu", "Bearer T0P-s3cret")
 
 
-def test_a_writes_headers_are_stored_shown_noted_and_sent(inside: Inside, server: RestServer) -> None:
-    proposal, result = inside.write("PATCH", "/users/7", {"a": 1}, {"X-Region": "eu"})
+def test_a_writes_headers_are_stored_shown_noted_and_sent(parts: BotParts, server: RestServer) -> None:
+    proposal, result = parts.write("PATCH", "/users/7", {"a": 1}, {"X-Region": "eu"})
     assert result["outcome"] == "done"
     assert proposal.headers == '{"X-Region":"eu"}'
-    assert f"PATCH {server.url}/users/7\\nX-Region: eu" in card_of(inside, proposal)
-    (noted,) = [json.loads(line.data) for line in inside.store.journal.lines(kind="approve")]
+    assert f"PATCH {server.url}/users/7\\nX-Region: eu" in card_of(parts, proposal)
+    (noted,) = [json.loads(line.data) for line in parts.store.journal.lines(kind="approve")]
     assert noted["headers"] == {"X-Region": "eu"}
     sent = server.requests[-1]
     assert (sent.method, sent.headers["x-region"], sent.body) == ("PATCH", "eu", b'{"a":1}')
 
 
-def test_the_target_is_read_with_the_headers_of_the_write(inside: Inside, server: RestServer) -> None:
-    inside.write("PATCH", "/users/7", {"a": 1}, {"X-Region": "us"})
+def test_the_target_is_read_with_the_headers_of_the_write(parts: BotParts, server: RestServer) -> None:
+    parts.write("PATCH", "/users/7", {"a": 1}, {"X-Region": "us"})
     assert [(seen.method, seen.headers["x-region"]) for seen in server.requests] == [
         ("GET", "us"),
         ("GET", "us"),
@@ -109,24 +109,24 @@ def test_the_target_is_read_with_the_headers_of_the_write(inside: Inside, server
     ]
 
 
-def test_a_target_that_needs_more_than_the_write_has_is_told_on_the_card(inside: Inside, server: RestServer) -> None:
-    proposal = inside.approved("DELETE", "/strict")
-    assert "reading it needs 'team', which the request does not have" in card_of(inside, proposal)
+def test_a_target_that_needs_more_than_the_write_has_is_told_on_the_card(parts: BotParts, server: RestServer) -> None:
+    proposal = parts.approved("DELETE", "/strict")
+    assert "reading it needs 'team', which the request does not have" in card_of(parts, proposal)
     assert server.requests == []
 
 
-def test_other_headers_make_another_fingerprint(inside: Inside) -> None:
+def test_other_headers_make_another_fingerprint(parts: BotParts) -> None:
     prints = {
-        inside.approved("PATCH", "/users/7", {"a": 1}, {"X-Region": region}).fingerprint for region in ("eu", "us")
+        parts.approved("PATCH", "/users/7", {"a": 1}, {"X-Region": region}).fingerprint for region in ("eu", "us")
     }
     assert len(prints) == 2
 
 
-def test_a_redirect_carries_only_headers_that_the_other_operation_takes(inside: Inside, server: RestServer) -> None:
+def test_a_redirect_carries_only_headers_that_the_other_operation_takes(parts: BotParts, server: RestServer) -> None:
     server.will(to("/people/7"), reply('{"id": 7}'), to("/users/8"), reply("{}"))
-    inside.read("/users/7", headers={"X-Region": "eu"})
+    parts.read("/users/7", headers={"X-Region": "eu"})
     assert "x-region" not in server.requests[1].headers
-    inside.read("/users/7", headers={"X-Region": "eu"})
+    parts.read("/users/7", headers={"X-Region": "eu"})
     assert server.requests[3].headers["x-region"] == "eu"
 
 
@@ -135,30 +135,30 @@ def test_a_redirect_carries_only_headers_that_the_other_operation_takes(inside: 
     ['{"X-Region":"mars"}', '{"X-Other":"1"}', '{"Authorization":"x"}', '{"X-Region":"eu\\r\\nX: 1"}', "{}", '{"x-region":"eu"}'],
 )  # fmt: skip
 def test_headers_changed_behind_the_gates_back_are_held_to_the_catalog_again(
-    inside: Inside, server: RestServer, headers: str
+    parts: BotParts, server: RestServer, headers: str
 ) -> None:
-    proposal = inside.approved("PATCH", "/users/7", {"a": 1}, {"X-Region": "eu"})
-    change_row(inside, proposal, headers=headers)
-    inside.gate.write(Approval(proposal.proposal))
-    assert inside.row(proposal).state is State.FAILED
+    proposal = parts.approved("PATCH", "/users/7", {"a": 1}, {"X-Region": "eu"})
+    change_row(parts, proposal, headers=headers)
+    parts.gate.write(Approval(proposal.proposal))
+    assert parts.row(proposal).state is State.FAILED
     assert "PATCH" not in [method for method, _ in server.calls]
 
 
 # --- bodies -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_form_is_shown_as_json_with_how_it_travels_and_sent_as_a_form(inside: Inside, server: RestServer) -> None:
-    proposal, _ = inside.write("POST", "/charges", {"amount": 5, "card": {"number": "4&2"}})
+def test_a_form_is_shown_as_json_with_how_it_travels_and_sent_as_a_form(parts: BotParts, server: RestServer) -> None:
+    proposal, _ = parts.write("POST", "/charges", {"amount": 5, "card": {"number": "4&2"}})
     assert (proposal.body_type, proposal.body) == ("form", '{"amount":5,"card":{"number":"4&2"}}')
-    assert "Sent as a form (application/x-www-form-urlencoded)" in card_of(inside, proposal)
+    assert "Sent as a form (application/x-www-form-urlencoded)" in card_of(parts, proposal)
     (seen,) = server.requests
     assert seen.headers["content-type"] == "application/x-www-form-urlencoded"
     assert parse_qsl(seen.body.decode()) == [("amount", "5"), ("card[number]", "4&2")]
 
 
-def test_a_file_travels_as_one(inside: Inside, server: RestServer) -> None:
-    proposal, _ = inside.write("POST", "/uploads", {"file": "caf\u00e9\n", "note": "x"})
-    assert "Sent as a form with files" in card_of(inside, proposal)
+def test_a_file_travels_as_one(parts: BotParts, server: RestServer) -> None:
+    proposal, _ = parts.write("POST", "/uploads", {"file": "caf\u00e9\n", "note": "x"})
+    assert "Sent as a form with files" in card_of(parts, proposal)
     (seen,) = server.requests
     assert seen.headers["content-type"].startswith("multipart/form-data; boundary=")
     assert 'filename="file"\r\nContent-Type: application/octet-stream\r\n\r\ncaf\u00e9\n\r\n' in seen.body.decode()
@@ -166,32 +166,32 @@ def test_a_file_travels_as_one(inside: Inside, server: RestServer) -> None:
 
 
 @pytest.mark.parametrize("body_type", ["json", "multipart", "xml", ""])
-def test_a_body_is_sent_as_approved_or_not_at_all(inside: Inside, server: RestServer, body_type: str) -> None:
-    proposal = inside.approved("POST", "/charges", {"amount": 5})
-    change_row(inside, proposal, body_type=body_type)
-    inside.gate.write(Approval(proposal.proposal))
-    assert inside.row(proposal).state is State.FAILED
+def test_a_body_is_sent_as_approved_or_not_at_all(parts: BotParts, server: RestServer, body_type: str) -> None:
+    proposal = parts.approved("POST", "/charges", {"amount": 5})
+    change_row(parts, proposal, body_type=body_type)
+    parts.gate.write(Approval(proposal.proposal))
+    assert parts.row(proposal).state is State.FAILED
     assert server.requests == []
 
 
 # --- what has to be looked up -----------------------------------------------------------------------------------------
 
 
-def test_no_name_is_sent_or_shown_to_be_approved_in_place_of_an_id(inside: Inside, server: RestServer) -> None:
-    read, write = inside.call("GET", "/named/ann"), inside.call("DELETE", "/named/ann")
+def test_no_name_is_sent_or_shown_to_be_approved_in_place_of_an_id(parts: BotParts, server: RestServer) -> None:
+    read, write = parts.call("GET", "/named/ann"), parts.call("DELETE", "/named/ann")
     assert isinstance(read, Read)
     assert isinstance(write, Write)
-    turn = inside.begin()
+    turn = parts.begin()
     with pytest.raises(BadCall, match="looked up first"):
-        inside.gate.read(read, turn)
+        parts.gate.read(read, turn)
     with pytest.raises(BadCall, match="looked up first"):
-        inside.gate.propose(write, turn, 0)
+        parts.gate.propose(write, turn, 0)
     assert server.requests == []
 
 
-def test_a_redirect_to_a_name_is_not_followed(inside: Inside, server: RestServer) -> None:
+def test_a_redirect_to_a_name_is_not_followed(parts: BotParts, server: RestServer) -> None:
     server.will(to("/named/ann"))
-    assert "does not allow" in inside.read("/users/7")["error"]
+    assert "does not allow" in parts.read("/users/7")["error"]
     assert server.calls == [("GET", "/users/7")]
 
 

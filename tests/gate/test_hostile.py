@@ -27,11 +27,11 @@ from base.deadline import tls_context
 from catalog.calls import BadCall, parse_arguments, resolve
 from catalog.catalog import BadCatalog, Catalog, Operation, load_catalog
 from catalog.rules import SAFE_METHODS
-from gate.api_client import Paces, Wire
+from gate.api_client import ApiClient, Paces
 from gate.gate import Gate
 from gate.policy import Read, Refused, State, Write, sort
 from store.store import Proposal
-from tests.harness.bot_parts import ANN, BEN, Inside, Json, Replies, calls, completion, says
+from tests.harness.bot_parts import ANN, BEN, BotParts, Json, Replies, calls, completion, says
 from tests.harness.databases import looking_into
 from tests.harness.rest_server import RestServer, to
 
@@ -388,8 +388,8 @@ def rich(base: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def inside(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
-    one = Inside(tmp_path_factory.mktemp("hostile"), rich(base), timeout=10)
+def parts(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BotParts]:
+    one = BotParts(tmp_path_factory.mktemp("hostile"), rich(base), timeout=10)
     yield one
     one.close()
 
@@ -402,21 +402,21 @@ def without_key(target: str) -> str:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_whatever_is_read_arrives_as_an_operation(base: str, inside: Inside, data: st.DataObject) -> None:
+def test_whatever_is_read_arrives_as_an_operation(base: str, parts: BotParts, data: st.DataObject) -> None:
     """Over the gate's own client and a real server: what arrives is what was made, byte for byte."""
     SEEN.clear()
     made = []
     for _ in range(4):
         try:
-            call = resolve(inside.catalog, parse_arguments(data.draw(arguments(inside.catalog, base))))
+            call = resolve(parts.catalog, parse_arguments(data.draw(arguments(parts.catalog, base))))
         except BadCall:
             continue
         sorted_ = sort(call, tainted=True)
         if isinstance(sorted_, Read):
-            inside.gate.read(sorted_, inside.begin())
+            parts.gate.read(sorted_, parts.begin())
             made.append((call.method, call.url))
     assert [(m, base + without_key(t)) for m, t, _, _ in SEEN] == made
-    assert all(outside(inside.catalog, "/v1", m, without_key(t)) is None for m, t, _, _ in SEEN)
+    assert all(outside(parts.catalog, "/v1", m, without_key(t)) is None for m, t, _, _ in SEEN)
     assert all(m in ("GET", "HEAD") and without_key(t) != "/v1/payroll" for m, t, _, _ in SEEN)
 
 
@@ -452,44 +452,44 @@ def hostile_replies(dice: random.Random, catalog: Catalog, base: str) -> list[ob
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
 def test_a_hostile_model_gets_nothing_out_of_the_catalog_and_no_write_without_its_record(
-    base: str, inside: Inside, seed: int
+    base: str, parts: BotParts, seed: int
 ) -> None:
     """AI, gate, store and a real server, people who click at random; then the server's log is held to the database."""
     dice = random.Random(seed)
     SEEN.clear()
-    known = {row["proposal"] for row in _rows(inside)}
+    known = {row["proposal"] for row in _rows(parts)}
     thread = None
     for _ in range(dice.randrange(1, 3)):
-        inside.replies.lines.clear()
-        inside.replies.will(*hostile_replies(dice, inside.catalog, base))
-        thread = inside.ask("do it", by=dice.choice([ANN, BEN]), thread=thread)
-        while pending := inside.pending():
-            _click(inside, dice.choice(pending), dice)
-            inside.advance(thread)
-    rows = {row["proposal"]: row for row in _rows(inside) if row["proposal"] not in known}
-    _check_log(inside, base, rows)
-    assert inside.store.proposals_in(State.SENDING, State.APPROVED) == []
+        parts.replies.lines.clear()
+        parts.replies.will(*hostile_replies(dice, parts.catalog, base))
+        thread = parts.ask("do it", by=dice.choice([ANN, BEN]), thread=thread)
+        while pending := parts.pending():
+            _click(parts, dice.choice(pending), dice)
+            parts.advance(thread)
+    rows = {row["proposal"]: row for row in _rows(parts) if row["proposal"] not in known}
+    _check_log(parts, base, rows)
+    assert parts.store.proposals_in(State.SENDING, State.APPROVED) == []
 
 
-def _rows(inside: Inside) -> list[Json]:
-    found: list[Json] = json.loads(inside.stored())["proposals"]
+def _rows(parts: BotParts) -> list[Json]:
+    found: list[Json] = json.loads(parts.stored())["proposals"]
     return found
 
 
-def _click(inside: Inside, proposal: Proposal, dice: random.Random) -> None:
+def _click(parts: BotParts, proposal: Proposal, dice: random.Random) -> None:
     """People press at random; in the end the asker decides, so that the turn goes on."""
     presses = [(dice.choice([ANN, BEN, "U0EVE"]), dice.choice(["approve", "deny"])) for _ in range(dice.randrange(3))]
     for by, decision in [*presses, (proposal.asker, dice.choice(["approve", "approve", "deny"]))]:
         with contextlib.suppress(Refused):
-            inside.press(proposal, decision, by=by)
+            parts.press(proposal, decision, by=by)
 
 
-def _check_log(inside: Inside, base: str, rows: dict[str, Json]) -> None:
+def _check_log(parts: BotParts, base: str, rows: dict[str, Json]) -> None:
     sent: set[str] = set()
     for method, target, headers, body in SEEN:
         assert headers["host"] == base.removeprefix("http://")
         url = without_key(target)
-        assert outside(inside.catalog, "/v1", method, url) is None, (method, target)
+        assert outside(parts.catalog, "/v1", method, url) is None, (method, target)
         key = headers.get("idempotency-key")
         if key is None:
             assert method in ("GET", "HEAD")
@@ -515,16 +515,16 @@ def _check_log(inside: Inside, base: str, rows: dict[str, Json]) -> None:
 
 def test_an_api_that_redirects_a_read_reaches_no_other_server(tmp_path: Path, base: str) -> None:
     with RestServer() as server:
-        inside = Inside(tmp_path, json.dumps({"base_url": server.url, "endpoints": RICH}), timeout=5)
+        parts = BotParts(tmp_path, json.dumps({"base_url": server.url, "endpoints": RICH}), timeout=5)
         for location in (f"{base}/v1/users/7", f"{base}/users/7", "//" + base[7:] + "/users/7"):
             server.will(to(location))
-            assert "error" in inside.read("/users/1")
-        inside.close()
+            assert "error" in parts.read("/users/1")
+        parts.close()
     assert SEEN == []
 
 
 def test_a_model_that_copies_an_instruction_out_of_the_data_still_needs_a_person(base: str, tmp_path: Path) -> None:
-    inside = Inside(
+    parts = BotParts(
         tmp_path,
         rich(base),
         Replies(
@@ -532,16 +532,16 @@ def test_a_model_that_copies_an_instruction_out_of_the_data_still_needs_a_person
             calls(("POST", "/users", "{}"), ("DELETE", "/users/1"), ("PATCH", "/users/1", "{}"), ("GET", "/payroll")),
         ),
     )
-    inside.ask()
-    assert [proposal.method for proposal in inside.pending()] == ["POST", "DELETE", "PATCH", "GET"]
+    parts.ask()
+    assert [proposal.method for proposal in parts.pending()] == ["POST", "DELETE", "PATCH", "GET"]
     assert {method for method, *_ in SEEN} == {"GET"}
     assert {without_key(target) for _, target, *_ in SEEN} == {"/v1/users/1"}
-    inside.close()
+    parts.close()
 
 
 def test_a_record_changed_behind_the_gates_back_is_held_to_the_catalog_again(base: str, tmp_path: Path) -> None:
     """Whoever can write into the database can approve; but not beyond the catalog."""
-    inside = Inside(tmp_path, rich(base))
+    parts = BotParts(tmp_path, rich(base))
     for column, value in (
         ("url", "http://evil.com/v1/users/7"),
         ("url", base + "/v1/admin"),
@@ -550,22 +550,22 @@ def test_a_record_changed_behind_the_gates_back_is_held_to_the_catalog_again(bas
         ("method", "TRACE"),
         ("api", "Other"),
     ):
-        proposal = inside.approved("DELETE", "/users/7")
-        with looking_into(inside.url) as engine, engine.begin() as db:
+        proposal = parts.approved("DELETE", "/users/7")
+        with looking_into(parts.url) as engine, engine.begin() as db:
             db.execute(
                 text(f"update proposals set {column} = :value where proposal = :id"),
                 {"value": value, "id": proposal.proposal},
             )
-        inside.gate.write_decided(proposal.turn)
-        assert inside.row(proposal).state is State.FAILED
+        parts.gate.write_decided(proposal.turn)
+        assert parts.row(proposal).state is State.FAILED
     assert {method for method, *_ in SEEN} <= {"GET"}, "the previews, and nothing else"
-    inside.close()
+    parts.close()
 
 
-def test_the_read_paths_wire_sends_nothing_but_get_and_head(base: str, inside: Inside) -> None:
-    (operation,) = [one for one in inside.catalog.operations if one.name == "DELETE /users/[id]"]
-    wire = Wire(
-        inside.catalog, SAFE_METHODS, paces=Paces(), keepalive=1, tls=tls_context(), timeout=5, max_response=1_000
+def test_the_read_paths_wire_sends_nothing_but_get_and_head(base: str, parts: BotParts) -> None:
+    (operation,) = [one for one in parts.catalog.operations if one.name == "DELETE /users/[id]"]
+    wire = ApiClient(
+        parts.catalog, SAFE_METHODS, paces=Paces(), keepalive=1, tls=tls_context(), timeout=5, max_response=1_000
     )
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get"):
         with pytest.raises(ValueError, match=f"sends no {method}"):
@@ -575,12 +575,12 @@ def test_the_read_paths_wire_sends_nothing_but_get_and_head(base: str, inside: I
     wire.close()
 
 
-def test_a_write_made_by_hand_is_a_record_before_it_is_a_request(base: str, inside: Inside) -> None:
+def test_a_write_made_by_hand_is_a_record_before_it_is_a_request(base: str, parts: BotParts) -> None:
     """There is no method of the gate that takes a Write and sends it."""
-    write = inside.call("DELETE", "/users/7")
+    write = parts.call("DELETE", "/users/7")
     assert isinstance(write, Write)
     with pytest.raises(BadCall):
-        inside.gate.read(write, inside.begin())  # type: ignore[arg-type]
+        parts.gate.read(write, parts.begin())  # type: ignore[arg-type]
     assert SEEN == []
     public = {name for name in vars(Gate) if not name.startswith("_")}
     asked = {name: getattr(Gate, name) for name in public}

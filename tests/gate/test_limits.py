@@ -17,12 +17,12 @@ from catalog.catalog import Api, load_catalog
 from gate.api_client import Paces, Unsent
 from gate.policy import State
 from gate.retry import pause, told
-from tests.harness.bot_parts import Inside, Json
+from tests.harness.bot_parts import BotParts, Json
 from tests.harness.rest_server import Piece, RestServer, Seen, hang_up, late, reply, silence
 from tests.harness.whole_bot import at_once
 
 pytestmark = pytest.mark.usefixtures("_logs")
-Make = Callable[..., Inside]
+Make = Callable[..., BotParts]
 CATALOG = """
 name: HR
 base_url: {base}
@@ -42,10 +42,10 @@ def server() -> Iterator[RestServer]:
 
 @pytest.fixture
 def make(tmp_path: Path, server: RestServer) -> Iterator[Make]:
-    made: list[Inside] = []
+    made: list[BotParts] = []
 
-    def make(limits: str = "{}", timeout: float = 5) -> Inside:
-        made.append(Inside(tmp_path, CATALOG.format(base=server.url, limits=limits), timeout=timeout))
+    def make(limits: str = "{}", timeout: float = 5) -> BotParts:
+        made.append(BotParts(tmp_path, CATALOG.format(base=server.url, limits=limits), timeout=timeout))
         return made[-1]
 
     yield make
@@ -100,9 +100,9 @@ def test_other_refusals_are_told_at_once(make: Make, server: RestServer, status:
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_write_is_never_made_again(make: Make, server: RestServer, status: int) -> None:
-    inside = make()
+    parts = make()
     server.will(reply("{}", status, "Retry-After: 0"))
-    proposal, result = inside.write("POST", "/open", {"a": 1})
+    proposal, result = parts.write("POST", "/open", {"a": 1})
     assert (proposal.state, result["status"]) == (State.FAILED, status)
     assert "asks to wait 0 seconds" in result["note"]
     assert len(server.requests) == 1
@@ -156,38 +156,38 @@ class Counting:
 
 @pytest.mark.parametrize("most", [1, 2])
 def test_no_more_are_under_way_at_once_than_the_catalog_says(make: Make, server: RestServer, most: int) -> None:
-    inside, counting = make(f"{{at_once: {most}}}", timeout=20), Counting()
+    parts, counting = make(f"{{at_once: {most}}}", timeout=20), Counting()
     server.always(counting)
-    found = at_once(*[lambda: inside.read("/users") for _ in range(8)])
+    found = at_once(*[lambda: parts.read("/users") for _ in range(8)])
     assert [one["data"] for one in found] == [[1]] * 8
     assert counting.most == most
 
 
 def test_reads_and_writes_share_the_limits(make: Make, server: RestServer) -> None:
-    inside, counting = make("{at_once: 1}", timeout=20), Counting()
+    parts, counting = make("{at_once: 1}", timeout=20), Counting()
     server.always(counting)
-    approved = [inside.approved("POST", "/open", {"a": n}) for n in range(3)]
+    approved = [parts.approved("POST", "/open", {"a": n}) for n in range(3)]
 
     def write(n: int) -> None:
-        inside.gate.write(inside.gate.approvals(approved[n].turn)[0])
+        parts.gate.write(parts.gate.approvals(approved[n].turn)[0])
 
-    at_once(*[lambda: inside.read("/users")] * 3, *[partial(write, n) for n in range(3)])
+    at_once(*[lambda: parts.read("/users")] * 3, *[partial(write, n) for n in range(3)])
     assert counting.most == 1
-    assert [inside.row(one).state for one in approved] == [State.DONE] * 3
+    assert [parts.row(one).state for one in approved] == [State.DONE] * 3
 
 
 def test_a_request_whose_turn_does_not_come_is_not_sent(make: Make, server: RestServer) -> None:
-    inside = make("{per_second: 0.01}", timeout=1)
-    assert inside.read("/users")["status"] == 200
-    assert "turn did not come in time" in inside.read("/users")["error"]
-    proposal, result = inside.write("POST", "/open", {"a": 1})
+    parts = make("{per_second: 0.01}", timeout=1)
+    assert parts.read("/users")["status"] == 200
+    assert "turn did not come in time" in parts.read("/users")["error"]
+    proposal, result = parts.write("POST", "/open", {"a": 1})
     assert proposal.state is State.FAILED
     assert "Nothing was sent" in json.dumps(result)
     assert len(server.requests) == 1
 
 
 def test_starts_are_as_far_apart_as_the_catalog_says(make: Make, server: RestServer) -> None:
-    inside = make("{per_second: 10}", timeout=20)
+    parts = make("{per_second: 10}", timeout=20)
     moments: list[float] = []
 
     def note(_seen: Seen) -> list[bytes]:
@@ -195,20 +195,20 @@ def test_starts_are_as_far_apart_as_the_catalog_says(make: Make, server: RestSer
         return [reply("[1]")]
 
     server.always(note)
-    at_once(*[lambda: inside.read("/users") for _ in range(5)])
+    at_once(*[lambda: parts.read("/users") for _ in range(5)])
     assert len(moments) == 5
     assert max(moments) - min(moments) > 0.3  # four times a tenth of a second, less what the first may be late
 
 
 def test_who_gave_up_waiting_is_in_nobodys_way(make: Make, server: RestServer) -> None:
-    inside = make("{at_once: 1}", timeout=1)
+    parts = make("{at_once: 1}", timeout=1)
     server.will(silence)
-    found = at_once(*[lambda: inside.read("/users") for _ in range(3)])
+    found = at_once(*[lambda: parts.read("/users") for _ in range(3)])
     assert all("error" in one for one in found)
     assert len(server.requests) < 3
     server.will(hang_up, hang_up, reply("[2]"))
-    inside.read("/users")
-    assert inside.read("/users")["data"] == [2]
+    parts.read("/users")
+    assert parts.read("/users")["data"] == [2]
 
 
 def test_limits_that_the_catalog_came_to_change_hold_for_who_comes_next() -> None:
@@ -239,10 +239,10 @@ apis:
     limits: {{at_once: 1}}
     endpoints: [{{method: GET, url: /b, description: d}}]
 """
-        inside = Inside(tmp_path, catalog, timeout=3)
+        parts = BotParts(tmp_path, catalog, timeout=3)
         server.will(silence)
         other.always(late(0.1, reply("[1]")))
-        found: list[Json] = at_once(*[lambda: inside.read(f"{server.url}/a"), lambda: inside.read(f"{other.url}/b")])
-        inside.close()
+        found: list[Json] = at_once(*[lambda: parts.read(f"{server.url}/a"), lambda: parts.read(f"{other.url}/b")])
+        parts.close()
     assert "error" in found[0]
     assert found[1]["data"] == [1]

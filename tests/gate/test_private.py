@@ -17,10 +17,20 @@ from base import words
 from base.thread import Thread
 from catalog.catalog import load_catalog
 from model.chat import ModelFailed
-from model.transcript import Called, Item, Message, Replied, Result, Said, Usage, to_messages, visible_to
-from store.store import Round, Store
+from model.transcript import (
+    AssistantMessage,
+    Item,
+    Message,
+    Result,
+    ToolCall,
+    Usage,
+    UserMessage,
+    to_messages,
+    visible_to,
+)
+from store.store import ReplyOutcome, Store
 from store.tables import MIGRATIONS, SERIAL
-from tests.harness.bot_parts import ANN, BEN, Inside, calls, check_request, says, tool_results
+from tests.harness.bot_parts import ANN, BEN, BotParts, calls, check_request, says, tool_results
 from tests.harness.databases import ENGINES, fresh_database, looking_into, rows
 from tests.harness.rest_server import RestServer, Seen, reply
 from tests.harness.whole_bot import Person, StartBot, Talk, Told
@@ -77,16 +87,16 @@ def answer(seen: Seen) -> list[bytes]:
     return [reply(json.dumps({"seen": "7"} if is_open else {"salary": SECRET, "of": seen.target}))]
 
 
-Make = Callable[..., Inside]
+Make = Callable[..., BotParts]
 
 
 @pytest.fixture
 def make(tmp_path: Path, server: RestServer) -> Iterator[Make]:
     """The bot on one database; made again, it is as after a restart."""
-    made: list[Inside] = []
+    made: list[BotParts] = []
 
-    def make(catalog: str = CATALOG, **options: Any) -> Inside:
-        one = Inside(tmp_path, catalog.format(base=server.url), timeout=5, **options)
+    def make(catalog: str = CATALOG, **options: Any) -> BotParts:
+        one = BotParts(tmp_path, catalog.format(base=server.url), timeout=5, **options)
         made.append(one)
         return one
 
@@ -96,31 +106,31 @@ def make(tmp_path: Path, server: RestServer) -> Iterator[Make]:
 
 
 @pytest.fixture
-def inside(make: Make) -> Inside:
+def parts(make: Make) -> BotParts:
     return make()
 
 
-def approve(inside: Inside, thread: str, by: str | None = None) -> None:
+def approve(parts: BotParts, thread: str, by: str | None = None) -> None:
     """Lets the thread go on until it rests, and approves whatever waits."""
-    while waiting := inside.pending():
+    while waiting := parts.pending():
         for one in waiting:
-            inside.press(one, by=by)
-        inside.advance(thread)
+            parts.press(one, by=by)
+        parts.advance(thread)
 
 
-def opened(inside: Inside, *lines: object, by: str = ANN, thread: str | None = None) -> str:
+def opened(parts: BotParts, *lines: object, by: str = ANN, thread: str | None = None) -> str:
     """A turn in which the model says `lines`, and what waits is approved."""
-    inside.replies.will(*lines)
-    key = inside.ask("What does Bob earn?", by=by, thread=thread)
-    approve(inside, key)
+    parts.replies.will(*lines)
+    key = parts.ask("What does Bob earn?", by=by, thread=thread)
+    approve(parts, key)
     return key
 
 
-def seen_by(inside: Inside, who: str, thread: str) -> list[Message]:
+def seen_by(parts: BotParts, who: str, thread: str) -> list[Message]:
     """The first request of a turn of `who`, which the model answers at once."""
-    before = len(inside.replies.asked)
-    inside.ask(f"And now, asks {who}?", by=who, thread=thread)
-    return inside.replies.asked[before]
+    before = len(parts.replies.asked)
+    parts.ask(f"And now, asks {who}?", by=who, thread=thread)
+    return parts.replies.asked[before]
 
 
 def as_text(messages: Sequence[Message]) -> str:
@@ -136,128 +146,128 @@ def urls(messages: Sequence[Message]) -> list[str]:
 # --- one person's alone -----------------------------------------------------------------------------------------------
 
 
-def test_what_an_approval_opened_is_there_for_its_askers_turns_alone(inside: Inside) -> None:
-    thread = opened(inside, calls(PAY), says("It is on the slip."))
-    bens = seen_by(inside, BEN, thread)
+def test_what_an_approval_opened_is_there_for_its_askers_turns_alone(parts: BotParts) -> None:
+    thread = opened(parts, calls(PAY), says("It is on the slip."))
+    bens = seen_by(parts, BEN, thread)
     assert SECRET not in as_text(bens)
     assert urls(bens) == []
-    anns = seen_by(inside, ANN, thread)
+    anns = seen_by(parts, ANN, thread)
     assert urls(anns) == ["/payroll/7"]
     assert [one["data"]["salary"] for one in tool_results(anns)] == [SECRET]
 
 
-def test_what_was_posted_stays_for_everybody(inside: Inside) -> None:
-    thread = opened(inside, calls(PAY), says("It is on the slip."))
-    said = [(one["role"], one["content"]) for one in seen_by(inside, BEN, thread)[1:3]]
+def test_what_was_posted_stays_for_everybody(parts: BotParts) -> None:
+    thread = opened(parts, calls(PAY), says("It is on the slip."))
+    said = [(one["role"], one["content"]) for one in seen_by(parts, BEN, thread)[1:3]]
     assert said == [("user", "What does Bob earn?"), ("assistant", "It is on the slip.")]
 
 
-def test_the_taint_stays_with_the_thread(inside: Inside) -> None:
-    thread = opened(inside, calls(PAY), says("It is on the slip."))
-    inside.replies.will(calls(("POST", "/users", "{}")))
-    inside.ask("add him", by=BEN, thread=thread)
-    assert [(one.method, one.tainted) for one in inside.pending()] == [("POST", True)]
+def test_the_taint_stays_with_the_thread(parts: BotParts) -> None:
+    thread = opened(parts, calls(PAY), says("It is on the slip."))
+    parts.replies.will(calls(("POST", "/users", "{}")))
+    parts.ask("add him", by=BEN, thread=thread)
+    assert [(one.method, one.tainted) for one in parts.pending()] == [("POST", True)]
 
 
-def test_who_approved_it_for_somebody_else_sees_the_card_and_no_more(inside: Inside) -> None:
-    inside.replies.will(calls(("GET", "/reviews/7")), says("It is on the slip."))
-    thread = inside.ask("How is Bob?")
-    approve(inside, thread, by=BEN)
-    assert SECRET in as_text(inside.replies.asked[-1])
-    assert SECRET not in as_text(seen_by(inside, BEN, thread))
+def test_who_approved_it_for_somebody_else_sees_the_card_and_no_more(parts: BotParts) -> None:
+    parts.replies.will(calls(("GET", "/reviews/7")), says("It is on the slip."))
+    thread = parts.ask("How is Bob?")
+    approve(parts, thread, by=BEN)
+    assert SECRET in as_text(parts.replies.asked[-1])
+    assert SECRET not in as_text(seen_by(parts, BEN, thread))
 
 
 @pytest.mark.parametrize(
     "lines", [[calls(("DELETE", "/users/7"))], [calls(("PATCH", "/users/7", "{}"))]], ids=["DELETE", "PATCH"]
 )
-def test_the_answer_to_an_approved_write_is_its_askers_too(inside: Inside, lines: list[object]) -> None:
-    thread = opened(inside, *lines, says("Done."))
-    assert SECRET in as_text(seen_by(inside, ANN, thread))
-    assert SECRET not in as_text(seen_by(inside, BEN, thread))
+def test_the_answer_to_an_approved_write_is_its_askers_too(parts: BotParts, lines: list[object]) -> None:
+    thread = opened(parts, *lines, says("Done."))
+    assert SECRET in as_text(seen_by(parts, ANN, thread))
+    assert SECRET not in as_text(seen_by(parts, BEN, thread))
 
 
-def test_a_set_approved_at_once_is_its_askers(inside: Inside) -> None:
-    inside.replies.will(calls(("PATCH", "/users/7", "{}"), OPEN, ("PATCH", "/users/8", "{}")), says("Both done."))
-    thread = inside.ask()
-    (batch,) = {one.batch for one in inside.pending()}
+def test_a_set_approved_at_once_is_its_askers(parts: BotParts) -> None:
+    parts.replies.will(calls(("PATCH", "/users/7", "{}"), OPEN, ("PATCH", "/users/8", "{}")), says("Both done."))
+    thread = parts.ask()
+    (batch,) = {one.batch for one in parts.pending()}
     assert batch is not None
-    inside.gate.decide_all(batch, by=ANN, at=inside.clock(), arrival=0)
-    inside.advance(thread)
-    assert urls(seen_by(inside, BEN, thread)) == ["/users"]
-    assert as_text(seen_by(inside, ANN, thread)).count(SECRET) == 2
+    parts.gate.decide_all(batch, by=ANN, at=parts.clock(), arrival=0)
+    parts.advance(thread)
+    assert urls(seen_by(parts, BEN, thread)) == ["/users"]
+    assert as_text(seen_by(parts, ANN, thread)).count(SECRET) == 2
 
 
-def test_a_recipe_whose_last_step_was_approved_is_its_askers(inside: Inside) -> None:
+def test_a_recipe_whose_last_step_was_approved_is_its_askers(parts: BotParts) -> None:
     thread = opened(
-        inside, calls({"method": "RUN", "url": "pay-of", "body": {"name": "Bob"}}), says("It is on the slip.")
+        parts, calls({"method": "RUN", "url": "pay-of", "body": {"name": "Bob"}}), says("It is on the slip.")
     )
-    assert SECRET in as_text(seen_by(inside, ANN, thread))
-    bens = as_text(seen_by(inside, BEN, thread))
+    assert SECRET in as_text(seen_by(parts, ANN, thread))
+    bens = as_text(seen_by(parts, BEN, thread))
     assert SECRET not in bens
     assert "pay-of" not in bens.partition("And now")[0].partition('"role": "user"')[2]
 
 
 @pytest.mark.parametrize("decision", ["deny", "expire"])
-def test_a_request_that_nobody_approved_is_its_askers(inside: Inside, decision: str) -> None:
-    inside.replies.will(calls(PAY), says("Well."))
-    thread = inside.ask()
+def test_a_request_that_nobody_approved_is_its_askers(parts: BotParts, decision: str) -> None:
+    parts.replies.will(calls(PAY), says("Well."))
+    thread = parts.ask()
     if decision == "deny":
-        inside.press(inside.pending()[0], "deny")
+        parts.press(parts.pending()[0], "deny")
     else:
-        inside.clock.ahead = 4_000  # type: ignore[attr-defined]
-        inside.gate.expire_due()
-    inside.advance(thread)
-    assert urls(seen_by(inside, BEN, thread)) == []
-    assert urls(seen_by(inside, ANN, thread)) == ["/payroll/7"]
+        parts.clock.ahead = 4_000  # type: ignore[attr-defined]
+        parts.gate.expire_due()
+    parts.advance(thread)
+    assert urls(seen_by(parts, BEN, thread)) == []
+    assert urls(seen_by(parts, ANN, thread)) == ["/payroll/7"]
 
 
 @pytest.mark.parametrize("failure", [ModelFailed("x"), RuntimeError("y"), {}], ids=["no model", "a fault", "no reply"])
-def test_what_was_read_before_a_turn_failed_is_its_askers(inside: Inside, failure: object) -> None:
-    thread = opened(inside, calls(PAY, OPEN), failure)
-    bens = seen_by(inside, BEN, thread)
+def test_what_was_read_before_a_turn_failed_is_its_askers(parts: BotParts, failure: object) -> None:
+    thread = opened(parts, calls(PAY, OPEN), failure)
+    bens = seen_by(parts, BEN, thread)
     assert (SECRET in as_text(bens), urls(bens)) == (False, ["/users"])
-    assert SECRET in as_text(seen_by(inside, ANN, thread))
+    assert SECRET in as_text(seen_by(parts, ANN, thread))
 
 
-def test_a_call_of_a_turn_that_broke_off_before_its_decision_is_its_askers(inside: Inside) -> None:
-    inside.replies.will(calls(PAY, OPEN))
-    thread = inside.ask()
-    (turn,) = {one.turn for one in inside.pending()}
-    inside.store.stop_turn(inside.store.turn(turn), ANN)  # type: ignore[arg-type]
-    inside.advance(thread)
-    assert urls(seen_by(inside, BEN, thread)) == ["/users"]
+def test_a_call_of_a_turn_that_broke_off_before_its_decision_is_its_askers(parts: BotParts) -> None:
+    parts.replies.will(calls(PAY, OPEN))
+    thread = parts.ask()
+    (turn,) = {one.turn for one in parts.pending()}
+    parts.store.stop_turn(parts.store.turn(turn), ANN)  # type: ignore[arg-type]
+    parts.advance(thread)
+    assert urls(seen_by(parts, BEN, thread)) == ["/users"]
 
 
-def test_a_call_that_was_left_without_a_result_is_its_askers(inside: Inside) -> None:
-    turn = inside.begin()
-    made = Replied("", (Called("c", "call_rest_api", '{"url": "/payroll/7"}'),))
-    begun = inside.store.begin_turn(turn, "please", ())
-    inside.store.add_round(begun, Round(made, Usage()))
-    inside.store.end_turn(begun, (), said=Replied("I had to stop."), usage=None, failed=True)
-    assert urls(seen_by(inside, BEN, turn.thread)) == []
-    assert urls(seen_by(inside, ANN, turn.thread)) == ["/payroll/7"]
+def test_a_call_that_was_left_without_a_result_is_its_askers(parts: BotParts) -> None:
+    turn = parts.begin()
+    made = AssistantMessage("", (ToolCall("c", "call_rest_api", '{"url": "/payroll/7"}'),))
+    begun = parts.store.begin_turn(turn, "please", ())
+    parts.store.add_round(begun, ReplyOutcome(made, Usage()))
+    parts.store.end_turn(begun, (), said=AssistantMessage("I had to stop."), usage=None, failed=True)
+    assert urls(seen_by(parts, BEN, turn.thread)) == []
+    assert urls(seen_by(parts, ANN, turn.thread)) == ["/payroll/7"]
 
 
 # --- within a reply ---------------------------------------------------------------------------------------------------
 
 
-def test_of_a_reply_only_the_call_that_was_opened_is_withheld(inside: Inside) -> None:
+def test_of_a_reply_only_the_call_that_was_opened_is_withheld(parts: BotParts) -> None:
     mixed = calls(("GET", "/users?about=a"), PAY, ("GET", "/users?about=b"), text="I look at Bob's pay first.")
-    thread = opened(inside, mixed, says("It is on the slip."))
-    bens = seen_by(inside, BEN, thread)
+    thread = opened(parts, mixed, says("It is on the slip."))
+    bens = seen_by(parts, BEN, thread)
     assert urls(bens) == ["/users?about=a", "/users?about=b"]
     assert [one["data"] for one in tool_results(bens)] == [{"seen": "7"}, {"seen": "7"}]
-    anns = seen_by(inside, ANN, thread)
+    anns = seen_by(parts, ANN, thread)
     assert urls(anns) == ["/users?about=a", "/payroll/7", "/users?about=b"]
     assert [one["content"] for one in anns if one.get("tool_calls")] == ["I look at Bob's pay first."]
 
 
-def test_words_beside_a_call_that_was_opened_are_withheld_with_it(inside: Inside) -> None:
-    thread = opened(inside, calls(PAY, OPEN, text="I look at Bob's pay first."), says("It is on the slip."))
-    assert "I look at" not in as_text(seen_by(inside, BEN, thread))
+def test_words_beside_a_call_that_was_opened_are_withheld_with_it(parts: BotParts) -> None:
+    thread = opened(parts, calls(PAY, OPEN, text="I look at Bob's pay first."), says("It is on the slip."))
+    assert "I look at" not in as_text(seen_by(parts, BEN, thread))
 
 
-def test_what_the_model_wrote_with_it_in_view_is_withheld_too(inside: Inside) -> None:
+def test_what_the_model_wrote_with_it_in_view_is_withheld_too(parts: BotParts) -> None:
     """It may repeat what it had read: in the words beside a call, and in the call."""
     about = ("GET", f"/users?about={SECRET}")
     lines = (
@@ -266,63 +276,63 @@ def test_what_the_model_wrote_with_it_in_view_is_withheld_too(inside: Inside) ->
         calls(("POST", "/notes", f'{{"n":{SECRET}}}')),
         says("Noted."),
     )
-    thread = opened(inside, *lines)
-    inside.replies.will(calls(about), says("Nobody else."))
-    inside.ask("Who else earns that?", thread=thread)  # a later turn of hers
-    assert as_text(seen_by(inside, ANN, thread)).count(f"about={SECRET}") == 2
-    bens = seen_by(inside, BEN, thread)
+    thread = opened(parts, *lines)
+    parts.replies.will(calls(about), says("Nobody else."))
+    parts.ask("Who else earns that?", thread=thread)  # a later turn of hers
+    assert as_text(seen_by(parts, ANN, thread)).count(f"about={SECRET}") == 2
+    bens = seen_by(parts, BEN, thread)
     assert (SECRET in as_text(bens), urls(bens)) == (False, [])
     assert [one["content"] for one in bens if one["role"] == "assistant"] == ["Noted.", "Nobody else.", "Done."]
 
 
-def test_what_was_read_before_it_is_not_withheld(inside: Inside) -> None:
-    thread = opened(inside, calls(OPEN), calls(PAY), says("It is on the slip."))
-    assert urls(seen_by(inside, BEN, thread)) == ["/users"]
+def test_what_was_read_before_it_is_not_withheld(parts: BotParts) -> None:
+    thread = opened(parts, calls(OPEN), calls(PAY), says("It is on the slip."))
+    assert urls(seen_by(parts, BEN, thread)) == ["/users"]
 
 
 # --- shared -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_a_rule_shares_is_there_for_everybody(inside: Inside) -> None:
-    thread = opened(inside, calls(("GET", "/plans/7")), says("It is in the plan."))
-    assert SECRET in as_text(seen_by(inside, BEN, thread))
+def test_what_a_rule_shares_is_there_for_everybody(parts: BotParts) -> None:
+    thread = opened(parts, calls(("GET", "/plans/7")), says("It is in the plan."))
+    assert SECRET in as_text(seen_by(parts, BEN, thread))
 
 
-def test_of_two_rules_that_are_as_strict_the_one_that_does_not_share_holds(inside: Inside) -> None:
-    thread = opened(inside, calls(("GET", "/deals/7"), ("GET", "/plans/7")), says("A deal and a plan."))
-    assert urls(seen_by(inside, BEN, thread)) == ["/plans/7"]
+def test_of_two_rules_that_are_as_strict_the_one_that_does_not_share_holds(parts: BotParts) -> None:
+    thread = opened(parts, calls(("GET", "/deals/7"), ("GET", "/plans/7")), says("A deal and a plan."))
+    assert urls(seen_by(parts, BEN, thread)) == ["/plans/7"]
 
 
-def test_what_is_shared_stays_shared_behind_what_is_not(inside: Inside) -> None:
+def test_what_is_shared_stays_shared_behind_what_is_not(parts: BotParts) -> None:
     """All of such a call stands on its card, which everybody saw; the words beside it do not."""
-    thread = opened(inside, calls(PAY), says("It is on the slip."))
+    thread = opened(parts, calls(PAY), says("It is on the slip."))
     opened(
-        inside, calls(("GET", "/plans/7"), text=f"After {SECRET} the plan."), says("It is in the plan."), thread=thread
+        parts, calls(("GET", "/plans/7"), text=f"After {SECRET} the plan."), says("It is in the plan."), thread=thread
     )
-    bens = seen_by(inside, BEN, thread)
+    bens = seen_by(parts, BEN, thread)
     assert urls(bens) == ["/plans/7"]
     assert "the plan" not in as_text([one for one in bens if one.get("tool_calls")])
 
 
-def test_what_a_recipe_was_given_is_withheld_though_its_last_step_is_shared(inside: Inside) -> None:
+def test_what_a_recipe_was_given_is_withheld_though_its_last_step_is_shared(parts: BotParts) -> None:
     """The card shows the step, not the inputs."""
     plan = calls({"method": "RUN", "url": "plan-of", "body": {"name": f"who gets {SECRET}"}})
-    assert urls(seen_by(inside, BEN, opened(inside, plan, says("It is in the plan.")))) == ["plan-of"]
-    thread = opened(inside, calls(PAY), plan, says("It is in the plan."))
-    bens = seen_by(inside, BEN, thread)
+    assert urls(seen_by(parts, BEN, opened(parts, plan, says("It is in the plan.")))) == ["plan-of"]
+    thread = opened(parts, calls(PAY), plan, says("It is in the plan."))
+    bens = seen_by(parts, BEN, thread)
     assert (SECRET in as_text(bens), urls(bens)) == (False, [])
 
 
 def test_a_rule_that_came_to_share_less_before_the_click_holds(make: Make, server: RestServer) -> None:
-    inside = make()
-    inside.replies.will(calls(("GET", "/plans/7")), says("It is in the plan."))
-    thread = inside.ask()
-    inside.gate.use(
+    parts = make()
+    parts.replies.will(calls(("GET", "/plans/7")), says("It is in the plan."))
+    thread = parts.ask()
+    parts.gate.use(
         load_catalog(CATALOG.replace("approval: {{shared: true}}", "approval: always").format(base=server.url), {})
     )
-    approve(inside, thread)
-    assert SECRET in as_text(seen_by(inside, ANN, thread))
-    assert SECRET not in as_text(seen_by(inside, BEN, thread))
+    approve(parts, thread)
+    assert SECRET in as_text(seen_by(parts, ANN, thread))
+    assert SECRET not in as_text(seen_by(parts, BEN, thread))
 
 
 # --- kept answers -----------------------------------------------------------------------------------------------------
@@ -338,35 +348,35 @@ def large(server: RestServer) -> None:
     server.always(reply(json.dumps([*range(20_000), SECRET])))
 
 
-def ask_more(inside: Inside, who: str, thread: str, result: str = "r1") -> str:
+def ask_more(parts: BotParts, who: str, thread: str, result: str = "r1") -> str:
     """What `read_result` gives in a turn of `who`: its last item, or the words for why not."""
-    inside.replies.will(more(result=result, select="[-1]"))
-    inside.ask("more", by=who, thread=thread)
-    found = tool_results(inside.replies.asked[-1])[-1]
+    parts.replies.will(more(result=result, select="[-1]"))
+    parts.ask("more", by=who, thread=thread)
+    found = tool_results(parts.replies.asked[-1])[-1]
     return str(found.get("data", found.get("error")))
 
 
 @pytest.mark.usefixtures("large")
-def test_a_kept_answer_that_was_opened_is_its_askers_and_unknown_to_others(inside: Inside) -> None:
-    thread = opened(inside, calls(PAY), says("It is long."))
-    assert ask_more(inside, ANN, thread) == SECRET
-    assert ask_more(inside, BEN, thread) == words.NOT_KEPT.format(name="r1")
-    assert ask_more(inside, BEN, thread, "r9") == words.NOT_KEPT.format(name="r9")
+def test_a_kept_answer_that_was_opened_is_its_askers_and_unknown_to_others(parts: BotParts) -> None:
+    thread = opened(parts, calls(PAY), says("It is long."))
+    assert ask_more(parts, ANN, thread) == SECRET
+    assert ask_more(parts, BEN, thread) == words.NOT_KEPT.format(name="r1")
+    assert ask_more(parts, BEN, thread, "r9") == words.NOT_KEPT.format(name="r9")
 
 
 @pytest.mark.usefixtures("large")
 @pytest.mark.parametrize("call", [OPEN, {"method": "RUN", "url": "list"}], ids=["a read", "a recipe"])
-def test_a_kept_answer_of_what_was_made_with_it_in_view_is_its_askers(inside: Inside, call: object) -> None:
-    thread = opened(inside, calls(PAY), calls(call), says("It is long."))
-    assert ask_more(inside, ANN, thread, "r2") == SECRET
-    assert "is not kept" in ask_more(inside, BEN, thread, "r2")
+def test_a_kept_answer_of_what_was_made_with_it_in_view_is_its_askers(parts: BotParts, call: object) -> None:
+    thread = opened(parts, calls(PAY), calls(call), says("It is long."))
+    assert ask_more(parts, ANN, thread, "r2") == SECRET
+    assert "is not kept" in ask_more(parts, BEN, thread, "r2")
 
 
 @pytest.mark.usefixtures("large")
 @pytest.mark.parametrize("call", [OPEN, ("GET", "/plans/7")], ids=["open", "shared"])
-def test_a_kept_answer_that_is_nobodys_own_is_everybodys(inside: Inside, call: tuple[str, str]) -> None:
-    thread = opened(inside, calls(call), says("It is long."))
-    assert ask_more(inside, BEN, thread) == SECRET
+def test_a_kept_answer_that_is_nobodys_own_is_everybodys(parts: BotParts, call: tuple[str, str]) -> None:
+    thread = opened(parts, calls(call), says("It is long."))
+    assert ask_more(parts, BEN, thread) == SECRET
 
 
 # --- prefixes ---------------------------------------------------------------------------------------------------------
@@ -383,14 +393,14 @@ def test_each_askers_requests_repeat_their_own_beginning_to_the_byte(make: Make,
     thread: str | None = None
     for number in range(3):
         for who in (ANN, BEN):
-            inside = make(prompt_budget=budget)
+            parts = make(prompt_budget=budget)
             mixed = calls(("GET", f"/users?about={number}"), PAY, text="Both.")
-            inside.replies.will(
+            parts.replies.will(
                 calls(OPEN), mixed, calls(("GET", f"/users?about=more{number}")), says(f"Answer {number} to {who}")
             )
-            thread = inside.ask(f"Question {number}", by=who, thread=thread)
-            approve(inside, thread)
-            asked[who] += inside.replies.asked
+            thread = parts.ask(f"Question {number}", by=who, thread=thread)
+            approve(parts, thread)
+            asked[who] += parts.replies.asked
     for who, requests in asked.items():
         assert len(requests) == 12
         for earlier, later in itertools.pairwise(requests):
@@ -399,11 +409,11 @@ def test_each_askers_requests_repeat_their_own_beginning_to_the_byte(make: Make,
 
 
 def test_a_trimmed_history_is_still_one_that_servers_take_and_holds_nothing_of_others(make: Make) -> None:
-    inside = make(history_tokens=400)
+    parts = make(history_tokens=400)
     thread = None
     for _ in range(4):
-        thread = opened(inside, calls(OPEN, PAY, OPEN), says("word " * 100), thread=thread)
-        assert SECRET not in as_text(seen_by(inside, BEN, thread))  # each request was checked by the model
+        thread = opened(parts, calls(OPEN, PAY, OPEN), says("word " * 100), thread=thread)
+        assert SECRET not in as_text(seen_by(parts, BEN, thread))  # each request was checked by the model
 
 
 # --- rows from before -------------------------------------------------------------------------------------------------
@@ -477,20 +487,23 @@ def test_rows_from_before_count_as_their_askers(engine: str, tmp_path: Path) -> 
     for asker, other, number in ((ANN, BEN, 1), (BEN, ANN, 2)):
         seen = store.transcript(thread, asker)
         assert [one.content for one in seen if isinstance(one, Result)] == [f'"of {asker}"']
-        assert [one.text for one in seen if isinstance(one, Replied) and not one.calls] == ["answer 1", "answer 2"]
+        assert [one.text for one in seen if isinstance(one, AssistantMessage) and not one.calls] == [
+            "answer 1",
+            "answer 2",
+        ]
         assert (store.kept(thread, number, asker), store.kept(thread, number, other)) == (f"[{number}]", None)
         assert store.kept(thread, 3, asker) is None  # nobody knows whose it is
     store.close()
 
 
-def test_whose_it_is_stands_in_a_column(inside: Inside) -> None:
-    opened(inside, calls(OPEN, PAY), says("Done."))
-    found = [(row["kind"], row["call"], row["only_for"]) for row in rows(inside.url, "transcript")]
+def test_whose_it_is_stands_in_a_column(parts: BotParts) -> None:
+    opened(parts, calls(OPEN, PAY), says("Done."))
+    found = [(row["kind"], row["call"], row["only_for"]) for row in rows(parts.url, "transcript")]
     assert [one for one in found if one[0] == "result"] == [("result", 0, ""), ("result", 1, ANN)]
     assert [one for one in found if one[0] != "result"] == [
         (kind, None, "") for kind in ("noted", "said", "replied", "replied")
     ]
-    assert [row["only_for"] for row in rows(inside.url, "proposals")] == [ANN]
+    assert [row["only_for"] for row in rows(parts.url, "proposals")] == [ANN]
 
 
 # --- of any transcript ------------------------------------------------------------------------------------------------
@@ -503,17 +516,17 @@ def transcripts(draw: st.DrawFn) -> list[Item]:
     row = 0
     owners = st.sampled_from(["", "ann", "ben"])
     for number in range(draw(st.integers(1, 4))):
-        items.append(Said(f"all: question {number}", draw(st.sampled_from(["ann", "ben", "eve"]))))
+        items.append(UserMessage(f"all: question {number}", draw(st.sampled_from(["ann", "ben", "eve"]))))
         for _ in range(draw(st.integers(0, 3))):
             row += 1
             owner = draw(owners)
             of_calls = [owner or draw(owners) for _ in range(draw(st.integers(1, 4)))]
             beside = next((one for one in of_calls if one), owner) or "all"
-            made = tuple(Called(f"c{i}", "x", json.dumps({"of": one or "all"})) for i, one in enumerate(of_calls))
-            items.append(Replied(f"{beside}: beside", made, row, owner))
+            made = tuple(ToolCall(f"c{i}", "x", json.dumps({"of": one or "all"})) for i, one in enumerate(of_calls))
+            items.append(AssistantMessage(f"{beside}: beside", made, row, owner))
             items += [Result(row, i, f"{one or 'all'}: result {row}.{i}", one) for i, one in enumerate(of_calls)]
         row += 1
-        items.append(Replied(f"all: answer {number}", (), row))
+        items.append(AssistantMessage(f"all: answer {number}", (), row))
     return items
 
 
@@ -533,14 +546,14 @@ def test_whoever_asks_gets_a_transcript_that_servers_take_with_nothing_of_others
     assert owners_of(messages) <= {"all", who}
     results = [one.content for one in items if isinstance(one, Result) and one.only_for in ("", who)]
     assert [one["content"] for one in messages if one["role"] == "tool"] == results
-    answers = [one.text for one in items if isinstance(one, Replied) and not one.calls]
+    answers = [one.text for one in items if isinstance(one, AssistantMessage) and not one.calls]
     assert [one["content"] for one in messages if one["role"] == "assistant" and not one.get("tool_calls")] == answers
 
 
 @settings(max_examples=100, deadline=None)
 @given(items=transcripts(), who=st.sampled_from(["ann", "ben", "eve"]), data=st.data())
 def test_what_comes_later_changes_nothing_of_what_was_there(items: list[Item], who: str, data: st.DataObject) -> None:
-    answers = [at for at, one in enumerate(items) if isinstance(one, Replied) and not one.calls]
+    answers = [at for at, one in enumerate(items) if isinstance(one, AssistantMessage) and not one.calls]
     end = data.draw(st.sampled_from(answers)) + 1
     assert visible_to(items, who)[: len(visible_to(items[:end], who))] == visible_to(items[:end], who)
 

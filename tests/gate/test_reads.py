@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from ai import AI, Halt, Stopped
+from ai import AI, CancelFlag, Stopped
 from base.shrink import as_json
 from catalog.calls import BadCall, resolve
 from gate.policy import Write, sort
 from store.store import Turn
-from tests.harness.bot_parts import ANN, Clock, Inside, Json, calls, strict, tool_results
+from tests.harness.bot_parts import ANN, BotParts, Clock, Json, calls, strict, tool_results
 from tests.harness.databases import rows
 from tests.harness.paged_list import LISTS, SIZE, STYLES, person, shelf
 from tests.harness.rest_server import RestServer, Seen, half_of, hang_up, late, reply, silence, to
@@ -75,31 +75,31 @@ def elsewhere() -> Iterator[RestServer]:
 
 
 @pytest.fixture
-def inside(tmp_path: Path, server: RestServer) -> Iterator[Inside]:
+def parts(tmp_path: Path, server: RestServer) -> Iterator[BotParts]:
     one = made(tmp_path, server)
     yield one
     one.close()
 
 
-def made(folder: Path, server: RestServer, **options: Any) -> Inside:
-    return Inside(folder, CATALOG.format(base=server.url), **({"timeout": 5} | options))
+def made(folder: Path, server: RestServer, **options: Any) -> BotParts:
+    return BotParts(folder, CATALOG.format(base=server.url), **({"timeout": 5} | options))
 
 
 def page(first: int, count: int = SIZE, **more: Any) -> bytes:
     return reply(json.dumps({"data": [person(number) for number in range(first, first + count)], **more}))
 
 
-def journal(inside: Inside, kind: str) -> list[Json]:
-    return [json.loads(row["data"]) for row in rows(inside.url, "journal") if row["kind"] == kind]
+def journal(parts: BotParts, kind: str) -> list[Json]:
+    return [json.loads(row["data"]) for row in rows(parts.url, "journal") if row["kind"] == kind]
 
 
 # --- all pages --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_one_call_brings_all_of_two_thousand_items(inside: Inside, server: RestServer, style: str) -> None:
+def test_one_call_brings_all_of_two_thousand_items(parts: BotParts, server: RestServer, style: str) -> None:
     server.always(shelf(2_000))
-    result = inside.read(f"{server.url}/{style}", all_pages=True, select=COUNT)
+    result = parts.read(f"{server.url}/{style}", all_pages=True, select=COUNT)
     assert result["data"] == [2_000, 1, 2_000]
     assert (result["pages"], result["items"]) == (20 + (style == "offset"), 2_000)  # offsets end with an empty page
     assert "note" not in result or "not all" not in result["note"]
@@ -107,43 +107,43 @@ def test_one_call_brings_all_of_two_thousand_items(inside: Inside, server: RestS
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_the_bounds_of_the_catalog_hold_and_are_told(inside: Inside, server: RestServer, style: str) -> None:
+def test_the_bounds_of_the_catalog_hold_and_are_told(parts: BotParts, server: RestServer, style: str) -> None:
     server.always(shelf(6_000))
-    result = inside.read(f"{server.url}/{style}", all_pages=True, select=COUNT)
+    result = parts.read(f"{server.url}/{style}", all_pages=True, select=COUNT)
     assert result["data"] == [5_000, 1, 5_000]
     assert "max_pages of the catalog is 50" in result["note"] or "max_items of the catalog is 5,000" in result["note"]
     assert len(server.requests) == 50
 
 
-def test_what_was_left_out_is_told_with_the_total(inside: Inside, server: RestServer) -> None:
+def test_what_was_left_out_is_told_with_the_total(parts: BotParts, server: RestServer) -> None:
     server.will(page(1, total=2_304), page(101, total=2_304), page(201, total=2_304))
-    result = inside.read(f"{server.url}/bounded", all_pages=True, select="length(@)")
+    result = parts.read(f"{server.url}/bounded", all_pages=True, select="length(@)")
     assert result["data"] == 250
     assert "These are not all: 250 of 2,304 were read, since max_items of the catalog is 250." in result["note"]
     server.will(page(1, 10, total=2_304), page(11, 10, total=2_304), page(21, 10, total=2_304))
-    assert "30 of 2,304 were read, since max_pages" in inside.read(f"{server.url}/bounded", all_pages=True)["note"]
+    assert "30 of 2,304 were read, since max_pages" in parts.read(f"{server.url}/bounded", all_pages=True)["note"]
 
 
 @pytest.mark.parametrize("total", [10, 99, -5, "many", None, True, [], 1e99, 10**30, "9" * 5_000])
-def test_a_total_that_is_wrong_ends_nothing_early(inside: Inside, server: RestServer, total: object) -> None:
+def test_a_total_that_is_wrong_ends_nothing_early(parts: BotParts, server: RestServer, total: object) -> None:
     server.will(page(1, total=total), page(101, total=total), page(201, 7, total=total), page(0, 0, total=total))
-    result = inside.read(f"{server.url}/page", all_pages=True, select=COUNT)
+    result = parts.read(f"{server.url}/page", all_pages=True, select=COUNT)
     assert result["data"] == [207, 1, 207]
 
 
-def test_the_rest_of_the_query_stays_on_every_page(inside: Inside, server: RestServer) -> None:
+def test_the_rest_of_the_query_stays_on_every_page(parts: BotParts, server: RestServer) -> None:
     server.always(shelf(250))
-    inside.read(f"{server.url}/page?team=a%20b", all_pages=True)
+    parts.read(f"{server.url}/page?team=a%20b", all_pages=True)
     assert server.calls == [("GET", f"/page?page={number}&team=a%20b") for number in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("where", ["http://{other}/link?at=1", "//{other}/link?at=1", "https://{own}/link?at=1"])
 def test_a_next_page_at_another_host_is_not_fetched(
-    inside: Inside, server: RestServer, elsewhere: RestServer, where: str
+    parts: BotParts, server: RestServer, elsewhere: RestServer, where: str
 ) -> None:
     url = where.format(other=f"127.0.0.1:{elsewhere.port}", own=f"127.0.0.1:{server.port}")
     server.will(reply(json.dumps([person(1)]), 200, f'Link: <{url}>; rel="next"'))
-    result = inside.read(f"{server.url}/link", all_pages=True)
+    result = parts.read(f"{server.url}/link", all_pages=True)
     assert result["data"] == [person(1)]
     assert "not all: the API's next page is at a place that the catalog does not allow" in result["note"]
     assert (len(server.requests), elsewhere.requests) == (1, [])
@@ -164,32 +164,32 @@ def test_a_next_page_at_another_host_is_not_fetched(
     ],
 )
 def test_a_next_page_outside_of_the_catalog_is_not_fetched(
-    inside: Inside, server: RestServer, url: object, why: str
+    parts: BotParts, server: RestServer, url: object, why: str
 ) -> None:
     server.will(page(1, 2, next=url))
-    result = inside.read(f"{server.url}/next_url", all_pages=True)
+    result = parts.read(f"{server.url}/next_url", all_pages=True)
     assert result["data"] == [person(1), person(2)]
     assert why in result["note"]
     assert len(server.requests) == 1
 
 
-def test_a_cursor_may_be_as_long_as_those_that_hold_a_state(inside: Inside, server: RestServer) -> None:
+def test_a_cursor_may_be_as_long_as_those_that_hold_a_state(parts: BotParts, server: RestServer) -> None:
     server.will(page(1, 2, meta={"next": "c" * 3_000}), page(3, 2))
-    result = inside.read(f"{server.url}/cursor", all_pages=True, select=COUNT)
+    result = parts.read(f"{server.url}/cursor", all_pages=True, select=COUNT)
     assert (result["data"], server.calls[1][1].count("c" * 3_000)) == ([4, 1, 4], 1)
 
 
-def test_a_cursor_that_comes_again_ends_the_list(inside: Inside, server: RestServer) -> None:
+def test_a_cursor_that_comes_again_ends_the_list(parts: BotParts, server: RestServer) -> None:
     server.will(page(1, meta={"next": "a"}), page(101, meta={"next": "b"}), page(201, meta={"next": "a"}))
-    result = inside.read(f"{server.url}/cursor", all_pages=True, select=COUNT)
+    result = parts.read(f"{server.url}/cursor", all_pages=True, select=COUNT)
     assert result["data"] == [300, 1, 300]
     assert "led back to a page that was read already" in result["note"]
     assert len(server.requests) == 3
 
 
-def test_an_api_that_gives_the_same_page_for_each_number_is_found_out(inside: Inside, server: RestServer) -> None:
+def test_an_api_that_gives_the_same_page_for_each_number_is_found_out(parts: BotParts, server: RestServer) -> None:
     server.always(page(1))
-    result = inside.read(f"{server.url}/page", all_pages=True, select=COUNT)
+    result = parts.read(f"{server.url}/page", all_pages=True, select=COUNT)
     assert result["data"] == [100, 1, 100]
     assert "the same page again" in result["note"]
     assert len(server.requests) == 2
@@ -209,95 +209,95 @@ FAULTS = [
 
 @pytest.mark.parametrize(("fault", "why"), FAULTS)
 def test_a_fault_in_the_middle_keeps_what_was_collected(
-    inside: Inside, server: RestServer, fault: Any, why: str
+    parts: BotParts, server: RestServer, fault: Any, why: str
 ) -> None:
     server.will(page(1, total=900), page(101, total=900), fault, fault)
-    result = inside.read(f"{server.url}/page", all_pages=True, select=COUNT)
+    result = parts.read(f"{server.url}/page", all_pages=True, select=COUNT)
     assert result["data"] == [200, 1, 200]
     assert (result["pages"], result["items"]) == (2, 200)
     assert f"These are not all: 200 of 900 were read, since {why}" in result["note"]
 
 
-def test_a_fault_at_the_first_page_is_told_as_of_any_call(inside: Inside, server: RestServer) -> None:
+def test_a_fault_at_the_first_page_is_told_as_of_any_call(parts: BotParts, server: RestServer) -> None:
     server.will(reply('{"message": "no such team"}', 404))
-    result = inside.read(f"{server.url}/page", all_pages=True, select="[0]")
+    result = parts.read(f"{server.url}/page", all_pages=True, select="[0]")
     assert (result["status"], result["data"]) == (404, {"message": "no such team"})
     server.will(hang_up, hang_up)
-    assert "error" in inside.read(f"{server.url}/page", all_pages=True)
+    assert "error" in parts.read(f"{server.url}/page", all_pages=True)
 
 
 @pytest.mark.parametrize("data", ['{"people": 3}', '"text"', '{"data": "x"}', '{"data": {"0": 1}}', "3", ""])
-def test_an_answer_without_a_list_is_shown_as_it_is(inside: Inside, server: RestServer, data: str) -> None:
+def test_an_answer_without_a_list_is_shown_as_it_is(parts: BotParts, server: RestServer, data: str) -> None:
     server.will(reply(data))
-    result = inside.read(f"{server.url}/page", all_pages=True)
+    result = parts.read(f"{server.url}/page", all_pages=True)
     assert result["data"] == (json.loads(data) if data else None)
     assert "all_pages: no list was found" in result["note"]
 
 
-def test_items_that_are_no_objects_are_a_list_too(inside: Inside, server: RestServer) -> None:
+def test_items_that_are_no_objects_are_a_list_too(parts: BotParts, server: RestServer) -> None:
     server.will(reply('{"data": [1, null, [2], "x", {"a": 1}], "total": 5}'))
-    assert inside.read(f"{server.url}/page", all_pages=True)["data"] == [1, None, [2], "x", {"a": 1}]
+    assert parts.read(f"{server.url}/page", all_pages=True)["data"] == [1, None, [2], "x", {"a": 1}]
 
 
 def test_a_list_takes_no_more_than_its_time(tmp_path: Path, server: RestServer) -> None:
-    inside = made(tmp_path, server, timeout=0.4)
+    parts = made(tmp_path, server, timeout=0.4)
     numbers = iter(range(1, 100_000, 10))
     server.always(lambda seen: late(0.2, page(next(numbers), 10))(seen))
-    result = inside.read(f"{server.url}/page", all_pages=True, select="length(@)")
-    inside.close()
+    result = parts.read(f"{server.url}/page", all_pages=True, select="length(@)")
+    parts.close()
     assert "reading them took longer than 1.2 seconds" in result["note"] or "failed: " in result["note"]
     assert 10 <= result["data"] < 100
 
 
 def test_a_list_takes_no_more_than_its_room(tmp_path: Path, server: RestServer) -> None:
-    inside = made(tmp_path, server, max_response=20_000)
+    parts = made(tmp_path, server, max_response=20_000)
     server.always(shelf(2_000))
-    result = inside.read(f"{server.url}/page", all_pages=True, select="length(@)")
-    inside.close()
+    result = parts.read(f"{server.url}/page", all_pages=True, select="length(@)")
+    parts.close()
     assert "of 2,000 were read, since together they are larger than 20,000 bytes" in result["note"]
     assert result["data"] == 300
 
 
-def test_the_largest_page_is_asked_for_unless_a_rule_forbids_it(inside: Inside, server: RestServer) -> None:
-    assert "needs a person's approval" in inside.read(f"{server.url}/unsized", all_pages=True)["error"]
-    assert isinstance(sort(resolve(inside.catalog, {"method": "GET", "url": "/short"}), tainted=False), Write)
+def test_the_largest_page_is_asked_for_unless_a_rule_forbids_it(parts: BotParts, server: RestServer) -> None:
+    assert "needs a person's approval" in parts.read(f"{server.url}/unsized", all_pages=True)["error"]
+    assert isinstance(sort(resolve(parts.catalog, {"method": "GET", "url": "/short"}), tainted=False), Write)
     assert server.requests == []
     server.will(reply("[1]"), reply("[]"))
-    assert inside.read(f"{server.url}/short?size=100", all_pages=True)["data"] == [1]
+    assert parts.read(f"{server.url}/short?size=100", all_pages=True)["data"] == [1]
 
 
-def test_a_list_whose_paging_nobody_told_is_followed_by_its_links_alone(inside: Inside, server: RestServer) -> None:
+def test_a_list_whose_paging_nobody_told_is_followed_by_its_links_alone(parts: BotParts, server: RestServer) -> None:
     server.will(reply("[1]", 200, 'Link: </plain?page=2>; rel="next"'), reply("[2]"))
-    assert inside.read(f"{server.url}/plain", all_pages=True)["data"] == [1, 2]
+    assert parts.read(f"{server.url}/plain", all_pages=True)["data"] == [1, 2]
     server.will(reply("[1]"))
-    assert "Make the call without all_pages" in inside.read(f"{server.url}/plain", all_pages=True)["error"]
+    assert "Make the call without all_pages" in parts.read(f"{server.url}/plain", all_pages=True)["error"]
 
 
-def test_an_api_that_gives_links_only_for_a_page_is_asked_for_the_first(inside: Inside, server: RestServer) -> None:
+def test_an_api_that_gives_links_only_for_a_page_is_asked_for_the_first(parts: BotParts, server: RestServer) -> None:
     def answer(seen: Seen) -> list[bytes]:
         link = ['Link: </begun?page=2>; rel="next"'] if seen.target == "/begun?page=1" else []
         return [reply(f"[{len(server.requests)}]", 200, *link)]
 
     server.always(answer)
-    assert inside.read(f"{server.url}/begun", all_pages=True)["data"] == [1, 2]
+    assert parts.read(f"{server.url}/begun", all_pages=True)["data"] == [1, 2]
 
 
 @pytest.mark.parametrize("wrong", ["yes", 1.5, [], {"a": 1}, 7])
-def test_all_pages_is_true_or_nothing(inside: Inside, server: RestServer, wrong: object) -> None:
+def test_all_pages_is_true_or_nothing(parts: BotParts, server: RestServer, wrong: object) -> None:
     with pytest.raises(BadCall, match="all_pages is true or left out"):
-        inside.read(f"{server.url}/page", all_pages=wrong)
+        parts.read(f"{server.url}/page", all_pages=wrong)
 
 
 @pytest.mark.parametrize("more", [{"all_pages": True}, {"select": "id"}])
 @pytest.mark.parametrize(("method", "url"), [("POST", "/people"), ("GET", "/payroll")])
 def test_what_is_for_reads_is_refused_where_a_person_decides(
-    inside: Inside, server: RestServer, method: str, url: str, more: Json
+    parts: BotParts, server: RestServer, method: str, url: str, more: Json
 ) -> None:
-    inside.replies.will(calls({"method": method, "url": server.url + url, **more}))
-    inside.ask()
-    (result,) = tool_results(inside.replies.asked[1])
+    parts.replies.will(calls({"method": method, "url": server.url + url, **more}))
+    parts.ask()
+    (result,) = tool_results(parts.replies.asked[1])
     assert "Make it without them" in result["error"]
-    assert (inside.pending(), server.requests) == ([], [])
+    assert (parts.pending(), server.requests) == ([], [])
 
 
 # --- in the loop ------------------------------------------------------------------------------------------------------
@@ -316,63 +316,61 @@ class Seer:
         pass
 
 
-def test_one_model_call_brings_all_pages_and_people_see_which_is_read(inside: Inside, server: RestServer) -> None:
+def test_one_model_call_brings_all_pages_and_people_see_which_is_read(parts: BotParts, server: RestServer) -> None:
     server.always(shelf(250))
     seer = Seer()
-    house = replace(inside.house, presence=seer)
-    inside.replies.will(calls({"method": "GET", "url": server.url + "/page", "all_pages": True, "select": COUNT}))
-    turn = inside.begin()
-    AI(turn.thread, house).advance()
-    assert len(inside.replies.asked) == 2
-    assert tool_results(inside.replies.asked[1])[0]["data"] == [250, 1, 250]
+    system = replace(parts.system, assistant_status=seer)
+    parts.replies.will(calls({"method": "GET", "url": server.url + "/page", "all_pages": True, "select": COUNT}))
+    turn = parts.begin()
+    AI(turn.thread, system).advance()
+    assert len(parts.replies.asked) == 2
+    assert tool_results(parts.replies.asked[1])[0]["data"] == [250, 1, 250]
     assert [one for one in seer.shown if "reading" in one] == [
         f"is reading page{more}" for more in ("", ", page 2", ", page 3")
     ]
-    (noted,) = journal(inside, "read")
+    (noted,) = journal(parts, "read")
     assert (noted["pages"], noted["items"], noted["status"]) == (3, 250, 200)
 
 
-def test_a_turn_that_is_stopped_reads_no_further_page(inside: Inside, server: RestServer) -> None:
-    turn = inside.begin()
+def test_a_turn_that_is_stopped_reads_no_further_page(parts: BotParts, server: RestServer) -> None:
+    turn = parts.begin()
     pages = shelf(2_000)
 
     def stopping(seen: Seen) -> Any:
         if len(server.requests) == 3:
-            inside.house.halt.turn(turn.turn)
+            parts.system.cancel_flag.turn(turn.turn)
         return pages(seen)
 
     server.always(stopping)
-    inside.replies.will(calls({"method": "GET", "url": server.url + "/cursor", "all_pages": True}))
-    inside.advance(turn.thread)
+    parts.replies.will(calls({"method": "GET", "url": server.url + "/cursor", "all_pages": True}))
+    parts.advance(turn.thread)
     assert len(server.requests) == 3
-    assert len(inside.replies.asked) == 1
-    assert journal(inside, "read")[0]["pages"] == 3
-    assert journal(inside, "ended by a person")
+    assert len(parts.replies.asked) == 1
+    assert journal(parts, "read")[0]["pages"] == 3
+    assert journal(parts, "ended by a person")
 
 
-def test_a_process_that_ends_leaves_no_part_of_a_list_behind(inside: Inside, server: RestServer) -> None:
-    turn = inside.begin()
-    pages, house = shelf(2_000), inside.house
+def test_a_process_that_ends_leaves_no_part_of_a_list_behind(parts: BotParts, server: RestServer) -> None:
+    turn = parts.begin()
+    pages, system = shelf(2_000), parts.system
 
     def ending(seen: Seen) -> Any:
         if len(server.requests) == 3:
-            house.halt.everything()
+            system.cancel_flag.everything()
         return pages(seen)
 
     server.always(ending)
-    inside.replies.will(
-        *[calls({"method": "GET", "url": server.url + "/page", "all_pages": True, "select": COUNT})] * 2
-    )
+    parts.replies.will(*[calls({"method": "GET", "url": server.url + "/page", "all_pages": True, "select": COUNT})] * 2)
     with pytest.raises(Stopped):
-        inside.advance(turn.thread)
+        parts.advance(turn.thread)
     assert len(server.requests) == 3
-    AI(turn.thread, replace(house, halt=Halt())).advance()
-    assert tool_results(inside.replies.asked[-1])[0]["data"] == [2_000, 1, 2_000]
+    AI(turn.thread, replace(system, cancel_flag=CancelFlag())).advance()
+    assert tool_results(parts.replies.asked[-1])[0]["data"] == [2_000, 1, 2_000]
 
 
-def test_the_tools_offer_what_the_catalog_can_use(inside: Inside, tmp_path: Path) -> None:
-    inside.ask()
-    offered = {one["function"]["name"]: one["function"]["parameters"]["properties"] for one in inside.replies.tools[0]}
+def test_the_tools_offer_what_the_catalog_can_use(parts: BotParts, tmp_path: Path) -> None:
+    parts.ask()
+    offered = {one["function"]["name"]: one["function"]["parameters"]["properties"] for one in parts.replies.tools[0]}
     assert set(offered["call_rest_api"]) == {"method", "url", "body", "headers", "all_pages", "select"}
     assert set(offered["read_result"]) == {"result", "select", "from", "count"}
 
@@ -385,10 +383,10 @@ def test_the_tools_offer_what_the_catalog_can_use(inside: Inside, tmp_path: Path
     ],
 )
 def test_a_small_catalog_has_a_small_tool(tmp_path: Path, entry: str, arguments: set[str], tools: int) -> None:
-    inside = Inside(tmp_path, f"name: A\nbase_url: https://a.example\nendpoints:\n  - {entry}\n")
-    inside.ask()
-    inside.close()
-    (offered,) = inside.replies.tools
+    parts = BotParts(tmp_path, f"name: A\nbase_url: https://a.example\nendpoints:\n  - {entry}\n")
+    parts.ask()
+    parts.close()
+    (offered,) = parts.replies.tools
     assert set(offered[0]["function"]["parameters"]["properties"]) == arguments
     assert len(offered) == tools
 
@@ -396,15 +394,15 @@ def test_a_small_catalog_has_a_small_tool(tmp_path: Path, entry: str, arguments:
 # --- select -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_selected_is_all_that_the_model_sees(inside: Inside, server: RestServer) -> None:
+def test_what_is_selected_is_all_that_the_model_sees(parts: BotParts, server: RestServer) -> None:
     server.will(page(1, 3))
-    result = inside.read(f"{server.url}/page", select="data[?id > `1`].{who: name}")
+    result = parts.read(f"{server.url}/page", select="data[?id > `1`].{who: name}")
     assert result == {"status": 200, "data": [{"who": "Person 2"}, {"who": "Person 3"}]}
 
 
-def test_with_all_pages_it_selects_of_the_list_of_all_items(inside: Inside, server: RestServer) -> None:
+def test_with_all_pages_it_selects_of_the_list_of_all_items(parts: BotParts, server: RestServer) -> None:
     server.always(shelf(250))
-    assert inside.read(f"{server.url}/page", all_pages=True, select="[?id == `222`].name")["data"] == ["Person 222"]
+    assert parts.read(f"{server.url}/page", all_pages=True, select="[?id == `222`].name")["data"] == ["Person 222"]
 
 
 @pytest.mark.parametrize(
@@ -420,11 +418,11 @@ def test_with_all_pages_it_selects_of_the_list_of_all_items(inside: Inside, serv
     ],
 )
 def test_a_wrong_expression_is_told_before_anything_is_sent(
-    inside: Inside, server: RestServer, expression: object, what: str
+    parts: BotParts, server: RestServer, expression: object, what: str
 ) -> None:
-    inside.replies.will(calls({"method": "GET", "url": server.url + "/page", "select": expression}))
-    inside.ask()
-    (result,) = tool_results(inside.replies.asked[1])
+    parts.replies.will(calls({"method": "GET", "url": server.url + "/page", "select": expression}))
+    parts.ask()
+    (result,) = tool_results(parts.replies.asked[1])
     assert what in result["error"]
     assert server.requests == []
 
@@ -440,28 +438,28 @@ def test_a_wrong_expression_is_told_before_anything_is_sent(
     ],
 )
 def test_an_expression_of_huge_cost_ends_with_words_and_the_answer_is_kept(
-    inside: Inside, server: RestServer, expression: str
+    parts: BotParts, server: RestServer, expression: str
 ) -> None:
     server.will(page(1, 2_000))
-    result = inside.read(f"{server.url}/page", select=expression)
+    result = parts.read(f"{server.url}/page", select=expression)
     assert result["data"] is None or "Cut to fit" in result["note"]
     assert result["result"] == "r1"
 
 
 @pytest.mark.parametrize("expression", ["nothing", "data.name", "data[5]"])
 def test_a_selection_that_finds_nothing_is_told_with_what_there_is(
-    inside: Inside, server: RestServer, expression: str
+    parts: BotParts, server: RestServer, expression: str
 ) -> None:
     server.will(page(1, 2, total=2))
-    result = inside.read(f"{server.url}/page", select=expression)
+    result = parts.read(f"{server.url}/page", select=expression)
     assert result["data"] is None
     assert "select found nothing (null). There is an object with the fields data, total." in result["note"]
     assert result["result"] == "r1"
 
 
-def test_what_the_api_says_to_a_call_that_failed_is_shown_whole(inside: Inside, server: RestServer) -> None:
+def test_what_the_api_says_to_a_call_that_failed_is_shown_whole(parts: BotParts, server: RestServer) -> None:
     server.will(reply('{"message": "page must be a number"}', 422))
-    result = inside.read(f"{server.url}/page", select="data[*].id")
+    result = parts.read(f"{server.url}/page", select="data[*].id")
     assert result["data"] == {"message": "page must be a number"}
 
 
@@ -473,53 +471,53 @@ def of(thread: str) -> Turn:
     return Turn("t", thread, ANN, "more", "1.1", is_running=True)
 
 
-def ask_more(inside: Inside, thread: str, **arguments: object) -> Json:
-    got, _ = inside.gate.more(of(thread), {key.rstrip("_"): value for key, value in arguments.items()})
+def ask_more(parts: BotParts, thread: str, **arguments: object) -> Json:
+    got, _ = parts.gate.more(of(thread), {key.rstrip("_"): value for key, value in arguments.items()})
     found: Json = strict(got.text)
     return found
 
 
-def listed(inside: Inside, server: RestServer, count: int = 2_304) -> tuple[str, Json]:
+def listed(parts: BotParts, server: RestServer, count: int = 2_304) -> tuple[str, Json]:
     """A list that is too large for the model, read in a turn: its thread and the result."""
     server.always(shelf(count))
-    inside.replies.will(calls({"method": "GET", "url": server.url + "/page", "all_pages": True}))
-    thread = inside.ask()
-    return thread, tool_results(inside.replies.asked[1])[0]
+    parts.replies.will(calls({"method": "GET", "url": server.url + "/page", "all_pages": True}))
+    thread = parts.ask()
+    return thread, tool_results(parts.replies.asked[1])[0]
 
 
-def test_a_large_list_is_cut_with_counts_and_kept_whole(inside: Inside, server: RestServer) -> None:
-    thread, result = listed(inside, server)
+def test_a_large_list_is_cut_with_counts_and_kept_whole(parts: BotParts, server: RestServer) -> None:
+    thread, result = listed(parts, server)
     shown = len(result["data"])
     assert result["data"] == [person(number) for number in range(1, shown + 1)]
     assert 100 < shown < 2_304
     assert len(as_json(result)) < 24_500
     assert f"Cut to fit: list: first {shown:,} of 2,304 items. The whole answer is kept as r1" in result["note"]
     sent = len(server.requests)
-    more = ask_more(inside, thread, result="r1", from_=shown)
+    more = ask_more(parts, thread, result="r1", from_=shown)
     assert more["data"][0] == person(shown + 1)
     assert f"Items {shown + 1:,} to {shown + len(more['data']):,} of 2,304." in more["note"]
-    assert ask_more(inside, thread, result="r1", from_=2_300)["data"] == [person(n) for n in range(2_301, 2_305)]
-    assert ask_more(inside, thread, result="r1", from_=10, count=2)["data"] == [person(11), person(12)]
-    assert ask_more(inside, thread, result="r1", select="[?id == `2000`].email")["data"] == ["p2000@example.com"]
-    assert ask_more(inside, thread, result="r1", select="[].id", from_=5, count=1)["data"] == [6]
+    assert ask_more(parts, thread, result="r1", from_=2_300)["data"] == [person(n) for n in range(2_301, 2_305)]
+    assert ask_more(parts, thread, result="r1", from_=10, count=2)["data"] == [person(11), person(12)]
+    assert ask_more(parts, thread, result="r1", select="[?id == `2000`].email")["data"] == ["p2000@example.com"]
+    assert ask_more(parts, thread, result="r1", select="[].id", from_=5, count=1)["data"] == [6]
     assert len(server.requests) == sent
 
 
-def test_the_model_reads_on_by_its_tool(inside: Inside, server: RestServer) -> None:
+def test_the_model_reads_on_by_its_tool(parts: BotParts, server: RestServer) -> None:
     server.always(shelf(2_000))
     arguments = {"method": "GET", "url": server.url + "/page", "all_pages": True}
-    inside.replies.will(calls(arguments), calls({"result": "r1", "from": 1_999}, tool="read_result"))
-    inside.ask()
-    assert tool_results(inside.replies.asked[2])[1]["data"] == [person(2_000)]
+    parts.replies.will(calls(arguments), calls({"result": "r1", "from": 1_999}, tool="read_result"))
+    parts.ask()
+    assert tool_results(parts.replies.asked[2])[1]["data"] == [person(2_000)]
     assert len(server.requests) == 20
-    assert journal(inside, "more") == [{"result": "r1"}]
+    assert journal(parts, "more") == [{"result": "r1"}]
 
 
-def test_another_threads_result_is_refused(inside: Inside, server: RestServer) -> None:
-    listed(inside, server)
-    inside.replies.will(calls({"result": "r1"}, tool="read_result"))
-    inside.ask()
-    assert tool_results(inside.replies.asked[-1])[0]["error"].startswith("r1 is not kept, or no longer.")
+def test_another_threads_result_is_refused(parts: BotParts, server: RestServer) -> None:
+    listed(parts, server)
+    parts.replies.will(calls({"result": "r1"}, tool="read_result"))
+    parts.ask()
+    assert tool_results(parts.replies.asked[-1])[0]["error"].startswith("r1 is not kept, or no longer.")
 
 
 @pytest.mark.parametrize(
@@ -542,10 +540,12 @@ def test_another_threads_result_is_refused(inside: Inside, server: RestServer) -
         ({"result": "r1", "select": "|".join(["[@,@]"] * 60)}, "too much work"),
     ],
 )
-def test_a_wrong_wish_for_more_is_told_in_words(inside: Inside, server: RestServer, arguments: Json, what: str) -> None:
-    thread, _ = listed(inside, server)
+def test_a_wrong_wish_for_more_is_told_in_words(
+    parts: BotParts, server: RestServer, arguments: Json, what: str
+) -> None:
+    thread, _ = listed(parts, server)
     with pytest.raises(BadCall) as error:
-        inside.gate.more(of(thread), arguments)
+        parts.gate.more(of(thread), arguments)
     assert what in str(error.value)
 
 
@@ -569,45 +569,45 @@ def test_what_is_kept_outlives_the_process_and_goes_with_time_or_the_thread(tmp_
     assert left == []
 
 
-def test_of_fifty_megabytes_what_fits_is_read_and_the_rest_is_told(inside: Inside, server: RestServer) -> None:
+def test_of_fifty_megabytes_what_fits_is_read_and_the_rest_is_told(parts: BotParts, server: RestServer) -> None:
     huge = reply("[" + ",".join(['{"name": "' + "x" * 990 + '"}'] * 50_000) + "]")
     assert len(huge) > 50_000_000
     server.will(huge, huge)
     wishes: list[Json] = [{}, {"all_pages": True}]
     for more in wishes:
-        result = inside.read(f"{server.url}/page", **more)
+        result = parts.read(f"{server.url}/page", **more)
         assert "larger than 5,000,000 bytes" in result["note"]
         assert len(json.dumps(result)) < 50_000
 
 
-def test_one_huge_text_is_kept_and_read_in_parts(inside: Inside, server: RestServer) -> None:
+def test_one_huge_text_is_kept_and_read_in_parts(parts: BotParts, server: RestServer) -> None:
     server.will(reply(json.dumps({"log": "\n".join(f"line {n}" for n in range(20_000))})))
-    inside.replies.will(calls(("GET", server.url + "/page")))
-    thread = inside.ask()
-    result = tool_results(inside.replies.asked[1])[0]
+    parts.replies.will(calls(("GET", server.url + "/page")))
+    thread = parts.ask()
+    result = tool_results(parts.replies.asked[1])[0]
     assert "log: first" in result["note"]
     assert "kept as r1" in result["note"]
-    assert ask_more(inside, thread, result="r1", select="length(log)")["data"] > 100_000
+    assert ask_more(parts, thread, result="r1", select="length(log)")["data"] > 100_000
 
 
-def test_an_answer_with_secrets_is_kept_without_them(inside: Inside, server: RestServer) -> None:
+def test_an_answer_with_secrets_is_kept_without_them(parts: BotParts, server: RestServer) -> None:
     server.will(reply(json.dumps([{"echo": "T0P-s3cret", "n": n} for n in range(5_000)])))
-    inside.replies.will(calls(("GET", server.url + "/page")))
-    thread = inside.ask()
-    assert ask_more(inside, thread, result="r1", select="[4999].echo")["data"] == "[hidden]"
-    assert "T0P-s3cret" not in inside.stored()
+    parts.replies.will(calls(("GET", server.url + "/page")))
+    thread = parts.ask()
+    assert ask_more(parts, thread, result="r1", select="[4999].echo")["data"] == "[hidden]"
+    assert "T0P-s3cret" not in parts.stored()
 
 
-def test_a_huge_line_of_links_is_read_in_time(inside: Inside, server: RestServer) -> None:
+def test_a_huge_line_of_links_is_read_in_time(parts: BotParts, server: RestServer) -> None:
     links = ", ".join(f'</link?at={n}>; rel="item"; title="a\\"b"' for n in range(500))
     server.will(reply("[1]", 200, f'Link: {links}, </link?at=1>; rel="next"'), reply("[2]", 200, "Link: <<<>;;=,\"'"))
-    assert inside.read(f"{server.url}/link", all_pages=True)["data"] == [1, 2]
+    assert parts.read(f"{server.url}/link", all_pages=True)["data"] == [1, 2]
 
 
 def test_an_api_that_falls_silent_between_pages_ends_the_list(tmp_path: Path, server: RestServer) -> None:
-    inside = made(tmp_path, server, timeout=0.5)
+    parts = made(tmp_path, server, timeout=0.5)
     server.will(page(1), silence)
-    result = inside.read(f"{server.url}/page", all_pages=True, select=COUNT)
-    inside.close()
+    result = parts.read(f"{server.url}/page", all_pages=True, select=COUNT)
+    parts.close()
     assert result["data"] == [100, 1, 100]
     assert "page 2 failed: " in result["note"]

@@ -12,7 +12,7 @@ import pytest
 from gate.policy import State
 from gate.target_diff import Target
 from store.store import Proposal
-from tests.harness.bot_parts import Inside
+from tests.harness.bot_parts import BotParts
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 
 TOM = {"id": 7, "first_name": "Tom", "last_name": "Berg", "email": "tom.berg@example.com", "job": "Sales"}
@@ -50,12 +50,12 @@ def api() -> Iterator[Api]:
 
 
 @pytest.fixture
-def inside(tmp_path: Path, api: Api) -> Iterator[Callable[[str], Inside]]:
+def parts(tmp_path: Path, api: Api) -> Iterator[Callable[[str], BotParts]]:
     """Makes the bot's inside over endpoints, one a line: `METHOD /url`, and further keys behind it."""
-    made: list[Inside] = []
+    made: list[BotParts] = []
 
-    def make(endpoints: str, **options: Any) -> Inside:
-        made.append(Inside(tmp_path, catalog(api.url, endpoints), timeout=5, settles=0.01, **options))
+    def make(endpoints: str, **options: Any) -> BotParts:
+        made.append(BotParts(tmp_path, catalog(api.url, endpoints), timeout=5, settles=0.01, **options))
         return made[-1]
 
     yield make
@@ -72,7 +72,7 @@ def catalog(url: str, endpoints: str) -> str:
     return f"name: HR\nbase_url: {url}\nendpoints:\n" + "\n".join(f"  - {one}" for one in entries)
 
 
-def shown(row: Proposal, bot: Inside) -> list[str]:
+def shown(row: Proposal, bot: BotParts) -> list[str]:
     """The lines of a card that are plain text, above the request itself."""
     (card,) = [one for one in bot.cards(row.thread) if one.post == row.card][:1]
     texts = [block["text"]["text"] for block in card.arguments["blocks"] if block["type"] == "section"]
@@ -80,7 +80,7 @@ def shown(row: Proposal, bot: Inside) -> list[str]:
     return lines[: lines.index(f"{row.method} {row.shown_url}")]
 
 
-def asked(bot: Inside, method: str, url: str, body: object = None) -> list[str]:
+def asked(bot: BotParts, method: str, url: str, body: object = None) -> list[str]:
     """What the card of a request says of what it is about."""
     row = bot.approved(method, url, body)
     return [line for line in shown(row, bot) if line != "Does it."]
@@ -119,12 +119,12 @@ ABOUT_TOM = 'About: Tom Berg, id 7, email "tom.berg@example.com"'
     ],
 )
 def test_a_card_names_whom_it_is_about_and_claims_no_change_that_it_cannot_know(
-    inside: Callable[[str], Inside], api: Api, method: str, url: str, body: object, more: list[str]
+    parts: Callable[[str], BotParts], api: Api, method: str, url: str, body: object, more: list[str]
 ) -> None:
     """ "Make Ann an admin" with Bob's id got an honest click: the card showed the id alone."""
     api.there = {"/users/7": TOM}
     expected = [ABOUT_TOM, *more] if "7" in url else more
-    assert asked(inside(USERS), method, url, body) == expected
+    assert asked(parts(USERS), method, url, body) == expected
     assert api.reads == (["/users/7"] if "7" in url else [])
 
 
@@ -153,10 +153,10 @@ def test_a_card_names_whom_it_is_about_and_claims_no_change_that_it_cannot_know(
     ],
 )  # fmt: skip
 def test_a_thing_is_named_by_the_usual_fields(
-    inside: Callable[[str], Inside], api: Api, thing: Any, about: str
+    parts: Callable[[str], BotParts], api: Api, thing: Any, about: str
 ) -> None:
     api.there = {"/users/7": thing}
-    assert asked(inside(USERS), "POST", "/users/7/suspend") == [f"About: {about}"]
+    assert asked(parts(USERS), "POST", "/users/7/suspend") == [f"About: {about}"]
 
 
 @pytest.mark.parametrize(
@@ -172,12 +172,12 @@ def test_a_thing_is_named_by_the_usual_fields(
 )
 @pytest.mark.parametrize("entry", ["GET", "POST"])
 def test_the_catalog_can_say_what_names_a_thing(
-    inside: Callable[[str], Inside], api: Api, title: str, about: str, entry: str
+    parts: Callable[[str], BotParts], api: Api, title: str, about: str, entry: str
 ) -> None:
     api.there = {"/users/7": {"id": 7, "name": "Tom", "nick": "Tommy", "role": "admin", "team": {"name": "Blue"}}}
     endpoints = {"GET": "GET /users/[id]", "POST": "POST /users/[id]/suspend"}
     endpoints[entry] += f" {title}"
-    assert asked(inside("\n".join(endpoints.values())), "POST", "/users/7/suspend") == [
+    assert asked(parts("\n".join(endpoints.values())), "POST", "/users/7/suspend") == [
         f"About: {about}".replace("About: id 7", 'About: "7"')
     ]
 
@@ -185,10 +185,12 @@ def test_the_catalog_can_say_what_names_a_thing(
 PEOPLE = [BOB, TOM, {"id": 77, "first_name": "Tom", "last_name": "Berger"}]
 
 
-def test_where_the_catalog_has_a_list_alone_the_thing_is_found_in_it(inside: Callable[[str], Inside], api: Api) -> None:
+def test_where_the_catalog_has_a_list_alone_the_thing_is_found_in_it(
+    parts: Callable[[str], BotParts], api: Api
+) -> None:
     """The smallest catalog has a list and a DELETE."""
     api.there = {"/users": PEOPLE}
-    bot = inside("GET /users\nDELETE /users/[user_id]\nPOST /users/[user_id]/suspend\nPATCH /users/[user_id]")
+    bot = parts("GET /users\nDELETE /users/[user_id]\nPOST /users/[user_id]/suspend\nPATCH /users/[user_id]")
     for method, url, body in (
         ("DELETE", "/users/7", None),
         ("POST", "/users/7/suspend", None),
@@ -200,23 +202,23 @@ def test_where_the_catalog_has_a_list_alone_the_thing_is_found_in_it(inside: Cal
     ]
 
 
-def test_the_list_is_read_page_by_page_until_the_thing_is_there(inside: Callable[[str], Inside], api: Api) -> None:
+def test_the_list_is_read_page_by_page_until_the_thing_is_there(parts: Callable[[str], BotParts], api: Api) -> None:
     api.there = {f"/users?page={n}": [{"id": 2 * n}, {"id": 2 * n + 1, "name": "Odd"}] for n in range(1, 9)}
-    bot = inside("GET /users?page=[page] pagination: {style: page, parameter: page}\nDELETE /users/[id]")
+    bot = parts("GET /users?page=[page] pagination: {style: page, parameter: page}\nDELETE /users/[id]")
     assert asked(bot, "DELETE", "/users/7") == ["About: Odd, id 7"]
     assert api.reads == [f"/users?page={n}" for n in (1, 2, 3)]
 
 
-def test_a_list_that_was_not_read_to_its_end_proves_nothing(inside: Callable[[str], Inside], api: Api) -> None:
+def test_a_list_that_was_not_read_to_its_end_proves_nothing(parts: Callable[[str], BotParts], api: Api) -> None:
     api.there = {"/users": as_json(PEOPLE, 200, **{"X-Total-Count": "40"})}
-    lines = asked(inside("GET /users\nDELETE /users/[id]"), "DELETE", "/users/9")
+    lines = asked(parts("GET /users\nDELETE /users/[id]"), "DELETE", "/users/9")
     assert lines == [
         "What this is about can't be shown: GET /users was not read to its end, and no part of it has id 9."
     ]
 
 
-def test_what_the_catalog_cannot_show_is_told(inside: Callable[[str], Inside], api: Api) -> None:
-    bot = inside("DELETE /users/[id]\nPOST /users/[id]/suspend\nPUT /settings\nPOST /users")
+def test_what_the_catalog_cannot_show_is_told(parts: Callable[[str], BotParts], api: Api) -> None:
+    bot = parts("DELETE /users/[id]\nPOST /users/[id]/suspend\nPUT /settings\nPOST /users")
     for method, url, body in (
         ("DELETE", "/users/7", None),
         ("POST", "/users/7/suspend", None),
@@ -227,32 +229,32 @@ def test_what_the_catalog_cannot_show_is_told(inside: Callable[[str], Inside], a
     assert api.reads == []
 
 
-def test_a_preview_that_is_turned_off_shows_nothing(inside: Callable[[str], Inside], api: Api) -> None:
+def test_a_preview_that_is_turned_off_shows_nothing(parts: Callable[[str], BotParts], api: Api) -> None:
     off = "preview: false"
-    bot = inside(f"GET /users/[id]\nDELETE /users/[id] {off}\nPOST /users/[id]/suspend {off}")
+    bot = parts(f"GET /users/[id]\nDELETE /users/[id] {off}\nPOST /users/[id]/suspend {off}")
     for method, url in (("DELETE", "/users/7"), ("POST", "/users/7/suspend")):
         assert asked(bot, method, url) == []
     assert api.reads == []
 
 
-def test_a_preview_by_name_may_call_its_placeholders_otherwise(inside: Callable[[str], Inside], api: Api) -> None:
+def test_a_preview_by_name_may_call_its_placeholders_otherwise(parts: Callable[[str], BotParts], api: Api) -> None:
     api.there = {"/users/7": TOM}
-    bot = inside("GET /users/[id]\nPOST /users/[user_id]/suspend preview: 'GET /users/[id]'")
+    bot = parts("GET /users/[id]\nPOST /users/[user_id]/suspend preview: 'GET /users/[id]'")
     assert asked(bot, "POST", "/users/7/suspend") == [ABOUT_TOM]
 
 
-def test_a_thing_with_two_names_in_its_path_is_told_by_both(inside: Callable[[str], Inside], api: Api) -> None:
+def test_a_thing_with_two_names_in_its_path_is_told_by_both(parts: Callable[[str], BotParts], api: Api) -> None:
     api.there = {"/queues/prod/mail": {"name": "mail", "messages": 5, "state": "running"}}
-    bot = inside("GET /queues/[vhost]/[name]\nDELETE /queues/[vhost]/[name]")
+    bot = parts("GET /queues/[vhost]/[name]\nDELETE /queues/[vhost]/[name]")
     assert asked(bot, "DELETE", "/queues/prod/mail")[0] == 'About: mail, vhost prod, state "running"'
 
 
 def test_a_thing_without_an_id_of_its_own_has_that_of_its_own_part_of_the_path(
-    inside: Callable[[str], Inside], api: Api
+    parts: Callable[[str], BotParts], api: Api
 ) -> None:
     """Whoever leaves the team is no part of its name."""
     api.there = {"/teams/3": {"name": "Blue", "user": {"id": 1}}}
-    bot = inside("GET /teams/[team]\nDELETE /teams/[team]/members/[user]")
+    bot = parts("GET /teams/[team]\nDELETE /teams/[team]/members/[user]")
     assert asked(bot, "DELETE", "/teams/3/members/7") == ["About: Blue, team 3"]
 
 
@@ -265,11 +267,11 @@ def test_a_thing_without_an_id_of_its_own_has_that_of_its_own_part_of_the_path(
 )
 @pytest.mark.parametrize(("url", "body"), [("/recs/7", None), ("/recs", [7])])
 def test_a_list_that_was_not_given_proves_nothing(
-    inside: Callable[[str], Inside], api: Api, answer: Reply, problem: str, url: str, body: object
+    parts: Callable[[str], BotParts], api: Api, answer: Reply, problem: str, url: str, body: object
 ) -> None:
     """That nothing with an id is there would be a claim."""
     api.there = {"/recs": answer}
-    bot = inside("GET /recs\nDELETE /recs\nDELETE /recs/[id]")
+    bot = parts("GET /recs\nDELETE /recs\nDELETE /recs/[id]")
     assert asked(bot, "DELETE", url, body) == [f"What this is about can't be shown: {problem.format(url=api.url)}."]
 
 
@@ -286,10 +288,10 @@ OPEN = [{"id": 1, "name": "One", "state": "open"}, {"id": 2, "name": "Two", "sta
 CLOSED = [{"id": 3, "name": "Three", "state": "closed"}, {"id": 4, "name": "Four", "state": "closed"}]
 
 
-def test_a_bulk_request_shows_what_its_query_chooses(inside: Callable[[str], Inside], api: Api) -> None:
+def test_a_bulk_request_shows_what_its_query_chooses(parts: Callable[[str], BotParts], api: Api) -> None:
     """The unfiltered list stood there as "What is removed"."""
     api.there = {"/recs": OPEN + CLOSED, "/recs?state=closed": as_json(CLOSED, 200, **{"X-Total-Count": "2"})}
-    lines = asked(inside(RECS), "DELETE", "/recs?state=closed")
+    lines = asked(parts(RECS), "DELETE", "/recs?state=closed")
     assert lines == [
         "About: 2: Three, id 3; Four, id 4",
         f"All 2 that GET {api.url}/recs?state=closed lists:",
@@ -313,10 +315,10 @@ def test_a_bulk_request_shows_what_its_query_chooses(inside: Callable[[str], Ins
     ],
 )  # fmt: skip
 def test_what_a_bulk_request_chooses_in_another_way_is_not_shown(
-    inside: Callable[[str], Inside], api: Api, endpoints: str, url: str, body: object, problem: str
+    parts: Callable[[str], BotParts], api: Api, endpoints: str, url: str, body: object, problem: str
 ) -> None:
     api.there = {"/recs": OPEN + CLOSED, "/recs?state=closed": CLOSED, "/recs?state=open": OPEN}
-    lines = asked(inside(f"{endpoints}\nDELETE /recs?state=[state]"), "DELETE", url, body)
+    lines = asked(parts(f"{endpoints}\nDELETE /recs?state=[state]"), "DELETE", url, body)
     assert lines == [f"What this is about can't be shown: {problem}."]
 
 
@@ -336,12 +338,12 @@ def test_what_a_bulk_request_chooses_in_another_way_is_not_shown(
 )
 @pytest.mark.parametrize("single", [True, False])
 def test_the_ids_that_a_request_names_are_what_is_asked_for(
-    inside: Callable[[str], Inside], api: Api, url: str, body: object, single: bool
+    parts: Callable[[str], BotParts], api: Api, url: str, body: object, single: bool
 ) -> None:
     """A DELETE of [9, 10] showed items 1, 2 and 3."""
     api.there = {"/recs": OPEN + CLOSED, "/recs/3": CLOSED[0]}
     ids = "parameters: {ids: {type: array, items: {type: integer}}}"
-    bot = inside(
+    bot = parts(
         f"GET /recs{'' if single else ' pagination: {style: link}'}\nDELETE /recs?ids=[ids] {ids}"
         + ("\nGET /recs/[id]" if single else "")
     )
@@ -350,20 +352,20 @@ def test_the_ids_that_a_request_names_are_what_is_asked_for(
     assert api.reads == (["/recs/3", "/recs/9"] if single else ["/recs"])
 
 
-def test_of_many_ids_the_list_is_read_instead_of_each(inside: Callable[[str], Inside], api: Api) -> None:
+def test_of_many_ids_the_list_is_read_instead_of_each(parts: Callable[[str], BotParts], api: Api) -> None:
     api.there = {f"/recs?page={n}": [{"id": 10 * n + one} for one in range(10)] for n in range(1, 9)}
-    bot = inside("GET /recs?page=[page] pagination: {style: page, parameter: page}\nGET /recs/[id]\nDELETE /recs")
+    bot = parts("GET /recs?page=[page] pagination: {style: page, parameter: page}\nGET /recs/[id]\nDELETE /recs")
     lines = asked(bot, "DELETE", "/recs", list(range(15, 35)))
     assert lines[:3] == ["About: 20: id 15; id 16; id 17; ...", "20 of the 20 that the request names:", "• id 15"]
     assert lines[-1] == "... and 8 more."
     assert api.reads == [f"/recs?page={n}" for n in (1, 2, 3)]
 
 
-def test_an_id_that_no_path_can_hold_leads_nowhere(inside: Callable[[str], Inside], api: Api) -> None:
+def test_an_id_that_no_path_can_hold_leads_nowhere(parts: Callable[[str], BotParts], api: Api) -> None:
     """The model wrote it: it is checked like every other path value."""
     api.there = {"/recs": OPEN}
     lines = asked(
-        inside("GET /recs pagination: {style: link}\nGET /recs/[id]\nDELETE /recs"), "DELETE", "/recs", ["../admin", 1]
+        parts("GET /recs pagination: {style: link}\nGET /recs/[id]\nDELETE /recs"), "DELETE", "/recs", ["../admin", 1]
     )
     assert lines == [
         "About: 1: One, id 1",
@@ -385,10 +387,10 @@ def pages(*, of: int, per: int = 2, **more: str) -> Mapping[str, Any]:
     return {"/recs": page(1), **{f"/recs?page={number}": page(number) for number in range(2, of + 1)}}
 
 
-def test_a_bulk_request_over_several_pages_shows_them_all(inside: Callable[[str], Inside], api: Api) -> None:
+def test_a_bulk_request_over_several_pages_shows_them_all(parts: Callable[[str], BotParts], api: Api) -> None:
     """Page 1 stood there as all."""
     api.there = dict(pages(of=5))
-    bot = inside("GET /recs?page=[page]\nDELETE /recs")
+    bot = parts("GET /recs?page=[page]\nDELETE /recs")
     lines = asked(bot, "DELETE", "/recs")
     assert lines[1] == f"All 10 that GET {api.url}/recs lists:"
     assert lines[2:] == [f"• id {number}" for number in range(2, 12)]
@@ -415,32 +417,32 @@ def test_a_bulk_request_over_several_pages_shows_them_all(inside: Callable[[str]
     ],
 )  # fmt: skip
 def test_how_many_of_how_many_is_told(
-    inside: Callable[[str], Inside], api: Api, answer: Reply, paging: str, line: str
+    parts: Callable[[str], BotParts], api: Api, answer: Reply, paging: str, line: str
 ) -> None:
     api.there = {"/recs": answer}
-    lines = asked(inside(f"GET /recs {paging}\nDELETE /recs"), "DELETE", "/recs")
+    lines = asked(parts(f"GET /recs {paging}\nDELETE /recs"), "DELETE", "/recs")
     assert line.format(url=f"{api.url}/recs") in lines
 
 
-def test_a_list_that_breaks_off_is_no_whole_one(inside: Callable[[str], Inside], api: Api) -> None:
+def test_a_list_that_breaks_off_is_no_whole_one(parts: Callable[[str], BotParts], api: Api) -> None:
     api.there = {"/recs?page=1": OPEN, "/recs?page=2": as_json({"error": "down"}, 500)}
-    bot = inside("GET /recs?page=[page] pagination: {style: page, parameter: page}\nDELETE /recs")
+    bot = parts("GET /recs?page=[page] pagination: {style: page, parameter: page}\nDELETE /recs")
     assert f"The first 2 that GET {api.url}/recs lists; there are more:" in asked(bot, "DELETE", "/recs")
 
 
 @pytest.mark.parametrize(
     "settings", [{"theme": "x", "admins": [{"id": 1}, {"id": 2}]}, {"data": {"theme": "x", "tags": ["a"]}}]
 )
-def test_a_thing_that_holds_a_list_is_no_list(inside: Callable[[str], Inside], api: Api, settings: Any) -> None:
+def test_a_thing_that_holds_a_list_is_no_list(parts: Callable[[str], BotParts], api: Api, settings: Any) -> None:
     api.there = {"/settings": settings}
-    lines = asked(inside("GET /settings\nPUT /settings"), "PUT", "/settings", {"theme": "y"})
+    lines = asked(parts("GET /settings\nPUT /settings"), "PUT", "/settings", {"theme": "y"})
     assert 'theme: "x" → "y"' in lines
 
 
 @pytest.mark.parametrize("url", ["/orders/7", "/order"])
-def test_an_order_with_items_is_one_order(inside: Callable[[str], Inside], api: Api, url: str) -> None:
+def test_an_order_with_items_is_one_order(parts: Callable[[str], BotParts], api: Api, url: str) -> None:
     api.there = {url: {"id": 7, "items": [{"id": 1}, {"id": 2}], "total": 50}}
-    bot = inside("GET /orders/[id]\nDELETE /orders/[id]\nPATCH /orders/[id]\nGET /order\nDELETE /order\nPATCH /order")
+    bot = parts("GET /orders/[id]\nDELETE /orders/[id]\nPATCH /orders/[id]\nGET /order\nDELETE /order\nPATCH /order")
     removed = ["id: 7", "items[id 1].id: 1", "items[id 2].id: 2", "total: 50"]
     assert asked(bot, "DELETE", url) == ["About: id 7, total 50", *removed]
     assert asked(bot, "PATCH", url, {"total": 40}) == ["About: id 7, total 50", "total: 50 → 40"]
@@ -449,10 +451,10 @@ def test_an_order_with_items_is_one_order(inside: Callable[[str], Inside], api: 
 
 
 def test_of_thousands_of_ids_the_card_tells_some_and_all_are_looked_for(
-    inside: Callable[[str], Inside], api: Api
+    parts: Callable[[str], BotParts], api: Api
 ) -> None:
     api.there = {"/recs": [{"id": number} for number in range(5_000)]}
-    bot = inside("GET /recs pagination: {style: link}\nGET /recs/[id]\nDELETE /recs")
+    bot = parts("GET /recs pagination: {style: link}\nGET /recs/[id]\nDELETE /recs")
     row = bot.approved("DELETE", "/recs", list(range(2_000, 8_000)))
     lines = [line for line in shown(row, bot) if line != "Does it."]
     assert lines[1] == "3,000 of the 6,000 that the request names:"
@@ -463,14 +465,14 @@ def test_of_thousands_of_ids_the_card_tells_some_and_all_are_looked_for(
 
 
 def test_a_value_that_the_catalog_hides_is_not_read_with_where_the_read_would_show_it(
-    inside: Callable[[str], Inside], api: Api
+    parts: Callable[[str], BotParts], api: Api
 ) -> None:
     api.there = {"/people/s3cret": TOM, "/vaults/s3cret": TOM, "/vaults": [TOM], "/pins": [{"id": 1}]}
 
     def secret(*names: str) -> str:
         return "parameters: {" + ", ".join(f"{name}: {{type: string, secret: true}}" for name in names) + "}"
 
-    bot = inside(
+    bot = parts(
         f"GET /people/[id]\nPUT /people/[key]/pin?pin=[pin] {secret('key', 'pin')}\nGET /vaults/[key] {secret('key')}\n"
         f"DELETE /vaults/[key] {secret('key')}\nGET /pins?pin=[pin]\nDELETE /pins?pin=[pin] {secret('pin')}\n"
         f"DELETE /pins/[pin] {secret('pin')}"
@@ -493,18 +495,18 @@ def test_a_value_that_the_catalog_hides_is_not_read_with_where_the_read_would_sh
     assert not [word for word in ("9941", "s3cret") if word in json.dumps(posts) + noted]
 
 
-def test_a_change_of_several_things_says_what_it_may_touch(inside: Callable[[str], Inside], api: Api) -> None:
+def test_a_change_of_several_things_says_what_it_may_touch(parts: Callable[[str], BotParts], api: Api) -> None:
     api.there = {"/recs?state=closed": as_json({"data": CLOSED, "total": 2})}
-    row = inside(RECS).approved("PATCH", "/recs?state=closed", {"archived": True})
+    row = parts(RECS).approved("PATCH", "/recs?state=closed", {"archived": True})
     target = Target.from_json(row.before)
     assert target is not None
     assert (target.role, target.count, target.total, target.rest) == ("several", 2, 2, "none")
 
 
-def test_a_list_that_is_replaced_is_told_item_by_item(inside: Callable[[str], Inside], api: Api) -> None:
+def test_a_list_that_is_replaced_is_told_item_by_item(parts: Callable[[str], BotParts], api: Api) -> None:
     api.there = {"/recs": as_json(OPEN, 200, **{"X-Total-Count": "2"})}
     body = [{"id": 1, "name": "Uno", "state": "open"}, {"id": 5, "name": "Five"}]
-    assert asked(inside(RECS), "PUT", "/recs", body)[2:] == [
+    assert asked(parts(RECS), "PUT", "/recs", body)[2:] == [
         '[id 2]: {"id":2,"name":"Two","state":"open"} (not in the request)',
         '[id 1].name: "One" → "Uno"',
         '[id 5]: + {"id":5,"name":"Five"}',
@@ -513,10 +515,10 @@ def test_a_list_that_is_replaced_is_told_item_by_item(inside: Callable[[str], In
 
 @pytest.mark.parametrize(("query", "heading"), [("", "What is removed:"), ("?soft=true", "As it is now:")])
 def test_what_a_removal_with_a_switch_does_is_not_claimed(
-    inside: Callable[[str], Inside], api: Api, query: str, heading: str
+    parts: Callable[[str], BotParts], api: Api, query: str, heading: str
 ) -> None:
     api.there = {"/users/7": TOM}
-    bot = inside("GET /users/[id]\nDELETE /users/[id]?soft=[soft]")
+    bot = parts("GET /users/[id]\nDELETE /users/[id]?soft=[soft]")
     row = bot.approved("DELETE", f"/users/7{query}")
     assert heading in json.dumps([post.arguments for post in bot.cards(row.thread)])
 
@@ -552,17 +554,17 @@ OPERATIONS = [
     ],
 )  # fmt: skip
 def test_a_body_is_told_for_what_it_is(
-    inside: Callable[[str], Inside], api: Api, method: str, body: object, lines: list[str]
+    parts: Callable[[str], BotParts], api: Api, method: str, body: object, lines: list[str]
 ) -> None:
     """For each of these a card said "name: "Ann" → (nothing)" or the like."""
     api.there = {"/users/7": TOM | {"tags": ["a", "b"]}}
-    assert asked(inside(USERS), method, "/users/7", body)[1:] == lines
+    assert asked(parts(USERS), method, "/users/7", body)[1:] == lines
 
 
 # --- before it is sent ------------------------------------------------------------------------------------------------
 
 
-def sent(bot: Inside, row: Proposal) -> Proposal:
+def sent(bot: BotParts, row: Proposal) -> Proposal:
     bot.advance(row.thread)
     return bot.row(row)
 
@@ -583,10 +585,10 @@ def sent(bot: Inside, row: Proposal) -> Proposal:
     ],
 )
 def test_what_changed_behind_the_back_is_not_sent(
-    inside: Callable[[str], Inside], api: Api, method: str, url: str, body: object, path: str, now: Any
+    parts: Callable[[str], BotParts], api: Api, method: str, url: str, body: object, path: str, now: Any
 ) -> None:
     api.there = {"/users/7": TOM, "/recs?state=closed": CLOSED, "/recs/3": CLOSED[0]}
-    bot = inside(USERS + RECS)
+    bot = parts(USERS + RECS)
     row = bot.approved(method, url, body)
     api.there[path] = now
     assert sent(bot, row).state is State.STALE
@@ -605,20 +607,20 @@ def test_what_changed_behind_the_back_is_not_sent(
     ],
 )
 def test_what_did_not_change_is_sent_whatever_else_did(
-    inside: Callable[[str], Inside], api: Api, method: str, url: str, body: object
+    parts: Callable[[str], BotParts], api: Api, method: str, url: str, body: object
 ) -> None:
     api.there = {"/users/7": TOM, "/recs?state=closed": CLOSED, "/recs/3": CLOSED[0]}
-    bot = inside(USERS + RECS)
+    bot = parts(USERS + RECS)
     row = bot.approved(method, url, body)
     api.there |= {"/users/7": TOM | {"visits": 9}, "/recs?state=closed": CLOSED[::-1], "/recs": []}
     assert sent(bot, row).state is State.DONE
     assert [one.method for one in api.requests if one.method != "GET"] == [method]
 
 
-def test_the_etag_of_another_address_is_not_sent_along(inside: Callable[[str], Inside], api: Api) -> None:
+def test_the_etag_of_another_address_is_not_sent_along(parts: Callable[[str], BotParts], api: Api) -> None:
     """It would never match: what If-Match is held against is the address that the write goes to."""
     api.there = {"/users/7": as_json(TOM, ETag='"seven"'), "/recs": as_json(OPEN, ETag='"list"')}
-    bot = inside(USERS + RECS)
+    bot = parts(USERS + RECS)
     for method, url, etag in (
         ("DELETE", "/users/7/sessions", None),
         ("POST", "/users/7/suspend", None),

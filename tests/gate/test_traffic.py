@@ -12,7 +12,7 @@ import pytest
 
 from gate.policy import State
 from store.store import Proposal
-from tests.harness.bot_parts import Inside
+from tests.harness.bot_parts import BotParts
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 from tests.harness.whole_bot import Person, Script, StartBot, calls, card_text
 
@@ -59,12 +59,12 @@ endpoints:
 
 
 @pytest.fixture
-def make(tmp_path: Path, queue: Queue) -> Iterator[Callable[..., Inside]]:
-    made: list[Inside] = []
+def make(tmp_path: Path, queue: Queue) -> Iterator[Callable[..., BotParts]]:
+    made: list[BotParts] = []
 
-    def make(preview: str = "") -> Inside:
+    def make(preview: str = "") -> BotParts:
         text = CATALOG.format(url=queue.url, preview=f", preview: {preview}" if preview else "")
-        made.append(Inside(tmp_path, text, timeout=5, settles=0.01))
+        made.append(BotParts(tmp_path, text, timeout=5, settles=0.01))
         return made[-1]
 
     yield make
@@ -72,7 +72,7 @@ def make(tmp_path: Path, queue: Queue) -> Iterator[Callable[..., Inside]]:
         one.close()
 
 
-def approve(bot: Inside, row: Proposal) -> Proposal:
+def approve(bot: BotParts, row: Proposal) -> Proposal:
     """Ann presses Approve, and the bot goes on; the record as it is then."""
     if row.state is State.PENDING:
         bot.press(row)
@@ -80,14 +80,14 @@ def approve(bot: Inside, row: Proposal) -> Proposal:
     return bot.row(row)
 
 
-def text_of(bot: Inside, row: Proposal) -> str:
+def text_of(bot: BotParts, row: Proposal) -> str:
     """The card as it is drawn by now."""
     last = [post for post in bot.cards(row.thread) if row.card in (post.post, post.target)][-1]
     return card_text(last.arguments)
 
 
 def test_what_moves_by_itself_outdates_nothing_and_the_ending_names_it(
-    make: Callable[..., Inside], queue: Queue
+    make: Callable[..., BotParts], queue: Queue
 ) -> None:
     """A message queue's counters made five of five approvals stale."""
     queue.moving = lambda look: {
@@ -105,7 +105,7 @@ def test_what_moves_by_itself_outdates_nothing_and_the_ending_names_it(
     assert told["moved"] == ["stats.publish", "messages", "idle"]
 
 
-def test_a_target_that_stands_still_is_looked_at_once(make: Callable[..., Inside], queue: Queue) -> None:
+def test_a_target_that_stands_still_is_looked_at_once(make: Callable[..., BotParts], queue: Queue) -> None:
     queue.moving = lambda _look: {"messages": 5}
     bot = make()
     row = approve(bot, bot.approved("DELETE", "/queues/mail"))
@@ -119,7 +119,7 @@ def test_a_target_that_stands_still_is_looked_at_once(make: Callable[..., Inside
     ids=lambda one: next(iter(one)),
 )
 def test_what_somebody_changed_among_what_moves_is_noticed(
-    make: Callable[..., Inside], queue: Queue, change: dict[str, Any]
+    make: Callable[..., BotParts], queue: Queue, change: dict[str, Any]
 ) -> None:
     queue.changes = {2: change}
     bot = make()
@@ -142,7 +142,7 @@ def test_what_somebody_changed_among_what_moves_is_noticed(
     ],
 )
 def test_a_name_an_id_and_what_the_catalog_compares_count_also_where_they_move(
-    make: Callable[..., Inside], queue: Queue, moving: Callable[[int], Any], preview: str
+    make: Callable[..., BotParts], queue: Queue, moving: Callable[[int], Any], preview: str
 ) -> None:
     queue.moving = moving
     bot = make(preview)
@@ -163,14 +163,14 @@ def test_a_name_an_id_and_what_the_catalog_compares_count_also_where_they_move(
     ],
 )
 def test_the_catalog_says_what_counts(
-    make: Callable[..., Inside], queue: Queue, preview: str, change: dict[str, Any], state: State
+    make: Callable[..., BotParts], queue: Queue, preview: str, change: dict[str, Any], state: State
 ) -> None:
     queue.changes = {2: change}
     bot = make(preview)
     assert approve(bot, bot.approved("DELETE", "/queues/mail")).state is state
 
 
-def test_the_second_renewed_card_names_the_keys_to_set(make: Callable[..., Inside], queue: Queue) -> None:
+def test_the_second_renewed_card_names_the_keys_to_set(make: Callable[..., BotParts], queue: Queue) -> None:
     """Somebody changes it between each two looks; a value that stands still for two moments is no moving one."""
     queue.moving = lambda look: {"version": look // 2}  # 0; 1, 1; 2, 2
     bot = make()
@@ -189,7 +189,7 @@ def test_the_second_renewed_card_names_the_keys_to_set(make: Callable[..., Insid
 
 
 def test_a_mark_of_the_whole_is_not_sent_along_where_parts_of_it_move(
-    make: Callable[..., Inside], queue: Queue
+    make: Callable[..., BotParts], queue: Queue
 ) -> None:
     """The ETag moves with them: If-Match would refuse every request."""
     queue.headers = {"ETag": '"v1"'}
@@ -198,7 +198,7 @@ def test_a_mark_of_the_whole_is_not_sent_along_where_parts_of_it_move(
     assert "if-match" not in queue.requests[-1].headers
 
 
-def test_a_field_that_a_patch_does_not_name_may_change(make: Callable[..., Inside], queue: Queue) -> None:
+def test_a_field_that_a_patch_does_not_name_may_change(make: Callable[..., BotParts], queue: Queue) -> None:
     queue.changes = {2: {"policy": "drop"}}
     bot = make()
     assert approve(bot, bot.approved("PATCH", "/queues/mail", {"durable": False})).state is State.DONE
@@ -206,7 +206,7 @@ def test_a_field_that_a_patch_does_not_name_may_change(make: Callable[..., Insid
     assert approve(bot, bot.approved("PATCH", "/queues/mail", {"durable": None})).state is State.STALE
 
 
-def test_a_restart_between_two_looks_loses_nothing(make: Callable[..., Inside], queue: Queue, tmp_path: Path) -> None:
+def test_a_restart_between_two_looks_loses_nothing(make: Callable[..., BotParts], queue: Queue, tmp_path: Path) -> None:
     """Nothing is recorded until it is sent: who starts again looks again."""
     bot = make()
     row = bot.approved("DELETE", "/queues/mail")

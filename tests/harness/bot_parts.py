@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ai import AI, House
+from ai import AI, Services
 from base.thread import Thread
 from catalog.calls import resolve
 from catalog.catalog import load_catalog
@@ -24,10 +24,10 @@ from gate.answers import Answer, Shown, found_of
 from gate.gate import Approval, Gate
 from gate.policy import Read, State, Write, sort
 from gate.results import result
-from model.chat import Ear, Model
-from model.transcript import Called, Message, Replied, Result, Said, Usage
+from model.chat import Model, ReplyListener
+from model.transcript import AssistantMessage, Message, Result, ToolCall, Usage, UserMessage
 from store.posts import Post
-from store.store import Admission, Proposal, Round, Store, Turn
+from store.store import Admission, Proposal, ReplyOutcome, Store, Turn
 from tests.harness.databases import begun, everything
 
 Json = dict[str, Any]
@@ -79,7 +79,7 @@ class Replies:
     def will(self, *lines: Line) -> None:
         self.lines.extend(lines)
 
-    def complete(self, messages: Sequence[Message], tools: Sequence[Json], ear: Ear) -> object:
+    def complete(self, messages: Sequence[Message], tools: Sequence[Json], ear: ReplyListener) -> object:
         check_request(messages)
         self.asked.append(copy.deepcopy(list(messages)))
         self.tools.append(list(tools))
@@ -182,7 +182,7 @@ def user_words(messages: Sequence[Message]) -> list[str]:
 # --- the bot's inside -------------------------------------------------------------------------------------------------
 
 
-class Inside:
+class BotParts:
     """Store, gate and AI over one catalog. `options` go to the gate."""
 
     def __init__(
@@ -204,7 +204,7 @@ class Inside:
         self.store = Store(self.url, self.clock)
         self.gate = Gate(self.catalog, self.store, ids=_id, clock=self.clock, **options)
         self.replies = Replies()
-        self.house = House(
+        self.system = Services(
             model=model or self.replies, gate=self.gate, store=self.store, ids=_id, clock=self.clock,
             max_model_calls=max_model_calls, history_tokens=history_tokens, prompt_budget=prompt_budget,
         )  # fmt: skip
@@ -237,7 +237,7 @@ class Inside:
         decided = (one.turn for one in self.store.proposals_in(State.APPROVED) if one.thread == thread)
         for turn in dict.fromkeys(decided):
             self.gate.write_decided(turn)
-        return AI(thread, self.house).advance()
+        return AI(thread, self.system).advance()
 
     def told(self, thread: str) -> list[str]:
         """What was posted in the thread besides cards: escaped text, oldest first."""
@@ -273,8 +273,10 @@ class Inside:
         write = self.call(method, url, body, headers, tainted=True)
         assert isinstance(write, Write)
         proposal = self.gate.propose(write, turn, 0)
-        said = Replied("", (Called("call_0", "call_rest_api", "{}"),))
-        self.store.add_round(turn, Round(said, Usage(), proposals=[proposal], posts=self.gate.card_posts([proposal])))
+        said = AssistantMessage("", (ToolCall("call_0", "call_rest_api", "{}"),))
+        self.store.add_round(
+            turn, ReplyOutcome(said, Usage(), proposals=[proposal], posts=self.gate.card_posts([proposal]))
+        )
         return self.press(proposal) if proposal.state is State.PENDING else proposal
 
     def write(self, method: str, url: str, body: object = None, headers: object = None) -> tuple[Proposal, Json]:
@@ -318,7 +320,7 @@ class Inside:
         return json.dumps(everything(self.url), default=str, ensure_ascii=False)
 
     def words_of(self, thread: str) -> list[str]:
-        return [item.text for item in self.store.transcript(thread, ANN) if isinstance(item, Said)]
+        return [item.text for item in self.store.transcript(thread, ANN) if isinstance(item, UserMessage)]
 
 
 def result_text(answer: Answer, *, limit: int, secrets: Sequence[str]) -> str:

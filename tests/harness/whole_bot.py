@@ -33,7 +33,7 @@ from emulator.interaction_payloads import find_element
 from emulator.speech import app_mention, envelope
 from emulator.world import BOT_USER
 from gate.policy import State
-from model.chat import Ear, Model, ModelFailed
+from model.chat import Model, ModelFailed, ReplyListener
 from model.transcript import NOTED
 from store.store import Store
 from tests.harness.loopback import Loopback, Request, as_json
@@ -99,7 +99,7 @@ class Writing:
             self._reply = reply or says(self.text)
             self._changed.notify_all()
 
-    def perform(self, ear: Ear) -> Json:
+    def perform(self, ear: ReplyListener) -> Json:
         """Speaks into the ear until it is over."""
         deadline = time.monotonic() + HANG
         with self._changed:
@@ -138,7 +138,7 @@ class Script:
             self._is_held = False
             self._changed.notify_all()
 
-    def complete(self, messages: Sequence[Message], tools: Sequence[Json], ear: Ear) -> object:
+    def complete(self, messages: Sequence[Message], tools: Sequence[Json], ear: ReplyListener) -> object:
         with self._changed:
             self.asked.append(copy.deepcopy(list(messages)))
             line = self._lines.popleft() if self._lines else says("Done.")

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from base.shrink import as_json
 from model.special_tokens import arguments_together, broken_up, put_together
-from model.transcript import Line, Message, parse_reply
+from model.transcript import Message, ThreadMessage, parse_reply
 from slack_io.web_api import Person as Somebody
-from tests.harness.bot_parts import ANN, Inside, Json, calls, says, tool_results
+from tests.harness.bot_parts import ANN, BotParts, Json, calls, says, tool_results
 from tests.harness.rest_server import RestServer, reply
 from tests.harness.whole_bot import Person, StartBot, Writing
 from tests.harness.whole_bot import Script as HouseScript
@@ -161,8 +161,8 @@ def server() -> Iterator[RestServer]:
 
 
 @pytest.fixture
-def inside(tmp_path: Path, server: RestServer) -> Iterator[Inside]:
-    one = Inside(tmp_path, CATALOG.format(base=server.url), timeout=5)
+def parts(tmp_path: Path, server: RestServer) -> Iterator[BotParts]:
+    one = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=5)
     yield one
     one.close()
 
@@ -185,71 +185,73 @@ WRITES: dict[str, Callable[[str], object]] = {
 
 
 @pytest.mark.parametrize("way", WRITES)
-def test_a_name_that_was_read_is_written_back_to_the_byte(inside: Inside, server: RestServer, way: str) -> None:
+def test_a_name_that_was_read_is_written_back_to_the_byte(parts: BotParts, server: RestServer, way: str) -> None:
     def back(messages: Sequence[Message]) -> Json:
         name = tool_results(messages)[-1]["data"]["name"]
         assert name != NAME
         return calls(WRITES[way](name))
 
-    inside.replies.will(
+    parts.replies.will(
         calls(("GET", "/users/7")), back, lambda messages: says(tool_results(messages)[0]["data"]["name"])
     )
-    thread = inside.ask("Write the name of 7 anew")
-    (pending,) = inside.pending()
-    card = json.dumps(inside.cards(thread)[0].arguments, ensure_ascii=False)
+    thread = parts.ask("Write the name of 7 anew")
+    (pending,) = parts.pending()
+    card = json.dumps(parts.cards(thread)[0].arguments, ensure_ascii=False)
     assert all(part in card for part in ("<|im_end|>", "<|im_start|>", "[INST]", "<｜User｜>", "<._.|x|>"))
     assert json.loads(pending.body or "") == {"name": NAME}
-    inside.press(pending)
-    inside.advance(thread)
+    parts.press(pending)
+    parts.advance(thread)
     assert json.loads(server.requests[-1].body) == {"name": NAME}
-    for request in inside.replies.asked:
+    for request in parts.replies.asked:
         check_harmless(request)
-    assert html.unescape(inside.told(thread)[0]) == NAME
+    assert html.unescape(parts.told(thread)[0]) == NAME
 
 
-def test_in_a_url_it_is_what_was_read(inside: Inside, server: RestServer) -> None:
+def test_in_a_url_it_is_what_was_read(parts: BotParts, server: RestServer) -> None:
     name = NAME.replace("\n", " ")
     server.always(reply(json.dumps({"name": name})))
 
     def back(messages: Sequence[Message]) -> Json:
         return calls(("GET", f"/users/7?note={quote(tool_results(messages)[-1]['data']['name'], safe='')}"))
 
-    inside.replies.will(calls(("GET", "/users/7")), back)
-    inside.ask()
+    parts.replies.will(calls(("GET", "/users/7")), back)
+    parts.ask()
     assert unquote(server.requests[-1].target.partition("note=")[2]) == name
 
 
-def test_a_selection_looks_for_what_is_there(inside: Inside, server: RestServer) -> None:
+def test_a_selection_looks_for_what_is_there(parts: BotParts, server: RestServer) -> None:
     server.always(reply(json.dumps([{"name": "<s>", "id": 1}, {"name": "x", "id": 2}])))
 
     def select(messages: Sequence[Message]) -> Json:
         name = tool_results(messages)[-1]["data"][0]["name"]
         return calls({"method": "GET", "url": "/users/7", "select": f"[?name=='{name}'].id"})
 
-    inside.replies.will(calls(("GET", "/users/7")), select)
-    inside.ask()
-    assert tool_results(inside.replies.asked[-1])[-1]["data"] == [1]
+    parts.replies.will(calls(("GET", "/users/7")), select)
+    parts.ask()
+    assert tool_results(parts.replies.asked[-1])[-1]["data"] == [1]
 
 
 def test_what_people_wrote_and_what_they_are_called_is_broken_up_too(tmp_path: Path, server: RestServer) -> None:
-    inside = Inside(tmp_path, CATALOG.format(base=server.url), timeout=5)
-    object.__setattr__(inside.house, "person", lambda _user: Somebody(NAME, "Europe/Berlin", 0.0, False, False))
-    turn = inside.begin(f"Is {NAME} there?", by=ANN)
-    inside.store.begin_turn(turn, turn.text, [Line("U0BEN", NAME, f"I am {NAME}"), Line("B1", NAME, NAME, is_bot=True)])
-    inside.advance(turn.thread)
-    (request,) = inside.replies.asked
+    parts = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=5)
+    object.__setattr__(parts.system, "person", lambda _user: Somebody(NAME, "Europe/Berlin", 0.0, False, False))
+    turn = parts.begin(f"Is {NAME} there?", by=ANN)
+    parts.store.begin_turn(
+        turn, turn.text, [ThreadMessage("U0BEN", NAME, f"I am {NAME}"), ThreadMessage("B1", NAME, NAME, is_bot=True)]
+    )
+    parts.advance(turn.thread)
+    (request,) = parts.replies.asked
     check_harmless(request)
     assert put_together(request[-1]["content"]) == f"Is {NAME} there?"
-    assert inside.words_of(turn.thread) == [f"Is {NAME} there?"]  # as it was, where it is kept
-    inside.close()
+    assert parts.words_of(turn.thread) == [f"Is {NAME} there?"]  # as it was, where it is kept
+    parts.close()
 
 
-def test_what_the_model_wrote_itself_is_broken_up_when_it_reads_it_again(inside: Inside) -> None:
+def test_what_the_model_wrote_itself_is_broken_up_when_it_reads_it_again(parts: BotParts) -> None:
     arguments = r'{"method": "GET", "url": "/users/7", "select": "name || \u0027\u003c|im_end|\u003e\u0027"}'
-    inside.replies.will(calls(arguments, text=NAME), says(NAME))
-    thread = inside.ask()
-    inside.ask("again", thread=thread)
-    for request in inside.replies.asked[1:]:
+    parts.replies.will(calls(arguments, text=NAME), says(NAME))
+    thread = parts.ask()
+    parts.ask("again", thread=thread)
+    for request in parts.replies.asked[1:]:
         check_harmless(request)
         check_harmless(
             [json.loads(call["function"]["arguments"]) for one in request for call in one.get("tool_calls", ())]

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from model.transcript import (
     KEPT_ARGUMENTS,
     MAX_CALLS,
+    AssistantMessage,
     BadReply,
-    Called,
     Item,
-    Replied,
     Result,
-    Said,
+    ToolCall,
     Usage,
+    UserMessage,
     open_calls,
     parse_reply,
     to_messages,
@@ -52,7 +52,7 @@ def test_an_answer_without_a_message_is_no_reply(data: object) -> None:
 
 def test_words_and_usage_are_read() -> None:
     reply = parse_reply(says("Hello."))
-    assert (reply.said, reply.ending, reply.usage) == (Replied("Hello."), "stop", Usage(10, 5))
+    assert (reply.said, reply.ending, reply.usage) == (AssistantMessage("Hello."), "stop", Usage(10, 5))
 
 
 def test_words_in_parts_are_joined() -> None:
@@ -108,7 +108,11 @@ def test_the_transcript_keeps_arguments_that_every_server_takes_again(raw: objec
     reply = parse_reply(calls(raw))
     assert reply.said.calls[0].arguments == kept
     assert reply.arguments == (raw if raw is not None else "",)
-    items: list[Item] = [Said("hi", "U1"), Replied(reply.said.text, reply.said.calls, 7), Result(7, 0, "{}")]
+    items: list[Item] = [
+        UserMessage("hi", "U1"),
+        AssistantMessage(reply.said.text, reply.said.calls, 7),
+        Result(7, 0, "{}"),
+    ]
     check_request(to_messages(items, system="s", budget=60_000))
 
 
@@ -144,7 +148,11 @@ def test_a_reply_of_a_hundred_calls_says_that_not_all_were_looked_at() -> None:
 )
 def test_ids_that_repeat_or_are_none_become_ids_that_servers_take(ids: list[Any]) -> None:
     said = parse_reply(calls(*[("GET", "/x")] * 3, ids=ids)).said
-    items: list[Item] = [Said("hi", "U1"), Replied("", said.calls, 7), *(Result(7, i, f"{i}") for i in range(3))]
+    items: list[Item] = [
+        UserMessage("hi", "U1"),
+        AssistantMessage("", said.calls, 7),
+        *(Result(7, i, f"{i}") for i in range(3)),
+    ]
     messages = to_messages(items, system="s", budget=60_000)
     check_request(messages)
     assert [m["content"] for m in messages if m["role"] == "tool"] == ["0", "1", "2"]
@@ -158,7 +166,7 @@ def test_a_tool_of_any_name_leaves_a_transcript_that_servers_take(name: Any) -> 
     data = calls(("GET", "/x"))
     data["choices"][0]["message"]["tool_calls"][0]["function"]["name"] = name
     said = parse_reply(data).said
-    items: list[Item] = [Said("hi", "U1"), Replied("", said.calls, 7), Result(7, 0, "{}")]
+    items: list[Item] = [UserMessage("hi", "U1"), AssistantMessage("", said.calls, 7), Result(7, 0, "{}")]
     check_request(to_messages(items, system="s", budget=60_000))
 
 
@@ -173,8 +181,8 @@ def test_fields_of_every_kind_are_read_without_a_fault(**fields: Any) -> None:
     }
     reply = parse_reply(completion(message, fields["ending"]) | {"usage": fields["usage"]})
     items: list[Item] = [
-        Said("hi", "U1"),
-        Replied(reply.said.text, reply.said.calls, 1),
+        UserMessage("hi", "U1"),
+        AssistantMessage(reply.said.text, reply.said.calls, 1),
         *(Result(1, i, "{}") for i in range(len(reply.said.calls))),
     ]
     check_request(to_messages(items, system="s", budget=60_000))
@@ -195,8 +203,8 @@ def test_tool_calls_of_every_kind_leave_a_transcript_that_servers_take(made: lis
     reply = parse_reply(completion({"role": "assistant", "content": None, "tool_calls": made}))
     assert len(reply.said.calls) == len(reply.arguments) == len(made)
     items: list[Item] = [
-        Said("hi", "U1"),
-        Replied(reply.said.text, reply.said.calls, 1),
+        UserMessage("hi", "U1"),
+        AssistantMessage(reply.said.text, reply.said.calls, 1),
         *(Result(1, i, "{}") for i in range(len(made))),
     ]
     check_request(to_messages(items, system="s", budget=60_000))
@@ -205,17 +213,17 @@ def test_tool_calls_of_every_kind_leave_a_transcript_that_servers_take(made: lis
 # --- what goes out ----------------------------------------------------------------------------------------------------
 
 
-def call(number: int, arguments: str = "{}") -> Called:
-    return Called(f"call_{number}", "call_rest_api", arguments)
+def call(number: int, arguments: str = "{}") -> ToolCall:
+    return ToolCall(f"call_{number}", "call_rest_api", arguments)
 
 
 def test_results_stand_behind_their_calls_in_the_order_of_the_calls() -> None:
     items: list[Item] = [
-        Said("first", "U1"),
-        Replied("", (call(0), call(1)), 5),
+        UserMessage("first", "U1"),
+        AssistantMessage("", (call(0), call(1)), 5),
         Result(5, 1, "second result"),
         Result(5, 0, "first result"),
-        Replied("Done.", (), 6),
+        AssistantMessage("Done.", (), 6),
     ]
     messages = to_messages(items, system="s", budget=1_000)
     assert [(m["role"], m["content"]) for m in messages] == [
@@ -229,7 +237,12 @@ def test_results_stand_behind_their_calls_in_the_order_of_the_calls() -> None:
 
 
 def test_a_result_that_came_after_later_words_stands_behind_its_call() -> None:
-    items: list[Item] = [Said("a", "U1"), Replied("", (call(0),), 5), Said("b", "U1"), Result(5, 0, "late")]
+    items: list[Item] = [
+        UserMessage("a", "U1"),
+        AssistantMessage("", (call(0),), 5),
+        UserMessage("b", "U1"),
+        Result(5, 0, "late"),
+    ]
     assert [m["role"] for m in to_messages(items, system="s", budget=1_000)] == [
         "system",
         "user",
@@ -240,9 +253,9 @@ def test_a_result_that_came_after_later_words_stands_behind_its_call() -> None:
 
 
 def test_calls_of_two_replies_with_the_same_id_keep_their_own_results() -> None:
-    items: list[Item] = [Said("a", "U1")]
+    items: list[Item] = [UserMessage("a", "U1")]
     for row in (5, 6):
-        items += [Replied("", (call(0),), row), Result(row, 0, f"of {row}")]
+        items += [AssistantMessage("", (call(0),), row), Result(row, 0, f"of {row}")]
     assert [m["content"] for m in to_messages(items, system="s", budget=1_000) if m["role"] == "tool"] == [
         "of 5",
         "of 6",
@@ -250,14 +263,14 @@ def test_calls_of_two_replies_with_the_same_id_keep_their_own_results() -> None:
 
 
 def test_open_calls_are_those_without_a_result() -> None:
-    reply = Replied("", (call(0), call(1), call(2)), 5)
-    assert open_calls([Said("a", "U1"), reply, Result(5, 1, "{}")]) == [(reply, 0), (reply, 2)]
+    reply = AssistantMessage("", (call(0), call(1), call(2)), 5)
+    assert open_calls([UserMessage("a", "U1"), reply, Result(5, 1, "{}")]) == [(reply, 0), (reply, 2)]
 
 
 def test_the_oldest_results_go_first() -> None:
-    items: list[Item] = [Said("a", "U1")]
+    items: list[Item] = [UserMessage("a", "U1")]
     for row in range(1, 6):
-        items += [Replied("", (call(0),), row), Result(row, 0, f"{row}" * 3_000)]
+        items += [AssistantMessage("", (call(0),), row), Result(row, 0, f"{row}" * 3_000)]
     contents = [m["content"] for m in to_messages(items, system="s", budget=2_500) if m["role"] == "tool"]
     assert [content[0] for content in contents] == ["{", "{", "{", "4", "5"]
     assert all("removed to save room" in content for content in contents[:3])
@@ -266,8 +279,8 @@ def test_the_oldest_results_go_first() -> None:
 def test_when_results_are_not_enough_whole_older_turns_go() -> None:
     items: list[Item] = []
     for row in range(1, 6):
-        items += [Said(f"question {row} " + "x" * 3_000, "U1"), Replied(f"answer {row}", (), row)]
-    messages = to_messages([*items, Said("the last", "U1")], system="s", budget=2_500)
+        items += [UserMessage(f"question {row} " + "x" * 3_000, "U1"), AssistantMessage(f"answer {row}", (), row)]
+    messages = to_messages([*items, UserMessage("the last", "U1")], system="s", budget=2_500)
     assert [m["content"][:10] for m in messages[1:]] == ["question 4", "answer 4", "question 5", "answer 5", "the last"]
 
 
@@ -275,8 +288,8 @@ def test_a_reply_with_many_large_results_fits_the_budget() -> None:
     """Thirty pages read in one reply are more than a model's window; the oldest of them give way as well."""
     made = tuple(call(i) for i in range(30))
     items: list[Item] = [
-        Said("all pages, please", "U1"),
-        Replied("", made, 5),
+        UserMessage("all pages, please", "U1"),
+        AssistantMessage("", made, 5),
         *(Result(5, i, "x" * 24_000) for i in range(30)),
     ]
     messages = to_messages(items, system="s", budget=60_000)
@@ -290,23 +303,23 @@ def transcripts(draw: st.DrawFn) -> list[Item]:
     items: list[Item] = []
     row = 0
     for _ in range(draw(st.integers(1, 5))):
-        items.append(Said(draw(st.text(max_size=200)), "U1"))
+        items.append(UserMessage(draw(st.text(max_size=200)), "U1"))
         for _ in range(draw(st.integers(0, 3))):
             row += 1
             made = tuple(
                 call(i, json.dumps({"a": "y" * draw(st.integers(0, 300))})) for i in range(draw(st.integers(0, 4)))
             )
-            items.append(Replied(draw(st.text(max_size=100)), made, row))
+            items.append(AssistantMessage(draw(st.text(max_size=100)), made, row))
             order = draw(st.permutations(range(len(made))))
             items += [Result(row, i, "z" * draw(st.integers(0, 2_000))) for i in order]
-    return [*items, Said(draw(st.text(max_size=200)), "U1")]
+    return [*items, UserMessage(draw(st.text(max_size=200)), "U1")]
 
 
 @settings(max_examples=150, deadline=None)
 @given(items=transcripts(), budget=st.integers(0, 5_000))
 def test_however_it_is_trimmed_a_transcript_stays_one_that_servers_take(items: list[Item], budget: int) -> None:
     last = items[-1]
-    assert isinstance(last, Said)
+    assert isinstance(last, UserMessage)
     messages = to_messages(items, system="s", budget=budget)
     check_request(messages)
     assert messages[-1] == {"role": "user", "content": last.text}
@@ -315,7 +328,12 @@ def test_however_it_is_trimmed_a_transcript_stays_one_that_servers_take(items: l
 
 
 def test_trimming_changes_nothing_that_is_stored() -> None:
-    items: list[Item] = [Said("a", "U1"), Replied("", (call(0),), 1), Result(1, 0, "x" * 9_000), Replied("b", (), 2)]
+    items: list[Item] = [
+        UserMessage("a", "U1"),
+        AssistantMessage("", (call(0),), 1),
+        Result(1, 0, "x" * 9_000),
+        AssistantMessage("b", (), 2),
+    ]
     to_messages(items, system="s", budget=10)
     assert items[2] == Result(1, 0, "x" * 9_000)
 

@@ -12,10 +12,10 @@ import pytest
 
 from base.thread import TOP, Thread
 from emulator.emulator import Workspace
-from model.transcript import Replied
-from slack_io.assistant_status import Presence
+from model.transcript import AssistantMessage
+from slack_io.assistant_status import AssistantStatus
 from slack_io.outbox import Outbox
-from slack_io.streaming import Growing
+from slack_io.streaming import StreamedMessages
 from slack_io.web_api import SlackWeb
 from store.holds import Overtaken
 from store.posts import Post, ephemeral, live, message, thumbs_up, update
@@ -36,7 +36,7 @@ class Clock:
         return self.now
 
 
-class House:
+class System:
     """A thread in the workspace, begun by Ann, and everything needed to speak in it."""
 
     def __init__(self, workspace: Workspace, url: str, clock: Clock) -> None:
@@ -64,13 +64,13 @@ class House:
         """A new outbox in a new process, as after a restart."""
         self.stores.append(Store(self.url, self.clock, journal_key="k"))
         web = SlackWeb(self.workspace.bot_token, api_url, timeout=5, clock=self.clock)
-        self.presence = Presence(web, self.woken.append, clock=self.clock)
-        self.growing = Growing(web, self.woken.append, self.ended.append, clock=self.clock)
+        self.assistant_status = AssistantStatus(web, self.woken.append, clock=self.clock)
+        self.growing = StreamedMessages(web, self.woken.append, self.ended.append, clock=self.clock)
         outbox = Outbox(
             web,
             self.store,
             self.growing,
-            self.presence,
+            self.assistant_status,
             unshown=self.unshown.append,
             home_url=lambda: "https://local.slack.com/",
             clock=self.clock,
@@ -84,7 +84,7 @@ class House:
     def thinks(self) -> bool:
         """Notes that the bot thinks; whether there is something to show."""
         self.woken.clear()
-        self.presence.status(self.thread.key, "is thinking...")
+        self.assistant_status.status(self.thread.key, "is thinking...")
         return bool(self.woken)
 
     def post(self, *posts: Post) -> None:
@@ -132,12 +132,12 @@ def engine() -> str:
 
 
 @pytest.fixture
-def house(tmp_path: Path, clock: Clock, engine: str) -> Iterator[House]:
+def system(tmp_path: Path, clock: Clock, engine: str) -> Iterator[System]:
     with Workspace() as workspace:
-        house = House(workspace, fresh_database(engine, tmp_path), clock)
-        yield house
+        system = System(workspace, fresh_database(engine, tmp_path), clock)
+        yield system
         assert workspace.violations == []
-    house.close()
+    system.close()
 
 
 def button(action: str = "approve") -> dict[str, Any]:
@@ -154,197 +154,197 @@ DECIDED = [{"type": "section", "text": {"type": "plain_text", "text": "DELETE, d
 # --- in order, once ---------------------------------------------------------------------------------------------------
 
 
-def test_posts_go_out_in_their_order_into_their_thread(house: House) -> None:
+def test_posts_go_out_in_their_order_into_their_thread(system: System) -> None:
     for text in ("one", "two", "three"):
-        house.say(text)
-    assert house.deliver() is None
-    assert house.texts == ["one", "two", "three"]
-    assert house.due == []
-    assert house.deliver() is None
-    assert house.texts == ["one", "two", "three"]
+        system.say(text)
+    assert system.deliver() is None
+    assert system.texts == ["one", "two", "three"]
+    assert system.due == []
+    assert system.deliver() is None
+    assert system.texts == ["one", "two", "three"]
 
 
-def test_a_message_carries_its_id_and_fetches_no_previews(house: House) -> None:
-    one = house.say("see http://example.com")
-    house.deliver()
-    (call,) = house.workspace.calls_of("chat.postMessage")
+def test_a_message_carries_its_id_and_fetches_no_previews(system: System) -> None:
+    one = system.say("see http://example.com")
+    system.deliver()
+    (call,) = system.workspace.calls_of("chat.postMessage")
     assert (call.args["unfurl_links"], call.args["unfurl_media"]) == (False, False)
-    assert call.args["thread_ts"] == house.ts
-    sent = house.workspace.messages("C0HR", house.ts)[-1]
+    assert call.args["thread_ts"] == system.ts
+    sent = system.workspace.messages("C0HR", system.ts)[-1]
     assert sent["metadata"]["event_payload"]["post"] == one.post
 
 
-def test_the_four_kinds_arrive(house: House) -> None:
-    card = house.say("card", blocks=CARD)
-    house.post(
-        thumbs_up("r", house.thread.key, "", house.ts),
-        update("u", house.thread.key, "", card.post, "denied", DECIDED),
-        ephemeral("e", house.thread.key, "", "U0BEN", "not you"),
-        ephemeral("f", house.thread.key, "", "U0ANN", "in the channel", in_thread=False),
+def test_the_four_kinds_arrive(system: System) -> None:
+    card = system.say("card", blocks=CARD)
+    system.post(
+        thumbs_up("r", system.thread.key, "", system.ts),
+        update("u", system.thread.key, "", card.post, "denied", DECIDED),
+        ephemeral("e", system.thread.key, "", "U0BEN", "not you"),
+        ephemeral("f", system.thread.key, "", "U0ANN", "in the channel", in_thread=False),
     )
-    assert house.deliver() is None
-    assert house.texts == ["denied"]
-    assert [r["name"] for r in house.workspace.reactions("C0HR", house.ts)] in (["thumbsup"], ["+1"])
-    assert [(m["text"], m.get("thread_ts")) for m in house.workspace.ephemerals("U0BEN")] == [("not you", house.ts)]
-    assert [(m["text"], m.get("thread_ts")) for m in house.workspace.ephemerals("U0ANN")] == [("in the channel", None)]
-    shown = house.workspace.messages("C0HR", house.ts)[-1]
+    assert system.deliver() is None
+    assert system.texts == ["denied"]
+    assert [r["name"] for r in system.workspace.reactions("C0HR", system.ts)] in (["thumbsup"], ["+1"])
+    assert [(m["text"], m.get("thread_ts")) for m in system.workspace.ephemerals("U0BEN")] == [("not you", system.ts)]
+    assert [(m["text"], m.get("thread_ts")) for m in system.workspace.ephemerals("U0ANN")] == [("in the channel", None)]
+    shown = system.workspace.messages("C0HR", system.ts)[-1]
     assert [block["type"] for block in shown["blocks"]] == ["section"]
 
 
-def test_a_thumbs_up_that_is_there_already_is_fine(house: House) -> None:
+def test_a_thumbs_up_that_is_there_already_is_fine(system: System) -> None:
     for name in ("r1", "r2"):
-        house.post(thumbs_up(name, house.thread.key, "", house.ts))
-        assert house.deliver() is None
-    assert house.due == []
+        system.post(thumbs_up(name, system.thread.key, "", system.ts))
+        assert system.deliver() is None
+    assert system.due == []
 
 
-def test_threads_do_not_wait_for_each_other(house: House) -> None:
-    house.say("held")
-    other = Thread("T0LOCAL", "C0HR", house.workspace.say("U0BEN", "elsewhere"))
-    house.workspace.fault("chat.postMessage", "drop")
-    assert house.deliver() is not None
-    house.post(message("o", other.key, "", "other"))
-    assert house.outbox.deliver(other.key) is None
-    assert house.texts == []
-    assert [m["text"] for m in house.workspace.messages("C0HR", other.ts)][1:] == ["other"]
+def test_threads_do_not_wait_for_each_other(system: System) -> None:
+    system.say("held")
+    other = Thread("T0LOCAL", "C0HR", system.workspace.say("U0BEN", "elsewhere"))
+    system.workspace.fault("chat.postMessage", "drop")
+    assert system.deliver() is not None
+    system.post(message("o", other.key, "", "other"))
+    assert system.outbox.deliver(other.key) is None
+    assert system.texts == []
+    assert [m["text"] for m in system.workspace.messages("C0HR", other.ts)][1:] == ["other"]
 
 
 # --- lost answers -----------------------------------------------------------------------------------------------------
 
 
-def test_a_message_whose_answer_was_lost_is_found_and_not_posted_twice(house: House) -> None:
-    house.say("once")
-    house.say("then this")
-    house.workspace.fault("chat.postMessage", "timeout")
-    assert house.deliver() is not None
-    assert house.texts == ["once"]
-    house.deliver_all()
-    assert house.texts == ["once", "then this"]
-    assert house.methods.count("conversations.replies") == 1
+def test_a_message_whose_answer_was_lost_is_found_and_not_posted_twice(system: System) -> None:
+    system.say("once")
+    system.say("then this")
+    system.workspace.fault("chat.postMessage", "timeout")
+    assert system.deliver() is not None
+    assert system.texts == ["once"]
+    system.deliver_all()
+    assert system.texts == ["once", "then this"]
+    assert system.methods.count("conversations.replies") == 1
 
 
 @pytest.mark.parametrize("kind", ["drop", "http_500", "empty_503", "error"])
-def test_a_message_that_never_arrived_is_looked_for_and_posted(house: House, kind: Any) -> None:
-    house.say("once")
-    house.workspace.fault("chat.postMessage", kind, times=3)
-    house.deliver_all()
-    assert house.texts == ["once"]
-    assert house.methods.count("conversations.replies") == 3
+def test_a_message_that_never_arrived_is_looked_for_and_posted(system: System, kind: Any) -> None:
+    system.say("once")
+    system.workspace.fault("chat.postMessage", kind, times=3)
+    system.deliver_all()
+    assert system.texts == ["once"]
+    assert system.methods.count("conversations.replies") == 3
 
 
-def test_a_card_whose_answer_was_lost_is_found_and_then_changed(house: House) -> None:
-    card = house.say("card", blocks=CARD)
-    house.workspace.fault("chat.postMessage", "timeout")
-    house.deliver()
-    house.post(update("u", house.thread.key, "", card.post, "denied", DECIDED))
-    house.deliver_all()
-    assert house.texts == ["denied"]
+def test_a_card_whose_answer_was_lost_is_found_and_then_changed(system: System) -> None:
+    card = system.say("card", blocks=CARD)
+    system.workspace.fault("chat.postMessage", "timeout")
+    system.deliver()
+    system.post(update("u", system.thread.key, "", card.post, "denied", DECIDED))
+    system.deliver_all()
+    assert system.texts == ["denied"]
 
 
-def test_after_a_restart_the_thread_is_read_before_an_old_post_is_posted(house: House) -> None:
-    house.say("once")
-    house.workspace.fault("chat.postMessage", "timeout")
-    house.deliver()
-    house.clock.now += 1
-    house.outbox = house.open(house.workspace.api_url)
-    house.deliver_all()
-    assert house.texts == ["once"]
-    house.say("new")
-    house.deliver_all()
-    assert house.texts == ["once", "new"]
-    assert house.methods.count("conversations.replies") == 1
+def test_after_a_restart_the_thread_is_read_before_an_old_post_is_posted(system: System) -> None:
+    system.say("once")
+    system.workspace.fault("chat.postMessage", "timeout")
+    system.deliver()
+    system.clock.now += 1
+    system.outbox = system.open(system.workspace.api_url)
+    system.deliver_all()
+    assert system.texts == ["once"]
+    system.say("new")
+    system.deliver_all()
+    assert system.texts == ["once", "new"]
+    assert system.methods.count("conversations.replies") == 1
 
 
 @pytest.mark.parametrize("moved", [3_600.0, -3_600.0], ids=["forth", "back"])
 @pytest.mark.parametrize("place", ["thread", "channel"])
 def test_a_clock_that_was_set_while_the_process_was_down_doubles_nothing(
-    house: House, moved: float, place: str
+    system: System, moved: float, place: str
 ) -> None:
     if place == "channel":
-        house.thread = Thread("T0LOCAL", "C0HR", TOP)
-    house.clock.now -= moved  # the clock was wrong, and is right again at the next start
-    house.say("once")
-    house.workspace.fault("chat.postMessage", "timeout")
-    assert house.deliver() is not None
-    house.clock.now += moved
-    house.outbox = house.open(house.workspace.api_url)
-    house.deliver_all()
-    assert len(house.workspace.calls_of("chat.postMessage")) == 1
-    assert house.due == []
+        system.thread = Thread("T0LOCAL", "C0HR", TOP)
+    system.clock.now -= moved  # the clock was wrong, and is right again at the next start
+    system.say("once")
+    system.workspace.fault("chat.postMessage", "timeout")
+    assert system.deliver() is not None
+    system.clock.now += moved
+    system.outbox = system.open(system.workspace.api_url)
+    system.deliver_all()
+    assert len(system.workspace.calls_of("chat.postMessage")) == 1
+    assert system.due == []
 
 
 @pytest.mark.parametrize("engine", ["postgresql"])
 @pytest.mark.parametrize("arrives", [True, False])
-def test_who_takes_over_from_a_server_waits_for_what_may_be_on_its_way(house: House, arrives: bool) -> None:
+def test_who_takes_over_from_a_server_waits_for_what_may_be_on_its_way(system: System, arrives: bool) -> None:
     """On a server another process may have lost the database and be in the middle of its call to Slack."""
-    one = house.say("once")
-    house.outbox = house.open(house.workspace.api_url)
-    wait = house.deliver()
+    one = system.say("once")
+    system.outbox = system.open(system.workspace.api_url)
+    wait = system.deliver()
     assert wait is not None
     assert wait > 10  # seconds: the time that a call may take
-    assert house.texts == []
+    assert system.texts == []
     if arrives:
         meta = {"event_type": "bot_turn", "event_payload": {"turn": "", "post": one.post}}
-        said = {"channel": "C0HR", "thread_ts": house.ts, "text": "once", "metadata": meta}
-        SlackWeb(house.workspace.bot_token, house.workspace.api_url).call("chat.postMessage", said)
-    house.deliver_all()
-    assert house.texts == ["once"]
-    assert len(house.workspace.calls_of("chat.postMessage")) == 1
-    house.say("new")
-    assert house.deliver() is None
-    assert house.texts == ["once", "new"]
+        said = {"channel": "C0HR", "thread_ts": system.ts, "text": "once", "metadata": meta}
+        SlackWeb(system.workspace.bot_token, system.workspace.api_url).call("chat.postMessage", said)
+    system.deliver_all()
+    assert system.texts == ["once"]
+    assert len(system.workspace.calls_of("chat.postMessage")) == 1
+    system.say("new")
+    assert system.deliver() is None
+    assert system.texts == ["once", "new"]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_who_was_overtaken_says_nothing_more(house: House, engine: str) -> None:
-    first, card = house.outbox, house.say("card", blocks=CARD)
-    house.deliver()
-    first.expect(house.thread.key)
-    house.outbox = house.open(house.workspace.api_url)
-    house.deliver()
-    house.post(
-        update("u", house.thread.key, "", card.post, "denied", DECIDED),
-        ephemeral("e", house.thread.key, "", "U0BEN", "not you"),
-        thumbs_up("r", house.thread.key, "", house.ts),
-        live("l", house.thread.key, "", "U0ANN", "The beginning"),
+def test_who_was_overtaken_says_nothing_more(system: System, engine: str) -> None:
+    first, card = system.outbox, system.say("card", blocks=CARD)
+    system.deliver()
+    first.expect(system.thread.key)
+    system.outbox = system.open(system.workspace.api_url)
+    system.deliver()
+    system.post(
+        update("u", system.thread.key, "", card.post, "denied", DECIDED),
+        ephemeral("e", system.thread.key, "", "U0BEN", "not you"),
+        thumbs_up("r", system.thread.key, "", system.ts),
+        live("l", system.thread.key, "", "U0ANN", "The beginning"),
     )
-    before = house.methods
+    before = system.methods
     with pytest.raises(Overtaken):
-        first.deliver(house.thread.key)
-    assert house.methods == before
-    house.deliver_all()
-    assert house.texts == ["denied", "The beginning"]
+        first.deliver(system.thread.key)
+    assert system.methods == before
+    system.deliver_all()
+    assert system.texts == ["denied", "The beginning"]
 
 
-def test_a_message_is_found_in_a_long_thread(house: House) -> None:
-    house.say("once")
-    house.workspace.fault("chat.postMessage", "timeout")
+def test_a_message_is_found_in_a_long_thread(system: System) -> None:
+    system.say("once")
+    system.workspace.fault("chat.postMessage", "timeout")
     for i in range(220):
-        house.workspace.say("U0BEN", f"chatter {i}", thread_ts=house.ts)
-    house.deliver()
+        system.workspace.say("U0BEN", f"chatter {i}", thread_ts=system.ts)
+    system.deliver()
     for i in range(220):
-        house.workspace.say("U0BEN", f"more chatter {i}", thread_ts=house.ts)
-    house.deliver_all()
-    assert house.texts == ["once"]
-    assert house.methods.count("conversations.replies") > 1
+        system.workspace.say("U0BEN", f"more chatter {i}", thread_ts=system.ts)
+    system.deliver_all()
+    assert system.texts == ["once"]
+    assert system.methods.count("conversations.replies") > 1
 
 
-def test_another_bots_message_is_not_taken_for_one_that_grows(house: House) -> None:
+def test_another_bots_message_is_not_taken_for_one_that_grows(system: System) -> None:
     def answer(request: Request) -> Reply:
         messages = [{"ts": "1.1", "user": "U0OTHER", "bot_id": "B0OTHER", "text": "another bot's"}]
         return as_json({"ok": True, "ts": "9.9", "messages": messages})
 
     with Loopback(answer) as server:
-        house.post(live("l", house.thread.key, "", "U0ANN", "The beginning"))
-        house.outbox = house.open(f"{server.url}/api/")
-        house.outbox.deliver(house.thread.key)
+        system.post(live("l", system.thread.key, "", "U0ANN", "The beginning"))
+        system.outbox = system.open(f"{server.url}/api/")
+        system.outbox.deliver(system.thread.key)
         assert [one.path.rpartition("/")[2].partition("?")[0] for one in server.requests] == [
             "conversations.replies",
             "chat.postMessage",
         ]
 
 
-def test_somebody_elses_metadata_is_not_taken_for_ours(house: House) -> None:
+def test_somebody_elses_metadata_is_not_taken_for_ours(system: System) -> None:
     """Messages of other apps, and odd ones, stand in the same thread."""
 
     def answer(request: Request) -> Reply:
@@ -355,9 +355,9 @@ def test_somebody_elses_metadata_is_not_taken_for_ours(house: House) -> None:
         return as_json({"ok": True, "ts": "9.9"})
 
     with Loopback(answer) as server:
-        house.say("once")
-        house.outbox = house.open(f"{server.url}/api/")
-        assert house.deliver() is None
+        system.say("once")
+        system.outbox = system.open(f"{server.url}/api/")
+        assert system.deliver() is None
         asked = [request.path.partition("?")[0] for request in server.requests]
         assert asked == ["/api/conversations.replies", "/api/chat.postMessage"]
 
@@ -372,7 +372,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
-def test_an_odd_answer_costs_no_message_and_doubles_none(house: House, odd: Reply) -> None:
+def test_an_odd_answer_costs_no_message_and_doubles_none(system: System, odd: Reply) -> None:
     """Something between us and Slack passes the first post on and spoils its answer; the thread has it, so it is not posted again."""
     posted: list[Any] = []
 
@@ -383,329 +383,331 @@ def test_an_odd_answer_costs_no_message_and_doubles_none(house: House, odd: Repl
         return as_json({"ok": True, "messages": posted})
 
     with Loopback(answer) as server:
-        house.outbox = house.open(f"{server.url}/api/")
-        house.say("once")
+        system.outbox = system.open(f"{server.url}/api/")
+        system.say("once")
         for _ in range(3):
             try:
-                house.deliver()
+                system.deliver()
             except Exception:  # what a lane would log and try again
                 continue
         assert [one["text"] for one in posted] == ["once"]
-        assert house.due == []
-        assert house.unshown == []
+        assert system.due == []
+        assert system.unshown == []
 
 
-def test_repeated_trouble_is_waited_out_ever_longer(house: House) -> None:
-    house.say("once")
-    house.workspace.fault("chat.postMessage", "drop", times=12)
+def test_repeated_trouble_is_waited_out_ever_longer(system: System) -> None:
+    system.say("once")
+    system.workspace.fault("chat.postMessage", "drop", times=12)
     waits = []
-    while (wait := house.deliver()) is not None:
+    while (wait := system.deliver()) is not None:
         waits.append(wait)
-        house.clock.now += wait
+        system.clock.now += wait
     assert waits == sorted(waits)
     assert waits[-1] == 30
-    assert house.texts == ["once"]
+    assert system.texts == ["once"]
 
 
 # --- slow down --------------------------------------------------------------------------------------------------------
 
 
-def test_slow_down_holds_the_thread_in_order_for_its_seconds(house: House) -> None:
-    house.say("one")
-    house.post(ephemeral("e", house.thread.key, "", "U0ANN", "after one"))
-    house.say("two")
-    house.workspace.fault("chat.postMessage", "ratelimited", retry_after=17)
-    assert house.deliver() == 17
-    assert house.deliver() == pytest.approx(17)
-    assert house.methods == ["chat.postMessage"]
-    house.clock.now += 17
-    assert house.deliver() is None
-    assert house.methods == ["chat.postMessage", "chat.postMessage", "chat.postEphemeral", "chat.postMessage"]
-    assert house.texts == ["one", "two"]
+def test_slow_down_holds_the_thread_in_order_for_its_seconds(system: System) -> None:
+    system.say("one")
+    system.post(ephemeral("e", system.thread.key, "", "U0ANN", "after one"))
+    system.say("two")
+    system.workspace.fault("chat.postMessage", "ratelimited", retry_after=17)
+    assert system.deliver() == 17
+    assert system.deliver() == pytest.approx(17)
+    assert system.methods == ["chat.postMessage"]
+    system.clock.now += 17
+    assert system.deliver() is None
+    assert system.methods == ["chat.postMessage", "chat.postMessage", "chat.postEphemeral", "chat.postMessage"]
+    assert system.texts == ["one", "two"]
 
 
-def test_slow_down_for_one_method_does_not_hold_others(house: House) -> None:
-    card = house.say("card", blocks=CARD)
-    house.deliver()
-    house.workspace.fault("chat.postMessage", "ratelimited", retry_after=17)
-    house.say("answer")
-    assert house.deliver() == 17
-    other = Thread("T0LOCAL", "C0HR", house.workspace.say("U0BEN", "elsewhere"))
-    house.post(thumbs_up("r", other.key, "", other.ts), ephemeral("e", other.key, "", "U0BEN", "hello"))
-    assert house.outbox.deliver(other.key) is None
-    assert house.texts == ["card"]
-    house.post(update("u", house.thread.key, "", card.post, "denied", DECIDED))
-    house.clock.now += 17
-    assert house.deliver() is None
-    assert house.texts == ["denied", "answer"]
+def test_slow_down_for_one_method_does_not_hold_others(system: System) -> None:
+    card = system.say("card", blocks=CARD)
+    system.deliver()
+    system.workspace.fault("chat.postMessage", "ratelimited", retry_after=17)
+    system.say("answer")
+    assert system.deliver() == 17
+    other = Thread("T0LOCAL", "C0HR", system.workspace.say("U0BEN", "elsewhere"))
+    system.post(thumbs_up("r", other.key, "", other.ts), ephemeral("e", other.key, "", "U0BEN", "hello"))
+    assert system.outbox.deliver(other.key) is None
+    assert system.texts == ["card"]
+    system.post(update("u", system.thread.key, "", card.post, "denied", DECIDED))
+    system.clock.now += 17
+    assert system.deliver() is None
+    assert system.texts == ["denied", "answer"]
 
 
 @pytest.mark.parametrize("kind", ["ratelimited", "drop", "http_500"])
-def test_a_thumbs_up_holds_up_no_answer(house: House, kind: Any) -> None:
-    house.workspace.fault("reactions.add", kind, times=2)
-    house.post(thumbs_up("r", house.thread.key, "", house.ts))
-    house.say("answer")
-    assert house.deliver() is not None
-    assert house.texts == ["answer"]
-    assert house.due == ["r"]
-    house.deliver_all()
-    assert len(house.workspace.reactions("C0HR", house.ts)) == 1
-    assert house.texts == ["answer"]
+def test_a_thumbs_up_holds_up_no_answer(system: System, kind: Any) -> None:
+    system.workspace.fault("reactions.add", kind, times=2)
+    system.post(thumbs_up("r", system.thread.key, "", system.ts))
+    system.say("answer")
+    assert system.deliver() is not None
+    assert system.texts == ["answer"]
+    assert system.due == ["r"]
+    system.deliver_all()
+    assert len(system.workspace.reactions("C0HR", system.ts)) == 1
+    assert system.texts == ["answer"]
 
 
 @pytest.mark.parametrize("kind", ["ratelimited", "drop", "error"])
-def test_a_thumbs_up_that_never_works_is_given_up(house: House, kind: Any) -> None:
-    house.workspace.fault("reactions.add", kind, times=1_000)
-    house.post(thumbs_up("r", house.thread.key, "", house.ts))
-    assert house.deliver_all() < 900
-    assert house.due == []
+def test_a_thumbs_up_that_never_works_is_given_up(system: System, kind: Any) -> None:
+    system.workspace.fault("reactions.add", kind, times=1_000)
+    system.post(thumbs_up("r", system.thread.key, "", system.ts))
+    assert system.deliver_all() < 900
+    assert system.due == []
 
 
-def test_more_messages_than_slack_takes_at_once_all_arrive_in_order(house: House) -> None:
+def test_more_messages_than_slack_takes_at_once_all_arrive_in_order(system: System) -> None:
     for i in range(14):
-        house.say(str(i))
-    house.deliver_all()
-    assert house.texts == [str(i) for i in range(14)]
+        system.say(str(i))
+    system.deliver_all()
+    assert system.texts == [str(i) for i in range(14)]
 
 
 # --- updates ----------------------------------------------------------------------------------------------------------
 
 
-def test_of_several_updates_of_a_card_only_the_last_is_sent(house: House) -> None:
-    card = house.say("card", blocks=CARD)
-    house.deliver()
+def test_of_several_updates_of_a_card_only_the_last_is_sent(system: System) -> None:
+    card = system.say("card", blocks=CARD)
+    system.deliver()
     for i in range(3):
-        house.post(update(f"u{i}", house.thread.key, "", card.post, f"state {i}", DECIDED))
-    assert house.deliver() is None
-    assert [call.args["text"] for call in house.workspace.calls_of("chat.update")] == ["state 2"]
-    assert house.due == []
+        system.post(update(f"u{i}", system.thread.key, "", card.post, f"state {i}", DECIDED))
+    assert system.deliver() is None
+    assert [call.args["text"] for call in system.workspace.calls_of("chat.update")] == ["state 2"]
+    assert system.due == []
 
 
-def test_updates_of_different_cards_are_all_sent(house: House) -> None:
-    cards = [house.say(f"card {i}", blocks=CARD) for i in range(2)]
+def test_updates_of_different_cards_are_all_sent(system: System) -> None:
+    cards = [system.say(f"card {i}", blocks=CARD) for i in range(2)]
     for i in (0, 1, 0, 1):
-        house.post(update(f"u{next(_numbers)}", house.thread.key, "", cards[i].post, f"decided {i}", DECIDED))
-    assert house.deliver() is None
-    assert house.texts == ["decided 0", "decided 1"]
-    assert len(house.workspace.calls_of("chat.update")) == 2
+        system.post(update(f"u{next(_numbers)}", system.thread.key, "", cards[i].post, f"decided {i}", DECIDED))
+    assert system.deliver() is None
+    assert system.texts == ["decided 0", "decided 1"]
+    assert len(system.workspace.calls_of("chat.update")) == 2
 
 
-def test_an_update_that_met_silence_is_sent_again(house: House) -> None:
-    card = house.say("card", blocks=CARD)
-    house.deliver()
-    house.post(update("u", house.thread.key, "", card.post, "denied", DECIDED))
-    house.workspace.fault("chat.update", "drop", times=2)
-    house.deliver_all()
-    assert house.texts == ["denied"]
+def test_an_update_that_met_silence_is_sent_again(system: System) -> None:
+    card = system.say("card", blocks=CARD)
+    system.deliver()
+    system.post(update("u", system.thread.key, "", card.post, "denied", DECIDED))
+    system.workspace.fault("chat.update", "drop", times=2)
+    system.deliver_all()
+    assert system.texts == ["denied"]
 
 
-def test_an_update_of_a_card_that_was_never_shown_is_nothing(house: House) -> None:
-    card = house.say("card", blocks=CARD)
-    house.post(update("u", house.thread.key, "", card.post, "withdrawn", DECIDED))
-    house.workspace.fault("chat.postMessage", "error", code="channel_not_found")
-    assert house.deliver() is None
-    assert house.methods == ["chat.postMessage"]
-    assert house.due == []
+def test_an_update_of_a_card_that_was_never_shown_is_nothing(system: System) -> None:
+    card = system.say("card", blocks=CARD)
+    system.post(update("u", system.thread.key, "", card.post, "withdrawn", DECIDED))
+    system.workspace.fault("chat.postMessage", "error", code="channel_not_found")
+    assert system.deliver() is None
+    assert system.methods == ["chat.postMessage"]
+    assert system.due == []
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("code", ["channel_not_found", "is_archived", "not_in_channel", "restricted_action"])
-def test_a_final_refusal_gives_up_tells_who_must_know_and_goes_on(house: House, code: str) -> None:
-    refused = house.say("card", blocks=CARD)
-    house.say("next")
-    house.workspace.fault("chat.postMessage", "error", code=code)
-    assert house.deliver() is None
-    assert house.unshown == [refused.post]
-    assert house.texts == ["next"]
-    assert house.due == []
+def test_a_final_refusal_gives_up_tells_who_must_know_and_goes_on(system: System, code: str) -> None:
+    refused = system.say("card", blocks=CARD)
+    system.say("next")
+    system.workspace.fault("chat.postMessage", "error", code=code)
+    assert system.deliver() is None
+    assert system.unshown == [refused.post]
+    assert system.texts == ["next"]
+    assert system.due == []
 
 
-def test_blocks_that_slack_refuses_go_out_as_text(house: House) -> None:
-    house.say("in plain words", blocks=[{"type": "markdown", "text": "**in** plain words"}])
-    house.workspace.fault("chat.postMessage", "error", code="invalid_blocks")
-    assert house.deliver() is None
-    (sent,) = [m for m in house.workspace.messages("C0HR", house.ts) if m.get("bot_id")]
+def test_blocks_that_slack_refuses_go_out_as_text(system: System) -> None:
+    system.say("in plain words", blocks=[{"type": "markdown", "text": "**in** plain words"}])
+    system.workspace.fault("chat.postMessage", "error", code="invalid_blocks")
+    assert system.deliver() is None
+    (sent,) = [m for m in system.workspace.messages("C0HR", system.ts) if m.get("bot_id")]
     assert sent["text"] == "in plain words"
     assert "blocks" not in sent
-    assert house.unshown == []
+    assert system.unshown == []
 
 
-def test_text_in_place_of_refused_blocks_is_not_posted_twice_either(house: House) -> None:
-    house.say("in plain words", blocks=[{"type": "markdown", "text": "**in** plain words"}])
+def test_text_in_place_of_refused_blocks_is_not_posted_twice_either(system: System) -> None:
+    system.say("in plain words", blocks=[{"type": "markdown", "text": "**in** plain words"}])
     for kind in ("error", "timeout", "error"):
-        house.workspace.fault("chat.postMessage", kind, code="invalid_blocks")
-    house.deliver_all()
-    assert house.texts == ["in plain words"]
+        system.workspace.fault("chat.postMessage", kind, code="invalid_blocks")
+    system.deliver_all()
+    assert system.texts == ["in plain words"]
 
 
-def test_a_card_without_its_buttons_would_be_none(house: House) -> None:
-    card = house.say("card", blocks=CARD)
-    house.workspace.fault("chat.postMessage", "error", code="invalid_blocks")
-    assert house.deliver() is None
-    assert house.texts == []
-    assert house.unshown == [card.post]
+def test_a_card_without_its_buttons_would_be_none(system: System) -> None:
+    card = system.say("card", blocks=CARD)
+    system.workspace.fault("chat.postMessage", "error", code="invalid_blocks")
+    assert system.deliver() is None
+    assert system.texts == []
+    assert system.unshown == [card.post]
 
 
-def test_a_changed_card_that_has_to_be_posted_anew_is_a_card_as_well(house: House) -> None:
+def test_a_changed_card_that_has_to_be_posted_anew_is_a_card_as_well(system: System) -> None:
     """So that nobody can have it deleted."""
-    card = house.say("card", blocks=CARD)
-    house.deliver()
-    house.post(update("u", house.thread.key, "", card.post, "denied", DECIDED))
-    house.workspace.fault("chat.update", "error", code="edit_window_closed")
-    house.deliver()
-    house.deliver()  # what is said in its place
-    (_, again) = [m for m in house.workspace.messages("C0HR", house.ts) if m.get("bot_id")]
-    stored = house.store.message_at("C0HR", again["ts"])
+    card = system.say("card", blocks=CARD)
+    system.deliver()
+    system.post(update("u", system.thread.key, "", card.post, "denied", DECIDED))
+    system.workspace.fault("chat.update", "error", code="edit_window_closed")
+    system.deliver()
+    system.deliver()  # what is said in its place
+    (_, again) = [m for m in system.workspace.messages("C0HR", system.ts) if m.get("bot_id")]
+    stored = system.store.message_at("C0HR", again["ts"])
     assert stored is not None
     assert stored.is_card
 
 
-def test_a_line_for_somebody_who_left_is_dropped(house: House) -> None:
-    house.post(ephemeral("e", house.thread.key, "", "U0NOBODY", "hello"))
-    house.say("next")
-    assert house.deliver() is None
-    assert house.texts == ["next"]
-    assert house.unshown == []
+def test_a_line_for_somebody_who_left_is_dropped(system: System) -> None:
+    system.post(ephemeral("e", system.thread.key, "", "U0NOBODY", "hello"))
+    system.say("next")
+    assert system.deliver() is None
+    assert system.texts == ["next"]
+    assert system.unshown == []
 
 
-def test_a_revoked_token_loses_no_message(house: House) -> None:
-    house.say("once")
-    house.workspace.fault("chat.postMessage", "error", times=2, code="token_revoked")
-    wait = house.deliver()
+def test_a_revoked_token_loses_no_message(system: System) -> None:
+    system.say("once")
+    system.workspace.fault("chat.postMessage", "error", times=2, code="token_revoked")
+    wait = system.deliver()
     assert wait is not None
-    assert house.due != []
-    house.deliver_all()
-    assert house.texts == ["once"]
-    assert house.unshown == []
+    assert system.due != []
+    system.deliver_all()
+    assert system.texts == ["once"]
+    assert system.unshown == []
 
 
 # --- the status -------------------------------------------------------------------------------------------------------
 
 
-def test_a_status_is_shown_once_and_gone_with_the_message(house: House) -> None:
-    assert house.thinks()
-    house.deliver()
-    assert house.workspace.status("C0HR", house.ts) == "is thinking..."
-    assert not house.thinks()
-    house.deliver()
-    house.say("answer")
-    house.deliver()
-    assert house.workspace.status("C0HR", house.ts) == ""
-    house.deliver()
-    assert house.methods == ["assistant.threads.setStatus", "chat.postMessage"]
+def test_a_status_is_shown_once_and_gone_with_the_message(system: System) -> None:
+    assert system.thinks()
+    system.deliver()
+    assert system.workspace.status("C0HR", system.ts) == "is thinking..."
+    assert not system.thinks()
+    system.deliver()
+    system.say("answer")
+    system.deliver()
+    assert system.workspace.status("C0HR", system.ts) == ""
+    system.deliver()
+    assert system.methods == ["assistant.threads.setStatus", "chat.postMessage"]
 
 
-def test_no_status_appears_after_the_message(house: House) -> None:
-    house.thinks()
-    house.say("answer")
-    house.deliver()
-    house.deliver()
-    assert house.methods == ["chat.postMessage"]
+def test_no_status_appears_after_the_message(system: System) -> None:
+    system.thinks()
+    system.say("answer")
+    system.deliver()
+    system.deliver()
+    assert system.methods == ["chat.postMessage"]
 
 
-def test_a_status_for_later_is_shown_when_its_time_has_come(house: House) -> None:
-    house.thinks()
-    house.deliver()
-    house.presence.status(house.thread.key, "is reading /users")
-    house.presence.status(house.thread.key, "is thinking...", after=0.5)
-    assert house.deliver() == pytest.approx(0.5)
-    assert house.workspace.status("C0HR", house.ts) == "is reading /users"
-    house.clock.now += 0.5
-    assert house.deliver() is None
-    assert house.workspace.status("C0HR", house.ts) == "is thinking..."
+def test_a_status_for_later_is_shown_when_its_time_has_come(system: System) -> None:
+    system.thinks()
+    system.deliver()
+    system.assistant_status.status(system.thread.key, "is reading /users")
+    system.assistant_status.status(system.thread.key, "is thinking...", after=0.5)
+    assert system.deliver() == pytest.approx(0.5)
+    assert system.workspace.status("C0HR", system.ts) == "is reading /users"
+    system.clock.now += 0.5
+    assert system.deliver() is None
+    assert system.workspace.status("C0HR", system.ts) == "is thinking..."
 
 
-def test_a_status_for_later_that_was_over_before_is_never_shown(house: House) -> None:
+def test_a_status_for_later_that_was_over_before_is_never_shown(system: System) -> None:
     for text, after in (("is reading /users", 0.0), ("is thinking...", 0.5), ("is reading /users", 0.0)):
-        house.presence.status(house.thread.key, text, after=after)
-        house.deliver()
-    house.clock.now += 1
-    assert house.deliver() is None
-    assert house.methods == ["assistant.threads.setStatus"]
-    assert house.workspace.status("C0HR", house.ts) == "is reading /users"
+        system.assistant_status.status(system.thread.key, text, after=after)
+        system.deliver()
+    system.clock.now += 1
+    assert system.deliver() is None
+    assert system.methods == ["assistant.threads.setStatus"]
+    assert system.workspace.status("C0HR", system.ts) == "is reading /users"
 
 
-def test_no_status_for_later_appears_after_the_message(house: House) -> None:
-    house.presence.status(house.thread.key, "is thinking...", after=0.5)
-    assert house.deliver() == pytest.approx(0.5)
-    house.say("answer")
-    house.deliver()
-    house.clock.now += 1
-    assert house.deliver() is None
-    assert house.methods == ["chat.postMessage"]
+def test_no_status_for_later_appears_after_the_message(system: System) -> None:
+    system.assistant_status.status(system.thread.key, "is thinking...", after=0.5)
+    assert system.deliver() == pytest.approx(0.5)
+    system.say("answer")
+    system.deliver()
+    system.clock.now += 1
+    assert system.deliver() is None
+    assert system.methods == ["chat.postMessage"]
 
 
-def test_a_status_is_shown_without_a_look_for_posts(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(house.store, "due_posts", None)
-    house.thinks()
-    assert house.deliver() is None
-    assert house.methods == ["assistant.threads.setStatus"]
+def test_a_status_is_shown_without_a_look_for_posts(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system.store, "due_posts", None)
+    system.thinks()
+    assert system.deliver() is None
+    assert system.methods == ["assistant.threads.setStatus"]
 
 
-def test_posts_that_could_not_be_read_are_looked_for_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    house.say("answer")
+def test_posts_that_could_not_be_read_are_looked_for_again(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    system.say("answer")
     with monkeypatch.context() as broken:
-        broken.setattr(house.store, "due_posts", None)
+        broken.setattr(system.store, "due_posts", None)
         with pytest.raises(TypeError):
-            house.deliver()
-    assert house.deliver() is None
-    assert house.texts == ["answer"]
+            system.deliver()
+    assert system.deliver() is None
+    assert system.texts == ["answer"]
 
 
-def test_a_thumbs_up_on_its_way_does_not_swallow_the_status(house: House) -> None:
-    house.post(thumbs_up("r", house.thread.key, "", house.ts))
-    house.thinks()
-    assert house.deliver() is None
-    assert house.workspace.status("C0HR", house.ts) == "is thinking..."
+def test_a_thumbs_up_on_its_way_does_not_swallow_the_status(system: System) -> None:
+    system.post(thumbs_up("r", system.thread.key, "", system.ts))
+    system.thinks()
+    assert system.deliver() is None
+    assert system.workspace.status("C0HR", system.ts) == "is thinking..."
 
 
-def test_the_next_turn_shows_its_status_anew(house: House) -> None:
+def test_the_next_turn_shows_its_status_anew(system: System) -> None:
     for text in ("one", "two"):
-        assert house.thinks()
-        house.deliver()
-        house.say(text)
-        house.deliver()
-    assert house.methods.count("assistant.threads.setStatus") == 2
+        assert system.thinks()
+        system.deliver()
+        system.say(text)
+        system.deliver()
+    assert system.methods.count("assistant.threads.setStatus") == 2
 
 
-def test_a_long_turn_shows_its_status_again_before_slack_drops_it(house: House) -> None:
-    house.thinks()
-    house.deliver()
-    house.clock.now += 110
-    assert house.thinks()
-    house.deliver()
-    assert house.methods.count("assistant.threads.setStatus") == 2
+def test_a_long_turn_shows_its_status_again_before_slack_drops_it(system: System) -> None:
+    system.thinks()
+    system.deliver()
+    system.clock.now += 110
+    assert system.thinks()
+    system.deliver()
+    assert system.methods.count("assistant.threads.setStatus") == 2
 
 
-def test_a_status_that_slack_refuses_is_not_tried_again(house: House) -> None:
-    house.workspace.fault("assistant.threads.setStatus", "error", code="missing_scope")
-    house.thinks()
-    assert house.deliver() is None
-    house.clock.now += 1_000
-    assert not house.thinks()
+def test_a_status_that_slack_refuses_is_not_tried_again(system: System) -> None:
+    system.workspace.fault("assistant.threads.setStatus", "error", code="missing_scope")
+    system.thinks()
+    assert system.deliver() is None
+    system.clock.now += 1_000
+    assert not system.thinks()
 
 
 @pytest.mark.parametrize("kind", ["ratelimited", "drop", "empty_503"])
-def test_a_status_that_does_not_arrive_holds_up_nothing(house: House, kind: Any) -> None:
-    house.workspace.fault("assistant.threads.setStatus", kind)
-    house.thinks()
-    assert house.deliver() is None
-    house.say("answer")
-    house.deliver()
-    assert house.texts == ["answer"]
+def test_a_status_that_does_not_arrive_holds_up_nothing(system: System, kind: Any) -> None:
+    system.workspace.fault("assistant.threads.setStatus", kind)
+    system.thinks()
+    assert system.deliver() is None
+    system.say("answer")
+    system.deliver()
+    assert system.texts == ["answer"]
 
 
-def test_a_turns_messages_are_looked_for_from_its_mention_on(house: House) -> None:
-    ts = house.workspace.say("U0ANN", "and now?", thread_ts=house.ts)
-    house.store.record("mention", house.thread, {}, event_id="Ev1", ts=ts)
-    (arrival,) = house.store.arrivals(house.thread.key)
-    turn = Turn("t1", house.thread.key, "U0ANN", "and now?", ts)
-    house.store.admit(arrival, turn, {"taken": [], "kept": [], "too many": []}, workers=1, max_waiting=1)
-    house.store.end_turn(turn, [message("m1", house.thread.key, "t1", "now")], said=Replied("now"), usage=None)
-    house.workspace.fault("chat.postMessage", "timeout")
-    house.deliver_all()
-    assert house.texts == ["now"]
-    (look,) = house.workspace.calls_of("conversations.replies")
+def test_a_turns_messages_are_looked_for_from_its_mention_on(system: System) -> None:
+    ts = system.workspace.say("U0ANN", "and now?", thread_ts=system.ts)
+    system.store.record("mention", system.thread, {}, event_id="Ev1", ts=ts)
+    (arrival,) = system.store.arrivals(system.thread.key)
+    turn = Turn("t1", system.thread.key, "U0ANN", "and now?", ts)
+    system.store.admit(arrival, turn, {"taken": [], "kept": [], "too many": []}, workers=1, max_waiting=1)
+    system.store.end_turn(
+        turn, [message("m1", system.thread.key, "t1", "now")], said=AssistantMessage("now"), usage=None
+    )
+    system.workspace.fault("chat.postMessage", "timeout")
+    system.deliver_all()
+    assert system.texts == ["now"]
+    (look,) = system.workspace.calls_of("conversations.replies")
     assert look.args["oldest"] == ts

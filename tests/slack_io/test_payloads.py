@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from base.thread import Thread
-from slack_io.payloads import MAX_WORDS, Click, Mention, Opened, gesture, mention, opened, plain_words
+from slack_io.payloads import MAX_WORDS, Click, HomeOpened, Mention, gesture, mention, opened, plain_words
 
 Json = dict[str, Any]
 BOT = "U0BOT"
@@ -426,7 +426,7 @@ def home(**event: Any) -> Json:
 
 
 def test_an_opened_home_is_read() -> None:
-    assert opened(home()) == Opened("Ev111", OWN_LANE, "U0ANN")
+    assert opened(home()) == HomeOpened("Ev111", OWN_LANE, "U0ANN")
 
 
 @pytest.mark.parametrize("event", [{"tab": "about"}, {"tab": None}, {"user": None}, {"user": "U0/ANN"}], ids=str)

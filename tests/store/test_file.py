@@ -14,9 +14,9 @@ from sqlalchemy import event
 from ai import AI
 from base.settings import Misconfigured
 from base.thread import Thread
-from model.transcript import Replied, Usage
-from store.store import Round, Store
-from tests.harness.bot_parts import USERS, Inside, calls
+from model.transcript import AssistantMessage, Usage
+from store.store import ReplyOutcome, Store
+from tests.harness.bot_parts import USERS, BotParts, calls
 from tests.harness.databases import everything
 from tests.store.test_store import begin
 
@@ -81,8 +81,8 @@ def filled(url: str) -> Store:
     store = Store(url)
     for number in range(40):
         turn = begin(store, Thread("T0LOCAL", "C0HR", f"300.{number:06d}"))
-        store.add_round(turn, Round(Replied("x" * 100_000, ()), Usage()))
-        store.end_turn(turn, [], said=Replied("done"), usage=None)
+        store.add_round(turn, ReplyOutcome(AssistantMessage("x" * 100_000, ()), Usage()))
+        store.end_turn(turn, [], said=AssistantMessage("done"), usage=None)
     return store
 
 
@@ -168,42 +168,42 @@ insert into {table} select {columns} from {table}, numbers where {table}.thread 
 OWN = {name: f"{name} || '-' || n" for name in ("turn", "proposal", "token", "card", "thread")} | {"inbox": "-n"}
 
 
-def wait_in_ten_thousand_threads(inside: Inside, thread: str) -> None:
+def wait_in_ten_thousand_threads(parts: BotParts, thread: str) -> None:
     """Copies a thread that waits for a decision, with its request, so often."""
-    with sqlite3.connect(inside.url.removeprefix("sqlite:///")) as db:
+    with sqlite3.connect(parts.url.removeprefix("sqlite:///")) as db:
         for table in ("threads", "turns", "proposals"):
             names = [str(row[1]) for row in db.execute(f"pragma table_info({table})")]
             columns = ", ".join(OWN.get(name, name) for name in names)
             db.execute(COPIES.format(table=table, columns=columns), {"thread": thread})
 
 
-def a_turn(inside: Inside) -> None:
+def a_turn(parts: BotParts) -> None:
     """What a turn costs that ends with a request, and what the clock does meanwhile."""
-    inside.replies.will(calls(("DELETE", "/users/7")))
-    thread = inside.begin("remove Tom").thread
-    AI(thread, inside.house).advance()
-    assert len(inside.store.pending_in(thread)) == 1
-    assert inside.gate.lose_unanswered() == []
-    assert inside.gate.expire_due() == []
-    inside.gate.remind_due()
-    assert inside.store.next_due() is not None
-    inside.press(inside.store.pending_in(thread)[0], "deny")
-    AI(thread, inside.house).advance()
+    parts.replies.will(calls(("DELETE", "/users/7")))
+    thread = parts.begin("remove Tom").thread
+    AI(thread, parts.system).advance()
+    assert len(parts.store.pending_in(thread)) == 1
+    assert parts.gate.lose_unanswered() == []
+    assert parts.gate.expire_due() == []
+    parts.gate.remind_due()
+    assert parts.store.next_due() is not None
+    parts.press(parts.store.pending_in(thread)[0], "deny")
+    AI(thread, parts.system).advance()
 
 
 def test_ten_thousand_requests_that_wait_cost_a_turn_nothing(tmp_path: Path) -> None:
-    inside = Inside(tmp_path, USERS.format(base="http://127.0.0.1:9"))
-    steps = Steps(inside.store)
-    inside.replies.will(calls(("DELETE", "/users/7")))
-    waiting = inside.ask("remove Tom")
-    a_turn(inside)
+    parts = BotParts(tmp_path, USERS.format(base="http://127.0.0.1:9"))
+    steps = Steps(parts.store)
+    parts.replies.will(calls(("DELETE", "/users/7")))
+    waiting = parts.ask("remove Tom")
+    a_turn(parts)
     steps.count = 0
-    a_turn(inside)
+    a_turn(parts)
     alone = steps.count
 
-    wait_in_ten_thousand_threads(inside, waiting)
-    assert len(inside.store.waiting()) == 10_001
+    wait_in_ten_thousand_threads(parts, waiting)
+    assert len(parts.store.waiting()) == 10_001
     steps.count = 0
-    a_turn(inside)
+    a_turn(parts)
     assert steps.count < 2 * alone + 20, (steps.count, alone)
-    inside.close()
+    parts.close()

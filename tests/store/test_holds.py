@@ -16,11 +16,11 @@ from sqlalchemy import text
 
 from base.thread import Thread
 from gate.policy import Event, State
-from model.transcript import Called, Replied, Result, Usage
+from model.transcript import AssistantMessage, Result, ToolCall, Usage
 from store.holds import Overtaken
-from store.journal.hash_chain import Entry
+from store.journal.hash_chain import JournalEntry
 from store.posts import message
-from store.store import Arrival, Effects, Proposal, Round, Store, Turn
+from store.store import Arrival, Effects, Proposal, ReplyOutcome, Store, Turn
 from tests.harness.databases import ENGINES, everything, fresh_database, looking_into, rows
 from tests.harness.whole_bot import at_once, until
 from tests.store.test_store import QUIET, admit, arrive, begin, proposed
@@ -99,8 +99,10 @@ def test_who_admits_the_first_question_of_a_thread_has_it(process: Callable[[], 
 # --- who was overtaken ------------------------------------------------------------------------------------------------
 
 
-def a_round() -> Round:
-    return Round(Replied("", (Called("id", "call_rest_api", "{}"),)), Usage(1, 1), results=[Result(0, 0, "{}")])
+def a_round() -> ReplyOutcome:
+    return ReplyOutcome(
+        AssistantMessage("", (ToolCall("id", "call_rest_api", "{}"),)), Usage(1, 1), results=[Result(0, 0, "{}")]
+    )
 
 
 Work = Callable[[Store, Turn, dict[State, Proposal]], object]
@@ -108,21 +110,21 @@ Work = Callable[[Store, Turn, dict[State, Proposal]], object]
 
 def happens(happened: Event, state: State) -> Work:
     def work(store: Store, turn: Turn, at: dict[State, Proposal]) -> object:
-        return store.transition(at[state].proposal, happened, lambda _: Effects(entries=[Entry(happened)]))
+        return store.transition(at[state].proposal, happened, lambda _: Effects(entries=[JournalEntry(happened)]))
 
     return work
 
 
 WORK: dict[str, Work] = {
     "begins the turn": lambda store, turn, _: store.begin_turn(turn, "hello", ()),
-    "drops the turn": lambda store, turn, _: store.drop_turn(turn, [Entry("question deleted")]),
+    "drops the turn": lambda store, turn, _: store.drop_turn(turn, [JournalEntry("question deleted")]),
     "adds a round": lambda store, turn, _: store.add_round(turn, a_round()),
     "ends the turn": lambda store, turn, _: store.end_turn(
-        turn, [message("p", A.key, turn.turn, "done")], said=Replied("done"), usage=None
+        turn, [message("p", A.key, turn.turn, "done")], said=AssistantMessage("done"), usage=None
     ),
     "fails the turn": lambda store, turn, _: store.end_turn(turn, [], said=None, usage=None, failed=True),
     "says something": lambda store, turn, _: store.say([message("p", A.key, turn.turn, "hm")]),
-    "writes something down": lambda store, turn, _: store.note(A.key, turn.turn, [Entry("look")]),
+    "writes something down": lambda store, turn, _: store.note(A.key, turn.turn, [JournalEntry("look")]),
     "keeps an answer": lambda store, turn, _: store.keep(A.key, "[1]"),
     "marks a post": lambda store, turn, _: store.delivered([("card-1", "1.1")]),
     "sends": happens(Event.SEND, State.APPROVED),
@@ -151,7 +153,7 @@ def test_who_was_overtaken_in_the_middle_of_work_changes_nothing(
     first, second = process(), process()
     turn = begin(first, A)
     records = {state: proposed(turn, call, state) for call, state in enumerate((State.APPROVED, State.SENDING))}
-    first.add_round(turn, Round(Replied("", ()), Usage(), proposals=list(records.values())))
+    first.add_round(turn, ReplyOutcome(AssistantMessage("", ()), Usage(), proposals=list(records.values())))
     with first.holding(A.key):
         take(second)
         if and_took_it_again:
@@ -168,7 +170,7 @@ def test_work_that_was_not_begun_with_a_hold_takes_one_up(process: Callable[[], 
     first, second = process(), process()
     turn = begin(first, A)
     records = {state: proposed(turn, call, state) for call, state in enumerate((State.APPROVED, State.SENDING))}
-    first.add_round(turn, Round(Replied("", ()), Usage(), proposals=list(records.values())))
+    first.add_round(turn, ReplyOutcome(AssistantMessage("", ()), Usage(), proposals=list(records.values())))
     WORK[what](second, turn, records)
     assert fence(url) == 2
     with pytest.raises(Overtaken):
@@ -202,7 +204,7 @@ def test_what_people_do_needs_no_hold_and_counts_once(process: Callable[[], Stor
     first, second = process(), process()
     turn = begin(first, A)
     one = proposed(turn)
-    first.add_round(turn, Round(Replied("", ()), Usage(), proposals=[one]))
+    first.add_round(turn, ReplyOutcome(AssistantMessage("", ()), Usage(), proposals=[one]))
     take(first)
     assert second.vote(one.proposal, "U0BEN", 7.0, lambda _: Effects()) is not None
     assert first.vote(one.proposal, "U0BEN", 7.0, lambda _: Effects()) is None
@@ -220,7 +222,7 @@ def test_what_arrived_is_looked_at_by_one_of_two(process: Callable[[], Store], u
             turn = Turn(f"turn-{next(_numbers)}", A.key, "U0ANN", "hello", "1.1")
             store.admit(arrival, turn, QUIET | {"taken": says}, workers=8, max_waiting=9)
         else:
-            store.dispose(arrival, says, [Entry("question refused")])
+            store.dispose(arrival, says, [JournalEntry("question refused")])
 
     ended = at_once(*[lambda store=store: _outcome(lambda: look(store)) for store in stores])
     assert sorted(ended) == ["done", "overtaken", "overtaken", "overtaken"]
@@ -269,7 +271,7 @@ def test_a_turn_counts_the_processes_that_took_it_up_since_it_got_on(process: Ca
     take_turn(third)
     third.add_round(turn, a_round())
     assert of_turn(url) == (True, 1, 0)
-    third.end_turn(turn, [], said=Replied("done"), usage=None)
+    third.end_turn(turn, [], said=AssistantMessage("done"), usage=None)
     assert process().left_in_the_middle() == []
 
 
@@ -289,7 +291,9 @@ def test_an_end_while_nothing_is_under_way_does_not_count(process: Callable[[], 
 def test_a_turn_does_not_rest_while_one_of_its_writes_is_sent(process: Callable[[], Store], url: str) -> None:
     store = process()
     turn = begin(store, A)
-    store.add_round(turn, Round(Replied("", ()), Usage(), proposals=[proposed(turn, 0, State.APPROVED)]))
+    store.add_round(
+        turn, ReplyOutcome(AssistantMessage("", ()), Usage(), proposals=[proposed(turn, 0, State.APPROVED)])
+    )
     taken = take_turn(store)
     store.rest_turn(taken)
     assert of_turn(url)[0]
@@ -320,7 +324,7 @@ def test_an_arrival_counts_the_processes_that_looked_at_it(process: Callable[[],
 def test_a_start_wakes_no_turn_that_waits_for_people(process: Callable[[], Store], url: str) -> None:
     first, second = process(), process()
     turn = begin(first, A)
-    first.add_round(turn, Round(Replied("", ()), Usage(), proposals=[proposed(turn)]))
+    first.add_round(turn, ReplyOutcome(AssistantMessage("", ()), Usage(), proposals=[proposed(turn)]))
     assert second.unrested()[1] == [A.key]  # it may have been in the middle of something else
     first.rest_turn(turn)
     assert second.unrested()[1] == []

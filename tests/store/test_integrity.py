@@ -21,11 +21,11 @@ from bot import main
 from catalog.rules import Rule
 from gate.gate import Approval
 from gate.policy import Event, State
-from model.transcript import Called, Replied, Usage
-from store.journal.hash_chain import FIRST, Entry, first_broken, link
-from store.store import Altered, Effects, Proposal, Round, Store
+from model.transcript import AssistantMessage, ToolCall, Usage
+from store.journal.hash_chain import FIRST, JournalEntry, first_broken, link
+from store.store import Altered, Effects, Proposal, ReplyOutcome, Store
 from store.tables import MIGRATIONS, SERIAL
-from tests.harness.bot_parts import BEN, USERS, Inside, calls, says
+from tests.harness.bot_parts import BEN, USERS, BotParts, calls, says
 from tests.harness.databases import ENGINES, fresh_database, looking_into, rows
 from tests.harness.rest_server import RestServer, reply
 from tests.store.test_store import begin, noted, propose, proposed
@@ -52,7 +52,10 @@ def change(url: str, statement: str, **values: object) -> None:
 
 def send(store: Store, one: Proposal) -> Proposal | None:
     return store.transition(
-        one.proposal, Event.SEND, lambda row: Effects(entries=[Entry("send", {"proposal": row.proposal})]), sent_at=9.0
+        one.proposal,
+        Event.SEND,
+        lambda row: Effects(entries=[JournalEntry("send", {"proposal": row.proposal})]),
+        sent_at=9.0,
     )
 
 
@@ -101,8 +104,8 @@ def propose_this(store: Store, one: Proposal) -> Proposal:
     """Stores a request of a turn that runs, with its reply."""
     turn = store.turn(one.turn)
     assert turn is not None
-    said = Replied("", (Called("id", "call_rest_api", "{}"),))
-    store.add_round(turn, Round(said, Usage(), proposals=[one]))
+    said = AssistantMessage("", (ToolCall("id", "call_rest_api", "{}"),))
+    store.add_round(turn, ReplyOutcome(said, Usage(), proposals=[one]))
     stored = store.proposal_of(one.proposal)
     assert stored is not None
     return stored
@@ -196,10 +199,10 @@ def server() -> Iterator[RestServer]:
 
 
 @pytest.fixture
-def inside(tmp_path: Path, server: RestServer, _logs: None) -> Iterator[Inside]:
-    inside = Inside(tmp_path, USERS.format(base=server.url))
-    yield inside
-    inside.close()
+def parts(tmp_path: Path, server: RestServer, _logs: None) -> Iterator[BotParts]:
+    parts = BotParts(tmp_path, USERS.format(base=server.url))
+    yield parts
+    parts.close()
 
 
 EVE = "U0EVE"  # who can write to the database
@@ -217,35 +220,35 @@ CHANGES = {
 @pytest.mark.parametrize("what", CHANGES)
 @pytest.mark.parametrize("when", ["before the click", "after the click"])
 def test_a_record_that_was_changed_ends_with_an_alarm_and_is_not_sent(
-    inside: Inside, server: RestServer, caplog: pytest.LogCaptureFixture, what: str, when: str
+    parts: BotParts, server: RestServer, caplog: pytest.LogCaptureFixture, what: str, when: str
 ) -> None:
-    inside.replies.will(calls(("PATCH", "/users/7", '{"role":"cook"}')), says("It was not done."))
-    thread = inside.ask("make Tom a cook")
-    (one,) = inside.pending()
+    parts.replies.will(calls(("PATCH", "/users/7", '{"role":"cook"}')), says("It was not done."))
+    thread = parts.ask("make Tom a cook")
+    (one,) = parts.pending()
     if when == "before the click":
-        change(inside.url, CHANGES[what])
-    inside.press(one, by=EVE if when == "before the click" and EVE in CHANGES[what] else None)
+        change(parts.url, CHANGES[what])
+    parts.press(one, by=EVE if when == "before the click" and EVE in CHANGES[what] else None)
     if when == "after the click":
-        change(inside.url, CHANGES[what])
-    inside.advance(thread)
+        change(parts.url, CHANGES[what])
+    parts.advance(thread)
 
     assert server.calls == []
-    ended = inside.row(one)
+    ended = parts.row(one)
     assert (ended.state, ended.note) == (State.FAILED, f"{words.ALTERED} Nothing was sent.")
-    assert inside.result(one)["outcome"] == "failed"
-    (alarm,) = [json.loads(line.data) for line in inside.store.journal.lines(kind="alarm")]
+    assert parts.result(one)["outcome"] == "failed"
+    (alarm,) = [json.loads(line.data) for line in parts.store.journal.lines(kind="alarm")]
     assert (alarm["proposal"], alarm["reason"]) == (one.proposal, words.ALTERED)
     told = [record for record in caplog.records if record.levelname == "CRITICAL"]
     assert len(told) == 1
-    last = json.dumps(inside.cards(thread)[-1].arguments)
+    last = json.dumps(parts.cards(thread)[-1].arguments)
     assert words.UNSENT_TITLE.split(" ", 1)[1] in last
     assert "changed in the database" in last
 
 
-def test_a_changed_rule_does_not_come_back_with_a_new_card(inside: Inside, server: RestServer, tmp_path: Path) -> None:
+def test_a_changed_rule_does_not_come_back_with_a_new_card(parts: BotParts, server: RestServer, tmp_path: Path) -> None:
     """A target that changed is asked for anew, by the stored rule: one that somebody wrote there must not become the bot's own."""
     catalog = USERS.format(base=server.url).replace("Changes., preview: false", "Changes.")
-    shows = Inside(tmp_path, catalog)
+    shows = BotParts(tmp_path, catalog)
     server.will(reply('{"id": 7, "role": "waiter"}'), reply('{"id": 7, "role": "chef"}'))
     one = shows.approved("PATCH", "/users/7", {"role": "cook"})
     change(shows.url, """update proposals set rule = '[["anyone-in-channel"], false, 1, false]'""")
@@ -255,19 +258,19 @@ def test_a_changed_rule_does_not_come_back_with_a_new_card(inside: Inside, serve
     shows.close()
 
 
-def test_a_fingerprint_is_of_what_is_sent_who_asked_and_who_decides(inside: Inside) -> None:
-    same = [inside.approved("PATCH", "/users/7", {"a": 1}) for _ in range(2)]
+def test_a_fingerprint_is_of_what_is_sent_who_asked_and_who_decides(parts: BotParts) -> None:
+    same = [parts.approved("PATCH", "/users/7", {"a": 1}) for _ in range(2)]
     others = [
-        inside.approved("PATCH", "/users/8", {"a": 1}),
-        inside.approved("PATCH", "/users/7", {"a": 2}),
-        inside.approved("PUT", "/users/7", {"a": 1}),
+        parts.approved("PATCH", "/users/8", {"a": 1}),
+        parts.approved("PATCH", "/users/7", {"a": 2}),
+        parts.approved("PUT", "/users/7", {"a": 1}),
         replace(same[0], asker="U0EVE"),
         replace(same[0], rule=Rule(("U0EVE",))),
         replace(same[0], headers='{"X-Region": "eu"}'),
     ]
-    found = [inside.store.fingerprint(one) for one in others]
+    found = [parts.store.fingerprint(one) for one in others]
     assert len({same[0].fingerprint, *found}) == len(others) + 1
-    assert same[0].fingerprint == same[1].fingerprint == inside.store.fingerprint(same[0])
+    assert same[0].fingerprint == same[1].fingerprint == parts.store.fingerprint(same[0])
 
 
 # --- the journal's head -----------------------------------------------------------------------------------------------
@@ -277,7 +280,7 @@ def written(url: str, count: int, key: str = "k") -> Store:
     """A database with as many entries in its journal."""
     store = Store(url, journal_key=key)
     for number in range(count):
-        store.note("t", "u", [Entry("one", {"number": number})])
+        store.note("t", "u", [JournalEntry("one", {"number": number})])
     return store
 
 
@@ -300,7 +303,7 @@ def test_a_journal_that_was_emptied_or_cut_is_told(url: str, how: str) -> None:
     for statement in GONE[how][0].split(";"):
         change(url, statement)
     assert store.journal.missing() is not None
-    store.note("t", "u", [Entry("more")])
+    store.note("t", "u", [JournalEntry("more")])
     assert (store.journal.verify()[0], store.journal.missing()) != (None, None)  # also when the bot went on with it
     store.close()
 
@@ -384,11 +387,11 @@ def test_what_an_earlier_version_wrote_while_this_one_waited_for_its_end_is_gone
     """It writes entries and knows of no head."""
     store = written(url, 3)
     (head,) = rows(url, "journal_head")
-    store.note("t", "u", [Entry("one"), Entry("two")])
+    store.note("t", "u", [JournalEntry("one"), JournalEntry("two")])
     change(url, "update journal_head set number = :number, hash = :hash, signature = :signature", **head)
     store.take_up_journal()
     assert list(store.journal.lines(kind="alarm")) == []
-    store.note("t", "u", [Entry("three")])
+    store.note("t", "u", [JournalEntry("three")])
     assert (store.journal.head().number, store.journal.verify()[0], store.journal.missing()) == (6, None, None)
     store.close()
 
@@ -429,7 +432,7 @@ def test_a_new_chain_begins_behind_the_old_one_and_each_can_be_checked_with_its_
     store.close()
     store = Store(url, journal_key="second")
     begun = store.begin_journal_anew()
-    store.note("t", "u", [Entry("one")])
+    store.note("t", "u", [JournalEntry("one")])
     store.take_up_journal()
     assert (begun.number, store.journal.first(), store.journal.missing()) == (4, 4, None)
     assert store.journal.verify() == (None, store.journal.head().hash, 5)

@@ -24,11 +24,11 @@ from base.settings import Misconfigured
 from base.thread import Thread
 from bot import main
 from gate.policy import Event
-from store.journal.hash_chain import FIRST, Entry, Line, first_broken, link
+from store.journal.hash_chain import FIRST, ChainedEntry, JournalEntry, first_broken, link
 from store.journal.journal import read_key
 from store.journal.reports import export, repeated, summary
 from store.store import Arrival, Effects, Store
-from tests.harness.bot_parts import USERS, Inside, calls, says
+from tests.harness.bot_parts import USERS, BotParts, calls, says
 from tests.harness.databases import ENGINES, fresh_database, looking_into
 from tests.harness.rest_server import RestServer, hang_up, reply
 from tests.harness.whole_bot import at_once
@@ -42,12 +42,12 @@ TEXTS = st.text(max_size=6) | st.sampled_from(["", "a", "b", "ab", '","', "\ud80
 CONTENTS = st.tuples(st.floats(0, 2e9), TEXTS, TEXTS, TEXTS, TEXTS)
 
 
-def chained(contents: Sequence[tuple[float, str, str, str, str]], key: bytes = KEY) -> list[Line]:
-    lines: list[Line] = []
+def chained(contents: Sequence[tuple[float, str, str, str, str]], key: bytes = KEY) -> list[ChainedEntry]:
+    lines: list[ChainedEntry] = []
     before = FIRST
     for number, content in enumerate(contents, start=1):
         before = link(key, before, number, *content)
-        lines.append(Line(number, *content, before))
+        lines.append(ChainedEntry(number, *content, before))
     return lines
 
 
@@ -61,7 +61,7 @@ def test_a_chain_as_it_was_written_is_whole(contents: list[Any]) -> None:
 def test_a_line_that_was_changed_is_named(contents: list[Any], data: st.DataObject) -> None:
     lines = chained(contents)
     at = data.draw(st.integers(0, len(lines) - 1))
-    name = data.draw(st.sampled_from(list(Line.__dataclass_fields__)))
+    name = data.draw(st.sampled_from(list(ChainedEntry.__dataclass_fields__)))
     drawn = {
         "number": st.integers(),
         "at": st.floats(0, 2e9),
@@ -134,7 +134,7 @@ def arrivals(store: Store, count: int) -> list[Arrival]:
     return found
 
 
-def note(store: Store, *entries: Entry) -> None:
+def note(store: Store, *entries: JournalEntry) -> None:
     (arrival,) = arrivals(store, 1)
     store.dispose(arrival, (), entries)
 
@@ -145,7 +145,7 @@ def test_racing_transactions_write_one_chain_without_gaps(store: Store, url: str
 
     def work(number: int) -> None:
         for i in range(number, 40, 8):
-            entries = [Entry("one", {"i": i, "of": j}) for j in range(i % 3 + 1)]
+            entries = [JournalEntry("one", {"i": i, "of": j}) for j in range(i % 3 + 1)]
             [store, *others][i % 3].dispose(came[i], (), entries)
 
     at_once(*[lambda n=n: work(n) for n in range(8)])
@@ -163,10 +163,12 @@ def test_racing_transactions_write_one_chain_without_gaps(store: Store, url: str
 def test_an_entry_is_there_if_and_only_if_what_it_tells_is(store: Store) -> None:
     (arrival,) = arrivals(store, 1)
     with pytest.raises(TypeError):
-        store.dispose(arrival, (), [Entry("fine", {}), Entry("no JSON", {"x": object()})])
+        store.dispose(arrival, (), [JournalEntry("fine", {}), JournalEntry("no JSON", {"x": object()})])
     assert list(store.journal.lines()) == []
     assert store.arrivals(arrival.thread.key) == [arrival]
-    note_of_nothing = store.transition("no such proposal", Event.SEND, lambda _: Effects(entries=[Entry("send", {})]))
+    note_of_nothing = store.transition(
+        "no such proposal", Event.SEND, lambda _: Effects(entries=[JournalEntry("send", {})])
+    )
     assert note_of_nothing is None
     assert list(store.journal.lines()) == []
 
@@ -177,7 +179,7 @@ def test_an_entry_is_there_if_and_only_if_what_it_tells_is(store: Store) -> None
     ids=lambda value: ascii(value)[:20],
 )
 def test_an_entry_of_any_kind_stays_whole(store: Store, value: object) -> None:
-    note(store, Entry("odd", {"value": value, str(value)[:5]: 1}), Entry("next", {}))
+    note(store, JournalEntry("odd", {"value": value, str(value)[:5]: 1}), JournalEntry("next", {}))
     assert store.journal.verify()[0] is None
     assert len(list(store.journal.lines())) == 2
 
@@ -197,14 +199,14 @@ TAMPER = {
 @pytest.mark.parametrize("what", TAMPER)
 def test_what_was_done_to_the_table_is_found(store: Store, url: str, what: str) -> None:
     statement, broken = TAMPER[what]
-    note(store, *(Entry("one", {"i": i}) for i in range(5)))
+    note(store, *(JournalEntry("one", {"i": i}) for i in range(5)))
     with looking_into(url) as engine, engine.begin() as db:
         db.execute(text(statement))
     assert store.journal.verify()[0] == broken
 
 
 def test_more_entries_than_a_page_are_read_in_order(store: Store) -> None:
-    note(store, *(Entry("many" if i % 2 else "few", {"i": i}) for i in range(2_500)))
+    note(store, *(JournalEntry("many" if i % 2 else "few", {"i": i}) for i in range(2_500)))
     assert [line.number for line in store.journal.lines()] == list(range(1, 2_501))
     assert len(list(store.journal.lines(kind="many"))) == 1_250
     assert store.journal.verify()[2] == 2_500
@@ -213,20 +215,20 @@ def test_more_entries_than_a_page_are_read_in_order(store: Store) -> None:
 
 def test_what_retention_erases_leaves_the_chain_whole(tmp_path: Path) -> None:
     with RestServer() as server:
-        inside = Inside(tmp_path, USERS.format(base=server.url))
-        inside.replies.will(says("fine, dear Ann"))
-        thread = inside.ask("my own words")
-        for due in inside.store.due_posts(thread):
-            inside.store.delivered([(due.post.post, "1.1")])
-        (question,) = inside.store.journal.lines(kind="question")
-        assert inside.store.words_of(question.turn) == "my own words"
-        assert inside.store.forget(time.time() + 1) == 1
-        assert inside.store.words_of(question.turn) is None
-        lines = list(inside.store.journal.lines())
+        parts = BotParts(tmp_path, USERS.format(base=server.url))
+        parts.replies.will(says("fine, dear Ann"))
+        thread = parts.ask("my own words")
+        for due in parts.store.due_posts(thread):
+            parts.store.delivered([(due.post.post, "1.1")])
+        (question,) = parts.store.journal.lines(kind="question")
+        assert parts.store.words_of(question.turn) == "my own words"
+        assert parts.store.forget(time.time() + 1) == 1
+        assert parts.store.words_of(question.turn) is None
+        lines = list(parts.store.journal.lines())
         assert [line.kind for line in lines] == ["question", "model call", "answer"]
-        assert inside.store.journal.verify()[0] is None
+        assert parts.store.journal.verify()[0] is None
         assert not any(words in line.data for line in lines for words in ("my own words", "dear Ann"))
-        inside.close()
+        parts.close()
 
 
 @pytest.mark.parametrize(
@@ -241,12 +243,12 @@ def test_what_retention_erases_leaves_the_chain_whole(tmp_path: Path) -> None:
 )
 def test_no_call_of_the_model_breaks_the_chain(tmp_path: Path, raw: str) -> None:
     """The journal is evidence: a model that can break it can hide behind the break."""
-    inside = Inside(tmp_path, USERS.format(base="http://127.0.0.1:9"))
-    inside.replies.will(calls(raw))
-    inside.ask()
-    assert [line.kind for line in inside.store.journal.lines()][2] == "bad call"
-    assert inside.store.journal.verify()[0] is None
-    inside.close()
+    parts = BotParts(tmp_path, USERS.format(base="http://127.0.0.1:9"))
+    parts.replies.will(calls(raw))
+    parts.ask()
+    assert [line.kind for line in parts.store.journal.lines()][2] == "bad call"
+    assert parts.store.journal.verify()[0] is None
+    parts.close()
 
 
 # --- the key ----------------------------------------------------------------------------------------------------------
@@ -305,9 +307,9 @@ def test_a_reader_makes_no_key(tmp_path: Path) -> None:
 class Kept:
     """A database with a history, and the commands run on it."""
 
-    def __init__(self, folder: Path, inside: Inside, threads: Sequence[str]) -> None:
+    def __init__(self, folder: Path, parts: BotParts, threads: Sequence[str]) -> None:
         self.folder = folder
-        self.inside = inside
+        self.parts = parts
         self.threads = threads
 
     def run(self, *arguments: str, **settings: str) -> Result:
@@ -315,18 +317,18 @@ class Kept:
         return _run(self.folder, *arguments, **settings)
 
     def change(self, statement: str) -> None:
-        with looking_into(self.inside.url) as engine, engine.begin() as db:
+        with looking_into(self.parts.url) as engine, engine.begin() as db:
             db.execute(text(statement))
 
     def resign(self) -> None:
         """As who has the key, too, can hide what was done: the head is that of the entries which are left."""
-        store = self.inside.store
-        with looking_into(self.inside.url) as engine, engine.begin() as db:
+        store = self.parts.store
+        with looking_into(self.parts.url) as engine, engine.begin() as db:
             db.execute(text("delete from journal_head"))
             store.journal.begin(db)
 
-    def lines(self) -> list[Line]:
-        return list(self.inside.store.journal.lines())
+    def lines(self) -> list[ChainedEntry]:
+        return list(self.parts.store.journal.lines())
 
 
 def _run(folder: Path, *arguments: str, **settings: str) -> Result:
@@ -343,20 +345,20 @@ def _run(folder: Path, *arguments: str, **settings: str) -> Result:
 def kept(tmp_path: Path) -> Iterator[Kept]:
     """Two threads: a removal that was approved and failed with 404, after a read and two bad calls; and a denial."""
     with RestServer() as server:
-        inside = Inside(tmp_path, USERS.format(base=server.url), timeout=5)
+        parts = BotParts(tmp_path, USERS.format(base=server.url), timeout=5)
         bad = [("GET", "/nowhere/1"), ("GET", "/nowhere/22")]
-        inside.replies.will(calls(("GET", "/users/7"), *bad), calls(("DELETE", "/users/7")), says("Gone already."))
+        parts.replies.will(calls(("GET", "/users/7"), *bad), calls(("DELETE", "/users/7")), says("Gone already."))
         server.will(reply('{"id": 7}'), reply('{"error": "no such"}', 404))
-        first = inside.ask("remove Tom [bold]now[/bold]")
-        inside.press(inside.pending()[0])
-        inside.advance(first)
+        first = parts.ask("remove Tom [bold]now[/bold]")
+        parts.press(parts.pending()[0])
+        parts.advance(first)
         server.will(hang_up, hang_up, reply("{}", 500))
-        inside.replies.will(calls(("GET", "/users/8"), ("GET", "/users/9")), calls(("DELETE", "/users/8")))
-        second = inside.ask("remove the other", by="U0BEN")
-        inside.press(inside.pending()[0], "deny")
-        inside.advance(second)
-        yield Kept(tmp_path, inside, [first, second])
-        inside.close()
+        parts.replies.will(calls(("GET", "/users/8"), ("GET", "/users/9")), calls(("DELETE", "/users/8")))
+        second = parts.ask("remove the other", by="U0BEN")
+        parts.press(parts.pending()[0], "deny")
+        parts.advance(second)
+        yield Kept(tmp_path, parts, [first, second])
+        parts.close()
 
 
 def test_the_journal_is_listed_in_order_with_the_questions_words(kept: Kept) -> None:
@@ -385,7 +387,9 @@ def test_the_journal_is_listed_in_order_with_the_questions_words(kept: Kept) -> 
         (["--thread", "' or 1=1 --"], lambda *_: False),
     ],
 )  # fmt: skip
-def test_filters_leave_what_they_say(kept: Kept, options: list[str], expected: Callable[[Line, Kept], bool]) -> None:
+def test_filters_leave_what_they_say(
+    kept: Kept, options: list[str], expected: Callable[[ChainedEntry, Kept], bool]
+) -> None:
     given_ = [one.format(thread=kept.threads[1], turn=kept.lines()[0].turn) for one in options]
     done = kept.run("journal", "--export", "jsonl", *given_)
     assert done.exit_code == 0
@@ -400,7 +404,7 @@ def test_an_export_as_jsonl_can_be_checked_elsewhere(kept: Kept) -> None:
     found = [json.loads(one) for one in kept.run("journal", "--export", "jsonl").stdout.splitlines()]
     texts = [json.dumps(one["data"], ensure_ascii=False, separators=(",", ":")) for one in found]
     lines = [
-        Line(one["number"], one["at_seconds"], one["thread"], one["turn"], one["kind"], data, one["hash"])
+        ChainedEntry(one["number"], one["at_seconds"], one["thread"], one["turn"], one["kind"], data, one["hash"])
         for one, data in zip(found, texts, strict=True)
     ]
     assert lines == kept.lines()
@@ -413,7 +417,7 @@ def test_an_export_as_csv_has_the_same_lines_under_a_heading(kept: Kept) -> None
     head, *found = csv.reader(io.StringIO(kept.run("journal", "--export", "csv").stdout))
     assert head == ["number", "at", "at_seconds", "thread", "turn", "kind", "data", "hash"]
     lines = [
-        Line(int(number), float(at), thread, turn, kind, data, hash_)
+        ChainedEntry(int(number), float(at), thread, turn, kind, data, hash_)
         for number, _, at, thread, turn, kind, data, hash_ in found
     ]
     assert lines == kept.lines()
@@ -421,7 +425,7 @@ def test_an_export_as_csv_has_the_same_lines_under_a_heading(kept: Kept) -> None
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "=cmd|' /C calc'!A0"])
 def test_no_cell_of_a_csv_is_a_formula(cell: str) -> None:
-    _, row = export([Line(1, 1.0, cell, cell, cell, "{}", "h")], "csv")
+    _, row = export([ChainedEntry(1, 1.0, cell, cell, cell, "{}", "h")], "csv")
     (cells,) = csv.reader(io.StringIO(row))
     assert cells[3:6] == [f"'{cell}"] * 3
 
@@ -561,8 +565,8 @@ def test_days_that_make_no_sense_are_refused(kept: Kept, days: str) -> None:
     assert kept.run("errors", "--days", days).exit_code == 2
 
 
-def line(kind: str, at: float = 1.0, turn: str = "t", **data: Any) -> Line:
-    return Line(1, at, "T/C/1", turn, kind, json.dumps(data), "h")
+def line(kind: str, at: float = 1.0, turn: str = "t", **data: Any) -> ChainedEntry:
+    return ChainedEntry(1, at, "T/C/1", turn, kind, json.dumps(data), "h")
 
 
 def test_the_most_frequent_error_comes_first_with_its_newest_example() -> None:

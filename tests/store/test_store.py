@@ -24,10 +24,20 @@ from base.settings import Misconfigured
 from base.thread import Thread
 from catalog.rules import Rule
 from gate.policy import TRANSITIONS, Event, State
-from model.transcript import Called, Heard, Line, Noted, Replied, Result, Said, Usage, open_calls
-from store.journal.hash_chain import Entry
+from model.transcript import (
+    AssistantMessage,
+    Result,
+    ThreadContext,
+    ThreadMessage,
+    ToolCall,
+    TurnNote,
+    Usage,
+    UserMessage,
+    open_calls,
+)
+from store.journal.hash_chain import JournalEntry
 from store.posts import Post, message, update
-from store.store import Admission, Arrival, Effects, Proposal, Round, Store, Turn
+from store.store import Admission, Arrival, Effects, Proposal, ReplyOutcome, Store, Turn
 from store.tables import MIGRATIONS, SERIAL
 from tests.harness.databases import ENGINES, begun, everything, fresh_database, looking_into, rows
 
@@ -108,15 +118,17 @@ def proposed(turn: Turn, call: int = 0, state: State = State.PENDING, expires_at
     )  # fmt: skip
 
 
-def called(count: int, words: str = "") -> Replied:
-    return Replied(words, tuple(Called(f"id{i}", "call_rest_api", '{"method": "GET"}') for i in range(count)))
+def called(count: int, words: str = "") -> AssistantMessage:
+    return AssistantMessage(
+        words, tuple(ToolCall(f"id{i}", "call_rest_api", '{"method": "GET"}') for i in range(count))
+    )
 
 
 def propose(store: Store, turn: Turn, state: State = State.PENDING, expires_at: float = 5_000.0) -> Proposal:
     """A stored proposal, with its reply and its card's message."""
     one = proposed(turn, state=state, expires_at=expires_at)
     card = message(one.card, turn.thread, turn.turn, "card")
-    store.add_round(turn, Round(called(1), Usage(10, 1), proposals=[one], posts=[card]))
+    store.add_round(turn, ReplyOutcome(called(1), Usage(10, 1), proposals=[one], posts=[card]))
     stored = store.proposal(token=one.token)
     assert stored is not None
     return stored
@@ -147,9 +159,9 @@ def test_what_goes_with_a_question_stands_before_it_in_the_transcript(store: Sto
     admit(store, A)
     turn = store.next_turn(A.key)
     assert turn is not None
-    noted, line = Noted('You are asked by "Ann".', "Operations:\nGET /a Ä"), Line("U0BEN", "Ben", "hm")
+    noted, line = TurnNote('You are asked by "Ann".', "Operations:\nGET /a Ä"), ThreadMessage("U0BEN", "Ben", "hm")
     store.begin_turn(turn, "why?", [line], (), noted)
-    assert store.transcript(A.key, ANN) == [noted, Heard((line,)), Said("why?", ANN)]
+    assert store.transcript(A.key, ANN) == [noted, ThreadContext((line,)), UserMessage("why?", ANN)]
 
 
 # --- the inbox --------------------------------------------------------------------------------------------------------
@@ -213,8 +225,8 @@ def test_words_that_a_database_may_dislike_do_not_stop_the_thread(store: Store, 
     assert store.admit(arrival, turn, QUIET, workers=1, max_waiting=1) == "taken"
     taken = begun(store, A.key)
     assert taken is not None
-    store.add_round(taken, Round(called(1, words), Usage(), results=[Result(0, 0, f'{{"data":"{words}"}}')]))
-    assert [type(item) for item in store.transcript(A.key, ANN)] == [Said, Replied, Result]
+    store.add_round(taken, ReplyOutcome(called(1, words), Usage(), results=[Result(0, 0, f'{{"data":"{words}"}}')]))
+    assert [type(item) for item in store.transcript(A.key, ANN)] == [UserMessage, AssistantMessage, Result]
 
 
 # --- admission --------------------------------------------------------------------------------------------------------
@@ -281,7 +293,7 @@ def test_the_oldest_message_of_a_thread_goes_first_whenever_it_came_in(store: St
     taken = []
     while (turn := begun(store, A.key)) is not None:
         taken.append(turn.ts)
-        store.end_turn(turn, [], said=Replied("done"), usage=Usage())
+        store.end_turn(turn, [], said=AssistantMessage("done"), usage=Usage())
     assert taken == ["200.000001", "200.000002", "200.000003"]
 
 
@@ -289,12 +301,12 @@ def test_the_turn_that_runs_is_given_again_with_its_model_calls_and_its_words_ar
     admit(store, A, ts="200.000002")
     turn = begun(store, A.key)
     assert turn is not None
-    store.add_round(turn, Round(called(1), Usage(), results=[Result(0, 0, "{}")]))
+    store.add_round(turn, ReplyOutcome(called(1), Usage(), results=[Result(0, 0, "{}")]))
     admit(store, A, ts="200.000001")
     again = begun(store, A.key)
     assert again is not None
     assert (again.turn, again.model_calls) == (turn.turn, 1)
-    assert sum(isinstance(item, Said) for item in store.transcript(A.key, ANN)) == 1
+    assert sum(isinstance(item, UserMessage) for item in store.transcript(A.key, ANN)) == 1
 
 
 def test_a_thread_without_turns_gives_none(store: Store) -> None:
@@ -305,14 +317,23 @@ def test_a_thread_without_turns_gives_none(store: Store) -> None:
 
 def test_a_transcript_comes_back_as_it_went_in(store: Store) -> None:
     turn = begin(store)
-    calls = (Called("x", "call_rest_api", '{"url": "/ü\\u0000"}'), Called("x_1", "", "{}"), Called("", "other", "{}"))
-    first = store.add_round(
-        turn, Round(Replied("thinking\n", calls), Usage(), results=[Result(0, 2, '{"c":3}'), Result(0, 0, '{"a":"ß"}')])
+    calls = (
+        ToolCall("x", "call_rest_api", '{"url": "/ü\\u0000"}'),
+        ToolCall("x_1", "", "{}"),
+        ToolCall("", "other", "{}"),
     )
-    second = store.add_round(turn, Round(Replied("", (Called("x", "y", "{}"),)), Usage(), results=[Result(0, 0, "{}")]))
-    store.end_turn(turn, [], said=Replied("Ready \U0001f600"), usage=Usage())
+    first = store.add_round(
+        turn,
+        ReplyOutcome(
+            AssistantMessage("thinking\n", calls), Usage(), results=[Result(0, 2, '{"c":3}'), Result(0, 0, '{"a":"ß"}')]
+        ),
+    )
+    second = store.add_round(
+        turn, ReplyOutcome(AssistantMessage("", (ToolCall("x", "y", "{}"),)), Usage(), results=[Result(0, 0, "{}")])
+    )
+    store.end_turn(turn, [], said=AssistantMessage("Ready \U0001f600"), usage=Usage())
     said, *middle, last = store.transcript(A.key, ANN)
-    assert said == Said("hello", ANN)
+    assert said == UserMessage("hello", ANN)
     assert middle == [
         first,
         Result(first.row, 2, '{"c":3}'),
@@ -320,39 +341,41 @@ def test_a_transcript_comes_back_as_it_went_in(store: Store) -> None:
         second,
         Result(second.row, 0, "{}"),
     ]
-    assert isinstance(last, Replied)
+    assert isinstance(last, AssistantMessage)
     assert (last.text, last.calls) == ("Ready \U0001f600", ())
     assert [call for _, call in open_calls([said, *middle, last])] == [1]
 
 
 def test_threads_see_nothing_of_each_other(store: Store) -> None:
     one, other = begin(store, A), begin(store, B)
-    store.add_round(one, Round(called(1), Usage(), results=[Result(0, 0, "secret")], tainted=True))
-    assert store.transcript(B.key, ANN) == [Said("hello", ANN)]
+    store.add_round(one, ReplyOutcome(called(1), Usage(), results=[Result(0, 0, "secret")], tainted=True))
+    assert store.transcript(B.key, ANN) == [UserMessage("hello", ANN)]
     assert not store.is_tainted(B.key)
-    store.end_turn(other, [], said=Replied("hi"), usage=Usage())
+    store.end_turn(other, [], said=AssistantMessage("hi"), usage=Usage())
     assert len(store.transcript(A.key, ANN)) == 3
 
 
 def test_tokens_and_model_calls_add_up_per_turn(store: Store, url: str) -> None:
     turn = begin(store)
-    store.add_round(turn, Round(called(1), Usage(100, 10), results=[Result(0, 0, "{}")]))
-    store.add_round(turn, Round(called(1), Usage(200, 20), results=[Result(0, 0, "{}")]))
-    store.end_turn(turn, [], said=Replied("done"), usage=Usage(300, 30))
+    store.add_round(turn, ReplyOutcome(called(1), Usage(100, 10), results=[Result(0, 0, "{}")]))
+    store.add_round(turn, ReplyOutcome(called(1), Usage(200, 20), results=[Result(0, 0, "{}")]))
+    store.end_turn(turn, [], said=AssistantMessage("done"), usage=Usage(300, 30))
     (row,) = rows(url, "turns")
     assert (row["model_calls"], row["prompt_tokens"], row["completion_tokens"], row["state"]) == (3, 600, 60, "done")
 
 
 def test_a_failed_turn_closes_its_open_calls_and_the_next_turn_begins(store: Store, url: str) -> None:
     turn = begin(store)
-    store.add_round(turn, Round(called(3), Usage(1, 1), results=[Result(0, 1, '{"status":200}')]))
+    store.add_round(turn, ReplyOutcome(called(3), Usage(1, 1), results=[Result(0, 1, '{"status":200}')]))
     admit(store, A)
-    store.end_turn(turn, [message("sorry", A.key, turn.turn, "sorry")], said=Replied("sorry"), usage=None, failed=True)
+    store.end_turn(
+        turn, [message("sorry", A.key, turn.turn, "sorry")], said=AssistantMessage("sorry"), usage=None, failed=True
+    )
     items = store.transcript(A.key, ANN)
     assert open_calls(items) == []
     assert [item.call for item in items if isinstance(item, Result)] == [1, 0, 2]
     assert next(item.content for item in items if isinstance(item, Result)) == '{"status":200}'
-    assert isinstance(items[-1], Replied)
+    assert isinstance(items[-1], AssistantMessage)
     assert [(row["state"], row["model_calls"]) for row in rows(url, "turns")] == [("failed", 1), ("waiting", 0)]
     following = begun(store, A.key)
     assert following is not None
@@ -364,12 +387,12 @@ def test_a_failed_turn_closes_its_open_calls_and_the_next_turn_begins(store: Sto
 
 def test_an_answer_of_the_api_taints_the_thread_for_good(store: Store) -> None:
     turn = begin(store)
-    store.add_round(turn, Round(called(1), Usage(), results=[Result(0, 0, "{}")], tainted=False))
+    store.add_round(turn, ReplyOutcome(called(1), Usage(), results=[Result(0, 0, "{}")], tainted=False))
     assert not store.is_tainted(A.key)
-    store.add_round(turn, Round(called(1), Usage(), results=[Result(0, 0, "{}")], tainted=True))
+    store.add_round(turn, ReplyOutcome(called(1), Usage(), results=[Result(0, 0, "{}")], tainted=True))
     assert store.is_tainted(A.key)
-    store.add_round(turn, Round(called(1), Usage(), results=[Result(0, 0, "{}")], tainted=False))
-    store.end_turn(turn, [], said=Replied("done"), usage=Usage())
+    store.add_round(turn, ReplyOutcome(called(1), Usage(), results=[Result(0, 0, "{}")], tainted=False))
+    store.end_turn(turn, [], said=AssistantMessage("done"), usage=Usage())
     begin(store)
     assert store.is_tainted(A.key)
 
@@ -385,19 +408,19 @@ def test_words_of_other_people_taint_the_thread(store: Store) -> None:
     for user, tainted in ((ANN, False), (ANN, False), (BEN, True), (ANN, True)):
         turn = begin(store, user=user)
         assert store.is_tainted(A.key) is tainted, user
-        store.end_turn(turn, [], said=Replied("done"), usage=Usage())
+        store.end_turn(turn, [], said=AssistantMessage("done"), usage=Usage())
 
 
 @pytest.mark.parametrize(
     ("line", "is_tainted"),
     [
-        (Line(ANN, "Ann", "my own words"), False),
-        (Line(BEN, "Ben", "another's"), True),
-        (Line(ANN, "an app", "posted in Ann's name", is_bot=True), True),
+        (ThreadMessage(ANN, "Ann", "my own words"), False),
+        (ThreadMessage(BEN, "Ben", "another's"), True),
+        (ThreadMessage(ANN, "an app", "posted in Ann's name", is_bot=True), True),
     ],
 )
 def test_what_was_written_before_a_question_taints_unless_the_asker_wrote_it(
-    store: Store, line: Line, is_tainted: bool
+    store: Store, line: ThreadMessage, is_tainted: bool
 ) -> None:
     _, turn = admit(store)
     store.begin_turn(turn, turn.text, [line])
@@ -405,13 +428,13 @@ def test_what_was_written_before_a_question_taints_unless_the_asker_wrote_it(
 
 
 def test_words_of_a_failed_turn_of_somebody_else_taint_as_well(store: Store) -> None:
-    store.end_turn(begin(store, user=BEN), [], said=Replied("sorry"), usage=None, failed=True)
+    store.end_turn(begin(store, user=BEN), [], said=AssistantMessage("sorry"), usage=None, failed=True)
     begin(store, user=ANN)
     assert store.is_tainted(A.key)
 
 
 def test_taint_survives_a_restart(store: Store, url: str, clock: Clock) -> None:
-    store.add_round(begin(store), Round(called(1), Usage(), results=[Result(0, 0, "{}")], tainted=True))
+    store.add_round(begin(store), ReplyOutcome(called(1), Usage(), results=[Result(0, 0, "{}")], tainted=True))
     again = Store(url, clock, journal_key="k")
     assert again.is_tainted(A.key)
     again.close()
@@ -516,7 +539,7 @@ def test_what_is_sent_is_what_was_stored_whole(store: Store) -> None:
     body = '{"name":"Zoë \\u202e","n":1.0}'
     made = proposed(turn, call=1)
     made = Proposal(**{**made.__dict__, "body": body, "why": "because"})
-    said = store.add_round(turn, Round(called(2), Usage(), results=[Result(0, 0, "{}")], proposals=[made]))
+    said = store.add_round(turn, ReplyOutcome(called(2), Usage(), results=[Result(0, 0, "{}")], proposals=[made]))
     stored = store.proposal(token=made.token)
     assert stored is not None
     assert stored == Proposal(**{**made.__dict__, "reply": said.row, "seal": stored.seal})
@@ -529,7 +552,7 @@ def test_what_is_sent_is_what_was_stored_whole(store: Store) -> None:
 def test_proposals_come_in_the_order_of_their_calls(store: Store) -> None:
     turn = begin(store)
     several = [proposed(turn, call=i, state=State.APPROVED) for i in (2, 0, 1)]
-    store.add_round(turn, Round(called(3), Usage(), proposals=several))
+    store.add_round(turn, ReplyOutcome(called(3), Usage(), proposals=several))
     assert [one.call for one in store.proposals_of(turn.turn, State.APPROVED)] == [0, 1, 2]
 
 
@@ -549,7 +572,7 @@ def test_the_clock_knows_what_is_due_and_what_comes_next(store: Store, clock: Cl
 
 def noted(changed: Proposal) -> Effects:
     """The effects that every transition of the gate has: a card, and an entry in the journal."""
-    return replace(redrawn(changed), entries=[Entry("noted", {"proposal": changed.proposal})])
+    return replace(redrawn(changed), entries=[JournalEntry("noted", {"proposal": changed.proposal})])
 
 
 def test_what_happens_in_one_thread_at_one_moment_waits_for_itself_and_never_fails(store: Store) -> None:
@@ -568,10 +591,12 @@ def test_what_happens_in_one_thread_at_one_moment_waits_for_itself_and_never_fai
                     new = Turn(f"turn-{asked.id}", turn.thread, ANN, words["text"], words["ts"])
                     return store.admit(asked, new, QUIET, workers=8, max_waiting=256)
                 case 2:
-                    store.dispose(clicked, [], [Entry("refused", {})])
+                    store.dispose(clicked, [], [JournalEntry("refused", {})])
                     return None
                 case _:
-                    return store.add_round(turn, Round(called(0, "hm"), Usage(), entries=[Entry("model call", {})]))
+                    return store.add_round(
+                        turn, ReplyOutcome(called(0, "hm"), Usage(), entries=[JournalEntry("model call", {})])
+                    )
 
         race(4, work)
         assert store.proposals_in(State.SENDING) == []
@@ -584,7 +609,7 @@ def test_what_happens_in_one_thread_at_one_moment_waits_for_itself_and_never_fai
 def asked_of(store: Store, quorum: int) -> Proposal:
     turn = begin(store)
     one = replace(proposed(turn), rule=Rule(("anyone-in-channel",), quorum=quorum))
-    store.add_round(turn, Round(called(1), Usage(), proposals=[one]))
+    store.add_round(turn, ReplyOutcome(called(1), Usage(), proposals=[one]))
     stored = store.proposal(token=one.token)
     assert stored is not None
     return stored
@@ -654,7 +679,7 @@ def test_a_proposal_that_asks_anew_is_stored_with_the_end_of_the_old_one(store: 
 def test_people_are_reminded_once_and_of_nothing_that_was_decided(store: Store, url: str, clock: Clock) -> None:
     turn = begin(store)
     one, other = (replace(proposed(turn, call=i), remind_at=2_000.0) for i in range(2))
-    store.add_round(turn, Round(called(2), Usage(), proposals=[one, other]))
+    store.add_round(turn, ReplyOutcome(called(2), Usage(), proposals=[one, other]))
     assert store.proposals_to_remind() == []
     assert store.next_due() == 2_000.0
     clock.now = 2_000.0
@@ -737,7 +762,10 @@ def rest(store: Store, thread: Thread) -> None:
     store.record("click", thread, {}, event_id=f"click:{one.token}")
     store.dispose(store.arrivals(thread.key)[0])
     store.end_turn(
-        turn, [message(f"answer-{turn.turn}", thread.key, turn.turn, "done")], said=Replied("done"), usage=Usage()
+        turn,
+        [message(f"answer-{turn.turn}", thread.key, turn.turn, "done")],
+        said=AssistantMessage("done"),
+        usage=Usage(),
     )
     store.delivered([(due.post.post, "1.1") for due in store.due_posts(thread.key)])
 
@@ -1072,4 +1100,4 @@ def test_a_lost_lock_is_noticed(store: Store, url: str) -> None:
 def test_the_lock_keeps_nobody_from_reading_and_writing(store: Store) -> None:
     store.lock(threading.Event())
     begin(store)
-    assert store.transcript(A.key, ANN) == [Said("hello", ANN)]
+    assert store.transcript(A.key, ANN) == [UserMessage("hello", ANN)]

@@ -26,9 +26,9 @@ from tests.test_crash import (
     LIST,
     REMOVE,
     WITH_PREVIEW,
-    House,
     Program,
     Relay,
+    System,
     api_answer,
     approved,
     free_port,
@@ -37,12 +37,12 @@ from tests.test_crash import (
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def system(tmp_path: Path) -> Iterator[System]:
     with Workspace(retry_delays=(0.1, 0.3, 1.0, 3.0)) as workspace, ReplayModel() as model, Loopback(api_answer) as api:
-        house = House("http", workspace, model, api, tmp_path)
-        house.database = fresh_database("postgresql", tmp_path)
-        yield house
-        for program in house.programs:
+        system = System("http", workspace, model, api, tmp_path)
+        system.database = fresh_database("postgresql", tmp_path)
+        yield system
+        for program in system.programs:
             program.kill()
         assert workspace.violations == []
 
@@ -55,13 +55,13 @@ def go_on(program: Program) -> None:
     program.process.send_signal(signal.SIGCONT)
 
 
-def take_over(house: House, **settings: str) -> Program:
+def take_over(system: System, **settings: str) -> Program:
     """A second process, and the lock's connection ended, as a restart of the server ends it; gives the second once it serves."""
-    house.port = free_port()
-    second = house.launch(**settings).wait_for("waiting")
-    lose_lock(house.database)
+    system.port = free_port()
+    second = system.launch(**settings).wait_for("waiting")
+    lose_lock(system.database)
     second.wait_for("serving")
-    house.workspace.connect(f"http://127.0.0.1:{house.port}")
+    system.workspace.connect(f"http://127.0.0.1:{system.port}")
     return second
 
 
@@ -74,93 +74,93 @@ def ended(program: Program) -> None:
 
 @pytest.mark.parametrize("stands_still", [True, False], ids=["stopped", "going on"])
 @pytest.mark.parametrize("reply", [HIRE, answer("hello Ann")], ids=["a write", "an answer"])
-def test_a_turn_in_the_middle_of_a_model_call(house: House, stands_still: bool, reply: dict[str, object]) -> None:
+def test_a_turn_in_the_middle_of_a_model_call(system: System, stands_still: bool, reply: dict[str, object]) -> None:
     """Both processes get the model's reply: a POST that needs no click, or the answer itself."""
-    house.model.script("hi", [reply, answer("hello Ann")])
-    house.model.hold()
-    first = house.start()
-    ts = house.mention("hi")
-    house.model.wait(lambda: len(house.model.requests) == 1)
+    system.model.script("hi", [reply, answer("hello Ann")])
+    system.model.hold()
+    first = system.start()
+    ts = system.mention("hi")
+    system.model.wait(lambda: len(system.model.requests) == 1)
     if stands_still:
         stop(first)
-    take_over(house)
-    house.model.wait(lambda: len(house.model.requests) == 2)
-    house.model.release()
+    take_over(system)
+    system.model.wait(lambda: len(system.model.requests) == 2)
+    system.model.release()
     go_on(first)
-    house.wait_for_answer(ts, "hello Ann")
+    system.wait_for_answer(ts, "hello Ann")
     ended(first)
-    house.rest()
-    assert house.said(ts) == ["hello Ann"]
-    assert len(house.writes()) == (reply is HIRE)
-    assert {row["state"] for row in rows(house.database, "proposals")} <= {"done"}
+    system.rest()
+    assert system.said(ts) == ["hello Ann"]
+    assert len(system.writes()) == (reply is HIRE)
+    assert {row["state"] for row in rows(system.database, "proposals")} <= {"done"}
 
 
 @pytest.mark.parametrize("stands_still", [True, False], ids=["stopped", "going on"])
-def test_a_write_that_is_on_its_way_is_unknown_and_stays_so(house: House, stands_still: bool) -> None:
-    house.model.script("hire Zoe", [HIRE, answer("please look")])
-    first = house.start()
-    house.api.hold()
-    ts = house.mention("hire Zoe")
-    house.api.wait(house.writes)
+def test_a_write_that_is_on_its_way_is_unknown_and_stays_so(system: System, stands_still: bool) -> None:
+    system.model.script("hire Zoe", [HIRE, answer("please look")])
+    first = system.start()
+    system.api.hold()
+    ts = system.mention("hire Zoe")
+    system.api.wait(system.writes)
     if stands_still:
         stop(first)
-    take_over(house)
-    house.wait_for_answer(ts, "please look")
-    house.api.release()
+    take_over(system)
+    system.wait_for_answer(ts, "please look")
+    system.api.release()
     go_on(first)
     ended(first)
-    house.rest()
-    assert house.said(ts) == ["please look"]
-    assert len(house.writes()) == 1
-    assert json.loads(told(house, "hire Zoe"))["outcome"] == "unknown"
-    assert [row["state"] for row in rows(house.database, "proposals")] == ["unknown"]
+    system.rest()
+    assert system.said(ts) == ["please look"]
+    assert len(system.writes()) == 1
+    assert json.loads(told(system, "hire Zoe"))["outcome"] == "unknown"
+    assert [row["state"] for row in rows(system.database, "proposals")] == ["unknown"]
 
 
 @pytest.mark.parametrize("stands_still", [True, False], ids=["stopped", "going on"])
-def test_an_approved_write_whose_target_is_being_read_again(house: House, stands_still: bool) -> None:
-    (house.folder / "apis.yaml").write_text(WITH_PREVIEW)
-    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
-    first = house.start()
-    ts = house.mention("remove Tom")
-    house.card(ts)
-    house.api.hold()
-    card = approved(house, ts)
-    house.api.wait(lambda: len(house.api.requests) == 2)
+def test_an_approved_write_whose_target_is_being_read_again(system: System, stands_still: bool) -> None:
+    (system.folder / "apis.yaml").write_text(WITH_PREVIEW)
+    system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    first = system.start()
+    ts = system.mention("remove Tom")
+    system.card(ts)
+    system.api.hold()
+    card = approved(system, ts)
+    system.api.wait(lambda: len(system.api.requests) == 2)
     if stands_still:
         stop(first)
-    take_over(house)
-    house.api.wait(lambda: len(house.api.requests) == 3)
-    house.api.release()
+    take_over(system)
+    system.api.wait(lambda: len(system.api.requests) == 3)
+    system.api.release()
     go_on(first)
-    house.wait_for_answer(ts, "Tom is gone")
+    system.wait_for_answer(ts, "Tom is gone")
     ended(first)
-    house.rest()
-    assert len(house.writes()) == 1
-    assert house.said(ts)[1:] == ["Tom is gone"]
-    assert "Approved and done" in house.shown(card)
+    system.rest()
+    assert len(system.writes()) == 1
+    assert system.said(ts)[1:] == ["Tom is gone"]
+    assert "Approved and done" in system.shown(card)
 
 
-def test_an_answer_that_is_on_its_way_to_slack_while_the_database_changes_hands(house: House) -> None:
+def test_an_answer_that_is_on_its_way_to_slack_while_the_database_changes_hands(system: System) -> None:
     """It arrives after the second process has looked for it: that one waits until nothing of the first can arrive any more."""
-    house.model.script("hi", [LIST, answer("hello Ann")])
-    with Slow(house.workspace.api_url) as road:
-        first = house.start(SLACK_API_URL=f"{road.url}/api/")
-        house.model.hold()
-        ts = house.mention("hi")
-        house.model.wait(lambda: house.model.requests)
-        until(lambda: not house.open("posts", "due"))  # the thumbs-up is out
+    system.model.script("hi", [LIST, answer("hello Ann")])
+    with Slow(system.workspace.api_url) as road:
+        first = system.start(SLACK_API_URL=f"{road.url}/api/")
+        system.model.hold()
+        ts = system.mention("hi")
+        system.model.wait(lambda: system.model.requests)
+        until(lambda: not system.open("posts", "due"))  # the thumbs-up is out
         road.is_held.set()
-        house.model.release()
+        system.model.release()
         until(lambda: road.waiting)
-        looked = len(house.workspace.calls_of("conversations.replies"))
-        second = take_over(house)
-        until(lambda: len(house.workspace.calls_of("conversations.replies")) > looked)
-        assert house.said(ts) == []
+        looked = len(system.workspace.calls_of("conversations.replies"))
+        second = take_over(system)
+        until(lambda: len(system.workspace.calls_of("conversations.replies")) > looked)
+        assert system.said(ts) == []
         road.is_held.clear()
-        house.wait_for_answer(ts, "hello Ann")
+        system.wait_for_answer(ts, "hello Ann")
         ended(first)
-        house.rest()
-    assert house.said(ts) == ["hello Ann"]
+        system.rest()
+    assert system.said(ts) == ["hello Ann"]
     assert second.process.poll() is None
 
 
@@ -179,43 +179,43 @@ class Slow(Relay):
         super()._connect(here)
 
 
-def test_what_slack_brings_to_the_first_is_not_taken_and_comes_again(house: House) -> None:
+def test_what_slack_brings_to_the_first_is_not_taken_and_comes_again(system: System) -> None:
     """Recorded there, nobody would ever look at it."""
-    house.model.script("hi", [answer("hello Ann")])
-    first = house.start()
+    system.model.script("hi", [answer("hello Ann")])
+    first = system.start()
     stop(first)
-    port = house.port
-    take_over(house)
-    house.workspace.connect(f"http://127.0.0.1:{port}")
-    ts = house.workspace.say(ANN, "@hr-bot hi")
+    port = system.port
+    take_over(system)
+    system.workspace.connect(f"http://127.0.0.1:{port}")
+    ts = system.workspace.say(ANN, "@hr-bot hi")
     go_on(first)
-    house.workspace.wait(lambda: house.workspace.attempts)
-    assert not house.workspace.attempts[0].reply.ok  # 503, or nothing, where it ended before the answer was out
-    house.workspace.connect(f"http://127.0.0.1:{house.port}")
-    house.wait_for_answer(ts, "hello Ann")
+    system.workspace.wait(lambda: system.workspace.attempts)
+    assert not system.workspace.attempts[0].reply.ok  # 503, or nothing, where it ended before the answer was out
+    system.workspace.connect(f"http://127.0.0.1:{system.port}")
+    system.wait_for_answer(ts, "hello Ann")
     ended(first)
-    house.rest()
-    assert house.said(ts) == ["hello Ann"]
-    assert len(rows(house.database, "inbox")) == 1
+    system.rest()
+    assert system.said(ts) == ["hello Ann"]
+    assert len(rows(system.database, "inbox")) == 1
 
 
-def test_a_click_that_the_first_was_looking_into_counts_once(house: House) -> None:
-    house.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
-    first = house.start()
-    ts = house.mention("remove Tom")
-    card = house.card(ts)
+def test_a_click_that_the_first_was_looking_into_counts_once(system: System) -> None:
+    system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    first = system.start()
+    ts = system.mention("remove Tom")
+    card = system.card(ts)
     first.kill()
-    house.workspace.fault("users.info", "timeout", seconds=2.0)
-    first = house.start()
-    approved(house, ts)
-    house.workspace.wait(lambda: house.workspace.calls_of("users.info"))
+    system.workspace.fault("users.info", "timeout", seconds=2.0)
+    first = system.start()
+    approved(system, ts)
+    system.workspace.wait(lambda: system.workspace.calls_of("users.info"))
     stop(first)
-    take_over(house)
-    house.wait_for_answer(ts, "Tom is gone")
+    take_over(system)
+    system.wait_for_answer(ts, "Tom is gone")
     go_on(first)
     ended(first)
-    house.rest()
-    assert len(house.writes()) == 1
-    assert house.said(ts)[1:] == ["Tom is gone"]
-    assert "Approved and done" in house.shown(card)
-    assert house.workspace.ephemerals(ANN) == []
+    system.rest()
+    assert len(system.writes()) == 1
+    assert system.said(ts)[1:] == ["Tom is gone"]
+    assert "Approved and done" in system.shown(card)
+    assert system.workspace.ephemerals(ANN) == []

@@ -11,7 +11,7 @@ import pytest
 
 from ai import Stopped
 from store.holds import Overtaken
-from workers.turns import Lane, Quarantine
+from workers.turns import KeyedWorkers, Quarantine
 
 Work = Callable[[str], float | None]
 
@@ -63,12 +63,12 @@ def bench() -> Bench:
 
 
 @pytest.fixture
-def lane_of() -> Iterator[Callable[[Work, int], Lane]]:
+def lane_of() -> Iterator[Callable[[Work, int], KeyedWorkers]]:
     """Makes lanes that are stopped at the end."""
-    made: list[Lane] = []
+    made: list[KeyedWorkers] = []
 
-    def make(work: Work, threads: int) -> Lane:
-        made.append(Lane("test", work, threads))
+    def make(work: Work, threads: int) -> KeyedWorkers:
+        made.append(KeyedWorkers("test", work, threads))
         return made[-1]
 
     yield make
@@ -76,7 +76,7 @@ def lane_of() -> Iterator[Callable[[Work, int], Lane]]:
         lane.stop(time.monotonic() + 1)
 
 
-LaneOf = Callable[[Work, int], Lane]
+LaneOf = Callable[[Work, int], KeyedWorkers]
 
 
 def test_a_key_runs_one_at_a_time_and_keys_run_side_by_side(bench: Bench, lane_of: LaneOf) -> None:

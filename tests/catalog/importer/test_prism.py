@@ -26,7 +26,7 @@ from tests.harness.descriptions import description, get, post, query
 from tests.harness.loopback import Loopback, Reply, Request
 from tests.harness.replay_model import Message, ReplayModel, answer
 from tests.harness.whole_bot import until
-from tests.test_crash import ANN, ROOT, House, free_port
+from tests.test_crash import ANN, ROOT, System, free_port
 
 PRISM = os.environ.get("PRISM") or shutil.which("prism")
 pytestmark = pytest.mark.skipif(not PRISM, reason="no Prism here: install @stoplight/prism-cli, and name it in PRISM")
@@ -128,22 +128,22 @@ def imported(file: Path, base_url: str) -> str:
 
 
 @contextmanager
-def at_work(file: Path, folder: Path, **variables: str) -> Iterator[tuple[House, Prism, ReplayModel]]:
+def at_work(file: Path, folder: Path, **variables: str) -> Iterator[tuple[System, Prism, ReplayModel]]:
     """The program with the catalog of a description that Prism serves."""
     with Workspace() as workspace, ReplayModel() as model, Prism(file) as prism:
-        house = House("http", workspace, model, prism, folder)
+        system = System("http", workspace, model, prism, folder)
         (folder / "apis.yaml").write_text(imported(file, prism.url))
-        program = house.start(**variables)
-        yield house, prism, model
+        program = system.start(**variables)
+        yield system, prism, model
         assert program.terminate() == 0
 
 
-def approve_all(house: House, asked: str, count: int) -> None:
+def approve_all(system: System, asked: str, count: int) -> None:
     """Ann presses Approve on each card of her thread as it comes."""
     for number in range(count):
-        until(lambda number=number: len(house.writes()) == number)  # type: ignore[misc]
-        house.workspace.click(ANN, house.card(asked), "approve", channel="C0HR")
-        until(lambda number=number: len(house.writes()) == number + 1)  # type: ignore[misc]
+        until(lambda number=number: len(system.writes()) == number)  # type: ignore[misc]
+        system.workspace.click(ANN, system.card(asked), "approve", channel="C0HR")
+        until(lambda number=number: len(system.writes()) == number + 1)  # type: ignore[misc]
 
 
 def test_prism_takes_every_request_that_the_bot_makes_of_an_imported_description(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_prism_takes_every_request_that_the_bot_makes_of_an_imported_description
     find = "/tickets?ids=1,2&states=open&states=shut&parents=3|4&page=1&since=2024-02-29"
     ticket = {"title": "Häßlich & kaputt", "urgency": "high", "owner": {"email": "ann@example.com"}}
     note = {"text": "a&b=c ü", "tags": [1, 2], "people": [3, 4]}
-    with at_work(file, tmp_path, SHOP_API_KEY="only-for-this-test") as (house, prism, model):
+    with at_work(file, tmp_path, SHOP_API_KEY="only-for-this-test") as (system, prism, model):
         model.script(
             "go",
             [
@@ -166,9 +166,9 @@ def test_prism_takes_every_request_that_the_bot_makes_of_an_imported_description
                 answer("All done."),
             ],
         )
-        asked = house.mention("go")
-        approve_all(house, asked, 3)
-        house.wait_for_answer(asked, "All done.")
+        asked = system.mention("go")
+        approve_all(system, asked, 3)
+        system.wait_for_answer(asked, "All done.")
 
     assert [(name, against) for name, status, against in prism.verdicts if status >= 300 or against] == []
     assert [(name, status) for name, status, _ in prism.verdicts if not name.startswith("GET")] == [

@@ -22,8 +22,8 @@ from catalog.catalog import Catalog
 from model.prompt.listing import BARE, FULL, RICH, SHORT, TERSE, chart, fitting, line, lines
 from model.prompt.prompt import FIND, beside, find, prepare, system_prompt, tools
 from model.prompt.search import index_of
-from model.transcript import NOTED, Item, Noted, Replied, Said, first_noted, to_messages
-from tests.harness.bot_parts import Inside, Line, calls, completion, says, tool_results, user_words
+from model.transcript import NOTED, AssistantMessage, Item, TurnNote, UserMessage, first_noted, to_messages
+from tests.harness.bot_parts import BotParts, Line, calls, completion, says, tool_results, user_words
 from tests.harness.catalogs import COMPANY, Json, large, load
 from tests.harness.replay_model import ReplayModel, answer
 from tests.harness.whole_bot import Person, StartBot
@@ -307,11 +307,11 @@ def test_no_question_waits_for_what_is_made_once() -> None:
 
 @pytest.mark.parametrize("count", [10, 1_200])
 def test_a_channel_hears_nothing_of_an_api_that_it_has_nothing_of(count: int) -> None:
-    desk = {
+    handlers = {
         "name": "Desk", "base_url": "https://desk.example.com", "instructions": "Never name a price.",
         "endpoints": [{"method": "POST", "url": "/orders", "description": "Orders a desk."}],
     }  # fmt: skip
-    catalog = load(desk, large(count), channels={"C0HR": {"operations": ["GET *"]}})
+    catalog = load(handlers, large(count), channels={"C0HR": {"operations": ["GET *"]}})
     system, _ = first("?", catalog=catalog.narrowed(catalog.channels["C0HR"]))
     assert "# Large" in system
     assert "Desk" not in system
@@ -380,8 +380,8 @@ def test_a_line_that_takes_all_the_room_is_passed_over() -> None:
 # --- later questions --------------------------------------------------------------------------------------------------
 
 
-def exchange(number: int, note: Noted, text: str) -> list[Item]:
-    return [note, Said(text, "U1"), Replied(f"answer {number}", row=number)]
+def exchange(number: int, note: TurnNote, text: str) -> list[Item]:
+    return [note, UserMessage(text, "U1"), AssistantMessage(f"answer {number}", row=number)]
 
 
 def test_what_goes_with_later_questions_stands_before_them_and_repeats_nothing() -> None:
@@ -406,7 +406,7 @@ def test_what_was_told_in_short_is_told_again_where_it_is_likely() -> None:
 
 
 def test_who_asks_is_said_again_once_somebody_else_has_asked() -> None:
-    notes = [Noted(ANN, ""), Noted(ANN, ""), Noted(BEN, ""), Noted(ANN, "")]
+    notes = [TurnNote(ANN, ""), TurnNote(ANN, ""), TurnNote(BEN, ""), TurnNote(ANN, "")]
     items = [item for number, note in enumerate(notes) for item in exchange(number, note, str(number))]
     said = [message["content"] for message in to_messages(items, system="s", budget=60_000)]
     assert [text for text in said if text.startswith(NOTED)] == [NOTED + BEN, NOTED + ANN]
@@ -455,21 +455,21 @@ def test_find_operations_says_what_it_takes(arguments: Json) -> None:
 
 # --- in a thread ------------------------------------------------------------------------------------------------------
 
-Make = Callable[..., Inside]
+Make = Callable[..., BotParts]
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    made: list[Inside] = []
+    made: list[BotParts] = []
 
-    def start(catalog: Json, **options: Any) -> Inside:
-        inside = Inside(tmp_path, json.dumps(catalog), **options)
-        made.append(inside)
-        return inside
+    def start(catalog: Json, **options: Any) -> BotParts:
+        parts = BotParts(tmp_path, json.dumps(catalog), **options)
+        made.append(parts)
+        return parts
 
     yield start
-    for inside in made:
-        inside.close()
+    for parts in made:
+        parts.close()
 
 
 def finds(*arguments: object) -> Line:
@@ -481,65 +481,65 @@ def finds(*arguments: object) -> Line:
 
 
 def test_the_model_finds_operations_and_a_wrong_call_is_told_what_to_mend(make: Make) -> None:
-    inside = make(large(1_200))
-    inside.replies.will(finds({"query": "spaceships"}, {"query": 7}), says("There."))
-    thread = inside.ask("add a printer")
-    found, wrong = tool_results(inside.replies.asked[1])
+    parts = make(large(1_200))
+    parts.replies.will(finds({"query": "spaceships"}, {"query": 7}), says("There."))
+    thread = parts.ask("add a printer")
+    found, wrong = tool_results(parts.replies.asked[1])
     assert "GET /spaceships Lists spaceships. (crew?)" in found["operations"]
     assert "takes `query`" in wrong["error"]
-    assert inside.told(thread) == ["There."]
+    assert parts.told(thread) == ["There."]
 
 
 def test_several_searches_are_no_repetition_and_the_same_one_thrice_is(make: Make) -> None:
-    inside = make(large(1_200))
-    inside.replies.will(
+    parts = make(large(1_200))
+    parts.replies.will(
         finds({"query": "spaceships"}, {"query": "badges"}, {"query": "printers"}),
         finds({"query": "spaceships"}, {"query": "spaceships"}),
     )
-    inside.ask("?")
-    results = tool_results(inside.replies.asked[2])
+    parts.ask("?")
+    results = tool_results(parts.replies.asked[2])
     assert ["operations" in one for one in results] == [True, True, True, True, False]
 
 
 def test_an_operation_that_was_not_shown_can_be_called(make: Make) -> None:
-    inside = make(large(1_200, base_url="http://127.0.0.1:9"))
-    inside.replies.will(calls(("GET", "/spaceships?crew=7")), calls(("GET", "/spacestations")))
-    inside.ask("add a printer")
-    tried, unknown = tool_results(inside.replies.asked[2])
-    assert "GET /spaceships" not in inside.replies.asked[0][0]["content"].split("Operations that")[1]
+    parts = make(large(1_200, base_url="http://127.0.0.1:9"))
+    parts.replies.will(calls(("GET", "/spaceships?crew=7")), calls(("GET", "/spacestations")))
+    parts.ask("add a printer")
+    tried, unknown = tool_results(parts.replies.asked[2])
+    assert "GET /spaceships" not in parts.replies.asked[0][0]["content"].split("Operations that")[1]
     assert "could not be reached" in tried["error"] or "refused" in tried["error"].lower()
     assert "no operation" in unknown["error"]
 
 
 def test_earlier_messages_never_change_also_with_another_asker_and_after_a_restart(make: Make) -> None:
-    inside = make(large(1_200))
-    inside.replies.will(finds({"query": "spaceships"}), says("One."))
-    thread = inside.ask("which spaceships have a crew?")
+    parts = make(large(1_200))
+    parts.replies.will(finds({"query": "spaceships"}), says("One."))
+    thread = parts.ask("which spaceships have a crew?")
     again = make(large(1_200))
     again.ask("remove a badge", by="U0BEN", thread=thread)
-    before, after = inside.replies.asked[-1], again.replies.asked[0]
+    before, after = parts.replies.asked[-1], again.replies.asked[0]
     assert after[: len(before)] == before
     assert after[len(before)]["content"] == "One."
     assert user_words(after)[-1] == "remove a badge"
-    assert inside.replies.tools[-1] == again.replies.tools[0]
+    assert parts.replies.tools[-1] == again.replies.tools[0]
 
 
 def test_a_small_catalogs_requests_hold_the_persons_words_alone(make: Make) -> None:
-    inside = make(COMPANY)
-    thread = inside.ask("one")
-    inside.ask("two", thread=thread)
-    assert [m["role"] for m in inside.replies.asked[1]] == ["system", "user", "assistant", "user"]
+    parts = make(COMPANY)
+    thread = parts.ask("one")
+    parts.ask("two", thread=thread)
+    assert [m["role"] for m in parts.replies.asked[1]] == ["system", "user", "assistant", "user"]
 
 
 def test_a_channels_operations_are_the_only_ones_that_are_shown_or_found(make: Make) -> None:
     narrow = {"channels": {"C0HR": {"operations": ["GET /printers*", "GET /badges*"], "instructions": "Be brief."}}}
-    inside = make({"apis": [large(1_200)], **narrow}, prompt_budget=1_000)
-    inside.replies.will(finds({"query": "spaceships"}))
-    inside.ask("which spaceships have a crew?")
-    (found,) = tool_results(inside.replies.asked[1])
+    parts = make({"apis": [large(1_200)], **narrow}, prompt_budget=1_000)
+    parts.replies.will(finds({"query": "spaceships"}))
+    parts.ask("which spaceships have a crew?")
+    (found,) = tool_results(parts.replies.asked[1])
     assert all("/printers" in one or "/badges" in one for one in found["operations"])
-    assert "spaceships" not in inside.replies.asked[0][0]["content"]
-    assert "Be brief." in inside.replies.asked[0][0]["content"]
+    assert "spaceships" not in parts.replies.asked[0][0]["content"]
+    assert "Be brief." in parts.replies.asked[0][0]["content"]
 
 
 # --- the whole way ----------------------------------------------------------------------------------------------------
@@ -592,8 +592,8 @@ def test_the_status_says_that_operations_are_looked_for(make: Make) -> None:
         def session(self, _thread: str, _state: str, _title: str = "") -> None:
             """Of no interest here."""
 
-    inside, shown = make(large(1_200)), Shown()
-    inside.house = replace(inside.house, presence=shown)
-    inside.replies.will(finds({"query": "spaceships"}))
-    inside.ask("?")
+    parts, shown = make(large(1_200)), Shown()
+    parts.system = replace(parts.system, assistant_status=shown)
+    parts.replies.will(finds({"query": "spaceships"}))
+    parts.ask("?")
     assert shown.texts == [words.THINKING, words.FINDING, words.THINKING]
