@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -233,17 +232,3 @@ def _plain(text: str) -> Any:
     if text in _WORDS:
         return _WORDS[text]
     return text if (found := number(text)) is None else found
-
-
-def nodes(value: Any) -> Iterator[Any]:
-    """Every mapping of a document, each once, whatever is shared in it."""
-    seen: set[int] = set()
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        if not isinstance(one, (dict, list)) or id(one) in seen:
-            continue
-        seen.add(id(one))
-        if isinstance(one, dict):
-            yield one
-        waiting.extend(one.values() if isinstance(one, dict) else one)

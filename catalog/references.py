@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
-from catalog.documents import BadDocument, nodes
+from catalog.documents import BadDocument
 from catalog.written_numbers import as_text
 
 _MAX_HOPS = 32
@@ -23,36 +24,53 @@ _MAX_NOTES = 2_000
 
 @dataclass(frozen=True)
 class Node:
-    """A value of a document, whatever its type, and where it stands. `document` is empty for the one that was asked for."""
+    """A value of a document, whatever its type, and where it stands. `document` is empty for the one that was asked for.
+
+    `value` is what is written there, perhaps a `$ref`; who looks inside a node looks inside of what its `$ref` leads to.
+    """
 
     value: Any
     steps: tuple[str, ...] = ()
     document: str = ""
+    among: Documents | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def target(self) -> Node:
+        """What its `$ref` leads to, else the node itself."""
+        is_reference = isinstance(self.value, dict) and isinstance(self.value.get("$ref"), str)
+        return self.among.follow(self) if is_reference and self.among is not None else self
+
+    def holding(self, value: Any) -> Node:
+        """Another value at the same place."""
+        return replace(self, value=value)
 
     def get(self, key: str) -> Node:
         """What stands under `key`; a Node of None where there is nothing, or this is no mapping."""
-        value = self.value.get(key) if isinstance(self.value, dict) else None
-        return Node(value, (*self.steps, key), self.document)
+        at = self.target
+        value = at.value.get(key) if isinstance(at.value, dict) else None
+        return Node(value, (*at.steps, key), at.document, at.among)
 
     def items(self) -> Iterator[tuple[str, Node]]:
         """A mapping's entries, vendor extensions left out; nothing for what is no mapping."""
-        for key in self.value if isinstance(self.value, dict) else ():
+        at = self.target
+        for key in at.value if isinstance(at.value, dict) else ():
             if not key.startswith("x-"):
-                yield key, self.get(key)
+                yield key, Node(at.value[key], (*at.steps, key), at.document, at.among)
 
     def each(self) -> Iterator[Node]:
         """A list's entries; nothing for what is no list."""
-        for index, value in enumerate(self.value if isinstance(self.value, list) else ()):
-            yield Node(value, (*self.steps, str(index)), self.document)
+        at = self.target
+        for index, value in enumerate(at.value if isinstance(at.value, list) else ()):
+            yield Node(value, (*at.steps, str(index)), at.document, at.among)
 
     def text(self, key: str) -> str:
         """The text under `key`, a number's as it was written; an empty one where there is none."""
-        value = as_text(self.value.get(key)) if isinstance(self.value, dict) else None
+        value = as_text(self.get(key).target.value)
         return value.strip() if isinstance(value, str) else ""
 
     def is_set(self, key: str) -> bool:
         """Whether `key` says true."""
-        return isinstance(self.value, dict) and self.value.get(key) is True
+        return self.get(key).value is True
 
     @property
     def place(self) -> str:
@@ -63,14 +81,19 @@ class Node:
 
 @dataclass
 class Notes:
-    """What the import left out or changed: (place, words), each once."""
+    """What the import left out or changed: (place, words), each once; and how much was lost, by its kind."""
 
     lines: dict[tuple[str, str], None] = field(default_factory=dict)
     more: int = 0  # that were not kept
+    lost: Counter[str] = field(default_factory=Counter)
+    shortened: int = 0  # bodies of which inner fields are told by name alone
 
-    def add(self, node: Node, words: str) -> None:
-        line = (printable(node.place, 200), printable(words, 400))
-        if len(self.lines) < _MAX_NOTES or line in self.lines:
+    def add(self, node: Node, words: str, *, lost: str = "") -> None:
+        """`lost` is the kind of thing that is missing now, such as `operations`; nothing where all of it was taken over."""
+        line = (printable(node.place, 200), printable(words, 8_000))
+        is_new = line not in self.lines
+        self.lost += Counter([lost] if lost and is_new else [])
+        if len(self.lines) < _MAX_NOTES or not is_new:
             self.lines[line] = None
         else:
             self.more += 1
@@ -85,13 +108,15 @@ def printable(text: str, limit: int) -> str:
 
 
 class Documents:
-    """The documents of one description by name, and the notes of reading them."""
+    """The documents of one description, and the notes of reading them. `read` gives the one of a name, relative to the root document's
+    folder, or None where there is none; it is asked once for each name that a `$ref` leads to."""
 
-    def __init__(self, root: Any, others: Mapping[str, Any] | None = None, notes: Notes | None = None) -> None:
-        self.root = Node(root)
+    def __init__(self, root: Any, read: Callable[[str], Any] | None = None, notes: Notes | None = None) -> None:
+        self.root = Node(root, among=self)
         self.notes = notes or Notes()
         self._left = _MAX_STEPS
-        self._others = dict(others or {})
+        self._read = read or (lambda _: None)
+        self._others: dict[str, Any] = {}
 
     def follow(self, node: Node) -> Node:
         """The value that a node's `$ref`s lead to, or the node itself; a Node of None, and a note, where they lead nowhere."""
@@ -103,11 +128,13 @@ class Documents:
             ref = at.value["$ref"]
             goal = self._goal(at, ref) if isinstance(ref, str) else None
             if goal is None:
-                self.notes.add(at, f"$ref '{str(ref)[:120]}' leads nowhere; what stands there is left out")
-                return Node(None, at.steps, at.document)
+                self.notes.add(
+                    at, f"$ref '{str(ref)[:120]}' leads nowhere; what stands there is left out", lost="references"
+                )
+                return at.holding(None)
             at = goal
-        self.notes.add(node, "its $ref leads in a circle; what stands there is left out")
-        return Node(None, node.steps, node.document)
+        self.notes.add(node, "its $ref leads in a circle; what stands there is left out", lost="references")
+        return node.holding(None)
 
     def step(self, count: int = 1) -> None:
         """Counts looks at values. Raises `BadDocument` where there were too many."""
@@ -120,7 +147,7 @@ class Documents:
     def _goal(self, node: Node, ref: str) -> Node | None:
         name, _, pointer = ref.partition("#")
         document = join(node.document, name) if name else node.document
-        value = self.root.value if document == "" else self._others.get(document)
+        value = self._document(document)
         if value is None or (pointer and not pointer.startswith("/")):
             return None
         steps = tuple(unquote(step).replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
@@ -132,7 +159,12 @@ class Documents:
                     value = value[int(step)]
                 case _:
                     return None
-        return Node(value, steps, document)
+        return Node(value, steps, document, self)
+
+    def _document(self, name: str) -> Any:
+        if name and name not in self._others:
+            self._others[name] = self._read(name)
+        return self._others[name] if name else self.root.value
 
 
 def join(document: str, name: str) -> str:
@@ -140,10 +172,3 @@ def join(document: str, name: str) -> str:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:|/", name):
         return name
     return posixpath.normpath(posixpath.join(posixpath.dirname(document), unquote(name)))
-
-
-def outside(document: Any, name: str) -> set[str]:
-    """The names of the other documents that a document's `$ref`s lead to."""
-    refs = (one.get("$ref") for one in nodes(document))
-    names = {ref.partition("#")[0] for ref in refs if isinstance(ref, str)} - {""}
-    return {join(name, one) for one in names}

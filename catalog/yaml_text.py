@@ -123,8 +123,8 @@ def _comment(lines: Iterable[str]) -> str:
 
 
 def switched(entry: Mapping[str, Any], *, writes: bool) -> dict[str, Any]:
-    """An imported entry with its switch: reads are on, writes only where `writes` says so."""
-    if writes or entry["method"] in SAFE_METHODS:
+    """An imported entry with its switch: reads are on, writes only where `writes` says so. What comes switched off stays off."""
+    if entry.get("enabled") is not False and (writes or entry["method"] in SAFE_METHODS):
         return dict(entry)
     head = {key: entry[key] for key in ("method", "url", "description")}
     return head | {"enabled": False} | {key: value for key, value in entry.items() if key not in head}

@@ -172,10 +172,14 @@ def _check_slack(settings: Settings, catalog: Catalog) -> int:
 @click.option("--writes", is_flag=True, help="New writes arrive switched on; without it each waits for enabled: true.")
 @click.option("--base-url", default="", help="Where the API is, if the description does not say, or says otherwise.")
 @click.option("--name", default="", help="What the API is called, instead of the description's title.")
+@click.option(
+    "--header", "headers", multiple=True, help="A header for the URL's server, such as 'Authorization: Bearer ...'."
+)
 def import_(source: str, into: str | None, only: tuple[str, ...], tags: tuple[str, ...], **rest: Any) -> None:
     """Makes a catalog of an API description (OpenAPI 3, Swagger 2): to standard output, or into a catalog that is there."""
-    order = fetching.Order(source, Choice(only, tags, rest.pop("read_only")), **rest)
     with told():
+        headers = tuple(fetching.header(one) for one in rest.pop("headers"))
+        order = fetching.Order(source, Choice(only, tags, rest.pop("read_only")), headers=headers, **rest)
         done = fetching.renew(order, into) if into and Path(into).exists() else fetching.make(order, into)
     for line in done.report:
         click.echo(line, err=True)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from catalog.importer.discriminators import Heir, Names, heirs
 from catalog.importer.prose import cut, first_sentence, says_nothing_new
 from catalog.references import Documents, Node, printable
 from catalog.schema_keywords import is_of
@@ -51,9 +52,6 @@ _NO_FORMAT = frozenset(
 )
 
 
-Names = frozenset[tuple[str, tuple[str, ...]]]  # schemas that a $ref led to, by document and pointer
-
-
 @dataclass(frozen=True)
 class _Level:
     """How much is said: levels of nesting, characters of a description, and whether fields are left out at the end."""
@@ -81,10 +79,14 @@ def compact(documents: Documents, node: Node, limit: int, *, about: str = "") ->
     """The schema at `node` in at most about `limit` characters of JSON. `about` is said beside it already."""
     looks: _Looks = {}
     for level in _LEVELS:
+        compactor = _Compactor(documents, level, limit, looks)
         try:
-            return _Compactor(documents, level, limit, looks).schema((node,), 0, frozenset(), about)
+            found = compactor.schema((node,), 0, frozenset(), about)
         except _TooLong:
             continue
+        documents.notes.shortened += compactor.is_short and limit == BODY_SIZE
+        return found
+    documents.notes.shortened += limit == BODY_SIZE
     return {}
 
 
@@ -108,9 +110,9 @@ class Merged:
         """Each field with every schema that is said of it."""
         found: dict[str, tuple[Node, ...]] = {}
         for properties in self.all("properties"):
-            value = properties.value if isinstance(properties.value, dict) else {}
-            for name in value:
-                found[name] = (*found.get(name, ()), properties.get(name))
+            at = properties.target
+            for name in at.value if isinstance(at.value, dict) else ():
+                found[name] = (*found.get(name, ()), at.get(name))
         return found
 
     @property
@@ -126,8 +128,8 @@ class Merged:
     @property
     def required(self) -> list[str]:
         """The fields that have to be there."""
-        lists = (said.value for said in self.all("required") if isinstance(said.value, list))
-        return list(dict.fromkeys(name for names in lists for one in names if isinstance(name := as_text(one), str)))
+        names = (as_text(one.value) for said in self.all("required") for one in said.each())
+        return list(dict.fromkeys(name for name in names if isinstance(name, str)))
 
     def says(self, key: str) -> bool:
         return any(node.is_set(key) for node in self.nodes)
@@ -150,13 +152,13 @@ def merged(documents: Documents, nodes: Iterable[Node]) -> Merged:
             found.names |= {name}
             beside = {key: value for key, value in node.value.items() if key != "$ref"}
             if beside:  # what stands beside a $ref says more of this very place
-                found.nodes.append(Node(beside, node.steps, node.document))
+                found.nodes.append(node.holding(beside))
         found.nodes.append(at)
         waiting.extend(at.get("allOf").each())
         for key in _CHOICES:
             if len(variants := _variants(at.get(key))) == 1:
                 waiting.extend(variants)
-                found.nullable = found.nullable or len(at.value[key]) > 1
+                found.nullable = found.nullable or len(list(at.get(key).each())) > 1
     found.nullable = found.nullable or found.says("nullable") or found.says("x-nullable")
     return found
 
@@ -174,6 +176,7 @@ class _Compactor:
         self._level = level
         self._room = limit
         self._visits = _VISITS
+        self.is_short = False  # whether fields had to be told by their names alone
 
     def schema(self, nodes: tuple[Node, ...], depth: int, above: Names, about: str = "") -> dict[str, Any]:
         """What the schemas say together. `above`: the named schemas around them."""
@@ -188,11 +191,15 @@ class _Compactor:
             self._stump(found, whole)
             return _in_order(found)
         above |= whole.names
-        self._fields(found, whole, depth, above)
+        chosen = [] if whole.first("anyOf") or whole.first("oneOf") else self._heirs(whole)
+        self._fields(found, whole, depth, above, is_closed=not chosen)
         items = [node for node in whole.all("items") if isinstance(node.value, dict)]
         if items and whole.first("prefixItems") is None:
             self._put(found, "items", self.schema(tuple(items), depth + 1, above))
-        self._choice(found, whole, depth, above)
+        if chosen:
+            self._choice_of_heirs(found, whole, chosen, depth, above)
+        else:
+            self._choice(found, whole, depth, above)
         return _in_order(found)
 
     def _put(self, found: dict[str, Any], key: str, value: Any) -> None:
@@ -221,6 +228,10 @@ class _Compactor:
             self._put(found, "format", printable(form, 40))
         elif any(node.value.get("type") == "file" for node in whole.nodes):
             self._put(found, "format", "binary")
+        for key in ("contentMediaType", "contentEncoding"):  # OpenAPI 3.1's words for a file
+            said = next((text for node in whole.nodes if (text := node.text(key))), "")
+            if 0 < len(said) <= 60 and said.isprintable() and (not kinds or "string" in kinds):
+                self._put(found, key, said)
         self._enum(found, whole, kinds)
         pattern = next((text for node in whole.nodes if (text := node.text("pattern"))), "")
         if 0 < len(pattern) <= _PATTERN and pattern.isprintable() and self._level.words >= _TELLING:
@@ -235,7 +246,7 @@ class _Compactor:
 
     def _enum(self, found: dict[str, Any], whole: Merged, kinds: list[str]) -> None:
         const, enum = whole.first("const"), whole.first("enum")
-        given = [const.value] if const is not None else enum.value if enum is not None else None
+        given = [const.value] if const is not None else enum.target.value if enum is not None else None
         values = _allowed(given, kinds) if isinstance(given, list) else []
         if not values:
             return
@@ -255,10 +266,11 @@ class _Compactor:
         fields = whole.properties.items()
         names = [name for name, nodes in fields if len(name) <= 40 and not self._says(nodes, "readOnly")]
         if names:
+            self.is_short = True
             shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
             self._add_words(found, f"With {printable(shown, 200)}")
 
-    def _fields(self, found: dict[str, Any], whole: Merged, depth: int, above: Names) -> None:
+    def _fields(self, found: dict[str, Any], whole: Merged, depth: int, above: Names, *, is_closed: bool) -> None:
         properties = whole.properties
         sent = {name: nodes for name, nodes in properties.items() if not self._says(nodes, "readOnly")}
         required = {name for name in whole.required if name in sent or name not in properties}
@@ -278,8 +290,9 @@ class _Compactor:
         if fields:
             self._put(found, "properties", {_clean(name): schema for name, schema in fields.items()})
         if any(left_out):
+            self.is_short = True
             self._add_words(found, _more([name for name in left_out if name]))
-        elif not left_out:
+        elif not left_out and is_closed:
             self._others(found, whole, depth, above)
 
     def _others(self, found: dict[str, Any], whole: Merged, depth: int, above: Names) -> None:
@@ -310,7 +323,32 @@ class _Compactor:
             if variant not in variants:
                 variants.append(variant)
         if {} not in variants:
-            _join(found, variants, nullable=whole.nullable or len(given) < len(said.value))
+            _join(found, variants, nullable=whole.nullable or len(given) < len(list(said.each())))
+
+    def _heirs(self, whole: Merged) -> list[Heir]:
+        return heirs(self._documents, whole.nodes, whole.names) if whole.first("discriminator") else []
+
+    def _choice_of_heirs(
+        self, found: dict[str, Any], whole: Merged, chosen: list[Heir], depth: int, above: Names
+    ) -> None:
+        """The schemas that build on this one, each with what it adds. What they need is needed where this one alone cannot be meant."""
+        field = chosen[0].field
+        if len(chosen) > _MOST_VARIANTS:
+            shown = ", ".join(printable(one.value, 40) for one in chosen[:_ENUM_SHOWN])
+            self._add_words(found, f"One of {len(chosen)} forms by {printable(field, 40)}, such as {shown}")
+            return
+        is_abstract = whole.first("discriminator").get("mapping").value is not None and field in whole.required  # type: ignore[union-attr]
+        variants = []
+        for one in chosen:
+            variant = self.schema((one.node,), depth + 1, above | {one.place})
+            if not is_abstract:
+                variant.pop("required", None)
+            words = f"{printable(field, 40)}: {printable(one.value, 60)}"
+            self._put(variant, "description", words)
+            variants.append(_in_order({key: value for key, value in variant.items() if key != "type"}))
+        if len(variants) == 1:
+            variants.append({})
+        found["anyOf"] = variants
 
     def _says(self, nodes: tuple[Node, ...], key: str) -> bool:
         return self._look(nodes).says(key)

@@ -37,20 +37,79 @@ def hints(api: Imported) -> Iterator[str]:
         yield f'  auth: {{header: {{name: X-Api-Key, value: "${{{api.prefix}_KEY}}"}}}}'
 
 
+_MUCH = 0.1  # of the operations: from this part on an import says first that much was lost
+_LISTED = 20  # remarks of one kind that are named
+# What differs between remarks of one kind: what they quote, name and count.
+_OPERATION = r"(?:GET|HEAD|POST|PUT|PATCH|DELETE) /\S*"
+_OWN = re.compile(rf"'[^']*'|\b{_OPERATION}|\{{[^{{}}]*\}}|[0-9][0-9,]*")
+
+
+def losses(api: Imported) -> Iterator[str]:
+    """How much of the description is not in the catalog; nothing where all of it is."""
+    lost, asked = api.losses.lost, max(api.losses.asked, 1)
+    is_much = sum(lost.values()) + api.losses.wordless > _MUCH * asked
+    kinds = [
+        f"{count:,} {several if count > 1 else one}"
+        for several, one in _KINDS.items()
+        if (count := lost.get(several, 0))
+    ]
+    if kinds:
+        much = "Much of the description was lost. " if is_much else ""
+        yield f"{much}Left out, of {api.losses.asked:,} operations: {', '.join(kinds)}. See the remarks."
+    if count := api.losses.shortened:
+        yield f"Too long to be told whole, so inner fields are known by name alone: {count:,} bod{'y' if count == 1 else 'ies'}."
+    if api.losses.wordless > _MUCH * asked:
+        yield (
+            f"Of {api.losses.wordless:,} of {api.losses.asked:,} operations nothing but method and path was found: no words, no "
+            "parameters, no body. If the description says more to you than to this import, bundle it into one file."
+        )
+
+
+_KINDS = {
+    "operations": "operation",
+    "bodies": "body",
+    "parameters": "parameter",
+    "references": "reference",
+    "documents": "document",
+}
+
+
 def remarks(api: Imported) -> Iterator[str]:
-    """What was left out or changed, with its place in the description."""
+    """What was left out or changed, with its place in the description; those of one kind once, with a count and where they are."""
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for place, words in api.notes:
+        kinds.setdefault(_OWN.sub("", words), []).append((place, words))
     if api.notes:
-        yield f"Remarks ({len(api.notes)}):"
-        yield from (f"  {place}: {words}" for place, words in api.notes)
+        yield (
+            f"Remarks ({len(api.notes)}):"
+            if len(kinds) == len(api.notes)
+            else (f"Remarks ({len(api.notes)}, of {len(kinds)} kind{'s' if len(kinds) > 1 else ''}):")
+        )
+    for (place, words), *others in kinds.values():
+        yield f"  {place}: {words}{_alike(others)}"
+
+
+def _alike(others: list[tuple[str, str]]) -> str:
+    """How many remarks more there are like one, and about what."""
+    if not others:
+        return ""
+    named = [found[0] if (found := re.match(_OPERATION, words)) else place for place, words in others]
+    more = f", and {len(named) - _LISTED:,} more" if len(named) > _LISTED else ""
+    return f" ({len(others):,} more like it: {', '.join(named[:_LISTED])}{more})"
 
 
 def summary(api: Imported, *, writes: bool) -> Iterator[str]:
     """What a first import did, and what is left to do."""
-    reads = sum(entry["method"] in SAFE_METHODS for _, entry in api.endpoints)
-    others = len(api.endpoints) - reads
-    yield f"{api.name}: {reads} reads, {others} writes."
+    reads = [entry for _, entry in api.endpoints if entry["method"] in SAFE_METHODS]
+    others = len(api.endpoints) - len(reads)
+    acting = sum(entry.get("enabled") is False for entry in reads)
+    off = f" ({acting} switched off, see the remarks)" if acting else ""
+    yield f"{api.name}: {len(reads)} reads{off}, {others} writes."
     if others and not writes:
-        yield "The reads are on. The writes are switched off (enabled: false) until you allow each, or import with --writes."
+        yield (
+            f"The {'other ' if acting else ''}reads are on. The writes are switched off (enabled: false) until you allow each, or import "
+            "with --writes."
+        )
     names = [*re.findall(r"\$\{(\w+)\}", api.base_url), *api.credentials.variables]
     if names:
         yield f"Before the start set {', '.join(names)}."
@@ -64,6 +123,7 @@ def news(changes: Changes, into: str, *, same: bool) -> Iterator[str]:
         "Changed in the description, and so here": changes.updated,
         "Changed in the description, but here by hand, so left as they are": changes.kept,
         "Not in the description any more, so switched off": changes.gone,
+        "Reads that seem to change something, so switched off; set enabled: true on those that people may ask for": changes.acting,
         "In the description again": changes.back,
         "Left as they are": changes.stuck,
     }

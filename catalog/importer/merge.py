@@ -44,6 +44,7 @@ class Changes:
     back: list[str] = field(default_factory=list)  # in the description again
     kept: list[str] = field(default_factory=list)  # changed by hand and in the description
     left_out: list[str] = field(default_factory=list)  # removed by hand before
+    acting: list[str] = field(default_factory=list)  # reads that seem to change something: switched off
     stuck: list[str] = field(default_factory=list)  # what could not be taken over
 
     def add(self, other: Changes) -> None:
@@ -82,7 +83,8 @@ def _marks_text(marks: set[str]) -> str:
 def _marks(entry: Mapping[str, Any]) -> set[str]:
     """One mark that the entry was imported, and one for each part as it was."""
     name = _shape(entry)
-    return {_mark(name), *(_mark(name, leaf, value) for leaf, value in _leaves(entry).items())}
+    off = {_acts(name)} if entry.get("enabled") is False else set()
+    return off | {_mark(name), *(_mark(name, leaf, value) for leaf, value in _leaves(entry).items())}
 
 
 def _mark(*what: object) -> str:
@@ -93,6 +95,11 @@ def _mark(*what: object) -> str:
 def _gone(name: str) -> str:
     """The mark of an entry that an import switched off, since the description had it no more."""
     return _mark(name, "gone")
+
+
+def _acts(name: str) -> str:
+    """The mark of an entry that came switched off for what it does (openapi_effects.py), so that a person's word on it holds."""
+    return _mark(name, "acts")
 
 
 def _shape(entry: Mapping[str, Any]) -> str:
@@ -277,11 +284,14 @@ def _wanted(
         return wanted
     name, old, new = _shape(entry), _leaves(entry), _leaves(news)
     if _gone(name) in marks and entry.get("enabled") is False:
-        if entry.get("method") in SAFE_METHODS:
+        if entry.get("method") in SAFE_METHODS and news.get("enabled") is not False:
             wanted.keys["enabled"] = GONE
             changes.back.append(f"{_called(entry)}: on again")
         else:
             changes.back.append(f"{_called(entry)}: off until you set enabled: true")
+    elif _is_unasked(entry, news, marks):
+        wanted.keys["enabled"] = False
+        changes.acting.append(_called(entry))
     told: list[str] = []
     kept: list[str] = []
     for leaf in dict.fromkeys([*_LEAVES[:1], *new, *old]):  # the url first: it decides which parameters there can be
@@ -307,6 +317,12 @@ def _wanted(
     if kept:
         changes.kept.append(f"{_called(entry)}: {', '.join(kept)}")
     return wanted
+
+
+def _is_unasked(entry: Mapping[str, Any], news: Mapping[str, Any], marks: set[str]) -> bool:
+    """Whether a read that acts is on because an earlier import knew nothing of that, and not because a person wanted it."""
+    is_read = entry.get("method") in SAFE_METHODS
+    return is_read and news.get("enabled") is False and "enabled" not in entry and _acts(_shape(entry)) not in marks
 
 
 def _has_place(leaf: str, value: Any, url: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -17,8 +17,10 @@ from pydantic import ValidationError
 from catalog.checks import check_variables
 from catalog.documents import BadDocument
 from catalog.entries import ApiEntry, Entry
+from catalog.importer.openapi_alike import united
 from catalog.importer.openapi_auth import Credentials, credentials
 from catalog.importer.openapi_calls import Unsaid, endpoint
+from catalog.importer.openapi_effects import effect
 from catalog.importer.prose import plain
 from catalog.references import Documents, Node, printable
 from catalog.rules import SAFE_METHODS
@@ -48,6 +50,18 @@ class FoundOperation:
 
 
 @dataclass(frozen=True)
+class Losses:
+    """What of a description is not in the catalog. `asked`: operations that were to be imported; `wordless`: of those that were, the ones
+    of which nothing but method and path is known; `lost`: how many of each kind of thing; `shortened`: bodies of which inner fields are
+    told by their names alone."""
+
+    asked: int = 0
+    wordless: int = 0
+    lost: Mapping[str, int] = field(default_factory=dict)
+    shortened: int = 0
+
+
+@dataclass(frozen=True)
 class Imported:
     """What a description says of an API, in the catalog's words."""
 
@@ -60,6 +74,7 @@ class Imported:
     endpoints: tuple[tuple[str, dict[str, Any]], ...]  # the chosen ones as the catalog's entries, each with its group
     shapes: frozenset[str]  # of all that the description has, chosen or not
     notes: tuple[tuple[str, str], ...] = field(default=())  # (place, words)
+    losses: Losses = field(default_factory=Losses)
 
 
 def shape(method: str, url: str) -> str:
@@ -75,7 +90,7 @@ def operations(documents: Documents) -> list[FoundOperation]:
     """Every operation of the description, in its order. Raises `BadDocument` where this is no description of an API."""
     _kind(documents.root)
     paths = documents.root.get("paths")
-    if not isinstance(paths.value, dict) or not paths.value:
+    if not isinstance(paths.target.value, dict) or not paths.target.value:
         raise BadDocument("The description has no paths, so there is nothing to call.")
     found = list(_operations(documents, paths))
     if not found:
@@ -87,19 +102,35 @@ def operations(documents: Documents) -> list[FoundOperation]:
 
 def _operations(documents: Documents, paths: Node) -> Iterator[FoundOperation]:
     for path, written in paths.items():
-        item = documents.follow(written)
-        if not isinstance(item.value, dict):
-            if item.value is not None or "$ref" not in (written.value or {}):
-                documents.notes.add(written, "a path has to be a mapping of methods; it is left out")
-            continue
-        for method, node in item.items():
-            if method.lower() in _METHODS and isinstance(node.value, dict):
-                tags = tuple(tag for one in node.get("tags").each() if isinstance(tag := as_text(one.value), str))
-                yield FoundOperation(f"{method.upper()} {path}", method.upper(), path, tags, item, node)
-            elif method.lower() in _METHODS:
-                documents.notes.add(node, "an operation has to be a mapping; it is left out")
-            elif method.lower() in ("options", "trace"):
-                documents.notes.add(node, f"{method.upper()} is no method of the catalog; it is left out")
+        for item in _items(written):
+            if not isinstance(item.value, dict):
+                if item.value is not None or item is written:
+                    documents.notes.add(
+                        written, "a path has to be a mapping of methods; it is left out", lost="operations"
+                    )
+                continue
+            yield from _of_item(documents, path, item)
+
+
+def _items(written: Node) -> Iterator[Node]:
+    """What a path says: behind its `$ref`, and beside it."""
+    yield written.target
+    if written.target is not written and len(written.value) > 1:
+        yield written.holding({key: value for key, value in written.value.items() if key != "$ref"})
+
+
+def _of_item(documents: Documents, path: str, item: Node) -> Iterator[FoundOperation]:
+    for method, written in item.items():
+        name, node = method.lower(), written.target
+        if name in _METHODS and isinstance(node.value, dict):
+            tags = tuple(tag for one in node.get("tags").each() if isinstance(tag := as_text(one.value), str))
+            yield FoundOperation(f"{method.upper()} {path}", method.upper(), path, tags, item, node)
+        elif name in _METHODS and node is written:
+            documents.notes.add(written, "an operation has to be a mapping; it is left out", lost="operations")
+        elif name in _METHODS:
+            documents.notes.lost["operations"] += 1  # a broken reference, noted
+        elif name in ("options", "trace"):
+            documents.notes.add(written, f"{method.upper()} is no method of the catalog; it is left out")
 
 
 def _kind(root: Node) -> str:
@@ -191,6 +222,7 @@ def read_api(documents: Documents, choice: Choice, *, source: str = "", name: st
     """The chosen operations as a catalog's API. `source` is the URL that the document came from, if any; `name` and `base_url` set
     what the description says otherwise. Raises `BadDocument` where this is no description, or no operation is left."""
     found = operations(documents)
+    broken = documents.notes.lost["operations"]
     chosen = choose(found, choice)
     info = documents.root.get("info")
     base = base_url.rstrip("/") or _base_url(documents, source)
@@ -209,36 +241,88 @@ def read_api(documents: Documents, choice: Choice, *, source: str = "", name: st
         *([("", f"and {documents.notes.more:,} more of such")] if documents.notes.more else []),
     )
     kind = _kind(documents.root)
-    return Imported(name, f"{title} {version}".strip(), kind, base, prefix, keys, entries, shapes, notes)
+    losses = Losses(
+        len(chosen) + broken,
+        sum(_is_wordless(entry) for _, entry in entries),
+        dict(documents.notes.lost),
+        documents.notes.shortened,
+    )
+    return Imported(name, f"{title} {version}".strip(), kind, base, prefix, keys, entries, shapes, notes, losses)
+
+
+def _is_wordless(entry: Mapping[str, Any]) -> bool:
+    """Whether a description has nothing of an operation, as where it was not found."""
+    says = re.fullmatch(r"[A-Z]+ /\S*", entry["description"]) is None
+    return not says and "?" not in entry["url"] and not entry.keys() & {"parameters", "body"}
 
 
 def _entries(
     documents: Documents, chosen: Sequence[FoundOperation], keys: Credentials, base: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    seen: dict[str, str] = {}
+    made: dict[str, tuple[FoundOperation, dict[str, Any]]] = {}
     spelled: dict[str, list[str]] = {}  # the placeholders of a path, which its other methods take over
     for one in chosen:
         try:
             path = _on_base(documents, one, base)
-            like = spelled.get(shape("", path), ())
-            entry = without_variables(endpoint(documents, path, one.method, one.item, one.node, keys.keys, like))
-            Entry.model_validate(entry)
+            entry = _entry(documents, one, path, keys, spelled.get(shape("", path), ()))
         except Unsaid as reason:
-            documents.notes.add(one.node, f"{printable(one.name, 120)} is left out: {reason}")
-            continue
-        except ValidationError as error:
-            words = error.errors()[0]["msg"].removeprefix("Value error, ")
-            documents.notes.add(one.node, f"{printable(one.name, 120)} is left out: {words}")
+            documents.notes.add(one.node, f"{printable(one.name, 120)} is left out: {reason}", lost="operations")
             continue
         same = shape(entry["method"], entry["url"])
-        if same in seen:
-            documents.notes.add(
-                one.node, f"{printable(one.name, 120)} is left out: no call could tell it from {seen[same]}"
-            )
+        if same in made:
+            first, there = made[same]
+            made[same] = first, _with(documents, one, entry, first, there)
             continue
-        seen[same] = printable(one.name, 120)
+        made[same] = one, entry
         spelled.setdefault(shape("", path), re.findall(r"\[([^\[\]]+)\]", entry["url"].partition("?")[0]))
-        yield (one.tags[0] if one.tags else ""), entry
+    for one, entry in made.values():
+        yield (one.tags[0] if one.tags else ""), _off_where_it_acts(documents, one, entry)
+
+
+def _entry(
+    documents: Documents, one: FoundOperation, path: str, keys: Credentials, like: Sequence[str]
+) -> dict[str, Any]:
+    """One operation as an entry that the catalog takes. Raises `Unsaid`."""
+    entry: dict[str, Any] = without_variables(
+        endpoint(documents, path, one.method, one.item, one.node, keys.keys, like)
+    )
+    if words := _mistake(entry):
+        raise Unsaid(words)
+    return entry
+
+
+def _mistake(entry: dict[str, Any]) -> str:
+    """What keeps an entry from being one, empty where nothing does."""
+    try:
+        Entry.model_validate(entry)
+    except ValidationError as error:
+        return error.errors()[0]["msg"].removeprefix("Value error, ")
+    return ""
+
+
+def _with(
+    documents: Documents, one: FoundOperation, entry: dict[str, Any], first: FoundOperation, there: dict[str, Any]
+) -> dict[str, Any]:
+    """The entry `there` with another operation that no call could tell from it."""
+    name, other = printable(one.name, 120), printable(first.name, 120)
+    both = united(there, entry)
+    if both is None or _mistake(both):
+        documents.notes.add(one.node, f"{name} is left out: no call could tell it from {other}", lost="operations")
+        return there
+    documents.notes.add(
+        one.node, f"{name} is one entry with {other}, since no call could tell them apart; it takes both"
+    )
+    return both
+
+
+def _off_where_it_acts(documents: Documents, one: FoundOperation, entry: dict[str, Any]) -> dict[str, Any]:
+    words = effect(entry, one.node.text("operationId"))
+    if not words:
+        return entry
+    documents.notes.add(
+        one.node, f"{printable(one.name, 120)} comes switched off: {words}; set enabled: true if that is wanted"
+    )
+    return {**entry, "enabled": False}
 
 
 def without_variables(value: Any) -> Any:
@@ -281,7 +365,8 @@ def _name(info: Node, base: str) -> str:
         words.pop(0)
     host = urlsplit(base).hostname or "" if "${" not in base else ""
     labels = [one for one in host.split(".") if one not in ("api", "www")]
-    return " ".join(words) or (labels[-2] if len(labels) > 1 else host) or title or "API"
+    named = labels[-2] if len(labels) > 1 else host
+    return " ".join(words) or (named if re.search(r"[a-z]", named) and ":" not in host else "") or title or "API"
 
 
 def _telling(text: str) -> list[str]:

@@ -31,10 +31,17 @@ class Credentials:
 
 @dataclass(frozen=True)
 class _Way:
-    """A security scheme: `kind` is one of _ORDER; `name` that of its header, query value or cookie."""
+    """A security scheme: `kind` is one of _ORDER; `name` that of its header, query value or cookie; `before` and `after` stand around
+    the key there, as in `Token token=...`."""
 
     kind: str
     name: str = ""
+    before: str = ""
+    after: str = ""
+
+    def around(self, value: str) -> str:
+        """The key's value as it travels."""
+        return f"{self.before}{value}{self.after}"
 
 
 def credentials(documents: Documents, operations: Iterable[Node], prefix: str) -> Credentials:
@@ -97,19 +104,37 @@ def _schemes(documents: Documents) -> dict[str, _Way]:
     found: dict[str, _Way] = {}
     for place in (root.get("components").get("securitySchemes"), root.get("securityDefinitions")):
         for name, scheme in place.items():
-            way = _way(documents.follow(scheme))
+            way = _way(documents, scheme.target)
             if way is not None:
                 found[name] = way
     return found
 
 
-def _way(scheme: Node) -> _Way | None:
+_SCHEMES = r"(?i:Token|Bearer|ApiKey|Api-Key|Key|GenieKey|SSWS|JWT|OAuth|Basic)"
+_OPENS = r"[<{\[$]|[A-Z][A-Z0-9_]{2,}\b|x{3,}|[\w.-]{16,}"  # what stands for a key: <key>, {key}, YOUR_KEY, xxx, 401f7ac837da42b9
+_FORMATS = (
+    re.compile(r"prefix[^\w'\"`]*['\"`]([A-Za-z][\w-]*)['\"`]()()"),
+    re.compile(rf"\b({_SCHEMES}) +((?:[a-z_]+=)?)([\"']?)(?:{_OPENS})"),
+    re.compile(r"\b([A-Z][\w-]*) +((?:[a-z_]+=)?)([\"']?)[<{\[$]"),
+    re.compile(r"['\"`](Bearer|Token)\b()()"),
+    re.compile(r"\b(Bearer)\b()()"),
+)
+_NO_SCHEME = frozenset(
+    ("the", "use", "your", "enter", "send", "pass", "add", "provide", "a", "an", "with", "value", "authorization")
+)
+
+
+def _way(documents: Documents, scheme: Node) -> _Way | None:
     name = scheme.text("name")
     match scheme.text("type").lower(), scheme.text("scheme").lower(), scheme.text("in").lower():
         case ("http", "bearer", _) | ("oauth2" | "openidconnect", _, _):
             return _Way("bearer")
         case ("http", "basic", _) | ("basic", _, _):
             return _Way("basic")
+        case ("http", word, _) if re.fullmatch(_SCHEMES, word):
+            return _Way("header", "Authorization", f"{scheme.text('scheme')} ")
+        case ("apikey", _, "header") if header_key(name) == "authorization":
+            return _authorization(documents, scheme, name)
         case ("apikey", _, "header") if re.fullmatch(HEADER_NAME, name):
             return _Way("header", name)
         case ("apikey", _, "query") if name:
@@ -119,6 +144,22 @@ def _way(scheme: Node) -> _Way | None:
     return None
 
 
+def _authorization(documents: Documents, scheme: Node, name: str) -> _Way:
+    """A key in the header Authorization, with what its description says of the words before it (RFC 9110, 11.6.2)."""
+    for pattern in _FORMATS:
+        for found in pattern.finditer(scheme.text("description")):
+            if found[1].lower() == "bearer" and not found[2]:
+                return _Way("bearer")
+            if found[1].lower() not in _NO_SCHEME:
+                return _Way("header", name, f"{found[1]} {found[2]}{found[3]}", found[3])
+    documents.notes.add(
+        scheme,
+        "it does not say what stands before the key in the header Authorization; if the API wants a word there, write it under auth: "
+        "before the variable, such as 'Token ${...}'",
+    )
+    return _Way("header", name)
+
+
 def _written(documents: Documents, ways: list[_Way], prefix: str, keys: frozenset[tuple[str, str]]) -> Credentials:
     auth: dict[str, Any] | None = None
     headers: dict[str, str] = {}
@@ -126,7 +167,7 @@ def _written(documents: Documents, ways: list[_Way], prefix: str, keys: frozense
     several = sum(way.kind in ("header", "query", "cookie") for way in ways) > 1
     for way in ways:
         names = _variables(way, prefix, several=several)
-        values = [f"${{{name}}}" for name in names]
+        values = [way.around(f"${{{name}}}") for name in names]
         if way.kind == "cookie" and "Cookie" not in headers:
             headers["Cookie"] = f"{way.name}={values[0]}"
         elif auth is None and way.kind != "cookie":

@@ -5,9 +5,10 @@ What the catalog cannot say is noted with its place, and left out: a part where 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -20,10 +21,18 @@ from catalog.rules import SAFE_METHODS
 from catalog.values import HEADER_NAME, header_key, is_reserved
 
 _DESCRIPTION = 200  # characters
+_JSON_TEXT = 400  # characters that tell the fields of a value that is JSON
 _PLACEHOLDER = 48
-_PARAMETERS = 200
+_MANY = 40  # parameters from which on the most telling come first: a line of the prompt shows about as many
+_PARAMETERS = 200  # that are described; of the others the name and the type are kept
+_MOST = 2_000  # parameters of one operation
+_COMMON = (
+    "q", "query", "search", "filter", "id", "ids", "name", "title", "status", "state", "type", "kind", "email", "user", "owner", "tag",
+    "tags", "limit", "per_page", "page_size", "offset", "page", "cursor", "sort", "order", "ordering",
+)  # fmt: skip
 _LOOKS = frozenset(("pretty", "opt_pretty", "prettyprint", "callback", "jsonp"))  # of the answer, which no model needs
 _FIELDS = 20  # of an object in the query
+_LEVELS = 3  # of objects in objects there
 _COLLECTIONS = {
     "ssv": ("spaceDelimited", False),
     "pipes": ("pipeDelimited", False),
@@ -46,6 +55,8 @@ class Given:
     required: bool
     node: Node
     schema: Node
+    is_json: bool = False  # its value is a JSON text, which the schema describes
+    is_brief: bool = False  # too many are beside it: known by its name and type alone
 
 
 @dataclass
@@ -99,7 +110,9 @@ def endpoint(
     for one in given:
         if one.where == "cookie" and one.required:
             documents.notes.add(
-                one.node, f"the cookie '{one.name[:60]}' is left out; the catalog has no cookies for the model"
+                one.node,
+                f"the cookie '{one.name[:60]}' is left out; the catalog has no cookies for the model",
+                lost="parameters",
             )
     words = described(
         operation.text("summary"), operation.text("description"), _fallback(method, path, operation), _DESCRIPTION
@@ -112,7 +125,7 @@ def endpoint(
     entry |= _body(documents, method, operation, given)
     if method == "GET":
         types = {name: str(schema.get("type", "string")) for name, schema in draft.parameters.items()}
-        paging = pagination(documents, operation, draft.query, types)
+        paging = pagination(documents, operation, draft.query, types, path)
         entry |= {"pagination": paging} if paging is not None else {}
         if paging is not None and "parameter" in paging:
             draft.parameters.get(paging["parameter"], {}).pop("description", None)  # code turns the pages
@@ -123,16 +136,42 @@ def parameters(documents: Documents, item: Node, operation: Node) -> list[Given]
     """The parameters of a path and of its operation; the operation's win."""
     found: dict[tuple[str, str], Given] = {}
     for place in (item.get("parameters"), operation.get("parameters")):
-        if place.value is not None and not isinstance(place.value, list):
-            documents.notes.add(place, "parameters has to be a list; it is left out")
+        if place.value is not None and not isinstance(place.target.value, (list, type(None))):
+            documents.notes.add(place, "parameters has to be a list; it is left out", lost="parameters")
         for one in place.each():
             node = documents.follow(one)
             given = _given(documents, node, one)
             if given is not None:
                 found[given.where, given.name] = given
-    if len(found) > _PARAMETERS:
-        documents.notes.add(operation, f"it has {len(found)} parameters; the first {_PARAMETERS} are taken")
-    return list(found.values())[:_PARAMETERS]
+    return list(_bounded(documents, list(found.values()), operation))
+
+
+def _bounded(documents: Documents, given: list[Given], operation: Node) -> Iterator[Given]:
+    """The parameters of one operation. Where they are many, the most telling first, and the last ones by name and type alone."""
+    if len(given) > _MANY:
+        names = {one.name for one in given}
+        given = sorted(given, key=lambda one: _telling(one, names))
+    for place, one in enumerate(given[:_MOST]):
+        yield replace(one, is_brief=place >= _PARAMETERS and not one.required)
+    if len(given) > _PARAMETERS:
+        rest = ", ".join(one.name for one in given[_PARAMETERS:_MOST])
+        documents.notes.add(
+            operation,
+            f"it has {len(given)} parameters; {_PARAMETERS} are described, these can be given, too, and are known by name and type alone: "
+            f"{printable(rest, 12_000)}",
+        )
+    if len(given) > _MOST:
+        documents.notes.add(
+            operation, f"it has {len(given):,} parameters; the first {_MOST:,} are taken", lost="parameters"
+        )
+
+
+def _telling(one: Given, names: Container[str]) -> tuple[bool, bool, bool, int]:
+    """From what a call needs to what says another thing of a name that is there: `name__ic`, `created[gte]`."""
+    base = re.split(r"__|[\[.:!]", one.name, maxsplit=1)[0]
+    common = _COMMON.index(one.name.lower()) if one.name.lower() in _COMMON else len(_COMMON)
+    is_described = any(said.text("description") for said in (one.node, one.schema))
+    return not one.required, base != one.name and base in names, not is_described, common
 
 
 def _given(documents: Documents, node: Node, written: Node) -> Given | None:
@@ -140,24 +179,57 @@ def _given(documents: Documents, node: Node, written: Node) -> Given | None:
     if node.value is None:
         return None  # a broken reference, noted
     if not name or where not in ("path", "query", "header", "cookie", "body", "formData"):
-        documents.notes.add(written, "a parameter needs a name, and in: path, query or header; this one is left out")
+        documents.notes.add(
+            written, "a parameter needs a name, and in: path, query or header; this one is left out", lost="parameters"
+        )
         return None
     if (node.is_set("deprecated") or name.lower() in _LOOKS) and not node.is_set("required"):
         return None
-    schema = node.get("schema")
+    schema, is_json = node.get("schema"), False
     if not isinstance(schema.value, dict):
-        content = next((one for _, one in node.get("content").items()), None)
-        schema = node if content is None else Node({"description": "JSON text"}, content.steps, content.document)
-    return Given(name, where, where == "path" or node.is_set("required"), node, schema)
+        kind, content = next(iter(node.get("content").items()), ("", None))
+        is_json = "json" in kind.lower()
+        schema = node if content is None else content.get("schema")
+    return Given(name, where, where == "path" or node.is_set("required"), node, schema, is_json)
 
 
 def _schema(documents: Documents, one: Given) -> dict[str, Any]:
     """A parameter's values: the parameter's own words before those of its schema, nothing about null."""
-    schema = compact(documents, one.schema, PARAMETER_SIZE, about=one.name)
+    size = BODY_SIZE if one.is_json else PARAMETER_SIZE
+    schema = compact(documents, one.schema, size, about=one.name)
+    if one.is_brief:
+        return _bare(without_null(schema))
+    said = {} if one.is_json else schema
     if one.schema is not one.node and one.node.text("description"):
-        own = compact(documents, Node({"description": one.node.text("description")}), PARAMETER_SIZE, about=one.name)
-        schema = {key: value for key, value in schema.items() if key != "description"} | own
-    return without_null(schema)
+        words = one.node.holding({"description": one.node.text("description")})
+        own = compact(documents, words, PARAMETER_SIZE, about=one.name)
+        said = {key: value for key, value in said.items() if key != "description"} | own
+    return without_null(said) if not one.is_json else _json_text(said.get("description", ""), schema)
+
+
+def _json_text(words: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """A value that is JSON in one text: what has to be in it is told in words."""
+    needed = schema.get("required", [])
+    fields = schema.get("properties", {}) or schema.get("items", {}).get("properties", {})
+    told = [f"{name}{'' if name in needed else '?'} {_kind_said(one)}".rstrip() for name, one in fields.items()]
+    text = "JSON text" + (f", a list{' of' if told else ''}" if schema.get("type") == "array" else "")
+    if told:
+        text += f" {{{printable('; '.join(told), _JSON_TEXT)}}}"
+    return {"description": f"{words.rstrip('.')}. {text}" if words else text}
+
+
+def _kind_said(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return "|".join(str(value)[:40] for value in schema["enum"][:8])
+    kinds = schema.get("type", "string")
+    return "|".join(kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind not in ("string", "null"))
+
+
+def _bare(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema's type alone, and that of a list's items."""
+    found = {"type": schema["type"]} if "type" in schema else {}
+    items = schema.get("items")
+    return found | ({"items": {"type": items["type"]}} if isinstance(items, dict) and "type" in items else {})
 
 
 def without_null(schema: dict[str, Any]) -> dict[str, Any]:
@@ -196,9 +268,7 @@ def _path(
         used.add(raw)
         if (one := known.get(raw)) is None:
             return f"[{name}]"
-        schema = _schema(documents, one)
-        kinds = schema.get("type", "string")
-        draft.say(name, _as_text(schema) if kinds in ("array", "object") or isinstance(kinds, list) else schema)
+        draft.say(name, _as_text(_schema(documents, one)))
         mark = _PATH_MARK.get(one.node.text("style"), "")
         return f"{mark}{raw}=[{name}]" if mark == ";" else f"{mark}[{name}]"
 
@@ -214,12 +284,45 @@ def _path(
     )
     for name, one in known.items():
         if name not in used:
-            documents.notes.add(one.node, f"'{name[:60]}' is no placeholder of {path[:120]}; it is left out")
+            documents.notes.add(
+                one.node, f"'{name[:60]}' is no placeholder of {path[:120]}; it is left out", lost="parameters"
+            )
     return whole
 
 
 def _as_text(schema: dict[str, Any]) -> dict[str, Any]:
-    """Several values in one text, as OpenAPI's style simple has them."""
+    """A schema for one text, such as a path's segment. Of several kinds those stay that one value can be; where no such is among them,
+    several values stand in one text as OpenAPI's style simple has them."""
+    variants = [one for one in schema.get("anyOf", ()) if _is_single(one)]
+    if schema.get("anyOf"):
+        rest = {key: value for key, value in schema.items() if key != "anyOf"}
+        if len(variants) == 1:
+            return _as_text(rest | variants[0])
+        return (
+            rest | ({"type": "string"} if {"type": "string"} in variants else {"anyOf": variants})
+            if variants
+            else _several(rest)
+        )
+    kinds = schema.get("type", "string")
+    if isinstance(kinds, str):
+        return _several(schema) if kinds in ("array", "object") else schema
+    single = [kind for kind in kinds if kind not in ("array", "object")]
+    if not single:
+        return _several(schema)
+    if len(single) > 1 and "string" in single:  # any text: bounds are of one of the kinds alone
+        found = {key: value for key, value in schema.items() if key == "description"}
+        texts = [value if isinstance(value, str) else json.dumps(value) for value in schema.get("enum", ())]
+        return {"type": "string"} | ({"enum": texts} if texts else {}) | found
+    found = {key: value for key, value in schema.items() if key not in ("items", "properties", "additionalProperties")}
+    return found | {"type": single[0] if len(single) == 1 else single}
+
+
+def _is_single(schema: dict[str, Any]) -> bool:
+    kinds = schema.get("type", "string")
+    return any(kind not in ("array", "object") for kind in ([kinds] if isinstance(kinds, str) else kinds))
+
+
+def _several(schema: dict[str, Any]) -> dict[str, Any]:
     words = schema.get("description", "")
     return {"type": "string", "description": f"{words}, comma-separated" if words else "comma-separated"}
 
@@ -229,14 +332,12 @@ def _header(documents: Documents, draft: _Draft, one: Given) -> None:
     if key in ("accept", "content-type", "authorization"):
         return  # of no meaning as parameters by OpenAPI's words
     if not re.fullmatch(HEADER_NAME, one.name) or len(one.name) > 100:
-        documents.notes.add(one.node, "this is no header's name; it is left out")
+        documents.notes.add(one.node, "this is no header's name; it is left out", lost="parameters")
     elif is_reserved(one.name):
-        documents.notes.add(one.node, f"a call may not bring the header {one.name}; it is left out")
+        documents.notes.add(one.node, f"a call may not bring the header {one.name}; it is left out", lost="parameters")
     elif key not in {header_key(name) for name in draft.taken}:
         draft.taken.add(one.name)
-        schema = _schema(documents, one)
-        kinds = schema.get("type", "string")
-        schema = _as_text(schema) if kinds in ("array", "object") or isinstance(kinds, list) else schema
+        schema = _as_text(_schema(documents, one))
         draft.parameters[one.name] = {"in": "header", **({"required": True} if one.required else {}), **schema}
 
 
@@ -306,7 +407,9 @@ def _fields(documents: Documents, draft: _Draft, one: Given) -> Iterator[str]:
     deep = one.node.text("style") == "deepObject"
     if not deep and one.node.get("explode").value is False:
         documents.notes.add(
-            one.node, f"the catalog cannot write the object '{one.name[:60]}' into a query; it is left out"
+            one.node,
+            f"the catalog cannot write the object '{one.name[:60]}' into a query; it is left out",
+            lost="parameters",
         )
         return
     whole = merged(documents, [one.schema])
@@ -316,11 +419,44 @@ def _fields(documents: Documents, draft: _Draft, one: Given) -> Iterator[str]:
             for variant in variants.each():
                 properties |= merged(documents, [variant]).properties
     if not properties:
-        documents.notes.add(one.node, f"the object '{one.name[:60]}' in the query names no fields; it is left out")
+        documents.notes.add(
+            one.node, f"the object '{one.name[:60]}' in the query names no fields; it is left out", lost="parameters"
+        )
     for name, nodes in list(properties.items())[:_FIELDS]:
-        schema = without_null(compact(documents, nodes[0], PARAMETER_SIZE, about=name))
-        if schema.get("type") not in ("object", "array") and "anyOf" not in schema:
-            yield _pair(draft, f"{one.name}[{name}]" if deep else name, schema, one.required and name in whole.required)
+        inner = replace(
+            one,
+            name=f"{one.name}[{name}]" if deep else name,
+            required=one.required and name in whole.required,
+            schema=nodes[0],
+        )
+        yield from _field(documents, draft, inner, deep=deep)
+    if len(properties) > _FIELDS:
+        rest = printable(", ".join(list(properties)[_FIELDS:]), 1_000)
+        documents.notes.add(
+            one.node,
+            f"of the object '{one.name[:60]}' in the query these fields are left out: {rest}",
+            lost="parameters",
+        )
+
+
+def _field(documents: Documents, draft: _Draft, one: Given, *, deep: bool) -> Iterator[str]:
+    """A field of an object in the query: a value, or with deepObject an object in its turn (`a[b][c]`)."""
+    schema = without_null(compact(documents, one.schema, PARAMETER_SIZE, about=one.name))
+    variants: list[dict[str, Any]] = schema.get("anyOf", [schema])
+    values = [each for each in variants if each.get("type") not in ("object", "array")]
+    is_object = any(each.get("type") == "object" for each in variants)
+    if values:
+        yield _pair(
+            draft, one.name, schema if len(values) == len(variants) else _of_variants(schema, values), one.required
+        )
+    if is_object and deep and one.name.count("[") < _LEVELS:
+        yield from _fields(documents, draft, replace(one, required=one.required and not values))
+    elif not values or is_object:
+        documents.notes.add(
+            one.node,
+            f"the catalog cannot write the list or object '{one.name[:60]}' into a query; it is left out",
+            lost="parameters",
+        )
 
 
 # --- body -------------------------------------------------------------------------------------------------------------
@@ -338,7 +474,7 @@ def _body(documents: Documents, method: str, operation: Node, given: list[Given]
         found = _content(documents, documents.follow(operation.get("requestBody")))
     if method in SAFE_METHODS:
         if (found.get("body") or {}).get("properties"):
-            documents.notes.add(operation, f"the body of a {method} is left out")
+            documents.notes.add(operation, f"the body of a {method} is left out", lost="bodies")
         return {}
     body = found.get("body")
     if body is None or (body.get("additionalProperties") is False and "properties" not in body):
@@ -367,11 +503,14 @@ def _content(documents: Documents, request: Node) -> dict[str, Any]:
     for name, kind in (("application/x-www-form-urlencoded", "form"), ("multipart/form-data", "multipart")):
         if name in kinds:
             body = _object(compact(documents, kinds[name].get("schema"), BODY_SIZE))
-            return {"body_type": kind, "body": _styled(body, kinds[name].get("encoding")) if kind == "form" else body}
+            finish = _styled if kind == "form" else _with_files
+            return {"body_type": kind, "body": finish(body, kinds[name].get("encoding"))}
     if request.is_set("required"):
         raise Unsaid(f"it takes only {printable(', '.join(kinds), 120)}, which the bot cannot send")
     documents.notes.add(
-        request, f"its body is left out: it takes only {printable(', '.join(kinds), 120)}, which the bot cannot send"
+        request,
+        f"its body is left out: it takes only {printable(', '.join(kinds), 120)}, which the bot cannot send",
+        lost="bodies",
     )
     return {}
 
@@ -384,6 +523,38 @@ def _styled(body: dict[str, Any], encoding: Node) -> dict[str, Any]:
         if schema.get("type") == "array" and said.text("style") in ("", "form"):
             fields[name] = _list_field(schema, exploded=said.get("explode").value is not False)
     return body | ({"properties": fields} if fields else {})
+
+
+def _with_files(body: dict[str, Any], encoding: Node) -> dict[str, Any]:
+    """A multipart body whose files are told as OpenAPI 3.1 does: `contentMediaType` of a field, or `contentType` under `encoding`.
+
+    https://spec.openapis.org/oas/v3.1.1.html#considerations-for-file-uploads
+    """
+    fields = {
+        name: _file(schema, encoding.get(name).text("contentType").partition(",")[0].strip())
+        for name, schema in body.get("properties", {}).items()
+    }
+    return body | ({"properties": fields} if fields else {})
+
+
+def _file(schema: dict[str, Any], sent_as: str) -> dict[str, Any]:
+    """A field's schema: a file where its content is of a kind that no text or JSON value is."""
+    if isinstance(items := schema.get("items"), dict) and schema.get("type", "array") == "array":
+        return schema | {"items": _file(items, sent_as)}
+    kind = schema.get("contentMediaType") or sent_as
+    if schema.get("type", "string") != "string" or schema.get("contentEncoding") or schema.get("format") == "binary":
+        return schema
+    if (
+        not kind
+        or kind in ("text/plain", "application/x-www-form-urlencoded")
+        or kind.endswith("json")
+        or "enum" in schema
+    ):
+        return schema
+    media = {} if "*" in kind else {"contentMediaType": kind}
+    return (
+        {"type": "string", "format": "binary"} | media | {k: v for k, v in schema.items() if k not in ("type", *media)}
+    )
 
 
 def _list_field(schema: dict[str, Any], *, exploded: bool) -> dict[str, Any]:
@@ -404,10 +575,8 @@ def _form(documents: Documents, forms: list[Given], operation: Node) -> dict[str
     """Swagger 2's form fields as one schema."""
     properties = {one.name: one.node.value for one in forms}
     required = [one.name for one in forms if one.required]
-    schema = Node(
-        {"type": "object", "required": required, "properties": properties}, operation.steps, operation.document
-    )
-    consumes = operation.get("consumes").value or documents.root.get("consumes").value
+    schema = operation.holding({"type": "object", "required": required, "properties": properties})
+    consumes = operation.get("consumes").target.value or documents.root.get("consumes").target.value
     has_file = any(one.node.text("type") == "file" for one in forms)
     multipart = has_file or (
         isinstance(consumes, list)

@@ -91,9 +91,10 @@ class _Field:
 
 
 def pagination(
-    documents: Documents, operation: Node, query: Mapping[str, str], types: Mapping[str, str]
+    documents: Documents, operation: Node, query: Mapping[str, str], types: Mapping[str, str], address: str
 ) -> dict[str, Any] | None:
-    """The catalog's `pagination` of a GET, or None. `query`: placeholder of each query name; `types`: type of each placeholder."""
+    """The catalog's `pagination` of a GET at the path `address`, or None. `query`: placeholder of each query name; `types`: type of
+    each placeholder."""
     names = {_plain(name): placeholder for name, placeholder in query.items()}
     answer = _answer(documents, operation)
     sizes = [names[one] for one in _SIZE if one in names]
@@ -108,7 +109,7 @@ def pagination(
         return _by_number(names, types, [], {}, size)
     fields = list(_fields(documents, body))
     root_is_list = "array" in body.kinds
-    items = None if root_is_list else _items(fields, operation)
+    items = None if root_is_list else _items(fields, address)
     if items is None and not root_is_list and fields:
         return None  # an answer with fields, none of them the list
     found = {"items": items.expression} if items is not None else {}
@@ -202,9 +203,9 @@ def _is_url(one: _Field) -> bool:
     return one.name != "next" or among_links or re.search(r"\b(ur[il]|link)\b", said) is not None
 
 
-def _items(fields: list[_Field], operation: Node) -> _Field | None:
+def _items(fields: list[_Field], address: str) -> _Field | None:
     """The list that an answer is about: nearest to the top, of things rather than of words, named as lists are."""
-    last = next((step for step in reversed(_path(operation).split("/")) if step and "{" not in step), "")
+    last = next((step for step in reversed(address.split("/")) if step and "{" not in step), "")
     lists = [one for one in fields if one.is_list]
 
     def rank(one: _Field) -> tuple[int, int, int]:
@@ -223,10 +224,6 @@ def _items(fields: list[_Field], operation: Node) -> _Field | None:
 def _is_of_things(one: _Field) -> bool:
     items = one.schema.all("items")
     return any(each.get(key).value for each in items for key in ("properties", "$ref", "allOf"))
-
-
-def _path(operation: Node) -> str:
-    return operation.steps[1] if len(operation.steps) > 1 else ""
 
 
 def _answer(documents: Documents, operation: Node) -> tuple[Node, Merged | None] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -26,10 +26,12 @@ class Detail:
     names: int
     values: int
     depth: int  # levels of a body; none: parameters and body are left out, and that there are some is told as (...)
+    rest: int = 0  # characters that name the parameters which have no room otherwise
 
 
 RICH = Detail(words=1_000, about=120, names=3_000, values=30, depth=4)
 FULL = Detail(words=300, about=0, names=600, values=12, depth=2)
+FOUND = replace(FULL, rest=1_600)
 TERSE = Detail(words=90, about=0, names=220, values=4, depth=1)
 SHORT = Detail(words=60, about=0, names=0, values=0, depth=0)
 BARE = Detail(words=0, about=0, names=0, values=0, depth=0)
@@ -77,7 +79,7 @@ def _head(entry: Listed, detail: Detail) -> str:
     parts = [_named(entry), *_said(entry.description, detail)]
     if isinstance(entry, Recipe):
         return " ".join(parts)
-    if named := _joined(_parameters(entry, detail), "; ", detail.names):
+    if named := _joined(_parameters(entry, detail), "; ", detail.names, detail.rest):
         parts.append(f"({named})")
     if entry.pagination is not None:
         parts.append("takes all_pages")
@@ -104,15 +106,37 @@ def _said(description: str, detail: Detail) -> list[str]:
     return [text] if text else []
 
 
-def _joined(parts: Iterable[str], between: str, limit: int) -> str:
-    """As many parts as fit; what is left out is said."""
+def _joined(parts: Iterable[str], between: str, limit: int, rest: int = 0) -> str:
+    """As many parts as fit; what is left out is said. `rest`: characters that name those left out."""
     parts = list(parts)
     size = 0
     for number, part in enumerate(parts):
         size += len(part) + len(between)
         if size > limit and number:
-            return between.join([*parts[:number], f"... {len(parts) - number} more"])
+            left = parts[number:]
+            more = _names_of(left, rest) if rest else f"... {len(left)} more"
+            return between.join([*parts[:number], more])
     return between.join(parts)
+
+
+def _names_of(parts: Sequence[str], room: int) -> str:
+    """The names that parts begin with; those that say something of another name (`name__ic`, `created[gte]`) by what they end with."""
+    bases: dict[str, list[str]] = {}
+    for part in parts:
+        found = re.match(r"(?:header )?(\S+?)((?:__|\[)\S*?)?\??(?:\s|$)", part)
+        if found is not None:
+            bases.setdefault(found[1], []).append(found[2] or "")
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for base, ends in bases.items():
+        if "" in ends:
+            alike.setdefault(("",), []).append(base)
+        if said := tuple(one for one in ends if one):
+            alike.setdefault(said, []).append(base)
+    told = [
+        ", ".join(names) if ends == ("",) else f"{', '.join(names)} each with {' '.join(ends)}"
+        for ends, names in alike.items()
+    ]
+    return f"also by name: {_joined(told, '; ', room)}"
 
 
 # --- parameters and fields --------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from base.tokens import estimate
 from catalog.calls import BadCall
 from catalog.catalog import RUN, Api, Catalog, Operation, Recipe
 from catalog.rules import SAFE_METHODS
-from model.prompt.listing import BARE, FULL, RICH, SHORT, TERSE, Detail, Listed, chart, fitting, line, lines
+from model.prompt.listing import BARE, FOUND, FULL, RICH, SHORT, TERSE, Detail, Listed, chart, fitting, line, lines
 from model.prompt.search import Ranking, index_of
 from model.transcript import TurnNote
 
@@ -340,7 +340,7 @@ def find(catalog: Catalog, arguments: Mapping[str, Any], instructions: str = "",
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise BadCall("`limit` takes a whole number from 1 on.")
     ranking = index_of(catalog).rank(query[:_QUERY], min(limit, _MOST_FOUND))
-    told = {line(one, FULL): one for one in ranking.entries}
+    told = {line(one, FOUND): one for one in ranking.entries}
     found = {text: told[text] for text in fitting(told, _FOUND_ROOM)}
     note = {"note": _TRY_OTHERS} if ranking.understood < _SURE else {}
     if len(catalog.apis) == 1:

@@ -47,7 +47,7 @@ def query(name: str, schema: Any = None, **more: Any) -> dict[str, Any]:
 def imported(
     document: Any, choice: Choice | None = None, others: Mapping[str, Any] | None = None, **more: Any
 ) -> Imported:
-    return read_api(Documents(document, others), choice or Choice(), **more)
+    return read_api(Documents(document, (others or {}).get), choice or Choice(), **more)
 
 
 def written(api: Imported, *, writes: bool = True) -> str:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from base.settings import Misconfigured
 from catalog.catalog import Catalog, load_catalog
 from catalog.importer.fetching import Order, make, renew
+from catalog.importer.merge import _acts, _split
 from catalog.importer.openapi import Choice
 from tests.harness.descriptions import description, everything, get, post, query
 
@@ -428,3 +429,90 @@ def test_whatever_both_sides_change_the_catalog_loads_keeps_the_hands_work_and_s
 
 def key(entry: Json) -> str:
     return f"{entry['method']} {entry['url'].partition('?')[0]}"
+
+
+# --- reads that act ---------------------------------------------------------------------------------------------------
+
+
+def revoking() -> Json:
+    return description({"/auth.revoke": get(summary="Revokes a token"), "/a": get()})
+
+
+def as_imported_before(desk: Desk) -> None:
+    """The file as an import wrote it that knew nothing of reads that act: on, and without their marks."""
+    desk.by_hand("description: Revokes a token.\n    enabled: false\n", "description: Revokes a token.\n")
+    (acts,) = {mark for mark in _split(desk.text)[1] if mark == _acts("GET /auth.revoke")}
+    desk.by_hand(f" {acts}", "")
+
+
+def test_a_read_that_acts_stays_off_and_tells_so_once_more(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, revoking())
+    before = desk.text
+
+    assert "GET /auth.revoke comes switched off" in desk.again()
+    assert desk.text == before
+    assert desk.entry("GET /auth.revoke")["enabled"] is False
+
+
+def test_a_read_that_acts_and_that_a_person_allowed_stays_on(tmp_path: Path) -> None:
+    for number, by_hand in enumerate(("", "    enabled: true\n")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        desk = Desk(folder, revoking())
+        desk.by_hand("description: Revokes a token.\n    enabled: false\n", f"description: Revokes a token.\n{by_hand}")
+
+        desk.again()
+        desk.again()
+
+        assert desk.entry("GET /auth.revoke").get("enabled") is not False
+
+
+def test_a_read_that_acts_and_that_an_earlier_import_left_on_is_switched_off_once(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, revoking())
+    as_imported_before(desk)
+
+    told = desk.again()
+
+    assert (
+        "Reads that seem to change something, so switched off; set enabled: true on those that people may ask for (1):"
+        in told
+    )
+    assert desk.entry("GET /auth.revoke")["enabled"] is False
+    desk.by_hand("description: Revokes a token.\n    enabled: false\n", "description: Revokes a token.\n")
+    assert "switched off;" not in desk.again().replace("comes switched off", "")
+    assert "enabled" not in desk.entry("GET /auth.revoke")
+
+
+def test_a_read_that_acts_and_comes_back_stays_off(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, revoking())
+    document = copy.deepcopy(desk.document)
+    del desk.document["paths"]["/auth.revoke"]
+    desk.again()
+    desk.document = document
+
+    desk.again()
+
+    assert desk.entry("GET /auth.revoke")["enabled"] is False
+
+
+def test_what_carries_calls_stays_off_also_when_it_is_new_and_writes_are_wanted(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, description({"/a": get()}))
+    desk.document["paths"]["/batch"] = post({"type": "object"})
+
+    told = desk.again(writes=True)
+
+    assert "New writes, switched off until you set enabled: true (1):\n  POST /batch" in told
+    assert desk.entry("POST /batch")["enabled"] is False
+
+
+def test_an_operation_that_becomes_like_another_is_taken_into_its_entry(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, description({"/auth/{x}": post({"type": "object", "properties": {"a": {"type": "string"}}})}))
+    desk.document["paths"]["/auth/{y}"] = post(
+        {"type": "object", "properties": {"b": {"type": "string"}}}, summary="Other"
+    )
+
+    assert "body changed" in desk.again()
+
+    (entry,) = yaml.safe_load(desk.text)["endpoints"]
+    assert [set(one["properties"]) for one in entry["body"]["anyOf"]] == [{"a"}, {"b"}]
+    assert "nothing changed" in desk.again()

@@ -176,6 +176,72 @@ def test_a_key_in_the_url_is_not_written_down(at: str) -> None:
     assert "pass-word" not in made.text + "".join(made.report)
 
 
+def test_a_header_goes_with_the_request_and_is_written_nowhere(tmp_path: Path) -> None:
+    with saying({"/openapi": text(SHOP)}) as server:
+        done = command(tmp_path, f"{server.url}/openapi", "--header", "X-Key: hush-hush", "--header", "x-team:  a b ")
+        again = command(tmp_path, f"{server.url}/openapi", "--header", "X-Key: hush-hush", "--into", "apis.yaml")
+
+        assert [(one.headers["x-key"], one.headers.get("x-team")) for one in server.requests] == [
+            ("hush-hush", "a b"),
+            ("hush-hush", None),
+        ]
+    assert (done.exit_code, again.exit_code) == (0, 0)
+    assert "hush-hush" not in done.output + again.output + (tmp_path / "apis.yaml").read_text()
+    assert "--into apis.yaml --header ..." in done.stdout
+    assert "hush-hush" not in repr(Order("x", headers=(("X-Key", "hush-hush"),)))
+
+
+def test_a_header_stays_behind_where_a_redirect_leads_to_another_server() -> None:
+    with saying({"/openapi": text(SHOP)}) as other:
+        moved = {
+            "/old": Reply(302, b"", {"Location": "/new"}),
+            "/new": Reply(302, b"", {"Location": f"{other.url}/openapi"}),
+        }
+        with saying(moved) as server:
+            headers = (("X-Key", "hush-hush"), ("Authorization", "Bearer hush-hush"))
+            assert make(Order(f"{server.url}/old", headers=headers)).text
+
+            assert [(one.headers["x-key"], one.headers["authorization"]) for one in server.requests] == [
+                ("hush-hush", "Bearer hush-hush")
+            ] * 2
+        assert [{"x-key", "authorization"} & set(one.headers) for one in other.requests] == [set()]
+
+
+@pytest.mark.parametrize(
+    "given", ["hush-hush", ": hush-hush", "X Key: hush-hush", "X-Key:", "X-Key: hush\r\nA: hush-hush"]
+)
+def test_what_is_no_header_is_refused_and_not_repeated(tmp_path: Path, given: str) -> None:
+    done = command(tmp_path, "http://127.0.0.1:9/x", "--header", given)
+
+    assert done.exit_code == 2
+    assert done.output == "--header takes a header's name and value, such as 'Authorization: Bearer ...' (in quotes).\n"
+
+
+def test_a_header_for_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "openapi.json").write_text(SHOP)
+
+    done = command(tmp_path, "openapi.json", "--header", "X-Key: hush-hush")
+
+    assert (done.exit_code, done.output) == (2, "--header goes with a URL, and openapi.json is a file; leave it out.\n")
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"), [((), "give it with --header"), ((("X-Key", "hush-hush"),), "is the key in --header right")]
+)
+def test_a_server_that_wants_a_key_is_told(headers: Any, words: str) -> None:
+    with saying({"/openapi": Reply(401)}) as server, pytest.raises(Misconfigured, match=words) as caught:
+        make(Order(f"{server.url}/openapi", headers=headers))
+    assert "hush-hush" not in str(caught.value)
+
+
+def test_redirects_in_a_circle_end() -> None:
+    with (
+        saying({"/a": Reply(302, b"", {"Location": "/a"})}) as server,
+        pytest.raises(Misconfigured, match="TooManyRedirects"),
+    ):
+        make(Order(f"{server.url}/a"))
+
+
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
@@ -237,7 +303,9 @@ def test_a_description_from_a_url_names_no_other_documents() -> None:
         made = make(Order(f"{server.url}/openapi"))
 
         assert [one.path for one in server.requests] == ["/openapi"]
-    assert sum("read from files alone" in line for line in made.report) == 2
+    (line,) = [line for line in made.report if "read from files alone" in line]
+    assert line.startswith("  /etc/passwd#: ")
+    assert line.endswith("(1 more like it: b.yaml#)")
 
 
 # --- YAML and JSON ----------------------------------------------------------------------------------------------------
