@@ -1,6 +1,6 @@
 """A PostgreSQL server for one run of the tests, kept by a process of its own: that one ends it when the run is over, however it ended.
 
-`python -m tests.postgres FOLDER PID` writes the server's URL into FOLDER/url, and watches the process PID. The server comes out of a
+`python -m tests.harness.postgres FOLDER PID` writes the server's URL into FOLDER/url, and watches the process PID. The server comes out of a
 wheel; as root it runs as a user of its own, which the wheel makes.
 """
 
@@ -38,7 +38,7 @@ def server_of_this_run() -> str:
 
 def start(folder: Path, watched: int) -> subprocess.Popen[bytes]:
     """Starts a keeper and waits until its server answers."""
-    command = [sys.executable, "-m", "tests.postgres", str(folder), str(watched)]
+    command = [sys.executable, "-m", "tests.harness.postgres", str(folder), str(watched)]
     with (folder / "keeper.log").open("wb") as log:
         keeper = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
