@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
+from base.json_text import dumps
 from base.masking import mask
 
 # HTTP clients log URLs, and a URL may carry an API's key
@@ -67,7 +68,7 @@ def _for_people() -> list[structlog.typing.Processor]:
 def _for_machines() -> list[structlog.typing.Processor]:
     """JSON lines; tracebacks without local variables, which hold bodies and credentials."""
     tracebacks = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
-    return [tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return [tracebacks, structlog.processors.JSONRenderer(serializer=dumps, ensure_ascii=False)]
 
 
 def _mask(_logger: Any, _method: str, line: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
+
+from base.json_text import dumps
 
 CUT = "…"  # stands at the end of a text of ours that was cut
 _LISTS = (1_000, 300, 100, 50, 25, 10, 5, 2, 1, 0)
@@ -22,7 +23,7 @@ class _TooMuch(Exception):
 
 def as_json(value: object) -> str:
     """The compact JSON text in which data is given to the model."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    text = dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     return text.encode("utf-8", "replace").decode()
 
 

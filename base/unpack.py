@@ -30,7 +30,11 @@ class TooLarge(BaseException):
 
 
 class BadPacking(Exception):
-    """A body cannot be unpacked."""
+    """A body cannot be unpacked. `coding`: as what it came, where that is one that is not read."""
+
+    def __init__(self, coding: str = "") -> None:
+        super().__init__(coding)
+        self.coding = coding
 
 
 def unpacked(pieces: Iterable[bytes], coding: str, most: int) -> Iterator[bytes]:
@@ -43,7 +47,7 @@ def unpacked(pieces: Iterable[bytes], coding: str, most: int) -> Iterator[bytes]
     if not codings:
         return came
     if len(codings) > 1 or codings[0] not in _WBITS:
-        raise BadPacking
+        raise BadPacking(codings[0] if len(codings) == 1 else "")
     return _bounded(_inflated(iter(came), _WBITS[codings[0]]), most)
 
 

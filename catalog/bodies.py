@@ -17,31 +17,56 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 from urllib.parse import urlencode
 
+from base.json_text import dumps, loads
+
 _OCTETS = "application/octet-stream"
+JSON_PATCH = "application/json-patch+json"
+_OPERATIONS = frozenset({"add", "remove", "replace", "move", "copy", "test"})  # RFC 6902, 4
 
 
 def encoded(body_type: str, body: str, schema: Mapping[str, Any] | None) -> tuple[str, str]:
     """(Content-Type, text to send as UTF-8) of a stored body. `schema` is the operation's: it says which fields are files."""
     match body_type:
         case "form":
-            return "application/x-www-form-urlencoded", urlencode(list(_fields(json.loads(body), schema or {})))
+            return "application/x-www-form-urlencoded", urlencode(list(_fields(loads(body), schema or {})))
         case "multipart":
             boundary = _boundary(body)
-            parts = [f"--{boundary}\r\n{part}\r\n" for part in _parts(json.loads(body), schema or {})]
+            parts = [f"--{boundary}\r\n{part}\r\n" for part in _parts(loads(body), schema or {})]
             return f"multipart/form-data; boundary={boundary}", "".join([*parts, f"--{boundary}--\r\n"])
-    return "application/json", body
+    return ("application/json" if body_type == "json" else body_type), body
 
 
 def unfit(body_type: str, value: object, schema: Mapping[str, Any] | None) -> str | None:
     """What keeps a body from travelling so that the API reads what people were shown; None where nothing does."""
-    if body_type == "json":
-        return None
+    if body_type not in ("form", "multipart"):
+        return _no_patch(body_type, value)
     if not isinstance(value, dict):
         return "write an object; it is sent as fields"
     if not value:
         return "write at least one field" if body_type == "multipart" else None
     problems = (_ambiguous(value), _no_texts(value, schema or {}), _with_commas(value, schema or {}))
     return next((problem for found in problems for problem in found), None)
+
+
+def _no_patch(body_type: str, value: object) -> str | None:
+    """What keeps a body of this media type from being one."""
+    if body_type == JSON_PATCH and not is_json_patch(value):
+        return 'write a JSON Patch, a list of operations such as [{"op": "replace", "path": "/name", "value": "Ann"}]'
+    if "patch" in body_type and body_type != JSON_PATCH and not isinstance(value, dict):
+        return "write an object with the fields that change"
+    return None
+
+
+def is_json_patch(body: Any) -> bool:
+    """Whether a body is a list of operations as RFC 6902 has them."""
+    return (
+        isinstance(body, list)
+        and bool(body)
+        and all(
+            isinstance(one, dict) and str(one.get("op")) in _OPERATIONS and isinstance(one.get("path"), str)
+            for one in body
+        )
+    )
 
 
 def _ambiguous(value: Any) -> Iterator[str]:
@@ -101,7 +126,7 @@ def _text(value: Any) -> str:
     """A scalar as forms have it: text as it is, numbers and booleans as JSON writes them, null as nothing."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else dumps(value)
 
 
 # --- multipart --------------------------------------------------------------------------------------------------------
@@ -120,7 +145,7 @@ def _part(name: str, value: Any, file_type: str | None) -> str:
     if file_type is not None:
         return f'{head}; filename="{name}"\r\nContent-Type: {file_type}\r\n\r\n{_text(value)}'
     if isinstance(value, (dict, list)):
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = dumps(value, ensure_ascii=False, separators=(",", ":"))
         return f"{head}\r\nContent-Type: application/json\r\n\r\n{text}"
     return f"{head}\r\n\r\n{_text(value)}"
 

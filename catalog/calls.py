@@ -13,17 +13,19 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote_plus
 
 from base.jmespath_bounded import BadQuery, check
+from base.json_text import dumps, loads
 from base.shrink import as_json
 from catalog.bodies import unfit
 from catalog.catalog import Api, Catalog, Operation, header_key
 from catalog.conditions import Given
 from catalog.lookup import Matched
-from catalog.secret_values import hide, is_secret, secret_fields
-from catalog.template import MAX_VALUE, BadValue, Value, decode_value, parting, split_list
+from catalog.secret_values import hide, is_secret
+from catalog.template import MAX_VALUE, BadValue, Value, decode_value, parting, split_list, with_plus
 from catalog.validate import problems, shortened, typed
 
 MAX_ARGUMENTS = 262_144  # characters of one call's arguments; nobody can read and approve more than that
@@ -62,7 +64,7 @@ class Call:
 
     def given(self, entry: Operation) -> Given:
         """What the conditions of an entry look at: the call's own, or another that some server might take it for."""
-        body = None if self.body is None else json.loads(self.body)
+        body = None if self.body is None else loads(self.body)
         return Given(
             {**self.values, **self.headers},
             names=entry.given_names,
@@ -96,7 +98,7 @@ def parse_arguments(raw: object) -> dict[str, Any]:
 
 def _length(arguments: dict[str, Any]) -> int:
     try:
-        return len(json.dumps(arguments))
+        return len(dumps(arguments))
     except (ValueError, TypeError, RecursionError):
         raise BadCall("The arguments are nested too deeply, or no JSON.") from None
 
@@ -195,9 +197,9 @@ def _text(name: str, value: object) -> str:
             raise BadCall(f"'{shortened(name)}' holds half a character, which no URL can carry.")
         case str():
             return value
-        case bool() | int() | float():
+        case bool() | int() | float() | Decimal():
             with suppress(ValueError):  # endless, or of thousands of digits
-                return json.dumps(value, allow_nan=False)
+                return dumps(value, allow_nan=False)
     raise BadCall(f"'{shortened(name)}' takes a text, a number, or true or false.")
 
 
@@ -219,7 +221,7 @@ def _call(catalog: Catalog, found: Match, headers: Mapping[str, str], raw_body: 
         headers=headers,
         others=found.others,
         shown_url=shown_url(operation, values),
-        shown_body=None if body is None else as_json(hide(json.loads(body), secret_fields(catalog, operation.api))),
+        shown_body=None if body is None else as_json(hide(loads(body), operation.api.secrets)),
         unresolved=frozenset(
             name for name in operation.lookups if name in given and _may_be_name(operation, name, given[name])
         ),
@@ -266,23 +268,46 @@ def match(catalog: Catalog, method: str, url: str, api: Api | None = None) -> Ma
 
 def _match_at(catalog: Catalog, method: str, api: Api | None, rest: str) -> Match:
     path, _, query = rest.partition("?")
-    try:
-        segments = [
-            decode_value(raw, where=f"'{shortened(raw)}' in the path", in_path=True) for raw in path[1:].split("/")
-        ]
-    except BadValue as error:
-        raise BadCall(f"{error}.") from None
+    segments, refusal = _segments(path)
     candidates = [one for one in catalog.operations if one.method == method and (api is None or one.api is api)]
-    fitting = [(one, values) for one in candidates if (values := one.template.match_path(segments)) is not None]
+    fitting = [
+        (one, values)
+        for one in candidates
+        if (values := one.template.match_path(segments)) is not None and one.takes_slashes(values)
+    ]
     fitting.sort(key=lambda found: -found[0].template.literals)
     if not fitting:
-        raise BadCall(_no_operation(catalog, method, path))
+        raise refusal or BadCall(_no_operation(catalog, method, path))
     if len({operation.api.name for operation, _ in fitting}) > 1:
         bases = ", ".join(sorted({operation.api.base_url for operation, _ in fitting}))
         raise BadCall(f"{shortened(path)} exists in several APIs. Write the whole URL, beginning with one of: {bases}.")
     operation, whole = _first_that_takes(fitting, query)
-    others = tuple(one for one in candidates if one is not operation and one.template.could_be(segments))
+    parted = [part for segment in segments for part in segment.split("/")]  # to a server that decodes before it routes
+    others = tuple(
+        one
+        for one in candidates
+        if one is not operation and (one.template.could_be(segments) or one.template.could_be(parted))
+    )
     return Match(operation, whole, others)
+
+
+def _segments(path: str) -> tuple[list[str], BadCall | None]:
+    """A path's decoded segments, and where some hold encoded slashes what to say if no operation takes them. Raises `BadCall`."""
+    try:
+        return _decoded_path(path, slash=False), None
+    except BadValue as error:
+        refusal = BadCall(f"{error}.")
+    try:
+        return _decoded_path(path, slash=True), refusal
+    except BadValue:
+        raise refusal from None
+
+
+def _decoded_path(path: str, *, slash: bool) -> list[str]:
+    return [
+        decode_value(raw, where=f"'{shortened(raw)}' in the path", in_path=True, slash=slash)
+        for raw in path[1:].split("/")
+    ]
 
 
 def _first_that_takes(
@@ -345,7 +370,9 @@ def _query(operation: Operation, query: str) -> dict[str, Value]:
     seen: set[str] = set()
     for pair in query.split("&") if query else ():
         raw_name, _, raw_value = pair.partition("=")
-        name = _decoded(raw_name, "A query name")
+        name = _decoded(raw_name.replace("+", "%20"), "A query name")
+        if re.search(r"%[0-9A-Fa-f]{2}", name):
+            raise BadCall("A query name still holds an escape after decoding; encode it once.")
         if name not in known:
             allowed = ", ".join(known) or "none"
             raise BadCall(f"{operation.name} knows no query name '{shortened(name)}'. Allowed: {allowed}.")
@@ -360,7 +387,7 @@ def _query(operation: Operation, query: str) -> dict[str, Value]:
             assert isinstance(before, tuple)
             values[listed] = (*before, *_items(operation, listed, raw_value))
             continue
-        found = known[name].match(_decoded(raw_value, f"The query value of '{shortened(raw_name)}'"))
+        found = known[name].match(_decoded(with_plus(raw_value), f"The query value of '{shortened(raw_name)}'"))
         if found is None:
             raise BadCall(
                 f"'{name}' in the query is fixed to '{known[name].literal or operation.url}'; leave it out or write it so."
@@ -371,15 +398,17 @@ def _query(operation: Operation, query: str) -> dict[str, Value]:
 
 def _items(operation: Operation, name: str, raw: str) -> tuple[str, ...]:
     """The items of a list in the query, each decoded by itself."""
-    items = tuple(_decoded(one, f"An item of '{name}'") for one in split_list(raw, operation.styles[name]))
+    items = tuple(_decoded(with_plus(one), f"An item of '{name}'") for one in split_list(raw, operation.styles[name]))
     if "" in items:
         raise BadCall(f"'{name}' has an empty item; write such as 1,2.")
     return items
 
 
 def _decoded(raw: str, where: str) -> str:
+    if "+" in raw:  # a blank to most servers, and a plus sign to others
+        raise BadCall(f"{where} holds a '+'. Write %20 where a blank is meant, and %2B for a plus sign.")
     try:
-        return decode_value(raw.replace("+", "%20"), where=where, in_path=False)
+        return decode_value(raw, where=where, in_path=False)
     except BadValue as error:
         raise BadCall(f"{error}.") from None
 
@@ -451,8 +480,8 @@ def body_of(operation: Operation, raw: object) -> str | None:
     if operation.method in ("GET", "HEAD", "DELETE") and operation.body is None and value in (None, "", {}, []):
         return None
     if value is None or value == "":
-        if operation.body is not None:
-            raise BadCall(f"{operation.name} needs a body: {shortened(json.dumps(operation.body), 600)}")
+        if operation.body is not None and operation.body_required:
+            raise BadCall(f"{operation.name} needs a body: {shortened(dumps(operation.body), 600)}")
         return None
     if operation.method in ("GET", "HEAD"):
         raise BadCall(f"{operation.name} takes no body; put the values into the url.")
@@ -516,7 +545,7 @@ def _is_deep(value: object) -> bool:
 def _canonical(value: object) -> str:
     """The one text of a JSON value: what is stored, hashed, shown and sent."""
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         text.encode("utf-8")
     except (ValueError, UnicodeError, RecursionError):
         raise BadCall("body holds a number or a character that JSON cannot carry.") from None
@@ -525,7 +554,7 @@ def _canonical(value: object) -> str:
 
 def _json(text: str, what: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant)
+        return loads(text, pairs=_no_twins)
     except json.JSONDecodeError as error:
         raise BadCall(f"{what} no valid JSON: {error.msg} at character {error.pos + 1}.") from None
     except ValueError as error:
@@ -539,7 +568,3 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(whole) != len(pairs):
         raise ValueError("a key stands twice in one object")
     return whole
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON number")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
+from base.written_numbers import as_typed
 from catalog.checks import Mistake, check_file, check_variables, fitting, key_of, paging_of
 from catalog.entries import (
     ApiEntry,
@@ -33,10 +34,10 @@ from catalog.entries import (
 from catalog.key_hints import unknown_key
 from catalog.rules import SAFE_METHODS, Rule
 from catalog.schema_keywords import BadSchema
+from catalog.secret_values import Hiding
 from catalog.source import BadCatalog, Place, Source
 from catalog.template import Spelling, Template, Value
 from catalog.values import METHODS, header_key
-from catalog.written_numbers import as_typed
 
 __all__ = [
     "METHODS",
@@ -77,6 +78,7 @@ class Api:
     auth: Auth | None = field(repr=False)
     headers: Mapping[str, SecretStr] = field(repr=False)
     limits: Limits = field(default_factory=Limits)
+    secrets: frozenset[str] = frozenset()  # names of fields marked `secret: true` anywhere in it, enabled or not
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # what people say, for words of its operations
 
 
@@ -98,12 +100,15 @@ class Operation:
     rules: tuple[Rule, ...] | None  # of `approval:`; None: not said, empty: never
     expires: float  # seconds a proposal waits for a decision
     preview: Preview | None  # None: turned off
-    body_type: str = "json"  # or form, multipart
+    body_type: str = "json"  # or form, multipart, a media type of JSON
+    body_required: bool = True
     headers: tuple[str, ...] = ()  # names of header parameters
     required: frozenset[str] = frozenset()
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
     styles: Mapping[str, Spelling] = field(default_factory=dict)
     pagination: Pagination | None = None
+    slashes: frozenset[str] = frozenset()  # placeholders whose values may hold a slash
+    hide: tuple[str, ...] = ()  # paths of fields that are taken out of its answers: the API's and its own
     title: tuple[str, ...] = ()  # JMESPaths that make the name of the thing that it is about; empty: the usual fields
 
     @property
@@ -119,6 +124,15 @@ class Operation:
     def is_entry_of(self, other: Operation) -> bool:
         """Whether both are the same entry, whatever rules a channel adds to it."""
         return self.api is other.api and (self.method, self.url) == (other.method, other.url)
+
+    @cached_property
+    def hiding(self) -> Hiding:
+        """What is hidden of its answers."""
+        return Hiding(self.api.secrets, self.hide)
+
+    def takes_slashes(self, values: Mapping[str, Value]) -> bool:
+        """Whether each value of the path that holds a slash may do so."""
+        return all("/" not in values.get(name, "") for name in self.template.path_names - self.slashes)
 
     def filled(self, values: Mapping[str, Value]) -> str:
         """Path and query below the API's base_url, with `values` in place, encoded."""
@@ -246,7 +260,16 @@ def _catalog(file: CatalogFile) -> Catalog:
     operations: list[Operation] = []
     recipes: list[Recipe] = []
     for entry in file.apis:
-        own = (entry.name, entry.base_url, entry.instructions, entry.auth, entry.headers, entry.limits, entry.words)
+        own = (
+            entry.name,
+            entry.base_url,
+            entry.instructions,
+            entry.auth,
+            entry.headers,
+            entry.limits,
+            entry.secrets,
+            entry.words,
+        )
         api = Api(*own)
         of_api = [_operation(api, one, entry) for one in entry.endpoints if one.enabled]
         by_name = {one.name: one for one in reversed(of_api)}  # of several with one name, the first is meant
@@ -271,11 +294,14 @@ def _operation(api: Api, entry: Entry, of_api: ApiEntry) -> Operation:
         expires=entry.expires or of_api.expires or DEFAULT_EXPIRY,
         preview=entry.preview,
         body_type=entry.body_type,
+        body_required=entry.body_required,
         headers=entry.headers,
         required=entry.required,
         lookups={name: one.lookup for name, one in entry.parameters.items() if one.lookup is not None},
         styles={name: one.spelling for name, one in entry.parameters.items() if one.is_list},
+        slashes=frozenset(name for name, one in entry.parameters.items() if one.slash),
         pagination=_pagination(entry, of_api),
+        hide=(*of_api.hide, *entry.hide),
         title=entry.title,
     )
 

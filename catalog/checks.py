@@ -6,14 +6,16 @@ Each check gives (place, words) pairs; the place is that of the file with severa
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from fnmatch import translate
 from typing import Any
 
 from base.english import telling_terms
+from base.json_text import dumps, loads
 from base.nearest import there_is
+from base.written_numbers import as_typed, kinds_of
 from catalog.entries import ApiEntry, CatalogFile, Entry, Lookup, Pagination, Parameter, RecipeEntry, StepEntry
 from catalog.expressions import BadExpression, Expression, expressions
 from catalog.rules import SAFE_METHODS
@@ -23,7 +25,6 @@ from catalog.source import Place
 from catalog.template import paired
 from catalog.validate import problems
 from catalog.values import VARIABLE, header_key
-from catalog.written_numbers import as_typed, kinds_of
 
 Mistake = tuple[Place, str]
 
@@ -83,7 +84,7 @@ def _check_words(api: ApiEntry, place: Place) -> Iterator[Mistake]:
     """What people say has to stand for words that the operations have."""
     if not api.words:
         return
-    texts = [(entry.url, entry.description, *entry.parameters, json.dumps(entry.body)) for entry in api.endpoints]
+    texts = [(entry.url, entry.description, *entry.parameters, dumps(entry.body)) for entry in api.endpoints]
     known = {word for told in texts for text in told for word in telling_terms(text)}
     for said, meanings in api.words.items():
         for meaning in meanings:
@@ -266,7 +267,12 @@ def _check_step(api: ApiEntry, step: StepEntry, place: Place, *, is_last: bool) 
 
 def _misfit(parameter: Parameter | None, value: object) -> str | None:
     """What a parameter's schema has against a fixed value, which travels as text; None for expressions and names to be looked up."""
-    if parameter is None or parameter.lookup is not None or not isinstance(value, (str, int, float)) or _varies(value):
+    if (
+        parameter is None
+        or parameter.lookup is not None
+        or not isinstance(value, (str, int, float, Decimal))
+        or _varies(value)
+    ):
         return None
     if parameter.is_list or any(fits(parameter.plain, one) for one in _readings(value)):
         return None
@@ -281,14 +287,14 @@ def _varies(value: object) -> bool:
         return True
 
 
-def _readings(value: str | float) -> Iterator[object]:
+def _readings(value: str | float | Decimal) -> Iterator[object]:
     """What a fixed value may be taken for: itself, its text, or the number that its text says."""
     yield value
     if not isinstance(value, str):
-        yield json.dumps(value)
+        yield dumps(value)
         return
     with contextlib.suppress(ValueError):
-        yield json.loads(value)
+        yield loads(value)
 
 
 def _is_write(entry: Entry) -> bool:

@@ -16,6 +16,7 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
+from base.json_text import loads
 from catalog.condition_fields import (
     ITEM,
     Named,
@@ -36,7 +37,7 @@ from catalog.validate import kinds_said, shortened
 
 _MOST_READINGS = 512
 _LONGEST_NAME = 200  # characters; a longer text is no name
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?")  # in a URL: as JSON writes them, less the exponent
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")  # in a URL: as JSON writes them, less the exponent
 
 
 class NotUnderstood(Exception):
@@ -235,6 +236,6 @@ def _names(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
 
 def _json_in(text: str) -> Any:
     try:
-        return json.loads(text)
+        return loads(text)
     except ValueError:
         return None

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
 
 from catalog.catalog import Api, Catalog
+from catalog.template import with_plus
 
 _AGENT = "rest-in-slack"
 _NESTED = 3  # JSON texts within JSON texts in which a secret is looked for
@@ -80,7 +81,7 @@ def headers_of(
 
     `content_type`: its body's, where it has one; `key`: its idempotency key; `etag`: what its target has to have.
     """
-    headers = {**given, "Accept": "application/json", "User-Agent": _AGENT} | {
+    headers = {**given, "Accept": "application/json, */*;q=0.5", "User-Agent": _AGENT} | {
         name: value.get_secret_value() for name, value in api.headers.items()
     }
     if content_type is not None:
@@ -111,5 +112,7 @@ def without_credentials(catalog: Catalog, url: str) -> str:
     """A URL that an API gave, without its fragment and without any API's key in the query. Raises `ValueError`."""
     place = urlsplit(url)
     names = {api.auth.query.name for api in catalog.apis if api.auth and api.auth.query}
-    pairs = [pair for pair in parse_qsl(place.query, keep_blank_values=True) if pair[0] not in names]
+    written = (pair.partition("=") for pair in place.query.split("&"))
+    query = "&".join(f"{name}{mark}{with_plus(value)}" for name, mark, value in written)
+    pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] not in names]
     return place._replace(query=urlencode(pairs, quote_via=quote), fragment="").geturl()

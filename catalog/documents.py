@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from base.settings import Misconfigured
-from catalog.written_numbers import number
+from base.written_numbers import number
 from catalog.yaml_hints import hint
 
 MAX_TEXT = 50_000_000  # characters of one document; the largest public API descriptions have about 13 million

@@ -13,7 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from base.written_numbers import as_text, as_typed, settled
 from catalog.rules import ANYONE, ASKER, SAFE_METHODS
+from catalog.secret_values import check_path, is_secret, secret_names
 from catalog.template import BadTemplate, Template, parse_template
 from catalog.values import (
     HEADER_NAME,
@@ -30,7 +32,6 @@ from catalog.values import (
     check_schema,
     is_reserved,
 )
-from catalog.written_numbers import as_text, as_typed, settled
 
 MAX_PROMPTS = 4  # https://docs.slack.dev/reference/methods/assistant.threads.setSuggestedPrompts
 _MAX_WORD = 80  # characters of what people say for something
@@ -218,7 +219,7 @@ class Lookup(_Strict):
     """The field of an item that holds the id (JMESPath)."""
 
 
-_BESIDE = ("in", "required", "lookup", "style", "explode")  # Parameter's own keys
+_BESIDE = ("in", "required", "lookup", "slash", "style", "explode")  # Parameter's own keys
 
 
 class Parameter(BaseModel):
@@ -232,6 +233,8 @@ class Parameter(BaseModel):
     """Every call has to give this query value or header. What stands in the path is always required."""
     lookup: Lookup | None = None
     """Turns a name into the id that this value takes."""
+    slash: bool = False
+    """A value in the path may hold a slash (group/project). It is sent as %2F, and stays one segment."""
     style: Literal["form", "spaceDelimited", "pipeDelimited"] | None = None
     """How a list is written in the query: a,b or a b or a|b. Default: form."""
     explode: bool | None = None
@@ -335,6 +338,27 @@ class Limits(_Strict):
     """How many requests may start in a second; 0.5 is one in two seconds."""
 
 
+def _hide_paths(said: tuple[str, ...]) -> tuple[str, ...]:
+    for path in said:
+        check_path(path)
+    return said
+
+
+Hide = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=_MAX_WORD)], ...],
+    BeforeValidator(_texts, json_schema_input_type=str | list[str]),
+    AfterValidator(_hide_paths),
+]
+_BODY_TYPE = r"^(json|form|multipart|application/([A-Za-z0-9_.-]+\+)?json)$"
+BODY_TYPES = ["json", "form", "multipart", "application/merge-patch+json", "application/json-patch+json"]
+
+
+def _body_type(said: str) -> str:
+    if not re.fullmatch(_BODY_TYPE, said):
+        raise ValueError(f"write {', '.join(BODY_TYPES[:-1])} or another media type of JSON")
+    return said
+
+
 class Entry(_Strict):
     """One endpoint as the file has it."""
 
@@ -350,8 +374,12 @@ class Entry(_Strict):
     """A JSON Schema for each placeholder of the url, and for each header that a call may bring (in: header)."""
     body: Schema | None = None
     """A JSON Schema of the body. Without it any JSON may be sent."""
-    body_type: Literal["json", "form", "multipart"] = "json"
-    """How the body travels. Default: json."""
+    body_required: bool = True
+    """false: a call may leave its body out."""
+    body_type: Annotated[
+        str, AfterValidator(_body_type), Field(json_schema_extra={"pattern": _BODY_TYPE, "examples": BODY_TYPES})
+    ] = "json"
+    """How the body travels: json, form, multipart, or a media type of JSON such as application/merge-patch+json. Default: json."""
     approval: Approval = None
     """always, never (POST only), a rule or a list of rules. Left out: the API's, else the method decides."""
     expires: Expiry | None = None
@@ -364,6 +392,8 @@ class Entry(_Strict):
         tuple[Jmespath, ...], BeforeValidator(_texts, json_schema_input_type=Jmespath | list[Jmespath])
     ] = ()
     """What cards call the thing that this is about: a field of its data (JMESPath), or several that make its name together."""
+    hide: Hide = ()
+    """Fields that are taken out of its answers before the model sees them, beside those of the API: salary, "*.iban"."""
     pagination: Pagination | None = None
     """How the further pages of this list are found. Default: the API's pagination, where it fits."""
 
@@ -433,6 +463,8 @@ def _check_parameter(name: str, parameter: Parameter, template: Template, url: s
         raise ValueError(
             f"parameters: '{name}' is no placeholder of {url}; write [{name}] there, say in: header, or drop it here"
         )
+    if parameter.slash and name not in template.path_names:
+        raise ValueError(f"parameters: '{name}' stands in the query, which takes any slash; drop 'slash'")
     if parameter.required and name in template.path_names:
         raise ValueError(f"parameters: '{name}' is part of the path and so always required; drop 'required'")
     if parameter.is_list and not any(piece.is_whole and piece.names == (name,) for _, piece in template.query):
@@ -442,6 +474,8 @@ def _check_parameter(name: str, parameter: Parameter, template: Template, url: s
 
 
 def _check_header(name: str, parameter: Parameter, template: Template) -> None:
+    if parameter.slash:
+        raise ValueError(f"parameters: '{name}' is a header, which takes any slash; drop 'slash'")
     if name in template.names:
         raise ValueError(f"parameters: '{name}' is a placeholder of the url, so it is no header; drop 'in'")
     if not re.fullmatch(HEADER_NAME, name):
@@ -459,9 +493,9 @@ def _check_body(entry: Entry) -> None:
     body = entry.body
     if body is not None and body.get("secret") is True:
         raise ValueError("secret: true belongs on single fields of the body, or nobody could see what is approved")
-    if entry.method in SAFE_METHODS and (body is not None or entry.body_type != "json"):
+    if entry.method in SAFE_METHODS and (body is not None or entry.body_type != "json" or not entry.body_required):
         raise ValueError(f"a {entry.method} has no body; put its values into the url's query")
-    if entry.body_type != "json" and body is not None and body.get("type", "object") != "object":
+    if entry.body_type in ("form", "multipart") and body is not None and body.get("type", "object") != "object":
         raise ValueError(f"body_type: {entry.body_type} sends named fields, so the body is of type: object")
     for name, field in _properties(body if entry.body_type == "form" else None):
         if field.get("style", "form") not in ("form", "deepObject") or not isinstance(field.get("explode", True), bool):
@@ -543,6 +577,8 @@ class ApiEntry(_Strict):
     """How long a request waits for its decision, for all writes that say nothing of their own. Default: 1h."""
     limits: Limits = Limits()
     """What this API can take."""
+    hide: Hide = ()
+    """Fields that are taken out of all answers of this API before the model sees them: salary, "*.iban"."""
     words: dict[_Said, _Meanings] = {}
     """What people say for a word of this API's operations: server: droplet. Several words for one are a list."""
     pagination: Pagination | None = None
@@ -551,6 +587,13 @@ class ApiEntry(_Strict):
     """The operations: what is not here cannot be called."""
     recipes: list[RecipeEntry] = []
     """Named operations made of several calls."""
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The names of the fields that any endpoint marks as secret; hidden wherever they appear."""
+        of_bodies = (name for one in self.endpoints for name in secret_names(one.body))
+        of_values = (name for one in self.endpoints for name, each in one.parameters.items() if is_secret(each.plain))
+        return frozenset((*of_bodies, *of_values))
 
     def named(self, name: str) -> Entry | None:
         """The entry of this name (`METHOD /path`), unless it is switched off."""

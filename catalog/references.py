@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
+from base.written_numbers import as_text
 from catalog.documents import BadDocument
-from catalog.written_numbers import as_text
 
 _MAX_HOPS = 32
 _MAX_STEPS = 2_000_000  # values looked at in all; descriptions of 1,200 operations take 40,000 to 500,000

@@ -4,11 +4,12 @@ would hide nothing, and no value that its own type shuts out."""
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from base.nearest import did_you_mean
-from catalog.written_numbers import is_number, kinds_of, number
+from base.written_numbers import is_number, kinds_of, number
 
 Mistake = tuple[tuple[int | str, ...], str]  # the place within the schema, and what to write
 
@@ -119,7 +120,7 @@ def _is_kind(value: object, kind: str) -> bool:
         case "string":
             return isinstance(value, str)
         case "integer":
-            return is_number(value) and (isinstance(value, int) or (isinstance(value, float) and value.is_integer()))
+            return is_number(value) and _is_whole(value)
         case "number":
             return is_number(value)
         case "boolean":
@@ -131,6 +132,10 @@ def _is_kind(value: object, kind: str) -> bool:
         case "object":
             return isinstance(value, dict)
     return True
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) or (math.isfinite(value) and value == math.floor(value))
 
 
 def _advice(value: object, kinds: list[str]) -> str:

@@ -6,13 +6,14 @@ validate.py.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jsonschema_rs import Draft202012Validator, ReferencingError, RegexOptions, ValidationError
 
+from base.json_text import dumps
+from base.written_numbers import plain
 from catalog.patterns import misfit
 
 Schema = Mapping[str, Any]
@@ -31,7 +32,7 @@ class Unreadable(ValueError):
 def fits(schema: Schema | bool, value: object) -> bool:
     """Whether a value fits a schema of the catalog. Raises `Unreadable`."""
     check_readable(value)
-    return _engine(schema).is_valid(value)
+    return _engine(schema).is_valid(plain(value))
 
 
 def check_readable(value: object) -> None:
@@ -110,12 +111,21 @@ def check(schema: dict[str, Any]) -> None:
 
 def _check_json(schema: object) -> None:
     try:
-        text = json.dumps(schema, allow_nan=False, ensure_ascii=False)
-        text.encode()
+        dumps(schema, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError):
         raise ValueError("write JSON values only; a date goes into quotes") from None
-    if schema != json.loads(text):
+    if not _is_named(schema):
         raise ValueError("write names and values as JSON has them; a name that looks like a number goes into quotes")
+
+
+def _is_named(value: object) -> bool:
+    """Whether all names in a value are texts."""
+    match value:
+        case dict():
+            return all(isinstance(name, str) and _is_named(one) for name, one in value.items())
+        case list():
+            return all(map(_is_named, value))
+    return True
 
 
 def _check_size(schema: dict[str, Any]) -> None:
@@ -140,7 +150,7 @@ def _check_pattern(pattern: str) -> None:
 def _said(error: ValidationError) -> str:
     if error.instance_path[-1:] == ["type"]:
         kinds = "string, integer, number, boolean, array, object or null"
-        return f"type takes {kinds}, or a list of these, and not {json.dumps(error.instance)}"
+        return f"type takes {kinds}, or a list of these, and not {dumps(error.instance)}"
     place = ": ".join(map(str, error.instance_path))
     return f"{place}: {error.message}" if place else error.message
 

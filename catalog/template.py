@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from catalog.spelling import caseless
 
@@ -24,6 +24,20 @@ Spelling = tuple[
 # Placeholders as others write them: :id, <id>, <int:id>, {{id}}. Within a segment ':' is a letter like others: /files:search.
 _FOREIGN = re.compile(r"^:([A-Za-z_]\w*)(?=$|[.-])|<(?:\w+:)?([A-Za-z_]\w*)>|\{\{\s*([A-Za-z_]\w*)\s*\}\}", re.ASCII)
 _DELIMITERS = {"form": (",", ","), "spaceDelimited": (" ", "%20"), "pipeDelimited": ("|", "%7C")}  # as itself, in a URL
+# What a plus sign can only be: the offset of a time or date (RFC 3339, ISO 8601), part of an e-mail address, the beginning of a telephone
+# number (E.164). Elsewhere it may be a blank.
+_COLON = "(?::|%3A)"
+_CLOCK = rf"\d\d{_COLON}\d\d(?:{_COLON}\d\d(?:[.,]\d+)?)?"
+_OFFSET = re.compile(
+    rf"({_CLOCK}|T\d{{4,6}}(?:[.,]\d+)?|\d{{4}}-\d\d-\d\d)\+((?:0\d|1[0-4]){_COLON}?[0-5]\d)(?!\d)"
+    rf"|(T{_CLOCK})\+(0\d|1[0-4])(?![\d:%])",
+    re.IGNORECASE | re.ASCII,
+)
+_PLUS = re.compile(r"[^\s@+]+(?:\+[^\s@+]+)+(?:@|%40)[^\s@+]+|\+[1-9][0-9().-]{6,20}", re.IGNORECASE | re.ASCII)
+_OVERLONG = re.compile(
+    r"%c[01]|%e0%[89]|%f0%8", re.IGNORECASE
+)  # ASCII in more bytes than UTF-8 has for it, to a lenient server
+_LEVELS = 5  # of escapes within escapes that are looked into
 _LITERAL_SAFE = "!$&'()*+,;=:@"  # RFC 3986 pchar without '%' and unreserved
 
 
@@ -171,12 +185,20 @@ def _one(value: Value) -> str:
     return value
 
 
+def with_plus(raw: str) -> str:
+    """A raw query value whose plus sign can only be one, with that encoded: many servers read it as a blank. Any other as it is."""
+    if "+" not in raw:
+        return raw
+    raw = _OFFSET.sub(lambda found: "%2B".join(one for one in found.groups() if one is not None), raw)
+    return raw.replace("+", "%2B") if _PLUS.fullmatch(raw) else raw
+
+
 def split_list(raw: str, spelling: Spelling) -> list[str]:
     """The items of one raw (still encoded) query value. A bare comma always parts items, whichever way the API wants them."""
     style, exploded = spelling
     mark = _DELIMITERS[style][0]
     marks = {","} | (set() if exploded else {mark, quote(mark, safe="")})
-    return re.split("|".join(re.escape(one) for one in sorted(marks)), raw.replace("+", "%20"), flags=re.IGNORECASE)
+    return re.split("|".join(re.escape(one) for one in sorted(marks)), raw, flags=re.IGNORECASE)
 
 
 def join_list(items: tuple[str, ...], spelling: Spelling) -> list[str]:
@@ -236,11 +258,11 @@ def _check_literals(segments: tuple[Piece, ...]) -> None:
         whole = piece.literal is not None
         for text in [piece.literal or ""] if whole else [text for text, open_ in piece.parts if not open_]:
             try:
-                decode_value(quote(text, safe=""), where=f"'{text}'", in_path=whole)
+                decode_value(quote(text, safe=""), where=f"'{text}'", in_path=whole, slash=True)
             except BadValue as error:
                 raise BadTemplate(str(error)) from None
-            if "/" in text or "\\" in text:
-                raise BadTemplate(f"'{text}' holds an encoded slash, which no call could match")
+            if "\\" in text:
+                raise BadTemplate(f"'{text}' holds an encoded backslash, which no call could match")
 
 
 def _check_names(template: Template) -> None:
@@ -276,12 +298,12 @@ def _decode(text: str) -> str:
     return unquote_to_bytes(text).decode("utf-8", "strict")
 
 
-def decode_value(raw: str, *, where: str, in_path: bool) -> str:
+def decode_value(raw: str, *, where: str, in_path: bool, slash: bool = False) -> str:
     """One raw path segment or query value of the model, decoded once and checked.
 
-    Refused with `BadValue`: broken escapes, bytes that are no UTF-8, control characters, values that still hold an escape
-    after decoding (a server that decodes twice would see something else), and in a path everything that some server reads as a
-    separator or a dot segment, also after Unicode normalisation.
+    Refused with `BadValue`: broken escapes, bytes that are no UTF-8, control characters, and in a path everything that some server
+    reads as a separator or a dot segment, also after Unicode normalisation, and what would be one to a server that decodes twice.
+    `slash`: the segment may hold encoded slashes, though none that part dot segments.
     """
     if re.search(r"%(?![0-9A-Fa-f]{2})", raw):
         raise BadValue(f"{where} has a '%' that starts no escape; write a literal percent sign as %25")
@@ -292,19 +314,43 @@ def decode_value(raw: str, *, where: str, in_path: bool) -> str:
     most = MAX_VALUE if in_path else _MAX_QUERY_VALUE
     if len(value) > most:
         raise BadValue(f"{where} is longer than {most:,} characters")
-    if re.search(r"%[0-9A-Fa-f]{2}", value):
-        raise BadValue(f"{where} still holds an escape after decoding; encode it once")
-    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in value):
+    if _has_control(value):
         raise BadValue(f"{where} holds a control character")
     if in_path:
-        _check_segment(value, where)
+        if _hides(value):
+            raise BadValue(
+                f"{where} still holds an escape of a dot, slash or control character after decoding; encode it once"
+            )
+        _check_segment(value, where, slash=slash)
     return value
 
 
-def _check_segment(value: str, where: str) -> None:
-    for form in (value, unicodedata.normalize("NFKC", value)):
-        if "/" in form or "\\" in form:
-            raise BadValue(f"{where} holds a slash; a path value is one segment")
+def _has_control(text: str) -> bool:
+    return any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text)
+
+
+def _hides(value: str) -> bool:
+    """Whether a server that decodes once more, or several times, would see a separator, a dot or a control character."""
+    if re.search(r"%u[0-9A-Fa-f]{4}", value):  # as IIS has them
+        return True
+    for _ in range(_LEVELS):
+        escapes = re.findall(r"(?:%[0-9A-Fa-f]{2})+", value)
+        inner = [unicodedata.normalize("NFKC", unquote(one)) for one in escapes]
+        if any(_has_control(one) or not set(one).isdisjoint("./\\") for one in inner):
+            return True
+        if any(_OVERLONG.search(one) for one in escapes):
+            return True
+        if not escapes:
+            return False
+        value = unquote(value)
+    return True
+
+
+def _check_segment(value: str, where: str, *, slash: bool) -> None:
+    plain = unicodedata.normalize("NFKC", value)
+    if "\\" in plain or plain.count("/") > (value.count("/") if slash else 0):
+        raise BadValue(f"{where} holds a slash; a path value is one segment")
+    for form in (part for text in (value, plain) for part in text.split("/")):
         # servers such as Tomcat drop ';...' from a segment before they look for dots
         if form.split(";", 1)[0].strip() in (".", "..") or form.strip() in (".", ".."):
             raise BadValue(f"{where} is a dot segment; write the path in full")

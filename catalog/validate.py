@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from base.json_text import dumps
 from base.shrink import CUT
 from catalog.faults import Fault, faults
 from catalog.schemas import Unreadable, fits
@@ -15,6 +15,7 @@ from catalog.secret_values import has_secret, is_secret, secret_names
 from catalog.template import Value
 
 _BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
+_WHOLE = r"-?[0-9]{1,4096}"  # of any length that a URL may have; Python reads no more than 4,300
 _LONGEST = 200  # characters that are said about one problem
 _MOST = 20  # problems that are said of one value
 _KINDS = {"array": "a list", "object": "an object", "string": "text", "integer": "a whole number", "number": "a number",
@@ -51,9 +52,9 @@ def typed(schema: Mapping[str, Any], value: Value) -> Any:
     kinds = kinds if isinstance(kinds, list) else [kinds]
     if "string" in kinds:
         return value
-    if "integer" in kinds and re.fullmatch(r"-?[0-9]{1,18}", value):
+    if "integer" in kinds and re.fullmatch(_WHOLE, value):
         return int(value)
-    if "number" in kinds and re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", value):
+    if "number" in kinds and re.fullmatch(rf"{_WHOLE}(\.[0-9]+)?", value):
         return Decimal(value)  # as it was written: a float of as many digits may be less, or more
     if "boolean" in kinds and value in ("true", "false"):
         return value == "true"
@@ -120,7 +121,7 @@ def _unknown(schema: Mapping[str, Any], value: Mapping[str, Any]) -> str:
 
 
 def _said(value: object) -> str:
-    return str(value)[:60] if isinstance(value, Decimal) else shortened(json.dumps(value, ensure_ascii=False), 60)
+    return shortened(dumps(value, ensure_ascii=False), 60)
 
 
 def shortened(text: str, limit: int = 120) -> str:

@@ -13,10 +13,10 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, WithJsonSchema
 
+from base.written_numbers import as_text, settled
 from catalog import schemas
 from catalog.rules import ANYONE, ASKER
 from catalog.schema_keywords import check_words
-from catalog.written_numbers import as_text, settled
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"  # RFC 9110, 5.1

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import yaml
 
+from base.written_numbers import FLOAT, INTEGER, WrittenFloat, WrittenInteger
 from catalog.references import printable
 from catalog.rules import SAFE_METHODS
-from catalog.written_numbers import FLOAT, INTEGER, WrittenFloat, WrittenInteger
 
 WIDTH = 120  # characters of a line, where it can be helped
 _BARE = re.compile(r"[A-Za-z0-9][\w ./()-]*")  # needs no quotes, or hardly ever
@@ -40,6 +41,11 @@ class _Representer(yaml.representer.SafeRepresenter):
         return self.represent_scalar(f"tag:yaml.org,2002:{kind}", value.text)
 
 
+def _decimal(representer: _Representer, value: Decimal) -> yaml.Node:
+    return representer.represent_scalar("tag:yaml.org,2002:float", str(value))
+
+
+_Representer.add_representer(Decimal, _decimal)
 _Representer.add_representer(WrittenInteger, _Representer.represent_written)
 _Representer.add_representer(WrittenFloat, _Representer.represent_written)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import time
@@ -18,9 +17,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from base.json_text import dumps
 from base.settings import Misconfigured, Settings, environment, load_settings
 from base.visible import visible
 from catalog.catalog import RUN, Api, Catalog, Operation, Recipe, load_catalog
+from catalog.hidden_places import further_places
 from catalog.importer import fetching
 from catalog.importer.openapi import Choice
 from catalog.json_schema import schema_text
@@ -87,6 +88,9 @@ def check(*, file: str | None, no_env: bool, slack: bool) -> None:
         settings = load_settings() if slack else None
     for api in catalog.apis:
         _show(_listing(catalog, api))
+    for api in catalog.apis:
+        for line in further_places(catalog, api):
+            click.echo(f"Hidden by its name ({api.name}): {line}.")
     warnings = _tell_conditions(catalog)
     warned = f", {len(warnings)} warning{'s' if len(warnings) > 1 else ''}" if warnings else ""
     click.echo(f"{_counted(catalog)}, no mistakes found{warned}.")
@@ -372,7 +376,7 @@ def _rule(rule: Rule, operation: Operation) -> str:
     names = " or ".join(one for one in rule.approvers if not (one == ASKER and rule.not_asker))
     parts = [f"waits for {names}" + (", never the asker" if rule.not_asker else "")]
     parts += [f"{rule.quorum} votes"] if rule.quorum > 1 else []
-    parts += [f"if {json.dumps(rule.when)}"] if rule.when is not None else []
+    parts += [f"if {dumps(rule.when)}"] if rule.when is not None else []
     parts += ["shared with the thread"] if rule.shared else []
     return ", ".join([*parts, f"at most {(rule.expires or operation.expires) / 60:g} min"])
 

@@ -5,20 +5,21 @@ The API is untrusted: its data stands under `data` and JSON's own quoting keeps 
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from base.masking import mask
+from base.json_text import loads
+from base.masking import beginning_at_end, mask
 from base.shrink import as_json, shrink
 from base.statuses import status_text
-from gate.media import charset_of, read_text
+from catalog.secret_values import NOTHING, Hiding
+from gate.media import decoded, media_type, read_text
 from gate.retry import told
 
 _NO_JSON = "The answer says it is JSON, but is not (or is nested too deeply)."
+_PLACE = 1_000  # characters of where a redirect leads
 _DEPTH = 100  # levels of JSON that are looked into; deeper ones stay text
 
 
@@ -32,6 +33,7 @@ class Answer:
     broke_off: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    hiding: Hiding = NOTHING  # what the catalog hides of it
 
     @property
     def is_success(self) -> bool:
@@ -63,16 +65,33 @@ class CallData:
 
 
 def found_of(answer: Answer, secrets: Sequence[str]) -> CallData:
-    """An answer's data and what has to be said about it."""
+    """An answer's data as people and the model may see it, and what has to be said about it."""
     data, odd = data_of(answer)
+    if answer.broke_off and isinstance(data, str):
+        data = data[: len(data) - beginning_at_end(data, secrets)]
+    data, kept_back = shown_of(mask(data, secrets), answer.hiding, answer.content_type)
+    to = mask(answer.header("location"), secrets)[:_PLACE] if 300 <= answer.status < 400 else ""
+    data = ({"location": to} | ({} if data is None else {"body": data})) if to else data
     status = [] if answer.is_success else [f"The API answered {status_text(answer.status)}."]
     notes = [
         *status,
         told(answer.status, answer.header("retry-after")),
         *(mask(note, secrets) for note in odd),
         answer.broke_off,
+        kept_back,
     ]
-    return CallData(answer.status, mask(data, secrets), tuple(note for note in notes if note))
+    return CallData(answer.status, data, tuple(note for note in notes if note))
+
+
+def shown_of(data: Any, hiding: Hiding, content_type: str = "") -> tuple[Any, str]:
+    """Data as people and the model may see it, and what to say where it is kept back: out of a text no field can be taken.
+
+    Plain text, such as a log, may speak of a field; it is kept back where a value follows the name.
+    """
+    is_plain = media_type(content_type) == "text/plain" and data and str(data).lstrip()[:1] not in ("{", "[", "<")
+    if isinstance(data, str) and hiding.names(data, as_key=bool(is_plain)):
+        return None, "It is kept back: it is no JSON, and names fields that the catalog hides."
+    return hiding.applied(data), ""
 
 
 @dataclass(frozen=True)
@@ -97,9 +116,9 @@ class Shown:
         return as_json(result | ({"note": note} if note else {}))
 
 
-def error_text(words: str, secrets: Sequence[str] = ()) -> str:
-    """A call's result where there is no answer: a mistake of the model, a limit, a time-out."""
-    return as_json({"error": mask(words, secrets)})
+def error_text(words: str, secrets: Sequence[str] = (), data: Mapping[str, str] | None = None) -> str:
+    """A call's result where there is no answer: a mistake of the model, a limit, a time-out. `data`: what the API had to say to it."""
+    return as_json({"error": mask(words, secrets)} | ({"data": mask(dict(data), secrets)} if data else {}))
 
 
 def outcome_text(outcome: str, words: str, to_do: str = "") -> str:
@@ -114,9 +133,8 @@ def data_of(answer: Answer) -> tuple[Any, list[str]]:
     """The answer's data (JSON where it is some, else text, None where it is neither) and what has to be said about it."""
     if not answer.content:
         return None, []
-    try:
-        text = answer.content.decode(charset_of(answer.content_type), "replace" if answer.broke_off else "strict")
-    except UnicodeError:
+    text = decoded(answer.content_type, answer.content, is_whole=not answer.broke_off)
+    if text is None:
         return None, [f"The answer is {len(answer.content):,} bytes of {_kind(answer.content_type)}, no text."]
     if (read := read_text(answer.content_type, text, is_whole=not answer.broke_off)) is not None:
         data, notes = read
@@ -125,7 +143,7 @@ def data_of(answer: Answer) -> tuple[Any, list[str]]:
         except RecursionError:
             return text, [_NO_JSON]
     try:
-        return _clean(json.loads(text, parse_constant=str), _DEPTH), []
+        return _clean(loads(text, odd=str), _DEPTH), []
     except (ValueError, RecursionError):
         says_json = "json" in answer.content_type.lower() and not answer.broke_off
         return text, [_NO_JSON] if says_json else []
@@ -138,8 +156,6 @@ def _clean(value: Any, depth: int) -> Any:
     match value:
         case str():
             return value.encode("utf-8", "replace").decode()
-        case float() if not math.isfinite(value):
-            return str(value)
         case list():
             return [_clean(one, depth - 1) for one in value]
         case dict():

@@ -7,7 +7,6 @@ room.
 
 from __future__ import annotations
 
-import json
 import math
 import ssl
 import threading
@@ -24,12 +23,13 @@ import httpx2
 import structlog
 
 from base.deadline import Deadline, Transport
+from base.json_text import loads
 from base.masking import beginning_at_end, mask
 from base.unpack import BadPacking, TooLarge
 from catalog.bodies import encoded
 from catalog.catalog import Api, Catalog, Limits, Operation
 from catalog.credentials import headers_of, secrets_of, with_credentials
-from catalog.secret_values import hide, secret_fields
+from catalog.secret_values import hide
 from gate.answers import Answer
 
 log = structlog.get_logger("api_client")
@@ -188,7 +188,8 @@ class ApiClient:
                     method, sent, whole, content, timeout=max(0.001, by - began), max_bytes=self.max_response
                 )
             status = answer.status
-            return self._whole(replace(answer, seconds=round(time.monotonic() - began, 4)))
+            seconds = round(time.monotonic() - began, 4)
+            return self._whole(replace(answer, seconds=seconds, hiding=operation.hiding))
         finally:
             bodies = {"body": self._shown(operation, body)} if self._log_bodies and body is not None else {}
             seconds = round(time.monotonic() - began, 4)
@@ -207,7 +208,7 @@ class ApiClient:
 
     def _shown(self, operation: Operation, body: str) -> Any:
         """A body as the log may have it."""
-        return hide(json.loads(body), secret_fields(self._catalog, operation.api))
+        return hide(loads(body), operation.api.secrets)
 
 
 class ConnectionPool:
@@ -274,6 +275,12 @@ def _read(response: httpx2.Response, max_bytes: int) -> tuple[bytes, str]:
         return b"".join(parts), f"The answer is larger than {max_bytes:,} bytes; the rest was not read."
     except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError):
         return b"".join(parts), "The answer broke off before its end."
-    except BadPacking:
+    except BadPacking as error:
+        if error.coding:
+            name = " (Brotli)" if error.coding == "br" else ""
+            return (
+                b"",
+                f"The answer came compressed with {error.coding}{name}, which was not asked for and is not read.",
+            )
         return b"", "The answer's compression could not be undone."
     return b"".join(parts), ""

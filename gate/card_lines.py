@@ -13,8 +13,9 @@ from typing import Any, assert_never
 from base import words
 from base.statuses import status_text
 from base.visible import field_name, is_right_to_left, key, middle, on_line, title
+from catalog.bodies import is_json_patch
 from gate.naming import Name, apart
-from gate.target_diff import Change, Item, Path, Target, changes, fields_of, is_json_patch
+from gate.target_diff import Change, Item, Path, Target, changes, fields_of
 
 _DESCRIPTION = 400  # characters of an operation's description
 _FIELD = 160  # characters of a field's name with all that it stands in

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from base import words
+from base.json_text import dumps, loads
 from base.markdown import Block, escape
 from base.statuses import status_text
 from base.visible import field_name, key, middle, on_line, visible
@@ -81,7 +82,7 @@ class CardRow:
 
     def told(self, bounds: Bounds) -> Told:
         """What it would change."""
-        body = json.loads(self.shown_body) if self.shown_body is not None else None
+        body = loads(self.shown_body) if self.shown_body is not None else None
         return told(self.method, self.target, body, hidden=json.loads(self.hidden), url=self.shown_url, bounds=bounds)
 
 
@@ -164,7 +165,8 @@ def _how_sent(row: CardRow) -> list[Block]:
     """How a body travels, where that is not as the JSON that is shown."""
     if row.shown_body is None or row.body_type == "json":
         return []
-    return [_context(words.SENT_AS.get(row.body_type, words.SENT_OTHERWISE))]
+    said = words.SENT_AS_JSON.format(type=row.body_type) if row.body_type.endswith("json") else words.SENT_OTHERWISE
+    return [_context(words.SENT_AS.get(row.body_type, said))]
 
 
 def _is_unsent(row: CardRow) -> bool:
@@ -460,7 +462,7 @@ def target_card(row: CardRow, target: Target | None) -> tuple[str, list[Block]]:
     blocks = [_context(escape(text)), *_sections("\n".join(seen.about))]
     if target.is_known and (left := seen.told(CARD)).lines:  # what a PUT left out, the API may have filled in itself
         blocks += [_context(words.STILL_CHANGES.get(row.method, words.STILL_CHANGE)), *_sections("\n".join(left.lines))]
-    shown = visible(json.dumps(target.data, ensure_ascii=False, indent=2))
+    shown = visible(dumps(target.data, ensure_ascii=False, indent=2))
     return escape(text), [*blocks, *_sections(middle(shown, _ON_CARD))]
 
 
@@ -469,7 +471,7 @@ def target_card(row: CardRow, target: Target | None) -> tuple[str, list[Block]]:
 
 def readable(body: str) -> str:
     """A stored body laid out for reading, with nothing in it that could hide: invisible characters appear as JSON escapes."""
-    laid_out = json.dumps(json.loads(body), ensure_ascii=False, indent=2)
+    laid_out = dumps(loads(body), ensure_ascii=False, indent=2)
     return visible(laid_out if len(laid_out) <= 3 * len(body) + 200 else body)
 
 

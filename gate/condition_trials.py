@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice, product
 from typing import Any
 
+from base.json_text import dumps
 from catalog.catalog import Operation
 from catalog.condition_fields import ITEM, Named, Place
 from catalog.conditions import Condition, Given, NotUnderstood
@@ -113,7 +114,7 @@ def _other(value: Any) -> Any:
     match value:
         case bool():
             return not value
-        case int() | float():
+        case int() | float() | Decimal():
             return value + 1
     return "other"
 
@@ -122,9 +123,9 @@ def _otherwise(value: Any) -> Iterator[Any]:
     """A value as others write it."""
     match value:
         case bool():
-            yield json.dumps(value)
-        case int() | float():
-            yield json.dumps(value)
+            yield dumps(value)
+        case int() | float() | Decimal():
+            yield dumps(value)
             yield f"{value:,}"
         case str():
             yield value.swapcase()
@@ -157,7 +158,7 @@ def _given(operation: Operation, values: Values) -> Given:
 def _told(operation: Operation, values: Values) -> str:
     url, body = _parts(operation, values)
     query = "&".join(f"{name}={_text(one)}" for name, one in url.items())
-    return " ".join(one for one in (query, json.dumps(body) if body or not query else "") if one)
+    return " ".join(one for one in (query, dumps(body) if body or not query else "") if one)
 
 
 def _parts(operation: Operation, values: Values) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -187,4 +188,4 @@ def _as_url(value: Any) -> Value:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else dumps(value)

@@ -20,6 +20,7 @@ import structlog
 
 from base import words
 from base.deadline import tls_context
+from base.json_text import loads
 from base.markdown import Block
 from base.shrink import as_json
 from base.statuses import status_text
@@ -28,7 +29,6 @@ from catalog.calls import BadCall, Call, body_of, check_plain, check_resolved, c
 from catalog.catalog import METHODS, Catalog
 from catalog.lookup import Unclear
 from catalog.rules import SAFE_METHODS, Rule
-from catalog.secret_values import secret_fields
 from gate.answers import Answer, ReadResult, Shown, found_of, outcome_text
 from gate.api_client import ApiClient, Paces, Unanswered, Unsent
 from gate.authority import Authority, Here, PeopleDirectory, Unplaced
@@ -171,7 +171,7 @@ class Gate:
         data = self._store.kept(turn.thread, more.number, turn.asker)
         if data is None:
             raise BadCall(words.NOT_KEPT.format(name=more.name))
-        return ReadResult(more_text(json.loads(data), more, self.result_limit)), [
+        return ReadResult(more_text(loads(data), more, self.result_limit)), [
             JournalEntry("more", {"result": more.name})
         ]
 
@@ -225,7 +225,7 @@ class Gate:
             why=write.why,
             description=write.operation.description,
             tainted=write.tainted,
-            hidden=as_json(sorted(secret_fields(self._catalog, write.operation.api))),
+            hidden=as_json(sorted(write.operation.api.secrets)),
             matched=as_json([vars(one) for one in write.matched]),
             rule=self._people.known(write.rule),
             before=target.to_json() if target is not None else None,
@@ -642,7 +642,7 @@ class Gate:
         """What of a record's target differs between two looks, as far as it counts."""
         if before is None or now is None:
             return {}
-        body = json.loads(stored.shown_body) if stored.shown_body is not None else None
+        body = loads(stored.shown_body) if stored.shown_body is not None else None
         return differing(stored.method, before, now, body, _watch(call), stored.shown_url)
 
     def _renewed(self, stored: Proposal, target: Target | None, reason: str) -> Proposal:

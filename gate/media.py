@@ -4,14 +4,15 @@ follows a link or takes longer than the text is long.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import html
 import io
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from base.json_text import loads
 from base.shrink import plain
 
 _TABLES = {"text/csv": ",;\t", "application/csv": ",;\t", "text/tab-separated-values": "\t", "text/tsv": "\t"}
@@ -36,19 +37,71 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def charset_of(content_type: str) -> str:
-    """The name by which Python decodes an answer: UTF-8, which JSON always is, or the older ones that APIs still declare."""
-    found = re.search(r";\s*charset\s*=\s*\"?([\w.-]{1,40})", content_type, re.IGNORECASE | re.ASCII)
-    older = {
-        "iso-8859-1",
-        "latin1",
-        "latin-1",
-        "windows-1252",
-        "cp1252",
-        "us-ascii",
-    }  # browsers read all of them as the last but one
-    is_older = found is not None and found[1].lower() in older and "json" not in media_type(content_type)
-    return "cp1252" if is_older else "utf-8-sig"
+# Bytes that tell an encoding by themselves: https://encoding.spec.whatwg.org/#decode, and UTF-32, whose mark begins like UTF-16's.
+_MARKS = (("utf-32", b"\xff\xfe\0\0"), ("utf-32", b"\0\0\xfe\xff"), ("utf-8-sig", b"\xef\xbb\xbf"), ("utf-16", b"\xff\xfe"),
+          ("utf-16", b"\xfe\xff"))  # fmt: skip
+_ZEROS = {
+    "000x": "utf-32-be",
+    "x000": "utf-32-le",
+    "0x0x": "utf-16-be",
+    "x0x0": "utf-16-le",
+}  # JSON begins in ASCII
+# What browsers read under names that promise less (https://encoding.spec.whatwg.org/#names-and-labels), by Python's names for both.
+_WIDER = {"iso8859-1": "cp1252", "ascii": "cp1252", "shift_jis": "cp932", "gb2312": "gb18030", "gbk": "gb18030", "euc_kr": "cp949",
+          "iso8859-9": "cp1254", "utf-16": "utf-16-le", "iso8859-11": "cp874", "tis-620": "cp874"}  # fmt: skip
+_TEXTS = re.compile(
+    r"text/|application/(?:.*[+./-])?(?:json|xml|yaml|csv|javascript|x-www-form-urlencoded|graphql|jsonl)",
+    re.IGNORECASE,
+)
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]|\A(?:\x89PNG|\xff\xd8\xff|GIF8|%PDF)")
+_ENCODINGS = re.compile(
+    r"(?:utf_?(?:8|16|32)|cp\d|iso|koi8|mac_|big5|gb|hz$|euc|shift|johab|ascii|tis|ptcp|kz)"
+)  # of Python's that APIs use
+
+
+def decoded(content_type: str, content: bytes, *, is_whole: bool) -> str | None:
+    """The text of an answer's bytes; None where they are no text.
+
+    By what they begin with, else as UTF-8 or as what the answer declares, JSON by UTF-8 first, since it always should be; and where that
+    is not what it is, as Windows' Western European, which is what undeclared texts mostly are. `is_whole`: False where they broke off.
+    """
+    says_json = "json" in media_type(content_type)
+    names = _by_beginning(content, says_json=says_json)
+    if not names:
+        declared = _declared(content_type)
+        names = [one for one in (("utf-8", declared) if says_json else (declared, "utf-8")) if one is not None]
+        if _TEXTS.match(media_type(content_type)) and not _BINARY.search(content):
+            names.append("cp1252")
+    for name in names:
+        if (text := _text(content, name, is_whole=is_whole)) is not None:
+            return text
+    return None
+
+
+def _by_beginning(content: bytes, *, says_json: bool) -> list[str]:
+    marked = next((name for name, mark in _MARKS if content.startswith(mark)), None)
+    zeros = _ZEROS.get("".join("0" if one == 0 else "x" for one in content[:4])) if says_json else None
+    return [one for one in (marked, zeros) if one is not None]
+
+
+def _declared(content_type: str) -> str | None:
+    """The encoding that an answer says, by Python's name; None where it says none, or one that no API means."""
+    found = re.search(r";\s*charset\s*=\s*[\"']?([\w.:-]{1,40})", content_type, re.IGNORECASE | re.ASCII)
+    try:
+        name = codecs.lookup(found[1]).name if found is not None else ""
+    except LookupError:
+        return None
+    return _WIDER.get(name, name) if _ENCODINGS.match(name.replace("-", "_")) else None
+
+
+def _text(content: bytes, name: str, *, is_whole: bool) -> str | None:
+    """The bytes read by an encoding, with a sign for half a character where they broke off in one; None where they are not written so."""
+    try:
+        decoder = codecs.getincrementaldecoder(name)()
+        text = decoder.decode(content, final=is_whole) + ("\ufffd" if decoder.getstate()[0] else "")
+    except (UnicodeError, ValueError):
+        return None
+    return text.removeprefix("\ufeff")
 
 
 def read_text(content_type: str, text: str, *, is_whole: bool) -> Read | None:
@@ -96,7 +149,7 @@ def _table(text: str, delimiters: str) -> Read:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        loads(text)
     except (ValueError, RecursionError):
         return False
     return True
@@ -128,7 +181,7 @@ def _json_lines(text: str, *, is_whole: bool) -> Read:
     found = []
     for number, line in enumerate(lines, start=1):
         try:
-            found.append(json.loads(line, parse_constant=str))
+            found.append(loads(line, odd=str))
         except (ValueError, RecursionError):
             if number == len(lines) and not is_whole:
                 break

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from base.jmespath_bounded import BadQuery, search
@@ -99,7 +100,7 @@ def _text(value: Any) -> str:
             return value if value.strip() else ""
         case bool():
             return ""
-        case int() | float():
+        case int() | float() | Decimal():
             return as_json(value)
     return ""
 

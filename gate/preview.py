@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from catalog.bodies import is_json_patch
 from catalog.calls import BadCall, Call, build, check_values, shown_url
 from catalog.catalog import Catalog, Operation
 from catalog.secret_values import is_secret
 from catalog.template import Piece, Value, paired
 from gate.naming import key_of
 from gate.paging import items_of
-from gate.target_diff import is_json_patch
 
 _LISTS = frozenset(
     {

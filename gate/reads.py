@@ -18,12 +18,12 @@ from base.masking import mask
 from base.shrink import as_json
 from base.statuses import status_text
 from catalog.calls import BadCall, Call, build, check_resolved, match, resolve, shown_url, with_values
-from catalog.catalog import Api, Catalog, Lookup, Operation
+from catalog.catalog import Catalog, Lookup, Operation
 from catalog.credentials import without_credentials
 from catalog.lookup import Candidate, Matched, Unclear, candidates, fields_of, matched
 from catalog.rules import SAFE_METHODS
-from catalog.secret_values import hide, is_secret, secret_fields
-from gate.answers import Answer, CallData, ReadResult, Shown, data_of, error_text, found_of
+from catalog.secret_values import NOTHING, Hiding, is_secret
+from gate.answers import Answer, CallData, ReadResult, Shown, data_of, error_text, found_of, shown_of
 from gate.api_client import ApiClient, Broken, Unanswered, Unsent
 from gate.paging import Ask, BadStart, Course, End, Page, begin, follow, is_past_end, items_of, next_link
 from gate.policy import Read, sort
@@ -36,11 +36,25 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 3
 _TIMES = 3  # a list may take this many times as long as one call
 _CANDIDATES = 10  # that the model is told of
+_PLACE = 1_000  # characters of where an API leads
 _SHOWN = 200  # characters of a name that could not be looked up
 
 
 class _Over(Exception):
     """No further page is read. Its text says why, and is empty where the list itself ended."""
+
+
+class _Astray(BadCall):
+    """Where an API leads, no read may go. `to` is the API's word for that place."""
+
+    def __init__(self, text: str, to: str) -> None:
+        super().__init__(text)
+        self.to = to
+
+
+def _told_of(error: Exception) -> dict[str, str]:
+    """What a failed read tells beside its words."""
+    return {"location": error.to[:_PLACE]} if isinstance(error, _Astray) else {}
 
 
 Wants = Callable[[Call, int], bool]  # asked ahead of each page after the first, with its number: is it still wanted?
@@ -71,6 +85,7 @@ class CollectedList:
     pages: int
     seconds: float
     why: str = ""
+    hiding: Hiding = NOTHING  # what the catalog hides of its pages
 
     @property
     def has_links(self) -> bool:
@@ -110,9 +125,9 @@ class Reads:
         """`text` without the secrets."""
         return self._api_client.mask(text)
 
-    def cleaned(self, data: Any, api: Api) -> Any:
-        """An API's data as people may see it: no secrets, what the catalog hides hidden."""
-        return hide(mask(data, self._api_client.secrets), secret_fields(self._catalog, api))
+    def cleaned(self, data: Any, hiding: Hiding) -> Any:
+        """An API's data as people may see it: no secrets, and nothing that the catalog hides."""
+        return shown_of(mask(data, self._api_client.secrets), hiding)[0]
 
     def read(self, read: Read, purpose: Purpose) -> ReadResult:
         """Sends a GET or HEAD, or all pages of a list. Follows redirects and links only to what the catalog allows."""
@@ -122,18 +137,19 @@ class Reads:
                 return self._read_pages(read, purpose)
             answer = self.follow(read, purpose, time.monotonic() + self._api_client.timeout)
         except (Unsent, Unanswered, BadCall) as error:
-            return ReadResult(error_text(str(error), self._api_client.secrets))
-        return self._shown(read, purpose, found_of(answer, self._api_client.secrets), answer.seconds)
+            return ReadResult(error_text(str(error), self._api_client.secrets, _told_of(error)))
+        found = found_of(answer, self._api_client.secrets)
+        return self._shown(read, purpose, found, answer.seconds)
 
     def ask(self, read: Read, purpose: Purpose) -> StepAnswer:
-        """What the API says to a read, as a recipe's step has it: whole, the secrets masked."""
+        """What the API says to a read, as a recipe's step has it: whole, less the secrets and what the catalog hides."""
         _check_is_read(read)
         try:
             answer = self.follow(read, purpose, time.monotonic() + self._api_client.timeout)
         except (Unsent, Unanswered, BadCall) as error:
             return StepAnswer(problem=self._api_client.mask(str(error)))
-        data, _ = data_of(answer)
-        data, headers = mask(data, self._api_client.secrets), mask(dict(answer.headers), self._api_client.secrets)
+        data = self.cleaned(data_of(answer)[0], answer.hiding.without)  # a value's length must not be sent in its place
+        headers = mask(dict(answer.headers), self._api_client.secrets)
         return StepAnswer(answer.status, data, headers, answer.seconds, self._api_client.mask(answer.broke_off))
 
     def _shown(self, read: Read, purpose: Purpose, whole: CallData, seconds: float) -> ReadResult:
@@ -157,11 +173,13 @@ class Reads:
         return answer
 
     def _led_on(self, call: Call, purpose: Purpose, by: float) -> Answer:
+        hiding = Hiding()
         for _ in range(_MAX_REDIRECTS + 1):
             answer = self._get(call, by)
+            hiding |= answer.hiding
             location = answer.header("location")
             if answer.status not in _REDIRECTS or not location:
-                return answer
+                return replace(answer, hiding=hiding)
             call = self._led(call, purpose, location, "The API redirected to a place")
         raise BadCall(f"The API redirected more than {_MAX_REDIRECTS} times.")
 
@@ -191,9 +209,9 @@ class Reads:
             found = with_values(purpose.catalog, found, {})  # an API gives no names that would have to be looked up
         except (ValueError, BadCall) as error:
             log.info("not followed", operation=call.operation.name, reason=self._api_client.mask(str(error))[:300])
-            raise BadCall(f"{what} that the catalog does not allow, so that was not followed.") from None
+            raise _Astray(f"{what} that the catalog does not allow, so that was not followed.", to) from None
         if not isinstance(sort(found, tainted=True), Read):
-            raise BadCall(f"{what} that needs a person's approval, so that was not followed.")
+            raise _Astray(f"{what} that needs a person's approval, so that was not followed.", to)
         return found
 
     # --- lists --------------------------------------------------------------------------------------------------------
@@ -210,7 +228,7 @@ class Reads:
         if listed.items is not None:
             notes = (f"These are not all: {listed.why}.",) if listed.why else ()
             counts = {"pages": listed.pages, "items": len(listed.items)}
-            return CallData(listed.answer.status, mask(listed.items, self._api_client.secrets), notes, counts)
+            return CallData(listed.answer.status, self.cleaned(listed.items, listed.hiding), notes, counts)
         found = found_of(listed.answer, self._api_client.secrets)
         if not listed.answer.is_success:
             return found
@@ -234,11 +252,11 @@ class Reads:
         answer = self.follow(call, purpose, min(began + self._api_client.timeout, by))
         page = _page(course, answer)
         if page is None:
-            return CollectedList(answer, None, 1, answer.seconds)
+            return CollectedList(answer, None, 1, answer.seconds, hiding=answer.hiding)
         items: list[Any] = []
-        size = 0
+        size, hiding = 0, Hiding()
         while True:
-            size += len(answer.content)
+            size, hiding = size + len(answer.content), hiding | answer.hiding
             course, more, what = follow(course, page)
             items += more
             try:
@@ -252,9 +270,8 @@ class Reads:
                     raise _Over("nobody wants more of them")
                 answer, page = self._further(call, purpose, course, by)
             except _Over as over:
-                return CollectedList(
-                    answer, items, course.pages, round(time.monotonic() - began, 4), _why(course, str(over))
-                )
+                seconds = round(time.monotonic() - began, 4)
+                return CollectedList(answer, items, course.pages, seconds, _why(course, str(over)), hiding)
 
     def _check_room(self, size: int, by: float, began: float) -> None:
         """Raises `_Over` where no further page may be asked for."""
@@ -362,7 +379,9 @@ class Reads:
 
     def _told(self, call: Call, lookup: Lookup, one: Candidate) -> dict[str, str]:
         """What may be told of a candidate."""
-        return fields_of(lookup, self.cleaned(one.item, call.operation.api))
+        read = self._catalog.named(call.operation.api, lookup.operation)
+        hiding = call.operation.hiding | (read.hiding if read is not None else Hiding())
+        return fields_of(lookup, self.cleaned(one.item, hiding))
 
 
 def _check_is_read(read: Read) -> None:

@@ -6,12 +6,13 @@ looks like, and is never read again.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
+from base.json_text import dumps
 from base.shrink import as_json, shrink
 from base.statuses import status_text
 from base.words import KEPT
@@ -190,8 +191,8 @@ def _as_text(expression: str, value: Any) -> str:
     match value:
         case str():
             return value
-        case bool() | int() | float():
-            return json.dumps(value)
+        case bool() | int() | float() | Decimal():
+            return dumps(value)
     raise BadCall(f"{expression} is no text or number, so it cannot stand within a text.")
 
 
@@ -242,7 +243,7 @@ def _pointed(value: Any, pointer: tuple[str, ...]) -> Any:
 
 def _check_size(value: Any, what: str) -> None:
     try:
-        is_small = len(json.dumps(value)) <= MAX_ARGUMENTS
+        is_small = len(dumps(value)) <= MAX_ARGUMENTS
     except RecursionError:
         is_small = False
     if not is_small:

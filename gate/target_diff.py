@@ -10,10 +10,13 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from base.english import split, stem
+from base.json_text import loads
 from base.shrink import as_json, shrink
+from catalog.bodies import is_json_patch
 from gate.naming import Name, apart, key_of
 
 GONE = (404, 410)
@@ -21,7 +24,6 @@ _MOST_NAMES = 200  # of a list, that a row keeps
 _ENVELOPES = frozenset(
     ("data", "attributes", "item", "record", "resource", "object", "entity", "payload", "input", "fields", "properties", "result")
 )  # fmt: skip
-_OPERATIONS = frozenset({"add", "remove", "replace", "move", "copy", "test"})  # RFC 6902, 4
 
 
 class Item(NamedTuple):
@@ -110,7 +112,7 @@ class Target:
     def from_json(cls, text: str | None) -> Target | None:
         if not text:
             return None
-        kept = json.loads(text)
+        kept = loads(text)
         names = tuple(Name(*one) for one in kept.pop("names", ()))
         return cls(**kept | {"names": names, "missing": tuple(kept.get("missing", ()))})
 
@@ -167,18 +169,6 @@ def changes(method: str, before: Any, body: Any, *, hidden: Collection[str] = ()
 def fields_of(data: Any) -> list[Change]:
     """All that a target has."""
     return [Change(path, old, how="is") for path, old in leaves(data) if not path or not isinstance(path[-1], Order)]
-
-
-def is_json_patch(body: Any) -> bool:
-    """Whether a body is a list of operations as RFC 6902 has them."""
-    return (
-        isinstance(body, list)
-        and bool(body)
-        and all(
-            isinstance(one, dict) and str(one.get("op")) in _OPERATIONS and isinstance(one.get("path"), str)
-            for one in body
-        )
-    )
 
 
 def _operation(one: Mapping[str, Any], before: Any) -> Change:
@@ -266,8 +256,21 @@ def _of_values(
         yield from _of_lists(old, new, path, method, hidden)
     else:
         before, after = as_json(old) if was_there else None, as_json(new)
-        if before != after or is_hidden or _holds(new, hidden):
+        is_same = was_there and as_json(_even(old)) == as_json(_even(new))
+        if not is_same or is_hidden or _holds(new, hidden):
             yield Change(path, before, after)
+
+
+def _even(value: Any) -> Any:
+    """A value to be compared: 1.10 is 1.1, and 1.0 is 1."""
+    match value:
+        case Decimal():
+            return Decimal(text.rstrip("0").rstrip(".") if "." in (text := f"{value:f}") else text)
+        case dict():
+            return {name: _even(one) for name, one in value.items()}
+        case list():
+            return [_even(one) for one in value]
+    return value
 
 
 def _holds(value: Any, hidden: Collection[str]) -> bool:

@@ -5,13 +5,13 @@ A card may say only what is known: where it cannot be told which things a reques
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from base import words
+from base.json_text import loads
 from base.statuses import status_text
 from catalog.calls import BadCall, Call
 from catalog.catalog import Operation
@@ -93,6 +93,8 @@ class TargetReader:
                 raise _NotShown(words.NOT_READ_HERE)
             if read.rules:
                 raise _NotShown(words.NEEDS_APPROVAL)
+        if not read.takes_slashes(it.call.values):
+            raise BadCall(words.LED_ASTRAY)
         if it.exposes:
             raise _NotShown(words.NEEDS_HIDDEN)
         if missing := read.required - {*it.call.values, *it.call.headers}:
@@ -128,7 +130,7 @@ class TargetReader:
         if found.kind == "about":
             raise _NotShown(words.NOT_ONE.format(read=found.read.name))
         if listed is not None and listed.items is not None:
-            items = self._reads.cleaned(listed.items, write.operation.api)
+            items = self._reads.cleaned(listed.items, listed.hiding | write.operation.hiding)
         return self._several(write, it, items, listed, Page(items, data, answer.headers)), ""
 
     # --- one thing ----------------------------------------------------------------------------------------------------
@@ -238,7 +240,7 @@ class TargetReader:
             raise _NotShown(words.STATUS_OF.format(read=as_path(call), status=status_text(answer.status)))
         if items is None or answer.broke_off:
             raise _NotShown(words.NO_LIST.format(read=as_path(call)))
-        cleaned: list[Any] = self._reads.cleaned(items, write.operation.api)
+        cleaned: list[Any] = self._reads.cleaned(items, listed.hiding | write.operation.hiding)
         return cleaned
 
     def _rest(self, call: Call, listed: CollectedList | None, page: Page | None = None, count: int = 0) -> Rest:
@@ -260,7 +262,7 @@ class TargetReader:
     # --- data ---------------------------------------------------------------------------------------------------------
 
     def _data(self, write: Call, answer: Answer) -> Any:
-        return self._reads.cleaned(data_of(answer)[0], write.operation.api)
+        return self._reads.cleaned(data_of(answer)[0], answer.hiding | write.operation.hiding)
 
     def _kept(self, write: Call, call: Call, status: int, data: Any, **more: Any) -> Target:
         preview = write.operation.preview
@@ -274,7 +276,7 @@ def _is_in(purpose: Purpose, read: Operation) -> bool:
 
 
 def _body(write: Call) -> Any:
-    return json.loads(write.body) if write.body is not None else None
+    return loads(write.body) if write.body is not None else None
 
 
 def _speaks_of(write: Call, data: Any) -> bool:

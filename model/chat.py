@@ -6,7 +6,6 @@ The server is untrusted: it may stream or not, drip, break off, or never end. No
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ import httpx2
 import structlog
 
 from base.deadline import BROKEN, CutOff, Deadline, client
+from base.json_text import loads
 from base.unpack import TooLarge
 from model.stream import Assembly, events
 from model.transcript import Message
@@ -123,7 +123,7 @@ class ChatServer:
 
     def _whole(self, request: dict[str, Any]) -> object:
         response = self._client.post(_PATH, body=request, cast_to=httpx2.Response)
-        return json.loads(response.content)
+        return loads(response.content, odd=str)
 
     def _stream(self, request: dict[str, Any], ear: ReplyListener) -> object:
         """A streamed answer, put together; or a whole one, where the server gives such."""
@@ -135,7 +135,7 @@ class ChatServer:
         with contextlib.closing(stream.response) as response:
             try:
                 if "event-stream" not in response.headers.get("content-type", ""):
-                    return json.loads(response.read())
+                    return loads(response.read(), odd=str)
                 self._listen(events(_lines(response.iter_bytes())), assembly, ear)
             except BROKEN as error:
                 log.info("the model's server broke off", error=type(error).__name__, is_whole=assembly.is_whole)

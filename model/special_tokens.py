@@ -11,8 +11,9 @@ before these are put together: after that, an API's data in the reply look the s
 
 from __future__ import annotations
 
-import json
 import re
+
+from base.json_text import dumps, loads
 
 _MARK = "._."
 _NAME = (  # of what stands between < and >: with an underscore or a colon, in capitals, numbered, or one of those
@@ -57,8 +58,8 @@ def arguments_together(raw: object) -> object:
     if isinstance(raw, str):
         return put_together(raw)
     try:
-        text = json.dumps(raw)
+        text = dumps(raw)
         whole = put_together(text)
-        return raw if whole == text else json.loads(whole)
+        return raw if whole == text else loads(whole)
     except (ValueError, TypeError, RecursionError):
         return raw

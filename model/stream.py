@@ -6,10 +6,11 @@ Format: https://platform.openai.com/docs/api-reference/chat-streaming.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from base.json_text import dumps, loads
 
 DONE = "[DONE]"  # how a server says that nothing follows
 MAX_PIECES = 2_000_000  # characters of text and arguments that are kept of one answer
@@ -81,7 +82,7 @@ class Assembly:
         name, arguments = function.get("name"), function.get("arguments")
         held.id = held.id or self._bounded(call.get("id"))
         held.name += self._bounded(name) if name != held.name else ""  # some servers repeat it with each piece
-        held.arguments.append(self._bounded(json.dumps(arguments) if isinstance(arguments, dict) else arguments))
+        held.arguments.append(self._bounded(dumps(arguments) if isinstance(arguments, dict) else arguments))
 
     def _held(self, index: object, call_id: object, *, is_named: bool) -> _Held | None:
         """The call that a piece goes on with, or a new one; None where there are too many already.
@@ -146,6 +147,6 @@ def events(lines: Iterable[str]) -> Iterator[object]:
             yield DONE
             return
         try:
-            yield json.loads(data)
+            yield loads(data, odd=str)
         except (ValueError, RecursionError):
             continue

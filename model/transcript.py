@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import count as count_up
 from typing import Any
 
+from base.json_text import dumps, loads
 from base.shrink import as_json
 from catalog.calls import MAX_ARGUMENTS, BadCall, parse_arguments
 from model.special_tokens import arguments_together, broken_up, put_together
@@ -185,13 +186,13 @@ def call_key(name: str, raw: object) -> str:
     method, body = arguments.get("method"), arguments.get("body")
     if isinstance(body, str):
         with contextlib.suppress(ValueError, RecursionError):
-            body = json.loads(body)
+            body = loads(body)
     return _digest([name, method.upper() if isinstance(method, str) else method, arguments.get("url"), body])
 
 
 def _digest(value: object) -> str:
     try:
-        text = json.dumps(value, sort_keys=True, default=str)
+        text = dumps(value, sort_keys=True, default=str)
     except (ValueError, RecursionError):
         text = repr(value)[:MAX_ARGUMENTS]
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
@@ -203,11 +204,11 @@ def _kept(arguments: object) -> str:
         return "{}"
     try:
         parsed = parse_arguments(arguments)
-        json.dumps(parsed, ensure_ascii=False).encode()
+        dumps(parsed, ensure_ascii=False).encode()
     except (BadCall, UnicodeError, RecursionError):
         return "{}"
     try:
-        kept = arguments if isinstance(arguments, str) else json.dumps(parsed, allow_nan=False)
+        kept = arguments if isinstance(arguments, str) else dumps(parsed, allow_nan=False)
     except ValueError:
         return "{}"
     return kept if len(kept) <= KEPT_ARGUMENTS else "{}"

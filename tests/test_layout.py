@@ -92,6 +92,7 @@ LIBRARIES = {
     "jsonschema_rs",
     "markdown_it",
     "pydantic",
+    "simplejson",
     "structlog",
     "yaml",
 }  # that reach nowhere by themselves

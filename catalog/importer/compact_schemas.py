@@ -6,18 +6,18 @@ For that reason oneOf becomes anyOf, and patterns are dropped (descriptions writ
 
 from __future__ import annotations
 
-import json
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from base.json_text import dumps
+from base.written_numbers import as_text, has_zeros
 from catalog.importer.discriminators import Heir, Names, heirs
 from catalog.importer.prose import cut, first_sentence, says_nothing_new
 from catalog.references import Documents, Node, printable
 from catalog.schema_keywords import is_of
-from catalog.written_numbers import as_text, plain
 
 BODY_SIZE = 3_000  # characters of a body's schema as JSON, some 800 tokens
 PARAMETER_SIZE = 600
@@ -374,13 +374,13 @@ def _bounds(whole: Merged) -> Iterator[tuple[str, Any]]:
         if not math.isfinite(said.value) or (key == "multipleOf" and said.value <= 0):
             continue
         flag = whole.first("exclusive" + key.capitalize()) if key in ("minimum", "maximum") else None
-        yield ("exclusive" + key.capitalize() if flag is not None and flag.value is True else key), plain(said.value)
+        yield ("exclusive" + key.capitalize() if flag is not None and flag.value is True else key), said.value
     for key in _COUNTS:
         said = whole.first(key)
         if said is None or not isinstance(said.value, int) or isinstance(said.value, bool):
             continue
         if 0 < said.value <= _LARGE or (said.value > 0 and key.startswith("min")):
-            yield key, plain(said.value)
+            yield key, said.value
 
 
 def _more(names: list[str]) -> str:
@@ -393,9 +393,8 @@ def _allowed(given: list[Any], kinds: list[str]) -> list[Any]:
     if not given or not all(_is_scalar(value) for value in given):
         return []
     values = [_clean(value) for value in given if value is not None or not kinds or "null" in kinds]
-    if kinds and set(kinds) <= {"string", "null"}:
+    if set(kinds) <= {"string", "null"} if kinds else any(map(has_zeros, values)):
         values = [_json(value) if isinstance(value, bool) else as_text(value) for value in values]
-    values = [plain(value) for value in values]
     if kinds and not all(is_of(value, kinds) for value in values):
         return []
     return list({(type(value), value): value for value in values}.values())
@@ -443,4 +442,4 @@ def _clean(value: Any) -> Any:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return dumps(value, ensure_ascii=False, default=str)

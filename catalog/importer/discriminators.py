@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from base.written_numbers import as_text
 from catalog.references import Documents, Node
-from catalog.written_numbers import as_text
 
 Names = frozenset[tuple[str, tuple[str, ...]]]  # schemas that a $ref led to, by document and pointer
 

@@ -13,7 +13,7 @@ import yaml
 from catalog.yaml_text import endpoint_text, key_text
 
 GONE: Final = object()  # in place of a key's value: the key is taken out
-_ORDER = ("method", "url", "description", "enabled", "parameters", "body_type", "body", "pagination")
+_ORDER = ("method", "url", "description", "enabled", "parameters", "body_required", "body_type", "body", "pagination")
 
 
 class Tied(Exception):

@@ -30,7 +30,14 @@ from catalog.yaml_text import WIDTH, switched
 
 _TITLE = "# --- Marks of the import. By these the next one knows what was changed by hand; leave them as they are. ---"
 _LENGTH = 5  # characters of a mark, 30 bits: among ten thousand marks, chance meets one in 100,000
-_LEAVES = ("url", "description", "body_type", "body", "pagination")  # an import writes these, and each parameter
+_LEAVES = (
+    "url",
+    "description",
+    "body_required",
+    "body_type",
+    "body",
+    "pagination",
+)  # an import writes these, and each parameter
 
 
 @dataclass

@@ -14,6 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 from pydantic import ValidationError
 
+from base.written_numbers import as_text
 from catalog.checks import check_variables
 from catalog.documents import BadDocument
 from catalog.entries import ApiEntry, Entry
@@ -25,7 +26,6 @@ from catalog.importer.prose import plain
 from catalog.references import Documents, Node, printable
 from catalog.rules import SAFE_METHODS
 from catalog.values import VARIABLE
-from catalog.written_numbers import as_text
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
 _FIXED = ("enum", "const", "default")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
+from catalog.bodies import JSON_PATCH
 from catalog.importer.compact_schemas import BODY_SIZE, PARAMETER_SIZE, compact, merged
 from catalog.importer.openapi_auth import key_of
 from catalog.importer.openapi_paging import pagination
@@ -31,6 +32,8 @@ _COMMON = (
     "tags", "limit", "per_page", "page_size", "offset", "page", "cursor", "sort", "order", "ordering",
 )  # fmt: skip
 _LOOKS = frozenset(("pretty", "opt_pretty", "prettyprint", "callback", "jsonp"))  # of the answer, which no model needs
+# What a PATCH is sent as where its description leaves the choice: what the model writes most easily comes first.
+_PATCHES = ("application/merge-patch+json", "application/strategic-merge-patch+json", JSON_PATCH)
 _FIELDS = 20  # of an object in the query
 _LEVELS = 3  # of objects in objects there
 _COLLECTIONS = {
@@ -468,10 +471,15 @@ def _body(documents: Documents, method: str, operation: Node, given: list[Given]
     whole = next((one for one in given if one.where == "body"), None)
     if forms:
         found = _form(documents, forms, operation)
+        is_needed = any(one.required for one in forms)
     elif whole is not None:
-        found = {"body": compact(documents, whole.schema, BODY_SIZE)}
+        said = operation.get("consumes").value or documents.root.get("consumes").value
+        name = _json_among([str(one) for one in said] if isinstance(said, list) else []) or "application/json"
+        found = _as_json(name, compact(documents, whole.schema, BODY_SIZE))
+        is_needed = whole.required
     else:
-        found = _content(documents, documents.follow(operation.get("requestBody")))
+        request = documents.follow(operation.get("requestBody"))
+        found, is_needed = _content(documents, request), request.is_set("required")
     if method in SAFE_METHODS:
         if (found.get("body") or {}).get("properties"):
             documents.notes.add(operation, f"the body of a {method} is left out", lost="bodies")
@@ -484,7 +492,8 @@ def _body(documents: Documents, method: str, operation: Node, given: list[Given]
     if "type" in body and not kinds:
         raise Unsaid("its body is no object or list, and no other can be sent")
     typed = {"type": kinds[0] if len(kinds) == 1 else kinds} if kinds else {}
-    return found | {"body": typed | {key: value for key, value in body.items() if key != "type"}}
+    optional = {} if is_needed else {"body_required": False}
+    return optional | found | {"body": typed | {key: value for key, value in body.items() if key != "type"}}
 
 
 def _content(documents: Documents, request: Node) -> dict[str, Any]:
@@ -492,14 +501,9 @@ def _content(documents: Documents, request: Node) -> dict[str, Any]:
     kinds = {name.partition(";")[0].strip().lower(): one for name, one in request.get("content").items()}
     if not kinds:
         return {}
-    json_like = [
-        name for name in kinds if name in ("application/json", "*/*", "application/*") or name.endswith("+json")
-    ]
-    if json_like:
-        name = min(json_like, key=lambda one: one.endswith("+json"))
-        if name.endswith("+json"):
-            documents.notes.add(kinds[name], f"the body is sent as application/json, though {name} is asked for")
-        return {"body": compact(documents, kinds[name].get("schema"), BODY_SIZE)}
+    name = _json_among(kinds)
+    if name is not None:
+        return _as_json(name, compact(documents, kinds[name].get("schema"), BODY_SIZE))
     for name, kind in (("application/x-www-form-urlencoded", "form"), ("multipart/form-data", "multipart")):
         if name in kinds:
             body = _object(compact(documents, kinds[name].get("schema"), BODY_SIZE))
@@ -513,6 +517,22 @@ def _content(documents: Documents, request: Node) -> dict[str, Any]:
         lost="bodies",
     )
     return {}
+
+
+def _json_among(kinds: Iterable[str]) -> str | None:
+    """The media type of JSON that a body is sent as, where there is one among these: the plain one before others."""
+    names = {one.partition(";")[0].strip().lower() for one in kinds}
+    plain = [one for one in ("application/json", "*/*", "application/*") if one in names]
+    others = [one for one in _PATCHES if one in names] + sorted(one for one in names if one.endswith("+json"))
+    return next(iter(plain + others), None)
+
+
+def _as_json(name: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The entry's body and body_type for a media type of JSON."""
+    if name == JSON_PATCH:  # a list, which descriptions forget
+        body = {"type": "array"} | {key: one for key, one in body.items() if key in ("items", "description")}
+    is_said = re.fullmatch(r"application/[\w.-]+\+json", name, re.ASCII) is not None
+    return ({"body_type": name} if is_said else {}) | {"body": body}
 
 
 def _styled(body: dict[str, Any], encoding: Node) -> dict[str, Any]:

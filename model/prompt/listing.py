@@ -92,7 +92,10 @@ def _body_of(entry: Listed, detail: Detail) -> str:
         return f"body {_body(entry.inputs, detail)}" if entry.inputs.get("properties") else ""
     if entry.body is None:
         return ""
-    kind = "" if entry.body_type == "json" else f"{entry.body_type} "
+    kind = "" if entry.body_required else "optional "
+    kind += (
+        "" if entry.body_type == "json" else f"{entry.body_type.removeprefix('application/').removesuffix('+json')} "
+    )
     return f"{kind}body {_body(entry.body, detail) or 'of any kind'}"
 
 
@@ -147,6 +150,7 @@ def _parameters(operation: Operation, detail: Detail) -> Iterator[str]:
     path = [name for piece in operation.template.path for name in piece.names]
     for name in path:
         told = _value(operation, name, detail)
+        told = f"{told} (a slash in it as %2F)".strip() if name in operation.slashes else told
         if told:
             yield f"{name} {told}"
     query = [(name, piece.names[0]) for name, piece in operation.template.query if piece.names]

@@ -60,8 +60,8 @@ def test_an_expression_finds_what_it_names(expression: str, found: object) -> No
         ("max_by(data, &tags)", "max_by() got"),
         ("&data", "no JSON"),
         ("[&data]", "no JSON"),
-        ("ceil(to_number('inf'))", "does not fit"),
-        ("avg([to_number('" + "9" * 400 + "')])", "does not fit"),
+        ("ceil(to_number('inf'))", "ceil() got"),
+        ("`NaN`", "no valid JMESPath"),
     ],
 )
 def test_an_expression_that_fails_says_why_in_words(expression: str, words: str) -> None:
@@ -104,7 +104,7 @@ def test_five_megabytes_are_searched() -> None:
 
 
 @pytest.mark.parametrize(
-    "expression", ["to_number('inf')", "[to_number('nan')]", "`NaN`", "sum([to_number('1e308'), to_number('1e308')])"]
+    "expression", ["to_number('inf')", "[to_number('nan')]", "sum([to_number('1e308'), to_number('1e308')])"]
 )
 def test_what_is_found_can_always_be_written(expression: str) -> None:
     strict(json.dumps(search(expression, {})))

@@ -103,7 +103,8 @@ def result(content: bytes, kind: str = "application/json", status: int = 200, **
         (b"[1,2", "application/problem+json", "[1,2", "is not"),
         (b"\xff\xfe\x00", "image/png", None, "3 bytes of image/png, no text"),
         (b"\x80", "", None, "no text"),
-        ("café".encode("latin-1"), "application/json", None, "no text"),
+        ("café".encode("latin-1"), "application/json", "café", "is not"),
+        ('"café"'.encode("latin-1"), "application/json", "café", ""),
         (b"9" * 6_000, "application/json", None, ""),
     ],
 )

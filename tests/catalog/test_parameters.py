@@ -127,7 +127,6 @@ def test_a_list_may_be_written_in_any_usual_way_and_is_sent_in_one(written: str)
         ("tags=a&tags=b", "tags=a&tags=b"),
         ("tags=a%2Cb,c", "tags=a%2Cb&tags=c"),  # an escaped comma is one of the item's own
         ("tags=a%26tags%3Db", "tags=a%26tags%3Db"),
-        ("spaced=a+b%20c", "spaced=a%20b%20c"),
         ("spaced=a,b", "spaced=a%20b"),
         ("piped=a|b&piped=c", "piped=a%7Cb%7Cc"),
         ("piped=a%7cb", "piped=a%7Cb"),
@@ -150,7 +149,7 @@ def test_a_list_is_sent_as_its_style_says(written: str, sent: str) -> None:
         ("/users?ids=1,2,3,4,5", "ids: "),
         ("/users?piped=a|d", 'piped: 1: "d" is none of "a", "b", "c"'),
         ("/users?tags=a%0d%0ab", "control character"),
-        ("/users?tags=a%2541", "still holds an escape"),
+        ("/users?tags=a+b", "holds a '+'"),
         ("/users?tags=%ff", "not UTF-8"),
         ("/users?ids[]=1", "no query name 'ids[]'"),
         ("/users?tags=[tags]&q=a&q=b", "stands twice"),
@@ -335,7 +334,7 @@ def test_values_that_were_found_take_the_names_place() -> None:
         ("/users/ann", {"id": "me"}, "would make another url"),
         ("/users/ann", {"other": 7}, "no parameter 'other'"),
         ("/codes/ann", {"code": "ann"}, "code: "),
-        ("/codes/ann", {"code": "%41BC"}, "still holds an escape"),
+        ("/codes/ann", {"code": "%2E"}, "still holds an escape"),
     ],
 )
 def test_what_was_found_is_checked_like_what_was_written(url: str, values: dict[str, Any], words: str) -> None:

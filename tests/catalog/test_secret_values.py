@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from base.logging_setup import set_up_logs
 from catalog.calls import resolve
 from catalog.catalog import BadCatalog, load_catalog
-from catalog.secret_values import hidden, hide, secret_fields
+from catalog.secret_values import hidden, hide
 from gate.cards import card, whole_request
 from gate.gate import card_row
 from tests.harness.bot_parts import BotParts, Json, calls, says
@@ -196,7 +196,7 @@ def test_a_secret_of_one_entry_is_hidden_in_all_of_its_api_and_in_no_other() -> 
         {"name": "B", "base_url": "http://b", "endpoints": [entry]},
     ]
     catalog = load_catalog(json.dumps({"apis": apis}), {})
-    assert [secret_fields(catalog, api) for api in catalog.apis] == [{"pin"}, frozenset()]
+    assert [api.secrets for api in catalog.apis] == [{"pin"}, frozenset()]
     shown = [
         resolve(catalog, {"method": "PUT", "url": u, "body": {"pin": PIN}}).shown_body
         for u in ("http://a/y", "http://b/x")

@@ -1,7 +1,7 @@
 """A PostgreSQL server for one run of the tests, kept by a process of its own: that one ends it when the run is over, however it ended.
 
-`python -m tests.harness.postgres FOLDER PID` writes the server's URL into FOLDER/url, and watches the process PID. The server comes out of a
-wheel; as root it runs as a user of its own, which the wheel makes.
+`python -m tests.harness.postgres FOLDER PID` writes the server's URL into FOLDER/url, and watches the process PID. The server comes out
+of a wheel; as root it runs as a user of its own, which the wheel makes.
 """
 
 from __future__ import annotations

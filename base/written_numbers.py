@@ -1,7 +1,7 @@
 """Numbers that keep the text they were written as, and a file's values as the types that a JSON Schema gives them.
 
 YAML and JSON read `012`, `1.10` and `1e3` as numbers. Where a schema says `type: string`, the text is meant; only here is it known what
-stands where. What leaves this room has plain numbers.
+stands where. What leaves this room has plain numbers, of which no digit is lost.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from decimal import Decimal, InvalidOperation
+from typing import Any, Self
 
 _DIGITS = 1_000  # of a number; longer ones stay text
+_MOST_DIGITS = 400  # before or behind the point
 _SURE = 15  # digits that every reader of numbers keeps
 # The numbers of YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema).
 INTEGER = re.compile(rf"[-+]?[0-9]{{1,{_DIGITS}}}|0o[0-7]{{1,{_DIGITS}}}|0x[0-9a-fA-F]{{1,{_DIGITS}}}")
@@ -44,6 +46,31 @@ class WrittenFloat(_Written, float):
     """Such as `1.10`, which is 1.1."""
 
 
+class WrittenDecimal(Decimal):
+    """Such as `1e3`, of which a Decimal alone would make `1E+3`."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def decimal(text: str) -> Decimal | None:
+    """A number as it is written, with all its digits; None where it is beyond all measure: as a whole number it would fill the memory."""
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        return None
+    if not found.is_finite() or abs(found.adjusted()) > _MOST_DIGITS:
+        return None
+    return found if str(found) == text else WrittenDecimal(text)
+
+
 def number(text: str) -> int | float | None:
     """The finite number that `text` is by YAML 1.2's core schema, else None. Its `str()` is `text` again."""
     found: int | float
@@ -63,7 +90,12 @@ def _keeping(value: float, text: str) -> int | float:
 
 
 def is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+
+
+def has_zeros(value: object) -> bool:
+    """Whether a number was written as none is: `01`. Where nothing says what it is, it is a text."""
+    return is_number(value) and re.match(r"[-+]?0[0-9]", str(value)) is not None
 
 
 def as_text(value: Any) -> Any:
@@ -72,12 +104,15 @@ def as_text(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value whose numbers are numbers alone."""
+    """A value whose numbers are numbers alone: Decimals where floats would lose digits."""
     match value:
         case WrittenInteger():
             return int(value)
         case WrittenFloat():
-            return float(value)
+            exact = Decimal(value.text)
+            return float(value) if exact == Decimal(repr(float(value))) else exact
+        case WrittenDecimal():
+            return Decimal(value)
         case dict():
             return {key: plain(one) for key, one in value.items()}
         case list():
@@ -145,7 +180,7 @@ class _Meant:
                 return [self.value(one, [place.get("items") for place in places]) for one in value]
         return str(value) if is_number(value) and self._is_text(value, schemas) else plain(value)
 
-    def _is_text(self, value: float, schemas: Iterable[Any]) -> bool:
+    def _is_text(self, value: object, schemas: Iterable[Any]) -> bool:
         kinds = {kind for place in self._in_place(schemas) for kind in kinds_of(place)}
         if not kinds:
             return self._in_url and (isinstance(value, _Written) or len(str(value)) > _SURE)
