@@ -43,7 +43,7 @@ from model.transcript import (
     parse_reply,
     to_messages,
 )
-from slack_io.answer_posts import answer_posts
+from slack_io.answer_posts import answer_posts, files_text
 from slack_io.steps import step
 from slack_io.thread_context import Written
 from slack_io.web_api import Person
@@ -317,7 +317,9 @@ class AI:
 
     def _answer(self, turn: Turn, reply: Reply, asked: JournalEntry, *, is_last: bool) -> None:
         text = _answer_text(reply, self._services.max_model_calls if is_last else None)
-        shown = f"{text}\n\n{words.DRY_RUN_ANSWER}" if self._services.dry_run else text
+        notes = [words.DRY_RUN_ANSWER] if self._services.dry_run else []
+        notes += [files_text(files)] if (files := self._store.asked_with(turn.turn).files) else []
+        shown = "\n\n".join([text, *notes])
         says = answer_posts(turn.turn, turn.thread, shown, self._services.ids(), self._written.post)
         noted = [asked, JournalEntry("answer", {"words": digest(text)})]
         self._store.end_turn(turn, says, said=AssistantMessage(text), usage=reply.usage, entries=noted)

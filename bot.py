@@ -163,7 +163,12 @@ def create_app(
         clock=clock,
     )
     rules = AdmissionRules(
-        settings.channels, settings.allow_guests, settings.workers, settings.max_waiting, allow_direct=settings.allow_dm
+        settings.channels,
+        settings.allow_guests,
+        settings.workers,
+        settings.max_waiting,
+        allow_direct=settings.allow_dm,
+        retention_days=settings.retention_days,
     )
     handlers = Handlers(store, gate, web, rules, stops, assistant_status, turns, ids=ids)
     intake = Intake(store, turns.arrived)
@@ -216,7 +221,7 @@ class ParsedEvent(Protocol):
 # Event type -> who reads it. What is read says by its `kind` what its record is called; Desk.receive knows it by that.
 EVENTS: dict[str, Callable[[Mapping[str, Any]], ParsedEvent | None]] = {
     "app_mention": payloads.mention,
-    "message": payloads.direct,
+    "message": payloads.heard,
     "app_home_opened": payloads.opened,
     "assistant_thread_started": payloads.pane,
     "assistant_thread_context_changed": payloads.pane,

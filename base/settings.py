@@ -14,13 +14,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from base.token_kinds import BELONGS, mistaken
 
 _ENV_FILE = ".env"
-_ONLY_HTTP = "Only in socket mode, with SLACK_APP_TOKEN, it is not needed"
 _IN_QUOTES = " There, a # behind a blank begins a comment: put #names in quotes."
 _UNITS = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
 
 
 class Misconfigured(Exception):
     """A setting or the catalog is wrong. Its text is for the operator: what is wrong and what to write instead."""
+
+
+class _Unset(ValueError):
+    """What is needed is not there. Its text says where it is not needed."""
 
 
 def _bytes(value: object) -> object:
@@ -155,7 +158,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_there_over_http(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if secret is None and info.data.get("slack_app_token", "a wrong one") is None:
-            raise ValueError(_ONLY_HTTP)
+            raise _Unset("Only in socket mode, with SLACK_APP_TOKEN, it is not needed.")
         return secret
 
     @property
@@ -204,8 +207,9 @@ def _tell(problem: Any) -> str:
     """A line about one variable, without its value."""
     where, kind, message = problem["loc"], problem["type"], problem["msg"].removeprefix("Value error, ")
     name = str(where[0]).upper() if where else "environment"
-    if kind == "missing" or message == _ONLY_HTTP:
-        more = f" {message}." if message == _ONLY_HTTP else _IN_QUOTES if name == "SLACK_CHANNEL" else ""
+    unset = (problem.get("ctx") or {}).get("error")
+    if kind == "missing" or isinstance(unset, _Unset):
+        more = f" {unset}" if isinstance(unset, _Unset) else _IN_QUOTES if name == "SLACK_CHANNEL" else ""
         return f"{name} is not set. Set it in the environment or in a .env file (README, 'Settings').{more}"
     words = _WORDS[kind].format(**problem.get("ctx") or {}) if kind in _WORDS else message
     return f"{name}: {words}."

@@ -14,6 +14,7 @@ NOT_UNDERSTOOD = "The strictest rule holds, since it can't be told which one thi
 MANY = "The {most} writes before it in the same reply were sent without a click; from there on the bot asks."
 TAINTED = "This conversation holds data from the API or words of other people, and the bot may be following those."
 KEPT = "I've noted this. I'm waiting for a decision on the card above and will take your message up right after it."
+NO_PERSON = "I only work for people, who can answer for what they ask. This came from a workflow or an app, so I haven't taken it up."
 NOT_YOU = "You can't decide this one. Who can: {deciders}."
 NOT_ASKER = "You asked for this one, so somebody else has to decide it. Who can: {deciders}."
 NOT_YOURS = "Only <@{asker}>, who asked for it, can withdraw this one."
@@ -34,6 +35,7 @@ SET_ASIDE = (
 )
 EMPTY = "The language model gave an empty answer. Please ask again, perhaps in other words."
 FILTERED = "The language model's provider filtered this answer, so there is nothing to show. Please ask in other words."
+FILES = "_(Attached: {names}. I can only read the names of files, not what is in them.)_"
 CUT = "_(The model's answer ended here because it reached its length limit.)_"
 NO_END = "I've used up the {calls} model calls that one question may take and still have no answer. Please ask for less at once."
 
@@ -246,7 +248,7 @@ NO_PAGINATION = (
     "The catalog does not say how the further pages of {operation} are found, and the answer has no link to them. "
     "Make the call without all_pages."
 )
-KEPT = "The whole answer is kept as {name}: read_result gives other parts of it without another call."
+WHOLE_KEPT = "The whole answer is kept as {name}: read_result gives other parts of it without another call."
 NOT_KEPT = "{name} is not kept, or no longer. Make the call again that gave it."
 LOOKUP_NONE = (
     "{name}: nothing that {operation} lists is '{value}'. Ask the person, or look in that list for what is meant."

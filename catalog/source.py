@@ -3,6 +3,7 @@ matter of this file; what the words and numbers of YAML mean is that of document
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,6 +15,7 @@ from base.settings import Misconfigured
 from catalog.documents import BadDocument, read_yaml, whole_characters
 from catalog.yaml_hints import COMMENT
 
+_KEY_IN_COMMENT = re.compile(r"\s*#[^\s#:]+:(?:\s|$)")  # a line such as `#random: {operations: [...]}`
 _MAX_DEPTH = 200
 _MAX_NODES = 1_000_000  # with every alias written out; a catalog of a thousand operations has some fifty thousand
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
@@ -97,9 +99,7 @@ class Source:
         of_value = lines[line - 1 : line] if isinstance(node, yaml.ScalarNode) and not node.value else []
         of_channels = lines[self.line(place[:1]) : line + 1] if place[:1] == ("channels",) else []
         found = [COMMENT.search(one) for one in of_value]
-        found += [
-            COMMENT.search(one) for one in of_channels if one.lstrip().startswith("#") and one.rstrip().endswith(":")
-        ]
+        found += [COMMENT.search(one) for one in of_channels if _KEY_IN_COMMENT.match(one)]
         return next((f"; '{one[0]}' begins a comment, so put it in quotes" for one in found if one), "")
 
 

@@ -18,7 +18,13 @@ def conversations_replies(world: World, args: Json) -> Json:
     root = world.root(channel.id, args["ts"])
     if root is None:
         raise ApiError("thread_not_found")
-    return _messages_page(world.thread(channel.id, root), args, default=1000, always=root)
+    listed = [one for one in world.thread(channel.id, root) if one["ts"] == root or _is_listed(world, one)]
+    return _messages_page(listed, args, default=1000, always=root)
+
+
+def _is_listed(world: World, message: Json) -> bool:
+    """Whether a message is listed by now: https://github.com/korotovsky/slack-mcp-server/pull/284 tells of the lag."""
+    return world.lag <= 0 or float(message["ts"]) <= world.clock() - world.lag
 
 
 def conversations_history(world: World, args: Json) -> Json:

@@ -23,7 +23,7 @@ export function rows(channel, thread) {
 export function message(row) {
   const m = row.message;
   if (m.subtype === "tombstone") return deleted(row);
-  const author = names.people[m.user] ?? { name: "Slackbot", id: "", bot: false };
+  const author = names.people[m.user] ?? { name: m.username ?? "Slackbot", id: "", bot: Boolean(m.bot_id) };
   const tag = author.bot ? h("span", { class: "tag" }, "APP") : author.guest ? h("span", { class: "tag" }, "guest") : null;
   return h("article", { class: `message${m.is_ephemeral ? " ephemeral" : ""}${row.open ? " open" : ""}`, "data-ts": m.ts, tabindex: -1 },
     avatar(author),

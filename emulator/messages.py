@@ -28,12 +28,17 @@ def chat_post_ephemeral(world: World, args: Json) -> Json:
 
 
 def whisper(world: World, channel: str, user: str, message: Json, thread_ts: str | None) -> str:
-    """Show somebody a message that nobody else sees; returns its ts."""
+    """Show somebody a message that nobody else sees; returns its ts.
+
+    In a thread it is "only shown if there is already an active thread" (https://docs.slack.dev/reference/methods/chat.postEphemeral).
+    """
     shown = message | {"channel": channel, "to": user, "is_ephemeral": True}
-    if root := world.root(channel, thread_ts):
+    root = world.root(channel, thread_ts)
+    if root:
         shown["thread_ts"] = root
-    world.ephemerals.append(shown)
-    world.changed()
+    if root is None or "reply_count" in (world.find(channel, root) or {}):
+        world.ephemerals.append(shown)
+        world.changed()
     return str(message["ts"])
 
 

@@ -46,15 +46,43 @@ class Messaging(WorkspaceParts):
             return {"app_context": speech.app_context(self.world.viewing[user])}
         return {}
 
+    def app_says(
+        self,
+        name: str,
+        text: str,
+        channel: str = "C0HR",
+        thread_ts: str | None = None,
+        *,
+        blocks: Sequence[Json] = (),
+        attachments: Sequence[Json] = (),
+    ) -> str:
+        """Post as a workflow or another app does, which has a name and no person. Returns the ts."""
+        with self.world.lock:
+            said: Json = {"subtype": "bot_message", "bot_id": "B0OTHER", "app_id": "A0OTHER", "username": name}
+            said |= {"text": speech.escaped(self.world, text)} | ({"blocks": [*blocks]} if blocks else {})
+            message = self.world.post(
+                channel, said | ({"attachments": [*attachments]} if attachments else {}), thread_ts
+            )
+            if speech.mentions_bot(message["text"]):
+                self.world.tell("app_mention", speech.app_mention(channel, message))
+        self.send_events()
+        return str(message["ts"])
+
     def edit(self, user: str, channel: str, ts: str, text: str) -> None:
-        """Change one's own message; the bot hears of it in a direct message only. Raises LookupError for another's."""
+        """Change one's own message; the bot hears of it in a direct message, and where it is mentioned: app_mention comes (again) then.
+
+        Raises LookupError for another's.
+        """
         with self.world.lock:
             message = self._message(user, channel, ts)
-            if message["user"] != user or message.get("bot_id") or message.get("subtype") == "tombstone":
+            if message.get("user") != user or message.get("bot_id") or message.get("subtype") == "tombstone":
                 raise LookupError(f"{user} cannot edit message {ts}")
             said = speech.said(self.world, user, text)
             edited = {"edited": {"user": user, "ts": f"{int(self.world.clock())}.000000"}}
             self.world.replace(channel, message, {"text": said["text"], "blocks": said["blocks"]} | edited)
+            place = self.world.channels[channel]
+            if not place.is_im and BOT_USER in place.members and speech.mentions_bot(said["text"]):
+                self.world.tell("app_mention", speech.app_mention(channel, message))
         self.send_events()
 
     def delete(self, channel: str, ts: str, user: str | None = None) -> None:
@@ -65,7 +93,7 @@ class Messaging(WorkspaceParts):
         with self.world.lock:
             if user is not None:
                 message = self._message(user, channel, ts)
-                if message["user"] != user and not self.world.people[user].is_admin:
+                if message.get("user") != user and not self.world.people[user].is_admin:
                     raise LookupError(f"{user} cannot delete message {ts}")
             self.world.delete(channel, ts)
         self.send_events()

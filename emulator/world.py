@@ -78,6 +78,7 @@ class World:
     def __init__(self, clock: Callable[[], float] = time.time, app: App | None = None) -> None:
         people, channels, groups = inhabitants()
         self.clock = clock
+        self.lag = 0.0  # seconds by which conversations.replies lags behind the events, as Slack's does at times
         self.app = app or App()
         self.lock = threading.Condition(threading.RLock())
         self.people = {person.id: person for person in people}
@@ -183,7 +184,7 @@ class World:
     @staticmethod
     def _count_reply(parent: Json, reply: Json) -> None:
         users = parent.get("reply_users", [])
-        users = users if reply["user"] in users else [*users, reply["user"]]
+        users = users if reply.get("user") in (None, *users) else [*users, reply["user"]]
         parent |= {
             "thread_ts": parent["ts"],
             "reply_count": parent.get("reply_count", 0) + 1,

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from base import words
 from base.json_text import dumps
 from base.shrink import as_json, shrink
 from base.statuses import status_text
-from base.words import KEPT
 from catalog.calls import MAX_ARGUMENTS, BadCall, Call, build, parse_arguments
 from catalog.catalog import RUN, Catalog, Recipe, Step
 from catalog.expressions import EMBEDDED, Expression, is_expression, parse_expression
@@ -269,7 +269,7 @@ def told(run: Run, limit: int, keep: Callable[[Any], str]) -> str:
     if problem and data is None:
         return as_json(result)
     kept = keep(data) if cuts else ""
-    notes = [f"Cut to fit: {'; '.join(cuts)}.", KEPT.format(name=kept) if kept else ""] if cuts else []
+    notes = [f"Cut to fit: {'; '.join(cuts)}.", words.WHOLE_KEPT.format(name=kept) if kept else ""] if cuts else []
     note = {"note": " ".join(notes).strip()} if notes else {}
     return as_json(result | ({"result": kept} if kept else {}) | {"data": shrunk} | note)
 

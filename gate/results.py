@@ -71,7 +71,7 @@ def result(shown: Shown, kept: str, matched: Sequence[str] = (), *, outcome: str
     first: dict[str, Any] = ({"outcome": outcome} if outcome else {}) | ({"matched": list(matched)} if matched else {})
     if not kept:
         return shown.text(first)
-    return shown.text(first | {"result": kept}, words.KEPT.format(name=kept))
+    return shown.text(first | {"result": kept}, words.WHOLE_KEPT.format(name=kept))
 
 
 # --- more of a kept answer ----------------------------------------------------------------------------------------------
@@ -141,7 +141,9 @@ def _items(more: More, items: list[Any], limit: int) -> str:
     end = start + len(shown)
     told = f"Items {start + 1:,} to {end:,} of {len(items):,}." if shown else f"There are {len(items):,} items."
     rest = [f"Go on with from {end}."] if end < len(items) and shown else []
-    inner = [cut for cut in cuts if not cut.startswith("list: ")]
+    inner = (
+        cuts[1:] if len(shown) < len(wanted) else cuts
+    )  # the first tells of the list itself, which `told` does better
     return _part(more, shown, inner, told, *rest)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from base import words
 from base.markdown import answer, escape
+from base.visible import middle, on_line
 from gate.cards import button, confirmation
 from store.posts import Post, message
 
@@ -28,3 +30,9 @@ def growing(text: str, turn: str) -> dict[str, Any]:
     stop = button("stop", words.STOP, turn) | {"confirm": confirmation(words.STOP_TITLE, words.STOP_ASK, words.STOP)}
     blocks = [{"type": "markdown", "text": text}, {"type": "actions", "elements": [stop]}]
     return {"text": escape(text), "blocks": blocks}
+
+
+def files_text(names: Sequence[str]) -> str:
+    """What is said below an answer to a question with files, in Markdown: the names as code, so that no mark in them is one."""
+    shown = (middle(on_line(name.replace("`", "'")), 80) for name in names)
+    return words.FILES.format(names=", ".join(f"`{name}`" for name in shown))

@@ -17,13 +17,14 @@ from gate.gate import Gate, card_row
 from gate.policy import Refused, State
 from model.prompt.prompt import suggestions
 from slack_io.cancellation import Cancellation
-from slack_io.payloads import plain_words
+from slack_io.payloads import question
 from slack_io.web_api import Identity, SlackBusy, SlackSaysNo, SlackUnsure
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, ephemeral, message, thumbs_up
 from store.store import Arrival, Proposal, Store, Turn
 
 log = structlog.get_logger("handlers")
+_DAY = 86_400.0
 _TRY_AGAIN = 2.0  # seconds, where Slack's directory gave no answer
 
 
@@ -84,6 +85,7 @@ class AdmissionRules:
     workers: int
     max_waiting: int
     allow_direct: bool = False
+    retention_days: float = 30.0
 
 
 class Handlers:
@@ -139,6 +141,8 @@ class Handlers:
         match arrival.kind:
             case "click" | "shortcut" | "halted":
                 self._gesture(arrival)
+            case "app":
+                self._app(arrival)
             case "removed":
                 self._stops.removed(arrival)
             case "pane":
@@ -153,7 +157,7 @@ class Handlers:
 
     def _mention(self, arrival: Arrival) -> None:
         user, bot = arrival.payload["user"], self._directory.identity().user
-        if user == bot:
+        if user == bot or self._is_too_old(arrival):
             self._store.dispose(arrival)
         elif (refusal := self._refusal(arrival)) is not None:
             log.info("refused", reason=refusal)
@@ -161,10 +165,32 @@ class Handlers:
             alone = arrival.payload.get("is_direct")  # what is said in a direct message is said to one person
             said = self._aloud(arrival, "", refusal) if alone else self._aside(arrival, refusal)
             self._store.dispose(arrival, [said], [noted])
-        elif not (text := plain_words(arrival.payload["text"], bot)):
+        elif not (text := self._question(arrival, bot)):
             self._store.dispose(arrival, [self._thumb(arrival, ""), self._aloud(arrival, "", words.HELP)])
         else:
             self._admit(arrival, text)
+
+    def _is_too_old(self, arrival: Arrival) -> bool:
+        """Whether an edit tells of a message so old that the store may have forgotten that it was a question once."""
+        oldest = arrival.received_at - self._rules.retention_days * _DAY
+        return bool(arrival.payload.get("is_edited")) and float(arrival.payload["ts"]) < oldest
+
+    @staticmethod
+    def _question(arrival: Arrival, bot: str) -> str:
+        asked = arrival.payload
+        return question(asked["text"], asked.get("files", ()), bot, has_attached=bool(asked.get("attached")))
+
+    def _app(self, arrival: Arrival) -> None:
+        """A workflow or an app mentioned the bot: one word in the thread, and only one, or two bots would go on for ever."""
+        bot, wrote = self._directory.identity(), arrival.payload
+        is_ours = wrote["user"] == bot.user or (bool(bot.bot) and wrote["bot_id"] == bot.bot)
+        if is_ours:
+            self._store.dispose(arrival)
+            return
+        log.info("refused", reason="mentioned by an app")
+        noted = JournalEntry("question refused", {"user": wrote["bot_id"] or wrote["user"], "reason": words.NO_PERSON})
+        once = f"no-person/{arrival.thread.key}"  # the store takes a post of this id once
+        self._store.dispose(arrival, [message(once, arrival.thread.key, "", words.NO_PERSON)], [noted])
 
     def _refusal(self, arrival: Arrival) -> str | None:
         """Why this person may not ask here, or None."""
@@ -308,8 +334,8 @@ class Handlers:
         if proposal is not None:
             noted |= {"proposal": proposal.proposal, "fingerprint": proposal.fingerprint}
         in_view = payload.get("in_view", False)
-        thread = proposal.stands if proposal is not None else arrival.thread.key
-        said = ephemeral(self._ids(), thread, "", payload["user"], text)
+        pressed_in_thread = payload.get("in_thread", True)  # there they look
+        said = self._aside(arrival, text, in_thread=pressed_in_thread)
         says = [said] if text and not in_view else []
         self._store.dispose(arrival, says, [JournalEntry("click refused", noted)])
         if text and in_view:

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, TypeGuard, get_args
 
 from base.thread import TOP, Thread
+from slack_io.message_content import clean, content, is_by_app, with_files
+from store.store import Attached
 
 _WORTHY_SUBTYPES = (None, "file_share", "thread_broadcast")  # those that are a person's own new words
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}", re.ASCII)
 _ID = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII
 )  # Slack: "may change in length and alphabet"; safe in keys and mentions
+_ATTACHMENTS, _ATTACHED = 20, 4_000  # attachments that are recorded with a mention, and characters of each
 _NO_USER = "U0"  # where a payload does not say who
 _NO_TEAM = "T0"  # where a payload names no workspace; a bot has only one
-MAX_WORDS = 40_000  # characters of one message, Slack's own bound
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,12 @@ class Mention:
     ts: str
     user: str
     text: str
-    in_thread: bool
+    in_thread: bool  # it stands in a thread, and is looked at there
     is_foreign: bool  # the author belongs to another organisation, by the event's own word
     is_direct: bool = False  # written in a direct message, without a mention
+    is_edited: bool = False  # an edit tells of it: it may be long known, or be one that this edit made
+    attached: tuple[Attached, ...] = ()
+    files: tuple[str, ...] = ()
     kind: ClassVar[str] = "mention"
 
     def payload(self) -> dict[str, Any]:
@@ -45,7 +50,25 @@ class Mention:
             "in_thread": self.in_thread,
             "is_foreign": self.is_foreign,
             "is_direct": self.is_direct,
+            "is_edited": self.is_edited,
+            "attached": [vars(one) for one in self.attached],
+            "files": list(self.files),
         }
+
+
+@dataclass(frozen=True)
+class Unanswerable:
+    """A mention by a workflow or an app: no person is there who could answer for what comes of it."""
+
+    event_id: str
+    thread: Thread
+    ts: str
+    user: str  # the app's, where it has one
+    bot_id: str
+    kind: ClassVar[str] = "app"
+
+    def payload(self) -> dict[str, Any]:
+        return {"ts": self.ts, "user": self.user, "bot_id": self.bot_id}
 
 
 Action = Literal[
@@ -67,6 +90,7 @@ _SUBMITTED: dict[str, Action] = {
     "stop": "stop",
     "delete": "delete",
 }  # what submitting a modal means
+ATTACHED_ALONE = "(no words of their own, only what is attached to the message)"
 SHORTCUTS = ("stop_generating", "delete_message")
 
 
@@ -83,6 +107,7 @@ class Click:
     view: str = ""  # the id of the modal
     page: int = 0  # the modal's page
     reason: str = ""
+    in_thread: bool = True  # the button stands in a thread, and is looked at there
     kind: ClassVar[str] = "click"
 
     def payload(self) -> dict[str, Any]:
@@ -99,6 +124,7 @@ class Shortcut:
     channel: str
     message_ts: str
     trigger: str
+    in_thread: bool = True  # the message stands in a thread, and is looked at there
     kind: ClassVar[str] = "shortcut"
 
     def payload(self) -> dict[str, Any]:
@@ -166,17 +192,38 @@ class HomeOpened:
         return {"user": self.user}
 
 
-def mention(envelope: Mapping[str, Any]) -> Mention | None:
-    """The mention in an `app_mention` envelope; None for the bot's own, other bots', edited and other sub-typed messages."""
-    return _mention(envelope, is_direct=False)
+def mention(envelope: Mapping[str, Any]) -> Mention | Unanswerable | None:
+    """The mention in an `app_mention` envelope; None for the bot's own, and for messages that are nobody's new words.
 
-
-def direct(envelope: Mapping[str, Any]) -> Mention | MessageDeleted | None:
-    """What a `message` envelope of a direct message says: a person's words, or that a message is gone."""
+    When somebody edits a message that mentions the bot, Slack sends `app_mention` for it, again or for the first time, with the
+    message's ts, an event id of its own, and `edited` (slackapi/bolt-js#960, PostHog/posthog#59517). The store takes each ts once.
+    """
     event = _mapping(envelope.get("event"))
-    if event.get("channel_type") != "im":
-        return None  # the bot is not subscribed to channels' messages: each mention would come twice
-    return _removed(envelope) if event.get("subtype") == "message_deleted" else _mention(envelope, is_direct=True)
+    if event.get("subtype") == "message_changed":
+        return _added(envelope, event)
+    return _mention(envelope, event, is_direct=False)
+
+
+def heard(envelope: Mapping[str, Any]) -> Mention | Unanswerable | MessageDeleted | None:
+    """What a `message` envelope says: of a direct message a person's words, or that a message is gone; of a channel, whose messages
+    the bot need not be subscribed to, that an edit added a mention."""
+    event = _mapping(envelope.get("event"))
+    is_direct, subtype = event.get("channel_type") == "im", event.get("subtype")
+    if is_direct and subtype == "message_deleted":
+        return _removed(envelope)
+    if not is_direct and subtype == "message_changed":
+        return _added(envelope, event)
+    return _mention(envelope, event, is_direct=True) if is_direct else None  # a channel's mention comes as app_mention
+
+
+def _added(envelope: Mapping[str, Any], event: Mapping[str, Any]) -> Mention | Unanswerable | None:
+    """The mention that a change brought into a message."""
+    now, before = _mapping(event.get("message")), _mapping(event.get("previous_message"))
+    bots = [_id(one.get("user_id")) for one in _mappings(envelope.get("authorizations")) if one.get("is_bot") is True]
+    marks = [f"<@{bot}{end}" for bot in bots if bot for end in ("|", ">")]
+    is_new = [any(mark in content(one).text for mark in marks) for one in (before, now)] == [False, True]
+    message = {"ts": before.get("ts"), **now, "channel": event.get("channel")}
+    return _mention(envelope, message, is_direct=False) if is_new else None
 
 
 def _removed(envelope: Mapping[str, Any]) -> MessageDeleted | None:
@@ -190,37 +237,43 @@ def _removed(envelope: Mapping[str, Any]) -> MessageDeleted | None:
     return MessageDeleted(event_id, Thread(team, channel, thread_ts), _id(before.get("user")) or _NO_USER, ts)
 
 
-def _mention(envelope: Mapping[str, Any], *, is_direct: bool) -> Mention | None:
-    event = _mapping(envelope.get("event"))
-    team, channel, ts, user = (
-        _id(envelope.get("team_id")),
-        _id(event.get("channel")),
-        _ts(event.get("ts")),
-        _id(event.get("user")),
-    )
-    team = team or _id(event.get("team")) or _NO_TEAM
-    event_id = envelope.get("event_id")
-    if not (channel and ts and user and _is_event_id(event_id)):
+def _mention(
+    envelope: Mapping[str, Any], message: Mapping[str, Any], *, is_direct: bool
+) -> Mention | Unanswerable | None:
+    channel, ts, user = _id(message.get("channel")), _ts(message.get("ts")), _id(message.get("user"))
+    team = _id(envelope.get("team_id")) or _id(message.get("team")) or _NO_TEAM
+    event_id, thread_ts = envelope.get("event_id"), _ts(message.get("thread_ts"))
+    if not (channel and ts and _is_event_id(event_id)) or message.get("hidden"):
         return None
-    if (
-        event.get("bot_id")
-        or event.get("edited")
-        or event.get("hidden")
-        or event.get("subtype") not in _WORTHY_SUBTYPES
-    ):
+    thread = Thread(team, channel, thread_ts or ts)
+    if is_by_app(message):
+        bot = _id(message.get("bot_id"))
+        return None if is_direct else Unanswerable(event_id, thread, ts, user or _NO_USER, bot)
+    if not user or message.get("subtype") not in _WORTHY_SUBTYPES:
         return None
-    text, thread_ts = event.get("text"), _ts(event.get("thread_ts"))
-    home = _id(event.get("user_team")) or _id(event.get("source_team"))
+    said, home = content(message), _id(message.get("user_team")) or _id(message.get("source_team"))
     return Mention(
         event_id=event_id,
-        thread=Thread(team, channel, thread_ts or ts),
+        thread=thread,
         ts=ts,
         user=user,
-        text=_clean(text[:MAX_WORDS]) if isinstance(text, str) else "",
-        in_thread=bool(thread_ts),
+        text=said.text,
+        in_thread=bool(thread_ts) and thread_ts != ts,
         is_foreign=bool(home and team != _NO_TEAM and home != team and not envelope.get("enterprise_id")),
         is_direct=is_direct,
+        is_edited=bool(message.get("edited")),
+        attached=tuple(replace(one, text=one.text[:_ATTACHED]) for one in said.attached[:_ATTACHMENTS]),
+        files=said.files,
     )
+
+
+def question(text: str, files: Sequence[str], bot: str, *, has_attached: bool) -> str:
+    """What a message asks, as the model gets it: the words as they were typed, and the names of its files. Empty: it asks nothing.
+
+    `text` is in Slack's markup.
+    """
+    asked = plain_words(with_files(text, files), bot)
+    return asked or (ATTACHED_ALONE if has_attached else "")
 
 
 def opened(envelope: Mapping[str, Any]) -> HomeOpened | AssistantOpened | None:
@@ -274,7 +327,8 @@ def _shortcut(payload: Mapping[str, Any]) -> Shortcut | None:
     if callback not in SHORTCUTS or not (channel and ts and user):
         return None
     thread = Thread(team, channel, _ts(message.get("thread_ts")) or ts)
-    return Shortcut(thread, user, str(callback), channel, ts, _short_text(payload.get("trigger_id")))
+    trigger = _short_text(payload.get("trigger_id"))
+    return Shortcut(thread, user, str(callback), channel, ts, trigger, in_thread=thread.ts != ts)
 
 
 def _pressed(payload: Mapping[str, Any]) -> Click | None:
@@ -294,6 +348,7 @@ def _pressed(payload: Mapping[str, Any]) -> Click | None:
         trigger=_short_text(payload.get("trigger_id")),
         in_view=bool(view),
         view=_id(view.get("id")),
+        in_thread=bool(view) or thread.ts != _ts_of(payload),
         page=int(page) if isinstance(page, str) and re.fullmatch(r"[0-9]{1,3}", page, re.ASCII) else 0,
     )
 
@@ -307,7 +362,7 @@ def _submitted(payload: Mapping[str, Any]) -> Click | None:
     values = _mapping(_mapping(view.get("state")).get("values"))
     reason = _mapping(_mapping(values.get("reason")).get("reason")).get("value")
     trigger = _short_text(payload.get("trigger_id"))
-    said = _clean(reason.strip()[:500]) if isinstance(reason, str) else ""
+    said = clean(reason.strip()[:500]) if isinstance(reason, str) else ""
     return Click(thread, user, token, action, trigger, in_view=True, reason=said)
 
 
@@ -323,6 +378,12 @@ def _place(payload: Mapping[str, Any], team: str) -> Thread | None:
     channel = _id(_mapping(payload.get("channel")).get("id")) or _id(container.get("channel_id"))
     ts = _ts(container.get("thread_ts")) or _ts(message.get("thread_ts")) or _ts(container.get("message_ts"))
     return Thread(team, channel, ts) if team and channel and ts else None
+
+
+def _ts_of(payload: Mapping[str, Any]) -> str:
+    """The ts of the message that the button stands in."""
+    container, message = _mapping(payload.get("container")), _mapping(payload.get("message"))
+    return _ts(container.get("message_ts")) or _ts(message.get("ts"))
 
 
 def _own_lane(team: str, user: str) -> Thread | None:
@@ -363,13 +424,12 @@ def _is_event_id(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and re.fullmatch(r"[!-~]{1,200}", value) is not None
 
 
-def _clean(text: str) -> str:
-    """Text that every database and server takes: half a surrogate pair and NULs are no words."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "")
-
-
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _mappings(value: object) -> list[Mapping[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _ts(value: object) -> str:

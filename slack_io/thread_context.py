@@ -1,22 +1,26 @@
 """Reads from Slack, when a turn begins, what was written: the question as it stands by now, and the thread before it.
 
 The bot is not subscribed to the channel's messages (each mention would come twice), so edits and deletions are seen here alone.
+Deleted is what Slack says was deleted; that something is not listed yet says nothing.
 Where Slack cannot be read at this moment, the question counts as it was recorded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 import structlog
 
+from base.shrink import CUT
 from base.thread import Thread
 from model.transcript import ThreadMessage
-from slack_io.payloads import plain_words
+from slack_io.message_content import content, is_by_app, whole, with_files
+from slack_io.payloads import plain_words, question
 from slack_io.web_api import Identity, Person, SlackBusy, SlackSaysNo, SlackUnsure
-from store.store import Store, Turn
+from store.store import Attached, Store, Turn
 
 log = structlog.get_logger("thread_context")
 _LINES = 50  # messages of a thread that the model gets before a question, the latest
@@ -70,23 +74,24 @@ class ThreadReader:
         )  # a later question may have been answered by now: Slack retries for hours
         since = max((ts for ts, state in asked_at if state != "waiting" and ts < turn.ts), default="")
         try:
-            messages, is_all = self._messages(thread, since, turn.ts)
+            messages = self._messages(thread, since, turn.ts)
         except SlackSaysNo as error:
-            if error.code == "thread_not_found" and turn.ts == thread.ts and self._is_gone(thread):
-                return Written(None)
-            raise
-        found = {str(one.get("ts")): one for one in messages}
-        asked, root = found.get(turn.ts), found.get(thread.ts)
-        if (asked is None and root is not None and is_all) or (asked or {}).get("subtype") == "tombstone":
+            if error.code != "thread_not_found":  # which is also said of a message without replies
+                raise
+            messages = []
+        asked = next((one for one in messages if one.get("ts") == turn.ts), None)
+        if _is_tombstone(asked) or (asked is None and self._is_gone(thread.channel, turn.ts)):
             return Written(None)
         bot = self._web.identity().user
-        text = asked.get("text") if asked is not None and asked.get("edited") else None
-        words = plain_words(text, bot) if isinstance(text, str) else turn.text
+        said = content(asked) if asked is not None and asked.get("edited") else None
+        words = question(said.text, said.files, bot, has_attached=bool(said.attached)) if said is not None else ""
+        others = [one for one in messages if since < str(one.get("ts")) < turn.ts]
         asked_ts = {ts for ts, _ in asked_at}
-        return Written(words or turn.text, tuple(self._before(turn, messages, since, asked_ts, bot)))
+        before = [one for one in others if str(one.get("ts")) not in asked_ts and one.get("user") != bot]
+        return Written(words or turn.text, tuple(self._lines(before, self._attached(turn, asked, bot), bot)))
 
-    def _messages(self, thread: Thread, since: str, until: str) -> tuple[list[Mapping[str, Any]], bool]:
-        """The thread's first message, and those from `since` to `until`, oldest first; and whether these are all of them."""
+    def _messages(self, thread: Thread, since: str, until: str) -> list[Mapping[str, Any]]:
+        """The thread's first message, and those from `since` to `until`, oldest first, as far as Slack has them to give by now."""
         cursor = ""
         messages: list[Mapping[str, Any]] = []
         asked = {"channel": thread.channel, "ts": thread.ts, "limit": 200, "latest": until, "inclusive": "true"}
@@ -97,40 +102,68 @@ class ThreadReader:
             messages += (one for one in (listed if isinstance(listed, list) else ()) if isinstance(one, dict))
             cursor = str(following.get("next_cursor") or "") if isinstance(following, dict) else ""
             if not cursor:
-                return messages, page.get("has_more") is not True
-        return messages, False
+                break
+        return messages
 
-    def _is_gone(self, thread: Thread) -> bool:
-        """Whether a message that begins no thread was deleted: Slack takes no thumbs-up for it, either."""
+    def _is_gone(self, channel: str, ts: str) -> bool:
+        """Whether Slack says that a message is not there: it takes no thumbs-up for it, either.
+
+        That a thread is listed without it says nothing: what Slack lists lags behind its events
+        (korotovsky/slack-mcp-server#284).
+        """
         try:
-            self._web.call("reactions.add", {"channel": thread.channel, "timestamp": thread.ts, "name": "thumbsup"})
+            self._web.call("reactions.add", {"channel": channel, "timestamp": ts, "name": "thumbsup"})
         except SlackSaysNo as error:
             return error.code == "message_not_found"
+        except (SlackBusy, SlackUnsure):
+            return False
         return False
 
-    def _before(
-        self, turn: Turn, messages: Sequence[Mapping[str, Any]], since: str, asked: Collection[str], bot: str
+    def _attached(self, turn: Turn, asked: Mapping[str, Any] | None, bot: str) -> list[ThreadMessage]:
+        """What is attached to the question, by now or when it came. It is not the asker's own words."""
+        now = content(asked).attached if asked is not None else ()
+        return [_attached(turn.asker, one, bot) for one in now or self._store.asked_with(turn.turn).attached]
+
+    def _lines(
+        self, messages: Sequence[Mapping[str, Any]], attached: Sequence[ThreadMessage], bot: str
     ) -> list[ThreadMessage]:
-        """What others wrote between two questions, within bounds; the bot's own messages and other questions to it are left out."""
+        """What others wrote between two questions, and what is attached to the second, within bounds, the latest first to be kept."""
         lines: list[ThreadMessage] = []
         room = _ALL
-        for one in reversed(messages):
-            ts, user, text = str(one.get("ts")), str(one.get("user") or ""), one.get("text")
-            if not since < ts < turn.ts or ts in asked or user == bot or not isinstance(text, str):
-                continue
-            words = plain_words(text, bot)[:_LINE]
-            room -= len(words)
+        for line in chain(reversed(attached), self._backwards(messages, bot)):
+            room -= len(line.text)
             if room < 0 or len(lines) == _LINES:
                 break
-            if words:
-                lines.append(self._line(one, user, words))
+            lines.append(line)
         return lines[::-1]
 
-    def _line(self, message: Mapping[str, Any], user: str, words: str) -> ThreadMessage:
-        is_bot = bool(message.get("bot_id")) or message.get("subtype") == "bot_message"
-        if is_bot:
+    def _backwards(self, messages: Sequence[Mapping[str, Any]], bot: str) -> Iterator[ThreadMessage]:
+        for one in reversed(messages):
+            if not _is_tombstone(one):
+                yield from reversed([line for line in self._said(one, bot) if line.text])
+
+    def _said(self, message: Mapping[str, Any], bot: str) -> list[ThreadMessage]:
+        """What one message says: its author's words, and what a person attached to theirs, each for itself."""
+        said, user = content(message), str(message.get("user") or "")
+        if is_by_app(message):
             profile = message.get("bot_profile")
             name = message.get("username") or (profile.get("name") if isinstance(profile, dict) else None)
-            return ThreadMessage(user or "bot", str(name or "a bot")[:80], words, is_bot=True)
+            words = _cut(plain_words(with_files(whole(said), said.files), bot))
+            return [ThreadMessage(user or "bot", str(name or "a bot")[:80], words, is_bot=True)]
         person = self._web.person(user) if user else None
-        return ThreadMessage(user, person.name if person is not None else user or "somebody", words)
+        words = _cut(plain_words(with_files(said.text, said.files), bot))
+        own = ThreadMessage(user, person.name if person is not None else user or "somebody", words)
+        return [own, *(_attached(user, one, bot) for one in said.attached)]
+
+
+def _attached(user: str, attached: Attached, bot: str) -> ThreadMessage:
+    return ThreadMessage(user, attached.name, _cut(plain_words(attached.text, bot)), is_attached=True)
+
+
+def _cut(words: str) -> str:
+    return words if len(words) <= _LINE else words[:_LINE] + CUT
+
+
+def _is_tombstone(message: Mapping[str, Any] | None) -> bool:
+    """Whether Slack says that this was deleted: a thread's first message stays as that."""
+    return message is not None and message.get("subtype") == "tombstone"

@@ -138,6 +138,7 @@ class Identity:
     team: str
     enterprise: str
     url: str = ""
+    bot: str = ""  # as its own messages name it in `bot_id`
 
 
 @dataclass(frozen=True)
@@ -288,6 +289,7 @@ class SlackWeb:
                 _text(data.get("team_id")),
                 _text(data.get("enterprise_id")),
                 _text(data.get("url")),
+                _text(data.get("bot_id")),
             )
         return self._identity
 

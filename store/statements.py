@@ -55,6 +55,7 @@ CURRENT_TURN = (
     .limit(1)
 )
 ASKED_AT = select(turns.c.ts, turns.c.state).where(turns.c.thread == given("of")).order_by(turns.c.ts)
+ASKED_WITH = select(inbox.c.payload).join(turns, turns.c.inbox == inbox.c.id).where(turns.c.turn == given("which"))
 BEGIN_TURN = (
     update(turns)
     .where(turns.c.turn == given("which"))

@@ -109,6 +109,22 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Attached:
+    """One attachment: another message that was shared, a link's preview, a part of an alert. `name`: who or what it is of, or empty."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Besides:
+    """What a question has besides words: attachments, and the names of files."""
+
+    attached: tuple[Attached, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Proposal:
     """A write that waits, or waited: the stored record that the card is drawn from and that is sent."""
 
@@ -594,7 +610,8 @@ class Store:
                 self._add_item(db, turn.thread, turn.turn, ThreadContext(tuple(heard)))
             self._add_item(db, turn.thread, turn.turn, UserMessage(text, turn.asker))
             others = db.scalar(sql.OTHERS_SPOKE, {"of": turn.thread, "asker": turn.asker})
-            strange = any(line.is_bot or line.by != turn.asker for line in heard)  # apps may post in the asker's name
+            # apps may post in the asker's name
+            strange = any(line.is_bot or line.is_attached or line.by != turn.asker for line in heard)
             self._note(db, turn.thread, turn.turn, entries)
             self._touch(db, turn.thread, tainted=others is not None or strange)
         return begun
@@ -627,6 +644,13 @@ class Store:
         """The questions of a thread: (ts, state of the turn), oldest first."""
         with self._reading() as db:
             return [(row.ts, row.state) for row in db.execute(sql.ASKED_AT, {"of": thread})]
+
+    def asked_with(self, turn: str) -> Besides:
+        """What came with a turn's question besides its words, as its event had it."""
+        with self._reading() as db:
+            payload = json.loads(db.scalar(sql.ASKED_WITH, {"which": turn}) or "{}")
+        attached = (Attached(one["name"], one["text"]) for one in payload.get("attached", ()))
+        return Besides(tuple(attached), tuple(payload.get("files", ())))
 
     def transcript(self, thread: str, asker: str) -> list[Item]:
         """The thread's transcript as the turns of `asker` may see it, oldest first."""

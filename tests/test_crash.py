@@ -25,7 +25,6 @@ from typing import Any, Self, TypeVar
 
 import pytest
 
-from base.words import SEALED_OTHERWISE, SET_ASIDE
 from emulator.emulator import Workspace
 from store.store import Store
 from tests.harness.databases import ENGINES, fresh_database, rows
@@ -35,6 +34,11 @@ from tests.harness.replay_model import Late, ReplayModel, answer, call
 from tests.harness.whole_bot import BOTH_WAYS, Over, until, way_in
 
 T = TypeVar("T")
+SEALED_OTHERWISE = "The bot was updated, or got another key, while this waited. Please ask again."
+SET_ASIDE = (
+    "My process ended each time that I was in the middle of this, so I've set it aside. Nothing of it goes on. "
+    "Please ask in another way, and if it stays, tell my operators."
+)
 ROOT = Path(__file__).parents[1]
 ANN = "U0ANN"
 CATALOG = """

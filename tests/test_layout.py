@@ -7,8 +7,10 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 from flask import Flask
@@ -279,6 +281,72 @@ def test_no_logic_reads_words_that_are_for_people(path: Path) -> None:
     """What a card is, whether a thread is tainted, what is hidden: such things are columns and values, whatever the words say."""
     found = [ast.unparse(node) for node in ast.walk(ast.parse(path.read_text("utf-8"))) if reads_words(node)]
     assert found == []
+
+
+def test_words_are_taken_as_words_and_not_by_name_so_that_who_reads_them_is_seen() -> None:
+    by_name = {path.name for path in FILES for one, _ in imports(path) if one == "base.words"}
+    assert by_name == set()
+
+
+def test_tests_spell_the_words_that_people_see() -> None:
+    """A test that compares with the constant holds whatever the constant says."""
+    taking = {
+        path.name
+        for path in ROOT.glob("tests/**/*.py")
+        for one in imports(path)
+        if one == ("base", "words") or one[0] == "base.words"
+    }
+    assert taking == {
+        "test_layout.py",
+        "test_policy.py",
+    }  # here which names there are; there that no state lacks its words
+
+
+def twice(path: Path) -> list[str]:
+    """The names that a module, or a class in it, binds more than once among its own statements: all but the last are lost."""
+    tree = ast.parse(path.read_text("utf-8"))
+    scopes: list[ast.Module | ast.ClassDef] = [
+        tree,
+        *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)),
+    ]
+    found = []
+    for scope in scopes:
+        count = Counter(name for node in scope.body for name in names_of(node))
+        found += [name for name, times in count.items() if times > 1]
+    return found
+
+
+def names_of(node: ast.stmt) -> list[str]:
+    """What a statement binds where it stands. Properties bind their setters under the same name, overloads themselves."""
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            marks = [ast.unparse(one) for one in node.decorator_list]
+            return [] if any(mark.endswith((".setter", "overload")) for mark in marks) else [node.name]
+        case ast.Assign(targets=goals):
+            return [one.id for goal in goals for one in ast.walk(goal) if is_bound(one)]
+        case ast.AnnAssign(target=ast.Name(id=name)):
+            return [name]
+        case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+            return [one.asname or one.name for one in aliases]
+    return []
+
+
+def is_bound(node: ast.AST) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+
+
+PYTHON = [path for path in ROOT.glob("**/*.py") if ".venv" not in path.parts]
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_name_is_bound_twice(path: Path) -> None:
+    assert twice(path) == []
+
+
+def test_names_bound_twice_are_seen(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.write_text("A = 1\nB, C = 2, 3\nclass D:\n    x: int = 1\n    def x(self): ...\nA = C = 4\nimport os as B\n")
+    assert sorted(twice(file)) == ["A", "B", "C", "x"]
 
 
 def test_threads_are_started_in_two_places() -> None:

@@ -12,14 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from base import words
 from base.markdown import TEXT_LIMIT, answer, beginning, escape, harmless
 from base.markdown_map import read
 from base.markdown_split import split
 from slack_io.answer_posts import answer_posts
 from tests.gate.test_cards import held_to_limits
 
-TITLE = words.CARD_TITLES["pending"]
+TITLE = "🔐 Approval needed"
 # Said again here, and not taken from the code: what Slack acts on, in the forms of its documents, and what looks like a card.
 BELLS = re.compile(
     r"<\s*!\s*(?:channel|here|everyone|group)\b[^<>]*>|<\s*!(?:subteam|date)\^[^<>]*>|<\s*@\s*[UW][A-Z0-9]{2,}(?:\|[^<>]*)?>"
@@ -461,7 +460,9 @@ def test_an_answer_of_200000_characters_is_split_and_nothing_is_cut_off() -> Non
 @pytest.mark.parametrize("text", ["", " ", "\n\n\t", "\u200b" * 0])
 def test_an_empty_answer_says_so(text: str) -> None:
     (post,) = answer_posts("turn", "T/C/1.1", text, "first")
-    assert post.arguments == {"text": words.EMPTY}
+    assert post.arguments == {
+        "text": "The language model gave an empty answer. Please ask again, perhaps in other words."
+    }
 
 
 # --- while it is being written ----------------------------------------------------------------------------------------

@@ -453,6 +453,7 @@ def test_of_many_names_those_most_like_it_are_told() -> None:
         ("approval: {approvers: #hr-leads}\nname: x", "'#hr-leads' begins a comment"),
         ("channels: #hr-bot", "line 1: 'channels' takes a mapping (key: value); '#hr-bot' begins a comment, so put it in quotes."),
         ("channels:\n  #hr-bot:\n    instructions: x", "'#hr-bot' begins a comment, so put it in quotes."),
+        ("channels:\n  #hr-bot: {instructions: x}", "'#hr-bot' begins a comment, so put it in quotes."),
         ("approval:\n  approvers:\n    - #hr-leads", "line 3: this item takes text; '#hr-leads' begins a comment, so put it in quotes."),
         ("name: #hr", "line 1: 'name' takes text; '#hr' begins a comment, so put it in quotes."),
         ("recipes: [{stepId: a, operation: GET /d/[id]}]", 'within { } and [ ] a text that holds a bracket goes into quotes: "/d/[id]".'),

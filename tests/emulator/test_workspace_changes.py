@@ -23,13 +23,46 @@ def texts(stage: Stage, root: str, channel: str = "C0HR") -> list[str]:
 
 
 def test_an_edit_in_a_channel_is_seen_by_reading_alone(stage: Stage) -> None:
-    root = stage.workspace.say("U0ANN", "@hr-bot remove Tom")
-    stage.events(1)
-    stage.workspace.edit("U0ANN", "C0HR", root, "@hr-bot remove Ben & Tom")
+    root = stage.workspace.say("U0ANN", "remove Tom")
+    stage.workspace.edit("U0ANN", "C0HR", root, "remove Ben & Tom")
     stage.workspace.say("U0ANN", "@hr-bot now", thread_ts=root)
-    assert [event["text"] for event in stage.events(2)] == ["<@U0BOT> remove Tom", "<@U0BOT> now"]
+    assert [event["text"] for event in stage.events(1)] == ["<@U0BOT> now"]
     read = stage.client.conversations_replies(channel="C0HR", ts=root)["messages"][0]
-    assert (read["text"], read["edited"]["user"]) == ("<@U0BOT> remove Ben &amp; Tom", "U0ANN")
+    assert (read["text"], read["edited"]["user"]) == ("remove Ben &amp; Tom", "U0ANN")
+
+
+def test_an_edit_of_what_mentions_the_bot_is_told_by_a_mention_with_the_same_ts(stage: Stage) -> None:
+    ts = stage.workspace.say("U0ANN", "@hr-bot remove Tom")
+    stage.events(1)
+    stage.workspace.edit("U0ANN", "C0HR", ts, "@hr-bot remove Ben & Tom")
+    first, second = stage.events(2)
+    assert (second["type"], second["ts"], second["text"]) == ("app_mention", ts, "<@U0BOT> remove Ben &amp; Tom")
+    assert ("edited" in first, second["edited"]["user"]) == (False, "U0ANN")
+
+
+def test_an_app_posts_without_a_person_and_is_told_of_where_it_mentions_the_bot(stage: Stage) -> None:
+    root = stage.workspace.app_says("Alerts", "", attachments=[{"title": "Disk full"}])
+    stage.workspace.app_says("Alerts", "@hr-bot look", thread_ts=root)
+    (event,) = stage.events(1)
+    assert (event["type"], event.get("user"), event["username"]) == ("app_mention", None, "Alerts")
+    listed = stage.client.conversations_replies(channel="C0HR", ts=root)["messages"]
+    assert [one.get("attachments") for one in listed] == [[{"title": "Disk full"}], None]
+
+
+def test_what_is_listed_of_a_thread_may_lag_behind_the_events(stage: Stage) -> None:
+    root = stage.workspace.say("U0ANN", "remove Tom")
+    stage.workspace.say("U0BEN", "why?", thread_ts=root)
+    stage.workspace.world.lag = 3_600.0
+    listed = stage.client.conversations_replies(channel="C0HR", ts=root)["messages"]
+    assert [one["text"] for one in listed] == ["remove Tom"]
+
+
+def test_an_ephemeral_message_shows_in_no_thread_that_has_no_replies(stage: Stage) -> None:
+    root = stage.workspace.say("U0ANN", "remove Tom")
+    stage.client.chat_postEphemeral(channel="C0HR", user="U0ANN", thread_ts=root, text="unseen")
+    stage.workspace.say("U0BEN", "why?", thread_ts=root)
+    stage.client.chat_postEphemeral(channel="C0HR", user="U0ANN", thread_ts=root, text="seen")
+    assert [one["text"] for one in stage.workspace.ephemerals("U0ANN")] == ["seen"]
 
 
 def test_an_edit_in_a_direct_message_is_told_with_what_was_there(stage: Stage) -> None:

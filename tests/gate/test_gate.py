@@ -22,7 +22,6 @@ from urllib.parse import quote
 
 import pytest
 
-from base import words
 from base.logging_setup import set_up_logs
 from catalog.calls import BadCall
 from emulator.emulator import Workspace
@@ -742,8 +741,10 @@ def test_an_approval_by_a_rule_that_now_names_others_is_asked_for_anew(
     (renewed,) = later.pending()
     assert (renewed.url, renewed.votes) == (proposal.url, ())
     assert renewed.rule.people != proposal.rule.people
-    assert words.RULE_CHANGED in renewed.why
-    assert words.RULE_CHANGED in json.dumps(later.cards(proposal.thread)[-2].arguments)
+    assert "The catalog's rule about who decides changed after the card was drawn." in renewed.why
+    assert "The catalog's rule about who decides changed after the card was drawn." in json.dumps(
+        later.cards(proposal.thread)[-2].arguments
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from base import words
 from demo.hr_api import HrApi
 from demo.scripted_model import ScriptedModel
 from emulator.emulator import Workspace
@@ -416,7 +415,7 @@ def test_a_model_that_repeats_what_it_is_told_tells_people_nothing_that_is_for_i
         ann.presses(talk.card(), "deny")
         answer = talk.answer()
         assert "A person denied this request. It was not sent." in answer
-        for told in (*words.TOLD_TO_DO.values(), words.DO_SAY_SO):
+        for told in ("Do not propose it again", "Do not repeat it.", "Tell the person", "Say so to the person."):
             assert told not in answer
     finally:
         scripted.stop()

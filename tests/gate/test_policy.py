@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from base import words
+from base.words import STATES
 from catalog.conditions import Given
 from catalog.rules import ANYONE, ASKER, Rule
 from gate.policy import TRANSITIONS, Event, State, Verdict, judge, sources, strictest, target
@@ -203,7 +203,16 @@ def test_every_event_leads_to_one_state(event: Event) -> None:
     assert {TRANSITIONS[state, event] for state in sources(event)} == {target(event)}
 
 
-@pytest.mark.parametrize("state", list(State))
-def test_every_state_has_its_words(state: State) -> None:
-    assert words.CARD_TITLES[state].startswith(words.LOCK)
-    assert words.STATES[state]
+def test_every_state_has_its_words() -> None:
+    assert [STATES[state] for state in State] == [
+        "waiting",
+        "approved",
+        "denied",
+        "expired",
+        "withdrawn",
+        "out of date",
+        "being sent",
+        "done",
+        "failed",
+        "outcome unknown",
+    ]

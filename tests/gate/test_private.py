@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from base import words
 from base.thread import Thread
 from catalog.catalog import load_catalog
 from model.chat import ModelFailed
@@ -360,8 +359,8 @@ def ask_more(parts: BotParts, who: str, thread: str, result: str = "r1") -> str:
 def test_a_kept_answer_that_was_opened_is_its_askers_and_unknown_to_others(parts: BotParts) -> None:
     thread = opened(parts, calls(PAY), says("It is long."))
     assert ask_more(parts, ANN, thread) == SECRET
-    assert ask_more(parts, BEN, thread) == words.NOT_KEPT.format(name="r1")
-    assert ask_more(parts, BEN, thread, "r9") == words.NOT_KEPT.format(name="r9")
+    assert ask_more(parts, BEN, thread) == "r1 is not kept, or no longer. Make the call again that gave it."
+    assert ask_more(parts, BEN, thread, "r9") == "r9 is not kept, or no longer. Make the call again that gave it."
 
 
 @pytest.mark.usefixtures("large")

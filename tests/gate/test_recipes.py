@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from base import words
 from bot import main
 from catalog.calls import BadCall, Call
 from catalog.catalog import BadCatalog, Catalog, load_catalog
@@ -427,8 +426,14 @@ def test_a_recipes_write_counts_among_those_that_a_reply_may_send_without_a_clic
     parts.ask()
     assert sorted(server.calls) == [("POST", "/mail")] * 3 + [("POST", "/plain")] * 5
     assert [(one.operation, one.why) for one in parts.pending()] == [
-        ("POST /mail", words.MANY.format(most=8)),
-        ("POST /mail", words.MANY.format(most=8)),
+        (
+            "POST /mail",
+            "The 8 writes before it in the same reply were sent without a click; from there on the bot asks.",
+        ),
+        (
+            "POST /mail",
+            "The 8 writes before it in the same reply were sent without a click; from there on the bot asks.",
+        ),
     ]
     parts.replies.will(calls(*(("POST", "/mail", {"to": f"a{number}"}) for number in range(8))))
     parts.replies.will(calls(("POST", "/mail", {"to": "again"})))  # another reply
@@ -559,7 +564,7 @@ def test_stop_between_two_steps_sends_nothing_more(parts: BotParts, server: Rest
     parts.advance(turn.thread)
     assert len(server.calls) == 1
     assert parts.pending() == []
-    assert parts.told(turn.thread) == [words.STOPPED_EMPTY]
+    assert parts.told(turn.thread) == ["_(Stopped before there was an answer.)_"]
 
 
 # --- who decides ------------------------------------------------------------------------------------------------------

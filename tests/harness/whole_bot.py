@@ -31,10 +31,9 @@ from emulator.delivery import Reply
 from emulator.emulator import Workspace
 from emulator.interaction_payloads import find_element
 from emulator.speech import app_mention, envelope
-from emulator.world import BOT_USER
+from emulator.world import BOT, BOT_USER
 from gate.policy import State
 from model.chat import Model, ModelFailed, ReplyListener
-from model.transcript import NOTED
 from store.store import Store
 from tests.harness.loopback import Loopback, Request, as_json
 from tests.harness.loopback import Reply as LoopbackReply
@@ -165,7 +164,7 @@ def results(messages: Sequence[Message]) -> list[Json]:
 def said_by_people(messages: Sequence[Message]) -> list[str]:
     """The user messages in a request to the model, less what the bot itself notes there."""
     said = [message["content"] for message in messages if message["role"] == "user"]
-    return [text for text in said if not text.startswith(NOTED)]
+    return [text for text in said if not text.startswith("From the bot itself, for the next message: ")]
 
 
 # --- an API that does as it is told -----------------------------------------------------------------------------------
@@ -334,7 +333,7 @@ class Talk:
 
     def messages(self) -> list[Json]:
         """The bot's messages in it, oldest first."""
-        return [m for m in self.workspace.messages(self.channel, self.ts) if m.get("bot_id")]
+        return [m for m in self.workspace.messages(self.channel, self.ts) if m.get("bot_id") == BOT]
 
     def answers(self) -> list[str]:
         """What the bot said, cards and their parts left out."""

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from base import words
 from base.logging_setup import hide_in_logs, set_up_logs
 from gate.policy import State
 from model.chat import ChatServer, ModelFailed
@@ -360,7 +359,10 @@ def test_a_model_that_goes_on_after_its_last_call_ends_in_words_and_nothing_is_s
     parts.replies.will(calls(GET), last)
     thread = parts.ask()
     (told,) = parts.told(thread)
-    assert told == words.NO_END.format(calls=1)
+    assert (
+        told
+        == "I've used up the 1 model calls that one question may take and still have no answer. Please ask for less at once."
+    )
     assert methods(server) == ["GET"]
     assert parts.pending() == []
 
@@ -416,22 +418,38 @@ def test_history_is_trimmed_and_the_persons_last_words_stay(make: Make, server: 
 
 # --- replies of all kinds ---------------------------------------------------------------------------------------------
 
+EMPTY = "The language model gave an empty answer. Please ask again, perhaps in other words."
 ENDINGS: list[tuple[Json, str]] = [
     (says("Half an ans") | {}, "Half an ans"),
-    (completion({"content": "Half an ans"}, "length"), f"Half an ans\n\n{words.CUT}"),
-    (completion({"content": ""}, "length"), words.EMPTY),
-    (completion({"content": None}, "content_filter"), words.FILTERED),
-    (completion({"content": "Some"}, "content_filter"), f"Some\n\n{words.FILTERED}"),
+    (
+        completion({"content": "Half an ans"}, "length"),
+        "Half an ans\n\n_(The model's answer ended here because it reached its length limit.)_",
+    ),
+    (
+        completion({"content": ""}, "length"),
+        EMPTY,
+    ),
+    (
+        completion({"content": None}, "content_filter"),
+        "The language model's provider filtered this answer, so there is nothing to show. Please ask in other words.",
+    ),
+    (
+        completion({"content": "Some"}, "content_filter"),
+        "Some\n\nThe language model's provider filtered this answer, so there is nothing to show. Please ask in other words.",
+    ),
     (says(None, refusal="I can't help with that."), "I can't help with that."),
-    (says("", refusal=""), words.EMPTY),
-    (says(None), words.EMPTY),
-    (says("  \n "), words.EMPTY),
-    (says([]), words.EMPTY),
+    (says("", refusal=""), EMPTY),
+    (says(None), EMPTY),
+    (says("  \n "), EMPTY),
+    (says([]), EMPTY),
     (says([{"type": "text", "text": "Parts."}]), "Parts."),
-    (says(5), words.EMPTY),
-    (says({"a": 1}), words.EMPTY),
-    (completion({}), words.EMPTY),
-    (completion({"content": None, "tool_calls": []}, "tool_calls"), words.EMPTY),
+    (says(5), EMPTY),
+    (says({"a": 1}), EMPTY),
+    (completion({}), EMPTY),
+    (
+        completion({"content": None, "tool_calls": []}, "tool_calls"),
+        EMPTY,
+    ),
     (completion({"content": "x", "tool_calls": None}, None), "x"),
     (completion({"content": "x", "tool_calls": {}}, 5), "x"),
     (completion({"content": "x", "tool_calls": "no"}, []), "x"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from base.thread import Thread
-from slack_io.payloads import MAX_WORDS, Click, HomeOpened, Mention, gesture, mention, opened, plain_words
+from slack_io.message_content import MAX_WORDS
+from slack_io.payloads import (
+    Click,
+    HomeOpened,
+    Mention,
+    Shortcut,
+    Unanswerable,
+    gesture,
+    heard,
+    mention,
+    opened,
+    plain_words,
+    question,
+)
+from store.store import Attached
 
 Json = dict[str, Any]
 BOT = "U0BOT"
@@ -141,6 +156,13 @@ def test_a_long_text_is_read_in_a_moment(piece: str) -> None:
 # --- mentions ---------------------------------------------------------------------------------------------------------
 
 
+def asked(payload: Json) -> Mention:
+    """The mention that a person made."""
+    found = mention(payload)
+    assert isinstance(found, Mention)
+    return found
+
+
 def test_a_mention_is_read() -> None:
     assert mention(envelope()) == Mention(
         event_id="Ev111",
@@ -154,8 +176,7 @@ def test_a_mention_is_read() -> None:
 
 
 def test_a_mention_in_a_thread_belongs_to_that_thread() -> None:
-    found = mention(envelope(thread_ts="1595926000.000100"))
-    assert found is not None
+    found = asked(envelope(thread_ts="1595926000.000100"))
     assert (found.thread.ts, found.in_thread) == ("1595926000.000100", True)
 
 
@@ -167,6 +188,7 @@ def test_a_mention_in_a_thread_belongs_to_that_thread() -> None:
         {"subtype": None},
         {"bot_id": None},
         {"edited": None},
+        {"edited": {"user": "U0ANN", "ts": "1.1"}},
     ],
 )
 def test_a_persons_own_new_words_are_a_mention(event: Json) -> None:
@@ -176,12 +198,9 @@ def test_a_persons_own_new_words_are_a_mention(event: Json) -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        {"bot_id": "B1"},
-        {"subtype": "bot_message", "user": ...},
         {"subtype": "message_changed"},
         {"subtype": "message_deleted"},
         {"hidden": True},
-        {"edited": {"user": "U0ANN", "ts": "1.1"}},
         {"subtype": "channel_join"},
         {"subtype": ["file_share"]},
         {"subtype": {}},
@@ -230,23 +249,20 @@ def test_an_envelope_that_lacks_what_is_needed_is_no_mention(changes: Json) -> N
 @pytest.mark.parametrize("changes", [{"user": "u0ann"}, {"channel": "c-1.x_y"}, {"user": "7"}], ids=str)
 def test_an_id_may_be_of_another_length_and_alphabet(changes: Json) -> None:
     """Slack promises neither; all that matters is that it is safe in keys and mentions."""
-    found = mention(envelope(**changes))
-    assert found is not None
+    found = asked(envelope(**changes))
     assert changes.items() <= {"user": found.user, "channel": found.thread.channel}.items()
 
 
 def test_a_mention_and_a_click_that_name_no_team_are_of_the_same_thread() -> None:
-    found = mention(envelope(team=..., ts="111.111") | {"team_id": None})
+    found = asked(envelope(team=..., ts="111.111") | {"team_id": None})
     pressed = gesture(press(team=None, user={"id": "U0ANN"}))
-    assert found is not None
     assert pressed is not None
     assert found.thread == pressed.thread
     assert not found.is_foreign
 
 
 def test_the_team_may_stand_in_the_event_alone() -> None:
-    found = mention(envelope() | {"team_id": None})
-    assert found is not None
+    found = asked(envelope() | {"team_id": None})
     assert found.thread.team == "T0LOCAL"
 
 
@@ -260,29 +276,111 @@ def test_the_team_may_stand_in_the_event_alone() -> None:
     ],
 )
 def test_an_author_of_another_organisation_is_foreign(event: Json, is_foreign: bool) -> None:
-    found = mention(envelope(**event))
-    assert found is not None
+    found = asked(envelope(**event))
     assert found.is_foreign is is_foreign
 
 
 @pytest.mark.parametrize("text", [None, 5, [], {}])
 def test_a_mention_without_text_is_a_bare_one(text: object) -> None:
-    found = mention(envelope(text=text))
-    assert found is not None
+    found = asked(envelope(text=text))
     assert found.text == ""
 
 
 def test_a_text_beyond_slacks_own_bound_is_cut() -> None:
-    found = mention(envelope(text="x" * 100_000))
-    assert found is not None
+    found = asked(envelope(text="x" * 100_000))
     assert len(found.text) == MAX_WORDS
 
 
 def test_half_an_emoji_in_a_text_becomes_text_that_can_be_stored() -> None:
-    found = mention(json.loads(json.dumps(envelope(text="hello \ud83d"))))
-    assert found is not None
+    found = asked(json.loads(json.dumps(envelope(text="hello \ud83d"))))
     plain_words(found.text, BOT).encode()
     found.event_id.encode()
+
+
+# --- edits, apps, what is attached ------------------------------------------------------------------------------------
+
+
+def test_a_mention_that_an_edit_tells_of_says_so() -> None:
+    found = asked(envelope(edited={"user": "U0ANN", "ts": "1595926240.000000"}))
+    assert (found.is_edited, found.ts, found.text) == (True, "1595926230.009600", f"<@{BOT}> hello")
+
+
+def change(text: str, before: object, **event: Any) -> Json:
+    """A message_changed as Slack delivers it to who is subscribed to a channel's messages."""
+    message: Json = {"type": "message", "user": "U0ANN", "ts": "111.222", "thread_ts": "111.111", "text": text}
+    message |= {"edited": {"user": "U0ANN", "ts": "111.300"}}
+    event = {"channel_type": "channel"} | event
+    inner = {"type": "message", "subtype": "message_changed", "hidden": True, "channel": "C0HR", "ts": "111.301"}
+    return envelope() | {"event": inner | event | {"message": message, "previous_message": before}}
+
+
+def test_a_change_that_adds_a_mention_is_a_mention_by_the_ts_of_the_message() -> None:
+    found = heard(change(f"<@{BOT}> who is new?", {"ts": "111.222", "text": "who is new?"}))
+    assert isinstance(found, Mention)
+    assert (found.thread.ts, found.ts, found.user) == ("111.111", "111.222", "U0ANN")
+    assert (found.text, found.in_thread, found.is_edited) == (f"<@{BOT}> who is new?", True, True)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        change(f"<@{BOT}> who?", {"ts": "111.222", "text": f"<@{BOT}|hr-bot> wo?"}),
+        change("who?", {"ts": "111.222", "text": f"<@{BOT}> who?"}),
+        change("who?", None),
+        change("<@U0BEN> who?", None),
+        change(f"<@{BOT}> who?", None) | {"authorizations": None},
+        change(f"<@{BOT}> who?", None, channel_type="im"),
+        envelope(type="message", channel_type="channel"),
+    ],
+)
+def test_other_changes_and_messages_of_a_channel_say_nothing(payload: Json) -> None:
+    assert heard(payload) is None
+
+
+@pytest.mark.parametrize(
+    ("event", "user", "bot"),
+    [
+        ({"bot_id": "B1"}, "U0ANN", "B1"),
+        ({"subtype": "bot_message", "user": ..., "bot_id": "B1"}, "U0", "B1"),
+        ({"subtype": "bot_message", "user": None}, "U0", ""),
+        ({"user": "USLACKBOT"}, "USLACKBOT", ""),
+    ],
+    ids=str,
+)
+def test_a_mention_by_an_app_has_nobody_to_answer_for_it(event: Json, user: str, bot: str) -> None:
+    place = Thread("T0LOCAL", "C0HR", "1595926230.009600")
+    assert mention(envelope(**event)) == Unanswerable("Ev111", place, "1595926230.009600", user, bot)
+
+
+def test_apps_in_direct_messages_say_nothing_to_the_bot() -> None:
+    assert heard(envelope(type="message", channel_type="im", bot_id="B1")) is None
+
+
+def test_what_is_attached_to_a_mention_goes_with_it() -> None:
+    shared = {"author_name": "Ben Ortiz", "text": "Tom leaves", "fallback": "ben: Tom leaves"}
+    found = asked(envelope(attachments=[shared], files=[{"id": "F1", "name": "list.csv"}], subtype="file_share"))
+    assert (found.attached, found.files) == ((Attached("Ben Ortiz", "Tom leaves"),), ("list.csv",))
+    json.dumps(found.payload())
+
+
+def test_what_is_recorded_of_attachments_is_bounded() -> None:
+    found = asked(envelope(attachments=[{"text": "x" * 30_000}] * 100))
+    assert [len(one.text) for one in found.attached] == [4_000] * 20
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "has_attached", "asks"),
+    [
+        (f"<@{BOT}> who?", [], True, "who?"),
+        (f"<@{BOT}>", [], False, ""),
+        (f"<@{BOT}>", [], True, "(no words of their own, only what is attached to the message)"),
+        (f"<@{BOT}>", ["a.csv"], False, "[Attached file, of which only the name can be read: a.csv]"),
+        (f"<@{BOT}> who?", ["a", "b"], False, "who?\n[Attached file, of which only the name can be read: a]\n"
+         "[Attached file, of which only the name can be read: b]"),
+    ],
+)  # fmt: skip
+def test_a_question_names_its_files(text: str, files: list[str], has_attached: bool, asks: str) -> None:
+    assert question(text, files, BOT, has_attached=has_attached) == asks
 
 
 # --- clicks -----------------------------------------------------------------------------------------------------------
@@ -308,7 +406,29 @@ def test_a_click_is_read() -> None:
     ids=str,
 )
 def test_a_click_is_read_from_whichever_field_has_it(changes: Json) -> None:
-    assert gesture(press(**changes)) == PRESSED
+    found = gesture(press(**changes))
+    assert isinstance(found, Click)
+    assert replace(found, in_thread=True) == PRESSED
+
+
+@pytest.mark.parametrize(
+    ("container", "in_thread"),
+    [
+        ({"message_ts": "111.222", "channel_id": "C0HR", "thread_ts": "111.111"}, True),
+        ({"message_ts": "111.111", "channel_id": "C0HR", "thread_ts": "111.111"}, False),
+        ({"message_ts": "111.111", "channel_id": "C0HR"}, False),
+    ],
+    ids=["a reply", "a thread's first message", "no thread"],
+)
+def test_who_presses_looks_at_the_thread_or_at_the_channel(container: Json, in_thread: bool) -> None:
+    pressed = gesture(press(container=container, message=None))
+    message = {"ts": container["message_ts"], "thread_ts": container.get("thread_ts")}
+    chosen = gesture(
+        press(type="message_action", callback_id="delete_message", message_ts=container["message_ts"], message=message)
+    )
+    assert isinstance(pressed, Click)
+    assert isinstance(chosen, Shortcut)
+    assert (pressed.in_thread, chosen.in_thread) == (in_thread, in_thread)
 
 
 def action(**changes: Any) -> Json:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from base import words
 from demo.hr_api import HrApi
 from emulator.emulator import Workspace
 from emulator.limits import METHODS
@@ -50,7 +49,7 @@ def test_a_question_a_card_and_an_answer_survive_it(
     line.finish()
     bot.settle()
 
-    talk.card_titled(words.CARD_TITLES["done"])
+    talk.card_titled("🔐 Approved and done")
     assert talk.answers() == ["The first part of it, then the end."]
     assert len(talk.cards()) == 1
     assert [one.method for one in hr.requests].count("DELETE") == 1
@@ -87,7 +86,7 @@ def test_a_deletion_survives_it_or_is_told(start_bot: StartBot, ann: Person, wor
     ts = talk.messages()[0]["ts"]
     workspace.shortcut("U0ANN", ts, "delete_message")
     if method == "views.open":
-        assert ann.aside() == words.TOO_LATE
+        assert ann.aside() == "That took too long for Slack. Please click again."
         return
     workspace.submit(workspace.wait(lambda: workspace.modals("U0ANN"))[-1]["id"], "U0ANN")
     workspace.wait(lambda: not talk.messages())

@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from base import words
 from demo.hr_api import HrApi
 from emulator.app import EVERY_EVENT, EVERY_SCOPE
 from emulator.emulator import Workspace
@@ -143,7 +142,7 @@ def test_the_stop_button_cuts_the_model_off_and_keeps_what_was_written(
     bot.settle()
 
     (message,) = talk.messages()
-    assert words_of(message) == f"The first part of it, \n\n{words.STOPPED}"
+    assert words_of(message) == "The first part of it, \n\n_(Stopped here.)_"
     assert (buttons(message), line.is_cut) == ({}, True)
     assert ann.asks("and now?").answer() == "Done."
 
@@ -154,7 +153,7 @@ def test_somebody_else_cannot_stop_it(bot: RunningBot, ann: Person, ben: Person,
     talk = ann.asks("tell me")
     ben.presses(growing(talk, "The first part"), "stop")
 
-    assert ben.aside() == words.NOT_YOURS_TO_STOP.format(asker="U0ANN")
+    assert ben.aside() == "Only <@U0ANN>, who asked, can stop this one."
     line.finish()
     assert words_of(growing(talk, "The first part")) == "The first part of it, "
 
@@ -167,7 +166,7 @@ def test_an_admin_can_stop_it(start_bot: StartBot, ann: Person, ben: Person, mod
     ben.presses(growing(talk, "The first part"), "stop")
     bot.settle()
 
-    assert words.STOPPED in words_of(talk.messages()[0])
+    assert "_(Stopped here.)_" in words_of(talk.messages()[0])
 
 
 def test_the_shortcut_asks_in_a_modal_and_then_stops(
@@ -183,7 +182,7 @@ def test_the_shortcut_asks_in_a_modal_and_then_stops(
     workspace.submit(view["id"], "U0ANN")
     bot.settle()
 
-    assert talk.answers() == [words.STOPPED_EMPTY]
+    assert talk.answers() == ["_(Stopped before there was an answer.)_"]
 
 
 def test_there_is_nothing_to_stop_in_a_thread_at_rest(bot: RunningBot, ann: Person, workspace: Workspace) -> None:
@@ -191,7 +190,7 @@ def test_there_is_nothing_to_stop_in_a_thread_at_rest(bot: RunningBot, ann: Pers
     talk.answer()
     bot.settle()
     workspace.shortcut("U0ANN", talk.messages()[0]["ts"], "stop_generating")
-    assert ann.aside() == words.NOTHING_RUNS
+    assert ann.aside() == "There's nothing running here that I could stop."
 
 
 def test_no_call_of_any_kind_starts_after_a_stop(
@@ -220,11 +219,11 @@ def test_a_stop_while_a_card_waits_withdraws_it(
     workspace.submit(view["id"], "U0ANN")
     bot.settle()
 
-    talk.card_titled(words.CARD_TITLES["withdrawn"])
+    talk.card_titled("🔐 Withdrawn")
     ann.presses(card, "approve")
     bot.settle()
     assert "DELETE" not in [one.method for one in hr.requests]
-    assert talk.answers() == [words.STOPPED_EMPTY]
+    assert talk.answers() == ["_(Stopped before there was an answer.)_"]
 
 
 def test_deleting_the_answer_in_progress_stops_it(
@@ -279,8 +278,11 @@ def test_others_cards_and_people_s_words_stay(
     assert not deletes(workspace, "U0ANN", talk.ts)
     assert not deletes(workspace, "U0BEN", other.messages()[0]["ts"])
     assert [ann.asides(), ben.asides()] == [
-        [words.NO_CARDS, words.NOT_MINE],
-        [words.NOT_YOURS_TO_DELETE.format(asker="U0ANN")],
+        [
+            "This is the record of a request, so it stays.",
+            "I can only delete my own messages, and I don't know this one.",
+        ],
+        ["Only <@U0ANN>, who asked, can have this one deleted."],
     ]
     assert counts(workspace, "chat.delete") == [0]
 
@@ -290,13 +292,13 @@ def test_others_cards_and_people_s_words_stay(
 
 def test_direct_messages_are_off_unless_allowed(bot: RunningBot, ann: Person, workspace: Workspace) -> None:
     talk = asks_directly(ann)
-    assert talk.answer() == words.NO_DIRECT.format(places="#hr-bot")
+    assert talk.answer() == "I don't work in direct messages here. Please ask me in #hr-bot."
     assert counts(workspace, "chat.startStream") == [0]
 
 
 def test_who_asks_directly_in_vain_gets_a_link_to_the_channel(start_bot: StartBot, ann: Person) -> None:
     start_bot(slack_channel="C0HR")
-    assert asks_directly(ann).answer() == words.NO_DIRECT.format(places="<#C0HR>")
+    assert asks_directly(ann).answer() == "I don't work in direct messages here. Please ask me in <#C0HR>."
 
 
 def test_in_a_direct_message_the_answer_is_a_stream(

@@ -14,7 +14,6 @@ from click.testing import CliRunner, Result
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from base import words
 from base.settings import Misconfigured
 from base.thread import Thread
 from bot import main
@@ -30,6 +29,7 @@ from tests.harness.databases import ENGINES, fresh_database, looking_into, rows
 from tests.harness.rest_server import RestServer, reply
 from tests.store.test_store import begin, noted, propose, proposed
 
+ALTERED = "The stored request is not the one that was asked for and approved: it was changed in the database."
 A = Thread("T0LOCAL", "C0HR", "100.000001")
 
 
@@ -234,14 +234,14 @@ def test_a_record_that_was_changed_ends_with_an_alarm_and_is_not_sent(
 
     assert server.calls == []
     ended = parts.row(one)
-    assert (ended.state, ended.note) == (State.FAILED, f"{words.ALTERED} Nothing was sent.")
+    assert (ended.state, ended.note) == (State.FAILED, f"{ALTERED} Nothing was sent.")
     assert parts.result(one)["outcome"] == "failed"
     (alarm,) = [json.loads(line.data) for line in parts.store.journal.lines(kind="alarm")]
-    assert (alarm["proposal"], alarm["reason"]) == (one.proposal, words.ALTERED)
+    assert (alarm["proposal"], alarm["reason"]) == (one.proposal, ALTERED)
     told = [record for record in caplog.records if record.levelname == "CRITICAL"]
     assert len(told) == 1
     last = json.dumps(parts.cards(thread)[-1].arguments)
-    assert words.UNSENT_TITLE.split(" ", 1)[1] in last
+    assert "Approved, but not sent" in last
     assert "changed in the database" in last
 
 

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from base import words
 from base.shrink import as_json
 from base.tokens import estimate
 from catalog.calls import BadCall
@@ -22,7 +21,7 @@ from catalog.catalog import Catalog
 from model.prompt.listing import BARE, FULL, RICH, SHORT, TERSE, chart, fitting, line, lines
 from model.prompt.prompt import FIND, beside, find, prepare, system_prompt, tools
 from model.prompt.search import index_of
-from model.transcript import NOTED, AssistantMessage, Item, TurnNote, UserMessage, first_noted, to_messages
+from model.transcript import AssistantMessage, Item, TurnNote, UserMessage, first_noted, to_messages
 from tests.harness.bot_parts import BotParts, Line, calls, completion, says, tool_results, user_words
 from tests.harness.catalogs import COMPANY, Json, large, load
 from tests.harness.replay_model import ReplayModel, answer
@@ -43,6 +42,7 @@ def listed(text: str) -> list[str]:
     return [" ".join(one.split(" ")[:2]) for one in text.splitlines() if one.startswith(METHODS)]
 
 
+NOTED = "From the bot itself, for the next message: "
 METHODS = ("GET /", "POST /", "PUT /", "PATCH /", "DELETE /")
 
 
@@ -596,4 +596,4 @@ def test_the_status_says_that_operations_are_looked_for(make: Make) -> None:
     parts.system = replace(parts.system, assistant_status=shown)
     parts.replies.will(finds({"query": "spaceships"}))
     parts.ask("?")
-    assert shown.texts == [words.THINKING, words.FINDING, words.THINKING]
+    assert shown.texts == ["is thinking...", "is looking for operations", "is thinking..."]
