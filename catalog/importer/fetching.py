@@ -92,7 +92,9 @@ def renew(order: Order, into: str) -> Outcome:
     text, changes = merge(before, upstream, source=into, writes=order.writes)
     if text != before:
         _write(path, text)
-    return Outcome(text, (*losses(api), *remarks(api), *news(changes, into, same=text == before), *mistakes(text)))
+    return Outcome(
+        text, (*losses(api), *remarks(api, changes.allowed), *news(changes, into, same=text == before), *mistakes(text))
+    )
 
 
 def _write(path: Path, text: str) -> None:

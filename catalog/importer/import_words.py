@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from catalog.catalog import load_catalog
 from catalog.importer.merge import Changes
-from catalog.importer.openapi import Imported
+from catalog.importer.openapi import OFF, Imported, shape
 from catalog.references import printable
 from catalog.rules import SAFE_METHODS
 from catalog.source import BadCatalog
@@ -17,10 +17,13 @@ def head(api: Imported, source: str, command: str, *, writes: bool) -> Iterator[
     """The lines at a new catalog's top. `command` is what imports again."""
     yield f"What the bot may call of {api.title}, and nothing else. Imported from {source} ({api.kind})."
     yield ""
+    acting = sum(entry.get("enabled") is False for _, entry in api.endpoints)
+    but = f", but for {acting} (enabled: false) that seem to change something or carry other calls" if acting else ""
     if writes:
-        yield "Reads and writes are on."
+        yield f"Reads and writes are on{but}."
     else:
-        yield "Reads are on. Writes came switched off (enabled: false): set enabled: true on those that people may ask for."
+        yield f"Reads are on{but}."
+        yield "Writes came switched off (enabled: false): set enabled: true on those that people may ask for."
     yield "PUT, PATCH and DELETE wait for a person's click. A POST goes at once while nothing was read in its thread;"
     yield "approval: always makes it wait, too (docs/catalog.md, 'Approval')."
     yield "To import again, keeping what was changed here by hand (with this file's name for apis.yaml):"
@@ -74,10 +77,13 @@ _KINDS = {
 }
 
 
-def remarks(api: Imported) -> Iterator[str]:
-    """What was left out or changed, with its place in the description; those of one kind once, with a count and where they are."""
+def remarks(api: Imported, allowed: Iterable[str] = ()) -> Iterator[str]:
+    """What was left out or changed, with its place in the description; those of one kind once, with a count and where they are. Nothing
+    of the operations that are switched off for what they do, where the catalog has them on: `allowed`."""
+    known = {_shape(name) for name in allowed}
+    notes = [(place, words) for place, words in api.notes if not (OFF in words and _shape(words) in known)]
     kinds: dict[str, list[tuple[str, str]]] = {}
-    for place, words in api.notes:
+    for place, words in notes:
         kinds.setdefault(_OWN.sub("", words), []).append((place, words))
     if api.notes:
         yield (
@@ -87,6 +93,12 @@ def remarks(api: Imported) -> Iterator[str]:
         )
     for (place, words), *others in kinds.values():
         yield f"  {place}: {words}{_alike(others)}"
+
+
+def _shape(words: str) -> str:
+    """The operation that words begin with, as one that is written otherwise can be compared with it."""
+    method, _, path = words.partition(" ")
+    return shape(method, path.partition(" ")[0])
 
 
 def _alike(others: list[tuple[str, str]]) -> str:
@@ -124,6 +136,7 @@ def news(changes: Changes, into: str, *, same: bool) -> Iterator[str]:
         "Changed in the description, but here by hand, so left as they are": changes.kept,
         "Not in the description any more, so switched off": changes.gone,
         "Reads that seem to change something, so switched off; set enabled: true on those that people may ask for": changes.acting,
+        "On, as they were set here, though they seem to change something or carry other calls": changes.allowed,
         "In the description again": changes.back,
         "Left as they are": changes.stuck,
     }

@@ -52,6 +52,7 @@ class Changes:
     kept: list[str] = field(default_factory=list)  # changed by hand and in the description
     left_out: list[str] = field(default_factory=list)  # removed by hand before
     acting: list[str] = field(default_factory=list)  # reads that seem to change something: switched off
+    allowed: list[str] = field(default_factory=list)  # what an import switches off, and a person has on
     stuck: list[str] = field(default_factory=list)  # what could not be taken over
 
     def add(self, other: Changes) -> None:
@@ -251,6 +252,8 @@ def _edits(
             )
             continue
         changes.add(told)
+        if news.get(name, {}).get("enabled") is False and after.get("enabled") is not False:
+            changes.allowed.append(_called(entry))
         if wanted:
             edits += entry_edits(body, item, wanted, after)
             api["endpoints"][number] = after

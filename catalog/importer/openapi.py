@@ -29,6 +29,7 @@ from catalog.values import VARIABLE
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
 _FIXED = ("enum", "const", "default")
+OFF = "comes switched off"  # what is said of an operation for what it does
 _MOST = 10_000  # operations of one description
 _NO_NAME = frozenset(
     ("api", "apis", "rest", "restful", "the", "swagger", "openapi", "service", "services", "documentation", "docs", "public", "internal",
@@ -319,9 +320,7 @@ def _off_where_it_acts(documents: Documents, one: FoundOperation, entry: dict[st
     words = effect(entry, one.node.text("operationId"))
     if not words:
         return entry
-    documents.notes.add(
-        one.node, f"{printable(one.name, 120)} comes switched off: {words}; set enabled: true if that is wanted"
-    )
+    documents.notes.add(one.node, f"{printable(one.name, 120)} {OFF}: {words}; set enabled: true if that is wanted")
     return {**entry, "enabled": False}
 
 

@@ -281,7 +281,11 @@ def test_an_object_in_the_query_becomes_its_fields() -> None:
         "/neither",
         "/list?expand%5B%5D=[expand]",
     ]
-    assert [place for place, _ in notes(document)] == ["#/paths/~1neither/get/parameters/0"]
+    assert [(place, words.partition("'")[2].partition("'")[0]) for place, words in notes(document)] == [
+        ("#/paths/~1deep/get/parameters/0", "date[in]"),
+        ("#/paths/~1flat/get/parameters/0", "in"),
+        ("#/paths/~1neither/get/parameters/0", "date"),
+    ]
     assert len(loaded(imported(document)).operations) == 4
 
 
