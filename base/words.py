@@ -244,11 +244,20 @@ DO_SAY_SO = "Say so to the person."
 
 # --- what the model is told of a call ---------------------------------------------------------------------------------
 
-NO_PAGINATION = (
-    "The catalog does not say how the further pages of {operation} are found, and the answer has no link to them. "
-    "Make the call without all_pages."
+IS_PART = "These are not all: {why}."
+MAY_BE_PART = "These may not be all: {why}."
+ALL_PAGES = "The same call with all_pages reads on."
+UNSURE_WHOLE = "Whether these are all is not known: the catalog does not say how this list is paged, and the answer has no sign of more."
+LIST_MOVED = "the list changed while it was read"
+TOTAL_MOVED = (
+    "The list changed while it was read: the API counted {0:,}, then {1:,}. Something may be missing or be gone by now."
+)
+CAME_AGAIN = "{count} came again on a later page, since the list changed while it was read; each is here once."
+LINK_NAMES = (
+    "the API's next page is asked for by {names}, and the url of {operation} in the catalog has no such query name"
 )
 WHOLE_KEPT = "The whole answer is kept as {name}: read_result gives other parts of it without another call."
+KEPT_PART = "What was read is kept as {name}: read_result gives other parts of it without another call."
 NOT_KEPT = "{name} is not kept, or no longer. Make the call again that gave it."
 LOOKUP_NONE = (
     "{name}: nothing that {operation} lists is '{value}'. Ask the person, or look in that list for what is meant."

@@ -281,7 +281,7 @@ _NEEDS = {
     "cursor": ["parameter", "next"],
     "link": [],
     "next_url": ["next"],
-    "header": ["parameter", "header"],
+    "header": ["header"],
 }
 
 
@@ -296,7 +296,8 @@ class Pagination(_Strict):
     model_config = ConfigDict(json_schema_extra={"allOf": [_of_style(*one) for one in _NEEDS.items() if one[1]]})
 
     style: Literal["page", "offset", "cursor", "link", "next_url", "header"]
-    """page, offset and cursor count on in the query; link follows the Link header; next_url a URL in the answer; header a token there."""
+    """page, offset and cursor count on in the query; link follows the Link header; next_url a URL in the answer; header a token or URL
+    in a header."""
     parameter: str | None = None
     """The query name that takes the page, the offset or the token. link, next_url: that of the first page, where links need it."""
     size: str | None = None
@@ -312,7 +313,7 @@ class Pagination(_Strict):
     total: Jmespath | None = None
     """Where an answer has the number of items in all (JMESPath)."""
     header: HeaderName | None = None
-    """Style header: the response header that holds the next token."""
+    """Style header: the response header that holds the next token, which `parameter` takes, or the next page's URL."""
     max_pages: Annotated[int, Field(ge=1, le=1_000)] = 50
     """How many pages are read at most. Default: 50."""
     max_items: Annotated[int, Field(ge=1, le=100_000)] = 5_000

@@ -56,12 +56,16 @@ class ReadResult:
 
 @dataclass(frozen=True)
 class CallData:
-    """What a call brought, ready to be shown: data without secrets, what has to be said about it, numbers that stand beside it."""
+    """What a call brought, ready to be shown: data without secrets, what has to be said about it, numbers that stand beside it.
+
+    `part`: that it is known to be a part of what there is, and why, as a sentence; empty where that is not known.
+    """
 
     status: int
     data: Any
     notes: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    part: str = ""
 
 
 def found_of(answer: Answer, secrets: Sequence[str]) -> CallData:
@@ -80,7 +84,8 @@ def found_of(answer: Answer, secrets: Sequence[str]) -> CallData:
         answer.broke_off,
         kept_back,
     ]
-    return CallData(answer.status, data, tuple(note for note in notes if note))
+    shown = tuple(note for note in notes if note)
+    return CallData(answer.status, data, shown, part=answer.broke_off)
 
 
 def shown_of(data: Any, hiding: Hiding, content_type: str = "") -> tuple[Any, str]:

@@ -35,7 +35,7 @@ from gate.authority import Authority, Here, PeopleDirectory, Unplaced
 from gate.card_lines import path_text
 from gate.cards import CardRow, batch_card, card, changed_text, date, deciders, target_card
 from gate.policy import Event, Read, Refused, State, Write, sort
-from gate.reads import Purpose, Reads, Wants, always
+from gate.reads import Purpose, Reads, Wants, always, with_sign
 from gate.recipes import StepAnswer
 from gate.results import is_partial, more_text, parse_more, result
 from gate.target_diff import Path, Target, Watch, differing
@@ -168,17 +168,16 @@ class Gate:
         """More of an answer that is kept, without the API; and what the journal tells of it. Raises `BadCall`, also where it is kept
         for somebody else."""
         more = parse_more(arguments)
-        data = self._store.kept(turn.thread, more.number, turn.asker)
-        if data is None:
+        kept = self._store.kept(turn.thread, more.number, turn.asker)
+        if kept is None:
             raise BadCall(words.NOT_KEPT.format(name=more.name))
-        return ReadResult(more_text(loads(data), more, self.result_limit)), [
-            JournalEntry("more", {"result": more.name})
-        ]
+        text = more_text(loads(kept.data), more, self.result_limit, kept.part)
+        return ReadResult(text), [JournalEntry("more", {"result": more.name})]
 
-    def keep(self, of: Turn | Proposal, data: Any) -> str:
+    def keep(self, of: Turn | Proposal, data: Any, part: str = "") -> str:
         """Keeps what is too large for the model, for whom it is; gives its name in the thread, empty where it is too large to be kept,
-        too."""
-        number = self._store.keep(of.thread, as_json(data), of.only_for)
+        too. `part` says why the data is not all that there is, where that is known."""
+        number = self._store.keep(of.thread, as_json(data), of.only_for, part)
         return f"r{number}" if number is not None else ""
 
     def _purpose(
@@ -541,15 +540,15 @@ class Gate:
             return self._happen(stored.proposal, Event.LOSE, note=note, seconds=answer.seconds, status=answer.status)
         happened = Event.SUCCEED if 200 <= answer.status < 300 else Event.FAIL
         outcome = words.STATES_BY_STATUS.get(answer.status, "done") if happened is Event.SUCCEED else "failed"
-        text = self._answered(stored, answer, outcome)
+        text = self._answered(stored, call, answer, outcome)
         return self._happen(stored.proposal, happened, result=text, seconds=answer.seconds, status=answer.status)
 
-    def _answered(self, stored: Proposal, answer: Answer, outcome: str) -> str:
+    def _answered(self, stored: Proposal, call: Call, answer: Answer, outcome: str) -> str:
         """What the model is told of an API's answer to a record; of a read that was approved it can have more later."""
-        found = found_of(answer, self._api_client.secrets)
+        found = with_sign(found_of(answer, self._api_client.secrets), call, answer, offer=False)
         shown = Shown.of(found, self.result_limit)
         is_more = stored.method in SAFE_METHODS and is_partial(found, shown, self.result_limit)
-        return result(shown, self.keep(stored, found.data) if is_more else "", outcome=outcome)
+        return result(shown, self.keep(stored, found.data, found.part) if is_more else "", outcome=outcome)
 
     def _changed(self, row: Proposal, target: Target | None, changed: Collection[Path]) -> Proposal | None:
         """The end of a record whose target is another one by now: it is asked for anew, the second time with what could be done."""

@@ -7,35 +7,34 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
+from urllib.parse import unquote_plus
 
 from base.jmespath_bounded import BadQuery, search
 from base.shrink import as_json
 from catalog.catalog import Operation, Pagination
-from catalog.template import Value
+from catalog.signs_of_more import Page, holds, next_link, number_beside, plain_name, previous_told, says_no, total_told
+from catalog.template import Value, split_list
+from gate.naming import key_of
 
-_NO_PAGE = frozenset({204, 404, 416})  # how APIs that count say that a page lies behind the last one
+NO_PAGE = frozenset({204, 404, 416})  # how APIs that count say that a page lies behind the last one
+_NOT_NOW = frozenset({401, 403, 408, 429})  # what says nothing of the page itself
 LINKS = Pagination(
     style="link"
 )  # holds where the catalog says nothing: what a Link header says, it says in a standard way
 _MAX_TOKEN = 4_000  # characters
-_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110, 5.6.2
-_PARAMETER = re.compile(rf'\s*;\s*({_WORD})?\s*(?:=\s*("(?:[^"\\]|\\.)*"|{_WORD}))?')
+_LISTS = (
+    "data", "items", "results", "values", "records", "entries", "content", "list", "rows", "elements", "objects", "value",
+)  # fmt: skip
+_WRAPS = ("_embedded", "data", "result", "response", "d", "hits")
+_ASIDE = frozenset(("errors", "warnings", "messages", "links", "included"))  # lists beside the list
+_KINDS = ("type", "kind", "object", "resourcetype", "model", "entity")  # ids are told apart by these, too
 
 
 class BadStart(ValueError):
     """The paging cannot begin where the call says. Its text says what to write instead."""
-
-
-@dataclass(frozen=True)
-class Page:
-    """What one request brought: the list in it, the whole answer's data, its headers (lower-case names)."""
-
-    items: list[Any]
-    data: Any
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,20 @@ class End:
     why: str = ""
 
 
+NOT_WHERE = "the API says that there are more, but not where"
+NO_URL = "what the API gave as the next page's URL is no text"
+NO_PARAMETER = "the API gave a token for the next page, and the catalog's pagination has no `parameter` that takes it"
+SAME_PAGE = "the API gave the same page again for another {parameter}"
+
+
 @dataclass(frozen=True)
 class Course:
-    """How far the paging of one list is. `skipped` is how many items stand before those of the first request, where that is known."""
+    """How far the paging of one list is. `skipped` is how many items stand before those of the first request, where that is known.
+
+    `doubt`, of pages whose first number nobody told: "before" where the first was taken for 1, so that at the end a page 0 is looked
+    for (`is_before`: it was asked for last); "after" where the first was asked for without a number, so that the next is 1, which may
+    be the same once more.
+    """
 
     paging: Pagination
     first: int = 0
@@ -66,7 +76,19 @@ class Course:
     total: int | None = None
     promised: bool = False  # whether the last answer says that there is more
     before: str = ""  # the last page's fingerprint
+    counted: tuple[int, ...] = ()  # what the API counted in all: at last, and before that something else
+    doubt: Literal["", "before", "after"] = ""
+    is_before: bool = False
+    is_whole: bool = False  # the first answer was all, without pages, whatever the pages say
+    is_guess: bool = False  # the catalog says nothing of its paging
+    known: frozenset[str] = frozenset()  # the first answer's items, where page 1 may bring them again
+    first_page: str = ""  # the first page's fingerprint
     seen: frozenset[str] = frozenset()  # tokens and URLs
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether pages or items are counted in the query, so that a wrong one gives a page that was there."""
+        return self.paging.style in ("page", "offset")
 
 
 def begin(operation: Operation, values: Mapping[str, Value]) -> tuple[Course, Mapping[str, Value]]:
@@ -77,10 +99,12 @@ def begin(operation: Operation, values: Mapping[str, Value]) -> tuple[Course, Ma
     if paging.parameter is None or paging.style in ("cursor", "header"):
         seen = frozenset({str(given)} if given else ())
         return Course(paging, skipped=0 if given is None else None, seen=seen), values
-    first = _first(operation.parameters.get(paging.parameter, {}), 0 if paging.style == "offset" else 1)
+    told = _first(operation.parameters.get(paging.parameter, {}))
+    first = told if told is not None else 0 if paging.style == "offset" else 1
     if paging.style in ("link", "next_url"):  # some APIs send links only where a page was asked for
         skipped = 0 if given in (None, str(first)) else None
-        return Course(paging, skipped=skipped), {paging.parameter: str(first), **values}
+        doubt: Literal["", "before"] = "before" if told is None and given is None else ""
+        return Course(paging, skipped=skipped, doubt=doubt), {paging.parameter: str(first), **values}
     text = values.get(paging.parameter, str(first))
     if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,15}", text):
         raise BadStart(
@@ -88,7 +112,34 @@ def begin(operation: Operation, values: Mapping[str, Value]) -> tuple[Course, Ma
         )
     at = int(text)
     skipped = at if paging.style == "offset" else 0 if at <= first else None
-    return Course(paging, first, at, skipped), {**values, paging.parameter: text}
+    is_doubtful = paging.style == "page" and told is None and given is None
+    return Course(paging, first, at, skipped, doubt="before" if is_doubtful else ""), {**values, paging.parameter: text}
+
+
+def guessed(operation: Operation, paging: Pagination, values: Mapping[str, Value], page: Page) -> Course:
+    """The course of a list of which the catalog says nothing, after its first request: it is paged as its answer looks."""
+    given = values.get(paging.parameter or "")
+    if paging.parameter is None or paging.style not in ("page", "offset"):
+        seen = frozenset({str(given)} if given else ())
+        return Course(paging, skipped=0 if given is None else None, seen=seen, is_guess=True)
+    told = _first(operation.parameters.get(paging.parameter, {}))
+    if isinstance(given, str) and re.fullmatch(r"[0-9]{1,15}", given):
+        at = int(given)
+        first = min(told if told is not None else 0 if paging.style == "offset" else 1, at)
+        skipped = at if paging.style == "offset" else 0 if at <= first else None
+        return Course(paging, first, at, skipped, is_guess=True)
+    if paging.style == "offset":
+        return Course(paging, is_guess=True)
+    number = told if told is not None else page_told(page)
+    if number is not None:
+        return Course(paging, number, number, is_guess=True)
+    return Course(paging, 1, 0, doubt="after", is_guess=True)
+
+
+def page_told(page: Page) -> int | None:
+    """Whether an answer calls the first page, which it was asked for without a number, 0 or 1; None where it says neither."""
+    told = number_beside(page, ("pagenumber", "currentpage", "pageindex", "number", "page"))  # Spring: page.number
+    return told if told in (0, 1) else None
 
 
 def _with_size(operation: Operation, paging: Pagination, values: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -99,41 +150,97 @@ def _with_size(operation: Operation, paging: Pagination, values: Mapping[str, Va
     return {**values, paging.size: str(largest)}
 
 
-def _first(schema: Mapping[str, Any], usual: int) -> int:
+def _first(schema: Mapping[str, Any]) -> int | None:
     """The number of the first page: APIs that count from 0 say so in the parameter's schema."""
     said = [schema.get("default"), schema.get("minimum")]
-    return next((one for one in said if isinstance(one, int) and not isinstance(one, bool) and one >= 0), usual)
+    return next((one for one in said if isinstance(one, int) and not isinstance(one, bool) and one >= 0), None)
 
 
 def items_of(paging: Pagination | None, data: Any) -> list[Any] | None:
-    """The list in an answer: where `items` says, else the answer itself, else its only list."""
+    """The list in an answer: where `items` says, else the answer itself, else its only list, or the one that is called as lists are."""
     if paging is not None and paging.items is not None:
         try:
             data = search(paging.items, data)
         except BadQuery:
             return None
         return data if isinstance(data, list) else None
-    if isinstance(data, dict):
-        lists = [one for one in data.values() if isinstance(one, list)]
-        return lists[0] if len(lists) == 1 else None
-    return data if isinstance(data, list) else None
+    return _only_list(data)
+
+
+def _only_list(data: Any, depth: int = 2) -> list[Any] | None:
+    if not isinstance(data, dict) or depth == 0:
+        return data if isinstance(data, list) else None
+    lists = {name: one for name, one in data.items() if isinstance(one, list)}
+    main = {name: one for name, one in lists.items() if name not in _ASIDE}
+    if len(main) > 1:
+        return next((main[name] for name in _LISTS if name in main), None)
+    wrapped = [inner for name in _WRAPS if (inner := _only_list(data.get(name), depth - 1)) is not None]
+    return next(iter([*main.values(), *wrapped, *(lists.values() if len(lists) == 1 else ())]), None)
 
 
 def follow(course: Course, page: Page) -> tuple[Course, list[Any], Ask | End]:
-    """After a page: the course from there, those of its items that belong to the list, and what comes next."""
-    paging = course.paging
+    """After a page: the course from there, those of its items that belong to the list, and what comes next.
+
+    Where `is_before` is true afterwards, the items stand before all others.
+    """
     mark = hashlib.sha256(as_json(page.items).encode()).hexdigest()
-    if page.items and mark == course.before and paging.style in ("page", "offset"):
-        return course, [], End(f"the API gave the same page again for another {paging.parameter}")
-    room = paging.max_items - course.items
+    if course.doubt == "after" and course.pages == 1:
+        course, found = _settled(course, page, mark)
+        if found is not None:
+            return course, [], found
+    if course.is_before:
+        return course, ([] if mark == course.before else page.items), End()
+    if page.items and mark == course.before and course.is_counted:
+        return course, [], End(SAME_PAGE.format(parameter=course.paging.parameter))
+    room = course.paging.max_items - course.items
     items = page.items[:room]
     course = replace(course, pages=course.pages + 1, items=course.items + len(items), before=mark)
+    course = replace(course, first_page=course.first_page or mark)
+    if course.pages == 1 and not course.is_counted and not previous_told(page):
+        course = replace(course, doubt="")  # the first link leads on, and none leads back
+    if course.doubt == "after":
+        course = replace(course, known=frozenset(map(identity, items)))
     try:
-        course = replace(course, total=_number(paging.total, page.data, "total"))
+        course = _counted(course, page)
         course, what = _next(course, page)
     except BadQuery as error:
         return course, items, End(str(error))
     return course, items, _bounded(course, what, len(page.items) - len(items))
+
+
+def _settled(course: Course, page: Page, mark: str) -> tuple[Course, Ask | End | None]:
+    """What the page of number 1 says of the answer that came before it, without a number.
+
+    The same: pages are counted from 1. A part of it: that answer was the whole list, since the API gives pages only where one is
+    asked for. Something else: pages are counted from 0.
+    """
+    course = replace(course, doubt="")
+    these = {identity(one) for one in page.items}
+    if mark == course.before or these == course.known:
+        return replace(course, first=1, at=2), Ask({course.paging.parameter or "": "2"})
+    if these and these <= course.known:
+        return replace(course, is_whole=True), End()
+    return replace(course, first=0), None
+
+
+def _counted(course: Course, page: Page) -> Course:
+    """With what the API counts in all: where the catalog says, else where APIs usually do."""
+    total = _number(course.paging.total, page.data, "total")
+    told = total if total is not None else total_told(page)
+    if told is None or not page.items or told in course.counted[-1:] or (total is None and told == len(page.items)):
+        return replace(course, total=total)  # some count the page's own items
+    return replace(course, total=total, counted=(*course.counted, told)[-2:])
+
+
+def look_before(course: Course) -> tuple[Course, Ask] | None:
+    """Where a list ended of which nobody told whether its pages are counted from 0 or from 1: the request for page 0.
+
+    None: there is nothing to look for, since the list is as long as the API counts.
+    """
+    total = course.total if course.total is not None else (course.counted or (None,))[-1]
+    if course.doubt != "before" or course.items == total or course.paging.parameter is None:
+        return None
+    return replace(course, is_before=True, before=course.first_page), Ask({course.paging.parameter: "0"})
 
 
 def _bounded(course: Course, what: Ask | End, left: int) -> Ask | End:
@@ -147,13 +254,15 @@ def _bounded(course: Course, what: Ask | End, left: int) -> Ask | End:
 
 def is_past_end(course: Course, status: int) -> bool:
     """Whether the answer to a page after the first says no more than that the list ended before it."""
-    return status in _NO_PAGE and course.paging.style in ("page", "offset") and not course.promised
+    if course.is_guess and course.is_counted and 400 <= status < 500 and status not in _NOT_NOW:
+        return True
+    return status in NO_PAGE and course.is_counted and not course.promised
 
 
 def _next(course: Course, page: Page) -> tuple[Course, Ask | End]:
     paging = course.paging
     says_more = paging.more is not None
-    if says_more and _find(paging.more, page.data, "more") in (None, False, 0, "", [], {}):
+    if says_more and says_no(_find(paging.more, page.data, "more")):
         return course, End()
     passed = None if course.skipped is None else course.skipped + course.items
     if passed is not None and passed == course.total:  # one that was passed was no total
@@ -163,15 +272,21 @@ def _next(course: Course, page: Page) -> tuple[Course, Ask | End]:
         case "page" | "offset":
             return _numbered(course, page)
         case "cursor":
-            return _with_token(course, _find(paging.next, page.data, "next"))
+            return _onward(course, _following(paging, page))
         case "header":
-            return _with_token(course, page.headers.get((paging.header or "").lower()))
+            return _onward(course, page.headers.get((paging.header or "").lower()))
         case "next_url":
-            return _to_url(course, _find(paging.next, page.data, "next"))
+            return _onward(course, _following(paging, page))
         case "link":
-            return _to_url(course, next_link(page.headers.get("link", "")))
+            return _onward(course, next_link(page.headers.get("link", "")))
         case other:
             assert_never(other)
+
+
+def _following(paging: Pagination, page: Page) -> Any:
+    """What an answer gives for the next page. `[-1].id` is about a list, and so about the items where the answer is none itself."""
+    is_of_items = (paging.next or "").startswith("[") and not isinstance(page.data, list)
+    return _find(paging.next, page.items if is_of_items else page.data, "next")
 
 
 def _numbered(course: Course, page: Page) -> tuple[Course, Ask | End]:
@@ -187,29 +302,41 @@ def _numbered(course: Course, page: Page) -> tuple[Course, Ask | End]:
     if not page.items and not (paging.style == "page" and has_more):  # a page may be empty since some may not be seen
         return course, _ended(course)
     at = course.at + (1 if paging.style == "page" else len(page.items))
+    if paging.style == "offset" and course.at == 0 and number_beside(page, ("startindex", "start")) == 1:
+        at += 1  # SCIM counts from 1 and takes 0 for that: RFC 7644, 3.4.2.4
     return replace(course, at=at), Ask({paging.parameter: str(at)})
 
 
 def _ended(course: Course) -> End:
     """The end of a list that shows no way on."""
-    return End("the API says that there are more, but not where" if course.promised else "")
+    return End(NOT_WHERE if course.promised else "")
 
 
-def _with_token(course: Course, token: Any) -> tuple[Course, Ask | End]:
-    if token in (None, False, ""):
+def _onward(course: Course, found: Any) -> tuple[Course, Ask | End]:
+    """From a token or a URL to the request for the next page, whichever of both it is."""
+    found = found.get("href") if isinstance(found, dict) and "href" in found else found  # JSON:API's and HAL's links
+    if not holds(found):
         return course, _ended(course)
-    if isinstance(token, bool) or not isinstance(token, (str, int)):
-        return course, End("what the API gave for the next page is no text and no number")
-    assert course.paging.parameter is not None  # the catalog's check saw to it
-    return _once(course, str(token), Ask({course.paging.parameter: str(token)}))
+    parameter, wants_url = course.paging.parameter, course.paging.style in ("link", "next_url")
+    if isinstance(found, bool) or not isinstance(found, (str, int)):
+        what = "as the next page's URL is no text" if wants_url else "for the next page is no text and no number"
+        return course, End(f"what the API gave {what}")
+    text = str(found)
+    if _is_url(text) or (wants_url and isinstance(found, str) and not (parameter and _is_token(course, text))):
+        return _once(course, text, Ask(url=text))
+    if parameter is None:
+        return course, End(NO_URL if wants_url else NO_PARAMETER)
+    return _once(course, text, Ask({parameter: text}))
 
 
-def _to_url(course: Course, url: Any) -> tuple[Course, Ask | End]:
-    if url in (None, False, ""):
-        return course, _ended(course)
-    if not isinstance(url, str):
-        return course, End("what the API gave as the next page's URL is no text")
-    return _once(course, url, Ask(url=url))
+def _is_token(course: Course, text: str) -> bool:
+    """Whether what should be a URL is a token: some APIs' `next` is a mere number."""
+    return course.paging.style == "next_url" and re.fullmatch(r"[\w.~+=-]+", text, re.ASCII) is not None
+
+
+def _is_url(text: str) -> bool:
+    """Whether what could be a token is a URL: Kinto's Next-Page is one, and some APIs' cursors are."""
+    return re.match(r"https?://|/[^?]*\?.*=|\?.*=", text) is not None
 
 
 def _once(course: Course, mark: str, ask: Ask) -> tuple[Course, Ask | End]:
@@ -237,87 +364,74 @@ def _number(expression: str | None, data: Any, key: str) -> int | None:
     return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else None
 
 
-# --- signs of more -----------------------------------------------------------------------------------------------------
-
-_TOTAL_HEADERS = (
-    "x-total-count",
-    "x-total",
-    "total-count",
-    "total-records",
-    "total-objects",
-    "x-pagination-total-count",
-)
-_TOTALS = (
-    "total",
-    "totalcount",
-    "totalitems",
-    "totalresults",
-    "totalelements",
-    "totalrecords",
-    "totalsize",
-    "recordstotal",
-)
-_MORE = (
-    "next", "nextpage", "nextcursor", "nextlink", "nexttoken", "nextpagetoken", "nextmarker", "nexturl", "odatanextlink", "hasmore",
-    "hasnext", "hasnextpage", "morerecords", "moreresults", "istruncated", "continue", "endcursor",
-)  # fmt: skip
-_ABOUT_LIST = (
-    "meta",
-    "metadata",
-    "_meta",
-    "pagination",
-    "paging",
-    "page",
-    "pageinfo",
-    "links",
-    "_links",
-    "cursor",
-    "cursors",
-)
+# --- items of all pages ------------------------------------------------------------------------------------------------
 
 
-def total_told(page: Page) -> int | None:
-    """How many items an answer says that there are in all, in a header or beside its list."""
-    headers = [page.headers.get(name, "") for name in _TOTAL_HEADERS]
-    headers.append(page.headers.get("content-range", "").rpartition("/")[2])  # RFC 9110, 14.4
-    found = [int(text) for text in headers if re.fullmatch(r"[0-9]{1,15}", text)]
-    found += [value for name, value in _beside_list(page.data) if name in _TOTALS and type(value) is int and value >= 0]
-    return next(iter(found), None)
+def identity(item: Any) -> str:
+    """What tells an item apart from others: its id with what kind of thing it is, else all of it."""
+    if not isinstance(item, dict):
+        return as_json(item)
+    key = _id_of(item)
+    kinds = [str(value) for name, value in item.items() if plain_name(name) in _KINDS and isinstance(value, str)]
+    return as_json([key, *kinds]) if key else as_json(item)
 
 
-def more_told(page: Page) -> bool:
-    """Whether an answer has a sign that there is more: a link, a URL, a token or a word for it."""
-    told = (value for name, value in _beside_list(page.data) if name in _MORE)
-    has_header = any(page.headers.get(name) for name in ("next-page", "x-next-page", "x-next-cursor", "x-nexttoken"))
-    return has_header or bool(next_link(page.headers.get("link", ""))) or any(told)
+def _id_of(item: Mapping[str, Any]) -> str:
+    inner = item.get("metadata")  # Kubernetes keeps the uid there
+    for one in (item, inner if isinstance(inner, dict) else {}):
+        label, key = key_of(one)
+        if key and plain_name(label) != "key":  # a setting's key may stand in several scopes
+            return key
+    return ""
 
 
-def _beside_list(data: Any, depth: int = 2) -> Iterator[tuple[str, Any]]:
-    """What an answer says beside its list, by names in small letters without marks."""
-    for name, value in data.items() if isinstance(data, dict) else ():
-        yield re.sub(r"[\W_]", "", name).lower(), value
-        if depth > 1 and name.lower() in _ABOUT_LIST:
-            yield from _beside_list(value, depth - 1)
+class Bag:
+    """A list's items as its pages bring them. One that an earlier page had, by its id, is taken once: the list moved under the reading."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self.again = 0  # how many came again
+        self._seen: set[str] = set()
+        self._tells = True  # whether ids tell items apart: no page has one twice
+
+    def add(self, items: Sequence[Any], *, before: bool = False) -> int:
+        """Takes a page's items, ahead of all others where `before`; gives how many of them are new."""
+        keys = [identity(one) if isinstance(one, dict) and _id_of(one) else "" for one in items]
+        named = [key for key in keys if key]
+        self._tells = self._tells and len(set(named)) == len(named)
+        fresh = [one for one, key in zip(items, keys, strict=True) if not (self._tells and key in self._seen)]
+        if before and not fresh:  # the first page once more
+            return 0
+        self._seen.update(named)
+        self.again += len(items) - len(fresh)
+        at = 0 if before else len(self.items)
+        self.items[at:at] = fresh
+        return len(fresh)
 
 
-# --- the Link header ---------------------------------------------------------------------------------------------------
+# --- links -------------------------------------------------------------------------------------------------------------
 
 
-def next_link(header: str) -> str:
-    """The target of the link whose relation is "next" (RFC 8288, 3); empty where there is none."""
-    return next((url for url, rels in _links(header) if "next" in rels), "")
+def link_values(operation: Operation, url: str) -> tuple[dict[str, Value], list[str]]:
+    """The values that a link's query gives an operation, by placeholder, and the query's names that the operation does not have.
 
-
-def _links(header: str) -> Iterator[tuple[str, list[str]]]:
-    """Each link's target and relations. A link about another document (`anchor`) is left out; what is no link ends the list."""
-    at = 0
-    while (start := re.compile(r"[\s,]*<([^<>]*)>").match(header, at)) is not None:
-        at = start.end()
-        given: dict[str, str] = {}
-        while (found := _PARAMETER.match(header, at)) is not None:
-            at = found.end()
-            text = found[2] or ""
-            text = re.sub(r"\\(.)", r"\1", text[1:-1]) if text.startswith('"') else text
-            given.setdefault((found[1] or "").lower(), text)  # of several `rel`, the first holds
-        if "anchor" not in given:
-            yield start[1].strip(), given.get("rel", "").strip("'").lower().split()  # some servers quote like that
+    Only the query of a link counts, on the path that was asked: APIs write their own public address into links, another path (GitHub:
+    /repositories/ID for /repos/OWNER/NAME), or http behind a proxy. Servers write a blank as a plus sign in there.
+    """
+    query = url.partition("#")[0].partition("?")[2]
+    pieces = dict(operation.template.query)
+    values: dict[str, Value] = {}
+    unknown: list[str] = []
+    for pair in query.split("&") if query else ():
+        raw_name, _, raw = pair.partition("=")
+        name = unquote_plus(raw_name)
+        piece = pieces.get(name)
+        if piece is None:
+            unknown.append(name)
+        elif piece.is_whole and piece.names[0] in operation.styles:
+            before = values.get(piece.names[0], ())
+            items = split_list(raw, operation.styles[piece.names[0]]) if raw else []
+            values[piece.names[0]] = (*before, *map(unquote_plus, items))
+        elif raw:
+            values |= piece.match(unquote_plus(raw)) or {}
+    return values, unknown

@@ -15,18 +15,37 @@ import structlog
 
 from base import words
 from base.masking import mask
-from base.shrink import as_json
+from base.shrink import as_json, plain
 from base.statuses import status_text
 from catalog.calls import BadCall, Call, build, check_resolved, match, resolve, shown_url, with_values
 from catalog.catalog import Catalog, Lookup, Operation
 from catalog.credentials import without_credentials
 from catalog.lookup import Candidate, Matched, Unclear, candidates, fields_of, matched
+from catalog.paging_styles import paging_of_answer
 from catalog.rules import SAFE_METHODS
 from catalog.secret_values import NOTHING, Hiding, is_secret
+from catalog.signs_of_more import Page, Sign, end_told, next_told, sign_of_more, total_told
 from gate.answers import Answer, CallData, ReadResult, Shown, data_of, error_text, found_of, shown_of
 from gate.api_client import ApiClient, Broken, Unanswered, Unsent
-from gate.paging import Ask, BadStart, Course, End, Page, begin, follow, is_past_end, items_of, next_link
+from gate.paging import (
+    NO_PAGE,
+    NOT_WHERE,
+    SAME_PAGE,
+    Ask,
+    BadStart,
+    Bag,
+    Course,
+    End,
+    begin,
+    follow,
+    guessed,
+    is_past_end,
+    items_of,
+    link_values,
+    look_before,
+)
 from gate.policy import Read, sort
+from gate.preview import list_in
 from gate.recipes import StepAnswer
 from gate.results import is_partial, result, selected, there
 from gate.retry import BUSY, TRIES, pause, told
@@ -38,10 +57,15 @@ _TIMES = 3  # a list may take this many times as long as one call
 _CANDIDATES = 10  # that the model is told of
 _PLACE = 1_000  # characters of where an API leads
 _SHOWN = 200  # characters of a name that could not be looked up
+_NOT_ALLOWED = "what the API gave for the next page is nothing that the catalog allows"
 
 
 class _Over(Exception):
     """No further page is read. Its text says why, and is empty where the list itself ended."""
+
+    def __init__(self, why: str = "", *, is_end: bool = False) -> None:
+        super().__init__(why)
+        self.is_end = is_end or not why  # the API has no further page, whatever it said before
 
 
 class _Astray(BadCall):
@@ -67,30 +91,30 @@ def always(_call: Call, _page: int) -> bool:
 
 @dataclass(frozen=True)
 class Purpose:
-    """What a read is made for: the catalog that holds there, what keeps an answer (its data in, its name out, empty where it is not
-    kept), who notes each answer for the journal, and who says whether a further page is wanted."""
+    """What a read is made for: the catalog that holds there, what keeps an answer (its data and why it is a part in, its name out, empty
+    where it is not kept), who notes each answer for the journal, and who says whether a further page is wanted."""
 
     catalog: Catalog
-    keep: Callable[[Any], str]
+    keep: Callable[[Any, str], str]
     note: Callable[[dict[str, Any]], None]
     wants: Wants
 
 
 @dataclass(frozen=True)
 class CollectedList:
-    """A list as it was collected: the last answer, the items (None: the first answer holds no list), and why they are not all."""
+    """A list as it was collected: the last answer, the items (None: the first answer holds no list), and why they are not all.
+
+    `doubts` are signs that they may not be all, as sentences.
+    """
 
     answer: Answer
     items: list[Any] | None
     pages: int
     seconds: float
     why: str = ""
+    doubts: tuple[str, ...] = ()
+    is_unsaid: bool = False  # neither the catalog nor the answer says anything of pages
     hiding: Hiding = NOTHING  # what the catalog hides of its pages
-
-    @property
-    def has_links(self) -> bool:
-        """Whether the API itself says that there are pages."""
-        return self.pages > 1 or bool(next_link(self.answer.header("link")))
 
 
 class Reads:
@@ -139,7 +163,7 @@ class Reads:
         except (Unsent, Unanswered, BadCall) as error:
             return ReadResult(error_text(str(error), self._api_client.secrets, _told_of(error)))
         found = found_of(answer, self._api_client.secrets)
-        return self._shown(read, purpose, found, answer.seconds)
+        return self._shown(read, purpose, with_sign(found, read, answer), answer.seconds)
 
     def ask(self, read: Read, purpose: Purpose) -> StepAnswer:
         """What the API says to a read, as a recipe's step has it: whole, less the secrets and what the catalog hides."""
@@ -150,12 +174,15 @@ class Reads:
             return StepAnswer(problem=self._api_client.mask(str(error)))
         data = self.cleaned(data_of(answer)[0], answer.hiding.without)  # a value's length must not be sent in its place
         headers = mask(dict(answer.headers), self._api_client.secrets)
-        return StepAnswer(answer.status, data, headers, answer.seconds, self._api_client.mask(answer.broke_off))
+        part = with_sign(CallData(answer.status, None), read, answer, offer=False).notes
+        return StepAnswer(
+            answer.status, data, headers, answer.seconds, self._api_client.mask(answer.broke_off), " ".join(part)
+        )
 
     def _shown(self, read: Read, purpose: Purpose, whole: CallData, seconds: float) -> ReadResult:
         """What was found as the call's result: selected, cut to fit, and kept whole where the model may want more of it."""
         shown = Shown.of(selected(whole, read.select), self._result_limit)
-        kept = purpose.keep(whole.data) if is_partial(whole, shown, self._result_limit) else ""
+        kept = purpose.keep(whole.data, whole.part) if is_partial(whole, shown, self._result_limit) else ""
         return ReadResult(result(shown, kept, [one.line for one in read.matched]), whole.status, seconds, whole.counts)
 
     # --- one answer ---------------------------------------------------------------------------------------------------
@@ -218,17 +245,17 @@ class Reads:
 
     def _read_pages(self, read: Read, purpose: Purpose) -> ReadResult:
         listed = self.collect(read, purpose)
-        if read.operation.pagination is None and listed.answer.is_success and not listed.has_links:
-            text = words.NO_PAGINATION.format(operation=read.operation.name)
-            return ReadResult(error_text(text), listed.answer.status, listed.seconds)
         return self._shown(read, purpose, self._found(listed), listed.seconds)
 
     def _found(self, listed: CollectedList) -> CallData:
         """A collected list, or what the API gave in its place, with words for what is missing."""
         if listed.items is not None:
-            notes = (f"These are not all: {listed.why}.",) if listed.why else ()
+            part = words.IS_PART.format(why=listed.why) if listed.why else ""
+            unsaid = [words.UNSURE_WHOLE] if listed.is_unsaid else []
+            notes = (*([part] if part else []), *listed.doubts, *unsaid)
             counts = {"pages": listed.pages, "items": len(listed.items)}
-            return CallData(listed.answer.status, self.cleaned(listed.items, listed.hiding), notes, counts)
+            data = self.cleaned(listed.items, listed.hiding)
+            return CallData(listed.answer.status, data, notes, counts, part)
         found = found_of(listed.answer, self._api_client.secrets)
         if not listed.answer.is_success:
             return found
@@ -250,28 +277,56 @@ class Reads:
         began = time.monotonic()
         by = began + _TIMES * self._api_client.timeout if by is None else by
         answer = self.follow(call, purpose, min(began + self._api_client.timeout, by))
+        course = _tried(course, call, answer)
         page = _page(course, answer)
         if page is None:
             return CollectedList(answer, None, 1, answer.seconds, hiding=answer.hiding)
-        items: list[Any] = []
+        bag = Bag()
         size, hiding = 0, Hiding()
         while True:
             size, hiding = size + len(answer.content), hiding | answer.hiding
             course, more, what = follow(course, page)
-            items += more
+            is_new = bag.add(more, before=course.is_before) > 0
             try:
                 if isinstance(what, End):
-                    raise _Over(what.why)
-                if enough(items):
+                    raise _Over(what.why, is_end=what.why == NOT_WHERE)
+                if more and not is_new and course.is_counted:
+                    raise _Over(SAME_PAGE.format(parameter=course.paging.parameter))
+                if enough(bag.items):
                     raise _Over("no more of them are needed")
-                self._check_room(size, by, began)
-                call = self._next(call, purpose, what)
-                if not purpose.wants(call, course.pages + 1):
-                    raise _Over("nobody wants more of them")
-                answer, page = self._further(call, purpose, course, by)
+                call, answer, page = self._turned(call, purpose, course, what, size=size, began=began, by=by)
             except _Over as over:
-                seconds = round(time.monotonic() - began, 4)
-                return CollectedList(answer, items, course.pages, seconds, _why(course, str(over)), hiding)
+                before = look_before(course) if over.is_end and time.monotonic() < by else None
+                if before is not None:
+                    course, bag = self._before(call, purpose, *before, bag, by)
+                why = "" if over.is_end and len(bag.items) == course.total else str(over)
+                listed = _listed(call, course, answer, page, bag, why, time.monotonic() - began)
+                return replace(listed, hiding=hiding)
+
+    def _turned(
+        self, call: Call, purpose: Purpose, course: Course, what: Ask, *, size: int, began: float, by: float
+    ) -> tuple[Call, Answer, Page]:
+        """The next page with its call. Raises `_Over`."""
+        self._check_room(size, by, began)
+        call = self._next(call, purpose, what)
+        if not purpose.wants(call, course.pages + 1):
+            raise _Over("nobody wants more of them")
+        return call, *self._further(call, purpose, course, by)
+
+    def _before(
+        self, call: Call, purpose: Purpose, course: Course, ask: Ask, bag: Bag, by: float
+    ) -> tuple[Course, Bag]:
+        """With the page of number 0, where the API has one: nobody told whether it counts from 0 or from 1."""
+        try:
+            call = self._next(call, purpose, ask)
+            if purpose.wants(call, course.pages + 1):
+                _, page = self._further(call, purpose, course, by)
+                course, items, _ = follow(course, page)
+                if bag.add(items, before=True):
+                    course = replace(course, pages=course.pages + 1, items=course.items + len(items))
+        except _Over:
+            pass  # most APIs that count from 1 say no to a page 0
+        return course, bag
 
     def _check_room(self, size: int, by: float, began: float) -> None:
         """Raises `_Over` where no further page may be asked for."""
@@ -285,11 +340,11 @@ class Reads:
         try:
             if not ask.url:
                 return _allowed(with_values(purpose.catalog, call, ask.values))
-            found = self._led(call, purpose, ask.url, "the API's next page is at a place")
+            found = _by_query(call, purpose, ask.url) or self._led(
+                call, purpose, ask.url, "the API's next page is at a place"
+            )
         except BadCall as error:
-            raise _Over(
-                str(error) if ask.url else "what the API gave for the next page is nothing that the catalog allows"
-            ) from None
+            raise _Over(str(error) if ask.url else _NOT_ALLOWED) from None
         if found.operation.api is not call.operation.api:
             raise _Over("the API's next page is at another API, so that was not followed")
         return found
@@ -305,7 +360,8 @@ class Reads:
             raise _Over
         if not answer.is_success:
             asked = told(answer.status, answer.header("retry-after"))
-            raise _Over(f"page {number:,} failed with {status_text(answer.status)}. {asked}".strip())
+            is_end = course.is_counted and answer.status in NO_PAGE
+            raise _Over(f"page {number:,} failed with {status_text(answer.status)}. {asked}".strip(), is_end=is_end)
         page = _page(course, answer)
         if page is None:
             raise _Over(f"page {number:,} holds no whole list")
@@ -341,10 +397,10 @@ class Reads:
         fitting = candidates(lookup, listed.items or [], value)
         if len(fitting) == 1 and (not listed.why or fitting[0].by_id):
             return fitting[0]
-        if listed.why:
-            raise self._unclear(
-                words.LOOKUP_PARTIAL.format(**about, why=listed.why), "not whole", call, lookup, fitting
-            )
+        why = listed.why or ("" if fitting else next(iter(listed.doubts), ""))
+        if why:
+            told = words.LOOKUP_PARTIAL.format(**about, why=why.removesuffix("."))
+            raise self._unclear(told, "not whole", call, lookup, fitting)
         if not fitting:
             raise self._unclear(words.LOOKUP_NONE.format(**about), "none", call, lookup, fitting)
         raise self._unclear(
@@ -406,6 +462,100 @@ def _allowed(call: Call) -> Call:
     return call
 
 
+def _by_query(call: Call, purpose: Purpose, url: str) -> Call | None:
+    """The request that a link means: its query on the path that was asked. None: its query makes no other request of it.
+
+    What the link leaves out is left out, as links are meant, unless each call has to give it. Raises `BadCall`.
+    """
+    operation = call.operation
+    found, unknown = link_values(operation, url)
+    in_query = {name for _, piece in operation.template.query for name in piece.names}
+    dropped = dict.fromkeys(in_query - operation.required - found.keys())
+    if found:
+        try:
+            made = with_values(purpose.catalog, call, {**dropped, **found})
+        except BadCall:
+            raise BadCall(_NOT_ALLOWED) from None
+        if made.url != call.url:
+            return _allowed(made)
+    if unknown:
+        names = ", ".join(plain(name) for name in unknown[:5])
+        raise BadCall(words.LINK_NAMES.format(names=names, operation=operation.name))
+    return None
+
+
+def _tried(course: Course, call: Call, answer: Answer) -> Course:
+    """The course of a list of which the catalog says nothing, by its first answer."""
+    if call.operation.pagination is not None:
+        return course
+    course = replace(course, is_guess=True)
+    if not answer.is_success or answer.broke_off:
+        return course
+    data, _ = data_of(answer)
+    page = Page(items_of(None, data) or [], data, answer.headers)
+    paging = paging_of_answer(call.operation, page)
+    return guessed(call.operation, paging, call.values, page) if paging is not None else course
+
+
+def _listed(
+    call: Call, course: Course, answer: Answer, page: Page, bag: Bag, why: str, seconds: float
+) -> CollectedList:
+    """What was collected, with what keeps it from being surely all. `page` is the last one that was read."""
+    count = len(bag.items)
+    total = course.counted[-1] if course.counted and course.skipped == 0 else None
+    is_short = total is not None and count < total
+    is_same = why == SAME_PAGE.format(parameter=course.paging.parameter)
+    doubts = [words.TOTAL_MOVED.format(*course.counted)] if len(course.counted) > 1 else []
+    doubts += [words.CAME_AGAIN.format(count=f"{bag.again:,}")] if bag.again and not is_same else []
+    if not why and doubts and is_short:
+        why = words.LIST_MOVED
+    sign = _sign_left(call, course, page, count, total) if not why and not course.is_whole else None
+    if sign is not None and sign.is_sure:
+        why = sign.words
+    elif sign is not None:
+        doubts.append(words.MAY_BE_PART.format(why=sign.words))
+    is_told = total_told(page) == count or end_told(page) or course.pages > 1 or not course.is_guess
+    is_unsaid = not why and sign is None and not is_told
+    return CollectedList(
+        answer, bag.items, course.pages, round(seconds, 4), _why(course, why, count), tuple(doubts), is_unsaid
+    )
+
+
+def _sign_left(call: Call, course: Course, page: Page, count: int, total: int | None) -> Sign | None:
+    """The sign that a list which ended by itself is not all; `page` is the last one that was read."""
+    if total is not None and total > count:
+        sign: Sign | None = Sign(f"the API counts {total:,} and {count:,} are here")
+    elif course.pages > 1 or not course.is_guess:
+        sign = Sign(said) if (said := next_told(page)) else None
+    else:
+        sign = sign_of_more(call.operation, call.values, page)
+    if sign is None or not course.is_guess:
+        return sign
+    return replace(sign, words=f"{sign.words}, and the catalog does not say how this list is paged")
+
+
+def with_sign(found: CallData, call: Call, answer: Answer, *, offer: bool = True) -> CallData:
+    """With a note where an answer shows that there is more than it holds. `offer`: the call could be made with all_pages."""
+    sign = sign_in(call, answer)
+    if sign is None:
+        return found
+    told = (words.IS_PART if sign.is_sure else words.MAY_BE_PART).format(why=sign.words)
+    more = [words.ALL_PAGES] if offer and call.method == "GET" else []
+    return replace(found, notes=(*found.notes, told, *more), part=told if sign.is_sure else found.part)
+
+
+def sign_in(call: Call, answer: Answer) -> Sign | None:
+    """The sign in an answer that there is more than it holds."""
+    if not answer.is_success or answer.broke_off:
+        return None
+    data, _ = data_of(answer)
+    items = list_in(call.operation, data)
+    shown = items if items is not None else items_of(call.operation.pagination, data)
+    if shown is None:
+        return None
+    return sign_of_more(call.operation, call.values, Page(shown, data, answer.headers), is_list=items is not None)
+
+
 def _page(course: Course, answer: Answer) -> Page | None:
     """An answer as a page; None where it holds no whole list."""
     data, _ = data_of(answer)
@@ -413,11 +563,11 @@ def _page(course: Course, answer: Answer) -> Page | None:
     return Page(items, data, answer.headers) if items is not None else None
 
 
-def _why(course: Course, why: str) -> str:
+def _why(course: Course, why: str, count: int) -> str:
     """Why a list is not whole, with how many there are in all where the API says so."""
     why = why.rstrip(".")
-    if why and course.total is not None and course.total > course.items:
-        return f"{course.items:,} of {course.total:,} were read, since {why}"
+    if why and course.total is not None and course.total > count:
+        return f"{count:,} of {course.total:,} were read, since {why}"
     return why
 
 

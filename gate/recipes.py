@@ -26,13 +26,17 @@ _ERROR = 2_000  # characters that are told of a call that could not be made
 
 @dataclass(frozen=True)
 class StepAnswer:
-    """What a step's read brought, less the secrets: `headers` by lower-case names; `problem` says why it is none, or not whole."""
+    """What a step's read brought, less the secrets: `headers` by lower-case names; `problem` says why it is none, or not whole.
+
+    `part`: that its list shows that there is more, as a sentence.
+    """
 
     status: int | None = None
     data: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     problem: str = ""
+    part: str = ""
 
     @property
     def why_bad(self) -> str:
@@ -269,8 +273,13 @@ def told(run: Run, limit: int, keep: Callable[[Any], str]) -> str:
     if problem and data is None:
         return as_json(result)
     kept = keep(data) if cuts else ""
-    notes = [f"Cut to fit: {'; '.join(cuts)}.", words.WHOLE_KEPT.format(name=kept) if kept else ""] if cuts else []
-    note = {"note": " ".join(notes).strip()} if notes else {}
+    notes = [
+        f"Step {step.step_id}: {one.part}" for step, one in zip(run.recipe.steps, run.answers, strict=False) if one.part
+    ]
+    is_part = bool(notes)
+    notes += [f"Cut to fit: {'; '.join(cuts)}."] if cuts else []
+    notes += [(words.KEPT_PART if is_part else words.WHOLE_KEPT).format(name=kept)] if kept else []
+    note = {"note": " ".join(notes)} if notes else {}
     return as_json(result | ({"result": kept} if kept else {}) | {"data": shrunk} | note)
 
 

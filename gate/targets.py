@@ -16,10 +16,10 @@ from base.statuses import status_text
 from catalog.calls import BadCall, Call
 from catalog.catalog import Operation
 from catalog.rules import SAFE_METHODS
+from catalog.signs_of_more import Page, more_told, total_told
 from gate.answers import Answer, data_of
 from gate.api_client import Unanswered, Unsent
 from gate.naming import Name, name_of
-from gate.paging import Page, more_told, total_told
 from gate.preview import (
     Asked,
     Showing,

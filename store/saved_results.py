@@ -7,6 +7,7 @@ another person's. Whoever calls holds the transaction.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
@@ -25,38 +26,46 @@ class Bounds:
     age: float = 24 * _HOURS
 
 
+class KeptAnswer(NamedTuple):
+    """An answer that was kept: its data (JSON text), and why that is not all of it, empty where nothing is known to be missing."""
+
+    data: str
+    part: str = ""
+
+
 class SavedResults:
     """The kept answers of one database."""
 
     def __init__(self, bounds: Bounds | None = None) -> None:
         self._bounds = bounds or Bounds()
 
-    def add(self, db: Connection, thread: str, data: str, now: float, only_for: str) -> int | None:
-        """Keeps an answer (JSON text), for one person alone where `only_for` names one; gives its number in the thread, which is never
+    def add(self, db: Connection, thread: str, answer: KeptAnswer, now: float, only_for: str) -> int | None:
+        """Keeps an answer, for one person alone where `only_for` names one; gives its number in the thread, which is never
         given again. None: too large, or no such thread."""
+        data = answer.data
         if len(data) > self._bounds.one:
             return None
         count = update(threads).where(threads.c.thread == thread).values(results=threads.c.results + 1)
         number = db.scalar(count.returning(threads.c.results))
         if number is None:
             return None
-        row = {"thread": thread, "number": number, "data": data, "size": len(data), "at": now, "only_for": only_for}
-        db.execute(insert(results), row)
+        row = {"thread": thread, "number": number, "size": len(data), "at": now, "only_for": only_for}
+        db.execute(insert(results), row | answer._asdict())
         self.forget(db, now)
         self._shed(db, self._bounds.thread, thread)
         self._shed(db, self._bounds.all)
         return int(number)
 
-    def find(self, db: Connection, thread: str, number: int, now: float, asker: str) -> str | None:
+    def find(self, db: Connection, thread: str, number: int, now: float, asker: str) -> KeptAnswer | None:
         """A thread's answer of this number, while it is kept and if `asker` may see it."""
-        query = select(results.c.data).where(
+        query = select(results.c.data, results.c.part).where(
             results.c.thread == thread,
             results.c.number == number,
             results.c.at >= now - self._bounds.age,
             results.c.only_for.in_(("", asker)),
         )
-        found = db.scalar(query)
-        return str(found) if found is not None else None
+        found = db.execute(query).first()
+        return KeptAnswer(*found) if found is not None else None
 
     def forget(self, db: Connection, now: float) -> None:
         """Removes what is too old."""

@@ -48,7 +48,7 @@ from store.holds import DATABASE, Hold, Holds, Overtaken
 from store.journal.hash_chain import JournalEntry, digest
 from store.journal.journal import Head, Journal, read_key
 from store.posts import Kind, Post
-from store.saved_results import Bounds, SavedResults
+from store.saved_results import Bounds, KeptAnswer, SavedResults
 from store.tables import (
     MIGRATIONS,
     SERIAL,
@@ -1079,16 +1079,17 @@ class Store:
 
     # --- kept answers -------------------------------------------------------------------------------------------------
 
-    def keep(self, thread: str, data: str, only_for: str = "") -> int | None:
-        """Keeps an answer (JSON text) for a while, for one person alone where `only_for` names one; gives its number in the thread.
+    def keep(self, thread: str, data: str, only_for: str = "", part: str = "") -> int | None:
+        """Keeps an answer (JSON text; `part` says why that is not all of it) for a while, for one person alone where `only_for` names
+        one; gives its number in the thread.
 
         None: too large.
         """
         with self._writing() as db:
             self.journal.alone(db)
-            return self._kept.add(db, thread, data, self._clock(), only_for)
+            return self._kept.add(db, thread, KeptAnswer(data, part), self._clock(), only_for)
 
-    def kept(self, thread: str, number: int, asker: str) -> str | None:
+    def kept(self, thread: str, number: int, asker: str) -> KeptAnswer | None:
         """A thread's answer of this number, while it is kept and if `asker` may see it."""
         with self._reading() as db:
             return self._kept.find(db, thread, number, self._clock(), asker)

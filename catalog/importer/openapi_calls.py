@@ -15,7 +15,7 @@ from urllib.parse import quote
 from catalog.bodies import JSON_PATCH
 from catalog.importer.compact_schemas import BODY_SIZE, PARAMETER_SIZE, compact, merged
 from catalog.importer.openapi_auth import key_of
-from catalog.importer.openapi_paging import pagination
+from catalog.importer.openapi_paging import counts_from_zero, is_unsaid, pagination
 from catalog.importer.prose import described
 from catalog.references import Documents, Node, printable
 from catalog.rules import SAFE_METHODS
@@ -131,8 +131,22 @@ def endpoint(
         paging = pagination(documents, operation, draft.query, types, path)
         entry |= {"pagination": paging} if paging is not None else {}
         if paging is not None and "parameter" in paging:
-            draft.parameters.get(paging["parameter"], {}).pop("description", None)  # code turns the pages
+            _first_page(draft, paging["parameter"], given)
+        elif paging is None and is_unsaid(documents, operation, draft.query, types, path):
+            documents.notes.add(
+                operation,
+                "how its list goes on is not recognised, so all_pages will try it out; write pagination where you know",
+            )
     return entry
+
+
+def _first_page(draft: _Draft, placeholder: str, given: list[Given]) -> None:
+    """Code turns the pages, so their parameter needs no words; where these say that pages are counted from 0, its schema does."""
+    schema = draft.parameters.get(placeholder, {})
+    schema.pop("description", None)
+    told = next((one.node.text("description") for one in given if draft.query.get(one.name) == placeholder), "")
+    if schema.get("type") == "integer" and "default" not in schema and counts_from_zero(told):
+        schema.setdefault("minimum", 0)
 
 
 def parameters(documents: Documents, item: Node, operation: Node) -> list[Given]:

@@ -82,7 +82,7 @@ def _head(entry: Listed, detail: Detail) -> str:
     if named := _joined(_parameters(entry, detail), "; ", detail.names, detail.rest):
         parts.append(f"({named})")
     if entry.pagination is not None:
-        parts.append("takes all_pages")
+        parts.append("paged")
     return " ".join(parts)
 
 

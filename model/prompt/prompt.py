@@ -291,8 +291,8 @@ def tool(catalog: Catalog) -> dict[str, Any]:
     }
     if any(operation.headers for operation in catalog.operations):
         properties["headers"] = {"type": "object", "description": "Values of the operation's headers, by name"}
-    if any(operation.pagination is not None for operation in catalog.operations):
-        properties["all_pages"] = {"type": "boolean", "description": "of a list, as one"}
+    if any(operation.method == "GET" for operation in catalog.operations):
+        properties["all_pages"] = {"type": "boolean", "description": "of any GET's list, as one"}
     if _has_reads(catalog):
         text = f"JMESPath{_over(properties)}"
         properties["select"] = {"type": "string", "description": text}
@@ -320,12 +320,15 @@ def _function(
 
 _READ_RESULT = _function(
     "read_result",
-    "More of a kept result (r1, ...).",
+    "More of a kept result (r1, ...): items of a list, lines of a text.",
     {
         "result": {"type": "string"},
         "select": {"type": "string"},
-        "from": {"type": "integer"},
+        "from": {"type": "integer", "description": "item (from 0) or line (from 1)"},
         "count": {"type": "integer"},
+        "lines": {"type": "integer"},
+        "last": {"type": "integer", "description": "so many at the end"},
+        "contains": {"type": "string", "description": "only items or lines with it"},
     },
 )
 

@@ -18,8 +18,9 @@ from catalog.calls import BadCall, Call, resolve
 from catalog.catalog import METHODS, BadCatalog, Catalog, Operation, load_catalog
 from catalog.lookup import candidates
 from catalog.rules import Rule
+from catalog.signs_of_more import Page
 from gate.answers import Answer, data_of
-from gate.paging import Ask, End, Page, begin, follow, items_of
+from gate.paging import Ask, End, begin, follow, items_of
 from gate.policy import Read, State, Write, sort
 from gate.preview import showing
 from model.prompt.prompt import suggestions

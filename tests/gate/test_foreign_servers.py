@@ -1,4 +1,5 @@
-"""Cards and approvals before servers that we did not write: Kinto (bulk removal, envelopes, ETags) and json-server (plain REST).
+"""Cards, approvals and lists before servers that we did not write: Kinto (bulk removal, envelopes, ETags, a header with the next page's
+URL) and json-server (plain REST, pages that nothing announces).
 
 python3 -m venv /tmp/kinto && /tmp/kinto/bin/pip install kinto 'setuptools<81'
 npm install --prefix /tmp/json-server json-server@0.17.4
@@ -16,15 +17,16 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gate.policy import State
+from catalog.calls import Call
+from gate.policy import Read, State
 from store.store import Proposal
-from tests.harness.bot_parts import BotParts
+from tests.harness.bot_parts import BotParts, strict
 from tests.harness.whole_bot import card_text, until
 from tests.test_crash import free_port
 
@@ -220,6 +222,46 @@ class TestKinto:
         assert kinto.ask("GET", f"{RECORDS}/r3")["data"]["size"] == 4
 
 
+LISTS = """
+name: Records
+base_url: {url}
+auth: {{basic: {{username: bot, password: only-for-this-test}}}}
+endpoints:
+  - {{method: GET, url: "RECORDS?state=[state]&_token=[_token]&_limit=[_limit]&_sort=[_sort]", description: Lists records.}}
+""".replace("RECORDS", RECORDS)
+
+
+@needs_kinto
+@pytest.mark.xdist_group("kinto")
+class TestKintosLists:
+    @pytest.fixture
+    def lists(self, kinto: Foreign, tmp_path: Path) -> Iterator[BotParts]:
+        made = BotParts(tmp_path, LISTS.format(url=kinto.url), timeout=10)
+        yield made
+        made.close()
+
+    def test_a_page_says_that_there_is_more(self, kinto: Foreign, lists: BotParts) -> None:
+        result = lists.read(f"{kinto.url}{RECORDS}")
+        assert len(result["data"]["data"]) == 3
+        assert "These are not all: " in result["note"]
+
+    def test_all_pages_are_read_though_nobody_said_how(self, kinto: Foreign, lists: BotParts) -> None:
+        result = lists.read(f"{kinto.url}{RECORDS}?state=closed&_sort=size", all_pages=True)
+        assert [one["id"] for one in result["data"]] == ["r3", "r4", "r5", "r6", "r7"]
+        assert (result["pages"], result.get("note")) == (2, None)
+
+    def test_without_the_links_name_in_the_catalog_the_model_is_told_which_it_is(
+        self, kinto: Foreign, bot: BotParts
+    ) -> None:
+        result = bot.read(f"{kinto.url}{RECORDS}", all_pages=True)
+        assert len(result["data"]) == 3
+        assert (
+            "the url of GET /buckets/hr/collections/recs/records in the catalog has no such query name"
+            in result["note"]
+        )
+        assert "_token" in result["note"]
+
+
 # --- json-server ------------------------------------------------------------------------------------------------------
 
 PEOPLE = [{"id": n, "first_name": f"P{'abcdefg'[n]}", "last_name": "Berg", "tags": ["a", "b"]} for n in range(1, 6)]
@@ -282,6 +324,31 @@ class TestJsonServer:
         assert "About: Pf Berg, id 5" in shown(bot, row)
         assert approve(bot, row).state is State.DONE
         assert [one["id"] for one in people.ask("GET", "/people")] == [1, 2, 3, 4]
+
+    def test_pages_that_nothing_announces_are_tried_out(self, people: Foreign, tmp_path: Path) -> None:
+        bot = before(people, tmp_path)
+        for asked in ("?_limit=2", "?_page=1&_limit=2", ""):
+            result = bot.read(f"{people.url}/people{asked}", all_pages=True)
+            assert [one["id"] for one in result["data"]] == [1, 2, 3, 4, 5]
+            assert "note" not in result
+        assert (
+            "These are not all: the API counts 5 and 2 are here." in bot.read(f"{people.url}/people?_limit=2")["note"]
+        )
+
+    def test_a_list_that_changes_behind_the_back_is_told(self, people: Foreign, tmp_path: Path) -> None:
+        def wants(_call: Call, page: int) -> bool:
+            if page == 2:
+                people.ask("DELETE", "/people/1")
+            return True
+
+        bot = before(people, tmp_path)
+        read = bot.call("GET", f"{people.url}/people?_page=1&_limit=2")
+        assert isinstance(read, Read)
+        result = strict(bot.gate.read(replace(read, all_pages=True), bot.begin(), wants).text)
+        assert [one["id"] for one in result["data"]] == [1, 2, 4, 5]  # 3 moved to the page that was read
+        assert (
+            "The list changed while it was read: the API counted 5, then 4. Something may be missing" in result["note"]
+        )
 
     def test_somebody_else_with_that_id_is_not_removed(self, people: Foreign, tmp_path: Path) -> None:
         for more in (SHOWS, ""):

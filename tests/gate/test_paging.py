@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.catalog import Operation, load_catalog
-from gate.paging import Ask, BadStart, Course, End, Page, begin, follow, is_past_end, items_of, next_link
+from catalog.signs_of_more import Page, next_link
+from gate.paging import Ask, BadStart, Course, End, begin, follow, is_past_end, items_of
 from tests.base.test_shrink import ANY
 
 URL = "/users?page=[page]&size=[size]&after=[after]"
@@ -332,7 +333,13 @@ def test_an_expression_that_does_not_fit_the_answer_ends_it_with_words(key: str)
         ([1], [1]),
         ([], []),
         ({"data": [1], "meta": {}}, [1]),
-        ({"data": [1], "links": []}, None),
+        ({"data": [1], "links": []}, [1]),
+        ({"data": [1], "included": [2]}, [1]),  # JSON:API
+        ({"errors": [], "data": {"users": [1]}}, [1]),
+        ({"_embedded": {"users": [1]}, "_links": {}}, [1]),  # HAL
+        ({"hits": {"total": {"value": 1}, "hits": [1]}}, [1]),  # Elasticsearch
+        ({"errors": []}, []),
+        ({"parents": [1], "children": [2]}, None),
         ({"data": {}}, None),
         ({}, None),
         ("text", None),

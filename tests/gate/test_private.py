@@ -490,7 +490,7 @@ def test_rows_from_before_count_as_their_askers(engine: str, tmp_path: Path) -> 
             "answer 1",
             "answer 2",
         ]
-        assert (store.kept(thread, number, asker), store.kept(thread, number, other)) == (f"[{number}]", None)
+        assert (store.kept(thread, number, asker), store.kept(thread, number, other)) == ((f"[{number}]", ""), None)
         assert store.kept(thread, 3, asker) is None  # nobody knows whose it is
     store.close()
 

@@ -137,30 +137,48 @@ def test_the_rest_of_the_query_stays_on_every_page(parts: BotParts, server: Rest
     assert server.calls == [("GET", f"/page?page={number}&team=a%20b") for number in (1, 2, 3)]
 
 
-@pytest.mark.parametrize("where", ["http://{other}/link?at=1", "//{other}/link?at=1", "https://{own}/link?at=1"])
-def test_a_next_page_at_another_host_is_not_fetched(
+@pytest.mark.parametrize(
+    "where",
+    [
+        "http://{other}/link?at=1",
+        "//{other}/link?at=1",
+        "https://{own}/link?at=1",  # the server thinks that it is behind HTTPS, or that it is not
+        "https://api.example.com/v3/elsewhere/4711?at=1",
+        "/payroll?at=1",
+        "/other/link?at=1",
+        "/link/../payroll?at=1",
+        "?at=1",
+        "/link?at=1&admin=1",
+        "/link?api_key=T0P&at=1#page",
+    ],
+)
+def test_of_a_link_its_query_counts_on_the_path_that_was_asked(
     parts: BotParts, server: RestServer, elsewhere: RestServer, where: str
 ) -> None:
     url = where.format(other=f"127.0.0.1:{elsewhere.port}", own=f"127.0.0.1:{server.port}")
-    server.will(reply(json.dumps([person(1)]), 200, f'Link: <{url}>; rel="next"'))
+    server.will(reply(json.dumps([person(1)]), 200, f'Link: <{url}>; rel="next"'), reply(json.dumps([person(2)])))
     result = parts.read(f"{server.url}/link", all_pages=True)
-    assert result["data"] == [person(1)]
-    assert "not all: the API's next page is at a place that the catalog does not allow" in result["note"]
-    assert (len(server.requests), elsewhere.requests) == (1, [])
+    assert result["data"] == [person(1), person(2)]
+    assert "note" not in result
+    assert server.calls == [("GET", "/link"), ("GET", "/link?at=1")]
+    assert elsewhere.requests == []
 
 
 @pytest.mark.parametrize(
     ("url", "why"),
     [
         ("/secrets", "does not allow"),
-        ("/link?at=1&admin=1", "does not allow"),
-        ("/link/../payroll?at=1", "needs a person's approval"),
-        ("/payroll?at=1", "needs a person's approval"),
-        ("/other/link?at=1", "at another API"),
+        (
+            "/secrets?admin=1",
+            "is asked for by admin, and the url of GET /next_url in the catalog has no such query name",
+        ),
+        ("/payroll", "needs a person's approval"),
+        ("/other/link", "at another API"),
+        ("http://169.254.169.254/latest", "does not allow"),
         ("javascript:alert(1)", "does not allow"),
         ("x" * 5_000, "5,000 characters long"),
         (7, "is no text"),
-        ({"href": "/link"}, "is no text"),
+        ({"title": "/link"}, "is no text"),
     ],
 )
 def test_a_next_page_outside_of_the_catalog_is_not_fetched(
@@ -266,11 +284,9 @@ def test_the_largest_page_is_asked_for_unless_a_rule_forbids_it(parts: BotParts,
     assert parts.read(f"{server.url}/short?size=100", all_pages=True)["data"] == [1]
 
 
-def test_a_list_whose_paging_nobody_told_is_followed_by_its_links_alone(parts: BotParts, server: RestServer) -> None:
+def test_a_list_whose_paging_nobody_told_is_followed_by_its_links(parts: BotParts, server: RestServer) -> None:
     server.will(reply("[1]", 200, 'Link: </plain?page=2>; rel="next"'), reply("[2]"))
-    assert parts.read(f"{server.url}/plain", all_pages=True)["data"] == [1, 2]
-    server.will(reply("[1]"))
-    assert "Make the call without all_pages" in parts.read(f"{server.url}/plain", all_pages=True)["error"]
+    assert parts.read(f"{server.url}/plain", all_pages=True) == {"status": 200, "pages": 2, "items": 2, "data": [1, 2]}
 
 
 def test_an_api_that_gives_links_only_for_a_page_is_asked_for_the_first(parts: BotParts, server: RestServer) -> None:
@@ -372,13 +388,14 @@ def test_the_tools_offer_what_the_catalog_can_use(parts: BotParts, tmp_path: Pat
     parts.ask()
     offered = {one["function"]["name"]: one["function"]["parameters"]["properties"] for one in parts.replies.tools[0]}
     assert set(offered["call_rest_api"]) == {"method", "url", "body", "headers", "all_pages", "select"}
-    assert set(offered["read_result"]) == {"result", "select", "from", "count"}
+    assert set(offered["read_result"]) == {"result", "select", "from", "count", "lines", "last", "contains"}
 
 
 @pytest.mark.parametrize(
     ("entry", "arguments", "tools"),
     [
-        ("{method: GET, url: /a, description: d}", {"method", "url", "body", "select"}, 2),
+        ("{method: GET, url: /a, description: d}", {"method", "url", "body", "all_pages", "select"}, 2),
+        ("{method: HEAD, url: /a, description: d}", {"method", "url", "body", "select"}, 2),
         ("{method: POST, url: /a, description: d}", {"method", "url", "body"}, 1),
     ],
 )
@@ -536,7 +553,11 @@ def test_another_threads_result_is_refused(parts: BotParts, server: RestServer) 
         ({"result": "r1", "select": "[?"}, "no valid JMESPath"),
         ({"result": "r1", "select": "sort_by(@, &nothing)"}, "select failed"),
         ({"result": "r1", "select": "nothing"}, "select found nothing (null). r1 is a list of 2,304 objects"),
-        ({"result": "r1", "select": "[0]", "from": 1}, "from and count are for lists"),
+        ({"result": "r1", "select": "[0]", "from": 1}, "are for lists and texts, and this is an object"),
+        ({"result": "r1", "last": 0}, "last is a whole number from 1 on"),
+        ({"result": "r1", "last": 5, "from": 1}, "leave out from, count and lines"),
+        ({"result": "r1", "lines": 5, "count": 1}, "give one of them"),
+        ({"result": "r1", "contains": ["x"]}, "contains is a text"),
         ({"result": "r1", "select": "|".join(["[@,@]"] * 60)}, "too much work"),
     ],
 )

@@ -721,6 +721,68 @@ PAGING: dict[str, tuple[list[Any], Any, dict[str, Any] | None]] = {
         {"type": "object", "properties": {"value": THINGS, "@odata.nextLink": TEXT}},
         {"style": "next_url", "items": "value", "next": '"@odata.nextLink"'},
     ),
+    "links.pages.next and a total, as DigitalOcean has it": (
+        [query("per_page", NUMBER), query("page", NUMBER)],
+        fields(orders=THINGS, links=fields(pages=fields(next=TEXT, last=TEXT)), meta=fields(total=NUMBER)),
+        {"style": "page", "parameter": "page", "size": "per_page", "items": "orders", "total": "meta.total"},
+    ),
+    "continue within metadata, as Kubernetes has it": (
+        [query("continue"), query("limit", NUMBER)],
+        fields(
+            items=THINGS, metadata={"type": "object", "properties": {"continue": TEXT, "remainingItemCount": NUMBER}}
+        ),
+        {"style": "cursor", "parameter": "continue", "size": "limit", "items": "items", "next": "metadata.continue"},
+    ),
+    "after and last_id, as OpenAI has it": (
+        [query("after"), query("limit", NUMBER), query("order")],
+        fields(object=TEXT, data=THINGS, first_id=TEXT, last_id=TEXT, has_more=YES),
+        {
+            "style": "cursor",
+            "parameter": "after",
+            "size": "limit",
+            "items": "data",
+            "next": "last_id",
+            "more": "has_more",
+        },
+    ),
+    "after and has_more": (
+        [query("after")],
+        fields(data=THINGS, has_more=YES),
+        {"style": "cursor", "parameter": "after", "items": "data", "next": "data[-1].id", "more": "has_more"},
+    ),
+    "starting_after and a mere list": (
+        [query("starting_after")],
+        THINGS,
+        {"style": "cursor", "parameter": "starting_after", "next": "[-1].id"},
+    ),
+    "first and max, as Keycloak has it": (
+        [query("first", NUMBER), query("max", NUMBER), query("search")],
+        THINGS,
+        {"style": "offset", "parameter": "first", "size": "max"},
+    ),
+    "first alone": ([query("first", NUMBER)], THINGS, None),
+    "from and size, as Elasticsearch has it": (
+        [query("from", NUMBER), query("size", NUMBER)],
+        fields(hits=fields(total=fields(value=NUMBER), hits=THINGS)),
+        {"style": "offset", "parameter": "from", "size": "size", "items": "hits.hits"},
+    ),
+    "page.totalPages, as Spring has it": (
+        [query("page", {"type": "integer", "minimum": 0}), query("size", NUMBER)],
+        fields(content=THINGS, page=fields(size=NUMBER, number=NUMBER, totalElements=NUMBER, totalPages=NUMBER)),
+        {
+            "style": "page",
+            "parameter": "page",
+            "size": "size",
+            "items": "content",
+            "pages": "page.totalPages",
+            "total": "page.totalElements",
+        },
+    ),
+    "a count after filters, as Directus and RabbitMQ have it": (
+        [query("page", NUMBER)],
+        fields(items=THINGS, total_count=NUMBER, filtered_count=NUMBER, page_count=NUMBER),
+        {"style": "page", "parameter": "page", "items": "items", "pages": "page_count", "total": "filtered_count"},
+    ),
     "no list": ([query("page", NUMBER)], fields(id=TEXT, title=TEXT), None),
     "a thing with lists in it": ([query("page", NUMBER)], fields(sha=TEXT, parents=THINGS, changed=THINGS), None),
     "a page that is a name": ([query("page")], THINGS, None),
@@ -742,6 +804,59 @@ def test_a_link_header_tells_the_pages() -> None:
     item["get"]["responses"]["200"]["headers"] = {"Link": {"schema": TEXT}}
 
     assert entry(description({"/a": item}))["pagination"] == {"style": "link", "size": "per_page"}
+
+
+@pytest.mark.parametrize(
+    ("header", "parameters", "wanted"),
+    [
+        ("Next-Page", [query("_token")], {"style": "header", "header": "Next-Page", "parameter": "token"}),  # Kinto
+        ("Next-Page", [query("q")], {"style": "header", "header": "Next-Page"}),
+        (
+            "X-Nomad-NextToken",
+            [query("next_token"), query("per_page", NUMBER)],
+            {"style": "header", "header": "X-Nomad-NextToken", "parameter": "next_token", "size": "per_page"},
+        ),
+        ("X-Next-Page", [query("page", NUMBER)], {"style": "header", "header": "X-Next-Page", "parameter": "page"}),
+        ("X-Request-Id", [query("q")], None),
+    ],
+)
+def test_a_header_with_a_token_or_url_tells_the_pages(header: str, parameters: list[Any], wanted: Any) -> None:
+    item = get(*parameters, answer=THINGS)
+    item["get"]["responses"]["200"]["headers"] = {header: {"schema": TEXT}}
+
+    assert entry(description({"/a": item})).get("pagination") == wanted
+
+
+@pytest.mark.parametrize(
+    ("words", "schema", "said"),
+    [
+        ("Page number, zero-based.", NUMBER, {"type": "integer", "minimum": 0}),
+        ("The page to start from, starting at 0", NUMBER, {"type": "integer", "minimum": 0}),
+        ("0-indexed page", NUMBER, {"type": "integer", "minimum": 0}),
+        ("Page numbers begin with 0.", NUMBER, {"type": "integer", "minimum": 0}),
+        ("Specific page number to return.", {"type": "integer", "default": 0}, {"type": "integer", "default": 0}),
+        ("The first page is 0.", {"type": "integer", "minimum": 0}, {"type": "integer", "minimum": 0}),
+        ("The page to fetch", NUMBER, {"type": "integer"}),
+        ("Starts at 10", NUMBER, {"type": "integer"}),
+    ],
+)
+def test_pages_that_are_counted_from_0_are_said_to_be(words: str, schema: Any, said: Any) -> None:
+    document = description({"/a": get(query("page", schema, description=words), answer=THINGS)})
+
+    assert entry(document)["parameters"] == {"page": said}
+
+
+@pytest.mark.parametrize(
+    ("name", "is_told"),
+    [("a cursor that no answer names", True), ("a page that is a name", True), ("a list without pages", False),
+     ("no list", False), ("page and per_page", False)],
+)  # fmt: skip
+def test_a_list_whose_pages_are_not_recognised_is_told(name: str, is_told: bool) -> None:
+    parameters, answer, _ = PAGING[name]
+    told = [note for _, note in notes(description({"/orders": get(*parameters, answer=answer)}))]
+
+    assert [note for note in told if "how its list goes on is not recognised" in note] == told
+    assert bool(told) is is_told
 
 
 def test_what_turns_the_pages_needs_no_words() -> None:

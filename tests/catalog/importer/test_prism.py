@@ -7,6 +7,7 @@ request against the same description.
 
 from __future__ import annotations
 
+import copy
 import http.client
 import json
 import os
@@ -116,7 +117,8 @@ class Prism(Loopback):
         body = reply.read()
         against = reply.headers.get("sl-violations", "") or (body.decode() if reply.status == 422 else "")
         self.verdicts.append((f"{request.method} {request.path}", reply.status, against))
-        return Reply(reply.status, body, {"Content-Type": reply.headers.get("Content-Type", "text/plain")})
+        kept = {name: text for name in ("Content-Type", "Link") if (text := reply.headers.get(name)) is not None}
+        return Reply(reply.status, body, kept)
 
 
 def imported(file: Path, base_url: str) -> str:
@@ -180,3 +182,26 @@ def test_prism_takes_every_request_that_the_bot_makes_of_an_imported_description
         "GET /tickets?ids=1,2&states=open&states=shut&parents=3%7C4&page=1&since=2024-02-29",
         "GET /tickets/7",
     ]
+
+
+def test_a_list_over_pages_is_asked_for_as_described_and_never_called_whole(tmp_path: Path) -> None:
+    """Prism gives the same example for each page, with a link and a total that promise more."""
+    file = tmp_path / "tickets.yaml"
+    document = copy.deepcopy(TICKETS)
+    ok = document["paths"]["/tickets"]["get"]["responses"]["200"]
+    ok["content"]["application/json"]["example"] = [{"id": 1, "title": "One"}, {"id": 2, "title": "Two"}]
+    ok["headers"] = {
+        "Link": {"schema": {"type": "string"}, "example": '<https://api.example.com/t/9?page=2>; rel="next"'}
+    }
+    file.write_text(yaml.safe_dump(document))
+    read = {"method": "GET", "url": "/tickets?page=1", "headers": {"X-Region": "eu"}}
+    with at_work(file, tmp_path, SHOP_API_KEY="only-for-this-test") as (system, prism, model):
+        model.script("go", [wants(read), wants(read | {"all_pages": True}), answer("All done.")])
+        system.wait_for_answer(system.mention("go"), "All done.")
+        told = [json.loads(one["content"]) for one in model.conversation("go")[-1] if one["role"] == "tool"]
+
+    assert [against for _, status, against in prism.verdicts if status >= 300 or against] == []
+    assert [name for name, _, _ in prism.verdicts] == [f"GET /tickets?page={number}" for number in (1, 1, 2)]
+    assert "These are not all: its Link header names a next page." in told[0]["note"]
+    assert "These are not all: the API led back to a page that was read already." in told[1]["note"]
+    assert [one["id"] for one in told[1]["data"]] == [1, 2]
