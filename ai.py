@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import structlog
 
 from base import words
+from base.durations import span
 from base.markdown import beginning
 from base.thread import Thread
 from catalog.calls import BadCall, Call, parse_arguments, resolve
@@ -26,21 +27,30 @@ from gate.gate import Gate, noted_read, noted_unclear, proposed
 from gate.policy import Read, State, sort
 from gate.recipe_runs import Taken, run
 from gate.recipes import begin, is_run
-from model.chat import Model, ModelFailed
+from model.chat import Model, ModelBusy, ModelFailed
+from model.learnt_limits import Habits, smaller
 from model.prompt.prompt import BUDGET, FIND, about, beside, find, is_whole, system_prompt, tools
+from model.refusals import Refusal
+from model.reply_endings import meaning, shown
 from model.special_tokens import put_together
+from model.text_calls import may_become_call
+from model.thoughts import parted
 from model.transcript import (
     AssistantMessage,
     BadReply,
     Item,
+    Message,
     Reply,
     Result,
     TurnNote,
+    Usage,
     UserMessage,
     first_noted,
+    is_empty,
     is_private,
     open_calls,
     parse_reply,
+    size_of,
     to_messages,
 )
 from slack_io.answer_posts import answer_posts, files_text
@@ -56,6 +66,18 @@ log = structlog.get_logger("ai")
 _THINKS_ON = 0.5  # seconds of a model call after which a step's status gives way to "is thinking"
 _HOLD_BACK = 1.0  # seconds of writing after which text is shown: what stands beside calls is shorter
 _NOTE_EVERY = 0.5  # seconds between two notes of what was written
+_LEAST_WAIT, _MOST_WAIT = 1.0, 30.0  # seconds of a wait for a model that names none; each is as long as all before it
+_SOON = 0.1  # seconds below which a wait is none
+_STATUS_EVERY = 50.0  # seconds after which a wait is shown anew; Slack drops a status after two minutes
+_HINT = "python bot.py check --model tells what this server takes and what to set"
+_TOLD = {
+    "busy": words.MODEL_DOWN,
+    "down": words.MODEL_DOWN,
+    "quota": words.MODEL_QUOTA,
+    "refused": words.MODEL_REFUSED,
+    "filtered": words.MODEL_FILTERED,
+    "too long": words.MODEL_TOO_LONG,
+}
 _TWICE = 2  # the same call is made this often in a turn; after that it is answered with words
 
 
@@ -65,6 +87,14 @@ class Stopped(Exception):
 
 class TurnCancelled(Exception):
     """A person wants the turn to end."""
+
+
+class Waits(Exception):
+    """The turn waits for a model that has no time, and is on disk as that. It is to be taken up again after `after` seconds."""
+
+    def __init__(self, after: float) -> None:
+        super().__init__(after)
+        self.after = after
 
 
 class StatusSink(Protocol):
@@ -129,11 +159,14 @@ class Services:
     assistant_status: StatusSink | None = None
     growing: AnswerSink | None = None
     cancel_flag: CancelFlag = field(default_factory=CancelFlag)
+    habits: Habits = field(default_factory=Habits)
     model_name: str = ""
+    server: str = ""  # which model server and model it is: what one adds to its replies is nothing to another
     dry_run: bool = False
     max_model_calls: int = 20
     history_tokens: int = 60_000
     prompt_budget: int = BUDGET
+    patience: float = 300.0  # seconds for which a turn waits for a model that has no time
 
 
 class AI:
@@ -151,7 +184,7 @@ class AI:
     def advance(self) -> bool:
         """Goes on with the thread until it rests; True where it waits for people. Safe to run again at any point.
 
-        Raises `Stopped`, and `Overtaken` where another process goes on with it by now.
+        Raises `Stopped`, `Waits` where it waits for the model, and `Overtaken` where another process goes on with it by now.
         """
         with self._store.holding(self._thread):
             return self._advance()
@@ -181,12 +214,14 @@ class AI:
             self._written = _Written(self._services, turn, is_resumed=turn.is_running)
             begun = turn if turn.is_running else self._begin(turn)
             return begun is None or self._to_rest(begun)
-        except (Stopped, Overtaken):
+        except (Stopped, Waits, Overtaken):
             raise
         except TurnCancelled:
             return self._stop(turn)
+        except ModelBusy as error:
+            return self._put_aside(turn, error)
         except ModelFailed as error:
-            return self._fail(turn, words.MODEL_DOWN, str(error))
+            return self._fail(turn, _TOLD[error.refusal.kind if error.refusal else "down"], str(error), error.refusal)
         except BadReply as error:
             return self._fail(turn, words.MODEL_ODD, str(error))
         except Exception:  # the turn's boundary: any bug becomes words with a reference, and the thread goes on
@@ -219,15 +254,44 @@ class AI:
         if self._services.assistant_status is not None and Thread.from_key(self._thread).is_direct:
             self._services.assistant_status.session(self._thread, state, " ".join(title.split()))
 
-    def _fail(self, turn: Turn, template: str, reason: str) -> bool:
+    def _put_aside(self, turn: Turn, busy: ModelBusy) -> bool:
+        """Has a turn wait for its model without a worker, for as long as `patience` allows; else ends it. Raises `Waits`."""
+        now, stored = self._services.clock(), self._store.turn(turn.turn) or turn
+        since = now if stored.waits_since is None else stored.waits_since
+        left = since + self._services.patience - now
+        named = busy.after if busy.after is not None and busy.after >= _LEAST_WAIT else None  # "at once" is not at once
+        wait = min(max(_LEAST_WAIT, min(now - since, _MOST_WAIT)), left) if named is None else named
+        if left < _SOON or wait > left:
+            told = words.MODEL_BUSY_LONG if named is not None and stored.waits_since is None else words.MODEL_BUSY
+            spans = {"wait": span(wait), "waited": span(round(now - since))}
+            return self._fail(turn, told, str(busy), busy.refusal, **spans)
+        is_first = stored.waits_since is None
+        said = {**(busy.refusal.told if busy.refusal is not None else {}), **({"hint": _HINT} if is_first else {})}
+        noted = (
+            [JournalEntry("model busy", {"reason": str(busy), "patience": self._services.patience})] if is_first else []
+        )
+        self._store.put_aside(stored, since, now + wait, noted)
+        log.warning("the model is busy; the turn waits", wait=round(wait, 1), left=round(left), **said)
+        self._rest_for_model(now + wait)
+        return False
+
+    def _rest_for_model(self, until: float | None) -> None:
+        """Raises `Waits` where the model is not to be asked before `until`, and shows that."""
+        left = until - self._services.clock() if until is not None else 0.0
+        if left > 0:
+            self._status(words.BUSY_MODEL.format(wait=span(left)))
+            raise Waits(min(left, _STATUS_EVERY))
+
+    def _fail(self, turn: Turn, template: str, reason: str, refusal: Refusal | None = None, **more: str) -> bool:
         """Ends a turn that failed, with words and a reference. False while one of its writes is under way: the turn goes on after it,
         so that nobody is told of an end while something of it still happens."""
         reference = self._services.ids()[:8]
-        log.exception("turn failed", reference=reference, reason=reason)
+        said = {} if refusal is None else refusal.told | {"hint": _HINT}
+        log.exception("turn failed", reference=reference, reason=reason, **said)
         if self._gate.is_sending(turn.turn):
             return False
         noted = JournalEntry("failed", {"reference": reference, "reason": reason})
-        self._break_off(turn, template.format(reason=reason, reference=reference), noted)
+        self._break_off(turn, template.format(reason=reason, reference=reference, **more), noted)
         return True
 
     def _stop(self, turn: Turn) -> bool:
@@ -258,6 +322,7 @@ class AI:
                 items = self._store.transcript(self._thread, turn.asker)
                 if open_calls(items):
                     return False
+            self._rest_for_model(turn.waits_until)
             is_last = turn.model_calls >= self._services.max_model_calls
             reply, asked = self._ask(turn, items, is_last=is_last)
             turn = replace(turn, model_calls=turn.model_calls + 1)
@@ -291,23 +356,90 @@ class AI:
         here = self._gate.here(self._thread)
         noted, budget = first_noted(items) or TurnNote(self._about(turn), ""), self._services.prompt_budget
         system = system_prompt(here.catalog, here.instructions, about=noted.in_system, last=is_last, budget=budget)
-        messages = to_messages(items, system=system, budget=self._services.history_tokens)
-        offered = [] if is_last else tools(here.catalog, here.instructions, budget)
+        server = self._services.server
+        offered = tools(here.catalog, here.instructions, budget)
         began = time.monotonic()
-        try:
-            answer = self._services.model.complete(messages, offered, self._written)
-        finally:
-            self._check(turn)  # a call that was cut off may end in whatever way
-        reply = parse_reply(answer)
+        reply = self._fitting(
+            lambda most, is_full: to_messages(items, system=system, budget=most, server=server, is_full=is_full),
+            lambda messages: self._reply(turn, messages, offered, is_last=is_last),
+        )
         told = {
             "model": self._services.model_name,
             "seconds": round(time.monotonic() - began, 4),
             "prompt_tokens": reply.usage.prompt,
+            "cached_tokens": reply.usage.cached,
             "completion_tokens": reply.usage.completion,
+            "reasoning_tokens": reply.usage.reasoning,
             "calls": len(reply.said.calls),
         }
         log.info("model call", ending=reply.ending, **told)
         return reply, JournalEntry("model call", told)
+
+    def _fitting(self, cut: Callable[[int, bool], list[Message]], ask: Callable[[list[Message]], Reply]) -> Reply:
+        """The reply to as much of the transcript as the model takes: after a refusal for its length it is asked again with less.
+
+        Raises `ModelFailed`, the last refusal where nothing is left that could go: one question is too much then.
+        """
+        habits = self._services.habits
+        budget = habits.budget(self._services.history_tokens)
+        messages = cut(budget, habits.is_full)
+        try:
+            return ask(messages)
+        except ModelFailed as error:
+            refused = _too_long(error)
+        for less in smaller(budget, size_of(messages), refused.message):
+            shorter = cut(less, True)
+            if shorter == messages:
+                continue
+            messages = shorter
+            log.warning("the model takes less at once; it is asked again with less of the thread", tokens=less)
+            try:
+                reply = ask(messages)
+            except ModelFailed as error:
+                refused = _too_long(error)
+            else:
+                habits.took(less)
+                return reply
+        raise ModelFailed(refused.short, refused)
+
+    def _reply(
+        self, turn: Turn, messages: Sequence[Message], offered: Sequence[dict[str, Any]], *, is_last: bool
+    ) -> Reply:
+        """The model's reply, asked for once more where what came is none; with the tokens of both. Raises `BadReply`."""
+        names = [one["function"]["name"] for one in offered]
+        spent = Usage()
+        for is_again in (False, True):
+            try:
+                answer = self._services.model.complete(messages, offered, self._written, is_last=is_last)
+            finally:
+                self._check(turn)  # a call that was cut off may end in whatever way
+            try:
+                reply = parse_reply(answer, names)
+            except BadReply as error:
+                if is_again:
+                    raise
+                log.warning("the model's answer is none; it is asked again", reason=str(error))
+                continue
+            self._note_habits(reply)
+            spent += reply.usage
+            if not (is_empty(reply) or reply.is_call_as_text):
+                break
+            if not is_again:
+                why = "a call as text that cannot be read" if reply.is_call_as_text else "empty"
+                log.warning("the model's answer is none; it is asked again", reason=why, ending=reply.ending[:40])
+            elif reply.is_call_as_text:
+                raise BadReply("it wrote a call as text")
+        return replace(reply, usage=spent)
+
+    def _note_habits(self, reply: Reply) -> None:
+        """Remembers and logs what is peculiar about a reply."""
+        if reply.lost:
+            log.warning("the model's server added more than is kept", left_out=sorted(reply.lost)[:10])
+        if reply.mended:
+            log.info("the model's reply was mended", what=reply.mended)
+        if reply.is_thinking_aloud and not self._services.habits.thinks_aloud:
+            log.warning("the model's thoughts stand in its text; from now on nothing is shown before it is whole")
+            self._services.habits.thinks_aloud = True
 
     def _about(self, turn: Turn) -> str:
         """Who asks, and what day it is there."""
@@ -358,7 +490,7 @@ class AI:
         cards = self._gate.card_posts(proposals)
         if self._written.post is not None:  # text beside calls is no answer
             cards = [delete(self._services.ids(), turn.thread, turn.turn, self._written.post), *cards]
-        said = replace(reply.said, only_for=turn.only_for)
+        said = replace(reply.said, only_for=turn.only_for, opaque_of=self._services.server)
         return ReplyOutcome(
             said, reply.usage, results, proposals, cards, [*self._unwritten, *entries], tainted=answered
         )
@@ -481,8 +613,8 @@ class _Written:
 
     def hear(self, text: str, *, is_calling: bool) -> None:
         """Shows the text so far, once it is likely to be an answer: models write a word or two before they call something."""
-        self.text = text = put_together(text)
-        if is_calling or self._turn is None or self._services.growing is None:
+        self.text = text = self._meant(text)
+        if is_calling or not text or self._turn is None or self._services.growing is None:
             return
         now = time.monotonic()
         self._since = now if self._since is None else self._since
@@ -493,6 +625,13 @@ class _Written:
             self._begin(self._turn)
         if self.post is not None:
             self._services.growing.note(self.post, self._turn.thread, text)
+
+    def _meant(self, text: str) -> str:
+        """What people may see of a text so far: no thoughts, no call, and nothing yet of what may turn out to be one of those."""
+        thoughts, habits = parted(text), self._services.habits
+        habits.thinks_aloud = habits.thinks_aloud or thoughts.is_lone
+        is_unsure = may_become_call(thoughts.words) or (habits.thinks_aloud and not thoughts.has_thoughts)
+        return "" if is_unsure else put_together(thoughts.words)
 
     def _begin(self, turn: Turn) -> None:
         shown = beginning(self.text)
@@ -508,13 +647,27 @@ class _Written:
 def _answer_text(reply: Reply, spent: int | None) -> str:
     """What the person gets. `spent`: the number of model calls that the turn used up, where it did."""
     text = reply.words.strip()
+    if spent is not None and reply.said.calls:  # what it still wanted to do
+        return f"{text}\n\n{words.NO_END.format(calls=spent)}".strip()
     if reply.refusal.strip() and not text:
         return reply.refusal.strip()
-    if reply.ending == "content_filter":
+    ended = meaning(reply.ending)
+    if ended == "filtered":
         return f"{text}\n\n{words.FILTERED}".strip()
+    odd = shown(reply.ending)
+    if not text and spent is None:
+        return words.EMPTY_END.format(ending=odd) if ended == "unknown" else words.EMPTY
     if not text:
-        return words.EMPTY if spent is None else words.NO_END.format(calls=spent)
-    return f"{text}\n\n{words.CUT}" if reply.ending == "length" else text
+        return words.NO_END.format(calls=spent)
+    note = {"cut": words.CUT, "unknown": words.ODD_END.format(ending=odd)}.get(ended)
+    return f"{text}\n\n{note}" if note else text
+
+
+def _too_long(error: ModelFailed) -> Refusal:
+    """The refusal of a request for its length. Raises the error again where it is another one."""
+    if error.refusal is None or error.refusal.kind != "too long":
+        raise error
+    return error.refusal
 
 
 def _calls_of_turn(items: Sequence[Item]) -> list[str]:

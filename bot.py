@@ -39,7 +39,7 @@ from catalog.catalog import Catalog
 from catalog.credentials import secrets_of
 from cli.commands import COMMANDS, read_catalog, told
 from gate.gate import Gate
-from model.chat import ChatServer, Model
+from model.chat import Model, model_of
 from model.prompt.prompt import prepare
 from slack_io import payloads
 from slack_io.app_home import AppHome
@@ -52,6 +52,7 @@ from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
 from slack_io.web_api import LockedOut, Person, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb, app_web_of, web_of
 from store.holds import Overtaken
+from store.journal.hash_chain import digest
 from store.store import Store
 from workers.turns import Turns
 
@@ -102,13 +103,7 @@ def create_app(
     """The wired Flask app; `app.extensions["bot"]` is the `Bot` to start and stop. `clock` is the store's."""
     clock = clock or SteadyClock()
     web = web_of(settings)
-    key = settings.openai_api_key
-    model = model or ChatServer(
-        api_key=key.get_secret_value() if key else None,
-        base_url=settings.openai_base_url,
-        model=settings.openai_model,
-        timeout=settings.model_timeout,
-    )
+    model = model or model_of(settings, lambda: (*settings.secrets, *gate.secrets))
     gate = Gate(
         catalog,
         store,
@@ -121,6 +116,7 @@ def create_app(
         channels=settings.channels,
         dry_run=settings.dry_run,
         log_bodies=settings.log_bodies,
+        way=settings.way_out,
     )
     stops = Cancellation(store, web, settings.admin_names, lambda turn, thread: turns.stop_turn(turn, thread), ids=ids)
     assistant_status = AssistantStatus(web, lambda thread: turns.deliver(thread))
@@ -145,10 +141,12 @@ def create_app(
         assistant_status=assistant_status,
         growing=growing,
         model_name=settings.openai_model,
+        server=digest(f"{settings.openai_base_url} {settings.openai_model}"),
         dry_run=settings.dry_run,
         max_model_calls=settings.max_model_calls,
         history_tokens=settings.history_tokens,
         prompt_budget=settings.prompt_budget,
+        patience=settings.model_patience,
     )
     turns = Turns(
         store,
@@ -198,6 +196,7 @@ def _socket(settings: Settings, intake: Intake) -> SocketMode | None:
         web.open_socket,
         intake.hear_envelope,
         lambda job: threading.Thread(target=job, name="socket", daemon=True).start(),
+        way=settings.way_out,
     )
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import httpcore2
 import httpx2
 
+from base.proxies import STRAIGHT, Proxy, WayOut
+from base.settings import Misconfigured
 from base.unpack import BadPacking, unpacked
 
 _SLICE = 0.25  # seconds after which a read that waits looks whether it is still wanted
@@ -135,17 +137,37 @@ class _Stream(httpcore2.NetworkStream):
 
 
 class Transport(httpx2.BaseTransport):
-    """httpx2's transport over a connection pool with a deadline, which its own transport does not take. Raises httpcore2's errors."""
+    """httpx2's transport over connection pools with a deadline, which its own transport does not take: one to the servers themselves, and
+    one through each proxy that the way out has. Raises httpcore2's errors; `ProxyError` means that nothing left."""
 
-    def __init__(self, deadline: Deadline, keepalive: int, tls: ssl.SSLContext) -> None:
+    def __init__(self, deadline: Deadline, keepalive: int, tls: ssl.SSLContext, way: WayOut = STRAIGHT) -> None:
         self._deadline = deadline
-        self._pool = httpcore2.ConnectionPool(
-            ssl_context=tls,
-            max_connections=100,
-            max_keepalive_connections=keepalive,
-            keepalive_expiry=5,
-            network_backend=deadline,
-        )
+        self._way = way
+        self._tls = tls
+        self._keepalive = keepalive
+        self._lock = threading.Lock()
+        self._pools: dict[Proxy | None, httpcore2.ConnectionPool] = {}
+
+    def _pool(self, url: str) -> httpcore2.ConnectionPool:
+        """The connections by which this address is reached."""
+        proxy = self._way.proxy(url)
+        with self._lock:
+            if proxy not in self._pools:
+                self._pools[proxy] = httpcore2.ConnectionPool(
+                    ssl_context=self._tls,
+                    proxy=None
+                    if proxy is None
+                    else httpcore2.Proxy(proxy.url, proxy.auth, ssl_context=self._of(proxy)),
+                    max_connections=100,
+                    max_keepalive_connections=self._keepalive,
+                    keepalive_expiry=5,
+                    network_backend=self._deadline,
+                )
+            return self._pools[proxy]
+
+    def _of(self, proxy: Proxy) -> ssl.SSLContext | None:
+        """The TLS to a proxy itself."""
+        return self._tls if proxy.url.startswith("https:") else None
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         url = httpcore2.URL(
@@ -154,14 +176,16 @@ class Transport(httpx2.BaseTransport):
         sent = httpcore2.Request(
             request.method, url, headers=request.headers.raw, content=request.stream, extensions=request.extensions
         )
-        got = self._pool.handle_request(sent)
+        got = self._pool(str(request.url)).handle_request(sent)
         headers = httpx2.Headers(got.headers)
         coding = headers.pop("content-encoding", "")  # undone here
         stream = _Body(got, coding, self._deadline.room(headers.get("content-type", "")))
         return httpx2.Response(got.status, headers=headers, stream=stream, extensions=got.extensions)
 
     def close(self) -> None:
-        self._pool.close()
+        with self._lock:
+            for pool in self._pools.values():
+                pool.close()
 
 
 class _Body(httpx2.SyncByteStream):
@@ -179,9 +203,19 @@ class _Body(httpx2.SyncByteStream):
         self._response.close()
 
 
-def tls_context() -> ssl.SSLContext:
-    """The one that httpx2 would make: the system's certificates. Making it takes a while, so it is shared."""
-    return httpx2.create_ssl_context()
+def tls_context(certificates: str = "") -> ssl.SSLContext:
+    """The one that httpx2 would make: the system's certificates, or those of a file. Making it takes a while, so it is shared.
+
+    Raises `Misconfigured` where the file is of no use.
+    """
+    if not certificates:
+        return httpx2.create_ssl_context()
+    try:
+        return ssl.create_default_context(cafile=certificates)
+    except ssl.SSLError:
+        raise Misconfigured(f"SSL_CERT_FILE: {certificates} holds no certificates in PEM form.") from None
+    except OSError as error:
+        raise Misconfigured(f"SSL_CERT_FILE: cannot read {certificates}: {error.strerror}.") from None
 
 
 class _Named(Transport):
@@ -192,11 +226,22 @@ class _Named(Transport):
             return super().handle_request(request)
         except httpcore2.TimeoutException as error:
             raise httpx2.ReadTimeout(str(error), request=request) from error
+        except httpcore2.ProxyError as error:
+            raise httpx2.ProxyError(proxy_said(error), request=request) from error
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
             raise httpx2.NetworkError(str(error), request=request) from error
 
 
-def client(deadline: Deadline) -> httpx2.Client:
+def proxy_said(error: Exception) -> str:
+    """Why a proxy let nothing through, in our own words."""
+    status = str(error)[:3]
+    return (
+        f"the proxy refused the way there: HTTP {status}" if status.isdecimal() else "the proxy refused the way there"
+    )
+
+
+def client(deadline: Deadline, way: WayOut = STRAIGHT, *, keepalive: int = 20) -> httpx2.Client:
     """An HTTP client for a library that brings its own words; its calls keep to the deadline."""
     packed = {"Accept-Encoding": "gzip, deflate"}  # what can be undone here
-    return httpx2.Client(transport=_Named(deadline, 20, tls_context()), headers=packed, follow_redirects=False)
+    transport = _Named(deadline, keepalive, tls_context(way.certificates), way)
+    return httpx2.Client(transport=transport, headers=packed, follow_redirects=False)

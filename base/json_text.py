@@ -58,3 +58,8 @@ def dumps(value: object, *, default: Callable[[Any], Any] | None = None, allow_n
         **options,
     )
     return text
+
+
+def compact(value: object) -> str:
+    """The same in as few characters as it takes. Raises `ValueError` and `RecursionError`."""
+    return dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -31,11 +31,12 @@ _hidden: list[tuple[str, ...]] = [()]  # replaced as a whole: other threads log 
 
 
 def hide_in_logs(secrets: Sequence[str]) -> None:
-    """From now on these texts are masked in every line, wherever they come from."""
-    _hidden[0] = tuple(sorted((secret for secret in secrets if len(secret) >= 6), key=len, reverse=True))
+    """From now on these texts are masked, too, in every line, wherever they come from."""
+    known = {*_hidden[0], *(secret for secret in secrets if len(secret) >= 6)}
+    _hidden[0] = tuple(sorted(known, key=len, reverse=True))
 
 
-def set_up_logs() -> None:
+def set_up_logs(*, only_faults: bool = False) -> None:
     """Sets up structlog and the standard library's logging for this process, both to standard error."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -55,7 +56,7 @@ def set_up_logs() -> None:
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[meta, *last, _mask]))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
+    root.setLevel(logging.ERROR if only_faults else logging.INFO)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a burst is no news

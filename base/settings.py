@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from base.proxies import WayOut, secrets_in, written
 from base.token_kinds import BELONGS, mistaken
 
 _ENV_FILE = ".env"
 _IN_QUOTES = " There, a # behind a blank begins a comment: put #names in quotes."
+_OWN_OPTIONS = {  # what MODEL_OPTIONS cannot set, and why
+    "messages": "the bot writes the messages itself",
+    "model": "set OPENAI_MODEL",
+    "stream": "the bot asks for streams, and does without where a server has none",
+    "tools": "the bot's tools come from the catalog",
+}
 _UNITS = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
 
 
@@ -49,7 +57,7 @@ def _url(value: str) -> str:
         raise ValueError(f"write it with its scheme, such as {scheme}://{bare}")
     if len(given.split()) > 1 or "${" in given:
         raise ValueError("there is a blank or a variable in it; write one address in full")
-    if found := re.search(r"/(chat/completions|completions|responses|models|chat\.\w+|auth\.test)/*$", given):
+    if found := re.search(r"/(chat/completions|completions|responses|models|chat\.\w+|auth\.test)/*(?=\?|$)", given):
         raise ValueError(f"leave out {found[0]}; the bot adds it itself")
     return given
 
@@ -108,6 +116,26 @@ _Count = Annotated[int, BeforeValidator(_mere("it", {"k": 1_000, "m": 1_000_000}
 _Url = Annotated[str, AfterValidator(_url)]
 
 
+def _options(value: str) -> str:
+    """A JSON object of what goes into each model request, and nothing in it that the bot says itself."""
+    if not value.strip():
+        return ""
+    form = 'write a JSON object in quotes, such as {"reasoning_effort": "low"}'
+    try:
+        options = json.loads(value, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise ValueError(f"it is no JSON; {form}") from None
+    if not isinstance(options, dict):
+        raise ValueError(f"it is no JSON object; {form}")  # noqa: TRY004 - pydantic takes a ValueError
+    if own := next((name for name in _OWN_OPTIONS if name in options), None):
+        raise ValueError(f'leave out "{own}"; {_OWN_OPTIONS[own]}')
+    return value
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(name)
+
+
 class Settings(BaseSettings):
     """The settings by their environment names in lower case; empty variables count as unset."""
 
@@ -119,9 +147,15 @@ class Settings(BaseSettings):
     slack_channel: Annotated[str, AfterValidator(_channels)]
     slack_api_url: Annotated[_Url, AfterValidator(_slash)] = "https://slack.com/api/"
     openai_api_key: SecretStr | None = None
+    openai_api_key_file: str | None = None
     openai_base_url: _Url | None = None
     openai_model: str = "gpt-5.4-mini"
+    model_options: Annotated[str, AfterValidator(_options)] = ""
+    model_api: Literal["auto", "chat", "responses"] = "auto"
     model_timeout: _Seconds = 120
+    model_patience: Annotated[float, BeforeValidator(_mere("seconds", _SECONDS)), Field(ge=0, allow_inf_nan=False)] = (
+        300
+    )
     apis_file: str = "apis.yaml"
     database_url: str = "sqlite:///bot.db"
     host: str = "0.0.0.0"  # noqa: S104 - a server behind the company's ingress listens everywhere; HOST narrows it
@@ -140,6 +174,27 @@ class Settings(BaseSettings):
     allow_guests: bool = False
     dry_run: bool = False
     log_bodies: bool = False
+    https_proxy: SecretStr | None = None
+    http_proxy: SecretStr | None = None
+    all_proxy: SecretStr | None = None
+    no_proxy: str = ""
+    ssl_cert_file: str | None = None
+
+    @field_validator("openai_api_key_file")
+    @classmethod
+    def _is_the_only_key(cls, path: str | None, info: ValidationInfo) -> str | None:
+        if path is not None and info.data.get("openai_api_key") is not None:
+            raise ValueError("OPENAI_API_KEY is set, too; set one of the two")
+        return path
+
+    @field_validator("https_proxy", "http_proxy", "all_proxy")
+    @classmethod
+    def _is_a_proxy(cls, proxy: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """Those that are of no use are told, unless others stand before them anyway."""
+        is_hidden = info.field_name == "all_proxy" and info.data.get("https_proxy") and info.data.get("http_proxy")
+        if proxy is None or is_hidden:
+            return proxy
+        return SecretStr(written(proxy.get_secret_value()))
 
     @field_validator("slack_bot_token", "slack_app_token", "slack_signing_secret", "openai_api_key")
     @classmethod
@@ -166,7 +221,23 @@ class Settings(BaseSettings):
         """What no log may show."""
         slack = (self.slack_bot_token, self.slack_app_token, self.slack_signing_secret)
         held = (*slack, self.openai_api_key, self.journal_key)
-        return tuple(one.get_secret_value() for one in held if one is not None)
+        proxies = (self.https_proxy, self.http_proxy, self.all_proxy)
+        in_proxies = [one for proxy in proxies if proxy is not None for one in secrets_in(proxy.get_secret_value())]
+        return (*(one.get_secret_value() for one in held if one is not None), *in_proxies)
+
+    @property
+    def way_out(self) -> WayOut:
+        """By which proxies, and with whose certificates."""
+        http, https = (
+            "" if one is None else one.get_secret_value()
+            for one in (self.http_proxy or self.all_proxy, self.https_proxy or self.all_proxy)
+        )
+        return WayOut(http, https, self.no_proxy, self.ssl_cert_file or "")
+
+    @property
+    def options_of_model(self) -> dict[str, Any]:
+        """What goes into each model request."""
+        return dict(json.loads(self.model_options)) if self.model_options else {}
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -200,6 +271,7 @@ _WORDS = {
     "greater_than_equal": "write {ge} or more",
     "greater_than": "write more than {gt}",
     "less_than_equal": "write {le} or less",
+    "literal_error": "write {expected}",
 }
 
 

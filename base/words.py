@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 THINKING = "is thinking..."
 FINDING = "is looking for operations"
+BUSY_MODEL = "is waiting: the language model is busy (next try in {wait})"
 READING, PREPARING = "is reading", "is preparing a request about"
 
 HELP = "Hi! Mention me with a question or a task, in your own words, and I'll answer here in the thread."
@@ -33,9 +34,33 @@ SET_ASIDE = (
     "My process ended each time that I was in the middle of this, so I've set it aside. Nothing of it goes on. "
     "Please ask in another way, and if it stays, tell my operators."
 )
+MODEL_BUSY = (
+    "The language model's server is busy. I tried again for {waited}, then I had to stop. Please ask again in a few minutes "
+    "(reference {reference})."
+)
+MODEL_BUSY_LONG = (
+    "The language model's server is busy and asks to wait {wait}. Please ask again after that (reference {reference})."
+)
+MODEL_REFUSED = (
+    "The language model's server refused this ({reason}), and asking again won't change that: my operators have to look into it. "
+    "Please tell them the reference {reference}."
+)
+MODEL_QUOTA = (
+    "The language model's account is used up ({reason}), and asking again won't change that: my operators have to look into it. "
+    "Please tell them the reference {reference}."
+)
+MODEL_FILTERED = (
+    "The language model's provider filtered this request. Please ask in other words (reference {reference})."
+)
+MODEL_TOO_LONG = (
+    "Your question alone, with what I found for it, is more than the language model takes at once. Please ask for less, or in fewer words "
+    "(reference {reference})."
+)
 EMPTY = "The language model gave an empty answer. Please ask again, perhaps in other words."
 FILTERED = "The language model's provider filtered this answer, so there is nothing to show. Please ask in other words."
 FILES = "_(Attached: {names}. I can only read the names of files, not what is in them.)_"
+EMPTY_END = 'The language model gave no answer (it ended with "{ending}"). Please ask again, perhaps in other words.'
+ODD_END = '_(The model\'s server ended this answer with "{ending}", so there may be something missing.)_'
 CUT = "_(The model's answer ended here because it reached its length limit.)_"
 NO_END = "I've used up the {calls} model calls that one question may take and still have no answer. Please ask for less at once."
 

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import click
 from rich.console import Console
@@ -18,9 +19,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from base.json_text import dumps
+from base.logging_setup import set_up_logs
 from base.settings import Misconfigured, Settings, environment, load_settings
 from base.visible import visible
 from catalog.catalog import RUN, Api, Catalog, Operation, Recipe, load_catalog
+from catalog.credentials import secrets_of
 from catalog.hidden_places import further_places
 from catalog.importer import fetching
 from catalog.importer.openapi import Choice
@@ -29,6 +32,8 @@ from catalog.rules import ASKER, SAFE_METHODS, Rule
 from gate.condition_gaps import gaps
 from gate.condition_trials import trials
 from gate.policy import Verdict
+from model import server_check
+from model.chat import model_of
 from slack_io import app_check
 from slack_io.web_api import app_web_of, web_of
 from store.journal import reports
@@ -76,16 +81,22 @@ class told:
 @click.option(
     "--slack", is_flag=True, help="Ask Slack, too: tokens, scopes, channels, groups; exit 1 and what to mend."
 )
-def check(*, file: str | None, no_env: bool, slack: bool) -> None:
+@click.option(
+    "--model",
+    is_flag=True,
+    help="Ask the model server, too: what works and what to set; exit 1 where no turn can be finished.",
+)
+def check(*, file: str | None, no_env: bool, slack: bool, model: bool) -> None:
     """Checks the catalog (FILE, else APIS_FILE) and shows its operations with who may do what."""
-    if slack and no_env:
-        raise click.UsageError("--slack needs the environment; leave --no-env out.")
+    for option, is_given in (("--slack", slack), ("--model", model)):
+        if is_given and no_env:
+            raise click.UsageError(f"{option} needs the environment; leave --no-env out.")
     with told():
         given = {} if no_env else environment()
         path = file or given.get("APIS_FILE") or "apis.yaml"
         text = _text_of(path, "FILE" if file else "APIS_FILE")
         catalog = load_catalog(text, None if no_env else given, source=path)
-        settings = load_settings() if slack else None
+        settings = load_settings() if slack or model else None
     for api in catalog.apis:
         _show(_listing(catalog, api))
     for api in catalog.apis:
@@ -95,7 +106,9 @@ def check(*, file: str | None, no_env: bool, slack: bool) -> None:
     warned = f", {len(warnings)} warning{'s' if len(warnings) > 1 else ''}" if warnings else ""
     click.echo(f"{_counted(catalog)}, no mistakes found{warned}.")
     if settings is not None:
-        raise SystemExit(_check_slack(settings, catalog))
+        codes = [_check_slack(settings, catalog)] if slack else []
+        codes += [_check_model(settings, catalog)] if model else []
+        raise SystemExit(max(codes))
 
 
 def _listing(catalog: Catalog, api: Api) -> Table:
@@ -165,6 +178,33 @@ def _check_slack(settings: Settings, catalog: Catalog) -> int:
         click.echo(f"- {one}.")
     click.echo(f"Slack: {len(wrong)} to mend, see above." if wrong else "Slack: all is well.")
     return 1 if wrong else 0
+
+
+def _check_model(settings: Settings, catalog: Catalog) -> int:
+    """Tells what works with the model server and what to set, gives the exit code: 1 where no turn can be finished."""
+    set_up_logs(only_faults=True)
+    with told():
+        server = model_of(settings, lambda: (*settings.secrets, *secrets_of(catalog)))
+    name, tokens = settings.openai_model, settings.history_tokens
+    done = server_check.check(server, catalog, name, history_tokens=tokens, budget=settings.prompt_budget)
+    click.echo(f"Model {_plain(name)} at {_plain(_address(settings.openai_base_url))}:")
+    for one in done.found:
+        click.echo(f"- {_plain(one)}.")
+    for one in dict.fromkeys(done.to_set):
+        click.echo(f"To do: {_plain(one)}.")
+    click.echo(f"Model: {'turns can be finished.' if done.is_usable else 'no turn can be finished, see above.'}")
+    return 0 if done.is_usable else 1
+
+
+def _address(url: str | None) -> str:
+    """A server's address without what may be secret in it."""
+    parts = urlsplit(url or "https://api.openai.com/v1")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _plain(text: str) -> str:
+    """What a server said, as a terminal may have it."""
+    return visible(text).rstrip(".")
 
 
 @click.command("import")
@@ -320,11 +360,12 @@ def _head(text: str) -> Head:
     "--days", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="How far to look back."
 )
 def errors(days: float) -> None:
-    """Groups the model's bad calls and the API's errors: which description in the catalog to mend."""
+    """Groups the model's bad calls and the API's errors: which description in the catalog to mend. Adds up the model's tokens."""
     with told():
         store = _open_store()
     since = time.time() - days * 86_400
     groups = reports.repeated(store.journal.lines(), since)
+    sums = reports.totals(store.journal.lines(), since)
     table = _table("times", "operation", "reason", "newest example", "the question behind it")
     for row in reports.error_rows(groups, store.words_of):
         table.add_row(*(_on_terminal(cell) for cell in row))
@@ -332,6 +373,8 @@ def errors(days: float) -> None:
         _show(table)
     else:
         click.echo("No errors.")
+    if sums["calls"]:
+        click.echo(reports.totals_told(sums))
 
 
 def _open_store(*, makes_key: bool = False) -> Store:

@@ -105,7 +105,7 @@ def turns_of(messages: list[dict[str, Any]]) -> list[Turn]:
     for message in messages:
         match message["role"]:
             case "user":
-                turns.append(Turn(text_of(message)))
+                turns.append(Turn(own_words(text_of(message))))
             case "assistant":
                 calls |= {
                     call["id"]: call_of(call["function"]["arguments"]) for call in message.get("tool_calls") or []
@@ -115,6 +115,12 @@ def turns_of(messages: list[dict[str, Any]]) -> list[Turn]:
                 step = Step(calls[message["tool_call_id"]], result_of(text_of(message)))
                 turns[-1] = replace(turns[-1], steps=(*turns[-1].steps, step))
     return turns
+
+
+def own_words(text: str) -> str:
+    """A person's words without the context that the bot puts before them: behind the border that the first line names."""
+    border = re.match(r"From the bot: all up to the line (=== \w+ ===) ", text)
+    return text.split(f"\n{border[1]}\n", 1)[-1] if border else text
 
 
 def text_of(message: dict[str, Any]) -> str:

@@ -12,11 +12,11 @@ from typing import Any
 
 from base.json_text import loads
 from base.masking import beginning_at_end, mask
+from base.retry import told
 from base.shrink import as_json, shrink
 from base.statuses import status_text
 from catalog.secret_values import NOTHING, Hiding
 from gate.media import decoded, media_type, read_text
-from gate.retry import told
 
 _NO_JSON = "The answer says it is JSON, but is not (or is nested too deeply)."
 _PLACE = 1_000  # characters of where a redirect leads

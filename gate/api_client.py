@@ -22,9 +22,10 @@ import httpcore2
 import httpx2
 import structlog
 
-from base.deadline import Deadline, Transport
+from base.deadline import Deadline, Transport, proxy_said
 from base.json_text import loads
 from base.masking import beginning_at_end, mask
+from base.proxies import STRAIGHT, WayOut
 from base.unpack import BadPacking, TooLarge
 from catalog.bodies import encoded
 from catalog.catalog import Api, Catalog, Limits, Operation
@@ -131,10 +132,11 @@ class ApiClient:
         timeout: float,
         max_response: int,
         log_bodies: bool = False,
+        way: WayOut = STRAIGHT,
     ) -> None:
         self._catalog = catalog
         self._methods = frozenset(methods)
-        self._line = ConnectionPool(keepalive, tls)
+        self._line = ConnectionPool(keepalive, tls, way)
         self._paces = paces
         self._log_bodies = log_bodies
         self.timeout = timeout
@@ -214,9 +216,9 @@ class ApiClient:
 class ConnectionPool:
     """A pool of connections whose calls end, whatever the server does: `timeout` holds for all of a call, not for each packet."""
 
-    def __init__(self, keepalive: int, tls: ssl.SSLContext) -> None:
+    def __init__(self, keepalive: int, tls: ssl.SSLContext, way: WayOut) -> None:
         self._deadline = Deadline()
-        transport = Transport(self._deadline, keepalive, tls)
+        transport = Transport(self._deadline, keepalive, tls, way)
         self._client = httpx2.Client(transport=transport, follow_redirects=False, trust_env=False)
         no_cookies = DefaultCookiePolicy(
             allowed_domains=[]
@@ -238,6 +240,8 @@ class ConnectionPool:
                 response = self._client.send(request, stream=True)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout) as error:
                 raise Unsent(f"The API could not be reached ({_reason(error, timeout)}).") from error
+            except httpcore2.ProxyError as error:
+                raise Unsent(f"The API could not be reached ({proxy_said(error)}).") from error
             except httpcore2.TimeoutException as error:
                 raise Unanswered(f"The API gave no answer ({_reason(error, timeout)}).") from error
             except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:

@@ -22,6 +22,7 @@ from base import words
 from base.deadline import tls_context
 from base.json_text import loads
 from base.markdown import Block
+from base.proxies import STRAIGHT, WayOut
 from base.shrink import as_json
 from base.statuses import status_text
 from base.thread import Thread
@@ -95,6 +96,7 @@ class Gate:
         dry_run: bool = False,
         log_bodies: bool = False,
         settles: float = 2.0,
+        way: WayOut = STRAIGHT,
     ) -> None:
         self._catalog = catalog
         self._store = store
@@ -110,7 +112,8 @@ class Gate:
             ApiClient,
             catalog,
             paces=Paces(),
-            tls=tls_context(),
+            tls=tls_context(way.certificates),
+            way=way,
             timeout=timeout,
             max_response=max_response,
             log_bodies=log_bodies,

@@ -15,6 +15,7 @@ import structlog
 
 from base import words
 from base.masking import mask
+from base.retry import BUSY, TRIES, pause, told
 from base.shrink import as_json, plain
 from base.statuses import status_text
 from catalog.calls import BadCall, Call, build, check_resolved, match, resolve, shown_url, with_values
@@ -48,7 +49,6 @@ from gate.policy import Read, sort
 from gate.preview import list_in
 from gate.recipes import StepAnswer
 from gate.results import is_partial, result, selected, there
-from gate.retry import BUSY, TRIES, pause, told
 
 log = structlog.get_logger("reads")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

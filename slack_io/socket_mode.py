@@ -17,6 +17,8 @@ import structlog
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from base.deadline import tls_context
+from base.proxies import STRAIGHT, WayOut
 from slack_io.web_api import SlackBusy, SlackSaysNo
 
 log = structlog.get_logger("socket_mode")
@@ -39,6 +41,7 @@ class SocketMode:
 
     `open_url` asks Slack for an address, good for one connection. `hear` is given an envelope's type and payload and says whether it may be
     acknowledged. `spawn` runs a job in a thread of its own. `first_pause`: seconds before the first retry; each further one doubles it.
+    The way out is the one that is given: the library's own would be the environment's, without what a .env file says.
     """
 
     def __init__(
@@ -48,7 +51,10 @@ class SocketMode:
         spawn: Callable[[Callable[[], None]], None],
         *,
         first_pause: float = 1.0,
+        way: WayOut = STRAIGHT,
     ) -> None:
+        self._way = way
+        self._tls = tls_context(way.certificates)
         self._open_url = open_url
         self._hear = hear
         self._spawn = spawn
@@ -105,8 +111,13 @@ class SocketMode:
         pause = self._pause()
         while not self._stopping.wait(pause):
             try:
+                url = self._open_url()
+                proxy = self._way.proxy_url(url) or None
                 return connect(
-                    self._open_url(),
+                    url,
+                    ssl=self._tls if url.startswith("wss:") else None,
+                    proxy=proxy,
+                    proxy_ssl=self._tls if proxy is not None and proxy.startswith("https:") else None,
                     ping_interval=_ALIVE,
                     ping_timeout=_ALIVE,
                     close_timeout=_CLOSING,

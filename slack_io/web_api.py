@@ -10,21 +10,25 @@ import http.client
 import io
 import math
 import re
-import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from email.message import Message
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
+from urllib.error import HTTPError
+from urllib.request import Request
 
+import httpx2
 import structlog
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackRequestError
 
+from base.deadline import BROKEN, Deadline, client
+from base.proxies import STRAIGHT, WayOut
 from base.settings import Settings
+from base.unpack import TooLarge
 from slack_io.slack_app import advice
 
 log = structlog.get_logger("web_api")
@@ -90,8 +94,9 @@ _LOCKED_OUT = frozenset({"invalid_auth", "not_authed", "token_revoked", "token_e
 # The last three are the library's: JSON that is no object, a charset that there is none of, JSON nested too deeply.
 _NO_ANSWER = (
     SlackRequestError,
-    URLError,
-    http.client.HTTPException,
+    httpx2.HTTPError,
+    *BROKEN,
+    TooLarge,
     OSError,
     ValueError,
     AttributeError,
@@ -152,38 +157,31 @@ class Person:
     is_bot: bool
 
 
-class AnswerTooLarge(ValueError):
-    """An answer has more bytes than are read."""
-
-
 class _BoundedClient(WebClient):
-    """The library's client, which would read an answer of any size."""
+    """The library's client over our own connections: within a time in all, bounded, and by the way out that the settings name. The
+    library would take a proxy for addresses that NO_PROXY names, and read an answer of any size."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, way: WayOut, **options: Any) -> None:
         super().__init__(**options)
-        proxy = [ProxyHandler({"http": self.proxy, "https": self.proxy})] if self.proxy else []
-        tls = [HTTPSHandler(context=self.ssl)] if self.ssl is not None else []
-        self._opener = build_opener(*proxy, *tls)
+        self._deadline = Deadline()
+        self._line = client(
+            self._deadline, way, keepalive=0
+        )  # an idle one may have been closed, and a message's fate be open
 
     def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
-        """The library's own, but for the bound. It is where each of its calls opens its connection and reads."""
-        try:
-            with self._opener.open(req, timeout=self.timeout) as answer:
-                return {"status": answer.code, "headers": answer.headers, "body": _read(answer).decode()}
-        except HTTPError as error:  # the library reads its body
-            with error:
-                body = io.BytesIO(_read(error.fp))
-            raise HTTPError(url, error.code, error.msg, error.headers, body) from None
+        """What the library calls for each of its requests, and where it expects `HTTPError` of a status that is none of success."""
+        with self._deadline.until(time.monotonic() + self.timeout, most=_MOST):
+            answer = self._line.request(req.get_method(), url, headers=dict(req.header_items()), content=_body(req))
+        if not answer.is_success:
+            head = Message()
+            for name, value in answer.headers.items():
+                head[name] = value
+            raise HTTPError(url, answer.status_code, answer.reason_phrase, head, io.BytesIO(answer.content))
+        return {"status": answer.status_code, "headers": answer.headers, "body": answer.content.decode()}
 
 
-def _read(answer: Any) -> bytes:
-    """An answer's body. Raises `AnswerTooLarge`, and `IncompleteRead` where it broke off."""
-    content: bytes = answer.read(_MOST + 1)
-    if len(content) > _MOST:
-        raise AnswerTooLarge(f"the answer is larger than {_MOST:,} bytes")
-    if answer.length:  # what is still to come of the length that was told
-        raise http.client.IncompleteRead(content, answer.length)
-    return content
+def _body(request: Request) -> bytes | None:
+    return request.data if isinstance(request.data, bytes) else None
 
 
 class SlackWeb:
@@ -201,15 +199,14 @@ class SlackWeb:
         clock: Callable[[], float] = time.monotonic,
         setting: str = "SLACK_BOT_TOKEN",
         explain: bool = True,
+        way: WayOut = STRAIGHT,
     ) -> None:
         self.granted: frozenset[str] | None = None  # the token's scopes by Slack's latest answer, where it told them
         self._setting = setting
         self._explains = explain
         self._told: dict[str, set[str]] = {}  # method -> error codes that were explained since it last worked
-        # The library's own retry handlers would post a message again whose first answer was lost; and without a TLS context it makes one
-        # for each call, which takes longer than all the rest of it.
-        tls = ssl.create_default_context() if base_url.startswith("https:") else None
-        self._client = _BoundedClient(token=token, base_url=base_url, timeout=timeout, ssl=tls, retry_handlers=[])
+        # the library's own retry handlers would post a message again whose first answer was lost
+        self._client = _BoundedClient(way=way, token=token, base_url=base_url, timeout=timeout, retry_handlers=[])
         self._pace = _Pace(clock)
         self._people = _Kept(clock, _KEEP_PERSON)
         self._channels = _Kept(clock, _KEEP_CHANNEL)
@@ -443,7 +440,8 @@ class SlackWeb:
 
 def web_of(settings: Settings, *, explain: bool = True) -> SlackWeb:
     """The Web API by the bot's token; `explain` has what is refused logged with what to click."""
-    return SlackWeb(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, explain=explain)
+    token = settings.slack_bot_token.get_secret_value()
+    return SlackWeb(token, settings.slack_api_url, explain=explain, way=settings.way_out)
 
 
 def app_web_of(settings: Settings, *, explain: bool = True) -> SlackWeb | None:
@@ -451,7 +449,8 @@ def app_web_of(settings: Settings, *, explain: bool = True) -> SlackWeb | None:
     if settings.slack_app_token is None:
         return None
     token = settings.slack_app_token.get_secret_value()
-    return SlackWeb(token, settings.slack_api_url, setting="SLACK_APP_TOKEN", explain=explain)
+    url, way = settings.slack_api_url, settings.way_out
+    return SlackWeb(token, url, setting="SLACK_APP_TOKEN", explain=explain, way=way)
 
 
 def _person(data: Mapping[str, Any], own: Identity) -> Person:

@@ -34,6 +34,7 @@ IS_SENT: ColumnElement[bool] = proposals.c.state == literal_column("'sending'")
 _working = union_all(
     select(turns.c.thread).where(turns.c.state == _WAITS),
     select(turns.c.thread).where(turns.c.tries > literal_column("0"), turns.c.state == "running"),
+    select(turns.c.thread).where(turns.c.waits_until.is_not(None), turns.c.tries == 0, turns.c.state == "running"),
 ).subquery()
 _ASKED_IN = select(proposals.c.thread).where(
     proposals.c.thread == _working.c.thread, proposals.c.state == State.PENDING
@@ -97,7 +98,14 @@ SPEND = (
         ended_at=given("end"),
         tries=given("new_tries"),
         ends_alone=0,
+        waits_since=None,  # it was answered, or is over
+        waits_until=None,
     )
+)
+PUT_ASIDE = (
+    update(turns)
+    .where(turns.c.turn == given("which"), turns.c.state == "running")
+    .values(waits_since=given("since"), waits_until=given("until"), taken_by="", tries=0, ends_alone=0)
 )
 TOUCH = (
     update(threads)

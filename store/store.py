@@ -102,6 +102,8 @@ class Turn:
     model_calls: int = 0
     stopped_by: str = ""  # who stopped it
     is_running: bool = False  # begun, its words are in the transcript
+    waits_since: float | None = None  # seconds since 1970: since when its model has no time
+    waits_until: float | None = None  # and until when it is not asked
     only_for: str = ""  # its asker, once its model has seen what is theirs alone: so is all that comes of it then
     taken_by: str = ""  # the process that is in the middle of it
     tries: int = 0  # how many processes have taken it up since it last got on
@@ -616,6 +618,13 @@ class Store:
             self._touch(db, turn.thread, tainted=others is not None or strange)
         return begun
 
+    def put_aside(self, turn: Turn, since: float, until: float, entries: Sequence[JournalEntry] = ()) -> None:
+        """Notes that a running turn waits for its model: since when, and until when it is not to be asked. The next `add_round` or
+        `end_turn` ends that."""
+        with self.holding(turn.thread), self._writing() as db:
+            db.execute(sql.PUT_ASIDE, {"which": turn.turn, "since": since, "until": until})
+            self._note(db, turn.thread, turn.turn, entries)
+
     def drop_turn(self, turn: Turn, entries: Sequence[JournalEntry]) -> None:
         """Ends a turn that never began: its question was taken back."""
         with self.holding(turn.thread), self._writing() as db:
@@ -733,7 +742,8 @@ class Store:
                 values |= {"kind": "said", "content": json.dumps({"text": item.text, "by": item.by})}
             case AssistantMessage():
                 calls = [[call.id, call.name, call.arguments, call.key] for call in item.calls]
-                values |= {"kind": "replied", "content": json.dumps({"text": item.text, "calls": calls})}
+                added = {"opaque": item.opaque, "opaque_of": item.opaque_of} if item.opaque else {}
+                values |= {"kind": "replied", "content": json.dumps({"text": item.text, "calls": calls, **added})}
             case Result():
                 values |= {"kind": "result", "content": item.content, "reply": item.reply, "call": item.call}
         return int(db.scalar(self._inserts.item, values) or 0)  # 0: the call has a result already, and keeps it
@@ -1272,7 +1282,8 @@ def _taken(row: Any) -> dict[str, Any]:
 
 def _turn(row: Any) -> Turn:
     told = (row["turn"], row["thread"], row["asker"], row["text"], row["ts"], row["model_calls"])
-    return Turn(*told, row["stopped_by"] or "", row["state"] == "running", **_taken(row))
+    waits = (row["waits_since"], row["waits_until"])
+    return Turn(*told, row["stopped_by"] or "", row["state"] == "running", *waits, **_taken(row))
 
 
 def _item(row: Any) -> Item:
@@ -1285,9 +1296,9 @@ def _item(row: Any) -> Item:
             return UserMessage(**json.loads(row["content"]))
         case "replied":
             content = json.loads(row["content"])
-            return AssistantMessage(
-                content["text"], tuple(ToolCall(*call) for call in content["calls"]), row["id"], row["only_for"]
-            )
+            calls = tuple(ToolCall(*call) for call in content["calls"])
+            added = (content.get("opaque", ""), content.get("opaque_of", ""))  # not in rows of earlier versions
+            return AssistantMessage(content["text"], calls, row["id"], row["only_for"], *added)
         case _:
             return Result(row["reply"], row["call"], row["content"], row["only_for"])
 

@@ -204,7 +204,7 @@ def test_an_answer_cannot_pass_for_a_card(bot: RunningBot, ann: Person, model: S
 
 @pytest.mark.parametrize("text", ["", "   \n", None])
 def test_an_empty_reply_is_told_in_words(bot: RunningBot, ann: Person, model: Script, text: str | None) -> None:
-    model.will(says(text))
+    model.will(says(text), says(text))
 
     assert (
         ann.asks("hello").answer()
@@ -650,7 +650,7 @@ def test_a_message_during_a_decision_is_kept_its_author_told_and_it_is_taken_up_
     assert talk.answer(2) == "Fourteen, now thirteen."
     assert said_by_people(model.asked[1]) == ["remove Tom Berg"]
     assert said_by_people(model.asked[2]) == ["remove Tom Berg", "how many are left?"]
-    assert 'You are asked by "Ben Ortiz"' in model.asked[2][-2]["content"]
+    assert 'You are asked by "Ben Ortiz"' in model.asked[2][-1]["content"]
 
 
 def test_other_threads_go_on_while_one_waits_for_a_decision(
@@ -855,7 +855,7 @@ def logged(caplog: pytest.LogCaptureFixture, **wanted: object) -> list[Json]:
 def test_a_failing_model_is_told_with_a_reference_that_is_in_the_log_and_the_thread_goes_on(
     bot: RunningBot, ann: Person, model: Script, caplog: pytest.LogCaptureFixture, failure: Any
 ) -> None:
-    model.will(failure, says("Here I am again."))
+    model.will(*[failure] * (1 if isinstance(failure, ModelFailed) else 2), says("Here I am again."))
     talk = ann.asks("hello")
 
     assert logged(caplog, event="turn failed", reference=reference_in(talk.answer()))

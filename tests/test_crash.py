@@ -294,6 +294,28 @@ def test_killed_during_a_read(system: System) -> None:
     assert system.said(ts) == ["Tom"]
 
 
+def test_killed_while_a_card_waits_what_the_models_server_added_is_still_given_back(system: System) -> None:
+    thoughts = {"reasoning_content": "Tom is id 7.", "reasoning_details": [{"index": 0, "data": "b64", "score": 0.50}]}
+    signed = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
+    made = {**REMOVE, **thoughts, "tool_calls": [one | signed for one in REMOVE["tool_calls"]]}
+    system.model.script("remove Tom", [made, answer("Removed.")])
+    program = system.start()
+    ts = system.mention("remove Tom")
+    system.card(ts)
+    program.kill()
+    system.start()
+    approved(system, ts)
+    system.wait_for_answer(ts, "Removed.")
+    system.rest()
+    (reply,) = [m for m in system.model.conversation("remove Tom")[-1] if m["role"] == "assistant"]
+    assert {name: reply[name] for name in thoughts} == thoughts
+    assert reply["tool_calls"][0]["extra_content"] == signed["extra_content"]
+    written = json.dumps(system.workspace.messages("C0HR", ts)) + "".join(
+        line for one in system.programs for line in one.lines
+    )
+    assert not [secret for secret in ("Tom is id 7", "b64", "c2ln") if secret in written]
+
+
 def approved(system: System, ts: str) -> str:
     """Presses Approve on the thread's card; gives the card's ts."""
     card = system.card(ts)
@@ -432,6 +454,24 @@ def test_a_mention_while_the_bot_is_down_is_taken_when_slack_sends_it_again(syst
     system.wait_for_answer(ts, "hello Ann")
     system.rest()
     assert system.said(ts) == ["hello Ann"]
+
+
+def test_killed_again_and_again_while_a_turn_waits_for_a_model_that_has_no_time(system: System) -> None:
+    """The wait goes on where it was: nothing is asked early, and such a turn has done nothing that could have killed its process."""
+    busy = as_json({"error": {"message": "slow down"}}, 429, **{"Retry-After": "15"})
+    done = as_json({"choices": [{"message": answer("At last."), "finish_reason": "stop"}]})
+    with Loopback(lambda _: busy if len(model.requests) < 2 else done) as model:
+        program = system.start(OPENAI_BASE_URL=f"{model.url}/v1")
+        began = time.monotonic()
+        ts = system.mention("hi")
+        program.wait_for("the model is busy; the turn waits")
+        for _ in range(2):
+            program.kill()
+            program = system.start(OPENAI_BASE_URL=f"{model.url}/v1")
+        system.wait_for_answer(ts, "At last.")
+        assert time.monotonic() - began >= 15
+        system.rest()
+        assert (system.said(ts), len(model.requests)) == (["At last."], 2)
 
 
 # --- killed between two steps of an approved write --------------------------------------------------------------------

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from ai import AI, Services, Stopped
+from ai import AI, Services, Stopped, Waits
 from base.clock import SteadyClock
 from gate.gate import Gate
 from slack_io.app_home import AppHome
@@ -300,10 +300,15 @@ class Turns:
             self._turns.wake(turn.thread)
             self._clock_lane.wake("clock")  # a target that changed may have made a new proposal
 
-    def _advance(self, thread: str) -> None:
-        if AI(thread, self._services).advance():
+    def _advance(self, thread: str) -> float | None:
+        try:
+            is_waiting = AI(thread, self._services).advance()
+        except Waits as waits:  # for its model: no worker meanwhile, and what wakes it before finds that it waits
+            return waits.after
+        if is_waiting:
             self._clock_lane.wake("clock")  # a new proposal may be the next to expire
             self.decided(self._store.pending_in(thread), "")
+        return None
 
     def send(self, turn: str) -> None:
         """People approved writes of a turn: they go at once, also where every worker waits for a model."""

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -59,6 +59,8 @@ def summary(line: ChainedEntry) -> str:
     shown = {key: str(data[key])[:12] if key == "fingerprint" else data[key] for key in keys if data.get(key)}
     if "prompt_tokens" in data:
         shown["tokens"] = f"{data['prompt_tokens']}+{data['completion_tokens']}"
+        inner = {"from cache": data.get("cached_tokens"), "reasoning": data.get("reasoning_tokens")}
+        shown |= {name: count for name, count in inner.items() if count}
     return ", ".join(f"{key} {value}" for key, value in shown.items())
 
 
@@ -115,6 +117,29 @@ def repeated(lines: Iterable[ChainedEntry], since: float = 0.0) -> list[Repeated
         if line.at >= group.at:
             group.reason, group.at, group.example, group.turn = reason, line.at, example, line.turn
     return sorted(groups.values(), key=lambda group: (-group.count, -group.at))
+
+
+_COUNTED = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
+
+
+def totals(lines: Iterable[ChainedEntry], since: float = 0.0) -> dict[str, int]:
+    """The model calls since a moment (`calls`) and their tokens, by the names that the journal has them under."""
+    sums = dict.fromkeys(("calls", *_COUNTED), 0)
+    for line in lines:
+        if line.kind == "model call" and isinstance(line.at, (int, float)) and line.at >= since:
+            data = data_of(line)
+            sums["calls"] += 1
+            for name in _COUNTED:
+                count = data.get(name)
+                sums[name] += count if isinstance(count, int) else 0
+    return sums
+
+
+def totals_told(sums: Mapping[str, int]) -> str:
+    """The same in one line."""
+    asked = f"{sums['prompt_tokens']:,} tokens asked ({sums['cached_tokens']:,} of them from the server's cache)"
+    said = f"{sums['completion_tokens']:,} answered ({sums['reasoning_tokens']:,} of them for reasoning)"
+    return f"Model calls: {sums['calls']:,}, {asked}, {said}."
 
 
 def _error(line: ChainedEntry) -> tuple[str, str, str] | None:

@@ -231,6 +231,18 @@ def test_the_address_of_a_models_server(url: str, monkeypatch: pytest.MonkeyPatc
 
 
 MISTAKES = [
+    (
+        "MODEL_OPTIONS",
+        "reasoning_effort=low",
+        'it is no JSON; write a JSON object in quotes, such as {"reasoning_effort": "low"}.',
+    ),
+    ("MODEL_OPTIONS", '{"a": NaN}', "it is no JSON"),
+    ("MODEL_OPTIONS", '["low"]', "it is no JSON object"),
+    ("MODEL_OPTIONS", '{"messages": []}', 'leave out "messages"; the bot writes the messages itself.'),
+    ("MODEL_OPTIONS", '{"temperature": 0, "model": "x"}', 'leave out "model"; set OPENAI_MODEL.'),
+    ("MODEL_OPTIONS", '{"stream": false}', 'leave out "stream"; the bot asks for streams'),
+    ("MODEL_OPTIONS", '{"tools": []}', 'leave out "tools"; the bot\'s tools come from the catalog.'),
+    ("MODEL_API", "messages", "write 'auto', 'chat' or 'responses'."),
     ("OPENAI_BASE_URL", "localhost:11434/v1", "write it with its scheme, such as http://localhost:11434/v1."),
     ("OPENAI_BASE_URL", "127.0.0.1:8000", "such as http://127.0.0.1:8000."),
     ("OPENAI_BASE_URL", "ollama:11434/v1", "such as http://ollama:11434/v1."),
@@ -335,3 +347,16 @@ def test_no_secret_is_in_what_is_told_of_a_mistake(monkeypatch: pytest.MonkeyPat
     with pytest.raises(Misconfigured) as caught:
         load(monkeypatch, PORT="shhh-secret", WORKERS="xoxb-1")
     assert "xoxb" not in str(caught.value)
+
+
+def test_options_of_the_model_are_a_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(
+        monkeypatch, MODEL_OPTIONS=' {"reasoning_effort": "low", "provider": {"order": ["a"]}} ', MODEL_API="chat"
+    )
+    assert settings.options_of_model == {"reasoning_effort": "low", "provider": {"order": ["a"]}}
+    assert settings.model_api == "chat"
+
+
+def test_without_options_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, MODEL_OPTIONS=" ")
+    assert (settings.options_of_model, settings.model_api) == ({}, "auto")

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from base.retry import pause, told
 from catalog.catalog import Api, load_catalog
 from gate.api_client import Paces, Unsent
 from gate.policy import State
-from gate.retry import pause, told
 from tests.harness.bot_parts import BotParts, Json
 from tests.harness.rest_server import Piece, RestServer, Seen, hang_up, late, reply, silence
 from tests.harness.whole_bot import at_once

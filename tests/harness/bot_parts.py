@@ -13,10 +13,11 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ai import AI, Services
+from ai import AI, Services, Waits
 from base.thread import Thread
 from catalog.calls import resolve
 from catalog.catalog import load_catalog
@@ -29,6 +30,7 @@ from model.transcript import AssistantMessage, Message, Result, ToolCall, Usage,
 from store.posts import Post
 from store.store import Admission, Proposal, ReplyOutcome, Store, Turn
 from tests.harness.databases import begun, everything
+from tests.harness.whole_bot import parts_of
 
 Json = dict[str, Any]
 ANN, BEN = "U0ANN", "U0BEN"
@@ -75,14 +77,18 @@ class Replies:
         self.lines: deque[Line] = deque(lines)
         self.asked: list[list[Message]] = []
         self.tools: list[list[Json]] = []
+        self.lasts: list[bool] = []
 
     def will(self, *lines: Line) -> None:
         self.lines.extend(lines)
 
-    def complete(self, messages: Sequence[Message], tools: Sequence[Json], ear: ReplyListener) -> object:
+    def complete(
+        self, messages: Sequence[Message], tools: Sequence[Json], ear: ReplyListener, *, is_last: bool = False
+    ) -> object:
         check_request(messages)
         self.asked.append(copy.deepcopy(list(messages)))
         self.tools.append(list(tools))
+        self.lasts.append(is_last)
         line = self.lines.popleft() if self.lines else says("Done.")
         line = line(messages) if callable(line) and not isinstance(line, BaseException) else line
         if isinstance(line, BaseException):
@@ -127,6 +133,9 @@ def check_request(messages: Sequence[Message]) -> None:
     assert [m["role"] for m in messages].count("system") == 1
     assert messages[0]["role"] == "system"
     json.dumps(list(messages), ensure_ascii=False, allow_nan=False).encode()  # as the client sends it
+    neighbours = [(one["role"], two["role"]) for one, two in pairwise(messages)]
+    assert ("user", "user") not in neighbours, "Mistral: roles have to alternate"
+    assert len(messages) == 1 or messages[1]["role"] == "user"
     at = 1
     while at < len(messages):
         message = messages[at]
@@ -176,7 +185,7 @@ def tool_results(messages: Sequence[Message]) -> list[Json]:
 
 
 def user_words(messages: Sequence[Message]) -> list[str]:
-    return [message["content"] for message in messages if message["role"] == "user"]
+    return [parts_of(message["content"])[-1] for message in messages if message["role"] == "user"]
 
 
 # --- the bot's inside -------------------------------------------------------------------------------------------------
@@ -233,11 +242,17 @@ class BotParts:
         return turn.thread
 
     def advance(self, thread: str) -> bool:
-        """What the bot's workers do after a decision: what people approved is sent, then the AI goes on."""
+        """What the bot's workers do after a decision: what people approved is sent, then the AI goes on. Where it waits for its model
+        the clock is set on."""
         decided = (one.turn for one in self.store.proposals_in(State.APPROVED) if one.thread == thread)
         for turn in dict.fromkeys(decided):
             self.gate.write_decided(turn)
-        return AI(thread, self.system).advance()
+        while True:
+            try:
+                return AI(thread, self.system).advance()
+            except Waits as waits:
+                assert isinstance(self.clock, Clock)
+                self.clock.ahead += waits.after
 
     def told(self, thread: str) -> list[str]:
         """What was posted in the thread besides cards: escaped text, oldest first."""

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import http.client
 import json
+import re
 import threading
 import time
 import urllib.parse
@@ -137,7 +138,9 @@ class Script:
             self._is_held = False
             self._changed.notify_all()
 
-    def complete(self, messages: Sequence[Message], tools: Sequence[Json], ear: ReplyListener) -> object:
+    def complete(
+        self, messages: Sequence[Message], tools: Sequence[Json], ear: ReplyListener, *, is_last: bool = False
+    ) -> object:
         with self._changed:
             self.asked.append(copy.deepcopy(list(messages)))
             line = self._lines.popleft() if self._lines else says("Done.")
@@ -163,8 +166,17 @@ def results(messages: Sequence[Message]) -> list[Json]:
 
 def said_by_people(messages: Sequence[Message]) -> list[str]:
     """The user messages in a request to the model, less what the bot itself notes there."""
-    said = [message["content"] for message in messages if message["role"] == "user"]
+    said = [text for message in messages if message["role"] == "user" for text in parts_of(message["content"])]
     return [text for text in said if not text.startswith("From the bot itself, for the next message: ")]
+
+
+def parts_of(content: str) -> list[str]:
+    """What goes with a person's words, and those words last: a user message taken apart at the border that it names."""
+    found = re.match(r"From the bot: all up to the line (=== [0-9a-f]{16} ===) is context", content)
+    if found is None:
+        return [content]
+    context, own = content.split(f"\n\n{found[1]}\n", 1)
+    return [*re.split(r"\n\n(?=Written in this)", context.split("\n\n", 1)[1]), own]
 
 
 # --- an API that does as it is told -----------------------------------------------------------------------------------

@@ -183,13 +183,17 @@ def test_a_server_that_does_not_stream_is_taken_at_its_word(server: RestServer) 
     assert door(server).complete(MESSAGES, [], Listener()) == whole
 
 
-def test_a_server_that_refuses_streams_is_asked_without_from_then_on(server: RestServer) -> None:
-    whole = reply(json.dumps({"choices": [{"message": {"content": "Whole."}}]}))
-    server.will(reply('{"error":{"message":"stream is not supported"}}', 400), whole, whole)
+WHOLE = reply(json.dumps({"choices": [{"message": {"content": "Whole."}}]}))
+
+
+def test_a_refused_stream_turns_streams_off_for_that_request_and_three_in_a_row_for_a_while(server: RestServer) -> None:
+    no = reply('{"error":{"message":"stream is not supported"}}', 400)
     model = door(server)
-    for _ in range(2):
+    server.will(no, WHOLE, stream(*words("Whole."), chunk({}, "stop")), no, WHOLE, no, WHOLE, no, WHOLE, WHOLE, WHOLE)
+    for _ in range(7):
         assert parse_reply(model.complete(MESSAGES, [], Listener())).words == "Whole."
-    assert ["stream" in json.loads(seen.body) for seen in server.requests] == [True, False, False]
+    streamed = ["stream" in json.loads(seen.body) for seen in server.requests]
+    assert streamed == [True, False, True, True, False, True, False, True, False, False, False]
 
 
 REFUSED = reply(json.dumps({"error": {"message": "stream is not supported" * 20}}), 400)
@@ -265,6 +269,21 @@ def test_a_stream_that_falls_silent_is_a_time_out_or_broken_off(server: RestServ
 )
 def test_what_is_no_chunk_is_passed_over(server: RestServer, body: bytes) -> None:
     server.will(stream(body, b"\n", *words("Fine."), chunk({}, "stop")))
+    assert parse_reply(door(server).complete(MESSAGES, [], Listener())).words == "Fine."
+
+
+def test_a_stream_may_begin_with_a_byte_order_mark_and_part_its_data_into_lines(server: RestServer) -> None:
+    parted = (
+        b"\xef\xbb\xbf" + words("One ")[0] + b'data: {"choices":\ndata: [{"delta":\ndata: {"content":"two."}}]}\n\n'
+    )
+    server.will(stream(parted, chunk({}, "stop")))
+    assert parse_reply(door(server).complete(MESSAGES, [], Listener())).words == "One two."
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/octet-stream", "application/json"])
+def test_a_stream_is_known_by_its_looks_whatever_its_type_is_said_to_be(server: RestServer, kind: str) -> None:
+    head = HEAD.replace(b"text/event-stream", kind.encode())
+    server.will(lambda _seen: iter([head, b": hello\n\n", *words("Fine."), chunk({}, "stop")]))
     assert parse_reply(door(server).complete(MESSAGES, [], Listener())).words == "Fine."
 
 

@@ -17,7 +17,7 @@ from base.shrink import as_json
 from model.special_tokens import arguments_together, broken_up, put_together
 from model.transcript import Message, ThreadMessage, parse_reply
 from slack_io.web_api import Person as Somebody
-from tests.harness.bot_parts import ANN, BotParts, Json, calls, says, tool_results
+from tests.harness.bot_parts import ANN, BotParts, Json, calls, says, tool_results, user_words
 from tests.harness.rest_server import RestServer, reply
 from tests.harness.whole_bot import Person, StartBot, Writing
 from tests.harness.whole_bot import Script as HouseScript
@@ -241,7 +241,7 @@ def test_what_people_wrote_and_what_they_are_called_is_broken_up_too(tmp_path: P
     parts.advance(turn.thread)
     (request,) = parts.replies.asked
     check_harmless(request)
-    assert put_together(request[-1]["content"]) == f"Is {NAME} there?"
+    assert put_together(user_words([request[-1]])[0]) == f"Is {NAME} there?"
     assert parts.words_of(turn.thread) == [f"Is {NAME} there?"]  # as it was, where it is kept
     parts.close()
 

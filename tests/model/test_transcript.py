@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -62,6 +63,38 @@ def test_words_in_parts_are_joined() -> None:
 
 def test_a_refusal_is_read() -> None:
     assert parse_reply(says(None, refusal="I won't.")).refusal == "I won't."
+
+
+@pytest.mark.parametrize(
+    ("usage", "told"),
+    [
+        (
+            {
+                "prompt_tokens": 100,
+                "completion_tokens": 9,
+                "prompt_tokens_details": {"cached_tokens": 64},
+                "completion_tokens_details": {"reasoning_tokens": 5},
+            },
+            (100, 9, 64, 5),
+        ),
+        (
+            {
+                "input_tokens": 100,
+                "output_tokens": 9,
+                "input_tokens_details": {"cached_tokens": 64},
+                "output_tokens_details": {"reasoning_tokens": 5},
+            },
+            (100, 9, 64, 5),
+        ),
+        ({"prompt_tokens": 100, "completion_tokens": 9, "prompt_cache_hit_tokens": 64}, (100, 9, 64, 0)),
+        ({"prompt_tokens": 100, "completion_tokens": 9, "cache_read_input_tokens": 64}, (100, 9, 64, 0)),
+        ({"prompt_tokens": 1, "prompt_tokens_details": None, "completion_tokens_details": [5]}, (1, 0, 0, 0)),
+    ],
+    ids=["Chat Completions", "Responses", "DeepSeek", "Anthropic", "odd"],
+)
+def test_tokens_of_the_cache_and_of_thoughts_are_counted(usage: object, told: tuple[int, ...]) -> None:
+    used = parse_reply({**says("x"), "usage": usage}).usage
+    assert (used.prompt, used.completion, used.cached, used.reasoning) == told
 
 
 @pytest.mark.parametrize(
@@ -322,9 +355,11 @@ def test_however_it_is_trimmed_a_transcript_stays_one_that_servers_take(items: l
     assert isinstance(last, UserMessage)
     messages = to_messages(items, system="s", budget=budget)
     check_request(messages)
-    assert messages[-1] == {"role": "user", "content": last.text}
+    assert messages[-1]["role"] == "user"
+    assert messages[-1]["content"].endswith(last.text)
+    assert all(one["role"] != two["role"] or one["role"] == "tool" for one, two in pairwise(messages))
     size = sum(tokens(m["content"] or "") for m in messages)
-    assert size <= max(budget, tokens("s") + tokens(last.text))
+    assert size <= max(budget, tokens("s") + tokens(messages[-1]["content"]))
 
 
 def test_trimming_changes_nothing_that_is_stored() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from base.proxies import WayOut
 from emulator.emulator import Workspace
 from emulator.world import Channel, Person
 from slack_io.web_api import PACE, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb
@@ -58,12 +59,17 @@ def test_a_call_gives_slacks_answer(web: SlackWeb, workspace: Workspace) -> None
     assert workspace.violations == []
 
 
-def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_is_used_unless_the_host_is_named_as_one_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # which slack_sdk would read for every address
     with Loopback(lambda _: as_json({"ok": True, "user_id": "U0BOT"})) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", proxy.url)  # which slack_sdk reads for every address
-        web = SlackWeb("xoxb-local", "http://slack.example/api/", timeout=2)
+        by_proxy = WayOut(http=proxy.url, exempt="127.0.0.1")
+        web = SlackWeb("xoxb-local", "http://slack.example/api/", timeout=2, way=by_proxy)
         assert web.identity().user == "U0BOT"
         assert [request.path for request in proxy.requests] == ["http://slack.example/api/auth.test"]
+        with Loopback(lambda _: as_json({"ok": True, "user_id": "U0NEAR"})) as near:
+            web = SlackWeb("xoxb-local", f"{near.url}/api/", timeout=2, way=by_proxy)
+            assert web.identity().user == "U0NEAR"
+            assert (len(proxy.requests), [one.path for one in near.requests]) == (1, ["/api/auth.test"])
 
 
 def test_a_refusal_is_final_and_has_slacks_code(web: SlackWeb) -> None:
@@ -126,7 +132,7 @@ def test_nobody_there_leaves_it_open() -> None:
 
 def test_a_call_makes_no_tls_context_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
-    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda self, *_: made.append(self))
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda self, *_: made.append(self))
     web = SlackWeb("xoxb-local", "https://127.0.0.1:1/api/", timeout=1)
     for _ in range(3):
         with pytest.raises(SlackUnsure):

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -26,7 +27,7 @@ from bot import main
 from gate.policy import Event
 from store.journal.hash_chain import FIRST, ChainedEntry, JournalEntry, first_broken, link
 from store.journal.journal import read_key
-from store.journal.reports import export, repeated, summary
+from store.journal.reports import export, repeated, summary, totals, totals_told
 from store.store import Arrival, Effects, Store
 from tests.harness.bot_parts import USERS, BotParts, calls, says
 from tests.harness.databases import ENGINES, fresh_database, looking_into
@@ -558,6 +559,23 @@ def test_errors_of_long_ago_are_left_out(kept: Kept) -> None:
     kept.change("update journal set at = at - 86400 * 40")
     assert "No errors." in kept.run("errors").stdout
     assert "404 Not Found" in kept.run("errors", "--days", "60").stdout
+
+
+def test_errors_adds_up_the_models_tokens() -> None:
+    lines = [
+        line("model call", 5.0, prompt_tokens=1_000, cached_tokens=600, completion_tokens=50, reasoning_tokens=20),
+        line("model call", 6.0, prompt_tokens=234, completion_tokens=1),  # of a version that did not count these
+        line("model call", 6.0, prompt_tokens="many"),
+        line("read", 6.0, prompt_tokens=7),
+        line("model call", 1.0, prompt_tokens=9_999),
+    ]
+    assert totals_told(totals(lines, since=2.0)) == (
+        "Model calls: 3, 1,234 tokens asked (600 of them from the server's cache), 51 answered (20 of them for reasoning)."
+    )
+
+
+def test_the_totals_stand_below_the_errors(kept: Kept) -> None:
+    assert re.search(r"^Model calls: [\d,]+, [\d,]+ tokens asked \(0 of them", kept.run("errors").stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "x"])

@@ -14,7 +14,7 @@ _PAUSE = 0.5  # seconds before the first retry where the API names none
 
 def pause(retry_after: str, tried: int, now: float) -> float:
     """Seconds to wait after `tried` tries. `now` is seconds since 1970."""
-    asked = _seconds(retry_after, now)
+    asked = seconds_of(retry_after, now)
     return max(_LEAST, asked) if asked is not None else _PAUSE * 2 ** (tried - 1)
 
 
@@ -30,7 +30,7 @@ def told(status: int, retry_after: str) -> str:
     return "It is busy: try again in a minute or later."
 
 
-def _seconds(retry_after: str, now: float) -> float | None:
+def seconds_of(retry_after: str, now: float) -> float | None:
     """Seconds from `now` that the header names; None where it names none."""
     text = retry_after.strip()
     if re.fullmatch(r"[0-9]{1,9}", text):
