@@ -308,7 +308,9 @@ class AI:
         """Ends a turn before its end: what was written stays, with the words for why it ends there."""
         self._gate.withdraw(turn.turn)
         text = f"{self._written.text}\n\n{told}".strip()
-        says = answer_posts(turn.turn, turn.thread, text, self._services.ids(), self._written.post)
+        says = answer_posts(
+            turn.turn, turn.thread, text, self._services.ids(), self._written.post, self._services.gate.catalog.links
+        )
         self._store.end_turn(turn, says, said=AssistantMessage(text), usage=None, failed=True, entries=[noted])
 
     # --- the loop -----------------------------------------------------------------------------------------------------
@@ -452,7 +454,9 @@ class AI:
         notes = [words.DRY_RUN_ANSWER] if self._services.dry_run else []
         notes += [files_text(files)] if (files := self._store.asked_with(turn.turn).files) else []
         shown = "\n\n".join([text, *notes])
-        says = answer_posts(turn.turn, turn.thread, shown, self._services.ids(), self._written.post)
+        says = answer_posts(
+            turn.turn, turn.thread, shown, self._services.ids(), self._written.post, self._services.gate.catalog.links
+        )
         noted = [asked, JournalEntry("answer", {"words": digest(text)})]
         self._store.end_turn(turn, says, said=AssistantMessage(text), usage=reply.usage, entries=noted)
 
@@ -634,7 +638,7 @@ class _Written:
         return "" if is_unsure else put_together(thoughts.words)
 
     def _begin(self, turn: Turn) -> None:
-        shown = beginning(self.text)
+        shown = beginning(self.text, self._services.gate.catalog.links)
         if shown:
             self.post = live_id(turn.turn, turn.model_calls)
             self._services.store.say([live(self.post, turn.thread, turn.turn, turn.asker, shown)])

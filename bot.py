@@ -34,6 +34,7 @@ from ai import Services
 from base.clock import SteadyClock
 from base.logging_setup import hide_in_logs, set_up_logs
 from base.settings import Misconfigured, Settings, load_settings
+from base.slack_errors import SlackBusy, SlackUnsure
 from base.thread import Thread
 from catalog.catalog import Catalog
 from catalog.credentials import secrets_of
@@ -46,11 +47,12 @@ from slack_io.app_home import AppHome
 from slack_io.assistant_status import AssistantStatus
 from slack_io.cancellation import Cancellation
 from slack_io.handlers import AdmissionRules, Handlers
+from slack_io.health import OneLook, WatchedModel
 from slack_io.outbox import Outbox
 from slack_io.socket_mode import SocketMode
 from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
-from slack_io.web_api import LockedOut, Person, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb, app_web_of, web_of
+from slack_io.web_api import Person, SlackWeb, app_web_of, web_of
 from store.holds import Overtaken
 from store.journal.hash_chain import digest
 from store.store import Store
@@ -74,6 +76,8 @@ class Bot:
     web: SlackWeb
     turns: Turns
     socket: SocketMode | None  # in socket mode
+    model: WatchedModel
+    told: dict[str, str]  # what /readyz tells beside, that nobody else knows
 
     def start(self) -> None:
         """Starts the workers, takes up what is not at rest, and in socket mode connects to Slack."""
@@ -103,7 +107,7 @@ def create_app(
     """The wired Flask app; `app.extensions["bot"]` is the `Bot` to start and stop. `clock` is the store's."""
     clock = clock or SteadyClock()
     web = web_of(settings)
-    model = model or model_of(settings, lambda: (*settings.secrets, *gate.secrets))
+    watched = WatchedModel(model or model_of(settings, lambda: (*settings.secrets, *gate.secrets)))
     gate = Gate(
         catalog,
         store,
@@ -120,7 +124,9 @@ def create_app(
     )
     stops = Cancellation(store, web, settings.admin_names, lambda turn, thread: turns.stop_turn(turn, thread), ids=ids)
     assistant_status = AssistantStatus(web, lambda thread: turns.deliver(thread))
-    growing = StreamedMessages(web, lambda thread: turns.deliver(thread), stops.ended_in_slack)
+    growing = StreamedMessages(
+        web, lambda thread: turns.deliver(thread), stops.ended_in_slack, links=lambda: gate.catalog.links
+    )
     outbox = Outbox(
         web,
         store,
@@ -132,7 +138,7 @@ def create_app(
     )
     home = AppHome(store, gate, web, settings.channels, allow_guests=settings.allow_guests)
     services = Services(
-        model=model,
+        model=watched,
         gate=gate,
         store=store,
         ids=ids,
@@ -170,7 +176,7 @@ def create_app(
     )
     handlers = Handlers(store, gate, web, rules, stops, assistant_status, turns, ids=ids)
     intake = Intake(store, turns.arrived)
-    bot = Bot(store, gate, web, turns, _socket(settings, intake))
+    bot = Bot(store, gate, web, turns, _socket(settings, intake), watched, {"catalog": "ok"})
     app = Flask("bot")
     app.extensions["bot"] = bot
     if bot.socket is None and settings.slack_signing_secret is not None:
@@ -240,8 +246,11 @@ class Intake:
         if not _is_used(envelope):
             return
         found = EVENTS[envelope["event"]["type"]](envelope)
-        if found is not None:
-            self._record(found.kind, found.thread, found.payload(), found.event_id, found.ts)
+        if found is None:
+            return
+        installed = payloads.installed_in(envelope)
+        payload = found.payload() | ({} if installed is None else {"installed_in": installed})
+        self._record(found.kind, found.thread, payload, found.event_id, found.ts)
 
     def hear_interaction(self, payload: Mapping[str, Any]) -> None:
         """Records one press, submitted modal or shortcut. Its id is its content: each gesture has a trigger of its own."""
@@ -382,44 +391,15 @@ def _add_health_routes(app: Flask, bot: Bot) -> None:
     def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    database, slack = OneLook(bot.store.ping), OneLook(lambda: bot.web.call("auth.test", {}))
+    database = OneLook(bot.store.check_recording)
 
     @app.get("/readyz")
     def readyz() -> tuple[dict[str, str], int]:
-        checks = {"catalog": "ok", "database": database.found(), "slack": slack.found()}
-        if bot.socket is not None:
-            checks["socket"] = "ok" if bot.socket.is_connected else "not connected"
-        return checks, 200 if set(checks.values()) == {"ok"} else 503
-
-
-class OneLook:
-    """A check that one request makes at a time; whoever asks meanwhile gets what was found last.
-
-    Anybody may ask, and a check may take ten seconds: nobody shall fill the threads with it that acknowledge what Slack sends.
-    """
-
-    def __init__(self, look: Callable[[], object]) -> None:
-        self._look = look
-        self._looking = threading.Lock()
-        self._found = "not known yet"
-
-    def found(self) -> str:
-        """The word ok, or what is wrong."""
-        if self._looking.acquire(blocking=False):
-            try:
-                self._found = self._check()
-            finally:
-                self._looking.release()
-        return self._found
-
-    def _check(self) -> str:
-        try:
-            self._look()
-        except LockedOut as error:
-            return f"refused ({error.code})"
-        except (SQLAlchemyError, SlackBusy, SlackUnsure, SlackSaysNo) as error:
-            return f"no answer ({type(error).__name__})"
-        return "ok"
+        needed = {"database": database.found()}
+        if bot.socket is not None:  # what comes, comes by it
+            needed["socket"] = "ok" if bot.socket.is_connected else "not connected"
+        beside = {"slack": bot.web.state, "model": bot.model.state, **bot.told}
+        return needed | beside, 200 if set(needed.values()) == {"ok"} else 503
 
 
 # --- serving ----------------------------------------------------------------------------------------------------------
@@ -521,17 +501,20 @@ def _reload(settings: Settings, bot: Bot) -> None:
     except Misconfigured as error:
         mistakes = str(error).splitlines()
     except Exception:  # the boundary of a reload: whatever the file holds, the bot goes on with the catalog that it has
+        bot.told["catalog"] = "the file could not be taken, see the log; the catalog before it stays in use"
         log.exception("catalog not taken", hint="the one before it stays in use")
         return
     else:
         _take(catalog, settings, bot)
         return
+    bot.told["catalog"] = "the file has mistakes, see the log; the catalog before it stays in use"
     log.error("catalog not taken", mistakes=mistakes, hint="the one before it stays in use")
 
 
 def _take(catalog: Catalog, settings: Settings, bot: Bot) -> None:
     hide_in_logs([*settings.secrets, *bot.gate.secrets, *secrets_of(catalog)])
     bot.gate.use(catalog)
+    bot.told["catalog"] = "ok"
     log.info("catalog taken", operations=len(catalog.operations))
     threading.Thread(target=bot.web.check_groups, args=(catalog.approvers,), name="names", daemon=True).start()
 

@@ -12,7 +12,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from base.markdown_map import Span, read
+from base.links import ADDRESS, BEGINNING, Edit, Links
+from base.links import edits as link_edits
+from base.markdown_map import Map, Span, read
 from base.markdown_split import split
 
 Block = dict[str, Any]
@@ -46,31 +48,36 @@ _LOCK = re.compile(
 )
 _WRITTEN = re.compile(r"&(?:#[0-9]{1,8}|#[xX][0-9a-fA-F]{1,7}|[A-Za-z][A-Za-z0-9]{1,31});|\\[<>|@#]|\\!(?!\[)")
 _SUSPECT = re.compile(r"[<@&\N{LOCK WITH INK PEN}\N{CLOSED LOCK WITH KEY}\N{LOCK}\N{OPEN LOCK}]|!\[|lock:|lock_with")
+_SUSPECT_OF_LINKS = re.compile(f"{_SUSPECT.pattern}|{BEGINNING}", re.IGNORECASE)
+# With links to be told apart, each mark that a backslash may stand before counts, too.
+_WRITTEN_AT_ALL = re.compile(rf"{_WRITTEN.pattern}|\\[!-/:-@\[-`{{-~]")
 _BARRIER = "\ufffe"  # in place of code; no character
 
 
-def harmless(text: str) -> str:
+def harmless(text: str, links: Links | None = None) -> str:
     """Model-made Markdown that notifies nobody, fetches nothing and cannot pass for a card. All else comes out byte for byte.
 
     Slack's control sequences (`<!channel>`, `<@U...>`) become plain words, also those spelled with entities; images become plain
-    links, the lock that cards begin with, and its like, a word; marks do not pile up. What is code stays as it is.
+    links, the lock that cards begin with, and its like, a word; marks do not pile up. What is code stays as it is. With `links`,
+    addresses of other hosts become code.
     """
     if not text.isascii():
         text = "".join(character for character, is_piled in piled(text) if not is_piled)
     for number in range(_PASSES + 1):
-        found = list(_edits(text, is_last=number == _PASSES)) if _SUSPECT.search(text) else []
+        found = list(_edits(text, links, is_last=number == _PASSES)) if _suspect(links).search(text) else []
         if not found:
             break
         text = _edited(text, found)
     return text
 
 
-# Start, end, and what stands there instead.
-_Edit = tuple[int, int, str]
+def _suspect(links: Links | None) -> re.Pattern[str]:
+    """What a text that may have to change has in it."""
+    return _SUSPECT if links is None else _SUSPECT_OF_LINKS
 
 
-def _edits(text: str, *, is_last: bool = False) -> Iterator[_Edit]:
-    """What has to change in a text. Whoever wants to change links, too: their places and addresses are in the map.
+def _edits(text: str, links: Links | None = None, *, is_last: bool = False) -> Iterator[Edit]:
+    """What has to change in a text.
 
     `is_last`: nothing may come together any more, so an invisible character keeps it apart.
     """
@@ -89,9 +96,21 @@ def _edits(text: str, *, is_last: bool = False) -> Iterator[_Edit]:
         yield (*seen.place(found.start(), found.end()), "")
     for one in there.images:
         yield one.start, one.start + 1, ""
+    if links is not None:
+        yield from _plain_links(text, there, links)
 
 
-def _edited(text: str, edits: list[_Edit]) -> str:
+def _plain_links(text: str, there: Map, links: Links) -> Iterator[Edit]:
+    seen = _Decoded(text, there.code, _WRITTEN_AT_ALL)
+    stray = {
+        len(run) for run in re.findall("`+", seen.text)
+    }  # backticks that are no code; ours must not pair with them
+    tick = "`" * next(number for number in range(1, len(stray) + 2) if number not in stray)
+    found = ((*seen.place(one.start(), one.end()), one[0]) for one in ADDRESS.finditer(seen.text))
+    yield from link_edits(text, there, found, links, tick)
+
+
+def _edited(text: str, edits: list[Edit]) -> str:
     """The text with all edits; of two that overlap, the first."""
     parts, at = [], 0
     for start, end, instead in sorted(edits):
@@ -109,13 +128,13 @@ def _as_words(found: re.Match[str], between: str) -> str:
 class _Decoded:
     """A text as who undoes its entities and backslashes reads it, code left out, and where in it what is found there stands."""
 
-    def __init__(self, text: str, code: Iterable[Span]) -> None:
+    def __init__(self, text: str, code: Iterable[Span], written: re.Pattern[str] = _WRITTEN) -> None:
         pieces: list[tuple[str, int, int]] = []
         at = 0
         for span in sorted(code, key=lambda one: one.start):
-            pieces += [*_pieces(text, at, max(at, span.start)), (_BARRIER, span.start, span.end)]
+            pieces += [*_pieces(text, at, max(at, span.start), written), (_BARRIER, span.start, span.end)]
             at = max(at, span.end)
-        pieces += _pieces(text, at, len(text))
+        pieces += _pieces(text, at, len(text), written)
         self.text = "".join(piece for piece, _, _ in pieces)
         self._starts = [start for piece, start, _ in pieces for _ in piece]
         self._ends = [end for piece, _, end in pieces for _ in piece]
@@ -124,10 +143,10 @@ class _Decoded:
         return self._starts[start], self._ends[end - 1]
 
 
-def _pieces(text: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
+def _pieces(text: str, start: int, end: int, written: re.Pattern[str]) -> Iterator[tuple[str, int, int]]:
     """Characters as they are meant, each with its place. Whether Slack undoes entities before it looks for mentions is not documented."""
     at = start
-    for found in _WRITTEN.finditer(text, start, end):
+    for found in written.finditer(text, start, end):
         yield from ((text[one], one, one + 1) for one in range(at, found.start()))
         meant = found[0][1:] if found[0].startswith("\\") else html.unescape(found[0])
         yield meant, found.start(), found.end()
@@ -144,35 +163,39 @@ def piled(text: str) -> Iterator[tuple[str, bool]]:
         yield character, marks > _MARKS or kind == "Me"
 
 
-def answer(text: str) -> list[tuple[str, list[Block]]]:
+def answer(text: str, links: Links | None = None) -> list[tuple[str, list[Block]]]:
     """An answer as messages: (text for notifications, one markdown block each), in order, nothing cut off."""
     return [
         (escape(part), [{"type": "markdown", "text": part}])
-        for part in split(harmless(text), TEXT_LIMIT, lambda part: len(escape(part)))
+        for part in split(harmless(text, links), TEXT_LIMIT, lambda part: len(escape(part)))
     ]
 
 
-def beginning(text: str) -> str:
+def beginning(text: str, links: Links | None = None) -> str:
     """What can be shown of an answer that is still being written: harmless, whole words, at most one message.
 
     What stood in an earlier beginning stays: a word that is not yet whole waits, and so does what may have to change, until it is
     known for sure what it is: at the end of its block, for an image with a name in place of its address at the end of the answer.
     """
     text = text[: max(text.rfind(" "), text.rfind("\n")) + 1][: 2 * TEXT_LIMIT]
-    parts = split(harmless(text[: _settled(text)]), TEXT_LIMIT - _ROOM, lambda part: len(escape(part)))
+    parts = split(
+        harmless(text[: _settled(text, _suspect(links))], links), TEXT_LIMIT - _ROOM, lambda part: len(escape(part))
+    )
     return parts[0] if parts else ""
 
 
-def _settled(text: str) -> int:
+def _settled(text: str, suspect: re.Pattern[str]) -> int:
     """Up to where more text changes nothing of what is made harmless."""
-    if not _SUSPECT.search(text):
+    if not suspect.search(text):
         return len(text)
     there = read(text)
     open_from = max(there.last, text.rfind("\n\n"))  # the last block may still go on
     known = {one.start for one in there.images if text[one.end - 1] == ")"}  # images with their addresses
-    for found in _SUSPECT.finditer(text):
+    for found in suspect.finditer(text):
         at = found.start()
         is_open = found[0] == "![" and at not in known and not any(one.start <= at < one.end for one in there.code)
         if at >= open_from or is_open:
-            return at
+            return (
+                at if suspect is _SUSPECT else max(text.rfind(" ", 0, at), text.rfind("\n", 0, at)) + 1
+            )  # an address is a word
     return len(text)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
@@ -57,6 +58,7 @@ class Map:
     regions: list[Region] = field(default_factory=list)
     items: list[Span] = field(default_factory=list)  # of lists, each with all that stands in it
     blocks: dict[int, int] = field(default_factory=dict)  # where a block begins -> how deep it lies in others
+    references: list[str] = field(default_factory=list)  # the addresses of `[label]: address` lines
     last: int = 0  # where the last block of the outermost level begins, which more text may still change
 
 
@@ -67,10 +69,12 @@ def read(text: str) -> Map:
         "\r\n", " \n"
     )  # as long as `text`, with the line breaks that the parser knows
     found, lines, before = Map(), _Lines(source), ""
-    for token in _parser().parse(source):
+    env: dict[str, Any] = {}
+    for token in _parser().parse(source, env):
         _block(token, lines, found, is_cell=before in ("td_open", "th_open"))
         before = token.type
     found.addresses += _bare_urls(source)
+    found.references += (one["href"] for one in env.get("references", {}).values())
     return found
 
 

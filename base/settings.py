@@ -158,7 +158,7 @@ class Settings(BaseSettings):
     )
     apis_file: str = "apis.yaml"
     database_url: str = "sqlite:///bot.db"
-    host: str = "0.0.0.0"  # noqa: S104 - a server behind the company's ingress listens everywhere; HOST narrows it
+    host: Annotated[str, Field(validate_default=True)] = ""
     port: Annotated[int, Field(ge=0, le=65535)] = 3000
     api_timeout: _Seconds = 30
     workers: Annotated[int, Field(ge=1, le=256)] = 8
@@ -215,6 +215,13 @@ class Settings(BaseSettings):
         if secret is None and info.data.get("slack_app_token", "a wrong one") is None:
             raise _Unset("Only in socket mode, with SLACK_APP_TOKEN, it is not needed.")
         return secret
+
+    @field_validator("host")
+    @classmethod
+    def _is_where_slack_calls(cls, host: str, info: ValidationInfo) -> str:
+        """A server behind the company's ingress listens everywhere. In socket mode nobody has to reach it from outside."""
+        everywhere = "0.0.0.0"  # noqa: S104 - HOST narrows it
+        return host or (everywhere if info.data.get("slack_app_token") is None else "127.0.0.1")
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -11,6 +11,9 @@ READING, PREPARING = "is reading", "is preparing a request about"
 
 HELP = "Hi! Mention me with a question or a task, in your own words, and I'll answer here in the thread."
 TOO_MANY = "Too many requests right now, so I haven't taken this one up. Please ask again in a few minutes."
+TOO_MANY_OF_YOURS = (
+    "I have many messages of yours waiting already and leave room for others, so I haven't taken this one up."
+)
 NOT_UNDERSTOOD = "The strictest rule holds, since it can't be told which one this request falls under: {problem}."
 MANY = "The {most} writes before it in the same reply were sent without a click; from there on the bot asks."
 TAINTED = "This conversation holds data from the API or words of other people, and the bot may be following those."
@@ -75,6 +78,12 @@ NOT_YOURS_TO_STOP = "Only <@{asker}>, who asked, can stop this one."
 NOT_MINE = "I can only delete my own messages, and I don't know this one."
 NO_CARDS = "This is the record of a request, so it stays."
 NOT_YOURS_TO_DELETE = "Only <@{asker}>, who asked, can have this one deleted."
+NOT_A_MEMBER = (
+    "In direct messages I only answer members of {places}, and you aren't one. Please ask one of them to invite you."
+)
+NOT_LOOKED_UP = (
+    "In direct messages I only answer members of {places}, and I can't look up now who they are. Please ask me there."
+)
 NO_DIRECT = "I don't work in direct messages here. Please ask me in {places}."
 ELSEWHERE_CARD = "Others have to decide this one, so the card is in <#{channel}>: {link}"
 NO_CHANNEL_NAME = "Slack does not say which channel this is, so what may be done here is not known."

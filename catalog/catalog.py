@@ -6,13 +6,15 @@ in entries.py; other rooms take what they need of it from here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError
 
+from base.links import Links
 from base.written_numbers import as_typed
 from catalog.checks import Mistake, check_file, check_variables, fitting, key_of, paging_of
 from catalog.entries import (
@@ -65,7 +67,7 @@ __all__ = [
 
 RUN = "RUN"  # the method by which the model calls a recipe
 DEFAULT_EXPIRY = 3_600.0  # seconds that an approval may wait where the catalog says nothing
-_TOP = ("prompts", "channels")  # keys of the whole file, which stand beside an only API's own
+_TOP = ("prompts", "channels", "links", "link_hosts")  # keys of the whole file, which stand beside an only API's own
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +190,7 @@ class Catalog:
     prompts: tuple[Prompt, ...] = ()
     channels: Mapping[str, Channel] = field(default_factory=dict)
     switched_off: int = 0  # entries of the file that are no operations
+    links: Links | None = None  # whose addresses stay links in answers; None: all
 
     def narrowed(self, channel: Channel) -> Catalog:
         """The catalog as it holds in a channel: its operations alone, its rules beside theirs, the recipes that need no others."""
@@ -278,7 +281,16 @@ def _catalog(file: CatalogFile) -> Catalog:
         recipes += [_recipe(api, one, entry, by_name) for one in entry.recipes]
     channels = {name: _channel(one, operations) for name, one in file.channels.items()}
     switched_off = sum(not one.enabled for entry in file.apis for one in entry.endpoints)
-    return Catalog(tuple(apis), tuple(operations), tuple(recipes), file.prompts, channels, switched_off)
+    return Catalog(
+        tuple(apis), tuple(operations), tuple(recipes), file.prompts, channels, switched_off, _links(file, apis)
+    )
+
+
+def _links(file: CatalogFile, apis: Iterable[Api]) -> Links | None:
+    if file.links is None:
+        return None
+    own = {urlsplit(one.base_url).hostname or "" for one in apis}
+    return Links(frozenset(own) | frozenset(file.link_hosts))
 
 
 def _operation(api: Api, entry: Entry, of_api: ApiEntry) -> Operation:

@@ -621,6 +621,14 @@ class ChannelEntry(_Strict):
     """Rules for the writes of this channel, beside the operations' own; the strictest holds."""
 
 
+def _link_host(name: str) -> str:
+    host = name.removeprefix("*.").lower()
+    if not re.fullmatch(r"[\w-]+(\.[\w-]+)*", host):
+        raise ValueError(f"'{name}' is no host; write its name alone, such as wiki.example.com or *.example.com")
+    return name.lower()
+
+
+LinkHost = Annotated[str, AfterValidator(_link_host)]
 _Prompt = Annotated[Prompt, BeforeValidator(_prompt, json_schema_input_type=str | Prompt)]
 
 
@@ -633,3 +641,13 @@ class CatalogFile(_Strict):
     """Up to four suggestions in Slack's assistant pane: a text, or title and message."""
     channels: Annotated[dict[str, ChannelEntry], AfterValidator(_channels)] = {}
     """What holds in single Slack channels, by id (C024BE7LH) or by name in quotes ("#hr-bot")."""
+    links: Literal["plain"] | None = None
+    """plain: addresses in answers are written as code, but for those of the APIs' hosts and of link_hosts. Left out: they are links."""
+    link_hosts: tuple[LinkHost, ...] = ()
+    """With links: plain, further hosts whose addresses stay links, such as wiki.example.com; *.example.com are all below it."""
+
+    @model_validator(mode="after")
+    def _lists_hosts_for_something(self) -> CatalogFile:
+        if self.link_hosts and self.links is None:
+            raise ValueError("link_hosts is for links: plain; add that, or remove link_hosts")
+        return self

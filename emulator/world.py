@@ -80,6 +80,7 @@ class World:
         self.clock = clock
         self.lag = 0.0  # seconds by which conversations.replies lags behind the events, as Slack's does at times
         self.app = app or App()
+        self.enterprise = ""  # the organisation that the workspace is a part of, if it is
         self.lock = threading.Condition(threading.RLock())
         self.people = {person.id: person for person in people}
         self.channels = {channel.id: channel for channel in channels}

@@ -1,6 +1,7 @@
 """What the gate knows of Slack's people and channels: who may decide, where their cards stand, what holds in which channel.
 
-Each is looked up when it is needed, through a `PeopleDirectory` that is handed down. What cannot be looked up lets nobody through.
+Each is looked up when it is needed, through a `PeopleDirectory` that is handed down, and believed for seconds. What cannot be
+looked up lets nobody through.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from base import words
+from base.slack_errors import SlackBusy, SlackUnsure
 from base.thread import TOP, Thread
 from catalog.calls import BadCall
 from catalog.catalog import Catalog
@@ -17,6 +19,13 @@ from catalog.rules import ANYONE, ASKER, Rule
 from gate.cards import deciders
 from gate.policy import Refused
 from store.store import Proposal
+
+_KEEP_ASKERS = 60.0  # seconds for which it is believed who may ask in a direct message
+KEEP_MEMBERS = (
+    5.0  # seconds for which it is believed who belongs to a group or a channel, where somebody decides by that
+)
+_KEEP_SHOWN = 60.0  # seconds for which it is believed who belongs where, for what only shows something
+_SPARE = 9  # look-ups of a minute that are then left to who decides
 
 
 class Unplaced(BadCall):
@@ -26,14 +35,14 @@ class Unplaced(BadCall):
 class PeopleDirectory(Protocol):
     """What the gate needs to know of the workspace. None: it cannot be looked up now. Each may raise what asks for another try."""
 
-    def group_id(self, handle: str) -> str | None:
-        """The id of the user group with this handle (without '@')."""
+    def group_id(self, handle: str, *, insists: bool = False) -> str | None:
+        """The id of the user group with this handle (without '@'). Raises only where it `insists`."""
 
-    def in_group(self, group: str, user: str) -> bool | None:
-        """Whether the group (an id) has this member, asked anew each time."""
+    def in_group(self, group: str, user: str, *, kept: float = ..., spare: int = ...) -> bool | None:
+        """Whether the group (an id) has this member, by a look-up at most `kept` seconds old, with so many more to `spare`."""
 
-    def in_channel(self, channel: str, user: str) -> bool | None:
-        """Whether the channel has this member, asked anew each time."""
+    def in_channel(self, channel: str, user: str, *, kept: float = ..., spare: int = ...) -> bool | None:
+        """Whether the channel has this member; as with groups."""
 
     def channel_name(self, channel: str) -> str | None:
         """A channel's name without '#'."""
@@ -87,6 +96,14 @@ class Authority:
             return first or None
         return self._directory.channel_id(first) if self._directory is not None else None
 
+    def may_ask_directly(self, user: str) -> bool | None:
+        """Whether somebody is a member of the channel whose rules hold in direct messages, so that nobody gets past its door that way;
+        None where Slack does not say."""
+        channel = self._id_of_first()
+        if channel is None or self._directory is None:
+            return None
+        return self._directory.in_channel(channel, user, kept=_KEEP_ASKERS)
+
     def place(self, thread: str, rule: Rule) -> str:
         """Where a card stands if not in its thread: others cannot see a direct message. Raises `BadCall`."""
         place = Thread.from_key(thread)
@@ -102,35 +119,56 @@ class Authority:
         ids = [self._group_id(one) or one if one.startswith("@") else one for one in rule.approvers]
         return replace(rule, approvers=tuple(ids))
 
-    def _group_id(self, handle: str) -> str | None:
-        return self._directory.group_id(handle.removeprefix("@")) if self._directory is not None else None
+    def _group_id(self, handle: str, *, insists: bool = False) -> str | None:
+        if self._directory is None:
+            return None
+        return self._directory.group_id(handle.removeprefix("@"), insists=insists)
 
-    def check_authority(self, proposal: Proposal, by: str) -> None:
-        """Raises `Refused` unless the stored rule lets `by` decide. What cannot be looked up lets nobody through."""
+    def check_authority(self, proposal: Proposal, by: str, *, shows: bool = False) -> None:
+        """Raises `Refused` unless the stored rule lets `by` decide. What cannot be looked up lets nobody through.
+
+        Whom the rule names needs no look-up and comes first; a look-up that has to wait waits for no other that says yes. `shows`: nothing
+        is decided by it, so it may be older and leaves look-ups to who decides.
+        """
         rule = proposal.rule
         who = deciders(rule, proposal.asker)
         if rule.not_asker and by == proposal.asker:
             raise Refused(words.NOT_ASKER.format(deciders=who))
         unknown: list[str] = []
-        for approver in rule.approvers:
-            is_one = self._stands_for(approver, by, proposal)
+        busy: SlackBusy | SlackUnsure | None = None
+        for approver in sorted(rule.approvers, key=_look_ups):
+            try:
+                is_one = self._stands_for(approver, by, proposal, shows=shows)
+            except (SlackBusy, SlackUnsure) as error:
+                busy = busy or error
+                continue
             if is_one:
                 return
             if is_one is None:
                 unknown.append(approver)
+        if busy is not None:
+            raise busy
         if unknown:
             raise Refused(words.NO_LOOKUP.format(group=" or ".join(unknown)))
         raise Refused(words.NOT_YOU.format(deciders=who))
 
-    def _stands_for(self, approver: str, by: str, proposal: Proposal) -> bool | None:
+    def _stands_for(self, approver: str, by: str, proposal: Proposal, *, shows: bool) -> bool | None:
         """Whether `by` is who the rule names; None where Slack would not say."""
         if approver == ASKER:
             return by == proposal.asker
-        if approver[:1] not in "@S" and approver != ANYONE:
+        if not _look_ups(approver):
             return by == approver
         if self._directory is None:
             return None
+        kept, spare = (_KEEP_SHOWN, _SPARE) if shows else (KEEP_MEMBERS, 0)
         if approver == ANYONE:
-            return self._directory.in_channel(Thread.from_key(proposal.stands).channel, by)
-        group = self._group_id(approver) if approver.startswith("@") else approver
-        return self._directory.in_group(group, by) if group is not None else None
+            return self._directory.in_channel(Thread.from_key(proposal.stands).channel, by, kept=kept, spare=spare)
+        group = self._group_id(approver, insists=True) if approver.startswith("@") else approver
+        return self._directory.in_group(group, by, kept=kept, spare=spare) if group is not None else None
+
+
+def _look_ups(approver: str) -> int:
+    """How many look-ups it takes, at most, to know whether somebody is this approver; a large channel takes one for each page."""
+    if approver == ANYONE:
+        return 3
+    return 0 if approver == ASKER or approver[:1] not in "@S" else 2 if approver.startswith("@") else 1

@@ -149,6 +149,10 @@ class Gate:
         """What holds where a thread is. Raises `BadCall` where that cannot be looked up."""
         return self._people.here(self._catalog, thread)
 
+    def may_ask_directly(self, user: str) -> bool | None:
+        """Whether somebody may ask in a direct message; None where Slack does not say."""
+        return self._people.may_ask_directly(user)
+
     # --- reads --------------------------------------------------------------------------------------------------------
 
     def read(self, read: Read, turn: Turn, wants: Wants = always, catalog: Catalog | None = None) -> ReadResult:
@@ -335,9 +339,9 @@ class Gate:
         self.check_authority(self.pending(token, by), by)
 
     def may_decide(self, proposal: Proposal, by: str) -> bool:
-        """Whether this person could decide it, looked up now."""
+        """Whether this person could decide it, to be shown."""
         try:
-            self.check_authority(proposal, by)
+            self._people.check_authority(proposal, by, shows=True)
         except Refused:
             return False
         return True

@@ -7,18 +7,21 @@ from dataclasses import replace
 from typing import Any
 
 from base import words
+from base.links import Links
 from base.markdown import answer, escape
 from base.visible import middle, on_line
 from gate.cards import button, confirmation
 from store.posts import Post, message
 
 
-def answer_posts(turn: str, thread: str, text: str, first: str, live: str | None = None) -> list[Post]:
+def answer_posts(
+    turn: str, thread: str, text: str, first: str, live: str | None = None, links: Links | None = None
+) -> list[Post]:
     """A model's answer as messages; their ids are `first`, `first.1`, ... An answer of nothing but blanks says that it is empty.
 
-    `live` is the message in which the answer has been growing: it gets the first part.
+    `live` is the message in which the answer has been growing: it gets the first part. `links`: the only addresses that stay links.
     """
-    parts = answer(text) or [(escape(words.EMPTY), [])]
+    parts = answer(text, links) or [(escape(words.EMPTY), [])]
     says = [
         message(f"{first}.{i}" if i else first, thread, turn, shown, blocks) for i, (shown, blocks) in enumerate(parts)
     ]

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from base.slack_errors import LockedOut, SlackBusy, SlackSaysNo, SlackUnsure
 from base.token_kinds import TOKENS
 from slack_io.slack_app import NEEDED, advice
-from slack_io.web_api import LockedOut, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb
+from slack_io.web_api import SlackWeb
 
 _PAGES = 15  # of a thousand channels each; below Slack's pace for this method
 _GROUP = "S"  # what the id of a user group begins with

@@ -15,10 +15,11 @@ from typing import Any, Protocol
 import structlog
 
 from base import words
+from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import Thread, permalink
 from gate.cards import home_blocks
 from gate.gate import Gate, card_row
-from slack_io.web_api import Identity, SlackBusy, SlackSaysNo, SlackUnsure
+from slack_io.web_api import Identity
 from store.store import Proposal, Store
 
 log = structlog.get_logger("app_home")

@@ -15,8 +15,8 @@ from typing import Any, Literal, Protocol
 
 import structlog
 
+from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import Thread
-from slack_io.web_api import SlackBusy, SlackSaysNo, SlackUnsure
 
 log = structlog.get_logger("assistant_status")
 _STATUS_FOR = 60.0  # seconds after which the same status is set anew; Slack drops it after two minutes

@@ -24,7 +24,7 @@ SOMEBODY = "somebody"  # where Slack does not say who stopped or deleted
 class CancellationDirectory(Protocol):
     """What this room needs of the workspace. Each may raise `SlackBusy` or `SlackUnsure`."""
 
-    def group_id(self, handle: str) -> str | None:
+    def group_id(self, handle: str, *, insists: bool = False) -> str | None:
         """The id of the user group with this handle (without '@')."""
 
     def in_group(self, group: str, user: str) -> bool | None:
@@ -154,7 +154,10 @@ class Cancellation:
     def _is_admin(self, user: str) -> bool:
         """Looked up now; what Slack does not say lets nobody through."""
         for one in self._admins:
-            group = self._directory.group_id(one.removeprefix("@")) if one.startswith("@") else one
-            if one == user or (group is not None and group.startswith("S") and self._directory.in_group(group, user)):
+            if one == user:
+                return True
+        for one in self._admins:
+            group = self._directory.group_id(one.removeprefix("@"), insists=True) if one.startswith("@") else one
+            if group is not None and group.startswith("S") and self._directory.in_group(group, user):
                 return True
         return False

@@ -1,24 +1,29 @@
 """Who may: admits mentions and hears clicks, in the order in which they came in for a thread.
 
-Knows people and channels, not the model, and asks nothing of the API, so that it is never kept waiting by either.
+Knows people and channels, not the model, and asks nothing of the API, so that it is never kept waiting by either. What Slack has to be
+asked about first, and does not answer now, holds up nobody else's click.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
 
 from base import words
+from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from gate.cards import deny_modal, notice_modal, whole_request
 from gate.gate import Gate, card_row
 from gate.policy import Refused, State
 from model.prompt.prompt import suggestions
 from slack_io.cancellation import Cancellation
 from slack_io.payloads import question
-from slack_io.web_api import Identity, SlackBusy, SlackSaysNo, SlackUnsure
+from slack_io.web_api import Identity
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, ephemeral, message, thumbs_up
 from store.store import Arrival, Proposal, Store, Turn
@@ -26,6 +31,10 @@ from store.store import Arrival, Proposal, Store, Turn
 log = structlog.get_logger("handlers")
 _DAY = 86_400.0
 _TRY_AGAIN = 2.0  # seconds, where Slack's directory gave no answer
+_SAY_AGAIN = 30.0  # seconds for which the same refusal is not repeated to the same person
+_MOST_SAID = 5  # refusals that one person is told in that time
+_REMEMBERED = 1_000  # people who were refused lately
+_APPROVE = frozenset({"approve", "approve_all"})
 
 
 class HandlersDirectory(Protocol):
@@ -102,6 +111,7 @@ class Handlers:
         following: Waker,
         *,
         ids: Callable[[], str],
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._gate = gate
@@ -111,19 +121,30 @@ class Handlers:
         self._pane = pane
         self._next = following
         self._ids = ids
+        self._told = _Told(steady)
 
     def receive(self, thread: str) -> float | None:
         """Handles a thread's arrivals. None when all are, else the seconds after which to try again."""
+        held: list[Arrival] = []
+        waits: list[float] = []
         for arrival in self._store.arrivals(thread):
-            with structlog.contextvars.bound_contextvars(event_id=arrival.event_id, user=arrival.payload["user"]):
-                try:
-                    self._store.take_in(arrival)
-                    self._one(arrival)
-                except SlackBusy as error:
-                    return error.after
-                except SlackUnsure as error:
-                    log.warning("slack did not answer", reason=str(error))
-                    return _TRY_AGAIN
+            wait = 0.0 if _has_to_follow(arrival, held) else self._take(arrival)
+            if wait is not None:
+                held.append(arrival)
+                waits += [wait] if wait else []
+        return min(waits, default=None)
+
+    def _take(self, arrival: Arrival) -> float | None:
+        """Handles one; or gives the seconds after which Slack may say what has to be known first."""
+        with structlog.contextvars.bound_contextvars(event_id=arrival.event_id, user=arrival.payload["user"]):
+            try:
+                self._store.take_in(arrival)
+                self._one(arrival)
+            except SlackBusy as error:
+                return error.after
+            except SlackUnsure as error:
+                log.warning("slack did not answer", reason=str(error))
+                return _TRY_AGAIN
         return None
 
     def set_aside(self, arrival: Arrival) -> None:
@@ -138,6 +159,10 @@ class Handlers:
         self._store.dispose(arrival, says, [JournalEntry("set aside", noted)])
 
     def _one(self, arrival: Arrival) -> None:
+        if not self._is_for_us(arrival):
+            log.warning("an event of another installation", installed_in=arrival.payload["installed_in"])
+            self._store.dispose(arrival)
+            return
         match arrival.kind:
             case "click" | "shortcut" | "halted":
                 self._gesture(arrival)
@@ -153,6 +178,15 @@ class Handlers:
             case _:
                 self._mention(arrival)
 
+    def _is_for_us(self, arrival: Arrival) -> bool:
+        """Whether an event was meant for the installation whose token the bot has: that of its workspace, or of its organisation."""
+        named = arrival.payload.get("installed_in")
+        if named is None:
+            return True
+        bot = self._directory.identity()
+        own = {bot.team, bot.enterprise} - {""}
+        return not own or not own.isdisjoint(named)
+
     # --- mentions -----------------------------------------------------------------------------------------------------
 
     def _mention(self, arrival: Arrival) -> None:
@@ -162,9 +196,11 @@ class Handlers:
         elif (refusal := self._refusal(arrival)) is not None:
             log.info("refused", reason=refusal)
             noted = JournalEntry("question refused", {"user": user, "reason": refusal})
-            alone = arrival.payload.get("is_direct")  # what is said in a direct message is said to one person
-            said = self._aloud(arrival, "", refusal) if alone else self._aside(arrival, refusal)
-            self._store.dispose(arrival, [said], [noted])
+            place = (
+                arrival.thread.key if arrival.payload.get("in_thread") else arrival.thread.channel
+            )  # where they look
+            says = [self._to_author(arrival, refusal)] if self._told.is_news(user, place, refusal) else []
+            self._store.dispose(arrival, says, [noted])
         elif not (text := self._question(arrival, bot)):
             self._store.dispose(arrival, [self._thumb(arrival, ""), self._aloud(arrival, "", words.HELP)])
         else:
@@ -199,12 +235,23 @@ class Handlers:
                 return words.NO_DIRECT.format(places=words.places(self._rules.channels))
         elif not self._is_designated(arrival.thread.channel):
             return words.elsewhere(self._rules.channels)
+        return self._refusal_of_guest(arrival) or self._refusal_of_stranger(arrival)
+
+    def _refusal_of_guest(self, arrival: Arrival) -> str | None:
         if self._rules.allow_guests:
             return None
         outsider = True if arrival.payload["is_foreign"] else self._directory.is_outsider(arrival.payload["user"])
         if outsider is None:
             return words.STRANGER
         return words.GUEST_ASKS if outsider else None
+
+    def _refusal_of_stranger(self, arrival: Arrival) -> str | None:
+        """In a direct message the rules of a channel hold, and so does its door."""
+        if not arrival.payload.get("is_direct"):
+            return None
+        may = self._gate.may_ask_directly(arrival.payload["user"])
+        refusal = words.NOT_LOOKED_UP if may is None else words.NOT_A_MEMBER
+        return None if may else refusal.format(places=words.places(self._rules.channels[:1]))
 
     def _is_designated(self, channel: str) -> bool:
         if channel in self._rules.channels:
@@ -214,7 +261,7 @@ class Handlers:
 
     def _admit(self, arrival: Arrival, text: str) -> None:
         turn = Turn(self._ids(), arrival.thread.key, arrival.payload["user"], text, arrival.payload["ts"])
-        thumb = self._thumb(arrival, turn.turn)
+        thumb, once = self._thumb(arrival, turn.turn), (turn.asker, "", words.TOO_MANY_OF_YOURS)
         outcome = self._store.admit(
             arrival,
             turn,
@@ -222,21 +269,26 @@ class Handlers:
                 "taken": [thumb],
                 "kept": [thumb, self._aside(arrival, words.KEPT, in_thread=True)],
                 "too many": [self._aloud(arrival, turn.turn, words.TOO_MANY)],
+                "too many of theirs": [self._to_author(arrival, once[-1])] if self._told.would_be_news(*once) else [],
             },
             workers=self._rules.workers,
             max_waiting=self._rules.max_waiting,
         )
         log.info("mention", outcome=outcome, turn=turn.turn)
-        if outcome != "too many":
+        if outcome == "too many of theirs":
+            self._told.is_news(*once)
+        elif outcome != "too many":
             if arrival.payload.get("is_direct") and len(self._store.asked_at(turn.thread)) == 1:
                 self._pane.title(turn.thread, " ".join(text.split()))  # the first question names the thread
             self._next.wake(turn.thread)
 
     def _suggest(self, arrival: Arrival) -> None:
         """An assistant's pane was opened: what can be asked there."""
+        user = arrival.payload["user"]
+        is_guest = not self._rules.allow_guests and self._directory.is_outsider(user) is not False
+        may = self._rules.allow_direct and not is_guest and self._gate.may_ask_directly(user)
         self._store.dispose(arrival)
-        is_guest = not self._rules.allow_guests and self._directory.is_outsider(arrival.payload["user"]) is not False
-        if self._rules.allow_direct and not is_guest:
+        if may:
             shown = suggestions(self._gate.catalog)
             self._pane.prompts(arrival.thread.key, shown, in_thread=arrival.payload["in_thread"])
 
@@ -336,9 +388,10 @@ class Handlers:
         in_view = payload.get("in_view", False)
         pressed_in_thread = payload.get("in_thread", True)  # there they look
         said = self._aside(arrival, text, in_thread=pressed_in_thread)
-        says = [said] if text and not in_view else []
+        is_told = bool(text) and self._told.is_news(payload["user"], said.thread, text)
+        says = [said] if is_told and not in_view else []
         self._store.dispose(arrival, says, [JournalEntry("click refused", noted)])
-        if text and in_view:
+        if is_told and in_view:
             try:
                 self._directory.open_view(payload["trigger"], notice_modal(text))
             except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
@@ -362,7 +415,54 @@ class Handlers:
         """Our own words, with their links to channels."""
         return message(self._ids(), arrival.thread.key, turn, text)
 
+    def _to_author(self, arrival: Arrival, text: str) -> Post:
+        """What is for the author alone: in a direct message, whatever is said."""
+        return self._aloud(arrival, "", text) if arrival.payload.get("is_direct") else self._aside(arrival, text)
+
     def _aside(self, arrival: Arrival, text: str, *, in_thread: bool | None = None) -> Post:
         """A line for the author alone: in the thread where there is one, else in the channel."""
         inside = bool(arrival.payload.get("in_thread")) if in_thread is None else in_thread
         return ephemeral(self._ids(), arrival.thread.key, "", arrival.payload["user"], text, in_thread=inside)
+
+
+def _has_to_follow(arrival: Arrival, held: Iterable[Arrival]) -> bool:
+    """Whether something waits for what came before it and is held up: messages for messages, a person's click for that person's, and
+    a yes for anybody's click that may be a no."""
+    if arrival.kind != "click":
+        return any(one.kind != "click" for one in held)
+    user, says_yes = arrival.payload["user"], arrival.payload["action"] in _APPROVE
+    clicks = [one for one in held if one.kind == "click"]
+    return any(one.payload["user"] == user or (says_yes and one.payload["action"] not in _APPROVE) for one in clicks)
+
+
+class _Told:
+    """Which refusals people were told lately: the same is said once in a while, however often somebody tries. Thread-safe."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._told: OrderedDict[str, dict[tuple[str, str], float]] = OrderedDict()
+
+    def would_be_news(self, user: str, place: str, text: str) -> bool:
+        """Whether somebody is to be told this there."""
+        with self._lock:
+            return self._is_news(self._lately(user), place, text)
+
+    def is_news(self, user: str, place: str, text: str) -> bool:
+        """Whether somebody is to be told this there; then it counts as told."""
+        with self._lock:
+            said = self._lately(user)
+            is_news = self._is_news(said, place, text)
+            self._told.pop(user, None)
+            self._told[user] = said | ({(place, text): self._clock()} if is_news else {})
+            while len(self._told) > _REMEMBERED:
+                self._told.popitem(last=False)
+        return is_news
+
+    def _lately(self, user: str) -> dict[tuple[str, str], float]:
+        now = self._clock()
+        return {what: at for what, at in self._told.get(user, {}).items() if now - at < _SAY_AGAIN}
+
+    @staticmethod
+    def _is_news(said: Mapping[tuple[str, str], float], place: str, text: str) -> bool:
+        return (place, text) not in said and len(said) < _MOST_SAID

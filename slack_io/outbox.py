@@ -13,10 +13,11 @@ from typing import Any, Protocol
 
 import structlog
 
+from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import TOP, Thread, permalink
 from slack_io.assistant_status import AssistantStatus
 from slack_io.streaming import StreamedMessages
-from slack_io.web_api import SlackBusy, SlackSaysNo, SlackUnsure
+from slack_io.web_api import Identity
 from store.posts import Post
 from store.store import DuePost, Store
 
@@ -25,6 +26,9 @@ _EVENT_TYPE = "bot_turn"
 _BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_too_long", "msg_blocks_too_long"})
 _MAX_BACKOFF = 30.0
 _ONCE = frozenset({"message", "live", "finish"})  # the kinds that must not be sent twice
+_ASIDE = frozenset({"reaction", "ephemeral"})  # a thumbs-up and a line for one person hold nobody up
+_MOST_ASIDES = 5  # lines for single people that are sent before the thread is looked at anew
+_SOON = 0.01
 _CLOCKS_DIFFER = 7_200.0  # seconds by which Slack's clock may differ from ours
 _LINGERS = 12.0  # seconds for which who lost the database may still be in a call to Slack: that ends after ten
 _CARD_SOON = 1.0  # seconds until a message that links to another is tried again
@@ -36,6 +40,9 @@ class OutboxApi(Protocol):
 
     def call(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """One Web API call."""
+
+    def identity(self) -> Identity:
+        """Who the bot is."""
 
 
 class Outbox:
@@ -101,12 +108,21 @@ class Outbox:
         try:
             due = self._store.due_posts(thread)
             moved: dict[str, str | None] = {}
+            over: set[str] = set()  # kinds of which no more is sent now
+            asides = 0
             for one in self._current(due, done):
+                kind = one.post.kind
+                if kind in over:
+                    continue
                 wait = self._deliver_one(one, moved, done)
+                asides += kind == "ephemeral"
+                if wait is None and asides == _MOST_ASIDES:  # what came meanwhile goes first
+                    wait, asides = _SOON, 0
                 if wait is not None:
                     later.append(wait)
-                    if one.post.kind != "reaction":  # a thumbs-up holds nobody up
+                    if kind not in _ASIDE:
                         return wait, True
+                    over.add(kind)
             if not later:
                 self._failures.pop(thread, None)
                 self._left.pop(thread, None)
@@ -300,8 +316,9 @@ class Outbox:
     def _read(self, one: DuePost, thread: Thread) -> dict[str, str]:
         """The bot's messages in the thread, by the post id in their metadata; one without any, an open stream, under "".
 
-        Streams are of direct messages; elsewhere a message without any may be another bot's.
+        What others posted does not count, whatever its metadata says: any app may write any. Streams are of direct messages.
         """
+        own = self._web.identity()
         found: dict[str, str] = {}
         cursor = ""
         while True:
@@ -311,9 +328,10 @@ class Outbox:
                 log.warning("cannot read the thread before posting again", error=error.code, thread=one.post.thread)
                 return found
             for message in page.get("messages") or ():
+                if not isinstance(message, dict) or not own.wrote(message) or message.get("ts") == thread.ts:
+                    continue
                 post = _post_of(message)
-                is_ours = post or (thread.is_direct and isinstance(message, dict) and message.get("bot_id"))
-                if is_ours and message.get("ts") != thread.ts:
+                if post or (thread.is_direct and message.get("bot_id")):
                     found[post or ""] = _ts(message) or ""
             following = page.get("response_metadata")
             cursor = str(following.get("next_cursor") or "") if isinstance(following, dict) else ""
@@ -341,7 +359,8 @@ def _ts(message: Mapping[str, Any]) -> str | None:
     return ts if isinstance(ts, str) else None
 
 
-def _post_of(message: object) -> str | None:
+def _post_of(message: Mapping[str, Any]) -> str | None:
+    found: object = message
     for step in ("metadata", "event_payload", "post"):
-        message = message.get(step) if isinstance(message, dict) else None
-    return message if isinstance(message, str) else None
+        found = found.get(step) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else None

@@ -276,6 +276,19 @@ def question(text: str, files: Sequence[str], bot: str, *, has_attached: bool) -
     return asked or (ATTACHED_ALONE if has_attached else "")
 
 
+def installed_in(envelope: Mapping[str, Any]) -> list[str] | None:
+    """The workspaces and enterprises of the installations that an envelope is for, by its `authorizations`; None where it names none.
+
+    Slack gives one of several: https://docs.slack.dev/apis/events-api#authorizations. With Slack Connect it is the receiver's own, and an
+    installation for an organisation may name the enterprise alone.
+    """
+    listed = envelope.get("authorizations")
+    if not listed:
+        return None
+    among = [_mapping(one) for one in listed] if isinstance(listed, list) else []
+    return sorted({name for one in among for name in (_id(one.get("team_id")), _id(one.get("enterprise_id"))) if name})
+
+
 def opened(envelope: Mapping[str, Any]) -> HomeOpened | AssistantOpened | None:
     """The person in an `app_home_opened` envelope: of the Home tab, or of the messages tab, which is an agent's pane."""
     event = _mapping(envelope.get("event"))

@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from base.deadline import tls_context
 from base.proxies import STRAIGHT, WayOut
-from slack_io.web_api import SlackBusy, SlackSaysNo
+from base.slack_errors import SlackBusy, SlackSaysNo
 
 log = structlog.get_logger("socket_mode")
 _LASTING = 30.0  # seconds after which a connection counts as a good one: its successor is opened without a pause

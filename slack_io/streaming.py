@@ -13,10 +13,11 @@ from typing import Any, Protocol
 
 import structlog
 
+from base.links import Links
 from base.markdown import beginning
+from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import Thread
 from slack_io.answer_posts import growing
-from slack_io.web_api import SlackBusy, SlackSaysNo, SlackUnsure
 from store.posts import Post
 
 log = structlog.get_logger("streaming")
@@ -57,7 +58,7 @@ class _Live:
 
 class StreamedMessages:
     """All messages that grow at this moment. `wake` has a thread shown; `ended` hears of the turn that a person stopped in Slack,
-    or whose message a person deleted."""
+    or whose message a person deleted. `links`: the only addresses that stay links, by the catalog of the moment."""
 
     def __init__(
         self,
@@ -65,11 +66,13 @@ class StreamedMessages:
         wake: Callable[[str], None],
         ended: Callable[[str], None],
         *,
+        links: Callable[[], Links | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._web = web
         self._wake = wake
         self._ended = ended
+        self._links = links
         self._clock = clock
         self._texts: dict[str, str] = {}  # post -> what was written by now
         self._lives: dict[str, _Live] = {}
@@ -83,7 +86,7 @@ class StreamedMessages:
     def begin(self, post: Post, meta: Mapping[str, Any]) -> str | None:
         """Makes the message; its ts. Raises what the Web API raises."""
         thread = Thread.from_key(post.thread)
-        text = beginning(self._texts.get(post.post, "")) or post.arguments["text"]
+        text = beginning(self._texts.get(post.post, ""), self._links()) or post.arguments["text"]
         if thread.is_direct and not self._never_streams:
             try:
                 return self._start(post, thread, text)
@@ -135,7 +138,7 @@ class StreamedMessages:
         wait = live.at + self._pause(live) - self._clock()
         if wait > 0:
             return wait
-        text = beginning(self._texts.get(post, ""))
+        text = beginning(self._texts.get(post, ""), self._links())
         if len(text) <= len(live.shown or ""):
             return None
         try:

@@ -15,11 +15,12 @@ from typing import Any, Protocol
 import structlog
 
 from base.shrink import CUT
+from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import Thread
 from model.transcript import ThreadMessage
 from slack_io.message_content import content, is_by_app, whole, with_files
 from slack_io.payloads import plain_words, question
-from slack_io.web_api import Identity, Person, SlackBusy, SlackSaysNo, SlackUnsure
+from slack_io.web_api import Identity, Person
 from store.store import Attached, Store, Turn
 
 log = structlog.get_logger("thread_context")

@@ -28,7 +28,10 @@ from slack_sdk.errors import SlackApiError, SlackRequestError
 from base.deadline import BROKEN, Deadline, client
 from base.proxies import STRAIGHT, WayOut
 from base.settings import Settings
+from base.slack_errors import LockedOut, SlackBusy, SlackSaysNo, SlackUnsure
 from base.unpack import TooLarge
+from gate.authority import KEEP_MEMBERS
+from slack_io.memberships import Members
 from slack_io.slack_app import advice
 
 log = structlog.get_logger("web_api")
@@ -105,45 +108,21 @@ _NO_ANSWER = (
 )
 
 
-class SlackBusy(Exception):
-    """Not done; may be tried again after `after` seconds."""
-
-    def __init__(self, after: float) -> None:
-        super().__init__(f"after {after:g} s")
-        self.after = after
-
-
-class LockedOut(SlackBusy):
-    """The token is good for nothing, or not any more: `code` says why. People may mend that, so it is no final word."""
-
-    def __init__(self, code: str, hint: str | None) -> None:
-        super().__init__(60)
-        self.code = code
-        self.hint = hint
-
-
-class SlackUnsure(Exception):
-    """No usable answer: it may have been done or not. May be tried again by one who has looked."""
-
-
-class SlackSaysNo(Exception):
-    """Slack's final word: `code` is its error code, `hint` what to do about it where that is known."""
-
-    def __init__(self, code: str, hint: str | None = None) -> None:
-        super().__init__(code)
-        self.code = code
-        self.hint = hint
-
-
 @dataclass(frozen=True)
 class Identity:
-    """Who the bot is, and the address of its workspace (with a slash at the end)."""
+    """Who the bot is, and the address of its workspace (with a slash at the end). Slack does not name the app for every token."""
 
     user: str
     team: str
     enterprise: str
     url: str = ""
     bot: str = ""  # as its own messages name it in `bot_id`
+    app: str = ""
+
+    def wrote(self, message: Mapping[str, Any]) -> bool:
+        """Whether a message was posted by this very bot: Slack names the author's user, bot and app, and none is another's."""
+        author = {"user": self.user, "bot_id": self.bot, "app_id": self.app}
+        return all(message.get(name) in (None, "", own) for name, own in author.items() if own)
 
 
 @dataclass(frozen=True)
@@ -201,6 +180,7 @@ class SlackWeb:
         explain: bool = True,
         way: WayOut = STRAIGHT,
     ) -> None:
+        self.state = "not asked yet"  # how the latest call ended: ok, or what was wrong
         self.granted: frozenset[str] | None = None  # the token's scopes by Slack's latest answer, where it told them
         self._setting = setting
         self._explains = explain
@@ -211,6 +191,9 @@ class SlackWeb:
         self._people = _Kept(clock, _KEEP_PERSON)
         self._channels = _Kept(clock, _KEEP_CHANNEL)
         self._groups = _Kept(clock, _KEEP_PERSON)
+        self._no_groups = _Kept(clock, KEEP_MEMBERS)
+        self._of_groups = Members(self._page_of_group, clock)
+        self._of_channels = Members(self._page_of_channel, clock)
         self._identity: Identity | None = None
 
     def call(self, method: str, arguments: Mapping[str, Any], *, spare: int = 0) -> dict[str, Any]:
@@ -227,9 +210,13 @@ class SlackWeb:
             else:
                 response = self._client.api_call(method, params=dict(arguments))
         except SlackApiError as error:
-            raise self._sorted(method, error.response) from error
+            sorted_ = self._sorted(method, error.response)
+            self.state = _state(sorted_)
+            raise sorted_ from error
         except _NO_ANSWER as error:
-            raise SlackUnsure(type(error).__name__) from error
+            self.state = _state(unsure := SlackUnsure(type(error).__name__))
+            raise unsure from error
+        self.state = "ok"
         self._told.pop(method, None)
         scopes = _header(response.headers, "x-oauth-scopes")
         self.granted = frozenset(part.strip() for part in scopes.split(",")) if scopes is not None else self.granted
@@ -287,6 +274,7 @@ class SlackWeb:
                 _text(data.get("enterprise_id")),
                 _text(data.get("url")),
                 _text(data.get("bot_id")),
+                _text(data.get("app_id")),
             )
         return self._identity
 
@@ -311,17 +299,20 @@ class SlackWeb:
         self._people.put(user, person)
         return person
 
-    def group_id(self, handle: str) -> str | None:
-        """The id of the user group with this handle, or None where Slack does not say. Kept for ten minutes."""
+    def group_id(self, handle: str, *, insists: bool = False) -> str | None:
+        """The id of the user group with this handle, or None where Slack does not say. Kept for ten minutes, that there is none for
+        seconds. `insists`: raises `SlackBusy` or `SlackUnsure` where it cannot be known now."""
         kept = self._groups.get(handle)
-        if kept is not None:
-            return str(kept)
+        if kept is not None or self._no_groups.get(handle) is not None:
+            return str(kept) if kept is not None else None
         try:
             groups = self.call("usergroups.list", {}).get("usergroups")
         except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
             log.warning(
                 "group unknown", group=handle, reason=str(error), hint="groups need usergroups:read and a paid plan"
             )
+            if insists and not isinstance(error, SlackSaysNo):
+                raise
             return None
         for group in groups if isinstance(groups, list) else ():
             if isinstance(group, dict) and isinstance(group.get("id"), str) and not group.get("date_delete"):
@@ -329,6 +320,7 @@ class SlackWeb:
         found = self._groups.get(handle)
         if found is None:
             log.error("group unknown", group=handle, hint="no such handle; nobody can approve through it")
+            self._no_groups.put(handle, True)
         return str(found) if found is not None else None
 
     def check_channels(self, channels: Iterable[str]) -> None:
@@ -351,31 +343,35 @@ class SlackWeb:
                 with contextlib.suppress(SlackBusy, SlackUnsure):
                     self.in_group(approver, "")
 
-    def in_group(self, group: str, user: str) -> bool | None:
-        """Whether a group has this member, asked anew; None where Slack does not say."""
+    def in_group(self, group: str, user: str, *, kept: float = KEEP_MEMBERS, spare: int = 0) -> bool | None:
+        """Whether a group has this member, by a look-up at most `kept` seconds old; None where Slack does not say. `spare`: as with
+        `call`."""
+        return self._of_groups.has(group, user, kept=kept, spare=spare)
+
+    def _page_of_group(self, group: str, _cursor: str, spare: int) -> tuple[list[str], str] | None:
         try:
-            members = self.call("usergroups.users.list", {"usergroup": group}).get("users")
+            members = self.call("usergroups.users.list", {"usergroup": group}, spare=spare).get("users")
         except SlackSaysNo as error:
             log.warning("group unknown", group=group, code=error.code, hint="nobody can approve through it")
             return None
-        return user in members if isinstance(members, list) else None
+        return (_texts(members), "") if isinstance(members, list) else None
 
-    def in_channel(self, channel: str, user: str) -> bool | None:
-        """Whether a channel has this member, asked anew; None where Slack does not say."""
-        cursor = ""
-        while True:
-            asked = {"channel": channel, "limit": "999"} | ({"cursor": cursor} if cursor else {})
-            try:
-                page = self.call("conversations.members", asked)
-            except SlackSaysNo as error:
-                log.warning("members unknown", channel=channel, code=error.code)
-                return None
-            members, following = page.get("members"), page.get("response_metadata")
-            if not isinstance(members, list) or user in members:
-                return True if isinstance(members, list) else None
-            cursor = _text(following.get("next_cursor")) if isinstance(following, dict) else ""
-            if not cursor:
-                return False
+    def in_channel(self, channel: str, user: str, *, kept: float = KEEP_MEMBERS, spare: int = 0) -> bool | None:
+        """Whether a channel has this member, by a look-up at most `kept` seconds old; None where Slack does not say. `spare`: as with
+        `call`."""
+        return self._of_channels.has(channel, user, kept=kept, spare=spare)
+
+    def _page_of_channel(self, channel: str, cursor: str, spare: int) -> tuple[list[str], str] | None:
+        asked = {"channel": channel, "limit": "999"} | ({"cursor": cursor} if cursor else {})
+        try:
+            page = self.call("conversations.members", asked, spare=spare)
+        except SlackSaysNo as error:
+            log.warning("members unknown", channel=channel, code=error.code)
+            return None
+        members, following = page.get("members"), page.get("response_metadata")
+        if not isinstance(members, list):
+            return None
+        return _texts(members), _text(following.get("next_cursor")) if isinstance(following, dict) else ""
 
     # --- views --------------------------------------------------------------------------------------------------------
 
@@ -494,6 +490,22 @@ def _retry_after(headers: Mapping[str, Any]) -> float:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _state(error: Exception) -> str:
+    """What a failure tells of Slack: one that is about a single thing, such as a message that is gone, tells that it works."""
+    match error:
+        case LockedOut():
+            return f"refused ({error.code})"
+        case SlackUnsure():
+            return f"no answer ({error})"
+        case SlackBusy():
+            return "busy"
+    return "ok"
+
+
+def _texts(values: list[Any]) -> list[str]:
+    return [one for one in values if isinstance(one, str)]
 
 
 class _Pace:

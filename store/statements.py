@@ -13,6 +13,9 @@ from store.tables import holds, inbox, journal, journal_head, posts, proposals, 
 given = bindparam
 
 ARRIVALS = select(inbox).where(inbox.c.thread == given("of"), inbox.c.handled == 0).order_by(inbox.c.id)
+UNHEARD_CLICKS = select(inbox.c.payload, inbox.c.received_at).where(
+    inbox.c.handled == literal_column("0"), inbox.c.kind == "click"
+)
 HANDLED = update(inbox).where(inbox.c.id == given("arrival"), inbox.c.handled == 0).values(handled=1)
 TAKE_IN = (
     update(inbox)
@@ -32,22 +35,35 @@ _WAITS: ColumnElement[str] = literal_column("'waiting'")
 IS_ASKED: ColumnElement[bool] = proposals.c.state == literal_column("'pending'")
 IS_SENT: ColumnElement[bool] = proposals.c.state == literal_column("'sending'")
 _working = union_all(
-    select(turns.c.thread).where(turns.c.state == _WAITS),
-    select(turns.c.thread).where(turns.c.tries > literal_column("0"), turns.c.state == "running"),
-    select(turns.c.thread).where(turns.c.waits_until.is_not(None), turns.c.tries == 0, turns.c.state == "running"),
+    select(turns.c.thread, turns.c.asker, turns.c.state).where(turns.c.state == _WAITS),
+    select(turns.c.thread, turns.c.asker, turns.c.state).where(
+        turns.c.tries > literal_column("0"), turns.c.state == "running"
+    ),
+    select(turns.c.thread, turns.c.asker, turns.c.state).where(
+        turns.c.waits_until.is_not(None), turns.c.tries == 0, turns.c.state == "running"
+    ),
 ).subquery()
 _ASKED_IN = select(proposals.c.thread).where(
     proposals.c.thread == _working.c.thread, proposals.c.state == State.PENDING
 )
+_is_theirs = _working.c.asker == given("asker")
+_is_elsewhere = _working.c.thread != given("of")
 LOAD = select(
     func.count().label("total"),
-    func.count(case((_working.c.thread != given("of"), _working.c.thread)).distinct()).label("others"),
+    func.count(case((_is_elsewhere, _working.c.thread)).distinct()).label("others"),
+    func.count(case((_is_theirs, 1))).label("theirs"),
+    func.count(case((_is_theirs & _is_elsewhere, _working.c.thread)).distinct()).label("their_others"),
     select(func.count())
     .where(proposals.c.thread == given("of"), proposals.c.state == State.PENDING)
     .scalar_subquery()
     .label("pending"),
+    select(func.count())
+    .where(turns.c.thread == given("of"), turns.c.state == _WAITS, turns.c.asker == given("asker"))
+    .scalar_subquery()
+    .label("kept"),
 ).where(~_ASKED_IN.exists())
-"""How many turns are under way that do not wait for people, in how many other threads, and how many requests wait in this one."""
+"""How many turns are under way that do not wait for people, in how many other threads, in both also those of the asker alone; how many
+requests wait in this thread, and how many turns of the asker wait in it."""
 
 CURRENT_TURN = (
     select(turns)

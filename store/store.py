@@ -280,7 +280,9 @@ class WriteLock:
                 self._is_taken = False
 
 
-Admission = Literal["taken", "kept", "too many"]
+Admission = Literal["taken", "kept", "too many", "too many of theirs"]
+_SHARE = 4  # one person's turns may fill this part of MAX_WAITING, so that there is room for others
+_LEAST_SHARE = 3
 
 
 class Store:
@@ -308,6 +310,8 @@ class Store:
         self._held: Connection | None = None
         self._lock_handle: int | None = None
         self._takes_in_at_once = True
+        self._coming: dict[object, float] = {}  # when that came in which is being recorded
+        self._coming_lock = threading.Lock()
         self._working = threading.local()  # .on: what this thread of the process works on
         self._kept = SavedResults(bounds)
         self._turnstile = WriteLock(wide_open=self._url.get_backend_name() != "sqlite")
@@ -333,6 +337,18 @@ class Store:
         """One statement. Raises what the database raises."""
         with self._reading() as db:
             db.execute(text("select 1"))
+
+    def check_recording(self) -> None:
+        """Records something and takes it back, on disk. Raises what recording an arrival raises."""
+        nobody = Thread("T0", "C0", "0")
+        event_id = f"check:{self.process}"
+        values = {
+            "event_id": event_id, "team": nobody.team, "channel": nobody.channel, "ts": None, "thread": nobody.key, "kind": "check",
+            "payload": "{}", "handled": 1, "received_at": self._clock(), "taken_by": "", "tries": 0,
+        }  # fmt: skip
+        with self._writing() as db:
+            db.scalar(self._inserts.arrival, values)
+            db.execute(delete(inbox).where(inbox.c.event_id == event_id))
 
     @contextmanager
     def _writing(self, *, urgent: bool = False) -> Iterator[Connection]:
@@ -495,13 +511,25 @@ class Store:
         self, kind: str, thread: Thread, payload: dict[str, Any], *, event_id: str, ts: str | None = None
     ) -> bool:
         """Records an arrival. False where the same event, or a message with the same channel and ts, was recorded before."""
-        values = {
-            "event_id": event_id, "team": thread.team, "channel": thread.channel, "ts": ts, "thread": thread.key, "kind": kind,
-            "payload": json.dumps(payload), "handled": 0, "received_at": self._clock(),
-            "taken_by": self.process if self._takes_in_at_once else "", "tries": int(self._takes_in_at_once),
-        }  # fmt: skip
-        with self._writing(urgent=True) as db:  # Slack waits for it
-            return db.scalar(self._inserts.arrival, values) is not None
+        with self._coming_in() as received_at:
+            values = {
+                "event_id": event_id, "team": thread.team, "channel": thread.channel, "ts": ts, "thread": thread.key, "kind": kind,
+                "payload": json.dumps(payload), "handled": 0, "received_at": received_at,
+                "taken_by": self.process if self._takes_in_at_once else "", "tries": int(self._takes_in_at_once),
+            }  # fmt: skip
+            with self._writing(urgent=True) as db:  # Slack waits for it
+                return db.scalar(self._inserts.arrival, values) is not None
+
+    @contextmanager
+    def _coming_in(self) -> Iterator[float]:
+        """The moment at which something came in, known to the clock's work until it is recorded."""
+        mark = object()
+        with self._coming_lock:  # so that whoever looks at the time next sees it
+            self._coming[mark] = received_at = self._clock()
+        try:
+            yield received_at
+        finally:
+            self._coming.pop(mark, None)
 
     def arrivals(self, thread: str) -> list[Arrival]:
         """What came in for a thread and was not looked at, oldest first."""
@@ -529,19 +557,17 @@ class Store:
     def admit(
         self, arrival: Arrival, turn: Turn, says: dict[Admission, Sequence[Post]], *, workers: int, max_waiting: int
     ) -> Admission:
-        """Makes a turn of a mention, or refuses it as one too many; `says` has the posts of each outcome.
+        """Makes a turn of a mention, or refuses it as one too many, of all or of this person; `says` has the posts of each outcome.
 
-        Turns that workers are busy with and threads that wait for a decision do not count as waiting.
+        Turns that workers are busy with and threads that wait for a decision do not count as waiting; in such a thread a person's
+        messages are kept, as many as that person's share.
         """
         with self._writing() as db:
             self._handled(db, arrival.id)
             self.journal.alone(db)
-            load = db.execute(sql.LOAD, {"of": turn.thread}).one()
-            waiting_then = load.total + 1 - min(workers, load.others + 1)  # a thread keeps at most one worker busy
-            outcome: Admission = "kept" if load.pending else "taken"
-            if not load.pending and waiting_then > max_waiting:
-                outcome = "too many"
-            else:
+            load = db.execute(sql.LOAD, {"of": turn.thread, "asker": turn.asker}).one()
+            outcome = _admission(load, workers, max_waiting)
+            if outcome in ("taken", "kept"):
                 self._add_turn(db, arrival, turn)
             asked = {"asker": turn.asker, "words": digest(turn.text), "ts": turn.ts, "outcome": outcome}
             self._note(db, turn.thread, turn.turn, [JournalEntry("question", asked)])
@@ -836,8 +862,27 @@ class Store:
         return self._proposals(proposals.c.state.in_(states))
 
     def proposals_due(self) -> list[Proposal]:
-        """Pending proposals whose time is over."""
-        return self._proposals(sql.IS_ASKED, proposals.c.expires_at <= self._clock())
+        """Pending proposals whose time is over, less those about which somebody clicked in time: that click comes first."""
+        with self._coming_lock:
+            now, coming = self._clock(), min(self._coming.values(), default=float("inf"))
+        over = self._proposals(sql.IS_ASKED, proposals.c.expires_at <= now)
+        if not over:
+            return []
+        clicks = self._unheard_clicks()
+        return [
+            one
+            for one in over
+            if min(coming, *(clicks.get(name or "", now) for name in (one.token, one.batch))) >= one.expires_at
+        ]
+
+    def _unheard_clicks(self) -> dict[str, float]:
+        """When the first click came in, of those that nobody has looked at, by what its button carries."""
+        found: dict[str, float] = {}
+        with self._reading() as db:
+            for row in db.execute(sql.UNHEARD_CLICKS):
+                token = json.loads(row.payload).get("token", "")
+                found[token] = min(row.received_at, found.get(token, row.received_at))
+        return found
 
     def proposals_to_remind(self) -> list[Proposal]:
         """Pending proposals whose half time has come and of which nobody was reminded."""
@@ -1265,6 +1310,21 @@ def _wait_for(take: Callable[[], bool], stop: threading.Event) -> None:
             told = True
         if stop.wait(0.2):
             raise SystemExit(0)
+
+
+def _admission(load: Any, workers: int, max_waiting: int) -> Admission:
+    """What becomes of one more turn."""
+    share = max(_LEAST_SHARE, max_waiting // _SHARE)
+    if load.pending:
+        return "kept" if load.kept < share else "too many of theirs"
+    if _waiting(load.total, load.others, workers) > max_waiting:
+        return "too many"
+    return "taken" if _waiting(load.theirs, load.their_others, workers) <= share else "too many of theirs"
+
+
+def _waiting(total: int, others: int, workers: int) -> int:
+    """How many turns wait with one more: `total` are there, in `others` other threads, each of which keeps at most one worker busy."""
+    return total + 1 - min(workers, others + 1)
 
 
 def _left(table: Table, process: str) -> Select[Any]:

@@ -56,6 +56,7 @@ REACHES: dict[str, set[str]] = {
     "cli.commands": {"click", "rich", "pathlib"},
     "gate.api_client": {"httpx2", "httpcore2", "ssl"},
     "model.chat": {"openai", "httpx2"},
+    "slack_io.health": {"sqlalchemy.exc"},
     "slack_io.socket_mode": {"websockets"},
     "slack_io.web_api": {"slack_sdk", "httpx2", "urllib.request", "urllib.error", "http.client"},
     "store.holds": {"sqlalchemy"},
@@ -82,6 +83,9 @@ WAITS = {
     "model.server_check",
     "slack_io.app_home",
     "slack_io.assistant_status",
+    "slack_io.handlers",
+    "slack_io.health",
+    "slack_io.memberships",
     "slack_io.outbox",
     "slack_io.socket_mode",
     "slack_io.streaming",
@@ -415,6 +419,7 @@ def test_every_setting_is_in_the_readmes_table_and_nothing_else(readme: str) -> 
 def test_the_readmes_defaults_are_those_of_the_code(readme: str) -> None:
     told = {row[0].strip("`"): row[-1].strip("`") for row in rows(section(readme, "Settings"))}
     in_words = {"SLACK_API_URL": "Slack's", "OPENAI_BASE_URL": "OpenAI's", "MAX_RESPONSE": "5 MB"}
+    in_words["HOST"] = "0.0.0.0; in socket mode 127.0.0.1"
     in_words["JOURNAL_KEY"] = "made, in `<database>.journal-key"
     for name, field in Settings.model_fields.items():
         default = field.default

@@ -30,6 +30,7 @@ _TWICE, _OFTEN = 2, 3  # ends of the process in the middle of the same work
 _ALONE = 60.0  # seconds for which everything else waits for one suspect
 _SOON = 0.2  # seconds after which who waits for that looks again
 _DAY = 86_400.0
+_CLICK_FIRST = 0.5  # seconds until what a click came in for in time is looked at again by the clock
 _LOOK_AT_CLOCK = 60.0  # seconds between two looks at whether somebody set the clock
 
 
@@ -369,7 +370,10 @@ class Turns:
             self._next_clean_up = time.monotonic() + _HOUR
             self._clean_up()
         due = self._store.next_due()
-        return min(_LOOK_AT_CLOCK, max(0.01, due - self._clock())) if due is not None else _LOOK_AT_CLOCK
+        if due is None:
+            return _LOOK_AT_CLOCK
+        wait = due - self._clock()  # what is over by now waits for the click before it
+        return min(_LOOK_AT_CLOCK, max(0.01, wait)) if wait > 0 else _CLICK_FIRST
 
     def _mind_the_clock(self) -> None:
         """Where somebody set the clock, what waits keeps the time that it has left. Between the two steps it has an hour more rather than

@@ -16,13 +16,14 @@ from base.deadline import tls_context
 from base.key_file import KeyFile
 from base.proxies import WayOut, proxy_of
 from base.settings import Misconfigured, load_settings
+from base.slack_errors import SlackUnsure
 from demo.hr_api import HrApi
 from emulator.emulator import Workspace
 from gate.api_client import ConnectionPool, Unanswered, Unsent
 from model.chat import ChatServer, ModelFailed, model_of
 from model.transcript import parse_reply
 from slack_io.socket_mode import SocketMode
-from slack_io.web_api import SlackUnsure, SlackWeb
+from slack_io.web_api import SlackWeb
 from tests.harness.company_network import AUTHORITY, CompanyProxy
 from tests.harness.rest_server import Piece, RestServer, Seen, reply
 from tests.harness.socket_server import SocketServer

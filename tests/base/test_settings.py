@@ -360,3 +360,24 @@ def test_options_of_the_model_are_a_json_object(monkeypatch: pytest.MonkeyPatch)
 def test_without_options_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, MODEL_OPTIONS=" ")
     assert (settings.options_of_model, settings.model_api) == ({}, "auto")
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ({"slack_signing_secret": "s"}, "0.0.0.0"),
+        ({"slack_app_token": "xapp-1"}, "127.0.0.1"),
+        ({"slack_app_token": "xapp-1", "slack_signing_secret": "s"}, "127.0.0.1"),
+        ({"slack_app_token": "xapp-1", "host": "10.0.0.7"}, "10.0.0.7"),
+        ({"slack_signing_secret": "s", "host": "127.0.0.1"}, "127.0.0.1"),
+    ],
+    ids=str,
+)
+def test_in_socket_mode_the_bot_listens_to_its_own_machine_alone(given: dict[str, str], host: str) -> None:
+    settings = Settings.model_validate({"slack_bot_token": "xoxb-1", "slack_channel": "C0HR", **given})
+    assert settings.host == host
+
+
+def test_in_a_container_the_bot_listens_everywhere() -> None:
+    text = (Path(__file__).parents[2] / "deploy" / "Dockerfile").read_text("utf-8")
+    assert "HOST=0.0.0.0" in text

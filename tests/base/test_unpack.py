@@ -17,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from base.settings import Misconfigured
+from base.slack_errors import SlackUnsure
 from base.unpack import BadPacking, TooLarge, unpacked
 from catalog.importer.fetching import Order, make
 from model.chat import ChatServer, ModelFailed
-from slack_io.web_api import SlackUnsure, SlackWeb
+from slack_io.web_api import SlackWeb
 from tests.harness.bot_parts import USERS, BotParts
 from tests.harness.rest_server import Piece, RestServer, Seen, reply
 from tests.model.test_chat import MESSAGES, Listener

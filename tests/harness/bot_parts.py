@@ -34,7 +34,7 @@ from tests.harness.whole_bot import parts_of
 
 Json = dict[str, Any]
 ANN, BEN = "U0ANN", "U0BEN"
-QUIET: dict[Admission, Sequence[Post]] = {"taken": [], "kept": [], "too many": []}
+QUIET: dict[Admission, Sequence[Post]] = {"taken": [], "kept": [], "too many": [], "too many of theirs": []}
 _numbers = itertools.count(1)
 
 USERS = """

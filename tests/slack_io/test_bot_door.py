@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
 
-from bot import OneLook
 from emulator.emulator import Workspace
+from model.chat import ModelFailed
+from slack_io.health import OneLook
 from tests.harness.whole_bot import (
     CATALOG,
     SIGNING_SECRET,
@@ -23,6 +25,7 @@ from tests.harness.whole_bot import (
     Person,
     RunningBot,
     Script,
+    StartBot,
     Talk,
     at_once,
     calls,
@@ -32,6 +35,7 @@ from tests.harness.whole_bot import (
     says,
     settings_of,
     signed,
+    until,
 )
 
 EVENTS, CLICKS = "/slack/events", "/slack/interactions"
@@ -124,6 +128,7 @@ def test_a_click_that_slack_did_not_sign_decides_nothing(
 
 NESTED = b"[" * 100_000 + b"]" * 100_000
 HUGE_NUMBER = b'{"type":"event_callback","event":' + b"9" * 10_000 + b"}"
+PARTS = b'--x\r\nContent-Disposition: form-data; name="payload"\r\n\r\n{}\r\n--x--\r\n'
 MALFORMED: list[tuple[str, bytes, str]] = [
     (EVENTS, b"", JSON),
     (EVENTS, b"hello", JSON),
@@ -154,6 +159,7 @@ MALFORMED: list[tuple[str, bytes, str]] = [
     (CLICKS, b"payload=\xff\xfe", FORM),
     (CLICKS, form({"type": "block_actions"}), "multipart/form-data; boundary=x"),
     (CLICKS, form({"type": "block_actions"}), "text/plain"),
+    (CLICKS, PARTS, "multipart/form-data; boundary=x"),
 ]
 
 
@@ -489,6 +495,59 @@ def test_while_the_database_takes_nothing_the_answer_is_503_and_slacks_retry_is_
     assert Talk(workspace, ts).answer() == "Done."
 
 
+# --- for whom it is ---------------------------------------------------------------------------------------------------
+
+
+def installation(team: str | None, enterprise: str | None = None, **more: Any) -> Json:
+    return {"team_id": team, "enterprise_id": enterprise, "user_id": "U0BOT", "is_bot": True, **more}
+
+
+@pytest.mark.parametrize(
+    "authorizations",
+    [[installation("T0OTHER")], [installation("T0OTHER", "E0OTHER")], [installation(None, "E0OTHER")], [{}], "T0LOCAL"],
+    ids=str,
+)
+def test_an_event_of_another_installation_is_refused(
+    bot: RunningBot, workspace: Workspace, model: Script, authorizations: Any
+) -> None:
+    envelope = mention_of(workspace) | {"authorizations": authorizations}
+
+    assert workspace.deliver(envelope).status == 200
+    bot.settle()
+
+    assert (model.asked, workspace.calls_of("chat.postMessage"), workspace.ephemerals("U0ANN")) == ([], [], [])
+
+
+FOR_US: dict[str, Json] = {
+    "the workspace's own": {"authorizations": [installation("T0LOCAL")]},
+    "of several": {"authorizations": [installation("T0OTHER"), installation("T0LOCAL")]},
+    "an organisation's, by the enterprise": {
+        "authorizations": [installation(None, "E0ORG", is_enterprise_install=True)]
+    },
+    "an organisation's, of another workspace": {"authorizations": [installation("T0SISTER", "E0ORG")]},
+    "a channel shared with another organisation": {
+        "authorizations": [installation("T0LOCAL")],
+        "team_id": "T0OTHER",
+        "context_team_id": "T0LOCAL",
+        "is_ext_shared_channel": True,
+    },
+    "none named": {"authorizations": None},
+}
+
+
+@pytest.mark.parametrize("more", FOR_US)
+def test_an_event_of_this_installation_is_taken(
+    start_bot: StartBot, workspace: Workspace, model: Script, more: str
+) -> None:
+    workspace.world.enterprise = "E0ORG"
+    bot = start_bot()
+
+    assert workspace.deliver(mention_of(workspace) | FOR_US[more]).status == 200
+    bot.settle()
+
+    assert len(model.asked) == 1
+
+
 # --- health -----------------------------------------------------------------------------------------------------------
 
 
@@ -498,39 +557,116 @@ def test_healthz_says_that_the_process_lives(bot: RunningBot, workspace: Workspa
     assert bot.request("GET", "/healthz").status == 200
 
 
-def test_readyz_tells_whether_slack_answers(bot: RunningBot, workspace: Workspace) -> None:
-    assert bot.request("GET", "/readyz").status == 200
-
-    workspace.fault("*", "http_500", times=5)
+def ready(bot: RunningBot) -> tuple[int, Json]:
     answer = bot.request("GET", "/readyz")
-    assert answer.status == 503
-    assert answer.json()["slack"] != "ok"
-    assert answer.json()["database"] == "ok"
-
-    workspace.clear_faults()
-    assert bot.request("GET", "/readyz").status == 200
+    return answer.status, answer.json()
 
 
-def test_readyz_tells_what_slack_has_against_the_token(bot: RunningBot, workspace: Workspace) -> None:
-    workspace.fault("auth.test", "error", code="token_revoked", times=5)
-    assert bot.request("GET", "/readyz").json()["slack"] == "refused (token_revoked)"
+def test_readyz_tells_of_slack_and_the_model_beside_and_takes_no_process_out_for_them(
+    bot: RunningBot, workspace: Workspace, ann: Person, model: Script
+) -> None:
+    assert ready(bot) == (200, {"database": "ok", "slack": "not asked yet", "model": "not asked yet", "catalog": "ok"})
+    ann.asks("hello").answer()
+    assert ready(bot) == (200, {"database": "ok", "slack": "ok", "model": "ok", "catalog": "ok"})
+
+    model.will(ModelFailed("HTTP 500"))
+    workspace.fault("chat.postMessage", "http_500", times=1)
+    talk = ann.asks("hello")
+    talk.workspace.wait(lambda: [one for one in workspace.calls_of("chat.postMessage") if one.status == 500])
+    status, checks = ready(bot)
+    assert (status, checks["database"], checks["model"]) == (200, "ok", "failed (HTTP 500)")
+    talk.answer()
+    assert ready(bot)[1]["slack"] == "ok"
 
 
-def test_one_request_looks_at_a_time_and_the_others_hear_what_was_found_last() -> None:
-    begun, go_on = threading.Event(), threading.Event()
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ({"kind": "error", "code": "token_revoked"}, "refused (token_revoked)"),
+        ({"kind": "http_500"}, "no answer (HTTP 500)"),
+        ({"kind": "error", "code": "user_not_found"}, "ok"),
+        ({"kind": "ratelimited", "retry_after": 9}, "busy"),
+    ],
+    ids=str,
+)
+def test_readyz_tells_what_slack_has_against_the_bot(
+    bot: RunningBot, workspace: Workspace, fault: Any, told: str
+) -> None:
+    workspace.fault("users.info", times=50, **fault)
+    workspace.deliver(mention_of(workspace))
+    workspace.wait(lambda: workspace.calls_of("users.info"))
+    until(lambda: ready(bot) == (200, ready(bot)[1] | {"slack": told}))
+
+
+def test_readyz_asks_slack_nothing(bot: RunningBot, workspace: Workspace) -> None:
+    for _ in range(20):
+        assert ready(bot)[0] == 200
+    assert workspace.calls == []
+
+
+def test_sixty_looks_at_once_are_all_answered_200(bot: RunningBot) -> None:
+    assert at_once(*[lambda: ready(bot)[0]] * 60) == [200] * 60
+
+
+@pytest.mark.parametrize("how", ["renamed", "locked"])
+def test_readyz_is_503_while_what_comes_cannot_be_recorded(bot: RunningBot, tmp_path: Path, how: str) -> None:
+    assert ready(bot)[0] == 200
+    with sqlite3.connect(tmp_path / "bot.db") as db:
+        db.execute("alter table inbox rename to elsewhere" if how == "renamed" else READ_ONLY)
+    until(lambda: ready(bot)[0] == 503)
+    assert ready(bot)[1]["database"].startswith("no answer")
+    with sqlite3.connect(tmp_path / "bot.db") as db:
+        db.execute("alter table elsewhere rename to inbox" if how == "renamed" else "drop trigger shut")
+    until(lambda: ready(bot)[0] == 200)
+
+
+READ_ONLY = "create trigger shut before insert on inbox begin select raise(abort, 'full'); end"
+
+
+def test_a_look_leaves_nothing_behind(bot: RunningBot, tmp_path: Path) -> None:
+    assert ready(bot)[0] == 200
+    with sqlite3.connect(tmp_path / "bot.db") as db:
+        assert db.execute("select count(*) from inbox").fetchone() == (0,)
+
+
+def test_one_request_looks_at_a_time_and_what_was_found_is_kept_for_seconds() -> None:
+    looks, now = [0], [100.0]
+    go_on = threading.Event()
+    go_on.set()
 
     def look() -> None:
-        begun.set()
+        looks[0] += 1
         assert go_on.wait(60)
 
-    slack = OneLook(look)
-    first = threading.Thread(target=slack.found)
-    first.start()
-    assert begun.wait(60)
-    assert slack.found() == "not known yet"
+    database = OneLook(look, clock=lambda: now[0])
+    assert at_once(*[database.found] * 20) == ["ok"] * 20
+    assert looks == [1]
+    now[0] += 4.9
+    assert (database.found(), looks) == ("ok", [1])
+
+    now[0] += 0.2
+    go_on.clear()
+    slow = threading.Thread(target=database.found)
+    slow.start()
+    until(lambda: looks == [2])
+    assert database.found() == "ok"  # and waits for nobody
     go_on.set()
-    first.join(60)
-    assert slack.found() == "ok"
+    slow.join(60)
+
+
+def test_what_is_ill_is_looked_at_again_after_a_second() -> None:
+    now, wrong = [100.0], [OperationalError("x", None, Exception())]
+
+    def look() -> None:
+        if wrong:
+            raise wrong[0]
+
+    database = OneLook(look, clock=lambda: now[0])
+    assert database.found() == "no answer (OperationalError)"
+    wrong.clear()
+    assert database.found() == "no answer (OperationalError)"
+    now[0] += 1.1
+    assert database.found() == "ok"
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])

@@ -339,6 +339,7 @@ def test_another_bots_message_is_not_taken_for_one_that_grows(system: System) ->
         system.outbox = system.open(f"{server.url}/api/")
         system.outbox.deliver(system.thread.key)
         assert [one.path.rpartition("/")[2].partition("?")[0] for one in server.requests] == [
+            "auth.test",
             "conversations.replies",
             "chat.postMessage",
         ]
@@ -359,7 +360,54 @@ def test_somebody_elses_metadata_is_not_taken_for_ours(system: System) -> None:
         system.outbox = system.open(f"{server.url}/api/")
         assert system.deliver() is None
         asked = [request.path.partition("?")[0] for request in server.requests]
-        assert asked == ["/api/conversations.replies", "/api/chat.postMessage"]
+        assert asked == ["/api/auth.test", "/api/conversations.replies", "/api/chat.postMessage"]
+
+
+OWN = {"user": "U0BOT", "bot_id": "B0BOT", "app_id": "A0APP"}
+FOREIGN: dict[str, dict[str, Any]] = {
+    "another bot": {"user": "U0OTHER", "bot_id": "B0OTHER", "app_id": "A0OTHER"},
+    "a person": {"user": "U0ANN"},
+    "another app that names our user": OWN | {"bot_id": "B0OTHER", "app_id": "A0OTHER"},
+    "another app by its id alone": OWN | {"app_id": "A0OTHER"},
+    "another bot of our user's name": {"user": "U0BOT", "bot_id": "B0OTHER"},
+    "another user of our app": OWN | {"user": "U0OTHER"},
+}
+
+
+def _with_metadata(author: dict[str, Any], post: str, seen: list[str]) -> Loopback:
+    """A Slack whose thread holds one message of `author`, with the metadata of a post of ours."""
+
+    def answer(request: Request) -> Reply:
+        method = request.path.rpartition("/")[2].partition("?")[0]
+        seen.append(method)
+        if method == "auth.test":
+            return as_json({"ok": True, "team_id": "T0LOCAL", "user_id": "U0BOT", "bot_id": "B0BOT", "app_id": "A0APP"})
+        if method == "conversations.replies":
+            metadata = {"event_type": "bot_turn", "event_payload": {"post": post, "turn": ""}}
+            return as_json({"ok": True, "messages": [{"ts": "1.1", "text": "x", "metadata": metadata, **author}]})
+        return as_json({"ok": True, "ts": "9.9"})
+
+    return Loopback(answer)
+
+
+@pytest.mark.parametrize("author", FOREIGN)
+def test_another_apps_copy_of_our_metadata_drops_no_part_of_an_answer(system: System, author: str) -> None:
+    one, seen = system.say("a part of an answer"), list[str]()
+    with _with_metadata(FOREIGN[author], one.post, seen) as server:
+        system.outbox = system.open(f"{server.url}/api/")
+        assert system.deliver() is None
+    assert seen == ["auth.test", "conversations.replies", "chat.postMessage"]
+    assert system.due == []
+
+
+@pytest.mark.parametrize("author", [OWN, {"user": "U0BOT"}, {"bot_id": "B0BOT"}], ids=str)
+def test_what_our_own_app_posted_is_found(system: System, author: dict[str, Any]) -> None:
+    one, seen = system.say("once"), list[str]()
+    with _with_metadata(author, one.post, seen) as server:
+        system.outbox = system.open(f"{server.url}/api/")
+        assert system.deliver() is None
+    assert seen == ["auth.test", "conversations.replies"]
+    assert system.due == []
 
 
 ODD = {
@@ -702,7 +750,9 @@ def test_a_turns_messages_are_looked_for_from_its_mention_on(system: System) -> 
     system.store.record("mention", system.thread, {}, event_id="Ev1", ts=ts)
     (arrival,) = system.store.arrivals(system.thread.key)
     turn = Turn("t1", system.thread.key, "U0ANN", "and now?", ts)
-    system.store.admit(arrival, turn, {"taken": [], "kept": [], "too many": []}, workers=1, max_waiting=1)
+    system.store.admit(
+        arrival, turn, {"taken": [], "kept": [], "too many": [], "too many of theirs": []}, workers=1, max_waiting=1
+    )
     system.store.end_turn(
         turn, [message("m1", system.thread.key, "t1", "now")], said=AssistantMessage("now"), usage=None
     )

@@ -21,6 +21,7 @@ from slack_io.payloads import (
     Unanswerable,
     gesture,
     heard,
+    installed_in,
     mention,
     opened,
     plain_words,
@@ -629,3 +630,30 @@ def test_fields_of_every_kind_are_read_without_an_error(read: Any, sample: Json,
     if found is not None:
         assert Thread.from_key(found.thread.key) == found.thread
         json.dumps(found.payload()).encode()
+
+
+# --- whom it is for ---------------------------------------------------------------------------------------------------
+
+INSTALLED: list[tuple[object, list[str] | None]] = [
+    (
+        [{"team_id": "T1", "enterprise_id": None, "user_id": "U1", "is_bot": True, "is_enterprise_install": False}],
+        ["T1"],
+    ),
+    ([{"team_id": "T1", "enterprise_id": "E1"}], ["E1", "T1"]),
+    ([{"team_id": None, "enterprise_id": "E1", "is_enterprise_install": True}], ["E1"]),
+    ([{"team_id": "T1"}, {"team_id": "T2"}], ["T1", "T2"]),
+    ([{}], []),
+    ([None, 5], []),
+    ("T1", []),
+    ([], None),
+    (None, None),
+]
+
+
+@pytest.mark.parametrize(("authorizations", "named"), INSTALLED)
+def test_the_installations_of_an_envelope_are_read(authorizations: object, named: list[str] | None) -> None:
+    assert installed_in({"authorizations": authorizations}) == named
+
+
+def test_an_envelope_may_name_no_installation() -> None:
+    assert installed_in({}) is None

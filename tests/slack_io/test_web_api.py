@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from base.proxies import WayOut
+from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from emulator.emulator import Workspace
 from emulator.world import Channel, Person
-from slack_io.web_api import PACE, SlackBusy, SlackSaysNo, SlackUnsure, SlackWeb
+from slack_io.web_api import PACE, SlackWeb
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 
 

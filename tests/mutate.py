@@ -1,0 +1,170 @@
+"""Takes out each refusal of the gate, one at a time, and prints those that no test misses. Not a part of the suite.
+
+    python -m tests.mutate desk people bot       # rooms by their names; core/calls for those in core/
+    python -m tests.mutate --list desk           # what would be taken out
+    python -m tests.mutate desk --only 3,7       # some of it
+
+A refusal is an `if` whose body ends in raise, return, continue or abort (it never holds then), a raise by itself or a call of what checks
+(it does nothing), or a return of a refusal or None by a condition (it is None then).
+Each is tried in a copy of the tree, with the tests that fit its room (`TESTS`); what survives wants a test, or is no refusal at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TOO_LONG = 600  # seconds; a mutant that hangs the tests was noticed
+# The tests that speak of a room, the quick ones first.
+TESTS = {
+    "gate": ("test_gate", "test_gate_in_depth", "test_integrity", "test_private", "test_traffic", "test_holds"),
+    "people": ("test_people", "test_crowd", "test_direct", "test_gate_in_depth", "test_recipes"),
+    "desk": (
+        "test_crowd",
+        "test_direct",
+        "test_bot_scenarios",
+        "test_growing_answers",
+        "test_gate_in_depth",
+        "test_bot_door",
+    ),
+    "store": ("test_store", "test_kept", "test_holds", "test_integrity", "test_journal", "test_file", "test_private"),
+    "core/calls": ("test_calls", "test_bodies", "test_parameters", "test_media", "test_hostile", "test_policy"),
+    "core/template": ("test_calls", "test_parameters", "test_catalog", "test_hostile"),
+    "core/policy": ("test_policy", "test_conditions", "test_gate"),
+    "bot": ("test_bot_door", "test_bot_in_socket_mode", "test_reload"),
+}
+_ENDS = (ast.Raise, ast.Return, ast.Continue)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One refusal taken out: what stands from `start` to `end` of the source is `instead`."""
+
+    line: int
+    start: int
+    end: int
+    instead: str
+    words: str
+
+
+def mutants(source: str) -> list[Mutant]:
+    """All refusals of a file, in its order."""
+    return sorted(_found(source), key=lambda one: one.start)
+
+
+def _found(source: str) -> Iterator[Mutant]:
+    tree = ast.parse(source)
+    starts = [0]
+    for line in source.encode().splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    guarded: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.If(test=test, body=[*_, last]) if _refuses(last):
+                guarded.add(last)
+                yield _mutant(source, starts, test, "False", f"if {ast.unparse(test)}: ... {ast.unparse(last)}")
+    for node in ast.walk(tree):
+        match node:
+            case ast.Raise() | ast.Expr() if node not in guarded and (_refuses(node) or _checks(node)):
+                yield _mutant(source, starts, node, "pass", ast.unparse(node))
+            case ast.Return(value=ast.IfExp(body=yes, orelse=no) as value) if _is_none(yes) or _is_none(no):
+                yield _mutant(source, starts, value, "None", ast.unparse(node))
+
+
+def _refuses(node: ast.AST) -> bool:
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "abort"
+    return isinstance(node, _ENDS)
+
+
+def _checks(node: ast.AST) -> bool:
+    """Whether a statement calls what raises unless all is well: `check_plain(write)`, `self._check_clicker(user)`."""
+    if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
+        return False
+    return ast.unparse(node.value.func).rpartition(".")[-1].lstrip("_").startswith(("check", "verify"))
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _mutant(source: str, starts: Sequence[int], node: ast.expr | ast.stmt, instead: str, words: str) -> Mutant:
+    assert node.end_lineno is not None
+    assert node.end_col_offset is not None
+    start = starts[node.lineno - 1] + node.col_offset
+    end = starts[node.end_lineno - 1] + node.end_col_offset
+    return Mutant(node.lineno, start, end, instead, " ".join(words.split())[:110])
+
+
+def mutated(source: str, one: Mutant) -> str:
+    """The source with a refusal taken out; of its lines none is lost, so that tracebacks still fit."""
+    text = source.encode()
+    kept = b"\n" * text[one.start : one.end].count(b"\n") if one.instead == "pass" else b""
+    return (text[: one.start] + one.instead.encode() + kept + text[one.end :]).decode()
+
+
+def survives(copy: Path, room: str, source: str, one: Mutant, workers: int) -> bool:
+    """Whether the tests pass although a refusal is gone."""
+    path = copy / f"{room}.py"
+    path.write_text(mutated(source, one), "utf-8")
+    tests = [f"tests/{name}.py" for name in TESTS[room]]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", str(workers), "-p", "no:cacheprovider", *tests]
+    try:
+        done = subprocess.run(command, cwd=copy, capture_output=True, timeout=TOO_LONG, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        path.write_text(source, "utf-8")
+    if done.returncode not in (0, 1, 2):  # 2: stopped after the first that failed, with several workers
+        raise SystemExit(f"the tests did not run:\n{done.stdout.decode()[-2000:]}")
+    return done.returncode == 0
+
+
+def copied(folder: Path) -> Path:
+    """The tracked files, as they are now."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def main() -> int:
+    """Prints the survivors; their number is the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rooms", nargs="*", metavar="ROOM", help=f"of {', '.join(TESTS)}; default: all")
+    parser.add_argument("--list", action="store_true", help="lists the refusals, with their numbers, and runs nothing")
+    parser.add_argument("--only", default="", help="numbers of the list, comma separated")
+    parser.add_argument("--workers", type=int, default=2, help="tests at once (default: 2)")
+    given = parser.parse_args()
+    if unknown := set(given.rooms) - TESTS.keys():
+        parser.error(f"no room of this name: {', '.join(sorted(unknown))}")
+    only = {int(one) for one in given.only.split(",") if one}
+    left = 0
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) if given.list else copied(Path(folder))
+        for room in given.rooms or TESTS:
+            source = (ROOT / f"{room}.py").read_text("utf-8")
+            for number, one in enumerate(mutants(source), start=1):
+                if only and number not in only:
+                    continue
+                began, verdict = time.monotonic(), ""
+                if not given.list:
+                    alive = survives(copy, room, source, one, given.workers)
+                    left += alive
+                    verdict = f"{'SURVIVES' if alive else 'noticed':9}{time.monotonic() - began:5.0f} s  "
+                print(f"{verdict}{room}.py:{one.line} [{number}] {one.words}", flush=True)
+    return min(left, 255)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
