@@ -29,30 +29,14 @@ from gate.recipe_runs import Taken, run
 from gate.recipes import begin, is_run
 from model.chat import Model, ModelBusy, ModelFailed
 from model.learnt_limits import Habits, smaller
+from model.messages import Message, in_system, size_of, to_messages
 from model.prompt.prompt import BUDGET, FIND, about, beside, find, is_whole, system_prompt, tools
 from model.refusals import Refusal
+from model.replies import BadReply, Reply, is_empty, parse_reply
 from model.reply_endings import meaning, shown
 from model.special_tokens import put_together
 from model.text_calls import may_become_call
 from model.thoughts import parted
-from model.transcript import (
-    AssistantMessage,
-    BadReply,
-    Item,
-    Message,
-    Reply,
-    Result,
-    TurnNote,
-    Usage,
-    UserMessage,
-    first_noted,
-    is_empty,
-    is_private,
-    open_calls,
-    parse_reply,
-    size_of,
-    to_messages,
-)
 from slack_io.answer_posts import answer_posts, files_text
 from slack_io.steps import step
 from slack_io.thread_context import Written
@@ -61,6 +45,17 @@ from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry, digest
 from store.posts import delete, live, live_id
 from store.store import Proposal, ReplyOutcome, Store, Turn
+from store.transcript import (
+    AssistantMessage,
+    Item,
+    Result,
+    TurnNote,
+    Usage,
+    UserMessage,
+    first_noted,
+    is_private,
+    open_calls,
+)
 
 log = structlog.get_logger("ai")
 _THINKS_ON = 0.5  # seconds of a model call after which a step's status gives way to "is thinking"
@@ -357,7 +352,7 @@ class AI:
         self._status(words.THINKING, after=_THINKS_ON if turn.model_calls else 0.0)
         here = self._gate.here(self._thread)
         noted, budget = first_noted(items) or TurnNote(self._about(turn), ""), self._services.prompt_budget
-        system = system_prompt(here.catalog, here.instructions, about=noted.in_system, last=is_last, budget=budget)
+        system = system_prompt(here.catalog, here.instructions, about=in_system(noted), last=is_last, budget=budget)
         server = self._services.server
         offered = tools(here.catalog, here.instructions, budget)
         began = time.monotonic()

@@ -6,6 +6,7 @@ Python's own, of any length.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ import simplejson
 
 from base.written_numbers import decimal
 
+_LOOKED_AT = 262_144  # characters of a value that is nested too deeply
 _DIGITS = 4_000  # of a whole number; Python reads and writes few more
 
 
@@ -63,3 +65,12 @@ def dumps(value: object, *, default: Callable[[Any], Any] | None = None, allow_n
 def compact(value: object) -> str:
     """The same in as few characters as it takes. Raises `ValueError` and `RecursionError`."""
     return dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def digest(value: object) -> str:
+    """32 hex digits that stand for a value, whichever order its names came in."""
+    try:
+        text = dumps(value, sort_keys=True, default=str)
+    except (ValueError, RecursionError):
+        text = repr(value)[:_LOOKED_AT]
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]

@@ -11,9 +11,9 @@ from bench import turn
 from bench.stage import Stage
 from catalog.rules import Rule
 from gate.policy import State
-from model.transcript import AssistantMessage, ToolCall, Usage
 from store.posts import Post
 from store.store import Admission, Proposal, ReplyOutcome, Store, Turn
+from store.transcript import AssistantMessage, ToolCall, Usage
 
 REQUESTS = 10_000
 

@@ -25,10 +25,10 @@ from base.proxies import STRAIGHT, WayOut
 from base.settings import Settings
 from base.unpack import TooLarge
 from model.dialect import Asked, Form, Wish, first_form, is_about_form, is_explained, other_forms
+from model.messages import Message
 from model.refusals import Refusal, error_in, refusal_of
 from model.responses_api import ResponseAssembly, completion_of, failure_in
 from model.stream import Assembly, events
-from model.transcript import Message
 
 log = structlog.get_logger("chat")
 # The library's own methods for these paths walk through all messages and tools, value by value, and in a long conversation takes longer

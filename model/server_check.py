@@ -17,19 +17,11 @@ from catalog.catalog import Catalog, Operation
 from catalog.rules import SAFE_METHODS
 from model.advice import NO_CALL, NO_USAGE, NOT_READ, OLLAMA, advice, fitting_history, is_ollama, window
 from model.chat import Model, ModelFailed
+from model.messages import Message, to_messages
 from model.prompt.prompt import BUDGET, about, system_prompt, tools
 from model.refusals import Refusal
-from model.transcript import (
-    AssistantMessage,
-    BadReply,
-    Item,
-    Message,
-    Reply,
-    Result,
-    UserMessage,
-    parse_reply,
-    to_messages,
-)
+from model.replies import BadReply, Reply, parse_reply
+from store.transcript import AssistantMessage, Item, Result, UserMessage
 
 _WORD = "heliotrope"  # what the made-up result says, and the answer is to repeat
 _MOST_CALLS = 4  # model calls until there is an answer

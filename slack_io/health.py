@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from model.chat import Model, ModelFailed, ReplyListener
-from model.transcript import Message
+from model.messages import Message
 from store.holds import Overtaken
 
 _KEPT = 5.0  # seconds for which it is believed that all is well

@@ -17,11 +17,11 @@ import structlog
 from base.shrink import CUT
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import Thread
-from model.transcript import ThreadMessage
 from slack_io.message_content import content, is_by_app, whole, with_files
 from slack_io.payloads import plain_words, question
 from slack_io.web_api import Identity, Person
 from store.store import Attached, Store, Turn
+from store.transcript import ThreadMessage
 
 log = structlog.get_logger("thread_context")
 _LINES = 50  # messages of a thread that the model gets before a question, the latest

@@ -29,19 +29,6 @@ from base.settings import Misconfigured
 from base.thread import Thread
 from catalog.rules import Rule
 from gate.policy import Event, State, sources, target
-from model.transcript import (
-    AssistantMessage,
-    Item,
-    Result,
-    ThreadContext,
-    ThreadMessage,
-    ToolCall,
-    TurnNote,
-    Usage,
-    UserMessage,
-    open_calls,
-    visible_to,
-)
 from store import statements as sql
 from store.database_words import unusable
 from store.holds import DATABASE, Hold, Holds, Overtaken
@@ -61,6 +48,19 @@ from store.tables import (
     threads,
     transcript,
     turns,
+)
+from store.transcript import (
+    AssistantMessage,
+    Item,
+    Result,
+    ThreadContext,
+    ThreadMessage,
+    ToolCall,
+    TurnNote,
+    Usage,
+    UserMessage,
+    open_calls,
+    visible_to,
 )
 
 log = structlog.get_logger("store")

@@ -22,7 +22,7 @@ from catalog.catalog import RUN, Api, Catalog, Operation, Recipe
 from catalog.rules import SAFE_METHODS
 from model.prompt.listing import BARE, FOUND, FULL, RICH, SHORT, TERSE, Detail, Listed, chart, fitting, line, lines
 from model.prompt.search import Ranking, index_of
-from model.transcript import TurnNote
+from store.transcript import TurnNote
 
 BUDGET = 4_000  # tokens of a first request: the system message and the tools
 FIND = "find_operations"

@@ -21,7 +21,7 @@ from demo.hr_api import HrApi
 from emulator.emulator import Workspace
 from gate.api_client import ConnectionPool, Unanswered, Unsent
 from model.chat import ChatServer, ModelFailed, model_of
-from model.transcript import parse_reply
+from model.replies import parse_reply
 from slack_io.socket_mode import SocketMode
 from slack_io.web_api import SlackWeb
 from tests.harness.company_network import AUTHORITY, CompanyProxy

@@ -16,19 +16,10 @@ from sqlalchemy import text
 from base.thread import Thread
 from catalog.catalog import load_catalog
 from model.chat import ModelFailed
-from model.transcript import (
-    AssistantMessage,
-    Item,
-    Message,
-    Result,
-    ToolCall,
-    Usage,
-    UserMessage,
-    to_messages,
-    visible_to,
-)
+from model.messages import Message, to_messages
 from store.store import ReplyOutcome, Store
 from store.tables import MIGRATIONS, SERIAL
+from store.transcript import AssistantMessage, Item, Result, ToolCall, Usage, UserMessage, visible_to
 from tests.harness.bot_parts import ANN, BEN, BotParts, calls, check_request, says, tool_results
 from tests.harness.databases import ENGINES, fresh_database, looking_into, rows
 from tests.harness.rest_server import RestServer, Seen, reply

@@ -26,9 +26,10 @@ from gate.gate import Approval, Gate
 from gate.policy import Read, State, Write, sort
 from gate.results import result
 from model.chat import Model, ReplyListener
-from model.transcript import AssistantMessage, Message, Result, ToolCall, Usage, UserMessage
+from model.messages import Message
 from store.posts import Post
 from store.store import Admission, Proposal, ReplyOutcome, Store, Turn
+from store.transcript import AssistantMessage, Result, ToolCall, Usage, UserMessage
 from tests.harness.databases import begun, everything
 from tests.harness.whole_bot import parts_of
 

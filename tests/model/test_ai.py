@@ -14,7 +14,8 @@ from base.logging_setup import hide_in_logs, set_up_logs
 from gate.policy import State
 from model.chat import ChatServer, ModelFailed
 from model.prompt.prompt import tools
-from model.transcript import KEPT_ARGUMENTS, AssistantMessage, Result
+from model.replies import KEPT_ARGUMENTS
+from store.transcript import AssistantMessage, Result
 from tests.harness.bot_parts import (
     ANN,
     BEN,

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.chat import ChatServer, ModelFailed
+from model.replies import parse_reply
 from model.stream import DONE, Assembly, events
-from model.transcript import parse_reply
 from tests.harness.rest_server import Piece, RestServer, Seen, half_of, reply
 
 HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/event-stream\r\n\r\n"

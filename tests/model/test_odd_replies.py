@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.learnt_limits import smaller
+from model.replies import parse_reply
 from model.responses_api import ResponseAssembly, completion_of
 from model.special_tokens import broken_up
 from model.stream import Assembly
 from model.text_calls import called_in, may_become_call, once, own_name, tries_to_call
 from model.thoughts import around_thoughts, parted
-from model.transcript import parse_reply
 from tests.harness.bot_parts import completion, says
 
 TOOLS = ["call_rest_api", "read_result"]

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.json_text import compact, dumps, loads
+from model.messages import to_messages
 from model.opaque_members import MAX_OPAQUE, Members, Room, given_back, kept
+from model.replies import parse_reply
 from model.stream import Assembly
-from model.transcript import AssistantMessage, Item, Result, ToolCall, UserMessage, parse_reply, to_messages, visible_to
+from store.transcript import AssistantMessage, Item, Result, ToolCall, UserMessage, visible_to
 from tests.harness.bot_parts import completion
 
 Json = dict[str, Any]

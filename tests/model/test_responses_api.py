@@ -10,8 +10,8 @@ import pytest
 
 from catalog.calls import MAX_ARGUMENTS
 from model.chat import ChatServer, ModelFailed
+from model.replies import parse_reply
 from model.responses_api import ITEMS, completion_of, request_of
-from model.transcript import parse_reply
 from tests.harness.rest_server import Piece, RestServer, Seen, reply
 from tests.model.test_chat import Listener
 

@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from base.shrink import as_json
+from model.messages import Message
+from model.replies import parse_reply
 from model.special_tokens import arguments_together, broken_up, put_together
-from model.transcript import Message, ThreadMessage, parse_reply
 from slack_io.web_api import Person as Somebody
+from store.transcript import ThreadMessage
 from tests.harness.bot_parts import ANN, BotParts, Json, calls, says, tool_results, user_words
 from tests.harness.rest_server import RestServer, reply
 from tests.harness.whole_bot import Person, StartBot, Writing

@@ -12,7 +12,6 @@ import pytest
 
 from base.thread import TOP, Thread
 from emulator.emulator import Workspace
-from model.transcript import AssistantMessage
 from slack_io.assistant_status import AssistantStatus
 from slack_io.outbox import Outbox
 from slack_io.streaming import StreamedMessages
@@ -20,6 +19,7 @@ from slack_io.web_api import SlackWeb
 from store.holds import Overtaken
 from store.posts import Post, ephemeral, live, message, thumbs_up, update
 from store.store import Store, Turn
+from store.transcript import AssistantMessage
 from tests.harness.databases import ENGINES, fresh_database
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 

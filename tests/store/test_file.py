@@ -14,8 +14,8 @@ from sqlalchemy import event
 from ai import AI
 from base.settings import Misconfigured
 from base.thread import Thread
-from model.transcript import AssistantMessage, Usage
 from store.store import ReplyOutcome, Store
+from store.transcript import AssistantMessage, Usage
 from tests.harness.bot_parts import USERS, BotParts, calls
 from tests.harness.databases import everything
 from tests.store.test_store import begin

@@ -16,11 +16,11 @@ from sqlalchemy import text
 
 from base.thread import Thread
 from gate.policy import Event, State
-from model.transcript import AssistantMessage, Result, ToolCall, Usage
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry
 from store.posts import message
 from store.store import Arrival, Effects, Proposal, ReplyOutcome, Store, Turn
+from store.transcript import AssistantMessage, Result, ToolCall, Usage
 from tests.harness.databases import ENGINES, everything, fresh_database, looking_into, rows
 from tests.harness.whole_bot import at_once, until
 from tests.store.test_store import QUIET, admit, arrive, begin, proposed

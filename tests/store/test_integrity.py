@@ -20,10 +20,10 @@ from bot import main
 from catalog.rules import Rule
 from gate.gate import Approval
 from gate.policy import Event, State
-from model.transcript import AssistantMessage, ToolCall, Usage
 from store.journal.hash_chain import FIRST, JournalEntry, first_broken, link
 from store.store import Altered, Effects, Proposal, ReplyOutcome, Store
 from store.tables import MIGRATIONS, SERIAL
+from store.transcript import AssistantMessage, ToolCall, Usage
 from tests.harness.bot_parts import BEN, USERS, BotParts, calls, says
 from tests.harness.databases import ENGINES, fresh_database, looking_into, rows
 from tests.harness.rest_server import RestServer, reply

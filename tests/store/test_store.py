@@ -24,7 +24,11 @@ from base.settings import Misconfigured
 from base.thread import Thread
 from catalog.rules import Rule
 from gate.policy import TRANSITIONS, Event, State
-from model.transcript import (
+from store.journal.hash_chain import JournalEntry
+from store.posts import Post, message, update
+from store.store import Admission, Arrival, Effects, Proposal, ReplyOutcome, Store, Turn
+from store.tables import MIGRATIONS, SERIAL
+from store.transcript import (
     AssistantMessage,
     Result,
     ThreadContext,
@@ -35,10 +39,6 @@ from model.transcript import (
     UserMessage,
     open_calls,
 )
-from store.journal.hash_chain import JournalEntry
-from store.posts import Post, message, update
-from store.store import Admission, Arrival, Effects, Proposal, ReplyOutcome, Store, Turn
-from store.tables import MIGRATIONS, SERIAL
 from tests.harness.databases import ENGINES, begun, everything, fresh_database, looking_into, rows
 
 T = TypeVar("T")

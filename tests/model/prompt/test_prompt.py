@@ -18,10 +18,11 @@ from base.shrink import as_json
 from base.tokens import estimate
 from catalog.calls import BadCall
 from catalog.catalog import Catalog
+from model.messages import to_messages
 from model.prompt.listing import BARE, FULL, RICH, SHORT, TERSE, chart, fitting, line, lines
 from model.prompt.prompt import FIND, beside, find, prepare, system_prompt, tools
 from model.prompt.search import index_of
-from model.transcript import AssistantMessage, Item, TurnNote, UserMessage, first_noted, to_messages
+from store.transcript import AssistantMessage, Item, TurnNote, UserMessage, first_noted
 from tests.harness.bot_parts import BotParts, Line, calls, completion, says, tool_results, user_words
 from tests.harness.catalogs import COMPANY, Json, large, load
 from tests.harness.replay_model import ReplayModel, answer

@@ -10,21 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from model.transcript import (
-    KEPT_ARGUMENTS,
-    MAX_CALLS,
-    AssistantMessage,
-    BadReply,
-    Item,
-    Result,
-    ToolCall,
-    Usage,
-    UserMessage,
-    open_calls,
-    parse_reply,
-    to_messages,
-    tokens,
-)
+from model.messages import to_messages, tokens
+from model.replies import KEPT_ARGUMENTS, MAX_CALLS, BadReply, parse_reply
+from store.transcript import AssistantMessage, Item, Result, ToolCall, Usage, UserMessage, open_calls
 from tests.harness.bot_parts import calls, check_request, completion, says
 
 ANY = st.recursive(
