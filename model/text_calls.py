@@ -13,6 +13,7 @@ from collections.abc import Collection
 from itertools import islice
 from typing import Any
 
+from base.json_text import dumps, loads
 from catalog.calls import MAX_ARGUMENTS
 from model.thoughts import is_in_code
 
@@ -54,7 +55,7 @@ def once(arguments: object) -> object:
 
 def _read(text: str) -> Any:
     try:
-        return json.loads(text)
+        return loads(text, odd=str)
     except (ValueError, RecursionError):
         return None
 
@@ -165,4 +166,4 @@ def _call(value: Any, tools: Collection[str]) -> dict[str, Any] | None:
         return None
     if value.keys() - {"name", "function", "arguments", "parameters", "id", "type"}:
         return None
-    return {"type": "function", "function": {"name": own_name(name), "arguments": json.dumps(arguments)}}
+    return {"type": "function", "function": {"name": own_name(name), "arguments": dumps(arguments)}}

@@ -295,8 +295,11 @@ def test_killed_during_a_read(system: System) -> None:
 
 
 def test_killed_while_a_card_waits_what_the_models_server_added_is_still_given_back(system: System) -> None:
-    thoughts = {"reasoning_content": "Tom is id 7.", "reasoning_details": [{"index": 0, "data": "b64", "score": 0.50}]}
-    signed = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
+    thoughts = {
+        "reasoning_content": "Tom is id 7.",
+        "reasoning_details": [{"index": 0, "data": "opaque+thoughts", "score": 0.50}],
+    }
+    signed = {"extra_content": {"google": {"thought_signature": "opaque+signature"}}}
     made = {**REMOVE, **thoughts, "tool_calls": [one | signed for one in REMOVE["tool_calls"]]}
     system.model.script("remove Tom", [made, answer("Removed.")])
     program = system.start()
@@ -313,7 +316,7 @@ def test_killed_while_a_card_waits_what_the_models_server_added_is_still_given_b
     written = json.dumps(system.workspace.messages("C0HR", ts)) + "".join(
         line for one in system.programs for line in one.lines
     )
-    assert not [secret for secret in ("Tom is id 7", "b64", "c2ln") if secret in written]
+    assert not [secret for secret in ("Tom is id 7", "opaque+thoughts", "opaque+signature") if secret in written]
 
 
 def approved(system: System, ts: str) -> str:

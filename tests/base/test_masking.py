@@ -211,7 +211,7 @@ class Shown:
 
 def test_a_place_of_a_further_page_shows_none_in_status_and_journal(make: Make, server: RestServer) -> None:
     parts, shown = make(), Shown()
-    object.__setattr__(parts.system, "presence", shown)
+    object.__setattr__(parts.services, "assistant_status", shown)
     first = reply(json.dumps({"data": [{"id": 1, "name": "Ann"}], "next": SECRET}))
     last = reply(json.dumps({"data": [{"id": 2, "name": "Bob"}]}))
     server.will(first, last)

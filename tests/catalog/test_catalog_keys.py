@@ -279,7 +279,7 @@ MISTAKES = [
     (API.format("limits: {per_second: 0}"), "line 2: 'per_second' takes "),
     (API.format("limits: {per_minute: 5}"), "'per_minute' is no key of the catalog"),
     (entry("GET", "/x", "body_type: form"), "a GET has no body"),
-    (entry("POST", "/x", "body_type: xml"), "'body_type' takes 'json', 'form' or 'multipart'"),
+    (entry("POST", "/x", "body_type: xml"), "body_type: write json, form, multipart"),
     (entry("POST", "/x", "body_type: form, body: {type: array}"), "body_type: form sends named fields"),
     (entry("GET", "/x", "preview: GET /list"), "preview is for writes; a GET changes nothing"),
     (entry("PATCH", "/x", "preview: {ignore: [a, b], compare: [b]}"), "'b' stands under ignore and under compare; keep one"),

@@ -278,7 +278,7 @@ QUERY = "/pay?amount=[amount]"
         ("-5", "sent"),
         ("1000", "strictest"),
         ("010", "strictest"),  # to some servers an octal number
-        ("+5", "strictest"),
+        ("+5", "bad"),  # a blank, or a plus sign? The model is asked
         ("5e3", "strictest"),
         ("5.0", "strictest"),
         ("5.000", "strictest"),

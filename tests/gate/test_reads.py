@@ -335,7 +335,7 @@ class Seer:
 def test_one_model_call_brings_all_pages_and_people_see_which_is_read(parts: BotParts, server: RestServer) -> None:
     server.always(shelf(250))
     seer = Seer()
-    system = replace(parts.system, assistant_status=seer)
+    system = replace(parts.services, assistant_status=seer)
     parts.replies.will(calls({"method": "GET", "url": server.url + "/page", "all_pages": True, "select": COUNT}))
     turn = parts.begin()
     AI(turn.thread, system).advance()
@@ -354,7 +354,7 @@ def test_a_turn_that_is_stopped_reads_no_further_page(parts: BotParts, server: R
 
     def stopping(seen: Seen) -> Any:
         if len(server.requests) == 3:
-            parts.system.cancel_flag.turn(turn.turn)
+            parts.services.cancel_flag.turn(turn.turn)
         return pages(seen)
 
     server.always(stopping)
@@ -368,7 +368,7 @@ def test_a_turn_that_is_stopped_reads_no_further_page(parts: BotParts, server: R
 
 def test_a_process_that_ends_leaves_no_part_of_a_list_behind(parts: BotParts, server: RestServer) -> None:
     turn = parts.begin()
-    pages, system = shelf(2_000), parts.system
+    pages, system = shelf(2_000), parts.services
 
     def ending(seen: Seen) -> Any:
         if len(server.requests) == 3:

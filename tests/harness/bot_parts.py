@@ -214,7 +214,7 @@ class BotParts:
         self.store = Store(self.url, self.clock)
         self.gate = Gate(self.catalog, self.store, ids=_id, clock=self.clock, **options)
         self.replies = Replies()
-        self.system = Services(
+        self.services = Services(
             model=model or self.replies, gate=self.gate, store=self.store, ids=_id, clock=self.clock,
             max_model_calls=max_model_calls, history_tokens=history_tokens, prompt_budget=prompt_budget,
         )  # fmt: skip
@@ -250,7 +250,7 @@ class BotParts:
             self.gate.write_decided(turn)
         while True:
             try:
-                return AI(thread, self.system).advance()
+                return AI(thread, self.services).advance()
             except Waits as waits:
                 assert isinstance(self.clock, Clock)
                 self.clock.ahead += waits.after

@@ -235,7 +235,7 @@ def test_a_selection_looks_for_what_is_there(parts: BotParts, server: RestServer
 
 def test_what_people_wrote_and_what_they_are_called_is_broken_up_too(tmp_path: Path, server: RestServer) -> None:
     parts = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=5)
-    object.__setattr__(parts.system, "person", lambda _user: Somebody(NAME, "Europe/Berlin", 0.0, False, False))
+    object.__setattr__(parts.services, "person", lambda _user: Somebody(NAME, "Europe/Berlin", 0.0, False, False))
     turn = parts.begin(f"Is {NAME} there?", by=ANN)
     parts.store.begin_turn(
         turn, turn.text, [ThreadMessage("U0BEN", NAME, f"I am {NAME}"), ThreadMessage("B1", NAME, NAME, is_bot=True)]

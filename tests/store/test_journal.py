@@ -256,7 +256,7 @@ def test_no_call_of_the_model_breaks_the_chain(tmp_path: Path, raw: str) -> None
 
 
 def test_racing_processes_make_one_key_and_leave_nothing_else(tmp_path: Path) -> None:
-    program = "from journal import read_key; print(flush=True); input(); print(read_key(None, 'bot.db').decode())"
+    program = "from store.journal.journal import read_key; print(flush=True); input(); print(read_key(None, 'bot.db').decode())"
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", program],

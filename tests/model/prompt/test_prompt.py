@@ -595,7 +595,7 @@ def test_the_status_says_that_operations_are_looked_for(make: Make) -> None:
             """Of no interest here."""
 
     parts, shown = make(large(1_200)), Shown()
-    parts.system = replace(parts.system, assistant_status=shown)
+    parts.services = replace(parts.services, assistant_status=shown)
     parts.replies.will(finds({"query": "spaceships"}))
     parts.ask("?")
     assert shown.texts == ["is thinking...", "is looking for operations", "is thinking..."]
