@@ -975,14 +975,8 @@ def postgres() -> URL:
             f"revoke connect on database {url.database}_closed from public",
         )
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
-            for statement in statements:  # the server may have the roles from another worker
-                db.execute(
-                    text(
-                        f"do $$ begin {statement}; exception when duplicate_object then null; end $$"
-                        if statement.startswith("create role")
-                        else statement
-                    )
-                )
+            for statement in statements:
+                db.execute(text(statement))
             file = Path(str(db.scalar(text("show hba_file"))))
             file.write_text("local all by_password scram-sha-256\nlocal all outside reject\n" + file.read_text())
             db.execute(text("select pg_reload_conf()"))
