@@ -20,8 +20,10 @@ from base.thread import Thread
 from slack_io.message_content import content, is_by_app, whole, with_files
 from slack_io.payloads import plain_words, question
 from slack_io.web_api import Identity, Person
-from store.store import Attached, Store, Turn
+from store.arrivals import Attached
+from store.store import Store
 from store.transcript import ThreadMessage
+from store.turns import Turn
 
 log = structlog.get_logger("thread_context")
 _LINES = 50  # messages of a thread that the model gets before a question, the latest

@@ -14,8 +14,9 @@ from sqlalchemy import event
 from ai import AI
 from base.settings import Misconfigured
 from base.thread import Thread
-from store.store import ReplyOutcome, Store
+from store.store import Store
 from store.transcript import AssistantMessage, Usage
+from store.turns import ReplyOutcome
 from tests.harness.bot_parts import USERS, BotParts, calls
 from tests.harness.databases import everything
 from tests.store.test_store import begin

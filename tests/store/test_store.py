@@ -24,9 +24,13 @@ from base.settings import Misconfigured
 from base.thread import Thread
 from catalog.rules import Rule
 from gate.policy import TRANSITIONS, Event, State
+from store.admission import Admission
+from store.arrivals import Arrival
 from store.journal.hash_chain import JournalEntry
-from store.posts import Post, message, update
-from store.store import Admission, Arrival, Effects, Proposal, ReplyOutcome, Store, Turn
+from store.posts import Post, PostEvent, message, update
+from store.proposal_record import Proposal
+from store.proposals import Effects
+from store.store import Store
 from store.tables import MIGRATIONS, SERIAL
 from store.transcript import (
     AssistantMessage,
@@ -39,6 +43,7 @@ from store.transcript import (
     UserMessage,
     open_calls,
 )
+from store.turns import ReplyOutcome, Turn
 from tests.harness.databases import ENGINES, begun, everything, fresh_database, looking_into, rows
 
 T = TypeVar("T")
@@ -722,7 +727,7 @@ def test_an_update_knows_the_message_that_it_changes_once_that_is_out(store: Sto
 
 def test_a_post_given_up_is_not_due_again(store: Store, url: str) -> None:
     store.say([message("p1", A.key, "", "one")])
-    store.delivered([("p1", None)], state="failed")
+    store.delivered([("p1", None)], PostEvent.REFUSE)
     assert store.due_posts(A.key) == []
     assert [row["state"] for row in rows(url, "posts")] == ["failed"]
 
@@ -1020,7 +1025,7 @@ def test_a_file_that_is_no_database_is_told(make: Callable[[Path], object], word
 
 HOLDER = """
 import sys, threading
-from store import Store
+from store.store import Store
 store = Store(sys.argv[1], journal_key="k")
 store.lock(threading.Event())
 print("locked", flush=True)
