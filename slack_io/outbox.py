@@ -18,7 +18,7 @@ from base.thread import TOP, Thread, permalink
 from slack_io.assistant_status import AssistantStatus
 from slack_io.streaming import StreamedMessages
 from slack_io.web_api import Identity
-from store.posts import DuePost, Post, PostEvent
+from store.posts import DuePost, Post, PostEvent, PostState
 from store.store import Store
 
 log = structlog.get_logger("outbox")
@@ -272,7 +272,7 @@ class Outbox:
         arguments = dict(one.post.arguments)
         if one.post.target is None or one.post.kind != "message":
             return arguments
-        if one.target_state == "due":
+        if one.target_state is PostState.DUE:
             raise SlackBusy(_CARD_SOON)
         place = Thread.from_key(one.target_thread or one.post.thread)
         link = permalink(self._home_url(), place, one.target_ts) if one.target_ts else ""

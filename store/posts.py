@@ -107,7 +107,7 @@ class DuePost:
     target_ts: str | None
     mention_ts: str | None
     target_thread: str | None = None
-    target_state: str | None = None
+    target_state: PostState | None = None
     made_by: str = ""  # the process that wrote it and was to deliver it; empty: one that has ended
 
 
@@ -155,7 +155,8 @@ def _post_of(row: Mapping[Any, Any]) -> Post:
 
 
 def _due_of(row: Mapping[Any, Any]) -> DuePost:
-    target = (row["target_ts"], row["mention_ts"], row["target_thread"], row["target_state"], row["made_by"])
+    state = PostState(row["target_state"]) if row["target_state"] is not None else None
+    target = (row["target_ts"], row["mention_ts"], row["target_thread"], state, row["made_by"])
     return DuePost(row["id"], _post_of(row), row["created_at"], *target)
 
 

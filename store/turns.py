@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -90,34 +90,20 @@ class ReplyOutcome:
     tainted: bool = False
 
 
+_SAME = [one.name for one in fields(Turn) if one.name not in ("stopped_by", "is_running", "only_for")]
+
+
 def turn_of(row: Mapping[Any, Any]) -> Turn:
     """The turn of a row."""
-    same = (
-        "turn",
-        "thread",
-        "asker",
-        "text",
-        "ts",
-        "model_calls",
-        "waits_since",
-        "waits_until",
-        "taken_by",
-        "tries",
-        "ends_alone",
-    )
-    return Turn(
-        **{name: row[name] for name in same},
-        stopped_by=row["stopped_by"] or "",
-        is_running=row["state"] == TurnState.RUNNING,
-    )
+    is_running = row["state"] == TurnState.RUNNING
+    return Turn(**{name: row[name] for name in _SAME}, stopped_by=row["stopped_by"] or "", is_running=is_running)
 
 
 def _happens(event: TurnEvent, **columns: Any) -> Update:
     """Lets an event happen to the turn `which`, in the states in which it may."""
     allowed = turns.c.state.in_(sources(TRANSITIONS, event))
-    return (
-        update(turns).where(turns.c.turn == given("which"), allowed).values(state=target(TRANSITIONS, event), **columns)
-    )
+    columns["state"] = target(TRANSITIONS, event)
+    return update(turns).where(turns.c.turn == given("which"), allowed).values(columns)
 
 
 IS_OPEN = turns.c.state.in_(_OPEN)
@@ -208,10 +194,10 @@ class Turns(Database):
             row = db.execute(_CURRENT, {"of": thread}).mappings().first()
         return turn_of(row) if row is not None else None
 
-    def asked_at(self, thread: str) -> list[tuple[str, str]]:
+    def asked_at(self, thread: str) -> list[tuple[str, TurnState]]:
         """The questions of a thread: (ts, state of the turn), oldest first."""
         with self._reading() as db:
-            return [(row.ts, row.state) for row in db.execute(_ASKED_AT, {"of": thread})]
+            return [(row.ts, TurnState(row.state)) for row in db.execute(_ASKED_AT, {"of": thread})]
 
     def asked_with(self, turn: str) -> Besides:
         """What came with a turn's question besides its words, as its event had it."""
