@@ -40,6 +40,7 @@ class FileLock:
         self._handle: int | None = None
 
     def take(self) -> bool:
+        """Takes it if nobody has it; the file is made where there is none."""
         if self._handle is None:
             self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -49,9 +50,11 @@ class FileLock:
         return True
 
     def holds(self) -> bool:
+        """Always: it goes with the process alone."""
         return True
 
     def close(self) -> None:
+        """Gives it back, if it was taken."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
@@ -65,6 +68,7 @@ class ServerLock:
         self._held: Connection | None = None
 
     def take(self) -> bool:
+        """Takes it by a connection of its own, which is kept; anew where that broke."""
         try:
             held = self._held = self._held or self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             return bool(held.scalar(text("select pg_try_advisory_lock(:number)"), {"number": _LOCK_NUMBER}))
@@ -74,6 +78,7 @@ class ServerLock:
             return False
 
     def holds(self) -> bool:
+        """Whether that connection still answers."""
         if self._held is None:
             return True
         try:

@@ -253,7 +253,7 @@ def _replace(tx: Transaction, before: Proposal, after: Proposal) -> Proposal:
     """Stores what changed of a record that is locked, sealed anew if it was intact; gives it as it is now."""
     after = replace(after, seal=seals.seal(tx.journal, after) if seals.is_intact(tx.journal, before) else before.seal)
     old, new = row_of(before), row_of(after)
-    columns = {name: value for name, value in new.items() if value != old[name]}
+    columns = {name: value for name, value in new.items() if value != old[name] or name == "seal"}
     change = update(proposals).where(proposals.c.proposal == before.proposal).values(columns).returning(*proposals.c)
     return record_of(tx.db.execute(change).mappings().one())
 

@@ -19,7 +19,7 @@ from store.transcript import AssistantMessage, Usage
 from store.turns import ReplyOutcome
 from tests.harness.bot_parts import USERS, BotParts, calls
 from tests.harness.databases import everything
-from tests.store.test_store import begin
+from tests.harness.stores import begin
 
 A = Thread("T0LOCAL", "C0HR", "100.000001")
 

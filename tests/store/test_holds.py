@@ -26,8 +26,8 @@ from store.store import Store
 from store.transcript import AssistantMessage, Result, ToolCall, Usage
 from store.turns import ReplyOutcome, Turn
 from tests.harness.databases import ENGINES, everything, fresh_database, looking_into, rows
+from tests.harness.stores import QUIET, admit, arrive, begin, proposed
 from tests.harness.whole_bot import at_once, until
-from tests.store.test_store import QUIET, admit, arrive, begin, proposed
 
 A = Thread("T0LOCAL", "C0HR", "100.000001")
 _numbers = itertools.count(1)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -13,8 +12,8 @@ from store.posts import PostEvent, message
 from store.store import Store
 from store.transcript import AssistantMessage, Usage
 from store.turns import ReplyOutcome, Turn, TurnEvent, TurnState
-from tests.harness.databases import ENGINES, everything, fresh_database, rows
-from tests.store.test_store import A, admit
+from tests.harness.databases import everything, rows
+from tests.harness.stores import A, admit
 
 BY: dict[TurnEvent, Callable[[Store, Turn], object]] = {
     TurnEvent.BEGIN: lambda store, turn: store.begin_turn(turn, "hello", ()),
@@ -38,18 +37,6 @@ LEADS_TO = {
     ("waiting", "begin"): "running", ("waiting", "drop"): "done", ("waiting", "fail"): "failed",
     ("running", "go on"): "running", ("running", "put aside"): "running", ("running", "end"): "done", ("running", "fail"): "failed",
 }  # fmt: skip
-
-
-@pytest.fixture(params=ENGINES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return fresh_database(request.param, tmp_path)
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    store = Store(url, lambda: 1_000.0, journal_key="k")
-    yield store
-    store.close()
 
 
 def turn_at(store: Store, state: TurnState) -> Turn:
