@@ -72,13 +72,14 @@ class Database:
         clock: Callable[[], float] = time.time,
         on_posts: Callable[[str], None] = lambda _thread: None,
         journal_key: str | None = None,
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._url = engine_url(url)
         self._engine = make_engine(self._url)
         self._reader = self._engine.execution_options(reads_only=True)
         self._clock = clock
         self.on_posts = on_posts
-        self.on_lost: Callable[[], None] = lambda: None
+        self.on_lost = on_lost
         self._working = threading.local()  # .on: what this thread of the process works on
         self._write_lock = WriteLock(wide_open=not self._is_file)
         self._holds = Holds()

@@ -30,7 +30,8 @@ class Store(Admissions, Turns, Transcripts, Proposals, Posts, SavedResults, Reco
         on_posts: Callable[[str], None] = lambda _thread: None,
         journal_key: str | None = None,
         bounds: Bounds | None = None,
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._coming = ComingIn(clock)
         self._bounds = bounds or Bounds()
-        super().__init__(url, clock, on_posts, journal_key)
+        super().__init__(url, clock, on_posts, journal_key, on_lost)
