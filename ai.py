@@ -44,7 +44,8 @@ from slack_io.web_api import Person
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry, digest
 from store.posts import delete, live, live_id
-from store.store import Proposal, ReplyOutcome, Store, Turn
+from store.proposal_record import Proposal
+from store.store import Store
 from store.transcript import (
     AssistantMessage,
     Item,
@@ -56,6 +57,7 @@ from store.transcript import (
     is_private,
     open_calls,
 )
+from store.turns import ReplyOutcome, Turn
 
 log = structlog.get_logger("ai")
 _THINKS_ON = 0.5  # seconds of a model call after which a step's status gives way to "is thinking"

@@ -11,9 +11,12 @@ from bench import turn
 from bench.stage import Stage
 from catalog.rules import Rule
 from gate.policy import State
+from store.admission import Admission
 from store.posts import Post
-from store.store import Admission, Proposal, ReplyOutcome, Store, Turn
+from store.proposal_record import Proposal
+from store.store import Store
 from store.transcript import AssistantMessage, ToolCall, Usage
+from store.turns import ReplyOutcome, Turn
 
 REQUESTS = 10_000
 

@@ -18,7 +18,7 @@ from catalog.catalog import Catalog
 from catalog.rules import ANYONE, ASKER, Rule
 from gate.cards import deciders
 from gate.policy import Refused
-from store.store import Proposal
+from store.proposal_record import Proposal
 
 _KEEP_ASKERS = 60.0  # seconds for which it is believed who may ask in a direct message
 KEEP_MEMBERS = (

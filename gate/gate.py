@@ -44,7 +44,10 @@ from gate.targets import TargetReader
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry, digest
 from store.posts import Post, card_message, message, update
-from store.store import Altered, Effects, Proposal, Store, Turn
+from store.proposal_record import Proposal
+from store.proposals import Altered, Effects
+from store.store import Store
+from store.turns import Turn
 
 log = structlog.get_logger("gate")
 _PRECONDITION_FAILED = 412

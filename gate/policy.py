@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, assert_never
 
-from base import words
+from base import transitions, words
 from catalog.calls import Call
 from catalog.conditions import Given, NotUnderstood
 from catalog.rules import SAFE_METHODS, Rule
@@ -63,13 +63,12 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 
 def sources(event: Event) -> tuple[State, ...]:
     """The states in which `event` may happen."""
-    return tuple(state for state, its_event in TRANSITIONS if its_event is event)
+    return transitions.sources(TRANSITIONS, event)
 
 
 def target(event: Event) -> State:
     """The one state that `event` leads to, from wherever it may happen."""
-    (state,) = {to for (_, its_event), to in TRANSITIONS.items() if its_event is event}
-    return state
+    return transitions.target(TRANSITIONS, event)
 
 
 MOST_ALONE = 8  # writes of one reply that are sent without a click

@@ -17,7 +17,8 @@ from gate.gate import Gate, noted_read, noted_unclear, proposed
 from gate.policy import Read, sort
 from gate.recipes import Run, after, broken_off, next_call, told
 from store.journal.hash_chain import JournalEntry
-from store.store import Proposal, Turn
+from store.proposal_record import Proposal
+from store.turns import Turn
 
 Taken = tuple[ReadResult | Proposal, list[JournalEntry]]
 

@@ -20,7 +20,8 @@ from base.thread import Thread, permalink
 from gate.cards import home_blocks
 from gate.gate import Gate, card_row
 from slack_io.web_api import Identity
-from store.store import Proposal, Store
+from store.proposal_record import Proposal
+from store.store import Store
 
 log = structlog.get_logger("app_home")
 _SHOWN = 10  # proposals of each list

@@ -13,9 +13,11 @@ import structlog
 from base import words
 from gate.cards import confirm_modal
 from gate.policy import Refused
+from store.arrivals import Arrival
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, delete
-from store.store import Arrival, Store, Turn
+from store.store import Store
+from store.turns import Turn
 
 log = structlog.get_logger("cancellation")
 SOMEBODY = "somebody"  # where Slack does not say who stopped or deleted

@@ -24,9 +24,12 @@ from model.prompt.prompt import suggestions
 from slack_io.cancellation import Cancellation
 from slack_io.payloads import question
 from slack_io.web_api import Identity
+from store.arrivals import Arrival
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, ephemeral, message, thumbs_up
-from store.store import Arrival, Proposal, Store, Turn
+from store.proposal_record import Proposal
+from store.store import Store
+from store.turns import Turn
 
 log = structlog.get_logger("handlers")
 _DAY = 86_400.0

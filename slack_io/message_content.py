@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from base.markdown import escape
-from store.store import Attached
+from store.arrivals import Attached
 
 MAX_WORDS = 40_000  # characters of one message, Slack's own bound
 _DEEP = 12  # levels of blocks within blocks that are looked into

@@ -18,8 +18,8 @@ from base.thread import TOP, Thread, permalink
 from slack_io.assistant_status import AssistantStatus
 from slack_io.streaming import StreamedMessages
 from slack_io.web_api import Identity
-from store.posts import Post
-from store.store import DuePost, Store
+from store.posts import DuePost, Post, PostEvent, PostState
+from store.store import Store
 
 log = structlog.get_logger("outbox")
 _EVENT_TYPE = "bot_turn"
@@ -180,7 +180,7 @@ class Outbox:
         changes = one.post.kind in ("update", "finish") and (one.target_ts or moved.get(one.post.target or ""))
         if changes:  # what became of it must be told, if not there
             instead.append(replace(one.post, post=f"{one.post.post}.again", kind="message", target=None))
-        self._store.delivered([(one.post.post, None)], state="failed", instead=instead)
+        self._store.delivered([(one.post.post, None)], PostEvent.REFUSE, instead=instead)
         if one.post.kind == "message":
             self._unshown(one.post.post)
         if one.post.kind == "finish":
@@ -272,7 +272,7 @@ class Outbox:
         arguments = dict(one.post.arguments)
         if one.post.target is None or one.post.kind != "message":
             return arguments
-        if one.target_state == "due":
+        if one.target_state is PostState.DUE:
             raise SlackBusy(_CARD_SOON)
         place = Thread.from_key(one.target_thread or one.post.thread)
         link = permalink(self._home_url(), place, one.target_ts) if one.target_ts else ""

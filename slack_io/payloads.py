@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, TypeGuard, get_args
 
 from base.thread import TOP, Thread
 from slack_io.message_content import clean, content, is_by_app, with_files
-from store.store import Attached
+from store.arrivals import Attached
 
 _WORTHY_SUBTYPES = (None, "file_share", "thread_broadcast")  # those that are a person's own new words
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}", re.ASCII)

@@ -20,8 +20,10 @@ from base.thread import Thread
 from slack_io.message_content import content, is_by_app, whole, with_files
 from slack_io.payloads import plain_words, question
 from slack_io.web_api import Identity, Person
-from store.store import Attached, Store, Turn
+from store.arrivals import Attached
+from store.store import Store
 from store.transcript import ThreadMessage
+from store.turns import Turn, TurnState
 
 log = structlog.get_logger("thread_context")
 _LINES = 50  # messages of a thread that the model gets before a question, the latest
@@ -73,7 +75,7 @@ class ThreadReader:
         asked_at = self._store.asked_at(
             turn.thread
         )  # a later question may have been answered by now: Slack retries for hours
-        since = max((ts for ts, state in asked_at if state != "waiting" and ts < turn.ts), default="")
+        since = max((ts for ts, state in asked_at if state is not TurnState.WAITING and ts < turn.ts), default="")
         try:
             messages = self._messages(thread, since, turn.ts)
         except SlackSaysNo as error:

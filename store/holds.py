@@ -9,17 +9,36 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, case, select
+from sqlalchemy import bindparam as given
 
-from store import statements as sql
+from store.tables import by_engine, holds
 
 log = structlog.get_logger("holds")
 DATABASE = ""  # in place of a thread: the database, for the one process that works on it
 _REMEMBERED = 10_000  # threads; one that is forgotten is looked up again
+
+_HELD = (
+    select(holds.c.thread, holds.c.fence)
+    .where(holds.c.owner == given("me"), (holds.c.thread == given("one")) | (holds.c.thread == given("other")))
+    .with_for_update(read=True)
+)
+_TAKE_NEW = by_engine(lambda insert: insert(holds).on_conflict_do_nothing().returning(holds.c.fence))
+
+
+def _take_up(insert: Callable[[Any], Any]) -> Any:
+    hold = insert(holds)
+    taken = case((holds.c.owner == hold.excluded.owner, holds.c.fence), else_=holds.c.fence + 1)
+    change = {"owner": hold.excluded.owner, "fence": taken}
+    return hold.on_conflict_do_update(index_elements=["thread"], set_=change).returning(holds.c.fence)
+
+
+_TAKE_UP = by_engine(_take_up)
 
 
 class Overtaken(Exception):
@@ -37,10 +56,9 @@ class Hold:
 class Holds:
     """What one process has taken up. Thread-safe."""
 
-    def __init__(self, inserts: sql.Inserts) -> None:
+    def __init__(self) -> None:
         self.owner = secrets.token_hex(8)
         self.is_lost = False  # another process works on the database
-        self._inserts = inserts
         self._lock = threading.Lock()
         self._place: Hold | None = None
         self._threads: OrderedDict[str, Hold] = OrderedDict()
@@ -67,11 +85,11 @@ class Holds:
 
     def take_up(self, db: Connection, thread: str) -> Hold:
         """Takes a thread from whoever has it; its number grows unless that is this process."""
-        return Hold(thread, int(db.scalar(self._inserts.hold, self._mine(thread)) or 0))
+        return Hold(thread, int(db.scalar(_TAKE_UP[db.dialect.name], self._mine(thread)) or 0))
 
     def take_new(self, db: Connection, thread: str) -> Hold | None:
         """Takes up a thread that nobody has had yet; None where somebody has."""
-        fence = db.scalar(self._inserts.first_hold, self._mine(thread))
+        fence = db.scalar(_TAKE_NEW[db.dialect.name], self._mine(thread))
         return Hold(thread, int(fence)) if fence is not None else None
 
     def _mine(self, thread: str) -> dict[str, object]:
@@ -84,7 +102,7 @@ class Holds:
         if not asked:
             return
         which = {"me": self.owner, "one": asked[0].thread, "other": asked[-1].thread}
-        found = {row.thread: row.fence for row in db.execute(sql.HELD, which)}
+        found = {row.thread: row.fence for row in db.execute(_HELD, which)}
         lost = [hold for hold in asked if found.get(hold.thread) != hold.fence]
         if lost:
             self._tell(lost[0])

@@ -1,12 +1,21 @@
-"""What is to be said to Slack, as values: the kinds of posts that the outbox delivers."""
+"""What is to be said to Slack: the kinds of posts as values, and the rows that the outbox delivers, each once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any, Literal
 
+from sqlalchemy import bindparam as given
+from sqlalchemy import or_, select
+
 from base.markdown import Block
+from base.thread import Thread
+from base.transitions import sources, target
+from store.database import Database, Transaction
+from store.tables import by_engine, posts, turns
 
 Kind = Literal["message", "live", "finish", "update", "delete", "ephemeral", "reaction"]
 
@@ -65,3 +74,138 @@ def live(post: str, thread: str, turn: str, user: str, text: str) -> Post:
 def delete(post: str, thread: str, turn: str, target: str) -> Post:
     """Takes the message that the post `target` made away."""
     return Post(post, thread, turn, "delete", {}, target)
+
+
+class PostState(StrEnum):
+    """Where a post stands."""
+
+    DUE = "due"
+    SENT = "sent"  # Slack has it, or nobody needs it any more
+    FAILED = "failed"  # Slack refused it
+
+
+class PostEvent(StrEnum):
+    """What can happen to a post."""
+
+    DELIVER = "deliver"
+    REFUSE = "refuse"
+
+
+TRANSITIONS: dict[tuple[PostState, PostEvent], PostState] = {
+    (PostState.DUE, PostEvent.DELIVER): PostState.SENT,
+    (PostState.DUE, PostEvent.REFUSE): PostState.FAILED,
+}
+
+
+@dataclass(frozen=True)
+class DuePost:
+    """A post that has not reached Slack yet. `row` orders a thread's posts; `target_ts` is the message that an update changes."""
+
+    row: int
+    post: Post
+    created_at: float
+    target_ts: str | None
+    mention_ts: str | None
+    target_thread: str | None = None
+    target_state: PostState | None = None
+    made_by: str = ""  # the process that wrote it and was to deliver it; empty: one that has ended
+
+
+_ADD = by_engine(lambda insert: insert(posts).on_conflict_do_nothing())
+_of = posts.alias("of")
+_DUE = (
+    select(
+        posts,
+        _of.c.ts.label("target_ts"),
+        _of.c.thread.label("target_thread"),
+        _of.c.state.label("target_state"),
+        turns.c.ts.label("mention_ts"),
+    )
+    .outerjoin(_of, _of.c.post == posts.c.target)
+    .outerjoin(turns, turns.c.turn == posts.c.turn)
+    .where(posts.c.thread == given("of"), posts.c.state == PostState.DUE)
+    .order_by(posts.c.id)
+)
+_HAPPENS = {
+    event: posts.update()
+    .where(posts.c.post == given("which"), or_(*(posts.c.state == one for one in sources(TRANSITIONS, event))))
+    .values(state=target(TRANSITIONS, event), ts=given("at_ts"))
+    for event in PostEvent
+}
+
+
+def add_posts(tx: Transaction, says: Sequence[Post]) -> None:
+    """Adds posts to be delivered; one that is there already stays as it is."""
+    if says:
+        tx.db.execute(_ADD[tx.engine], [_row_of(tx, post) for post in says])
+        tx.told.update(post.thread for post in says)
+
+
+def _row_of(tx: Transaction, post: Post) -> dict[str, Any]:
+    return {
+        "post": post.post, "thread": post.thread, "turn": post.turn, "method": post.kind, "arguments": json.dumps(post.arguments),
+        "target": post.target, "state": PostState.DUE, "created_at": tx.clock(), "card": int(post.is_card), "made_by": tx.process,
+    }  # fmt: skip
+
+
+def _post_of(row: Mapping[Any, Any]) -> Post:
+    kind: Kind = row["method"]
+    arguments = json.loads(row["arguments"])
+    return Post(row["post"], row["thread"], row["turn"], kind, arguments, row["target"], bool(row["card"]))
+
+
+def _due_of(row: Mapping[Any, Any]) -> DuePost:
+    state = PostState(row["target_state"]) if row["target_state"] is not None else None
+    target = (row["target_ts"], row["mention_ts"], row["target_thread"], state, row["made_by"])
+    return DuePost(row["id"], _post_of(row), row["created_at"], *target)
+
+
+class Posts(Database):
+    """The rows of posts."""
+
+    def say(self, says: Sequence[Post]) -> None:
+        """Adds posts to be delivered."""
+        with self._writing() as tx:
+            add_posts(tx, says)
+
+    def due_posts(self, thread: str) -> list[DuePost]:
+        """What is to be delivered in a thread, in order."""
+        with self._reading() as db:
+            return [_due_of(row) for row in db.execute(_DUE, {"of": thread}).mappings()]
+
+    def message_at(self, channel: str, ts: str) -> Post | None:
+        """The post that made the bot's message with this ts in a channel; the text that it has now may be another's."""
+        mine = posts.c.method.in_(("message", "live", "finish"))
+        with self._reading() as db:
+            rows = db.execute(select(posts).where(posts.c.ts == ts, mine).order_by(posts.c.id)).mappings().all()
+        found = (_post_of(row) for row in rows)
+        return next((post for post in found if Thread.from_key(post.thread).channel == channel), None)
+
+    def post(self, post: str) -> Post | None:
+        """The post with this id."""
+        with self._reading() as db:
+            row = db.execute(select(posts).where(posts.c.post == post)).mappings().first()
+        return _post_of(row) if row is not None else None
+
+    def shown_at(self, cards: Sequence[str]) -> dict[str, tuple[Thread, str]]:
+        """Where posts stand in Slack: the thread of each that is there, and its ts."""
+        query = select(posts.c.post, posts.c.thread, posts.c.ts).where(posts.c.post.in_(cards), posts.c.ts.is_not(None))
+        with self._reading() as db:
+            return {row.post: (Thread.from_key(row.thread), row.ts) for row in db.execute(query)}
+
+    def has_post(self, post: str) -> bool:
+        """Whether there is such a post."""
+        with self._reading() as db:
+            return db.scalar(select(posts.c.id).where(posts.c.post == post)) is not None
+
+    def delivered(
+        self,
+        done: Sequence[tuple[str, str | None]],
+        happened: PostEvent = PostEvent.DELIVER,
+        *,
+        instead: Sequence[Post] = (),
+    ) -> None:
+        """Marks posts that are due as delivered, each with the ts of its message, or as refused, and adds what is said instead."""
+        with self._writing() as tx:
+            add_posts(tx, instead)
+            tx.db.execute(_HAPPENS[happened], [{"which": post, "at_ts": ts} for post, ts in done])

@@ -1,13 +1,16 @@
 """The shape of the database: tables for statements, and the list of migrations that makes them. Both engines take the same.
 
-Moments are seconds since 1970 (UTC). A migration, once released, is never edited; a change is a new one at the end.
+The table of proposals is in proposal_record.py, beside the value whose fields are its columns. Moments are seconds since 1970 (UTC).
+A migration, once released, is never edited; a change is a new one at the end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Column, Double, Integer, MetaData, Table, Text, TypeDecorator
+from sqlalchemy.dialects import postgresql, sqlite
 
 metadata = MetaData()
 
@@ -25,6 +28,11 @@ class AnyText(TypeDecorator[str]):
 def storable(text: str) -> str:
     """A text as both engines give it back."""
     return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def by_engine(build: Callable[[Callable[[Any], Any]], Any]) -> dict[str, Any]:
+    """A statement that a conflict turns into nothing, or into a change: built from the `insert` of each engine, by the engine's name."""
+    return {"sqlite": build(sqlite.insert), "postgresql": build(postgresql.insert)}
 
 
 def _table(name: str, *columns: Column[object]) -> Table:
@@ -62,17 +70,6 @@ turns = _table(
 transcript = _table(
     "transcript", _int("id", key=True), _text("thread"), _text("turn"), _text("kind"), _text("content"),
     _int("reply"), _int("call"), _moment("at"), _text("only_for"),
-)  # fmt: skip
-proposals = _table(
-    "proposals", Column("proposal", AnyText, primary_key=True), _text("token"), _text("thread"), _text("turn"), _int("reply"),
-    _int("call"), _text("api"), _text("operation"), _text("method"), _text("url"), _text("body"), _text("shown_url"),
-    _text("shown_body"), _text("asker"), _text("fingerprint"), _text("why"), _text("rule"), _text("before"), _text("state"),
-    _moment("created_at"), _moment("remind_at"), _moment("expires_at"), _text("votes"), _text("decided_by"),
-    _moment("decided_at"), _text("reason"), _moment("sent_at"), _int("status"), _text("note"), _text("card"), _text("batch"),
-    _text("place"), _int("dry_run"), _text("headers"), _text("body_type"), _text("recipe"), _int("recipe_step"), _text("matched"),
-    _text("only_for"),
-    _text("description"), _int("tainted"), _text("hidden"), _int("renewals"), _text("moved"),
-    _text("seal"),
 )  # fmt: skip
 posts = _table(
     "posts", _int("id", key=True), _text("post"), _text("thread"), _text("turn"), _text("method"), _text("arguments"), _text("target"),

@@ -20,8 +20,11 @@ from base.clock import SteadyClock
 from gate.gate import Gate
 from slack_io.app_home import AppHome
 from slack_io.outbox import Outbox
+from store.arrivals import Arrival
 from store.holds import Overtaken
-from store.store import Arrival, Proposal, Store, Turn
+from store.proposal_record import Proposal
+from store.store import Store
+from store.turns import Turn
 
 log = structlog.get_logger("turns")
 _AFTER_FAULT = 5.0  # seconds until a piece of work that failed is tried again

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import Connection, Engine, delete, insert, select, text
+from sqlalchemy import Connection, Engine, delete, insert, select, text, update
+from sqlalchemy import bindparam as given
 
 from base.settings import Misconfigured
 from store.journal.hash_chain import FIRST, ChainedEntry, JournalEntry, first_broken, is_signed, is_whole, link, sign
-from store.statements import CHAIN_END, CHAIN_HEAD, CHAIN_ON, SENDS, SET_CHAIN_HEAD
 from store.tables import journal, journal_head
 
 log = structlog.get_logger("journal")
@@ -38,6 +38,14 @@ _OTHER_KEY = (
     "JOURNAL_KEY does not fit the journal: its head was signed with another key. Put that back (without JOURNAL_KEY it is the file "
     f"beside the database); where it is lost, {_ANEW}"
 )
+
+_END = select(journal).order_by(journal.c.number.desc()).limit(2)
+_GO_ON = insert(journal)
+_HEAD = select(journal_head)
+_SET_HEAD = update(journal_head).values(
+    number=given("new_number"), hash=given("new_hash"), signature=given("new_signature")
+)
+_SENDS = select(journal.c.data).where(journal.c.turn == given("of"), journal.c.kind == "send")
 
 
 class Head(NamedTuple):
@@ -73,8 +81,8 @@ class Journal:
         for entry in entries:
             rows.append(self._row(head, at, thread, turn, entry))
             head = Head(rows[-1]["number"], rows[-1]["hash"])
-        db.execute(CHAIN_ON, rows)
-        db.execute(SET_CHAIN_HEAD, self._signed(head) | ({} if is_ours else {"new_signature": ""}))
+        db.execute(_GO_ON, rows)
+        db.execute(_SET_HEAD, self._signed(head) | ({} if is_ours else {"new_signature": ""}))
 
     @staticmethod
     def alone(db: Connection) -> None:
@@ -96,7 +104,7 @@ class Journal:
 
     def begin(self, db: Connection) -> None:
         """Puts a head where there has been none: for an empty journal, and one of an earlier version, if the key is its own."""
-        last, before, *_ = [*(ChainedEntry(**row) for row in db.execute(CHAIN_END).mappings()), None, None]
+        last, before, *_ = [*(ChainedEntry(**row) for row in db.execute(_END).mappings()), None, None]
         if last is not None and not is_whole(self._key, before.hash if before is not None else FIRST, last):
             raise Misconfigured(_OTHER_KEY)
         self._put_head(db, Head(last.number, last.hash) if last is not None else Head())
@@ -111,12 +119,12 @@ class Journal:
     def begin_anew(self, db: Connection, at: float) -> Head:
         """Begins a new chain with this key behind whatever is there, and says so in its first entry. Gives that."""
         self.alone(db)
-        row = db.execute(CHAIN_HEAD).mappings().first()
-        last = db.execute(CHAIN_END).mappings().first()
+        row = db.execute(_HEAD).mappings().first()
+        last = db.execute(_END).mappings().first()
         old = max([Head(one["number"], one["hash"]) for one in (row, last) if one is not None], default=Head())
         told = {"after": {"number": old.number, "hash": old.hash}}
         first = self._row(Head(old.number, FIRST), at, "", "", JournalEntry(BEGUN_ANEW, told))
-        db.execute(CHAIN_ON, [first])
+        db.execute(_GO_ON, [first])
         self._put_head(db, Head(first["number"], first["hash"]))
         return Head(first["number"], first["hash"])
 
@@ -132,8 +140,8 @@ class Journal:
     def _head(self, db: Connection) -> tuple[Head, bool]:
         """Where the chain goes on: behind its head, or where that was removed, behind the last entry; and whether the head is ours.
         One that somebody else put there is not signed anew."""
-        row = db.execute(CHAIN_HEAD).first()
-        found = row or db.execute(CHAIN_END).first()
+        row = db.execute(_HEAD).first()
+        found = row or db.execute(_END).first()
         head = Head(found.number, found.hash) if found is not None else Head()
         return head, row is not None and self.is_signed(row.signature, "head", str(head))
 
@@ -170,7 +178,7 @@ class Journal:
 
     def has_sent(self, db: Connection, turn: str, proposal: str) -> bool:
         """Whether the journal tells that a proposal was sent before."""
-        return any(proposal in str(data) for data in db.scalars(SENDS, {"of": turn}))
+        return any(proposal in str(data) for data in db.scalars(_SENDS, {"of": turn}))
 
     # --- checking -----------------------------------------------------------------------------------------------------
 
@@ -185,7 +193,7 @@ class Journal:
     def check_key(self) -> None:
         """Raises `Misconfigured` where the head was not signed with this key."""
         with self._engine.connect() as db:
-            row = db.execute(CHAIN_HEAD).first()
+            row = db.execute(_HEAD).first()
         if row is None:
             raise Misconfigured(f"{_NO_HEAD} {_ANEW}")
         if not self.is_signed(row.signature, "head", f"{row.number}:{row.hash}"):
@@ -204,7 +212,7 @@ class Journal:
     def missing(self) -> str | None:
         """What the heads that are kept say against the journal: that it was emptied, cut, or is another one. None: nothing."""
         with self._engine.connect() as db:
-            row = db.execute(CHAIN_HEAD).first()
+            row = db.execute(_HEAD).first()
         if row is None:
             return _NO_HEAD
         if not self.is_signed(row.signature, "head", f"{row.number}:{row.hash}"):
@@ -230,7 +238,7 @@ class Journal:
         if head.number == 0 and not is_last:
             return True
         with self._engine.connect() as db:
-            last = db.execute(CHAIN_END).first()
+            last = db.execute(_END).first()
             found = db.scalar(select(journal.c.hash).where(journal.c.number == head.number))
         if is_last:
             return head == (Head(last.number, last.hash) if last is not None else Head())

@@ -25,7 +25,7 @@ import pytest
 
 from catalog.calls import Call
 from gate.policy import Read, State
-from store.store import Proposal
+from store.proposal_record import Proposal
 from tests.harness.bot_parts import BotParts, strict
 from tests.harness.whole_bot import card_text, until
 from tests.test_crash import free_port

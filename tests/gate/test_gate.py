@@ -29,7 +29,7 @@ from emulator.world import UserGroup
 from gate.gate import Approval, Gate
 from gate.policy import Event, Read, Refused, State, Write
 from slack_io.web_api import SlackWeb
-from store.store import Effects
+from store.proposals import Effects
 from tests.harness.bot_parts import ANN, BEN, USERS, BotParts, Json, calls, says
 from tests.harness.rest_server import (
     KEEP,

@@ -14,7 +14,8 @@ from sqlalchemy import text
 from catalog.calls import BadCall
 from gate.gate import Approval
 from gate.policy import Read, State, Write
-from store.store import Proposal, Store
+from store.proposal_record import Proposal
+from store.store import Store
 from store.tables import MIGRATIONS, SERIAL
 from tests.harness.bot_parts import BotParts
 from tests.harness.databases import ENGINES, fresh_database, looking_into, rows

@@ -30,7 +30,7 @@ from catalog.rules import SAFE_METHODS
 from gate.api_client import ApiClient, Paces
 from gate.gate import Gate
 from gate.policy import Read, Refused, State, Write, sort
-from store.store import Proposal
+from store.proposal_record import Proposal
 from tests.harness.bot_parts import ANN, BEN, BotParts, Json, Replies, calls, completion, says
 from tests.harness.databases import looking_into
 from tests.harness.rest_server import RestServer, to

@@ -17,9 +17,10 @@ from base.thread import Thread
 from catalog.catalog import load_catalog
 from model.chat import ModelFailed
 from model.messages import Message, to_messages
-from store.store import ReplyOutcome, Store
+from store.store import Store
 from store.tables import MIGRATIONS, SERIAL
 from store.transcript import AssistantMessage, Item, Result, ToolCall, Usage, UserMessage, visible_to
+from store.turns import ReplyOutcome
 from tests.harness.bot_parts import ANN, BEN, BotParts, calls, check_request, says, tool_results
 from tests.harness.databases import ENGINES, fresh_database, looking_into, rows
 from tests.harness.rest_server import RestServer, Seen, reply

@@ -14,7 +14,7 @@ from ai import AI, CancelFlag, Stopped
 from base.shrink import as_json
 from catalog.calls import BadCall, resolve
 from gate.policy import Write, sort
-from store.store import Turn
+from store.turns import Turn
 from tests.harness.bot_parts import ANN, BotParts, Clock, Json, calls, strict, tool_results
 from tests.harness.databases import rows
 from tests.harness.paged_list import LISTS, SIZE, STYLES, person, shelf

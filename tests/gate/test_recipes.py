@@ -17,7 +17,7 @@ from gate.gate import proposed
 from gate.policy import State
 from gate.recipes import Run, StepAnswer, after, begin, is_run, next_call, told
 from model.prompt.prompt import system_prompt
-from store.store import Proposal
+from store.proposal_record import Proposal
 from store.transcript import Result
 from tests.harness.bot_parts import ANN, BotParts, Json, calls, says, strict, tool_results
 from tests.harness.rest_server import RestServer, Seen, hang_up, reply

@@ -11,7 +11,7 @@ import pytest
 
 from gate.policy import State
 from gate.target_diff import Target
-from store.store import Proposal
+from store.proposal_record import Proposal
 from tests.harness.bot_parts import BotParts
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 

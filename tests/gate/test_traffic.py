@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gate.policy import State
-from store.store import Proposal
+from store.proposal_record import Proposal
 from tests.harness.bot_parts import BotParts
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 from tests.harness.whole_bot import Person, Script, StartBot, calls, card_text

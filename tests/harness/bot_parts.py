@@ -27,9 +27,12 @@ from gate.policy import Read, State, Write, sort
 from gate.results import result
 from model.chat import Model, ReplyListener
 from model.messages import Message
+from store.admission import Admission
 from store.posts import Post
-from store.store import Admission, Proposal, ReplyOutcome, Store, Turn
+from store.proposal_record import Proposal
+from store.store import Store
 from store.transcript import AssistantMessage, Result, ToolCall, Usage, UserMessage
+from store.turns import ReplyOutcome, Turn
 from tests.harness.databases import begun, everything
 from tests.harness.whole_bot import parts_of
 

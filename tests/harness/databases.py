@@ -15,7 +15,8 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
-from store.store import Store, Turn
+from store.store import Store
+from store.turns import Turn
 from tests.harness.postgres import server_of_this_run
 
 ENGINES = ("sqlite", "postgresql")

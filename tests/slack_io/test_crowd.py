@@ -26,7 +26,8 @@ from slack_io.outbox import Outbox
 from slack_io.streaming import StreamedMessages
 from slack_io.web_api import SlackWeb
 from store.posts import ephemeral, message
-from store.store import Proposal, Store
+from store.proposal_record import Proposal
+from store.store import Store
 from tests.gate.test_gate_in_depth import catalog, told
 from tests.harness.bot_parts import BEN, USERS, BotParts
 from tests.harness.whole_bot import (
@@ -131,7 +132,7 @@ def _asked(parts: BotParts) -> Proposal:
 def test_what_is_being_recorded_at_that_moment_comes_before_the_clock(parts: BotParts) -> None:
     proposal = _asked(parts)
     parts.clock.ahead = 3_599.0  # type: ignore[attr-defined]
-    with parts.store._coming_in():
+    with parts.store._coming.one():
         parts.clock.ahead = 3_601.0  # type: ignore[attr-defined]
         assert parts.gate.expire_due() == []
     assert [one.proposal for one in parts.gate.expire_due()] == [proposal.proposal]

@@ -18,8 +18,9 @@ from slack_io.streaming import StreamedMessages
 from slack_io.web_api import SlackWeb
 from store.holds import Overtaken
 from store.posts import Post, ephemeral, live, message, thumbs_up, update
-from store.store import Store, Turn
+from store.store import Store
 from store.transcript import AssistantMessage
+from store.turns import Turn
 from tests.harness.databases import ENGINES, fresh_database
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 

@@ -27,7 +27,7 @@ from slack_io.payloads import (
     plain_words,
     question,
 )
-from store.store import Attached
+from store.arrivals import Attached
 
 Json = dict[str, Any]
 BOT = "U0BOT"

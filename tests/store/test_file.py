@@ -14,11 +14,12 @@ from sqlalchemy import event
 from ai import AI
 from base.settings import Misconfigured
 from base.thread import Thread
-from store.store import ReplyOutcome, Store
+from store.store import Store
 from store.transcript import AssistantMessage, Usage
+from store.turns import ReplyOutcome
 from tests.harness.bot_parts import USERS, BotParts, calls
 from tests.harness.databases import everything
-from tests.store.test_store import begin
+from tests.harness.stores import begin
 
 A = Thread("T0LOCAL", "C0HR", "100.000001")
 

@@ -16,14 +16,18 @@ from sqlalchemy import text
 
 from base.thread import Thread
 from gate.policy import Event, State
+from store.arrivals import Arrival
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry
 from store.posts import message
-from store.store import Arrival, Effects, Proposal, ReplyOutcome, Store, Turn
+from store.proposal_record import Proposal
+from store.proposals import Effects
+from store.store import Store
 from store.transcript import AssistantMessage, Result, ToolCall, Usage
+from store.turns import ReplyOutcome, Turn
 from tests.harness.databases import ENGINES, everything, fresh_database, looking_into, rows
+from tests.harness.stores import QUIET, admit, arrive, begin, proposed
 from tests.harness.whole_bot import at_once, until
-from tests.store.test_store import QUIET, admit, arrive, begin, proposed
 
 A = Thread("T0LOCAL", "C0HR", "100.000001")
 _numbers = itertools.count(1)
@@ -142,6 +146,7 @@ AROUND = {
     "marks a post",
     "is about to speak",
 }  # belong to the work around
+OF_A_WAITING_TURN = {"begins the turn", "drops the turn"}
 
 
 @pytest.mark.parametrize("what", WORK)
@@ -154,6 +159,7 @@ def test_who_was_overtaken_in_the_middle_of_work_changes_nothing(
     turn = begin(first, A)
     records = {state: proposed(turn, call, state) for call, state in enumerate((State.APPROVED, State.SENDING))}
     first.add_round(turn, ReplyOutcome(AssistantMessage("", ()), Usage(), proposals=list(records.values())))
+    turn = admit(first, A)[1] if what in OF_A_WAITING_TURN else turn
     with first.holding(A.key):
         take(second)
         if and_took_it_again:
@@ -171,7 +177,7 @@ def test_work_that_was_not_begun_with_a_hold_takes_one_up(process: Callable[[], 
     turn = begin(first, A)
     records = {state: proposed(turn, call, state) for call, state in enumerate((State.APPROVED, State.SENDING))}
     first.add_round(turn, ReplyOutcome(AssistantMessage("", ()), Usage(), proposals=list(records.values())))
-    WORK[what](second, turn, records)
+    WORK[what](second, admit(first, A)[1] if what in OF_A_WAITING_TURN else turn, records)
     assert fence(url) == 2
     with pytest.raises(Overtaken):
         first.add_round(turn, a_round())

@@ -21,13 +21,16 @@ from catalog.rules import Rule
 from gate.gate import Approval
 from gate.policy import Event, State
 from store.journal.hash_chain import FIRST, JournalEntry, first_broken, link
-from store.store import Altered, Effects, Proposal, ReplyOutcome, Store
+from store.proposal_record import Proposal
+from store.proposals import Altered, Effects
+from store.store import Store
 from store.tables import MIGRATIONS, SERIAL
 from store.transcript import AssistantMessage, ToolCall, Usage
+from store.turns import ReplyOutcome
 from tests.harness.bot_parts import BEN, USERS, BotParts, calls, says
 from tests.harness.databases import ENGINES, fresh_database, looking_into, rows
 from tests.harness.rest_server import RestServer, reply
-from tests.store.test_store import begin, noted, propose, proposed
+from tests.harness.stores import begin, noted, propose, proposed
 
 ALTERED = "The stored request is not the one that was asked for and approved: it was changed in the database."
 A = Thread("T0LOCAL", "C0HR", "100.000001")

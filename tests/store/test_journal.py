@@ -25,10 +25,12 @@ from base.settings import Misconfigured
 from base.thread import Thread
 from bot import main
 from gate.policy import Event
+from store.arrivals import Arrival
 from store.journal.hash_chain import FIRST, ChainedEntry, JournalEntry, first_broken, link
 from store.journal.journal import read_key
 from store.journal.reports import export, repeated, summary, totals, totals_told
-from store.store import Arrival, Effects, Store
+from store.proposals import Effects
+from store.store import Store
 from tests.harness.bot_parts import USERS, BotParts, calls, says
 from tests.harness.databases import ENGINES, fresh_database, looking_into
 from tests.harness.rest_server import RestServer, hang_up, reply

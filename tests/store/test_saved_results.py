@@ -10,7 +10,8 @@ import pytest
 
 from base.thread import Thread
 from store.saved_results import Bounds
-from store.store import Store, Turn
+from store.store import Store
+from store.turns import Turn
 from tests.harness.bot_parts import QUIET
 from tests.harness.databases import ENGINES, fresh_database, rows
 from tests.harness.whole_bot import at_once

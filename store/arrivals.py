@@ -1,0 +1,181 @@
+"""The inbox: what Slack brought, recorded before the 200, and looked at once."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, literal_column, select, update
+from sqlalchemy import bindparam as given
+
+from base.thread import Thread
+from store.database import Database, Transaction
+from store.holds import Overtaken
+from store.journal.hash_chain import JournalEntry
+from store.posts import Post, add_posts
+from store.tables import by_engine, inbox
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Something that Slack brought, recorded and not yet looked at."""
+
+    id: int
+    event_id: str
+    thread: Thread
+    kind: str
+    payload: dict[str, Any]
+    received_at: float
+    taken_by: str = ""  # the process that is in the middle of it
+    tries: int = 0  # how many processes have taken it up
+    ends_alone: int = 0  # how many of them, in a row, ended in the middle of this and of nothing else
+
+
+@dataclass(frozen=True)
+class Attached:
+    """One attachment: another message that was shared, a link's preview, a part of an alert. `name`: who or what it is of, or empty."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Besides:
+    """What a question has besides words: attachments, and the names of files."""
+
+    attached: tuple[Attached, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+IS_NEW = inbox.c.handled == 0
+_RECORD = by_engine(lambda insert: insert(inbox).on_conflict_do_nothing().returning(inbox.c.id))
+_OF_THREAD = select(inbox).where(inbox.c.thread == given("of"), IS_NEW).order_by(inbox.c.id)
+_TAKE_IN = (
+    update(inbox)
+    .where(inbox.c.id == given("arrival"), IS_NEW, inbox.c.taken_by != given("me"))
+    .values(taken_by=given("me"), tries=inbox.c.tries + 1)
+)
+_HANDLED = update(inbox).where(inbox.c.id == given("arrival"), IS_NEW).values(handled=1)
+_WAS_HANDLED = select(inbox.c.id).where(inbox.c.id == given("arrival"))
+_NEW_CLICKS = select(inbox.c.payload, inbox.c.received_at).where(
+    inbox.c.handled == literal_column("0"), inbox.c.kind == "click"
+)
+
+
+def arrival_of(row: Mapping[Any, Any]) -> Arrival:
+    """The arrival of a row."""
+    thread, payload = Thread.from_key(row["thread"]), json.loads(row["payload"])
+    taken = (row["taken_by"], row["tries"], row["ends_alone"])
+    return Arrival(row["id"], row["event_id"], thread, row["kind"], payload, row["received_at"], *taken)
+
+
+def mark_handled(tx: Transaction, arrival: int) -> None:
+    """Marks an arrival as looked at. Raises `Overtaken` where that was done before: what came of it stands."""
+    which = {"arrival": arrival}
+    if not tx.db.execute(_HANDLED, which).rowcount and tx.db.scalar(_WAS_HANDLED, which) is not None:
+        raise Overtaken
+
+
+def first_clicks(db: Connection) -> dict[str, float]:
+    """When the first click came in, of those that nobody has looked at, by what its button carries."""
+    found: dict[str, float] = {}
+    for row in db.execute(_NEW_CLICKS):
+        token = json.loads(row.payload).get("token", "")
+        found[token] = min(row.received_at, found.get(token, row.received_at))
+    return found
+
+
+class ComingIn:
+    """What is being recorded at this moment: since when. Thread-safe."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._since: dict[object, float] = {}
+
+    @contextmanager
+    def one(self) -> Iterator[float]:
+        """The moment at which something came in, known to the clock's work until it is recorded."""
+        mark = object()
+        with self._lock:  # so that whoever looks at the time next sees it
+            self._since[mark] = received_at = self._clock()
+        try:
+            yield received_at
+        finally:
+            self._since.pop(mark, None)
+
+    def now_and_first(self) -> tuple[float, float]:
+        """The time, and when the first of what is being recorded came in; infinity where nothing is."""
+        with self._lock:
+            return self._clock(), min(self._since.values(), default=float("inf"))
+
+
+class Arrivals(Database):
+    """The inbox."""
+
+    _coming: ComingIn  # made by the store
+    _takes_in_at_once = True
+
+    def check_recording(self) -> None:
+        """Records something and takes it back, on disk. Raises what recording an arrival raises."""
+        event_id = f"check:{self.process}"
+        nobody = Thread("T0", "C0", "0")
+        values = _row("check", nobody, {}, event_id, None, self._clock()) | {"handled": 1}
+        with self._writing() as tx:
+            tx.db.scalar(_RECORD[tx.engine], values)
+            tx.db.execute(delete(inbox).where(inbox.c.event_id == event_id))
+
+    def record(
+        self, kind: str, thread: Thread, payload: dict[str, Any], *, event_id: str, ts: str | None = None
+    ) -> bool:
+        """Records an arrival. False where the same event, or a message with the same channel and ts, was recorded before."""
+        with self._coming.one() as received_at:
+            values = _row(kind, thread, payload, event_id, ts, received_at)
+            if self._takes_in_at_once:
+                values |= {"taken_by": self.process, "tries": 1}
+            with self._writing(urgent=True) as tx:  # Slack waits for it
+                return tx.db.scalar(_RECORD[tx.engine], values) is not None
+
+    def take_in_later(self) -> None:
+        """What comes in from now on is not worked on at once."""
+        self._takes_in_at_once = False
+
+    def take_in_at_once(self) -> None:
+        """What comes in from now on is worked on at once, which need not be noted by a transaction of its own."""
+        self._takes_in_at_once = True
+
+    def arrivals(self, thread: str) -> list[Arrival]:
+        """What came in for a thread and was not looked at, oldest first."""
+        with self._reading() as db:
+            return [arrival_of(row) for row in db.execute(_OF_THREAD, {"of": thread}).mappings()]
+
+    def take_in(self, arrival: Arrival) -> None:
+        """Counts this process among those that looked at an arrival: before it does, so that an end in the middle of it shows."""
+        if arrival.taken_by != self.process:
+            with self._writing() as tx:
+                tx.db.execute(_TAKE_IN, {"arrival": arrival.id, "me": self.process})
+
+    def dispose(self, arrival: Arrival, says: Sequence[Post] = (), entries: Sequence[JournalEntry] = ()) -> None:
+        """Marks an arrival as looked at, with what is said and written down about it."""
+        with self._writing() as tx:
+            mark_handled(tx, arrival.id)
+            add_posts(tx, says)
+            tx.note(arrival.thread.key, "", entries)
+
+    def handled(self, arrival: int) -> None:
+        """Marks an arrival as looked at, with nothing to be said about it."""
+        with self._writing() as tx:
+            mark_handled(tx, arrival)
+
+
+def _row(
+    kind: str, thread: Thread, payload: dict[str, Any], event_id: str, ts: str | None, received_at: float
+) -> dict[str, Any]:
+    return {
+        "event_id": event_id, "team": thread.team, "channel": thread.channel, "ts": ts, "thread": thread.key, "kind": kind,
+        "payload": json.dumps(payload), "handled": 0, "received_at": received_at, "taken_by": "", "tries": 0,
+    }  # fmt: skip

@@ -1,0 +1,244 @@
+"""What all of the store stands on: transactions, the holds that guard them, the one process that has the database, its journal.
+
+Nothing here knows what is in the tables. The modules beside it, one per subject, build on `Database`; what one of them does in another's
+transaction is a function that takes the `Transaction`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from base.settings import Misconfigured
+from store.engine import engine_url, make_engine, why_unusable
+from store.holds import DATABASE, Hold, Holds, Overtaken
+from store.journal.hash_chain import JournalEntry
+from store.journal.journal import Head, Journal, read_key
+from store.process_lock import FileLock, ProcessLock, ServerLock, wait_for
+from store.tables import MIGRATIONS, SERIAL
+from store.write_lock import WriteLock
+
+log = structlog.get_logger("store")
+
+
+class NotNow(Exception):
+    """This cannot happen in the state that something has; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """One that writes. `told`: the threads that get posts by it, of which `on_posts` hears at its end."""
+
+    db: Connection
+    clock: Callable[[], float]
+    process: str
+    journal: Journal
+    told: set[str]
+
+    @property
+    def engine(self) -> str:
+        """The engine's name: sqlite or postgresql."""
+        return self.db.dialect.name
+
+    def note(self, thread: str, turn: str, entries: Sequence[JournalEntry]) -> None:
+        """Writes entries of the journal."""
+        self.journal.append(self.db, self.clock(), thread, turn, entries)
+
+    def alone(self) -> None:
+        """Holds off other transactions that call this, until the end of this one."""
+        self.journal.alone(self.db)
+
+
+class Database:
+    """The database of one bot. Thread-safe. `clock` gives seconds since 1970; `on_posts` hears of each thread that has new posts, once
+    they are on disk; `on_lost` that another process works on the database.
+
+    Whatever is written to it raises `Overtaken`, and changes nothing, once another process has taken up the database, or the thread
+    that is worked on.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        clock: Callable[[], float] = time.time,
+        on_posts: Callable[[str], None] = lambda _thread: None,
+        journal_key: str | None = None,
+        on_lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._url = engine_url(url)
+        self._engine = make_engine(self._url)
+        self._reader = self._engine.execution_options(reads_only=True)
+        self._clock = clock
+        self.on_posts = on_posts
+        self.on_lost = on_lost
+        self._working = threading.local()  # .on: what this thread of the process works on
+        self._write_lock = WriteLock(wide_open=not self._is_file)
+        self._holds = Holds()
+        file = self._url.database if self._is_file else None
+        self._process_lock: ProcessLock = (
+            FileLock(f"{os.path.realpath(file)}.lock") if file else ServerLock(self._engine)
+        )
+        try:
+            self.ping()
+            self.journal = Journal(
+                self._reader, read_key(journal_key, file), Path(f"{file}.journal-head") if file else None
+            )
+            self._migrate()
+        except DBAPIError as error:
+            raise Misconfigured(f"DATABASE_URL: {why_unusable(self._url, error)}.") from None
+
+    def close(self) -> None:
+        """Ends the connections and gives the lock back."""
+        self._engine.dispose()
+        self._process_lock.close()
+
+    def ping(self) -> None:
+        """One statement. Raises what the database raises."""
+        with self._reading() as db:
+            db.execute(text("select 1"))
+
+    @property
+    def _is_file(self) -> bool:
+        """Whether this is SQLite."""
+        return self._url.get_backend_name() == "sqlite"
+
+    # --- transactions -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _writing(self, *, urgent: bool = False) -> Iterator[Transaction]:
+        told: set[str] = set()
+        try:
+            with self._write_lock.through(urgent=urgent), self._engine.begin() as db, self._held_to_its_end(db):
+                yield Transaction(db, self._clock, self.process, self.journal, told)
+        except Overtaken:
+            if self._holds.is_lost:
+                self.on_lost()
+            raise
+        finally:  # also where the answer to a COMMIT was lost, which may have been done all the same
+            for thread in told:
+                self.on_posts(thread)
+
+    @contextmanager
+    def _held_to_its_end(self, db: Connection) -> Iterator[None]:
+        try:
+            yield
+        except NotNow:  # perhaps since another process has done it by now
+            self._holds.check(db, self._working_on)
+            raise
+        self._holds.check(db, self._working_on)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._reader.connect() as db:
+            yield db
+
+    def _migrate(self) -> None:
+        with self._writing() as tx:
+            tx.alone()
+            db = tx.db
+            db.execute(text("create table if not exists migrations (number integer primary key)"))
+            done = db.scalar(text("select count(*) from migrations")) or 0
+            if done > len(MIGRATIONS):
+                raise Misconfigured(
+                    f"DATABASE_URL: the database is of a newer version of the bot (migration {done}); start that version."
+                )
+            for number, statements in enumerate(MIGRATIONS[done:], start=done + 1):
+                for statement in statements:
+                    db.execute(text(statement.format(serial=SERIAL[tx.engine])))
+                db.execute(text("insert into migrations values (:number)"), {"number": number})
+            has_new_head = any("create table journal_head" in one for new in MIGRATIONS[done:] for one in new)
+            if has_new_head:
+                self.journal.begin(db)
+        if has_new_head:
+            self.journal.keep_head()
+
+    # --- one process per database -------------------------------------------------------------------------------------
+
+    def lock(self, stop: threading.Event) -> None:
+        """Waits until this process alone works on the database. `stop` ends the waiting with `SystemExit`.
+
+        The lock on a server goes with its connection, and its holder may not know: so the database is taken up as threads are, and
+        who had it before can change nothing more.
+        """
+        wait_for(self._process_lock, stop)
+        self._take_up(DATABASE)
+
+    def lock_at_once(self) -> bool:
+        """Takes the lock if no process works on the database; whether it did."""
+        return self._process_lock.take()
+
+    def still_alone(self) -> bool:
+        """Whether the lock still holds."""
+        return not self._holds.is_lost and self._process_lock.holds()
+
+    @property
+    def process(self) -> str:
+        """By what name this process takes things up."""
+        return self._holds.owner
+
+    @property
+    def others_may_linger(self) -> bool:
+        """Whether a process that had the database before may still be in the middle of something: not where it is dead for sure."""
+        return not self._is_file
+
+    @contextmanager
+    def holding(self, thread: str) -> Iterator[None]:
+        """Takes a thread up for the work inside, before it looks at anything of it. What it writes raises `Overtaken` once another
+        process has taken the thread up."""
+        before = self._working_on
+        if before is None or before.thread != thread:
+            self._working.on = self._holds.of(thread) or self._take_up(thread)
+        try:
+            yield
+        finally:
+            self._working.on = before
+
+    def check_hold(self) -> None:
+        """Raises `Overtaken` where what is worked on is another process's by now: for who is about to say something elsewhere."""
+        with self._reading() as db:
+            self._holds.check(db, self._working_on)
+
+    @property
+    def _working_on(self) -> Hold | None:
+        return getattr(self._working, "on", None)
+
+    def _take_up(self, thread: str) -> Hold:
+        with self._writing() as tx:
+            taken = self._holds.take_up(tx.db, thread)
+        self._holds.keep(taken)
+        return taken
+
+    # --- the journal --------------------------------------------------------------------------------------------------
+
+    def note(self, thread: str, turn: str, entries: Sequence[JournalEntry]) -> None:
+        """Writes entries of the journal that tell of nothing else in the database."""
+        if entries:
+            with self._writing() as tx:
+                tx.note(thread, turn, entries)
+
+    def take_up_journal(self) -> None:
+        """Goes on with the journal. Raises `Misconfigured` where the key is not its own; tells in log and journal what is missing."""
+        self.journal.check_key()
+        with self._writing() as tx:
+            self.journal.catch_up(tx.db)
+        missing = self.journal.missing()
+        if missing is not None:
+            log.critical("the journal is not whole", reason=missing, hint="`python bot.py journal --verify` tells more")
+            self.note("", "", [JournalEntry("alarm", {"reason": missing})])
+        self.journal.keep_head()
+
+    def begin_journal_anew(self) -> Head:
+        """Begins a new chain under this process's key; gives its first entry."""
+        with self._writing() as tx:
+            first = self.journal.begin_anew(tx.db, self._clock())
+        self.journal.keep_head()
+        return first

@@ -1,0 +1,103 @@
+"""The way to the database: DATABASE_URL, an engine made of it, and what is told where it cannot be used."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from base.settings import Misconfigured
+from store.database_words import unusable
+
+log = structlog.get_logger("store")
+_CONNECT_SECONDS = 10  # for a connection to PostgreSQL; its driver would wait for two minutes
+_STILL = 10  # seconds for which a transaction on a server may do nothing
+_HOW = "write sqlite:///bot.db or postgresql://user:password@host/name"
+
+
+def engine_url(url: str) -> URL:
+    """DATABASE_URL as the engine takes it. Raises `Misconfigured`."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise Misconfigured(f"DATABASE_URL: {_HOW}.") from None
+    match parsed.drivername:
+        case "sqlite":
+            if not parsed.database or parsed.database.startswith((":memory:", "file:")) or parsed.query:
+                raise Misconfigured(
+                    "DATABASE_URL: name a file, such as sqlite:///bot.db; what lives in memory would be lost."
+                )
+            return parsed
+        case "postgresql" | "postgres" | "postgresql+psycopg":
+            return parsed.set(drivername="postgresql+psycopg")
+        case other:
+            raise Misconfigured(f"DATABASE_URL: '{other}' is not supported; {_HOW}.")
+
+
+def why_unusable(url: URL, error: DBAPIError) -> str:
+    """In words for the operator, without the password."""
+    host = str(url.host or url.query.get("host") or "this machine")
+    where = f"{host}:{url.port}" if url.port else host
+    names = {"host": where, "user": url.username or "the user", "name": url.database or "the database"}
+    said = str(error.orig).replace(str(url.password or "\0"), "***")
+    shown = url.database if url.get_backend_name() == "sqlite" else f"{names['name']} at {where.rpartition('@')[2]}"
+    return f"cannot use {shown}: {unusable(said, **names)}"
+
+
+def make_engine(url: URL) -> Engine:
+    """The engine: on SQLite each transaction begins as a writing one, unless its connection has the option `reads_only`."""
+    if url.get_backend_name() != "sqlite":
+        patience = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
+        server = create_engine(
+            url, pool_size=16, max_overflow=32, pool_pre_ping=True, connect_args=patience, hide_parameters=True
+        )
+        event.listen(server, "connect", _bound_stillness)
+        return server
+    if not Path(str(url.database)).absolute().parent.is_dir():
+        raise Misconfigured(f"DATABASE_URL: the folder of {url.database} does not exist; make it first.")
+    _keep_private(str(url.database))
+    connect = {"timeout": 30, "check_same_thread": False}
+    engine = create_engine(url, pool_size=32, max_overflow=32, connect_args=connect, hide_parameters=True)
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _keep_private(database: str) -> None:
+    """The database's files are for this user alone. SQLite gives those that it makes beside it the mode that it has itself."""
+    real = os.path.realpath(database)
+    try:
+        if not os.path.exists(real):
+            os.close(os.open(real, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
+        for file in (real, f"{real}-wal", f"{real}-shm", f"{real}.lock", f"{database}.journal-key"):
+            if os.path.isfile(file) and os.stat(file).st_mode & 0o077:
+                os.chmod(file, 0o600)
+    except FileExistsError:  # another process was first
+        return
+    except OSError as error:
+        log.warning("the database's files may be read by others", file=error.filename, error=error.strerror)
+
+
+def _bound_stillness(connection: Any, _record: object) -> None:
+    """A process that stands still in the middle of a transaction keeps its locks; the server ends that, for the others' sake."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"set idle_in_transaction_session_timeout = '{_STILL}s'")
+    connection.commit()
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # BEGIN is ours, below
+    if not connection.execute("pragma page_count").fetchone()[0]:  # a new file: it counts before anything is in it
+        connection.execute("pragma auto_vacuum=incremental").close()
+    for pragma in ("journal_mode=wal", "synchronous=full", "foreign_keys=on"):
+        connection.execute(f"pragma {pragma}").close()
+
+
+def _begin(connection: Connection) -> None:
+    if not connection.get_execution_options().get("reads_only"):  # each reading statement is a transaction of its own
+        connection.exec_driver_sql("begin immediate")

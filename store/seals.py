@@ -1,0 +1,64 @@
+"""Seals and fingerprints: what a record is signed with, and whether it is as it was stored.
+
+A seal is made when a record is stored, and anew at each vote; whatever else becomes of the record, it is void.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import insert
+
+from store.database import Transaction
+from store.journal.journal import Journal
+from store.proposal_record import COLUMNS, Proposal, proposals, row_of
+from store.tables import storable
+
+# What changes, or comes, and decides nothing.
+_MOVING = {"remind_at", "sent_at", "status", "note", "reason", "seal"}
+_SEALED = sorted(set(COLUMNS) - _MOVING)
+_REQUEST = ("api", "method", "url", "body", "body_type", "headers", "asker", "rule")
+_ADD = insert(proposals)
+
+
+def is_intact(journal: Journal, proposal: Proposal) -> bool:
+    """Whether a record that waits, or is approved, is as this bot has stored it: its request, its rule and who decided."""
+    return journal.is_signed(proposal.seal[len(sealing(journal)) :], "record", _what_counts(proposal))
+
+
+def fingerprint(journal: Journal, proposal: Proposal) -> str:
+    """What people and the journal know a request by: a signature over all that is sent, who asked for it, and who may decide."""
+    row = row_of(proposal)
+    return journal.sign("request", [_as_stored(row[name]) for name in _REQUEST])
+
+
+def seal(journal: Journal, proposal: Proposal) -> str:
+    """The seal of a record as it is."""
+    return sealing(journal) + journal.sign("record", _what_counts(proposal))
+
+
+def sealing(journal: Journal) -> str:
+    """What seals of this version, under this key, begin with."""
+    return journal.sign("columns", _SEALED)[:8] + "."
+
+
+def add_proposals(tx: Transaction, new: Sequence[Proposal]) -> None:
+    """Stores records, sealed."""
+    if new:
+        tx.db.execute(_ADD, [row_of(one) | {"seal": seal(tx.journal, one)} for one in new])
+
+
+def _what_counts(proposal: Proposal) -> dict[str, Any]:
+    """The columns that a seal covers, as the database gives them back."""
+    row = row_of(proposal)
+    return {name: _as_stored(row[name]) for name in _SEALED}
+
+
+def _as_stored(value: Any) -> Any:
+    match value:
+        case str():
+            return storable(value)
+        case int() | float():
+            return float(value)
+    return value

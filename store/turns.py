@@ -1,0 +1,307 @@
+"""Turns: from a mention to rest. What may become of one stands in a table, as with proposals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Update, case, select, update
+from sqlalchemy import bindparam as given
+
+from base.transitions import is_open, sources, target
+from gate.policy import State
+from store.arrivals import Attached, Besides, mark_handled
+from store.database import Database, NotNow, Transaction
+from store.journal.hash_chain import JournalEntry
+from store.posts import Post, add_posts
+from store.proposal_record import Proposal, proposals
+from store.seals import add_proposals
+from store.tables import inbox, turns
+from store.transcript import AssistantMessage, Result, ThreadContext, ThreadMessage, TurnNote, Usage, UserMessage
+from store.transcript_rows import add_item, close_calls, touch
+
+
+class TurnState(StrEnum):
+    """Where a turn stands."""
+
+    WAITING = "waiting"  # its mention was admitted
+    RUNNING = "running"  # its words are in the transcript
+    DONE = "done"
+    FAILED = "failed"
+
+
+class TurnEvent(StrEnum):
+    """What can happen to a turn."""
+
+    BEGIN = "begin"
+    DROP = "drop"  # its question was taken back before it began
+    GO_ON = "go on"  # the model answered, and calls came of it
+    PUT_ASIDE = "put aside"  # its model has no time
+    END = "end"
+    FAIL = "fail"  # a fault, or a person who stopped it
+
+
+TRANSITIONS: dict[tuple[TurnState, TurnEvent], TurnState] = {
+    (TurnState.WAITING, TurnEvent.BEGIN): TurnState.RUNNING,
+    (TurnState.WAITING, TurnEvent.DROP): TurnState.DONE,
+    (TurnState.WAITING, TurnEvent.FAIL): TurnState.FAILED,
+    (TurnState.RUNNING, TurnEvent.GO_ON): TurnState.RUNNING,
+    (TurnState.RUNNING, TurnEvent.PUT_ASIDE): TurnState.RUNNING,
+    (TurnState.RUNNING, TurnEvent.END): TurnState.DONE,
+    (TurnState.RUNNING, TurnEvent.FAIL): TurnState.FAILED,
+}
+_OPEN = tuple(state for state in TurnState if is_open(TRANSITIONS, state))
+_OVER = tuple(state for state in TurnState if state not in _OPEN)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """From a mention to rest."""
+
+    turn: str
+    thread: str
+    asker: str
+    text: str
+    ts: str
+    model_calls: int = 0
+    stopped_by: str = ""  # who stopped it
+    is_running: bool = False  # begun, its words are in the transcript
+    waits_since: float | None = None  # seconds since 1970: since when its model has no time
+    waits_until: float | None = None  # and until when it is not asked
+    only_for: str = ""  # its asker, once its model has seen what is theirs alone: so is all that comes of it then
+    taken_by: str = ""  # the process that is in the middle of it
+    tries: int = 0  # how many processes have taken it up since it last got on
+    ends_alone: int = 0  # how many of them, in a row, ended in the middle of this and of nothing else
+
+
+@dataclass(frozen=True)
+class ReplyOutcome:
+    """What one reply of the model leads to, stored at once. Results and proposals name their call; the reply's row is added."""
+
+    said: AssistantMessage
+    usage: Usage
+    results: Sequence[Result] = ()
+    proposals: Sequence[Proposal] = ()
+    posts: Sequence[Post] = ()
+    entries: Sequence[JournalEntry] = ()
+    tainted: bool = False
+
+
+_SAME = [one.name for one in fields(Turn) if one.name not in ("stopped_by", "is_running", "only_for")]
+
+
+def turn_of(row: Mapping[Any, Any]) -> Turn:
+    """The turn of a row."""
+    is_running = row["state"] == TurnState.RUNNING
+    return Turn(**{name: row[name] for name in _SAME}, stopped_by=row["stopped_by"] or "", is_running=is_running)
+
+
+def _happens(event: TurnEvent, **columns: Any) -> Update:
+    """Lets an event happen to the turn `which`, in the states in which it may."""
+    allowed = turns.c.state.in_(sources(TRANSITIONS, event))
+    columns["state"] = target(TRANSITIONS, event)
+    return update(turns).where(turns.c.turn == given("which"), allowed).values(columns)
+
+
+IS_OPEN = turns.c.state.in_(_OPEN)
+_OF_ID = select(turns).where(turns.c.turn == given("which"))
+_CURRENT = (
+    select(turns)
+    .where(turns.c.thread == given("of"), IS_OPEN)
+    .order_by(case((turns.c.state == TurnState.RUNNING, 0), else_=1), turns.c.ts, turns.c.inbox)
+    .limit(1)
+)
+_ASKED_AT = select(turns.c.ts, turns.c.state).where(turns.c.thread == given("of")).order_by(turns.c.ts)
+_ASKED_WITH = select(inbox.c.payload).join(turns, turns.c.inbox == inbox.c.id).where(turns.c.turn == given("which"))
+_OTHERS_SPOKE = (
+    select(turns.c.turn)
+    .where(turns.c.thread == given("of"), turns.c.asker != given("asker"), turns.c.state.in_(_OVER))
+    .limit(1)
+)
+_TAKE = (
+    update(turns)
+    .where(turns.c.turn == given("which"), IS_OPEN, turns.c.taken_by != given("me"))
+    .values(taken_by=given("me"), tries=turns.c.tries + 1)
+)
+_BEING_SENT = select(proposals.c.turn).where(
+    proposals.c.turn == turns.c.turn, proposals.c.state.in_((State.APPROVED, State.SENDING))
+)
+_REST = (
+    update(turns)
+    .where(turns.c.turn == given("which"), IS_OPEN, ~_BEING_SENT.exists())
+    .values(taken_by="", tries=0, ends_alone=0)
+)
+_GET_ON = update(turns).where(turns.c.turn == given("which"), turns.c.tries > 1).values(tries=1, ends_alone=0)
+_STOP = (
+    update(turns)
+    .where(turns.c.turn == given("which"), IS_OPEN, turns.c.stopped_by.is_(None))
+    .values(stopped_by=given("person"))
+)
+_BEGIN = _happens(TurnEvent.BEGIN, text=given("words"), tries=1, ends_alone=0)
+_PUT_ASIDE = _happens(
+    TurnEvent.PUT_ASIDE, waits_since=given("since"), waits_until=given("until"), taken_by="", tries=0, ends_alone=0
+)
+_SPEND = {
+    event: _happens(
+        event,
+        model_calls=turns.c.model_calls + given("calls"),
+        prompt_tokens=turns.c.prompt_tokens + given("prompt"),
+        completion_tokens=turns.c.completion_tokens + given("completion"),
+        ended_at=given("end"),
+        tries=int(event is TurnEvent.GO_ON),
+        ends_alone=0,
+        waits_since=None,  # it was answered, or is over
+        waits_until=None,
+    )
+    for event in (TurnEvent.DROP, TurnEvent.GO_ON, TurnEvent.END, TurnEvent.FAIL)
+}
+
+
+def got_on(tx: Transaction, turn: str) -> None:
+    """Notes that something of a turn was done: processes that ended before that do not count against it."""
+    tx.db.execute(_GET_ON, {"which": turn})
+
+
+def _let(tx: Transaction, change: Update, turn: Turn, **values: Any) -> None:
+    """Changes a turn. Raises `NotNow` where its state does not allow it."""
+    if not tx.db.execute(change, {"which": turn.turn, **values}).rowcount:
+        raise NotNow(f"turn {turn.turn}")
+
+
+def _spend(tx: Transaction, event: TurnEvent, turn: Turn, usage: Usage | None) -> None:
+    """Lets an event happen with the tokens of a model call (None: there was no call)."""
+    spent = usage or Usage()
+    counts = {"calls": 0 if usage is None else 1, "prompt": spent.prompt, "completion": spent.completion}
+    end = None if event is TurnEvent.GO_ON else tx.clock()
+    _let(tx, _SPEND[event], turn, end=end, **counts)
+
+
+class Turns(Database):
+    """The turns of all threads."""
+
+    def turn(self, turn: str) -> Turn | None:
+        """The turn with this id."""
+        with self._reading() as db:
+            row = db.execute(_OF_ID, {"which": turn}).mappings().first()
+        return turn_of(row) if row is not None else None
+
+    def next_turn(self, thread: str) -> Turn | None:
+        """The turn that runs in the thread; where none does, the oldest waiting one."""
+        with self._reading() as db:
+            row = db.execute(_CURRENT, {"of": thread}).mappings().first()
+        return turn_of(row) if row is not None else None
+
+    def asked_at(self, thread: str) -> list[tuple[str, TurnState]]:
+        """The questions of a thread: (ts, state of the turn), oldest first."""
+        with self._reading() as db:
+            return [(row.ts, TurnState(row.state)) for row in db.execute(_ASKED_AT, {"of": thread})]
+
+    def asked_with(self, turn: str) -> Besides:
+        """What came with a turn's question besides its words, as its event had it."""
+        with self._reading() as db:
+            payload = json.loads(db.scalar(_ASKED_WITH, {"which": turn}) or "{}")
+        attached = (Attached(one["name"], one["text"]) for one in payload.get("attached", ()))
+        return Besides(tuple(attached), tuple(payload.get("files", ())))
+
+    def words_of(self, turn: str) -> str | None:
+        """What the person wrote, while it is kept."""
+        with self._reading() as db:
+            found = db.scalar(select(turns.c.text).where(turns.c.turn == turn))
+        return str(found) if found is not None else None
+
+    def take_turn(self, turn: Turn) -> None:
+        """Counts this process among those that worked on a turn since it last got on: before it does, as with an arrival."""
+        if turn.taken_by != self.process:
+            with self.holding(turn.thread), self._writing() as tx:
+                tx.db.execute(_TAKE, {"which": turn.turn, "me": self.process})
+
+    def rest_turn(self, turn: Turn) -> None:
+        """Notes that a turn waits for people: whatever ends the process now, it is not the turn."""
+        with self.holding(turn.thread), self._writing() as tx:
+            tx.db.execute(_REST, {"which": turn.turn})
+
+    def begin_turn(
+        self,
+        turn: Turn,
+        text: str,
+        heard: Sequence[ThreadMessage],
+        entries: Sequence[JournalEntry] = (),
+        noted: TurnNote | None = None,
+    ) -> Turn:
+        """Begins a waiting turn: the words of its question, what goes with it, and what others wrote before it, join the transcript."""
+        begun = replace(turn, text=text, is_running=True)
+        with self.holding(turn.thread), self._writing() as tx:
+            _let(tx, _BEGIN, turn, words=text)
+            if noted is not None:
+                add_item(tx, turn.thread, turn.turn, noted)
+            if heard:
+                add_item(tx, turn.thread, turn.turn, ThreadContext(tuple(heard)))
+            add_item(tx, turn.thread, turn.turn, UserMessage(text, turn.asker))
+            others = tx.db.scalar(_OTHERS_SPOKE, {"of": turn.thread, "asker": turn.asker})
+            # apps may post in the asker's name
+            strange = any(line.is_bot or line.is_attached or line.by != turn.asker for line in heard)
+            tx.note(turn.thread, turn.turn, entries)
+            touch(tx, turn.thread, tainted=others is not None or strange)
+        return begun
+
+    def put_aside(self, turn: Turn, since: float, until: float, entries: Sequence[JournalEntry] = ()) -> None:
+        """Notes that a running turn waits for its model: since when, and until when it is not to be asked. The next `add_round` or
+        `end_turn` ends that."""
+        with self.holding(turn.thread), self._writing() as tx:
+            _let(tx, _PUT_ASIDE, turn, since=since, until=until)
+            tx.note(turn.thread, turn.turn, entries)
+
+    def drop_turn(self, turn: Turn, entries: Sequence[JournalEntry]) -> None:
+        """Ends a turn that never began: its question was taken back."""
+        with self.holding(turn.thread), self._writing() as tx:
+            _spend(tx, TurnEvent.DROP, turn, None)
+            tx.note(turn.thread, turn.turn, entries)
+
+    def stop_turn(
+        self, turn: Turn, by: str, entries: Sequence[JournalEntry] = (), *, arrival: int | None = None
+    ) -> bool:
+        """Notes that a person wants a turn to end. False where it had ended before, or somebody else was first."""
+        with self._writing() as tx:
+            if arrival is not None:
+                mark_handled(tx, arrival)
+            stopped = bool(tx.db.execute(_STOP, {"which": turn.turn, "person": by}).rowcount)
+            if stopped:
+                tx.note(turn.thread, turn.turn, entries)
+        return stopped
+
+    def add_round(self, turn: Turn, made: ReplyOutcome) -> AssistantMessage:
+        """Stores one reply with the results, proposals and cards that came of it. Gives the reply with its row."""
+        with self.holding(turn.thread), self._writing() as tx:
+            row = add_item(tx, turn.thread, turn.turn, made.said)
+            for one in made.results:
+                add_item(tx, turn.thread, turn.turn, replace(one, reply=row))
+            add_proposals(tx, [replace(one, reply=row) for one in made.proposals])
+            add_posts(tx, made.posts)
+            tx.note(turn.thread, turn.turn, made.entries)
+            _spend(tx, TurnEvent.GO_ON, turn, made.usage)
+            touch(tx, turn.thread, tainted=made.tainted)
+        return replace(made.said, row=row)
+
+    def end_turn(
+        self,
+        turn: Turn,
+        says: Sequence[Post],
+        *,
+        said: AssistantMessage | None,
+        usage: Usage | None,
+        failed: bool = False,
+        entries: Sequence[JournalEntry] = (),
+    ) -> None:
+        """The turn's rest: its last words, what people are told, and its tokens (`usage` None: no model call belongs to this end)."""
+        with self.holding(turn.thread), self._writing() as tx:
+            if failed:
+                close_calls(tx, turn.thread, turn.turn, turn.asker)
+            if said is not None:
+                add_item(tx, turn.thread, turn.turn, said)
+            add_posts(tx, says)
+            tx.note(turn.thread, turn.turn, entries)
+            _spend(tx, TurnEvent.FAIL if failed else TurnEvent.END, turn, usage)
+            touch(tx, turn.thread, tainted=False)

@@ -1,0 +1,96 @@
+"""What may happen to a turn and to a post is in a table each; what is not in it changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from store.database import NotNow
+from store.holds import Overtaken
+from store.posts import PostEvent, message
+from store.store import Store
+from store.transcript import AssistantMessage, Usage
+from store.turns import ReplyOutcome, Turn, TurnEvent, TurnState
+from tests.harness.databases import everything, rows
+from tests.harness.stores import A, admit
+
+BY: dict[TurnEvent, Callable[[Store, Turn], object]] = {
+    TurnEvent.BEGIN: lambda store, turn: store.begin_turn(turn, "hello", ()),
+    TurnEvent.DROP: lambda store, turn: store.drop_turn(turn, ()),
+    TurnEvent.GO_ON: lambda store, turn: store.add_round(turn, ReplyOutcome(AssistantMessage("hm"), Usage(5, 1))),
+    TurnEvent.PUT_ASIDE: lambda store, turn: store.put_aside(turn, 1.0, 2.0),
+    TurnEvent.END: lambda store, turn: store.end_turn(
+        turn, [message("end", A.key, turn.turn, "done")], said=AssistantMessage("done"), usage=Usage(5, 1)
+    ),
+    TurnEvent.FAIL: lambda store, turn: store.end_turn(
+        turn, [message("end", A.key, turn.turn, "sorry")], said=None, usage=None, failed=True
+    ),
+}
+WAY: dict[TurnState, list[TurnEvent]] = {
+    TurnState.WAITING: [],
+    TurnState.RUNNING: [TurnEvent.BEGIN],
+    TurnState.DONE: [TurnEvent.BEGIN, TurnEvent.END],
+    TurnState.FAILED: [TurnEvent.BEGIN, TurnEvent.FAIL],
+}
+LEADS_TO = {
+    ("waiting", "begin"): "running", ("waiting", "drop"): "done", ("waiting", "fail"): "failed",
+    ("running", "go on"): "running", ("running", "put aside"): "running", ("running", "end"): "done", ("running", "fail"): "failed",
+}  # fmt: skip
+
+
+def turn_at(store: Store, state: TurnState) -> Turn:
+    """A turn that has come as far as this."""
+    _, turn = admit(store, A)
+    for event in WAY[state]:
+        BY[event](store, turn)
+    return turn
+
+
+@pytest.mark.parametrize("event", TurnEvent)
+@pytest.mark.parametrize("state", TurnState)
+def test_a_turn_goes_the_ways_of_its_table_and_no_other(
+    store: Store, url: str, state: TurnState, event: TurnEvent
+) -> None:
+    turn = turn_at(store, state)
+    before = everything(url)
+    to = LEADS_TO.get((state.value, event.value))
+    if to is not None:
+        BY[event](store, turn)
+        assert [row["state"] for row in rows(url, "turns")] == [to]
+    else:
+        with pytest.raises(NotNow):
+            BY[event](store, turn)
+        assert everything(url) == before
+
+
+def test_who_was_overtaken_is_told_so_whatever_the_turn_has_become_by_then(store: Store, url: str) -> None:
+    turn = turn_at(store, TurnState.WAITING)
+    other = Store(url, lambda: 1_000.0, journal_key="k")
+    with store.holding(A.key):
+        other.begin_turn(turn, "hello", ())
+        other.end_turn(turn, [], said=AssistantMessage("done"), usage=None)
+        with pytest.raises(Overtaken):
+            store.begin_turn(turn, "hello", ())
+    other.close()
+
+
+@pytest.mark.parametrize(("first", "stands"), [(PostEvent.DELIVER, "sent"), (PostEvent.REFUSE, "failed")])
+@pytest.mark.parametrize("then", PostEvent)
+def test_what_became_of_a_post_stands(store: Store, url: str, first: PostEvent, stands: str, then: PostEvent) -> None:
+    store.say([message("p1", A.key, "", "hello"), message("p2", A.key, "", "hello")])
+    store.delivered([("p1", "1.1")], first)
+    store.delivered([("p1", "2.2"), ("p2", "2.3")], then)
+    assert next((row["state"], row["ts"]) for row in rows(url, "posts")) == (stands, "1.1")
+
+
+def test_a_running_turn_comes_before_one_that_waits_whatever_their_states_are_called(store: Store) -> None:
+    _, later = admit(store, A, ts="300.1")
+    _, earlier = admit(store, A, ts="200.1")
+    found = store.next_turn(A.key)
+    assert found is not None
+    assert found.turn == earlier.turn
+    store.begin_turn(later, "hello", ())
+    found = store.next_turn(A.key)
+    assert found is not None
+    assert (found.turn, found.is_running) == (later.turn, True)
