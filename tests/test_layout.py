@@ -24,6 +24,7 @@ from catalog.rules import SAFE_METHODS
 from gate.sending import Approval
 from store.store import Store
 from tests.harness.whole_bot import settings_of
+from tests.mutate import TESTS
 
 ROOT = Path(__file__).parents[1]
 
@@ -569,6 +570,20 @@ def test_every_third_party_import_is_in_the_requirements() -> None:
             if name not in sys.stdlib_module_names and name not in OUR_OWN:
                 wanted = distributions.get(name, name)
                 assert re.search(rf"^{re.escape(wanted)}\b", asked, re.MULTILINE), f"{path.name} imports {name}"
+
+
+def test_the_gate_tells_of_each_of_its_files_for_a_review() -> None:
+    told = re.findall(
+        r"\b\w+\.py\b", ast.get_docstring(ast.parse((ROOT / "gate/__init__.py").read_text("utf-8"))) or ""
+    )
+    assert set(told) == {path.name for path in ROOT.glob("gate/*.py")} - {"__init__.py"}
+
+
+def test_the_refusals_that_are_taken_out_are_of_files_and_tests_that_are_there() -> None:
+    tests = {path.stem for path in ROOT.glob("tests/**/*.py")}
+    for name, its in TESTS.items():
+        assert (ROOT / f"{name}.py").exists(), name
+        assert set(its) <= tests, name
 
 
 def test_nothing_committed_names_a_path_of_one_machine() -> None:
