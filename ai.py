@@ -23,7 +23,8 @@ from catalog.catalog import Catalog
 from catalog.lookup import Unclear
 from catalog.rules import SAFE_METHODS
 from gate.answers import ReadResult, error_text
-from gate.gate import Gate, noted_read, noted_unclear, proposed
+from gate.gate import Gate
+from gate.journal_entries import noted_read, noted_unclear, proposed
 from gate.policy import Read, State, sort
 from gate.recipe_runs import Taken, run
 from gate.recipes import begin, is_run

@@ -188,7 +188,7 @@ class ApprovalRule(_Strict):
 
 _Rules = Literal["always", "never"] | ApprovalRule | list[ApprovalRule]
 # None: not said; empty: never
-Approval = Annotated[tuple[ApprovalRule, ...] | None, BeforeValidator(_rules, json_schema_input_type=_Rules)]
+ApprovalKey = Annotated[tuple[ApprovalRule, ...] | None, BeforeValidator(_rules, json_schema_input_type=_Rules)]
 
 
 class Preview(_Strict):
@@ -381,7 +381,7 @@ class Entry(_Strict):
         str, AfterValidator(_body_type), Field(json_schema_extra={"pattern": _BODY_TYPE, "examples": BODY_TYPES})
     ] = "json"
     """How the body travels: json, form, multipart, or a media type of JSON such as application/merge-patch+json. Default: json."""
-    approval: Approval = None
+    approval: ApprovalKey = None
     """always, never (POST only), a rule or a list of rules. Left out: the API's, else the method decides."""
     expires: Expiry | None = None
     """How long a request waits for its decision: 45s, 30m, 2h, 1d. Default: 1h."""
@@ -572,7 +572,7 @@ class ApiEntry(_Strict):
     """How the API knows the bot: one of bearer, basic, header, query."""
     headers: dict[HeaderName, Secret] = {}
     """Headers that go with each request. Write secrets as ${VAR} to take them from the environment."""
-    approval: Annotated[Approval, AfterValidator(_not_never)] = None
+    approval: Annotated[ApprovalKey, AfterValidator(_not_never)] = None
     """Who decides, for all writes of this API that say nothing of their own: always, a rule or a list of rules."""
     expires: Expiry | None = None
     """How long a request waits for its decision, for all writes that say nothing of their own. Default: 1h."""
@@ -617,7 +617,7 @@ class ChannelEntry(_Strict):
     """Words for the model, in this channel alone."""
     operations: Annotated[tuple[str, ...] | None, Field(min_length=1)] = None
     """All that may be called here, by name; * is any text: GET *. Left out: everything."""
-    approval: Annotated[Approval, AfterValidator(_not_never)] = None
+    approval: Annotated[ApprovalKey, AfterValidator(_not_never)] = None
     """Rules for the writes of this channel, beside the operations' own; the strictest holds."""
 
 

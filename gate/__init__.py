@@ -1,4 +1,18 @@
 """All that leads to the internal API, for a security review to read: the law, requests that wait, decisions, sending, reads, cards.
 
-Nobody else sends anything to the API, and nothing here talks to the model. Start with policy.py, then gate.py.
+Nobody else sends anything to the API, and nothing here talks to the model. Read it in this order:
+
+1. policy.py        the law: which calls need a person, and what may become of a stored request
+2. gate.py          what others may ask of the gate, and how its parts are put together
+3. proposals.py     a write becomes a stored request
+4. decisions.py     votes, denials, withdrawals, time; authority.py: who may
+5. last_checks.py   the catalog, the rule and the target once more, right before sending
+6. sending.py       the step to sending, once, and how it ended
+7. records.py       how a stored request changes, and what goes with that; journal_entries.py, card_posts.py: in journal and Slack
+8. api_client.py    the one way out: sending.py has one client for all methods, single_reads.py one for GET and HEAD
+9. single_reads.py  one answer with its redirects; lists.py, look_ups.py, targets.py read by it, reads.py gives that to the model
+
+recipe_runs.py makes several calls as one, through the gate. All else here computes and reaches nowhere: cards.py and card_lines.py draw;
+preview.py, naming.py and target_diff.py know targets; answers.py, partial_answers.py, media.py and results.py make results of answers,
+paging.py the next page's request, recipes.py the next step's call; condition_gaps.py and condition_trials.py try rules for `check`.
 """

@@ -1,6 +1,6 @@
-"""The wire to the internal API: one exchange, bounded in time and size whatever the server does. Only gate.py and reads.py may use it.
+"""The way to the internal API: one exchange, bounded in time and size whatever the server does. sending.py and single_reads.py use it.
 
-A `ApiClient` adds the API's credentials and headers and a line in the log, keeps to the API's limits, and sends the methods that it was
+An `ApiClient` adds the API's credentials and headers and a line in the log, keeps to the API's limits, and sends the methods that it was
 made for, no other. No redirect is followed, nothing is retried, no cookie kept. Which operation may be called is no matter of this
 room.
 """
@@ -99,7 +99,7 @@ class Pace:
 
 
 class Paces:
-    """The paces of all APIs by name, for all wires of one gate. Limits that the catalog has come to change hold for who comes next."""
+    """The paces of all APIs by name, for all clients of one gate. Limits that the catalog has come to change hold for who comes next."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -116,7 +116,7 @@ class Paces:
 
 
 class ApiClient:
-    """How the gate's rooms reach the API. `methods` are those that it sends; `timeout` is seconds for a call, `max_response` bytes.
+    """How the gate reaches the API. `methods` are those that it sends; `timeout` is seconds for a call, `max_response` bytes.
 
     `keepalive` is how many idle connections it keeps. `secrets` are the texts that nobody may see.
     """

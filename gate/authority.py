@@ -52,7 +52,7 @@ class PeopleDirectory(Protocol):
 
 
 @dataclass(frozen=True)
-class Here:
+class ChannelCatalog:
     """What holds where a question is asked: the operations and rules, and words for the model."""
 
     catalog: Catalog
@@ -66,12 +66,12 @@ class Authority:
         self._directory = directory
         self._channels = channels
 
-    def here(self, catalog: Catalog, thread: str) -> Here:
+    def here(self, catalog: Catalog, thread: str) -> ChannelCatalog:
         """What holds in a thread's channel; in a direct message, what holds in the first designated channel. Raises `BadCall`."""
         place = Thread.from_key(thread)
         names = self._names_of(catalog, place.channel) if not place.is_direct else self._first_channel(catalog)
         entry = next((one for name, one in catalog.channels.items() if name in names), None)
-        return Here(catalog) if entry is None else Here(catalog.narrowed(entry), entry.instructions)
+        return ChannelCatalog(catalog) if entry is None else ChannelCatalog(catalog.narrowed(entry), entry.instructions)
 
     def _names_of(self, catalog: Catalog, channel: str) -> tuple[str, ...]:
         """A channel's id and, where the catalog speaks of channels by name, its name."""

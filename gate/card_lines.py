@@ -15,7 +15,7 @@ from base.statuses import status_text
 from base.visible import field_name, is_right_to_left, key, middle, on_line, title
 from catalog.bodies import is_json_patch
 from gate.naming import Name, apart
-from gate.target_diff import Change, Item, Path, Target, changes, fields_of
+from gate.target_diff import Change, ItemStep, Path, Target, changes, fields_of
 
 _DESCRIPTION = 400  # characters of an operation's description
 _FIELD = 160  # characters of a field's name with all that it stands in
@@ -25,7 +25,7 @@ _FEW = 3  # names of several things
 
 
 @dataclass(frozen=True)
-class Bounds:
+class LineLimits:
     """How much is shown: lines of a change (None: all), things of a list, characters of a value."""
 
     lines: int | None
@@ -33,13 +33,13 @@ class Bounds:
     value: int
 
 
-CARD = Bounds(lines=12, things=12, value=120)
-HOME = Bounds(lines=4, things=4, value=60)
-WHOLE = Bounds(lines=None, things=200, value=29_000)
+CARD = LineLimits(lines=12, things=12, value=120)
+HOME = LineLimits(lines=4, things=4, value=60)
+WHOLE = LineLimits(lines=None, things=200, value=29_000)
 
 
 @dataclass(frozen=True)
-class Told:
+class CardLines:
     """What a request would change, under a heading that is empty where the lines need none; `is_cut`: more can be shown."""
 
     heading: str = ""
@@ -77,19 +77,25 @@ def _name(name: Name) -> str:
 
 
 def told(
-    method: str, target: Target | None, body: Any, *, hidden: Collection[str] = (), url: str = "", bounds: Bounds = CARD
-) -> Told:
+    method: str,
+    target: Target | None,
+    body: Any,
+    *,
+    hidden: Collection[str] = (),
+    url: str = "",
+    bounds: LineLimits = CARD,
+) -> CardLines:
     """What a request with this body changes of its target."""
     if target is None:
-        return Told()
+        return CardLines()
     if target.problem:
-        return Told("", (words.TARGET_UNREAD.format(problem=on_line(target.problem)),))
+        return CardLines("", (words.TARGET_UNREAD.format(problem=on_line(target.problem)),))
     if target.status is not None and not target.is_there:
         said = words.TARGET_GONE if target.is_known else words.TARGET_STATUS
-        return Told("", (said.format(status=status_text(target.status)),))
+        return CardLines("", (said.format(status=status_text(target.status)),))
     match target.role:
         case "about":
-            return Told()  # nothing of it is known to change
+            return CardLines()  # nothing of it is known to change
         case "several":
             return _several(method, target, body, hidden, url, bounds)
         case "itself":
@@ -101,9 +107,9 @@ def told(
 # --- the thing itself -------------------------------------------------------------------------------------------------
 
 
-def _itself(method: str, target: Target, body: Any, hidden: Collection[str], url: str, bounds: Bounds) -> Told:
+def _itself(method: str, target: Target, body: Any, hidden: Collection[str], url: str, bounds: LineLimits) -> CardLines:
     if body is None and method != "DELETE":
-        return Told("", (words.NO_FIELDS,))
+        return CardLines("", (words.NO_FIELDS,))
     heading = words.CHANGE_TITLE.get(method, words.CHANGES)
     if method == "DELETE" and not target.exact:
         heading = words.AS_IT_IS
@@ -112,12 +118,12 @@ def _itself(method: str, target: Target, body: Any, hidden: Collection[str], url
     return _bounded(heading, first, found, bounds)
 
 
-def _bounded(heading: str, first: Sequence[str], found: Sequence[Change], bounds: Bounds) -> Told:
+def _bounded(heading: str, first: Sequence[str], found: Sequence[Change], bounds: LineLimits) -> CardLines:
     lines = [_line(one, bounds.value) for one in found[: bounds.lines]]
     left = len(found) - len(lines)
     more = [words.MORE_FIELDS.format(count=left)] if left else []
     is_cut = left > 0 or any(len(text or "") > bounds.value for one in found for text in (one.old, one.new))
-    return Told(heading, (*first, *lines, *more), is_cut)
+    return CardLines(heading, (*first, *lines, *more), is_cut)
 
 
 def _line(one: Change, most: int) -> str:
@@ -169,7 +175,7 @@ def path_text(path: Path) -> str:
         match step:
             case str():
                 text += f".{field_name(step)}" if text else field_name(step)
-            case Item():
+            case ItemStep():
                 text += f"[id {middle(key(step.key), _BESIDE)}]"
     return text or words.ALL_OF_IT
 
@@ -177,7 +183,9 @@ def path_text(path: Path) -> str:
 # --- several things ---------------------------------------------------------------------------------------------------
 
 
-def _several(method: str, target: Target, body: Any, hidden: Collection[str], url: str, bounds: Bounds) -> Told:
+def _several(
+    method: str, target: Target, body: Any, hidden: Collection[str], url: str, bounds: LineLimits
+) -> CardLines:
     if method == "PUT" and isinstance(body, list) and not is_json_patch(body) and not target.chosen:
         found = changes(method, target.data, body, hidden=hidden, url=url)
         return _bounded(words.CHANGES, [_how_many(target), *([] if found else [words.NO_CHANGE])], found, bounds)
@@ -187,7 +195,7 @@ def _several(method: str, target: Target, body: Any, hidden: Collection[str], ur
     more = [words.MORE_THINGS.format(count=left)] if left else []
     fields = fields_of(target.data) if bounds.lines is None and method == "DELETE" else ()
     whole = [_line(one, bounds.value) for one in fields]
-    return Told(heading, (_how_many(target), *shown, *more, *_missing(target), *whole), is_cut=target.count > 0)
+    return CardLines(heading, (_how_many(target), *shown, *more, *_missing(target), *whole), is_cut=target.count > 0)
 
 
 def _how_many(target: Target) -> str:

@@ -21,7 +21,7 @@ from base.statuses import status_text
 from base.visible import field_name, key, middle, on_line, visible
 from catalog.lookup import Matched
 from catalog.rules import ANYONE, ASKER, Rule
-from gate.card_lines import CARD, HOME, WHOLE, Bounds, Told, about, from_to, told
+from gate.card_lines import CARD, HOME, WHOLE, CardLines, LineLimits, about, from_to, told
 from gate.policy import State
 from gate.target_diff import Path, Target
 
@@ -80,7 +80,7 @@ class CardRow:
         """What it does, and to what: a line each."""
         return about(self.description, self.target)
 
-    def told(self, bounds: Bounds) -> Told:
+    def told(self, bounds: LineLimits) -> CardLines:
         """What it would change."""
         body = loads(self.shown_body) if self.shown_body is not None else None
         return told(self.method, self.target, body, hidden=json.loads(self.hidden), url=self.shown_url, bounds=bounds)
@@ -125,7 +125,7 @@ def _is_half_done(row: CardRow) -> bool:
     return row.state is State.DONE and row.status in words.TITLES_BY_STATUS
 
 
-def _change(change: Told) -> list[Block]:
+def _change(change: CardLines) -> list[Block]:
     heading = [_context(change.heading)] if change.heading else []
     return [*heading, *_sections("\n".join(change.lines))]
 

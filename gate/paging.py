@@ -38,7 +38,7 @@ class BadStart(ValueError):
 
 
 @dataclass(frozen=True)
-class Ask:
+class NextPage:
     """What makes a request one for the next page: parameters to set, or a URL to go to, just as the API gave it."""
 
     values: Mapping[str, str] = field(default_factory=dict)
@@ -178,7 +178,7 @@ def _only_list(data: Any, depth: int = 2) -> list[Any] | None:
     return next(iter([*main.values(), *wrapped, *(lists.values() if len(lists) == 1 else ())]), None)
 
 
-def follow(course: Course, page: Page) -> tuple[Course, list[Any], Ask | End]:
+def follow(course: Course, page: Page) -> tuple[Course, list[Any], NextPage | End]:
     """After a page: the course from there, those of its items that belong to the list, and what comes next.
 
     Where `is_before` is true afterwards, the items stand before all others.
@@ -208,7 +208,7 @@ def follow(course: Course, page: Page) -> tuple[Course, list[Any], Ask | End]:
     return course, items, _bounded(course, what, len(page.items) - len(items))
 
 
-def _settled(course: Course, page: Page, mark: str) -> tuple[Course, Ask | End | None]:
+def _settled(course: Course, page: Page, mark: str) -> tuple[Course, NextPage | End | None]:
     """What the page of number 1 says of the answer that came before it, without a number.
 
     The same: pages are counted from 1. A part of it: that answer was the whole list, since the API gives pages only where one is
@@ -217,7 +217,7 @@ def _settled(course: Course, page: Page, mark: str) -> tuple[Course, Ask | End |
     course = replace(course, doubt="")
     these = {identity(one) for one in page.items}
     if mark == course.before or these == course.known:
-        return replace(course, first=1, at=2), Ask({course.paging.parameter or "": "2"})
+        return replace(course, first=1, at=2), NextPage({course.paging.parameter or "": "2"})
     if these and these <= course.known:
         return replace(course, is_whole=True), End()
     return replace(course, first=0), None
@@ -232,7 +232,7 @@ def _counted(course: Course, page: Page) -> Course:
     return replace(course, total=total, counted=(*course.counted, told)[-2:])
 
 
-def look_before(course: Course) -> tuple[Course, Ask] | None:
+def look_before(course: Course) -> tuple[Course, NextPage] | None:
     """Where a list ended of which nobody told whether its pages are counted from 0 or from 1: the request for page 0.
 
     None: there is nothing to look for, since the list is as long as the API counts.
@@ -240,14 +240,14 @@ def look_before(course: Course) -> tuple[Course, Ask] | None:
     total = course.total if course.total is not None else (course.counted or (None,))[-1]
     if course.doubt != "before" or course.items == total or course.paging.parameter is None:
         return None
-    return replace(course, is_before=True, before=course.first_page), Ask({course.paging.parameter: "0"})
+    return replace(course, is_before=True, before=course.first_page), NextPage({course.paging.parameter: "0"})
 
 
-def _bounded(course: Course, what: Ask | End, left: int) -> Ask | End:
+def _bounded(course: Course, what: NextPage | End, left: int) -> NextPage | End:
     """The next request, unless the catalog's bounds forbid it."""
-    if left or (isinstance(what, Ask) and course.items >= course.paging.max_items):
+    if left or (isinstance(what, NextPage) and course.items >= course.paging.max_items):
         return End(f"max_items of the catalog is {course.paging.max_items:,}")
-    if isinstance(what, Ask) and course.pages >= course.paging.max_pages:
+    if isinstance(what, NextPage) and course.pages >= course.paging.max_pages:
         return End(f"max_pages of the catalog is {course.paging.max_pages:,}")
     return what
 
@@ -259,7 +259,7 @@ def is_past_end(course: Course, status: int) -> bool:
     return status in NO_PAGE and course.is_counted and not course.promised
 
 
-def _next(course: Course, page: Page) -> tuple[Course, Ask | End]:
+def _next(course: Course, page: Page) -> tuple[Course, NextPage | End]:
     paging = course.paging
     says_more = paging.more is not None
     if says_more and says_no(_find(paging.more, page.data, "more")):
@@ -289,7 +289,7 @@ def _following(paging: Pagination, page: Page) -> Any:
     return _find(paging.next, page.items if is_of_items else page.data, "next")
 
 
-def _numbered(course: Course, page: Page) -> tuple[Course, Ask | End]:
+def _numbered(course: Course, page: Page) -> tuple[Course, NextPage | End]:
     paging = course.paging
     assert paging.parameter is not None  # the catalog's check saw to it
     has_more = paging.more is not None  # or the list would have ended
@@ -304,7 +304,7 @@ def _numbered(course: Course, page: Page) -> tuple[Course, Ask | End]:
     at = course.at + (1 if paging.style == "page" else len(page.items))
     if paging.style == "offset" and course.at == 0 and number_beside(page, ("startindex", "start")) == 1:
         at += 1  # SCIM counts from 1 and takes 0 for that: RFC 7644, 3.4.2.4
-    return replace(course, at=at), Ask({paging.parameter: str(at)})
+    return replace(course, at=at), NextPage({paging.parameter: str(at)})
 
 
 def _ended(course: Course) -> End:
@@ -312,7 +312,7 @@ def _ended(course: Course) -> End:
     return End(NOT_WHERE if course.promised else "")
 
 
-def _onward(course: Course, found: Any) -> tuple[Course, Ask | End]:
+def _onward(course: Course, found: Any) -> tuple[Course, NextPage | End]:
     """From a token or a URL to the request for the next page, whichever of both it is."""
     found = found.get("href") if isinstance(found, dict) and "href" in found else found  # JSON:API's and HAL's links
     if not holds(found):
@@ -323,10 +323,10 @@ def _onward(course: Course, found: Any) -> tuple[Course, Ask | End]:
         return course, End(f"what the API gave {what}")
     text = str(found)
     if _is_url(text) or (wants_url and isinstance(found, str) and not (parameter and _is_token(course, text))):
-        return _once(course, text, Ask(url=text))
+        return _once(course, text, NextPage(url=text))
     if parameter is None:
         return course, End(NO_URL if wants_url else NO_PARAMETER)
-    return _once(course, text, Ask({parameter: text}))
+    return _once(course, text, NextPage({parameter: text}))
 
 
 def _is_token(course: Course, text: str) -> bool:
@@ -339,12 +339,12 @@ def _is_url(text: str) -> bool:
     return re.match(r"https?://|/[^?]*\?.*=|\?.*=", text) is not None
 
 
-def _once(course: Course, mark: str, ask: Ask) -> tuple[Course, Ask | End]:
+def _once(course: Course, mark: str, next_page: NextPage) -> tuple[Course, NextPage | End]:
     if len(mark) > _MAX_TOKEN:
         return course, End(f"what the API gave for the next page is {len(mark):,} characters long")
     if mark in course.seen:
         return course, End("the API led back to a page that was read already")
-    return replace(course, seen=course.seen | {mark}), ask
+    return replace(course, seen=course.seen | {mark}), next_page
 
 
 def _find(expression: str | None, data: Any, key: str) -> Any:

@@ -100,7 +100,7 @@ def item_read(catalog: Catalog, of_list: Operation) -> tuple[Operation, str] | N
 
 
 @dataclass(frozen=True)
-class Asked:
+class PreviewCall:
     """The call that shows a write's target, and the query names of the write that the read does not take. `exposes`: it would show a
     value that the catalog hides in the write."""
 
@@ -109,7 +109,7 @@ class Asked:
     exposes: bool = False
 
 
-def asked(write: Call, found: Showing) -> Asked:
+def preview_call(write: Call, found: Showing) -> PreviewCall:
     """The call of the read for a write: its path's values, and of its query what the read has, too."""
     read = found.read
     required = {name: name for name in read.required & write.values.keys() & read.template.names}
@@ -124,7 +124,9 @@ def asked(write: Call, found: Showing) -> Asked:
     headers = {name: text for name, text in write.headers.items() if name in read.headers}
     exposed = any(hides(write, its) and not is_secret(read.parameters.get(mine)) for mine, its in places.items())
     url = read.api.base_url + read.filled(values)
-    return Asked(Call(read, url, values=values, headers=headers, shown_url=shown_url(read, values)), untaken, exposed)
+    return PreviewCall(
+        Call(read, url, values=values, headers=headers, shown_url=shown_url(read, values)), untaken, exposed
+    )
 
 
 def hides(write: Call, name: str) -> bool:
@@ -162,7 +164,7 @@ def _taken(write: Call, read: Operation, name: str, its: Piece) -> dict[str, Val
     return dict(taken) if taken is not None else None
 
 
-def item_asked(catalog: Catalog, of_list: Call, read: Operation, placeholder: str, key: str) -> Call:
+def item_call(catalog: Catalog, of_list: Call, read: Operation, placeholder: str, key: str) -> Call:
     """The call that shows one item of a list by its id, checked like a call of the model's, which wrote the id. Raises `BadCall`."""
     pairs = paired(read.template.path[:-1], of_list.operation.template.path) or {}
     given: dict[str, Value] = {mine: of_list.values[its] for mine, its in pairs.items()} | {placeholder: key}

@@ -1,21 +1,22 @@
 """A recipe from its first step to its last, for the model's one call: each read goes through the gate, a write at the end is proposed.
 
-No door of its own: gate.py sends. What a recipe's expressions stand for is recipes.py's matter.
+No door of its own: the gate sends. What a recipe's expressions stand for is recipes.py's matter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from catalog.calls import BadCall, Call
 from catalog.catalog import RUN, Catalog
 from catalog.lookup import Unclear
 from gate.answers import ReadResult
-from gate.gate import Gate, noted_read, noted_unclear, proposed
-from gate.policy import Read, sort
-from gate.recipes import Run, after, broken_off, next_call, told
+from gate.gate import Gate
+from gate.journal_entries import noted_read, noted_unclear, proposed
+from gate.policy import Read, Write, sort
+from gate.recipes import Run, StepAnswer, after, broken_off, next_call, told
 from store.journal.hash_chain import JournalEntry
 from store.proposal_record import Proposal
 from store.turns import Turn
@@ -41,38 +42,65 @@ def run(
     looked up in. `tainted`: what the thread has seen so far; each read adds to it. `sent_alone` is as in
     `sort`. Raises `BadCall` only before a step was made.
     """
+    steps = _Steps(gate, catalog, turn, position, tainted, sent_alone, before, wants)
     entries: list[JournalEntry] = []
     while not begun.is_over:
         try:
-            call = next_call(catalog, begun)
-            before(call)
-            call = gate.resolved(call, turn, wants, catalog)
-            is_tainted = tainted or bool(begun.answers) or bool(call.matched)
-            made = sort(call, tainted=is_tainted, sent_alone=sent_alone)
-            if not isinstance(made, Read):
-                _check_is_last(begun)
-                proposal = _of_recipe(begun, gate.propose(made, turn, position), turn)
-                return proposal, [*entries, proposed(proposal)]
-        except Unclear as error:
-            return ReadResult(error.text), [*entries, noted_unclear(call, error)]
+            made, noted = steps.make_next(begun)
         except BadCall as error:
             if not begun.answers:
                 raise
             begun = broken_off(begun, error)
-            return _ended(gate, turn, begun, [*entries, _bad(begun)])
-        answer = gate.ask(made, turn, catalog)
-        named = {"recipe": begun.recipe.workflow_id, "step": begun.step.step_id}
-        entries.append(noted_read(call, answer.status, answer.seconds, answer.problem, **named))
-        begun = after(begun, answer)
-        if begun.problem and not answer.why_bad:
             entries.append(_bad(begun))
-    return _ended(gate, turn, begun, entries)
+            break
+        entries.append(noted)
+        if not isinstance(made, StepAnswer):
+            return made, entries
+        begun = after(begun, made)
+        if begun.problem and not made.why_bad:
+            entries.append(_bad(begun))
+    return _ended(gate, turn, begun), entries
 
 
-def _of_recipe(begun: Run, proposal: Proposal, turn: Turn) -> Proposal:
-    """The record of a recipe's last step. Its card does not show what the model wrote: the inputs."""
-    only_for = proposal.only_for or turn.only_for
-    return replace(proposal, recipe=begun.recipe.workflow_id, recipe_step=begun.number, only_for=only_for)
+@dataclass(frozen=True)
+class _Steps:
+    """What all the steps of one run are made with."""
+
+    gate: Gate
+    catalog: Catalog
+    turn: Turn
+    position: int
+    tainted: bool
+    sent_alone: int
+    before: Callable[[Call], None]
+    wants: Callable[[Call, int], bool]
+
+    def make_next(self, begun: Run) -> tuple[StepAnswer | ReadResult | Proposal, JournalEntry]:
+        """The next step: what its read brought, or what ends the run: a name that is not clear, or the proposal of its write. And what the
+        journal tells of it. Raises `BadCall`."""
+        call = next_call(self.catalog, begun)
+        self.before(call)
+        try:
+            call = self.gate.resolved(call, self.turn, self.wants, self.catalog)
+        except Unclear as error:
+            return ReadResult(error.text), noted_unclear(call, error)
+        is_tainted = self.tainted or bool(begun.answers) or bool(call.matched)
+        made = sort(call, tainted=is_tainted, sent_alone=self.sent_alone)
+        return self._read(begun, made) if isinstance(made, Read) else self._propose(begun, made)
+
+    def _read(self, begun: Run, read: Read) -> tuple[StepAnswer, JournalEntry]:
+        answer = self.gate.read_step(read, self.turn, self.catalog)
+        named = {"recipe": begun.recipe.workflow_id, "step": begun.step.step_id}
+        return answer, noted_read(read, answer.status, answer.seconds, answer.problem, **named)
+
+    def _propose(self, begun: Run, write: Write) -> tuple[Proposal, JournalEntry]:
+        """The record of the last step. Its card does not show what the model wrote: the inputs."""
+        _check_is_last(begun)
+        proposal = self.gate.propose(write, self.turn, self.position)
+        only_for = proposal.only_for or self.turn.only_for
+        recipe = begun.recipe.workflow_id
+        of_recipe = replace(proposal, recipe=recipe, recipe_step=begun.number, only_for=only_for)
+        return of_recipe, proposed(of_recipe)
 
 
 def _check_is_last(begun: Run) -> None:
@@ -88,9 +116,8 @@ def _bad(begun: Run) -> JournalEntry:
     return JournalEntry("bad call", {"call": f"{RUN} {begun.recipe.workflow_id}", "reason": begun.problem})
 
 
-def _ended(gate: Gate, turn: Turn, ended: Run, entries: list[JournalEntry]) -> Taken:
+def _ended(gate: Gate, turn: Turn, ended: Run) -> ReadResult:
     statuses = [one.status for one in ended.answers if one.status is not None]
     seconds = sum(one.seconds for one in ended.answers)
-    return ReadResult(
-        told(ended, gate.result_limit, partial(gate.keep, turn)), statuses[-1] if statuses else None, seconds
-    ), entries
+    text = told(ended, gate.result_limit, partial(gate.keep, turn))
+    return ReadResult(text, statuses[-1] if statuses else None, seconds)

@@ -1,6 +1,6 @@
 """What a write would change: the target as it was read, beside what the request says; and whether it is still the same later.
 
-A place in data is a path: names of fields, and of items that have an id that id (`Item`). Lists of other items are values.
+A place in data is a path: names of fields, and of items that have an id that id (`ItemStep`). Lists of other items are values.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _ENVELOPES = frozenset(
 )  # fmt: skip
 
 
-class Item(NamedTuple):
+class ItemStep(NamedTuple):
     """A step of a path: the item of a list with this id."""
 
     key: str
 
 
-class Order(NamedTuple):
+class OrderStep(NamedTuple):
     """A step of a path: which items a list has, and in which order."""
 
 
-Path = tuple["str | Item | Order", ...]
+Path = tuple["str | ItemStep | OrderStep", ...]
 Role = Literal["itself", "about", "several"]
 Rest = Literal["none", "some", "unknown"]
 
@@ -55,7 +55,7 @@ class Watch:
 
     def insists(self, path: Path) -> bool:
         """Whether a field counts although it moves by itself: one that the catalog names, and which things there are."""
-        return bool(_places(path) & set(self.compare)) or path[:1] == (Order(),)
+        return bool(_places(path) & set(self.compare)) or path[:1] == (OrderStep(),)
 
 
 def _places(path: Path) -> set[str]:
@@ -168,7 +168,9 @@ def changes(method: str, before: Any, body: Any, *, hidden: Collection[str] = ()
 
 def fields_of(data: Any) -> list[Change]:
     """All that a target has."""
-    return [Change(path, old, how="is") for path, old in leaves(data) if not path or not isinstance(path[-1], Order)]
+    return [
+        Change(path, old, how="is") for path, old in leaves(data) if not path or not isinstance(path[-1], OrderStep)
+    ]
 
 
 def _operation(one: Mapping[str, Any], before: Any) -> Change:
@@ -308,13 +310,13 @@ def _reordered(old: list[Any], new: list[Any], path: Path) -> list[Change]:
     return [Change(path, as_json(old), as_json(new), "reordered")] if as_json(old) != as_json(new) else []
 
 
-def _by_id(items: Sequence[Any]) -> dict[Item, Any] | None:
+def _by_id(items: Sequence[Any]) -> dict[ItemStep, Any] | None:
     """A list's items by their ids; None where not each has one of its own."""
-    found: dict[Item, Any] = {}
+    found: dict[ItemStep, Any] = {}
     for one in items:
         if not isinstance(one, dict) or not (key := key_of(one)[1]):
             return None
-        found[Item(key)] = one
+        found[ItemStep(key)] = one
     return found if items and len(found) == len(items) else None
 
 
@@ -366,7 +368,7 @@ def leaves(data: Any, place: Path = ()) -> Iterator[tuple[Path, str]]:
                 yield from leaves(value, (*place, str(key)))
         case list() if (items := _by_id(data)) is not None:
             order = [one.key for one in items]
-            yield (*place, Order()), as_json(order if place else sorted(order))
+            yield (*place, OrderStep()), as_json(order if place else sorted(order))
             for key, value in items.items():
                 yield from leaves(value, (*place, key))
         case None if not place:

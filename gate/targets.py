@@ -1,4 +1,4 @@
-"""What a write is about, read for its card and once more before it is sent. Only gate.py may use it.
+"""What a write is about, read for its card and once more before it is sent. Only the gate's own steps may use it.
 
 A card may say only what is known: where it cannot be told which things a request touches, that is what the card says.
 """
@@ -19,21 +19,22 @@ from catalog.rules import SAFE_METHODS
 from catalog.signs_of_more import Page, more_told, total_told
 from gate.answers import Answer, data_of
 from gate.api_client import Unanswered, Unsent
+from gate.lists import CollectedList, ListReads
 from gate.naming import Name, name_of
 from gate.preview import (
-    Asked,
+    PreviewCall,
     Showing,
     as_path,
-    asked,
     by_key,
     hides,
     ids_named,
-    item_asked,
+    item_call,
     item_read,
     list_in,
+    preview_call,
     showing,
 )
-from gate.reads import CollectedList, Purpose, Reads
+from gate.single_reads import Purpose, SingleReads
 from gate.target_diff import GONE, Rest, Target, Watch
 
 _MAX_TARGET = 60_000  # characters of a target that a row keeps
@@ -48,10 +49,11 @@ class _NotShown(Exception):
 
 
 class TargetReader:
-    """Looks at what writes are about, through the gate's reads."""
+    """Looks at what writes are about, by the gate's single reads and lists."""
 
-    def __init__(self, reads: Reads) -> None:
-        self._reads = reads
+    def __init__(self, single: SingleReads, lists: ListReads) -> None:
+        self._single = single
+        self._lists = lists
 
     def look(self, write: Call, purpose: Purpose, by: float | None = None) -> Look:
         """What a write is about, read by ourselves until `by` (monotonic seconds), and the ETag where it is the very thing.
@@ -59,12 +61,12 @@ class TargetReader:
         (None, "") where there is nothing to show. A read that needs approval, or that the channel does not allow, is shown only where
         the entry names it under `preview:`.
         """
-        found = showing(self._reads.catalog, write.operation)
+        found = showing(self._single.catalog, write.operation)
         if found is None:
             return self._none(write), ""
-        it = asked(write, found)
+        it = preview_call(write, found)
         try:
-            by = time.monotonic() + self._reads.timeout if by is None else by
+            by = time.monotonic() + self._single.timeout if by is None else by
             self._check(write, found.read, it, purpose, by)
             return self._shown(write, found, it, purpose, by)
         except _NotShown as error:
@@ -83,9 +85,9 @@ class TargetReader:
         return Target("", problem=words.NO_PREVIEW)
 
     def _problem(self, call: Call, problem: str) -> Target:
-        return Target(call.shown_url, problem=self._reads.mask(problem))
+        return Target(call.shown_url, problem=self._single.mask(problem))
 
-    def _check(self, write: Call, read: Operation, it: Asked, purpose: Purpose, by: float) -> None:
+    def _check(self, write: Call, read: Operation, it: PreviewCall, purpose: Purpose, by: float) -> None:
         """Raises `_NotShown` where the read may not be made."""
         preview = write.operation.preview
         if preview is None or preview.operation is None:
@@ -102,7 +104,7 @@ class TargetReader:
         if time.monotonic() >= by:
             raise _NotShown(words.NOT_READ_IN_TIME)
 
-    def _shown(self, write: Call, found: Showing, it: Asked, purpose: Purpose, by: float) -> Look:
+    def _shown(self, write: Call, found: Showing, it: PreviewCall, purpose: Purpose, by: float) -> Look:
         """What the read shows. Raises `_NotShown`, and what a read raises."""
         is_list = not it.call.operation.template.path[-1].names
         if found.kind == "listed":
@@ -111,13 +113,13 @@ class TargetReader:
         if ids:
             return self._those(write, it.call, ids, purpose, by), ""
         if not is_list:
-            answer = self._reads.follow(it.call, purpose, by)
+            answer = self._single.follow(it.call, purpose, by)
             return self._one_or_several(write, found, it, answer, None)
-        listed = self._reads.collect(it.call, purpose, by)
+        listed = self._lists.collect(it.call, purpose, by)
         return self._one_or_several(write, found, it, listed.answer, listed)
 
     def _one_or_several(
-        self, write: Call, found: Showing, it: Asked, answer: Answer, listed: CollectedList | None
+        self, write: Call, found: Showing, it: PreviewCall, answer: Answer, listed: CollectedList | None
     ) -> Look:
         if answer.broke_off:  # what was not read cannot be compared
             raise _NotShown(answer.broke_off.removesuffix("."))
@@ -130,12 +132,12 @@ class TargetReader:
         if found.kind == "about":
             raise _NotShown(words.NOT_ONE.format(read=found.read.name))
         if listed is not None and listed.items is not None:
-            items = self._reads.cleaned(listed.items, listed.hiding | write.operation.hiding)
+            items = self._single.cleaned(listed.items, listed.hiding | write.operation.hiding)
         return self._several(write, it, items, listed, Page(items, data, answer.headers)), ""
 
     # --- one thing ----------------------------------------------------------------------------------------------------
 
-    def _one(self, write: Call, found: Showing, it: Asked, answer: Answer, data: Any) -> Look:
+    def _one(self, write: Call, found: Showing, it: PreviewCall, answer: Answer, data: Any) -> Look:
         is_plain = not it.untaken and not (write.method == "DELETE" and write.body is not None)
         target = self._kept(
             write, it.call, answer.status, data,
@@ -148,7 +150,7 @@ class TargetReader:
     def _listed(self, write: Call, found: Showing, call: Call, purpose: Purpose, by: float) -> Target:
         """The thing of the write's path, out of the list in which it stands."""
         label, key = found.placeholder, str(write.values[found.placeholder])
-        listed = self._reads.collect(call, purpose, by, enough=partial(_has_all, (key,), label))
+        listed = self._lists.collect(call, purpose, by, enough=partial(_has_all, (key,), label))
         fitting = by_key(self._items(write, call, listed), label).get(key, [])
         if len(fitting) != 1:
             told = words.NOT_IN_PART if self._rest(call, listed) == "some" else words.NOT_LISTED
@@ -171,7 +173,9 @@ class TargetReader:
 
     # --- several things -----------------------------------------------------------------------------------------------
 
-    def _several(self, write: Call, it: Asked, items: list[Any], listed: CollectedList | None, page: Page) -> Target:
+    def _several(
+        self, write: Call, it: PreviewCall, items: list[Any], listed: CollectedList | None, page: Page
+    ) -> Target:
         """A list that a request is about as a whole, as far as its query and nothing else chooses. Raises `_NotShown`."""
         read, body = it.call.operation, _body(write)
         if it.untaken:
@@ -195,14 +199,14 @@ class TargetReader:
 
     def _those(self, write: Call, call: Call, ids: Sequence[str], purpose: Purpose, by: float) -> Target:
         """The things that a request names by their ids, each asked for by itself where the catalog has a read for that."""
-        single = self._single(call, ids, purpose)
+        calls = self._one_by_one(call, ids, purpose)
         rest: Rest = "none"
-        if single is not None:
-            read = single[0].operation
-            found = {key: self._item(write, one, purpose, by) for key, one in zip(ids, single, strict=True)}
+        if calls is not None:
+            read = calls[0].operation
+            found = {key: self._item(write, one, purpose, by) for key, one in zip(ids, calls, strict=True)}
         else:
             read = call.operation
-            listed = self._reads.collect(call, purpose, by, enough=partial(_has_all, ids, ""))
+            listed = self._lists.collect(call, purpose, by, enough=partial(_has_all, ids, ""))
             items, rest = self._items(write, call, listed), self._rest(call, listed)
             there = by_key(items)
             found = {key: there.get(key, [])[:1] for key in ids}
@@ -213,19 +217,19 @@ class TargetReader:
             total=len(ids), rest=rest if missing else "none", missing=missing, chosen=True,
         )  # fmt: skip
 
-    def _single(self, call: Call, ids: Sequence[str], purpose: Purpose) -> list[Call] | None:
+    def _one_by_one(self, call: Call, ids: Sequence[str], purpose: Purpose) -> list[Call] | None:
         """The calls that show each of these things; None where they are many, or the catalog has no read for that."""
         found = item_read(purpose.catalog, call.operation)
         if found is None or found[0].rules or len(ids) > _ONE_BY_ONE:
             return None
         try:
-            return [item_asked(purpose.catalog, call, *found, key) for key in ids]
+            return [item_call(purpose.catalog, call, *found, key) for key in ids]
         except BadCall:  # an id that no path can hold
             return None
 
     def _item(self, write: Call, call: Call, purpose: Purpose, by: float) -> list[Any]:
         """One thing by its id; none where it is not there. Raises `_NotShown`, and what a read raises."""
-        answer = self._reads.follow(call, purpose, by)
+        answer = self._single.follow(call, purpose, by)
         if answer.status in GONE:
             return []
         if not answer.is_success or answer.broke_off:
@@ -240,7 +244,7 @@ class TargetReader:
             raise _NotShown(words.STATUS_OF.format(read=as_path(call), status=status_text(answer.status)))
         if items is None or answer.broke_off:
             raise _NotShown(words.NO_LIST.format(read=as_path(call)))
-        cleaned: list[Any] = self._reads.cleaned(items, listed.hiding | write.operation.hiding)
+        cleaned: list[Any] = self._single.cleaned(items, listed.hiding | write.operation.hiding)
         return cleaned
 
     def _rest(self, call: Call, listed: CollectedList | None, page: Page | None = None, count: int = 0) -> Rest:
@@ -262,7 +266,7 @@ class TargetReader:
     # --- data ---------------------------------------------------------------------------------------------------------
 
     def _data(self, write: Call, answer: Answer) -> Any:
-        return self._reads.cleaned(data_of(answer)[0], answer.hiding | write.operation.hiding)
+        return self._single.cleaned(data_of(answer)[0], answer.hiding | write.operation.hiding)
 
     def _kept(self, write: Call, call: Call, status: int, data: Any, **more: Any) -> Target:
         preview = write.operation.preview

@@ -17,8 +17,9 @@ import structlog
 from base import words
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import Thread, permalink
+from gate.card_posts import card_row
 from gate.cards import home_blocks
-from gate.gate import Gate, card_row
+from gate.gate import Gate
 from slack_io.web_api import Identity
 from store.proposal_record import Proposal
 from store.store import Store

@@ -17,8 +17,9 @@ import structlog
 
 from base import words
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
+from gate.card_posts import card_row
 from gate.cards import deny_modal, notice_modal, whole_request
-from gate.gate import Gate, card_row
+from gate.gate import Gate
 from gate.policy import Refused, State
 from model.prompt.prompt import suggestions
 from slack_io.cancellation import Cancellation

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import TypeGuard
 
@@ -20,8 +21,10 @@ from base.settings import Settings
 from bot import create_app, main
 from catalog.catalog import load_catalog
 from catalog.rules import SAFE_METHODS
+from gate.sending import Approval
 from store.store import Store
 from tests.harness.whole_bot import settings_of
+from tests.mutate import TESTS
 
 ROOT = Path(__file__).parents[1]
 
@@ -88,7 +91,10 @@ WAITS = {
     "cli.commands",
     "gate.api_client",
     "gate.gate",
+    "gate.last_checks",
+    "gate.lists",
     "gate.reads",
+    "gate.single_reads",
     "gate.targets",
     "model.chat",
     "model.server_check",
@@ -245,26 +251,66 @@ def users_of(module: str) -> set[str]:
     return {module_of(path) for path in FILES if module in modules_used(path)}
 
 
+READ_PATH = {"gate.single_reads", "gate.lists", "gate.look_ups", "gate.reads", "gate.targets"}
+
+
 def test_only_the_gate_and_its_read_path_use_the_api_client() -> None:
-    assert users_of("gate.api_client") == {
-        "gate.gate",
-        "gate.targets",
-        "gate.reads",
-    }  # targets.py takes the exceptions alone
-    taken = {name for module, name in imports(file_of("gate.targets")) if module == "gate.api_client"}
-    assert taken == {"Unanswered", "Unsent"}
-    assert users_of("gate.reads") == {"gate.gate", "gate.targets"}
-    assert users_of("gate.targets") == {"gate.gate"}
+    """The gate makes it, the step to sending has one and single reads have one; the others take the exceptions alone."""
+    users = users_of("gate.api_client")
+    taken = {one: {name for module, name in imports(file_of(one)) if module == "gate.api_client"} for one in users}
+
+    assert users == READ_PATH | {"gate.gate", "gate.sending", "gate.last_checks"}
+    holders = {one: names - {"Unsent", "Unanswered"} for one, names in taken.items()}
+    assert {one: names for one, names in holders.items() if names} == {
+        "gate.gate": {"ApiClient", "Paces"},
+        "gate.sending": {"ApiClient"},
+        "gate.single_reads": {"ApiClient", "Broken"},
+    }
+
+
+def test_only_the_step_to_sending_and_single_reads_send() -> None:
+    """Whatever a client is called: nobody else in the gate calls a `send`, or hands one on, but the client itself."""
+    sending = {
+        module_of(path)
+        for path in FILES
+        if room_of(module_of(path)).startswith("gate")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "send"
+    }
+    assert sending == {"gate.sending", "gate.single_reads", "gate.api_client"}
+
+
+def test_only_the_gates_steps_use_the_read_path() -> None:
+    steps = {"gate.gate", "gate.proposals", "gate.last_checks", "gate.sending"}
+
+    assert users_of("gate.single_reads") == {"gate.gate"} | READ_PATH - {"gate.single_reads"}
+    assert users_of("gate.lists") == {"gate.gate", "gate.look_ups", "gate.reads", "gate.targets"}
+    assert users_of("gate.look_ups") == {"gate.reads"}
+    assert users_of("gate.reads") == steps
+    assert users_of("gate.targets") == {"gate.gate", "gate.proposals", "gate.last_checks"}
+    assert users_of("gate.sending") == {"gate.gate"}
 
 
 def test_the_read_path_makes_no_client_and_the_gates_client_for_it_sends_get_and_head() -> None:
     """So that it can send nothing else: the client holds to the methods it was made for."""
-    made = re.findall(r"\b(Wire|Line|wire)\(", file_of("gate.reads").read_text("utf-8"))
-    (reading,) = re.findall(r"Reads\(.*?wire\((\w+),", file_of("gate.gate").read_text("utf-8"))
+    made = {module_of(path) for path in FILES for call in calls_in(path) if names_client(call)}
+    calls = {ast.unparse(call.func): call for call in calls_in(file_of("gate.gate"))}
+    clients = [ast.unparse(call) for call in calls_in(file_of("gate.gate")) if ast.unparse(call.func) == "client"]
 
-    assert made == []
-    assert reading == "SAFE_METHODS"
+    assert made == {"gate.gate"}
+    assert ast.unparse(calls["SingleReads"].args[1]) == "client(SAFE_METHODS, keepalive=20)"
+    assert sorted(clients) == ["client(METHODS, keepalive=0)", "client(SAFE_METHODS, keepalive=20)"]
     assert sorted(SAFE_METHODS) == ["GET", "HEAD"]
+
+
+def calls_in(path: Path) -> list[ast.Call]:
+    tree = ast.parse(path.read_text("utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
+def names_client(call: ast.Call) -> bool:
+    """Whether a call makes an API client, or hands its class on to what may."""
+    return any(isinstance(one, ast.Name) and one.id == "ApiClient" for one in (call.func, *call.args))
 
 
 def reads_words(node: ast.AST) -> bool:
@@ -384,13 +430,19 @@ def test_the_bot_knows_nothing_of_the_emulator_the_demo_the_tests_and_the_bench(
         assert not {package(module) for module, _ in imports(path)} & {"emulator", "demo", "tests", "bench"}, path
 
 
-def test_the_gates_write_has_no_parameter_but_the_approval() -> None:
-    tree = ast.parse(file_of("gate.gate").read_text("utf-8"))
-    (gate,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Gate")
-    (write,) = (node for node in gate.body if isinstance(node, ast.FunctionDef) and node.name == "write")
+@pytest.mark.parametrize(("module", "name"), [("gate.gate", "Gate"), ("gate.sending", "Sending")])
+def test_the_gates_write_has_no_parameter_but_the_approval(module: str, name: str) -> None:
+    tree = ast.parse(file_of(module).read_text("utf-8"))
+    (found,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    (write,) = (node for node in found.body if isinstance(node, ast.FunctionDef) and node.name == "write")
 
     assert [argument.arg for argument in write.args.args] == ["self", "approval"]
-    assert (write.args.kwonlyargs, write.args.vararg, write.args.kwarg) == ([], None, None)
+    assert (write.args.posonlyargs, write.args.kwonlyargs) == ([], [])
+    assert (write.args.vararg, write.args.kwarg) == (None, None)
+
+
+def test_an_approval_carries_nothing_but_the_records_id() -> None:
+    assert [one.name for one in fields(Approval)] == ["proposal"]
 
 
 @by_file
@@ -533,6 +585,20 @@ def test_every_third_party_import_is_in_the_requirements() -> None:
             if name not in sys.stdlib_module_names and name not in OUR_OWN:
                 wanted = distributions.get(name, name)
                 assert re.search(rf"^{re.escape(wanted)}\b", asked, re.MULTILINE), f"{path.name} imports {name}"
+
+
+def test_the_gate_tells_of_each_of_its_files_for_a_review() -> None:
+    told = re.findall(
+        r"\b\w+\.py\b", ast.get_docstring(ast.parse((ROOT / "gate/__init__.py").read_text("utf-8"))) or ""
+    )
+    assert set(told) == {path.name for path in ROOT.glob("gate/*.py")} - {"__init__.py"}
+
+
+def test_the_refusals_that_are_taken_out_are_of_files_and_tests_that_are_there() -> None:
+    tests = {path.stem for path in ROOT.glob("tests/**/*.py")}
+    for name, its in TESTS.items():
+        assert (ROOT / f"{name}.py").exists(), name
+        assert set(its) <= tests, name
 
 
 def test_nothing_committed_names_a_path_of_one_machine() -> None:

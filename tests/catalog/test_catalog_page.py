@@ -20,7 +20,7 @@ from catalog.lookup import candidates
 from catalog.rules import Rule
 from catalog.signs_of_more import Page
 from gate.answers import Answer, data_of
-from gate.paging import Ask, End, begin, follow, items_of
+from gate.paging import End, NextPage, begin, follow, items_of
 from gate.policy import Read, State, Write, sort
 from gate.preview import showing
 from model.prompt.prompt import suggestions
@@ -312,25 +312,25 @@ def test_a_table_reaches_the_model_as_a_list(parts: Any) -> None:
 LINK = {"link": '<https://lists.example.com/issues?page=2>; rel="next"'}
 NEXT = "https://lists.example.com/devices?$skiptoken=b"
 # operation -> first request's values, pages as (answer, headers), and what each asks for; the last one ends the list
-COURSES: dict[str, tuple[dict[str, str], list[tuple[Any, dict[str, str]]], list[Ask]]] = {
+COURSES: dict[str, tuple[dict[str, str], list[tuple[Any, dict[str, str]]], list[NextPage]]] = {
     "GET /users": (
         {"page": "1", "per_page": "100"},
         [({"data": [1, 2], "total_pages": 2}, {}), ({"data": [3], "total_pages": 2}, {})],
-        [Ask({"page": "2"})],
+        [NextPage({"page": "2"})],
     ),
     "GET /orders": (
         {"skip": "0"},
         [({"orders": [1, 2], "count": 3}, {}), ({"orders": [3], "count": 3}, {})],
-        [Ask({"skip": "2"})],
+        [NextPage({"skip": "2"})],
     ),
     "GET /charges": (
         {},
         [({"data": [{"id": "c1"}, {"id": "c2"}], "has_more": True}, {}), ({"data": [{"id": "c3"}], "has_more": False}, {})],
-        [Ask({"after": "c2"})],
+        [NextPage({"after": "c2"})],
     ),
-    "GET /issues": ({}, [([1, 2], LINK), ([3], {})], [Ask(url="https://lists.example.com/issues?page=2")]),
-    "GET /devices": ({}, [({"value": [1], "@odata.nextLink": NEXT}, {}), ({"value": [2]}, {})], [Ask(url=NEXT)]),
-    "GET /events": ({}, [([1], {"x-next-token": "t2"}), ([2], {})], [Ask({"token": "t2"})]),
+    "GET /issues": ({}, [([1, 2], LINK), ([3], {})], [NextPage(url="https://lists.example.com/issues?page=2")]),
+    "GET /devices": ({}, [({"value": [1], "@odata.nextLink": NEXT}, {}), ({"value": [2]}, {})], [NextPage(url=NEXT)]),
+    "GET /events": ({}, [([1], {"x-next-token": "t2"}), ([2], {})], [NextPage({"token": "t2"})]),
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from catalog.catalog import load_catalog
-from gate.gate import Approval
+from gate.sending import Approval
 from tests.harness.bot_parts import BotParts, calls, strict
 from tests.harness.replay_model import answer, call
 from tests.harness.rest_server import RestServer, Seen, reply

@@ -30,7 +30,7 @@ from gate.cards import (
     whole_request,
 )
 from gate.policy import State
-from gate.target_diff import Item, Target
+from gate.target_diff import ItemStep, Target
 
 Blocks = list[dict[str, Any]]
 TOKEN = "0123456789abcdef" * 2
@@ -635,7 +635,7 @@ def test_a_decided_card_says_who_when_and_what_came_of_it(state: State, more: di
         ([("home", "city"), ("job",)], " (home.city, job)."),
         ([(one,) for one in "abcdefg"], " (a, b, c, d, e, ...)."),
         ([("job",), ("<!channel>",), ("x" * 90,)], " (job, ...)."),
-        ([("members", Item("7"), "role"), ("members", Item("8"), "role")], " (members.role)."),
+        ([("members", ItemStep("7"), "role"), ("members", ItemStep("8"), "role")], " (members.role)."),
         ([("*",), (":tada:",)], "drawn."),
         ([()], "drawn."),
         ([], "drawn."),

@@ -26,8 +26,9 @@ from base.logging_setup import set_up_logs
 from catalog.calls import BadCall
 from emulator.emulator import Workspace
 from emulator.world import UserGroup
-from gate.gate import Approval, Gate
+from gate.gate import Gate
 from gate.policy import Event, Read, Refused, State, Write
+from gate.sending import Approval
 from slack_io.web_api import SlackWeb
 from store.proposals import Effects
 from tests.harness.bot_parts import ANN, BEN, USERS, BotParts, Json, calls, says

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import text
 
 from catalog.calls import BadCall
-from gate.gate import Approval
 from gate.policy import Read, State, Write
+from gate.sending import Approval
 from store.proposal_record import Proposal
 from store.store import Store
 from store.tables import MIGRATIONS, SERIAL

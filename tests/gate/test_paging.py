@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from catalog.catalog import Operation, load_catalog
 from catalog.signs_of_more import Page, next_link
-from gate.paging import Ask, BadStart, Course, End, begin, follow, is_past_end, items_of
+from gate.paging import BadStart, Course, End, NextPage, begin, follow, is_past_end, items_of
 from tests.base.test_shrink import ANY
 
 URL = "/users?page=[page]&size=[size]&after=[after]"
@@ -32,7 +32,7 @@ def started(pagination: str, values: Mapping[str, str] | None = None, parameters
     return begin(listing(pagination, parameters), values or {})[0]
 
 
-def after(course: Course, data: Any, **headers: str) -> tuple[Course, list[Any], Ask | End]:
+def after(course: Course, data: Any, **headers: str) -> tuple[Course, list[Any], NextPage | End]:
     items = items_of(course.paging, data)
     assert items is not None
     return follow(course, Page(items, data, headers))
@@ -45,9 +45,11 @@ def test_pages_are_counted_from_1_to_the_first_empty_one() -> None:
     course, values = begin(listing("{style: page, parameter: page}"), {})
     assert values == {"page": "1"}
     course, items, what = after(course, [1, 2, 3])
-    assert (items, what) == ([1, 2, 3], Ask({"page": "2"}))
+    assert (items, what) == ([1, 2, 3], NextPage({"page": "2"}))
     course, items, what = after(course, [4])
-    assert (items, what) == ([4], Ask({"page": "3"})), "a short page is no end: APIs cap the size they are asked for"
+    assert (items, what) == ([4], NextPage({"page": "3"})), (
+        "a short page is no end: APIs cap the size they are asked for"
+    )
     course, items, what = after(course, [])
     assert (items, what, course.pages, course.items) == ([], End(), 3, 4)
 
@@ -73,7 +75,7 @@ def test_a_page_that_the_call_names_is_where_it_begins() -> None:
     course, values = begin(listing("{style: page, parameter: page, total: total}"), {"page": "7", "size": "50"})
     assert values == {"page": "7", "size": "50"}
     _, _, what = after(course, {"data": [1, 2], "total": 2})
-    assert what == Ask({"page": "8"}), "how many stand before page 7 is not known, so the total ends nothing"
+    assert what == NextPage({"page": "8"}), "how many stand before page 7 is not known, so the total ends nothing"
 
 
 @pytest.mark.parametrize("text", ["x", "-1", "1.5", "", "1" * 16, "１", "\u0661"])
@@ -87,9 +89,9 @@ def test_offsets_move_on_by_the_items_that_came() -> None:
     course, values = begin(listing("{style: offset, parameter: after}"), {})
     assert values == {"after": "0"}
     course, _, what = after(course, {"users": [1] * 40})
-    assert what == Ask({"after": "40"})
+    assert what == NextPage({"after": "40"})
     course, _, what = after(course, {"users": [2] * 13})
-    assert what == Ask({"after": "53"})
+    assert what == NextPage({"after": "53"})
     assert after(course, {"users": []})[2] == End()
 
 
@@ -137,7 +139,7 @@ def test_what_says_that_a_page_is_the_last_ends_it(rest: str, data: Any) -> None
 )
 def test_what_does_not_say_so_goes_on(rest: str, data: Any) -> None:
     course = started(f"{{style: page, parameter: page, items: users, {rest}}}")
-    assert after(course, {"users": [1, 2, 3]} | data)[2] == Ask({"page": "2"})
+    assert after(course, {"users": [1, 2, 3]} | data)[2] == NextPage({"page": "2"})
 
 
 def test_pages_counted_from_0_end_in_time() -> None:
@@ -145,7 +147,7 @@ def test_pages_counted_from_0_end_in_time() -> None:
         "{style: page, parameter: page, items: users, pages: pages}", parameters="{page: {type: integer, minimum: 0}}"
     )
     course, _, what = after(course, {"users": [1], "pages": 2})
-    assert what == Ask({"page": "1"})
+    assert what == NextPage({"page": "1"})
     assert after(course, {"users": [2], "pages": 2})[2] == End()
 
 
@@ -161,7 +163,7 @@ def test_an_api_that_does_not_know_the_parameter_is_found_out() -> None:
 @pytest.mark.parametrize(("rest", "data"), [("more: more", {"more": True}), ("pages: pages", {"pages": 3})])
 def test_an_empty_page_ends_no_list_that_says_that_it_goes_on(rest: str, data: Any) -> None:
     course = started(f"{{style: page, parameter: page, items: users, {rest}}}")
-    assert after(course, {"users": []} | data)[2] == Ask({"page": "2"})
+    assert after(course, {"users": []} | data)[2] == NextPage({"page": "2"})
 
 
 @pytest.mark.parametrize(
@@ -196,30 +198,30 @@ def test_a_cursor_is_followed_until_there_is_none() -> None:
     course, values = begin(listing("{style: cursor, parameter: after, next: meta.next}"), {"size": "5"})
     assert values == {"size": "5"}
     course, _, what = after(course, {"data": [1], "meta": {"next": "b"}})
-    assert what == Ask({"after": "b"})
+    assert what == NextPage({"after": "b"})
     course, _, what = after(course, {"data": [], "meta": {"next": 17}})
-    assert what == Ask({"after": "17"}), "an empty page with a token is no end"
+    assert what == NextPage({"after": "17"}), "an empty page with a token is no end"
     assert after(course, {"data": [2], "meta": {"next": None}})[2] == End()
 
 
 def test_a_cursor_may_be_the_last_items_id() -> None:
     course = started("{style: cursor, parameter: after, items: data, next: 'data[-1].id', more: has_more}")
     course, _, what = after(course, {"data": [{"id": "a"}, {"id": "b"}], "has_more": True})
-    assert what == Ask({"after": "b"})
+    assert what == NextPage({"after": "b"})
     assert after(course, {"data": [{"id": "c"}], "has_more": False})[2] == End()
 
 
 def test_a_token_in_a_header_goes_where_the_catalog_says() -> None:
     course = started("{style: header, parameter: after, header: X-Next-Token}")
     course, _, what = after(course, [1], **{"x-next-token": "b c"})
-    assert what == Ask({"after": "b c"})
+    assert what == NextPage({"after": "b c"})
     assert after(course, [2])[2] == End()
 
 
 def test_a_url_in_the_answer_is_given_on_as_it_is() -> None:
     course = started("{style: next_url, items: results, next: next}")
     course, _, what = after(course, {"results": [1], "next": "https://elsewhere/x?y=1"})
-    assert what == Ask(url="https://elsewhere/x?y=1")
+    assert what == NextPage(url="https://elsewhere/x?y=1")
     assert after(course, {"results": [2], "next": None})[2] == End()
 
 
@@ -235,7 +237,7 @@ def test_a_link_header_is_followed_also_where_the_catalog_says_nothing() -> None
     operation = listing("{style: link}")
     for course in (begin(operation, {})[0], Course(begin(operation, {})[0].paging)):
         course, _, what = after(course, [1], link='<http://hr.internal/users?page=2>; rel="next"')
-        assert what == Ask(url="http://hr.internal/users?page=2")
+        assert what == NextPage(url="http://hr.internal/users?page=2")
         assert after(course, [2], link='<http://hr.internal/users?page=1>; rel="prev"')[2] == End()
 
 
@@ -384,7 +386,7 @@ STYLES = [
 def test_whatever_the_api_says_it_ends_or_goes_on_within_the_bounds(style: str, pages: list[tuple[Any, str]]) -> None:
     course = started(style)
     kept: list[Any] = []
-    asked: list[Ask] = []
+    asked: list[NextPage] = []
     for data, text in pages:
         if (items := items_of(course.paging, data)) is None:
             break

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from bot import main
 from catalog.calls import BadCall, Call
 from catalog.catalog import BadCatalog, Catalog, load_catalog
-from gate.gate import proposed
+from gate.journal_entries import proposed
 from gate.policy import State
 from gate.recipes import Run, StepAnswer, after, begin, is_run, next_call, told
 from model.prompt.prompt import system_prompt

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gate.naming import Name
-from gate.target_diff import Change, Item, Order, Path, Target, Watch, changes, differing, leaves
+from gate.target_diff import Change, ItemStep, OrderStep, Path, Target, Watch, changes, differing, leaves
 
 TOM: dict[str, Any] = {"id": 7, "name": "Tom", "job": "Sales", "flat": {"city": "Rome", "zip": 1}}
 
@@ -39,7 +39,7 @@ def left_out(before: Any, body: Any, **more: Any) -> list[str]:
 
 
 def dotted(path: Path) -> str:
-    return ".".join(one if isinstance(one, str) else f"[{one.key}]" for one in path if isinstance(one, (str, Item)))
+    return ".".join(one if isinstance(one, str) else f"[{one.key}]" for one in path if isinstance(one, (str, ItemStep)))
 
 
 # --- what changes -----------------------------------------------------------------------------------------------------
@@ -382,7 +382,7 @@ def test_of_several_things_it_counts_which_they_are_and_each_ones_fields_but_not
     assert () in differing("DELETE", several(one, total=5), several(one, total=6), None)
     assert () in differing("DELETE", several(one, missing=("9",)), several(one), None)
     moved = differing("DELETE", several(one, two), several(one | {"hits": 8}, two), None)
-    assert moved == {(Item("1"), "hits"): ("1", "8")}
+    assert moved == {(ItemStep("1"), "hits"): ("1", "8")}
     assert differing("DELETE", several(one), several(one | {"hits": 8}), None, Watch(ignore=("hits",))) == {}
 
 
@@ -392,8 +392,8 @@ def test_which_things_a_list_holds_is_nothing_that_moves_by_itself() -> None:
     before, now = (several(*items[:249], last) for last in (items[249], items[299]))
     before, now = (replace(one, names=one.names[:200]) for one in (before, now))
     found = differing("DELETE", before, now, None, Watch(ignore=("id",)))
-    assert [path for path in found if Watch().insists(path)] == [(Order(),)]
-    assert not Watch().insists(("members", Order()))
+    assert [path for path in found if Watch().insists(path)] == [(OrderStep(),)]
+    assert not Watch().insists(("members", OrderStep()))
     assert Watch(compare=("stats",)).insists(("stats", "hits"))
 
 

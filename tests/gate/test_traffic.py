@@ -29,10 +29,11 @@ class Queue(Loopback):
         self.changes: dict[int, dict[str, Any]] = {}
         self._queue = dict(QUEUE)
         self.headers: dict[str, str] = {}
+        self.takes = 204  # the status of a write
 
     def _answer(self, request: Request) -> Reply:
         if request.method != "GET":
-            return Reply(204)
+            return Reply(self.takes)
         look = next(self.looks)
         self._queue |= self.changes.get(look, {})
         return as_json(self._queue | self.moving(look), 200, **self.headers)
@@ -196,6 +197,22 @@ def test_a_mark_of_the_whole_is_not_sent_along_where_parts_of_it_move(
     bot = make()
     assert approve(bot, bot.approved("DELETE", "/queues/mail")).state is State.DONE
     assert "if-match" not in queue.requests[-1].headers
+
+
+def test_what_the_api_itself_finds_changed_is_asked_for_anew(make: Callable[..., BotParts], queue: Queue) -> None:
+    """It changed after the last look and before the request: the API says 412 to If-Match, and nothing was done."""
+    queue.moving, queue.headers = lambda _look: {}, {"ETag": '"v1"'}
+    queue.takes, queue.changes = 412, {3: {"policy": "drop"}}
+    bot = make()
+    row = approve(bot, bot.approved("DELETE", "/queues/mail"))
+    assert [one.method for one in queue.requests] == ["GET", "GET", "DELETE", "GET"]
+    assert queue.requests[2].headers["if-match"] == '"v1"'
+    assert row.state is State.STALE
+    (again,) = bot.pending()
+    assert (again.renewals, again.votes, again.rule) == (1, (), row.rule)
+    assert again.proposal != row.proposal
+    assert json.loads(again.before or "{}")["data"]["policy"] == "drop"
+    assert "policy" in row.note
 
 
 def test_a_field_that_a_patch_does_not_name_may_change(make: Callable[..., BotParts], queue: Queue) -> None:

@@ -18,8 +18,8 @@ from catalog.catalog import Operation, load_catalog
 from catalog.conditions import Condition
 from catalog.documents import read_text
 from gate.card_lines import CARD
+from gate.card_posts import card_row
 from gate.cards import card, whole_request
-from gate.gate import card_row
 from gate.policy import State, sort
 from tests.harness.bot_parts import BotParts, calls
 from tests.harness.descriptions import imported, loaded

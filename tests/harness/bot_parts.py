@@ -22,9 +22,10 @@ from base.thread import Thread
 from catalog.calls import resolve
 from catalog.catalog import load_catalog
 from gate.answers import Answer, Shown, found_of
-from gate.gate import Approval, Gate
+from gate.gate import Gate
 from gate.policy import Read, State, Write, sort
 from gate.results import result
+from gate.sending import Approval
 from model.chat import Model, ReplyListener
 from model.messages import Message
 from store.admission import Admission

@@ -18,8 +18,8 @@ from base.settings import Misconfigured
 from base.thread import Thread
 from bot import main
 from catalog.rules import Rule
-from gate.gate import Approval
 from gate.policy import Event, State
+from gate.sending import Approval
 from store.journal.hash_chain import FIRST, JournalEntry, first_broken, link
 from store.proposal_record import Proposal
 from store.proposals import Altered, Effects

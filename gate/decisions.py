@@ -1,0 +1,147 @@
+"""What people decide about stored requests, and what time and mishaps do: votes, denials, withdrawals, expiry, reminders.
+
+A decision only changes the row. Nothing here sends, and nothing typed in Slack comes here: a button's token names the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from base import words
+from gate.authority import Authority
+from gate.cards import date, deciders
+from gate.policy import Event, Refused, State
+from gate.records import Records
+from store.posts import message
+from store.proposal_record import Proposal
+from store.store import Store
+
+
+class Decisions:
+    """The decisions of one gate. All moments are seconds since 1970."""
+
+    def __init__(self, store: Store, authority: Authority, records: Records, *, ids: Callable[[], str]) -> None:
+        self._store = store
+        self._authority = authority
+        self._records = records
+        self._ids = ids
+
+    # --- people -------------------------------------------------------------------------------------------------------
+
+    def decide(
+        self, token: str, decision: Literal["approve", "deny"], *, by: str, at: float, arrival: int, reason: str = ""
+    ) -> Proposal:
+        """A person's decision, made at `at`. Gives the changed proposal. Raises `Refused` with words for that person alone."""
+        proposal = self.pending(token, by)
+        self._authority.check_authority(proposal, by)
+        if at >= proposal.expires_at:
+            changed = self._records.change(proposal.proposal, Event.EXPIRE, arrival=arrival)
+        elif decision == "approve" and by in proposal.votes:
+            raise Refused(words.VOTED)
+        elif decision == "approve":
+            changed = self._records.vote(proposal.proposal, by, at, arrival)
+        else:
+            changed = self._records.change(
+                proposal.proposal, Event.REJECT, arrival=arrival, decided_by=by, decided_at=at, reason=reason
+            )
+        return self._decided(changed)
+
+    def decide_all(self, batch: str, *, by: str, at: float, arrival: int) -> list[Proposal]:
+        """A person's yes to a set that was fixed when its button was drawn: each row is checked and voted for alone. Raises `Refused`."""
+        rows = self._store.proposals_of_batch(batch)
+        pending = [one for one in rows if one.state is State.PENDING and at < one.expires_at]
+        if not rows:
+            raise Refused("")
+        if not pending:
+            raise Refused(words.ALREADY)
+        for one in {one.rule.people: one for one in pending}.values():  # Slack takes few look-ups a minute
+            self._authority.check_authority(one, by)
+        pending = [one for one in pending if by not in one.votes]
+        if not pending:
+            raise Refused(words.VOTED)
+        changed = [self._records.vote(one.proposal, by, at, arrival if one is pending[-1] else None) for one in pending]
+        if changed[-1] is None:  # decided a moment before, so that the click is not marked as looked at
+            self._store.handled(arrival)
+        self._records.redraw_set(batch)
+        return [one for one in changed if one is not None]
+
+    def withdraw_by(self, token: str, *, by: str, at: float, arrival: int) -> Proposal:
+        """The asker takes a request back. Raises `Refused`."""
+        proposal = self.pending(token, by)
+        if by != proposal.asker:
+            raise Refused(words.NOT_YOURS.format(asker=proposal.asker))
+        changed = self._records.change(proposal.proposal, Event.WITHDRAW, arrival=arrival, decided_by=by, decided_at=at)
+        return self._decided(changed)
+
+    def _decided(self, changed: Proposal | None) -> Proposal:
+        """A request after a click. Raises `Refused` where another was faster."""
+        if changed is None:
+            raise Refused(words.ALREADY)
+        self._records.redraw_set(changed.batch)
+        return changed
+
+    def pending(self, token: str, by: str) -> Proposal:
+        """The pending proposal of a button. Raises `Refused`: without words for a forged button or one's own second click."""
+        proposal = self._store.proposal(token=token)
+        if proposal is None:
+            raise Refused("")
+        if proposal.state is not State.PENDING:
+            raise Refused("" if by in (proposal.decided_by, *proposal.votes) else words.ALREADY)
+        return proposal
+
+    def may_decide(self, proposal: Proposal, by: str) -> bool:
+        """Whether this person could decide it, to be shown."""
+        try:
+            self._authority.check_authority(proposal, by, shows=True)
+        except Refused:
+            return False
+        return True
+
+    # --- time and mishaps ---------------------------------------------------------------------------------------------
+
+    def expire_due(self) -> list[Proposal]:
+        """Expires what waited too long; gives what did."""
+        expired = [self._records.change(one.proposal, Event.EXPIRE) for one in self._store.proposals_due()]
+        changed = [one for one in expired if one is not None]
+        self._records.redraw_sets(changed)
+        return changed
+
+    def remind_due(self) -> None:
+        """Reminds, once and at half time, those who may decide and have not."""
+        for one in self._store.proposals_to_remind():
+            waiting = [who for who in one.rule.approvers if who not in one.votes]
+            who = deciders(replace(one.rule, approvers=tuple(waiting) or one.rule.approvers), one.asker)
+            text = words.REMINDER.format(fingerprint=one.fingerprint[:12], deciders=who, until=date(one.expires_at))
+            self._store.remind(one, [message(self._ids(), one.stands, one.turn, text)])
+
+    def withdraw(self, turn: str) -> None:
+        """Takes back what a failed turn still has waiting, so that no later click sends it."""
+        left = self._store.proposals_of(turn, State.PENDING, State.APPROVED)
+        self._take_back(left, "The turn ended before a decision.", "The turn ended before this was sent.")
+
+    def withdraw_sealed_otherwise(self) -> list[str]:
+        """Takes back what waits since an earlier version, or under another journal key: whether it is as it was asked for cannot be
+        told. Gives the threads."""
+        left = self._store.sealed_otherwise()
+        self._take_back(left, words.SEALED_OTHERWISE, words.SEALED_OTHERWISE)
+        return [one.thread for one in left]
+
+    def unshown(self, card_post: str) -> str | None:
+        """A card that Slack will not take: nobody can decide it, so it is withdrawn. Gives the thread concerned."""
+        one = self._store.proposal_of_card(card_post)
+        if one is None:
+            return None
+        changed = self._records.change(one.proposal, Event.WITHDRAW, note=words.UNSHOWN)
+        self._records.redraw_set(one.batch)
+        return changed.thread if changed is not None else None
+
+    def _take_back(self, left: Sequence[Proposal], pending: str, approved: str) -> None:
+        for one in left:
+            if one.state is State.PENDING:
+                self._records.change(one.proposal, Event.WITHDRAW, note=pending)
+            else:  # by now it may be on its way
+                note = f"{approved} Nothing was sent."
+                self._records.change(one.proposal, Event.FAIL, seen=State.APPROVED, note=note)
+        self._records.redraw_sets(left)

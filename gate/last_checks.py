@@ -1,0 +1,154 @@
+"""What is checked right before an approved request is sent: the catalog of today, its rule of today, and the target as it is now."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from base import words
+from base.json_text import loads
+from catalog.calls import BadCall, Call, body_of, check_values, headers_of, match
+from catalog.rules import Rule
+from gate.api_client import Unsent
+from gate.authority import Authority
+from gate.card_lines import path_text
+from gate.policy import Write, sort
+from gate.proposals import whose
+from gate.reads import Reads
+from gate.target_diff import Path, Target, Watch, differing
+from gate.targets import TargetReader
+from store.proposal_record import Proposal
+
+_MOST_MOVED = 50  # fields that moved by themselves, of which a row tells
+_STRONG = re.compile(r'"[\x21\x23-\x7e]*"')  # If-Match compares strongly: RFC 9110, 13.1.1
+
+
+class TargetChanged(Exception):
+    """A write's target is no longer what its card showed: how it is now (None: it was not read), and what of it changed."""
+
+    def __init__(self, target: Target | None, changed: Collection[Path]) -> None:
+        super().__init__("changed")
+        self.target = target
+        self.changed = changed
+
+
+@dataclass(frozen=True)
+class LastLook:
+    """A target as it was found right before sending: its ETag where it is a strong one and stands still, and what of it moved by
+    itself: (field, what the card showed, what it is now)."""
+
+    etag: str = ""
+    moved: tuple[tuple[str, str, str], ...] = ()
+
+
+class LastChecks:
+    """The last checks of one gate. `settles` is seconds between two looks at a target that seems to have changed."""
+
+    def __init__(self, authority: Authority, reads: Reads, targets: TargetReader, *, settles: float) -> None:
+        self._authority = authority
+        self._reads = reads
+        self._targets = targets
+        self._settles = settles
+
+    # --- the catalog --------------------------------------------------------------------------------------------------
+
+    def still_allowed(self, stored: Proposal) -> Call:
+        """The stored request as a call of today's catalog, which has to allow the very same one. Raises `BadCall`."""
+        catalog = self._reads.here(stored.thread).catalog
+        api = catalog.api(stored.api)
+        if api is None or not stored.url.startswith(api.base_url + "/"):
+            raise BadCall("The catalog no longer has this API at this address.")
+        found = match(catalog, stored.method, stored.url, api)
+        operation, headers = found.operation, json.loads(stored.headers)
+        if api.base_url + operation.filled(found.values) != stored.url:
+            raise BadCall("The catalog no longer allows this request.")
+        if headers_of(operation, headers) != headers:
+            raise BadCall("The catalog no longer allows these headers.")
+        if operation.body_type != stored.body_type or body_of(operation, stored.body) != stored.body:
+            raise BadCall("The catalog no longer allows this body.")
+        check_values(operation, {**found.values, **headers})
+        if missing := operation.required - {*found.values, *headers}:
+            raise BadCall(f"The catalog asks for '{min(missing)}' now.")
+        return Call(operation, stored.url, stored.body, found.values, headers, found.others)
+
+    def stricter_now(self, stored: Proposal, call: Call) -> Rule | None:
+        """Today's rule for an approved record, where the catalog has come to name other people since it was approved.
+
+        Where a group's handle cannot be looked up, and so not be compared, only a stricter rule counts.
+        """
+        by_people = stored.decided_by is not None
+        judged = sort(call, tainted=by_people)
+        if not isinstance(judged, Write) or judged.by_policy:
+            return None  # nobody would have to decide today
+        then, today = self._authority.known(stored.rule), self._authority.known(judged.rule)
+        if not by_people or today.strictness > then.strictness:
+            return today
+        return today if today.is_settled and then.is_settled and today.people != then.people else None
+
+    def whose_now(self, stored: Proposal, call: Call) -> str:
+        """For whom alone a record's answer is: as it was stored, unless the catalog's rule has come to share less."""
+        today = sort(call, tainted=stored.decided_by is not None)
+        if not isinstance(today, Write) or today.by_policy:
+            return stored.only_for
+        return stored.only_for or whose(today.rule, stored.asker)
+
+    # --- the target ---------------------------------------------------------------------------------------------------
+
+    def still_same(self, stored: Proposal, call: Call) -> LastLook:
+        """Reads the target again, where the card showed it. Raises `TargetChanged`, or `Unsent`.
+
+        Where it seems to have changed it is read once more a little later: what differs between those two moves by itself, and does
+        not count unless the catalog says so. What it is and what it is called always count.
+        """
+        before = Target.from_json(stored.before)
+        if before is None or not before.is_known:
+            return LastLook()
+        now, etag = self._again(stored, call)
+        if not _differing(stored, call, before, now):
+            return LastLook(etag)
+        time.sleep(self._settles)
+        later, _ = self._again(stored, call)
+        changed = _differing(stored, call, before, later)
+        insists = _watch(call).insists
+        moving = {path for path in _differing(stored, call, now, later) if path and not insists(path)}
+        if left := changed.keys() - moving:
+            raise TargetChanged(later, sorted(left, key=list(changed).index))
+        return LastLook("", tuple((path_text(path), *values) for path, values in list(changed.items())[:_MOST_MOVED]))
+
+    def _again(self, stored: Proposal, call: Call) -> tuple[Target, str]:
+        """The target as it is now, and its ETag where it is a strong one. Raises `Unsent`."""
+        now, etag = self._targets.look(call, self._reads.purpose(stored, "before sending"))
+        if now is None or not now.is_known:
+            raise Unsent(words.NOT_READ_AGAIN)
+        return now, etag if _STRONG.fullmatch(etag) else ""
+
+    def changed_meanwhile(self, stored: Proposal, call: Call) -> TargetChanged:
+        """How the target of a record is now that the API itself says that it changed."""
+        before = Target.from_json(stored.before)
+        now, _ = self._targets.look(call, self._reads.purpose(stored, "preview"))
+        return TargetChanged(
+            now, _differing(stored, call, before, now) if before is not None and now is not None else ()
+        )
+
+    def target_now(self, stored: Proposal) -> Target | None:
+        """The target of a write whose outcome is unknown."""
+        try:
+            target, _ = self._targets.look(self.still_allowed(stored), self._reads.purpose(stored, "check"))
+        except BadCall:  # its words are for the model
+            return Target(stored.shown_url, problem=words.NOT_ALLOWED_TO_READ)
+        return target
+
+
+def _differing(stored: Proposal, call: Call, before: Target, now: Target) -> dict[Path, tuple[str, str]]:
+    """What of a record's target differs between two looks, as far as it counts."""
+    body = loads(stored.shown_body) if stored.shown_body is not None else None
+    return differing(stored.method, before, now, body, _watch(call), stored.shown_url)
+
+
+def _watch(call: Call) -> Watch:
+    """Which fields of a write's target count, by the catalog."""
+    preview = call.operation.preview
+    return Watch(preview.ignore, preview.compare) if preview is not None else Watch()

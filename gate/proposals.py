@@ -1,0 +1,133 @@
+"""A write becomes a stored request: what is sent once approved, what its card is drawn from, who may decide. Nothing here sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from base import words
+from base.shrink import as_json
+from catalog.calls import check_plain, check_resolved
+from catalog.rules import Rule
+from gate.authority import Authority
+from gate.policy import State, Write
+from gate.reads import Reads
+from gate.target_diff import Target
+from gate.targets import TargetReader
+from store.proposal_record import Proposal
+from store.store import Store
+from store.turns import Turn
+
+
+class Proposals:
+    """Makes the stored requests of one gate. `clock` is seconds since 1970."""
+
+    def __init__(
+        self,
+        store: Store,
+        authority: Authority,
+        reads: Reads,
+        targets: TargetReader,
+        *,
+        ids: Callable[[], str],
+        clock: Callable[[], float],
+        dry_run: bool,
+    ) -> None:
+        self._store = store
+        self._authority = authority
+        self._reads = reads
+        self._targets = targets
+        self._ids = ids
+        self._clock = clock
+        self._dry_run = dry_run
+
+    def propose(self, write: Write, turn: Turn, call: int, by: float | None = None) -> Proposal:
+        """A write as the record to be stored with the model's reply: pending, or approved where the policy needs nobody.
+
+        For a pending one the target is read first, until `by` (monotonic seconds), so that the card can show what would change. Raises
+        `BadCall`.
+        """
+        check_resolved(write)
+        check_plain(write)
+        place = "" if write.by_policy else self._authority.place(turn.thread, write.rule)
+        target, _ = (
+            (None, "") if write.by_policy else self._targets.look(write, self._reads.purpose(turn, "preview"), by)
+        )
+        now = self._clock()
+        expires = write.rule.expires or write.operation.expires
+        return self._fingerprinted(
+            Proposal(
+                proposal=self._ids(),
+                token=self._ids(),
+                thread=turn.thread,
+                turn=turn.turn,
+                api=write.operation.api.name,
+                operation=write.operation.name,
+                method=write.method,
+                url=write.url,
+                body=write.body,
+                body_type=write.operation.body_type,
+                headers=as_json(dict(sorted(write.headers.items()))),
+                shown_url=write.shown_url,
+                shown_body=write.shown_body,
+                asker=turn.asker,
+                fingerprint="",
+                why=write.why,
+                description=write.operation.description,
+                tainted=write.tainted,
+                hidden=as_json(sorted(write.operation.api.secrets)),
+                matched=as_json([vars(one) for one in write.matched]),
+                rule=self._authority.known(write.rule),
+                before=target.to_json() if target is not None else None,
+                state=State.APPROVED if write.by_policy else State.PENDING,
+                created_at=now,
+                remind_at=None if write.by_policy else now + expires / 2,
+                expires_at=now + expires,
+                card=self._ids(),
+                call=call,
+                place=place,
+                dry_run=self._dry_run,
+                only_for=turn.only_for if write.by_policy else whose(write.rule, turn.asker),
+            )
+        )
+
+    def renewed(self, stored: Proposal, target: Target | None, reason: str, **changed: Any) -> Proposal:
+        """The same request as a new record with the target as it is now, and why, but for what `changed` says. Votes do not carry over."""
+        now = self._clock()
+        waits = stored.expires_at - stored.created_at
+        fresh = replace(
+            stored,
+            proposal=self._ids(),
+            token=self._ids(),
+            card=self._ids(),
+            why=words.RENEWED.format(reason=reason),
+            before=target.to_json() if target is not None else None,
+            state=State.PENDING,
+            created_at=now,
+            remind_at=now + waits / 2,
+            expires_at=now + waits,
+            votes=(),
+            decided_by=None,
+            decided_at=None,
+            sent_at=None,
+            batch=None,
+            dry_run=self._dry_run,
+        )
+        return self._fingerprinted(replace(fresh, **changed))
+
+    def _fingerprinted(self, proposal: Proposal) -> Proposal:
+        return replace(proposal, fingerprint=self._store.fingerprint(proposal))
+
+    def batched(self, proposals: Sequence[Proposal]) -> list[Proposal]:
+        """The proposals of one reply, those that the catalog lets be approved together named as one fixed set."""
+        together = [one.proposal for one in proposals if one.rule.batch and one.state is State.PENDING]
+        if len(together) < 2:
+            return list(proposals)
+        batches = {place: self._ids() for place in {one.place for one in proposals}}
+        return [replace(one, batch=batches[one.place]) if one.proposal in together else one for one in proposals]
+
+
+def whose(rule: Rule, asker: str) -> str:
+    """For whom alone is what a person's yes by this rule opens; empty: for all."""
+    return "" if rule.shared else asker

@@ -1,0 +1,260 @@
+"""The step to sending: an approved record, checked once more, leaves once and as it is stored; and how it ended.
+
+`write(approval)` has no parameter for method, URL or body: what one conditional UPDATE (approved -> sending) hands over is what is
+sent. A second use finds nothing. Only this module has the API client that sends more than GET and HEAD.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from base import words
+from base.shrink import as_json
+from base.statuses import status_text
+from catalog.calls import BadCall, Call
+from catalog.rules import SAFE_METHODS, Rule
+from gate.answers import Answer, Shown, found_of, outcome_text
+from gate.api_client import ApiClient, Unanswered, Unsent
+from gate.authority import Unplaced
+from gate.card_posts import card_row
+from gate.cards import changed_text, target_card
+from gate.last_checks import LastChecks, LastLook, TargetChanged
+from gate.partial_answers import with_sign
+from gate.policy import Event, State
+from gate.proposals import Proposals
+from gate.reads import Reads
+from gate.records import Aside, Records
+from gate.results import is_partial, result
+from gate.target_diff import Target
+from store.holds import Overtaken
+from store.journal.hash_chain import JournalEntry
+from store.posts import message
+from store.proposal_record import Proposal
+from store.proposals import Altered
+from store.store import Store
+
+log = structlog.get_logger("gate")
+_PRECONDITION_FAILED = 412
+_GATEWAY = (502, 504)  # from something before the API, which may have done it all the same: RFC 9110, 15.6.3 and 15.6.5
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A person's (or the policy's) yes to one stored proposal. It names the record and carries nothing of it."""
+
+    proposal: str
+
+
+class Sending:
+    """Sends the approved records of one gate. `clock` is seconds since 1970, `result_limit` characters for the model."""
+
+    def __init__(
+        self,
+        store: Store,
+        client: ApiClient,
+        reads: Reads,
+        proposals: Proposals,
+        records: Records,
+        checks: LastChecks,
+        *,
+        ids: Callable[[], str],
+        clock: Callable[[], float],
+        result_limit: int,
+        dry_run: bool,
+    ) -> None:
+        self._store = store
+        self._api_client = client
+        self._reads = reads
+        self._proposals = proposals
+        self._records = records
+        self._checks = checks
+        self._ids = ids
+        self._clock = clock
+        self._result_limit = result_limit
+        self._dry_run = dry_run
+        self._under_way: set[str] = set()  # the records that this process is sending
+
+    # --- a turn's approved records ------------------------------------------------------------------------------------
+
+    def approvals(self, turn: str) -> list[Approval]:
+        """A turn's writes that the policy approved and that have not been sent, in the order of their calls."""
+        waiting = self._store.proposals_of(turn, State.APPROVED)
+        return [Approval(one.proposal) for one in waiting if one.decided_by is None]
+
+    def write_decided(self, turn: str) -> list[Proposal]:
+        """Sends a turn's writes that people approved, in the order of their calls; in a set, what fails stops the rest.
+
+        Gives the records as they ended.
+        """
+        ended: list[Proposal] = []
+        for one in self._store.proposals_of(turn, State.APPROVED):
+            if one.decided_by is None:
+                continue
+            if self._is_stopped(one):
+                changed = self._records.change(one.proposal, Event.FAIL, seen=one.state, note=words.STOPPED_BATCH)
+            else:
+                changed = self.write(Approval(one.proposal))
+            if changed is not None:
+                ended.append(changed)
+            self._records.redraw_set(one.batch)
+        return ended
+
+    def _is_stopped(self, one: Proposal) -> bool:
+        """Whether one that was approved by the same click as this did not succeed: told by the rows, which outlive a crash."""
+        ill = (State.FAILED, State.UNKNOWN, State.STALE)
+        together = self._store.proposals_of_batch(one.batch) if one.batch is not None else []
+        click = (one.decided_by, one.decided_at)
+        return any((other.decided_by, other.decided_at) == click and other.state in ill for other in together)
+
+    # --- one record, from approved to its end -------------------------------------------------------------------------
+
+    def write(self, approval: Approval) -> Proposal | None:
+        """Sends the stored record of an approval, once; its result joins the transcript, the card says how it ended.
+
+        Gives the record as it ended; None where there was nothing (left) to send.
+        """
+        with structlog.contextvars.bound_contextvars(proposal=approval.proposal):
+            row = self._store.proposal_of(approval.proposal)
+            if row is None or row.state is not State.APPROVED:
+                return None
+            if not self._store.is_intact(row) or row.fingerprint != self._store.fingerprint(row):
+                return self._alarm(row)
+            try:
+                call = self._checks.still_allowed(row)
+                if (rule := self._checks.stricter_now(row, call)) is not None:
+                    return self._ask_by_rule(row, call, rule)
+                look = self._checks.still_same(row, call)
+            except (Unsent, Unplaced) as error:
+                return self._fail(row, str(error))
+            except BadCall as error:  # its words are for the model
+                return self._fail(row, words.NOT_ALLOWED_NOW, told=str(error))
+            except TargetChanged as changed:
+                return self._ask_anew(row, changed)
+            return self._take_and_send(row, call, look)
+
+    def _take_and_send(self, row: Proposal, call: Call, look: LastLook) -> Proposal | None:
+        """From approved to sending, and on to the end. Whatever breaks in between leaves the outcome open."""
+        self._under_way.add(row.proposal)
+        try:
+            stored = self._records.change(
+                row.proposal,
+                Event.SEND,
+                sent_at=self._clock(),
+                moved=as_json(look.moved),
+                only_for=self._checks.whose_now(row, call),
+            )
+            return self._send(stored, call, look.etag) if stored is not None else None
+        except Altered:
+            return self._alarm(row)
+        except Overtaken:  # who has the thread by now knows how it stands
+            raise
+        except Exception:  # the request may have left: whatever went wrong behind it, its outcome is open
+            self._records.change(row.proposal, Event.LOSE)
+            raise
+        finally:
+            self._under_way.discard(row.proposal)
+
+    def _send(self, stored: Proposal, call: Call, etag: str) -> Proposal | None:
+        """Sends what the change to `sending` handed over, and nothing else."""
+        if self._dry_run or stored.dry_run:
+            return self._records.change(stored.proposal, Event.SUCCEED, note=words.DRY_RUN_NOTE, dry_run=1)
+        try:
+            answer = self._api_client.send(
+                call.operation,
+                stored.method,
+                stored.url,
+                stored.body,
+                body_type=stored.body_type,
+                headers=json.loads(stored.headers),
+                key=stored.proposal,
+                etag=etag,
+            )
+        except Unsent as error:
+            return self._fail(stored, str(error))
+        except Unanswered as error:
+            return self._records.change(stored.proposal, Event.LOSE, note=self._api_client.mask(str(error)))
+        if etag and answer.status == _PRECONDITION_FAILED:
+            return self._ask_anew(stored, self._checks.changed_meanwhile(stored, call))
+        return self._end(stored, call, answer)
+
+    # --- how it ended -------------------------------------------------------------------------------------------------
+
+    def _end(self, stored: Proposal, call: Call, answer: Answer) -> Proposal | None:
+        """The end by the API's answer."""
+        if answer.status in _GATEWAY:
+            note = words.GATEWAY.format(status=status_text(answer.status))
+            aside = Aside(seconds=answer.seconds)
+            return self._records.change(stored.proposal, Event.LOSE, aside, note=note, status=answer.status)
+        event = Event.SUCCEED if answer.is_success else Event.FAIL
+        aside = Aside(self._answered(stored, call, answer), seconds=answer.seconds)
+        return self._records.change(stored.proposal, event, aside, status=answer.status)
+
+    def _answered(self, stored: Proposal, call: Call, answer: Answer) -> str:
+        """What the model is told of an API's answer to a record; of a read that was approved it can have more later."""
+        outcome = words.STATES_BY_STATUS.get(answer.status, "done") if answer.is_success else "failed"
+        found = with_sign(found_of(answer, self._api_client.secrets), call, answer, offer=False)
+        shown = Shown.of(found, self._result_limit)
+        is_more = stored.method in SAFE_METHODS and is_partial(found, shown, self._result_limit)
+        return result(shown, self._reads.keep(stored, found.data, found.part) if is_more else "", outcome=outcome)
+
+    def _fail(self, row: Proposal, reason: str, told: str = "") -> Proposal | None:
+        """`reason` is for people and, where nothing else is `told` to it, for the model."""
+        note = f"{self._api_client.mask(reason)} {words.NOT_SENT}"
+        for_model = outcome_text("failed", f"{self._api_client.mask(told)} {words.NOT_SENT}") if told else None
+        return self._records.change(row.proposal, Event.FAIL, Aside(for_model), seen=row.state, note=note)
+
+    def _alarm(self, row: Proposal) -> Proposal | None:
+        """The end of a record that somebody changed where it is stored: what people approved is not known any more."""
+        log.critical("a stored request was changed", operation=row.operation, hint="look who can write to the database")
+        noted = {"proposal": row.proposal, "fingerprint": row.fingerprint, "reason": words.ALTERED}
+        self._store.note(row.thread, row.turn, [JournalEntry("alarm", noted)])
+        return self._fail(row, words.ALTERED)
+
+    def _ask_by_rule(self, row: Proposal, call: Call, rule: Rule) -> Proposal | None:
+        """The end of a record about which other people decide by now: they are asked."""
+        before, only_for = Target.from_json(row.before), self._checks.whose_now(row, call)
+        renewed = self._proposals.renewed(row, before, words.RULE_CHANGED, rule=rule, only_for=only_for)
+        return self._outdate(row, renewed, words.RULE_CHANGED)
+
+    def _ask_anew(self, row: Proposal, found: TargetChanged) -> Proposal | None:
+        """The end of a record whose target is another one by now: it is asked for anew, the second time with what could be done."""
+        reason = changed_text(found.changed, keys_of=row.operation if row.renewals else "")
+        renewed = self._proposals.renewed(row, found.target, reason, renewals=row.renewals + 1)
+        return self._outdate(row, renewed, changed_text(found.changed))
+
+    def _outdate(self, row: Proposal, successor: Proposal, reason: str) -> Proposal | None:
+        aside = Aside(successor=successor)
+        return self._records.change(row.proposal, Event.OUTDATE, aside, seen=row.state, note=reason)
+
+    # --- what is under way, and what was left ---------------------------------------------------------------------------
+
+    def is_sending(self, turn: str) -> bool:
+        """Whether one of a turn's writes is on its way at this moment."""
+        return any(one.proposal in self._under_way for one in self._store.proposals_of(turn, State.SENDING))
+
+    def undone(self) -> list[str]:
+        """At a start: the turns whose approved writes were not sent."""
+        decided = [one for one in self._store.proposals_in(State.APPROVED) if one.decided_by is not None]
+        return list(dict.fromkeys(one.turn for one in decided))
+
+    def lose_unanswered(self) -> list[str]:
+        """What stands in `sending` although nobody is sending it may or may not have happened. Gives the threads.
+
+        A process that died left it so, or one that could not record the outcome; the lock on the database keeps others off.
+        """
+        left = [one for one in self._store.being_sent() if one.proposal not in self._under_way]
+        lost = [changed for one in left if (changed := self._records.change(one.proposal, Event.LOSE)) is not None]
+        self._records.redraw_sets(lost)
+        return [one.thread for one in lost]
+
+    def show_target(self, proposal_id: str) -> None:
+        """Reads the target of a write whose outcome is unknown and shows it where its card stands."""
+        proposal = self._store.proposal_of(proposal_id)
+        if proposal is None or proposal.state is not State.UNKNOWN:
+            return
+        shown = target_card(card_row(proposal), self._checks.target_now(proposal))
+        self._store.say([message(self._ids(), proposal.stands, proposal.turn, *shown)])
