@@ -11,7 +11,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import structlog
 
@@ -21,12 +20,15 @@ from gate.cards import deny_modal, notice_modal, whole_request
 from gate.gate import Gate, card_row
 from gate.policy import Refused, State
 from model.prompt.prompt import suggestions
+from slack_io.app_home import AppHome
+from slack_io.assistant_status import AssistantStatus
 from slack_io.cancellation import Cancellation
 from slack_io.payloads import question
-from slack_io.web_api import Identity
+from slack_io.web_api import SlackWeb
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, ephemeral, message, thumbs_up
 from store.store import Arrival, Proposal, Store, Turn
+from workers.waking import Waking
 
 log = structlog.get_logger("handlers")
 _DAY = 86_400.0
@@ -35,54 +37,6 @@ _SAY_AGAIN = 30.0  # seconds for which the same refusal is not repeated to the s
 _MOST_SAID = 5  # refusals that one person is told in that time
 _REMEMBERED = 1_000  # people who were refused lately
 _APPROVE = frozenset({"approve", "approve_all"})
-
-
-class HandlersDirectory(Protocol):
-    """What the handlers need of the workspace. Each may raise `SlackBusy` or `SlackUnsure`."""
-
-    def identity(self) -> Identity:
-        """Who the bot is."""
-
-    def is_outsider(self, user: str) -> bool | None:
-        """Whether a person is a guest or of another organisation; None where Slack does not say."""
-
-    def channel_name(self, channel: str) -> str | None:
-        """A channel's name without '#'."""
-
-    def open_view(self, trigger: str, view: Mapping[str, Any]) -> None:
-        """Opens a modal. Raises `SlackSaysNo`, too."""
-
-    def update_view(self, view_id: str, view: Mapping[str, Any]) -> None:
-        """Replaces a modal's content. Raises `SlackSaysNo`, too."""
-
-
-class Waker(Protocol):
-    """Who goes on after the handlers; each call only wakes."""
-
-    def wake(self, thread: str) -> None:
-        """A thread has a turn to go on with."""
-
-    def send(self, turn: str) -> None:
-        """A turn has writes that people approved."""
-
-    def check(self, proposal: str) -> None:
-        """Somebody wants to see the target of a write whose outcome is unknown."""
-
-    def home_opened(self, user: str) -> None:
-        """Somebody opened App Home."""
-
-    def decided(self, proposals: Sequence[Proposal], by: str) -> None:
-        """Something became of proposals: App Homes that show them are drawn anew."""
-
-
-class SuggestionSurface(Protocol):
-    """The assistant's pane."""
-
-    def prompts(self, thread: str, prompts: Sequence[Mapping[str, str]], *, in_thread: bool) -> None:
-        """Has suggestions shown."""
-
-    def title(self, thread: str, text: str) -> None:
-        """Has a thread's title shown."""
 
 
 @dataclass(frozen=True)
@@ -104,22 +58,24 @@ class Handlers:
         self,
         store: Store,
         gate: Gate,
-        directory: HandlersDirectory,
+        web: SlackWeb,
         rules: AdmissionRules,
-        stops: Cancellation,
-        pane: SuggestionSurface,
-        following: Waker,
+        cancellation: Cancellation,
+        status: AssistantStatus,
+        home: AppHome,
+        waking: Waking,
         *,
         ids: Callable[[], str],
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._gate = gate
-        self._directory = directory
+        self._web = web
         self._rules = rules
-        self._stops = stops
-        self._pane = pane
-        self._next = following
+        self._cancellation = cancellation
+        self._status = status
+        self._home = home
+        self._waking = waking
         self._ids = ids
         self._told = _Told(steady)
 
@@ -169,12 +125,12 @@ class Handlers:
             case "app":
                 self._app(arrival)
             case "removed":
-                self._stops.removed(arrival)
+                self._cancellation.removed(arrival)
             case "pane":
                 self._suggest(arrival)
             case "home":
                 self._store.dispose(arrival)
-                self._next.home_opened(arrival.payload["user"])
+                self._home.opened(arrival.payload["user"])
             case _:
                 self._mention(arrival)
 
@@ -183,14 +139,14 @@ class Handlers:
         named = arrival.payload.get("installed_in")
         if named is None:
             return True
-        bot = self._directory.identity()
+        bot = self._web.identity()
         own = {bot.team, bot.enterprise} - {""}
         return not own or not own.isdisjoint(named)
 
     # --- mentions -----------------------------------------------------------------------------------------------------
 
     def _mention(self, arrival: Arrival) -> None:
-        user, bot = arrival.payload["user"], self._directory.identity().user
+        user, bot = arrival.payload["user"], self._web.identity().user
         if user == bot or self._is_too_old(arrival):
             self._store.dispose(arrival)
         elif (refusal := self._refusal(arrival)) is not None:
@@ -218,7 +174,7 @@ class Handlers:
 
     def _app(self, arrival: Arrival) -> None:
         """A workflow or an app mentioned the bot: one word in the thread, and only one, or two bots would go on for ever."""
-        bot, wrote = self._directory.identity(), arrival.payload
+        bot, wrote = self._web.identity(), arrival.payload
         is_ours = wrote["user"] == bot.user or (bool(bot.bot) and wrote["bot_id"] == bot.bot)
         if is_ours:
             self._store.dispose(arrival)
@@ -240,7 +196,7 @@ class Handlers:
     def _refusal_of_guest(self, arrival: Arrival) -> str | None:
         if self._rules.allow_guests:
             return None
-        outsider = True if arrival.payload["is_foreign"] else self._directory.is_outsider(arrival.payload["user"])
+        outsider = True if arrival.payload["is_foreign"] else self._web.is_outsider(arrival.payload["user"])
         if outsider is None:
             return words.STRANGER
         return words.GUEST_ASKS if outsider else None
@@ -257,7 +213,7 @@ class Handlers:
         if channel in self._rules.channels:
             return True
         names = [one.removeprefix("#") for one in self._rules.channels if one.startswith("#")]
-        return bool(names) and self._directory.channel_name(channel) in names
+        return bool(names) and self._web.channel_name(channel) in names
 
     def _admit(self, arrival: Arrival, text: str) -> None:
         turn = Turn(self._ids(), arrival.thread.key, arrival.payload["user"], text, arrival.payload["ts"])
@@ -279,18 +235,18 @@ class Handlers:
             self._told.is_news(*once)
         elif outcome != "too many":
             if arrival.payload.get("is_direct") and len(self._store.asked_at(turn.thread)) == 1:
-                self._pane.title(turn.thread, " ".join(text.split()))  # the first question names the thread
-            self._next.wake(turn.thread)
+                self._status.title(turn.thread, " ".join(text.split()))  # the first question names the thread
+            self._waking.turns.wake(turn.thread)
 
     def _suggest(self, arrival: Arrival) -> None:
         """An assistant's pane was opened: what can be asked there."""
         user = arrival.payload["user"]
-        is_guest = not self._rules.allow_guests and self._directory.is_outsider(user) is not False
+        is_guest = not self._rules.allow_guests and self._web.is_outsider(user) is not False
         may = self._rules.allow_direct and not is_guest and self._gate.may_ask_directly(user)
         self._store.dispose(arrival)
         if may:
             shown = suggestions(self._gate.catalog)
-            self._pane.prompts(arrival.thread.key, shown, in_thread=arrival.payload["in_thread"])
+            self._status.prompts(arrival.thread.key, shown, in_thread=arrival.payload["in_thread"])
 
     # --- clicks -------------------------------------------------------------------------------------------------------
 
@@ -302,7 +258,7 @@ class Handlers:
                 case "click":
                     self._act(arrival)
                 case "halted":
-                    self._stops.cancel_flag(arrival)
+                    self._cancellation.session_stopped(arrival)
                 case _:
                     self._ask(arrival)
         except Refused as error:
@@ -323,18 +279,18 @@ class Handlers:
             case "check":
                 self._check(arrival)
             case "stop":
-                self._stops.stop(arrival, token)
+                self._cancellation.stop(arrival, token)
             case "delete":
-                self._stops.remove(arrival, token)
+                self._cancellation.remove(arrival, token)
             case _:
                 self._open(arrival)
 
     def _go_on(self, changed: Sequence[Proposal], by: str) -> None:
         for turn in dict.fromkeys(one.turn for one in changed if one.state is State.APPROVED):
-            self._next.send(turn)
+            self._waking.writes.wake(turn)
         for thread in dict.fromkeys(one.thread for one in changed):
-            self._next.wake(thread)
-        self._next.decided(changed, by)
+            self._waking.turns.wake(thread)
+        self._home.changed(changed, by)
 
     def _check(self, arrival: Arrival) -> None:
         proposal = self._store.proposal(token=arrival.payload["token"])
@@ -344,7 +300,7 @@ class Handlers:
             self._gate.check_authority(proposal, arrival.payload["user"])
         noted = {"user": arrival.payload["user"], "proposal": proposal.proposal}
         self._store.dispose(arrival, (), [JournalEntry("check", noted)])
-        self._next.check(proposal.proposal)
+        self._waking.checks.wake(proposal.proposal)
 
     def _open(self, arrival: Arrival) -> None:
         """The buttons that open or turn a modal. Slack takes its trigger for three seconds: too late is told, not tried again."""
@@ -355,13 +311,13 @@ class Handlers:
         try:
             match payload["action"]:
                 case "show":
-                    self._directory.open_view(payload["trigger"], whole_request(card_row(proposal), 0))
+                    self._web.open_view(payload["trigger"], whole_request(card_row(proposal), 0))
                 case "page_back" | "page_on" as way:
                     page = payload["page"] + (1 if way == "page_on" else -1)
-                    self._directory.update_view(payload["view"], whole_request(card_row(proposal), page))
+                    self._web.update_view(payload["view"], whole_request(card_row(proposal), page))
                 case "deny_reason":
                     self._gate.check_may_decide(payload["token"], payload["user"])
-                    self._directory.open_view(payload["trigger"], deny_modal(card_row(proposal)))
+                    self._web.open_view(payload["trigger"], deny_modal(card_row(proposal)))
         except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
             log.warning("no modal", reason=str(error))
             raise Refused(words.TOO_LATE) from error
@@ -370,7 +326,7 @@ class Handlers:
     def _ask(self, arrival: Arrival) -> None:
         """A message shortcut, which opens a modal first."""
         try:
-            self._stops.ask(arrival)
+            self._cancellation.ask(arrival)
         except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
             log.warning("no modal", reason=str(error))
             raise Refused(words.TOO_LATE) from error
@@ -393,14 +349,14 @@ class Handlers:
         self._store.dispose(arrival, says, [JournalEntry("click refused", noted)])
         if is_told and in_view:
             try:
-                self._directory.open_view(payload["trigger"], notice_modal(text))
+                self._web.open_view(payload["trigger"], notice_modal(text))
             except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
                 log.warning("refusal not shown", reason=str(error))
 
     def _check_clicker(self, user: str) -> None:
         if self._rules.allow_guests:
             return
-        outsider = self._directory.is_outsider(user)
+        outsider = self._web.is_outsider(user)
         if outsider is None:
             raise Refused(words.STRANGER)
         if outsider:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -19,7 +19,7 @@ from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import Thread
 from slack_io.message_content import content, is_by_app, whole, with_files
 from slack_io.payloads import plain_words, question
-from slack_io.web_api import Identity, Person
+from slack_io.web_api import Person, SlackWeb
 from store.store import Attached, Store, Turn
 from store.transcript import ThreadMessage
 
@@ -28,19 +28,6 @@ _LINES = 50  # messages of a thread that the model gets before a question, the l
 _LINE = 2_000  # characters of one
 _ALL = 12_000  # characters of all together
 _PAGES = 5  # pages of a thread that are read, 200 messages each
-
-
-class ThreadApi(Protocol):
-    """What listening needs of Slack. Each may raise `SlackBusy` or `SlackUnsure`."""
-
-    def call(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """One Web API call. Raises `SlackSaysNo`, too."""
-
-    def identity(self) -> Identity:
-        """Who the bot is."""
-
-    def person(self, user: str) -> Person | None:
-        """Who somebody is."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +41,7 @@ class Written:
 class ThreadReader:
     """Reads threads."""
 
-    def __init__(self, web: ThreadApi, store: Store) -> None:
+    def __init__(self, web: SlackWeb, store: Store) -> None:
         self._web = web
         self._store = store
 
@@ -67,6 +54,13 @@ class ThreadReader:
         except (SlackBusy, SlackUnsure) as error:
             log.info("the thread cannot be read now; the question counts as recorded", reason=str(error))
         return Written(turn.text)
+
+    def person(self, user: str) -> Person | None:
+        """Who somebody is, where Slack says so at this moment."""
+        try:
+            return self._web.person(user)
+        except (SlackBusy, SlackUnsure):
+            return None
 
     def _read(self, turn: Turn) -> Written:
         thread = Thread.from_key(turn.thread)

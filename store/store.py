@@ -300,13 +300,14 @@ class Store:
         on_posts: Callable[[str], None] = lambda _thread: None,
         journal_key: str | None = None,
         bounds: Bounds | None = None,
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._url = _engine_url(url)
         self._engine = _engine(self._url)
         self._reader = self._engine.execution_options(reads_only=True)
         self._clock = clock
-        self.on_posts = on_posts
-        self.on_lost: Callable[[], None] = lambda: None
+        self._on_posts = on_posts
+        self._on_lost = on_lost
         self._held: Connection | None = None
         self._lock_handle: int | None = None
         self._takes_in_at_once = True
@@ -360,11 +361,11 @@ class Store:
                 self._holds.check(db, self._working_on)
         except Overtaken:
             if self._holds.is_lost:
-                self.on_lost()
+                self._on_lost()
             raise
         finally:  # also where the answer to a COMMIT was lost, which may have been done all the same
             for thread in told:
-                self.on_posts(thread)
+                self._on_posts(thread)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

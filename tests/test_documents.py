@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 import yaml
 
-from bot import EVENTS, main
+from bot import main
 from gate.policy import TRANSITIONS, State
-from slack_io.payloads import SHORTCUTS
+from slack_io.payloads import EVENT_TYPES, SHORTCUTS
 from slack_io.slack_app import BY_APP_TOKEN, FEATURES, NEEDED, OF_OLD_APPS, SCOPES, SUBSCRIPTIONS
 from slack_io.web_api import PACE
 
@@ -90,7 +90,7 @@ def test_the_manifest_subscribes_to_exactly_the_events_that_are_heard() -> None:
     subscribed = MANIFEST["settings"]["event_subscriptions"]["bot_events"]
     assert sorted(subscribed) == sorted(SUBSCRIPTIONS)
     types = {name.partition(".")[0] for name in subscribed}  # message.im comes as an event of type message
-    assert types | OF_OLD_APPS == set(EVENTS)
+    assert types | OF_OLD_APPS == set(EVENT_TYPES)
     assert not types & OF_OLD_APPS
 
 

@@ -22,11 +22,13 @@ from catalog.catalog import load_catalog
 from catalog.rules import SAFE_METHODS
 from store.store import Store
 from tests.harness.whole_bot import settings_of
+from workers.waking import Waking
 
 ROOT = Path(__file__).parents[1]
 
-# Rooms from the top down: each may import itself and what stands after it, never what stands before. Two subjects stand apart from
-# their folder: the importer is for the command line alone, and the law is what the store keeps, so it lies below the store.
+# Rooms from the top down: each may import itself and what stands after it, never what stands before. Three subjects stand apart from
+# their folder: the importer is for the command line alone, the law is what the store keeps, so it lies below the store, and whom to wake
+# or to stop is known to all who record something.
 ORDER = [
     "bot",
     "cli",
@@ -40,6 +42,9 @@ ORDER = [
     "gate.policy",
     "catalog",
     "base",
+    "workers.waking",
+    "workers.work_queue",
+    "workers.cancel_flag",
 ]
 FOLDERS = sorted({room.partition(".")[0] for room in ORDER} - {"bot", "ai"})
 FILES = [ROOT / "bot.py", ROOT / "ai.py", *sorted(path for room in FOLDERS for path in ROOT.glob(f"{room}/**/*.py"))]
@@ -47,7 +52,7 @@ FILES = [ROOT / "bot.py", ROOT / "ai.py", *sorted(path for room in FOLDERS for p
 # Who reaches out of the process, and by what: sockets, files, the database, other processes, the terminal. All other modules take
 # what they need as an argument.
 REACHES: dict[str, set[str]] = {
-    "bot": {"slackeventsapi", "slack_sdk.signature", "flask", "waitress", "click", "sqlalchemy.exc", "os", "signal"},
+    "bot": {"flask", "waitress", "click", "os", "signal"},
     "base.deadline": {"httpx2", "httpcore2", "ssl"},
     "base.key_file": {"pathlib"},
     "base.logging_setup": {"logging"},
@@ -57,6 +62,8 @@ REACHES: dict[str, set[str]] = {
     "gate.api_client": {"httpx2", "httpcore2", "ssl"},
     "model.chat": {"openai", "httpx2"},
     "slack_io.health": {"sqlalchemy.exc"},
+    "slack_io.http_door": {"slackeventsapi", "slack_sdk.signature", "flask", "sqlalchemy.exc"},
+    "slack_io.intake": {"sqlalchemy.exc"},
     "slack_io.socket_mode": {"websockets"},
     "slack_io.web_api": {"slack_sdk", "httpx2", "urllib.request", "urllib.error", "http.client"},
     "store.holds": {"sqlalchemy"},
@@ -78,6 +85,7 @@ WAITS = {
     "gate.api_client",
     "gate.gate",
     "gate.reads",
+    "gate.reply_calls",
     "gate.targets",
     "model.chat",
     "model.server_check",
@@ -85,6 +93,7 @@ WAITS = {
     "slack_io.assistant_status",
     "slack_io.handlers",
     "slack_io.health",
+    "slack_io.live_answer",
     "slack_io.memberships",
     "slack_io.outbox",
     "slack_io.socket_mode",
@@ -93,9 +102,14 @@ WAITS = {
     "store.holds",
     "store.journal.journal",
     "store.store",
+    "workers.cancel_flag",
+    "workers.deadlines",
+    "workers.keyed_workers",
+    "workers.quarantine",
     "workers.turns",
+    "workers.work_queue",
 }
-STARTS = {"bot", "workers.turns"}
+STARTS = {"bot", "workers.keyed_workers", "workers.turns"}
 LIBRARIES = {
     "jmespath",
     "jsonschema_rs",
@@ -356,8 +370,8 @@ def test_names_bound_twice_are_seen(tmp_path: Path) -> None:
     assert sorted(twice(file)) == ["A", "B", "C", "x"]
 
 
-def test_threads_are_started_in_two_places() -> None:
-    """workers/turns.py has the workers; bot.py starts those of the HTTP server and the socket. Others may lock, but not start."""
+def test_threads_are_started_in_few_places() -> None:
+    """workers/ has the workers; bot.py starts those of the HTTP server and the socket. Others may lock, but not start."""
     for path in FILES:
         if module_of(path) not in STARTS:
             text = path.read_text("utf-8")
@@ -439,7 +453,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
         "database_url": database,
     }
     catalog = load_catalog((ROOT / "apis.yaml").read_text("utf-8"), {"HR_API_URL": "http://127.0.0.1:1"})
-    return create_app(settings_of(**given), catalog, Store(database))
+    return create_app(settings_of(**given), catalog, Store(database), Waking())
 
 
 def test_every_route_is_in_the_readme(readme: str, app: Flask) -> None:

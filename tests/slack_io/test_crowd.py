@@ -43,6 +43,7 @@ from tests.harness.whole_bot import (
     mention_of,
     until,
 )
+from workers.waking import Waking
 
 # as people read them
 GUEST_ASKS = "Sorry, guests and people from other organisations can't use me in this workspace."
@@ -380,17 +381,18 @@ def test_other_words_are_said_to_the_same_person_and_others_are_told_as_well(
 def test_three_hundred_lines_for_single_people_hold_up_no_answer(tmp_path: Path, workspace: Workspace) -> None:
     ts = workspace.say("U0ANN", "hello")
     thread = Thread("T0LOCAL", "C0HR", ts)
-    store = Store(f"sqlite:///{tmp_path}/bot.db", journal_key="k")
+    waking = Waking()
+    store = Store(f"sqlite:///{tmp_path}/bot.db", on_posts=waking.posts_recorded, journal_key="k")
     web = SlackWeb(workspace.bot_token, workspace.api_url, clock=Clock())
-    woken: list[str] = []
+    nobody: list[str] = []
     outbox = Outbox(
         web,
         store,
-        StreamedMessages(web, woken.append, woken.append),
-        AssistantStatus(web, woken.append),
-        unshown=woken.append,
+        StreamedMessages(web, waking, nobody.append),
+        AssistantStatus(web, waking),
+        waking,
+        unshown=nobody.append,
     )
-    store.on_posts = outbox.expect
     store.say([ephemeral(f"e{i}", thread.key, "", "U0ANN", f"no {i}") for i in range(300)])
     store.say([message("answer", thread.key, "", "the answer")])
 

@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ai import Stopped
 from store.holds import Overtaken
-from workers.turns import KeyedWorkers, Quarantine
+from workers.cancel_flag import Stopped
+from workers.keyed_workers import KeyedWorkers
+from workers.quarantine import Quarantine
+from workers.work_queue import WorkQueue
 
 Work = Callable[[str], float | None]
 
@@ -68,7 +70,7 @@ def lane_of() -> Iterator[Callable[[Work, int], KeyedWorkers]]:
     made: list[KeyedWorkers] = []
 
     def make(work: Work, threads: int) -> KeyedWorkers:
-        made.append(KeyedWorkers("test", work, threads))
+        made.append(KeyedWorkers(WorkQueue("test"), work, threads))
         return made[-1]
 
     yield make
@@ -84,7 +86,7 @@ def test_a_key_runs_one_at_a_time_and_keys_run_side_by_side(bench: Bench, lane_o
     lane.start()
     bench.open(False)
     for key in "abc" * 3:
-        lane.wake(key)
+        lane.queue.wake(key)
     bench.wait(lambda: len(bench.running) == 3)
     bench.open()
     bench.wait(lambda: len(bench.ended) >= 3 and not bench.running)
@@ -96,8 +98,8 @@ def test_a_key_never_overlaps_itself_whoever_wakes_it(bench: Bench, lane_of: Lan
     lane = lane_of(bench.work, 8)
     lane.start()
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: lane.wake(f"key {number % 3}"), range(400)))
-    lane.wake("last")
+        list(pool.map(lambda number: lane.queue.wake(f"key {number % 3}"), range(400)))
+    lane.queue.wake("last")
     bench.wait(lambda: "last" in bench.ended and not bench.running)
     assert bench.overlaps == []
     assert {"key 0", "key 1", "key 2"} <= set(bench.ended)
@@ -107,13 +109,13 @@ def test_a_key_woken_while_it_runs_runs_once_more(bench: Bench, lane_of: LaneOf)
     lane = lane_of(bench.work, 2)
     lane.start()
     bench.open(False)
-    lane.wake("a")
+    lane.queue.wake("a")
     bench.wait(lambda: bench.running == ["a"])
     for _ in range(5):
-        lane.wake("a")
+        lane.queue.wake("a")
     bench.open()
     bench.wait(lambda: bench.ended == ["a", "a"])
-    lane.wake("b")
+    lane.queue.wake("b")
     bench.wait(lambda: "b" in bench.ended)
     assert bench.ended == ["a", "a", "b"]
 
@@ -121,9 +123,9 @@ def test_a_key_woken_while_it_runs_runs_once_more(bench: Bench, lane_of: LaneOf)
 def test_a_key_that_waits_is_there_once(bench: Bench, lane_of: LaneOf) -> None:
     lane = lane_of(bench.work, 1)
     for key in "abab":
-        lane.wake(key)
+        lane.queue.wake(key)
     lane.start()
-    lane.wake("end")
+    lane.queue.wake("end")
     bench.wait(lambda: "end" in bench.ended)
     assert bench.ended == ["a", "b", "end"]
 
@@ -131,7 +133,7 @@ def test_a_key_that_waits_is_there_once(bench: Bench, lane_of: LaneOf) -> None:
 def test_keys_are_taken_in_the_order_of_their_waking(bench: Bench, lane_of: LaneOf) -> None:
     lane = lane_of(bench.work, 1)
     for key in "dacb":
-        lane.wake(key)
+        lane.queue.wake(key)
     lane.start()
     bench.wait(lambda: len(bench.ended) == 4)
     assert bench.ended == list("dacb")
@@ -141,9 +143,9 @@ def test_a_delayed_key_runs_when_its_time_has_come(bench: Bench, lane_of: LaneOf
     lane = lane_of(bench.work, 1)
     lane.start()
     began = time.monotonic()
-    lane.wake("late", delay=0.2)
-    lane.wake("soon", delay=0.1)
-    lane.wake("now")
+    lane.queue.wake("late", delay=0.2)
+    lane.queue.wake("soon", delay=0.1)
+    lane.queue.wake("now")
     bench.wait(lambda: len(bench.ended) == 3)
     assert bench.ended == ["now", "soon", "late"]
     assert time.monotonic() - began >= 0.2
@@ -152,8 +154,8 @@ def test_a_delayed_key_runs_when_its_time_has_come(bench: Bench, lane_of: LaneOf
 def test_a_sooner_delay_overtakes_the_one_that_is_slept_for(bench: Bench, lane_of: LaneOf) -> None:
     lane = lane_of(bench.work, 2)
     lane.start()
-    lane.wake("in an hour", delay=3_600)
-    lane.wake("soon", delay=0.05)
+    lane.queue.wake("in an hour", delay=3_600)
+    lane.queue.wake("soon", delay=0.05)
     bench.wait(lambda: bench.ended == ["soon"])
 
 
@@ -161,9 +163,9 @@ def test_work_that_gives_seconds_is_done_again_after_them(bench: Bench, lane_of:
     bench.results = [0.05, 0.05, None]
     lane = lane_of(bench.work, 2)
     lane.start()
-    lane.wake("a")
+    lane.queue.wake("a")
     bench.wait(lambda: bench.ended == ["a"] * 3)
-    lane.wake("b")
+    lane.queue.wake("b")
     bench.wait(lambda: "b" in bench.ended)
     assert bench.ended == ["a", "a", "a", "b"]
 
@@ -172,9 +174,9 @@ def test_a_key_that_sleeps_can_be_woken_before_its_time(bench: Bench, lane_of: L
     bench.results = [3_600.0]
     lane = lane_of(bench.work, 1)
     lane.start()
-    lane.wake("a")
+    lane.queue.wake("a")
     bench.wait(lambda: bench.ended == ["a"])
-    lane.wake("a")
+    lane.queue.wake("a")
     bench.wait(lambda: bench.ended == ["a", "a"])
 
 
@@ -183,9 +185,9 @@ def test_work_that_fails_costs_no_worker_and_holds_up_no_other_key(bench: Bench,
     lane = lane_of(bench.work, 1)
     lane.start()
     for key in "abcd":
-        lane.wake(key)
+        lane.queue.wake(key)
     bench.wait(lambda: bench.ended == ["a", "b", "c", "d"])
-    lane.wake("a")
+    lane.queue.wake("a")
     bench.wait(lambda: bench.ended[-1] == "a")
 
 
@@ -194,7 +196,7 @@ def test_work_that_failed_is_tried_again_by_itself(bench: Bench, lane_of: LaneOf
     bench.results = [ZeroDivisionError]
     lane = lane_of(bench.work, 1)
     lane.start()
-    lane.wake("a")
+    lane.queue.wake("a")
     bench.wait(lambda: bench.ended == ["a", "a"], seconds=10)
 
 
@@ -205,7 +207,7 @@ def test_work_that_was_overtaken_is_tried_again_without_a_word(
     bench.results = [Overtaken]
     lane = lane_of(bench.work, 1)
     lane.start()
-    lane.wake("a")
+    lane.queue.wake("a")
     bench.wait(lambda: bench.ended == ["a", "a"], seconds=10)
     assert caplog.records == []
 
@@ -214,8 +216,8 @@ def test_work_that_was_stopped_is_not_tried_again(bench: Bench, lane_of: LaneOf)
     bench.results = [Stopped]
     lane = lane_of(bench.work, 1)
     lane.start()
-    lane.wake("a")
-    lane.wake("b", delay=0.1)
+    lane.queue.wake("a")
+    lane.queue.wake("b", delay=0.1)
     bench.wait(lambda: "b" in bench.ended)
     assert bench.ended == ["a", "b"]
 
@@ -224,22 +226,22 @@ def test_a_stop_lets_what_runs_end_and_leaves_what_waits(bench: Bench, lane_of: 
     lane = lane_of(bench.work, 1)
     lane.start()
     bench.open(False)
-    lane.wake("running")
+    lane.queue.wake("running")
     bench.wait(lambda: bench.running == ["running"])
-    lane.wake("running")
-    lane.wake("waiting")
-    lane.wake("delayed", delay=0.01)
+    lane.queue.wake("running")
+    lane.queue.wake("waiting")
+    lane.queue.wake("delayed", delay=0.01)
     assert lane.stop(time.monotonic() + 0.05) is False  # it says that something runs on
     bench.open()
     assert lane.stop(time.monotonic() + 5) is True
-    lane.wake("too late")
+    lane.queue.wake("too late")
     assert bench.ended == ["running"]
 
 
 def test_an_idle_lane_stops_at_once(bench: Bench, lane_of: LaneOf) -> None:
     lane = lane_of(bench.work, 8)
     lane.start()
-    lane.wake("in an hour", delay=3_600)
+    lane.queue.wake("in an hour", delay=3_600)
     began = time.monotonic()
     assert lane.stop(began + 60) is True
     assert time.monotonic() - began < 30
