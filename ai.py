@@ -104,6 +104,13 @@ class AI:
         with self._store.holding(self._thread):
             return self._advance()
 
+    def set_aside(self, turn: Turn) -> None:
+        """Ends a turn that may have ended its processes, with words in its thread."""
+        with self._store.holding(self._thread), structlog.contextvars.bound_contextvars(turn=turn.turn):
+            log.error("turn set aside", ends=turn.tries, hint="the process ended each time in the middle of it")
+            self._listen(turn)
+            self._break_off(turn, words.SET_ASIDE, JournalEntry("set aside", {"asker": turn.asker, "ends": turn.tries}))
+
     def _advance(self) -> bool:
         while (turn := self._store.next_turn(self._thread)) is not None:
             with structlog.contextvars.bound_contextvars(turn=turn.turn, asker=turn.asker):
@@ -115,13 +122,6 @@ class AI:
                 self._session(turn, "active")
                 self._services.cancel_flag.over(turn.turn)
         return False
-
-    def set_aside(self, turn: Turn) -> None:
-        """Ends a turn that may have ended its processes, with words in its thread."""
-        with self._store.holding(self._thread), structlog.contextvars.bound_contextvars(turn=turn.turn):
-            log.error("turn set aside", ends=turn.tries, hint="the process ended each time in the middle of it")
-            self._listen(turn)
-            self._break_off(turn, words.SET_ASIDE, JournalEntry("set aside", {"asker": turn.asker, "ends": turn.tries}))
 
     def _finish(self, turn: Turn) -> bool:
         """True when the turn is over, False while it waits for people. Whatever fails in it is told in the thread."""
@@ -142,15 +142,87 @@ class AI:
         except Exception:  # the turn's boundary: any bug becomes words with a reference, and the thread goes on
             return self._fail(turn, words.FAULT, "a fault of the bot")
 
-    def _listen(self, turn: Turn) -> None:
-        """Begins to listen to a turn's next model call, whose answer an earlier process may have begun to show."""
-        self._live = self._live_answer(turn)
-        if turn.is_running:
-            self._live.take_up()
+    # --- the loop -----------------------------------------------------------------------------------------------------
 
-    def _live_answer(self, turn: Turn) -> LiveAnswer:
-        made = self._services
-        return LiveAnswer(turn, self._store, self._gate, made.streams, made.cancel_flag, made.model.habits)
+    def _to_rest(self, turn: Turn) -> bool:
+        items = self._store.transcript(self._thread, turn.asker)
+        while True:
+            self._check(turn)
+            if open_calls(items):
+                self._send_approved(turn)
+                items = self._store.transcript(self._thread, turn.asker)
+                if open_calls(items):
+                    return False
+            self._rest_for_model(turn.waits_until)
+            is_last = turn.model_calls >= self._services.limits.max_model_calls
+            reply, asked = self._ask(turn, items, is_last=is_last)
+            turn = replace(turn, model_calls=turn.model_calls + 1)
+            if is_last or not reply.said.calls:
+                self._answer(turn, reply, asked, is_last=is_last)
+                return True
+            turn = replace(turn, only_for=turn.asker if is_private(items) else "")
+            made = self._take_calls(turn, items, reply, asked)
+            said = self._store.add_round(turn, made)
+            self._live = self._live_answer(turn)
+            items = [*items, said, *(replace(one, reply=said.row) for one in made.results)]
+
+    def _check(self, turn: Turn) -> None:
+        """Raises where the turn may not go on: the process ends, or a person stopped it, also before this process began."""
+        if turn.stopped_by:
+            raise TurnCancelled
+        self._services.cancel_flag.check(turn.turn)
+
+    def _send_approved(self, turn: Turn) -> None:
+        for approval in self._gate.approvals(turn.turn):
+            self._check(turn)
+            self._gate.write(approval)
+
+    def _ask(self, turn: Turn, items: Sequence[Item], *, is_last: bool) -> tuple[Reply, JournalEntry]:
+        """One model call: the reply, and the journal's entry about it."""
+        self._status(words.THINKING, after=_THINKS_ON if turn.model_calls else 0.0)
+        here, model = self._gate.here(self._thread), self._services.model
+        noted = first_noted(items) or TurnNote(self._about(turn), "")
+        began = time.monotonic()
+        reply = model.ask(
+            items, here.catalog, here.instructions, noted, self._live, lambda: self._check(turn), is_last=is_last
+        )
+        told = {
+            "model": model.name,
+            "seconds": round(time.monotonic() - began, 4),
+            "prompt_tokens": reply.usage.prompt,
+            "cached_tokens": reply.usage.cached,
+            "completion_tokens": reply.usage.completion,
+            "reasoning_tokens": reply.usage.reasoning,
+            "calls": len(reply.said.calls),
+        }
+        log.info("model call", ending=reply.ending, **told)
+        return reply, JournalEntry("model call", told)
+
+    def _take_calls(self, turn: Turn, items: Sequence[Item], reply: Reply, asked: JournalEntry) -> ReplyOutcome:
+        """Makes what the reply calls; what was shown of text beside the calls is no answer and goes."""
+        progress = TurnProgress(self._thread, self._services.status, lambda: self._check(turn), self._gate)
+        budget = self._services.model.prompt_budget
+        calls = ReplyCalls(self._gate, self._store, turn, progress, asked, prompt_budget=budget)
+        made = calls.take(items, reply)
+        said = replace(reply.said, only_for=turn.only_for, opaque_of=self._services.model.server)
+        gone = self._live.post
+        posts = (
+            made.posts if gone is None else [delete(self._services.ids(), turn.thread, turn.turn, gone), *made.posts]
+        )
+        return replace(made, said=said, posts=posts)
+
+    def _answer(self, turn: Turn, reply: Reply, asked: JournalEntry, *, is_last: bool) -> None:
+        text = answer_text(reply, self._services.limits.max_model_calls if is_last else None)
+        notes = [words.DRY_RUN_ANSWER] if self._services.limits.dry_run else []
+        notes += [files_text(files)] if (files := self._store.asked_with(turn.turn).files) else []
+        shown = "\n\n".join([text, *notes])
+        says = answer_posts(
+            turn.turn, turn.thread, shown, self._services.ids(), self._live.post, self._gate.catalog.links
+        )
+        noted = [asked, JournalEntry("answer", {"words": digest(text)})]
+        self._store.end_turn(turn, says, said=AssistantMessage(text), usage=reply.usage, entries=noted)
+
+    # --- the beginning ------------------------------------------------------------------------------------------------
 
     def _begin(self, turn: Turn) -> Turn | None:
         """Begins a waiting turn with what its question says by now; None where the question was deleted meanwhile."""
@@ -175,9 +247,54 @@ class AI:
         first, before = first_noted(items), [*said, *heard]
         return beside(here.catalog, here.instructions, asked, about=who, before=before, first=first, budget=budget)
 
-    def _session(self, turn: Turn, state: Literal["processing", "active", "suspended"], title: str = "") -> None:
-        if Thread.from_key(self._thread).is_direct:
-            self._services.status.session(self._thread, state, " ".join(title.split()))
+    def _about(self, turn: Turn) -> str:
+        """Who asks, and what day it is there."""
+        person = self._services.reader.person(turn.asker)
+        now = self._services.clock()
+        return about(now) if person is None else about(now, person.name, person.zone, person.offset)
+
+    def _listen(self, turn: Turn) -> None:
+        """Begins to listen to a turn's next model call, whose answer an earlier process may have begun to show."""
+        self._live = self._live_answer(turn)
+        if turn.is_running:
+            self._live.take_up()
+
+    def _live_answer(self, turn: Turn) -> LiveAnswer:
+        made = self._services
+        return LiveAnswer(turn, self._store, self._gate, made.streams, made.cancel_flag, made.model.habits)
+
+    # --- other ends ---------------------------------------------------------------------------------------------------
+
+    def _stop(self, turn: Turn) -> bool:
+        """Ends a turn that a person stopped, with what was written so far; False while one of its writes is under way."""
+        self._gate.withdraw(turn.turn)  # first: from then on nothing more of it is sent
+        if self._gate.is_sending(turn.turn):
+            return False
+        stopped = self._store.turn(turn.turn) or turn
+        told = words.STOPPED if self._live.text else words.STOPPED_EMPTY
+        self._break_off(stopped, told, JournalEntry("ended by a person", {"by": stopped.stopped_by}))
+        return True
+
+    def _fail(self, turn: Turn, template: str, reason: str, refusal: Refusal | None = None, **more: str) -> bool:
+        """Ends a turn that failed, with words and a reference. False while one of its writes is under way: the turn goes on after it,
+        so that nobody is told of an end while something of it still happens."""
+        reference = self._services.ids()[:8]
+        said = {} if refusal is None else refusal.told | {"hint": _HINT}
+        log.exception("turn failed", reference=reference, reason=reason, **said)
+        if self._gate.is_sending(turn.turn):
+            return False
+        noted = JournalEntry("failed", {"reference": reference, "reason": reason})
+        self._break_off(turn, template.format(reason=reason, reference=reference, **more), noted)
+        return True
+
+    def _break_off(self, turn: Turn, told: str, noted: JournalEntry) -> None:
+        """Ends a turn before its end: what was written stays, with the words for why it ends there."""
+        self._gate.withdraw(turn.turn)
+        text = f"{self._live.text}\n\n{told}".strip()
+        says = answer_posts(
+            turn.turn, turn.thread, text, self._services.ids(), self._live.post, self._gate.catalog.links
+        )
+        self._store.end_turn(turn, says, said=AssistantMessage(text), usage=None, failed=True, entries=[noted])
 
     def _put_aside(self, turn: Turn, busy: ModelBusy) -> bool:
         """Has a turn wait for its model without a worker, for as long as `patience` allows; else ends it. Raises `Waits`."""
@@ -209,122 +326,11 @@ class AI:
             self._status(words.BUSY_MODEL.format(wait=span(left)))
             raise Waits(min(left, _STATUS_EVERY))
 
-    def _fail(self, turn: Turn, template: str, reason: str, refusal: Refusal | None = None, **more: str) -> bool:
-        """Ends a turn that failed, with words and a reference. False while one of its writes is under way: the turn goes on after it,
-        so that nobody is told of an end while something of it still happens."""
-        reference = self._services.ids()[:8]
-        said = {} if refusal is None else refusal.told | {"hint": _HINT}
-        log.exception("turn failed", reference=reference, reason=reason, **said)
-        if self._gate.is_sending(turn.turn):
-            return False
-        noted = JournalEntry("failed", {"reference": reference, "reason": reason})
-        self._break_off(turn, template.format(reason=reason, reference=reference, **more), noted)
-        return True
-
-    def _stop(self, turn: Turn) -> bool:
-        """Ends a turn that a person stopped, with what was written so far; False while one of its writes is under way."""
-        self._gate.withdraw(turn.turn)  # first: from then on nothing more of it is sent
-        if self._gate.is_sending(turn.turn):
-            return False
-        stopped = self._store.turn(turn.turn) or turn
-        told = words.STOPPED if self._live.text else words.STOPPED_EMPTY
-        self._break_off(stopped, told, JournalEntry("ended by a person", {"by": stopped.stopped_by}))
-        return True
-
-    def _break_off(self, turn: Turn, told: str, noted: JournalEntry) -> None:
-        """Ends a turn before its end: what was written stays, with the words for why it ends there."""
-        self._gate.withdraw(turn.turn)
-        text = f"{self._live.text}\n\n{told}".strip()
-        says = answer_posts(
-            turn.turn, turn.thread, text, self._services.ids(), self._live.post, self._gate.catalog.links
-        )
-        self._store.end_turn(turn, says, said=AssistantMessage(text), usage=None, failed=True, entries=[noted])
-
-    # --- the loop -----------------------------------------------------------------------------------------------------
-
-    def _to_rest(self, turn: Turn) -> bool:
-        items = self._store.transcript(self._thread, turn.asker)
-        while True:
-            self._check(turn)
-            if open_calls(items):
-                self._send_approved(turn)
-                items = self._store.transcript(self._thread, turn.asker)
-                if open_calls(items):
-                    return False
-            self._rest_for_model(turn.waits_until)
-            is_last = turn.model_calls >= self._services.limits.max_model_calls
-            reply, asked = self._ask(turn, items, is_last=is_last)
-            turn = replace(turn, model_calls=turn.model_calls + 1)
-            if is_last or not reply.said.calls:
-                self._answer(turn, reply, asked, is_last=is_last)
-                return True
-            turn = replace(turn, only_for=turn.asker if is_private(items) else "")
-            made = self._take_calls(turn, items, reply, asked)
-            said = self._store.add_round(turn, made)
-            self._live = self._live_answer(turn)
-            items = [*items, said, *(replace(one, reply=said.row) for one in made.results)]
-
-    def _take_calls(self, turn: Turn, items: Sequence[Item], reply: Reply, asked: JournalEntry) -> ReplyOutcome:
-        """Makes what the reply calls; what was shown of text beside the calls is no answer and goes."""
-        progress = TurnProgress(self._thread, self._services.status, lambda: self._check(turn), self._gate)
-        budget = self._services.model.prompt_budget
-        calls = ReplyCalls(self._gate, self._store, turn, progress, asked, prompt_budget=budget)
-        made = calls.take(items, reply)
-        said = replace(reply.said, only_for=turn.only_for, opaque_of=self._services.model.server)
-        gone = self._live.post
-        posts = (
-            made.posts if gone is None else [delete(self._services.ids(), turn.thread, turn.turn, gone), *made.posts]
-        )
-        return replace(made, said=said, posts=posts)
-
-    def _send_approved(self, turn: Turn) -> None:
-        for approval in self._gate.approvals(turn.turn):
-            self._check(turn)
-            self._gate.write(approval)
-
-    def _check(self, turn: Turn) -> None:
-        """Raises where the turn may not go on: the process ends, or a person stopped it, also before this process began."""
-        if turn.stopped_by:
-            raise TurnCancelled
-        self._services.cancel_flag.check(turn.turn)
+    # --- what is shown beside the messages ----------------------------------------------------------------------------
 
     def _status(self, text: str, *, after: float = 0.0) -> None:
         self._services.status.status(self._thread, text, after=after)
 
-    def _ask(self, turn: Turn, items: Sequence[Item], *, is_last: bool) -> tuple[Reply, JournalEntry]:
-        """One model call: the reply, and the journal's entry about it."""
-        self._status(words.THINKING, after=_THINKS_ON if turn.model_calls else 0.0)
-        here, model = self._gate.here(self._thread), self._services.model
-        noted = first_noted(items) or TurnNote(self._about(turn), "")
-        began = time.monotonic()
-        reply = model.ask(
-            items, here.catalog, here.instructions, noted, self._live, lambda: self._check(turn), is_last=is_last
-        )
-        told = {
-            "model": model.name,
-            "seconds": round(time.monotonic() - began, 4),
-            "prompt_tokens": reply.usage.prompt,
-            "cached_tokens": reply.usage.cached,
-            "completion_tokens": reply.usage.completion,
-            "reasoning_tokens": reply.usage.reasoning,
-            "calls": len(reply.said.calls),
-        }
-        log.info("model call", ending=reply.ending, **told)
-        return reply, JournalEntry("model call", told)
-
-    def _about(self, turn: Turn) -> str:
-        """Who asks, and what day it is there."""
-        person = self._services.reader.person(turn.asker)
-        now = self._services.clock()
-        return about(now) if person is None else about(now, person.name, person.zone, person.offset)
-
-    def _answer(self, turn: Turn, reply: Reply, asked: JournalEntry, *, is_last: bool) -> None:
-        text = answer_text(reply, self._services.limits.max_model_calls if is_last else None)
-        notes = [words.DRY_RUN_ANSWER] if self._services.limits.dry_run else []
-        notes += [files_text(files)] if (files := self._store.asked_with(turn.turn).files) else []
-        shown = "\n\n".join([text, *notes])
-        says = answer_posts(
-            turn.turn, turn.thread, shown, self._services.ids(), self._live.post, self._gate.catalog.links
-        )
-        noted = [asked, JournalEntry("answer", {"words": digest(text)})]
-        self._store.end_turn(turn, says, said=AssistantMessage(text), usage=reply.usage, entries=noted)
+    def _session(self, turn: Turn, state: Literal["processing", "active", "suspended"], title: str = "") -> None:
+        if Thread.from_key(self._thread).is_direct:
+            self._services.status.session(self._thread, state, " ".join(title.split()))

@@ -182,7 +182,7 @@ def _socket(settings: Settings, intake: Intake) -> SocketMode | None:
         return None
     return SocketMode(
         web.open_socket,
-        intake.hear_envelope,
+        intake.record_envelope,
         lambda job: threading.Thread(target=job, name="socket", daemon=True).start(),
         way=settings.way_out,
     )

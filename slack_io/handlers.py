@@ -77,25 +77,25 @@ class Handlers:
         self._home = home
         self._waking = waking
         self._ids = ids
-        self._told = _Told(steady)
+        self._refusals = _RecentRefusals(steady)
 
     def receive(self, thread: str) -> float | None:
         """Handles a thread's arrivals. None when all are, else the seconds after which to try again."""
         held: list[Arrival] = []
         waits: list[float] = []
         for arrival in self._store.arrivals(thread):
-            wait = 0.0 if _has_to_follow(arrival, held) else self._take(arrival)
+            wait = 0.0 if _has_to_follow(arrival, held) else self._handle(arrival)
             if wait is not None:
                 held.append(arrival)
                 waits += [wait] if wait else []
         return min(waits, default=None)
 
-    def _take(self, arrival: Arrival) -> float | None:
+    def _handle(self, arrival: Arrival) -> float | None:
         """Handles one; or gives the seconds after which Slack may say what has to be known first."""
         with structlog.contextvars.bound_contextvars(event_id=arrival.event_id, user=arrival.payload["user"]):
             try:
                 self._store.take_in(arrival)
-                self._one(arrival)
+                self._dispatch(arrival)
             except SlackBusy as error:
                 return error.after
             except SlackUnsure as error:
@@ -108,20 +108,20 @@ class Handlers:
         log.error("arrival set aside", kind=arrival.kind, event_id=arrival.event_id, ends=arrival.tries)
         says: list[Post] = []
         if arrival.kind == "mention":
-            says.append(self._aloud(arrival, "", words.SET_ASIDE))
+            says.append(self._message(arrival, "", words.SET_ASIDE))
         elif arrival.kind in ("click", "shortcut") and not arrival.payload.get("in_view"):
-            says.append(self._aside(arrival, words.SET_ASIDE, in_thread=True))
+            says.append(self._ephemeral(arrival, words.SET_ASIDE, in_thread=True))
         noted = {"user": arrival.payload["user"], "kind": arrival.kind, "ends": arrival.tries}
         self._store.dispose(arrival, says, [JournalEntry("set aside", noted)])
 
-    def _one(self, arrival: Arrival) -> None:
+    def _dispatch(self, arrival: Arrival) -> None:
         if not self._is_for_us(arrival):
             log.warning("an event of another installation", installed_in=arrival.payload["installed_in"])
             self._store.dispose(arrival)
             return
         match arrival.kind:
             case "click" | "shortcut" | "halted":
-                self._gesture(arrival)
+                self._interaction(arrival)
             case "app":
                 self._app(arrival)
             case "removed":
@@ -155,10 +155,10 @@ class Handlers:
             place = (
                 arrival.thread.key if arrival.payload.get("in_thread") else arrival.thread.channel
             )  # where they look
-            says = [self._to_author(arrival, refusal)] if self._told.is_news(user, place, refusal) else []
+            says = [self._to_author(arrival, refusal)] if self._refusals.is_news(user, place, refusal) else []
             self._store.dispose(arrival, says, [noted])
         elif not (text := self._question(arrival, bot)):
-            self._store.dispose(arrival, [self._thumb(arrival, ""), self._aloud(arrival, "", words.HELP)])
+            self._store.dispose(arrival, [self._thumb(arrival, ""), self._message(arrival, "", words.HELP)])
         else:
             self._admit(arrival, text)
 
@@ -223,16 +223,18 @@ class Handlers:
             turn,
             {
                 "taken": [thumb],
-                "kept": [thumb, self._aside(arrival, words.KEPT, in_thread=True)],
-                "too many": [self._aloud(arrival, turn.turn, words.TOO_MANY)],
-                "too many of theirs": [self._to_author(arrival, once[-1])] if self._told.would_be_news(*once) else [],
+                "kept": [thumb, self._ephemeral(arrival, words.KEPT, in_thread=True)],
+                "too many": [self._message(arrival, turn.turn, words.TOO_MANY)],
+                "too many of theirs": [self._to_author(arrival, once[-1])]
+                if self._refusals.would_be_news(*once)
+                else [],
             },
             workers=self._rules.workers,
             max_waiting=self._rules.max_waiting,
         )
         log.info("mention", outcome=outcome, turn=turn.turn)
         if outcome == "too many of theirs":
-            self._told.is_news(*once)
+            self._refusals.is_news(*once)
         elif outcome != "too many":
             if arrival.payload.get("is_direct") and len(self._store.asked_at(turn.thread)) == 1:
                 self._status.title(turn.thread, " ".join(text.split()))  # the first question names the thread
@@ -250,21 +252,21 @@ class Handlers:
 
     # --- clicks -------------------------------------------------------------------------------------------------------
 
-    def _gesture(self, arrival: Arrival) -> None:
+    def _interaction(self, arrival: Arrival) -> None:
         """One click or shortcut, judged by what is stored alone. A refusal is told to that person alone; a forged click gets no word."""
         try:
             self._check_clicker(arrival.payload["user"])
             match arrival.kind:
                 case "click":
-                    self._act(arrival)
+                    self._button_pressed(arrival)
                 case "halted":
                     self._cancellation.session_stopped(arrival)
                 case _:
-                    self._ask(arrival)
+                    self._shortcut(arrival)
         except Refused as error:
             self._refuse(arrival, str(error))
 
-    def _act(self, arrival: Arrival) -> None:
+    def _button_pressed(self, arrival: Arrival) -> None:
         """Does what the button says. Raises `Refused`."""
         token, user, at = arrival.payload["token"], arrival.payload["user"], arrival.received_at
         match arrival.payload["action"]:
@@ -323,7 +325,7 @@ class Handlers:
             raise Refused(words.TOO_LATE) from error
         self._store.dispose(arrival)
 
-    def _ask(self, arrival: Arrival) -> None:
+    def _shortcut(self, arrival: Arrival) -> None:
         """A message shortcut, which opens a modal first."""
         try:
             self._cancellation.ask(arrival)
@@ -343,8 +345,8 @@ class Handlers:
             noted |= {"proposal": proposal.proposal, "fingerprint": proposal.fingerprint}
         in_view = payload.get("in_view", False)
         pressed_in_thread = payload.get("in_thread", True)  # there they look
-        said = self._aside(arrival, text, in_thread=pressed_in_thread)
-        is_told = bool(text) and self._told.is_news(payload["user"], said.thread, text)
+        said = self._ephemeral(arrival, text, in_thread=pressed_in_thread)
+        is_told = bool(text) and self._refusals.is_news(payload["user"], said.thread, text)
         says = [said] if is_told and not in_view else []
         self._store.dispose(arrival, says, [JournalEntry("click refused", noted)])
         if is_told and in_view:
@@ -367,15 +369,15 @@ class Handlers:
     def _thumb(self, arrival: Arrival, turn: str) -> Post:
         return thumbs_up(self._ids(), arrival.thread.key, turn, arrival.payload["ts"])
 
-    def _aloud(self, arrival: Arrival, turn: str, text: str) -> Post:
+    def _message(self, arrival: Arrival, turn: str, text: str) -> Post:
         """Our own words, with their links to channels."""
         return message(self._ids(), arrival.thread.key, turn, text)
 
     def _to_author(self, arrival: Arrival, text: str) -> Post:
         """What is for the author alone: in a direct message, whatever is said."""
-        return self._aloud(arrival, "", text) if arrival.payload.get("is_direct") else self._aside(arrival, text)
+        return self._message(arrival, "", text) if arrival.payload.get("is_direct") else self._ephemeral(arrival, text)
 
-    def _aside(self, arrival: Arrival, text: str, *, in_thread: bool | None = None) -> Post:
+    def _ephemeral(self, arrival: Arrival, text: str, *, in_thread: bool | None = None) -> Post:
         """A line for the author alone: in the thread where there is one, else in the channel."""
         inside = bool(arrival.payload.get("in_thread")) if in_thread is None else in_thread
         return ephemeral(self._ids(), arrival.thread.key, "", arrival.payload["user"], text, in_thread=inside)
@@ -391,7 +393,7 @@ def _has_to_follow(arrival: Arrival, held: Iterable[Arrival]) -> bool:
     return any(one.payload["user"] == user or (says_yes and one.payload["action"] not in _APPROVE) for one in clicks)
 
 
-class _Told:
+class _RecentRefusals:
     """Which refusals people were told lately: the same is said once in a while, however often somebody tries. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

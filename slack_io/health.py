@@ -26,7 +26,7 @@ _FIRST = 10.0  # seconds that the very first look may take
 NOT_ASKED = "not asked yet"
 
 
-class OneLook:
+class CachedCheck:
     """A check that one request makes at a time; whoever asks meanwhile, or shortly after, gets what was found last.
 
     A check may take ten seconds: nobody shall fill the threads with it that acknowledge what Slack sends.
@@ -90,7 +90,7 @@ class Readiness:
     """What `/readyz` tells. `catalog` is set by who takes the catalog anew."""
 
     def __init__(self, store: Store, web: SlackWeb, model: WatchedModel, socket: SocketMode | None) -> None:
-        self._database = OneLook(store.check_recording)
+        self._database = CachedCheck(store.check_recording)
         self._web = web
         self._model = model
         self._socket = socket

@@ -35,12 +35,12 @@ def add_slack_routes(app: Flask, intake: Intake, signing_secret: str, clock: Cal
         log.warning("slackeventsapi refused a request that had passed our check", error=str(error))
 
     for kind in EVENT_TYPES:
-        adapter.on(kind, intake.hear_event)
+        adapter.on(kind, intake.record_event)
     adapter.on("error", note_error)
 
     @app.post("/slack/interactions")
     def interactions() -> Response:
-        intake.hear_interaction(json.loads(request.form["payload"]))
+        intake.record_interaction(json.loads(request.form["payload"]))
         return Response(status=200)
 
     @app.errorhandler(SQLAlchemyError)

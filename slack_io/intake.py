@@ -26,7 +26,7 @@ class Intake:
         self._store = store
         self._waking = waking
 
-    def hear_event(self, envelope: Mapping[str, Any]) -> None:
+    def record_event(self, envelope: Mapping[str, Any]) -> None:
         """Records one event, by its Events API envelope. What is not for us is let go."""
         if not is_used(envelope):
             return
@@ -37,21 +37,21 @@ class Intake:
         payload = found.payload() | ({} if installed is None else {"installed_in": installed})
         self._record(found.kind, found.thread, payload, found.event_id, found.ts)
 
-    def hear_interaction(self, payload: Mapping[str, Any]) -> None:
-        """Records one press, submitted modal or shortcut. Its id is its content: each gesture has a trigger of its own."""
+    def record_interaction(self, payload: Mapping[str, Any]) -> None:
+        """Records one press, submitted modal or shortcut. Its id is its content: each of them has a trigger of its own."""
         found = payloads.interaction(payload)
         if found is not None:
             digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
             self._record(found.kind, found.thread, found.payload(), f"click:{digest}", None)
 
-    def hear_envelope(self, kind: str, payload: dict[str, Any]) -> bool:
+    def record_envelope(self, kind: str, payload: dict[str, Any]) -> bool:
         """Records what came over the socket. False where it could not be recorded: it is not to be acknowledged."""
         try:
             match kind:
                 case "events_api":
-                    self.hear_event(payload)
+                    self.record_event(payload)
                 case "interactive":
-                    self.hear_interaction(payload)
+                    self.record_interaction(payload)
                 case _:
                     log.info("envelope not used", type=kind)
         except (SQLAlchemyError, Overtaken) as error:

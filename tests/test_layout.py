@@ -378,6 +378,63 @@ def test_threads_are_started_in_few_places() -> None:
             assert not re.search(r"threading\.Thread\(|ThreadPoolExecutor\(|\bTimer\(|concurrent\.futures", text), path
 
 
+def bound_late(function: ast.FunctionDef) -> set[str]:
+    """The names that a lambda or an inner function uses before the line where they are bound."""
+    bound = {
+        node.id: node.lineno
+        for node in sorted(ast.walk(function), key=lambda one: -getattr(one, "lineno", 0))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    inner = [one for one in ast.walk(function) if isinstance(one, ast.Lambda | ast.FunctionDef) and one is not function]
+    used = {(node.id, one.lineno) for one in inner for node in ast.walk(one) if isinstance(node, ast.Name)}
+    return {name for name, line in used if bound.get(name, 0) > line}
+
+
+def test_the_wiring_uses_no_name_before_it_is_bound() -> None:
+    for node in ast.parse(file_of("bot").read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            assert bound_late(node) == set(), node.name
+
+
+def test_names_bound_late_are_seen() -> None:
+    (late,) = ast.parse("def f():\n    a = g(lambda: b)\n    b = h(lambda: a)\n").body
+    assert isinstance(late, ast.FunctionDef)
+    assert bound_late(late) == {"b"}
+
+
+@by_file
+def test_nobody_sets_anothers_callback(path: Path) -> None:
+    """Who is told of what is said once, when it is made."""
+    set_from_outside = [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr.startswith(("on_", "_on_"))
+        if ast.unparse(node.value) != "self"
+    ]
+    assert set_from_outside == []
+
+
+@pytest.mark.parametrize("path", [one for one in FILES if room_of(module_of(one)) != "gate"], ids=module_of)
+def test_no_constructor_takes_more_than_ten(path: Path) -> None:
+    for made in (one for one in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(one, ast.ClassDef)):
+        for node in made.body:
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                assert len(node.args.args) + len(node.args.kwonlyargs) - 1 <= 10, made.name
+
+
+def test_slack_is_called_through_one_class_and_the_gate_knows_it_by_what_it_needs_alone() -> None:
+    protocols = {
+        f"{module_of(path)}.{node.name}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "Protocol" for base in node.bases)
+    }
+    assert {one for one in protocols if not one.startswith("model.")} == {
+        "gate.authority.PeopleDirectory",
+        "gate.reply_calls.Progress",
+    }
+
+
 def test_the_bot_knows_nothing_of_the_emulator_the_demo_the_tests_and_the_bench() -> None:
     for path in FILES:
         assert not {package(module) for module, _ in imports(path)} & {"emulator", "demo", "tests", "bench"}, path

@@ -600,10 +600,10 @@ def changed(payload: Json, where: tuple[Any, ...], value: object) -> Any:
 
 SAMPLES = [
     (mention, envelope(thread_ts="1.1", user_team="T1", edited=None, bot_id=None, subtype=None)),
-    (gesture, press()),
-    (gesture, press_in_view()),
-    (gesture, submission()),
-    (opened, home()),
+    (interaction, press()),
+    (interaction, press_in_view()),
+    (interaction, submission()),
+    (home_opened, home()),
 ]
 
 
