@@ -131,8 +131,11 @@ class Handlers:
             case "home":
                 self._store.dispose(arrival)
                 self._home.opened(arrival.payload["user"])
-            case _:
+            case "mention":
                 self._mention(arrival)
+            case kind:  # of a version that knew more
+                log.error("an arrival of a kind that is not known here", kind=kind)
+                self._store.dispose(arrival)
 
     def _is_for_us(self, arrival: Arrival) -> bool:
         """Whether an event was meant for the installation whose token the bot has: that of its workspace, or of its organisation."""

@@ -98,12 +98,12 @@ SHORTCUTS = ("stop_generating", "delete_message")
 class Click:
     """A press of one of our buttons, or the submission of a modal (a denial with its reason)."""
 
-    thread: Thread  # where the button stands; for App Home and modals a lane of the person's own
+    thread: Thread  # where the button stands; for App Home and modals one that stands for the person
     user: str
     token: str
     action: Action
     trigger: str  # opens one modal within three seconds
-    in_view: bool  # pressed in App Home or a modal, where there is no channel to whisper in
+    in_view: bool  # pressed in App Home or a modal, where there is no channel for an ephemeral message
     view: str = ""  # the id of the modal
     page: int = 0  # the modal's page
     reason: str = ""
@@ -330,10 +330,10 @@ def home_opened(envelope: Mapping[str, Any]) -> HomeOpened | AssistantOpened | N
         team, channel = _id(envelope.get("team_id")) or _NO_TEAM, _id(event.get("channel"))
         is_whole = user and channel and _is_event_id(event_id)
         return AssistantOpened(str(event_id), Thread(team, channel, TOP), user, in_thread=False) if is_whole else None
-    lane = _own_lane(_id(envelope.get("team_id")) or _NO_TEAM, user)
-    if lane is None or not _is_event_id(event_id) or event.get("tab") != "home":
+    own = _own_thread(_id(envelope.get("team_id")) or _NO_TEAM, user)
+    if own is None or not _is_event_id(event_id) or event.get("tab") != "home":
         return None
-    return HomeOpened(event_id, lane, user)
+    return HomeOpened(event_id, own, user)
 
 
 def assistant_opened(envelope: Mapping[str, Any]) -> AssistantOpened | None:
@@ -382,7 +382,7 @@ def _pressed(payload: Mapping[str, Any]) -> Click | None:
     action = _mapping(actions[0]) if isinstance(actions, list) and actions else {}
     view, (team, user) = _mapping(payload.get("view")), _who(payload)
     token, name = action.get("value"), action.get("action_id")
-    thread = _own_lane(team, user) if view else _place(payload, team)
+    thread = _own_thread(team, user) if view else _place(payload, team)
     if name not in _ACTIONS or not _is_token(token) or thread is None or not user:
         return None
     page = view.get("private_metadata")
@@ -401,7 +401,7 @@ def _pressed(payload: Mapping[str, Any]) -> Click | None:
 
 def _submitted(payload: Mapping[str, Any]) -> Click | None:
     view, (team, user) = _mapping(payload.get("view")), _who(payload)
-    token, thread = view.get("private_metadata"), _own_lane(team, user)
+    token, thread = view.get("private_metadata"), _own_thread(team, user)
     action = _SUBMITTED.get(str(view.get("callback_id")))
     if action is None or not _is_token(token) or thread is None:
         return None
@@ -432,7 +432,7 @@ def _ts_of(payload: Mapping[str, Any]) -> str:
     return _ts(container.get("message_ts")) or _ts(message.get("ts"))
 
 
-def _own_lane(team: str, user: str) -> Thread | None:
+def _own_thread(team: str, user: str) -> Thread | None:
     return Thread(team, user, "0") if team and user else None
 
 

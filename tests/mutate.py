@@ -1,12 +1,12 @@
 """Takes out each refusal of the gate, one at a time, and prints those that no test misses. Not a part of the suite.
 
-    python -m tests.mutate desk people bot       # rooms by their names; core/calls for those in core/
-    python -m tests.mutate --list desk           # what would be taken out
-    python -m tests.mutate desk --only 3,7       # some of it
+    python -m tests.mutate gate/gate gate/authority         # files by their names
+    python -m tests.mutate --list slack_io/handlers         # what would be taken out
+    python -m tests.mutate slack_io/handlers --only 3,7     # some of it
 
 A refusal is an `if` whose body ends in raise, return, continue or abort (it never holds then), a raise by itself or a call of what checks
 (it does nothing), or a return of a refusal or None by a condition (it is None then).
-Each is tried in a copy of the tree, with the tests that fit its room (`TESTS`); what survives wants a test, or is no refusal at all.
+Each is tried in a copy of the tree, with the tests that fit its file (`TESTS`); what survives wants a test, or is no refusal at all.
 """
 
 from __future__ import annotations
@@ -24,23 +24,32 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TOO_LONG = 600  # seconds; a mutant that hangs the tests was noticed
-# The tests that speak of a room, the quick ones first.
+# The tests that speak of a file, the quick ones first.
 TESTS = {
-    "gate": ("test_gate", "test_gate_in_depth", "test_integrity", "test_private", "test_traffic", "test_holds"),
-    "people": ("test_people", "test_crowd", "test_direct", "test_gate_in_depth", "test_recipes"),
-    "desk": (
+    "gate/gate": ("test_gate", "test_gate_in_depth", "test_integrity", "test_private", "test_traffic", "test_holds"),
+    "gate/authority": ("test_authority", "test_crowd", "test_direct", "test_gate_in_depth", "test_recipes"),
+    "gate/reply_calls": ("test_ai", "test_gate", "test_reads", "test_recipes", "test_private"),
+    "gate/policy": ("test_policy", "test_conditions", "test_gate"),
+    "slack_io/handlers": (
         "test_crowd",
         "test_direct",
         "test_bot_scenarios",
-        "test_growing_answers",
+        "test_streaming",
         "test_gate_in_depth",
         "test_bot_door",
     ),
-    "store": ("test_store", "test_kept", "test_holds", "test_integrity", "test_journal", "test_file", "test_private"),
-    "core/calls": ("test_calls", "test_bodies", "test_parameters", "test_media", "test_hostile", "test_policy"),
-    "core/template": ("test_calls", "test_parameters", "test_catalog", "test_hostile"),
-    "core/policy": ("test_policy", "test_conditions", "test_gate"),
-    "bot": ("test_bot_door", "test_bot_in_socket_mode", "test_reload"),
+    "slack_io/http_door": ("test_bot_door", "test_bot_in_socket_mode"),
+    "store/store": (
+        "test_store",
+        "test_saved_results",
+        "test_holds",
+        "test_integrity",
+        "test_journal",
+        "test_file",
+        "test_private",
+    ),
+    "catalog/calls": ("test_calls", "test_bodies", "test_parameters", "test_media", "test_hostile", "test_policy"),
+    "catalog/template": ("test_calls", "test_parameters", "test_catalog", "test_hostile"),
 }
 _ENDS = (ast.Raise, ast.Return, ast.Continue)
 
@@ -112,11 +121,11 @@ def mutated(source: str, one: Mutant) -> str:
     return (text[: one.start] + one.instead.encode() + kept + text[one.end :]).decode()
 
 
-def survives(copy: Path, room: str, source: str, one: Mutant, workers: int) -> bool:
+def survives(copy: Path, file: str, source: str, one: Mutant, workers: int) -> bool:
     """Whether the tests pass although a refusal is gone."""
-    path = copy / f"{room}.py"
+    path = copy / f"{file}.py"
     path.write_text(mutated(source, one), "utf-8")
-    tests = [f"tests/{name}.py" for name in TESTS[room]]
+    tests = [str(path.relative_to(copy)) for name in TESTS[file] for path in copy.glob(f"tests/**/{name}.py")]
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", str(workers), "-p", "no:cacheprovider", *tests]
     try:
         done = subprocess.run(command, cwd=copy, capture_output=True, timeout=TOO_LONG, check=False)
@@ -141,28 +150,28 @@ def copied(folder: Path) -> Path:
 def main() -> int:
     """Prints the survivors; their number is the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rooms", nargs="*", metavar="ROOM", help=f"of {', '.join(TESTS)}; default: all")
+    parser.add_argument("files", nargs="*", metavar="FILE", help=f"of {', '.join(TESTS)}; default: all")
     parser.add_argument("--list", action="store_true", help="lists the refusals, with their numbers, and runs nothing")
     parser.add_argument("--only", default="", help="numbers of the list, comma separated")
     parser.add_argument("--workers", type=int, default=2, help="tests at once (default: 2)")
     given = parser.parse_args()
-    if unknown := set(given.rooms) - TESTS.keys():
-        parser.error(f"no room of this name: {', '.join(sorted(unknown))}")
+    if unknown := set(given.files) - TESTS.keys():
+        parser.error(f"no file of this name: {', '.join(sorted(unknown))}")
     only = {int(one) for one in given.only.split(",") if one}
     left = 0
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) if given.list else copied(Path(folder))
-        for room in given.rooms or TESTS:
-            source = (ROOT / f"{room}.py").read_text("utf-8")
+        for file in given.files or TESTS:
+            source = (ROOT / f"{file}.py").read_text("utf-8")
             for number, one in enumerate(mutants(source), start=1):
                 if only and number not in only:
                     continue
                 began, verdict = time.monotonic(), ""
                 if not given.list:
-                    alive = survives(copy, room, source, one, given.workers)
+                    alive = survives(copy, file, source, one, given.workers)
                     left += alive
                     verdict = f"{'SURVIVES' if alive else 'noticed':9}{time.monotonic() - began:5.0f} s  "
-                print(f"{verdict}{room}.py:{one.line} [{number}] {one.words}", flush=True)
+                print(f"{verdict}{file}.py:{one.line} [{number}] {one.words}", flush=True)
     return min(left, 255)
 
 

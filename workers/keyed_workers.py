@@ -49,6 +49,6 @@ class KeyedWorkers:
             except Overtaken:  # told where it was noticed; where another process works on the database, this one ends
                 delay = _AFTER_FAULT
             except Exception:  # the worker's boundary: the work stays recorded and is tried again
-                log.exception("work failed", lane=self.queue.name, key=key)
+                log.exception("work failed", queue=self.queue.name, key=key)
                 delay = _AFTER_FAULT
             self.queue.done(key, delay)

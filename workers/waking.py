@@ -20,7 +20,7 @@ class Waking:
         )  # writes with an unknown outcome whose target is to be shown
         self.homes = WorkQueue("homes", label="user")  # people whose App Home is to be drawn
         self.posts = WorkQueue("posts")  # threads in which there is something to show
-        self.deadlines = WorkQueue("clock", label="lane")  # one key alone: whatever is due next
+        self.deadlines = WorkQueue("clock", label="queue")  # one key alone: whatever is due next
         self.undelivered: set[str] = set()  # threads with posts in the store; who shows the rest need not look there
 
     def deadlines_changed(self) -> None:

@@ -103,7 +103,7 @@ class System:
         return self.outbox.deliver(self.thread.key)
 
     def deliver_all(self) -> float:
-        """Delivers as the lane would until nothing is left, on the clock's own time; gives the seconds that took."""
+        """Delivers as the workers would until nothing is left, on the clock's own time; gives the seconds that took."""
         began = self.clock.now
         while (wait := self.deliver()) is not None:
             self.clock.now += wait
@@ -439,7 +439,7 @@ def test_an_odd_answer_costs_no_message_and_doubles_none(system: System, odd: Re
         for _ in range(3):
             try:
                 system.deliver()
-            except Exception:  # what a lane would log and try again
+            except Exception:  # what a worker would log and try again
                 continue
         assert [one["text"] for one in posted] == ["once"]
         assert system.due == []

@@ -497,7 +497,7 @@ def submission(**view: Any) -> Json:
     return {name: one for name, one in payload.items() if name not in ("channel", "message", "container", "actions")}
 
 
-def test_a_press_in_a_view_is_of_the_persons_own_lane() -> None:
+def test_a_press_in_a_view_is_of_the_persons_own_thread() -> None:
     assert interaction(press_in_view()) == Click(
         OWN_LANE, "U0ANN", TOKEN, "page_on", "111.222.valid", in_view=True, view="V111", page=3
     )

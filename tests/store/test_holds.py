@@ -157,7 +157,7 @@ def test_who_was_overtaken_in_the_middle_of_work_changes_nothing(
     with first.holding(A.key):
         take(second)
         if and_took_it_again:
-            at_once(lambda: take_again(first))  # by another lane of the process
+            at_once(lambda: take_again(first))  # by another worker of the process
             assert fence(url) == 3
         before = state(url)
         with pytest.raises(Overtaken):
