@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import structlog
 
@@ -25,7 +24,7 @@ from model.prompt.prompt import about, beside, is_whole
 from model.refusals import Refusal
 from model.replies import BadReply, Reply
 from slack_io.answer_posts import answer_posts, answer_text, files_text
-from slack_io.assistant_status import AssistantStatus
+from slack_io.assistant_status import AssistantStatus, Session
 from slack_io.live_answer import LiveAnswer
 from slack_io.steps import TurnProgress
 from slack_io.streaming import StreamedMessages
@@ -331,6 +330,6 @@ class AI:
     def _status(self, text: str, *, after: float = 0.0) -> None:
         self._services.status.status(self._thread, text, after=after)
 
-    def _session(self, turn: Turn, state: Literal["processing", "active", "suspended"], title: str = "") -> None:
+    def _session(self, turn: Turn, state: Session, title: str = "") -> None:
         if Thread.from_key(self._thread).is_direct:
             self._services.status.session(self._thread, state, " ".join(title.split()))
