@@ -14,7 +14,7 @@ from base.thread import Thread
 from demo.hr_api import HrApi
 from emulator.emulator import Workspace
 from emulator.world import BOT, BOT_USER
-from emulator.world import Person as Inhabitant
+from emulator.world import Person as Member
 from model.chat import ModelFailed
 from tests.harness.whole_bot import (
     BOTH_WAYS,
@@ -285,7 +285,7 @@ def test_a_stranger_by_the_events_word_may_not_ask(
 def test_a_stranger_by_users_info_may_not_ask(
     bot: RunningBot, model: Script, workspace: Workspace, more: dict[str, Any]
 ) -> None:
-    eve = Inhabitant("U0EVE", "eve", "Eve Else")
+    eve = Member("U0EVE", "eve", "Eve Else")
     workspace.add_person(replace(eve, **more))
     channel = workspace.channels["C0HR"]
     workspace.add_channel(replace(channel, members=(*channel.members, "U0EVE")))

@@ -25,7 +25,7 @@ from store.transcript import ThreadMessage
 from tests.harness.bot_parts import ANN, NOBODY, BotParts, Json, calls, says, tool_results, user_words
 from tests.harness.rest_server import RestServer, reply
 from tests.harness.whole_bot import Person, StartBot, Writing
-from tests.harness.whole_bot import Script as HouseScript
+from tests.harness.whole_bot import Script as BotScript
 
 # By family, as their makers' tokenizers and templates have them.
 TOKENS: dict[str, str] = {
@@ -276,7 +276,7 @@ def test_a_reply_is_read_as_it_was_meant() -> None:
 
 
 def test_by_the_front_door_a_growing_answer_shows_what_was_meant(
-    start_bot: StartBot, model: HouseScript, ann: Person
+    start_bot: StartBot, model: BotScript, ann: Person
 ) -> None:
     start_bot()
     line = Writing()

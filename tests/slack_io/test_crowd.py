@@ -16,7 +16,7 @@ from base.slack_errors import SlackBusy
 from base.thread import Thread
 from catalog.rules import Rule
 from emulator.emulator import Workspace
-from emulator.world import Person as Inhabitant
+from emulator.world import Person as Member
 from emulator.world import UserGroup
 from gate.authority import Authority
 from gate.policy import Refused, State
@@ -339,7 +339,7 @@ def test_app_home_of_twenty_five_people_holds_no_approval_up(
     talk = ann.asks("remove Tom")
     card = talk.card_titled("DELETE")
     for i in range(25):
-        workspace.add_person(Inhabitant(f"U0P{i}", f"p{i}", f"P {i}"))
+        workspace.add_person(Member(f"U0P{i}", f"p{i}", f"P {i}"))
         workspace.open_home(f"U0P{i}")
     until(lambda: len(workspace.calls_of("views.publish")) >= 25, 30)
     began = time.monotonic()
@@ -511,7 +511,7 @@ def test_a_click_of_a_guest_or_a_stranger_decides_nothing_whatever_the_rule_says
     talk = ann.asks("remove Tom")
     talk.card()
     if more:
-        workspace.add_person(Inhabitant("U0GUS", "gus", "Gus", **more))
+        workspace.add_person(Member("U0GUS", "gus", "Gus", **more))
     press(bot, talk, "U0GUS", button)
     until(lambda: told(bot, "click refused"))
 
