@@ -79,18 +79,18 @@ class Handlers:
         self._ids = ids
         self._refusals = _RecentRefusals(steady)
 
-    def receive(self, thread: str) -> float | None:
+    def handle(self, thread: str) -> float | None:
         """Handles a thread's arrivals. None when all are, else the seconds after which to try again."""
         held: list[Arrival] = []
         waits: list[float] = []
         for arrival in self._store.arrivals(thread):
-            wait = 0.0 if _has_to_follow(arrival, held) else self._handle(arrival)
+            wait = 0.0 if _has_to_follow(arrival, held) else self._handle_one(arrival)
             if wait is not None:
                 held.append(arrival)
                 waits += [wait] if wait else []
         return min(waits, default=None)
 
-    def _handle(self, arrival: Arrival) -> float | None:
+    def _handle_one(self, arrival: Arrival) -> float | None:
         """Handles one; or gives the seconds after which Slack may say what has to be known first."""
         with structlog.contextvars.bound_contextvars(event_id=arrival.event_id, user=arrival.payload["user"]):
             try:

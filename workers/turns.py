@@ -52,7 +52,7 @@ class Turns:
         self._waking = waking
         self._quarantine = Quarantine(store.take_in_at_once)
         self._workers = (
-            KeyedWorkers(waking.arrivals, self._receive, threads=2),
+            KeyedWorkers(waking.arrivals, self._handle_arrivals, threads=2),
             KeyedWorkers(waking.deadlines, deadlines.tick, threads=1),
             KeyedWorkers(waking.turns, self._advance, threads=workers),
             KeyedWorkers(waking.writes, self._write, threads=4),
@@ -123,9 +123,9 @@ class Turns:
 
     # --- the work -----------------------------------------------------------------------------------------------------
 
-    def _receive(self, thread: str) -> float | None:
+    def _handle_arrivals(self, thread: str) -> float | None:
         """Looks at what Slack brought for a thread."""
-        return self._unless_held(thread, lambda: self._handlers.receive(thread))
+        return self._unless_held(thread, lambda: self._handlers.handle(thread))
 
     def _advance(self, thread: str) -> float | None:
         """Goes on with a thread until it rests."""
