@@ -436,7 +436,7 @@ def zipped(content: bytes) -> bytes:
         (reply("words", kind="text/plain"), 200, "words", ""),
         (reply("{broken"), 200, "{broken", "is not"),
         (reply(b"\x89PNG\xff", kind="image/png"), 200, None, "5 bytes of image/png, no text"),
-        (reply('"né"'.encode("latin-1"), kind="application/json; charset=iso-8859-1"), 200, "né", None),
+        (reply('"né"'.encode("latin-1"), kind="application/json; charset=iso-8859-1"), 200, "né", ""),
         (reply('"né"', kind="application/json; charset=utf-7"), 200, "né", ""),
         (reply('"né"', kind="application/json; charset=no-such"), 200, "né", ""),
         (reply("{}", kind=""), 200, {}, ""),

@@ -1021,7 +1021,7 @@ def test_a_file_that_is_no_database_is_told(make: Callable[[Path], object], word
 
 HOLDER = """
 import sys, threading
-from store import Store
+from store.store import Store
 store = Store(sys.argv[1], journal_key="k")
 store.lock(threading.Event())
 print("locked", flush=True)
