@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from base.json_text import digest
+from base.json_text import digest, dumps
 from base.shrink import as_json
 from model.opaque_members import given_back
 from model.special_tokens import broken_up, put_together
@@ -216,14 +216,14 @@ def _message_size(message: Message) -> int:
     if message.keys() - {"role", "content", "tool_calls", "tool_call_id"} or not isinstance(
         message["content"], (str, type(None))
     ):
-        return tokens(json.dumps(message))
+        return tokens(dumps(message))
     calls = sum(_call_size(call) for call in message.get("tool_calls", ()))
     return tokens(message["content"] or "") + calls + 6
 
 
 def _call_size(call: dict[str, Any]) -> int:
     is_plain = call.keys() == {"id", "type", "function"} and call["function"].keys() == {"name", "arguments"}
-    return tokens(call["function"]["arguments"] if is_plain else json.dumps(call)) + 12
+    return tokens(call["function"]["arguments"] if is_plain else dumps(call)) + 12
 
 
 def tokens(text: str) -> int:
