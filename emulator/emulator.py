@@ -248,7 +248,7 @@ class Workspace(Messaging, UserInteractions, Inspection):
             if result := predicate():
                 return result
             if not waiting:
-                raise TimeoutError(f"not within {seconds} s. {self._story()}")
+                raise TimeoutError(f"not within {seconds} s. {self._what_happened()}")
             waiting = self._changes(version, deadline - time.monotonic())
 
     def _changes(self, version: int, seconds: float) -> bool:
@@ -281,11 +281,11 @@ class Workspace(Messaging, UserInteractions, Inspection):
             self.api.faults.clear()
             self.world.changed()
 
-    def _story(self) -> str:
+    def _what_happened(self) -> str:
         with self.world.lock:
-            return self._last_words()
+            return self._latest_calls()
 
-    def _last_words(self) -> str:
+    def _latest_calls(self) -> str:
         last = [f"{call.method} {call.fault or (call.answer or {}).get('error', 'ok')}" for call in self.api.calls[-8:]]
         texts = [m.get("text", "")[:80] for channel in self.world.messages.values() for m in channel.values()][-6:]
         events = [f"{a.type}#{a.number} {a.reply.status} {a.reply.reason}".strip() for a in self.courier.attempts[-4:]]

@@ -31,7 +31,7 @@ _SELECTED = {
 def block_actions(world: World, user: str, found: tuple[Json, Json], value: str | None) -> Json:
     """The part of a press that does not depend on where the element is."""
     block, element = found
-    return _gesture(world, user, "block_actions") | {
+    return _envelope(world, user, "block_actions") | {
         "trigger_id": world.new_trigger(user),
         "enterprise": None,
         "is_enterprise_install": False,
@@ -63,7 +63,7 @@ def pressed_in_view(payload: Json, view: Json) -> Json:
 
 
 def view_submission(world: World, user: str, view: Json) -> Json:
-    return _gesture(world, user, "view_submission") | {
+    return _envelope(world, user, "view_submission") | {
         "trigger_id": world.new_trigger(user),
         "view": view,
         "response_urls": [],
@@ -73,7 +73,7 @@ def view_submission(world: World, user: str, view: Json) -> Json:
 
 
 def view_closed(world: World, user: str, view: Json, *, cleared: bool) -> Json:
-    return _gesture(world, user, "view_closed") | {
+    return _envelope(world, user, "view_closed") | {
         "view": view,
         "is_cleared": cleared,
         "enterprise": None,
@@ -83,7 +83,7 @@ def view_closed(world: World, user: str, view: Json, *, cleared: bool) -> Json:
 
 def message_action(world: World, user: str, channel: str, message: Json, callback_id: str, base_url: str) -> Json:
     """A shortcut from a message's menu."""
-    return _gesture(world, user, "message_action") | {
+    return _envelope(world, user, "message_action") | {
         "callback_id": callback_id,
         "action_ts": world.next_ts(),
         "trigger_id": world.new_trigger(user),
@@ -103,7 +103,7 @@ def response_url(world: World, user: str, channel: str, message: Json, base_url:
     return f"{base_url}/actions/{TEAM}/{ident}"
 
 
-def _gesture(world: World, user: str, kind: str) -> Json:
+def _envelope(world: World, user: str, kind: str) -> Json:
     person = world.people[user]
     return {
         "type": kind,

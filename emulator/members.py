@@ -147,7 +147,7 @@ class UserGroup:
         return entry | ({"users": list(self.users)} if with_users else {})
 
 
-def inhabitants() -> tuple[list[Person], list[Channel], list[UserGroup]]:
+def default_members() -> tuple[list[Person], list[Channel], list[UserGroup]]:
     """Who and what is there at the start."""
     people = [
         Person("U0ANN", "ann", "Ann Lee", "ann@example.com", "HR partner"),

@@ -24,10 +24,10 @@ def chat_post_ephemeral(world: World, args: Json) -> Json:
     if args["user"] not in channel.members:
         raise ApiError("user_not_in_channel")
     message = by_bot(world, args) | {"ts": world.next_ts(), "type": "message"}
-    return {"message_ts": whisper(world, channel.id, args["user"], message, args.get("thread_ts"))}
+    return {"message_ts": post_ephemeral(world, channel.id, args["user"], message, args.get("thread_ts"))}
 
 
-def whisper(world: World, channel: str, user: str, message: Json, thread_ts: str | None) -> str:
+def post_ephemeral(world: World, channel: str, user: str, message: Json, thread_ts: str | None) -> str:
     """Show somebody a message that nobody else sees; returns its ts.
 
     In a thread it is "only shown if there is already an active thread" (https://docs.slack.dev/reference/methods/chat.postEphemeral).
@@ -54,7 +54,9 @@ def respond(world: World, place: ResponseUrl, body: Json) -> None:
         world.post(place.channel, message, body.get("thread_ts"))
     else:
         thread_ts = body.get("thread_ts") or place.thread_ts or None
-        whisper(world, place.channel, place.user, message | {"ts": world.next_ts(), "type": "message"}, thread_ts)
+        post_ephemeral(
+            world, place.channel, place.user, message | {"ts": world.next_ts(), "type": "message"}, thread_ts
+        )
 
 
 def _replace_original(world: World, channel: str, original: Json, body: Json) -> None:

@@ -28,9 +28,9 @@ LOG_LINES = 40
 
 
 def blueprint(workspace: Workspace) -> Blueprint:
-    """Routes for the browser; acts take JSON only, so that no other site can send them."""
+    """Routes for the browser; actions take JSON only, so that no other site can send them."""
     page = Blueprint("page", __name__)
-    acts = _acts(workspace)
+    actions = _actions(workspace)
 
     @page.get("/")
     def index() -> Response:
@@ -51,10 +51,10 @@ def blueprint(workspace: Workspace) -> Blueprint:
 
     @page.post("/page/act/<name>")
     def act(name: str) -> Response | tuple[Response, int]:
-        if name not in acts:
+        if name not in actions:
             abort(404)
         try:
-            return jsonify(result=acts[name](request.get_json()))
+            return jsonify(result=actions[name](request.get_json()))
         except (LookupError, ValueError) as wrong:
             return jsonify(error=str(wrong)), 400
 
@@ -76,7 +76,7 @@ def _await_change(workspace: Workspace, since: int) -> int:
         return world.version
 
 
-def _acts(workspace: Workspace) -> dict[str, Callable[[Json], Any]]:
+def _actions(workspace: Workspace) -> dict[str, Callable[[Json], Any]]:
     """What a person can do, by the name the page uses."""
 
     def click(body: Json) -> int:
@@ -129,7 +129,7 @@ def seen_by(workspace: Workspace, me: str) -> Json:
         "notices": [text for to, text in world.notices if to == me],
         "shortcuts": [{"callback_id": ident, "name": name} for ident, name in world.app.offered().items()],
         "examples": list(workspace.examples()),
-        "engine": _engine(workspace),
+        "engine": _developer_drawer(workspace),
     }
 
 
@@ -187,7 +187,7 @@ def _statuses(workspace: Workspace) -> Json:
     }
 
 
-def _engine(workspace: Workspace) -> Json:
+def _developer_drawer(workspace: Workspace) -> Json:
     """What the drawer for developers shows."""
     api, courier = workspace.api, workspace.courier
     return {

@@ -7,7 +7,7 @@ from emulator.world import APP, BOT, TEAM, TRIGGER_SECONDS, Json, World
 
 
 def views_open(world: World, args: Json) -> Json:
-    user = _gesture(world, args)
+    user = _user_of_trigger(world, args)
     view = new_view(world, args["view"])
     world.modals[user] = [view["id"]]
     world.changed()
@@ -15,7 +15,7 @@ def views_open(world: World, args: Json) -> Json:
 
 
 def views_push(world: World, args: Json) -> Json:
-    user = _gesture(world, args)
+    user = _user_of_trigger(world, args)
     return {"view": push(world, user, args["view"])}
 
 
@@ -99,7 +99,7 @@ def refresh(world: World, view: Json, wanted: Json) -> Json:
     return view
 
 
-def _gesture(world: World, args: Json) -> str:
+def _user_of_trigger(world: World, args: Json) -> str:
     """The person whose trigger_id this is; it works once and not for long."""
     trigger = world.triggers.get(args.get("trigger_id", ""))
     if trigger is None:

@@ -26,7 +26,7 @@ from emulator.members import Channel as Channel
 from emulator.members import Json as Json
 from emulator.members import Person as Person
 from emulator.members import UserGroup as UserGroup
-from emulator.members import inhabitants
+from emulator.members import default_members
 from emulator.stream import Stream
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class World:
     """
 
     def __init__(self, clock: Callable[[], float] = time.time, app: App | None = None) -> None:
-        people, channels, groups = inhabitants()
+        people, channels, groups = default_members()
         self.clock = clock
         self.lag = 0.0  # seconds by which conversations.replies lags behind the events, as Slack's does at times
         self.app = app or App()

@@ -366,7 +366,7 @@ def confirm_modal(callback: str, title: str, text: str, do: str, state: str) -> 
 
 
 def notice_modal(text: str) -> dict[str, Any]:
-    """A modal that only says something: refusals in App Home, where there is no channel to whisper in."""
+    """A modal that only says something: refusals in App Home, where there is no channel for an ephemeral message."""
     return _modal("notice", words.NOTICE_TITLE, [{"type": "section", "text": _plain_text(middle(text, _SECTION))}])
 
 

@@ -11,7 +11,28 @@ from base.links import Links
 from base.markdown import answer, escape
 from base.visible import middle, on_line
 from gate.cards import button, confirmation
+from model.replies import Reply
+from model.reply_endings import meaning, shown
 from store.posts import Post, message
+
+
+def answer_text(reply: Reply, spent: int | None) -> str:
+    """What the person gets of a model's last reply, in Markdown. `spent`: the number of model calls that the turn used up, where it did."""
+    text = reply.words.strip()
+    if spent is not None and reply.said.calls:  # what it still wanted to do
+        return f"{text}\n\n{words.NO_END.format(calls=spent)}".strip()
+    if reply.refusal.strip() and not text:
+        return reply.refusal.strip()
+    ended = meaning(reply.ending)
+    if ended == "filtered":
+        return f"{text}\n\n{words.FILTERED}".strip()
+    odd = shown(reply.ending)
+    if not text and spent is None:
+        return words.EMPTY_END.format(ending=odd) if ended == "unknown" else words.EMPTY
+    if not text:
+        return words.NO_END.format(calls=spent)
+    note = {"cut": words.CUT, "unknown": words.ODD_END.format(ending=odd)}.get(ended)
+    return f"{text}\n\n{note}" if note else text
 
 
 def answer_posts(
@@ -23,7 +44,7 @@ def answer_posts(
     """
     parts = answer(text, links) or [(escape(words.EMPTY), [])]
     says = [
-        message(f"{first}.{i}" if i else first, thread, turn, shown, blocks) for i, (shown, blocks) in enumerate(parts)
+        message(f"{first}.{i}" if i else first, thread, turn, said, blocks) for i, (said, blocks) in enumerate(parts)
     ]
     return says if live is None else [replace(says[0], kind="finish", target=live), *says[1:]]
 
@@ -37,5 +58,5 @@ def growing(text: str, turn: str) -> dict[str, Any]:
 
 def files_text(names: Sequence[str]) -> str:
     """What is said below an answer to a question with files, in Markdown: the names as code, so that no mark in them is one."""
-    shown = (middle(on_line(name.replace("`", "'")), 80) for name in names)
-    return words.FILES.format(names=", ".join(f"`{name}`" for name in shown))
+    short = (middle(on_line(name.replace("`", "'")), 80) for name in names)
+    return words.FILES.format(names=", ".join(f"`{name}`" for name in short))

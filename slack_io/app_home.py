@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
 
 import structlog
 
@@ -20,9 +19,10 @@ from base.thread import Thread, permalink
 from gate.card_posts import card_row
 from gate.cards import home_blocks
 from gate.gate import Gate
-from slack_io.web_api import Identity
+from slack_io.web_api import SlackWeb
 from store.proposal_record import Proposal
 from store.store import Store
+from workers.waking import Waking
 
 log = structlog.get_logger("app_home")
 _SHOWN = 10  # proposals of each list
@@ -30,40 +30,42 @@ _VIEWERS = 1_000  # people whose Home is kept up to date
 _TRY_AGAIN = 2.0
 
 
-class HomeApi(Protocol):
-    """What App Home needs of Slack. Each may raise `SlackBusy` or `SlackUnsure`."""
-
-    def is_outsider(self, user: str) -> bool | None:
-        """Whether a person is a guest or of another organisation; None where Slack does not say."""
-
-    def identity(self) -> Identity:
-        """Who the bot is, and where its workspace lives."""
-
-    def publish_home(self, user: str, blocks: Sequence[Mapping[str, Any]]) -> None:
-        """Replaces a person's App Home. Raises `SlackSaysNo`, too."""
-
-
 class AppHome:
     """App Home of everybody."""
 
-    def __init__(self, store: Store, gate: Gate, web: HomeApi, channels: Sequence[str], *, allow_guests: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        gate: Gate,
+        web: SlackWeb,
+        waking: Waking,
+        channels: Sequence[str],
+        *,
+        allow_guests: bool,
+    ) -> None:
         self._store = store
         self._gate = gate
         self._web = web
+        self._waking = waking
         self._channels = channels
         self._allow_guests = allow_guests
         self._lock = threading.Lock()
         self._viewers: OrderedDict[str, frozenset[str]] = OrderedDict()  # person -> the proposals last drawn
 
     def opened(self, user: str) -> None:
-        """Notes that somebody has it open from now on."""
+        """Somebody opened it: it is drawn now, and after each decision from now on."""
         with self._lock:
             self._viewers[user] = self._viewers.pop(user, frozenset())
             while len(self._viewers) > _VIEWERS:
                 self._viewers.popitem(last=False)
+        self._waking.homes.wake(user)
 
-    def concerned(self, proposals: Sequence[Proposal], by: str) -> list[str]:
-        """Whose Home a change of these proposals has to be drawn in."""
+    def changed(self, proposals: Sequence[Proposal], by: str = "") -> None:
+        """Something became of proposals, `by` a person where one decided: the Homes that show them are drawn anew."""
+        for user in self._concerned(proposals, by):
+            self._waking.homes.wake(user)
+
+    def _concerned(self, proposals: Sequence[Proposal], by: str) -> list[str]:
         changed = {one.proposal for one in proposals}
         people = {by, *(one.asker for one in proposals), *(who for one in proposals for who in one.rule.approvers)}
         with self._lock:

@@ -11,12 +11,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import structlog
 
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import Thread
+from slack_io.web_api import SlackWeb
+from workers.waking import Waking
 
 log = structlog.get_logger("assistant_status")
 _STATUS_FOR = 60.0  # seconds after which the same status is set anew; Slack drops it after two minutes
@@ -27,13 +29,6 @@ _NOT_HERE = frozenset(
 )
 
 Session = Literal["processing", "active", "suspended"]
-
-
-class StatusApi(Protocol):
-    """What the status needs of Slack."""
-
-    def call(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """One Web API call."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +42,11 @@ class _Wish:
 
 
 class AssistantStatus:
-    """The status of all threads. What is set is shown at the next `show` of the thread, which `wake` asks for."""
+    """The status of all threads. What is set is shown at the next `show` of the thread, which is woken for it."""
 
-    def __init__(
-        self, web: StatusApi, wake: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, web: SlackWeb, waking: Waking, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._web = web
-        self._wake = wake
+        self._waking = waking
         self._clock = clock
         self._lock = threading.Lock()
         # thread -> what is to be said, by kind; and what is to follow it, unless something else comes before
@@ -147,4 +140,4 @@ class AssistantStatus:
             wishes[kind, "later" if after else "now"] = _Wish(method, said, value, now + after)
             while len(self._wanted) > _KEPT:
                 self._wanted.popitem(last=False)
-        self._wake(thread)
+        self._waking.posts.wake(thread)

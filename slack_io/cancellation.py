@@ -5,53 +5,44 @@ A message is known by the ts that the store has for it, never by what a payload 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from base import words
 from gate.cards import confirm_modal
 from gate.policy import Refused
+from slack_io.web_api import SlackWeb
 from store.arrivals import Arrival
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, delete
 from store.store import Store
 from store.turns import Turn
+from workers.cancel_flag import CancelFlag
+from workers.waking import Waking
 
 log = structlog.get_logger("cancellation")
 SOMEBODY = "somebody"  # where Slack does not say who stopped or deleted
 
 
-class CancellationDirectory(Protocol):
-    """What this room needs of the workspace. Each may raise `SlackBusy` or `SlackUnsure`."""
-
-    def group_id(self, handle: str, *, insists: bool = False) -> str | None:
-        """The id of the user group with this handle (without '@')."""
-
-    def in_group(self, group: str, user: str) -> bool | None:
-        """Whether the group has this member; None where Slack does not say."""
-
-    def open_view(self, trigger: str, view: Mapping[str, Any]) -> None:
-        """Opens a modal. Raises `SlackSaysNo`, too."""
-
-
 class Cancellation:
-    """Stop and delete. `stopped` hears of a turn (and its thread) that is to end now."""
+    """Stop and delete: recorded first, then the turn's model call is cut off and its thread woken."""
 
     def __init__(
         self,
         store: Store,
-        directory: CancellationDirectory,
+        web: SlackWeb,
         admins: Sequence[str],
-        stopped: Callable[[str, str], None],
+        cancel_flag: CancelFlag,
+        waking: Waking,
         *,
         ids: Callable[[], str],
     ) -> None:
         self._store = store
-        self._directory = directory
+        self._web = web
         self._admins = admins
-        self._stopped = stopped
+        self._cancel_flag = cancel_flag
+        self._waking = waking
         self._ids = ids
 
     # --- the shortcuts: a modal asks first ----------------------------------------------------------------------------
@@ -67,7 +58,7 @@ class Cancellation:
             post = self._message(payload["channel"], payload["message_ts"])
             self._check_delete(payload["user"], post)
             view = confirm_modal("delete", words.DELETE_TITLE, words.DELETE_ASK, words.DELETE, post.post)
-        self._directory.open_view(payload["trigger"], view)
+        self._web.open_view(payload["trigger"], view)
 
     def _turn_at(self, arrival: Arrival) -> Turn:
         """The turn under way in the thread of a message, found by the message's stored ts where it is the bot's own."""
@@ -93,7 +84,7 @@ class Cancellation:
         self._check(arrival.payload["user"], turn.asker, words.NOT_YOURS_TO_STOP)
         self._end(arrival, turn, "asked")
 
-    def cancel_flag(self, arrival: Arrival) -> None:
+    def session_stopped(self, arrival: Arrival) -> None:
         """Slack's own stop was pressed in a thread. Raises `Refused`."""
         turn = self._store.next_turn(arrival.thread.key)
         if turn is None:
@@ -107,7 +98,8 @@ class Cancellation:
     def _end_turn(self, turn: Turn, by: str, how: str, arrival: int | None = None) -> None:
         if self._store.stop_turn(turn, by, [JournalEntry("stop", {"by": by, "how": how})], arrival=arrival):
             log.info("stopped", turn=turn.turn, by=by, how=how)
-            self._stopped(turn.turn, turn.thread)
+            self._cancel_flag.turn(turn.turn)
+            self._waking.turns.wake(turn.thread)
 
     def remove(self, arrival: Arrival, post_id: str) -> None:
         """Deletes one of the bot's messages: the submitted modal. Raises `Refused`."""
@@ -159,7 +151,7 @@ class Cancellation:
             if one == user:
                 return True
         for one in self._admins:
-            group = self._directory.group_id(one.removeprefix("@"), insists=True) if one.startswith("@") else one
-            if group is not None and group.startswith("S") and self._directory.in_group(group, user):
+            group = self._web.group_id(one.removeprefix("@"), insists=True) if one.startswith("@") else one
+            if group is not None and group.startswith("S") and self._web.in_group(group, user):
                 return True
         return False

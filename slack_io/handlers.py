@@ -11,7 +11,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import structlog
 
@@ -22,15 +21,18 @@ from gate.cards import deny_modal, notice_modal, whole_request
 from gate.gate import Gate
 from gate.policy import Refused, State
 from model.prompt.prompt import suggestions
+from slack_io.app_home import AppHome
+from slack_io.assistant_status import AssistantStatus
 from slack_io.cancellation import Cancellation
 from slack_io.payloads import question
-from slack_io.web_api import Identity
+from slack_io.web_api import SlackWeb
 from store.arrivals import Arrival
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, ephemeral, message, thumbs_up
 from store.proposal_record import Proposal
 from store.store import Store
 from store.turns import Turn
+from workers.waking import Waking
 
 log = structlog.get_logger("handlers")
 _DAY = 86_400.0
@@ -39,54 +41,6 @@ _SAY_AGAIN = 30.0  # seconds for which the same refusal is not repeated to the s
 _MOST_SAID = 5  # refusals that one person is told in that time
 _REMEMBERED = 1_000  # people who were refused lately
 _APPROVE = frozenset({"approve", "approve_all"})
-
-
-class HandlersDirectory(Protocol):
-    """What the handlers need of the workspace. Each may raise `SlackBusy` or `SlackUnsure`."""
-
-    def identity(self) -> Identity:
-        """Who the bot is."""
-
-    def is_outsider(self, user: str) -> bool | None:
-        """Whether a person is a guest or of another organisation; None where Slack does not say."""
-
-    def channel_name(self, channel: str) -> str | None:
-        """A channel's name without '#'."""
-
-    def open_view(self, trigger: str, view: Mapping[str, Any]) -> None:
-        """Opens a modal. Raises `SlackSaysNo`, too."""
-
-    def update_view(self, view_id: str, view: Mapping[str, Any]) -> None:
-        """Replaces a modal's content. Raises `SlackSaysNo`, too."""
-
-
-class Waker(Protocol):
-    """Who goes on after the handlers; each call only wakes."""
-
-    def wake(self, thread: str) -> None:
-        """A thread has a turn to go on with."""
-
-    def send(self, turn: str) -> None:
-        """A turn has writes that people approved."""
-
-    def check(self, proposal: str) -> None:
-        """Somebody wants to see the target of a write whose outcome is unknown."""
-
-    def home_opened(self, user: str) -> None:
-        """Somebody opened App Home."""
-
-    def decided(self, proposals: Sequence[Proposal], by: str) -> None:
-        """Something became of proposals: App Homes that show them are drawn anew."""
-
-
-class SuggestionSurface(Protocol):
-    """The assistant's pane."""
-
-    def prompts(self, thread: str, prompts: Sequence[Mapping[str, str]], *, in_thread: bool) -> None:
-        """Has suggestions shown."""
-
-    def title(self, thread: str, text: str) -> None:
-        """Has a thread's title shown."""
 
 
 @dataclass(frozen=True)
@@ -108,42 +62,44 @@ class Handlers:
         self,
         store: Store,
         gate: Gate,
-        directory: HandlersDirectory,
+        web: SlackWeb,
         rules: AdmissionRules,
-        stops: Cancellation,
-        pane: SuggestionSurface,
-        following: Waker,
+        cancellation: Cancellation,
+        status: AssistantStatus,
+        home: AppHome,
+        waking: Waking,
         *,
         ids: Callable[[], str],
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._gate = gate
-        self._directory = directory
+        self._web = web
         self._rules = rules
-        self._stops = stops
-        self._pane = pane
-        self._next = following
+        self._cancellation = cancellation
+        self._status = status
+        self._home = home
+        self._waking = waking
         self._ids = ids
-        self._told = _Told(steady)
+        self._refusals = _RecentRefusals(steady)
 
-    def receive(self, thread: str) -> float | None:
+    def handle(self, thread: str) -> float | None:
         """Handles a thread's arrivals. None when all are, else the seconds after which to try again."""
         held: list[Arrival] = []
         waits: list[float] = []
         for arrival in self._store.arrivals(thread):
-            wait = 0.0 if _has_to_follow(arrival, held) else self._take(arrival)
+            wait = 0.0 if _has_to_follow(arrival, held) else self._handle_one(arrival)
             if wait is not None:
                 held.append(arrival)
                 waits += [wait] if wait else []
         return min(waits, default=None)
 
-    def _take(self, arrival: Arrival) -> float | None:
+    def _handle_one(self, arrival: Arrival) -> float | None:
         """Handles one; or gives the seconds after which Slack may say what has to be known first."""
         with structlog.contextvars.bound_contextvars(event_id=arrival.event_id, user=arrival.payload["user"]):
             try:
                 self._store.take_in(arrival)
-                self._one(arrival)
+                self._dispatch(arrival)
             except SlackBusy as error:
                 return error.after
             except SlackUnsure as error:
@@ -156,45 +112,48 @@ class Handlers:
         log.error("arrival set aside", kind=arrival.kind, event_id=arrival.event_id, ends=arrival.tries)
         says: list[Post] = []
         if arrival.kind == "mention":
-            says.append(self._aloud(arrival, "", words.SET_ASIDE))
+            says.append(self._message(arrival, "", words.SET_ASIDE))
         elif arrival.kind in ("click", "shortcut") and not arrival.payload.get("in_view"):
-            says.append(self._aside(arrival, words.SET_ASIDE, in_thread=True))
+            says.append(self._ephemeral(arrival, words.SET_ASIDE, in_thread=True))
         noted = {"user": arrival.payload["user"], "kind": arrival.kind, "ends": arrival.tries}
         self._store.dispose(arrival, says, [JournalEntry("set aside", noted)])
 
-    def _one(self, arrival: Arrival) -> None:
+    def _dispatch(self, arrival: Arrival) -> None:
         if not self._is_for_us(arrival):
             log.warning("an event of another installation", installed_in=arrival.payload["installed_in"])
             self._store.dispose(arrival)
             return
         match arrival.kind:
             case "click" | "shortcut" | "halted":
-                self._gesture(arrival)
+                self._interaction(arrival)
             case "app":
                 self._app(arrival)
             case "removed":
-                self._stops.removed(arrival)
+                self._cancellation.removed(arrival)
             case "pane":
                 self._suggest(arrival)
             case "home":
                 self._store.dispose(arrival)
-                self._next.home_opened(arrival.payload["user"])
-            case _:
+                self._home.opened(arrival.payload["user"])
+            case "mention":
                 self._mention(arrival)
+            case kind:  # of a version that knew more
+                log.error("an arrival of a kind that is not known here", kind=kind)
+                self._store.dispose(arrival)
 
     def _is_for_us(self, arrival: Arrival) -> bool:
         """Whether an event was meant for the installation whose token the bot has: that of its workspace, or of its organisation."""
         named = arrival.payload.get("installed_in")
         if named is None:
             return True
-        bot = self._directory.identity()
+        bot = self._web.identity()
         own = {bot.team, bot.enterprise} - {""}
         return not own or not own.isdisjoint(named)
 
     # --- mentions -----------------------------------------------------------------------------------------------------
 
     def _mention(self, arrival: Arrival) -> None:
-        user, bot = arrival.payload["user"], self._directory.identity().user
+        user, bot = arrival.payload["user"], self._web.identity().user
         if user == bot or self._is_too_old(arrival):
             self._store.dispose(arrival)
         elif (refusal := self._refusal(arrival)) is not None:
@@ -203,10 +162,10 @@ class Handlers:
             place = (
                 arrival.thread.key if arrival.payload.get("in_thread") else arrival.thread.channel
             )  # where they look
-            says = [self._to_author(arrival, refusal)] if self._told.is_news(user, place, refusal) else []
+            says = [self._to_author(arrival, refusal)] if self._refusals.is_news(user, place, refusal) else []
             self._store.dispose(arrival, says, [noted])
         elif not (text := self._question(arrival, bot)):
-            self._store.dispose(arrival, [self._thumb(arrival, ""), self._aloud(arrival, "", words.HELP)])
+            self._store.dispose(arrival, [self._thumb(arrival, ""), self._message(arrival, "", words.HELP)])
         else:
             self._admit(arrival, text)
 
@@ -222,7 +181,7 @@ class Handlers:
 
     def _app(self, arrival: Arrival) -> None:
         """A workflow or an app mentioned the bot: one word in the thread, and only one, or two bots would go on for ever."""
-        bot, wrote = self._directory.identity(), arrival.payload
+        bot, wrote = self._web.identity(), arrival.payload
         is_ours = wrote["user"] == bot.user or (bool(bot.bot) and wrote["bot_id"] == bot.bot)
         if is_ours:
             self._store.dispose(arrival)
@@ -244,7 +203,7 @@ class Handlers:
     def _refusal_of_guest(self, arrival: Arrival) -> str | None:
         if self._rules.allow_guests:
             return None
-        outsider = True if arrival.payload["is_foreign"] else self._directory.is_outsider(arrival.payload["user"])
+        outsider = True if arrival.payload["is_foreign"] else self._web.is_outsider(arrival.payload["user"])
         if outsider is None:
             return words.STRANGER
         return words.GUEST_ASKS if outsider else None
@@ -261,7 +220,7 @@ class Handlers:
         if channel in self._rules.channels:
             return True
         names = [one.removeprefix("#") for one in self._rules.channels if one.startswith("#")]
-        return bool(names) and self._directory.channel_name(channel) in names
+        return bool(names) and self._web.channel_name(channel) in names
 
     def _admit(self, arrival: Arrival, text: str) -> None:
         turn = Turn(self._ids(), arrival.thread.key, arrival.payload["user"], text, arrival.payload["ts"])
@@ -271,48 +230,50 @@ class Handlers:
             turn,
             {
                 "taken": [thumb],
-                "kept": [thumb, self._aside(arrival, words.KEPT, in_thread=True)],
-                "too many": [self._aloud(arrival, turn.turn, words.TOO_MANY)],
-                "too many of theirs": [self._to_author(arrival, once[-1])] if self._told.would_be_news(*once) else [],
+                "kept": [thumb, self._ephemeral(arrival, words.KEPT, in_thread=True)],
+                "too many": [self._message(arrival, turn.turn, words.TOO_MANY)],
+                "too many of theirs": [self._to_author(arrival, once[-1])]
+                if self._refusals.would_be_news(*once)
+                else [],
             },
             workers=self._rules.workers,
             max_waiting=self._rules.max_waiting,
         )
         log.info("mention", outcome=outcome, turn=turn.turn)
         if outcome == "too many of theirs":
-            self._told.is_news(*once)
+            self._refusals.is_news(*once)
         elif outcome != "too many":
             if arrival.payload.get("is_direct") and len(self._store.asked_at(turn.thread)) == 1:
-                self._pane.title(turn.thread, " ".join(text.split()))  # the first question names the thread
-            self._next.wake(turn.thread)
+                self._status.title(turn.thread, " ".join(text.split()))  # the first question names the thread
+            self._waking.turns.wake(turn.thread)
 
     def _suggest(self, arrival: Arrival) -> None:
         """An assistant's pane was opened: what can be asked there."""
         user = arrival.payload["user"]
-        is_guest = not self._rules.allow_guests and self._directory.is_outsider(user) is not False
+        is_guest = not self._rules.allow_guests and self._web.is_outsider(user) is not False
         may = self._rules.allow_direct and not is_guest and self._gate.may_ask_directly(user)
         self._store.dispose(arrival)
         if may:
             shown = suggestions(self._gate.catalog)
-            self._pane.prompts(arrival.thread.key, shown, in_thread=arrival.payload["in_thread"])
+            self._status.prompts(arrival.thread.key, shown, in_thread=arrival.payload["in_thread"])
 
     # --- clicks -------------------------------------------------------------------------------------------------------
 
-    def _gesture(self, arrival: Arrival) -> None:
+    def _interaction(self, arrival: Arrival) -> None:
         """One click or shortcut, judged by what is stored alone. A refusal is told to that person alone; a forged click gets no word."""
         try:
             self._check_clicker(arrival.payload["user"])
             match arrival.kind:
                 case "click":
-                    self._act(arrival)
+                    self._button_pressed(arrival)
                 case "halted":
-                    self._stops.cancel_flag(arrival)
+                    self._cancellation.session_stopped(arrival)
                 case _:
-                    self._ask(arrival)
+                    self._shortcut(arrival)
         except Refused as error:
             self._refuse(arrival, str(error))
 
-    def _act(self, arrival: Arrival) -> None:
+    def _button_pressed(self, arrival: Arrival) -> None:
         """Does what the button says. Raises `Refused`."""
         token, user, at = arrival.payload["token"], arrival.payload["user"], arrival.received_at
         match arrival.payload["action"]:
@@ -327,18 +288,18 @@ class Handlers:
             case "check":
                 self._check(arrival)
             case "stop":
-                self._stops.stop(arrival, token)
+                self._cancellation.stop(arrival, token)
             case "delete":
-                self._stops.remove(arrival, token)
+                self._cancellation.remove(arrival, token)
             case _:
                 self._open(arrival)
 
     def _go_on(self, changed: Sequence[Proposal], by: str) -> None:
         for turn in dict.fromkeys(one.turn for one in changed if one.state is State.APPROVED):
-            self._next.send(turn)
+            self._waking.writes.wake(turn)
         for thread in dict.fromkeys(one.thread for one in changed):
-            self._next.wake(thread)
-        self._next.decided(changed, by)
+            self._waking.turns.wake(thread)
+        self._home.changed(changed, by)
 
     def _check(self, arrival: Arrival) -> None:
         proposal = self._store.proposal(token=arrival.payload["token"])
@@ -348,7 +309,7 @@ class Handlers:
             self._gate.check_authority(proposal, arrival.payload["user"])
         noted = {"user": arrival.payload["user"], "proposal": proposal.proposal}
         self._store.dispose(arrival, (), [JournalEntry("check", noted)])
-        self._next.check(proposal.proposal)
+        self._waking.checks.wake(proposal.proposal)
 
     def _open(self, arrival: Arrival) -> None:
         """The buttons that open or turn a modal. Slack takes its trigger for three seconds: too late is told, not tried again."""
@@ -359,22 +320,22 @@ class Handlers:
         try:
             match payload["action"]:
                 case "show":
-                    self._directory.open_view(payload["trigger"], whole_request(card_row(proposal), 0))
+                    self._web.open_view(payload["trigger"], whole_request(card_row(proposal), 0))
                 case "page_back" | "page_on" as way:
                     page = payload["page"] + (1 if way == "page_on" else -1)
-                    self._directory.update_view(payload["view"], whole_request(card_row(proposal), page))
+                    self._web.update_view(payload["view"], whole_request(card_row(proposal), page))
                 case "deny_reason":
                     self._gate.check_may_decide(payload["token"], payload["user"])
-                    self._directory.open_view(payload["trigger"], deny_modal(card_row(proposal)))
+                    self._web.open_view(payload["trigger"], deny_modal(card_row(proposal)))
         except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
             log.warning("no modal", reason=str(error))
             raise Refused(words.TOO_LATE) from error
         self._store.dispose(arrival)
 
-    def _ask(self, arrival: Arrival) -> None:
+    def _shortcut(self, arrival: Arrival) -> None:
         """A message shortcut, which opens a modal first."""
         try:
-            self._stops.ask(arrival)
+            self._cancellation.ask(arrival)
         except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
             log.warning("no modal", reason=str(error))
             raise Refused(words.TOO_LATE) from error
@@ -391,20 +352,20 @@ class Handlers:
             noted |= {"proposal": proposal.proposal, "fingerprint": proposal.fingerprint}
         in_view = payload.get("in_view", False)
         pressed_in_thread = payload.get("in_thread", True)  # there they look
-        said = self._aside(arrival, text, in_thread=pressed_in_thread)
-        is_told = bool(text) and self._told.is_news(payload["user"], said.thread, text)
+        said = self._ephemeral(arrival, text, in_thread=pressed_in_thread)
+        is_told = bool(text) and self._refusals.is_news(payload["user"], said.thread, text)
         says = [said] if is_told and not in_view else []
         self._store.dispose(arrival, says, [JournalEntry("click refused", noted)])
         if is_told and in_view:
             try:
-                self._directory.open_view(payload["trigger"], notice_modal(text))
+                self._web.open_view(payload["trigger"], notice_modal(text))
             except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
                 log.warning("refusal not shown", reason=str(error))
 
     def _check_clicker(self, user: str) -> None:
         if self._rules.allow_guests:
             return
-        outsider = self._directory.is_outsider(user)
+        outsider = self._web.is_outsider(user)
         if outsider is None:
             raise Refused(words.STRANGER)
         if outsider:
@@ -415,15 +376,15 @@ class Handlers:
     def _thumb(self, arrival: Arrival, turn: str) -> Post:
         return thumbs_up(self._ids(), arrival.thread.key, turn, arrival.payload["ts"])
 
-    def _aloud(self, arrival: Arrival, turn: str, text: str) -> Post:
+    def _message(self, arrival: Arrival, turn: str, text: str) -> Post:
         """Our own words, with their links to channels."""
         return message(self._ids(), arrival.thread.key, turn, text)
 
     def _to_author(self, arrival: Arrival, text: str) -> Post:
         """What is for the author alone: in a direct message, whatever is said."""
-        return self._aloud(arrival, "", text) if arrival.payload.get("is_direct") else self._aside(arrival, text)
+        return self._message(arrival, "", text) if arrival.payload.get("is_direct") else self._ephemeral(arrival, text)
 
-    def _aside(self, arrival: Arrival, text: str, *, in_thread: bool | None = None) -> Post:
+    def _ephemeral(self, arrival: Arrival, text: str, *, in_thread: bool | None = None) -> Post:
         """A line for the author alone: in the thread where there is one, else in the channel."""
         inside = bool(arrival.payload.get("in_thread")) if in_thread is None else in_thread
         return ephemeral(self._ids(), arrival.thread.key, "", arrival.payload["user"], text, in_thread=inside)
@@ -439,7 +400,7 @@ def _has_to_follow(arrival: Arrival, held: Iterable[Arrival]) -> bool:
     return any(one.payload["user"] == user or (says_yes and one.payload["action"] not in _APPROVE) for one in clicks)
 
 
-class _Told:
+class _RecentRefusals:
     """Which refusals people were told lately: the same is said once in a while, however often somebody tries. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

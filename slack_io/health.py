@@ -15,7 +15,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from model.chat import Model, ModelFailed, ReplyListener
 from model.messages import Message
+from slack_io.socket_mode import SocketMode
+from slack_io.web_api import SlackWeb
 from store.holds import Overtaken
+from store.store import Store
 
 _KEPT = 5.0  # seconds for which it is believed that all is well
 _KEPT_ILL = 1.0  # and that it is not
@@ -23,7 +26,7 @@ _FIRST = 10.0  # seconds that the very first look may take
 NOT_ASKED = "not asked yet"
 
 
-class OneLook:
+class CachedCheck:
     """A check that one request makes at a time; whoever asks meanwhile, or shortly after, gets what was found last.
 
     A check may take ten seconds: nobody shall fill the threads with it that acknowledge what Slack sends.
@@ -81,3 +84,22 @@ class WatchedModel:
             raise
         self.state = "ok"
         return answer
+
+
+class Readiness:
+    """What `/readyz` tells. `catalog` is set by who takes the catalog anew."""
+
+    def __init__(self, store: Store, web: SlackWeb, model: WatchedModel, socket: SocketMode | None) -> None:
+        self._database = CachedCheck(store.check_recording)
+        self._web = web
+        self._model = model
+        self._socket = socket
+        self.catalog = "ok"
+
+    def found(self) -> tuple[dict[str, str], bool]:
+        """How each part is, and whether what comes can be recorded."""
+        needed = {"database": self._database.found()}
+        if self._socket is not None:  # what comes, comes by it
+            needed["socket"] = "ok" if self._socket.is_connected else "not connected"
+        beside = {"slack": self._web.state, "model": self._model.state, "catalog": self.catalog}
+        return needed | beside, set(needed.values()) == {"ok"}

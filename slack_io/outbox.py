@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -17,9 +17,10 @@ from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import TOP, Thread, permalink
 from slack_io.assistant_status import AssistantStatus
 from slack_io.streaming import StreamedMessages
-from slack_io.web_api import Identity
+from slack_io.web_api import SlackWeb
 from store.posts import DuePost, Post, PostEvent, PostState
 from store.store import Store
+from workers.waking import Waking
 
 log = structlog.get_logger("outbox")
 _EVENT_TYPE = "bot_turn"
@@ -35,48 +36,36 @@ _CARD_SOON = 1.0  # seconds until a message that links to another is tried again
 _REACTION_FOR = 300.0  # seconds after which a thumbs-up that Slack would not take is no longer worth a try
 
 
-class OutboxApi(Protocol):
-    """What the outbox needs of Slack."""
-
-    def call(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """One Web API call."""
-
-    def identity(self) -> Identity:
-        """Who the bot is."""
-
-
 class Outbox:
-    """The one who speaks in Slack. `deliver` works for one thread at a time; different threads may be delivered side by side."""
+    """The one who speaks in Slack. `deliver` works for one thread at a time; different threads may be delivered side by side.
+
+    `unshown` hears of a message that Slack refused for good, and gives the thread that goes on without it.
+    """
 
     def __init__(
         self,
-        web: OutboxApi,
+        web: SlackWeb,
         store: Store,
-        growing: StreamedMessages,
-        assistant_status: AssistantStatus,
+        streams: StreamedMessages,
+        status: AssistantStatus,
+        waking: Waking,
         *,
-        unshown: Callable[[str], None],
-        home_url: Callable[[], str] = lambda: "",
+        unshown: Callable[[str], str | None],
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._web = web
-        self._growing = growing
-        self._assistant_status = assistant_status
-        self._home_url = home_url
+        self._streams = streams
+        self._status = status
+        self._waking = waking
         self._store = store
         self._unshown = unshown
         self._clock = clock
         self._steady = steady
         self._alone_from = steady() + (_LINGERS if store.others_may_linger else 0.0)
-        self._due: set[str] = set()  # threads with posts in the store; whoever shows the rest need not look there
         self._doubtful: set[str] = set()
         self._left: dict[str, dict[str, str]] = {}  # thread -> what an earlier process had posted there
         self._failures: dict[str, int] = {}
-
-    def expect(self, thread: str) -> None:
-        """There are posts of a thread in the store; `deliver` looks for them."""
-        self._due.add(thread)
 
     def deliver(self, thread: str) -> float | None:
         """Delivers a thread's due posts, then what is shown beside them. None when all is out, else the seconds after which to try
@@ -86,19 +75,20 @@ class Outbox:
 
     def _deliver(self, thread: str) -> float | None:
         due: float | None = None
-        if thread in self._due:
-            self._due.discard(thread)  # first: what is added meanwhile is expected anew
+        undelivered = self._waking.undelivered
+        if thread in undelivered:
+            undelivered.discard(thread)  # first: what is added meanwhile is expected anew
             is_out = False
             try:
                 due, is_held_up = self._deliver_posts(thread)
                 is_out = due is None
             finally:
                 if not is_out:
-                    self._due.add(thread)
+                    undelivered.add(thread)
             if is_held_up:
                 return due
         self._store.check_hold()
-        waits = (due, self._assistant_status.show(thread), self._growing.grow(thread))
+        waits = (due, self._status.show(thread), self._streams.grow(thread))
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _deliver_posts(self, thread: str) -> tuple[float | None, bool]:
@@ -170,7 +160,7 @@ class Outbox:
             self._store.delivered(done)
             done.clear()
             self._doubtful.discard(post.post)
-            self._assistant_status.ended(post.thread)
+            self._status.ended(post.thread)
         return None
 
     def _give_up(self, one: DuePost, code: str, moved: Mapping[str, str | None]) -> None:
@@ -182,9 +172,14 @@ class Outbox:
             instead.append(replace(one.post, post=f"{one.post.post}.again", kind="message", target=None))
         self._store.delivered([(one.post.post, None)], PostEvent.REFUSE, instead=instead)
         if one.post.kind == "message":
-            self._unshown(one.post.post)
+            self._go_on_without(one.post.post)
         if one.post.kind == "finish":
-            self._growing.drop(one.post.target or "")
+            self._streams.drop(one.post.target or "")
+
+    def _go_on_without(self, post: str) -> None:
+        thread = self._unshown(post)
+        if thread is not None:
+            self._waking.turns.wake(thread)
 
     # --- the kinds ----------------------------------------------------------------------------------------------------
 
@@ -238,18 +233,18 @@ class Outbox:
     def _begin(self, one: DuePost, thread: Thread) -> str | None:
         ts = self._arrived(one, thread)
         if ts is not None:
-            self._growing.found(one.post, ts)
+            self._streams.found(one.post, ts)
             return ts
-        return self._at_most_once(one, lambda: self._growing.begin(one.post, _meta(one)))
+        return self._at_most_once(one, lambda: self._streams.begin(one.post, _meta(one)))
 
     def _finish(self, one: DuePost, thread: Thread, ts: str | None) -> str | None:
         """The last text of a growing message; an ordinary message where it never came to grow."""
         target = one.post.target or ""
         if not ts:
-            self._growing.drop(target)
+            self._streams.drop(target)
             return self._message(one, thread)
         try:
-            self._growing.finish(target, thread, ts, one.post.arguments, _meta(one))
+            self._streams.finish(target, thread, ts, one.post.arguments, _meta(one))
         except SlackSaysNo as error:
             if error.code not in _BLOCKS_REFUSED:
                 raise
@@ -258,7 +253,7 @@ class Outbox:
         return ts
 
     def _delete(self, one: DuePost, thread: Thread, ts: str | None) -> None:
-        self._growing.drop(one.post.target or "")
+        self._streams.drop(one.post.target or "")
         if not ts:
             return
         try:
@@ -275,7 +270,7 @@ class Outbox:
         if one.target_state is PostState.DUE:
             raise SlackBusy(_CARD_SOON)
         place = Thread.from_key(one.target_thread or one.post.thread)
-        link = permalink(self._home_url(), place, one.target_ts) if one.target_ts else ""
+        link = permalink(self._web.identity().url, place, one.target_ts) if one.target_ts else ""
         arguments["text"] = arguments["text"].replace("{link}", link)
         return arguments
 

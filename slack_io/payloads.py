@@ -98,12 +98,12 @@ SHORTCUTS = ("stop_generating", "delete_message")
 class Click:
     """A press of one of our buttons, or the submission of a modal (a denial with its reason)."""
 
-    thread: Thread  # where the button stands; for App Home and modals a lane of the person's own
+    thread: Thread  # where the button stands; for App Home and modals one that stands for the person
     user: str
     token: str
     action: Action
     trigger: str  # opens one modal within three seconds
-    in_view: bool  # pressed in App Home or a modal, where there is no channel to whisper in
+    in_view: bool  # pressed in App Home or a modal, where there is no channel for an ephemeral message
     view: str = ""  # the id of the modal
     page: int = 0  # the modal's page
     reason: str = ""
@@ -192,6 +192,39 @@ class HomeOpened:
         return {"user": self.user}
 
 
+Event = Mention | Unanswerable | AssistantOpened | SessionStopped | MessageDeleted | HomeOpened
+EVENT_TYPES = (
+    "app_mention",
+    "message",
+    "app_home_opened",
+    "assistant_thread_started",
+    "assistant_thread_context_changed",
+    "agent_session_stopped",
+)
+
+
+def event_type(envelope: Mapping[str, Any]) -> str | None:
+    """The type of the event in an envelope, where it is one that is read here."""
+    name = _mapping(envelope.get("event")).get("type")
+    return name if isinstance(name, str) and name in EVENT_TYPES else None
+
+
+def event(envelope: Mapping[str, Any]) -> Event | None:
+    """What an Events API envelope says; None for what is not for the bot."""
+    match event_type(envelope):
+        case "app_mention":
+            return mention(envelope)
+        case "message":
+            return message(envelope)
+        case "app_home_opened":
+            return home_opened(envelope)
+        case "assistant_thread_started" | "assistant_thread_context_changed":
+            return assistant_opened(envelope)
+        case "agent_session_stopped":
+            return session_stopped(envelope)
+    return None
+
+
 def mention(envelope: Mapping[str, Any]) -> Mention | Unanswerable | None:
     """The mention in an `app_mention` envelope; None for the bot's own, and for messages that are nobody's new words.
 
@@ -204,7 +237,7 @@ def mention(envelope: Mapping[str, Any]) -> Mention | Unanswerable | None:
     return _mention(envelope, event, is_direct=False)
 
 
-def heard(envelope: Mapping[str, Any]) -> Mention | Unanswerable | MessageDeleted | None:
+def message(envelope: Mapping[str, Any]) -> Mention | Unanswerable | MessageDeleted | None:
     """What a `message` envelope says: of a direct message a person's words, or that a message is gone; of a channel, whose messages
     the bot need not be subscribed to, that an edit added a mention."""
     event = _mapping(envelope.get("event"))
@@ -289,7 +322,7 @@ def installed_in(envelope: Mapping[str, Any]) -> list[str] | None:
     return sorted({name for one in among for name in (_id(one.get("team_id")), _id(one.get("enterprise_id"))) if name})
 
 
-def opened(envelope: Mapping[str, Any]) -> HomeOpened | AssistantOpened | None:
+def home_opened(envelope: Mapping[str, Any]) -> HomeOpened | AssistantOpened | None:
     """The person in an `app_home_opened` envelope: of the Home tab, or of the messages tab, which is an agent's pane."""
     event = _mapping(envelope.get("event"))
     user, event_id = _id(event.get("user")), envelope.get("event_id")
@@ -297,13 +330,13 @@ def opened(envelope: Mapping[str, Any]) -> HomeOpened | AssistantOpened | None:
         team, channel = _id(envelope.get("team_id")) or _NO_TEAM, _id(event.get("channel"))
         is_whole = user and channel and _is_event_id(event_id)
         return AssistantOpened(str(event_id), Thread(team, channel, TOP), user, in_thread=False) if is_whole else None
-    lane = _own_lane(_id(envelope.get("team_id")) or _NO_TEAM, user)
-    if lane is None or not _is_event_id(event_id) or event.get("tab") != "home":
+    own = _own_thread(_id(envelope.get("team_id")) or _NO_TEAM, user)
+    if own is None or not _is_event_id(event_id) or event.get("tab") != "home":
         return None
-    return HomeOpened(event_id, lane, user)
+    return HomeOpened(event_id, own, user)
 
 
-def pane(envelope: Mapping[str, Any]) -> AssistantOpened | None:
+def assistant_opened(envelope: Mapping[str, Any]) -> AssistantOpened | None:
     """The assistant's thread in an `assistant_thread_started` or `assistant_thread_context_changed` envelope."""
     about = _mapping(_mapping(envelope.get("event")).get("assistant_thread"))
     team, event_id = _id(envelope.get("team_id")) or _NO_TEAM, envelope.get("event_id")
@@ -312,7 +345,7 @@ def pane(envelope: Mapping[str, Any]) -> AssistantOpened | None:
     return AssistantOpened(str(event_id), Thread(team, channel, ts), user, in_thread=True) if is_whole else None
 
 
-def halted(envelope: Mapping[str, Any]) -> SessionStopped | None:
+def session_stopped(envelope: Mapping[str, Any]) -> SessionStopped | None:
     """The thread in an `agent_session_stopped` envelope, and who stopped it."""
     event = _mapping(envelope.get("event"))
     team, event_id = _id(envelope.get("team_id")) or _NO_TEAM, envelope.get("event_id")
@@ -321,7 +354,7 @@ def halted(envelope: Mapping[str, Any]) -> SessionStopped | None:
     return SessionStopped(str(event_id), Thread(team, channel, ts), user) if is_whole else None
 
 
-def gesture(payload: Mapping[str, Any]) -> Click | Shortcut | None:
+def interaction(payload: Mapping[str, Any]) -> Click | Shortcut | None:
     """What a person did: pressed one of our buttons, submitted one of our modals, or chose a message shortcut of ours."""
     match payload.get("type"):
         case "message_action":
@@ -349,7 +382,7 @@ def _pressed(payload: Mapping[str, Any]) -> Click | None:
     action = _mapping(actions[0]) if isinstance(actions, list) and actions else {}
     view, (team, user) = _mapping(payload.get("view")), _who(payload)
     token, name = action.get("value"), action.get("action_id")
-    thread = _own_lane(team, user) if view else _place(payload, team)
+    thread = _own_thread(team, user) if view else _place(payload, team)
     if name not in _ACTIONS or not _is_token(token) or thread is None or not user:
         return None
     page = view.get("private_metadata")
@@ -368,7 +401,7 @@ def _pressed(payload: Mapping[str, Any]) -> Click | None:
 
 def _submitted(payload: Mapping[str, Any]) -> Click | None:
     view, (team, user) = _mapping(payload.get("view")), _who(payload)
-    token, thread = view.get("private_metadata"), _own_lane(team, user)
+    token, thread = view.get("private_metadata"), _own_thread(team, user)
     action = _SUBMITTED.get(str(view.get("callback_id")))
     if action is None or not _is_token(token) or thread is None:
         return None
@@ -399,7 +432,7 @@ def _ts_of(payload: Mapping[str, Any]) -> str:
     return _ts(container.get("message_ts")) or _ts(message.get("ts"))
 
 
-def _own_lane(team: str, user: str) -> Thread | None:
+def _own_thread(team: str, user: str) -> Thread | None:
     return Thread(team, user, "0") if team and user else None
 
 

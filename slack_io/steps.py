@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from base import words
 from base.masking import mask
@@ -10,9 +10,31 @@ from base.visible import visible
 from catalog.calls import Call
 from catalog.rules import SAFE_METHODS
 from catalog.secret_values import is_secret
+from gate.gate import Gate
+from slack_io.assistant_status import AssistantStatus
 
 _LENGTH = 80  # characters of a status
 _VALUE = 24  # characters of a value in it
+
+
+class TurnProgress:
+    """A turn's steps, each shown before it is made; `check` raises where the turn may not go on."""
+
+    def __init__(self, thread: str, status: AssistantStatus, check: Callable[[], None], gate: Gate) -> None:
+        self._thread = thread
+        self._status = status
+        self.check = check
+        self._gate = gate
+
+    def calling(self, call: Call, page: int = 0) -> None:
+        """A call, or a further page of a list."""
+        self.check()
+        self._status.status(self._thread, step(call, page, self._gate.secrets))
+
+    def finding(self) -> None:
+        """A look for operations that were not listed."""
+        self.check()
+        self._status.status(self._thread, words.FINDING)
 
 
 def step(call: Call, number: int = 0, secrets: Sequence[str] = ()) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -18,7 +18,9 @@ from base.markdown import beginning
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import Thread
 from slack_io.answer_posts import growing
+from slack_io.web_api import SlackWeb
 from store.posts import Post
+from workers.waking import Waking
 
 log = structlog.get_logger("streaming")
 _EVERY = 3.0  # seconds between two updates of a message, as https://docs.slack.dev/ai/developing-agents advises
@@ -37,13 +39,6 @@ _NEVER_HERE = frozenset(
 )
 
 
-class StreamingApi(Protocol):
-    """What a growing message needs of Slack."""
-
-    def call(self, method: str, arguments: Mapping[str, Any], *, spare: int = 0) -> dict[str, Any]:
-        """One Web API call; with `spare` only if so many more of the method's calls would still be free."""
-
-
 @dataclass
 class _Live:
     """A message that grows. `shown` is what people see; None where that is not known for sure."""
@@ -57,20 +52,20 @@ class _Live:
 
 
 class StreamedMessages:
-    """All messages that grow at this moment. `wake` has a thread shown; `ended` hears of the turn that a person stopped in Slack,
+    """All messages that grow at this moment. `ended` hears of the turn that a person stopped in Slack,
     or whose message a person deleted. `links`: the only addresses that stay links, by the catalog of the moment."""
 
     def __init__(
         self,
-        web: StreamingApi,
-        wake: Callable[[str], None],
+        web: SlackWeb,
+        waking: Waking,
         ended: Callable[[str], None],
         *,
         links: Callable[[], Links | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._web = web
-        self._wake = wake
+        self._waking = waking
         self._ended = ended
         self._links = links
         self._clock = clock
@@ -81,7 +76,7 @@ class StreamedMessages:
     def note(self, post: str, thread: str, text: str) -> None:
         """What the model has written by now."""
         self._texts[post] = text
-        self._wake(thread)
+        self._waking.posts.wake(thread)
 
     def begin(self, post: Post, meta: Mapping[str, Any]) -> str | None:
         """Makes the message; its ts. Raises what the Web API raises."""

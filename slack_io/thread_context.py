@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -19,11 +19,11 @@ from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import Thread
 from slack_io.message_content import content, is_by_app, whole, with_files
 from slack_io.payloads import plain_words, question
-from slack_io.web_api import Identity, Person
+from slack_io.web_api import Person, SlackWeb
 from store.arrivals import Attached
 from store.store import Store
 from store.transcript import ThreadMessage
-from store.turns import Turn, TurnState
+from store.turns import Turn
 
 log = structlog.get_logger("thread_context")
 _LINES = 50  # messages of a thread that the model gets before a question, the latest
@@ -32,21 +32,8 @@ _ALL = 12_000  # characters of all together
 _PAGES = 5  # pages of a thread that are read, 200 messages each
 
 
-class ThreadApi(Protocol):
-    """What listening needs of Slack. Each may raise `SlackBusy` or `SlackUnsure`."""
-
-    def call(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """One Web API call. Raises `SlackSaysNo`, too."""
-
-    def identity(self) -> Identity:
-        """Who the bot is."""
-
-    def person(self, user: str) -> Person | None:
-        """Who somebody is."""
-
-
 @dataclass(frozen=True)
-class Written:
+class CurrentQuestion:
     """A question and what was written in its thread since the one before. `text` None: it was deleted."""
 
     text: str | None
@@ -56,11 +43,11 @@ class Written:
 class ThreadReader:
     """Reads threads."""
 
-    def __init__(self, web: ThreadApi, store: Store) -> None:
+    def __init__(self, web: SlackWeb, store: Store) -> None:
         self._web = web
         self._store = store
 
-    def read(self, turn: Turn) -> Written:
+    def read(self, turn: Turn) -> CurrentQuestion:
         """What a waiting turn's question says now, and what was written before it. Never raises what Slack's failures raise."""
         try:
             return self._read(turn)
@@ -68,45 +55,52 @@ class ThreadReader:
             log.info("the thread cannot be read; the question counts as recorded", error=error.code)
         except (SlackBusy, SlackUnsure) as error:
             log.info("the thread cannot be read now; the question counts as recorded", reason=str(error))
-        return Written(turn.text)
+        return CurrentQuestion(turn.text)
 
-    def _read(self, turn: Turn) -> Written:
-        thread = Thread.from_key(turn.thread)
-        asked_at = self._store.asked_at(
-            turn.thread
-        )  # a later question may have been answered by now: Slack retries for hours
-        since = max((ts for ts, state in asked_at if state is not TurnState.WAITING and ts < turn.ts), default="")
+    def person(self, user: str) -> Person | None:
+        """Who somebody is, where Slack says so at this moment."""
         try:
-            messages = self._messages(thread, since, turn.ts)
-        except SlackSaysNo as error:
-            if error.code != "thread_not_found":  # which is also said of a message without replies
-                raise
-            messages = []
+            return self._web.person(user)
+        except (SlackBusy, SlackUnsure):
+            return None
+
+    def _read(self, turn: Turn) -> CurrentQuestion:
+        thread, known = Thread.from_key(turn.thread), self._store.asked_at(turn.thread)
+        since = _answered_before(turn, known)
+        messages = self._messages(thread, since, turn.ts)
         asked = next((one for one in messages if one.get("ts") == turn.ts), None)
         if _is_tombstone(asked) or (asked is None and self._is_gone(thread.channel, turn.ts)):
-            return Written(None)
+            return CurrentQuestion(None)
         bot = self._web.identity().user
-        said = content(asked) if asked is not None and asked.get("edited") else None
-        words = question(said.text, said.files, bot, has_attached=bool(said.attached)) if said is not None else ""
-        others = [one for one in messages if since < str(one.get("ts")) < turn.ts]
-        asked_ts = {ts for ts, _ in asked_at}
-        before = [one for one in others if str(one.get("ts")) not in asked_ts and one.get("user") != bot]
-        return Written(words or turn.text, tuple(self._lines(before, self._attached(turn, asked, bot), bot)))
+        questions = {ts for ts, _ in known}
+        before = [
+            one
+            for one in messages
+            if since < (ts := str(one.get("ts"))) < turn.ts and ts not in questions and one.get("user") != bot
+        ]
+        attached = self._attached(turn, asked, bot)
+        return CurrentQuestion(_edited(asked, bot) or turn.text, tuple(self._lines(before, attached, bot)))
 
     def _messages(self, thread: Thread, since: str, until: str) -> list[Mapping[str, Any]]:
         """The thread's first message, and those from `since` to `until`, oldest first, as far as Slack has them to give by now."""
+        try:
+            return [one for page in self._pages(thread, since, until) for one in page]
+        except SlackSaysNo as error:
+            if error.code != "thread_not_found":  # which is also said of a message without replies
+                raise
+        return []
+
+    def _pages(self, thread: Thread, since: str, until: str) -> Iterator[list[Mapping[str, Any]]]:
         cursor = ""
-        messages: list[Mapping[str, Any]] = []
         asked = {"channel": thread.channel, "ts": thread.ts, "limit": 200, "latest": until, "inclusive": "true"}
         asked |= {"oldest": since} if since else {}
         for _ in range(_PAGES):
             page = self._web.call("conversations.replies", asked | ({"cursor": cursor} if cursor else {}))
             listed, following = page.get("messages"), page.get("response_metadata")
-            messages += (one for one in (listed if isinstance(listed, list) else ()) if isinstance(one, dict))
+            yield [one for one in (listed if isinstance(listed, list) else ()) if isinstance(one, dict)]
             cursor = str(following.get("next_cursor") or "") if isinstance(following, dict) else ""
             if not cursor:
                 break
-        return messages
 
     def _is_gone(self, channel: str, ts: str) -> bool:
         """Whether Slack says that a message is not there: it takes no thumbs-up for it, either.
@@ -157,6 +151,19 @@ class ThreadReader:
         words = _cut(plain_words(with_files(said.text, said.files), bot))
         own = ThreadMessage(user, person.name if person is not None else user or "somebody", words)
         return [own, *(_attached(user, one, bot) for one in said.attached)]
+
+
+def _answered_before(turn: Turn, known: Sequence[tuple[str, str]]) -> str:
+    """The ts of the question before, where it is no longer waiting. A later one may have been answered by now: Slack retries for hours."""
+    return max((ts for ts, state in known if state != "waiting" and ts < turn.ts), default="")
+
+
+def _edited(asked: Mapping[str, Any] | None, bot: str) -> str:
+    """What a question says by now, where it was edited; else nothing."""
+    if asked is None or not asked.get("edited"):
+        return ""
+    said = content(asked)
+    return question(said.text, said.files, bot, has_attached=bool(said.attached))
 
 
 def _attached(user: str, attached: Attached, bot: str) -> ThreadMessage:

@@ -78,8 +78,8 @@ class Database:
         self._engine = make_engine(self._url)
         self._reader = self._engine.execution_options(reads_only=True)
         self._clock = clock
-        self.on_posts = on_posts
-        self.on_lost = on_lost
+        self._on_posts = on_posts
+        self._on_lost = on_lost
         self._working = threading.local()  # .on: what this thread of the process works on
         self._write_lock = WriteLock(wide_open=not self._is_file)
         self._holds = Holds()
@@ -121,11 +121,11 @@ class Database:
                 yield Transaction(db, self._clock, self.process, self.journal, told)
         except Overtaken:
             if self._holds.is_lost:
-                self.on_lost()
+                self._on_lost()
             raise
         finally:  # also where the answer to a COMMIT was lost, which may have been done all the same
             for thread in told:
-                self.on_posts(thread)
+                self._on_posts(thread)
 
     @contextmanager
     def _held_to_its_end(self, db: Connection) -> Iterator[None]:

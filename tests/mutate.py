@@ -36,6 +36,7 @@ TESTS = {
     "gate/single_reads": ("test_gate", "test_reads", "test_limits"),
     "gate/lists": ("test_reads", "test_lists", "test_gate"),
     "gate/look_ups": ("test_reads_by_name", "test_recipes"),
+    "gate/reply_calls": ("test_ai", "test_gate", "test_reads", "test_recipes", "test_private"),
     "gate/recipe_runs": ("test_recipes",),
     "gate/policy": ("test_policy", "test_conditions", "test_gate"),
     "slack_io/handlers": (
@@ -46,18 +47,15 @@ TESTS = {
         "test_gate_in_depth",
         "test_bot_door",
     ),
-    "store/store": (
-        "test_store",
-        "test_saved_results",
-        "test_holds",
-        "test_integrity",
-        "test_journal",
-        "test_file",
-        "test_private",
-    ),
+    "store/turns": ("test_turns", "test_admission", "test_holds", "test_transitions"),
+    "store/admission": ("test_admission", "test_crowd"),
+    "store/proposals": ("test_transitions", "test_integrity", "test_holds", "test_private"),
+    "store/seals": ("test_integrity",),
+    "store/saved_results": ("test_saved_results", "test_private"),
+    "store/database": ("test_database", "test_holds", "test_file", "test_journal"),
+    "slack_io/http_door": ("test_bot_door", "test_bot_in_socket_mode"),
     "catalog/calls": ("test_calls", "test_bodies", "test_parameters", "test_media", "test_hostile", "test_policy"),
     "catalog/template": ("test_calls", "test_parameters", "test_catalog", "test_hostile"),
-    "bot": ("test_bot_door", "test_bot_in_socket_mode", "test_reload"),
 }
 _ENDS = (ast.Raise, ast.Return, ast.Continue)
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from base.thread import Thread
 from demo.hr_api import HrApi
 from emulator.emulator import Workspace
 from emulator.world import BOT, BOT_USER
-from emulator.world import Person as Inhabitant
+from emulator.world import Person as Member
 from model.chat import ModelFailed
 from tests.harness.whole_bot import (
     BOTH_WAYS,
@@ -57,6 +58,19 @@ def test_a_mention_is_answered_in_its_thread(bot: RunningBot, ann: Person, model
     assert talk.answer() == "Hello Ann."
     assert [m["thread_ts"] for m in talk.messages()] == [talk.ts]
     assert len(workspace.messages()) == 1
+
+
+def test_an_arrival_of_a_kind_that_is_not_known_is_no_mention_and_holds_up_nothing(
+    bot: RunningBot, ann: Person, model: Script, workspace: Workspace
+) -> None:
+    talk = ann.asks("good morning")
+    talk.answer()
+    thread = Thread("T0LOCAL", "C0HR", talk.ts)
+    assert bot.store.record("of a newer version", thread, {"user": "U0ANN", "text": "hi"}, event_id="Ev-new", ts="9.9")
+    ann.replies(talk, "are you there?")
+    assert talk.answer(2) == "Done."
+    bot.settle()
+    assert len(model.asked) == 2
 
 
 def test_a_mention_inside_a_thread_is_answered_there(
@@ -271,7 +285,7 @@ def test_a_stranger_by_the_events_word_may_not_ask(
 def test_a_stranger_by_users_info_may_not_ask(
     bot: RunningBot, model: Script, workspace: Workspace, more: dict[str, Any]
 ) -> None:
-    eve = Inhabitant("U0EVE", "eve", "Eve Else")
+    eve = Member("U0EVE", "eve", "Eve Else")
     workspace.add_person(replace(eve, **more))
     channel = workspace.channels["C0HR"]
     workspace.add_channel(replace(channel, members=(*channel.members, "U0EVE")))

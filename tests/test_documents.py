@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 import yaml
 
-from bot import EVENTS, main
+from bot import main
 from gate.policy import TRANSITIONS, State
-from slack_io.payloads import SHORTCUTS
+from slack_io.payloads import EVENT_TYPES, SHORTCUTS
 from slack_io.slack_app import BY_APP_TOKEN, FEATURES, NEEDED, OF_OLD_APPS, SCOPES, SUBSCRIPTIONS
 from slack_io.web_api import PACE
 
@@ -48,6 +48,67 @@ def test_every_option_of_a_command_in_the_documents_exists() -> None:
 def test_every_option_of_the_journal_is_on_the_security_page() -> None:
     for option in main.commands["journal"].params:
         assert option.opts[0] in SECURITY, option.opts[0]
+
+
+# --- the plan of the house --------------------------------------------------------------------------------------------
+
+PLAN = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+OF_MANY_FILES = {"Gate": "gate", "Store": "store"}  # classes that several files of a room make up
+
+
+def defined(path: Path) -> set[str]:
+    """The names that a file defines at its top, and its classes' own as `Class.name`."""
+    found = set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        names = {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+        match node:
+            case ast.ClassDef(name=name, body=body):
+                methods = {one.name for one in body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
+                found |= {name, *(f"{name}.{one}" for one in methods)}
+            case ast.FunctionDef(name=name):
+                found.add(name)
+            case ast.Assign() | ast.AnnAssign():
+                found |= names
+    return found
+
+
+def of_room(name: str) -> bool:
+    """Whether a class that a room's files make up together has what `Class.name` says."""
+    owner, _, own = name.partition(".")
+    paths = ROOT.glob(f"{OF_MANY_FILES[owner]}/*.py")
+    return any(isinstance(node, ast.FunctionDef) and node.name == own for path in paths for node in methods_in(path))
+
+
+def methods_in(path: Path) -> list[ast.stmt]:
+    classes = [one for one in ast.parse(path.read_text("utf-8")).body if isinstance(one, ast.ClassDef)]
+    return [one for each in classes for one in each.body]
+
+
+def test_the_plan_names_files_that_exist() -> None:
+    named = set(re.findall(r"[\w/]+\.(?:py|yaml)\b|\b[a-z_]+/(?=[`\"])", PLAN))
+    assert {"ai.py", "gate/", "workers/turns.py", "manifest.yaml"} <= named
+    assert {one for one in named if not (ROOT / one).exists() and one != "apis.yaml"} == set()
+
+
+def test_each_name_on_the_plan_stands_in_a_file_of_its_row() -> None:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in PLAN.splitlines() if line.startswith("|")]
+    wrong = []
+    for row in rows:
+        files = [ROOT / one for one in re.findall(r"`([\w/]+\.py)`", row[1])]
+        there = {name for file in files for name in defined(file)}
+        for name in re.findall(r"`([\w.]+)`", row[2]):
+            is_there = of_room(name) if name.partition(".")[0] in OF_MANY_FILES and "." in name else name in there
+            wrong += [] if is_there else [(name, row[1])]
+    assert wrong == []
+    assert len(rows) > 30
+
+
+def test_each_name_beside_the_tables_of_the_plan_exists() -> None:
+    everywhere = {name for path in ROOT.glob("*/*.py") for name in defined(path)} | defined(ROOT / "bot.py")
+    prose = "\n".join(line for line in PLAN.splitlines() if not line.startswith("|"))
+    named = {name for name in re.findall(r"`([\w.]+)`", prose) if not name.endswith((".py", ".yaml"))}
+    assert {"create_app", "Waking"} <= named
+    assert named - everywhere == set()
 
 
 # --- the manifests ----------------------------------------------------------------------------------------------------
@@ -90,7 +151,7 @@ def test_the_manifest_subscribes_to_exactly_the_events_that_are_heard() -> None:
     subscribed = MANIFEST["settings"]["event_subscriptions"]["bot_events"]
     assert sorted(subscribed) == sorted(SUBSCRIPTIONS)
     types = {name.partition(".")[0] for name in subscribed}  # message.im comes as an event of type message
-    assert types | OF_OLD_APPS == set(EVENTS)
+    assert types | OF_OLD_APPS == set(EVENT_TYPES)
     assert not types & OF_OLD_APPS
 
 

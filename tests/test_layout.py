@@ -25,11 +25,13 @@ from gate.sending import Approval
 from store.store import Store
 from tests.harness.whole_bot import settings_of
 from tests.mutate import TESTS
+from workers.waking import Waking
 
 ROOT = Path(__file__).parents[1]
 
-# Rooms from the top down: each may import itself and what stands after it, never what stands before. Two subjects stand apart from
-# their folder: the importer is for the command line alone, and the law is what the store keeps, so it lies below the store.
+# Rooms from the top down: each may import itself and what stands after it, never what stands before. Three subjects stand apart from
+# their folder: the importer is for the command line alone, the law is what the store keeps, so it lies below the store, and whom to wake
+# or to stop is known to all who record something.
 ORDER = [
     "bot",
     "cli",
@@ -43,6 +45,9 @@ ORDER = [
     "gate.policy",
     "catalog",
     "base",
+    "workers.waking",
+    "workers.work_queue",
+    "workers.cancel_flag",
 ]
 FOLDERS = sorted({room.partition(".")[0] for room in ORDER} - {"bot", "ai"})
 FILES = [ROOT / "bot.py", ROOT / "ai.py", *sorted(path for room in FOLDERS for path in ROOT.glob(f"{room}/**/*.py"))]
@@ -50,7 +55,7 @@ FILES = [ROOT / "bot.py", ROOT / "ai.py", *sorted(path for room in FOLDERS for p
 # Who reaches out of the process, and by what: sockets, files, the database, other processes, the terminal. All other modules take
 # what they need as an argument.
 REACHES: dict[str, set[str]] = {
-    "bot": {"slackeventsapi", "slack_sdk.signature", "flask", "waitress", "click", "sqlalchemy.exc", "os", "signal"},
+    "bot": {"flask", "waitress", "click", "os", "signal"},
     "base.deadline": {"httpx2", "httpcore2", "ssl"},
     "base.key_file": {"pathlib"},
     "base.logging_setup": {"logging"},
@@ -60,6 +65,8 @@ REACHES: dict[str, set[str]] = {
     "gate.api_client": {"httpx2", "httpcore2", "ssl"},
     "model.chat": {"openai", "httpx2"},
     "slack_io.health": {"sqlalchemy.exc"},
+    "slack_io.http_door": {"slackeventsapi", "slack_sdk.signature", "flask", "sqlalchemy.exc"},
+    "slack_io.intake": {"sqlalchemy.exc"},
     "slack_io.socket_mode": {"websockets"},
     "slack_io.web_api": {"slack_sdk", "httpx2", "urllib.request", "urllib.error", "http.client"},
     "store.admission": {"sqlalchemy"},
@@ -95,6 +102,7 @@ WAITS = {
     "gate.lists",
     "gate.reads",
     "gate.single_reads",
+    "gate.reply_calls",
     "gate.targets",
     "model.chat",
     "model.server_check",
@@ -102,6 +110,7 @@ WAITS = {
     "slack_io.assistant_status",
     "slack_io.handlers",
     "slack_io.health",
+    "slack_io.live_answer",
     "slack_io.memberships",
     "slack_io.outbox",
     "slack_io.socket_mode",
@@ -114,9 +123,14 @@ WAITS = {
     "store.process_lock",
     "store.store",
     "store.write_lock",
+    "workers.cancel_flag",
+    "workers.deadlines",
+    "workers.keyed_workers",
+    "workers.quarantine",
     "workers.turns",
+    "workers.work_queue",
 }
-STARTS = {"bot", "workers.turns"}
+STARTS = {"bot", "workers.keyed_workers", "workers.turns"}
 LIBRARIES = {
     "jmespath",
     "jsonschema_rs",
@@ -417,12 +431,70 @@ def test_names_bound_twice_are_seen(tmp_path: Path) -> None:
     assert sorted(twice(file)) == ["A", "B", "C", "x"]
 
 
-def test_threads_are_started_in_two_places() -> None:
-    """workers/turns.py has the workers; bot.py starts those of the HTTP server and the socket. Others may lock, but not start."""
+def test_threads_are_started_in_few_places() -> None:
+    """workers/ has the workers; bot.py starts those of the HTTP server and the socket. Others may lock, but not start."""
     for path in FILES:
         if module_of(path) not in STARTS:
             text = path.read_text("utf-8")
             assert not re.search(r"threading\.Thread\(|ThreadPoolExecutor\(|\bTimer\(|concurrent\.futures", text), path
+
+
+def bound_late(function: ast.FunctionDef) -> set[str]:
+    """The names that a lambda or an inner function uses before the line where they are bound."""
+    bound = {
+        node.id: node.lineno
+        for node in sorted(ast.walk(function), key=lambda one: -getattr(one, "lineno", 0))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    inner = [one for one in ast.walk(function) if isinstance(one, ast.Lambda | ast.FunctionDef) and one is not function]
+    used = {(node.id, one.lineno) for one in inner for node in ast.walk(one) if isinstance(node, ast.Name)}
+    return {name for name, line in used if bound.get(name, 0) > line}
+
+
+def test_the_wiring_uses_no_name_before_it_is_bound() -> None:
+    for node in ast.parse(file_of("bot").read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            assert bound_late(node) == set(), node.name
+
+
+def test_names_bound_late_are_seen() -> None:
+    (late,) = ast.parse("def f():\n    a = g(lambda: b)\n    b = h(lambda: a)\n").body
+    assert isinstance(late, ast.FunctionDef)
+    assert bound_late(late) == {"b"}
+
+
+@by_file
+def test_nobody_sets_anothers_callback(path: Path) -> None:
+    """Who is told of what is said once, when it is made."""
+    set_from_outside = [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr.startswith(("on_", "_on_"))
+        if ast.unparse(node.value) != "self"
+    ]
+    assert set_from_outside == []
+
+
+@pytest.mark.parametrize("path", [one for one in FILES if room_of(module_of(one)) != "gate"], ids=module_of)
+def test_no_constructor_takes_more_than_ten(path: Path) -> None:
+    for made in (one for one in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(one, ast.ClassDef)):
+        for node in made.body:
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                assert len(node.args.args) + len(node.args.kwonlyargs) - 1 <= 10, made.name
+
+
+def test_slack_is_called_through_one_class_and_the_gate_knows_it_by_what_it_needs_alone() -> None:
+    protocols = {
+        f"{module_of(path)}.{node.name}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "Protocol" for base in node.bases)
+    }
+    assert {one for one in protocols if not one.startswith("model.")} == {
+        "gate.authority.PeopleDirectory",
+        "gate.reply_calls.Progress",
+        "store.process_lock.ProcessLock",
+    }
 
 
 def test_the_bot_knows_nothing_of_the_emulator_the_demo_the_tests_and_the_bench() -> None:
@@ -506,7 +578,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
         "database_url": database,
     }
     catalog = load_catalog((ROOT / "apis.yaml").read_text("utf-8"), {"HR_API_URL": "http://127.0.0.1:1"})
-    return create_app(settings_of(**given), catalog, Store(database))
+    return create_app(settings_of(**given), catalog, Store(database), Waking())
 
 
 def test_every_route_is_in_the_readme(readme: str, app: Flask) -> None:

@@ -196,32 +196,18 @@ def test_a_status_shows_no_part_of_a_secret() -> None:
 # --- an API that gives one as a value ---------------------------------------------------------------------------------
 
 
-class Shown:
-    """What would stand beside a thread's messages."""
-
-    def __init__(self) -> None:
-        self.statuses: list[str] = []
-
-    def status(self, thread: str, text: str, *, after: float = 0.0) -> None:
-        self.statuses.append(text)
-
-    def session(self, thread: str, state: str, title: str = "") -> None:
-        """No matter of this."""
-
-
 def test_a_place_of_a_further_page_shows_none_in_status_and_journal(make: Make, server: RestServer) -> None:
-    parts, shown = make(), Shown()
-    object.__setattr__(parts.services, "assistant_status", shown)
+    parts = make()
     first = reply(json.dumps({"data": [{"id": 1, "name": "Ann"}], "next": SECRET}))
     last = reply(json.dumps({"data": [{"id": 2, "name": "Bob"}]}))
     server.will(first, last)
     parts.replies.will(calls(("GET", "/people/Bob")))  # looked up, page by page
     parts.ask()
     assert [target for _, target in server.calls] == ["/people", f"/people?at={SECRET}", "/people/2"]
-    assert shown.statuses
+    assert parts.status.texts
     journal = json.dumps(rows(parts.url, "journal"))
     assert "look" in journal
-    for text in (journal, json.dumps(shown.statuses)):
+    for text in (journal, json.dumps(parts.status.texts)):
         assert SECRET[:PART] not in text
 
 

@@ -1068,11 +1068,11 @@ def test_a_write_that_leaves_while_its_turn_is_stopped_is_not_told_as_unsent(
 
     def send(_thread: str) -> None:
         """Heard in the middle of the withdrawal, between the one request and the other."""
-        parts.store.on_posts = lambda _thread: None
+        parts.hears = lambda _thread: None
         sending.start()
         until(lambda: server.requests)
 
-    parts.store.on_posts = send
+    parts.hears = send
     parts.gate.withdraw(waiting.turn)
     assert parts.gate.is_sending(waiting.turn)
     is_over.set()

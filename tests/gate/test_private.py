@@ -25,7 +25,7 @@ from tests.harness.bot_parts import ANN, BEN, BotParts, calls, check_request, sa
 from tests.harness.databases import ENGINES, fresh_database, looking_into, rows
 from tests.harness.rest_server import RestServer, Seen, reply
 from tests.harness.whole_bot import Person, StartBot, Talk, Told
-from tests.harness.whole_bot import Script as HouseScript
+from tests.harness.whole_bot import Script as BotScript
 from tests.harness.whole_bot import calls as house_calls
 from tests.harness.whole_bot import says as house_says
 
@@ -553,7 +553,7 @@ def test_what_comes_later_changes_nothing_of_what_was_there(items: list[Item], w
 
 
 def test_by_the_front_door_two_people_in_a_thread(
-    start_bot: StartBot, api: Any, model: HouseScript, ann: Person, ben: Person
+    start_bot: StartBot, api: Any, model: BotScript, ann: Person, ben: Person
 ) -> None:
     text_ = CATALOG.format(base=api.url)
     start_bot(catalog=text_)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ai import AI, CancelFlag, Stopped
+from ai import AI
 from base.shrink import as_json
 from catalog.calls import BadCall, resolve
 from gate.policy import Write, sort
@@ -19,6 +19,7 @@ from tests.harness.bot_parts import ANN, BotParts, Clock, Json, calls, strict, t
 from tests.harness.databases import rows
 from tests.harness.paged_list import LISTS, SIZE, STYLES, person, shelf
 from tests.harness.rest_server import RestServer, Seen, half_of, hang_up, late, reply, silence, to
+from workers.cancel_flag import CancelFlag, Stopped
 
 pytestmark = pytest.mark.usefixtures("_logs")
 CATALOG = (
@@ -319,29 +320,13 @@ def test_what_is_for_reads_is_refused_where_a_person_decides(
 # --- in the loop ------------------------------------------------------------------------------------------------------
 
 
-class Seer:
-    """Notes what is shown while the bot works."""
-
-    def __init__(self) -> None:
-        self.shown: list[str] = []
-
-    def status(self, _thread: str, text: str, *, after: float = 0.0) -> None:
-        self.shown.append(text)
-
-    def session(self, _thread: str, _state: str, title: str = "") -> None:
-        pass
-
-
 def test_one_model_call_brings_all_pages_and_people_see_which_is_read(parts: BotParts, server: RestServer) -> None:
     server.always(shelf(250))
-    seer = Seer()
-    system = replace(parts.services, assistant_status=seer)
     parts.replies.will(calls({"method": "GET", "url": server.url + "/page", "all_pages": True, "select": COUNT}))
-    turn = parts.begin()
-    AI(turn.thread, system).advance()
+    parts.ask()
     assert len(parts.replies.asked) == 2
     assert tool_results(parts.replies.asked[1])[0]["data"] == [250, 1, 250]
-    assert [one for one in seer.shown if "reading" in one] == [
+    assert [one for one in parts.status.texts if "reading" in one] == [
         f"is reading page{more}" for more in ("", ", page 2", ", page 3")
     ]
     (noted,) = journal(parts, "read")
@@ -354,7 +339,7 @@ def test_a_turn_that_is_stopped_reads_no_further_page(parts: BotParts, server: R
 
     def stopping(seen: Seen) -> Any:
         if len(server.requests) == 3:
-            parts.services.cancel_flag.turn(turn.turn)
+            parts.system.cancel_flag.turn(turn.turn)
         return pages(seen)
 
     server.always(stopping)
@@ -368,7 +353,7 @@ def test_a_turn_that_is_stopped_reads_no_further_page(parts: BotParts, server: R
 
 def test_a_process_that_ends_leaves_no_part_of_a_list_behind(parts: BotParts, server: RestServer) -> None:
     turn = parts.begin()
-    pages, system = shelf(2_000), parts.services
+    pages, system = shelf(2_000), parts.system
 
     def ending(seen: Seen) -> Any:
         if len(server.requests) == 3:

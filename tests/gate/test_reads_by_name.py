@@ -296,7 +296,7 @@ def test_a_turn_that_is_stopped_looks_no_further(parts: BotParts, server: RestSe
 
     def stopping(seen: Any) -> Any:
         if len(server.requests) == 3:
-            parts.services.cancel_flag.turn(turn.turn)
+            parts.system.cancel_flag.turn(turn.turn)
         return pages(seen)
 
     server.always(stopping)

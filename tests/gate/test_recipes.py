@@ -556,7 +556,7 @@ def test_stop_between_two_steps_sends_nothing_more(parts: BotParts, server: Rest
     turn = parts.begin()
 
     def stop(_seen: Seen) -> Sequence[bytes]:
-        parts.services.cancel_flag.turn(turn.turn)
+        parts.system.cancel_flag.turn(turn.turn)
         return [FOUND]
 
     server.will(stop)

@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ai import AI, Services, Waits
+from ai import AI, Limits, Services, Waits
 from base.thread import Thread
 from catalog.calls import resolve
 from catalog.catalog import load_catalog
@@ -28,6 +28,11 @@ from gate.results import result
 from gate.sending import Approval
 from model.chat import Model, ReplyListener
 from model.messages import Message
+from model.model_calls import ModelCalls
+from slack_io.assistant_status import AssistantStatus
+from slack_io.streaming import StreamedMessages
+from slack_io.thread_context import ThreadReader
+from slack_io.web_api import SlackWeb
 from store.admission import Admission
 from store.posts import Post
 from store.proposal_record import Proposal
@@ -36,8 +41,11 @@ from store.transcript import AssistantMessage, Result, ToolCall, Usage, UserMess
 from store.turns import ReplyOutcome, Turn
 from tests.harness.databases import begun, everything
 from tests.harness.whole_bot import parts_of
+from workers.cancel_flag import CancelFlag
+from workers.waking import Waking
 
 Json = dict[str, Any]
+NOBODY = "http://127.0.0.1:9/api/"  # where no Slack answers: a question counts as it was recorded
 ANN, BEN = "U0ANN", "U0BEN"
 QUIET: dict[Admission, Sequence[Post]] = {"taken": [], "kept": [], "too many": [], "too many of theirs": []}
 _numbers = itertools.count(1)
@@ -196,6 +204,18 @@ def user_words(messages: Sequence[Message]) -> list[str]:
 # --- the bot's inside -------------------------------------------------------------------------------------------------
 
 
+class RecordingStatus(AssistantStatus):
+    """What would stand beside a thread's messages: all that was to be shown, in order."""
+
+    def __init__(self, web: SlackWeb, waking: Waking) -> None:
+        super().__init__(web, waking)
+        self.texts: list[str] = []
+
+    def status(self, thread: str, text: str, *, after: float = 0.0) -> None:
+        self.texts.append(text)
+        super().status(thread, text, after=after)
+
+
 class BotParts:
     """Store, gate and AI over one catalog. `options` go to the gate."""
 
@@ -215,13 +235,31 @@ class BotParts:
         self.url = f"sqlite:///{folder}/bot.db"
         self.clock = clock or Clock()
         self.catalog = load_catalog(catalog, environ or {})
-        self.store = Store(self.url, self.clock)
+        self.hears: Callable[[str], None] = lambda _thread: None  # of posts that are on disk
+        self.store = Store(self.url, self.clock, on_posts=lambda thread: self.hears(thread))
         self.gate = Gate(self.catalog, self.store, ids=_id, clock=self.clock, **options)
         self.replies = Replies()
-        self.services = Services(
-            model=model or self.replies, gate=self.gate, store=self.store, ids=_id, clock=self.clock,
-            max_model_calls=max_model_calls, history_tokens=history_tokens, prompt_budget=prompt_budget,
-        )  # fmt: skip
+        self.ended: list[str] = []  # turns that people stopped in Slack
+        web, waking = SlackWeb("xoxb-none", NOBODY), Waking()
+        self.status = RecordingStatus(web, waking)
+        self.system = Services(
+            model=ModelCalls(
+                model or self.replies,
+                name="",
+                server="",
+                history_tokens=history_tokens,
+                prompt_budget=prompt_budget,
+            ),
+            gate=self.gate,
+            store=self.store,
+            reader=ThreadReader(web, self.store),
+            status=self.status,
+            streams=StreamedMessages(web, waking, self.ended.append),
+            cancel_flag=CancelFlag(),
+            limits=Limits(max_model_calls),
+            ids=_id,
+            clock=self.clock,
+        )
 
     def close(self) -> None:
         self.gate.close()
@@ -254,7 +292,7 @@ class BotParts:
             self.gate.write_decided(turn)
         while True:
             try:
-                return AI(thread, self.services).advance()
+                return AI(thread, self.system).advance()
             except Waits as waits:
                 assert isinstance(self.clock, Clock)
                 self.clock.ahead += waits.after

@@ -38,6 +38,7 @@ from model.chat import Model, ModelFailed, ReplyListener
 from store.store import Store
 from tests.harness.loopback import Loopback, Request, as_json
 from tests.harness.loopback import Reply as LoopbackReply
+from workers.waking import Waking
 
 Json = dict[str, Any]
 Message = dict[str, Any]
@@ -253,8 +254,9 @@ class RunningBot:
 
     def start(self) -> RunningBot:
         """Starts it and tells the workspace where it listens."""
-        self.store = Store(self.settings.database_url, self.clock)
-        app = create_app(self.settings, self._catalog, self.store, model=self._model, clock=self.clock)
+        waking = Waking()
+        self.store = Store(self.settings.database_url, self.clock, on_posts=waking.posts_recorded)
+        app = create_app(self.settings, self._catalog, self.store, waking, model=self._model, clock=self.clock)
         self._bot: Bot = app.extensions["bot"]
         self._bot.start()
         self._server = LocalServer(app)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
@@ -17,12 +18,14 @@ from base.shrink import as_json
 from model.messages import Message
 from model.replies import parse_reply
 from model.special_tokens import arguments_together, broken_up, put_together
+from slack_io.thread_context import ThreadReader
 from slack_io.web_api import Person as Somebody
+from slack_io.web_api import SlackWeb
 from store.transcript import ThreadMessage
-from tests.harness.bot_parts import ANN, BotParts, Json, calls, says, tool_results, user_words
+from tests.harness.bot_parts import ANN, NOBODY, BotParts, Json, calls, says, tool_results, user_words
 from tests.harness.rest_server import RestServer, reply
 from tests.harness.whole_bot import Person, StartBot, Writing
-from tests.harness.whole_bot import Script as HouseScript
+from tests.harness.whole_bot import Script as BotScript
 
 # By family, as their makers' tokenizers and templates have them.
 TOKENS: dict[str, str] = {
@@ -233,9 +236,16 @@ def test_a_selection_looks_for_what_is_there(parts: BotParts, server: RestServer
     assert tool_results(parts.replies.asked[-1])[-1]["data"] == [1]
 
 
+class Acquainted(ThreadReader):
+    """Knows everybody, by the same name."""
+
+    def person(self, _user: str) -> Somebody | None:
+        return Somebody(NAME, "Europe/Berlin", 0.0, False, False)
+
+
 def test_what_people_wrote_and_what_they_are_called_is_broken_up_too(tmp_path: Path, server: RestServer) -> None:
     parts = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=5)
-    object.__setattr__(parts.services, "person", lambda _user: Somebody(NAME, "Europe/Berlin", 0.0, False, False))
+    parts.system = replace(parts.system, reader=Acquainted(SlackWeb("xoxb-none", NOBODY), parts.store))
     turn = parts.begin(f"Is {NAME} there?", by=ANN)
     parts.store.begin_turn(
         turn, turn.text, [ThreadMessage("U0BEN", NAME, f"I am {NAME}"), ThreadMessage("B1", NAME, NAME, is_bot=True)]
@@ -266,7 +276,7 @@ def test_a_reply_is_read_as_it_was_meant() -> None:
 
 
 def test_by_the_front_door_a_growing_answer_shows_what_was_meant(
-    start_bot: StartBot, model: HouseScript, ann: Person
+    start_bot: StartBot, model: BotScript, ann: Person
 ) -> None:
     start_bot()
     line = Writing()

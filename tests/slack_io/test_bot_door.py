@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from emulator.emulator import Workspace
 from model.chat import ModelFailed
-from slack_io.health import OneLook
+from slack_io.health import CachedCheck
 from tests.harness.whole_bot import (
     CATALOG,
     SIGNING_SECRET,
@@ -638,7 +638,7 @@ def test_one_request_looks_at_a_time_and_what_was_found_is_kept_for_seconds() ->
         looks[0] += 1
         assert go_on.wait(60)
 
-    database = OneLook(look, clock=lambda: now[0])
+    database = CachedCheck(look, clock=lambda: now[0])
     assert at_once(*[database.found] * 20) == ["ok"] * 20
     assert looks == [1]
     now[0] += 4.9
@@ -661,7 +661,7 @@ def test_what_is_ill_is_looked_at_again_after_a_second() -> None:
         if wrong:
             raise wrong[0]
 
-    database = OneLook(look, clock=lambda: now[0])
+    database = CachedCheck(look, clock=lambda: now[0])
     assert database.found() == "no answer (OperationalError)"
     wrong.clear()
     assert database.found() == "no answer (OperationalError)"

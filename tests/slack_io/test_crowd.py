@@ -16,7 +16,7 @@ from base.slack_errors import SlackBusy
 from base.thread import Thread
 from catalog.rules import Rule
 from emulator.emulator import Workspace
-from emulator.world import Person as Inhabitant
+from emulator.world import Person as Member
 from emulator.world import UserGroup
 from gate.authority import Authority
 from gate.policy import Refused, State
@@ -44,6 +44,7 @@ from tests.harness.whole_bot import (
     mention_of,
     until,
 )
+from workers.waking import Waking
 
 # as people read them
 GUEST_ASKS = "Sorry, guests and people from other organisations can't use me in this workspace."
@@ -339,7 +340,7 @@ def test_app_home_of_twenty_five_people_holds_no_approval_up(
     talk = ann.asks("remove Tom")
     card = talk.card_titled("DELETE")
     for i in range(25):
-        workspace.add_person(Inhabitant(f"U0P{i}", f"p{i}", f"P {i}"))
+        workspace.add_person(Member(f"U0P{i}", f"p{i}", f"P {i}"))
         workspace.open_home(f"U0P{i}")
     until(lambda: len(workspace.calls_of("views.publish")) >= 25, 30)
     began = time.monotonic()
@@ -381,17 +382,18 @@ def test_other_words_are_said_to_the_same_person_and_others_are_told_as_well(
 def test_three_hundred_lines_for_single_people_hold_up_no_answer(tmp_path: Path, workspace: Workspace) -> None:
     ts = workspace.say("U0ANN", "hello")
     thread = Thread("T0LOCAL", "C0HR", ts)
-    store = Store(f"sqlite:///{tmp_path}/bot.db", journal_key="k")
+    waking = Waking()
+    store = Store(f"sqlite:///{tmp_path}/bot.db", on_posts=waking.posts_recorded, journal_key="k")
     web = SlackWeb(workspace.bot_token, workspace.api_url, clock=Clock())
-    woken: list[str] = []
+    nobody: list[str] = []
     outbox = Outbox(
         web,
         store,
-        StreamedMessages(web, woken.append, woken.append),
-        AssistantStatus(web, woken.append),
-        unshown=woken.append,
+        StreamedMessages(web, waking, nobody.append),
+        AssistantStatus(web, waking),
+        waking,
+        unshown=nobody.append,
     )
-    store.on_posts = outbox.expect
     store.say([ephemeral(f"e{i}", thread.key, "", "U0ANN", f"no {i}") for i in range(300)])
     store.say([message("answer", thread.key, "", "the answer")])
 
@@ -510,7 +512,7 @@ def test_a_click_of_a_guest_or_a_stranger_decides_nothing_whatever_the_rule_says
     talk = ann.asks("remove Tom")
     talk.card()
     if more:
-        workspace.add_person(Inhabitant("U0GUS", "gus", "Gus", **more))
+        workspace.add_person(Member("U0GUS", "gus", "Gus", **more))
     press(bot, talk, "U0GUS", button)
     until(lambda: told(bot, "click refused"))
 

@@ -23,6 +23,7 @@ from store.transcript import AssistantMessage
 from store.turns import Turn
 from tests.harness.databases import ENGINES, fresh_database
 from tests.harness.loopback import Loopback, Reply, Request, as_json
+from workers.waking import Waking
 
 _numbers = itertools.count(1)
 
@@ -46,7 +47,6 @@ class System:
         self.stores: list[Store] = []
         self.clock = clock
         self.unshown: list[str] = []
-        self.woken: list[str] = []
         self.ended: list[str] = []
         self.ts = workspace.say("U0ANN", "hello")
         self.thread = Thread("T0LOCAL", "C0HR", self.ts)
@@ -63,30 +63,33 @@ class System:
 
     def open(self, api_url: str) -> Outbox:
         """A new outbox in a new process, as after a restart."""
-        self.stores.append(Store(self.url, self.clock, journal_key="k"))
+        self.waking = Waking()
+        self.stores.append(Store(self.url, self.clock, on_posts=self.waking.posts_recorded, journal_key="k"))
         web = SlackWeb(self.workspace.bot_token, api_url, timeout=5, clock=self.clock)
-        self.assistant_status = AssistantStatus(web, self.woken.append, clock=self.clock)
-        self.growing = StreamedMessages(web, self.woken.append, self.ended.append, clock=self.clock)
+        self.assistant_status = AssistantStatus(web, self.waking, clock=self.clock)
+        self.growing = StreamedMessages(web, self.waking, self.ended.append, clock=self.clock)
         outbox = Outbox(
             web,
             self.store,
             self.growing,
             self.assistant_status,
+            self.waking,
             unshown=self.unshown.append,
-            home_url=lambda: "https://local.slack.com/",
             clock=self.clock,
             steady=self.clock,
         )
-        self.store.on_posts = outbox.expect
         for thread in self.store.unrested()[2]:
-            outbox.expect(thread)
+            self.waking.posts_recorded(thread)
         return outbox
 
     def thinks(self) -> bool:
         """Notes that the bot thinks; whether there is something to show."""
-        self.woken.clear()
+        posts = self.waking.posts
+        if self.thread.key in posts:
+            assert posts.take() == self.thread.key
+            posts.done(self.thread.key)
         self.assistant_status.status(self.thread.key, "is thinking...")
-        return bool(self.woken)
+        return self.thread.key in posts
 
     def post(self, *posts: Post) -> None:
         self.store.say(posts)
@@ -101,7 +104,7 @@ class System:
         return self.outbox.deliver(self.thread.key)
 
     def deliver_all(self) -> float:
-        """Delivers as the lane would until nothing is left, on the clock's own time; gives the seconds that took."""
+        """Delivers as the workers would until nothing is left, on the clock's own time; gives the seconds that took."""
         began = self.clock.now
         while (wait := self.deliver()) is not None:
             self.clock.now += wait
@@ -300,7 +303,7 @@ def test_who_takes_over_from_a_server_waits_for_what_may_be_on_its_way(system: S
 def test_who_was_overtaken_says_nothing_more(system: System, engine: str) -> None:
     first, card = system.outbox, system.say("card", blocks=CARD)
     system.deliver()
-    first.expect(system.thread.key)
+    system.waking.posts_recorded(system.thread.key)
     system.outbox = system.open(system.workspace.api_url)
     system.deliver()
     system.post(
@@ -437,7 +440,7 @@ def test_an_odd_answer_costs_no_message_and_doubles_none(system: System, odd: Re
         for _ in range(3):
             try:
                 system.deliver()
-            except Exception:  # what a lane would log and try again
+            except Exception:  # what a worker would log and try again
                 continue
         assert [one["text"] for one in posted] == ["once"]
         assert system.due == []

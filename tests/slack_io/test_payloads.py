@@ -19,11 +19,11 @@ from slack_io.payloads import (
     Mention,
     Shortcut,
     Unanswerable,
-    gesture,
-    heard,
+    home_opened,
     installed_in,
+    interaction,
     mention,
-    opened,
+    message,
     plain_words,
     question,
 )
@@ -256,7 +256,7 @@ def test_an_id_may_be_of_another_length_and_alphabet(changes: Json) -> None:
 
 def test_a_mention_and_a_click_that_name_no_team_are_of_the_same_thread() -> None:
     found = asked(envelope(team=..., ts="111.111") | {"team_id": None})
-    pressed = gesture(press(team=None, user={"id": "U0ANN"}))
+    pressed = interaction(press(team=None, user={"id": "U0ANN"}))
     assert pressed is not None
     assert found.thread == pressed.thread
     assert not found.is_foreign
@@ -316,7 +316,7 @@ def change(text: str, before: object, **event: Any) -> Json:
 
 
 def test_a_change_that_adds_a_mention_is_a_mention_by_the_ts_of_the_message() -> None:
-    found = heard(change(f"<@{BOT}> who is new?", {"ts": "111.222", "text": "who is new?"}))
+    found = message(change(f"<@{BOT}> who is new?", {"ts": "111.222", "text": "who is new?"}))
     assert isinstance(found, Mention)
     assert (found.thread.ts, found.ts, found.user) == ("111.111", "111.222", "U0ANN")
     assert (found.text, found.in_thread, found.is_edited) == (f"<@{BOT}> who is new?", True, True)
@@ -335,7 +335,7 @@ def test_a_change_that_adds_a_mention_is_a_mention_by_the_ts_of_the_message() ->
     ],
 )
 def test_other_changes_and_messages_of_a_channel_say_nothing(payload: Json) -> None:
-    assert heard(payload) is None
+    assert message(payload) is None
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def test_a_mention_by_an_app_has_nobody_to_answer_for_it(event: Json, user: str,
 
 
 def test_apps_in_direct_messages_say_nothing_to_the_bot() -> None:
-    assert heard(envelope(type="message", channel_type="im", bot_id="B1")) is None
+    assert message(envelope(type="message", channel_type="im", bot_id="B1")) is None
 
 
 def test_what_is_attached_to_a_mention_goes_with_it() -> None:
@@ -391,7 +391,7 @@ PRESSED = Click(Thread("T0LOCAL", "C0HR", "111.111"), "U0ANN", TOKEN, "approve",
 
 
 def test_a_click_is_read() -> None:
-    assert gesture(press()) == PRESSED
+    assert interaction(press()) == PRESSED
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,7 @@ def test_a_click_is_read() -> None:
     ids=str,
 )
 def test_a_click_is_read_from_whichever_field_has_it(changes: Json) -> None:
-    found = gesture(press(**changes))
+    found = interaction(press(**changes))
     assert isinstance(found, Click)
     assert replace(found, in_thread=True) == PRESSED
 
@@ -422,9 +422,9 @@ def test_a_click_is_read_from_whichever_field_has_it(changes: Json) -> None:
     ids=["a reply", "a thread's first message", "no thread"],
 )
 def test_who_presses_looks_at_the_thread_or_at_the_channel(container: Json, in_thread: bool) -> None:
-    pressed = gesture(press(container=container, message=None))
+    pressed = interaction(press(container=container, message=None))
     message = {"ts": container["message_ts"], "thread_ts": container.get("thread_ts")}
-    chosen = gesture(
+    chosen = interaction(
         press(type="message_action", callback_id="delete_message", message_ts=container["message_ts"], message=message)
     )
     assert isinstance(pressed, Click)
@@ -474,7 +474,7 @@ def action(**changes: Any) -> Json:
     ids=str,
 )
 def test_what_is_no_press_of_our_buttons_is_no_click(changes: Json) -> None:
-    assert gesture(press(**changes)) is None
+    assert interaction(press(**changes)) is None
 
 
 # --- modals and App Home ----------------------------------------------------------------------------------------------
@@ -497,21 +497,21 @@ def submission(**view: Any) -> Json:
     return {name: one for name, one in payload.items() if name not in ("channel", "message", "container", "actions")}
 
 
-def test_a_press_in_a_view_is_of_the_persons_own_lane() -> None:
-    assert gesture(press_in_view()) == Click(
+def test_a_press_in_a_view_is_of_the_persons_own_thread() -> None:
+    assert interaction(press_in_view()) == Click(
         OWN_LANE, "U0ANN", TOKEN, "page_on", "111.222.valid", in_view=True, view="V111", page=3
     )
 
 
 @pytest.mark.parametrize("page", ["", "-1", "1000", "x", "1.5", "٣", None, 5, "2\n"])
 def test_a_page_that_is_none_is_the_first(page: object) -> None:
-    found = gesture(press_in_view(private_metadata=page))
+    found = interaction(press_in_view(private_metadata=page))
     assert isinstance(found, Click)
     assert found.page == 0
 
 
 def test_a_denial_with_its_reason_is_read() -> None:
-    assert gesture(submission()) == Click(
+    assert interaction(submission()) == Click(
         OWN_LANE, "U0ANN", TOKEN, "deny", "111.222.valid", in_view=True, reason="he is on leave"
     )
 
@@ -520,7 +520,7 @@ def test_a_denial_with_its_reason_is_read() -> None:
     ("given_", "reason"), [(None, ""), (5, ""), ("", ""), ("x" * 900, "x" * 500), ("a\0\ud800b", "a?b")], ids=range(5)
 )
 def test_a_reason_is_text_that_can_be_stored(given_: object, reason: str) -> None:
-    found = gesture(submission(state={"values": {"reason": {"reason": {"value": given_}}}}))
+    found = interaction(submission(state={"values": {"reason": {"reason": {"value": given_}}}}))
     assert isinstance(found, Click)
     assert found.reason == reason
 
@@ -538,7 +538,7 @@ def test_a_reason_is_text_that_can_be_stored(given_: object, reason: str) -> Non
     ids=str,
 )
 def test_a_submission_of_another_modal_decides_nothing(view: Json) -> None:
-    assert gesture(submission(**view)) is None
+    assert interaction(submission(**view)) is None
 
 
 def home(**event: Any) -> Json:
@@ -547,12 +547,12 @@ def home(**event: Any) -> Json:
 
 
 def test_an_opened_home_is_read() -> None:
-    assert opened(home()) == HomeOpened("Ev111", OWN_LANE, "U0ANN")
+    assert home_opened(home()) == HomeOpened("Ev111", OWN_LANE, "U0ANN")
 
 
 @pytest.mark.parametrize("event", [{"tab": "about"}, {"tab": None}, {"user": None}, {"user": "U0/ANN"}], ids=str)
 def test_what_is_no_opened_home_is_none(event: Json) -> None:
-    assert opened(home(**event)) is None
+    assert home_opened(home(**event)) is None
 
 
 # --- every field of every kind ----------------------------------------------------------------------------------------
@@ -600,10 +600,10 @@ def changed(payload: Json, where: tuple[Any, ...], value: object) -> Any:
 
 SAMPLES = [
     (mention, envelope(thread_ts="1.1", user_team="T1", edited=None, bot_id=None, subtype=None)),
-    (gesture, press()),
-    (gesture, press_in_view()),
-    (gesture, submission()),
-    (opened, home()),
+    (interaction, press()),
+    (interaction, press_in_view()),
+    (interaction, submission()),
+    (home_opened, home()),
 ]
 
 

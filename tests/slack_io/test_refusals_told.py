@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from emulator.emulator import Workspace
-from emulator.world import Person as Inhabitant
+from emulator.world import Person as Member
 from gate.policy import State
 from tests.gate.test_gate_in_depth import catalog, told
 from tests.harness.whole_bot import (
@@ -73,7 +73,7 @@ BY_BEN = "approval: {approvers: [U0BEN], not_asker: true}"
 def test_a_bystander_has_nobody_look_at_a_target(
     start_bot: StartBot, api: ObedientApi, model: Script, workspace: Workspace, ann: Person, ben: Person
 ) -> None:
-    workspace.add_person(Inhabitant("U0EVE", "eve", "Eve"))
+    workspace.add_person(Member("U0EVE", "eve", "Eve"))
     bot = start_bot(catalog=catalog(api, delete=BY_BEN), api_timeout=0.5)
     talk = unknown(bot, api, model, ann, ben)
     asked = list(api.asked)

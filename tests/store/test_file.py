@@ -182,14 +182,14 @@ def a_turn(parts: BotParts) -> None:
     """What a turn costs that ends with a request, and what the clock does meanwhile."""
     parts.replies.will(calls(("DELETE", "/users/7")))
     thread = parts.begin("remove Tom").thread
-    AI(thread, parts.services).advance()
+    AI(thread, parts.system).advance()
     assert len(parts.store.pending_in(thread)) == 1
     assert parts.gate.lose_unanswered() == []
     assert parts.gate.expire_due() == []
     parts.gate.remind_due()
     assert parts.store.next_due() is not None
     parts.press(parts.store.pending_in(thread)[0], "deny")
-    AI(thread, parts.services).advance()
+    AI(thread, parts.system).advance()
 
 
 def test_ten_thousand_requests_that_wait_cost_a_turn_nothing(tmp_path: Path) -> None:

@@ -39,12 +39,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def process(url: str) -> Iterator[Callable[[], Store]]:
+def process(url: str) -> Iterator[Callable[..., Store]]:
     """Starts processes."""
     started: list[Store] = []
 
-    def start() -> Store:
-        started.append(Store(url, journal_key="k"))
+    def start(**options: Any) -> Store:
+        started.append(Store(url, journal_key="k", **options))
         return started[-1]
 
     yield start
@@ -163,7 +163,7 @@ def test_who_was_overtaken_in_the_middle_of_work_changes_nothing(
     with first.holding(A.key):
         take(second)
         if and_took_it_again:
-            at_once(lambda: take_again(first))  # by another lane of the process
+            at_once(lambda: take_again(first))  # by another worker of the process
             assert fence(url) == 3
         before = state(url)
         with pytest.raises(Overtaken):
@@ -354,11 +354,10 @@ ON_A_SERVER = pytest.mark.parametrize(
 @ON_A_SERVER
 @pytest.mark.usefixtures("_logs")
 def test_who_lost_the_database_to_another_writes_nothing_more(
-    process: Callable[[], Store], url: str, caplog: pytest.LogCaptureFixture
+    process: Callable[..., Store], url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first, second = process(), process()
     heard: list[str] = []
-    first.on_lost = lambda: heard.append("lost")
+    first, second = process(on_lost=lambda: heard.append("lost")), process()
     first.lock(threading.Event())
     turn = begin(first, A)
     arrival = arrive(first, A)

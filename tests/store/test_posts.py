@@ -54,9 +54,9 @@ def test_the_outbox_hears_of_new_posts_once_they_are_on_disk(url: str) -> None:
     opened.close()
 
 
-def test_the_outbox_hears_of_posts_whose_commit_had_no_answer(store: Store) -> None:
+def test_the_outbox_hears_of_posts_whose_commit_had_no_answer(url: str) -> None:
     heard: list[str] = []
-    store.on_posts = heard.append
+    store = Store(url, journal_key="k", on_posts=heard.append)
 
     def lose(_connection: object) -> None:
         raise ConnectionError("behind the COMMIT")
@@ -65,3 +65,4 @@ def test_the_outbox_hears_of_posts_whose_commit_had_no_answer(store: Store) -> N
     with pytest.raises(ConnectionError):
         store.say([message("p1", A.key, "", "one")])
     assert heard == [A.key]
+    store.close()

@@ -584,18 +584,7 @@ def test_two_turns_with_a_restart_between_over_http(start_bot: StartBot, ann: Pe
 
 
 def test_the_status_says_that_operations_are_looked_for(make: Make) -> None:
-    class Shown:
-        def __init__(self) -> None:
-            self.texts: list[str] = []
-
-        def status(self, _thread: str, text: str, *, after: float = 0.0) -> None:
-            self.texts.append(text)
-
-        def session(self, _thread: str, _state: str, _title: str = "") -> None:
-            """Of no interest here."""
-
-    parts, shown = make(large(1_200)), Shown()
-    parts.services = replace(parts.services, assistant_status=shown)
+    parts = make(large(1_200))
     parts.replies.will(finds({"query": "spaceships"}))
     parts.ask("?")
-    assert shown.texts == ["is thinking...", "is looking for operations", "is thinking..."]
+    assert parts.status.texts == ["is thinking...", "is looking for operations", "is thinking..."]

@@ -1,0 +1,78 @@
+"""Records what Slack sent, by whichever way it came, and wakes who looks at it. Slack waits for it, so nothing else is asked here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from base.thread import Thread
+from slack_io import payloads
+from store.holds import Overtaken
+from store.store import Store
+from workers.waking import Waking
+
+log = structlog.get_logger("bot")
+
+
+class Intake:
+    """Records what Slack sent and wakes who sees to it. What it returned from is on disk; what the database did not take raises."""
+
+    def __init__(self, store: Store, waking: Waking) -> None:
+        self._store = store
+        self._waking = waking
+
+    def record_event(self, envelope: Mapping[str, Any]) -> None:
+        """Records one event, by its Events API envelope. What is not for us is let go."""
+        if not is_used(envelope):
+            return
+        found = payloads.event(envelope)
+        if found is None:
+            return
+        installed = payloads.installed_in(envelope)
+        payload = found.payload() | ({} if installed is None else {"installed_in": installed})
+        self._record(found.kind, found.thread, payload, found.event_id, found.ts)
+
+    def record_interaction(self, payload: Mapping[str, Any]) -> None:
+        """Records one press, submitted modal or shortcut. Its id is its content: each of them has a trigger of its own."""
+        found = payloads.interaction(payload)
+        if found is not None:
+            digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
+            self._record(found.kind, found.thread, found.payload(), f"click:{digest}", None)
+
+    def record_envelope(self, kind: str, payload: dict[str, Any]) -> bool:
+        """Records what came over the socket. False where it could not be recorded: it is not to be acknowledged."""
+        try:
+            match kind:
+                case "events_api":
+                    self.record_event(payload)
+                case "interactive":
+                    self.record_interaction(payload)
+                case _:
+                    log.info("envelope not used", type=kind)
+        except (SQLAlchemyError, Overtaken) as error:
+            log_unrecorded(error)
+            return False
+        return True
+
+    def _record(self, kind: str, thread: Thread, payload: dict[str, Any], event_id: str, ts: str | None) -> None:
+        if self._store.record(kind, thread, payload, event_id=event_id, ts=ts):
+            self._waking.arrivals.wake(thread.key)
+
+
+def is_used(envelope: Mapping[str, Any]) -> bool:
+    """Whether an envelope holds an event that somebody here reads."""
+    if payloads.event_type(envelope) is not None:
+        return True
+    log.info("event not used", type=envelope.get("type") if isinstance(envelope.get("type"), str) else None)
+    return False
+
+
+def log_unrecorded(error: Exception) -> None:
+    """Logs that the database did not take what Slack sent."""
+    hint = "the database did not take it; Slack will send it again"
+    log.error("not recorded", error=type(error).__name__, hint=hint)

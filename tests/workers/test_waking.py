@@ -1,0 +1,64 @@
+"""Whom to wake is known before there is anybody to do the work: nothing woken meanwhile is lost."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from base.thread import Thread
+from store.posts import message
+from store.store import Store
+from workers.keyed_workers import KeyedWorkers
+from workers.waking import Waking
+from workers.work_queue import WorkQueue
+
+THREAD = Thread("T0LOCAL", "C0HR", "1.1")
+
+
+def test_what_was_woken_before_there_are_workers_is_worked_on_once_there_are() -> None:
+    done: list[str] = []
+    queue = WorkQueue("test")
+    for key in ("a", "b", "a"):
+        queue.wake(key)
+    workers = KeyedWorkers(queue, done.append, threads=1)
+    workers.start()
+    by = time.monotonic() + 10
+    while len(done) < 2:
+        assert time.monotonic() < by
+        time.sleep(0.005)
+    assert workers.stop(by)
+    assert done == ["a", "b"]
+
+
+def test_a_key_that_is_worked_on_waits_again_only_when_it_is_woken_again() -> None:
+    queue = WorkQueue("test")
+    queue.wake("a")
+    assert "a" in queue
+    assert queue.take() == "a"
+    assert "a" not in queue
+    queue.wake("a")
+    assert "a" not in queue  # nobody else may work on it now
+    queue.done("a")
+    assert "a" in queue
+
+
+def test_a_closed_queue_gives_out_nothing_more() -> None:
+    queue = WorkQueue("test")
+    queue.wake("a")
+    queue.close()
+    assert queue.take() is None
+
+
+def test_posts_that_are_on_disk_wake_who_delivers_them(tmp_path: Path) -> None:
+    waking = Waking()
+    store = Store(f"sqlite:///{tmp_path}/bot.db", on_posts=waking.posts_recorded)
+    store.say([message("p", THREAD.key, "", "hello")])
+    assert THREAD.key in waking.posts
+    assert waking.undelivered == {THREAD.key}
+    store.close()
+
+
+def test_what_is_only_shown_wakes_without_a_look_at_the_posts() -> None:
+    waking = Waking()
+    waking.posts.wake(THREAD.key)
+    assert waking.undelivered == set()

@@ -1,0 +1,85 @@
+"""What happens when a time has come: proposals expire, people are reminded, what rests is forgotten, a clock that was set is minded.
+
+`Deadlines.tick` sleeps until the next due row, by the delay that it gives its worker.
+"""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from base.clock import SteadyClock
+from gate.gate import Gate
+from slack_io.app_home import AppHome
+from store.store import Store
+from workers.waking import Waking
+
+log = structlog.get_logger("turns")
+_HOUR = 3_600.0
+_DAY = 86_400.0
+_CLICK_FIRST = 0.5  # seconds until what a click came in for in time is looked at again
+_LOOK_AT_CLOCK = 60.0  # seconds between two looks at whether somebody set the clock
+
+
+class Deadlines:
+    """The deadlines of one bot. `retention`: days for which threads at rest are kept."""
+
+    def __init__(
+        self, store: Store, gate: Gate, home: AppHome, waking: Waking, *, retention: float, clock: SteadyClock
+    ) -> None:
+        self._store = store
+        self._gate = gate
+        self._home = home
+        self._waking = waking
+        self._retention = retention
+        self._clock = clock
+        self._next_clean_up = 0.0  # by a clock that nobody sets
+
+    def tick(self, _key: str) -> float:
+        """Does what is due now; gives the seconds until something is due again."""
+        self._mind_the_clock()
+        self.lose_unanswered()
+        expired = self._gate.expire_due()
+        for one in expired:
+            self._waking.turns.wake(one.thread)
+        self._home.changed(expired)
+        self._gate.remind_due()
+        if time.monotonic() >= self._next_clean_up:
+            self._next_clean_up = time.monotonic() + _HOUR
+            self._clean_up()
+        due = self._store.next_due()
+        if due is None:
+            return _LOOK_AT_CLOCK
+        wait = due - self._clock()  # what is over by now waits for the click before it
+        return min(_LOOK_AT_CLOCK, max(0.01, wait)) if wait > 0 else _CLICK_FIRST
+
+    def lose_unanswered(self) -> None:
+        """Calls the outcome of writes unknown that were under way when their process ended."""
+        for thread in self._gate.lose_unanswered():
+            log.warning("a write was under way and nobody knows how it ended", thread=thread)
+            self._waking.turns.wake(thread)
+
+    def log_head(self) -> None:
+        """Puts the journal's head into the log, and beside the database: what `journal --verify` compares."""
+        log.info("journal head", head=str(self._store.journal.keep_head()))
+
+    def _mind_the_clock(self) -> None:
+        """Where somebody set the clock, what waits keeps the time that it has left. Between the two steps it has an hour more rather than
+        an hour less, so that no click is too late."""
+        moved = self._clock.jump()
+        if not moved:
+            return
+        log.warning("the clock was set", seconds=round(moved), hint="what waits keeps the time that it has left")
+        if moved < 0:
+            self._clock.follow(moved)
+        self._store.move_deadlines(moved)
+        if moved > 0:
+            self._clock.follow(moved)
+
+    def _clean_up(self) -> None:
+        self.log_head()
+        removed = self._store.forget(self._clock() - self._retention * _DAY)
+        if removed:
+            log.info("forgot", threads=removed)
+        self._store.shrink()

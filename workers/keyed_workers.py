@@ -1,0 +1,54 @@
+"""Threads that work off a queue: one key at a time each, the same key never twice at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from store.holds import Overtaken
+from workers.cancel_flag import Stopped
+from workers.work_queue import WorkQueue
+
+log = structlog.get_logger("turns")
+_AFTER_FAULT = 5.0  # seconds until a piece of work that failed is tried again
+
+
+class KeyedWorkers:
+    """Worker threads for one kind of work. `work(key)` gives None when the key rests, or seconds after which to do it again."""
+
+    def __init__(self, queue: WorkQueue, work: Callable[[str], float | None], threads: int) -> None:
+        self.queue = queue
+        self._work = work
+        self._threads = [
+            threading.Thread(target=self._run, name=f"{queue.name}-{i}", daemon=True) for i in range(threads)
+        ]
+
+    def start(self) -> None:
+        """Starts the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, by: float) -> bool:
+        """Takes up nothing more and waits until `by` (monotonic seconds) for what runs. True when all has ended."""
+        self.queue.close()
+        for thread in self._threads:
+            thread.join(max(0.0, by - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _run(self) -> None:
+        while (key := self.queue.take()) is not None:
+            delay: float | None = None
+            try:
+                with structlog.contextvars.bound_contextvars(**{self.queue.label: key}):
+                    delay = self._work(key)
+            except Stopped:
+                pass
+            except Overtaken:  # told where it was noticed; where another process works on the database, this one ends
+                delay = _AFTER_FAULT
+            except Exception:  # the worker's boundary: the work stays recorded and is tried again
+                log.exception("work failed", queue=self.queue.name, key=key)
+                delay = _AFTER_FAULT
+            self.queue.done(key, delay)

@@ -1,0 +1,95 @@
+"""A queue of keys that have work to be done: each waits there once, and is worked on by one worker at a time."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections import deque
+
+
+class WorkQueue:
+    """Who has work at this moment, and who at a later one. Thread-safe; whoever wakes a key need not know who works on it.
+
+    `name` and `label` are for the log: what the work is, and what a key stands for.
+    """
+
+    def __init__(self, name: str, *, label: str = "thread") -> None:
+        self.name = name
+        self.label = label
+        self._changed = threading.Condition()
+        self._ready: deque[str] = deque()
+        self._waiting: set[str] = set()  # keys in _ready
+        self._running: set[str] = set()
+        self._again: set[str] = set()  # woken while running
+        self._timed: list[tuple[float, int, str]] = []
+        self._order = itertools.count()
+        self._due: dict[str, float] = {}  # when each key of _timed is due; older notes of it are void
+        self._is_closed = False
+
+    def __contains__(self, key: str) -> bool:
+        """Whether a key waits to be worked on now."""
+        with self._changed:
+            return key in self._waiting
+
+    def wake(self, key: str, delay: float = 0.0) -> None:
+        """Has a key worked on soon, or after `delay` seconds; once more if it is worked on at this moment."""
+        with self._changed:
+            if delay > 0:
+                self._later(key, delay)
+            else:
+                self._enqueue(key)
+            self._changed.notify()
+
+    def take(self) -> str | None:
+        """The next key to work on, as soon as there is one; it is this worker's until `done`. None once the queue is closed."""
+        with self._changed:
+            while True:
+                if self._is_closed:
+                    return None
+                now = time.monotonic()
+                while self._timed and self._timed[0][0] <= now:
+                    when, _, key = heapq.heappop(self._timed)
+                    if self._due.get(key) == when:
+                        del self._due[key]
+                        self._enqueue(key)
+                if self._ready:
+                    key = self._ready.popleft()
+                    self._waiting.discard(key)
+                    self._running.add(key)
+                    if self._ready:
+                        self._changed.notify()
+                    return key
+                self._changed.wait(self._timed[0][0] - now if self._timed else None)
+
+    def done(self, key: str, delay: float | None = None) -> None:
+        """A key was worked on. `delay`: the seconds after which to do so again; a key that was woken meanwhile is next anyhow."""
+        with self._changed:
+            self._running.discard(key)
+            if key in self._again:
+                self._again.discard(key)
+                self._enqueue(key)
+            elif delay is not None:
+                self._later(key, delay)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Gives out nothing more."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+    def _later(self, key: str, delay: float) -> None:
+        """Notes a key for later; an earlier note of the same key stands for both, since its work says anew when to come back."""
+        when = time.monotonic() + delay
+        if when < self._due.get(key, float("inf")):
+            self._due[key] = when
+            heapq.heappush(self._timed, (when, next(self._order), key))
+
+    def _enqueue(self, key: str) -> None:
+        if key in self._running:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.append(key)
