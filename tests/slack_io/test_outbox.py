@@ -757,6 +757,7 @@ def test_a_turns_messages_are_looked_for_from_its_mention_on(system: System) -> 
     system.store.admit(
         arrival, turn, {"taken": [], "kept": [], "too many": [], "too many of theirs": []}, workers=1, max_waiting=1
     )
+    turn = system.store.begin_turn(turn, turn.text, ())
     system.store.end_turn(
         turn, [message("m1", system.thread.key, "t1", "now")], said=AssistantMessage("now"), usage=None
     )
