@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from catalog.calls import BadCall
+from catalog.catalog import load_catalog
 from gate.policy import Read, State, Write
 from gate.sending import Approval
 from store.proposal_record import Proposal
@@ -173,6 +174,31 @@ def test_a_body_is_sent_as_approved_or_not_at_all(parts: BotParts, server: RestS
     parts.gate.write(Approval(proposal.proposal))
     assert parts.row(proposal).state is State.FAILED
     assert server.requests == []
+
+
+_REGION = "X-Region: {{in: header, enum: [eu, us], required: true}}"
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "old", "new"),
+    [
+        ("POST", "/charges", "body_type: form", "body_type: json"),
+        ("POST", "/charges", "body_type: form", "body_type: form, body: {{type: object, required: [currency]}}"),
+        ("PATCH", "/users/7", _REGION, "X-Region: {{in: header, enum: [us], required: true}}"),
+        ("PATCH", "/users/7", _REGION, "X-Zone: {{in: header, enum: [eu, us]}}"),
+        ("PATCH", "/users/7", _REGION, f"{_REGION}, X-Team: {{{{in: header, type: string, required: true}}}}"),
+    ],
+)
+def test_an_approved_body_or_header_that_the_catalog_no_longer_allows_is_not_sent(
+    parts: BotParts, server: RestServer, method: str, url: str, old: str, new: str
+) -> None:
+    proposal = parts.approved(method, url, {"amount": 5}, {"X-Region": "eu"} if method == "PATCH" else None)
+    assert old in CATALOG
+    parts.gate.use(load_catalog(CATALOG.replace(old, new).format(base=server.url), {}))
+    parts.gate.write(Approval(proposal.proposal))
+    assert parts.row(proposal).state is State.FAILED
+    assert "Nothing was sent" in parts.result(proposal)["note"]
+    assert method not in [one for one, _ in server.calls]
 
 
 # --- what has to be looked up -----------------------------------------------------------------------------------------
