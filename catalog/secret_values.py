@@ -117,6 +117,10 @@ class Hiding:
         """`value` as people and the model may see it."""
         return self._of(value, frozenset()) if self.secrets or self.gone else value
 
+    def taken(self, value: Any) -> tuple[str, ...]:
+        """The names of the fields of `value` that would be taken out of it."""
+        return tuple(sorted(set(_lost(value, self.applied(value)))))
+
     @property
     def without(self) -> Hiding:
         """The same, but what is secret is taken out as well: where a value's length in its place would be taken for the value."""
@@ -221,6 +225,17 @@ class Hiding:
             return dumps(self._of(loads(inner), frozenset()), ensure_ascii=False, separators=(",", ":"))
         except (ValueError, RecursionError):
             return text if inner[0] == '"' else hidden(text)  # prose may begin with a quotation
+
+
+def _lost(value: Any, left: Any) -> Iterator[str]:
+    match value, left:
+        case dict(), dict():
+            yield from value.keys() - left.keys()
+            for name in left:
+                yield from _lost(value[name], left[name])
+        case list(), list():
+            for one, rest in zip(value, left, strict=True):
+                yield from _lost(one, rest)
 
 
 NOTHING = Hiding()  # is hidden
