@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from urllib.parse import unquote
 
 from catalog.schemas import Schema, pointed
-from catalog.spelling import bare
+from catalog.spelling import bare, parts
 
 ITEM = 0  # in a place: any item of a list
 Place = tuple[str | int, ...]  # names from the top, and ITEM
@@ -65,6 +65,11 @@ class Named:
     @property
     def has_pattern(self) -> bool:
         return any(keyword == "pattern" for keyword, _ in self.said)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether it matters how long a text is, or what it looks like."""
+        return any(keyword in _TEXTS for keyword, _ in self.said)
 
     @property
     def is_counted(self) -> bool:
@@ -175,10 +180,11 @@ def shown(place: Place) -> str:
 
 
 def spelled(place: Place, text: str) -> set[str]:
-    """What a name may be taken for: itself, the last part of `data.amount` or `data[amount]`, and all names on the way to it at once."""
-    parts = [one for one in re.split(r"[.\[\]/]+", text) if one.strip()]
+    """What a name may be taken for: itself, a part of `data.amount`, `amount[value]`, `amount:int`, `amount(1i)` or the path `/amount/-`,
+    each also where servers decode it once more, and all names on the way to it at once."""
     way = "".join(one for one in place if isinstance(one, str))
-    return {bare(text), bare(parts[-1] if parts else text), *([bare(way)] if len(way) < 200 else [])}
+    meant = unquote(text)
+    return {bare(one) for one in (text, meant, *parts(meant), *([way] if len(way) < 200 else []))}
 
 
 def declared(schema: Schema, place: Place) -> list[Schema]:

@@ -11,7 +11,9 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -30,6 +32,7 @@ from catalog.condition_fields import (
     spelled,
 )
 from catalog.partial_conditions import about
+from catalog.patterns import of_plain_text
 from catalog.schemas import Schema, Unreadable, fits
 from catalog.spelling import meanings, plain
 from catalog.template import Value
@@ -38,6 +41,10 @@ from catalog.validate import kinds_said, shortened
 _MOST_READINGS = 512
 _LONGEST_NAME = 200  # characters; a longer text is no name
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")  # in a URL: as JSON writes them, less the exponent
+
+
+# A name whose value follows in a text, as forms, YAML, scripts and JSON within JSON have it: `amount=`, `amount: `, `\"amount\":`, a tag
+_SAID = re.compile(r"<([\w.-]{1,200})|(?<![\w.-])([\w.-]{1,200})[\"'\\\]\[]{0,20}\s{0,9}[:=]")
 
 
 class NotUnderstood(Exception):
@@ -110,13 +117,23 @@ class Condition:
             return any(held)
         except Unreadable as error:
             raise NotUnderstood(f"the request {error}") from None
+        except ValueError:  # of a pattern such as [Z-a]
+            raise NotUnderstood("a pattern of its condition says something else without capitals") from None
         except RecursionError:
             raise NotUnderstood("the request is nested too deeply") from None
 
     def _holds(self, top: dict[str, Any], given: Given) -> bool:
         unchanged = self._check(top, given)
         when = about(self.when, unchanged) if unchanged else self.when
-        return when is not None and any(fits(when, one) for one in self._readings(top, (), given))
+        if when is None or any(fits(when, one) for one in self._readings(top, (), given)):
+            return when is not None
+        return self._has_pattern and any(
+            fits(_of_plain_texts(when), one) for one in self._readings(top, (), given, True)
+        )
+
+    @cached_property
+    def _has_pattern(self) -> bool:
+        return any(one.has_pattern for one in self.named.values())
 
     # --- in its own place ---------------------------------------------------------------------------------------------
 
@@ -150,18 +167,38 @@ class Condition:
 
     # --- readings -----------------------------------------------------------------------------------------------------
 
-    def _readings(self, value: Any, place: Place, given: Given) -> list[Any]:
-        """What a value may be read as: a text in a named place may mean a number, or the very text that the condition names."""
+    def _readings(self, value: Any, place: Place, given: Given, is_plain: bool = False) -> list[Any]:
+        """What a value may be read as: a text in a named place may mean a number, or the very text that the condition names. `is_plain`:
+        what a pattern is about is in its plain spelling."""
         match value:
             case dict():
                 names = [name for name in value if (*place, name) in self.named]
-                found = _combined([self._readings(value[name], (*place, name), given) for name in names])
+                found = _combined([self._readings(value[name], (*place, name), given, is_plain) for name in names])
                 return [value | dict(zip(names, one, strict=True)) for one in found]
             case list() if (*place, ITEM) in self.named:
-                return [list(one) for one in _combined([self._readings(one, (*place, ITEM), given) for one in value])]
+                items = [self._readings(one, (*place, ITEM), given, is_plain) for one in value]
+                return [list(one) for one in _combined(items)]
             case str() if place in self.named:
-                return list(_texts(value, self.named[place], given.kinds(self.named[place])))
+                named = self.named[place]
+                if is_plain and named.has_pattern:
+                    return [plain(value)]
+                return list(dict.fromkeys(_texts(value, named, given.kinds(named))))
+            case int() | Decimal() if place in self.named and not isinstance(value, bool):
+                return [value, *_as_doubles(value, self.named[place])]
         return [value]
+
+
+def _of_plain_texts(when: Any) -> Any:
+    """A condition with each of its patterns as plain texts fit them."""
+    match when:
+        case dict():
+            return {
+                key: of_plain_text(one) if key == "pattern" and isinstance(one, str) else _of_plain_texts(one)
+                for key, one in when.items()
+            }
+        case list():
+            return [_of_plain_texts(one) for one in when]
+    return when
 
 
 def _combined(choices: Sequence[list[Any]]) -> Iterator[tuple[Any, ...]]:
@@ -174,10 +211,25 @@ def _texts(text: str, named: Named, kinds: frozenset[str]) -> Iterator[Any]:
     if not isinstance(text, _OnWire) or not kinds or "string" in kinds:
         yield str(text)
         yield from (one for one in named.values if isinstance(one, str) and one != text and plain(one) == plain(text))
-        if named.has_pattern:
-            yield from {plain(text), plain(text).upper(), text.strip()} - {text}
+        if named.is_measured:
+            yield from {text.strip(), *([] if named.has_pattern else [plain(text)])} - {text}
     if named.is_counted or kinds & {"number", "integer", "boolean"}:
         yield from meanings(text)
+
+
+def _as_doubles(value: int | Decimal, named: Named) -> Iterator[int | Decimal]:
+    """The numbers that one with more digits than a double has is to many servers (RFC 8259, section 6): it, and those of the condition."""
+    double = _double(value)
+    if double is not None and double != value:
+        yield double
+    yield from (one for one in named.values if kind_of(one) == "number" and one != value and _double(one) == double)
+
+
+def _double(value: int | Decimal) -> Decimal | None:
+    """None: beyond all doubles."""
+    with suppress(OverflowError):
+        return Decimal(float(value)) if math.isfinite(float(value)) else None
+    return None
 
 
 def _is_of(value: Any, kinds: frozenset[str]) -> bool:
@@ -230,6 +282,7 @@ def _names(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
         case str():
             if len(value) <= _LONGEST_NAME and not any(one.isspace() for one in value.strip()):
                 yield place, value
+            yield from ((place, one[1] or one[2]) for one in _SAID.finditer(value))
             if value.strip()[:1] + value.strip()[-1:] in ("{}", "[]"):
                 yield from _names(_json_in(value), (*place, "JSON"))
 

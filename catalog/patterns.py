@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
+from catalog.spelling import plain
+
 _TOKEN = re.compile(
     r"(?P<escape>\\(?:.|$))|(?P<set>\[\^?(?:\\.|[^\]\\])*\]?)|(?P<group>\((?:\?(?:<?[=!]|[P>#]|[a-zA-Z-]*\))?)?)"
     r"|(?P<again>(?:[*+?]|\{[0-9]+(?:,[0-9]*)?\})\??)|(?P<plain>.)",
@@ -26,6 +28,26 @@ _ESCAPES = {
     **dict.fromkeys("AZz", "has an anchor that ECMA-262 does not know; write ^ and $"),
     **dict.fromkeys("123456789k", "refers to what a group took; write out what may stand there"),
 }
+_LETTER = re.compile(
+    r"\\(?:(?P<property>[pP])\{(?P<name>[^}]*)\}|(?:u\{(?P<point>[0-9A-Fa-f]{1,6})\}|u(?P<code>[0-9A-Fa-f]{4})|x(?P<byte>[0-9A-Fa-f]{2}))"
+    r"|c.|.)|\(\?<[^=!>]*>|(?P<letter>[^\W\d_])",
+    re.DOTALL,
+)
+_OF_CASE = ("Lu", "Ll", "Lt", "Uppercase_Letter", "Lowercase_Letter", "Titlecase_Letter", "Uppercase", "Lowercase")
+
+
+def of_plain_text(pattern: str) -> str:
+    """The pattern that a text fits in its plain spelling, where the text fits `pattern` in some other. It may be none: `[Z-a]` ends before
+    it begins then."""
+    return _LETTER.sub(_plainly, pattern)
+
+
+def _plainly(found: re.Match[str]) -> str:
+    if found["property"]:
+        return rf"\{found['property']}{{{'L' if found['name'].rpartition('=')[2] in _OF_CASE else found['name']}}}"
+    number = found["point"] or found["code"] or found["byte"]
+    letter = chr(int(number, 16)) if number and int(number, 16) < 0x110000 else found["letter"] or ""
+    return plain(letter) if letter.isalpha() else found[0]
 
 
 def misfit(pattern: str) -> str | None:

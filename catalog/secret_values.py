@@ -14,10 +14,12 @@ from typing import Any, Literal
 
 from base import words
 from base.json_text import dumps, loads
-from catalog.spelling import bare
+from catalog.spelling import bare, parts
 
 _FATES = 10_000  # names that are remembered; an API may make up any number
 _LONGEST = 200  # characters of a name; a longer text is none
+_AROUND_JSON = " \t\r\n\ufeff"
+_BEFORE_JSON = ("{", "[", '"', *_AROUND_JSON)
 _Steps = tuple[re.Pattern[str] | None, ...]  # of a path; None: any number of names
 _State = frozenset[tuple[int, int]]  # which paths are begun, and how far each is
 _Fate = _State | Literal["gone", "secret"]
@@ -115,6 +117,10 @@ class Hiding:
         """`value` as people and the model may see it."""
         return self._of(value, frozenset()) if self.secrets or self.gone else value
 
+    def taken(self, value: Any) -> tuple[str, ...]:
+        """The names of the fields of `value` that would be taken out of it."""
+        return tuple(sorted(set(_lost(value, self.applied(value)))))
+
     @property
     def without(self) -> Hiding:
         """The same, but what is secret is taken out as well: where a value's length in its place would be taken for the value."""
@@ -155,7 +161,7 @@ class Hiding:
                 return self._of_fields(value, state)
             case list():
                 return [self._of(one, state) for one in value]
-            case str() if value[:1] in ("{", "[", " ", "\n") and self.names(value):
+            case str() if value[:1] in _BEFORE_JSON and self.names(value):
                 return self._of_json(value)
         return value
 
@@ -174,11 +180,26 @@ class Hiding:
     def _fate(self, name: str, state: _State) -> _Fate:
         """What becomes of a field: which paths it begins or goes on with, or that it is taken out or masked."""
         plain = _bare(name) if len(name) <= _LONGEST else name
-        is_gone, below = self._step(plain, state)
-        fate: _Fate = "gone" if is_gone else "secret" if plain in self._secrets else below
+        fate = self._own_fate(plain, state)
+        joined = parts(name) if len(name) <= _LONGEST else []
+        if not isinstance(fate, str) and len(joined) > 1:
+            fate = self._joined_fate(joined, fate, state)
         if not state and len(self._fates) < _FATES:
             self._fates[name] = fate
         return fate
+
+    def _own_fate(self, plain: str, state: _State) -> _Fate:
+        is_gone, below = self._step(plain, state)
+        return "gone" if is_gone else "secret" if plain in self._secrets else below
+
+    def _joined_fate(self, joined: list[str], whole: _State, state: _State) -> _Fate:
+        """Of a name that holds those on the way to it, as flattened answers and tables have them: `employee.salary`."""
+        for one in joined:
+            fate = self._own_fate(_bare(one), state)
+            if isinstance(fate, str):
+                return fate
+            state = fate
+        return whole | state
 
     def _step(self, name: str, state: _State) -> tuple[bool, _State]:
         """Whether a field's path is one of those that are taken out, and which are begun by it."""
@@ -197,12 +218,24 @@ class Hiding:
 
     def _of_json(self, text: str) -> Any:
         """A text that is JSON itself, as some APIs nest it."""
-        if text.strip()[:1] not in ("{", "["):
+        inner = text.strip(_AROUND_JSON)
+        if inner[:1] not in ("{", "[", '"'):
             return text
         try:
-            return dumps(self._of(loads(text), frozenset()), ensure_ascii=False, separators=(",", ":"))
+            return dumps(self._of(loads(inner), frozenset()), ensure_ascii=False, separators=(",", ":"))
         except (ValueError, RecursionError):
-            return hidden(text)
+            return text if inner[0] == '"' else hidden(text)  # prose may begin with a quotation
+
+
+def _lost(value: Any, left: Any) -> Iterator[str]:
+    match value, left:
+        case dict(), dict():
+            yield from value.keys() - left.keys()
+            for name in left:
+                yield from _lost(value[name], left[name])
+        case list(), list():
+            for one, rest in zip(value, left, strict=True):
+                yield from _lost(one, rest)
 
 
 NOTHING = Hiding()  # is hidden

@@ -11,6 +11,7 @@ from decimal import Decimal
 _LONGEST = 60  # characters of a text that may be a number
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _IN_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+")
+_PARTING = re.compile(r"[^\w\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff-]+")  # signs; what nobody sees is none
 _HEX = re.compile(r"0[xX][0-9a-fA-F]+")
 
 
@@ -25,9 +26,20 @@ def bare(name: str) -> str:
     return "".join(one for one in plain if one.isalnum()) or plain.strip()
 
 
+def parts(name: str) -> list[str]:
+    """The parts of a name that some writers join: `home.iban`, `home[iban]`, `home/iban`, `hr:iban`. Blanks, `_` and `-` part nothing."""
+    return [one for one in _PARTING.split(unicodedata.normalize("NFKC", name)) if one.strip()]
+
+
 def plain(text: str) -> str:
-    """A text without capitals, blanks around it, double blanks, and the differences of a character's forms."""
-    return " ".join(caseless(unicodedata.normalize("NFKC", text)).split())
+    """A text without capitals, accents, what nobody sees, blanks around it, double blanks, and the differences of a character's forms."""
+    shown = (one for one in unicodedata.normalize("NFKD", text) if one.isspace() or not _is_lost(one))
+    return " ".join(caseless("".join(shown)).split())
+
+
+def _is_lost(one: str) -> bool:
+    """Whether databases compare texts as if a character was not there (https://unicode.org/reports/tr10/: ignorable at the first level)."""
+    return unicodedata.category(one) in ("Mn", "Me", "Cf", "Cc")
 
 
 def meanings(text: str) -> list[Decimal | bool]:

@@ -115,21 +115,25 @@ def _itself(method: str, target: Target, body: Any, hidden: Collection[str], url
         heading = words.AS_IT_IS
     found = changes(method, target.data, body, hidden=hidden, url=url)
     first = [] if any(one.how != "left out" for one in found) or method == "DELETE" else [words.NO_CHANGE]
-    return _bounded(heading, first, found, bounds)
+    return _bounded(heading, first, found, bounds, target.withheld)
 
 
-def _bounded(heading: str, first: Sequence[str], found: Sequence[Change], bounds: LineLimits) -> CardLines:
-    lines = [_line(one, bounds.value) for one in found[: bounds.lines]]
+def _bounded(
+    heading: str, first: Sequence[str], found: Sequence[Change], bounds: LineLimits, withheld: Collection[str] = ()
+) -> CardLines:
+    lines = [_line(one, bounds.value, withheld) for one in found[: bounds.lines]]
     left = len(found) - len(lines)
     more = [words.MORE_FIELDS.format(count=left)] if left else []
     is_cut = left > 0 or any(len(text or "") > bounds.value for one in found for text in (one.old, one.new))
     return CardLines(heading, (*first, *lines, *more), is_cut)
 
 
-def _line(one: Change, most: int) -> str:
-    """A change on one line."""
+def _line(one: Change, most: int, withheld: Collection[str] = ()) -> str:
+    """A change on one line. `withheld`: names of fields whose old value nobody may see."""
     field = middle(path_text(one.path), _FIELD)
     old, new = (middle(on_line(text), most) if text is not None else words.NOTHING for text in (one.old, one.new))
+    if one.old is None and one.path and one.path[-1] in withheld:
+        old = words.NOT_SHOWN
     match one.how:
         case "set":
             return f"{field}: {from_to(old, new)}"

@@ -70,7 +70,8 @@ class Target:
 
     `role`: the very thing that the request changes, a thing that it is `about`, or a list of `several`. `names` are what it is called,
     of a list each item's; of a list there are also the items read (`count`), the number of all where it is known, whether there is a
-    rest, and the ids that the request names and nobody has (`missing`). `exact`: all that the request names was asked for.
+    rest, and the ids that the request names and nobody has (`missing`). `exact`: all that the request names was asked for. `withheld`:
+    names of the request's fields that the catalog hides in what was read.
     """
 
     url: str
@@ -85,6 +86,7 @@ class Target:
     total: int | None = None
     rest: Rest = "none"
     missing: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
     chosen: bool = False  # a list of those that the request names by their ids
 
     @classmethod
@@ -114,7 +116,7 @@ class Target:
             return None
         kept = loads(text)
         names = tuple(Name(*one) for one in kept.pop("names", ()))
-        return cls(**kept | {"names": names, "missing": tuple(kept.get("missing", ()))})
+        return cls(**kept | {name: tuple(kept.get(name, ())) for name in ("missing", "withheld")} | {"names": names})
 
 
 def _hash(data: Any, watch: Watch) -> str:

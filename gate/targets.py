@@ -144,6 +144,7 @@ class TargetReader:
             role="itself" if found.kind == "itself" else "about",
             names=(self._name(write, found, data),) if answer.is_success else (),
             exact=is_plain,
+            withheld=(answer.hiding | write.operation.hiding).taken(_body(write)),
         )  # fmt: skip
         return target, answer.header("etag") if it.call.url == write.url else ""
 

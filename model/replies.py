@@ -13,7 +13,7 @@ from typing import Any
 from base.json_text import digest, dumps, loads
 from catalog.calls import BadCall, parse_arguments
 from model.opaque_members import kept
-from model.reply_endings import meaning
+from model.reply_endings import CUT, meaning
 from model.special_tokens import arguments_together, put_together
 from model.stream import texts
 from model.text_calls import called_in, once, own_name, tries_to_call
@@ -65,7 +65,9 @@ def parse_reply(data: object, tools: Collection[str] = ()) -> Reply:
     words, as_text = (thoughts.words, []) if made else called_in(thoughts.words, tools)
     taken = made or as_text
     calls = [_called(call) for call in taken[:MAX_CALLS]]
-    text = put_together(words)[:MAX_ANSWER]
+    whole, refusal = put_together(words), put_together(_text(message.get("refusal")))
+    text = whole[:MAX_ANSWER]
+    is_cut = max(len(whole), len(refusal)) > MAX_ANSWER and not calls
     notes = "".join(f"\n{note}" for note in _notes([(called, raw) for called, raw, _ in calls], len(taken)))
     before = came[: len(came) - len(thoughts.words)] + words if as_text else came
     opaque, lost = kept(message, taken[:MAX_CALLS], _came(message.get("content"), before, thoughts, notes))
@@ -74,8 +76,8 @@ def parse_reply(data: object, tools: Collection[str] = ()) -> Reply:
         said=AssistantMessage(text + notes, _with_own_ids([called for called, _, _ in calls]), opaque=opaque),
         words=text,
         arguments=tuple(arguments for _, arguments, _ in calls),
-        ending=_text(choice.get("finish_reason")),
-        refusal=put_together(_text(message.get("refusal"))),
+        ending=CUT if is_cut else _text(choice.get("finish_reason")),
+        refusal=refusal[:MAX_ANSWER],
         usage=_usage(data.get("usage")),
         lost=lost,
         mended=tuple(dict.fromkeys(mended)),

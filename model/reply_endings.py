@@ -11,10 +11,12 @@ from typing import Literal
 
 Meaning = Literal["whole", "cut", "filtered", "unknown"]
 
+CUT = "length"  # OpenAI's word
+
 _WHOLE = frozenset(
     {"", "stop", "tool_calls", "function_call", "end_turn", "tool_use", "stop_sequence", "eos", "eos_token", "complete"}
 ) | {"completed", "done", "end", "finished"}
-_CUT = frozenset({"length", "max_tokens", "model_length", "max_output_tokens", "max_completion_tokens"})
+_CUT = frozenset({CUT, "max_tokens", "model_length", "max_output_tokens", "max_completion_tokens"})
 _FILTERED = frozenset(
     {"content_filter", "content_filtered", "safety", "recitation", "blocklist", "prohibited_content", "spii", "refusal"}
 )

@@ -22,7 +22,8 @@ def answer_text(reply: Reply, spent: int | None) -> str:
     if spent is not None and reply.said.calls:  # what it still wanted to do
         return f"{text}\n\n{words.NO_END.format(calls=spent)}".strip()
     if reply.refusal.strip() and not text:
-        return reply.refusal.strip()
+        said = reply.refusal.strip()
+        return f"{said}\n\n{words.CUT}" if meaning(reply.ending) == "cut" else said
     ended = meaning(reply.ending)
     if ended == "filtered":
         return f"{text}\n\n{words.FILTERED}".strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import time
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
@@ -120,9 +121,9 @@ def test_json_in_a_text_that_is_nested_beyond_reading_asks(depth: int) -> None:
     assert judged(ABOVE, {"amount": 1, "data": "[" * depth + "]" * depth}) == ("sent" if depth == 40 else "strictest")
 
 
-def test_half_a_dozen_texts_that_could_be_anything_ask() -> None:
-    when = {"properties": {name: {"pattern": "^x"} for name in "abcdefgh"}}
-    assert judged(when, dict.fromkeys("abcdefgh", "Yes ")) == "strictest"
+def test_ten_texts_that_could_be_anything_ask() -> None:
+    when = {"properties": {name: {"pattern": "^x"} for name in "abcdefghij"}}
+    assert judged(when, dict.fromkeys("abcdefghij", "Yes ")) == "strictest"
 
 
 # --- what the condition may be ----------------------------------------------------------------------------------------
@@ -240,6 +241,83 @@ CASES: list[tuple[Json, object, str]] = [
 @pytest.mark.parametrize(("when", "body", "outcome"), CASES, ids=lambda one: ascii(one)[:50])
 def test_a_condition_of_any_kind_lets_pass_only_what_it_has_read(when: Json, body: object, outcome: str) -> None:
     assert judged(when, body) == outcome
+
+
+# --- spellings that servers undo --------------------------------------------------------------------------------------
+
+JOINED = [
+    {"amount[value]": 5000}, {"amount.value": 5000}, {"amount:int": 5000}, {"amount(1i)": 5000}, {"amount\x00x": 5000},
+    {"%61mount": 5000}, {"path": "/amount/-"}, {"query": "amount=5000"}, {"script": "let x = {amount: 5000}"},
+    {"x": '\ufeff{"amount": 5000}'}, {"x": '"{\\"amount\\": 5000}"'}, {"x": ')]}\',\n{"amount": 5000}'},
+    {"x": "<amount>5000</amount>"}, {"x": "<pay amount='5000'/>"}, {"x": "- amount: 5000"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("more", JOINED, ids=ascii)
+def test_a_name_that_is_joined_with_others_or_said_in_a_text_asks(more: Json) -> None:
+    assert judged(ABOVE, {"amount": 10} | more) == "strictest"
+
+
+@pytest.mark.parametrize(
+    "more", [{"amounts": 1}, {"note": "The amount is right."}, {"url": "https://h/a?b=1"}], ids=ascii
+)
+def test_what_only_sounds_like_it_does_not(more: Json) -> None:
+    assert judged(ABOVE, {"amount": 10} | more) == "sent"
+
+
+def test_looking_for_names_in_a_text_takes_time_as_the_text_is_long() -> None:
+    text = "a" * 60_000 + " " + "a.b-" * 5_000 + "<" * 20_000 + "'" * 50_000
+    began = time.monotonic()
+    assert judged(ABOVE, {"amount": 10, "text": text}) == "sent"
+    assert time.monotonic() - began < 5
+
+
+TO_ADMIN: Json = {"properties": {"role": {"const": "admin"}}}
+
+
+@pytest.mark.parametrize(
+    "role",
+    ["ad\u200bmin", "admin\x00", "admin\xad", "\u202eadmin", "\u00e1dmin", "a\u0301dmin", "\uff21DMIN"],
+    ids=ascii,
+)
+def test_a_text_is_read_without_accents_and_what_nobody_sees(role: str) -> None:
+    assert judged(TO_ADMIN, {"role": role}) == "strictest"
+    assert judged(TO_ADMIN, {"role": "user"}) == "sent"
+
+
+def like(pattern: str) -> Json:
+    return {"properties": {"to": {"type": "string", "pattern": pattern}}}
+
+
+@pytest.mark.parametrize(
+    ("when", "text", "outcome"),
+    [
+        (like("^Admin"), "admin", "strictest"),
+        (like("^Admin"), "ADMIN", "strictest"),
+        (like("^Admin"), "user", "sent"),
+        (like("^\\u0041dmin"), "admin", "strictest"),
+        (like("^A\\D+$"), "abc", "strictest"),
+        (like("^\\p{Lu}+$"), "abc", "strictest"),
+        (like("@Evil\\.com$"), "a@eVIL.c\xadom", "strictest"),
+        (like("[Z-a]"), "0", "strictest"),  # without capitals there is no such range
+        ({"not": {**like("@ok\\.com$"), "required": ["to"]}}, "a@ok.com", "sent"),
+        ({"not": {**like("@ok\\.com$"), "required": ["to"]}}, "a@evil.com", "strictest"),
+        ({"properties": {"to": {"maxLength": 3}}}, " abc ", "strictest"),
+        ({"properties": {"to": {"maxLength": 3}}}, "abcd", "sent"),
+    ],
+    ids=ascii,
+)
+def test_a_pattern_and_a_length_are_about_the_text_in_any_spelling(when: Json, text: str, outcome: str) -> None:
+    assert judged(when, {"to": text}) == outcome
+
+
+@pytest.mark.parametrize(
+    ("account", "outcome"),
+    [("12345678901234567", "strictest"), ("12345678901234569", "strictest"), ("12345678901234599", "sent")],
+)
+def test_a_number_with_more_digits_than_a_double_is_read_as_one_too(account: str, outcome: str) -> None:
+    of_one = {"properties": {"account": {"type": "integer", "const": 12345678901234567}}}
+    assert judged(of_one, {"account": int(account)}) == outcome
 
 
 # --- the endpoint's own schema ----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from base.logging_setup import set_up_logs
 from catalog.calls import resolve
 from catalog.catalog import BadCatalog, load_catalog
-from catalog.secret_values import hidden, hide
+from catalog.secret_values import Hiding, hidden, hide
 from gate.card_posts import card_row
 from gate.cards import card, whole_request
 from tests.harness.bot_parts import BotParts, Json, calls, says
@@ -253,3 +253,29 @@ def _agree(value: Any, seen: Any, names: set[str]) -> bool:
         case list():
             return len(value) == len(seen) and all(_agree(*pair, names) for pair in zip(value, seen, strict=True))
     return bool(value == seen)
+
+
+def test_a_name_that_holds_those_on_the_way_to_it_is_hidden_like_them() -> None:
+    hiding = Hiding(frozenset(("pin",)), ("salary", "home.address"))
+    answer = {
+        "employee.salary": 1,
+        "hr:salary": 2,
+        "salary.gross": 3,
+        "card/pin": "abcd",
+        "home.address": 5,
+        "address": 6,
+        "a.b": 7,
+    }
+
+    assert hiding.applied(answer) == {"card/pin": "4 characters, hidden by the catalog", "address": 6, "a.b": 7}
+    assert hiding.applied({"home": {"x.address": 8, "y": 9}}) == {"home": {"x.address": 8, "y": 9}}
+    assert hiding.applied({"employee.home": {"address": 8}}) == {"employee.home": {}}
+
+
+@pytest.mark.parametrize("text", ['"{\\"salary\\":5}"', '\ufeff{"salary":5}', '\t[{"salary":5}]'])
+def test_a_field_in_json_within_json_is_hidden_too(text: str) -> None:
+    assert "5" not in Hiding(gone=("salary",)).applied({"x": text})["x"]
+
+
+def test_words_that_begin_with_a_quotation_are_no_json() -> None:
+    assert Hiding(gone=("salary",)).applied({"x": '"salary" is pay'}) == {"x": '"salary" is pay'}

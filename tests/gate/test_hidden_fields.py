@@ -235,3 +235,15 @@ def test_what_is_sent_is_not_touched(parts: BotParts, server: RestServer) -> Non
 def test_a_hidden_field_is_no_reason_to_refuse_a_call(parts: BotParts) -> None:
     with pytest.raises(BadCall):
         resolve(parts.catalog, {"method": "GET", "url": "/people/7?iban=1"})
+
+
+def test_a_card_does_not_say_of_a_hidden_field_that_it_is_empty(parts: BotParts, server: RestServer) -> None:
+    server.always(reply(json.dumps(PERSON)))
+    wanted = {"salary": 1, "home": {"street": "Oak 2"}, "nick": "A"}
+    row = card_row(parts.approved("PUT", "/people/7", wanted))
+
+    said = json.dumps([card(row), whole_request(row, 0)], ensure_ascii=False)
+
+    assert "salary: (hidden by the catalog) \N{RIGHTWARDS ARROW} 1" in said
+    assert "home.street: (hidden by the catalog)" in said
+    assert "nick: (nothing)" in said

@@ -237,3 +237,14 @@ def test_a_named_window_is_what_is_tried_first(said: str, limit: int) -> None:
     budget = next(smaller(10**9, size, said))
     assert limit // 3 <= budget < size
     assert next(smaller(10**9, size, "Input is too long.")) == size // 2
+
+
+@pytest.mark.parametrize(("member", "other"), [("content", "refusal"), ("refusal", "content")])
+@pytest.mark.parametrize(("length", "kept", "ending"), [(200_000, 200_000, "stop"), (200_001, 200_000, "length")])
+def test_what_is_too_long_to_be_kept_counts_as_cut(
+    member: str, other: str, length: int, kept: int, ending: str
+) -> None:
+    message = {"role": "assistant", member: "x" * length, other: None}
+    reply = parse_reply({"choices": [{"message": message, "finish_reason": "stop"}]})
+    assert len(reply.words or reply.refusal) == kept
+    assert reply.ending == ending
