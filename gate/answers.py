@@ -15,6 +15,7 @@ from base.masking import beginning_at_end, mask
 from base.retry import told
 from base.shrink import as_json, shrink
 from base.statuses import status_text
+from base.utf8 import encodable
 from catalog.secret_values import NOTHING, Hiding
 from gate.media import decoded, media_type, read_text
 
@@ -160,7 +161,7 @@ def _clean(value: Any, depth: int) -> Any:
         raise RecursionError
     match value:
         case str():
-            return value.encode("utf-8", "replace").decode()
+            return encodable(value)
         case list():
             return [_clean(one, depth - 1) for one in value]
         case dict():

@@ -9,6 +9,8 @@ from typing import Any
 
 from sqlalchemy import Column, Double, Integer, MetaData, Table, Text, TypeDecorator
 
+from base.utf8 import encodable
+
 metadata = MetaData()
 
 
@@ -24,7 +26,7 @@ class AnyText(TypeDecorator[str]):
 
 def storable(text: str) -> str:
     """A text as both engines give it back."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return encodable(text).replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _table(name: str, *columns: Column[object]) -> Table:

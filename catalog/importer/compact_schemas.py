@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from base.json_text import dumps
+from base.utf8 import encodable
 from base.written_numbers import as_text, has_zeros
 from catalog.importer.discriminators import Heir, Names, heirs
 from catalog.importer.prose import cut, first_sentence, says_nothing_new
@@ -438,7 +439,7 @@ def _is_scalar(value: object) -> bool:
 
 def _clean(value: Any) -> Any:
     """A value that every encoding takes."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    return encodable(value) if isinstance(value, str) else value
 
 
 def _json(value: object) -> str:

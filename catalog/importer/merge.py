@@ -18,6 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from base.settings import Misconfigured
+from base.utf8 import encoded
 from catalog.checks import check_pagination
 from catalog.documents import whole_characters
 from catalog.entries import Entry
@@ -96,7 +97,7 @@ def _marks(entry: Mapping[str, Any]) -> set[str]:
 
 
 def _mark(*what: object) -> str:
-    digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode("utf-8", "replace")).digest()
+    digest = hashlib.sha256(encoded(json.dumps(what, sort_keys=True, default=str))).digest()
     return base64.urlsafe_b64encode(digest)[:_LENGTH].decode()
 
 

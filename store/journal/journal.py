@@ -19,6 +19,7 @@ import structlog
 from sqlalchemy import Connection, Engine, delete, insert, select, text
 
 from base.settings import Misconfigured
+from base.utf8 import encodable
 from store.journal.hash_chain import FIRST, ChainedEntry, JournalEntry, first_broken, is_signed, is_whole, link, sign
 from store.statements import CHAIN_END, CHAIN_HEAD, CHAIN_ON, SENDS, SET_CHAIN_HEAD
 from store.tables import journal, journal_head
@@ -88,7 +89,7 @@ class Journal:
 
     def _row(self, head: Head, at: float, thread: str, turn: str, entry: JournalEntry) -> dict[str, Any]:
         written = json.dumps(entry.data, ensure_ascii=False, separators=(",", ":"))
-        data = written.encode("utf-8", "replace").decode()  # exactly what the database will give back
+        data = encodable(written)  # exactly what the database will give back
         number = head.number + 1
         hash_ = link(self._key, head.hash, number, at, thread, turn, entry.kind, data)
         row = {"number": number, "at": at, "thread": thread, "turn": turn, "kind": entry.kind, "data": data}
