@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Self
 
+from base.json_pointer import referred
+
 _DIGITS = 1_000  # of a number; longer ones stay text
 _MOST_DIGITS = 400  # before or behind the point
 _SURE = 15  # digits that every reader of numbers keeps
@@ -195,7 +197,7 @@ class _Meant:
                 continue
             seen.add(id(one))
             yield one
-            waiting.append(target(self._root, one.get("$ref")))
+            waiting.append(referred(self._root, one.get("$ref")))
             for key in _IN_PLACE:
                 waiting += said if isinstance(said := one.get(key), list) else []
 
@@ -217,14 +219,3 @@ def _fields(places: Iterable[Mapping[str, Any]], name: str) -> Iterator[Any]:
         fields = place.get("properties")
         known = fields if isinstance(fields, dict) else {}
         yield known[name] if name in known else place.get("additionalProperties")
-
-
-def target(root: object, ref: object) -> Any:
-    """What a `$ref` leads to within its own document; None where it leads nowhere."""
-    if ref == "#":
-        return root
-    if not isinstance(ref, str) or not ref.startswith("#/"):
-        return None
-    for step in ref.removeprefix("#/").split("/"):
-        root = root.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(root, dict) else None
-    return root

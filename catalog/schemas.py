@@ -12,6 +12,7 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator, ReferencingError, RegexOptions, ValidationError
 
+from base.json_pointer import referred
 from base.json_text import dumps
 from base.written_numbers import plain
 from catalog.patterns import misfit
@@ -191,19 +192,9 @@ def _refs(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def pointed(root: Any, ref: str) -> dict[str, Any] | bool | None:
-    """The schema that a `$ref` within `root` leads to (a JSON pointer, RFC 6901); None where there is none."""
-    if ref != "#" and not ref.startswith("#/"):
-        return None
-    for step in ref.split("/")[1:]:
-        step = step.replace("~1", "/").replace("~0", "~")
-        match root:
-            case dict():
-                root = root.get(step)
-            case list() if step.isdecimal() and step.isascii() and int(step) < len(root):
-                root = root[int(step)]
-            case _:
-                return None
-    return root if isinstance(root, (dict, bool)) else None
+    """The schema that a `$ref` within `root` leads to; None where there is none."""
+    found = referred(root, ref)
+    return found if isinstance(found, (dict, bool)) else None
 
 
 def _unfolded(one: object, root: dict[str, Any], done: dict[int, int]) -> int:

@@ -6,13 +6,13 @@ looks like, and is never read again.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 from base import words
+from base.json_pointer import at
 from base.json_text import dumps
 from base.shrink import as_json, shrink
 from base.statuses import status_text
@@ -206,7 +206,7 @@ def _finder(run: Run, answer: StepAnswer | None = None) -> Callable[[str], Any]:
     def look(text: str) -> Any:
         named = parse_expression(text)
         try:
-            value = _pointed(_named(named, run, answer), named.pointer)
+            value = at(_named(named, run, answer), named.pointer)
         except LookupError:
             raise BadCall(f"{text} leads to nothing.") from None
         if answer is None:
@@ -230,19 +230,6 @@ def _named(named: Expression, run: Run, answer: StepAnswer | None) -> Any:
         case "status", StepAnswer():
             return answer.status
     raise LookupError(named.kind)
-
-
-def _pointed(value: Any, pointer: tuple[str, ...]) -> Any:
-    """What a JSON pointer leads to (RFC 6901). Raises `LookupError`."""
-    for step in pointer:
-        match value:
-            case dict():
-                value = value[step]
-            case list() if re.fullmatch(r"0|[1-9][0-9]{0,8}", step):
-                value = value[int(step)]
-            case _:
-                raise LookupError(step)
-    return value
 
 
 def _check_size(value: Any, what: str) -> None:
