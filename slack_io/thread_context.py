@@ -17,6 +17,7 @@ import structlog
 from base.shrink import CUT
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import Thread
+from slack_io import slack_pages
 from slack_io.message_content import content, is_by_app, whole, with_files
 from slack_io.payloads import plain_words, question
 from slack_io.web_api import Identity, Person
@@ -91,20 +92,11 @@ class ThreadReader:
         before = [one for one in others if str(one.get("ts")) not in asked_ts and one.get("user") != bot]
         return Written(words or turn.text, tuple(self._lines(before, self._attached(turn, asked, bot), bot)))
 
-    def _messages(self, thread: Thread, since: str, until: str) -> list[Mapping[str, Any]]:
+    def _messages(self, thread: Thread, since: str, until: str) -> list[dict[str, Any]]:
         """The thread's first message, and those from `since` to `until`, oldest first, as far as Slack has them to give by now."""
-        cursor = ""
-        messages: list[Mapping[str, Any]] = []
         asked = {"channel": thread.channel, "ts": thread.ts, "limit": 200, "latest": until, "inclusive": "true"}
         asked |= {"oldest": since} if since else {}
-        for _ in range(_PAGES):
-            page = self._web.call("conversations.replies", asked | ({"cursor": cursor} if cursor else {}))
-            listed, following = page.get("messages"), page.get("response_metadata")
-            messages += (one for one in (listed if isinstance(listed, list) else ()) if isinstance(one, dict))
-            cursor = str(following.get("next_cursor") or "") if isinstance(following, dict) else ""
-            if not cursor:
-                break
-        return messages
+        return list(slack_pages.each(self._web.call, "conversations.replies", asked, "messages", most=_PAGES))
 
     def _is_gone(self, channel: str, ts: str) -> bool:
         """Whether Slack says that a message is not there: it takes no thumbs-up for it, either.

@@ -33,6 +33,7 @@ from base.unpack import TooLarge
 from gate.authority import KEEP_MEMBERS
 from slack_io.memberships import Members
 from slack_io.slack_app import advice
+from slack_io.slack_pages import each, next_cursor
 
 log = structlog.get_logger("web_api")
 
@@ -368,10 +369,8 @@ class SlackWeb:
         except SlackSaysNo as error:
             log.warning("members unknown", channel=channel, code=error.code)
             return None
-        members, following = page.get("members"), page.get("response_metadata")
-        if not isinstance(members, list):
-            return None
-        return _texts(members), _text(following.get("next_cursor")) if isinstance(following, dict) else ""
+        members = page.get("members")
+        return (_texts(members), next_cursor(page)) if isinstance(members, list) else None
 
     # --- views --------------------------------------------------------------------------------------------------------
 
@@ -395,22 +394,15 @@ class SlackWeb:
         kept = self._channels.get(f"#{name}")
         if kept is not None:
             return str(kept)
-        cursor = ""
-        while True:
-            asked = {"types": "public_channel,private_channel", "exclude_archived": "true", "limit": "999"}
-            try:
-                page = self.call("conversations.list", asked | ({"cursor": cursor} if cursor else {}))
-            except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
-                log.warning("channels unknown", reason=str(error), hint="SLACK_CHANNEL takes ids, too")
-                return None
-            listed, following = page.get("channels"), page.get("response_metadata")
-            for one in listed if isinstance(listed, list) else ():
-                if isinstance(one, dict) and one.get("name") == name and isinstance(one.get("id"), str):
+        asked = {"types": "public_channel,private_channel", "exclude_archived": "true", "limit": "999"}
+        try:
+            for one in each(self.call, "conversations.list", asked, "channels"):
+                if one.get("name") == name and isinstance(one.get("id"), str):
                     self._channels.put(f"#{name}", one["id"])
                     return str(one["id"])
-            cursor = _text(following.get("next_cursor")) if isinstance(following, dict) else ""
-            if not cursor:
-                return None
+        except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
+            log.warning("channels unknown", reason=str(error), hint="SLACK_CHANNEL takes ids, too")
+        return None
 
     def channel_name(self, channel: str) -> str | None:
         """A channel's name without '#', or None where Slack does not say. Kept for an hour."""
