@@ -9,7 +9,16 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ByteSize,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from base.proxies import WayOut, secrets_in, written
@@ -23,7 +32,6 @@ _OWN_OPTIONS = {  # what MODEL_OPTIONS cannot set, and why
     "stream": "the bot asks for streams, and does without where a server has none",
     "tools": "the bot's tools come from the catalog",
 }
-_UNITS = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
 
 
 class Misconfigured(Exception):
@@ -34,14 +42,10 @@ class _Unset(ValueError):
     """What is needed is not there. Its text says where it is not needed."""
 
 
-def _bytes(value: object) -> object:
-    """`5 MB`, `512 kB` or a plain number of bytes -> bytes."""
-    if not isinstance(value, str):
-        return value
-    found = re.fullmatch(r"\s*(\d+)\s*([a-zA-Z]*)\s*", value)
-    if not found or found[2].lower() not in _UNITS:
-        raise ValueError("write a size such as 5 MB, 512 kB or 5000000")
-    return int(found[1]) * _UNITS[found[2].lower()]
+def _without_commas(value: object) -> object:
+    """`5,000,000`, as people write it, with or without a unit behind it, as `5000000`."""
+    is_grouped = isinstance(value, str) and re.fullmatch(r"\s*\d{1,3}(,\d{3})+(?![\d,])[^,]*", value)
+    return str(value).replace(",", "") if is_grouped else value
 
 
 def _slash(value: str) -> str:
@@ -68,11 +72,7 @@ def _mere(what: str, units: Mapping[str, float]) -> Callable[[object], object]:
     def read(value: object) -> object:
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*", value) if isinstance(value, str) else None
         if found is None:
-            return (
-                value.replace(",", "_")
-                if isinstance(value, str) and re.fullmatch(r"\d{1,3}(,\d{3})+", value)
-                else value
-            )
+            return _without_commas(value)
         unit = next((factor for name, factor in units.items() if found[2].lower() in (name, f"{name}s")), None)
         meant = f", {float(found[1]) * unit:g}" if unit else ""
         raise ValueError(f"write {what} as a number without a unit{meant}")
@@ -164,7 +164,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=256)] = 8
     max_waiting: Annotated[_Count, Field(ge=1)] = 256
     max_model_calls: Annotated[_Count, Field(ge=1)] = 20
-    max_response: Annotated[int, BeforeValidator(_bytes), Field(ge=1_000)] = 5_000_000
+    max_response: Annotated[ByteSize, BeforeValidator(_without_commas), Field(ge=1_000)] = ByteSize(5_000_000)
     history_tokens: Annotated[_Count, Field(ge=1_000)] = 60_000
     prompt_budget: Annotated[_Count, Field(ge=1_000)] = 4_000
     retention_days: _Days = 30
@@ -274,6 +274,7 @@ def load_settings() -> Settings:
 _WORDS = {
     **dict.fromkeys(("int_parsing", "int_from_float", "int_parsing_size"), "write a whole number"),
     **dict.fromkeys(("float_parsing", "finite_number"), "write a number"),
+    **dict.fromkeys(("byte_size", "byte_size_unit"), "write a size, for example 5 MB, 512 kB or 5000000"),
     "bool_parsing": "write 1 for on, 0 for off",
     "greater_than_equal": "write {ge} or more",
     "greater_than": "write more than {gt}",

@@ -97,6 +97,7 @@ WAITS = {
 }
 STARTS = {"bot", "workers.turns"}
 LIBRARIES = {
+    "cachetools",
     "jmespath",
     "jsonschema_rs",
     "markdown_it",
