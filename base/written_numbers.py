@@ -54,6 +54,7 @@ class WrittenDecimal(Decimal):
     text: str
 
     def __new__(cls, text: str) -> Self:
+        """The number of a text. Raises `decimal.InvalidOperation` where it is none."""
         made = super().__new__(cls, text)
         made.text = text
         return made
@@ -92,6 +93,7 @@ def _keeping(value: float, text: str) -> int | float:
 
 
 def is_number(value: object) -> bool:
+    """Whether a JSON value is a number; true and false are none."""
     return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
 
 

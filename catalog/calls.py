@@ -76,6 +76,7 @@ class Call:
 
     @property
     def method(self) -> str:
+        """GET, POST and so on, in capitals."""
         return self.operation.method
 
 

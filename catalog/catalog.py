@@ -208,6 +208,7 @@ class Catalog:
         return tuple(one for rule in rules for one in rule.approvers)
 
     def api(self, name: str) -> Api | None:
+        """The API of this name, or None."""
         return next((api for api in self.apis if api.name == name), None)
 
 

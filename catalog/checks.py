@@ -409,6 +409,7 @@ def matches(pattern: str, name: str) -> bool:
 
 
 def fitting(pattern: str, names: Iterable[str]) -> list[str]:
+    """Those of the operations' `names` that a pattern such as `GET *` fits, in their order."""
     return [name for name in names if matches(pattern, name)]
 
 

@@ -247,6 +247,7 @@ class Parameter(BaseModel):
 
     @property
     def is_list(self) -> bool:
+        """Whether it takes several values, by its schema's type."""
         kind = self.plain.get("type")
         return "array" in (kind if isinstance(kind, list) else [kind])
 
@@ -400,6 +401,7 @@ class Entry(_Strict):
 
     @cached_property
     def template(self) -> Template:
+        """The url, parsed. Raises `BadTemplate`."""
         return parse_template(self.url)
 
     @property
@@ -548,6 +550,7 @@ class RecipeEntry(_Strict):
 
     @property
     def input_names(self) -> frozenset[str]:
+        """What may be given to a run, by name."""
         properties = self.inputs.get("properties")
         return frozenset(properties) if isinstance(properties, dict) else frozenset()
 

@@ -57,10 +57,12 @@ class Piece:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The placeholders in it, from left to right."""
         return tuple(text for text, open_ in self.parts if open_)
 
     @property
     def literal(self) -> str | None:
+        """The text of a piece without placeholders; None where there is one."""
         return None if self.names else "".join(text for text, _ in self.parts)
 
     @property

@@ -38,6 +38,7 @@ class Answer:
 
     @property
     def is_success(self) -> bool:
+        """Whether its status is one of 2xx."""
         return 200 <= self.status < 300
 
     def header(self, name: str) -> str:

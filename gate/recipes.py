@@ -67,6 +67,7 @@ class Run:
 
     @property
     def is_over(self) -> bool:
+        """Whether no step is left to be made: all have an answer, or one went wrong."""
         return bool(self.problem) or len(self.answers) == len(self.recipe.steps)
 
     @property
@@ -76,10 +77,12 @@ class Run:
 
     @property
     def is_last(self) -> bool:
+        """Whether the step to be made next is the recipe's last."""
         return self.number == len(self.recipe.steps)
 
     @property
     def where(self) -> str:
+        """The step to be made next, in words for the model."""
         return f"step {self.number} ({self.step.step_id}) of recipe {self.recipe.workflow_id}"
 
 

@@ -99,6 +99,7 @@ class More:
 
     @property
     def name(self) -> str:
+        """What the model calls the saved result: `r1`."""
         return f"r{self.number}"
 
     @property

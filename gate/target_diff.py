@@ -108,10 +108,12 @@ class Target:
         return self.status is not None and 200 <= self.status < 300
 
     def to_json(self) -> str:
+        """The JSON text that the proposal's row keeps."""
         return as_json({name: getattr(self, name) for name in self.__dataclass_fields__})
 
     @classmethod
     def from_json(cls, text: str | None) -> Target | None:
+        """What `to_json` wrote; None for an empty text or none."""
         if not text:
             return None
         kept = loads(text)

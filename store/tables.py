@@ -21,6 +21,7 @@ class AnyText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        """The text as the database takes it; SQLAlchemy calls this for each value that is written."""
         return None if value is None else storable(value)
 
 

@@ -104,6 +104,7 @@ class Merged:
         return next((node.get(key) for node in self.nodes if key in node.value), None)
 
     def all(self, key: str) -> list[Node]:
+        """All that is said of `key`, by whichever of the schemas."""
         return [node.get(key) for node in self.nodes if key in node.value]
 
     @property
@@ -133,6 +134,7 @@ class Merged:
         return list(dict.fromkeys(name for name in names if isinstance(name, str)))
 
     def says(self, key: str) -> bool:
+        """Whether one of the schemas says that `key` is true."""
         return any(node.is_set(key) for node in self.nodes)
 
 
