@@ -237,4 +237,4 @@ def _whole(value: Any) -> Any:
             return [_whole(one) for one in value]
         case dict():
             return {str(key): _whole(one) for key, one in value.items()}
-    raise BadQuery("its result is no JSON")
+    raise BadQuery("its result is not JSON")

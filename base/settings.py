@@ -25,7 +25,7 @@ from base.proxies import WayOut, secrets_in, written
 from base.token_kinds import BELONGS, mistaken
 
 _ENV_FILE = ".env"
-_IN_QUOTES = " There, a # behind a blank begins a comment: put #names in quotes."
+_IN_QUOTES = " In that file, a # after a space begins a comment: put #names in quotes."
 _OWN_OPTIONS = {  # what MODEL_OPTIONS cannot set, and why
     "messages": "the bot writes the messages itself",
     "model": "set OPENAI_MODEL",
@@ -58,9 +58,9 @@ def _url(value: str) -> str:
     if not re.match(r"https?://[^\s/]+", given):
         bare = re.sub(r"^(\w+:)?/+", "", given).rpartition("@")[2]
         scheme = "http" if re.match(r"localhost\b|127\.|\[::1\]|[\w-]+(:\d+)?(/|$)", bare) else "https"
-        raise ValueError(f"write it with its scheme, such as {scheme}://{bare}")
+        raise ValueError(f"write it with its scheme, for example {scheme}://{bare}")
     if len(given.split()) > 1 or "${" in given:
-        raise ValueError("there is a blank or a variable in it; write one address in full")
+        raise ValueError("it contains a space or a variable; write one address in full")
     if found := re.search(r"/(chat/completions|completions|responses|models|chat\.\w+|auth\.test)/*(?=\?|$)", given):
         raise ValueError(f"leave out {found[0]}; the bot adds it itself")
     return given
@@ -120,13 +120,13 @@ def _options(value: str) -> str:
     """A JSON object of what goes into each model request, and nothing in it that the bot says itself."""
     if not value.strip():
         return ""
-    form = 'write a JSON object in quotes, such as {"reasoning_effort": "low"}'
+    form = 'write a JSON object in quotes, for example {"reasoning_effort": "low"}'
     try:
         options = json.loads(value, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise ValueError(f"it is no JSON; {form}") from None
+        raise ValueError(f"it is not JSON; {form}") from None
     if not isinstance(options, dict):
-        raise ValueError(f"it is no JSON object; {form}")  # noqa: TRY004 - pydantic takes a ValueError
+        raise ValueError(f"it is not a JSON object; {form}")  # noqa: TRY004 - pydantic takes a ValueError
     if own := next((name for name in _OWN_OPTIONS if name in options), None):
         raise ValueError(f'leave out "{own}"; {_OWN_OPTIONS[own]}')
     return value
@@ -206,7 +206,7 @@ class Settings(BaseSettings):
         if wrong := mistaken(name, value):
             raise ValueError(f"{wrong}; write {BELONGS[name]}")
         if len(value.split()) > 1:
-            raise ValueError("there is a blank in it; put comments of a .env file on lines of their own")
+            raise ValueError("it contains a space; put comments of a .env file on lines of their own")
         return SecretStr(value)
 
     @field_validator("slack_signing_secret")

@@ -416,5 +416,5 @@ def _instead(problem: Any) -> str:
         case bool() as value:
             return f"; put {str(value).lower()} in quotes"
         case dict() | list():
-            return "; a text that begins with a bracket goes into quotes"
+            return "; a text that begins with a bracket needs quotes"
     return ""

@@ -128,12 +128,10 @@ class Documents:
             ref = at.value["$ref"]
             goal = self._goal(at, ref) if isinstance(ref, str) else None
             if goal is None:
-                self.notes.add(
-                    at, f"$ref '{str(ref)[:120]}' leads nowhere; what stands there is left out", lost="references"
-                )
+                self.notes.add(at, f"$ref '{str(ref)[:120]}' does not resolve; it is left out", lost="references")
                 return at.holding(None)
             at = goal
-        self.notes.add(node, "its $ref leads in a circle; what stands there is left out", lost="references")
+        self.notes.add(node, "its $ref is circular; it is left out", lost="references")
         return node.holding(None)
 
     def step(self, count: int = 1) -> None:

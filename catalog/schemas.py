@@ -100,23 +100,23 @@ def check(schema: dict[str, Any]) -> None:
         _check_pattern(pattern)
     for ref in _refs(schema):
         if pointed(schema, ref) is None:
-            raise ValueError(f"$ref '{ref}' leads nowhere; write '#/$defs/...' and define it in the same schema")
+            raise ValueError(f"$ref '{ref}' does not resolve; write '#/$defs/...' and define it in the same schema")
     _check_size(schema)
     try:
         _engine(schema)
     except ValidationError as error:
-        raise ValueError(f"no valid JSON Schema: {_said(error)}") from None
+        raise ValueError(f"not a valid JSON Schema: {_said(error)}") from None
     except (ReferencingError, ValueError) as error:
-        raise ValueError(f"no valid JSON Schema: {error}") from None
+        raise ValueError(f"not a valid JSON Schema: {error}") from None
 
 
 def _check_json(schema: object) -> None:
     try:
         dumps(schema, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError):
-        raise ValueError("write JSON values only; a date goes into quotes") from None
+        raise ValueError("write JSON values only; a date needs quotes") from None
     if not _is_named(schema):
-        raise ValueError("write names and values as JSON has them; a name that looks like a number goes into quotes")
+        raise ValueError("write names and values as JSON has them; a name that looks like a number needs quotes")
 
 
 def _is_named(value: object) -> bool:
@@ -134,7 +134,7 @@ def _check_size(schema: dict[str, Any]) -> None:
         if _unfolded(schema, schema, {}) <= _MAX_UNFOLDED:
             return
     except RecursionError:
-        raise ValueError("its references lead on and on; write fewer of them, one after the other") from None
+        raise ValueError("its references form too long a chain; write fewer of them, one after the other") from None
     raise ValueError("its references multiply: one value would be held against a million schemas; write fewer of them")
 
 
@@ -143,7 +143,7 @@ def _check_pattern(pattern: str) -> None:
         _engine({"pattern": pattern})
     except ValueError:
         raise ValueError(
-            f"no valid JSON Schema: pattern '{pattern}' is no regular expression of ECMA-262, or repeats too much "
+            f"not a valid JSON Schema: pattern '{pattern}' is not a regular expression of ECMA-262, or repeats too much "
             "(a bound on the length is maxLength)"
         ) from None
 

@@ -97,7 +97,7 @@ def shown_of(data: Any, hiding: Hiding, content_type: str = "") -> tuple[Any, st
     """
     is_plain = media_type(content_type) == "text/plain" and data and str(data).lstrip()[:1] not in ("{", "[", "<")
     if isinstance(data, str) and hiding.names(data, as_key=bool(is_plain)):
-        return None, "It is kept back: it is no JSON, and names fields that the catalog hides."
+        return None, "It is kept back: it is not JSON, and names fields that the catalog hides."
     return hiding.applied(data), ""
 
 

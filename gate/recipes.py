@@ -172,7 +172,7 @@ def _payload(step: Step, look: Callable[[str], Any]) -> Any:
         return None
     payload = _filled(step.payload, look)
     if not isinstance(payload, (dict, list)):  # a text would be read as JSON, and a value is never read again
-        raise BadCall("the payload is no JSON object or array.")
+        raise BadCall("the payload is not a JSON object or array.")
     _check_size(payload, "the payload")
     return payload
 
@@ -211,7 +211,7 @@ def _finder(run: Run, answer: StepAnswer | None = None) -> Callable[[str], Any]:
         try:
             value = at(_named(named, run, answer), named.pointer)
         except LookupError:
-            raise BadCall(f"{text} leads to nothing.") from None
+            raise BadCall(f"{text} does not resolve.") from None
         if answer is None:
             _check_size(value, text)
         return value

@@ -236,7 +236,7 @@ class ChatServer:
         except self._openai.OpenAIError:
             raise ModelFailed("connection failed") from None
         except (ValueError, RecursionError):
-            raise ModelFailed("an answer that is no JSON") from None
+            raise ModelFailed("an answer that is not JSON") from None
 
     def _refuse(self, kind: str, refusal: Refusal) -> NoReturn:
         """Raises what follows from a refusal."""

@@ -280,7 +280,7 @@ def _path(
         name = draft.name(next(names, raw))
         if raw in used:
             documents.notes.add(
-                operation, f"the placeholder {{{raw[:60]}}} stands twice in its path; the second is called [{name}]"
+                operation, f"duplicate placeholder {{{raw[:60]}}} in its path; the second is called [{name}]"
             )
         used.add(raw)
         if (one := known.get(raw)) is None:
@@ -302,7 +302,7 @@ def _path(
     for name, one in known.items():
         if name not in used:
             documents.notes.add(
-                one.node, f"'{name[:60]}' is no placeholder of {path[:120]}; it is left out", lost="parameters"
+                one.node, f"'{name[:60]}' is not a placeholder of {path[:120]}; it is left out", lost="parameters"
             )
     return whole
 
@@ -349,7 +349,7 @@ def _header(documents: Documents, draft: _Draft, one: Given) -> None:
     if key in ("accept", "content-type", "authorization"):
         return  # of no meaning as parameters by OpenAPI's words
     if not re.fullmatch(HEADER_NAME, one.name) or len(one.name) > 100:
-        documents.notes.add(one.node, "this is no header's name; it is left out", lost="parameters")
+        documents.notes.add(one.node, "this is not a header name; it is left out", lost="parameters")
     elif is_reserved(one.name):
         documents.notes.add(one.node, f"a call may not bring the header {one.name}; it is left out", lost="parameters")
     elif key not in {header_key(name) for name in draft.taken}:

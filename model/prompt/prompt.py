@@ -337,7 +337,7 @@ def find(catalog: Catalog, arguments: Mapping[str, Any], instructions: str = "",
     """What `find_operations` answers: JSON text. Raises `BadCall`."""
     query, limit = arguments.get("query"), arguments.get("limit")
     if not isinstance(query, str) or not query.strip():
-        raise BadCall(f"{FIND} takes `query`, a text such as 'remove a member from a team'.")
+        raise BadCall(f"{FIND} takes `query`, a text, for example 'remove a member from a team'.")
     if limit is None:
         limit = _FOUND
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:

@@ -27,7 +27,7 @@ from store.tables import journal, journal_head
 log = structlog.get_logger("journal")
 _ALONE = 7_316_045_922  # the number of an advisory lock; any fixed one that others are unlikely to use
 _KEY_FOR_SERVER = (
-    "JOURNAL_KEY is not set. With PostgreSQL it has to be: set it to a secret of your own, such as what `openssl rand -hex 32` prints, "
+    "JOURNAL_KEY is not set. With PostgreSQL it has to be: set it to a secret of your own, for example what `openssl rand -hex 32` prints, "
     "and keep it. An earlier version made one in the file journal-key of its working directory; that one goes on."
 )
 BEGUN_ANEW = "begun anew"  # the kind of an entry with which a chain begins behind another
@@ -259,7 +259,7 @@ def read_key(given: str | None, database: str | None, *, make: bool = True) -> b
         except OSError as error:
             raise Misconfigured(
                 f"JOURNAL_KEY is not set, and {path} cannot be written ({error.strerror}). "
-                "Set it to a secret of your own, such as what `openssl rand -hex 32` prints, and keep it."
+                "Set it to a secret of your own, for example what `openssl rand -hex 32` prints, and keep it."
             ) from None
     key = path.read_text("ascii").strip()
     if not key:

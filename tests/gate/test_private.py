@@ -350,8 +350,10 @@ def ask_more(parts: BotParts, who: str, thread: str, result: str = "r1") -> str:
 def test_a_kept_answer_that_was_opened_is_its_askers_and_unknown_to_others(parts: BotParts) -> None:
     thread = opened(parts, calls(PAY), says("It is long."))
     assert ask_more(parts, ANN, thread) == SECRET
-    assert ask_more(parts, BEN, thread) == "r1 is not kept, or no longer. Make the call again that gave it."
-    assert ask_more(parts, BEN, thread, "r9") == "r9 is not kept, or no longer. Make the call again that gave it."
+    assert ask_more(parts, BEN, thread) == "r1 was not kept, or is no longer kept. Make the call again that gave it."
+    assert (
+        ask_more(parts, BEN, thread, "r9") == "r9 was not kept, or is no longer kept. Make the call again that gave it."
+    )
 
 
 @pytest.mark.usefixtures("large")

@@ -260,7 +260,7 @@ def test_the_command_ends_with_1_and_the_list(tmp_path: Path, monkeypatch: pytes
         "- approvers @heads: no such user group: ",
         "- approvers @hr-leads: no such user grou",
     ]
-    assert lines[-1] == "Slack: 3 to mend, see above."
+    assert lines[-1] == "Slack: 3 problems, see above."
     assert "slack says no" not in done.output
 
 
@@ -269,7 +269,7 @@ def test_the_command_ends_with_0_where_all_is_well(tmp_path: Path, monkeypatch: 
     with Slack(usergroups_list=groups) as slack:
         done = run(tmp_path, monkeypatch, f"{slack.url}/api/", SLACK_SIGNING_SECRET="", SLACK_APP_TOKEN="xapp-1")
 
-    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "Slack: all is well.")
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "Slack: no problems.")
 
 
 def test_the_command_needs_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
