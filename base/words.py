@@ -22,7 +22,10 @@ NO_PERSON = "I only work for people, who can answer for what they ask. This came
 NOT_YOU = "You can't decide this one. Who can: {deciders}."
 NOT_ASKER = "You asked for this one, so somebody else has to decide it. Who can: {deciders}."
 NOT_YOURS = "Only <@{asker}>, who asked for it, can withdraw this one."
-NO_LOOKUP = "I couldn't look up who belongs to {group}, so I can't take your decision. Please try again; if it keeps happening, tell my operators."
+NO_LOOKUP = (
+    "I couldn't look up who belongs to {group}, so I can't take your decision. Please try again; if it keeps happening, tell my "
+    "operators."
+)
 ALREADY = "This one is already decided, so your click changed nothing."
 VOTED = "You have voted already, so your click changed nothing. Somebody else has to approve it, too."
 TOO_LATE = "That took too long for Slack. Please click again."
