@@ -38,7 +38,7 @@ class _Spent(Exception):
     """The budget is used up."""
 
 
-def check(expression: str) -> None:
+def check_expression(expression: str) -> None:
     """Raises `BadQuery` where `expression` is none."""
     if len(expression) > MAX_EXPRESSION:
         raise BadQuery(f"it is longer than {MAX_EXPRESSION:,} characters")
@@ -53,7 +53,7 @@ def check(expression: str) -> None:
 
 def search(expression: str, value: Any) -> Any:
     """What `expression` finds in `value` (JSON), as whole JSON. Raises `BadQuery`."""
-    check(expression)
+    check_expression(expression)
     work = _Work()
     options = jmespath.Options(custom_functions=_Functions(work))
     try:

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote_plus
 
-from base.jmespath_bounded import BadQuery, check
+from base.jmespath_bounded import BadQuery, check_expression
 from base.json_text import dumps, loads
 from base.shrink import as_json
 from catalog.bodies import unfit
@@ -131,7 +131,7 @@ def select_of(raw: object) -> str:
     if not isinstance(raw, str):
         raise BadCall("select is a JMESPath as text, for example data[*].{id: id, name: name}.")
     try:
-        check(raw)
+        check_expression(raw)
     except BadQuery as error:
         raise BadCall(f"select: {error}.") from None
     return raw

@@ -91,7 +91,7 @@ def _anything(_text: str) -> bool:
 # --- at the start -----------------------------------------------------------------------------------------------------
 
 
-def check(schema: dict[str, Any]) -> None:
+def check_schema(schema: dict[str, Any]) -> None:
     """Raises `ValueError`, in words for the catalog's author, where a schema is none, or could not be kept to in a bounded time."""
     _check_json(schema)
     for pattern in _patterns(schema):

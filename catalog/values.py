@@ -109,7 +109,7 @@ def check_schema(value: dict[str, Any], beside: Iterable[str] = ()) -> dict[str,
     `beside`: keys of the catalog that stand among its keywords.
     """
     value = settled(value)
-    schemas.check(value)
+    schemas.check_schema(value)
     check_words(value, beside)
     if _stray_secret(value, is_field=True):
         raise ValueError(

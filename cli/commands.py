@@ -171,7 +171,7 @@ def _decides(verdict: Verdict | None, operation: Operation) -> str:
 def _check_slack(settings: Settings, catalog: Catalog) -> int:
     """Tells what is wrong between the settings and Slack, gives the exit code."""
     web, socket = web_of(settings, explain=False), app_web_of(settings, explain=False)
-    wrong = app_check.check(web, socket, settings.channels, catalog.approvers)
+    wrong = app_check.check_app(web, socket, settings.channels, catalog.approvers)
     for one in wrong:
         click.echo(f"- {one}.")
     problems = f"{len(wrong)} problem{'s' if len(wrong) > 1 else ''}, see above" if wrong else "no problems"
@@ -185,7 +185,7 @@ def _check_model(settings: Settings, catalog: Catalog) -> int:
     with told():
         server = model_of(settings, lambda: (*settings.secrets, *secrets_of(catalog)))
     name, tokens = settings.openai_model, settings.history_tokens
-    done = server_check.check(server, catalog, name, history_tokens=tokens, budget=settings.prompt_budget)
+    done = server_check.check_server(server, catalog, name, history_tokens=tokens, budget=settings.prompt_budget)
     click.echo(f"Model {_plain(name)} at {_plain(_address(settings.openai_base_url))}:")
     for one in done.found:
         click.echo(f"- {_plain(one)}.")

@@ -12,7 +12,7 @@ from typing import Any
 
 from base.json_text import loads
 from base.masking import beginning_at_end, mask
-from base.retry import told
+from base.retry import waiting_words
 from base.shrink import as_json, shrink
 from base.statuses import status_text
 from base.utf8 import encodable
@@ -81,7 +81,7 @@ def found_of(answer: Answer, secrets: Sequence[str]) -> CallData:
     status = [] if answer.is_success else [f"The API answered {status_text(answer.status)}."]
     notes = [
         *status,
-        told(answer.status, answer.header("retry-after")),
+        waiting_words(answer.status, answer.header("retry-after")),
         *(mask(note, secrets) for note in odd),
         answer.broke_off,
         kept_back,

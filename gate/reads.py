@@ -15,7 +15,7 @@ import structlog
 
 from base import words
 from base.masking import mask
-from base.retry import BUSY, TRIES, pause, told
+from base.retry import BUSY, TRIES, pause, waiting_words
 from base.shrink import as_json, plain
 from base.statuses import status_text
 from catalog.calls import BadCall, Call, build, check_resolved, match, resolve, shown_url, with_values
@@ -359,7 +359,7 @@ class Reads:
         if is_past_end(course, answer.status):
             raise _Over
         if not answer.is_success:
-            asked = told(answer.status, answer.header("retry-after"))
+            asked = waiting_words(answer.status, answer.header("retry-after"))
             is_end = course.is_counted and answer.status in NO_PAGE
             raise _Over(f"page {number:,} failed with {status_text(answer.status)}. {asked}".strip(), is_end=is_end)
         page = _page(course, answer)

@@ -15,7 +15,7 @@ from catalog.lookup import Unclear
 from gate.answers import ReadResult
 from gate.gate import Gate, noted_read, noted_unclear, proposed
 from gate.policy import Read, sort
-from gate.recipes import Run, after, broken_off, next_call, told
+from gate.recipes import Run, after, broken_off, next_call, run_result
 from store.journal.hash_chain import JournalEntry
 from store.store import Proposal, Turn
 
@@ -91,5 +91,5 @@ def _ended(gate: Gate, turn: Turn, ended: Run, entries: list[JournalEntry]) -> T
     statuses = [one.status for one in ended.answers if one.status is not None]
     seconds = sum(one.seconds for one in ended.answers)
     return ReadResult(
-        told(ended, gate.result_limit, partial(gate.keep, turn)), statuses[-1] if statuses else None, seconds
+        run_result(ended, gate.result_limit, partial(gate.keep, turn)), statuses[-1] if statuses else None, seconds
     ), entries

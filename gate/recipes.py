@@ -247,7 +247,7 @@ def _check_size(value: Any, what: str) -> None:
 # --- the result -------------------------------------------------------------------------------------------------------
 
 
-def told(run: Run, limit: int, keep: Callable[[Any], str]) -> str:
+def run_result(run: Run, limit: int, keep: Callable[[Any], str]) -> str:
     """The result of a run that is over without a write, for the model: what the API said stands under `data`, cut to `limit` characters.
 
     `keep` keeps what had to be cut and gives its name, empty where it is not kept.

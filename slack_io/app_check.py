@@ -23,7 +23,7 @@ class _Trouble(Exception):
     """Slack did not answer a question; the text says why and what to do."""
 
 
-def check(web: SlackWeb, socket: SlackWeb | None, channels: Iterable[str], approvers: Iterable[str]) -> list[str]:
+def check_app(web: SlackWeb, socket: SlackWeb | None, channels: Iterable[str], approvers: Iterable[str]) -> list[str]:
     """What is wrong, a sentence each; nothing where all is well.
 
     `web` has the bot's token, `socket` the app-level token where there is one. `channels` are those designated (ids or #names),

@@ -15,7 +15,7 @@ from catalog.calls import BadCall, Call
 from catalog.catalog import BadCatalog, Catalog, load_catalog
 from gate.gate import proposed
 from gate.policy import State
-from gate.recipes import Run, StepAnswer, after, begin, is_run, next_call, told
+from gate.recipes import Run, StepAnswer, after, begin, is_run, next_call, run_result
 from model.prompt.prompt import system_prompt
 from store.store import Proposal
 from store.transcript import Result
@@ -235,7 +235,7 @@ def test_what_looks_like_an_expression_in_an_answer_is_text(catalog: Catalog, va
         started(catalog, "who", email="{$inputs.page}"), StepAnswer(200, {"data": [{"id": value}]}, {"x-region": "eu"})
     )
     run = after(run, StepAnswer(200, {"name": "$inputs.email"}))
-    assert strict(told(run, 1_000, str))["data"] == {
+    assert strict(run_result(run, 1_000, str))["data"] == {
         "person": {"name": "$inputs.email"},
         "told": f"{value} by {{$inputs.page}}",
     }
