@@ -328,6 +328,7 @@ class Store:
             raise Misconfigured(f"DATABASE_URL: {_why_unusable(self._url, error)}.") from None
 
     def close(self) -> None:
+        """Ends all connections and gives up the lock on the database's file."""
         self._engine.dispose()
         if self._lock_handle is not None:
             os.close(self._lock_handle)
