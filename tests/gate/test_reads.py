@@ -543,7 +543,7 @@ def test_another_threads_result_is_refused(parts: BotParts, server: RestServer) 
         ({}, "result is the name that a result gave"),
         ({"result": "r0x"}, "result is the name"),
         ({"result": ["r1"]}, "result is the name"),
-        ({"result": "r2"}, "r2 is not kept"),
+        ({"result": "r2"}, "r2 was not kept"),
         ({"result": "r" + "9" * 30}, "result is the name"),
         ({"result": "r1", "from": -1}, "from is a whole number from 0 on"),
         ({"result": "r1", "from": True}, "from is a whole number"),
