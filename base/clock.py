@@ -28,6 +28,7 @@ class SteadyClock:
         self._ahead = wall() - steady()
 
     def __call__(self) -> float:
+        """Seconds since 1970, by the steady clock."""
         return self._steady() + self._ahead
 
     def jump(self) -> float:

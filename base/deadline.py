@@ -103,12 +103,14 @@ class Deadline(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
+        """A connection, made in what is left of the time. Raises what httpcore2 raises."""
         left = self.left(httpcore2.ConnectTimeout) or timeout
         if self._limits.cut is not None:
             left = min(left or _CONNECT, _CONNECT)
         return _Stream(self._backend.connect_tcp(host, port, left, local_address, socket_options), self)
 
     def sleep(self, seconds: float) -> None:
+        """The pause that httpcore2 asks for, in seconds."""
         self._backend.sleep(seconds)
 
 
@@ -170,6 +172,7 @@ class Transport(httpx2.BaseTransport):
         return self._tls if proxy.url.startswith("https:") else None
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """One request's answer, its body unpacked and bounded as it is read. Raises what httpcore2 raises, and `BadPacking`."""
         url = httpcore2.URL(
             scheme=request.url.raw_scheme, host=request.url.raw_host, port=request.url.port, target=request.url.raw_path
         )
@@ -183,6 +186,7 @@ class Transport(httpx2.BaseTransport):
         return httpx2.Response(got.status, headers=headers, stream=stream, extensions=got.extensions)
 
     def close(self) -> None:
+        """Ends all connections, those through proxies too."""
         with self._lock:
             for pool in self._pools.values():
                 pool.close()

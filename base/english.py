@@ -25,6 +25,10 @@ _SUFFIXES = (
 )  # fmt: skip
 
 
+# An abbreviation ends none, and a small letter begins none.
+SENTENCE_END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!vs\.)\s+(?=[^\sa-z])")
+
+
 def split(text: str) -> list[str]:
     """The words in small letters: of sentences, and of names such as `userId`, `user_id`, `user-id`."""
     return [word[:_WORD] for word in re.findall(r"[^\W_]+", _CAMEL.sub(" ", _OWNER.sub("", text)).lower())]

@@ -38,7 +38,7 @@ class _Spent(Exception):
     """The budget is used up."""
 
 
-def check(expression: str) -> None:
+def check_expression(expression: str) -> None:
     """Raises `BadQuery` where `expression` is none."""
     if len(expression) > MAX_EXPRESSION:
         raise BadQuery(f"it is longer than {MAX_EXPRESSION:,} characters")
@@ -53,7 +53,7 @@ def check(expression: str) -> None:
 
 def search(expression: str, value: Any) -> Any:
     """What `expression` finds in `value` (JSON), as whole JSON. Raises `BadQuery`."""
-    check(expression)
+    check_expression(expression)
     work = _Work()
     options = jmespath.Options(custom_functions=_Functions(work))
     try:
@@ -237,4 +237,4 @@ def _whole(value: Any) -> Any:
             return [_whole(one) for one in value]
         case dict():
             return {str(key): _whole(one) for key, one in value.items()}
-    raise BadQuery("its result is no JSON")
+    raise BadQuery("its result is not JSON")

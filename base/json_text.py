@@ -13,6 +13,7 @@ from typing import Any
 
 import simplejson
 
+from base.utf8 import encoded
 from base.written_numbers import decimal
 
 _LOOKED_AT = 262_144  # characters of a value that is nested too deeply
@@ -73,4 +74,4 @@ def digest(value: object) -> str:
         text = dumps(value, sort_keys=True, default=str)
     except (ValueError, RecursionError):
         text = repr(value)[:_LOOKED_AT]
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
+    return hashlib.sha256(encoded(text)).hexdigest()[:32]

@@ -18,7 +18,7 @@ def pause(retry_after: str, tried: int, now: float) -> float:
     return max(_LEAST, asked) if asked is not None else _PAUSE * 2 ** (tried - 1)
 
 
-def told(status: int, retry_after: str) -> str:
+def waiting_words(status: int, retry_after: str) -> str:
     """What a busy API asks for, in words; empty where it asks for nothing."""
     if status not in BUSY:
         return ""

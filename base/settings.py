@@ -9,21 +9,29 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ByteSize,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from base.proxies import WayOut, secrets_in, written
 from base.token_kinds import BELONGS, mistaken
 
 _ENV_FILE = ".env"
-_IN_QUOTES = " There, a # behind a blank begins a comment: put #names in quotes."
+_IN_QUOTES = " In that file, a # after a space begins a comment: put #names in quotes."
 _OWN_OPTIONS = {  # what MODEL_OPTIONS cannot set, and why
     "messages": "the bot writes the messages itself",
     "model": "set OPENAI_MODEL",
     "stream": "the bot asks for streams, and does without where a server has none",
     "tools": "the bot's tools come from the catalog",
 }
-_UNITS = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
 
 
 class Misconfigured(Exception):
@@ -34,14 +42,10 @@ class _Unset(ValueError):
     """What is needed is not there. Its text says where it is not needed."""
 
 
-def _bytes(value: object) -> object:
-    """`5 MB`, `512 kB` or a plain number of bytes -> bytes."""
-    if not isinstance(value, str):
-        return value
-    found = re.fullmatch(r"\s*(\d+)\s*([a-zA-Z]*)\s*", value)
-    if not found or found[2].lower() not in _UNITS:
-        raise ValueError("write a size such as 5 MB, 512 kB or 5000000")
-    return int(found[1]) * _UNITS[found[2].lower()]
+def _without_commas(value: object) -> object:
+    """`5,000,000`, as people write it, with or without a unit behind it, as `5000000`."""
+    is_grouped = isinstance(value, str) and re.fullmatch(r"\s*\d{1,3}(,\d{3})+(?![\d,])[^,]*", value)
+    return str(value).replace(",", "") if is_grouped else value
 
 
 def _slash(value: str) -> str:
@@ -54,9 +58,9 @@ def _url(value: str) -> str:
     if not re.match(r"https?://[^\s/]+", given):
         bare = re.sub(r"^(\w+:)?/+", "", given).rpartition("@")[2]
         scheme = "http" if re.match(r"localhost\b|127\.|\[::1\]|[\w-]+(:\d+)?(/|$)", bare) else "https"
-        raise ValueError(f"write it with its scheme, such as {scheme}://{bare}")
+        raise ValueError(f"write it with its scheme, for example {scheme}://{bare}")
     if len(given.split()) > 1 or "${" in given:
-        raise ValueError("there is a blank or a variable in it; write one address in full")
+        raise ValueError("it contains a space or a variable; write one address in full")
     if found := re.search(r"/(chat/completions|completions|responses|models|chat\.\w+|auth\.test)/*(?=\?|$)", given):
         raise ValueError(f"leave out {found[0]}; the bot adds it itself")
     return given
@@ -68,11 +72,7 @@ def _mere(what: str, units: Mapping[str, float]) -> Callable[[object], object]:
     def read(value: object) -> object:
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*", value) if isinstance(value, str) else None
         if found is None:
-            return (
-                value.replace(",", "_")
-                if isinstance(value, str) and re.fullmatch(r"\d{1,3}(,\d{3})+", value)
-                else value
-            )
+            return _without_commas(value)
         unit = next((factor for name, factor in units.items() if found[2].lower() in (name, f"{name}s")), None)
         meant = f", {float(found[1]) * unit:g}" if unit else ""
         raise ValueError(f"write {what} as a number without a unit{meant}")
@@ -120,13 +120,13 @@ def _options(value: str) -> str:
     """A JSON object of what goes into each model request, and nothing in it that the bot says itself."""
     if not value.strip():
         return ""
-    form = 'write a JSON object in quotes, such as {"reasoning_effort": "low"}'
+    form = 'write a JSON object in quotes, for example {"reasoning_effort": "low"}'
     try:
         options = json.loads(value, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise ValueError(f"it is no JSON; {form}") from None
+        raise ValueError(f"it is not JSON; {form}") from None
     if not isinstance(options, dict):
-        raise ValueError(f"it is no JSON object; {form}")  # noqa: TRY004 - pydantic takes a ValueError
+        raise ValueError(f"it is not a JSON object; {form}")  # noqa: TRY004 - pydantic takes a ValueError
     if own := next((name for name in _OWN_OPTIONS if name in options), None):
         raise ValueError(f'leave out "{own}"; {_OWN_OPTIONS[own]}')
     return value
@@ -164,7 +164,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=256)] = 8
     max_waiting: Annotated[_Count, Field(ge=1)] = 256
     max_model_calls: Annotated[_Count, Field(ge=1)] = 20
-    max_response: Annotated[int, BeforeValidator(_bytes), Field(ge=1_000)] = 5_000_000
+    max_response: Annotated[ByteSize, BeforeValidator(_without_commas), Field(ge=1_000)] = ByteSize(5_000_000)
     history_tokens: Annotated[_Count, Field(ge=1_000)] = 60_000
     prompt_budget: Annotated[_Count, Field(ge=1_000)] = 4_000
     retention_days: _Days = 30
@@ -206,7 +206,7 @@ class Settings(BaseSettings):
         if wrong := mistaken(name, value):
             raise ValueError(f"{wrong}; write {BELONGS[name]}")
         if len(value.split()) > 1:
-            raise ValueError("there is a blank in it; put comments of a .env file on lines of their own")
+            raise ValueError("it contains a space; put comments of a .env file on lines of their own")
         return SecretStr(value)
 
     @field_validator("slack_signing_secret")
@@ -274,6 +274,7 @@ def load_settings() -> Settings:
 _WORDS = {
     **dict.fromkeys(("int_parsing", "int_from_float", "int_parsing_size"), "write a whole number"),
     **dict.fromkeys(("float_parsing", "finite_number"), "write a number"),
+    **dict.fromkeys(("byte_size", "byte_size_unit"), "write a size, for example 5 MB, 512 kB or 5000000"),
     "bool_parsing": "write 1 for on, 0 for off",
     "greater_than_equal": "write {ge} or more",
     "greater_than": "write more than {gt}",

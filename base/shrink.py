@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from base.json_text import dumps
+from base.utf8 import encodable
 
 CUT = "…"  # stands at the end of a text of ours that was cut
 _LISTS = (1_000, 300, 100, 50, 25, 10, 5, 2, 1, 0)
@@ -23,8 +24,7 @@ class _TooMuch(Exception):
 
 def as_json(value: object) -> str:
     """The compact JSON text in which data is given to the model."""
-    text = dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-    return text.encode("utf-8", "replace").decode()
+    return encodable(dumps(value, ensure_ascii=False, separators=(",", ":"), default=str))
 
 
 def shrink(value: Any, limit: int) -> tuple[Any, list[str]]:

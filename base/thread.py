@@ -27,6 +27,7 @@ class Thread:
 
     @classmethod
     def from_key(cls, key: str) -> Thread:
+        """The thread that has this key. Raises `ValueError` where it is none."""
         team, channel, ts = key.split("/")
         return cls(team, channel, ts)
 

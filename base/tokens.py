@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import re
 
+from base.utf8 import encoded
+
 _PIECE = re.compile(
     r"(?P<lead>(?<![^\sA-Za-z0-9])[-_/.])?(?:(?P<small>[a-z]+)|(?P<title>[A-Z][a-z]+)|(?P<capitals>[A-Z]+(?![a-z])))"
     r"|(?P<digits>[0-9]{1,3})|(?P<left_out>\(\.\.\.\)\n?)|(?P<signs>[^\sA-Za-z0-9\x80-\U0010ffff]+\n?)|(?P<blank>\n+| (?=[0-9])| +(?= ))"
@@ -30,7 +32,12 @@ _BYTES = 4.3  # a token has no more bytes than that, on average over any languag
 def estimate(text: str) -> int:
     """Tokens of the text."""
     count = sum(map(_size, _PIECE.finditer(text)))
-    return math.ceil(max(count * _SAFETY, len(text.encode("utf-8", "replace")) / _BYTES))
+    return math.ceil(max(count * _SAFETY, len(encoded(text)) / _BYTES))
+
+
+def bound(text: str) -> int:
+    """No fewer tokens than JSON or prose has: a third of its bytes. Quick; for what is trimmed with every request."""
+    return len(encoded(text)) // 3 + 1
 
 
 def _size(piece: re.Match[str]) -> float:

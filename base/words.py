@@ -14,7 +14,7 @@ TOO_MANY = "Too many requests right now, so I haven't taken this one up. Please 
 TOO_MANY_OF_YOURS = (
     "I have many messages of yours waiting already and leave room for others, so I haven't taken this one up."
 )
-NOT_UNDERSTOOD = "The strictest rule holds, since it can't be told which one this request falls under: {problem}."
+NOT_UNDERSTOOD = "The strictest rule holds, since it is unclear which one applies to this request: {problem}."
 MANY = "The {most} writes before it in the same reply were sent without a click; from there on the bot asks."
 TAINTED = "This conversation holds data from the API or words of other people, and the bot may be following those."
 KEPT = "I've noted this. I'm waiting for a decision on the card above and will take your message up right after it."
@@ -22,7 +22,10 @@ NO_PERSON = "I only work for people, who can answer for what they ask. This came
 NOT_YOU = "You can't decide this one. Who can: {deciders}."
 NOT_ASKER = "You asked for this one, so somebody else has to decide it. Who can: {deciders}."
 NOT_YOURS = "Only <@{asker}>, who asked for it, can withdraw this one."
-NO_LOOKUP = "I couldn't look up who belongs to {group}, so I can't take your decision. Please try again; if it stays, tell my operators."
+NO_LOOKUP = (
+    "I couldn't look up who belongs to {group}, so I can't take your decision. Please try again; if it keeps happening, tell my "
+    "operators."
+)
 ALREADY = "This one is already decided, so your click changed nothing."
 VOTED = "You have voted already, so your click changed nothing. Somebody else has to approve it, too."
 TOO_LATE = "That took too long for Slack. Please click again."
@@ -30,12 +33,15 @@ GUEST_ASKS = "Sorry, guests and people from other organisations can't use me in 
 GUEST_DECIDES = "Sorry, guests and people from other organisations can't decide here."
 STRANGER = "Sorry, I couldn't find out who you are in this workspace, so I can't do this for you."
 
-FAULT = "Something went wrong on my side and I had to stop. Please try again; if it stays, tell my operators the reference {reference}."
+FAULT = (
+    "Something went wrong on my side and I had to stop. Please try again; if it keeps happening, tell my operators the reference "
+    "{reference}."
+)
 MODEL_DOWN = "The language model didn't answer ({reason}), so I had to stop. Please try again in a minute (reference {reference})."
 MODEL_ODD = "The language model's answer made no sense to me ({reason}), so I had to stop. Please try again (reference {reference})."
 SET_ASIDE = (
-    "My process ended each time that I was in the middle of this, so I've set it aside. Nothing of it goes on. "
-    "Please ask in another way, and if it stays, tell my operators."
+    "My process ended each time I was in the middle of this, so I've set it aside and won't go on with it. "
+    "Please ask in another way, and if it keeps happening, tell my operators."
 )
 MODEL_BUSY = (
     "The language model's server is busy. I tried again for {waited}, then I had to stop. Please ask again in a few minutes "
@@ -165,7 +171,7 @@ TARGET_GONE = "There is nothing there: the API answered {status}."
 MORE_FIELDS = "... and {count} more lines. Show all has them."
 NO_CHANGE = "Nothing: the target looks like this already."
 NO_FIELDS = "The request has no body, so it names no field."
-OTHER_BODY = "The request's body is a list; what it changes of this can't be told."
+OTHER_BODY = "The request's body is a list; it is unclear what it changes of this."
 NOTHING = "(nothing)"
 NOT_SHOWN = "(hidden by the catalog)"
 ARROW, BECOMES = "\N{RIGHTWARDS ARROW}", "becomes"
@@ -201,21 +207,21 @@ NOT_SENT = "Nothing was sent."
 NOT_ALLOWED_NOW = "The catalog does not allow this request any more."
 NOT_ALLOWED_TO_READ = "the catalog does not allow this request any more"
 NOT_READ_AGAIN = "The target could not be read again before sending."
-MOVED = "Moved by itself meanwhile, and so did not count: {fields}"
+MOVED = "Changed on its own meanwhile, so it did not count: {fields}"
 ANSWERED = "The API answered {status}"
 REMINDER = "Still waiting for a decision on the request `{fingerprint}` above: {deciders}, until {until}."
 
 OUTCOMES = {
     "expired": "No decision in time. Nothing was sent.",
     "withdrawn": "Nothing was sent.",
-    "stale": "Nothing was sent; a new card asks anew.",
+    "stale": "Nothing was sent; a new card asks again.",
     "unknown": "Sent, no answer: it may or may not have happened. Please look before you try again.",
 }
 GATEWAY = "A gateway answered {status} in its place."
 TARGET_CHANGED = "The target changed after the card was drawn{fields}."
-KEYS_TO_SET = " If that goes on by itself, set preview: {{ignore: [{fields}]}} for {operation} in the catalog."
+KEYS_TO_SET = " If this keeps changing on its own, set preview: {{ignore: [{fields}]}} for {operation} in the catalog."
 RULE_CHANGED = "The catalog's rule about who decides changed after the card was drawn."
-RENEWED = "{reason} This card asks anew."
+RENEWED = "{reason} This card asks again."
 SEALED_OTHERWISE = "The bot was updated, or got another key, while this waited. Please ask again."
 ALTERED = "The stored request is not the one that was asked for and approved: it was changed in the database."
 UNSHOWN = "Slack did not take the card, so nobody could decide."
@@ -231,8 +237,8 @@ NOT_READ_HERE = "this channel does not allow reading it"
 NEEDS_APPROVAL = "reading it needs a person's approval"
 ODD_QUERY = "the request chooses by '{name}', which {read} does not take"
 ODD_BODY = "the request's body says which things are meant"
-NO_LIST = "{read} gave no whole list"
-NOT_ONE = "{read} shows no single thing"
+NO_LIST = "{read} did not give a complete list"
+NOT_ONE = "{read} does not show a single thing"
 NOT_LISTED = "{read} lists none with {label} {key}"
 NOT_IN_PART = "{read} was not read to its end, and no part of it has {label} {key}"
 STATUS_OF = "{read} was answered {status}"
@@ -293,7 +299,7 @@ LINK_NAMES = (
 )
 WHOLE_KEPT = "The whole answer is kept as {name}: read_result gives other parts of it without another call."
 KEPT_PART = "What was read is kept as {name}: read_result gives other parts of it without another call."
-NOT_KEPT = "{name} is not kept, or no longer. Make the call again that gave it."
+NOT_KEPT = "{name} was not kept, or is no longer kept. Make the call again that gave it."
 LOOKUP_NONE = (
     "{name}: nothing that {operation} lists is '{value}'. Ask the person, or look in that list for what is meant."
 )

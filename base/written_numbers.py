@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Self
 
+from base.json_pointer import referred
+
 _DIGITS = 1_000  # of a number; longer ones stay text
 _MOST_DIGITS = 400  # before or behind the point
 _SURE = 15  # digits that every reader of numbers keeps
@@ -52,6 +54,7 @@ class WrittenDecimal(Decimal):
     text: str
 
     def __new__(cls, text: str) -> Self:
+        """The number of a text. Raises `decimal.InvalidOperation` where it is none."""
         made = super().__new__(cls, text)
         made.text = text
         return made
@@ -90,6 +93,7 @@ def _keeping(value: float, text: str) -> int | float:
 
 
 def is_number(value: object) -> bool:
+    """Whether a JSON value is a number; true and false are none."""
     return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
 
 
@@ -195,7 +199,7 @@ class _Meant:
                 continue
             seen.add(id(one))
             yield one
-            waiting.append(target(self._root, one.get("$ref")))
+            waiting.append(referred(self._root, one.get("$ref")))
             for key in _IN_PLACE:
                 waiting += said if isinstance(said := one.get(key), list) else []
 
@@ -217,14 +221,3 @@ def _fields(places: Iterable[Mapping[str, Any]], name: str) -> Iterator[Any]:
         fields = place.get("properties")
         known = fields if isinstance(fields, dict) else {}
         yield known[name] if name in known else place.get("additionalProperties")
-
-
-def target(root: object, ref: object) -> Any:
-    """What a `$ref` leads to within its own document; None where it leads nowhere."""
-    if ref == "#":
-        return root
-    if not isinstance(ref, str) or not ref.startswith("#/"):
-        return None
-    for step in ref.removeprefix("#/").split("/"):
-        root = root.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(root, dict) else None
-    return root

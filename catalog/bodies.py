@@ -51,7 +51,9 @@ def unfit(body_type: str, value: object, schema: Mapping[str, Any] | None) -> st
 def _no_patch(body_type: str, value: object) -> str | None:
     """What keeps a body of this media type from being one."""
     if body_type == JSON_PATCH and not is_json_patch(value):
-        return 'write a JSON Patch, a list of operations such as [{"op": "replace", "path": "/name", "value": "Ann"}]'
+        return (
+            'write a JSON Patch, a list of operations, for example [{"op": "replace", "path": "/name", "value": "Ann"}]'
+        )
     if "patch" in body_type and body_type != JSON_PATCH and not isinstance(value, dict):
         return "write an object with the fields that change"
     return None

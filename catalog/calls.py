@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote_plus
 
-from base.jmespath_bounded import BadQuery, check
+from base.jmespath_bounded import BadQuery, check_expression
 from base.json_text import dumps, loads
 from base.shrink import as_json
 from catalog.bodies import unfit
@@ -76,6 +76,7 @@ class Call:
 
     @property
     def method(self) -> str:
+        """GET, POST and so on, in capitals."""
         return self.operation.method
 
 
@@ -128,9 +129,9 @@ def select_of(raw: object) -> str:
     if raw in (None, ""):
         return ""
     if not isinstance(raw, str):
-        raise BadCall("select is a JMESPath as text, such as data[*].{id: id, name: name}.")
+        raise BadCall("select is a JMESPath as text, for example data[*].{id: id, name: name}.")
     try:
-        check(raw)
+        check_expression(raw)
     except BadQuery as error:
         raise BadCall(f"select: {error}.") from None
     return raw
@@ -346,7 +347,7 @@ def _locate(catalog: Catalog, url: str) -> list[tuple[Api | None, str]]:
         return list(found)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:|//", url):
         raise BadCall(
-            f"That host is not in the catalog. Write only the path of an operation, such as {_example(catalog)}."
+            f"That host is not in the catalog. Write only the path of an operation, for example {_example(catalog)}."
         )
     raise BadCall(f"The url has to start with '/', as in {_example(catalog)}.")
 
@@ -378,7 +379,7 @@ def _query(operation: Operation, query: str) -> dict[str, Value]:
             raise BadCall(f"{operation.name} knows no query name '{shortened(name)}'. Allowed: {allowed}.")
         listed = known[name].names[0] if known[name].is_whole and known[name].names[0] in operation.styles else None
         if name in seen and listed is None:
-            raise BadCall(f"The query name '{name}' stands twice; give it once.")
+            raise BadCall(f"Duplicate query name '{name}'; give it once.")
         seen.add(name)
         if raw_value == "":
             continue
@@ -400,7 +401,7 @@ def _items(operation: Operation, name: str, raw: str) -> tuple[str, ...]:
     """The items of a list in the query, each decoded by itself."""
     items = tuple(_decoded(with_plus(one), f"An item of '{name}'") for one in split_list(raw, operation.styles[name]))
     if "" in items:
-        raise BadCall(f"'{name}' has an empty item; write such as 1,2.")
+        raise BadCall(f"'{name}' has an empty item; write, for example, 1,2.")
     return items
 
 
@@ -421,7 +422,7 @@ def headers_of(operation: Operation, raw: object) -> dict[str, str]:
     if raw is None:
         return {}
     if not isinstance(raw, dict):
-        raise BadCall('headers is an object of texts, such as {"X-Region": "eu"}.')
+        raise BadCall('headers is an object of texts, for example {"X-Region": "eu"}.')
     known = {header_key(name): name for name in operation.headers}
     headers: dict[str, str] = {}
     for name, value in raw.items():
@@ -430,7 +431,7 @@ def headers_of(operation: Operation, raw: object) -> dict[str, str]:
             allowed = ", ".join(operation.headers) or "none"
             raise BadCall(f"{operation.name} takes no header '{shortened(str(name))}'. Allowed: {allowed}.")
         if declared in headers:
-            raise BadCall(f"The header '{declared}' stands twice; give it once.")
+            raise BadCall(f"Duplicate header '{declared}'; give it once.")
         if value not in (None, ""):
             headers[declared] = _header_text(declared, _text(declared, value))
     return headers
@@ -556,9 +557,9 @@ def _json(text: str, what: str) -> Any:
     try:
         return loads(text, pairs=_no_twins)
     except json.JSONDecodeError as error:
-        raise BadCall(f"{what} no valid JSON: {error.msg} at character {error.pos + 1}.") from None
+        raise BadCall(f"{what} not valid JSON: {error.msg} at character {error.pos + 1}.") from None
     except ValueError as error:
-        raise BadCall(f"{what} no valid JSON: {shortened(str(error))}.") from None
+        raise BadCall(f"{what} not valid JSON: {shortened(str(error))}.") from None
     except RecursionError:
         raise BadCall(f"{what} nested too deeply.") from None
 
@@ -566,5 +567,5 @@ def _json(text: str, what: str) -> Any:
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     whole = dict(pairs)
     if len(whole) != len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise ValueError("duplicate key in an object")
     return whole

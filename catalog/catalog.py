@@ -208,6 +208,7 @@ class Catalog:
         return tuple(one for rule in rules for one in rule.approvers)
 
     def api(self, name: str) -> Api | None:
+        """The API of this name, or None."""
         return next((api for api in self.apis if api.name == name), None)
 
 
@@ -415,5 +416,5 @@ def _instead(problem: Any) -> str:
         case bool() as value:
             return f"; put {str(value).lower()} in quotes"
         case dict() | list():
-            return "; a text that begins with a bracket goes into quotes"
+            return "; a text that begins with a bracket needs quotes"
     return ""

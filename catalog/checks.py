@@ -35,7 +35,7 @@ def check_file(file: CatalogFile) -> Iterator[Mistake]:
     for number, api in enumerate(file.apis):
         place: Place = ("apis", number)
         if api.name in names[:number]:
-            yield (*place, "name"), f"a second API is named '{api.name}'; give each its own name"
+            yield (*place, "name"), f"duplicate API name '{api.name}'; give each its own name"
         yield from _check_api(api, place)
     if not any(entry.enabled for api in file.apis for entry in api.endpoints):
         yield ("apis", 0, "endpoints"), "all endpoints are switched off; enable at least one"
@@ -68,7 +68,7 @@ def _check_api(api: ApiEntry, place: Place) -> Iterator[Mistake]:
     for number, entry in enumerate(api.endpoints):
         here = (*place, "endpoints", number)
         if (entry.method, entry.url) in seen:
-            yield here, f"{entry.method} {entry.url} stands twice; remove one"
+            yield here, f"duplicate operation {entry.method} {entry.url}; remove one"
         seen.add((entry.method, entry.url))
         if entry.enabled:
             yield from _check_preview(api, entry, here)
@@ -107,7 +107,7 @@ def _check_preview(api: ApiEntry, entry: Entry, place: Place) -> Iterator[Mistak
     if read is None or read.method != "GET":
         yield (
             (*place, "preview"),
-            f"preview: '{entry.preview.operation}' is no GET of this API; there is: {there_is(entry.preview.operation, _gets(api))}",
+            f"preview: '{entry.preview.operation}' is not a GET of this API; available: {there_is(entry.preview.operation, _gets(api))}",
         )
     elif (
         missing := read.template.path_names
@@ -131,7 +131,7 @@ def _check_parameters(api: ApiEntry, entry: Entry, place: Place) -> Iterator[Mis
             if header_key(name) in own:
                 yield here, f"'{name}' is set by this API's headers or auth, so no call may bring it; remove it here"
             if header_key(name) in seen:
-                yield here, f"the header '{name}' stands twice, for servers that do not tell capitals or '_' and '-'"
+                yield here, f"duplicate header '{name}', for servers that ignore case or take '_' for '-'"
             seen.add(header_key(name))
         if parameter.lookup is not None:
             yield from _check_lookup(api, parameter.lookup, (*here, "lookup"))
@@ -142,7 +142,7 @@ def _check_lookup(api: ApiEntry, lookup: Lookup, place: Place) -> Iterator[Mista
     read = api.named(lookup.operation)
     if read is None or read.method != "GET":
         known = there_is(lookup.operation, _gets(api))
-        yield place, f"lookup: '{lookup.operation}' is no GET of this API; there is: {known}"
+        yield place, f"lookup: '{lookup.operation}' is not a GET of this API; available: {known}"
     elif read.required:
         yield place, f"lookup: {read.name} needs '{min(read.required)}' itself; name a list that needs nothing"
     elif _is_write(read):
@@ -170,11 +170,14 @@ def _check_default_pagination(api: ApiEntry, place: Place) -> Iterator[Mistake]:
         return
     fitting = [entry for entry in api.endpoints if paging_of(entry, api) is default]
     if not fitting and default.parameter is not None:
-        yield place, f"no GET of this API has the query value '{default.parameter}'; write it into their url's query"
+        yield (
+            place,
+            f"no GET of this API has the query parameter '{default.parameter}'; write it into their url's query",
+        )
     elif not fitting:
         yield place, "no GET of this API is a list, with a path that ends in a word; write pagination at the endpoint"
     elif (name := default.size) is not None and not any(_has_size(entry, name) for entry in fitting):
-        yield (*place, "size"), f"no list of this API has the query value '{name}'; write it into their url's query"
+        yield (*place, "size"), f"no list of this API has the query parameter '{name}'; write it into their url's query"
 
 
 def _has_size(entry: Entry, name: str) -> bool:
@@ -191,12 +194,12 @@ def check_pagination(entry: Entry, place: Place) -> Iterator[Mistake]:
     if (name := paging.parameter) is not None and entry.placeholder(name) is None and name not in entry.headers:
         yield (
             (*place, "pagination", "parameter"),
-            f"pagination: '{name}' is no query value of {entry.url}; write ?{name}=[{name}] there",
+            f"pagination: '{name}' is not a query parameter of {entry.url}; write ?{name}=[{name}] there",
         )
     if (name := paging.size) is not None and not _has_size(entry, name):
         yield (
             (*place, "pagination", "size"),
-            f"pagination: '{name}' is no query value of {entry.url}; write {name}=[{name}] there",
+            f"pagination: '{name}' is not a query parameter of {entry.url}; write {name}=[{name}] there",
         )
 
 
@@ -210,7 +213,7 @@ def _check_recipe_names(file: CatalogFile) -> Iterator[Mistake]:
         for position, recipe in enumerate(api.recipes):
             if recipe.workflow_id in seen:
                 place = ("apis", number, "recipes", position, "workflowId")
-                yield place, f"a second recipe is called '{recipe.workflow_id}'; give each its own workflowId"
+                yield place, f"duplicate workflowId '{recipe.workflow_id}'; give each its own"
             seen.add(recipe.workflow_id)
 
 
@@ -221,7 +224,7 @@ def _check_recipe(api: ApiEntry, recipe: RecipeEntry, place: Place) -> Iterator[
     for number, step in enumerate(recipe.steps):
         here = (*place, "steps", number)
         if step.step_id in known:
-            yield (*here, "stepId"), f"a second step is called '{step.step_id}'; give each its own stepId"
+            yield (*here, "stepId"), f"duplicate stepId '{step.step_id}'; give each its own"
         yield from _check_step(api, step, here, is_last=number == last)
         sources = {"parameters": step.parameters, "requestBody": step.request_body and step.request_body.payload}
         for key, value in sources.items():
@@ -242,7 +245,7 @@ def _check_step(api: ApiEntry, step: StepEntry, place: Place, *, is_last: bool) 
     entry = api.named(step.operation)
     if entry is None:
         known = there_is(step.operation, (one.name for one in api.endpoints if one.enabled))
-        yield (*place, "operation"), f"'{step.operation}' is no operation of this API; there is: {known}"
+        yield (*place, "operation"), f"'{step.operation}' is not an operation of this API; available: {known}"
         return
     if _is_write(entry) and not is_last:
         asks = entry.method in SAFE_METHODS
@@ -251,7 +254,10 @@ def _check_step(api: ApiEntry, step: StepEntry, place: Place, *, is_last: bool) 
     keys = [key_of(entry, name) for name in step.parameters]
     for key, name in zip(keys, step.parameters, strict=True):
         if key is None:
-            yield (*place, "parameters", name), f"'{name}' is no placeholder, query name or header of {entry.url}"
+            yield (
+                (*place, "parameters", name),
+                f"'{name}' is not a placeholder, query parameter or header of {entry.url}",
+            )
         elif (problem := _misfit(entry.parameters.get(key), entry.typed(key, step.parameters[name]))) is not None:
             yield (*place, "parameters", name), f"'{name}' does not fit {entry.name}: {problem}"
     if len([key for key in keys if key is not None]) > len(set(keys) - {None}):
@@ -334,7 +340,7 @@ def _check_payload(entry: Entry, body: dict[str, Any], payload: object, place: P
             yield place, f"{entry.name} needs '{name}' in its body; write it under payload"
     for name in payload if body.get("additionalProperties") is False and "patternProperties" not in body else ():
         if name not in properties:
-            yield place, f"'{name}' is no field of {entry.name}'s body; there is: {there_is(name, properties)}"
+            yield place, f"'{name}' is not a field of {entry.name}'s body; available: {there_is(name, properties)}"
 
 
 def _check_outputs(
@@ -369,12 +375,12 @@ def _leads_nowhere(one: Expression, recipe: RecipeEntry, known: dict[str, frozen
     match one.kind:
         case "inputs" if one.name not in recipe.input_names:
             there = ", ".join(sorted(recipe.input_names)) or "none"
-            return f"$inputs.{one.name} leads nowhere; inputs has the properties: {there}"
+            return f"$inputs.{one.name} does not resolve; inputs has the properties: {there}"
         case "steps" if one.step not in known:
-            return f"$steps.{one.step} leads nowhere; earlier steps: {', '.join(known) or 'none'}"
+            return f"$steps.{one.step} does not resolve; earlier steps: {', '.join(known) or 'none'}"
         case "steps" if one.name not in known[one.step]:
             there = ", ".join(sorted(known[one.step])) or "none"
-            return f"$steps.{one.step}.outputs.{one.name} leads nowhere; that step's outputs: {there}"
+            return f"$steps.{one.step}.outputs.{one.name} does not resolve; that step's outputs: {there}"
         case "body" | "header" | "status":
             return "an answer is named in a step's own outputs alone; write $steps.<stepId>.outputs.<name> here"
     return None
@@ -388,7 +394,7 @@ def _check_answer_expression(text: str, place: Place) -> Iterator[Mistake]:
         yield place, str(error)
         return
     if kinds & {"inputs", "steps"} or not kinds:
-        yield place, f"'{text}' is no part of the answer; write such as $response.body#/data/0/id"
+        yield place, f"'{text}' is not part of the answer; write, for example, $response.body#/data/0/id"
 
 
 def _check_is_expression(text: str, place: Place) -> Iterator[Mistake]:
@@ -397,7 +403,7 @@ def _check_is_expression(text: str, place: Place) -> Iterator[Mistake]:
     except BadExpression:
         return  # told already
     if not is_one:
-        yield place, f"'{text}' is a fixed text; write such as $steps.<stepId>.outputs.<name>"
+        yield place, f"'{text}' is a fixed text; write, for example, $steps.<stepId>.outputs.<name>"
 
 
 # --- channels ---------------------------------------------------------------------------------------------------------
@@ -409,6 +415,7 @@ def matches(pattern: str, name: str) -> bool:
 
 
 def fitting(pattern: str, names: Iterable[str]) -> list[str]:
+    """Those of the operations' `names` that a pattern such as `GET *` fits, in their order."""
     return [name for name in names if matches(pattern, name)]
 
 
@@ -419,5 +426,5 @@ def _check_channels(file: CatalogFile) -> Iterator[Mistake]:
             if not fitting(pattern, names):
                 yield (
                     ("channels", channel, "operations", number),
-                    f"'{pattern}' fits no operation; write such as 'GET *' or '{names[0] if names else 'GET /path'}'",
+                    f"'{pattern}' fits no operation; write, for example, 'GET *' or '{names[0] if names else 'GET /path'}'",
                 )

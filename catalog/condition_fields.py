@@ -45,6 +45,7 @@ class Named:
 
     @property
     def name(self) -> str:
+        """The field as people read it, with the fields that it stands in."""
         return shown(self.place)
 
     @cached_property
@@ -64,6 +65,7 @@ class Named:
 
     @property
     def has_pattern(self) -> bool:
+        """Whether the condition holds the field's text against a pattern."""
         return any(keyword == "pattern" for keyword, _ in self.said)
 
     @property

@@ -86,14 +86,14 @@ def _json(text: str, source: str) -> tuple[Any, list[str]]:
             return read_yaml(text, source)[0], []  # a flow mapping without quotes is YAML
         except BadDocument:
             raise BadDocument(
-                f"{source}, line {error.lineno}: no valid JSON: {error.msg} (column {error.colno})."
+                f"{source}, line {error.lineno}: not valid JSON: {error.msg} (column {error.colno})."
             ) from None
     except (ValueError, RecursionError):
         raise BadDocument(f"{source} is nested too deeply, or holds a number of thousands of digits.") from None
 
 
 def _stands_twice(name: str, where: str = "") -> str:
-    return f"{where}the key '{name[:80]}' stands twice in one object; only the last one is read"
+    return f"{where}duplicate key '{name[:80]}' in an object; only the last one is read"
 
 
 def read_yaml(text: str, source: str) -> tuple[Any, list[tuple[str, int]]]:
@@ -105,9 +105,9 @@ def read_yaml(text: str, source: str) -> tuple[Any, list[tuple[str, int]]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise BadDocument(f"{source}, line {line}: no valid YAML: {hint(text, error)}.") from None
+        raise BadDocument(f"{source}, line {line}: not valid YAML: {hint(text, error)}.") from None
     except (yaml.YAMLError, ValueError) as error:  # characters that YAML does not take; the mark's own text may break
-        raise BadDocument(f"{source}: no valid YAML: {str(error)[:200]}.") from None
+        raise BadDocument(f"{source}: not valid YAML: {str(error)[:200]}.") from None
     return reader.root, reader.twice
 
 
@@ -157,7 +157,7 @@ class _Reader:
         if len(self._open) >= _MAX_DEPTH:
             self._refuse(event, f"nested more than {_MAX_DEPTH} levels deep")
         if self._open and isinstance(self._open[-1].value, dict) and self._open[-1].key is None:
-            self._refuse(event, "a key has to be plain text; a text that begins with a bracket goes into quotes")
+            self._refuse(event, "a key has to be plain text; a text that begins with a bracket needs quotes")
         self._open.append(_Open(value, event.anchor))
 
     def _end(self, event: yaml.Event) -> None:
@@ -184,9 +184,9 @@ class _Reader:
     def _alias(self, event: yaml.AliasEvent) -> None:
         name = event.anchor or ""
         if any(one.anchor == name for one in self._open):
-            self._refuse(event, f"the alias *{name[:40]} stands inside of what it names")
+            self._refuse(event, f"the alias *{name[:40]} is inside what it names")
         if name not in self._anchors:
-            self._refuse(event, f"the alias *{name[:40]} names nothing; a text that begins with * goes into quotes")
+            self._refuse(event, f"the alias *{name[:40]} is not defined; a text that begins with * needs quotes")
         value, above = self._anchors[name], self._open[-1] if self._open else None
         if above is not None and isinstance(above.value, dict) and above.key is None:
             if not isinstance(value, str):

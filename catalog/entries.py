@@ -79,7 +79,9 @@ def _several(value: object) -> object:
 def _channels(value: dict[str, ChannelEntry]) -> dict[str, ChannelEntry]:
     for name in value:
         if not re.fullmatch(r"#[^\s,#]+|[CGD][A-Z0-9]{2,}", name):
-            raise ValueError(f"'{name}' is no channel; write its id (C024BE7LH), or its name in quotes (\"#hr-bot\")")
+            raise ValueError(
+                f"'{name}' is not a channel; write its id (C024BE7LH), or its name in quotes (\"#hr-bot\")"
+            )
     return value
 
 
@@ -117,7 +119,7 @@ class HeaderKey(_Strict):
     """A key that travels in a header."""
 
     name: HeaderName
-    """The header, such as X-Api-Key."""
+    """The header, for example X-Api-Key."""
     value: Secret
     """The key. Write it as ${VAR} to take it from the environment."""
 
@@ -126,7 +128,7 @@ class QueryKey(_Strict):
     """A key that travels in the query."""
 
     name: Annotated[str, Field(min_length=1)]
-    """The query name, such as api_key."""
+    """The query name, for example api_key."""
     value: Secret
     """The key. Write it as ${VAR} to take it from the environment."""
 
@@ -195,7 +197,7 @@ class Preview(_Strict):
     """How a write's target is read before and after: which GET shows it, and which of its fields may change meanwhile."""
 
     operation: str | None = None
-    """Another GET of this API that shows the target better, such as GET /users/[id]/summary."""
+    """Another GET of this API that shows the target better, for example GET /users/[id]/summary."""
     ignore: tuple[str, ...] = ()
     """Fields that may change between the card and the write, by name or path: updated_at, or stats.hits."""
     compare: tuple[str, ...] = ()
@@ -204,7 +206,7 @@ class Preview(_Strict):
     @model_validator(mode="after")
     def _is_clear(self) -> Preview:
         if both := sorted(set(self.ignore) & set(self.compare)):
-            raise ValueError(f"'{both[0]}' stands under ignore and under compare; keep one")
+            raise ValueError(f"'{both[0]}' is under both ignore and compare; keep one")
         return self
 
 
@@ -212,9 +214,9 @@ class Lookup(_Strict):
     """A name becomes an id: the list that `operation` (a GET of the same API) gives, the fields to compare, the field with the id."""
 
     operation: str
-    """The GET of this API that lists the candidates, such as GET /users. It must need no values."""
+    """The GET of this API that lists the candidates, for example GET /users. It must need no values."""
     match: Annotated[tuple[Jmespath, ...], Field(min_length=1)]
-    """The fields of an item to compare with the name (JMESPath), such as [email, first_name, last_name]."""
+    """The fields of an item to compare with the name (JMESPath), for example [email, first_name, last_name]."""
     id: Jmespath
     """The field of an item that holds the id (JMESPath)."""
 
@@ -247,6 +249,7 @@ class Parameter(BaseModel):
 
     @property
     def is_list(self) -> bool:
+        """Whether it takes several values, by its schema's type."""
         kind = self.plain.get("type")
         return "array" in (kind if isinstance(kind, list) else [kind])
 
@@ -307,7 +310,7 @@ class Pagination(_Strict):
     next: Jmespath | None = None
     """Where an answer has the next token (cursor) or URL (next_url), as JMESPath: meta.next, or data[-1].id."""
     more: Jmespath | None = None
-    """Where an answer says that there is more (JMESPath), such as has_more."""
+    """Where an answer says that there is more (JMESPath), for example has_more."""
     pages: Jmespath | None = None
     """Where an answer has the number of pages (JMESPath)."""
     total: Jmespath | None = None
@@ -380,7 +383,7 @@ class Entry(_Strict):
     body_type: Annotated[
         str, AfterValidator(_body_type), Field(json_schema_extra={"pattern": _BODY_TYPE, "examples": BODY_TYPES})
     ] = "json"
-    """How the body travels: json, form, multipart, or a media type of JSON such as application/merge-patch+json. Default: json."""
+    """How the body travels: json, form, multipart, or a media type of JSON, for example application/merge-patch+json. Default: json."""
     approval: ApprovalKey = None
     """always, never (POST only), a rule or a list of rules. Left out: the API's, else the method decides."""
     expires: Expiry | None = None
@@ -400,6 +403,7 @@ class Entry(_Strict):
 
     @cached_property
     def template(self) -> Template:
+        """The url, parsed. Raises `BadTemplate`."""
         return parse_template(self.url)
 
     @property
@@ -462,10 +466,10 @@ def _check_parameter(name: str, parameter: Parameter, template: Template, url: s
         return
     if name not in template.names:
         raise ValueError(
-            f"parameters: '{name}' is no placeholder of {url}; write [{name}] there, say in: header, or drop it here"
+            f"parameters: '{name}' is not a placeholder of {url}; write [{name}] there, say in: header, or drop it here"
         )
     if parameter.slash and name not in template.path_names:
-        raise ValueError(f"parameters: '{name}' stands in the query, which takes any slash; drop 'slash'")
+        raise ValueError(f"parameters: '{name}' is in the query, which takes any slash; drop 'slash'")
     if parameter.required and name in template.path_names:
         raise ValueError(f"parameters: '{name}' is part of the path and so always required; drop 'required'")
     if parameter.is_list and not any(piece.is_whole and piece.names == (name,) for _, piece in template.query):
@@ -478,9 +482,9 @@ def _check_header(name: str, parameter: Parameter, template: Template) -> None:
     if parameter.slash:
         raise ValueError(f"parameters: '{name}' is a header, which takes any slash; drop 'slash'")
     if name in template.names:
-        raise ValueError(f"parameters: '{name}' is a placeholder of the url, so it is no header; drop 'in'")
+        raise ValueError(f"parameters: '{name}' is a placeholder of the url, so it is not a header; drop 'in'")
     if not re.fullmatch(HEADER_NAME, name):
-        raise ValueError(f"parameters: '{name}' is no header's name; write letters, digits and '-'")
+        raise ValueError(f"parameters: '{name}' is not a header name; write letters, digits and '-'")
     if is_reserved(name):
         raise ValueError(f"parameters: a call may not bring the header '{name}'; fixed ones go under the API's headers")
     if parameter.is_list:
@@ -514,7 +518,7 @@ class RequestBody(_Strict):
     """What a recipe's step sends; texts in it may be expressions."""
 
     payload: Any
-    """The body. A text in it may be an expression, such as $inputs.email."""
+    """The body. A text in it may be an expression, for example $inputs.email."""
 
 
 class StepEntry(_Strict):
@@ -523,13 +527,13 @@ class StepEntry(_Strict):
     step_id: Annotated[Word, Field(alias="stepId")]
     """The step's name, for $steps.<stepId>.outputs.<name> further on."""
     operation: str
-    """An operation of this API by method and path, such as GET /users."""
+    """An operation of this API by method and path, for example GET /users."""
     parameters: dict[str, Any] = {}
     """Values by the name of a placeholder, query value or header; a text may be an expression."""
     request_body: Annotated[RequestBody | None, Field(alias="requestBody")] = None
     """The body of a write."""
     outputs: dict[Word, str] = {}
-    """Parts of the answer by name, such as id: $response.body#/data/0/id."""
+    """Parts of the answer by name, for example id: $response.body#/data/0/id."""
 
 
 class RecipeEntry(_Strict):
@@ -544,10 +548,11 @@ class RecipeEntry(_Strict):
     steps: Annotated[tuple[StepEntry, ...], Field(min_length=1, max_length=20)]
     """The calls in their order. The last one may be a write."""
     outputs: dict[Word, str] = {}
-    """What the model gets of a recipe without a write, such as id: $steps.person.outputs.id."""
+    """What the model gets of a recipe without a write, for example id: $steps.person.outputs.id."""
 
     @property
     def input_names(self) -> frozenset[str]:
+        """What may be given to a run, by name."""
         properties = self.inputs.get("properties")
         return frozenset(properties) if isinstance(properties, dict) else frozenset()
 
@@ -565,7 +570,7 @@ class ApiEntry(_Strict):
     name: Annotated[str, Field(min_length=1, max_length=80)] = "API"
     """What people and logs call it."""
     base_url: BaseUrl
-    """Where it is, such as https://hr.example.com/v1 or ${HR_API_URL}. No credentials, no query."""
+    """Where it is, for example https://hr.example.com/v1 or ${HR_API_URL}. No credentials, no query."""
     instructions: str = ""
     """Words for the model: who it is, and what it should know of this API."""
     auth: Auth | None = None
@@ -624,7 +629,9 @@ class ChannelEntry(_Strict):
 def _link_host(name: str) -> str:
     host = name.removeprefix("*.").lower()
     if not re.fullmatch(r"[\w-]+(\.[\w-]+)*", host):
-        raise ValueError(f"'{name}' is no host; write its name alone, such as wiki.example.com or *.example.com")
+        raise ValueError(
+            f"'{name}' is not a host name; write the name alone, for example wiki.example.com or *.example.com"
+        )
     return name.lower()
 
 
@@ -644,7 +651,7 @@ class CatalogFile(_Strict):
     links: Literal["plain"] | None = None
     """plain: addresses in answers are written as code, but for those of the APIs' hosts and of link_hosts. Left out: they are links."""
     link_hosts: tuple[LinkHost, ...] = ()
-    """With links: plain, further hosts whose addresses stay links, such as wiki.example.com; *.example.com are all below it."""
+    """With links: plain, further hosts whose addresses stay links, for example wiki.example.com; *.example.com are all below it."""
 
     @model_validator(mode="after")
     def _lists_hosts_for_something(self) -> CatalogFile:

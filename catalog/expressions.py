@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from base.json_pointer import steps_of
+
 _NAME = r"[A-Za-z0-9_-]+"
 _FORMS: tuple[tuple[Literal["inputs", "steps", "body", "header", "status"], re.Pattern[str]], ...] = (
     ("inputs", re.compile(rf"\$inputs\.(?P<name>{_NAME})(?P<pointer>#/.*)?", re.DOTALL)),
@@ -47,17 +49,12 @@ def parse_expression(text: str) -> Expression:
     for kind, form in _FORMS:
         if (found := form.fullmatch(text)) is not None:
             parts = found.groupdict()
-            return Expression(kind, parts.get("name") or "", parts.get("step") or "", _pointer(parts.get("pointer")))
+            pointer = steps_of(parts.get("pointer") or "")
+            return Expression(kind, parts.get("name") or "", parts.get("step") or "", pointer)
     raise BadExpression(
         f"'{text[:100]}' is no expression; write $inputs.<name>, $steps.<stepId>.outputs.<name>, "
         "$response.body#/<pointer>, $response.header.<name> or $statusCode"
     )
-
-
-def _pointer(text: str | None) -> tuple[str, ...]:
-    """A JSON pointer's steps (RFC 6901)."""
-    steps = text.removeprefix("#/").split("/") if text else []
-    return tuple(step.replace("~1", "/").replace("~0", "~") for step in steps)
 
 
 def expressions(value: Any) -> Iterator[Expression]:

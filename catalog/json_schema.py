@@ -30,7 +30,10 @@ _FOR_ONE_VALUE: dict[str, tuple[dict[str, Any], str]] = {
     "type": (_TYPES, "What kind of value it is, or a list of kinds."),
     "enum": ({"type": "array"}, "The values that may be given."),
     "const": ({}, "The one value that may be given."),
-    "format": ({"type": "string"}, "What a text is, such as date, email or uri; binary: a file's content in base64."),
+    "format": (
+        {"type": "string"},
+        "What a text is, for example date, email or uri; binary: a file's content in base64.",
+    ),
     "pattern": ({"type": "string"}, "A regular expression that a text has to match."),
     "minLength": (_COUNT, "The fewest characters of a text."),
     "maxLength": (_COUNT, "The most characters of a text."),
@@ -42,7 +45,7 @@ _FOR_ONE_VALUE: dict[str, tuple[dict[str, Any], str]] = {
     "items": (_ONE_OR_BOOL, "The schema of each item of a list."),
     "minItems": (_COUNT, "The fewest items of a list."),
     "maxItems": (_COUNT, "The most items of a list."),
-    "uniqueItems": ({"type": "boolean"}, "No item of a list may stand twice."),
+    "uniqueItems": ({"type": "boolean"}, "No item of a list may occur twice."),
     "anyOf": (_MANY, "At least one of these schemas has to accept the value."),
     "oneOf": (_MANY, "Exactly one of these schemas has to accept the value."),
     "allOf": (_MANY, "Each of these schemas has to accept the value."),
@@ -56,7 +59,7 @@ _FOR_SCHEMAS: dict[str, tuple[dict[str, Any], str]] = {
     "properties": (_NAMED, "The schema of each field by its name."),
     "required": ({"type": "array", "items": {"type": "string"}}, "The fields that have to be there."),
     "additionalProperties": (_ONE_OR_BOOL, "false: no fields beside those under properties; or a schema for them."),
-    "$ref": ({"type": "string"}, "Another place of the same schema, such as #/$defs/address."),
+    "$ref": ({"type": "string"}, "Another place of the same schema, for example #/$defs/address."),
     "$defs": (_NAMED, "Schemas by name, for $ref."),
 }
 

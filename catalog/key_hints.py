@@ -40,14 +40,14 @@ def unknown_key(place: Place) -> str:
     if models == [CatalogFile] and name in _keys(ApiEntry):
         return f"'{name}' belongs to each API of the list; move it there"
     if models == [ApiEntry] and name in _keys(CatalogFile):
-        return f"'{name}' stands beside apis:, not in an API; move it there"
+        return f"'{name}' belongs beside apis:, not in an API; move it there"
     if above := next((key for model in models for key, inner in _inner(model) if name in _keys(inner)), None):
-        return f"'{name}' stands under '{above}'; move it there"
+        return f"'{name}' belongs under '{above}'; move it there"
     if name in _OF_VALUES and Entry in models:
         return f"'{name}' belongs to a parameter, or to a field of the body; move it there"
     other = _ALSO.get(name)
     near = f"; write '{other}'" if other in known else did_you_mean(name, known)
-    return f"'{name}' is no key of the catalog here{near or '; see docs/catalog.md for the keys, or remove it'}"
+    return f"'{name}' is not a catalog key here{near or '; see docs/catalog.md for the keys, or remove it'}"
 
 
 def _models_at(place: Iterable[int | str]) -> list[type[BaseModel]]:

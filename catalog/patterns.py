@@ -17,7 +17,7 @@ _TOKEN = re.compile(
     r"|(?P<again>(?:[*+?]|\{[0-9]+(?:,[0-9]*)?\})\??)|(?P<plain>.)",
     re.DOTALL,
 )
-_ELSE = "in JSON Schema's own words, such as minLength, maxLength, enum, not: {pattern: ...}, or several patterns under allOf"
+_ELSE = "in JSON Schema's own words, for example minLength, maxLength, enum, not: {pattern: ...}, or several patterns under allOf"
 _GROUPS = {  # (how a group begins, what to write)
     **dict.fromkeys(("(?=", "(?!", "(?<=", "(?<!"), f"looks ahead or behind; say that {_ELSE}"),
     "(?P": "has a group as Python names it; write (...)",
@@ -66,6 +66,6 @@ def _misfits(pattern: str) -> Iterator[str]:
             case "escape" if text[1:] in _ESCAPES:
                 yield _ESCAPES[text[1:]]
             case "set" if "[:" in text and ":]" in text:
-                yield "names a set as POSIX does; write its characters, such as [a-zA-Z]"
+                yield "names a set as POSIX does; write its characters, for example [a-zA-Z]"
     if any(one == other == "again" for (one, _), (other, _) in pairwise(tokens)):
         yield "repeats a repetition (a++, a{2}{3}); write a+, or (a{2}){3}"

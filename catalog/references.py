@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
+from base.json_pointer import at, fragment_steps, pointer_of
 from base.written_numbers import as_text
 from catalog.documents import BadDocument
 
@@ -75,8 +76,7 @@ class Node:
     @property
     def place(self) -> str:
         """The JSON pointer, such as `#/paths/~1users/get`, after the document's name where it is another one."""
-        steps = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in self.steps)
-        return f"{self.document}#{steps}"
+        return f"{self.document}#{pointer_of(self.steps)}"
 
 
 @dataclass
@@ -128,12 +128,10 @@ class Documents:
             ref = at.value["$ref"]
             goal = self._goal(at, ref) if isinstance(ref, str) else None
             if goal is None:
-                self.notes.add(
-                    at, f"$ref '{str(ref)[:120]}' leads nowhere; what stands there is left out", lost="references"
-                )
+                self.notes.add(at, f"$ref '{str(ref)[:120]}' does not resolve; it is left out", lost="references")
                 return at.holding(None)
             at = goal
-        self.notes.add(node, "its $ref leads in a circle; what stands there is left out", lost="references")
+        self.notes.add(node, "its $ref is circular; it is left out", lost="references")
         return node.holding(None)
 
     def step(self, count: int = 1) -> None:
@@ -145,21 +143,14 @@ class Documents:
             )
 
     def _goal(self, node: Node, ref: str) -> Node | None:
-        name, _, pointer = ref.partition("#")
+        name, _, fragment = ref.partition("#")
         document = join(node.document, name) if name else node.document
-        value = self._document(document)
-        if value is None or (pointer and not pointer.startswith("/")):
+        root = self._document(document)
+        try:
+            steps = fragment_steps(fragment)
+            return None if root is None else Node(at(root, steps), steps, document, self)
+        except (ValueError, LookupError):
             return None
-        steps = tuple(unquote(step).replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
-        for step in steps:
-            match value:
-                case dict() if step in value:
-                    value = value[step]
-                case list() if re.fullmatch(r"[0-9]{1,9}", step) and int(step) < len(value):
-                    value = value[int(step)]
-                case _:
-                    return None
-        return Node(value, steps, document, self)
 
     def _document(self, name: str) -> Any:
         if name and name not in self._others:

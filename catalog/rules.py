@@ -27,6 +27,7 @@ class Rule:
 
     @cached_property
     def condition(self) -> Condition | None:
+        """`when`, ready to judge calls; None where the rule has none. Raises what `Condition` raises."""
         return None if self.when is None else Condition(self.when)
 
     def holds(self, given: Given) -> bool:
@@ -39,6 +40,7 @@ class Rule:
 
     @classmethod
     def from_json(cls, text: str) -> Rule:
+        """The rule that `to_json` wrote, less its condition, which has been judged by then."""
         approvers, not_asker, quorum, batch = json.loads(text)
         return cls(tuple(approvers), not_asker, quorum, batch=batch)
 

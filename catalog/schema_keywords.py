@@ -90,9 +90,9 @@ def _inner(key: str, said: Any, here: tuple[int | str, ...]) -> Iterator[Mistake
 
 def _unknown(key: str, beside: frozenset[str]) -> str:
     if told := _ELSEWHERE.get(key):
-        return f"'{key}' is no keyword of a JSON Schema; {told}"
+        return f"'{key}' is not a keyword of JSON Schema; {told}"
     near = did_you_mean(key, KEYWORDS | beside)
-    return f"'{key}' is no keyword of a JSON Schema{near or '; remove it, or begin it with x- if it is a note of your own'}"
+    return f"'{key}' is not a keyword of JSON Schema{near or '; remove it, or begin it with x- if it is a note of your own'}"
 
 
 # --- values and their types -------------------------------------------------------------------------------------------

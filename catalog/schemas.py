@@ -12,6 +12,7 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator, ReferencingError, RegexOptions, ValidationError
 
+from base.json_pointer import referred
 from base.json_text import dumps
 from base.written_numbers import plain
 from catalog.patterns import misfit
@@ -90,7 +91,7 @@ def _anything(_text: str) -> bool:
 # --- at the start -----------------------------------------------------------------------------------------------------
 
 
-def check(schema: dict[str, Any]) -> None:
+def check_schema(schema: dict[str, Any]) -> None:
     """Raises `ValueError`, in words for the catalog's author, where a schema is none, or could not be kept to in a bounded time."""
     _check_json(schema)
     for pattern in _patterns(schema):
@@ -99,23 +100,23 @@ def check(schema: dict[str, Any]) -> None:
         _check_pattern(pattern)
     for ref in _refs(schema):
         if pointed(schema, ref) is None:
-            raise ValueError(f"$ref '{ref}' leads nowhere; write '#/$defs/...' and define it in the same schema")
+            raise ValueError(f"$ref '{ref}' does not resolve; write '#/$defs/...' and define it in the same schema")
     _check_size(schema)
     try:
         _engine(schema)
     except ValidationError as error:
-        raise ValueError(f"no valid JSON Schema: {_said(error)}") from None
+        raise ValueError(f"not a valid JSON Schema: {_said(error)}") from None
     except (ReferencingError, ValueError) as error:
-        raise ValueError(f"no valid JSON Schema: {error}") from None
+        raise ValueError(f"not a valid JSON Schema: {error}") from None
 
 
 def _check_json(schema: object) -> None:
     try:
         dumps(schema, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError):
-        raise ValueError("write JSON values only; a date goes into quotes") from None
+        raise ValueError("write JSON values only; a date needs quotes") from None
     if not _is_named(schema):
-        raise ValueError("write names and values as JSON has them; a name that looks like a number goes into quotes")
+        raise ValueError("write names and values as JSON has them; a name that looks like a number needs quotes")
 
 
 def _is_named(value: object) -> bool:
@@ -133,7 +134,7 @@ def _check_size(schema: dict[str, Any]) -> None:
         if _unfolded(schema, schema, {}) <= _MAX_UNFOLDED:
             return
     except RecursionError:
-        raise ValueError("its references lead on and on; write fewer of them, one after the other") from None
+        raise ValueError("its references form too long a chain; write fewer of them, one after the other") from None
     raise ValueError("its references multiply: one value would be held against a million schemas; write fewer of them")
 
 
@@ -142,7 +143,7 @@ def _check_pattern(pattern: str) -> None:
         _engine({"pattern": pattern})
     except ValueError:
         raise ValueError(
-            f"no valid JSON Schema: pattern '{pattern}' is no regular expression of ECMA-262, or repeats too much "
+            f"not a valid JSON Schema: pattern '{pattern}' is not a regular expression of ECMA-262, or repeats too much "
             "(a bound on the length is maxLength)"
         ) from None
 
@@ -191,19 +192,9 @@ def _refs(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def pointed(root: Any, ref: str) -> dict[str, Any] | bool | None:
-    """The schema that a `$ref` within `root` leads to (a JSON pointer, RFC 6901); None where there is none."""
-    if ref != "#" and not ref.startswith("#/"):
-        return None
-    for step in ref.split("/")[1:]:
-        step = step.replace("~1", "/").replace("~0", "~")
-        match root:
-            case dict():
-                root = root.get(step)
-            case list() if step.isdecimal() and step.isascii() and int(step) < len(root):
-                root = root[int(step)]
-            case _:
-                return None
-    return root if isinstance(root, (dict, bool)) else None
+    """The schema that a `$ref` within `root` leads to; None where there is none."""
+    found = referred(root, ref)
+    return found if isinstance(found, (dict, bool)) else None
 
 
 def _unfolded(one: object, root: dict[str, Any], done: dict[int, int]) -> int:

@@ -82,7 +82,7 @@ class BadPath(ValueError):
 def check_path(path: str) -> None:
     """Raises `BadPath`."""
     if not _steps(path):
-        raise BadPath(f"'{path}' names no field; write such as salary, bank.iban or '*.iban'")
+        raise BadPath(f"'{path}' names no field; write, for example, salary, bank.iban or '*.iban'")
 
 
 @lru_cache(maxsize=1_024)

@@ -48,9 +48,7 @@ class Source:
         except BadDocument as error:
             raise BadCatalog(str(error)) from None
         for key, line in twice:
-            raise BadCatalog(
-                f"{name}, line {line}: the key '{key}' stands twice here; YAML would keep only the last one."
-            )
+            raise BadCatalog(f"{name}, line {line}: duplicate key '{key}'; YAML would keep only the last one.")
         if data is None:
             raise BadCatalog(f"{name} is empty; write name, base_url and endpoints (README, 'The catalog').")
         if not isinstance(data, dict):
@@ -120,7 +118,7 @@ def _compose(text: str, name: str) -> yaml.Node:
     for node in _nodes(root):
         if node.tag not in _TAGS:
             raise BadCatalog(
-                f"{name}, line {node.start_mark.line + 1}: no valid YAML for a catalog: the tag '{node.tag}' means nothing here; remove it."
+                f"{name}, line {node.start_mark.line + 1}: not valid YAML for a catalog: the tag '{node.tag}' has no meaning; remove it."
             )
         if isinstance(node, yaml.MappingNode):
             merger.flatten_mapping(node)

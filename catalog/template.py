@@ -57,10 +57,12 @@ class Piece:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The placeholders in it, from left to right."""
         return tuple(text for text, open_ in self.parts if open_)
 
     @property
     def literal(self) -> str | None:
+        """The text of a piece without placeholders; None where there is one."""
         return None if self.names else "".join(text for text, _ in self.parts)
 
     @property
@@ -230,19 +232,19 @@ def paired(path: Sequence[Piece], other: Sequence[Piece]) -> dict[str, str] | No
 def parse_template(url: str) -> Template:
     """The template of a catalog entry's `url`. Raises `BadTemplate`."""
     if not url.startswith("/") or url.startswith("//"):
-        raise BadTemplate("a url starts with one '/' and goes on from base_url, such as /api/users/[user_id]")
+        raise BadTemplate("a url starts with one '/' and goes on from base_url, for example /api/users/[user_id]")
     if "#" in url or "\\" in url or any(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in url):
-        raise BadTemplate("a url holds no '#', backslash, blank or control character")
+        raise BadTemplate("a url contains no '#', backslash, space or control character")
     if "${" in url:
         raise BadTemplate("variables are read in base_url, auth and headers only; write the url in full")
     path, _, query = url.partition("?")
     if any(PLACEHOLDER.search(pair.partition("=")[0]) for pair in query.split("&")):  # %5B in a name is a mere bracket
-        raise BadTemplate("a query part is name=[placeholder], such as ?page=[page_id]")
+        raise BadTemplate("a query part is name=[placeholder], for example ?page=[page_id]")
     segments = tuple(_piece(segment) for segment in path[1:].split("/"))
     if any(segment.literal in (".", "..") for segment in segments):
-        raise BadTemplate("a url holds no '.' or '..' segment; write the path in full")
+        raise BadTemplate("a url contains no '.' or '..' segment; write the path in full")
     if any(segment.literal == "" for segment in segments[:-1]):
-        raise BadTemplate("a url holds no empty segment ('//')")
+        raise BadTemplate("a url contains no empty segment ('//')")
     _check_literals(segments)
     pairs = tuple(
         (_decode(name), _piece(value)) for name, _, value in (pair.partition("=") for pair in query.split("&") if pair)
@@ -268,12 +270,12 @@ def _check_literals(segments: tuple[Piece, ...]) -> None:
 def _check_names(template: Template) -> None:
     query_names = [name for name, _ in template.query]
     if any(not name for name in query_names):
-        raise BadTemplate("a query part is name=[placeholder], such as ?page=[page_id]")
+        raise BadTemplate("a query part is name=[placeholder], for example ?page=[page_id]")
     placeholders = [n for piece in (*template.path, *(p for _, p in template.query)) for n in piece.names]
     for kind, names in (("query name", query_names), ("placeholder", placeholders)):
         for name in names:
             if names.count(name) > 1:
-                raise BadTemplate(f"the {kind} '{name}' stands twice; give each its own")
+                raise BadTemplate(f"duplicate {kind} '{name}'; give each its own name")
 
 
 def _piece(text: str) -> Piece:

@@ -9,6 +9,7 @@ from typing import Any
 
 from base.json_text import dumps
 from base.shrink import CUT
+from base.utf8 import encodable
 from catalog.faults import Fault, faults
 from catalog.schemas import Unreadable, fits
 from catalog.secret_values import has_secret, is_secret, secret_names
@@ -126,5 +127,5 @@ def _said(value: object) -> str:
 
 def shortened(text: str, limit: int = 120) -> str:
     """`text` cut to `limit` characters, with nothing in it that no database and no model server takes."""
-    text = text.encode("utf-8", "replace").decode()
+    text = encodable(text)
     return text if len(text) <= limit else text[: limit - 1] + CUT

@@ -70,14 +70,14 @@ def _base_url(value: str) -> str:
 
 def _check_base_url(value: str) -> None:
     if any(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in value) or "\\" in value:
-        raise ValueError("no blanks, backslashes or invisible characters in base_url")
+        raise ValueError("no spaces, backslashes or invisible characters in base_url")
     try:
         parts = urlsplit(value)
         _ = parts.port
     except ValueError:
-        raise ValueError(f"'{value}' is no URL; write such as https://hr.example.com/v1") from None
+        raise ValueError(f"'{value}' is not a URL; write, for example, https://hr.example.com/v1") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("write a URL with its scheme, such as https://hr.example.com/v1")
+        raise ValueError("write a URL with its scheme, for example https://hr.example.com/v1")
     if parts.username is not None or parts.password is not None:
         raise ValueError(
             "no user or password in base_url: write them under auth: {basic: {username: ..., password: ...}}"
@@ -99,7 +99,7 @@ def _seconds(value: object) -> object:
     """`45s`, `30m`, `1h`, `2d` -> seconds."""
     found = re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", str(value))
     if not found or int(found[1]) == 0:
-        raise ValueError("write a time such as 45s, 30m, 1h or 2d")
+        raise ValueError("write a duration, for example 45s, 30m, 1h or 2d")
     return int(found[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[found[2]]
 
 
@@ -109,7 +109,7 @@ def check_schema(value: dict[str, Any], beside: Iterable[str] = ()) -> dict[str,
     `beside`: keys of the catalog that stand among its keywords.
     """
     value = settled(value)
-    schemas.check(value)
+    schemas.check_schema(value)
     check_words(value, beside)
     if _stray_secret(value, is_field=True):
         raise ValueError(
@@ -141,7 +141,7 @@ def _approver(value: str) -> str:
     if value in (ASKER, ANYONE) or re.fullmatch(r"@[a-z0-9._-]+|[SUW][A-Za-z0-9_]{2,}", value):
         return value
     raise ValueError(
-        f"'{value}' is no approver: write a user id (U024BE7LH), a group (@hr-leads or S0614TZR7), {ASKER} or {ANYONE}"
+        f"'{value}' is not an approver: write a user id (U024BE7LH), a group (@hr-leads or S0614TZR7), {ASKER} or {ANYONE}"
     )
 
 
@@ -149,7 +149,9 @@ def _jmespath(value: str) -> str:
     try:
         jmespath.compile(value)
     except JMESPathError:
-        raise ValueError(f"'{value}' is no JMESPath; write such as data[*].id, see https://jmespath.org") from None
+        raise ValueError(
+            f"'{value}' is not valid JMESPath; write, for example, data[*].id, see https://jmespath.org"
+        ) from None
     return value
 
 

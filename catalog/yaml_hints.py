@@ -51,12 +51,12 @@ def _reserved(place: _Place) -> str:
 
 
 def _tab(place: _Place) -> str:
-    return "a tab stands there; indent with blanks" if place.character == "\t" else ""
+    return "there is a tab; indent with spaces" if place.character == "\t" else ""
 
 
 def _alias(place: _Place) -> str:
     mark = next((mark for mark in ("*", "&") if place.between.startswith(mark)), "")
-    return f"'{mark}' begins a name of YAML's own; put the text in quotes" if mark else ""
+    return f"'{mark}' has a meaning of its own in YAML; put the text in quotes" if mark else ""
 
 
 def _comment(place: _Place) -> str:
@@ -73,7 +73,7 @@ def _unclosed(place: _Place) -> str:
 
 def _bracket(place: _Place) -> str:
     if place.opening in _OPEN and place.character in _OPEN:
-        return f'within {{ }} and [ ] a text that holds a bracket goes into quotes: "{place.word}"'
+        return f'within {{ }} and [ ] a text that holds a bracket needs quotes: "{place.word}"'
     return ""
 
 
@@ -81,9 +81,9 @@ def _colon(place: _Place) -> str:
     if place.character != ":":
         return ""
     if re.search(r":\s", place.before):
-        return "a text with ': ' in it goes into quotes"
+        return "a text with ': ' in it needs quotes"
     if found := re.fullmatch(r"\s*-?\s*([\w-]+:)\S.*", place.line_above):
-        return f"write a blank behind '{found[1]}' in the line above"
+        return f"write a space after '{found[1]}' in the line above"
     return "indent the line like its neighbours, or write key: value into the line above"
 
 
@@ -93,7 +93,7 @@ def _behind(place: _Place) -> str:
         return ""
     before = place.before.rstrip()
     if before.endswith(("]", "}")):
-        return f'a text that begins with a bracket goes into quotes: "{_value(place)}"'
+        return f'a text that begins with a bracket needs quotes: "{_value(place)}"'
     if before.endswith(("'", '"')):
         return "the quotes end before the text does; write '' for an apostrophe between single quotes"
     return "indent the line like its neighbours"
@@ -106,7 +106,7 @@ def _value(place: _Place) -> str:
 _SAID = {
     "nest": "it is nested too deeply",
     "unknown escape": "between double quotes a backslash is \\\\; single quotes take it as it is",
-    "expected comment or line break": "behind | and > the text begins on the next line; one that holds them goes into quotes",
+    "expected comment or line break": "after | and > the text begins on the next line; a text that contains them needs quotes",
     "sequence entries are not allowed": "begin the list on a line of its own",
 }
 

@@ -76,11 +76,9 @@ class told:
 @click.option(
     "--no-env",
     is_flag=True,
-    help="Look up no variables of the catalog: for a machine that has none of them, such as CI.",
+    help="Don't look up the catalog's variables: for a machine that has none of them, for example CI.",
 )
-@click.option(
-    "--slack", is_flag=True, help="Ask Slack, too: tokens, scopes, channels, groups; exit 1 and what to mend."
-)
+@click.option("--slack", is_flag=True, help="Ask Slack, too: tokens, scopes, channels, groups; exit 1 and what to fix.")
 @click.option(
     "--model",
     is_flag=True,
@@ -166,17 +164,18 @@ def _decides(verdict: Verdict | None, operation: Operation) -> str:
     if verdict.way != "ask":
         until = " until data was read in the thread" if operation.method == "POST" and operation.rules != () else ""
         return f"by itself{until}"
-    not_told = " (the strictest rule: it can't be told which one is meant)" if verdict.why else ""
+    not_told = " (the strictest rule: it is unclear which one is meant)" if verdict.why else ""
     return _rule(replace(verdict.rule, when=None), operation) + not_told
 
 
 def _check_slack(settings: Settings, catalog: Catalog) -> int:
     """Tells what is wrong between the settings and Slack, gives the exit code."""
     web, socket = web_of(settings, explain=False), app_web_of(settings, explain=False)
-    wrong = app_check.check(web, socket, settings.channels, catalog.approvers)
+    wrong = app_check.check_app(web, socket, settings.channels, catalog.approvers)
     for one in wrong:
         click.echo(f"- {one}.")
-    click.echo(f"Slack: {len(wrong)} to mend, see above." if wrong else "Slack: all is well.")
+    problems = f"{len(wrong)} problem{'s' if len(wrong) > 1 else ''}, see above" if wrong else "no problems"
+    click.echo(f"Slack: {problems}.")
     return 1 if wrong else 0
 
 
@@ -186,7 +185,7 @@ def _check_model(settings: Settings, catalog: Catalog) -> int:
     with told():
         server = model_of(settings, lambda: (*settings.secrets, *secrets_of(catalog)))
     name, tokens = settings.openai_model, settings.history_tokens
-    done = server_check.check(server, catalog, name, history_tokens=tokens, budget=settings.prompt_budget)
+    done = server_check.check_server(server, catalog, name, history_tokens=tokens, budget=settings.prompt_budget)
     click.echo(f"Model {_plain(name)} at {_plain(_address(settings.openai_base_url))}:")
     for one in done.found:
         click.echo(f"- {_plain(one)}.")
@@ -217,7 +216,7 @@ def _plain(text: str) -> str:
 @click.option("--base-url", default="", help="Where the API is, if the description does not say, or says otherwise.")
 @click.option("--name", default="", help="What the API is called, instead of the description's title.")
 @click.option(
-    "--header", "headers", multiple=True, help="A header for the URL's server, such as 'Authorization: Bearer ...'."
+    "--header", "headers", multiple=True, help="A header for the URL's server, for example 'Authorization: Bearer ...'."
 )
 def import_(source: str, into: str | None, only: tuple[str, ...], tags: tuple[str, ...], **rest: Any) -> None:
     """Makes a catalog of an API description (OpenAPI 3, Swagger 2): to standard output, or into a catalog that is there."""
@@ -360,7 +359,7 @@ def _head(text: str) -> Head:
     "--days", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="How far to look back."
 )
 def errors(days: float) -> None:
-    """Groups the model's bad calls and the API's errors: which description in the catalog to mend. Adds up the model's tokens."""
+    """Groups the model's bad calls and the API's errors: which description in the catalog to improve. Adds up the model's tokens."""
     with told():
         store = _open_store()
     since = time.time() - days * 86_400

@@ -190,7 +190,7 @@ def complaint(name: str, value: Any, users: list[Employee]) -> str | None:
     if name == "email" and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", value):
         return f'"email" has to look like name@example.com, not {json.dumps(value)}.'
     if name == "joined" and not is_date(value):
-        return f'"joined" has to be a date such as 2026-03-16, not {json.dumps(value)}.'
+        return f'"joined" has to be a date, for example 2026-03-16, not {json.dumps(value)}.'
     return None
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from base.json_text import loads
 from base.masking import beginning_at_end, mask
-from base.retry import told
+from base.retry import waiting_words
 from base.shrink import as_json, shrink
 from base.statuses import status_text
+from base.utf8 import encodable
 from catalog.secret_values import NOTHING, Hiding
 from gate.media import decoded, media_type, read_text
 
@@ -37,6 +38,7 @@ class Answer:
 
     @property
     def is_success(self) -> bool:
+        """Whether its status is one of 2xx."""
         return 200 <= self.status < 300
 
     def header(self, name: str) -> str:
@@ -79,7 +81,7 @@ def found_of(answer: Answer, secrets: Sequence[str]) -> CallData:
     status = [] if answer.is_success else [f"The API answered {status_text(answer.status)}."]
     notes = [
         *status,
-        told(answer.status, answer.header("retry-after")),
+        waiting_words(answer.status, answer.header("retry-after")),
         *(mask(note, secrets) for note in odd),
         answer.broke_off,
         kept_back,
@@ -95,7 +97,7 @@ def shown_of(data: Any, hiding: Hiding, content_type: str = "") -> tuple[Any, st
     """
     is_plain = media_type(content_type) == "text/plain" and data and str(data).lstrip()[:1] not in ("{", "[", "<")
     if isinstance(data, str) and hiding.names(data, as_key=bool(is_plain)):
-        return None, "It is kept back: it is no JSON, and names fields that the catalog hides."
+        return None, "It is kept back: it is not JSON, and names fields that the catalog hides."
     return hiding.applied(data), ""
 
 
@@ -160,7 +162,7 @@ def _clean(value: Any, depth: int) -> Any:
         raise RecursionError
     match value:
         case str():
-            return value.encode("utf-8", "replace").decode()
+            return encodable(value)
         case list():
             return [_clean(one, depth - 1) for one in value]
         case dict():

@@ -226,6 +226,7 @@ class ConnectionPool:
         self._client.cookies.jar.set_policy(no_cookies)
 
     def close(self) -> None:
+        """Ends all connections; those in use break."""
         self._client.close()
 
     def exchange(

@@ -76,7 +76,7 @@ def _name(name: Name) -> str:
     return ", ".join([*called, *known]) or words.NAMELESS
 
 
-def told(
+def change_lines(
     method: str,
     target: Target | None,
     body: Any,

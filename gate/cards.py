@@ -21,7 +21,7 @@ from base.statuses import status_text
 from base.visible import field_name, key, middle, on_line, visible
 from catalog.lookup import Matched
 from catalog.rules import ANYONE, ASKER, Rule
-from gate.card_lines import CARD, HOME, WHOLE, CardLines, LineLimits, about, from_to, told
+from gate.card_lines import CARD, HOME, WHOLE, CardLines, LineLimits, about, change_lines, from_to
 from gate.policy import State
 from gate.target_diff import Path, Target
 
@@ -83,7 +83,9 @@ class CardRow:
     def told(self, bounds: LineLimits) -> CardLines:
         """What it would change."""
         body = loads(self.shown_body) if self.shown_body is not None else None
-        return told(self.method, self.target, body, hidden=json.loads(self.hidden), url=self.shown_url, bounds=bounds)
+        return change_lines(
+            self.method, self.target, body, hidden=json.loads(self.hidden), url=self.shown_url, bounds=bounds
+        )
 
 
 # --- the card ---------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from base import words
-from base.retry import told
+from base.retry import waiting_words
 from base.shrink import plain
 from base.statuses import status_text
 from catalog.calls import BadCall, Call, with_values
@@ -173,7 +173,7 @@ class ListReads:
         if is_past_end(course, answer.status):
             raise _Over
         if not answer.is_success:
-            asked = told(answer.status, answer.header("retry-after"))
+            asked = waiting_words(answer.status, answer.header("retry-after"))
             is_end = course.is_counted and answer.status in NO_PAGE
             raise _Over(f"page {number:,} failed with {status_text(answer.status)}. {asked}".strip(), is_end=is_end)
         page = _page(course, answer)

@@ -16,7 +16,7 @@ from gate.answers import ReadResult
 from gate.gate import Gate
 from gate.journal_entries import noted_read, noted_unclear, proposed
 from gate.policy import Read, Write, sort
-from gate.recipes import Run, StepAnswer, after, broken_off, next_call, told
+from gate.recipes import Run, StepAnswer, after, broken_off, next_call, run_result
 from store.journal.hash_chain import JournalEntry
 from store.proposal_record import Proposal
 from store.turns import Turn
@@ -119,5 +119,5 @@ def _bad(begun: Run) -> JournalEntry:
 def _ended(gate: Gate, turn: Turn, ended: Run) -> ReadResult:
     statuses = [one.status for one in ended.answers if one.status is not None]
     seconds = sum(one.seconds for one in ended.answers)
-    text = told(ended, gate.result_limit, partial(gate.keep, turn))
+    text = run_result(ended, gate.result_limit, partial(gate.keep, turn))
     return ReadResult(text, statuses[-1] if statuses else None, seconds)

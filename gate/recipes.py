@@ -6,13 +6,13 @@ looks like, and is never read again.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 from base import words
+from base.json_pointer import at
 from base.json_text import dumps
 from base.shrink import as_json, shrink
 from base.statuses import status_text
@@ -67,6 +67,7 @@ class Run:
 
     @property
     def is_over(self) -> bool:
+        """Whether no step is left to be made: all have an answer, or one went wrong."""
         return bool(self.problem) or len(self.answers) == len(self.recipe.steps)
 
     @property
@@ -76,10 +77,12 @@ class Run:
 
     @property
     def is_last(self) -> bool:
+        """Whether the step to be made next is the recipe's last."""
         return self.number == len(self.recipe.steps)
 
     @property
     def where(self) -> str:
+        """The step to be made next, in words for the model."""
         return f"step {self.number} ({self.step.step_id}) of recipe {self.recipe.workflow_id}"
 
 
@@ -169,7 +172,7 @@ def _payload(step: Step, look: Callable[[str], Any]) -> Any:
         return None
     payload = _filled(step.payload, look)
     if not isinstance(payload, (dict, list)):  # a text would be read as JSON, and a value is never read again
-        raise BadCall("the payload is no JSON object or array.")
+        raise BadCall("the payload is not a JSON object or array.")
     _check_size(payload, "the payload")
     return payload
 
@@ -206,9 +209,9 @@ def _finder(run: Run, answer: StepAnswer | None = None) -> Callable[[str], Any]:
     def look(text: str) -> Any:
         named = parse_expression(text)
         try:
-            value = _pointed(_named(named, run, answer), named.pointer)
+            value = at(_named(named, run, answer), named.pointer)
         except LookupError:
-            raise BadCall(f"{text} leads to nothing.") from None
+            raise BadCall(f"{text} does not resolve.") from None
         if answer is None:
             _check_size(value, text)
         return value
@@ -232,19 +235,6 @@ def _named(named: Expression, run: Run, answer: StepAnswer | None) -> Any:
     raise LookupError(named.kind)
 
 
-def _pointed(value: Any, pointer: tuple[str, ...]) -> Any:
-    """What a JSON pointer leads to (RFC 6901). Raises `LookupError`."""
-    for step in pointer:
-        match value:
-            case dict():
-                value = value[step]
-            case list() if re.fullmatch(r"0|[1-9][0-9]{0,8}", step):
-                value = value[int(step)]
-            case _:
-                raise LookupError(step)
-    return value
-
-
 def _check_size(value: Any, what: str) -> None:
     try:
         is_small = len(dumps(value)) <= MAX_ARGUMENTS
@@ -257,7 +247,7 @@ def _check_size(value: Any, what: str) -> None:
 # --- the result -------------------------------------------------------------------------------------------------------
 
 
-def told(run: Run, limit: int, keep: Callable[[Any], str]) -> str:
+def run_result(run: Run, limit: int, keep: Callable[[Any], str]) -> str:
     """The result of a run that is over without a write, for the model: what the API said stands under `data`, cut to `limit` characters.
 
     `keep` keeps what had to be cut and gives its name, empty where it is not kept.

@@ -99,6 +99,7 @@ class More:
 
     @property
     def name(self) -> str:
+        """What the model calls the saved result: `r1`."""
         return f"r{self.number}"
 
     @property
@@ -113,7 +114,7 @@ def parse_more(arguments: Mapping[str, Any]) -> More:
         raise BadCall(f"Unknown argument '{unknown[0][:60]}'. read_result takes {', '.join(_ARGUMENTS)}.")
     found = re.fullmatch(r"r?([0-9]{1,9})", str(arguments.get("result")).strip(), re.ASCII)
     if found is None:
-        raise BadCall('result is the name that a result gave, such as "r3".')
+        raise BadCall('result is the name that a result gave, for example "r3".')
     start, last = _number(arguments, "from", 0), _number(arguments, "last", 1)
     count, lines = _number(arguments, "count", 1), _number(arguments, "lines", 1)
     if count is not None and lines is not None:

@@ -5,6 +5,7 @@ A place in data is a path: names of fields, and of items that have an id that id
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections import Counter
@@ -14,6 +15,7 @@ from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from base.english import split, stem
+from base.json_pointer import at, steps_of
 from base.json_text import loads
 from base.shrink import as_json, shrink
 from catalog.bodies import is_json_patch
@@ -108,10 +110,12 @@ class Target:
         return self.status is not None and 200 <= self.status < 300
 
     def to_json(self) -> str:
+        """The JSON text that the proposal's row keeps."""
         return as_json({name: getattr(self, name) for name in self.__dataclass_fields__})
 
     @classmethod
     def from_json(cls, text: str | None) -> Target | None:
+        """What `to_json` wrote; None for an empty text or none."""
         if not text:
             return None
         kept = loads(text)
@@ -187,17 +191,8 @@ def _operation(one: Mapping[str, Any], before: Any) -> Change:
 def _at_pointer(data: Any, pointer: str) -> str | None:
     """The JSON text at a JSON pointer (RFC 6901) in the data, or in what it wraps."""
     for one in (data, _inner(data, None)):
-        for step in pointer.split("/")[1:]:
-            step = step.replace("~1", "/").replace("~0", "~")
-            match one:
-                case dict() if step in one:
-                    one = one[step]
-                case list() if step.isdecimal() and int(step) < len(one):
-                    one = one[int(step)]
-                case _:
-                    break
-        else:
-            return as_json(one)
+        with contextlib.suppress(LookupError):
+            return as_json(at(one, steps_of(pointer)))
     return None
 
 

@@ -45,7 +45,7 @@ _BY_WORDS = (
     ),
     (
         r"unsupported (parameter|value)|unrecognized|extra inputs",
-        "leave that parameter out of MODEL_OPTIONS, if it stands there",
+        "leave that parameter out of MODEL_OPTIONS, if it is there",
     ),
 )
 _BY_STATUS = {

@@ -24,6 +24,7 @@ from base.logging_setup import hide_in_logs
 from base.proxies import STRAIGHT, WayOut
 from base.settings import Settings
 from base.unpack import TooLarge
+from base.utf8 import encoded
 from model.dialect import Asked, Form, Wish, first_form, is_about_form, is_explained, other_forms
 from model.messages import Message
 from model.refusals import Refusal, error_in, refusal_of
@@ -235,7 +236,7 @@ class ChatServer:
         except self._openai.OpenAIError:
             raise ModelFailed("connection failed") from None
         except (ValueError, RecursionError):
-            raise ModelFailed("an answer that is no JSON") from None
+            raise ModelFailed("an answer that is not JSON") from None
 
     def _refuse(self, kind: str, refusal: Refusal) -> NoReturn:
         """Raises what follows from a refusal."""
@@ -259,7 +260,7 @@ class ChatServer:
 
     def _post(self, path: str, body: dict[str, Any], **options: Any) -> Any:
         """One request; made again with another key where the file of the key has one by now."""
-        content = compact(body).encode("utf-8", "replace")
+        content = encoded(compact(body))
         try:
             return self._client.post(path, content=content, options=self._headers(), **options)
         except self._openai.AuthenticationError:

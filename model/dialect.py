@@ -55,6 +55,7 @@ class Form:
 
     @property
     def path(self) -> str:
+        """Where the request goes, from OPENAI_BASE_URL on."""
         return CHAT if self.api == "chat" else RESPONSES
 
     def request(self, asked: Asked) -> dict[str, Any]:

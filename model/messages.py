@@ -11,6 +11,7 @@ from typing import Any
 
 from base.json_text import digest, dumps
 from base.shrink import as_json
+from base.tokens import bound
 from model.opaque_members import given_back
 from model.special_tokens import broken_up, put_together
 from model.thoughts import around_thoughts
@@ -54,7 +55,7 @@ def to_messages(
     model's own, so that even the newest result gives way.
     """
     exchanges = [_merged(exchange) for exchange in _exchanges(items, server)]
-    room = budget - tokens(system)
+    room = budget - bound(system)
     _drop_results(exchanges, room)
     while len(exchanges) > 1 and _size(exchanges) > room:
         del exchanges[0]
@@ -192,7 +193,7 @@ def _drop_results(exchanges: list[list[Message]], room: int) -> None:
         if size <= room:
             return
         if message["role"] == "tool" and len(message["content"]) > len(REMOVED):
-            size -= tokens(message["content"]) - tokens(REMOVED)
+            size -= bound(message["content"]) - bound(REMOVED)
             message["content"] = REMOVED
 
 
@@ -216,19 +217,14 @@ def _message_size(message: Message) -> int:
     if message.keys() - {"role", "content", "tool_calls", "tool_call_id"} or not isinstance(
         message["content"], (str, type(None))
     ):
-        return tokens(dumps(message))
+        return bound(dumps(message))
     calls = sum(_call_size(call) for call in message.get("tool_calls", ()))
-    return tokens(message["content"] or "") + calls + 6
+    return bound(message["content"] or "") + calls + 6
 
 
 def _call_size(call: dict[str, Any]) -> int:
     is_plain = call.keys() == {"id", "type", "function"} and call["function"].keys() == {"name", "arguments"}
-    return tokens(call["function"]["arguments"] if is_plain else dumps(call)) + 12
-
-
-def tokens(text: str) -> int:
-    """About how many tokens a text has: a third of its bytes. JSON takes a token per three to four bytes with current tokenizers."""
-    return len(text.encode("utf-8", "replace")) // 3 + 1
+    return bound(call["function"]["arguments"] if is_plain else dumps(call)) + 12
 
 
 def in_system(note: TurnNote) -> str:

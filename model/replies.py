@@ -11,6 +11,7 @@ from itertools import count as count_up
 from typing import Any
 
 from base.json_text import digest, dumps, loads
+from base.utf8 import encodable
 from catalog.calls import BadCall, parse_arguments
 from model.opaque_members import kept
 from model.reply_endings import CUT, meaning
@@ -177,7 +178,7 @@ def _words(content: object) -> str:
 
 
 def _text(value: object) -> str:
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+    return encodable(value) if isinstance(value, str) else ""
 
 
 def is_empty(reply: Reply) -> bool:

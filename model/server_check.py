@@ -66,7 +66,7 @@ class _Ear:
         return False
 
 
-def check(
+def check_server(
     server: Server, catalog: Catalog, model: str, *, history_tokens: int = _HISTORY, budget: int = BUDGET
 ) -> Checked:
     """Finishes a turn in which nothing is sent, as far as the server lets it."""

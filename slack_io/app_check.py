@@ -5,12 +5,14 @@ For `python bot.py check --slack`. It reads only: nothing is posted, and no conn
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from base.slack_errors import LockedOut, SlackBusy, SlackSaysNo, SlackUnsure
 from base.token_kinds import TOKENS
 from slack_io.slack_app import NEEDED, advice
+from slack_io.slack_pages import each
 from slack_io.web_api import SlackWeb
 
 _PAGES = 15  # of a thousand channels each; below Slack's pace for this method
@@ -21,7 +23,7 @@ class _Trouble(Exception):
     """Slack did not answer a question; the text says why and what to do."""
 
 
-def check(web: SlackWeb, socket: SlackWeb | None, channels: Iterable[str], approvers: Iterable[str]) -> list[str]:
+def check_app(web: SlackWeb, socket: SlackWeb | None, channels: Iterable[str], approvers: Iterable[str]) -> list[str]:
     """What is wrong, a sentence each; nothing where all is well.
 
     `web` has the bot's token, `socket` the app-level token where there is one. `channels` are those designated (ids or #names),
@@ -29,7 +31,7 @@ def check(web: SlackWeb, socket: SlackWeb | None, channels: Iterable[str], appro
     """
     wrong = [] if socket is None else list(_socket(socket))
     try:
-        own = _ask(web, "auth.test")
+        own = _ask(web, "auth.test", {})
     except _Trouble as trouble:
         return [f"SLACK_BOT_TOKEN: {trouble}", *wrong]
     name = own.get("user")
@@ -39,7 +41,7 @@ def check(web: SlackWeb, socket: SlackWeb | None, channels: Iterable[str], appro
 
 def _socket(socket: SlackWeb) -> Iterator[str]:
     try:
-        _ask(socket, "apps.connections.open")
+        _ask(socket, "apps.connections.open", {})
     except _Trouble as trouble:
         yield f"SLACK_APP_TOKEN: {trouble}"
 
@@ -63,7 +65,7 @@ def _channels(web: SlackWeb, channels: Iterable[str], bot: str) -> Iterator[str]
                 named = _named(web) if named is None else named
                 found = named.get(channel.removeprefix("#"))
             else:
-                found = _mapping(_ask(web, "conversations.info", channel=channel).get("channel"))
+                found = _mapping(_ask(web, "conversations.info", {"channel": channel}).get("channel"))
         except _Trouble as trouble:
             yield f"SLACK_CHANNEL {channel}: {trouble}"
             continue
@@ -81,18 +83,11 @@ def _channels(web: SlackWeb, channels: Iterable[str], bot: str) -> Iterator[str]
 def _named(web: SlackWeb) -> dict[str, dict[str, Any]]:
     """The channels that the bot can see, by their names; archived ones only where nothing else has the name."""
     found: dict[str, dict[str, Any]] = {}
-    cursor = ""
-    for _ in range(_PAGES):
-        page = _ask(web, "conversations.list", types="public_channel,private_channel", limit="1000", cursor=cursor)
-        listed = page.get("channels")
-        for channel in map(_mapping, listed if isinstance(listed, list) else ()):
-            name = channel.get("name")
-            if isinstance(name, str) and (name not in found or not channel.get("is_archived")):
-                found[name] = channel
-        following = _mapping(page.get("response_metadata")).get("next_cursor")
-        if not isinstance(following, str) or not following:
-            break
-        cursor = following
+    asked = {"types": "public_channel,private_channel", "limit": "1000"}
+    for channel in each(partial(_ask, web), "conversations.list", asked, "channels", most=_PAGES):
+        name = channel.get("name")
+        if isinstance(name, str) and (name not in found or not channel.get("is_archived")):
+            found[name] = channel
     return found
 
 
@@ -101,7 +96,7 @@ def _groups(web: SlackWeb, approvers: Iterable[str]) -> Iterator[str]:
     if not groups:
         return
     try:
-        listed = _ask(web, "usergroups.list").get("usergroups")
+        listed = _ask(web, "usergroups.list", {}).get("usergroups")
     except _Trouble as trouble:
         yield f"approvers {', '.join(groups)}: {trouble}"
         return
@@ -114,10 +109,10 @@ def _groups(web: SlackWeb, approvers: Iterable[str]) -> Iterator[str]:
             yield f"approvers {group}: {advice('no_such_subteam')}; until then nobody can approve through it"
 
 
-def _ask(web: SlackWeb, method: str, **arguments: str) -> dict[str, Any]:
+def _ask(web: SlackWeb, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """One call. Raises `_Trouble`."""
     try:
-        return web.call(method, {name: value for name, value in arguments.items() if value})
+        return web.call(method, arguments)
     except (LockedOut, SlackSaysNo) as error:
         raise _Trouble(error.hint or f"Slack says {error.code} to {method}") from None
     except SlackBusy as error:

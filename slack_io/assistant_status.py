@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import structlog
+from cachetools import TTLCache
 
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import Thread
@@ -51,7 +52,7 @@ class AssistantStatus:
         self._lock = threading.Lock()
         # thread -> what is to be said, by kind; and what is to follow it, unless something else comes before
         self._wanted: OrderedDict[str, dict[tuple[str, Literal["now", "later"]], _Wish]] = OrderedDict()
-        self._shown: OrderedDict[tuple[str, str], tuple[object, float]] = OrderedDict()
+        self._shown: TTLCache[tuple[str, str], object] = TTLCache(_KEPT, _STATUS_FOR, timer=clock)
         self._never: set[str] = set()  # methods that this app may not use
 
     def status(self, thread: str, text: str, *, after: float = 0.0) -> None:
@@ -117,10 +118,7 @@ class AssistantStatus:
             if later:
                 self._wanted[thread] = later
             for kind, wish in due.items():
-                self._shown[thread, kind] = (wish.value, now)
-                self._shown.move_to_end((thread, kind))
-            while len(self._shown) > _KEPT:
-                self._shown.popitem(last=False)
+                self._shown[thread, kind] = wish.value
         return due, min((wish.at - now for wish in later.values()), default=None)
 
     def _want(
@@ -132,9 +130,8 @@ class AssistantStatus:
         with self._lock:
             wishes = self._wanted.setdefault(thread, {})
             wishes.pop((kind, "later"), None)
-            shown, at = self._shown.get((thread, kind), (None, float("-inf")))
             is_next = after > 0 and (kind, "now") in wishes
-            if value is not None and shown == value and now - at < _STATUS_FOR and not is_next:
+            if value is not None and self._shown.get((thread, kind)) == value and not is_next:
                 wishes.pop((kind, "now"), None)  # what was to take its place is over before it was seen
                 return
             wishes[kind, "later" if after else "now"] = _Wish(method, said, value, now + after)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from base.markdown import escape
+from base.utf8 import encodable
 from store.arrivals import Attached
 
 MAX_WORDS = 40_000  # characters of one message, Slack's own bound
@@ -218,7 +219,7 @@ def _lines(parts: Sequence[str]) -> str:
 
 def clean(text: str) -> str:
     """Text that every database and server takes: half a surrogate pair and NULs are no words."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "")[:MAX_WORDS]
+    return encodable(text).replace("\0", "")[:MAX_WORDS]
 
 
 def _items(value: object) -> list[Mapping[str, Any]]:

@@ -15,6 +15,7 @@ import structlog
 
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import TOP, Thread, permalink
+from slack_io import slack_pages
 from slack_io.assistant_status import AssistantStatus
 from slack_io.streaming import StreamedMessages
 from slack_io.web_api import SlackWeb
@@ -315,29 +316,21 @@ class Outbox:
         """
         own = self._web.identity()
         found: dict[str, str] = {}
-        cursor = ""
-        while True:
-            try:
-                page = self._web.call(*_reading(one, thread, cursor))
-            except SlackSaysNo as error:
-                log.warning("cannot read the thread before posting again", error=error.code, thread=one.post.thread)
-                return found
-            for message in page.get("messages") or ():
-                if not isinstance(message, dict) or not own.wrote(message) or message.get("ts") == thread.ts:
+        try:
+            for message in slack_pages.each(self._web.call, *_reading(one, thread), "messages"):
+                if not own.wrote(message) or message.get("ts") == thread.ts:
                     continue
                 post = _post_of(message)
                 if post or (thread.is_direct and message.get("bot_id")):
                     found[post or ""] = _ts(message) or ""
-            following = page.get("response_metadata")
-            cursor = str(following.get("next_cursor") or "") if isinstance(following, dict) else ""
-            if not cursor:
-                return found
+        except SlackSaysNo as error:
+            log.warning("cannot read the thread before posting again", error=error.code, thread=one.post.thread)
+        return found
 
 
-def _reading(one: DuePost, thread: Thread, cursor: str) -> tuple[str, dict[str, Any]]:
+def _reading(one: DuePost, thread: Thread) -> tuple[str, dict[str, Any]]:
     """The call that reads a thread, or the channel itself, from where the post can be."""
     asked = {"channel": thread.channel, "limit": 200, "include_all_metadata": "true", "inclusive": "true"}
-    asked |= {"cursor": cursor} if cursor else {}
     if thread.ts == TOP:
         return "conversations.history", asked | {"oldest": f"{one.created_at - _CLOCKS_DIFFER:.6f}"}
     oldest = {"oldest": one.mention_ts} if one.mention_ts else {}

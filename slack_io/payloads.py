@@ -43,6 +43,7 @@ class Mention:
     kind: ClassVar[str] = "mention"
 
     def payload(self) -> dict[str, Any]:
+        """What the inbox keeps of it, as JSON has it: all but the thread, which is the record's own."""
         return {
             "ts": self.ts,
             "user": self.user,
@@ -68,6 +69,7 @@ class Unanswerable:
     kind: ClassVar[str] = "app"
 
     def payload(self) -> dict[str, Any]:
+        """What the inbox keeps of it, as JSON has it: all but the thread, which is the record's own."""
         return {"ts": self.ts, "user": self.user, "bot_id": self.bot_id}
 
 
@@ -111,6 +113,7 @@ class Click:
     kind: ClassVar[str] = "click"
 
     def payload(self) -> dict[str, Any]:
+        """What the inbox keeps of it, as JSON has it: all but the thread, which is the record's own."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "thread"}
 
 
@@ -128,6 +131,7 @@ class Shortcut:
     kind: ClassVar[str] = "shortcut"
 
     def payload(self) -> dict[str, Any]:
+        """What the inbox keeps of it, as JSON has it: all but the thread, which is the record's own."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "thread"}
 
 
@@ -146,6 +150,7 @@ class AssistantOpened:
     kind: ClassVar[str] = "pane"
 
     def payload(self) -> dict[str, Any]:
+        """What the inbox keeps of it, as JSON has it: all but the thread, which is the record's own."""
         return {"user": self.user, "in_thread": self.in_thread}
 
 
@@ -160,6 +165,7 @@ class SessionStopped:
     kind: ClassVar[str] = "halted"
 
     def payload(self) -> dict[str, Any]:
+        """What the inbox keeps of it, as JSON has it: all but the thread, which is the record's own."""
         return {"user": self.user}
 
 
@@ -175,6 +181,7 @@ class MessageDeleted:
     kind: ClassVar[str] = "removed"
 
     def payload(self) -> dict[str, Any]:
+        """What the inbox keeps of it, as JSON has it: all but the thread, which is the record's own."""
         return {"user": self.user, "deleted_ts": self.deleted_ts}
 
 
@@ -189,6 +196,7 @@ class HomeOpened:
     ts: None = None  # it is no message
 
     def payload(self) -> dict[str, Any]:
+        """What the inbox keeps of it, as JSON has it: all but the thread, which is the record's own."""
         return {"user": self.user}
 
 

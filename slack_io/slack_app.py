@@ -80,7 +80,7 @@ _ADVICE = {
     "is_archived": "the channel is archived: open it again, or put another one into SLACK_CHANNEL",
     "plan_upgrade_required": "user groups need a paid plan of Slack: name people (U...) as approvers instead",
     "paid_teams_only": "user groups need a paid plan of Slack: name people (U...) as approvers instead",
-    "no_such_subteam": "no such user group: mend `approvers` in the catalog",
+    "no_such_subteam": "no such user group: correct `approvers` in the catalog",
     "restricted_action": "a setting of the workspace forbids it: ask those who administer Slack",
     "access_denied": "Slack refuses access: ask those who administer Slack",
     "team_access_not_granted": "the app is not installed in this workspace: install it there",

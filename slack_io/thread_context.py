@@ -17,6 +17,7 @@ import structlog
 from base.shrink import CUT
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import Thread
+from slack_io import slack_pages
 from slack_io.message_content import content, is_by_app, whole, with_files
 from slack_io.payloads import plain_words, question
 from slack_io.web_api import Person, SlackWeb
@@ -81,26 +82,16 @@ class ThreadReader:
         attached = self._attached(turn, asked, bot)
         return CurrentQuestion(_edited(asked, bot) or turn.text, tuple(self._lines(before, attached, bot)))
 
-    def _messages(self, thread: Thread, since: str, until: str) -> list[Mapping[str, Any]]:
+    def _messages(self, thread: Thread, since: str, until: str) -> list[dict[str, Any]]:
         """The thread's first message, and those from `since` to `until`, oldest first, as far as Slack has them to give by now."""
+        asked = {"channel": thread.channel, "ts": thread.ts, "limit": 200, "latest": until, "inclusive": "true"}
+        asked |= {"oldest": since} if since else {}
         try:
-            return [one for page in self._pages(thread, since, until) for one in page]
+            return list(slack_pages.each(self._web.call, "conversations.replies", asked, "messages", most=_PAGES))
         except SlackSaysNo as error:
             if error.code != "thread_not_found":  # which is also said of a message without replies
                 raise
         return []
-
-    def _pages(self, thread: Thread, since: str, until: str) -> Iterator[list[Mapping[str, Any]]]:
-        cursor = ""
-        asked = {"channel": thread.channel, "ts": thread.ts, "limit": 200, "latest": until, "inclusive": "true"}
-        asked |= {"oldest": since} if since else {}
-        for _ in range(_PAGES):
-            page = self._web.call("conversations.replies", asked | ({"cursor": cursor} if cursor else {}))
-            listed, following = page.get("messages"), page.get("response_metadata")
-            yield [one for one in (listed if isinstance(listed, list) else ()) if isinstance(one, dict)]
-            cursor = str(following.get("next_cursor") or "") if isinstance(following, dict) else ""
-            if not cursor:
-                break
 
     def _is_gone(self, channel: str, ts: str) -> bool:
         """Whether Slack says that a message is not there: it takes no thumbs-up for it, either.

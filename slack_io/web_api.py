@@ -16,12 +16,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.message import Message
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.error import HTTPError
 from urllib.request import Request
 
 import httpx2
 import structlog
+from cachetools import TTLCache
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackRequestError
 
@@ -33,8 +34,10 @@ from base.unpack import TooLarge
 from gate.authority import KEEP_MEMBERS
 from slack_io.memberships import Members
 from slack_io.slack_app import advice
+from slack_io.slack_pages import each, next_cursor
 
 log = structlog.get_logger("web_api")
+_Value = TypeVar("_Value")
 
 # Requests per window of seconds, just below Slack's tiers (https://docs.slack.dev/apis/web-api/rate-limits: tier 3 is 50 a minute,
 # tier 4 100); chat.postMessage: one a second in a channel, short bursts allowed.
@@ -188,10 +191,10 @@ class SlackWeb:
         # the library's own retry handlers would post a message again whose first answer was lost
         self._client = _BoundedClient(way=way, token=token, base_url=base_url, timeout=timeout, retry_handlers=[])
         self._pace = _Pace(clock)
-        self._people = _Kept(clock, _KEEP_PERSON)
-        self._channels = _Kept(clock, _KEEP_CHANNEL)
-        self._groups = _Kept(clock, _KEEP_PERSON)
-        self._no_groups = _Kept(clock, KEEP_MEMBERS)
+        self._people: _Kept[Person] = _Kept(clock, _KEEP_PERSON)
+        self._channels: _Kept[str] = _Kept(clock, _KEEP_CHANNEL)
+        self._groups: _Kept[str] = _Kept(clock, _KEEP_PERSON)
+        self._no_groups: _Kept[bool] = _Kept(clock, KEEP_MEMBERS)
         self._of_groups = Members(self._page_of_group, clock)
         self._of_channels = Members(self._page_of_channel, clock)
         self._identity: Identity | None = None
@@ -285,8 +288,7 @@ class SlackWeb:
 
     def person(self, user: str) -> Person | None:
         """Who somebody is, or None where Slack does not say. Kept for ten minutes."""
-        kept = self._people.get(user)
-        if isinstance(kept, Person):
+        if (kept := self._people.get(user)) is not None:
             return kept
         try:
             data = self.call("users.info", {"user": user}).get("user")
@@ -304,7 +306,7 @@ class SlackWeb:
         seconds. `insists`: raises `SlackBusy` or `SlackUnsure` where it cannot be known now."""
         kept = self._groups.get(handle)
         if kept is not None or self._no_groups.get(handle) is not None:
-            return str(kept) if kept is not None else None
+            return kept
         try:
             groups = self.call("usergroups.list", {}).get("usergroups")
         except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
@@ -321,7 +323,7 @@ class SlackWeb:
         if found is None:
             log.error("group unknown", group=handle, hint="no such handle; nobody can approve through it")
             self._no_groups.put(handle, True)
-        return str(found) if found is not None else None
+        return found
 
     def check_channels(self, channels: Iterable[str]) -> None:
         """At a start: logs a token that Slack refuses, and designated channels (`#name`) that it does not have."""
@@ -368,10 +370,8 @@ class SlackWeb:
         except SlackSaysNo as error:
             log.warning("members unknown", channel=channel, code=error.code)
             return None
-        members, following = page.get("members"), page.get("response_metadata")
-        if not isinstance(members, list):
-            return None
-        return _texts(members), _text(following.get("next_cursor")) if isinstance(following, dict) else ""
+        members = page.get("members")
+        return (_texts(members), next_cursor(page)) if isinstance(members, list) else None
 
     # --- views --------------------------------------------------------------------------------------------------------
 
@@ -392,31 +392,22 @@ class SlackWeb:
     def channel_id(self, name: str) -> str | None:
         """The id of the channel with this name (with or without '#'), or None where Slack does not say. Kept for an hour."""
         name = name.removeprefix("#")
-        kept = self._channels.get(f"#{name}")
-        if kept is not None:
-            return str(kept)
-        cursor = ""
-        while True:
-            asked = {"types": "public_channel,private_channel", "exclude_archived": "true", "limit": "999"}
-            try:
-                page = self.call("conversations.list", asked | ({"cursor": cursor} if cursor else {}))
-            except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
-                log.warning("channels unknown", reason=str(error), hint="SLACK_CHANNEL takes ids, too")
-                return None
-            listed, following = page.get("channels"), page.get("response_metadata")
-            for one in listed if isinstance(listed, list) else ():
-                if isinstance(one, dict) and one.get("name") == name and isinstance(one.get("id"), str):
+        if (kept := self._channels.get(f"#{name}")) is not None:
+            return kept
+        asked = {"types": "public_channel,private_channel", "exclude_archived": "true", "limit": "999"}
+        try:
+            for one in each(self.call, "conversations.list", asked, "channels"):
+                if one.get("name") == name and isinstance(one.get("id"), str):
                     self._channels.put(f"#{name}", one["id"])
                     return str(one["id"])
-            cursor = _text(following.get("next_cursor")) if isinstance(following, dict) else ""
-            if not cursor:
-                return None
+        except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
+            log.warning("channels unknown", reason=str(error), hint="SLACK_CHANNEL takes ids, too")
+        return None
 
     def channel_name(self, channel: str) -> str | None:
         """A channel's name without '#', or None where Slack does not say. Kept for an hour."""
-        kept = self._channels.get(channel)
-        if kept is not None:
-            return str(kept)
+        if (kept := self._channels.get(channel)) is not None:
+            return kept
         try:
             found = self.call("conversations.info", {"channel": channel}).get("channel")
         except SlackSaysNo as error:
@@ -542,23 +533,17 @@ class _Pace:
             self._held[method] = self._clock() + seconds
 
 
-class _Kept:
-    """A small memory with an age."""
+class _Kept(Generic[_Value]):
+    """What was looked up, for so many seconds. Thread-safe, which the library's cache is not."""
 
     def __init__(self, clock: Callable[[], float], seconds: float) -> None:
-        self._clock = clock
-        self._seconds = seconds
-        self._entries: dict[str, tuple[float, object]] = {}
+        self._entries: TTLCache[str, _Value] = TTLCache(_KEEP_ENTRIES, seconds, timer=clock)
         self._lock = threading.Lock()
 
-    def get(self, key: str) -> object | None:
+    def get(self, key: str) -> _Value | None:
         with self._lock:
-            at, value = self._entries.get(key, (float("-inf"), None))
-        return value if self._clock() - at < self._seconds else None
+            return self._entries.get(key)
 
-    def put(self, key: str, value: object) -> None:
+    def put(self, key: str, value: _Value) -> None:
         with self._lock:
-            self._entries.pop(key, None)
-            self._entries[key] = (self._clock(), value)
-            while len(self._entries) > _KEEP_ENTRIES:
-                self._entries.pop(next(iter(self._entries)))
+            self._entries[key] = value

@@ -12,6 +12,8 @@ from typing import Any
 from sqlalchemy import Column, Double, Integer, MetaData, Table, Text, TypeDecorator
 from sqlalchemy.dialects import postgresql, sqlite
 
+from base.utf8 import encodable
+
 metadata = MetaData()
 
 
@@ -22,12 +24,13 @@ class AnyText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        """The text as the database takes it; SQLAlchemy calls this for each value that is written."""
         return None if value is None else storable(value)
 
 
 def storable(text: str) -> str:
     """A text as both engines give it back."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return encodable(text).replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def by_engine(build: Callable[[Callable[[Any], Any]], Any]) -> dict[str, Any]:

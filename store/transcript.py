@@ -48,6 +48,7 @@ class TurnNote:
 
     @property
     def text(self) -> str:
+        """All that stands beside the question, as the model reads it."""
         return "\n\n".join(filter(None, [self.about, self.operations]))
 
 

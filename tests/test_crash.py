@@ -36,8 +36,8 @@ from tests.harness.whole_bot import BOTH_WAYS, Over, until, way_in
 T = TypeVar("T")
 SEALED_OTHERWISE = "The bot was updated, or got another key, while this waited. Please ask again."
 SET_ASIDE = (
-    "My process ended each time that I was in the middle of this, so I've set it aside. Nothing of it goes on. "
-    "Please ask in another way, and if it stays, tell my operators."
+    "My process ended each time I was in the middle of this, so I've set it aside and won't go on with it. "
+    "Please ask in another way, and if it keeps happening, tell my operators."
 )
 ROOT = Path(__file__).parents[1]
 ANN = "U0ANN"

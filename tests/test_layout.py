@@ -132,6 +132,7 @@ WAITS = {
 }
 STARTS = {"bot", "workers.keyed_workers", "workers.turns"}
 LIBRARIES = {
+    "cachetools",
     "jmespath",
     "jsonschema_rs",
     "markdown_it",

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from base.json_text import dumps
+from base.utf8 import encodable
 from base.written_numbers import as_text, has_zeros
 from catalog.importer.discriminators import Heir, Names, heirs
 from catalog.importer.prose import cut, first_sentence, says_nothing_new
@@ -103,6 +104,7 @@ class Merged:
         return next((node.get(key) for node in self.nodes if key in node.value), None)
 
     def all(self, key: str) -> list[Node]:
+        """All that is said of `key`, by whichever of the schemas."""
         return [node.get(key) for node in self.nodes if key in node.value]
 
     @property
@@ -132,6 +134,7 @@ class Merged:
         return list(dict.fromkeys(name for name in names if isinstance(name, str)))
 
     def says(self, key: str) -> bool:
+        """Whether one of the schemas says that `key` is true."""
         return any(node.is_set(key) for node in self.nodes)
 
 
@@ -274,26 +277,30 @@ class _Compactor:
         properties = whole.properties
         sent = {name: nodes for name, nodes in properties.items() if not self._says(nodes, "readOnly")}
         required = {name for name in whole.required if name in sent or name not in properties}
-        fields: dict[str, Any] = {}
-        left_out: list[str] = []
-        for name in sorted(sent, key=lambda name: name not in required):  # the needed ones first
-            if name not in required and self._says(sent[name], "deprecated"):
-                left_out.append("")
-            elif len(name) > _NAME or (self._level.drop and self._room < 0):
-                left_out.append(name)
-            else:
-                self._room -= len(name) + 6
-                fields[name] = _secret(name, self.schema(sent[name], depth + 1, above, name))
+        current = {name: sent[name] for name in sent if name in required or not self._says(sent[name], "deprecated")}
+        fields = self._shown(current, required, depth, above)
+        left_out = [name for name in sorted(current, key=lambda name: name not in required) if name not in fields]
         needed = [_clean(name) for name in whole.required if name in required - set(left_out) and len(name) <= _NAME]
         if needed:
             self._put(found, "required", list(dict.fromkeys(needed))[:_MOST_REQUIRED])
         if fields:
             self._put(found, "properties", {_clean(name): schema for name, schema in fields.items()})
-        if any(left_out):
+        if left_out:
             self.is_short = True
-            self._add_words(found, _more([name for name in left_out if name]))
-        elif not left_out and is_closed:
+            self._add_words(found, _more(left_out))
+        elif len(current) == len(sent) and is_closed:
             self._others(found, whole, depth, above)
+
+    def _shown(
+        self, sent: Mapping[str, tuple[Node, ...]], required: Container[str], depth: int, above: Names
+    ) -> dict[str, Any]:
+        """The schemas of those fields that there is room for, the needed ones first."""
+        fields: dict[str, Any] = {}
+        for name in sorted(sent, key=lambda name: name not in required):
+            if len(name) <= _NAME and not (self._level.drop and self._room < 0):
+                self._room -= len(name) + 6
+                fields[name] = _secret(name, self.schema(sent[name], depth + 1, above, name))
+        return fields
 
     def _others(self, found: dict[str, Any], whole: Merged, depth: int, above: Names) -> None:
         """Fields without a name: forbidden where one schema alone says so, described where it says of what kind they are."""
@@ -438,7 +445,7 @@ def _is_scalar(value: object) -> bool:
 
 def _clean(value: Any) -> Any:
     """A value that every encoding takes."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    return encodable(value) if isinstance(value, str) else value
 
 
 def _json(value: object) -> str:

@@ -141,7 +141,7 @@ def header(text: str) -> tuple[str, str]:
     name, colon, value = (part.strip() for part in text.partition(":"))
     if not colon or not re.fullmatch(HEADER_NAME, name) or not value or not re.fullmatch(r"[\x20-\x7e]+", value):
         raise Misconfigured(
-            "--header takes a header's name and value, such as 'Authorization: Bearer ...' (in quotes)."
+            "--header takes a header's name and value, for example 'Authorization: Bearer ...' (in quotes)."
         )
     return name, value
 

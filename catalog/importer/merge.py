@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from base.settings import Misconfigured
+from base.utf8 import encoded
 from catalog.checks import check_pagination
 from catalog.documents import whole_characters
 from catalog.entries import Entry
@@ -96,7 +97,7 @@ def _marks(entry: Mapping[str, Any]) -> set[str]:
 
 
 def _mark(*what: object) -> str:
-    digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode("utf-8", "replace")).digest()
+    digest = hashlib.sha256(encoded(json.dumps(what, sort_keys=True, default=str))).digest()
     return base64.urlsafe_b64encode(digest)[:_LENGTH].decode()
 
 
@@ -215,6 +216,62 @@ def _get(node: yaml.Node, name: str) -> Any:
     return next((value for key, value in reversed(pairs) if key.value == name), None)
 
 
+@dataclass
+class _Merge:
+    """One API's entries beside what the description has of them by now: the edits so far, and the marks that are to stay."""
+
+    body: str
+    news: Mapping[str, Mapping[str, Any]]  # by shape, as are those below
+    shapes: Collection[str]  # of the whole description, also of what was not chosen
+    marks: set[str]  # as they are in the file
+    changes: Changes
+    left: set[str]
+    edits: list[Edit] = field(default_factory=list)
+    there: set[str] = field(default_factory=set)
+
+    def entry(self, entry: Any, item: yaml.MappingNode) -> Any:
+        """What the edited text says of an entry."""
+        if not isinstance(entry, dict) or (name := _shape(entry)) in self.there:
+            return entry
+        self.there.add(name)
+        if _mark(name) not in self.marks:  # a person's own
+            self.left -= self._marks_of_news(name)
+            return entry
+        told = Changes()
+        wanted = _wanted(entry, self.news.get(name), self.marks, told, is_gone=name not in self.shapes)
+        after = wanted.applied(entry)
+        if wanted and (mistake := _mistake(after)):
+            self._leave(entry, mistake)
+            return entry
+        self._keep_marks(entry, told)
+        self.changes.add(told)
+        if self.news.get(name, {}).get("enabled") is False and after.get("enabled") is not False:
+            self.changes.allowed.append(_called(entry))
+        self.edits += entry_edits(self.body, item, wanted, after) if wanted else []
+        return after if wanted else entry
+
+    def _marks_of_news(self, name: str) -> set[str]:
+        return _marks(self.news[name]) if name in self.news else set()
+
+    def _keep_marks(self, entry: Mapping[str, Any], told: Changes) -> None:
+        """Of an entry that the description has no more: as what it was imported, and that an import switched it off."""
+        name = _shape(entry)
+        if name not in self.news:
+            self.left |= _marks(entry) & self.marks
+        was_gone = _gone(name) in self.marks and entry.get("enabled") is False
+        if told.gone or (was_gone and name not in self.news):
+            self.left.add(_gone(name))
+
+    def _leave(self, entry: Mapping[str, Any], mistake: str) -> None:
+        """Leaves an entry as it is, with its marks, so that a later import tries again."""
+        name = _shape(entry)
+        self.left -= self._marks_of_news(name)
+        self.left |= {*_marks(entry), _gone(name)} & self.marks
+        self.changes.stuck.append(
+            f"{_called(entry)}: left as it is, since the changes do not go with what was changed by hand ({mistake})"
+        )
+
+
 def _edits(
     body: str,
     api: dict[str, Any],
@@ -227,40 +284,13 @@ def _edits(
 ) -> tuple[list[Edit], set[str]]:
     """The edits and the marks after them. Changes `api` to what the edited text says."""
     news = {_shape(entry): entry for entry in upstream.entries}
-    edits: list[Edit] = []
-    there: set[str] = set()
     left = {mark for entry in upstream.entries for mark in _marks(entry)}
-    for number, (entry, item) in enumerate(zip(api["endpoints"], node.value, strict=True)):
-        if not isinstance(entry, dict) or (name := _shape(entry)) in there:
-            continue
-        there.add(name)
-        if _mark(name) not in marks:
-            left -= set() if name not in news else _marks(news[name])
-            continue
-        left |= {mark for mark in _marks(entry) if mark in marks and name not in news}
-        told = Changes()
-        wanted = _wanted(entry, news.get(name), marks, told, is_gone=name not in upstream.shapes)
-        was_gone = _gone(name) in marks and entry.get("enabled") is False
-        if told.gone or (was_gone and name not in news):
-            left.add(_gone(name))
-        after = wanted.applied(entry)
-        if wanted and (mistake := _mistake(after)):
-            left -= _marks(news[name]) if name in news else set()
-            left |= {mark for mark in (*_marks(entry), _gone(name)) if mark in marks}
-            changes.stuck.append(
-                f"{_called(entry)}: left as it is, since the changes do not go with what was changed by hand ({mistake})"
-            )
-            continue
-        changes.add(told)
-        if news.get(name, {}).get("enabled") is False and after.get("enabled") is not False:
-            changes.allowed.append(_called(entry))
-        if wanted:
-            edits += entry_edits(body, item, wanted, after)
-            api["endpoints"][number] = after
-    fresh = list(_fresh(news, there, marks, changes, writes=writes))
-    edits += appended(body, node, fresh)
-    api["endpoints"] += fresh
-    return edits, left | {mark for mark in map(_mark, upstream.shapes) if mark in marks}
+    merge = _Merge(body, news, upstream.shapes, marks, changes, left)
+    after = [merge.entry(entry, item) for entry, item in zip(api["endpoints"], node.value, strict=True)]
+    fresh = list(_fresh(news, merge.there, marks, changes, writes=writes))
+    api["endpoints"] = after + fresh
+    edits = merge.edits + appended(body, node, fresh)
+    return edits, merge.left | {mark for mark in map(_mark, upstream.shapes) if mark in marks}
 
 
 def _fresh(
@@ -292,8 +322,21 @@ def _wanted(
             wanted.keys["enabled"] = False
             changes.gone.append(_called(entry))
         return wanted
-    name, old, new = _shape(entry), _leaves(entry), _leaves(news)
-    if _gone(name) in marks and entry.get("enabled") is False:
+    _switch(wanted, entry, news, marks, changes)
+    told, kept = _take_parts(wanted, entry, news, marks)
+    if told:
+        is_on = entry.get("method") not in SAFE_METHODS and entry.get("enabled") is not False
+        changes.updated.append(f"{_called(entry)}{' (a write that is on)' if is_on else ''}: {', '.join(told)}")
+    if kept:
+        changes.kept.append(f"{_called(entry)}: {', '.join(kept)}")
+    return wanted
+
+
+def _switch(
+    wanted: Wanted, entry: Mapping[str, Any], news: Mapping[str, Any], marks: set[str], changes: Changes
+) -> None:
+    """Whether the entry goes on again, since the description has it again, or off, since it does something."""
+    if _gone(_shape(entry)) in marks and entry.get("enabled") is False:
         if entry.get("method") in SAFE_METHODS and news.get("enabled") is not False:
             wanted.keys["enabled"] = GONE
             changes.back.append(f"{_called(entry)}: on again")
@@ -302,31 +345,37 @@ def _wanted(
     elif _is_unasked(entry, news, marks):
         wanted.keys["enabled"] = False
         changes.acting.append(_called(entry))
+
+
+def _take_parts(
+    wanted: Wanted, entry: Mapping[str, Any], news: Mapping[str, Any], marks: set[str]
+) -> tuple[list[str], list[str]]:
+    """Takes over each part that the description changed and no person did; what to tell of these, and those that people keep."""
+    old, new = _leaves(entry), _leaves(news)
     told: list[str] = []
     kept: list[str] = []
     for leaf in dict.fromkeys([*_LEAVES[:1], *new, *old]):  # the url first: it decides which parameters there can be
-        before, after = old.get(leaf, GONE), new.get(leaf, GONE)
         url = str(wanted.keys.get("url", entry.get("url")))
-        if not _has_place(leaf, after, url):
-            after = GONE
+        before, after = old.get(leaf, GONE), new.get(leaf, GONE)
+        after = after if _has_place(leaf, after, url) else GONE
         if before == after:
             continue
-        by_hand = _mark(name, leaf, after if before is GONE else before) not in marks
-        if before is GONE:
-            by_hand = not by_hand  # imported so before, and taken out by a person
-        elif after is GONE and leaf.startswith("parameters.") and not _has_place(leaf, before, url):
-            by_hand = False  # gone with its placeholder
-        if not by_hand:
+        if not _is_by_hand(entry, leaf, before, after, url, marks):
             _set(wanted, leaf, after, entry)
             told.append(f"{leaf} {'new' if before is GONE else 'gone' if after is GONE else 'changed'}")
-        elif after is not GONE and _mark(name, leaf, after) not in marks:
+        elif after is not GONE and _mark(_shape(entry), leaf, after) not in marks:
             kept.append(leaf)
-    if told:
-        is_on = entry.get("method") not in SAFE_METHODS and entry.get("enabled") is not False
-        changes.updated.append(f"{_called(entry)}{' (a write that is on)' if is_on else ''}: {', '.join(told)}")
-    if kept:
-        changes.kept.append(f"{_called(entry)}: {', '.join(kept)}")
-    return wanted
+    return told, kept
+
+
+def _is_by_hand(entry: Mapping[str, Any], leaf: str, before: Any, after: Any, url: str, marks: set[str]) -> bool:
+    """Whether a person made a part differ from the description, by the marks of what was imported."""
+    name = _shape(entry)
+    if before is GONE:
+        return _mark(name, leaf, after) in marks  # imported so before, and taken out by a person
+    if after is GONE and leaf.startswith("parameters.") and not _has_place(leaf, before, url):
+        return False  # gone with its placeholder
+    return _mark(name, leaf, before) not in marks
 
 
 def _is_unasked(entry: Mapping[str, Any], news: Mapping[str, Any], marks: set[str]) -> bool:

@@ -184,7 +184,7 @@ def choose(found: Sequence[FoundOperation], choice: Choice) -> list[FoundOperati
     for text, pattern in patterns:
         if not any(pattern.fullmatch(_simple(one.name)) for one in found):
             raise BadDocument(
-                f"--only '{text}' fits no operation; write such as 'GET *' or '{found[0].name}' (in quotes)."
+                f"--only '{text}' fits no operation; write, for example, 'GET *' or '{found[0].name}' (in quotes)."
             )
     there = {tag.lower(): tag for one in found for tag in one.tags}
     for tag in choice.tags:

@@ -155,7 +155,7 @@ def _authorization(documents: Documents, scheme: Node, name: str) -> _Way:
     documents.notes.add(
         scheme,
         "it does not say what stands before the key in the header Authorization; if the API wants a word there, write it under auth: "
-        "before the variable, such as 'Token ${...}'",
+        "before the variable, for example 'Token ${...}'",
     )
     return _Way("header", name)
 

@@ -102,42 +102,51 @@ def endpoint(
     given = [
         one for one in parameters(documents, item, operation) if (one.where, key_of(one.where, one.name)) not in own
     ]
+    by_place = {where: [one for one in given if one.where == where] for where in ("header", "path", "query", "cookie")}
     draft = _Draft()
-    for one in given:
-        if one.where == "header":
-            _header(documents, draft, one)
-    url = _path(documents, draft, path, [one for one in given if one.where == "path"], operation, like)
-    pairs = [pair for one in given if one.where == "query" for pair in _query(documents, draft, one)]
-    if pairs:
+    for one in by_place["header"]:
+        _header(documents, draft, one)
+    url = _path(documents, draft, path, by_place["path"], operation, like)
+    if pairs := [pair for one in by_place["query"] for pair in _query(documents, draft, one)]:
         url += ("&" if "?" in url else "?") + "&".join(pairs)
-    for one in given:
-        if one.where == "cookie" and one.required:
-            documents.notes.add(
-                one.node,
-                f"the cookie '{one.name[:60]}' is left out; the catalog has no cookies for the model",
-                lost="parameters",
-            )
-    words = described(
-        operation.text("summary"), operation.text("description"), _fallback(method, path, operation), _DESCRIPTION
-    )
-    entry: dict[str, Any] = {"method": method, "url": url, "description": words}
-    if operation.is_set("deprecated"):
-        entry["description"] = f"Deprecated. {words}"
+    _note_cookies(documents, by_place["cookie"])
+    entry: dict[str, Any] = {"method": method, "url": url, "description": _words(method, path, operation)}
     if draft.parameters:
         entry["parameters"] = draft.parameters
     entry |= _body(documents, method, operation, given)
-    if method == "GET":
-        types = {name: str(schema.get("type", "string")) for name, schema in draft.parameters.items()}
-        paging = pagination(documents, operation, draft.query, types, path)
-        entry |= {"pagination": paging} if paging is not None else {}
-        if paging is not None and "parameter" in paging:
-            _first_page(draft, paging["parameter"], given)
-        elif paging is None and is_unsaid(documents, operation, draft.query, types, path):
+    return entry | (_paging(documents, draft, path, operation, given) if method == "GET" else {})
+
+
+def _note_cookies(documents: Documents, given: list[Given]) -> None:
+    for one in given:
+        if one.required:
+            words = f"the cookie '{one.name[:60]}' is left out; the catalog has no cookies for the model"
+            documents.notes.add(one.node, words, lost="parameters")
+
+
+def _words(method: str, path: str, operation: Node) -> str:
+    """The entry's description."""
+    fallback = _fallback(method, path, operation)
+    words = described(operation.text("summary"), operation.text("description"), fallback, _DESCRIPTION)
+    return f"Deprecated. {words}" if operation.is_set("deprecated") else words
+
+
+def _paging(
+    documents: Documents, draft: _Draft, path: str, operation: Node, given: list[Given]
+) -> dict[str, dict[str, Any]]:
+    """The entry's `pagination`, where the description tells of pages."""
+    types = {name: str(schema.get("type", "string")) for name, schema in draft.parameters.items()}
+    paging = pagination(documents, operation, draft.query, types, path)
+    if paging is None:
+        if is_unsaid(documents, operation, draft.query, types, path):
             documents.notes.add(
                 operation,
                 "how its list goes on is not recognised, so all_pages will try it out; write pagination where you know",
             )
-    return entry
+        return {}
+    if "parameter" in paging:
+        _first_page(draft, paging["parameter"], given)
+    return {"pagination": paging}
 
 
 def _first_page(draft: _Draft, placeholder: str, given: list[Given]) -> None:
@@ -280,7 +289,7 @@ def _path(
         name = draft.name(next(names, raw))
         if raw in used:
             documents.notes.add(
-                operation, f"the placeholder {{{raw[:60]}}} stands twice in its path; the second is called [{name}]"
+                operation, f"duplicate placeholder {{{raw[:60]}}} in its path; the second is called [{name}]"
             )
         used.add(raw)
         if (one := known.get(raw)) is None:
@@ -302,7 +311,7 @@ def _path(
     for name, one in known.items():
         if name not in used:
             documents.notes.add(
-                one.node, f"'{name[:60]}' is no placeholder of {path[:120]}; it is left out", lost="parameters"
+                one.node, f"'{name[:60]}' is not a placeholder of {path[:120]}; it is left out", lost="parameters"
             )
     return whole
 
@@ -349,7 +358,7 @@ def _header(documents: Documents, draft: _Draft, one: Given) -> None:
     if key in ("accept", "content-type", "authorization"):
         return  # of no meaning as parameters by OpenAPI's words
     if not re.fullmatch(HEADER_NAME, one.name) or len(one.name) > 100:
-        documents.notes.add(one.node, "this is no header's name; it is left out", lost="parameters")
+        documents.notes.add(one.node, "this is not a header name; it is left out", lost="parameters")
     elif is_reserved(one.name):
         documents.notes.add(one.node, f"a call may not bring the header {one.name}; it is left out", lost="parameters")
     elif key not in {header_key(name) for name in draft.taken}:

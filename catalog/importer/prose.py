@@ -6,6 +6,7 @@ import html
 import re
 from functools import lru_cache
 
+from base.english import SENTENCE_END, split, stem
 from catalog.references import printable
 
 _READ = 4_000  # characters of a description that are looked at
@@ -20,7 +21,6 @@ _MARKUP = (
     (re.compile(r"\*\*|__|`"), ""),
     (re.compile(r"(?<![\w*])[*_](?=\S)([^*_]{1,200})(?<=\S)[*_](?![\w*])"), r"\1"),
 )
-_END = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!vs\.)\s+(?=[^\sa-z])")
 # Sentences that point elsewhere, or whose sense was a list or a table below them.
 _NO_NEWS = re.compile(
     r"(required (oauth )?scopes?|(for|to) more (information|details)|(read|learn|see) more|see (also|the)?|note:)\b|.*:$",
@@ -71,7 +71,7 @@ def first_sentence(text: str, limit: int) -> str:
 
 @lru_cache(maxsize=4_096)
 def _split(text: str) -> list[str]:
-    return [one for one in _END.split(plain(text)) if one and not _NO_NEWS.match(one)]
+    return [one for one in SENTENCE_END.split(plain(text)) if one and not _NO_NEWS.match(one)]
 
 
 def cut(text: str, limit: int) -> str:
@@ -83,12 +83,7 @@ def cut(text: str, limit: int) -> str:
 
 def words_of(text: str) -> set[str]:
     """The words that say something, in their simplest form."""
-    text = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", text)
-    return {_stem(word) for word in re.findall(r"[^\W_]+", text.lower())} - _FILLER
-
-
-def _stem(word: str) -> str:
-    return word[:-1] if len(word) > 3 and word.endswith("s") else word
+    return {stem(word) for word in split(text) if word not in _FILLER}
 
 
 def says_nothing_new(text: str, beside: str) -> bool:

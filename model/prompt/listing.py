@@ -46,13 +46,13 @@ def lines(entries: Iterable[Listed], detail: Detail) -> Iterator[str]:
     for one in entries:
         body = _body_of(one, detail)
         if len(body) < _LONG or isinstance(one, Recipe) or first.setdefault(body, one.name) == one.name:
-            yield line(one, detail)
+            yield operation_line(one, detail)
         else:
             yield f"{_head(one, detail)} body as {first[body]}"
 
 
 @lru_cache(maxsize=20_000)
-def line(entry: Listed, detail: Detail) -> str:
+def operation_line(entry: Listed, detail: Detail) -> str:
     """The entry's line."""
     if not detail.depth:
         return " ".join([_named(entry), *_said(entry.description, detail), *(["(...)"] if _has_more(entry) else [])])

@@ -20,7 +20,20 @@ from base.tokens import estimate
 from catalog.calls import BadCall
 from catalog.catalog import RUN, Api, Catalog, Operation, Recipe
 from catalog.rules import SAFE_METHODS
-from model.prompt.listing import BARE, FOUND, FULL, RICH, SHORT, TERSE, Detail, Listed, chart, fitting, line, lines
+from model.prompt.listing import (
+    BARE,
+    FOUND,
+    FULL,
+    RICH,
+    SHORT,
+    TERSE,
+    Detail,
+    Listed,
+    chart,
+    fitting,
+    lines,
+    operation_line,
+)
 from model.prompt.search import Ranking, index_of
 from store.transcript import TurnNote
 
@@ -210,9 +223,9 @@ def _listed(catalog: Catalog, ranking: Ranking, fixed: _Fixed, room: int, known:
     chosen: dict[str, list[str]] = {}
     for one in ranking.entries:
         detail = next(detail for part, detail in details if whole - left <= whole * part)
-        heading, told = _heading(catalog, one.api, fixed), line(one, detail)
+        heading, told = _heading(catalog, one.api, fixed), operation_line(one, detail)
         size = estimate(f"{told}\n") + (estimate(f"{heading}\n") if heading not in chosen else 0)
-        if size > whole / 3 or (known and any(line(one, fuller) in known for fuller in _as_full(detail))):
+        if size > whole / 3 or (known and any(operation_line(one, fuller) in known for fuller in _as_full(detail))):
             continue
         if size > left:
             break
@@ -337,13 +350,13 @@ def find(catalog: Catalog, arguments: Mapping[str, Any], instructions: str = "",
     """What `find_operations` answers: JSON text. Raises `BadCall`."""
     query, limit = arguments.get("query"), arguments.get("limit")
     if not isinstance(query, str) or not query.strip():
-        raise BadCall(f"{FIND} takes `query`, a text such as 'remove a member from a team'.")
+        raise BadCall(f"{FIND} takes `query`, a text, for example 'remove a member from a team'.")
     if limit is None:
         limit = _FOUND
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise BadCall("`limit` takes a whole number from 1 on.")
     ranking = index_of(catalog).rank(query[:_QUERY], min(limit, _MOST_FOUND))
-    told = {line(one, FOUND): one for one in ranking.entries}
+    told = {operation_line(one, FOUND): one for one in ranking.entries}
     found = {text: told[text] for text in fitting(told, _FOUND_ROOM)}
     note = {"note": _TRY_OTHERS} if ranking.understood < _SURE else {}
     if len(catalog.apis) == 1:

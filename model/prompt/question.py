@@ -6,7 +6,7 @@ Names of things ("Ann Lee", #team, ids, addresses) say which one is meant, not w
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,24 +70,30 @@ def _question(said: str, known: Container[str], aim: Aim) -> Question:
 
 
 def _weighed(said: str, known: Container[str]) -> Iterator[tuple[str, float]]:
+    """The terms of a text with how much each counts; some come several times."""
     tokens = [(found[0], found.start()) for found in re.finditer(r"[^\W_]+", _OWNER.sub("  ", said))]
     words = [token.lower() for token, _ in tokens]
-    phrases = [at for at in range(len(words)) for size in (2, 3) if tuple(words[at : at + size]) in PHRASES]
-    in_phrase = set()
-    for at in phrases:
-        for size in (2, 3):
-            meant = PHRASES.get(tuple(words[at : at + size]), ())
-            in_phrase |= set(range(at, at + size)) if meant else set()
-            yield from ((term(word), _PHRASE) for word in meant)
+    phrases = list(_phrases(words))
+    in_phrase = {at for places, _ in phrases for at in places}
+    yield from ((term(word), _PHRASE) for _, meant in phrases for word in meant)
     for at, (token, start) in enumerate(tokens):
         yield from _around(words, at, known)
         if words[at] in STOP or words[at].isdigit():
             continue
-        if token[0].isupper() and (words[at - 1 : at] == ["by"] or _OWNER.match(said, start + len(token))):
+        is_capital = token[0].isupper()
+        if is_capital and (words[at - 1 : at] == ["by"] or _OWNER.match(said, start + len(token))):
             yield term("person"), _WHO
-        is_name = token[0].isupper() and at > 0 and said[:start].rstrip()[-1:] not in _ENDS
+        is_name = is_capital and at > 0 and said[:start].rstrip()[-1:] not in _ENDS
         weight = (_CAPITAL if is_name else 1.0) * (_IN_PHRASE if at in in_phrase else 1.0)
         yield from ((term(part), weight) for part in split(token))
+
+
+def _phrases(words: Sequence[str]) -> Iterator[tuple[range, Iterable[str]]]:
+    """Where two or three words together mean something of their own, and what."""
+    for at in range(len(words)):
+        for size in (2, 3):
+            if meant := PHRASES.get(tuple(words[at : at + size])):
+                yield range(at, at + size), meant
 
 
 def _around(words: list[str], at: int, known: Container[str]) -> Iterator[tuple[str, float]]:

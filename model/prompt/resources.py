@@ -39,10 +39,12 @@ class Route:
 
     @property
     def literals(self) -> list[str]:
+        """The path's segments that are no placeholders."""
         return [one for one in self.path if one]
 
     @property
     def is_item(self) -> bool:
+        """Whether the path ends in a placeholder, as that of one thing among several does."""
         return bool(self.path) and self.path[-1] is _OPEN
 
 

@@ -6,7 +6,6 @@ An index belongs to one catalog and does not change. Any text is a question: the
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from itertools import chain, islice
 from operator import add
 from typing import Any, TypeVar
 
-from base.english import stem, telling_terms, terms
+from base.english import SENTENCE_END, stem, telling_terms, terms
 from catalog.catalog import Api, Catalog, Operation, Recipe
 from catalog.rules import SAFE_METHODS
 from model.prompt.question import Question, read_question
@@ -311,7 +310,7 @@ def _enum(schema: Any) -> list[str]:
 def _fields(entry: Listed, route: Route) -> Fields:
     """An entry's words by where they stand."""
     literals = route.literals
-    summary, _, more = _first_sentence(entry.description)
+    summary, *more = SENTENCE_END.split(entry.description, maxsplit=1)
     schemas = list(entry.parameters.values()) if isinstance(entry, Operation) else []
     query = [name for name, _ in entry.template.query] if isinstance(entry, Operation) else []
     body = entry.body if isinstance(entry, Operation) else entry.inputs
@@ -322,7 +321,7 @@ def _fields(entry: Listed, route: Route) -> Fields:
         "path": [word for literal in literals[:-1] for word in terms(literal)],
         "placeholders": [word for all_ in route.names for name in all_ for word in things(name)],
         "summary": telling_terms(summary[:1_000]),
-        "more": telling_terms(more[:1_000]),
+        "more": telling_terms("".join(more)[:1_000]),
         "query": [word for name in query[:100] for word in terms(name)],
         "values": _value_words(schemas)[:200],
         "body": names,
@@ -339,11 +338,6 @@ def _taught(api: Api, fields: Fields) -> Fields:
         name: words + [word for meaning, said in pairs if meaning and meaning <= set(words) for word in said]
         for name, words in fields.items()
     }
-
-
-def _first_sentence(text: str) -> tuple[str, str, str]:
-    found = re.search(r"(?<=[.!?])\s", text)
-    return (text[: found.start()], " ", text[found.end() :]) if found else (text, "", "")
 
 
 def _value_words(schemas: Iterable[Any]) -> list[str]:

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from base.utf8 import encoded
+
 FIRST = "0" * 64  # what stands for "the hash before" at the first entry
 
 
@@ -49,7 +51,7 @@ def sign(key: bytes, what: str, *content: object) -> str:
 def is_signed(key: bytes, signature: object, what: str, *content: object) -> bool:
     """Whether a signature is that of `what` with this content."""
     given = signature if isinstance(signature, str) else ""
-    return hmac.compare_digest(sign(key, what, *content).encode(), given.encode("utf-8", "replace"))
+    return hmac.compare_digest(sign(key, what, *content).encode(), encoded(given))
 
 
 def _keyed(key: bytes, content: list[object]) -> str:
@@ -76,9 +78,9 @@ def is_whole(key: bytes, before: str, line: ChainedEntry) -> bool:
     if not isinstance(line.at, float) or not all(isinstance(one, str) for one in texts):
         return False
     expected = link(key, before, line.number, line.at, line.thread, line.turn, line.kind, line.data)
-    return hmac.compare_digest(expected.encode(), line.hash.encode("utf-8", "replace"))
+    return hmac.compare_digest(expected.encode(), encoded(line.hash))
 
 
 def digest(text: str) -> str:
     """What the journal keeps of a text that retention may erase."""
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+    return hashlib.sha256(encoded(text)).hexdigest()

@@ -20,13 +20,14 @@ from sqlalchemy import Connection, Engine, delete, insert, select, text, update
 from sqlalchemy import bindparam as given
 
 from base.settings import Misconfigured
+from base.utf8 import encodable
 from store.journal.hash_chain import FIRST, ChainedEntry, JournalEntry, first_broken, is_signed, is_whole, link, sign
 from store.tables import journal, journal_head
 
 log = structlog.get_logger("journal")
 _ALONE = 7_316_045_922  # the number of an advisory lock; any fixed one that others are unlikely to use
 _KEY_FOR_SERVER = (
-    "JOURNAL_KEY is not set. With PostgreSQL it has to be: set it to a secret of your own, such as what `openssl rand -hex 32` prints, "
+    "JOURNAL_KEY is not set. With PostgreSQL it has to be: set it to a secret of your own, for example what `openssl rand -hex 32` prints, "
     "and keep it. An earlier version made one in the file journal-key of its working directory; that one goes on."
 )
 BEGUN_ANEW = "begun anew"  # the kind of an entry with which a chain begins behind another
@@ -96,7 +97,7 @@ class Journal:
 
     def _row(self, head: Head, at: float, thread: str, turn: str, entry: JournalEntry) -> dict[str, Any]:
         written = json.dumps(entry.data, ensure_ascii=False, separators=(",", ":"))
-        data = written.encode("utf-8", "replace").decode()  # exactly what the database will give back
+        data = encodable(written)  # exactly what the database will give back
         number = head.number + 1
         hash_ = link(self._key, head.hash, number, at, thread, turn, entry.kind, data)
         row = {"number": number, "at": at, "thread": thread, "turn": turn, "kind": entry.kind, "data": data}
@@ -266,7 +267,7 @@ def read_key(given: str | None, database: str | None, *, make: bool = True) -> b
         except OSError as error:
             raise Misconfigured(
                 f"JOURNAL_KEY is not set, and {path} cannot be written ({error.strerror}). "
-                "Set it to a secret of your own, such as what `openssl rand -hex 32` prints, and keep it."
+                "Set it to a secret of your own, for example what `openssl rand -hex 32` prints, and keep it."
             ) from None
     key = path.read_text("ascii").strip()
     if not key:

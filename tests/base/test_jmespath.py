@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from base.jmespath_bounded import MAX_EXPRESSION, BadQuery, check, search
+from base.jmespath_bounded import MAX_EXPRESSION, BadQuery, check_expression, search
 from tests.base.test_shrink import ANY
 from tests.harness.bot_parts import strict
 
@@ -58,8 +58,8 @@ def test_an_expression_finds_what_it_names(expression: str, found: object) -> No
         ("length(data[0].id)", "length() got a value of a type"),
         ("sum(data)", "sum() got"),
         ("max_by(data, &tags)", "max_by() got"),
-        ("&data", "no JSON"),
-        ("[&data]", "no JSON"),
+        ("&data", "not JSON"),
+        ("[&data]", "not JSON"),
         ("ceil(to_number('inf'))", "ceil() got"),
         ("`NaN`", "no valid JMESPath"),
     ],
@@ -72,9 +72,9 @@ def test_an_expression_that_fails_says_why_in_words(expression: str, words: str)
 
 
 def test_checking_needs_no_data() -> None:
-    check("data[*].id")
+    check_expression("data[*].id")
     with pytest.raises(BadQuery, match="no valid JMESPath, at character 7"):
-        check("data[*")
+        check_expression("data[*")
 
 
 BOMBS = [

@@ -356,7 +356,7 @@ def test_a_token_of_entra_goes_to_azures_older_form_as_one(server: RestServer) -
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("model.example/v1", "write it with its scheme, such as https://model.example/v1"),
+        ("model.example/v1", "write it with its scheme, for example https://model.example/v1"),
         (
             "https://x.openai.azure.com/openai/deployments/d/chat/completions?api-version=1",
             "leave out /chat/completions",

@@ -64,7 +64,7 @@ def test_a_comment_behind_a_token_is_told_and_not_taken_for_a_part_of_it(monkeyp
     with pytest.raises(Misconfigured) as caught:
         load(monkeypatch, SLACK_BOT_TOKEN="xoxb-secret  # from the app's page")
     (line,) = str(caught.value).splitlines()
-    assert line.startswith("SLACK_BOT_TOKEN: there is a blank in it")
+    assert line.startswith("SLACK_BOT_TOKEN: it contains a space")
     assert "secret" not in line
 
 
@@ -234,31 +234,31 @@ MISTAKES = [
     (
         "MODEL_OPTIONS",
         "reasoning_effort=low",
-        'it is no JSON; write a JSON object in quotes, such as {"reasoning_effort": "low"}.',
+        'it is not JSON; write a JSON object in quotes, for example {"reasoning_effort": "low"}.',
     ),
-    ("MODEL_OPTIONS", '{"a": NaN}', "it is no JSON"),
-    ("MODEL_OPTIONS", '["low"]', "it is no JSON object"),
+    ("MODEL_OPTIONS", '{"a": NaN}', "it is not JSON"),
+    ("MODEL_OPTIONS", '["low"]', "it is not a JSON object"),
     ("MODEL_OPTIONS", '{"messages": []}', 'leave out "messages"; the bot writes the messages itself.'),
     ("MODEL_OPTIONS", '{"temperature": 0, "model": "x"}', 'leave out "model"; set OPENAI_MODEL.'),
     ("MODEL_OPTIONS", '{"stream": false}', 'leave out "stream"; the bot asks for streams'),
     ("MODEL_OPTIONS", '{"tools": []}', 'leave out "tools"; the bot\'s tools come from the catalog.'),
     ("MODEL_API", "messages", "write 'auto', 'chat' or 'responses'."),
-    ("OPENAI_BASE_URL", "localhost:11434/v1", "write it with its scheme, such as http://localhost:11434/v1."),
-    ("OPENAI_BASE_URL", "127.0.0.1:8000", "such as http://127.0.0.1:8000."),
-    ("OPENAI_BASE_URL", "ollama:11434/v1", "such as http://ollama:11434/v1."),
-    ("OPENAI_BASE_URL", "models.example.com/v1", "such as https://models.example.com/v1."),
-    ("OPENAI_BASE_URL", "//models.example.com/v1", "such as https://models.example.com/v1."),
-    ("OPENAI_BASE_URL", "htp://models.example.com/v1", "such as https://models.example.com/v1."),
-    ("OPENAI_BASE_URL", "https:/models.example.com/v1", "such as https://models.example.com/v1."),
-    ("OPENAI_BASE_URL", "me:shhh@models.example.com/v1", "such as https://models.example.com/v1."),
+    ("OPENAI_BASE_URL", "localhost:11434/v1", "write it with its scheme, for example http://localhost:11434/v1."),
+    ("OPENAI_BASE_URL", "127.0.0.1:8000", "for example http://127.0.0.1:8000."),
+    ("OPENAI_BASE_URL", "ollama:11434/v1", "for example http://ollama:11434/v1."),
+    ("OPENAI_BASE_URL", "models.example.com/v1", "for example https://models.example.com/v1."),
+    ("OPENAI_BASE_URL", "//models.example.com/v1", "for example https://models.example.com/v1."),
+    ("OPENAI_BASE_URL", "htp://models.example.com/v1", "for example https://models.example.com/v1."),
+    ("OPENAI_BASE_URL", "https:/models.example.com/v1", "for example https://models.example.com/v1."),
+    ("OPENAI_BASE_URL", "me:shhh@models.example.com/v1", "for example https://models.example.com/v1."),
     ("OPENAI_BASE_URL", "https://", "write it with its scheme"),
     (
         "OPENAI_BASE_URL",
         "https://m.example.com/v1/chat/completions",
         "leave out /chat/completions; the bot adds it itself.",
     ),
-    ("OPENAI_BASE_URL", "https://${HOST}/v1", "there is a blank or a variable in it; write one address in full."),
-    ("SLACK_API_URL", "slack.com/api", "write it with its scheme, such as https://slack.com/api."),
+    ("OPENAI_BASE_URL", "https://${HOST}/v1", "it contains a space or a variable; write one address in full."),
+    ("SLACK_API_URL", "slack.com/api", "write it with its scheme, for example https://slack.com/api."),
     ("SLACK_API_URL", "https://slack.com/api/chat.postMessage", "leave out /chat.postMessage; the bot adds it itself."),
     ("MODEL_TIMEOUT", "2m", "write seconds as a number without a unit, 120."),
     ("MODEL_TIMEOUT", "1.5 min", "write seconds as a number without a unit, 90."),
@@ -290,9 +290,9 @@ MISTAKES = [
     ("WORKERS", "2.5", ""),
     ("MAX_WAITING", "0", ""),
     ("MAX_MODEL_CALLS", "0", ""),
-    ("MAX_RESPONSE", "big", "write a size such as 5 MB, 512 kB or 5000000"),
-    ("MAX_RESPONSE", "5 XB", "write a size such as"),
-    ("MAX_RESPONSE", "-5", "write a size such as"),
+    ("MAX_RESPONSE", "big", "write a size, for example 5 MB, 512 kB or 5000000."),
+    ("MAX_RESPONSE", "5 XB", "write a size, for example"),
+    ("MAX_RESPONSE", "-5", "write a size, for example"),
     ("MAX_RESPONSE", "10", ""),
     ("API_TIMEOUT", "0", ""),
     ("API_TIMEOUT", "-3", ""),

@@ -6,7 +6,7 @@ import pytest
 
 from catalog.calls import BadCall, build, resolve, with_values
 from catalog.catalog import BadCatalog, Catalog, load_catalog
-from model.prompt.listing import FULL, line
+from model.prompt.listing import FULL, operation_line
 
 TEXT = """
 name: Rabbit
@@ -79,7 +79,7 @@ def test_the_rules_hold_of_what_a_server_that_parts_segments_would_see() -> None
 
 
 def test_the_model_is_told_how_a_slash_is_written() -> None:
-    assert "vhost (a slash in it as %2F)" in line(catalog().operations[0], FULL)
+    assert "vhost (a slash in it as %2F)" in operation_line(catalog().operations[0], FULL)
 
 
 @pytest.mark.parametrize(

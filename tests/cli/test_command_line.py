@@ -137,7 +137,7 @@ def test_check_shows_which_spelling_of_a_condition_asks_whom_and_where_it_can_be
     done = check(tmp_path, COLUMNS="200")
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
     told = {(row[0], row[1]): row[2] for row in rows if row[2:]}
-    asks, not_told = "waits for @leads, at most 60 min", "(the strictest rule: it can't be told which one is meant)"
+    asks, not_told = "waits for @leads, at most 60 min", "(the strictest rule: it is unclear which one is meant)"
 
     assert done.exit_code == 0
     assert told["POST /refunds", '{"amount": 1000}'] == asks
@@ -176,18 +176,21 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         SMALL.replace("    description: Adds an employee.\n", ""),
         ["endpoint 2", "line 7", "'description' is missing"],
     ),
-    "a misspelt key": (SMALL.replace("approval:", "aproval:"), ["endpoint 2", "line 10", "'aproval' is no key"]),
+    "a misspelt key": (
+        SMALL.replace("approval:", "aproval:"),
+        ["endpoint 2", "line 10", "'aproval' is not a catalog key"],
+    ),
     "never on GET": (
         SMALL.replace("Lists employees.", "Lists.\n    approval: never"),
         ["endpoint 1", "approval: never is for POST only"],
     ),
     "no endpoints": ("name: HR\nbase_url: https://hr.example\nendpoints: []\n", ["line 3", "endpoints"]),
-    "no YAML": ("name: [HR\nbase_url: x\n", ["line ", "no valid YAML"]),
+    "no YAML": ("name: [HR\nbase_url: x\n", ["line ", "not valid YAML"]),
     "a list": ("- a\n- b\n", ["write a mapping"]),
     "nothing": ("", ["is empty"]),
     "the same entry twice": (
         SMALL + "  - method: POST\n    url: /api/users\n    description: Again.\n",
-        ["line 11", "twice"],
+        ["line 11", "duplicate operation POST /api/users"],
     ),
 }
 
@@ -243,11 +246,11 @@ def test_check_tells_all_mistakes_between_entries_at_once(tmp_path: Path) -> Non
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        "apis.yaml, endpoint 1, line 7: pagination: 'pages' is no query value of /people?page=[page]; write ?pages=[pages] there.",
-        "apis.yaml, endpoint 2, line 13: lookup: 'GET /peple' is no GET of this API; there is: GET /people.",
+        "apis.yaml, endpoint 1, line 7: pagination: 'pages' is not a query parameter of /people?page=[page]; write ?pages=[pages] there.",
+        "apis.yaml, endpoint 2, line 13: lookup: 'GET /peple' is not a GET of this API; available: GET /people.",
         "apis.yaml, recipe 1, step 1, line 19: DELETE /people/[id] is a write, and only the last step may be one; "
         "split the recipe there.",
-        "apis.yaml, channel #hr-bot, line 28: 'POST *' fits no operation; write such as 'GET *' or 'GET /people'.",
+        "apis.yaml, channel #hr-bot, line 28: 'POST *' fits no operation; write, for example, 'GET *' or 'GET /people'.",
     ]
 
 

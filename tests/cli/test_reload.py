@@ -48,7 +48,7 @@ def test_a_catalog_with_mistakes_is_told_in_the_log_and_the_one_before_it_stays(
     assert told["level"] == "error"
     assert told["mistakes"] == [
         "apis.yaml, endpoint 2, line 6: method 'POTS' is not one of GET, HEAD, POST, PUT, PATCH, DELETE.",
-        "apis.yaml, line 9: 'nmae' is no key of the catalog here; did you mean 'name'?",
+        "apis.yaml, line 9: 'nmae' is not a catalog key here; did you mean 'name'?",
     ]
     system.model.script("who is there?", [call(("GET", "/api/users?page=1")), answer("Tom.")])
     system.wait_for_answer(system.mention("who is there?"), "Tom.")

@@ -15,7 +15,7 @@ from base.visible import field_name, key, middle, on_line, title, visible
 from catalog.lookup import Matched
 from catalog.rules import Rule
 from emulator import limits
-from gate.card_lines import WHOLE, about, told
+from gate.card_lines import WHOLE, about, change_lines
 from gate.cards import CardRow, batch_card, card, home_blocks, target_card, whole_request
 from gate.naming import Name, name_of
 from gate.policy import State
@@ -29,7 +29,7 @@ def target(data: Any, **more: Any) -> Target:
 
 
 def lines(method: str, before: Any, body: Any = None, **more: Any) -> list[str]:
-    return list(told(method, target(before, **more), body).lines)
+    return list(change_lines(method, target(before, **more), body).lines)
 
 
 def row(body: Any = None, **more: Any) -> CardRow:
@@ -332,7 +332,7 @@ def test_no_long_value_can_begin_a_section_of_its_own(shift: int) -> None:
 
 def test_the_modal_shows_values_whole() -> None:
     body = {"text": "x" * 20_000 + "the end"}
-    (line,) = told("PATCH", target({"text": "old"}), body, bounds=WHOLE).lines
+    (line,) = change_lines("PATCH", target({"text": "old"}), body, bounds=WHOLE).lines
     assert line == f'text: "old" → "{body["text"]}"'
 
 

@@ -597,7 +597,7 @@ def test_only_an_unknown_outcome_with_a_target_can_be_checked() -> None:
                 "status": 204,
                 "moved": '[["messages","12","15"],["x",""," "],["a","1","2"],["b","1","2"],["c","1","2"],["d","1","2"]]',
             },
-            "Approved by <@U0BEN> {at} · The API answered 204 No Content|Moved by itself meanwhile, and so did not count: "
+            "Approved by <@U0BEN> {at} · The API answered 204 No Content|Changed on its own meanwhile, so it did not count: "
             "messages (12 → 15), x ((nothing) →  ), a (1 → 2), b (1 → 2), c (1 → 2), ...",
         ),
         (State.UNKNOWN, {}, "Approved by <@U0BEN> {at} · Sent, no answer: it may or may not have happened."),
@@ -611,7 +611,7 @@ def test_only_an_unknown_outcome_with_a_target_can_be_checked() -> None:
         (
             State.STALE,
             {"note": changed_text([("job",), ("<b>",), ("at",)])},
-            "Approved by <@U0BEN> {at} · Nothing was sent; a new card asks anew."
+            "Approved by <@U0BEN> {at} · Nothing was sent; a new card asks again."
             "|The target changed after the card was drawn (job, at, ...).",
         ),
         (State.EXPIRED, {"decided_by": None}, "No decision in time. Nothing was sent."),

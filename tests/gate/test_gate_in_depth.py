@@ -107,7 +107,7 @@ def test_a_target_that_changed_is_not_written_and_asked_for_anew(
     talk.card_titled("Out of date")
     assert "DELETE /users/7" not in api.asked
     assert 'job: "CEO"' in card_text(second)
-    assert "The target changed after the card was drawn (job). This card asks anew." in card_text(second)
+    assert "The target changed after the card was drawn (job). This card asks again." in card_text(second)
     ann.presses(second, "approve")
     assert "Done." in talk.answer()
     assert api.asked.count("DELETE /users/7") == 1

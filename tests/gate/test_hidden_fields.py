@@ -163,7 +163,7 @@ def test_a_recipe_neither_shows_nor_passes_on_what_is_hidden(parts: BotParts, se
     parts.ask()
     shown, leaked = tool_results(parts.replies.asked[-1])
     assert shown["data"]["ids"][0]["name"] == "Ann"
-    assert "leads to nothing" in leaked["error"]
+    assert "does not resolve" in leaked["error"]
     assert leaks(json.dumps([shown, leaked])) == []
     assert leaks(parts.stored()) == []
 

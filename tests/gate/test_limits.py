@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from base.retry import pause, told
+from base.retry import pause, waiting_words
 from catalog.catalog import Api, load_catalog
 from gate.api_client import Paces, Unsent
 from gate.policy import State
@@ -130,7 +130,7 @@ def test_what_a_retry_after_means(header: str, tried: int, seconds: float) -> No
     ],
 )  # fmt: skip
 def test_what_the_model_is_told_of_it_is_in_our_words(status: int, header: str, words: str) -> None:
-    assert told(status, header) == words
+    assert waiting_words(status, header) == words
 
 
 # --- the catalog's limits ---------------------------------------------------------------------------------------------

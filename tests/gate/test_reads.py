@@ -414,9 +414,9 @@ def test_with_all_pages_it_selects_of_the_list_of_all_items(parts: BotParts, ser
         ("data[?id = 1]", "no valid JMESPath"),
         ("a" * 1_001, "longer than 1,000 characters"),
         ("(" * 500, "select: "),
-        (5, "select is a JMESPath as text, such as"),
-        (["data"], "select is a JMESPath as text, such as"),
-        (True, "select is a JMESPath as text, such as"),
+        (5, "select is a JMESPath as text, for example"),
+        (["data"], "select is a JMESPath as text, for example"),
+        (True, "select is a JMESPath as text, for example"),
     ],
 )
 def test_a_wrong_expression_is_told_before_anything_is_sent(
@@ -519,7 +519,7 @@ def test_another_threads_result_is_refused(parts: BotParts, server: RestServer) 
     listed(parts, server)
     parts.replies.will(calls({"result": "r1"}, tool="read_result"))
     parts.ask()
-    assert tool_results(parts.replies.asked[-1])[0]["error"].startswith("r1 is not kept, or no longer.")
+    assert tool_results(parts.replies.asked[-1])[0]["error"].startswith("r1 was not kept, or is no longer kept.")
 
 
 @pytest.mark.parametrize(
@@ -528,7 +528,7 @@ def test_another_threads_result_is_refused(parts: BotParts, server: RestServer) 
         ({}, "result is the name that a result gave"),
         ({"result": "r0x"}, "result is the name"),
         ({"result": ["r1"]}, "result is the name"),
-        ({"result": "r2"}, "r2 is not kept"),
+        ({"result": "r2"}, "r2 was not kept"),
         ({"result": "r" + "9" * 30}, "result is the name"),
         ({"result": "r1", "from": -1}, "from is a whole number from 0 on"),
         ({"result": "r1", "from": True}, "from is a whole number"),
@@ -563,7 +563,7 @@ def test_what_is_kept_outlives_the_process_and_goes_with_time_or_the_thread(tmp_
     second = made(tmp_path, server, clock=clock)
     assert ask_more(second, thread, result="r1", from_=2_303)["data"] == [person(2_304)]
     clock.ahead = 25 * 3_600
-    with pytest.raises(BadCall, match="is not kept, or no longer"):
+    with pytest.raises(BadCall, match="was not kept, or is no longer kept"):
         second.gate.more(of(thread), {"result": "r1"})
     clock.ahead = 0
     second.advance(thread)

@@ -15,7 +15,7 @@ from catalog.calls import BadCall, Call
 from catalog.catalog import BadCatalog, Catalog, load_catalog
 from gate.journal_entries import proposed
 from gate.policy import State
-from gate.recipes import Run, StepAnswer, after, begin, is_run, next_call, told
+from gate.recipes import Run, StepAnswer, after, begin, is_run, next_call, run_result
 from model.prompt.prompt import system_prompt
 from store.proposal_record import Proposal
 from store.transcript import Result
@@ -235,7 +235,7 @@ def test_what_looks_like_an_expression_in_an_answer_is_text(catalog: Catalog, va
         started(catalog, "who", email="{$inputs.page}"), StepAnswer(200, {"data": [{"id": value}]}, {"x-region": "eu"})
     )
     run = after(run, StepAnswer(200, {"name": "$inputs.email"}))
-    assert strict(told(run, 1_000, str))["data"] == {
+    assert strict(run_result(run, 1_000, str))["data"] == {
         "person": {"name": "$inputs.email"},
         "told": f"{value} by {{$inputs.page}}",
     }
@@ -255,7 +255,7 @@ def test_a_value_in_the_query_stays_that_value(catalog: Catalog) -> None:
 
 
 def test_a_text_as_the_whole_payload_is_not_read_as_json(catalog: Catalog) -> None:
-    with pytest.raises(BadCall, match="the payload is no JSON object or array"):
+    with pytest.raises(BadCall, match="the payload is not a JSON object or array"):
         next_call(catalog, started(catalog, "post-raw", whole='{"admin":true}'))
     assert next_call(catalog, started(catalog, "post-raw", whole={"a": 1})).body == '{"a":1}'
 
@@ -267,7 +267,7 @@ def test_an_input_that_is_null_by_its_schema_is_left_out_and_nothing_else(catalo
 
 
 def test_an_input_that_was_not_given_is_named_with_its_step(catalog: Catalog) -> None:
-    with pytest.raises(BadCall, match=r"step 1 \(find\) of recipe who: \$inputs\.email leads to nothing"):
+    with pytest.raises(BadCall, match=r"step 1 \(find\) of recipe who: \$inputs\.email does not resolve"):
         next_call(catalog, started(catalog, "who"))
 
 
@@ -288,7 +288,7 @@ def test_an_input_that_was_not_given_is_named_with_its_step(catalog: Catalog) ->
 )
 def test_an_output_that_is_not_in_the_answer_ends_the_recipe_by_name(catalog: Catalog, data: Any) -> None:
     run = after(started(catalog, email="a", team="b"), StepAnswer(200, data))
-    assert run.problem == "step 1 (find) of recipe add-to-team: $response.body#/data/0/id leads to nothing."
+    assert run.problem == "step 1 (find) of recipe add-to-team: $response.body#/data/0/id does not resolve."
     assert run.is_over
 
 
@@ -305,7 +305,7 @@ def test_pointers_are_those_of_rfc_6901(pointer: str, value: Any) -> None:
 @pytest.mark.parametrize("step", ["-1", "-", "00", "1", "٠", "0.0", "9" * 30])
 def test_a_list_takes_plain_numbers_that_it_has(step: str) -> None:
     run = after(_with_output(f"$response.body#/l/{step}"), StepAnswer(200, {"l": [5]}))
-    assert "leads to nothing" in run.problem
+    assert "does not resolve" in run.problem
 
 
 def _with_output(expression: str) -> Run:
@@ -458,8 +458,8 @@ def test_a_thread_is_tainted_by_the_reads_of_a_recipe_that_ended_in_a_card(parts
         (reply("{}", 500), "the API answered 500 Internal Server Error"),
         (reply("", 304), "the API answered 304 Not Modified"),
         (hang_up, "The API gave no answer (connection failed)"),
-        (reply('{"data":[]}'), "$response.body#/data/0/id leads to nothing"),
-        (reply("<html>"), "$response.body#/data/0/id leads to nothing"),
+        (reply('{"data":[]}'), "$response.body#/data/0/id does not resolve"),
+        (reply("<html>"), "$response.body#/data/0/id does not resolve"),
     ],
 )
 def test_a_step_that_fails_ends_the_recipe_and_nothing_later_is_sent(

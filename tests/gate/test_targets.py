@@ -546,7 +546,7 @@ OPERATIONS = [
         ("PATCH", {"data": {"job": "Lead"}}, ['data.job: "Sales" → "Lead"']),
         ("PATCH", {"user": {"job": "Lead"}}, ['user.job: "Sales" → "Lead"']),
         ("PATCH", {"job": "Sales"}, ["Nothing: the target looks like this already."]),
-        ("PATCH", ["job"], ["The request's body is a list; what it changes of this can't be told."]),
+        ("PATCH", ["job"], ["The request's body is a list; it is unclear what it changes of this."]),
         ("PUT", {"first_name": "Tom", "last_name": "Berg", "job": "Lead"}, [
             'job: "Sales" → "Lead"', "id: 7 (not in the request)", 'email: "tom.berg@example.com" (not in the request)',
             'tags: ["a","b"] (not in the request)',

@@ -100,7 +100,9 @@ def test_what_moves_by_itself_outdates_nothing_and_the_ending_names_it(
     row = approve(bot, bot.approved("DELETE", "/queues/mail"))
     assert (row.state, queue.writes) == (State.DONE, ["DELETE"])
     assert json.loads(row.moved) == [["stats.publish", "3", "9"], ["messages", "1", "3"], ["idle", '"x"', '""']]
-    ending = 'Moved by itself meanwhile, and so did not count: stats.publish (3 → 9), messages (1 → 3), idle ("x" → "")'
+    ending = (
+        'Changed on its own meanwhile, so it did not count: stats.publish (3 → 9), messages (1 → 3), idle ("x" → "")'
+    )
     assert ending in text_of(bot, row)
     (told,) = [json.loads(line.data) for line in bot.store.journal.lines(kind="succeed")]
     assert told["moved"] == ["stats.publish", "messages", "idle"]
@@ -178,11 +180,13 @@ def test_the_second_renewed_card_names_the_keys_to_set(make: Callable[..., BotPa
     first = bot.approved("DELETE", "/queues/mail")
     assert approve(bot, first).state is State.STALE
     (second,) = bot.pending()
-    assert second.why == "The target changed after the card was drawn (version). This card asks anew."
+    assert second.why == "The target changed after the card was drawn (version). This card asks again."
     assert approve(bot, second).state is State.STALE
     (third,) = bot.pending()
-    hint = "If that goes on by itself, set preview: {ignore: [version]} for DELETE /queues/[name] in the catalog."
-    assert third.why == f"The target changed after the card was drawn (version). {hint} This card asks anew."
+    hint = (
+        "If this keeps changing on its own, set preview: {ignore: [version]} for DELETE /queues/[name] in the catalog."
+    )
+    assert third.why == f"The target changed after the card was drawn (version). {hint} This card asks again."
     assert hint in text_of(bot, third)
     assert (second.renewals, third.renewals) == (1, 2)
     bot.gate.use(type(bot.catalog)(*vars(make("{ignore: [version]}").catalog).values()))
@@ -242,4 +246,6 @@ def test_by_the_front_door_a_busy_queue_is_removed_with_one_click(
     assert "About: mail" in card_text(talk.card())
     ann.presses(talk.card(), "approve")
     assert "Done." in talk.answer()
-    assert "Moved by itself meanwhile, and so did not count: messages (1 → 3)" in talk.card_titled("Approved and done")
+    assert "Changed on its own meanwhile, so it did not count: messages (1 → 3)" in talk.card_titled(
+        "Approved and done"
+    )

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from model.messages import to_messages, tokens
+from base.tokens import bound
+from model.messages import to_messages
 from model.replies import KEPT_ARGUMENTS, MAX_CALLS, BadReply, parse_reply
 from store.transcript import AssistantMessage, Item, Result, ToolCall, Usage, UserMessage, open_calls
 from tests.harness.bot_parts import calls, check_request, completion, says
@@ -315,7 +316,7 @@ def test_a_reply_with_many_large_results_fits_the_budget() -> None:
     ]
     messages = to_messages(items, system="s", budget=60_000)
     check_request(messages)
-    assert sum(tokens(m["content"] or "") for m in messages) <= 60_000
+    assert sum(bound(m["content"] or "") for m in messages) <= 60_000
     assert messages[-1]["content"] == "x" * 24_000
 
 
@@ -346,8 +347,8 @@ def test_however_it_is_trimmed_a_transcript_stays_one_that_servers_take(items: l
     assert messages[-1]["role"] == "user"
     assert messages[-1]["content"].endswith(last.text)
     assert all(one["role"] != two["role"] or one["role"] == "tool" for one, two in pairwise(messages))
-    size = sum(tokens(m["content"] or "") for m in messages)
-    assert size <= max(budget, tokens("s") + tokens(messages[-1]["content"]))
+    size = sum(bound(m["content"] or "") for m in messages)
+    assert size <= max(budget, bound("s") + bound(messages[-1]["content"]))
 
 
 def test_trimming_changes_nothing_that_is_stored() -> None:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bot import main
-from slack_io.app_check import check
+from slack_io.app_check import check_app
 from slack_io.slack_app import NEEDED
 from slack_io.web_api import SlackWeb
 from tests.harness.loopback import Loopback, Reply, Request, as_json
@@ -61,7 +61,7 @@ def found(slack: Slack, *channels: str, approvers: tuple[str, ...] = (), in_sock
     with slack:
         url = f"{slack.url}/api/"
         socket = SlackWeb("xapp-1", url, timeout=2, setting="SLACK_APP_TOKEN") if in_socket_mode else None
-        return check(SlackWeb("xoxb-1", url, timeout=2), socket, channels, approvers)
+        return check_app(SlackWeb("xoxb-1", url, timeout=2), socket, channels, approvers)
 
 
 def the_one(wrong: list[str]) -> str:
@@ -128,7 +128,7 @@ def test_where_slack_tells_no_scopes_none_are_missed() -> None:
 
 
 def test_a_slack_that_cannot_be_reached_is_told_as_such() -> None:
-    wrong = check(SlackWeb("xoxb-1", "http://127.0.0.1:1/api/", timeout=1), None, ["C0HR"], [])
+    wrong = check_app(SlackWeb("xoxb-1", "http://127.0.0.1:1/api/", timeout=1), None, ["C0HR"], [])
 
     assert "can this machine reach Slack?" in the_one(wrong)
 
@@ -260,7 +260,7 @@ def test_the_command_ends_with_1_and_the_list(tmp_path: Path, monkeypatch: pytes
         "- approvers @heads: no such user group: ",
         "- approvers @hr-leads: no such user grou",
     ]
-    assert lines[-1] == "Slack: 3 to mend, see above."
+    assert lines[-1] == "Slack: 3 problems, see above."
     assert "slack says no" not in done.output
 
 
@@ -269,7 +269,7 @@ def test_the_command_ends_with_0_where_all_is_well(tmp_path: Path, monkeypatch: 
     with Slack(usergroups_list=groups) as slack:
         done = run(tmp_path, monkeypatch, f"{slack.url}/api/", SLACK_SIGNING_SECRET="", SLACK_APP_TOKEN="xapp-1")
 
-    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "Slack: all is well.")
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "Slack: no problems.")
 
 
 def test_the_command_needs_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -326,7 +326,7 @@ def test_of_several_apis_the_one_of_that_name_is_renewed(desk: Desk) -> None:
             "write endpoints as a",
         ),
         ("name: Shop\nendpoints: 7\n", "write endpoints as a list"),
-        ("name: [", "no valid YAML"),
+        ("name: [", "not valid YAML"),
         ("", "empty"),
     ],
 )

@@ -328,7 +328,7 @@ def test_a_placeholder_that_nobody_describes_is_one_nevertheless_and_a_described
     document = description({"/a/{id}": get(path("ID", {"type": "integer"}))})
 
     assert entry(document)["url"] == "/a/[id]"
-    assert [words for _, words in notes(document)] == ["'ID' is no placeholder of /a/{id}; it is left out"]
+    assert [words for _, words in notes(document)] == ["'ID' is not a placeholder of /a/{id}; it is left out"]
 
 
 def test_labels_and_matrices_in_a_path_are_spelled_out() -> None:
@@ -996,7 +996,7 @@ def test_references_in_a_circle_are_told_with_their_place() -> None:
     document = description({"/a": post({"$ref": "#/components/schemas/A"})}, components={"schemas": schemas})
 
     assert "body" not in entry(document) or entry(document)["body"] == {}
-    assert [words for _, words in notes(document)] == ["its $ref leads in a circle; what stands there is left out"]
+    assert [words for _, words in notes(document)] == ["its $ref is circular; it is left out"]
 
 
 def test_a_recursive_body_may_be_sent_as_deep_as_it_is_described_and_deeper() -> None:

@@ -19,7 +19,7 @@ from base.tokens import estimate
 from catalog.calls import BadCall
 from catalog.catalog import Catalog
 from model.messages import to_messages
-from model.prompt.listing import BARE, FULL, RICH, SHORT, TERSE, chart, fitting, line, lines
+from model.prompt.listing import BARE, FULL, RICH, SHORT, TERSE, chart, fitting, lines, operation_line
 from model.prompt.prompt import FIND, beside, find, prepare, system_prompt, tools
 from model.prompt.search import index_of
 from store.transcript import AssistantMessage, Item, TurnNote, UserMessage, first_noted
@@ -83,7 +83,7 @@ BODY: Json = {
 
 def one_line(entry: Json, detail: Any = FULL) -> str:
     catalog = load({"name": "A", "base_url": "https://a.io", "endpoints": [entry]})
-    return line(catalog.operations[0], detail)
+    return operation_line(catalog.operations[0], detail)
 
 
 def test_a_line_has_all_parameters_with_type_choice_and_whether_they_may_be_left_out() -> None:
@@ -117,7 +117,7 @@ def test_a_long_body_is_written_once_in_a_listing() -> None:
     ]
     catalog = load({"name": "A", "base_url": "https://a.io", "endpoints": entries})
     post, put = list(lines(catalog.operations, FULL))
-    assert post == line(catalog.operations[0], FULL)
+    assert post == operation_line(catalog.operations[0], FULL)
     assert put == "PUT /rooms Writes. body as POST /rooms"
 
 
@@ -145,8 +145,8 @@ JSON = st.recursive(
 @given(st.dictionaries(st.sampled_from(["employee_id", "page"]), JSON), JSON, st.sampled_from([RICH, FULL, TERSE]))
 def test_schemas_of_any_kind_have_a_line(parameters: Any, body: Any, detail: Any) -> None:
     made = replace(SMALL.operations[1], parameters=parameters, body=body)
-    assert line(made, detail).startswith("GET /employees/[employee_id]")
-    assert "\n" not in line(made, detail) or any("\n" in text for text in _texts([parameters, body]))
+    assert operation_line(made, detail).startswith("GET /employees/[employee_id]")
+    assert "\n" not in operation_line(made, detail) or any("\n" in text for text in _texts([parameters, body]))
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -167,7 +167,7 @@ def test_a_schema_nested_a_thousand_times_has_a_line() -> None:
         for _ in range(1_000):
             schema = {key: {"a": schema} if key == "properties" else [schema] if key == "anyOf" else schema}
             schema |= {"type": "array"} if key == "items" else {}
-        assert len(line(replace(SMALL.operations[1], body=schema), RICH)) < 500
+        assert len(operation_line(replace(SMALL.operations[1], body=schema), RICH)) < 500
 
 
 def test_all_that_holds_an_apis_words_is_told_to_be_data() -> None:
@@ -185,7 +185,7 @@ PROSE = {
     "Chinese": "显示所有员工。创建新的休假申请。" * 20,
     "identifiers": "\n".join(f"GET /v1/billing_portal/sessionConfigurations/[config_{n}]" for n in range(50)),
     "sample": (ROOT / "apis.yaml").read_text("utf-8"),
-    "listing": "\n".join(line(one, RICH) for one in [*SMALL.operations, *LARGE.operations]),
+    "listing": "\n".join(operation_line(one, RICH) for one in [*SMALL.operations, *LARGE.operations]),
     "map": chart(LARGE.operations, 2_000),
     "JSON": as_json([COMPANY, ENTRY, BODY]),
 }
