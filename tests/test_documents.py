@@ -45,6 +45,13 @@ def test_every_option_of_a_command_in_the_documents_exists() -> None:
             assert set(re.findall(r"--[a-z-]+", rest)) <= there, f"{page.name}: {name} {rest}"
 
 
+def test_each_promise_of_the_security_page_names_tests_that_are_there() -> None:
+    files = {path.name: path.read_text("utf-8") for path in ROOT.glob("tests/**/test_*.py")}
+    named = re.findall(r"`(test_\w+\.py)::(\w+)`", SECURITY)
+    assert [f"{file}::{test}" for file, test in named if f"def {test}(" not in files.get(file, "")] == []
+    assert len(named) >= 40
+
+
 def test_every_option_of_the_journal_is_on_the_security_page() -> None:
     for option in main.commands["journal"].params:
         assert option.opts[0] in SECURITY, option.opts[0]
