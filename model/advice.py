@@ -69,7 +69,7 @@ _BY_REASON = (
         "connection failed",
         "is the server up, and OPENAI_BASE_URL right? HTTPS_PROXY, HTTP_PROXY and NO_PROXY decide about the way there",
     ),
-    ("no JSON", "OPENAI_BASE_URL leads to something else than a model server; mostly it ends in /v1"),
+    ("not JSON", "OPENAI_BASE_URL leads to something else than a model server; mostly it ends in /v1"),
     ("made no sense", "OPENAI_BASE_URL leads to something else than a model server; mostly it ends in /v1"),
 )
 

@@ -216,11 +216,9 @@ def fonts(page: Page, selector: str) -> list[str]:
 
 def test_digits_are_of_the_font_of_the_words(opened: Open, stage: Stage) -> None:
     ts = stage.workspace.say("U0ANN", "room 0123456789 # * and words")
-    emoji = stage.workspace.say("U0ANN", "\N{THUMBS UP SIGN}")
     page = opened()
     expect(page.locator(f"[data-ts='{ts}']")).to_contain_text("0123456789")
-    assert len(fonts(page, f"[data-ts='{ts}'] .text")) == 1
-    assert fonts(page, f"[data-ts='{ts}'] .text") != fonts(page, f"[data-ts='{emoji}'] .text")
+    assert len(fonts(page, f"[data-ts='{ts}'] .text")) == 1  # where there is an emoji font, it has digits, too
 
 
 @pytest.mark.parametrize("dark", [False, True])

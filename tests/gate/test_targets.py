@@ -262,7 +262,7 @@ def test_a_thing_without_an_id_of_its_own_has_that_of_its_own_part_of_the_path(
     ("answer", "problem"),
     [
         (as_json({"error": "down"}, 500), "GET {url}/recs was answered 500 Internal Server Error"),
-        (as_json({"message": "nothing listed"}), "GET {url}/recs gave no whole list"),
+        (as_json({"message": "nothing listed"}), "GET {url}/recs did not give a complete list"),
     ],
 )
 @pytest.mark.parametrize(("url", "body"), [("/recs/7", None), ("/recs", [7])])

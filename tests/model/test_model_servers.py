@@ -152,6 +152,7 @@ def test_what_others_wrote_stands_before_the_border_and_cannot_forge_it(
         begin(server)
         ann.mentions("who is Tom?", "C0HR", top)
         server.wait(lambda: server.bodies)
+        workspace.wait(lambda: len(workspace.messages("C0HR", top)) > 2)  # it is answered
         (said,) = [m["content"] for m in server.bodies[0]["messages"] if m["role"] == "user"]
     heard, own = parts_of(said)
     assert own == "who is Tom?"
