@@ -1,4 +1,5 @@
-"""Every word that people see in Slack, in one place. Short, friendly, and with what to do next."""
+"""Every word that people see in Slack, in one place: short, friendly, and with what to do next. At the end, what the model is told beside
+an API's data, and of a decision."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def _check_base_url(value: str) -> None:
             "no user or password in base_url: write them under auth: {basic: {username: ..., password: ...}}"
         )
     if parts.query or parts.fragment:
-        raise ValueError("no '?' or '#' in base_url; a fixed query belongs into each endpoint's url")
+        raise ValueError("no '?' or '#' in base_url; a fixed query belongs in each endpoint's url")
     if any(unquote(step) in (".", "..") for step in parts.path.split("/")):
         raise ValueError("no '.' or '..' in base_url; write the path in full")
 

@@ -337,7 +337,7 @@ def _verify(chain: Journal, head: str | None) -> int:
         return 1
     if head is not None and not re.fullmatch(r"\d+:[0-9a-f]{64}", head):
         click.echo(
-            f"The journal's {number} entries are whole, but --head is none: write it as the log has it, NUMBER:HASH."
+            f"The journal's {number} entries are whole, but --head cannot be read: write it as the log has it, NUMBER:HASH."
         )
         return 1
     if head is not None and not chain.has(_head(head)):

@@ -369,7 +369,9 @@ def progress(what: str, where: str) -> None:
 
 
 def tell(port: int, questions: Sequence[str]) -> None:
-    click.echo(f"\nOpen http://{HOST}:{port} and write, for example:\n")
+    click.echo(f"\nOpen http://{HOST}:{port} and {'write, for example:' if questions else 'mention @hr-bot.'}")
+    if questions:
+        click.echo()
     for text in questions:
         click.echo(f"  @hr-bot {text}")
     click.echo("\nCtrl-C ends everything.")

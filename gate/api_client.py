@@ -175,7 +175,7 @@ class ApiClient:
         `body` is JSON text, sent as `body_type` says; `headers` are the call's own.
         """
         if method not in self._methods:
-            raise ValueError(f"this wire sends no {method}")
+            raise ValueError(f"this client sends no {method}")
         began = time.monotonic()
         by = began + self.timeout if by is None else by
         at_last = (began + by) / 2  # half of the time is for the answer: a write without one is of unknown outcome

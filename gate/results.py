@@ -75,7 +75,7 @@ def result(shown: Shown, kept: str, matched: Sequence[str] = (), *, outcome: str
     return shown.text(first | {"result": kept}, told.format(name=kept))
 
 
-# --- more of a kept answer ----------------------------------------------------------------------------------------------
+# --- more of a saved result -------------------------------------------------------------------------------------------
 
 _ARGUMENTS = ("result", "select", "from", "count", "lines", "last", "contains")
 _LONG_LINE = 2_000  # characters; a longer line counts as several
@@ -84,7 +84,7 @@ _LONG_TEXT = 1_000  # characters of a text that is what an object is about
 
 @dataclass(frozen=True)
 class More:
-    """What the model wants of a kept answer: which one, a JMESPath over it, and which stretch of the list or text that this gives.
+    """What the model wants of a saved result: which one, a JMESPath over it, and which stretch of the list or text that this gives.
 
     Of a list the items from `start` on, counted from 0; of a text the lines from number `start` on, counted from 1. `count` is how
     many, `last` how many from the end; `contains` takes only those that hold a text, in whatever letters.
@@ -138,7 +138,7 @@ def _number(arguments: Mapping[str, Any], name: str, least: int) -> int | None:
 
 
 def more_text(data: Any, more: More, limit: int, part: str = "") -> str:
-    """What `more` asks for of a kept answer's data, as a result. `part` says why that data is not all. Raises `BadCall`."""
+    """What `more` asks for of a saved result's data, as a result. `part` says why that data is not all. Raises `BadCall`."""
     if more.select:
         try:
             found = search(more.select, data)

@@ -35,7 +35,7 @@ class KeptAnswer(NamedTuple):
 
 
 class SavedResults(Database):
-    """The kept answers of all threads."""
+    """The saved results of all threads."""
 
     _bounds: Bounds  # made by the store
 

@@ -1,4 +1,4 @@
-"""Fixtures: the workspace, the API and the model, then the bot, then the people who use it. What they are is in house.py."""
+"""Fixtures: the workspace, the API and the model, then the bot, then the people who use it. What they are is in harness/whole_bot.py."""
 
 from __future__ import annotations
 

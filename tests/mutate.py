@@ -42,6 +42,7 @@ TESTS = {
     "slack_io/handlers": (
         "test_crowd",
         "test_direct",
+        "test_refusals_told",
         "test_bot_scenarios",
         "test_streaming",
         "test_gate_in_depth",

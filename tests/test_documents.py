@@ -57,7 +57,7 @@ def test_every_option_of_the_journal_is_on_the_security_page() -> None:
         assert option.opts[0] in SECURITY, option.opts[0]
 
 
-# --- the plan of the house --------------------------------------------------------------------------------------------
+# --- the plan ---------------------------------------------------------------------------------------------------------
 
 PLAN = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 OF_MANY_FILES = {"Gate": "gate", "Store": "store"}  # classes that several files of a room make up

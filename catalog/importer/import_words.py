@@ -18,7 +18,10 @@ def head(api: Imported, source: str, command: str, *, writes: bool) -> Iterator[
     yield f"What the bot may call of {api.title}, and nothing else. Imported from {source} ({api.kind})."
     yield ""
     acting = sum(entry.get("enabled") is False for _, entry in api.endpoints)
-    but = f", but for {acting} (enabled: false) that seem to change something or carry other calls" if acting else ""
+    seem = "seems" if acting == 1 else "seem"
+    but = (
+        f", but for {acting} (enabled: false) that {seem} to change something or to carry other calls" if acting else ""
+    )
     if writes:
         yield f"Reads and writes are on{but}."
     else:
@@ -85,11 +88,11 @@ def remarks(api: Imported, allowed: Iterable[str] = ()) -> Iterator[str]:
     kinds: dict[str, list[tuple[str, str]]] = {}
     for place, words in notes:
         kinds.setdefault(_OWN.sub("", words), []).append((place, words))
-    if api.notes:
+    if notes:
         yield (
-            f"Remarks ({len(api.notes)}):"
-            if len(kinds) == len(api.notes)
-            else (f"Remarks ({len(api.notes)}, of {len(kinds)} kind{'s' if len(kinds) > 1 else ''}):")
+            f"Remarks ({len(notes)}):"
+            if len(kinds) == len(notes)
+            else (f"Remarks ({len(notes)}, of {len(kinds)} kind{'s' if len(kinds) > 1 else ''}):")
         )
     for (place, words), *others in kinds.values():
         yield f"  {place}: {words}{_alike(others)}"

@@ -402,7 +402,7 @@ def test_every_wrong_setting_is_named_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"), [("SLACK_CHANNEL", "hr-bot"), ("DATABASE_URL", "sqlite:///nowhere/bot.db")]
-)  # the others are in test_settings.py and test_store.py; here it is that the program ends with their words
+)  # the others are in test_settings.py and test_database.py; here it is that the program ends with their words
 def test_a_wrong_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
     done = run(tmp_path, **(COMPLETE | {name: value}))
 

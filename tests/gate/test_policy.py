@@ -178,7 +178,7 @@ sending outdate stale         sending succeed done        sending fail failed   
 
 
 def test_the_table_is_the_law_and_nothing_else() -> None:
-    """Written out a second time: whoever changes the table changes this, and thinks twice. tests/store/test_store.py runs it."""
+    """Written out a second time: whoever changes the table changes this, and thinks twice. tests/store/test_proposals.py runs it."""
     told = LAW.split()
     assert {(str(state), str(event), str(to)) for (state, event), to in TRANSITIONS.items()} == {
         (told[i], told[i + 1], told[i + 2]) for i in range(0, len(told), 3)

@@ -326,7 +326,7 @@ def test_a_rule_that_came_to_share_less_before_the_click_holds(make: Make, serve
     assert SECRET not in as_text(seen_by(parts, BEN, thread))
 
 
-# --- kept answers -----------------------------------------------------------------------------------------------------
+# --- saved results ----------------------------------------------------------------------------------------------------
 
 
 def more(**arguments: object) -> object:

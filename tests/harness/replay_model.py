@@ -65,7 +65,7 @@ class ReplayModel(Loopback):
 
     @property
     def base_url(self) -> str:
-        """What belongs into OPENAI_BASE_URL."""
+        """What belongs in OPENAI_BASE_URL."""
         return f"{self.url}/v1"
 
     def script(self, words: str, replies: Sequence[Message | Reply | Late]) -> None:

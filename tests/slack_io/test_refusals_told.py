@@ -1,4 +1,4 @@
-"""What the desk refuses, each by a test that fails where the refusal is taken out (tests/mutate.py does that)."""
+"""What slack_io/handlers.py refuses, each by a test that fails where the refusal is taken out (tests/mutate.py does that)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kept answers, on both databases: found again under their number by their own thread alone, and gone in time."""
+"""Saved results, on both databases: found again under their number by their own thread alone, and gone in time."""
 
 from __future__ import annotations
 

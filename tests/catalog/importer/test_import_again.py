@@ -470,6 +470,7 @@ def test_a_read_that_acts_and_that_a_person_allowed_stays_on(tmp_path: Path) -> 
             in told
         )
         assert "comes switched off" not in told
+        assert "Remarks" not in told
 
 
 def test_a_read_that_acts_and_that_an_earlier_import_left_on_is_switched_off_once(tmp_path: Path) -> None:
