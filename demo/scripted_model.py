@@ -409,8 +409,9 @@ def gathered(steps: tuple[Step, ...]) -> Gathered:
     lists = [step for step in steps if step.call.method == "GET" and step.call.url.split("?")[0] == USERS]
     people = {row["id"]: row for step in lists for row in rows(step.result.data)}
     problem = next((step.result.reason for step in lists if not readable(step.result)), "")
-    notes = list(dict.fromkeys(step.result.note for step in lists if step.result.note))
     wanted = [page(1)] if not lists else pages_after(lists, len(people))
+    is_put_together = len(lists) > 1 and not wanted  # what a page said of itself alone is true no more
+    notes = [] if is_put_together else list(dict.fromkeys(step.result.note for step in lists if step.result.note))
     asked = {step.call.url for step in lists}
     return Gathered(list(people.values()), [call for call in wanted if call.url not in asked], problem, notes)
 
