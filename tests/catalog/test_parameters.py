@@ -175,6 +175,12 @@ def test_what_a_parser_reads_back_of_a_repeated_name_is_what_was_meant(items: li
     assert asked("GET", call.url).url == call.url, "the gate holds it to the catalog again"
 
 
+def test_an_item_that_holds_what_parts_the_items_is_refused() -> None:
+    with pytest.raises(BadCall, match="An item of 'spaced' holds ' ', which parts the items; the API cannot take it"):
+        build(catalog(), operation("GET /users"), {"spaced": ["New York", "Bern"]})
+    assert build(catalog(), operation("GET /users"), {"opened": ["New York"]}).url.endswith("?opened=New%20York")
+
+
 @given(LISTS, st.sampled_from([("spaced", " "), ("opened", ""), ("tags", "")]))
 def test_no_item_of_a_list_can_become_another_name_or_another_item(items: list[str], style: tuple[str, str]) -> None:
     name, mark = style
