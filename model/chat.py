@@ -339,6 +339,8 @@ class ChatServer:
 def model_of(settings: Settings, secrets: Callable[[], Sequence[str]]) -> ChatServer:
     """The model server that the settings name. Raises `Misconfigured`. `secrets` are the texts that no log may show."""
     key, file = settings.openai_api_key, settings.openai_api_key_file
+    if key is None and file is None and settings.openai_base_url is None:
+        log.warning("no key for OpenAI", hint="set OPENAI_API_KEY, or OPENAI_BASE_URL to a server of your own")
     return ChatServer(
         api_key=KeyFile(file, lambda one: hide_in_logs([one])) if file else key.get_secret_value() if key else None,
         base_url=settings.openai_base_url,
