@@ -30,7 +30,8 @@ from base.settings import Misconfigured, Settings, load_settings
 from catalog.catalog import Catalog
 from catalog.credentials import secrets_of
 from cli.commands import COMMANDS, read_catalog, told
-from gate.gate import Gate
+from gate.authority import Authority
+from gate.gate import Gate, GateOptions
 from model.chat import Model, model_of
 from model.model_calls import ModelCalls
 from model.prompt.prompt import prepare
@@ -138,20 +139,15 @@ def create_app(
 def _gate(
     settings: Settings, catalog: Catalog, store: Store, web: SlackWeb, clock: SteadyClock, ids: Callable[[], str]
 ) -> Gate:
-    return Gate(
-        catalog,
-        store,
-        ids=ids,
+    options = GateOptions(
         timeout=settings.api_timeout,
         max_response=settings.max_response,
         result_limit=min(24_000, settings.history_tokens * 3 // _RESULT_SHARE),
-        clock=clock,
-        directory=web,
-        channels=settings.channels,
         dry_run=settings.dry_run,
         log_bodies=settings.log_bodies,
         way=settings.way_out,
     )
+    return Gate(catalog, store, Authority(web, settings.channels), options, ids=ids, clock=clock)
 
 
 def _model_calls(settings: Settings, model: Model) -> ModelCalls:

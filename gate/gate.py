@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from base.deadline import tls_context
@@ -17,7 +18,7 @@ from catalog.catalog import METHODS, Catalog
 from catalog.rules import SAFE_METHODS
 from gate.answers import ReadResult
 from gate.api_client import ApiClient, Paces
-from gate.authority import Authority, ChannelCatalog, PeopleDirectory
+from gate.authority import Authority, ChannelCatalog
 from gate.card_posts import card_posts
 from gate.decisions import Decisions
 from gate.last_checks import LastChecks
@@ -37,31 +38,36 @@ from store.store import Store
 from store.turns import Turn
 
 
+@dataclass(frozen=True)
+class GateOptions:
+    """How a gate works: what its calls may take, and what becomes of them."""
+
+    timeout: float = 30  # seconds for a whole call
+    max_response: int = 5_000_000  # bytes of one answer
+    result_limit: int = 24_000  # characters of it for the model
+    settles: float = 2.0  # seconds between two looks at a target that seems to have changed
+    dry_run: bool = False  # no write is sent
+    log_bodies: bool = False
+    way: WayOut = STRAIGHT
+
+
 class Gate:
-    """The gate of one bot. `timeout` is seconds for a whole call, `max_response` bytes, `result_limit` characters for the model, `settles`
-    seconds between two looks at a target that seems to have changed."""
+    """The gate of one bot. `clock` gives seconds since 1970."""
 
     def __init__(
         self,
         catalog: Catalog,
         store: Store,
+        authority: Authority,
+        options: GateOptions,
         *,
         ids: Callable[[], str],
-        directory: PeopleDirectory | None = None,
-        channels: Sequence[str] = (),
-        timeout: float = 30,
-        max_response: int = 5_000_000,
-        result_limit: int = 24_000,
         clock: Callable[[], float] = time.time,
-        dry_run: bool = False,
-        log_bodies: bool = False,
-        settles: float = 2.0,
-        way: WayOut = STRAIGHT,
     ) -> None:
-        self.timeout = timeout
-        self.result_limit = result_limit
+        self.timeout = options.timeout
+        self.result_limit = options.result_limit
         self._ids = ids
-        paces, tls = Paces(), tls_context(way.certificates)
+        paces, tls = Paces(), tls_context(options.way.certificates)
 
         def client(methods: Collection[str], *, keepalive: int) -> ApiClient:
             return ApiClient(
@@ -70,10 +76,10 @@ class Gate:
                 paces=paces,
                 keepalive=keepalive,
                 tls=tls,
-                timeout=timeout,
-                max_response=max_response,
-                log_bodies=log_bodies,
-                way=way,
+                timeout=options.timeout,
+                max_response=options.max_response,
+                log_bodies=options.log_bodies,
+                way=options.way,
             )
 
         self._single = SingleReads(catalog, client(SAFE_METHODS, keepalive=20), clock=clock)
@@ -82,10 +88,12 @@ class Gate:
         self._sends = client(METHODS, keepalive=0)
         lists = ListReads(self._single)
         targets = TargetReader(self._single, lists)
-        self._authority = Authority(directory, channels)
-        self._reads = Reads(store, self._authority, self._single, lists, result_limit=result_limit)
+        self._authority = authority
+        self._reads = Reads(store, self._authority, self._single, lists, result_limit=options.result_limit)
         records = Records(store, ids=ids)
-        self._proposals = Proposals(store, self._authority, self._reads, targets, ids=ids, clock=clock, dry_run=dry_run)
+        self._proposals = Proposals(
+            store, self._authority, self._reads, targets, ids=ids, clock=clock, dry_run=options.dry_run
+        )
         self._decisions = Decisions(store, self._authority, records, ids=ids)
         self._sending = Sending(
             store,
@@ -93,11 +101,11 @@ class Gate:
             self._reads,
             self._proposals,
             records,
-            LastChecks(self._authority, self._reads, targets, settles=settles),
+            LastChecks(self._authority, self._reads, targets, settles=options.settles),
             ids=ids,
             clock=clock,
-            result_limit=result_limit,
-            dry_run=dry_run,
+            result_limit=options.result_limit,
+            dry_run=options.dry_run,
         )
 
     @property

@@ -476,7 +476,7 @@ def test_nobody_sets_anothers_callback(path: Path) -> None:
     assert set_from_outside == []
 
 
-@pytest.mark.parametrize("path", [one for one in FILES if room_of(module_of(one)) != "gate"], ids=module_of)
+@by_file
 def test_no_constructor_takes_more_than_ten(path: Path) -> None:
     for made in (one for one in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(one, ast.ClassDef)):
         for node in made.body:

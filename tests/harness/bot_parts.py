@@ -22,7 +22,8 @@ from base.thread import Thread
 from catalog.calls import resolve
 from catalog.catalog import load_catalog
 from gate.answers import Answer, Shown, found_of
-from gate.gate import Gate
+from gate.authority import Authority, PeopleDirectory
+from gate.gate import Gate, GateOptions
 from gate.policy import Read, State, Write, sort
 from gate.results import result
 from gate.sending import Approval
@@ -230,6 +231,8 @@ class BotParts:
         history_tokens: int = 60_000,
         prompt_budget: int = 4_000,
         clock: Callable[[], float] | None = None,
+        directory: PeopleDirectory | None = None,
+        channels: Sequence[str] = (),
         **options: Any,
     ) -> None:
         self.url = f"sqlite:///{folder}/bot.db"
@@ -237,7 +240,8 @@ class BotParts:
         self.catalog = load_catalog(catalog, environ or {})
         self.hears: Callable[[str], None] = lambda _thread: None  # of posts that are on disk
         self.store = Store(self.url, self.clock, on_posts=lambda thread: self.hears(thread))
-        self.gate = Gate(self.catalog, self.store, ids=_id, clock=self.clock, **options)
+        authority = Authority(directory, channels)
+        self.gate = Gate(self.catalog, self.store, authority, GateOptions(**options), ids=_id, clock=self.clock)
         self.replies = Replies()
         self.ended: list[str] = []  # turns that people stopped in Slack
         web, waking = SlackWeb("xoxb-none", NOBODY), Waking()
