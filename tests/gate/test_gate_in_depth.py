@@ -673,6 +673,7 @@ def test_app_home_says_what_a_card_says_and_leads_to_it(
     ended = card_text(home_of(workspace, "U0ANN"))
     assert "The API answered 202 Accepted: it may still be under way, or fail later." in ended
     assert link in ended
+    until(lambda: results(model.asked[-1]))
     assert results(model.asked[-1])[0]["outcome"] == "accepted"
 
 
