@@ -33,9 +33,9 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def _logs() -> None:
-    """The bot's own logging, so that `caplog` sees what an operator would."""
+    """The bot's own logging, so that `caplog` sees what an operator would (harness/logs.py)."""
     set_up_logs()
 
 
@@ -79,9 +79,7 @@ def model() -> Iterator[Script]:
 
 
 @pytest.fixture
-def start_bot(
-    over: Over, workspace: Workspace, hr: HrApi, model: Script, tmp_path: Path, _logs: None
-) -> Iterator[StartBot]:
+def start_bot(over: Over, workspace: Workspace, hr: HrApi, model: Script, tmp_path: Path) -> Iterator[StartBot]:
     """Starts a bot over a database in tmp_path; `catalog` is YAML in place of the sample's, settings go by their names."""
     started: list[RunningBot] = []
 

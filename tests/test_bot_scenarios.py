@@ -16,6 +16,7 @@ from emulator.emulator import Workspace
 from emulator.world import BOT, BOT_USER
 from emulator.world import Person as Member
 from model.chat import ModelFailed
+from tests.harness.logs import logged
 from tests.harness.whole_bot import (
     BOTH_WAYS,
     Json,
@@ -857,12 +858,6 @@ def reference_in(answer: str) -> str:
     found = re.search(r"reference ([0-9a-f]{8})", answer)
     assert found is not None, answer
     return found[1]
-
-
-def logged(caplog: pytest.LogCaptureFixture, **wanted: object) -> list[Json]:
-    """The log's entries with these values."""
-    entries = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
-    return [one for one in entries if wanted.items() <= one.items()]
 
 
 @pytest.mark.parametrize("failure", [ModelFailed("HTTP 500"), {"choices": []}, {"error": {"message": "no"}}], ids=str)

@@ -51,7 +51,6 @@ from tests.harness.whole_bot import at_once, until
 
 SHORT = 0.5  # seconds of API_TIMEOUT where a time-out is what is tested
 LONG = 15  # seconds that a slow machine may take for it; the servers here go on for longer
-pytestmark = pytest.mark.usefixtures("_logs")  # as in the running bot
 Make = Callable[..., BotParts]
 
 

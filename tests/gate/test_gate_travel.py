@@ -22,7 +22,6 @@ from tests.harness.bot_parts import BotParts
 from tests.harness.databases import ENGINES, fresh_database, looking_into, rows
 from tests.harness.rest_server import RestServer, reply, to
 
-pytestmark = pytest.mark.usefixtures("_logs")
 CATALOG = """
 name: HR
 base_url: {base}

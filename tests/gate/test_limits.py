@@ -21,7 +21,6 @@ from tests.harness.bot_parts import BotParts, Json
 from tests.harness.rest_server import Piece, RestServer, Seen, hang_up, late, reply, silence
 from tests.harness.whole_bot import at_once
 
-pytestmark = pytest.mark.usefixtures("_logs")
 Make = Callable[..., BotParts]
 CATALOG = """
 name: HR

@@ -16,8 +16,6 @@ from tests.harness.bot_parts import BotParts, Json, calls, strict, tool_results
 from tests.harness.paging_servers import SERVERS, SIZE, things
 from tests.harness.rest_server import RestServer, Seen, reply
 
-pytestmark = pytest.mark.usefixtures("_logs")
-
 
 @pytest.fixture
 def server() -> Iterator[RestServer]:

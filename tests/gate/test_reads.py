@@ -21,7 +21,6 @@ from tests.harness.paged_list import LISTS, SIZE, STYLES, person, shelf
 from tests.harness.rest_server import RestServer, Seen, half_of, hang_up, late, reply, silence, to
 from workers.cancel_flag import CancelFlag, Stopped
 
-pytestmark = pytest.mark.usefixtures("_logs")
 CATALOG = (
     """
 apis:

@@ -15,7 +15,6 @@ from tests.harness.databases import rows
 from tests.harness.paged_list import SIZE, person, shelf
 from tests.harness.rest_server import RestServer, hang_up, reply
 
-pytestmark = pytest.mark.usefixtures("_logs")
 CATALOG = """
 name: HR
 base_url: {base}

@@ -31,7 +31,6 @@ from tests.harness.bot_parts import (
 )
 from tests.harness.rest_server import RestServer, hang_up, late, reply, silence
 
-pytestmark = pytest.mark.usefixtures("_logs")  # as in the running bot
 Make = Callable[..., BotParts]
 GET: tuple[str, str] = ("GET", "/users/7")
 POST: tuple[str, str, str] = ("POST", "/users", '{"name":"Eve"}')

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from demo.hr_api import HrApi
 from emulator.delivery import Retry
 from emulator.emulator import Workspace
 from emulator.workspace_parts import NO_ACK
+from tests.harness.logs import logged
 from tests.harness.whole_bot import Person, RunningBot, Script, Talk, calls, card_text, form, says, until
 
 pytestmark = pytest.mark.parametrize("over", ["socket"])
@@ -139,8 +139,7 @@ def test_what_the_database_does_not_take_is_not_acknowledged_and_taken_up_when_s
     ts = workspace.say("U0ANN", "@hr-bot hello")
     workspace.wait(lambda: workspace.attempts)
     assert not workspace.attempts[0].reply.ok
-    lines: list[Any] = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
-    assert "not recorded" in [line["event"] for line in lines]
+    assert logged(caplog, event="not recorded")
 
     with sqlite3.connect(tmp_path / "bot.db") as db:
         db.execute("alter table elsewhere rename to inbox")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
 from slack_io.socket_mode import SocketMode
 from slack_io.web_api import SlackWeb
+from tests.harness.logs import logged
 from tests.harness.loopback import Reply, as_json
 from tests.harness.socket_server import Json, SocketServer, envelope
 
@@ -266,13 +266,8 @@ def test_a_connection_that_never_lasts_is_tried_with_growing_pauses(
     slack.line().send(envelope("e1", {}))
     slack.wait(slack.acks)
 
-    pauses = [record.msg["again_in"] for record in told(caplog, "no connection")]
+    pauses = [line["again_in"] for line in logged(caplog, event="no connection")]
     assert pauses == [0.05, 0.1, 0.2, 0.4]
-
-
-def told(caplog: pytest.LogCaptureFixture, event: str) -> list[Any]:
-    """The log's lines of an event."""
-    return [record for record in caplog.records if isinstance(record.msg, dict) and record.msg.get("event") == event]
 
 
 def test_slacks_wish_for_a_pause_is_kept(
@@ -282,7 +277,7 @@ def test_slacks_wish_for_a_pause_is_kept(
     mode.start()
     slack.line()
 
-    assert [record.msg["again_in"] for record in told(caplog, "no connection")] == [1.0]
+    assert [line["again_in"] for line in logged(caplog, event="no connection")] == [1.0]
 
 
 @pytest.mark.parametrize("code", ["not_allowed_token_type", "missing_scope"])
@@ -293,10 +288,10 @@ def test_a_wrong_token_is_told_once_with_what_to_do_and_tried_again(
     mode.start()
     slack.line()
 
-    (line,) = told(caplog, "slack says no")
-    assert (line.msg["method"], line.msg["error"]) == ("apps.connections.open", code)
-    assert "connections:write" in line.msg["hint"]
-    assert "Basic Information > App-Level Tokens" in line.msg["hint"]
+    (line,) = logged(caplog, event="slack says no")
+    assert (line["method"], line["error"]) == ("apps.connections.open", code)
+    assert "connections:write" in line["hint"]
+    assert "Basic Information > App-Level Tokens" in line["hint"]
 
 
 @pytest.mark.parametrize(
@@ -309,8 +304,8 @@ def test_why_slack_ends_a_connection_is_told_with_what_to_do(
     slack.line().send({"type": "disconnect", "reason": reason})
     slack.line(2)
 
-    (line,) = told(caplog, "slack ends the connection")
-    assert words in line.msg["hint"]
+    (line,) = logged(caplog, event="slack ends the connection")
+    assert words in line["hint"]
 
 
 @pytest.mark.parametrize("answer", [{}, {"url": None}, {"url": "https://example.com"}, {"url": "ws://127.0.0.1:1/x"}])

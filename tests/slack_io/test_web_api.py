@@ -13,6 +13,7 @@ from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from emulator.emulator import Workspace
 from emulator.world import Channel, Person
 from slack_io.web_api import PACE, SlackWeb
+from tests.harness.logs import logged
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 
 
@@ -197,8 +198,7 @@ def test_being_locked_out_is_no_final_word_about_a_message(web: SlackWeb, worksp
 
 def told(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     """The explanations in the log."""
-    lines = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
-    return [line for line in lines if line["event"] == "slack says no"]
+    return logged(caplog, event="slack says no")
 
 
 EXPLAINED = {
@@ -210,7 +210,6 @@ EXPLAINED = {
 }
 
 
-@pytest.mark.usefixtures("_logs")
 @pytest.mark.parametrize(("code", "words"), EXPLAINED.items())
 def test_the_log_says_what_to_do_about_an_error_once(code: str, words: str, caplog: pytest.LogCaptureFixture) -> None:
     refused = as_json({"ok": False, "error": code, "needed": "chat:write", "provided": "users:read"})
@@ -226,7 +225,6 @@ def test_the_log_says_what_to_do_about_an_error_once(code: str, words: str, capl
     assert all(line["error"] == code and words in line["hint"] for line in told(caplog))
 
 
-@pytest.mark.usefixtures("_logs")
 def test_an_error_that_comes_back_after_it_was_mended_is_explained_again(
     web: SlackWeb, workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -239,7 +237,6 @@ def test_an_error_that_comes_back_after_it_was_mended_is_explained_again(
     assert len(told(caplog)) == 2
 
 
-@pytest.mark.usefixtures("_logs")
 def test_an_error_without_advice_is_nobodys_news(
     web: SlackWeb, workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:

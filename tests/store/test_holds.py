@@ -26,6 +26,7 @@ from store.store import Store
 from store.transcript import AssistantMessage, Result, ToolCall, Usage
 from store.turns import ReplyOutcome, Turn
 from tests.harness.databases import ENGINES, everything, fresh_database, looking_into, rows
+from tests.harness.logs import logged
 from tests.harness.stores import QUIET, admit, arrive, begin, proposed
 from tests.harness.whole_bot import at_once, until
 
@@ -352,7 +353,6 @@ ON_A_SERVER = pytest.mark.parametrize(
 
 
 @ON_A_SERVER
-@pytest.mark.usefixtures("_logs")
 def test_who_lost_the_database_to_another_writes_nothing_more(
     process: Callable[..., Store], url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -378,8 +378,7 @@ def test_who_lost_the_database_to_another_writes_nothing_more(
     assert heard == ["lost"] * 4
     assert not first.still_alone()
     assert second.still_alone()
-    told = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
-    assert [line["event"] for line in told if line["event"] == "overtaken"] == ["overtaken"]
+    assert len(logged(caplog, event="overtaken")) == 1
     second.add_round(turn, a_round())
     assert second.record("mention", A, {}, event_id="Ev-after")
 

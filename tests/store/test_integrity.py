@@ -410,7 +410,6 @@ def test_a_key_that_does_not_fit_stops_the_start_with_words(url: str) -> None:
     store.close()
 
 
-@pytest.mark.usefixtures("_logs")
 def test_what_is_missing_at_a_start_is_told_in_log_and_journal(url: str, caplog: pytest.LogCaptureFixture) -> None:
     store = written(url, 3)
     store.take_up_journal()
