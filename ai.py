@@ -222,7 +222,8 @@ class AI:
     def _answer(self, turn: Turn, reply: Reply, asked: JournalEntry, *, is_last: bool) -> None:
         text = answer_text(reply, self._services.limits.max_model_calls if is_last else None)
         notes = [words.DRY_RUN_ANSWER] if self._services.limits.dry_run else []
-        notes += [files_text(files)] if (files := self._store.asked_with(turn.turn).files) else []
+        mention = self._store.mention_of(turn.turn)
+        notes += [files_text(mention.files)] if mention is not None and mention.files else []
         shown = "\n\n".join([text, *notes])
         says = answer_posts(
             turn.turn, turn.thread, shown, self._services.ids(), self._live.post, self._gate.catalog.links

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from base.thread import Thread
 from demo.hr_api import HrApi
@@ -16,6 +17,8 @@ from emulator.emulator import Workspace
 from emulator.world import BOT, BOT_USER
 from emulator.world import Person as Member
 from model.chat import ModelFailed
+from store.received import Mention
+from tests.harness.databases import looking_into
 from tests.harness.logs import logged
 from tests.harness.whole_bot import (
     BOTH_WAYS,
@@ -67,7 +70,9 @@ def test_an_arrival_of_a_kind_that_is_not_known_is_no_mention_and_holds_up_nothi
     talk = ann.asks("good morning")
     talk.answer()
     thread = Thread("T0LOCAL", "C0HR", talk.ts)
-    assert bot.store.record("of a newer version", thread, {"user": "U0ANN", "text": "hi"}, event_id="Ev-new", ts="9.9")
+    assert bot.store.record(Mention("Ev-new", thread, "9.9", "U0ANN", "hi", in_thread=True, is_foreign=False))
+    with looking_into(bot.settings.database_url) as engine, engine.begin() as db:
+        db.execute(text("update inbox set kind = 'of a newer version' where event_id = 'Ev-new'"))
     ann.replies(talk, "are you there?")
     assert talk.answer(2) == "Done."
     bot.settle()

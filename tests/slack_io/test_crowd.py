@@ -30,6 +30,7 @@ from store.proposal_record import Proposal
 from store.store import Store
 from tests.gate.test_gate_in_depth import catalog, told
 from tests.harness.bot_parts import BEN, USERS, BotParts
+from tests.harness.stores import a_click
 from tests.harness.whole_bot import (
     ObedientApi,
     Person,
@@ -148,12 +149,11 @@ def test_the_clock_waits_for_clicks_on_that_card_that_came_in_time_alone(
     proposal = _asked(parts)
     parts.clock.ahead = ahead  # type: ignore[attr-defined]
     token = proposal.token if carries == "token" else "0" * 32
-    payload = {"user": BEN, "token": token, "action": "approve"}
-    parts.store.record("click", Thread.from_key(proposal.thread), payload, event_id="click:1")
+    parts.store.record(a_click("click:1", Thread.from_key(proposal.thread), token))
     parts.clock.ahead = 3_700.0  # type: ignore[attr-defined]
     assert len(parts.gate.expire_due()) == expired
-    (click,) = parts.store.arrivals(proposal.thread)
-    parts.store.dispose(click)
+    (pressed,) = parts.store.arrivals(proposal.thread)
+    parts.store.dispose(pressed)
     assert len(parts.gate.expire_due()) == 1 - expired
 
 
