@@ -11,10 +11,27 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Literal
 
 from base.masking import HIDDEN, mask
 from base.retry import seconds_of
+
+
+class Failure(StrEnum):
+    """Why there is no usable answer, in the words for the log."""
+
+    REFUSED = "refused"  # the server said no; `Refusal` has its words
+    UNREACHED = "connection failed"
+    PROXY = "the proxy refused the way there"
+    CERTIFICATE = "its certificate is not trusted"
+    TIME_OUT = "time-out"
+    CUT_OFF = "cut off"  # nobody wanted the rest
+    BROKE_OFF = "an answer that broke off"
+    TOO_LARGE = "an answer that is too large"
+    NOT_JSON = "an answer that is not JSON"
+    ODD = "an answer that made no sense"
+
 
 Kind = Literal["busy", "quota", "filtered", "too long", "refused", "down"]
 

@@ -17,6 +17,7 @@ from emulator.emulator import Workspace
 from emulator.world import BOT, BOT_USER
 from emulator.world import Person as Member
 from model.chat import ModelFailed
+from model.refusals import Failure
 from store.received import Mention
 from tests.harness.databases import looking_into
 from tests.harness.logs import logged
@@ -865,7 +866,9 @@ def reference_in(answer: str) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize("failure", [ModelFailed("HTTP 500"), {"choices": []}, {"error": {"message": "no"}}], ids=str)
+@pytest.mark.parametrize(
+    "failure", [ModelFailed(Failure.REFUSED, "HTTP 500"), {"choices": []}, {"error": {"message": "no"}}], ids=str
+)
 def test_a_failing_model_is_told_with_a_reference_that_is_in_the_log_and_the_thread_goes_on(
     bot: RunningBot, ann: Person, model: Script, caplog: pytest.LogCaptureFixture, failure: Any
 ) -> None:
@@ -917,7 +920,7 @@ def test_a_real_model_server_is_asked_over_http(start_bot: StartBot, ann: Person
 
 
 def test_after_a_failed_turn_its_card_sends_nothing(bot: RunningBot, ann: Person, model: Script, hr: HrApi) -> None:
-    model.will(REMOVE_TOM, ModelFailed("HTTP 500"))
+    model.will(REMOVE_TOM, ModelFailed(Failure.REFUSED, "HTTP 500"))
     talk = ann.asks("remove Tom Berg")
     card = talk.card()
     ann.presses(card, "deny")

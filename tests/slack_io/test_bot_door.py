@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from emulator.emulator import Workspace
 from model.chat import ModelFailed
+from model.refusals import Failure
 from slack_io.health import CachedCheck
 from tests.harness.whole_bot import (
     CATALOG,
@@ -569,7 +570,7 @@ def test_readyz_tells_of_slack_and_the_model_beside_and_takes_no_process_out_for
     ann.asks("hello").answer()
     assert ready(bot) == (200, {"database": "ok", "slack": "ok", "model": "ok", "catalog": "ok"})
 
-    model.will(ModelFailed("HTTP 500"))
+    model.will(ModelFailed(Failure.REFUSED, "HTTP 500"))
     workspace.fault("chat.postMessage", "http_500", times=1)
     talk = ann.asks("hello")
     talk.workspace.wait(lambda: [one for one in workspace.calls_of("chat.postMessage") if one.status == 500])
