@@ -13,7 +13,7 @@ from base import words
 from gate.authority import Authority
 from gate.cards import date, deciders
 from gate.policy import Event, Refused, State
-from gate.records import Records
+from gate.proposal_changes import Records
 from store.posts import message
 from store.proposal_record import Proposal
 from store.store import Store

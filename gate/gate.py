@@ -24,10 +24,10 @@ from gate.decisions import Decisions
 from gate.last_checks import LastChecks
 from gate.lists import ListReads
 from gate.policy import Read, Write
+from gate.proposal_changes import Records
 from gate.proposals import Proposals
 from gate.reads import Reads
 from gate.recipes import StepAnswer
-from gate.records import Records
 from gate.sending import Approval, Sending
 from gate.single_reads import SingleReads, Wants, always
 from gate.targets import TargetReader

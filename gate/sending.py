@@ -25,9 +25,9 @@ from gate.cards import changed_text, target_card
 from gate.last_checks import LastChecks, LastLook, TargetChanged
 from gate.partial_answers import with_sign
 from gate.policy import Event, State
+from gate.proposal_changes import Aside, Records
 from gate.proposals import Proposals
 from gate.reads import Reads
-from gate.records import Aside, Records
 from gate.results import is_partial, result
 from gate.target_diff import Target
 from store.holds import Overtaken
