@@ -288,7 +288,7 @@ class AI:
         """Ends a turn that failed, with words and a reference. False while one of its writes is under way: the turn goes on after it,
         so that nobody is told of an end while something of it still happens."""
         reference = self._services.ids()[:8]
-        said = {} if refusal is None else refusal.told | {"hint": _HINT}
+        said = {} if refusal is None else refusal.for_log | {"hint": _HINT}
         log.exception("turn failed", reference=reference, reason=reason, **said)
         if self._gate.is_sending(turn.turn):
             return False
@@ -317,7 +317,7 @@ class AI:
             spans = {"wait": span(wait), "waited": span(round(now - since))}
             return self._fail(turn, told, str(busy), busy.refusal, **spans)
         is_first = stored.waits_since is None
-        said = {**(busy.refusal.told if busy.refusal is not None else {}), **({"hint": _HINT} if is_first else {})}
+        said = {**(busy.refusal.for_log if busy.refusal is not None else {}), **({"hint": _HINT} if is_first else {})}
         noted = (
             [JournalEntry("model busy", {"reason": str(busy), "patience": self._services.limits.patience})]
             if is_first

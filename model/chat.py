@@ -190,7 +190,7 @@ class ChatServer:
 
     def _learn(self, form: Form, refused: ModelFailed) -> None:
         if refused.refusal is not None and (how := form.differs(self._form)):
-            log.warning("the model server is asked in another form from now on", **how, **refused.refusal.told)
+            log.warning("the model server is asked in another form from now on", **how, **refused.refusal.for_log)
         self._form = form
 
     def _tries(self, form: Form, asked: Asked, ear: ReplyListener, by: float) -> object:

@@ -99,7 +99,7 @@ class Refusal:
         return f"HTTP {self.status}" if self.status != _OK else "an error instead of an answer"
 
     @property
-    def told(self) -> dict[str, Any]:
+    def for_log(self) -> dict[str, Any]:
         """For the log."""
         said = {"status": self.status, "code": self.code, "param": self.param, "type": self.type, "said": self.message}
         return {name: value for name, value in said.items() if value}

@@ -127,7 +127,7 @@ class _Talk:
         ]
 
     def _told(self, step: str, failure: Failure, reason: str, refusal: Refusal | None = None) -> tuple[str, str]:
-        said = {} if refusal is None else refusal.told
+        said = {} if refusal is None else refusal.for_log
         named = [f"{name} {said[name]}" for name in ("code", "param", "type") if name in said]
         quoted = [f'it says: "{said["said"]}"'] if "said" in said else []
         return f"{step}: {', '.join([reason, *named, *quoted])}", advice(failure, refusal, self._model)

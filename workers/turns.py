@@ -58,7 +58,7 @@ class Turns:
             KeyedWorkers(waking.deadlines, deadlines.tick, threads=1),
             KeyedWorkers(waking.turns, self._advance, threads=workers),
             KeyedWorkers(waking.writes, self._write, threads=4),
-            KeyedWorkers(waking.checks, gate.check, threads=1),
+            KeyedWorkers(waking.checks, gate.show_target, threads=1),
             KeyedWorkers(waking.homes, home.draw, threads=1),
             KeyedWorkers(waking.posts, outbox.deliver, threads=4),
         )

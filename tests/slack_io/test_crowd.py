@@ -21,7 +21,7 @@ from emulator.world import UserGroup
 from gate.authority import Authority
 from gate.policy import Refused, State
 from slack_io.assistant_status import AssistantStatus
-from slack_io.memberships import Members
+from slack_io.memberships import Rolls
 from slack_io.outbox import Outbox
 from slack_io.streaming import StreamedMessages
 from slack_io.web_api import SlackWeb
@@ -241,7 +241,7 @@ class Book:
 
 def test_a_look_up_is_believed_for_the_seconds_that_one_says() -> None:
     book, clock = Book({"A"}), Clock()
-    members = Members(book.read, clock)
+    members = Rolls(book.read, clock)
     assert members.has("S", "A", kept=5) is True
     book.pages = ({"B"},)
     clock.now += 4.9
@@ -257,7 +257,7 @@ def test_a_look_up_is_believed_for_the_seconds_that_one_says() -> None:
 
 def test_a_large_channel_is_read_as_far_as_needed_and_once() -> None:
     book = Book({"A"}, {"B"}, {"C"})
-    members = Members(book.read, Clock())
+    members = Rolls(book.read, Clock())
     assert members.has("C", "B", kept=5) is True
     assert len(book.asked) == 2
     assert (members.has("C", "A", kept=5), members.has("C", "X", kept=5), members.has("C", "Y", kept=5)) == (
@@ -270,7 +270,7 @@ def test_a_large_channel_is_read_as_far_as_needed_and_once() -> None:
 
 def test_where_slack_does_not_say_that_is_believed_for_a_moment_alone() -> None:
     book, clock = Book(None), Clock()
-    members = Members(book.read, clock)
+    members = Rolls(book.read, clock)
     assert [members.has("S", "A", kept=60) for _ in range(3)] == [None] * 3
     book.pages = ({"A"},)
     clock.now += 2.1
@@ -285,7 +285,7 @@ def test_who_asks_at_the_same_moment_shares_one_look_up() -> None:
         let_go.wait(0.3)
         return book.read(place, cursor, spare)
 
-    members = Members(slow, Clock())
+    members = Rolls(slow, Clock())
     assert at_once(*[lambda: members.has("S", "A", kept=5)] * 20) == [True] * 20
     assert len(book.asked) == 1
 
@@ -299,7 +299,7 @@ def test_a_busy_look_up_leaves_nothing_behind() -> None:
             raise found
         return found
 
-    members = Members(read, clock)
+    members = Rolls(read, clock)
     with pytest.raises(SlackBusy):
         members.has("S", "A", kept=5)
     assert members.has("S", "A", kept=5) is True
