@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import httpcore2
@@ -207,8 +208,9 @@ class _Body(httpx2.SyncByteStream):
         self._response.close()
 
 
+@cache
 def tls_context(certificates: str = "") -> ssl.SSLContext:
-    """The one that httpx2 would make: the system's certificates, or those of a file. Making it takes a while, so it is shared.
+    """The one that httpx2 would make: the system's certificates, or those of a file. Making it takes a while, so all clients share it.
 
     Raises `Misconfigured` where the file is of no use.
     """
