@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -47,19 +48,59 @@ from slack_io.socket_mode import SocketMode
 from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
 from slack_io.web_api import SlackWeb, app_web_of, web_of
+from store.engine import engine_url, is_server, libpq_url
 from store.journal.hash_chain import digest
 from store.store import Store
 from workers.cancel_flag import CancelFlag
 from workers.deadlines import Deadlines
+from workers.jobs import Jobs
+from workers.leases import Leases
+from workers.replica import Replica
 from workers.turns import Turns
 from workers.waking import Waking
 
 log = structlog.get_logger("bot")
 STOP_SECONDS = 9.0  # of the ten that a SIGTERM leaves
+_LEAVING = 1.0  # of these, for giving back what this process has
+_HAD_PER_WORKER = 4  # threads: most of what a process has waits for a model or for Slack, without a worker
 _STDIN = 0
 _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
 _LOOK = 0  # among the signals: look at once
 _RESULT_SHARE = 2  # one result may fill half of the history (a token is about three characters)
+
+
+class Part(StrEnum):
+    """What one process does of the bot's work, where several share a database."""
+
+    ALL = "all"
+    RECORD = "record"  # what Slack sends
+    WORK = "work"  # all else
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What everything else stands on: the database, and who is woken by what is written to it. `leases`: where others share it."""
+
+    store: Store
+    waking: Waking
+    leases: Leases | None
+
+
+def open_database(settings: Settings, clock: SteadyClock, on_lost: Callable[[], None] = lambda: None) -> Parts:
+    """Opens the database, which is made or brought up to date where needed. Raises `Misconfigured`."""
+    key = settings.journal_key
+    is_shared = is_server(engine_url(settings.database_url))
+    leases = Leases() if is_shared else None
+    waking = Waking(leases, Jobs().defer) if is_shared else Waking()
+    store = Store(
+        settings.database_url,
+        clock,
+        waking,
+        key.get_secret_value() if key else None,
+        on_lost=on_lost,
+        is_shared=is_shared,
+    )
+    return Parts(store, waking, leases)
 
 
 @dataclass(frozen=True)
@@ -72,11 +113,15 @@ class Bot:
     turns: Turns
     socket: SocketMode | None  # in socket mode
     readiness: Readiness
+    replica: Replica | None  # where others share the database
 
-    def start(self) -> None:
-        """Starts the workers, takes up what is not at rest, and in socket mode connects to Slack."""
-        self.turns.start()
-        if self.socket is not None:
+    def start(self, part: Part = Part.ALL) -> None:
+        """Starts the workers, takes up what is not at rest, and in socket mode connects to Slack; or only a part of that."""
+        if part is not Part.RECORD:
+            self.turns.start()
+            if self.replica is not None:
+                self.replica.start()
+        if part is not Part.WORK and self.socket is not None:
             self.socket.start()
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
@@ -84,7 +129,12 @@ class Bot:
         by = time.monotonic() + seconds
         if self.socket is not None:
             self.socket.close()
-        if self.turns.stop(max(0.0, by - time.monotonic())):
+        if self.replica is not None:
+            self.replica.close()
+        is_over = self.turns.stop(max(0.0, by - _LEAVING - time.monotonic()))
+        if self.replica is not None:
+            self.replica.leave(by)
+        if is_over:
             self.gate.close()
             self.store.close()
 
@@ -95,8 +145,7 @@ class Bot:
 def create_app(
     settings: Settings,
     catalog: Catalog,
-    store: Store,
-    waking: Waking,
+    parts: Parts,
     *,
     model: Model | None = None,
     clock: SteadyClock | None = None,
@@ -104,14 +153,15 @@ def create_app(
 ) -> Flask:
     """The wired Flask app; `app.extensions["bot"]` is the `Bot` to start and stop.
 
-    `waking` is what the store's posts wake (`Store(on_posts=waking.posts_recorded)`), `clock` the store's.
+    `clock` is the store's.
     """
     clock = clock or SteadyClock()
+    store, waking = parts.store, parts.waking
     web = web_of(settings)
     gate = _gate(settings, catalog, store, web, clock, ids)
     watched = WatchedModel(model or model_of(settings, lambda: (*settings.secrets, *gate.secrets)))
     cancel_flag = CancelFlag()
-    cancellation = Cancellation(store, web, settings.admin_names, cancel_flag, waking, ids=ids)
+    cancellation = Cancellation(store, web, settings.admin_names, cancel_flag, ids=ids)
     status = AssistantStatus(web, waking)
     streams = StreamedMessages(web, waking, cancellation.ended_in_slack, links=lambda: gate.catalog.links)
     outbox = Outbox(web, store, streams, status, waking, unshown=gate.unshown, clock=clock)
@@ -130,9 +180,10 @@ def create_app(
     )
     deadlines = Deadlines(store, gate, home, waking, retention=settings.retention_days, clock=clock)
     turns = Turns(store, gate, handlers, home, outbox, services, deadlines, waking, workers=settings.workers)
-    intake = Intake(store, waking)
+    intake = Intake(store)
     socket = _socket(settings, intake)
-    bot = Bot(store, gate, web, turns, socket, Readiness(store, web, watched, socket))
+    replica = _replica(settings, parts, turns, clock)
+    bot = Bot(store, gate, web, turns, socket, Readiness(store, web, watched, socket), replica)
     return _flask(settings, bot, intake)
 
 
@@ -184,6 +235,15 @@ def _socket(settings: Settings, intake: Intake) -> SocketMode | None:
     )
 
 
+def _replica(settings: Settings, parts: Parts, turns: Turns, clock: SteadyClock) -> Replica | None:
+    """This process among others, where the database can be shared."""
+    if parts.leases is None:
+        return None
+    url = libpq_url(engine_url(settings.database_listen_url or settings.database_url))
+    most = settings.workers * _HAD_PER_WORKER
+    return Replica(url, parts.store, parts.leases, parts.waking, turns.take_up, clock, most=most)
+
+
 def _flask(settings: Settings, bot: Bot, intake: Intake) -> Flask:
     app = Flask("bot")
     app.extensions["bot"] = bot
@@ -197,14 +257,23 @@ def _flask(settings: Settings, bot: Bot, intake: Intake) -> Flask:
 
 
 @click.group(invoke_without_command=True, commands=COMMANDS)
+@click.option(
+    "--no-workers", is_flag=True, help="Only records what Slack sends; `worker` processes do the work (PostgreSQL)."
+)
 @click.pass_context
-def main(context: click.Context) -> None:
+def main(context: click.Context, *, no_workers: bool) -> None:
     """Puts an internal REST API behind an @mention in Slack. Without a command: serves."""
     if context.invoked_subcommand is None:
-        serve()
+        serve(Part.RECORD if no_workers else Part.ALL)
 
 
-def serve() -> None:
+@main.command()
+def worker() -> None:
+    """Does the work, and takes nothing from Slack: that is for processes started with --no-workers (PostgreSQL)."""
+    serve(Part.WORK)
+
+
+def serve(part: Part = Part.ALL) -> None:
     """Serves until SIGTERM or Ctrl-C; then ends within ten seconds, every thread at a safe point. SIGHUP takes the catalog anew."""
     os.umask(0o077)  # what is made here is for this user alone
     set_up_logs()
@@ -213,41 +282,48 @@ def serve() -> None:
         settings = load_settings()
         catalog = read_catalog(settings.apis_file)
         hide_in_logs([*settings.secrets, *secrets_of(catalog)])
-        key = settings.journal_key
         clock = SteadyClock()
-        waking = Waking()
-        store = Store(
-            settings.database_url,
-            clock,
-            on_posts=waking.posts_recorded,
-            on_lost=lambda: signals.put(_LOOK),
-            journal_key=key.get_secret_value() if key else None,
-        )
-        store.lock(stop)
-        store.take_up_journal()
-        store.make_shrinkable()
-        app = create_app(settings, catalog, store, waking, clock=clock)
-        server = _listen(app, settings)
+        parts = open_database(settings, clock, lambda: signals.put(_LOOK))
+        _begin(parts.store, stop, part)
+        app = create_app(settings, catalog, parts, clock=clock)
+        server = None if part is Part.WORK else _listen(app, settings)
     bot: Bot = app.extensions["bot"]
     prepare(catalog, settings.prompt_budget)
     _settle_memory()
-    bot.start()
-    threading.Thread(target=server.run, name="http", daemon=True).start()
+    bot.start(part)
+    if server is not None:
+        threading.Thread(target=server.run, name="http", daemon=True).start()
     log.info(
         "serving",
+        part=part,
         host=settings.host,
-        port=server.effective_port,
+        port=None if server is None else server.effective_port,
         operations=len(catalog.operations),
         channels=settings.channels,
     )
     threading.Thread(target=_check_names, args=(bot.web, settings, catalog), name="names", daemon=True).start()
     _watch(stop, signals, settings, bot)
     log.info("stopping")
-    server.close()
+    if server is not None:
+        server.close()
     bot.stop()
     log.info("stopped")
     sys.stderr.flush()
     os._exit(0)  # what still runs is in the middle of a call and safe to leave: a start finds it in the store
+
+
+def _begin(store: Store, stop: threading.Event, part: Part) -> None:
+    """Waits until this process may work on the database. Raises `Misconfigured`."""
+    if store.is_shared:
+        store.join(stop)
+    elif part is Part.ALL:
+        store.lock(stop)
+    else:
+        raise Misconfigured(
+            "One process works on a SQLite file, and it does everything: set DATABASE_URL=postgresql://... for several processes."
+        )
+    store.take_up_journal()
+    store.make_shrinkable()
 
 
 def _settle_memory() -> None:

@@ -237,16 +237,24 @@ class Sending:
         return any(one.proposal in self._under_way for one in self._store.proposals_of(turn, State.SENDING))
 
     def undone(self) -> list[str]:
-        """At a start: the turns whose approved writes were not sent."""
-        decided = [one for one in self._store.proposals_in(State.APPROVED) if one.decided_by is not None]
-        return list(dict.fromkeys(one.turn for one in decided))
+        """At a start: the threads with writes that people approved and that were not sent."""
+        return list(dict.fromkeys(one.thread for one in self._decided()))
+
+    def decided(self, thread: str) -> list[str]:
+        """The turns of a thread with writes that people approved and that were not sent."""
+        return list(dict.fromkeys(one.turn for one in self._decided(thread)))
+
+    def _decided(self, thread: str | None = None) -> list[Proposal]:
+        return [one for one in self._store.proposals_in(State.APPROVED, thread=thread) if one.decided_by is not None]
 
     def lose_unanswered(self) -> list[str]:
         """What stands in `sending` although nobody is sending it may or may not have happened. Gives the threads.
 
-        A process that died left it so, or one that could not record the outcome; the lock on the database keeps others off.
+        A process that died left it so, or one that could not record the outcome. Only of threads that are this process's: with others
+        on the same database, they may be sending theirs.
         """
-        left = [one for one in self._store.being_sent() if one.proposal not in self._under_way]
+        sent = [one for one in self._store.being_sent() if self._store.is_ours(one.thread)]
+        left = [one for one in sent if one.proposal not in self._under_way]
         lost = [changed for one in left if (changed := self._records.change(one.proposal, Event.LOSE)) is not None]
         self._records.redraw_sets(lost)
         return [one.thread for one in lost]

@@ -1,4 +1,4 @@
-"""Records what Slack sent, by whichever way it came, and wakes who looks at it. Slack waits for it, so nothing else is asked here."""
+"""Records what Slack sent, by whichever way it came. Slack waits for it, so nothing else is asked here."""
 
 from __future__ import annotations
 
@@ -14,17 +14,15 @@ from base.thread import Thread
 from slack_io import payloads
 from store.holds import Overtaken
 from store.store import Store
-from workers.waking import Waking
 
 log = structlog.get_logger("bot")
 
 
 class Intake:
-    """Records what Slack sent and wakes who sees to it. What it returned from is on disk; what the database did not take raises."""
+    """Records what Slack sent, which wakes who sees to it. What it returned from is on disk; what the database did not take raises."""
 
-    def __init__(self, store: Store, waking: Waking) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._waking = waking
 
     def record_event(self, envelope: Mapping[str, Any]) -> None:
         """Records one event, by its Events API envelope. What is not for us is let go."""
@@ -60,8 +58,7 @@ class Intake:
         return True
 
     def _record(self, kind: str, thread: Thread, payload: dict[str, Any], event_id: str, ts: str | None) -> None:
-        if self._store.record(kind, thread, payload, event_id=event_id, ts=ts):
-            self._waking.arrivals.wake(thread.key)
+        self._store.record(kind, thread, payload, event_id=event_id, ts=ts)
 
 
 def is_used(envelope: Mapping[str, Any]) -> bool:

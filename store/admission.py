@@ -16,6 +16,7 @@ from store.posts import Post, add_posts
 from store.proposal_record import proposals
 from store.tables import by_engine, threads, turns
 from store.turns import Turn, TurnState
+from workers.wakes import Work
 
 Admission = Literal["taken", "kept", "too many", "too many of theirs"]
 _SHARE = 4  # one person's turns may fill this part of MAX_WAITING, so that there is room for others
@@ -82,6 +83,7 @@ class Admissions(Database):
             outcome = _admission(load, workers, max_waiting)
             if outcome in ("taken", "kept"):
                 _add_turn(tx, arrival, turn)
+                tx.wake(turn.thread, Work.TURNS)
             asked = {"asker": turn.asker, "words": digest(turn.text), "ts": turn.ts, "outcome": outcome}
             tx.note(turn.thread, turn.turn, [JournalEntry("question", asked)])
             add_posts(tx, says[outcome])

@@ -18,6 +18,7 @@ from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, add_posts
 from store.tables import by_engine, inbox
+from workers.wakes import Work
 
 
 @dataclass(frozen=True)
@@ -135,9 +136,9 @@ class Arrivals(Database):
         """Records an arrival. False where the same event, or a message with the same channel and ts, was recorded before."""
         with self._coming.one() as received_at:
             values = _row(kind, thread, payload, event_id, ts, received_at)
-            if self._takes_in_at_once:
-                values |= {"taken_by": self.process, "tries": 1}
             with self._writing(urgent=True) as tx:  # Slack waits for it
+                if tx.wake(thread.key, Work.ARRIVALS) and self._takes_in_at_once:
+                    values |= {"taken_by": self.process, "tries": 1}
                 return tx.db.scalar(_RECORD[tx.engine], values) is not None
 
     def take_in_later(self) -> None:

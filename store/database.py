@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -23,11 +23,20 @@ from store.engine import engine_url, make_engine, why_unusable
 from store.holds import DATABASE, Hold, Holds, Overtaken
 from store.journal.hash_chain import JournalEntry
 from store.journal.journal import Head, Journal, read_key
-from store.process_lock import FileLock, ProcessLock, ServerLock, wait_for
+from store.process_lock import LOCK_NUMBER, FileLock, ProcessLock, ServerLock, wait_for
 from store.tables import MIGRATIONS, SERIAL
 from store.write_lock import WriteLock
+from workers.wakes import Nobody, Wakes, Work
 
 log = structlog.get_logger("store")
+
+
+_LOOK_AGAIN = 0.5  # seconds
+_LOCKED = text(
+    """select 1 from pg_locks where locktype = 'advisory' and granted and mode = 'ExclusiveLock'
+       and ((classid::bigint << 32) | objid::bigint) = :number
+       and database = (select oid from pg_database where datname = current_database())"""
+)
 
 
 class NotNow(Exception):
@@ -36,18 +45,38 @@ class NotNow(Exception):
 
 @dataclass(frozen=True)
 class Transaction:
-    """One that writes. `told`: the threads that get posts by it, of which `on_posts` hears at its end."""
+    """One that writes. `woken`: the threads for which it leaves work, and which; those of `pinned` are this process's own."""
 
     db: Connection
     clock: Callable[[], float]
     process: str
     journal: Journal
-    told: set[str]
+    wakes: Wakes
+    woken: dict[str, set[Work]] = field(default_factory=dict)
+    pinned: set[str] = field(default_factory=set)
 
     @property
     def engine(self) -> str:
         """The engine's name: sqlite or postgresql."""
         return self.db.dialect.name
+
+    def wake(self, thread: str, *work: Work) -> bool:
+        """Leaves work for a thread, to be heard of once it is on disk. Whether this process is the one that works on it."""
+        if thread not in self.woken and self.wakes.pin(thread):
+            self.pinned.add(thread)
+        self.woken.setdefault(thread, set()).update(work)
+        return thread in self.pinned
+
+    def defer(self) -> None:
+        """At the end: leaves to other processes what is theirs to do."""
+        for thread, work in self.woken.items():
+            if thread not in self.pinned:
+                self.wakes.defer(self.db, thread, work)
+
+    def recorded(self) -> None:
+        """It is over, and what it leaves is woken."""
+        for thread, work in self.woken.items():
+            self.wakes.recorded(thread, work, is_pinned=thread in self.pinned)
 
     def note(self, thread: str, turn: str, entries: Sequence[JournalEntry]) -> None:
         """Writes entries of the journal."""
@@ -59,8 +88,10 @@ class Transaction:
 
 
 class Database:
-    """The database of one bot. Thread-safe. `clock` gives seconds since 1970; `on_posts` hears of each thread that has new posts, once
-    they are on disk; `on_lost` that another process works on the database.
+    """The database of one bot. Thread-safe. `clock` gives seconds since 1970; `wakes` hears of the work that each
+    transaction leaves, once it is on disk; `on_lost` that another process works on the database.
+
+    `is_shared`: other processes work on it, too, each on the threads that it took up (`Replicas.take_up`).
 
     Whatever is written to it raises `Overtaken`, and changes nothing, once another process has taken up the database, or the thread
     that is worked on.
@@ -70,15 +101,18 @@ class Database:
         self,
         url: str,
         clock: Callable[[], float] = time.time,
-        on_posts: Callable[[str], None] = lambda _thread: None,
+        wakes: Wakes | None = None,
         journal_key: str | None = None,
         on_lost: Callable[[], None] = lambda: None,
+        *,
+        is_shared: bool = False,
     ) -> None:
+        self.is_shared = is_shared
         self._url = engine_url(url)
         self._engine = make_engine(self._url)
         self._reader = self._engine.execution_options(reads_only=True)
         self._clock = clock
-        self._on_posts = on_posts
+        self._wakes = wakes or Nobody()
         self._on_lost = on_lost
         self._working = threading.local()  # .on: what this thread of the process works on
         self._write_lock = WriteLock(wide_open=not self._is_file)
@@ -115,17 +149,19 @@ class Database:
 
     @contextmanager
     def _writing(self, *, urgent: bool = False) -> Iterator[Transaction]:
-        told: set[str] = set()
+        tx: Transaction | None = None
         try:
             with self._write_lock.through(urgent=urgent), self._engine.begin() as db, self._held_to_its_end(db):
-                yield Transaction(db, self._clock, self.process, self.journal, told)
+                tx = Transaction(db, self._clock, self.process, self.journal, self._wakes)
+                yield tx
+                tx.defer()
         except Overtaken:
             if self._holds.is_lost:
                 self._on_lost()
             raise
         finally:  # also where the answer to a COMMIT was lost, which may have been done all the same
-            for thread in told:
-                self._on_posts(thread)
+            if tx is not None:
+                tx.recorded()
 
     @contextmanager
     def _held_to_its_end(self, db: Connection) -> Iterator[None]:
@@ -162,6 +198,24 @@ class Database:
             self.journal.keep_head()
 
     # --- one process per database -------------------------------------------------------------------------------------
+
+    def join(self, stop: threading.Event) -> None:
+        """Waits until no process of version 0.1.0 works on the database: that one takes it for its own alone. `stop` ends the waiting with
+        `SystemExit`."""
+        told = False
+        while self._is_locked():
+            if not told:
+                log.warning(
+                    "waiting",
+                    reason="a process of version 0.1.0 works on this database, alone as it thinks; end it first",
+                )
+                told = True
+            if stop.wait(_LOOK_AGAIN):
+                raise SystemExit(0)
+
+    def _is_locked(self) -> bool:
+        with self._reading() as db:
+            return db.scalar(_LOCKED, {"number": LOCK_NUMBER}) is not None
 
     def lock(self, stop: threading.Event) -> None:
         """Waits until this process alone works on the database. `stop` ends the waiting with `SystemExit`.
@@ -211,7 +265,13 @@ class Database:
     def _working_on(self) -> Hold | None:
         return getattr(self._working, "on", None)
 
+    def is_ours(self, thread: str) -> bool:
+        """Whether nobody but this process works on a thread."""
+        return not self.is_shared or self._holds.of(thread) is not None
+
     def _take_up(self, thread: str) -> Hold:
+        if self.is_shared and thread != DATABASE:  # threads are given out
+            raise Overtaken
         with self._writing() as tx:
             taken = self._holds.take_up(tx.db, thread)
         self._holds.keep(taken)

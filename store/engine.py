@@ -39,6 +39,16 @@ def engine_url(url: str) -> URL:
             raise Misconfigured(f"DATABASE_URL: '{other}' is not supported; {_HOW}.")
 
 
+def libpq_url(url: URL) -> str:
+    """The address as PostgreSQL's own programs take it."""
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def is_server(url: URL) -> bool:
+    """Whether several processes may work on it side by side: PostgreSQL."""
+    return url.get_backend_name() == "postgresql"
+
+
 def why_unusable(url: URL, error: DBAPIError) -> str:
     """In words for the operator, without the password."""
     host = str(url.host or url.query.get("host") or "this machine")
@@ -54,7 +64,12 @@ def make_engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         patience = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
         server = create_engine(
-            url, pool_size=16, max_overflow=32, pool_pre_ping=True, connect_args=patience, hide_parameters=True
+            url,
+            pool_size=16,
+            max_overflow=32,
+            pool_pre_ping=True,
+            connect_args=patience | {"prepare_threshold": None},  # PgBouncer gives each transaction another session
+            hide_parameters=True,
         )
         event.listen(server, "connect", _bound_stillness)
         return server

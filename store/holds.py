@@ -87,6 +87,11 @@ class Holds:
         """Takes a thread from whoever has it; its number grows unless that is this process."""
         return Hold(thread, int(db.scalar(_TAKE_UP[db.dialect.name], self._mine(thread)) or 0))
 
+    def owner_of(self, db: Connection, thread: str) -> str | None:
+        """The process that took a thread up last."""
+        owner = db.scalar(select(holds.c.owner).where(holds.c.thread == thread))
+        return None if owner is None else str(owner)
+
     def take_new(self, db: Connection, thread: str) -> Hold | None:
         """Takes up a thread that nobody has had yet; None where somebody has."""
         fence = db.scalar(_TAKE_NEW[db.dialect.name], self._mine(thread))

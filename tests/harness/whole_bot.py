@@ -25,7 +25,7 @@ import pytest
 
 from base.clock import SteadyClock
 from base.settings import Settings
-from bot import Bot, create_app
+from bot import Bot, create_app, open_database
 from catalog.catalog import load_catalog
 from demo.hr_api import LocalServer
 from emulator.delivery import Reply
@@ -35,10 +35,8 @@ from emulator.speech import app_mention, envelope
 from emulator.world import BOT, BOT_USER
 from gate.policy import State
 from model.chat import Model, ModelFailed, ReplyListener
-from store.store import Store
 from tests.harness.loopback import Loopback, Request, as_json
 from tests.harness.loopback import Reply as LoopbackReply
-from workers.waking import Waking
 
 Json = dict[str, Any]
 Message = dict[str, Any]
@@ -254,9 +252,9 @@ class RunningBot:
 
     def start(self) -> RunningBot:
         """Starts it and tells the workspace where it listens."""
-        waking = Waking()
-        self.store = Store(self.settings.database_url, self.clock, on_posts=waking.posts_recorded)
-        app = create_app(self.settings, self._catalog, self.store, waking, model=self._model, clock=self.clock)
+        parts = open_database(self.settings, self.clock)
+        self.store = parts.store
+        app = create_app(self.settings, self._catalog, parts, model=self._model, clock=self.clock)
         self._bot: Bot = app.extensions["bot"]
         self._bot.start()
         self._server = LocalServer(app)
