@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import structlog
@@ -53,11 +53,12 @@ from store.journal.hash_chain import digest
 from store.store import Store
 from workers.cancel_flag import CancelFlag
 from workers.deadlines import Deadlines
-from workers.jobs import Jobs
 from workers.leases import Leases
-from workers.replica import Replica
 from workers.turns import Turns
-from workers.waking import Waking
+from workers.waking import Defer, Waking
+
+if TYPE_CHECKING:
+    from workers.replica import Replica
 
 log = structlog.get_logger("bot")
 STOP_SECONDS = 9.0  # of the ten that a SIGTERM leaves
@@ -91,7 +92,7 @@ def open_database(settings: Settings, clock: SteadyClock, on_lost: Callable[[], 
     key = settings.journal_key
     is_shared = is_server(engine_url(settings.database_url))
     leases = Leases() if is_shared else None
-    waking = Waking(leases, Jobs().defer) if is_shared else Waking()
+    waking = Waking(leases, _defer()) if is_shared else Waking()
     store = Store(
         settings.database_url,
         clock,
@@ -101,6 +102,12 @@ def open_database(settings: Settings, clock: SteadyClock, on_lost: Callable[[], 
         is_shared=is_shared,
     )
     return Parts(store, waking, leases)
+
+
+def _defer() -> Defer:
+    from workers.jobs import Jobs  # costs half a second, which SQLite's users are spared
+
+    return Jobs().defer
 
 
 @dataclass(frozen=True)
@@ -239,6 +246,8 @@ def _replica(settings: Settings, parts: Parts, turns: Turns, clock: SteadyClock)
     """This process among others, where the database can be shared."""
     if parts.leases is None:
         return None
+    from workers.replica import Replica  # as above
+
     url = libpq_url(engine_url(settings.database_listen_url or settings.database_url))
     most = settings.workers * _HAD_PER_WORKER
     return Replica(url, parts.store, parts.leases, parts.waking, turns.take_up, clock, most=most)

@@ -39,6 +39,16 @@ _LOCKED = text(
 )
 
 
+def _make_queue(db: Connection) -> None:
+    """Makes procrastinate's tables where there are none."""
+    if db.scalar(text("select to_regclass('procrastinate_jobs')")) is None:
+        from procrastinate.schema import SchemaManager  # costs half a second, which SQLite's users are spared
+
+        made = db.connection.driver_connection
+        assert made is not None
+        made.execute(SchemaManager.get_schema())
+
+
 class NotNow(Exception):
     """This cannot happen in the state that something has; nothing was changed."""
 
@@ -191,6 +201,8 @@ class Database:
                 for statement in statements:
                     db.execute(text(statement.format(serial=SERIAL[tx.engine])))
                 db.execute(text("insert into migrations values (:number)"), {"number": number})
+            if tx.engine == "postgresql":
+                _make_queue(db)
             has_new_head = any("create table journal_head" in one for new in MIGRATIONS[done:] for one in new)
             if has_new_head:
                 self.journal.begin(db)
