@@ -48,7 +48,7 @@ from slack_io.socket_mode import SocketMode
 from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
 from slack_io.web_api import SlackWeb, app_web_of, web_of
-from store.engine import engine_url, is_server, libpq_url
+from store.engine import DatabaseAway, engine_url, is_server, libpq_url
 from store.journal.hash_chain import digest
 from store.store import Store
 from workers.cancel_flag import CancelFlag
@@ -66,6 +66,7 @@ _LEAVING = 1.0  # of these, for giving back what this process has
 _HAD_PER_WORKER = 4  # threads: most of what a process has waits for a model or for Slack, without a worker
 _STDIN = 0
 _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
+_TRY_DATABASE = 1.0  # seconds between two tries to reach it at the start
 _LOOK = 0  # among the signals: look at once
 _RESULT_SHARE = 2  # one result may fill half of the history (a token is about three characters)
 
@@ -292,7 +293,7 @@ def serve(part: Part = Part.ALL) -> None:
         catalog = read_catalog(settings.apis_file)
         hide_in_logs([*settings.secrets, *secrets_of(catalog)])
         clock = SteadyClock()
-        parts = open_database(settings, clock, lambda: signals.put(_LOOK))
+        parts = _wait_for_database(settings, clock, stop, lambda: signals.put(_LOOK))
         _begin(parts.store, stop, part)
         app = create_app(settings, catalog, parts, clock=clock)
         server = None if part is Part.WORK else _listen(app, settings)
@@ -319,6 +320,22 @@ def serve(part: Part = Part.ALL) -> None:
     log.info("stopped")
     sys.stderr.flush()
     os._exit(0)  # what still runs is in the middle of a call and safe to leave: a start finds it in the store
+
+
+def _wait_for_database(
+    settings: Settings, clock: SteadyClock, stop: threading.Event, on_lost: Callable[[], None]
+) -> Parts:
+    """Opens the database, as soon as it is there. Raises `Misconfigured`, and `SystemExit` where the process is to end before."""
+    told = ""
+    while True:
+        try:
+            return open_database(settings, clock, on_lost)
+        except DatabaseAway as error:
+            if str(error) != told:
+                told = str(error)
+                log.warning("waiting for the database", reason=told)
+        if stop.wait(_TRY_DATABASE):
+            raise SystemExit(0)
 
 
 def _begin(store: Store, stop: threading.Event, part: Part) -> None:
@@ -371,7 +388,7 @@ def _watch(stop: threading.Event, signals: SimpleQueue[int], settings: Settings,
             if signals.get(timeout=_CHECK_LOCK) == signal.SIGHUP and not stop.is_set():
                 _reload(settings, bot)
         if not stop.is_set() and not bot.store.still_alone():
-            log.critical("the database's lock is lost; ending, so that only one process works on it")
+            log.critical("another process took over what this one had; ending, so that it begins anew")
             os._exit(1)
 
 

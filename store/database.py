@@ -19,7 +19,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from base.settings import Misconfigured
-from store.engine import engine_url, make_engine, why_unusable
+from store.engine import engine_url, make_engine, unusable_by
 from store.holds import DATABASE, Hold, Holds, Overtaken
 from store.journal.hash_chain import JournalEntry
 from store.journal.journal import Head, Journal, read_key
@@ -138,7 +138,8 @@ class Database:
             )
             self._migrate()
         except DBAPIError as error:
-            raise Misconfigured(f"DATABASE_URL: {why_unusable(self._url, error)}.") from None
+            self._engine.dispose()
+            raise unusable_by(self._url, error) from None
 
     def close(self) -> None:
         """Ends the connections and gives the lock back."""

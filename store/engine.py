@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from base.settings import Misconfigured
-from store.database_words import unusable
+from store.database_words import is_away, unusable
 
 log = structlog.get_logger("store")
 _CONNECT_SECONDS = 10  # for a connection to PostgreSQL; its driver would wait for two minutes
@@ -49,8 +49,17 @@ def is_server(url: URL) -> bool:
     return url.get_backend_name() == "postgresql"
 
 
-def why_unusable(url: URL, error: DBAPIError) -> str:
-    """In words for the operator, without the password."""
+class DatabaseAway(Misconfigured):
+    """The database cannot be used now, which may pass by itself."""
+
+
+def unusable_by(url: URL, error: DBAPIError) -> Misconfigured:
+    """What to raise where the database cannot be used, with words for the operator and without the password."""
+    kind = DatabaseAway if is_server(url) and is_away(str(error.orig)) else Misconfigured
+    return kind(f"DATABASE_URL: {_why(url, error)}.")
+
+
+def _why(url: URL, error: DBAPIError) -> str:
     host = str(url.host or url.query.get("host") or "this machine")
     where = f"{host}:{url.port}" if url.port else host
     names = {"host": where, "user": url.username or "the user", "name": url.database or "the database"}

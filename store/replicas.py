@@ -7,25 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Double, cast, delete, func, select, text
 from sqlalchemy import bindparam as given
+from sqlalchemy import delete, select, text
 
 from gate.policy import State
-from store.holds import DATABASE
+from store.holds import DATABASE, DEAD, NOW
 from store.proposal_record import proposals
 from store.recovery import Left, Recovery
 from store.tables import by_engine, replicas
 from workers.wakes import Work
 
 _ALL = frozenset(Work) - {Work.DEADLINES}
-_BEATS = 8.0  # seconds without a sign of life after which a process counts as dead
-_NOW = cast(func.extract("epoch", func.clock_timestamp()), Double)  # by the database's clock: machines' clocks differ
 _BEAT = by_engine(
     lambda insert: (
         insert(replicas)
-        .values(process=given("me"), worker=given("by"), started_at=_NOW, beat_at=_NOW)
-        .on_conflict_do_update(index_elements=["process"], set_={"worker": given("by"), "beat_at": _NOW})
-        .returning(_NOW)
+        .values(process=given("me"), worker=given("by"), started_at=NOW, beat_at=NOW)
+        .on_conflict_do_update(index_elements=["process"], set_={"worker": given("by"), "beat_at": NOW})
+        .returning(NOW)
     )
 )
 _NOTIFY = text("select pg_notify(:channel, :news)")
@@ -72,11 +70,6 @@ class Replicas(Recovery):
         with self._writing() as tx:
             tx.db.execute(delete(replicas).where(replicas.c.process == self.process))
 
-    def living(self) -> int:
-        """How many processes work on the database."""
-        with self._reading() as db:
-            return int(db.scalar(select(func.count()).where(replicas.c.beat_at > _NOW - _BEATS)) or 0)
-
     # --- threads ------------------------------------------------------------------------------------------------------
 
     def take_up(self, thread: str) -> bool:
@@ -121,7 +114,7 @@ class Replicas(Recovery):
         The jobs are made anew: a process that comes back would end them otherwise, and with them the lock of who has the thread by then.
         """
         with self._writing() as tx:
-            stalled = tx.db.execute(_STALLED, {"jobs": list(jobs), "dead": _BEATS}).all()
+            stalled = tx.db.execute(_STALLED, {"jobs": list(jobs), "dead": DEAD}).all()
             workers = sorted({row.worker_id for row in stalled if row.worker_id is not None})
             dead = list(tx.db.scalars(select(replicas.c.process).where(replicas.c.worker.in_(workers))))
             left = self._left_by(tx, dead) if dead else []

@@ -19,6 +19,7 @@ class Leases:
     def __init__(self) -> None:
         self.lock = threading.RLock()  # held by who looks whether a thread is had and acts on it
         self._had: dict[str, _Lease] = {}
+        self._is_closing = False
 
     def __contains__(self, thread: str) -> bool:
         """Whether this process has the thread."""
@@ -50,10 +51,14 @@ class Leases:
         """Gives the thread up unless something is still to be done for it."""
         with self.lock:
             lease = self._had.get(thread)
-            if lease is None or lease.pins > 0 or is_busy():
+            if self._is_closing or lease is None or lease.pins > 0 or is_busy():
                 return
             del self._had[thread]
         lease.over()
+
+    def close(self) -> None:
+        """From now on nothing is given up as done: what is interrupted looks as if it were."""
+        self._is_closing = True
 
     def drop(self, thread: str) -> None:
         """Gives the thread up at once: another process has it, or this one ends."""

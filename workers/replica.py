@@ -23,7 +23,7 @@ from psycopg_pool import PoolTimeout
 from sqlalchemy.exc import DBAPIError
 
 from base.clock import SteadyClock
-from store.holds import Overtaken
+from store.holds import DEAD, Overtaken
 from store.store import Store
 from workers.jobs import CHANNEL, QUEUE, TASK, parse_news
 from workers.leases import Leases
@@ -32,7 +32,6 @@ from workers.waking import CLOCK, Waking
 
 log = structlog.get_logger("replica")
 _BEAT = 2.0  # seconds between two signs of life
-_DEAD = 8.0  # seconds without one after which a process counts as dead
 _POLL = 1.0  # seconds between two looks for jobs of which no NOTIFY told
 _AGAIN = 1.0  # seconds until the database is tried again
 _LOOK = (
@@ -92,6 +91,7 @@ class Replica:
     def close(self) -> None:
         """Takes up nothing more. What it has stays its own until `leave`."""
         self._ends.set()
+        self._leases.close()
         self._stop_worker()
 
     def leave(self, by: float) -> None:
@@ -135,7 +135,7 @@ class Replica:
                     delete_jobs="always",
                     fetch_job_polling_interval=_POLL,
                     update_heartbeat_interval=_BEAT,
-                    stalled_worker_timeout=_DEAD,
+                    stalled_worker_timeout=DEAD,
                 )
             )
             self._stop_worker = functools.partial(loop.call_soon_threadsafe, worker.cancel)
@@ -156,7 +156,9 @@ class Replica:
     async def _have(self, context: JobContext, *, thread: str) -> None:
         """A job: this process has a thread until it rests here."""
         loop, over = asyncio.get_running_loop(), asyncio.Event()
-        self._worker = context.job.worker_id
+        if self._worker != context.job.worker_id:  # known before anything is had, or nobody could tell whose it was
+            self._worker = context.job.worker_id
+            await loop.run_in_executor(self._pool, self._live)
         await loop.run_in_executor(self._pool, self._take, thread, lambda: loop.call_soon_threadsafe(over.set))
         await over.wait()
 
@@ -183,14 +185,14 @@ class Replica:
         before = since
         while True:
             now = time.monotonic()
-            if now - before > _DEAD - _BEAT:  # this process stood still, and others may have, too
+            if now - before > DEAD - _BEAT:  # this process stood still, and others may have, too
                 since = now
             before = now
             await loop.run_in_executor(self._pool, self._live)
             if self._worker is not None:  # the worker gives none while it waits for its last jobs
                 await app.job_manager.update_heartbeat(self._worker)
-            if now - since > _DEAD:
-                stalled = await app.job_manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=_DEAD)
+            if now - since > DEAD:
+                stalled = await app.job_manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=DEAD)
                 jobs = [one.id for one in stalled if one.id is not None]
                 if jobs:
                     await loop.run_in_executor(self._pool, self._share_out, jobs)

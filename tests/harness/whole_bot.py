@@ -276,8 +276,9 @@ class RunningBot:
         self._server = LocalServer(apps[0] if len(apps) == 1 else RoundRobin(apps))
         self._server.start()
         self.workspace.connect(self.url)
-        for socket in filter(None, (bot.socket for bot in self._bots)):
-            until(lambda: socket.is_connected)  # Slack may think so a moment before the bot does
+        until(
+            lambda: all(bot.socket is None or bot.socket.is_connected for bot in self._bots)
+        )  # Slack may think so before
         return self
 
     def _app(self) -> Flask:
