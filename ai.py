@@ -147,7 +147,9 @@ class AI:
             return self._fail(turn, _TOLD[error.refusal.kind if error.refusal else "down"], str(error), error.refusal)
         except BadReply as error:
             return self._fail(turn, words.MODEL_ODD, str(error))
-        except Exception:  # the turn's boundary: any bug becomes words with a reference, and the thread goes on
+        except Exception as error:  # the turn's boundary: any bug becomes words with a reference, and the thread goes on
+            if self._store.is_away(error):
+                raise
             return self._fail(turn, words.FAULT, "a fault of the bot")
 
     # --- the loop -----------------------------------------------------------------------------------------------------

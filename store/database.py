@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from base.settings import Misconfigured
 from store.engine import engine_url, make_engine, unusable_by
@@ -150,6 +150,10 @@ class Database:
         """One statement. Raises what the database raises."""
         with self._reading() as db:
             db.execute(text("select 1"))
+
+    def is_away(self, error: Exception) -> bool:
+        """Whether something failed since the server is away: it can be done again once that is back."""
+        return not self._is_file and isinstance(error, OperationalError | InterfaceError)
 
     @property
     def _is_file(self) -> bool:

@@ -81,7 +81,8 @@ class Replica:
             threading.Thread(target=self._listen, name="news", daemon=True),
         ]
         self._stop_worker: Callable[[], object] = lambda: None
-        logging.getLogger("procrastinate").setLevel(logging.ERROR)  # it tells of each job
+        for name in ("procrastinate", "psycopg.pool"):  # they tell of each job, and of each try to connect
+            logging.getLogger(name).setLevel(logging.ERROR)
 
     def start(self) -> None:
         """Takes up threads from now on."""
@@ -237,7 +238,8 @@ class Replica:
                         for told in db.notifies(timeout=_BEAT):
                             self._hear(told.payload)
             except psycopg.Error as error:
-                log.warning("no news from the database", error=type(error).__name__)
+                if self._hears.is_set():
+                    log.warning("no news from the database", error=type(error).__name__)
             self._hears.clear()
             self._ends.wait(_AGAIN)
 

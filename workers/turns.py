@@ -29,6 +29,7 @@ from workers.waking import CLOCK, Waking
 
 log = structlog.get_logger("turns")
 _TWICE = 2  # ends of the process in the middle of the same work, and of nothing else
+_AWAY = 2.0  # seconds after which what failed without the database is tried again
 _SOON = 0.2  # seconds after which who waits for the suspects looks again
 
 
@@ -169,6 +170,11 @@ class Turns:
                 if self._waking.lost(thread):
                     return None
                 raise
+            except Exception as error:
+                if not self._store.is_away(error):
+                    raise
+                log.warning("the database gives no answer", error=type(error).__name__)
+                return _AWAY
 
         return work
 

@@ -69,7 +69,10 @@ def go_on(program: Program) -> None:
 
 def ended(program: Program) -> None:
     """It noticed that it was taken for dead, said so once, and ended."""
-    assert program.process.wait(30) == 1
+    try:
+        assert program.process.wait(30) == 1
+    finally:
+        print("ENDED", "".join(program.lines))
     assert sum("another process took over" in line for line in program.lines) == 1
     assert not [line for line in program.lines if "Traceback" in line or '"event": "turn failed"' in line]
 
@@ -234,10 +237,12 @@ def test_a_click_that_a_process_was_looking_into_when_it_stood_still_counts_once
     ts = system.mention("remove Tom")
     card = system.card(ts)
     first.kill()
+    first = system.start().wait_for("took over")
+    system.rest()
+    looked = len(system.workspace.calls_of("users.info"))
     system.workspace.fault("users.info", "timeout", seconds=2.0)
-    first = system.start()
     approved(system, ts)
-    system.workspace.wait(lambda: system.workspace.calls_of("users.info"))
+    system.workspace.wait(lambda: len(system.workspace.calls_of("users.info")) > looked)
     stop(first)
     another(system)
     system.wait_for_answer(ts, "Tom is gone")
