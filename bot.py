@@ -30,7 +30,7 @@ from base.logging_setup import hide_in_logs, set_up_logs
 from base.settings import Misconfigured, Settings, load_settings
 from catalog.catalog import Catalog
 from catalog.credentials import secrets_of
-from cli.commands import COMMANDS, read_catalog, told
+from cli.commands import COMMANDS, digest_of, read_catalog, told
 from gate.authority import Authority
 from gate.gate import Gate, GateOptions
 from model.chat import Model, model_of
@@ -47,7 +47,7 @@ from slack_io.outbox import Outbox
 from slack_io.socket_mode import SocketMode
 from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
-from slack_io.web_api import SlackWeb, app_web_of, web_of
+from slack_io.web_api import SharedPace, SlackWeb, app_web_of, web_of
 from store.engine import DatabaseAway, engine_url, is_server, libpq_url
 from store.journal.hash_chain import digest
 from store.store import Store
@@ -67,7 +67,7 @@ _HAD_PER_WORKER = 4  # threads: most of what a process has waits for a model or 
 _STDIN = 0
 _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
 _TRY_DATABASE = 1.0  # seconds between two tries to reach it at the start
-_LOOK = 0  # among the signals: look at once
+_LOOK, _READ_AGAIN = 0, -1  # among the signals: look at once; read the catalog again if its file is another by now
 _RESULT_SHARE = 2  # one result may fill half of the history (a token is about three characters)
 
 
@@ -156,16 +156,17 @@ def create_app(
     parts: Parts,
     *,
     model: Model | None = None,
+    reload: Callable[[], None] = lambda: None,
     clock: SteadyClock | None = None,
     ids: Callable[[], str] = lambda: secrets.token_hex(16),
 ) -> Flask:
     """The wired Flask app; `app.extensions["bot"]` is the `Bot` to start and stop.
 
-    `clock` is the store's.
+    `clock` is the store's; `reload` has the catalog's file read again.
     """
     clock = clock or SteadyClock()
     store, waking = parts.store, parts.waking
-    web = web_of(settings)
+    web = web_of(settings, pace=SharedPace(store) if store.is_shared else None)
     gate = _gate(settings, catalog, store, web, clock, ids)
     watched = WatchedModel(model or model_of(settings, lambda: (*settings.secrets, *gate.secrets)))
     cancel_flag = CancelFlag()
@@ -187,7 +188,7 @@ def create_app(
         ids=ids,
     )
     deadlines = Deadlines(store, gate, home, waking, retention=settings.retention_days, clock=clock)
-    turns = Turns(store, gate, handlers, home, outbox, services, deadlines, waking, workers=settings.workers)
+    turns = Turns(store, gate, handlers, home, outbox, services, deadlines, waking, reload, workers=settings.workers)
     intake = Intake(store)
     socket = _socket(settings, intake)
     replica = _replica(settings, parts, turns, clock)
@@ -295,7 +296,8 @@ def serve(part: Part = Part.ALL) -> None:
         clock = SteadyClock()
         parts = _wait_for_database(settings, clock, stop, lambda: signals.put(_LOOK))
         _begin(parts.store, stop, part)
-        app = create_app(settings, catalog, parts, clock=clock)
+        parts.store.take_catalog(digest_of(settings.apis_file), insists=False)
+        app = create_app(settings, catalog, parts, reload=lambda: signals.put(_READ_AGAIN), clock=clock)
         server = None if part is Part.WORK else _listen(app, settings)
     bot: Bot = app.extensions["bot"]
     prepare(catalog, settings.prompt_budget)
@@ -385,16 +387,21 @@ def _watch(stop: threading.Event, signals: SimpleQueue[int], settings: Settings,
     """
     while not stop.is_set():
         with contextlib.suppress(Empty):
-            if signals.get(timeout=_CHECK_LOCK) == signal.SIGHUP and not stop.is_set():
-                _reload(settings, bot)
+            heard = signals.get(timeout=_CHECK_LOCK)
+            if heard in (signal.SIGHUP, _READ_AGAIN) and not stop.is_set():
+                _reload(settings, bot, insists=heard == signal.SIGHUP)
         if not stop.is_set() and not bot.store.still_alone():
             log.critical("another process took over what this one had; ending, so that it begins anew")
             os._exit(1)
 
 
-def _reload(settings: Settings, bot: Bot) -> None:
-    """Takes the catalog as its file is now; a file with mistakes changes nothing."""
+def _reload(settings: Settings, bot: Bot, *, insists: bool) -> None:
+    """Takes the catalog as its file is now; a file with mistakes changes nothing, and one that did not change, unless somebody
+    `insists`, nothing either."""
     try:
+        found = digest_of(settings.apis_file)
+        if found == bot.store.catalog and not insists:
+            return
         catalog = read_catalog(settings.apis_file)
         prepare(catalog, settings.prompt_budget)
     except Misconfigured as error:
@@ -405,6 +412,7 @@ def _reload(settings: Settings, bot: Bot) -> None:
         return
     else:
         _take(catalog, settings, bot)
+        bot.store.take_catalog(found, insists=insists)
         return
     bot.readiness.catalog = "the file has mistakes, see the log; the catalog before it stays in use"
     log.error("catalog not taken", mistakes=mistakes, hint="the one before it stays in use")

@@ -37,6 +37,8 @@ from store.proposal_record import Proposal
 from store.store import Store
 from store.turns import Turn
 
+_SPARE = 10.0  # seconds that a call may take beyond its time-out, in which it still counts
+
 
 @dataclass(frozen=True)
 class GateOptions:
@@ -67,7 +69,7 @@ class Gate:
         self.timeout = options.timeout
         self.result_limit = options.result_limit
         self._ids = ids
-        paces, tls = Paces(), tls_context(options.way.certificates)
+        paces, tls = Paces(store, options.timeout + _SPARE), tls_context(options.way.certificates)
 
         def client(methods: Collection[str], *, keepalive: int) -> ApiClient:
             return ApiClient(

@@ -30,6 +30,7 @@ from gate.reads import Reads
 from gate.records import Aside, Records
 from gate.results import is_partial, result
 from gate.target_diff import Target
+from store.database import CatalogOutdated
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry
 from store.posts import message
@@ -150,7 +151,7 @@ class Sending:
             return self._send(stored, call, look.etag) if stored is not None else None
         except Altered:
             return self._alarm(row)
-        except Overtaken:  # who has the thread by now knows how it stands
+        except (Overtaken, CatalogOutdated):  # nothing was changed; who has the thread, or the newer catalog, goes on
             raise
         except Exception:  # the request may have left: whatever went wrong behind it, its outcome is open
             self._records.change(row.proposal, Event.LOSE)

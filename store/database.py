@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from base.settings import Misconfigured
@@ -24,7 +24,7 @@ from store.holds import DATABASE, Hold, Holds, Overtaken
 from store.journal.hash_chain import JournalEntry
 from store.journal.journal import Head, Journal, read_key
 from store.process_lock import LOCK_NUMBER, FileLock, ProcessLock, ServerLock, wait_for
-from store.tables import MIGRATIONS, SERIAL
+from store.tables import MIGRATIONS, SERIAL, catalogs
 from store.write_lock import WriteLock
 from workers.wakes import Nobody, Wakes, Work
 
@@ -47,6 +47,13 @@ def _make_queue(db: Connection) -> None:
         made = db.connection.driver_connection
         assert made is not None
         made.execute(SchemaManager.get_schema())
+
+
+_LATEST = select(catalogs.c.digest).order_by(catalogs.c.number.desc()).limit(1)
+
+
+class CatalogOutdated(Exception):
+    """Another process on the same database has a newer catalog: nothing is sent by this one's."""
 
 
 class NotNow(Exception):
@@ -118,6 +125,7 @@ class Database:
         is_shared: bool = False,
     ) -> None:
         self.is_shared = is_shared
+        self.catalog = ""  # the digest of the one that this process has
         self._url = engine_url(url)
         self._engine = make_engine(self._url)
         self._reader = self._engine.execution_options(reads_only=True)
@@ -150,6 +158,29 @@ class Database:
         """One statement. Raises what the database raises."""
         with self._reading() as db:
             db.execute(text("select 1"))
+
+    def take_catalog(self, digest: str, *, insists: bool) -> None:
+        """This process has a catalog of this digest from now on. It is the newest of all unless one that came after it is known; with
+        `insists`, since somebody asked for it, also then."""
+        self.catalog = digest
+        if not self.is_shared:
+            return
+        with self._writing() as tx:
+            tx.alone()
+            known = select(catalogs.c.number).where(catalogs.c.digest == digest).limit(1)
+            if tx.db.scalar(_LATEST) != digest and (insists or tx.db.scalar(known) is None):
+                tx.db.execute(insert(catalogs).values(digest=digest, taken_at=tx.clock()))
+
+    def check_catalog(self) -> None:
+        """Raises `CatalogOutdated` unless this process has the newest catalog."""
+        if self.is_shared:
+            with self._reading() as db:
+                self.check_catalog_in(db)
+
+    def check_catalog_in(self, db: Connection) -> None:
+        """The same, inside a transaction."""
+        if self.is_shared and db.scalar(_LATEST) not in (None, self.catalog):
+            raise CatalogOutdated
 
     def is_away(self, error: Exception) -> bool:
         """Whether something failed since the server is away: it can be done again once that is back."""

@@ -180,6 +180,7 @@ class Proposals(Database):
         change = update(proposals).where(*which).values(state=target(happened), seal="", **columns)
         with self._holding_for(proposal, happened), self._writing() as tx:
             if happened is Event.SEND:
+                self.check_catalog_in(tx.db)
                 _check_before_sending(tx, *which)
             row = tx.db.execute(change.returning(*proposals.c)).mappings().first()
             if row is None:

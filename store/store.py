@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from store.admission import Admissions
 from store.arrivals import ComingIn
+from store.paces import SharedPaces
 from store.posts import Posts
 from store.proposals import Proposals
 from store.replicas import Replicas
@@ -21,7 +22,7 @@ from store.turns import Turns
 from workers.wakes import Wakes
 
 
-class Store(Admissions, Turns, Transcripts, Proposals, Posts, SavedResults, Replicas, Retention):
+class Store(Admissions, Turns, Transcripts, Proposals, Posts, SavedResults, Replicas, SharedPaces, Retention):
     """The database of one bot, with all that `Database` says. `bounds`: how much of answers is kept for `read_result`."""
 
     def __init__(

@@ -89,6 +89,7 @@ journal = _table(
 replicas = _table(
     "replicas", Column("process", AnyText, primary_key=True), _int("worker"), _moment("started_at"), _moment("beat_at"),
 )  # fmt: skip
+catalogs = _table("catalogs", _int("number", key=True), _text("digest"), _moment("taken_at"))
 paces = _table("paces", Column("name", AnyText, primary_key=True), _moment("free_at"))
 journal_head = _table("journal_head", _int("one", key=True), _int("number"), _text("hash"), _text("signature"))
 
@@ -203,6 +204,7 @@ MIGRATIONS: list[tuple[str, ...]] = [
     (  # for several processes on one PostgreSQL: which are there, and the paces that they keep together
         """create table replicas (process text primary key, worker bigint, started_at double precision not null,
            beat_at double precision not null)""",
+        "create table catalogs (number {serial}, digest text not null, taken_at double precision not null)",
         "create table paces (name text primary key, free_at double precision not null)",
     ),
 ]

@@ -17,6 +17,7 @@ from slack_io.app_home import AppHome
 from slack_io.handlers import Handlers
 from slack_io.outbox import Outbox
 from store.arrivals import Arrival
+from store.database import CatalogOutdated
 from store.holds import Overtaken
 from store.recovery import OFTEN
 from store.store import Store
@@ -34,7 +35,7 @@ _SOON = 0.2  # seconds after which who waits for the suspects looks again
 
 
 class Turns:
-    """The bot at work. `workers`: how many turns go on side by side."""
+    """The bot at work. `workers`: how many turns go on side by side; `reload` has the catalog's file read again."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Turns:
         services: Services,
         deadlines: Deadlines,
         waking: Waking,
+        reload: Callable[[], None],
         *,
         workers: int,
     ) -> None:
@@ -57,6 +59,7 @@ class Turns:
         self._services = services
         self._deadlines = deadlines
         self._waking = waking
+        self._reload = reload
         self._quarantine = Quarantine(store.take_in_at_once)
         self._workers = (
             *(
@@ -170,6 +173,10 @@ class Turns:
                 if self._waking.lost(thread):
                     return None
                 raise
+            except CatalogOutdated:
+                log.warning("catalog outdated", hint="another process has a newer one; this one reads its file again")
+                self._reload()
+                return _AWAY
             except Exception as error:
                 if not self._store.is_away(error):
                     raise
