@@ -229,7 +229,8 @@ class AI:
     def _answer(self, turn: Turn, reply: Reply, asked: JournalEntry, *, is_last: bool) -> None:
         text = answer_text(reply, self._services.limits.max_model_calls if is_last else None)
         notes = [words.DRY_RUN_ANSWER] if self._services.limits.dry_run else []
-        notes += [files_text(files)] if (files := self._store.asked_with(turn.turn).files) else []
+        mention = self._store.mention_of(turn.turn)
+        notes += [files_text(mention.files)] if mention is not None and mention.files else []
         shown = "\n\n".join([text, *notes])
         says = answer_posts(
             turn.turn, turn.thread, shown, self._services.ids(), self._live.post, self._gate.catalog.links
@@ -294,7 +295,7 @@ class AI:
         """Ends a turn that failed, with words and a reference. False while one of its writes is under way: the turn goes on after it,
         so that nobody is told of an end while something of it still happens."""
         reference = self._services.ids()[:8]
-        said = {} if refusal is None else refusal.told | {"hint": _HINT}
+        said = {} if refusal is None else refusal.for_log | {"hint": _HINT}
         log.exception("turn failed", reference=reference, reason=reason, **said)
         if self._gate.is_sending(turn.turn):
             return False
@@ -323,7 +324,7 @@ class AI:
             spans = {"wait": span(wait), "waited": span(round(now - since))}
             return self._fail(turn, told, str(busy), busy.refusal, **spans)
         is_first = stored.waits_since is None
-        said = {**(busy.refusal.told if busy.refusal is not None else {}), **({"hint": _HINT} if is_first else {})}
+        said = {**(busy.refusal.for_log if busy.refusal is not None else {}), **({"hint": _HINT} if is_first else {})}
         noted = (
             [JournalEntry("model busy", {"reason": str(busy), "patience": self._services.limits.patience})]
             if is_first

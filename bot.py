@@ -30,7 +30,7 @@ from base.logging_setup import hide_in_logs, set_up_logs
 from base.settings import Misconfigured, Settings, load_settings
 from catalog.catalog import Catalog
 from catalog.credentials import secrets_of
-from cli.commands import COMMANDS, digest_of, read_catalog, told
+from cli.commands import COMMANDS, digest_of, plain_errors, read_catalog
 from gate.authority import Authority
 from gate.gate import Gate, GateOptions
 from model.chat import Model, model_of
@@ -289,7 +289,7 @@ def serve(part: Part = Part.ALL) -> None:
     os.umask(0o077)  # what is made here is for this user alone
     set_up_logs()
     stop, signals = _hear_signals()
-    with told():
+    with plain_errors():
         settings = load_settings()
         catalog = read_catalog(settings.apis_file)
         hide_in_logs([*settings.secrets, *secrets_of(catalog)])

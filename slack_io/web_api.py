@@ -32,7 +32,7 @@ from base.settings import Settings
 from base.slack_errors import LockedOut, SlackBusy, SlackSaysNo, SlackUnsure
 from base.unpack import TooLarge
 from gate.authority import KEEP_MEMBERS
-from slack_io.memberships import Members
+from slack_io.memberships import Rolls
 from slack_io.slack_app import advice
 from slack_io.slack_pages import each, next_cursor
 from store.store import Store
@@ -198,8 +198,8 @@ class SlackWeb:
         self._channels: _Kept[str] = _Kept(clock, _KEEP_CHANNEL)
         self._groups: _Kept[str] = _Kept(clock, _KEEP_PERSON)
         self._no_groups: _Kept[bool] = _Kept(clock, KEEP_MEMBERS)
-        self._of_groups = Members(self._page_of_group, clock)
-        self._of_channels = Members(self._page_of_channel, clock)
+        self._of_groups = Rolls(self._page_of_group, clock)
+        self._of_channels = Rolls(self._page_of_channel, clock)
         self._identity: Identity | None = None
 
     def call(self, method: str, arguments: Mapping[str, Any], *, spare: int = 0) -> dict[str, Any]:

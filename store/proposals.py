@@ -53,7 +53,7 @@ class Effects:
 
 
 class Altered(Exception):
-    """A stored request is not the one that was approved: somebody changed its row."""
+    """A proposal is not the one that was approved: somebody changed its row."""
 
 
 _IN_ORDER = (proposals.c.reply, proposals.c.call)
@@ -64,7 +64,7 @@ _THREAD_OF = select(proposals.c.thread).where(proposals.c.proposal == given("whi
 
 
 class Proposals(Database):
-    """The writes of all threads, each a record."""
+    """The writes of all threads."""
 
     _coming: ComingIn  # made by the store
 
@@ -128,7 +128,7 @@ class Proposals(Database):
         return self._proposals(proposals.c.batch == batch)
 
     def proposals_for(self, *, asker: str, limit: int) -> list[Proposal]:
-        """A person's latest requests, newest first."""
+        """A person's latest proposals, newest first."""
         query = select(proposals).where(proposals.c.asker == asker).order_by(proposals.c.created_at.desc()).limit(limit)
         with self._reading() as db:
             return [record_of(row) for row in db.execute(query).mappings()]
@@ -140,11 +140,11 @@ class Proposals(Database):
         return min((float(moment) for moment in moments if moment is not None), default=None)
 
     def is_intact(self, proposal: Proposal) -> bool:
-        """Whether a record that waits, or is approved, is as this bot has stored it: its request, its rule and who decided."""
+        """Whether a proposal that waits, or is approved, is as this bot has stored it: what is sent, its rule and who decided."""
         return seals.is_intact(self.journal, proposal)
 
     def fingerprint(self, proposal: Proposal) -> str:
-        """What people and the journal know a request by: a signature over all that is sent, who asked for it, and who may decide."""
+        """What people and the journal know a proposal by: a signature over all that is sent, who asked for it, and who may decide."""
         return seals.fingerprint(self.journal, proposal)
 
     def sealed_otherwise(self) -> list[Proposal]:
@@ -259,7 +259,7 @@ def _moved(one: Proposal, seconds: float) -> Proposal:
 
 
 def _replace(tx: Transaction, before: Proposal, after: Proposal) -> Proposal:
-    """Stores what changed of a record that is locked, sealed anew if it was intact; gives it as it is now."""
+    """Stores what changed of a proposal that is locked, sealed anew if it was intact; gives it as it is now."""
     after = replace(after, seal=seals.seal(tx.journal, after) if seals.is_intact(tx.journal, before) else before.seal)
     old, new = row_of(before), row_of(after)
     columns = {name: value for name, value in new.items() if value != old[name] or name == "seal"}

@@ -72,7 +72,7 @@ class Turns:
                     (Work.POSTS, outbox.deliver, 4),
                 )
             ),
-            KeyedWorkers(waking.checks, gate.check, threads=1),
+            KeyedWorkers(waking.checks, gate.show_target, threads=1),
             KeyedWorkers(waking.homes, home.draw, threads=1),
         )
 

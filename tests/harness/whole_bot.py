@@ -38,6 +38,7 @@ from emulator.speech import app_mention, envelope
 from emulator.world import BOT, BOT_USER
 from gate.policy import State
 from model.chat import Model, ModelFailed, ReplyListener
+from model.refusals import Failure
 from tests.harness.loopback import Loopback, Request, as_json
 from tests.harness.loopback import Reply as LoopbackReply
 
@@ -109,7 +110,7 @@ class Writing:
                 ear.hear(self.text, is_calling=False)
                 if ear.is_cut():
                     self.is_cut = True
-                    raise ModelFailed("cut off")
+                    raise ModelFailed(Failure.CUT_OFF)
                 self._changed.wait(0.05)
             return self._reply or says(self.text)
 

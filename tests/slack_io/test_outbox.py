@@ -23,6 +23,7 @@ from store.transcript import AssistantMessage
 from store.turns import Turn
 from tests.harness.databases import ENGINES, fresh_database
 from tests.harness.loopback import Loopback, Reply, Request, as_json
+from tests.harness.stores import a_mention
 from workers.wakes import Work
 from workers.waking import Waking
 
@@ -752,7 +753,7 @@ def test_a_status_that_does_not_arrive_holds_up_nothing(system: System, kind: An
 
 def test_a_turns_messages_are_looked_for_from_its_mention_on(system: System) -> None:
     ts = system.workspace.say("U0ANN", "and now?", thread_ts=system.ts)
-    system.store.record("mention", system.thread, {}, event_id="Ev1", ts=ts)
+    system.store.record(a_mention("Ev1", system.thread, ts))
     (arrival,) = system.store.arrivals(system.thread.key)
     turn = Turn("t1", system.thread.key, "U0ANN", "and now?", ts)
     system.store.admit(
