@@ -3,10 +3,13 @@
     python -m tests.mutate gate/sending gate/authority      # files by their names
     python -m tests.mutate --list slack_io/handlers         # what would be taken out
     python -m tests.mutate slack_io/handlers --only 3,7     # some of it
+    python -m tests.mutate gate/sending --seen .coverage    # with the tests that came by each, after a run of pytest with
+                                                            # --cov --cov-context=test: minutes where it took hours
 
 A refusal is an `if` whose body ends in raise, return, continue or abort (it never holds then), a raise by itself or a call of what checks
 (it does nothing), or a return of a refusal or None by a condition (it is None then).
-Each is tried in a copy of the tree, with the tests that fit its file (`TESTS`); what survives wants a test, or is no refusal at all.
+Each is tried in a copy of the tree, with the tests that fit its file (`TESTS`), one after the other until one fails; what survives
+wants a test, or is no refusal at all.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from coverage import CoverageData
 
 ROOT = Path(__file__).parents[1]
 TOO_LONG = 600  # seconds; a mutant that hangs the tests was noticed
@@ -70,6 +75,7 @@ class Mutant:
     end: int
     instead: str
     words: str
+    told_by: tuple[int, int]  # who does not run these lines cannot tell that it is gone
 
 
 def mutants(source: str) -> list[Mutant]:
@@ -87,13 +93,14 @@ def _found(source: str) -> Iterator[Mutant]:
         match node:
             case ast.If(test=test, body=[*_, last]) if _refuses(last):
                 guarded.add(last)
-                yield _mutant(source, starts, test, "False", f"if {ast.unparse(test)}: ... {ast.unparse(last)}")
+                told = f"if {ast.unparse(test)}: ... {ast.unparse(last)}"
+                yield _mutant(source, starts, test, "False", told, (node.body[0], last))
     for node in ast.walk(tree):
         match node:
             case ast.Raise() | ast.Expr() if node not in guarded and (_refuses(node) or _checks(node)):
-                yield _mutant(source, starts, node, "pass", ast.unparse(node))
+                yield _mutant(source, starts, node, "pass", ast.unparse(node), (node, node))
             case ast.Return(value=ast.IfExp(body=yes, orelse=no) as value) if _is_none(yes) or _is_none(no):
-                yield _mutant(source, starts, value, "None", ast.unparse(node))
+                yield _mutant(source, starts, value, "None", ast.unparse(node), (node, node))
 
 
 def _refuses(node: ast.AST) -> bool:
@@ -113,12 +120,20 @@ def _is_none(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
 
 
-def _mutant(source: str, starts: Sequence[int], node: ast.expr | ast.stmt, instead: str, words: str) -> Mutant:
+def _mutant(
+    source: str,
+    starts: Sequence[int],
+    node: ast.expr | ast.stmt,
+    instead: str,
+    words: str,
+    told_by: tuple[ast.stmt, ast.stmt],
+) -> Mutant:
     assert node.end_lineno is not None
     assert node.end_col_offset is not None
+    lines = (told_by[0].lineno, told_by[1].end_lineno or 0)
     start = starts[node.lineno - 1] + node.col_offset
     end = starts[node.end_lineno - 1] + node.end_col_offset
-    return Mutant(node.lineno, start, end, instead, " ".join(words.split())[:110])
+    return Mutant(node.lineno, start, end, instead, " ".join(words.split())[:110], lines)
 
 
 def mutated(source: str, one: Mutant) -> str:
@@ -128,11 +143,12 @@ def mutated(source: str, one: Mutant) -> str:
     return (text[: one.start] + one.instead.encode() + kept + text[one.end :]).decode()
 
 
-def survives(copy: Path, file: str, source: str, one: Mutant, workers: int) -> bool:
-    """Whether the tests pass although a refusal is gone."""
+def survives(copy: Path, file: str, source: str, one: Mutant, tests: Sequence[str], workers: int) -> bool:
+    """Whether these tests pass although a refusal is gone."""
+    if not tests:
+        return True
     path = copy / f"{file}.py"
     path.write_text(mutated(source, one), "utf-8")
-    tests = [str(path.relative_to(copy)) for name in TESTS[file] for path in copy.glob(f"tests/**/{name}.py")]
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", str(workers), "-p", "no:cacheprovider", *tests]
     try:
         done = subprocess.run(command, cwd=copy, capture_output=True, timeout=TOO_LONG, check=False)
@@ -143,6 +159,26 @@ def survives(copy: Path, file: str, source: str, one: Mutant, workers: int) -> b
     if done.returncode not in (0, 1, 2):  # 2: stopped after the first that failed, with several workers
         raise SystemExit(f"the tests did not run:\n{done.stdout.decode()[-2000:]}")
     return done.returncode == 0
+
+
+def fitting(file: str) -> list[str]:
+    """The test files that fit a file."""
+    return [str(path.relative_to(ROOT)) for name in TESTS[file] for path in ROOT.glob(f"tests/**/{name}.py")]
+
+
+def came_by(seen: Sequence[CoverageData], file: str, one: Mutant) -> list[str]:
+    """The tests that ran what a refusal leads to."""
+    first, last = one.told_by
+    by_line = (data.contexts_by_lineno(str(ROOT / f"{file}.py")) for data in seen)
+    contexts = {test for lines in by_line for line in range(first, last + 1) for test in lines.get(line, ())}
+    return sorted({test.rpartition("|")[0] for test in contexts} - {""})
+
+
+def seen_in(file: str) -> CoverageData:
+    """What a run of the tests with --cov-context=test wrote down."""
+    data = CoverageData(file)
+    data.read()
+    return data
 
 
 def copied(folder: Path) -> Path:
@@ -160,11 +196,13 @@ def main() -> int:
     parser.add_argument("files", nargs="*", metavar="FILE", help=f"of {', '.join(TESTS)}; default: all")
     parser.add_argument("--list", action="store_true", help="lists the refusals, with their numbers, and runs nothing")
     parser.add_argument("--only", default="", help="numbers of the list, comma separated")
-    parser.add_argument("--workers", type=int, default=2, help="tests at once (default: 2)")
+    parser.add_argument("--seen", action="append", default=[], help="a coverage file with contexts; may be said again")
+    parser.add_argument("--workers", type=int, default=0, help="tests at once (default: one after the other)")
     given = parser.parse_args()
     if unknown := set(given.files) - TESTS.keys():
         parser.error(f"no file of this name: {', '.join(sorted(unknown))}")
     only = {int(one) for one in given.only.split(",") if one}
+    seen = [seen_in(one) for one in given.seen]
     left = 0
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) if given.list else copied(Path(folder))
@@ -175,7 +213,8 @@ def main() -> int:
                     continue
                 began, verdict = time.monotonic(), ""
                 if not given.list:
-                    alive = survives(copy, file, source, one, given.workers)
+                    tests = came_by(seen, file, one) if seen else fitting(file)
+                    alive = survives(copy, file, source, one, tests, given.workers)
                     left += alive
                     verdict = f"{'SURVIVES' if alive else 'noticed':9}{time.monotonic() - began:5.0f} s  "
                 print(f"{verdict}{file}.py:{one.line} [{number}] {one.words}", flush=True)

@@ -334,6 +334,7 @@ def test_values_that_were_found_take_the_names_place() -> None:
         ("/users/ann", {"id": "../x"}, "slash"),
         ("/users/ann", {"id": ".."}, "dot segment"),
         ("/users/ann", {"id": "7\n"}, "control character"),
+        ("/users/ann", {"id": "7\ud800"}, "half a character"),
         ("/users/ann", {"id": None}, "needs 'id'"),
         ("/users/ann", {"id": {"a": 1}}, "takes a text, a number"),
         ("/users/ann", {"id": [7]}, "takes a text, a number"),

@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 import pytest
 
+from base import words
 from base.logging_setup import set_up_logs
 from catalog.calls import BadCall
 from emulator.emulator import Workspace
@@ -654,6 +655,15 @@ def test_writing_twice_sends_once(parts: BotParts, server: RestServer) -> None:
     assert len(server.requests) == 1
 
 
+def test_what_the_policy_approved_is_not_sent_along_with_what_people_decided(
+    parts: BotParts, server: RestServer
+) -> None:
+    """It is its turn's to send, which may have been stopped by now."""
+    by_policy = parts.approved("POST", "/open", {})
+    assert parts.gate.write_decided(by_policy.turn) == []
+    assert (server.requests, parts.row(by_policy).state) == ([], State.APPROVED)
+
+
 def test_sixteen_writers_at_once_send_once(parts: BotParts, server: RestServer) -> None:
     proposal = parts.approved("DELETE", "/users/7")
     at_once(*[lambda: parts.gate.write(Approval(proposal.proposal))] * 16)
@@ -1014,6 +1024,15 @@ def test_twelve_clicks_at_once_are_one_decision_and_one_request(parts: BotParts,
     row = parts.row(proposal)
     assert len(server.requests) == (1 if row.state is State.DONE else 0)
     assert row.state in (State.DONE, State.REJECTED)
+
+
+def test_a_click_on_what_is_decided_is_told_so_but_not_to_who_decided(parts: BotParts) -> None:
+    proposal = pending(parts)
+    parts.press(proposal)
+    for by, told in ((BEN, words.ALREADY), (ANN, "")):
+        with pytest.raises(Refused) as refused:
+            parts.press(proposal, by=by)
+        assert str(refused.value) == told
 
 
 def test_a_click_after_the_time_is_over_approves_nothing(parts: BotParts, server: RestServer) -> None:
