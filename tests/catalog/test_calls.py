@@ -328,6 +328,9 @@ BAD: list[tuple[tuple[Any, ...], str]] = [
     (("POST", "/users", '{"a":1,"a":2}'), "duplicate key"),
     (("POST", "/users", '{"a":{"b":1,"b":2}}'), "duplicate key"),
     (("POST", "/users", '{"a":1,"\\u0061":2}'), "duplicate key"),
+    (("POST", "/users", '{"a":1,"A":2}'), "body has the fields 'a' and 'A', which some servers take for one"),
+    (("POST", "/users", '{"a":1," a":2}'), "which some servers take for one"),
+    (("POST", "/users", '{"a":[{"fi":1,"\\ufb01":2}]}'), "which some servers take for one"),  # a ligature
     (("POST", "/users", '{"a":NaN}'), "NaN is no JSON number"),
     (("POST", "/users", '{"a":Infinity}'), "no JSON number"),
     (("POST", "/users", '{"a":-Infinity}'), "no JSON number"),

@@ -31,6 +31,7 @@ from gate.gate import Gate
 from gate.policy import Event, Read, Refused, State, Write
 from gate.sending import Approval
 from slack_io.web_api import SlackWeb
+from store.holds import Overtaken
 from store.proposals import Effects
 from tests.harness.bot_parts import ANN, BEN, USERS, BotParts, Json, calls, says
 from tests.harness.rest_server import (
@@ -1143,6 +1144,22 @@ def test_what_a_dead_process_left_in_sending_becomes_unknown_and_is_never_sent(
     later.gate.write(Approval(proposal.proposal))
     assert later.row(proposal).state is State.UNKNOWN
     assert server.requests == []
+
+
+def test_who_is_overtaken_while_a_write_is_on_its_way_goes_no_further(
+    parts: BotParts, make: Make, server: RestServer
+) -> None:
+    """How it ended is for who has the thread by now to say; the turn's own work ends here, and asks no model."""
+    proposal, other = parts.approved("DELETE", "/users/7"), make()
+
+    def answer(_seen: Seen) -> list[bytes]:
+        with other.store.holding(proposal.thread):
+            return [reply("", 204)]
+
+    server.always(answer)
+    with parts.store.holding(proposal.thread), pytest.raises(Overtaken):
+        parts.gate.write(Approval(proposal.proposal))
+    assert (len(server.requests), parts.row(proposal).state) == (1, State.SENDING)
 
 
 def test_the_gate_has_no_way_to_send_what_no_record_has() -> None:

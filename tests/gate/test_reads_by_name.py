@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from gate.policy import State
+from catalog.calls import BadCall
+from gate.policy import Read, State, Write
 from tests.harness.bot_parts import BotParts, Json, calls, tool_results
 from tests.harness.databases import rows
 from tests.harness.paged_list import SIZE, person, shelf
@@ -114,6 +115,17 @@ def test_the_card_shows_what_was_matched_and_that_is_what_is_sent(parts: BotPart
     assert server.calls[-2:] == [("GET", "/people/1503"), ("DELETE", "/people/1503")]
     assert parts.row(pending).state is State.DONE
     assert journal(parts, "look")[-1]["why"] == "before sending"
+
+
+def test_a_call_with_a_name_in_it_is_neither_read_nor_proposed(parts: BotParts, server: RestServer) -> None:
+    turn = parts.begin()
+    read, write = parts.call("GET", "/people/Ann"), parts.call("DELETE", "/people/Ann")
+    assert isinstance(read, Read)
+    assert isinstance(write, Write)
+    for refused in (lambda: parts.gate.read(read, turn), lambda: parts.gate.propose(write, turn, 0)):
+        with pytest.raises(BadCall, match="'user_id' has to be looked up first"):
+            refused()
+    assert server.requests == []
 
 
 def test_a_list_whose_last_page_is_followed_by_404_is_whole(parts: BotParts, server: RestServer) -> None:
