@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from catalog.calls import BadCall
-from gate.policy import Read, State, Write
+from gate.policy import State
 from tests.harness.bot_parts import BotParts, Json, calls, tool_results
 from tests.harness.databases import rows
 from tests.harness.paged_list import SIZE, person, shelf
@@ -115,17 +114,6 @@ def test_the_card_shows_what_was_matched_and_that_is_what_is_sent(parts: BotPart
     assert server.calls[-2:] == [("GET", "/people/1503"), ("DELETE", "/people/1503")]
     assert parts.row(pending).state is State.DONE
     assert journal(parts, "look")[-1]["why"] == "before sending"
-
-
-def test_a_call_with_a_name_in_it_is_neither_read_nor_proposed(parts: BotParts, server: RestServer) -> None:
-    turn = parts.begin()
-    read, write = parts.call("GET", "/people/Ann"), parts.call("DELETE", "/people/Ann")
-    assert isinstance(read, Read)
-    assert isinstance(write, Write)
-    for refused in (lambda: parts.gate.read(read, turn), lambda: parts.gate.propose(write, turn, 0)):
-        with pytest.raises(BadCall, match="'user_id' has to be looked up first"):
-            refused()
-    assert server.requests == []
 
 
 def test_a_list_whose_last_page_is_followed_by_404_is_whole(parts: BotParts, server: RestServer) -> None:
@@ -258,6 +246,15 @@ def test_an_id_that_does_not_fit_the_catalog_makes_no_call(parts: BotParts, serv
     assert (parts.pending(), server.calls) == ([], [("GET", "/page?page=1")])
 
 
+def test_a_list_that_the_channel_may_not_read_is_not_looked_in(tmp_path: Path, server: RestServer) -> None:
+    only = 'channels: {{C0HR: {{operations: ["GET /people/*"]}}}}\n'
+    parts = BotParts(tmp_path, (CATALOG + only).format(base=server.url), timeout=5)
+    result = ask(parts, "GET", "/people/ann") or {}
+    assert "GET /page may not be called here" in result["error"]
+    assert server.requests == []
+    parts.close()
+
+
 def test_a_list_that_needs_a_person_is_not_read_for_a_name(parts: BotParts, server: RestServer) -> None:
     result = ask(parts, "GET", "/asked/Ann")
     assert result is not None
@@ -314,6 +311,23 @@ def test_a_turn_that_is_stopped_looks_no_further(parts: BotParts, server: RestSe
     parts.replies.will(calls(("DELETE", "/people/Person%201999")))
     parts.advance(turn.thread)
     assert len(server.requests) == 3
+    assert parts.pending() == []
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_a_turn_that_is_stopped_while_a_name_is_looked_up_makes_no_call_with_its_id(
+    parts: BotParts, server: RestServer, method: str
+) -> None:
+    turn = parts.begin()
+
+    def stopping(_seen: Any) -> Any:
+        parts.system.cancel_flag.turn(turn.turn)
+        return [people(named(7, "Ann"))]
+
+    server.always(stopping)
+    parts.replies.will(calls((method, "/people/Ann")))
+    parts.advance(turn.thread)
+    assert server.calls == [("GET", "/page?page=1")]
     assert parts.pending() == []
 
 
