@@ -28,7 +28,8 @@ _BEAT = by_engine(
 )
 _NOTIFY = text("select pg_notify(:channel, :news)")
 _STALLED = text(
-    """select job.id, job.lock, job.args ->> 'thread' as thread, job.worker_id from procrastinate_jobs job
+    """select job.id, job.lock, job.args ->> 'thread' as thread, job.worker_id,
+       extract(epoch from clock_timestamp() - worker.last_heartbeat) as silence from procrastinate_jobs job
        left join procrastinate_workers worker on worker.id = job.worker_id
        where job.id = any(:jobs) and job.status = 'doing'
        and (worker.id is null or worker.last_heartbeat < now() - :dead * interval '1 second')
@@ -107,9 +108,9 @@ class Replicas(Recovery):
 
     # --- the dead -----------------------------------------------------------------------------------------------------
 
-    def share_out(self, jobs: Sequence[int]) -> tuple[list[str], list[Left]]:
+    def share_out(self, jobs: Sequence[int]) -> tuple[list[tuple[str, float]], list[Left]]:
         """Takes these jobs from processes that give no sign of life, each by one caller alone: gives the threads, which others take
-        up now, and what was in the middle of being worked on.
+        up now, each with the seconds since its process gave one, and what was in the middle of being worked on.
 
         The jobs are made anew: a process that comes back would end them otherwise, and with them the lock of who has the thread by then.
         """
@@ -123,4 +124,4 @@ class Replicas(Recovery):
                 self._wakes.defer(tx.db, row.thread, _ALL)
             tx.db.execute(delete(replicas).where(replicas.c.process.in_(dead)))
             tx.db.execute(_PRUNE, {"workers": workers})
-        return [row.thread for row in stalled], left
+        return [(row.thread, float(row.silence or 0)) for row in stalled], left

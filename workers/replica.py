@@ -32,6 +32,7 @@ from workers.waking import CLOCK, Waking
 
 log = structlog.get_logger("replica")
 _BEAT = 2.0  # seconds between two signs of life
+_FORGET = 86_400.0  # seconds after which procrastinate forgets a worker by itself: here `share_out` does
 _POLL = 1.0  # seconds between two looks for jobs of which no NOTIFY told
 _AGAIN = 1.0  # seconds until the database is tried again
 _LOOK = (
@@ -136,7 +137,7 @@ class Replica:
                     delete_jobs="always",
                     fetch_job_polling_interval=_POLL,
                     update_heartbeat_interval=_BEAT,
-                    stalled_worker_timeout=DEAD,
+                    stalled_worker_timeout=_FORGET,
                 )
             )
             self._stop_worker = functools.partial(loop.call_soon_threadsafe, worker.cancel)
@@ -213,8 +214,8 @@ class Replica:
 
     def _share_out(self, jobs: Sequence[int]) -> None:
         threads, left = self._store.share_out(jobs)
-        for thread in threads:
-            log.warning("took over", thread=thread, reason="the process that had it gives no sign of life")
+        for thread, silence in threads:
+            log.warning("took over", thread=thread, after=round(silence, 1), reason="its process gives no sign of life")
         for one in left:
             log.warning("left in the middle", thread=str(one.thread), ends_alone=one.ends_alone)
 

@@ -168,7 +168,9 @@ def test_a_dead_process_leaves_its_threads_and_counts_as_ended_in_the_middle_of_
 
     threads, left = living.share_out([job["id"]])
 
-    assert (threads, [one.ends_alone for one in left]) == ([A.key], [1])
+    assert [thread for thread, _ in threads] == [A.key]
+    assert threads[0][1] >= 60
+    assert [one.ends_alone for one in left] == [1]
     assert living.share_out([job["id"]]) == ([], [])
     assert dead.counts_as_dead()
     assert not living.counts_as_dead()
