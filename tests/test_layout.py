@@ -73,21 +73,25 @@ REACHES: dict[str, set[str]] = {
     "slack_io.web_api": {"slack_sdk", "httpx2", "urllib.request", "urllib.error", "http.client"},
     "store.admission": {"sqlalchemy"},
     "store.arrivals": {"sqlalchemy"},
-    "store.database": {"sqlalchemy", "os", "pathlib"},
+    "store.database": {"sqlalchemy", "procrastinate.schema", "os", "pathlib"},
     "store.engine": {"sqlalchemy", "os", "pathlib"},
     "store.holds": {"sqlalchemy"},
     "store.journal.journal": {"sqlalchemy", "os", "pathlib", "tempfile"},
+    "store.paces": {"sqlalchemy"},
     "store.posts": {"sqlalchemy"},
     "store.process_lock": {"sqlalchemy", "os", "fcntl"},
     "store.proposal_record": {"sqlalchemy"},
     "store.proposals": {"sqlalchemy"},
     "store.recovery": {"sqlalchemy"},
+    "store.replicas": {"sqlalchemy"},
     "store.retention": {"sqlalchemy"},
     "store.saved_results": {"sqlalchemy"},
     "store.seals": {"sqlalchemy"},
     "store.tables": {"sqlalchemy"},
     "store.transcript_rows": {"sqlalchemy"},
     "store.turns": {"sqlalchemy"},
+    "workers.jobs": {"procrastinate", "sqlalchemy"},
+    "workers.replica": {"procrastinate", "psycopg", "psycopg_pool", "sqlalchemy.exc", "asyncio", "logging"},
 }
 # Who has threads, waits, or looks at a clock. Threads are started by the two of STARTS alone.
 WAITS = {
@@ -128,11 +132,13 @@ WAITS = {
     "workers.cancel_flag",
     "workers.deadlines",
     "workers.keyed_workers",
+    "workers.leases",
     "workers.quarantine",
+    "workers.replica",
     "workers.turns",
     "workers.work_queue",
 }
-STARTS = {"bot", "workers.keyed_workers", "workers.turns"}
+STARTS = {"bot", "workers.keyed_workers", "workers.replica", "workers.turns"}
 LIBRARIES = {
     "cachetools",
     "jmespath",
@@ -505,9 +511,13 @@ def test_slack_is_called_through_one_class_and_the_gate_knows_it_by_what_it_need
         if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "Protocol" for base in node.bases)
     }
     assert {one for one in protocols if not one.startswith("model.")} == {
+        "gate.api_client.Pace",
         "gate.authority.PeopleDirectory",
         "gate.reply_calls.Progress",
+        "slack_io.web_api.Pace",
         "store.process_lock.ProcessLock",
+        "workers.replica.TakesUp",
+        "workers.wakes.Wakes",
     }
 
 
