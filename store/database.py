@@ -337,6 +337,7 @@ class Database:
         """Goes on with the journal. Raises `Misconfigured` where the key is not its own; tells in log and journal what is missing."""
         self.journal.check_key()
         with self._writing() as tx:
+            tx.alone()  # or another process would go on meanwhile, and be set back
             self.journal.catch_up(tx.db)
         missing = self.journal.missing()
         if missing is not None:

@@ -35,6 +35,10 @@ _STALLED = text(
        and (worker.id is null or worker.last_heartbeat < now() - :dead * interval '1 second')
        for update of job skip locked"""
 )
+_HAD = text(
+    """select id, args ->> 'thread' as thread from procrastinate_jobs where worker_id = :worker and status = 'doing'
+       for update skip locked"""
+)
 _FINISH = text("select procrastinate_finish_job_v1(:job, 'failed', true)")
 _PRUNE = text("delete from procrastinate_workers where id = any(:workers)")
 _HAS_JOB = text("select 1 from procrastinate_jobs where lock = :lock and status in ('todo', 'doing') limit 1")
@@ -70,6 +74,13 @@ class Replicas(Recovery):
         """This process ends."""
         with self._writing() as tx:
             tx.db.execute(delete(replicas).where(replicas.c.process == self.process))
+
+    def give_back(self, worker: int) -> None:
+        """Leaves what this process had under an earlier number to all: it lost the database, and is back."""
+        with self._writing() as tx:
+            for row in tx.db.execute(_HAD, {"worker": worker}).all():
+                tx.db.execute(_FINISH, {"job": row.id})
+                self._wakes.defer(tx.db, row.thread, _ALL)
 
     # --- threads ------------------------------------------------------------------------------------------------------
 

@@ -675,7 +675,7 @@ def test_old_slackclient_is_not_asked_for() -> None:
 def test_every_third_party_import_is_in_the_requirements() -> None:
     asked = (ROOT / "requirements.txt").read_text("utf-8")
     distributions = {"yaml": "pyyaml", "pydantic_settings": "pydantic-settings", "dotenv": "python-dotenv"}
-    distributions["markdown_it"] = "markdown-it-py"
+    distributions |= {"markdown_it": "markdown-it-py", "psycopg_pool": "psycopg"}
     for path in FILES:
         for module, _ in imports(path):
             name = package(module)

@@ -126,8 +126,10 @@ class Replica:
         )
         app.task(name=TASK, queue=QUEUE, pass_context=True, retry=RetryStrategy(wait=1))(self._have)
         loop = asyncio.get_running_loop()
-        self._worker = None
+        before, self._worker = self._worker, None
         await loop.run_in_executor(self._pool, self._live)
+        if before is not None:
+            await loop.run_in_executor(self._pool, self._store.give_back, before)
         async with app.open_async():
             worker = asyncio.create_task(
                 app.run_worker_async(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import Connection, Engine, delete, insert, select, text, update
+from sqlalchemy import Connection, Engine, delete, insert, select, text, true, update
 from sqlalchemy import bindparam as given
 
 from base.settings import Misconfigured
@@ -46,6 +46,10 @@ _HEAD = select(journal_head)
 _SET_HEAD = update(journal_head).values(
     number=given("new_number"), hash=given("new_hash"), signature=given("new_signature")
 )
+_last = select(journal).order_by(journal.c.number.desc()).limit(1).subquery()
+_HEAD_AND_END = select(journal_head, _last.c.number.label("last_number"), _last.c.hash.label("last_hash")).outerjoin(
+    _last, true()
+)  # in one statement: between two, others write
 _SENDS = select(journal.c.data).where(journal.c.turn == given("of"), journal.c.kind == "send")
 
 
@@ -213,12 +217,13 @@ class Journal:
     def missing(self) -> str | None:
         """What the heads that are kept say against the journal: that it was emptied, cut, or is another one. None: nothing."""
         with self._engine.connect() as db:
-            row = db.execute(_HEAD).first()
+            row = db.execute(_HEAD_AND_END).first()
         if row is None:
             return _NO_HEAD
         if not self.is_signed(row.signature, "head", f"{row.number}:{row.hash}"):
             return "The head in the database was not signed with this key, or was changed."
-        if not self.has(Head(row.number, row.hash), is_last=True):
+        last = Head(row.last_number, row.last_hash) if row.last_number is not None else Head()
+        if last != Head(row.number, row.hash):
             return f"{row.number} entries were written, and what is there does not end with the last of them: {_GONE}."
         return self._missing_by_file() if self.file is not None else None
 
@@ -234,16 +239,12 @@ class Journal:
             return f"{self.file} has entry {number} on record, which is not in the journal: {_GONE}."
         return None
 
-    def has(self, head: Head, *, is_last: bool = False) -> bool:
-        """Whether the journal has this entry; with `is_last`, as its last."""
-        if head.number == 0 and not is_last:
+    def has(self, head: Head) -> bool:
+        """Whether the journal has this entry."""
+        if head.number == 0:
             return True
         with self._engine.connect() as db:
-            last = db.execute(_END).first()
-            found = db.scalar(select(journal.c.hash).where(journal.c.number == head.number))
-        if is_last:
-            return head == (Head(last.number, last.hash) if last is not None else Head())
-        return bool(found == head.hash)
+            return bool(db.scalar(select(journal.c.hash).where(journal.c.number == head.number)) == head.hash)
 
 
 def read_key(given: str | None, database: str | None, *, make: bool = True) -> bytes:

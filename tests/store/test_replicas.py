@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sqlalchemy import text
 from slack_io.web_api import PACE, SharedPace
 from store.database import CatalogOutdated
 from store.holds import Overtaken
+from store.journal.hash_chain import JournalEntry
 from store.posts import message
 from store.store import Store
 from tests.harness.databases import fresh_database, looking_into, rows
@@ -175,3 +177,23 @@ def test_a_dead_process_leaves_its_threads_and_counts_as_ended_in_the_middle_of_
     assert dead.counts_as_dead()
     assert not living.counts_as_dead()
     assert [one.ends_alone for one in living.ended_processes(A.key)] == [1]
+
+
+def test_processes_that_start_while_others_write_set_the_journal_back_nowhere(process: Callable[[], Store]) -> None:
+    """What a start looks at, head and last entry, goes on meanwhile."""
+    writer, ends = process(), threading.Event()
+    late = [process() for _ in range(4)]
+
+    def write() -> None:
+        while not ends.is_set():
+            writer.note("", "", [JournalEntry("check", {})])
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    for store in late * 5:
+        store.take_up_journal()
+    ends.set()
+    writing.join()
+    assert writer.journal.missing() is None
+    assert writer.journal.verify()[0] is None
+    assert [line.kind for line in writer.journal.lines() if line.kind == "alarm"] == []
