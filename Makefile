@@ -7,7 +7,7 @@ LOCK := $(PY) -m uv pip compile --quiet --upgrade --universal --python-version 3
   --no-annotate --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lock clean
+.PHONY: help demo test check bench chaos lock clean
 
 help: ## lists these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -25,6 +25,9 @@ check: .venv/requirements-dev.stamp ## lints, checks the format and the types
 
 bench: .venv/requirements-dev.stamp ## measures
 	@exec $(PY) -m bench $(ARGS)
+
+chaos: .venv/requirements-dev.stamp ## breaks everything around three processes under load, and counts what must be 0 (make chaos ARGS="--minutes 30")
+	@exec $(PY) -m tests.chaos $(ARGS)
 
 lock: .venv/bin/python ## renews the lock files within the ranges of requirements*.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check "uv>=0.13.9,<0.14"

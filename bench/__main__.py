@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from bench import ack, finding, imports, memory, pending, prompt, turn
+from bench import ack, finding, imports, memory, pending, prompt, sustained, turn
 from bench.stage import Stage, stage
 
 
@@ -126,6 +126,18 @@ def show_pending(setup: Setup) -> None:
     click.echo(f"    ratio                                 {many / none:.2f}      aim: under 1.2")
 
 
+def show_sustained(setup: Setup) -> None:
+    click.echo("(g) Turns of three API calls, model and API answering in 200 ms")
+    click.echo(
+        "                                        ack p99 at 8.3/s   processor/turn   turns/s   memory each   idle core"
+    )
+    for name, seen in sustained.measure(setup.on):
+        failed = f"   ({seen.failed} without a 200!)" if seen.failed else ""
+        figures = f"{seen.ack:7.0f} ms         {seen.processor:6.0f} ms    {seen.rate:8.1f}   {seen.memory:7.0f} MB"
+        click.echo(f"    {name:<36}{figures}   {seen.idle:7.1f} %{failed}")
+    click.echo("    aim, one process                    under 100 ms                        over 8.3")
+
+
 PARTS: dict[str, Callable[[Setup], None]] = {
     "ack": show_ack,
     "turn": show_turn,
@@ -133,6 +145,7 @@ PARTS: dict[str, Callable[[Setup], None]] = {
     "imports": show_imports,
     "prompt": show_prompt,
     "pending": show_pending,
+    "sustained": show_sustained,
 }
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

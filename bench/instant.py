@@ -1,4 +1,5 @@
-"""A model and an API that answer at once, on one loopback port, in a process of their own: `python -m bench.instant`.
+"""A model and an API that answer at once, on one loopback port, in a process of their own: `python -m bench.instant`;
+with a number of seconds it takes that for each answer.
 
 The model makes three calls, one per reply, and then answers; which is next follows from the request. Prints its port and serves until its
 standard input ends, so that it never outlives who started it.
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 CALLS = 3
+PAUSE = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0  # seconds for each answer
 ANSWER = "Three of them are there: Grace Mbeki, Marta Silva and Ann Lee."
 USER = {"first_name": "Grace", "last_name": "Mbeki", "email": "grace.mbeki@example.com", "job": "Chief Executive"}
 
@@ -55,6 +57,7 @@ async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
                 line.partition(":")[2] for line in head.lower().split("\r\n") if line.startswith("content-length:")
             ]
             body = await reader.readexactly(int(lengths[0]) if lengths else 0)
+            await asyncio.sleep(PAUSE)
             text = json.dumps(answered(head.split(" ", 2)[1], body)).encode()
             writer.write(
                 b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(text) + text

@@ -41,7 +41,7 @@ class Stage:
 @contextmanager
 def stage() -> Iterator[Stage]:
     """Starts the servers, and ends them."""
-    with tempfile.TemporaryDirectory() as directory, Workspace(signing_secret=SECRET) as workspace, _instant() as url:
+    with tempfile.TemporaryDirectory() as directory, Workspace(signing_secret=SECRET) as workspace, instant() as url:
         made = Stage(workspace, url, Path(directory))
         for channel in made.channels:
             workspace.add_channel(Channel(channel, channel.lower(), ("U0ANN", BOT_USER)))
@@ -49,8 +49,9 @@ def stage() -> Iterator[Stage]:
 
 
 @contextmanager
-def _instant() -> Iterator[str]:
-    command = [sys.executable, "-m", "bench.instant"]
+def instant(pause: float = 0.0) -> Iterator[str]:
+    """A model and an API that take `pause` seconds for each answer; their address."""
+    command = [sys.executable, "-m", "bench.instant", str(pause)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdin is not None
@@ -72,8 +73,8 @@ class BotProcess:
 
 
 @contextmanager
-def bot(on: Stage, database: Path) -> Iterator[BotProcess]:
-    """Starts the bot, waits until it answers, and ends it."""
+def bot(on: Stage, database: Path, **more: str) -> Iterator[BotProcess]:
+    """Starts the bot, with `more` settings, waits until it answers, and ends it."""
     port = _free_port()
     rest = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     settings = {
@@ -94,7 +95,7 @@ def bot(on: Stage, database: Path) -> Iterator[BotProcess]:
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "bot.py")],
             cwd=on.directory,
-            env=rest | settings,
+            env=rest | settings | more,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

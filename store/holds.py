@@ -21,6 +21,7 @@ from store.tables import by_engine, holds, replicas
 
 log = structlog.get_logger("holds")
 DATABASE = ""  # in place of a thread: the database, for the one process that works on it
+EVERYBODY = "all"  # in place of a process, in the table of those that share the database
 DEAD = 8.0  # seconds without a sign of life after which a process counts as dead
 NOW = cast(func.extract("epoch", func.clock_timestamp()), Double)  # by the server's clock: those of machines differ
 _REMEMBERED = 10_000  # threads; one that is forgotten is looked up again
@@ -45,7 +46,12 @@ _TAKE_UP = by_engine(_take_up)
 
 def living(db: Connection) -> int:
     """How many processes share the database and give signs of life; at least this one."""
-    return max(1, int(db.scalar(select(func.count()).where(replicas.c.beat_at > NOW - DEAD)) or 0))
+    return max(
+        1,
+        int(
+            db.scalar(select(func.count()).where(replicas.c.beat_at > NOW - DEAD, replicas.c.process != EVERYBODY)) or 0
+        ),
+    )
 
 
 class Overtaken(Exception):

@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import bindparam as given
-from sqlalchemy import delete, select, text
+from sqlalchemy import case, delete, select, text
 
 from gate.policy import State
-from store.holds import DATABASE, DEAD, NOW
+from store.holds import DATABASE, DEAD, EVERYBODY, NOW
 from store.proposal_record import proposals
 from store.recovery import Left, Recovery
 from store.tables import by_engine, replicas
 from workers.wakes import Work
 
+_GAP = 6.0  # seconds without a sign of anybody, after which the database may have been away
 _ALL = frozenset(Work) - {Work.DEADLINES}
 _BEAT = by_engine(
     lambda insert: (
@@ -26,6 +27,20 @@ _BEAT = by_engine(
         .returning(NOW)
     )
 )
+_PULSE = by_engine(
+    lambda insert: (
+        insert(replicas)
+        .values(process=given("all"), started_at=NOW, beat_at=NOW)
+        .on_conflict_do_update(
+            index_elements=["process"],
+            set_={
+                "started_at": case((replicas.c.beat_at < NOW - _GAP, NOW), else_=replicas.c.started_at),
+                "beat_at": NOW,
+            },
+        )
+    )
+)
+_COULD_BEAT = select(replicas.c.started_at < NOW - DEAD).where(replicas.c.process == EVERYBODY)
 _NOTIFY = text("select pg_notify(:channel, :news)")
 _STALLED = text(
     """select job.id, job.lock, job.args ->> 'thread' as thread, job.worker_id,
@@ -53,6 +68,7 @@ class Replicas(Recovery):
         """Gives a sign of life; gives the database's time, in seconds since 1970. `worker`: procrastinate's number for this process, as
         soon as it has one."""
         with self._writing() as tx:
+            tx.db.execute(_PULSE[tx.engine], {"all": EVERYBODY})
             return float(tx.db.scalar(_BEAT[tx.engine], {"me": self.process, "by": worker}) or 0)
 
     def lose(self) -> None:
@@ -126,6 +142,8 @@ class Replicas(Recovery):
         The jobs are made anew: a process that comes back would end them otherwise, and with them the lock of who has the thread by then.
         """
         with self._writing() as tx:
+            if not tx.db.scalar(_COULD_BEAT):  # the database was away: who lives has not had the time to say so
+                return [], []
             stalled = tx.db.execute(_STALLED, {"jobs": list(jobs), "dead": DEAD}).all()
             workers = sorted({row.worker_id for row in stalled if row.worker_id is not None})
             dead = list(tx.db.scalars(select(replicas.c.process).where(replicas.c.worker.in_(workers))))

@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from emulator.emulator import Workspace
@@ -37,7 +37,7 @@ from emulator.members import Channel
 from tests.harness.databases import looking_into, rows
 from tests.harness.forked_bot import Fork
 from tests.harness.loopback import Loopback, Reply, Request, as_json
-from tests.harness.postgres import _server
+from tests.harness.postgres import Server, serving
 from tests.harness.replay_model import ReplayModel, answer, call
 
 REPLICAS = 3
@@ -189,7 +189,7 @@ class Chaos:
     workspace: Workspace
     model: ReplayModel
     api: Loopback
-    server: Any  # the PostgreSQL
+    server: Server
     database: str
     ways: dict[str, Way]
     processes: list[Process]
@@ -347,41 +347,36 @@ class Chaos:
 @contextlib.contextmanager
 def surroundings(folder: Path, seed: int) -> Iterator[Chaos]:
     """Everything around the replicas, and these."""
-    server = _server(folder / "data")
-    url = make_url(str(server.get_uri()))
-    try:
-        with create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT").connect() as db:
-            db.execute(text("create database chaos"))
-        database = url.set(database="chaos").render_as_string(hide_password=False)
-        with (
-            Workspace(retry_delays=(0.5, 3.0, 10.0, 30.0)) as workspace,
-            ReplayModel() as model,
-            Loopback(_api) as api,
-        ):
-            for channel in CHANNELS:
-                workspace.add_channel(Channel(channel, channel.lower(), (ANN, "U0BOT")))
-            model.pause, api.pause = 0.1, 0.05
-            ways = {
-                "database": Way(to_socket(f"{url.query['host']}/.s.PGSQL.5432")),
-                "model": Way(to_port(int(model.url.rpartition(":")[2]))),
-                "api": Way(to_port(int(api.url.rpartition(":")[2]))),
-                "slack": Way(to_port(int(workspace.url.rpartition(":")[2]))),
-            }
-            ports = [_free_port() for _ in range(REPLICAS)]
-            door = Way(*[to_port(port) for port in ports])
-            workspace.connect(f"http://127.0.0.1:{door.port}")
-            processes = [
-                Process(_settings(workspace, url, ways, port), folder / f"replica-{number}")
-                for number, port in enumerate(ports)
-            ]
-            chance = random.Random(seed)
-            yield Chaos(workspace, model, api, server, database, ways, processes, chance)
-            for one in processes:
-                one.is_wanted = False
-                one.signal(signal.SIGCONT)
-                one.signal(signal.SIGKILL)
-    finally:
-        server.stop()
+    with (
+        serving(folder / "data") as server,
+        Workspace(retry_delays=(0.5, 3.0, 10.0, 30.0)) as workspace,
+        ReplayModel() as model,
+        Loopback(_api) as api,
+    ):
+        database = server.new("chaos")
+        url = make_url(database)
+        for channel in CHANNELS:
+            workspace.add_channel(Channel(channel, channel.lower(), (ANN, "U0BOT")))
+        model.pause, api.pause = 0.1, 0.05
+        ways = {
+            "database": Way(to_socket(f"{url.query['host']}/.s.PGSQL.5432")),
+            "model": Way(to_port(int(model.url.rpartition(":")[2]))),
+            "api": Way(to_port(int(api.url.rpartition(":")[2]))),
+            "slack": Way(to_port(int(workspace.url.rpartition(":")[2]))),
+        }
+        ports = [_free_port() for _ in range(REPLICAS)]
+        door = Way(*[to_port(port) for port in ports])
+        workspace.connect(f"http://127.0.0.1:{door.port}")
+        processes = [
+            Process(_settings(workspace, url, ways, port), folder / f"replica-{number}")
+            for number, port in enumerate(ports)
+        ]
+        chance = random.Random(seed)
+        yield Chaos(workspace, model, api, server, database, ways, processes, chance)
+        for one in processes:
+            one.is_wanted = False
+            one.signal(signal.SIGCONT)
+            one.signal(signal.SIGKILL)
 
 
 def _api(request: Request) -> Reply:
@@ -416,13 +411,6 @@ def _free_port() -> int:
         return int(found.getsockname()[1])
 
 
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)  # the database's own user works in it
-        yield Path(folder)
-
-
 def main() -> int:
     """Runs it, prints the table; the sum of what must be 0 is the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -432,7 +420,7 @@ def main() -> int:
     parser.add_argument("--per-second", type=float, default=2.0, help="questions a second (default: 2)")
     given = parser.parse_args()
     seed = random.randrange(10_000) if given.seed is None else given.seed
-    with _folder() as folder, surroundings(folder, seed) as chaos:
+    with tempfile.TemporaryDirectory() as folder, surroundings(Path(folder), seed) as chaos:
         loader = threading.Thread(target=chaos.load, args=(given.per_second,), daemon=True)
         loader.start()
         chaos.run(given.minutes * 60, [one for one in given.only.split(",") if one])

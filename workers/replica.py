@@ -185,23 +185,17 @@ class Replica:
     async def _mind(self, app: App) -> None:
         """Gives signs of life, looks for those of others, and at what this process has."""
         loop = asyncio.get_running_loop()
-        since = looked = time.monotonic()  # from when on the others' signs could be seen
-        before = since
+        looked = time.monotonic()
         while True:
-            now = time.monotonic()
-            if now - before > DEAD - _BEAT:  # this process stood still, and others may have, too
-                since = now
-            before = now
             await loop.run_in_executor(self._pool, self._live)
             if self._worker is not None:  # the worker gives none while it waits for its last jobs
                 await app.job_manager.update_heartbeat(self._worker)
-            if now - since > DEAD:
-                stalled = await app.job_manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=DEAD)
-                jobs = [one.id for one in stalled if one.id is not None]
-                if jobs:
-                    await loop.run_in_executor(self._pool, self._share_out, jobs)
-            if now - looked > (_LOOK if self._hears.is_set() else 0):
-                looked = now
+            stalled = await app.job_manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=DEAD)
+            jobs = [one.id for one in stalled if one.id is not None]
+            if jobs:
+                await loop.run_in_executor(self._pool, self._share_out, jobs)
+            if time.monotonic() - looked > (_LOOK if self._hears.is_set() else 0):
+                looked = time.monotonic()
                 await loop.run_in_executor(self._pool, self._look)
             await asyncio.sleep(_BEAT)
 

@@ -15,8 +15,13 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import URL, create_engine, text
+from sqlalchemy.engine import make_url
 
 ROOT = Path(__file__).parents[2]
 # The tests' data need not survive a power cut, and several workers share the connections.
@@ -76,6 +81,43 @@ def _server(data: Path) -> Any:
         settings.write(_SETTINGS)
     server.start()
     return server
+
+
+class Server:
+    """A PostgreSQL of one's own."""
+
+    def __init__(self, data: Path) -> None:
+        self._server = _server(data)
+
+    @property
+    def url(self) -> URL:
+        """Its address, with no database of ours."""
+        return make_url(str(self._server.get_uri()))
+
+    def new(self, name: str) -> str:
+        """A new database; its DATABASE_URL."""
+        engine = create_engine(self.url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as db:
+            db.execute(text(f"create database {name}"))
+        engine.dispose()
+        return self.url.set(database=name).render_as_string(hide_password=False)
+
+    def start(self) -> None:
+        self._server.start()
+
+    def stop(self) -> None:
+        self._server.stop()
+
+
+@contextmanager
+def serving(data: Path) -> Iterator[Server]:
+    """A PostgreSQL of one's own, and its end."""
+    os.chmod(data.parent, 0o755)  # its own user works there
+    server = Server(data)
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def lives(process: int) -> bool:

@@ -160,6 +160,7 @@ def test_a_dead_process_leaves_its_threads_and_counts_as_ended_in_the_middle_of_
             ),
             {"key": A.key},
         )
+        db.execute(text("insert into replicas values ('all', null, 0, extract(epoch from now()))"))
     dead.beat(1)
     living.beat(None)
     dead.take_up(A.key)
@@ -197,3 +198,19 @@ def test_processes_that_start_while_others_write_set_the_journal_back_nowhere(pr
     assert writer.journal.missing() is None
     assert writer.journal.verify()[0] is None
     assert [line.kind for line in writer.journal.lines() if line.kind == "alarm"] == []
+
+
+def test_who_gave_no_sign_while_the_database_was_away_is_not_dead(process: Callable[[], Store], url: str) -> None:
+    store = process()
+    with looking_into(url) as engine, engine.begin() as db:
+        db.execute(text("insert into procrastinate_workers (last_heartbeat) values (now() - interval '1 minute')"))
+        db.execute(
+            text(
+                """insert into procrastinate_jobs (queue_name, task_name, lock, args, status, worker_id)
+                   values ('threads', 'work on a thread', 't', '{"thread": "t"}', 'doing', 1)"""
+            )
+        )
+        db.execute(text("insert into replicas values ('all', null, 0, extract(epoch from now()) - 60)"))
+    store.beat(None)  # the first after a minute
+    (job,) = rows(url, "procrastinate_jobs")
+    assert store.share_out([job["id"]]) == ([], [])
