@@ -162,7 +162,7 @@ class Settings(BaseSettings):
     host: Annotated[str, Field(validate_default=True)] = ""
     port: Annotated[int, Field(ge=0, le=65535)] = 3000
     api_timeout: _Seconds = 30
-    workers: Annotated[int, Field(ge=1, le=256)] = 8
+    workers: Annotated[int, Field(ge=1, le=256)] = 32
     max_waiting: Annotated[_Count, Field(ge=1)] = 256
     max_model_calls: Annotated[_Count, Field(ge=1)] = 20
     max_response: Annotated[ByteSize, BeforeValidator(_without_commas), Field(ge=1_000)] = ByteSize(5_000_000)

@@ -112,7 +112,8 @@ def start_bot(
         clock: SteadyClock | None = None,
         **more: Any,
     ) -> RunningBot:
-        settings = {
+        settings: dict[str, Any] = {
+            "workers": 8,  # so many threads for each of thousands of bots would cost the tests more than they show
             **way_in(over, SIGNING_SECRET),
             "slack_bot_token": workspace.bot_token,
             "slack_channel": "#hr-bot",
