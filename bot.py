@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("bot")
 STOP_SECONDS = 9.0  # of the ten that a SIGTERM leaves
 _LEAVING = 1.0  # of these, for giving back what this process has
-_HAD_PER_WORKER = 4  # threads: most of what a process has waits for a model or for Slack, without a worker
+_MOST_HAD = 2_000  # threads at once: what a process has may wait for Slack's pace or for a model for minutes, and costs next to nothing
 _STDIN = 0
 _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
 _TRY_DATABASE = 1.0  # seconds between two tries to reach it at the start
@@ -251,8 +251,7 @@ def _replica(settings: Settings, parts: Parts, turns: Turns, clock: SteadyClock)
     from workers.replica import Replica  # as above
 
     url = libpq_url(engine_url(settings.database_listen_url or settings.database_url))
-    most = settings.workers * _HAD_PER_WORKER
-    return Replica(url, parts.store, parts.leases, parts.waking, turns.take_up, clock, most=most)
+    return Replica(url, parts.store, parts.leases, parts.waking, turns.take_up, clock, most=_MOST_HAD)
 
 
 def _flask(settings: Settings, bot: Bot, intake: Intake) -> Flask:
