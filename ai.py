@@ -29,6 +29,7 @@ from slack_io.live_answer import LiveAnswer
 from slack_io.steps import TurnProgress
 from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
+from store.database import CatalogOutdated
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry, digest
 from store.posts import delete
@@ -137,7 +138,7 @@ class AI:
             self._listen(turn)
             begun = turn if turn.is_running else self._begin(turn)
             return begun is None or self._to_rest(begun)
-        except (Stopped, Waits, Overtaken):
+        except (Stopped, Waits, Overtaken, CatalogOutdated):
             raise
         except TurnCancelled:
             return self._stop(turn)
@@ -147,7 +148,11 @@ class AI:
             return self._fail(turn, _TOLD[error.refusal.kind if error.refusal else "down"], str(error), error.refusal)
         except BadReply as error:
             return self._fail(turn, words.MODEL_ODD, str(error))
-        except Exception:  # the turn's boundary: any bug becomes words with a reference, and the thread goes on
+        except (
+            Exception
+        ) as error:  # the turn's boundary: any bug becomes words with a reference, and the thread goes on
+            if self._store.is_away(error):
+                raise
             return self._fail(turn, words.FAULT, "a fault of the bot")
 
     # --- the loop -----------------------------------------------------------------------------------------------------
@@ -162,6 +167,7 @@ class AI:
                 if open_calls(items):
                     return False
             self._rest_for_model(turn.waits_until)
+            self._store.check_catalog()
             is_last = turn.model_calls >= self._services.limits.max_model_calls
             reply, asked = self._ask(turn, items, is_last=is_last)
             turn = replace(turn, model_calls=turn.model_calls + 1)
@@ -169,6 +175,7 @@ class AI:
                 self._answer(turn, reply, asked, is_last=is_last)
                 return True
             turn = replace(turn, only_for=turn.asker if is_private(items) else "")
+            self._store.check_catalog()  # another one may have come meanwhile, by which less is allowed
             made = self._take_calls(turn, items, reply, asked)
             said = self._store.add_round(turn, made)
             self._live = self._live_answer(turn)

@@ -37,7 +37,7 @@ from model.chat import model_of
 from slack_io import app_check
 from slack_io.web_api import app_web_of, web_of
 from store.journal import reports
-from store.journal.hash_chain import ChainedEntry
+from store.journal.hash_chain import ChainedEntry, digest
 from store.journal.journal import Head, Journal, read_key
 from store.store import Store
 
@@ -47,6 +47,11 @@ _WIDE = 1_000  # characters of a line that goes into a file or a pipe
 def read_catalog(path: str) -> Catalog:
     """The catalog that APIS_FILE names. Raises `Misconfigured`."""
     return load_catalog(_text_of(path, "APIS_FILE"), environment(), source=path)
+
+
+def digest_of(path: str) -> str:
+    """What tells the file that APIS_FILE names from others. Raises `Misconfigured`."""
+    return digest(_text_of(path, "APIS_FILE"))
 
 
 def _text_of(path: str, name: str) -> str:

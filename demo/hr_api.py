@@ -383,7 +383,7 @@ def response_to(answer: Answer) -> Response:
 class LocalServer:
     """A WSGI application on a loopback port, served by waitress in a thread of its own; port 0 takes a free one."""
 
-    def __init__(self, app: Flask, port: int = 0) -> None:
+    def __init__(self, app: Callable[..., Any], port: int = 0) -> None:
         self._app = app
         self._port = port
         self._map: dict[int, Any] = {}

@@ -128,14 +128,12 @@ class Decisions:
         self._take_back(left, words.SEALED_OTHERWISE, words.SEALED_OTHERWISE)
         return [one.thread for one in left]
 
-    def unshown(self, card_post: str) -> str | None:
-        """A card that Slack will not take: nobody can decide it, so it is withdrawn. Gives the thread concerned."""
+    def unshown(self, card_post: str) -> None:
+        """A card that Slack will not take: nobody can decide it, so it is withdrawn."""
         one = self._store.proposal_of_card(card_post)
-        if one is None:
-            return None
-        changed = self._changes.change(one.proposal, Event.WITHDRAW, note=words.UNSHOWN)
-        self._changes.redraw_set(one.batch)
-        return changed.thread if changed is not None else None
+        if one is not None:
+            self._changes.change(one.proposal, Event.WITHDRAW, note=words.UNSHOWN)
+            self._changes.redraw_set(one.batch)
 
     def _take_back(self, left: Sequence[Proposal], pending: str, approved: str) -> None:
         for one in left:

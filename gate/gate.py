@@ -37,6 +37,8 @@ from store.proposal_record import Proposal
 from store.store import Store
 from store.turns import Turn
 
+_SPARE = 10.0  # seconds that a call may take beyond its time-out, in which it still counts
+
 
 @dataclass(frozen=True)
 class GateOptions:
@@ -67,7 +69,7 @@ class Gate:
         self.timeout = options.timeout
         self.result_limit = options.result_limit
         self._ids = ids
-        paces, tls = Paces(), tls_context(options.way.certificates)
+        paces, tls = Paces(store, options.timeout + _SPARE), tls_context(options.way.certificates)
 
         def client(methods: Collection[str], *, keepalive: int) -> ApiClient:
             return ApiClient(
@@ -222,9 +224,9 @@ class Gate:
         """Takes back what waits since an earlier version, or under another journal key. Gives the threads."""
         return self._decisions.withdraw_sealed_otherwise()
 
-    def unshown(self, card_post: str) -> str | None:
-        """Withdraws the proposal of a card that Slack will not take. Gives the thread concerned."""
-        return self._decisions.unshown(card_post)
+    def unshown(self, card_post: str) -> None:
+        """Withdraws the proposal of a card that Slack will not take."""
+        self._decisions.unshown(card_post)
 
     # --- the step to sending: sending.py ------------------------------------------------------------------------------
 
@@ -236,6 +238,10 @@ class Gate:
         """Sends the proposal of an approval, once. Gives it as it ended; None where there was nothing (left) to send."""
         return self._sending.write(approval)
 
+    def decided(self, thread: str) -> list[str]:
+        """The turns of a thread with writes that people approved and that were not sent."""
+        return self._sending.decided(thread)
+
     def write_decided(self, turn: str) -> list[Proposal]:
         """Sends a turn's writes that people approved, in the order of their calls. Gives them as they ended."""
         return self._sending.write_decided(turn)
@@ -245,7 +251,7 @@ class Gate:
         return self._sending.is_sending(turn)
 
     def undone(self) -> list[str]:
-        """At a start: the turns whose approved writes were not sent."""
+        """At a start: the threads with writes that people approved and that were not sent."""
         return self._sending.undone()
 
     def lose_unanswered(self) -> list[str]:

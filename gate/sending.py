@@ -30,6 +30,7 @@ from gate.proposals import Proposals
 from gate.reads import Reads
 from gate.results import is_partial, result
 from gate.target_diff import Target
+from store.database import CatalogOutdated
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry
 from store.posts import message
@@ -150,7 +151,7 @@ class Sending:
             return self._send(stored, call, look.etag) if stored is not None else None
         except Altered:
             return self._alarm(row)
-        except Overtaken:  # who has the thread by now knows how it stands
+        except (Overtaken, CatalogOutdated):  # nothing was changed; who has the thread, or the newer catalog, goes on
             raise
         except Exception:  # the request may have left: whatever went wrong behind it, its outcome is open
             self._changes.change(row.proposal, Event.LOSE)
@@ -237,16 +238,24 @@ class Sending:
         return any(one.proposal in self._under_way for one in self._store.proposals_of(turn, State.SENDING))
 
     def undone(self) -> list[str]:
-        """At a start: the turns whose approved writes were not sent."""
-        decided = [one for one in self._store.proposals_in(State.APPROVED) if one.decided_by is not None]
-        return list(dict.fromkeys(one.turn for one in decided))
+        """At a start: the threads with writes that people approved and that were not sent."""
+        return list(dict.fromkeys(one.thread for one in self._decided()))
+
+    def decided(self, thread: str) -> list[str]:
+        """The turns of a thread with writes that people approved and that were not sent."""
+        return list(dict.fromkeys(one.turn for one in self._decided(thread)))
+
+    def _decided(self, thread: str | None = None) -> list[Proposal]:
+        return [one for one in self._store.proposals_in(State.APPROVED, thread=thread) if one.decided_by is not None]
 
     def lose_unanswered(self) -> list[str]:
         """What stands in `sending` although nobody is sending it may or may not have happened. Gives the threads.
 
-        A process that died left it so, or one that could not record the outcome; the lock on the database keeps others off.
+        A process that died left it so, or one that could not record the outcome. Only of threads that are this process's: with others
+        on the same database, they may be sending theirs.
         """
-        left = [one for one in self._store.being_sent() if one.proposal not in self._under_way]
+        sent = [one for one in self._store.being_sent() if self._store.is_ours(one.thread)]
+        left = [one for one in sent if one.proposal not in self._under_way]
         lost = [changed for one in left if (changed := self._changes.change(one.proposal, Event.LOSE)) is not None]
         self._changes.redraw_sets(lost)
         return [one.thread for one in lost]

@@ -20,14 +20,13 @@ from store.received import MessageDeleted, Shortcut
 from store.store import Store
 from store.turns import Turn
 from workers.cancel_flag import CancelFlag
-from workers.waking import Waking
 
 log = structlog.get_logger("cancellation")
 SOMEBODY = "somebody"  # where Slack does not say who stopped or deleted
 
 
 class Cancellation:
-    """Stop and delete: recorded first, then the turn's model call is cut off and its thread woken."""
+    """Stop and delete: recorded first, which wakes the thread; then the turn's model call is cut off."""
 
     def __init__(
         self,
@@ -35,7 +34,6 @@ class Cancellation:
         web: SlackWeb,
         admins: Sequence[str],
         cancel_flag: CancelFlag,
-        waking: Waking,
         *,
         ids: Callable[[], str],
     ) -> None:
@@ -43,7 +41,6 @@ class Cancellation:
         self._web = web
         self._admins = admins
         self._cancel_flag = cancel_flag
-        self._waking = waking
         self._ids = ids
 
     # --- the shortcuts: a modal asks first ----------------------------------------------------------------------------
@@ -99,7 +96,6 @@ class Cancellation:
         if self._store.stop_turn(turn, by, [JournalEntry("stop", {"by": by, "how": how})], arrival=arrival):
             log.info("stopped", turn=turn.turn, by=by, how=how)
             self._cancel_flag.turn(turn.turn)
-            self._waking.turns.wake(turn.thread)
 
     def remove(self, arrival: Arrival, post_id: str) -> None:
         """Deletes one of the bot's messages: the submitted modal. Raises `Refused`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -29,7 +29,6 @@ from slack_io.web_api import SlackWeb
 from store.arrivals import Arrival
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, ephemeral, message, thumbs_up
-from store.proposal_record import Proposal
 from store.received import (
     AssistantOpened,
     Click,
@@ -247,10 +246,8 @@ class Handlers:
         log.info("mention", outcome=outcome, turn=turn.turn)
         if outcome == "too many of theirs":
             self._refusals.is_news(*once)
-        elif outcome != "too many":
-            if mention.is_direct and len(self._store.asked_at(turn.thread)) == 1:
-                self._status.title(turn.thread, " ".join(text.split()))  # the first question names the thread
-            self._waking.turns.wake(turn.thread)
+        if outcome in ("taken", "kept") and mention.is_direct and len(self._store.asked_at(turn.thread)) == 1:
+            self._status.title(turn.thread, " ".join(text.split()))  # the first question names the thread
 
     def _suggest(self, arrival: Arrival, opened: AssistantOpened) -> None:
         """An assistant's pane was opened: what can be asked there."""
@@ -284,11 +281,11 @@ class Handlers:
         match click.action:
             case "approve" | "deny" as decision:
                 changed = self._gate.decide(token, decision, by=user, at=at, arrival=arrival.id, reason=click.reason)
-                self._go_on([changed], user)
+                self._home.changed([changed], user)
             case "approve_all":
-                self._go_on(self._gate.decide_all(token, by=user, at=at, arrival=arrival.id), user)
+                self._home.changed(self._gate.decide_all(token, by=user, at=at, arrival=arrival.id), user)
             case "withdraw":
-                self._go_on([self._gate.withdraw_by(token, by=user, at=at, arrival=arrival.id)], user)
+                self._home.changed([self._gate.withdraw_by(token, by=user, at=at, arrival=arrival.id)], user)
             case "check":
                 self._check(arrival, click)
             case "stop":
@@ -297,13 +294,6 @@ class Handlers:
                 self._cancellation.remove(arrival, token)
             case _:
                 self._open(arrival, click)
-
-    def _go_on(self, changed: Sequence[Proposal], by: str) -> None:
-        for turn in dict.fromkeys(one.turn for one in changed if one.state is State.APPROVED):
-            self._waking.writes.wake(turn)
-        for thread in dict.fromkeys(one.thread for one in changed):
-            self._waking.turns.wake(thread)
-        self._home.changed(changed, by)
 
     def _check(self, arrival: Arrival, click: Click) -> None:
         proposal = self._store.proposal(token=click.token)

@@ -1,4 +1,4 @@
-"""Records what Slack sent, by whichever way it came, and wakes who looks at it. Slack waits for it, so nothing else is asked here."""
+"""Records what Slack sent, by whichever way it came. Slack waits for it, so nothing else is asked here."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from slack_io import payloads
 from store.holds import Overtaken
 from store.received import Received
 from store.store import Store
-from workers.waking import Waking
 
 log = structlog.get_logger("bot")
 
 
 class Intake:
-    """Records what Slack sent and wakes who sees to it. What it returned from is on disk; what the database did not take raises."""
+    """Records what Slack sent, which wakes who sees to it. What it returned from is on disk; what the database did not take raises."""
 
-    def __init__(self, store: Store, waking: Waking) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._waking = waking
 
     def record_event(self, envelope: Mapping[str, Any]) -> None:
         """Records one event, by its Events API envelope. What is not for us is let go."""
@@ -55,8 +53,7 @@ class Intake:
         return True
 
     def _record(self, received: Received, installed_in: Sequence[str] | None) -> None:
-        if self._store.record(received, installed_in):
-            self._waking.arrivals.wake(received.thread.key)
+        self._store.record(received, installed_in)
 
 
 def is_used(envelope: Mapping[str, Any]) -> bool:

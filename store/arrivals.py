@@ -18,6 +18,7 @@ from store.journal.hash_chain import JournalEntry
 from store.posts import Post, add_posts
 from store.received import Click, HomeOpened, Received, Unreadable, as_json, from_row
 from store.tables import by_engine, inbox
+from workers.wakes import Work
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,9 @@ class Arrivals(Database):
         and ts, was recorded before."""
         with self._coming.one() as received_at:
             values = _row(received, installed_in, received_at)
-            if self._takes_in_at_once:
-                values |= {"taken_by": self.process, "tries": 1}
             with self._writing(urgent=True) as tx:  # Slack waits for it
+                if tx.wake(received.thread.key, Work.ARRIVALS) and self._takes_in_at_once:
+                    values |= {"taken_by": self.process, "tries": 1}
                 return tx.db.scalar(_RECORD[tx.engine], values) is not None
 
     def take_in_later(self) -> None:

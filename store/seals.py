@@ -11,9 +11,11 @@ from typing import Any
 from sqlalchemy import insert
 
 from store.database import Transaction
+from store.holds import DATABASE
 from store.journal.journal import Journal
 from store.proposal_record import COLUMNS, Proposal, proposals, row_of
 from store.tables import storable
+from workers.wakes import Work
 
 # What changes, or comes, and decides nothing.
 _MOVING = {"remind_at", "sent_at", "status", "note", "reason", "seal"}
@@ -47,6 +49,7 @@ def add_proposals(tx: Transaction, new: Sequence[Proposal]) -> None:
     """Stores proposals, sealed."""
     if new:
         tx.db.execute(_ADD, [row_of(one) | {"seal": seal(tx.journal, one)} for one in new])
+        tx.wake(DATABASE, Work.DEADLINES)  # one of them may be the next to expire
 
 
 def _what_counts(proposal: Proposal) -> dict[str, Any]:

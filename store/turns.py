@@ -22,6 +22,7 @@ from store.seals import add_proposals
 from store.tables import inbox, turns
 from store.transcript import AssistantMessage, Result, ThreadContext, ThreadMessage, TurnNote, Usage, UserMessage
 from store.transcript_rows import add_item, close_calls, touch
+from workers.wakes import Work
 
 
 class TurnState(StrEnum):
@@ -269,6 +270,7 @@ class Turns(Database):
                 mark_handled(tx, arrival)
             stopped = bool(tx.db.execute(_STOP, {"which": turn.turn, "person": by}).rowcount)
             if stopped:
+                tx.wake(turn.thread, Work.TURNS)
                 tx.note(turn.thread, turn.turn, entries)
         return stopped
 

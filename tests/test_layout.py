@@ -18,15 +18,14 @@ import pytest
 from flask import Flask
 
 from base import words
+from base.clock import SteadyClock
 from base.settings import Settings
-from bot import create_app, main
+from bot import create_app, main, open_database
 from catalog.catalog import load_catalog
 from catalog.rules import SAFE_METHODS
 from gate.sending import Approval
-from store.store import Store
 from tests.harness.whole_bot import settings_of
 from tests.mutate import TESTS
-from workers.waking import Waking
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,6 +46,8 @@ ORDER = [
     "catalog",
     "base",
     "workers.waking",
+    "workers.wakes",
+    "workers.leases",
     "workers.work_queue",
     "workers.cancel_flag",
 ]
@@ -591,7 +592,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
         "database_url": database,
     }
     catalog = load_catalog((ROOT / "apis.yaml").read_text("utf-8"), {"HR_API_URL": "http://127.0.0.1:1"})
-    return create_app(settings_of(**given), catalog, Store(database), Waking())
+    settings = settings_of(**given)
+    return create_app(settings, catalog, open_database(settings, SteadyClock()))
 
 
 def test_every_route_is_in_the_readme(readme: str, app: Flask) -> None:

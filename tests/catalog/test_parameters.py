@@ -229,6 +229,15 @@ def test_a_required_query_value_is_asked_for_by_its_query_name() -> None:
             asked("GET", url)
 
 
+def test_without_a_required_value_another_entry_of_the_path_is_meant_and_the_rules_of_both_hold() -> None:
+    entries = """
+  - {method: GET, url: "/users/me?full=[full]", description: d, parameters: {full: {required: true}}}
+  - {method: GET, url: "/users/[id]", description: d}"""
+    within = load_catalog(f"name: HR\nbase_url: https://hr.example.com\nendpoints:{entries}", {})
+    found = resolve(within, {"method": "GET", "url": "/users/me"})
+    assert (found.operation.url, [one.url for one in found.others]) == ("/users/[id]", ["/users/me?full=[full]"])
+
+
 def test_a_required_header_is_asked_for_with_how_to_write_it() -> None:
     with pytest.raises(BadCall, match=r"needs the header 'X-Region': write headers: \{\"X-Region\": \.\.\.\}"):
         asked("GET", "/reports/1")
@@ -334,6 +343,7 @@ def test_values_that_were_found_take_the_names_place() -> None:
         ("/users/ann", {"id": "../x"}, "slash"),
         ("/users/ann", {"id": ".."}, "dot segment"),
         ("/users/ann", {"id": "7\n"}, "control character"),
+        ("/users/ann", {"id": "7\ud800"}, "half a character"),
         ("/users/ann", {"id": None}, "needs 'id'"),
         ("/users/ann", {"id": {"a": 1}}, "takes a text, a number"),
         ("/users/ann", {"id": [7]}, "takes a text, a number"),

@@ -154,6 +154,13 @@ def test_what_was_posted_stays_for_everybody(parts: BotParts) -> None:
     assert said == [("user", "What does Bob earn?"), ("assistant", "It is on the slip.")]
 
 
+def test_what_the_policy_sent_is_there_for_everybody(parts: BotParts) -> None:
+    thread = opened(parts, calls(("POST", "/notes", "{}")), says("It is noted."))
+    bens = seen_by(parts, BEN, thread)
+    assert urls(bens) == ["/notes"]
+    assert [one["data"] for one in tool_results(bens)] == [{"seen": "7"}]
+
+
 def test_the_taint_stays_with_the_thread(parts: BotParts) -> None:
     thread = opened(parts, calls(PAY), says("It is on the slip."))
     parts.replies.will(calls(("POST", "/users", "{}")))

@@ -41,7 +41,7 @@ from store.store import Store
 from store.transcript import AssistantMessage, Result, ToolCall, Usage, UserMessage
 from store.turns import ReplyOutcome, Turn
 from tests.harness.databases import begun, everything
-from tests.harness.stores import a_mention
+from tests.harness.stores import Hears, a_mention
 from tests.harness.whole_bot import parts_of
 from workers.cancel_flag import CancelFlag
 from workers.waking import Waking
@@ -240,7 +240,7 @@ class BotParts:
         self.clock = clock or Clock()
         self.catalog = load_catalog(catalog, environ or {})
         self.hears: Callable[[str], None] = lambda _thread: None  # of posts that are on disk
-        self.store = Store(self.url, self.clock, on_posts=lambda thread: self.hears(thread))
+        self.store = Store(self.url, self.clock, Hears(lambda thread: self.hears(thread)))
         authority = Authority(directory, channels)
         self.gate = Gate(self.catalog, self.store, authority, GateOptions(**options), ids=_id, clock=self.clock)
         self.replies = Replies()

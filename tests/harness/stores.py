@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +23,24 @@ from store.store import Store
 from store.transcript import AssistantMessage, ToolCall, Usage
 from store.turns import ReplyOutcome, Turn
 from tests.harness.databases import begun
+from workers.wakes import Nobody, Work
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 TEAM, CHANNEL, ANN, BEN = "T0LOCAL", "C0HR", "U0ANN", "U0BEN"
 A, B = Thread(TEAM, CHANNEL, "100.000001"), Thread(TEAM, CHANNEL, "100.000002")
 QUIET: dict[Admission, Sequence[Post]] = {"taken": [], "kept": [], "too many": [], "too many of theirs": []}
+
+
+class Hears(Nobody):
+    """Tells `heard` of each thread for which there is something to show."""
+
+    def __init__(self, heard: Callable[[str], object]) -> None:
+        self._heard = heard
+
+    def recorded(self, thread: str, work: Set[Work], *, is_pinned: bool) -> None:
+        if Work.POSTS in work:
+            self._heard(thread)
 
 
 class Clock:

@@ -383,7 +383,7 @@ def test_three_hundred_lines_for_single_people_hold_up_no_answer(tmp_path: Path,
     ts = workspace.say("U0ANN", "hello")
     thread = Thread("T0LOCAL", "C0HR", ts)
     waking = Waking()
-    store = Store(f"sqlite:///{tmp_path}/bot.db", on_posts=waking.posts_recorded, journal_key="k")
+    store = Store(f"sqlite:///{tmp_path}/bot.db", wakes=waking, journal_key="k")
     web = SlackWeb(workspace.bot_token, workspace.api_url, clock=Clock())
     nobody: list[str] = []
     outbox = Outbox(
