@@ -401,7 +401,7 @@ ARGUMENTS: list[tuple[object, str]] = [
     ({"method": "GET", "url": "/users", "\ud800": 1}, "Unknown argument"),
     ({"method": "GET", "url": "/users", "k" * 5_000: 1}, "Unknown argument"),
     ({"method": "POST", "url": "/users", "body": {"a": float("nan")}}, "JSON cannot carry"),
-    ({"method": "POST", "url": "/users", "body": {"a"}}, "no JSON"),
+    ({"method": "POST", "url": "/users", "body": {"a"}}, "not valid JSON"),
 ]
 
 

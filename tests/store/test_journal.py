@@ -491,7 +491,7 @@ def test_a_tail_that_was_cut_off_shows_with_a_head_from_the_log(kept: Kept, head
     assert kept.run("journal", "--verify").exit_code == 0
     done = kept.run("journal", "--verify", "--head", head.format(n=last.number, hash=last.hash))
     assert done.exit_code == 1
-    assert "whole, but" in done.stdout
+    assert "intact, but" in done.stdout
 
 
 def test_another_key_finds_every_entry_wrong(kept: Kept) -> None:
