@@ -13,9 +13,9 @@ READING, PREPARING = "is reading", "is preparing a request about"
 HELP = "Hi! Mention me with a question or a task, in your own words, and I'll answer here in the thread."
 TOO_MANY = "Too many requests right now, so I haven't taken this one up. Please ask again in a few minutes."
 TOO_MANY_OF_YOURS = (
-    "I have many messages of yours waiting already and leave room for others, so I haven't taken this one up."
+    "You already have many messages waiting, and I leave room for others, so I haven't taken this one up."
 )
-NOT_UNDERSTOOD = "The strictest rule holds, since it is unclear which one applies to this request: {problem}."
+NOT_UNDERSTOOD = "The strictest rule applies, since it is unclear which one is meant for this request: {problem}."
 MANY = "The {most} writes before it in the same reply were sent without a click; from there on the bot asks."
 TAINTED = "This conversation holds data from the API or words of other people, and the bot may be following those."
 KEPT = "I've noted this. I'm waiting for a decision on the card above and will take your message up right after it."
@@ -27,8 +27,8 @@ NO_LOOKUP = (
     "I couldn't look up who belongs to {group}, so I can't take your decision. Please try again; if it keeps happening, tell my "
     "operators."
 )
-ALREADY = "This one is already decided, so your click changed nothing."
-VOTED = "You have voted already, so your click changed nothing. Somebody else has to approve it, too."
+ALREADY = "This one has already been decided, so your click changed nothing."
+VOTED = "You have already voted, so your click changed nothing. Somebody else has to approve it, too."
 TOO_LATE = "That took too long for Slack. Please click again."
 GUEST_ASKS = "Sorry, guests and people from other organisations can't use me in this workspace."
 GUEST_DECIDES = "Sorry, guests and people from other organisations can't decide here."
@@ -225,7 +225,7 @@ RULE_CHANGED = "The catalog's rule about who decides changed after the card was 
 RENEWED = "{reason} This card asks again."
 SEALED_OTHERWISE = "The bot was updated, or got another key, while this waited. Please ask again."
 ALTERED = "The stored request is not the one that was asked for and approved: it was changed in the database."
-UNSHOWN = "Slack did not take the card, so nobody could decide."
+UNSHOWN = "Slack did not accept the card, so nobody could decide."
 STOPPED_BATCH = "Not sent, since an earlier request of the set did not succeed."
 CHECKED = "{method} request {fingerprint}, outcome unknown: the target as the API shows it now ({status})."
 STILL_CHANGES = {"DELETE": "What the request would still remove:"}

@@ -112,7 +112,7 @@ def _list_way(value: object, field: Mapping[str, Any]) -> Literal["repeated", "c
 def _with_commas(value: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
     for name, one in value.items():
         if _list_way(one, _property(schema, name)) == "commas" and any("," in _text(item) for item in one):
-            yield f"{name}: an item holds a comma, which parts the items; the API cannot take it"
+            yield f"{name}: an item contains a comma, which separates the items; the API cannot take it"
 
 
 def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:

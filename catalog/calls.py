@@ -101,7 +101,7 @@ def _length(arguments: dict[str, Any]) -> int:
     try:
         return len(dumps(arguments))
     except (ValueError, TypeError, RecursionError):
-        raise BadCall("The arguments are nested too deeply, or no JSON.") from None
+        raise BadCall("The arguments are not valid JSON, or nested too deeply.") from None
 
 
 def resolve(catalog: Catalog, arguments: Mapping[str, Any]) -> Call:
@@ -160,7 +160,7 @@ def build(catalog: Catalog, operation: Operation, parameters: Mapping[str, Any],
         raise BadCall(f"{operation.name} needs '{min(missing)}'.")
     found = match(catalog, operation.method, operation.api.base_url + operation.filled(values), operation.api)
     if not found.operation.is_entry_of(operation) or found.values != values:
-        raise BadCall(f"{operation.name} cannot take these values: they would make another url of it.")
+        raise BadCall(f"{operation.name} cannot take these values: they would turn its url into a different one.")
     headers = {name: value for name, value in given.items() if name in operation.headers}
     return _call(catalog, found, headers_of(operation, headers), body)
 
@@ -188,14 +188,14 @@ def _filling(operation: Operation, name: str, value: object) -> Value:
         return _text(name, value)
     items = tuple(_text(name, one) for one in (value if isinstance(value, (list, tuple)) else [value]))
     if (mark := parting(items, spelling)) is not None:
-        raise BadCall(f"An item of '{name}' holds '{mark}', which parts the items; the API cannot take it.")
+        raise BadCall(f"An item of '{name}' contains '{mark}', which separates the items; the API cannot take it.")
     return items
 
 
 def _text(name: str, value: object) -> str:
     match value:
         case str() if any("\ud800" <= character <= "\udfff" for character in value):
-            raise BadCall(f"'{shortened(name)}' holds half a character, which no URL can carry.")
+            raise BadCall(f"'{shortened(name)}' contains half of a surrogate pair, which no URL can carry.")
         case str():
             return value
         case bool() | int() | float() | Decimal():
@@ -334,7 +334,7 @@ def _locate(catalog: Catalog, url: str) -> list[tuple[Api | None, str]]:
     if len(url) > MAX_URL:
         raise BadCall(f"The url is longer than {MAX_URL:,} characters.")
     if "\\" in url or "#" in url or any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in url):
-        raise BadCall("The url holds a backslash, a '#' or a control character; leave it out or percent-encode it.")
+        raise BadCall("The url contains a backslash, a '#' or a control character; leave it out or percent-encode it.")
     if url.startswith("/") and not url.startswith("//"):
         return [(None, url)]
     found = [
@@ -376,7 +376,7 @@ def _query(operation: Operation, query: str) -> dict[str, Value]:
             raise BadCall("A query name still holds an escape after decoding; encode it once.")
         if name not in known:
             allowed = ", ".join(known) or "none"
-            raise BadCall(f"{operation.name} knows no query name '{shortened(name)}'. Allowed: {allowed}.")
+            raise BadCall(f"{operation.name} has no query parameter '{shortened(name)}'. Allowed: {allowed}.")
         listed = known[name].names[0] if known[name].is_whole and known[name].names[0] in operation.styles else None
         if name in seen and listed is None:
             raise BadCall(f"Duplicate query name '{name}'; give it once.")
@@ -407,7 +407,7 @@ def _items(operation: Operation, name: str, raw: str) -> tuple[str, ...]:
 
 def _decoded(raw: str, where: str) -> str:
     if "+" in raw:  # a blank to most servers, and a plus sign to others
-        raise BadCall(f"{where} holds a '+'. Write %20 where a blank is meant, and %2B for a plus sign.")
+        raise BadCall(f"{where} holds a '+'. Write %20 where a space is meant, and %2B for a plus sign.")
     try:
         return decode_value(raw, where=where, in_path=False)
     except BadValue as error:
@@ -440,7 +440,7 @@ def headers_of(operation: Operation, raw: object) -> dict[str, str]:
 def _header_text(name: str, value: str) -> str:
     """A header's text as RFC 9110 (5.5) lets it be without any reading of its own: visible ASCII, blanks inside."""
     if not value.isascii() or not value.isprintable() or value != value.strip():
-        raise BadCall(f"The header '{name}' takes printable ASCII on one line, without blanks around it.")
+        raise BadCall(f"The header '{name}' takes printable ASCII on one line, without spaces around it.")
     if len(value) > MAX_VALUE:
         raise BadCall(f"The header '{name}' is longer than {MAX_VALUE:,} characters.")
     return value
@@ -549,7 +549,7 @@ def _canonical(value: object) -> str:
         text = dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         text.encode("utf-8")
     except (ValueError, UnicodeError, RecursionError):
-        raise BadCall("body holds a number or a character that JSON cannot carry.") from None
+        raise BadCall("body contains a number or a character that JSON cannot carry.") from None
     return text
 
 

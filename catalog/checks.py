@@ -238,7 +238,7 @@ def _check_inputs(recipe: RecipeEntry, place: Place) -> Iterator[Mistake]:
         yield place, "inputs: write type: object, and under properties a schema for each input"
     for name in recipe.inputs.get("required", ()):
         if name not in recipe.input_names:
-            yield (*place, "required"), f"inputs: '{name}' is required, but none of the properties; add it there"
+            yield (*place, "required"), f"inputs: '{name}' is required, but is not one of the properties; add it there"
 
 
 def _check_step(api: ApiEntry, step: StepEntry, place: Place, *, is_last: bool) -> Iterator[Mistake]:
@@ -403,7 +403,7 @@ def _check_is_expression(text: str, place: Place) -> Iterator[Mistake]:
     except BadExpression:
         return  # told already
     if not is_one:
-        yield place, f"'{text}' is a fixed text; write, for example, $steps.<stepId>.outputs.<name>"
+        yield place, f"'{text}' is a constant; write, for example, $steps.<stepId>.outputs.<name>"
 
 
 # --- channels ---------------------------------------------------------------------------------------------------------

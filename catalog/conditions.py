@@ -203,7 +203,7 @@ def _of_plain_texts(when: Any) -> Any:
 
 def _combined(choices: Sequence[list[Any]]) -> Iterator[tuple[Any, ...]]:
     if math.prod(map(len, choices)) > _MOST_READINGS:
-        raise NotUnderstood("its texts can be read in too many ways")
+        raise NotUnderstood("its values can be read in too many ways")
     return product(*choices)
 
 

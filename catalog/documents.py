@@ -46,7 +46,7 @@ def read_text(text: str, source: str) -> tuple[Any, list[str]]:
     start = text[:200].lstrip().lower()
     if start.startswith(("<!doctype", "<html", "<?xml", "<")):
         raise BadDocument(
-            f"{source} is a page (HTML or XML), no API description. Look for its link to an openapi.json or openapi.yaml."
+            f"{source} is an HTML or XML page, not an API description. Look for its link to an openapi.json or openapi.yaml."
         )
     text = whole_characters(text)
     if start.startswith("{"):
@@ -89,7 +89,7 @@ def _json(text: str, source: str) -> tuple[Any, list[str]]:
                 f"{source}, line {error.lineno}: not valid JSON: {error.msg} (column {error.colno})."
             ) from None
     except (ValueError, RecursionError):
-        raise BadDocument(f"{source} is nested too deeply, or holds a number of thousands of digits.") from None
+        raise BadDocument(f"{source} is nested too deeply, or contains a number with thousands of digits.") from None
 
 
 def _stands_twice(name: str, where: str = "") -> str:
@@ -184,7 +184,7 @@ class _Reader:
     def _alias(self, event: yaml.AliasEvent) -> None:
         name = event.anchor or ""
         if any(one.anchor == name for one in self._open):
-            self._refuse(event, f"the alias *{name[:40]} is inside what it names")
+            self._refuse(event, f"the alias *{name[:40]} is inside the node that it refers to")
         if name not in self._anchors:
             self._refuse(event, f"the alias *{name[:40]} is not defined; a text that begins with * needs quotes")
         value, above = self._anchors[name], self._open[-1] if self._open else None

@@ -83,11 +83,15 @@ class plain_errors:
     is_flag=True,
     help="Don't look up the catalog's variables: for a machine that has none of them, for example CI.",
 )
-@click.option("--slack", is_flag=True, help="Ask Slack, too: tokens, scopes, channels, groups; exit 1 and what to fix.")
+@click.option(
+    "--slack",
+    is_flag=True,
+    help="Also check with Slack: tokens, scopes, channels, groups; prints what to fix and exits 1.",
+)
 @click.option(
     "--model",
     is_flag=True,
-    help="Ask the model server, too: what works and what to set; exit 1 where no turn can be finished.",
+    help="Also check with the model server: what works and what to set; exits 1 where no turn can be finished.",
 )
 def check(*, file: str | None, no_env: bool, slack: bool, model: bool) -> None:
     """Checks the catalog (FILE, else APIS_FILE) and shows its operations with who may do what."""
@@ -213,13 +217,13 @@ def _plain(text: str) -> str:
 
 @click.command("import")
 @click.argument("source", metavar="FILE_OR_URL")
-@click.option("--into", help="Import into this catalog: keeps what was changed there by hand, tells what is new.")
+@click.option("--into", help="Import into this catalog: keeps what was changed there by hand and lists what is new.")
 @click.option("--only", multiple=True, help="Only operations like 'GET /users*'; may be given several times.")
 @click.option("--tag", "tags", multiple=True, help="Only operations with this tag; may be given several times.")
 @click.option("--read-only", is_flag=True, help="No writes at all.")
 @click.option("--writes", is_flag=True, help="New writes arrive switched on; without it each waits for enabled: true.")
-@click.option("--base-url", default="", help="Where the API is, if the description does not say, or says otherwise.")
-@click.option("--name", default="", help="What the API is called, instead of the description's title.")
+@click.option("--base-url", default="", help="The API's address, if the description has none or a wrong one.")
+@click.option("--name", default="", help="The API's name, in place of the description's title.")
 @click.option(
     "--header", "headers", multiple=True, help="A header for the URL's server, for example 'Authorization: Bearer ...'."
 )
@@ -248,11 +252,11 @@ def schema() -> None:
 @click.option("--by", help="Only what this person (U...) asked, decided or tried.")
 @click.option("--last", type=click.IntRange(min=1), help="Only the last N entries.")
 @click.option("--export", "form", type=click.Choice(["jsonl", "csv"]), help="Print for other programs.")
-@click.option("--verify", is_flag=True, help="Check the chain; exit 1 and name the first broken entry.")
-@click.option("--head", help="With --verify: NUMBER:HASH from the log; a tail that was cut off shows.")
 @click.option(
-    "--rekey", is_flag=True, help="Begin a new chain under the key that is set now, where that of the old one is lost."
+    "--verify", is_flag=True, help="Check the chain; where it is broken, name the first broken entry and exit 1."
 )
+@click.option("--head", help="With --verify: NUMBER:HASH from the log, to detect a journal that was cut short.")
+@click.option("--rekey", is_flag=True, help="Start a new chain under the current key, after the old key was lost.")
 def journal(
     *,
     thread: str | None,
@@ -319,11 +323,11 @@ def _begin_anew(store: Store) -> None:
     if not store.lock_at_once():
         raise Misconfigured("The bot is running on this database. Stop it first, and start it again afterwards.")
     if store.journal.verify()[0] is None and store.journal.missing() is None:
-        raise Misconfigured("JOURNAL_KEY fits the journal, and the journal is whole: there is no need for a new chain.")
+        raise Misconfigured("JOURNAL_KEY matches the journal, and the journal is intact: no new chain is needed.")
     first = store.begin_journal_anew()
-    click.echo(f"A new chain begins at entry {first.number}, and says so. Head: {first}")
+    click.echo(f"A new chain starts at entry {first.number}, which says so. Head: {first}")
     click.echo(
-        "Entries before it can be checked with their own key alone. Requests that wait are withdrawn at the next start."
+        "Earlier entries can only be checked with their own key. Requests that wait are withdrawn at the next start."
     )
 
 
@@ -334,23 +338,23 @@ def _verify(chain: Journal, head: str | None) -> int:
         click.echo(f"The chain under this key begins at entry {first}; entries before it were not checked.")
     if broken is not None:
         click.echo(
-            f"The journal is broken at entry {broken}: it was changed, removed, or written with another key. {broken - 1} are whole."
+            f"The journal is broken at entry {broken}: it was changed, removed, or written with another key. {broken - 1} are intact."
         )
         return 1
     if (missing := chain.missing()) is not None:
-        click.echo(f"The journal's {number} entries are whole, but there must have been others. {missing}")
+        click.echo(f"The journal's {number} entries are intact, but there must have been more. {missing}")
         return 1
     if head is not None and not re.fullmatch(r"\d+:[0-9a-f]{64}", head):
         click.echo(
-            f"The journal's {number} entries are whole, but --head cannot be read: write it as the log has it, NUMBER:HASH."
+            f"The journal's {number} entries are intact, but --head cannot be read: write it as the log has it, NUMBER:HASH."
         )
         return 1
     if head is not None and not chain.has(_head(head)):
         click.echo(
-            f"The journal's {number} entries are whole, but {head} is not among them: the tail was cut off or rewritten."
+            f"The journal's {number} entries are intact, but {head} is not among them: the tail was cut off or rewritten."
         )
         return 1
-    click.echo(f"{number} entries, the chain is whole. Head: {number}:{last_hash}")
+    click.echo(f"{number} entries, the chain is intact. Head: {number}:{last_hash}")
     return 0
 
 

@@ -673,11 +673,11 @@ def test_another_journal_key_stops_the_start_until_a_new_chain_begins(system: Sy
     until(lambda: stopped.lines)
     assert "JOURNAL_KEY does not fit the journal" in stopped.lines[-1]
     assert "python bot.py journal --rekey" in stopped.lines[-1]
-    assert journal_command(system, "--rekey", key="the new one").startswith("A new chain begins at entry ")
+    assert journal_command(system, "--rekey", key="the new one").startswith("A new chain starts at entry ")
 
     system.start(JOURNAL_KEY="the new one")
     withdrawn(system, ts, card)
-    assert "the chain is whole" in journal_command(system, "--verify", key="the new one")
+    assert "the chain is intact" in journal_command(system, "--verify", key="the new one")
 
 
 def journal_command(system: System, *arguments: str, key: str) -> str:

@@ -316,7 +316,7 @@ def inserted(parts: list[str], text: str) -> list[str]:
     return added
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(seed=st.integers(0, 10**9), limit=st.integers(400, 900))
 def test_splitting_and_joining_loses_nothing_and_adds_fences_and_heads_alone(seed: int, limit: int) -> None:
     text = Document(random.Random(seed)).text(10)
@@ -328,7 +328,7 @@ def test_splitting_and_joining_loses_nothing_and_adds_fences_and_heads_alone(see
         assert [line for line in inserted(parts, text) if line not in heads and not fences.match(line)] == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(seed=st.integers(0, 10**9), limit=st.integers(400, 900))
 @example(seed=7372, limit=466)  # a part that begins within an item, and goes on with one that has another number than 1
 def test_each_part_has_the_code_the_tables_and_the_links_that_it_should(seed: int, limit: int) -> None:
@@ -360,7 +360,7 @@ def test_a_plain_text_joins_back_to_itself(text: str, limit: int) -> None:
     assert all(0 < len(escape(part)) <= limit for part in parts)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     text=st.lists(st.sampled_from([*PIECES, "long" * 9, "|---|---|\n", "| a | b |\n"]), max_size=40).map("".join),
     limit=st.integers(30, 90),

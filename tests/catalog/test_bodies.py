@@ -101,7 +101,7 @@ def test_a_list_of_style_form_repeats_its_name_or_is_parted_by_commas() -> None:
 def test_an_item_with_a_comma_is_refused_where_commas_part_the_items() -> None:
     problem = unfit("form", {"ids": ["1,2"]}, LISTS)
 
-    assert problem == "ids: an item holds a comma, which parts the items; the API cannot take it"
+    assert problem == "ids: an item contains a comma, which separates the items; the API cannot take it"
 
 
 @pytest.mark.parametrize("bad", ["style: pipes", "explode: 1"])

@@ -226,7 +226,7 @@ BAD: list[tuple[tuple[Any, ...], str]] = [
     (("GET", "/users/%ed%a0%80"), "not UTF-8"),  # a surrogate
     (("GET", "/users/%f4%90%80%80"), "not UTF-8"),  # beyond Unicode
     (("GET", "/users?q=%ff"), "not UTF-8"),
-    (("GET", "/users?q=a+b"), "holds a '+'. Write %20 where a blank is meant, and %2B for a plus sign."),
+    (("GET", "/users?q=a+b"), "holds a '+'. Write %20 where a space is meant, and %2B for a plus sign."),
     (("GET", "/users?q=1+1"), "holds a '+'"),
     (("GET", "/users?q=10:00+12"), "holds a '+'"),
     (("GET", "/users?q=10:00+2024-01-31"), "holds a '+'"),
@@ -260,15 +260,15 @@ BAD: list[tuple[tuple[Any, ...], str]] = [
     (("GET", "/users?q=a%0D%0Ab"), CONTROL),
     (("GET", "/users?pa%00ge=1"), CONTROL),
     # query names
-    (("GET", "/users?admin=1"), "no query name 'admin'. Allowed: page, q, sort"),
-    (("GET", "/users?PAGE=1"), "no query name 'PAGE'"),
-    (("GET", "/users?page[]=1"), "no query name 'page[]'"),
+    (("GET", "/users?admin=1"), "no query parameter 'admin'. Allowed: page, q, sort"),
+    (("GET", "/users?PAGE=1"), "no query parameter 'PAGE'"),
+    (("GET", "/users?page[]=1"), "no query parameter 'page[]'"),
     (("GET", "/users?page=1&page=2"), "Duplicate query name"),
     (("GET", "/users?page=1&%70age=2"), "Duplicate query name"),
     (("GET", "/users?page=&page=2"), "Duplicate query name"),
     (("GET", "/users?page=1;admin=1"), "page: "),
-    (("GET", "/users?page=1&&q=2"), "no query name ''"),
-    (("GET", "/users?=1"), "no query name ''"),
+    (("GET", "/users?page=1&&q=2"), "no query parameter ''"),
+    (("GET", "/users?=1"), "no query parameter ''"),
     (("GET", "/users?sort=desc"), "'sort' in the query is fixed to 'asc'"),
     (("GET", "/users/7?page=1"), "Allowed: none"),
     (("GET", "/users?page=0"), "page: "),
@@ -279,9 +279,9 @@ BAD: list[tuple[tuple[Any, ...], str]] = [
     (("DELETE", "/users/7?force=1"), "force: "),
     (("DELETE", "/users/7?force=TRUE"), "force: "),
     # method overrides
-    (("GET", "/users?_method=DELETE"), "no query name '_method'"),
-    (("POST", "/users?_method=DELETE"), "no query name '_method'"),
-    (("POST", "/users?X-HTTP-Method-Override=DELETE"), "no query name"),
+    (("GET", "/users?_method=DELETE"), "no query parameter '_method'"),
+    (("POST", "/users?_method=DELETE"), "no query parameter '_method'"),
+    (("POST", "/users?X-HTTP-Method-Override=DELETE"), "no query parameter"),
     (("POST", "/users", '{"_method":"DELETE"}'), "would change the method"),
     (("POST", "/users", '{"\\u005fmethod":"DELETE"}'), "would change the method"),
     (("POST", "/users", '{"_METHOD":"delete"}'), "would change the method"),
@@ -401,7 +401,7 @@ ARGUMENTS: list[tuple[object, str]] = [
     ({"method": "GET", "url": "/users", "\ud800": 1}, "Unknown argument"),
     ({"method": "GET", "url": "/users", "k" * 5_000: 1}, "Unknown argument"),
     ({"method": "POST", "url": "/users", "body": {"a": float("nan")}}, "JSON cannot carry"),
-    ({"method": "POST", "url": "/users", "body": {"a"}}, "no JSON"),
+    ({"method": "POST", "url": "/users", "body": {"a"}}, "not valid JSON"),
 ]
 
 

@@ -299,7 +299,7 @@ MISTAKES = [
     # recipes
     (recipe("steps: []"), "recipe 1, line 12: 'steps' is empty"),
     (recipe("inputs: {type: array}, steps: [{stepId: a, operation: GET /all}]"), "inputs: write type: object"),
-    (recipe("inputs: {type: object, required: [who]}, steps: [{stepId: a, operation: GET /all}]"), "inputs: 'who' is required, but none"),
+    (recipe("inputs: {type: object, required: [who]}, steps: [{stepId: a, operation: GET /all}]"), "inputs: 'who' is required, but is not one"),
     (recipe("steps: [{stepId: 'a b', operation: GET /all}]"), "recipe 1, step 1, line 12: stepId: "),
     (steps("operation: GET /nothing"), "'GET /nothing' is not an operation of this API; available: GET /list"),
     (steps("operation: POST /off"), "'POST /off' is not an operation of this API"),
@@ -323,7 +323,7 @@ MISTAKES = [
     (steps("operation: GET /list, parameters: {team: $statusCode}"), "an answer is named in a step's own outputs alone"),
     (steps("operation: GET /list, parameters: {team: [{a: $what}]}"), "'$what' is no expression"),
     (steps(ALL, more=", outputs: {x: $steps.a.outputs.y}"), "$steps.a.outputs.y does not resolve"),
-    (steps(ALL, more=", outputs: {x: fixed}"), "'fixed' is a fixed text"),
+    (steps(ALL, more=", outputs: {x: fixed}"), "'fixed' is a constant"),
     (steps(WRITE, more=", outputs: {x: $inputs.who}"), "a recipe with a write ends with the write's own answer"),
     (recipe("steps: [{stepId: a, operation: GET /all}, {stepId: a, operation: GET /all}]"), "duplicate stepId 'a'"),
     (recipe("steps: [{stepId: a, operation: GET /all}]") + "  - {workflowId: r, description: d, steps: [{stepId: b, operation: GET /all}]}",

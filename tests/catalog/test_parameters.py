@@ -151,7 +151,7 @@ def test_a_list_is_sent_as_its_style_says(written: str, sent: str) -> None:
         ("/users?tags=a%0d%0ab", "control character"),
         ("/users?tags=a+b", "holds a '+'"),
         ("/users?tags=%ff", "not UTF-8"),
-        ("/users?ids[]=1", "no query name 'ids[]'"),
+        ("/users?ids[]=1", "no query parameter 'ids[]'"),
         ("/users?tags=[tags]&q=a&q=b", "Duplicate query name"),
     ],
 )
@@ -176,7 +176,9 @@ def test_what_a_parser_reads_back_of_a_repeated_name_is_what_was_meant(items: li
 
 
 def test_an_item_that_holds_what_parts_the_items_is_refused() -> None:
-    with pytest.raises(BadCall, match="An item of 'spaced' holds ' ', which parts the items; the API cannot take it"):
+    with pytest.raises(
+        BadCall, match="An item of 'spaced' contains ' ', which separates the items; the API cannot take it"
+    ):
         build(catalog(), operation("GET /users"), {"spaced": ["New York", "Bern"]})
     assert build(catalog(), operation("GET /users"), {"opened": ["New York"]}).url.endswith("?opened=New%20York")
 
@@ -265,7 +267,7 @@ def test_a_header_is_taken_under_the_name_that_the_catalog_writes() -> None:
         ({"X-Region": "eu", "X-Note": "a\nb"}, "printable ASCII on one line"),
         ({"X-Region": "eu", "X-Note": "a\x00"}, "printable ASCII on one line"),
         ({"X-Region": "eu", "X-Note": "caf\u00e9"}, "printable ASCII on one line"),
-        ({"X-Region": "eu", "X-Note": " padded "}, "without blanks around it"),
+        ({"X-Region": "eu", "X-Note": " padded "}, "without spaces around it"),
         ({"X-Region": "eu", "X-Note": "x" * 1_025}, "longer than 1,024"),
         ({"X-Region": "eu", "X-Note": 10**5_000}, "takes a text, a number, or true or false"),
         ({"X-Region": "eu", "X-Note": float("inf")}, "takes a text, a number, or true or false"),
@@ -343,11 +345,11 @@ def test_values_that_were_found_take_the_names_place() -> None:
         ("/users/ann", {"id": "../x"}, "slash"),
         ("/users/ann", {"id": ".."}, "dot segment"),
         ("/users/ann", {"id": "7\n"}, "control character"),
-        ("/users/ann", {"id": "7\ud800"}, "half a character"),
+        ("/users/ann", {"id": "7\ud800"}, "half of a surrogate pair"),
         ("/users/ann", {"id": None}, "needs 'id'"),
         ("/users/ann", {"id": {"a": 1}}, "takes a text, a number"),
         ("/users/ann", {"id": [7]}, "takes a text, a number"),
-        ("/users/ann", {"id": "me"}, "would make another url"),
+        ("/users/ann", {"id": "me"}, "would turn its url into a different one"),
         ("/users/ann", {"other": 7}, "no parameter 'other'"),
         ("/codes/ann", {"code": "ann"}, "code: "),
         ("/codes/ann", {"code": "%2E"}, "still holds an escape"),
@@ -373,7 +375,7 @@ def test_a_call_is_made_of_values_as_of_a_url() -> None:
 def test_values_that_would_read_back_as_others_make_no_call() -> None:
     days = operation("GET /days/[from]..[to]")
     assert build(catalog(), days, {"from": "1", "to": "2"}).url.endswith("/days/1..2")
-    with pytest.raises(BadCall, match="would make another url"):
+    with pytest.raises(BadCall, match="would turn its url into a different one"):
         build(catalog(), days, {"from": "1", "to": "2..3"})
 
 

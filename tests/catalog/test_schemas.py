@@ -205,7 +205,7 @@ def test_aliases_that_multiply_stop_the_start() -> None:
     )
     bombs = {
         f"{text}        d0: &d0 {{}}\n{lines}": r"aliases \(\*name\) multiply, or nest too deeply",
-        f"{text}        a: &a [*a]\n": r"the alias \*a is inside what it names",
+        f"{text}        a: &a [*a]\n": r"the alias \*a is inside the node that it refers to",
     }
     for bomb, told in bombs.items():
         with pytest.raises(BadCatalog, match=told):

@@ -113,9 +113,9 @@ def start(directory: Path, *options: str, **environ: str) -> subprocess.Popen[st
 
 
 def copied(directory: Path) -> Path:
-    """A copy of what the demo needs, in a directory with a blank in its name."""
+    """A copy of what the demo needs, in a directory with a blank in its name; compiled as far as the original is."""
     copy = directory / "a copy"
-    skipped = shutil.ignore_patterns("__pycache__", ".*", "*.db*", "demo-data", "tests", "bench", "docs", "deploy")
+    skipped = shutil.ignore_patterns(".*", "*.db*", "demo-data", "tests", "bench", "docs", "deploy")
     shutil.copytree(ROOT, copy, ignore=skipped)
     return copy
 

@@ -261,7 +261,7 @@ def test_two_votes_are_two_people(
     ann.presses(card, "approve")
     workspace.wait(lambda: "so far: <@U0ANN>" in card_text(talk.card()))
     ann.presses(card, "approve")
-    assert "You have voted already" in ann.aside()
+    assert "You have already voted" in ann.aside()
     assert "DELETE /users/7" not in api.asked
     assert len(told(bot, "vote")) == 1
     ben.presses(card, "approve")
@@ -281,7 +281,7 @@ def test_a_second_click_for_a_set_votes_for_what_has_no_vote_of_that_person_yet(
     ann.presses(batch, "approve_all")
     workspace.wait(lambda: card_text(talk.cards()[2]).count("1 of 2 votes") == 2)
     ann.presses(batch, "approve_all")
-    assert "You have voted already" in ann.aside()
+    assert "You have already voted" in ann.aside()
     assert len(told(bot, "vote")) == 2
     ben.presses(batch, "approve_all")
     talk.answer()
@@ -325,7 +325,7 @@ def test_a_post_that_its_rule_does_not_understand_waits_for_the_rules_people(
     model.will(calls(("POST", "/users", {"amount": 10}), ("POST", "/users", body)))
     talk = ann.asks("pay")
     card = talk.card()
-    assert "The strictest rule holds" in card_text(card)
+    assert "The strictest rule applies" in card_text(card)
     ann.presses(card, "approve")
     assert "You can't decide this one" in ann.aside()
     ben.presses(card, "approve")
@@ -487,7 +487,7 @@ def test_a_card_that_slack_refuses_is_not_told_as_a_withdrawal_by_the_person(
     talk.answer()
     (result,) = results(model.asked[-1])
     assert result["outcome"] == "withdrawn"
-    assert "Slack did not take the card" in result["note"]
+    assert "Slack did not accept the card" in result["note"]
     assert "who asked" not in result["note"]
 
 
@@ -510,7 +510,7 @@ def test_a_set_is_approved_with_one_button_and_each_request_is_sent_once(
     talk.answer()
     assert sorted(one for one in api.asked if one.startswith("DELETE")) == [f"DELETE /users/{i}" for i in range(3)]
     ben.presses(batch, "approve_all")
-    assert "already decided" in ben.aside(2)
+    assert "already been decided" in ben.aside(2)
 
 
 def test_a_failure_in_the_middle_of_a_set_stops_the_rest_and_says_what_was_sent(
@@ -706,7 +706,7 @@ def test_a_refusal_in_app_home_is_a_modal(
     talk.card_titled("Withdrawn")
     workspace.click_view("U0BEN", home["id"], "approve", buttons(home)["approve"])
     (view,) = workspace.wait(lambda: workspace.modals("U0BEN"))
-    assert "already decided" in card_text(view)
+    assert "already been decided" in card_text(view)
 
 
 def test_a_guest_sees_nothing_in_app_home(start_bot: StartBot, api: ObedientApi, workspace: Workspace) -> None:

@@ -24,8 +24,17 @@ from sqlalchemy import URL, create_engine, text
 from sqlalchemy.engine import make_url
 
 ROOT = Path(__file__).parents[2]
-# The tests' data need not survive a power cut, and several workers share the connections.
-_SETTINGS = "fsync = off\nmax_connections = 500\n"
+# The tests' data need not survive a power cut, several workers share the connections, and of hundreds of databases that live for a test
+# each none needs to be vacuumed.
+_SETTINGS = """
+fsync = off
+full_page_writes = off
+synchronous_commit = off
+autovacuum = off
+wal_level = minimal
+max_wal_senders = 0
+max_connections = 500
+"""
 
 
 def server_of_this_run() -> str:

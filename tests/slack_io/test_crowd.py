@@ -52,7 +52,7 @@ GUEST_ASKS = "Sorry, guests and people from other organisations can't use me in 
 GUEST_DECIDES = "Sorry, guests and people from other organisations can't decide here."
 STRANGER = "Sorry, I couldn't find out who you are in this workspace, so I can't do this for you."
 TOO_MANY_OF_YOURS = (
-    "I have many messages of yours waiting already and leave room for others, so I haven't taken this one up."
+    "You already have many messages waiting, and I leave room for others, so I haven't taken this one up."
 )
 
 BY_LEADS = "approval: {approvers: [S0LEADS]}"

@@ -438,7 +438,7 @@ def test_a_whole_chain_is_told_with_its_head_and_exit_code_0(kept: Kept) -> None
     done = kept.run("journal", "--verify")
     last = kept.lines()[-1]
     assert done.exit_code == 0
-    assert done.stdout.strip() == f"{last.number} entries, the chain is whole. Head: {last.number}:{last.hash}"
+    assert done.stdout.strip() == f"{last.number} entries, the chain is intact. Head: {last.number}:{last.hash}"
     assert kept.run("journal", "--verify", "--head", f"{last.number}:{last.hash}").exit_code == 0
     assert kept.run("journal", "--verify", "--head", f"2:{kept.lines()[1].hash}").exit_code == 0
 
@@ -491,7 +491,7 @@ def test_a_tail_that_was_cut_off_shows_with_a_head_from_the_log(kept: Kept, head
     assert kept.run("journal", "--verify").exit_code == 0
     done = kept.run("journal", "--verify", "--head", head.format(n=last.number, hash=last.hash))
     assert done.exit_code == 1
-    assert "whole, but" in done.stdout
+    assert "intact, but" in done.stdout
 
 
 def test_another_key_finds_every_entry_wrong(kept: Kept) -> None:
@@ -534,7 +534,7 @@ def test_the_program_itself_ends_with_these_codes(kept: Kept) -> None:
 
     whole = run("journal", "--verify")
     assert (whole.returncode, whole.stderr) == (0, "")
-    assert "the chain is whole" in whole.stdout
+    assert "the chain is intact" in whole.stdout
     kept.change("delete from journal where number = 2")
     assert run("journal", "--verify").returncode == 1
 

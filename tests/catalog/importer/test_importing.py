@@ -249,7 +249,7 @@ def test_redirects_in_a_circle_end() -> None:
     ("reply", "words"),
     [
         (Reply(404), "answered 404; give the address of the description itself"),
-        (text("<!doctype html><html><body>Swagger UI</body></html>"), "no API description|not valid YAML"),
+        (text("<!doctype html><html><body>Swagger UI</body></html>"), "not an API description|not valid YAML"),
         (Reply(200, b"\xff\xfe", {}), "no UTF-8 text"),
         (Reply(drop=True), "could not be read"),
         (Reply(302, b"", {"Location": "ftp://x/y"}), "could not be read"),
@@ -352,7 +352,7 @@ def test_a_key_that_stands_twice_is_told(content: str) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("a: &x {b: *x}", "is inside what it names"),
+        ("a: &x {b: *x}", "is inside the node that it refers to"),
         ("a: *x", "is not defined|undefined alias"),
         ("? [a]\n: b", "a key has to be plain text"),
         ("a: {<<: 7}", "'<<' takes a mapping"),
