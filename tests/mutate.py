@@ -251,7 +251,7 @@ class Trials:
         came_by, seconds = self._first_run(session.items)
         for file, number, one in self._wanted:
             began = time.monotonic()
-            chosen = sorted(came_by.get(key(file, number), ()), key=lambda name: seconds[name])
+            chosen = sorted(set(came_by.get(key(file, number), ())), key=lambda name: seconds[name])
             limit = _AT_LEAST + 5 * sum(seconds[name] for name in chosen)
             failed = self._tried((file, number), [items[name] for name in chosen], limit) if chosen else ""
             why = failed or _shortcut(file, one)
@@ -266,6 +266,7 @@ class Trials:
         with tempfile.NamedTemporaryFile() as file:
 
             def run() -> None:
+                SWITCH.came_by.clear()  # what was asked while the tests were collected
                 self._run(items, to_the_end=True)
                 found = {"failed": self._failed, "came by": SWITCH.came_by, "seconds": self._seconds}
                 Path(file.name).write_text(json.dumps(found), "utf-8")
