@@ -40,7 +40,7 @@ TESTS = {
     "gate/decisions": ("test_gate", "test_gate_in_depth", "test_crowd"),
     "gate/last_checks": ("test_traffic", "test_gate", "test_private", "test_gate_travel", "test_reads_by_name"),
     "gate/sending": ("test_integrity", "test_gate", "test_gate_in_depth", "test_private", "test_traffic", "test_holds"),
-    "gate/records": ("test_gate", "test_gate_in_depth", "test_integrity"),
+    "gate/proposal_changes": ("test_gate", "test_gate_in_depth", "test_integrity"),
     "gate/reads": ("test_reads", "test_gate", "test_private", "test_recipes"),
     "gate/single_reads": ("test_gate", "test_reads", "test_limits"),
     "gate/lists": ("test_reads", "test_lists", "test_reads_by_name", "test_targets"),

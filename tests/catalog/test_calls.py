@@ -498,7 +498,9 @@ def test_no_other_entry_leads_around_an_approval_always(lines: list[str], method
     except BadCall:
         return
     entries_ = (made.operation, *made.others)
-    assert strictest([judge(method, one.rules, made.given(one), tainted=False) for one in entries_]).way == "ask"
+    assert (
+        strictest([judge(method, one.rules, made.condition_input(one), tainted=False) for one in entries_]).way == "ask"
+    )
 
 
 # --- several APIs -----------------------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ def test_a_rule_holds_for_a_number_that_no_schema_calls_one() -> None:
     within = load_catalog(f"name: HR\nbase_url: https://hr.example.com\nendpoints: [{entry}]", {})
     found = [resolve(within, {"method": "POST", "url": f"/pay?level={level}"}) for level in ("5", "6")]
     (rule,) = found[0].operation.rules or ()
-    assert [rule.holds(one.given(one.operation)) for one in found] == [True, False]
+    assert [rule.holds(one.condition_input(one.operation)) for one in found] == [True, False]
 
 
 # --- lists in the query -----------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def test_conditions_of_the_catalog_see_a_list_as_its_items() -> None:
     call = asked("GET", "/users?ids=1,2")
     for item, holds in ((1, True), (2, True), (3, False)):
         rule = Rule(when={"properties": {"ids": {"contains": {"const": item}}}})
-        assert rule.holds(call.given(call.operation)) is holds
+        assert rule.holds(call.condition_input(call.operation)) is holds
 
 
 # --- required values --------------------------------------------------------------------------------------------------

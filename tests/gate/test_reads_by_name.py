@@ -339,5 +339,5 @@ def test_what_a_check_reads_is_in_the_journal(parts: BotParts, server: RestServe
     server.will(reply('{"id": 7}'), hang_up, reply('{"id": 7}'))
     parts.advance(pending.thread)
     assert parts.row(pending).state is State.UNKNOWN
-    parts.gate.check(pending.proposal)
+    parts.gate.show_target(pending.proposal)
     assert [one["why"] for one in journal(parts, "look")] == ["look-up", "preview", "before sending", "check"]
