@@ -225,8 +225,6 @@ def _tried(course: Course, call: Call, answer: Answer) -> Course:
     if call.operation.pagination is not None:
         return course
     course = replace(course, is_guess=True)
-    if not answer.is_success or answer.broke_off:
-        return course
     data, _ = data_of(answer)
     page = Page(items_of(None, data) or [], data, answer.headers)
     paging = paging_of_answer(call.operation, page)

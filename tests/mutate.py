@@ -59,10 +59,10 @@ TESTS = {
     ),
     "store/turns": ("test_turns", "test_admission", "test_holds", "test_transitions"),
     "store/admission": ("test_admission", "test_crowd"),
-    "store/proposals": ("test_transitions", "test_integrity", "test_holds", "test_private"),
+    "store/proposals": ("test_proposals", "test_transitions", "test_integrity", "test_holds", "test_replicas"),
     "store/seals": ("test_integrity",),
     "store/saved_results": ("test_saved_results", "test_private"),
-    "store/database": ("test_database", "test_holds", "test_file", "test_journal"),
+    "store/database": ("test_database", "test_holds", "test_file", "test_journal", "test_integrity", "test_replicas"),
     "slack_io/http_door": ("test_bot_door", "test_bot_in_socket_mode"),
     "catalog/calls": ("test_calls", "test_bodies", "test_parameters", "test_media", "test_conditions", "test_reads"),
     "catalog/template": ("test_calls", "test_parameters", "test_catalog", "test_catalog_yaml", "test_catalog_keys"),
@@ -251,7 +251,7 @@ class Trials:
         came_by, seconds = self._first_run(session.items)
         for file, number, one in self._wanted:
             began = time.monotonic()
-            chosen = sorted(came_by.get(key(file, number), ()), key=lambda name: seconds[name])
+            chosen = sorted(set(came_by.get(key(file, number), ())), key=lambda name: seconds[name])
             limit = _AT_LEAST + 5 * sum(seconds[name] for name in chosen)
             failed = self._tried((file, number), [items[name] for name in chosen], limit) if chosen else ""
             why = failed or _shortcut(file, one)
@@ -266,6 +266,7 @@ class Trials:
         with tempfile.NamedTemporaryFile() as file:
 
             def run() -> None:
+                SWITCH.came_by.clear()  # what was asked while the tests were collected
                 self._run(items, to_the_end=True)
                 found = {"failed": self._failed, "came by": SWITCH.came_by, "seconds": self._seconds}
                 Path(file.name).write_text(json.dumps(found), "utf-8")

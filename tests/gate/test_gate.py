@@ -32,7 +32,7 @@ from gate.sending import Approval
 from slack_io.web_api import SlackWeb
 from store.holds import Overtaken
 from store.proposals import Effects
-from tests.harness.bot_parts import ANN, BEN, USERS, BotParts, Json, calls, says
+from tests.harness.bot_parts import ANN, BEN, USERS, BotParts, Clock, Json, calls, says
 from tests.harness.rest_server import (
     KEEP,
     Answer,
@@ -998,6 +998,8 @@ def test_a_forged_token_decides_nothing(parts: BotParts, token: str) -> None:
         parts.gate.decide(token, "approve", by=ANN, at=parts.clock(), arrival=0)
     with pytest.raises(Refused):  # ids that the model or a log may know are no tokens
         parts.gate.decide(proposal.proposal, "approve", by=ANN, at=parts.clock(), arrival=0)
+    with pytest.raises(Refused, match=r"^$"):
+        parts.gate.decide_all(token, by=ANN, at=parts.clock(), arrival=0)
     assert parts.row(proposal) == proposal
 
 
@@ -1160,6 +1162,47 @@ def test_who_is_overtaken_while_a_write_is_on_its_way_goes_no_further(
     with parts.store.holding(proposal.thread), pytest.raises(Overtaken):
         parts.gate.write(Approval(proposal.proposal))
     assert (len(server.requests), parts.row(proposal).state) == (1, State.SENDING)
+
+
+class FailingClock(Clock):
+    """Fails once, when it is told to."""
+
+    fails = False
+
+    def __call__(self) -> float:
+        if self.fails:
+            self.fails = False
+            raise RuntimeError("a fault")
+        return super().__call__()
+
+
+def test_a_fault_behind_a_write_leaves_its_outcome_open_and_is_heard_of(make: Make, server: RestServer) -> None:
+    clock = FailingClock()
+    parts = make(clock=clock)
+    proposal = parts.approved("DELETE", "/users/7")
+
+    def answer(_seen: Seen) -> list[bytes]:
+        clock.fails = True
+        return [reply("", 204)]
+
+    server.always(answer)
+    with pytest.raises(RuntimeError, match="a fault"):
+        parts.gate.write(Approval(proposal.proposal))
+    assert parts.row(proposal).state is State.UNKNOWN
+
+
+def test_what_is_not_unknown_is_not_looked_at(parts: BotParts, server: RestServer) -> None:
+    proposal, _ = parts.write("DELETE", "/users/7")
+    asked, said = len(server.requests), len(parts.store.due_posts(proposal.thread))
+    for one in (proposal.proposal, "none"):
+        parts.gate.show_target(one)
+    assert (len(server.requests), len(parts.store.due_posts(proposal.thread))) == (asked, said)
+
+
+def test_a_message_that_slack_refuses_and_that_is_no_card_takes_nothing_back(parts: BotParts) -> None:
+    proposal = pending(parts)
+    parts.gate.unshown("an answer")
+    assert parts.row(proposal) == proposal
 
 
 def test_the_gate_has_no_way_to_send_what_no_record_has() -> None:

@@ -185,6 +185,7 @@ _REGION = "X-Region: {{in: header, enum: [eu, us], required: true}}"
         ("POST", "/charges", "body_type: form", "body_type: form, body: {{type: object, required: [currency]}}"),
         ("PATCH", "/users/7", _REGION, "X-Region: {{in: header, enum: [us], required: true}}"),
         ("PATCH", "/users/7", _REGION, "X-Zone: {{in: header, enum: [eu, us]}}"),
+        ("PATCH", "/users/7", _REGION, "x-region: {{in: header, enum: [eu, us]}}"),
         ("PATCH", "/users/7", _REGION, f"{_REGION}, X-Team: {{{{in: header, type: string, required: true}}}}"),
     ],
 )

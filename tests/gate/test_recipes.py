@@ -501,6 +501,7 @@ def test_values_of_the_api_that_do_not_fit_stand_in_data_and_not_in_the_journal(
 def test_a_bad_call_before_anything_was_sent_is_told_like_any_other(parts: BotParts, server: RestServer) -> None:
     result = ran(parts, "who", email="x" * 5_000)
     assert "step 1 (find) of recipe who" in result["error"]
+    assert list(result) == ["error"]
     assert server.calls == []
     assert noted(parts, "bad call")[0]["call"] == "RUN who"
 
