@@ -29,7 +29,8 @@ from base.logging_setup import hide_in_logs, set_up_logs
 from base.settings import Misconfigured, Settings, load_settings
 from catalog.catalog import Catalog
 from catalog.credentials import secrets_of
-from cli.commands import COMMANDS, read_catalog, told
+from cli.commands import COMMANDS, read_catalog
+from cli.shared import told
 from gate.authority import Authority
 from gate.gate import Gate, GateOptions
 from model.chat import Model, model_of
@@ -43,6 +44,7 @@ from slack_io.health import Readiness, WatchedModel
 from slack_io.http_door import MAX_BODY, add_health_routes, add_slack_routes
 from slack_io.intake import Intake
 from slack_io.outbox import Outbox
+from slack_io.restored import see_to_restored
 from slack_io.socket_mode import SocketMode
 from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
@@ -62,6 +64,10 @@ _LOOK = 0  # among the signals: look at once
 _RESULT_SHARE = 2  # one result may fill half of the history (a token is about three characters)
 
 
+def _id() -> str:
+    return secrets.token_hex(16)
+
+
 @dataclass(frozen=True)
 class Bot:
     """What is wired behind the app, for who starts and ends it."""
@@ -74,7 +80,9 @@ class Bot:
     readiness: Readiness
 
     def start(self) -> None:
-        """Starts the workers, takes up what is not at rest, and in socket mode connects to Slack."""
+        """Sees to a database that was put back from a backup, starts the workers, takes up what is not at rest, and in socket mode
+        connects to Slack."""
+        see_to_restored(self.store, self.gate, _id)
         self.turns.start()
         if self.socket is not None:
             self.socket.start()
@@ -100,7 +108,7 @@ def create_app(
     *,
     model: Model | None = None,
     clock: SteadyClock | None = None,
-    ids: Callable[[], str] = lambda: secrets.token_hex(16),
+    ids: Callable[[], str] = _id,
 ) -> Flask:
     """The wired Flask app; `app.extensions["bot"]` is the `Bot` to start and stop.
 
@@ -121,11 +129,11 @@ def create_app(
         model=_model_calls(settings, watched),
         gate=gate,
         store=store,
-        reader=ThreadReader(web, store),
+        reader=ThreadReader(web, store, clock),
         status=status,
         streams=streams,
         cancel_flag=cancel_flag,
-        limits=Limits(settings.max_model_calls, settings.model_patience, dry_run=settings.dry_run),
+        limits=_limits(settings),
         ids=ids,
     )
     deadlines = Deadlines(store, gate, home, waking, retention=settings.retention_days, clock=clock)
@@ -150,6 +158,12 @@ def _gate(
     return Gate(catalog, store, Authority(web, settings.channels), options, ids=ids, clock=clock)
 
 
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        settings.max_model_calls, settings.model_patience, dry_run=settings.dry_run, allowance=settings.allowance
+    )
+
+
 def _model_calls(settings: Settings, model: Model) -> ModelCalls:
     return ModelCalls(
         model,
@@ -168,6 +182,7 @@ def _admission(settings: Settings) -> AdmissionRules:
         settings.max_waiting,
         allow_direct=settings.allow_dm,
         retention_days=settings.retention_days,
+        allowance=settings.allowance,
     )
 
 

@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from base.allowance import Allowance, Rate
 from base.proxies import WayOut, secrets_in, written
 from base.token_kinds import BELONGS, mistaken
 
@@ -136,6 +137,15 @@ def _no_constant(name: str) -> object:
     raise ValueError(name)
 
 
+def _rate(value: str) -> str:
+    """A rate such as 20/hour, or nothing."""
+    return str(Rate.read(value)) if value.strip() else ""
+
+
+_Rate = Annotated[str, AfterValidator(_rate)]
+_Budget = Annotated[_Count, Field(ge=1)] | None
+
+
 class Settings(BaseSettings):
     """The settings by their environment names in lower case; empty variables count as unset."""
 
@@ -163,6 +173,10 @@ class Settings(BaseSettings):
     api_timeout: _Seconds = 30
     workers: Annotated[int, Field(ge=1, le=256)] = 8
     max_waiting: Annotated[_Count, Field(ge=1)] = 256
+    rate_limit: _Rate = ""
+    rate_limit_channel: _Rate = ""
+    token_budget: _Budget = None
+    token_budget_all: _Budget = None
     max_model_calls: Annotated[_Count, Field(ge=1)] = 20
     max_response: Annotated[ByteSize, BeforeValidator(_without_commas), Field(ge=1_000)] = ByteSize(5_000_000)
     history_tokens: Annotated[_Count, Field(ge=1_000)] = 60_000
@@ -245,6 +259,12 @@ class Settings(BaseSettings):
     def options_of_model(self) -> dict[str, Any]:
         """What goes into each model request."""
         return dict(json.loads(self.model_options)) if self.model_options else {}
+
+    @property
+    def allowance(self) -> Allowance:
+        """What people may use of the bot."""
+        person, channel = (Rate.read(one) if one else None for one in (self.rate_limit, self.rate_limit_channel))
+        return Allowance(person, channel, self.token_budget, self.token_budget_all)
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 import structlog
 
 from base import words
+from base.allowance import UNLIMITED, Allowance
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from gate.card_posts import card_row
 from gate.cards import deny_modal, notice_modal, whole_request
 from gate.gate import Gate
 from gate.policy import Refused, State
 from model.prompt.prompt import suggestions
+from slack_io.allowance_words import closed_text
 from slack_io.app_home import AppHome
 from slack_io.assistant_status import AssistantStatus
 from slack_io.cancellation import Cancellation
@@ -32,6 +34,7 @@ from store.posts import Post, ephemeral, message, thumbs_up
 from store.proposal_record import Proposal
 from store.store import Store
 from store.turns import Turn
+from store.usage import Closed
 from workers.waking import Waking
 
 log = structlog.get_logger("handlers")
@@ -53,6 +56,7 @@ class AdmissionRules:
     max_waiting: int
     allow_direct: bool = False
     retention_days: float = 30.0
+    allowance: Allowance = UNLIMITED
 
 
 class Handlers:
@@ -225,6 +229,13 @@ class Handlers:
     def _admit(self, arrival: Arrival, text: str) -> None:
         turn = Turn(self._ids(), arrival.thread.key, arrival.payload["user"], text, arrival.payload["ts"])
         thumb, once = self._thumb(arrival, turn.turn), (turn.asker, "", words.TOO_MANY_OF_YOURS)
+        refusals: list[Closed] = []
+
+        def says_closed(closed: Closed) -> list[Post]:
+            refusals.append(closed)
+            is_news = self._refusals.would_be_news(turn.asker, "", closed.setting)
+            return [self._to_author(arrival, closed_text(closed))] if is_news else []
+
         outcome = self._store.admit(
             arrival,
             turn,
@@ -235,13 +246,19 @@ class Handlers:
                 "too many of theirs": [self._to_author(arrival, once[-1])]
                 if self._refusals.would_be_news(*once)
                 else [],
+                "closed": [],
             },
             workers=self._rules.workers,
             max_waiting=self._rules.max_waiting,
+            among=len(self._rules.channels) > 1 or self._rules.allow_direct,
+            allowance=self._rules.allowance,
+            says_closed=says_closed,
         )
-        log.info("mention", outcome=outcome, turn=turn.turn)
+        log.info("mention", outcome=outcome, turn=turn.turn, limit=refusals[-1].setting if refusals else None)
         if outcome == "too many of theirs":
             self._refusals.is_news(*once)
+        elif outcome == "closed":
+            self._refusals.is_news(turn.asker, "", refusals[-1].setting)
         elif outcome != "too many":
             if arrival.payload.get("is_direct") and len(self._store.asked_at(turn.thread)) == 1:
                 self._status.title(turn.thread, " ".join(text.split()))  # the first question names the thread

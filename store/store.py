@@ -14,13 +14,14 @@ from store.arrivals import ComingIn
 from store.posts import Posts
 from store.proposals import Proposals
 from store.recovery import Recovery
+from store.restored import Restoration
 from store.retention import Retention
 from store.saved_results import Bounds, SavedResults
 from store.transcript_rows import Transcripts
-from store.turns import Turns
+from store.usage import UsageLimits
 
 
-class Store(Admissions, Turns, Transcripts, Proposals, Posts, SavedResults, Recovery, Retention):
+class Store(Admissions, UsageLimits, Restoration, Transcripts, Proposals, Posts, SavedResults, Recovery, Retention):
     """The database of one bot, with all that `Database` says. `bounds`: how much of answers is kept for `read_result`."""
 
     def __init__(

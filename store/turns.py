@@ -22,6 +22,7 @@ from store.seals import add_proposals
 from store.tables import inbox, turns
 from store.transcript import AssistantMessage, Result, ThreadContext, ThreadMessage, TurnNote, Usage, UserMessage
 from store.transcript_rows import add_item, close_calls, touch
+from store.usage import spend
 
 
 class TurnState(StrEnum):
@@ -177,6 +178,7 @@ def _spend(tx: Transaction, event: TurnEvent, turn: Turn, usage: Usage | None) -
     counts = {"calls": 0 if usage is None else 1, "prompt": spent.prompt, "completion": spent.completion}
     end = None if event is TurnEvent.GO_ON else tx.clock()
     _let(tx, _SPEND[event], turn, end=end, **counts)
+    spend(tx, turn.asker, spent.prompt + spent.completion)
 
 
 class Turns(Database):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from base.allowance import Allowance, Rate
 from base.settings import Misconfigured, Settings, load_settings
 
 REQUIRED = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "shhh-secret", "SLACK_CHANNEL": "#hr"}
@@ -381,3 +382,54 @@ def test_in_socket_mode_the_bot_listens_to_its_own_machine_alone(given: dict[str
 def test_in_a_container_the_bot_listens_everywhere() -> None:
     text = (Path(__file__).parents[2] / "deploy" / "Dockerfile").read_text("utf-8")
     assert "HOST=0.0.0.0" in text
+
+
+# --- what people may use ----------------------------------------------------------------------------------------------
+
+
+def test_what_people_may_use_is_as_much_as_they_like_unless_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch).allowance == Allowance()
+    given = {"RATE_LIMIT": " 20/hour ", "RATE_LIMIT_CHANNEL": "3 / minute", "TOKEN_BUDGET": "1,000,000"}
+    allowance = load(monkeypatch, **given, TOKEN_BUDGET_ALL="5").allowance
+    assert allowance == Allowance(Rate(20, "hour"), Rate(3, "minute"), 1_000_000, 5)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("20", "write a number and a span, for example 20/hour (minute, hour or day)"),
+        ("20 an hour", "write a number and a span, for example 20/hour (minute, hour or day)"),
+        ("-1/hour", "write a number and a span, for example 20/hour (minute, hour or day)"),
+        ("20/hours", "'hours' is no span; write 20/hour"),
+        ("20/h", "'h' is no span; write 20/hour"),
+        ("5/Day", "'Day' is no span; write 5/day"),
+        ("5/min", "'min' is no span; write 5/minute"),
+        ("5/week", "write a number and a span, for example 20/hour (minute, hour or day)"),
+        ("0/hour", "write 1 or more, or leave it out for no limit"),
+    ],
+)
+@pytest.mark.parametrize("name", ["RATE_LIMIT", "RATE_LIMIT_CHANNEL"])
+def test_a_rate_that_is_none_is_told_with_what_to_write(
+    name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, **{name: value})
+    assert str(caught.value) == f"{name}: {told}."
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("many", "write a whole number"),
+        ("0", "write 1 or more"),
+        ("200k", "write it as a number without a unit, 200000"),
+        ("1.5", "write a whole number"),
+    ],
+)
+@pytest.mark.parametrize("name", ["TOKEN_BUDGET", "TOKEN_BUDGET_ALL"])
+def test_a_budget_that_is_none_is_told_with_what_to_write(
+    name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, **{name: value})
+    assert str(caught.value) == f"{name}: {told}."
