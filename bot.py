@@ -26,7 +26,7 @@ from waitress.server import create_server
 from ai import Limits, Services
 from base.clock import SteadyClock
 from base.logging_setup import hide_in_logs, set_up_logs
-from base.settings import Misconfigured, Settings, load_settings
+from base.settings import Misconfigured, Settings, environment, load_settings, misspelt
 from catalog.catalog import Catalog
 from catalog.credentials import secrets_of
 from cli.commands import COMMANDS, read_catalog
@@ -228,6 +228,7 @@ def serve() -> None:
         settings = load_settings()
         catalog = read_catalog(settings.apis_file)
         hide_in_logs([*settings.secrets, *secrets_of(catalog)])
+        _tell_misspelt()
         key = settings.journal_key
         clock = SteadyClock()
         waking = Waking()
@@ -263,6 +264,12 @@ def serve() -> None:
     log.info("stopped")
     sys.stderr.flush()
     os._exit(0)  # what still runs is in the middle of a call and safe to leave: a start finds it in the store
+
+
+def _tell_misspelt() -> None:
+    """Logs what is set and looks like a setting, but is none: it would be missed without a word."""
+    for name, setting in misspelt(environment()).items():
+        log.warning("no such setting", variable=name, hint=f"did you mean {setting}?")
 
 
 def _settle_memory() -> None:

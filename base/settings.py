@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
@@ -22,11 +22,13 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from base.allowance import Allowance, Rate
+from base.nearest import meant
 from base.proxies import WayOut, secrets_in, written
 from base.token_kinds import BELONGS, mistaken
 
 _ENV_FILE = ".env"
 _IN_QUOTES = " In that file, a # after a space begins a comment: put #names in quotes."
+_LIKE_IN_FAMILY, _LIKE = 0.85, 0.92  # of difflib's ratio: SLACK_CHANEL has 0.96, OPENAI_KEY (for OPENAI_API_KEY) 0.86
 _OWN_OPTIONS = {  # what MODEL_OPTIONS cannot set, and why
     "messages": "the bot writes the messages itself",
     "model": "set OPENAI_MODEL",
@@ -288,7 +290,20 @@ def load_settings() -> Settings:
     try:
         return Settings()  # type: ignore[call-arg]  # pydantic-settings fills the required ones from the environment
     except ValidationError as error:
-        raise Misconfigured("\n".join(map(_tell, error.errors()))) from None
+        given = misspelt(environment())
+        raise Misconfigured("\n".join(_tell(one, given) for one in error.errors())) from None
+
+
+def misspelt(given: Iterable[str]) -> dict[str, str]:
+    """Variables that look like a setting that is not set, and which. Those of other programs are many, so a name has to be almost ours;
+    less where it begins as ours do."""
+    known, there = {name.upper() for name in Settings.model_fields}, {name.upper() for name in given}
+    families = {name.partition("_")[0] for name in known if "_" in name}
+    likely = {
+        name: meant(name, sorted(known - there), _LIKE_IN_FAMILY if name.partition("_")[0] in families else _LIKE)
+        for name in sorted(there - known)
+    }
+    return {name: setting for name, setting in likely.items() if setting is not None}
 
 
 _WORDS = {
@@ -303,13 +318,15 @@ _WORDS = {
 }
 
 
-def _tell(problem: Any) -> str:
-    """A line about one variable, without its value."""
+def _tell(problem: Any, misspelt: Mapping[str, str]) -> str:
+    """A line about one variable, without its value; with what it may have been written as."""
     where, kind, message = problem["loc"], problem["type"], problem["msg"].removeprefix("Value error, ")
     name = str(where[0]).upper() if where else "environment"
     unset = (problem.get("ctx") or {}).get("error")
     if kind == "missing" or isinstance(unset, _Unset):
         more = f" {unset}" if isinstance(unset, _Unset) else _IN_QUOTES if name == "SLACK_CHANNEL" else ""
+        written = [f" {one} is set, which is no setting: is {name} meant?" for one in misspelt if misspelt[one] == name]
+        more += "".join(written)
         return f"{name} is not set. Set it in the environment or in a .env file (README, 'Settings').{more}"
     words = _WORDS[kind].format(**problem.get("ctx") or {}) if kind in _WORDS else message
     return f"{name}: {words}."

@@ -23,6 +23,7 @@ from store.process_lock import ServerLock
 from store.restored import BACKUP, mark
 
 _MAGIC = b"PGDMP"
+_LINES = 3  # of what a program says that failed
 _ABSENT = (
     "{program} is not installed here. Install PostgreSQL's client programs (in the version of the server or newer), or use your server's "
     "own backups; once such a one was put back, run `python bot.py restore --by-hand`."
@@ -113,7 +114,7 @@ def _run(program: str, where: URL, *options: str) -> None:
         check=False,
     )
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
-        raise Misconfigured(
-            f"{Path(program).name}: {said[0].removeprefix(f'{Path(program).name}: ')} Nothing was changed."
-        )
+        name = Path(program).name
+        lines = [line.strip().removeprefix(f"{name}: ") for line in done.stderr.strip().splitlines()[:_LINES]]
+        said = "; ".join(lines).rstrip(".") or f"it ended with {done.returncode}"
+        raise Misconfigured(f"{name}: {said}. Nothing was changed.")

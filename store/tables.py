@@ -202,8 +202,8 @@ MIGRATIONS: list[tuple[str, ...]] = [
     ("alter table posts add column held_until double precision",),  # of an update that another one may overtake
     (  # what was used: questions by person and channel, tokens by person (empty: all of them) and hour since 1970
         "alter table turns add column channel text not null default ''",
-        "create index turns_asked on turns (asker, created_at)",
-        "create index turns_of_channel on turns (channel, created_at)",
+        "create index turns_asked on turns (asker, created_at) where channel <> ''",  # for who says so: no other query is to take it
+        "create index turns_of_channel on turns (channel, created_at) where channel <> ''",
         "create table spent (who text not null, hour integer not null, tokens bigint not null, primary key (who, hour))",
     ),
 ]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, delete, select
+from sqlalchemy import ColumnElement, Connection, delete, literal_column, select
 from sqlalchemy import bindparam as given
 
 from base.allowance import Allowance, Rate
@@ -49,7 +49,7 @@ _SPENT = (
 
 def _asked(by: ColumnElement[Any]) -> Any:
     """When the question was asked that is as many back as a rate allows."""
-    within = (by == given("of"), turns.c.created_at > given("since"))
+    within = (by == given("of"), turns.c.created_at > given("since"), turns.c.channel != literal_column("''"))
     newest = select(turns.c.created_at).where(*within).order_by(turns.c.created_at.desc())
     return newest.limit(1).offset(given("further", type_=turns.c.tries.type))
 

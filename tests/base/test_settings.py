@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from base.allowance import Allowance, Rate
-from base.settings import Misconfigured, Settings, load_settings
+from base.settings import Misconfigured, Settings, load_settings, misspelt
 
 REQUIRED = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "shhh-secret", "SLACK_CHANNEL": "#hr"}
 
@@ -433,3 +433,50 @@ def test_a_budget_that_is_none_is_told_with_what_to_write(
     with pytest.raises(Misconfigured) as caught:
         load(monkeypatch, **{name: value})
     assert str(caught.value) == f"{name}: {told}."
+
+
+# --- what is misspelt -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "setting"),
+    [
+        ("SLACK_CHANEL", "SLACK_CHANNEL"),
+        ("SLACK_CHANNELS", "SLACK_CHANNEL"),
+        ("SLACKCHANNEL", "SLACK_CHANNEL"),
+        ("SLAK_BOT_TOKEN", "SLACK_BOT_TOKEN"),
+        ("slack_bot_tokn", "SLACK_BOT_TOKEN"),
+        ("OPENAI_KEY", "OPENAI_API_KEY"),
+        ("DATABASE_URI", "DATABASE_URL"),
+        ("MAX_WATING", "MAX_WAITING"),
+        ("RATE_LIMITS", "RATE_LIMIT"),
+        ("TOKEN_BUDGETS", "TOKEN_BUDGET"),
+        ("WORKER", "WORKERS"),
+    ],
+)
+def test_what_looks_like_a_setting_is_told_with_the_one_that_is_meant(given: str, setting: str) -> None:
+    assert misspelt([given, "PATH", "HOME"]) == {given.upper(): setting}
+    assert misspelt([given, setting]) == {}  # it is set; the other one is somebody else's
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["HR_API_URL", "HR_API_TOKEN", "OPENAI_ORG_ID", "SLACK_WEBHOOK_URL", "HOSTNAME", "FTP_PROXY", "SSL_CERT_DIR", "LOGNAME",
+     "LANG", "MODEL_NAME", "API_TOKEN", "SLACK_TEAM_ID", "http_proxy", "no_proxy", "PWD", "MAIL"],
+)  # fmt: skip
+def test_what_is_somebody_elses_is_not_taken_for_a_setting(given: str) -> None:
+    assert misspelt([given]) == {}
+
+
+def test_a_missing_setting_is_told_with_what_it_may_have_been_written_as(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SLACK_BOT_TOKN", "xoxb-1")
+    (tmp_path / ".env").write_text("SLACK_CHANELL=C0HR\nSLACK_SIGNING_SECRET=s\n")
+    with pytest.raises(Misconfigured) as caught:
+        load_settings()
+    token, channel = str(caught.value).splitlines()
+    assert token.endswith("(README, 'Settings'). SLACK_BOT_TOKN is set, which is no setting: is SLACK_BOT_TOKEN meant?")
+    assert channel.startswith("SLACK_CHANNEL is not set.")
+    assert channel.endswith("SLACK_CHANELL is set, which is no setting: is SLACK_CHANNEL meant?")
+    assert "xoxb" not in str(caught.value)
