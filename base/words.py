@@ -52,6 +52,7 @@ SET_ASIDE = (
     "Please ask in another way, and if it keeps happening, tell my operators."
 )
 RESTORED = "I was restored from a backup of {when}, so I don't know whether I answered this. If you see no answer, please ask again."
+FROM_BEFORE = "I was restored from a backup and don't know whether I answered this before you changed it. Please ask in a new message."
 MODEL_BUSY = (
     "The language model's server is busy. I tried again for {waited}, then I had to stop. Please ask again in a few minutes "
     "(reference {reference})."

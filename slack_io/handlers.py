@@ -28,6 +28,7 @@ from slack_io.assistant_status import AssistantStatus
 from slack_io.cancellation import Cancellation
 from slack_io.payloads import question
 from slack_io.web_api import SlackWeb
+from store.admission import Admission
 from store.arrivals import Arrival
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, ephemeral, message, thumbs_up
@@ -196,7 +197,9 @@ class Handlers:
         self._store.dispose(arrival, [message(once, arrival.thread.key, "", words.NO_PERSON)], [noted])
 
     def _refusal(self, arrival: Arrival) -> str | None:
-        """Why this person may not ask here, or None."""
+        """Why this person may not ask this here, or None."""
+        if arrival.payload.get("is_edited") and self._store.has_lost(float(arrival.payload["ts"])):
+            return words.FROM_BEFORE
         if arrival.payload.get("is_direct"):
             if not self._rules.allow_direct:
                 return words.NO_DIRECT.format(places=words.places(self._rules.channels))
@@ -228,26 +231,16 @@ class Handlers:
 
     def _admit(self, arrival: Arrival, text: str) -> None:
         turn = Turn(self._ids(), arrival.thread.key, arrival.payload["user"], text, arrival.payload["ts"])
-        thumb, once = self._thumb(arrival, turn.turn), (turn.asker, "", words.TOO_MANY_OF_YOURS)
         refusals: list[Closed] = []
 
         def says_closed(closed: Closed) -> list[Post]:
             refusals.append(closed)
-            is_news = self._refusals.would_be_news(turn.asker, "", closed.setting)
-            return [self._to_author(arrival, closed_text(closed))] if is_news else []
+            return self._once(arrival, closed.setting, closed_text(closed))
 
         outcome = self._store.admit(
             arrival,
             turn,
-            {
-                "taken": [thumb],
-                "kept": [thumb, self._ephemeral(arrival, words.KEPT, in_thread=True)],
-                "too many": [self._message(arrival, turn.turn, words.TOO_MANY)],
-                "too many of theirs": [self._to_author(arrival, once[-1])]
-                if self._refusals.would_be_news(*once)
-                else [],
-                "closed": [],
-            },
+            self._says(arrival, turn),
             workers=self._rules.workers,
             max_waiting=self._rules.max_waiting,
             among=len(self._rules.channels) > 1 or self._rules.allow_direct,
@@ -256,13 +249,28 @@ class Handlers:
         )
         log.info("mention", outcome=outcome, turn=turn.turn, limit=refusals[-1].setting if refusals else None)
         if outcome == "too many of theirs":
-            self._refusals.is_news(*once)
+            self._refusals.is_news(turn.asker, "", words.TOO_MANY_OF_YOURS)
         elif outcome == "closed":
             self._refusals.is_news(turn.asker, "", refusals[-1].setting)
         elif outcome != "too many":
             if arrival.payload.get("is_direct") and len(self._store.asked_at(turn.thread)) == 1:
                 self._status.title(turn.thread, " ".join(text.split()))  # the first question names the thread
             self._waking.turns.wake(turn.thread)
+
+    def _says(self, arrival: Arrival, turn: Turn) -> Mapping[Admission, Sequence[Post]]:
+        """What is said of each outcome of an admission."""
+        thumb = self._thumb(arrival, turn.turn)
+        return {
+            "taken": [thumb],
+            "kept": [thumb, self._ephemeral(arrival, words.KEPT, in_thread=True)],
+            "too many": [self._message(arrival, turn.turn, words.TOO_MANY)],
+            "too many of theirs": self._once(arrival, words.TOO_MANY_OF_YOURS, words.TOO_MANY_OF_YOURS),
+        }
+
+    def _once(self, arrival: Arrival, reason: str, text: str) -> list[Post]:
+        """A refusal for the author alone, unless they heard it for the same reason a moment ago."""
+        is_news = self._refusals.would_be_news(arrival.payload["user"], "", reason)
+        return [self._to_author(arrival, text)] if is_news else []
 
     def _suggest(self, arrival: Arrival) -> None:
         """An assistant's pane was opened: what can be asked there."""

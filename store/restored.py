@@ -6,6 +6,7 @@ A database that was put back says so by the table `backup`, which none has that 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ class Restored:
 class Restoration(Turns, Arrivals):
     """From the backup's time to now."""
 
+    _lost: list[tuple[float, float]] | None = None  # from when to when nothing is known, by the journal; looked up once
+
     def restored(self) -> Restored | None:
         """The backup that this database was put back from, until `end_restored`."""
         if not inspect(self._reader).has_table(BACKUP):
@@ -55,6 +58,13 @@ class Restoration(Turns, Arrivals):
         with self._reading() as db:
             row = db.execute(select(_backup)).first()
         return Restored(float(row.made_at), row.replaced or "") if row is not None else Restored(self._clock())
+
+    def has_lost(self, at: float) -> bool:
+        """Whether a moment lies between a backup and the restore from it, so that nothing is known of what happened then."""
+        if self._lost is None:
+            lines = self.journal.lines(kind="restored")
+            self._lost = [(float(json.loads(line.data)["taken_at"]), line.at) for line in lines]
+        return any(taken < at <= until for taken, until in self._lost)
 
     def mark_restored(self) -> None:
         """Has the next start see to what was under way in a database that was put back by other means."""
@@ -72,6 +82,7 @@ class Restoration(Turns, Arrivals):
                 told = {"taken_at": found.at, "questions": len(ended), "replaced": found.replaced}
                 tx.note("", "", [JournalEntry("restored", told)])
                 tx.db.execute(text(f"drop table {BACKUP}"))
+        self._lost = None
         return len(ended)
 
     def _drop_posts(self, found: Restored) -> None:

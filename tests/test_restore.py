@@ -161,6 +161,28 @@ def test_a_message_that_was_due_is_not_posted_twice_and_one_that_never_came_is(
     assert Talk(workspace, talk.ts).answer() == "Done."
 
 
+def test_a_question_of_the_time_that_was_lost_is_not_answered_twice_when_it_is_edited(
+    bot: RunningBot, workspace: Workspace, ann: Person, model: Script, tmp_path: Path
+) -> None:
+    file = backed_up(bot, tmp_path)
+    talk = ann.asks("who is nwe?")
+    assert talk.answer() == "Done."
+    bot.settle()
+    put_back(bot, file)
+    workspace.edit("U0ANN", "C0HR", talk.ts, "@hr-bot who is new?")
+    assert ann.aside() == (
+        "I was restored from a backup and don't know whether I answered this before you changed it. Please ask in a new message."
+    )
+    bot.settle()
+    assert (talk.answers(), len(model.asked)) == (["Done."], 1)
+
+    later = ann.asks("who is odl?")
+    assert later.answer() == "Done."
+    added = workspace.say("U0ANN", "who is old?", "C0HR")
+    workspace.edit("U0ANN", "C0HR", added, "@hr-bot who is old?")
+    assert Talk(workspace, added).answer() == "Done."
+
+
 def test_what_was_to_be_said_in_passing_is_not_said_again(
     bot: RunningBot, workspace: Workspace, ann: Person, model: Script, tmp_path: Path
 ) -> None:

@@ -32,7 +32,6 @@ QUIET: dict[Admission, Sequence[Post]] = {
     "kept": [],
     "too many": [],
     "too many of theirs": [],
-    "closed": [],
 }
 
 
