@@ -128,10 +128,9 @@ def restore(file: Path, database: Path, check: Callable[[Path, str | None], None
     given. `check` is called with the database before it takes its place, and with the journal's key of the backup, if it has one.
     Raises `Misconfigured`, and nothing was changed."""
     check_backup(file)
-    database = Path(os.path.realpath(database))
     if database.exists() and not force:
         raise Misconfigured(f"There is a database at {database}. With --force the backup takes its place.")
-    lock = FileLock(f"{database}.lock")
+    lock = FileLock(f"{os.path.realpath(database)}.lock")
     try:
         if not lock.take():
             raise Misconfigured(IS_RUNNING)
@@ -143,16 +142,17 @@ def restore(file: Path, database: Path, check: Callable[[Path, str | None], None
 
 
 def _restore(file: Path, database: Path, check: Callable[[Path, str | None], None]) -> Path | None:
-    with whole(database) as half:
+    real = Path(os.path.realpath(database))  # key and head lie beside the name that the bot knows
+    with whole(real) as half:
         shutil.copyfile(file, half)
-        key, head = _take_out(half, _last_of(database))
+        key, head = _take_out(half, _last_of(real))
         beside = _head_of(half)
         try:
             if head is not None:
                 put(beside, head)
             check(half, key)
             _fold(half)
-            aside = _make_room(database)
+            aside = _make_room(real)
             if key is not None and key != _text(_key_of(database)):
                 keep_aside(_key_of(database), _stamp())
                 put(_key_of(database), key)

@@ -168,6 +168,20 @@ def test_a_backup_of_what_was_put_back_and_not_started_since_is_one(tmp_path: Pa
     assert entries_of(place) == 6
 
 
+def test_a_database_behind_a_link_stays_behind_it(tmp_path: Path) -> None:
+    """With the key and the head where the bot looks for them: beside the link."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "bot.db").symlink_to(tmp_path / "disk" / "real.db")
+    database = make(tmp_path)
+    file = backed_up(database)
+    with closing(Store(f"sqlite:///{database}")) as store:
+        write(store, 3)
+    put(file, database, force=True)
+    assert database.is_symlink()
+    assert entries_of(database) == 6
+    assert {"bot.db.journal-key", "bot.db.journal-head"} <= names(tmp_path)
+
+
 def test_a_database_that_is_damaged_is_replaced_and_kept(tmp_path: Path) -> None:
     database = make(tmp_path)
     file = backed_up(database)
