@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from base.settings import Misconfigured, environment
-from cli.shared import told, verify
+from cli.shared import plain_errors, verify
 from store import backup as files
 from store import server_backup as servers
+from store.database import NotNow
 from store.engine import engine_url
 from store.store import Store
 
@@ -23,7 +24,7 @@ _NEXT = "Start the bot: it ends what was under way when the backup was made, tel
 def backup(*, file: Path) -> None:
     """Writes all that the bot keeps into one file, also while it runs. A file of that name is replaced once the new one is whole."""
     os.umask(0o077)
-    with told():
+    with plain_errors():
         url, key = _database()
         if not _is_file(url):
             servers.back_up(url, file)
@@ -54,7 +55,7 @@ def restore(*, file: Path | None, force: bool, by_hand: bool) -> None:
     os.umask(0o077)
     if by_hand == (file is not None):
         raise click.UsageError("name a FILE, or --by-hand, one of the two.")
-    with told():
+    with plain_errors():
         url, key = _database()
         if file is None:
             code = _by_hand(url, key)
@@ -87,9 +88,12 @@ def _restore_file(file: Path, url: str, key: str | None, *, force: bool) -> int:
 
 def _by_hand(url: str, key: str | None) -> int:
     with closing(Store(url, journal_key=key)) as store:
-        if not store.lock_at_once():
-            raise Misconfigured(files.IS_RUNNING)
-        store.mark_restored()
+        try:
+            if not store.lock_at_once():
+                raise NotNow
+            store.mark_restored()
+        except NotNow:
+            raise Misconfigured(files.IS_RUNNING) from None
         return verify(store.journal)
 
 

@@ -12,7 +12,7 @@ from store.journal.journal import ALWAYS, Head, Journal, Span, read_key
 from store.store import Store
 
 
-class told:
+class plain_errors:
     """Ends the program with a `Misconfigured`'s words instead of a traceback."""
 
     def __enter__(self) -> None:

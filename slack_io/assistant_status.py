@@ -141,4 +141,4 @@ class AssistantStatus:
             wishes[kind, "later" if after else "now"] = _Wish(method, said, value, at)
             while len(self._wanted) > _KEPT:
                 self._wanted.popitem(last=False)
-        self._waking.posts.wake(thread)
+        self._waking.show(thread)

@@ -20,10 +20,10 @@ def see_to_restored(store: Store, gate: Gate, ids: Callable[[], str]) -> None:
     if found is None:
         return
     gate.lose_restored(found.at)
-    ended = store.end_restored(found, words.RESTORED.format(when=date(found.at)), ids)
+    ended = store.end_restored(found, words.RESTORED.format(when=date(found.taken_at)), ids)
     log.warning(
         "restored from a backup",
-        taken_at=round(found.at),
+        taken_at=round(found.taken_at),
         questions=ended,
         hint="what was under way then is told in its threads",
     )

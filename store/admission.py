@@ -13,13 +13,14 @@ from base.allowance import UNLIMITED, Allowance
 from gate.policy import State
 from store.arrivals import Arrival, mark_handled
 from store.database import Database, Transaction
-from store.holds import Hold
+from store.holds import Hold, living
 from store.journal.hash_chain import JournalEntry, digest
 from store.posts import Post, add_posts
 from store.proposal_record import proposals
 from store.tables import by_engine, threads, turns
 from store.turns import Turn, TurnState
 from store.usage import Closed, closed_to
+from workers.wakes import Work
 
 Admission = Literal["taken", "kept", "too many", "too many of theirs", "closed"]
 _SHARE = 4  # one person's turns may fill this part of MAX_WAITING, so that there is room for others
@@ -89,8 +90,8 @@ class Admissions(Database):
         other channels, too), or since as much was used as the `allowance` has. `says` has the posts of each outcome, `says_closed`
         makes those of the last.
 
-        Turns that workers are busy with and threads that wait for a decision do not count as waiting; in such a thread a person's
-        messages are kept, as many as that person's share.
+        `workers` are those of each process that shares the database. Turns that they are busy with and threads that wait for a decision
+        do not count as waiting; in such a thread a person's messages are kept, as many as that person's share.
         """
         taken: Hold | None = None
         with self._writing() as tx:
@@ -102,9 +103,11 @@ class Admissions(Database):
                 add_posts(tx, says_closed(closed))
                 return "closed"
             which = {"of": turn.thread, "asker": turn.asker, "channel": arrival.thread.channel}
+            workers *= living(tx.db) if self.is_shared else 1
             outcome = _admission(tx.db.execute(_LOAD, which).one(), workers, max_waiting, among=among)
             if outcome in ("taken", "kept"):
                 _add_turn(tx, arrival, turn)
+                tx.wake(turn.thread, Work.TURNS)
             asked = {"asker": turn.asker, "words": digest(turn.text), "ts": turn.ts, "outcome": outcome}
             tx.note(turn.thread, turn.turn, [JournalEntry("question", asked)])
             add_posts(tx, says[outcome])

@@ -66,7 +66,7 @@ def _seal(copy: sqlite3.Connection, half: Path, key: str | None, head: str | Non
     copy.execute("pragma journal_mode=delete")  # one file, without any beside it
     copy.execute(MADE)
     copy.execute(f"delete from {BACKUP}")  # noqa: S608 - a constant: of a database that was put back and not started since
-    copy.execute(f"insert into {BACKUP} values (?, ?, ?, null)", (at, key, head))  # noqa: S608 - a constant
+    copy.execute(f"insert into {BACKUP} values (?, ?, ?, ?, null)", (at, at, key, head))  # noqa: S608 - a constant
     copy.commit()
     _check_whole(copy, "the database")
     (entries,) = copy.execute("select count(*) from journal").fetchone()

@@ -11,16 +11,18 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, Engine, inspect, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from base.settings import Misconfigured
 from store.backup import IS_RUNNING
-from store.engine import engine_url, make_engine, why_unusable
+from store.engine import engine_url, make_engine, unusable_by
 from store.files import whole
+from store.holds import beating
 from store.process_lock import ServerLock
 from store.restored import BACKUP, mark
+from store.tables import journal_head
 
 _MAGIC = b"PGDMP"
 _LINES = 3  # of what a program says that failed
@@ -54,13 +56,15 @@ def restore(file: Path, url: str, *, force: bool) -> None:
     lock = ServerLock(engine)
     try:
         with closing(lock):
-            if not lock.take():
+            if not lock.take() or is_worked_on(engine):
                 raise Misconfigured(IS_RUNNING)
             is_there, was_marked = (inspect(engine).has_table(name) for name in ("migrations", BACKUP))
             if is_there and not force:
                 raise Misconfigured("DATABASE_URL: there is a bot's database. With --force the backup takes its place.")
             with engine.begin() as db:
-                mark(db)  # first: whatever ends this, no bot goes on with what comes now as if it were its own
+                mark(
+                    db, _head(db) if is_there else None
+                )  # first: whatever ends this, no bot goes on with what comes now as if it were its own
             try:
                 _run(
                     program,
@@ -78,9 +82,25 @@ def restore(file: Path, url: str, *, force: bool) -> None:
                         db.execute(text(f"drop table {BACKUP}"))
                 raise
     except DBAPIError as error:
-        raise Misconfigured(f"DATABASE_URL: {why_unusable(where, error)}.") from None
+        raise unusable_by(where, error) from None
     finally:
         engine.dispose()
+
+
+def _head(db: Connection) -> str | None:
+    """The journal's head of a database that is to be replaced."""
+    if not inspect(db).has_table("journal_head"):
+        return None
+    row = db.execute(select(journal_head.c.number, journal_head.c.hash)).first()
+    return f"{row.number}:{row.hash}" if row is not None else None
+
+
+def is_worked_on(engine: Engine) -> bool:
+    """Whether processes that share a server's database give signs of life. (None begins while this one has the lock of 0.1.0.)"""
+    if not inspect(engine).has_table("replicas"):
+        return False
+    with engine.connect() as db:
+        return beating(db) > 0
 
 
 def _check(file: Path) -> None:

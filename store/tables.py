@@ -89,6 +89,11 @@ spent = _table("spent", Column("who", AnyText, primary_key=True), _int("hour", k
 journal = _table(
     "journal", _int("number", key=True), _moment("at"), _text("thread"), _text("turn"), _text("kind"), _text("data"), _text("hash"),
 )  # fmt: skip
+replicas = _table(
+    "replicas", Column("process", AnyText, primary_key=True), _int("worker"), _moment("started_at"), _moment("beat_at"),
+)  # fmt: skip
+catalogs = _table("catalogs", _int("number", key=True), _text("digest"), _moment("taken_at"))
+paces = _table("paces", Column("name", AnyText, primary_key=True), _moment("free_at"))
 journal_head = _table("journal_head", _int("one", key=True), _int("number"), _text("hash"), _text("signature"))
 
 MIGRATIONS: list[tuple[str, ...]] = [
@@ -198,6 +203,12 @@ MIGRATIONS: list[tuple[str, ...]] = [
         "alter table turns add column waits_since double precision",
         "alter table turns add column waits_until double precision",
         "create index turns_aside on turns (thread) where waits_until is not null",
+    ),
+    (  # for several processes on one PostgreSQL: which are there, and the paces that they keep together
+        """create table replicas (process text primary key, worker bigint, started_at double precision not null,
+           beat_at double precision not null)""",
+        "create table catalogs (number {serial}, digest text not null, taken_at double precision not null)",
+        "create table paces (name text primary key, free_at double precision not null)",
     ),
     ("alter table posts add column held_until double precision",),  # of an update that another one may overtake
     (  # what was used: questions by person and channel, tokens by person (empty: all of them) and hour since 1970

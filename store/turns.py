@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -13,16 +12,18 @@ from sqlalchemy import bindparam as given
 
 from base.transitions import is_open, sources, target
 from gate.policy import State
-from store.arrivals import Attached, Besides, mark_handled
+from store.arrivals import mark_handled
 from store.database import Database, NotNow, Transaction
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, add_posts
 from store.proposal_record import Proposal, proposals
+from store.received import Mention, from_row
 from store.seals import add_proposals
 from store.tables import inbox, turns
 from store.transcript import AssistantMessage, Result, ThreadContext, ThreadMessage, TurnNote, Usage, UserMessage
 from store.transcript_rows import add_item, close_calls, touch
 from store.usage import spend
+from workers.wakes import Work
 
 
 class TurnState(StrEnum):
@@ -116,7 +117,7 @@ _CURRENT = (
     .limit(1)
 )
 _ASKED_AT = select(turns.c.ts, turns.c.state).where(turns.c.thread == given("of")).order_by(turns.c.ts)
-_ASKED_WITH = select(inbox.c.payload).join(turns, turns.c.inbox == inbox.c.id).where(turns.c.turn == given("which"))
+_MENTION_OF = select(inbox).join(turns, turns.c.inbox == inbox.c.id).where(turns.c.turn == given("which"))
 _OTHERS_SPOKE = (
     select(turns.c.turn)
     .where(turns.c.thread == given("of"), turns.c.asker != given("asker"), turns.c.state.in_(_OVER))
@@ -181,6 +182,27 @@ def _spend(tx: Transaction, event: TurnEvent, turn: Turn, usage: Usage | None) -
     spend(tx, turn.asker, spent.prompt + spent.completion)
 
 
+def end(
+    tx: Transaction,
+    turn: Turn,
+    says: Sequence[Post],
+    *,
+    said: AssistantMessage | None,
+    usage: Usage | None,
+    failed: bool,
+    entries: Sequence[JournalEntry],
+) -> None:
+    """Ends a turn, as `Turns.end_turn` does; for who holds its thread, or the whole database."""
+    if failed:
+        close_calls(tx, turn.thread, turn.turn, turn.asker)
+    if said is not None:
+        add_item(tx, turn.thread, turn.turn, said)
+    add_posts(tx, says)
+    tx.note(turn.thread, turn.turn, entries)
+    _spend(tx, TurnEvent.FAIL if failed else TurnEvent.END, turn, usage)
+    touch(tx, turn.thread, tainted=False)
+
+
 class Turns(Database):
     """The turns of all threads."""
 
@@ -201,12 +223,12 @@ class Turns(Database):
         with self._reading() as db:
             return [(row.ts, TurnState(row.state)) for row in db.execute(_ASKED_AT, {"of": thread})]
 
-    def asked_with(self, turn: str) -> Besides:
-        """What came with a turn's question besides its words, as its event had it."""
+    def mention_of(self, turn: str) -> Mention | None:
+        """The mention that a turn was made of, as its event had it."""
         with self._reading() as db:
-            payload = json.loads(db.scalar(_ASKED_WITH, {"which": turn}) or "{}")
-        attached = (Attached(one["name"], one["text"]) for one in payload.get("attached", ()))
-        return Besides(tuple(attached), tuple(payload.get("files", ())))
+            row = db.execute(_MENTION_OF, {"which": turn}).mappings().first()
+        received = from_row(row)[0] if row is not None else None
+        return received if isinstance(received, Mention) else None
 
     def words_of(self, turn: str) -> str | None:
         """What the person wrote, while it is kept."""
@@ -271,6 +293,7 @@ class Turns(Database):
                 mark_handled(tx, arrival)
             stopped = bool(tx.db.execute(_STOP, {"which": turn.turn, "person": by}).rowcount)
             if stopped:
+                tx.wake(turn.thread, Work.TURNS)
                 tx.note(turn.thread, turn.turn, entries)
         return stopped
 
@@ -299,11 +322,4 @@ class Turns(Database):
     ) -> None:
         """The turn's rest: its last words, what people are told, and its tokens (`usage` None: no model call belongs to this end)."""
         with self.holding(turn.thread), self._writing() as tx:
-            if failed:
-                close_calls(tx, turn.thread, turn.turn, turn.asker)
-            if said is not None:
-                add_item(tx, turn.thread, turn.turn, said)
-            add_posts(tx, says)
-            tx.note(turn.thread, turn.turn, entries)
-            _spend(tx, TurnEvent.FAIL if failed else TurnEvent.END, turn, usage)
-            touch(tx, turn.thread, tainted=False)
+            end(tx, turn, says, said=said, usage=usage, failed=failed, entries=entries)

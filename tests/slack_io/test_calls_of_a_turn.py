@@ -16,6 +16,12 @@ QUICK, SLOW = 0.0, 1.4  # seconds that each model call takes
 REACTION, STATUS, MESSAGE, UPDATE = "reactions.add", "assistant.threads.setStatus", "chat.postMessage", "chat.update"
 
 
+@pytest.fixture
+def replicas() -> int:
+    """One process. Each process looks people up for itself."""
+    return 1
+
+
 class Paced(Script):
     """Takes its time for each answer, once it is told to."""
 

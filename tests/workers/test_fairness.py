@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from emulator.emulator import Workspace
 from tests.harness.whole_bot import Json, Person, RunningBot, Script, StartBot, Talk, said_by_people, until
+
+
+@pytest.fixture
+def replicas() -> int:
+    """One process. Its workers are counted."""
+    return 1
 
 
 class Listening(Script):
