@@ -251,7 +251,7 @@ class Handlers:
             allowance=self._rules.allowance,
             says_closed=says_closed,
         )
-        log.info("mention", outcome=outcome, turn=turn.turn, limit=refusals[-1].setting if refusals else None)
+        log.info("mention", outcome=outcome, turn=turn.turn, **({"limit": refusals[-1].setting} if refusals else {}))
         if outcome == "too many of theirs":
             self._refusals.is_news(turn.asker, "", words.TOO_MANY_OF_YOURS)
         elif outcome == "closed":
