@@ -238,8 +238,9 @@ class Handlers:
         refusals: list[Closed] = []
 
         def says_closed(closed: Closed) -> list[Post]:
-            refusals.append(closed)
-            return self._once(mention, closed.setting, closed_text(closed))
+            refusals.append(closed)  # at once: another question of theirs may be refused at this moment
+            is_news = self._refusals.is_news(turn.asker, "", closed.setting)
+            return [self._to_author(mention, closed_text(closed))] if is_news else []
 
         outcome = self._store.admit(
             arrival,
@@ -254,8 +255,6 @@ class Handlers:
         log.info("mention", outcome=outcome, turn=turn.turn, **({"limit": refusals[-1].setting} if refusals else {}))
         if outcome == "too many of theirs":
             self._refusals.is_news(turn.asker, "", words.TOO_MANY_OF_YOURS)
-        elif outcome == "closed":
-            self._refusals.is_news(turn.asker, "", refusals[-1].setting)
         if outcome in ("taken", "kept") and mention.is_direct and len(self._store.asked_at(turn.thread)) == 1:
             self._status.title(turn.thread, " ".join(text.split()))  # the first question names the thread
 
@@ -266,13 +265,10 @@ class Handlers:
             "taken": [thumb],
             "kept": [thumb, self._ephemeral(mention, words.KEPT, in_thread=True)],
             "too many": [self._message(mention, turn.turn, words.TOO_MANY)],
-            "too many of theirs": self._once(mention, words.TOO_MANY_OF_YOURS, words.TOO_MANY_OF_YOURS),
+            "too many of theirs": [self._to_author(mention, words.TOO_MANY_OF_YOURS)]
+            if self._refusals.would_be_news(turn.asker, "", words.TOO_MANY_OF_YOURS)
+            else [],
         }
-
-    def _once(self, mention: Mention, reason: str, text: str) -> list[Post]:
-        """A refusal for the author alone, unless they heard it for the same reason a moment ago."""
-        is_news = self._refusals.would_be_news(mention.user, "", reason)
-        return [self._to_author(mention, text)] if is_news else []
 
     def _suggest(self, arrival: Arrival, opened: AssistantOpened) -> None:
         """An assistant's pane was opened: what can be asked there."""
