@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from base import words
+from base.allowance import UNLIMITED, Allowance
 from base.durations import span
 from base.thread import Thread
 from gate.gate import Gate
@@ -23,16 +24,18 @@ from model.model_calls import ModelCalls
 from model.prompt.prompt import about, beside, is_whole
 from model.refusals import Refusal
 from model.replies import BadReply, Reply
+from slack_io.allowance_words import closed_text
 from slack_io.answer_posts import answer_posts, answer_text, files_text
-from slack_io.assistant_status import AssistantStatus, Session
+from slack_io.assistant_status import LASTS, AssistantStatus, Session
 from slack_io.live_answer import LiveAnswer
 from slack_io.steps import TurnProgress
 from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
+from store.admission import refused
 from store.database import CatalogOutdated
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry, digest
-from store.posts import delete
+from store.posts import delete, message
 from store.store import Store
 from store.transcript import (
     AssistantMessage,
@@ -44,10 +47,13 @@ from store.transcript import (
     open_calls,
 )
 from store.turns import ReplyOutcome, Turn
+from store.usage import Closed
 from workers.cancel_flag import CancelFlag, Stopped, TurnCancelled
 
 log = structlog.get_logger("ai")
-_THINKS_ON = 0.5  # seconds of a model call after which a step's status gives way to "is thinking"
+_GOES_ON = (
+    2.0  # seconds of a further model call after which it is shown: a card that changed, or a step, was shown before it
+)
 _LEAST_WAIT, _MOST_WAIT = 1.0, 30.0  # seconds of a wait for a model that names none; each is as long as all before it
 _SOON = 0.1  # seconds below which a wait is none
 _STATUS_EVERY = 50.0  # seconds after which a wait is shown anew; Slack drops a status after two minutes
@@ -63,7 +69,8 @@ _TOLD = {
 
 
 class Waits(Exception):
-    """The turn waits for a model that has no time, and is on disk as that. It is to be taken up again after `after` seconds."""
+    """The thread has more to do, and is to be taken up again after `after` seconds: its model has no time, which is on disk; or, with no
+    seconds, its next turn lets the threads go first that were there before it."""
 
     def __init__(self, after: float) -> None:
         super().__init__(after)
@@ -72,11 +79,13 @@ class Waits(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What bounds a turn. `patience`: seconds for which it waits for a model that has no time. `dry_run`: its answer says so."""
+    """What bounds a turn. `patience`: seconds for which it waits for a model that has no time. `dry_run`: its answer says so. `allowance`:
+    whose tokens are used up when it is to begin."""
 
     max_model_calls: int = 20
     patience: float = 300.0
     dry_run: bool = False
+    allowance: Allowance = UNLIMITED
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,8 @@ class AI:
     def advance(self) -> bool:
         """Goes on with the thread until it rests; True where it waits for people. Safe to run again at any point.
 
-        Raises `Stopped`, `Waits` where it waits for the model, and `Overtaken` where another process goes on with it by now.
+        After each turn others get theirs. Raises `Stopped`, `Waits` where the thread waits for them or for the model, and `Overtaken`
+        where another process goes on with it by now.
         """
         with self._store.holding(self._thread):
             return self._advance()
@@ -121,15 +131,19 @@ class AI:
             self._break_off(turn, words.SET_ASIDE, JournalEntry("set aside", {"asker": turn.asker, "ends": turn.tries}))
 
     def _advance(self) -> bool:
-        while (turn := self._store.next_turn(self._thread)) is not None:
-            with structlog.contextvars.bound_contextvars(turn=turn.turn, asker=turn.asker):
-                self._store.take_turn(turn)
-                if not self._finish(turn):
-                    self._store.rest_turn(turn)
-                    self._session(turn, "suspended")
-                    return True
-                self._session(turn, "active")
-                self._services.cancel_flag.over(turn.turn)
+        turn = self._store.next_turn(self._thread)
+        if turn is None:
+            return False
+        with structlog.contextvars.bound_contextvars(turn=turn.turn, asker=turn.asker):
+            self._store.take_turn(turn)
+            if not self._finish(turn):
+                self._store.rest_turn(turn)
+                self._session(turn, "suspended")
+                return True
+            self._session(turn, "active")
+            self._services.cancel_flag.over(turn.turn)
+        if self._store.next_turn(self._thread) is not None:
+            raise Waits(0.0)
         return False
 
     def _finish(self, turn: Turn) -> bool:
@@ -194,7 +208,7 @@ class AI:
 
     def _ask(self, turn: Turn, items: Sequence[Item], *, is_last: bool) -> tuple[Reply, JournalEntry]:
         """One model call: the reply, and the journal's entry about it."""
-        self._status(words.THINKING, after=_THINKS_ON if turn.model_calls else 0.0)
+        self._services.status.status(self._thread, words.THINKING, after=LASTS if not turn.model_calls else _GOES_ON)
         here, model = self._gate.here(self._thread), self._services.model
         noted = first_noted(items) or TurnNote(self._about(turn), "")
         began = time.monotonic()
@@ -241,8 +255,12 @@ class AI:
     # --- the beginning ------------------------------------------------------------------------------------------------
 
     def _begin(self, turn: Turn) -> Turn | None:
-        """Begins a waiting turn with what its question says by now; None where the question was deleted meanwhile."""
+        """Begins a waiting turn with what its question says by now; None where it is not to begin: its question was deleted meanwhile, or
+        the tokens were used up."""
         self._check(turn)
+        if (closed := self._store.used_up(turn.asker, self._services.limits.allowance)) is not None:
+            self._refuse(turn, closed)
+            return None
         written = self._services.reader.read(turn)
         if written.text is None:
             log.info("question deleted before its turn")
@@ -252,6 +270,12 @@ class AI:
         self._session(turn, "processing", written.text)
         noted = self._noted(turn, written.text, [line.text for line in written.before])
         return self._store.begin_turn(turn, written.text, written.before, edited, noted)
+
+    def _refuse(self, turn: Turn, closed: Closed) -> None:
+        """Ends a turn that waited while the tokens were used up. It has its thumbs-up, so it is told where all see that."""
+        log.info("refused", limit=closed.setting)
+        says = message(self._services.ids(), turn.thread, turn.turn, closed_text(closed))
+        self._store.end_turn(turn, [says], said=None, usage=None, failed=True, entries=[refused(turn, closed)])
 
     def _noted(self, turn: Turn, asked: str, heard: Sequence[str]) -> TurnNote:
         """What goes with the question from now on."""
@@ -339,13 +363,10 @@ class AI:
         """Raises `Waits` where the model is not to be asked before `until`, and shows that."""
         left = until - self._services.clock() if until is not None else 0.0
         if left > 0:
-            self._status(words.BUSY_MODEL.format(wait=span(left)))
+            self._services.status.status(self._thread, words.BUSY_MODEL.format(wait=span(left)), after=0.0)
             raise Waits(min(left, _STATUS_EVERY))
 
     # --- what is shown beside the messages ----------------------------------------------------------------------------
-
-    def _status(self, text: str, *, after: float = 0.0) -> None:
-        self._services.status.status(self._thread, text, after=after)
 
     def _session(self, turn: Turn, state: Session, title: str = "") -> None:
         if Thread.from_key(self._thread).is_direct:

@@ -27,10 +27,11 @@ from waitress.server import create_server
 from ai import Limits, Services
 from base.clock import SteadyClock
 from base.logging_setup import hide_in_logs, set_up_logs
-from base.settings import Misconfigured, Settings, load_settings
+from base.settings import Misconfigured, Settings, environment, load_settings, misspelt
 from catalog.catalog import Catalog
 from catalog.credentials import secrets_of
-from cli.commands import COMMANDS, digest_of, plain_errors, read_catalog
+from cli.commands import COMMANDS, digest_of, read_catalog
+from cli.shared import plain_errors
 from gate.authority import Authority
 from gate.gate import Gate, GateOptions
 from model.chat import Model, model_of
@@ -44,6 +45,7 @@ from slack_io.health import Readiness, WatchedModel
 from slack_io.http_door import MAX_BODY, add_health_routes, add_slack_routes
 from slack_io.intake import Intake
 from slack_io.outbox import Outbox
+from slack_io.restored import see_to_restored
 from slack_io.socket_mode import SocketMode
 from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
@@ -69,6 +71,10 @@ _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still
 _TRY_DATABASE = 1.0  # seconds between two tries to reach it at the start
 _LOOK, _READ_AGAIN = 0, -1  # among the signals: look at once; read the catalog again if its file is another by now
 _RESULT_SHARE = 2  # one result may fill half of the history (a token is about three characters)
+
+
+def _id() -> str:
+    return secrets.token_hex(16)
 
 
 class Part(StrEnum):
@@ -124,8 +130,10 @@ class Bot:
     replica: Replica | None  # where others share the database
 
     def start(self, part: Part = Part.ALL) -> None:
-        """Starts the workers, takes up what is not at rest, and in socket mode connects to Slack; or only a part of that."""
+        """Starts the workers, takes up what is not at rest, and in socket mode connects to Slack; or only a part of that. Before anything
+        is worked on, a database that was put back from a backup is seen to."""
         if part is not Part.RECORD:
+            see_to_restored(self.store, self.gate, _id)
             self.turns.start()
             if self.replica is not None:
                 self.replica.start()
@@ -158,7 +166,7 @@ def create_app(
     model: Model | None = None,
     reload: Callable[[], None] = lambda: None,
     clock: SteadyClock | None = None,
-    ids: Callable[[], str] = lambda: secrets.token_hex(16),
+    ids: Callable[[], str] = _id,
 ) -> Flask:
     """The wired Flask app; `app.extensions["bot"]` is the `Bot` to start and stop.
 
@@ -180,11 +188,11 @@ def create_app(
         model=_model_calls(settings, watched),
         gate=gate,
         store=store,
-        reader=ThreadReader(web, store),
+        reader=ThreadReader(web, store, clock),
         status=status,
         streams=streams,
         cancel_flag=cancel_flag,
-        limits=Limits(settings.max_model_calls, settings.model_patience, dry_run=settings.dry_run),
+        limits=_limits(settings),
         ids=ids,
     )
     deadlines = Deadlines(store, gate, home, waking, retention=settings.retention_days, clock=clock)
@@ -210,6 +218,12 @@ def _gate(
     return Gate(catalog, store, Authority(web, settings.channels), options, ids=ids, clock=clock)
 
 
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        settings.max_model_calls, settings.model_patience, dry_run=settings.dry_run, allowance=settings.allowance
+    )
+
+
 def _model_calls(settings: Settings, model: Model) -> ModelCalls:
     return ModelCalls(
         model,
@@ -228,6 +242,7 @@ def _admission(settings: Settings) -> AdmissionRules:
         settings.max_waiting,
         allow_direct=settings.allow_dm,
         retention_days=settings.retention_days,
+        allowance=settings.allowance,
     )
 
 
@@ -292,6 +307,7 @@ def serve(part: Part = Part.ALL) -> None:
         settings = load_settings()
         catalog = read_catalog(settings.apis_file)
         hide_in_logs([*settings.secrets, *secrets_of(catalog)])
+        _tell_misspelt()
         clock = SteadyClock()
         parts = _wait_for_database(settings, clock, stop, lambda: signals.put(_LOOK))
         _begin(parts.store, stop, part)
@@ -321,6 +337,12 @@ def serve(part: Part = Part.ALL) -> None:
     log.info("stopped")
     sys.stderr.flush()
     os._exit(0)  # what still runs is in the middle of a call and safe to leave: a start finds it in the store
+
+
+def _tell_misspelt() -> None:
+    """Logs what is set and looks like a setting, but is none: it would be missed without a word."""
+    for name, setting in misspelt(environment()).items():
+        log.warning("no such setting", variable=name, hint=f"did you mean {setting}?")
 
 
 def _wait_for_database(

@@ -9,10 +9,10 @@ _SHOWN = 5
 _LIKENESS = 0.6  # of difflib's ratio; `secrte` and `secret` have 0.83
 
 
-def meant(name: str, known: Iterable[str]) -> str | None:
+def meant(name: str, known: Iterable[str], likeness: float = _LIKENESS) -> str | None:
     """The one of `known` that is most like `name`, capitals, '-' and '_' apart; None where none is."""
     by_plain = {_plain(one): one for one in known}
-    found = get_close_matches(_plain(name), by_plain, n=1, cutoff=_LIKENESS)
+    found = get_close_matches(_plain(name), by_plain, n=1, cutoff=likeness)
     return by_plain[found[0]] if found else None
 
 

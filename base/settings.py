@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
@@ -21,11 +21,14 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from base.allowance import Allowance, Rate
+from base.nearest import meant
 from base.proxies import WayOut, secrets_in, written
 from base.token_kinds import BELONGS, mistaken
 
 _ENV_FILE = ".env"
 _IN_QUOTES = " In that file, a # after a space begins a comment: put #names in quotes."
+_LIKE_IN_FAMILY, _LIKE = 0.85, 0.92  # of difflib's ratio: SLACK_CHANEL has 0.96, OPENAI_KEY (for OPENAI_API_KEY) 0.86
 _OWN_OPTIONS = {  # what MODEL_OPTIONS cannot set, and why
     "messages": "the bot writes the messages itself",
     "model": "set OPENAI_MODEL",
@@ -136,6 +139,15 @@ def _no_constant(name: str) -> object:
     raise ValueError(name)
 
 
+def _rate(value: str) -> str:
+    """A rate such as 20/hour, or nothing."""
+    return str(Rate.read(value)) if value.strip() else ""
+
+
+_Rate = Annotated[str, AfterValidator(_rate)]
+_Budget = Annotated[_Count, Field(ge=1)] | None
+
+
 class Settings(BaseSettings):
     """The settings by their environment names in lower case; empty variables count as unset."""
 
@@ -164,6 +176,10 @@ class Settings(BaseSettings):
     api_timeout: _Seconds = 30
     workers: Annotated[int, Field(ge=1, le=256)] = 32
     max_waiting: Annotated[_Count, Field(ge=1)] = 256
+    rate_limit: _Rate = ""
+    rate_limit_channel: _Rate = ""
+    token_budget: _Budget = None
+    token_budget_all: _Budget = None
     max_model_calls: Annotated[_Count, Field(ge=1)] = 20
     max_response: Annotated[ByteSize, BeforeValidator(_without_commas), Field(ge=1_000)] = ByteSize(5_000_000)
     history_tokens: Annotated[_Count, Field(ge=1_000)] = 60_000
@@ -248,6 +264,12 @@ class Settings(BaseSettings):
         return dict(json.loads(self.model_options)) if self.model_options else {}
 
     @property
+    def allowance(self) -> Allowance:
+        """What people may use of the bot."""
+        person, channel = (Rate.read(one) if one else None for one in (self.rate_limit, self.rate_limit_channel))
+        return Allowance(person, channel, self.token_budget, self.token_budget_all)
+
+    @property
     def channels(self) -> tuple[str, ...]:
         """The designated channels as written: ids, or names with their `#`."""
         return _parts(self.slack_channel)
@@ -269,7 +291,20 @@ def load_settings() -> Settings:
     try:
         return Settings()  # type: ignore[call-arg]  # pydantic-settings fills the required ones from the environment
     except ValidationError as error:
-        raise Misconfigured("\n".join(map(_tell, error.errors()))) from None
+        given = misspelt(environment())
+        raise Misconfigured("\n".join(_tell(one, given) for one in error.errors())) from None
+
+
+def misspelt(given: Iterable[str]) -> dict[str, str]:
+    """Variables that look like a setting that is not set, and which. Those of other programs are many, so a name has to be almost ours;
+    less where it begins as ours do."""
+    known, there = {name.upper() for name in Settings.model_fields}, {name.upper() for name in given}
+    families = {name.partition("_")[0] for name in known if "_" in name}
+    likely = {
+        name: meant(name, sorted(known - there), _LIKE_IN_FAMILY if name.partition("_")[0] in families else _LIKE)
+        for name in sorted(there - known)
+    }
+    return {name: setting for name, setting in likely.items() if setting is not None}
 
 
 _WORDS = {
@@ -284,13 +319,15 @@ _WORDS = {
 }
 
 
-def _tell(problem: Any) -> str:
-    """A line about one variable, without its value."""
+def _tell(problem: Any, misspelt: Mapping[str, str]) -> str:
+    """A line about one variable, without its value; with what it may have been written as."""
     where, kind, message = problem["loc"], problem["type"], problem["msg"].removeprefix("Value error, ")
     name = str(where[0]).upper() if where else "environment"
     unset = (problem.get("ctx") or {}).get("error")
     if kind == "missing" or isinstance(unset, _Unset):
         more = f" {unset}" if isinstance(unset, _Unset) else _IN_QUOTES if name == "SLACK_CHANNEL" else ""
+        written = [f" {one} is set, which is no setting: is {name} meant?" for one in misspelt if misspelt[one] == name]
+        more += "".join(written)
         return f"{name} is not set. Set it in the environment or in a .env file (README, 'Settings').{more}"
     words = _WORDS[kind].format(**problem.get("ctx") or {}) if kind in _WORDS else message
     return f"{name}: {words}."

@@ -18,6 +18,13 @@ TOO_MANY_OF_YOURS = (
 NOT_UNDERSTOOD = "The strictest rule applies, since it is unclear which one is meant for this request: {problem}."
 MANY = "The {most} writes before it in the same reply were sent without a click; from there on the bot asks."
 TAINTED = "This conversation holds data from the API or words of other people, and the bot may be following those."
+RATE_REACHED = "One person may ask {rate} here, and you have asked that many. Please ask again {when} or later."
+CHANNEL_RATE_REACHED = "This channel may ask {rate}, and it has asked that many. Please ask again {when} or later."
+TOKENS_USED = (
+    "You have used as much of the language model as one person may in 24 hours. Please ask again {when} or later."
+)
+TOKENS_OF_ALL_USED = "All of you together have used as much of the language model as you may in 24 hours. Please ask again {when} or later."
+QUESTIONS = "{count:,} question{s} {a} {span}"
 KEPT = "I've noted this. I'm waiting for a decision on the card above and will take your message up right after it."
 NO_PERSON = "I only work for people, who can answer for what they ask. This came from a workflow or an app, so I haven't taken it up."
 NOT_YOU = "You can't decide this one. Who can: {deciders}."
@@ -44,6 +51,8 @@ SET_ASIDE = (
     "My process ended each time I was in the middle of this, so I've set it aside and won't go on with it. "
     "Please ask in another way, and if it keeps happening, tell my operators."
 )
+RESTORED = "I was restored from a backup of {when}, so I don't know whether I answered this. If you see no answer, please ask again."
+FROM_BEFORE = "I was restored from a backup and don't know whether I answered this before you changed it. Please ask in a new message."
 MODEL_BUSY = (
     "The language model's server is busy. I tried again for {waited}, then I had to stop. Please ask again in a few minutes "
     "(reference {reference})."
@@ -139,6 +148,13 @@ TITLES_BY_STATUS = {202: f"{LOCK} Approved and accepted", 207: f"{LOCK} Approved
 STATES_BY_STATUS = {202: "accepted", 207: "answered in parts"}
 NOT_ALL = {202: "it may still be under way, or fail later.", 207: "some parts of it may have failed."}
 UNSENT_TITLE, UNSENT = f"{LOCK} Approved, but not sent", "not sent"  # failed before anything left
+RESTORED_TITLE = (
+    f"{LOCK} Outcome unknown"  # the bot was restored from a backup in which this waited, or was not sent yet
+)
+RESTORED_OUTCOME = (
+    "I was restored from a backup, so I don't know what became of this since. I won't send it. "
+    "Please look before you ask again."
+)
 DRY_RUN_TITLE = " (dry run)"
 APPROVE, DENY, DENY_REASON, WITHDRAW = "Approve", "Deny", "Deny with reason...", "Withdraw"
 SHOW_ALL, CHECK, APPROVE_ALL, APPROVE_REST = "Show all", "Check", "Approve all {count}", "Approve the other {count}"
@@ -275,6 +291,9 @@ TOLD = {
     "withdrawn": "The person who asked withdrew this request before a decision. It was not sent.",
     "unknown": "Sent, no answer: it may or may not have happened.",
 }
+TOLD_RESTORED = (
+    "The bot was restored from a backup: whether this was decided and sent since is not known. It will not be sent."
+)
 TOLD_TO_DO = {
     "rejected": "Do not propose it again unless the person asks for it.",
     "unknown": "Do not repeat it. Tell the person to look.",

@@ -1,8 +1,7 @@
-"""The command line beside serving, and its door to the terminal: check, import, schema, journal, errors."""
+"""The command line beside serving, and its door to the terminal: check, import, schema, journal, errors. Backups: backups.py."""
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections import deque
@@ -20,6 +19,8 @@ from rich.table import Table
 
 from base.json_text import dumps
 from base.logging_setup import set_up_logs
+from base.moments import read_moment
+from base.nearest import did_you_mean
 from base.settings import Misconfigured, Settings, environment, load_settings
 from base.visible import visible
 from catalog.catalog import RUN, Api, Catalog, Operation, Recipe, load_catalog
@@ -29,6 +30,8 @@ from catalog.importer import fetching
 from catalog.importer.openapi import Choice
 from catalog.json_schema import schema_text
 from catalog.rules import ASKER, SAFE_METHODS, Rule
+from cli import backups
+from cli.shared import open_store, plain_errors, verify
 from gate.condition_gaps import gaps
 from gate.condition_trials import trials
 from gate.policy import Verdict
@@ -38,7 +41,8 @@ from slack_io import app_check
 from slack_io.web_api import app_web_of, web_of
 from store.journal import reports
 from store.journal.hash_chain import ChainedEntry, digest
-from store.journal.journal import Head, Journal, read_key
+from store.journal.journal import Journal, Span
+from store.journal.kinds import KINDS
 from store.store import Store
 
 _WIDE = 1_000  # characters of a line that goes into a file or a pipe
@@ -62,18 +66,6 @@ def _text_of(path: str, name: str) -> str:
         raise Misconfigured(f"{name}: cannot read {path}: {error.strerror}.") from None
     except UnicodeError:
         raise Misconfigured(f"{name}: {path} is not UTF-8.") from None
-
-
-class plain_errors:
-    """Ends the program with a `Misconfigured`'s words instead of a traceback."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, Misconfigured):
-            click.echo(str(error), err=True)
-            raise SystemExit(2)
 
 
 @click.command()
@@ -250,10 +242,17 @@ def schema() -> None:
 @click.option("--turn", help="Only this turn.")
 @click.option("--kind", help="Only this kind of entry: question, model call, read, proposed, approve, ...")
 @click.option("--by", help="Only what this person (U...) asked, decided or tried.")
+@click.option(
+    "--since", metavar="WHEN", help="Only from then on: 2026-11-30, 2026-11-30T14:00, or how long ago: 2h, 3d."
+)
+@click.option("--until", metavar="WHEN", help="Only before then; a date alone stands for the end of its day.")
 @click.option("--last", type=click.IntRange(min=1), help="Only the last N entries.")
 @click.option("--export", "form", type=click.Choice(["jsonl", "csv"]), help="Print for other programs.")
 @click.option(
-    "--verify", is_flag=True, help="Check the chain; where it is broken, name the first broken entry and exit 1."
+    "--verify",
+    "verifies",
+    is_flag=True,
+    help="Check the chain, or the part that --since and --until name; where it is broken, name the first broken entry and exit 1.",
 )
 @click.option("--head", help="With --verify: NUMBER:HASH from the log, to detect a journal that was cut short.")
 @click.option("--rekey", is_flag=True, help="Start a new chain under the current key, after the old key was lost.")
@@ -263,24 +262,28 @@ def journal(
     turn: str | None,
     kind: str | None,
     by: str | None,
+    since: str | None,
+    until: str | None,
     last: int | None,
     form: Literal["jsonl", "csv"] | None,
-    verify: bool,
+    verifies: bool,
     head: str | None,
     rekey: bool,
 ) -> None:
     """Lists, exports or checks the record of what happened."""
     with plain_errors():
-        store = _open_store(makes_key=rekey)
+        store = open_store(makes_key=rekey)
         if rekey:
             with closing(store):
                 _begin_anew(store)
             return
-    if verify:
-        raise SystemExit(_verify(store.journal, head))
+        span = _span(since, until)
+        _check_kind(store.journal, kind)
+    if verifies:
+        raise SystemExit(verify(store.journal, head, span))
     where = {name: value for name, value in (("thread", thread), ("turn", turn), ("kind", kind)) if value}
     lines: Iterable[ChainedEntry] = (
-        line for line in store.journal.lines(0, **where) if by is None or reports.person_of(line) == by
+        line for line in store.journal.lines(0, span, **where) if by is None or reports.person_of(line) == by
     )
     lines = deque(lines, maxlen=last) if last else lines
     if form is not None:
@@ -298,6 +301,29 @@ def journal(
             _on_terminal(words or reports.summary(line)),
         )
     _show(table)
+
+
+def _span(since: str | None, until: str | None) -> Span:
+    """What --since and --until say. Raises `Misconfigured`."""
+    now, ends = time.time(), {}
+    for name, given in (("since", since), ("until", until)):
+        try:
+            ends[name] = None if given is None else read_moment(given, now, to_its_end=name == "until")
+        except ValueError as error:
+            raise Misconfigured(f"--{name}: {error}.") from None
+    span = Span(ends["since"], ends["until"])
+    if span.since is not None and span.until is not None and span.since >= span.until:
+        raise Misconfigured("--since: it is not before --until, so that there is nothing between them.")
+    return span
+
+
+def _check_kind(chain: Journal, kind: str | None) -> None:
+    """Raises `Misconfigured` where there is no such kind of entry, and never was (an earlier version may have had others)."""
+    if kind is not None and kind not in KINDS and next(chain.lines(kind=kind), None) is None:
+        kinds = ", ".join(sorted(KINDS))
+        raise Misconfigured(
+            f"--kind: there is no kind '{kind}'{did_you_mean(kind, KINDS)}. There are: {kinds}.".replace("?.", "?")
+        )
 
 
 def _table(*columns: str, title: str | None = None) -> Table:
@@ -331,38 +357,6 @@ def _begin_anew(store: Store) -> None:
     )
 
 
-def _verify(chain: Journal, head: str | None) -> int:
-    """Checks the chain, tells the outcome, gives the exit code."""
-    broken, last_hash, number = chain.verify()
-    if (first := chain.first()) > 1:
-        click.echo(f"The chain under this key begins at entry {first}; entries before it were not checked.")
-    if broken is not None:
-        click.echo(
-            f"The journal is broken at entry {broken}: it was changed, removed, or written with another key. {broken - 1} are intact."
-        )
-        return 1
-    if (missing := chain.missing()) is not None:
-        click.echo(f"The journal's {number} entries are intact, but there must have been more. {missing}")
-        return 1
-    if head is not None and not re.fullmatch(r"\d+:[0-9a-f]{64}", head):
-        click.echo(
-            f"The journal's {number} entries are intact, but --head cannot be read: write it as the log has it, NUMBER:HASH."
-        )
-        return 1
-    if head is not None and not chain.has(_head(head)):
-        click.echo(
-            f"The journal's {number} entries are intact, but {head} is not among them: the tail was cut off or rewritten."
-        )
-        return 1
-    click.echo(f"{number} entries, the chain is intact. Head: {number}:{last_hash}")
-    return 0
-
-
-def _head(text: str) -> Head:
-    number, _, hash_ = text.partition(":")
-    return Head(int(number), hash_)
-
-
 @click.command()
 @click.option(
     "--days", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="How far to look back."
@@ -370,7 +364,7 @@ def _head(text: str) -> Head:
 def errors(days: float) -> None:
     """Groups the model's bad calls and the API's errors: which description in the catalog to improve. Adds up the model's tokens."""
     with plain_errors():
-        store = _open_store()
+        store = open_store()
     since = time.time() - days * 86_400
     groups = reports.repeated(store.journal.lines(), since)
     sums = reports.totals(store.journal.lines(), since)
@@ -383,19 +377,6 @@ def errors(days: float) -> None:
         click.echo("No errors.")
     if sums["calls"]:
         click.echo(reports.totals_told(sums))
-
-
-def _open_store(*, makes_key: bool = False) -> Store:
-    """The bot's database, which has to be there. Raises `Misconfigured`."""
-    given = environment()
-    url = given.get("DATABASE_URL") or "sqlite:///bot.db"
-    file = url.removeprefix("sqlite:///")
-    if url.startswith("sqlite") and not Path(file).exists():
-        raise Misconfigured(
-            f"DATABASE_URL: there is no database at {file}; run this where the bot runs, with its settings."
-        )
-    read_key(given.get("JOURNAL_KEY"), file if url.startswith("sqlite") else None, make=makes_key)
-    return Store(url, journal_key=given.get("JOURNAL_KEY") or None)
 
 
 def _who(operation: Operation) -> str:
@@ -432,4 +413,4 @@ def _rule(rule: Rule, operation: Operation) -> str:
     return ", ".join([*parts, f"at most {(rule.expires or operation.expires) / 60:g} min"])
 
 
-COMMANDS: tuple[click.Command, ...] = (check, import_, schema, journal, errors)
+COMMANDS: tuple[click.Command, ...] = (check, import_, schema, journal, errors, backups.backup, backups.restore)

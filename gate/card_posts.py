@@ -14,6 +14,8 @@ from store.posts import Post, card_message, message, update
 from store.proposal_record import Proposal
 
 Ids = Callable[[], str]
+_BEING_SENT = (State.APPROVED, State.SENDING)
+_WAIT = 1.0  # seconds for which "being sent" waits for the outcome: most APIs have answered by then, and one change is shown
 
 
 def card_row(proposal: Proposal) -> CardRow:
@@ -35,13 +37,18 @@ def card_posts(proposals: Sequence[Proposal], ids: Ids) -> list[Post]:
 
 def card_again(row: Proposal, ids: Ids) -> Post:
     """A proposal's card drawn anew."""
-    return update(ids(), row.stands, row.turn, row.card, *card(card_row(row)))
+    return update(ids(), row.stands, row.turn, row.card, *card(card_row(row)), wait=_wait(row))
 
 
 def set_again(batch: str, rows: Sequence[Proposal], ids: Ids) -> Post:
     """A set's card drawn anew from its rows."""
     text, blocks = batch_card([card_row(one) for one in rows], batch)
-    return update(ids(), rows[0].stands, rows[0].turn, _batch_post(batch), text, blocks)
+    wait = max(map(_wait, rows))
+    return update(ids(), rows[0].stands, rows[0].turn, _batch_post(batch), text, blocks, wait=wait)
+
+
+def _wait(row: Proposal) -> float:
+    return _WAIT if row.state in _BEING_SENT else 0.0
 
 
 def _link(post: str, row: Proposal) -> Post:

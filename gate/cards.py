@@ -69,6 +69,7 @@ class CardRow:
     note: str = ""
     moved: str = "[]"  # what of the target moved by itself before it was sent: [field, old, new], a JSON list
     dry_run: bool = False  # drawn while the bot sent nothing: approving it must never send anything
+    sent_at: float | None = None
 
     @cached_property
     def target(self) -> Target | None:
@@ -119,7 +120,14 @@ def card(row: CardRow) -> tuple[str, list[Block]]:
 def _title(row: CardRow) -> str:
     if _is_unsent(row):
         return words.UNSENT_TITLE
+    if _is_of_a_backup(row):
+        return words.RESTORED_TITLE
     return words.TITLES_BY_STATUS[row.status or 0] if _is_half_done(row) else words.CARD_TITLES[row.state]
+
+
+def _is_of_a_backup(row: CardRow) -> bool:
+    """Whether nobody knows what became of it after the backup from which the bot was restored."""
+    return row.state is State.UNKNOWN and row.sent_at is None
 
 
 def _is_half_done(row: CardRow) -> bool:
@@ -275,6 +283,8 @@ def _ending(row: CardRow) -> Block:
 def _outcome(row: CardRow) -> str:
     if row.state in (State.APPROVED, State.SENDING):
         return words.BEING_SENT
+    if _is_of_a_backup(row):
+        return words.RESTORED_OUTCOME
     if row.state in words.OUTCOMES:
         return words.OUTCOMES[row.state]
     if row.status is None:

@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import Literal
 
 from base import words
+from gate.answers import outcome_text
 from gate.authority import Authority
 from gate.cards import date, deciders
 from gate.policy import Event, Refused, State
-from gate.proposal_changes import ProposalChanges
+from gate.proposal_changes import Aside, ProposalChanges
 from store.posts import message
 from store.proposal_record import Proposal
 from store.store import Store
@@ -127,6 +128,15 @@ class Decisions:
         left = self._store.sealed_otherwise()
         self._take_back(left, words.SEALED_OTHERWISE, words.SEALED_OTHERWISE)
         return [one.thread for one in left]
+
+    def lose_restored(self, before: float) -> None:
+        """After a restore from a backup: what waited or was approved before that moment may have been decided and sent since, so it can
+        be neither any more. Who may decide can have its target read."""
+        left = [one for one in self._store.proposals_in(State.PENDING, State.APPROVED) if one.created_at <= before]
+        told = outcome_text(str(State.UNKNOWN), words.TOLD_RESTORED, words.TOLD_TO_DO["unknown"])
+        for one in left:
+            self._changes.change(one.proposal, Event.RESTORE, Aside(told))
+        self._changes.redraw_sets(left)
 
     def unshown(self, card_post: str) -> None:
         """A card that Slack will not take: nobody can decide it, so it is withdrawn."""

@@ -220,6 +220,10 @@ class Gate:
         """Takes back what a failed turn still has waiting, so that no later click sends it."""
         self._decisions.withdraw(turn)
 
+    def lose_restored(self, before: float) -> None:
+        """After a restore from a backup: ends as unknown what waited or was approved in it."""
+        self._decisions.lose_restored(before)
+
     def withdraw_sealed_otherwise(self) -> list[str]:
         """Takes back what waits since an earlier version, or under another journal key. Gives the threads."""
         return self._decisions.withdraw_sealed_otherwise()

@@ -44,6 +44,7 @@ class Event(StrEnum):
     SUCCEED = "succeed"  # the API answered 2xx
     FAIL = "fail"  # the API said no, or nothing could be sent
     LOSE = "lose"  # sent, no answer: it may or may not have happened
+    RESTORE = "restore"  # the database is an older one again: it may have been decided and sent since
 
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
@@ -51,6 +52,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.PENDING, Event.REJECT): State.REJECTED,
     (State.PENDING, Event.EXPIRE): State.EXPIRED,
     (State.PENDING, Event.WITHDRAW): State.WITHDRAWN,
+    (State.PENDING, Event.RESTORE): State.UNKNOWN,
+    (State.APPROVED, Event.RESTORE): State.UNKNOWN,
     (State.APPROVED, Event.OUTDATE): State.STALE,
     (State.SENDING, Event.OUTDATE): State.STALE,
     (State.APPROVED, Event.SEND): State.SENDING,

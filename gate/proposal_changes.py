@@ -105,7 +105,8 @@ class ProposalChanges:
 
 def _is_redrawn(row: Proposal) -> bool:
     """Whether a card is drawn anew: not for what the policy sends by itself, which has none, nor for the moment of sending."""
-    is_shown = row.decided_by is not None or bool(row.votes) or row.state in (State.EXPIRED, State.WITHDRAWN)
+    by_nobody = row.state in (State.EXPIRED, State.WITHDRAWN) or (row.state is State.UNKNOWN and row.sent_at is None)
+    is_shown = row.decided_by is not None or bool(row.votes) or by_nobody
     return is_shown and row.state is not State.SENDING
 
 

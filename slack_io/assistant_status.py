@@ -22,6 +22,7 @@ from slack_io.web_api import SlackWeb
 from workers.waking import Waking
 
 log = structlog.get_logger("assistant_status")
+LASTS = 1.0  # seconds that something lasts which is shown
 _STATUS_FOR = 60.0  # seconds after which the same status is set anew; Slack drops it after two minutes
 _KEPT = 2_000  # threads whose status is remembered
 _TITLE = 200  # characters of a title: https://docs.slack.dev/reference/methods/agents.sessions.setStatus
@@ -55,8 +56,9 @@ class AssistantStatus:
         self._shown: TTLCache[tuple[str, str], object] = TTLCache(_KEPT, _STATUS_FOR, timer=clock)
         self._never: set[str] = set()  # methods that this app may not use
 
-    def status(self, thread: str, text: str, *, after: float = 0.0) -> None:
-        """What the bot does at this moment ("is thinking..."). It is shown only if it still does so `after` seconds."""
+    def status(self, thread: str, text: str, *, after: float = LASTS) -> None:
+        """What the bot does at this moment ("is thinking..."). `after` so many seconds what it does then is shown: what was over before
+        is not worth a call, and the thumbs-up has said that it is at work."""
         place = Thread.from_key(thread)
         said = {"channel_id": place.channel, "thread_ts": place.ts, "status": text}
         self._want(thread, "status", "assistant.threads.setStatus", said, text, after)
@@ -129,12 +131,14 @@ class AssistantStatus:
         now = self._clock()
         with self._lock:
             wishes = self._wanted.setdefault(thread, {})
-            wishes.pop((kind, "later"), None)
+            before = wishes.pop((kind, "later"), None)
             is_next = after > 0 and (kind, "now") in wishes
             if value is not None and self._shown.get((thread, kind)) == value and not is_next:
                 wishes.pop((kind, "now"), None)  # what was to take its place is over before it was seen
                 return
-            wishes[kind, "later" if after else "now"] = _Wish(method, said, value, now + after)
+            # what takes another's place does not wait anew: of many short steps one is shown in a while
+            at = now + after if before is None else min(before.at, now + after)
+            wishes[kind, "later" if after else "now"] = _Wish(method, said, value, at)
             while len(self._wanted) > _KEPT:
                 self._wanted.popitem(last=False)
         self._waking.show(thread)

@@ -9,23 +9,26 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from base import words
+from base.allowance import UNLIMITED, Allowance
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from gate.card_posts import card_row
 from gate.cards import deny_modal, notice_modal, whole_request
 from gate.gate import Gate
 from gate.policy import Refused, State
 from model.prompt.prompt import suggestions
+from slack_io.allowance_words import closed_text
 from slack_io.app_home import AppHome
 from slack_io.assistant_status import AssistantStatus
 from slack_io.cancellation import Cancellation
 from slack_io.payloads import question
 from slack_io.web_api import SlackWeb
+from store.admission import Admission
 from store.arrivals import Arrival
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, ephemeral, message, thumbs_up
@@ -43,6 +46,7 @@ from store.received import (
 )
 from store.store import Store
 from store.turns import Turn
+from store.usage import Closed
 from workers.waking import Waking
 
 log = structlog.get_logger("handlers")
@@ -64,6 +68,7 @@ class AdmissionRules:
     max_waiting: int
     allow_direct: bool = False
     retention_days: float = 30.0
+    allowance: Allowance = UNLIMITED
 
 
 class Handlers:
@@ -196,7 +201,9 @@ class Handlers:
         self._store.dispose(arrival, [message(once, thread, "", words.NO_PERSON)], [noted])
 
     def _refusal(self, mention: Mention) -> str | None:
-        """Why this person may not ask here, or None."""
+        """Why this person may not ask this here, or None."""
+        if mention.is_edited and self._store.has_lost(float(mention.ts)):
+            return words.FROM_BEFORE
         if mention.is_direct:
             if not self._rules.allow_direct:
                 return words.NO_DIRECT.format(places=words.places(self._rules.channels))
@@ -228,26 +235,40 @@ class Handlers:
 
     def _admit(self, arrival: Arrival, mention: Mention, text: str) -> None:
         turn = Turn(self._ids(), mention.thread.key, mention.user, text, mention.ts)
-        thumb, once = self._thumb(mention, turn.turn), (turn.asker, "", words.TOO_MANY_OF_YOURS)
+        refusals: list[Closed] = []
+
+        def says_closed(closed: Closed) -> list[Post]:
+            refusals.append(closed)  # at once: another question of theirs may be refused at this moment
+            is_news = self._refusals.is_news(turn.asker, "", closed.setting)
+            return [self._to_author(mention, closed_text(closed))] if is_news else []
+
         outcome = self._store.admit(
             arrival,
             turn,
-            {
-                "taken": [thumb],
-                "kept": [thumb, self._ephemeral(mention, words.KEPT, in_thread=True)],
-                "too many": [self._message(mention, turn.turn, words.TOO_MANY)],
-                "too many of theirs": [self._to_author(mention, once[-1])]
-                if self._refusals.would_be_news(*once)
-                else [],
-            },
+            self._says(mention, turn),
             workers=self._rules.workers,
             max_waiting=self._rules.max_waiting,
+            among=len(self._rules.channels) > 1 or self._rules.allow_direct,
+            allowance=self._rules.allowance,
+            says_closed=says_closed,
         )
-        log.info("mention", outcome=outcome, turn=turn.turn)
+        log.info("mention", outcome=outcome, turn=turn.turn, **({"limit": refusals[-1].setting} if refusals else {}))
         if outcome == "too many of theirs":
-            self._refusals.is_news(*once)
+            self._refusals.is_news(turn.asker, "", words.TOO_MANY_OF_YOURS)
         if outcome in ("taken", "kept") and mention.is_direct and len(self._store.asked_at(turn.thread)) == 1:
             self._status.title(turn.thread, " ".join(text.split()))  # the first question names the thread
+
+    def _says(self, mention: Mention, turn: Turn) -> Mapping[Admission, Sequence[Post]]:
+        """What is said of each outcome of an admission."""
+        thumb = self._thumb(mention, turn.turn)
+        return {
+            "taken": [thumb],
+            "kept": [thumb, self._ephemeral(mention, words.KEPT, in_thread=True)],
+            "too many": [self._message(mention, turn.turn, words.TOO_MANY)],
+            "too many of theirs": [self._to_author(mention, words.TOO_MANY_OF_YOURS)]
+            if self._refusals.would_be_news(turn.asker, "", words.TOO_MANY_OF_YOURS)
+            else [],
+        }
 
     def _suggest(self, arrival: Arrival, opened: AssistantOpened) -> None:
         """An assistant's pane was opened: what can be asked there."""

@@ -116,6 +116,11 @@ class Outbox:
                 kind = one.post.kind
                 if kind in over:
                     continue
+                if (
+                    held := one.held_until - self._clock()
+                ) > 0:  # nobody waits for it, and what takes its place may come
+                    later.append(held)
+                    continue
                 wait = self._deliver_one(one, moved, done)
                 asides += kind == "ephemeral"
                 if wait is None and asides == _MOST_ASIDES:  # what came meanwhile goes first

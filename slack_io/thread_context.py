@@ -1,13 +1,14 @@
 """Reads from Slack, when a turn begins, what was written: the question as it stands by now, and the thread before it.
 
 The bot is not subscribed to the channel's messages (each mention would come twice), so edits and deletions are seen here alone.
+A question that begins its thread and was asked a moment ago is not read again: nothing stands before it, and it says what it said.
 Deleted is what Slack says was deleted; that something is not listed yet says nothing.
 Where Slack cannot be read at this moment, the question counts as it was recorded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -30,6 +31,7 @@ log = structlog.get_logger("thread_context")
 _LINES = 50  # messages of a thread that the model gets before a question, the latest
 _LINE = 2_000  # characters of one
 _ALL = 12_000  # characters of all together
+_FRESH = 5.0  # seconds for which a question says what its event said
 _PAGES = 5  # pages of a thread that are read, 200 messages each
 
 
@@ -42,11 +44,12 @@ class CurrentQuestion:
 
 
 class ThreadReader:
-    """Reads threads."""
+    """Reads threads. `clock` gives seconds since 1970."""
 
-    def __init__(self, web: SlackWeb, store: Store) -> None:
+    def __init__(self, web: SlackWeb, store: Store, clock: Callable[[], float]) -> None:
         self._web = web
         self._store = store
+        self._clock = clock
 
     def read(self, turn: Turn) -> CurrentQuestion:
         """What a waiting turn's question says now, and what was written before it. Never raises what Slack's failures raise."""
@@ -66,6 +69,9 @@ class ThreadReader:
             return None
 
     def _read(self, turn: Turn) -> CurrentQuestion:
+        if self._is_as_recorded(turn):
+            bot = self._web.identity().user
+            return CurrentQuestion(turn.text, tuple(self._lines([], self._attached(turn, None, bot), bot)))
         thread, known = Thread.from_key(turn.thread), self._store.asked_at(turn.thread)
         since = _answered_before(turn, known)
         messages = self._messages(thread, since, turn.ts)
@@ -81,6 +87,11 @@ class ThreadReader:
         ]
         attached = self._attached(turn, asked, bot)
         return CurrentQuestion(_edited(asked, bot) or turn.text, tuple(self._lines(before, attached, bot)))
+
+    def _is_as_recorded(self, turn: Turn) -> bool:
+        """Whether a look at the thread would tell nothing that its event has not told. A clock that differs from Slack's has it read."""
+        begins = Thread.from_key(turn.thread).ts == turn.ts
+        return begins and abs(self._clock() - float(turn.ts)) < _FRESH
 
     def _messages(self, thread: Thread, since: str, until: str) -> list[dict[str, Any]]:
         """The thread's first message, and those from `since` to `until`, oldest first, as far as Slack has them to give by now."""

@@ -46,12 +46,13 @@ _TAKE_UP = by_engine(_take_up)
 
 def living(db: Connection) -> int:
     """How many processes share the database and give signs of life; at least this one."""
-    return max(
-        1,
-        int(
-            db.scalar(select(func.count()).where(replicas.c.beat_at > NOW - DEAD, replicas.c.process != EVERYBODY)) or 0
-        ),
-    )
+    return max(1, beating(db))
+
+
+def beating(db: Connection) -> int:
+    """How many processes that share the database give signs of life."""
+    lives = replicas.c.beat_at > NOW - DEAD
+    return int(db.scalar(select(func.count()).where(lives, replicas.c.process != EVERYBODY)) or 0)
 
 
 class Overtaken(Exception):

@@ -26,7 +26,8 @@ Kind = Literal["message", "live", "finish", "update", "delete", "ephemeral", "re
 class Post:
     """One thing to say. `target` names the post that an update changes; `arguments` are the Web API's, less the address.
 
-    `is_card`: it is the record of a request, or of a set of them, and stays.
+    `is_card`: it is the record of a request, or of a set of them, and stays. `wait`: seconds for which it is held back, so that an
+    update of the same message that comes meanwhile takes its place.
     """
 
     post: str
@@ -36,6 +37,7 @@ class Post:
     arguments: dict[str, Any] = field(default_factory=dict)
     target: str | None = None
     is_card: bool = False
+    wait: float = 0.0
 
 
 def card_message(post: str, thread: str, turn: str, text: str, blocks: Sequence[Block]) -> Post:
@@ -48,9 +50,12 @@ def message(post: str, thread: str, turn: str, text: str, blocks: Sequence[Block
     return Post(post, thread, turn, "message", {"text": text, **({"blocks": list(blocks)} if blocks else {})})
 
 
-def update(post: str, thread: str, turn: str, target: str, text: str, blocks: Sequence[Block]) -> Post:
+def update(
+    post: str, thread: str, turn: str, target: str, text: str, blocks: Sequence[Block], *, wait: float = 0.0
+) -> Post:
     """A change of the card that the post `target` made. Blocks are always given: Slack might keep the old buttons otherwise."""
-    return Post(post, thread, turn, "update", {"text": text, "blocks": list(blocks)}, target, is_card=True)
+    arguments = {"text": text, "blocks": list(blocks)}
+    return Post(post, thread, turn, "update", arguments, target, is_card=True, wait=wait)
 
 
 def ephemeral(post: str, thread: str, turn: str, user: str, text: str, *, in_thread: bool = True) -> Post:
@@ -111,6 +116,7 @@ class DuePost:
     target_thread: str | None = None
     target_state: PostState | None = None
     made_by: str = ""  # the process that was to deliver it; empty: one that has ended
+    held_until: float = 0.0  # seconds since 1970: when it is sent at the earliest
 
 
 _ADD = by_engine(lambda insert: insert(posts).on_conflict_do_nothing())
@@ -141,6 +147,11 @@ _HAPPENS = {
 }
 
 
+def happens(event: PostEvent) -> Any:
+    """Lets an event happen to the post `which`, whose message has `at_ts`."""
+    return _HAPPENS[event]
+
+
 def add_posts(tx: Transaction, says: Sequence[Post]) -> None:
     """Adds posts to be delivered; one that is there already stays as it is."""
     if says:
@@ -148,10 +159,11 @@ def add_posts(tx: Transaction, says: Sequence[Post]) -> None:
 
 
 def _row_of(tx: Transaction, post: Post) -> dict[str, Any]:
-    made_by = tx.process if tx.wake(post.thread, Work.POSTS) else NEW
+    made_by, now = tx.process if tx.wake(post.thread, Work.POSTS) else NEW, tx.clock()
     return {
         "post": post.post, "thread": post.thread, "turn": post.turn, "method": post.kind, "arguments": json.dumps(post.arguments),
-        "target": post.target, "state": PostState.DUE, "created_at": tx.clock(), "card": int(post.is_card), "made_by": made_by,
+        "target": post.target, "state": PostState.DUE, "created_at": now, "card": int(post.is_card), "made_by": made_by,
+        "held_until": now + post.wait if post.wait else None,
     }  # fmt: skip
 
 
@@ -163,7 +175,14 @@ def _post_of(row: Mapping[Any, Any]) -> Post:
 
 def _due_of(row: Mapping[Any, Any]) -> DuePost:
     state = PostState(row["target_state"]) if row["target_state"] is not None else None
-    target = (row["target_ts"], row["mention_ts"], row["target_thread"], state, row["made_by"])
+    target = (
+        row["target_ts"],
+        row["mention_ts"],
+        row["target_thread"],
+        state,
+        row["made_by"],
+        row["held_until"] or 0.0,
+    )
     return DuePost(row["id"], _post_of(row), row["created_at"], *target)
 
 

@@ -88,10 +88,11 @@ class ServerLock:
         return True
 
     def close(self) -> None:
-        """The server gives the lock back when the connection ends."""
+        """Ends the connection, with which the server gives the lock back."""
+        self._let_go()
 
     def _let_go(self) -> None:
-        """Gives up the connection that is to hold the lock, after it broke."""
+        """Gives up the connection that is to hold the lock: after it broke, or since nobody needs it any more."""
         if self._held is not None:
             self._held.invalidate()
             self._held.close()

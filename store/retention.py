@@ -15,6 +15,7 @@ from store.proposal_record import proposals
 from store.saved_results import Bounds, forget_results
 from store.tables import holds, inbox, posts, results, threads, transcript, turns
 from store.turns import IS_OPEN
+from store.usage import forget_spent
 
 log = structlog.get_logger("store")
 _PART = 500  # threads that are forgotten in one transaction
@@ -35,6 +36,7 @@ class Retention(Database):
         is_old = (posts.c.state != PostState.DUE, posts.c.created_at < before)
         with self._writing() as tx:
             forget_results(tx, self._bounds)
+            forget_spent(tx)
             tx.db.execute(
                 delete(inbox).where(inbox.c.handled == 1, inbox.c.received_at < before, inbox.c.thread.not_in(known))
             )

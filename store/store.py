@@ -15,14 +15,26 @@ from store.paces import SharedPaces
 from store.posts import Posts
 from store.proposals import Proposals
 from store.replicas import Replicas
+from store.restored import Restoration
 from store.retention import Retention
 from store.saved_results import Bounds, SavedResults
 from store.transcript_rows import Transcripts
-from store.turns import Turns
+from store.usage import UsageLimits
 from workers.wakes import Wakes
 
 
-class Store(Admissions, Turns, Transcripts, Proposals, Posts, SavedResults, Replicas, SharedPaces, Retention):
+class Store(
+    Admissions,
+    UsageLimits,
+    Restoration,
+    Transcripts,
+    Proposals,
+    Posts,
+    SavedResults,
+    Replicas,
+    SharedPaces,
+    Retention,
+):
     """The database of one bot, with all that `Database` says. `bounds`: how much of answers is kept for `read_result`."""
 
     def __init__(

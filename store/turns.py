@@ -22,6 +22,7 @@ from store.seals import add_proposals
 from store.tables import inbox, turns
 from store.transcript import AssistantMessage, Result, ThreadContext, ThreadMessage, TurnNote, Usage, UserMessage
 from store.transcript_rows import add_item, close_calls, touch
+from store.usage import spend
 from workers.wakes import Work
 
 
@@ -178,6 +179,28 @@ def _spend(tx: Transaction, event: TurnEvent, turn: Turn, usage: Usage | None) -
     counts = {"calls": 0 if usage is None else 1, "prompt": spent.prompt, "completion": spent.completion}
     end = None if event is TurnEvent.GO_ON else tx.clock()
     _let(tx, _SPEND[event], turn, end=end, **counts)
+    spend(tx, turn.asker, spent.prompt + spent.completion)
+
+
+def end(
+    tx: Transaction,
+    turn: Turn,
+    says: Sequence[Post],
+    *,
+    said: AssistantMessage | None,
+    usage: Usage | None,
+    failed: bool,
+    entries: Sequence[JournalEntry],
+) -> None:
+    """Ends a turn, as `Turns.end_turn` does; for who holds its thread, or the whole database."""
+    if failed:
+        close_calls(tx, turn.thread, turn.turn, turn.asker)
+    if said is not None:
+        add_item(tx, turn.thread, turn.turn, said)
+    add_posts(tx, says)
+    tx.note(turn.thread, turn.turn, entries)
+    _spend(tx, TurnEvent.FAIL if failed else TurnEvent.END, turn, usage)
+    touch(tx, turn.thread, tainted=False)
 
 
 class Turns(Database):
@@ -299,11 +322,4 @@ class Turns(Database):
     ) -> None:
         """The turn's rest: its last words, what people are told, and its tokens (`usage` None: no model call belongs to this end)."""
         with self.holding(turn.thread), self._writing() as tx:
-            if failed:
-                close_calls(tx, turn.thread, turn.turn, turn.asker)
-            if said is not None:
-                add_item(tx, turn.thread, turn.turn, said)
-            add_posts(tx, says)
-            tx.note(turn.thread, turn.turn, entries)
-            _spend(tx, TurnEvent.FAIL if failed else TurnEvent.END, turn, usage)
-            touch(tx, turn.thread, tainted=False)
+            end(tx, turn, says, said=said, usage=usage, failed=failed, entries=entries)

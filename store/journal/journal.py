@@ -7,6 +7,7 @@ it, only its hash; the words lie with the turn and go with it.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import secrets
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import Connection, Engine, delete, insert, select, text, true, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select, text, true, update
 from sqlalchemy import bindparam as given
 
 from base.settings import Misconfigured
@@ -61,6 +62,24 @@ class Head(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.number}:{self.hash}"
+
+
+class Span(NamedTuple):
+    """From a moment on, and before another (seconds since 1970); None: without that end."""
+
+    since: float | None = None
+    until: float | None = None
+
+
+ALWAYS = Span()
+
+
+def _within(span: Span) -> list[ColumnElement[bool]]:
+    since, until = span
+    return [
+        *([journal.c.at >= since] if since is not None else []),
+        *([journal.c.at < until] if until is not None else []),
+    ]
 
 
 class Journal:
@@ -163,11 +182,11 @@ class Journal:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def lines(self, after: int = 0, **where: str) -> Iterator[ChainedEntry]:
+    def lines(self, after: int = 0, span: Span = ALWAYS, **where: str) -> Iterator[ChainedEntry]:
         """The entries in order, page by page, behind the one of number `after`; `where` filters by thread, turn or kind."""
         while True:
             query = select(journal).where(
-                journal.c.number > after, *(journal.c[name] == value for name, value in where.items())
+                journal.c.number > after, *_within(span), *(journal.c[name] == value for name, value in where.items())
             )
             with self._engine.connect() as db:
                 rows = db.execute(query.order_by(journal.c.number).limit(_PAGE)).mappings().all()
@@ -209,10 +228,25 @@ class Journal:
         begun = [line.number for line in self.lines(kind=BEGUN_ANEW) if is_whole(self._key, FIRST, line)]
         return begun[-1] if begun else 1
 
-    def verify(self) -> tuple[int | None, str, int]:
-        """(the first entry that is wrong or missing, or None; the hash of the last good one; its number)."""
-        first = self.first()
-        return first_broken(self._key, self.lines(after=first - 1), first)
+    def verify(self, of: tuple[int, int] | None = None) -> tuple[int | None, str, int]:
+        """(the first entry that is wrong or missing, or None; the hash of the last good one; its number). `of`: only from this number to
+        that, as they go on from the one before."""
+        if of is None:
+            first = self.first()
+            return first_broken(self._key, self.lines(after=first - 1), first)
+        first, last = of
+        with self._engine.connect() as db:
+            before = db.scalar(select(journal.c.hash).where(journal.c.number == first - 1)) if first > 1 else FIRST
+        lines = itertools.takewhile(lambda line: line.number <= last, self.lines(after=first - 1))
+        broken, hash_, number = first_broken(self._key, lines, first, str(before))
+        return (number + 1 if broken is None and number < last else broken), hash_, number
+
+    def numbers(self, span: Span) -> tuple[int, int] | None:
+        """The first and the last entry that were written within a span, and belong to the chain under this key; None where none was."""
+        query = select(func.min(journal.c.number), func.max(journal.c.number))
+        with self._engine.connect() as db:
+            first, last = db.execute(query.where(*_within(span), journal.c.number >= self.first())).one()
+        return None if first is None else (int(first), int(last))
 
     def missing(self) -> str | None:
         """What the heads that are kept say against the journal: that it was emptied, cut, or is another one. None: nothing."""

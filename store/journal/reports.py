@@ -55,6 +55,8 @@ def summary(line: ChainedEntry) -> str:
         "fingerprint",
         "outcome",
         "reference",
+        "questions",
+        "replaced",
     )
     shown = {key: str(data[key])[:12] if key == "fingerprint" else data[key] for key in keys if data.get(key)}
     if "prompt_tokens" in data:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from base.settings import Misconfigured, Settings, load_settings
+from base.allowance import Allowance, Rate
+from base.settings import Misconfigured, Settings, load_settings, misspelt
 
 REQUIRED = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "shhh-secret", "SLACK_CHANNEL": "#hr"}
 
@@ -381,3 +382,101 @@ def test_in_socket_mode_the_bot_listens_to_its_own_machine_alone(given: dict[str
 def test_in_a_container_the_bot_listens_everywhere() -> None:
     text = (Path(__file__).parents[2] / "deploy" / "Dockerfile").read_text("utf-8")
     assert "HOST=0.0.0.0" in text
+
+
+# --- what people may use ----------------------------------------------------------------------------------------------
+
+
+def test_what_people_may_use_is_as_much_as_they_like_unless_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch).allowance == Allowance()
+    given = {"RATE_LIMIT": " 20/hour ", "RATE_LIMIT_CHANNEL": "3 / minute", "TOKEN_BUDGET": "1,000,000"}
+    allowance = load(monkeypatch, **given, TOKEN_BUDGET_ALL="5").allowance
+    assert allowance == Allowance(Rate(20, "hour"), Rate(3, "minute"), 1_000_000, 5)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("20", "write a number and a span, for example 20/hour (minute, hour or day)"),
+        ("20 an hour", "write a number and a span, for example 20/hour (minute, hour or day)"),
+        ("-1/hour", "write a number and a span, for example 20/hour (minute, hour or day)"),
+        ("20/hours", "'hours' is no span; write 20/hour"),
+        ("20/h", "'h' is no span; write 20/hour"),
+        ("5/Day", "'Day' is no span; write 5/day"),
+        ("5/min", "'min' is no span; write 5/minute"),
+        ("5/week", "write a number and a span, for example 20/hour (minute, hour or day)"),
+        ("0/hour", "write 1 or more, or leave it out for no limit"),
+    ],
+)
+@pytest.mark.parametrize("name", ["RATE_LIMIT", "RATE_LIMIT_CHANNEL"])
+def test_a_rate_that_is_none_is_told_with_what_to_write(
+    name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, **{name: value})
+    assert str(caught.value) == f"{name}: {told}."
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("many", "write a whole number"),
+        ("0", "write 1 or more"),
+        ("200k", "write it as a number without a unit, 200000"),
+        ("1.5", "write a whole number"),
+    ],
+)
+@pytest.mark.parametrize("name", ["TOKEN_BUDGET", "TOKEN_BUDGET_ALL"])
+def test_a_budget_that_is_none_is_told_with_what_to_write(
+    name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, **{name: value})
+    assert str(caught.value) == f"{name}: {told}."
+
+
+# --- what is misspelt -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "setting"),
+    [
+        ("SLACK_CHANEL", "SLACK_CHANNEL"),
+        ("SLACK_CHANNELS", "SLACK_CHANNEL"),
+        ("SLACKCHANNEL", "SLACK_CHANNEL"),
+        ("SLAK_BOT_TOKEN", "SLACK_BOT_TOKEN"),
+        ("slack_bot_tokn", "SLACK_BOT_TOKEN"),
+        ("OPENAI_KEY", "OPENAI_API_KEY"),
+        ("DATABASE_URI", "DATABASE_URL"),
+        ("MAX_WATING", "MAX_WAITING"),
+        ("RATE_LIMITS", "RATE_LIMIT"),
+        ("TOKEN_BUDGETS", "TOKEN_BUDGET"),
+        ("WORKER", "WORKERS"),
+    ],
+)
+def test_what_looks_like_a_setting_is_told_with_the_one_that_is_meant(given: str, setting: str) -> None:
+    assert misspelt([given, "PATH", "HOME"]) == {given.upper(): setting}
+    assert misspelt([given, setting]) == {}  # it is set; the other one is somebody else's
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["HR_API_URL", "HR_API_TOKEN", "OPENAI_ORG_ID", "SLACK_WEBHOOK_URL", "HOSTNAME", "FTP_PROXY", "SSL_CERT_DIR", "LOGNAME",
+     "LANG", "MODEL_NAME", "API_TOKEN", "SLACK_TEAM_ID", "http_proxy", "no_proxy", "PWD", "MAIL"],
+)  # fmt: skip
+def test_what_is_somebody_elses_is_not_taken_for_a_setting(given: str) -> None:
+    assert misspelt([given]) == {}
+
+
+def test_a_missing_setting_is_told_with_what_it_may_have_been_written_as(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SLACK_BOT_TOKN", "xoxb-1")
+    (tmp_path / ".env").write_text("SLACK_CHANELL=C0HR\nSLACK_SIGNING_SECRET=s\n")
+    with pytest.raises(Misconfigured) as caught:
+        load_settings()
+    token, channel = str(caught.value).splitlines()
+    assert token.endswith("(README, 'Settings'). SLACK_BOT_TOKN is set, which is no setting: is SLACK_BOT_TOKEN meant?")
+    assert channel.startswith("SLACK_CHANNEL is not set.")
+    assert channel.endswith("SLACK_CHANELL is set, which is no setting: is SLACK_CHANNEL meant?")
+    assert "xoxb" not in str(caught.value)

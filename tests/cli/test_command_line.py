@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -429,6 +430,17 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert f"PORT: cannot listen on 127.0.0.1:{port}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_setting_that_is_misspelt_is_told_at_the_start(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        settings = {"PORT": str(other.getsockname()[1]), "RATE_LIMT": "20/hour"}  # the port is taken, so that it ends
+        done = run(tmp_path, **(COMPLETE | settings))
+
+    (told,) = [json.loads(line) for line in done.stderr.splitlines() if "no such setting" in line]
+    assert (told["variable"], told["hint"]) == ("RATE_LIMT", "did you mean RATE_LIMIT?")
 
 
 # --- help, start and end ----------------------------------------------------------------------------------------------

@@ -529,7 +529,7 @@ def test_a_notice_is_plain_text() -> None:
 
 
 def ended(state: State, **more: Any) -> CardRow:
-    return row("{}", **{"state": state, "decided_by": "U0BEN", "decided_at": 1e9, **more})
+    return row("{}", **{"state": state, "decided_by": "U0BEN", "decided_at": 1e9, "sent_at": 1e9, **more})
 
 
 DECIDING = [("approve", "primary"), ("deny", "danger"), ("deny_reason", None)]
@@ -601,6 +601,16 @@ def test_only_an_unknown_outcome_with_a_target_can_be_checked() -> None:
             "messages (12 → 15), x ((nothing) →  ), a (1 → 2), b (1 → 2), c (1 → 2), ...",
         ),
         (State.UNKNOWN, {}, "Approved by <@U0BEN> {at} · Sent, no answer: it may or may not have happened."),
+        (
+            State.UNKNOWN,
+            {"sent_at": None},
+            "Approved by <@U0BEN> {at} · I was restored from a backup, so I don't know what became of this since. I won't send it.",
+        ),
+        (
+            State.UNKNOWN,
+            {"sent_at": None, "decided_by": None},
+            "I was restored from a backup, so I don't know what became of this since. I won't send it. Please look before you ask again.",
+        ),
         (State.REJECTED, {}, "Denied by <@U0BEN> {at}"),
         (
             State.REJECTED,

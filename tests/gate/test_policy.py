@@ -172,6 +172,7 @@ def test_a_stored_rule_is_the_same_rule_less_its_condition(rule: Rule) -> None:
 
 LAW = """
 pending approve approved      pending reject rejected     pending expire expired      pending withdraw withdrawn
+pending restore unknown       approved restore unknown
 approved outdate stale        approved send sending       approved fail failed
 sending outdate stale         sending succeed done        sending fail failed         sending lose unknown
 """

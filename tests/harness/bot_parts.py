@@ -30,7 +30,7 @@ from gate.sending import Approval
 from model.chat import Model, ReplyListener
 from model.messages import Message
 from model.model_calls import ModelCalls
-from slack_io.assistant_status import AssistantStatus
+from slack_io.assistant_status import LASTS, AssistantStatus
 from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
 from slack_io.web_api import SlackWeb
@@ -213,7 +213,7 @@ class RecordingStatus(AssistantStatus):
         super().__init__(web, waking)
         self.texts: list[str] = []
 
-    def status(self, thread: str, text: str, *, after: float = 0.0) -> None:
+    def status(self, thread: str, text: str, *, after: float = LASTS) -> None:
         self.texts.append(text)
         super().status(thread, text, after=after)
 
@@ -257,7 +257,7 @@ class BotParts:
             ),
             gate=self.gate,
             store=self.store,
-            reader=ThreadReader(web, self.store),
+            reader=ThreadReader(web, self.store, self.clock),
             status=self.status,
             streams=StreamedMessages(web, waking, self.ended.append),
             cancel_flag=CancelFlag(),

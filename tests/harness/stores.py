@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from base.thread import Thread
 from gate.policy import State
@@ -29,7 +29,12 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 TEAM, CHANNEL, ANN, BEN = "T0LOCAL", "C0HR", "U0ANN", "U0BEN"
 A, B = Thread(TEAM, CHANNEL, "100.000001"), Thread(TEAM, CHANNEL, "100.000002")
-QUIET: dict[Admission, Sequence[Post]] = {"taken": [], "kept": [], "too many": [], "too many of theirs": []}
+QUIET: dict[Admission, Sequence[Post]] = {
+    "taken": [],
+    "kept": [],
+    "too many": [],
+    "too many of theirs": [],
+}
 
 
 class Hears(Nobody):
@@ -83,12 +88,13 @@ def admit(
     says: dict[Admission, Sequence[Post]] = QUIET,
     workers: int = 8,
     max_waiting: int = 256,
+    **more: Any,
 ) -> tuple[Admission, Turn]:
     """A mention, recorded and looked at."""
     arrival = arrive(store, thread, ts, user)
     assert isinstance(arrival.received, Mention)
     turn = Turn(f"turn-{arrival.id}", thread.key, user, arrival.received.text, arrival.received.ts)
-    return store.admit(arrival, turn, says, workers=workers, max_waiting=max_waiting), turn
+    return store.admit(arrival, turn, says, workers=workers, max_waiting=max_waiting, **more), turn
 
 
 def begin(store: Store, thread: Thread = A, user: str = ANN) -> Turn:

@@ -245,7 +245,7 @@ class Acquainted(ThreadReader):
 
 def test_what_people_wrote_and_what_they_are_called_is_broken_up_too(tmp_path: Path, server: RestServer) -> None:
     parts = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=5)
-    parts.system = replace(parts.system, reader=Acquainted(SlackWeb("xoxb-none", NOBODY), parts.store))
+    parts.system = replace(parts.system, reader=Acquainted(SlackWeb("xoxb-none", NOBODY), parts.store, parts.clock))
     turn = parts.begin(f"Is {NAME} there?", by=ANN)
     parts.store.begin_turn(
         turn, turn.text, [ThreadMessage("U0BEN", NAME, f"I am {NAME}"), ThreadMessage("B1", NAME, NAME, is_bot=True)]

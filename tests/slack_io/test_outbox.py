@@ -23,7 +23,7 @@ from store.transcript import AssistantMessage
 from store.turns import Turn
 from tests.harness.databases import ENGINES, fresh_database
 from tests.harness.loopback import Loopback, Reply, Request, as_json
-from tests.harness.stores import a_mention
+from tests.harness.stores import QUIET, a_mention
 from workers.wakes import Work
 from workers.waking import Waking
 
@@ -90,7 +90,7 @@ class System:
         if self.thread.key in posts:
             assert posts.take() == self.thread.key
             posts.done(self.thread.key)
-        self.assistant_status.status(self.thread.key, "is thinking...")
+        self.assistant_status.status(self.thread.key, "is thinking...", after=0.0)
         return self.thread.key in posts
 
     def post(self, *posts: Post) -> None:
@@ -635,6 +635,30 @@ def test_a_revoked_token_loses_no_message(system: System) -> None:
     assert system.unshown == []
 
 
+def test_an_update_that_is_held_back_gives_way_to_the_one_after_it_and_holds_up_nothing(system: System) -> None:
+    system.post(message("card", system.thread.key, "", "card"))
+    system.deliver_all()
+    system.post(update("u1", system.thread.key, "", "card", "being sent", [], wait=1.0))
+    assert system.deliver() == pytest.approx(1.0)
+    system.say("beside it")
+    system.deliver()
+    system.post(update("u2", system.thread.key, "", "card", "done", []))
+    assert system.deliver() is None
+    assert system.texts == ["done", "beside it"]
+    assert system.methods.count("chat.update") == 1
+
+
+def test_an_update_that_is_held_back_is_shown_where_nothing_takes_its_place(system: System) -> None:
+    system.post(message("card", system.thread.key, "", "card"))
+    system.deliver_all()
+    system.post(update("u1", system.thread.key, "", "card", "being sent", [], wait=1.0))
+    system.deliver()
+    assert system.texts == ["card"]
+    system.clock.now += 1.0
+    assert system.deliver() is None
+    assert system.texts == ["being sent"]
+
+
 # --- the status -------------------------------------------------------------------------------------------------------
 
 
@@ -662,7 +686,7 @@ def test_no_status_appears_after_the_message(system: System) -> None:
 def test_a_status_for_later_is_shown_when_its_time_has_come(system: System) -> None:
     system.thinks()
     system.deliver()
-    system.assistant_status.status(system.thread.key, "is reading /users")
+    system.assistant_status.status(system.thread.key, "is reading /users", after=0.0)
     system.assistant_status.status(system.thread.key, "is thinking...", after=0.5)
     assert system.deliver() == pytest.approx(0.5)
     assert system.workspace.status("C0HR", system.ts) == "is reading /users"
@@ -679,6 +703,16 @@ def test_a_status_for_later_that_was_over_before_is_never_shown(system: System) 
     assert system.deliver() is None
     assert system.methods == ["assistant.threads.setStatus"]
     assert system.workspace.status("C0HR", system.ts) == "is reading /users"
+
+
+def test_of_many_short_steps_one_is_shown_in_a_while(system: System) -> None:
+    """What takes another's place does not wait anew."""
+    for number in range(5):
+        system.assistant_status.status(system.thread.key, f"is reading users, page {number}", after=1.0)
+        system.deliver()
+        system.clock.now += 0.4
+    shown = [call.args["status"] for call in system.workspace.calls_of("assistant.threads.setStatus")]
+    assert shown == ["is reading users, page 3"]
 
 
 def test_no_status_for_later_appears_after_the_message(system: System) -> None:
@@ -756,9 +790,7 @@ def test_a_turns_messages_are_looked_for_from_its_mention_on(system: System) -> 
     system.store.record(a_mention("Ev1", system.thread, ts))
     (arrival,) = system.store.arrivals(system.thread.key)
     turn = Turn("t1", system.thread.key, "U0ANN", "and now?", ts)
-    system.store.admit(
-        arrival, turn, {"taken": [], "kept": [], "too many": [], "too many of theirs": []}, workers=1, max_waiting=1
-    )
+    system.store.admit(arrival, turn, QUIET, workers=1, max_waiting=1)
     turn = system.store.begin_turn(turn, turn.text, ())
     system.store.end_turn(
         turn, [message("m1", system.thread.key, "t1", "now")], said=AssistantMessage("now"), usage=None

@@ -1,0 +1,85 @@
+"""What several commands share: words instead of a traceback, the bot's database, the check of its journal."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from base.settings import Misconfigured, environment
+from store.journal.journal import ALWAYS, Head, Journal, Span, read_key
+from store.store import Store
+
+
+class plain_errors:
+    """Ends the program with a `Misconfigured`'s words instead of a traceback."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, Misconfigured):
+            click.echo(str(error), err=True)
+            raise SystemExit(2)
+
+
+def open_store(*, makes_key: bool = False) -> Store:
+    """The bot's database, which has to be there. Raises `Misconfigured`."""
+    given = environment()
+    url = given.get("DATABASE_URL") or "sqlite:///bot.db"
+    file = url.removeprefix("sqlite:///")
+    if url.startswith("sqlite") and not Path(file).exists():
+        raise Misconfigured(
+            f"DATABASE_URL: there is no database at {file}; run this where the bot runs, with its settings."
+        )
+    read_key(given.get("JOURNAL_KEY"), file if url.startswith("sqlite") else None, make=makes_key)
+    return Store(url, journal_key=given.get("JOURNAL_KEY") or None)
+
+
+def verify(chain: Journal, head: str | None = None, span: Span = ALWAYS) -> int:
+    """Checks the chain, or the part of it that was written within a span; tells the outcome, gives the exit code."""
+    part = chain.numbers(span) if span != ALWAYS else None
+    if span != ALWAYS and part is None:
+        click.echo("No entry was written within that time.")
+        return 0
+    broken, last_hash, number = chain.verify(part)
+    first = part[0] if part is not None else chain.first()
+    if first > 1:
+        what = "Entries before it" if part is not None else "The chain under this key begins there; entries before it"
+        click.echo(f"Checked from entry {first} on. {what} were not checked.")
+    if broken is not None:
+        click.echo(
+            f"The journal is broken at entry {broken}: it was changed, removed, or written with another key. {broken - 1} are intact."
+            if part is None
+            else f"The journal is broken at entry {broken}: it was changed, removed, or written with another key."
+        )
+        return 1
+    if span.until is not None:
+        click.echo(f"Entries {first} to {number}, the chain is intact. Entries after it were not checked.")
+        return 0
+    return _verify_end(chain, head, number, last_hash)
+
+
+def _verify_end(chain: Journal, head: str | None, number: int, last_hash: str) -> int:
+    """Checks that nothing was cut off at the end."""
+    if (missing := chain.missing()) is not None:
+        click.echo(f"The journal's {number} entries are intact, but there must have been more. {missing}")
+        return 1
+    if head is not None and not re.fullmatch(r"\d+:[0-9a-f]{64}", head):
+        click.echo(
+            f"The journal's {number} entries are intact, but --head cannot be read: write it as the log has it, NUMBER:HASH."
+        )
+        return 1
+    if head is not None and not chain.has(_head(head)):
+        click.echo(
+            f"The journal's {number} entries are intact, but {head} is not among them: the tail was cut off or rewritten."
+        )
+        return 1
+    click.echo(f"{number} entries, the chain is intact. Head: {number}:{last_hash}")
+    return 0
+
+
+def _head(text: str) -> Head:
+    number, _, hash_ = text.partition(":")
+    return Head(int(number), hash_)
