@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import structlog
@@ -24,9 +25,12 @@ from flask import Flask
 from waitress.server import create_server
 
 from ai import Limits, Services
+from base import metrics
 from base.clock import SteadyClock
-from base.logging_setup import hide_in_logs, set_up_logs
+from base.logging_setup import hide_in_logs, set_log_level, set_up_logs
 from base.settings import Misconfigured, Settings, load_settings
+from base.tracing import set_up_tracing, stop_tracing
+from base.version import VERSION
 from catalog.catalog import Catalog
 from catalog.credentials import secrets_of
 from cli.commands import COMMANDS, read_catalog, told
@@ -51,11 +55,13 @@ from store.journal.hash_chain import digest
 from store.store import Store
 from workers.cancel_flag import CancelFlag
 from workers.deadlines import Deadlines
+from workers.gauges import Gauges
 from workers.turns import Turns
 from workers.waking import Waking
 
 log = structlog.get_logger("bot")
-STOP_SECONDS = 9.0  # of the ten that a SIGTERM leaves
+STOP_SECONDS = 8.0  # of the ten that a SIGTERM leaves
+_LAST_SPANS = 1.0  # seconds, of the same
 _STDIN = 0
 _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
 _LOOK = 0  # among the signals: look at once
@@ -72,6 +78,7 @@ class Bot:
     turns: Turns
     socket: SocketMode | None  # in socket mode
     readiness: Readiness
+    gauges: Gauges
 
     def start(self) -> None:
         """Starts the workers, takes up what is not at rest, and in socket mode connects to Slack."""
@@ -132,7 +139,9 @@ def create_app(
     turns = Turns(store, gate, handlers, home, outbox, services, deadlines, waking, workers=settings.workers)
     intake = Intake(store, waking)
     socket = _socket(settings, intake)
-    bot = Bot(store, gate, web, turns, socket, Readiness(store, web, watched, socket))
+    readiness = Readiness(store, web, watched, socket)
+    gauges = Gauges(store, waking, lambda: readiness.found()[0])
+    bot = Bot(store, gate, web, turns, socket, readiness, gauges)
     return _flask(settings, bot, intake)
 
 
@@ -153,6 +162,7 @@ def _gate(
 def _model_calls(settings: Settings, model: Model) -> ModelCalls:
     return ModelCalls(
         model,
+        host=urlsplit(settings.openai_base_url or "https://api.openai.com").hostname or "",
         name=settings.openai_model,
         server=digest(f"{settings.openai_base_url} {settings.openai_model}"),
         history_tokens=settings.history_tokens,
@@ -197,6 +207,7 @@ def _flask(settings: Settings, bot: Bot, intake: Intake) -> Flask:
 
 
 @click.group(invoke_without_command=True, commands=COMMANDS)
+@click.version_option(VERSION, message="%(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:
     """Puts an internal REST API behind an @mention in Slack. Without a command: serves."""
@@ -211,8 +222,10 @@ def serve() -> None:
     stop, signals = _hear_signals()
     with told():
         settings = load_settings()
+        set_log_level(settings.log_level)
         catalog = read_catalog(settings.apis_file)
         hide_in_logs([*settings.secrets, *secrets_of(catalog)])
+        _trace(settings)
         key = settings.journal_key
         clock = SteadyClock()
         waking = Waking()
@@ -228,7 +241,8 @@ def serve() -> None:
         store.make_shrinkable()
         app = create_app(settings, catalog, store, waking, clock=clock)
         server = _listen(app, settings)
-    bot: Bot = app.extensions["bot"]
+        bot: Bot = app.extensions["bot"]
+        _measure(settings, bot)
     prepare(catalog, settings.prompt_budget)
     _settle_memory()
     bot.start()
@@ -245,9 +259,37 @@ def serve() -> None:
     log.info("stopping")
     server.close()
     bot.stop()
+    _end_tracing()
     log.info("stopped")
     sys.stderr.flush()
     os._exit(0)  # what still runs is in the middle of a call and safe to leave: a start finds it in the store
+
+
+def _trace(settings: Settings) -> None:
+    """Has spans sent, where the settings say so."""
+    if settings.otel_exporter_otlp_endpoint is not None:
+        headers = settings.otel_exporter_otlp_headers
+        set_up_tracing(
+            settings.otel_exporter_otlp_endpoint,
+            headers.get_secret_value() if headers is not None else "",
+            settings.otel_service_name,
+        )
+        log.info("spans are sent", endpoint=settings.otel_exporter_otlp_endpoint)
+
+
+def _end_tracing() -> None:
+    """Sends the last spans, within the time that is left: who receives them may not answer."""
+    ending = threading.Thread(target=stop_tracing, daemon=True)
+    ending.start()
+    ending.join(_LAST_SPANS)
+
+
+def _measure(settings: Settings, bot: Bot) -> None:
+    """Answers Prometheus, where the settings say where."""
+    if settings.metrics_port is not None:
+        metrics.REGISTRY.register(bot.gauges)
+        port = metrics.serve_metrics(settings.host, settings.metrics_port)
+        log.info("metrics are served", host=settings.host, port=port)
 
 
 def _settle_memory() -> None:

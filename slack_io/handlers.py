@@ -10,12 +10,14 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import structlog
 
-from base import words
+from base import metrics, words
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
+from base.tracing import is_tracing, span, traceparent
 from gate.card_posts import card_row
 from gate.cards import deny_modal, notice_modal, whole_request
 from gate.gate import Gate
@@ -99,13 +101,27 @@ class Handlers:
         with structlog.contextvars.bound_contextvars(event_id=arrival.event_id, user=arrival.payload["user"]):
             try:
                 self._store.take_in(arrival)
-                self._dispatch(arrival)
+                with self._span(arrival):
+                    self._dispatch(arrival)
             except SlackBusy as error:
                 return error.after
             except SlackUnsure as error:
                 log.warning("slack did not answer", reason=str(error))
                 return _TRY_AGAIN
         return None
+
+    def _span(self, arrival: Arrival) -> AbstractContextManager[object]:
+        """A span for what is done about an arrival: of its own trace, a click's of the trace of the question that led to its card."""
+        own = arrival.payload.get("traceparent", "")
+        asked = self._store.trace_behind(arrival.payload["token"]) if is_tracing() and arrival.kind == "click" else ""
+        about = arrival.payload["action"] if arrival.kind == "click" else arrival.kind
+        does = {
+            "messaging.system": "slack",
+            "messaging.operation.name": "process",
+            "messaging.operation.type": "process",
+        }
+        calm = (SlackBusy, SlackUnsure)  # it is tried again
+        return span(f"process {about}", "consumer", does, parent=asked or own, link=own if asked else "", calm=calm)
 
     def set_aside(self, arrival: Arrival) -> None:
         """Ends an arrival that may have ended its processes. A question is told so in its thread, who clicked alone."""
@@ -158,6 +174,7 @@ class Handlers:
             self._store.dispose(arrival)
         elif (refusal := self._refusal(arrival)) is not None:
             log.info("refused", reason=refusal)
+            metrics.QUESTIONS.labels("refused").inc()
             noted = JournalEntry("question refused", {"user": user, "reason": refusal})
             place = (
                 arrival.thread.key if arrival.payload.get("in_thread") else arrival.thread.channel
@@ -223,7 +240,8 @@ class Handlers:
         return bool(names) and self._web.channel_name(channel) in names
 
     def _admit(self, arrival: Arrival, text: str) -> None:
-        turn = Turn(self._ids(), arrival.thread.key, arrival.payload["user"], text, arrival.payload["ts"])
+        asked = arrival.payload
+        turn = Turn(self._ids(), arrival.thread.key, asked["user"], text, asked["ts"], trace=traceparent())
         thumb, once = self._thumb(arrival, turn.turn), (turn.asker, "", words.TOO_MANY_OF_YOURS)
         outcome = self._store.admit(
             arrival,
@@ -240,6 +258,7 @@ class Handlers:
             max_waiting=self._rules.max_waiting,
         )
         log.info("mention", outcome=outcome, turn=turn.turn)
+        metrics.QUESTIONS.labels(outcome).inc()
         if outcome == "too many of theirs":
             self._refusals.is_news(*once)
         elif outcome != "too many":

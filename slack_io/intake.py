@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from base import metrics
 from base.thread import Thread
+from base.tracing import is_tracing, span, traceparent
 from slack_io import payloads
 from store.holds import Overtaken
 from store.store import Store
@@ -60,7 +63,21 @@ class Intake:
         return True
 
     def _record(self, kind: str, thread: Thread, payload: dict[str, Any], event_id: str, ts: str | None) -> None:
-        if self._store.record(kind, thread, payload, event_id=event_id, ts=ts):
+        began, outcome = time.monotonic(), "failed"
+        receives = {
+            "messaging.system": "slack",
+            "messaging.operation.name": "receive",
+            "messaging.operation.type": "receive",
+        }
+        try:
+            with span(f"receive {kind}", "consumer", receives, begins=True):
+                payload |= {"traceparent": traceparent()} if is_tracing() else {}
+                is_new = self._store.record(kind, thread, payload, event_id=event_id, ts=ts)
+            outcome = "new" if is_new else "again"
+        finally:
+            metrics.ARRIVALS.labels(outcome).inc()
+            metrics.ARRIVAL_SECONDS.observe(time.monotonic() - began)
+        if is_new:
             self._waking.arrivals.wake(thread.key)
 
 

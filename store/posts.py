@@ -109,6 +109,7 @@ class DuePost:
     target_thread: str | None = None
     target_state: PostState | None = None
     made_by: str = ""  # the process that wrote it and was to deliver it; empty: one that has ended
+    trace: str = ""  # of the turn that it belongs to
 
 
 _ADD = by_engine(lambda insert: insert(posts).on_conflict_do_nothing())
@@ -120,6 +121,7 @@ _DUE = (
         _of.c.thread.label("target_thread"),
         _of.c.state.label("target_state"),
         turns.c.ts.label("mention_ts"),
+        turns.c.trace,
     )
     .outerjoin(_of, _of.c.post == posts.c.target)
     .outerjoin(turns, turns.c.turn == posts.c.turn)
@@ -156,7 +158,7 @@ def _post_of(row: Mapping[Any, Any]) -> Post:
 
 def _due_of(row: Mapping[Any, Any]) -> DuePost:
     state = PostState(row["target_state"]) if row["target_state"] is not None else None
-    target = (row["target_ts"], row["mention_ts"], row["target_thread"], state, row["made_by"])
+    target = (row["target_ts"], row["mention_ts"], row["target_thread"], state, row["made_by"], row["trace"] or "")
     return DuePost(row["id"], _post_of(row), row["created_at"], *target)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from store.admission import Admissions
 from store.arrivals import ComingIn
+from store.backlog import Backlogs
 from store.posts import Posts
 from store.proposals import Proposals
 from store.recovery import Recovery
@@ -20,7 +21,7 @@ from store.transcript_rows import Transcripts
 from store.turns import Turns
 
 
-class Store(Admissions, Turns, Transcripts, Proposals, Posts, SavedResults, Recovery, Retention):
+class Store(Admissions, Turns, Transcripts, Proposals, Posts, SavedResults, Recovery, Retention, Backlogs):
     """The database of one bot, with all that `Database` says. `bounds`: how much of answers is kept for `read_result`."""
 
     def __init__(

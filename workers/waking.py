@@ -23,6 +23,11 @@ class Waking:
         self.deadlines = WorkQueue("clock", label="queue")  # one key alone: whatever is due next
         self.undelivered: set[str] = set()  # threads with posts in the store; who shows the rest need not look there
 
+    @property
+    def queues(self) -> tuple[WorkQueue, ...]:
+        """All of them."""
+        return tuple(one for one in vars(self).values() if isinstance(one, WorkQueue))
+
     def deadlines_changed(self) -> None:
         """There may be something that is due sooner than all else."""
         self.deadlines.wake("clock")

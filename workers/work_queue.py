@@ -33,6 +33,10 @@ class WorkQueue:
         with self._changed:
             return key in self._waiting
 
+    def __len__(self) -> int:
+        """How many keys wait to be worked on now."""
+        return len(self._ready)
+
     def wake(self, key: str, delay: float = 0.0) -> None:
         """Has a key worked on soon, or after `delay` seconds; once more if it is worked on at this moment."""
         with self._changed:
