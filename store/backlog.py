@@ -8,9 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, literal_column, select
 
 from gate.policy import State
-from store.arrivals import IS_NEW
 from store.database import Database
-from store.posts import PostState
 from store.proposal_record import IS_ASKED, proposals
 from store.tables import inbox, posts, turns
 from store.turns import TurnState
@@ -38,7 +36,9 @@ class Backlog:
 
 
 # What an index covers is spelt as it is there: an engine does not know of a parameter what it will be.
-_IS_TURNS_OWN = turns.c.state == literal_column("'waiting'")
+_BEGUN_BY_NOBODY = turns.c.state == literal_column("'waiting'")
+_SEEN_BY_NOBODY = inbox.c.handled == literal_column("0")
+_TAKEN_BY_NOBODY = posts.c.state == literal_column("'due'")
 _ASKED_IN = select(proposals.c.thread).where(proposals.c.thread == turns.c.thread, proposals.c.state == State.PENDING)
 
 
@@ -46,13 +46,15 @@ def _oldest(moment: ColumnElement[object], *where: ColumnElement[bool]) -> Any:
     return select(func.count(), func.min(moment)).where(*where)
 
 
-_ARRIVALS = _oldest(inbox.c.received_at, IS_NEW)
+_ARRIVALS = _oldest(inbox.c.received_at, _SEEN_BY_NOBODY)
 # Questions that wait behind people's decision wait for those.
-_TURNS = _oldest(turns.c.created_at, _IS_TURNS_OWN, ~_ASKED_IN.exists())
+_TURNS = _oldest(turns.c.created_at, _BEGUN_BY_NOBODY, ~_ASKED_IN.exists())
 _APPROVALS = _oldest(proposals.c.created_at, IS_ASKED)
-_POSTS = _oldest(posts.c.created_at, posts.c.state == PostState.DUE)
+_POSTS = _oldest(posts.c.created_at, _TAKEN_BY_NOBODY)
 _RUNNING = select(func.count()).where(turns.c.tries > literal_column("0"), turns.c.state == TurnState.RUNNING)
 _FOR_MODEL = select(func.count()).where(turns.c.waits_until.is_not(None), turns.c.state == TurnState.RUNNING)
+
+LOOKS = (_ARRIVALS, _TURNS, _APPROVALS, _POSTS, _RUNNING, _FOR_MODEL)
 
 
 class Backlogs(Database):

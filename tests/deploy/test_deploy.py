@@ -47,7 +47,7 @@ SETTINGS = {
 
 def tool(variable: str, name: str) -> str:
     """The program, or a skipped test that says why."""
-    found: str | None = os.environ.get(variable) or shutil.which(name)
+    found = os.environ.get(variable) or shutil.which(name)
     if found is None:
         pytest.skip(f"no {name} here; name it in {variable}")
     return found
@@ -59,7 +59,7 @@ def run(*command: str | Path, **more: Any) -> str:
         command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=120, **more
     )
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout + done.stderr
+    return f"{done.stdout}{done.stderr}"
 
 
 # --- the image --------------------------------------------------------------------------------------------------------
