@@ -274,7 +274,7 @@ def _trace(settings: Settings) -> None:
             headers.get_secret_value() if headers is not None else "",
             settings.otel_service_name,
         )
-        log.info("spans are sent", endpoint=settings.otel_exporter_otlp_endpoint)
+        log.info("spans are sent", to=urlsplit(settings.otel_exporter_otlp_endpoint).hostname)
 
 
 def _end_tracing() -> None:

@@ -257,7 +257,8 @@ class Settings(BaseSettings):
         """What goes with spans to their receiver: often a key, escaped or not."""
         headers = self.otel_exporter_otlp_headers
         values = [part.partition("=")[2].strip() for part in headers.get_secret_value().split(",")] if headers else []
-        return [form for value in values if value for form in (value, unquote(value))]
+        forms = [form for value in values if value for form in (value, unquote(value))]
+        return [*forms, *secrets_in(self.otel_exporter_otlp_endpoint or "")]
 
     @property
     def way_out(self) -> WayOut:

@@ -80,7 +80,7 @@ class Gauges(Collector):
     def _queues(self) -> Metric:
         family = GaugeMetricFamily("queue_length", "What waits for a worker of this process.", labels=["queue"])
         for queue in self._waking.queues:
-            family.add_metric([queue.name], len(queue))
+            family.add_metric([queue.name], queue.length)
         return family
 
     def _backlog(self) -> Backlog | None:

@@ -33,7 +33,8 @@ class WorkQueue:
         with self._changed:
             return key in self._waiting
 
-    def __len__(self) -> int:
+    @property
+    def length(self) -> int:
         """How many keys wait to be worked on now."""
         return len(self._ready)
 
