@@ -51,9 +51,9 @@ ARRIVALS = _counter(
 ARRIVAL_SECONDS = _histogram("arrival_seconds", "From an event to its record on disk, for which Slack waits.", _FAST)
 QUESTIONS = _counter(
     "questions_total",
-    "Questions, by what became of them: a turn (taken, kept), one too many, or refused.",
+    "Questions, by what became of them: a turn (taken, kept), one too many, beyond a limit (closed), or refused.",
     "outcome",
-    ("taken", "kept", "too many", "too many of theirs", "refused"),
+    ("taken", "kept", "too many", "too many of theirs", "closed", "refused"),
 )
 
 # --- turns ------------------------------------------------------------------------------------------------------------
