@@ -30,6 +30,7 @@ from slack_io.live_answer import LiveAnswer
 from slack_io.steps import TurnProgress
 from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
+from store.database import CatalogOutdated
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry, digest
 from store.posts import delete
@@ -142,7 +143,7 @@ class AI:
             self._listen(turn)
             begun = turn if turn.is_running else self._begin(turn)
             return begun is None or self._to_rest(begun)
-        except (Stopped, Waits, Overtaken):
+        except (Stopped, Waits, Overtaken, CatalogOutdated):
             raise
         except TurnCancelled:
             return self._stop(turn)
@@ -152,7 +153,11 @@ class AI:
             return self._fail(turn, _TOLD[error.refusal.kind if error.refusal else "down"], str(error), error.refusal)
         except BadReply as error:
             return self._fail(turn, words.MODEL_ODD, str(error))
-        except Exception:  # the turn's boundary: any bug becomes words with a reference, and the thread goes on
+        except (
+            Exception
+        ) as error:  # the turn's boundary: any bug becomes words with a reference, and the thread goes on
+            if self._store.is_away(error):
+                raise
             metrics.FAULTS.inc()
             return self._fail(turn, words.FAULT, "a fault of the bot")
 
@@ -168,6 +173,7 @@ class AI:
                 if open_calls(items):
                     return False
             self._rest_for_model(turn.waits_until)
+            self._store.check_catalog()
             is_last = turn.model_calls >= self._services.limits.max_model_calls
             reply, asked = self._ask(turn, items, is_last=is_last)
             turn = replace(turn, model_calls=turn.model_calls + 1)
@@ -175,6 +181,7 @@ class AI:
                 self._answer(turn, reply, asked, is_last=is_last)
                 return True
             turn = replace(turn, only_for=turn.asker if is_private(items) else "")
+            self._store.check_catalog()  # another one may have come meanwhile, by which less is allowed
             made = self._take_calls(turn, items, reply, asked)
             said = self._store.add_round(turn, made)
             self._live = self._live_answer(turn)
@@ -228,7 +235,8 @@ class AI:
     def _answer(self, turn: Turn, reply: Reply, asked: JournalEntry, *, is_last: bool) -> None:
         text = answer_text(reply, self._services.limits.max_model_calls if is_last else None)
         notes = [words.DRY_RUN_ANSWER] if self._services.limits.dry_run else []
-        notes += [files_text(files)] if (files := self._store.asked_with(turn.turn).files) else []
+        mention = self._store.mention_of(turn.turn)
+        notes += [files_text(mention.files)] if mention is not None and mention.files else []
         shown = "\n\n".join([text, *notes])
         says = answer_posts(
             turn.turn, turn.thread, shown, self._services.ids(), self._live.post, self._gate.catalog.links
@@ -295,7 +303,7 @@ class AI:
         """Ends a turn that failed, with words and a reference. False while one of its writes is under way: the turn goes on after it,
         so that nobody is told of an end while something of it still happens."""
         reference = self._services.ids()[:8]
-        said = {} if refusal is None else refusal.told | {"hint": _HINT}
+        said = {} if refusal is None else refusal.for_log | {"hint": _HINT}
         log.exception("turn failed", reference=reference, reason=reason, **said)
         if self._gate.is_sending(turn.turn):
             return False
@@ -325,7 +333,7 @@ class AI:
             spans = {"wait": span(wait), "waited": span(round(now - since))}
             return self._fail(turn, told, str(busy), busy.refusal, **spans)
         is_first = stored.waits_since is None
-        said = {**(busy.refusal.told if busy.refusal is not None else {}), **({"hint": _HINT} if is_first else {})}
+        said = {**(busy.refusal.for_log if busy.refusal is not None else {}), **({"hint": _HINT} if is_first else {})}
         noted = (
             [JournalEntry("model busy", {"reason": str(busy), "patience": self._services.limits.patience})]
             if is_first

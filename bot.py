@@ -15,8 +15,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
@@ -33,7 +34,7 @@ from base.tracing import set_up_tracing, stop_tracing
 from base.version import VERSION
 from catalog.catalog import Catalog
 from catalog.credentials import secrets_of
-from cli.commands import COMMANDS, read_catalog, told
+from cli.commands import COMMANDS, digest_of, plain_errors, read_catalog
 from gate.authority import Authority
 from gate.gate import Gate, GateOptions
 from model.chat import Model, model_of
@@ -50,22 +51,70 @@ from slack_io.outbox import Outbox
 from slack_io.socket_mode import SocketMode
 from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
-from slack_io.web_api import SlackWeb, app_web_of, web_of
+from slack_io.web_api import SharedPace, SlackWeb, app_web_of, web_of
+from store.engine import DatabaseAway, engine_url, is_server, libpq_url
 from store.journal.hash_chain import digest
 from store.store import Store
 from workers.cancel_flag import CancelFlag
 from workers.deadlines import Deadlines
 from workers.gauges import Gauges
+from workers.leases import Leases
 from workers.turns import Turns
-from workers.waking import Waking
+from workers.waking import Defer, Waking
+
+if TYPE_CHECKING:
+    from workers.replica import Replica
 
 log = structlog.get_logger("bot")
 STOP_SECONDS = 8.0  # of the ten that a SIGTERM leaves
-_LAST_SPANS = 1.0  # seconds, of the same
+_LEAVING = 1.0  # of these, for giving back what this process has
+_LAST_SPANS = 1.0  # seconds after these, for sending the last spans
+_HAD_PER_WORKER = 4  # threads: most of what a process has waits for a model or for Slack, without a worker
 _STDIN = 0
 _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
-_LOOK = 0  # among the signals: look at once
+_TRY_DATABASE = 1.0  # seconds between two tries to reach it at the start
+_LOOK, _READ_AGAIN = 0, -1  # among the signals: look at once; read the catalog again if its file is another by now
 _RESULT_SHARE = 2  # one result may fill half of the history (a token is about three characters)
+
+
+class Part(StrEnum):
+    """What one process does of the bot's work, where several share a database."""
+
+    ALL = "all"
+    RECORD = "record"  # what Slack sends
+    WORK = "work"  # all else
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What everything else stands on: the database, and who is woken by what is written to it. `leases`: where others share it."""
+
+    store: Store
+    waking: Waking
+    leases: Leases | None
+
+
+def open_database(settings: Settings, clock: SteadyClock, on_lost: Callable[[], None] = lambda: None) -> Parts:
+    """Opens the database, which is made or brought up to date where needed. Raises `Misconfigured`."""
+    key = settings.journal_key
+    is_shared = is_server(engine_url(settings.database_url))
+    leases = Leases() if is_shared else None
+    waking = Waking(leases, _defer()) if is_shared else Waking()
+    store = Store(
+        settings.database_url,
+        clock,
+        waking,
+        key.get_secret_value() if key else None,
+        on_lost=on_lost,
+        is_shared=is_shared,
+    )
+    return Parts(store, waking, leases)
+
+
+def _defer() -> Defer:
+    from workers.jobs import Jobs  # costs half a second, which SQLite's users are spared
+
+    return Jobs().defer
 
 
 @dataclass(frozen=True)
@@ -79,11 +128,15 @@ class Bot:
     socket: SocketMode | None  # in socket mode
     readiness: Readiness
     gauges: Gauges
+    replica: Replica | None  # where others share the database
 
-    def start(self) -> None:
-        """Starts the workers, takes up what is not at rest, and in socket mode connects to Slack."""
-        self.turns.start()
-        if self.socket is not None:
+    def start(self, part: Part = Part.ALL) -> None:
+        """Starts the workers, takes up what is not at rest, and in socket mode connects to Slack; or only a part of that."""
+        if part is not Part.RECORD:
+            self.turns.start()
+            if self.replica is not None:
+                self.replica.start()
+        if part is not Part.WORK and self.socket is not None:
             self.socket.start()
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
@@ -91,7 +144,12 @@ class Bot:
         by = time.monotonic() + seconds
         if self.socket is not None:
             self.socket.close()
-        if self.turns.stop(max(0.0, by - time.monotonic())):
+        if self.replica is not None:
+            self.replica.close()
+        is_over = self.turns.stop(max(0.0, by - _LEAVING - time.monotonic()))
+        if self.replica is not None:
+            self.replica.leave(by)
+        if is_over:
             self.gate.close()
             self.store.close()
 
@@ -102,23 +160,24 @@ class Bot:
 def create_app(
     settings: Settings,
     catalog: Catalog,
-    store: Store,
-    waking: Waking,
+    parts: Parts,
     *,
     model: Model | None = None,
+    reload: Callable[[], None] = lambda: None,
     clock: SteadyClock | None = None,
     ids: Callable[[], str] = lambda: secrets.token_hex(16),
 ) -> Flask:
     """The wired Flask app; `app.extensions["bot"]` is the `Bot` to start and stop.
 
-    `waking` is what the store's posts wake (`Store(on_posts=waking.posts_recorded)`), `clock` the store's.
+    `clock` is the store's; `reload` has the catalog's file read again.
     """
     clock = clock or SteadyClock()
-    web = web_of(settings)
+    store, waking = parts.store, parts.waking
+    web = web_of(settings, pace=SharedPace(store) if store.is_shared else None)
     gate = _gate(settings, catalog, store, web, clock, ids)
     watched = WatchedModel(model or model_of(settings, lambda: (*settings.secrets, *gate.secrets)))
     cancel_flag = CancelFlag()
-    cancellation = Cancellation(store, web, settings.admin_names, cancel_flag, waking, ids=ids)
+    cancellation = Cancellation(store, web, settings.admin_names, cancel_flag, ids=ids)
     status = AssistantStatus(web, waking)
     streams = StreamedMessages(web, waking, cancellation.ended_in_slack, links=lambda: gate.catalog.links)
     outbox = Outbox(web, store, streams, status, waking, unshown=gate.unshown, clock=clock)
@@ -136,12 +195,13 @@ def create_app(
         ids=ids,
     )
     deadlines = Deadlines(store, gate, home, waking, retention=settings.retention_days, clock=clock)
-    turns = Turns(store, gate, handlers, home, outbox, services, deadlines, waking, workers=settings.workers)
-    intake = Intake(store, waking)
+    turns = Turns(store, gate, handlers, home, outbox, services, deadlines, waking, reload, workers=settings.workers)
+    intake = Intake(store)
     socket = _socket(settings, intake)
+    replica = _replica(settings, parts, turns, clock)
     readiness = Readiness(store, web, watched, socket)
-    gauges = Gauges(store, waking, lambda: readiness.found()[0])
-    bot = Bot(store, gate, web, turns, socket, readiness, gauges)
+    gauges = Gauges(store, waking, lambda: readiness.report()[0])
+    bot = Bot(store, gate, web, turns, socket, readiness, gauges, replica)
     return _flask(settings, bot, intake)
 
 
@@ -194,6 +254,17 @@ def _socket(settings: Settings, intake: Intake) -> SocketMode | None:
     )
 
 
+def _replica(settings: Settings, parts: Parts, turns: Turns, clock: SteadyClock) -> Replica | None:
+    """This process among others, where the database can be shared."""
+    if parts.leases is None:
+        return None
+    from workers.replica import Replica  # as above
+
+    url = libpq_url(engine_url(settings.database_listen_url or settings.database_url))
+    most = settings.workers * _HAD_PER_WORKER
+    return Replica(url, parts.store, parts.leases, parts.waking, turns.take_up, clock, most=most)
+
+
 def _flask(settings: Settings, bot: Bot, intake: Intake) -> Flask:
     app = Flask("bot")
     app.extensions["bot"] = bot
@@ -208,56 +279,59 @@ def _flask(settings: Settings, bot: Bot, intake: Intake) -> Flask:
 
 @click.group(invoke_without_command=True, commands=COMMANDS)
 @click.version_option(VERSION, message="%(version)s")
+@click.option(
+    "--no-workers", is_flag=True, help="Only records what Slack sends; `worker` processes do the work (PostgreSQL)."
+)
 @click.pass_context
-def main(context: click.Context) -> None:
+def main(context: click.Context, *, no_workers: bool) -> None:
     """Puts an internal REST API behind an @mention in Slack. Without a command: serves."""
     if context.invoked_subcommand is None:
-        serve()
+        serve(Part.RECORD if no_workers else Part.ALL)
 
 
-def serve() -> None:
+@main.command()
+def worker() -> None:
+    """Does the work, and takes nothing from Slack: that is for processes started with --no-workers (PostgreSQL)."""
+    serve(Part.WORK)
+
+
+def serve(part: Part = Part.ALL) -> None:
     """Serves until SIGTERM or Ctrl-C; then ends within ten seconds, every thread at a safe point. SIGHUP takes the catalog anew."""
     os.umask(0o077)  # what is made here is for this user alone
     set_up_logs()
     stop, signals = _hear_signals()
-    with told():
+    with plain_errors():
         settings = load_settings()
         set_log_level(settings.log_level)
         catalog = read_catalog(settings.apis_file)
         hide_in_logs([*settings.secrets, *secrets_of(catalog)])
         _trace(settings)
-        key = settings.journal_key
         clock = SteadyClock()
-        waking = Waking()
-        store = Store(
-            settings.database_url,
-            clock,
-            on_posts=waking.posts_recorded,
-            on_lost=lambda: signals.put(_LOOK),
-            journal_key=key.get_secret_value() if key else None,
-        )
-        store.lock(stop)
-        store.take_up_journal()
-        store.make_shrinkable()
-        app = create_app(settings, catalog, store, waking, clock=clock)
-        server = _listen(app, settings)
+        parts = _wait_for_database(settings, clock, stop, lambda: signals.put(_LOOK))
+        _begin(parts.store, stop, part)
+        parts.store.take_catalog(digest_of(settings.apis_file), insists=False)
+        app = create_app(settings, catalog, parts, reload=lambda: signals.put(_READ_AGAIN), clock=clock)
+        server = None if part is Part.WORK else _listen(app, settings)
         bot: Bot = app.extensions["bot"]
         _measure(settings, bot)
     prepare(catalog, settings.prompt_budget)
     _settle_memory()
-    bot.start()
-    threading.Thread(target=server.run, name="http", daemon=True).start()
+    bot.start(part)
+    if server is not None:
+        threading.Thread(target=server.run, name="http", daemon=True).start()
     log.info(
         "serving",
+        part=part,
         host=settings.host,
-        port=server.effective_port,
+        port=None if server is None else server.effective_port,
         operations=len(catalog.operations),
         channels=settings.channels,
     )
     threading.Thread(target=_check_names, args=(bot.web, settings, catalog), name="names", daemon=True).start()
     _watch(stop, signals, settings, bot)
     log.info("stopping")
-    server.close()
+    if server is not None:
+        server.close()
     bot.stop()
     _end_tracing()
     log.info("stopped")
@@ -290,6 +364,36 @@ def _measure(settings: Settings, bot: Bot) -> None:
         metrics.REGISTRY.register(bot.gauges)
         port = metrics.serve_metrics(settings.host, settings.metrics_port)
         log.info("metrics are served", host=settings.host, port=port)
+
+
+def _wait_for_database(
+    settings: Settings, clock: SteadyClock, stop: threading.Event, on_lost: Callable[[], None]
+) -> Parts:
+    """Opens the database, as soon as it is there. Raises `Misconfigured`, and `SystemExit` where the process is to end before."""
+    told = ""
+    while True:
+        try:
+            return open_database(settings, clock, on_lost)
+        except DatabaseAway as error:
+            if str(error) != told:
+                told = str(error)
+                log.warning("waiting for the database", reason=told)
+        if stop.wait(_TRY_DATABASE):
+            raise SystemExit(0)
+
+
+def _begin(store: Store, stop: threading.Event, part: Part) -> None:
+    """Waits until this process may work on the database. Raises `Misconfigured`."""
+    if store.is_shared:
+        store.join(stop)
+    elif part is Part.ALL:
+        store.lock(stop)
+    else:
+        raise Misconfigured(
+            "One process works on a SQLite file, and it does everything: set DATABASE_URL=postgresql://... for several processes."
+        )
+    store.take_up_journal()
+    store.make_shrinkable()
 
 
 def _settle_memory() -> None:
@@ -325,16 +429,21 @@ def _watch(stop: threading.Event, signals: SimpleQueue[int], settings: Settings,
     """
     while not stop.is_set():
         with contextlib.suppress(Empty):
-            if signals.get(timeout=_CHECK_LOCK) == signal.SIGHUP and not stop.is_set():
-                _reload(settings, bot)
+            heard = signals.get(timeout=_CHECK_LOCK)
+            if heard in (signal.SIGHUP, _READ_AGAIN) and not stop.is_set():
+                _reload(settings, bot, insists=heard == signal.SIGHUP)
         if not stop.is_set() and not bot.store.still_alone():
-            log.critical("the database's lock is lost; ending, so that only one process works on it")
+            log.critical("another process took over what this one had; ending, so that it begins anew")
             os._exit(1)
 
 
-def _reload(settings: Settings, bot: Bot) -> None:
-    """Takes the catalog as its file is now; a file with mistakes changes nothing."""
+def _reload(settings: Settings, bot: Bot, *, insists: bool) -> None:
+    """Takes the catalog as its file is now; a file with mistakes changes nothing, and one that did not change, unless somebody
+    `insists`, nothing either."""
     try:
+        found = digest_of(settings.apis_file)
+        if found == bot.store.catalog and not insists:
+            return
         catalog = read_catalog(settings.apis_file)
         prepare(catalog, settings.prompt_budget)
     except Misconfigured as error:
@@ -345,6 +454,7 @@ def _reload(settings: Settings, bot: Bot) -> None:
         return
     else:
         _take(catalog, settings, bot)
+        bot.store.take_catalog(found, insists=insists)
         return
     bot.readiness.catalog = "the file has mistakes, see the log; the catalog before it stays in use"
     log.error("catalog not taken", mistakes=mistakes, hint="the one before it stays in use")

@@ -40,6 +40,17 @@ class SteadyClock:
             self._ahead += moved
             return 0.0
 
+    def keep_to(self, now: float, move: Callable[[float], None] | None) -> None:
+        """Keeps to another clock, which says `now`. Where that one was set, `move` moves what waits by those seconds."""
+        moved = now - self()
+        if abs(moved) >= _JUMP and move is not None:
+            if moved < 0:
+                self.follow(moved)
+            move(moved)
+            if moved < 0:
+                return
+        self.follow(moved)
+
     def follow(self, moved: float) -> None:
         """From now on goes on from where the clock was set to."""
         with self._lock:

@@ -75,7 +75,10 @@ class _Splitter:
     def _shown(self, start: int, end: int, going: _Going) -> str:
         """A part as people see it."""
         until = max(start, min(end, going.until))
-        return going.opening + going.lines(self._text[start:until]) + self._text[until:end]
+        inside, rest = going.lines(self._text[start:until]), self._text[until:end]
+        # outside of its list a paragraph would swallow the item that follows it: only one with the number 1 may interrupt it
+        gap = "\n" if going.prefix and inside.strip() and not inside.endswith("\n\n") and rest.strip() else ""
+        return going.opening + inside + gap + rest
 
     def _cut(self, at: int, going: _Going) -> int:
         """Where the part that begins at `at` ends: in its second half, if there is a good place."""

@@ -165,6 +165,7 @@ class Settings(BaseSettings):
     )
     apis_file: str = "apis.yaml"
     database_url: str = "sqlite:///bot.db"
+    database_listen_url: str | None = None
     host: Annotated[str, Field(validate_default=True)] = ""
     port: Annotated[int, Field(ge=0, le=65535)] = 3000
     api_timeout: _Seconds = 30

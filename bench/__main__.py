@@ -18,7 +18,7 @@ from bench.stage import Stage, stage
 
 
 @dataclass(frozen=True)
-class Given:
+class Setup:
     """What is measured: the servers, and descriptions that the user has."""
 
     on: Stage
@@ -26,8 +26,8 @@ class Given:
     github: Path | None
 
 
-def show_ack(given: Given) -> None:
-    even, burst = ack.measure(given.on)
+def show_ack(setup: Setup) -> None:
+    even, burst = ack.measure(setup.on)
     click.echo("(a) POST /slack/events to its 200         p50       p99       worst     aim: p99 under")
     for name, waited, aim in (
         (f"{ack.RATE} a second for {ack.SECONDS} s", even, "50 ms"),
@@ -38,16 +38,16 @@ def show_ack(given: Given) -> None:
         click.echo(f"    {name:<38}{figures}{aim}{failed}")
 
 
-def show_turn(given: Given) -> None:
-    took = turn.measure(given.on)
+def show_turn(setup: Setup) -> None:
+    took = turn.measure(setup.on)
     click.echo(f"(b) A turn of three API calls, median of {took.runs} runs each, model and API answering at once")
     click.echo(f"    the bot                               {took.bot * 1000:.1f} ms")
     click.echo(f"    a bare loop in memory                 {took.bare * 1000:.1f} ms")
     click.echo(f"    ratio                                 {took.ratio:.2f}      aim: under 1.5")
 
 
-def show_memory(given: Given) -> None:
-    empty, full = memory.measure(given.on)
+def show_memory(setup: Setup) -> None:
+    empty, full = memory.measure(setup.on)
     click.echo(f"(c) Resident memory                       started   after {memory.TURNS} turns")
     for name, seen in (("no resting thread", empty), (f"{memory.THREADS:,} resting threads", full)):
         click.echo(f"    {name:<38}{f'{seen.started:.1f} MB':<10}{seen.worked:.1f} MB")
@@ -57,19 +57,19 @@ def show_memory(given: Given) -> None:
     )
 
 
-def show_imports(given: Given) -> None:
+def show_imports(setup: Setup) -> None:
     click.echo("(d) python bot.py import                  operations   took      memory    loading   aim: 30 s, 500 MB")
-    for one in imports.measure(given.on.directory, given.specs):
+    for one in imports.measure(setup.on.directory, setup.specs):
         if isinstance(one, str):
             click.echo(f"    {one}")
             continue
         took, memory, loading = f"{one.seconds:.1f} s", f"{one.megabytes:.0f} MB", f"{one.loading:.1f} s"
         click.echo(f"    {one.name[:36]:<38}{one.operations:<13,}{took:<10}{memory:<10}{loading}")
-    if not given.specs:
+    if not setup.specs:
         click.echo("    others skipped: name their files with --spec")
 
 
-def show_prompt(given: Given) -> None:
+def show_prompt(setup: Setup) -> None:
     of = prompt.sample()
     click.echo("(e) The first request's tokens (o200k), and how much of what a question needs is in it")
     click.echo(f"    the sample's five endpoints, as JSON with a tool     {of.entries}")
@@ -81,7 +81,7 @@ def show_prompt(given: Given) -> None:
     )
     click.echo(f"      with read_result, which the other form has not     {of.tools}")
     click.echo(f"    the whole first request, rules and all               {of.whole}")
-    apis = prompt.apis(given.specs, given.github or prompt.GITHUB)
+    apis = prompt.apis(setup.specs, setup.github or prompt.GITHUB)
     _show_rows(apis)
     _show_hostile(apis)
     for name in ("github", *prompt.KNOWN):
@@ -118,15 +118,15 @@ def _show_hostile(apis: Mapping[str, finding.Json]) -> None:
         click.echo(f"    {name:<53}{tokens:<10}{milliseconds:.0f}")
 
 
-def show_pending(given: Given) -> None:
-    none, many = pending.measure(given.on)
+def show_pending(setup: Setup) -> None:
+    none, many = pending.measure(setup.on)
     click.echo("(f) A turn while others' requests wait for people, median")
     click.echo(f"    none                                  {none * 1000:.1f} ms")
     click.echo(f"    {pending.REQUESTS:,}                                {many * 1000:.1f} ms")
     click.echo(f"    ratio                                 {many / none:.2f}      aim: under 1.2")
 
 
-PARTS: dict[str, Callable[[Given], None]] = {
+PARTS: dict[str, Callable[[Setup], None]] = {
     "ack": show_ack,
     "turn": show_turn,
     "memory": show_memory,
@@ -151,7 +151,7 @@ def main(parts: tuple[str, ...], specs: tuple[Path, ...], github: Path | None) -
     """Measures PARTS, or everything."""
     for part in parts or PARTS:
         with stage() as on:
-            PARTS[part](Given(on, specs, github))
+            PARTS[part](Setup(on, specs, github))
 
 
 if __name__ == "__main__":

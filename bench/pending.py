@@ -14,6 +14,7 @@ from gate.policy import State
 from store.admission import Admission
 from store.posts import Post
 from store.proposal_record import Proposal
+from store.received import Mention
 from store.store import Store
 from store.transcript import AssistantMessage, ToolCall, Usage
 from store.turns import ReplyOutcome, Turn
@@ -37,7 +38,8 @@ def _filled(database: Path) -> Path:
 
 def _ask(store: Store, thread: Thread, number: int) -> None:
     """A thread that waits for a decision."""
-    store.record("mention", thread, {"user": "U0ANN"}, event_id=f"EvWaits{number}", ts=thread.ts)
+    mention = Mention(f"EvWaits{number}", thread, thread.ts, "U0ANN", "remove him", in_thread=False, is_foreign=False)
+    store.record(mention)
     (arrival,) = store.arrivals(thread.key)
     asked = Turn(f"waits{number}", thread.key, "U0ANN", "remove him", thread.ts)
     quiet: dict[Admission, Sequence[Post]] = {"taken": [], "kept": [], "too many": [], "too many of theirs": []}

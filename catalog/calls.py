@@ -22,7 +22,7 @@ from base.json_text import dumps, loads
 from base.shrink import as_json
 from catalog.bodies import unfit
 from catalog.catalog import Api, Catalog, Operation, header_key
-from catalog.conditions import Given
+from catalog.conditions import ConditionInput
 from catalog.lookup import Matched
 from catalog.secret_values import hide, is_secret
 from catalog.template import MAX_VALUE, BadValue, Value, decode_value, parting, split_list, with_plus
@@ -62,10 +62,10 @@ class Call:
     select: str = ""
     matched: tuple[Matched, ...] = ()
 
-    def given(self, entry: Operation) -> Given:
+    def condition_input(self, entry: Operation) -> ConditionInput:
         """What the conditions of an entry look at: the call's own, or another that some server might take it for."""
         body = None if self.body is None else loads(self.body)
-        return Given(
+        return ConditionInput(
             {**self.values, **self.headers},
             names=entry.given_names,
             schemas=entry.parameters,

@@ -56,7 +56,7 @@ class _OnWire(str):
 
 
 @dataclass(frozen=True)
-class Given:
+class ConditionInput:
     """What a call brings, as the conditions of one entry look at it.
 
     `url`: the values of placeholders and header parameters, all of them text, and `schemas` what the catalog says of each; `names` are
@@ -109,7 +109,7 @@ class Condition:
         except Nameless as error:
             raise NotUnderstood(f"its condition says '{error}', which names no field") from None
 
-    def holds(self, given: Given) -> bool:
+    def holds(self, given: ConditionInput) -> bool:
         """Whether the condition holds. Raises `NotUnderstood`."""
         try:
             self._check_elsewhere(given)
@@ -122,7 +122,7 @@ class Condition:
         except RecursionError:
             raise NotUnderstood("the request is nested too deeply") from None
 
-    def _holds(self, top: dict[str, Any], given: Given) -> bool:
+    def _holds(self, top: dict[str, Any], given: ConditionInput) -> bool:
         unchanged = self._check(top, given)
         when = about(self.when, unchanged) if unchanged else self.when
         if when is None or any(fits(when, one) for one in self._readings(top, (), given)):
@@ -137,7 +137,7 @@ class Condition:
 
     # --- in its own place ---------------------------------------------------------------------------------------------
 
-    def _check(self, top: dict[str, Any], given: Given) -> frozenset[Place]:
+    def _check(self, top: dict[str, Any], given: ConditionInput) -> frozenset[Place]:
         """The fields that are not there and so stay as they are. Raises `NotUnderstood` where one is not what the condition looks for."""
         unchanged: set[Place] = set()
         for place, named in self.named.items():
@@ -156,7 +156,7 @@ class Condition:
 
     # --- and nowhere else ---------------------------------------------------------------------------------------------
 
-    def _check_elsewhere(self, given: Given) -> None:
+    def _check_elsewhere(self, given: ConditionInput) -> None:
         """Raises `NotUnderstood` where the body has a name in another spelling or place, but for what its schema says is there."""
         wanted = {one: named for named in self.named.values() for one in spelled(named.place, _last(named.place))}
         for place, text in _names(given.body, ()) if wanted else ():
@@ -167,7 +167,7 @@ class Condition:
 
     # --- readings -----------------------------------------------------------------------------------------------------
 
-    def _readings(self, value: Any, place: Place, given: Given, is_plain: bool = False) -> list[Any]:
+    def _readings(self, value: Any, place: Place, given: ConditionInput, is_plain: bool = False) -> list[Any]:
         """What a value may be read as: a text in a named place may mean a number, or the very text that the condition names. `is_plain`:
         what a pattern is about is in its plain spelling."""
         match value:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 
-from catalog.conditions import Condition, Given
+from catalog.conditions import Condition, ConditionInput
 from catalog.schemas import Schema
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
@@ -30,7 +30,7 @@ class Rule:
         """`when`, ready to judge calls; None where the rule has none. Raises what `Condition` raises."""
         return None if self.when is None else Condition(self.when)
 
-    def holds(self, given: Given) -> bool:
+    def holds(self, given: ConditionInput) -> bool:
         """Whether the rule is for a call that brings this. Raises `NotUnderstood` where its condition cannot say."""
         return self.condition is None or self.condition.holds(given)
 

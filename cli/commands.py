@@ -37,7 +37,7 @@ from model.chat import model_of
 from slack_io import app_check
 from slack_io.web_api import app_web_of, web_of
 from store.journal import reports
-from store.journal.hash_chain import ChainedEntry
+from store.journal.hash_chain import ChainedEntry, digest
 from store.journal.journal import Head, Journal, read_key
 from store.store import Store
 
@@ -47,6 +47,11 @@ _WIDE = 1_000  # characters of a line that goes into a file or a pipe
 def read_catalog(path: str) -> Catalog:
     """The catalog that APIS_FILE names. Raises `Misconfigured`."""
     return load_catalog(_text_of(path, "APIS_FILE"), environment(), source=path)
+
+
+def digest_of(path: str) -> str:
+    """What tells the file that APIS_FILE names from others. Raises `Misconfigured`."""
+    return digest(_text_of(path, "APIS_FILE"))
 
 
 def _text_of(path: str, name: str) -> str:
@@ -59,7 +64,7 @@ def _text_of(path: str, name: str) -> str:
         raise Misconfigured(f"{name}: {path} is not UTF-8.") from None
 
 
-class told:
+class plain_errors:
     """Ends the program with a `Misconfigured`'s words instead of a traceback."""
 
     def __enter__(self) -> None:
@@ -89,7 +94,7 @@ def check(*, file: str | None, no_env: bool, slack: bool, model: bool) -> None:
     for option, is_given in (("--slack", slack), ("--model", model)):
         if is_given and no_env:
             raise click.UsageError(f"{option} needs the environment; leave --no-env out.")
-    with told():
+    with plain_errors():
         given = {} if no_env else environment()
         path = file or given.get("APIS_FILE") or "apis.yaml"
         text = _text_of(path, "FILE" if file else "APIS_FILE")
@@ -182,7 +187,7 @@ def _check_slack(settings: Settings, catalog: Catalog) -> int:
 def _check_model(settings: Settings, catalog: Catalog) -> int:
     """Tells what works with the model server and what to set, gives the exit code: 1 where no turn can be finished."""
     set_up_logs(only_faults=True)
-    with told():
+    with plain_errors():
         server = model_of(settings, lambda: (*settings.secrets, *secrets_of(catalog)))
     name, tokens = settings.openai_model, settings.history_tokens
     done = server_check.check_server(server, catalog, name, history_tokens=tokens, budget=settings.prompt_budget)
@@ -220,7 +225,7 @@ def _plain(text: str) -> str:
 )
 def import_(source: str, into: str | None, only: tuple[str, ...], tags: tuple[str, ...], **rest: Any) -> None:
     """Makes a catalog of an API description (OpenAPI 3, Swagger 2): to standard output, or into a catalog that is there."""
-    with told():
+    with plain_errors():
         headers = tuple(fetching.header(one) for one in rest.pop("headers"))
         order = fetching.Order(source, Choice(only, tags, rest.pop("read_only")), headers=headers, **rest)
         done = fetching.renew(order, into) if into and Path(into).exists() else fetching.make(order, into)
@@ -261,7 +266,7 @@ def journal(
     rekey: bool,
 ) -> None:
     """Lists, exports or checks the record of what happened."""
-    with told():
+    with plain_errors():
         store = _open_store(makes_key=rekey)
         if rekey:
             with closing(store):
@@ -360,7 +365,7 @@ def _head(text: str) -> Head:
 )
 def errors(days: float) -> None:
     """Groups the model's bad calls and the API's errors: which description in the catalog to improve. Adds up the model's tokens."""
-    with told():
+    with plain_errors():
         store = _open_store()
     since = time.time() - days * 86_400
     groups = reports.repeated(store.journal.lines(), since)

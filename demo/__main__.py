@@ -54,6 +54,7 @@ class RealModel(BaseSettings):
 
     @property
     def configured(self) -> bool:
+        """Whether a model server of the user's own is to be asked."""
         return bool(self.openai_api_key or self.openai_base_url)
 
 
@@ -72,10 +73,12 @@ class Plan:
 
     @property
     def log(self) -> Path:
+        """Where the bot's log goes."""
         return DATA / f"{self.name}.log"
 
     @property
     def hr_url(self) -> str:
+        """Where the sample API listens."""
         return f"http://{HOST}:{self.port + 1}"
 
 
@@ -128,6 +131,7 @@ def check_ports(port: int, bot_port: int) -> None:
 
 
 def check_port(port: int, what: str, option: str, variable: str) -> None:
+    """Raises `ClickException` where a port is taken, with what to set instead."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -140,6 +144,7 @@ def check_port(port: int, what: str, option: str, variable: str) -> None:
 
 
 def prepare_data(plan: Plan, fresh: bool) -> None:
+    """Makes the folder for the demo's data; `fresh` removes what earlier runs of this plan left."""
     DATA.mkdir(exist_ok=True)
     (DATA / ".gitignore").write_text("*\n")
     if fresh:
@@ -179,6 +184,7 @@ def start(running: ExitStack, plan: Plan, file: CatalogFile, stop: threading.Eve
 
 
 def catalog_settings(plan: Plan, file: CatalogFile) -> dict[str, str]:
+    """The settings that follow from the catalog: its file, its channels, and where the sample's API is."""
     channels = dict.fromkeys(["#hr-bot", *file.catalog.channels])
     settings = {"APIS_FILE": str(file.path), "SLACK_CHANNEL": ",".join(channels), "ALLOW_DM": "1"}
     return settings | ({} if plan.apis else {"HR_API_URL": plan.hr_url})
@@ -193,6 +199,7 @@ class Questions:
         self._file = file
 
     def now(self) -> Sequence[str]:
+        """What can be asked of the catalog as it is now."""
         if self.about_hr is not None:
             return self.about_hr()
         return catalog_files.questions(self._file.catalog, in_words=self.in_words)
@@ -225,6 +232,7 @@ def fill(workspace: Workspace, catalog: Catalog) -> None:
 
 
 def is_there(api: Api) -> bool:
+    """Whether something listens at an API's address."""
     parts = urlsplit(api.base_url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
@@ -251,6 +259,7 @@ def start_model(running: ExitStack, plan: Plan) -> dict[str, str]:
 
 
 def start_bot(running: ExitStack, plan: Plan, given: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Starts the bot as a process of its own, which ends with `running`."""
     own = {
         "DATABASE_URL": f"sqlite:///demo-data/{plan.name}.db",
         "HOST": HOST,
@@ -285,6 +294,7 @@ def inherited() -> dict[str, str]:
 
 
 def healthy(client: httpx2.Client, url: str) -> bool:
+    """Whether the bot says that it lives."""
     try:
         return client.get(f"{url}/healthz").status_code == 200
     except httpx2.TransportError:
@@ -352,6 +362,7 @@ class Demo:
 
 
 def end(bot: subprocess.Popen[bytes]) -> None:
+    """Ends the bot, by force where it takes too long."""
     bot.terminate()
     try:
         bot.wait(END_SECONDS)
@@ -365,10 +376,12 @@ def end(bot: subprocess.Popen[bytes]) -> None:
 
 
 def progress(what: str, where: str) -> None:
+    """Says what was started, and where it is."""
     click.echo(f"{what:<16} {where}")
 
 
 def tell(port: int, questions: Sequence[str]) -> None:
+    """Says where to look, and what can be asked there."""
     click.echo(f"\nOpen http://{HOST}:{port} and {'write, for example:' if questions else 'mention @hr-bot.'}")
     if questions:
         click.echo()

@@ -66,6 +66,7 @@ class CatalogFile:
 
 
 def rules_of(catalog: Catalog) -> list[Rule]:
+    """All approval rules of a catalog, those of channels first."""
     of_channels = [rule for channel in catalog.channels.values() for rule in channel.rules]
     return [*of_channels, *(rule for operation in catalog.operations for rule in operation.rules or ())]
 

@@ -78,6 +78,7 @@ class Directory:
 
     @property
     def users(self) -> list[Employee]:
+        """All employees, in the order in which they were added."""
         return list(self._state["users"])
 
     @property
@@ -105,9 +106,11 @@ class Directory:
         return dict(user)
 
     def put(self, user: Employee) -> None:
+        """Replaces an employee's record."""
         self._state["users"] = [user if other["id"] == user["id"] else other for other in self.users]
 
     def add(self, values: Employee) -> Employee:
+        """Adds an employee under the next free id."""
         user = {"id": self._state["next_id"]} | dict.fromkeys(FIELDS) | values
         self._state["next_id"] += 1
         self._state["users"].append(user)
@@ -119,6 +122,7 @@ class Directory:
         self._state["users"] = [u | {"manager_id": None} if u["manager_id"] == user_id else u for u in rest]
 
     def remember(self, key: str, fingerprint: str, answer: Answer) -> None:
+        """Keeps the answer to a request with a key; the oldest are forgotten."""
         self.answers[key] = {"request": fingerprint, "answer": list(answer)}
         while len(self.answers) > KEYS_KEPT:
             del self.answers[next(iter(self.answers))]
@@ -195,6 +199,7 @@ def complaint(name: str, value: Any, users: list[Employee]) -> str | None:
 
 
 def is_date(text: str) -> bool:
+    """Whether a text is a date as ISO 8601 writes it."""
     try:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
@@ -212,6 +217,7 @@ def number(name: str, default: int, at_most: int | None = None) -> int:
 
 
 def etag(user: Employee) -> str:
+    """What an employee's record is told apart from its other states by."""
     return hashlib.sha256(json.dumps(user, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -255,6 +261,8 @@ def create_api(path: Path, log: list[Recorded] | None = None) -> Flask:
 
 
 def reading_routes(app: Flask, directory: Directory) -> None:
+    """The routes that read."""
+
     @app.get("/api/users")
     def list_users() -> dict[str, Any]:
         if unknown := set(request.args) - {"page", "per_page", "department"}:
@@ -269,6 +277,7 @@ def reading_routes(app: Flask, directory: Directory) -> None:
 
 
 def page_of(users: list[Employee], department: str | None) -> dict[str, Any]:
+    """One page of a list, with its totals, as the query asks for it."""
     page, size = number("page", 1), number("per_page", PER_PAGE, PER_PAGE_MAX)
     if department is not None:
         users = [u for u in users if (u["department"] or "").casefold() == department.casefold()]
@@ -282,6 +291,8 @@ def page_of(users: list[Employee], department: str | None) -> dict[str, Any]:
 
 
 def writing_routes(app: Flask, directory: Directory) -> None:
+    """The routes that write."""
+
     @app.post("/api/users")
     def create_user() -> Response:
         return once(directory, lambda: create(directory))
@@ -300,6 +311,7 @@ def writing_routes(app: Flask, directory: Directory) -> None:
 
 
 def create(directory: Directory) -> Answer:
+    """Adds an employee."""
     user = directory.add(checked(json_object(), directory.users, REQUIRED))
     body, headers = shown(user)
     return 201, body, headers | {"Location": f"/api/users/{user['id']}"}
@@ -314,6 +326,7 @@ def change(directory: Directory, user_id: int, absent: Employee, required: tuple
 
 
 def delete(directory: Directory, user_id: int) -> Answer:
+    """Removes an employee."""
     unchanged(directory.find(user_id))
     directory.remove(user_id)
     return 204, None, {}
@@ -336,6 +349,7 @@ def once(directory: Directory, write: Callable[[], Answer]) -> Response:
 
 
 def repeated(earlier: dict[str, Any]) -> Response:
+    """The answer that a key had before; 422 where it came with another request."""
     if earlier["request"] != fingerprint():
         abort(422, "This Idempotency-Key was used for another request.")
     response = response_to(tuple(earlier["answer"]))
@@ -344,15 +358,18 @@ def repeated(earlier: dict[str, Any]) -> Response:
 
 
 def fingerprint() -> str:
+    """What a request is told apart from others by."""
     said = b"\0".join((request.method.encode(), request.full_path.encode(), request.get_data()))
     return hashlib.sha256(said).hexdigest()
 
 
 def shown(user: Employee) -> tuple[Employee, dict[str, str]]:
+    """An employee as the body of an answer, with its headers."""
     return user, {"ETag": f'"{etag(user)}"'}
 
 
 def response_to(answer: Answer) -> Response:
+    """An answer as HTTP has it."""
     status, value, headers = answer
     if value is None:
         return Response(status=status, headers=headers)
@@ -366,7 +383,7 @@ def response_to(answer: Answer) -> Response:
 class LocalServer:
     """A WSGI application on a loopback port, served by waitress in a thread of its own; port 0 takes a free one."""
 
-    def __init__(self, app: Flask, port: int = 0) -> None:
+    def __init__(self, app: Callable[..., Any], port: int = 0) -> None:
         self._app = app
         self._port = port
         self._map: dict[int, Any] = {}
@@ -389,6 +406,7 @@ class LocalServer:
 
     @property
     def url(self) -> str:
+        """Where it listens."""
         return f"http://127.0.0.1:{self._port}"
 
     def stop(self) -> None:

@@ -67,6 +67,7 @@ class Result:
 
     @property
     def ok(self) -> bool:
+        """Whether the API did what was asked."""
         if self.error:
             return False
         if self.status is not None:
@@ -85,6 +86,8 @@ class Result:
 
 @dataclass(frozen=True)
 class Step:
+    """A call that was made, and what came of it."""
+
     call: Call
     result: Result
 
@@ -124,6 +127,7 @@ def own_words(text: str) -> str:
 
 
 def text_of(message: dict[str, Any]) -> str:
+    """The words of a message, whichever form its content has."""
     content = message.get("content") or ""
     if isinstance(content, str):
         return content
@@ -179,27 +183,35 @@ def words_of(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Everybody:
-    pass
+    """Lists all employees."""
 
 
 @dataclass(frozen=True)
 class Find:
+    """Looks for employees by name."""
+
     who: str
 
 
 @dataclass(frozen=True)
 class Joined:
+    """Lists those who joined in a month, a year, or both."""
+
     month: int | None
     year: int | None
 
 
 @dataclass(frozen=True)
 class InDepartment:
+    """Lists a department."""
+
     department: str
 
 
 @dataclass(frozen=True)
 class Hire:
+    """Adds an employee."""
+
     name: str
     job: str | None
     department: str | None
@@ -207,12 +219,16 @@ class Hire:
 
 @dataclass(frozen=True)
 class Change:
+    """Changes fields of one employee."""
+
     who: str
     values: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Remove:
+    """Removes employees."""
+
     who: tuple[str, ...]
 
 
@@ -225,12 +241,12 @@ class Spelled:
 
 @dataclass(frozen=True)
 class Help:
-    pass
+    """Asks what can be asked."""
 
 
 @dataclass(frozen=True)
 class Unknown:
-    pass
+    """Nothing that this model understands."""
 
 
 Asked = Everybody | Find | Joined | InDepartment | Change | Remove  # needs to know who there is
@@ -258,6 +274,7 @@ FIELD = "|".join(sorted((re.escape(words) for words in [*FIELD_WORDS, "name"]), 
 
 
 def pattern(text: str) -> re.Pattern[str]:
+    """A pattern that takes capitals and small letters alike."""
     return re.compile(text, re.IGNORECASE)
 
 
@@ -335,6 +352,7 @@ def understood(question: str) -> Intent:
 
 
 def change_in(text: str) -> Intent | None:
+    """The change that a text asks for."""
     if match := RENAME.search(text):
         return Change(match["who"], renamed(match["new"]))
     if match := CHANGE.search(text) or CHANGE_OF.search(text):
@@ -350,6 +368,7 @@ def renamed(name: str) -> tuple[tuple[str, str], ...]:
 
 
 def write_in(text: str) -> Intent | None:
+    """The hiring or removal that a text asks for."""
     if match := REMOVE.search(text):
         return Remove(several(match["who"]))
     match = next((match for hire in HIRES if (match := hire.search(text))), None)
@@ -357,10 +376,12 @@ def write_in(text: str) -> Intent | None:
 
 
 def several(names: str) -> tuple[str, ...]:
+    """The names in an enumeration."""
     return tuple(name for name in re.split(r"\s*(?:[,;&]|\band\b)\s*", names) if name)
 
 
 def read_in(text: str) -> Intent | None:
+    """The list or look-up that a text asks for."""
     if match := JOINED.search(text):
         month = SHORT_MONTHS.index(match["month"][:3].casefold()) + 1 if match["month"] else None
         year = match["year"] or match["only"]
@@ -383,6 +404,7 @@ def intent_of(turns: list[Turn]) -> Intent:
 
 
 def narrowed(intent: Intent, who: str, people: list[Employee]) -> Intent:
+    """The intent once more, for the one whom a second message names."""
     match intent:
         case Find() | Change():
             return replace(intent, who=who)
@@ -406,6 +428,7 @@ class Gathered:
 
 
 def gathered(steps: tuple[Step, ...]) -> Gathered:
+    """What the pages that were read so far hold together, and which are still to be read."""
     lists = [step for step in steps if step.call.method == "GET" and step.call.url.split("?")[0] == USERS]
     people = {row["id"]: row for step in lists for row in rows(step.result.data)}
     problem = next((step.result.reason for step in lists if not readable(step.result)), "")
@@ -417,10 +440,12 @@ def gathered(steps: tuple[Step, ...]) -> Gathered:
 
 
 def readable(result: Result) -> bool:
+    """Whether a result has data that can be used."""
     return result.ok and isinstance(result.data, dict | list)
 
 
 def page(number: int) -> Call:
+    """The call for one page of the employees."""
     return Call("GET", f"{USERS}?page={number}")
 
 
@@ -433,6 +458,7 @@ def pages_after(lists: list[Step], seen: int) -> list[Call]:
 
 
 def count(fact: dict[str, Any], key: str) -> int:
+    """A number of the answer, bounded; 0 where it is none."""
     value = fact.get(key)
     return min(value, 1000) if isinstance(value, int) else 0
 
@@ -456,11 +482,13 @@ def called(who: str, people: list[Employee]) -> list[Employee]:
 
 
 def name_words(name: str) -> list[str]:
+    """The words of a name, without accents and capitals."""
     plain = unicodedata.normalize("NFKD", name.casefold()).replace("'", "")
     return re.findall(r"\w+", "".join(letter for letter in plain if not unicodedata.combining(letter)))
 
 
 def name_of(person: Employee) -> str:
+    """A person's full name."""
     return " ".join(str(person[part]) for part in ("first_name", "last_name") if person.get(part))
 
 
@@ -469,11 +497,15 @@ def name_of(person: Employee) -> str:
 
 @dataclass(frozen=True)
 class Calls:
+    """A reply that makes calls."""
+
     calls: tuple[Call, ...]
 
 
 @dataclass(frozen=True)
 class Words:
+    """A reply that is an answer."""
+
     text: str
 
 
@@ -508,6 +540,7 @@ def reply_to(turns: list[Turn], *, knows_hr: bool = True) -> Reply:
 
 
 def after_reading(intent: Asked, found: Gathered, steps: tuple[Step, ...]) -> Reply:
+    """What follows from the employees that were read."""
     if found.problem:
         return Words(f"I could not read the employees: {found.problem}.")
     if found.missing:
@@ -535,10 +568,12 @@ def made(call: Call, steps: tuple[Step, ...]) -> Reply:
 
 
 def cut(text: str) -> str:
+    """A text as far as it is shown."""
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}\n... ({len(text) - SHOWN:,} characters more)"
 
 
 def answer(intent: Everybody | Find | Joined | InDepartment, people: list[Employee]) -> str:
+    """The answer to a question about the employees."""
     match intent:
         case Everybody():
             return listed(people, f"{len(people)} employees:")
@@ -560,6 +595,7 @@ def answer(intent: Everybody | Find | Joined | InDepartment, people: list[Employ
 
 
 def joined(person: Employee, month: int | None, year: int | None) -> bool:
+    """Whether somebody joined then."""
     try:
         day = date.fromisoformat(str(person.get("joined")))
     except ValueError:
@@ -568,6 +604,7 @@ def joined(person: Employee, month: int | None, year: int | None) -> bool:
 
 
 def in_department(department: str, people: list[Employee]) -> str:
+    """The answer to a question about a department."""
     hits = [one for one in people if str(one.get("department") or "").casefold() == department.casefold()]
     known = sorted({str(one["department"]) for one in people if one.get("department")})
     nobody = f'Nobody is in "{department}". The departments are {", ".join(known)}.'
@@ -575,6 +612,7 @@ def in_department(department: str, people: list[Employee]) -> str:
 
 
 def hire(intent: Hire, steps: tuple[Step, ...]) -> Reply:
+    """The reply to a request to hire somebody."""
     if len(intent.name.split()) < 2:
         return Words("I need a first and a last name, as in: hire Zoe Park as designer.")
     body = dict(renamed(intent.name)) | {"job": intent.job, "department": intent.department}
@@ -615,6 +653,7 @@ def done(tasks: list[Task], steps: tuple[Step, ...]) -> Reply:
 
 
 def outcome(task: Task, result: Result) -> str:
+    """What became of one task, in words."""
     if result.ok:
         note = f" Note: {result.note}" if result.note else ""
         row = [result.data] if isinstance(result.data, dict) and "id" in result.data else []
@@ -635,6 +674,7 @@ def summary(turns: list[Turn]) -> str:
 
 
 def said(result: Result) -> str:
+    """A result in a few words."""
     return f"done ({result.status})" if result.ok else result.reason
 
 
@@ -642,10 +682,12 @@ def said(result: Result) -> str:
 
 
 def bold(person: Employee) -> str:
+    """A person's name and id, for a list."""
     return f"**{cell(name_of(person))}** (#{person['id']})"
 
 
 def unclear(who: str, hits: list[Employee]) -> str:
+    """The answer where a name does not mean exactly one person."""
     return listed(
         hits, f'{len(hits)} people match "{who}". {WHICH}', f'I found nobody called "{who}"; nothing was sent.'
     )
@@ -665,6 +707,7 @@ def listed(people: list[Employee], head: str, nobody: str = "There is nobody.") 
 
 
 def details(person: Employee) -> str:
+    """All that is known of a person, a line each."""
     rest = [(name, value) for name, value in person.items() if name not in ("id", "first_name", "last_name")]
     lines = [f"- {name.replace('_', ' ')}: {cell(value)}" for name, value in rest if value is not None]
     return "\n".join([bold(person), "", *lines])
@@ -696,11 +739,13 @@ class InvalidRequestError(Exception):
 
     @property
     def answer(self) -> tuple[dict[str, Any], int]:
+        """The answer to a question about the employees."""
         error = {"message": self.message, "type": "invalid_request_error", "param": self.param, "code": None}
         return {"error": error}, self.status
 
 
 def require(condition: object, message: str, param: str | None = None) -> None:
+    """Raises `InvalidRequestError` unless the condition holds."""
     if not condition:
         raise InvalidRequestError(message, param)
 
@@ -720,6 +765,7 @@ def check(body: Any) -> dict[str, Any]:
 
 
 def check_tools(body: dict[str, Any]) -> None:
+    """Raises `InvalidRequestError` where the tools are not as OpenAI takes them."""
     tools = body.get("tools")
     if tools is None:
         for name in ("tool_choice", "parallel_tool_calls"):
@@ -737,6 +783,7 @@ def check_tools(body: dict[str, Any]) -> None:
 
 
 def check_messages(messages: Any) -> None:
+    """Raises `InvalidRequestError` where the messages are not as OpenAI takes them."""
     require(isinstance(messages, list) and messages, "Invalid 'messages': has to be a non-empty array.", "messages")
     waiting: list[str] = []  # ids of tool calls whose results have to come next, in this order
     for i, message in enumerate(messages):
@@ -756,6 +803,7 @@ def check_messages(messages: Any) -> None:
 
 
 def check_content(message: dict[str, Any], where: str) -> None:
+    """Raises `InvalidRequestError` where a message's content is not as OpenAI takes it."""
     content, param = message.get("content"), f"{where}.content"
     if content is None:
         calls = message["role"] == "assistant" and message.get("tool_calls")
@@ -770,6 +818,7 @@ def check_content(message: dict[str, Any], where: str) -> None:
 
 
 def check_result(message: dict[str, Any], waiting: list[str], where: str) -> None:
+    """Raises `InvalidRequestError` where a tool's result does not follow its call."""
     alone = "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
     require(waiting, alone, f"{where}.role")
     key = message.get("tool_call_id")
@@ -780,6 +829,7 @@ def check_result(message: dict[str, Any], waiting: list[str], where: str) -> Non
 
 
 def check_answered(waiting: list[str], where: str) -> None:
+    """Raises `InvalidRequestError` where calls are left without their results."""
     message = (
         "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. "
         f"The following tool_call_ids did not have response messages: {', '.join(waiting)}"
@@ -837,6 +887,7 @@ def offered_tool(body: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def tool_calls(calls: tuple[Call, ...], tool: dict[str, Any]) -> list[dict[str, Any]]:
+    """Calls as an assistant's message has them."""
     return [
         {
             "id": f"call_{secrets.token_hex(12)}",
@@ -872,6 +923,7 @@ def usage(body: dict[str, Any], message: dict[str, Any]) -> dict[str, int]:
 
 
 def finish(message: dict[str, Any]) -> str:
+    """The reason why the reply ended."""
     return "tool_calls" if message.get("tool_calls") else "stop"
 
 
@@ -888,6 +940,7 @@ def deltas(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def chunks(head: dict[str, Any], body: dict[str, Any], message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The events of a streamed reply."""
     head = head | {"object": "chat.completion.chunk"}
     with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
     each = head | {"usage": None} if with_usage else head
@@ -940,6 +993,7 @@ def create_model(pause: float = 0.0, log: list[dict[str, Any]] | None = None, *,
 
 
 def is_word(part: dict[str, Any]) -> bool:
+    """Whether a piece brings words that people see."""
     return any(choice["delta"].get("content") for choice in part["choices"])
 
 

@@ -64,6 +64,7 @@ def set_suggested_prompts(world: World, args: Json) -> Json:
 
 
 def is_assistant_thread(world: World, channel: str, thread_ts: str) -> bool:
+    """Whether a thread belongs to the assistant's pane."""
     return (world.find(channel, thread_ts) or {}).get("subtype") == "assistant_app_thread"
 
 
@@ -77,6 +78,7 @@ def _root(world: World, channel: Channel, thread_ts: str) -> str:
 
 
 def session_set_status(world: World, args: Json) -> Json:
+    """Slack's `agents.sessions.setStatus`."""
     where = _session_thread(world, args)
     initiator = args.get("initiator_user_id", "")
     if initiator and initiator not in world.channels[where[0]].members:
@@ -93,6 +95,7 @@ def session_set_status(world: World, args: Json) -> Json:
 
 
 def session_rename(world: World, args: Json) -> Json:
+    """Slack's `agents.sessions.rename`."""
     session = sessions.session_of(world, *_session_thread(world, args))
     if session is None:
         raise ApiError("session_not_found")

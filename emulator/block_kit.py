@@ -84,10 +84,12 @@ def shape(**keys: Rule) -> Obj:
 
 
 def plain(high: int) -> ByType:
+    """A text object that takes plain text alone, up to so many characters."""
     return ByType({"plain_text": shape(text_=Str(high), emoji=Flag())})
 
 
 def text(high: int) -> ByType:
+    """A text object that takes plain text and mrkdwn, up to so many characters."""
     return ByType({**plain(high).shapes, "mrkdwn": shape(text_=Str(high), verbatim=Flag())})
 
 
@@ -286,6 +288,7 @@ def mistakes(rule: Rule, value: Any, at: str) -> Iterator[str]:
 
 
 def error(words: str, at: str) -> str:
+    """A mistake in blocks, in Slack's words."""
     return f"[ERROR] {words} [json-pointer:{at}]"
 
 
@@ -364,6 +367,7 @@ def view_mistakes(view: Any, kinds: Sequence[str]) -> list[str]:
 
 
 def view_bytes(view: Any) -> int:
+    """The size of a view as it is counted: as UTF-8."""
     return len(json.dumps(view, ensure_ascii=False).encode())
 
 

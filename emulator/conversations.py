@@ -14,6 +14,7 @@ from emulator.world import APP, BOT, BOT_USER, TEAM, TEAM_NAME, TEAM_URL, Channe
 
 
 def conversations_replies(world: World, args: Json) -> Json:
+    """Slack's `conversations.replies`."""
     channel = joined(world, channel_of(world, args["channel"]))
     root = world.root(channel.id, args["ts"])
     if root is None:
@@ -28,6 +29,7 @@ def _is_listed(world: World, message: Json) -> bool:
 
 
 def conversations_history(world: World, args: Json) -> Json:
+    """Slack's `conversations.history`."""
     channel = joined(world, channel_of(world, args["channel"]))
     found = list(world.top_level(channel.id))
     if "oldest" in args and "latest" not in args:  # then those closest to it are given
@@ -76,17 +78,20 @@ def _cursor(cursor: str) -> int:
 
 
 def conversations_info(world: World, args: Json) -> Json:
+    """Slack's `conversations.info`."""
     channel = channel_of(world, args["channel"])
     entry = channel.as_slack()
     return {"channel": entry | ({"num_members": len(channel.members)} if args.get("include_num_members") else {})}
 
 
 def conversations_members(world: World, args: Json) -> Json:
+    """Slack's `conversations.members`."""
     members, cursor = _page(list(channel_of(world, args["channel"]).members), args, 100)
     return {"members": members, "response_metadata": {"next_cursor": cursor}}
 
 
 def conversations_list(world: World, args: Json) -> Json:
+    """Slack's `conversations.list`."""
     types = args.get("types", "public_channel").replace(" ", "").split(",")
     found = [channel.as_slack() for channel in world.channels.values() if _kind(channel) in types]
     channels, cursor = _page(found, args, 100)
@@ -100,6 +105,7 @@ def _kind(channel: Channel) -> str:
 
 
 def conversations_open(world: World, args: Json) -> Json:
+    """Slack's `conversations.open`."""
     if "channel" in args:
         channel = channel_of(world, args["channel"])
     elif "users" in args:
@@ -120,6 +126,7 @@ def _direct(world: World, users: str) -> Channel:
 
 
 def get_permalink(world: World, args: Json) -> Json:
+    """Slack's `chat.getPermalink`."""
     channel = channel_of(world, args["channel"])
     message = message_of(world, channel, args["message_ts"])
     link = f"{TEAM_URL}archives/{channel.id}/p{message['ts'].replace('.', '')}"
@@ -129,6 +136,7 @@ def get_permalink(world: World, args: Json) -> Json:
 
 
 def users_info(world: World, args: Json) -> Json:
+    """Slack's `users.info`."""
     person = world.people.get(args["user"])
     if person is None:
         raise ApiError("user_not_found")
@@ -137,11 +145,13 @@ def users_info(world: World, args: Json) -> Json:
 
 
 def usergroups_list(world: World, args: Json) -> Json:
+    """Slack's `usergroups.list`."""
     with_users = bool(args.get("include_users"))
     return {"usergroups": [group.as_slack(with_users=with_users) for group in world.groups.values()]}
 
 
 def usergroups_users_list(world: World, args: Json) -> Json:
+    """Slack's `usergroups.users.list`."""
     group = world.groups.get(args["usergroup"])
     if group is None:
         raise ApiError("no_such_subteam")
@@ -149,6 +159,7 @@ def usergroups_users_list(world: World, args: Json) -> Json:
 
 
 def bots_info(world: World, args: Json) -> Json:
+    """Slack's `bots.info`."""
     if args.get("bot", BOT) != BOT:
         raise ApiError("bot_not_found")
     person = world.people[BOT_USER]
@@ -166,6 +177,7 @@ def bots_info(world: World, args: Json) -> Json:
 
 
 def team_info(world: World, args: Json) -> Json:
+    """Slack's `team.info`."""
     if args.get("team", TEAM) != TEAM:
         raise ApiError("team_not_found")
     return {"team": {"id": TEAM, "name": TEAM_NAME, "url": TEAM_URL, "domain": "local", "email_domain": "", "icon": {}}}

@@ -34,6 +34,7 @@ class Reply:
 
     @property
     def ok(self) -> bool:
+        """Whether the bot took it."""
         return 200 <= self.status < 300
 
     def json(self) -> Json:
@@ -95,6 +96,7 @@ class HttpCarrier:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
 
     def event(self, envelope: Json, retry: Retry) -> Reply:
+        """Delivers an event, once."""
         headers = {"X-Slack-Retry-Num": str(retry.number), "X-Slack-Retry-Reason": retry.reason or "http_error"}
         return self.post_event(envelope, headers if retry.number else {})
 
@@ -103,6 +105,7 @@ class HttpCarrier:
         return self._post("/slack/events", json.dumps(envelope), "application/json", headers)
 
     def interaction(self, payload: Json) -> Reply:
+        """Delivers what a person pressed, submitted or chose."""
         body = urllib.parse.urlencode({"payload": json.dumps(payload)})
         return self._post("/slack/interactions", body, "application/x-www-form-urlencoded", {})
 
@@ -143,6 +146,7 @@ class Courier:
         self._stopping = threading.Event()
 
     def stop(self) -> None:
+        """Delivers nothing more."""
         self._stopping.set()
 
     def send_event(self, envelope: Json) -> None:
@@ -167,6 +171,7 @@ class Courier:
             reason = reply.reason
 
     def interaction(self, payload: Json) -> Reply:
+        """Delivers what a person pressed, submitted or chose."""
         return Reply(0, reason="connection_failed") if self.cut_off else self.carrier.interaction(payload)
 
 

@@ -158,14 +158,17 @@ class Workspace(Messaging, UserInteractions, Inspection):
 
     @property
     def people(self) -> dict[str, Person]:
+        """Everybody, by id."""
         return self.world.people
 
     @property
     def channels(self) -> dict[str, Channel]:
+        """All channels, by id."""
         return self.world.channels
 
     @property
     def groups(self) -> dict[str, UserGroup]:
+        """All user groups, by id."""
         return self.world.groups
 
     def add_person(self, person: Person) -> None:
@@ -277,6 +280,7 @@ class Workspace(Messaging, UserInteractions, Inspection):
             self.world.changed()
 
     def clear_faults(self) -> None:
+        """Takes back the faults that did not happen yet."""
         with self.world.lock:
             self.api.faults.clear()
             self.world.changed()

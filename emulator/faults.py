@@ -36,6 +36,7 @@ class Faults:
         self.waiting: dict[str, list[Fault]] = {}
 
     def add(self, method: str, fault: Fault, times: int) -> None:
+        """Lets a fault happen at the next calls of a method, `*` for any."""
         if method != "*" and method not in METHODS:
             raise ValueError(f"{method} is no method of this workspace")
         if fault.kind not in KINDS:
@@ -48,6 +49,7 @@ class Faults:
         return waiting.pop(0) if waiting else None
 
     def clear(self) -> None:
+        """Takes back all that did not happen yet."""
         self.waiting.clear()
 
 

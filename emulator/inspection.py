@@ -22,6 +22,7 @@ class Inspection(WorkspaceParts):
             return copy.deepcopy(list(found))
 
     def message(self, channel: str, ts: str) -> Json | None:
+        """A message as it is now; None where there is none."""
         with self.world.lock:
             return copy.deepcopy(self.world.find(channel, ts))
 
@@ -108,5 +109,6 @@ class Inspection(WorkspaceParts):
             return list(self.api.violations)
 
     def calls_of(self, method: str) -> list[Call]:
+        """The calls of one method, oldest first."""
         with self.world.lock:
             return [call for call in self.api.calls if call.method == method]

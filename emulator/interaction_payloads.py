@@ -59,10 +59,12 @@ def pressed_in_message(world: World, payload: Json, channel: str, message: Json,
 
 
 def pressed_in_view(payload: Json, view: Json) -> Json:
+    """A press in a modal or in App Home."""
     return payload | {"container": {"type": "view", "view_id": view["id"]}, "view": view}
 
 
 def view_submission(world: World, user: str, view: Json) -> Json:
+    """The submission of a modal."""
     return _envelope(world, user, "view_submission") | {
         "trigger_id": world.new_trigger(user),
         "view": view,
@@ -73,6 +75,7 @@ def view_submission(world: World, user: str, view: Json) -> Json:
 
 
 def view_closed(world: World, user: str, view: Json, *, cleared: bool) -> Json:
+    """The closing of a modal."""
     return _envelope(world, user, "view_closed") | {
         "view": view,
         "is_cleared": cleared,

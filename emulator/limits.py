@@ -39,10 +39,12 @@ class Method:
 
 
 def words(text: str) -> frozenset[str]:
+    """The words of a text."""
     return frozenset(text.split())
 
 
 def method(tier: int, scope: str = "", required: str = "", optional: str = "", **more: Any) -> Method:
+    """A method of the Web API: its rate's tier, its scope, its arguments."""
     return Method(tier, tuple(required.split()), tuple(optional.split()), scope, **more)
 
 

@@ -9,6 +9,7 @@ from emulator.world import BOT_USER, Channel, Json, World
 
 
 def channel_of(world: World, ident: str) -> Channel:
+    """The channel of an id. Raises `ApiError` where the bot cannot see it."""
     channel = world.channels.get(ident)
     if channel is None or (channel.is_im and BOT_USER not in channel.members):
         raise ApiError("channel_not_found")
@@ -23,12 +24,14 @@ def destination(world: World, ident: str) -> Channel:
 
 
 def joined(world: World, channel: Channel) -> Channel:
+    """The channel. Raises `ApiError` where the bot is no member of it."""
     if BOT_USER not in channel.members:
         raise ApiError("not_in_channel")
     return channel
 
 
 def message_of(world: World, channel: Channel, ts: str) -> Json:
+    """The message at a ts. Raises `ApiError` where there is none."""
     message = world.find(channel.id, ts)
     if message is None or message.get("subtype") == "tombstone":
         raise ApiError("message_not_found")

@@ -86,6 +86,7 @@ class Channel:
 
     @property
     def is_im(self) -> bool:
+        """Whether it is a direct message."""
         return bool(self.user)
 
     @property

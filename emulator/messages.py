@@ -12,6 +12,7 @@ _SHOWN = ("text", "blocks", "attachments", "metadata")
 
 
 def chat_post_message(world: World, args: Json) -> Json:
+    """Slack's `chat.postMessage`."""
     channel = joined(world, destination(world, args["channel"]))
     message = world.post(channel.id, by_bot(world, args), args.get("thread_ts"))
     if args.get("reply_broadcast") and "thread_ts" in message:
@@ -20,6 +21,7 @@ def chat_post_message(world: World, args: Json) -> Json:
 
 
 def chat_post_ephemeral(world: World, args: Json) -> Json:
+    """Slack's `chat.postEphemeral`."""
     channel = joined(world, channel_of(world, args["channel"]))
     if args["user"] not in channel.members:
         raise ApiError("user_not_in_channel")
@@ -81,6 +83,7 @@ def by_bot(world: World, args: Json) -> Json:
 
 
 def content(world: World, args: Json) -> Json:
+    """What the arguments of a call make of a message."""
     shown = {name: args[name] for name in _SHOWN if args.get(name)}
     if "markdown_text" in args:
         shown = {"text": args["markdown_text"], "blocks": [{"type": "markdown", "text": args["markdown_text"]}]}
@@ -91,6 +94,7 @@ def content(world: World, args: Json) -> Json:
 
 
 def chat_update(world: World, args: Json) -> Json:
+    """Slack's `chat.update`."""
     channel = channel_of(world, args["channel"])
     message = message_of(world, channel, args["ts"])
     if message.get("bot_id") != BOT:
@@ -107,6 +111,7 @@ def chat_update(world: World, args: Json) -> Json:
 
 
 def chat_delete(world: World, args: Json) -> Json:
+    """Slack's `chat.delete`."""
     channel = channel_of(world, args["channel"])
     if message_of(world, channel, args["ts"]).get("bot_id") != BOT:
         raise ApiError("cant_delete_message")
@@ -115,6 +120,7 @@ def chat_delete(world: World, args: Json) -> Json:
 
 
 def reactions_add(world: World, args: Json) -> Json:
+    """Slack's `reactions.add`."""
     message = message_of(world, channel_of(world, args["channel"]), args["timestamp"])
     entries = message.setdefault("reactions", [])
     if any(entry["name"] == args["name"] and BOT_USER in entry["users"] for entry in entries):
@@ -126,6 +132,7 @@ def reactions_add(world: World, args: Json) -> Json:
 
 
 def react(world: World, message: Json, user: str, name: str) -> None:
+    """Adds a person's reaction to a message."""
     entries = message.setdefault("reactions", [])
     entry = next((entry for entry in entries if entry["name"] == name), None)
     if entry is None:
@@ -136,6 +143,7 @@ def react(world: World, message: Json, user: str, name: str) -> None:
 
 
 def reactions_remove(world: World, args: Json) -> Json:
+    """Slack's `reactions.remove`."""
     if not ("channel" in args and "timestamp" in args):
         raise LimitError("no_item_specified", "[ERROR] give channel and timestamp")
     message = message_of(world, channel_of(world, args["channel"]), args["timestamp"])

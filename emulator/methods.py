@@ -17,12 +17,14 @@ Perform = Callable[[World, Json], Json]
 
 
 def api_test(world: World, args: Json) -> Json:
+    """Slack's `api.test`."""
     if "error" in args:
         raise ApiError(args["error"])
     return {"args": args}
 
 
 def auth_test(world: World, args: Json) -> Json:
+    """Slack's `auth.test`."""
     return {
         "url": TEAM_URL,
         "team": TEAM_NAME,

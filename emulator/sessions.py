@@ -31,6 +31,7 @@ class Session:
 
 
 def session_of(world: World, channel: str, thread_ts: str) -> Session | None:
+    """The agent's session of a thread; None where there is none."""
     return world.sessions.get((channel, thread_ts))
 
 
@@ -45,6 +46,7 @@ def opened(world: World, channel: str, thread_ts: str, initiator: str = "", titl
 
 
 def put(world: World, session: Session, status: str, source: Literal["method", "stream", "line"] = "method") -> None:
+    """Sets a session's status, and by what it was set."""
     session.status, session.source, session.since = status, source, world.clock()
     world.changed()
 

@@ -57,6 +57,7 @@ def _file(world: World, user: str, name: str) -> Json:
 
 
 def mentions_bot(text: str) -> bool:
+    """Whether a text mentions the bot."""
     return re.search(rf"<@{BOT_USER}(\|[^<>]*)?>", text) is not None
 
 
@@ -120,6 +121,7 @@ def _leaves(text: str) -> Iterator[Json]:
 
 
 def unescaped(text: str) -> str:
+    """A text without Slack's escapes."""
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
@@ -173,6 +175,7 @@ def app_context(channel: str) -> Json:
 
 
 def app_context_changed(world: World, channel: str) -> Json:
+    """The event that tells of the channel that a person looks at."""
     return {"type": "app_context_changed", "context": app_context(channel), "event_ts": world.next_ts()}
 
 

@@ -11,6 +11,7 @@ from emulator.world import BOT, Channel, Json, World
 
 
 def chat_start_stream(world: World, args: Json) -> Json:
+    """Slack's `chat.startStream`."""
     channel = joined(world, channel_of(world, args["channel"]))
     thread_ts = _parent(world, channel, args["thread_ts"])
     recipient = _recipient(world, channel, args)
@@ -49,6 +50,7 @@ def _recipient(world: World, channel: Channel, args: Json) -> str:
 
 
 def chat_append_stream(world: World, args: Json) -> Json:
+    """Slack's `chat.appendStream`."""
     stream, message = _stream(world, args)
     if stream.ended == "stopped_by_user":
         raise ApiError("stopped_by_user")

@@ -7,6 +7,7 @@ from emulator.world import APP, BOT, TEAM, TRIGGER_SECONDS, Json, World
 
 
 def views_open(world: World, args: Json) -> Json:
+    """Slack's `views.open`."""
     user = _user_of_trigger(world, args)
     view = new_view(world, args["view"])
     world.modals[user] = [view["id"]]
@@ -15,6 +16,7 @@ def views_open(world: World, args: Json) -> Json:
 
 
 def views_push(world: World, args: Json) -> Json:
+    """Slack's `views.push`."""
     user = _user_of_trigger(world, args)
     return {"view": push(world, user, args["view"])}
 
@@ -31,6 +33,7 @@ def push(world: World, user: str, wanted: Json) -> Json:
 
 
 def views_update(world: World, args: Json) -> Json:
+    """Slack's `views.update`."""
     by_name = (
         view
         for view in world.views.values()
@@ -45,6 +48,7 @@ def views_update(world: World, args: Json) -> Json:
 
 
 def views_publish(world: World, args: Json) -> Json:
+    """Slack's `views.publish`."""
     if args["user_id"] not in world.people:
         raise ApiError("user_not_found")
     view = world.views.get(world.homes.get(args["user_id"], ""))

@@ -152,6 +152,7 @@ class WebApi:
         place.uses += 1
 
     def violation(self, method: str, *words: str) -> None:
+        """Notes what Slack would have refused or warned of."""
         self.violations.append(f"{method}: {' '.join(words)}")
 
 

@@ -130,6 +130,7 @@ class World:
     # Messages
 
     def find(self, channel: str, ts: str) -> Json | None:
+        """The message at a ts; None where there is none."""
         return self.messages.get(channel, {}).get(ts)
 
     def thread(self, channel: str, thread_ts: str) -> Iterator[Json]:
@@ -262,15 +263,18 @@ class World:
     # Statuses, modals, gestures
 
     def status(self, channel: str, thread_ts: str) -> str:
+        """The status that a thread shows at this moment."""
         status = self.statuses.get((channel, thread_ts))
         return status.text if status and self.clock() - status.since < STATUS_SECONDS else ""
 
     def new_trigger(self, user: str) -> str:
+        """A trigger for a person, good for one modal."""
         trigger = f"{self.next_id('1')}.{self.next_id('2')}.{self.next_id('t')}"
         self.triggers[trigger] = Trigger(user, self.clock())
         return trigger
 
     def new_ticket(self) -> str:
+        """A ticket for one connection of the socket."""
         ticket = str(uuid.uuid4())
         self.tickets[ticket] = self.clock()
         return ticket
@@ -286,6 +290,7 @@ class World:
         self.changed()
 
     def direct(self, user: str) -> Channel | None:
+        """A person's direct message with the bot; None where there is none."""
         return next((channel for channel in self.channels.values() if channel.user == user), None)
 
 

@@ -1,14 +1,14 @@
-"""All that leads to the internal API, for a security review to read: the law, requests that wait, decisions, sending, reads, cards.
+"""All that leads to the internal API, for a security review to read: the law, proposals, decisions, sending, reads, cards.
 
 Nobody else sends anything to the API, and nothing here talks to the model. Read it in this order:
 
-1. policy.py        the law: which calls need a person, and what may become of a stored request
+1. policy.py        the law: which calls need a person, and what may become of a proposal
 2. gate.py          what others may ask of the gate, and how its parts are put together
-3. proposals.py     a write becomes a stored request
+3. proposals.py     a write becomes a proposal
 4. decisions.py     votes, denials, withdrawals, time; authority.py: who may
 5. last_checks.py   the catalog, the rule and the target once more, right before sending
 6. sending.py       the step to sending, once, and how it ended
-7. records.py       how a stored request changes, and what goes with that; journal_entries.py, card_posts.py: in journal and Slack
+7. proposal_changes.py  how a proposal changes, and what goes with that; journal_entries.py, card_posts.py: in journal and Slack
 8. api_client.py    the one way out: sending.py has one client for all methods, single_reads.py one for GET and HEAD
 9. single_reads.py  one answer with its redirects; lists.py, look_ups.py, targets.py read by it, reads.py gives that to the model
 

@@ -12,13 +12,14 @@ import math
 import ssl
 import threading
 import time
+from abc import abstractmethod
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 from urllib.parse import urlsplit
 
 import httpcore2
@@ -37,6 +38,7 @@ from catalog.catalog import Api, Catalog, Limits, Operation
 from catalog.credentials import headers_of, secrets_of, with_credentials
 from catalog.secret_values import hide
 from gate.answers import Answer
+from store.store import Store
 
 log = structlog.get_logger("api_client")
 
@@ -53,11 +55,55 @@ class Broken(Unanswered):
     """The connection broke before an answer."""
 
 
-class Pace:
-    """What one API can take, counted over all that this process sends to it: requests at once, requests started per second.
+_LATE = "So many requests to this API are due that this one's turn did not come in time. Try again later."
+_LOOK = 0.1  # seconds between two looks for a place that another process has
 
-    Who comes first goes first. Who waits holds its own thread and nothing else.
-    """
+
+class Pace(Protocol):
+    """What one API can take: requests at once, requests started per second. Who waits holds its own thread and nothing else."""
+
+    @abstractmethod
+    def through(self, by: float) -> AbstractContextManager[None]:
+        """Waits for its turn until `by` (monotonic seconds) at most, and holds it inside. Raises `Unsent`."""
+
+
+class SharedPace:
+    """A pace that all processes on one database keep together. A place whose holder died is free again after `timeout` seconds."""
+
+    def __init__(self, store: Store, api: str, limits: Limits, timeout: float) -> None:
+        self._store = store
+        self._name = f"api:{api}"
+        self._slots = [f"{self._name}#{number}" for number in range(limits.at_once or 0)]
+        self._apart = 1 / limits.per_second if limits.per_second is not None else 0.0
+        self._timeout = timeout
+
+    @contextmanager
+    def through(self, by: float) -> Iterator[None]:
+        """Waits for its turn until `by` (monotonic seconds) at most, and holds it inside. Raises `Unsent`."""
+        slot = self._wait(by, lambda: self._store.take_slot(self._slots, self._timeout)) if self._slots else None
+        try:
+            if self._apart:
+                self._wait(by, self._start)
+            yield
+        finally:
+            if slot is not None:
+                self._store.free_slot(slot)
+
+    def _start(self) -> str | None:
+        return "" if self._store.pace(self._name, self._apart, 0.0) == 0 else None
+
+    @staticmethod
+    def _wait(by: float, take: Callable[[], str | None]) -> str:
+        while (taken := take()) is None:
+            left = by - time.monotonic()
+            if left <= 0:
+                raise Unsent(_LATE)
+            time.sleep(min(_LOOK, left))
+        return taken
+
+
+class OwnPace:
+    """A pace counted over all that this process sends. Who comes first goes first."""
 
     def __init__(self, limits: Limits) -> None:
         self._at_once = limits.at_once or math.inf
@@ -86,9 +132,7 @@ class Pace:
                 while (wait := self._wait_of(me)) > 0:
                     left = by - time.monotonic()
                     if left <= 0:
-                        raise Unsent(
-                            "So many requests to this API are due that this one's turn did not come in time. Try again later."
-                        )
+                        raise Unsent(_LATE)
                     self._changed.wait(min(wait, left))
                 self._under_way += 1
                 self._free_at = time.monotonic() + self._apart
@@ -104,9 +148,14 @@ class Pace:
 
 
 class Paces:
-    """The paces of all APIs by name, for all clients of one gate. Limits that the catalog has come to change hold for who comes next."""
+    """The paces of all APIs by name, for all clients of one gate, with others on the same database together.
 
-    def __init__(self) -> None:
+    Limits that the catalog has come to change hold for who comes next.
+    """
+
+    def __init__(self, store: Store, timeout: float) -> None:
+        self._store = store
+        self._timeout = timeout
         self._lock = threading.Lock()
         self._of: dict[str, tuple[Limits, Pace]] = {}
 
@@ -115,7 +164,10 @@ class Paces:
         with self._lock:
             limits, pace = self._of.get(api.name, (None, None))
             if pace is None or limits != api.limits:
-                pace = Pace(api.limits)
+                is_shared = self._store.is_shared and api.limits != Limits()
+                pace = (
+                    SharedPace(self._store, api.name, api.limits, self._timeout) if is_shared else OwnPace(api.limits)
+                )
                 self._of[api.name] = (api.limits, pace)
             return pace
 

@@ -1,4 +1,4 @@
-"""The messages that show stored requests: each one's card, the card of a set, and both drawn anew. What a card says is cards.py's."""
+"""The messages that show proposals: each one's card, the card of a set, and both drawn anew. What a card says is cards.py's."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class CardRow:
         """What it does, and to what: a line each."""
         return about(self.description, self.target)
 
-    def told(self, bounds: LineLimits) -> CardLines:
+    def changes(self, bounds: LineLimits) -> CardLines:
         """What it would change."""
         body = loads(self.shown_body) if self.shown_body is not None else None
         return change_lines(
@@ -98,7 +98,7 @@ def card(row: CardRow) -> tuple[str, list[Block]]:
     """
     title = _title(row) + (words.DRY_RUN_TITLE if row.dry_run else "")
     is_pending = row.state is State.PENDING
-    change = row.told(CARD)
+    change = row.changes(CARD)
     body, is_body_cut = _body_on_card(row)
     blocks = [_header(title), *_sections("\n".join(row.about)), *_matched(row), *_change(change)]
     blocks += [*_sections(_request_line(row)), *_how_sent(row), *_sections(body)]
@@ -332,7 +332,7 @@ def _batch_line(number: int, row: CardRow) -> str:
 def whole_request(row: CardRow, page: int) -> dict[str, Any]:
     """The modal with all of a request, page `page` (from 0; a page that is not there is the nearest)."""
     body = readable(row.shown_body) if row.shown_body is not None else words.NO_BODY
-    change = row.told(WHOLE)
+    change = row.changes(WHOLE)
     sections = [
         *_sections("\n".join(row.about)),
         *_matched(row),
@@ -445,7 +445,7 @@ def _about_in_home(row: CardRow) -> list[str]:
 
 def _in_home(row: CardRow) -> str:
     """A waiting request as App Home shows it: what Approve would do and send, as far as there is room."""
-    change = row.told(HOME)
+    change = row.changes(HOME)
     request = f"{row.method} {middle(row.shown_url, _SECTION // 3)}"
     body = [middle(readable(row.shown_body), _BODY_IN_HOME)] if row.shown_body is not None else []
     first = [*_about_in_home(row), *_matched_lines(row), *([change.heading] if change.heading else []), *change.lines]
@@ -462,7 +462,7 @@ def target_card(row: CardRow, target: Target | None) -> tuple[str, list[Block]]:
     text = words.CHECKED.format(status=status_text(target.status or 0), **named)
     seen = replace(row, before=target.to_json(), method="PATCH" if row.method == "PUT" else row.method)
     blocks = [_context(escape(text)), *_sections("\n".join(seen.about))]
-    if target.is_known and (left := seen.told(CARD)).lines:  # what a PUT left out, the API may have filled in itself
+    if target.is_known and (left := seen.changes(CARD)).lines:  # what a PUT left out, the API may have filled in itself
         blocks += [_context(words.STILL_CHANGES.get(row.method, words.STILL_CHANGE)), *_sections("\n".join(left.lines))]
     shown = visible(dumps(target.data, ensure_ascii=False, indent=2))
     return escape(text), [*blocks, *_sections(middle(shown, _ON_CARD))]

@@ -11,7 +11,7 @@ from typing import Any
 from base.json_text import dumps
 from catalog.catalog import Operation
 from catalog.condition_fields import ITEM, Named, Place
-from catalog.conditions import Condition, Given, NotUnderstood
+from catalog.conditions import Condition, ConditionInput, NotUnderstood
 from catalog.faults import Fault, faults
 from catalog.schemas import Schema, fits
 from catalog.template import Value
@@ -88,7 +88,7 @@ def _calls(operation: Operation, conditions: list[Condition], leaves: list[Named
         yield rest
 
 
-def _is_meant(conditions: list[Condition], given: Given) -> bool:
+def _is_meant(conditions: list[Condition], given: ConditionInput) -> bool:
     try:
         return any(one.holds(given) for one in conditions)
     except NotUnderstood:
@@ -143,9 +143,9 @@ def _elsewhere(place: Place) -> Iterator[Place]:
 # --- as a call --------------------------------------------------------------------------------------------------------
 
 
-def _given(operation: Operation, values: Values) -> Given:
+def _given(operation: Operation, values: Values) -> ConditionInput:
     url, body = _parts(operation, values)
-    return Given(
+    return ConditionInput(
         {name: _as_url(one) for name, one in url.items()},
         names=operation.given_names,
         schemas=operation.parameters,

@@ -1,4 +1,4 @@
-"""What people decide about stored requests, and what time and mishaps do: votes, denials, withdrawals, expiry, reminders.
+"""What people decide about proposals, and what time and mishaps do: votes, denials, withdrawals, expiry, reminders.
 
 A decision only changes the row. Nothing here sends, and nothing typed in Slack comes here: a button's token names the request.
 """
@@ -13,7 +13,7 @@ from base import words
 from gate.authority import Authority
 from gate.cards import date, deciders
 from gate.policy import Event, Refused, State
-from gate.records import Records
+from gate.proposal_changes import ProposalChanges
 from store.posts import message
 from store.proposal_record import Proposal
 from store.store import Store
@@ -22,10 +22,10 @@ from store.store import Store
 class Decisions:
     """The decisions of one gate. All moments are seconds since 1970."""
 
-    def __init__(self, store: Store, authority: Authority, records: Records, *, ids: Callable[[], str]) -> None:
+    def __init__(self, store: Store, authority: Authority, changes: ProposalChanges, *, ids: Callable[[], str]) -> None:
         self._store = store
         self._authority = authority
-        self._records = records
+        self._changes = changes
         self._ids = ids
 
     # --- people -------------------------------------------------------------------------------------------------------
@@ -37,13 +37,13 @@ class Decisions:
         proposal = self.pending(token, by)
         self._authority.check_authority(proposal, by)
         if at >= proposal.expires_at:
-            changed = self._records.change(proposal.proposal, Event.EXPIRE, arrival=arrival)
+            changed = self._changes.change(proposal.proposal, Event.EXPIRE, arrival=arrival)
         elif decision == "approve" and by in proposal.votes:
             raise Refused(words.VOTED)
         elif decision == "approve":
-            changed = self._records.vote(proposal.proposal, by, at, arrival)
+            changed = self._changes.vote(proposal.proposal, by, at, arrival)
         else:
-            changed = self._records.change(
+            changed = self._changes.change(
                 proposal.proposal, Event.REJECT, arrival=arrival, decided_by=by, decided_at=at, reason=reason
             )
         return self._decided(changed)
@@ -61,25 +61,25 @@ class Decisions:
         pending = [one for one in pending if by not in one.votes]
         if not pending:
             raise Refused(words.VOTED)
-        changed = [self._records.vote(one.proposal, by, at, arrival if one is pending[-1] else None) for one in pending]
+        changed = [self._changes.vote(one.proposal, by, at, arrival if one is pending[-1] else None) for one in pending]
         if changed[-1] is None:  # decided a moment before, so that the click is not marked as looked at
             self._store.handled(arrival)
-        self._records.redraw_set(batch)
+        self._changes.redraw_set(batch)
         return [one for one in changed if one is not None]
 
     def withdraw_by(self, token: str, *, by: str, at: float, arrival: int) -> Proposal:
-        """The asker takes a request back. Raises `Refused`."""
+        """The asker takes a proposal back. Raises `Refused`."""
         proposal = self.pending(token, by)
         if by != proposal.asker:
             raise Refused(words.NOT_YOURS.format(asker=proposal.asker))
-        changed = self._records.change(proposal.proposal, Event.WITHDRAW, arrival=arrival, decided_by=by, decided_at=at)
+        changed = self._changes.change(proposal.proposal, Event.WITHDRAW, arrival=arrival, decided_by=by, decided_at=at)
         return self._decided(changed)
 
     def _decided(self, changed: Proposal | None) -> Proposal:
-        """A request after a click. Raises `Refused` where another was faster."""
+        """A proposal after a click. Raises `Refused` where another was faster."""
         if changed is None:
             raise Refused(words.ALREADY)
-        self._records.redraw_set(changed.batch)
+        self._changes.redraw_set(changed.batch)
         return changed
 
     def pending(self, token: str, by: str) -> Proposal:
@@ -103,9 +103,9 @@ class Decisions:
 
     def expire_due(self) -> list[Proposal]:
         """Expires what waited too long; gives what did."""
-        expired = [self._records.change(one.proposal, Event.EXPIRE) for one in self._store.proposals_due()]
+        expired = [self._changes.change(one.proposal, Event.EXPIRE) for one in self._store.proposals_due()]
         changed = [one for one in expired if one is not None]
-        self._records.redraw_sets(changed)
+        self._changes.redraw_sets(changed)
         return changed
 
     def remind_due(self) -> None:
@@ -128,20 +128,18 @@ class Decisions:
         self._take_back(left, words.SEALED_OTHERWISE, words.SEALED_OTHERWISE)
         return [one.thread for one in left]
 
-    def unshown(self, card_post: str) -> str | None:
-        """A card that Slack will not take: nobody can decide it, so it is withdrawn. Gives the thread concerned."""
+    def unshown(self, card_post: str) -> None:
+        """A card that Slack will not take: nobody can decide it, so it is withdrawn."""
         one = self._store.proposal_of_card(card_post)
-        if one is None:
-            return None
-        changed = self._records.change(one.proposal, Event.WITHDRAW, note=words.UNSHOWN)
-        self._records.redraw_set(one.batch)
-        return changed.thread if changed is not None else None
+        if one is not None:
+            self._changes.change(one.proposal, Event.WITHDRAW, note=words.UNSHOWN)
+            self._changes.redraw_set(one.batch)
 
     def _take_back(self, left: Sequence[Proposal], pending: str, approved: str) -> None:
         for one in left:
             if one.state is State.PENDING:
-                self._records.change(one.proposal, Event.WITHDRAW, note=pending)
+                self._changes.change(one.proposal, Event.WITHDRAW, note=pending)
             else:  # by now it may be on its way
                 note = f"{approved} Nothing was sent."
-                self._records.change(one.proposal, Event.FAIL, seen=State.APPROVED, note=note)
-        self._records.redraw_sets(left)
+                self._changes.change(one.proposal, Event.FAIL, seen=State.APPROVED, note=note)
+        self._changes.redraw_sets(left)

@@ -1,6 +1,6 @@
 """Door to the internal API, and the only one: its parts are put together here, and what others may ask of it stands here.
 
-A write leaves only as the stored record that was approved, once: `write(approval)` has no parameter for method, URL or body. Nothing
+A write leaves only as the stored proposal that was approved, once: `write(approval)` has no parameter for method, URL or body. Nothing
 here asks the model, and nothing typed in Slack counts as an approval.
 """
 
@@ -24,10 +24,10 @@ from gate.decisions import Decisions
 from gate.last_checks import LastChecks
 from gate.lists import ListReads
 from gate.policy import Read, Write
+from gate.proposal_changes import ProposalChanges
 from gate.proposals import Proposals
 from gate.reads import Reads
 from gate.recipes import StepAnswer
-from gate.records import Records
 from gate.sending import Approval, Sending
 from gate.single_reads import SingleReads, Wants, always
 from gate.targets import TargetReader
@@ -36,6 +36,8 @@ from store.posts import Post
 from store.proposal_record import Proposal
 from store.store import Store
 from store.turns import Turn
+
+_SPARE = 10.0  # seconds that a call may take beyond its time-out, in which it still counts
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Gate:
         self.timeout = options.timeout
         self.result_limit = options.result_limit
         self._ids = ids
-        paces, tls = Paces(), tls_context(options.way.certificates)
+        paces, tls = Paces(store, options.timeout + _SPARE), tls_context(options.way.certificates)
 
         def client(methods: Collection[str], *, keepalive: int) -> ApiClient:
             return ApiClient(
@@ -83,24 +85,24 @@ class Gate:
             )
 
         self._single = SingleReads(catalog, client(SAFE_METHODS, keepalive=20), clock=clock)
-        # A record may be a GET, too, where the catalog has it ask. A fresh connection for each: one that the server had closed
+        # A proposal may be a GET, too, where the catalog has it ask. A fresh connection for each: one that the server had closed
         # would leave a write's fate open.
         self._sends = client(METHODS, keepalive=0)
         lists = ListReads(self._single)
         targets = TargetReader(self._single, lists)
         self._authority = authority
         self._reads = Reads(store, self._authority, self._single, lists, result_limit=options.result_limit)
-        records = Records(store, ids=ids)
+        changes = ProposalChanges(store, ids=ids)
         self._proposals = Proposals(
             store, self._authority, self._reads, targets, ids=ids, clock=clock, dry_run=options.dry_run
         )
-        self._decisions = Decisions(store, self._authority, records, ids=ids)
+        self._decisions = Decisions(store, self._authority, changes, ids=ids)
         self._sending = Sending(
             store,
             self._sends,
             self._reads,
             self._proposals,
-            records,
+            changes,
             LastChecks(self._authority, self._reads, targets, settles=options.settles),
             ids=ids,
             clock=clock,
@@ -164,10 +166,10 @@ class Gate:
         """Keeps what is too large for the model; gives its name in the thread, empty where it is too large to be kept, too."""
         return self._reads.keep(of, data, part)
 
-    # --- stored requests: proposals.py --------------------------------------------------------------------------------
+    # --- proposals: proposals.py --------------------------------------------------------------------------------------
 
     def propose(self, write: Write, turn: Turn, call: int, by: float | None = None) -> Proposal:
-        """A write as the record to be stored with the reply; its target is read until `by` (monotonic seconds). Raises `BadCall`."""
+        """A write as the proposal to be stored with the reply; its target is read until `by` (monotonic seconds). Raises `BadCall`."""
         return self._proposals.propose(write, turn, call, by)
 
     def batched(self, proposals: Sequence[Proposal]) -> list[Proposal]:
@@ -191,7 +193,7 @@ class Gate:
         return self._decisions.decide_all(batch, by=by, at=at, arrival=arrival)
 
     def withdraw_by(self, token: str, *, by: str, at: float, arrival: int) -> Proposal:
-        """The asker takes a request back. Raises `Refused`."""
+        """The asker takes a proposal back. Raises `Refused`."""
         return self._decisions.withdraw_by(token, by=by, at=at, arrival=arrival)
 
     def check_may_decide(self, token: str, by: str) -> None:
@@ -222,9 +224,9 @@ class Gate:
         """Takes back what waits since an earlier version, or under another journal key. Gives the threads."""
         return self._decisions.withdraw_sealed_otherwise()
 
-    def unshown(self, card_post: str) -> str | None:
-        """Withdraws the request of a card that Slack will not take. Gives the thread concerned."""
-        return self._decisions.unshown(card_post)
+    def unshown(self, card_post: str) -> None:
+        """Withdraws the proposal of a card that Slack will not take."""
+        self._decisions.unshown(card_post)
 
     # --- the step to sending: sending.py ------------------------------------------------------------------------------
 
@@ -233,11 +235,15 @@ class Gate:
         return self._sending.approvals(turn)
 
     def write(self, approval: Approval) -> Proposal | None:
-        """Sends the stored record of an approval, once. Gives it as it ended; None where there was nothing (left) to send."""
+        """Sends the proposal of an approval, once. Gives it as it ended; None where there was nothing (left) to send."""
         return self._sending.write(approval)
 
+    def decided(self, thread: str) -> list[str]:
+        """The turns of a thread with writes that people approved and that were not sent."""
+        return self._sending.decided(thread)
+
     def write_decided(self, turn: str) -> list[Proposal]:
-        """Sends a turn's writes that people approved, in the order of their calls. Gives the records as they ended."""
+        """Sends a turn's writes that people approved, in the order of their calls. Gives them as they ended."""
         return self._sending.write_decided(turn)
 
     def is_sending(self, turn: str) -> bool:
@@ -245,13 +251,13 @@ class Gate:
         return self._sending.is_sending(turn)
 
     def undone(self) -> list[str]:
-        """At a start: the turns whose approved writes were not sent."""
+        """At a start: the threads with writes that people approved and that were not sent."""
         return self._sending.undone()
 
     def lose_unanswered(self) -> list[str]:
         """Ends as unknown what stands in `sending` although nobody is sending it. Gives the threads."""
         return self._sending.lose_unanswered()
 
-    def check(self, proposal_id: str) -> None:
+    def show_target(self, proposal_id: str) -> None:
         """Reads the target of a write whose outcome is unknown and shows it where its card stands."""
         self._sending.show_target(proposal_id)

@@ -1,4 +1,4 @@
-"""What the journal is told by the gate: reads, look-ups that were not clear, and what became of stored requests."""
+"""What the journal is told by the gate: reads, look-ups that were not clear, and what became of proposals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is checked right before an approved request is sent: the catalog of today, its rule of today, and the target as it is now."""
+"""What is checked right before an approved proposal is sent: the catalog of today, its rule of today, and the target as it is now."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class LastChecks:
     # --- the catalog --------------------------------------------------------------------------------------------------
 
     def still_allowed(self, stored: Proposal) -> Call:
-        """The stored request as a call of today's catalog, which has to allow the very same one. Raises `BadCall`."""
+        """The proposal as a call of today's catalog, which has to allow the very same one. Raises `BadCall`."""
         catalog = self._reads.here(stored.thread).catalog
         api = catalog.api(stored.api)
         if api is None or not stored.url.startswith(api.base_url + "/"):
@@ -75,7 +75,7 @@ class LastChecks:
         return Call(operation, stored.url, stored.body, found.values, headers, found.others)
 
     def stricter_now(self, stored: Proposal, call: Call) -> Rule | None:
-        """Today's rule for an approved record, where the catalog has come to name other people since it was approved.
+        """Today's rule for an approved proposal, where the catalog has come to name other people since it was approved.
 
         Where a group's handle cannot be looked up, and so not be compared, only a stricter rule counts.
         """
@@ -89,7 +89,7 @@ class LastChecks:
         return today if today.is_settled and then.is_settled and today.people != then.people else None
 
     def whose_now(self, stored: Proposal, call: Call) -> str:
-        """For whom alone a record's answer is: as it was stored, unless the catalog's rule has come to share less."""
+        """For whom alone a proposal's answer is: as it was stored, unless the catalog's rule has come to share less."""
         today = sort(call, tainted=stored.decided_by is not None)
         if not isinstance(today, Write) or today.by_policy:
             return stored.only_for
@@ -126,7 +126,7 @@ class LastChecks:
         return now, etag if _STRONG.fullmatch(etag) else ""
 
     def changed_meanwhile(self, stored: Proposal, call: Call) -> TargetChanged:
-        """How the target of a record is now that the API itself says that it changed."""
+        """How the target of a proposal is now that the API itself says that it changed."""
         before = Target.from_json(stored.before)
         now, _ = self._targets.look(call, self._reads.purpose(stored, "preview"))
         return TargetChanged(
@@ -143,7 +143,7 @@ class LastChecks:
 
 
 def _differing(stored: Proposal, call: Call, before: Target, now: Target) -> dict[Path, tuple[str, str]]:
-    """What of a record's target differs between two looks, as far as it counts."""
+    """What of a proposal's target differs between two looks, as far as it counts."""
     body = loads(stored.shown_body) if stored.shown_body is not None else None
     return differing(stored.method, before, now, body, _watch(call), stored.shown_url)
 

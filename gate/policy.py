@@ -9,7 +9,7 @@ from typing import Literal, assert_never
 
 from base import transitions, words
 from catalog.calls import Call
-from catalog.conditions import Given, NotUnderstood
+from catalog.conditions import ConditionInput, NotUnderstood
 from catalog.rules import SAFE_METHODS, Rule
 
 
@@ -91,7 +91,9 @@ def strictest(verdicts: Sequence[Verdict]) -> Verdict:
     return max(verdicts, key=lambda one: (order[one.way], one.rule.strictness))
 
 
-def judge(method: str, rules: tuple[Rule, ...] | None, given: Given, *, tainted: bool, sent_alone: int = 0) -> Verdict:
+def judge(
+    method: str, rules: tuple[Rule, ...] | None, given: ConditionInput, *, tainted: bool, sent_alone: int = 0
+) -> Verdict:
     """The way of a call by its HTTP method, the catalog's `approval:` and what the thread has seen.
 
     `rules`: None where the catalog says nothing, empty for `never`. Closed by default: a method that is not known to be safe asks,
@@ -111,7 +113,7 @@ def judge(method: str, rules: tuple[Rule, ...] | None, given: Given, *, tainted:
     return Verdict("send") if sent_alone < MOST_ALONE else Verdict("ask", words.MANY.format(most=MOST_ALONE))
 
 
-def _matching(rules: Sequence[Rule], given: Given) -> tuple[Sequence[Rule], str]:
+def _matching(rules: Sequence[Rule], given: ConditionInput) -> tuple[Sequence[Rule], str]:
     """The rules that are for a call; all of them, and why, where one of them cannot say."""
     try:
         return [rule for rule in rules if rule.holds(given)], ""
@@ -138,7 +140,10 @@ def sort(call: Call, *, tainted: bool, sent_alone: int = 0) -> Read | Write:
     """A validated call as what the policy makes of it. `sent_alone`: writes of the same reply that go out without a click."""
     entries = (call.operation, *call.others)
     verdict = strictest(
-        [judge(call.method, one.rules, call.given(one), tainted=tainted, sent_alone=sent_alone) for one in entries]
+        [
+            judge(call.method, one.rules, call.condition_input(one), tainted=tainted, sent_alone=sent_alone)
+            for one in entries
+        ]
     )
     match verdict.way:
         case "read":

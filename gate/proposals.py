@@ -1,4 +1,4 @@
-"""A write becomes a stored request: what is sent once approved, what its card is drawn from, who may decide. Nothing here sends."""
+"""A write becomes a proposal: what is sent once approved, what its card is drawn from, who may decide. Nothing here sends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from store.turns import Turn
 
 
 class Proposals:
-    """Makes the stored requests of one gate. `clock` is seconds since 1970."""
+    """Makes the proposals of one gate. `clock` is seconds since 1970."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Proposals:
         self._dry_run = dry_run
 
     def propose(self, write: Write, turn: Turn, call: int, by: float | None = None) -> Proposal:
-        """A write as the record to be stored with the model's reply: pending, or approved where the policy needs nobody.
+        """A write as the proposal to be stored with the model's reply: pending, or approved where the policy needs nobody.
 
         For a pending one the target is read first, until `by` (monotonic seconds), so that the card can show what would change. Raises
         `BadCall`.
@@ -93,7 +93,7 @@ class Proposals:
         )
 
     def renewed(self, stored: Proposal, target: Target | None, reason: str, **changed: Any) -> Proposal:
-        """The same request as a new record with the target as it is now, and why, but for what `changed` says. Votes do not carry over."""
+        """The same as a new proposal with the target as it is now, and why, but for what `changed` says. Votes do not carry over."""
         now = self._clock()
         waits = stored.expires_at - stored.created_at
         fresh = replace(

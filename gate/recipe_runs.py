@@ -24,47 +24,13 @@ from store.turns import Turn
 Taken = tuple[ReadResult | Proposal, list[JournalEntry]]
 
 
-def run(
-    gate: Gate,
-    catalog: Catalog,
-    begun: Run,
-    turn: Turn,
-    position: int,
-    *,
-    tainted: bool,
-    sent_alone: int,
-    before: Callable[[Call], None],
-    wants: Callable[[Call, int], bool],
-) -> Taken:
-    """Makes the steps of a recipe: what its reads gave, or the proposal of the write that ends it; and what the journal tells.
+@dataclass(frozen=True)
+class RecipeRun:
+    """What all the steps of one run are made with. `position` is the call's place in the model's reply.
 
     `before` is called ahead of each step and may raise to end it all, `wants` ahead of each further page of a list that a name is
-    looked up in. `tainted`: what the thread has seen so far; each read adds to it. `sent_alone` is as in
-    `sort`. Raises `BadCall` only before a step was made.
+    looked up in. `tainted`: what the thread has seen so far; each read adds to it. `sent_alone` is as in `sort`.
     """
-    steps = _Steps(gate, catalog, turn, position, tainted, sent_alone, before, wants)
-    entries: list[JournalEntry] = []
-    while not begun.is_over:
-        try:
-            made, noted = steps.make_next(begun)
-        except BadCall as error:
-            if not begun.answers:
-                raise
-            begun = broken_off(begun, error)
-            entries.append(_bad(begun))
-            break
-        entries.append(noted)
-        if not isinstance(made, StepAnswer):
-            return made, entries
-        begun = after(begun, made)
-        if begun.problem and not made.why_bad:
-            entries.append(_bad(begun))
-    return _ended(gate, turn, begun), entries
-
-
-@dataclass(frozen=True)
-class _Steps:
-    """What all the steps of one run are made with."""
 
     gate: Gate
     catalog: Catalog
@@ -75,7 +41,28 @@ class _Steps:
     before: Callable[[Call], None]
     wants: Callable[[Call, int], bool]
 
-    def make_next(self, begun: Run) -> tuple[StepAnswer | ReadResult | Proposal, JournalEntry]:
+    def make(self, begun: Run) -> Taken:
+        """Makes the steps of a recipe: what its reads gave, or the proposal of the write that ends it; and what the journal tells.
+        Raises `BadCall` only before a step was made."""
+        entries: list[JournalEntry] = []
+        while not begun.is_over:
+            try:
+                made, noted = self._make_next(begun)
+            except BadCall as error:
+                if not begun.answers:
+                    raise
+                begun = broken_off(begun, error)
+                entries.append(_bad(begun))
+                break
+            entries.append(noted)
+            if not isinstance(made, StepAnswer):
+                return made, entries
+            begun = after(begun, made)
+            if begun.problem and not made.why_bad:
+                entries.append(_bad(begun))
+        return _ended(self.gate, self.turn, begun), entries
+
+    def _make_next(self, begun: Run) -> tuple[StepAnswer | ReadResult | Proposal, JournalEntry]:
         """The next step: what its read brought, or what ends the run: a name that is not clear, or the proposal of its write. And what the
         journal tells of it. Raises `BadCall`."""
         call = next_call(self.catalog, begun)
@@ -94,7 +81,7 @@ class _Steps:
         return answer, noted_read(read, answer.status, answer.seconds, answer.problem, **named)
 
     def _propose(self, begun: Run, write: Write) -> tuple[Proposal, JournalEntry]:
-        """The record of the last step. Its card does not show what the model wrote: the inputs."""
+        """The proposal of the last step. Its card does not show what the model wrote: the inputs."""
         _check_is_last(begun)
         proposal = self.gate.propose(write, self.turn, self.position)
         only_for = proposal.only_for or self.turn.only_for

@@ -20,7 +20,7 @@ from gate.answers import ReadResult, error_text
 from gate.gate import Gate
 from gate.journal_entries import noted_read, noted_unclear, proposed
 from gate.policy import Read, State, sort
-from gate.recipe_runs import Taken, run
+from gate.recipe_runs import RecipeRun, Taken
 from gate.recipes import begin, is_run
 from model.prompt.prompt import FIND, find, tools
 from model.replies import Reply
@@ -167,17 +167,17 @@ class ReplyCalls:
         """A recipe."""
         self._write_down()
         begun, tainted = begin(catalog, arguments), self._store.is_tainted(self._turn.thread)
-        return run(
-            self._gate,
-            catalog,
-            begun,
-            self._turn,
-            position,
+        run = RecipeRun(
+            gate=self._gate,
+            catalog=catalog,
+            turn=self._turn,
+            position=position,
             tainted=tainted,
             sent_alone=self._sent_alone,
             before=self._progress.calling,
             wants=self._wants,
         )
+        return run.make(begun)
 
     def _read_or_propose(self, call: Call, catalog: Catalog, position: int, until: float) -> Taken:
         """What the policy makes of a call whose names are ids by now."""

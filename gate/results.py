@@ -67,7 +67,7 @@ def is_partial(whole: CallData, shown: Shown, limit: int) -> bool:
 
 def result(shown: Shown, kept: str, matched: Sequence[str] = (), *, outcome: str = "") -> str:
     """A call's result; `kept` is the name under which the whole answer is kept, empty where it is not. `matched`: what was looked up;
-    `outcome`: what became of a record."""
+    `outcome`: what became of a proposal."""
     first: dict[str, Any] = ({"outcome": outcome} if outcome else {}) | ({"matched": list(matched)} if matched else {})
     if not kept:
         return shown.text(first)

@@ -1,4 +1,4 @@
-"""The step to sending: an approved record, checked once more, leaves once and as it is stored; and how it ended.
+"""The step to sending: an approved proposal, checked once more, leaves once and as it is stored; and how it ended.
 
 `write(approval)` has no parameter for method, URL or body: what one conditional UPDATE (approved -> sending) hands over is what is
 sent. A second use finds nothing. Only this module has the API client that sends more than GET and HEAD.
@@ -26,11 +26,12 @@ from gate.cards import changed_text, target_card
 from gate.last_checks import LastChecks, LastLook, TargetChanged
 from gate.partial_answers import with_sign
 from gate.policy import Event, State
+from gate.proposal_changes import Aside, ProposalChanges
 from gate.proposals import Proposals
 from gate.reads import Reads
-from gate.records import Aside, Records
 from gate.results import is_partial, result
 from gate.target_diff import Target
+from store.database import CatalogOutdated
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry
 from store.posts import message
@@ -45,13 +46,13 @@ _GATEWAY = (502, 504)  # from something before the API, which may have done it a
 
 @dataclass(frozen=True)
 class Approval:
-    """A person's (or the policy's) yes to one stored proposal. It names the record and carries nothing of it."""
+    """A person's (or the policy's) yes to one stored proposal. It names the proposal and carries nothing of it."""
 
     proposal: str
 
 
 class Sending:
-    """Sends the approved records of one gate. `clock` is seconds since 1970, `result_limit` characters for the model."""
+    """Sends the approved proposals of one gate. `clock` is seconds since 1970, `result_limit` characters for the model."""
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class Sending:
         client: ApiClient,
         reads: Reads,
         proposals: Proposals,
-        records: Records,
+        changes: ProposalChanges,
         checks: LastChecks,
         *,
         ids: Callable[[], str],
@@ -71,15 +72,15 @@ class Sending:
         self._api_client = client
         self._reads = reads
         self._proposals = proposals
-        self._records = records
+        self._changes = changes
         self._checks = checks
         self._ids = ids
         self._clock = clock
         self._result_limit = result_limit
         self._dry_run = dry_run
-        self._under_way: set[str] = set()  # the records that this process is sending
+        self._under_way: set[str] = set()  # the proposals that this process is sending
 
-    # --- a turn's approved records ------------------------------------------------------------------------------------
+    # --- a turn's approved proposals ----------------------------------------------------------------------------------
 
     def approvals(self, turn: str) -> list[Approval]:
         """A turn's writes that the policy approved and that have not been sent, in the order of their calls."""
@@ -89,19 +90,19 @@ class Sending:
     def write_decided(self, turn: str) -> list[Proposal]:
         """Sends a turn's writes that people approved, in the order of their calls; in a set, what fails stops the rest.
 
-        Gives the records as they ended.
+        Gives them as they ended.
         """
         ended: list[Proposal] = []
         for one in self._store.proposals_of(turn, State.APPROVED):
             if one.decided_by is None:
                 continue
             if self._is_stopped(one):
-                changed = self._records.change(one.proposal, Event.FAIL, seen=one.state, note=words.STOPPED_BATCH)
+                changed = self._changes.change(one.proposal, Event.FAIL, seen=one.state, note=words.STOPPED_BATCH)
             else:
                 changed = self.write(Approval(one.proposal))
             if changed is not None:
                 ended.append(changed)
-            self._records.redraw_set(one.batch)
+            self._changes.redraw_set(one.batch)
         return ended
 
     def _is_stopped(self, one: Proposal) -> bool:
@@ -111,12 +112,12 @@ class Sending:
         click = (one.decided_by, one.decided_at)
         return any((other.decided_by, other.decided_at) == click and other.state in ill for other in together)
 
-    # --- one record, from approved to its end -------------------------------------------------------------------------
+    # --- one proposal, from approved to its end -----------------------------------------------------------------------
 
     def write(self, approval: Approval) -> Proposal | None:
-        """Sends the stored record of an approval, once; its result joins the transcript, the card says how it ended.
+        """Sends the proposal of an approval, once; its result joins the transcript, the card says how it ended.
 
-        Gives the record as it ended; None where there was nothing (left) to send.
+        Gives it as it ended; None where there was nothing (left) to send.
         """
         with structlog.contextvars.bound_contextvars(proposal=approval.proposal):
             row = self._store.proposal_of(approval.proposal)
@@ -136,7 +137,7 @@ class Sending:
         except (Unsent, Unplaced) as error:
             return self._fail(row, str(error))
         except BadCall as error:  # its words are for the model
-            return self._fail(row, words.NOT_ALLOWED_NOW, told=str(error))
+            return self._fail(row, words.NOT_ALLOWED_NOW, for_model=str(error))
         except TargetChanged as changed:
             return self._ask_anew(row, changed)
         return self._take_and_send(row, call, look)
@@ -145,7 +146,7 @@ class Sending:
         """From approved to sending, and on to the end. Whatever breaks in between leaves the outcome open."""
         self._under_way.add(row.proposal)
         try:
-            stored = self._records.change(
+            stored = self._changes.change(
                 row.proposal,
                 Event.SEND,
                 sent_at=self._clock(),
@@ -155,10 +156,10 @@ class Sending:
             return self._send(stored, call, look.etag) if stored is not None else None
         except Altered:
             return self._alarm(row)
-        except Overtaken:  # who has the thread by now knows how it stands
+        except (Overtaken, CatalogOutdated):  # nothing was changed; who has the thread, or the newer catalog, goes on
             raise
         except Exception:  # the request may have left: whatever went wrong behind it, its outcome is open
-            self._records.change(row.proposal, Event.LOSE)
+            self._changes.change(row.proposal, Event.LOSE)
             raise
         finally:
             self._under_way.discard(row.proposal)
@@ -166,7 +167,7 @@ class Sending:
     def _send(self, stored: Proposal, call: Call, etag: str) -> Proposal | None:
         """Sends what the change to `sending` handed over, and nothing else."""
         if self._dry_run or stored.dry_run:
-            return self._records.change(stored.proposal, Event.SUCCEED, note=words.DRY_RUN_NOTE, dry_run=1)
+            return self._changes.change(stored.proposal, Event.SUCCEED, note=words.DRY_RUN_NOTE, dry_run=1)
         try:
             answer = self._api_client.send(
                 call.operation,
@@ -181,7 +182,7 @@ class Sending:
         except Unsent as error:
             return self._fail(stored, str(error))
         except Unanswered as error:
-            return self._records.change(stored.proposal, Event.LOSE, note=self._api_client.mask(str(error)))
+            return self._changes.change(stored.proposal, Event.LOSE, note=self._api_client.mask(str(error)))
         if etag and answer.status == _PRECONDITION_FAILED:
             return self._ask_anew(stored, self._checks.changed_meanwhile(stored, call))
         return self._end(stored, call, answer)
@@ -193,27 +194,27 @@ class Sending:
         if answer.status in _GATEWAY:
             note = words.GATEWAY.format(status=status_text(answer.status))
             aside = Aside(seconds=answer.seconds)
-            return self._records.change(stored.proposal, Event.LOSE, aside, note=note, status=answer.status)
+            return self._changes.change(stored.proposal, Event.LOSE, aside, note=note, status=answer.status)
         event = Event.SUCCEED if answer.is_success else Event.FAIL
         aside = Aside(self._answered(stored, call, answer), seconds=answer.seconds)
-        return self._records.change(stored.proposal, event, aside, status=answer.status)
+        return self._changes.change(stored.proposal, event, aside, status=answer.status)
 
     def _answered(self, stored: Proposal, call: Call, answer: Answer) -> str:
-        """What the model is told of an API's answer to a record; of a read that was approved it can have more later."""
+        """What the model is told of an API's answer to a proposal; of a read that was approved it can have more later."""
         outcome = words.STATES_BY_STATUS.get(answer.status, "done") if answer.is_success else "failed"
         found = with_sign(found_of(answer, self._api_client.secrets), call, answer, offer=False)
         shown = Shown.of(found, self._result_limit)
         is_more = stored.method in SAFE_METHODS and is_partial(found, shown, self._result_limit)
         return result(shown, self._reads.keep(stored, found.data, found.part) if is_more else "", outcome=outcome)
 
-    def _fail(self, row: Proposal, reason: str, told: str = "") -> Proposal | None:
-        """`reason` is for people and, where nothing else is `told` to it, for the model."""
+    def _fail(self, row: Proposal, reason: str, for_model: str = "") -> Proposal | None:
+        """`reason` is for people and, where it gets no words of its own, `for_model`, for the model."""
         note = f"{self._api_client.mask(reason)} {words.NOT_SENT}"
-        for_model = outcome_text("failed", f"{self._api_client.mask(told)} {words.NOT_SENT}") if told else None
-        return self._records.change(row.proposal, Event.FAIL, Aside(for_model), seen=row.state, note=note)
+        result = outcome_text("failed", f"{self._api_client.mask(for_model)} {words.NOT_SENT}") if for_model else None
+        return self._changes.change(row.proposal, Event.FAIL, Aside(result), seen=row.state, note=note)
 
     def _alarm(self, row: Proposal) -> Proposal | None:
-        """The end of a record that somebody changed where it is stored: what people approved is not known any more."""
+        """The end of a proposal that somebody changed where it is stored: what people approved is not known any more."""
         metrics.ALARMS.inc()
         log.critical("a stored request was changed", operation=row.operation, hint="look who can write to the database")
         noted = {"proposal": row.proposal, "fingerprint": row.fingerprint, "reason": words.ALTERED}
@@ -221,20 +222,20 @@ class Sending:
         return self._fail(row, words.ALTERED)
 
     def _ask_by_rule(self, row: Proposal, call: Call, rule: Rule) -> Proposal | None:
-        """The end of a record about which other people decide by now: they are asked."""
+        """The end of a proposal about which other people decide by now: they are asked."""
         before, only_for = Target.from_json(row.before), self._checks.whose_now(row, call)
         renewed = self._proposals.renewed(row, before, words.RULE_CHANGED, rule=rule, only_for=only_for)
         return self._outdate(row, renewed, words.RULE_CHANGED)
 
     def _ask_anew(self, row: Proposal, found: TargetChanged) -> Proposal | None:
-        """The end of a record whose target is another one by now: it is asked for anew, the second time with what could be done."""
+        """The end of a proposal whose target is another one by now: it is asked for anew, the second time with what could be done."""
         reason = changed_text(found.changed, keys_of=row.operation if row.renewals else "")
         renewed = self._proposals.renewed(row, found.target, reason, renewals=row.renewals + 1)
         return self._outdate(row, renewed, changed_text(found.changed))
 
     def _outdate(self, row: Proposal, successor: Proposal, reason: str) -> Proposal | None:
         aside = Aside(successor=successor)
-        return self._records.change(row.proposal, Event.OUTDATE, aside, seen=row.state, note=reason)
+        return self._changes.change(row.proposal, Event.OUTDATE, aside, seen=row.state, note=reason)
 
     # --- what is under way, and what was left ---------------------------------------------------------------------------
 
@@ -243,18 +244,26 @@ class Sending:
         return any(one.proposal in self._under_way for one in self._store.proposals_of(turn, State.SENDING))
 
     def undone(self) -> list[str]:
-        """At a start: the turns whose approved writes were not sent."""
-        decided = [one for one in self._store.proposals_in(State.APPROVED) if one.decided_by is not None]
-        return list(dict.fromkeys(one.turn for one in decided))
+        """At a start: the threads with writes that people approved and that were not sent."""
+        return list(dict.fromkeys(one.thread for one in self._decided()))
+
+    def decided(self, thread: str) -> list[str]:
+        """The turns of a thread with writes that people approved and that were not sent."""
+        return list(dict.fromkeys(one.turn for one in self._decided(thread)))
+
+    def _decided(self, thread: str | None = None) -> list[Proposal]:
+        return [one for one in self._store.proposals_in(State.APPROVED, thread=thread) if one.decided_by is not None]
 
     def lose_unanswered(self) -> list[str]:
         """What stands in `sending` although nobody is sending it may or may not have happened. Gives the threads.
 
-        A process that died left it so, or one that could not record the outcome; the lock on the database keeps others off.
+        A process that died left it so, or one that could not record the outcome. Only of threads that are this process's: with others
+        on the same database, they may be sending theirs.
         """
-        left = [one for one in self._store.being_sent() if one.proposal not in self._under_way]
-        lost = [changed for one in left if (changed := self._records.change(one.proposal, Event.LOSE)) is not None]
-        self._records.redraw_sets(lost)
+        sent = [one for one in self._store.being_sent() if self._store.is_ours(one.thread)]
+        left = [one for one in sent if one.proposal not in self._under_way]
+        lost = [changed for one in left if (changed := self._changes.change(one.proposal, Event.LOSE)) is not None]
+        self._changes.redraw_sets(lost)
         return [one.thread for one in lost]
 
     def show_target(self, proposal_id: str) -> None:

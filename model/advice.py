@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from model.refusals import Refusal
+from model.refusals import Failure, Refusal
 
 _ROOM = 5  # a share of the context that stays for tools and the answer: one in five
 _LEAST_ROOM = 2_000
@@ -61,23 +61,21 @@ _BY_KIND = {
     "down": "the server has trouble of its own: look at its log",
     "refused": "the server does not take what the bot sends; docs/models.md has what is known of it",
 }
-_BY_REASON = (
-    ("time-out", "nothing came in time: raise MODEL_TIMEOUT, or use a faster model"),
-    ("certificate", "put the certificates of your network into a file and name it in SSL_CERT_FILE"),
-    ("proxy", "correct HTTPS_PROXY or HTTP_PROXY, or name the server's host in NO_PROXY"),
-    (
-        "connection failed",
-        "is the server up, and OPENAI_BASE_URL right? HTTPS_PROXY, HTTP_PROXY and NO_PROXY decide about the way there",
-    ),
-    ("not JSON", "OPENAI_BASE_URL leads to something else than a model server; mostly it ends in /v1"),
-    ("made no sense", "OPENAI_BASE_URL leads to something else than a model server; mostly it ends in /v1"),
-)
+_ELSEWHERE = "OPENAI_BASE_URL points to something other than a model server; it usually ends in /v1"
+_BY_FAILURE = {
+    Failure.TIME_OUT: "nothing came in time: raise MODEL_TIMEOUT, or use a faster model",
+    Failure.CERTIFICATE: "put the certificates of your network into a file and name it in SSL_CERT_FILE",
+    Failure.PROXY: "correct HTTPS_PROXY or HTTP_PROXY, or name the server's host in NO_PROXY",
+    Failure.UNREACHED: "is the server up, and OPENAI_BASE_URL right? HTTPS_PROXY, HTTP_PROXY and NO_PROXY determine how it is reached",
+    Failure.NOT_JSON: _ELSEWHERE,
+    Failure.ODD: _ELSEWHERE,
+}
 
 
-def advice(reason: str, refusal: Refusal | None, model: str) -> str:
+def advice(failure: Failure, refusal: Refusal | None, model: str) -> str:
     """What to do about an answer that did not come."""
     if refusal is None:
-        return next((told for words, told in _BY_REASON if words in reason), "look at the server's log")
+        return _BY_FAILURE.get(failure, "look at the server's log")
     said = f"{refusal.code} {refusal.param} {refusal.message}"
     found = next((told for words, told in _BY_WORDS if re.search(words, said, re.I)), None)
     if found is not None:

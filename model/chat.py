@@ -29,7 +29,7 @@ from base.unpack import TooLarge
 from base.utf8 import encoded
 from model.dialect import Asked, Form, Wish, first_form, is_about_form, is_explained, other_forms
 from model.messages import Message
-from model.refusals import Refusal, error_in, refusal_of
+from model.refusals import Failure, Refusal, error_in, refusal_of
 from model.responses_api import ResponseAssembly, completion_of, failure_in
 from model.stream import Assembly, events
 
@@ -56,8 +56,9 @@ class ModelFailed(Exception):
     """The model server gave no usable answer. `args[0]` is the reason in a few words, without anything secret; `refusal` is what the
     server said, where it did."""
 
-    def __init__(self, reason: str, refusal: Refusal | None = None) -> None:
-        super().__init__(reason)
+    def __init__(self, failure: Failure, reason: str = "", refusal: Refusal | None = None) -> None:
+        super().__init__(reason or failure.value)
+        self.failure = failure
         self.refusal = refusal
 
 
@@ -65,7 +66,7 @@ class ModelBusy(ModelFailed):
     """The model server has no time now, and may have it after `after` seconds (None: it did not say)."""
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.short, refusal)
+        super().__init__(Failure.REFUSED, refusal.short, refusal)
         self.after = refusal.after
 
 
@@ -191,7 +192,7 @@ class ChatServer:
 
     def _learn(self, form: Form, refused: ModelFailed) -> None:
         if refused.refusal is not None and (how := form.differs(self._form)):
-            log.warning("the model server is asked in another form from now on", **how, **refused.refusal.told)
+            log.warning("the model server is asked in another form from now on", **how, **refused.refusal.for_log)
         self._form = form
 
     def _tries(self, form: Form, asked: Asked, ear: ReplyListener, by: float) -> object:
@@ -222,29 +223,29 @@ class ChatServer:
         try:
             return ask()
         except CutOff:
-            raise ModelFailed("cut off") from None
+            raise ModelFailed(Failure.CUT_OFF) from None
         except TooLarge as error:
-            raise ModelFailed(f"an answer larger than {error.most:,} bytes") from None
+            raise ModelFailed(Failure.TOO_LARGE, f"an answer larger than {error.most:,} bytes") from None
         except (_BrokeOff, *BROKEN):  # the library does not guard the reading of bodies
-            raise _Again("broke off", ModelFailed("an answer that broke off")) from None
+            raise _Again("broke off", ModelFailed(Failure.BROKE_OFF)) from None
         except _ErrorInstead as error:
             self._refuse("an error", refusal_of(200, error.error, written=messages, secrets=self._hidden()))
         except self._openai.APITimeoutError:
-            raise _Again("down", ModelFailed("time-out")) from None
+            raise _Again("down", ModelFailed(Failure.TIME_OUT)) from None
         except self._openai.APIStatusError as error:
             self._refuse("down", self._refusal(error, messages))
         except self._openai.APIConnectionError as error:
-            raise _Again("down", ModelFailed(_unreached(error.__cause__))) from None
+            raise _Again("down", _unreached(error.__cause__)) from None
         except self._openai.OpenAIError:
-            raise ModelFailed("connection failed") from None
+            raise ModelFailed(Failure.UNREACHED) from None
         except (ValueError, RecursionError):
-            raise ModelFailed("an answer that is not JSON") from None
+            raise ModelFailed(Failure.NOT_JSON) from None
 
     def _refuse(self, kind: str, refusal: Refusal) -> NoReturn:
         """Raises what follows from a refusal."""
         if refusal.kind == "busy":
             raise ModelBusy(refusal) from None
-        failed = ModelFailed(refusal.short, refusal)
+        failed = ModelFailed(Failure.REFUSED, refusal.short, refusal)
         if refusal.kind == "down" or (kind == "an error" and refusal.kind == "refused"):
             raise _Again(kind, failed) from None
         raise failed from None
@@ -365,11 +366,12 @@ def _answer(form: Form, content: bytes) -> object:
     return completion_of(answer) if form.api == "responses" else answer
 
 
-def _unreached(cause: BaseException | None) -> str:
+def _unreached(cause: BaseException | None) -> ModelFailed:
     """Why a server was not reached, in our own words."""
     if isinstance(cause, httpx2.ProxyError):
-        return str(cause)
-    return "its certificate is not trusted" if "CERTIFICATE_VERIFY_FAILED" in str(cause) else "connection failed"
+        return ModelFailed(Failure.PROXY, str(cause))
+    is_untrusted = "CERTIFICATE_VERIFY_FAILED" in str(cause)  # the TLS library's words are all that is left of its code
+    return ModelFailed(Failure.CERTIFICATE if is_untrusted else Failure.UNREACHED)
 
 
 def _rest(seconds: float, ear: ReplyListener) -> None:
@@ -377,7 +379,7 @@ def _rest(seconds: float, ear: ReplyListener) -> None:
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         if ear.is_cut():
-            raise ModelFailed("cut off")
+            raise ModelFailed(Failure.CUT_OFF)
         time.sleep(min(left, _SLICE))
 
 

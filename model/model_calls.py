@@ -17,7 +17,7 @@ from model.learnt_limits import Habits, smaller
 from model.measured import measured
 from model.messages import Message, in_system, size_of, to_messages
 from model.prompt.prompt import system_prompt, tools
-from model.refusals import Refusal
+from model.refusals import Failure, Refusal
 from model.replies import BadReply, Reply, is_empty, parse_reply
 from store.transcript import Item, TurnNote, Usage
 
@@ -88,7 +88,7 @@ class ModelCalls:
             else:
                 self.habits.took(less)
                 return reply
-        raise ModelFailed(refused.short, refused)
+        raise ModelFailed(Failure.REFUSED, refused.short, refused)
 
     def _reply(
         self,

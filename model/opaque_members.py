@@ -37,7 +37,7 @@ class _Text(list[str]):
     """A text that comes in pieces."""
 
 
-class Members:
+class OpaqueMembers:
     """The added members of one object. `is_streamed`: each piece goes on with what came before."""
 
     def __init__(self, room: Room, *, is_streamed: bool) -> None:
@@ -170,12 +170,12 @@ def joined(pieces: Sequence[str]) -> str:
 # --- of a whole reply -------------------------------------------------------------------------------------------------
 
 
-def added_to_message(members: Members, delta: Mapping[str, Any]) -> None:
+def added_to_message(members: OpaqueMembers, delta: Mapping[str, Any]) -> None:
     """Takes what a message, or a piece of one, has beyond the format."""
     members.add(delta, _OF_MESSAGE)
 
 
-def added_to_call(call: Members, function: Members, piece: Mapping[str, Any]) -> None:
+def added_to_call(call: OpaqueMembers, function: OpaqueMembers, piece: Mapping[str, Any]) -> None:
     """The same of a tool call and of the function in it."""
     call.add(piece, _OF_CALL)
     if isinstance(inner := piece.get("function"), dict):
@@ -186,12 +186,12 @@ def kept(message: Mapping[str, Any], calls: Sequence[object], content: object = 
     """What a whole message has beyond the format, as JSON text: empty where that is nothing. `calls` are those of the message that
     are looked at, `content` is what goes back in place of the text, where it is not None. And the names of what had no room."""
     room = Room()
-    top = Members(room, is_streamed=False)
+    top = OpaqueMembers(room, is_streamed=False)
     added_to_message(top, message)
     top.add({"content": content})
     inner = []
     for call in calls:
-        pair = Members(room, is_streamed=False), Members(room, is_streamed=False)
+        pair = OpaqueMembers(room, is_streamed=False), OpaqueMembers(room, is_streamed=False)
         if isinstance(call, dict):
             added_to_call(*pair, call)
         inner.append([one.whole() for one in pair])

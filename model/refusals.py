@@ -11,10 +11,27 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Literal
 
 from base.masking import HIDDEN, mask
 from base.retry import seconds_of
+
+
+class Failure(StrEnum):
+    """Why there is no usable answer, in the words for the log."""
+
+    REFUSED = "refused"  # the server said no; `Refusal` has its words
+    UNREACHED = "connection failed"
+    PROXY = "the proxy refused the way there"
+    CERTIFICATE = "its certificate is not trusted"
+    TIME_OUT = "time-out"
+    CUT_OFF = "cut off"  # nobody wanted the rest
+    BROKE_OFF = "an answer that broke off"
+    TOO_LARGE = "an answer that is too large"
+    NOT_JSON = "an answer that is not JSON"
+    ODD = "an answer that made no sense"
+
 
 Kind = Literal["busy", "quota", "filtered", "too long", "refused", "down"]
 
@@ -82,7 +99,7 @@ class Refusal:
         return f"HTTP {self.status}" if self.status != _OK else "an error instead of an answer"
 
     @property
-    def told(self) -> dict[str, Any]:
+    def for_log(self) -> dict[str, Any]:
         """For the log."""
         said = {"status": self.status, "code": self.code, "param": self.param, "type": self.type, "said": self.message}
         return {name: value for name, value in said.items() if value}

@@ -19,7 +19,7 @@ from model.advice import NO_CALL, NO_USAGE, NOT_READ, OLLAMA, advice, fitting_hi
 from model.chat import Model, ModelFailed
 from model.messages import Message, to_messages
 from model.prompt.prompt import BUDGET, about, system_prompt, tools
-from model.refusals import Refusal
+from model.refusals import Failure, Refusal
 from model.replies import BadReply, Reply, parse_reply
 from store.transcript import AssistantMessage, Item, Result, UserMessage
 
@@ -107,9 +107,9 @@ class _Talk:
             answer = self._server.complete(messages, self._offered, self.ear, is_last=last)
             self.reply = parse_reply(answer, names)
         except ModelFailed as error:
-            raise _NoReply(*self._told(step, str(error), error.refusal)) from None
+            raise _NoReply(*self._told(step, error.failure, str(error), error.refusal)) from None
         except BadReply as error:
-            raise _NoReply(*self._told(step, f"an answer that made no sense: {error}", None)) from None
+            raise _NoReply(*self._told(step, Failure.ODD, f"{Failure.ODD}: {error}")) from None
         return self.reply
 
     def answer_calls(self, reply: Reply) -> None:
@@ -126,11 +126,11 @@ class _Talk:
             UserMessage("Thank you. Say in one sentence what you did.", "check"),
         ]
 
-    def _told(self, step: str, reason: str, refusal: Refusal | None) -> tuple[str, str]:
-        said = {} if refusal is None else refusal.told
+    def _told(self, step: str, failure: Failure, reason: str, refusal: Refusal | None = None) -> tuple[str, str]:
+        said = {} if refusal is None else refusal.for_log
         named = [f"{name} {said[name]}" for name in ("code", "param", "type") if name in said]
         quoted = [f'it says: "{said["said"]}"'] if "said" in said else []
-        return f"{step}: {', '.join([reason, *named, *quoted])}", advice(reason, refusal, self._model)
+        return f"{step}: {', '.join([reason, *named, *quoted])}", advice(failure, refusal, self._model)
 
 
 def _calls(talk: _Talk, done: Checked) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from base.json_text import dumps, loads
 from catalog.calls import MAX_ARGUMENTS
-from model.opaque_members import Members, Room, added_to_call, added_to_message, joined
+from model.opaque_members import OpaqueMembers, Room, added_to_call, added_to_message, joined
 
 DONE = "[DONE]"  # how a server says that nothing follows
 MAX_PIECES = 2_000_000  # characters of text and arguments that are kept of one answer
@@ -26,8 +26,8 @@ class _Held:
     """One tool call as far as it has come in."""
 
     index: int
-    added: Members
-    added_inside: Members
+    added: OpaqueMembers
+    added_inside: OpaqueMembers
     id: str = ""
     name: str = ""
     arguments: list[str] = field(default_factory=list)
@@ -64,8 +64,8 @@ class Assembly:
         self._room = MAX_PIECES
         self._is_any = False
         self._opaque = Room()
-        self._added = Members(self._opaque, is_streamed=True)
-        self._parts = Members(
+        self._added = OpaqueMembers(self._opaque, is_streamed=True)
+        self._parts = OpaqueMembers(
             self._opaque, is_streamed=True
         )  # the content, where it comes as parts that are not all text
         self._is_in_parts = False
@@ -149,7 +149,10 @@ class Assembly:
             )
             found = of_index[-1] if of_index and not begins else None
         if found is None and len(self._calls) < _MAX_CALLS:
-            beside, inside = Members(self._opaque, is_streamed=True), Members(self._opaque, is_streamed=True)
+            beside, inside = (
+                OpaqueMembers(self._opaque, is_streamed=True),
+                OpaqueMembers(self._opaque, is_streamed=True),
+            )
             found = _Held(index if isinstance(index, int) else len(self._calls), beside, inside)
             found.is_another = bool(of_index) and not call_id
             self._calls.append(found)

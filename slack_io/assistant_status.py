@@ -137,4 +137,4 @@ class AssistantStatus:
             wishes[kind, "later" if after else "now"] = _Wish(method, said, value, now + after)
             while len(self._wanted) > _KEPT:
                 self._wanted.popitem(last=False)
-        self._waking.posts.wake(thread)
+        self._waking.show(thread)

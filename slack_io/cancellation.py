@@ -16,17 +16,17 @@ from slack_io.web_api import SlackWeb
 from store.arrivals import Arrival
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, delete
+from store.received import MessageDeleted, Shortcut
 from store.store import Store
 from store.turns import Turn
 from workers.cancel_flag import CancelFlag
-from workers.waking import Waking
 
 log = structlog.get_logger("cancellation")
 SOMEBODY = "somebody"  # where Slack does not say who stopped or deleted
 
 
 class Cancellation:
-    """Stop and delete: recorded first, then the turn's model call is cut off and its thread woken."""
+    """Stop and delete: recorded first, which wakes the thread; then the turn's model call is cut off."""
 
     def __init__(
         self,
@@ -34,7 +34,6 @@ class Cancellation:
         web: SlackWeb,
         admins: Sequence[str],
         cancel_flag: CancelFlag,
-        waking: Waking,
         *,
         ids: Callable[[], str],
     ) -> None:
@@ -42,28 +41,26 @@ class Cancellation:
         self._web = web
         self._admins = admins
         self._cancel_flag = cancel_flag
-        self._waking = waking
         self._ids = ids
 
     # --- the shortcuts: a modal asks first ----------------------------------------------------------------------------
 
-    def ask(self, arrival: Arrival) -> None:
+    def ask(self, shortcut: Shortcut) -> None:
         """A message shortcut: opens the modal that asks. Raises `Refused`, and what opening a modal raises."""
-        payload = arrival.payload
-        if payload["callback"] == "stop_generating":
-            turn = self._turn_at(arrival)
-            self._check(payload["user"], turn.asker, words.NOT_YOURS_TO_STOP)
+        if shortcut.callback == "stop_generating":
+            turn = self._turn_at(shortcut)
+            self._check(shortcut.user, turn.asker, words.NOT_YOURS_TO_STOP)
             view = confirm_modal("stop", words.STOP_TITLE, words.STOP_ASK, words.STOP, turn.turn)
         else:
-            post = self._message(payload["channel"], payload["message_ts"])
-            self._check_delete(payload["user"], post)
+            post = self._message(shortcut.channel, shortcut.message_ts)
+            self._check_delete(shortcut.user, post)
             view = confirm_modal("delete", words.DELETE_TITLE, words.DELETE_ASK, words.DELETE, post.post)
-        self._web.open_view(payload["trigger"], view)
+        self._web.open_view(shortcut.trigger, view)
 
-    def _turn_at(self, arrival: Arrival) -> Turn:
+    def _turn_at(self, shortcut: Shortcut) -> Turn:
         """The turn under way in the thread of a message, found by the message's stored ts where it is the bot's own."""
-        mine = self._store.message_at(arrival.payload["channel"], arrival.payload["message_ts"])
-        turn = self._store.next_turn(mine.thread if mine is not None else arrival.thread.key)
+        mine = self._store.message_at(shortcut.channel, shortcut.message_ts)
+        turn = self._store.next_turn(mine.thread if mine is not None else shortcut.thread.key)
         if turn is None:
             raise Refused(words.NOTHING_RUNS)
         return turn
@@ -81,7 +78,7 @@ class Cancellation:
         turn = self._store.turn(turn_id)
         if turn is None:
             raise Refused("")
-        self._check(arrival.payload["user"], turn.asker, words.NOT_YOURS_TO_STOP)
+        self._check(arrival.received.user, turn.asker, words.NOT_YOURS_TO_STOP)
         self._end(arrival, turn, "asked")
 
     def session_stopped(self, arrival: Arrival) -> None:
@@ -89,32 +86,31 @@ class Cancellation:
         turn = self._store.next_turn(arrival.thread.key)
         if turn is None:
             raise Refused("")
-        self._check(arrival.payload["user"], turn.asker, words.NOT_YOURS_TO_STOP)
+        self._check(arrival.received.user, turn.asker, words.NOT_YOURS_TO_STOP)
         self._end(arrival, turn, "by Slack's stop")
 
     def _end(self, arrival: Arrival, turn: Turn, how: str) -> None:
-        self._end_turn(turn, arrival.payload["user"], how, arrival.id)
+        self._end_turn(turn, arrival.received.user, how, arrival.id)
 
     def _end_turn(self, turn: Turn, by: str, how: str, arrival: int | None = None) -> None:
         if self._store.stop_turn(turn, by, [JournalEntry("stop", {"by": by, "how": how})], arrival=arrival):
             log.info("stopped", turn=turn.turn, by=by, how=how)
             self._cancel_flag.turn(turn.turn)
-            self._waking.turns.wake(turn.thread)
 
     def remove(self, arrival: Arrival, post_id: str) -> None:
         """Deletes one of the bot's messages: the submitted modal. Raises `Refused`."""
         post = self._store.post(post_id)
         if post is None:
             raise Refused(words.NOT_MINE)
-        user = arrival.payload["user"]
+        user = arrival.received.user
         self._check_delete(user, post)
         noted = JournalEntry("message deleted", {"by": user, "post": post.post})
         self._store.dispose(arrival, [delete(self._ids(), post.thread, post.turn, post.post)], [noted])
         self._end_growing(post, user)
 
-    def removed(self, arrival: Arrival) -> None:
+    def removed(self, arrival: Arrival, message: MessageDeleted) -> None:
         """A message was deleted in Slack itself; where it was an answer in progress, that ends."""
-        post = self._store.message_at(arrival.thread.channel, arrival.payload["deleted_ts"])
+        post = self._store.message_at(message.thread.channel, message.deleted_ts)
         self._store.dispose(arrival)
         if post is not None:
             self._end_growing(post, SOMEBODY)

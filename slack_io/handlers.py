@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -31,7 +31,18 @@ from slack_io.web_api import SlackWeb
 from store.arrivals import Arrival
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, ephemeral, message, thumbs_up
-from store.proposal_record import Proposal
+from store.received import (
+    AssistantOpened,
+    Click,
+    HomeOpened,
+    Mention,
+    MessageDeleted,
+    Received,
+    SessionStopped,
+    Shortcut,
+    Unanswerable,
+    Unreadable,
+)
 from store.store import Store
 from store.turns import Turn
 from workers.waking import Waking
@@ -98,7 +109,7 @@ class Handlers:
 
     def _handle_one(self, arrival: Arrival) -> float | None:
         """Handles one; or gives the seconds after which Slack may say what has to be known first."""
-        with structlog.contextvars.bound_contextvars(event_id=arrival.event_id, user=arrival.payload["user"]):
+        with structlog.contextvars.bound_contextvars(event_id=arrival.received.event_id, user=arrival.received.user):
             try:
                 self._store.take_in(arrival)
                 with self._span(arrival):
@@ -112,9 +123,10 @@ class Handlers:
 
     def _span(self, arrival: Arrival) -> AbstractContextManager[object]:
         """A span for what is done about an arrival: of its own trace, a click's of the trace of the question that led to its card."""
-        own = arrival.payload.get("traceparent", "")
-        asked = self._store.trace_behind(arrival.payload["token"]) if is_tracing() and arrival.kind == "click" else ""
-        about = arrival.payload["action"] if arrival.kind == "click" else arrival.kind
+        own, received, asked = arrival.trace, arrival.received, ""
+        about = received.kind
+        if isinstance(received, Click):
+            about, asked = received.action, self._store.trace_behind(received.token) if is_tracing() else ""
         does = {
             "messaging.system": "slack",
             "messaging.operation.name": "process",
@@ -125,111 +137,104 @@ class Handlers:
 
     def set_aside(self, arrival: Arrival) -> None:
         """Ends an arrival that may have ended its processes. A question is told so in its thread, who clicked alone."""
-        log.error("arrival set aside", kind=arrival.kind, event_id=arrival.event_id, ends=arrival.tries)
+        received = arrival.received
+        log.error("arrival set aside", kind=received.kind, event_id=received.event_id, ends=arrival.tries)
         says: list[Post] = []
-        if arrival.kind == "mention":
-            says.append(self._message(arrival, "", words.SET_ASIDE))
-        elif arrival.kind in ("click", "shortcut") and not arrival.payload.get("in_view"):
-            says.append(self._ephemeral(arrival, words.SET_ASIDE, in_thread=True))
-        noted = {"user": arrival.payload["user"], "kind": arrival.kind, "ends": arrival.tries}
+        match received:
+            case Mention():
+                says.append(self._message(received, "", words.SET_ASIDE))
+            case Shortcut() | Click(in_view=False):
+                says.append(self._ephemeral(received, words.SET_ASIDE, in_thread=True))
+        noted = {"user": received.user, "kind": received.kind, "ends": arrival.tries}
         self._store.dispose(arrival, says, [JournalEntry("set aside", noted)])
 
     def _dispatch(self, arrival: Arrival) -> None:
         if not self._is_for_us(arrival):
-            log.warning("an event of another installation", installed_in=arrival.payload["installed_in"])
+            log.warning("an event of another installation", installed_in=arrival.installed_in)
             self._store.dispose(arrival)
             return
-        match arrival.kind:
-            case "click" | "shortcut" | "halted":
-                self._interaction(arrival)
-            case "app":
-                self._app(arrival)
-            case "removed":
-                self._cancellation.removed(arrival)
-            case "pane":
-                self._suggest(arrival)
-            case "home":
+        match arrival.received:
+            case Click() | Shortcut() | SessionStopped() as received:
+                self._interaction(arrival, received)
+            case Unanswerable() as received:
+                self._app(arrival, received)
+            case MessageDeleted() as received:
+                self._cancellation.removed(arrival, received)
+            case AssistantOpened() as received:
+                self._suggest(arrival, received)
+            case HomeOpened() as received:
                 self._store.dispose(arrival)
-                self._home.opened(arrival.payload["user"])
-            case "mention":
-                self._mention(arrival)
-            case kind:  # of a version that knew more
-                log.error("an arrival of a kind that is not known here", kind=kind)
+                self._home.opened(received.user)
+            case Mention() as received:
+                self._mention(arrival, received)
+            case Unreadable() as received:  # of a version that knew more
+                log.error("an arrival that cannot be read here", kind=received.kind)
                 self._store.dispose(arrival)
 
     def _is_for_us(self, arrival: Arrival) -> bool:
         """Whether an event was meant for the installation whose token the bot has: that of its workspace, or of its organisation."""
-        named = arrival.payload.get("installed_in")
-        if named is None:
+        if arrival.installed_in is None:
             return True
         bot = self._web.identity()
         own = {bot.team, bot.enterprise} - {""}
-        return not own or not own.isdisjoint(named)
+        return not own or not own.isdisjoint(arrival.installed_in)
 
     # --- mentions -----------------------------------------------------------------------------------------------------
 
-    def _mention(self, arrival: Arrival) -> None:
-        user, bot = arrival.payload["user"], self._web.identity().user
-        if user == bot or self._is_too_old(arrival):
+    def _mention(self, arrival: Arrival, mention: Mention) -> None:
+        user, bot = mention.user, self._web.identity().user
+        if user == bot or self._is_too_old(mention, arrival.received_at):
             self._store.dispose(arrival)
-        elif (refusal := self._refusal(arrival)) is not None:
+        elif (refusal := self._refusal(mention)) is not None:
             log.info("refused", reason=refusal)
             metrics.QUESTIONS.labels("refused").inc()
             noted = JournalEntry("question refused", {"user": user, "reason": refusal})
-            place = (
-                arrival.thread.key if arrival.payload.get("in_thread") else arrival.thread.channel
-            )  # where they look
-            says = [self._to_author(arrival, refusal)] if self._refusals.is_news(user, place, refusal) else []
+            place = mention.thread.key if mention.in_thread else mention.thread.channel  # where they look
+            says = [self._to_author(mention, refusal)] if self._refusals.is_news(user, place, refusal) else []
             self._store.dispose(arrival, says, [noted])
-        elif not (text := self._question(arrival, bot)):
-            self._store.dispose(arrival, [self._thumb(arrival, ""), self._message(arrival, "", words.HELP)])
+        elif not (text := question(mention.text, mention.files, bot, has_attached=bool(mention.attached))):
+            self._store.dispose(arrival, [self._thumb(mention, ""), self._message(mention, "", words.HELP)])
         else:
-            self._admit(arrival, text)
+            self._admit(arrival, mention, text)
 
-    def _is_too_old(self, arrival: Arrival) -> bool:
+    def _is_too_old(self, mention: Mention, received_at: float) -> bool:
         """Whether an edit tells of a message so old that the store may have forgotten that it was a question once."""
-        oldest = arrival.received_at - self._rules.retention_days * _DAY
-        return bool(arrival.payload.get("is_edited")) and float(arrival.payload["ts"]) < oldest
+        return mention.is_edited and float(mention.ts) < received_at - self._rules.retention_days * _DAY
 
-    @staticmethod
-    def _question(arrival: Arrival, bot: str) -> str:
-        asked = arrival.payload
-        return question(asked["text"], asked.get("files", ()), bot, has_attached=bool(asked.get("attached")))
-
-    def _app(self, arrival: Arrival) -> None:
+    def _app(self, arrival: Arrival, wrote: Unanswerable) -> None:
         """A workflow or an app mentioned the bot: one word in the thread, and only one, or two bots would go on for ever."""
-        bot, wrote = self._web.identity(), arrival.payload
-        is_ours = wrote["user"] == bot.user or (bool(bot.bot) and wrote["bot_id"] == bot.bot)
+        bot, thread = self._web.identity(), wrote.thread.key
+        is_ours = wrote.user == bot.user or (bool(bot.bot) and wrote.bot_id == bot.bot)
         if is_ours:
             self._store.dispose(arrival)
             return
         log.info("refused", reason="mentioned by an app")
-        noted = JournalEntry("question refused", {"user": wrote["bot_id"] or wrote["user"], "reason": words.NO_PERSON})
-        once = f"no-person/{arrival.thread.key}"  # the store takes a post of this id once
-        self._store.dispose(arrival, [message(once, arrival.thread.key, "", words.NO_PERSON)], [noted])
+        noted = JournalEntry("question refused", {"user": wrote.bot_id or wrote.user, "reason": words.NO_PERSON})
+        once = f"no-person/{thread}"  # the store takes a post of this id once
+        self._store.dispose(arrival, [message(once, thread, "", words.NO_PERSON)], [noted])
 
-    def _refusal(self, arrival: Arrival) -> str | None:
+    def _refusal(self, mention: Mention) -> str | None:
         """Why this person may not ask here, or None."""
-        if arrival.payload.get("is_direct"):
+        if mention.is_direct:
             if not self._rules.allow_direct:
                 return words.NO_DIRECT.format(places=words.places(self._rules.channels))
-        elif not self._is_designated(arrival.thread.channel):
+        elif not self._is_designated(mention.thread.channel):
             return words.elsewhere(self._rules.channels)
-        return self._refusal_of_guest(arrival) or self._refusal_of_stranger(arrival)
+        return self._refusal_of_guest(mention) or self._refusal_of_stranger(mention)
 
-    def _refusal_of_guest(self, arrival: Arrival) -> str | None:
+    def _refusal_of_guest(self, mention: Mention) -> str | None:
         if self._rules.allow_guests:
             return None
-        outsider = True if arrival.payload["is_foreign"] else self._web.is_outsider(arrival.payload["user"])
+        outsider = True if mention.is_foreign else self._web.is_outsider(mention.user)
         if outsider is None:
             return words.STRANGER
         return words.GUEST_ASKS if outsider else None
 
-    def _refusal_of_stranger(self, arrival: Arrival) -> str | None:
+    def _refusal_of_stranger(self, mention: Mention) -> str | None:
         """In a direct message the rules of a channel hold, and so does its door."""
-        if not arrival.payload.get("is_direct"):
+        if not mention.is_direct:
             return None
-        may = self._gate.may_ask_directly(arrival.payload["user"])
+        may = self._gate.may_ask_directly(mention.user)
         refusal = words.NOT_LOOKED_UP if may is None else words.NOT_A_MEMBER
         return None if may else refusal.format(places=words.places(self._rules.channels[:1]))
 
@@ -239,18 +244,17 @@ class Handlers:
         names = [one.removeprefix("#") for one in self._rules.channels if one.startswith("#")]
         return bool(names) and self._web.channel_name(channel) in names
 
-    def _admit(self, arrival: Arrival, text: str) -> None:
-        asked = arrival.payload
-        turn = Turn(self._ids(), arrival.thread.key, asked["user"], text, asked["ts"], trace=traceparent())
-        thumb, once = self._thumb(arrival, turn.turn), (turn.asker, "", words.TOO_MANY_OF_YOURS)
+    def _admit(self, arrival: Arrival, mention: Mention, text: str) -> None:
+        turn = Turn(self._ids(), mention.thread.key, mention.user, text, mention.ts, trace=traceparent())
+        thumb, once = self._thumb(mention, turn.turn), (turn.asker, "", words.TOO_MANY_OF_YOURS)
         outcome = self._store.admit(
             arrival,
             turn,
             {
                 "taken": [thumb],
-                "kept": [thumb, self._ephemeral(arrival, words.KEPT, in_thread=True)],
-                "too many": [self._message(arrival, turn.turn, words.TOO_MANY)],
-                "too many of theirs": [self._to_author(arrival, once[-1])]
+                "kept": [thumb, self._ephemeral(mention, words.KEPT, in_thread=True)],
+                "too many": [self._message(mention, turn.turn, words.TOO_MANY)],
+                "too many of theirs": [self._to_author(mention, once[-1])]
                 if self._refusals.would_be_news(*once)
                 else [],
             },
@@ -261,123 +265,109 @@ class Handlers:
         metrics.QUESTIONS.labels(outcome).inc()
         if outcome == "too many of theirs":
             self._refusals.is_news(*once)
-        elif outcome != "too many":
-            if arrival.payload.get("is_direct") and len(self._store.asked_at(turn.thread)) == 1:
-                self._status.title(turn.thread, " ".join(text.split()))  # the first question names the thread
-            self._waking.turns.wake(turn.thread)
+        if outcome in ("taken", "kept") and mention.is_direct and len(self._store.asked_at(turn.thread)) == 1:
+            self._status.title(turn.thread, " ".join(text.split()))  # the first question names the thread
 
-    def _suggest(self, arrival: Arrival) -> None:
+    def _suggest(self, arrival: Arrival, opened: AssistantOpened) -> None:
         """An assistant's pane was opened: what can be asked there."""
-        user = arrival.payload["user"]
+        user = opened.user
         is_guest = not self._rules.allow_guests and self._web.is_outsider(user) is not False
         may = self._rules.allow_direct and not is_guest and self._gate.may_ask_directly(user)
         self._store.dispose(arrival)
         if may:
             shown = suggestions(self._gate.catalog)
-            self._status.prompts(arrival.thread.key, shown, in_thread=arrival.payload["in_thread"])
+            self._status.prompts(opened.thread.key, shown, in_thread=opened.in_thread)
 
     # --- clicks -------------------------------------------------------------------------------------------------------
 
-    def _interaction(self, arrival: Arrival) -> None:
+    def _interaction(self, arrival: Arrival, received: Click | Shortcut | SessionStopped) -> None:
         """One click or shortcut, judged by what is stored alone. A refusal is told to that person alone; a forged click gets no word."""
         try:
-            self._check_clicker(arrival.payload["user"])
-            match arrival.kind:
-                case "click":
-                    self._button_pressed(arrival)
-                case "halted":
+            self._check_clicker(received.user)
+            match received:
+                case Click():
+                    self._button_pressed(arrival, received)
+                case SessionStopped():
                     self._cancellation.session_stopped(arrival)
-                case _:
-                    self._shortcut(arrival)
+                case Shortcut():
+                    self._shortcut(arrival, received)
         except Refused as error:
-            self._refuse(arrival, str(error))
+            self._refuse(arrival, received, str(error))
 
-    def _button_pressed(self, arrival: Arrival) -> None:
+    def _button_pressed(self, arrival: Arrival, click: Click) -> None:
         """Does what the button says. Raises `Refused`."""
-        token, user, at = arrival.payload["token"], arrival.payload["user"], arrival.received_at
-        match arrival.payload["action"]:
+        token, user, at = click.token, click.user, arrival.received_at
+        match click.action:
             case "approve" | "deny" as decision:
-                reason = arrival.payload["reason"]
-                changed = self._gate.decide(token, decision, by=user, at=at, arrival=arrival.id, reason=reason)
-                self._go_on([changed], user)
+                changed = self._gate.decide(token, decision, by=user, at=at, arrival=arrival.id, reason=click.reason)
+                self._home.changed([changed], user)
             case "approve_all":
-                self._go_on(self._gate.decide_all(token, by=user, at=at, arrival=arrival.id), user)
+                self._home.changed(self._gate.decide_all(token, by=user, at=at, arrival=arrival.id), user)
             case "withdraw":
-                self._go_on([self._gate.withdraw_by(token, by=user, at=at, arrival=arrival.id)], user)
+                self._home.changed([self._gate.withdraw_by(token, by=user, at=at, arrival=arrival.id)], user)
             case "check":
-                self._check(arrival)
+                self._check(arrival, click)
             case "stop":
                 self._cancellation.stop(arrival, token)
             case "delete":
                 self._cancellation.remove(arrival, token)
             case _:
-                self._open(arrival)
+                self._open(arrival, click)
 
-    def _go_on(self, changed: Sequence[Proposal], by: str) -> None:
-        for turn in dict.fromkeys(one.turn for one in changed if one.state is State.APPROVED):
-            self._waking.writes.wake(turn)
-        for thread in dict.fromkeys(one.thread for one in changed):
-            self._waking.turns.wake(thread)
-        self._home.changed(changed, by)
-
-    def _check(self, arrival: Arrival) -> None:
-        proposal = self._store.proposal(token=arrival.payload["token"])
+    def _check(self, arrival: Arrival, click: Click) -> None:
+        proposal = self._store.proposal(token=click.token)
         if proposal is None or proposal.state is not State.UNKNOWN:
             raise Refused("")
-        if arrival.payload["user"] != proposal.asker:  # who asked may look, also where others had to decide
-            self._gate.check_authority(proposal, arrival.payload["user"])
-        noted = {"user": arrival.payload["user"], "proposal": proposal.proposal}
+        if click.user != proposal.asker:  # who asked may look, also where others had to decide
+            self._gate.check_authority(proposal, click.user)
+        noted = {"user": click.user, "proposal": proposal.proposal}
         self._store.dispose(arrival, (), [JournalEntry("check", noted)])
         self._waking.checks.wake(proposal.proposal)
 
-    def _open(self, arrival: Arrival) -> None:
+    def _open(self, arrival: Arrival, click: Click) -> None:
         """The buttons that open or turn a modal. Slack takes its trigger for three seconds: too late is told, not tried again."""
-        payload = arrival.payload
-        proposal = self._store.proposal(token=payload["token"])
+        proposal = self._store.proposal(token=click.token)
         if proposal is None:
             raise Refused("")
         try:
-            match payload["action"]:
+            match click.action:
                 case "show":
-                    self._web.open_view(payload["trigger"], whole_request(card_row(proposal), 0))
+                    self._web.open_view(click.trigger, whole_request(card_row(proposal), 0))
                 case "page_back" | "page_on" as way:
-                    page = payload["page"] + (1 if way == "page_on" else -1)
-                    self._web.update_view(payload["view"], whole_request(card_row(proposal), page))
+                    page = click.page + (1 if way == "page_on" else -1)
+                    self._web.update_view(click.view, whole_request(card_row(proposal), page))
                 case "deny_reason":
-                    self._gate.check_may_decide(payload["token"], payload["user"])
-                    self._web.open_view(payload["trigger"], deny_modal(card_row(proposal)))
+                    self._gate.check_may_decide(click.token, click.user)
+                    self._web.open_view(click.trigger, deny_modal(card_row(proposal)))
         except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
             log.warning("no modal", reason=str(error))
             raise Refused(words.TOO_LATE) from error
         self._store.dispose(arrival)
 
-    def _shortcut(self, arrival: Arrival) -> None:
+    def _shortcut(self, arrival: Arrival, shortcut: Shortcut) -> None:
         """A message shortcut, which opens a modal first."""
         try:
-            self._cancellation.ask(arrival)
+            self._cancellation.ask(shortcut)
         except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
             log.warning("no modal", reason=str(error))
             raise Refused(words.TOO_LATE) from error
         self._store.dispose(arrival)
 
-    def _refuse(self, arrival: Arrival, text: str) -> None:
+    def _refuse(self, arrival: Arrival, received: Click | Shortcut | SessionStopped, text: str) -> None:
         """Says no to the clicker alone, and writes it down."""
-        payload = arrival.payload
         log.info("click refused", reason=text or "nothing to decide")
-        proposal = self._store.proposal(token=payload.get("token", ""))
-        action = payload.get("action") or payload.get("callback") or arrival.kind
-        noted = {"user": payload["user"], "action": action, "reason": text or "nothing to decide"}
+        noted = {"user": received.user, "action": _action(received), "reason": text or "nothing to decide"}
+        proposal = self._store.proposal(token=received.token) if isinstance(received, Click) else None
         if proposal is not None:
             noted |= {"proposal": proposal.proposal, "fingerprint": proposal.fingerprint}
-        in_view = payload.get("in_view", False)
-        pressed_in_thread = payload.get("in_thread", True)  # there they look
-        said = self._ephemeral(arrival, text, in_thread=pressed_in_thread)
-        is_told = bool(text) and self._refusals.is_news(payload["user"], said.thread, text)
-        says = [said] if is_told and not in_view else []
-        self._store.dispose(arrival, says, [JournalEntry("click refused", noted)])
-        if is_told and in_view:
+        is_inside = isinstance(received, SessionStopped) or received.in_thread  # there they look
+        said = self._ephemeral(received, text, in_thread=is_inside)
+        is_told = bool(text) and self._refusals.is_news(received.user, said.thread, text)
+        view = received if isinstance(received, Click) and received.in_view else None
+        self._store.dispose(arrival, [said] if is_told and view is None else [], [JournalEntry("click refused", noted)])
+        if is_told and view is not None:
             try:
-                self._web.open_view(payload["trigger"], notice_modal(text))
+                self._web.open_view(view.trigger, notice_modal(text))
             except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
                 log.warning("refusal not shown", reason=str(error))
 
@@ -392,31 +382,43 @@ class Handlers:
 
     # --- what is said -------------------------------------------------------------------------------------------------
 
-    def _thumb(self, arrival: Arrival, turn: str) -> Post:
-        return thumbs_up(self._ids(), arrival.thread.key, turn, arrival.payload["ts"])
+    def _thumb(self, mention: Mention, turn: str) -> Post:
+        return thumbs_up(self._ids(), mention.thread.key, turn, mention.ts)
 
-    def _message(self, arrival: Arrival, turn: str, text: str) -> Post:
+    def _message(self, mention: Mention, turn: str, text: str) -> Post:
         """Our own words, with their links to channels."""
-        return message(self._ids(), arrival.thread.key, turn, text)
+        return message(self._ids(), mention.thread.key, turn, text)
 
-    def _to_author(self, arrival: Arrival, text: str) -> Post:
+    def _to_author(self, mention: Mention, text: str) -> Post:
         """What is for the author alone: in a direct message, whatever is said."""
-        return self._message(arrival, "", text) if arrival.payload.get("is_direct") else self._ephemeral(arrival, text)
+        if mention.is_direct:
+            return self._message(mention, "", text)
+        return self._ephemeral(mention, text, in_thread=mention.in_thread)
 
-    def _ephemeral(self, arrival: Arrival, text: str, *, in_thread: bool | None = None) -> Post:
-        """A line for the author alone: in the thread where there is one, else in the channel."""
-        inside = bool(arrival.payload.get("in_thread")) if in_thread is None else in_thread
-        return ephemeral(self._ids(), arrival.thread.key, "", arrival.payload["user"], text, in_thread=inside)
+    def _ephemeral(self, received: Received, text: str, *, in_thread: bool) -> Post:
+        """A line for the author alone: in the thread, or in the channel."""
+        return ephemeral(self._ids(), received.thread.key, "", received.user, text, in_thread=in_thread)
 
 
 def _has_to_follow(arrival: Arrival, held: Iterable[Arrival]) -> bool:
     """Whether something waits for what came before it and is held up: messages for messages, a person's click for that person's, and
     a yes for anybody's click that may be a no."""
-    if arrival.kind != "click":
-        return any(one.kind != "click" for one in held)
-    user, says_yes = arrival.payload["user"], arrival.payload["action"] in _APPROVE
-    clicks = [one for one in held if one.kind == "click"]
-    return any(one.payload["user"] == user or (says_yes and one.payload["action"] not in _APPROVE) for one in clicks)
+    click, before = arrival.received, [one.received for one in held]
+    if not isinstance(click, Click):
+        return any(not isinstance(one, Click) for one in before)
+    says_yes, clicks = click.action in _APPROVE, [one for one in before if isinstance(one, Click)]
+    return any(one.user == click.user or (says_yes and one.action not in _APPROVE) for one in clicks)
+
+
+def _action(received: Click | Shortcut | SessionStopped) -> str:
+    """What somebody wanted, as the journal has it."""
+    match received:
+        case Click():
+            return received.action
+        case Shortcut():
+            return received.callback
+        case SessionStopped():
+            return received.kind
 
 
 class _RecentRefusals:

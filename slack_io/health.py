@@ -39,7 +39,7 @@ class CachedCheck:
         self._found = ""
         self._until = float("-inf")
 
-    def found(self) -> str:
+    def state(self) -> str:
         """The word ok, or what is wrong."""
         if self._clock() < self._until:
             return self._found
@@ -96,9 +96,9 @@ class Readiness:
         self._socket = socket
         self.catalog = "ok"
 
-    def found(self) -> tuple[dict[str, str], bool]:
+    def report(self) -> tuple[dict[str, str], bool]:
         """How each part is, and whether what comes can be recorded."""
-        needed = {"database": self._database.found()}
+        needed = {"database": self._database.state()}
         if self._socket is not None:  # what comes, comes by it
             needed["socket"] = "ok" if self._socket.is_connected else "not connected"
         beside = {"slack": self._web.state, "model": self._model.state, "catalog": self.catalog}

@@ -129,5 +129,5 @@ def add_health_routes(app: Flask, readiness: Readiness) -> None:
 
     @app.get("/readyz")
     def readyz() -> tuple[dict[str, str], int]:
-        told, is_ready = readiness.found()
+        told, is_ready = readiness.report()
         return told, 200 if is_ready else 503

@@ -1,33 +1,29 @@
-"""Records what Slack sent, by whichever way it came, and wakes who looks at it. Slack waits for it, so nothing else is asked here."""
+"""Records what Slack sent, by whichever way it came. Slack waits for it, so nothing else is asked here."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from base import metrics
-from base.thread import Thread
-from base.tracing import is_tracing, span, traceparent
+from base.tracing import span, traceparent
 from slack_io import payloads
 from store.holds import Overtaken
+from store.received import Received
 from store.store import Store
-from workers.waking import Waking
 
 log = structlog.get_logger("bot")
 
 
 class Intake:
-    """Records what Slack sent and wakes who sees to it. What it returned from is on disk; what the database did not take raises."""
+    """Records what Slack sent, which wakes who sees to it. What it returned from is on disk; what the database did not take raises."""
 
-    def __init__(self, store: Store, waking: Waking) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._waking = waking
 
     def record_event(self, envelope: Mapping[str, Any]) -> None:
         """Records one event, by its Events API envelope. What is not for us is let go."""
@@ -36,16 +32,13 @@ class Intake:
         found = payloads.event(envelope)
         if found is None:
             return
-        installed = payloads.installed_in(envelope)
-        payload = found.payload() | ({} if installed is None else {"installed_in": installed})
-        self._record(found.kind, found.thread, payload, found.event_id, found.ts)
+        self._record(found, payloads.installed_in(envelope))
 
     def record_interaction(self, payload: Mapping[str, Any]) -> None:
-        """Records one press, submitted modal or shortcut. Its id is its content: each of them has a trigger of its own."""
+        """Records one press, submitted modal or shortcut."""
         found = payloads.interaction(payload)
         if found is not None:
-            digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
-            self._record(found.kind, found.thread, found.payload(), f"click:{digest}", None)
+            self._record(found, None)
 
     def record_envelope(self, kind: str, payload: dict[str, Any]) -> bool:
         """Records what came over the socket. False where it could not be recorded: it is not to be acknowledged."""
@@ -62,7 +55,7 @@ class Intake:
             return False
         return True
 
-    def _record(self, kind: str, thread: Thread, payload: dict[str, Any], event_id: str, ts: str | None) -> None:
+    def _record(self, received: Received, installed_in: Sequence[str] | None) -> None:
         began, outcome = time.monotonic(), "failed"
         receives = {
             "messaging.system": "slack",
@@ -70,15 +63,12 @@ class Intake:
             "messaging.operation.type": "receive",
         }
         try:
-            with span(f"receive {kind}", "consumer", receives, begins=True):
-                payload |= {"traceparent": traceparent()} if is_tracing() else {}
-                is_new = self._store.record(kind, thread, payload, event_id=event_id, ts=ts)
+            with span(f"receive {received.kind}", "consumer", receives, begins=True):
+                is_new = self._store.record(received, installed_in, traceparent())
             outcome = "new" if is_new else "again"
         finally:
             metrics.ARRIVALS.labels(outcome).inc()
             metrics.ARRIVAL_SECONDS.observe(time.monotonic() - began)
-        if is_new:
-            self._waking.arrivals.wake(thread.key)
 
 
 def is_used(envelope: Mapping[str, Any]) -> bool:

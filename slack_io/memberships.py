@@ -27,7 +27,7 @@ class _Roll:
     is_refused: bool = False
 
 
-class Members:
+class Rolls:
     """The rolls of one kind of place. Thread-safe. `clock` is seconds of a clock that nobody sets."""
 
     def __init__(self, read: ReadPage, clock: Callable[[], float]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from base.markdown import escape
 from base.utf8 import encodable
-from store.arrivals import Attached
+from store.received import Attached
 
 MAX_WORDS = 40_000  # characters of one message, Slack's own bound
 _DEEP = 12  # levels of blocks within blocks that are looked into

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import structlog
+from cachetools import TTLCache
 
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import TOP, Thread, permalink
@@ -35,6 +36,7 @@ _MOST_ASIDES = 5  # lines for single people that are sent before the thread is l
 _SOON = 0.01
 _CLOCKS_DIFFER = 7_200.0  # seconds by which Slack's clock may differ from ours
 _LINGERS = 12.0  # seconds for which who lost the database may still be in a call to Slack: that ends after ten
+_REMEMBERED = 10_000  # threads
 _CARD_SOON = 1.0  # seconds until a message that links to another is tried again
 _REACTION_FOR = 300.0  # seconds after which a thumbs-up that Slack would not take is no longer worth a try
 
@@ -42,7 +44,7 @@ _REACTION_FOR = 300.0  # seconds after which a thumbs-up that Slack would not ta
 class Outbox:
     """The one who speaks in Slack. `deliver` works for one thread at a time; different threads may be delivered side by side.
 
-    `unshown` hears of a message that Slack refused for good, and gives the thread that goes on without it.
+    `unshown` hears of a message that Slack refused for good.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class Outbox:
         status: AssistantStatus,
         waking: Waking,
         *,
-        unshown: Callable[[str], str | None],
+        unshown: Callable[[str], None],
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -66,9 +68,18 @@ class Outbox:
         self._clock = clock
         self._steady = steady
         self._alone_from = steady() + (_LINGERS if store.others_may_linger else 0.0)
+        self._taken_over: TTLCache[str, float] = TTLCache(_REMEMBERED, _LINGERS, timer=steady)
         self._doubtful: set[str] = set()
         self._left: dict[str, dict[str, str]] = {}  # thread -> what an earlier process had posted there
         self._failures: dict[str, int] = {}
+
+    def take_over(self, thread: str) -> None:
+        """Another process had the thread: what this one remembers of it is void, and a call of that one may still be under way."""
+        self._left.pop(thread, None)
+        self._failures.pop(thread, None)
+        self._streams.forget(thread)
+        self._status.ended(thread)
+        self._taken_over[thread] = self._steady()
 
     def deliver(self, thread: str) -> float | None:
         """Delivers a thread's due posts, then what is shown beside them. None when all is out, else the seconds after which to try
@@ -176,14 +187,9 @@ class Outbox:
             instead.append(replace(one.post, post=f"{one.post.post}.again", kind="message", target=None))
         self._store.delivered([(one.post.post, None)], PostEvent.REFUSE, instead=instead)
         if one.post.kind == "message":
-            self._go_on_without(one.post.post)
+            self._unshown(one.post.post)
         if one.post.kind == "finish":
             self._streams.drop(one.post.target or "")
-
-    def _go_on_without(self, post: str) -> None:
-        thread = self._unshown(post)
-        if thread is not None:
-            self._waking.turns.wake(thread)
 
     # --- the kinds ----------------------------------------------------------------------------------------------------
 
@@ -295,7 +301,8 @@ class Outbox:
         if not self._may_have_arrived(one):
             return None
         ts = self._find(one, thread)
-        wait = self._alone_from - self._steady()
+        alone_from = max(self._alone_from, self._taken_over.get(one.post.thread, -_LINGERS) + _LINGERS)
+        wait = alone_from - self._steady()
         if ts is None and wait > 0 and one.made_by not in ("", self._store.process):
             self._left.pop(one.post.thread, None)  # to be read anew
             raise SlackBusy(wait)

@@ -5,15 +5,29 @@ Payloads: https://docs.slack.dev/apis/events-api and https://docs.slack.dev/refe
 
 from __future__ import annotations
 
+import hashlib
 import html
+import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, TypeGuard, get_args
+from dataclasses import replace
+from typing import Any, TypeGuard, get_args
 
 from base.thread import TOP, Thread
 from slack_io.message_content import clean, content, is_by_app, with_files
-from store.arrivals import Attached
+from store.received import (
+    Action,
+    AssistantOpened,
+    Click,
+    Event,
+    HomeOpened,
+    Interaction,
+    Mention,
+    MessageDeleted,
+    SessionStopped,
+    Shortcut,
+    Unanswerable,
+)
 
 _WORTHY_SUBTYPES = (None, "file_share", "thread_broadcast")  # those that are a person's own new words
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}", re.ASCII)
@@ -25,67 +39,6 @@ _NO_USER = "U0"  # where a payload does not say who
 _NO_TEAM = "T0"  # where a payload names no workspace; a bot has only one
 
 
-@dataclass(frozen=True)
-class Mention:
-    """A person's message that mentions the bot, as Slack has it: `text` is still marked up."""
-
-    event_id: str
-    thread: Thread
-    ts: str
-    user: str
-    text: str
-    in_thread: bool  # it stands in a thread, and is looked at there
-    is_foreign: bool  # the author belongs to another organisation, by the event's own word
-    is_direct: bool = False  # written in a direct message, without a mention
-    is_edited: bool = False  # an edit tells of it: it may be long known, or be one that this edit made
-    attached: tuple[Attached, ...] = ()
-    files: tuple[str, ...] = ()
-    kind: ClassVar[str] = "mention"
-
-    def payload(self) -> dict[str, Any]:
-        """What the inbox keeps of it, as JSON has it: all but the thread, which is the record's own."""
-        return {
-            "ts": self.ts,
-            "user": self.user,
-            "text": self.text,
-            "in_thread": self.in_thread,
-            "is_foreign": self.is_foreign,
-            "is_direct": self.is_direct,
-            "is_edited": self.is_edited,
-            "attached": [vars(one) for one in self.attached],
-            "files": list(self.files),
-        }
-
-
-@dataclass(frozen=True)
-class Unanswerable:
-    """A mention by a workflow or an app: no person is there who could answer for what comes of it."""
-
-    event_id: str
-    thread: Thread
-    ts: str
-    user: str  # the app's, where it has one
-    bot_id: str
-    kind: ClassVar[str] = "app"
-
-    def payload(self) -> dict[str, Any]:
-        """What the inbox keeps of it, as JSON has it: all but the thread, which is the record's own."""
-        return {"ts": self.ts, "user": self.user, "bot_id": self.bot_id}
-
-
-Action = Literal[
-    "approve",
-    "deny",
-    "deny_reason",
-    "withdraw",
-    "approve_all",
-    "show",
-    "page_back",
-    "page_on",
-    "check",
-    "stop",
-    "delete",
-]
 _ACTIONS: tuple[Action, ...] = get_args(Action)
 _SUBMITTED: dict[str, Action] = {
     "deny_reason": "deny",
@@ -94,113 +47,6 @@ _SUBMITTED: dict[str, Action] = {
 }  # what submitting a modal means
 ATTACHED_ALONE = "(no words of their own, only what is attached to the message)"
 SHORTCUTS = ("stop_generating", "delete_message")
-
-
-@dataclass(frozen=True)
-class Click:
-    """A press of one of our buttons, or the submission of a modal (a denial with its reason)."""
-
-    thread: Thread  # where the button stands; for App Home and modals one that stands for the person
-    user: str
-    token: str
-    action: Action
-    trigger: str  # opens one modal within three seconds
-    in_view: bool  # pressed in App Home or a modal, where there is no channel for an ephemeral message
-    view: str = ""  # the id of the modal
-    page: int = 0  # the modal's page
-    reason: str = ""
-    in_thread: bool = True  # the button stands in a thread, and is looked at there
-    kind: ClassVar[str] = "click"
-
-    def payload(self) -> dict[str, Any]:
-        """What the inbox keeps of it, as JSON has it: all but the thread, which is the record's own."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "thread"}
-
-
-@dataclass(frozen=True)
-class Shortcut:
-    """A message shortcut: what to do with which message of which channel. The message itself is looked up in the store."""
-
-    thread: Thread
-    user: str
-    callback: str
-    channel: str
-    message_ts: str
-    trigger: str
-    in_thread: bool = True  # the message stands in a thread, and is looked at there
-    kind: ClassVar[str] = "shortcut"
-
-    def payload(self) -> dict[str, Any]:
-        """What the inbox keeps of it, as JSON has it: all but the thread, which is the record's own."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "thread"}
-
-
-@dataclass(frozen=True)
-class AssistantOpened:
-    """A person opened the assistant's pane, or looks at another channel beside it: it wants suggestions.
-
-    `in_thread`: an assistant's thread (assistant_view); an agent's pane (agent_view) has none yet.
-    """
-
-    event_id: str
-    thread: Thread
-    user: str
-    in_thread: bool
-    ts: None = None
-    kind: ClassVar[str] = "pane"
-
-    def payload(self) -> dict[str, Any]:
-        """What the inbox keeps of it, as JSON has it: all but the thread, which is the record's own."""
-        return {"user": self.user, "in_thread": self.in_thread}
-
-
-@dataclass(frozen=True)
-class SessionStopped:
-    """A person pressed Slack's own stop."""
-
-    event_id: str
-    thread: Thread
-    user: str
-    ts: None = None
-    kind: ClassVar[str] = "halted"
-
-    def payload(self) -> dict[str, Any]:
-        """What the inbox keeps of it, as JSON has it: all but the thread, which is the record's own."""
-        return {"user": self.user}
-
-
-@dataclass(frozen=True)
-class MessageDeleted:
-    """A message in a direct message was deleted; it may have been an answer in progress, or a question."""
-
-    event_id: str
-    thread: Thread
-    user: str
-    deleted_ts: str
-    ts: None = None
-    kind: ClassVar[str] = "removed"
-
-    def payload(self) -> dict[str, Any]:
-        """What the inbox keeps of it, as JSON has it: all but the thread, which is the record's own."""
-        return {"user": self.user, "deleted_ts": self.deleted_ts}
-
-
-@dataclass(frozen=True)
-class HomeOpened:
-    """A person opened the bot's App Home."""
-
-    event_id: str
-    thread: Thread
-    user: str
-    kind: ClassVar[str] = "home"
-    ts: None = None  # it is no message
-
-    def payload(self) -> dict[str, Any]:
-        """What the inbox keeps of it, as JSON has it: all but the thread, which is the record's own."""
-        return {"user": self.user}
-
-
-Event = Mention | Unanswerable | AssistantOpened | SessionStopped | MessageDeleted | HomeOpened
 EVENT_TYPES = (
     "app_mention",
     "message",
@@ -362,7 +208,7 @@ def session_stopped(envelope: Mapping[str, Any]) -> SessionStopped | None:
     return SessionStopped(str(event_id), Thread(team, channel, ts), user) if is_whole else None
 
 
-def interaction(payload: Mapping[str, Any]) -> Click | Shortcut | None:
+def interaction(payload: Mapping[str, Any]) -> Interaction | None:
     """What a person did: pressed one of our buttons, submitted one of our modals, or chose a message shortcut of ours."""
     match payload.get("type"):
         case "message_action":
@@ -374,6 +220,11 @@ def interaction(payload: Mapping[str, Any]) -> Click | Shortcut | None:
     return None
 
 
+def _event_id(payload: Mapping[str, Any]) -> str:
+    """Slack gives an interaction no id: it is its content, for each has a trigger of its own."""
+    return f"click:{hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()}"
+
+
 def _shortcut(payload: Mapping[str, Any]) -> Shortcut | None:
     (team, user), callback = _who(payload), payload.get("callback_id")
     channel, ts = _id(_mapping(payload.get("channel")).get("id")), _ts(payload.get("message_ts"))
@@ -382,7 +233,7 @@ def _shortcut(payload: Mapping[str, Any]) -> Shortcut | None:
         return None
     thread = Thread(team, channel, _ts(message.get("thread_ts")) or ts)
     trigger = _short_text(payload.get("trigger_id"))
-    return Shortcut(thread, user, str(callback), channel, ts, trigger, in_thread=thread.ts != ts)
+    return Shortcut(_event_id(payload), thread, user, str(callback), channel, ts, trigger, in_thread=thread.ts != ts)
 
 
 def _pressed(payload: Mapping[str, Any]) -> Click | None:
@@ -395,6 +246,7 @@ def _pressed(payload: Mapping[str, Any]) -> Click | None:
         return None
     page = view.get("private_metadata")
     return Click(
+        event_id=_event_id(payload),
         thread=thread,
         user=user,
         token=token,
@@ -417,7 +269,7 @@ def _submitted(payload: Mapping[str, Any]) -> Click | None:
     reason = _mapping(_mapping(values.get("reason")).get("reason")).get("value")
     trigger = _short_text(payload.get("trigger_id"))
     said = clean(reason.strip()[:500]) if isinstance(reason, str) else ""
-    return Click(thread, user, token, action, trigger, in_view=True, reason=said)
+    return Click(_event_id(payload), thread, user, token, action, trigger, in_view=True, reason=said)
 
 
 def _who(payload: Mapping[str, Any]) -> tuple[str, str]:

@@ -76,7 +76,7 @@ class StreamedMessages:
     def note(self, post: str, thread: str, text: str) -> None:
         """What the model has written by now."""
         self._texts[post] = text
-        self._waking.posts.wake(thread)
+        self._waking.show(thread)
 
     def begin(self, post: Post, meta: Mapping[str, Any]) -> str | None:
         """Makes the message; its ts. Raises what the Web API raises."""
@@ -168,6 +168,11 @@ class StreamedMessages:
         live.shown, live.at = text, self._clock()
 
     # --- the end ------------------------------------------------------------------------------------------------------
+
+    def forget(self, thread: str) -> None:
+        """Another process went on with the thread: what this one knows of its messages is void."""
+        for post in [post for post, one in self._lives.items() if one.thread.key == thread]:
+            self.drop(post)
 
     def drop(self, post: str) -> None:
         """The message is no more."""

@@ -21,7 +21,7 @@ from slack_io import slack_pages
 from slack_io.message_content import content, is_by_app, whole, with_files
 from slack_io.payloads import plain_words, question
 from slack_io.web_api import Person, SlackWeb
-from store.arrivals import Attached
+from store.received import Attached
 from store.store import Store
 from store.transcript import ThreadMessage
 from store.turns import Turn
@@ -110,7 +110,8 @@ class ThreadReader:
     def _attached(self, turn: Turn, asked: Mapping[str, Any] | None, bot: str) -> list[ThreadMessage]:
         """What is attached to the question, by now or when it came. It is not the asker's own words."""
         now = content(asked).attached if asked is not None else ()
-        return [_attached(turn.asker, one, bot) for one in now or self._store.asked_with(turn.turn).attached]
+        first = self._store.mention_of(turn.turn) if not now else None
+        return [_attached(turn.asker, one, bot) for one in (first.attached if first is not None else now)]
 
     def _lines(
         self, messages: Sequence[Mapping[str, Any]], attached: Sequence[ThreadMessage], bot: str

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request
@@ -36,9 +36,10 @@ from base.slack_errors import LockedOut, SlackBusy, SlackSaysNo, SlackUnsure
 from base.tracing import span
 from base.unpack import TooLarge
 from gate.authority import KEEP_MEMBERS
-from slack_io.memberships import Members
+from slack_io.memberships import Rolls
 from slack_io.slack_app import advice
 from slack_io.slack_pages import each, next_cursor
+from store.store import Store
 
 log = structlog.get_logger("web_api")
 _Value = TypeVar("_Value")
@@ -71,6 +72,7 @@ PACE: dict[str, tuple[int, float]] = {
     "agents.sessions.setStatus": (45, 60.0),
     "apps.connections.open": (20, 60.0),
 }
+_OTHERS = (45, 60.0)  # of methods that are not named
 _PER_CHANNEL = frozenset({"chat.postMessage"})
 _JSON = frozenset(
     {
@@ -186,6 +188,7 @@ class SlackWeb:
         setting: str = "SLACK_BOT_TOKEN",
         explain: bool = True,
         way: WayOut = STRAIGHT,
+        pace: Pace | None = None,
     ) -> None:
         self.state = "not asked yet"  # how the latest call ended: ok, or what was wrong
         self.granted: frozenset[str] | None = None  # the token's scopes by Slack's latest answer, where it told them
@@ -195,13 +198,13 @@ class SlackWeb:
         # the library's own retry handlers would post a message again whose first answer was lost
         self._client = _BoundedClient(way=way, token=token, base_url=base_url, timeout=timeout, retry_handlers=[])
         self._host = urlsplit(base_url).hostname or ""
-        self._pace = _Pace(clock)
+        self._pace = pace or OwnPace(clock)
         self._people: _Kept[Person] = _Kept(clock, _KEEP_PERSON)
         self._channels: _Kept[str] = _Kept(clock, _KEEP_CHANNEL)
         self._groups: _Kept[str] = _Kept(clock, _KEEP_PERSON)
         self._no_groups: _Kept[bool] = _Kept(clock, KEEP_MEMBERS)
-        self._of_groups = Members(self._page_of_group, clock)
-        self._of_channels = Members(self._page_of_channel, clock)
+        self._of_groups = Rolls(self._page_of_group, clock)
+        self._of_channels = Rolls(self._page_of_channel, clock)
         self._identity: Identity | None = None
 
     def call(self, method: str, arguments: Mapping[str, Any], *, spare: int = 0) -> dict[str, Any]:
@@ -454,10 +457,10 @@ class SlackWeb:
         return None
 
 
-def web_of(settings: Settings, *, explain: bool = True) -> SlackWeb:
+def web_of(settings: Settings, *, explain: bool = True, pace: Pace | None = None) -> SlackWeb:
     """The Web API by the bot's token; `explain` has what is refused logged with what to click."""
     token = settings.slack_bot_token.get_secret_value()
-    return SlackWeb(token, settings.slack_api_url, explain=explain, way=settings.way_out)
+    return SlackWeb(token, settings.slack_api_url, explain=explain, way=settings.way_out, pace=pace)
 
 
 def app_web_of(settings: Settings, *, explain: bool = True) -> SlackWeb | None:
@@ -528,7 +531,41 @@ def _texts(values: list[Any]) -> list[str]:
     return [one for one in values if isinstance(one, str)]
 
 
-class _Pace:
+class Pace(Protocol):
+    """How often each method may be called."""
+
+    def take(self, method: str, channel: str, spare: int = 0) -> float:
+        """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
+        ...
+
+    def hold(self, method: str, seconds: float) -> None:
+        """Slack asked to wait with this method (a 429 holds for one method, not for the others)."""
+        ...
+
+
+class SharedPace:
+    """A pace that all processes on one database keep together."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def take(self, method: str, channel: str, spare: int = 0) -> float:
+        """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
+        limit, seconds = PACE.get(method, _OTHERS)
+        apart = seconds / limit
+        if method not in _PER_CHANNEL:
+            return self._store.pace(f"slack:{method}", apart, apart * (limit - spare - 1))
+        held = self._store.pace(f"slack:{method}", 0.0, 0.0)
+        return held or self._store.pace(f"slack:{method}:{channel}", apart, apart * (limit - spare - 1))
+
+    def hold(self, method: str, seconds: float) -> None:
+        """Slack asked to wait with this method."""
+        limit, window = PACE.get(method, _OTHERS)
+        ahead = 0.0 if method in _PER_CHANNEL else window / limit * (limit - 1)
+        self._store.hold_pace(f"slack:{method}", seconds + ahead)
+
+
+class OwnPace:
     """Sliding windows per method (and per channel where Slack counts so), and the holds that Slack asked for."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -541,7 +578,7 @@ class _Pace:
         """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
         now = self._clock()
         key = (method, channel if method in _PER_CHANNEL else "")
-        limit, seconds = PACE.get(method, (45, 60.0))
+        limit, seconds = PACE.get(method, _OTHERS)
         with self._lock:
             held = self._held.get(method, 0) - now
             if held > 0:

@@ -11,11 +11,13 @@ from sqlalchemy import bindparam as given
 from gate.policy import State
 from store.arrivals import Arrival, mark_handled
 from store.database import Database, Transaction
+from store.holds import living
 from store.journal.hash_chain import JournalEntry, digest
 from store.posts import Post, add_posts
 from store.proposal_record import proposals
 from store.tables import by_engine, threads, turns
 from store.turns import Turn, TurnState
+from workers.wakes import Work
 
 Admission = Literal["taken", "kept", "too many", "too many of theirs"]
 _SHARE = 4  # one person's turns may fill this part of MAX_WAITING, so that there is room for others
@@ -72,16 +74,17 @@ class Admissions(Database):
     ) -> Admission:
         """Makes a turn of a mention, or refuses it as one too many, of all or of this person; `says` has the posts of each outcome.
 
-        Turns that workers are busy with and threads that wait for a decision do not count as waiting; in such a thread a person's
-        messages are kept, as many as that person's share.
+        `workers` are those of each process that shares the database. Turns that they are busy with and threads that wait for a decision
+        do not count as waiting; in such a thread a person's messages are kept, as many as that person's share.
         """
         with self._writing() as tx:
             mark_handled(tx, arrival.id)
             tx.alone()
             load = tx.db.execute(_LOAD, {"of": turn.thread, "asker": turn.asker}).one()
-            outcome = _admission(load, workers, max_waiting)
+            outcome = _admission(load, workers * (living(tx.db) if self.is_shared else 1), max_waiting)
             if outcome in ("taken", "kept"):
                 _add_turn(tx, arrival, turn)
+                tx.wake(turn.thread, Work.TURNS)
             asked = {"asker": turn.asker, "words": digest(turn.text), "ts": turn.ts, "outcome": outcome}
             tx.note(turn.thread, turn.turn, [JournalEntry("question", asked)])
             add_posts(tx, says[outcome])

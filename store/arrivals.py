@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,9 @@ from store.database import Database, Transaction
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, add_posts
+from store.received import Click, HomeOpened, Received, Unreadable, as_json, from_row
 from store.tables import by_engine, inbox
+from workers.wakes import Work
 
 
 @dataclass(frozen=True)
@@ -25,30 +26,20 @@ class Arrival:
     """Something that Slack brought, recorded and not yet looked at."""
 
     id: int
-    event_id: str
-    thread: Thread
-    kind: str
-    payload: dict[str, Any]
+    received: Received | Unreadable
     received_at: float
+    installed_in: tuple[str, ...] | None = (
+        None  # the workspaces and enterprises that it was for; None: Slack did not say
+    )
     taken_by: str = ""  # the process that is in the middle of it
     tries: int = 0  # how many processes have taken it up
     ends_alone: int = 0  # how many of them, in a row, ended in the middle of this and of nothing else
+    trace: str = ""  # the context of its spans, as W3C Trace Context writes it
 
-
-@dataclass(frozen=True)
-class Attached:
-    """One attachment: another message that was shared, a link's preview, a part of an alert. `name`: who or what it is of, or empty."""
-
-    name: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Besides:
-    """What a question has besides words: attachments, and the names of files."""
-
-    attached: tuple[Attached, ...] = ()
-    files: tuple[str, ...] = ()
+    @property
+    def thread(self) -> Thread:
+        """Where it came."""
+        return self.received.thread
 
 
 IS_NEW = inbox.c.handled == 0
@@ -61,16 +52,14 @@ _TAKE_IN = (
 )
 _HANDLED = update(inbox).where(inbox.c.id == given("arrival"), IS_NEW).values(handled=1)
 _WAS_HANDLED = select(inbox.c.id).where(inbox.c.id == given("arrival"))
-_NEW_CLICKS = select(inbox.c.payload, inbox.c.received_at).where(
-    inbox.c.handled == literal_column("0"), inbox.c.kind == "click"
-)
+_NEW_CLICKS = select(inbox).where(inbox.c.handled == literal_column("0"), inbox.c.kind == Click.kind)
 
 
 def arrival_of(row: Mapping[Any, Any]) -> Arrival:
     """The arrival of a row."""
-    thread, payload = Thread.from_key(row["thread"]), json.loads(row["payload"])
-    taken = (row["taken_by"], row["tries"], row["ends_alone"])
-    return Arrival(row["id"], row["event_id"], thread, row["kind"], payload, row["received_at"], *taken)
+    received, installed_in = from_row(row)
+    taken = (row["taken_by"], row["tries"], row["ends_alone"], row["trace"])
+    return Arrival(row["id"], received, row["received_at"], installed_in, *taken)
 
 
 def mark_handled(tx: Transaction, arrival: int) -> None:
@@ -83,9 +72,10 @@ def mark_handled(tx: Transaction, arrival: int) -> None:
 def first_clicks(db: Connection) -> dict[str, float]:
     """When the first click came in, of those that nobody has looked at, by what its button carries."""
     found: dict[str, float] = {}
-    for row in db.execute(_NEW_CLICKS):
-        token = json.loads(row.payload).get("token", "")
-        found[token] = min(row.received_at, found.get(token, row.received_at))
+    for row in db.execute(_NEW_CLICKS).mappings():
+        click, at = from_row(row)[0], row["received_at"]
+        if isinstance(click, Click):
+            found[click.token] = min(at, found.get(click.token, at))
     return found
 
 
@@ -123,21 +113,20 @@ class Arrivals(Database):
     def check_recording(self) -> None:
         """Records something and takes it back, on disk. Raises what recording an arrival raises."""
         event_id = f"check:{self.process}"
-        nobody = Thread("T0", "C0", "0")
-        values = _row("check", nobody, {}, event_id, None, self._clock()) | {"handled": 1}
+        nobody = HomeOpened(event_id, Thread("T0", "C0", "0"), "U0")
+        values = _row(nobody, None, self._clock()) | {"handled": 1}
         with self._writing() as tx:
             tx.db.scalar(_RECORD[tx.engine], values)
             tx.db.execute(delete(inbox).where(inbox.c.event_id == event_id))
 
-    def record(
-        self, kind: str, thread: Thread, payload: dict[str, Any], *, event_id: str, ts: str | None = None
-    ) -> bool:
-        """Records an arrival. False where the same event, or a message with the same channel and ts, was recorded before."""
+    def record(self, received: Received, installed_in: Sequence[str] | None = None, trace: str = "") -> bool:
+        """Records an arrival, the installations that it was for, and the trace that it began. False where the same event, or a message
+        with the same channel and ts, was recorded before."""
         with self._coming.one() as received_at:
-            values = _row(kind, thread, payload, event_id, ts, received_at)
-            if self._takes_in_at_once:
-                values |= {"taken_by": self.process, "tries": 1}
+            values = _row(received, installed_in, received_at) | {"trace": trace}
             with self._writing(urgent=True) as tx:  # Slack waits for it
+                if tx.wake(received.thread.key, Work.ARRIVALS) and self._takes_in_at_once:
+                    values |= {"taken_by": self.process, "tries": 1}
                 return tx.db.scalar(_RECORD[tx.engine], values) is not None
 
     def take_in_later(self) -> None:
@@ -172,10 +161,10 @@ class Arrivals(Database):
             mark_handled(tx, arrival)
 
 
-def _row(
-    kind: str, thread: Thread, payload: dict[str, Any], event_id: str, ts: str | None, received_at: float
-) -> dict[str, Any]:
+def _row(received: Received, installed_in: Sequence[str] | None, received_at: float) -> dict[str, Any]:
+    thread = received.thread
     return {
-        "event_id": event_id, "team": thread.team, "channel": thread.channel, "ts": ts, "thread": thread.key, "kind": kind,
-        "payload": json.dumps(payload), "handled": 0, "received_at": received_at, "taken_by": "", "tries": 0,
+        "event_id": received.event_id, "team": thread.team, "channel": thread.channel, "ts": received.ts, "thread": thread.key,
+        "kind": received.kind, "payload": as_json(received, installed_in), "handled": 0, "received_at": received_at,
+        "taken_by": "", "tries": 0,
     }  # fmt: skip

@@ -11,24 +11,50 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, insert, select, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from base import metrics
 from base.settings import Misconfigured
-from store.engine import engine_url, make_engine, why_unusable
+from store.engine import engine_url, make_engine, unusable_by
 from store.holds import DATABASE, Hold, Holds, Overtaken
 from store.journal.hash_chain import JournalEntry
 from store.journal.journal import Head, Journal, read_key
-from store.process_lock import FileLock, ProcessLock, ServerLock, wait_for
-from store.tables import MIGRATIONS, SERIAL
+from store.process_lock import LOCK_NUMBER, FileLock, ProcessLock, ServerLock, wait_for
+from store.tables import MIGRATIONS, SERIAL, catalogs
 from store.write_lock import WriteLock
+from workers.wakes import Nobody, Wakes, Work
 
 log = structlog.get_logger("store")
+
+
+_LOOK_AGAIN = 0.5  # seconds
+_LOCKED = text(
+    """select 1 from pg_locks where locktype = 'advisory' and granted and mode = 'ExclusiveLock'
+       and ((classid::bigint << 32) | objid::bigint) = :number
+       and database = (select oid from pg_database where datname = current_database())"""
+)
+
+
+def _make_queue(db: Connection) -> None:
+    """Makes procrastinate's tables where there are none."""
+    if db.scalar(text("select to_regclass('procrastinate_jobs')")) is None:
+        from procrastinate.schema import SchemaManager  # costs half a second, which SQLite's users are spared
+
+        made = db.connection.driver_connection
+        assert made is not None
+        made.execute(SchemaManager.get_schema())
+
+
+_LATEST = select(catalogs.c.digest).order_by(catalogs.c.number.desc()).limit(1)
+
+
+class CatalogOutdated(Exception):
+    """Another process on the same database has a newer catalog: nothing is sent by this one's."""
 
 
 class NotNow(Exception):
@@ -37,18 +63,38 @@ class NotNow(Exception):
 
 @dataclass(frozen=True)
 class Transaction:
-    """One that writes. `told`: the threads that get posts by it, of which `on_posts` hears at its end."""
+    """One that writes. `woken`: the threads for which it leaves work, and which; those of `pinned` are this process's own."""
 
     db: Connection
     clock: Callable[[], float]
     process: str
     journal: Journal
-    told: set[str]
+    wakes: Wakes
+    woken: dict[str, set[Work]] = field(default_factory=dict)
+    pinned: set[str] = field(default_factory=set)
 
     @property
     def engine(self) -> str:
         """The engine's name: sqlite or postgresql."""
         return self.db.dialect.name
+
+    def wake(self, thread: str, *work: Work) -> bool:
+        """Leaves work for a thread, to be heard of once it is on disk. Whether this process is the one that works on it."""
+        if thread not in self.woken and self.wakes.pin(thread):
+            self.pinned.add(thread)
+        self.woken.setdefault(thread, set()).update(work)
+        return thread in self.pinned
+
+    def defer(self) -> None:
+        """At the end: leaves to other processes what is theirs to do."""
+        for thread, work in self.woken.items():
+            if thread not in self.pinned:
+                self.wakes.defer(self.db, thread, work)
+
+    def recorded(self) -> None:
+        """It is over, and what it leaves is woken."""
+        for thread, work in self.woken.items():
+            self.wakes.recorded(thread, work, is_pinned=thread in self.pinned)
 
     def note(self, thread: str, turn: str, entries: Sequence[JournalEntry]) -> None:
         """Writes entries of the journal."""
@@ -60,8 +106,10 @@ class Transaction:
 
 
 class Database:
-    """The database of one bot. Thread-safe. `clock` gives seconds since 1970; `on_posts` hears of each thread that has new posts, once
-    they are on disk; `on_lost` that another process works on the database.
+    """The database of one bot. Thread-safe. `clock` gives seconds since 1970; `wakes` hears of the work that each
+    transaction leaves, once it is on disk; `on_lost` that another process works on the database.
+
+    `is_shared`: other processes work on it, too, each on the threads that it took up (`Replicas.take_up`).
 
     Whatever is written to it raises `Overtaken`, and changes nothing, once another process has taken up the database, or the thread
     that is worked on.
@@ -71,15 +119,19 @@ class Database:
         self,
         url: str,
         clock: Callable[[], float] = time.time,
-        on_posts: Callable[[str], None] = lambda _thread: None,
+        wakes: Wakes | None = None,
         journal_key: str | None = None,
         on_lost: Callable[[], None] = lambda: None,
+        *,
+        is_shared: bool = False,
     ) -> None:
+        self.is_shared = is_shared
+        self.catalog = ""  # the digest of the one that this process has
         self._url = engine_url(url)
         self._engine = make_engine(self._url)
         self._reader = self._engine.execution_options(reads_only=True)
         self._clock = clock
-        self._on_posts = on_posts
+        self._wakes = wakes or Nobody()
         self._on_lost = on_lost
         self._working = threading.local()  # .on: what this thread of the process works on
         self._write_lock = WriteLock(wide_open=not self._is_file)
@@ -95,7 +147,8 @@ class Database:
             )
             self._migrate()
         except DBAPIError as error:
-            raise Misconfigured(f"DATABASE_URL: {why_unusable(self._url, error)}.") from None
+            self._engine.dispose()
+            raise unusable_by(self._url, error) from None
 
     def close(self) -> None:
         """Ends the connections and gives the lock back."""
@@ -107,6 +160,33 @@ class Database:
         with self._reading() as db:
             db.execute(text("select 1"))
 
+    def take_catalog(self, digest: str, *, insists: bool) -> None:
+        """This process has a catalog of this digest from now on. It is the newest of all unless one that came after it is known; with
+        `insists`, since somebody asked for it, also then."""
+        self.catalog = digest
+        if not self.is_shared:
+            return
+        with self._writing() as tx:
+            tx.alone()
+            known = select(catalogs.c.number).where(catalogs.c.digest == digest).limit(1)
+            if tx.db.scalar(_LATEST) != digest and (insists or tx.db.scalar(known) is None):
+                tx.db.execute(insert(catalogs).values(digest=digest, taken_at=tx.clock()))
+
+    def check_catalog(self) -> None:
+        """Raises `CatalogOutdated` unless this process has the newest catalog."""
+        if self.is_shared:
+            with self._reading() as db:
+                self.check_catalog_in(db)
+
+    def check_catalog_in(self, db: Connection) -> None:
+        """The same, inside a transaction."""
+        if self.is_shared and db.scalar(_LATEST) not in (None, self.catalog):
+            raise CatalogOutdated
+
+    def is_away(self, error: Exception) -> bool:
+        """Whether something failed since the server is away: it can be done again once that is back."""
+        return not self._is_file and isinstance(error, OperationalError | InterfaceError)
+
     @property
     def _is_file(self) -> bool:
         """Whether this is SQLite."""
@@ -116,17 +196,19 @@ class Database:
 
     @contextmanager
     def _writing(self, *, urgent: bool = False) -> Iterator[Transaction]:
-        told: set[str] = set()
+        tx: Transaction | None = None
         try:
             with self._write_lock.through(urgent=urgent), self._engine.begin() as db, self._held_to_its_end(db):
-                yield Transaction(db, self._clock, self.process, self.journal, told)
+                tx = Transaction(db, self._clock, self.process, self.journal, self._wakes)
+                yield tx
+                tx.defer()
         except Overtaken:
             if self._holds.is_lost:
                 self._on_lost()
             raise
         finally:  # also where the answer to a COMMIT was lost, which may have been done all the same
-            for thread in told:
-                self._on_posts(thread)
+            if tx is not None:
+                tx.recorded()
 
     @contextmanager
     def _held_to_its_end(self, db: Connection) -> Iterator[None]:
@@ -156,6 +238,8 @@ class Database:
                 for statement in statements:
                     db.execute(text(statement.format(serial=SERIAL[tx.engine])))
                 db.execute(text("insert into migrations values (:number)"), {"number": number})
+            if tx.engine == "postgresql":
+                _make_queue(db)
             has_new_head = any("create table journal_head" in one for new in MIGRATIONS[done:] for one in new)
             if has_new_head:
                 self.journal.begin(db)
@@ -163,6 +247,24 @@ class Database:
             self.journal.keep_head()
 
     # --- one process per database -------------------------------------------------------------------------------------
+
+    def join(self, stop: threading.Event) -> None:
+        """Waits until no process of version 0.1.0 works on the database: that one takes it for its own alone. `stop` ends the waiting with
+        `SystemExit`."""
+        told = False
+        while self._is_locked():
+            if not told:
+                log.warning(
+                    "waiting",
+                    reason="a process of version 0.1.0 works on this database, alone as it thinks; end it first",
+                )
+                told = True
+            if stop.wait(_LOOK_AGAIN):
+                raise SystemExit(0)
+
+    def _is_locked(self) -> bool:
+        with self._reading() as db:
+            return db.scalar(_LOCKED, {"number": LOCK_NUMBER}) is not None
 
     def lock(self, stop: threading.Event) -> None:
         """Waits until this process alone works on the database. `stop` ends the waiting with `SystemExit`.
@@ -212,7 +314,13 @@ class Database:
     def _working_on(self) -> Hold | None:
         return getattr(self._working, "on", None)
 
+    def is_ours(self, thread: str) -> bool:
+        """Whether nobody but this process works on a thread."""
+        return not self.is_shared or self._holds.of(thread) is not None
+
     def _take_up(self, thread: str) -> Hold:
+        if self.is_shared and thread != DATABASE:  # threads are given out
+            raise Overtaken
         with self._writing() as tx:
             taken = self._holds.take_up(tx.db, thread)
         self._holds.keep(taken)

@@ -1,4 +1,4 @@
-"""What is wrong between the bot and its database, and what to do: host, password, name, rights. For people only; nothing decides by it."""
+"""What is wrong between the bot and its database, and what to do: host, password, name, rights. For people."""
 
 from __future__ import annotations
 
@@ -35,6 +35,19 @@ _MEANINGS = (
     (r"disk is full", "the disk is full"),
     (r"is locked", "another program keeps the file locked"),
 )  # fmt: skip
+
+
+# What passes by itself, where nothing else is wrong.
+_PASSES = re.compile(
+    r"Connection refused|on socket .* No such file|time.?out|timed out|starting up|shutting down|recovery|too many connections"
+    r"|connection slots|failed to resolve host|could not translate host|server closed the connection",
+    re.IGNORECASE,
+)
+
+
+def is_away(message: str) -> bool:
+    """Whether a server may only be away for a while, by what its driver said: that has no codes for it either."""
+    return _PASSES.search(message) is not None
 
 
 def unusable(message: str, *, host: str, user: str, name: str) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from base.settings import Misconfigured
-from store.database_words import unusable
+from store.database_words import is_away, unusable
 
 log = structlog.get_logger("store")
 _CONNECT_SECONDS = 10  # for a connection to PostgreSQL; its driver would wait for two minutes
@@ -39,8 +39,27 @@ def engine_url(url: str) -> URL:
             raise Misconfigured(f"DATABASE_URL: '{other}' is not supported; {_HOW}.")
 
 
-def why_unusable(url: URL, error: DBAPIError) -> str:
-    """In words for the operator, without the password."""
+def libpq_url(url: URL) -> str:
+    """The address as PostgreSQL's own programs take it."""
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def is_server(url: URL) -> bool:
+    """Whether several processes may work on it side by side: PostgreSQL."""
+    return url.get_backend_name() == "postgresql"
+
+
+class DatabaseAway(Misconfigured):
+    """The database cannot be used now, which may pass by itself."""
+
+
+def unusable_by(url: URL, error: DBAPIError) -> Misconfigured:
+    """What to raise where the database cannot be used, with words for the operator and without the password."""
+    kind = DatabaseAway if is_server(url) and is_away(str(error.orig)) else Misconfigured
+    return kind(f"DATABASE_URL: {_why(url, error)}.")
+
+
+def _why(url: URL, error: DBAPIError) -> str:
     host = str(url.host or url.query.get("host") or "this machine")
     where = f"{host}:{url.port}" if url.port else host
     names = {"host": where, "user": url.username or "the user", "name": url.database or "the database"}
@@ -54,7 +73,12 @@ def make_engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         patience = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
         server = create_engine(
-            url, pool_size=16, max_overflow=32, pool_pre_ping=True, connect_args=patience, hide_parameters=True
+            url,
+            pool_size=16,
+            max_overflow=32,
+            pool_pre_ping=True,
+            connect_args=patience | {"prepare_threshold": None},  # PgBouncer gives each transaction another session
+            hide_parameters=True,
         )
         event.listen(server, "connect", _bound_stillness)
         return server

@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, case, select
+from sqlalchemy import Connection, Double, case, cast, func, select
 from sqlalchemy import bindparam as given
 
-from store.tables import by_engine, holds
+from store.tables import by_engine, holds, replicas
 
 log = structlog.get_logger("holds")
 DATABASE = ""  # in place of a thread: the database, for the one process that works on it
+DEAD = 8.0  # seconds without a sign of life after which a process counts as dead
+NOW = cast(func.extract("epoch", func.clock_timestamp()), Double)  # by the server's clock: those of machines differ
 _REMEMBERED = 10_000  # threads; one that is forgotten is looked up again
 
 _HELD = (
@@ -39,6 +41,11 @@ def _take_up(insert: Callable[[Any], Any]) -> Any:
 
 
 _TAKE_UP = by_engine(_take_up)
+
+
+def living(db: Connection) -> int:
+    """How many processes share the database and give signs of life; at least this one."""
+    return max(1, int(db.scalar(select(func.count()).where(replicas.c.beat_at > NOW - DEAD)) or 0))
 
 
 class Overtaken(Exception):
@@ -86,6 +93,11 @@ class Holds:
     def take_up(self, db: Connection, thread: str) -> Hold:
         """Takes a thread from whoever has it; its number grows unless that is this process."""
         return Hold(thread, int(db.scalar(_TAKE_UP[db.dialect.name], self._mine(thread)) or 0))
+
+    def owner_of(self, db: Connection, thread: str) -> str | None:
+        """The process that took a thread up last."""
+        owner = db.scalar(select(holds.c.owner).where(holds.c.thread == thread))
+        return None if owner is None else str(owner)
 
     def take_new(self, db: Connection, thread: str) -> Hold | None:
         """Takes up a thread that nobody has had yet; None where somebody has."""

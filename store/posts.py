@@ -16,7 +16,9 @@ from base.thread import Thread
 from base.transitions import sources, target
 from store.database import Database, Transaction
 from store.tables import by_engine, posts, turns
+from workers.wakes import Work
 
+NEW = "new"  # in place of the process that delivers a post: nobody has tried to
 Kind = Literal["message", "live", "finish", "update", "delete", "ephemeral", "reaction"]
 
 
@@ -108,7 +110,7 @@ class DuePost:
     mention_ts: str | None
     target_thread: str | None = None
     target_state: PostState | None = None
-    made_by: str = ""  # the process that wrote it and was to deliver it; empty: one that has ended
+    made_by: str = ""  # the process that was to deliver it; empty: one that has ended
     trace: str = ""  # of the turn that it belongs to
 
 
@@ -128,6 +130,11 @@ _DUE = (
     .where(posts.c.thread == given("of"), posts.c.state == PostState.DUE)
     .order_by(posts.c.id)
 )
+_CLAIM = (
+    posts.update()
+    .where(posts.c.thread == given("of"), posts.c.state == PostState.DUE, posts.c.made_by == NEW)
+    .values(made_by=given("me"))
+)
 _HAPPENS = {
     event: posts.update()
     .where(posts.c.post == given("which"), or_(*(posts.c.state == one for one in sources(TRANSITIONS, event))))
@@ -140,13 +147,13 @@ def add_posts(tx: Transaction, says: Sequence[Post]) -> None:
     """Adds posts to be delivered; one that is there already stays as it is."""
     if says:
         tx.db.execute(_ADD[tx.engine], [_row_of(tx, post) for post in says])
-        tx.told.update(post.thread for post in says)
 
 
 def _row_of(tx: Transaction, post: Post) -> dict[str, Any]:
+    made_by = tx.process if tx.wake(post.thread, Work.POSTS) else NEW
     return {
         "post": post.post, "thread": post.thread, "turn": post.turn, "method": post.kind, "arguments": json.dumps(post.arguments),
-        "target": post.target, "state": PostState.DUE, "created_at": tx.clock(), "card": int(post.is_card), "made_by": tx.process,
+        "target": post.target, "state": PostState.DUE, "created_at": tx.clock(), "card": int(post.is_card), "made_by": made_by,
     }  # fmt: skip
 
 
@@ -171,7 +178,15 @@ class Posts(Database):
             add_posts(tx, says)
 
     def due_posts(self, thread: str) -> list[DuePost]:
-        """What is to be delivered in a thread, in order."""
+        """What is to be delivered in a thread, in order; by this process from now on, where nobody has tried to."""
+        due = self._due_posts(thread)
+        if any(one.made_by == NEW for one in due):
+            with self._writing() as tx:
+                tx.db.execute(_CLAIM, {"of": thread, "me": self.process})
+            due = self._due_posts(thread)
+        return due
+
+    def _due_posts(self, thread: str) -> list[DuePost]:
         with self._reading() as db:
             return [_due_of(row) for row in db.execute(_DUE, {"of": thread}).mappings()]
 

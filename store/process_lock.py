@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 log = structlog.get_logger("store")
-_LOCK_NUMBER = 7_316_045_921  # this program's advisory lock; any fixed number that others are unlikely to use
+LOCK_NUMBER = 7_316_045_921  # this program's advisory lock; any fixed number that others are unlikely to use
 _EVERY = 0.2  # seconds between two tries
 
 
@@ -71,7 +71,7 @@ class ServerLock:
         """Takes it by a connection of its own, which is kept; anew where that broke."""
         try:
             held = self._held = self._held or self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            return bool(held.scalar(text("select pg_try_advisory_lock(:number)"), {"number": _LOCK_NUMBER}))
+            return bool(held.scalar(text("select pg_try_advisory_lock(:number)"), {"number": LOCK_NUMBER}))
         except DBAPIError as error:
             log.warning("the database gives no answer", error=type(error.orig).__name__)
             self._let_go()

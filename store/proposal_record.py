@@ -1,6 +1,6 @@
-"""The record of a write, as a value and as a row: spelt once, here. Each field of `Proposal` is a column of the table, by its type.
+"""A stored write, as a value and as a row: spelt once, here. Each field of `Proposal` is a column of the table, by its type.
 
-A new field is a new column: it needs a migration (tables.py), and is signed with the record unless seals.py names it.
+A new field is a new column: it needs a migration (tables.py), and is signed with the rest unless seals.py names it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from store.tables import AnyText, metadata
 
 @dataclass(frozen=True)
 class Proposal:
-    """A write that waits, or waited: the stored record that the card is drawn from and that is sent."""
+    """A write that waits, or waited: the stored value that the card is drawn from and that is sent."""
 
     proposal: str
     token: str
@@ -115,10 +115,10 @@ IS_SENT: ColumnElement[bool] = proposals.c.state == literal_column("'sending'")
 
 
 def row_of(proposal: Proposal) -> dict[str, Any]:
-    """The columns of a record."""
+    """The columns of a proposal."""
     return {name: how.to_row(getattr(proposal, name)) for name, how in _FIELDS.items()}
 
 
 def record_of(row: Mapping[Any, Any]) -> Proposal:
-    """The record of a row."""
+    """The proposal of a row."""
     return Proposal(**{name: how.from_row(row[name]) for name, how in _FIELDS.items()})

@@ -22,8 +22,10 @@ from store.tables import inbox
 from store.transcript import Result
 from store.transcript_rows import add_item, touch
 from store.turns import got_on
+from workers.wakes import Work
 
 # Only who has the thread lets these happen:
+_BEING_RECORDED = 1.0  # seconds that another process may need to record a click that came in before the end
 _OF_A_TURN = frozenset({Event.SEND, Event.SUCCEED, Event.FAIL, Event.LOSE, Event.OUTDATE})
 
 
@@ -51,7 +53,7 @@ class Effects:
 
 
 class Altered(Exception):
-    """A stored request is not the one that was approved: somebody changed its row."""
+    """A proposal is not the one that was approved: somebody changed its row."""
 
 
 _IN_ORDER = (proposals.c.reply, proposals.c.call)
@@ -62,7 +64,7 @@ _THREAD_OF = select(proposals.c.thread).where(proposals.c.proposal == given("whi
 
 
 class Proposals(Database):
-    """The writes of all threads, each a record."""
+    """The writes of all threads."""
 
     _coming: ComingIn  # made by the store
 
@@ -97,14 +99,16 @@ class Proposals(Database):
         """The proposals that stand in `sending`."""
         return self._proposals(IS_SENT)
 
-    def proposals_in(self, *states: State) -> list[Proposal]:
-        """All proposals in these states."""
-        return self._proposals(proposals.c.state.in_(states))
+    def proposals_in(self, *states: State, thread: str | None = None) -> list[Proposal]:
+        """All proposals in these states, of all threads or of one."""
+        of_thread = [] if thread is None else [proposals.c.thread == thread]
+        return self._proposals(proposals.c.state.in_(states), *of_thread)
 
     def proposals_due(self) -> list[Proposal]:
         """Pending proposals whose time is over, less those about which somebody clicked in time: that click comes first."""
         now, coming = self._coming.now_and_first()
-        over = self._proposals(IS_ASKED, proposals.c.expires_at <= now)
+        late = now - _BEING_RECORDED if self.is_shared else now
+        over = self._proposals(IS_ASKED, proposals.c.expires_at <= late)
         if not over:
             return []
         with self._reading() as db:
@@ -124,7 +128,7 @@ class Proposals(Database):
         return self._proposals(proposals.c.batch == batch)
 
     def proposals_for(self, *, asker: str, limit: int) -> list[Proposal]:
-        """A person's latest requests, newest first."""
+        """A person's latest proposals, newest first."""
         query = select(proposals).where(proposals.c.asker == asker).order_by(proposals.c.created_at.desc()).limit(limit)
         with self._reading() as db:
             return [record_of(row) for row in db.execute(query).mappings()]
@@ -136,11 +140,11 @@ class Proposals(Database):
         return min((float(moment) for moment in moments if moment is not None), default=None)
 
     def is_intact(self, proposal: Proposal) -> bool:
-        """Whether a record that waits, or is approved, is as this bot has stored it: its request, its rule and who decided."""
+        """Whether a proposal that waits, or is approved, is as this bot has stored it: what is sent, its rule and who decided."""
         return seals.is_intact(self.journal, proposal)
 
     def fingerprint(self, proposal: Proposal) -> str:
-        """What people and the journal know a request by: a signature over all that is sent, who asked for it, and who may decide."""
+        """What people and the journal know a proposal by: a signature over all that is sent, who asked for it, and who may decide."""
         return seals.fingerprint(self.journal, proposal)
 
     def sealed_otherwise(self) -> list[Proposal]:
@@ -176,6 +180,7 @@ class Proposals(Database):
         change = update(proposals).where(*which).values(state=target(happened), seal="", **columns)
         with self._holding_for(proposal, happened), self._writing() as tx:
             if happened is Event.SEND:
+                self.check_catalog_in(tx.db)
                 _check_before_sending(tx, *which)
             row = tx.db.execute(change.returning(*proposals.c)).mappings().first()
             if row is None:
@@ -183,6 +188,8 @@ class Proposals(Database):
             if arrival is not None:
                 mark_handled(tx, arrival)
             changed = record_of(row)
+            if happened not in _OF_A_TURN:
+                tx.wake(changed.thread, Work.TURNS)
             _apply(tx, changed, effects(changed))
         return changed
 
@@ -223,6 +230,8 @@ class Proposals(Database):
             if len(after.votes) >= before.rule.quorum:
                 after = replace(after, state=target(Event.APPROVE), decided_by=voter, decided_at=at)
             changed = _replace(tx, before, after)
+            if changed.state is State.APPROVED:
+                tx.wake(changed.thread, Work.WRITES, Work.TURNS)
             _apply(tx, changed, effects(changed))
         return changed
 
@@ -250,7 +259,7 @@ def _moved(one: Proposal, seconds: float) -> Proposal:
 
 
 def _replace(tx: Transaction, before: Proposal, after: Proposal) -> Proposal:
-    """Stores what changed of a record that is locked, sealed anew if it was intact; gives it as it is now."""
+    """Stores what changed of a proposal that is locked, sealed anew if it was intact; gives it as it is now."""
     after = replace(after, seal=seals.seal(tx.journal, after) if seals.is_intact(tx.journal, before) else before.seal)
     old, new = row_of(before), row_of(after)
     columns = {name: value for name, value in new.items() if value != old[name] or name == "seal"}

@@ -1,6 +1,6 @@
-"""Seals and fingerprints: what a record is signed with, and whether it is as it was stored.
+"""Seals and fingerprints: what a proposal is signed with, and whether it is as it was stored.
 
-A seal is made when a record is stored, and anew at each vote; whatever else becomes of the record, it is void.
+A seal is made when a proposal is stored, and anew at each vote; whatever else becomes of it, it is void.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import Any
 from sqlalchemy import insert
 
 from store.database import Transaction
+from store.holds import DATABASE
 from store.journal.journal import Journal
 from store.proposal_record import COLUMNS, Proposal, proposals, row_of
 from store.tables import storable
+from workers.wakes import Work
 
 # What changes, or comes, and decides nothing.
 _MOVING = {"remind_at", "sent_at", "status", "note", "reason", "seal"}
@@ -23,18 +25,18 @@ _ADD = insert(proposals)
 
 
 def is_intact(journal: Journal, proposal: Proposal) -> bool:
-    """Whether a record that waits, or is approved, is as this bot has stored it: its request, its rule and who decided."""
+    """Whether a proposal that waits, or is approved, is as this bot has stored it: what is sent, its rule and who decided."""
     return journal.is_signed(proposal.seal[len(sealing(journal)) :], "record", _what_counts(proposal))
 
 
 def fingerprint(journal: Journal, proposal: Proposal) -> str:
-    """What people and the journal know a request by: a signature over all that is sent, who asked for it, and who may decide."""
+    """What people and the journal know a proposal by: a signature over all that is sent, who asked for it, and who may decide."""
     row = row_of(proposal)
     return journal.sign("request", [_as_stored(row[name]) for name in _REQUEST])
 
 
 def seal(journal: Journal, proposal: Proposal) -> str:
-    """The seal of a record as it is."""
+    """The seal of a proposal as it is."""
     return sealing(journal) + journal.sign("record", _what_counts(proposal))
 
 
@@ -44,9 +46,10 @@ def sealing(journal: Journal) -> str:
 
 
 def add_proposals(tx: Transaction, new: Sequence[Proposal]) -> None:
-    """Stores records, sealed."""
+    """Stores proposals, sealed."""
     if new:
         tx.db.execute(_ADD, [row_of(one) | {"seal": seal(tx.journal, one)} for one in new])
+        tx.wake(DATABASE, Work.DEADLINES)  # one of them may be the next to expire
 
 
 def _what_counts(proposal: Proposal) -> dict[str, Any]:

@@ -12,27 +12,31 @@ from collections.abc import Callable
 from store.admission import Admissions
 from store.arrivals import ComingIn
 from store.backlog import Backlogs
+from store.paces import SharedPaces
 from store.posts import Posts
 from store.proposals import Proposals
-from store.recovery import Recovery
+from store.replicas import Replicas
 from store.retention import Retention
 from store.saved_results import Bounds, SavedResults
 from store.transcript_rows import Transcripts
 from store.turns import Turns
+from workers.wakes import Wakes
 
 
-class Store(Admissions, Turns, Transcripts, Proposals, Posts, SavedResults, Recovery, Retention, Backlogs):
+class Store(Admissions, Turns, Transcripts, Proposals, Posts, SavedResults, Replicas, SharedPaces, Retention, Backlogs):
     """The database of one bot, with all that `Database` says. `bounds`: how much of answers is kept for `read_result`."""
 
     def __init__(
         self,
         url: str,
         clock: Callable[[], float] = time.time,
-        on_posts: Callable[[str], None] = lambda _thread: None,
+        wakes: Wakes | None = None,
         journal_key: str | None = None,
         bounds: Bounds | None = None,
         on_lost: Callable[[], None] = lambda: None,
+        *,
+        is_shared: bool = False,
     ) -> None:
         self._coming = ComingIn(clock)
         self._bounds = bounds or Bounds()
-        super().__init__(url, clock, on_posts, journal_key, on_lost)
+        super().__init__(url, clock, wakes, journal_key, on_lost, is_shared=is_shared)

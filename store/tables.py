@@ -57,7 +57,7 @@ def _moment(name: str) -> Column[object]:
 inbox = _table(
     "inbox", _int("id", key=True), _text("event_id"), _text("team"), _text("channel"), _text("ts"),
     _text("thread"), _text("kind"), _text("payload"), _int("handled"), _moment("received_at"), _text("taken_by"), _int("tries"),
-    _int("ends_alone"),
+    _int("ends_alone"), _text("trace"),
 )  # fmt: skip
 holds = _table("holds", Column("thread", AnyText, primary_key=True), _text("owner"), _int("fence"))
 threads = _table(
@@ -86,6 +86,11 @@ results = _table(
 journal = _table(
     "journal", _int("number", key=True), _moment("at"), _text("thread"), _text("turn"), _text("kind"), _text("data"), _text("hash"),
 )  # fmt: skip
+replicas = _table(
+    "replicas", Column("process", AnyText, primary_key=True), _int("worker"), _moment("started_at"), _moment("beat_at"),
+)  # fmt: skip
+catalogs = _table("catalogs", _int("number", key=True), _text("digest"), _moment("taken_at"))
+paces = _table("paces", Column("name", AnyText, primary_key=True), _moment("free_at"))
 journal_head = _table("journal_head", _int("one", key=True), _int("number"), _text("hash"), _text("signature"))
 
 MIGRATIONS: list[tuple[str, ...]] = [
@@ -196,7 +201,14 @@ MIGRATIONS: list[tuple[str, ...]] = [
         "alter table turns add column waits_until double precision",
         "create index turns_aside on turns (thread) where waits_until is not null",
     ),
-    (  # of a turn: the trace that its spans belong to, and when it first waited for people
+    (  # for several processes on one PostgreSQL: which are there, and the paces that they keep together
+        """create table replicas (process text primary key, worker bigint, started_at double precision not null,
+           beat_at double precision not null)""",
+        "create table catalogs (number {serial}, digest text not null, taken_at double precision not null)",
+        "create table paces (name text primary key, free_at double precision not null)",
+    ),
+    (  # the trace that an arrival's spans belong to, and a turn's; and when a turn first waited for people
+        "alter table inbox add column trace text not null default ''",
         "alter table turns add column trace text not null default ''",
         "alter table turns add column rested_at double precision",
     ),

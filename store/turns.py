@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -13,15 +12,17 @@ from sqlalchemy import bindparam as given
 
 from base.transitions import is_open, sources, target
 from gate.policy import State
-from store.arrivals import Attached, Besides, mark_handled
+from store.arrivals import mark_handled
 from store.database import Database, NotNow, Transaction
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, add_posts
 from store.proposal_record import Proposal, proposals
+from store.received import Mention, from_row
 from store.seals import add_proposals
 from store.tables import inbox, turns
 from store.transcript import AssistantMessage, Result, ThreadContext, ThreadMessage, TurnNote, Usage, UserMessage
 from store.transcript_rows import add_item, close_calls, touch
+from workers.wakes import Work
 
 
 class TurnState(StrEnum):
@@ -118,7 +119,7 @@ _CURRENT = (
     .limit(1)
 )
 _ASKED_AT = select(turns.c.ts, turns.c.state).where(turns.c.thread == given("of")).order_by(turns.c.ts)
-_ASKED_WITH = select(inbox.c.payload).join(turns, turns.c.inbox == inbox.c.id).where(turns.c.turn == given("which"))
+_MENTION_OF = select(inbox).join(turns, turns.c.inbox == inbox.c.id).where(turns.c.turn == given("which"))
 _OTHERS_SPOKE = (
     select(turns.c.turn)
     .where(turns.c.thread == given("of"), turns.c.asker != given("asker"), turns.c.state.in_(_OVER))
@@ -202,12 +203,12 @@ class Turns(Database):
         with self._reading() as db:
             return [(row.ts, TurnState(row.state)) for row in db.execute(_ASKED_AT, {"of": thread})]
 
-    def asked_with(self, turn: str) -> Besides:
-        """What came with a turn's question besides its words, as its event had it."""
+    def mention_of(self, turn: str) -> Mention | None:
+        """The mention that a turn was made of, as its event had it."""
         with self._reading() as db:
-            payload = json.loads(db.scalar(_ASKED_WITH, {"which": turn}) or "{}")
-        attached = (Attached(one["name"], one["text"]) for one in payload.get("attached", ()))
-        return Besides(tuple(attached), tuple(payload.get("files", ())))
+            row = db.execute(_MENTION_OF, {"which": turn}).mappings().first()
+        received = from_row(row)[0] if row is not None else None
+        return received if isinstance(received, Mention) else None
 
     def trace_behind(self, token: str) -> str:
         """The trace of the turn whose request, or set of them, a button's token names; empty where there is none."""
@@ -284,6 +285,7 @@ class Turns(Database):
                 mark_handled(tx, arrival)
             stopped = bool(tx.db.execute(_STOP, {"which": turn.turn, "person": by}).rowcount)
             if stopped:
+                tx.wake(turn.thread, Work.TURNS)
                 tx.note(turn.thread, turn.turn, entries)
         return stopped
 

@@ -14,6 +14,7 @@ from base.logging_setup import set_up_logs
 from demo.hr_api import HrApi
 from emulator.emulator import Workspace
 from model.chat import Model
+from tests.harness.databases import fresh_database
 from tests.harness.whole_bot import (
     CATALOG,
     SIGNING_SECRET,
@@ -78,10 +79,24 @@ def model() -> Iterator[Script]:
     script.let_go()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--replicas 3` has the bot of each test be three processes' worth of it, which share a PostgreSQL, behind a round robin."""
+    parser.addoption("--replicas", type=int, default=1)
+
+
 @pytest.fixture
-def start_bot(over: Over, workspace: Workspace, hr: HrApi, model: Script, tmp_path: Path) -> Iterator[StartBot]:
+def replicas(request: pytest.FixtureRequest, over: Over) -> int:
+    """How many of it share the work."""
+    return int(request.config.getoption("--replicas")) if over == "http" else 1
+
+
+@pytest.fixture
+def start_bot(
+    over: Over, replicas: int, workspace: Workspace, hr: HrApi, model: Script, tmp_path: Path
+) -> Iterator[StartBot]:
     """Starts a bot over a database in tmp_path; `catalog` is YAML in place of the sample's, settings go by their names."""
     started: list[RunningBot] = []
+    shared = fresh_database("postgresql", tmp_path) if replicas > 1 else ""
 
     def start(
         *,
@@ -98,8 +113,10 @@ def start_bot(over: Over, workspace: Workspace, hr: HrApi, model: Script, tmp_pa
             "openai_api_key": "sk-of-the-tests",
             "database_url": f"sqlite:///{tmp_path}/bot.db",
         }
+        if replicas > 1:
+            settings |= {"database_url": shared, "journal_key": "of-the-tests"}
         text = catalog or CATALOG.read_text("utf-8").replace("${HR_API_URL}", hr.url)
-        bot = RunningBot(workspace, settings_of(**(settings | more)), text, with_model, clock)
+        bot = RunningBot(workspace, settings_of(**(settings | more)), text, with_model, clock, replicas)
         started.append(bot)
         return bot.start()
 

@@ -6,35 +6,44 @@
 
 A refusal is an `if` whose body ends in raise, return, continue or abort (it never holds then), a raise by itself or a call of what checks
 (it does nothing), or a return of a refusal or None by a condition (it is None then).
-Each is tried in a copy of the tree, with the tests that fit its file (`TESTS`); what survives wants a test, or is no refusal at all.
+The tests that fit a file (`TESTS`) run once, to see which of them come by which refusal. Then each refusal is off in a process of its own,
+with those tests alone, the quickest first, until one fails. What survives wants a test, or is no refusal at all. Bots that tests start as
+processes of their own refuse as ever.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import shutil
-import subprocess
+import importlib.abc
+import importlib.util
+import json
+import os
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
-TOO_LONG = 600  # seconds; a mutant that hangs the tests was noticed
-# The tests that speak of a file, the quick ones first.
+_AT_LEAST = 90.0  # seconds for a refusal's tests, and several times what they take without it: what hangs was noticed
+# The tests that speak of a file.
 TESTS = {
     "gate/authority": ("test_authority", "test_crowd", "test_direct", "test_gate_in_depth", "test_recipes"),
     "gate/proposals": ("test_gate", "test_gate_in_depth", "test_private"),
     "gate/decisions": ("test_gate", "test_gate_in_depth", "test_crowd"),
     "gate/last_checks": ("test_traffic", "test_gate", "test_private", "test_gate_travel", "test_reads_by_name"),
     "gate/sending": ("test_integrity", "test_gate", "test_gate_in_depth", "test_private", "test_traffic", "test_holds"),
-    "gate/records": ("test_gate", "test_gate_in_depth", "test_integrity"),
+    "gate/proposal_changes": ("test_gate", "test_gate_in_depth", "test_integrity"),
     "gate/reads": ("test_reads", "test_gate", "test_private", "test_recipes"),
     "gate/single_reads": ("test_gate", "test_reads", "test_limits"),
-    "gate/lists": ("test_reads", "test_lists", "test_gate"),
+    "gate/lists": ("test_reads", "test_lists", "test_reads_by_name", "test_targets"),
     "gate/look_ups": ("test_reads_by_name", "test_recipes"),
     "gate/reply_calls": ("test_ai", "test_gate", "test_reads", "test_recipes", "test_private"),
     "gate/recipe_runs": ("test_recipes",),
@@ -55,45 +64,61 @@ TESTS = {
     "store/saved_results": ("test_saved_results", "test_private"),
     "store/database": ("test_database", "test_holds", "test_file", "test_journal"),
     "slack_io/http_door": ("test_bot_door", "test_bot_in_socket_mode"),
-    "catalog/calls": ("test_calls", "test_bodies", "test_parameters", "test_media", "test_hostile", "test_policy"),
-    "catalog/template": ("test_calls", "test_parameters", "test_catalog", "test_hostile"),
+    "catalog/calls": ("test_calls", "test_bodies", "test_parameters", "test_media", "test_conditions", "test_reads"),
+    "catalog/template": ("test_calls", "test_parameters", "test_catalog", "test_catalog_yaml", "test_catalog_keys"),
+}
+# What survives and may: without it, the same comes of it later or in other words. By its file, as it is listed.
+SHORTCUTS = {
+    "catalog/template": {
+        "if at < 0: ... return None": "what follows finds nothing either",
+        "if '+' not in raw: ... return raw": "neither expression fits then",
+    },
+    "gate/lists": {"if time.monotonic() >= by: ... raise _Over": "the page's own request has no time left"},
+    "store/proposals": {"if not over: ... return []": "of nothing, nothing is left"},
+    "store/saved_results": {"if size <= bound: ... return": "the first of two: the loop asks before each row"},
 }
 _ENDS = (ast.Raise, ast.Return, ast.Continue)
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """One refusal taken out: what stands from `start` to `end` of the source is `instead`."""
+# --- what a refusal is ------------------------------------------------------------------------------------------------
 
-    line: int
-    start: int
-    end: int
-    instead: str
+
+@dataclass(frozen=True)
+class Refusal:
+    """What refuses, by its statement."""
+
+    node: ast.stmt
     words: str
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Line and column of what is taken out."""
+        at = self.node.test if isinstance(self.node, ast.If) else self.node
+        return at.lineno, at.col_offset
 
-def mutants(source: str) -> list[Mutant]:
+
+def refusals(tree: ast.Module) -> list[Refusal]:
     """All refusals of a file, in its order."""
-    return sorted(_found(source), key=lambda one: one.start)
+    return sorted(_found(tree), key=lambda one: one.place)
 
 
-def _found(source: str) -> Iterator[Mutant]:
-    tree = ast.parse(source)
-    starts = [0]
-    for line in source.encode().splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
+def _found(tree: ast.Module) -> Iterator[Refusal]:
     guarded: set[ast.AST] = set()
     for node in ast.walk(tree):
         match node:
             case ast.If(test=test, body=[*_, last]) if _refuses(last):
                 guarded.add(last)
-                yield _mutant(source, starts, test, "False", f"if {ast.unparse(test)}: ... {ast.unparse(last)}")
+                yield _refusal(node, f"if {ast.unparse(test)}: ... {ast.unparse(last)}")
     for node in ast.walk(tree):
         match node:
             case ast.Raise() | ast.Expr() if node not in guarded and (_refuses(node) or _checks(node)):
-                yield _mutant(source, starts, node, "pass", ast.unparse(node))
-            case ast.Return(value=ast.IfExp(body=yes, orelse=no) as value) if _is_none(yes) or _is_none(no):
-                yield _mutant(source, starts, value, "None", ast.unparse(node))
+                yield _refusal(node, ast.unparse(node))
+            case ast.Return(value=ast.IfExp(body=yes, orelse=no)) if _is_none(yes) or _is_none(no):
+                yield _refusal(node, ast.unparse(node))
+
+
+def _refusal(node: ast.stmt, words: str) -> Refusal:
+    return Refusal(node, " ".join(words.split())[:110])
 
 
 def _refuses(node: ast.AST) -> bool:
@@ -113,45 +138,196 @@ def _is_none(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
 
 
-def _mutant(source: str, starts: Sequence[int], node: ast.expr | ast.stmt, instead: str, words: str) -> Mutant:
-    assert node.end_lineno is not None
-    assert node.end_col_offset is not None
-    start = starts[node.lineno - 1] + node.col_offset
-    end = starts[node.end_lineno - 1] + node.end_col_offset
-    return Mutant(node.lineno, start, end, instead, " ".join(words.split())[:110])
+# --- taking it out ----------------------------------------------------------------------------------------------------
 
 
-def mutated(source: str, one: Mutant) -> str:
-    """The source with a refusal taken out; of its lines none is lost, so that tracebacks still fit."""
-    text = source.encode()
-    kept = b"\n" * text[one.start : one.end].count(b"\n") if one.instead == "pass" else b""
-    return (text[: one.start] + one.instead.encode() + kept + text[one.end :]).decode()
+class Switch:
+    """Which refusal is off in this process, and which test came by which of them."""
+
+    def __init__(self) -> None:
+        self.off: tuple[str, int] | None = None
+        self.test = ""
+        self.came_by: dict[str, list[str]] = {}
+
+    def is_off(self, file: str, number: int) -> bool:
+        """Asked where a refusal would refuse."""
+        seen = self.came_by.setdefault(key(file, number), [])
+        if self.test not in seen[-1:]:
+            seen.append(self.test)
+        return self.off == (file, number)
+
+    def unless_off(self, file: str, number: int, value: object) -> object:
+        """What a return of a refusal or None gives."""
+        return None if value is not None and self.is_off(file, number) else value
 
 
-def survives(copy: Path, file: str, source: str, one: Mutant, workers: int) -> bool:
-    """Whether the tests pass although a refusal is gone."""
-    path = copy / f"{file}.py"
-    path.write_text(mutated(source, one), "utf-8")
-    tests = [str(path.relative_to(copy)) for name in TESTS[file] for path in copy.glob(f"tests/**/{name}.py")]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", str(workers), "-p", "no:cacheprovider", *tests]
-    try:
-        done = subprocess.run(command, cwd=copy, capture_output=True, timeout=TOO_LONG, check=False)
-    except subprocess.TimeoutExpired:
-        return False
-    finally:
-        path.write_text(source, "utf-8")
-    if done.returncode not in (0, 1, 2):  # 2: stopped after the first that failed, with several workers
-        raise SystemExit(f"the tests did not run:\n{done.stdout.decode()[-2000:]}")
-    return done.returncode == 0
+SWITCH = Switch()
 
 
-def copied(folder: Path) -> Path:
-    """The tracked files, as they are now."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / name)
-    return folder
+def key(file: str, number: int) -> str:
+    """A refusal's name."""
+    return f"{file} {number}"
+
+
+class _WithSwitches(ast.NodeTransformer):
+    """Each refusal of a file asks whether it is off."""
+
+    def __init__(self, file: str, found: Sequence[Refusal]) -> None:
+        self._file = file
+        self._numbers = {one.node: number for number, one in enumerate(found, start=1)}
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        self.generic_visit(node)
+        match node:
+            case ast.If(test=test) if node in self._numbers:
+                node.test = ast.BoolOp(ast.And(), [test, self._is_on(node)])
+            case ast.Return(value=ast.expr() as value) if node in self._numbers:
+                node.value = self._asked("unless_off", node, value)
+            case ast.Raise() | ast.Expr() if node in self._numbers:
+                return ast.If(self._is_on(node), [node], [])
+        return node
+
+    def _is_on(self, node: ast.stmt) -> ast.expr:
+        return ast.UnaryOp(ast.Not(), self._asked("is_off", node))
+
+    def _asked(self, method: str, node: ast.stmt, *more: ast.expr) -> ast.Call:
+        asked = ast.Attribute(ast.Name("_switch", ast.Load()), method, ast.Load())
+        return ast.Call(asked, [ast.Constant(self._file), ast.Constant(self._numbers[node]), *more], [])
+
+
+class _Loader(importlib.abc.Loader):
+    def __init__(self, file: str) -> None:
+        self._file = file
+
+    def exec_module(self, module: ModuleType) -> None:
+        path = ROOT / f"{self._file}.py"
+        tree = ast.parse(path.read_text("utf-8"))
+        _WithSwitches(self._file, refusals(tree)).visit(tree)
+        vars(module)["_switch"] = SWITCH
+        exec(compile(ast.fix_missing_locations(tree), str(path), "exec", dont_inherit=True), vars(module))
+
+
+class Finder(importlib.abc.MetaPathFinder):
+    """Loads these files with their refusals to be switched off."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self._files = files
+
+    def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
+        """As Python calls it."""
+        file = name.replace(".", "/")
+        if file not in self._files:
+            return None
+        return importlib.util.spec_from_file_location(name, ROOT / f"{file}.py", loader=_Loader(file))
+
+
+# --- trying -----------------------------------------------------------------------------------------------------------
+
+
+class Trials:
+    """A plugin of pytest that, in place of its loop, tries each refusal. `survivors` are how many no test missed."""
+
+    def __init__(self, wanted: Sequence[tuple[str, int, Refusal]]) -> None:
+        self.survivors = 0
+        self._wanted = wanted
+        self._failed: list[str] = []
+        self._seconds: dict[str, float] = {}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        SWITCH.test, began = item.nodeid, time.monotonic()
+        done = yield
+        self._seconds[item.nodeid] = time.monotonic() - began
+        return done
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._failed.append(report.nodeid)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """As pytest calls it. Nothing runs in this process, so that those that it forks begin with nothing of any test."""
+        items = {item.nodeid: item for item in session.items}
+        came_by, seconds = self._first_run(session.items)
+        for file, number, one in self._wanted:
+            began = time.monotonic()
+            chosen = sorted(came_by.get(key(file, number), ()), key=lambda name: seconds[name])
+            limit = _AT_LEAST + 5 * sum(seconds[name] for name in chosen)
+            failed = self._tried((file, number), [items[name] for name in chosen], limit) if chosen else ""
+            why = failed or _shortcut(file, one)
+            self.survivors += not why
+            verdict = "noticed" if failed else "shortcut" if why else "SURVIVES"
+            print(f"{verdict:9}{time.monotonic() - began:5.0f} s  {told(file, number, one)}", flush=True)
+            print(f"{'':18}{why or f'{len(chosen)} tests come by'}", flush=True)
+        return True
+
+    def _first_run(self, items: Sequence[pytest.Item]) -> tuple[dict[str, list[str]], dict[str, float]]:
+        """Which tests come by which refusal, and how long each test takes."""
+        with tempfile.NamedTemporaryFile() as file:
+
+            def run() -> None:
+                self._run(items, to_the_end=True)
+                found = {"failed": self._failed, "came by": SWITCH.came_by, "seconds": self._seconds}
+                Path(file.name).write_text(json.dumps(found), "utf-8")
+
+            _forked(run, float("inf"))
+            found = json.loads(Path(file.name).read_text("utf-8"))
+        if found["failed"]:
+            raise SystemExit(f"these fail with every refusal in its place: {found['failed']}")
+        return found["came by"], found["seconds"]
+
+    def _tried(self, off: tuple[str, int], items: Sequence[pytest.Item], limit: float) -> str:
+        """The test that failed with a refusal off, empty: none."""
+        with tempfile.NamedTemporaryFile() as file:
+
+            def run() -> None:
+                SWITCH.off = off
+                self._run(items)
+                Path(file.name).write_text("".join(self._failed[:1]), "utf-8")
+
+            return Path(file.name).read_text("utf-8") if _forked(run, limit) else "it hangs, or its process ended"
+
+    def _run(self, items: Sequence[pytest.Item], *, to_the_end: bool = False) -> None:
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self._failed and not to_the_end:
+                item.session._setupstate.teardown_exact(None)
+                return
+
+
+def _forked(run: Callable[[], None], limit: float) -> bool:
+    """Whether `run`, in a process of its own that says nothing, came to its end within `limit` seconds."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setsid()
+            silence = os.open(os.devnull, os.O_RDWR)
+            os.dup2(silence, 1)
+            os.dup2(silence, 2)
+            run()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    by = time.monotonic() + limit
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status == 0
+        if time.monotonic() > by:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return False
+        time.sleep(0.05)
+
+
+def _shortcut(file: str, one: Refusal) -> str:
+    """Why a refusal may survive, empty: it may not."""
+    return next((why for words, why in SHORTCUTS.get(file, {}).items() if one.words.startswith(words)), "")
+
+
+def told(file: str, number: int, one: Refusal) -> str:
+    """A refusal in a line."""
+    return f"{file}.py:{one.place[0]} [{number}] {one.words}"
 
 
 def main() -> int:
@@ -160,26 +336,27 @@ def main() -> int:
     parser.add_argument("files", nargs="*", metavar="FILE", help=f"of {', '.join(TESTS)}; default: all")
     parser.add_argument("--list", action="store_true", help="lists the refusals, with their numbers, and runs nothing")
     parser.add_argument("--only", default="", help="numbers of the list, comma separated")
-    parser.add_argument("--workers", type=int, default=2, help="tests at once (default: 2)")
     given = parser.parse_args()
-    if unknown := set(given.files) - TESTS.keys():
+    files = given.files or list(TESTS)
+    if unknown := set(files) - TESTS.keys():
         parser.error(f"no file of this name: {', '.join(sorted(unknown))}")
     only = {int(one) for one in given.only.split(",") if one}
-    left = 0
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) if given.list else copied(Path(folder))
-        for file in given.files or TESTS:
-            source = (ROOT / f"{file}.py").read_text("utf-8")
-            for number, one in enumerate(mutants(source), start=1):
-                if only and number not in only:
-                    continue
-                began, verdict = time.monotonic(), ""
-                if not given.list:
-                    alive = survives(copy, file, source, one, given.workers)
-                    left += alive
-                    verdict = f"{'SURVIVES' if alive else 'noticed':9}{time.monotonic() - began:5.0f} s  "
-                print(f"{verdict}{file}.py:{one.line} [{number}] {one.words}", flush=True)
-    return min(left, 255)
+    wanted = [
+        (file, number, one)
+        for file in files
+        for number, one in enumerate(refusals(ast.parse((ROOT / f"{file}.py").read_text("utf-8"))), start=1)
+        if not only or number in only
+    ]
+    if given.list:
+        print("\n".join(told(*one) for one in wanted))
+        return 0
+    trials = Trials(wanted)
+    sys.meta_path.insert(0, Finder(files))
+    names = dict.fromkeys(name for file in files for name in TESTS[file])
+    tests = [str(path.relative_to(ROOT)) for name in names for path in ROOT.glob(f"tests/**/{name}.py")]
+    if pytest.main(["-qq", "-s", "-n", "0", "-p", "no:cacheprovider", *tests], plugins=[trials]) not in (0, 5):
+        raise SystemExit("the tests did not run")
+    return min(trials.survivors, 255)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from base.thread import Thread
 from demo.hr_api import HrApi
@@ -16,6 +17,9 @@ from emulator.emulator import Workspace
 from emulator.world import BOT, BOT_USER
 from emulator.world import Person as Member
 from model.chat import ModelFailed
+from model.refusals import Failure
+from store.received import Mention
+from tests.harness.databases import looking_into
 from tests.harness.logs import logged
 from tests.harness.whole_bot import (
     BOTH_WAYS,
@@ -67,7 +71,9 @@ def test_an_arrival_of_a_kind_that_is_not_known_is_no_mention_and_holds_up_nothi
     talk = ann.asks("good morning")
     talk.answer()
     thread = Thread("T0LOCAL", "C0HR", talk.ts)
-    assert bot.store.record("of a newer version", thread, {"user": "U0ANN", "text": "hi"}, event_id="Ev-new", ts="9.9")
+    assert bot.store.record(Mention("Ev-new", thread, "9.9", "U0ANN", "hi", in_thread=True, is_foreign=False))
+    with looking_into(bot.settings.database_url) as engine, engine.begin() as db:
+        db.execute(text("update inbox set kind = 'of a newer version' where event_id = 'Ev-new'"))
     ann.replies(talk, "are you there?")
     assert talk.answer(2) == "Done."
     bot.settle()
@@ -860,7 +866,9 @@ def reference_in(answer: str) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize("failure", [ModelFailed("HTTP 500"), {"choices": []}, {"error": {"message": "no"}}], ids=str)
+@pytest.mark.parametrize(
+    "failure", [ModelFailed(Failure.REFUSED, "HTTP 500"), {"choices": []}, {"error": {"message": "no"}}], ids=str
+)
 def test_a_failing_model_is_told_with_a_reference_that_is_in_the_log_and_the_thread_goes_on(
     bot: RunningBot, ann: Person, model: Script, caplog: pytest.LogCaptureFixture, failure: Any
 ) -> None:
@@ -912,7 +920,7 @@ def test_a_real_model_server_is_asked_over_http(start_bot: StartBot, ann: Person
 
 
 def test_after_a_failed_turn_its_card_sends_nothing(bot: RunningBot, ann: Person, model: Script, hr: HrApi) -> None:
-    model.will(REMOVE_TOM, ModelFailed("HTTP 500"))
+    model.will(REMOVE_TOM, ModelFailed(Failure.REFUSED, "HTTP 500"))
     talk = ann.asks("remove Tom Berg")
     card = talk.card()
     ann.presses(card, "deny")

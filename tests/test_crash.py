@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -112,7 +112,7 @@ class System:
         (folder / "apis.yaml").write_text(CATALOG)
         workspace.connect(f"http://127.0.0.1:{self.port}")
 
-    def launch(self, stdin: int | None = None, /, **more: str) -> Program:
+    def launch(self, *arguments: str, stdin: int | None = None, **more: str) -> Program:
         """Starts a process without waiting for it. With a standard input it is `python bot.py` itself."""
         settings = {
             "PATH": os.environ.get("PATH", ""),
@@ -130,12 +130,12 @@ class System:
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
         }
-        self.programs.append(self._program(settings | more, stdin))
+        self.programs.append(self._program(settings | more, arguments, stdin))
         return self.programs[-1]
 
-    def _program(self, settings: dict[str, str], stdin: int | None) -> Program:
+    def _program(self, settings: dict[str, str], arguments: Sequence[str], stdin: int | None) -> Program:
         if stdin is None:
-            fork = Fork(settings, self.folder)
+            fork = Fork(settings, self.folder, arguments)
             return Program(fork, fork.open_log)
         command = [sys.executable, str(ROOT / "bot.py")]
         process = subprocess.Popen(
@@ -143,9 +143,9 @@ class System:
         )
         return Program(process, lambda: process.stderr or ())
 
-    def start(self, **more: str) -> Program:
+    def start(self, *arguments: str, **more: str) -> Program:
         """Starts a process and waits until it serves; in socket mode, until Slack can reach it."""
-        program = self.launch(**more).wait_for("serving")
+        program = self.launch(*arguments, stdin=None, **more).wait_for("serving")
         return program.wait_for("connected") if self.over == "socket" else program
 
     def mention(self, words: str) -> str:
@@ -402,6 +402,7 @@ def test_a_pending_approval_survives_several_kills_and_still_works(system: Syste
     ts = system.mention("remove Tom")
     card = system.card(ts)
     for _ in range(2):
+        until(lambda: not any(row["taken_by"] for row in rows(system.database, "turns")))  # it waits for people alone
         program.kill()
         program = system.start()
     assert system.card(ts) == card

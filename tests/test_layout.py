@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import TypeGuard
 
@@ -17,15 +18,14 @@ import pytest
 from flask import Flask
 
 from base import words
+from base.clock import SteadyClock
 from base.settings import Settings
-from bot import create_app, main
+from bot import create_app, main, open_database
 from catalog.catalog import load_catalog
 from catalog.rules import SAFE_METHODS
 from gate.sending import Approval
-from store.store import Store
 from tests.harness.whole_bot import settings_of
 from tests.mutate import TESTS
-from workers.waking import Waking
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,6 +46,8 @@ ORDER = [
     "catalog",
     "base",
     "workers.waking",
+    "workers.wakes",
+    "workers.leases",
     "workers.work_queue",
     "workers.cancel_flag",
 ]
@@ -186,9 +188,20 @@ def room_of(module: str) -> str:
     return max((room for room in ORDER if module == room or module.startswith(f"{room}.")), key=len)
 
 
-def imports(path: Path) -> Iterator[tuple[str, str]]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    """A file's tree: read once, looked at by many."""
+    return ast.parse(path.read_text("utf-8"))
+
+
+@cache
+def imports(path: Path) -> tuple[tuple[str, str], ...]:
     """(module, name) of every import in a file, wherever it stands; the name is empty for `import module`."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(parsed(path)):
         match node:
             case ast.Import():
                 yield from ((one.name, "") for one in node.names)
@@ -203,11 +216,11 @@ def package(module: str) -> str:
 
 def modules_used(path: Path) -> set[str]:
     """Modules of ours that a file imports, by whichever way of writing it."""
-    known = {module_of(one) for one in FILES}
-    found = {whole if whole in known else module for module, name in imports(path) for whole in [f"{module}.{name}"]}
+    found = {whole if whole in MODULES else module for module, name in imports(path) for whole in [f"{module}.{name}"]}
     return {one for one in found if package(one) in OUR_OWN}
 
 
+MODULES = {module_of(path) for path in FILES}
 by_file = pytest.mark.parametrize("path", FILES, ids=module_of)
 
 
@@ -252,7 +265,7 @@ def test_the_list_names_nobody_who_reaches_nowhere() -> None:
 def test_others_read_no_file_and_no_environment(path: Path) -> None:
     if module_of(path) in REACHES:
         return
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = parsed(path)
     called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
 
@@ -296,7 +309,7 @@ def test_only_the_step_to_sending_and_single_reads_send() -> None:
         module_of(path)
         for path in FILES
         if room_of(module_of(path)).startswith("gate")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Attribute) and node.attr == "send"
     }
     assert sending == {"gate.sending", "gate.single_reads", "gate.api_client"}
@@ -326,7 +339,7 @@ def test_the_read_path_makes_no_client_and_the_gates_client_for_it_sends_get_and
 
 
 def calls_in(path: Path) -> list[ast.Call]:
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = parsed(path)
     return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
 
@@ -369,7 +382,7 @@ def is_text(node: ast.AST) -> bool:
 @by_file
 def test_no_logic_reads_words_that_are_for_people(path: Path) -> None:
     """What a card is, whether a thread is tainted, what is hidden: such things are columns and values, whatever the words say."""
-    found = [ast.unparse(node) for node in ast.walk(ast.parse(path.read_text("utf-8"))) if reads_words(node)]
+    found = [ast.unparse(node) for node in ast.walk(parsed(path)) if reads_words(node)]
     assert found == []
 
 
@@ -394,7 +407,7 @@ def test_tests_spell_the_words_that_people_see() -> None:
 
 def twice(path: Path) -> list[str]:
     """The names that a module, or a class in it, binds more than once among its own statements: all but the last are lost."""
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = parsed(path)
     scopes: list[ast.Module | ast.ClassDef] = [
         tree,
         *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)),
@@ -460,7 +473,7 @@ def bound_late(function: ast.FunctionDef) -> set[str]:
 
 
 def test_the_wiring_uses_no_name_before_it_is_bound() -> None:
-    for node in ast.parse(file_of("bot").read_text("utf-8")).body:
+    for node in parsed(file_of("bot")).body:
         if isinstance(node, ast.FunctionDef):
             assert bound_late(node) == set(), node.name
 
@@ -476,7 +489,7 @@ def test_nobody_sets_anothers_callback(path: Path) -> None:
     """Who is told of what is said once, when it is made."""
     set_from_outside = [
         ast.unparse(node)
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr.startswith(("on_", "_on_"))
         if ast.unparse(node.value) != "self"
     ]
@@ -485,7 +498,7 @@ def test_nobody_sets_anothers_callback(path: Path) -> None:
 
 @by_file
 def test_no_constructor_takes_more_than_ten(path: Path) -> None:
-    for made in (one for one in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(one, ast.ClassDef)):
+    for made in (one for one in ast.walk(parsed(path)) if isinstance(one, ast.ClassDef)):
         for node in made.body:
             if isinstance(node, ast.FunctionDef) and node.name == "__init__":
                 assert len(node.args.args) + len(node.args.kwonlyargs) - 1 <= 10, made.name
@@ -495,7 +508,7 @@ def test_slack_is_called_through_one_class_and_the_gate_knows_it_by_what_it_need
     protocols = {
         f"{module_of(path)}.{node.name}"
         for path in FILES
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "Protocol" for base in node.bases)
     }
     assert {one for one in protocols if not one.startswith("model.")} == {
@@ -512,7 +525,7 @@ def test_the_bot_knows_nothing_of_the_emulator_the_demo_the_tests_and_the_bench(
 
 @pytest.mark.parametrize(("module", "name"), [("gate.gate", "Gate"), ("gate.sending", "Sending")])
 def test_the_gates_write_has_no_parameter_but_the_approval(module: str, name: str) -> None:
-    tree = ast.parse(file_of(module).read_text("utf-8"))
+    tree = parsed(file_of(module))
     (found,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
     (write,) = (node for node in found.body if isinstance(node, ast.FunctionDef) and node.name == "write")
 
@@ -527,7 +540,7 @@ def test_an_approval_carries_nothing_but_the_records_id() -> None:
 
 @by_file
 def test_each_file_says_first_what_lives_there(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text("utf-8")))
+    assert ast.get_docstring(parsed(path))
 
 
 # --- the documents ----------------------------------------------------------------------------------------------------
@@ -586,7 +599,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
         "database_url": database,
     }
     catalog = load_catalog((ROOT / "apis.yaml").read_text("utf-8"), {"HR_API_URL": "http://127.0.0.1:1"})
-    return create_app(settings_of(**given), catalog, Store(database), Waking())
+    settings = settings_of(**given)
+    return create_app(settings, catalog, open_database(settings, SteadyClock()))
 
 
 def test_every_route_is_in_the_readme(readme: str, app: Flask) -> None:
@@ -668,9 +682,7 @@ def test_every_third_party_import_is_in_the_requirements() -> None:
 
 
 def test_the_gate_tells_of_each_of_its_files_for_a_review() -> None:
-    told = re.findall(
-        r"\b\w+\.py\b", ast.get_docstring(ast.parse((ROOT / "gate/__init__.py").read_text("utf-8"))) or ""
-    )
+    told = re.findall(r"\b\w+\.py\b", ast.get_docstring(parsed(ROOT / "gate/__init__.py")) or "")
     assert set(told) == {path.name for path in ROOT.glob("gate/*.py")} - {"__init__.py"}
 
 

@@ -13,6 +13,7 @@ from base.clock import SteadyClock
 from gate.gate import Gate
 from slack_io.app_home import AppHome
 from store.store import Store
+from workers.wakes import Work
 from workers.waking import Waking
 
 log = structlog.get_logger("turns")
@@ -38,11 +39,10 @@ class Deadlines:
 
     def tick(self, _key: str) -> float:
         """Does what is due now; gives the seconds until something is due again."""
-        self._mind_the_clock()
+        if not self._store.is_shared:  # or the database's clock is what counts: replica.py
+            self._mind_the_clock()
         self.lose_unanswered()
         expired = self._gate.expire_due()
-        for one in expired:
-            self._waking.turns.wake(one.thread)
         self._home.changed(expired)
         self._gate.remind_due()
         if time.monotonic() >= self._next_clean_up:
@@ -58,7 +58,7 @@ class Deadlines:
         """Calls the outcome of writes unknown that were under way when their process ended."""
         for thread in self._gate.lose_unanswered():
             log.warning("a write was under way and nobody knows how it ended", thread=thread)
-            self._waking.turns.wake(thread)
+            self._waking.wake(Work.TURNS, thread)
 
     def log_head(self) -> None:
         """Puts the journal's head into the log, and beside the database: what `journal --verify` compares."""

@@ -79,7 +79,7 @@ class Gauges(Collector):
 
     def _queues(self) -> Metric:
         family = GaugeMetricFamily("queue_length", "What waits for a worker of this process.", labels=["queue"])
-        for queue in self._waking.queues:
+        for queue in self._waking.all_queues:
             family.add_metric([queue.name], queue.length)
         return family
 

@@ -18,11 +18,22 @@ _AFTER_FAULT = 5.0  # seconds until a piece of work that failed is tried again
 
 
 class KeyedWorkers:
-    """Worker threads for one kind of work. `work(key)` gives None when the key rests, or seconds after which to do it again."""
+    """Worker threads for one kind of work. `work(key)` gives None when the key rests, or seconds after which to do it again.
 
-    def __init__(self, queue: WorkQueue, work: Callable[[str], float | None], threads: int) -> None:
+    `rested` hears of each key that was worked on.
+    """
+
+    def __init__(
+        self,
+        queue: WorkQueue,
+        work: Callable[[str], float | None],
+        threads: int,
+        *,
+        rested: Callable[[str], None] = lambda _key: None,
+    ) -> None:
         self.queue = queue
         self._work = work
+        self._rested = rested
         self._threads = [
             threading.Thread(target=self._run, name=f"{queue.name}-{i}", daemon=True) for i in range(threads)
         ]
@@ -54,3 +65,4 @@ class KeyedWorkers:
                 log.exception("work failed", queue=self.queue.name, key=key)
                 delay = _AFTER_FAULT
             self.queue.done(key, delay)
+            self._rested(key)

@@ -22,9 +22,10 @@ class Quarantine:
         self._since = 0.0
 
     def hold(self, suspects: Sequence[str]) -> None:
-        """From now on these go first."""
-        self._suspects.extend(dict.fromkeys(suspects))
-        self._since = self._clock()
+        """From now on these go first, after those before them."""
+        with self._lock:
+            self._since = self._since if self._suspects else self._clock()
+            self._suspects.extend(one for one in dict.fromkeys(suspects) if one not in self._suspects)
 
     def lets(self, thread: str) -> bool:
         """Whether a thread may be worked on now."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -17,20 +17,25 @@ from slack_io.app_home import AppHome
 from slack_io.handlers import Handlers
 from slack_io.outbox import Outbox
 from store.arrivals import Arrival
+from store.database import CatalogOutdated
+from store.holds import Overtaken
+from store.recovery import OFTEN
 from store.store import Store
 from store.turns import Turn
 from workers.deadlines import Deadlines
 from workers.keyed_workers import KeyedWorkers
 from workers.quarantine import Quarantine
-from workers.waking import Waking
+from workers.wakes import Work
+from workers.waking import CLOCK, Waking
 
 log = structlog.get_logger("turns")
-_TWICE, _OFTEN = 2, 3  # ends of the process in the middle of the same work
+_TWICE = 2  # ends of the process in the middle of the same work, and of nothing else
+_AWAY = 2.0  # seconds after which what failed without the database is tried again
 _SOON = 0.2  # seconds after which who waits for the suspects looks again
 
 
 class Turns:
-    """The bot at work. `workers`: how many turns go on side by side."""
+    """The bot at work. `workers`: how many turns go on side by side; `reload` has the catalog's file read again."""
 
     def __init__(
         self,
@@ -42,6 +47,7 @@ class Turns:
         services: Services,
         deadlines: Deadlines,
         waking: Waking,
+        reload: Callable[[], None],
         *,
         workers: int,
     ) -> None:
@@ -49,42 +55,64 @@ class Turns:
         self._gate = gate
         self._handlers = handlers
         self._home = home
+        self._outbox = outbox
         self._services = services
         self._deadlines = deadlines
         self._waking = waking
+        self._reload = reload
         self._quarantine = Quarantine(store.take_in_at_once)
         self._workers = (
-            KeyedWorkers(waking.arrivals, self._handle_arrivals, threads=2),
-            KeyedWorkers(waking.deadlines, deadlines.tick, threads=1),
-            KeyedWorkers(waking.turns, self._advance, threads=workers),
-            KeyedWorkers(waking.writes, self._write, threads=4),
-            KeyedWorkers(waking.checks, gate.check, threads=1),
+            *(
+                KeyedWorkers(waking.queues[work], self._of_thread(do), threads=threads, rested=waking.rested)
+                for work, do, threads in (
+                    (Work.ARRIVALS, self._handle_arrivals, 2),
+                    (Work.DEADLINES, deadlines.tick, 1),
+                    (Work.TURNS, self._advance, workers),
+                    (Work.WRITES, self._write, 4),
+                    (Work.POSTS, outbox.deliver, 4),
+                )
+            ),
+            KeyedWorkers(waking.checks, gate.show_target, threads=1),
             KeyedWorkers(waking.homes, home.draw, threads=1),
-            KeyedWorkers(waking.posts, outbox.deliver, threads=4),
         )
 
     # --- start and stop -----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Takes up everything that is not at rest, then goes on with what comes in."""
-        self._deadlines.lose_unanswered()
-        for thread in self._gate.withdraw_sealed_otherwise():
-            self._waking.turns.wake(thread)
-        self._mind_what_was_left()
-        arrived, open_turns, due = self._store.unrested()
-        undone = self._gate.undone()
-        for queue, keys in (
-            (self._waking.arrivals, arrived),
-            (self._waking.turns, open_turns),
-            (self._waking.writes, undone),
-        ):
-            for key in keys:
-                queue.wake(key)
-        for thread in due:
-            self._waking.posts_recorded(thread)
-        self._waking.deadlines_changed()
+        if not self._store.is_shared:  # or threads come one by one: take_up
+            self._deadlines.lose_unanswered()
+            self._gate.withdraw_sealed_otherwise()
+            self._mind_what_was_left()
+            self._wake(*self._store.unrested(), self._gate.undone())
+            self._waking.wake(Work.DEADLINES, CLOCK)
         for workers in self._workers:
             workers.start()
+
+    def take_up(self, thread: str, *, was_anothers: bool) -> None:
+        """Goes on with a thread that is this process's from now on, among others on the same database, or with the clock."""
+        if thread == CLOCK:
+            self._gate.withdraw_sealed_otherwise()
+            self._waking.wake(Work.DEADLINES, CLOCK)
+            return
+        if was_anothers:
+            self._outbox.take_over(thread)
+        self._mind_ends(thread)
+        self._deadlines.lose_unanswered()
+        undone = [thread] if self._gate.decided(thread) else []
+        self._wake(*self._store.unrested(thread), undone)
+
+    def _wake(
+        self, arrived: Sequence[str], open_turns: Sequence[str], due: Sequence[str], undone: Sequence[str]
+    ) -> None:
+        for work, threads in (
+            (Work.ARRIVALS, arrived),
+            (Work.TURNS, open_turns),
+            (Work.POSTS, due),
+            (Work.WRITES, undone),
+        ):
+            for thread in threads:
+                self._waking.wake(work, thread)
 
     def stop(self, seconds: float) -> bool:
         """Leaves every thread at a safe point within `seconds`. True when nothing had to be left in the middle of a call."""
@@ -108,11 +136,19 @@ class Turns:
         for one in left:
             if one.ends_alone >= _TWICE:
                 self._set_aside(one)
-        often = [one for one in left if one.tries >= _OFTEN and one.ends_alone < _TWICE]
+        often = [one for one in left if one.tries >= OFTEN and one.ends_alone < _TWICE]
         if often:
             self._store.take_in_later()
             often.sort(key=lambda one: (one.ends_alone, one.tries))
             self._quarantine.hold([one.thread if isinstance(one, Turn) else one.thread.key for one in often])
+
+    def _mind_ends(self, thread: str) -> None:
+        """The same for one thread: where processes ended in its middle, it is set aside, or goes on alone in this one."""
+        for one in self._store.ended_processes(thread):
+            if one.ends_alone >= _TWICE:
+                self._set_aside(one)
+            elif one.tries >= OFTEN:
+                self._quarantine.hold([thread])
 
     def _set_aside(self, one: Arrival | Turn) -> None:
         try:
@@ -125,6 +161,30 @@ class Turns:
 
     # --- the work -----------------------------------------------------------------------------------------------------
 
+    def _of_thread(self, do: Callable[[str], float | None]) -> Callable[[str], float | None]:
+        """Work on a thread, for as long as this process is the one that has it."""
+
+        def work(thread: str) -> float | None:
+            if not self._waking.has(thread):
+                return None
+            try:
+                return do(thread)
+            except Overtaken:
+                if self._waking.lost(thread):
+                    return None
+                raise
+            except CatalogOutdated:
+                log.warning("catalog outdated", hint="another process has a newer one; this one reads its file again")
+                self._reload()
+                return _AWAY
+            except Exception as error:
+                if not self._store.is_away(error):
+                    raise
+                log.warning("the database gives no answer", error=type(error).__name__)
+                return _AWAY
+
+        return work
+
     def _handle_arrivals(self, thread: str) -> float | None:
         """Looks at what Slack brought for a thread."""
         return self._unless_held(thread, lambda: self._handlers.handle(thread))
@@ -133,10 +193,9 @@ class Turns:
         """Goes on with a thread until it rests."""
         return self._unless_held(thread, lambda: self._advance_now(thread))
 
-    def _write(self, turn: str) -> float | None:
-        """Sends what people approved of a turn: at once, also where every worker waits for a model."""
-        found = self._store.turn(turn)
-        return None if found is None else self._unless_held(found.thread, lambda: self._send_decided(found))
+    def _write(self, thread: str) -> float | None:
+        """Sends what people approved in a thread: at once, also where every worker waits for a model."""
+        return self._unless_held(thread, lambda: self._send_decided(thread))
 
     def _unless_held(self, thread: str, work: Callable[[], float | None]) -> float | None:
         """Does work on a thread, as soon as the quarantine lets it."""
@@ -153,15 +212,17 @@ class Turns:
         except Waits as waits:  # for its model: no worker meanwhile, and what wakes it before finds that it waits
             return waits.after
         if is_waiting:
-            self._waking.deadlines_changed()  # a new proposal may be the next to expire
             self._home.changed(self._store.pending_in(thread))
         return None
 
-    def _send_decided(self, turn: Turn) -> None:
+    def _send_decided(self, thread: str) -> None:
         try:
-            with self._store.holding(turn.thread):
-                self._store.take_turn(turn)
-                self._home.changed(self._gate.write_decided(turn.turn))
+            with self._store.holding(thread):
+                for turn in map(self._store.turn, self._gate.decided(thread)):
+                    if turn is not None:
+                        self._store.take_turn(turn)
+                        self._home.changed(self._gate.write_decided(turn.turn))
         finally:  # also where something went wrong: what was sent has its result, and the turn goes on with it
-            self._waking.turns.wake(turn.thread)
-            self._waking.deadlines_changed()  # a target that changed may have made a new proposal
+            if self._store.is_shared:
+                self._deadlines.lose_unanswered()
+            self._waking.wake(Work.TURNS, thread)

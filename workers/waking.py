@@ -1,38 +1,96 @@
 """Who is woken when: one queue for each kind of work. Made before everything else and handed to all who record something.
 
-Nothing here does the work: that is turns.py. So nobody has to know who goes on after them, and nothing is bound later.
+Nothing here does the work: that is turns.py. What a transaction leaves to be done is woken by the store itself, as soon as it is on disk;
+others wake what is not stored. Where several processes share the database, only the one that has a thread (leases.py) is woken for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Set
+from typing import Any
+
+from workers.leases import Leases
+from workers.wakes import Work
 from workers.work_queue import WorkQueue
+
+CLOCK = ""  # in place of a thread: whatever is due next, in the whole database
+_OF_THREADS = (Work.ARRIVALS, Work.TURNS, Work.WRITES, Work.POSTS, Work.DEADLINES)
+Defer = Callable[[Any, str, Set[Work]], None]
 
 
 class Waking:
-    """The queues of one bot. Record first, on disk; then wake."""
+    """The queues of one process. Record first, on disk; then wake.
 
-    def __init__(self) -> None:
-        self.arrivals = WorkQueue("arrivals")  # threads for which Slack brought something
-        self.turns = WorkQueue("turns")  # threads with a turn to go on with
-        self.writes = WorkQueue("writes", label="turn")  # turns with writes that people approved
+    `leases` and `defer` are for processes that share a database: which threads this one has, and how work for the others is left.
+    """
+
+    def __init__(self, leases: Leases | None = None, defer: Defer | None = None) -> None:
+        self._leases = leases
+        self._defer = defer
+        self.queues = {work: WorkQueue(work) for work in _OF_THREADS}  # by thread
         self.checks = WorkQueue(
             "checks", label="proposal"
         )  # writes with an unknown outcome whose target is to be shown
         self.homes = WorkQueue("homes", label="user")  # people whose App Home is to be drawn
-        self.posts = WorkQueue("posts")  # threads in which there is something to show
-        self.deadlines = WorkQueue("clock", label="queue")  # one key alone: whatever is due next
         self.undelivered: set[str] = set()  # threads with posts in the store; who shows the rest need not look there
 
     @property
-    def queues(self) -> tuple[WorkQueue, ...]:
-        """All of them."""
-        return tuple(one for one in vars(self).values() if isinstance(one, WorkQueue))
+    def all_queues(self) -> tuple[WorkQueue, ...]:
+        """All of them, whatever their keys are."""
+        return (*self.queues.values(), self.checks, self.homes)
 
-    def deadlines_changed(self) -> None:
-        """There may be something that is due sooner than all else."""
-        self.deadlines.wake("clock")
+    def wake(self, work: Work, thread: str) -> None:
+        """Has a thread worked on soon; by another process where that one has it, which was told in the transaction."""
+        if self._leases is None:
+            self._wake(work, thread)
+            return
+        with self._leases.lock:  # or the thread would be given up between the look and the wake
+            if thread in self._leases:
+                self._wake(work, thread)
 
-    def posts_recorded(self, thread: str) -> None:
-        """Posts for a thread are on disk."""
-        self.undelivered.add(thread)
-        self.posts.wake(thread)
+    def _wake(self, work: Work, thread: str) -> None:
+        if work is Work.POSTS:
+            self.undelivered.add(thread)
+        self.queues[work].wake(thread)
+
+    def show(self, thread: str) -> None:
+        """There is something to show in a thread that is not stored: a status, a text that grew."""
+        if self._leases is None or thread in self._leases:
+            self.queues[Work.POSTS].wake(thread)
+
+    # --- what transactions leave: wakes.py ------------------------------------------------------------------------
+
+    def pin(self, thread: str) -> bool:
+        """Whether this process works on the thread; if so, it does until `recorded`."""
+        return self._leases is None or self._leases.pin(thread)
+
+    def defer(self, db: Any, thread: str, work: Set[Work]) -> None:
+        """Inside a transaction: leaves work to another process."""
+        if self._defer is not None:
+            self._defer(db, thread, work)
+
+    def recorded(self, thread: str, work: Set[Work], *, is_pinned: bool) -> None:
+        """Work for a thread is on disk."""
+        for one in work:
+            self.wake(one, thread)
+        if is_pinned and self._leases is not None:
+            self._leases.unpin(thread)
+            self.rested(thread)
+
+    # --- leases ---------------------------------------------------------------------------------------------------------
+
+    def has(self, thread: str) -> bool:
+        """Whether this process is the one that works on the thread."""
+        return self._leases is None or thread in self._leases
+
+    def lost(self, thread: str) -> bool:
+        """Another process has the thread by now. False where there can be no other."""
+        if self._leases is None:
+            return False
+        self._leases.drop(thread)
+        return True
+
+    def rested(self, thread: str) -> None:
+        """Something for a thread was done: it is given up once nothing is left."""
+        if self._leases is not None:
+            self._leases.give_up(thread, lambda: any(queue.is_busy(thread) for queue in self.queues.values()))

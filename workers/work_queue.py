@@ -33,6 +33,11 @@ class WorkQueue:
         with self._changed:
             return key in self._waiting
 
+    def is_busy(self, key: str) -> bool:
+        """Whether anything is to be done for a key, now or later, or is being done."""
+        with self._changed:
+            return key in self._waiting or key in self._running or key in self._due
+
     @property
     def length(self) -> int:
         """How many keys wait to be worked on now."""

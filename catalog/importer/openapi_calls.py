@@ -50,7 +50,7 @@ class Unsaid(Exception):
 
 
 @dataclass(frozen=True)
-class Given:
+class DescribedParameter:
     """A parameter of a description: `node` is where it stands, `schema` where its values are described."""
 
     name: str
@@ -117,7 +117,7 @@ def endpoint(
     return entry | (_paging(documents, draft, path, operation, given) if method == "GET" else {})
 
 
-def _note_cookies(documents: Documents, given: list[Given]) -> None:
+def _note_cookies(documents: Documents, given: list[DescribedParameter]) -> None:
     for one in given:
         if one.required:
             words = f"the cookie '{one.name[:60]}' is left out; the catalog has no cookies for the model"
@@ -132,7 +132,7 @@ def _words(method: str, path: str, operation: Node) -> str:
 
 
 def _paging(
-    documents: Documents, draft: _Draft, path: str, operation: Node, given: list[Given]
+    documents: Documents, draft: _Draft, path: str, operation: Node, given: list[DescribedParameter]
 ) -> dict[str, dict[str, Any]]:
     """The entry's `pagination`, where the description tells of pages."""
     types = {name: str(schema.get("type", "string")) for name, schema in draft.parameters.items()}
@@ -149,7 +149,7 @@ def _paging(
     return {"pagination": paging}
 
 
-def _first_page(draft: _Draft, placeholder: str, given: list[Given]) -> None:
+def _first_page(draft: _Draft, placeholder: str, given: list[DescribedParameter]) -> None:
     """Code turns the pages, so their parameter needs no words; where these say that pages are counted from 0, its schema does."""
     schema = draft.parameters.get(placeholder, {})
     schema.pop("description", None)
@@ -158,9 +158,9 @@ def _first_page(draft: _Draft, placeholder: str, given: list[Given]) -> None:
         schema.setdefault("minimum", 0)
 
 
-def parameters(documents: Documents, item: Node, operation: Node) -> list[Given]:
+def parameters(documents: Documents, item: Node, operation: Node) -> list[DescribedParameter]:
     """The parameters of a path and of its operation; the operation's win."""
-    found: dict[tuple[str, str], Given] = {}
+    found: dict[tuple[str, str], DescribedParameter] = {}
     for place in (item.get("parameters"), operation.get("parameters")):
         if place.value is not None and not isinstance(place.target.value, (list, type(None))):
             documents.notes.add(place, "parameters has to be a list; it is left out", lost="parameters")
@@ -172,7 +172,7 @@ def parameters(documents: Documents, item: Node, operation: Node) -> list[Given]
     return list(_bounded(documents, list(found.values()), operation))
 
 
-def _bounded(documents: Documents, given: list[Given], operation: Node) -> Iterator[Given]:
+def _bounded(documents: Documents, given: list[DescribedParameter], operation: Node) -> Iterator[DescribedParameter]:
     """The parameters of one operation. Where they are many, the most telling first, and the last ones by name and type alone."""
     if len(given) > _MANY:
         names = {one.name for one in given}
@@ -192,7 +192,7 @@ def _bounded(documents: Documents, given: list[Given], operation: Node) -> Itera
         )
 
 
-def _telling(one: Given, names: Container[str]) -> tuple[bool, bool, bool, int]:
+def _telling(one: DescribedParameter, names: Container[str]) -> tuple[bool, bool, bool, int]:
     """From what a call needs to what says another thing of a name that is there: `name__ic`, `created[gte]`."""
     base = re.split(r"__|[\[.:!]", one.name, maxsplit=1)[0]
     common = _COMMON.index(one.name.lower()) if one.name.lower() in _COMMON else len(_COMMON)
@@ -200,7 +200,7 @@ def _telling(one: Given, names: Container[str]) -> tuple[bool, bool, bool, int]:
     return not one.required, base != one.name and base in names, not is_described, common
 
 
-def _given(documents: Documents, node: Node, written: Node) -> Given | None:
+def _given(documents: Documents, node: Node, written: Node) -> DescribedParameter | None:
     name, where = node.text("name"), node.text("in")
     if node.value is None:
         return None  # a broken reference, noted
@@ -216,10 +216,10 @@ def _given(documents: Documents, node: Node, written: Node) -> Given | None:
         kind, content = next(iter(node.get("content").items()), ("", None))
         is_json = "json" in kind.lower()
         schema = node if content is None else content.get("schema")
-    return Given(name, where, where == "path" or node.is_set("required"), node, schema, is_json)
+    return DescribedParameter(name, where, where == "path" or node.is_set("required"), node, schema, is_json)
 
 
-def _schema(documents: Documents, one: Given) -> dict[str, Any]:
+def _schema(documents: Documents, one: DescribedParameter) -> dict[str, Any]:
     """A parameter's values: the parameter's own words before those of its schema, nothing about null."""
     size = BODY_SIZE if one.is_json else PARAMETER_SIZE
     schema = compact(documents, one.schema, size, about=one.name)
@@ -278,7 +278,12 @@ def without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _path(
-    documents: Documents, draft: _Draft, path: str, given: list[Given], operation: Node, like: Sequence[str]
+    documents: Documents,
+    draft: _Draft,
+    path: str,
+    given: list[DescribedParameter],
+    operation: Node,
+    like: Sequence[str],
 ) -> str:
     known = {one.name: one for one in given}
     used: set[str] = set()
@@ -353,7 +358,7 @@ def _several(schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "string", "description": f"{words}, comma-separated" if words else "comma-separated"}
 
 
-def _header(documents: Documents, draft: _Draft, one: Given) -> None:
+def _header(documents: Documents, draft: _Draft, one: DescribedParameter) -> None:
     key = header_key(one.name)
     if key in ("accept", "content-type", "authorization"):
         return  # of no meaning as parameters by OpenAPI's words
@@ -367,7 +372,7 @@ def _header(documents: Documents, draft: _Draft, one: Given) -> None:
         draft.parameters[one.name] = {"in": "header", **({"required": True} if one.required else {}), **schema}
 
 
-def _query(documents: Documents, draft: _Draft, one: Given) -> Iterator[str]:
+def _query(documents: Documents, draft: _Draft, one: DescribedParameter) -> Iterator[str]:
     """The url's parts for a query parameter: one, or one for each field of an object."""
     schema = _schema(documents, one)
     variants: list[dict[str, Any]] = schema.get("anyOf", [schema])
@@ -398,7 +403,7 @@ def _pair(draft: _Draft, name: str, schema: dict[str, Any], required: bool) -> s
     return f"{quote(name, safe='-._~$!*(),:;@')}=[{placeholder}]"
 
 
-def _value(one: Given, schema: dict[str, Any]) -> dict[str, Any]:
+def _value(one: DescribedParameter, schema: dict[str, Any]) -> dict[str, Any]:
     """A schema for one query value; a list with how it is written."""
     if "anyOf" in schema:
         lists = [each for each in schema["anyOf"] if each.get("type") == "array"]
@@ -419,7 +424,7 @@ def _value(one: Given, schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": found.pop("type")} | spelled | found
 
 
-def _style(one: Given) -> tuple[str, bool]:
+def _style(one: DescribedParameter) -> tuple[str, bool]:
     """(style, explode) of a list in the query; Swagger 2 calls it collectionFormat and takes commas where it says nothing."""
     node = one.node
     if one.schema is node:
@@ -428,7 +433,7 @@ def _style(one: Given) -> tuple[str, bool]:
     return style, node.get("explode").value if isinstance(node.get("explode").value, bool) else explode
 
 
-def _fields(documents: Documents, draft: _Draft, one: Given) -> Iterator[str]:
+def _fields(documents: Documents, draft: _Draft, one: DescribedParameter) -> Iterator[str]:
     """An object in the query: `name[field]` (deepObject), or its fields as names of their own (form, exploded)."""
     deep = one.node.text("style") == "deepObject"
     if not deep and one.node.get("explode").value is False:
@@ -465,7 +470,7 @@ def _fields(documents: Documents, draft: _Draft, one: Given) -> Iterator[str]:
         )
 
 
-def _field(documents: Documents, draft: _Draft, one: Given, *, deep: bool) -> Iterator[str]:
+def _field(documents: Documents, draft: _Draft, one: DescribedParameter, *, deep: bool) -> Iterator[str]:
     """A field of an object in the query: a value, or with deepObject an object in its turn (`a[b][c]`)."""
     schema = without_null(compact(documents, one.schema, PARAMETER_SIZE, about=one.name))
     variants: list[dict[str, Any]] = schema.get("anyOf", [schema])
@@ -488,7 +493,7 @@ def _field(documents: Documents, draft: _Draft, one: Given, *, deep: bool) -> It
 # --- body -------------------------------------------------------------------------------------------------------------
 
 
-def _body(documents: Documents, method: str, operation: Node, given: list[Given]) -> dict[str, Any]:
+def _body(documents: Documents, method: str, operation: Node, given: list[DescribedParameter]) -> dict[str, Any]:
     """The entry's body and body_type. Raises `Unsaid` where it needs one that the catalog cannot say."""
     forms = [one for one in given if one.where == "formData"]
     whole = next((one for one in given if one.where == "body"), None)
@@ -614,7 +619,7 @@ def _object(schema: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _form(documents: Documents, forms: list[Given], operation: Node) -> dict[str, Any]:
+def _form(documents: Documents, forms: list[DescribedParameter], operation: Node) -> dict[str, Any]:
     """Swagger 2's form fields as one schema."""
     properties = {one.name: one.node.value for one in forms}
     required = [one.name for one in forms if one.required]

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -330,6 +330,7 @@ def test_splitting_and_joining_loses_nothing_and_adds_fences_and_heads_alone(see
 
 @settings(max_examples=200, deadline=None)
 @given(seed=st.integers(0, 10**9), limit=st.integers(400, 900))
+@example(seed=7372, limit=466)  # a part that begins within an item, and goes on with one that has another number than 1
 def test_each_part_has_the_code_the_tables_and_the_links_that_it_should(seed: int, limit: int) -> None:
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     text = Document(random.Random(seed)).text(10)
@@ -468,12 +469,14 @@ def test_an_empty_answer_says_so(text: str) -> None:
 # --- while it is being written ----------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10**9), bells=st.booleans())
 def test_what_was_shown_while_an_answer_grew_stays(seed: int, bells: bool) -> None:
-    text = Document(random.Random(seed), bells=bells).text(4)[: TEXT_LIMIT - 200] + "\n\nEnd."
-    shown = ""
-    for end in range(0, len(text), 7):
+    dice = random.Random(seed)
+    text = Document(dice, bells=bells).text(4)[: TEXT_LIMIT - 200] + "\n\nEnd."
+    shown, end = "", 0
+    while end < len(text):
+        end += dice.randint(1, 39)  # as a model writes: now a letter, now some words
         grown = beginning(text[:end])
         assert grown.startswith(shown)
         assert not rings(grown)

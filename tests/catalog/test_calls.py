@@ -328,6 +328,9 @@ BAD: list[tuple[tuple[Any, ...], str]] = [
     (("POST", "/users", '{"a":1,"a":2}'), "duplicate key"),
     (("POST", "/users", '{"a":{"b":1,"b":2}}'), "duplicate key"),
     (("POST", "/users", '{"a":1,"\\u0061":2}'), "duplicate key"),
+    (("POST", "/users", '{"a":1,"A":2}'), "body has the fields 'a' and 'A', which some servers take for one"),
+    (("POST", "/users", '{"a":1," a":2}'), "which some servers take for one"),
+    (("POST", "/users", '{"a":[{"fi":1,"\\ufb01":2}]}'), "which some servers take for one"),  # a ligature
     (("POST", "/users", '{"a":NaN}'), "NaN is no JSON number"),
     (("POST", "/users", '{"a":Infinity}'), "no JSON number"),
     (("POST", "/users", '{"a":-Infinity}'), "no JSON number"),
@@ -339,6 +342,8 @@ BAD: list[tuple[tuple[Any, ...], str]] = [
     (("POST", "/users", '{"\\udfff":1}'), "a number or a character that JSON cannot carry"),
     (("POST", "/users", "[" * 100_000 + "]" * 100_000), "nested too deeply"),
     (("POST", "/users", '{"a":' * 30_000 + "1" + "}" * 30_000), "nested too deeply"),
+    (("POST", "/users", "[" * 51 + "]" * 51), "body is nested too deeply; at most 50 levels"),
+    (("POST", "/users", {"a": [{"b": json.loads("[" * 48 + "]" * 48)}]}), "body is nested too deeply; at most 50 levels"),
     (("PUT", "/users/7"), "needs a body: "),
     (("PUT", "/users/7", ""), "needs a body: "),
     (("PUT", "/users/7", {}), "body: 'name' is missing; add it"),
@@ -396,6 +401,7 @@ ARGUMENTS: list[tuple[object, str]] = [
     ({"method": "GET", "url": "/users", "\ud800": 1}, "Unknown argument"),
     ({"method": "GET", "url": "/users", "k" * 5_000: 1}, "Unknown argument"),
     ({"method": "POST", "url": "/users", "body": {"a": float("nan")}}, "JSON cannot carry"),
+    ({"method": "POST", "url": "/users", "body": {"a"}}, "no JSON"),
 ]
 
 
@@ -492,7 +498,9 @@ def test_no_other_entry_leads_around_an_approval_always(lines: list[str], method
     except BadCall:
         return
     entries_ = (made.operation, *made.others)
-    assert strictest([judge(method, one.rules, made.given(one), tainted=False) for one in entries_]).way == "ask"
+    assert (
+        strictest([judge(method, one.rules, made.condition_input(one), tainted=False) for one in entries_]).way == "ask"
+    )
 
 
 # --- several APIs -----------------------------------------------------------------------------------------------------

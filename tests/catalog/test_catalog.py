@@ -369,6 +369,7 @@ MISTAKES = [
     (with_entry("{method: GET, url: '/a?=c', description: d}"), "a query part is name=[placeholder]"),
     (with_entry("{method: GET, url: '/a%ff', description: d}"), "endpoint 2, line 6: "),
     (with_entry("{method: GET, url: '/a%5Cb', description: d}"), "endpoint 2, line 6: "),  # could never be called
+    (with_entry("{method: GET, url: '/a/[b]%5C', description: d}"), "an encoded backslash, which no call could match"),
     (with_entry("{method: GET, url: '/a%00b', description: d}"), "endpoint 2, line 6: "),
     (with_entry("{method: GET, url: '/a%zzb', description: d}"), "endpoint 2, line 6: "),
     # twins

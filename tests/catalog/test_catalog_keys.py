@@ -282,6 +282,8 @@ MISTAKES = [
     (entry("POST", "/x", "body_type: xml"), "body_type: write json, form, multipart"),
     (entry("POST", "/x", "body_type: form, body: {type: array}"), "body_type: form sends named fields"),
     (entry("GET", "/x", "preview: GET /list"), "preview is for writes; a GET changes nothing"),
+    *[(entry("GET", read) + f"  - {{method: PATCH, url: '/x/[a]', description: d, preview: 'GET {read}'}}\n",
+       f"preview: GET {read} needs [b], which PATCH /x/[a] does not have") for read in ("/x/[b]/y", "/y/[b]")],
     (entry("PATCH", "/x", "preview: {ignore: [a, b], compare: [b]}"), "'b' is under both ignore and compare; keep one"),
     (entry("PATCH", "/x", "preview: [a]"), "write false, the name of a GET operation, or {operation: ..., ignore: [...], compare: [...]}"),
     (entry("GET", "/x", "title: 'a['"), "'a[' is not valid JMESPath"),

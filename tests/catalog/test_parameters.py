@@ -106,7 +106,7 @@ def test_a_rule_holds_for_a_number_that_no_schema_calls_one() -> None:
     within = load_catalog(f"name: HR\nbase_url: https://hr.example.com\nendpoints: [{entry}]", {})
     found = [resolve(within, {"method": "POST", "url": f"/pay?level={level}"}) for level in ("5", "6")]
     (rule,) = found[0].operation.rules or ()
-    assert [rule.holds(one.given(one.operation)) for one in found] == [True, False]
+    assert [rule.holds(one.condition_input(one.operation)) for one in found] == [True, False]
 
 
 # --- lists in the query -----------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def test_conditions_of_the_catalog_see_a_list_as_its_items() -> None:
     call = asked("GET", "/users?ids=1,2")
     for item, holds in ((1, True), (2, True), (3, False)):
         rule = Rule(when={"properties": {"ids": {"contains": {"const": item}}}})
-        assert rule.holds(call.given(call.operation)) is holds
+        assert rule.holds(call.condition_input(call.operation)) is holds
 
 
 # --- required values --------------------------------------------------------------------------------------------------
@@ -227,6 +227,15 @@ def test_a_required_query_value_is_asked_for_by_its_query_name() -> None:
     for url in ("/teams", "/teams?page=2", "/teams?team="):
         with pytest.raises(BadCall, match=r"^GET /teams needs team=\.\.\. in the url's query\.$"):
             asked("GET", url)
+
+
+def test_without_a_required_value_another_entry_of_the_path_is_meant_and_the_rules_of_both_hold() -> None:
+    entries = """
+  - {method: GET, url: "/users/me?full=[full]", description: d, parameters: {full: {required: true}}}
+  - {method: GET, url: "/users/[id]", description: d}"""
+    within = load_catalog(f"name: HR\nbase_url: https://hr.example.com\nendpoints:{entries}", {})
+    found = resolve(within, {"method": "GET", "url": "/users/me"})
+    assert (found.operation.url, [one.url for one in found.others]) == ("/users/[id]", ["/users/me?full=[full]"])
 
 
 def test_a_required_header_is_asked_for_with_how_to_write_it() -> None:
@@ -334,6 +343,7 @@ def test_values_that_were_found_take_the_names_place() -> None:
         ("/users/ann", {"id": "../x"}, "slash"),
         ("/users/ann", {"id": ".."}, "dot segment"),
         ("/users/ann", {"id": "7\n"}, "control character"),
+        ("/users/ann", {"id": "7\ud800"}, "half a character"),
         ("/users/ann", {"id": None}, "needs 'id'"),
         ("/users/ann", {"id": {"a": 1}}, "takes a text, a number"),
         ("/users/ann", {"id": [7]}, "takes a text, a number"),

@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 import pytest
 
+from base import words
 from base.logging_setup import set_up_logs
 from catalog.calls import BadCall
 from emulator.emulator import Workspace
@@ -30,6 +31,7 @@ from gate.gate import Gate
 from gate.policy import Event, Read, Refused, State, Write
 from gate.sending import Approval
 from slack_io.web_api import SlackWeb
+from store.holds import Overtaken
 from store.proposals import Effects
 from tests.harness.bot_parts import ANN, BEN, USERS, BotParts, Json, calls, says
 from tests.harness.rest_server import (
@@ -103,8 +105,9 @@ def test_the_read_path_sends_nothing_but_get_and_head(parts: BotParts, server: R
     write = parts.call(
         method, "/users" if method == "POST" else "/users/7", None if method == "DELETE" else {}, tainted=True
     )
-    with pytest.raises(BadCall):
-        parts.gate.read(Read(write.operation, write.url, write.body), parts.begin())
+    for read in (parts.gate.read, parts.gate.read_step):
+        with pytest.raises(BadCall, match=f"{method} is no read"):
+            read(Read(write.operation, write.url, write.body), parts.begin())
     assert server.requests == []
 
 
@@ -654,6 +657,15 @@ def test_writing_twice_sends_once(parts: BotParts, server: RestServer) -> None:
     assert len(server.requests) == 1
 
 
+def test_what_the_policy_approved_is_not_sent_along_with_what_people_decided(
+    parts: BotParts, server: RestServer
+) -> None:
+    """It is its turn's to send, which may have been stopped by now."""
+    by_policy = parts.approved("POST", "/open", {})
+    assert parts.gate.write_decided(by_policy.turn) == []
+    assert (server.requests, parts.row(by_policy).state) == ([], State.APPROVED)
+
+
 def test_sixteen_writers_at_once_send_once(parts: BotParts, server: RestServer) -> None:
     proposal = parts.approved("DELETE", "/users/7")
     at_once(*[lambda: parts.gate.write(Approval(proposal.proposal))] * 16)
@@ -1016,6 +1028,15 @@ def test_twelve_clicks_at_once_are_one_decision_and_one_request(parts: BotParts,
     assert row.state in (State.DONE, State.REJECTED)
 
 
+def test_a_click_on_what_is_decided_is_told_so_but_not_to_who_decided(parts: BotParts) -> None:
+    proposal = pending(parts)
+    parts.press(proposal)
+    for by, told in ((BEN, words.ALREADY), (ANN, "")):
+        with pytest.raises(Refused) as refused:
+            parts.press(proposal, by=by)
+        assert str(refused.value) == told
+
+
 def test_a_click_after_the_time_is_over_approves_nothing(parts: BotParts, server: RestServer) -> None:
     proposal = pending(parts)
     late_ = proposal.expires_at
@@ -1124,6 +1145,22 @@ def test_what_a_dead_process_left_in_sending_becomes_unknown_and_is_never_sent(
     later.gate.write(Approval(proposal.proposal))
     assert later.row(proposal).state is State.UNKNOWN
     assert server.requests == []
+
+
+def test_who_is_overtaken_while_a_write_is_on_its_way_goes_no_further(
+    parts: BotParts, make: Make, server: RestServer
+) -> None:
+    """How it ended is for who has the thread by now to say; the turn's own work ends here, and asks no model."""
+    proposal, other = parts.approved("DELETE", "/users/7"), make()
+
+    def answer(_seen: Seen) -> list[bytes]:
+        with other.store.holding(proposal.thread):
+            return [reply("", 204)]
+
+    server.always(answer)
+    with parts.store.holding(proposal.thread), pytest.raises(Overtaken):
+        parts.gate.write(Approval(proposal.proposal))
+    assert (len(server.requests), parts.row(proposal).state) == (1, State.SENDING)
 
 
 def test_the_gate_has_no_way_to_send_what_no_record_has() -> None:

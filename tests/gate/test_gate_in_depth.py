@@ -509,6 +509,8 @@ def test_a_set_is_approved_with_one_button_and_each_request_is_sent_once(
     at_once(*[lambda: ann.presses(batch, "approve_all")] * 4)
     talk.answer()
     assert sorted(one for one in api.asked if one.startswith("DELETE")) == [f"DELETE /users/{i}" for i in range(3)]
+    ben.presses(batch, "approve_all")
+    assert "already decided" in ben.aside(2)
 
 
 def test_a_failure_in_the_middle_of_a_set_stops_the_rest_and_says_what_was_sent(

@@ -565,7 +565,13 @@ def test_a_record_changed_behind_the_gates_back_is_held_to_the_catalog_again(bas
 def test_the_read_paths_wire_sends_nothing_but_get_and_head(base: str, parts: BotParts) -> None:
     (operation,) = [one for one in parts.catalog.operations if one.name == "DELETE /users/[id]"]
     wire = ApiClient(
-        parts.catalog, SAFE_METHODS, paces=Paces(), keepalive=1, tls=tls_context(), timeout=5, max_response=1_000
+        parts.catalog,
+        SAFE_METHODS,
+        paces=Paces(parts.store, 5),
+        keepalive=1,
+        tls=tls_context(),
+        timeout=5,
+        max_response=1_000,
     )
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get"):
         with pytest.raises(ValueError, match=f"sends no {method}"):

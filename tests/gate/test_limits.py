@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 import time
@@ -17,9 +18,11 @@ from base.retry import pause, waiting_words
 from catalog.catalog import Api, load_catalog
 from gate.api_client import Paces, Unsent
 from gate.policy import State
+from store.store import Store
 from tests.harness.bot_parts import BotParts, Json
+from tests.harness.databases import fresh_database
 from tests.harness.rest_server import Piece, RestServer, Seen, hang_up, late, reply, silence
-from tests.harness.whole_bot import at_once
+from tests.harness.whole_bot import at_once, until
 
 Make = Callable[..., BotParts]
 CATALOG = """
@@ -210,11 +213,14 @@ def test_who_gave_up_waiting_is_in_nobodys_way(make: Make, server: RestServer) -
     assert parts.read("/users")["data"] == [2]
 
 
-def test_limits_that_the_catalog_came_to_change_hold_for_who_comes_next() -> None:
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_limits_that_the_catalog_came_to_change_hold_for_who_comes_next(tmp_path: Path, is_shared: bool) -> None:
     def api(limits: str) -> Api:
         return load_catalog(CATALOG.format(base="https://hr.example", limits=limits), {}).apis[0]
 
-    paces = Paces()
+    url = fresh_database("postgresql" if is_shared else "sqlite", tmp_path)
+    store = Store(url, journal_key="k", is_shared=is_shared)
+    paces = Paces(store, 5.0)
     slow = paces.of(api("{per_second: 0.01}"))
     assert paces.of(api("{per_second: 0.01}")) is slow, "the same limits, from a file read again"
     with slow.through(time.monotonic() + 1):
@@ -223,6 +229,43 @@ def test_limits_that_the_catalog_came_to_change_hold_for_who_comes_next() -> Non
         pass
     with paces.of(api("{}")).through(time.monotonic() + 0.1):
         pass
+    store.close()
+
+
+def test_processes_on_one_database_keep_an_apis_limits_together(tmp_path: Path) -> None:
+    url = fresh_database("postgresql", tmp_path)
+    stores = [Store(url, journal_key="k", is_shared=True) for _ in range(3)]
+    limits = "{at_once: 2, per_second: 50}"
+    api = load_catalog(CATALOG.format(base="https://hr.example", limits=limits), {}).apis[0]
+    paces = [Paces(store, 5.0).of(api) for store in stores]
+    lock, under_way, most, starts = threading.Lock(), 0, 0, []
+
+    def call(number: int) -> None:
+        nonlocal under_way, most
+        with paces[number % 3].through(time.monotonic() + 30):
+            with lock:
+                under_way += 1
+                most = max(most, under_way)
+                starts.append(time.monotonic())
+            time.sleep(0.2)
+            with lock:
+                under_way -= 1
+
+    at_once(*[functools.partial(call, number) for number in range(12)])
+    assert most == 2
+    assert max(starts) - min(starts) >= 11 / 50 - 0.02  # the last is let through just before it starts
+    for store in stores:
+        store.close()
+
+
+def test_a_place_whose_holder_died_is_free_again(tmp_path: Path) -> None:
+    store = Store(fresh_database("postgresql", tmp_path), journal_key="k", is_shared=True)
+    assert store.take_slot(["a#0"], 0.3) == "a#0"
+    assert store.take_slot(["a#0"], 0.3) is None
+    until(lambda: store.take_slot(["a#0"], 60) == "a#0")
+    store.free_slot("a#0")
+    assert store.take_slot(["a#0"], 60) == "a#0"
+    store.close()
 
 
 def test_each_api_has_limits_of_its_own(tmp_path: Path, server: RestServer) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.words import STATES
-from catalog.conditions import Given
+from catalog.conditions import ConditionInput
 from catalog.rules import ANYONE, ASKER, Rule
 from gate.policy import TRANSITIONS, Event, State, Verdict, judge, sources, strictest, target
 
@@ -46,7 +46,7 @@ WAYS: list[tuple[str, tuple[Rule, ...] | None, bool, str]] = [
 
 @pytest.mark.parametrize(("method", "rules", "tainted", "way"), WAYS)
 def test_the_way_of_a_call(method: str, rules: tuple[Rule, ...] | None, tainted: bool, way: str) -> None:
-    found = judge(method, rules, Given(body={"amount": 10}), tainted=tainted)
+    found = judge(method, rules, ConditionInput(body={"amount": 10}), tainted=tainted)
     assert found.way == way.partition(",")[0]
     assert found.tainted is ("since" in way)
 
@@ -54,11 +54,11 @@ def test_the_way_of_a_call(method: str, rules: tuple[Rule, ...] | None, tainted:
 @pytest.mark.parametrize("tainted", [False, True])
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 def test_a_rule_that_matches_asks_whatever_the_method_and_decides_who(method: str, tainted: bool) -> None:
-    assert judge(method, (LEADS,), Given(), tainted=tainted) == Verdict("ask", rule=LEADS)
+    assert judge(method, (LEADS,), ConditionInput(), tainted=tainted) == Verdict("ask", rule=LEADS)
 
 
 def test_where_no_rule_matches_the_asker_decides() -> None:
-    assert judge("DELETE", (ABOVE,), Given(body={"amount": 1}), tainted=False).rule == Rule()
+    assert judge("DELETE", (ABOVE,), ConditionInput(body={"amount": 1}), tainted=False).rule == Rule()
 
 
 # --- what a condition cannot say --------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def test_where_no_rule_matches_the_asker_decides() -> None:
 def test_where_a_condition_cannot_say_the_strictest_of_all_rules_holds(method: str) -> None:
     """Also of those whose own condition says that they are not for this call."""
     other = Rule(("U0BEN",), quorum=3, when={"required": ["never"]})
-    verdict = judge(method, (LEADS, ABOVE, other), Given(body={"amount": "5,000"}), tainted=False)
+    verdict = judge(method, (LEADS, ABOVE, other), ConditionInput(body={"amount": "5,000"}), tainted=False)
     assert verdict.rule == other
     assert "'amount' is not a number" in verdict.why
 
@@ -77,15 +77,15 @@ def test_a_rule_that_holds_in_one_place_does_not_hide_that_another_cannot_be_tol
     small = Rule(("U0ANN",), when={"properties": {"amount": {"maximum": 999}}, "required": ["amount"]})
     other = Rule(("U0BEN",), quorum=3, when={"required": ["never"]})
     for url, body in (("5e3", 5), ("5", "5,000")):
-        given = Given({"amount": url}, names=frozenset({"amount"}), body={"amount": body})
+        given = ConditionInput({"amount": url}, names=frozenset({"amount"}), body={"amount": body})
         assert judge("POST", (small, other), given, tainted=False).rule == other
-    assert judge("POST", (small, other), Given(body={"amount": 5}), tainted=False).rule == small
+    assert judge("POST", (small, other), ConditionInput(body={"amount": 5}), tainted=False).rule == small
 
 
 @pytest.mark.parametrize("tainted", [False, True])
 def test_a_rule_that_cannot_be_judged_asks_where_nobody_would_be_asked(tainted: bool) -> None:
     for method in ("GET", "POST"):
-        assert judge(method, (ABOVE,), Given(), tainted=tainted).rule == ABOVE
+        assert judge(method, (ABOVE,), ConditionInput(), tainted=tainted).rule == ABOVE
 
 
 # --- one reply --------------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def test_a_rule_that_cannot_be_judged_asks_where_nobody_would_be_asked(tainted: 
 
 @pytest.mark.parametrize("rules", [UNSAID, NEVER, (ABOVE,)])
 def test_after_eight_writes_of_a_reply_without_a_click_the_next_one_asks(rules: tuple[Rule, ...] | None) -> None:
-    given = Given(body={"amount": 10})
+    given = ConditionInput(body={"amount": 10})
     assert [judge("POST", rules, given, tainted=False, sent_alone=count).way for count in (0, 7)] == ["send"] * 2
     for count in (8, 9, 100):
         verdict = judge("POST", rules, given, tainted=False, sent_alone=count)
@@ -120,12 +120,12 @@ WEAKER_TO_STRICTER = [
 @pytest.mark.parametrize(("weaker", "stricter"), WEAKER_TO_STRICTER)
 def test_of_several_rules_that_match_the_strictest_holds(weaker: Rule, stricter: Rule) -> None:
     for order in ((weaker, stricter), (stricter, weaker)):
-        assert judge("PUT", order, Given(), tainted=False).rule == stricter
+        assert judge("PUT", order, ConditionInput(), tainted=False).rule == stricter
 
 
 def test_a_strict_rule_that_does_not_match_does_not_hold() -> None:
-    assert judge("PUT", (ABOVE, LEADS), Given(body={"amount": 10}), tainted=False).rule == LEADS
-    assert judge("PUT", (ABOVE, LEADS), Given(body={"amount": 5000}), tainted=False).rule == ABOVE
+    assert judge("PUT", (ABOVE, LEADS), ConditionInput(body={"amount": 10}), tainted=False).rule == LEADS
+    assert judge("PUT", (ABOVE, LEADS), ConditionInput(body={"amount": 5000}), tainted=False).rule == ABOVE
 
 
 RULES = st.builds(
@@ -140,7 +140,7 @@ RULES = st.builds(
 
 @given(rules=st.lists(RULES, max_size=4), amount=st.booleans(), tainted=st.booleans())
 def test_adding_a_rule_never_asks_fewer_people(rules: list[Rule], amount: bool, tainted: bool) -> None:
-    given = Given(body={"amount": 1} if amount else {})
+    given = ConditionInput(body={"amount": 1} if amount else {})
     for method, count in itertools.product(("GET", "POST", "DELETE"), range(len(rules))):
         less, more = (judge(method, tuple(rules[:n]) or None, given, tainted=tainted) for n in (count, count + 1))
         if less.way == "ask":

@@ -17,6 +17,7 @@ from base.thread import Thread
 from catalog.catalog import load_catalog
 from model.chat import ModelFailed
 from model.messages import Message, to_messages
+from model.refusals import Failure
 from store.store import Store
 from store.tables import MIGRATIONS, SERIAL
 from store.transcript import AssistantMessage, Item, Result, ToolCall, Usage, UserMessage, visible_to
@@ -153,6 +154,13 @@ def test_what_was_posted_stays_for_everybody(parts: BotParts) -> None:
     assert said == [("user", "What does Bob earn?"), ("assistant", "It is on the slip.")]
 
 
+def test_what_the_policy_sent_is_there_for_everybody(parts: BotParts) -> None:
+    thread = opened(parts, calls(("POST", "/notes", "{}")), says("It is noted."))
+    bens = seen_by(parts, BEN, thread)
+    assert urls(bens) == ["/notes"]
+    assert [one["data"] for one in tool_results(bens)] == [{"seen": "7"}]
+
+
 def test_the_taint_stays_with_the_thread(parts: BotParts) -> None:
     thread = opened(parts, calls(PAY), says("It is on the slip."))
     parts.replies.will(calls(("POST", "/users", "{}")))
@@ -212,7 +220,9 @@ def test_a_request_that_nobody_approved_is_its_askers(parts: BotParts, decision:
     assert urls(seen_by(parts, ANN, thread)) == ["/payroll/7"]
 
 
-@pytest.mark.parametrize("failure", [ModelFailed("x"), RuntimeError("y"), {}], ids=["no model", "a fault", "no reply"])
+@pytest.mark.parametrize(
+    "failure", [ModelFailed(Failure.REFUSED, "x"), RuntimeError("y"), {}], ids=["no model", "a fault", "no reply"]
+)
 def test_what_was_read_before_a_turn_failed_is_its_askers(parts: BotParts, failure: object) -> None:
     thread = opened(parts, calls(PAY, OPEN), failure)
     bens = seen_by(parts, BEN, thread)

@@ -176,6 +176,7 @@ def test_of_a_link_its_query_counts_on_the_path_that_was_asked(
         ("/other/link", "at another API"),
         ("http://169.254.169.254/latest", "does not allow"),
         ("javascript:alert(1)", "does not allow"),
+        ("/next_url?at=%07", "what the API gave for the next page is nothing that the catalog allows"),
         ("x" * 5_000, "5,000 characters long"),
         (7, "is no text"),
         ({"title": "/link"}, "is no text"),
@@ -213,6 +214,26 @@ def test_an_api_that_gives_the_same_page_for_each_number_is_found_out(parts: Bot
     assert len(server.requests) == 2
 
 
+def test_an_api_that_gives_the_same_items_in_another_order_for_each_number_is_found_out(
+    parts: BotParts, server: RestServer
+) -> None:
+    people = [person(number) for number in range(1, 11)]
+    turned = [reply(json.dumps({"data": people[at:] + people[:at]})) for at in range(10)]
+    server.will(*turned)
+    result = parts.read(f"{server.url}/page", all_pages=True)
+    assert result["data"] == people
+    assert "the same page again" in result["note"]
+    assert len(server.requests) == 2
+
+
+def test_a_list_begins_at_a_number_or_not_at_all(parts: BotParts, server: RestServer) -> None:
+    result = parts.read(f"{server.url}/page?page=last", all_pages=True)
+    assert (
+        result["error"] == "page has to be a number where all pages are asked for; leave it out to begin at the first."
+    )
+    assert server.requests == []
+
+
 FAULTS = [
     (reply('{"error": "boom"}', 500), "page 3 failed with 500"),
     (reply("[]", 401), "page 3 failed with 401"),
@@ -240,6 +261,7 @@ def test_a_fault_at_the_first_page_is_told_as_of_any_call(parts: BotParts, serve
     server.will(reply('{"message": "no such team"}', 404))
     result = parts.read(f"{server.url}/page", all_pages=True, select="[0]")
     assert (result["status"], result["data"]) == (404, {"message": "no such team"})
+    assert result["note"] == "The API answered 404 Not Found."
     server.will(hang_up, hang_up)
     assert "error" in parts.read(f"{server.url}/page", all_pages=True)
 

@@ -246,6 +246,15 @@ def test_an_id_that_does_not_fit_the_catalog_makes_no_call(parts: BotParts, serv
     assert (parts.pending(), server.calls) == ([], [("GET", "/page?page=1")])
 
 
+def test_a_list_that_the_channel_may_not_read_is_not_looked_in(tmp_path: Path, server: RestServer) -> None:
+    only = 'channels: {{C0HR: {{operations: ["GET /people/*"]}}}}\n'
+    parts = BotParts(tmp_path, (CATALOG + only).format(base=server.url), timeout=5)
+    result = ask(parts, "GET", "/people/ann") or {}
+    assert "GET /page may not be called here" in result["error"]
+    assert server.requests == []
+    parts.close()
+
+
 def test_a_list_that_needs_a_person_is_not_read_for_a_name(parts: BotParts, server: RestServer) -> None:
     result = ask(parts, "GET", "/asked/Ann")
     assert result is not None
@@ -305,6 +314,23 @@ def test_a_turn_that_is_stopped_looks_no_further(parts: BotParts, server: RestSe
     assert parts.pending() == []
 
 
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_a_turn_that_is_stopped_while_a_name_is_looked_up_makes_no_call_with_its_id(
+    parts: BotParts, server: RestServer, method: str
+) -> None:
+    turn = parts.begin()
+
+    def stopping(_seen: Any) -> Any:
+        parts.system.cancel_flag.turn(turn.turn)
+        return [people(named(7, "Ann"))]
+
+    server.always(stopping)
+    parts.replies.will(calls((method, "/people/Ann")))
+    parts.advance(turn.thread)
+    assert server.calls == [("GET", "/page?page=1")]
+    assert parts.pending() == []
+
+
 def test_what_a_check_reads_is_in_the_journal(parts: BotParts, server: RestServer) -> None:
     server.will(people(named(7, "Ann Lee")), reply('{"id": 7}'))
     ask(parts, "DELETE", "/people/ann%20lee")
@@ -313,5 +339,5 @@ def test_what_a_check_reads_is_in_the_journal(parts: BotParts, server: RestServe
     server.will(reply('{"id": 7}'), hang_up, reply('{"id": 7}'))
     parts.advance(pending.thread)
     assert parts.row(pending).state is State.UNKNOWN
-    parts.gate.check(pending.proposal)
+    parts.gate.show_target(pending.proposal)
     assert [one["why"] for one in journal(parts, "look")] == ["look-up", "preview", "before sending", "check"]

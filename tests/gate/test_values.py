@@ -116,7 +116,7 @@ def test_a_decimal_of_the_model_is_on_the_card_in_the_row_and_in_what_goes_out(
     assert pending.body == body
     text, blocks = card(card_row(pending))
     shown = json.dumps([text, blocks, whole_request(card_row(pending), 0)])
-    lines = card_row(pending).told(CARD).lines
+    lines = card_row(pending).changes(CARD).lines
     assert lines[0] == f"amount: 1.5 → {AMOUNT}"
     assert not any(line.startswith("rate") for line in lines)
     assert shown.count(AMOUNT) > 2
@@ -223,7 +223,7 @@ def test_a_condition_is_held_against_the_digits(parts: BotParts, amount: str, ho
     (rule,) = call.operation.rules or ()
     when = {"properties": {"amount": {"type": "number", "minimum": Decimal(AMOUNT)}}}
     assert rule.when == when
-    assert Condition(when).holds(call.given(call.operation)) is holds
+    assert Condition(when).holds(call.condition_input(call.operation)) is holds
 
 
 def test_a_form_carries_the_digits(parts: BotParts, server: RestServer) -> None:

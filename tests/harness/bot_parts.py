@@ -41,6 +41,7 @@ from store.store import Store
 from store.transcript import AssistantMessage, Result, ToolCall, Usage, UserMessage
 from store.turns import ReplyOutcome, Turn
 from tests.harness.databases import begun, everything
+from tests.harness.stores import Hears, a_mention
 from tests.harness.whole_bot import parts_of
 from workers.cancel_flag import CancelFlag
 from workers.waking import Waking
@@ -239,7 +240,7 @@ class BotParts:
         self.clock = clock or Clock()
         self.catalog = load_catalog(catalog, environ or {})
         self.hears: Callable[[str], None] = lambda _thread: None  # of posts that are on disk
-        self.store = Store(self.url, self.clock, on_posts=lambda thread: self.hears(thread))
+        self.store = Store(self.url, self.clock, Hears(lambda thread: self.hears(thread)))
         authority = Authority(directory, channels)
         self.gate = Gate(self.catalog, self.store, authority, GateOptions(**options), ids=_id, clock=self.clock)
         self.replies = Replies()
@@ -276,7 +277,7 @@ class BotParts:
         number = next(_numbers)
         ts = f"200.{number:06d}"
         thread = thread or Thread("T0LOCAL", "C0HR", ts)
-        assert self.store.record("mention", thread, {"user": by}, event_id=f"Ev{number}", ts=ts)
+        assert self.store.record(a_mention(f"Ev{number}", thread, ts, by, text))
         arrival = self.store.arrivals(thread.key)[-1]
         turn = Turn(_id(), thread.key, by, text, ts)
         assert self.store.admit(arrival, turn, QUIET, workers=8, max_waiting=256) != "too many"

@@ -10,14 +10,16 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["bot"])
+# What a bot imports once it knows its settings, too: most of a start is that.
+_forks.set_forkserver_preload(["bot", "openai", "openai.resources.chat.completions", "psycopg", "sqlite3"])
 
 
-def _serve(settings: dict[str, str], folder: Path, log: Path) -> None:
+def _serve(settings: dict[str, str], folder: Path, arguments: Sequence[str], log: Path) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(settings)
@@ -25,7 +27,7 @@ def _serve(settings: dict[str, str], folder: Path, log: Path) -> None:
     os.dup2(line, sys.stdout.fileno())
     os.dup2(line, sys.stderr.fileno())
     os.close(line)
-    sys.argv = ["bot.py"]
+    sys.argv = ["bot.py", *arguments]
     import bot
 
     bot.main()
@@ -34,10 +36,10 @@ def _serve(settings: dict[str, str], folder: Path, log: Path) -> None:
 class Fork:
     """A process of the bot, with what the tests use of `subprocess.Popen`."""
 
-    def __init__(self, settings: dict[str, str], folder: Path) -> None:
+    def __init__(self, settings: dict[str, str], folder: Path, arguments: Sequence[str] = ()) -> None:
         self._log = folder / f"log-{len(list(folder.glob('log-*')))}"
         os.mkfifo(self._log)
-        self._process = _forks.Process(target=_serve, args=(settings, folder, self._log), daemon=True)
+        self._process = _forks.Process(target=_serve, args=(settings, folder, arguments, self._log), daemon=True)
         self._process.start()
 
     def open_log(self) -> IO[str]:

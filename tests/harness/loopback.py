@@ -100,7 +100,7 @@ class Loopback:
             self._changed.notify_all()
 
     def wait(self, predicate: Callable[[], T], seconds: float = 60) -> T:
-        """Blocks until `predicate` holds, looking again at each request. Raises TimeoutError."""
+        """Blocks until `predicate` holds, looking again at each request and at each answer. Raises TimeoutError."""
         with self._changed:
             result = self._changed.wait_for(predicate, seconds)
         if not result:
@@ -117,7 +117,11 @@ class Loopback:
                 return Reply(drop=True)
             self._passes = max(0, self._passes - 1)
         time.sleep(self.pause)
-        return self._answer(request)
+        try:
+            return self._answer(request)
+        finally:
+            with self._changed:
+                self._changed.notify_all()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         take = self._take

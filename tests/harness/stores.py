@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -18,16 +18,29 @@ from store.journal.hash_chain import JournalEntry
 from store.posts import Post, message, update
 from store.proposal_record import Proposal
 from store.proposals import Effects
+from store.received import Action, Click, Mention
 from store.store import Store
 from store.transcript import AssistantMessage, ToolCall, Usage
 from store.turns import ReplyOutcome, Turn
 from tests.harness.databases import begun
+from workers.wakes import Nobody, Work
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 TEAM, CHANNEL, ANN, BEN = "T0LOCAL", "C0HR", "U0ANN", "U0BEN"
 A, B = Thread(TEAM, CHANNEL, "100.000001"), Thread(TEAM, CHANNEL, "100.000002")
 QUIET: dict[Admission, Sequence[Post]] = {"taken": [], "kept": [], "too many": [], "too many of theirs": []}
+
+
+class Hears(Nobody):
+    """Tells `heard` of each thread for which there is something to show."""
+
+    def __init__(self, heard: Callable[[str], object]) -> None:
+        self._heard = heard
+
+    def recorded(self, thread: str, work: Set[Work], *, is_pinned: bool) -> None:
+        if Work.POSTS in work:
+            self._heard(thread)
 
 
 class Clock:
@@ -43,11 +56,22 @@ class Clock:
 NUMBERS = itertools.count(1)
 
 
+def a_mention(event_id: str, thread: Thread = A, ts: str = "1.1", user: str = ANN, words: str = "hello") -> Mention:
+    """A person's message to the bot, in a thread of a channel."""
+    return Mention(event_id, thread, ts, user, words, in_thread=True, is_foreign=False)
+
+
+def a_click(
+    event_id: str, thread: Thread = A, token: str = "token", action: Action = "approve", user: str = BEN
+) -> Click:
+    """A press of a card's button."""
+    return Click(event_id, thread, user, token, action, "1.2.trigger", in_view=False)
+
+
 def arrive(store: Store, thread: Thread = A, ts: str | None = None, user: str = ANN, words: str = "hello") -> Arrival:
     """A mention that was recorded and not yet looked at."""
     number = next(NUMBERS)
-    payload = {"user": user, "text": words, "ts": ts or f"200.{number:06d}"}
-    assert store.record("mention", thread, payload, event_id=f"Ev{number}", ts=payload["ts"])
+    assert store.record(a_mention(f"Ev{number}", thread, ts or f"200.{number:06d}", user, words))
     return store.arrivals(thread.key)[-1]
 
 
@@ -62,7 +86,8 @@ def admit(
 ) -> tuple[Admission, Turn]:
     """A mention, recorded and looked at."""
     arrival = arrive(store, thread, ts, user)
-    turn = Turn(f"turn-{arrival.id}", thread.key, user, arrival.payload["text"], arrival.payload["ts"])
+    assert isinstance(arrival.received, Mention)
+    turn = Turn(f"turn-{arrival.id}", thread.key, user, arrival.received.text, arrival.received.ts)
     return store.admit(arrival, turn, says, workers=workers, max_waiting=max_waiting), turn
 
 

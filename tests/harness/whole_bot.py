@@ -7,9 +7,11 @@ model may be a `Script`, an object that the app takes as an argument.
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import hmac
 import http.client
+import itertools
 import json
 import re
 import threading
@@ -22,10 +24,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from flask import Flask
 
 from base.clock import SteadyClock
 from base.settings import Settings
-from bot import Bot, create_app
+from bot import Bot, create_app, open_database
 from catalog.catalog import load_catalog
 from demo.hr_api import LocalServer
 from emulator.delivery import Reply
@@ -35,10 +38,9 @@ from emulator.speech import app_mention, envelope
 from emulator.world import BOT, BOT_USER
 from gate.policy import State
 from model.chat import Model, ModelFailed, ReplyListener
-from store.store import Store
+from model.refusals import Failure
 from tests.harness.loopback import Loopback, Request, as_json
 from tests.harness.loopback import Reply as LoopbackReply
-from workers.waking import Waking
 
 Json = dict[str, Any]
 Message = dict[str, Any]
@@ -108,7 +110,7 @@ class Writing:
                 ear.hear(self.text, is_calling=False)
                 if ear.is_cut():
                     self.is_cut = True
-                    raise ModelFailed("cut off")
+                    raise ModelFailed(Failure.CUT_OFF)
                 self._changed.wait(0.05)
             return self._reply or says(self.text)
 
@@ -234,6 +236,16 @@ def settings_of(**given: Any) -> Settings:
     return Settings.model_validate(defaults | given)
 
 
+class RoundRobin:
+    """A WSGI application in front of several that are the same: each request goes to the next of them."""
+
+    def __init__(self, apps: Sequence[Flask]) -> None:
+        self._next = itertools.cycle(apps)
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return next(self._next)(environ, start_response)
+
+
 class RunningBot:
     """The wired app behind its own HTTP server, from `start` to `stop`; may be started again on the same database."""
 
@@ -244,8 +256,11 @@ class RunningBot:
         catalog: str,
         model: Model | None,
         clock: SteadyClock | None = None,
+        replicas: int = 1,
     ) -> None:
         self.clock = clock or SteadyClock()
+        self._replicas = replicas
+        self._bots: list[Bot] = []
         self.workspace = workspace
         self.settings = settings
         self._catalog = load_catalog(catalog, {}, source="apis.yaml")
@@ -254,23 +269,28 @@ class RunningBot:
 
     def start(self) -> RunningBot:
         """Starts it and tells the workspace where it listens."""
-        waking = Waking()
-        self.store = Store(self.settings.database_url, self.clock, on_posts=waking.posts_recorded)
-        app = create_app(self.settings, self._catalog, self.store, waking, model=self._model, clock=self.clock)
-        self._bot: Bot = app.extensions["bot"]
-        self._bot.start()
-        self._server = LocalServer(app)
+        apps = [self._app() for _ in range(self._replicas)]
+        self._bots = [app.extensions["bot"] for app in apps]
+        self.store = self._bots[0].store
+        for bot in self._bots:
+            bot.start()
+        self._server = LocalServer(apps[0] if len(apps) == 1 else RoundRobin(apps))
         self._server.start()
         self.workspace.connect(self.url)
-        if (socket := self._bot.socket) is not None:
-            until(lambda: socket.is_connected)  # Slack may think so a moment before the bot does
+        until(
+            lambda: all(bot.socket is None or bot.socket.is_connected for bot in self._bots)
+        )  # Slack may think so before
         return self
+
+    def _app(self) -> Flask:
+        parts = open_database(self.settings, self.clock)
+        return create_app(self.settings, self._catalog, parts, model=self._model, clock=self.clock)
 
     def stop(self) -> None:
         if self._server is not None:
             self.workspace.connect("")
             self._server.stop()
-            self._bot.stop(5)
+            at_once(*(functools.partial(bot.stop, 5) for bot in self._bots))
             self._server = None
 
     @property

@@ -14,6 +14,7 @@ from base.logging_setup import hide_in_logs, set_up_logs
 from gate.policy import State
 from model.chat import ChatServer, ModelFailed
 from model.prompt.prompt import tools
+from model.refusals import Failure
 from model.replies import KEPT_ARGUMENTS
 from store.transcript import AssistantMessage, Result
 from tests.harness.bot_parts import (
@@ -521,7 +522,7 @@ def test_an_answer_that_is_no_reply_is_told_with_a_reference_and_the_thread_goes
     _told_with_a_reference(parts, answer, "made no sense to me", times=2)
 
 
-@pytest.mark.parametrize("failure", [ModelFailed("time-out"), ModelFailed("HTTP 503")])
+@pytest.mark.parametrize("failure", [ModelFailed(Failure.TIME_OUT), ModelFailed(Failure.REFUSED, "HTTP 503")])
 def test_a_model_that_fails_is_told_with_a_reference_and_the_thread_goes_on(
     parts: BotParts, failure: Exception
 ) -> None:
@@ -549,7 +550,7 @@ def _told_with_a_reference(parts: BotParts, line: object, words_: str, times: in
     assert user_words(parts.replies.asked[-1]) == ["please", "again"]
 
 
-@pytest.mark.parametrize("failure", [ModelFailed("HTTP 500"), RuntimeError("boom"), None])
+@pytest.mark.parametrize("failure", [ModelFailed(Failure.REFUSED, "HTTP 500"), RuntimeError("boom"), None])
 def test_what_a_failed_turn_had_waiting_is_taken_back(make: Make, server: RestServer, failure: object) -> None:
     """A model that fails between two waits leaves no card behind that would still send."""
     parts = make()
@@ -567,7 +568,7 @@ def test_what_a_failed_turn_had_waiting_is_taken_back(make: Make, server: RestSe
 
 
 def test_every_call_has_a_result_after_any_failure(parts: BotParts, server: RestServer) -> None:
-    failures: list[object] = [ModelFailed("x"), RuntimeError("y"), {}]
+    failures: list[object] = [ModelFailed(Failure.REFUSED, "x"), RuntimeError("y"), {}]
     for failure in failures:
         parts.replies.will(calls(GET, DELETE), *[failure] * (2 if failure == {} else 1))
         thread = parts.ask()

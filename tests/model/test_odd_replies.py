@@ -229,7 +229,7 @@ def test_no_event_makes_a_response_fail(events: list[Any]) -> None:
             "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum context length",
             32_768,
         ),
-        ("`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens", 4096),
+        ("`inputs` tokens + `max_new_tokens` must be <= 4096. ConditionInput: 5000 `inputs` tokens", 4096),
     ],
 )
 def test_a_named_window_is_what_is_tried_first(said: str, limit: int) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from base.json_text import compact, dumps, loads
 from model.messages import to_messages
-from model.opaque_members import MAX_OPAQUE, Members, Room, given_back, kept
+from model.opaque_members import MAX_OPAQUE, OpaqueMembers, Room, given_back, kept
 from model.replies import parse_reply
 from model.stream import Assembly
 from store.transcript import AssistantMessage, Item, Result, ToolCall, UserMessage, visible_to
@@ -158,7 +158,7 @@ def test_a_stream_of_a_megabyte_is_not_kept_beyond_the_bound_and_takes_no_long_t
 
 def test_a_thousand_items_are_enough() -> None:
     room = Room()
-    members = Members(room, is_streamed=True)
+    members = OpaqueMembers(room, is_streamed=True)
     for number in range(2_000):
         members.add({"details": [{"index": number}]})
     assert (members.whole(), room.lost) == ({}, {"details"})

@@ -90,7 +90,7 @@ def test_what_a_refusal_means(status: int, body: Any, kind: str) -> None:
 )
 def test_what_the_log_has_of_it(body: Any, told: dict[str, object]) -> None:
     sent = body if isinstance(body, str) else json.dumps(body)
-    assert refusal_of(400, sent.encode()).told == {"status": 400, **told}
+    assert refusal_of(400, sent.encode()).for_log == {"status": 400, **told}
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ SHOWN_BY_NONE = ["Fire", "Tom", "Berg", "4711", "Müller", "salary", "98", "zaph
     ],
 )
 def test_nothing_that_people_wrote_is_repeated(repeated: str) -> None:
-    said = refusal_of(400, json.dumps({"error": {"message": repeated, "param": "Tom"}}), written=WRITTEN).told
+    said = refusal_of(400, json.dumps({"error": {"message": repeated, "param": "Tom"}}), written=WRITTEN).for_log
     for word in SHOWN_BY_NONE:
         assert word.lower() not in json.dumps(said, ensure_ascii=False).lower()
     assert len(said["said"]) <= 500

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from model.advice import advice, fitting_history, is_ollama, window
-from model.refusals import refusal_of
+from model.refusals import Failure, refusal_of
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 
 Json = dict[str, Any]
@@ -191,7 +191,7 @@ KINDS: dict[str, tuple[Answer, Json, int, list[str]]] = {
         lambda _: Reply(200, b"<html>Welcome</html>", {"Content-Type": "text/html"}),
         {},
         1,
-        ["To do: OPENAI_BASE_URL leads to something else than a model server; mostly it ends in /v1."],
+        ["To do: OPENAI_BASE_URL points to something other than a model server; it usually ends in /v1."],
     ),
     "a busy one": (
         lambda _: refused("slow down", 429),
@@ -261,7 +261,7 @@ def test_it_needs_the_environment() -> None:
     ],
 )
 def test_what_to_do_about_a_refusal(status: int, error: Json, told: str) -> None:
-    assert told in advice(f"HTTP {status}", refusal_of(status, json.dumps({"error": error})), "m")
+    assert told in advice(Failure.REFUSED, refusal_of(status, json.dumps({"error": error})), "m")
 
 
 @pytest.mark.parametrize(

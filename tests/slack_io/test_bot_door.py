@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from emulator.emulator import Workspace
 from model.chat import ModelFailed
+from model.refusals import Failure
 from slack_io.health import CachedCheck
 from tests.harness.whole_bot import (
     CATALOG,
@@ -569,7 +570,7 @@ def test_readyz_tells_of_slack_and_the_model_beside_and_takes_no_process_out_for
     ann.asks("hello").answer()
     assert ready(bot) == (200, {"database": "ok", "slack": "ok", "model": "ok", "catalog": "ok"})
 
-    model.will(ModelFailed("HTTP 500"))
+    model.will(ModelFailed(Failure.REFUSED, "HTTP 500"))
     workspace.fault("chat.postMessage", "http_500", times=1)
     talk = ann.asks("hello")
     talk.workspace.wait(lambda: [one for one in workspace.calls_of("chat.postMessage") if one.status == 500])
@@ -639,17 +640,17 @@ def test_one_request_looks_at_a_time_and_what_was_found_is_kept_for_seconds() ->
         assert go_on.wait(60)
 
     database = CachedCheck(look, clock=lambda: now[0])
-    assert at_once(*[database.found] * 20) == ["ok"] * 20
+    assert at_once(*[database.state] * 20) == ["ok"] * 20
     assert looks == [1]
     now[0] += 4.9
-    assert (database.found(), looks) == ("ok", [1])
+    assert (database.state(), looks) == ("ok", [1])
 
     now[0] += 0.2
     go_on.clear()
-    slow = threading.Thread(target=database.found)
+    slow = threading.Thread(target=database.state)
     slow.start()
     until(lambda: looks == [2])
-    assert database.found() == "ok"  # and waits for nobody
+    assert database.state() == "ok"  # and waits for nobody
     go_on.set()
     slow.join(60)
 
@@ -662,11 +663,11 @@ def test_what_is_ill_is_looked_at_again_after_a_second() -> None:
             raise wrong[0]
 
     database = CachedCheck(look, clock=lambda: now[0])
-    assert database.found() == "no answer (OperationalError)"
+    assert database.state() == "no answer (OperationalError)"
     wrong.clear()
-    assert database.found() == "no answer (OperationalError)"
+    assert database.state() == "no answer (OperationalError)"
     now[0] += 1.1
-    assert database.found() == "ok"
+    assert database.state() == "ok"
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])

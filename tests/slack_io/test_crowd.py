@@ -21,7 +21,7 @@ from emulator.world import UserGroup
 from gate.authority import Authority
 from gate.policy import Refused, State
 from slack_io.assistant_status import AssistantStatus
-from slack_io.memberships import Members
+from slack_io.memberships import Rolls
 from slack_io.outbox import Outbox
 from slack_io.streaming import StreamedMessages
 from slack_io.web_api import SlackWeb
@@ -30,6 +30,7 @@ from store.proposal_record import Proposal
 from store.store import Store
 from tests.gate.test_gate_in_depth import catalog, told
 from tests.harness.bot_parts import BEN, USERS, BotParts
+from tests.harness.stores import a_click
 from tests.harness.whole_bot import (
     ObedientApi,
     Person,
@@ -148,12 +149,11 @@ def test_the_clock_waits_for_clicks_on_that_card_that_came_in_time_alone(
     proposal = _asked(parts)
     parts.clock.ahead = ahead  # type: ignore[attr-defined]
     token = proposal.token if carries == "token" else "0" * 32
-    payload = {"user": BEN, "token": token, "action": "approve"}
-    parts.store.record("click", Thread.from_key(proposal.thread), payload, event_id="click:1")
+    parts.store.record(a_click("click:1", Thread.from_key(proposal.thread), token))
     parts.clock.ahead = 3_700.0  # type: ignore[attr-defined]
     assert len(parts.gate.expire_due()) == expired
-    (click,) = parts.store.arrivals(proposal.thread)
-    parts.store.dispose(click)
+    (pressed,) = parts.store.arrivals(proposal.thread)
+    parts.store.dispose(pressed)
     assert len(parts.gate.expire_due()) == 1 - expired
 
 
@@ -241,7 +241,7 @@ class Book:
 
 def test_a_look_up_is_believed_for_the_seconds_that_one_says() -> None:
     book, clock = Book({"A"}), Clock()
-    members = Members(book.read, clock)
+    members = Rolls(book.read, clock)
     assert members.has("S", "A", kept=5) is True
     book.pages = ({"B"},)
     clock.now += 4.9
@@ -257,7 +257,7 @@ def test_a_look_up_is_believed_for_the_seconds_that_one_says() -> None:
 
 def test_a_large_channel_is_read_as_far_as_needed_and_once() -> None:
     book = Book({"A"}, {"B"}, {"C"})
-    members = Members(book.read, Clock())
+    members = Rolls(book.read, Clock())
     assert members.has("C", "B", kept=5) is True
     assert len(book.asked) == 2
     assert (members.has("C", "A", kept=5), members.has("C", "X", kept=5), members.has("C", "Y", kept=5)) == (
@@ -270,7 +270,7 @@ def test_a_large_channel_is_read_as_far_as_needed_and_once() -> None:
 
 def test_where_slack_does_not_say_that_is_believed_for_a_moment_alone() -> None:
     book, clock = Book(None), Clock()
-    members = Members(book.read, clock)
+    members = Rolls(book.read, clock)
     assert [members.has("S", "A", kept=60) for _ in range(3)] == [None] * 3
     book.pages = ({"A"},)
     clock.now += 2.1
@@ -285,7 +285,7 @@ def test_who_asks_at_the_same_moment_shares_one_look_up() -> None:
         let_go.wait(0.3)
         return book.read(place, cursor, spare)
 
-    members = Members(slow, Clock())
+    members = Rolls(slow, Clock())
     assert at_once(*[lambda: members.has("S", "A", kept=5)] * 20) == [True] * 20
     assert len(book.asked) == 1
 
@@ -299,7 +299,7 @@ def test_a_busy_look_up_leaves_nothing_behind() -> None:
             raise found
         return found
 
-    members = Members(read, clock)
+    members = Rolls(read, clock)
     with pytest.raises(SlackBusy):
         members.has("S", "A", kept=5)
     assert members.has("S", "A", kept=5) is True
@@ -383,7 +383,7 @@ def test_three_hundred_lines_for_single_people_hold_up_no_answer(tmp_path: Path,
     ts = workspace.say("U0ANN", "hello")
     thread = Thread("T0LOCAL", "C0HR", ts)
     waking = Waking()
-    store = Store(f"sqlite:///{tmp_path}/bot.db", on_posts=waking.posts_recorded, journal_key="k")
+    store = Store(f"sqlite:///{tmp_path}/bot.db", wakes=waking, journal_key="k")
     web = SlackWeb(workspace.bot_token, workspace.api_url, clock=Clock())
     nobody: list[str] = []
     outbox = Outbox(
@@ -463,12 +463,12 @@ def test_a_yes_does_not_overtake_a_no_that_is_held_up(
 def test_one_persons_270_mentions_leave_room_for_others(
     start_bot: StartBot, model: Script, workspace: Workspace, ann: Person, ben: Person
 ) -> None:
-    bot = start_bot()
+    bot = start_bot(slack_channel="#hr-bot,#random")
     model.hold()
     for _ in range(270):
         workspace.deliver(mention_of(workspace, user="U0BEN"))
     until(lambda: not bot.store.unrested()[0])
-    talk = ann.asks("and I?")
+    talk = ann.asks("and I?", "C0RANDOM")  # where the pace of Ben's answers does not hold hers up
     until(lambda: len(ben.asides()) > 0)
 
     assert len(bot.store.unrested()[1]) <= 8 + 64 + 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from slack_io.message_content import content, is_by_app, whole, with_files
 from slack_io.payloads import plain_words
-from store.arrivals import Attached
+from store.received import Attached
 
 Json = dict[str, Any]
 

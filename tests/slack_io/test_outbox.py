@@ -23,6 +23,8 @@ from store.transcript import AssistantMessage
 from store.turns import Turn
 from tests.harness.databases import ENGINES, fresh_database
 from tests.harness.loopback import Loopback, Reply, Request, as_json
+from tests.harness.stores import a_mention
+from workers.wakes import Work
 from workers.waking import Waking
 
 _numbers = itertools.count(1)
@@ -64,7 +66,7 @@ class System:
     def open(self, api_url: str) -> Outbox:
         """A new outbox in a new process, as after a restart."""
         self.waking = Waking()
-        self.stores.append(Store(self.url, self.clock, on_posts=self.waking.posts_recorded, journal_key="k"))
+        self.stores.append(Store(self.url, self.clock, wakes=self.waking, journal_key="k"))
         web = SlackWeb(self.workspace.bot_token, api_url, timeout=5, clock=self.clock)
         self.assistant_status = AssistantStatus(web, self.waking, clock=self.clock)
         self.growing = StreamedMessages(web, self.waking, self.ended.append, clock=self.clock)
@@ -79,12 +81,12 @@ class System:
             steady=self.clock,
         )
         for thread in self.store.unrested()[2]:
-            self.waking.posts_recorded(thread)
+            self.waking.wake(Work.POSTS, thread)
         return outbox
 
     def thinks(self) -> bool:
         """Notes that the bot thinks; whether there is something to show."""
-        posts = self.waking.posts
+        posts = self.waking.queues[Work.POSTS]
         if self.thread.key in posts:
             assert posts.take() == self.thread.key
             posts.done(self.thread.key)
@@ -303,7 +305,7 @@ def test_who_takes_over_from_a_server_waits_for_what_may_be_on_its_way(system: S
 def test_who_was_overtaken_says_nothing_more(system: System, engine: str) -> None:
     first, card = system.outbox, system.say("card", blocks=CARD)
     system.deliver()
-    system.waking.posts_recorded(system.thread.key)
+    system.waking.wake(Work.POSTS, system.thread.key)
     system.outbox = system.open(system.workspace.api_url)
     system.deliver()
     system.post(
@@ -751,7 +753,7 @@ def test_a_status_that_does_not_arrive_holds_up_nothing(system: System, kind: An
 
 def test_a_turns_messages_are_looked_for_from_its_mention_on(system: System) -> None:
     ts = system.workspace.say("U0ANN", "and now?", thread_ts=system.ts)
-    system.store.record("mention", system.thread, {}, event_id="Ev1", ts=ts)
+    system.store.record(a_mention("Ev1", system.thread, ts))
     (arrival,) = system.store.arrivals(system.thread.key)
     turn = Turn("t1", system.thread.key, "U0ANN", "and now?", ts)
     system.store.admit(

@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, text
 from base.thread import Thread
 from gate.policy import Event, State
 from store.backlog import LOOKS, Backlog, Waiting
+from store.received import Mention
 from store.store import Store
 from store.turns import Turn
 from tests.harness.databases import begun
@@ -74,7 +75,8 @@ def test_a_look_reads_no_table_from_end_to_end(tmp_path: Path) -> None:
 
 def test_a_turn_keeps_its_trace_and_when_it_first_waited_for_people(store: Store, clock: Clock) -> None:
     arrival = arrive(store)
-    turn = Turn("t1", A.key, ANN, "hello", arrival.payload["ts"], trace="00-abc-def-01")
+    assert isinstance(arrival.received, Mention)
+    turn = Turn("t1", A.key, ANN, "hello", arrival.received.ts, trace="00-abc-def-01")
     store.admit(arrival, turn, QUIET, workers=8, max_waiting=256)
     stored = begun(store, A.key)
     assert stored is not None

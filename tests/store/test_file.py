@@ -19,7 +19,7 @@ from store.transcript import AssistantMessage, Usage
 from store.turns import ReplyOutcome
 from tests.harness.bot_parts import USERS, BotParts, calls
 from tests.harness.databases import everything
-from tests.harness.stores import begin
+from tests.harness.stores import a_mention, begin
 
 A = Thread("T0LOCAL", "C0HR", "100.000001")
 
@@ -53,7 +53,7 @@ def test_nobody_else_may_read_the_files(tmp_path: Path, url: str, is_there: bool
     again = Store(url)
     assert again.lock_at_once()
     again.journal.keep_head()
-    again.record("mention", A, {}, event_id="Ev1")
+    again.record(a_mention("Ev1", A))
     found = modes(tmp_path)
     assert set(found) >= {
         "bot.db",
@@ -98,7 +98,7 @@ def test_the_file_shrinks_after_retention(tmp_path: Path, url: str) -> None:
     assert store.forget(9e9) == 40
     store.shrink()
     assert size(tmp_path) < full / 10
-    assert store.record("mention", A, {}, event_id="Ev1")
+    assert store.record(a_mention("Ev1", A))
     store.close()
 
 

@@ -27,7 +27,7 @@ from store.transcript import AssistantMessage, Result, ToolCall, Usage
 from store.turns import ReplyOutcome, Turn
 from tests.harness.databases import ENGINES, everything, fresh_database, looking_into, rows
 from tests.harness.logs import logged
-from tests.harness.stores import QUIET, admit, arrive, begin, proposed
+from tests.harness.stores import QUIET, a_mention, admit, arrive, begin, proposed
 from tests.harness.whole_bot import at_once, until
 
 A = Thread("T0LOCAL", "C0HR", "100.000001")
@@ -362,12 +362,12 @@ def test_who_lost_the_database_to_another_writes_nothing_more(
     turn = begin(first, A)
     arrival = arrive(first, A)
     lose_lock(url)
-    assert first.record("mention", A, {}, event_id="Ev-before")  # nobody else has it: what Slack brings is still taken
+    assert first.record(a_mention("Ev-before", A))  # nobody else has it: what Slack brings is still taken
     second.lock(threading.Event())
 
     before = state(url)
     for work in (
-        lambda: first.record("mention", A, {}, event_id="Ev-after"),
+        lambda: first.record(a_mention("Ev-after", A, "1.2")),
         lambda: first.add_round(turn, a_round()),
         lambda: first.dispose(arrival),
         lambda: take(first, "T0LOCAL/C0HR/9.9"),
@@ -380,7 +380,7 @@ def test_who_lost_the_database_to_another_writes_nothing_more(
     assert second.still_alone()
     assert len(logged(caplog, event="overtaken")) == 1
     second.add_round(turn, a_round())
-    assert second.record("mention", A, {}, event_id="Ev-after")
+    assert second.record(a_mention("Ev-after", A, "1.2"))
 
 
 @ON_A_SERVER
@@ -395,4 +395,4 @@ def test_who_waits_for_the_database_outlives_its_restart(process: Callable[[], S
         db.execute(text(f"select pg_terminate_backend(pid) from pg_stat_activity where {others}"))
     waiting.join(30)
     assert second.still_alone()
-    assert second.record("mention", A, {}, event_id="Ev1")
+    assert second.record(a_mention("Ev1", A))

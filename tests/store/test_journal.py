@@ -34,6 +34,7 @@ from store.store import Store
 from tests.harness.bot_parts import USERS, BotParts, calls, says
 from tests.harness.databases import ENGINES, fresh_database, looking_into
 from tests.harness.rest_server import RestServer, hang_up, reply
+from tests.harness.stores import a_mention
 from tests.harness.whole_bot import at_once
 
 ROOT = Path(__file__).parents[2]
@@ -132,7 +133,7 @@ def arrivals(store: Store, count: int) -> list[Arrival]:
     found = []
     for i in range(count):
         thread = Thread("T0LOCAL", "C0HR", f"300.{i:06d}")
-        assert store.record("mention", thread, {"user": "U0ANN"}, event_id=f"Ev{i}", ts=f"300.{i:06d}")
+        assert store.record(a_mention(f"Ev{i}", thread, f"300.{i:06d}"))
         found += store.arrivals(thread.key)
     return found
 

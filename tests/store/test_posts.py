@@ -9,7 +9,7 @@ from gate.policy import Event
 from store.posts import PostEvent, message
 from store.store import Store
 from tests.harness.databases import rows
-from tests.harness.stores import A, B, begin, propose, redrawn
+from tests.harness.stores import A, B, Hears, begin, propose, redrawn
 
 
 def test_posts_are_due_in_the_order_in_which_they_were_said(store: Store) -> None:
@@ -45,7 +45,9 @@ def test_a_post_given_up_is_not_due_again(store: Store, url: str) -> None:
 
 def test_the_outbox_hears_of_new_posts_once_they_are_on_disk(url: str) -> None:
     heard: list[tuple[str, int]] = []
-    opened = Store(url, journal_key="k", on_posts=lambda thread: heard.append((thread, len(opened.due_posts(thread)))))
+    opened = Store(
+        url, journal_key="k", wakes=Hears(lambda thread: heard.append((thread, len(opened.due_posts(thread)))))
+    )
     opened.say([message("p1", A.key, "", "one"), message("p2", A.key, "", "two"), message("q", B.key, "", "b")])
     assert sorted(heard) == [(A.key, 2), (B.key, 1)]
     heard.clear()
@@ -56,7 +58,7 @@ def test_the_outbox_hears_of_new_posts_once_they_are_on_disk(url: str) -> None:
 
 def test_the_outbox_hears_of_posts_whose_commit_had_no_answer(url: str) -> None:
     heard: list[str] = []
-    store = Store(url, journal_key="k", on_posts=heard.append)
+    store = Store(url, journal_key="k", wakes=Hears(heard.append))
 
     def lose(_connection: object) -> None:
         raise ConnectionError("behind the COMMIT")

@@ -24,6 +24,7 @@ from tests.harness.stores import (
     QUIET,
     A,
     Clock,
+    a_click,
     arrive,
     begin,
     called,
@@ -81,27 +82,27 @@ def test_a_proposal_that_is_not_there_cannot_change(store: Store, url: str) -> N
 
 def test_a_click_that_decides_nothing_waits_for_its_refusal_and_changes_nothing(store: Store, url: str) -> None:
     one = propose(store, begin(store), State.REJECTED)
-    store.record("click", A, {"user": ANN}, event_id="click:1")
-    (click,) = store.arrivals(A.key)
+    store.record(a_click("click:1", A))
+    (clicked,) = store.arrivals(A.key)
     before = everything(url)
-    assert store.transition(one.proposal, Event.APPROVE, redrawn, arrival=click.id) is None
-    assert store.vote(one.proposal, ANN, 7.0, redrawn, arrival=click.id) is None
+    assert store.transition(one.proposal, Event.APPROVE, redrawn, arrival=clicked.id) is None
+    assert store.vote(one.proposal, ANN, 7.0, redrawn, arrival=clicked.id) is None
     assert everything(url) == before
-    store.dispose(click, [message("refusal", A.key, "", "too late")])
+    store.dispose(clicked, [message("refusal", A.key, "", "too late")])
     assert store.arrivals(A.key) == []
 
 
 def test_a_transition_whose_effects_fail_has_not_happened(store: Store, url: str) -> None:
     one = propose(store, begin(store))
-    store.record("click", A, {"user": ANN}, event_id="click:1")
-    (click,) = store.arrivals(A.key)
+    store.record(a_click("click:1", A))
+    (clicked,) = store.arrivals(A.key)
     before = everything(url)
 
     def fail(_: Proposal) -> Effects:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        store.transition(one.proposal, Event.APPROVE, fail, arrival=click.id)
+        store.transition(one.proposal, Event.APPROVE, fail, arrival=clicked.id)
     assert everything(url) == before
 
 
@@ -176,8 +177,7 @@ def test_what_happens_in_one_thread_at_one_moment_waits_for_itself_and_never_fai
                 case 0:
                     return store.transition(one.proposal, Event.SUCCEED, noted)
                 case 1:
-                    words = asked.payload
-                    new = Turn(f"turn-{asked.id}", turn.thread, ANN, words["text"], words["ts"])
+                    new = Turn(f"turn-{asked.id}", turn.thread, ANN, "hello", f"300.{asked.id:06d}")
                     return store.admit(asked, new, QUIET, workers=8, max_waiting=256)
                 case 2:
                     store.dispose(clicked, [], [JournalEntry("refused", {})])

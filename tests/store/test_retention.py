@@ -8,7 +8,7 @@ from store.posts import message
 from store.store import Store
 from store.transcript import AssistantMessage, Usage
 from tests.harness.databases import everything, rows
-from tests.harness.stores import ANN, CHANNEL, TEAM, A, B, Clock, admit, arrive, begin, propose, redrawn
+from tests.harness.stores import ANN, CHANNEL, TEAM, A, B, Clock, a_click, admit, arrive, begin, propose, redrawn
 
 
 def rest(store: Store, thread: Thread) -> None:
@@ -16,7 +16,7 @@ def rest(store: Store, thread: Thread) -> None:
     turn = begin(store, thread)
     one = propose(store, turn)
     store.transition(one.proposal, Event.REJECT, redrawn)
-    store.record("click", thread, {}, event_id=f"click:{one.token}")
+    store.record(a_click(f"click:{one.token}", thread))
     store.dispose(store.arrivals(thread.key)[0])
     store.end_turn(
         turn,

@@ -14,6 +14,7 @@ from store.store import Store
 from store.turns import Turn
 from tests.harness.bot_parts import QUIET
 from tests.harness.databases import ENGINES, fresh_database, rows
+from tests.harness.stores import a_mention
 from tests.harness.whole_bot import at_once
 
 A, B = (Thread("T0LOCAL", "C0HR", f"100.00000{i}").key for i in (1, 2))
@@ -51,7 +52,7 @@ def opened(url: str, clock: Clock, bounds: Bounds = SMALL) -> Store:
 
 
 def arrive(store: Store, thread: str, number: int) -> None:
-    assert store.record("mention", Thread.from_key(thread), {}, event_id=f"Ev{number}", ts=f"1.{number}")
+    assert store.record(a_mention(f"Ev{number}", Thread.from_key(thread), f"1.{number}"))
     turn = Turn(f"turn-{number}", thread, "U0ANN", "hello", f"1.{number}")
     assert store.admit(store.arrivals(thread)[-1], turn, QUIET, workers=8, max_waiting=9) == "taken"
 

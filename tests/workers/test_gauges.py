@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, text
 from store.store import Store
 from tests.harness.stores import A, Clock, admit
 from workers.gauges import Gauges
+from workers.wakes import Work
 from workers.waking import Waking
 
 
@@ -25,7 +26,7 @@ def test_parts_queues_and_what_waits_are_told(tmp_path: Path) -> None:
     waking, store = Waking(), Store(f"sqlite:///{tmp_path}/bot.db")
     admit(store, A)
     for key in ("a", "b", "a"):
-        waking.posts.wake(key)
+        waking.queues[Work.POSTS].wake(key)
     parts = {"database": "ok", "slack": "refused (token_revoked)", "model": "not asked yet"}
     found = told(Gauges(store, waking, lambda: parts))
 
@@ -33,7 +34,7 @@ def test_parts_queues_and_what_waits_are_told(tmp_path: Path) -> None:
     assert found['part_up{part="slack"}'] == 0
     assert found['queue_length{queue="posts"}'] == 2
     assert {name for name in found if name.startswith("queue_length")} == {
-        f'queue_length{{queue="{one.name}"}}' for one in vars(waking).values() if hasattr(one, "take")
+        f'queue_length{{queue="{name}"}}' for name in (*Work, "checks", "homes")
     }
     assert found["turns_waiting"] == 1
     store.close()

@@ -9,6 +9,7 @@ from base.thread import Thread
 from store.posts import message
 from store.store import Store
 from workers.keyed_workers import KeyedWorkers
+from workers.wakes import Work
 from workers.waking import Waking
 from workers.work_queue import WorkQueue
 
@@ -51,14 +52,14 @@ def test_a_closed_queue_gives_out_nothing_more() -> None:
 
 def test_posts_that_are_on_disk_wake_who_delivers_them(tmp_path: Path) -> None:
     waking = Waking()
-    store = Store(f"sqlite:///{tmp_path}/bot.db", on_posts=waking.posts_recorded)
+    store = Store(f"sqlite:///{tmp_path}/bot.db", wakes=waking)
     store.say([message("p", THREAD.key, "", "hello")])
-    assert THREAD.key in waking.posts
+    assert THREAD.key in waking.queues[Work.POSTS]
     assert waking.undelivered == {THREAD.key}
     store.close()
 
 
 def test_what_is_only_shown_wakes_without_a_look_at_the_posts() -> None:
     waking = Waking()
-    waking.posts.wake(THREAD.key)
+    waking.show(THREAD.key)
     assert waking.undelivered == set()

@@ -1,6 +1,6 @@
-"""What becomes of stored requests: each change by the law's table, in one transaction with all that goes with it.
+"""What becomes of proposals: each change by the law's table, in one transaction with all that goes with it.
 
-That is what the model is told, the card drawn anew, the journal's entry, and the request that asks anew where one does.
+That is what the model is told, the card drawn anew, the journal's entry, and the proposal that asks anew where one does.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Aside:
     seconds: float | None = None
 
 
-class Records:
-    """The stored requests of one gate, and how they change."""
+class ProposalChanges:
+    """The proposals of one gate, and how they change."""
 
     def __init__(self, store: Store, *, ids: Callable[[], str]) -> None:
         self._store = store
@@ -52,7 +52,7 @@ class Records:
         seen: State | None = None,
         **columns: Any,
     ) -> Proposal | None:
-        """Lets `event` happen to a request; gives it as it is now, None where the table does not allow that.
+        """Lets `event` happen to a proposal; gives it as it is now, None where the table does not allow that.
 
         `arrival` is the click that this answers; with `seen`, it happens only in that state. `columns` are the row's new values. Raises
         what the store's transition raises.
@@ -85,7 +85,7 @@ class Records:
         return changed
 
     def _effects(self, row: Proposal, event: Event, by: str | None, aside: Aside) -> Effects:
-        """What goes with a request's new state."""
+        """What goes with a proposal's new state."""
         kind = "vote" if row.state is State.PENDING else str(event)
         new = [aside.successor] if aside.successor is not None else []
         posts: list[Post] = [card_again(row, self._ids)] if _is_redrawn(row) else []

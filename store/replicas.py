@@ -1,0 +1,126 @@
+"""Several processes on one PostgreSQL: which are there, which threads each has, and what a dead one leaves to the others.
+
+A thread is taken up once for as long as a process works on it (workers/leases.py); who had it before can write nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam as given
+from sqlalchemy import delete, select, text
+
+from gate.policy import State
+from store.holds import DATABASE, DEAD, NOW
+from store.proposal_record import proposals
+from store.recovery import Left, Recovery
+from store.tables import by_engine, replicas
+from workers.wakes import Work
+
+_ALL = frozenset(Work) - {Work.DEADLINES}
+_BEAT = by_engine(
+    lambda insert: (
+        insert(replicas)
+        .values(process=given("me"), worker=given("by"), started_at=NOW, beat_at=NOW)
+        .on_conflict_do_update(index_elements=["process"], set_={"worker": given("by"), "beat_at": NOW})
+        .returning(NOW)
+    )
+)
+_NOTIFY = text("select pg_notify(:channel, :news)")
+_STALLED = text(
+    """select job.id, job.lock, job.args ->> 'thread' as thread, job.worker_id from procrastinate_jobs job
+       left join procrastinate_workers worker on worker.id = job.worker_id
+       where job.id = any(:jobs) and job.status = 'doing'
+       and (worker.id is null or worker.last_heartbeat < now() - :dead * interval '1 second')
+       for update of job skip locked"""
+)
+_FINISH = text("select procrastinate_finish_job_v1(:job, 'failed', true)")
+_PRUNE = text("delete from procrastinate_workers where id = any(:workers)")
+_HAS_JOB = text("select 1 from procrastinate_jobs where lock = :lock and status in ('todo', 'doing') limit 1")
+
+
+class Replicas(Recovery):
+    """What processes that share a database know of each other."""
+
+    # --- this one -----------------------------------------------------------------------------------------------------
+
+    def beat(self, worker: int | None) -> float:
+        """Gives a sign of life; gives the database's time, in seconds since 1970. `worker`: procrastinate's number for this process, as
+        soon as it has one."""
+        with self._writing() as tx:
+            return float(tx.db.scalar(_BEAT[tx.engine], {"me": self.process, "by": worker}) or 0)
+
+    def lose(self) -> None:
+        """Notes that the others took this process for dead."""
+        self._holds.is_lost = True
+        self._on_lost()
+
+    def tell(self, channel: str, news: str) -> None:
+        """Has all who listen hear of something."""
+        with self._writing() as tx:
+            tx.db.execute(_NOTIFY, {"channel": channel, "news": news})
+
+    def counts_as_dead(self) -> bool:
+        """Whether the others have shared out what this process had."""
+        with self._reading() as db:
+            return db.scalar(select(replicas.c.process).where(replicas.c.process == self.process)) is None
+
+    def leave_replicas(self) -> None:
+        """This process ends."""
+        with self._writing() as tx:
+            tx.db.execute(delete(replicas).where(replicas.c.process == self.process))
+
+    # --- threads ------------------------------------------------------------------------------------------------------
+
+    def take_up(self, thread: str) -> bool:
+        """Takes up a thread that a job has given to this process. Whether another one had it before."""
+        with self._writing() as tx:
+            before = self._holds.owner_of(tx.db, thread)
+            taken = self._holds.take_up(tx.db, thread)
+        self._holds.keep(taken)
+        return before not in (None, self.process)
+
+    def put_down(self, thread: str) -> None:
+        """Works on a thread no more."""
+        self._holds.drop([thread])
+
+    def defer_unrested(self) -> None:
+        """Has each thread that is not at rest worked on, and the clock, unless a job says so already."""
+        left = {thread for threads in self.unrested() for thread in threads} | {DATABASE}
+        left |= set(self._threads_with_writes())
+        for thread in left:
+            with self._writing() as tx:
+                tx.alone()  # or two that start together would both find no job
+                if tx.db.scalar(_HAS_JOB, {"lock": thread or "clock"}) is None:
+                    self._wakes.defer(tx.db, thread, _ALL)
+
+    def _threads_with_writes(self) -> list[str]:
+        under_way = select(proposals.c.thread).where(proposals.c.state.in_((State.APPROVED, State.SENDING))).distinct()
+        with self._reading() as db:
+            return list(db.scalars(under_way))
+
+    def defer(self, threads: Sequence[str]) -> None:
+        """Leaves threads to other processes."""
+        with self._writing() as tx:
+            for thread in threads:
+                self._wakes.defer(tx.db, thread, _ALL)
+
+    # --- the dead -----------------------------------------------------------------------------------------------------
+
+    def share_out(self, jobs: Sequence[int]) -> tuple[list[str], list[Left]]:
+        """Takes these jobs from processes that give no sign of life, each by one caller alone: gives the threads, which others take
+        up now, and what was in the middle of being worked on.
+
+        The jobs are made anew: a process that comes back would end them otherwise, and with them the lock of who has the thread by then.
+        """
+        with self._writing() as tx:
+            stalled = tx.db.execute(_STALLED, {"jobs": list(jobs), "dead": DEAD}).all()
+            workers = sorted({row.worker_id for row in stalled if row.worker_id is not None})
+            dead = list(tx.db.scalars(select(replicas.c.process).where(replicas.c.worker.in_(workers))))
+            left = self._left_by(tx, dead) if dead else []
+            for row in stalled:
+                tx.db.execute(_FINISH, {"job": row.id})
+                self._wakes.defer(tx.db, row.thread, _ALL)
+            tx.db.execute(delete(replicas).where(replicas.c.process.in_(dead)))
+            tx.db.execute(_PRUNE, {"workers": workers})
+        return [row.thread for row in stalled], left

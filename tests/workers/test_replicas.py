@@ -1,0 +1,380 @@
+"""Several real processes on one PostgreSQL: killed, stopped, cut off from it, and each other's work taken over.
+
+Whatever one was in the middle of: each request leaves once, each question has one answer, and who was taken for dead ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from emulator.emulator import Workspace
+from store.process_lock import LOCK_NUMBER
+from tests.harness.databases import fresh_database, looking_into, rows
+from tests.harness.loopback import Loopback
+from tests.harness.replay_model import ReplayModel, answer
+from tests.harness.whole_bot import until
+from tests.test_crash import (
+    ANN,
+    HIRE,
+    LIST,
+    REMOVE,
+    SET_ASIDE,
+    WITH_PREVIEW,
+    Program,
+    Relay,
+    System,
+    api_answer,
+    approved,
+    free_port,
+    told,
+)
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[System]:
+    with Workspace(retry_delays=(0.1, 0.3, 1.0, 3.0)) as workspace, ReplayModel() as model, Loopback(api_answer) as api:
+        system = System("http", workspace, model, api, tmp_path)
+        system.database = fresh_database("postgresql", tmp_path)
+        yield system
+        for program in system.programs:
+            program.kill()
+        assert workspace.violations == []
+
+
+def another(system: System, *arguments: str, **settings: str) -> Program:
+    """One more process; from now on Slack reaches that one."""
+    system.port = free_port()
+    program = system.start(*arguments, **settings)
+    system.workspace.connect(f"http://127.0.0.1:{system.port}")
+    return program
+
+
+def stop(program: Program) -> None:
+    program.process.send_signal(signal.SIGSTOP)
+
+
+def go_on(program: Program) -> None:
+    program.process.send_signal(signal.SIGCONT)
+
+
+def ended(program: Program) -> None:
+    """It noticed that it was taken for dead, said so once, and ended."""
+    try:
+        assert program.process.wait(30) == 1
+    finally:
+        print("ENDED", "".join(program.lines))
+    assert sum("another process took over" in line for line in program.lines) == 1
+    assert not [line for line in program.lines if "Traceback" in line or '"event": "turn failed"' in line]
+
+
+class Door(Relay):
+    """The way to the database over TCP, which can be cut: nothing goes through, and what was open ends."""
+
+    def __init__(self, database: str) -> None:
+        super().__init__("http://unused:0")
+        url = make_url(database)
+        self._socket = f"{url.query['host']}/.s.PGSQL.5432"
+        port = self._door.getsockname()[1]
+        self.database = url.set(host="127.0.0.1", port=port, query={}).render_as_string(hide_password=False)
+        self.is_cut = False
+        self._open: list[socket.socket] = []
+
+    def cut(self) -> None:
+        self.is_cut = True
+        for one in self._open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def _connect(self, here: socket.socket) -> None:
+        if self.is_cut:
+            here.close()
+            return
+        there = socket.socket(socket.AF_UNIX)
+        there.connect(self._socket)
+        self._open += [here, there]
+        for pair in ((here, there), (there, here)):
+            threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
+
+
+@contextlib.contextmanager
+def fate(system: System, kind: str) -> Iterator[tuple[Program, Callable[[], None], Callable[[], None]]]:
+    """A first process, what happens to it, and what ends that: it stands still, or has no database for a while."""
+    if kind == "stopped":
+        program = system.start()
+        yield program, lambda: stop(program), lambda: go_on(program)
+        return
+    with Door(system.database) as door:
+        program = system.start(DATABASE_URL=door.database)
+
+        def mend() -> None:
+            door.is_cut = False
+
+        yield program, door.cut, mend
+
+
+FATES = pytest.mark.parametrize("kind", ["stopped", "cut off"])
+
+
+@FATES
+@pytest.mark.parametrize("reply", [HIRE, answer("hello Ann")], ids=["a write", "an answer"])
+def test_a_turn_in_the_middle_of_a_model_call(system: System, kind: str, reply: dict[str, object]) -> None:
+    """Both processes get the model's reply: a POST that needs no click, or the answer itself."""
+    system.model.script("hi", [reply, answer("hello Ann")])
+    system.model.hold()
+    with fate(system, kind) as (first, befall, mend):
+        ts = system.mention("hi")
+        system.model.wait(lambda: len(system.model.requests) == 1)
+        befall()
+        another(system).wait_for("took over")
+        system.model.wait(lambda: len(system.model.requests) == 2)
+        system.model.release()
+        mend()
+        system.wait_for_answer(ts, "hello Ann")
+        ended(first)
+        system.rest()
+    assert system.said(ts) == ["hello Ann"]
+    assert len(system.writes()) == (reply is HIRE)
+    assert {row["state"] for row in rows(system.database, "proposals")} <= {"done"}
+
+
+@FATES
+def test_a_write_that_is_on_its_way_is_unknown_and_stays_so(system: System, kind: str) -> None:
+    system.model.script("hire Zoe", [HIRE, answer("please look")])
+    with fate(system, kind) as (first, befall, mend):
+        system.api.hold()
+        ts = system.mention("hire Zoe")
+        system.api.wait(system.writes)
+        befall()
+        another(system).wait_for("took over")
+        system.wait_for_answer(ts, "please look")
+        system.api.release()
+        mend()
+        ended(first)
+        system.rest()
+    assert system.said(ts) == ["please look"]
+    assert len(system.writes()) == 1
+    assert json.loads(told(system, "hire Zoe"))["outcome"] == "unknown"
+    assert [row["state"] for row in rows(system.database, "proposals")] == ["unknown"]
+
+
+@FATES
+def test_an_approved_write_whose_target_is_being_read_again(system: System, kind: str) -> None:
+    (system.folder / "apis.yaml").write_text(WITH_PREVIEW)
+    system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    with fate(system, kind) as (first, befall, mend):
+        ts = system.mention("remove Tom")
+        system.card(ts)
+        system.api.hold()
+        card = approved(system, ts)
+        system.api.wait(lambda: len(system.api.requests) == 2)
+        befall()
+        another(system).wait_for("took over")
+        system.api.wait(lambda: len(system.api.requests) == 3)
+        system.api.release()
+        mend()
+        system.wait_for_answer(ts, "Tom is gone")
+        ended(first)
+        system.rest()
+    assert len(system.writes()) == 1
+    assert system.said(ts)[1:] == ["Tom is gone"]
+    assert "Approved and done" in system.shown(card)
+
+
+def test_an_answer_that_is_on_its_way_to_slack_when_its_process_is_taken_for_dead(system: System) -> None:
+    """It arrives after the second process has looked for it: that one waits until nothing of the first can arrive any more."""
+    system.model.script("hi", [LIST, answer("hello Ann")])
+    with Slow(system.workspace.api_url) as road, Door(system.database) as door:
+        first = system.start(SLACK_API_URL=f"{road.url}/api/", DATABASE_URL=door.database)
+        system.model.hold()
+        ts = system.mention("hi")
+        system.model.wait(lambda: system.model.requests)
+        until(lambda: not system.open("posts", "due"))  # the thumbs-up is out
+        road.is_held.set()
+        system.model.release()
+        until(lambda: road.waiting)
+        looked = len(system.workspace.calls_of("conversations.replies"))
+        door.cut()
+        second = another(system).wait_for("took over")
+        until(lambda: len(system.workspace.calls_of("conversations.replies")) > looked)
+        assert system.said(ts) == []
+        road.is_held.clear()
+        door.is_cut = False
+        system.wait_for_answer(ts, "hello Ann")
+        ended(first)
+        system.rest()
+    assert system.said(ts) == ["hello Ann"]
+    assert second.process.poll() is None
+
+
+class Slow(Relay):
+    """Holds back what goes to Slack while `is_held` is set, and hands it on afterwards."""
+
+    def __init__(self, goal: str) -> None:
+        super().__init__(goal.removesuffix("/api/"))
+        self.is_held = threading.Event()
+        self.waiting = 0
+
+    def _connect(self, here: socket.socket) -> None:
+        if self.is_held.is_set():
+            self.waiting += 1
+            until(lambda: not self.is_held.is_set())
+        super()._connect(here)
+
+
+def test_a_click_that_a_process_was_looking_into_when_it_stood_still_counts_once(system: System) -> None:
+    system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    first = system.start()
+    ts = system.mention("remove Tom")
+    card = system.card(ts)
+    first.kill()
+    first = system.start().wait_for("took over")
+    system.rest()
+    looked = len(system.workspace.calls_of("users.info"))
+    system.workspace.fault("users.info", "timeout", seconds=2.0)
+    approved(system, ts)
+    system.workspace.wait(lambda: len(system.workspace.calls_of("users.info")) > looked)
+    stop(first)
+    another(system)
+    system.wait_for_answer(ts, "Tom is gone")
+    go_on(first)
+    ended(first)
+    system.rest()
+    assert len(system.writes()) == 1
+    assert system.said(ts)[1:] == ["Tom is gone"]
+    assert "Approved and done" in system.shown(card)
+    assert system.workspace.ephemerals(ANN) == []
+
+
+# --- side by side -----------------------------------------------------------------------------------------------------
+
+
+def test_stop_pressed_at_one_process_cuts_off_a_turn_at_another(system: System) -> None:
+    system.model.script("write a poem", [answer("a poem")])
+    system.model.hold()
+    system.start()
+    ts = system.mention("write a poem")
+    system.model.wait(lambda: system.model.requests)
+    another(system)
+    assert system.workspace.shortcut(ANN, ts, "stop_generating") == 200
+    (view,) = system.workspace.wait(lambda: system.workspace.modals(ANN))
+    system.workspace.submit(view["id"], ANN)
+    system.workspace.wait(
+        lambda: any("stopped" in one.lower() for one in system.said(ts)), 20
+    )  # the model is still held
+    system.rest()
+    assert [row["state"] for row in rows(system.database, "turns")] == ["failed"]
+
+
+def test_an_event_that_slack_sends_to_two_processes_is_one(system: System) -> None:
+    system.model.script("hi", [answer("hello Ann")])
+    system.start()
+    ts = system.mention("hi")
+    system.wait_for_answer(ts, "hello Ann")
+    another(system)
+    assert system.workspace.redeliver_last()
+    system.rest()
+    assert system.said(ts) == ["hello Ann"]
+    assert len(system.model.requests) == 1
+
+
+def test_who_ends_as_it_should_hands_over_at_once(system: System) -> None:
+    """A turn in the middle of a model call goes on elsewhere before its process would have counted as dead."""
+    system.model.script("hi", [answer("hello Ann")])
+    system.model.hold()
+    first = system.start()
+    ts = system.mention("hi")
+    system.model.wait(lambda: len(system.model.requests) == 1)
+    second = another(system)
+    assert first.terminate(15) == 0
+    system.model.wait(lambda: len(system.model.requests) == 2)
+    system.model.release()
+    system.wait_for_answer(ts, "hello Ann")
+    system.rest()
+    assert system.said(ts) == ["hello Ann"]
+    assert not second.has_said("took over")
+    assert [row["ends_alone"] for row in rows(system.database, "turns")] == [0]
+
+
+def test_one_process_records_and_another_works(system: System) -> None:
+    system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    door = system.start("--no-workers")
+    ts = system.mention("remove Tom")
+    system.workspace.wait(lambda: rows(system.database, "inbox"))
+    assert system.model.requests == []
+    worker = system.launch("worker").wait_for("serving")
+    approved(system, ts)
+    system.wait_for_answer(ts, "Tom is gone")
+    system.rest()
+    assert len(system.writes()) == 1
+    assert (door.calls(), worker.calls() > 0) == (0, True)
+
+
+@pytest.mark.parametrize("argument", ["--no-workers", "worker"])
+def test_a_sqlite_file_is_for_one_process(system: System, argument: str) -> None:
+    system.database = f"sqlite:///{system.folder}/bot.db"
+    program = system.launch(argument)
+    assert program.process.wait(60) == 2
+    until(lambda: "set DATABASE_URL=postgresql://" in "".join(program.lines))
+
+
+def test_a_database_that_is_away_at_the_start_is_waited_for(system: System) -> None:
+    system.model.script("hi", [answer("hello Ann")])
+    with Door(system.database) as door:
+        door.cut()
+        program = system.launch(DATABASE_URL=door.database).wait_for("waiting for the database")
+        door.is_cut = False
+        program.wait_for("serving")
+        ts = system.mention("hi")
+        system.wait_for_answer(ts, "hello Ann")
+        system.rest()
+
+
+def test_a_process_of_the_version_before_is_waited_for(system: System) -> None:
+    """Version 0.1.0 takes the database for its own alone, by a lock."""
+    with looking_into(system.database) as engine, engine.connect() as db:
+        db.execute(text("select pg_advisory_lock(:number)"), {"number": LOCK_NUMBER})
+        program = system.launch().wait_for("waiting")
+        assert any("0.1.0" in line for line in program.lines)
+        db.execute(text("select pg_advisory_unlock(:number)"), {"number": LOCK_NUMBER})
+        program.wait_for("serving")
+
+
+def test_a_turn_that_ends_its_processes_is_set_aside_and_others_are_not(system: System) -> None:
+    """Two turns are in the middle at each end: which of them did it is found out once one goes on alone."""
+    system.model.script("hi", [answer("hello Ann")])
+    system.model.hold()
+    poison = system.start()
+    ts = system.mention("hi")
+    for times in (1, 2):
+        system.model.wait(lambda: len(system.model.requests) == times)  # noqa: B023  (waited for here)
+        poison.kill()
+        poison = another(system)
+    system.wait_for_answer(ts, SET_ASIDE)
+    system.rest()
+    assert len(system.model.requests) == 2
+
+
+def test_reminders_and_expiry_are_one_processs_matter(system: System) -> None:
+    """Both processes live; each request expires once, and is told once."""
+    (system.folder / "apis.yaml").write_text(
+        WITH_PREVIEW.replace("Removes an employee.", "Removes an employee., expires: 2s")
+    )
+    system.model.script("remove Tom", [REMOVE, answer("nobody decided")])
+    system.start()
+    another(system)
+    ts = system.mention("remove Tom")
+    system.card(ts)
+    system.wait_for_answer(ts, "nobody decided")
+    system.rest()
+    kinds = [row["kind"] for row in rows(system.database, "journal")]
+    assert (kinds.count("expire"), kinds.count("reminder")) == (1, 1)

@@ -1,0 +1,44 @@
+"""How work is left to other processes on the same PostgreSQL: as procrastinate's jobs, one for a thread, in the transaction that records.
+
+A job's lock is its thread, so one process at a time has a thread (replica.py). Who has it already hears of the news by NOTIFY.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+
+from procrastinate import App, SyncPsycopgConnector
+from sqlalchemy import Connection, text
+
+from workers.wakes import Work
+
+QUEUE, TASK = "threads", "work on a thread"
+CHANNEL = "rest_in_slack"
+_CLOCK = "clock"  # the lock of the job without a thread
+_NOTIFY = text("select pg_notify(:channel, :news)")
+
+
+class Jobs:
+    """Leaves work. Opens no connection of its own."""
+
+    def __init__(self) -> None:
+        self._app = App(connector=SyncPsycopgConnector())
+
+    def defer(self, db: Connection, thread: str, work: Set[Work]) -> None:
+        """Inside a transaction: has a process work on a thread, after the one that has it now; and has that one hear of it."""
+        job = self._app.configure_task(
+            TASK, queue=QUEUE, lock=thread or _CLOCK, connection=db.connection.driver_connection
+        )
+        job.defer(thread=thread)
+        db.execute(_NOTIFY, {"channel": CHANNEL, "news": news(thread, work)})
+
+
+def news(thread: str, work: Iterable[Work]) -> str:
+    """What is told of a thread: the kinds of work, then its key."""
+    return f"{','.join(sorted(work))} {thread}"
+
+
+def parse_news(told: str) -> tuple[str, list[Work]]:
+    """The thread, and the work of it. What another version knows is passed over."""
+    kinds, _, thread = told.partition(" ")
+    return thread, [work for work in Work if work in kinds.split(",")]

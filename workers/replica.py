@@ -1,0 +1,250 @@
+"""This process among others on one PostgreSQL: procrastinate gives each thread, as a job, to one process at a time.
+
+A job is over once its thread rests here. A process that gives no sign of life for some seconds counts as dead: the others share its
+threads out, and should it only have been slow, the holds (store/holds.py) keep it from writing anything more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import psycopg
+import structlog
+from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
+from procrastinate.exceptions import ProcrastinateException
+from psycopg_pool import PoolTimeout
+from sqlalchemy.exc import DBAPIError
+
+from base.clock import SteadyClock
+from store.holds import DEAD, Overtaken
+from store.store import Store
+from workers.jobs import CHANNEL, QUEUE, TASK, parse_news
+from workers.leases import Leases
+from workers.wakes import Work
+from workers.waking import CLOCK, Waking
+
+log = structlog.get_logger("replica")
+_BEAT = 2.0  # seconds between two signs of life
+_POLL = 1.0  # seconds between two looks for jobs of which no NOTIFY told
+_AGAIN = 1.0  # seconds until the database is tried again
+_LOOK = (
+    30.0  # seconds between two looks at what this process has, in case that news were lost; without LISTEN: every beat
+)
+_FAULTS = (psycopg.Error, DBAPIError, ProcrastinateException, PoolTimeout, OSError)
+
+
+class TakesUp(Protocol):
+    """Goes on with a thread that is this process's from now on, and was perhaps another's before."""
+
+    def __call__(self, thread: str, *, was_anothers: bool) -> None:
+        """Wakes what is to be done for it."""
+        ...
+
+
+class Replica:
+    """One process's share of the threads. `url`: of the database, in libpq's form, with sessions that last; `most`: how many threads it
+    has at once. `clock` is kept to the database's, which all share.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        store: Store,
+        leases: Leases,
+        waking: Waking,
+        takes_up: TakesUp,
+        clock: SteadyClock,
+        *,
+        most: int,
+    ) -> None:
+        self._url = url
+        self._store = store
+        self._leases = leases
+        self._waking = waking
+        self._takes_up = takes_up
+        self._clock = clock
+        self._most = most
+        self._ends = threading.Event()
+        self._worker: int | None = None  # procrastinate's number for this process
+        self._has_lived = False
+        self._hears = threading.Event()  # news come in
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="replica")
+        self._threads = [
+            threading.Thread(target=self._work, name="jobs", daemon=True),
+            threading.Thread(target=self._listen, name="news", daemon=True),
+        ]
+        self._stop_worker: Callable[[], object] = lambda: None
+        for name in ("procrastinate", "psycopg.pool"):  # they tell of each job, and of each try to connect
+            logging.getLogger(name).setLevel(logging.ERROR)
+
+    def start(self) -> None:
+        """Takes up threads from now on."""
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Takes up nothing more. What it has stays its own until `leave`."""
+        self._ends.set()
+        self._leases.close()
+        self._stop_worker()
+
+    def leave(self, by: float) -> None:
+        """Gives back what it has, to be taken up elsewhere, until `by` (monotonic seconds)."""
+        try:
+            self._store.defer(self._leases.all())
+            for thread in self._leases.all():
+                self._leases.drop(thread)
+            self._threads[0].join(max(0.0, by - time.monotonic()))
+            self._store.leave_replicas()
+        except (*_FAULTS, Overtaken) as error:
+            log.warning("left without a word", error=type(error).__name__, hint="the others take over in some seconds")
+
+    # --- jobs ---------------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        """Works off jobs until the end, also over times in which the database is away."""
+        while not self._ends.is_set():
+            try:
+                asyncio.run(self._run())
+            except _FAULTS as error:
+                log.warning("the database gives no answer", error=type(error).__name__)
+            except Exception:  # the boundary of a thread that must go on
+                log.exception("the queue's worker failed")
+            self._ends.wait(_AGAIN)
+
+    async def _run(self) -> None:
+        app = App(
+            connector=PsycopgConnector(conninfo=self._url, min_size=1, max_size=4, kwargs={"prepare_threshold": None})
+        )
+        app.task(name=TASK, queue=QUEUE, pass_context=True, retry=RetryStrategy(wait=1))(self._have)
+        loop = asyncio.get_running_loop()
+        self._worker = None
+        await loop.run_in_executor(self._pool, self._live)
+        async with app.open_async():
+            worker = asyncio.create_task(
+                app.run_worker_async(
+                    queues=[QUEUE],
+                    concurrency=self._most,
+                    install_signal_handlers=False,
+                    delete_jobs="always",
+                    fetch_job_polling_interval=_POLL,
+                    update_heartbeat_interval=_BEAT,
+                    stalled_worker_timeout=DEAD,
+                )
+            )
+            self._stop_worker = functools.partial(loop.call_soon_threadsafe, worker.cancel)
+            mind = asyncio.create_task(self._mind(app))
+            try:
+                await asyncio.wait([worker, mind], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self._stop_worker = lambda: None
+                if not self._ends.is_set():  # the database was away: what is had is taken up anew
+                    for thread in self._leases.all():
+                        self._leases.drop(thread)
+                for task in (worker, mind):
+                    task.cancel()
+                for ended in await asyncio.gather(worker, mind, return_exceptions=True):
+                    if isinstance(ended, Exception):
+                        raise ended
+
+    async def _have(self, context: JobContext, *, thread: str) -> None:
+        """A job: this process has a thread until it rests here."""
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        if self._worker != context.job.worker_id:  # known before anything is had, or nobody could tell whose it was
+            self._worker = context.job.worker_id
+            await loop.run_in_executor(self._pool, self._live)
+        await loop.run_in_executor(self._pool, self._take, thread, lambda: loop.call_soon_threadsafe(over.set))
+        await over.wait()
+
+    def _take(self, thread: str, over: Callable[[], Any]) -> None:
+        was_anothers = thread != CLOCK and self._store.take_up(thread)
+        self._leases.take(thread, functools.partial(self._put_down, thread, over))
+        while thread != CLOCK and not self._store.is_ours(thread):  # an earlier lease of this process ended in between
+            self._store.take_up(thread)
+        self._takes_up(thread, was_anothers=was_anothers)
+        self._waking.rested(thread)
+
+    def _put_down(self, thread: str, over: Callable[[], Any]) -> None:
+        with self._leases.lock:
+            if thread not in self._leases:
+                self._store.put_down(thread)
+        over()
+
+    # --- signs of life ------------------------------------------------------------------------------------------------
+
+    async def _mind(self, app: App) -> None:
+        """Gives signs of life, looks for those of others, and at what this process has."""
+        loop = asyncio.get_running_loop()
+        since = looked = time.monotonic()  # from when on the others' signs could be seen
+        before = since
+        while True:
+            now = time.monotonic()
+            if now - before > DEAD - _BEAT:  # this process stood still, and others may have, too
+                since = now
+            before = now
+            await loop.run_in_executor(self._pool, self._live)
+            if self._worker is not None:  # the worker gives none while it waits for its last jobs
+                await app.job_manager.update_heartbeat(self._worker)
+            if now - since > DEAD:
+                stalled = await app.job_manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=DEAD)
+                jobs = [one.id for one in stalled if one.id is not None]
+                if jobs:
+                    await loop.run_in_executor(self._pool, self._share_out, jobs)
+            if now - looked > (_LOOK if self._hears.is_set() else 0):
+                looked = now
+                await loop.run_in_executor(self._pool, self._look)
+            await asyncio.sleep(_BEAT)
+
+    def _live(self) -> None:
+        if self._has_lived and self._store.counts_as_dead():
+            self._store.lose()
+            return
+        self._clock.keep_to(
+            self._store.beat(self._worker), self._store.move_deadlines if CLOCK in self._leases else None
+        )
+        self._has_lived = True
+
+    def _share_out(self, jobs: Sequence[int]) -> None:
+        threads, left = self._store.share_out(jobs)
+        for thread in threads:
+            log.warning("took over", thread=thread, reason="the process that had it gives no sign of life")
+        for one in left:
+            log.warning("left in the middle", thread=str(one.thread), ends_alone=one.ends_alone)
+
+    def _look(self) -> None:
+        for thread in self._leases.all():
+            for work in Work:
+                if (work is Work.DEADLINES) == (thread == CLOCK):
+                    self._waking.wake(work, thread)
+
+    # --- news ---------------------------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        """Hears of what others record for threads that this process has."""
+        while not self._ends.is_set():
+            try:
+                with psycopg.connect(self._url, autocommit=True, connect_timeout=10, prepare_threshold=None) as db:
+                    db.execute(f"listen {CHANNEL}")
+                    self._look()  # at what was said before
+                    self._store.tell(CHANNEL, "")  # heard by this process, too, if anything is
+                    while not self._ends.is_set():
+                        for told in db.notifies(timeout=_BEAT):
+                            self._hear(told.payload)
+            except psycopg.Error as error:
+                if self._hears.is_set():
+                    log.warning("no news from the database", error=type(error).__name__)
+            self._hears.clear()
+            self._ends.wait(_AGAIN)
+
+    def _hear(self, told: str) -> None:
+        self._hears.set()
+        thread, kinds = parse_news(told)
+        for work in kinds:
+            self._waking.wake(work, thread)

@@ -1,0 +1,47 @@
+"""Who goes on with what was recorded: each transaction names the threads for which it left work, and of what kind."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class Work(StrEnum):
+    """What there may be to do for a thread."""
+
+    ARRIVALS = "arrivals"  # Slack brought something
+    TURNS = "turns"  # a turn to go on with
+    WRITES = "writes"  # requests that people approved
+    POSTS = "posts"  # something to show
+    DEADLINES = "deadlines"  # of the database, not of a thread: something may be due sooner than all else
+
+
+class Wakes(Protocol):
+    """Hears what every transaction leaves to be done. Thread-safe."""
+
+    def pin(self, thread: str) -> bool:
+        """Whether this process works on the thread; if so, it does until `recorded`."""
+        ...
+
+    def defer(self, db: Any, thread: str, work: Set[Work]) -> None:
+        """Inside the transaction of the connection `db`: leaves the work to the process that has the thread, or will."""
+        ...
+
+    def recorded(self, thread: str, work: Set[Work], *, is_pinned: bool) -> None:
+        """The transaction is over. Its COMMIT may have failed, or only the answer to it: whoever looks finds what there is."""
+        ...
+
+
+class Nobody:
+    """Nobody works here: for commands that look into the database."""
+
+    def pin(self, _thread: str) -> bool:
+        """As if this process did."""
+        return True
+
+    def defer(self, _db: Any, _thread: str, _work: Set[Work]) -> None:
+        """Never asked to."""
+
+    def recorded(self, _thread: str, _work: Set[Work], *, is_pinned: bool) -> None:
+        """Goes nowhere."""
