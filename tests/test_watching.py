@@ -17,6 +17,7 @@ import pytest
 from base.version import VERSION
 from emulator.emulator import Workspace
 from slack_io.web_api import PACE
+from tests.harness.databases import ENGINES, fresh_database
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 from tests.harness.replay_model import ReplayModel, answer, call
 from tests.harness.scrapes import Scrape
@@ -188,9 +189,11 @@ def _answers(port: int) -> bool:
 # --- spans ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 def test_one_trace_leads_from_the_event_through_an_approval_after_a_restart_to_the_last_call(
-    system: System, receiver: SpanReceiver
+    system: System, receiver: SpanReceiver, engine: str, tmp_path: Path
 ) -> None:
+    system.database = fresh_database(engine, tmp_path)
     traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, **SOON}
     system.model.script("remove Tom", [REMOVE, answer("Removed.")])
     first = system.start(**traced)
