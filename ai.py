@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from base import words
+from base import metrics, words
 from base.allowance import UNLIMITED, Allowance
 from base.durations import span
 from base.thread import Thread
+from base.tracing import agent_span
 from gate.gate import Gate
 from gate.reply_calls import ReplyCalls
 from model.chat import ModelBusy, ModelFailed
@@ -128,7 +129,8 @@ class AI:
         with self._store.holding(self._thread), structlog.contextvars.bound_contextvars(turn=turn.turn):
             log.error("turn set aside", ends=turn.tries, hint="the process ended each time in the middle of it")
             self._listen(turn)
-            self._break_off(turn, words.SET_ASIDE, JournalEntry("set aside", {"asker": turn.asker, "ends": turn.tries}))
+            noted = JournalEntry("set aside", {"asker": turn.asker, "ends": turn.tries})
+            self._break_off(turn, words.SET_ASIDE, noted, "set aside")
 
     def _advance(self) -> bool:
         turn = self._store.next_turn(self._thread)
@@ -136,8 +138,11 @@ class AI:
             return False
         with structlog.contextvars.bound_contextvars(turn=turn.turn, asker=turn.asker):
             self._store.take_turn(turn)
-            if not self._finish(turn):
-                self._store.rest_turn(turn)
+            with agent_span(turn.trace, calm=(Stopped, Waits)):
+                is_over = self._finish(turn)
+            if not is_over:
+                if self._store.rest_turn(turn) and turn.rested_at is None:
+                    self._count_seconds(turn, "card")
                 self._session(turn, "suspended")
                 return True
             self._session(turn, "active")
@@ -167,6 +172,7 @@ class AI:
         ) as error:  # the turn's boundary: any bug becomes words with a reference, and the thread goes on
             if self._store.is_away(error):
                 raise
+            metrics.FAULTS.inc()
             return self._fail(turn, words.FAULT, "a fault of the bot")
 
     # --- the loop -----------------------------------------------------------------------------------------------------
@@ -251,6 +257,7 @@ class AI:
         )
         noted = [asked, JournalEntry("answer", {"words": digest(text)})]
         self._store.end_turn(turn, says, said=AssistantMessage(text), usage=reply.usage, entries=noted)
+        self._count_end(turn, "answered")
 
     # --- the beginning ------------------------------------------------------------------------------------------------
 
@@ -265,6 +272,7 @@ class AI:
         if written.text is None:
             log.info("question deleted before its turn")
             self._store.drop_turn(turn, [JournalEntry("question deleted", {"asker": turn.asker})])
+            metrics.TURNS.labels("dropped").inc()
             return None
         edited = [JournalEntry("question edited", {"words": digest(written.text)})] if written.text != turn.text else []
         self._session(turn, "processing", written.text)
@@ -312,7 +320,7 @@ class AI:
             return False
         stopped = self._store.turn(turn.turn) or turn
         told = words.STOPPED if self._live.text else words.STOPPED_EMPTY
-        self._break_off(stopped, told, JournalEntry("ended by a person", {"by": stopped.stopped_by}))
+        self._break_off(stopped, told, JournalEntry("ended by a person", {"by": stopped.stopped_by}), "stopped")
         return True
 
     def _fail(self, turn: Turn, template: str, reason: str, refusal: Refusal | None = None, **more: str) -> bool:
@@ -324,10 +332,10 @@ class AI:
         if self._gate.is_sending(turn.turn):
             return False
         noted = JournalEntry("failed", {"reference": reference, "reason": reason})
-        self._break_off(turn, template.format(reason=reason, reference=reference, **more), noted)
+        self._break_off(turn, template.format(reason=reason, reference=reference, **more), noted, "failed")
         return True
 
-    def _break_off(self, turn: Turn, told: str, noted: JournalEntry) -> None:
+    def _break_off(self, turn: Turn, told: str, noted: JournalEntry, outcome: str) -> None:
         """Ends a turn before its end: what was written stays, with the words for why it ends there."""
         self._gate.withdraw(turn.turn)
         text = f"{self._live.text}\n\n{told}".strip()
@@ -335,6 +343,7 @@ class AI:
             turn.turn, turn.thread, text, self._services.ids(), self._live.post, self._gate.catalog.links
         )
         self._store.end_turn(turn, says, said=AssistantMessage(text), usage=None, failed=True, entries=[noted])
+        self._count_end(turn, outcome)
 
     def _put_aside(self, turn: Turn, busy: ModelBusy) -> bool:
         """Has a turn wait for its model without a worker, for as long as `patience` allows; else ends it. Raises `Waits`."""
@@ -365,6 +374,17 @@ class AI:
         if left > 0:
             self._services.status.status(self._thread, words.BUSY_MODEL.format(wait=span(left)), after=0.0)
             raise Waits(min(left, _STATUS_EVERY))
+
+    # --- what is counted ----------------------------------------------------------------------------------------------
+
+    def _count_end(self, turn: Turn, outcome: str) -> None:
+        metrics.TURNS.labels(outcome).inc()
+        if turn.rested_at is None:  # else people took their time
+            self._count_seconds(turn, "answer")
+
+    def _count_seconds(self, turn: Turn, until: str) -> None:
+        seconds = self._services.clock() - turn.created_at
+        metrics.TURN_SECONDS.labels(until).observe(max(0.0, seconds))  # another machine's clock may be ahead
 
     # --- what is shown beside the messages ----------------------------------------------------------------------------
 

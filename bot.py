@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 import structlog
@@ -25,9 +26,12 @@ from flask import Flask
 from waitress.server import create_server
 
 from ai import Limits, Services
+from base import metrics
 from base.clock import SteadyClock
-from base.logging_setup import hide_in_logs, set_up_logs
+from base.logging_setup import hide_in_logs, set_log_level, set_up_logs
 from base.settings import Misconfigured, Settings, environment, load_settings, misspelt
+from base.tracing import set_up_tracing, stop_tracing
+from base.version import VERSION
 from catalog.catalog import Catalog
 from catalog.credentials import secrets_of
 from cli.commands import COMMANDS, digest_of, read_catalog
@@ -55,6 +59,7 @@ from store.journal.hash_chain import digest
 from store.store import Store
 from workers.cancel_flag import CancelFlag
 from workers.deadlines import Deadlines
+from workers.gauges import Gauges
 from workers.leases import Leases
 from workers.turns import Turns
 from workers.waking import Defer, Waking
@@ -63,9 +68,10 @@ if TYPE_CHECKING:
     from workers.replica import Replica
 
 log = structlog.get_logger("bot")
-STOP_SECONDS = 9.0  # of the ten that a SIGTERM leaves
+STOP_SECONDS = 8.0  # of the ten that a SIGTERM leaves
 _LEAVING = 1.0  # of these, for giving back what this process has
 _MOST_HAD = 2_000  # threads at once: what a process has may wait for Slack's pace or for a model for minutes, and costs next to nothing
+_LAST_SPANS = 1.0  # seconds after these, for sending the last spans
 _STDIN = 0
 _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
 _TRY_DATABASE = 1.0  # seconds between two tries to reach it at the start
@@ -127,6 +133,7 @@ class Bot:
     turns: Turns
     socket: SocketMode | None  # in socket mode
     readiness: Readiness
+    gauges: Gauges
     replica: Replica | None  # where others share the database
 
     def start(self, part: Part = Part.ALL) -> None:
@@ -200,7 +207,9 @@ def create_app(
     intake = Intake(store)
     socket = _socket(settings, intake)
     replica = _replica(settings, parts, turns, clock)
-    bot = Bot(store, gate, web, turns, socket, Readiness(store, web, watched, socket), replica)
+    readiness = Readiness(store, web, watched, socket)
+    gauges = Gauges(store, waking, lambda: readiness.report()[0])
+    bot = Bot(store, gate, web, turns, socket, readiness, gauges, replica)
     return _flask(settings, bot, intake)
 
 
@@ -227,6 +236,7 @@ def _limits(settings: Settings) -> Limits:
 def _model_calls(settings: Settings, model: Model) -> ModelCalls:
     return ModelCalls(
         model,
+        host=urlsplit(settings.openai_base_url or "https://api.openai.com").hostname or "",
         name=settings.openai_model,
         server=digest(f"{settings.openai_base_url} {settings.openai_model}"),
         history_tokens=settings.history_tokens,
@@ -282,6 +292,7 @@ def _flask(settings: Settings, bot: Bot, intake: Intake) -> Flask:
 
 
 @click.group(invoke_without_command=True, commands=COMMANDS)
+@click.version_option(VERSION, message="%(version)s")
 @click.option(
     "--no-workers", is_flag=True, help="Only records what Slack sends; `worker` processes do the work (PostgreSQL)."
 )
@@ -305,16 +316,19 @@ def serve(part: Part = Part.ALL) -> None:
     stop, signals = _hear_signals()
     with plain_errors():
         settings = load_settings()
+        set_log_level(settings.log_level)
         catalog = read_catalog(settings.apis_file)
         hide_in_logs([*settings.secrets, *secrets_of(catalog)])
         _tell_misspelt()
+        _trace(settings)
         clock = SteadyClock()
         parts = _wait_for_database(settings, clock, stop, lambda: signals.put(_LOOK))
         _begin(parts.store, stop, part)
         parts.store.take_catalog(digest_of(settings.apis_file), insists=False)
         app = create_app(settings, catalog, parts, reload=lambda: signals.put(_READ_AGAIN), clock=clock)
         server = None if part is Part.WORK else _listen(app, settings)
-    bot: Bot = app.extensions["bot"]
+        bot: Bot = app.extensions["bot"]
+        _measure(settings, bot)
     prepare(catalog, settings.prompt_budget)
     _settle_memory()
     bot.start(part)
@@ -334,6 +348,7 @@ def serve(part: Part = Part.ALL) -> None:
     if server is not None:
         server.close()
     bot.stop()
+    _end_tracing()
     log.info("stopped")
     sys.stderr.flush()
     os._exit(0)  # what still runs is in the middle of a call and safe to leave: a start finds it in the store
@@ -343,6 +358,33 @@ def _tell_misspelt() -> None:
     """Logs what is set and looks like a setting, but is none: it would be missed without a word."""
     for name, setting in misspelt(environment()).items():
         log.warning("no such setting", variable=name, hint=f"did you mean {setting}?")
+
+
+def _trace(settings: Settings) -> None:
+    """Has spans sent, where the settings say so."""
+    if settings.otel_exporter_otlp_endpoint is not None:
+        headers = settings.otel_exporter_otlp_headers
+        set_up_tracing(
+            settings.otel_exporter_otlp_endpoint,
+            headers.get_secret_value() if headers is not None else "",
+            settings.otel_service_name,
+        )
+        log.info("spans are sent", to=urlsplit(settings.otel_exporter_otlp_endpoint).hostname)
+
+
+def _end_tracing() -> None:
+    """Sends the last spans, within the time that is left: who receives them may not answer."""
+    ending = threading.Thread(target=stop_tracing, daemon=True)
+    ending.start()
+    ending.join(_LAST_SPANS)
+
+
+def _measure(settings: Settings, bot: Bot) -> None:
+    """Answers Prometheus, where the settings say where."""
+    if settings.metrics_port is not None:
+        metrics.REGISTRY.register(bot.gauges)
+        port = metrics.serve_metrics(settings.host, settings.metrics_port)
+        log.info("metrics are served", host=settings.host, port=port)
 
 
 def _wait_for_database(

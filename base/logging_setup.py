@@ -26,6 +26,8 @@ _TALKATIVE = (
     "werkzeug",
     "waitress",
     "websockets",
+    "opentelemetry",
+    "requests",
 )
 _hidden: list[tuple[str, ...]] = [()]  # replaced as a whole: other threads log meanwhile
 
@@ -60,6 +62,15 @@ def set_up_logs(*, only_faults: bool = False) -> None:
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a burst is no news
+
+
+def set_log_level(level: str) -> None:
+    """From now on nothing below this level is logged: debug, info, warning or error."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    root = logging.getLogger()
+    root.setLevel(number)
+    for handler in root.handlers:
+        handler.setLevel(number)  # for those loggers, too, that have a level of their own
 
 
 def _for_people() -> list[structlog.typing.Processor]:

@@ -6,7 +6,9 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -27,6 +29,7 @@ from base.proxies import WayOut, secrets_in, written
 from base.token_kinds import BELONGS, mistaken
 
 _ENV_FILE = ".env"
+_SECRETS_DIR = "SECRETS_DIR"
 _IN_QUOTES = " In that file, a # after a space begins a comment: put #names in quotes."
 _LIKE_IN_FAMILY, _LIKE = 0.85, 0.92  # of difflib's ratio: SLACK_CHANEL has 0.96, OPENAI_KEY (for OPENAI_API_KEY) 0.86
 _OWN_OPTIONS = {  # what MODEL_OPTIONS cannot set, and why
@@ -49,6 +52,10 @@ def _without_commas(value: object) -> object:
     """`5,000,000`, as people write it, with or without a unit behind it, as `5000000`."""
     is_grouped = isinstance(value, str) and re.fullmatch(r"\s*\d{1,3}(,\d{3})+(?![\d,])[^,]*", value)
     return str(value).replace(",", "") if is_grouped else value
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
 
 
 def _slash(value: str) -> str:
@@ -191,6 +198,12 @@ class Settings(BaseSettings):
     allow_guests: bool = False
     dry_run: bool = False
     log_bodies: bool = False
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    metrics_port: Annotated[int | None, Field(ge=0, le=65535)] = None
+    otel_exporter_otlp_endpoint: _Url | None = None
+    otel_exporter_otlp_headers: SecretStr | None = None
+    otel_service_name: str = "rest-in-slack"
+    secrets_dir: str | None = None
     https_proxy: SecretStr | None = None
     http_proxy: SecretStr | None = None
     all_proxy: SecretStr | None = None
@@ -240,6 +253,13 @@ class Settings(BaseSettings):
         everywhere = "0.0.0.0"  # noqa: S104 - HOST narrows it
         return host or (everywhere if info.data.get("slack_app_token") is None else "127.0.0.1")
 
+    @field_validator("metrics_port")
+    @classmethod
+    def _is_a_port_of_its_own(cls, port: int | None, info: ValidationInfo) -> int | None:
+        if port and port == info.data.get("port"):
+            raise ValueError("it is PORT, which Slack reaches; choose another one")
+        return port
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no log may show."""
@@ -247,7 +267,15 @@ class Settings(BaseSettings):
         held = (*slack, self.openai_api_key, self.journal_key)
         proxies = (self.https_proxy, self.http_proxy, self.all_proxy)
         in_proxies = [one for proxy in proxies if proxy is not None for one in secrets_in(proxy.get_secret_value())]
-        return (*(one.get_secret_value() for one in held if one is not None), *in_proxies)
+        return (*(one.get_secret_value() for one in held if one is not None), *in_proxies, *self._secrets_of_otlp)
+
+    @property
+    def _secrets_of_otlp(self) -> list[str]:
+        """What goes with spans to their receiver: often a key, escaped or not."""
+        headers = self.otel_exporter_otlp_headers
+        values = [part.partition("=")[2].strip() for part in headers.get_secret_value().split(",")] if headers else []
+        forms = [form for value in values if value for form in (value, unquote(value))]
+        return [*forms, *secrets_in(self.otel_exporter_otlp_endpoint or "")]
 
     @property
     def way_out(self) -> WayOut:
@@ -281,15 +309,36 @@ class Settings(BaseSettings):
 
 
 def environment() -> Mapping[str, str]:
-    """The environment's variables, and those of a `.env` file in the working directory that it does not set itself."""
-    from_file = {name: value for name, value in dotenv_values(_ENV_FILE).items() if value is not None}
-    return from_file | dict(os.environ)
+    """The environment's variables, and those that it does not set itself: of a `.env` file in the working directory, then of the files in
+    SECRETS_DIR. Raises `Misconfigured`."""
+    near = _from_env_file() | dict(os.environ)
+    return _from_files(near.get(_SECRETS_DIR, "")) | near
+
+
+def _from_env_file() -> dict[str, str]:
+    return {name: value for name, value in dotenv_values(_ENV_FILE).items() if value is not None}
+
+
+def _from_files(folder: str) -> dict[str, str]:
+    """The variables of SECRETS_DIR: each file is one by its name, as Docker and Kubernetes lay secrets out. Raises `Misconfigured`."""
+    if not folder:
+        return {}
+    try:
+        found = [
+            one for one in Path(folder).iterdir() if re.fullmatch(r"[A-Za-z_]\w*", one.name, re.ASCII) and one.is_file()
+        ]
+        return {one.name: one.read_text("utf-8").strip() for one in found}
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "a file in it is not UTF-8"
+        raise Misconfigured(f"{_SECRETS_DIR}: cannot read {folder}: {why}.") from None
 
 
 def load_settings() -> Settings:
     """The settings of this process. Raises `Misconfigured` with one line per wrong or missing variable."""
     try:
-        return Settings()  # type: ignore[call-arg]  # pydantic-settings fills the required ones from the environment
+        folder = (_from_env_file() | dict(os.environ)).get(_SECRETS_DIR, "")
+        _from_files(folder)  # the library only warns of one that is not there
+        return Settings(_secrets_dir=folder or None)  # type: ignore[call-arg]  # the required ones come from the environment
     except ValidationError as error:
         given = misspelt(environment())
         raise Misconfigured("\n".join(_tell(one, given) for one in error.errors())) from None

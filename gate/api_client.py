@@ -7,6 +7,7 @@ room.
 
 from __future__ import annotations
 
+import json
 import math
 import ssl
 import threading
@@ -16,17 +17,21 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
+from urllib.parse import urlsplit
 
 import httpcore2
 import httpx2
 import structlog
 
+from base import metrics
 from base.deadline import Deadline, Transport, proxy_said
 from base.json_text import loads
 from base.masking import beginning_at_end, mask
 from base.proxies import STRAIGHT, WayOut
+from base.tracing import Attributes, Note, span, traceparent
 from base.unpack import BadPacking, TooLarge
 from catalog.bodies import encoded
 from catalog.catalog import Api, Catalog, Limits, Operation
@@ -238,15 +243,24 @@ class ApiClient:
                 sent = with_credentials(operation.api, url)
                 kind, content = encoded(body_type, body, operation.body) if body is not None else (None, None)
                 whole = headers_of(operation.api, headers or {}, content_type=kind, key=key, etag=etag)
-                answer = self._line.exchange(
-                    method, sent, whole, content, timeout=max(0.001, by - began), max_bytes=self.max_response
-                )
+                with _span(operation, method, sent) as note:
+                    answer = self._line.exchange(
+                        method,
+                        sent,
+                        _traced(whole),
+                        content,
+                        timeout=max(0.001, by - began),
+                        max_bytes=self.max_response,
+                    )
+                    note(_told(answer))
+                    note({"http.request.body": json.dumps(self._shown(operation, body))} if self._tells(body) else {})
             status = answer.status
             seconds = round(time.monotonic() - began, 4)
             return self._whole(replace(answer, seconds=seconds, hiding=operation.hiding))
         finally:
-            bodies = {"body": self._shown(operation, body)} if self._log_bodies and body is not None else {}
+            bodies = {"body": self._shown(operation, body)} if self._tells(body) else {}
             seconds = round(time.monotonic() - began, 4)
+            _count(operation.api.name, method, status, seconds)
             log.info(
                 "api call", operation=operation.name, api=operation.api.name, status=status, seconds=seconds, **bodies
             )
@@ -260,9 +274,46 @@ class ApiClient:
         size = len(answer.content) - beginning_at_end(answer.content, secrets)
         return replace(answer, content_type=kind, content=answer.content[:size])
 
+    def _tells(self, body: str | None) -> TypeGuard[str]:
+        """Whether log and spans may have this body."""
+        return self._log_bodies and body is not None
+
     def _shown(self, operation: Operation, body: str) -> Any:
-        """A body as the log may have it."""
+        """A body as log and spans may have it."""
         return hide(loads(body), operation.api.secrets)
+
+
+def _span(operation: Operation, method: str, url: str) -> AbstractContextManager[Note]:
+    """A span for one request. It names the template and not the URL, which holds people's ids and words."""
+    place, path = urlsplit(url), operation.url.partition("?")[0]
+    asks: dict[str, str | int] = {
+        "http.request.method": method,
+        "url.template": path,
+        "server.address": place.hostname or "",
+        "server.port": place.port or {"http": 80}.get(place.scheme, 443),
+    }
+    return span(f"{method} {path}", "client", asks)
+
+
+def _traced(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers with the trace that they belong to, unless the catalog says another one."""
+    current = traceparent()
+    has_own = any(name.lower() == "traceparent" for name in headers)
+    return {**headers, **({"traceparent": current} if current and not has_own else {})}
+
+
+def _told(answer: Answer) -> Attributes:
+    """What a span tells of an answer."""
+    failed = {"error.type": str(answer.status)} if answer.status >= HTTPStatus.BAD_REQUEST else {}
+    return {"http.response.status_code": answer.status, **failed}
+
+
+def _count(api: str, method: str, status: int | str, seconds: float) -> None:
+    metrics.API_CALLS.labels(api, method, metrics.api_outcome(status)).inc()
+    if status != "not sent":
+        metrics.API_CALL_SECONDS.labels(api).observe(seconds)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        metrics.RATE_LIMITED.labels("api").inc()
 
 
 class ConnectionPool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from base import words
+from base import metrics, words
 from gate.answers import outcome_text
 from gate.card_posts import card_again, card_posts, set_again
 from gate.journal_entries import happened, proposed
@@ -22,6 +22,7 @@ from store.proposals import Effects
 from store.store import Store
 
 log = structlog.get_logger("gate")
+_DECIDED = (Event.REJECT, Event.WITHDRAW, Event.EXPIRE)  # a yes is a vote
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,10 @@ class ProposalChanges:
         if changed is not None:
             told = {"operation": changed.operation, "by": by, "status": changed.status}
             log.info("decision", happened=event, state=changed.state, proposal=proposal, **told)
+            if event in _DECIDED:
+                metrics.DECISIONS.labels(str(event)).inc()
+            elif event is not Event.SEND:
+                metrics.WRITES.labels(str(changed.state)).inc()
         return changed
 
     def vote(self, proposal: str, by: str, at: float, arrival: int | None) -> Proposal | None:
@@ -76,6 +81,7 @@ class ProposalChanges:
         changed = self._store.vote(proposal, by, at, effects, arrival=arrival)
         if changed is not None:
             log.info("vote", proposal=proposal, by=by, state=changed.state, operation=changed.operation)
+            metrics.DECISIONS.labels("vote" if changed.state is State.PENDING else "approve").inc()
         return changed
 
     def _effects(self, row: Proposal, event: Event, by: str | None, aside: Aside) -> Effects:

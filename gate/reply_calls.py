@@ -11,6 +11,7 @@ from typing import Protocol
 
 import structlog
 
+from base.tracing import tool_span
 from catalog.calls import BadCall, Call, parse_arguments, resolve
 from catalog.catalog import Catalog
 from catalog.lookup import Unclear
@@ -31,6 +32,7 @@ from store.turns import ReplyOutcome, Turn
 from workers.cancel_flag import TurnCancelled
 
 log = structlog.get_logger("ai")
+_TOOLS = frozenset({"call_rest_api", "read_result", FIND})
 _TWICE = 2  # the same call is made this often in a turn; after that it is answered with words
 
 
@@ -129,7 +131,8 @@ class ReplyCalls:
         try:
             if is_again:
                 raise BadCall("This same call was made twice already in this turn. Use its result, or change the call.")
-            return self._take(name, raw, position, until)
+            with tool_span(name if name in _TOOLS else "unknown"):
+                return self._take(name, raw, position, until)
         except BadCall as error:
             log.info("bad call", reason=str(error))
             told = {"call": _attempted(raw, self._gate.catalog), "reason": str(error)}

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from base import words
+from base import metrics, words
 from base.shrink import as_json
 from base.statuses import status_text
+from base.tracing import is_tracing, tool_span
 from catalog.calls import BadCall, Call
 from catalog.rules import SAFE_METHODS, Rule
 from gate.answers import Answer, Shown, found_of, outcome_text
@@ -122,20 +123,24 @@ class Sending:
             row = self._store.proposal_of(approval.proposal)
             if row is None or row.state is not State.APPROVED:
                 return None
-            if not self._store.is_intact(row) or row.fingerprint != self._store.fingerprint(row):
-                return self._alarm(row)
-            try:
-                call = self._checks.still_allowed(row)
-                if (rule := self._checks.stricter_now(row, call)) is not None:
-                    return self._ask_by_rule(row, call, rule)
-                look = self._checks.still_same(row, call)
-            except (Unsent, Unplaced) as error:
-                return self._fail(row, str(error))
-            except BadCall as error:  # its words are for the model
-                return self._fail(row, words.NOT_ALLOWED_NOW, for_model=str(error))
-            except TargetChanged as changed:
-                return self._ask_anew(row, changed)
-            return self._take_and_send(row, call, look)
+            with tool_span("call_rest_api", self._store.trace_of(row.turn) if is_tracing() else ""):
+                return self._check_and_send(row)
+
+    def _check_and_send(self, row: Proposal) -> Proposal | None:
+        if not self._store.is_intact(row) or row.fingerprint != self._store.fingerprint(row):
+            return self._alarm(row)
+        try:
+            call = self._checks.still_allowed(row)
+            if (rule := self._checks.stricter_now(row, call)) is not None:
+                return self._ask_by_rule(row, call, rule)
+            look = self._checks.still_same(row, call)
+        except (Unsent, Unplaced) as error:
+            return self._fail(row, str(error))
+        except BadCall as error:  # its words are for the model
+            return self._fail(row, words.NOT_ALLOWED_NOW, for_model=str(error))
+        except TargetChanged as changed:
+            return self._ask_anew(row, changed)
+        return self._take_and_send(row, call, look)
 
     def _take_and_send(self, row: Proposal, call: Call, look: LastLook) -> Proposal | None:
         """From approved to sending, and on to the end. Whatever breaks in between leaves the outcome open."""
@@ -210,6 +215,7 @@ class Sending:
 
     def _alarm(self, row: Proposal) -> Proposal | None:
         """The end of a proposal that somebody changed where it is stored: what people approved is not known any more."""
+        metrics.ALARMS.inc()
         log.critical("a stored request was changed", operation=row.operation, hint="look who can write to the database")
         noted = {"proposal": row.proposal, "fingerprint": row.fingerprint, "reason": words.ALTERED}
         self._store.note(row.thread, row.turn, [JournalEntry("alarm", noted)])

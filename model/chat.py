@@ -10,6 +10,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from http import HTTPStatus
 from itertools import chain
 from typing import Any, NoReturn, Protocol
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -17,6 +18,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 import httpx2
 import structlog
 
+from base import metrics
 from base.deadline import BROKEN, CutOff, Deadline, client
 from base.json_text import compact, loads
 from base.key_file import KeyFile
@@ -254,6 +256,8 @@ class ChatServer:
         headers = {name.lower(): value for name, value in response.headers.items()}
         body = response.content if response.is_closed or response.is_stream_consumed else b""
         secrets = self._hidden()
+        if error.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            metrics.RATE_LIMITED.labels("model").inc()
         return refusal_of(error.status_code, body, headers=headers, written=messages, secrets=secrets, now=time.time())
 
     def _hidden(self) -> list[str]:

@@ -14,6 +14,7 @@ import structlog
 from catalog.catalog import Catalog
 from model.chat import Model, ModelFailed, ReplyListener
 from model.learnt_limits import Habits, smaller
+from model.measured import measured
 from model.messages import Message, in_system, size_of, to_messages
 from model.prompt.prompt import system_prompt, tools
 from model.refusals import Failure, Refusal
@@ -27,11 +28,14 @@ class ModelCalls:
     """The calls of one bot to its model.
 
     `name` is the model's, `server` says which server and model it is: what one adds to its replies is nothing to another. `history_tokens`
-    is what the operator gives of a transcript, `prompt_budget` the tokens for the catalog.
+    is what the operator gives of a transcript, `prompt_budget` the tokens for the catalog, `host` where the server is, for the spans.
     """
 
-    def __init__(self, model: Model, *, name: str, server: str, history_tokens: int, prompt_budget: int) -> None:
+    def __init__(
+        self, model: Model, *, name: str, server: str, history_tokens: int, prompt_budget: int, host: str = ""
+    ) -> None:
         self._model = model
+        self._host = host
         self.name = name
         self.server = server
         self._history_tokens = history_tokens
@@ -100,11 +104,13 @@ class ModelCalls:
         spent = Usage()
         for is_again in (False, True):
             try:
-                answer = self._model.complete(messages, offered, listener, is_last=is_last)
-            finally:
-                check()  # a call that was cut off may end in whatever way
-            try:
-                reply = parse_reply(answer, names)
+                with measured(self.name, self._host) as heard:
+                    try:
+                        answer = self._model.complete(messages, offered, listener, is_last=is_last)
+                    finally:
+                        check()  # a call that was cut off may end in whatever way
+                    reply = parse_reply(answer, names)
+                    heard(reply)
             except BadReply as error:
                 if is_again:
                     raise

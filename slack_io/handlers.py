@@ -10,13 +10,15 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import structlog
 
-from base import words
+from base import metrics, words
 from base.allowance import UNLIMITED, Allowance
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
+from base.tracing import is_tracing, span, traceparent
 from gate.card_posts import card_row
 from gate.cards import deny_modal, notice_modal, whole_request
 from gate.gate import Gate
@@ -115,13 +117,28 @@ class Handlers:
         with structlog.contextvars.bound_contextvars(event_id=arrival.received.event_id, user=arrival.received.user):
             try:
                 self._store.take_in(arrival)
-                self._dispatch(arrival)
+                with self._span(arrival):
+                    self._dispatch(arrival)
             except SlackBusy as error:
                 return error.after
             except SlackUnsure as error:
                 log.warning("slack did not answer", reason=str(error))
                 return _TRY_AGAIN
         return None
+
+    def _span(self, arrival: Arrival) -> AbstractContextManager[object]:
+        """A span for what is done about an arrival: of its own trace, a click's of the trace of the question that led to its card."""
+        own, received, asked = arrival.trace, arrival.received, ""
+        about = received.kind
+        if isinstance(received, Click):
+            about, asked = received.action, self._store.trace_behind(received.token) if is_tracing() else ""
+        does = {
+            "messaging.system": "slack",
+            "messaging.operation.name": "process",
+            "messaging.operation.type": "process",
+        }
+        calm = (SlackBusy, SlackUnsure)  # it is tried again
+        return span(f"process {about}", "consumer", does, parent=asked or own, link=own if asked else "", calm=calm)
 
     def set_aside(self, arrival: Arrival) -> None:
         """Ends an arrival that may have ended its processes. A question is told so in its thread, who clicked alone."""
@@ -175,6 +192,7 @@ class Handlers:
             self._store.dispose(arrival)
         elif (refusal := self._refusal(mention)) is not None:
             log.info("refused", reason=refusal)
+            metrics.QUESTIONS.labels("refused").inc()
             noted = JournalEntry("question refused", {"user": user, "reason": refusal})
             place = mention.thread.key if mention.in_thread else mention.thread.channel  # where they look
             says = [self._to_author(mention, refusal)] if self._refusals.is_news(user, place, refusal) else []
@@ -234,7 +252,7 @@ class Handlers:
         return bool(names) and self._web.channel_name(channel) in names
 
     def _admit(self, arrival: Arrival, mention: Mention, text: str) -> None:
-        turn = Turn(self._ids(), mention.thread.key, mention.user, text, mention.ts)
+        turn = Turn(self._ids(), mention.thread.key, mention.user, text, mention.ts, trace=traceparent())
         refusals: list[Closed] = []
 
         def says_closed(closed: Closed) -> list[Post]:
@@ -253,6 +271,7 @@ class Handlers:
             says_closed=says_closed,
         )
         log.info("mention", outcome=outcome, turn=turn.turn, **({"limit": refusals[-1].setting} if refusals else {}))
+        metrics.QUESTIONS.labels(outcome).inc()
         if outcome == "too many of theirs":
             self._refusals.is_news(turn.asker, "", words.TOO_MANY_OF_YOURS)
         if outcome in ("taken", "kept") and mention.is_direct and len(self._store.asked_at(turn.thread)) == 1:

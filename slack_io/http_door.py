@@ -16,6 +16,7 @@ from slack_sdk.signature import Clock, SignatureVerifier
 from slackeventsapi import SlackEventAdapter
 from sqlalchemy.exc import SQLAlchemyError
 
+from base.version import VERSION
 from slack_io.health import Readiness
 from slack_io.intake import Intake, is_used, log_unrecorded
 from slack_io.payloads import EVENT_TYPES
@@ -116,7 +117,11 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 
 def add_health_routes(app: Flask, readiness: Readiness) -> None:
-    """What a load balancer asks: whether the process lives, and whether what comes can be recorded."""
+    """What a load balancer asks: whether the process lives, whether what comes can be recorded, and which version it is."""
+
+    @app.get("/version")
+    def version() -> dict[str, str]:
+        return {"version": VERSION}
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from base import metrics
+from base.tracing import span, traceparent
 from slack_io import payloads
 from store.holds import Overtaken
 from store.received import Received
@@ -53,7 +56,19 @@ class Intake:
         return True
 
     def _record(self, received: Received, installed_in: Sequence[str] | None) -> None:
-        self._store.record(received, installed_in)
+        began, outcome = time.monotonic(), "failed"
+        receives = {
+            "messaging.system": "slack",
+            "messaging.operation.name": "receive",
+            "messaging.operation.type": "receive",
+        }
+        try:
+            with span(f"receive {received.kind}", "consumer", receives, begins=True):
+                is_new = self._store.record(received, installed_in, traceparent())
+            outcome = "new" if is_new else "again"
+        finally:
+            metrics.ARRIVALS.labels(outcome).inc()
+            metrics.ARRIVAL_SECONDS.observe(time.monotonic() - began)
 
 
 def is_used(envelope: Mapping[str, Any]) -> bool:

@@ -16,6 +16,7 @@ from cachetools import TTLCache
 
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import TOP, Thread, permalink
+from base.tracing import span
 from slack_io import slack_pages
 from slack_io.assistant_status import AssistantStatus
 from slack_io.streaming import StreamedMessages
@@ -26,6 +27,7 @@ from workers.waking import Waking
 
 log = structlog.get_logger("outbox")
 _EVENT_TYPE = "bot_turn"
+_SENDS = {"messaging.system": "slack", "messaging.operation.name": "send", "messaging.operation.type": "send"}
 _BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_too_long", "msg_blocks_too_long"})
 _MAX_BACKOFF = 30.0
 _ONCE = frozenset({"message", "live", "finish"})  # the kinds that must not be sent twice
@@ -160,7 +162,8 @@ class Outbox:
             done.append((post.post, None))
             return None
         try:
-            ts = self._send(one, moved)
+            with span(f"send {post.kind}", "producer", _SENDS, parent=one.trace, calm=(SlackBusy,)):
+                ts = self._send(one, moved)
         except SlackBusy as error:
             return error.after
         except SlackUnsure as error:

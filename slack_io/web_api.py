@@ -13,11 +13,13 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request
 
 import httpx2
@@ -26,10 +28,12 @@ from cachetools import TTLCache
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackRequestError
 
+from base import metrics
 from base.deadline import BROKEN, Deadline, client
 from base.proxies import STRAIGHT, WayOut
 from base.settings import Settings
 from base.slack_errors import LockedOut, SlackBusy, SlackSaysNo, SlackUnsure
+from base.tracing import span
 from base.unpack import TooLarge
 from gate.authority import KEEP_MEMBERS
 from slack_io.memberships import Rolls
@@ -193,6 +197,7 @@ class SlackWeb:
         self._told: dict[str, set[str]] = {}  # method -> error codes that were explained since it last worked
         # the library's own retry handlers would post a message again whose first answer was lost
         self._client = _BoundedClient(way=way, token=token, base_url=base_url, timeout=timeout, retry_handlers=[])
+        self._host = urlsplit(base_url).hostname or ""
         self._pace = pace or OwnPace(clock)
         self._people: _Kept[Person] = _Kept(clock, _KEEP_PERSON)
         self._channels: _Kept[str] = _Kept(clock, _KEEP_CHANNEL)
@@ -210,6 +215,30 @@ class SlackWeb:
         wait = self._pace.take(method, str(arguments.get("channel", "")), spare)
         if wait > 0:
             raise SlackBusy(wait)
+        with self._measured(method):
+            return self._call(method, arguments)
+
+    @contextmanager
+    def _measured(self, method: str) -> Iterator[None]:
+        """Counts, times and traces one call."""
+        began, outcome = time.monotonic(), "unsure"
+        asks = {"http.request.method": "POST", "url.template": f"/api/{method}", "server.address": self._host}
+        try:
+            with span(f"POST {method}", "client", asks):
+                yield
+            outcome = "ok"
+        except SlackBusy:
+            outcome = "busy"
+            metrics.RATE_LIMITED.labels("slack").inc()
+            raise
+        except SlackSaysNo:
+            outcome = "refused"
+            raise
+        finally:
+            metrics.SLACK_CALLS.labels(method, outcome).inc()
+            metrics.SLACK_CALL_SECONDS.observe(time.monotonic() - began)
+
+    def _call(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         try:
             if method in _JSON:
                 response = self._client.api_call(method, json=dict(arguments))

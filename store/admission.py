@@ -138,6 +138,7 @@ def _add_turn(tx: Transaction, arrival: Arrival, turn: Turn) -> None:
         "turn": turn.turn, "inbox": arrival.id, "thread": turn.thread, "asker": turn.asker, "text": turn.text, "ts": turn.ts,
         "state": TurnState.WAITING, "model_calls": 0, "prompt_tokens": 0, "completion_tokens": 0, "created_at": now,
         "channel": of.channel,
+        "trace": turn.trace,
     }  # fmt: skip
     tx.db.execute(_ADD_TURN, row)
 

@@ -34,6 +34,7 @@ class Arrival:
     taken_by: str = ""  # the process that is in the middle of it
     tries: int = 0  # how many processes have taken it up
     ends_alone: int = 0  # how many of them, in a row, ended in the middle of this and of nothing else
+    trace: str = ""  # the context of its spans, as W3C Trace Context writes it
 
     @property
     def thread(self) -> Thread:
@@ -57,7 +58,7 @@ _NEW_CLICKS = select(inbox).where(inbox.c.handled == literal_column("0"), inbox.
 def arrival_of(row: Mapping[Any, Any]) -> Arrival:
     """The arrival of a row."""
     received, installed_in = from_row(row)
-    taken = (row["taken_by"], row["tries"], row["ends_alone"])
+    taken = (row["taken_by"], row["tries"], row["ends_alone"], row["trace"])
     return Arrival(row["id"], received, row["received_at"], installed_in, *taken)
 
 
@@ -118,11 +119,11 @@ class Arrivals(Database):
             tx.db.scalar(_RECORD[tx.engine], values)
             tx.db.execute(delete(inbox).where(inbox.c.event_id == event_id))
 
-    def record(self, received: Received, installed_in: Sequence[str] | None = None) -> bool:
-        """Records an arrival, and the installations that it was for. False where the same event, or a message with the same channel
-        and ts, was recorded before."""
+    def record(self, received: Received, installed_in: Sequence[str] | None = None, trace: str = "") -> bool:
+        """Records an arrival, the installations that it was for, and the trace that it began. False where the same event, or a message
+        with the same channel and ts, was recorded before."""
         with self._coming.one() as received_at:
-            values = _row(received, installed_in, received_at)
+            values = _row(received, installed_in, received_at) | {"trace": trace}
             with self._writing(urgent=True) as tx:  # Slack waits for it
                 if tx.wake(received.thread.key, Work.ARRIVALS) and self._takes_in_at_once:
                     values |= {"taken_by": self.process, "tries": 1}

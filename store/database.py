@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from base import metrics
 from base.settings import Misconfigured
 from store.engine import engine_url, make_engine, unusable_by
 from store.holds import DATABASE, Hold, Holds, Overtaken
@@ -341,6 +342,7 @@ class Database:
             self.journal.catch_up(tx.db)
         missing = self.journal.missing()
         if missing is not None:
+            metrics.ALARMS.inc()
             log.critical("the journal is not whole", reason=missing, hint="`python bot.py journal --verify` tells more")
             self.note("", "", [JournalEntry("alarm", {"reason": missing})])
         self.journal.keep_head()

@@ -117,6 +117,7 @@ class DuePost:
     target_state: PostState | None = None
     made_by: str = ""  # the process that was to deliver it; empty: one that has ended
     held_until: float = 0.0  # seconds since 1970: when it is sent at the earliest
+    trace: str = ""  # of the turn that it belongs to
 
 
 _ADD = by_engine(lambda insert: insert(posts).on_conflict_do_nothing())
@@ -128,6 +129,7 @@ _DUE = (
         _of.c.thread.label("target_thread"),
         _of.c.state.label("target_state"),
         turns.c.ts.label("mention_ts"),
+        turns.c.trace,
     )
     .outerjoin(_of, _of.c.post == posts.c.target)
     .outerjoin(turns, turns.c.turn == posts.c.turn)
@@ -182,6 +184,7 @@ def _due_of(row: Mapping[Any, Any]) -> DuePost:
         state,
         row["made_by"],
         row["held_until"] or 0.0,
+        row["trace"] or "",
     )
     return DuePost(row["id"], _post_of(row), row["created_at"], *target)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from store.admission import Admissions
 from store.arrivals import ComingIn
+from store.backlog import Backlogs
 from store.paces import SharedPaces
 from store.posts import Posts
 from store.proposals import Proposals
@@ -34,6 +35,7 @@ class Store(
     Replicas,
     SharedPaces,
     Retention,
+    Backlogs,
 ):
     """The database of one bot, with all that `Database` says. `bounds`: how much of answers is kept for `read_result`."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Update, case, select, update
+from sqlalchemy import Update, case, func, select, update
 from sqlalchemy import bindparam as given
 
 from base.transitions import is_open, sources, target
@@ -77,6 +77,9 @@ class Turn:
     taken_by: str = ""  # the process that is in the middle of it
     tries: int = 0  # how many processes have taken it up since it last got on
     ends_alone: int = 0  # how many of them, in a row, ended in the middle of this and of nothing else
+    created_at: float = 0.0  # seconds since 1970: when it was admitted
+    rested_at: float | None = None  # and when it first waited for people
+    trace: str = ""  # the context of its spans, as W3C Trace Context writes it
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ _BEING_SENT = select(proposals.c.turn).where(
 _REST = (
     update(turns)
     .where(turns.c.turn == given("which"), IS_OPEN, ~_BEING_SENT.exists())
-    .values(taken_by="", tries=0, ends_alone=0)
+    .values(taken_by="", tries=0, ends_alone=0, rested_at=func.coalesce(turns.c.rested_at, given("now")))
 )
 _GET_ON = update(turns).where(turns.c.turn == given("which"), turns.c.tries > 1).values(tries=1, ends_alone=0)
 _STOP = (
@@ -230,6 +233,18 @@ class Turns(Database):
         received = from_row(row)[0] if row is not None else None
         return received if isinstance(received, Mention) else None
 
+    def trace_behind(self, token: str) -> str:
+        """The trace of the turn whose request, or set of them, a button's token names; empty where there is none."""
+        named = (proposals.c.token == token) | (proposals.c.batch == token)
+        query = select(turns.c.trace).join(proposals, proposals.c.turn == turns.c.turn).where(named).limit(1)
+        with self._reading() as db:
+            return str(db.scalar(query) or "")
+
+    def trace_of(self, turn: str) -> str:
+        """The trace of a turn, empty where there is none."""
+        with self._reading() as db:
+            return str(db.scalar(select(turns.c.trace).where(turns.c.turn == turn)) or "")
+
     def words_of(self, turn: str) -> str | None:
         """What the person wrote, while it is kept."""
         with self._reading() as db:
@@ -242,10 +257,10 @@ class Turns(Database):
             with self.holding(turn.thread), self._writing() as tx:
                 tx.db.execute(_TAKE, {"which": turn.turn, "me": self.process})
 
-    def rest_turn(self, turn: Turn) -> None:
-        """Notes that a turn waits for people: whatever ends the process now, it is not the turn."""
+    def rest_turn(self, turn: Turn) -> bool:
+        """Notes that a turn waits for people: whatever ends the process now, it is not the turn. False while a write of it is sent."""
         with self.holding(turn.thread), self._writing() as tx:
-            tx.db.execute(_REST, {"which": turn.turn})
+            return bool(tx.db.execute(_REST, {"which": turn.turn, "now": tx.clock()}).rowcount)
 
     def begin_turn(
         self,

@@ -7,11 +7,13 @@ import ast
 import copy
 import itertools
 import re
+import tomllib
 from pathlib import Path
 
 import click
 import yaml
 
+from base.version import VERSION
 from bot import main
 from gate.policy import TRANSITIONS, State
 from slack_io.payloads import EVENT_TYPES, SHORTCUTS
@@ -55,6 +57,22 @@ def test_each_promise_of_the_security_page_names_tests_that_are_there() -> None:
 def test_every_option_of_the_journal_is_on_the_security_page() -> None:
     for option in main.commands["journal"].params:
         assert option.opts[0] in SECURITY, option.opts[0]
+
+
+# --- the version ------------------------------------------------------------------------------------------------------
+
+
+def test_the_version_stands_in_one_place_and_is_the_one_after_the_last_release() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "base.version.VERSION"}
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    heads = re.findall(r"^## (\S+)", changes, re.MULTILINE)
+    released = [tuple(map(int, one.split("."))) for one in heads if one != "Unreleased"]
+    number, _, suffix = VERSION.partition(".dev")
+    own = tuple(map(int, number.split(".")))
+    assert released == sorted(released, reverse=True)
+    assert own > released[0] if suffix else own == released[0], VERSION
 
 
 # --- the plan ---------------------------------------------------------------------------------------------------------

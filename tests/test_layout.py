@@ -61,7 +61,9 @@ REACHES: dict[str, set[str]] = {
     "base.deadline": {"httpx2", "httpcore2", "ssl"},
     "base.key_file": {"pathlib"},
     "base.logging_setup": {"logging"},
-    "base.settings": {"os", "dotenv", "pydantic_settings"},
+    "base.metrics": {"prometheus_client"},
+    "base.settings": {"os", "dotenv", "pathlib", "pydantic_settings"},
+    "base.tracing": {"opentelemetry"},
     "catalog.importer.fetching": {"httpx2", "pathlib"},
     "cli.backups": {"click", "os", "pathlib"},
     "cli.commands": {"click", "rich", "pathlib"},
@@ -75,6 +77,7 @@ REACHES: dict[str, set[str]] = {
     "slack_io.web_api": {"slack_sdk", "httpx2", "urllib.request", "urllib.error", "http.client"},
     "store.admission": {"sqlalchemy"},
     "store.arrivals": {"sqlalchemy"},
+    "store.backlog": {"sqlalchemy"},
     "store.backup": {"os", "pathlib", "shutil", "sqlite3"},
     "store.database": {"sqlalchemy", "procrastinate.schema", "os", "pathlib"},
     "store.engine": {"sqlalchemy", "os", "pathlib"},
@@ -97,6 +100,7 @@ REACHES: dict[str, set[str]] = {
     "store.transcript_rows": {"sqlalchemy"},
     "store.turns": {"sqlalchemy"},
     "store.usage": {"sqlalchemy"},
+    "workers.gauges": {"prometheus_client", "sqlalchemy.exc"},
     "workers.jobs": {"procrastinate", "sqlalchemy"},
     "workers.replica": {"procrastinate", "psycopg", "psycopg_pool", "sqlalchemy.exc", "asyncio", "logging"},
 }
@@ -118,11 +122,13 @@ WAITS = {
     "gate.reply_calls",
     "gate.targets",
     "model.chat",
+    "model.measured",
     "model.server_check",
     "slack_io.app_home",
     "slack_io.assistant_status",
     "slack_io.handlers",
     "slack_io.health",
+    "slack_io.intake",
     "slack_io.live_answer",
     "slack_io.memberships",
     "slack_io.outbox",
@@ -140,6 +146,7 @@ WAITS = {
     "store.write_lock",
     "workers.cancel_flag",
     "workers.deadlines",
+    "workers.gauges",
     "workers.keyed_workers",
     "workers.leases",
     "workers.quarantine",
@@ -684,7 +691,11 @@ def test_old_slackclient_is_not_asked_for() -> None:
 def test_every_third_party_import_is_in_the_requirements() -> None:
     asked = (ROOT / "requirements.txt").read_text("utf-8")
     distributions = {"yaml": "pyyaml", "pydantic_settings": "pydantic-settings", "dotenv": "python-dotenv"}
-    distributions |= {"markdown_it": "markdown-it-py", "psycopg_pool": "psycopg"}
+    distributions |= {
+        "markdown_it": "markdown-it-py",
+        "prometheus_client": "prometheus-client",
+        "psycopg_pool": "psycopg",
+    }
     for path in FILES:
         for module, _ in imports(path):
             name = package(module)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
+from base import metrics
 from store.holds import Overtaken
 from workers.cancel_flag import Stopped
 from workers.work_queue import WorkQueue
@@ -60,6 +61,7 @@ class KeyedWorkers:
             except Overtaken:  # told where it was noticed; where another process works on the database, this one ends
                 delay = _AFTER_FAULT
             except Exception:  # the worker's boundary: the work stays recorded and is tried again
+                metrics.FAULTS.inc()
                 log.exception("work failed", queue=self.queue.name, key=key)
                 delay = _AFTER_FAULT
             self.queue.done(key, delay)

@@ -34,6 +34,11 @@ class Waking:
         self.homes = WorkQueue("homes", label="user")  # people whose App Home is to be drawn
         self.undelivered: set[str] = set()  # threads with posts in the store; who shows the rest need not look there
 
+    @property
+    def all_queues(self) -> tuple[WorkQueue, ...]:
+        """All of them, whatever their keys are."""
+        return (*self.queues.values(), self.checks, self.homes)
+
     def wake(self, work: Work, thread: str) -> None:
         """Has a thread worked on soon; by another process where that one has it, which was told in the transaction."""
         if self._leases is None:

@@ -38,6 +38,11 @@ class WorkQueue:
         with self._changed:
             return key in self._waiting or key in self._running or key in self._due
 
+    @property
+    def length(self) -> int:
+        """How many keys wait to be worked on now."""
+        return len(self._ready)
+
     def wake(self, key: str, delay: float = 0.0) -> None:
         """Has a key worked on soon, or after `delay` seconds; once more if it is worked on at this moment."""
         with self._changed:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from base.allowance import Allowance, Rate
-from base.settings import Misconfigured, Settings, load_settings, misspelt
+from base.settings import Misconfigured, Settings, environment, load_settings, misspelt
 
 REQUIRED = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "shhh-secret", "SLACK_CHANNEL": "#hr"}
 
@@ -480,3 +480,73 @@ def test_a_missing_setting_is_told_with_what_it_may_have_been_written_as(
     assert channel.startswith("SLACK_CHANNEL is not set.")
     assert channel.endswith("SLACK_CHANELL is set, which is no setting: is SLACK_CHANNEL meant?")
     assert "xoxb" not in str(caught.value)
+
+
+def test_files_of_a_folder_are_settings_and_the_catalogs_variables(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As Kubernetes lays a secret out: links into a folder whose name changes with its content."""
+    folder, data = tmp_path / "secrets", tmp_path / "secrets" / "..2026_11_30"
+    data.mkdir(parents=True)
+    (folder / "..data").symlink_to(data.name)
+    for name, text in {
+        "SLACK_BOT_TOKEN": "xoxb-from-a-file\n",
+        "HR_TOKEN": "t0ken\n",
+        "openai-api-key": "sk-1",
+    }.items():
+        (data / name).write_text(text)
+        (folder / name).symlink_to(f"..data/{name}")
+    for name in ("SLACK_SIGNING_SECRET", "SLACK_CHANNEL"):
+        monkeypatch.setenv(name, REQUIRED[name])
+    monkeypatch.setenv("SECRETS_DIR", str(folder))
+
+    assert load_settings().slack_bot_token.get_secret_value() == "xoxb-from-a-file"
+    assert environment()["HR_TOKEN"] == "t0ken"
+    assert "openai-api-key" not in environment()
+
+
+def test_what_is_set_counts_before_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "SLACK_BOT_TOKEN").write_text("xoxb-from-a-file")
+    (tmp_path / "HR_TOKEN").write_text("from-a-file")
+    monkeypatch.setenv("HR_TOKEN", "set")
+    settings = load(monkeypatch, SLACK_BOT_TOKEN="xoxb-set", SECRETS_DIR=str(tmp_path))
+    assert settings.slack_bot_token.get_secret_value() == "xoxb-set"
+    assert environment()["HR_TOKEN"] == "set"
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match=r"SECRETS_DIR: cannot read .*nowhere: No such file or directory\."):
+        load(monkeypatch, SECRETS_DIR=str(tmp_path / "nowhere"))
+
+
+def test_a_wrong_secret_in_a_file_is_told_without_its_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "OPENAI_API_KEY").write_text("xoxb-a-token-of-slack")
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, SECRETS_DIR=str(tmp_path))
+    assert str(caught.value).startswith("OPENAI_API_KEY: ")
+    assert "a-token-of-slack" not in str(caught.value)
+
+
+def test_a_metrics_port_is_none_of_slacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch).metrics_port is None
+    assert load(monkeypatch, METRICS_PORT="9464").metrics_port == 9464
+    with pytest.raises(Misconfigured, match="METRICS_PORT: it is PORT, which Slack reaches; choose another one"):
+        load(monkeypatch, METRICS_PORT="3000")
+
+
+@pytest.mark.parametrize(("given", "level"), [("DEBUG", "debug"), (" Warning ", "warning"), ("", "info")])
+def test_a_log_level_is_taken_in_any_letters(monkeypatch: pytest.MonkeyPatch, given: str, level: str) -> None:
+    assert load(monkeypatch, LOG_LEVEL=given).log_level == level
+
+
+def test_another_log_level_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Misconfigured, match="LOG_LEVEL: write 'debug', 'info', 'warning' or 'error'"):
+        load(monkeypatch, LOG_LEVEL="loud")
+
+
+def test_the_key_of_who_receives_spans_is_a_secret_as_it_is_written_and_as_it_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = load(monkeypatch, OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20k3y,x-tenant=hr-team")
+    assert {"Bearer%20k3y", "Bearer k3y", "hr-team"} <= set(settings.secrets)
+    assert "k3y" not in repr(settings)
