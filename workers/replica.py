@@ -22,6 +22,7 @@ from procrastinate.exceptions import ProcrastinateException
 from psycopg_pool import PoolTimeout
 from sqlalchemy.exc import DBAPIError
 
+from base import metrics
 from base.clock import SteadyClock
 from store.holds import DEAD, Overtaken
 from store.store import Store
@@ -210,6 +211,7 @@ class Replica:
 
     def _share_out(self, jobs: Sequence[int]) -> None:
         threads, left = self._store.share_out(jobs)
+        metrics.TAKEOVERS.inc(len(threads))
         for thread, silence in threads:
             log.warning("took over", thread=thread, after=round(silence, 1), reason="its process gives no sign of life")
         for one in left:

@@ -64,7 +64,7 @@ def test_a_backup_and_a_restore_say_what_they_did(tmp_path: Path) -> None:
     done = run("restore", "kept", DATABASE_URL="sqlite:///new.db")
     assert (done.exit_code, done.stderr) == (0, "")
     checked, restored, then = done.stdout.splitlines()
-    assert checked.startswith("4 entries, the chain is whole. Head: 4:")
+    assert checked.startswith("4 entries, the chain is intact. Head: 4:")
     assert restored == "Restored kept to new.db."
     assert then.startswith(NEXT)
 
@@ -162,7 +162,7 @@ def test_on_a_server_there_and_back(server: dict[str, str], tmp_path: Path) -> N
     assert (done.exit_code, "there is a bot's database. With --force" in done.stderr) == (2, True)
     done = run("restore", "--force", "kept", **server)
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout.startswith("4 entries, the chain is whole. Head: 4:")
+    assert done.stdout.startswith("4 entries, the chain is intact. Head: 4:")
 
     empty = {"DATABASE_URL": fresh_database("postgresql", tmp_path), "JOURNAL_KEY": "ours"}
     assert run("restore", "kept", **empty).exit_code == 0

@@ -110,19 +110,19 @@ def verify(*options: str) -> tuple[int, str]:
 def test_the_part_since_a_moment_is_checked_to_the_journals_end() -> None:
     code, told = verify("--since", "2026-01-07")
     assert (code, told.splitlines()[0]) == (0, "Checked from entry 7 on. Entries before it were not checked.")
-    assert told.splitlines()[1].startswith("14 entries, the chain is whole. Head: 14:")
+    assert told.splitlines()[1].startswith("14 entries, the chain is intact. Head: 14:")
 
 
 @pytest.mark.usefixtures("folder")
 def test_the_part_before_a_moment_tells_where_it_ends() -> None:
     assert verify("--until", "2026-01-06") == (
         0,
-        "Entries 1 to 6, the chain is whole. Entries after it were not checked.",
+        "Entries 1 to 6, the chain is intact. Entries after it were not checked.",
     )
     code, told = verify("--since", "2026-01-06", "--until", "2026-01-06")
     assert (code, told.splitlines()[1]) == (
         0,
-        "Entries 4 to 6, the chain is whole. Entries after it were not checked.",
+        "Entries 4 to 6, the chain is intact. Entries after it were not checked.",
     )
 
 
