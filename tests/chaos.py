@@ -333,6 +333,31 @@ class Chaos:
             "approvals lost": len([one for one in lost if str(one["url"]).rpartition("/")[2] in clicked]),
         }
 
+    def stuck(self) -> list[str]:
+        """What the database has of each question that has no word: for who looks into it."""
+        told = []
+        tables = {name: rows(self.database, name) for name in ("turns", "posts", "inbox", "holds", "proposals")}
+        jobs = rows(self.database, "procrastinate_jobs")
+        shown = {
+            "turns": "state taken_by tries ends_alone",
+            "posts": "method state made_by",
+            "inbox": "kind handled taken_by",
+        }
+        shown |= {"holds": "owner fence", "proposals": "state"}
+        for one in self.asked:
+            if any(m.get("bot_id") for m in self.workspace.messages(one.channel, one.ts)):
+                continue
+            key = f"T0LOCAL/{one.channel}/{one.ts}"
+            found = [
+                f"{name}: {[row[column] for column in columns.split()]}"
+                for name, columns in shown.items()
+                for row in tables[name]
+                if row["thread"] == key
+            ]
+            found += [f"job {row['id']}: {row['status']} of {row['worker_id']}" for row in jobs if row["lock"] == key]
+            told += [f"{one.words} {key}: " + "; ".join(found)] if found else []
+        return told
+
     def _not_ours(self, acked: set[str]) -> set[str]:
         """Events that the bot takes no note of."""
         return {one.event_id for one in self.workspace.attempts if one.type != "app_mention"} & acked
@@ -438,6 +463,7 @@ def main() -> int:
             print(f"{count:6}  {name}")
         if sum(counts.values()):
             Path("chaos.log").write_text("".join(line for one in chaos.processes for line in one.lines))
+            print(*chaos.stuck(), sep="\n")
             print("the log is in chaos.log")
         return min(sum(counts.values()), 255)
 
