@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry
 from store.posts import message
 from store.store import Store
+from store.tables import MIGRATIONS
 from tests.harness.databases import fresh_database, looking_into, rows
 from tests.harness.stores import A, B, arrive
 from workers.jobs import Jobs
@@ -214,3 +216,31 @@ def test_who_gave_no_sign_while_the_database_was_away_is_not_dead(process: Calla
     store.beat(None)  # the first after a minute
     (job,) = rows(url, "procrastinate_jobs")
     assert store.share_out([job["id"]]) == ([], [])
+
+
+_SINCE = next(number for number, made in enumerate(MIGRATIONS) if any("create table replicas" in one for one in made))
+_ADDS = re.compile(
+    r"create (table|index) .*"
+    r"|alter table \w+ add column \w+ (text|integer|bigint|double precision)( not null default ('[^']*'|\d+))?",
+    re.DOTALL,
+)
+
+
+@pytest.mark.parametrize("statement", [one for made in MIGRATIONS[_SINCE:] for one in made])
+def test_a_migration_only_adds(statement: str) -> None:
+    """Processes of the version before go on beside it during a rolling update: they write no new column, and read none that is gone."""
+    assert _ADDS.fullmatch(" ".join(statement.split())), "expand first; contract in a later version"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "drop table turns",
+        "alter table turns rename column text to words",
+        "alter table turns add column x text not null",
+        "alter table turns alter column ts type bigint",
+        "update turns set text = ''",
+    ],
+)
+def test_what_the_version_before_does_not_survive_is_seen(statement: str) -> None:
+    assert _ADDS.fullmatch(statement) is None
