@@ -299,10 +299,7 @@ MISTAKES = [
     # recipes
     (recipe("steps: []"), "recipe 1, line 12: 'steps' is empty"),
     (recipe("inputs: {type: array}, steps: [{stepId: a, operation: GET /all}]"), "inputs: write type: object"),
-    (
-        recipe("inputs: {type: object, required: [who]}, steps: [{stepId: a, operation: GET /all}]"),
-        "inputs: 'who' is required, but is not one",
-    ),
+    (recipe("inputs: {type: object, required: [who]}, steps: [{stepId: a, operation: GET /all}]"), "inputs: 'who' is required, but is"),
     (recipe("steps: [{stepId: 'a b', operation: GET /all}]"), "recipe 1, step 1, line 12: stepId: "),
     (steps("operation: GET /nothing"), "'GET /nothing' is not an operation of this API; available: GET /list"),
     (steps("operation: POST /off"), "'POST /off' is not an operation of this API"),
