@@ -15,7 +15,7 @@ from store.holds import DATABASE, DEAD, EVERYBODY, NOW
 from store.proposal_record import proposals
 from store.recovery import Left, Recovery
 from store.tables import by_engine, replicas
-from workers.wakes import Work
+from workers.wakes import CLOCK_LOCK, Work
 
 _GAP = 6.0  # seconds without a sign of anybody, after which the database may have been away
 _ALL = frozenset(Work) - {Work.DEADLINES}
@@ -56,6 +56,7 @@ _HAD = text(
 )
 _FINISH = text("select procrastinate_finish_job_v1(:job, 'failed', true)")
 _PRUNE = text("delete from procrastinate_workers where id = any(:workers)")
+_JOBS = text("select lock from procrastinate_jobs where status in ('todo', 'doing')")
 _HAS_JOB = text("select 1 from procrastinate_jobs where lock = :lock and status in ('todo', 'doing') limit 1")
 
 
@@ -116,10 +117,12 @@ class Replicas(Recovery):
         """Has each thread that is not at rest worked on, and the clock, unless a job says so already."""
         left = {thread for threads in self.unrested() for thread in threads} | {DATABASE}
         left |= set(self._threads_with_writes())
-        for thread in left:
+        with self._reading() as db:
+            jobs = set(db.scalars(_JOBS))
+        for thread in sorted(one for one in left if (one or CLOCK_LOCK) not in jobs):
             with self._writing() as tx:
-                tx.alone()  # or two that start together would both find no job
-                if tx.db.scalar(_HAS_JOB, {"lock": thread or "clock"}) is None:
+                tx.alone()  # or two that look together would both find no job
+                if tx.db.scalar(_HAS_JOB, {"lock": thread or CLOCK_LOCK}) is None:
                     self._wakes.defer(tx.db, thread, _ALL)
 
     def _threads_with_writes(self) -> list[str]:

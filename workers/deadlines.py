@@ -36,12 +36,16 @@ class Deadlines:
         self._retention = retention
         self._clock = clock
         self._next_clean_up = 0.0  # by a clock that nobody sets
+        self._next_look = 0.0
 
     def tick(self, _key: str) -> float:
         """Does what is due now; gives the seconds until something is due again."""
         if not self._store.is_shared:  # or the database's clock is what counts: replica.py
             self._mind_the_clock()
         self.lose_unanswered()
+        if self._store.is_shared and time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _LOOK_AT_CLOCK
+            self._store.defer_unrested()  # whatever went wrong: nothing rests for longer
         expired = self._gate.expire_due()
         self._home.changed(expired)
         self._gate.remind_due()

@@ -10,11 +10,10 @@ from collections.abc import Iterable, Set
 from procrastinate import App, SyncPsycopgConnector
 from sqlalchemy import Connection, text
 
-from workers.wakes import Work
+from workers.wakes import CLOCK_LOCK, Work
 
 QUEUE, TASK = "threads", "work on a thread"
 CHANNEL = "rest_in_slack"
-_CLOCK = "clock"  # the lock of the job without a thread
 _NOTIFY = text("select pg_notify(:channel, :news)")
 
 
@@ -27,7 +26,7 @@ class Jobs:
     def defer(self, db: Connection, thread: str, work: Set[Work]) -> None:
         """Inside a transaction: has a process work on a thread, after the one that has it now; and has that one hear of it."""
         job = self._app.configure_task(
-            TASK, queue=QUEUE, lock=thread or _CLOCK, connection=db.connection.driver_connection
+            TASK, queue=QUEUE, lock=thread or CLOCK_LOCK, connection=db.connection.driver_connection
         )
         job.defer(thread=thread)
         db.execute(_NOTIFY, {"channel": CHANNEL, "news": news(thread, work)})

@@ -100,13 +100,18 @@ class Replica:
     def leave(self, by: float) -> None:
         """Gives back what it has, to be taken up elsewhere, until `by` (monotonic seconds)."""
         try:
-            self._store.defer(self._leases.all())
-            for thread in self._leases.all():
-                self._leases.drop(thread)
+            self._give_back()
             self._threads[0].join(max(0.0, by - time.monotonic()))
+            self._give_back()  # what was being taken up meanwhile
             self._store.leave_replicas()
         except (*_FAULTS, Overtaken) as error:
             log.warning("left without a word", error=type(error).__name__, hint="the others take over in some seconds")
+
+    def _give_back(self) -> None:
+        had = self._leases.all()
+        self._store.defer(had)
+        for thread in had:
+            self._leases.drop(thread)
 
     # --- jobs ---------------------------------------------------------------------------------------------------------
 
@@ -131,6 +136,7 @@ class Replica:
         await loop.run_in_executor(self._pool, self._live)
         if before is not None:
             await loop.run_in_executor(self._pool, self._store.give_back, before)
+        await loop.run_in_executor(self._pool, self._store.defer_unrested)
         async with app.open_async():
             worker = asyncio.create_task(
                 app.run_worker_async(
@@ -168,6 +174,8 @@ class Replica:
         await over.wait()
 
     def _take(self, thread: str, over: Callable[[], Any]) -> None:
+        if self._ends.is_set():
+            raise Overtaken  # the job is tried again, by another process
         was_anothers = thread != CLOCK and self._store.take_up(thread)
         self._leases.take(thread, functools.partial(self._put_down, thread, over))
         while thread != CLOCK and not self._store.is_ours(thread):  # an earlier lease of this process ended in between

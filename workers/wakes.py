@@ -6,6 +6,8 @@ from collections.abc import Set
 from enum import StrEnum
 from typing import Any, Protocol
 
+CLOCK_LOCK = "clock"  # what stands for the database in a lock, where a thread has its key
+
 
 class Work(StrEnum):
     """What there may be to do for a thread."""
