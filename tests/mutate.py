@@ -36,16 +36,16 @@ _AT_LEAST = 90.0  # seconds for a refusal's tests, and several times what they t
 # The tests that speak of a file.
 TESTS = {
     "gate/authority": ("test_authority", "test_crowd", "test_direct", "test_gate_in_depth", "test_recipes"),
-    "gate/proposals": ("test_gate", "test_gate_in_depth", "test_private"),
+    "gate/proposals": ("test_gate_travel", "test_reads", "test_gate_in_depth"),
     "gate/decisions": ("test_gate", "test_gate_in_depth", "test_crowd"),
     "gate/last_checks": ("test_traffic", "test_gate", "test_private", "test_gate_travel", "test_reads_by_name"),
     "gate/sending": ("test_integrity", "test_gate", "test_gate_in_depth", "test_private", "test_traffic", "test_holds"),
     "gate/proposal_changes": ("test_gate", "test_gate_in_depth", "test_integrity"),
-    "gate/reads": ("test_reads", "test_gate", "test_private", "test_recipes"),
+    "gate/reads": ("test_reads", "test_gate", "test_gate_travel", "test_private", "test_recipes"),
     "gate/single_reads": ("test_gate", "test_reads", "test_limits"),
     "gate/lists": ("test_reads", "test_lists", "test_reads_by_name", "test_targets"),
     "gate/look_ups": ("test_reads_by_name", "test_recipes"),
-    "gate/reply_calls": ("test_ai", "test_gate", "test_reads", "test_recipes", "test_private"),
+    "gate/reply_calls": ("test_ai", "test_gate", "test_reads", "test_reads_by_name", "test_recipes", "test_private"),
     "gate/recipe_runs": ("test_recipes",),
     "gate/policy": ("test_policy", "test_conditions", "test_gate"),
     "slack_io/handlers": (
@@ -57,7 +57,7 @@ TESTS = {
         "test_gate_in_depth",
         "test_bot_door",
     ),
-    "store/turns": ("test_turns", "test_admission", "test_holds", "test_transitions"),
+    "store/turns": ("test_turns", "test_admission", "test_holds", "test_transitions", "test_threads"),
     "store/admission": ("test_admission", "test_crowd"),
     "store/proposals": ("test_proposals", "test_transitions", "test_integrity", "test_holds", "test_replicas"),
     "store/seals": ("test_integrity",),
@@ -73,7 +73,8 @@ SHORTCUTS = {
         "if at < 0: ... return None": "what follows finds nothing either",
         "if '+' not in raw: ... return raw": "neither expression fits then",
     },
-    "gate/lists": {"if time.monotonic() >= by: ... raise _Over": "the page's own request has no time left"},
+    "gate/lists": {"if time.monotonic() >= by: ... raise _Over": "the page's own request has a millisecond left"},
+    "store/database": {"if not self.is_shared: ... return": "what is written down then, nobody looks at"},
     "store/proposals": {"if not over: ... return []": "of nothing, nothing is left"},
     "store/saved_results": {"if size <= bound: ... return": "the first of two: the loop asks before each row"},
 }

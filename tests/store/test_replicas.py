@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from gate.policy import Event, State
 from slack_io.web_api import PACE, SharedPace
 from store.database import CatalogOutdated
 from store.holds import Overtaken
@@ -19,7 +20,7 @@ from store.posts import message
 from store.store import Store
 from store.tables import MIGRATIONS
 from tests.harness.databases import fresh_database, looking_into, rows
-from tests.harness.stores import A, B, arrive
+from tests.harness.stores import A, B, arrive, begin, propose, redrawn
 from workers.jobs import Jobs
 from workers.leases import Leases
 from workers.wakes import Work
@@ -56,6 +57,15 @@ def test_a_thread_is_worked_on_only_by_who_was_given_it(process: Callable[[], St
         pass
 
 
+def test_who_is_ended_while_it_waits_for_a_process_of_an_earlier_version_ends(process: Callable[[], Store]) -> None:
+    earlier, waiting = process(), process()
+    assert earlier.lock_at_once()
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(SystemExit):
+        waiting.join(stop)
+
+
 def test_who_had_a_thread_before_writes_nothing_more(process: Callable[[], Store]) -> None:
     first, second = process(), process()
     first.take_up(A.key)
@@ -80,6 +90,22 @@ def test_a_newer_catalog_keeps_the_older_from_sending_until_it_is_taken(process:
         second.check_catalog()
     second.take_catalog("new", insists=False)
     second.check_catalog()
+
+
+def test_what_was_approved_is_not_sent_by_who_has_an_older_catalog(process: Callable[[], Store]) -> None:
+    first, second = process(), process()
+    first.take_catalog("old", insists=False)
+    first.take_up(A.key)
+    one = propose(first, begin(first, A), State.APPROVED)
+    second.take_catalog("new", insists=True)
+    with first.holding(A.key), pytest.raises(CatalogOutdated):
+        first.transition(one.proposal, Event.SEND, redrawn)
+    assert first.proposal_of(one.proposal) == one
+    first.take_catalog("new", insists=False)
+    with first.holding(A.key):
+        sent = first.transition(one.proposal, Event.SEND, redrawn)
+    assert sent is not None
+    assert sent.state is State.SENDING
 
 
 def test_a_process_that_starts_with_an_older_file_is_not_the_newest_and_one_that_is_told_to_is(
