@@ -47,7 +47,8 @@ class KeyedWorkers:
         """Takes up nothing more and waits until `by` (monotonic seconds) for what runs. True when all has ended."""
         self.queue.close()
         for thread in self._threads:
-            thread.join(max(0.0, by - time.monotonic()))
+            if thread.ident is not None:  # it was started
+                thread.join(max(0.0, by - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
     def _run(self) -> None:

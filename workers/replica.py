@@ -101,7 +101,8 @@ class Replica:
         """Gives back what it has, to be taken up elsewhere, until `by` (monotonic seconds)."""
         try:
             self._give_back()
-            self._threads[0].join(max(0.0, by - time.monotonic()))
+            if self._threads[0].ident is not None:  # it was started
+                self._threads[0].join(max(0.0, by - time.monotonic()))
             self._give_back()  # what was being taken up meanwhile
             self._store.leave_replicas()
         except (*_FAULTS, Overtaken) as error:

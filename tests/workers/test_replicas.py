@@ -317,6 +317,7 @@ def test_one_process_records_and_another_works(system: System) -> None:
     system.rest()
     assert len(system.writes()) == 1
     assert (door.calls(), worker.calls() > 0) == (0, True)
+    assert (door.terminate(), worker.terminate()) == (0, 0)
 
 
 @pytest.mark.parametrize("argument", ["--no-workers", "worker"])
