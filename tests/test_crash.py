@@ -420,9 +420,8 @@ def test_on_postgresql_a_pending_approval_survives_a_kill_as_well(system: System
     program = system.start()
     ts = system.mention("remove Tom")
     card = system.card(ts)
-    second = system.launch().wait_for("waiting")
     program.kill()
-    second.wait_for("serving")
+    second = system.start()
     assert approved(system, ts) == card
     system.wait_for_answer(ts, "Tom is gone")
     system.rest()

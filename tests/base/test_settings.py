@@ -29,7 +29,7 @@ def load(monkeypatch: pytest.MonkeyPatch, **environ: str) -> Settings:
 def test_three_settings_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch)
     assert settings.channels == ("#hr",)
-    assert (settings.port, settings.workers, settings.api_timeout, settings.max_response) == (3_000, 8, 30, 5_000_000)
+    assert (settings.port, settings.workers, settings.api_timeout, settings.max_response) == (3_000, 32, 30, 5_000_000)
     assert (settings.max_waiting, settings.max_model_calls, settings.history_tokens) == (256, 20, 60_000)
     assert (settings.apis_file, settings.database_url, settings.host) == ("apis.yaml", "sqlite:///bot.db", "0.0.0.0")
     assert not settings.allow_guests

@@ -156,7 +156,7 @@ def test_a_span_in_which_nothing_was_written_says_so() -> None:
 def test_a_tail_that_was_cut_off_shows_in_a_part_as_well(folder: Path) -> None:
     change(folder, "delete from journal where number = 14")
     code, told = verify("--since", "2026-01-07")
-    assert (code, "there must have been others" in told) == (1, True)
+    assert (code, "there must have been more" in told) == (1, True)
 
 
 # --- the kinds --------------------------------------------------------------------------------------------------------

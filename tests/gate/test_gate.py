@@ -1032,7 +1032,7 @@ def test_twelve_clicks_at_once_are_one_decision_and_one_request(parts: BotParts,
 def test_a_click_on_what_is_decided_is_told_so_but_not_to_who_decided(parts: BotParts) -> None:
     proposal = pending(parts)
     parts.press(proposal)
-    for by, told in ((BEN, "This one is already decided, so your click changed nothing."), (ANN, "")):
+    for by, told in ((BEN, "This one has already been decided, so your click changed nothing."), (ANN, "")):
         with pytest.raises(Refused) as refused:
             parts.press(proposal, by=by)
         assert str(refused.value) == told

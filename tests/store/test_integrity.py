@@ -468,7 +468,7 @@ def test_the_command_tells_what_is_missing_and_begins_a_new_chain(tmp_path: Path
     store.journal.keep_head()
     assert run(tmp_path, "journal", "--verify", JOURNAL_KEY="k").exit_code == 0
     done = run(tmp_path, "journal", "--rekey", JOURNAL_KEY="k")
-    assert (done.exit_code, "there is no need" in done.stderr) == (2, True)
+    assert (done.exit_code, "no new chain is needed" in done.stderr) == (2, True)
 
     change(store._url.render_as_string(), "delete from journal")
     done = run(tmp_path, "journal", "--verify", JOURNAL_KEY="k")
@@ -476,7 +476,7 @@ def test_the_command_tells_what_is_missing_and_begins_a_new_chain(tmp_path: Path
 
     assert run(tmp_path, "journal", "--verify", JOURNAL_KEY="new").exit_code == 1
     done = run(tmp_path, "journal", "--rekey", JOURNAL_KEY="new")
-    assert (done.exit_code, "begins at entry 4" in done.stdout) == (0, True)
+    assert (done.exit_code, "starts at entry 4" in done.stdout) == (0, True)
     done = run(tmp_path, "journal", "--verify", JOURNAL_KEY="new")
     assert (done.exit_code, "entries before it were not checked" in done.stdout) == (0, True)
     store.close()

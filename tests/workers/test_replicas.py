@@ -59,6 +59,11 @@ def another(system: System, *arguments: str, **settings: str) -> Program:
     return program
 
 
+def rows_taken(system: System) -> list[object]:
+    """Jobs that are not done: threads with something left to do, but for the clock's."""
+    return [row for row in rows(system.database, "procrastinate_jobs") if row["lock"] != "clock"]
+
+
 def stop(program: Program) -> None:
     program.process.send_signal(signal.SIGSTOP)
 
@@ -238,7 +243,7 @@ def test_a_click_that_a_process_was_looking_into_when_it_stood_still_counts_once
     card = system.card(ts)
     first.kill()
     first = system.start().wait_for("took over")
-    system.rest()
+    until(lambda: not [*system.open("posts", "due"), *rows_taken(system)])
     looked = len(system.workspace.calls_of("users.info"))
     system.workspace.fault("users.info", "timeout", seconds=2.0)
     approved(system, ts)
