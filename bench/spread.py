@@ -1,6 +1,6 @@
 """Slack's side of a load over several channels and processes: signed mentions, timed from the connect to the end of the answer.
 
-`python -m bench.spread SECRET NAME RATE COUNT PORTS CHANNELS` prints a JSON list of [status, seconds, channel, ts].
+`python -m bench.spread SECRET NAME RATE PORTS` reads a JSON list of [channel, ts] and prints one of [status, seconds], in the same order.
 """
 
 from __future__ import annotations
@@ -8,28 +8,24 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from collections.abc import Sequence
 
 from bench.load import mention, send
 
 
 async def send_all(
-    secret: str, name: str, rate: float, count: int, ports: Sequence[int], channels: Sequence[str]
-) -> list[tuple[int, float, str, str]]:
-    """All of them, `rate` a second (0: all at once)."""
-    begun = time.time()
+    secret: str, name: str, rate: float, ports: Sequence[int], places: Sequence[tuple[str, str]]
+) -> list[tuple[int, float]]:
+    """One mention at each place, `rate` a second (0: all at once)."""
 
-    async def at(number: int) -> tuple[int, float, str, str]:
+    async def at(number: int, channel: str, ts: str) -> tuple[int, float]:
         await asyncio.sleep(number / rate if rate else 0)
-        channel, ts = channels[number % len(channels)], f"{begun + number / 1000:.6f}"
-        request = mention(secret, channel, f"Ev{name}{number}", ts)
-        return (*await send(ports[number % len(ports)], request), channel, ts)
+        return await send(ports[number % len(ports)], mention(secret, channel, f"Ev{name}{number}", ts))
 
-    return list(await asyncio.gather(*(at(number) for number in range(count))))
+    return list(await asyncio.gather(*(at(number, *place) for number, place in enumerate(places))))
 
 
 if __name__ == "__main__":
-    secret, name, rate, count, ports, channels = sys.argv[1:]
-    made = send_all(secret, name, float(rate), int(count), [int(one) for one in ports.split(",")], channels.split(","))
+    secret, name, rate, ports = sys.argv[1:]
+    made = send_all(secret, name, float(rate), [int(one) for one in ports.split(",")], json.load(sys.stdin))
     print(json.dumps(asyncio.run(made)))

@@ -103,12 +103,14 @@ def _send(
     on: Stage, bots: Sequence[BotProcess], name: str, rate: float, count: int
 ) -> list[tuple[int, float, tuple[str, str]]]:
     """Mentions over all channels and processes: (status, seconds, channel and ts of each)."""
-    command = [sys.executable, "-m", "bench.spread", SECRET, f"{name}{next(_begun)}", str(rate), str(count)]
+    channels = itertools.islice(itertools.cycle(on.channels), count)
+    places = [(channel, on.workspace.say("U0ANN", "who are they?", channel)) for channel in channels]
     ports = ",".join(str(one.port) for one in bots)
+    command = [sys.executable, "-m", "bench.spread", SECRET, f"{name}{next(_begun)}", str(rate), ports]
     done = subprocess.run(
-        [*command, ports, ",".join(on.channels)], cwd=ROOT, capture_output=True, text=True, timeout=300, check=True
+        command, cwd=ROOT, input=json.dumps(places), capture_output=True, text=True, timeout=300, check=True
     )
-    return [(status, seconds, (channel, ts)) for status, seconds, channel, ts in json.loads(done.stdout)]
+    return [(status, seconds, place) for (status, seconds), place in zip(json.loads(done.stdout), places, strict=True)]
 
 
 def _done(on: Stage, asked: Sequence[tuple[int, float, tuple[str, str]]]) -> None:
