@@ -47,7 +47,7 @@ def measure(on: Stage) -> Iterator[tuple[str, Sustained]]:
             ("three processes, PostgreSQL", 3, server.new("three")),
         ):
             with _bots(on, processes, database, slow) as started:
-                yield name, _measured(on, name, started)
+                yield name, _measured(on, started)
 
 
 @contextmanager
@@ -63,19 +63,19 @@ def _bots(on: Stage, count: int, database: str, slow: str) -> Iterator[Sequence[
         yield [stack.enter_context(bot(on, Path("unused"), **more)) for _ in range(count)]
 
 
-def _measured(on: Stage, name: str, bots: Sequence[BotProcess]) -> Sustained:
+def _measured(on: Stage, bots: Sequence[BotProcess]) -> Sustained:
     time.sleep(2)
     before = _seconds(bots)
     time.sleep(IDLE)
     idle = (_seconds(bots) - before) / IDLE
-    _done(on, _send(on, bots, f"{name}/warm", 10, 20))
+    _done(on, _send(on, bots, 10, 20))
     before = _seconds(bots)
-    asked = _send(on, bots, name, RATE, int(RATE * SECONDS))
+    asked = _send(on, bots, RATE, int(RATE * SECONDS))
     waited = sorted(seconds for _, seconds, _ in asked)
     _done(on, asked)
     spent = (_seconds(bots) - before) / len(asked)
     began = time.monotonic()
-    _done(on, _send(on, bots, f"{name}/burst", 0, BURST))
+    _done(on, _send(on, bots, 0, BURST))
     took = time.monotonic() - began
     return Sustained(
         ack=waited[int(len(waited) * 0.99)] * 1000,
@@ -99,14 +99,12 @@ def _seconds(bots: Sequence[BotProcess]) -> float:
 _begun = itertools.count(1)
 
 
-def _send(
-    on: Stage, bots: Sequence[BotProcess], name: str, rate: float, count: int
-) -> list[tuple[int, float, tuple[str, str]]]:
+def _send(on: Stage, bots: Sequence[BotProcess], rate: float, count: int) -> list[tuple[int, float, tuple[str, str]]]:
     """Mentions over all channels and processes: (status, seconds, channel and ts of each)."""
     channels = itertools.islice(itertools.cycle(on.channels), count)
     places = [(channel, on.workspace.say("U0ANN", "who are they?", channel)) for channel in channels]
     ports = ",".join(str(one.port) for one in bots)
-    command = [sys.executable, "-m", "bench.spread", SECRET, f"{name}{next(_begun)}", str(rate), ports]
+    command = [sys.executable, "-m", "bench.spread", SECRET, f"Load{next(_begun)}x", str(rate), ports]
     done = subprocess.run(
         command, cwd=ROOT, input=json.dumps(places), capture_output=True, text=True, timeout=300, check=True
     )
