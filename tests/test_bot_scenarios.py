@@ -11,14 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from base.thread import Thread
 from demo.hr_api import HrApi
 from emulator.emulator import Workspace
 from emulator.world import BOT, BOT_USER
 from emulator.world import Person as Member
 from model.chat import ModelFailed
 from model.refusals import Failure
-from store.received import Mention
 from tests.harness.databases import looking_into
 from tests.harness.logs import logged
 from tests.harness.whole_bot import (
@@ -70,10 +68,14 @@ def test_an_arrival_of_a_kind_that_is_not_known_is_no_mention_and_holds_up_nothi
 ) -> None:
     talk = ann.asks("good morning")
     talk.answer()
-    thread = Thread("T0LOCAL", "C0HR", talk.ts)
-    assert bot.store.record(Mention("Ev-new", thread, "9.9", "U0ANN", "hi", in_thread=True, is_foreign=False))
+    columns = "team, channel, thread, payload, handled, received_at"
     with looking_into(bot.settings.database_url) as engine, engine.begin() as db:
-        db.execute(text("update inbox set kind = 'of a newer version' where event_id = 'Ev-new'"))
+        db.execute(
+            text(
+                f"""insert into inbox (event_id, ts, kind, {columns})
+                    select 'Ev-new', '9.9', 'of a newer version', {columns.replace("handled", "0")} from inbox where kind = 'mention'"""
+            )
+        )
     ann.replies(talk, "are you there?")
     assert talk.answer(2) == "Done."
     bot.settle()

@@ -374,7 +374,8 @@ def test_other_words_are_said_to_the_same_person_and_others_are_told_as_well(
     for user in ("U0ANN", "U0GUS", "U0ANN", "U0GUS"):
         press(bot, talk, user)
     workspace.deliver(mention_of(workspace, user="U0GUS"))
-    until(lambda: not bot.store.unrested()[2])
+    bot.settle()
+    until(lambda: len(gus.asides()) == 2)
     assert len(ann.asides()) == 1
     assert sorted(gus.asides()) == sorted([GUEST_DECIDES, GUEST_ASKS])
 
