@@ -38,6 +38,7 @@ from cli.commands import COMMANDS, digest_of, read_catalog
 from cli.shared import plain_errors
 from gate.authority import Authority
 from gate.gate import Gate, GateOptions
+from identity.identities import Identities
 from model.chat import Model, model_of
 from model.model_calls import ModelCalls
 from model.prompt.prompt import prepare
@@ -224,7 +225,8 @@ def _gate(
         log_bodies=settings.log_bodies,
         way=settings.way_out,
     )
-    return Gate(catalog, store, Authority(web, settings.channels), options, ids=ids, clock=clock)
+    authority = Authority(web, settings.channels)
+    return Gate(catalog, store, authority, options, identities=Identities({}), ids=ids, clock=clock)
 
 
 def _limits(settings: Settings) -> Limits:

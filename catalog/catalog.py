@@ -16,11 +16,11 @@ from pydantic import SecretStr, ValidationError
 
 from base.links import Links
 from base.written_numbers import as_typed
+from catalog.auth import Auth
 from catalog.checks import Mistake, check_file, check_variables, fitting, key_of, paging_of
 from catalog.entries import (
     ApiEntry,
     ApprovalRule,
-    Auth,
     CatalogFile,
     ChannelEntry,
     Entry,

@@ -35,10 +35,10 @@ def _secrets(api: Api) -> Iterator[str]:
             plain += [api.auth.basic.password.get_secret_value(), _basic(api)]
     for secret in plain:
         if len(secret) >= _SHORTEST:
-            yield from _spellings(secret)
+            yield from spellings(secret)
 
 
-def _spellings(secret: str) -> set[str]:
+def spellings(secret: str) -> set[str]:
     """A secret in the forms in which an API may repeat it: in a URL, HTML, JSON text, hexadecimal, base64."""
     in_url = {quote(secret, safe=""), quote(secret), quote_plus(secret), quote(quote(secret, safe=""), safe="")}
     lower = {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), one) for one in in_url}

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from base.written_numbers import as_text, as_typed, settled
+from catalog.auth import Auth
 from catalog.rules import ANYONE, ASKER, SAFE_METHODS
 from catalog.secret_values import check_path, is_secret, secret_names
 from catalog.template import BadTemplate, Template, parse_template
@@ -28,6 +29,7 @@ from catalog.values import (
     Method,
     Schema,
     Secret,
+    Strict,
     Word,
     check_schema,
     is_reserved,
@@ -101,60 +103,7 @@ def _texts(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-class _Strict(BaseModel):
-    # A number where text belongs is the text that was written (written_numbers.py).
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, coerce_numbers_to_str=True)
-
-
-class Basic(_Strict):
-    """HTTP Basic: a name and a password."""
-
-    username: Secret
-    """Who calls. Write it as ${VAR} to take it from the environment."""
-    password: Secret
-    """Write it as ${VAR} to take it from the environment."""
-
-
-class HeaderKey(_Strict):
-    """A key that travels in a header."""
-
-    name: HeaderName
-    """The header, for example X-Api-Key."""
-    value: Secret
-    """The key. Write it as ${VAR} to take it from the environment."""
-
-
-class QueryKey(_Strict):
-    """A key that travels in the query."""
-
-    name: Annotated[str, Field(min_length=1)]
-    """The query name, for example api_key."""
-    value: Secret
-    """The key. Write it as ${VAR} to take it from the environment."""
-
-
-class Auth(_Strict):
-    """How the API knows the bot: exactly one of the four."""
-
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
-
-    bearer: Secret | None = None
-    """A token for `Authorization: Bearer`. Write it as ${VAR} to take it from the environment."""
-    basic: Basic | None = None
-    """A name and a password for `Authorization: Basic`."""
-    header: HeaderKey | None = None
-    """A key in a header of its own."""
-    query: QueryKey | None = None
-    """A key in the query of each request."""
-
-    @model_validator(mode="after")
-    def _one(self) -> Auth:
-        if sum(way is not None for way in (self.bearer, self.basic, self.header, self.query)) != 1:
-            raise ValueError("write exactly one of bearer, basic, header, query")
-        return self
-
-
-class ApprovalRule(_Strict):
+class ApprovalRule(Strict):
     """Who decides, and when they have to."""
 
     approvers: tuple[Approver, ...] = (ASKER,)
@@ -193,7 +142,7 @@ _Rules = Literal["always", "never"] | ApprovalRule | list[ApprovalRule]
 ApprovalKey = Annotated[tuple[ApprovalRule, ...] | None, BeforeValidator(_rules, json_schema_input_type=_Rules)]
 
 
-class Preview(_Strict):
+class Preview(Strict):
     """How a write's target is read before and after: which GET shows it, and which of its fields may change meanwhile."""
 
     operation: str | None = None
@@ -210,7 +159,7 @@ class Preview(_Strict):
         return self
 
 
-class Lookup(_Strict):
+class Lookup(Strict):
     """A name becomes an id: the list that `operation` (a GET of the same API) gives, the fields to compare, the field with the id."""
 
     operation: str
@@ -293,7 +242,7 @@ def _of_style(style: str, needs: list[str]) -> dict[str, Any]:
     return {"if": {"properties": {"style": {"const": style}}}, "then": {"required": needs}}
 
 
-class Pagination(_Strict):
+class Pagination(Strict):
     """How the further pages of a list are found. In an operation, `parameter` and `size` are placeholders' names where they name one."""
 
     model_config = ConfigDict(json_schema_extra={"allOf": [_of_style(*one) for one in _NEEDS.items() if one[1]]})
@@ -333,7 +282,7 @@ class Pagination(_Strict):
         return self
 
 
-class Limits(_Strict):
+class Limits(Strict):
     """What an API can take: requests at once, and requests started per second. None: no bound."""
 
     at_once: Annotated[int, Field(ge=1, le=1_000)] | None = None
@@ -363,7 +312,7 @@ def _body_type(said: str) -> str:
     return said
 
 
-class Entry(_Strict):
+class Entry(Strict):
     """One endpoint as the file has it."""
 
     method: Method
@@ -514,14 +463,14 @@ def _properties(body: Schema | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield name, field
 
 
-class RequestBody(_Strict):
+class RequestBody(Strict):
     """What a recipe's step sends; texts in it may be expressions."""
 
     payload: Any
     """The body. A text in it may be an expression, for example $inputs.email."""
 
 
-class StepEntry(_Strict):
+class StepEntry(Strict):
     """One call of a recipe as the file has it."""
 
     step_id: Annotated[Word, Field(alias="stepId")]
@@ -536,7 +485,7 @@ class StepEntry(_Strict):
     """Parts of the answer by name, for example id: $response.body#/data/0/id."""
 
 
-class RecipeEntry(_Strict):
+class RecipeEntry(Strict):
     """A named operation made of several calls, as the file has it; the words are OpenAPI's Arazzo."""
 
     workflow_id: Annotated[Word, Field(alias="workflowId")]
@@ -564,7 +513,7 @@ _Meanings = Annotated[
 ]
 
 
-class ApiEntry(_Strict):
+class ApiEntry(Strict):
     """One API as the file has it."""
 
     name: Annotated[str, Field(min_length=1, max_length=80)] = "API"
@@ -606,7 +555,7 @@ class ApiEntry(_Strict):
         return next((one for one in self.endpoints if one.enabled and one.name == name), None)
 
 
-class Prompt(_Strict):
+class Prompt(Strict):
     """A suggestion in Slack's assistant pane: what the button says, and what it asks."""
 
     title: Annotated[str, Field(min_length=1, max_length=_MAX_TITLE)]
@@ -615,7 +564,7 @@ class Prompt(_Strict):
     """What it asks."""
 
 
-class ChannelEntry(_Strict):
+class ChannelEntry(Strict):
     """What holds in one Slack channel alone: words for the model, what may be called there, a rule beside the operations' own."""
 
     instructions: str = ""
@@ -639,7 +588,7 @@ LinkHost = Annotated[str, AfterValidator(_link_host)]
 _Prompt = Annotated[Prompt, BeforeValidator(_prompt, json_schema_input_type=str | Prompt)]
 
 
-class CatalogFile(_Strict):
+class CatalogFile(Strict):
     """The file with several APIs; a file with one has that one's keys at the top, beside `prompts` and `channels`."""
 
     apis: Annotated[list[ApiEntry], Field(min_length=1)]

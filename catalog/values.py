@@ -11,7 +11,16 @@ from urllib.parse import unquote, urlsplit
 
 import jmespath
 from jmespath.exceptions import JMESPathError
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from base.written_numbers import as_text, settled
 from catalog import schemas
@@ -172,3 +181,10 @@ Expiry = Annotated[
 Approver = Annotated[str, AfterValidator(_approver)]
 Jmespath = Annotated[str, Field(min_length=1), AfterValidator(_jmespath)]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class Strict(BaseModel):
+    """A part of the file: no key that it does not have, nothing changed later."""
+
+    # A number where text belongs is the text that was written (written_numbers.py).
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, coerce_numbers_to_str=True)

@@ -35,6 +35,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     hiding: Hiding = NOTHING  # what the catalog hides of it
+    identity: str = ""  # whose it was, where the request was made as a person: subject and issuer
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # what the request carried, in every spelling
 
     @property
     def is_success(self) -> bool:
@@ -137,7 +139,13 @@ def outcome_text(outcome: str, words: str, to_do: str = "") -> str:
 
 
 def data_of(answer: Answer) -> tuple[Any, list[str]]:
-    """The answer's data (JSON where it is some, else text, None where it is neither) and what has to be said about it."""
+    """The answer's data (JSON where it is some, else text, None where it is neither) and what has to be said about it. What the request
+    carried to say who asks is not in it."""
+    data, notes = _data_of(answer)
+    return (mask(data, answer.secrets), mask(notes, answer.secrets)) if answer.secrets else (data, notes)
+
+
+def _data_of(answer: Answer) -> tuple[Any, list[str]]:
     if not answer.content:
         return None, []
     text = decoded(answer.content_type, answer.content, is_whole=not answer.broke_off)

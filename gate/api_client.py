@@ -35,9 +35,11 @@ from base.tracing import Attributes, Note, span, traceparent
 from base.unpack import BadPacking, TooLarge
 from catalog.bodies import encoded
 from catalog.catalog import Api, Catalog, Limits, Operation
-from catalog.credentials import headers_of, secrets_of, with_credentials
+from catalog.credentials import headers_of, secrets_of, spellings, with_credentials
 from catalog.secret_values import hide
 from gate.answers import Answer
+from identity.callers import Caller, Credential, NoCredential, Outgoing
+from identity.identities import Identities
 from store.store import Store
 
 log = structlog.get_logger("api_client")
@@ -183,6 +185,7 @@ class ApiClient:
         catalog: Catalog,
         methods: Collection[str],
         *,
+        identities: Identities,
         paces: Paces,
         keepalive: int,
         tls: ssl.SSLContext,
@@ -194,6 +197,7 @@ class ApiClient:
         self._catalog = catalog
         self._methods = frozenset(methods)
         self._line = ConnectionPool(keepalive, tls, way)
+        self._identities = identities
         self._paces = paces
         self._log_bodies = log_bodies
         self.timeout = timeout
@@ -221,58 +225,95 @@ class ApiClient:
         url: str,
         body: str | None = None,
         *,
+        caller: Caller,
         body_type: str = "json",
         headers: Mapping[str, str] | None = None,
         key: str | None = None,
         etag: str = "",
         by: float | None = None,
     ) -> Answer:
-        """One request, no redirect followed, no retry, until `by` (monotonic seconds). Raises `Unsent` or `Unanswered`.
+        """One request for `caller`, no redirect followed, no retry but once after a 401 where a credential could be renewed, all until `by`
+        (monotonic seconds). Raises `Unsent`, `Unanswered` or `NotConnected`.
 
         `body` is JSON text, sent as `body_type` says; `headers` are the call's own.
         """
         if method not in self._methods:
             raise ValueError(f"this client sends no {method}")
+        by = time.monotonic() + self.timeout if by is None else by
+        kind, content = encoded(body_type, body, operation.body) if body is not None else (None, None)
+        whole = headers_of(operation.api, headers or {}, content_type=kind, key=key, etag=etag)
+        request = Outgoing(caller, method, url, content.encode() if content is not None else None)
+        told = self._shown(operation, body) if self._tells(body) else None
+        credential = self._credential(operation, request, by)
+        answer = self._sent(operation, request, whole, credential, by, told)
+        if answer.status == HTTPStatus.UNAUTHORIZED and self._is_renewed(operation, request, credential, by):
+            credential = self._credential(operation, request, by)
+            answer = self._sent(operation, request, whole, credential, by, told)
+        return answer
+
+    def _credential(self, operation: Operation, request: Outgoing, by: float) -> Credential:
+        try:
+            return self._identities.credential(operation.api, request, by)
+        except NoCredential as error:
+            raise Unsent(str(error)) from error
+
+    def _is_renewed(self, operation: Operation, request: Outgoing, refused: Credential, by: float) -> bool:
+        try:
+            return self._identities.renewed(operation.api, request, refused, by)
+        except NoCredential:  # the API's own word stands
+            return False
+
+    def _sent(
+        self,
+        operation: Operation,
+        request: Outgoing,
+        headers: Mapping[str, str],
+        credential: Credential,
+        by: float,
+        told: Any,
+    ) -> Answer:
+        """One exchange with its line in the log; `told`: the body for it, None where that is not to be told."""
         began = time.monotonic()
-        by = began + self.timeout if by is None else by
         at_last = (began + by) / 2  # half of the time is for the answer: a write without one is of unknown outcome
         status: int | str = "not sent"
         try:
             with self._paces.of(operation.api).through(at_last):
                 status, began = "no answer", time.monotonic()
-                sent = with_credentials(operation.api, url)
-                kind, content = encoded(body_type, body, operation.body) if body is not None else (None, None)
-                whole = headers_of(operation.api, headers or {}, content_type=kind, key=key, etag=etag)
-                with _span(operation, method, sent) as note:
+                url = with_credentials(operation.api, request.url)
+                with _span(operation, request.method, url) as note:
                     answer = self._line.exchange(
-                        method,
-                        sent,
-                        _traced(whole),
-                        content,
+                        request.method,
+                        url,
+                        _traced({**headers, **credential.headers}),
+                        request.body,
                         timeout=max(0.001, by - began),
                         max_bytes=self.max_response,
                     )
                     note(_told(answer))
-                    note({"http.request.body": json.dumps(self._shown(operation, body))} if self._tells(body) else {})
+                    note({"http.request.body": json.dumps(told)} if told is not None else {})
             status = answer.status
             seconds = round(time.monotonic() - began, 4)
-            return self._whole(replace(answer, seconds=seconds, hiding=operation.hiding))
+            whose, secrets = _identity(credential), _forms(credential)
+            return self._whole(
+                replace(answer, seconds=seconds, hiding=operation.hiding, identity=whose, secrets=secrets)
+            )
         finally:
-            bodies = {"body": self._shown(operation, body)} if self._tells(body) else {}
+            bodies = {"body": told} if told is not None else {}
             seconds = round(time.monotonic() - began, 4)
-            _count(operation.api.name, method, status, seconds)
+            _count(operation.api.name, request.method, status, seconds)
             log.info(
                 "api call", operation=operation.name, api=operation.api.name, status=status, seconds=seconds, **bodies
             )
 
     def _whole(self, answer: Answer) -> Answer:
         """An answer with no part of a secret where it was cut: masks find whole ones."""
-        kind = self.mask(answer.content_type)
+        hidden = (*self.secrets, *answer.secrets)
+        answer = replace(answer, content_type=str(mask(answer.content_type, hidden)))
+        answer = replace(answer, headers=mask(dict(answer.headers), answer.secrets)) if answer.secrets else answer
         if not answer.broke_off:
-            return replace(answer, content_type=kind)
-        secrets = [secret.encode() for secret in self.secrets]
-        size = len(answer.content) - beginning_at_end(answer.content, secrets)
-        return replace(answer, content_type=kind, content=answer.content[:size])
+            return answer
+        size = len(answer.content) - beginning_at_end(answer.content, [secret.encode() for secret in hidden])
+        return replace(answer, content=answer.content[:size])
 
     def _tells(self, body: str | None) -> TypeGuard[str]:
         """Whether log and spans may have this body."""
@@ -281,6 +322,16 @@ class ApiClient:
     def _shown(self, operation: Operation, body: str) -> Any:
         """A body as log and spans may have it."""
         return hide(loads(body), operation.api.secrets)
+
+
+def _identity(credential: Credential) -> str:
+    """Whose identity a request had, for the journal."""
+    return f"{credential.subject} at {credential.issuer}" if credential.subject else ""
+
+
+def _forms(credential: Credential) -> tuple[str, ...]:
+    """A request's own credential in every spelling, longest first."""
+    return tuple(sorted({form for one in credential.secrets for form in spellings(one)}, key=len, reverse=True))
 
 
 def _span(operation: Operation, method: str, url: str) -> AbstractContextManager[Note]:
@@ -333,10 +384,16 @@ class ConnectionPool:
         self._client.close()
 
     def exchange(
-        self, method: str, url: str, headers: Mapping[str, str], body: str | None, *, timeout: float, max_bytes: int
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        *,
+        timeout: float,
+        max_bytes: int,
     ) -> Answer:
         """Sends one request and reads at most `max_bytes` of the answer. Raises `Unsent` or `Unanswered`."""
-        content = body.encode() if body is not None else None
         headers = {"Accept-Encoding": "identity", **headers}
         request = self._client.build_request(method, url, headers=headers, content=content, timeout=timeout)
         with self._deadline.until(time.monotonic() + timeout, most=max_bytes):

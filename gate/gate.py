@@ -31,6 +31,7 @@ from gate.recipes import StepAnswer
 from gate.sending import Approval, Sending
 from gate.single_reads import SingleReads, Wants, always
 from gate.targets import TargetReader
+from identity.identities import Identities
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post
 from store.proposal_record import Proposal
@@ -63,6 +64,7 @@ class Gate:
         authority: Authority,
         options: GateOptions,
         *,
+        identities: Identities,
         ids: Callable[[], str],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -75,6 +77,7 @@ class Gate:
             return ApiClient(
                 catalog,
                 methods,
+                identities=identities,
                 paces=paces,
                 keepalive=keepalive,
                 tls=tls,

@@ -15,6 +15,7 @@ from base import words
 from base.json_text import loads
 from base.masking import mask
 from base.shrink import as_json
+from base.thread import Thread
 from catalog.calls import BadCall, Call, check_resolved
 from catalog.catalog import Catalog
 from catalog.rules import SAFE_METHODS
@@ -28,6 +29,7 @@ from gate.policy import Read
 from gate.recipes import StepAnswer
 from gate.results import is_partial, more_text, parse_more, result, selected, there
 from gate.single_reads import Astray, Purpose, SingleReads, Wants, always
+from identity.callers import Caller
 from store.journal.hash_chain import JournalEntry
 from store.proposal_record import Proposal
 from store.store import Store
@@ -62,7 +64,8 @@ class Reads:
                 self._store.note(of.thread, of.turn, [JournalEntry("look", told | {"why": why})])
 
         holds = self.here(of.thread).catalog if catalog is None else catalog
-        return Purpose(holds, partial(self.keep, of), note, wants)
+        caller = Caller(Thread.from_key(of.thread).team, of.asker)
+        return Purpose(caller, holds, partial(self.keep, of), note, wants)
 
     def read(self, read: Read, purpose: Purpose) -> ReadResult:
         """Sends a GET or HEAD, or all pages of a list. Follows redirects and links only to what the catalog allows."""

@@ -15,6 +15,7 @@ import structlog
 from base import metrics, words
 from base.shrink import as_json
 from base.statuses import status_text
+from base.thread import Thread
 from base.tracing import is_tracing, tool_span
 from catalog.calls import BadCall, Call
 from catalog.rules import SAFE_METHODS, Rule
@@ -31,6 +32,7 @@ from gate.proposals import Proposals
 from gate.reads import Reads
 from gate.results import is_partial, result
 from gate.target_diff import Target
+from identity.callers import Caller
 from store.database import CatalogOutdated
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry
@@ -174,6 +176,7 @@ class Sending:
                 stored.method,
                 stored.url,
                 stored.body,
+                caller=Caller(Thread.from_key(stored.thread).team, stored.asker, stored.decided_by or ""),
                 body_type=stored.body_type,
                 headers=json.loads(stored.headers),
                 key=stored.proposal,

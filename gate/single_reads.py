@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from urllib.parse import urljoin
 
@@ -22,6 +23,7 @@ from catalog.secret_values import Hiding
 from gate.answers import Answer, shown_of
 from gate.api_client import ApiClient, Broken, Unanswered, Unsent
 from gate.policy import Read, sort
+from identity.callers import Caller
 
 log = structlog.get_logger("reads")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -47,9 +49,10 @@ def always(_call: Call, _page: int) -> bool:
 
 @dataclass(frozen=True)
 class Purpose:
-    """What a read is made for: the catalog that holds there, what keeps an answer (its data and why it is a part in, its name out, empty
-    where it is not kept), who notes each answer for the journal, and who says whether a further page is wanted."""
+    """What a read is made for: for whom, the catalog that holds there, what keeps an answer (its data and why it is a part in, its name
+    out, empty where it is not kept), who notes each answer for the journal, and who says whether a further page is wanted."""
 
+    caller: Caller
     catalog: Catalog
     keep: Callable[[Any, str], str]
     note: Callable[[dict[str, Any]], None]
@@ -110,13 +113,14 @@ class SingleReads:
         except (Unsent, Unanswered, BadCall) as error:
             purpose.note(told | {"status": None, "problem": self._api_client.mask(str(error))})
             raise
-        purpose.note(told | {"status": answer.status, "seconds": answer.seconds})
+        whose = {"identity": answer.identity} if answer.identity else {}
+        purpose.note(told | {"status": answer.status, "seconds": answer.seconds} | whose)
         return answer
 
     def _led_on(self, call: Call, purpose: Purpose, by: float) -> Answer:
         hiding = Hiding()
         for _ in range(_MAX_REDIRECTS + 1):
-            answer = self._get(call, by)
+            answer = self._get(call, purpose.caller, by)
             hiding |= answer.hiding
             location = answer.header("location")
             if answer.status not in _REDIRECTS or not location:
@@ -124,21 +128,24 @@ class SingleReads:
             call = self.led(call, purpose, location, "The API redirected to a place")
         raise BadCall(f"The API redirected more than {_MAX_REDIRECTS} times.")
 
-    def _get(self, call: Call, by: float) -> Answer:
+    def _get(self, call: Call, caller: Caller, by: float) -> Answer:
         """One answer; an API that is busy is asked again as long as there is time."""
         for tried in range(1, TRIES + 1):
-            answer = self._once(call, by)
+            answer = self._once(call, caller, by)
             wait = pause(answer.header("retry-after"), tried, self._clock())
             if answer.status not in BUSY or tried == TRIES or wait >= by - time.monotonic():
                 break
             time.sleep(wait)
         return answer
 
-    def _once(self, call: Call, by: float) -> Answer:
+    def _once(self, call: Call, caller: Caller, by: float) -> Answer:
+        send = partial(
+            self._api_client.send, call.operation, call.method, call.url, caller=caller, headers=call.headers, by=by
+        )
         try:
-            return self._api_client.send(call.operation, call.method, call.url, headers=call.headers, by=by)
+            return send()
         except Broken:  # perhaps an idle connection that the server had closed meanwhile
-            return self._api_client.send(call.operation, call.method, call.url, headers=call.headers, by=by)
+            return send()
 
     def led(self, call: Call, purpose: Purpose, to: str, what: str) -> Call:
         """Where an API's own words lead, if a read may go there; its own credentials are taken out before that is matched.

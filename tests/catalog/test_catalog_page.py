@@ -12,13 +12,14 @@ from urllib.parse import unquote
 import pytest
 from pydantic import BaseModel
 
-from catalog import entries
+from catalog import auth, entries
 from catalog.bodies import encoded
 from catalog.calls import BadCall, Call, resolve
 from catalog.catalog import METHODS, BadCatalog, Catalog, Operation, load_catalog
 from catalog.lookup import candidates
 from catalog.rules import Rule
 from catalog.signs_of_more import Page
+from catalog.values import Strict
 from gate.answers import Answer, data_of
 from gate.paging import End, NextPage, begin, follow, items_of
 from gate.policy import Read, State, Write, sort
@@ -98,8 +99,12 @@ IN_A_ROW = {"Basic": ("auth", "basic"), "HeaderKey": ("auth", "header"), "QueryK
 
 def models() -> dict[str, type[BaseModel]]:
     """The models of the file, by name."""
-    found = {name: one for name, one in vars(entries).items() if isinstance(one, type) and not name.startswith("_")}
-    return {name: one for name, one in found.items() if issubclass(one, BaseModel) and one is not BaseModel}
+    found = {
+        name: one
+        for name, one in {**vars(auth), **vars(entries)}.items()
+        if isinstance(one, type) and not name.startswith("_")
+    }
+    return {name: one for name, one in found.items() if issubclass(one, BaseModel) and one not in (BaseModel, Strict)}
 
 
 def keys_of(model: type[BaseModel]) -> set[str]:

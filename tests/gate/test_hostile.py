@@ -30,6 +30,8 @@ from catalog.rules import SAFE_METHODS
 from gate.api_client import ApiClient, Paces
 from gate.gate import Gate
 from gate.policy import Read, Refused, State, Write, sort
+from identity.callers import Caller
+from identity.identities import Identities
 from store.proposal_record import Proposal
 from tests.harness.bot_parts import ANN, BEN, BotParts, Json, Replies, calls, completion, says
 from tests.harness.databases import looking_into
@@ -567,6 +569,7 @@ def test_the_read_paths_wire_sends_nothing_but_get_and_head(base: str, parts: Bo
     wire = ApiClient(
         parts.catalog,
         SAFE_METHODS,
+        identities=Identities({}),
         paces=Paces(parts.store, 5),
         keepalive=1,
         tls=tls_context(),
@@ -575,9 +578,9 @@ def test_the_read_paths_wire_sends_nothing_but_get_and_head(base: str, parts: Bo
     )
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get"):
         with pytest.raises(ValueError, match=f"sends no {method}"):
-            wire.send(operation, method, f"{base}/users/7")
+            wire.send(operation, method, f"{base}/users/7", caller=Caller("T0HR", ANN))
     assert SEEN == []
-    assert wire.send(operation, "GET", f"{base}/users/7").status == 200
+    assert wire.send(operation, "GET", f"{base}/users/7", caller=Caller("T0HR", ANN)).status == 200
     wire.close()
 
 

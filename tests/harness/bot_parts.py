@@ -27,6 +27,7 @@ from gate.gate import Gate, GateOptions
 from gate.policy import Read, State, Write, sort
 from gate.results import result
 from gate.sending import Approval
+from identity.identities import Identities
 from model.chat import Model, ReplyListener
 from model.messages import Message
 from model.model_calls import ModelCalls
@@ -234,6 +235,7 @@ class BotParts:
         clock: Callable[[], float] | None = None,
         directory: PeopleDirectory | None = None,
         channels: Sequence[str] = (),
+        identities: Identities | None = None,
         **options: Any,
     ) -> None:
         self.url = f"sqlite:///{folder}/bot.db"
@@ -242,7 +244,15 @@ class BotParts:
         self.hears: Callable[[str], None] = lambda _thread: None  # of posts that are on disk
         self.store = Store(self.url, self.clock, Hears(lambda thread: self.hears(thread)))
         authority = Authority(directory, channels)
-        self.gate = Gate(self.catalog, self.store, authority, GateOptions(**options), ids=_id, clock=self.clock)
+        self.gate = Gate(
+            self.catalog,
+            self.store,
+            authority,
+            GateOptions(**options),
+            identities=identities or Identities({}),
+            ids=_id,
+            clock=self.clock,
+        )
         self.replies = Replies()
         self.ended: list[str] = []  # turns that people stopped in Slack
         web, waking = SlackWeb("xoxb-none", NOBODY), Waking()
