@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from base import metrics, words
 from base.allowance import UNLIMITED, Allowance
 from base.durations import span
+from base.markdown import escape
 from base.thread import Thread
 from base.tracing import agent_span
 from gate.gate import Gate
 from gate.reply_calls import ReplyCalls
+from identity.callers import NotConnected
+from identity.needs import Needs, NoAccounts, waits_for
 from model.chat import ModelBusy, ModelFailed
 from model.model_calls import ModelCalls
 from model.prompt.prompt import about, beside, is_whole
@@ -28,6 +31,7 @@ from model.replies import BadReply, Reply
 from slack_io.allowance_words import closed_text
 from slack_io.answer_posts import answer_posts, answer_text, files_text
 from slack_io.assistant_status import LASTS, AssistantStatus, Session
+from slack_io.connect_offers import connect_text
 from slack_io.live_answer import LiveAnswer
 from slack_io.steps import TurnProgress
 from slack_io.streaming import StreamedMessages
@@ -36,12 +40,13 @@ from store.admission import refused
 from store.database import CatalogOutdated
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry, digest
-from store.posts import delete, message
+from store.posts import Post, connect_offer, delete, message
 from store.store import Store
 from store.transcript import (
     AssistantMessage,
     Item,
     TurnNote,
+    Usage,
     UserMessage,
     first_noted,
     is_private,
@@ -67,6 +72,16 @@ _TOLD = {
     "filtered": words.MODEL_FILTERED,
     "too long": words.MODEL_TOO_LONG,
 }
+
+
+class _Unconnected(Exception):
+    """The turn's asker has to connect an account of one of `apis` first; `usage` is of the model call that led there."""
+
+    def __init__(self, apis: Sequence[str], reason: str = "", usage: Usage | None = None) -> None:
+        super().__init__(", ".join(apis))
+        self.apis = apis
+        self.reason = reason
+        self.usage = usage
 
 
 class Waits(Exception):
@@ -103,6 +118,7 @@ class Services:
     limits: Limits
     ids: Callable[[], str]
     clock: Callable[[], float] = time.time
+    needs: Needs = field(default_factory=lambda: Needs(NoAccounts()))
 
 
 class AI:
@@ -161,6 +177,8 @@ class AI:
             raise
         except TurnCancelled:
             return self._stop(turn)
+        except _Unconnected as missing:
+            return self._await_account(turn, missing)
         except ModelBusy as error:
             return self._put_aside(turn, error)
         except ModelFailed as error:
@@ -178,6 +196,8 @@ class AI:
     # --- the loop -----------------------------------------------------------------------------------------------------
 
     def _to_rest(self, turn: Turn) -> bool:
+        if turn.connects_until is not None and (is_over := self._still_awaits(turn)) is not None:
+            return is_over
         items = self._store.transcript(self._thread, turn.asker)
         while True:
             self._check(turn)
@@ -188,6 +208,7 @@ class AI:
                     return False
             self._rest_for_model(turn.waits_until)
             self._store.check_catalog()
+            self._check_connected(turn)
             is_last = turn.model_calls >= self._services.limits.max_model_calls
             reply, asked = self._ask(turn, items, is_last=is_last)
             turn = replace(turn, model_calls=turn.model_calls + 1)
@@ -238,7 +259,10 @@ class AI:
         progress = TurnProgress(self._thread, self._services.status, lambda: self._check(turn), self._gate)
         budget = self._services.model.prompt_budget
         calls = ReplyCalls(self._gate, self._store, turn, progress, asked, prompt_budget=budget)
-        made = calls.take(items, reply)
+        try:
+            made = calls.take(items, reply)
+        except NotConnected as missing:
+            raise _Unconnected([missing.api], missing.reason, reply.usage) from missing
         said = replace(reply.said, only_for=turn.only_for, opaque_of=self._services.model.server)
         gone = self._live.post
         posts = (
@@ -258,6 +282,57 @@ class AI:
         noted = [asked, JournalEntry("answer", {"words": digest(text)})]
         self._store.end_turn(turn, says, said=AssistantMessage(text), usage=reply.usage, entries=noted)
         self._count_end(turn, "answered")
+
+    # --- accounts that the asker has yet to connect -------------------------------------------------------------------
+
+    def _check_connected(self, turn: Turn) -> None:
+        """Raises `_Unconnected` where nothing that holds here can be asked before its asker connects an account: then nothing reaches
+        the model."""
+        team = Thread.from_key(self._thread).team
+        if missing := self._services.needs.before_all(self._gate.here(self._thread).catalog, team, turn.asker):
+            raise _Unconnected(missing)
+
+    def _await_account(self, turn: Turn, missing: _Unconnected) -> bool:
+        """Has a turn wait for its asker, who alone is asked to connect an account. What the model said last is forgotten: it is asked
+        anew. Always False."""
+        apis, until = missing.apis, self._services.clock() + waits_for(self._gate.catalog, missing.apis)
+        log.info("the turn waits for an account", apis=apis)
+        gone = self._live.post
+        says = [delete(self._services.ids(), turn.thread, turn.turn, gone)] if gone is not None else []
+        says.append(self._connect_offer(turn, apis, missing.reason, until))
+        noted = JournalEntry("account asked for", {"asker": turn.asker, "apis": list(apis), "until": until})
+        self._store.await_account(turn, apis, until, says, [noted], missing.usage)
+        if self._has_account(apis, turn.asker):  # connected while this was written
+            self._store.go_on_connected(turn)
+        return False
+
+    def _connect_offer(self, turn: Turn, apis: Sequence[str], reason: str, until: float) -> Post:
+        thread, mention = Thread.from_key(turn.thread), self._store.mention_of(turn.turn)
+        text = connect_text(apis, reason, until)
+        in_thread = (
+            turn.model_calls > 0 or mention is None or mention.in_thread
+        )  # Slack shows none where nothing stands yet
+        return connect_offer(
+            self._services.ids(), turn.thread, turn.turn, turn.asker, text, apis,
+            in_thread=in_thread, is_direct=thread.is_direct,
+        )  # fmt: skip
+
+    def _still_awaits(self, turn: Turn) -> bool | None:
+        """Whether a turn that waits for an account is over, since none came in time, or rests; None where it goes on."""
+        self._check(turn)
+        if self._has_account(turn.connects, turn.asker):
+            self._store.go_on_connected(turn)
+            return None
+        if (turn.connects_until or 0.0) > self._services.clock():
+            return False
+        apis = " or ".join(turn.connects)
+        noted = JournalEntry("not connected", {"asker": turn.asker, "apis": list(turn.connects)})
+        self._break_off(turn, words.NOT_CONNECTED_IN_TIME.format(apis=escape(apis)), noted, "not connected")
+        return True
+
+    def _has_account(self, apis: Sequence[str], asker: str) -> bool:
+        team = Thread.from_key(self._thread).team
+        return any(self._services.needs.has(api, team, asker) for api in apis)
 
     # --- the beginning ------------------------------------------------------------------------------------------------
 

@@ -75,6 +75,17 @@ MODEL_TOO_LONG = (
     "Your question alone, with what I found for it, is more than the language model takes at once. Please ask for less, or in fewer words "
     "(reference {reference})."
 )
+CONNECT = "Connect your {api} account"
+CONNECT_SHORT = "Connect your account"  # where the name is too long for a button
+CONNECT_ASK = (
+    "To go on I need your own account of {apis}, since I work there in your name. Connect it, and I'll take your question up again "
+    "by myself. This is for you alone, so please don't pass the link on. I'll wait until {until}."
+)
+NOT_CONNECTED_IN_TIME = "No account of {apis} was connected in time, so I stopped here. Connect yours in my Home tab, then please ask again."
+NOT_CONNECTED_NOW = "The account of {api} by which this was asked is not connected any more. Connect it again in my Home tab, then ask again."
+KEPT_CONNECTING = (
+    "I've noted this. I'm waiting for <@{asker}> to connect an account and will take your message up right after it."
+)
 EMPTY = "The language model gave an empty answer. Please ask again, perhaps in other words."
 FILTERED = "The language model's provider filtered this answer, so there is nothing to show. Please ask in other words."
 FILES = "_(Attached: {names}. I can only read the names of files, not what is in them.)_"

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from base.deadline import tls_context
 from base.proxies import STRAIGHT, WayOut
+from base.thread import Thread
 from catalog.calls import Call
 from catalog.catalog import METHODS, Catalog
 from catalog.rules import SAFE_METHODS
@@ -31,6 +33,7 @@ from gate.recipes import StepAnswer
 from gate.sending import Approval, Sending
 from gate.single_reads import SingleReads, Wants, always
 from gate.targets import TargetReader
+from identity.callers import Caller, NoCredential, Outgoing
 from identity.identities import Identities
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post
@@ -69,6 +72,7 @@ class Gate:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.timeout = options.timeout
+        self._identities = identities
         self.result_limit = options.result_limit
         self._ids = ids
         paces, tls = Paces(store, options.timeout + _SPARE), tls_context(options.way.certificates)
@@ -172,8 +176,17 @@ class Gate:
     # --- proposals: proposals.py --------------------------------------------------------------------------------------
 
     def propose(self, write: Write, turn: Turn, call: int, by: float | None = None) -> Proposal:
-        """A write as the proposal to be stored with the reply; its target is read until `by` (monotonic seconds). Raises `BadCall`."""
+        """A write as the proposal to be stored with the reply; its target is read until `by` (monotonic seconds). Raises `BadCall`, and
+        `NotConnected` where it could not be sent in its asker's name."""
+        self._check_connected(write, turn)
         return self._proposals.propose(write, turn, call, by)
+
+    def _check_connected(self, write: Write, turn: Turn) -> None:
+        """Raises `NotConnected` where nobody could send a write for its asker: so nobody is asked to approve it."""
+        caller = Caller(Thread.from_key(turn.thread).team, turn.asker)
+        request = Outgoing(caller, write.method, write.url)
+        with suppress(NoCredential):  # there may be one by the time that it is sent
+            self._identities.credential(write.operation.api, request, time.monotonic() + self.timeout)
 
     def batched(self, proposals: Sequence[Proposal]) -> list[Proposal]:
         """The proposals of one reply, those that the catalog lets be approved together named as one fixed set."""

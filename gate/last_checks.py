@@ -20,6 +20,7 @@ from gate.proposals import whose
 from gate.reads import Reads
 from gate.target_diff import Path, Target, Watch, differing
 from gate.targets import TargetReader
+from identity.callers import NotConnected
 from store.proposal_record import Proposal
 
 _MOST_MOVED = 50  # fields that moved by themselves, of which a row tells
@@ -128,7 +129,7 @@ class LastChecks:
     def changed_meanwhile(self, stored: Proposal, call: Call) -> TargetChanged:
         """How the target of a proposal is now that the API itself says that it changed."""
         before = Target.from_json(stored.before)
-        now, _ = self._targets.look(call, self._reads.purpose(stored, "preview"))
+        now = self._looked(stored, call, "preview")
         return TargetChanged(
             now, _differing(stored, call, before, now) if before is not None and now is not None else ()
         )
@@ -136,10 +137,22 @@ class LastChecks:
     def target_now(self, stored: Proposal) -> Target | None:
         """The target of a write whose outcome is unknown."""
         try:
-            target, _ = self._targets.look(self.still_allowed(stored), self._reads.purpose(stored, "check"))
+            return self._looked(stored, self.still_allowed(stored), "check")
         except BadCall:  # its words are for the model
             return Target(stored.shown_url, problem=words.NOT_ALLOWED_TO_READ)
+
+    def _looked(self, stored: Proposal, call: Call, why: str) -> Target | None:
+        """A target after its request was sent, as far as it can be read."""
+        try:
+            target, _ = self._targets.look(call, self._reads.purpose(stored, why))
+        except NotConnected as missing:
+            return Target(stored.shown_url, problem=not_connected_text(missing).removesuffix("."))
         return target
+
+
+def not_connected_text(missing: NotConnected) -> str:
+    """What people are told of a request whose asker's account is gone."""
+    return f"{missing.reason} {words.NOT_CONNECTED_NOW.format(api=missing.api)}".strip()
 
 
 def _differing(stored: Proposal, call: Call, before: Target, now: Target) -> dict[Path, tuple[str, str]]:

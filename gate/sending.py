@@ -24,7 +24,7 @@ from gate.api_client import ApiClient, Unanswered, Unsent
 from gate.authority import Unplaced
 from gate.card_posts import card_row
 from gate.cards import changed_text, target_card
-from gate.last_checks import LastChecks, LastLook, TargetChanged
+from gate.last_checks import LastChecks, LastLook, TargetChanged, not_connected_text
 from gate.partial_answers import with_sign
 from gate.policy import Event, State
 from gate.proposal_changes import Aside, ProposalChanges
@@ -32,7 +32,7 @@ from gate.proposals import Proposals
 from gate.reads import Reads
 from gate.results import is_partial, result
 from gate.target_diff import Target
-from identity.callers import Caller
+from identity.callers import Caller, NotConnected
 from store.database import CatalogOutdated
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry
@@ -138,6 +138,8 @@ class Sending:
             look = self._checks.still_same(row, call)
         except (Unsent, Unplaced) as error:
             return self._fail(row, str(error))
+        except NotConnected as missing:
+            return self._fail(row, not_connected_text(missing))
         except BadCall as error:  # its words are for the model
             return self._fail(row, words.NOT_ALLOWED_NOW, for_model=str(error))
         except TargetChanged as changed:
@@ -184,6 +186,8 @@ class Sending:
             )
         except Unsent as error:
             return self._fail(stored, str(error))
+        except NotConnected as missing:  # the API's 401, where there was one, says that it did nothing
+            return self._fail(stored, not_connected_text(missing))
         except Unanswered as error:
             return self._changes.change(stored.proposal, Event.LOSE, note=self._api_client.mask(str(error)))
         if etag and answer.status == _PRECONDITION_FAILED:

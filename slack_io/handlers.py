@@ -282,12 +282,18 @@ class Handlers:
         thumb = self._thumb(mention, turn.turn)
         return {
             "taken": [thumb],
-            "kept": [thumb, self._ephemeral(mention, words.KEPT, in_thread=True)],
+            "kept": [thumb, self._ephemeral(mention, self._why_kept(turn.thread), in_thread=True)],
             "too many": [self._message(mention, turn.turn, words.TOO_MANY)],
             "too many of theirs": [self._to_author(mention, words.TOO_MANY_OF_YOURS)]
             if self._refusals.would_be_news(turn.asker, "", words.TOO_MANY_OF_YOURS)
             else [],
         }
+
+    def _why_kept(self, thread: str) -> str:
+        """What a message that is kept waits for."""
+        before = self._store.next_turn(thread)
+        is_connecting = before is not None and before.connects_until is not None
+        return words.KEPT_CONNECTING.format(asker=before.asker) if before and is_connecting else words.KEPT
 
     def _suggest(self, arrival: Arrival, opened: AssistantOpened) -> None:
         """An assistant's pane was opened: what can be asked there."""

@@ -19,6 +19,7 @@ from base.thread import TOP, Thread, permalink
 from base.tracing import span
 from slack_io import slack_pages
 from slack_io.assistant_status import AssistantStatus
+from slack_io.connect_offers import LinkTo, no_link, offer_blocks
 from slack_io.streaming import StreamedMessages
 from slack_io.web_api import SlackWeb
 from store.posts import DuePost, Post, PostEvent, PostState
@@ -44,7 +45,7 @@ _REACTION_FOR = 300.0  # seconds after which a thumbs-up that Slack would not ta
 class Outbox:
     """The one who speaks in Slack. `deliver` works for one thread at a time; different threads may be delivered side by side.
 
-    `unshown` hears of a message that Slack refused for good.
+    `unshown` hears of a message that Slack refused for good; `link_to` makes the links that lead people to connect accounts.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Outbox:
         waking: Waking,
         *,
         unshown: Callable[[str], None],
+        link_to: LinkTo = no_link,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -65,6 +67,7 @@ class Outbox:
         self._waking = waking
         self._store = store
         self._unshown = unshown
+        self._link_to = link_to
         self._clock = clock
         self._steady = steady
         self._alone_from = steady() + (_LINGERS if store.others_may_linger else 0.0)
@@ -217,7 +220,7 @@ class Outbox:
                     self._web.call("chat.update", {"channel": thread.channel, "ts": ts, **arguments})
             case "ephemeral":
                 place = {"thread_ts": thread.ts} if arguments.get("in_thread") and thread.ts != TOP else {}
-                said = {"channel": thread.channel, "user": arguments["user"], "text": arguments["text"], **place}
+                said = {"channel": thread.channel, "user": arguments["user"], **self._shown(one.post), **place}
                 self._web.call("chat.postEphemeral", said)
             case "reaction":
                 self._react(thread, arguments)
@@ -277,9 +280,17 @@ class Outbox:
             if error.code != "message_not_found":
                 raise
 
+    def _shown(self, post: Post) -> dict[str, Any]:
+        """What a post says; with links of its own, made now, where it offers to connect accounts."""
+        arguments = post.arguments
+        if "connect" not in arguments:
+            return {name: arguments[name] for name in ("text", "blocks") if name in arguments}
+        blocks = offer_blocks(arguments, Thread.from_key(post.thread).team, post.turn, post.thread, self._link_to)
+        return {"text": arguments["text"], "blocks": blocks}
+
     def _linked(self, one: DuePost) -> dict[str, Any]:
         """A message's arguments; where it speaks of another message, with the link to that. Raises `SlackBusy` until that is there."""
-        arguments = dict(one.post.arguments)
+        arguments = self._shown(one.post)
         if one.post.target is None or one.post.kind != "message":
             return arguments
         if one.target_state is PostState.DUE:

@@ -18,7 +18,7 @@ from store.journal.hash_chain import JournalEntry, digest
 from store.posts import Post, add_posts
 from store.proposal_record import proposals
 from store.tables import by_engine, threads, turns
-from store.turns import Turn, TurnState
+from store.turns import CONNECTS, Turn, TurnState
 from store.usage import Closed, closed_to
 from workers.wakes import Work
 
@@ -38,6 +38,7 @@ _working = union_all(
 _ASKED_IN = select(proposals.c.thread).where(
     proposals.c.thread == _working.c.thread, proposals.c.state == State.PENDING
 )
+_CONNECTS_IN = select(turns.c.thread).where(turns.c.thread == _working.c.thread, CONNECTS)
 _is_theirs = _working.c.asker == given("asker")
 _is_elsewhere = _working.c.thread != given("of")
 _is_in_channel = _working.c.channel == given("channel")
@@ -53,13 +54,14 @@ _LOAD = select(
     .where(proposals.c.thread == given("of"), proposals.c.state == State.PENDING)
     .scalar_subquery()
     .label("pending"),
+    select(func.count()).where(turns.c.thread == given("of"), CONNECTS).scalar_subquery().label("connecting"),
     select(func.count())
     .where(turns.c.thread == given("of"), turns.c.state == _WAITS, turns.c.asker == given("asker"))
     .scalar_subquery()
     .label("kept"),
-).where(~_ASKED_IN.exists())
+).where(~_ASKED_IN.exists(), ~_CONNECTS_IN.exists())
 """How many turns are under way that do not wait for people, in how many other threads, in both also those of the asker, and those of the
-channel, alone; how many requests wait in this thread, and how many turns of the asker wait in it."""
+channel, alone; how many requests wait in this thread, how many turns wait in it for an account, and how many of the asker wait there."""
 
 
 def _thread(insert: Callable[[Any], Any]) -> Any:
@@ -146,7 +148,7 @@ def _add_turn(tx: Transaction, arrival: Arrival, turn: Turn) -> None:
 def _admission(load: Any, workers: int, max_waiting: int, *, among: bool) -> Admission:
     """What becomes of one more turn."""
     share, place = (max(_LEAST_SHARE, max_waiting // part) for part in (_SHARE, _PLACE))
-    if load.pending:
+    if load.pending or load.connecting:
         return "kept" if load.kept < share else "too many of theirs"
     if _waiting(load.total, load.others, workers) > max_waiting or load.here > place:
         return "too many"

@@ -47,8 +47,10 @@ def _oldest(moment: ColumnElement[object], *where: ColumnElement[bool]) -> Any:
 
 
 _ARRIVALS = _oldest(inbox.c.received_at, _SEEN_BY_NOBODY)
-# Questions that wait behind people's decision wait for those.
-_TURNS = _oldest(turns.c.created_at, _BEGUN_BY_NOBODY, ~_ASKED_IN.exists())
+_before = turns.alias()
+_CONNECTS_IN = select(_before.c.turn).where(_before.c.thread == turns.c.thread, _before.c.connects_until.is_not(None))
+# Questions that wait behind people's decision, or behind an account that somebody is to connect, wait for those.
+_TURNS = _oldest(turns.c.created_at, _BEGUN_BY_NOBODY, ~_ASKED_IN.exists(), ~_CONNECTS_IN.exists())
 _APPROVALS = _oldest(proposals.c.created_at, IS_ASKED)
 _POSTS = _oldest(posts.c.created_at, _TAKEN_BY_NOBODY)
 _RUNNING = select(func.count()).where(turns.c.tries > literal_column("0"), turns.c.state == TurnState.RUNNING)

@@ -63,6 +63,16 @@ def ephemeral(post: str, thread: str, turn: str, user: str, text: str, *, in_thr
     return Post(post, thread, turn, "ephemeral", {"user": user, "text": text, "in_thread": in_thread})
 
 
+def connect_offer(
+    post: str, thread: str, turn: str, user: str, text: str, apis: Sequence[str], *, in_thread: bool, is_direct: bool
+) -> Post:
+    """A line with a button for each API of which `user` may connect an account, for that person alone: in a direct message, a message.
+    The buttons' links are made when it is delivered, so that none is stored."""
+    kind: Kind = "message" if is_direct else "ephemeral"
+    place = {} if is_direct else {"user": user, "in_thread": in_thread}
+    return Post(post, thread, turn, kind, {"text": text, "connect": {"user": user, "apis": list(apis)}, **place})
+
+
 def thumbs_up(post: str, thread: str, turn: str, ts: str) -> Post:
     """The reaction that acknowledges a mention."""
     return Post(post, thread, turn, "reaction", {"timestamp": ts, "name": "thumbsup"})

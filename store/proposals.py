@@ -18,7 +18,7 @@ from store.journal.hash_chain import JournalEntry
 from store.posts import Post, add_posts
 from store.proposal_record import IS_ASKED, IS_SENT, Proposal, proposals, record_of, row_of
 from store.seals import add_proposals
-from store.tables import inbox
+from store.tables import inbox, turns
 from store.transcript import Result
 from store.transcript_rows import add_item, touch
 from store.turns import got_on
@@ -248,6 +248,8 @@ class Proposals(Database):
         """Moves the moments of what waits for people, and of what just came in, along with a clock that was set."""
         with self._writing() as tx:
             tx.db.execute(update(inbox).where(IS_NEW).values(received_at=inbox.c.received_at + seconds))
+            waits = update(turns).where(turns.c.connects_until.is_not(None))
+            tx.db.execute(waits.values(connects_until=turns.c.connects_until + seconds))
             for row in tx.db.execute(select(proposals).where(IS_ASKED).with_for_update()).mappings().all():
                 before = record_of(row)
                 _replace(tx, before, _moved(before, seconds))

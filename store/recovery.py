@@ -34,7 +34,8 @@ class Recovery(Arrivals):
         asked = select(proposals.c.thread).where(
             proposals.c.thread == turns.c.thread, proposals.c.state == State.PENDING
         )
-        goes_on = IS_OPEN & ((turns.c.tries > 0) | ~asked.exists())
+        connects = turns.c.connects_until.is_not(None) & turns.c.stopped_by.is_(None)
+        goes_on = IS_OPEN & ((turns.c.tries > 0) | ~(asked.exists() | connects))
 
         def threads(table: Table, is_left: ColumnElement[bool]) -> Select[tuple[Any]]:
             which = [is_left] if thread is None else [is_left, table.c.thread == thread]

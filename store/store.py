@@ -12,6 +12,7 @@ from collections.abc import Callable
 from store.admission import Admissions
 from store.arrivals import ComingIn
 from store.backlog import Backlogs
+from store.connections import Connections
 from store.paces import SharedPaces
 from store.posts import Posts
 from store.proposals import Proposals
@@ -34,6 +35,7 @@ class Store(
     SavedResults,
     Replicas,
     SharedPaces,
+    Connections,
     Retention,
     Backlogs,
 ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -14,6 +15,7 @@ from base.transitions import is_open, sources, target
 from gate.policy import State
 from store.arrivals import mark_handled
 from store.database import Database, NotNow, Transaction
+from store.holds import DATABASE
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, add_posts
 from store.proposal_record import Proposal, proposals
@@ -42,6 +44,7 @@ class TurnEvent(StrEnum):
     DROP = "drop"  # its question was taken back before it began
     GO_ON = "go on"  # the model answered, and calls came of it
     PUT_ASIDE = "put aside"  # its model has no time
+    AWAIT = "await"  # its asker is to connect an account first
     END = "end"
     FAIL = "fail"  # a fault, or a person who stopped it
 
@@ -52,6 +55,7 @@ TRANSITIONS: dict[tuple[TurnState, TurnEvent], TurnState] = {
     (TurnState.WAITING, TurnEvent.FAIL): TurnState.FAILED,
     (TurnState.RUNNING, TurnEvent.GO_ON): TurnState.RUNNING,
     (TurnState.RUNNING, TurnEvent.PUT_ASIDE): TurnState.RUNNING,
+    (TurnState.RUNNING, TurnEvent.AWAIT): TurnState.RUNNING,
     (TurnState.RUNNING, TurnEvent.END): TurnState.DONE,
     (TurnState.RUNNING, TurnEvent.FAIL): TurnState.FAILED,
 }
@@ -73,6 +77,8 @@ class Turn:
     is_running: bool = False  # begun, its words are in the transcript
     waits_since: float | None = None  # seconds since 1970: since when its model has no time
     waits_until: float | None = None  # and until when it is not asked
+    connects: tuple[str, ...] = ()  # the APIs of which its asker is to connect an account; one of them is enough
+    connects_until: float | None = None  # seconds since 1970: until when it waits for that
     only_for: str = ""  # its asker, once its model has seen what is theirs alone: so is all that comes of it then
     taken_by: str = ""  # the process that is in the middle of it
     tries: int = 0  # how many processes have taken it up since it last got on
@@ -95,13 +101,15 @@ class ReplyOutcome:
     tainted: bool = False
 
 
-_SAME = [one.name for one in fields(Turn) if one.name not in ("stopped_by", "is_running", "only_for")]
+_SAME = [one.name for one in fields(Turn) if one.name not in ("stopped_by", "is_running", "only_for", "connects")]
 
 
 def turn_of(row: Mapping[Any, Any]) -> Turn:
     """The turn of a row."""
     is_running = row["state"] == TurnState.RUNNING
-    return Turn(**{name: row[name] for name in _SAME}, stopped_by=row["stopped_by"] or "", is_running=is_running)
+    connects = tuple(json.loads(row["connects"] or "[]"))
+    known = {name: row[name] for name in _SAME}
+    return Turn(**known, stopped_by=row["stopped_by"] or "", is_running=is_running, connects=connects)
 
 
 def _happens(event: TurnEvent, **columns: Any) -> Update:
@@ -112,6 +120,7 @@ def _happens(event: TurnEvent, **columns: Any) -> Update:
 
 
 IS_OPEN = turns.c.state.in_(_OPEN)
+CONNECTS = turns.c.connects_until.is_not(None)  # it waits for its asker to connect an account
 _OF_ID = select(turns).where(turns.c.turn == given("which"))
 _CURRENT = (
     select(turns)
@@ -149,6 +158,7 @@ _BEGIN = _happens(TurnEvent.BEGIN, text=given("words"), tries=1, ends_alone=0)
 _PUT_ASIDE = _happens(
     TurnEvent.PUT_ASIDE, waits_since=given("since"), waits_until=given("until"), taken_by="", tries=0, ends_alone=0
 )
+_NO_WAIT: dict[str, Any] = {"waits_since": None, "waits_until": None, "connects": None, "connects_until": None}
 _SPEND = {
     event: _happens(
         event,
@@ -158,11 +168,13 @@ _SPEND = {
         ended_at=given("end"),
         tries=int(event is TurnEvent.GO_ON),
         ends_alone=0,
-        waits_since=None,  # it was answered, or is over
-        waits_until=None,
+        **_NO_WAIT,  # it was answered, or is over
     )
-    for event in (TurnEvent.DROP, TurnEvent.GO_ON, TurnEvent.END, TurnEvent.FAIL)
+    for event in (TurnEvent.DROP, TurnEvent.GO_ON, TurnEvent.END, TurnEvent.FAIL, TurnEvent.AWAIT)
 }
+_AWAIT = (
+    update(turns).where(turns.c.turn == given("which")).values(connects=given("apis"), connects_until=given("until"))
+)
 
 
 def got_on(tx: Transaction, turn: str) -> None:
@@ -180,7 +192,7 @@ def _spend(tx: Transaction, event: TurnEvent, turn: Turn, usage: Usage | None) -
     """Lets an event happen with the tokens of a model call (None: there was no call)."""
     spent = usage or Usage()
     counts = {"calls": 0 if usage is None else 1, "prompt": spent.prompt, "completion": spent.completion}
-    end = None if event is TurnEvent.GO_ON else tx.clock()
+    end = None if event in (TurnEvent.GO_ON, TurnEvent.AWAIT) else tx.clock()
     _let(tx, _SPEND[event], turn, end=end, **counts)
     spend(tx, turn.asker, spent.prompt + spent.completion)
 
@@ -292,6 +304,24 @@ class Turns(Database):
         with self.holding(turn.thread), self._writing() as tx:
             _let(tx, _PUT_ASIDE, turn, since=since, until=until)
             tx.note(turn.thread, turn.turn, entries)
+
+    def await_account(
+        self,
+        turn: Turn,
+        apis: Sequence[str],
+        until: float,
+        says: Sequence[Post],
+        entries: Sequence[JournalEntry],
+        usage: Usage | None,
+    ) -> None:
+        """Notes that a running turn waits until a moment for its asker to connect an account of one of these APIs (`Connections.connected`
+        ends that); `usage` is of the model call that led there, of which nothing else stays."""
+        with self.holding(turn.thread), self._writing() as tx:
+            _spend(tx, TurnEvent.AWAIT, turn, usage)
+            tx.db.execute(_AWAIT, {"which": turn.turn, "apis": json.dumps(list(apis)), "until": until})
+            add_posts(tx, says)
+            tx.note(turn.thread, turn.turn, entries)
+            tx.wake(DATABASE, Work.DEADLINES)
 
     def drop_turn(self, turn: Turn, entries: Sequence[JournalEntry]) -> None:
         """Ends a turn that never began: its question was taken back."""

@@ -1,0 +1,216 @@
+"""How a person connects an account, as rows: the links that were offered, the states that went to a provider, the grants that wait for
+the person's yes; and the turns that wait for it.
+
+What lets somebody in (a link, a state, a confirmation, a cookie) is here only as its SHA-256, what a provider gave only sealed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, delete, func, insert, or_, select, update
+
+from base.thread import Thread
+from store.database import NotNow, Transaction
+from store.tables import confirmations, devices, links, oauth_states, turns
+from store.turns import CONNECTS, IS_OPEN, Turn, Turns, turn_of
+from workers.wakes import Work
+
+_KEPT = 86_400.0  # seconds for which a state is kept after its end, so that its replay is known as one
+
+
+@dataclass(frozen=True)
+class ConnectionAsked:
+    """Who is asked to connect an account of which API, and the turn and thread that wait for it; both empty where nothing does."""
+
+    team: str
+    who: str
+    api: str
+    turn: str = ""
+    thread: str = ""
+
+
+@dataclass(frozen=True)
+class OAuthState:
+    """What a state stands for: `sealed` is what its flow needs to know again."""
+
+    asked: ConnectionAsked
+    sealed: str
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A grant that waits for its person's yes."""
+
+    asked: ConnectionAsked
+    sealed: str
+
+
+@dataclass(frozen=True)
+class Device:
+    """A person's sign-in on another device, which is asked about at `poll_at` (seconds since 1970)."""
+
+    asked: ConnectionAsked
+    sealed: str
+    poll_at: float
+    expires_at: float
+
+
+class Unusable(StrEnum):
+    """Why a state leads nowhere."""
+
+    UNKNOWN = "unknown"
+    USED = "used"
+    EXPIRED = "expired"
+    ELSEWHERE = "elsewhere"  # it was made in another browser
+
+
+def hashed(secret: str) -> str:
+    """How a secret stands in the database."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+_OF_ASKED = [one.name for one in fields(ConnectionAsked)]
+_WAITS = IS_OPEN & CONNECTS
+
+
+def _asked(row: Mapping[Any, Any]) -> ConnectionAsked:
+    return ConnectionAsked(**{name: row[name] for name in _OF_ASKED})
+
+
+def _same(table: Table, asked: ConnectionAsked) -> ColumnElement[bool]:
+    """The rows of one person and API."""
+    return (table.c.team == asked.team) & (table.c.who == asked.who) & (table.c.api == asked.api)
+
+
+def connected(tx: Transaction, asked: ConnectionAsked, confirmation: str | None = None) -> None:
+    """A person's account is stored in this transaction: what was under way for that ends, and the turns that waited for it go on.
+    `confirmation`: by whose yes; raises `NotNow` where that was used before."""
+    if confirmation is not None:
+        taken = delete(confirmations).where(
+            confirmations.c.confirmation == hashed(confirmation), _same(confirmations, asked)
+        )
+        if not tx.db.execute(taken).rowcount:
+            raise NotNow("this confirmation was used before")
+    for table in (links, confirmations, devices):
+        tx.db.execute(delete(table).where(_same(table, asked)))
+    _let_go_on(tx, [one for one in _waiting_of(tx, asked) if asked.api in one.connects])
+
+
+def _waiting_of(tx: Transaction, asked: ConnectionAsked) -> list[Turn]:
+    query = select(turns).where(_WAITS, turns.c.asker == asked.who).with_for_update()
+    found = map(turn_of, tx.db.execute(query).mappings().all())
+    return [one for one in found if Thread.from_key(one.thread).team == asked.team]
+
+
+def _let_go_on(tx: Transaction, waiting: list[Turn]) -> None:
+    for one in waiting:
+        tx.db.execute(update(turns).where(turns.c.turn == one.turn).values(connects=None, connects_until=None))
+        tx.wake(one.thread, Work.TURNS)
+
+
+class Connections(Turns):
+    """The rows of connections under way."""
+
+    # --- turns that wait ----------------------------------------------------------------------------------------------
+
+    def go_on_connected(self, turn: Turn) -> None:
+        """The account that a turn waits for is there."""
+        with self._writing() as tx:
+            _let_go_on(tx, [turn])
+
+    def wake_unconnected(self) -> None:
+        """Wakes the threads whose turns waited for an account in vain."""
+        query = select(turns.c.thread).where(_WAITS, turns.c.connects_until <= self._clock())
+        with self._writing() as tx:
+            for thread in tx.db.scalars(query).all():
+                tx.wake(thread, Work.TURNS)
+
+    def next_connection_due(self) -> float | None:
+        """When the next turn has waited long enough, or a provider is to be asked about a device."""
+        moments = (select(func.min(turns.c.connects_until)).where(_WAITS), select(func.min(devices.c.poll_at)))
+        with self._reading() as db:
+            found = [db.scalar(query) for query in moments]
+        return min((float(moment) for moment in found if moment is not None), default=None)
+
+    # --- links --------------------------------------------------------------------------------------------------------
+
+    def offer_link(self, link: str, asked: ConnectionAsked, expires_at: float) -> None:
+        """A link that leads its person to the provider, until `expires_at` (seconds since 1970)."""
+        with self._writing() as tx:
+            tx.db.execute(insert(links).values(link=hashed(link), expires_at=expires_at, **vars(asked)))
+
+    def link(self, link: str) -> ConnectionAsked | None:
+        """Whom a link is for, as long as its question waits; None where it leads nowhere."""
+        waits = select(turns.c.turn).where(turns.c.turn == links.c.turn, _WAITS).exists()
+        query = select(links).where(
+            links.c.link == hashed(link), links.c.expires_at > self._clock(), or_(links.c.turn == "", waits)
+        )
+        with self._reading() as db:
+            row = db.execute(query).mappings().first()
+        return _asked(row) if row is not None else None
+
+    # --- states -------------------------------------------------------------------------------------------------------
+
+    def add_state(self, state: str, cookie: str, asked: ConnectionAsked, sealed: str, expires_at: float) -> None:
+        """A state that goes to the provider, for the browser that has the cookie."""
+        made = {"state": hashed(state), "cookie": hashed(cookie), "sealed": sealed, "expires_at": expires_at, "used": 0}
+        with self._writing() as tx:
+            tx.db.execute(insert(oauth_states).values(**made, **vars(asked)))
+
+    def take_state(self, state: str, cookie: str) -> OAuthState | None:
+        """Uses a state, once, in the browser that it was made in; None where that cannot be: `state_ended` says why."""
+        of = oauth_states.c
+        is_good = (of.state == hashed(state), of.cookie == hashed(cookie), of.used == 0, of.expires_at > self._clock())
+        with self._writing() as tx:
+            taken = update(oauth_states).where(*is_good).values(used=1).returning(*of)
+            row = tx.db.execute(taken).mappings().first()
+        return OAuthState(_asked(row), row["sealed"]) if row is not None else None
+
+    def state_ended(self, state: str) -> tuple[Unusable, ConnectionAsked | None]:
+        """Why a state was not taken, and whom it was for."""
+        with self._reading() as db:
+            row = db.execute(select(oauth_states).where(oauth_states.c.state == hashed(state))).mappings().first()
+        if row is None:
+            return Unusable.UNKNOWN, None
+        if row["used"]:
+            return Unusable.USED, _asked(row)
+        return Unusable.EXPIRED if row["expires_at"] <= self._clock() else Unusable.ELSEWHERE, _asked(row)
+
+    # --- confirmations ------------------------------------------------------------------------------------------------
+
+    def add_confirmation(
+        self, confirmation: str, cookie: str, asked: ConnectionAsked, sealed: str, expires_at: float
+    ) -> None:
+        """A grant that waits for a yes from the browser that has the cookie."""
+        made = {"confirmation": hashed(confirmation), "cookie": hashed(cookie), "sealed": sealed}
+        with self._writing() as tx:
+            tx.db.execute(insert(confirmations).values(**made, expires_at=expires_at, **vars(asked)))
+
+    def confirmation(self, confirmation: str, cookie: str) -> Confirmation | None:
+        """What a yes from this browser would store; None where there is nothing (left)."""
+        of = confirmations.c
+        is_good = (of.confirmation == hashed(confirmation), of.cookie == hashed(cookie), of.expires_at > self._clock())
+        with self._reading() as db:
+            row = db.execute(select(confirmations).where(*is_good)).mappings().first()
+        return Confirmation(_asked(row), row["sealed"]) if row is not None else None
+
+    def drop_confirmation(self, confirmation: str) -> bool:
+        """The person said no. False where it was used before."""
+        with self._writing() as tx:
+            gone = delete(confirmations).where(confirmations.c.confirmation == hashed(confirmation))
+            return bool(tx.db.execute(gone).rowcount)
+
+    # --- what is over -------------------------------------------------------------------------------------------------
+
+    def forget_connections(self) -> None:
+        """Removes what leads nowhere any more."""
+        now = self._clock()
+        with self._writing() as tx:
+            for table in (links, confirmations, devices):
+                tx.db.execute(delete(table).where(table.c.expires_at <= now))
+            tx.db.execute(delete(oauth_states).where(oauth_states.c.expires_at <= now - _KEPT))
