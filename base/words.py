@@ -81,8 +81,12 @@ CONNECT_ASK = (
     "To go on I need your own account of {apis}, since I work there in your name. Connect it, and I'll take your question up again "
     "by myself. This is for you alone, so please don't pass the link on. I'll wait until {until}."
 )
-NOT_CONNECTED_IN_TIME = "No account of {apis} was connected in time, so I stopped here. Connect yours in my Home tab, then please ask again."
-NOT_CONNECTED_NOW = "The account of {api} by which this was asked is not connected any more. Connect it again in my Home tab, then ask again."
+NOT_CONNECTED_IN_TIME = (
+    "No account of {apis} was connected in time, so I stopped here. Connect yours in my Home tab, then ask again."
+)
+NOT_CONNECTED_NOW = (
+    "The account of {api} by which this was asked is not connected any more. Connect it in my Home tab, then ask again."
+)
 KEPT_CONNECTING = (
     "I've noted this. I'm waiting for <@{asker}> to connect an account and will take your message up right after it."
 )
