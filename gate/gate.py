@@ -97,7 +97,7 @@ class Gate:
         self._reads = Reads(store, self._authority, self._single, lists, result_limit=options.result_limit)
         changes = ProposalChanges(store, ids=ids)
         self._proposals = Proposals(
-            store, self._authority, self._reads, targets, ids=ids, clock=clock, dry_run=options.dry_run
+            store, self._authority, identities, self._reads, targets, ids=ids, clock=clock, dry_run=options.dry_run
         )
         self._decisions = Decisions(store, self._authority, changes, ids=ids)
         self._sending = Sending(
@@ -106,7 +106,7 @@ class Gate:
             self._reads,
             self._proposals,
             changes,
-            LastChecks(self._authority, self._reads, targets, settles=options.settles),
+            LastChecks(self._authority, identities, self._reads, targets, settles=options.settles),
             ids=ids,
             clock=clock,
             result_limit=options.result_limit,
