@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -22,7 +22,7 @@ from base.tracing import agent_span
 from gate.gate import Gate
 from gate.reply_calls import ReplyCalls
 from identity.callers import NotConnected
-from identity.needs import Needs, NoAccounts, waits_for
+from identity.needs import waits_for
 from model.chat import ModelBusy, ModelFailed
 from model.model_calls import ModelCalls
 from model.prompt.prompt import about, beside, is_whole
@@ -118,7 +118,6 @@ class Services:
     limits: Limits
     ids: Callable[[], str]
     clock: Callable[[], float] = time.time
-    needs: Needs = field(default_factory=lambda: Needs(NoAccounts()))
 
 
 class AI:
@@ -288,8 +287,7 @@ class AI:
     def _check_connected(self, turn: Turn) -> None:
         """Raises `_Unconnected` where nothing that holds here can be asked before its asker connects an account: then nothing reaches
         the model."""
-        team = Thread.from_key(self._thread).team
-        if missing := self._services.needs.before_all(self._gate.here(self._thread).catalog, team, turn.asker):
+        if missing := self._gate.first_accounts(turn):
             raise _Unconnected(missing)
 
     def _await_account(self, turn: Turn, missing: _Unconnected) -> bool:
@@ -302,7 +300,7 @@ class AI:
         says.append(self._connect_offer(turn, apis, missing.reason, until))
         noted = JournalEntry("account asked for", {"asker": turn.asker, "apis": list(apis), "until": until})
         self._store.await_account(turn, apis, until, says, [noted], missing.usage)
-        if self._has_account(apis, turn.asker):  # connected while this was written
+        if not missing.reason and self._gate.has_account(turn, apis):  # connected while this was written
             self._store.go_on_connected(turn)
         return False
 
@@ -320,7 +318,7 @@ class AI:
     def _still_awaits(self, turn: Turn) -> bool | None:
         """Whether a turn that waits for an account is over, since none came in time, or rests; None where it goes on."""
         self._check(turn)
-        if self._has_account(turn.connects, turn.asker):
+        if self._gate.has_account(turn, turn.connects):
             self._store.go_on_connected(turn)
             return None
         if (turn.connects_until or 0.0) > self._services.clock():
@@ -329,10 +327,6 @@ class AI:
         noted = JournalEntry("not connected", {"asker": turn.asker, "apis": list(turn.connects)})
         self._break_off(turn, words.NOT_CONNECTED_IN_TIME.format(apis=escape(apis)), noted, "not connected")
         return True
-
-    def _has_account(self, apis: Sequence[str], asker: str) -> bool:
-        team = Thread.from_key(self._thread).team
-        return any(self._services.needs.has(api, team, asker) for api in apis)
 
     # --- the beginning ------------------------------------------------------------------------------------------------
 

@@ -38,7 +38,10 @@ from cli.commands import COMMANDS, digest_of, read_catalog
 from cli.shared import plain_errors
 from gate.authority import Authority
 from gate.gate import Gate, GateOptions
+from identity.accounts import Accounts
 from identity.identities import Identities
+from identity.providers import Providers
+from identity.token_box import TokenBox, check_keys
 from model.chat import Model, model_of
 from model.model_calls import ModelCalls
 from model.prompt.prompt import prepare
@@ -183,7 +186,11 @@ def create_app(
     clock = clock or SteadyClock()
     store, waking = parts.store, parts.waking
     web = web_of(settings, pace=SharedPace(store) if store.is_shared else None)
-    gate = _gate(settings, catalog, store, web, clock, ids)
+    box = TokenBox(settings.token_keys)
+    accounts = Accounts(
+        store, Providers(clock, settings.way_out), box, lambda name: gate.catalog.api(name), ids=ids, clock=clock
+    )
+    gate = _gate(settings, catalog, store, web, Identities({"oauth2": accounts}), clock, ids)
     watched = WatchedModel(model or model_of(settings, lambda: (*settings.secrets, *gate.secrets)))
     cancel_flag = CancelFlag()
     cancellation = Cancellation(store, web, settings.admin_names, cancel_flag, ids=ids)
@@ -215,7 +222,13 @@ def create_app(
 
 
 def _gate(
-    settings: Settings, catalog: Catalog, store: Store, web: SlackWeb, clock: SteadyClock, ids: Callable[[], str]
+    settings: Settings,
+    catalog: Catalog,
+    store: Store,
+    web: SlackWeb,
+    identities: Identities,
+    clock: SteadyClock,
+    ids: Callable[[], str],
 ) -> Gate:
     options = GateOptions(
         timeout=settings.api_timeout,
@@ -226,7 +239,7 @@ def _gate(
         way=settings.way_out,
     )
     authority = Authority(web, settings.channels)
-    return Gate(catalog, store, authority, options, identities=Identities({}), ids=ids, clock=clock)
+    return Gate(catalog, store, authority, options, identities=identities, ids=ids, clock=clock)
 
 
 def _limits(settings: Settings) -> Limits:
@@ -320,6 +333,7 @@ def serve(part: Part = Part.ALL) -> None:
         settings = load_settings()
         set_log_level(settings.log_level)
         catalog = read_catalog(settings.apis_file)
+        check_keys(catalog, settings.token_keys)
         hide_in_logs([*settings.secrets, *secrets_of(catalog)])
         _tell_misspelt()
         _trace(settings)
@@ -468,6 +482,7 @@ def _reload(settings: Settings, bot: Bot, *, insists: bool) -> None:
         if found == bot.store.catalog and not insists:
             return
         catalog = read_catalog(settings.apis_file)
+        check_keys(catalog, settings.token_keys)
         prepare(catalog, settings.prompt_budget)
     except Misconfigured as error:
         mistakes = str(error).splitlines()

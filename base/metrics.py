@@ -104,6 +104,12 @@ API_CALLS = Counter(
     registry=REGISTRY,
 )
 API_CALL_SECONDS = _histogram("api_call_seconds", "Seconds of a request to an internal API.", _CALL, "api")
+RENEWALS = _counter(
+    "renewals_total",
+    "Renewals of people's tokens: renewed, refused for good (the person has to connect again), or failed for now.",
+    "outcome",
+    ("renewed", "refused", "failed"),
+)
 SLACK_CALLS = Counter(
     "slack_calls_total",
     "Calls of Slack's Web API: ok, refused, busy (429), unsure (no answer, or one that tells nothing).",

@@ -193,6 +193,7 @@ class Settings(BaseSettings):
     prompt_budget: Annotated[_Count, Field(ge=1_000)] = 4_000
     retention_days: _Days = 30
     journal_key: SecretStr | None = None
+    token_key: SecretStr | None = None
     admins: Annotated[str, AfterValidator(_admins)] = ""
     allow_dm: bool = False
     allow_guests: bool = False
@@ -267,7 +268,17 @@ class Settings(BaseSettings):
         held = (*slack, self.openai_api_key, self.journal_key)
         proxies = (self.https_proxy, self.http_proxy, self.all_proxy)
         in_proxies = [one for proxy in proxies if proxy is not None for one in secrets_in(proxy.get_secret_value())]
-        return (*(one.get_secret_value() for one in held if one is not None), *in_proxies, *self._secrets_of_otlp)
+        return (
+            *(one.get_secret_value() for one in held if one is not None),
+            *in_proxies,
+            *self._secrets_of_otlp,
+            *self.token_keys,
+        )
+
+    @property
+    def token_keys(self) -> tuple[str, ...]:
+        """What people's tokens are encrypted with, newest first."""
+        return _parts(self.token_key.get_secret_value()) if self.token_key is not None else ()
 
     @property
     def _secrets_of_otlp(self) -> list[str]:

@@ -344,3 +344,25 @@ LOOKUP_PARTIAL = (
 LOOKUP_SEVERAL = "{name}: '{value}' fits {count}. Ask the person which one is meant and make the call with its id."
 LOOKUP_FAILED = "{name}: it could not be looked up: {why}. Give the id itself."
 HIDDEN_MATCH = "looked up, hidden by the catalog"
+
+# --- people's accounts at sign-in servers -----------------------------------------------------------------------------
+
+PROVIDER_AWAY = "The sign-in server of {api} gave no answer. Try again in a few minutes."
+PROVIDER_ODD = "The sign-in server of {api} gave an answer that cannot be trusted or understood. Ask who runs this bot to look at its log."
+PROVIDER_REFUSED = "The sign-in server of {api} refused ({code}). Ask who runs this bot to look at its log."
+PROVIDER_REFUSED_BY = {
+    "access_denied": "The sign-in at {api} was denied or broken off. Connect again to try once more.",
+    "expired_token": "The code for signing in to {api} has expired. Connect again to get a new one.",
+    "invalid_grant": "The sign-in at {api} is no longer valid. Connect your account again.",
+    "temporarily_unavailable": "The sign-in server of {api} is busy. Try again in a few minutes.",
+    "server_error": "The sign-in server of {api} had a fault. Try again in a few minutes.",
+    "slow_down": "The sign-in server of {api} asks to be asked less often.",
+}
+SIGN_IN_MIXED_UP = "The answer from {api} does not belong to this sign-in, so nothing was connected. Connect again."
+SIGN_IN_ENDED = "Your sign-in at {api} has ended."
+SIGN_IN_MOVED = "{api} has another sign-in server now."
+SIGN_IN_UNREADABLE = "Your sign-in at {api} can't be read any more, since the bot's key was changed."
+RENEWAL_SLOW = "The sign-in server of {api} is slow at renewing your sign-in. Try again in a minute."
+ACCOUNT_CHANGED = (
+    "This was asked for with another account of {api} than the one that is connected now. Please ask again."
+)

@@ -33,6 +33,8 @@ def _secrets(api: Api) -> Iterator[str]:
         ]
         if api.auth.basic is not None:
             plain += [api.auth.basic.password.get_secret_value(), _basic(api)]
+        if api.auth.oauth2 is not None and api.auth.oauth2.client_secret is not None:
+            plain.append(api.auth.oauth2.client_secret.get_secret_value())
     for secret in plain:
         if len(secret) >= _SHORTEST:
             yield from spellings(secret)

@@ -104,6 +104,37 @@ def _header_text(value: SecretStr) -> SecretStr:
     return value
 
 
+def _server_url(value: str) -> str:
+    """Where a secret is sent: https, or http on this machine alone. A variable that was not looked up may stand for anything."""
+    value = value.strip()
+    if VARIABLE.search(value):
+        return value
+    if not is_for_secrets(value):
+        raise ValueError(
+            "write a URL that begins with https:// (http:// is for this machine alone), without a user, '#' or spaces"
+        )
+    return value
+
+
+def is_for_secrets(url: str) -> bool:
+    """Whether what is sent to this address can be read by nobody on the way: https, or http on this machine alone."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    is_here = host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
+    is_plain = url.isascii() and url.isprintable() and " " not in url and "\\" not in url
+    return (
+        is_plain
+        and bool(host)
+        and parts.username is None
+        and not parts.fragment
+        and (parts.scheme == "https" or (parts.scheme == "http" and is_here))
+    )
+
+
 def _seconds(value: object) -> object:
     """`45s`, `30m`, `1h`, `2d` -> seconds."""
     found = re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", str(value))
@@ -171,6 +202,8 @@ def _upper(value: object) -> object:
 Method = Annotated[str, BeforeValidator(_upper), WithJsonSchema({"enum": [*METHODS, *map(str.lower, METHODS)]})]
 BaseUrl = Annotated[str, BeforeValidator(_expand), AfterValidator(_base_url)]
 Secret = Annotated[SecretStr, BeforeValidator(_expand), AfterValidator(_header_text)]
+Expanded = Annotated[str, BeforeValidator(_expand), Field(min_length=1)]
+ServerUrl = Annotated[str, BeforeValidator(_expand), AfterValidator(_server_url)]
 HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
 Schema = Annotated[
     dict[str, Any], AfterValidator(lambda value: check_schema(value)), WithJsonSchema({"$ref": ANY_SCHEMA})

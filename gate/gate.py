@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from base.deadline import tls_context
 from base.proxies import STRAIGHT, WayOut
-from base.thread import Thread
 from catalog.calls import Call
 from catalog.catalog import METHODS, Catalog
 from catalog.rules import SAFE_METHODS
@@ -28,13 +26,13 @@ from gate.lists import ListReads
 from gate.policy import Read, Write
 from gate.proposal_changes import ProposalChanges
 from gate.proposals import Proposals
-from gate.reads import Reads
+from gate.reads import Reads, caller_of
 from gate.recipes import StepAnswer
 from gate.sending import Approval, Sending
 from gate.single_reads import SingleReads, Wants, always
 from gate.targets import TargetReader
-from identity.callers import Caller, NoCredential, Outgoing
 from identity.identities import Identities
+from identity.needs import Needs
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post
 from store.proposal_record import Proposal
@@ -72,7 +70,7 @@ class Gate:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.timeout = options.timeout
-        self._identities = identities
+        self._needs = Needs(identities)
         self.result_limit = options.result_limit
         self._ids = ids
         paces, tls = Paces(store, options.timeout + _SPARE), tls_context(options.way.certificates)
@@ -101,7 +99,7 @@ class Gate:
         self._reads = Reads(store, self._authority, self._single, lists, result_limit=options.result_limit)
         changes = ProposalChanges(store, ids=ids)
         self._proposals = Proposals(
-            store, self._authority, self._reads, targets, ids=ids, clock=clock, dry_run=options.dry_run
+            store, self._authority, identities, self._reads, targets, ids=ids, clock=clock, dry_run=options.dry_run
         )
         self._decisions = Decisions(store, self._authority, changes, ids=ids)
         self._sending = Sending(
@@ -110,7 +108,7 @@ class Gate:
             self._reads,
             self._proposals,
             changes,
-            LastChecks(self._authority, self._reads, targets, settles=options.settles),
+            LastChecks(self._authority, identities, self._reads, targets, settles=options.settles),
             ids=ids,
             clock=clock,
             result_limit=options.result_limit,
@@ -145,6 +143,16 @@ class Gate:
         """Whether somebody may ask in a direct message; None where Slack does not say."""
         return self._authority.may_ask_directly(user)
 
+    # --- accounts that people have yet to connect: identity/needs.py --------------------------------------------------
+
+    def first_accounts(self, turn: Turn) -> list[str]:
+        """The APIs of which a turn's asker has to connect one before anything can be asked where it is; empty where something can."""
+        return self._needs.before_all(self.here(turn.thread).catalog, caller_of(turn))
+
+    def has_account(self, turn: Turn, apis: Sequence[str]) -> bool:
+        """Whether a turn's asker has an account of one of these APIs."""
+        return any(self._needs.has(api, caller_of(turn)) for api in map(self.catalog.api, apis) if api is not None)
+
     # --- reads: reads.py ----------------------------------------------------------------------------------------------
 
     def read(self, read: Read, turn: Turn, wants: Wants = always, catalog: Catalog | None = None) -> ReadResult:
@@ -178,15 +186,7 @@ class Gate:
     def propose(self, write: Write, turn: Turn, call: int, by: float | None = None) -> Proposal:
         """A write as the proposal to be stored with the reply; its target is read until `by` (monotonic seconds). Raises `BadCall`, and
         `NotConnected` where it could not be sent in its asker's name."""
-        self._check_connected(write, turn)
         return self._proposals.propose(write, turn, call, by)
-
-    def _check_connected(self, write: Write, turn: Turn) -> None:
-        """Raises `NotConnected` where nobody could send a write for its asker: so nobody is asked to approve it."""
-        caller = Caller(Thread.from_key(turn.thread).team, turn.asker)
-        request = Outgoing(caller, write.method, write.url)
-        with suppress(NoCredential):  # there may be one by the time that it is sent
-            self._identities.credential(write.operation.api, request, time.monotonic() + self.timeout)
 
     def batched(self, proposals: Sequence[Proposal]) -> list[Proposal]:
         """The proposals of one reply, those that the catalog lets be approved together named as one fixed set."""

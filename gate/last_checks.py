@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from base import words
 from base.json_text import loads
@@ -17,10 +17,11 @@ from gate.authority import Authority
 from gate.card_lines import path_text
 from gate.policy import Write, sort
 from gate.proposals import whose
-from gate.reads import Reads
+from gate.reads import Reads, caller_of
 from gate.target_diff import Path, Target, Watch, differing
 from gate.targets import TargetReader
 from identity.callers import NotConnected
+from identity.identities import Identities
 from store.proposal_record import Proposal
 
 _MOST_MOVED = 50  # fields that moved by themselves, of which a row tells
@@ -48,8 +49,11 @@ class LastLook:
 class LastChecks:
     """The last checks of one gate. `settles` is seconds between two looks at a target that seems to have changed."""
 
-    def __init__(self, authority: Authority, reads: Reads, targets: TargetReader, *, settles: float) -> None:
+    def __init__(
+        self, authority: Authority, identities: Identities, reads: Reads, targets: TargetReader, *, settles: float
+    ) -> None:
         self._authority = authority
+        self._identities = identities
         self._reads = reads
         self._targets = targets
         self._settles = settles
@@ -95,6 +99,14 @@ class LastChecks:
         if not isinstance(today, Write) or today.by_policy:
             return stored.only_for
         return stored.only_for or whose(today.rule, stored.asker)
+
+    # --- whose identity -----------------------------------------------------------------------------------------------
+
+    def still_theirs(self, stored: Proposal, call: Call) -> None:
+        """Whether it would still be sent with the account that it was asked for with. Raises `Unsent` and `NotConnected`."""
+        api = call.operation.api
+        if self._identities.whose(api, replace(caller_of(stored), identity="")) != stored.identity:
+            raise Unsent(words.ACCOUNT_CHANGED.format(api=api.name))
 
     # --- the target ---------------------------------------------------------------------------------------------------
 

@@ -12,9 +12,10 @@ from catalog.calls import check_plain, check_resolved
 from catalog.rules import Rule
 from gate.authority import Authority
 from gate.policy import State, Write
-from gate.reads import Reads
+from gate.reads import Reads, caller_of
 from gate.target_diff import Target
 from gate.targets import TargetReader
+from identity.identities import Identities
 from store.proposal_record import Proposal
 from store.store import Store
 from store.turns import Turn
@@ -27,6 +28,7 @@ class Proposals:
         self,
         store: Store,
         authority: Authority,
+        identities: Identities,
         reads: Reads,
         targets: TargetReader,
         *,
@@ -36,6 +38,7 @@ class Proposals:
     ) -> None:
         self._store = store
         self._authority = authority
+        self._identities = identities
         self._reads = reads
         self._targets = targets
         self._ids = ids
@@ -46,11 +49,12 @@ class Proposals:
         """A write as the proposal to be stored with the model's reply: pending, or approved where the policy needs nobody.
 
         For a pending one the target is read first, until `by` (monotonic seconds), so that the card can show what would change. Raises
-        `BadCall`.
+        `BadCall`, and `NotConnected` where its asker has no account to send it with.
         """
         check_resolved(write)
         check_plain(write)
         place = "" if write.by_policy else self._authority.place(turn.thread, write.rule)
+        identity = self._identities.whose(write.operation.api, caller_of(turn))
         target, _ = (
             (None, "") if write.by_policy else self._targets.look(write, self._reads.purpose(turn, "preview"), by)
         )
@@ -88,6 +92,7 @@ class Proposals:
                 call=call,
                 place=place,
                 dry_run=self._dry_run,
+                identity=identity,
                 only_for=turn.only_for if write.by_policy else whose(write.rule, turn.asker),
             )
         )

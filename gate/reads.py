@@ -64,8 +64,7 @@ class Reads:
                 self._store.note(of.thread, of.turn, [JournalEntry("look", told | {"why": why})])
 
         holds = self.here(of.thread).catalog if catalog is None else catalog
-        caller = Caller(Thread.from_key(of.thread).team, of.asker)
-        return Purpose(caller, holds, partial(self.keep, of), note, wants)
+        return Purpose(caller_of(of), holds, partial(self.keep, of), note, wants)
 
     def read(self, read: Read, purpose: Purpose) -> ReadResult:
         """Sends a GET or HEAD, or all pages of a list. Follows redirects and links only to what the catalog allows."""
@@ -137,6 +136,12 @@ class Reads:
             raise BadCall(words.NOT_KEPT.format(name=more.name))
         text = more_text(loads(kept.data), more, self._result_limit, kept.part)
         return ReadResult(text), [JournalEntry("more", {"result": more.name})]
+
+
+def caller_of(of: Turn | Proposal, approver: str = "") -> Caller:
+    """For whom requests are made that belong to a turn, or to a proposal: then with the account that it was asked for with."""
+    identity = of.identity if isinstance(of, Proposal) else ""
+    return Caller(Thread.from_key(of.thread).team, of.asker, approver, identity)
 
 
 def _check_is_read(read: Read) -> None:

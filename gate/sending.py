@@ -15,7 +15,6 @@ import structlog
 from base import metrics, words
 from base.shrink import as_json
 from base.statuses import status_text
-from base.thread import Thread
 from base.tracing import is_tracing, tool_span
 from catalog.calls import BadCall, Call
 from catalog.rules import SAFE_METHODS, Rule
@@ -29,10 +28,10 @@ from gate.partial_answers import with_sign
 from gate.policy import Event, State
 from gate.proposal_changes import Aside, ProposalChanges
 from gate.proposals import Proposals
-from gate.reads import Reads
+from gate.reads import Reads, caller_of
 from gate.results import is_partial, result
 from gate.target_diff import Target
-from identity.callers import Caller, NotConnected
+from identity.callers import NotConnected
 from store.database import CatalogOutdated
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry
@@ -135,6 +134,7 @@ class Sending:
             call = self._checks.still_allowed(row)
             if (rule := self._checks.stricter_now(row, call)) is not None:
                 return self._ask_by_rule(row, call, rule)
+            self._checks.still_theirs(row, call)
             look = self._checks.still_same(row, call)
         except (Unsent, Unplaced) as error:
             return self._fail(row, str(error))
@@ -178,7 +178,7 @@ class Sending:
                 stored.method,
                 stored.url,
                 stored.body,
-                caller=Caller(Thread.from_key(stored.thread).team, stored.asker, stored.decided_by or ""),
+                caller=caller_of(stored, stored.decided_by or ""),
                 body_type=stored.body_type,
                 headers=json.loads(stored.headers),
                 key=stored.proposal,

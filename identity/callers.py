@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class Caller:
     """For whom a request is made, by Slack's event and the stored row alone: `asker` and `team` by Slack's ids; `approver`: who approved
-    it, empty for reads and for what the policy approved."""
+    it, empty for reads and for what the policy approved; `identity`: with whose account it was asked for, where it must be that one, as a
+    row has it (`subject at issuer`)."""
 
     team: str
     asker: str
     approver: str = ""
+    identity: str = ""
 
 
 @dataclass(frozen=True)

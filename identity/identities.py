@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from catalog.catalog import Api
-from identity.callers import Credential, Outgoing
+from identity.callers import Caller, Credential, Outgoing
 
 
 class Way(Protocol):
@@ -21,6 +21,10 @@ class Way(Protocol):
     def renewed(self, api: Api, request: Outgoing, refused: Credential, by: float) -> bool:
         """The API answered 401 to what this request carried: True where there is another one by now, so that it may be sent again, once.
         Raises `NotConnected` or `NoCredential`."""
+
+    def whose(self, api: Api, caller: Caller) -> str:
+        """Whose identity requests for this person have, as rows have it; empty where they have no person's. Raises `NotConnected`."""
+        return ""
 
 
 class Identities:
@@ -43,6 +47,10 @@ class Identities:
         """The API answered 401: whether the request may be sent again, once, with another credential."""
         done = [way.renewed(api, request, refused, by) for way in self._of(api)]  # each of them, also behind a yes
         return any(done)
+
+    def whose(self, api: Api, caller: Caller) -> str:
+        """Whose identity requests for this person have; empty where they have no person's. Raises `NotConnected`."""
+        return next((one for way in self._of(api) if (one := way.whose(api, caller))), "")
 
     def _of(self, api: Api) -> list[Way]:
         said = api.auth.model_fields_set if api.auth is not None else frozenset()

@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 from catalog.catalog import Api, Catalog
+from identity.callers import Caller, NoCredential, NotConnected
+from identity.identities import Identities
 
 _DEFAULT = 3_600.0  # seconds for which a question waits, where the catalog says nothing
-
-
-class KnownAccounts(Protocol):
-    """The accounts that people have connected."""
-
-    @abstractmethod
-    def of(self, api: str, team: str, who: str) -> object | None:
-        """The account of this person for the API of this name, or None."""
-
-
-class NoAccounts:
-    """Nobody has connected any."""
-
-    def of(self, _api: str, _team: str, _who: str) -> None:
-        """None."""
-
-
-def asks_for_account(api: Api) -> bool:
-    """Whether an API is asked in people's own names."""
-    return api.auth is not None and "oauth2" in api.auth.model_fields_set
-
-
-def names_of(apis: Iterable[Api]) -> list[str]:
-    """The names of those APIs that are asked in people's own names, each once."""
-    return list(dict.fromkeys(api.name for api in apis if asks_for_account(api)))
 
 
 def waits_for(catalog: Catalog, apis: Sequence[str]) -> float:
@@ -44,16 +19,22 @@ def waits_for(catalog: Catalog, apis: Sequence[str]) -> float:
 class Needs:
     """What is still to be connected."""
 
-    def __init__(self, accounts: KnownAccounts) -> None:
-        self._accounts = accounts
+    def __init__(self, identities: Identities) -> None:
+        self._identities = identities
 
-    def before_all(self, catalog: Catalog, team: str, who: str) -> list[str]:
+    def before_all(self, catalog: Catalog, caller: Caller) -> list[str]:
         """The APIs of which this person has to connect one before anything in the catalog can be asked; empty where something can."""
         used = [*(one.api for one in catalog.operations), *(one.api for one in catalog.recipes)]
         apis = {api.name: api for api in used}.values()
-        missing = [api.name for api in apis if asks_for_account(api) and not self.has(api.name, team, who)]
+        missing = [api.name for api in apis if not self.has(api, caller)]
         return missing if len(missing) == len(apis) else []
 
-    def has(self, api: str, team: str, who: str) -> bool:
-        """Whether this person has an account there."""
-        return self._accounts.of(api, team, who) is not None
+    def has(self, api: Api, caller: Caller) -> bool:
+        """Whether this person can be called for there: has an account, where the API asks for one."""
+        try:
+            self._identities.whose(api, caller)
+        except NotConnected:
+            return False
+        except NoCredential:  # a matter of the moment
+            return True
+        return True

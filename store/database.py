@@ -305,6 +305,15 @@ class Database:
         finally:
             self._working.on = before
 
+    @contextmanager
+    def _working_on_nothing(self) -> Iterator[None]:
+        """What is written inside belongs to no thread, whatever is worked on."""
+        before, self._working.on = self._working_on, None
+        try:
+            yield
+        finally:
+            self._working.on = before
+
     def check_hold(self) -> None:
         """Raises `Overtaken` where what is worked on is another process's by now: for who is about to say something elsewhere."""
         with self._reading() as db:

@@ -65,6 +65,7 @@ class Proposal:
     recipe: str = ""  # the recipe whose last step it is, and that step's number
     recipe_step: int = 0
     only_for: str = ""  # whose turns alone may see the call and what comes of it; empty: all
+    identity: str = ""  # with whose account it was asked for: subject and issuer; empty: with none of a person's own
     seal: str = ""  # the store's signature over all that decides about it
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from store.accounts import PeoplesAccounts
 from store.admission import Admissions
 from store.arrivals import ComingIn
 from store.backlog import Backlogs
@@ -28,6 +29,7 @@ from workers.wakes import Wakes
 class Store(
     Admissions,
     UsageLimits,
+    PeoplesAccounts,
     Restoration,
     Transcripts,
     Proposals,

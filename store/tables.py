@@ -85,6 +85,12 @@ results = _table(
     _text("only_for"), _text("part"),
 )  # fmt: skip
 
+accounts = _table(
+    "accounts", Column("team", AnyText, primary_key=True), Column("who", AnyText, primary_key=True),
+    Column("api", AnyText, primary_key=True), _text("subject"), _text("issuer"), _text("name"), _text("email"), _text("scopes"),
+    _text("encrypted"), _moment("expires_at"), _text("version"), _moment("renewed_at"), _text("renewing_by"), _moment("renewing_until"),
+    _moment("connected_at"), _moment("used_at"),
+)  # fmt: skip
 spent = _table("spent", Column("who", AnyText, primary_key=True), _int("hour", key=True), Column("tokens", BigInteger))
 
 journal = _table(
@@ -238,6 +244,14 @@ MIGRATIONS: list[tuple[str, ...]] = [
         "alter table inbox add column trace text not null default ''",
         "alter table turns add column trace text not null default ''",
         "alter table turns add column rested_at double precision",
+    ),
+    (  # people's accounts at APIs' sign-in servers, their tokens encrypted; and as whose identity a request was asked for
+        """create table accounts (team text not null, who text not null, api text not null, subject text not null, issuer text not null,
+           name text not null, email text not null, scopes text not null, encrypted text not null, expires_at double precision,
+           version text not null, renewed_at double precision not null, renewing_by text not null, renewing_until double precision,
+           connected_at double precision not null, used_at double precision not null, primary key (team, who, api))""",
+        "create index accounts_used on accounts (used_at)",
+        "alter table proposals add column identity text not null default ''",
     ),
     (  # how people connect their accounts: what was offered and is under way, and the turns that wait for it
         "alter table turns add column connects text",

@@ -533,7 +533,6 @@ def test_slack_is_called_through_one_class_and_the_gate_knows_it_by_what_it_need
         "gate.authority.PeopleDirectory",
         "gate.reply_calls.Progress",
         "identity.identities.Way",
-        "identity.needs.KnownAccounts",
         "slack_io.web_api.Pace",
         "store.process_lock.ProcessLock",
         "workers.replica.TakesUp",

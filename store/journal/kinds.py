@@ -11,6 +11,8 @@ KINDS = (
     "begun anew",
     "check",
     "click refused",
+    "connected",
+    "disconnected",
     "ended by a person",
     "failed",
     "find",

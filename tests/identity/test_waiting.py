@@ -4,7 +4,6 @@ itself. What a person has connected is a set here; how it comes to that is for t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,8 @@ import pytest
 from base.thread import Thread
 from catalog.catalog import Api
 from gate.policy import State
-from identity.callers import Credential, NotConnected, Outgoing
+from identity.callers import Caller, Credential, NotConnected, Outgoing
 from identity.identities import Identities
-from identity.needs import Needs
 from store.connections import ConnectionAsked, connected
 from store.posts import Post
 from tests.harness.bot_parts import ANN, BEN, BotParts, Clock, calls, says, tool_results
@@ -22,20 +20,16 @@ from tests.harness.databases import rows
 from tests.harness.rest_server import RestServer
 
 HR = """
-name: HR
-base_url: {base}
-auth: {{bearer: of-nobody-yet}}
-endpoints:
-  - {{method: GET, url: "/users/[id]", description: Shows., expires: 2h}}
-  - {{method: POST, url: /users, description: Adds., preview: false, approval: always}}
-  - {{method: POST, url: /notes, description: Needs nobody., approval: never}}
-"""
-TWO = """
 apis:
   - name: HR
     base_url: {base}
     auth: {{bearer: of-nobody-yet}}
-    endpoints: [{{method: GET, url: /users, description: Lists people.}}]
+    endpoints:
+      - {{method: GET, url: "/users/[id]", description: Shows., expires: 2h}}
+      - {{method: POST, url: /users, description: Adds., preview: false, approval: always}}
+      - {{method: POST, url: /notes, description: Needs nobody., approval: never}}
+"""
+WIKI = """
   - name: Wiki
     base_url: {base}/wiki
     endpoints: [{{method: GET, url: /pages, description: Lists pages.}}]
@@ -56,8 +50,10 @@ class People:
     def renewed(self, _api: Api, _request: Outgoing, _refused: Credential, _by: float) -> bool:
         return False
 
-    def of(self, _api: str, _team: str, who: str) -> object | None:
-        return who if who in self.connected else None
+    def whose(self, api: Api, caller: Caller) -> str:
+        if caller.asker not in self.connected:
+            raise NotConnected(api.name)
+        return f"{caller.asker} at https://login.example.org"
 
 
 @pytest.fixture
@@ -73,12 +69,11 @@ def people() -> People:
 
 @pytest.fixture
 def parts(tmp_path: Path, server: RestServer, people: People) -> Iterator[BotParts]:
-    yield from made(tmp_path, HR.format(base=server.url), people)
+    yield from made(tmp_path, (HR + WIKI).format(base=server.url), people)
 
 
 def made(folder: Path, catalog: str, people: People) -> Iterator[BotParts]:
     running = BotParts(folder, catalog, identities=Identities({"bearer": people}))
-    running.system = replace(running.system, needs=Needs(people))
     yield running
     running.close()
 
@@ -90,7 +85,7 @@ def asked_to_connect(parts: BotParts, thread: str) -> list[Post]:
 def connect(parts: BotParts, people: People, who: str = ANN) -> None:
     """What the page does: the account and what follows from it, in one transaction."""
     people.connected.add(who)
-    with parts.store._writing() as tx:
+    with parts.store._writing() as tx:  # as put_account does
         connected(tx, ConnectionAsked("T0LOCAL", who, "HR"))
 
 
@@ -231,9 +226,24 @@ def test_an_account_that_came_while_the_turn_was_put_aside_is_not_missed(
     assert parts.told(thread) == ["There."]
 
 
-def test_a_connection_of_one_api_does_not_wait_where_others_can_be_asked(
+def test_where_nothing_can_be_asked_before_it_nothing_reaches_the_model(
     tmp_path: Path, server: RestServer, people: People
 ) -> None:
-    for parts in made(tmp_path, TWO.format(base=server.url), people):
-        parts.replies.will(calls(("GET", "/wiki/pages")), says("One page."))
-        assert parts.told(parts.ask()) == ["One page."]
+    for parts in made(tmp_path, HR.format(base=server.url), people):
+        parts.replies.will(calls(("GET", "/users/1")), says("That is Ann."))
+        thread = parts.ask()
+        assert parts.replies.asked == []
+        assert len(asked_to_connect(parts, thread)) == 1
+        (turn,) = rows(parts.url, "turns")
+        assert (turn["model_calls"], turn["prompt_tokens"]) == (0, 0)
+        connect(parts, people)
+        parts.advance(thread)
+        assert parts.told(thread) == ["That is Ann."]
+
+
+def test_where_something_can_be_asked_without_it_the_model_says_what_is_needed(
+    parts: BotParts, server: RestServer
+) -> None:
+    parts.replies.will(calls(("GET", "/pages")), says("One page."))
+    assert parts.told(parts.ask()) == ["One page."]
+    assert server.calls == [("GET", "/wiki/pages")]

@@ -1,0 +1,251 @@
+"""People's accounts of APIs: connected, renewed before they end and once after a 401, taken away. The way `oauth2` of a request.
+
+One renewal at a time, over all threads and processes: a refresh token that rotates and is spent twice ends the account at many servers
+(https://auth0.com/docs/secure/tokens/refresh-tokens/refresh-token-rotation). Who finds one under way waits for what comes of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from base import metrics, words
+from catalog.auth import OAuth2
+from catalog.catalog import Api
+from identity.callers import Caller, Credential, NoCredential, NotConnected, Outgoing
+from identity.identities import Way
+from identity.providers import Grant, ProviderRefused, Providers
+from identity.token_box import TokenBox, Unreadable
+from store.accounts import Account, Also
+from store.journal.hash_chain import JournalEntry
+from store.store import Store
+
+log = structlog.get_logger("accounts")
+LEEWAY = 60.0  # seconds before its end at which a token is renewed; of one that lives for less than two minutes, half of its life
+_RENEWAL = 30.0  # seconds for which a renewal is somebody's: whoever died in it holds nobody up for longer
+_REFRESH = (
+    20.0  # seconds for the server's answer, which is waited for also where the request that needs it is late by then
+)
+_LOOK = 0.05  # seconds between two looks at a renewal that somebody else has
+_AGAIN = 60.0  # seconds within which a 401 does not renew a second time
+_USED = 3_600.0  # seconds between two notes that an account is used
+# What a server says where a refresh token is of no use any more: RFC 6749, OpenID Connect Core 3.1.2.6, GitHub's, Okta's.
+_GONE = frozenset(
+    ("invalid_grant", "interaction_required", "login_required", "consent_required", "bad_refresh_token", "refresh_token_reused")
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+
+
+class Accounts(Way):
+    """The accounts of all people. Thread-safe. `api` gives an API of today's catalog by its name; `clock`: seconds since 1970."""
+
+    def __init__(
+        self,
+        store: Store,
+        providers: Providers,
+        box: TokenBox,
+        api: Callable[[str], Api | None],
+        *,
+        ids: Callable[[], str],
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._providers = providers
+        self._box = box
+        self._api = api
+        self._ids = ids
+        self._clock = clock
+
+    # --- coming and going ---------------------------------------------------------------------------------------------
+
+    def of(self, api: str, team: str, who: str) -> Account | None:
+        """A person's account of the API of this name, or None."""
+        return self._store.account(team, who, api)
+
+    def of_person(self, team: str, who: str) -> list[Account]:
+        """A person's accounts, by the APIs' names."""
+        return self._store.accounts_of(team, who)
+
+    def connect(self, api: str, team: str, who: str, grant: Grant, also: Also = lambda _tx: None) -> Account:
+        """Keeps what a person granted, in place of an account that there was; in one transaction with what else is to happen (`also`).
+
+        The tokens of the one before are not given back: some servers (Google) would end the new ones with them.
+        """
+        now = self._clock()
+        account = Account(
+            team, who, api, grant.subject, grant.issuer, grant.name, grant.email, " ".join(grant.scopes),
+            "", grant.expires_at, self._ids(), now, now, now,
+        )  # fmt: skip
+        account = self._with_tokens(account, grant)
+        self._store.put_account(account, _entry("connected", account), also)
+        return account
+
+    def disconnect(self, api: str, team: str, who: str, reason: str = "asked for") -> bool:
+        """Gives a person's tokens back at the server, where it takes them, and deletes them in any case. Whether there were any.
+        `reason` is for the journal."""
+        account = self._store.account(team, who, api)
+        if account is None:
+            return False
+        self._store.begin_renewal(account, self._ids(), _RENEWAL)  # or somebody would renew what is given back
+        is_revoked = self._revoke(account)
+        return self._store.remove_account(account, _entry("disconnected", account, reason, is_revoked=is_revoked))
+
+    def _revoke(self, account: Account) -> bool:
+        api = self._api(account.api)
+        if api is None or _oauth2(api) is None:
+            return False
+        try:
+            return self._providers.revoke(api, self._tokens(account))
+        except (NoCredential, Unreadable) as error:
+            log.warning("tokens were deleted, not revoked", api=account.api, who=account.who, reason=str(error))
+            return False
+
+    # --- a request's credential ---------------------------------------------------------------------------------------
+
+    def credential(self, api: Api, request: Outgoing, by: float) -> Credential:
+        """The person's token, renewed where it is about to end. Raises `NotConnected` and `NoCredential`."""
+        account = self._known(api, request.caller)
+        if self._is_due(account):
+            account = self._renewed(api, account, by)
+        if self._clock() - account.used_at > _USED:
+            self._store.note_use(account)
+        token = self._tokens_of(account).access_token
+        return Credential({"Authorization": f"Bearer {token}"}, (token,), account.subject, account.issuer)
+
+    def renewed(self, api: Api, request: Outgoing, refused: Credential, by: float) -> bool:
+        """Whether there is another token by now than the one that the API refused, renewed for that where it can be."""
+        account = self._known(api, request.caller)
+        tokens = self._tokens_of(account)
+        if tokens.access_token not in refused.secrets:
+            return True
+        if not tokens.refresh_token or self._clock() - account.renewed_at < _AGAIN:
+            return False
+        return self._renewed(api, account, by).version != account.version
+
+    def whose(self, api: Api, caller: Caller) -> str:
+        """Whose identity a request for this person would have. Raises `NotConnected`."""
+        return self._known(api, caller).identity
+
+    def _known(self, api: Api, caller: Caller) -> Account:
+        """The account that requests for this person are made with. Raises `NotConnected`, and `NoCredential` where it is another than the
+        one that was asked with."""
+        account = self._store.account(caller.team, caller.asker, api.name)
+        if account is None:
+            raise NotConnected(api.name)
+        oauth2 = _oauth2(api)
+        if oauth2 is None or account.issuer != oauth2.issuer_name:
+            raise NotConnected(api.name, words.SIGN_IN_MOVED.format(api=api.name))
+        if caller.identity not in ("", account.identity):
+            raise NoCredential(words.ACCOUNT_CHANGED.format(api=api.name))
+        return account
+
+    # --- renewal ------------------------------------------------------------------------------------------------------
+
+    def _is_due(self, account: Account) -> bool:
+        if account.expires_at is None:
+            return False
+        life = account.expires_at - account.renewed_at
+        return account.expires_at - min(LEEWAY, life / 2) <= self._clock()
+
+    def _is_over(self, account: Account) -> bool:
+        return account.expires_at is not None and account.expires_at <= self._clock()
+
+    def _renewed(self, api: Api, account: Account, by: float) -> Account:
+        """The account with tokens that are good for longer, or as it is as long as it is good and cannot be renewed. Raises `NotConnected`
+        and `NoCredential`."""
+        tokens = self._tokens_of(account)
+        if not tokens.refresh_token:
+            return self._as_it_is(account, self._end(account, "no refresh token") if self._is_over(account) else None)
+        me = self._ids()
+        while not self._store.begin_renewal(account, me, _RENEWAL):
+            now = self._store.account(account.team, account.who, account.api)
+            if now is None:
+                raise NotConnected(api.name, words.SIGN_IN_ENDED.format(api=api.name))
+            if now.version != account.version:
+                return now
+            if time.monotonic() >= by:
+                return self._as_it_is(account, NoCredential(words.RENEWAL_SLOW.format(api=api.name)))
+            time.sleep(_LOOK)
+        return self._renew(api, account, tokens, me)
+
+    def _renew(self, api: Api, account: Account, tokens: _Tokens, me: str) -> Account:
+        """The renewal itself, which is this caller's alone."""
+        try:
+            grant = self._providers.refresh(api, tokens.refresh_token, _REFRESH)
+        except ProviderRefused as refused:
+            if refused.code in _GONE:
+                metrics.RENEWALS.labels("refused").inc()
+                raise self._end(account, refused.code) from None
+            return self._not_renewed(account, me, refused)
+        except NoCredential as error:
+            return self._not_renewed(account, me, error)
+        except BaseException:
+            self._store.give_up_renewal(account, me)
+            raise
+        now = self._clock()
+        renewed = replace(account, expires_at=grant.expires_at, version=self._ids(), renewed_at=now, used_at=now)
+        kept = grant.refresh_token or tokens.refresh_token  # a server that does not rotate gives none: RFC 6749, 6
+        renewed = self._with_tokens(renewed, _Tokens(grant.access_token, kept))
+        metrics.RENEWALS.labels("renewed").inc()
+        if self._store.end_renewal(account, renewed):
+            return renewed
+        log.info("renewed an account that is another by now", api=account.api, who=account.who)
+        return self._known(api, Caller(account.team, account.who, identity=account.identity))
+
+    def _not_renewed(self, account: Account, me: str, error: NoCredential) -> Account:
+        metrics.RENEWALS.labels("failed").inc()
+        self._store.give_up_renewal(account, me)
+        return self._as_it_is(account, error)
+
+    def _as_it_is(self, account: Account, error: Exception | None) -> Account:
+        if error is not None and self._is_over(account):
+            raise error
+        return account
+
+    def _end(self, account: Account, reason: str) -> NotConnected:
+        """Deletes an account that is good for nothing any more, unless another one is there by now."""
+        self._store.remove_account(account, _entry("disconnected", account, reason), only_as_seen=True)
+        return NotConnected(account.api, words.SIGN_IN_ENDED.format(api=account.api))
+
+    # --- tokens -------------------------------------------------------------------------------------------------------
+
+    def _with_tokens(self, account: Account, tokens: Grant | _Tokens) -> Account:
+        kept = {"access": tokens.access_token, "refresh": tokens.refresh_token}
+        return replace(account, encrypted=self._box.encrypt(_about(account), kept))
+
+    def _tokens(self, account: Account) -> _Tokens:
+        """An account's tokens. Raises `Unreadable`."""
+        kept = self._box.decrypt(_about(account), account.encrypted)
+        return _Tokens(kept["access"], kept["refresh"])
+
+    def _tokens_of(self, account: Account) -> _Tokens:
+        """The same; what cannot be read stays where it is, in case that its key comes back. Raises `NotConnected`."""
+        try:
+            return self._tokens(account)
+        except Unreadable:
+            hint = "TOKEN_KEY has to hold the key that it was encrypted with, too"
+            log.critical("an account cannot be read", api=account.api, who=account.who, hint=hint)
+            raise NotConnected(account.api, words.SIGN_IN_UNREADABLE.format(api=account.api)) from None
+
+
+def _oauth2(api: Api) -> OAuth2 | None:
+    return api.auth.oauth2 if api.auth is not None else None
+
+
+def _about(account: Account) -> tuple[str, ...]:
+    """What an account's tokens are about: nobody else's row can have them."""
+    return ("account", account.team, account.who, account.api, account.subject, account.issuer)
+
+
+def _entry(kind: str, account: Account, reason: str = "", *, is_revoked: bool | None = None) -> JournalEntry:
+    told = {"user": account.who, "team": account.team, "api": account.api, "identity": account.identity}
+    told |= {"reason": reason} if reason else {}
+    return JournalEntry(kind, told | ({"revoked": is_revoked} if is_revoked is not None else {}))
