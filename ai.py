@@ -31,7 +31,7 @@ from model.replies import BadReply, Reply
 from slack_io.allowance_words import closed_text
 from slack_io.answer_posts import answer_posts, answer_text, files_text
 from slack_io.assistant_status import LASTS, AssistantStatus, Session
-from slack_io.connect_offers import connect_text
+from slack_io.connect_offers import connect_text, offer
 from slack_io.live_answer import LiveAnswer
 from slack_io.steps import TurnProgress
 from slack_io.streaming import StreamedMessages
@@ -40,7 +40,7 @@ from store.admission import refused
 from store.database import CatalogOutdated
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry, digest
-from store.posts import Post, connect_offer, delete, message
+from store.posts import delete, message
 from store.store import Store
 from store.transcript import (
     AssistantMessage,
@@ -297,23 +297,12 @@ class AI:
         log.info("the turn waits for an account", apis=apis)
         gone = self._live.post
         says = [delete(self._services.ids(), turn.thread, turn.turn, gone)] if gone is not None else []
-        says.append(self._connect_offer(turn, apis, missing.reason, until))
+        says.append(offer(self._store, self._services.ids(), turn, apis, connect_text(apis, missing.reason, until)))
         noted = JournalEntry("account asked for", {"asker": turn.asker, "apis": list(apis), "until": until})
         self._store.await_account(turn, apis, until, says, [noted], missing.usage)
         if not missing.reason and self._gate.has_account(turn, apis):  # connected while this was written
             self._store.go_on_connected(turn)
         return False
-
-    def _connect_offer(self, turn: Turn, apis: Sequence[str], reason: str, until: float) -> Post:
-        thread, mention = Thread.from_key(turn.thread), self._store.mention_of(turn.turn)
-        text = connect_text(apis, reason, until)
-        in_thread = (
-            turn.model_calls > 0 or mention is None or mention.in_thread
-        )  # Slack shows none where nothing stands yet
-        return connect_offer(
-            self._services.ids(), turn.thread, turn.turn, turn.asker, text, apis,
-            in_thread=in_thread, is_direct=thread.is_direct,
-        )  # fmt: skip
 
     def _still_awaits(self, turn: Turn) -> bool | None:
         """Whether a turn that waits for an account is over, since none came in time, or rests; None where it goes on."""

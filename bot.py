@@ -32,13 +32,14 @@ from base.logging_setup import hide_in_logs, set_log_level, set_up_logs
 from base.settings import Misconfigured, Settings, environment, load_settings, misspelt
 from base.tracing import set_up_tracing, stop_tracing
 from base.version import VERSION
-from catalog.catalog import Catalog
+from catalog.catalog import Api, Catalog
 from catalog.credentials import secrets_of
 from cli.commands import COMMANDS, digest_of, read_catalog
 from cli.shared import plain_errors
 from gate.authority import Authority
 from gate.gate import Gate, GateOptions
 from identity.accounts import Accounts
+from identity.connecting import Connecting
 from identity.identities import Identities
 from identity.providers import Providers
 from identity.token_box import TokenBox, check_keys
@@ -52,6 +53,7 @@ from slack_io.handlers import AdmissionRules, Handlers
 from slack_io.health import Readiness, WatchedModel
 from slack_io.http_door import MAX_BODY, add_health_routes, add_slack_routes
 from slack_io.intake import Intake
+from slack_io.oauth_routes import OAuthRoutes
 from slack_io.outbox import Outbox
 from slack_io.restored import see_to_restored
 from slack_io.socket_mode import SocketMode
@@ -85,6 +87,10 @@ _RESULT_SHARE = 2  # one result may fill half of the history (a token is about t
 
 def _id() -> str:
     return secrets.token_hex(16)
+
+
+def _secret() -> str:
+    return secrets.token_urlsafe(32)
 
 
 class Part(StrEnum):
@@ -186,9 +192,22 @@ def create_app(
     clock = clock or SteadyClock()
     store, waking = parts.store, parts.waking
     web = web_of(settings, pace=SharedPace(store) if store.is_shared else None)
-    box = TokenBox(settings.token_keys)
-    accounts = Accounts(
-        store, Providers(clock, settings.way_out), box, lambda name: gate.catalog.api(name), ids=ids, clock=clock
+    box, providers = TokenBox(settings.token_keys), Providers(clock, settings.way_out)
+
+    def api_of(name: str) -> Api | None:
+        return gate.catalog.api(name)
+
+    accounts = Accounts(store, providers, box, api_of, ids=ids, clock=clock)
+    connecting = Connecting(
+        store,
+        accounts,
+        providers,
+        box,
+        settings.public_url or "",
+        api=api_of,
+        person=web.person,
+        secret=_secret,
+        clock=clock,
     )
     gate = _gate(settings, catalog, store, web, Identities({"oauth2": accounts}), clock, ids)
     watched = WatchedModel(model or model_of(settings, lambda: (*settings.secrets, *gate.secrets)))
@@ -196,7 +215,7 @@ def create_app(
     cancellation = Cancellation(store, web, settings.admin_names, cancel_flag, ids=ids)
     status = AssistantStatus(web, waking)
     streams = StreamedMessages(web, waking, cancellation.ended_in_slack, links=lambda: gate.catalog.links)
-    outbox = Outbox(web, store, streams, status, waking, unshown=gate.unshown, clock=clock)
+    outbox = Outbox(web, store, streams, status, waking, unshown=gate.unshown, link_to=connecting.link_to, clock=clock)
     home = AppHome(store, gate, web, waking, settings.channels, allow_guests=settings.allow_guests)
     handlers = Handlers(store, gate, web, _admission(settings), cancellation, status, home, waking, ids=ids)
     services = Services(
@@ -218,7 +237,10 @@ def create_app(
     readiness = Readiness(store, web, watched, socket)
     gauges = Gauges(store, waking, lambda: readiness.report()[0])
     bot = Bot(store, gate, web, turns, socket, readiness, gauges, replica)
-    return _flask(settings, bot, intake)
+    app = _flask(settings, bot, intake)
+    if settings.public_url is not None:
+        OAuthRoutes(connecting, store, home, settings.public_url, ids).add_to(app)
+    return app
 
 
 def _gate(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -118,6 +118,18 @@ def _admins(names: str) -> str:
     return _is_known(names, r"@[a-z0-9._-]+|[SUW][A-Za-z0-9_]{2,}", words) if _parts(names) else names
 
 
+def _public_url(value: str) -> str:
+    """Where people's browsers reach the bot: https, or plain http on this machine alone. Without a slash at its end."""
+    given = _url(value).rstrip("/")
+    parts = urlsplit(given)
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("write the address alone, for example https://bot.example.com")
+    is_here = re.fullmatch(r"localhost|127(\.\d{1,3}){3}|::1", parts.hostname or "")
+    if parts.scheme != "https" and not is_here:
+        raise ValueError("write it with https://: people sign in there; plain http is for this machine alone")
+    return given
+
+
 _SECONDS = {"ms": 0.001, "s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3_600, "hour": 3_600}
 _DAYS = {"d": 1, "day": 1, "w": 7, "week": 7, "month": 30, "y": 365, "year": 365}
 _Seconds = Annotated[float, BeforeValidator(_mere("seconds", _SECONDS)), Field(gt=0, allow_inf_nan=False)]
@@ -179,6 +191,7 @@ class Settings(BaseSettings):
     database_url: str = "sqlite:///bot.db"
     database_listen_url: str | None = None
     host: Annotated[str, Field(validate_default=True)] = ""
+    public_url: Annotated[str, AfterValidator(_public_url)] | None = None
     port: Annotated[int, Field(ge=0, le=65535)] = 3000
     api_timeout: _Seconds = 30
     workers: Annotated[int, Field(ge=1, le=256)] = 32

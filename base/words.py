@@ -90,6 +90,60 @@ NOT_CONNECTED_NOW = (
 KEPT_CONNECTING = (
     "I've noted this. I'm waiting for <@{asker}> to connect an account and will take your message up right after it."
 )
+CONNECTED = "Your account of {api} is connected: {account}. I'll use it for what you ask, and for nobody else."
+CONNECTED_IN_PART = (
+    "It may do less than I asked for ({missing}). If something doesn't work, connect it anew in my Home tab."
+)
+CONNECT_AGAIN = "{problem} Your question still waits, until {until}: connect your account of {apis} to have it go on."
+
+# --- the pages on which an account is connected: people read these in their browser, not in Slack ---------------------
+
+CONNECT_NO_LINK = (
+    "This link leads nowhere any more: its question was answered or waited too long, or the link is incomplete. "
+    "Go back to Slack; my Home tab has a new one."
+)
+CONNECT_UNKNOWN = "This sign-in didn't begin here, so nothing was connected. Go back to Slack and press Connect there."
+CONNECT_USED = (
+    "This page was used before, so nothing more was done. My Home tab in Slack shows whether your account is connected."
+)
+CONNECT_EXPIRED = (
+    "This sign-in took more than ten minutes, so nothing was connected. Go back to Slack and press Connect again."
+)
+CONNECT_ELSEWHERE = (
+    "This sign-in began in another browser, or your browser keeps no cookies, so nothing was connected. "
+    "Go back to Slack, press Connect, and stay in the browser that opens."
+)
+CONNECT_OTHER_EMAIL = (
+    "You signed in to {api} with an account whose e-mail is another than yours in Slack, so nothing was connected. "
+    "Sign in with your own account. If someone sent you a link for this, don't use it."
+)
+CONNECT_NO_API = "I don't ask {api} in people's own names any more, so nothing was connected."
+CONNECT_NO_PERSON = (
+    "Slack doesn't tell me who you are at the moment, so nothing was connected. Please try again in a minute."
+)
+CONNECT_NO_CONFIRMATION = (
+    "This was answered before, or took more than ten minutes, or began in another browser, so nothing was connected. "
+    "Go back to Slack and press Connect again."
+)
+CONNECT_FOREIGN = (
+    "This answer didn't come from my own page, so nothing was connected. Go back to Slack and press Connect again."
+)
+CONNECT_BUSY = "Many people are connecting their accounts right now. Please reload this page in a few seconds."
+CONNECT_FAULT = (
+    "Something went wrong on my side, so nothing was connected. Please go back to Slack and press Connect again."
+)
+CONNECT_DECLINED = "Nothing was connected, and nothing was kept. You can close this window."
+CONNECT_DONE = "Your account is connected. You can close this window and go back to Slack."
+CONNECT_QUESTION = "Connect this account?"
+CONNECT_WARNING = (
+    "What this Slack account asks me will be done with that account. If this isn't your own Slack account, somebody sent you their link: "
+    "press No."
+)
+CONNECT_IN_PART = "It was granted less than I asked for: {missing}. Some things may not work."
+CONNECT_IN_SLACK, CONNECT_ACCOUNT = "In Slack", "Account of {api}"
+CONNECT_YES, CONNECT_NO = "Yes, connect it", "No"
+CONNECT_PAGE_DONE, CONNECT_PAGE_NOT_DONE = "Connected", "Not connected"
+
 EMPTY = "The language model gave an empty answer. Please ask again, perhaps in other words."
 FILTERED = "The language model's provider filtered this answer, so there is nothing to show. Please ask in other words."
 FILES = "_(Attached: {names}. I can only read the names of files, not what is in them.)_"

@@ -60,6 +60,13 @@ class AppHome:
                 self._viewers.popitem(last=False)
         self._waking.homes.wake(user)
 
+    def redraw(self, user: str) -> None:
+        """Something changed for a person: that person's Home is drawn anew, if it was opened."""
+        with self._lock:
+            is_seen = user in self._viewers
+        if is_seen:
+            self._waking.homes.wake(user)
+
     def changed(self, proposals: Sequence[Proposal], by: str = "") -> None:
         """Something became of proposals, `by` a person where one decided: the Homes that show them are drawn anew."""
         for user in self._concerned(proposals, by):

@@ -7,8 +7,12 @@ from typing import Any
 
 from base import words
 from base.markdown import Block, escape
+from base.thread import Thread
 from gate.cards import date
 from store.connections import ConnectionAsked
+from store.posts import Post, connect_offer, ephemeral, message
+from store.store import Store
+from store.turns import Turn
 
 _BUTTON = 75  # characters of a button: https://docs.slack.dev/reference/block-kit/block-elements/button-element
 LinkTo = Callable[[ConnectionAsked], str]  # the address that leads a person to connect; made for this one use
@@ -25,6 +29,27 @@ def connect_text(apis: Sequence[str], reason: str, until: float) -> str:
     return f"{escape(reason)} {asked}".strip()
 
 
+def offer(store: Store, post: str, turn: Turn, apis: Sequence[str], text: str) -> Post:
+    """Asks a turn's asker, and nobody else, to connect an account of one of these APIs."""
+    is_direct, in_thread = Thread.from_key(turn.thread).is_direct, _is_in_thread(store, turn.turn, turn.thread)
+    return connect_offer(post, turn.thread, turn.turn, turn.asker, text, apis, in_thread=in_thread, is_direct=is_direct)
+
+
+def told_alone(store: Store, post: str, asked: ConnectionAsked, text: str) -> Post:
+    """A line for the asker of a question alone, where it was asked."""
+    if Thread.from_key(asked.thread).is_direct:
+        return message(post, asked.thread, asked.turn, text)
+    in_thread = _is_in_thread(store, asked.turn, asked.thread)
+    return ephemeral(post, asked.thread, asked.turn, asked.who, text, in_thread=in_thread)
+
+
+def _is_in_thread(store: Store, turn: str, thread: str) -> bool:
+    """Where a question's asker looks. Slack shows a line for one person in no thread in which nothing stands yet:
+    https://docs.slack.dev/reference/methods/chat.postEphemeral."""
+    mention = store.mention_of(turn)
+    return mention is None or mention.in_thread or store.has_spoken(thread)
+
+
 def connect_button(api: str, url: str) -> Block:
     """A button that leads to where an account is connected. Slack opens its link, and tells of the press, too."""
     label = words.CONNECT.format(api=api)
@@ -35,8 +60,8 @@ def connect_button(api: str, url: str) -> Block:
 
 def offer_blocks(arguments: Mapping[str, Any], team: str, turn: str, thread: str, link_to: LinkTo) -> list[Block]:
     """A post of `connect_offer` as blocks, with links of its own."""
-    offer = arguments["connect"]
-    asked = [ConnectionAsked(team, offer["user"], api, turn, thread) for api in offer["apis"]]
+    offered = arguments["connect"]
+    asked = [ConnectionAsked(team, offered["user"], api, turn, thread) for api in offered["apis"]]
     text = {"type": "mrkdwn", "text": arguments["text"][:3_000]}
     buttons = [connect_button(one.api, link_to(one)) for one in asked[:25]]
     return [{"type": "section", "text": text}, {"type": "actions", "elements": buttons}]

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.error import HTTPError
@@ -136,13 +136,15 @@ class Identity:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody as Slack knows them: the name that others see, the time zone, seconds east of UTC."""
+    """Somebody as Slack knows them: the name that others see, the time zone, seconds east of UTC; the e-mail where the app may see it and
+    Slack has verified it, else empty."""
 
     name: str
     zone: str
     offset: float
     is_outsider: bool
     is_bot: bool
+    email: str = field(default="", repr=False)
 
 
 class _BoundedClient(WebClient):
@@ -479,8 +481,9 @@ def _person(data: Mapping[str, Any], own: Identity) -> Person:
     name = next((one for one in names if isinstance(one, str) and one.strip()), "somebody")
     offset = data.get("tz_offset")
     offset = float(offset) if isinstance(offset, (int, float)) and abs(offset) <= _DAY else 0.0
+    email = _text(profile.get("email")) if data.get("is_email_confirmed") is not False else ""
     return Person(
-        name.strip()[:80], _text(data.get("tz"))[:60], offset, _is_outsider(data, own), bool(data.get("is_bot"))
+        name.strip()[:80], _text(data.get("tz"))[:60], offset, _is_outsider(data, own), bool(data.get("is_bot")), email
     )
 
 

@@ -240,6 +240,12 @@ class Posts(Database):
         with self._reading() as db:
             return {row.post: (Thread.from_key(row.thread), row.ts) for row in db.execute(query)}
 
+    def has_spoken(self, thread: str) -> bool:
+        """Whether a message of the bot stands in a thread, or is about to: a card, or an answer that is whole."""
+        spoken = select(posts.c.id).where(posts.c.thread == thread, posts.c.method.in_(("message", "finish")))
+        with self._reading() as db:
+            return db.scalar(spoken.limit(1)) is not None
+
     def has_post(self, post: str) -> bool:
         """Whether there is such a post."""
         with self._reading() as db:

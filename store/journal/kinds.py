@@ -5,6 +5,7 @@ from __future__ import annotations
 from gate.policy import Event
 
 KINDS = (
+    "account asked for",
     "alarm",
     "answer",
     "bad call",
@@ -22,6 +23,7 @@ KINDS = (
     "model busy",
     "model call",
     "more",
+    "not connected",
     "proposed",
     "question",
     "question deleted",

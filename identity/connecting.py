@@ -1,0 +1,271 @@
+"""The way on which a person connects an account of an API: from a link in Slack to the sign-in server, back with a grant, and by the
+person's own yes to a stored account. It knows no HTTP, and says nothing: that is for slack_io/.
+
+Who may go on is known by what only one browser has: a link leads to a state and a cookie, both come back together, once, and become a
+confirmation and another cookie. Whom an account is for was settled in Slack, when the link was made, and travels in none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import structlog
+
+from base import words
+from catalog.auth import OAuth2
+from catalog.catalog import Api
+from identity.accounts import Accounts
+from identity.callers import NoCredential
+from identity.providers import Grant, Providers, lacking
+from identity.token_box import TokenBox, Unreadable
+from store.connections import ConnectionAsked, Unusable, connected
+from store.database import NotNow, Transaction
+from store.posts import Post, add_posts
+from store.store import Store
+
+log = structlog.get_logger("connecting")
+T = TypeVar("T")
+CALLBACK = "/oauth/callback"
+START = "/oauth/start"
+_TEN_MINUTES = 600.0
+_AT_HOME = 3_600.0  # seconds for which a link in App Home leads somewhere; Home is drawn anew when it is opened
+_ENDED = {
+    Unusable.UNKNOWN: words.CONNECT_UNKNOWN,
+    Unusable.USED: words.CONNECT_USED,
+    Unusable.EXPIRED: words.CONNECT_EXPIRED,
+    Unusable.ELSEWHERE: words.CONNECT_ELSEWHERE,
+}
+
+
+class Person(Protocol):
+    """Somebody as Slack knows them; `email` where it is one that Slack has verified and lets us see."""
+
+    @property
+    def name(self) -> str:
+        """What others see."""
+
+    @property
+    def email(self) -> str:
+        """Empty where it is not known."""
+
+
+class NotConnectedNow(Exception):
+    """Nothing was connected. Its text is for the person: what happened and what to do; `asked`: whom it was for, where that is known;
+    `key`: the same for the same failure of the same try."""
+
+    def __init__(self, text: str, asked: ConnectionAsked | None = None, key: str = "") -> None:
+        super().__init__(text)
+        self.asked = asked
+        self.key = key
+
+
+@dataclass(frozen=True)
+class Departure:
+    """Where the browser goes, and what it has to bring back: `state` names the cookie."""
+
+    url: str
+    state: str = field(repr=False)
+    cookie: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the person is asked before anything is stored: whose Slack account is connected with which account there. `confirmation` and
+    `cookie` belong together; `missing`: scopes that were asked for and not granted."""
+
+    asked: ConnectionAsked
+    person: str
+    account: str
+    missing: Sequence[str]
+    confirmation: str = field(repr=False)
+    cookie: str = field(repr=False)
+
+
+Says = Callable[[ConnectionAsked, Grant, Sequence[str]], Sequence[Post]]
+
+
+class Connecting:
+    """The connections of one bot. `address`: PUBLIC_URL without a slash at its end. `api` gives an API of today's catalog by its name,
+    `person` somebody by Slack's id, None where Slack does not say; `secret` makes what nobody can guess."""
+
+    def __init__(
+        self,
+        store: Store,
+        accounts: Accounts,
+        providers: Providers,
+        box: TokenBox,
+        address: str,
+        *,
+        api: Callable[[str], Api | None],
+        person: Callable[[str], Person | None],
+        secret: Callable[[], str],
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._providers = providers
+        self._box = box
+        self._address = address
+        self._api = api
+        self._person = person
+        self._secret = secret
+        self._clock = clock
+
+    # --- the link -----------------------------------------------------------------------------------------------------
+
+    def link_to(self, asked: ConnectionAsked) -> str:
+        """An address that leads this person, and nobody else, to connect: as long as the question waits, from App Home for an hour."""
+        turn = self._store.turn(asked.turn) if asked.turn else None
+        until = turn.connects_until if turn is not None and turn.connects_until is not None else None
+        link = self._secret()
+        self._store.offer_link(link, asked, self._clock() + _AT_HOME if until is None else until)
+        return f"{self._address}{START}?link={link}"
+
+    def start(self, link: str) -> Departure:
+        """The way to the sign-in server. Raises `NotConnectedNow`."""
+        asked = self._store.link(link)
+        if asked is None:
+            raise NotConnectedNow(words.CONNECT_NO_LINK)
+        api = self._api_of(asked)
+        self._known(asked)  # or nobody could be asked for a yes later
+        state, nonce, verifier, cookie = (self._secret() for _ in range(4))
+        url = self._asking(
+            asked,
+            state,
+            lambda: self._providers.authorization_url(
+                api, state=state, nonce=nonce, verifier=verifier, redirect_uri=self._redirect_uri
+            ),
+        )
+        sealed = self._box.encrypt(_about("state", asked), {"nonce": nonce, "verifier": verifier})
+        self._store.add_state(state, cookie, asked, sealed, self._clock() + _TEN_MINUTES)
+        return Departure(url, state, cookie)
+
+    # --- and back -----------------------------------------------------------------------------------------------------
+
+    def came_back(self, params: Mapping[str, str], cookie: str) -> Question:
+        """What the person is to be asked, once the sign-in server has sent the browser back. Raises `NotConnectedNow`."""
+        state = params.get("state", "")
+        taken = self._store.take_state(state, cookie)
+        if taken is None:
+            why, asked = self._store.state_ended(state)
+            log.info("state not taken", why=why)
+            raise NotConnectedNow(_ENDED[why], asked, f"{state}.{why}")
+        asked = taken.asked
+        api, person = self._api_of(asked), self._known(asked)
+        kept = self._opened("state", asked, taken.sealed)
+        grant = self._asking(
+            asked,
+            state,
+            lambda: self._providers.redeem(
+                api,
+                params=params,
+                state=state,
+                nonce=kept["nonce"],
+                verifier=kept["verifier"],
+                redirect_uri=self._redirect_uri,
+            ),
+        )
+        self._check_person(api, asked, person, grant, state)
+        confirmation, cookie = self._secret(), self._secret()
+        sealed = self._box.encrypt(_about("confirmation", asked), grant.to_json())
+        self._store.add_confirmation(confirmation, cookie, asked, sealed, self._clock() + _TEN_MINUTES)
+        return Question(asked, person.name, account_text(grant), lacking(api, grant), confirmation, cookie)
+
+    def _check_person(self, api: Api, asked: ConnectionAsked, person: Person, grant: Grant, key: str) -> None:
+        """Raises `NotConnectedNow` where the account is somebody else's: a link that was passed on leads there, and the other one would
+        press yes."""
+        if _oauth2(api).other_accounts or not (person.email and grant.email and grant.email_verified):
+            return
+        if person.email.strip().casefold() != grant.email.strip().casefold():
+            log.warning("another person's account", api=api.name, who=asked.who)
+            self._give_back(api, grant)
+            raise NotConnectedNow(words.CONNECT_OTHER_EMAIL.format(api=api.name), asked, key)
+
+    # --- the person's own yes -----------------------------------------------------------------------------------------
+
+    def confirm(self, confirmation: str, cookie: str, says: Says) -> tuple[ConnectionAsked, str]:
+        """Stores the account, which lets the questions go on that wait for it; with what `says` tells the person, all at once. Gives whom
+        it is for and whose it is. Raises `NotConnectedNow`."""
+        asked, api, grant = self._confirmed(confirmation, cookie)
+        posts = says(asked, grant, lacking(api, grant))
+
+        def also(tx: Transaction) -> None:
+            connected(tx, asked, confirmation)
+            add_posts(tx, posts)
+
+        try:
+            self._accounts.connect(asked.api, asked.team, asked.who, grant, also)
+        except NotNow:
+            raise NotConnectedNow(words.CONNECT_USED) from None
+        log.info("connected", api=asked.api, who=asked.who)
+        return asked, account_text(grant)
+
+    def decline(self, confirmation: str, cookie: str) -> ConnectionAsked:
+        """The person said no: nothing is stored, and the grant is given back. Raises `NotConnectedNow`."""
+        asked, api, grant = self._confirmed(confirmation, cookie)
+        if self._store.drop_confirmation(confirmation):
+            self._give_back(api, grant)
+        return asked
+
+    def _confirmed(self, confirmation: str, cookie: str) -> tuple[ConnectionAsked, Api, Grant]:
+        found = self._store.confirmation(confirmation, cookie)
+        if found is None:
+            raise NotConnectedNow(words.CONNECT_NO_CONFIRMATION)
+        grant = Grant.from_json(self._opened("confirmation", found.asked, found.sealed))
+        return found.asked, self._api_of(found.asked), grant
+
+    # --- pieces -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _redirect_uri(self) -> str:
+        return self._address + CALLBACK
+
+    def _api_of(self, asked: ConnectionAsked) -> Api:
+        api = self._api(asked.api)
+        if api is None or api.auth is None or api.auth.oauth2 is None:
+            raise NotConnectedNow(words.CONNECT_NO_API.format(api=asked.api), asked, asked.turn)
+        return api
+
+    def _known(self, asked: ConnectionAsked) -> Person:
+        person = self._person(asked.who)
+        if person is None:
+            raise NotConnectedNow(words.CONNECT_NO_PERSON)
+        return person
+
+    def _opened(self, kind: str, asked: ConnectionAsked, sealed: str) -> dict[str, str]:
+        try:
+            return self._box.decrypt(_about(kind, asked), sealed)
+        except Unreadable:
+            raise NotConnectedNow(words.CONNECT_NO_CONFIRMATION) from None
+
+    def _asking(self, asked: ConnectionAsked, key: str, ask: Callable[[], T]) -> T:
+        try:
+            return ask()
+        except NoCredential as error:
+            log.info("not connected", api=asked.api, who=asked.who, reason=str(error))
+            raise NotConnectedNow(str(error), asked, key) from None
+
+    def _give_back(self, api: Api, grant: Grant) -> None:
+        try:
+            self._providers.revoke(api, grant)
+        except NoCredential as error:
+            log.warning("a grant was not given back", api=api.name, reason=str(error))
+
+
+def account_text(grant: Grant) -> str:
+    """How an account is shown to its person: by name and e-mail, as far as the server gave them. Not escaped."""
+    shown = [one for one in dict.fromkeys((grant.name, grant.email)) if one]
+    return ", ".join(shown) or grant.subject
+
+
+def _about(kind: str, asked: ConnectionAsked) -> tuple[str, ...]:
+    """What something sealed is about: no other person's row can have it."""
+    return (kind, asked.team, asked.who, asked.api, asked.turn)
+
+
+def _oauth2(api: Api) -> OAuth2:
+    assert api.auth is not None
+    assert api.auth.oauth2 is not None
+    return api.auth.oauth2

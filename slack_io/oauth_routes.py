@@ -1,0 +1,153 @@
+"""Door to the bot for people's browsers: where they begin to connect an account, come back from the sign-in server, and say yes.
+
+Few at once: the same threads take what Slack sends, and a sign-in server may be slow.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+import structlog
+from flask import Flask, Response, request
+
+from base import words
+from base.markdown import escape
+from base.slack_errors import SlackBusy, SlackUnsure
+from gate.cards import date
+from identity.connecting import CALLBACK, START, Connecting, NotConnectedNow, account_text
+from identity.providers import Grant
+from slack_io import oauth_pages
+from slack_io.app_home import AppHome
+from slack_io.connect_offers import offer, told_alone
+from store.connections import ConnectionAsked, hashed
+from store.posts import Post
+from store.store import Store
+
+log = structlog.get_logger("connecting")
+CONFIRM = "/oauth/confirm"
+_AT_ONCE = 2  # of the four threads that also take what Slack sends
+_TEN_MINUTES = 600  # seconds of a cookie
+
+
+class OAuthRoutes:
+    """The three routes. `address`: PUBLIC_URL without a slash at its end."""
+
+    def __init__(
+        self, connecting: Connecting, store: Store, home: AppHome, address: str, ids: Callable[[], str]
+    ) -> None:
+        self._connecting = connecting
+        self._store = store
+        self._home = home
+        self._address = address
+        self._ids = ids
+        self._room = threading.Semaphore(_AT_ONCE)
+        place = urlsplit(address)
+        self._origin = f"{place.scheme}://{place.netloc}"
+        self._is_secure = place.scheme == "https"
+
+    def add_to(self, app: Flask) -> None:
+        """Adds them."""
+        app.get(START)(self._guarded("start", self._start))
+        app.get(CALLBACK)(self._guarded("callback", self._callback))
+        app.post(CONFIRM)(self._guarded("confirm", self._confirm))
+
+    def _guarded(self, name: str, do: Callable[[], Response]) -> Callable[[], Response]:
+        """A route whose every failure is a page, and is told to its person in Slack where that is known."""
+
+        def route() -> Response:
+            if not self._room.acquire(blocking=False):
+                busy = oauth_pages.told(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_BUSY, 503)
+                busy.headers["Retry-After"] = "3"
+                return busy
+            try:
+                return do()
+            except NotConnectedNow as error:
+                self._tell(error)
+                return oauth_pages.told(words.CONNECT_PAGE_NOT_DONE, str(error), 400)
+            except (SlackBusy, SlackUnsure):
+                return oauth_pages.told(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_NO_PERSON, 503)
+            except Exception:  # the boundary of a route: a person looks at it
+                log.exception("a page failed", route=name)
+                return oauth_pages.told(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_FAULT, 500)
+            finally:
+                self._room.release()
+
+        route.__name__ = f"oauth_{name}"
+        return route
+
+    # --- the routes ---------------------------------------------------------------------------------------------------
+
+    def _start(self) -> Response:
+        departure = self._connecting.start(request.args.get("link", ""))
+        leads = {"Location": departure.url, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+        away = Response(status=303, headers=leads)
+        self._set_cookie(away, departure.state, departure.cookie)
+        return away
+
+    def _callback(self) -> Response:
+        params = request.args.to_dict()
+        state = params.get("state", "")
+        question = self._connecting.came_back(params, self._cookie(state))
+        page = oauth_pages.asked(question, self._address + CONFIRM)
+        self._set_cookie(page, state, "", age=0)
+        self._set_cookie(page, question.confirmation, question.cookie)
+        return page
+
+    def _confirm(self) -> Response:
+        self._check_origin()
+        confirmation = request.form.get("confirmation", "")
+        cookie = self._cookie(confirmation)
+        if request.form.get("answer") != "yes":
+            self._connecting.decline(confirmation, cookie)
+            page = oauth_pages.told(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_DECLINED)
+        else:
+            asked, _ = self._connecting.confirm(confirmation, cookie, self._says_connected)
+            self._home.redraw(asked.who)
+            page = oauth_pages.told(words.CONNECT_PAGE_DONE, words.CONNECT_DONE)
+        self._set_cookie(page, confirmation, "", age=0)
+        return page
+
+    def _check_origin(self) -> None:
+        """Raises `NotConnectedNow` where another site's page sent the form, by the browser's own word."""
+        origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+        if origin not in (None, self._origin) or site not in (None, "same-origin"):
+            log.warning("an answer of another site's page", origin=str(origin)[:200])
+            raise NotConnectedNow(words.CONNECT_FOREIGN)
+
+    # --- cookies ------------------------------------------------------------------------------------------------------
+
+    def _name(self, of: str) -> str:
+        """Each try has a cookie of its own, so that two tabs do not take each other's."""
+        return f"{'__Host-' if self._is_secure else ''}connect-{hashed(of)[:16]}"
+
+    def _cookie(self, of: str) -> str:
+        return request.cookies.get(self._name(of), "")
+
+    def _set_cookie(self, response: Response, of: str, value: str, age: int = _TEN_MINUTES) -> None:
+        response.set_cookie(
+            self._name(of), value, max_age=age, path="/", secure=self._is_secure, httponly=True, samesite="Lax"
+        )
+
+    # --- what is said in Slack ----------------------------------------------------------------------------------------
+
+    def _says_connected(self, asked: ConnectionAsked, grant: Grant, missing: Sequence[str]) -> list[Post]:
+        if not asked.thread:
+            return []
+        said = words.CONNECTED.format(api=escape(asked.api), account=escape(account_text(grant)))
+        if missing:
+            said += " " + words.CONNECTED_IN_PART.format(missing=escape(", ".join(missing)))
+        return [told_alone(self._store, self._ids(), asked, said)]
+
+    def _tell(self, error: NotConnectedNow) -> None:
+        """Tells a failure where the question waits, once, with a button to try again."""
+        asked = error.asked
+        turn = self._store.turn(asked.turn) if asked is not None and asked.turn else None
+        if turn is None or turn.connects_until is None:
+            return
+        apis = " or ".join(turn.connects)
+        text = words.CONNECT_AGAIN.format(
+            problem=escape(str(error)), until=date(turn.connects_until), apis=escape(apis)
+        )
+        self._store.say([offer(self._store, f"connect/{hashed(error.key)[:32]}", turn, turn.connects, text)])
