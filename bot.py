@@ -133,6 +133,7 @@ class Bot:
 
     store: Store
     gate: Gate
+    accounts: Accounts
     web: SlackWeb
     turns: Turns
     socket: SocketMode | None  # in socket mode
@@ -186,10 +187,7 @@ def create_app(
     clock = clock or SteadyClock()
     store, waking = parts.store, parts.waking
     web = web_of(settings, pace=SharedPace(store) if store.is_shared else None)
-    box = TokenBox(settings.token_keys)
-    accounts = Accounts(
-        store, Providers(clock, settings.way_out), box, lambda name: gate.catalog.api(name), ids=ids, clock=clock
-    )
+    accounts = _accounts(settings, catalog, store, clock, ids)
     gate = _gate(settings, catalog, store, web, Identities({"oauth2": accounts}), clock, ids)
     watched = WatchedModel(model or model_of(settings, lambda: (*settings.secrets, *gate.secrets)))
     cancel_flag = CancelFlag()
@@ -217,8 +215,15 @@ def create_app(
     replica = _replica(settings, parts, turns, clock)
     readiness = Readiness(store, web, watched, socket)
     gauges = Gauges(store, waking, lambda: readiness.report()[0])
-    bot = Bot(store, gate, web, turns, socket, readiness, gauges, replica)
+    bot = Bot(store, gate, accounts, web, turns, socket, readiness, gauges, replica)
     return _flask(settings, bot, intake)
+
+
+def _accounts(
+    settings: Settings, catalog: Catalog, store: Store, clock: SteadyClock, ids: Callable[[], str]
+) -> Accounts:
+    providers = Providers(clock, settings.way_out)
+    return Accounts(store, providers, TokenBox(settings.token_keys), catalog, ids=ids, clock=clock)
 
 
 def _gate(
@@ -500,6 +505,7 @@ def _reload(settings: Settings, bot: Bot, *, insists: bool) -> None:
 
 def _take(catalog: Catalog, settings: Settings, bot: Bot) -> None:
     hide_in_logs([*settings.secrets, *bot.gate.secrets, *secrets_of(catalog)])
+    bot.accounts.use(catalog)
     bot.gate.use(catalog)
     bot.readiness.catalog = "ok"
     log.info("catalog taken", operations=len(catalog.operations))

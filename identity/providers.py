@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from authlib.oauth2.rfc8414 import get_well_known_url as oauth_url
@@ -93,16 +93,12 @@ class DeviceStart:
     complete_url: str = ""
 
 
-class Tokens(Protocol):
-    """Whatever holds tokens."""
+@dataclass(frozen=True)
+class Tokens:
+    """What lets in, and what gets another such token; empty: there is none."""
 
-    @property
-    def access_token(self) -> str:
-        """Lets in."""
-
-    @property
-    def refresh_token(self) -> str:
-        """Gets another; empty: there is none."""
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -232,7 +228,7 @@ class Providers:
             data = session.refresh_token(server.token, refresh_token=refresh_token, **_resource(oauth2))
             return self._grant(api, data)
 
-    def revoke(self, api: Api, tokens: Tokens) -> bool:
+    def revoke(self, api: Api, tokens: Tokens | Grant) -> bool:
         """Gives tokens back at the server (RFC 7009), the refresh token where there is one, since the other one ends with it. False where
         the server takes none back."""
         oauth2, server = _of(api), self._server(api)
