@@ -36,6 +36,7 @@ _MOST_TOKEN = 16_000  # characters: beyond that no header takes it
 _MOST_LIFE = 10 * 365 * 86_400.0  # seconds
 _SHOWN = 200  # characters of a name that a server gives
 _SLOWER = 5.0  # seconds by which a device is to ask less often: RFC 8628, 3.5
+_NOT_YET = ("authorization_pending", "slow_down")  # what a device hears while its person is at it: RFC 8628, 3.5
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
@@ -363,7 +364,8 @@ class Providers:
                 yield
         except Refusal as refusal:
             refused = ProviderRefused(api.name, refusal.code)
-            log.info("sign-in server refused", api=api.name, code=refused.code)
+            if refused.code not in _NOT_YET:
+                log.info("sign-in server refused", api=api.name, code=refused.code)
             raise refused from None
 
 
