@@ -32,7 +32,7 @@ from base.logging_setup import hide_in_logs, set_log_level, set_up_logs
 from base.settings import Misconfigured, Settings, environment, load_settings, misspelt
 from base.tracing import set_up_tracing, stop_tracing
 from base.version import VERSION
-from catalog.catalog import Api, Catalog
+from catalog.catalog import Catalog
 from catalog.credentials import secrets_of
 from cli.commands import COMMANDS, digest_of, read_catalog
 from cli.shared import plain_errors
@@ -139,6 +139,7 @@ class Bot:
 
     store: Store
     gate: Gate
+    accounts: Accounts
     web: SlackWeb
     turns: Turns
     socket: SocketMode | None  # in socket mode
@@ -193,23 +194,19 @@ def create_app(
     store, waking = parts.store, parts.waking
     web = web_of(settings, pace=SharedPace(store) if store.is_shared else None)
     box, providers = TokenBox(settings.token_keys), Providers(clock, settings.way_out)
-
-    def api_of(name: str) -> Api | None:
-        return gate.catalog.api(name)
-
-    accounts = Accounts(store, providers, box, api_of, ids=ids, clock=clock)
+    accounts = Accounts(store, providers, box, catalog, ids=ids, clock=clock)
+    gate = _gate(settings, catalog, store, web, Identities({"oauth2": accounts}), clock, ids)
     connecting = Connecting(
         store,
         accounts,
         providers,
         box,
         settings.public_url or "",
-        api=api_of,
+        api=lambda name: gate.catalog.api(name),
         person=web.person,
         secret=_secret,
         clock=clock,
     )
-    gate = _gate(settings, catalog, store, web, Identities({"oauth2": accounts}), clock, ids)
     watched = WatchedModel(model or model_of(settings, lambda: (*settings.secrets, *gate.secrets)))
     cancel_flag = CancelFlag()
     cancellation = Cancellation(store, web, settings.admin_names, cancel_flag, ids=ids)
@@ -236,7 +233,7 @@ def create_app(
     replica = _replica(settings, parts, turns, clock)
     readiness = Readiness(store, web, watched, socket)
     gauges = Gauges(store, waking, lambda: readiness.report()[0])
-    bot = Bot(store, gate, web, turns, socket, readiness, gauges, replica)
+    bot = Bot(store, gate, accounts, web, turns, socket, readiness, gauges, replica)
     app = _flask(settings, bot, intake)
     if settings.public_url is not None:
         OAuthRoutes(connecting, store, home, settings.public_url, ids).add_to(app)
@@ -522,6 +519,7 @@ def _reload(settings: Settings, bot: Bot, *, insists: bool) -> None:
 
 def _take(catalog: Catalog, settings: Settings, bot: Bot) -> None:
     hide_in_logs([*settings.secrets, *bot.gate.secrets, *secrets_of(catalog)])
+    bot.accounts.use(catalog)
     bot.gate.use(catalog)
     bot.readiness.catalog = "ok"
     log.info("catalog taken", operations=len(catalog.operations))

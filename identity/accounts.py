@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import structlog
 
 from base import metrics, words
 from catalog.auth import OAuth2
-from catalog.catalog import Api
+from catalog.catalog import Api, Catalog
 from identity.callers import Caller, Credential, NoCredential, NotConnected, Outgoing
 from identity.identities import Way
-from identity.providers import Grant, ProviderRefused, Providers
+from identity.providers import Grant, ProviderRefused, Providers, Tokens
 from identity.token_box import TokenBox, Unreadable
 from store.accounts import Account, Also
 from store.journal.hash_chain import JournalEntry
@@ -38,21 +38,15 @@ _GONE = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Tokens:
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
-
-
 class Accounts(Way):
-    """The accounts of all people. Thread-safe. `api` gives an API of today's catalog by its name; `clock`: seconds since 1970."""
+    """The accounts of all people. Thread-safe. `clock`: seconds since 1970."""
 
     def __init__(
         self,
         store: Store,
         providers: Providers,
         box: TokenBox,
-        api: Callable[[str], Api | None],
+        catalog: Catalog,
         *,
         ids: Callable[[], str],
         clock: Callable[[], float],
@@ -60,9 +54,13 @@ class Accounts(Way):
         self._store = store
         self._providers = providers
         self._box = box
-        self._api = api
+        self._catalog = catalog
         self._ids = ids
         self._clock = clock
+
+    def use(self, catalog: Catalog) -> None:
+        """Takes another catalog."""
+        self._catalog = catalog
 
     # --- coming and going ---------------------------------------------------------------------------------------------
 
@@ -99,7 +97,7 @@ class Accounts(Way):
         return self._store.remove_account(account, _entry("disconnected", account, reason, is_revoked=is_revoked))
 
     def _revoke(self, account: Account) -> bool:
-        api = self._api(account.api)
+        api = self._catalog.api(account.api)
         if api is None or _oauth2(api) is None:
             return False
         try:
@@ -176,7 +174,7 @@ class Accounts(Way):
             time.sleep(_LOOK)
         return self._renew(api, account, tokens, me)
 
-    def _renew(self, api: Api, account: Account, tokens: _Tokens, me: str) -> Account:
+    def _renew(self, api: Api, account: Account, tokens: Tokens, me: str) -> Account:
         """The renewal itself, which is this caller's alone."""
         try:
             grant = self._providers.refresh(api, tokens.refresh_token, _REFRESH)
@@ -193,7 +191,7 @@ class Accounts(Way):
         now = self._clock()
         renewed = replace(account, expires_at=grant.expires_at, version=self._ids(), renewed_at=now, used_at=now)
         kept = grant.refresh_token or tokens.refresh_token  # a server that does not rotate gives none: RFC 6749, 6
-        renewed = self._with_tokens(renewed, _Tokens(grant.access_token, kept))
+        renewed = self._with_tokens(renewed, Tokens(grant.access_token, kept))
         metrics.RENEWALS.labels("renewed").inc()
         if self._store.end_renewal(account, renewed):
             return renewed
@@ -217,16 +215,16 @@ class Accounts(Way):
 
     # --- tokens -------------------------------------------------------------------------------------------------------
 
-    def _with_tokens(self, account: Account, tokens: Grant | _Tokens) -> Account:
+    def _with_tokens(self, account: Account, tokens: Grant | Tokens) -> Account:
         kept = {"access": tokens.access_token, "refresh": tokens.refresh_token}
         return replace(account, encrypted=self._box.encrypt(_about(account), kept))
 
-    def _tokens(self, account: Account) -> _Tokens:
+    def _tokens(self, account: Account) -> Tokens:
         """An account's tokens. Raises `Unreadable`."""
         kept = self._box.decrypt(_about(account), account.encrypted)
-        return _Tokens(kept["access"], kept["refresh"])
+        return Tokens(kept["access"], kept["refresh"])
 
-    def _tokens_of(self, account: Account) -> _Tokens:
+    def _tokens_of(self, account: Account) -> Tokens:
         """The same; what cannot be read stays where it is, in case that its key comes back. Raises `NotConnected`."""
         try:
             return self._tokens(account)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from authlib.oauth2.rfc8414 import get_well_known_url as oauth_url
@@ -36,6 +36,7 @@ _MOST_TOKEN = 16_000  # characters: beyond that no header takes it
 _MOST_LIFE = 10 * 365 * 86_400.0  # seconds
 _SHOWN = 200  # characters of a name that a server gives
 _SLOWER = 5.0  # seconds by which a device is to ask less often: RFC 8628, 3.5
+_NOT_YET = ("authorization_pending", "slow_down")  # what a device hears while its person is at it: RFC 8628, 3.5
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
@@ -93,16 +94,12 @@ class DeviceStart:
     complete_url: str = ""
 
 
-class Tokens(Protocol):
-    """Whatever holds tokens."""
+@dataclass(frozen=True)
+class Tokens:
+    """What lets in, and what gets another such token; empty: there is none."""
 
-    @property
-    def access_token(self) -> str:
-        """Lets in."""
-
-    @property
-    def refresh_token(self) -> str:
-        """Gets another; empty: there is none."""
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -232,7 +229,7 @@ class Providers:
             data = session.refresh_token(server.token, refresh_token=refresh_token, **_resource(oauth2))
             return self._grant(api, data)
 
-    def revoke(self, api: Api, tokens: Tokens) -> bool:
+    def revoke(self, api: Api, tokens: Tokens | Grant) -> bool:
         """Gives tokens back at the server (RFC 7009), the refresh token where there is one, since the other one ends with it. False where
         the server takes none back."""
         oauth2, server = _of(api), self._server(api)
@@ -367,7 +364,8 @@ class Providers:
                 yield
         except Refusal as refusal:
             refused = ProviderRefused(api.name, refusal.code)
-            log.info("sign-in server refused", api=api.name, code=refused.code)
+            if refused.code not in _NOT_YET:
+                log.info("sign-in server refused", api=api.name, code=refused.code)
             raise refused from None
 
 
