@@ -1,0 +1,347 @@
+"""A person connects an account, end to end: the bot over HTTP behind a proxy, the local Slack, npm's oidc-provider, and an API that asks
+that provider whose token it was given."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import pytest
+
+from base.clock import SteadyClock
+from emulator.emulator import Workspace
+from tests.harness.browser import PUBLIC, Browser, link_in
+from tests.harness.databases import everything, rows
+from tests.harness.loopback import Loopback, Reply, Request, as_json
+from tests.harness.oidc_provider import SECRET, OidcProvider, needs_oidc_provider, oidc_provider
+from tests.harness.whole_bot import Person, RunningBot, Script, StartBot, calls, results, says, until
+
+pytestmark = needs_oidc_provider
+KEY = "6nOSl4xRW0eXm3x1FqYyIhBB6gCxTNNrFfcCvzjzqxA="
+CATALOG = """
+name: HR
+base_url: {api}
+auth:
+  oauth2:
+    issuer: {issuer}
+    client_id: slack-bot
+    client_secret: {secret}
+    scopes: [openid, email, profile, offline_access, hr.read]
+    authorize_params: {{prompt: consent}}
+{more}
+endpoints:
+  - {{method: GET, url: "/people/[id]", description: Shows.}}
+  - {{method: POST, url: /people, description: Adds., preview: false, approval: always}}
+"""
+
+
+class HrServer(Loopback):
+    """Asks the provider whose token a request brings: all may read, Ann alone may write."""
+
+    def __init__(self, issuer: str) -> None:
+        super().__init__(self._served)
+        self._issuer = issuer
+        self.callers: list[tuple[str, str]] = []
+
+    def _served(self, request: Request) -> Reply:
+        asked = httpx2.get(
+            f"{self._issuer}/me", headers={"Authorization": request.headers.get("authorization", "")}, trust_env=False
+        )
+        if asked.status_code != 200:
+            return as_json({"error": "no token"}, 401)
+        who = asked.json()["sub"]
+        self.callers.append((request.method, who))
+        if request.method == "POST":
+            return as_json({"created_by": who}, 201) if who == "ann" else as_json({"error": "not yours"}, 403)
+        return as_json({"seen_by": who})
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OidcProvider]:
+    folder = tmp_path_factory.mktemp("provider")
+    with oidc_provider(folder, redirect_uris=[f"{PUBLIC}/oauth/callback"]) as running:
+        yield running
+
+
+@pytest.fixture
+def server(provider: OidcProvider) -> Iterator[HrServer]:
+    running = HrServer(provider.issuer)
+    with running:
+        yield running
+
+
+Starts = Callable[..., RunningBot]
+
+
+@pytest.fixture
+def starts(start_bot: StartBot, provider: OidcProvider, server: HrServer, workspace: Workspace) -> Starts:
+    """Starts a bot whose API asks for accounts; `more` goes below `oauth2`, settings go by their names."""
+    for user, email in (("U0ANN", "Ann@example.com"), ("U0BEN", "ben@example.com")):
+        workspace.people[user] = replace(workspace.people[user], email=email)
+
+    def start(more: str = "", **settings: Any) -> RunningBot:
+        more = f"    {more}" if more else ""
+        catalog = CATALOG.format(api=server.url, issuer=provider.issuer, secret=json.dumps(SECRET), more=more)
+        given = {"public_url": PUBLIC, "token_key": KEY} | settings
+        return start_bot(catalog=catalog, **given)
+
+    return start
+
+
+def link_for(person: Person, number: int = 1) -> str:
+    """The address behind the button that a person alone was shown."""
+    asides = person.workspace.wait(lambda: person.workspace.ephemerals(person.user)[number - 1 :])
+    return link_in(asides[0])
+
+
+def test_two_people_connect_and_have_two_rights(
+    starts: Starts, model: Script, server: HrServer, workspace: Workspace, ann: Person, ben: Person
+) -> None:
+    bot = starts()
+    for person, who in ((ann, "ann"), (ben, "ben")):
+        asked = len(model.asked)
+        talk = person.asks("add Cy")
+        browser = Browser(lambda: bot.url, who)
+        link = link_for(person)
+        assert len(model.asked) == asked, "nothing reached the model before"
+        model.will(calls(("POST", "/people", {"name": "Cy"})), lambda seen: says(json.dumps(results(seen)[-1])))
+        browser.visit(link)
+        name = "Ann" if who == "ann" else "Ben"
+        assert browser.text.startswith("Connect this account? Connect this account? In Slack")
+        assert f"{name}" in browser.text
+        assert f"({person.user}) Account of HR {who} of HR, {who}@example.com" in browser.text
+        assert len(rows(bot.settings.database_url, "accounts")) == (0 if who == "ann" else 1)
+        browser.answers("yes")
+        assert "Your account is connected. You can close this window" in browser.text
+        person.presses(talk.card(), "approve")
+        status = 201 if who == "ann" else 403
+        assert json.loads(talk.answer())["status"] == status
+        said = f"Your account of HR is connected: {who} of HR, {who}@example.com."
+        assert said in person.aside(2)
+    assert server.callers == [("POST", "ann"), ("POST", "ben")]
+    assert workspace.ephemerals("U0CHO") == []
+
+
+def test_nothing_that_lets_somebody_in_stands_in_the_database(
+    starts: Starts, model: Script, ann: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    bot = starts()
+    ann.asks("who is 1?")
+    browser = Browser(lambda: bot.url, "ann")
+    link = link_for(ann)
+    callback = browser.visit(link, until=PUBLIC)
+    stored = [json.dumps(everything(bot.settings.database_url), default=str)]
+    browser.visit(callback)
+    cookies = browser.cookies()
+    stored.append(json.dumps(everything(bot.settings.database_url), default=str))
+    confirmation = browser.page.text.partition('name="confirmation" value="')[2].partition('"')[0]
+    browser.answers("yes")
+    stored.append(json.dumps(everything(bot.settings.database_url), default=str))
+
+    query = dict(httpx2.URL(callback).params)
+    secrets = [link.partition("link=")[2], query["code"], query["state"], confirmation, *cookies]
+    assert all(len(secret) >= 40 for secret in secrets)
+    for text in [*stored, caplog.text]:
+        assert [one for one in secrets if one in text] == []
+
+
+def test_the_pages_hold_browsers_to_themselves(starts: Starts, ann: Person) -> None:
+    bot = starts()
+    ann.asks("who is 1?")
+    browser = Browser(lambda: bot.url, "ann")
+    link = link_for(ann)
+    browser.visit(link, until="http://127.0.0.1")
+    cookie = browser.page.headers["set-cookie"]
+    assert cookie.startswith("__Host-connect-")
+    assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax", "Max-Age=600"} <= {p.strip() for p in cookie.split(";")}
+    browser.visit(link)
+    headers = browser.page.headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "script" not in browser.page.text
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def waiting(starts: Starts, model: Script, ann: Person) -> Iterator[tuple[RunningBot, Browser, str]]:
+    """A bot, the asker's browser, and the link of a question that waits. At the end the question waits still, and Ann connects."""
+    bot = starts()
+    talk = ann.asks("who is 1?")
+    link = link_for(ann)
+    yield bot, Browser(lambda: bot.url, "ann"), link
+    model.will(calls(("GET", "/people/1")), says("It went on."))
+    last = Browser(lambda: bot.url, "ann")
+    last.visit(link)
+    last.answers("yes")
+    assert talk.answer() == "It went on."
+
+
+Waiting = tuple[RunningBot, Browser, str]
+
+
+def told_again(ann: Person, words: str) -> None:
+    """Ann is told in Slack, with a button to try again."""
+    aside = ann.workspace.wait(lambda: [m for m in ann.workspace.ephemerals("U0ANN") if words in m["text"]])[0]
+    assert "Your question still waits, until" in aside["text"]
+    assert link_in(aside).startswith(f"{PUBLIC}/oauth/start?link=")
+
+
+def test_consent_denied(waiting: Waiting, ann: Person) -> None:
+    _, browser, link = waiting
+    browser.who = "nobody"
+    browser.visit(link)
+    assert browser.page.status_code == 400
+    assert "The sign-in at HR was denied or broken off." in browser.text
+    told_again(ann, "was denied or broken off")
+
+
+def test_somebody_elses_account_by_a_link_that_was_passed_on(waiting: Waiting, ann: Person) -> None:
+    bot, browser, link = waiting
+    browser.who = "ben"
+    browser.visit(link)
+    assert "an account whose e-mail is another than yours in Slack, so nothing was connected" in browser.text
+    told_again(ann, "whose e-mail is another than yours")
+    assert rows(bot.settings.database_url, "accounts") == []
+    assert rows(bot.settings.database_url, "confirmations") == []
+
+
+def test_a_stolen_callback_is_of_no_use_in_another_browser_and_does_not_spoil_the_right_one(
+    waiting: Waiting, ann: Person
+) -> None:
+    bot, browser, link = waiting
+    callback = browser.visit(link, until=PUBLIC)
+    thief = Browser(lambda: bot.url, "ben")
+    thief.visit(callback)
+    assert "This sign-in began in another browser" in thief.text
+    told_again(ann, "began in another browser")
+    browser.visit(callback)
+    assert "Connect this account?" in browser.text
+
+
+def test_a_callback_without_cookies(waiting: Waiting) -> None:
+    _, browser, link = waiting
+    callback = browser.visit(link, until=PUBLIC)
+    browser.forget_cookies()
+    browser.visit(callback)
+    assert "or your browser keeps no cookies, so nothing was connected" in browser.text
+
+
+def test_a_callback_that_is_replayed(waiting: Waiting) -> None:
+    _, browser, link = waiting
+    callback = browser.visit(link, until=PUBLIC)
+    browser.visit(callback)
+    assert "Connect this account?" in browser.text
+    browser.visit(callback)
+    assert "This page was used before, so nothing more was done." in browser.text
+
+
+def test_a_state_that_nobody_made(waiting: Waiting) -> None:
+    _, browser, _ = waiting
+    browser.visit(f"{PUBLIC}/oauth/callback?state=made-up&code=c")
+    assert "This sign-in didn't begin here, so nothing was connected." in browser.text
+
+
+def test_a_link_that_nobody_made(waiting: Waiting) -> None:
+    _, browser, _ = waiting
+    browser.visit(f"{PUBLIC}/oauth/start?link=made-up")
+    assert "This link leads nowhere any more" in browser.text
+
+
+def test_a_state_that_expired(starts: Starts, ann: Person) -> None:
+    later = [0.0]
+    bot = starts(clock=SteadyClock(lambda: time.time() + later[0], lambda: time.monotonic() + later[0]))
+    ann.asks("who is 1?")
+    browser = Browser(lambda: bot.url, "ann")
+    callback = browser.visit(link_for(ann), until=PUBLIC)
+    later[0] = 601
+    browser.visit(callback)
+    assert "This sign-in took more than ten minutes, so nothing was connected." in browser.text
+    told_again(ann, "took more than ten minutes")
+
+
+def test_a_yes_that_another_sites_page_sends(waiting: Waiting) -> None:
+    bot, browser, link = waiting
+    browser.visit(link)
+    asked = browser.page
+    for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+        browser.page = asked
+        browser.answers("yes", **headers)
+        assert "This answer didn't come from my own page" in browser.text
+    assert rows(bot.settings.database_url, "accounts") == []
+
+
+def test_a_yes_from_another_browser(waiting: Waiting) -> None:
+    bot, browser, link = waiting
+    browser.visit(link)
+    thief = Browser(lambda: bot.url, "ben")
+    thief.page = browser.page
+    thief.answers("yes")
+    assert "or began in another browser, so nothing was connected" in thief.text
+    assert rows(bot.settings.database_url, "accounts") == []
+
+
+def test_a_no_keeps_nothing_and_gives_the_grant_back(waiting: Waiting) -> None:
+    bot, browser, link = waiting
+    browser.visit(link)
+    browser.answers("no")
+    assert "Nothing was connected, and nothing was kept." in browser.text
+    assert rows(bot.settings.database_url, "accounts") == []
+    assert rows(bot.settings.database_url, "confirmations") == []
+
+
+def test_a_link_leads_nowhere_once_its_question_is_over(starts: Starts, ann: Person) -> None:
+    bot = starts()
+    talk = ann.asks("who is 1?")
+    link = link_for(ann)
+    turn = bot.store.next_turn(f"T0LOCAL/C0HR/{talk.ts}")
+    assert turn is not None
+    bot.store.stop_turn(turn, "U0ANN")
+    assert talk.answer() == "_(Stopped before there was an answer.)_"
+    browser = Browser(lambda: bot.url, "ann")
+    browser.visit(link)
+    assert "This link leads nowhere any more" in browser.text
+
+
+def test_other_accounts_are_taken_where_the_catalog_says_so(starts: Starts, model: Script, ann: Person) -> None:
+    bot = starts("other_accounts: true")
+    talk = ann.asks("who is 1?")
+    browser = Browser(lambda: bot.url, "ben")
+    browser.visit(link_for(ann))
+    assert "(U0ANN) Account of HR ben of HR, ben@example.com" in browser.text
+    model.will(calls(("GET", "/people/1")), lambda seen: says(results(seen)[-1]["data"]["seen_by"]))
+    browser.answers("yes")
+    assert talk.answer() == "ben"
+
+
+def test_a_question_goes_on_after_a_restart_between_callback_and_yes(
+    starts: Starts, model: Script, ann: Person
+) -> None:
+    bot = starts()
+    talk = ann.asks("who is 1?")
+    browser = Browser(lambda: bot.url, "ann")
+    browser.visit(link_for(ann))
+    bot.stop()
+    bot.start()
+    model.will(calls(("GET", "/people/1")), says("After the restart."))
+    browser.answers("yes")
+    assert talk.answer() == "After the restart."
+
+
+def test_one_account_wakes_all_questions_that_wait_for_it(starts: Starts, model: Script, ann: Person) -> None:
+    bot = starts()
+    talks = [ann.asks("one"), ann.asks("two")]
+    browser = Browser(lambda: bot.url, "ann")
+    browser.visit(link_for(ann, 2))
+    model.will(says("An answer."), says("An answer."))
+    browser.answers("yes")
+    assert [talk.answer() for talk in talks] == ["An answer."] * 2
+    until(lambda: rows(bot.settings.database_url, "links") == [])
