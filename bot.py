@@ -51,6 +51,7 @@ from slack_io.assistant_status import AssistantStatus
 from slack_io.cancellation import Cancellation
 from slack_io.handlers import AdmissionRules, Handlers
 from slack_io.health import Readiness, WatchedModel
+from slack_io.home_accounts import HomeAccounts
 from slack_io.http_door import MAX_BODY, add_health_routes, add_slack_routes
 from slack_io.intake import Intake
 from slack_io.oauth_routes import OAuthRoutes
@@ -213,8 +214,14 @@ def create_app(
     status = AssistantStatus(web, waking)
     streams = StreamedMessages(web, waking, cancellation.ended_in_slack, links=lambda: gate.catalog.links)
     outbox = Outbox(web, store, streams, status, waking, unshown=gate.unshown, link_to=connecting.link_to, clock=clock)
-    home = AppHome(store, gate, web, waking, settings.channels, allow_guests=settings.allow_guests)
-    handlers = Handlers(store, gate, web, _admission(settings), cancellation, status, home, waking, ids=ids)
+    can_link = settings.public_url is not None
+    at_home = HomeAccounts(
+        accounts, lambda: gate.catalog, connecting.link_to if can_link else None, lambda user: home.redraw(user)
+    )
+    home = AppHome(
+        store, gate, web, waking, settings.channels, allow_guests=settings.allow_guests, accounts=at_home.blocks
+    )
+    handlers = Handlers(store, gate, web, _admission(settings), cancellation, status, home, at_home, waking, ids=ids)
     services = Services(
         model=_model_calls(settings, watched),
         gate=gate,
@@ -227,7 +234,19 @@ def create_app(
         ids=ids,
     )
     deadlines = Deadlines(store, gate, home, waking, retention=settings.retention_days, clock=clock)
-    turns = Turns(store, gate, handlers, home, outbox, services, deadlines, waking, reload, workers=settings.workers)
+    turns = Turns(
+        store,
+        gate,
+        handlers,
+        home,
+        outbox,
+        services,
+        deadlines,
+        waking,
+        reload,
+        at_home.disconnect,
+        workers=settings.workers,
+    )
     intake = Intake(store)
     socket = _socket(settings, intake)
     replica = _replica(settings, parts, turns, clock)

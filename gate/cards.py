@@ -402,9 +402,10 @@ def home_blocks(
     links: Mapping[str, str] | None = None,
     *,
     more: int = 0,
+    accounts: Sequence[Block] = (),
 ) -> list[Block]:
     """App Home of `to`: what waits for the person (with the buttons; `more` is how much of that is not among `waiting`), what the
-    person asked for, what can be asked. `links` lead to where a request stands, by its token."""
+    person asked for, the person's accounts, what can be asked. `links` lead to where a request stands, by its token."""
     if not operations:
         return [_context(how)]
     blocks = [_header(words.HOME_WAITING)]
@@ -422,6 +423,7 @@ def home_blocks(
         blocks += [_ending(row)] if row.state is not State.PENDING else []
         blocks += [_context(link) for link in _link(row, links)]
     blocks += [] if asked else [_context(words.HOME_NOTHING_ASKED)]
+    blocks += [_header(words.HOME_ACCOUNTS), *accounts] if accounts else []
     return [*blocks, _header(words.HOME_CAN), _context(how), *_sections(middle("\n".join(operations), 3 * _SECTION))]
 
 
@@ -493,6 +495,11 @@ def _header(text: str) -> Block:
 
 def _plain_text(text: str) -> dict[str, Any]:
     return {"type": "plain_text", "text": text, "emoji": False}
+
+
+def plain_section(text: str) -> Block:
+    """A short text that somebody else may have made."""
+    return {"type": "section", "text": _plain_text(middle(visible(text), _SECTION))}
 
 
 def _sections(text: str) -> list[Block]:

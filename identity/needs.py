@@ -16,6 +16,11 @@ def waits_for(catalog: Catalog, apis: Sequence[str]) -> float:
     return max((one.expires for one in catalog.operations if one.api.name in apis), default=_DEFAULT)
 
 
+def asks_for_account(api: Api) -> bool:
+    """Whether an API is asked with people's own accounts."""
+    return api.auth is not None and api.auth.oauth2 is not None
+
+
 class Needs:
     """What is still to be connected."""
 

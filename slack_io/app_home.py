@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from base import words
+from base.markdown import Block
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import Thread, permalink
 from gate.card_posts import card_row
@@ -42,6 +43,7 @@ class AppHome:
         channels: Sequence[str],
         *,
         allow_guests: bool,
+        accounts: Callable[[str, str], Sequence[Block]] = lambda _team, _user: (),
     ) -> None:
         self._store = store
         self._gate = gate
@@ -49,15 +51,18 @@ class AppHome:
         self._waking = waking
         self._channels = channels
         self._allow_guests = allow_guests
+        self._accounts = accounts
         self._lock = threading.Lock()
+        self._teams: dict[str, str] = {}
         self._viewers: OrderedDict[str, frozenset[str]] = OrderedDict()  # person -> the proposals last drawn
 
-    def opened(self, user: str) -> None:
-        """Somebody opened it: it is drawn now, and after each decision from now on."""
+    def opened(self, user: str, team: str = "") -> None:
+        """Somebody opened it: it is drawn now, and after each decision from now on. `team`: in which workspace."""
         with self._lock:
+            self._teams[user] = team
             self._viewers[user] = self._viewers.pop(user, frozenset())
             while len(self._viewers) > _VIEWERS:
-                self._viewers.popitem(last=False)
+                self._teams.pop(self._viewers.popitem(last=False)[0], None)
         self._waking.homes.wake(user)
 
     def redraw(self, user: str) -> None:
@@ -105,7 +110,9 @@ class AppHome:
         shown = [one for one in map(self._store.proposal_of, waiting[:_SHOWN]) if one is not None]
         rows = [[card_row(one) for one in group] for group in (shown, asked)]
         links, more = self._links([*shown, *asked]), len(waiting) - len(waiting[:_SHOWN])
-        self._web.publish_home(user, home_blocks(rows[0], rows[1], operations, how, user, links, more=more))
+        accounts = self._accounts(self._teams.get(user) or self._web.identity().team, user)
+        blocks = home_blocks(rows[0], rows[1], operations, how, user, links, more=more, accounts=accounts)
+        self._web.publish_home(user, blocks)
 
     def _links(self, proposals: Sequence[Proposal]) -> dict[str, str]:
         """Where the cards of these stand, by their tokens. One that was not posted yet, or needed nobody, has its thread instead."""

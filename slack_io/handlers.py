@@ -28,6 +28,7 @@ from slack_io.allowance_words import closed_text
 from slack_io.app_home import AppHome
 from slack_io.assistant_status import AssistantStatus
 from slack_io.cancellation import Cancellation
+from slack_io.home_accounts import HomeAccounts
 from slack_io.payloads import question
 from slack_io.web_api import SlackWeb
 from store.admission import Admission
@@ -85,6 +86,7 @@ class Handlers:
         cancellation: Cancellation,
         status: AssistantStatus,
         home: AppHome,
+        accounts: HomeAccounts,
         waking: Waking,
         *,
         ids: Callable[[], str],
@@ -97,6 +99,7 @@ class Handlers:
         self._cancellation = cancellation
         self._status = status
         self._home = home
+        self._accounts = accounts
         self._waking = waking
         self._ids = ids
         self._refusals = _RecentRefusals(steady)
@@ -169,7 +172,7 @@ class Handlers:
                 self._suggest(arrival, received)
             case HomeOpened() as received:
                 self._store.dispose(arrival)
-                self._home.opened(received.user)
+                self._home.opened(received.user, received.thread.team)
             case Mention() as received:
                 self._mention(arrival, received)
             case Unreadable() as received:  # of a version that knew more
@@ -338,8 +341,17 @@ class Handlers:
                 self._cancellation.stop(arrival, token)
             case "delete":
                 self._cancellation.remove(arrival, token)
+            case "disconnect":
+                self._disconnect(arrival, click)
             case _:
                 self._open(arrival, click)
+
+    def _disconnect(self, arrival: Arrival, click: Click) -> None:
+        key = self._accounts.find(click.thread.team, click.user, click.token)
+        if key is None:
+            raise Refused(words.NO_ACCOUNT)
+        self._store.dispose(arrival)
+        self._waking.accounts.wake(key)  # a sign-in server may take its time
 
     def _check(self, arrival: Arrival, click: Click) -> None:
         proposal = self._store.proposal(token=click.token)

@@ -36,7 +36,9 @@ SCOPES: dict[str, frozenset[str]] = {
     "reactions.add": frozenset({"reactions:write"}),
     "usergroups.list": _GROUPS,
     "usergroups.users.list": _GROUPS,
-    "users.info": frozenset({"users:read", "users:read.email"}),  # it answers without the second, too, but with no e-mail
+    "users.info": frozenset(
+        {"users:read", "users:read.email"}
+    ),  # it answers without the second, too, but with no e-mail
     "views.open": _NONE,
     "views.publish": _NONE,
     "views.update": _NONE,

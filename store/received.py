@@ -21,6 +21,7 @@ Action = Literal[
     "check",
     "stop",
     "delete",
+    "disconnect",
 ]
 _OF_THE_ROW = ("event_id", "thread")  # columns of their own
 

@@ -35,7 +35,8 @@ _SOON = 0.2  # seconds after which who waits for the suspects looks again
 
 
 class Turns:
-    """The bot at work. `workers`: how many turns go on side by side; `reload` has the catalog's file read again."""
+    """The bot at work. `workers`: how many turns go on side by side; `reload` has the catalog's file read again, `disconnect`
+    gives an account back."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Turns:
         deadlines: Deadlines,
         waking: Waking,
         reload: Callable[[], None],
+        disconnect: Callable[[str], None],
         *,
         workers: int,
     ) -> None:
@@ -74,6 +76,7 @@ class Turns:
             ),
             KeyedWorkers(waking.checks, gate.show_target, threads=1),
             KeyedWorkers(waking.homes, home.draw, threads=1),
+            KeyedWorkers(waking.accounts, disconnect, threads=1),
         )
 
     # --- start and stop -----------------------------------------------------------------------------------------------

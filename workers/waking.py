@@ -32,12 +32,13 @@ class Waking:
             "checks", label="proposal"
         )  # writes with an unknown outcome whose target is to be shown
         self.homes = WorkQueue("homes", label="user")  # people whose App Home is to be drawn
+        self.accounts = WorkQueue("accounts", label="account")  # accounts that are to be given back
         self.undelivered: set[str] = set()  # threads with posts in the store; who shows the rest need not look there
 
     @property
     def all_queues(self) -> tuple[WorkQueue, ...]:
         """All of them, whatever their keys are."""
-        return (*self.queues.values(), self.checks, self.homes)
+        return (*self.queues.values(), self.checks, self.homes, self.accounts)
 
     def wake(self, work: Work, thread: str) -> None:
         """Has a thread worked on soon; by another process where that one has it, which was told in the transaction."""
