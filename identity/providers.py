@@ -299,12 +299,12 @@ class Providers:
         life = data.get("expires_in")
         ends = None if life in (None, "") else self._clock() + min(float(str(life)), _MOST_LIFE)
         given = data.get("scope")
-        scopes = re.split(r"[\s,]+", given) if isinstance(given, str) else given
+        scopes = [one for one in (re.split(r"[\s,]+", given) if isinstance(given, str) else given or ()) if one]
         return Grant(
             _token(data["access_token"]),
             _token(data["refresh_token"]) if data.get("refresh_token") else "",
             ends,
-            tuple(str(one)[:_SHOWN] for one in scopes if one) if scopes else _of(api).scopes,  # left out: as asked for
+            tuple(str(one)[:_SHOWN] for one in scopes) if scopes else _of(api).scopes,  # left out: as asked for
         )
 
     # --- what a server says of itself ---------------------------------------------------------------------------------

@@ -1,0 +1,579 @@
+"""People's accounts: connected, renewed by one at a time, taken away; on both engines, over threads and processes, before a server whose
+refresh tokens end everything when they come twice."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import text
+
+from base.metrics import REGISTRY
+from base.settings import Misconfigured
+from catalog.catalog import Api
+from identity.accounts import Accounts
+from identity.callers import Caller, Credential, NoCredential, NotConnected, Outgoing
+from identity.identities import Identities
+from identity.providers import Grant, Providers
+from identity.token_box import TokenBox, Unreadable, check_keys
+from store.store import Store
+from tests.harness.databases import ENGINES, fresh_database, looking_into, rows
+from tests.harness.loopback import Reply, as_json
+from tests.harness.oidc_provider import CALLBACK, SECRET, needs_oidc_provider, oidc_provider
+from tests.harness.peculiar_provider import NONCE, STATE, VERIFIER, PeculiarProvider
+from tests.harness.stores import ANN, BEN, TEAM, Clock, race
+from tests.harness.whole_bot import until
+
+KEY, OLD_KEY = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+SOON = 60.0
+_numbers = itertools.count(1)
+
+
+def new_id() -> str:
+    return f"id-{next(_numbers)}"
+
+
+@pytest.fixture(params=ENGINES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return fresh_database(request.param, tmp_path)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(url: str, clock: Clock) -> Iterator[Store]:
+    store = Store(url, clock, journal_key="k")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def server() -> Iterator[PeculiarProvider]:
+    with PeculiarProvider() as server:
+        yield server
+
+
+@pytest.fixture
+def api(server: PeculiarProvider) -> Api:
+    return server.api()
+
+
+@pytest.fixture
+def accounts(store: Store, server: PeculiarProvider, clock: Clock) -> Accounts:
+    return of(store, server, clock)
+
+
+def of(store: Store, server: PeculiarProvider, clock: Callable[[], float], *keys: str, **more: Any) -> Accounts:
+    box = TokenBox(keys or (KEY,))
+    return Accounts(store, Providers(clock), box, server.catalog(**more), ids=new_id, clock=clock)
+
+
+def granted(server: PeculiarProvider, clock: Callable[[], float], **params: Any) -> Grant:
+    sent = {"state": STATE, "nonce": NONCE, "verifier": VERIFIER, "redirect_uri": CALLBACK}
+    return Providers(clock).redeem(server.api(**params), params={"code": "a-code", "state": STATE}, **sent)
+
+
+def connected(accounts: Accounts, server: PeculiarProvider, clock: Clock, who: str = ANN) -> None:
+    accounts.connect("HR", TEAM, who, granted(server, clock))
+
+
+def asking(who: str = ANN, identity: str = "") -> Outgoing:
+    return Outgoing(Caller(TEAM, who, identity=identity), "GET", "http://127.0.0.1:9/users")
+
+
+def credential(accounts: Accounts, api: Api, who: str = ANN, seconds: float = 30) -> Credential:
+    return accounts.credential(api, asking(who), time.monotonic() + seconds)
+
+
+def token(accounts: Accounts, api: Api, who: str = ANN) -> str:
+    return credential(accounts, api, who).headers["Authorization"]
+
+
+def noted(store: Store, kind: str) -> list[dict[str, Any]]:
+    return [json.loads(line.data) for line in store.journal.lines(kind=kind)]
+
+
+def renewals(outcome: str) -> float:
+    return REGISTRY.get_sample_value("renewals_total", {"outcome": outcome}) or 0.0
+
+
+# --- connecting -------------------------------------------------------------------------------------------------------
+
+
+def test_who_has_no_account_is_told_to_connect_one(accounts: Accounts, api: Api) -> None:
+    with pytest.raises(NotConnected) as told:
+        credential(accounts, api)
+    assert (told.value.api, told.value.reason) == ("HR", "")
+    with pytest.raises(NotConnected):
+        Identities({"oauth2": accounts}).whose(api, Caller(TEAM, ANN))
+
+
+def test_each_person_calls_with_an_account_of_their_own(
+    accounts: Accounts, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    server.claims = {"sub": "ben"}
+    connected(accounts, server, clock, BEN)
+    of_ann, of_ben = credential(accounts, api), credential(accounts, api, BEN)
+    assert of_ann.headers == {"Authorization": "Bearer access-1-of-this-test"}
+    assert of_ben.headers == {"Authorization": "Bearer access-2-of-this-test"}
+    assert (of_ann.subject, of_ben.subject, of_ann.issuer) == ("ann", "ben", server.url)
+    assert of_ann.secrets == ("access-1-of-this-test",)
+    assert [one.api for one in accounts.of_person(TEAM, ANN)] == ["HR"]
+    with pytest.raises(NotConnected):
+        accounts.credential(api, Outgoing(Caller("T0OTHER", ANN), "GET", ""), time.monotonic() + 5)
+
+
+def test_what_goes_with_a_connection_is_in_its_transaction(
+    accounts: Accounts, store: Store, server: PeculiarProvider, clock: Clock
+) -> None:
+    def also(_tx: object) -> None:
+        raise RuntimeError
+
+    grant = granted(server, clock)
+    with pytest.raises(RuntimeError):
+        accounts.connect("HR", TEAM, ANN, grant, also)
+    assert accounts.of("HR", TEAM, ANN) is None
+    assert noted(store, "connected") == []
+
+
+def test_the_journal_names_who_connected_what_and_no_token(
+    accounts: Accounts, store: Store, server: PeculiarProvider, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    accounts.disconnect("HR", TEAM, ANN)
+    who = {"user": ANN, "team": TEAM, "api": "HR", "identity": f"ann at {server.url}"}
+    assert noted(store, "connected") == [who]
+    assert noted(store, "disconnected") == [who | {"reason": "asked for", "revoked": True}]
+    assert all("of-this-test" not in line.data for line in store.journal.lines())
+
+
+def test_no_row_and_no_repr_has_a_token(
+    accounts: Accounts, store: Store, url: str, server: PeculiarProvider, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    assert "of-this-test" not in str(rows(url, "accounts"))
+    assert "of-this-test" not in repr(accounts.of("HR", TEAM, ANN))
+    assert str(rows(url, "accounts")[0]["encrypted"]) not in repr(accounts.of("HR", TEAM, ANN))
+
+
+def test_connecting_again_takes_the_place_of_the_account_before(
+    accounts: Accounts, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    connected(accounts, server, clock)
+    assert token(accounts, api) == "Bearer access-2-of-this-test"
+    assert "/revoke" not in server.paths, "which would end the new tokens at some servers"
+
+
+# --- renewal ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_token_is_renewed_a_minute_before_its_end(
+    accounts: Accounts, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    clock.now += 3_600 - SOON - 1
+    assert token(accounts, api) == "Bearer access-1-of-this-test"
+    clock.now += 1
+    assert token(accounts, api) == "Bearer access-2-of-this-test"
+    assert server.spent == ["refresh-1-of-this-test"]
+    clock.now += 3_600
+    assert token(accounts, api) == "Bearer access-3-of-this-test"
+    assert server.spent == ["refresh-1-of-this-test", "refresh-2-of-this-test"]
+
+
+def test_a_token_of_a_short_life_is_renewed_after_half_of_it(
+    accounts: Accounts, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    server.life = 40
+    connected(accounts, server, clock)
+    clock.now += 19
+    assert token(accounts, api) == "Bearer access-1-of-this-test"
+    clock.now += 1
+    assert token(accounts, api) == "Bearer access-2-of-this-test"
+
+
+def test_a_token_whose_end_nobody_says_is_used_until_it_is_refused(
+    accounts: Accounts, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    server.life = None
+    connected(accounts, server, clock)
+    clock.now += 1_000_000
+    refused = credential(accounts, api)
+    assert refused.headers["Authorization"] == "Bearer access-1-of-this-test"
+    assert accounts.renewed(api, asking(), refused, time.monotonic() + 5)
+    assert token(accounts, api) == "Bearer access-2-of-this-test"
+
+
+def test_a_refused_token_is_renewed_once_and_not_by_each_who_had_it(
+    accounts: Accounts, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    clock.now += 100
+    first, by = credential(accounts, api), time.monotonic() + 5
+    assert accounts.renewed(api, asking(), first, by)
+    assert accounts.renewed(api, asking(), first, by), "somebody else has renewed it by now"
+    assert not accounts.renewed(api, asking(), credential(accounts, api), by), "the API refuses the new one, too"
+    assert server.spent == ["refresh-1-of-this-test"]
+
+
+def test_ten_threads_renew_once(accounts: Accounts, server: PeculiarProvider, api: Api, clock: Clock) -> None:
+    connected(accounts, server, clock)
+    clock.now += 3_600
+    server.pause = 0.2
+    assert set(race(10, lambda _: token(accounts, api))) == {"Bearer access-2-of-this-test"}
+    assert server.spent == ["refresh-1-of-this-test"]
+
+
+def test_ten_threads_that_were_refused_renew_once(
+    accounts: Accounts, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    clock.now += 100
+    refused = credential(accounts, api)
+    server.pause = 0.2
+    assert race(10, lambda _: accounts.renewed(api, asking(), refused, time.monotonic() + 30)) == [True] * 10
+    assert server.spent == ["refresh-1-of-this-test"]
+
+
+def _ask_in_a_process(url: str, issuer: str, key: str, threads: int, together: Any, told: Any) -> None:
+    """Another process with the same database: what its threads get."""
+    clock = Clock(1_000.0 + 3_600)
+    store = Store(url, clock, journal_key="k", is_shared=True)
+    server = PeculiarProvider()
+    catalog = server.catalog(issuer=issuer)
+    ids = map(str, itertools.count(time.time_ns()))
+    accounts = Accounts(store, Providers(clock), TokenBox([key]), catalog, ids=lambda: next(ids), clock=clock)
+
+    def ask(_: int) -> str:
+        return token(accounts, catalog.apis[0])
+
+    together.wait(60)
+    told.put(race(threads, ask))
+    store.close()
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_ten_turns_in_two_processes_renew_once(
+    accounts: Accounts, url: str, server: PeculiarProvider, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    server.pause = 0.3
+    forks = multiprocessing.get_context("forkserver")
+    together, told = forks.Barrier(2), forks.Queue()
+    arguments = (url, server.url, KEY, 5, together, told)
+    processes = [forks.Process(target=_ask_in_a_process, args=arguments, daemon=True) for _ in range(2)]
+    for one in processes:
+        one.start()
+    got = [*told.get(timeout=60), *told.get(timeout=60)]
+    for one in processes:
+        one.join(60)
+    assert got == ["Bearer access-2-of-this-test"] * 10
+    assert server.spent == ["refresh-1-of-this-test"]
+
+
+def test_a_renewal_whose_process_died_is_anothers_after_half_a_minute(
+    accounts: Accounts, store: Store, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    clock.now += 3_600
+    account = accounts.of("HR", TEAM, ANN)
+    assert account is not None
+    assert store.begin_renewal(account, "somebody who dies", 30.0)
+    with pytest.raises(NoCredential) as told:
+        credential(accounts, api, seconds=0.2)
+    assert str(told.value) == ("The sign-in server of HR is slow at renewing your sign-in. Try again in a minute.")
+    clock.now += 31
+    assert token(accounts, api) == "Bearer access-2-of-this-test"
+
+
+def test_who_comes_back_late_gives_up_nobody_elses_renewal(
+    accounts: Accounts, store: Store, server: PeculiarProvider, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    account = accounts.of("HR", TEAM, ANN)
+    assert account is not None
+    assert store.begin_renewal(account, "first", 30.0)
+    clock.now += 31
+    assert store.begin_renewal(account, "second", 30.0)
+    store.give_up_renewal(account, "first")
+    assert not store.begin_renewal(account, "third", 30.0)
+
+
+def test_a_renewal_is_stored_although_the_thread_was_taken_over_meanwhile(
+    accounts: Accounts, store: Store, url: str, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    """What a refresh token was spent for must not be lost."""
+    connected(accounts, server, clock)
+    clock.now += 3_600
+    with store.holding("T0/C0/1.1"):
+        with looking_into(url) as engine, engine.begin() as db:
+            db.execute(text("update holds set owner = 'another', fence = fence + 1"))
+        assert token(accounts, api) == "Bearer access-2-of-this-test"
+    assert token(accounts, api) == "Bearer access-2-of-this-test"
+
+
+def test_an_account_that_was_connected_anew_during_a_renewal_stays(
+    accounts: Accounts, store: Store, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    seen = accounts.of("HR", TEAM, ANN)
+    assert seen is not None
+    connected(accounts, server, clock)
+    assert not store.end_renewal(seen, seen)
+    assert token(accounts, api) == "Bearer access-2-of-this-test"
+
+
+def test_a_server_that_is_away_leaves_a_token_that_is_good_in_use(
+    accounts: Accounts, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    before = renewals("failed")
+    server.replies["/token"] = as_json({}, 503)
+    clock.now += 3_590
+    assert token(accounts, api) == "Bearer access-1-of-this-test"
+    clock.now += 10
+    with pytest.raises(NoCredential) as told:
+        credential(accounts, api)
+    assert str(told.value) == "The sign-in server of HR gave no answer. Try again in a few minutes."
+    assert renewals("failed") == before + 2
+    del server.replies["/token"]
+    assert token(accounts, api) == "Bearer access-2-of-this-test"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        as_json({"error": "invalid_grant", "error_description": "<!channel>"}, 400),
+        as_json({"error": "interaction_required"}, 400),
+        as_json({"error": "bad_refresh_token"}, 200),
+    ],
+)
+def test_a_refresh_token_that_is_of_no_use_ends_the_account(
+    accounts: Accounts, store: Store, server: PeculiarProvider, api: Api, clock: Clock, reply: Reply
+) -> None:
+    connected(accounts, server, clock)
+    clock.now += 3_600
+    server.replies["/token"] = reply
+    with pytest.raises(NotConnected) as told:
+        credential(accounts, api)
+    assert (told.value.api, told.value.reason) == ("HR", "Your sign-in at HR has ended.")
+    assert accounts.of("HR", TEAM, ANN) is None
+    (entry,) = noted(store, "disconnected")
+    assert entry["reason"] in ("invalid_grant", "interaction_required", "bad_refresh_token")
+
+
+@pytest.mark.parametrize("code", ["invalid_client", "temporarily_unavailable", "unauthorized_client", "<odd>"])
+def test_what_is_the_servers_or_the_operators_fault_keeps_the_account(
+    accounts: Accounts, server: PeculiarProvider, api: Api, clock: Clock, code: str
+) -> None:
+    connected(accounts, server, clock)
+    clock.now += 3_600
+    server.replies["/token"] = as_json({"error": code}, 400)
+    with pytest.raises(NoCredential):
+        credential(accounts, api)
+    assert accounts.of("HR", TEAM, ANN) is not None
+
+
+def test_an_account_without_a_refresh_token_lasts_as_long_as_its_token(
+    accounts: Accounts, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    server.answer = {"refresh_token": None}
+    connected(accounts, server, clock)
+    clock.now += 3_599
+    assert token(accounts, api) == "Bearer access-1-of-this-test"
+    refused = credential(accounts, api)
+    assert not accounts.renewed(api, asking(), refused, time.monotonic() + 5)
+    clock.now += 1
+    with pytest.raises(NotConnected) as told:
+        credential(accounts, api)
+    assert told.value.reason == "Your sign-in at HR has ended."
+    assert accounts.of("HR", TEAM, ANN) is None
+
+
+def test_a_server_that_does_not_rotate_keeps_its_refresh_token(
+    accounts: Accounts, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    server.rotates = False
+    connected(accounts, server, clock)
+    for _ in range(3):
+        clock.now += 3_600
+        credential(accounts, api)
+    assert server.spent == ["refresh-1-of-this-test"] * 3
+
+
+def test_another_sign_in_server_in_the_catalog_asks_to_connect_again(
+    accounts: Accounts, server: PeculiarProvider, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    elsewhere = server.api(issuer="https://login.example.com")
+    with pytest.raises(NotConnected) as told:
+        credential(accounts, elsewhere)
+    assert told.value.reason == "HR has another sign-in server now."
+
+
+# --- whose it is ------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_asked_for_with_one_account_is_not_sent_with_another(
+    accounts: Accounts, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    identities = Identities({"oauth2": accounts})
+    whose = identities.whose(api, Caller(TEAM, ANN))
+    assert whose == f"ann at {server.url}"
+    assert accounts.credential(api, asking(identity=whose), time.monotonic() + 5).subject == "ann"
+    server.claims = {"sub": "anns-other-account"}
+    connected(accounts, server, clock)
+    with pytest.raises(NoCredential) as told:
+        accounts.credential(api, asking(identity=whose), time.monotonic() + 5)
+    assert str(told.value) == (
+        "This was asked for with another account of HR than the one that is connected now. Please ask again."
+    )
+
+
+# --- going ------------------------------------------------------------------------------------------------------------
+
+
+def test_who_disconnects_gives_the_tokens_back(
+    accounts: Accounts, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    assert accounts.disconnect("HR", TEAM, ANN)
+    assert not accounts.disconnect("HR", TEAM, ANN)
+    assert [one["token"] for one in server.forms("/revoke")] == ["refresh-1-of-this-test"]
+    with pytest.raises(NotConnected):
+        credential(accounts, api)
+
+
+@pytest.mark.parametrize(
+    "reply", [as_json({}, 503), as_json({"error": "unsupported_token_type"}, 400), Reply(drop=True)]
+)
+def test_tokens_that_the_server_does_not_take_back_are_deleted_all_the_same(
+    accounts: Accounts, store: Store, server: PeculiarProvider, clock: Clock, reply: Reply
+) -> None:
+    connected(accounts, server, clock)
+    server.replies["/revoke"] = reply
+    assert accounts.disconnect("HR", TEAM, ANN)
+    assert accounts.of("HR", TEAM, ANN) is None
+    assert noted(store, "disconnected")[0]["revoked"] is False
+
+
+def test_an_account_of_an_api_that_left_the_catalog_can_be_deleted(
+    store: Store, server: PeculiarProvider, clock: Clock
+) -> None:
+    accounts = of(store, server, clock)
+    accounts.connect("Gone", TEAM, ANN, granted(server, clock))
+    assert accounts.disconnect("Gone", TEAM, ANN)
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_is_replaced_by_another_one_before_it(
+    store: Store, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    connected(of(store, server, clock, OLD_KEY), server, clock)
+    assert token(of(store, server, clock, KEY, OLD_KEY), api) == "Bearer access-1-of-this-test"
+
+
+def test_what_no_key_opens_is_told_and_kept(store: Store, server: PeculiarProvider, api: Api, clock: Clock) -> None:
+    connected(of(store, server, clock, OLD_KEY), server, clock)
+    with pytest.raises(NotConnected) as told:
+        credential(of(store, server, clock, KEY), api)
+    assert told.value.reason == "Your sign-in at HR can't be read any more, since the bot's key was changed."
+    assert token(of(store, server, clock, OLD_KEY), api) == "Bearer access-1-of-this-test"
+
+
+def test_a_row_that_was_copied_to_another_person_is_of_no_use_there(
+    accounts: Accounts, url: str, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    server.claims = {"sub": "ben"}
+    connected(accounts, server, clock, BEN)
+    with looking_into(url) as engine, engine.begin() as db:
+        of_ann = db.scalar(text("select encrypted from accounts where who = 'U0ANN'"))
+        db.execute(text("update accounts set encrypted = :it where who = 'U0BEN'"), {"it": of_ann})
+    with pytest.raises(NotConnected):
+        credential(accounts, api, BEN)
+
+
+def test_whose_an_account_is_cannot_be_changed_in_the_database(
+    accounts: Accounts, url: str, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    with looking_into(url) as engine, engine.begin() as db:
+        db.execute(text("update accounts set subject = 'the boss'"))
+    with pytest.raises(NotConnected):
+        credential(accounts, api)
+
+
+def test_what_is_encrypted_opens_as_nothing_else() -> None:
+    box = TokenBox([KEY])
+    encrypted = box.encrypt(["state", "s1"], {"verifier": "v"})
+    assert box.decrypt(["state", "s1"], encrypted) == {"verifier": "v"}
+    for about, what in (
+        (["state", "s2"], encrypted),
+        (["state", "s1"], encrypted[:-8] + "AAAAAAA="),
+        (["state"], "odd"),
+    ):
+        with pytest.raises(Unreadable):
+            box.decrypt(about, what)
+    with pytest.raises(Unreadable):
+        TokenBox([OLD_KEY]).decrypt(["state", "s1"], encrypted)
+    with pytest.raises(Unreadable):
+        TokenBox([]).encrypt(["state"], {})
+
+
+def test_a_key_that_is_missing_or_none_stops_the_start_in_words(server: PeculiarProvider) -> None:
+    catalog = server.catalog()
+    check_keys(catalog, [KEY])
+    with pytest.raises(Misconfigured) as told:
+        check_keys(catalog, [])
+    assert str(told.value) == (
+        "TOKEN_KEY is not set. HR is asked with people's own accounts, whose tokens are kept encrypted: make one with "
+        "`openssl rand -base64 32`, set TOKEN_KEY to it and keep it as you keep keys."
+    )
+    for keys in (["password"], [KEY, "password"], [KEY[:-4]]):
+        with pytest.raises(Misconfigured) as told:
+            check_keys(catalog, keys)
+        assert str(told.value) == (
+            "TOKEN_KEY: write 32 bytes in base64, several apart by commas; make one with `openssl rand -base64 32`."
+        )
+
+
+# --- a real server ----------------------------------------------------------------------------------------------------
+
+
+@needs_oidc_provider
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_ten_turns_renew_a_real_servers_rotating_token_once_and_it_stays_good(url: str, tmp_path: Path) -> None:
+    """oidc-provider ends all that came of a sign-in when a refresh token comes twice: then nobody would get a token any more."""
+    store = Store(url, journal_key="k")
+    with oidc_provider(tmp_path, life=2) as real:
+        more: dict[str, Any] = {"issuer": real.issuer, "client_secret": SECRET, "scopes": ["openid", "offline_access"]}
+        more["authorize_params"] = {"prompt": "consent"}
+        server = PeculiarProvider()
+        accounts, api, providers = of(store, server, time.time, **more), server.api(**more), Providers(time.time)
+        sent = {"state": STATE, "nonce": NONCE, "verifier": VERIFIER, "redirect_uri": CALLBACK}
+        params = real.sign_in(providers.authorization_url(api, **sent), "ann")
+        accounts.connect("HR", TEAM, ANN, providers.redeem(api, params=params, **sent))
+        for _ in range(3):
+            before = token(accounts, api)
+            until(lambda before=before: token(accounts, api) != before)  # type: ignore[misc]
+            time.sleep(2)  # by the server's clock, too, all of it has ended
+            race(10, lambda _: token(accounts, api))
+        assert accounts.disconnect("HR", TEAM, ANN)
+        assert noted(store, "disconnected")[0]["revoked"] is True
+    store.close()
