@@ -39,7 +39,8 @@ from cli.shared import plain_errors
 from gate.authority import Authority
 from gate.gate import Gate, GateOptions
 from identity.accounts import Accounts
-from identity.connecting import Connecting
+from identity.connecting import Connecting, check_lead
+from identity.devices import Devices
 from identity.identities import Identities
 from identity.providers import Providers
 from identity.token_box import TokenBox, check_keys
@@ -49,6 +50,7 @@ from model.prompt.prompt import prepare
 from slack_io.app_home import AppHome
 from slack_io.assistant_status import AssistantStatus
 from slack_io.cancellation import Cancellation
+from slack_io.connect_offers import ConnectWords
 from slack_io.handlers import AdmissionRules, Handlers
 from slack_io.health import Readiness, WatchedModel
 from slack_io.home_accounts import HomeAccounts
@@ -57,6 +59,7 @@ from slack_io.intake import Intake
 from slack_io.oauth_routes import OAuthRoutes
 from slack_io.outbox import Outbox
 from slack_io.restored import see_to_restored
+from slack_io.sign_ins import SignIns
 from slack_io.socket_mode import SocketMode
 from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
@@ -141,6 +144,7 @@ class Bot:
     store: Store
     gate: Gate
     accounts: Accounts
+    providers: Providers
     web: SlackWeb
     turns: Turns
     socket: SocketMode | None  # in socket mode
@@ -197,6 +201,9 @@ def create_app(
     box, providers = TokenBox(settings.token_keys), Providers(clock, settings.way_out)
     accounts = Accounts(store, providers, box, catalog, ids=ids, clock=clock)
     gate = _gate(settings, catalog, store, web, Identities({"oauth2": accounts}), clock, ids)
+    devices = Devices(
+        store, accounts, providers, box, api=lambda name: gate.catalog.api(name), person=web.person, ids=ids
+    )
     connecting = Connecting(
         store,
         accounts,
@@ -213,14 +220,14 @@ def create_app(
     cancellation = Cancellation(store, web, settings.admin_names, cancel_flag, ids=ids)
     status = AssistantStatus(web, waking)
     streams = StreamedMessages(web, waking, cancellation.ended_in_slack, links=lambda: gate.catalog.links)
-    outbox = Outbox(web, store, streams, status, waking, unshown=gate.unshown, link_to=connecting.link_to, clock=clock)
-    can_link = settings.public_url is not None
-    at_home = HomeAccounts(
-        accounts, lambda: gate.catalog, connecting.link_to if can_link else None, lambda user: home.redraw(user)
-    )
+    lead_to = connecting.lead_to if settings.public_url else devices.begin
+    outbox = Outbox(web, store, streams, status, waking, unshown=gate.unshown, lead_to=lead_to, clock=clock)
+    at_home = HomeAccounts(accounts, lambda: gate.catalog, connecting.link_to if settings.public_url else None)
     home = AppHome(
         store, gate, web, waking, settings.channels, allow_guests=settings.allow_guests, accounts=at_home.blocks
     )
+    connect_words = ConnectWords(store, ids)
+    sign_ins = SignIns(accounts, devices, connect_words, home)
     handlers = Handlers(store, gate, web, _admission(settings), cancellation, status, home, at_home, waking, ids=ids)
     services = Services(
         model=_model_calls(settings, watched),
@@ -244,7 +251,7 @@ def create_app(
         deadlines,
         waking,
         reload,
-        at_home.disconnect,
+        sign_ins,
         workers=settings.workers,
     )
     intake = Intake(store)
@@ -252,10 +259,10 @@ def create_app(
     replica = _replica(settings, parts, turns, clock)
     readiness = Readiness(store, web, watched, socket)
     gauges = Gauges(store, waking, lambda: readiness.report()[0])
-    bot = Bot(store, gate, accounts, web, turns, socket, readiness, gauges, replica)
+    bot = Bot(store, gate, accounts, providers, web, turns, socket, readiness, gauges, replica)
     app = _flask(settings, bot, intake)
     if settings.public_url is not None:
-        OAuthRoutes(connecting, store, home, settings.public_url, ids).add_to(app)
+        OAuthRoutes(connecting, store, home, settings.public_url, connect_words).add_to(app)
     return app
 
 
@@ -379,6 +386,7 @@ def serve(part: Part = Part.ALL) -> None:
         parts = _wait_for_database(settings, clock, stop, lambda: signals.put(_LOOK))
         _begin(parts.store, stop, part)
         parts.store.take_catalog(digest_of(settings.apis_file), insists=False)
+        check_lead(catalog, Providers(clock, settings.way_out), settings.public_url)
         app = create_app(settings, catalog, parts, reload=lambda: signals.put(_READ_AGAIN), clock=clock)
         server = None if part is Part.WORK else _listen(app, settings)
         bot: Bot = app.extensions["bot"]
@@ -521,6 +529,7 @@ def _reload(settings: Settings, bot: Bot, *, insists: bool) -> None:
             return
         catalog = read_catalog(settings.apis_file)
         check_keys(catalog, settings.token_keys)
+        check_lead(catalog, bot.providers, settings.public_url)
         prepare(catalog, settings.prompt_budget)
     except Misconfigured as error:
         mistakes = str(error).splitlines()

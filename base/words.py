@@ -79,7 +79,7 @@ CONNECT = "Connect your {api} account"
 CONNECT_SHORT = "Connect your account"  # where the name is too long for a button
 CONNECT_ASK = (
     "To go on I need your own account of {apis}, since I work there in your name. Connect it, and I'll take your question up again "
-    "by myself. This is for you alone, so please don't pass the link on. I'll wait until {until}."
+    "by myself. This is for you alone, so please don't pass it on. I'll wait until {until}."
 )
 NOT_CONNECTED_IN_TIME = (
     "No account of {apis} was connected in time, so I stopped here. Connect yours in my Home tab, then ask again."
@@ -94,6 +94,9 @@ CONNECTED = "Your account of {api} is connected: {account}. I'll use it for what
 CONNECTED_IN_PART = (
     "It may do less than I asked for ({missing}). If something doesn't work, connect it anew in my Home tab."
 )
+CONNECT_CODE = "The page asks for a code. Yours for {api}: *{code}*"
+CONNECT_NEW_CODE = "Get a new code"
+CONNECT_OVER = "This question doesn't wait for your account any more."
 CONNECT_AGAIN = "{problem} Your question still waits, until {until}: connect your account of {apis} to have it go on."
 
 # --- the pages on which an account is connected: people read these in their browser, not in Slack ---------------------

@@ -14,10 +14,12 @@ from typing import Protocol, TypeVar
 import structlog
 
 from base import words
+from base.settings import Misconfigured
 from catalog.auth import OAuth2
-from catalog.catalog import Api
+from catalog.catalog import Api, Catalog
 from identity.accounts import Accounts
 from identity.callers import NoCredential
+from identity.needs import asks_for_account
 from identity.providers import Grant, Providers, lacking
 from identity.token_box import TokenBox, Unreadable
 from store.connections import ConnectionAsked, Unusable, connected
@@ -37,6 +39,28 @@ _ENDED = {
     Unusable.EXPIRED: words.CONNECT_EXPIRED,
     Unusable.ELSEWHERE: words.CONNECT_ELSEWHERE,
 }
+
+
+_NO_LEAD = (
+    "PUBLIC_URL is not set. {api} is asked with people's own accounts, which they connect in a browser: set it to the address at which "
+    "browsers reach this bot, for example https://bot.example.com, and have the sign-in server take {address} as redirect URI."
+)
+_NO_DEVICE = " Without it, people could only connect with a code (RFC 8628), which this sign-in server does not have."
+
+
+def check_lead(catalog: Catalog, providers: Providers, address: str | None) -> None:
+    """Raises `Misconfigured` where the catalog asks for people's accounts and nobody could connect any. A server that is
+    away is believed to have codes."""
+    for api in catalog.apis if address is None else ():
+        if asks_for_account(api):
+            try:
+                has_code = providers.has_device_flow(api)
+            except NoCredential as error:
+                log.warning("whether people can connect with a code is not known", api=api.name, reason=str(error))
+                continue
+            if not has_code:
+                told = _NO_LEAD.format(api=api.name, address=f"<PUBLIC_URL>{CALLBACK}")
+                raise Misconfigured(told + _NO_DEVICE)
 
 
 class Person(Protocol):
@@ -59,6 +83,14 @@ class NotConnectedNow(Exception):
         super().__init__(text)
         self.asked = asked
         self.key = key
+
+
+@dataclass(frozen=True)
+class Code:
+    """Where a person connects an account, and what is to be typed there; empty: nothing."""
+
+    url: str
+    code: str
 
 
 @dataclass(frozen=True)
@@ -123,6 +155,10 @@ class Connecting:
         self._store.offer_link(link, asked, self._clock() + _AT_HOME if until is None else until)
         return f"{self._address}{START}?link={link}"
 
+    def lead_to(self, asked: ConnectionAsked) -> Code:
+        """The same as a place without a code."""
+        return Code(self.link_to(asked), "")
+
     def start(self, link: str) -> Departure:
         """The way to the sign-in server. Raises `NotConnectedNow`."""
         asked = self._store.link(link)
@@ -176,11 +212,10 @@ class Connecting:
     def _check_person(self, api: Api, asked: ConnectionAsked, person: Person, grant: Grant, key: str) -> None:
         """Raises `NotConnectedNow` where the account is somebody else's: a link that was passed on leads there, and the other one would
         press yes."""
-        if _oauth2(api).other_accounts or not (person.email and grant.email and grant.email_verified):
-            return
-        if person.email.strip().casefold() != grant.email.strip().casefold():
+        is_comparable = person.email and grant.email and grant.email_verified
+        if is_comparable and not oauth2_of(api).other_accounts and not is_own(person, grant):
             log.warning("another person's account", api=api.name, who=asked.who)
-            self._give_back(api, grant)
+            give_back(self._providers, api, grant)
             raise NotConnectedNow(words.CONNECT_OTHER_EMAIL.format(api=api.name), asked, key)
 
     # --- the person's own yes -----------------------------------------------------------------------------------------
@@ -206,7 +241,7 @@ class Connecting:
         """The person said no: nothing is stored, and the grant is given back. Raises `NotConnectedNow`."""
         asked, api, grant = self._confirmed(confirmation, cookie)
         if self._store.drop_confirmation(confirmation):
-            self._give_back(api, grant)
+            give_back(self._providers, api, grant)
         return asked
 
     def _confirmed(self, confirmation: str, cookie: str) -> tuple[ConnectionAsked, Api, Grant]:
@@ -247,11 +282,19 @@ class Connecting:
             log.info("not connected", api=asked.api, who=asked.who, reason=str(error))
             raise NotConnectedNow(str(error), asked, key) from None
 
-    def _give_back(self, api: Api, grant: Grant) -> None:
-        try:
-            self._providers.revoke(api, grant)
-        except NoCredential as error:
-            log.warning("a grant was not given back", api=api.name, reason=str(error))
+
+def give_back(providers: Providers, api: Api, grant: Grant) -> None:
+    """Gives back what is not to be kept, where the sign-in server takes it."""
+    try:
+        providers.revoke(api, grant)
+    except NoCredential as error:
+        log.warning("a grant was not given back", api=api.name, reason=str(error))
+
+
+def is_own(person: Person, grant: Grant) -> bool:
+    """Whether both sides give the same verified e-mail."""
+    theirs = grant.email.strip().casefold() if grant.email_verified else ""
+    return bool(theirs) and theirs == person.email.strip().casefold()
 
 
 def account_text(grant: Grant) -> str:
@@ -265,7 +308,8 @@ def _about(kind: str, asked: ConnectionAsked) -> tuple[str, ...]:
     return (kind, asked.team, asked.who, asked.api, asked.turn)
 
 
-def _oauth2(api: Api) -> OAuth2:
+def oauth2_of(api: Api) -> OAuth2:
+    """What the catalog says of how people sign in."""
     assert api.auth is not None
     assert api.auth.oauth2 is not None
     return api.auth.oauth2

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from base import words
 from base.markdown import Block, escape
 from base.thread import Thread
-from gate.cards import date
-from store.connections import ConnectionAsked
+from gate.cards import button, date
+from identity.connecting import Code, NotConnectedNow, account_text
+from identity.providers import Grant
+from store.connections import ConnectionAsked, hashed
 from store.posts import Post, connect_offer, ephemeral, message
 from store.store import Store
 from store.turns import Turn
 
+_MOST = 10  # APIs of one line
 _BUTTON = 75  # characters of a button: https://docs.slack.dev/reference/block-kit/block-elements/button-element
-LinkTo = Callable[[ConnectionAsked], str]  # the address that leads a person to connect; made for this one use
+LeadTo = Callable[
+    [ConnectionAsked], Code
+]  # where a person connects, made for this one use; without a code it is typed nowhere
 
 
-def no_link(_asked: ConnectionAsked) -> str:
+def no_lead(_asked: ConnectionAsked) -> Code:
     """Nobody can connect anything here."""
-    raise ValueError("there is no address where accounts are connected")
+    raise ValueError("there is no way to connect accounts")
 
 
 def connect_text(apis: Sequence[str], reason: str, until: float) -> str:
@@ -58,10 +63,46 @@ def connect_button(api: str, url: str) -> Block:
     return {"type": "button", "action_id": f"connect_{api}"[:255], "text": text, "url": url, "style": "primary"}
 
 
-def offer_blocks(arguments: Mapping[str, Any], team: str, turn: str, thread: str, link_to: LinkTo) -> list[Block]:
-    """A post of `connect_offer` as blocks, with links of its own."""
+def offer_blocks(arguments: Mapping[str, Any], team: str, turn: str, thread: str, lead_to: LeadTo) -> list[Block]:
+    """A post of `connect_offer` as blocks, with links of its own. Raises `NoCredential` where a sign-in server gives no code now."""
     offered = arguments["connect"]
-    asked = [ConnectionAsked(team, offered["user"], api, turn, thread) for api in offered["apis"]]
-    text = {"type": "mrkdwn", "text": arguments["text"][:3_000]}
-    buttons = [connect_button(one.api, link_to(one)) for one in asked[:25]]
+    asked = [ConnectionAsked(team, offered["user"], api, turn, thread) for api in offered["apis"][:_MOST]]
+    leads = [(one.api, lead_to(one)) for one in asked]
+    codes = [words.CONNECT_CODE.format(api=escape(api), code=escape(lead.code)) for api, lead in leads if lead.code]
+    text = {"type": "mrkdwn", "text": "\n".join([arguments["text"], *codes])[:3_000]}
+    buttons = [connect_button(api, lead.url) for api, lead in leads]
+    buttons += [button("connect", words.CONNECT_NEW_CODE, turn)] if codes else []
     return [{"type": "section", "text": text}, {"type": "actions", "elements": buttons}]
+
+
+class ConnectWords:
+    """What is said in Slack of a connection, to its person alone, where the question waits."""
+
+    def __init__(self, store: Store, ids: Callable[[], str]) -> None:
+        self._store = store
+        self._ids = ids
+
+    def connected(self, asked: ConnectionAsked, grant: Grant, missing: Sequence[str]) -> list[Post]:
+        """An account is there now; `missing`: scopes that were not granted."""
+        if not asked.thread:
+            return []
+        said = words.CONNECTED.format(api=escape(asked.api), account=escape(account_text(grant)))
+        if missing:
+            said += " " + words.CONNECTED_IN_PART.format(missing=escape(", ".join(missing)))
+        return [told_alone(self._store, self._ids(), asked, said)]
+
+    def not_connected(self, error: NotConnectedNow) -> list[Post]:
+        """Nothing was connected, and how to try again: told once for each try, as long as a question waits for it."""
+        asked = error.asked
+        turn = self._store.turn(asked.turn) if asked is not None and asked.turn else None
+        return [self.again(turn, str(error), f"connect/{hashed(error.key)[:32]}")] if _waits(turn) else []
+
+    def again(self, turn: Turn, problem: str = "", post: str = "") -> Post:
+        """Asks anew for a question that waits."""
+        apis, until = escape(" or ".join(turn.connects)), date(turn.connects_until or 0.0)
+        text = words.CONNECT_AGAIN.format(problem=escape(problem), until=until, apis=apis).strip()
+        return offer(self._store, post or self._ids(), turn, turn.connects, text)
+
+
+def _waits(turn: Turn | None) -> TypeGuard[Turn]:
+    return turn is not None and turn.connects_until is not None

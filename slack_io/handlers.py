@@ -28,6 +28,7 @@ from slack_io.allowance_words import closed_text
 from slack_io.app_home import AppHome
 from slack_io.assistant_status import AssistantStatus
 from slack_io.cancellation import Cancellation
+from slack_io.connect_offers import ConnectWords
 from slack_io.home_accounts import HomeAccounts
 from slack_io.payloads import question
 from slack_io.web_api import SlackWeb
@@ -341,10 +342,18 @@ class Handlers:
                 self._cancellation.stop(arrival, token)
             case "delete":
                 self._cancellation.remove(arrival, token)
+            case "connect":
+                self._offer_again(arrival, click)
             case "disconnect":
                 self._disconnect(arrival, click)
             case _:
                 self._open(arrival, click)
+
+    def _offer_again(self, arrival: Arrival, click: Click) -> None:
+        turn = self._store.turn(click.token)
+        if turn is None or turn.asker != click.user or turn.connects_until is None:
+            raise Refused(words.CONNECT_OVER)
+        self._store.dispose(arrival, [ConnectWords(self._store, self._ids).again(turn)])
 
     def _disconnect(self, arrival: Arrival, click: Click) -> None:
         key = self._accounts.find(click.thread.team, click.user, click.token)

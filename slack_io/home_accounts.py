@@ -4,34 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import structlog
-
 from base import words
 from base.markdown import Block
 from catalog.catalog import Catalog
 from gate.cards import confirmation, plain_section
 from identity.accounts import Accounts
 from identity.needs import asks_for_account
-from slack_io.connect_offers import LinkTo, connect_button
+from slack_io.connect_offers import connect_button
 from store.accounts import Account
 from store.connections import ConnectionAsked, hashed
 
-log = structlog.get_logger("app_home")
 _MOST = 15  # APIs that are shown
 _SHOWN = 200  # characters of an account's name
 
 
 class HomeAccounts:
-    """The accounts of everybody as App Home shows them. `link_to`: None where nobody can connect by a link; `redraw` hears of whose Home
-    is another by now."""
+    """The accounts of everybody as App Home shows them. `link_to`: None where nobody can connect by a link."""
 
     def __init__(
-        self, accounts: Accounts, catalog: Callable[[], Catalog], link_to: LinkTo | None, redraw: Callable[[str], None]
+        self, accounts: Accounts, catalog: Callable[[], Catalog], link_to: Callable[[ConnectionAsked], str] | None
     ) -> None:
         self._accounts = accounts
         self._catalog = catalog
         self._link_to = link_to
-        self._redraw = redraw
 
     def blocks(self, team: str, user: str) -> list[Block]:
         """A person's accounts and what may be connected; nothing where the catalog asks for none."""
@@ -58,13 +53,6 @@ class HomeAccounts:
         """The key of a person's own account that a button's token names; nobody else's can be named."""
         found = [one.api for one in self._accounts.of_person(team, user) if token_of(one.api) == token]
         return f"{team}/{user}/{found[0]}" if found else None
-
-    def disconnect(self, key: str) -> None:
-        """Gives an account back at its sign-in server and deletes it."""
-        team, user, api = key.split("/", 2)
-        if self._accounts.disconnect(api, team, user):
-            log.info("disconnected", api=api, who=user)
-        self._redraw(user)
 
 
 def token_of(api: str) -> str:

@@ -6,23 +6,19 @@ Few at once: the same threads take what Slack sends, and a sign-in server may be
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import structlog
 from flask import Flask, Response, request
 
 from base import words
-from base.markdown import escape
 from base.slack_errors import SlackBusy, SlackUnsure
-from gate.cards import date
-from identity.connecting import CALLBACK, START, Connecting, NotConnectedNow, account_text
-from identity.providers import Grant
+from identity.connecting import CALLBACK, START, Connecting, NotConnectedNow
 from slack_io import oauth_pages
 from slack_io.app_home import AppHome
-from slack_io.connect_offers import offer, told_alone
-from store.connections import ConnectionAsked, hashed
-from store.posts import Post
+from slack_io.connect_offers import ConnectWords
+from store.connections import hashed
 from store.store import Store
 
 log = structlog.get_logger("connecting")
@@ -34,14 +30,12 @@ _TEN_MINUTES = 600  # seconds of a cookie
 class OAuthRoutes:
     """The three routes. `address`: PUBLIC_URL without a slash at its end."""
 
-    def __init__(
-        self, connecting: Connecting, store: Store, home: AppHome, address: str, ids: Callable[[], str]
-    ) -> None:
+    def __init__(self, connecting: Connecting, store: Store, home: AppHome, address: str, says: ConnectWords) -> None:
         self._connecting = connecting
         self._store = store
         self._home = home
         self._address = address
-        self._ids = ids
+        self._says = says
         self._room = threading.Semaphore(_AT_ONCE)
         place = urlsplit(address)
         self._origin = f"{place.scheme}://{place.netloc}"
@@ -64,7 +58,7 @@ class OAuthRoutes:
             try:
                 return do()
             except NotConnectedNow as error:
-                self._tell(error)
+                self._store.say(self._says.not_connected(error))
                 return oauth_pages.told(words.CONNECT_PAGE_NOT_DONE, str(error), 400)
             except (SlackBusy, SlackUnsure):
                 return oauth_pages.told(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_NO_PERSON, 503)
@@ -103,7 +97,7 @@ class OAuthRoutes:
             self._connecting.decline(confirmation, cookie)
             page = oauth_pages.told(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_DECLINED)
         else:
-            asked, _ = self._connecting.confirm(confirmation, cookie, self._says_connected)
+            asked, _ = self._connecting.confirm(confirmation, cookie, self._says.connected)
             self._home.redraw(asked.who)
             page = oauth_pages.told(words.CONNECT_PAGE_DONE, words.CONNECT_DONE)
         self._set_cookie(page, confirmation, "", age=0)
@@ -129,25 +123,3 @@ class OAuthRoutes:
         response.set_cookie(
             self._name(of), value, max_age=age, path="/", secure=self._is_secure, httponly=True, samesite="Lax"
         )
-
-    # --- what is said in Slack ----------------------------------------------------------------------------------------
-
-    def _says_connected(self, asked: ConnectionAsked, grant: Grant, missing: Sequence[str]) -> list[Post]:
-        if not asked.thread:
-            return []
-        said = words.CONNECTED.format(api=escape(asked.api), account=escape(account_text(grant)))
-        if missing:
-            said += " " + words.CONNECTED_IN_PART.format(missing=escape(", ".join(missing)))
-        return [told_alone(self._store, self._ids(), asked, said)]
-
-    def _tell(self, error: NotConnectedNow) -> None:
-        """Tells a failure where the question waits, once, with a button to try again."""
-        asked = error.asked
-        turn = self._store.turn(asked.turn) if asked is not None and asked.turn else None
-        if turn is None or turn.connects_until is None:
-            return
-        apis = " or ".join(turn.connects)
-        text = words.CONNECT_AGAIN.format(
-            problem=escape(str(error)), until=date(turn.connects_until), apis=escape(apis)
-        )
-        self._store.say([offer(self._store, f"connect/{hashed(error.key)[:32]}", turn, turn.connects, text)])

@@ -17,9 +17,10 @@ from cachetools import TTLCache
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import TOP, Thread, permalink
 from base.tracing import span
+from identity.callers import NoCredential
 from slack_io import slack_pages
 from slack_io.assistant_status import AssistantStatus
-from slack_io.connect_offers import LinkTo, no_link, offer_blocks
+from slack_io.connect_offers import LeadTo, no_lead, offer_blocks
 from slack_io.streaming import StreamedMessages
 from slack_io.web_api import SlackWeb
 from store.posts import DuePost, Post, PostEvent, PostState
@@ -39,13 +40,14 @@ _CLOCKS_DIFFER = 7_200.0  # seconds by which Slack's clock may differ from ours
 _LINGERS = 12.0  # seconds for which who lost the database may still be in a call to Slack: that ends after ten
 _REMEMBERED = 10_000  # threads
 _CARD_SOON = 1.0  # seconds until a message that links to another is tried again
+_PROVIDER_AWAY = 30.0  # seconds after which a sign-in server is asked again for what a line needs
 _REACTION_FOR = 300.0  # seconds after which a thumbs-up that Slack would not take is no longer worth a try
 
 
 class Outbox:
     """The one who speaks in Slack. `deliver` works for one thread at a time; different threads may be delivered side by side.
 
-    `unshown` hears of a message that Slack refused for good; `link_to` makes the links that lead people to connect accounts.
+    `unshown` hears of a message that Slack refused for good; `lead_to` says where people connect accounts.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class Outbox:
         waking: Waking,
         *,
         unshown: Callable[[str], None],
-        link_to: LinkTo = no_link,
+        lead_to: LeadTo = no_lead,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -67,7 +69,7 @@ class Outbox:
         self._waking = waking
         self._store = store
         self._unshown = unshown
-        self._link_to = link_to
+        self._lead_to = lead_to
         self._clock = clock
         self._steady = steady
         self._alone_from = steady() + (_LINGERS if store.others_may_linger else 0.0)
@@ -285,7 +287,11 @@ class Outbox:
         arguments = post.arguments
         if "connect" not in arguments:
             return {name: arguments[name] for name in ("text", "blocks") if name in arguments}
-        blocks = offer_blocks(arguments, Thread.from_key(post.thread).team, post.turn, post.thread, self._link_to)
+        try:
+            blocks = offer_blocks(arguments, Thread.from_key(post.thread).team, post.turn, post.thread, self._lead_to)
+        except NoCredential as error:
+            log.warning("no way to connect an account now", reason=str(error))
+            raise SlackBusy(_PROVIDER_AWAY) from None
         return {"text": arguments["text"], "blocks": blocks}
 
     def _linked(self, one: DuePost) -> dict[str, Any]:

@@ -7,7 +7,7 @@ What lets somebody in (a link, a state, a confirmation, a cookie) is here only a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
@@ -16,11 +16,13 @@ from sqlalchemy import ColumnElement, Table, delete, func, insert, or_, select, 
 
 from base.thread import Thread
 from store.database import NotNow, Transaction
+from store.holds import DATABASE
+from store.posts import Post, add_posts
 from store.tables import confirmations, devices, links, oauth_states, turns
 from store.turns import CONNECTS, IS_OPEN, Turn, Turns, turn_of
 from workers.wakes import Work
 
-_KEPT = 86_400.0  # seconds for which a state is kept after its end, so that its replay is known as one
+_KEPT = 86_400.0  # seconds for which a state is kept after its end, so that its replay is known as one; of a device, for its server's word
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,11 @@ class Confirmation:
 
 @dataclass(frozen=True)
 class Device:
-    """A person's sign-in on another device, which is asked about at `poll_at` (seconds since 1970)."""
+    """A person's sign-in on another device (RFC 8628), until `expires_at` (seconds since 1970)."""
 
+    device: str
     asked: ConnectionAsked
     sealed: str
-    poll_at: float
     expires_at: float
 
 
@@ -205,12 +207,61 @@ class Connections(Turns):
             gone = delete(confirmations).where(confirmations.c.confirmation == hashed(confirmation))
             return bool(tx.db.execute(gone).rowcount)
 
+    # --- sign-ins on other devices ------------------------------------------------------------------------------------
+
+    def device_of(self, asked: ConnectionAsked) -> Device | None:
+        """The sign-in of a person that is under way for an API."""
+        return self._device(_same(devices, asked), devices.c.expires_at > self._clock())
+
+    def device(self, device: str) -> Device | None:
+        """The sign-in with this id."""
+        return self._device(devices.c.device == device)
+
+    def _device(self, *where: ColumnElement[bool]) -> Device | None:
+        with self._reading() as db:
+            row = db.execute(select(devices).where(*where)).mappings().first()
+        return Device(row["device"], _asked(row), row["sealed"], row["expires_at"]) if row is not None else None
+
+    def add_device(self, device: Device, interval: float) -> None:
+        """A sign-in on another device, in place of an earlier one of the same person and API; it is asked about in `interval` seconds."""
+        row = {"device": device.device, "sealed": device.sealed, "expires_at": device.expires_at}
+        with self._writing() as tx:
+            tx.db.execute(delete(devices).where(_same(devices, device.asked)))
+            tx.db.execute(insert(devices).values(**row, poll_at=tx.clock() + interval, **vars(device.asked)))
+            tx.wake(DATABASE, Work.DEADLINES)
+
+    def due_devices(self) -> list[str]:
+        """The sign-ins that are to be asked about now."""
+        with self._reading() as db:
+            return list(db.scalars(select(devices.c.device).where(devices.c.poll_at <= self._clock())))
+
+    def take_poll(self, device: str, interval: float) -> bool:
+        """Takes on to ask about a sign-in, which is due again after `interval` seconds. False where another one did."""
+        now = self._clock()
+        due = update(devices).where(devices.c.device == device, devices.c.poll_at <= now)
+        with self._writing() as tx:
+            taken = bool(tx.db.execute(due.values(poll_at=now + interval)).rowcount)
+            tx.wake(DATABASE, Work.DEADLINES)
+        return taken
+
+    def slow_device(self, device: str, sealed: str) -> None:
+        """A sign-in is to be asked about less often."""
+        with self._writing() as tx:
+            tx.db.execute(update(devices).where(devices.c.device == device).values(sealed=sealed))
+
+    def drop_device(self, device: str, says: Sequence[Post] = ()) -> None:
+        """A sign-in is over; `says` tells so, once."""
+        with self._writing() as tx:
+            if tx.db.execute(delete(devices).where(devices.c.device == device)).rowcount:
+                add_posts(tx, says)
+
     # --- what is over -------------------------------------------------------------------------------------------------
 
     def forget_connections(self) -> None:
         """Removes what leads nowhere any more."""
         now = self._clock()
         with self._writing() as tx:
-            for table in (links, confirmations, devices):
+            for table in (links, confirmations):
                 tx.db.execute(delete(table).where(table.c.expires_at <= now))
-            tx.db.execute(delete(oauth_states).where(oauth_states.c.expires_at <= now - _KEPT))
+            for table in (oauth_states, devices):
+                tx.db.execute(delete(table).where(table.c.expires_at <= now - _KEPT))

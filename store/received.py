@@ -22,6 +22,7 @@ Action = Literal[
     "stop",
     "delete",
     "disconnect",
+    "connect",
 ]
 _OF_THE_ROW = ("event_id", "thread")  # columns of their own
 

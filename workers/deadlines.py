@@ -46,15 +46,19 @@ class Deadlines:
         if self._store.is_shared and time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + _LOOK_AT_CLOCK
             self._store.defer_unrested()  # whatever went wrong: nothing rests for longer
+        self._store.wake_unconnected()
+        for device in self._store.due_devices():
+            self._waking.devices.wake(device)
         expired = self._gate.expire_due()
         self._home.changed(expired)
         self._gate.remind_due()
         if time.monotonic() >= self._next_clean_up:
             self._next_clean_up = time.monotonic() + _HOUR
             self._clean_up()
-        due = self._store.next_due()
-        if due is None:
+        moments = [one for one in (self._store.next_due(), self._store.next_connection_due()) if one is not None]
+        if not moments:
             return _LOOK_AT_CLOCK
+        due = min(moments)
         wait = due - self._clock()  # what is over by now waits for the click before it
         return min(_LOOK_AT_CLOCK, max(0.01, wait)) if wait > 0 else _CLICK_FIRST
 
@@ -86,4 +90,5 @@ class Deadlines:
         removed = self._store.forget(self._clock() - self._retention * _DAY)
         if removed:
             log.info("forgot", threads=removed)
+        self._store.forget_connections()
         self._store.shrink()

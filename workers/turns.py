@@ -16,6 +16,7 @@ from gate.gate import Gate
 from slack_io.app_home import AppHome
 from slack_io.handlers import Handlers
 from slack_io.outbox import Outbox
+from slack_io.sign_ins import SignIns
 from store.arrivals import Arrival
 from store.database import CatalogOutdated
 from store.holds import Overtaken
@@ -35,8 +36,7 @@ _SOON = 0.2  # seconds after which who waits for the suspects looks again
 
 
 class Turns:
-    """The bot at work. `workers`: how many turns go on side by side; `reload` has the catalog's file read again, `disconnect`
-    gives an account back."""
+    """The bot at work. `workers`: how many turns go on side by side; `reload` has the catalog's file read again."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Turns:
         deadlines: Deadlines,
         waking: Waking,
         reload: Callable[[], None],
-        disconnect: Callable[[str], None],
+        sign_ins: SignIns,
         *,
         workers: int,
     ) -> None:
@@ -76,7 +76,8 @@ class Turns:
             ),
             KeyedWorkers(waking.checks, gate.show_target, threads=1),
             KeyedWorkers(waking.homes, home.draw, threads=1),
-            KeyedWorkers(waking.accounts, disconnect, threads=1),
+            KeyedWorkers(waking.accounts, sign_ins.disconnect, threads=1),
+            KeyedWorkers(waking.devices, sign_ins.poll, threads=1),
         )
 
     # --- start and stop -----------------------------------------------------------------------------------------------

@@ -33,12 +33,13 @@ class Waking:
         )  # writes with an unknown outcome whose target is to be shown
         self.homes = WorkQueue("homes", label="user")  # people whose App Home is to be drawn
         self.accounts = WorkQueue("accounts", label="account")  # accounts that are to be given back
+        self.devices = WorkQueue("devices", label="device")  # sign-ins on other devices that are to be asked about
         self.undelivered: set[str] = set()  # threads with posts in the store; who shows the rest need not look there
 
     @property
     def all_queues(self) -> tuple[WorkQueue, ...]:
         """All of them, whatever their keys are."""
-        return (*self.queues.values(), self.checks, self.homes, self.accounts)
+        return (*self.queues.values(), self.checks, self.homes, self.accounts, self.devices)
 
     def wake(self, work: Work, thread: str) -> None:
         """Has a thread worked on soon; by another process where that one has it, which was told in the transaction."""

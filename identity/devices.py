@@ -1,0 +1,121 @@
+"""Accounts that are connected with a code on another device (RFC 8628), where no browser can reach the bot.
+
+There is no page of ours on which a person could see for whom it is: somebody may pass a code on, and who enters it says yes to the wrong
+one (RFC 8628, 5.4). So an account counts only where both sides give the same verified e-mail, or where the catalog takes any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+
+import structlog
+
+from base import words
+from base.slack_errors import SlackBusy, SlackUnsure
+from catalog.catalog import Api
+from identity.accounts import Accounts
+from identity.callers import NoCredential
+from identity.connecting import Code, NotConnectedNow, Person, Says, give_back, is_own, oauth2_of
+from identity.providers import DeviceStart, Grant, ProviderRefused, Providers, SlowDown, lacking
+from identity.token_box import TokenBox, Unreadable
+from store.connections import ConnectionAsked, Device, connected
+from store.database import Transaction
+from store.posts import Post, add_posts
+from store.store import Store
+
+log = structlog.get_logger("connecting")
+
+
+class Devices:
+    """The sign-ins of one bot on other devices. `api` gives an API of today's catalog by its name, `person` somebody by Slack's id."""
+
+    def __init__(
+        self,
+        store: Store,
+        accounts: Accounts,
+        providers: Providers,
+        box: TokenBox,
+        *,
+        api: Callable[[str], Api | None],
+        person: Callable[[str], Person | None],
+        ids: Callable[[], str],
+    ) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._providers = providers
+        self._box = box
+        self._api = api
+        self._person = person
+        self._ids = ids
+
+    def begin(self, asked: ConnectionAsked) -> Code:
+        """The code of a sign-in: of the one that is under way for this person and API, or of a new one. Raises `NoCredential`."""
+        known = self._store.device_of(asked)
+        if known is not None and (start := self._opened(known)) is not None:
+            return Code(start.complete_url or start.verification_url, start.user_code)
+        api = self._api(asked.api)
+        if api is None:
+            raise NoCredential(words.CONNECT_NO_API.format(api=asked.api))
+        start = self._providers.begin_device(api)
+        sealed = self._box.encrypt(_about(asked), asdict(start))
+        self._store.add_device(Device(self._ids(), asked, sealed, start.expires_at), start.interval)
+        return Code(start.complete_url or start.verification_url, start.user_code)
+
+    def poll(
+        self, device: str, says: Says, says_not: Callable[[NotConnectedNow], Sequence[Post]]
+    ) -> ConnectionAsked | None:
+        """Asks what came of a sign-in that is due, which ends with an account, or with words; gives whose account is there by now."""
+        known = self._store.device(device)
+        start = self._opened(known) if known is not None else None
+        if known is None or start is None:
+            self._store.drop_device(device)
+            return None
+        if not self._store.take_poll(device, start.interval):
+            return None
+        try:
+            return self._asked_about(known, start, says)
+        except SlowDown as slow:
+            slower = replace(start, interval=start.interval + slow.seconds)
+            self._store.slow_device(device, self._box.encrypt(_about(known.asked), asdict(slower)))
+        except ProviderRefused as error:
+            failed = NotConnectedNow(str(error), known.asked, device)
+            self._store.drop_device(device, says_not(failed))
+        except NotConnectedNow as error:
+            self._store.drop_device(device, says_not(error))
+        except (NoCredential, SlackBusy, SlackUnsure) as error:  # they may say more the next time
+            log.info("a device's sign-in was not heard of", reason=str(error))
+        return None
+
+    def _asked_about(self, known: Device, start: DeviceStart, says: Says) -> ConnectionAsked | None:
+        """Raises `NotConnectedNow`, and what asking raises."""
+        asked, api = known.asked, self._api(known.asked.api)
+        if api is None:
+            raise NotConnectedNow(words.CONNECT_NO_API.format(api=asked.api), asked, known.device)
+        person = self._person(asked.who)  # first: what is granted is told once
+        grant = self._providers.poll_device(api, start)
+        if grant is None:
+            return None
+        if not oauth2_of(api).other_accounts and not (person is not None and is_own(person, grant)):
+            give_back(self._providers, api, grant)
+            raise NotConnectedNow(words.CONNECT_OTHER_EMAIL.format(api=api.name), asked, known.device)
+        self._keep(asked, grant, says(asked, grant, lacking(api, grant)))
+        return asked
+
+    def _keep(self, asked: ConnectionAsked, grant: Grant, posts: Sequence[Post]) -> None:
+        def also(tx: Transaction) -> None:
+            connected(tx, asked)
+            add_posts(tx, posts)
+
+        self._accounts.connect(asked.api, asked.team, asked.who, grant, also)
+        log.info("connected", api=asked.api, who=asked.who)
+
+    def _opened(self, device: Device) -> DeviceStart | None:
+        try:
+            return DeviceStart(**self._box.decrypt(_about(device.asked), device.sealed))
+        except Unreadable:
+            return None
+
+
+def _about(asked: ConnectionAsked) -> tuple[str, ...]:
+    return ("device", asked.team, asked.who, asked.api)

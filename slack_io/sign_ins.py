@@ -1,0 +1,35 @@
+"""What is done about people's accounts while nobody waits for it: sign-ins on other devices are asked about, accounts are given back."""
+
+from __future__ import annotations
+
+import structlog
+
+from identity.accounts import Accounts
+from identity.devices import Devices
+from slack_io.app_home import AppHome
+from slack_io.connect_offers import ConnectWords
+
+log = structlog.get_logger("connecting")
+
+
+class SignIns:
+    """The sign-ins of one bot."""
+
+    def __init__(self, accounts: Accounts, devices: Devices, says: ConnectWords, home: AppHome) -> None:
+        self._accounts = accounts
+        self._devices = devices
+        self._says = says
+        self._home = home
+
+    def disconnect(self, key: str) -> None:
+        """Gives an account (workspace/person/API) back at its sign-in server and deletes it."""
+        team, user, api = key.split("/", 2)
+        if self._accounts.disconnect(api, team, user):
+            log.info("disconnected", api=api, who=user)
+        self._home.redraw(user)
+
+    def poll(self, device: str) -> None:
+        """Asks what came of a sign-in on another device."""
+        connected = self._devices.poll(device, self._says.connected, self._says.not_connected)
+        if connected is not None:
+            self._home.redraw(connected.who)
