@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator
 
 import httpx2
 import pytest
@@ -15,87 +13,13 @@ import pytest
 from base.clock import SteadyClock
 from emulator.emulator import Workspace
 from tests.harness.browser import PUBLIC, Browser, link_in
+from tests.harness.connecting import HrServer, link_for
 from tests.harness.databases import everything, rows
-from tests.harness.loopback import Loopback, Reply, Request, as_json
-from tests.harness.oidc_provider import SECRET, OidcProvider, needs_oidc_provider, oidc_provider
-from tests.harness.whole_bot import Person, RunningBot, Script, StartBot, calls, results, says, until
+from tests.harness.oidc_provider import needs_oidc_provider
+from tests.harness.whole_bot import Person, RunningBot, Script, calls, results, says, until
+from tests.identity.conftest import Starts
 
 pytestmark = needs_oidc_provider
-KEY = "6nOSl4xRW0eXm3x1FqYyIhBB6gCxTNNrFfcCvzjzqxA="
-CATALOG = """
-name: HR
-base_url: {api}
-auth:
-  oauth2:
-    issuer: {issuer}
-    client_id: slack-bot
-    client_secret: {secret}
-    scopes: [openid, email, profile, offline_access, hr.read]
-    authorize_params: {{prompt: consent}}
-{more}
-endpoints:
-  - {{method: GET, url: "/people/[id]", description: Shows.}}
-  - {{method: POST, url: /people, description: Adds., preview: false, approval: always}}
-"""
-
-
-class HrServer(Loopback):
-    """Asks the provider whose token a request brings: all may read, Ann alone may write."""
-
-    def __init__(self, issuer: str) -> None:
-        super().__init__(self._served)
-        self._issuer = issuer
-        self.callers: list[tuple[str, str]] = []
-
-    def _served(self, request: Request) -> Reply:
-        asked = httpx2.get(
-            f"{self._issuer}/me", headers={"Authorization": request.headers.get("authorization", "")}, trust_env=False
-        )
-        if asked.status_code != 200:
-            return as_json({"error": "no token"}, 401)
-        who = asked.json()["sub"]
-        self.callers.append((request.method, who))
-        if request.method == "POST":
-            return as_json({"created_by": who}, 201) if who == "ann" else as_json({"error": "not yours"}, 403)
-        return as_json({"seen_by": who})
-
-
-@pytest.fixture(scope="module")
-def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OidcProvider]:
-    folder = tmp_path_factory.mktemp("provider")
-    with oidc_provider(folder, redirect_uris=[f"{PUBLIC}/oauth/callback"]) as running:
-        yield running
-
-
-@pytest.fixture
-def server(provider: OidcProvider) -> Iterator[HrServer]:
-    running = HrServer(provider.issuer)
-    with running:
-        yield running
-
-
-Starts = Callable[..., RunningBot]
-
-
-@pytest.fixture
-def starts(start_bot: StartBot, provider: OidcProvider, server: HrServer, workspace: Workspace) -> Starts:
-    """Starts a bot whose API asks for accounts; `more` goes below `oauth2`, settings go by their names."""
-    for user, email in (("U0ANN", "Ann@example.com"), ("U0BEN", "ben@example.com")):
-        workspace.people[user] = replace(workspace.people[user], email=email)
-
-    def start(more: str = "", **settings: Any) -> RunningBot:
-        more = f"    {more}" if more else ""
-        catalog = CATALOG.format(api=server.url, issuer=provider.issuer, secret=json.dumps(SECRET), more=more)
-        given = {"public_url": PUBLIC, "token_key": KEY} | settings
-        return start_bot(catalog=catalog, **given)
-
-    return start
-
-
-def link_for(person: Person, number: int = 1) -> str:
-    """The address behind the button that a person alone was shown."""
-    asides = person.workspace.wait(lambda: person.workspace.ephemerals(person.user)[number - 1 :])
-    return link_in(asides[0])
 
 
 def test_two_people_connect_and_have_two_rights(

@@ -1,0 +1,212 @@
+"""Accounts in App Home; sign-ins with a code on another device; what is there at the start; an account that goes while a card waits."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from base.settings import Misconfigured
+from catalog.catalog import load_catalog
+from emulator.emulator import Workspace
+from identity.connecting import check_lead
+from identity.providers import Providers
+from tests.harness.browser import PUBLIC, Browser, link_in
+from tests.harness.connecting import CATALOG, HrServer, link_for
+from tests.harness.databases import rows
+from tests.harness.oidc_provider import SECRET, OidcProvider, needs_oidc_provider
+from tests.harness.whole_bot import Person, RunningBot, Script, calls, card_text, form, results, says, until
+from tests.identity.conftest import Starts
+
+pytestmark = needs_oidc_provider
+
+
+def home_of(workspace: Workspace, user: str, words: str) -> Any:
+    """A person's Home, once it says this."""
+    return workspace.wait(lambda: (home := workspace.home(user)) and words in card_text(home) and home)
+
+
+def disconnect(workspace: Workspace) -> None:
+    """Ann presses the button in her Home."""
+    home = workspace.home("U0ANN")
+    assert home is not None
+    assert workspace.click_view("U0ANN", home["id"], "disconnect") == 200
+
+
+def connect(bot: RunningBot, link: str, who: str) -> None:
+    browser = Browser(lambda: bot.url, who)
+    browser.visit(link)
+    browser.answers("yes")
+    assert "Your account is connected." in browser.text
+
+
+# --- App Home ---------------------------------------------------------------------------------------------------------
+
+
+def test_home_connects_and_disconnects(
+    starts: Starts, model: Script, workspace: Workspace, server: HrServer, ann: Person
+) -> None:
+    bot = starts()
+    workspace.open_home("U0ANN")
+    home = home_of(workspace, "U0ANN", "HR: not connected. I work there in your name, with an account of yours.")
+    (block,) = [one for one in home["blocks"] if "accessory" in one]
+    assert block["accessory"]["text"]["text"] == "Connect your HR account"
+    connect(bot, block["accessory"]["url"], "ann")
+    home = home_of(workspace, "U0ANN", "HR: connected as ann of HR, ann@example.com.")
+
+    model.will(calls(("GET", "/people/1")), lambda seen: says(results(seen)[-1]["data"]["seen_by"]))
+    assert ann.asks("who is 1?").answer() == "ann"
+    (block,) = [one for one in home["blocks"] if "accessory" in one]
+    assert block["accessory"]["confirm"]["title"]["text"] == "Disconnect this account?"
+    disconnect(workspace)
+    home_of(workspace, "U0ANN", "HR: not connected.")
+    assert rows(bot.settings.database_url, "accounts") == []
+    ended = [
+        json.loads(row["data"]) for row in rows(bot.settings.database_url, "journal") if row["kind"] == "disconnected"
+    ]
+    assert [(one["user"], one["api"], one["revoked"]) for one in ended] == [("U0ANN", "HR", True)]
+
+
+def test_nobody_disconnects_somebody_elses_account(starts: Starts, workspace: Workspace, ann: Person) -> None:
+    bot = starts()
+    ann.asks("who is 1?")
+    connect(bot, link_for(ann), "ann")
+    workspace.open_home("U0ANN")
+    home = home_of(workspace, "U0ANN", "HR: connected as ann of HR")
+    (token,) = [one["accessory"]["value"] for one in home["blocks"] if "accessory" in one]
+    bot.post("/slack/interactions", *pressed_in_home("U0BEN", token))
+    until(lambda: [row for row in rows(bot.settings.database_url, "journal") if row["kind"] == "click refused"])
+    assert len(rows(bot.settings.database_url, "accounts")) == 1
+
+
+def pressed_in_home(user: str, token: str) -> tuple[bytes, str]:
+    """A press of a button in somebody's own Home, with a value that was taken from another one's."""
+    payload = {
+        "type": "block_actions",
+        "team": {"id": "T0LOCAL"},
+        "user": {"id": user, "team_id": "T0LOCAL"},
+        "view": {"id": "V1", "type": "home"},
+        "container": {"type": "view", "view_id": "V1"},
+        "trigger_id": "1.2.x",
+        "actions": [{"type": "button", "action_id": "disconnect", "value": token, "action_ts": "1.1"}],
+    }
+    return form(payload), "application/x-www-form-urlencoded"
+
+
+# --- between card and click -------------------------------------------------------------------------------------------
+
+
+def test_an_account_that_is_disconnected_between_card_and_click_sends_nothing(
+    starts: Starts, model: Script, workspace: Workspace, server: HrServer, ann: Person
+) -> None:
+    bot = starts()
+    talk = ann.asks("add Cy")
+    model.will(calls(("POST", "/people", {"name": "Cy"})), says("It was not sent."))
+    connect(bot, link_for(ann), "ann")
+    card = talk.card()
+    workspace.open_home("U0ANN")
+    home_of(workspace, "U0ANN", "HR: connected as ann of HR")
+    disconnect(workspace)
+    home_of(workspace, "U0ANN", "HR: not connected.")
+    ann.presses(card, "approve")
+    told = talk.card_titled("not sent")
+    assert "The account of HR by which this was asked is not connected any more." in told
+    assert "Connect it in my Home tab, then ask again." in told
+    assert server.callers == []
+
+
+def test_another_account_between_card_and_click_sends_nothing(
+    starts: Starts, model: Script, workspace: Workspace, server: HrServer, ann: Person
+) -> None:
+    bot = starts("other_accounts: true")
+    talk = ann.asks("add Cy")
+    model.will(calls(("POST", "/people", {"name": "Cy"})), says("It was not sent."))
+    connect(bot, link_for(ann), "ann")
+    card = talk.card()
+    workspace.open_home("U0ANN")
+    home_of(workspace, "U0ANN", "HR: connected as ann of HR")
+    disconnect(workspace)
+    home = home_of(workspace, "U0ANN", "HR: not connected.")
+    (block,) = [one for one in home["blocks"] if "accessory" in one]
+    connect(bot, block["accessory"]["url"], "ben")
+    ann.presses(card, "approve")
+    assert "This was asked for with another account of HR than the one that is connected now." in talk.card_titled(
+        "not sent"
+    )
+    assert server.callers == []
+
+
+# --- with a code ------------------------------------------------------------------------------------------------------
+
+
+def code_shown(person: Person, number: int = 1) -> tuple[str, str]:
+    """(address, code) of the line that a person alone was shown."""
+    asides = person.workspace.wait(lambda: person.workspace.ephemerals(person.user)[number - 1 :])
+    found = re.search(r"Yours for HR: \*([A-Z-]+)\*", card_text(asides[0]))
+    assert found is not None, asides[0]
+    return link_in(asides[0]), found[1]
+
+
+def test_a_code_connects_where_no_browser_reaches_the_bot(
+    starts: Starts, model: Script, provider: OidcProvider, ann: Person
+) -> None:
+    bot = starts(public_url=None)
+    talk = ann.asks("who is 1?")
+    address, code = code_shown(ann)
+    assert code.replace("-", "") in address.replace("-", "")
+    assert bot.request("GET", "/oauth/start?link=x").status == 404
+    model.will(calls(("GET", "/people/1")), lambda seen: says(results(seen)[-1]["data"]["seen_by"]))
+    provider.enter(address)
+    assert talk.answer() == "ann"
+    assert "Your account of HR is connected: ann of HR, ann@example.com." in ann.aside(2)
+    assert rows(bot.settings.database_url, "devices") == []
+
+
+def test_a_code_that_somebody_else_enters_connects_nothing(
+    starts: Starts, model: Script, provider: OidcProvider, ben: Person
+) -> None:
+    bot = starts(public_url=None)
+    ben.asks("who is 1?")
+    address, _ = code_shown(ben)
+    provider.enter(address)  # as Ann
+    said = ben.aside(2)
+    assert "an account whose e-mail is another than yours in Slack, so nothing was connected" in said
+    assert rows(bot.settings.database_url, "accounts") == []
+    assert code_shown(ben, 2)[0] != address
+
+
+def test_a_code_survives_a_restart_and_a_new_one_can_be_had(
+    starts: Starts, model: Script, provider: OidcProvider, workspace: Workspace, ann: Person
+) -> None:
+    bot = starts(public_url=None)
+    talk = ann.asks("who is 1?")
+    first = code_shown(ann)
+    (aside,) = workspace.ephemerals("U0ANN")
+    workspace.click("U0ANN", aside["ts"], "connect")
+    assert code_shown(ann, 2) == first, "the one that is under way is good still"
+    bot.stop()
+    bot.start()
+    model.will(says("After the restart."))
+    provider.enter(first[0])
+    assert talk.answer() == "After the restart."
+
+
+# --- at the start -----------------------------------------------------------------------------------------------------
+
+
+def test_a_start_without_an_address_needs_a_server_with_codes(provider: OidcProvider, server: HrServer) -> None:
+    def catalog(more: str) -> Any:
+        text = CATALOG.format(api=server.url, issuer=provider.issuer, secret=json.dumps(SECRET), more=more)
+        return load_catalog(text, {})
+
+    providers = Providers(lambda: 0.0)
+    check_lead(catalog(""), providers, None)
+    url = "http://127.0.0.1:9"
+    written = f"    authorize_url: {url}/a\n    token_url: {url}/t\n    userinfo_url: {url}/me"
+    check_lead(catalog(written), Providers(lambda: 0.0), PUBLIC)
+    with pytest.raises(Misconfigured) as told:
+        check_lead(catalog(written), Providers(lambda: 0.0), None)
+    assert str(told.value).startswith("PUBLIC_URL is not set. HR is asked with people's own accounts")
+    assert "<PUBLIC_URL>/oauth/callback as redirect URI" in str(told.value)
