@@ -135,6 +135,11 @@ class Auth(Strict):
     oauth2: OAuth2 | None = None
     """An account of the person who asks."""
 
+    @property
+    def is_personal(self) -> bool:
+        """Whether the API sees the person who asks, and so may tell each something else."""
+        return self.oauth2 is not None
+
     @model_validator(mode="after")
     def _one(self) -> Auth:
         if sum(way is not None for way in (self.bearer, self.basic, self.header, self.query, self.oauth2)) != 1:

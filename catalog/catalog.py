@@ -83,6 +83,11 @@ class Api:
     secrets: frozenset[str] = frozenset()  # names of fields marked `secret: true` anywhere in it, enabled or not
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # what people say, for words of its operations
 
+    @property
+    def is_personal(self) -> bool:
+        """Whether it sees the person who asks, and so may tell each something else."""
+        return self.auth is not None and self.auth.is_personal
+
 
 @dataclass(frozen=True, eq=False)
 class Operation:

@@ -56,6 +56,7 @@ class ReadResult:
     status: int | None = None
     seconds: float = 0.0
     counts: Mapping[str, int] = field(default_factory=dict)
+    identity: str = ""  # whose it was made with, as the answer has it
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ from store.journal.hash_chain import JournalEntry, digest
 from store.proposal_record import Proposal
 
 
-def noted_read(call: Call, status: int | None, seconds: float, problem: str, **more: str | int) -> JournalEntry:
-    """The journal's entry for a read."""
+def noted_read(
+    call: Call, status: int | None, seconds: float, problem: str, identity: str = "", **more: str | int
+) -> JournalEntry:
+    """The journal's entry for a read. `identity`: whose it was made with, empty where that was the bot's own."""
     told: dict[str, Any] = {"operation": call.operation.name, "url": call.shown_url}
     told |= {"headers": dict(call.headers)} if call.headers else {}
-    told |= {"status": status, "seconds": seconds}
+    told |= {"status": status, "seconds": seconds} | ({"identity": identity} if identity else {})
     return JournalEntry("read", told | ({} if status is not None else {"problem": problem}) | more)
 
 
@@ -52,6 +54,7 @@ def _noted(row: Proposal, by: str | None = None, seconds: float | None = None) -
         said |= {"recipe": row.recipe, "step": row.recipe_step}
     extra = {
         "by": by,
+        "identity": row.identity,
         "votes": list(row.votes),
         "status": row.status,
         "seconds": seconds,

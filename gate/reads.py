@@ -72,13 +72,13 @@ class Reads:
         try:
             if read.all_pages:
                 listed = self._lists.collect(read, purpose)
-                return self._shown(read, purpose, self._found(listed), listed.seconds)
+                return self._shown(read, purpose, self._found(listed), listed.seconds, listed.answer.identity)
             answer = self._single.follow(read, purpose, time.monotonic() + self._single.timeout)
         except (Unsent, Unanswered, BadCall) as error:
             told = {"location": error.to} if isinstance(error, Astray) else {}
             return ReadResult(error_text(str(error), self._single.secrets, told))
         found = found_of(answer, self._single.secrets)
-        return self._shown(read, purpose, with_sign(found, read, answer), answer.seconds)
+        return self._shown(read, purpose, with_sign(found, read, answer), answer.seconds, answer.identity)
 
     def step(self, read: Read, purpose: Purpose) -> StepAnswer:
         """What the API says to a read, as a recipe's step has it: whole, less the secrets and what the catalog hides."""
@@ -93,17 +93,18 @@ class Reads:
         headers = mask(dict(answer.headers), self._single.secrets)
         part = with_sign(CallData(answer.status, None), read, answer, offer=False).notes
         broke_off = self._single.mask(answer.broke_off)
-        return StepAnswer(answer.status, data, headers, answer.seconds, broke_off, " ".join(part))
+        return StepAnswer(answer.status, data, headers, answer.seconds, broke_off, " ".join(part), answer.identity)
 
     def resolved(self, call: Call, purpose: Purpose) -> Call:
         """A call with its names turned into ids. Raises `BadCall` or `Unclear`."""
         return self._look_ups.look_up(call, purpose)
 
-    def _shown(self, read: Read, purpose: Purpose, whole: CallData, seconds: float) -> ReadResult:
+    def _shown(self, read: Read, purpose: Purpose, whole: CallData, seconds: float, identity: str) -> ReadResult:
         """What was found as the call's result: selected, cut to fit, and kept whole where the model may want more of it."""
         shown = Shown.of(selected(whole, read.select), self._result_limit)
         kept = purpose.keep(whole.data, whole.part) if is_partial(whole, shown, self._result_limit) else ""
-        return ReadResult(result(shown, kept, [one.line for one in read.matched]), whole.status, seconds, whole.counts)
+        text = result(shown, kept, [one.line for one in read.matched])
+        return ReadResult(text, whole.status, seconds, whole.counts, identity)
 
     def _found(self, listed: CollectedList) -> CallData:
         """A collected list, or what the API gave in its place, with words for what is missing."""

@@ -78,7 +78,7 @@ class RecipeRun:
     def _read(self, begun: Run, read: Read) -> tuple[StepAnswer, JournalEntry]:
         answer = self.gate.read_step(read, self.turn, self.catalog)
         named = {"recipe": begun.recipe.workflow_id, "step": begun.step.step_id}
-        return answer, noted_read(read, answer.status, answer.seconds, answer.problem, **named)
+        return answer, noted_read(read, answer.status, answer.seconds, answer.problem, answer.identity, **named)
 
     def _propose(self, begun: Run, write: Write) -> tuple[Proposal, JournalEntry]:
         """The proposal of the last step. Its card does not show what the model wrote: the inputs."""

@@ -37,6 +37,7 @@ class StepAnswer:
     seconds: float = 0.0
     problem: str = ""
     part: str = ""
+    identity: str = ""  # whose it was made with
 
     @property
     def why_bad(self) -> str:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
 
 from base.tracing import tool_span
 from catalog.calls import BadCall, Call, parse_arguments, resolve
-from catalog.catalog import Catalog
+from catalog.catalog import Api, Catalog
 from catalog.lookup import Unclear
 from catalog.rules import SAFE_METHODS
 from gate.answers import ReadResult, error_text
@@ -154,6 +155,7 @@ class ReplyCalls:
         if is_run(arguments):
             return self._run(catalog, arguments, position)
         call = resolve(catalog, arguments)
+        self._note_whose(call.operation.api)
         self._progress.calling(call)
         if call.unresolved or call.method not in SAFE_METHODS:
             self._write_down()
@@ -167,6 +169,7 @@ class ReplyCalls:
         """A recipe."""
         self._write_down()
         begun, tainted = begin(catalog, arguments), self._store.is_tainted(self._turn.thread)
+        self._note_whose(begun.recipe.api)
         run = RecipeRun(
             gate=self._gate,
             catalog=catalog,
@@ -179,6 +182,11 @@ class ReplyCalls:
         )
         return run.make(begun)
 
+    def _note_whose(self, api: Api) -> None:
+        """What an API tells somebody with an account of their own is for that person's turns alone, from here on in this one."""
+        if api.is_personal:
+            self._turn = replace(self._turn, only_for=self._turn.asker)
+
     def _read_or_propose(self, call: Call, catalog: Catalog, position: int, until: float) -> Taken:
         """What the policy makes of a call whose names are ids by now."""
         tainted = call.method not in SAFE_METHODS and (bool(call.matched) or self._store.is_tainted(self._turn.thread))
@@ -186,7 +194,7 @@ class ReplyCalls:
         self._progress.check()
         if isinstance(judged, Read):
             got = self._gate.read(judged, self._turn, self._wants, catalog)
-            return got, [noted_read(call, got.status, got.seconds, got.text, **got.counts)]
+            return got, [noted_read(call, got.status, got.seconds, got.text, got.identity, **got.counts)]
         by = None if call.matched else until  # a look-up took of that time
         proposal = self._gate.propose(judged, self._turn, position, by)
         return proposal, [proposed(proposal)]
