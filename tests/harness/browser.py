@@ -30,15 +30,16 @@ class _Proxy(httpx2.BaseTransport):
 
 
 class Browser:
-    """One browser of one person. `who`: as whom the person signs in."""
+    """One browser of one person. `who`: as whom the person signs in; `bot_url`: where the bot behind the proxy listens, None: there is
+    none, and the bot is reached by its own address."""
 
-    def __init__(self, bot_url: Callable[[], str], who: str) -> None:
+    def __init__(self, bot_url: Callable[[], str] | None, who: str) -> None:
         self.who = who
         self.visited: list[str] = []
-        self._client = httpx2.Client(
-            mounts={PUBLIC: _Proxy(bot_url)}, trust_env=False, follow_redirects=False, timeout=30
-        )
+        mounts = {} if bot_url is None else {PUBLIC: _Proxy(bot_url)}
+        self._client = httpx2.Client(mounts=mounts, trust_env=False, follow_redirects=False, timeout=30)
         self.page = httpx2.Response(200)
+        self._form = self.page
 
     def visit(self, url: str, until: str = "") -> str:
         """Follows where an address leads, to the first page that is one, or to the address that begins with `until`, which is not visited.
@@ -61,12 +62,19 @@ class Browser:
         action = re.search(r'<form method="post" action="([^"]+)"', self.page.text)
         assert action is not None, self.text
         fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', self.page.text))
-        sent = {"Origin": PUBLIC, "Sec-Fetch-Site": "same-origin"} | headers
+        self._form = self.page
+        goal = urlsplit(action[1])
+        sent = {"Origin": f"{goal.scheme}://{goal.netloc}", "Sec-Fetch-Site": "same-origin"} | headers
         self.page = self._client.post(html.unescape(action[1]), data=fields | {"answer": answer}, headers=sent)
+
+    def answers_again(self) -> None:
+        """Goes back to the form and presses its first button once more."""
+        self.page = self._form
+        self.answers("yes")
 
     def cookies(self) -> list[str]:
         """What the bot's cookies hold."""
-        return [cookie.value or "" for cookie in self._client.cookies.jar if cookie.domain == "bot.example.com"]
+        return [cookie.value or "" for cookie in self._client.cookies.jar if "connect-" in cookie.name]
 
     def forget_cookies(self) -> None:
         self._client.cookies.clear()
