@@ -34,8 +34,8 @@ from base.tracing import set_up_tracing, stop_tracing
 from base.version import VERSION
 from catalog.catalog import Catalog
 from catalog.credentials import secrets_of
-from cli.commands import COMMANDS, digest_of, read_catalog
-from cli.shared import plain_errors
+from cli.commands import COMMANDS
+from cli.shared import digest_of, plain_errors, read_catalog
 from gate.authority import Authority
 from gate.gate import Gate, GateOptions
 from identity.accounts import Accounts

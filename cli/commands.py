@@ -1,8 +1,8 @@
-"""The command line beside serving, and its door to the terminal: check, import, schema, journal, errors. Backups: backups.py."""
+"""The command line beside serving, and its door to the terminal: check, import, schema, journal, errors. Backups: backups.py; people's
+tokens: tokens.py."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,6 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -30,8 +29,8 @@ from catalog.importer import fetching
 from catalog.importer.openapi import Choice
 from catalog.json_schema import schema_text
 from catalog.rules import ASKER, SAFE_METHODS, Rule
-from cli import backups
-from cli.shared import open_store, plain_errors, verify
+from cli import backups, tokens
+from cli.shared import on_terminal, open_store, plain_errors, show, table_of, text_of, verify
 from gate.condition_gaps import gaps
 from gate.condition_trials import trials
 from gate.policy import Verdict
@@ -40,32 +39,12 @@ from model.chat import model_of
 from slack_io import app_check
 from slack_io.web_api import app_web_of, web_of
 from store.journal import reports
-from store.journal.hash_chain import ChainedEntry, digest
+from store.journal.hash_chain import ChainedEntry
 from store.journal.journal import Journal, Span
 from store.journal.kinds import KINDS
 from store.store import Store
 
 _WIDE = 1_000  # characters of a line that goes into a file or a pipe
-
-
-def read_catalog(path: str) -> Catalog:
-    """The catalog that APIS_FILE names. Raises `Misconfigured`."""
-    return load_catalog(_text_of(path, "APIS_FILE"), environment(), source=path)
-
-
-def digest_of(path: str) -> str:
-    """What tells the file that APIS_FILE names from others. Raises `Misconfigured`."""
-    return digest(_text_of(path, "APIS_FILE"))
-
-
-def _text_of(path: str, name: str) -> str:
-    """A file's text. Raises `Misconfigured`, with the name of what named the file."""
-    try:
-        return Path(path).read_text("utf-8")
-    except OSError as error:
-        raise Misconfigured(f"{name}: cannot read {path}: {error.strerror}.") from None
-    except UnicodeError:
-        raise Misconfigured(f"{name}: {path} is not UTF-8.") from None
 
 
 @click.command()
@@ -93,11 +72,11 @@ def check(*, file: str | None, no_env: bool, slack: bool, model: bool) -> None:
     with plain_errors():
         given = {} if no_env else environment()
         path = file or given.get("APIS_FILE") or "apis.yaml"
-        text = _text_of(path, "FILE" if file else "APIS_FILE")
+        text = text_of(path, "FILE" if file else "APIS_FILE")
         catalog = load_catalog(text, None if no_env else given, source=path)
         settings = load_settings() if slack or model else None
     for api in catalog.apis:
-        _show(_listing(catalog, api))
+        show(_listing(catalog, api))
     for api in catalog.apis:
         for line in further_places(catalog, api):
             click.echo(f"Hidden by its name ({api.name}): {line}.")
@@ -112,7 +91,7 @@ def check(*, file: str | None, no_env: bool, slack: bool, model: bool) -> None:
 
 def _listing(catalog: Catalog, api: Api) -> Table:
     """What may be called of an API, and who may."""
-    table = _table("operation", "what it does", "who", title=f"{api.name} at {api.base_url}")
+    table = table_of("operation", "what it does", "who", title=f"{api.name} at {api.base_url}")
     for operation in catalog.operations:
         if operation.api is api:
             table.add_row(*(escape(cell) for cell in (operation.name, operation.description, _who(operation))))
@@ -131,7 +110,7 @@ def _counted(catalog: Catalog) -> str:
 
 def _tell_conditions(catalog: Catalog) -> list[str]:
     """Tells which calls fall under which of the rules with conditions, and where such a rule can be missed; gives these warnings."""
-    table = _table("operation", "a call with", "who", title="Rules with conditions")
+    table = table_of("operation", "a call with", "who", title="Rules with conditions")
     warnings = []
     for where, operation in _ruled(catalog):
         name = f"{operation.name}{where}"
@@ -139,7 +118,7 @@ def _tell_conditions(catalog: Catalog) -> list[str]:
             table.add_row(*map(escape, (name, one.call, _decides(one.verdict, operation))))
         warnings += [f"{name}: {gap}." for gap in gaps(operation)]
     if table.row_count:
-        _show(table)
+        show(table)
     for warning in warnings:
         click.echo(f"Warning: {warning}")
     return warnings
@@ -290,17 +269,17 @@ def journal(
         for text in reports.export(lines, form):
             click.echo(text)
         return
-    table = _table("no.", "when", "kind", "who", "what")
+    table = table_of("no.", "when", "kind", "who", "what")
     for line in lines:
         words = store.words_of(line.turn) if line.kind == "question" else None
         table.add_row(
             str(line.number),
             reports.moment(line.at),
-            _on_terminal(line.kind),
-            _on_terminal(reports.person_of(line)),
-            _on_terminal(words or reports.summary(line)),
+            on_terminal(line.kind),
+            on_terminal(reports.person_of(line)),
+            on_terminal(words or reports.summary(line)),
         )
-    _show(table)
+    show(table)
 
 
 def _span(since: str | None, until: str | None) -> Span:
@@ -324,24 +303,6 @@ def _check_kind(chain: Journal, kind: str | None) -> None:
         raise Misconfigured(
             f"--kind: there is no kind '{kind}'{did_you_mean(kind, KINDS)}. There are: {kinds}.".replace("?.", "?")
         )
-
-
-def _table(*columns: str, title: str | None = None) -> Table:
-    """A table in which what is too wide for its column goes on in the next line: nothing is cut off."""
-    table = Table(title=None if title is None else escape(title), title_justify="left")
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    return table
-
-
-def _show(table: Table) -> None:
-    """A table in the terminal's width; where nobody sees one, in the width that it takes."""
-    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
-
-
-def _on_terminal(text: object) -> str:
-    """Text of people, the model or the API as a terminal may have it: no markup of ours, no escape sequence of theirs."""
-    return escape(visible(str(text)))
 
 
 def _begin_anew(store: Store) -> None:
@@ -368,11 +329,11 @@ def errors(days: float) -> None:
     since = time.time() - days * 86_400
     groups = reports.repeated(store.journal.lines(), since)
     sums = reports.totals(store.journal.lines(), since)
-    table = _table("times", "operation", "reason", "newest example", "the question behind it")
+    table = table_of("times", "operation", "reason", "newest example", "the question behind it")
     for row in reports.error_rows(groups, store.words_of):
-        table.add_row(*(_on_terminal(cell) for cell in row))
+        table.add_row(*(on_terminal(cell) for cell in row))
     if groups:
-        _show(table)
+        show(table)
     else:
         click.echo("No errors.")
     if sums["calls"]:
@@ -413,4 +374,13 @@ def _rule(rule: Rule, operation: Operation) -> str:
     return ", ".join([*parts, f"at most {(rule.expires or operation.expires) / 60:g} min"])
 
 
-COMMANDS: tuple[click.Command, ...] = (check, import_, schema, journal, errors, backups.backup, backups.restore)
+COMMANDS: tuple[click.Command, ...] = (
+    check,
+    import_,
+    schema,
+    journal,
+    errors,
+    backups.backup,
+    backups.restore,
+    tokens.tokens,
+)

@@ -1,15 +1,24 @@
-"""What several commands share: words instead of a traceback, the bot's database, the check of its journal."""
+"""What several commands share: words instead of a traceback, the catalog and the bot's database, tables, the check of its journal."""
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from base.settings import Misconfigured, environment
+from base.visible import visible
+from catalog.catalog import Catalog, load_catalog
+from store.journal.hash_chain import digest
 from store.journal.journal import ALWAYS, Head, Journal, Span, read_key
 from store.store import Store
+
+_WIDE = 1_000  # characters of a line that goes into a file or a pipe
 
 
 class plain_errors:
@@ -35,6 +44,44 @@ def open_store(*, makes_key: bool = False) -> Store:
         )
     read_key(given.get("JOURNAL_KEY"), file if url.startswith("sqlite") else None, make=makes_key)
     return Store(url, journal_key=given.get("JOURNAL_KEY") or None)
+
+
+def read_catalog(path: str) -> Catalog:
+    """The catalog that APIS_FILE names. Raises `Misconfigured`."""
+    return load_catalog(text_of(path, "APIS_FILE"), environment(), source=path)
+
+
+def digest_of(path: str) -> str:
+    """What tells the file that APIS_FILE names from others. Raises `Misconfigured`."""
+    return digest(text_of(path, "APIS_FILE"))
+
+
+def text_of(path: str, name: str) -> str:
+    """A file's text. Raises `Misconfigured`, with the name of what named the file."""
+    try:
+        return Path(path).read_text("utf-8")
+    except OSError as error:
+        raise Misconfigured(f"{name}: cannot read {path}: {error.strerror}.") from None
+    except UnicodeError:
+        raise Misconfigured(f"{name}: {path} is not UTF-8.") from None
+
+
+def table_of(*columns: str, title: str | None = None) -> Table:
+    """A table in which what is too wide for its column goes on in the next line: nothing is cut off."""
+    table = Table(title=None if title is None else escape(title), title_justify="left")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def show(table: Table) -> None:
+    """A table in the terminal's width; where nobody sees one, in the width that it takes."""
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
+
+
+def on_terminal(text: object) -> str:
+    """Text of people, the model or the API as a terminal may have it: no markup of ours, no escape sequence of theirs."""
+    return escape(visible(str(text)))
 
 
 def verify(chain: Journal, head: str | None = None, span: Span = ALWAYS) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from enum import StrEnum
 
 import structlog
 
@@ -36,6 +37,13 @@ _USED = 3_600.0  # seconds between two notes that an account is used
 _GONE = frozenset(
     ("invalid_grant", "interaction_required", "login_required", "consent_required", "bad_refresh_token", "refresh_token_reused")
 )  # fmt: skip
+
+
+class Gone(StrEnum):
+    """How an account went: given back at the server, too, or deleted here alone."""
+
+    REVOKED = "revoked"
+    DELETED = "deleted"
 
 
 class Accounts(Way):
@@ -86,15 +94,17 @@ class Accounts(Way):
         self._store.put_account(account, _entry("connected", account), also)
         return account
 
-    def disconnect(self, api: str, team: str, who: str, reason: str = "asked for") -> bool:
-        """Gives a person's tokens back at the server, where it takes them, and deletes them in any case. Whether there were any.
+    def disconnect(self, api: str, team: str, who: str, reason: str = "asked for") -> Gone | None:
+        """Gives a person's tokens back at the server, where it takes them, and deletes them in any case. None where there were none.
         `reason` is for the journal."""
         account = self._store.account(team, who, api)
         if account is None:
-            return False
+            return None
         self._store.begin_renewal(account, self._ids(), _RENEWAL)  # or somebody would renew what is given back
         is_revoked = self._revoke(account)
-        return self._store.remove_account(account, _entry("disconnected", account, reason, is_revoked=is_revoked))
+        if not self._store.remove_account(account, _entry("disconnected", account, reason, is_revoked=is_revoked)):
+            return None
+        return Gone.REVOKED if is_revoked else Gone.DELETED
 
     def _revoke(self, account: Account) -> bool:
         api = self._catalog.api(account.api)
@@ -212,6 +222,25 @@ class Accounts(Way):
         """Deletes an account that is good for nothing any more, unless another one is there by now."""
         self._store.remove_account(account, _entry("disconnected", account, reason), only_as_seen=True)
         return NotConnected(account.api, words.SIGN_IN_ENDED.format(api=account.api))
+
+    # --- keys ---------------------------------------------------------------------------------------------------------
+
+    def rotate(self) -> tuple[int, list[Account]]:
+        """Encrypts all tokens with the first key. Gives how many accounts there are, and those that no key opens."""
+        there = self._store.all_accounts()
+        return len(there), [one for one in there if not self._is_rotated(one)]
+
+    def _is_rotated(self, account: Account) -> bool:
+        """Whether an account's tokens are under the first key now, or the account is gone; what changed meanwhile is looked at again."""
+        now: Account | None = account
+        while now is not None:
+            try:
+                if self._store.encrypt_anew(now, self._box.rotated(now.encrypted)):
+                    return True
+            except Unreadable:
+                return False
+            now = self._store.account(account.team, account.who, account.api)
+        return True
 
     # --- tokens -------------------------------------------------------------------------------------------------------
 

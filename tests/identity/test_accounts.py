@@ -18,7 +18,7 @@ from sqlalchemy import text
 from base.metrics import REGISTRY
 from base.settings import Misconfigured
 from catalog.catalog import Api
-from identity.accounts import Accounts
+from identity.accounts import Accounts, Gone
 from identity.callers import Caller, Credential, NoCredential, NotConnected, Outgoing
 from identity.identities import Identities
 from identity.providers import Grant, Providers
@@ -450,8 +450,8 @@ def test_who_disconnects_gives_the_tokens_back(
     accounts: Accounts, server: PeculiarProvider, api: Api, clock: Clock
 ) -> None:
     connected(accounts, server, clock)
-    assert accounts.disconnect("HR", TEAM, ANN)
-    assert not accounts.disconnect("HR", TEAM, ANN)
+    assert accounts.disconnect("HR", TEAM, ANN) is Gone.REVOKED
+    assert accounts.disconnect("HR", TEAM, ANN) is None
     assert [one["token"] for one in server.forms("/revoke")] == ["refresh-1-of-this-test"]
     with pytest.raises(NotConnected):
         credential(accounts, api)
@@ -465,7 +465,7 @@ def test_tokens_that_the_server_does_not_take_back_are_deleted_all_the_same(
 ) -> None:
     connected(accounts, server, clock)
     server.replies["/revoke"] = reply
-    assert accounts.disconnect("HR", TEAM, ANN)
+    assert accounts.disconnect("HR", TEAM, ANN) is Gone.DELETED
     assert accounts.of("HR", TEAM, ANN) is None
     assert noted(store, "disconnected")[0]["revoked"] is False
 
@@ -475,7 +475,7 @@ def test_an_account_of_an_api_that_left_the_catalog_can_be_deleted(
 ) -> None:
     accounts = of(store, server, clock)
     accounts.connect("Gone", TEAM, ANN, granted(server, clock))
-    assert accounts.disconnect("Gone", TEAM, ANN)
+    assert accounts.disconnect("Gone", TEAM, ANN) is Gone.DELETED
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------
@@ -574,6 +574,6 @@ def test_ten_turns_renew_a_real_servers_rotating_token_once_and_it_stays_good(ur
             until(lambda before=before: token(accounts, api) != before)  # type: ignore[misc]
             time.sleep(2)  # by the server's clock, too, all of it has ended
             race(10, lambda _: token(accounts, api))
-        assert accounts.disconnect("HR", TEAM, ANN)
+        assert accounts.disconnect("HR", TEAM, ANN) is Gone.REVOKED
         assert noted(store, "disconnected")[0]["revoked"] is True
     store.close()
