@@ -223,12 +223,10 @@ def create_app(
     lead_to = connecting.lead_to if settings.public_url else devices.begin
     outbox = Outbox(web, store, streams, status, waking, unshown=gate.unshown, lead_to=lead_to, clock=clock)
     at_home = HomeAccounts(accounts, lambda: gate.catalog, connecting.link_to if settings.public_url else None)
-    home = AppHome(
-        store, gate, web, waking, settings.channels, allow_guests=settings.allow_guests, accounts=at_home.blocks
-    )
+    home = AppHome(store, gate, web, waking, settings.channels, allow_guests=settings.allow_guests, accounts=at_home)
     connect_words = ConnectWords(store, ids)
     sign_ins = SignIns(accounts, devices, connect_words, home)
-    handlers = Handlers(store, gate, web, _admission(settings), cancellation, status, home, at_home, waking, ids=ids)
+    handlers = Handlers(store, gate, web, _admission(settings), cancellation, status, home, waking, ids=ids)
     services = Services(
         model=_model_calls(settings, watched),
         gate=gate,
@@ -243,7 +241,6 @@ def create_app(
     deadlines = Deadlines(store, gate, home, waking, retention=settings.retention_days, clock=clock)
     turns = Turns(
         store,
-        gate,
         handlers,
         home,
         outbox,

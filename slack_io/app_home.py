@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import structlog
 
 from base import words
-from base.markdown import Block
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import Thread, permalink
 from gate.card_posts import card_row
 from gate.cards import home_blocks
 from gate.gate import Gate
+from slack_io.home_accounts import HomeAccounts
 from slack_io.web_api import SlackWeb
 from store.proposal_record import Proposal
 from store.store import Store
@@ -43,7 +43,7 @@ class AppHome:
         channels: Sequence[str],
         *,
         allow_guests: bool,
-        accounts: Callable[[str, str], Sequence[Block]] = lambda _team, _user: (),
+        accounts: HomeAccounts,
     ) -> None:
         self._store = store
         self._gate = gate
@@ -64,6 +64,10 @@ class AppHome:
             while len(self._viewers) > _VIEWERS:
                 self._teams.pop(self._viewers.popitem(last=False)[0], None)
         self._waking.homes.wake(user)
+
+    def account(self, team: str, user: str, token: str) -> str | None:
+        """The key of the person's own account that a button's token names."""
+        return self._accounts.find(team, user, token)
 
     def redraw(self, user: str) -> None:
         """Something changed for a person: that person's Home is drawn anew, if it was opened."""
@@ -110,7 +114,7 @@ class AppHome:
         shown = [one for one in map(self._store.proposal_of, waiting[:_SHOWN]) if one is not None]
         rows = [[card_row(one) for one in group] for group in (shown, asked)]
         links, more = self._links([*shown, *asked]), len(waiting) - len(waiting[:_SHOWN])
-        accounts = self._accounts(self._teams.get(user) or self._web.identity().team, user)
+        accounts = self._accounts.blocks(self._teams.get(user) or self._web.identity().team, user)
         blocks = home_blocks(rows[0], rows[1], operations, how, user, links, more=more, accounts=accounts)
         self._web.publish_home(user, blocks)
 

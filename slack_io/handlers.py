@@ -29,7 +29,6 @@ from slack_io.app_home import AppHome
 from slack_io.assistant_status import AssistantStatus
 from slack_io.cancellation import Cancellation
 from slack_io.connect_offers import ConnectWords
-from slack_io.home_accounts import HomeAccounts
 from slack_io.payloads import question
 from slack_io.web_api import SlackWeb
 from store.admission import Admission
@@ -87,7 +86,6 @@ class Handlers:
         cancellation: Cancellation,
         status: AssistantStatus,
         home: AppHome,
-        accounts: HomeAccounts,
         waking: Waking,
         *,
         ids: Callable[[], str],
@@ -100,7 +98,6 @@ class Handlers:
         self._cancellation = cancellation
         self._status = status
         self._home = home
-        self._accounts = accounts
         self._waking = waking
         self._ids = ids
         self._refusals = _RecentRefusals(steady)
@@ -356,7 +353,7 @@ class Handlers:
         self._store.dispose(arrival, [ConnectWords(self._store, self._ids).again(turn)])
 
     def _disconnect(self, arrival: Arrival, click: Click) -> None:
-        key = self._accounts.find(click.thread.team, click.user, click.token)
+        key = self._home.account(click.thread.team, click.user, click.token)
         if key is None:
             raise Refused(words.NO_ACCOUNT)
         self._store.dispose(arrival)

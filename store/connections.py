@@ -128,9 +128,12 @@ class Connections(Turns):
     def wake_unconnected(self) -> None:
         """Wakes the threads whose turns waited for an account in vain."""
         query = select(turns.c.thread).where(_WAITS, turns.c.connects_until <= self._clock())
-        with self._writing() as tx:
-            for thread in tx.db.scalars(query).all():
-                tx.wake(thread, Work.TURNS)
+        with self._reading() as db:
+            threads = db.scalars(query).all()
+        if threads:
+            with self._writing() as tx:
+                for thread in threads:
+                    tx.wake(thread, Work.TURNS)
 
     def next_connection_due(self) -> float | None:
         """When the next turn has waited long enough, or a provider is to be asked about a device."""

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from ai import AI, Services, Waits
-from gate.gate import Gate
 from slack_io.app_home import AppHome
 from slack_io.handlers import Handlers
 from slack_io.outbox import Outbox
@@ -41,7 +40,6 @@ class Turns:
     def __init__(
         self,
         store: Store,
-        gate: Gate,
         handlers: Handlers,
         home: AppHome,
         outbox: Outbox,
@@ -54,7 +52,7 @@ class Turns:
         workers: int,
     ) -> None:
         self._store = store
-        self._gate = gate
+        self._gate = services.gate
         self._handlers = handlers
         self._home = home
         self._outbox = outbox
@@ -74,7 +72,7 @@ class Turns:
                     (Work.POSTS, outbox.deliver, 4),
                 )
             ),
-            KeyedWorkers(waking.checks, gate.show_target, threads=1),
+            KeyedWorkers(waking.checks, self._gate.show_target, threads=1),
             KeyedWorkers(waking.homes, home.draw, threads=1),
             KeyedWorkers(waking.accounts, sign_ins.disconnect, threads=1),
             KeyedWorkers(waking.devices, sign_ins.poll, threads=1),
