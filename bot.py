@@ -52,6 +52,7 @@ from slack_io.handlers import AdmissionRules, Handlers
 from slack_io.health import Readiness, WatchedModel
 from slack_io.http_door import MAX_BODY, add_health_routes, add_slack_routes
 from slack_io.intake import Intake
+from slack_io.leavers import Leavers
 from slack_io.outbox import Outbox
 from slack_io.restored import see_to_restored
 from slack_io.socket_mode import SocketMode
@@ -208,7 +209,8 @@ def create_app(
         limits=_limits(settings),
         ids=ids,
     )
-    deadlines = Deadlines(store, gate, home, waking, retention=settings.retention_days, clock=clock)
+    leavers = Leavers(accounts, store, web, settings.channels)
+    deadlines = Deadlines(store, gate, home, leavers, waking, retention=settings.retention_days, clock=clock)
     turns = Turns(store, gate, handlers, home, outbox, services, deadlines, waking, reload, workers=settings.workers)
     intake = Intake(store)
     socket = _socket(settings, intake)

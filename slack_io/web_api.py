@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import Message
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.error import HTTPError
@@ -143,6 +143,7 @@ class Person:
     offset: float
     is_outsider: bool
     is_bot: bool
+    is_gone: bool = False  # deactivated
 
 
 class _BoundedClient(WebClient):
@@ -479,9 +480,10 @@ def _person(data: Mapping[str, Any], own: Identity) -> Person:
     name = next((one for one in names if isinstance(one, str) and one.strip()), "somebody")
     offset = data.get("tz_offset")
     offset = float(offset) if isinstance(offset, (int, float)) and abs(offset) <= _DAY else 0.0
-    return Person(
+    person = Person(
         name.strip()[:80], _text(data.get("tz"))[:60], offset, _is_outsider(data, own), bool(data.get("is_bot"))
     )
+    return replace(person, is_gone=data.get("deleted") is True)
 
 
 def _is_outsider(person: Mapping[str, Any], own: Identity) -> bool:
