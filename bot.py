@@ -56,6 +56,7 @@ from slack_io.health import Readiness, WatchedModel
 from slack_io.home_accounts import HomeAccounts
 from slack_io.http_door import MAX_BODY, add_health_routes, add_slack_routes
 from slack_io.intake import Intake
+from slack_io.leavers import Leavers
 from slack_io.oauth_routes import OAuthRoutes
 from slack_io.outbox import Outbox
 from slack_io.restored import see_to_restored
@@ -238,7 +239,8 @@ def create_app(
         limits=_limits(settings),
         ids=ids,
     )
-    deadlines = Deadlines(store, gate, home, waking, retention=settings.retention_days, clock=clock)
+    leavers = Leavers(accounts, store, web, settings.channels)
+    deadlines = Deadlines(store, gate, home, leavers, waking, retention=settings.retention_days, clock=clock)
     turns = Turns(
         store,
         handlers,

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import Message
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.error import HTTPError
@@ -145,6 +145,7 @@ class Person:
     is_outsider: bool
     is_bot: bool
     email: str = field(default="", repr=False)
+    is_gone: bool = False  # deactivated
 
 
 class _BoundedClient(WebClient):
@@ -482,9 +483,10 @@ def _person(data: Mapping[str, Any], own: Identity) -> Person:
     offset = data.get("tz_offset")
     offset = float(offset) if isinstance(offset, (int, float)) and abs(offset) <= _DAY else 0.0
     email = _text(profile.get("email")) if data.get("is_email_confirmed") is not False else ""
-    return Person(
-        name.strip()[:80], _text(data.get("tz"))[:60], offset, _is_outsider(data, own), bool(data.get("is_bot")), email
+    person = Person(
+        name.strip()[:80], _text(data.get("tz"))[:60], offset, _is_outsider(data, own), bool(data.get("is_bot"))
     )
+    return replace(person, email=email, is_gone=data.get("deleted") is True)
 
 
 def _is_outsider(person: Mapping[str, Any], own: Identity) -> bool:

@@ -84,10 +84,6 @@ class PeoplesAccounts(Database):
         """Everybody's."""
         return self._accounts()
 
-    def accounts_unused_since(self, moment: float) -> list[Account]:
-        """Those that no request was made with since then."""
-        return self._accounts(accounts.c.used_at < moment)
-
     def _accounts(self, *where: ColumnElement[bool]) -> list[Account]:
         query = select(*_COLUMNS).where(*where).order_by(accounts.c.team, accounts.c.who, accounts.c.api)
         with self._reading() as db:

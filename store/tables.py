@@ -250,7 +250,6 @@ MIGRATIONS: list[tuple[str, ...]] = [
            name text not null, email text not null, scopes text not null, encrypted text not null, expires_at double precision,
            version text not null, renewed_at double precision not null, renewing_by text not null, renewing_until double precision,
            connected_at double precision not null, used_at double precision not null, primary key (team, who, api))""",
-        "create index accounts_used on accounts (used_at)",
         "alter table proposals add column identity text not null default ''",
     ),
     (  # how people connect their accounts: what was offered and is under way, and the turns that wait for it

@@ -12,6 +12,7 @@ import structlog
 from base.clock import SteadyClock
 from gate.gate import Gate
 from slack_io.app_home import AppHome
+from slack_io.leavers import Leavers
 from store.store import Store
 from workers.wakes import Work
 from workers.waking import Waking
@@ -27,16 +28,26 @@ class Deadlines:
     """The deadlines of one bot. `retention`: days for which threads at rest are kept."""
 
     def __init__(
-        self, store: Store, gate: Gate, home: AppHome, waking: Waking, *, retention: float, clock: SteadyClock
+        self,
+        store: Store,
+        gate: Gate,
+        home: AppHome,
+        leavers: Leavers,
+        waking: Waking,
+        *,
+        retention: float,
+        clock: SteadyClock,
     ) -> None:
         self._store = store
         self._gate = gate
         self._home = home
+        self._leavers = leavers
         self._waking = waking
         self._retention = retention
         self._clock = clock
         self._next_clean_up = 0.0  # by a clock that nobody sets
         self._next_look = 0.0
+        self._next_leavers = 0.0
 
     def tick(self, _key: str) -> float:
         """Does what is due now; gives the seconds until something is due again."""
@@ -55,6 +66,9 @@ class Deadlines:
         if time.monotonic() >= self._next_clean_up:
             self._next_clean_up = time.monotonic() + _HOUR
             self._clean_up()
+        if time.monotonic() >= self._next_leavers:
+            self._next_leavers = time.monotonic() + _LOOK_AT_CLOCK
+            self._leavers.look(time.monotonic(), self._clock() - self._retention * _DAY)
         moments = [one for one in (self._store.next_due(), self._store.next_connection_due()) if one is not None]
         if not moments:
             return _LOOK_AT_CLOCK

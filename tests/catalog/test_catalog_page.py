@@ -82,6 +82,7 @@ TABLES = {
     "ApiEntry": "an API",
     "Entry": "an endpoint",
     "Auth": "auth",
+    "OAuth2": "oauth2",
     "Parameter": "a parameter",
     "Lookup": "a lookup",
     "Pagination": "a pagination",

@@ -60,6 +60,14 @@ def test_a_catalog_with_mistakes_is_told_in_the_log_and_the_one_before_it_stays(
     assert program.terminate() == 0
 
 
+def test_a_catalog_that_needs_a_key_which_is_not_there_is_not_taken(system: System) -> None:
+    program = system.start()
+    oauth2 = "oauth2: {issuer: https://login.example.com, client_id: bot, scopes: [openid]}"
+    told = take(system, program, f"{CATALOG}auth: {{{oauth2}}}\n", "catalog not taken")
+    assert told["mistakes"][0].startswith("TOKEN_KEY is not set. ")
+    assert program.terminate() == 0
+
+
 def test_secrets_of_both_catalogs_stay_out_of_the_log(system: System) -> None:
     with_key = CATALOG + "headers: {X-Key: %s}\n"
     (system.folder / "apis.yaml").write_text(with_key % OLD_KEY)
