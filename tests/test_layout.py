@@ -633,6 +633,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
         "slack_signing_secret": "s",
         "slack_channel": "C0HR",
         "database_url": database,
+        "public_url": "https://bot.example.com",
     }
     catalog = load_catalog((ROOT / "apis.yaml").read_text("utf-8"), {"HR_API_URL": "http://127.0.0.1:1"})
     settings = settings_of(**given)
