@@ -300,6 +300,7 @@ class AI:
         says.append(offer(self._store, self._services.ids(), turn, apis, connect_text(apis, missing.reason, until)))
         noted = JournalEntry("account asked for", {"asker": turn.asker, "apis": list(apis), "until": until})
         self._store.await_account(turn, apis, until, says, [noted], missing.usage)
+        self._services.status.status(self._thread, words.AWAITING_ACCOUNT, after=0.0)
         if not missing.reason and self._gate.has_account(turn, apis):  # connected while this was written
             self._store.go_on_connected(turn)
         return False

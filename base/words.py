@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 THINKING = "is thinking..."
+AWAITING_ACCOUNT = "is waiting for the asker to connect an account"
 FINDING = "is looking for operations"
 BUSY_MODEL = "is waiting: the language model is busy (next try in {wait})"
 READING, PREPARING = "is reading", "is preparing a request about"

@@ -5,6 +5,7 @@ real one is configured) and the bot, takes the catalog anew when it is saved, an
 and ending happen here; data and the bot's log lie in demo-data/.
 """
 
+import base64
 import os
 import re
 import secrets
@@ -30,6 +31,7 @@ from demo import catalog_files
 from demo.catalog_files import CatalogFile
 from demo.hr_api import HrApi
 from demo.scripted_model import ScriptedModel
+from demo.sign_in import CLIENT, SignIn
 from emulator.emulator import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,10 +67,13 @@ class Plan:
     port: int
     bot_port: int
     apis: Path | None = None
+    accounts: bool = False
 
     @property
     def name(self) -> str:
         """What its data are called: what one catalog's bot keeps is nothing for another's."""
+        if self.accounts:
+            return "bot-accounts"
         return "bot" if self.apis is None else "bot-" + re.sub(r"[^A-Za-z0-9_-]+", "-", self.apis.stem)
 
     @property
@@ -77,29 +82,44 @@ class Plan:
         return DATA / f"{self.name}.log"
 
     @property
+    def bot_url(self) -> str:
+        """Where the bot listens."""
+        return f"http://{HOST}:{self.bot_port}"
+
+    @property
+    def sign_in_url(self) -> str:
+        """Where the demo's sign-in server listens, with `--accounts`."""
+        return f"http://{HOST}:{self.port + 3}"
+
+    @property
     def hr_url(self) -> str:
         """Where the sample API listens."""
         return f"http://{HOST}:{self.port + 1}"
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(1, 65533), default=8800, envvar="DEMO_PORT", show_default=True,
+@click.option("--port", type=click.IntRange(1, 65532), default=8800, envvar="DEMO_PORT", show_default=True,
               show_envvar=True, help="Where the page is; the HR API and the model take the next two.")  # fmt: skip
 @click.option("--bot-port", type=click.IntRange(1, 65535), default=3000, envvar="DEMO_BOT_PORT", show_default=True,
               show_envvar=True, help="Where the bot listens.")  # fmt: skip
 @click.option(
     "--apis", type=click.Path(path_type=Path), help="A catalog of your own, for the API that its variables name."
 )
+@click.option(
+    "--accounts", is_flag=True, help="Each person connects an account of their own: Ann may read, Ben may write."
+)
 @click.option("--fresh", is_flag=True, help="Forget the data of earlier runs.")
-def main(port: int, bot_port: int, apis: Path | None, fresh: bool) -> None:
+def main(port: int, bot_port: int, apis: Path | None, accounts: bool, fresh: bool) -> None:
     """Runs the bot with a Slack workspace, an HR API and a model, all on this machine."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    plan = Plan(port, bot_port, apis and apis.resolve())
-    file = read_catalog(plan)
-    check_ports(port, bot_port)
+    if accounts and apis is not None:
+        raise click.ClickException("--accounts is for the sample's API; leave out --apis.")
+    plan = Plan(port, bot_port, apis and apis.resolve(), accounts)
+    check_ports(port, bot_port, sign_in=accounts)
     prepare_data(plan, fresh)
+    file = read_catalog(plan)
     with ExitStack() as running:
         demo = start(running, plan, file, stop)
         demo.watch(stop)
@@ -114,18 +134,28 @@ def read_catalog(plan: Plan) -> CatalogFile:
     """The catalog with the environment's variables, and those of .env, as the bot reads them."""
     environ = dict(environment()) | ({} if plan.apis else {"HR_API_URL": plan.hr_url})
     try:
-        return CatalogFile(plan.apis or ROOT / "apis.yaml", environ)
+        return CatalogFile(with_accounts(plan) if plan.accounts else plan.apis or ROOT / "apis.yaml", environ)
     except Misconfigured as error:
         raise click.ClickException(f"{error}\nThe demo starts with a catalog that has no mistakes.") from None
 
 
-def check_ports(port: int, bot_port: int) -> None:
+def with_accounts(plan: Plan) -> Path:
+    """The sample catalog, asked with people's own accounts, as a file beside the demo's data."""
+    sample, path = (ROOT / "apis.yaml").read_text("utf-8"), DATA / "apis-accounts.yaml"
+    base = "base_url: ${HR_API_URL}\n"
+    auth = f"auth:\n  oauth2:\n    issuer: {plan.sign_in_url}\n    client_id: {CLIENT}\n    scopes: [openid, email, profile]\n"
+    path.write_text(sample.replace(base, base + auth), "utf-8")
+    return path
+
+
+def check_ports(port: int, bot_port: int, *, sign_in: bool = False) -> None:
     """Every port at once, so that nothing has to be ended again because the last one is taken."""
-    if bot_port in range(port, port + 3):
+    served = ["the Slack workspace", "the HR API", "the scripted model", *(["the sign-in server"] if sign_in else [])]
+    if bot_port in range(port, port + len(served)):
         raise click.ClickException(
-            f"The bot's port {bot_port} is one of {port} to {port + 2}; choose another --bot-port."
+            f"The bot's port {bot_port} is one of {port} to {port + len(served) - 1}; choose another --bot-port."
         )
-    for number, what in enumerate(("the Slack workspace", "the HR API", "the scripted model")):
+    for number, what in enumerate(served):
         check_port(port + number, what, f"--port {port + 100}", f"DEMO_PORT={port + 100}")
     check_port(bot_port, "the bot", f"--bot-port {bot_port + 100}", f"DEMO_BOT_PORT={bot_port + 100}")
 
@@ -173,7 +203,7 @@ def start(running: ExitStack, plan: Plan, file: CatalogFile, stop: threading.Eve
             progress("API", f"{api.name} at {api.base_url}{'' if is_there(api) else ' (nobody listens there yet)'}")
     model = start_model(running, plan)
     ask.in_words = "OPENAI_BASE_URL" not in model
-    url = f"http://{HOST}:{plan.bot_port}"
+    url = plan.bot_url
     workspace.connect(url)
     slack = {"SLACK_BOT_TOKEN": token, "SLACK_SIGNING_SECRET": secret, "SLACK_API_URL": workspace.api_url}
     demo = Demo(plan, start_bot(running, plan, slack | catalog_settings(plan, file) | model), workspace, file)
@@ -187,7 +217,17 @@ def catalog_settings(plan: Plan, file: CatalogFile) -> dict[str, str]:
     """The settings that follow from the catalog: its file, its channels, and where the sample's API is."""
     channels = dict.fromkeys(["#hr-bot", *file.catalog.channels])
     settings = {"APIS_FILE": str(file.path), "SLACK_CHANNEL": ",".join(channels), "ALLOW_DM": "1"}
+    if plan.accounts:
+        settings |= {"PUBLIC_URL": plan.bot_url, "TOKEN_KEY": token_key()}
     return settings | ({} if plan.apis else {"HR_API_URL": plan.hr_url})
+
+
+def token_key() -> str:
+    """What the demo's bot encrypts tokens with, kept beside its data."""
+    path = DATA / "bot-accounts.token-key"
+    if not path.exists():
+        path.write_text(base64.b64encode(secrets.token_bytes(32)).decode())
+    return path.read_text()
 
 
 class Questions:
@@ -207,11 +247,21 @@ class Questions:
 
 def start_hr_api(running: ExitStack, plan: Plan) -> Callable[[], Sequence[str]]:
     """The sample API; gives what can be asked about those who are in it at a moment."""
-    api = HrApi(DATA / "hr.json", plan.port + 1)
+    whose = start_sign_in(running, plan) if plan.accounts else None
+    api = HrApi(DATA / "hr.json", plan.port + 1, whose)
     api.start()
     running.callback(api.stop)
     progress("HR API", f"{api.url}/api/users (its data: demo-data/hr.json)")
     return api.questions
+
+
+def start_sign_in(running: ExitStack, plan: Plan) -> Callable[[str], str | None]:
+    """The sign-in server; gives who has which token."""
+    server = SignIn(plan.port + 3, f"{plan.bot_url}/oauth/callback")
+    server.start()
+    running.callback(server.stop)
+    progress("sign-in server", f"{server.url} (Ann may read, Ben may write)")
+    return server.whose
 
 
 def fill(workspace: Workspace, catalog: Catalog) -> None:

@@ -231,8 +231,13 @@ def unchanged(user: Employee) -> Employee:
 # --- the routes -----------------------------------------------------------------------------------------------------
 
 
-def create_api(path: Path, log: list[Recorded] | None = None) -> Flask:
-    """The application over the file at `path` (written with sample employees if absent).
+Whose = Callable[[str], str | None]  # who has the token of an Authorization header
+WRITER = "ben"  # who alone may write, where people are known
+
+
+def create_api(path: Path, log: list[Recorded] | None = None, whose: Whose | None = None) -> Flask:
+    """The application over the file at `path` (written with sample employees if absent). With `whose` it knows people by their tokens:
+    each may read, one may write.
 
     Every request is appended to `log`, in the order of arrival.
     """
@@ -255,9 +260,20 @@ def create_api(path: Path, log: list[Recorded] | None = None) -> Flask:
             response.headers["Allow"] = ", ".join(sorted(allowed))
         return response
 
+    if whose is not None:
+        app.before_request(lambda: check_right(whose))
     reading_routes(app, directory)
     writing_routes(app, directory)
     return app
+
+
+def check_right(whose: Whose) -> None:
+    """401 where a request is nobody's, 403 where it writes and is not that of who may."""
+    who = whose(request.headers.get("Authorization", ""))
+    if who is None:
+        abort(401, "Who are you? There is no token, or it has ended.")
+    if request.method not in ("GET", "HEAD") and who != WRITER:
+        abort(403, f"{who} may read, but not change anything; {WRITER} may.")
 
 
 def reading_routes(app: Flask, directory: Directory) -> None:
@@ -425,10 +441,10 @@ class LocalServer:
 class HrApi(LocalServer):
     """The HR API over the file at `path`, and what it was asked (`requests`, in order)."""
 
-    def __init__(self, path: Path, port: int = 0) -> None:
+    def __init__(self, path: Path, port: int = 0, whose: Whose | None = None) -> None:
         self.requests: list[Recorded] = []
         self._path = path
-        super().__init__(create_api(path, self.requests), port)
+        super().__init__(create_api(path, self.requests, whose), port)
 
     def questions(self) -> list[str]:
         """What to ask and to change, about those who are employed at this moment."""

@@ -95,6 +95,7 @@ def test_nothing_of_the_round_is_kept_and_the_asker_alone_is_asked(parts: BotPar
 
     assert server.requests == []
     assert {row["kind"] for row in rows(parts.url, "transcript")} <= {"noted", "said"}
+    assert parts.status.texts[-1] == "is waiting for the asker to connect an account"
     (post,) = asked_to_connect(parts, thread)
     assert (post.kind, post.arguments["user"]) == ("ephemeral", ANN)
     assert post.arguments["connect"] == {"user": ANN, "apis": ["HR"]}
