@@ -141,11 +141,16 @@ def read_catalog(plan: Plan) -> CatalogFile:
 
 def with_accounts(plan: Plan) -> Path:
     """The sample catalog, asked with people's own accounts, as a file beside the demo's data."""
-    sample, path = (ROOT / "apis.yaml").read_text("utf-8"), DATA / "apis-accounts.yaml"
-    base = "base_url: ${HR_API_URL}\n"
-    auth = f"auth:\n  oauth2:\n    issuer: {plan.sign_in_url}\n    client_id: {CLIENT}\n    scopes: [openid, email, profile]\n"
-    path.write_text(sample.replace(base, base + auth), "utf-8")
+    path = DATA / "apis-accounts.yaml"
+    path.write_text(asked_with_accounts((ROOT / "apis.yaml").read_text("utf-8"), plan.sign_in_url), "utf-8")
     return path
+
+
+def asked_with_accounts(sample: str, issuer: str) -> str:
+    """The sample catalog's text, with the sign-in server in it."""
+    base = "base_url: ${HR_API_URL}\n"
+    auth = f"auth:\n  oauth2:\n    issuer: {issuer}\n    client_id: {CLIENT}\n    scopes: [openid, email, profile]\n"
+    return sample.replace(base, base + auth)
 
 
 def check_ports(port: int, bot_port: int, *, sign_in: bool = False) -> None:
