@@ -174,15 +174,22 @@ class Accounts(Way):
             return self._as_it_is(account, self._end(account, "no refresh token") if self._is_over(account) else None)
         me = self._ids()
         while not self._store.begin_renewal(account, me, _RENEWAL):
+            if not self._await_other(account, by):
+                return self._as_it_is(account, NoCredential(words.RENEWAL_SLOW.format(api=api.name)))
             now = self._store.account(account.team, account.who, account.api)
             if now is None:
                 raise NotConnected(api.name, words.SIGN_IN_ENDED.format(api=api.name))
             if now.version != account.version:
                 return now
-            if time.monotonic() >= by:
-                return self._as_it_is(account, NoCredential(words.RENEWAL_SLOW.format(api=api.name)))
-            time.sleep(_LOOK)
         return self._renew(api, account, tokens, me)
+
+    def _await_other(self, account: Account, by: float) -> bool:
+        """Waits for the end of a renewal that somebody else has, until `by` at most. Whether it came."""
+        while self._store.is_renewed_by_another(account):
+            if time.monotonic() >= by:
+                return False
+            time.sleep(_LOOK)
+        return True
 
     def _renew(self, api: Api, account: Account, tokens: Tokens, me: str) -> Account:
         """The renewal itself, which is this caller's alone."""

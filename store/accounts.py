@@ -117,6 +117,12 @@ class PeoplesAccounts(Database):
             take = update(accounts).where(_is_same(account), is_free)
             return tx.db.execute(take.values(renewing_by=me, renewing_until=tx.clock() + seconds)).rowcount > 0
 
+    def is_renewed_by_another(self, account: Account) -> bool:
+        """Whether somebody has the renewal of this very account at the moment."""
+        taken = select(accounts.c.who).where(_is_same(account), accounts.c.renewing_until > self._clock())
+        with self._reading() as db:
+            return db.scalar(taken) is not None
+
     def end_renewal(self, account: Account, renewed: Account) -> bool:
         """Stores what came of a renewal. False, and nothing stored, where the account is another by now.
 
