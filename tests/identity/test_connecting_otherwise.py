@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,11 +16,13 @@ from emulator.emulator import Workspace
 from identity.connecting import check_lead
 from identity.providers import Providers
 from tests.harness.browser import PUBLIC, Browser, link_in
-from tests.harness.connecting import CATALOG, HrServer, link_for
+from tests.harness.connecting import CATALOG, KEY, HrServer, link_for
 from tests.harness.databases import rows
+from tests.harness.loopback import Loopback, Reply
 from tests.harness.oidc_provider import SECRET, OidcProvider, needs_oidc_provider
-from tests.harness.whole_bot import Person, RunningBot, Script, calls, card_text, form, results, says, until
+from tests.harness.whole_bot import Person, RunningBot, Script, StartBot, calls, card_text, form, results, says, until
 from tests.identity.conftest import Starts
+from tests.test_crash import free_port
 
 pytestmark = needs_oidc_provider
 
@@ -210,3 +214,62 @@ def test_a_start_without_an_address_needs_a_server_with_codes(provider: OidcProv
         check_lead(catalog(written), Providers(lambda: 0.0), None)
     assert str(told.value).startswith("PUBLIC_URL is not set. HR is asked with people's own accounts")
     assert "<PUBLIC_URL>/oauth/callback as redirect URI" in str(told.value)
+
+
+# --- a sign-in server that is away, slow, or grants less ----------------------------------------------------------------
+
+
+def test_a_sign_in_server_that_is_away_is_told_and_the_question_waits(
+    start_bot: StartBot, workspace: Workspace, server: HrServer, ann: Person
+) -> None:
+    gone = CATALOG.format(api=server.url, issuer=f"http://127.0.0.1:{free_port()}", secret="s3cret-of-tests", more="")
+    bot = start_bot(catalog=gone, public_url=PUBLIC, token_key=KEY)
+    talk = ann.asks("who is 1?")
+    browser = Browser(lambda: bot.url, "ann")
+    browser.visit(link_for(ann))
+    assert browser.page.status_code == 400
+    assert "The sign-in server of HR gave no answer." in browser.text
+    assert "Your question still waits, until" in ann.aside(2)
+    turn = bot.store.next_turn(f"T0LOCAL/C0HR/{talk.ts}")
+    assert turn is not None
+    assert turn.connects == ("HR",)
+
+
+def test_a_slow_sign_in_server_leaves_room_for_what_slack_sends(
+    start_bot: StartBot, server: HrServer, ann: Person, ben: Person
+) -> None:
+    with Loopback(lambda _request: Reply(500)) as slow:
+        slow.hold()
+        catalog = CATALOG.format(api=server.url, issuer=slow.url, secret="s3cret-of-tests", more="")
+        bot = start_bot(catalog=catalog, public_url=PUBLIC, token_key=KEY)
+        ann.asks("who is 1?")
+        link = link_for(ann)
+        waiting = [threading.Thread(target=Browser(lambda: bot.url, "ann").visit, args=(link,)) for _ in range(2)]
+        for one in waiting:
+            one.start()
+        slow.wait(lambda: len(slow.requests) >= 2)
+        third = Browser(lambda: bot.url, "ann")
+        third.visit(link)
+        assert third.page.status_code == 503
+        assert "Many people are connecting their accounts right now." in third.text
+        ben.asks("is anybody there?")  # returns once it is acknowledged
+        slow.release()
+        for one in waiting:
+            one.join(30)
+
+
+def test_scopes_that_were_not_granted_are_told_on_the_page_and_in_slack(
+    start_bot: StartBot, model: Script, provider: OidcProvider, server: HrServer, workspace: Workspace, ann: Person
+) -> None:
+    wanted = CATALOG.replace("hr.read]", "hr.read, hr.write]")
+    catalog = wanted.format(api=server.url, issuer=provider.issuer, secret=json.dumps(SECRET), more="")
+    bot = start_bot(catalog=catalog, public_url=PUBLIC, token_key=KEY)
+    workspace.people["U0ANN"] = replace(workspace.people["U0ANN"], email="ann@example.com")
+    talk = ann.asks("who is 1?")
+    browser = Browser(lambda: bot.url, "ann")
+    browser.visit(link_for(ann))
+    assert "It was granted less than I asked for: hr.write. Some things may not work." in browser.text
+    model.will(says("Done."))
+    browser.answers("yes")
+    assert talk.answer() == "Done."
+    assert "It may do less than I asked for (hr.write)." in ann.aside(2)
