@@ -62,7 +62,7 @@ TURNS = _counter(
     "turns_total",
     "Turns that are over, by how they ended.",
     "outcome",
-    ("answered", "failed", "stopped", "dropped", "set aside"),
+    ("answered", "failed", "stopped", "dropped", "set aside", "not connected"),
 )
 TURN_SECONDS = _histogram(
     "turn_seconds", "From a question to its answer, or to the first card that waits for people.", _LONG, "until"

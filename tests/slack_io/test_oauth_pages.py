@@ -1,0 +1,36 @@
+"""The pages of /oauth/ before names that would like to be more than names."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+
+from identity.connecting import Question
+from slack_io import oauth_pages
+from store.connections import ConnectionAsked
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;{{ 7 * 7 }}"
+
+
+@pytest.fixture
+def page() -> str:
+    asked = ConnectionAsked("T0LOCAL", "U0ANN", f"HR {HOSTILE}")
+    question = Question(asked, HOSTILE, HOSTILE, (HOSTILE,), 'confirmation"', "cookie")
+    with Flask("test").app_context():
+        return oauth_pages.asked(question, "https://bot.example.com/oauth/confirm").get_data(as_text=True)
+
+
+def test_what_others_chose_is_text_and_nothing_else(page: str) -> None:
+    assert "<script" not in page
+    assert "<img" not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 4
+    assert page.count("{{ 7 * 7 }}") == 4, "no template is made of it"
+    assert 'value="confirmation&#34;"' in page
+
+
+def test_a_page_that_tells_something_does_so_as_text() -> None:
+    with Flask("test").app_context():
+        told = oauth_pages.told("Not connected", HOSTILE, 400)
+    assert "<script" not in told.get_data(as_text=True)
+    assert told.headers["Referrer-Policy"] == "no-referrer"
+    assert told.status_code == 400
