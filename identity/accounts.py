@@ -26,7 +26,8 @@ from store.store import Store
 
 log = structlog.get_logger("accounts")
 LEEWAY = 60.0  # seconds before its end at which a token is renewed; of one that lives for less than two minutes, half of its life
-_RENEWAL = 30.0  # seconds for which a renewal is somebody's: whoever died in it holds nobody up for longer
+_RENEWAL = 60.0  # seconds for which a renewal is somebody's: longer than one can take (metadata twice, and the answer), and whoever died
+# in it holds nobody up for longer
 _REFRESH = (
     20.0  # seconds for the server's answer, which is waited for also where the request that needs it is late by then
 )

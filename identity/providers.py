@@ -258,7 +258,8 @@ class Providers:
             log.warning("no id_token came, although openid was asked for", api=api.name)
             raise NoCredential(words.PROVIDER_ODD.format(api=api.name))
         if not said.get("email"):
-            said = {**self._userinfo(api, server, grant.access_token, said), **said}
+            known = {name: one for name, one in said.items() if name != "email_verified"}  # it speaks of another one
+            said = {**self._userinfo(api, server, grant.access_token, said), **known}
         return self._with_person(api, server, grant, said)
 
     def _with_person(self, api: Api, server: _Server, grant: Grant, said: Mapping[str, Any]) -> Grant:

@@ -381,6 +381,18 @@ def test_a_broken_catalog_stops_the_start_with_the_same_words(tmp_path: Path) ->
     assert started.stderr.splitlines()[-1] == checked.stderr.splitlines()[-1]
 
 
+def test_a_catalog_with_peoples_accounts_and_no_key_for_them_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "apis.yaml").write_text(
+        SMALL + "auth: {oauth2: {issuer: https://login.example.com, client_id: bot, scopes: [openid]}}\n"
+    )
+    settings = COMPLETE | {"APIS_FILE": "apis.yaml"}
+    for key, words in (("", "TOKEN_KEY is not set. "), ("password", "TOKEN_KEY: write 32 bytes in base64, ")):
+        started = run(tmp_path, **settings, TOKEN_KEY=key)
+        assert started.returncode == 2
+        assert started.stderr.splitlines()[-1].startswith(words)
+        assert "password" not in started.stderr
+
+
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 

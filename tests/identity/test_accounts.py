@@ -283,7 +283,7 @@ def test_ten_turns_in_two_processes_renew_once(
     assert server.spent == ["refresh-1-of-this-test"]
 
 
-def test_a_renewal_whose_process_died_is_anothers_after_half_a_minute(
+def test_a_renewal_whose_process_died_is_anothers_after_a_while(
     accounts: Accounts, store: Store, server: PeculiarProvider, api: Api, clock: Clock
 ) -> None:
     connected(accounts, server, clock)

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from joserfc.jwk import OctKey, RSAKey
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from catalog.catalog import Api
 from identity.callers import NoCredential
@@ -327,6 +327,23 @@ def test_a_key_that_came_since_is_fetched(server: PeculiarProvider, providers: P
     assert server.paths.count("/jwks") == 2
 
 
+@pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
+@pytest.mark.parametrize(
+    ("key", "algorithm"),
+    [
+        (ECKey.generate_key("P-256", {"kid": "other"}), "ES256"),
+        (OKPKey.generate_key("Ed25519", {"kid": "other"}), "EdDSA"),
+        (RSAKey.generate_key(2048, {"kid": "other"}), "PS256"),
+    ],
+)
+def test_other_kinds_of_keys_sign_too(
+    server: PeculiarProvider, providers: Providers, key: RSAKey | ECKey | OKPKey, algorithm: str
+) -> None:
+    server.sign_with, server.header = key, {"kid": "other", "alg": algorithm}
+    server.keys = [key.as_dict(private=False)]
+    assert redeemed(providers, server.api()).subject == "ann"
+
+
 def test_a_token_that_names_no_key_is_tried_with_each_and_odd_keys_are_left_out(
     server: PeculiarProvider, providers: Providers
 ) -> None:
@@ -350,6 +367,13 @@ def test_an_email_that_the_id_token_lacks_is_asked_for(server: PeculiarProvider,
     grant = redeemed(providers, server.api())
     assert (grant.email, grant.email_verified) == ("ann@example.com", True)
     assert server.requests[-1].headers["authorization"] == "Bearer access-1-of-this-test"
+
+
+def test_an_email_of_userinfo_is_verified_only_by_userinfo(server: PeculiarProvider, providers: Providers) -> None:
+    server.metadata, server.claims = {"userinfo_endpoint": f"{server.url}/userinfo"}, {"email_verified": True}
+    server.person = {"email": "somebody@example.com"}
+    grant = redeemed(providers, server.api())
+    assert (grant.email, grant.email_verified) == ("somebody@example.com", False)
 
 
 def test_userinfo_of_somebody_else_is_refused(server: PeculiarProvider, providers: Providers) -> None:
