@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -19,7 +20,7 @@ _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["bot", "openai", "openai.resources.chat.completions", "psycopg", "sqlite3"])
 
 
-def _serve(settings: dict[str, str], folder: Path, arguments: Sequence[str], log: Path) -> None:
+def _serve(settings: dict[str, str], folder: Path, arguments: Sequence[str], log: Path, clock: Path | None) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(settings)
@@ -28,18 +29,38 @@ def _serve(settings: dict[str, str], folder: Path, arguments: Sequence[str], log
     os.dup2(line, sys.stderr.fileno())
     os.close(line)
     sys.argv = ["bot.py", *arguments]
+    if clock is not None:
+        _set_clock_by(clock)
     import bot
 
     bot.main()
 
 
-class Fork:
-    """A process of the bot, with what the tests use of `subprocess.Popen`."""
+def _set_clock_by(file: Path) -> None:
+    """From now on the time of day is wrong by the seconds in the file, whenever that is changed; time that goes on steadily is not."""
+    from base.clock import SteadyClock
 
-    def __init__(self, settings: dict[str, str], folder: Path, arguments: Sequence[str] = ()) -> None:
+    right = time.time
+
+    def wrong() -> float:
+        return right() + float(file.read_text() or 0)
+
+    time.time = wrong
+    SteadyClock.__init__.__defaults__ = (
+        wrong,
+        *(SteadyClock.__init__.__defaults__ or ())[1:],
+    )  # bound when it was defined
+
+
+class Fork:
+    """A process of the bot, with what the tests use of `subprocess.Popen`. `clock`: a file with the seconds by which its clock is wrong."""
+
+    def __init__(
+        self, settings: dict[str, str], folder: Path, arguments: Sequence[str] = (), clock: Path | None = None
+    ) -> None:
         self._log = folder / f"log-{len(list(folder.glob('log-*')))}"
         os.mkfifo(self._log)
-        self._process = _forks.Process(target=_serve, args=(settings, folder, arguments, self._log), daemon=True)
+        self._process = _forks.Process(target=_serve, args=(settings, folder, arguments, self._log, clock), daemon=True)
         self._process.start()
 
     def open_log(self) -> IO[str]:

@@ -345,6 +345,20 @@ def test_a_database_that_is_away_at_the_start_is_waited_for(system: System) -> N
         system.rest()
 
 
+def test_a_database_that_may_only_be_read_at_the_start_is_waited_for(system: System) -> None:
+    """As one is that another server is about to take over from."""
+    name = make_url(system.database).database
+    with (
+        looking_into(system.database) as engine,
+        engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db,
+    ):
+        db.execute(text(f"alter database {name} set default_transaction_read_only = on"))
+        program = system.launch().wait_for("waiting for the database")
+        assert any("it may only be read" in line for line in program.lines)
+        db.execute(text(f"alter database {name} reset default_transaction_read_only"))
+        program.wait_for("serving")
+
+
 def test_a_process_of_the_version_before_is_waited_for(system: System) -> None:
     """Version 0.1.0 takes the database for its own alone, by a lock."""
     with looking_into(system.database) as engine, engine.connect() as db:
