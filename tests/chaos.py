@@ -37,6 +37,7 @@ from emulator.members import Channel
 from tests.harness.databases import looking_into, rows
 from tests.harness.forked_bot import Fork
 from tests.harness.loopback import Loopback, Reply, Request, as_json
+from tests.harness.ports import free_port
 from tests.harness.postgres import Server, serving
 from tests.harness.replay_model import ReplayModel, answer, call
 
@@ -389,7 +390,7 @@ def surroundings(folder: Path, seed: int) -> Iterator[Chaos]:
             "api": Way(to_port(int(api.url.rpartition(":")[2]))),
             "slack": Way(to_port(int(workspace.url.rpartition(":")[2]))),
         }
-        ports = [_free_port() for _ in range(REPLICAS)]
+        ports = [free_port() for _ in range(REPLICAS)]
         door = Way(*[to_port(port) for port in ports])
         workspace.connect(f"http://127.0.0.1:{door.port}")
         processes = [
@@ -428,12 +429,6 @@ def _settings(workspace: Workspace, url: Any, ways: dict[str, Way], port: int) -
         "HOST": "127.0.0.1",
         "PORT": str(port),
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def main() -> int:

@@ -30,6 +30,7 @@ from store.store import Store
 from tests.harness.databases import ENGINES, fresh_database, rows
 from tests.harness.forked_bot import Fork
 from tests.harness.loopback import Loopback, Reply, Request, as_json
+from tests.harness.ports import free_port
 from tests.harness.replay_model import Late, ReplayModel, answer, call
 from tests.harness.whole_bot import BOTH_WAYS, Over, until, way_in
 
@@ -202,12 +203,6 @@ def only_token(system: System) -> str:
 
 def has_buttons(message: dict[str, Any]) -> bool:
     return any(block["type"] == "actions" for block in message.get("blocks", []))
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def api_answer(request: Request) -> Reply:

@@ -19,11 +19,12 @@ from emulator.emulator import Workspace
 from slack_io.web_api import PACE
 from tests.harness.databases import ENGINES, fresh_database
 from tests.harness.loopback import Loopback, Reply, Request, as_json
+from tests.harness.ports import free_port
 from tests.harness.replay_model import ReplayModel, answer, call
 from tests.harness.scrapes import Scrape
 from tests.harness.span_receiver import Span, SpanReceiver
 from tests.harness.whole_bot import Over, until
-from tests.test_crash import ROOT, System, approved, free_port
+from tests.test_crash import ROOT, System, approved
 
 LIST = call(("GET", "/api/users?page=1"))
 REMOVE = call(("DELETE", "/api/users/7"))

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +17,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bot import main
-from tests.harness.whole_bot import CATALOG
+from tests.harness.ports import free_port, listens
+from tests.harness.whole_bot import CATALOG, until
 
 ROOT = Path(__file__).parents[2]
 COMPLETE = {
@@ -71,7 +71,7 @@ def run(where: Path, *arguments: str, **settings: str) -> subprocess.CompletedPr
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
 
@@ -461,12 +461,6 @@ def test_an_unknown_command_is_refused(tmp_path: Path) -> None:
     assert "No such command 'serv'" in done.stderr
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_starts_without_slack_answering_and_a_signal_ends_it_with_0(tmp_path: Path, number: signal.Signals) -> None:
     port = free_port()
@@ -476,9 +470,9 @@ def test_it_starts_without_slack_answering_and_a_signal_ends_it_with_0(tmp_path:
             [sys.executable, str(ROOT / "bot.py")], cwd=tmp_path, env=environment(settings), stdout=log, stderr=log
         )
         try:
-            wait_for_port(port)
+            until(lambda: listens(port))
             bot.send_signal(number)
-            assert bot.wait(10) == 0
+            assert bot.wait(60) == 0
         finally:
             bot.kill()
             bot.wait()
@@ -486,13 +480,3 @@ def test_it_starts_without_slack_answering_and_a_signal_ends_it_with_0(tmp_path:
     assert '"event": "serving"' in told
     assert '"event": "stopped"' in told
     assert not [secret for name in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET") if (secret := COMPLETE[name]) in told]
-
-
-def wait_for_port(port: int, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with socket.socket() as one:
-            if one.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise TimeoutError(f"nobody listens on {port}")

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,27 +22,13 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.harness.loopback import Loopback, Reply, Request, as_json
+from tests.harness.ports import free_ports, listens
 from tests.harness.whole_bot import buttons, card_text
 
 pytestmark = pytest.mark.xdist_group("demo")  # one after the other, with one demo
 ROOT = Path(__file__).parents[2]
 Json = dict[str, Any]
 T = TypeVar("T")
-
-
-def free_ports() -> tuple[int, int]:
-    """A port with two free ones after it, and one more."""
-    first = 21_000 + os.getpid() % 1_000 * 7  # tests run side by side, and must not look at the same ones
-    for port in range(first, 29_000, 7):
-        taken = [number for number in range(port, port + 4) if listens(number)]
-        if not taken:
-            return port, port + 3
-    raise AssertionError("no free ports")
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_until(look: Callable[[], T], seconds: float = 60) -> T:
@@ -128,7 +113,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def running(project: Path, *options: str, **environ: str) -> Iterator[Demo]:
     """The demo, from when it says that it is ready."""
-    port, bot_port = free_ports()
+    port = free_ports(4)  # two more are the demo's own, and the last one is the bot's
+    bot_port = port + 3
     process = start(project, "--port", str(port), "--bot-port", str(bot_port), *options, **environ)
     assert process.stdout is not None
     try:

@@ -23,8 +23,9 @@ import yaml
 
 from base.settings import Settings
 from tests.harness.forked_bot import Fork
+from tests.harness.ports import free_port
 from tests.harness.scrapes import Scrape
-from tests.test_crash import Program, free_port
+from tests.test_crash import Program
 from tests.test_layout import FOLDERS
 
 ROOT = Path(__file__).parents[2]

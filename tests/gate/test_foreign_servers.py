@@ -27,8 +27,8 @@ from catalog.calls import Call
 from gate.policy import Read, State
 from store.proposal_record import Proposal
 from tests.harness.bot_parts import BotParts, strict
+from tests.harness.ports import free_port
 from tests.harness.whole_bot import card_text, until
-from tests.test_crash import free_port
 
 KINTO = os.environ.get("KINTO") or shutil.which("kinto")
 JSON_SERVER = os.environ.get("JSON_SERVER") or shutil.which("json-server")

@@ -21,6 +21,7 @@ from emulator.emulator import Workspace
 from store.process_lock import LOCK_NUMBER
 from tests.harness.databases import fresh_database, looking_into, rows
 from tests.harness.loopback import Loopback
+from tests.harness.ports import free_port
 from tests.harness.replay_model import ReplayModel, answer
 from tests.harness.whole_bot import until
 from tests.test_crash import (
@@ -35,7 +36,6 @@ from tests.test_crash import (
     System,
     api_answer,
     approved,
-    free_port,
     told,
 )
 

@@ -25,9 +25,10 @@ import yaml
 from emulator.emulator import Workspace
 from tests.harness.descriptions import description, get, post, query
 from tests.harness.loopback import Loopback, Reply, Request
+from tests.harness.ports import free_port
 from tests.harness.replay_model import Message, ReplayModel, answer
 from tests.harness.whole_bot import until
-from tests.test_crash import ANN, ROOT, System, free_port
+from tests.test_crash import ANN, ROOT, System
 
 PRISM = os.environ.get("PRISM") or shutil.which("prism")
 pytestmark = pytest.mark.skipif(not PRISM, reason="no Prism here: install @stoplight/prism-cli, and name it in PRISM")
