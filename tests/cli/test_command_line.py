@@ -354,7 +354,7 @@ def pty_output(where: Path, arguments: list[str], columns: int) -> str:
         while piece := os.read(door, 4_096):
             shown += piece
     os.close(door)
-    assert done.wait(30) == 0
+    assert done.wait(60) == 0
     return shown.decode().replace("\r\n", "\n")
 
 

@@ -54,7 +54,7 @@ class Demo:
         return f"http://127.0.0.1:{self.port}"
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
             return str(answer.read().decode())
 
     def act(self, name: str, **body: object) -> Any:
@@ -62,7 +62,7 @@ class Demo:
         request = urllib.request.Request(
             f"{self.url}/page/act/{name}", data, {"Content-Type": "application/json"}, method="POST"
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)["result"]
 
     def replies(self, thread: str) -> list[Json]:
@@ -126,7 +126,7 @@ def running(project: Path, *options: str, **environ: str) -> Iterator[Demo]:
         yield Demo(process, port, bot_port, project, told)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_a_removal_waits_for_the_button(demo: Demo) -> None:
 
 def test_a_second_demo_on_the_same_ports_is_told_which_one_is_taken(demo: Demo, project: Path) -> None:
     second = start(project, "--port", str(demo.port), "--bot-port", str(demo.bot_port))
-    told, _ = second.communicate(timeout=30)
+    told, _ = second.communicate(timeout=120)
 
     assert second.returncode != 0
     assert f"Port {demo.port}" in told
@@ -174,7 +174,7 @@ def test_a_second_demo_on_the_same_ports_is_told_which_one_is_taken(demo: Demo, 
 def test_sigterm_ends_everything(demo: Demo) -> None:
     """Stands behind all that use the demo of the tests above: it ends it."""
     demo.process.send_signal(signal.SIGTERM)
-    told, _ = demo.process.communicate(timeout=20)
+    told, _ = demo.process.communicate(timeout=120)
 
     assert demo.process.returncode == 0, told
     assert f"Open {demo.url}" in demo.told
@@ -293,7 +293,7 @@ def test_a_catalog_that_cannot_be_taken_stops_the_start_in_words(project: Path, 
         (project / "my.yaml").write_text(text)
 
     process = start(project, "--apis", "my.yaml")
-    told, _ = process.communicate(timeout=30)
+    told, _ = process.communicate(timeout=120)
 
     assert process.returncode == 1
     assert words in told

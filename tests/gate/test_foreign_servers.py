@@ -49,7 +49,7 @@ class Foreign:
         content = json.dumps(body).encode() if body is not None else None
         headers = {"Content-Type": "application/json", **AS_BOT}
         request = urllib.request.Request(self.url + path, content, headers, method=method)
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read() or "null")
 
     def is_up(self, path: str) -> bool:
@@ -69,12 +69,12 @@ def running(command: Sequence[str], folder: Path, url: str, ready: str) -> Itera
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     try:
         server = Foreign(url)
-        until(lambda: server.is_up(ready) or process.poll() is not None, 60)
+        until(lambda: server.is_up(ready) or process.poll() is not None)
         assert process.poll() is None, (folder / "server.log").read_text("utf-8")[-2_000:]
         yield server
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def approve(bot: BotParts, row: Proposal) -> Proposal:

@@ -112,7 +112,7 @@ def checked(server: Loopback, folder: Path, **more: str) -> subprocess.Completed
     }  # fmt: skip
     command = [sys.executable, str(BOT / "bot.py"), "check", "--model"]
     return subprocess.run(
-        command, cwd=folder, env=kept | given | more, capture_output=True, text=True, check=False, timeout=60
+        command, cwd=folder, env=kept | given | more, capture_output=True, text=True, check=False, timeout=120
     )
 
 
@@ -237,7 +237,7 @@ def test_nobody_there_is_told(tmp_path: Path) -> None:
 
 def test_it_needs_the_environment() -> None:
     command = [sys.executable, str(BOT / "bot.py"), "check", "--model", "--no-env"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert ran.returncode == 2
     assert "--model needs the environment; leave --no-env out." in ran.stderr
 

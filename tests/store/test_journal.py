@@ -275,7 +275,7 @@ def test_racing_processes_make_one_key_and_leave_nothing_else(tmp_path: Path) ->
         assert one.stdin is not None
         one.stdin.write("\n")
         one.stdin.flush()
-    keys = {one.communicate(timeout=20)[0].strip().splitlines()[-1] for one in processes}
+    keys = {one.communicate(timeout=60)[0].strip().splitlines()[-1] for one in processes}
     (key,) = keys
     assert len(bytes.fromhex(key)) == 32
     assert [path.name for path in tmp_path.iterdir()] == ["bot.db.journal-key"]
@@ -349,7 +349,7 @@ def _run(folder: Path, *arguments: str, **settings: str) -> Result:
 def kept(tmp_path: Path) -> Iterator[Kept]:
     """Two threads: a removal that was approved and failed with 404, after a read and two bad calls; and a denial."""
     with RestServer() as server:
-        parts = BotParts(tmp_path, USERS.format(base=server.url), timeout=5)
+        parts = BotParts(tmp_path, USERS.format(base=server.url), timeout=60)
         bad = [("GET", "/nowhere/1"), ("GET", "/nowhere/22")]
         parts.replies.will(calls(("GET", "/users/7"), *bad), calls(("DELETE", "/users/7")), says("Gone already."))
         server.will(reply('{"id": 7}'), reply('{"error": "no such"}', 404))
@@ -529,7 +529,7 @@ def test_the_program_itself_ends_with_these_codes(kept: Kept) -> None:
         environ = {"PATH": os.environ.get("PATH", ""), "COLUMNS": "300"}
         program = [sys.executable, str(ROOT / "bot.py"), *arguments]
         return subprocess.run(
-            program, cwd=kept.folder, env=environ, capture_output=True, text=True, timeout=30, check=False
+            program, cwd=kept.folder, env=environ, capture_output=True, text=True, timeout=120, check=False
         )
 
     whole = run("journal", "--verify")

@@ -75,7 +75,7 @@ def go_on(program: Program) -> None:
 def ended(program: Program) -> None:
     """It noticed that it was taken for dead, said so once, and ended."""
     try:
-        assert program.process.wait(30) == 1
+        assert program.process.wait(60) == 1
     finally:
         print("ENDED", "".join(program.lines))
     assert sum("another process took over" in line for line in program.lines) == 1
@@ -323,7 +323,7 @@ def test_who_ends_as_it_should_hands_over_at_once(system: System) -> None:
     ts = system.mention("hi")
     system.model.wait(lambda: len(system.model.requests) == 1)
     second = another(system)
-    assert first.terminate(15) == 0
+    assert first.terminate() == 0
     system.model.wait(lambda: len(system.model.requests) == 2)
     system.model.release()
     system.wait_for_answer(ts, "hello Ann")

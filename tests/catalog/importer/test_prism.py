@@ -101,16 +101,17 @@ class Prism(Loopback):
 
     def __enter__(self) -> Prism:
         super().__enter__()
-        until(lambda: "Prism is listening" in self.log.read_text("utf-8") or self.process.poll() is not None, 60)
+        until(lambda: "Prism is listening" in self.log.read_text("utf-8") or self.process.poll() is not None)
+        assert self.process.poll() is None, self.log.read_text("utf-8")[-2_000:]
         return self
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
 
     def _pass_on(self, request: Request) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         hop = ("host", "connection", "content-length")
         headers = {name: value for name, value in request.headers.items() if name not in hop}
         connection.request(request.method, request.path, request.body or None, headers)
@@ -143,10 +144,11 @@ def at_work(file: Path, folder: Path, **variables: str) -> Iterator[tuple[System
 
 def approve_all(system: System, asked: str, count: int) -> None:
     """Ann presses Approve on each card of her thread as it comes."""
-    for number in range(count):
-        until(lambda number=number: len(system.writes()) == number)  # type: ignore[misc]
-        system.workspace.click(ANN, system.card(asked), "approve", channel="C0HR")
-        until(lambda number=number: len(system.writes()) == number + 1)  # type: ignore[misc]
+    pressed: list[str] = []
+    while len(pressed) < count:
+        pressed.append(system.card(asked, but=pressed))
+        system.workspace.click(ANN, pressed[-1], "approve", channel="C0HR")
+        until(lambda: len(system.writes()) == len(pressed))
 
 
 def test_prism_takes_every_request_that_the_bot_makes_of_an_imported_description(tmp_path: Path) -> None:
