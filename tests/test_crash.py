@@ -28,12 +28,13 @@ import pytest
 from emulator.emulator import Workspace
 from store.store import Store
 from tests.harness.databases import ENGINES, fresh_database, rows
-from tests.harness.forked_bot import Fork
+from tests.harness.forked_bot import Fork, command
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 from tests.harness.ports import free_port
 from tests.harness.replay_model import Late, ReplayModel, answer, call
 from tests.harness.whole_bot import BOTH_WAYS, Over, until, way_in
 
+pytestmark = pytest.mark.programs
 T = TypeVar("T")
 SEALED_OTHERWISE = "The bot was updated, or got another key, while this waited. Please ask again."
 SET_ASIDE = (
@@ -138,9 +139,13 @@ class System:
         if stdin is None:
             fork = Fork(settings, self.folder, arguments)
             return Program(fork, fork.open_log)
-        command = [sys.executable, str(ROOT / "bot.py")]
         process = subprocess.Popen(
-            command, cwd=self.folder, env=settings, stdin=stdin, stderr=subprocess.PIPE, text=True
+            [sys.executable, str(ROOT / "bot.py")],
+            cwd=self.folder,
+            env=settings,
+            stdin=stdin,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         return Program(process, lambda: process.stderr or ())
 
@@ -677,10 +682,8 @@ def test_another_journal_key_stops_the_start_until_a_new_chain_begins(system: Sy
 def journal_command(system: System, *arguments: str, key: str) -> str:
     """What `python bot.py journal` prints."""
     settings = {"PATH": os.environ.get("PATH", ""), "DATABASE_URL": system.database, "JOURNAL_KEY": key}
-    command = [sys.executable, str(ROOT / "bot.py"), "journal", *arguments]
-    done = subprocess.run(
-        command, cwd=system.folder, env=settings, capture_output=True, text=True, timeout=120, check=True
-    )
+    done = command(settings, system.folder, "journal", *arguments)
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 

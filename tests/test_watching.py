@@ -26,6 +26,7 @@ from tests.harness.span_receiver import Span, SpanReceiver
 from tests.harness.whole_bot import Over, until
 from tests.test_crash import ROOT, System, approved
 
+pytestmark = pytest.mark.programs
 LIST = call(("GET", "/api/users?page=1"))
 REMOVE = call(("DELETE", "/api/users/7"))
 BUSY = {"error": {"message": "slow down", "type": "rate_limit"}}

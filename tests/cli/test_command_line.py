@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bot import main
+from tests.harness.forked_bot import command
 from tests.harness.ports import free_port, listens
 from tests.harness.whole_bot import CATALOG, until
 
@@ -63,7 +64,12 @@ def check(where: Path, *arguments: str, **settings: str) -> Result:
 
 
 def run(where: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """`python bot.py ...` in the directory `where`, which has no .env file unless the test wrote one."""
+    """The same as a process of its own, forked from one that has imported the bot."""
+    return command(environment(settings), where, *arguments)
+
+
+def run_python(where: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """`python bot.py ...` itself, in the directory `where`, which has no .env file unless the test wrote one."""
     return subprocess.run(
         [sys.executable, str(ROOT / "bot.py"), *arguments],
         cwd=where,
@@ -80,7 +86,7 @@ def run(where: Path, *arguments: str, **settings: str) -> subprocess.CompletedPr
 
 
 def test_check_shows_the_operations_with_who_may_do_what(tmp_path: Path) -> None:
-    done = run(tmp_path, "check", HR_API_URL="https://hr.example", APIS_FILE=str(CATALOG))
+    done = run_python(tmp_path, "check", HR_API_URL="https://hr.example", APIS_FILE=str(CATALOG))
 
     assert (done.returncode, done.stderr) == (0, "")
     lines = {
@@ -425,7 +431,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = str(other.getsockname()[1])
-        done = run(tmp_path, **(COMPLETE | {"PORT": port}))
+        done = run_python(tmp_path, **(COMPLETE | {"PORT": port}))
 
     assert done.returncode == 2
     assert f"PORT: cannot listen on 127.0.0.1:{port}" in done.stderr
@@ -447,7 +453,7 @@ def test_a_setting_that_is_misspelt_is_told_at_the_start(tmp_path: Path) -> None
 
 
 def test_help_names_the_commands(tmp_path: Path) -> None:
-    done = run(tmp_path, "--help")
+    done = run_python(tmp_path, "--help")
 
     assert done.returncode == 0
     assert "check" in done.stdout

@@ -19,6 +19,7 @@ from tests.harness.rest_server import RestServer, Seen, reply
 from tests.test_crash import ANN, CATALOG, LIST, REMOVE, Program, System, approved, told
 from tests.test_crash import system as system  # the fixture
 
+pytestmark = pytest.mark.programs
 TEAMS = CATALOG + '  - {method: GET, url: "/api/teams", description: Lists teams.}\n'
 OLD_KEY, NEW_KEY = "0ld-s3cret-key", "n3w-s3cret-key"
 

@@ -25,7 +25,7 @@ from tests.harness.loopback import Loopback, Reply, Request, as_json
 from tests.harness.ports import free_ports, listens
 from tests.harness.whole_bot import buttons, card_text
 
-pytestmark = pytest.mark.xdist_group("demo")  # one after the other, with one demo
+pytestmark = [pytest.mark.programs, pytest.mark.xdist_group("demo")]  # one after the other, with one demo
 ROOT = Path(__file__).parents[2]
 Json = dict[str, Any]
 T = TypeVar("T")

@@ -30,6 +30,7 @@ from tests.harness.bot_parts import BotParts, strict
 from tests.harness.ports import free_port
 from tests.harness.whole_bot import card_text, until
 
+pytestmark = pytest.mark.programs
 KINTO = os.environ.get("KINTO") or shutil.which("kinto")
 JSON_SERVER = os.environ.get("JSON_SERVER") or shutil.which("json-server")
 needs_kinto = pytest.mark.skipif(not KINTO, reason="no Kinto here: install kinto, and name its command in KINTO")

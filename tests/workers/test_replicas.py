@@ -39,6 +39,8 @@ from tests.test_crash import (
     told,
 )
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[System]:

@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,14 +23,18 @@ import yaml
 
 from emulator.emulator import Workspace
 from tests.harness.descriptions import description, get, post, query
+from tests.harness.forked_bot import command
 from tests.harness.loopback import Loopback, Reply, Request
 from tests.harness.ports import free_port
 from tests.harness.replay_model import Message, ReplayModel, answer
 from tests.harness.whole_bot import until
-from tests.test_crash import ANN, ROOT, System
+from tests.test_crash import ANN, System
 
 PRISM = os.environ.get("PRISM") or shutil.which("prism")
-pytestmark = pytest.mark.skipif(not PRISM, reason="no Prism here: install @stoplight/prism-cli, and name it in PRISM")
+pytestmark = [
+    pytest.mark.programs,
+    pytest.mark.skipif(not PRISM, reason="no Prism here: install @stoplight/prism-cli, and name it in PRISM"),
+]
 
 TICKET = {
     "type": "object",
@@ -96,8 +99,8 @@ class Prism(Loopback):
         self._port = free_port()
         self.log = file.with_suffix(".prism.log")
         with self.log.open("wb") as log:
-            command = [str(PRISM), "mock", "-h", "127.0.0.1", "-p", str(self._port), str(file)]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            words = [str(PRISM), "mock", "-h", "127.0.0.1", "-p", str(self._port), str(file)]
+            self.process = subprocess.Popen(words, stdout=log, stderr=log)
 
     def __enter__(self) -> Prism:
         super().__enter__()
@@ -125,8 +128,7 @@ class Prism(Loopback):
 
 def imported(file: Path, base_url: str) -> str:
     """The catalog that the command makes, its writes allowed."""
-    command = [sys.executable, str(ROOT / "bot.py"), "import", str(file), "--base-url", base_url]
-    text = subprocess.run(command, capture_output=True, text=True, check=True, cwd=file.parent).stdout
+    text = command({}, file.parent, "import", str(file), "--base-url", base_url).stdout
     assert "enabled: false" in text
     return text.replace("    enabled: false\n", "")
 
