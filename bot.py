@@ -185,7 +185,7 @@ def create_app(
     gate = _gate(settings, catalog, store, web, clock, ids)
     watched = WatchedModel(model or model_of(settings, lambda: (*settings.secrets, *gate.secrets)))
     cancel_flag = CancelFlag()
-    cancellation = Cancellation(store, web, settings.admin_names, cancel_flag, ids=ids)
+    cancellation = Cancellation(store, web, settings.admin_names, ids=ids)
     status = AssistantStatus(web, waking)
     streams = StreamedMessages(web, waking, cancellation.ended_in_slack, links=lambda: gate.catalog.links)
     outbox = Outbox(web, store, streams, status, waking, unshown=gate.unshown, clock=clock)

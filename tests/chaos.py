@@ -39,6 +39,7 @@ from emulator.members import Channel
 from tests.harness.databases import looking_into, rows
 from tests.harness.forked_bot import Fork
 from tests.harness.loopback import Loopback, Reply, Request, as_json
+from tests.harness.ports import free_port
 from tests.harness.postgres import Server, serving
 from tests.harness.replay_model import ReplayModel, answer, call
 
@@ -460,7 +461,7 @@ def surroundings(folder: Path, seed: int, *, is_sqlite: bool, channels: int) -> 
             ways["database"] = Way(to_socket(f"{url.query['host']}/.s.PGSQL.5432"))
             through = url.set(host="127.0.0.1", port=ways["database"].port, query={})
             reached = through.render_as_string(hide_password=False)
-        ports = [_free_port() for _ in range(1 if is_sqlite else REPLICAS)]
+        ports = [free_port() for _ in range(1 if is_sqlite else REPLICAS)]
         door = Way(*[to_port(port) for port in ports])
         workspace.connect(f"http://127.0.0.1:{door.port}")
         processes = [
@@ -517,12 +518,6 @@ def _settings(workspace: Workspace, database: str, ways: dict[str, Way], port: i
         "HOST": "127.0.0.1",
         "PORT": str(port),
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def main() -> int:

@@ -10,8 +10,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -20,20 +21,45 @@ _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["bot", "openai", "openai.resources.chat.completions", "psycopg", "sqlite3"])
 
 
-def _serve(settings: dict[str, str], folder: Path, arguments: Sequence[str], log: Path, clock: Path | None) -> None:
+_HANGS = 120  # seconds after which a command counts as one that hangs
+
+
+def _serve(settings: Mapping[str, str], folder: Path, arguments: Sequence[str], log: Path, clock: Path | None) -> None:
+    if clock is not None:
+        _set_clock_by(clock)
+    line = os.open(log, os.O_WRONLY)
+    _run(settings, folder, arguments, line, line)
+
+
+def _command(settings: Mapping[str, str], folder: Path, arguments: Sequence[str], out: Path, err: Path) -> None:
+    _run(settings, folder, arguments, *(os.open(one, os.O_WRONLY | os.O_CREAT) for one in (out, err)))
+
+
+def _run(settings: Mapping[str, str], folder: Path, arguments: Sequence[str], out: int, err: int) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(settings)
-    line = os.open(log, os.O_WRONLY)
-    os.dup2(line, sys.stdout.fileno())
-    os.dup2(line, sys.stderr.fileno())
-    os.close(line)
+    os.dup2(out, sys.stdout.fileno())
+    os.dup2(err, sys.stderr.fileno())
+    for one in {out, err}:
+        os.close(one)
     sys.argv = ["bot.py", *arguments]
-    if clock is not None:
-        _set_clock_by(clock)
     import bot
 
     bot.main()
+
+
+def command(settings: Mapping[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What `python bot.py ...` prints in this folder, and its exit code."""
+    with tempfile.TemporaryDirectory() as place:
+        out, err = Path(place) / "out", Path(place) / "err"
+        process = _forks.Process(target=_command, args=(settings, folder, arguments, out, err), daemon=True)
+        process.start()
+        process.join(_HANGS)
+        if (code := process.exitcode) is None:
+            process.kill()
+            raise subprocess.TimeoutExpired(["bot.main()", *arguments], _HANGS)
+        return subprocess.CompletedProcess(arguments, code, out.read_text("utf-8"), err.read_text("utf-8"))
 
 
 def _set_clock_by(file: Path) -> None:

@@ -396,7 +396,7 @@ def test_who_waits_for_the_database_outlives_its_restart(process: Callable[[], S
         others = "pid <> pg_backend_pid() and datname = current_database()"
         until(lambda: db.scalar(text(f"select count(*) from pg_stat_activity where {others}")))
         db.execute(text(f"select pg_terminate_backend(pid) from pg_stat_activity where {others}"))
-    waiting.join(30)
+    waiting.join(60)
     assert second.still_alone()
     assert second.record(a_mention("Ev1", A))
 
