@@ -218,7 +218,7 @@ def create_app(
     )
     watched = WatchedModel(model or model_of(settings, lambda: (*settings.secrets, *gate.secrets)))
     cancel_flag = CancelFlag()
-    cancellation = Cancellation(store, web, settings.admin_names, cancel_flag, ids=ids)
+    cancellation = Cancellation(store, web, settings.admin_names, ids=ids)
     status = AssistantStatus(web, waking)
     streams = StreamedMessages(web, waking, cancellation.ended_in_slack, links=lambda: gate.catalog.links)
     lead_to = connecting.lead_to if settings.public_url else devices.begin

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from emulator.emulator import Workspace
 from emulator.world import BOT_USER, Channel
+from tests.harness.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 SECRET = "secret-of-the-bench"
@@ -75,7 +75,7 @@ class BotProcess:
 @contextmanager
 def bot(on: Stage, database: Path, **more: str) -> Iterator[BotProcess]:
     """Starts the bot, with `more` settings, waits until it answers, and ends it."""
-    port = _free_port()
+    port = free_port()
     rest = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     settings = {
         "SLACK_BOT_TOKEN": on.workspace.bot_token,
@@ -106,12 +106,6 @@ def bot(on: Stage, database: Path, **more: str) -> Iterator[BotProcess]:
     finally:
         process.terminate()
         process.wait(20)
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

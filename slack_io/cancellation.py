@@ -19,28 +19,25 @@ from store.posts import Post, delete
 from store.received import MessageDeleted, Shortcut
 from store.store import Store
 from store.turns import Turn
-from workers.cancel_flag import CancelFlag
 
 log = structlog.get_logger("cancellation")
 SOMEBODY = "somebody"  # where Slack does not say who stopped or deleted
 
 
 class Cancellation:
-    """Stop and delete: recorded first, which wakes the thread; then the turn's model call is cut off."""
+    """Stop and delete: recorded, which wakes the thread; who has it cuts off the turn's model call."""
 
     def __init__(
         self,
         store: Store,
         web: SlackWeb,
         admins: Sequence[str],
-        cancel_flag: CancelFlag,
         *,
         ids: Callable[[], str],
     ) -> None:
         self._store = store
         self._web = web
         self._admins = admins
-        self._cancel_flag = cancel_flag
         self._ids = ids
 
     # --- the shortcuts: a modal asks first ----------------------------------------------------------------------------
@@ -95,7 +92,6 @@ class Cancellation:
     def _end_turn(self, turn: Turn, by: str, how: str, arrival: int | None = None) -> None:
         if self._store.stop_turn(turn, by, [JournalEntry("stop", {"by": by, "how": how})], arrival=arrival):
             log.info("stopped", turn=turn.turn, by=by, how=how)
-            self._cancel_flag.turn(turn.turn)
 
     def remove(self, arrival: Arrival, post_id: str) -> None:
         """Deletes one of the bot's messages: the submitted modal. Raises `Refused`."""

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from base import metrics
 from base.settings import Misconfigured
-from store.engine import engine_url, make_engine, unusable_by
+from store.engine import engine_url, is_read_only, make_engine, unusable_by
 from store.holds import DATABASE, Hold, Holds, Overtaken
 from store.journal.hash_chain import JournalEntry
 from store.journal.journal import Head, Journal, read_key
@@ -185,7 +185,8 @@ class Database:
 
     def is_away(self, error: Exception) -> bool:
         """Whether something failed since the server is away: it can be done again once that is back."""
-        return not self._is_file and isinstance(error, OperationalError | InterfaceError)
+        is_gone = isinstance(error, OperationalError | InterfaceError) or is_read_only(getattr(error, "orig", None))
+        return not self._is_file and is_gone
 
     @property
     def _is_file(self) -> bool:

@@ -28,11 +28,11 @@ _MEANINGS = (
     (r"certificate", "the server's certificate is not trusted: see sslrootcert and sslmode"),
     (r"too many connections|connection slots", "the server has no connection left for {user}: raise its limit"),
     (r"starting up|shutting down|recovery", "the server is just starting or ending: try again in a moment"),
-    (r"read.?only", "it may only be read: is it a replica, or a file without the right to write?"),
+    (r"read.?only", "it may only be read; it is a replica, perhaps, or a file without the right to write"),
     (r"invalid (connection option|port|sslmode)|invalid .* value", "the address is not right"),
     (r"unable to open database file", "the file cannot be opened: is it a folder, or may the bot not write there?"),
     (r"not a database", "the file is no SQLite database: write another name"),
-    (r"disk is full", "the disk is full"),
+    (r"disk is full|No space left", "the disk is full"),
     (r"is locked", "another program keeps the file locked"),
 )  # fmt: skip
 
@@ -40,7 +40,7 @@ _MEANINGS = (
 # What passes by itself, where nothing else is wrong.
 _PASSES = re.compile(
     r"Connection refused|on socket .* No such file|time.?out|timed out|starting up|shutting down|recovery|too many connections"
-    r"|connection slots|failed to resolve host|could not translate host|server closed the connection",
+    r"|connection slots|failed to resolve host|could not translate host|server closed the connection|read.?only|No space left",
     re.IGNORECASE,
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from base.settings import Misconfigured
@@ -17,6 +17,7 @@ from store.database_words import is_away, unusable
 log = structlog.get_logger("store")
 _CONNECT_SECONDS = 10  # for a connection to PostgreSQL; its driver would wait for two minutes
 _STILL = 10  # seconds for which a transaction on a server may do nothing
+_READ_ONLY = "25006"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _HOW = "write sqlite:///bot.db or postgresql://user:password@host/name"
 
 
@@ -68,6 +69,16 @@ def _why(url: URL, error: DBAPIError) -> str:
     return f"cannot use {shown}: {unusable(said, **names)}"
 
 
+def is_read_only(error: BaseException | None) -> bool:
+    """Whether PostgreSQL said that nothing may be changed: another server took over from this one, and this connection does not know it."""
+    return getattr(error, "sqlstate", None) == _READ_ONLY
+
+
+def _leave_read_only(context: ExceptionContext) -> None:
+    """Connections to a server that others took over from are given up; new ones lead to the one that did."""
+    context.is_disconnect = context.is_disconnect or is_read_only(context.original_exception)
+
+
 def make_engine(url: URL) -> Engine:
     """The engine: on SQLite each transaction begins as a writing one, unless its connection has the option `reads_only`."""
     if url.get_backend_name() != "sqlite":
@@ -81,6 +92,7 @@ def make_engine(url: URL) -> Engine:
             hide_parameters=True,
         )
         event.listen(server, "connect", _bound_stillness)
+        event.listen(server, "handle_error", _leave_read_only)
         return server
     if not Path(str(url.database)).absolute().parent.is_dir():
         raise Misconfigured(f"DATABASE_URL: the folder of {url.database} does not exist; make it first.")

@@ -338,7 +338,7 @@ class Turns(Database):
                 mark_handled(tx, arrival)
             stopped = bool(tx.db.execute(_STOP, {"which": turn.turn, "person": by}).rowcount)
             if stopped:
-                tx.wake(turn.thread, Work.TURNS)
+                tx.wake(turn.thread, Work.STOPS, Work.TURNS)
                 tx.note(turn.thread, turn.turn, entries)
         return stopped
 

@@ -3,6 +3,8 @@
     python -m tests.chaos --minutes 5            # every kind of fault, in random order
     python -m tests.chaos --minutes 5 --only kill,stop
     python -m tests.chaos --seed 7               # the same order again
+    python -m tests.chaos --sqlite               # one process on a SQLite file
+    python -m tests.chaos --minutes 0 --storm 10000   # so many questions at once
 
 At the end all is mended, what was asked comes to rest, and it is counted what must be 0: mentions that were acknowledged and never
 answered, answers given twice, writes sent twice or without an approval, approvals that came to nothing. Its exit status is their sum.
@@ -19,6 +21,7 @@ import re
 import signal
 import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -27,7 +30,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -37,6 +39,7 @@ from emulator.members import Channel
 from tests.harness.databases import looking_into, rows
 from tests.harness.forked_bot import Fork
 from tests.harness.loopback import Loopback, Reply, Request, as_json
+from tests.harness.ports import free_port
 from tests.harness.postgres import Server, serving
 from tests.harness.replay_model import ReplayModel, answer, call
 
@@ -51,6 +54,7 @@ endpoints:
   - {method: POST, url: /api/users, description: Adds an employee.}
   - {method: DELETE, url: "/api/users/[user_id]", description: Removes an employee., preview: false}
 """
+_LITTLE_WAL = "min_wal_size = 64MB\nmax_wal_size = 128MB\n"  # so that a small disk holds it
 _OVER = 120.0  # seconds for coming to rest once all is mended
 
 
@@ -151,6 +155,8 @@ class Process:
         self._settings = settings
         self._folder = folder
         folder.mkdir()
+        self._clock = folder / "clock"
+        self.set_clock(0)
         (folder / "apis.yaml").write_text(CATALOG)
         self.lines: list[str] = []
         self.ends = 0
@@ -159,7 +165,7 @@ class Process:
         threading.Thread(target=self._mind, daemon=True).start()
 
     def _begin(self) -> Fork:
-        fork = Fork(self._settings, self._folder)
+        fork = Fork(self._settings, self._folder, clock=self._clock)
 
         def read() -> None:
             with fork.open_log() as log:
@@ -177,6 +183,12 @@ class Process:
                 self.fork = self._begin()
             time.sleep(0.05)
 
+    def set_clock(self, seconds: float) -> None:
+        """Its time of day is wrong by so many seconds from now on."""
+        half = self._folder / "clock.half"
+        half.write_text(f"{seconds}")
+        half.rename(self._clock)
+
     def signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             self.fork.send_signal(number)
@@ -189,7 +201,8 @@ class Chaos:
     workspace: Workspace
     model: ReplayModel
     api: Loopback
-    server: Server
+    server: Server | None  # PostgreSQL
+    disk: Path | None  # a small one of the database's own, where this user may have one made
     database: str
     ways: dict[str, Way]
     processes: list[Process]
@@ -250,9 +263,36 @@ class Chaos:
 
     def restart_database(self) -> None:
         """PostgreSQL is restarted."""
+        assert self.server is not None
         self.server.stop()
         time.sleep(self.chance.uniform(0.1, 3))
         self.server.start()
+
+    def full_disk(self) -> None:
+        """The database's disk is full for a while; PostgreSQL may end by that, and is started again as its keeper would."""
+        assert self.disk is not None
+        filler = self.disk / "filler"
+        with filler.open("wb", 0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(1 << 16))
+        time.sleep(self.chance.uniform(2, 10))
+        filler.unlink()
+        if self.server is not None:
+            self.server.revive()
+
+    def read_only(self) -> None:
+        """PostgreSQL takes nothing that changes anything, as one does that another took over from; what is open then, too."""
+        assert self.server is not None
+        self.server.set_read_only(True)
+        time.sleep(self.chance.uniform(2, 10))
+        self.server.set_read_only(False)
+
+    def clock(self) -> None:
+        """One machine's clock is set an hour forth or back, and right again."""
+        one = self.chance.choice(self.processes)
+        one.set_clock(self.chance.choice([3_600, -3_600]))
+        time.sleep(self.chance.uniform(5, 15))
+        one.set_clock(0)
 
     def no_database(self) -> None:
         """PostgreSQL is away from all replicas for a while."""
@@ -268,15 +308,41 @@ class Chaos:
         time.sleep(seconds)
         self.ways[name].set("open")
 
-    def flood(self) -> None:
+    def flood(self, number: int = 100) -> None:
         """Many questions at once."""
-        for _ in range(100):
+        for _ in range(number):
             self.ask("plain")
+
+    def storm(self, number: int) -> None:
+        """So many questions at once, as fast as this machine can send them; Slack sends again what is not acknowledged."""
+        began = time.monotonic()
+        self.flood(number)
+        sent = time.monotonic() - began
+        with contextlib.suppress(TimeoutError):
+            self.workspace.wait(lambda: self._taken() >= number, 900)
+        tries = sum(one.type == "app_mention" for one in self.workspace.attempts)
+        over = time.monotonic() - began
+        print(
+            f"storm: {number} sent in {sent:.0f} s; {tries} deliveries, {self._taken()} acknowledged after {over:.0f} s"
+        )
+
+    def _taken(self) -> int:
+        """How many questions were acknowledged."""
+        return len({one.event_id for one in self.workspace.attempts if one.reply.ok and one.type == "app_mention"})
+
+    @property
+    def kinds(self) -> list[str]:
+        """What can happen here, kills most often."""
+        names = ["kill"] * 16 + ["stop", "end", "clock", "way", "way", "way", "flood"]
+        names += ["restart_database", "no_database", "read_only"] if self.server is not None else []
+        return names + (["full_disk"] if self.disk is not None else [])
 
     def run(self, seconds: float, only: list[str]) -> None:
         """Fault upon fault."""
         by = time.monotonic() + seconds
-        names = only or ["kill"] * 12 + ["stop", "end", "restart_database", "no_database", "way", "way", "way", "flood"]
+        names = only or self.kinds
+        if unknown := set(names) - set(self.kinds):
+            raise SystemExit(f"{', '.join(sorted(unknown))}: not here; {', '.join(sorted(set(self.kinds)))}")
         while time.monotonic() < by:
             name = self.chance.choice(names)
             self.faults[name] += 1
@@ -284,11 +350,13 @@ class Chaos:
 
     # --- the end --------------------------------------------------------------------------------------------------------
 
-    def rest(self) -> None:
-        """Until everything has come to rest; what does not shows in the counts."""
-        by = time.monotonic() + _OVER
+    def rest(self, seconds: float) -> None:
+        """Until everything has come to rest, so many seconds at most; what does not shows in the counts."""
+        by = time.monotonic() + seconds
         while time.monotonic() < by:
             self.approve()
+            if self.server is not None:
+                self.server.revive()
             with looking_into(self.database) as engine, engine.connect() as db:
                 left = db.scalar(
                     text(
@@ -337,7 +405,7 @@ class Chaos:
         """What the database has of each question that has no word: for who looks into it."""
         told = []
         tables = {name: rows(self.database, name) for name in ("turns", "posts", "inbox", "holds", "proposals")}
-        jobs = rows(self.database, "procrastinate_jobs")
+        jobs = rows(self.database, "procrastinate_jobs") if self.server is not None else []
         shown = {
             "turns": "state taken_by tries ends_alone",
             "posts": "method state made_by",
@@ -370,38 +438,61 @@ class Chaos:
 
 
 @contextlib.contextmanager
-def surroundings(folder: Path, seed: int) -> Iterator[Chaos]:
+def surroundings(folder: Path, seed: int, *, is_sqlite: bool, channels: int) -> Iterator[Chaos]:
     """Everything around the replicas, and these."""
-    with (
-        serving(folder / "data") as server,
-        Workspace(retry_delays=(0.5, 3.0, 10.0, 30.0)) as workspace,
-        ReplayModel() as model,
-        Loopback(_api) as api,
-    ):
-        database = server.new("chaos")
-        url = make_url(database)
+    with contextlib.ExitStack() as stack:
+        disk = stack.enter_context(_disk(folder / "disk"))
+        server = None if is_sqlite else stack.enter_context(serving((disk or folder) / "data", _LITTLE_WAL))
+        workspace = stack.enter_context(Workspace(retry_delays=(0.5, 3.0, 10.0, 30.0)))
+        model, api = stack.enter_context(ReplayModel()), stack.enter_context(Loopback(_api))
+        CHANNELS.extend(f"C0CHAOS{number}" for number in range(len(CHANNELS), channels))
         for channel in CHANNELS:
             workspace.add_channel(Channel(channel, channel.lower(), (ANN, "U0BOT")))
         model.pause, api.pause = 0.1, 0.05
         ways = {
-            "database": Way(to_socket(f"{url.query['host']}/.s.PGSQL.5432")),
             "model": Way(to_port(int(model.url.rpartition(":")[2]))),
             "api": Way(to_port(int(api.url.rpartition(":")[2]))),
             "slack": Way(to_port(int(workspace.url.rpartition(":")[2]))),
         }
-        ports = [_free_port() for _ in range(REPLICAS)]
+        database = f"sqlite:///{disk or folder}/bot.db" if server is None else server.new("chaos")
+        reached = database
+        if server is not None:
+            url = make_url(database)
+            ways["database"] = Way(to_socket(f"{url.query['host']}/.s.PGSQL.5432"))
+            through = url.set(host="127.0.0.1", port=ways["database"].port, query={})
+            reached = through.render_as_string(hide_password=False)
+        ports = [free_port() for _ in range(1 if is_sqlite else REPLICAS)]
         door = Way(*[to_port(port) for port in ports])
         workspace.connect(f"http://127.0.0.1:{door.port}")
         processes = [
-            Process(_settings(workspace, url, ways, port), folder / f"replica-{number}")
+            Process(_settings(workspace, reached, ways, port), folder / f"replica-{number}")
             for number, port in enumerate(ports)
         ]
         chance = random.Random(seed)
-        yield Chaos(workspace, model, api, server, database, ways, processes, chance)
+        yield Chaos(workspace, model, api, server, disk, database, ways, processes, chance)
         for one in processes:
             one.is_wanted = False
             one.signal(signal.SIGCONT)
             one.signal(signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _disk(folder: Path) -> Iterator[Path | None]:
+    """A disk that can be filled, where this user may mount one; else None."""
+    folder.mkdir()
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=1g,mode=755", "chaos", str(folder)]
+    try:
+        is_there = subprocess.run(mounted, capture_output=True, check=False).returncode == 0
+    except OSError:
+        is_there = False
+    if not is_there:
+        print("no disk of its own can be mounted here, so none becomes full")
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=False)
 
 
 def _api(request: Request) -> Reply:
@@ -410,8 +501,7 @@ def _api(request: Request) -> Reply:
     return as_json({"id": 15}, 201) if request.method == "POST" else Reply(204, b"", {})
 
 
-def _settings(workspace: Workspace, url: Any, ways: dict[str, Way], port: int) -> dict[str, str]:
-    database = url.set(host="127.0.0.1", port=ways["database"].port, query={}, database="chaos")
+def _settings(workspace: Workspace, database: str, ways: dict[str, Way], port: int) -> dict[str, str]:
     return {
         "PATH": os.environ.get("PATH", ""),
         "SLACK_SIGNING_SECRET": workspace.signing_secret,
@@ -421,19 +511,13 @@ def _settings(workspace: Workspace, url: Any, ways: dict[str, Way], port: int) -
         "OPENAI_API_KEY": "sk-chaos",
         "OPENAI_BASE_URL": f"http://127.0.0.1:{ways['model'].port}/v1",
         "HR_API_URL": f"http://127.0.0.1:{ways['api'].port}",
-        "DATABASE_URL": database.render_as_string(hide_password=False),
+        "DATABASE_URL": database,
         "JOURNAL_KEY": "of the chaos",
         "MAX_WAITING": "10000",
         "API_TIMEOUT": "5",
         "HOST": "127.0.0.1",
         "PORT": str(port),
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def main() -> int:
@@ -443,15 +527,23 @@ def main() -> int:
     parser.add_argument("--only", default="", help="kinds of faults, comma separated; default: all, kills most")
     parser.add_argument("--seed", type=int, default=None, help="for the same order again")
     parser.add_argument("--per-second", type=float, default=2.0, help="questions a second (default: 2)")
+    parser.add_argument("--sqlite", action="store_true", help="one process on a SQLite file instead")
+    parser.add_argument("--storm", type=int, default=0, help="so many questions at once, before all else")
     given = parser.parse_args()
     seed = random.randrange(10_000) if given.seed is None else given.seed
-    with tempfile.TemporaryDirectory() as folder, surroundings(Path(folder), seed) as chaos:
+    channels = max(len(CHANNELS), given.storm // 50)  # Slack takes one message a second in each
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        surroundings(Path(folder), seed, is_sqlite=given.sqlite, channels=channels) as chaos,
+    ):
+        if given.storm:
+            chaos.storm(given.storm)
         loader = threading.Thread(target=chaos.load, args=(given.per_second,), daemon=True)
         loader.start()
         chaos.run(given.minutes * 60, [one for one in given.only.split(",") if one])
         chaos.is_over.set()
         loader.join()
-        chaos.rest()
+        chaos.rest(_OVER + given.storm / 2)
         counts = chaos.counts()
         took = sorted(chaos.takeovers())
         print(f"seed {seed}; questions {len(chaos.asked)}: " + ", ".join(f"{n} {k}" for k, n in chaos.ends.items()))

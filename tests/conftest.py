@@ -91,6 +91,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--replicas", type=int, default=1)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where tests run side by side, those that wait for programs are spread among those that compute: together they would leave the
+    processor idle. They are over before the last tenth, since some take long."""
+    if not hasattr(config, "workerinput"):
+        return
+    waiting = [one for one in items if one.get_closest_marker("programs")]
+    computing = [one for one in items if not one.get_closest_marker("programs")]
+    step = 0.9 * len(computing) / max(1, len(waiting))
+    places = [*enumerate(computing), *((number * step, one) for number, one in enumerate(waiting))]
+    items[:] = [one for _, one in sorted(places, key=lambda placed: placed[0])]
+
+
 @pytest.fixture
 def replicas(request: pytest.FixtureRequest, over: Over) -> int:
     """How many of it share the work."""

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -28,11 +28,13 @@ import pytest
 from emulator.emulator import Workspace
 from store.store import Store
 from tests.harness.databases import ENGINES, fresh_database, rows
-from tests.harness.forked_bot import Fork
+from tests.harness.forked_bot import Fork, command
 from tests.harness.loopback import Loopback, Reply, Request, as_json
+from tests.harness.ports import free_port
 from tests.harness.replay_model import Late, ReplayModel, answer, call
 from tests.harness.whole_bot import BOTH_WAYS, Over, until, way_in
 
+pytestmark = pytest.mark.programs
 T = TypeVar("T")
 SEALED_OTHERWISE = "The bot was updated, or got another key, while this waited. Please ask again."
 SET_ASIDE = (
@@ -91,7 +93,7 @@ class Program:
         self.process.kill()
         self.process.wait()
 
-    def terminate(self, seconds: float = 10.0) -> int:
+    def terminate(self, seconds: float = 60.0) -> int:
         """SIGTERM; gives the exit code. Fails where that takes longer."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
@@ -137,9 +139,13 @@ class System:
         if stdin is None:
             fork = Fork(settings, self.folder, arguments)
             return Program(fork, fork.open_log)
-        command = [sys.executable, str(ROOT / "bot.py")]
         process = subprocess.Popen(
-            command, cwd=self.folder, env=settings, stdin=stdin, stderr=subprocess.PIPE, text=True
+            [sys.executable, str(ROOT / "bot.py")],
+            cwd=self.folder,
+            env=settings,
+            stdin=stdin,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         return Program(process, lambda: process.stderr or ())
 
@@ -162,11 +168,11 @@ class System:
     def wait_for_answer(self, ts: str, text: str, seconds: float = 60) -> None:
         self.workspace.wait(lambda: text in self.said(ts), seconds)
 
-    def card(self, ts: str) -> str:
-        """The ts of the card with buttons in a thread, once it is there."""
+    def card(self, ts: str, *, but: Container[str] = ()) -> str:
+        """The ts of the card with buttons in a thread, once it is there. One that was pressed has its buttons for a moment: `but` which."""
 
         def look() -> str:
-            shown = [m for m in self.workspace.messages("C0HR", ts) if has_buttons(m)]
+            shown = [m for m in self.workspace.messages("C0HR", ts) if has_buttons(m) and m["ts"] not in but]
             return str(shown[-1]["ts"]) if shown else ""
 
         return self.workspace.wait(look)
@@ -202,12 +208,6 @@ def only_token(system: System) -> str:
 
 def has_buttons(message: dict[str, Any]) -> bool:
     return any(block["type"] == "actions" for block in message.get("blocks", []))
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def api_answer(request: Request) -> Reply:
@@ -682,10 +682,8 @@ def test_another_journal_key_stops_the_start_until_a_new_chain_begins(system: Sy
 def journal_command(system: System, *arguments: str, key: str) -> str:
     """What `python bot.py journal` prints."""
     settings = {"PATH": os.environ.get("PATH", ""), "DATABASE_URL": system.database, "JOURNAL_KEY": key}
-    command = [sys.executable, str(ROOT / "bot.py"), "journal", *arguments]
-    done = subprocess.run(
-        command, cwd=system.folder, env=settings, capture_output=True, text=True, timeout=60, check=True
-    )
+    done = command(settings, system.folder, "journal", *arguments)
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 
@@ -772,7 +770,7 @@ def test_a_second_process_waits_for_the_first_and_then_takes_over(system: System
     second.wait_for("waiting")
     third = system.launch()
     third.wait_for("waiting")
-    assert third.terminate(3) == 0
+    assert third.terminate() == 0
     assert not second.has_said("serving")
     first.kill()
     second.wait_for("serving")
@@ -1111,7 +1109,7 @@ def test_sigterm_closes_the_socket_first_and_what_comes_then_waits_at_slack(syst
     assert program.process.poll() is None  # it waits for the model, and hears nothing more
     later = system.workspace.say(ANN, "@hr-bot still there?")
     system.model.release()
-    assert program.process.wait(10) == 0
+    assert program.process.wait(60) == 0
     system.model.script("still there?", [answer("yes, Ann")])
     system.start()
     system.wait_for_answer(ts, "hello Ann")
@@ -1144,7 +1142,7 @@ def recorded(system: System) -> list[str]:
 
 def ready(system: System) -> tuple[int, dict[str, str]]:
     """What /readyz says."""
-    connection = http.client.HTTPConnection("127.0.0.1", system.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", system.port, timeout=60)
     connection.request("GET", "/readyz")
     answer = connection.getresponse()
     return answer.status, json.loads(answer.read())

@@ -19,12 +19,14 @@ from emulator.emulator import Workspace
 from slack_io.web_api import PACE
 from tests.harness.databases import ENGINES, fresh_database
 from tests.harness.loopback import Loopback, Reply, Request, as_json
+from tests.harness.ports import free_port
 from tests.harness.replay_model import ReplayModel, answer, call
 from tests.harness.scrapes import Scrape
 from tests.harness.span_receiver import Span, SpanReceiver
 from tests.harness.whole_bot import Over, until
-from tests.test_crash import ROOT, System, approved, free_port
+from tests.test_crash import ROOT, System, approved
 
+pytestmark = pytest.mark.programs
 LIST = call(("GET", "/api/users?page=1"))
 REMOVE = call(("DELETE", "/api/users/7"))
 BUSY = {"error": {"message": "slow down", "type": "rate_limit"}}
@@ -61,7 +63,7 @@ def receiver() -> Iterator[SpanReceiver]:
 
 def get(port: int, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, ""
@@ -162,11 +164,11 @@ def test_metrics_are_off_by_default_and_never_where_slack_reaches(system: System
 
 def test_a_metrics_port_that_is_taken_or_slacks_own_is_told(system: System) -> None:
     own = system.launch(METRICS_PORT=str(system.port))
-    assert own.process.wait(30) != 0
+    assert own.process.wait(60) != 0
     with Loopback(lambda _request: Reply()) as taken:
         port = taken.url.rpartition(":")[2]
         other = system.launch(METRICS_PORT=port)
-        assert other.process.wait(30) != 0
+        assert other.process.wait(60) != 0
     until(lambda: any("METRICS_PORT: it is PORT" in line for line in own.lines))
     until(lambda: any(f"METRICS_PORT: cannot listen on 127.0.0.1:{port}" in line for line in other.lines))
 

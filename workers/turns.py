@@ -68,6 +68,7 @@ class Turns:
                     (Work.ARRIVALS, self._handle_arrivals, 2),
                     (Work.DEADLINES, deadlines.tick, 1),
                     (Work.TURNS, self._advance, workers),
+                    (Work.STOPS, self._cut_off, 1),
                     (Work.WRITES, self._write, 4),
                     (Work.POSTS, outbox.deliver, 4),
                 )
@@ -194,6 +195,12 @@ class Turns:
     def _advance(self, thread: str) -> float | None:
         """Goes on with a thread until it rests."""
         return self._unless_held(thread, lambda: self._advance_now(thread))
+
+    def _cut_off(self, thread: str) -> None:
+        """Ends the model call that a worker waits for, where a person wants the turn to end; whichever process heard of that."""
+        turn = self._store.next_turn(thread)
+        if turn is not None and turn.stopped_by:
+            self._services.cancel_flag.turn(turn.turn)
 
     def _write(self, thread: str) -> float | None:
         """Sends what people approved in a thread: at once, also where every worker waits for a model."""

@@ -14,6 +14,7 @@ class Work(StrEnum):
 
     ARRIVALS = "arrivals"  # Slack brought something
     TURNS = "turns"  # a turn to go on with
+    STOPS = "stops"  # a person wants the turn to end that is under way
     WRITES = "writes"  # requests that people approved
     POSTS = "posts"  # something to show
     DEADLINES = "deadlines"  # of the database, not of a thread: something may be due sooner than all else

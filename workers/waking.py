@@ -14,7 +14,7 @@ from workers.wakes import Work
 from workers.work_queue import WorkQueue
 
 CLOCK = ""  # in place of a thread: whatever is due next, in the whole database
-_OF_THREADS = (Work.ARRIVALS, Work.TURNS, Work.WRITES, Work.POSTS, Work.DEADLINES)
+_OF_THREADS = (Work.ARRIVALS, Work.TURNS, Work.STOPS, Work.WRITES, Work.POSTS, Work.DEADLINES)
 Defer = Callable[[Any, str, Set[Work]], None]
 
 

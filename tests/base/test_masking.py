@@ -67,7 +67,7 @@ def make(tmp_path: Path, server: RestServer) -> Iterator[Make]:
 
     def make(secret: str = SECRET, **options: Any) -> BotParts:
         text = CATALOG.format(base=server.url, secret=secret.replace("'", "''"))
-        one = BotParts(tmp_path, text, timeout=5, **options)
+        one = BotParts(tmp_path, text, timeout=60, **options)
         made.append(one)
         return one
 

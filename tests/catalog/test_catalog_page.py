@@ -60,7 +60,9 @@ def parts(tmp_path: Path) -> Iterator[Callable[[str], tuple[BotParts, RestServer
         made = []
 
         def make(title: str) -> tuple[BotParts, RestServer]:
-            made.append(BotParts(tmp_path, re.sub(r"https://\w+\.example\.com", server.url, example(title)), timeout=5))
+            made.append(
+                BotParts(tmp_path, re.sub(r"https://\w+\.example\.com", server.url, example(title)), timeout=60)
+            )
             return made[-1], server
 
         yield make
@@ -191,7 +193,7 @@ def test_each_way_of_auth_brings_its_credential_and_the_model_does_not_see_it(tm
         server.always(reply('{"you sent": "s3cret-key"}'))
         hosts = iter(range(9))
         text = re.sub(r"https://\w+\.example\.com(/v2)?", lambda _: f"{server.url}/{next(hosts)}", text)
-        bot = BotParts(tmp_path, text, timeout=5)
+        bot = BotParts(tmp_path, text, timeout=60)
         paths = ("/0/invoices/7", "/1/runs", "/2/pages", "/3/today")
         told = [json.dumps(bot.read(server.url + path)) for path in paths]
         bot.close()

@@ -267,9 +267,9 @@ def test_what_only_sounds_like_it_does_not(more: Json) -> None:
 
 def test_looking_for_names_in_a_text_takes_time_as_the_text_is_long() -> None:
     text = "a" * 60_000 + " " + "a.b-" * 5_000 + "<" * 20_000 + "'" * 50_000
-    began = time.monotonic()
+    began = time.process_time()
     assert judged(ABOVE, {"amount": 10, "text": text}) == "sent"
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 TO_ADMIN: Json = {"properties": {"role": {"const": "admin"}}}

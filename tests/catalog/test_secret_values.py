@@ -55,7 +55,7 @@ def server() -> Iterator[RestServer]:
 
 @pytest.fixture
 def parts(tmp_path: Path, server: RestServer) -> Iterator[BotParts]:
-    one = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=5, log_bodies=True)
+    one = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=60, log_bodies=True)
     yield one
     one.close()
 

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +17,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bot import main
-from tests.harness.whole_bot import CATALOG
+from tests.harness.forked_bot import command
+from tests.harness.ports import free_port, listens
+from tests.harness.whole_bot import CATALOG, until
 
 ROOT = Path(__file__).parents[2]
 COMPLETE = {
@@ -63,7 +64,12 @@ def check(where: Path, *arguments: str, **settings: str) -> Result:
 
 
 def run(where: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """`python bot.py ...` in the directory `where`, which has no .env file unless the test wrote one."""
+    """The same as a process of its own, forked from one that has imported the bot."""
+    return command(environment(settings), where, *arguments)
+
+
+def run_python(where: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """`python bot.py ...` itself, in the directory `where`, which has no .env file unless the test wrote one."""
     return subprocess.run(
         [sys.executable, str(ROOT / "bot.py"), *arguments],
         cwd=where,
@@ -71,7 +77,7 @@ def run(where: Path, *arguments: str, **settings: str) -> subprocess.CompletedPr
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
 
@@ -80,7 +86,7 @@ def run(where: Path, *arguments: str, **settings: str) -> subprocess.CompletedPr
 
 
 def test_check_shows_the_operations_with_who_may_do_what(tmp_path: Path) -> None:
-    done = run(tmp_path, "check", HR_API_URL="https://hr.example", APIS_FILE=str(CATALOG))
+    done = run_python(tmp_path, "check", HR_API_URL="https://hr.example", APIS_FILE=str(CATALOG))
 
     assert (done.returncode, done.stderr) == (0, "")
     lines = {
@@ -354,7 +360,7 @@ def pty_output(where: Path, arguments: list[str], columns: int) -> str:
         while piece := os.read(door, 4_096):
             shown += piece
     os.close(door)
-    assert done.wait(30) == 0
+    assert done.wait(60) == 0
     return shown.decode().replace("\r\n", "\n")
 
 
@@ -437,7 +443,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = str(other.getsockname()[1])
-        done = run(tmp_path, **(COMPLETE | {"PORT": port}))
+        done = run_python(tmp_path, **(COMPLETE | {"PORT": port}))
 
     assert done.returncode == 2
     assert f"PORT: cannot listen on 127.0.0.1:{port}" in done.stderr
@@ -459,7 +465,7 @@ def test_a_setting_that_is_misspelt_is_told_at_the_start(tmp_path: Path) -> None
 
 
 def test_help_names_the_commands(tmp_path: Path) -> None:
-    done = run(tmp_path, "--help")
+    done = run_python(tmp_path, "--help")
 
     assert done.returncode == 0
     assert "check" in done.stdout
@@ -473,12 +479,6 @@ def test_an_unknown_command_is_refused(tmp_path: Path) -> None:
     assert "No such command 'serv'" in done.stderr
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_starts_without_slack_answering_and_a_signal_ends_it_with_0(tmp_path: Path, number: signal.Signals) -> None:
     port = free_port()
@@ -488,9 +488,9 @@ def test_it_starts_without_slack_answering_and_a_signal_ends_it_with_0(tmp_path:
             [sys.executable, str(ROOT / "bot.py")], cwd=tmp_path, env=environment(settings), stdout=log, stderr=log
         )
         try:
-            wait_for_port(port)
+            until(lambda: listens(port))
             bot.send_signal(number)
-            assert bot.wait(10) == 0
+            assert bot.wait(60) == 0
         finally:
             bot.kill()
             bot.wait()
@@ -498,13 +498,3 @@ def test_it_starts_without_slack_answering_and_a_signal_ends_it_with_0(tmp_path:
     assert '"event": "serving"' in told
     assert '"event": "stopped"' in told
     assert not [secret for name in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET") if (secret := COMPLETE[name]) in told]
-
-
-def wait_for_port(port: int, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with socket.socket() as one:
-            if one.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise TimeoutError(f"nobody listens on {port}")

@@ -19,6 +19,7 @@ from tests.harness.rest_server import RestServer, Seen, reply
 from tests.test_crash import ANN, CATALOG, LIST, REMOVE, Program, System, approved, told
 from tests.test_crash import system as system  # the fixture
 
+pytestmark = pytest.mark.programs
 TEAMS = CATALOG + '  - {method: GET, url: "/api/teams", description: Lists teams.}\n'
 OLD_KEY, NEW_KEY = "0ld-s3cret-key", "n3w-s3cret-key"
 
@@ -102,8 +103,7 @@ def test_a_request_whose_rule_became_stricter_asks_those_who_decide_now(system: 
     first = system.card(ts)
     take(system, program, CATALOG + "approval: {approvers: [U0BEN], not_asker: true}\n", "catalog taken")
     approved(system, ts)
-    system.workspace.wait(lambda: system.card(ts) != first)
-    second = system.card(ts)
+    second = system.card(ts, but=[first])
     assert "The catalog's rule about who decides changed after the card was drawn." in system.shown(second)
     assert system.writes() == []
     system.workspace.click(ANN, second, "approve")
@@ -154,7 +154,7 @@ def test_a_terminal_that_is_closed_ends_the_bot_that_was_started_there(system: S
     take(system, program, TEAMS, "catalog taken")
     os.close(ours)
     program.process.send_signal(signal.SIGHUP)
-    assert program.process.wait(10) == 0
+    assert program.process.wait(60) == 0
 
 
 # --- the gate ---------------------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ SECOND = FIRST.replace("0ld-s3cret", "n3w-s3cret")
 @pytest.fixture
 def two(tmp_path: Path) -> Any:
     with RestServer() as server:
-        parts = BotParts(tmp_path, FIRST.format(base=server.url), timeout=5)
+        parts = BotParts(tmp_path, FIRST.format(base=server.url), timeout=60)
         yield parts, server
         parts.close()
 
@@ -248,7 +248,7 @@ recipes:
 
 def test_a_recipe_that_runs_meanwhile_ends_by_the_catalog_it_began_with(tmp_path: Path) -> None:
     with RestServer() as server:
-        parts = BotParts(tmp_path, RECIPE.format(base=server.url), timeout=5)
+        parts = BotParts(tmp_path, RECIPE.format(base=server.url), timeout=60)
 
         def badge(_seen: Seen) -> list[bytes]:
             parts.gate.use(load_catalog(RECIPE.format(base=server.url), {}))

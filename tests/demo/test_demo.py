@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,27 +22,13 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.harness.loopback import Loopback, Reply, Request, as_json
+from tests.harness.ports import free_ports, listens
 from tests.harness.whole_bot import buttons, card_text
 
-pytestmark = pytest.mark.xdist_group("demo")  # one after the other, with one demo
+pytestmark = [pytest.mark.programs, pytest.mark.xdist_group("demo")]  # one after the other, with one demo
 ROOT = Path(__file__).parents[2]
 Json = dict[str, Any]
 T = TypeVar("T")
-
-
-def free_ports() -> tuple[int, int]:
-    """A port with two free ones after it, and one more."""
-    first = 21_000 + os.getpid() % 1_000 * 7  # tests run side by side, and must not look at the same ones
-    for port in range(first, 29_000, 7):
-        taken = [number for number in range(port, port + 4) if listens(number)]
-        if not taken:
-            return port, port + 3
-    raise AssertionError("no free ports")
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_until(look: Callable[[], T], seconds: float = 60) -> T:
@@ -69,7 +54,7 @@ class Demo:
         return f"http://127.0.0.1:{self.port}"
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
             return str(answer.read().decode())
 
     def act(self, name: str, **body: object) -> Any:
@@ -77,7 +62,7 @@ class Demo:
         request = urllib.request.Request(
             f"{self.url}/page/act/{name}", data, {"Content-Type": "application/json"}, method="POST"
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)["result"]
 
     def replies(self, thread: str) -> list[Json]:
@@ -128,7 +113,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def running(project: Path, *options: str, **environ: str) -> Iterator[Demo]:
     """The demo, from when it says that it is ready."""
-    port, bot_port = free_ports()
+    port = free_ports(4)  # two more are the demo's own, and the last one is the bot's
+    bot_port = port + 3
     process = start(project, "--port", str(port), "--bot-port", str(bot_port), *options, **environ)
     assert process.stdout is not None
     try:
@@ -140,7 +126,7 @@ def running(project: Path, *options: str, **environ: str) -> Iterator[Demo]:
         yield Demo(process, port, bot_port, project, told)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +164,7 @@ def test_a_removal_waits_for_the_button(demo: Demo) -> None:
 
 def test_a_second_demo_on_the_same_ports_is_told_which_one_is_taken(demo: Demo, project: Path) -> None:
     second = start(project, "--port", str(demo.port), "--bot-port", str(demo.bot_port))
-    told, _ = second.communicate(timeout=30)
+    told, _ = second.communicate(timeout=120)
 
     assert second.returncode != 0
     assert f"Port {demo.port}" in told
@@ -188,7 +174,7 @@ def test_a_second_demo_on_the_same_ports_is_told_which_one_is_taken(demo: Demo, 
 def test_sigterm_ends_everything(demo: Demo) -> None:
     """Stands behind all that use the demo of the tests above: it ends it."""
     demo.process.send_signal(signal.SIGTERM)
-    told, _ = demo.process.communicate(timeout=20)
+    told, _ = demo.process.communicate(timeout=120)
 
     assert demo.process.returncode == 0, told
     assert f"Open {demo.url}" in demo.told
@@ -307,7 +293,7 @@ def test_a_catalog_that_cannot_be_taken_stops_the_start_in_words(project: Path, 
         (project / "my.yaml").write_text(text)
 
     process = start(project, "--apis", "my.yaml")
-    told, _ = process.communicate(timeout=30)
+    told, _ = process.communicate(timeout=120)
 
     assert process.returncode == 1
     assert words in told

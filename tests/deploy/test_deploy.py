@@ -23,8 +23,9 @@ import yaml
 
 from base.settings import Settings
 from tests.harness.forked_bot import Fork
+from tests.harness.ports import free_port
 from tests.harness.scrapes import Scrape
-from tests.test_crash import Program, free_port
+from tests.test_crash import Program
 from tests.test_layout import FOLDERS
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +136,7 @@ def test_the_bot_serves_from_the_image_with_a_read_only_root(image: Path, tmp_pa
         assert Scrape(metrics).value("part_up", part="database") == 1
     finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     failed = subprocess.run(shlex.split(python(check)), env=settings, capture_output=True, check=False)
     assert failed.returncode != 0
     assert not (image / "made").exists()
@@ -159,7 +160,7 @@ def test_compose_is_by_its_specification() -> None:
     if not python_with_it:
         pytest.skip("no compose-spec here; name a Python that has it in COMPOSE_PYTHON")
     text = (DEPLOY / "compose.yaml").read_text("utf-8")
-    subprocess.run([python_with_it, "-c", check], input=text, text=True, check=True, timeout=60)
+    subprocess.run([python_with_it, "-c", check], input=text, text=True, check=True, timeout=120)
 
 
 def test_docker_itself_reads_compose(tmp_path: Path) -> None:

@@ -27,9 +27,10 @@ from catalog.calls import Call
 from gate.policy import Read, State
 from store.proposal_record import Proposal
 from tests.harness.bot_parts import BotParts, strict
+from tests.harness.ports import free_port
 from tests.harness.whole_bot import card_text, until
-from tests.test_crash import free_port
 
+pytestmark = pytest.mark.programs
 KINTO = os.environ.get("KINTO") or shutil.which("kinto")
 JSON_SERVER = os.environ.get("JSON_SERVER") or shutil.which("json-server")
 needs_kinto = pytest.mark.skipif(not KINTO, reason="no Kinto here: install kinto, and name its command in KINTO")
@@ -49,7 +50,7 @@ class Foreign:
         content = json.dumps(body).encode() if body is not None else None
         headers = {"Content-Type": "application/json", **AS_BOT}
         request = urllib.request.Request(self.url + path, content, headers, method=method)
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read() or "null")
 
     def is_up(self, path: str) -> bool:
@@ -69,12 +70,12 @@ def running(command: Sequence[str], folder: Path, url: str, ready: str) -> Itera
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     try:
         server = Foreign(url)
-        until(lambda: server.is_up(ready) or process.poll() is not None, 60)
+        until(lambda: server.is_up(ready) or process.poll() is not None)
         assert process.poll() is None, (folder / "server.log").read_text("utf-8")[-2_000:]
         yield server
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def approve(bot: BotParts, row: Proposal) -> Proposal:

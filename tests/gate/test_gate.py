@@ -78,7 +78,7 @@ def make(tmp_path: Path, server: RestServer) -> Iterator[Make]:
 
 @pytest.fixture
 def parts(make: Make) -> BotParts:
-    return make(timeout=5)
+    return make(timeout=60)
 
 
 # --- reads ------------------------------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def test_every_kind_of_redirect_is_followed(parts: BotParts, server: RestServer,
 
 
 def test_a_head_stays_one_when_it_is_redirected(make: Make, server: RestServer) -> None:
-    parts = make(USERS + "  - {{method: HEAD, url: '/users/[id]', description: d}}\n", timeout=5)
+    parts = make(USERS + "  - {{method: HEAD, url: '/users/[id]', description: d}}\n", timeout=60)
     server.will(to("/users/8"))
     parts.read("/users/7", "HEAD")
     assert server.calls == [("HEAD", "/users/7"), ("HEAD", "/users/8")]
@@ -179,7 +179,7 @@ LOCATIONS = [
 
 @pytest.mark.parametrize("location", LOCATIONS, ids=lambda value: ascii(value)[:40])
 def test_a_redirect_to_any_other_place_is_not_followed(make: Make, server: RestServer, location: str) -> None:
-    parts = make(timeout=5)
+    parts = make(timeout=60)
     with RestServer() as other:
         where = location.replace("{other}", f"127.0.0.1:{other.port}").replace("{here}", f"127.0.0.1:{server.port}")
         server.will(to(where))
@@ -481,14 +481,14 @@ def test_half_an_answer_of_a_write_still_says_what_its_status_was(parts: BotPart
 
 
 def test_no_more_than_max_response_is_read(make: Make, server: RestServer) -> None:
-    parts = make(max_response=50_000, timeout=5)
+    parts = make(max_response=50_000, timeout=60)
     server.will(reply("x" * 2_000_000, kind="text/plain"), reply("y" * 50_000, kind="text/plain"))
     assert "larger than 50,000 bytes; the rest was not read" in parts.read("/users/7")["note"]
     assert "larger" not in parts.read("/users/7")["note"]
 
 
 def test_a_small_answer_that_unpacks_to_a_large_one_takes_no_memory(make: Make, server: RestServer) -> None:
-    parts = make(max_response=1_000_000, timeout=5)
+    parts = make(max_response=1_000_000, timeout=60)
     parts.read("/users/1")
     server.will(zipped(b"0" * 60_000_000))
     tracemalloc.start()
@@ -892,7 +892,7 @@ endpoints:
 
 def test_a_preview_does_not_read_what_itself_needs_a_person(make: Make, server: RestServer) -> None:
     """`approval: always` is for reads that not everybody in the channel may see; a card would show it to all of them."""
-    parts = make(GATED, timeout=5)
+    parts = make(GATED, timeout=60)
     server.always(reply('{"salary": 99999}'))
     parts.replies.will(calls(("DELETE", "/users/7")))
     thread = parts.ask()
@@ -912,7 +912,7 @@ def test_a_preview_does_not_read_what_the_channel_may_not(
     catalog = GATED.replace(", approval: always", "").replace(
         "description: Removes.", f"description: Removes.{preview}"
     )
-    parts = make(catalog + only, timeout=5)
+    parts = make(catalog + only, timeout=60)
     server.always(reply('{"salary": 99999}'))
     parts.replies.will(calls(("DELETE", "/users/7")))
     thread = parts.ask()
@@ -924,7 +924,7 @@ def test_a_preview_does_not_read_what_the_channel_may_not(
 
 def test_a_preview_is_not_redirected_to_what_itself_needs_a_person(make: Make, server: RestServer) -> None:
     named = 'description: Removes., preview: "GET /users/[id]/card"'
-    parts = make(GATED.replace("description: Removes.", named), timeout=5)
+    parts = make(GATED.replace("description: Removes.", named), timeout=60)
     server.will(to("/users/7"), reply('{"salary": 99999}'))
     parts.replies.will(calls(("DELETE", "/users/7")))
     parts.ask()
@@ -940,7 +940,7 @@ endpoints:
   - {{method: GET, url: "/users/[id]?fields=[fields]", description: Shows.}}
   - {{method: DELETE, url: "/users/[id]?force=[force]", description: Removes.}}
 """,
-        timeout=5,
+        timeout=60,
     )
     parts.replies.will(calls(("DELETE", "/users/7?force=true")))
     parts.ask()
@@ -1081,7 +1081,7 @@ def test_a_write_that_leaves_while_its_turn_is_stopped_is_not_told_as_unsent(
     is_over = threading.Event()
 
     def answer(_seen: Seen) -> Iterator[Piece]:
-        is_over.wait(10)
+        is_over.wait(60)
         yield reply()
 
     server.will(answer)
@@ -1097,7 +1097,7 @@ def test_a_write_that_leaves_while_its_turn_is_stopped_is_not_told_as_unsent(
     parts.gate.withdraw(waiting.turn)
     assert parts.gate.is_sending(waiting.turn)
     is_over.set()
-    sending.join(10)
+    sending.join()
     assert (parts.row(waiting).state, parts.row(approved).state) == (State.WITHDRAWN, State.DONE)
     assert server.calls == [("DELETE", "/users/8")]
 

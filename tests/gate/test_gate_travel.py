@@ -65,7 +65,7 @@ def server() -> Iterator[RestServer]:
 
 @pytest.fixture
 def parts(tmp_path: Path, server: RestServer) -> Iterator[BotParts]:
-    one = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=5)
+    one = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=60)
     yield one
     one.close()
 

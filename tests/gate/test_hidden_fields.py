@@ -86,7 +86,7 @@ def server() -> Iterator[RestServer]:
 
 @pytest.fixture
 def parts(tmp_path: Path, server: RestServer) -> Iterator[BotParts]:
-    one = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=5, settles=0.0)
+    one = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=60, settles=0.0)
     yield one
     one.close()
 

@@ -517,7 +517,7 @@ def _check_log(parts: BotParts, base: str, rows: dict[str, Json]) -> None:
 
 def test_an_api_that_redirects_a_read_reaches_no_other_server(tmp_path: Path, base: str) -> None:
     with RestServer() as server:
-        parts = BotParts(tmp_path, json.dumps({"base_url": server.url, "endpoints": RICH}), timeout=5)
+        parts = BotParts(tmp_path, json.dumps({"base_url": server.url, "endpoints": RICH}), timeout=60)
         for location in (f"{base}/v1/users/7", f"{base}/users/7", "//" + base[7:] + "/users/7"):
             server.will(to(location))
             assert "error" in parts.read("/users/1")
@@ -573,7 +573,7 @@ def test_the_read_paths_wire_sends_nothing_but_get_and_head(base: str, parts: Bo
         paces=Paces(parts.store, 5),
         keepalive=1,
         tls=tls_context(),
-        timeout=5,
+        timeout=60,
         max_response=1_000,
     )
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get"):

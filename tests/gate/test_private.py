@@ -88,7 +88,7 @@ def make(tmp_path: Path, server: RestServer) -> Iterator[Make]:
     made: list[BotParts] = []
 
     def make(catalog: str = CATALOG, **options: Any) -> BotParts:
-        one = BotParts(tmp_path, catalog.format(base=server.url), timeout=5, **options)
+        one = BotParts(tmp_path, catalog.format(base=server.url), timeout=60, **options)
         made.append(one)
         return one
 

@@ -68,7 +68,7 @@ def server() -> Iterator[RestServer]:
 
 @pytest.fixture
 def parts(tmp_path: Path, server: RestServer) -> Iterator[BotParts]:
-    one = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=5)
+    one = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=60)
     yield one
     one.close()
 
@@ -248,7 +248,7 @@ def test_an_id_that_does_not_fit_the_catalog_makes_no_call(parts: BotParts, serv
 
 def test_a_list_that_the_channel_may_not_read_is_not_looked_in(tmp_path: Path, server: RestServer) -> None:
     only = 'channels: {{C0HR: {{operations: ["GET /people/*"]}}}}\n'
-    parts = BotParts(tmp_path, (CATALOG + only).format(base=server.url), timeout=5)
+    parts = BotParts(tmp_path, (CATALOG + only).format(base=server.url), timeout=60)
     result = ask(parts, "GET", "/people/ann") or {}
     assert "GET /page may not be called here" in result["error"]
     assert server.requests == []

@@ -112,7 +112,7 @@ def make(tmp_path: Path, server: RestServer) -> Iterator[Make]:
     made: list[BotParts] = []
 
     def make(**options: Any) -> BotParts:
-        made.append(BotParts(tmp_path, RECIPES.format(base=server.url), timeout=5, **options))
+        made.append(BotParts(tmp_path, RECIPES.format(base=server.url), timeout=60, **options))
         return made[-1]
 
     yield make

@@ -55,7 +55,7 @@ def parts(tmp_path: Path, api: Api) -> Iterator[Callable[[str], BotParts]]:
     made: list[BotParts] = []
 
     def make(endpoints: str, **options: Any) -> BotParts:
-        made.append(BotParts(tmp_path, catalog(api.url, endpoints), timeout=5, settles=0.01, **options))
+        made.append(BotParts(tmp_path, catalog(api.url, endpoints), timeout=60, settles=0.01, **options))
         return made[-1]
 
     yield make

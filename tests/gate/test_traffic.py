@@ -65,7 +65,7 @@ def make(tmp_path: Path, queue: Queue) -> Iterator[Callable[..., BotParts]]:
 
     def make(preview: str = "") -> BotParts:
         text = CATALOG.format(url=queue.url, preview=f", preview: {preview}" if preview else "")
-        made.append(BotParts(tmp_path, text, timeout=5, settles=0.01))
+        made.append(BotParts(tmp_path, text, timeout=60, settles=0.01))
         return made[-1]
 
     yield make

@@ -10,7 +10,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -19,27 +21,72 @@ _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["bot", "openai", "openai.resources.chat.completions", "psycopg", "sqlite3"])
 
 
-def _serve(settings: dict[str, str], folder: Path, arguments: Sequence[str], log: Path) -> None:
+_HANGS = 120  # seconds after which a command counts as one that hangs
+
+
+def _serve(settings: Mapping[str, str], folder: Path, arguments: Sequence[str], log: Path, clock: Path | None) -> None:
+    if clock is not None:
+        _set_clock_by(clock)
+    line = os.open(log, os.O_WRONLY)
+    _run(settings, folder, arguments, line, line)
+
+
+def _command(settings: Mapping[str, str], folder: Path, arguments: Sequence[str], out: Path, err: Path) -> None:
+    _run(settings, folder, arguments, *(os.open(one, os.O_WRONLY | os.O_CREAT) for one in (out, err)))
+
+
+def _run(settings: Mapping[str, str], folder: Path, arguments: Sequence[str], out: int, err: int) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(settings)
-    line = os.open(log, os.O_WRONLY)
-    os.dup2(line, sys.stdout.fileno())
-    os.dup2(line, sys.stderr.fileno())
-    os.close(line)
+    os.dup2(out, sys.stdout.fileno())
+    os.dup2(err, sys.stderr.fileno())
+    for one in {out, err}:
+        os.close(one)
     sys.argv = ["bot.py", *arguments]
     import bot
 
     bot.main()
 
 
-class Fork:
-    """A process of the bot, with what the tests use of `subprocess.Popen`."""
+def command(settings: Mapping[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What `python bot.py ...` prints in this folder, and its exit code."""
+    with tempfile.TemporaryDirectory() as place:
+        out, err = Path(place) / "out", Path(place) / "err"
+        process = _forks.Process(target=_command, args=(settings, folder, arguments, out, err), daemon=True)
+        process.start()
+        process.join(_HANGS)
+        if (code := process.exitcode) is None:
+            process.kill()
+            raise subprocess.TimeoutExpired(["bot.main()", *arguments], _HANGS)
+        return subprocess.CompletedProcess(arguments, code, out.read_text("utf-8"), err.read_text("utf-8"))
 
-    def __init__(self, settings: dict[str, str], folder: Path, arguments: Sequence[str] = ()) -> None:
+
+def _set_clock_by(file: Path) -> None:
+    """From now on the time of day is wrong by the seconds in the file, whenever that is changed; time that goes on steadily is not."""
+    from base.clock import SteadyClock
+
+    right = time.time
+
+    def wrong() -> float:
+        return right() + float(file.read_text() or 0)
+
+    time.time = wrong
+    SteadyClock.__init__.__defaults__ = (
+        wrong,
+        *(SteadyClock.__init__.__defaults__ or ())[1:],
+    )  # bound when it was defined
+
+
+class Fork:
+    """A process of the bot, with what the tests use of `subprocess.Popen`. `clock`: a file with the seconds by which its clock is wrong."""
+
+    def __init__(
+        self, settings: dict[str, str], folder: Path, arguments: Sequence[str] = (), clock: Path | None = None
+    ) -> None:
         self._log = folder / f"log-{len(list(folder.glob('log-*')))}"
         os.mkfifo(self._log)
-        self._process = _forks.Process(target=_serve, args=(settings, folder, arguments, self._log), daemon=True)
+        self._process = _forks.Process(target=_serve, args=(settings, folder, arguments, self._log, clock), daemon=True)
         self._process.start()
 
     def open_log(self) -> IO[str]:

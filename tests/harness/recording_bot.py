@@ -54,7 +54,7 @@ class Bot:
         if not self.verifier.is_valid_request(request.get_data(), dict(request.headers)):
             return Response(status=401)
         self.received.append((kind, body, dict(request.headers)))
-        self.gate.wait(2)
+        self.gate.wait(60)
         return self.replies.pop(0) if self.replies else Response()
 
     def of(self, kind: str) -> list[Json]:

@@ -43,7 +43,7 @@ class Late:
         self._is_free.set()
 
     def wait(self) -> Message:
-        self._is_free.wait(60)
+        self._is_free.wait(600)
         return self._reply
 
 

@@ -12,7 +12,7 @@ class Scrape:
     """One scrape of a metrics port."""
 
     def __init__(self, port: int, path: str = "/metrics") -> None:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             text = answer.read().decode()
         self.families = list(text_string_to_metric_families(text))
         self.samples = [sample for family in self.families for sample in family.samples]

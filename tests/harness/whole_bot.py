@@ -47,7 +47,7 @@ Message = dict[str, Any]
 
 CATALOG = Path(__file__).parents[2] / "apis.yaml"
 SIGNING_SECRET = "local-signing-secret"
-HANG = 20.0  # seconds after which a held model lets go by itself, so that no test hangs
+HANG = 120.0  # seconds after which a held model lets go by itself, so that no test hangs
 
 
 # --- the model --------------------------------------------------------------------------------------------------------
@@ -325,7 +325,7 @@ class RunningBot:
         return self.request("POST", path, body, {name: value for name, value in sent.items() if value is not None})
 
     def request(
-        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, seconds: float = 10.0
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, seconds: float = 60.0
     ) -> Reply:
         """One request as it stands, header values as Latin-1."""
         place = urllib.parse.urlsplit(self.url)
@@ -505,14 +505,14 @@ def at_once(*jobs: Callable[[], Any]) -> list[Any]:
     found: list[Any] = [None] * len(jobs)
 
     def run(number: int, job: Callable[[], Any]) -> None:
-        line.wait(10)
+        line.wait(60)
         found[number] = job()
 
     threads = [threading.Thread(target=run, args=pair) for pair in enumerate(jobs)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join()
     return found
 
 

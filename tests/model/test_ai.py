@@ -50,7 +50,7 @@ def make(tmp_path: Path, server: RestServer) -> Iterator[Make]:
     made: list[BotParts] = []
 
     def make(**options: Any) -> BotParts:
-        one = BotParts(tmp_path, USERS.format(base=server.url), timeout=5, **options)
+        one = BotParts(tmp_path, USERS.format(base=server.url), timeout=60, **options)
         made.append(one)
         return one
 

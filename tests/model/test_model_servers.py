@@ -255,7 +255,7 @@ def test_a_server_that_thinks_aloud_is_held_back_once_that_is_known(
         bot = begin(server)
         for number in (1, 2):
             talk = ann.asks(f"who is it? {number}")
-            workspace.wait(lambda talk=talk: talk.answers() == ["It is Tom."], 30)
+            workspace.wait(lambda talk=talk: talk.answers() == ["It is Tom."])
             bot.settle()
         told = [call for call in workspace.calls if "I wonder" in json.dumps(call, default=str)]
         late = [one for one in told if talk.ts in json.dumps(one, default=str)]

@@ -146,11 +146,11 @@ def test_what_has_no_room_is_left_out_whole_and_named() -> None:
 
 def test_a_stream_of_a_megabyte_is_not_kept_beyond_the_bound_and_takes_no_long_time() -> None:
     assembly = Assembly()
-    began = time.monotonic()
+    began = time.process_time()
     for _ in range(250_000):
         assembly.add({"choices": [{"delta": {"reasoning_content": "abcd"}}]})
     assembly.add({"choices": [{"delta": {"content": "Hi.", "signature": "s"}}]})
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
     message = assembly.whole()["choices"][0]["message"]
     assert ("reasoning_content" in message, message["signature"]) == (False, "s")
     assert assembly.lost == {"reasoning_content"}

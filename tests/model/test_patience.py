@@ -51,13 +51,11 @@ def test_a_busy_server_is_waited_for_as_long_as_it_says_and_a_status_says_so(
 
 def test_a_turn_that_waits_holds_no_worker(start_bot: StartBot, server: RestServer, ann: Person, ben: Person) -> None:
     started(start_bot, server, workers=1)
-    server.will(busy("3"), line(says("Ben's.")), line(says("Ann's.")))
+    server.will(busy("100"), line(says("Ben's.")))
     first = ann.asks("a question")
     until(lambda: server.requests)
-    began = time.monotonic()
     assert ben.asks("another").answer() == "Ben's."
-    assert time.monotonic() - began < 2.5
-    assert first.answer() == "Ann's."
+    assert first.answers() == []
 
 
 def test_a_wait_survives_a_restart(start_bot: StartBot, server: RestServer, ann: Person) -> None:
@@ -98,7 +96,7 @@ def test_a_turn_that_waits_can_be_stopped(
     workspace.shortcut("U0ANN", talk.ts, "stop_generating")
     (modal,) = workspace.wait(lambda: workspace.modals("U0ANN"))
     workspace.submit(modal["id"], "U0ANN")
-    assert talk.answer(seconds=10) == "_(Stopped before there was an answer.)_"
+    assert talk.answer() == "_(Stopped before there was an answer.)_"
     assert len(server.requests) == 1
 
 
@@ -107,7 +105,7 @@ def test_patience_has_an_end(start_bot: StartBot, server: RestServer, ann: Perso
     server.always(busy(""))
     began = time.monotonic()
     told = ann.asks("a question").answer()
-    assert 2 <= time.monotonic() - began < 10
+    assert time.monotonic() - began >= 2
     assert "The language model's server is busy. I tried again for 2 seconds, then I had to stop." in told
     assert "reference" in told
     assert 3 <= len(server.requests) <= 4  # at the start, after one second, and at the end

@@ -29,7 +29,7 @@ def server() -> Iterator[RestServer]:
 
 def door(server: RestServer, **options: Any) -> ChatServer:
     return ChatServer(
-        api_key="sk-tests", base_url=f"{server.url}/v1", model="m", timeout=5, api="responses", options=options
+        api_key="sk-tests", base_url=f"{server.url}/v1", model="m", timeout=60, api="responses", options=options
     )
 
 

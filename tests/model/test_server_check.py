@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from model.advice import advice, fitting_history, is_ollama, window
 from model.refusals import Failure, refusal_of
+from tests.harness.forked_bot import command
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 
 Json = dict[str, Any]
@@ -110,10 +110,7 @@ def checked(server: Loopback, folder: Path, **more: str) -> subprocess.Completed
         "OPENAI_BASE_URL": f"{server.url}/v1", "OPENAI_API_KEY": "sk-of-the-check", "OPENAI_MODEL": "m",
         "APIS_FILE": str(BOT / "apis.yaml"), "HR_API_URL": "http://127.0.0.1:1",
     }  # fmt: skip
-    command = [sys.executable, str(BOT / "bot.py"), "check", "--model"]
-    return subprocess.run(
-        command, cwd=folder, env=kept | given | more, capture_output=True, text=True, check=False, timeout=60
-    )
+    return command(kept | given | more, folder, "check", "--model")
 
 
 KINDS: dict[str, tuple[Answer, Json, int, list[str]]] = {
@@ -236,8 +233,7 @@ def test_nobody_there_is_told(tmp_path: Path) -> None:
 
 
 def test_it_needs_the_environment() -> None:
-    command = [sys.executable, str(BOT / "bot.py"), "check", "--model", "--no-env"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    ran = command({}, BOT, "check", "--model", "--no-env")
     assert ran.returncode == 2
     assert "--model needs the environment; leave --no-env out." in ran.stderr
 

@@ -167,7 +167,7 @@ def server() -> Iterator[RestServer]:
 
 @pytest.fixture
 def parts(tmp_path: Path, server: RestServer) -> Iterator[BotParts]:
-    one = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=5)
+    one = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=60)
     yield one
     one.close()
 
@@ -244,7 +244,7 @@ class Acquainted(ThreadReader):
 
 
 def test_what_people_wrote_and_what_they_are_called_is_broken_up_too(tmp_path: Path, server: RestServer) -> None:
-    parts = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=5)
+    parts = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=60)
     parts.system = replace(parts.system, reader=Acquainted(SlackWeb("xoxb-none", NOBODY), parts.store, parts.clock))
     turn = parts.begin(f"Is {NAME} there?", by=ANN)
     parts.store.begin_turn(

@@ -467,7 +467,7 @@ def test_a_retry_after_the_turn_is_over_changes_nothing(
 
 def test_the_ack_does_not_wait_for_the_model_or_for_slack(bot: RunningBot, workspace: Workspace, model: Script) -> None:
     model.hold()
-    workspace.fault("*", "timeout", times=20, seconds=2)
+    workspace.fault("*", "timeout", times=20, seconds=60)
 
     took = []
     for _ in range(6):
@@ -476,7 +476,7 @@ def test_the_ack_does_not_wait_for_the_model_or_for_slack(bot: RunningBot, works
         assert workspace.deliver(envelope).status == 200
         took.append(time.monotonic() - began)
 
-    assert max(took) < 1.8  # what hangs, hangs for two seconds at least
+    assert max(took) < 30  # what hangs, hangs for a minute at least
     workspace.clear_faults()
 
 
@@ -680,5 +680,5 @@ def test_health_answers_while_the_model_hangs(bot: RunningBot, workspace: Worksp
     answered: list[int] = []
     asker = threading.Thread(target=lambda: answered.append(bot.request("GET", path).status))
     asker.start()
-    asker.join(3)
+    asker.join(60)  # less than the model hangs
     assert answered == [200]

@@ -67,7 +67,7 @@ class System:
         """A new outbox in a new process, as after a restart."""
         self.waking = Waking()
         self.stores.append(Store(self.url, self.clock, wakes=self.waking, journal_key="k"))
-        web = SlackWeb(self.workspace.bot_token, api_url, timeout=5, clock=self.clock)
+        web = SlackWeb(self.workspace.bot_token, api_url, timeout=60, clock=self.clock)
         self.assistant_status = AssistantStatus(web, self.waking, clock=self.clock)
         self.growing = StreamedMessages(web, self.waking, self.ended.append, clock=self.clock)
         outbox = Outbox(

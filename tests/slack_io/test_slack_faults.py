@@ -69,7 +69,7 @@ def test_a_streamed_answer_survives_it(
     talk = asks_directly(workspace, "tell me")
     workspace.wait(lambda: [m for m in talk.messages() if "The first part" in words_of(m)])
     line.write("then the second, ")
-    workspace.wait(lambda: workspace.calls_of("chat.appendStream") or workspace.calls_of("chat.update") or True, 5)
+    workspace.wait(lambda: workspace.calls_of("chat.appendStream") or workspace.calls_of("chat.update") or True)
     line.write("then the end.")
     line.finish()
     bot.settle()

@@ -30,12 +30,12 @@ class Ear:
 
     def wait(self) -> None:
         """Until the first envelope is there."""
-        assert self._is_asked.wait(10)
+        assert self._is_asked.wait(60)
 
     def __call__(self, kind: str, payload: Json) -> bool:
         self.heard.append((kind, payload))
         self._is_asked.set()
-        self.gate.wait(10)
+        self.gate.wait(60)
         if self.fails:
             raise RuntimeError("a fault of ours")
         return self.takes

@@ -34,7 +34,7 @@ DM = "D0ANN"
 
 def growing(talk: Talk, text: str) -> Json:
     """The bot's message once it shows `text`."""
-    return talk.workspace.wait(lambda: [m for m in talk.messages() if text in words_of(m)], 15)[0]
+    return talk.workspace.wait(lambda: [m for m in talk.messages() if text in words_of(m)])[0]
 
 
 def asks_directly(ann: Person, text: str = "who joined?") -> Talk:
@@ -108,7 +108,7 @@ def test_an_answer_that_slack_will_not_let_grow_is_whole_in_the_end(
     growing(talk, "The first part")
     workspace.fault("chat.update", "error", code="edit_window_closed", times=20)
     line.write("then the second, ")
-    workspace.wait(lambda: workspace.calls_of("chat.update"), 10)
+    workspace.wait(lambda: workspace.calls_of("chat.update"))
     line.write("then the end.")
     line.finish()
     bot.settle()

@@ -40,7 +40,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def web(workspace: Workspace, clock: Clock) -> SlackWeb:
-    return SlackWeb(workspace.bot_token, workspace.api_url, timeout=5, clock=clock)
+    return SlackWeb(workspace.bot_token, workspace.api_url, timeout=60, clock=clock)
 
 
 def at(server: Loopback) -> SlackWeb:

@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InternalError
 
 from base.thread import Thread
 from gate.policy import Event, State
 from store.arrivals import Arrival
+from store.engine import engine_url, is_read_only, make_engine
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry
 from store.posts import message
@@ -393,6 +396,37 @@ def test_who_waits_for_the_database_outlives_its_restart(process: Callable[[], S
         others = "pid <> pg_backend_pid() and datname = current_database()"
         until(lambda: db.scalar(text(f"select count(*) from pg_stat_activity where {others}")))
         db.execute(text(f"select pg_terminate_backend(pid) from pg_stat_activity where {others}"))
-    waiting.join(30)
+    waiting.join(60)
     assert second.still_alone()
     assert second.record(a_mention("Ev1", A))
+
+
+@ON_A_SERVER
+def test_a_connection_to_a_server_that_others_took_over_from_is_given_up(url: str) -> None:
+    engine = make_engine(engine_url(url))
+    with engine.begin() as db:
+        db.execute(text("create table one (number integer)"))
+        db.execute(text("set session characteristics as transaction read only"))
+    with pytest.raises(InternalError) as told, engine.begin() as db:
+        db.execute(text("insert into one values (1)"))
+    assert is_read_only(told.value.orig)
+    with engine.begin() as db:
+        db.execute(text("insert into one values (2)"))
+        assert db.scalars(text("select number from one")).all() == [2]
+    engine.dispose()
+
+
+@ON_A_SERVER
+def test_work_that_a_read_only_server_did_not_take_can_be_done_again(process: Callable[[], Store], url: str) -> None:
+    store, name = process(), make_url(url).database
+    with looking_into(url) as engine, engine.begin() as db:
+        db.execute(text(f"alter database {name} set default_transaction_read_only = on"))
+        others = "pid <> pg_backend_pid() and datname = current_database()"
+        db.execute(text(f"select pg_terminate_backend(pid) from pg_stat_activity where {others}"))
+    with pytest.raises(DBAPIError) as told:
+        store.record(a_mention("Ev1", A))
+    assert store.is_away(told.value)
+    with looking_into(url) as engine, engine.begin() as db:
+        db.execute(text("set transaction read write"))
+        db.execute(text(f"alter database {name} reset default_transaction_read_only"))
+    assert store.record(a_mention("Ev1", A))

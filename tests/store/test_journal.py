@@ -33,6 +33,7 @@ from store.proposals import Effects
 from store.store import Store
 from tests.harness.bot_parts import USERS, BotParts, calls, says
 from tests.harness.databases import ENGINES, fresh_database, looking_into
+from tests.harness.forked_bot import command
 from tests.harness.rest_server import RestServer, hang_up, reply
 from tests.harness.stores import a_mention
 from tests.harness.whole_bot import at_once
@@ -275,7 +276,7 @@ def test_racing_processes_make_one_key_and_leave_nothing_else(tmp_path: Path) ->
         assert one.stdin is not None
         one.stdin.write("\n")
         one.stdin.flush()
-    keys = {one.communicate(timeout=20)[0].strip().splitlines()[-1] for one in processes}
+    keys = {one.communicate(timeout=60)[0].strip().splitlines()[-1] for one in processes}
     (key,) = keys
     assert len(bytes.fromhex(key)) == 32
     assert [path.name for path in tmp_path.iterdir()] == ["bot.db.journal-key"]
@@ -349,7 +350,7 @@ def _run(folder: Path, *arguments: str, **settings: str) -> Result:
 def kept(tmp_path: Path) -> Iterator[Kept]:
     """Two threads: a removal that was approved and failed with 404, after a read and two bad calls; and a denial."""
     with RestServer() as server:
-        parts = BotParts(tmp_path, USERS.format(base=server.url), timeout=5)
+        parts = BotParts(tmp_path, USERS.format(base=server.url), timeout=60)
         bad = [("GET", "/nowhere/1"), ("GET", "/nowhere/22")]
         parts.replies.will(calls(("GET", "/users/7"), *bad), calls(("DELETE", "/users/7")), says("Gone already."))
         server.will(reply('{"id": 7}'), reply('{"error": "no such"}', 404))
@@ -501,8 +502,8 @@ def test_another_key_finds_every_entry_wrong(kept: Kept) -> None:
 
 def test_reading_writes_nothing(kept: Kept) -> None:
     before = {path.name: path.read_bytes() for path in kept.folder.iterdir() if "db-" not in path.name}
-    for command in (["journal"], ["journal", "--verify"], ["journal", "--export", "csv"], ["errors"]):
-        assert kept.run(*command).exit_code == 0
+    for arguments in (["journal"], ["journal", "--verify"], ["journal", "--export", "csv"], ["errors"]):
+        assert kept.run(*arguments).exit_code == 0
     assert {path.name: path.read_bytes() for path in kept.folder.iterdir() if "db-" not in path.name} == before
 
 
@@ -527,10 +528,7 @@ def test_the_program_itself_ends_with_these_codes(kept: Kept) -> None:
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         environ = {"PATH": os.environ.get("PATH", ""), "COLUMNS": "300"}
-        program = [sys.executable, str(ROOT / "bot.py"), *arguments]
-        return subprocess.run(
-            program, cwd=kept.folder, env=environ, capture_output=True, text=True, timeout=30, check=False
-        )
+        return command(environ, kept.folder, *arguments)
 
     whole = run("journal", "--verify")
     assert (whole.returncode, whole.stderr) == (0, "")

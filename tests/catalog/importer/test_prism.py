@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,13 +23,18 @@ import yaml
 
 from emulator.emulator import Workspace
 from tests.harness.descriptions import description, get, post, query
+from tests.harness.forked_bot import command
 from tests.harness.loopback import Loopback, Reply, Request
+from tests.harness.ports import free_port
 from tests.harness.replay_model import Message, ReplayModel, answer
 from tests.harness.whole_bot import until
-from tests.test_crash import ANN, ROOT, System, free_port
+from tests.test_crash import ANN, System
 
 PRISM = os.environ.get("PRISM") or shutil.which("prism")
-pytestmark = pytest.mark.skipif(not PRISM, reason="no Prism here: install @stoplight/prism-cli, and name it in PRISM")
+pytestmark = [
+    pytest.mark.programs,
+    pytest.mark.skipif(not PRISM, reason="no Prism here: install @stoplight/prism-cli, and name it in PRISM"),
+]
 
 TICKET = {
     "type": "object",
@@ -95,21 +99,22 @@ class Prism(Loopback):
         self._port = free_port()
         self.log = file.with_suffix(".prism.log")
         with self.log.open("wb") as log:
-            command = [str(PRISM), "mock", "-h", "127.0.0.1", "-p", str(self._port), str(file)]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            words = [str(PRISM), "mock", "-h", "127.0.0.1", "-p", str(self._port), str(file)]
+            self.process = subprocess.Popen(words, stdout=log, stderr=log)
 
     def __enter__(self) -> Prism:
         super().__enter__()
-        until(lambda: "Prism is listening" in self.log.read_text("utf-8") or self.process.poll() is not None, 60)
+        until(lambda: "Prism is listening" in self.log.read_text("utf-8") or self.process.poll() is not None)
+        assert self.process.poll() is None, self.log.read_text("utf-8")[-2_000:]
         return self
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
 
     def _pass_on(self, request: Request) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         hop = ("host", "connection", "content-length")
         headers = {name: value for name, value in request.headers.items() if name not in hop}
         connection.request(request.method, request.path, request.body or None, headers)
@@ -123,8 +128,7 @@ class Prism(Loopback):
 
 def imported(file: Path, base_url: str) -> str:
     """The catalog that the command makes, its writes allowed."""
-    command = [sys.executable, str(ROOT / "bot.py"), "import", str(file), "--base-url", base_url]
-    text = subprocess.run(command, capture_output=True, text=True, check=True, cwd=file.parent).stdout
+    text = command({}, file.parent, "import", str(file), "--base-url", base_url).stdout
     assert "enabled: false" in text
     return text.replace("    enabled: false\n", "")
 
@@ -142,10 +146,11 @@ def at_work(file: Path, folder: Path, **variables: str) -> Iterator[tuple[System
 
 def approve_all(system: System, asked: str, count: int) -> None:
     """Ann presses Approve on each card of her thread as it comes."""
-    for number in range(count):
-        until(lambda number=number: len(system.writes()) == number)  # type: ignore[misc]
-        system.workspace.click(ANN, system.card(asked), "approve", channel="C0HR")
-        until(lambda number=number: len(system.writes()) == number + 1)  # type: ignore[misc]
+    pressed: list[str] = []
+    while len(pressed) < count:
+        pressed.append(system.card(asked, but=pressed))
+        system.workspace.click(ANN, pressed[-1], "approve", channel="C0HR")
+        until(lambda: len(system.writes()) == len(pressed))
 
 
 def test_prism_takes_every_request_that_the_bot_makes_of_an_imported_description(tmp_path: Path) -> None:
