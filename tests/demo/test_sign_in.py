@@ -14,8 +14,8 @@ from demo.hr_api import HrApi
 from demo.sign_in import SignIn
 from tests.harness.browser import PUBLIC, Browser
 from tests.harness.connecting import KEY, link_for
+from tests.harness.ports import free_port
 from tests.harness.whole_bot import CATALOG, Person, Script, StartBot, calls, results, says
-from tests.test_crash import free_port
 
 HIRE = calls(("POST", "/api/users", {"first_name": "Zoe", "last_name": "Park"}))
 

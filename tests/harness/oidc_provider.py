@@ -21,8 +21,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx2
 import pytest
 
+from tests.harness.ports import free_port
 from tests.harness.whole_bot import until
-from tests.test_crash import free_port
 
 NODE_MODULES = os.environ.get("OIDC_PROVIDER", "")
 needs_oidc_provider = pytest.mark.skipif(

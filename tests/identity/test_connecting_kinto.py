@@ -18,8 +18,8 @@ from tests.gate.test_foreign_servers import KINTO, KINTO_INI, Foreign, needs_kin
 from tests.harness.browser import PUBLIC, Browser
 from tests.harness.connecting import KEY, link_for
 from tests.harness.oidc_provider import SECRET, OidcProvider, needs_oidc_provider
+from tests.harness.ports import free_port
 from tests.harness.whole_bot import Person, RunningBot, Script, StartBot, calls, results, says
-from tests.test_crash import free_port
 
 pytestmark = [needs_oidc_provider, needs_kinto]
 RECORDS = "/buckets/hr/collections/people/records"

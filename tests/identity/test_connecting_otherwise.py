@@ -20,9 +20,9 @@ from tests.harness.connecting import CATALOG, KEY, HrServer, link_for
 from tests.harness.databases import rows
 from tests.harness.loopback import Loopback, Reply
 from tests.harness.oidc_provider import SECRET, OidcProvider, needs_oidc_provider
+from tests.harness.ports import free_port
 from tests.harness.whole_bot import Person, RunningBot, Script, StartBot, calls, card_text, form, results, says, until
 from tests.identity.conftest import Starts
-from tests.test_crash import free_port
 
 pytestmark = needs_oidc_provider
 
