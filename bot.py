@@ -29,7 +29,7 @@ from ai import Limits, Services
 from base import metrics
 from base.clock import SteadyClock
 from base.logging_setup import hide_in_logs, set_log_level, set_up_logs
-from base.settings import Misconfigured, Settings, environment, load_settings, misspelt
+from base.settings import SECRET_VARIABLES, Misconfigured, Settings, environment, load_settings, misspelt
 from base.tracing import set_up_tracing, stop_tracing
 from base.version import VERSION
 from catalog.catalog import Catalog
@@ -38,7 +38,10 @@ from cli.commands import COMMANDS, digest_of, read_catalog
 from cli.shared import plain_errors
 from gate.authority import Authority
 from gate.gate import Gate, GateOptions
+from identity.actors import jwks
 from identity.identities import Identities
+from identity.signing_keys import KeyFiles
+from identity.wiring import Surroundings, service_ways
 from model.chat import Model, model_of
 from model.model_calls import ModelCalls
 from model.prompt.prompt import prepare
@@ -47,7 +50,7 @@ from slack_io.assistant_status import AssistantStatus
 from slack_io.cancellation import Cancellation
 from slack_io.handlers import AdmissionRules, Handlers
 from slack_io.health import Readiness, WatchedModel
-from slack_io.http_door import MAX_BODY, add_health_routes, add_slack_routes
+from slack_io.http_door import MAX_BODY, add_health_routes, add_jwks_route, add_slack_routes
 from slack_io.intake import Intake
 from slack_io.outbox import Outbox
 from slack_io.restored import see_to_restored
@@ -183,7 +186,8 @@ def create_app(
     clock = clock or SteadyClock()
     store, waking = parts.store, parts.waking
     web = web_of(settings, pace=SharedPace(store) if store.is_shared else None)
-    gate = _gate(settings, catalog, store, web, clock, ids)
+    keys = KeyFiles()
+    gate = _gate(settings, catalog, store, web, _identities(settings, web, keys, ids), clock, ids)
     watched = WatchedModel(model or model_of(settings, lambda: (*settings.secrets, *gate.secrets)))
     cancel_flag = CancelFlag()
     cancellation = Cancellation(store, web, settings.admin_names, cancel_flag, ids=ids)
@@ -211,11 +215,22 @@ def create_app(
     readiness = Readiness(store, web, watched, socket)
     gauges = Gauges(store, waking, lambda: readiness.report()[0])
     bot = Bot(store, gate, web, turns, socket, readiness, gauges, replica)
-    return _flask(settings, bot, intake)
+    return _flask(settings, bot, intake, lambda: jwks(gate.catalog.apis, keys))
+
+
+def _identities(settings: Settings, web: SlackWeb, keys: KeyFiles, ids: Callable[[], str]) -> Identities:
+    """What makes the credentials that are fetched or signed first."""
+    return Identities(service_ways(Surroundings(settings.way_out, web.email, ids, SECRET_VARIABLES), keys))
 
 
 def _gate(
-    settings: Settings, catalog: Catalog, store: Store, web: SlackWeb, clock: SteadyClock, ids: Callable[[], str]
+    settings: Settings,
+    catalog: Catalog,
+    store: Store,
+    web: SlackWeb,
+    identities: Identities,
+    clock: SteadyClock,
+    ids: Callable[[], str],
 ) -> Gate:
     options = GateOptions(
         timeout=settings.api_timeout,
@@ -226,7 +241,7 @@ def _gate(
         way=settings.way_out,
     )
     authority = Authority(web, settings.channels)
-    return Gate(catalog, store, authority, options, identities=Identities({}), ids=ids, clock=clock)
+    return Gate(catalog, store, authority, options, identities=identities, ids=ids, clock=clock)
 
 
 def _limits(settings: Settings) -> Limits:
@@ -281,12 +296,13 @@ def _replica(settings: Settings, parts: Parts, turns: Turns, clock: SteadyClock)
     return Replica(url, parts.store, parts.leases, parts.waking, turns.take_up, clock, most=_MOST_HAD)
 
 
-def _flask(settings: Settings, bot: Bot, intake: Intake) -> Flask:
+def _flask(settings: Settings, bot: Bot, intake: Intake, published: Callable[[], str]) -> Flask:
     app = Flask("bot")
     app.extensions["bot"] = bot
     if bot.socket is None and settings.slack_signing_secret is not None:
         add_slack_routes(app, intake, settings.slack_signing_secret.get_secret_value(), time.time)
     add_health_routes(app, bot.readiness)
+    add_jwks_route(app, published)
     return app
 
 

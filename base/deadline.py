@@ -23,6 +23,7 @@ from base.unpack import BadPacking, unpacked
 
 _SLICE = 0.25  # seconds after which a read that waits looks whether it is still wanted
 _CONNECT = 10.0  # seconds for a connection whose call may be cut off
+PACKED = {"Accept-Encoding": "gzip, deflate"}  # what can be undone here
 BROKEN = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException, BadPacking)
 
 
@@ -248,6 +249,11 @@ def proxy_said(error: Exception) -> str:
 
 def client(deadline: Deadline, way: WayOut = STRAIGHT, *, keepalive: int = 20) -> httpx2.Client:
     """An HTTP client for a library that brings its own words; its calls keep to the deadline."""
-    packed = {"Accept-Encoding": "gzip, deflate"}  # what can be undone here
-    transport = _Named(deadline, keepalive, tls_context(way.certificates), way)
-    return httpx2.Client(transport=transport, headers=packed, follow_redirects=False)
+    return httpx2.Client(
+        transport=transport(deadline, way, keepalive=keepalive), headers=PACKED, follow_redirects=False
+    )
+
+
+def transport(deadline: Deadline, way: WayOut = STRAIGHT, *, keepalive: int = 20) -> httpx2.BaseTransport:
+    """The same for a library that makes its own client: with httpx2's names for what went wrong. `PACKED` are the headers for it."""
+    return _Named(deadline, keepalive, tls_context(way.certificates), way)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
 
+from catalog.auth import ClientCredentials
 from catalog.catalog import Api, Catalog
 from catalog.template import with_plus
 
@@ -33,9 +34,21 @@ def _secrets(api: Api) -> Iterator[str]:
         ]
         if api.auth.basic is not None:
             plain += [api.auth.basic.password.get_secret_value(), _basic(api)]
+        exchange = api.auth.actor.exchange if api.auth.actor is not None else None
+        plain += [
+            text for one in (api.auth.client_credentials, exchange) if one is not None for text in _of_client(one)
+        ]
     for secret in plain:
         if len(secret) >= _SHORTEST:
             yield from spellings(secret)
+
+
+def _of_client(said: ClientCredentials) -> Iterator[str]:
+    """By what a token server knows the bot; of a key each line, since logs and tracebacks break it up."""
+    if said.client_secret is not None:
+        yield said.client_secret.get_secret_value()
+    if said.private_key is not None:
+        yield from (line for line in said.private_key.get_secret_value().splitlines() if not line.startswith("-----"))
 
 
 def spellings(secret: str) -> set[str]:

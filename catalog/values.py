@@ -52,7 +52,7 @@ def is_reserved(name: str) -> bool:
 
 
 def _expand(value: object, info: ValidationInfo) -> object:
-    """`${VAR}` and `${VAR:-default}` from the environment; only base_url, auth and headers go through here."""
+    """`${VAR}` and `${VAR:-default}` from the environment; only base_url, auth, tls and headers go through here."""
     value = as_text(value)
     if not isinstance(value, str):
         return value
@@ -102,6 +102,42 @@ def _header_text(value: SecretStr) -> SecretStr:
     if not text or not text.isprintable() or not text.isascii():
         raise ValueError("write printable ASCII on one line (is the variable empty, or does it end in a line break?)")
     return value
+
+
+def _server_url(value: str) -> str:
+    """Where a secret is sent: https, or http on this machine alone. A variable that was not looked up may stand for anything."""
+    value = value.strip()
+    if VARIABLE.search(value):
+        return value
+    if not is_for_secrets(value):
+        raise ValueError(
+            "write a URL that begins with https:// (http:// is for this machine alone), without a user, '#' or spaces"
+        )
+    return value
+
+
+def is_for_secrets(url: str) -> bool:
+    """Whether what is sent to this address can be read by nobody on the way: https, or http on this machine alone."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    is_here = host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
+    is_plain = url.isascii() and url.isprintable() and " " not in url and "\\" not in url
+    return (
+        is_plain
+        and bool(host)
+        and parts.username is None
+        and not parts.fragment
+        and (parts.scheme == "https" or (parts.scheme == "http" and is_here))
+    )
+
+
+def _pem(value: SecretStr) -> SecretStr:
+    """A key in PEM form; where a variable took it, its line breaks may be written as \\n."""
+    return SecretStr(value.get_secret_value().replace("\\n", "\n").strip() + "\n")
 
 
 def _seconds(value: object) -> object:
@@ -171,6 +207,9 @@ def _upper(value: object) -> object:
 Method = Annotated[str, BeforeValidator(_upper), WithJsonSchema({"enum": [*METHODS, *map(str.lower, METHODS)]})]
 BaseUrl = Annotated[str, BeforeValidator(_expand), AfterValidator(_base_url)]
 Secret = Annotated[SecretStr, BeforeValidator(_expand), AfterValidator(_header_text)]
+Pem = Annotated[SecretStr, BeforeValidator(_expand), AfterValidator(_pem)]
+Expanded = Annotated[str, BeforeValidator(_expand), Field(min_length=1)]
+ServerUrl = Annotated[str, BeforeValidator(_expand), AfterValidator(_server_url)]
 HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
 Schema = Annotated[
     dict[str, Any], AfterValidator(lambda value: check_schema(value)), WithJsonSchema({"$ref": ANY_SCHEMA})

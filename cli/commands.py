@@ -34,7 +34,9 @@ from cli import backups
 from cli.shared import open_store, plain_errors, verify
 from gate.condition_gaps import gaps
 from gate.condition_trials import trials
+from gate.connections import check_certificates
 from gate.policy import Verdict
+from identity.wiring import called_with, check_files
 from model import server_check
 from model.chat import model_of
 from slack_io import app_check
@@ -49,8 +51,16 @@ _WIDE = 1_000  # characters of a line that goes into a file or a pipe
 
 
 def read_catalog(path: str) -> Catalog:
-    """The catalog that APIS_FILE names. Raises `Misconfigured`."""
-    return load_catalog(_text_of(path, "APIS_FILE"), environment(), source=path)
+    """The catalog that APIS_FILE names, with all files that it names in turn. Raises `Misconfigured`."""
+    catalog = load_catalog(_text_of(path, "APIS_FILE"), environment(), source=path)
+    _check_files(catalog)
+    return catalog
+
+
+def _check_files(catalog: Catalog) -> None:
+    """Reads what the catalog names for its credentials and connections. Raises `Misconfigured`."""
+    check_files(catalog)
+    check_certificates(catalog)
 
 
 def digest_of(path: str) -> str:
@@ -95,9 +105,13 @@ def check(*, file: str | None, no_env: bool, slack: bool, model: bool) -> None:
         path = file or given.get("APIS_FILE") or "apis.yaml"
         text = _text_of(path, "FILE" if file else "APIS_FILE")
         catalog = load_catalog(text, None if no_env else given, source=path)
+        if not no_env:
+            _check_files(catalog)
         settings = load_settings() if slack or model else None
     for api in catalog.apis:
         _show(_listing(catalog, api))
+    for api in catalog.apis:
+        click.echo(f"{api.name} is called with {called_with(api)}.")
     for api in catalog.apis:
         for line in further_places(catalog, api):
             click.echo(f"Hidden by its name ({api.name}): {line}.")

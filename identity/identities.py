@@ -45,5 +45,4 @@ class Identities:
         return any(done)
 
     def _of(self, api: Api) -> list[Way]:
-        said = api.auth.model_fields_set if api.auth is not None else frozenset()
-        return [way for key, way in self._ways.items() if key in said]
+        return [way for key, way in self._ways.items() if getattr(api.auth, key, None) is not None]

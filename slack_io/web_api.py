@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.error import HTTPError
@@ -136,13 +136,15 @@ class Identity:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody as Slack knows them: the name that others see, the time zone, seconds east of UTC."""
+    """Somebody as Slack knows them: the name that others see, the time zone, seconds east of UTC, the e-mail address where Slack shows it
+    (with the scope users:read.email)."""
 
     name: str
     zone: str
     offset: float
     is_outsider: bool
     is_bot: bool
+    email: str = field(default="", repr=False)
 
 
 class _BoundedClient(WebClient):
@@ -333,6 +335,11 @@ class SlackWeb:
         self._people.put(user, person)
         return person
 
+    def email(self, user: str) -> str:
+        """The e-mail address of a full member; empty where Slack shows none, and of others: their own organisations say what it is."""
+        person = self.person(user)
+        return person.email if person is not None and not person.is_outsider else ""
+
     def group_id(self, handle: str, *, insists: bool = False) -> str | None:
         """The id of the user group with this handle, or None where Slack does not say. Kept for ten minutes, that there is none for
         seconds. `insists`: raises `SlackBusy` or `SlackUnsure` where it cannot be known now."""
@@ -480,7 +487,12 @@ def _person(data: Mapping[str, Any], own: Identity) -> Person:
     offset = data.get("tz_offset")
     offset = float(offset) if isinstance(offset, (int, float)) and abs(offset) <= _DAY else 0.0
     return Person(
-        name.strip()[:80], _text(data.get("tz"))[:60], offset, _is_outsider(data, own), bool(data.get("is_bot"))
+        name.strip()[:80],
+        _text(data.get("tz"))[:60],
+        offset,
+        _is_outsider(data, own),
+        bool(data.get("is_bot")),
+        _text(profile.get("email"))[:254],
     )
 
 
