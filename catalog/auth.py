@@ -220,9 +220,15 @@ class Auth(Strict):
     @property
     def sent(self) -> tuple[str, ...]:
         """The headers that it sets, once for each that does."""
-        bearers = (self.bearer, self.bearer_file, self.bearer_command, self.basic, self.client_credentials)
-        of_bot = ["Authorization" for one in bearers if one is not None]
-        of_bot += [self.header.name] if self.header is not None else []
+        fixed = ["Authorization" for one in (self.bearer, self.basic) if one is not None]
+        fixed += [self.header.name] if self.header is not None else []
+        return (*fixed, *self.made)
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """Those of them that are fetched or signed for a request."""
+        fetched = (self.bearer_file, self.bearer_command, self.client_credentials)
+        of_bot = ["Authorization" for one in fetched if one is not None]
         return (*of_bot, *(self.actor.sent if self.actor is not None else ()))
 
     @model_validator(mode="after")

@@ -86,16 +86,17 @@ def _check_api(api: ApiEntry, place: Place) -> Iterator[Mistake]:
 
 
 def _check_own_headers(api: ApiEntry, place: Place) -> Iterator[Mistake]:
-    """What the actor's headers say of a person must not be said by anything else."""
-    actor = api.auth.actor if api.auth is not None else None
-    if actor is None:
+    """What is fetched or signed for a request must not be said by anything else, in whatever spelling."""
+    if api.auth is None:
         return
-    here, fixed = (*place, "auth", "actor"), {header_key(name) for name in api.headers}
-    for name in actor.sent:
+    here, fixed = (*place, "auth"), {header_key(name) for name in api.headers}
+    for name in api.auth.made:
         if header_key(name) in fixed:
             yield here, f"'{name}' is under this API's headers, too; keep one of the two"
-        if _is_taken(name) and (name in actor.headers or header_key(name) != AUTHORIZATION):
-            yield here, f"'{name}' says something else in HTTP; choose another header, such as X-Asker"
+    actor = api.auth.actor
+    for name in actor.sent if actor is not None else ():
+        if _is_taken(name) and (header_key(name) != AUTHORIZATION or (actor is not None and name in actor.headers)):
+            yield (*here, "actor"), f"'{name}' says something else in HTTP; choose another header, such as X-Asker"
 
 
 def _is_taken(name: str) -> bool:

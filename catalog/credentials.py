@@ -44,11 +44,10 @@ def _secrets(api: Api) -> Iterator[str]:
 
 
 def _of_client(said: ClientCredentials) -> Iterator[str]:
-    """By what a token server knows the bot; of a key each line, since logs and tracebacks break it up."""
-    if said.client_secret is not None:
-        yield said.client_secret.get_secret_value()
-    if said.private_key is not None:
-        yield from (line for line in said.private_key.get_secret_value().splitlines() if not line.startswith("-----"))
+    """By what a token server knows the bot."""
+    for secret in (said.client_secret, said.private_key):
+        if secret is not None:
+            yield secret.get_secret_value().strip()
 
 
 def spellings(secret: str) -> set[str]:

@@ -273,6 +273,7 @@ def test_the_model_can_set_none_of_the_headers(tmp_path: Path) -> None:
     [
         ("{bearer: aaaaaaaa, actor: {issuer: x, keys: k, header: authorization}}", "", "would be set twice"),
         ("{actor: {headers: {X-A: asker}}}", "headers: {x-a: fixed}", "'X-A' is under this API's headers, too"),
+        ("{bearer_file: token}", "headers: {authorization: fixed}", "'Authorization' is under this API's headers, too"),
         ("{actor: {headers: {Host: asker}}}", "", "says something else in HTTP"),
         ("{actor: {headers: {Authorization: asker}}}", "", "says something else in HTTP"),
         ("{actor: {issuer: x, keys: k, header: Cookie}}", "", "says something else in HTTP"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import logging
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -100,6 +101,7 @@ def test_no_secret_that_was_used_is_anywhere_to_be_seen(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     _, api = servers
     bot: RunningBot = start_bot(catalog=catalog(servers, tmp_path), log_bodies=True)
     api.refuses = 1
