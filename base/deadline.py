@@ -255,5 +255,5 @@ def client(deadline: Deadline, way: WayOut = STRAIGHT, *, keepalive: int = 20) -
 
 
 def transport(deadline: Deadline, way: WayOut = STRAIGHT, *, keepalive: int = 20) -> httpx2.BaseTransport:
-    """The same for a library that makes its own client: with httpx2's names for what went wrong. `PACKED` are the headers for it."""
+    """The connections of such a client, for a library that makes the client itself."""
     return _Named(deadline, keepalive, tls_context(way.certificates), way)

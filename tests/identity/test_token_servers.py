@@ -268,3 +268,18 @@ def test_no_secret_is_in_a_repr() -> None:
     found = asked_for({"token_url": "https://x.example", "client_secret": "hunter2-hunter2"})
     assert "hunter2" not in repr(found)
     assert "hunter2" not in json.dumps(found.model_dump(), default=str)
+
+
+def test_an_issuer_with_a_path_is_found_as_openid_connect_has_it() -> None:
+    """Keycloak, Okta and Entra: the well-known path stands behind the issuer's own."""
+    with TokenServer() as server:
+        issuer, inner = f"{server.url}/realms/main", server._serve
+
+        def serve(request: Any) -> Reply:
+            if request.path == "/realms/main/.well-known/openid-configuration":
+                return said({"issuer": issuer, "token_endpoint": f"{server.url}/token"})
+            return inner(request)
+
+        server._answer = serve
+        assert fetch({"issuer": issuer, "client_secret": SECRET}).text.startswith("token-1")
+        assert [one.path for one in server.requests] == ["/realms/main/.well-known/openid-configuration", "/token"]
