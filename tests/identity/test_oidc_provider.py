@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,12 @@ import pytest
 
 from base.proxies import STRAIGHT
 from catalog.auth import ClientCredentials
+from identity.actors import jwks
 from identity.identities import Identities
 from identity.service_ways import BearerCommandWay, ClientCredentialsWay, HeldTokens
 from identity.signing_keys import KeyFiles
 from identity.token_servers import TokenServers
+from identity.wiring import Surroundings, service_ways
 from tests.harness.bot_parts import BotParts
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 from tests.harness.signing import new_key, pem, write
@@ -167,3 +170,40 @@ def test_a_wrong_secret_is_told(provider: Provider, tmp_path: Path, clock: Clock
         assert "(invalid_client)" in bot.read(f"{api.url}/users/7")["error"]
         assert api.tokens == []
         bot.close()
+
+
+VERIFY = """
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+const [folder, keys, token] = process.argv.slice(1);
+const jose = await import(pathToFileURL(createRequire(`${folder}/oidc-provider/`).resolve('jose')));
+const found = await jose.jwtVerify(token, jose.createLocalJWKSet(JSON.parse(keys)), {
+  issuer: 'https://bot.example', audience: 'hr-api', algorithms: ['RS256', 'EdDSA'], typ: 'JWT',
+  requiredClaims: ['sub', 'exp', 'iat', 'jti'],
+  maxTokenAge: '60s',
+});
+console.log(JSON.stringify(found.payload));
+"""
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ed25519"])
+def test_another_implementation_takes_the_statements_by_the_published_keys(kind: str, tmp_path: Path) -> None:
+    key = write(tmp_path / "key", pem(new_key(kind)))
+    files = KeyFiles()
+    way = service_ways(Surroundings(STRAIGHT, lambda _who: "", lambda: uuid.uuid4().hex, ()), files)
+    with Loopback(lambda _request: as_json({"id": 7})) as api:
+        catalog = {
+            "name": "HR",
+            "base_url": api.url,
+            "auth": {"actor": {"issuer": "https://bot.example", "audience": "hr-api", "keys": key}},
+            "endpoints": [{"method": "GET", "url": "/users/[id]", "description": "Shows."}],
+        }
+        bot = BotParts(tmp_path, json.dumps(catalog), identities=Identities(way), timeout=60)
+        assert bot.read(f"{api.url}/users/7")["status"] == 200
+        token = api.requests[0].headers["x-actor-token"]
+        published = jwks(bot.catalog.apis, files)
+        bot.close()
+    words = ["node", "--input-type=module", "-e", VERIFY, PACKAGE, published, token]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["request"]["url"] == f"{api.url}/users/7"

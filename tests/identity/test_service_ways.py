@@ -23,7 +23,7 @@ from catalog.auth import ClientCredentials
 from gate.sending import Approval
 from identity.commands import CommandFailed, output_of
 from identity.identities import Identities
-from identity.service_ways import printed_token
+from identity.service_ways import BearerCommandWay, HeldTokens, printed_token
 from identity.signing_keys import KeyFiles
 from identity.wiring import Surroundings, service_ways
 from tests.harness.bot_parts import BotParts
@@ -184,7 +184,9 @@ def program(folder: Path, code: str) -> list[str]:
     return [sys.executable, str(file)]
 
 
-def test_a_program_is_asked_once_while_its_token_holds_and_again_on_a_401(bots: Bots, tmp_path: Path) -> None:
+def test_a_program_is_asked_once_while_its_token_holds_and_not_by_each_call_that_is_refused(
+    bots: Bots, tmp_path: Path
+) -> None:
     counter = tmp_path / "runs"
     counter.write_text("")
     words = program(tmp_path, f"open({str(counter)!r}, 'a').write('x'); print(open({str(tmp_path / 'now')!r}).read())")
@@ -197,6 +199,30 @@ def test_a_program_is_asked_once_while_its_token_holds_and_again_on_a_401(bots: 
         (tmp_path / "now").write_text("second-token")
         assert status(bot, api) == 401  # it is too young: a program that is wrong would be started by each call
     assert counter.read_text() == "x"
+
+
+def test_a_program_is_asked_again_when_its_token_has_ended_and_on_a_401(tmp_path: Path) -> None:
+    words = program(tmp_path, f"print(open({str(tmp_path / 'now')!r}).read())")
+    (tmp_path / "now").write_text("first-token")
+    now = [0.0]
+    way = BearerCommandWay(HeldTokens(lambda: now[0]), ())
+    with Guarded("first-token") as api:
+        auth = json.dumps({"bearer_command": {"command": words, "ttl": "2m"}})
+        catalog = f"name: HR\nbase_url: {api.url}\nauth: {auth}\n{ENDPOINTS}"
+        bot = BotParts(tmp_path, catalog, identities=Identities({"bearer_command": way}), timeout=20)
+        assert status(bot, api) == 200
+        for moment, token in ((30.0, "second-token"), (31.0 + 120, "third-token")):
+            now[0] = moment
+            (tmp_path / "now").write_text(token)
+            api.token = token
+            assert status(bot, api) == 200
+        bot.close()
+    assert api.given == [
+        "Bearer first-token",
+        "Bearer first-token",  # refused
+        "Bearer second-token",
+        "Bearer third-token",
+    ]
 
 
 def test_a_program_gets_no_shell_no_secret_of_the_bots_and_no_standard_input(
