@@ -29,7 +29,7 @@ from ai import Limits, Services
 from base import metrics
 from base.clock import SteadyClock
 from base.logging_setup import hide_in_logs, set_log_level, set_up_logs
-from base.settings import Misconfigured, Settings, environment, load_settings, misspelt
+from base.settings import SECRET_VARIABLES, Misconfigured, Settings, environment, load_settings, misspelt
 from base.tracing import set_up_tracing, stop_tracing
 from base.version import VERSION
 from catalog.catalog import Catalog
@@ -39,11 +39,14 @@ from cli.shared import digest_of, plain_errors, read_catalog
 from gate.authority import Authority
 from gate.gate import Gate, GateOptions
 from identity.accounts import Accounts
+from identity.actors import jwks
 from identity.connecting import Connecting, check_lead
 from identity.devices import Devices
 from identity.identities import Identities
 from identity.providers import Providers
+from identity.signing_keys import KeyFiles
 from identity.token_box import TokenBox, check_keys
+from identity.wiring import Surroundings, service_ways
 from model.chat import Model, model_of
 from model.model_calls import ModelCalls
 from model.prompt.prompt import prepare
@@ -54,7 +57,7 @@ from slack_io.connect_offers import ConnectWords
 from slack_io.handlers import AdmissionRules, Handlers
 from slack_io.health import Readiness, WatchedModel
 from slack_io.home_accounts import HomeAccounts
-from slack_io.http_door import MAX_BODY, add_health_routes, add_slack_routes
+from slack_io.http_door import MAX_BODY, add_health_routes, add_jwks_route, add_slack_routes
 from slack_io.intake import Intake
 from slack_io.leavers import Leavers
 from slack_io.oauth_routes import OAuthRoutes
@@ -199,9 +202,10 @@ def create_app(
     clock = clock or SteadyClock()
     store, waking = parts.store, parts.waking
     web = web_of(settings, pace=SharedPace(store) if store.is_shared else None)
+    keys = KeyFiles()
     box, providers = TokenBox(settings.token_keys), Providers(clock, settings.way_out)
     accounts = Accounts(store, providers, box, catalog, ids=ids, clock=clock)
-    gate = _gate(settings, catalog, store, web, Identities({"oauth2": accounts}), clock, ids)
+    gate = _gate(settings, catalog, store, web, _identities(settings, web, accounts, keys, ids), clock, ids)
     devices = Devices(
         store, accounts, providers, box, api=lambda name: gate.catalog.api(name), person=web.person, ids=ids
     )
@@ -259,10 +263,18 @@ def create_app(
     readiness = Readiness(store, web, watched, socket)
     gauges = Gauges(store, waking, lambda: readiness.report()[0])
     bot = Bot(store, gate, accounts, providers, web, turns, socket, readiness, gauges, replica)
-    app = _flask(settings, bot, intake)
+    app = _flask(settings, bot, intake, lambda: jwks(gate.catalog.apis, keys))
     if settings.public_url is not None:
         OAuthRoutes(connecting, store, home, settings.public_url, connect_words).add_to(app)
     return app
+
+
+def _identities(
+    settings: Settings, web: SlackWeb, accounts: Accounts, keys: KeyFiles, ids: Callable[[], str]
+) -> Identities:
+    """What makes the credentials that are fetched or signed first."""
+    service = service_ways(Surroundings(settings.way_out, web.email, ids, SECRET_VARIABLES), keys)
+    return Identities({"oauth2": accounts, **service})
 
 
 def _gate(
@@ -338,12 +350,13 @@ def _replica(settings: Settings, parts: Parts, turns: Turns, clock: SteadyClock)
     return Replica(url, parts.store, parts.leases, parts.waking, turns.take_up, clock, most=_MOST_HAD)
 
 
-def _flask(settings: Settings, bot: Bot, intake: Intake) -> Flask:
+def _flask(settings: Settings, bot: Bot, intake: Intake, published: Callable[[], str]) -> Flask:
     app = Flask("bot")
     app.extensions["bot"] = bot
     if bot.socket is None and settings.slack_signing_secret is not None:
         add_slack_routes(app, intake, settings.slack_signing_secret.get_secret_value(), time.time)
     add_health_routes(app, bot.readiness)
+    add_jwks_route(app, published)
     return app
 
 

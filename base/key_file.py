@@ -17,9 +17,12 @@ log = structlog.get_logger("keyfile")
 
 
 class KeyFile:
-    """The key in the file `path`. `heard` is told each key that comes, for the log to hide. Raises `Misconfigured` where it has none."""
+    """The key in the file `path`. `heard` is told each key that comes, for the log to hide; `name` is what named the file. Raises
+    `Misconfigured` where it has none."""
 
-    def __init__(self, path: str, heard: Callable[[str], None] = lambda _key: None) -> None:
+    def __init__(
+        self, path: str, heard: Callable[[str], None] = lambda _key: None, name: str = "OPENAI_API_KEY_FILE"
+    ) -> None:
         self._path = Path(path)
         self._heard = heard
         self._lock = threading.Lock()
@@ -28,9 +31,9 @@ class KeyFile:
         try:
             self._read()
         except OSError as error:
-            raise Misconfigured(f"OPENAI_API_KEY_FILE: cannot read {path}: {error.strerror}.") from None
+            raise Misconfigured(f"{name}: cannot read {path}: {error.strerror}.") from None
         except ValueError as error:
-            raise Misconfigured(f"OPENAI_API_KEY_FILE: {path} {error}.") from None
+            raise Misconfigured(f"{name}: {path} {error}.") from None
 
     def key(self) -> str:
         """The key as the file has it. One that cannot be read at this moment leaves the key before it in use."""
@@ -47,14 +50,14 @@ class KeyFile:
 
     def _renew(self, *, always: bool) -> None:
         try:
-            if always or self._mark() != self._seen:
+            if always or mark_of(self._path) != self._seen:
                 self._read()
         except (OSError, ValueError) as error:
             log.warning("the key's file cannot be used; the key before it stays in use", error=type(error).__name__)
 
     def _read(self) -> None:
         """Raises `OSError`, and `ValueError` with what is wrong."""
-        mark = self._mark()  # before the reading: what is written behind it is read the next time
+        mark = mark_of(self._path)  # before the reading: what is written behind it is read the next time
         key = self._path.read_bytes().decode("utf-8", "replace").strip()
         if not key:
             raise ValueError("is empty")
@@ -64,7 +67,8 @@ class KeyFile:
             self._heard(key)
         self._seen, self._key = mark, key
 
-    def _mark(self) -> tuple[int, int, int]:
-        """What changes when the file does. Links are followed: Kubernetes puts another folder behind one."""
-        is_now = self._path.stat()
-        return is_now.st_mtime_ns, is_now.st_size, is_now.st_ino
+
+def mark_of(path: Path) -> tuple[int, int, int]:
+    """What changes when a file does. Links are followed: Kubernetes puts another folder behind one. Raises `OSError`."""
+    is_now = path.stat()
+    return is_now.st_mtime_ns, is_now.st_size, is_now.st_ino

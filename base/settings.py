@@ -332,11 +332,52 @@ class Settings(BaseSettings):
         return _parts(self.admins)
 
 
+_SECRETS = tuple(
+    name.upper()
+    for name, field in Settings.model_fields.items()
+    if "SecretStr" in str(field.annotation) or name in ("database_url", "database_listen_url")
+)
+_READ_AGAIN = "OPENAI_API_KEY_FILE"  # a setting of its own (key_file.py)
+SECRET_VARIABLES = frozenset((*_SECRETS, *(f"{name}_FILE" for name in _SECRETS)))
+"""The variables that hold the bot's own secrets, or name the files that do. Each secret setting NAME may be set as NAME_FILE."""
+
+
 def environment() -> Mapping[str, str]:
-    """The environment's variables, and those that it does not set itself: of a `.env` file in the working directory, then of the files in
-    SECRETS_DIR. Raises `Misconfigured`."""
+    """The environment's variables, secret settings as the files have them that NAME_FILE names, and what neither sets: of a `.env` file in
+    the working directory, then of the files in SECRETS_DIR. Raises `Misconfigured`."""
     near = _from_env_file() | dict(os.environ)
-    return _from_files(near.get(_SECRETS_DIR, "")) | near
+    return _from_files(near.get(_SECRETS_DIR, "")) | near | _from_named_files(near)
+
+
+def _from_named_files(given: Mapping[str, str]) -> dict[str, str]:
+    """The secret settings whose files are named by NAME_FILE. Raises `Misconfigured` with a line for each that is of no use."""
+    found, wrong = dict[str, str](), list[str]()
+    for name in _SECRETS:
+        path = given.get(f"{name}_FILE", "")
+        if not path or f"{name}_FILE" == _READ_AGAIN:
+            continue
+        try:
+            found[name] = _content(name, path, is_set=bool(given.get(name)))
+        except ValueError as error:
+            wrong.append(f"{name}_FILE: {error}.")
+    if wrong:
+        raise Misconfigured("\n".join(wrong))
+    return found
+
+
+def _content(name: str, path: str, *, is_set: bool) -> str:
+    """What a secret's file holds. Raises `ValueError`."""
+    if is_set:
+        raise ValueError(f"{name} is set, too; set one of the two")
+    try:
+        content = Path(path).read_text("utf-8").strip()
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeError:
+        raise ValueError(f"{path} is not UTF-8") from None
+    if not content:
+        raise ValueError(f"{path} is empty")
+    return content
 
 
 def _from_env_file() -> dict[str, str]:
@@ -360,9 +401,11 @@ def _from_files(folder: str) -> dict[str, str]:
 def load_settings() -> Settings:
     """The settings of this process. Raises `Misconfigured` with one line per wrong or missing variable."""
     try:
-        folder = (_from_env_file() | dict(os.environ)).get(_SECRETS_DIR, "")
+        near = _from_env_file() | dict(os.environ)
+        folder = near.get(_SECRETS_DIR, "")
         _from_files(folder)  # the library only warns of one that is not there
-        return Settings(_secrets_dir=folder or None)  # type: ignore[call-arg]  # the required ones come from the environment
+        named: dict[str, Any] = {name.lower(): value for name, value in _from_named_files(near).items()}
+        return Settings(_secrets_dir=folder or None, **named)  # type: ignore[call-arg]  # the required ones come from the environment
     except ValidationError as error:
         given = misspelt(environment())
         raise Misconfigured("\n".join(_tell(one, given) for one in error.errors())) from None
@@ -371,7 +414,7 @@ def load_settings() -> Settings:
 def misspelt(given: Iterable[str]) -> dict[str, str]:
     """Variables that look like a setting that is not set, and which. Those of other programs are many, so a name has to be almost ours;
     less where it begins as ours do."""
-    known, there = {name.upper() for name in Settings.model_fields}, {name.upper() for name in given}
+    known, there = {name.upper() for name in Settings.model_fields} | SECRET_VARIABLES, {name.upper() for name in given}
     families = {name.partition("_")[0] for name in known if "_" in name}
     likely = {
         name: meant(name, sorted(known - there), _LIKE_IN_FAMILY if name.partition("_")[0] in families else _LIKE)

@@ -1,14 +1,34 @@
-"""How an API knows who calls, as the file has it: the keys below `auth:`. How they travel with a request is for credentials.py, what has to
-be fetched or signed first for identity/."""
+"""How an API knows who calls, as the file has it: the keys below `auth:` and `tls:`. How they travel with a request is for credentials.py,
+what has to be fetched or signed first for identity/."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
-from catalog.values import Expanded, HeaderName, Secret, ServerUrl, Strict
+from catalog.values import Expanded, Expiry, HeaderName, Pem, Secret, ServerUrl, Strict, header_key
+
+AUTHORIZATION = "authorization"  # a header's name, as header_key has it
+
+
+def _several(value: object) -> object:
+    """A mere text is a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
+def _command(value: object) -> object:
+    """A mere list is a command with its words."""
+    if isinstance(value, str):
+        words = (
+            "write a command as a list of words, for example [vault, read, -field=token, auth/hr]; no shell reads it"
+        )
+        raise ValueError(words)  # noqa: TRY004 - pydantic takes a ValueError
+    return {"command": value} if isinstance(value, list) else value
+
+
+_Texts = Annotated[tuple[Expanded, ...], BeforeValidator(_several, json_schema_input_type=str | list[str])]
 
 
 class Basic(Strict):
@@ -119,29 +139,194 @@ class OAuth2(Strict):
         return self
 
 
-class Auth(Strict):
-    """How the API knows who calls: exactly one of these."""
+class BearerCommand(Strict):
+    """A program that prints a token for `Authorization: Bearer`."""
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+    command: Annotated[tuple[Expanded, ...], Field(min_length=1)]
+    """The program and its words; no shell reads them. It prints the token, or JSON with it, within ten seconds."""
+    ttl: Expiry = 300
+    """How long a token is used that does not say itself when it ends: 45s, 30m, 1h. Default: 5m."""
+
+
+class ClientCredentials(Strict):
+    """Where tokens are to be had, and by what a token server knows the bot."""
+
+    issuer: ServerUrl | None = None
+    """The token server, which tells where tokens are (OpenID Connect discovery, RFC 8414), for example https://login.example.com."""
+    token_url: ServerUrl | None = None
+    """Or where tokens are to be had."""
+    client_id: Expanded
+    """The bot's name there."""
+    client_secret: Secret | None = None
+    """Its secret there. Write it as ${VAR} to take it from the environment."""
+    client_auth: Literal["basic", "post"] | None = None
+    """How the secret travels: in the header Authorization, or in the body. Default: as the token server says, else basic."""
+    private_key: Pem | None = None
+    """Instead of a secret (private_key_jwt): a private key in PEM form, as ${VAR}."""
+    private_key_file: Expanded | None = None
+    """Or the file that holds it."""
+    key_id: Expanded | None = None
+    """The name (kid) under which the token server has the key."""
+    certificate_file: Expanded | None = None
+    """The key's certificate in PEM form, where the token server knows the key by it (x5t#S256), as Entra does."""
+    algorithm: Literal["RS256", "PS256", "ES256", "EdDSA"] | None = None
+    """How it is signed. Default: by the key: RS256, ES256 or EdDSA."""
+    assertion_audience: Expanded | None = None
+    """For whom the signed statement is (aud). Default: the issuer; with token_url that."""
+    scopes: _Texts = ()
+    """What is asked for, for example hr.read, or api://hr/.default."""
+    audience: Expanded | None = None
+    """The API for which the token is, where the token server takes an audience, as Auth0 does."""
+    resource: Expanded | None = None
+    """The API for which the token is, where the token server takes a resource (RFC 8707)."""
+
+    @model_validator(mode="after")
+    def _is_clear(self) -> ClientCredentials:
+        if (self.issuer is None) == (self.token_url is None):
+            raise ValueError("write exactly one of issuer and token_url")
+        by_key = [one for one in (self.private_key, self.private_key_file) if one is not None]
+        if len(by_key) + (self.client_secret is not None) != 1:
+            raise ValueError("write exactly one of client_secret, private_key and private_key_file")
+        _only_with(
+            self, bool(by_key), "a private key", ("key_id", "certificate_file", "algorithm", "assertion_audience")
+        )
+        _only_with(self, not by_key, "client_secret", ("client_auth",))
+        return self
+
+
+def _only_with(model: Strict, is_there: bool, what: str, keys: tuple[str, ...]) -> None:
+    """Raises `ValueError` where one of these keys stands without what it is for."""
+    stray = [key for key in keys if getattr(model, key) is not None]
+    if stray and not is_there:
+        raise ValueError(f"{stray[0]} is for {what}; write that, or remove {stray[0]}")
+
+
+Said = Literal["asker", "team", "email", "approver"]
+
+
+class Actor(Strict):
+    """How the API is told who asks: by a signed statement with each request, or by plain headers."""
+
+    issuer: Expanded | None = None
+    """Who signs: the bot's own address (iss), for example ${PUBLIC_URL}; its public keys are below it, at /.well-known/jwks.json."""
+    audience: Expanded | None = None
+    """For whom the statement is (aud). Default: base_url."""
+    keys: _Texts = ()
+    """The file of the private key that signs (PEM: RSA for RS256, Ed25519 for EdDSA). Of several the first signs, all are published."""
+    header: HeaderName = "X-Actor-Token"
+    """The header that it travels in. Default: X-Actor-Token."""
+    prefix: Literal["", "Bearer"] | None = None
+    """A word before it. Default: Bearer in the header Authorization, else none."""
+    email: bool = False
+    """true: the statement has the asker's e-mail address, too; needs the scope users:read.email."""
+    headers: dict[HeaderName, Said] = Field(default_factory=dict)
+    """For trusted networks: headers with asker, team, email or approver as they are, for example X-Asker: asker."""
+    exchange: ClientCredentials | None = None
+    """A token server that gives a token of the API's for the statement (RFC 8693); that is sent as Authorization: Bearer instead."""
+
+    @property
+    def needs_email(self) -> bool:
+        """Whether Slack has to be asked for the asker's address."""
+        return self.email or "email" in self.headers.values()
+
+    @property
+    def sent(self) -> tuple[str, ...]:
+        """The headers that it sets."""
+        by_key = () if not self.keys else ("Authorization",) if self.exchange is not None else (self.header,)
+        return (*by_key, *self.headers)
+
+    @model_validator(mode="after")
+    def _is_clear(self) -> Actor:
+        if not self.keys and not self.headers:
+            raise ValueError("write keys for a signed statement, or headers for plain ones")
+        if self.keys and self.issuer is None:
+            raise ValueError(
+                "keys need an issuer: the bot's own address, under which who checks the statement finds the public keys"
+            )
+        for key in ("issuer", "audience", "exchange"):
+            if not self.keys and getattr(self, key) is not None:
+                raise ValueError(f"{key} is for a signed statement; write keys, or remove {key}")
+        return self
+
+
+class Tls(Strict):
+    """The certificates of one API's connections."""
+
+    cert: Expanded | None = None
+    """The file of the certificate by which the API knows the bot (PEM, with those between it and the authority)."""
+    key: Expanded | None = None
+    """The file of its private key. Left out: it is in the file of the certificate."""
+    ca: Expanded | None = None
+    """The file of the authorities whose certificate the API may have, instead of the system's."""
+
+    @model_validator(mode="after")
+    def _is_clear(self) -> Tls:
+        if self.key is not None and self.cert is None:
+            raise ValueError("key needs a cert; write that, too")
+        if self.cert is None and self.ca is None:
+            raise ValueError("write a cert, a ca, or both")
+        return self
+
+
+class Auth(Strict):
+    """How the API knows who calls: one way to know the bot, an actor to know who asks, or both."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "minProperties": 1,
+            "if": {"required": ["actor"]},
+            "then": {"maxProperties": 2},
+            "else": {"maxProperties": 1},
+        }
+    )
 
     bearer: Secret | None = None
     """A token for `Authorization: Bearer`. Write it as ${VAR} to take it from the environment."""
+    bearer_file: Expanded | None = None
+    """A file with such a token, read anew when it changes and when the API refuses the token."""
+    bearer_command: Annotated[
+        BearerCommand | None, BeforeValidator(_command, json_schema_input_type=list[str] | BearerCommand)
+    ] = None
+    """A program that prints such a token: a list of words, or command and ttl."""
     basic: Basic | None = None
     """A name and a password for `Authorization: Basic`."""
     header: HeaderKey | None = None
     """A key in a header of its own."""
     query: QueryKey | None = None
     """A key in the query of each request."""
+    client_credentials: ClientCredentials | None = None
+    """Tokens of the bot's own from a token server (OAuth 2.0 client credentials), which renew themselves."""
     oauth2: OAuth2 | None = None
     """An account of the person who asks."""
+    actor: Actor | None = None
+    """Says who asks, beside what says that it is the bot."""
 
     @property
     def is_personal(self) -> bool:
         """Whether the API sees the person who asks, and so may tell each something else."""
-        return self.oauth2 is not None
+        return self.oauth2 is not None or self.actor is not None
+
+    @property
+    def sent(self) -> tuple[str, ...]:
+        """The headers that it sets, once for each that does."""
+        fixed = ["Authorization" for one in (self.bearer, self.basic) if one is not None]
+        fixed += [self.header.name] if self.header is not None else []
+        return (*fixed, *self.made)
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """Those of them that are fetched or signed for a request."""
+        fetched = (self.bearer_file, self.bearer_command, self.client_credentials, self.oauth2)
+        of_bot = ["Authorization" for one in fetched if one is not None]
+        return (*of_bot, *(self.actor.sent if self.actor is not None else ()))
 
     @model_validator(mode="after")
     def _one(self) -> Auth:
-        if sum(way is not None for way in (self.bearer, self.basic, self.header, self.query, self.oauth2)) != 1:
-            raise ValueError("write exactly one of bearer, basic, header, query, oauth2")
+        ways = [name for name in type(self).model_fields if name != "actor"]
+        count = sum(getattr(self, name) is not None for name in ways)
+        if count > 1 or (count == 0 and self.actor is None):
+            raise ValueError(f"write exactly one of {', '.join(ways)}; actor may stand beside it or alone")
+        names = [header_key(name) for name in self.sent]
+        if twice := next((name for name in self.sent if names.count(header_key(name)) > 1), None):
+            raise ValueError(f"the header {twice} would be set twice; give actor another header")
         return self

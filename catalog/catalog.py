@@ -16,7 +16,7 @@ from pydantic import SecretStr, ValidationError
 
 from base.links import Links
 from base.written_numbers import as_typed
-from catalog.auth import Auth
+from catalog.auth import Auth, Tls
 from catalog.checks import Mistake, check_file, check_variables, fitting, key_of, paging_of
 from catalog.entries import (
     ApiEntry,
@@ -61,6 +61,7 @@ __all__ = [
     "Prompt",
     "Recipe",
     "Step",
+    "Tls",
     "header_key",
     "load_catalog",
 ]
@@ -82,6 +83,7 @@ class Api:
     limits: Limits = field(default_factory=Limits)
     secrets: frozenset[str] = frozenset()  # names of fields marked `secret: true` anywhere in it, enabled or not
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # what people say, for words of its operations
+    tls: Tls | None = None
 
     @property
     def is_personal(self) -> bool:
@@ -278,6 +280,7 @@ def _catalog(file: CatalogFile) -> Catalog:
             entry.limits,
             entry.secrets,
             entry.words,
+            entry.tls,
         )
         api = Api(*own)
         of_api = [_operation(api, one, entry) for one in entry.endpoints if one.enabled]

@@ -16,6 +16,7 @@ from base.english import telling_terms
 from base.json_text import dumps, loads
 from base.nearest import there_is
 from base.written_numbers import as_typed, kinds_of
+from catalog.auth import AUTHORIZATION
 from catalog.entries import ApiEntry, CatalogFile, Entry, Lookup, Pagination, Parameter, RecipeEntry, StepEntry
 from catalog.expressions import BadExpression, Expression, expressions
 from catalog.rules import SAFE_METHODS
@@ -24,7 +25,7 @@ from catalog.schemas import fits
 from catalog.source import Place
 from catalog.template import paired
 from catalog.validate import problems
-from catalog.values import VARIABLE, header_key
+from catalog.values import VARIABLE, header_key, is_reserved
 
 Mistake = tuple[Place, str]
 
@@ -43,7 +44,7 @@ def check_file(file: CatalogFile) -> Iterator[Mistake]:
     yield from _check_channels(file)
 
 
-_READS_VARIABLES = frozenset(("base_url", "auth", "headers"))  # keys of an API
+_READS_VARIABLES = frozenset(("base_url", "auth", "tls", "headers"))  # keys of an API
 _WORDS = frozenset(("description", "instructions", "prompts"))  # where only what looks like a variable's name is told
 _NO_VALUES = frozenset(("url", "required", "pagination"))  # names, and what is told elsewhere
 _CONSTANT = re.compile(r"\$\{[A-Z_][A-Z0-9_]*(?::-[^}]*)?\}")
@@ -60,7 +61,10 @@ def check_variables(value: object, place: Place = (), variable: re.Pattern[str] 
             for index, one in enumerate(value):
                 yield from check_variables(one, (*place, index), variable)
         case str() if found := variable.search(value):
-            yield place, f"{found[0]}: variables are read in base_url, auth and headers only; write the value itself"
+            yield (
+                place,
+                f"{found[0]}: variables are read in base_url, auth, tls and headers only; write the value itself",
+            )
 
 
 def _check_api(api: ApiEntry, place: Place) -> Iterator[Mistake]:
@@ -74,10 +78,30 @@ def _check_api(api: ApiEntry, place: Place) -> Iterator[Mistake]:
             yield from _check_preview(api, entry, here)
             yield from _check_parameters(api, entry, here)
             yield from check_pagination(entry, here)
+    yield from _check_own_headers(api, place)
     yield from _check_default_pagination(api, (*place, "pagination"))
     yield from _check_words(api, (*place, "words"))
     for number, recipe in enumerate(api.recipes):
         yield from _check_recipe(api, recipe, (*place, "recipes", number))
+
+
+def _check_own_headers(api: ApiEntry, place: Place) -> Iterator[Mistake]:
+    """What is fetched or signed for a request must not be said by anything else, in whatever spelling."""
+    if api.auth is None:
+        return
+    here, fixed = (*place, "auth"), {header_key(name) for name in api.headers}
+    for name in api.auth.made:
+        if header_key(name) in fixed:
+            yield here, f"'{name}' is under this API's headers, too; keep one of the two"
+    actor = api.auth.actor
+    for name in actor.sent if actor is not None else ():
+        if _is_taken(name) and (header_key(name) != AUTHORIZATION or (actor is not None and name in actor.headers)):
+            yield (*here, "actor"), f"'{name}' says something else in HTTP; choose another header, such as X-Asker"
+
+
+def _is_taken(name: str) -> bool:
+    """Whether a header is one that the bot or HTTP itself needs for something else. Those of proxies (X-Forwarded-User) may be meant."""
+    return is_reserved(name) and not header_key(name).startswith("x-")
 
 
 def _check_words(api: ApiEntry, place: Place) -> Iterator[Mistake]:
@@ -121,9 +145,7 @@ def _check_preview(api: ApiEntry, entry: Entry, place: Place) -> Iterator[Mistak
 
 
 def _check_parameters(api: ApiEntry, entry: Entry, place: Place) -> Iterator[Mistake]:
-    own = {header_key(name) for name in api.headers}
-    if api.auth is not None and api.auth.header is not None:
-        own.add(header_key(api.auth.header.name))
+    own = {header_key(name) for name in (*api.headers, *(api.auth.sent if api.auth is not None else ()))}
     seen: set[str] = set()
     for name, parameter in entry.parameters.items():
         here = (*place, "parameters", name)

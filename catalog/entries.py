@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from base.written_numbers import as_text, as_typed, settled
-from catalog.auth import Auth
+from catalog.auth import Auth, Tls
 from catalog.rules import ANYONE, ASKER, SAFE_METHODS
 from catalog.secret_values import check_path, is_secret, secret_names
 from catalog.template import BadTemplate, Template, parse_template
@@ -523,7 +523,9 @@ class ApiEntry(Strict):
     instructions: str = ""
     """Words for the model: who it is, and what it should know of this API."""
     auth: Auth | None = None
-    """How the API knows the bot: one of bearer, basic, header, query."""
+    """How the API knows who calls: one way to know the bot, an actor to know who asks, or both."""
+    tls: Tls | None = None
+    """The certificates of this API's connections: the bot's own (mTLS), and the authorities that count."""
     headers: dict[HeaderName, Secret] = {}
     """Headers that go with each request. Write secrets as ${VAR} to take them from the environment."""
     approval: Annotated[ApprovalKey, AfterValidator(_not_never)] = None

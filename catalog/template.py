@@ -236,7 +236,7 @@ def parse_template(url: str) -> Template:
     if "#" in url or "\\" in url or any(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in url):
         raise BadTemplate("a url contains no '#', backslash, space or control character")
     if "${" in url:
-        raise BadTemplate("variables are read in base_url, auth and headers only; write the url in full")
+        raise BadTemplate("variables are read in base_url, auth, tls and headers only; write the url in full")
     path, _, query = url.partition("?")
     if any(PLACEHOLDER.search(pair.partition("=")[0]) for pair in query.split("&")):  # %5B in a name is a mere bracket
         raise BadTemplate("a query part is name=[placeholder], for example ?page=[page_id]")

@@ -52,7 +52,7 @@ def is_reserved(name: str) -> bool:
 
 
 def _expand(value: object, info: ValidationInfo) -> object:
-    """`${VAR}` and `${VAR:-default}` from the environment; only base_url, auth and headers go through here."""
+    """`${VAR}` and `${VAR:-default}` from the environment; only base_url, auth, tls and headers go through here."""
     value = as_text(value)
     if not isinstance(value, str):
         return value
@@ -135,6 +135,11 @@ def is_for_secrets(url: str) -> bool:
     )
 
 
+def _pem(value: SecretStr) -> SecretStr:
+    """A key in PEM form; where a variable took it, its line breaks may be written as \\n."""
+    return SecretStr(value.get_secret_value().replace("\\n", "\n").strip() + "\n")
+
+
 def _seconds(value: object) -> object:
     """`45s`, `30m`, `1h`, `2d` -> seconds."""
     found = re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", str(value))
@@ -202,6 +207,7 @@ def _upper(value: object) -> object:
 Method = Annotated[str, BeforeValidator(_upper), WithJsonSchema({"enum": [*METHODS, *map(str.lower, METHODS)]})]
 BaseUrl = Annotated[str, BeforeValidator(_expand), AfterValidator(_base_url)]
 Secret = Annotated[SecretStr, BeforeValidator(_expand), AfterValidator(_header_text)]
+Pem = Annotated[SecretStr, BeforeValidator(_expand), AfterValidator(_pem)]
 Expanded = Annotated[str, BeforeValidator(_expand), Field(min_length=1)]
 ServerUrl = Annotated[str, BeforeValidator(_expand), AfterValidator(_server_url)]
 HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]

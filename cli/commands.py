@@ -30,10 +30,11 @@ from catalog.importer.openapi import Choice
 from catalog.json_schema import schema_text
 from catalog.rules import ASKER, SAFE_METHODS, Rule
 from cli import backups, tokens
-from cli.shared import on_terminal, open_store, plain_errors, show, table_of, text_of, verify
+from cli.shared import check_named_files, on_terminal, open_store, plain_errors, show, table_of, text_of, verify
 from gate.condition_gaps import gaps
 from gate.condition_trials import trials
 from gate.policy import Verdict
+from identity.wiring import called_with
 from model import server_check
 from model.chat import model_of
 from slack_io import app_check
@@ -74,9 +75,13 @@ def check(*, file: str | None, no_env: bool, slack: bool, model: bool) -> None:
         path = file or given.get("APIS_FILE") or "apis.yaml"
         text = text_of(path, "FILE" if file else "APIS_FILE")
         catalog = load_catalog(text, None if no_env else given, source=path)
+        if not no_env:
+            check_named_files(catalog)
         settings = load_settings() if slack or model else None
     for api in catalog.apis:
         show(_listing(catalog, api))
+    for api in catalog.apis:
+        click.echo(f"{api.name} is called with {called_with(api)}.")
     for api in catalog.apis:
         for line in further_places(catalog, api):
             click.echo(f"Hidden by its name ({api.name}): {line}.")

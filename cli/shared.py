@@ -14,6 +14,8 @@ from rich.table import Table
 from base.settings import Misconfigured, environment
 from base.visible import visible
 from catalog.catalog import Catalog, load_catalog
+from gate.connections import check_certificates
+from identity.wiring import check_files
 from store.journal.hash_chain import digest
 from store.journal.journal import ALWAYS, Head, Journal, Span, read_key
 from store.store import Store
@@ -47,8 +49,16 @@ def open_store(*, makes_key: bool = False) -> Store:
 
 
 def read_catalog(path: str) -> Catalog:
-    """The catalog that APIS_FILE names. Raises `Misconfigured`."""
-    return load_catalog(text_of(path, "APIS_FILE"), environment(), source=path)
+    """The catalog that APIS_FILE names, with all files that it names in turn. Raises `Misconfigured`."""
+    catalog = load_catalog(text_of(path, "APIS_FILE"), environment(), source=path)
+    check_named_files(catalog)
+    return catalog
+
+
+def check_named_files(catalog: Catalog) -> None:
+    """Reads what the catalog names for its credentials and connections. Raises `Misconfigured`."""
+    check_files(catalog)
+    check_certificates(catalog)
 
 
 def digest_of(path: str) -> str:

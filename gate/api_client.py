@@ -15,46 +15,32 @@ import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from http import HTTPStatus
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Protocol, TypeGuard
 from urllib.parse import urlsplit
 
-import httpcore2
-import httpx2
 import structlog
 
 from base import metrics
-from base.deadline import Deadline, Transport, proxy_said
 from base.json_text import loads
 from base.masking import beginning_at_end, mask
 from base.proxies import STRAIGHT, WayOut
 from base.tracing import Attributes, Note, span, traceparent
-from base.unpack import BadPacking, TooLarge
 from catalog.bodies import encoded
 from catalog.catalog import Api, Catalog, Limits, Operation
 from catalog.credentials import headers_of, secrets_of, spellings, with_credentials
 from catalog.secret_values import hide
 from gate.answers import Answer
-from identity.callers import Caller, Credential, NoCredential, Outgoing
+from gate.connections import Broken, Connections, Unanswered, Unsent
+from identity.callers import NOTHING_CARRIED, Caller, Credential, NoCredential, Outgoing
 from identity.identities import Identities
 from store.store import Store
 
+__all__ = ["ApiClient", "Broken", "Pace", "Paces", "Unanswered", "Unsent"]
+
 log = structlog.get_logger("api_client")
-
-
-class Unsent(Exception):
-    """The request never left. Its text is for model and person."""
-
-
-class Unanswered(Exception):
-    """The request left, or may have, and no answer came. Its text is for model and person."""
-
-
-class Broken(Unanswered):
-    """The connection broke before an answer."""
 
 
 _LATE = "So many requests to this API are due that this one's turn did not come in time. Try again later."
@@ -196,7 +182,7 @@ class ApiClient:
     ) -> None:
         self._catalog = catalog
         self._methods = frozenset(methods)
-        self._line = ConnectionPool(keepalive, tls, way)
+        self._lines = Connections(keepalive, tls, way)
         self._identities = identities
         self._paces = paces
         self._log_bodies = log_bodies
@@ -212,7 +198,7 @@ class ApiClient:
 
     def close(self) -> None:
         """Closes the connections."""
-        self._line.close()
+        self._lines.close()
 
     def mask(self, text: str) -> str:
         """`text` without the secrets."""
@@ -244,11 +230,10 @@ class ApiClient:
         whole = headers_of(operation.api, headers or {}, content_type=kind, key=key, etag=etag)
         request = Outgoing(caller, method, url, content.encode() if content is not None else None)
         told = self._shown(operation, body) if self._tells(body) else None
-        credential = self._credential(operation, request, by)
-        answer = self._sent(operation, request, whole, credential, by, told)
+        answer, credential = self._sent(operation, request, whole, by, told)
         if answer.status == HTTPStatus.UNAUTHORIZED and self._is_renewed(operation, request, credential, by):
-            credential = self._credential(operation, request, by)
-            answer = self._sent(operation, request, whole, credential, by, told)
+            with suppress(Unsent):  # then the API's own word stands
+                answer, _ = self._sent(operation, request, whole, by, told, refused=credential)
         return answer
 
     def _credential(self, operation: Operation, request: Outgoing, by: float) -> Credential:
@@ -268,20 +253,26 @@ class ApiClient:
         operation: Operation,
         request: Outgoing,
         headers: Mapping[str, str],
-        credential: Credential,
         by: float,
         told: Any,
-    ) -> Answer:
-        """One exchange with its line in the log; `told`: the body for it, None where that is not to be told."""
+        *,
+        refused: Credential = NOTHING_CARRIED,
+    ) -> tuple[Answer, Credential]:
+        """One exchange with its line in the log, and what it carried; `told`: the body for it, None where that is not to be told;
+        `refused`: what the exchange before it carried, which the API knows, too."""
         began = time.monotonic()
         at_last = (began + by) / 2  # half of the time is for the answer: a write without one is of unknown outcome
         status: int | str = "not sent"
         try:
             with self._paces.of(operation.api).through(at_last):
+                credential = self._credential(
+                    operation, request, at_last
+                )  # here: who waits in line outlasts a statement
                 status, began = "no answer", time.monotonic()
                 url = with_credentials(operation.api, request.url)
                 with _span(operation, request.method, url) as note:
-                    answer = self._line.exchange(
+                    answer = self._lines.exchange(
+                        operation.api.tls,
                         request.method,
                         url,
                         _traced({**headers, **credential.headers}),
@@ -293,10 +284,9 @@ class ApiClient:
                     note({"http.request.body": json.dumps(told)} if told is not None else {})
             status = answer.status
             seconds = round(time.monotonic() - began, 4)
-            whose, secrets = _identity(credential), _forms(credential)
-            return self._whole(
-                replace(answer, seconds=seconds, hiding=operation.hiding, identity=whose, secrets=secrets)
-            )
+            whose, secrets = _identity(credential), _forms(*credential.secrets, *refused.secrets)
+            answer = replace(answer, seconds=seconds, hiding=operation.hiding, identity=whose, secrets=secrets)
+            return self._whole(answer), credential
         finally:
             bodies = {"body": told} if told is not None else {}
             seconds = round(time.monotonic() - began, 4)
@@ -329,9 +319,9 @@ def _identity(credential: Credential) -> str:
     return f"{credential.subject} at {credential.issuer}" if credential.subject else ""
 
 
-def _forms(credential: Credential) -> tuple[str, ...]:
-    """A request's own credential in every spelling, longest first."""
-    return tuple(sorted({form for one in credential.secrets for form in spellings(one)}, key=len, reverse=True))
+def _forms(*secrets: str) -> tuple[str, ...]:
+    """What a request carried, in every spelling, longest first."""
+    return tuple(sorted({form for one in secrets for form in spellings(one)}, key=len, reverse=True))
 
 
 def _span(operation: Operation, method: str, url: str) -> AbstractContextManager[Note]:
@@ -365,87 +355,3 @@ def _count(api: str, method: str, status: int | str, seconds: float) -> None:
         metrics.API_CALL_SECONDS.labels(api).observe(seconds)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         metrics.RATE_LIMITED.labels("api").inc()
-
-
-class ConnectionPool:
-    """A pool of connections whose calls end, whatever the server does: `timeout` holds for all of a call, not for each packet."""
-
-    def __init__(self, keepalive: int, tls: ssl.SSLContext, way: WayOut) -> None:
-        self._deadline = Deadline()
-        transport = Transport(self._deadline, keepalive, tls, way)
-        self._client = httpx2.Client(transport=transport, follow_redirects=False, trust_env=False)
-        no_cookies = DefaultCookiePolicy(
-            allowed_domains=[]
-        )  # one asker's session must not travel with another's request
-        self._client.cookies.jar.set_policy(no_cookies)
-
-    def close(self) -> None:
-        """Ends all connections; those in use break."""
-        self._client.close()
-
-    def exchange(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        content: bytes | None,
-        *,
-        timeout: float,
-        max_bytes: int,
-    ) -> Answer:
-        """Sends one request and reads at most `max_bytes` of the answer. Raises `Unsent` or `Unanswered`."""
-        headers = {"Accept-Encoding": "identity", **headers}
-        request = self._client.build_request(method, url, headers=headers, content=content, timeout=timeout)
-        with self._deadline.until(time.monotonic() + timeout, most=max_bytes):
-            try:
-                response = self._client.send(request, stream=True)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout) as error:
-                raise Unsent(f"The API could not be reached ({_reason(error, timeout)}).") from error
-            except httpcore2.ProxyError as error:
-                raise Unsent(f"The API could not be reached ({proxy_said(error)}).") from error
-            except httpcore2.TimeoutException as error:
-                raise Unanswered(f"The API gave no answer ({_reason(error, timeout)}).") from error
-            except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
-                raise Broken(f"The API gave no answer ({_reason(error, timeout)}).") from error
-            try:
-                content, broke_off = _read(response, max_bytes)
-            finally:
-                response.close()
-        head = response.headers
-        return Answer(
-            response.status_code,
-            head.get("content-type", ""),
-            content,
-            broke_off,
-            headers=dict(head.items()),
-        )
-
-
-def _reason(error: Exception, timeout: float) -> str:
-    """Our own words: the libraries' texts may hold URLs with credentials in them."""
-    if not isinstance(error, httpcore2.TimeoutException):
-        return "connection failed"
-    return (
-        f"time-out after {round(timeout, 1) or 0.1:g} s"  # one that shares its time with others gets an odd rest of it
-    )
-
-
-def _read(response: httpx2.Response, max_bytes: int) -> tuple[bytes, str]:
-    """The body, or its first `max_bytes` bytes, and why it is not whole, where it is not."""
-    parts: list[bytes] = []
-    try:
-        for part in response.iter_bytes():
-            parts.append(part)
-    except TooLarge:
-        return b"".join(parts), f"The answer is larger than {max_bytes:,} bytes; the rest was not read."
-    except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError):
-        return b"".join(parts), "The answer broke off before its end."
-    except BadPacking as error:
-        if error.coding:
-            name = " (Brotli)" if error.coding == "br" else ""
-            return (
-                b"",
-                f"The answer came compressed with {error.coding}{name}, which was not asked for and is not read.",
-            )
-        return b"", "The answer's compression could not be undone."
-    return b"".join(parts), ""

@@ -39,6 +39,9 @@ class Credential:
     issuer: str = ""
 
 
+NOTHING_CARRIED = Credential()
+
+
 class NotConnected(Exception):
     """Nothing can be sent for this person before the person does something: connects an account of this API, or connects it again.
 

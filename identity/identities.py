@@ -53,5 +53,4 @@ class Identities:
         return next((one for way in self._of(api) if (one := way.whose(api, caller))), "")
 
     def _of(self, api: Api) -> list[Way]:
-        said = api.auth.model_fields_set if api.auth is not None else frozenset()
-        return [way for key, way in self._ways.items() if key in said]
+        return [way for key, way in self._ways.items() if getattr(api.auth, key, None) is not None]

@@ -24,6 +24,7 @@ from store.holds import Overtaken
 
 log = structlog.get_logger("bot")
 MAX_BODY = 1_048_576  # bytes of one request; Slack's own are far smaller
+_KEYS_KEPT = 300  # seconds for which others may keep the public keys; as long as Envoy keeps them
 
 
 def add_slack_routes(app: Flask, intake: Intake, signing_secret: str, clock: Callable[[], float]) -> None:
@@ -131,3 +132,13 @@ def add_health_routes(app: Flask, readiness: Readiness) -> None:
     def readyz() -> tuple[dict[str, str], int]:
         told, is_ready = readiness.report()
         return told, 200 if is_ready else 503
+
+
+def add_jwks_route(app: Flask, jwks: Callable[[], str]) -> None:
+    """The public keys of what says who asks, for APIs and gateways: they look again after five minutes, or as often as they are set to."""
+
+    @app.get("/.well-known/jwks.json")
+    def published_keys() -> Response:
+        answer = Response(jwks(), mimetype="application/json")
+        answer.cache_control.public, answer.cache_control.max_age = True, _KEYS_KEPT
+        return answer

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.error import HTTPError
@@ -136,8 +136,8 @@ class Identity:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody as Slack knows them: the name that others see, the time zone, seconds east of UTC; the e-mail where the app may see it and
-    Slack has verified it, else empty."""
+    """Somebody as Slack knows them: the name that others see, the time zone, seconds east of UTC; the e-mail where the app may see it
+    (with the scope users:read.email) and Slack has verified it, else empty."""
 
     name: str
     zone: str
@@ -336,6 +336,11 @@ class SlackWeb:
         self._people.put(user, person)
         return person
 
+    def email(self, user: str) -> str:
+        """The e-mail address of a full member; empty where Slack shows none, and of others: their own organisations say what it is."""
+        person = self.person(user)
+        return person.email if person is not None and not person.is_outsider else ""
+
     def group_id(self, handle: str, *, insists: bool = False) -> str | None:
         """The id of the user group with this handle, or None where Slack does not say. Kept for ten minutes, that there is none for
         seconds. `insists`: raises `SlackBusy` or `SlackUnsure` where it cannot be known now."""
@@ -482,11 +487,15 @@ def _person(data: Mapping[str, Any], own: Identity) -> Person:
     name = next((one for one in names if isinstance(one, str) and one.strip()), "somebody")
     offset = data.get("tz_offset")
     offset = float(offset) if isinstance(offset, (int, float)) and abs(offset) <= _DAY else 0.0
-    email = _text(profile.get("email")) if data.get("is_email_confirmed") is not False else ""
-    person = Person(
-        name.strip()[:80], _text(data.get("tz"))[:60], offset, _is_outsider(data, own), bool(data.get("is_bot"))
+    return Person(
+        name.strip()[:80],
+        _text(data.get("tz"))[:60],
+        offset,
+        _is_outsider(data, own),
+        bool(data.get("is_bot")),
+        _text(profile.get("email"))[:254] if data.get("is_email_confirmed") is not False else "",
+        is_gone=data.get("deleted") is True,
     )
-    return replace(person, email=email, is_gone=data.get("deleted") is True)
 
 
 def _is_outsider(person: Mapping[str, Any], own: Identity) -> bool:

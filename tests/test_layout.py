@@ -70,11 +70,17 @@ REACHES: dict[str, set[str]] = {
     "cli.commands": {"click", "rich", "pathlib"},
     "cli.shared": {"click", "rich", "pathlib"},
     "cli.tokens": {"click"},
-    "gate.api_client": {"httpx2", "httpcore2", "ssl"},
+    "gate.api_client": {"ssl"},
+    "gate.connections": {"httpx2", "httpcore2", "ssl", "pathlib"},
+    "identity.actors": {"joserfc", "httpx2"},
+    "identity.commands": {"os", "signal", "subprocess"},
     "identity.id_tokens": {"authlib", "joserfc"},
     "identity.provider_line": {"authlib", "httpx2", "joserfc"},
     "identity.providers": {"authlib", "joserfc"},
     "identity.token_box": {"cryptography"},
+    "identity.service_ways": {"joserfc"},
+    "identity.signing_keys": {"cryptography", "joserfc", "pathlib"},
+    "identity.token_servers": {"authlib", "httpcore2", "httpx2"},
     "model.chat": {"openai", "httpx2"},
     "slack_io.health": {"sqlalchemy.exc"},
     "slack_io.http_door": {"slackeventsapi", "slack_sdk.signature", "flask", "sqlalchemy.exc"},
@@ -125,6 +131,7 @@ WAITS = {
     "cli.commands",
     "cli.tokens",
     "gate.api_client",
+    "gate.connections",
     "gate.gate",
     "gate.last_checks",
     "gate.lists",
@@ -135,6 +142,12 @@ WAITS = {
     "identity.accounts",
     "identity.provider_line",
     "identity.providers",
+    "identity.actors",
+    "identity.commands",
+    "identity.held_tokens",
+    "identity.service_ways",
+    "identity.signing_keys",
+    "identity.token_servers",
     "model.chat",
     "model.measured",
     "model.server_check",
@@ -342,7 +355,19 @@ def test_only_the_step_to_sending_and_single_reads_send() -> None:
         for node in ast.walk(parsed(path))
         if isinstance(node, ast.Attribute) and node.attr == "send"
     }
-    assert sending == {"gate.sending", "gate.single_reads", "gate.api_client"}
+    assert sending == {"gate.sending", "gate.single_reads", "gate.connections"}
+
+
+def test_only_the_api_client_has_connections() -> None:
+    """The command line looks at the files of certificates alone."""
+    users = users_of("gate.connections")
+    taken = {one: {name for module, name in imports(file_of(one)) if module == "gate.connections"} for one in users}
+
+    assert {one: names for one, names in taken.items() if "Connections" in names or "ConnectionPool" in names} == {
+        "gate.api_client": {"Broken", "Connections", "Unanswered", "Unsent"}
+    }
+    assert taken["cli.shared"] == {"check_certificates"}
+    assert users == {"gate.api_client", "cli.shared"}
 
 
 def test_only_the_gates_steps_use_the_read_path() -> None:

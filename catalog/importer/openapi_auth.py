@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from catalog.references import Documents, Node
-from catalog.values import HEADER_NAME, header_key
+from catalog.values import HEADER_NAME, header_key, is_for_secrets
 
-_ORDER = ("bearer", "header", "basic", "query", "cookie")  # from the way that is told least around
+# From the way that holds longest by itself, and then from the one that is told least around
+_ORDER = ("client", "bearer", "header", "basic", "query", "cookie")
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,15 @@ class Credentials:
 @dataclass(frozen=True)
 class _Way:
     """A security scheme: `kind` is one of _ORDER; `name` that of its header, query value or cookie; `before` and `after` stand around
-    the key there, as in `Token token=...`."""
+    the key there, as in `Token token=...`. For clients with credentials of their own: where tokens are to be had, empty where that is not
+    said, and the scopes that operations ask for."""
 
     kind: str
     name: str = ""
     before: str = ""
     after: str = ""
+    token_url: str = ""
+    scopes: tuple[str, ...] = ()
 
     def around(self, value: str) -> str:
         """The key's value as it travels."""
@@ -63,7 +67,8 @@ def credentials(documents: Documents, operations: Iterable[Node], prefix: str) -
         return Credentials(keys=keys)
     best = min(wanted, key=lambda names: (-counts[names], len(names), _ORDER.index(schemes[names[0]].kind)))
     _note_others(documents, asked, best)
-    return _written(documents, [schemes[name] for name in best], prefix, keys)
+    ways = [replace(schemes[name], scopes=_scopes(documents, name, asked)) for name in best]
+    return _written(documents, ways, prefix, keys)
 
 
 def key_of(where: str, name: str) -> str:
@@ -75,6 +80,27 @@ def _asked(documents: Documents, operation: Node) -> set[tuple[str, ...]]:
     """The ways that an operation can be called, each as the names of its schemes; an empty one: without any."""
     own = operation.get("security")
     return set(_alternatives(own if isinstance(own.value, list) else documents.root.get("security")))
+
+
+def _scopes(documents: Documents, scheme: str, asked: list[tuple[Node, set[tuple[str, ...]]]]) -> tuple[str, ...]:
+    """The scopes of a scheme that these operations ask for."""
+    general = documents.root.get("security")
+    found: set[str] = set()
+    for operation, _ in asked:
+        own = operation.get("security")
+        for one in (own if isinstance(own.value, list) else general).each():
+            named = one.get(scheme).value
+            found |= {scope for scope in named if _is_scope(scope)} if isinstance(named, list) else set()
+    return tuple(sorted(found))
+
+
+def _is_scope(value: object) -> bool:
+    """RFC 6749, 3.3; and nothing that the catalog would take for a variable."""
+    return (
+        isinstance(value, str)
+        and re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]{1,200}", value) is not None
+        and "${" not in value
+    )
 
 
 def _note_others(documents: Documents, asked: list[tuple[Node, set[tuple[str, ...]]]], best: tuple[str, ...]) -> None:
@@ -126,6 +152,8 @@ _NO_SCHEME = frozenset(
 
 def _way(documents: Documents, scheme: Node) -> _Way | None:
     name = scheme.text("name")
+    if scheme.text("type").lower() == "oauth2" and (flow := _client_flow(scheme)) is not None:
+        return _Way("client", token_url=_token_url(flow))
     match scheme.text("type").lower(), scheme.text("scheme").lower(), scheme.text("in").lower():
         case ("http", "bearer", _) | ("oauth2" | "openidconnect", _, _):
             return _Way("bearer")
@@ -142,6 +170,20 @@ def _way(documents: Documents, scheme: Node) -> _Way | None:
         case ("apikey", _, "cookie") if re.fullmatch(HEADER_NAME, name):
             return _Way("cookie", name)
     return None
+
+
+def _client_flow(scheme: Node) -> Node | None:
+    """The flow of OAuth 2.0 in which the bot shows who it is itself: OpenAPI 3's name, or Swagger 2's."""
+    if scheme.text("flow") == "application":
+        return scheme
+    flow = scheme.get("flows").get("clientCredentials")
+    return flow if isinstance(flow.value, dict) else None
+
+
+def _token_url(flow: Node) -> str:
+    """Where tokens are to be had, where that is a whole address that secrets may go to."""
+    url = flow.text("tokenUrl").strip()
+    return url if is_for_secrets(url) and not re.search(r"[{}$]", url) else ""
 
 
 def _authorization(documents: Documents, scheme: Node, name: str) -> _Way:
@@ -185,6 +227,9 @@ def _written(documents: Documents, ways: list[_Way], prefix: str, keys: frozense
 
 def _auth(way: _Way, values: list[str]) -> dict[str, Any]:
     match way.kind:
+        case "client":
+            said = {"token_url": way.token_url or values[2], "client_id": values[0], "client_secret": values[1]}
+            return {"client_credentials": said | ({"scopes": list(way.scopes)} if way.scopes else {})}
         case "bearer":
             return {"bearer": values[0]}
         case "basic":
@@ -194,6 +239,8 @@ def _auth(way: _Way, values: list[str]) -> dict[str, Any]:
 
 def _variables(way: _Way, prefix: str, *, several: bool) -> list[str]:
     match way.kind:
+        case "client":
+            ends = ["CLIENT_ID", "CLIENT_SECRET", *([] if way.token_url else ["TOKEN_URL"])]
         case "bearer":
             ends = ["TOKEN"]
         case "basic":

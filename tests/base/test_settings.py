@@ -550,3 +550,61 @@ def test_the_key_of_who_receives_spans_is_a_secret_as_it_is_written_and_as_it_is
     settings = load(monkeypatch, OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20k3y,x-tenant=hr-team")
     assert {"Bearer%20k3y", "Bearer k3y", "hr-team"} <= set(settings.secrets)
     assert "k3y" not in repr(settings)
+
+
+# --- NAME_FILE --------------------------------------------------------------------------------------------------------
+
+
+def test_each_secret_setting_may_be_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = {
+        "SLACK_BOT_TOKEN": "xoxb-from-a-file",
+        "SLACK_SIGNING_SECRET": "shhh-from-a-file",
+        "JOURNAL_KEY": "journal-key-from-a-file",
+        "DATABASE_URL": "postgresql://bot:from-a-file@db/bot",
+        "HTTPS_PROXY": "http://bot:from-a-file@proxy:3128",
+        "OTEL_EXPORTER_OTLP_HEADERS": "key=from-a-file",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_text(f"{content}\n")
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / name))
+    monkeypatch.setenv("SLACK_CHANNEL", "#hr")
+    settings = load_settings()
+    assert settings.slack_bot_token.get_secret_value() == "xoxb-from-a-file"
+    assert settings.database_url == "postgresql://bot:from-a-file@db/bot"
+    assert settings.way_out.https == "http://bot:from-a-file@proxy:3128"
+    assert {"xoxb-from-a-file", "shhh-from-a-file", "journal-key-from-a-file"} <= set(settings.secrets)
+    assert "from-a-file" not in repr(settings).replace(settings.database_url, "")
+    assert environment()["JOURNAL_KEY"] == "journal-key-from-a-file"
+    assert misspelt(environment()) == {}
+
+
+def test_a_secret_in_two_places_in_no_file_or_in_an_empty_one_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").write_text("\n")
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1")
+    monkeypatch.setenv("SLACK_BOT_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("SLACK_SIGNING_SECRET_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("JOURNAL_KEY_FILE", str(tmp_path / "empty"))
+    with pytest.raises(Misconfigured) as caught:
+        load_settings()
+    assert str(caught.value).splitlines() == [
+        "SLACK_BOT_TOKEN_FILE: SLACK_BOT_TOKEN is set, too; set one of the two.",
+        f"SLACK_SIGNING_SECRET_FILE: cannot read {tmp_path}/none: No such file or directory.",
+        f"JOURNAL_KEY_FILE: {tmp_path}/empty is empty.",
+    ]
+
+
+def test_what_a_secrets_file_holds_is_checked_as_its_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text("xapp-1-A1-token")
+    monkeypatch.setenv("SLACK_BOT_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("SLACK_SIGNING_SECRET", "shhh-secret")
+    monkeypatch.setenv("SLACK_CHANNEL", "#hr")
+    with pytest.raises(Misconfigured, match="SLACK_BOT_TOKEN: this is an app-level token") as caught:
+        load_settings()
+    assert "xapp" not in str(caught.value).replace("(xapp-...)", "")
+
+
+def test_the_models_key_has_its_own_file_which_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, OPENAI_API_KEY_FILE=str(tmp_path / "not-read-here"))
+    assert settings.openai_api_key is None

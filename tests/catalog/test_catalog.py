@@ -154,7 +154,7 @@ def test_variables_are_read_in_base_url_auth_and_headers() -> None:
 )
 def test_a_variable_that_is_read_nowhere_is_told(line: str) -> None:
     with pytest.raises(
-        BadCatalog, match=r"line \d.*\$\{V(:-all)?\}: variables are read in base_url, auth and headers only"
+        BadCatalog, match=r"line \d.*\$\{V(:-all)?\}: variables are read in base_url, auth, tls and headers only"
     ):
         load(with_key(line), V="expanded-value")
 
@@ -311,7 +311,7 @@ MISTAKES = [
     (with_key("headers: {'X Bad': y}"), "line 1: "),
     (with_key("headers: {X-A: \"a\\nb\"}"), "printable ASCII"),
     (with_key("headers: [a]"), "line 1: 'headers' takes a mapping"),
-    (with_key("auth: {}"), "write exactly one of bearer, basic, header, query"),
+    (with_key("auth: {}"), "write exactly one of bearer, bearer_file, bearer_command, basic, header, query, client_credentials"),
     (with_key("auth: {bearer: aaaaaa, header: {name: X, value: bbbbbb}}"), "write exactly one of"),
     (with_key("auth: {bearer: '${NOT_SET}'}"), "line 1: bearer: NOT_SET is not set"),
     (with_key("auth: secret"), "line 1: 'auth' takes a mapping"),

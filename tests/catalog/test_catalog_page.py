@@ -96,6 +96,12 @@ TABLES = {
     "Prompt": "a prompt",
     "ChannelEntry": "a channel",
 }
+TABLES |= {
+    "BearerCommand": "bearer_command",
+    "ClientCredentials": "client_credentials",
+    "Actor": "actor",
+    "Tls": "tls",
+}
 IN_A_ROW = {"Basic": ("auth", "basic"), "HeaderKey": ("auth", "header"), "QueryKey": ("auth", "query"),
             "RequestBody": ("a step", "requestBody")}  # fmt: skip
 

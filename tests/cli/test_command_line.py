@@ -100,6 +100,35 @@ def test_check_shows_the_operations_with_who_may_do_what(tmp_path: Path) -> None
     assert "5 operations, no mistakes found." in done.stdout
 
 
+def test_check_says_how_each_api_is_called_and_reads_the_files_that_it_names(tmp_path: Path) -> None:
+    entries = [{"method": "GET", "url": "/x", "description": "X."}]
+    ways = {
+        "Plain": {},
+        "Client": {
+            "client_credentials": {"issuer": "https://login.example", "client_id": "a", "client_secret": "bbbbbb"}
+        },
+        "Asked": {"bearer_file": "token", "actor": {"headers": {"X-Asker": "asker"}}},
+    }
+    apis = [
+        {"name": name, "base_url": f"https://{name}.example", "endpoints": entries} | ({"auth": auth} if auth else {})
+        for name, auth in ways.items()
+    ]
+    apis[0]["tls"] = {"cert": "cert.pem"}
+    (tmp_path / "apis.yaml").write_text(json.dumps({"apis": apis}))
+
+    done = run(tmp_path, "check")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Asked: auth.bearer_file: cannot read token: No such file or directory.\n"
+    (tmp_path / "token").write_text("a-token")
+    done = run(tmp_path, "check")
+    assert done.stderr == "Plain: tls.cert: cert.pem: cannot be read: No such file or directory.\n"
+    done = run(tmp_path, "check", "--no-env")
+    assert done.returncode == 0
+    assert "Plain is called with a client certificate.\n" in done.stdout
+    assert "Client is called with tokens from https://login.example.\n" in done.stdout
+    assert "Asked is called with a token from a file, and told who asks, unsigned.\n" in done.stdout
+
+
 def test_check_says_what_is_shared_with_the_thread(tmp_path: Path) -> None:
     entry = "{method: GET, url: /%s, description: Shows., approval: {approvers: [asker], shared: %s}}"
     lines = [

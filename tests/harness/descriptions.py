@@ -13,7 +13,18 @@ from catalog.references import Documents
 from catalog.yaml_text import api_text, switched
 
 VARIABLES = dict.fromkeys(
-    ("API_URL", "SHOP_TOKEN", "SHOP_API_KEY", "SHOP_USERNAME", "SHOP_PASSWORD", "SHOP_APP_KEY", "SHOP_X_API_KEY"),
+    (
+        "API_URL",
+        "SHOP_TOKEN",
+        "SHOP_API_KEY",
+        "SHOP_USERNAME",
+        "SHOP_PASSWORD",
+        "SHOP_APP_KEY",
+        "SHOP_X_API_KEY",
+        "SHOP_CLIENT_ID",
+        "SHOP_CLIENT_SECRET",
+        "SHOP_TOKEN_URL",
+    ),
     "https://x",
 )
 
@@ -60,7 +71,9 @@ def written(api: Imported, *, writes: bool = True) -> str:
 
 def loaded(api: Imported) -> Catalog:
     """What the bot would start with."""
-    return load_catalog(written(api), VARIABLES | dict.fromkeys(api.credentials.variables, "only-for-this-test"))
+    given = dict.fromkeys(api.credentials.variables, "only-for-this-test")
+    urls = {name: "https://login.example/token" for name in given if name.endswith("_URL")}
+    return load_catalog(written(api), VARIABLES | given | urls)
 
 
 def entry(document: Any, number: int = 0, **more: Any) -> dict[str, Any]:

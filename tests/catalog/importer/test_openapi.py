@@ -572,6 +572,31 @@ def test_an_operation_at_another_server_is_left_out_and_one_below_the_base_is_no
         ({"s": {"type": "http", "scheme": "Bearer"}}, [["s"]], {"bearer": "${SHOP_TOKEN}"}, {}),
         ({"s": {"type": "oauth2", "flows": {}}}, [["s"]], {"bearer": "${SHOP_TOKEN}"}, {}),
         ({"s": {"type": "openIdConnect"}}, [["s"]], {"bearer": "${SHOP_TOKEN}"}, {}),
+        ({"s": {"type": "oauth2", "flows": {"authorizationCode": {}}}}, [["s"]], {"bearer": "${SHOP_TOKEN}"}, {}),
+        (
+            {"s": {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "https://login.example/token"}}}},
+            [["s"]],
+            {
+                "client_credentials": {
+                    "token_url": "https://login.example/token",
+                    "client_id": "${SHOP_CLIENT_ID}",
+                    "client_secret": "${SHOP_CLIENT_SECRET}",
+                }
+            },
+            {},
+        ),
+        (
+            {"s": {"type": "oauth2", "flow": "application", "tokenUrl": "/oauth/{tenant}/token"}},
+            [["s"]],
+            {
+                "client_credentials": {
+                    "token_url": "${SHOP_TOKEN_URL}",
+                    "client_id": "${SHOP_CLIENT_ID}",
+                    "client_secret": "${SHOP_CLIENT_SECRET}",
+                }
+            },
+            {},
+        ),
         (
             {"s": {"type": "http", "scheme": "basic"}},
             [["s"]],
@@ -615,6 +640,17 @@ def test_credentials_are_named_never_written(schemes: Any, required: Any, auth: 
     assert (api.credentials.auth, api.credentials.headers) == (auth, headers)
     assert loaded(api).operations
     assert set(api.credentials.variables) <= set(VARIABLES)
+
+
+def test_a_client_asks_for_the_scopes_that_its_operations_need_and_no_others() -> None:
+    flow = {"tokenUrl": "https://login.example/token", "scopes": {"read": "", "write": "", "admin": ""}}
+    schemes = {"s": {"type": "oauth2", "flows": {"clientCredentials": flow}}}
+    paths = {"/a": get(), "/b": get(security=[{"s": ["write", "${EVIL}", 7]}])}
+    api = imported(description(paths, security=[{"s": ["read"]}], components={"securitySchemes": schemes}))
+
+    assert api.credentials.auth is not None
+    assert api.credentials.auth["client_credentials"]["scopes"] == ["read", "write"]
+    assert loaded(api).operations
 
 
 def test_the_way_that_most_operations_take_is_taken() -> None:

@@ -1,0 +1,97 @@
+"""The ways that one bot has, put together; and a look at all files that its catalog names for them, before it is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from base.key_file import KeyFile
+from base.proxies import WayOut
+from base.settings import Misconfigured
+from catalog.auth import Actor
+from catalog.catalog import Api, Catalog
+from identity.actors import ActorWay, EmailOf
+from identity.identities import Way
+from identity.service_ways import BearerCommandWay, BearerFile, ClientCredentialsWay, HeldTokens
+from identity.signing_keys import KeyFiles
+from identity.token_servers import TokenServers
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the ways need of the bot: by which way out, whom to ask for an e-mail address, where random ids come from, and the variables of
+    the environment that no program gets."""
+
+    way_out: WayOut
+    email_of: EmailOf
+    ids: Callable[[], str]
+    hidden: Collection[str]
+
+
+def service_ways(around: Surroundings, keys: KeyFiles) -> dict[str, Way]:
+    """The bot's own ways, by their keys below `auth:`."""
+    held, servers = HeldTokens(), TokenServers(keys, around.way_out)
+    return {
+        "bearer_file": BearerFile(),
+        "bearer_command": BearerCommandWay(held, around.hidden),
+        "client_credentials": ClientCredentialsWay(held, servers),
+        "actor": ActorWay(held, servers, keys, email_of=around.email_of, ids=around.ids),
+    }
+
+
+def check_files(catalog: Catalog) -> None:
+    """Reads all that the catalog names for its credentials. Raises `Misconfigured` with a line for each that is of no use."""
+    found = [words for api in catalog.apis for words in _wrong_with(api)]
+    if found:
+        raise Misconfigured("\n".join(found))
+
+
+def _wrong_with(api: Api) -> list[str]:
+    """What is wrong with the files of one API, a line each."""
+    auth, keys = api.auth, KeyFiles()
+    looks: list[tuple[str, Callable[[], object]]] = []
+    if auth is not None and (path := auth.bearer_file) is not None:
+        looks.append(("", lambda: KeyFile(path, name=f"{api.name}: auth.bearer_file")))
+    if auth is not None and (client := auth.client_credentials) is not None and client.client_secret is None:
+        looks.append((f"{api.name}: auth.client_credentials: ", lambda: keys.of_client(client)))
+    if auth is not None and (actor := auth.actor) is not None and actor.keys:
+        looks.append((f"{api.name}: auth.actor.keys: ", lambda: keys.of_actor(actor)))
+        if (exchange := actor.exchange) is not None and exchange.client_secret is None:
+            looks.append((f"{api.name}: auth.actor.exchange: ", lambda: keys.of_client(exchange)))
+    return [words for before, look in looks if (words := _wrong(before, look))]
+
+
+def _wrong(before: str, look: Callable[[], object]) -> str:
+    try:
+        look()
+    except Misconfigured as error:
+        return f"{before}{error}"
+    return ""
+
+
+def called_with(api: Api) -> str:
+    """How an API knows who calls, in words for an operator."""
+    auth, tls = api.auth, api.tls
+    parts = [words for key, words in _TOLD.items() if getattr(auth, key, None) is not None]
+    if auth is not None and auth.client_credentials is not None:
+        parts.append(f"tokens from {auth.client_credentials.issuer or auth.client_credentials.token_url}")
+    parts += ["headers of its own"] if api.headers else []
+    parts += ["a client certificate"] if tls is not None and tls.cert is not None else []
+    told = _actor_told(auth.actor) if auth is not None and auth.actor is not None else ""
+    return (", ".join(parts) or "no credential of the bot's") + told
+
+
+_TOLD = {
+    "bearer": "a fixed token",
+    "bearer_file": "a token from a file",
+    "bearer_command": "a token from a program",
+    "basic": "a name and a password",
+    "header": "a key in a header",
+    "query": "a key in the query",
+}
+
+
+def _actor_told(actor: Actor) -> str:
+    if actor.exchange is not None:
+        return f", for who asks with tokens from {actor.exchange.issuer or actor.exchange.token_url}"
+    return f", and told who asks, {'signed' if actor.keys else 'unsigned'}"

@@ -1,0 +1,195 @@
+"""An API that wants the bot's certificate, by a real TLS server: known, unknown, renewed under load, and an authority of the API's own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from base.settings import Misconfigured
+from catalog.catalog import load_catalog
+from gate.connections import check_certificates
+from gate.sending import Approval
+from tests.harness.bot_parts import BotParts
+from tests.harness.signing import Authority, write
+
+
+class TlsApi:
+    """Takes only who has a certificate of `clients`; tells by whose each request came."""
+
+    def __init__(self, folder: Path, server: tuple[bytes, bytes], clients: bytes, newest: ssl.TLSVersion) -> None:
+        self.folder, self._newest = folder, newest
+        self.by: list[str] = []
+        self.present(server, clients)
+        self._door = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.url = f"https://127.0.0.1:{self._door.getsockname()[1]}"
+
+    def present(self, server: tuple[bytes, bytes], clients: bytes) -> None:
+        """From now on it has this certificate, and takes those of these authorities."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.maximum_version = self._newest
+        context.load_cert_chain(write(self.folder / "server.pem", b"".join(server)))
+        context.load_verify_locations(cadata=clients.decode())
+        context.verify_mode = ssl.CERT_REQUIRED
+        self._context = context
+
+    def __enter__(self) -> TlsApi:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._door.shutdown(socket.SHUT_RDWR)
+        self._door.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._door.accept()
+                threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            connection.settimeout(30)
+            with self._context.wrap_socket(connection, server_side=True) as secure:
+                while b"\r\n\r\n" in secure.recv(65_536):
+                    subject = dict(pair for part in (secure.getpeercert() or {})["subject"] for pair in part)  # type: ignore[misc]
+                    self.by.append(subject["commonName"])
+                    body = b'{"id": 7}'
+                    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                    secure.sendall(head.encode() + body)
+
+
+class Place:
+    """An API and its authorities, and bots that call it."""
+
+    def __init__(self, folder: Path, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> None:
+        self.folder = folder
+        self.authority, self.clients = Authority("servers"), Authority("clients")
+        self.api = TlsApi(folder, self.authority.issue("api"), self.clients.pem, newest)
+        self.started: list[BotParts] = []
+        write(folder / "ca.pem", self.authority.pem)
+        self.know("bot", self.clients)
+
+    def know(self, name: str, by: Authority) -> None:
+        """Puts a certificate in the place of the bot's."""
+        certificate, key = by.issue(name)
+        write(self.folder / "cert.pem", certificate + key)
+
+    def catalog(self, **tls: str) -> str:
+        said = {name: str(self.folder / file) for name, file in tls.items()}
+        entries = [
+            {"method": "GET", "url": "/users/[id]", "description": "Shows."},
+            {"method": "DELETE", "url": "/users/[id]", "description": "Removes.", "preview": False},
+        ]
+        return json.dumps({"name": "HR", "base_url": self.api.url, "tls": said, "endpoints": entries})
+
+    def bot(self, **tls: str) -> BotParts:
+        bot = BotParts(self.folder, self.catalog(**tls), timeout=20)
+        self.started.append(bot)
+        return bot
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    yield from _place(Place(tmp_path))
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> Iterator[Place]:
+    yield from _place(Place(tmp_path, ssl.TLSVersion.TLSv1_2))
+
+
+def _place(made: Place) -> Iterator[Place]:
+    with made.api:
+        yield made
+        for one in made.started:
+            one.close()
+
+
+def test_the_bot_is_known_by_its_certificate_and_knows_the_api_by_its_authority(place: Place) -> None:
+    bot = place.bot(cert="cert.pem", ca="ca.pem")
+    assert bot.read(f"{place.api.url}/users/7")["status"] == 200
+    proposal, _ = bot.write("DELETE", f"{place.api.url}/users/7")
+    assert proposal.state.name == "DONE"
+    assert place.api.by == ["bot", "bot"]
+
+
+def test_an_api_of_another_authority_is_not_called(place: Place) -> None:
+    bot = place.bot(cert="cert.pem")
+    assert bot.read(f"{place.api.url}/users/7")["error"].startswith("The API could not be reached")
+    assert place.api.by == []
+
+
+@pytest.mark.parametrize("version", ["place", "older"])
+def test_a_bot_that_the_api_does_not_know_has_sent_nothing(version: str, request: pytest.FixtureRequest) -> None:
+    """A write that no API looked at is no write of unknown outcome."""
+    place: Place = request.getfixturevalue(version)
+    place.know("stranger", Authority("another"))
+    bot = place.bot(cert="cert.pem", ca="ca.pem")
+    proposal = bot.approved("DELETE", f"{place.api.url}/users/7")
+    bot.gate.write(Approval(proposal.proposal))
+    row = bot.row(proposal)
+    assert place.api.by == []
+    assert row.state.name in ("FAILED", "UNKNOWN")  # UNKNOWN: the connection was reset before the reason was heard
+    if row.state.name == "FAILED":
+        assert "bot's certificate" in (row.note or "") or "could not be reached" in (row.note or "")
+
+
+def test_without_a_certificate_the_reason_is_told(place: Place) -> None:
+    bot = place.bot(ca="ca.pem")
+    told = bot.read(f"{place.api.url}/users/7")["error"]
+    assert told.startswith(("The API did not take the bot's certificate (or wants one).", "The API gave no answer"))
+    assert place.api.by == []
+
+
+def test_certificates_that_are_renewed_under_load_let_no_call_fail(place: Place) -> None:
+    bot = place.bot(cert="cert.pem", ca="ca.pem")
+    told: list[object] = []
+    is_over = threading.Event()
+
+    def load() -> None:
+        while not is_over.is_set():
+            told.append(bot.read(f"{place.api.url}/users/7").get("status"))
+
+    def called(count: int) -> None:
+        seen = len(told)
+        while len(told) < seen + count:
+            time.sleep(0.005)
+
+    threads = [threading.Thread(target=load) for _ in range(3)]
+    for one in threads:
+        one.start()
+    called(6)
+    place.know("second", place.clients)
+    called(12)
+    write(place.folder / "cert.pem", b"half a certifi")  # those before stay in use
+    called(6)
+    place.know("third", place.clients)
+    called(12)
+    is_over.set()
+    for one in threads:
+        one.join()
+    assert set(told) == {200}
+    assert list(dict.fromkeys(place.api.by)) == ["bot", "second", "third"]
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"cert": "none.pem"}, "HR: tls.cert: .*none.pem: cannot be read: No such file or directory"),
+        ({"cert": "ca.pem"}, "hold no certificate with its key in PEM form"),
+        ({"ca": "empty.pem"}, "HR: tls.ca: .*empty.pem holds no certificates in PEM form"),
+    ],
+)
+def test_files_that_are_of_no_use_stop_the_start(place: Place, files: dict[str, str], words: str) -> None:
+    write(place.folder / "empty.pem", b"nothing")
+    with pytest.raises(Misconfigured, match=words):
+        check_certificates(load_catalog(place.catalog(**files), {}))
