@@ -40,8 +40,8 @@ class QueryKey(Strict):
 
 # What the bot says itself when it sends somebody to a sign-in server.
 _OWN_PARAMS = frozenset(
-    ("client_id", "client_secret", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "request", "request_uri",
-     "response_mode", "response_type", "scope", "state")
+    ("client_id", "client_secret", "code_challenge", "code_challenge_method", "code_verifier", "nonce", "redirect_uri", "request",
+     "request_uri", "response_mode", "response_type", "scope", "state", "url")
 )  # fmt: skip
 
 
