@@ -34,7 +34,7 @@ class Recovery(Arrivals):
         asked = select(proposals.c.thread).where(
             proposals.c.thread == turns.c.thread, proposals.c.state == State.PENDING
         )
-        connects = turns.c.connects_until.is_not(None) & turns.c.stopped_by.is_(None)
+        connects = (turns.c.connects_until > self._clock()) & turns.c.stopped_by.is_(None)
         goes_on = IS_OPEN & ((turns.c.tries > 0) | ~(asked.exists() | connects))
 
         def threads(table: Table, is_left: ColumnElement[bool]) -> Select[tuple[Any]]:
