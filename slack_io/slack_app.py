@@ -5,7 +5,10 @@ Scopes are those of bot tokens: https://docs.slack.dev/reference/methods, https:
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from base.token_kinds import TOKENS
+from catalog.askers import is_domain
 
 _NONE: frozenset[str] = frozenset()
 _ASSISTANT = frozenset({"assistant:write"})
@@ -56,6 +59,9 @@ OF_OLD_APPS = frozenset({"assistant_thread_started", "assistant_thread_context_c
 # Feature of the manifests -> the scopes that it brings along
 FEATURES: dict[str, frozenset[str]] = {"agent_view": _ASSISTANT, "shortcuts": frozenset({"commands"})}
 
+# Not in the manifests: needed where a catalog names domains of e-mail addresses under `askers`, and by nothing else
+EMAIL_SCOPE = "users:read.email"
+
 NEEDED: frozenset[str] = _NONE.union(*SCOPES.values(), *SUBSCRIPTIONS.values(), *FEATURES.values())
 
 _ADD_SCOPE = {
@@ -78,14 +84,22 @@ _ADVICE = {
     "not_in_channel": "the bot is not in the channel: write /invite and its name there",
     "channel_not_found": "no such channel, or a private one that the bot is not in: check SLACK_CHANNEL, and /invite the bot there",
     "is_archived": "the channel is archived: open it again, or put another one into SLACK_CHANNEL",
-    "plan_upgrade_required": "user groups need a paid plan of Slack: name people (U...) as approvers instead",
-    "paid_teams_only": "user groups need a paid plan of Slack: name people (U...) as approvers instead",
-    "no_such_subteam": "no such user group: correct `approvers` in the catalog",
+    "plan_upgrade_required": "user groups need a paid plan of Slack: name people (U...) instead",
+    "paid_teams_only": "user groups need a paid plan of Slack: name people (U...) instead",
+    "no_such_subteam": "no such user group: correct the catalog",
     "restricted_action": "a setting of the workspace forbids it: ask those who administer Slack",
     "access_denied": "Slack refuses access: ask those who administer Slack",
     "team_access_not_granted": "the app is not installed in this workspace: install it there",
     "ratelimited": "Slack wants fewer calls at the moment: try again in a minute",
 }
+
+
+def lacks_emails(granted: frozenset[str] | None, askers: Iterable[str]) -> Iterator[str]:
+    """What is wrong where a catalog names domains and the bot, with the scopes that Slack told (None: not told), sees no addresses."""
+    domains = sorted(filter(is_domain, askers))
+    if domains and granted is not None and EMAIL_SCOPE not in granted:
+        add = _ADD_SCOPE["SLACK_BOT_TOKEN"].format(needed=EMAIL_SCOPE)
+        yield f"askers {', '.join(domains)}: the bot may not see e-mail addresses: {add}; until then these stand for nobody"
 
 
 def advice(code: str, setting: str = "SLACK_BOT_TOKEN", needed: str = "") -> str | None:
