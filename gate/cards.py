@@ -251,7 +251,8 @@ def _who(row: CardRow) -> str:
 
 def deciders(rule: Rule, asker: str) -> str:
     """The approvers as mentions; those of a rule that Slack does not know stay words."""
-    names = [_mention(one, asker) for one in rule.approvers if not (one == ASKER and rule.not_asker)]
+    nobody = rule.not_asker or app_of(asker)  # behind the word for who asked
+    names = [_mention(one, asker) for one in rule.approvers if not (one == ASKER and nobody)]
     shown = names[:_NAMED] + ([words.MORE_PEOPLE.format(count=len(names) - _NAMED)] if len(names) > _NAMED else [])
     return " or ".join(shown) + (words.NOT_THE_ASKER if rule.not_asker else "")
 

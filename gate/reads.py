@@ -65,7 +65,7 @@ class Reads:
             if why:
                 self._store.note(of.thread, of.turn, [JournalEntry("look", told | {"why": why})])
 
-        holds = self.here(of.thread, of.asker).catalog if catalog is None else catalog
+        holds = self.here(of.thread, of.asker, to="show").catalog if catalog is None else catalog
         return Purpose(holds, partial(self.keep, of), note, wants)
 
     def read(self, read: Read, purpose: Purpose) -> ReadResult:

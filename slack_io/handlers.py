@@ -151,6 +151,8 @@ class Handlers:
         match received:
             case Mention():
                 says.append(self._message(received, "", words.SET_ASIDE))
+            case AppMention():
+                says.append(self._once(received, words.SET_ASIDE))
             case Shortcut() | Click(in_view=False):
                 says.append(self._ephemeral(received, words.SET_ASIDE, in_thread=True))
         noted = {"user": received.user, "kind": received.kind, "ends": arrival.tries}

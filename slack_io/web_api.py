@@ -386,8 +386,6 @@ class SlackWeb:
             elif is_group(name):
                 with contextlib.suppress(SlackBusy, SlackUnsure):
                     self.in_group(name, "")
-        with contextlib.suppress(SlackBusy, SlackUnsure, SlackSaysNo):
-            self.call("auth.test", {})  # any answer tells the scopes
         for problem in lacks_emails(self.granted, askers):
             log.error("askers unknown", reason=problem)
 

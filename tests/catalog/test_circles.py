@@ -271,6 +271,16 @@ def test_the_same_path_with_another_query_is_another_operation() -> None:
     assert "no query parameter 'fields'" in refusal(part, "GET", "/people?fields=all")
 
 
+@pytest.mark.parametrize("query", ["kind=pay", "kind=PAY", "page=2&kind=pay", "kind=%70ay"])
+def test_what_an_entry_spells_out_in_its_query_is_not_reached_by_a_placeholder(query: str) -> None:
+    lists = {"method": "GET", "url": "/lists?kind=[kind]&page=[page]", "description": "Lists."}
+    pay = {"method": "GET", "url": "/lists?kind=pay&page=[page]", "description": "Lists pay.", "askers": "@leads"}
+    part = load(HR | {"endpoints": [lists, pay], "recipes": []}).of_everybody
+    assert "has no operation GET /lists" in refusal(part, "GET", f"/lists?{query}")
+    assert resolve(part, {"method": "GET", "url": "/lists?kind=people"}).values == {"kind": "people"}
+    assert resolve(part, {"method": "GET", "url": "/lists"}).operation.url == lists["url"]
+
+
 @pytest.mark.parametrize("base_url", ["https://hr.example.com", "https://hr.example.com/people"])
 def test_an_api_at_the_same_address_is_no_way_round(base_url: str) -> None:
     path = "/people/salaries" if base_url.endswith("com") else "/salaries"
