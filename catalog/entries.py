@@ -193,9 +193,17 @@ _Rules = Literal["always", "never"] | ApprovalRule | list[ApprovalRule]
 # None: not said; empty: never
 ApprovalKey = Annotated[tuple[ApprovalRule, ...] | None, BeforeValidator(_rules, json_schema_input_type=_Rules)]
 
-_Named = Annotated[tuple[Asker, ...], Field(min_length=1)]
+
+def _not_empty(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if value == ():
+        raise ValueError("it is empty; name those who may ask, or leave it out")
+    return value
+
+
 AskersKey = Annotated[
-    _Named | None, BeforeValidator(_texts, json_schema_input_type=Asker | Annotated[list[Asker], Field(min_length=1)])
+    tuple[Asker, ...] | None,
+    BeforeValidator(_texts, json_schema_input_type=Asker | Annotated[list[Asker], Field(min_length=1)]),
+    AfterValidator(_not_empty),
 ]
 
 

@@ -89,12 +89,13 @@ def test_names_that_are_understood(said: object, circle: set[str]) -> None:
 def test_what_names_nobody_is_told_with_what_to_write(said: str) -> None:
     assert (
         f"'{said}' names nobody: write a user id (U024BE7LH), a group (@hr-leads or S0614TZR7), the domain of e-mail addresses "
-        "(example.com), an app or workflow (B061EG9T2 or A061EG9T2), or everybody" in wrong(askers=said)
+        "(example.com), an app or workflow (B061EG9T2 or A061EG9T2), or everybody" in (told := wrong(askers=said))
     )
+    assert len(told.splitlines()) == 1
 
 
 def test_an_empty_list_is_no_way_to_say_nobody() -> None:
-    assert "'askers' is empty; write at least one" in wrong(askers=[])
+    assert "askers: it is empty; name those who may ask, or leave it out" in wrong(askers=[])
 
 
 def test_left_out_it_is_everybody_and_an_endpoints_own_replace_its_apis() -> None:
