@@ -137,14 +137,13 @@ class Authority:
             domain = self._directory.email_domain(user)
             return None if domain is None else domain == name
         kept, spare = (KEEP_MEMBERS, 0) if to == "send" else (_KEEP_ASKERS, _SPARE)
-        return self._in_group(name, user, kept=kept, spare=spare)
+        return self._in_group(self._directory, name, user, kept=kept, spare=spare)
 
-    def _in_group(self, name: str, user: str, *, kept: float, spare: int) -> bool | None:
+    @staticmethod
+    def _in_group(directory: PeopleDirectory, name: str, user: str, *, kept: float, spare: int) -> bool | None:
         """Whether somebody belongs to a group, by its handle or id."""
-        if self._directory is None:
-            return None
-        group = self._group_id(name, insists=True) if name.startswith("@") else name
-        return self._directory.in_group(group, user, kept=kept, spare=spare) if group is not None else None
+        group = directory.group_id(name.removeprefix("@"), insists=True) if name.startswith("@") else name
+        return directory.in_group(group, user, kept=kept, spare=spare) if group is not None else None
 
     def _names_of(self, catalog: Catalog, channel: str) -> tuple[str, ...]:
         """A channel's id and, where the catalog speaks of channels by name, its name."""
@@ -192,10 +191,8 @@ class Authority:
         ids = [self._group_id(one) or one if one.startswith("@") else one for one in rule.approvers]
         return replace(rule, approvers=tuple(ids))
 
-    def _group_id(self, handle: str, *, insists: bool = False) -> str | None:
-        if self._directory is None:
-            return None
-        return self._directory.group_id(handle.removeprefix("@"), insists=insists)
+    def _group_id(self, handle: str) -> str | None:
+        return self._directory.group_id(handle.removeprefix("@")) if self._directory is not None else None
 
     def check_authority(self, proposal: Proposal, by: str, *, shows: bool = False) -> None:
         """Raises `Refused` unless the stored rule lets `by` decide. What cannot be looked up lets nobody through.
@@ -236,7 +233,7 @@ class Authority:
         kept, spare = (_KEEP_SHOWN, _SPARE) if shows else (KEEP_MEMBERS, 0)
         if approver == ANYONE:
             return self._directory.in_channel(Thread.from_key(proposal.stands).channel, by, kept=kept, spare=spare)
-        return self._in_group(approver, by, kept=kept, spare=spare)
+        return self._in_group(self._directory, approver, by, kept=kept, spare=spare)
 
 
 def _look_ups(approver: str) -> int:

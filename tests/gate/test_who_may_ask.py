@@ -189,6 +189,7 @@ def test_questions_leave_look_ups_to_who_decides_and_sending_looks_anew() -> Non
     people = People()
     may(people, ANN)
     assert {(kept, spare) for _, kept, spare in people.looked_up} == {(60.0, 9)}
+    assert {handle for handle, _, _ in people.looked_up} == {"staff", "leads", "chiefs"}  # no app, no domain, no person
     people.looked_up.clear()
     may(people, ANN, to="send")
     assert {(kept, spare) for _, kept, spare in people.looked_up} == {(5.0, 0)}
