@@ -243,9 +243,10 @@ class Handlers:
             return words.elsewhere(self._rules.channels)
         return words.APP_ASKS_ON if len(self._store.asked_at(wrote.thread.key)) >= _MOST_OF_APP else None
 
-    def _once(self, wrote: AppMention, told: str) -> Post:
-        """Words for an app, which its thread gets once: the store takes a post of one id once."""
-        return message(f"{_ONCE.get(told, digest(told)[:12])}/{wrote.thread.key}", wrote.thread.key, "", told)
+    def _once(self, wrote: AppMention, told: str, why: str = "") -> Post:
+        """Words for an app, which its thread gets once, whatever time they name: the store takes a post of one id once."""
+        why = why or _ONCE.get(told, digest(told)[:12])
+        return message(f"{why}/{wrote.thread.key}", wrote.thread.key, "", told)
 
     def _refusal(self, mention: Mention) -> str | None:
         """Why this person may not ask this here, or None."""
@@ -287,6 +288,8 @@ class Handlers:
         def says_closed(closed: Closed) -> list[Post]:
             refusals.append(closed)  # at once: another question of theirs may be refused at this moment
             is_news = self._refusals.is_news(turn.asker, "", closed.setting)
+            if isinstance(mention, AppMention):
+                return [self._once(mention, closed_text(closed), closed.setting)]
             return [self._to_author(mention, closed_text(closed))] if is_news else []
 
         outcome = self._store.admit(
@@ -443,10 +446,8 @@ class Handlers:
         """Our own words, with their links to channels."""
         return message(self._ids(), mention.thread.key, turn, text)
 
-    def _to_author(self, mention: Mention | AppMention, text: str) -> Post:
-        """What is for the author alone: in a direct message, whatever is said. An app sees nothing of that kind."""
-        if isinstance(mention, AppMention):
-            return self._once(mention, text)
+    def _to_author(self, mention: Mention, text: str) -> Post:
+        """What is for the author alone: in a direct message, whatever is said."""
         if mention.is_direct:
             return self._message(mention, "", text)
         return self._ephemeral(mention, text, in_thread=mention.in_thread)

@@ -170,6 +170,26 @@ def test_a_look_up_that_has_to_wait_is_waited_for(
     assert ben.asks("who earns most?").answer() == "Eve does."
 
 
+@pytest.mark.parametrize("member", [True, False])
+def test_a_guest_whom_the_settings_allow_has_what_names_them(
+    start_bot: StartBot, api: ObedientApi, model: Script, workspace: Workspace, gus: Person, member: bool
+) -> None:
+    of_leads(workspace, "U0BEN", *(["U0GUS"] if member else []))
+    start_bot(catalog=catalog(api), allow_guests=True)
+    assert gus.asks("who earns most?").answer() == "Done."
+    assert ("salaries" in said(model.asked[0][:1])) is member
+
+
+def test_without_the_setting_a_guest_is_let_in_by_no_name(
+    start_bot: StartBot, api: ObedientApi, model: Script, workspace: Workspace, gus: Person
+) -> None:
+    of_leads(workspace, "U0GUS")
+    start_bot(catalog=catalog(api))
+    gus.asks("who earns most?")
+    assert gus.aside() == "Sorry, guests and people from other organisations can't use me in this workspace."
+    assert model.asked == []
+
+
 # --- domains ----------------------------------------------------------------------------------------------------------
 
 BY_DOMAIN = """
