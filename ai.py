@@ -15,10 +15,13 @@ import structlog
 
 from base import metrics, words
 from base.allowance import UNLIMITED, Allowance
+from base.askers import app_of
 from base.durations import span
 from base.markdown import escape
+from base.slack_errors import SlackBusy, SlackUnsure
 from base.thread import Thread
 from base.tracing import agent_span
+from gate.authority import ChannelCatalog
 from gate.gate import Gate
 from gate.reply_calls import ReplyCalls
 from identity.callers import NotConnected
@@ -61,6 +64,10 @@ _GOES_ON = (
     2.0  # seconds of a further model call after which it is shown: a card that changed, or a step, was shown before it
 )
 _LEAST_WAIT, _MOST_WAIT = 1.0, 30.0  # seconds of a wait for a model that names none; each is as long as all before it
+_MOST_SLACK, _TRY_SLACK = (
+    60.0,
+    2.0,
+)  # seconds of waiting for Slack to say who may ask; of one wait where it gave no answer
 _SOON = 0.1  # seconds below which a wait is none
 _STATUS_EVERY = 50.0  # seconds after which a wait is shown anew; Slack drops a status after two minutes
 _HINT = "python bot.py check --model tells what this server takes and what to set"
@@ -207,16 +214,22 @@ class AI:
                     return False
             self._rest_for_model(turn.waits_until)
             self._store.check_catalog()
-            self._check_connected(turn)
             is_last = turn.model_calls >= self._services.limits.max_model_calls
-            reply, asked = self._ask(turn, items, is_last=is_last)
+            here = self._here(turn)
+            if not here.catalog.operations:
+                self._tell_nothing(turn, here)
+                return True
+            self._check_connected(turn, here)
+            reply, asked = self._ask(turn, here, items, is_last=is_last)
             turn = replace(turn, model_calls=turn.model_calls + 1)
             if is_last or not reply.said.calls:
-                self._answer(turn, reply, asked, is_last=is_last)
+                self._answer(turn, here, reply, asked, is_last=is_last)
                 return True
-            turn = replace(turn, only_for=turn.asker if is_private(items) else "")
             self._store.check_catalog()  # another one may have come meanwhile, by which less is allowed
-            made = self._take_calls(turn, items, reply, asked)
+            now = self._here(turn)
+            is_own = is_private(items) or here.catalog.is_limited or now.catalog.is_limited
+            turn = replace(turn, only_for=turn.asker if is_own else "")
+            made = self._take_calls(turn, now, items, reply, asked)
             said = self._store.add_round(turn, made)
             self._live = self._live_answer(turn)
             items = [*items, said, *(replace(one, reply=said.row) for one in made.results)]
@@ -232,10 +245,12 @@ class AI:
             self._check(turn)
             self._gate.write(approval)
 
-    def _ask(self, turn: Turn, items: Sequence[Item], *, is_last: bool) -> tuple[Reply, JournalEntry]:
+    def _ask(
+        self, turn: Turn, here: ChannelCatalog, items: Sequence[Item], *, is_last: bool
+    ) -> tuple[Reply, JournalEntry]:
         """One model call: the reply, and the journal's entry about it."""
         self._services.status.status(self._thread, words.THINKING, after=LASTS if not turn.model_calls else _GOES_ON)
-        here, model = self._gate.here(self._thread), self._services.model
+        model = self._services.model
         noted = first_noted(items) or TurnNote(self._about(turn), "")
         began = time.monotonic()
         reply = model.ask(
@@ -253,11 +268,13 @@ class AI:
         log.info("model call", ending=reply.ending, **told)
         return reply, JournalEntry("model call", told)
 
-    def _take_calls(self, turn: Turn, items: Sequence[Item], reply: Reply, asked: JournalEntry) -> ReplyOutcome:
+    def _take_calls(
+        self, turn: Turn, here: ChannelCatalog, items: Sequence[Item], reply: Reply, asked: JournalEntry
+    ) -> ReplyOutcome:
         """Makes what the reply calls; what was shown of text beside the calls is no answer and goes."""
         progress = TurnProgress(self._thread, self._services.status, lambda: self._check(turn), self._gate)
         budget = self._services.model.prompt_budget
-        calls = ReplyCalls(self._gate, self._store, turn, progress, asked, prompt_budget=budget)
+        calls = ReplyCalls(self._gate, self._store, turn, here, progress, asked, prompt_budget=budget)
         try:
             made = calls.take(items, reply)
         except NotConnected as missing:
@@ -269,9 +286,10 @@ class AI:
         )
         return replace(made, said=said, posts=posts)
 
-    def _answer(self, turn: Turn, reply: Reply, asked: JournalEntry, *, is_last: bool) -> None:
+    def _answer(self, turn: Turn, here: ChannelCatalog, reply: Reply, asked: JournalEntry, *, is_last: bool) -> None:
         text = answer_text(reply, self._services.limits.max_model_calls if is_last else None)
         notes = [words.DRY_RUN_ANSWER] if self._services.limits.dry_run else []
+        notes += [words.PARTLY_KNOWN_WHO] if here.is_unsure else []
         mention = self._store.mention_of(turn.turn)
         notes += [files_text(mention.files)] if mention is not None and mention.files else []
         shown = "\n\n".join([text, *notes])
@@ -284,15 +302,21 @@ class AI:
 
     # --- accounts that the asker has yet to connect -------------------------------------------------------------------
 
-    def _check_connected(self, turn: Turn) -> None:
+    def _check_connected(self, turn: Turn, here: ChannelCatalog) -> None:
         """Raises `_Unconnected` where nothing that holds here can be asked before its asker connects an account: then nothing reaches
         the model."""
-        if missing := self._gate.first_accounts(turn):
+        if missing := self._gate.first_accounts(turn, here.catalog):
             raise _Unconnected(missing)
 
     def _await_account(self, turn: Turn, missing: _Unconnected) -> bool:
         """Has a turn wait for its asker, who alone is asked to connect an account. What the model said last is forgotten: it is asked
-        anew. Always False."""
+        anew. False but for an app, which has no account, so that its turn is over."""
+        if app_of(turn.asker):
+            told = words.NO_ACCOUNT_OF_APP.format(apis=escape(" or ".join(missing.apis)))
+            self._break_off(
+                turn, told, JournalEntry("question refused", {"user": turn.asker, "reason": told}), "dropped"
+            )
+            return True
         apis, until = missing.apis, self._services.clock() + waits_for(self._gate.catalog, missing.apis)
         log.info("the turn waits for an account", apis=apis)
         gone = self._live.post
@@ -327,6 +351,7 @@ class AI:
         if (closed := self._store.used_up(turn.asker, self._services.limits.allowance)) is not None:
             self._refuse(turn, closed)
             return None
+        here = self._here(turn)
         written = self._services.reader.read(turn)
         if written.text is None:
             log.info("question deleted before its turn")
@@ -335,7 +360,7 @@ class AI:
             return None
         edited = [JournalEntry("question edited", {"words": digest(written.text)})] if written.text != turn.text else []
         self._session(turn, "processing", written.text)
-        noted = self._noted(turn, written.text, [line.text for line in written.before])
+        noted = self._noted(turn, here, written.text, [line.text for line in written.before])
         return self._store.begin_turn(turn, written.text, written.before, edited, noted)
 
     def _refuse(self, turn: Turn, closed: Closed) -> None:
@@ -344,18 +369,21 @@ class AI:
         says = message(self._services.ids(), turn.thread, turn.turn, closed_text(closed))
         self._store.end_turn(turn, [says], said=None, usage=None, failed=True, entries=[refused(turn, closed)])
 
-    def _noted(self, turn: Turn, asked: str, heard: Sequence[str]) -> TurnNote:
+    def _noted(self, turn: Turn, here: ChannelCatalog, asked: str, heard: Sequence[str]) -> TurnNote:
         """What goes with the question from now on."""
-        here, budget, who = self._gate.here(self._thread), self._services.model.prompt_budget, self._about(turn)
+        budget, who = self._services.model.prompt_budget, self._about(turn)
         if is_whole(here.catalog, here.instructions, budget):
             return TurnNote(who, "")
         items = self._store.transcript(self._thread, turn.asker)
         said = [item.text for item in items if isinstance(item, UserMessage)][-1:]
         first, before = first_noted(items), [*said, *heard]
-        return beside(here.catalog, here.instructions, asked, about=who, before=before, first=first, budget=budget)
+        note = beside(here.catalog, here.instructions, asked, about=who, before=before, first=first, budget=budget)
+        return replace(note, only_for=turn.asker if here.catalog.is_limited else "")
 
     def _about(self, turn: Turn) -> str:
         """Who asks, and what day it is there."""
+        if app := app_of(turn.asker):
+            return about(self._services.clock(), words.APP.format(app=app))
         person = self._services.reader.person(turn.asker)
         now = self._services.clock()
         return about(now) if person is None else about(now, person.name, person.zone, person.offset)
@@ -371,6 +399,12 @@ class AI:
         return LiveAnswer(turn, self._store, self._gate, made.streams, made.cancel_flag, made.model.habits)
 
     # --- other ends ---------------------------------------------------------------------------------------------------
+
+    def _tell_nothing(self, turn: Turn, here: ChannelCatalog) -> None:
+        """Ends a turn whose asker may ask for nothing here."""
+        told = words.NOT_KNOWN_WHO if here.is_unsure else words.NOTHING_TO_ASK
+        log.info("refused", reason=told)
+        self._break_off(turn, told, JournalEntry("question refused", {"user": turn.asker, "reason": told}), "dropped")
 
     def _stop(self, turn: Turn) -> bool:
         """Ends a turn that a person stopped, with what was written so far; False while one of its writes is under way."""
@@ -426,6 +460,29 @@ class AI:
         log.warning("the model is busy; the turn waits", wait=round(wait, 1), left=round(left), **said)
         self._rest_for_model(now + wait)
         return False
+
+    def _here(self, turn: Turn) -> ChannelCatalog:
+        """What the turn's asker may ask for here. Where Slack does not say so the turn waits without a worker, for a minute; after that,
+        what is not known is left out. Raises `BadCall`, and `Waits`."""
+        try:
+            return self._gate.here(self._thread, turn.asker)
+        except (SlackBusy, SlackUnsure) as error:
+            self._wait_for_slack(turn, error)
+        return self._gate.here(self._thread, turn.asker, to="show")
+
+    def _wait_for_slack(self, turn: Turn, error: SlackBusy | SlackUnsure) -> None:
+        """Raises `Waits` as long as the turn has time."""
+        now, stored = self._services.clock(), self._store.turn(turn.turn) or turn
+        since = now if stored.waits_since is None else stored.waits_since
+        wait = error.after if isinstance(error, SlackBusy) else _TRY_SLACK
+        if stored.waits_since is None:
+            log.warning("slack does not say who may ask; the turn waits", reason=str(error))
+        if now + wait - since <= _MOST_SLACK:
+            if stored.is_running:
+                self._store.put_aside(stored, since, now)
+            else:
+                self._store.wait_turn(stored, since)
+            raise Waits(wait)
 
     def _rest_for_model(self, until: float | None) -> None:
         """Raises `Waits` where the model is not to be asked before `until`, and shows that."""

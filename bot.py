@@ -563,13 +563,14 @@ def _take(catalog: Catalog, settings: Settings, bot: Bot) -> None:
     bot.gate.use(catalog)
     bot.readiness.catalog = "ok"
     log.info("catalog taken", operations=len(catalog.operations))
-    threading.Thread(target=bot.web.check_groups, args=(catalog.approvers,), name="names", daemon=True).start()
+    named = (catalog.approvers, catalog.askers)
+    threading.Thread(target=bot.web.check_people, args=named, name="names", daemon=True).start()
 
 
 def _check_names(web: SlackWeb, settings: Settings, catalog: Catalog) -> None:
     """Has logged what Slack does not know; in a thread of its own, since Slack may take its time."""
     web.check_channels(settings.channels)
-    web.check_groups(catalog.approvers)
+    web.check_people(catalog.approvers, catalog.askers, catalog.emails_for)
 
 
 def _listen(app: Flask, settings: Settings) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from base.askers import app_of
+
 THINKING = "is thinking..."
 AWAITING_ACCOUNT = "is waiting for the asker to connect an account"
 FINDING = "is looking for operations"
@@ -27,10 +29,12 @@ TOKENS_USED = (
 TOKENS_OF_ALL_USED = "All of you together have used as much of the language model as you may in 24 hours. Please ask again {when} or later."
 QUESTIONS = "{count:,} question{s} {a} {span}"
 KEPT = "I've noted this. I'm waiting for a decision on the card above and will take your message up right after it."
+APP = "the app {app}"
 NO_PERSON = "I only work for people, who can answer for what they ask. This came from a workflow or an app, so I haven't taken it up."
+APP_ASKS_ON = "There are many questions in this thread already, so I don't take up any more of an app here. Please begin a new one."
 NOT_YOU = "You can't decide this one. Who can: {deciders}."
 NOT_ASKER = "You asked for this one, so somebody else has to decide it. Who can: {deciders}."
-NOT_YOURS = "Only <@{asker}>, who asked for it, can withdraw this one."
+NOT_YOURS = "Only {asker}, who asked for it, can withdraw this one."
 NO_LOOKUP = (
     "I couldn't look up who belongs to {group}, so I can't take your decision. Please try again; if it keeps happening, tell my "
     "operators."
@@ -39,6 +43,12 @@ ALREADY = "This one has already been decided, so your click changed nothing."
 VOTED = "You have already voted, so your click changed nothing. Somebody else has to approve it, too."
 TOO_LATE = "That took too long for Slack. Please click again."
 GUEST_ASKS = "Sorry, guests and people from other organisations can't use me in this workspace."
+NOTHING_TO_ASK = "Nothing that I can do here is for you to ask for. If it should be, tell my operators: they say who may ask for what."
+NOT_KNOWN_WHO = (
+    "I couldn't look up in Slack what you may ask me for, so I haven't taken this up. Please ask again in a few minutes; if it keeps "
+    "happening, tell my operators."
+)
+PARTLY_KNOWN_WHO = "_(I couldn't look up in Slack all that you may ask me for, so something may be missing here.)_"
 GUEST_DECIDES = "Sorry, guests and people from other organisations can't decide here."
 STRANGER = "Sorry, I couldn't find out who you are in this workspace, so I can't do this for you."
 
@@ -82,6 +92,7 @@ CONNECT_ASK = (
     "To go on I need your own account of {apis}, since I work there in your name. Connect it, and I'll take your question up again "
     "by myself. This is for you alone, so please don't pass it on. I'll wait until {until}."
 )
+NO_ACCOUNT_OF_APP = "{apis} is asked with people's own accounts, and an app has none, so I can't do this for it."
 NOT_CONNECTED_IN_TIME = (
     "No account of {apis} was connected in time, so I stopped here. Connect yours in my Home tab, then ask again."
 )
@@ -163,10 +174,10 @@ DELETE_TITLE, DELETE_ASK = "Delete this message?", "It goes away for everybody. 
 STOPPED = "_(Stopped here.)_"
 STOPPED_EMPTY = "_(Stopped before there was an answer.)_"
 NOTHING_RUNS = "There's nothing running here that I could stop."
-NOT_YOURS_TO_STOP = "Only <@{asker}>, who asked, can stop this one."
+NOT_YOURS_TO_STOP = "Only {asker}, who asked, can stop this one."
 NOT_MINE = "I can only delete my own messages, and I don't know this one."
 NO_CARDS = "This is the record of a request, so it stays."
-NOT_YOURS_TO_DELETE = "Only <@{asker}>, who asked, can have this one deleted."
+NOT_YOURS_TO_DELETE = "Only {asker}, who asked, can have this one deleted."
 NOT_A_MEMBER = (
     "In direct messages I only answer members of {places}, and you aren't one. Please ask one of them to invite you."
 )
@@ -182,6 +193,11 @@ NOBODY_THERE = "Others have to decide this, and I can't reach the channel where 
 def elsewhere(channels: Sequence[str]) -> str:
     """The one polite line for a mention outside of the designated channels. `channels`: ids, or names with '#'."""
     return f"I only work in {places(channels)}. Please ask me there."
+
+
+def asker(who: str) -> str:
+    """Who asked, as people read it: a mention; an app has none."""
+    return APP.format(app=f"`{app}`") if (app := app_of(who)) else f"<@{who}>"
 
 
 def places(channels: Sequence[str]) -> str:
@@ -295,6 +311,8 @@ REASON = "reason"
 BEING_SENT = "being sent"
 NOT_SENT = "Nothing was sent."
 NOT_ALLOWED_NOW = "The catalog does not allow this request any more."
+NOT_THEIRS_NOW = "Who asked for this may not ask for it any more."
+ASKER_UNKNOWN = "Slack does not say at the moment whether who asked for this may do so."
 NOT_ALLOWED_TO_READ = "the catalog does not allow this request any more"
 NOT_READ_AGAIN = "The target could not be read again before sending."
 MOVED = "Changed on its own meanwhile, so it did not count: {fields}"
@@ -323,6 +341,7 @@ NOT_READ_IN_TIME = "it was not read in time"
 NEEDS_VALUE = "reading it needs '{name}', which the request does not have"
 NEEDS_HIDDEN = "reading it would show a value that the catalog hides"
 NO_PREVIEW = "the catalog has no GET for it"
+NOT_READ_BY_ASKER = "who asked for this may not read it"
 NOT_READ_HERE = "this channel does not allow reading it"
 NEEDS_APPROVAL = "reading it needs a person's approval"
 ODD_QUERY = "the request chooses by '{name}', which {read} does not take"

@@ -307,6 +307,12 @@ class Auth(Strict):
         return self.oauth2 is not None or self.actor is not None
 
     @property
+    def needs_email(self) -> bool:
+        """Whether Slack has to be asked for people's addresses."""
+        is_compared = self.oauth2 is not None and not self.oauth2.other_accounts
+        return is_compared or (self.actor is not None and self.actor.needs_email)
+
+    @property
     def sent(self) -> tuple[str, ...]:
         """The headers that it sets, once for each that does."""
         fixed = ["Authorization" for one in (self.bearer, self.basic) if one is not None]

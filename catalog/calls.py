@@ -10,12 +10,12 @@ import difflib
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import parse_qsl, unquote_plus
 
 from base.jmespath_bounded import BadQuery, check_expression
 from base.json_text import dumps, loads
@@ -25,7 +25,8 @@ from catalog.catalog import Api, Catalog, Operation, header_key
 from catalog.conditions import ConditionInput
 from catalog.lookup import Matched
 from catalog.secret_values import hide, is_secret
-from catalog.template import MAX_VALUE, BadValue, Value, decode_value, parting, split_list, with_plus
+from catalog.spelling import caseless
+from catalog.template import MAX_VALUE, BadValue, Piece, Value, decode_value, parting, split_list, with_plus
 from catalog.validate import problems, shortened, typed
 
 MAX_ARGUMENTS = 262_144  # characters of one call's arguments; nobody can read and approve more than that
@@ -284,12 +285,44 @@ def _match_at(catalog: Catalog, method: str, api: Api | None, rest: str) -> Matc
         raise BadCall(f"{shortened(path)} exists in several APIs. Write the whole URL, beginning with one of: {bases}.")
     operation, whole = _first_that_takes(fitting, query)
     parted = [part for segment in segments for part in segment.split("/")]  # to a server that decodes before it routes
+    hidden = [one for one in catalog.hidden if one.method == method]
+    if any(_is_meant(one, operation, path, query) for one in hidden):
+        raise BadCall(_no_operation(catalog, method, path))
     others = tuple(
         one
-        for one in candidates
+        for one in (*candidates, *(one for one in hidden if api is None or one.api is api))
         if one is not operation and (one.template.could_be(segments) or one.template.could_be(parted))
     )
     return Match(operation, whole, others)
+
+
+def _is_meant(hidden: Operation, found: Operation, path: str, query: str) -> bool:
+    """Whether a server may take a path, by which `found` was found, for an operation that is left out: one that spells out as much of it,
+    or more. `/users/admin` is no way to `/users/[id]` where it has an entry of its own."""
+    base, whole = f"{hidden.api.base_url}/".lower(), f"{found.api.base_url}{path}"
+    mine, its = found.template.path, hidden.template.path
+    if whole[: len(base)].lower() != base or _open(its) > _open(mine):
+        return False
+    if hidden.api.base_url == found.api.base_url and [one.shape for one in its] == [one.shape for one in mine]:
+        return _spells_out(hidden, found, query)
+    segments, _ = _segments(whole[len(base) - 1 :])
+    parted = [part for segment in segments for part in segment.split("/")]
+    return hidden.template.could_be(segments) or hidden.template.could_be(parted)
+
+
+def _spells_out(hidden: Operation, found: Operation, query: str) -> bool:
+    """Whether a query has all that an operation of the same path spells out of its own, and the one that was found does not."""
+    mine, its = (
+        {(name, piece.literal or "") for name, piece in one.template.query if not piece.names}
+        for one in (found, hidden)
+    )
+    given = {name: caseless(value) for name, value in parse_qsl(query, keep_blank_values=True)}
+    return bool(its - mine) and all(given.get(name) == caseless(value) for name, value in its - mine)
+
+
+def _open(path: Sequence[Piece]) -> int:
+    """How many segments of a path are not spelled out."""
+    return sum(piece.literal is None for piece in path)
 
 
 def _segments(path: str) -> tuple[list[str], BadCall | None]:
@@ -353,7 +386,7 @@ def _locate(catalog: Catalog, url: str) -> list[tuple[Api | None, str]]:
 
 
 def _example(catalog: Catalog) -> str:
-    return catalog.operations[0].url
+    return catalog.operations[0].url if catalog.operations else "/path"
 
 
 def _no_operation(catalog: Catalog, method: str, path: str) -> str:

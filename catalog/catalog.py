@@ -16,8 +16,9 @@ from pydantic import SecretStr, ValidationError
 
 from base.links import Links
 from base.written_numbers import as_typed
+from catalog.askers import ALL, EVERYBODY, Circle, is_app_id, is_domain
 from catalog.auth import Auth, Tls
-from catalog.checks import Mistake, check_file, check_variables, fitting, key_of, paging_of
+from catalog.checks import Mistake, askers_of, check_file, check_variables, fitting, key_of, paging_of
 from catalog.entries import (
     ApiEntry,
     ApprovalRule,
@@ -68,6 +69,7 @@ __all__ = [
 
 RUN = "RUN"  # the method by which the model calls a recipe
 DEFAULT_EXPIRY = 3_600.0  # seconds that an approval may wait where the catalog says nothing
+KEPT_PARTS = 128  # parts of catalogs, for a channel or for who asks, that are kept with what is made of them
 _TOP = ("prompts", "channels", "links", "link_hosts")  # keys of the whole file, which stand beside an only API's own
 
 
@@ -119,11 +121,17 @@ class Operation:
     slashes: frozenset[str] = frozenset()  # placeholders whose values may hold a slash
     hide: tuple[str, ...] = ()  # paths of fields that are taken out of its answers: the API's and its own
     title: tuple[str, ...] = ()  # JMESPaths that make the name of the thing that it is about; empty: the usual fields
+    askers: Circle = ALL
 
     @property
     def name(self) -> str:
         """`METHOD /path`, without the query."""
         return f"{self.method} {self.url.partition('?')[0]}"
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether not everybody may ask for it."""
+        return EVERYBODY not in self.askers
 
     @property
     def given_names(self) -> frozenset[str]:
@@ -198,10 +206,53 @@ class Catalog:
     channels: Mapping[str, Channel] = field(default_factory=dict)
     switched_off: int = 0  # entries of the file that are no operations
     links: Links | None = None  # whose addresses stay links in answers; None: all
+    hidden: tuple[
+        Operation, ...
+    ] = ()  # of a part: what is left out. No call may mean one of these by the path of another
+    beyond: Catalog | None = field(
+        default=None, repr=False
+    )  # of a channel's part: the same without what the channel says
 
     def narrowed(self, channel: Channel) -> Catalog:
         """The catalog as it holds in a channel: its operations alone, its rules beside theirs, the recipes that need no others."""
         return _narrowed(self, channel)
+
+    def open_to(self, circles: frozenset[Circle]) -> Catalog:
+        """The catalog as it is for whoever is in these of its circles: the same value for all who are in the same ones."""
+        return self if circles >= self.circles else _part(self, circles & self.circles)
+
+    @cached_property
+    def circles(self) -> frozenset[Circle]:
+        """Everybody's, and those of its operations and prompts."""
+        named = (frozenset(one.askers) for one in self.prompts if one.askers is not None)
+        return frozenset({ALL, *named, *(one.askers for one in self.operations)})
+
+    @property
+    def askers(self) -> frozenset[str]:
+        """Whom its circles name."""
+        return frozenset().union(*self.circles) - {EVERYBODY}
+
+    @property
+    def emails_for(self) -> tuple[str, ...]:
+        """What of it needs people's e-mail addresses, as its author would look for it."""
+        domains = sorted(filter(is_domain, self.askers))
+        of_apis = (f"auth of {api.name}" for api in self.apis if api.auth is not None and api.auth.needs_email)
+        return (*([f"askers {', '.join(domains)}"] if domains else []), *of_apis)
+
+    @property
+    def apps(self) -> frozenset[str]:
+        """The ids of the apps that may ask for something."""
+        return frozenset(name for name in self.askers if is_app_id(name))
+
+    @property
+    def of_everybody(self) -> Catalog:
+        """The part for whoever no circle names."""
+        return self.open_to(frozenset(one for one in self.circles if EVERYBODY in one))
+
+    @cached_property
+    def is_limited(self) -> bool:
+        """Whether it has something that not everybody may ask for, so that what is seen of it is its asker's alone."""
+        return any(one.is_limited for one in self.operations)
 
     def named(self, api: Api, name: str) -> Operation | None:
         """The operation of this name (`METHOD /path`) of the API, which may be that of an earlier catalog."""
@@ -219,13 +270,28 @@ class Catalog:
         return next((api for api in self.apis if api.name == name), None)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=KEPT_PARTS)
 def _narrowed(catalog: Catalog, channel: Channel) -> Catalog:
     """Made once, so that what is made of it (its index, its listing) is made once, too."""
     allowed = frozenset(catalog.operations if channel.operations is None else channel.operations)
     ruled = {one: _ruled(one, channel.rules) for one in catalog.operations if one in allowed}
-    kept = (one for one in catalog.recipes if all(step.operation in ruled for step in one.steps))
-    return replace(catalog, operations=tuple(ruled.values()), recipes=tuple(one.among(ruled) for one in kept))
+    return replace(_only(catalog, ruled), beyond=catalog)
+
+
+@lru_cache(maxsize=KEPT_PARTS)
+def _part(catalog: Catalog, circles: frozenset[Circle]) -> Catalog:
+    """The part for those who are in these circles, made once for all of them. It knows no API of which nothing is left."""
+    left = {one: one for one in catalog.operations if one.askers in circles}
+    apis = tuple(api for api in catalog.apis if any(one.api is api for one in left))
+    told = (one for one in catalog.prompts if one.askers is None or frozenset(one.askers) in circles)
+    return replace(_only(catalog, left), apis=apis, prompts=tuple(told))
+
+
+def _only(catalog: Catalog, left: Mapping[Operation, Operation]) -> Catalog:
+    """The catalog with these of its operations, as they stand there, and the recipes that need no others."""
+    kept = (one.among(left) for one in catalog.recipes if all(step.operation in left for step in one.steps))
+    hidden = (*catalog.hidden, *(one for one in catalog.operations if one not in left))
+    return replace(catalog, operations=tuple(left.values()), recipes=tuple(kept), hidden=hidden)
 
 
 def _ruled(operation: Operation, rules: tuple[Rule, ...]) -> Operation:
@@ -324,6 +390,7 @@ def _operation(api: Api, entry: Entry, of_api: ApiEntry) -> Operation:
         pagination=_pagination(entry, of_api),
         hide=(*of_api.hide, *entry.hide),
         title=entry.title,
+        askers=frozenset(askers_of(entry, of_api)),
     )
 
 

@@ -16,10 +16,11 @@ from base.english import telling_terms
 from base.json_text import dumps, loads
 from base.nearest import there_is
 from base.written_numbers import as_typed, kinds_of
+from catalog.askers import ALL, is_app_id
 from catalog.auth import AUTHORIZATION
 from catalog.entries import ApiEntry, CatalogFile, Entry, Lookup, Pagination, Parameter, RecipeEntry, StepEntry
 from catalog.expressions import BadExpression, Expression, expressions
-from catalog.rules import SAFE_METHODS
+from catalog.rules import SAFE_METHODS, Rule
 from catalog.schema_keywords import is_of
 from catalog.schemas import fits
 from catalog.source import Place
@@ -78,6 +79,7 @@ def _check_api(api: ApiEntry, place: Place) -> Iterator[Mistake]:
             yield from _check_preview(api, entry, here)
             yield from _check_parameters(api, entry, here)
             yield from check_pagination(entry, here)
+            yield from _check_apps(api, entry, here)
     yield from _check_own_headers(api, place)
     yield from _check_default_pagination(api, (*place, "pagination"))
     yield from _check_words(api, (*place, "words"))
@@ -117,6 +119,29 @@ def _check_words(api: ApiEntry, place: Place) -> Iterator[Mistake]:
                     (*place, said),
                     f"'{meaning}' is in no path or description of this API; write a word that is there",
                 )
+
+
+def askers_of(entry: Entry, api: ApiEntry) -> Iterable[str]:
+    """The names that hold for an entry: its own, else the API's, else everybody."""
+    return entry.askers or api.askers or ALL
+
+
+def _check_apps(api: ApiEntry, entry: Entry, place: Place) -> Iterator[Mistake]:
+    """An app decides nothing and nobody is behind it, so each call of its that has to be decided needs people who can."""
+    apps = sorted(filter(is_app_id, askers_of(entry, api)))
+    is_safe = entry.method in SAFE_METHODS
+    rules = entry.approval if entry.approval is not None or is_safe else api.approval
+    if not apps or (is_safe and not rules):
+        return
+    here: Place = (*place, "approval" if entry.approval is not None else "askers")
+    told = f"the app {apps[0]} may ask for {entry.name}, and an app decides nothing"
+    if any(not Rule(one.approvers, one.not_asker, one.quorum).needs_no_asker for one in rules or ()):
+        yield here, f'{told}: name as many people as each rule needs beside the asker, as in approvers: ["@hr-leads"]'
+    elif not is_safe and not any(one.when is None for one in rules or ()):
+        yield (
+            here,
+            f"{told}: add a rule without 'when' that names people, as in approval: {{approvers: [\"@hr-leads\"]}}",
+        )
 
 
 def _gets(api: ApiEntry) -> list[str]:

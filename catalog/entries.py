@@ -22,6 +22,7 @@ from catalog.values import (
     HEADER_NAME,
     METHODS,
     Approver,
+    Asker,
     BaseUrl,
     Expiry,
     HeaderName,
@@ -140,6 +141,19 @@ class ApprovalRule(Strict):
 _Rules = Literal["always", "never"] | ApprovalRule | list[ApprovalRule]
 # None: not said; empty: never
 ApprovalKey = Annotated[tuple[ApprovalRule, ...] | None, BeforeValidator(_rules, json_schema_input_type=_Rules)]
+
+
+def _not_empty(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if value == ():
+        raise ValueError("it is empty; name those who may ask, or leave it out")
+    return value
+
+
+AskersKey = Annotated[
+    tuple[Asker, ...] | None,
+    BeforeValidator(_texts, json_schema_input_type=Asker | Annotated[list[Asker], Field(min_length=1)]),
+    AfterValidator(_not_empty),
+]
 
 
 class Preview(Strict):
@@ -323,6 +337,9 @@ class Entry(Strict):
     """What it does, for the model: the most important line for good answers."""
     enabled: bool = True
     """false keeps the entry in the file, switched off."""
+    askers: AskersKey = None
+    """Who may ask for it: users (U024BE7LH), user groups (@hr-leads in quotes, or S0614TZR7), domains of e-mail addresses (example.com),
+    apps and workflows (B061EG9T2 or A061EG9T2), everybody. Left out: the API's askers."""
     parameters: dict[str, Parameter] = {}
     """A JSON Schema for each placeholder of the url, and for each header that a call may bring (in: header)."""
     body: Schema | None = None
@@ -528,6 +545,9 @@ class ApiEntry(Strict):
     """The certificates of this API's connections: the bot's own (mTLS), and the authorities that count."""
     headers: dict[HeaderName, Secret] = {}
     """Headers that go with each request. Write secrets as ${VAR} to take them from the environment."""
+    askers: AskersKey = None
+    """Who may ask for its operations, for all endpoints that say nothing of their own: users, user groups, domains of e-mail addresses,
+    apps, everybody. Left out: everybody who may use the bot."""
     approval: Annotated[ApprovalKey, AfterValidator(_not_never)] = None
     """Who decides, for all writes of this API that say nothing of their own: always, a rule or a list of rules."""
     expires: Expiry | None = None
@@ -564,6 +584,8 @@ class Prompt(Strict):
     """What the button says."""
     message: Annotated[str, Field(min_length=1, max_length=_MAX_MESSAGE)]
     """What it asks."""
+    askers: AskersKey = None
+    """To whom it is suggested: as with an endpoint. Left out: to everybody."""
 
 
 class ChannelEntry(Strict):

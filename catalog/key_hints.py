@@ -26,6 +26,7 @@ _ALSO = {
     **dict.fromkeys(("authentication", "security", "credentials"), "auth"),
     **dict.fromkeys(("disabled", "active", "on"), "enabled"),
     **dict.fromkeys(("rate_limit", "rate", "throttle"), "limits"),
+    **dict.fromkeys(("asker", "allow", "allowed", "permissions", "roles", "who"), "askers"),
     **dict.fromkeys(("confirm", "approve", "confirmation", "gate"), "approval"),
 }
 

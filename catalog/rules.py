@@ -50,6 +50,13 @@ class Rule:
         return frozenset(self.approvers), self.not_asker, self.quorum
 
     @property
+    def needs_no_asker(self) -> bool:
+        """Whether it names people who can decide without the asker, which an app that asked needs."""
+        others = set(self.approvers) - {ASKER}
+        named = others - {ANYONE}
+        return bool(named) and (others != named or any(one[:1] in "@S" for one in named) or self.quorum <= len(named))
+
+    @property
     def is_settled(self) -> bool:
         """Whether the rule names no group by a handle, which may come to mean another group."""
         return not any(one.startswith("@") for one in self.approvers)

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from base.written_numbers import as_text, settled
-from catalog import schemas
+from catalog import askers, schemas
 from catalog.rules import ANYONE, ASKER
 from catalog.schema_keywords import check_words
 
@@ -218,6 +218,7 @@ Expiry = Annotated[
     float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "pattern": r"^\s*\d+\s*[smhd]\s*$"})
 ]
 Approver = Annotated[str, AfterValidator(_approver)]
+Asker = Annotated[str, AfterValidator(askers.read_name)]
 Jmespath = Annotated[str, Field(min_length=1), AfterValidator(_jmespath)]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 

@@ -4,7 +4,7 @@ tokens: tokens.py."""
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -22,6 +22,7 @@ from base.moments import read_moment
 from base.nearest import did_you_mean
 from base.settings import Misconfigured, Settings, environment, load_settings
 from base.visible import visible
+from catalog.askers import ALL, Circle
 from catalog.catalog import RUN, Api, Catalog, Operation, Recipe, load_catalog
 from catalog.credentials import secrets_of
 from catalog.hidden_places import further_places
@@ -80,6 +81,8 @@ def check(*, file: str | None, no_env: bool, slack: bool, model: bool) -> None:
         settings = load_settings() if slack or model else None
     for api in catalog.apis:
         show(_listing(catalog, api))
+    for line in (line for api in catalog.apis for line in _limits(catalog, api)):
+        click.echo(f"{line}.")
     for api in catalog.apis:
         click.echo(f"{api.name} is called with {called_with(api)}.")
     for api in catalog.apis:
@@ -156,7 +159,7 @@ def _decides(verdict: Verdict | None, operation: Operation) -> str:
 def _check_slack(settings: Settings, catalog: Catalog) -> int:
     """Tells what is wrong between the settings and Slack, gives the exit code."""
     web, socket = web_of(settings, explain=False), app_web_of(settings, explain=False)
-    wrong = app_check.check_app(web, socket, settings.channels, catalog.approvers)
+    wrong = app_check.check_app(web, socket, settings.channels, catalog.approvers, catalog.askers, catalog.emails_for)
     for one in wrong:
         click.echo(f"- {one}.")
     problems = f"{len(wrong)} problem{'s' if len(wrong) > 1 else ''}, see above" if wrong else "no problems"
@@ -347,14 +350,32 @@ def errors(days: float) -> None:
 
 def _who(operation: Operation) -> str:
     """Who may do it, in words."""
+    asks = "" if operation.askers == ALL else f"asked for by {_circle(operation.askers)}"
+    if operation.method in SAFE_METHODS and not operation.rules:
+        return asks or "everybody in the channel"
+    return ": ".join(filter(None, (asks, _decided(operation))))
+
+
+def _decided(operation: Operation) -> str:
+    """Who decides about a call that may have to wait, in words."""
     if operation.rules:
         return "; ".join(_rule(rule, operation) for rule in operation.rules)
-    if operation.method in SAFE_METHODS:
-        return "everybody in the channel"
     if operation.rules is not None:
         return "everybody in the channel, by itself (approval: never)"
     asked = _rule(Rule(), operation)
     return f"by itself until data was read in the thread; then {asked}" if operation.method == "POST" else asked
+
+
+def _circle(circle: Circle) -> str:
+    return " or ".join(sorted(circle))
+
+
+def _limits(catalog: Catalog, api: Api) -> Iterator[str]:
+    """Who may ask for what of an API, where not everybody may for all of it: each circle, with how many operations it is for."""
+    circles = Counter(one.askers for one in catalog.operations if one.api is api)
+    if circles.keys() - {ALL}:
+        several = (f"{count} operation{'s' if count > 1 else ''} by {_circle(one)}" for one, count in circles.items())
+        yield f"Asked for ({api.name}): {'; '.join(several)}"
 
 
 def _steps(recipe: Recipe) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from base.settings import Misconfigured
+from catalog.askers import is_group
 from catalog.catalog import Catalog, Operation, load_catalog
 from catalog.rules import Rule
 from emulator.members import BOT_USER, Channel, Person, UserGroup
@@ -72,22 +73,24 @@ def rules_of(catalog: Catalog) -> list[Rule]:
 
 
 def groups(catalog: Catalog) -> Iterator[UserGroup]:
-    """A group for each that an approval names, with as many members as a rule wants votes, and two at least."""
-    for name in dict.fromkeys(one for one in catalog.approvers if one.startswith(("@", "S"))):
-        votes = max(rule.quorum for rule in rules_of(catalog) if name in rule.approvers)
+    """A group for each that the catalog names, with as many members as a rule wants votes, and two at least."""
+    for name in filter(is_group, dict.fromkeys((*catalog.approvers, *sorted(catalog.askers)))):
+        votes = max((rule.quorum for rule in rules_of(catalog) if name in rule.approvers), default=0)
         handle = name.removeprefix("@").lower()
         ident = name if name.startswith("S") else "S0" + re.sub(r"[^A-Z0-9]", "", name.upper())
         yield UserGroup(ident, handle, handle, _MEMBERS[: max(2, votes)])
 
 
 def people(catalog: Catalog) -> Iterator[Person]:
-    """Who is in these groups and not there yet, and whom an approval names by id."""
+    """Who is in these groups and not there yet, and whom the catalog names by id."""
     members = {member for group in groups(catalog) for member in group.users}
     for ident, name in _NEW.items():
         if ident in members:
             yield Person(ident, name.split()[0].lower(), name, f"{name.split()[0].lower()}@example.com", "Approver")
-    for ident in dict.fromkeys(one for one in catalog.approvers if one.startswith(("U", "W"))):
-        yield Person(ident, ident.lower(), f"Approver {ident}", f"{ident.lower()}@example.com", "Named in the catalog")
+    named = (*catalog.approvers, *sorted(catalog.askers))
+    for ident in dict.fromkeys(one for one in named if one.startswith(("U", "W"))):
+        does = "Approver" if ident in catalog.approvers else "Asker"
+        yield Person(ident, ident.lower(), f"{does} {ident}", f"{ident.lower()}@example.com", "Named in the catalog")
 
 
 def channels(catalog: Catalog, members: Sequence[str]) -> Iterator[Channel]:

@@ -1,4 +1,4 @@
-"""What the gate knows of Slack's people and channels: who may decide, where their cards stand, what holds in which channel.
+"""What the gate knows of Slack's people and channels: who may ask and who may decide, where their cards stand, what holds in which channel.
 
 Each is looked up when it is needed, through a `PeopleDirectory` that is handed down, and believed for seconds. What cannot be
 looked up lets nobody through.
@@ -8,24 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 from base import words
+from base.askers import app_of
 from base.slack_errors import SlackBusy, SlackUnsure
 from base.thread import TOP, Thread
+from catalog.askers import EVERYBODY, Circle, is_domain, is_group
 from catalog.calls import BadCall
-from catalog.catalog import Catalog
+from catalog.catalog import Catalog, Channel
 from catalog.rules import ANYONE, ASKER, Rule
 from gate.cards import deciders
 from gate.policy import Refused
 from store.proposal_record import Proposal
 
-_KEEP_ASKERS = 60.0  # seconds for which it is believed who may ask in a direct message
+_KEEP_ASKERS = 60.0  # seconds for which it is believed who may ask for what, and who may in a direct message
 KEEP_MEMBERS = (
     5.0  # seconds for which it is believed who belongs to a group or a channel, where somebody decides by that
 )
 _KEEP_SHOWN = 60.0  # seconds for which it is believed who belongs where, for what only shows something
 _SPARE = 9  # look-ups of a minute that are then left to who decides
+
+
+# What is done by what somebody may ask for: a question is asked, an approved request is sent, or something is shown.
+Use = Literal["ask", "send", "show"]
 
 
 class Unplaced(BadCall):
@@ -44,6 +50,9 @@ class PeopleDirectory(Protocol):
     def in_channel(self, channel: str, user: str, *, kept: float = ..., spare: int = ...) -> bool | None:
         """Whether the channel has this member; as with groups."""
 
+    def email_domain(self, user: str) -> str | None:
+        """The domain of somebody's e-mail address, in small letters; empty where none counts: of who is no full member here."""
+
     def channel_name(self, channel: str) -> str | None:
         """A channel's name without '#'."""
 
@@ -53,10 +62,12 @@ class PeopleDirectory(Protocol):
 
 @dataclass(frozen=True)
 class ChannelCatalog:
-    """What holds where a question is asked: the operations and rules, and words for the model."""
+    """What holds where a question is asked, for who asks it: the operations and rules, and words for the model. `is_unsure`: there may be
+    more, since Slack would not say whom a name under `askers` stands for."""
 
     catalog: Catalog
     instructions: str = ""
+    is_unsure: bool = False
 
 
 class Authority:
@@ -66,12 +77,73 @@ class Authority:
         self._directory = directory
         self._channels = channels
 
-    def here(self, catalog: Catalog, thread: str) -> ChannelCatalog:
-        """What holds in a thread's channel; in a direct message, what holds in the first designated channel. Raises `BadCall`."""
+    def here(self, catalog: Catalog, thread: str, asker: str, *, to: Use = "ask") -> ChannelCatalog:
+        """What holds for `asker` in a thread's channel; in a direct message, what holds in the first designated channel.
+
+        Raises `BadCall`, and as `asked_by` does.
+        """
+        entry = self._entry(catalog, thread)
+        mine = self.asked_by(catalog, asker, to=to)
+        if entry is None:
+            return mine
+        return replace(mine, catalog=mine.catalog.narrowed(entry), instructions=entry.instructions)
+
+    def here_for_all(self, catalog: Catalog, thread: str) -> Catalog:
+        """What holds in a thread's channel, whoever asks. Raises `BadCall`."""
+        entry = self._entry(catalog, thread)
+        return catalog if entry is None else catalog.narrowed(entry)
+
+    def _entry(self, catalog: Catalog, thread: str) -> Channel | None:
+        """What the catalog says of a thread's channel. Raises `BadCall`."""
         place = Thread.from_key(thread)
         names = self._names_of(catalog, place.channel) if not place.is_direct else self._first_channel(catalog)
-        entry = next((one for name, one in catalog.channels.items() if name in names), None)
-        return ChannelCatalog(catalog) if entry is None else ChannelCatalog(catalog.narrowed(entry), entry.instructions)
+        return next((one for name, one in catalog.channels.items() if name in names), None)
+
+    def asked_by(self, catalog: Catalog, asker: str, *, to: Use = "ask") -> ChannelCatalog:
+        """What `asker` may ask for in any channel; an app what names it, and no more. Where Slack does not say now, raises `SlackBusy` or
+        `SlackUnsure`, or leaves out what is not known, `to` show what there is."""
+        if app := app_of(asker):
+            return ChannelCatalog(catalog.open_to(frozenset(one for one in catalog.circles if app in one)))
+        found = {one: self._is_in(one, asker, to) for one in catalog.circles}
+        circles = frozenset(one for one, is_in in found.items() if is_in)
+        return ChannelCatalog(catalog.open_to(circles), is_unsure=None in found.values())
+
+    def _is_in(self, circle: Circle, user: str, to: Use) -> bool | None:
+        """Whether a circle names somebody; None where Slack would not say. A look-up that has to wait waits for no other that says yes.
+        Raises `SlackBusy` or `SlackUnsure`."""
+        if EVERYBODY in circle or user in circle:
+            return True
+        is_unknown = False
+        busy: SlackBusy | SlackUnsure | None = None
+        for name in sorted(circle, key=_look_ups):
+            try:
+                is_one = self._is_named(name, user, to)
+            except (SlackBusy, SlackUnsure) as error:
+                busy = busy or error
+                continue
+            if is_one:
+                return True
+            is_unknown = is_unknown or is_one is None
+        if busy is not None and to != "show":
+            raise busy
+        return None if is_unknown or busy is not None else False
+
+    def _is_named(self, name: str, user: str, to: Use) -> bool | None:
+        if not (is_group(name) or is_domain(name)):
+            return False
+        if self._directory is None:
+            return None
+        if is_domain(name):
+            domain = self._directory.email_domain(user)
+            return None if domain is None else domain == name
+        kept, spare = (KEEP_MEMBERS, 0) if to == "send" else (_KEEP_ASKERS, _SPARE)
+        return self._in_group(self._directory, name, user, kept=kept, spare=spare)
+
+    @staticmethod
+    def _in_group(directory: PeopleDirectory, name: str, user: str, *, kept: float, spare: int) -> bool | None:
+        """Whether somebody belongs to a group, by its handle or id."""
+        group = directory.group_id(name.removeprefix("@"), insists=True) if name.startswith("@") else name
+        return directory.in_group(group, user, kept=kept, spare=spare) if group is not None else None
 
     def _names_of(self, catalog: Catalog, channel: str) -> tuple[str, ...]:
         """A channel's id and, where the catalog speaks of channels by name, its name."""
@@ -119,10 +191,8 @@ class Authority:
         ids = [self._group_id(one) or one if one.startswith("@") else one for one in rule.approvers]
         return replace(rule, approvers=tuple(ids))
 
-    def _group_id(self, handle: str, *, insists: bool = False) -> str | None:
-        if self._directory is None:
-            return None
-        return self._directory.group_id(handle.removeprefix("@"), insists=insists)
+    def _group_id(self, handle: str) -> str | None:
+        return self._directory.group_id(handle.removeprefix("@")) if self._directory is not None else None
 
     def check_authority(self, proposal: Proposal, by: str, *, shows: bool = False) -> None:
         """Raises `Refused` unless the stored rule lets `by` decide. What cannot be looked up lets nobody through.
@@ -163,8 +233,7 @@ class Authority:
         kept, spare = (_KEEP_SHOWN, _SPARE) if shows else (KEEP_MEMBERS, 0)
         if approver == ANYONE:
             return self._directory.in_channel(Thread.from_key(proposal.stands).channel, by, kept=kept, spare=spare)
-        group = self._group_id(approver, insists=True) if approver.startswith("@") else approver
-        return self._directory.in_group(group, by, kept=kept, spare=spare) if group is not None else None
+        return self._in_group(self._directory, approver, by, kept=kept, spare=spare)
 
 
 def _look_ups(approver: str) -> int:

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from base import words
+from base.askers import app_of
 from base.json_text import dumps, loads
 from base.markdown import Block, escape
 from base.statuses import status_text
@@ -212,7 +213,7 @@ def _buttons(row: CardRow, *, is_cut: bool, to: str | None = None) -> list[Block
         button("deny", words.DENY, row.token, "danger"),
         button("deny_reason", words.DENY_REASON, row.token),
     ]
-    if row.rule.approvers != (ASKER,) and to in (None, row.asker):
+    if row.rule.approvers != (ASKER,) and to in (None, row.asker) and not app_of(row.asker):
         shown.append(button("withdraw", words.WITHDRAW, row.token))
     if is_cut:
         shown.append(button("show", words.SHOW_ALL, row.token))
@@ -237,7 +238,7 @@ def confirmation(title: str, text: str, do: str) -> dict[str, Any]:
 
 def _who(row: CardRow) -> str:
     """Who asked, who decides, until when, and by which short name people can tell the request from another."""
-    parts = [f"Asked by <@{row.asker}>"]
+    parts = [f"Asked by {words.asker(row.asker)}"]
     if row.state is State.PENDING:
         parts.append(f"{deciders(row.rule, row.asker)} {words.DECIDES}")
         if row.rule.quorum > 1:
@@ -250,14 +251,15 @@ def _who(row: CardRow) -> str:
 
 def deciders(rule: Rule, asker: str) -> str:
     """The approvers as mentions; those of a rule that Slack does not know stay words."""
-    names = [_mention(one, asker) for one in rule.approvers if not (one == ASKER and rule.not_asker)]
+    nobody = rule.not_asker or app_of(asker)  # behind the word for who asked
+    names = [_mention(one, asker) for one in rule.approvers if not (one == ASKER and nobody)]
     shown = names[:_NAMED] + ([words.MORE_PEOPLE.format(count=len(names) - _NAMED)] if len(names) > _NAMED else [])
     return " or ".join(shown) + (words.NOT_THE_ASKER if rule.not_asker else "")
 
 
 def _mention(approver: str, asker: str) -> str:
     if approver == ASKER:
-        return f"<@{asker}>"
+        return words.asker(asker)
     if approver == ANYONE:
         return "anyone in this channel"
     if approver.startswith("@"):

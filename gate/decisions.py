@@ -72,7 +72,7 @@ class Decisions:
         """The asker takes a proposal back. Raises `Refused`."""
         proposal = self.pending(token, by)
         if by != proposal.asker:
-            raise Refused(words.NOT_YOURS.format(asker=proposal.asker))
+            raise Refused(words.NOT_YOURS.format(asker=words.asker(proposal.asker)))
         changed = self._changes.change(proposal.proposal, Event.WITHDRAW, arrival=arrival, decided_by=by, decided_at=at)
         return self._decided(changed)
 

@@ -18,7 +18,7 @@ from catalog.catalog import METHODS, Catalog
 from catalog.rules import SAFE_METHODS
 from gate.answers import ReadResult
 from gate.api_client import ApiClient, Paces
-from gate.authority import Authority, ChannelCatalog
+from gate.authority import Authority, ChannelCatalog, Use
 from gate.card_posts import card_posts
 from gate.decisions import Decisions
 from gate.last_checks import LastChecks
@@ -135,9 +135,13 @@ class Gate:
         self._single.close()
         self._sends.close()
 
-    def here(self, thread: str) -> ChannelCatalog:
-        """What holds where a thread is. Raises `BadCall` where that cannot be looked up."""
-        return self._reads.here(thread)
+    def here(self, thread: str, asker: str, *, to: Use = "ask") -> ChannelCatalog:
+        """What holds for `asker` where a thread is. Raises `BadCall`, `SlackBusy` or `SlackUnsure` where that cannot be known."""
+        return self._reads.here(thread, asker, to=to)
+
+    def asked_by(self, asker: str) -> Catalog:
+        """What `asker` may ask for in any channel, as far as Slack says, to be shown."""
+        return self._authority.asked_by(self.catalog, asker, to="show").catalog
 
     def may_ask_directly(self, user: str) -> bool | None:
         """Whether somebody may ask in a direct message; None where Slack does not say."""
@@ -145,9 +149,9 @@ class Gate:
 
     # --- accounts that people have yet to connect: identity/needs.py --------------------------------------------------
 
-    def first_accounts(self, turn: Turn) -> list[str]:
-        """The APIs of which a turn's asker has to connect one before anything can be asked where it is; empty where something can."""
-        return self._needs.before_all(self.here(turn.thread).catalog, caller_of(turn))
+    def first_accounts(self, turn: Turn, catalog: Catalog) -> list[str]:
+        """The APIs of which a turn's asker has to connect one before anything of `catalog` can be asked; empty where something can."""
+        return self._needs.before_all(catalog, caller_of(turn))
 
     def has_account(self, turn: Turn, apis: Sequence[str]) -> bool:
         """Whether a turn's asker has an account of one of these APIs."""
@@ -183,10 +187,12 @@ class Gate:
 
     # --- proposals: proposals.py --------------------------------------------------------------------------------------
 
-    def propose(self, write: Write, turn: Turn, call: int, by: float | None = None) -> Proposal:
+    def propose(
+        self, write: Write, turn: Turn, call: int, by: float | None = None, catalog: Catalog | None = None
+    ) -> Proposal:
         """A write as the proposal to be stored with the reply; its target is read until `by` (monotonic seconds). Raises `BadCall`, and
         `NotConnected` where it could not be sent in its asker's name."""
-        return self._proposals.propose(write, turn, call, by)
+        return self._proposals.propose(write, turn, call, by, catalog)
 
     def batched(self, proposals: Sequence[Proposal]) -> list[Proposal]:
         """The proposals of one reply, those that the catalog lets be approved together named as one fixed set."""

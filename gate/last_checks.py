@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 
 from base import words
 from base.json_text import loads
+from base.slack_errors import SlackBusy, SlackUnsure
 from catalog.calls import BadCall, Call, body_of, check_values, headers_of, match
+from catalog.catalog import Catalog
 from catalog.rules import Rule
 from gate.api_client import Unsent
-from gate.authority import Authority
+from gate.authority import Authority, ChannelCatalog
 from gate.card_lines import path_text
 from gate.policy import Write, sort
 from gate.proposals import whose
@@ -25,7 +27,15 @@ from identity.identities import Identities
 from store.proposal_record import Proposal
 
 _MOST_MOVED = 50  # fields that moved by themselves, of which a row tells
+_PATIENCE, _TRY_AGAIN = 10.0, 1.0  # seconds for which Slack is asked again who may ask for what, and between two tries
 _STRONG = re.compile(r'"[\x21\x23-\x7e]*"')  # If-Match compares strongly: RFC 9110, 13.1.1
+
+
+class NotTheirs(BadCall):
+    """Who asked for a request may not ask for it any more. The model hears what it hears of any request that is not allowed."""
+
+    def __init__(self) -> None:
+        super().__init__("The catalog no longer allows this request.")
 
 
 class TargetChanged(Exception):
@@ -61,8 +71,41 @@ class LastChecks:
     # --- the catalog --------------------------------------------------------------------------------------------------
 
     def still_allowed(self, stored: Proposal) -> Call:
-        """The proposal as a call of today's catalog, which has to allow the very same one. Raises `BadCall`."""
-        catalog = self._reads.here(stored.thread).catalog
+        """The proposal as a call of today's catalog, which has to allow the very same one, and its asker to ask for it. Raises `BadCall`,
+        `NotTheirs`, and `Unsent` where Slack does not say what its asker may ask for."""
+        mine = self._mine(stored)
+        try:
+            return self._allowed(mine.catalog, stored)
+        except BadCall:
+            if mine.is_unsure:
+                raise Unsent(words.ASKER_UNKNOWN) from None
+            if self._would_be_allowed(stored):
+                raise NotTheirs from None
+            raise
+
+    def _mine(self, stored: Proposal) -> ChannelCatalog:
+        """What the asker of a proposal may ask for by now. Raises `BadCall`, and `Unsent` where Slack has not said so in seconds."""
+        by = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return self._reads.here(stored.thread, stored.asker, to="send")
+            except (SlackBusy, SlackUnsure) as error:
+                wait = error.after if isinstance(error, SlackBusy) else _TRY_AGAIN
+            if time.monotonic() + wait > by:
+                raise Unsent(words.ASKER_UNKNOWN)
+            time.sleep(wait)
+
+    def _would_be_allowed(self, stored: Proposal) -> bool:
+        """Whether it is its asker alone that keeps a proposal from being sent."""
+        try:
+            self._allowed(self._reads.here_for_all(stored.thread), stored)
+        except BadCall:
+            return False
+        return True
+
+    @staticmethod
+    def _allowed(catalog: Catalog, stored: Proposal) -> Call:
+        """The proposal as a call of a catalog. Raises `BadCall`."""
         api = catalog.api(stored.api)
         if api is None or not stored.url.startswith(api.base_url + "/"):
             raise BadCall("The catalog no longer has this API at this address.")
@@ -98,7 +141,7 @@ class LastChecks:
         today = sort(call, tainted=stored.decided_by is not None)
         if not isinstance(today, Write) or today.by_policy:
             return stored.only_for
-        return stored.only_for or whose(today.rule, stored.asker)
+        return stored.only_for or whose(today.rule, stored.asker, call.operation)
 
     # --- whose identity -----------------------------------------------------------------------------------------------
 
@@ -150,6 +193,8 @@ class LastChecks:
         """The target of a write whose outcome is unknown."""
         try:
             return self._looked(stored, self.still_allowed(stored), "check")
+        except Unsent as error:
+            return Target(stored.shown_url, problem=str(error).removesuffix("."))
         except BadCall:  # its words are for the model
             return Target(stored.shown_url, problem=words.NOT_ALLOWED_TO_READ)
 

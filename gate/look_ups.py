@@ -74,7 +74,7 @@ class LookUps:
         """The list to look in. Raises `BadCall`, or `Unclear` where the API does not give it."""
         operation = purpose.catalog.named(call.operation.api, lookup.operation)
         if operation is None:
-            raise BadCall(words.LOOKUP_FAILED.format(**about, why=f"{lookup.operation} may not be called here"))
+            raise BadCall(words.LOOKUP_FAILED.format(**about, why="no list of such names may be read here"))
         wanted = build(purpose.catalog, operation, {})
         if not isinstance(sort(wanted, tainted=True), Read):
             raise BadCall(words.LOOKUP_FAILED.format(**about, why=f"{lookup.operation} needs a person's approval"))

@@ -7,14 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from base import words
+from base.askers import app_of
 from base.shrink import as_json
-from catalog.calls import check_plain, check_resolved
+from catalog.calls import BadCall, check_plain, check_resolved
+from catalog.catalog import Catalog, Operation
 from catalog.rules import Rule
 from gate.authority import Authority
 from gate.policy import State, Write
 from gate.reads import Reads, caller_of
 from gate.target_diff import Target
-from gate.targets import TargetReader
+from gate.targets import Look, TargetReader
 from identity.identities import Identities
 from store.proposal_record import Proposal
 from store.store import Store
@@ -45,19 +47,21 @@ class Proposals:
         self._clock = clock
         self._dry_run = dry_run
 
-    def propose(self, write: Write, turn: Turn, call: int, by: float | None = None) -> Proposal:
+    def propose(
+        self, write: Write, turn: Turn, call: int, by: float | None = None, catalog: Catalog | None = None
+    ) -> Proposal:
         """A write as the proposal to be stored with the model's reply: pending, or approved where the policy needs nobody.
 
-        For a pending one the target is read first, until `by` (monotonic seconds), so that the card can show what would change. Raises
-        `BadCall`, and `NotConnected` where its asker has no account to send it with.
+        For a pending one the target is read first, until `by` (monotonic seconds), so that the card can show what would change. `catalog`:
+        the one that the call began with. Raises `BadCall`, and `NotConnected` where its asker has no account to send it with.
         """
         check_resolved(write)
         check_plain(write)
+        if app_of(turn.asker) and (write.by_policy or not write.rule.needs_no_asker):
+            raise BadCall("An app asked for this, and the catalog names no people who could decide about it. Say so.")
         place = "" if write.by_policy else self._authority.place(turn.thread, write.rule)
         identity = self._identities.whose(write.operation.api, caller_of(turn))
-        target, _ = (
-            (None, "") if write.by_policy else self._targets.look(write, self._reads.purpose(turn, "preview"), by)
-        )
+        target, _ = (None, "") if write.by_policy else self._look(write, turn, by, catalog)
         now = self._clock()
         expires = write.rule.expires or write.operation.expires
         return self._fingerprinted(
@@ -93,9 +97,12 @@ class Proposals:
                 place=place,
                 dry_run=self._dry_run,
                 identity=identity,
-                only_for=turn.only_for if write.by_policy else whose(write.rule, turn.asker),
+                only_for=turn.only_for if write.by_policy else whose(write.rule, turn.asker, write.operation),
             )
         )
+
+    def _look(self, write: Write, turn: Turn, by: float | None, catalog: Catalog | None) -> Look:
+        return self._targets.look(write, self._reads.purpose(turn, "preview", catalog=catalog), by)
 
     def renewed(self, stored: Proposal, target: Target | None, reason: str, **changed: Any) -> Proposal:
         """The same as a new proposal with the target as it is now, and why, but for what `changed` says. Votes do not carry over."""
@@ -133,6 +140,6 @@ class Proposals:
         return [replace(one, batch=batches[one.place]) if one.proposal in together else one for one in proposals]
 
 
-def whose(rule: Rule, asker: str) -> str:
-    """For whom alone is what a person's yes by this rule opens; empty: for all."""
-    return "" if rule.shared else asker
+def whose(rule: Rule, asker: str, operation: Operation) -> str:
+    """For whom alone is what a person's yes by this rule opens; empty: for all. What not everybody may ask for is never for all."""
+    return "" if rule.shared and not operation.is_limited else asker

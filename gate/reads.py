@@ -21,7 +21,7 @@ from catalog.catalog import Catalog
 from catalog.rules import SAFE_METHODS
 from gate.answers import CallData, ReadResult, Shown, data_of, error_text, found_of
 from gate.api_client import Unanswered, Unsent
-from gate.authority import Authority, ChannelCatalog
+from gate.authority import Authority, ChannelCatalog, Use
 from gate.lists import CollectedList, ListReads
 from gate.look_ups import LookUps
 from gate.partial_answers import with_sign
@@ -49,9 +49,13 @@ class Reads:
         self._look_ups = LookUps(single, lists)
         self._result_limit = result_limit
 
-    def here(self, thread: str) -> ChannelCatalog:
-        """What holds where a thread is. Raises `BadCall` where that cannot be looked up."""
-        return self._authority.here(self._single.catalog, thread)
+    def here(self, thread: str, asker: str, *, to: Use = "ask") -> ChannelCatalog:
+        """What holds for `asker` where a thread is. Raises `BadCall`, `SlackBusy` or `SlackUnsure` where that cannot be known."""
+        return self._authority.here(self._single.catalog, thread, asker, to=to)
+
+    def here_for_all(self, thread: str) -> Catalog:
+        """What holds where a thread is, whoever asks. Raises `BadCall`."""
+        return self._authority.here_for_all(self._single.catalog, thread)
 
     def purpose(
         self, of: Turn | Proposal, why: str = "", wants: Wants = always, catalog: Catalog | None = None
@@ -63,7 +67,7 @@ class Reads:
             if why:
                 self._store.note(of.thread, of.turn, [JournalEntry("look", told | {"why": why})])
 
-        holds = self.here(of.thread).catalog if catalog is None else catalog
+        holds = self.here(of.thread, of.asker, to="show").catalog if catalog is None else catalog
         return Purpose(caller_of(of), holds, partial(self.keep, of), note, wants)
 
     def read(self, read: Read, purpose: Purpose) -> ReadResult:

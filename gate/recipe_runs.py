@@ -83,7 +83,7 @@ class RecipeRun:
     def _propose(self, begun: Run, write: Write) -> tuple[Proposal, JournalEntry]:
         """The proposal of the last step. Its card does not show what the model wrote: the inputs."""
         _check_is_last(begun)
-        proposal = self.gate.propose(write, self.turn, self.position)
+        proposal = self.gate.propose(write, self.turn, self.position, catalog=self.catalog)
         only_for = proposal.only_for or self.turn.only_for
         recipe = begun.recipe.workflow_id
         of_recipe = replace(proposal, recipe=recipe, recipe_step=begun.number, only_for=only_for)

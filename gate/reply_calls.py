@@ -18,6 +18,7 @@ from catalog.catalog import Api, Catalog
 from catalog.lookup import Unclear
 from catalog.rules import SAFE_METHODS
 from gate.answers import ReadResult, error_text
+from gate.authority import ChannelCatalog
 from gate.gate import Gate
 from gate.journal_entries import noted_read, noted_unclear, proposed
 from gate.policy import Read, State, sort
@@ -51,13 +52,15 @@ class Progress(Protocol):
 
 
 class ReplyCalls:
-    """The calls of one reply. `noted` is what the journal is to tell before them; `prompt_budget` is the prompt's."""
+    """The calls of one reply. `here` is what its turn's asker may call there; `noted` what the journal is to tell before them;
+    `prompt_budget` is the prompt's."""
 
     def __init__(
         self,
         gate: Gate,
         store: Store,
         turn: Turn,
+        here: ChannelCatalog,
         progress: Progress,
         noted: JournalEntry,
         *,
@@ -66,6 +69,7 @@ class ReplyCalls:
         self._gate = gate
         self._store = store
         self._turn = turn
+        self._here = here
         self._progress = progress
         self._prompt_budget = prompt_budget
         self._unwritten = [noted]
@@ -151,7 +155,7 @@ class ReplyCalls:
         raise BadCall(f"There is no tool '{name[:60]}'. {self._tools()}")
 
     def _call_api(self, arguments: Mapping[str, object], position: int, until: float) -> Taken:
-        catalog = self._gate.here(self._turn.thread).catalog
+        catalog = self._here.catalog
         if is_run(arguments):
             return self._run(catalog, arguments, position)
         call = resolve(catalog, arguments)
@@ -196,21 +200,20 @@ class ReplyCalls:
             got = self._gate.read(judged, self._turn, self._wants, catalog)
             return got, [noted_read(call, got.status, got.seconds, got.text, got.identity, **got.counts)]
         by = None if call.matched else until  # a look-up took of that time
-        proposal = self._gate.propose(judged, self._turn, position, by)
+        proposal = self._gate.propose(judged, self._turn, position, by, catalog)
         return proposal, [proposed(proposal)]
 
     def _find(self, raw: object) -> Taken:
         """Operations that were not listed."""
         self._progress.finding()
         arguments = parse_arguments(raw)
-        here = self._gate.here(self._turn.thread)
-        found = find(here.catalog, arguments, here.instructions, self._prompt_budget)
+        found = find(self._here.catalog, arguments, self._here.instructions, self._prompt_budget)
         return ReadResult(found), [JournalEntry("find", {"words": digest(str(arguments["query"]))})]
 
     def _tools(self) -> str:
         """The tools that there are, in words."""
-        here = self._gate.here(self._turn.thread)
-        names = [one["function"]["name"] for one in tools(here.catalog, here.instructions, self._prompt_budget)]
+        offered = tools(self._here.catalog, self._here.instructions, self._prompt_budget)
+        names = [one["function"]["name"] for one in offered]
         return f"The only tool is {names[0]}." if len(names) == 1 else f"The tools are {' and '.join(names)}."
 
     def _wants(self, call: Call, page: int) -> bool:

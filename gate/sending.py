@@ -23,7 +23,7 @@ from gate.api_client import ApiClient, Unanswered, Unsent
 from gate.authority import Unplaced
 from gate.card_posts import card_row
 from gate.cards import changed_text, target_card
-from gate.last_checks import LastChecks, LastLook, TargetChanged, not_connected_text
+from gate.last_checks import LastChecks, LastLook, NotTheirs, TargetChanged, not_connected_text
 from gate.partial_answers import with_sign
 from gate.policy import Event, State
 from gate.proposal_changes import Aside, ProposalChanges
@@ -141,7 +141,8 @@ class Sending:
         except NotConnected as missing:
             return self._fail(row, not_connected_text(missing))
         except BadCall as error:  # its words are for the model
-            return self._fail(row, words.NOT_ALLOWED_NOW, for_model=str(error))
+            why = words.NOT_THEIRS_NOW if isinstance(error, NotTheirs) else words.NOT_ALLOWED_NOW
+            return self._fail(row, why, for_model=str(error))
         except TargetChanged as changed:
             return self._ask_anew(row, changed)
         return self._take_and_send(row, call, look)

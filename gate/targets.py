@@ -59,9 +59,10 @@ class TargetReader:
         """What a write is about, read by ourselves until `by` (monotonic seconds), and the ETag where it is the very thing.
 
         (None, "") where there is nothing to show. A read that needs approval, or that the channel does not allow, is shown only where
-        the entry names it under `preview:`.
+        the entry names it under `preview:`; one that the asker may not ask for never is.
         """
-        found = showing(self._single.catalog, write.operation)
+        asked = purpose.catalog.beyond or purpose.catalog
+        found = showing(asked, write.operation)
         if found is None:
             return self._none(write), ""
         it = preview_call(write, found)
@@ -77,12 +78,13 @@ class TargetReader:
             return self._problem(it.call, words.LED_ASTRAY), ""
 
     def _none(self, write: Call) -> Target | None:
-        """Where the catalog has no read for a write that is about something there is."""
+        """Where the catalog has no read for a write that is about something there is, or none that its asker may ask for."""
         operation = write.operation
         is_new = operation.method == "POST" and not operation.template.path_names
         if operation.preview is None or operation.method in SAFE_METHODS or is_new:
             return None
-        return Target("", problem=words.NO_PREVIEW)
+        is_there = showing(self._single.catalog, operation) is not None
+        return Target("", problem=words.NOT_READ_BY_ASKER if is_there else words.NO_PREVIEW)
 
     def _problem(self, call: Call, problem: str) -> Target:
         return Target(call.shown_url, problem=self._single.mask(problem))

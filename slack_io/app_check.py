@@ -5,29 +5,36 @@ For `python bot.py check --slack`. It reads only: nothing is posted, and no conn
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from base.slack_errors import LockedOut, SlackBusy, SlackSaysNo, SlackUnsure
 from base.token_kinds import TOKENS
-from slack_io.slack_app import NEEDED, advice
+from catalog.askers import is_group
+from slack_io.slack_app import NEEDED, advice, lacks_emails
 from slack_io.slack_pages import each
 from slack_io.web_api import SlackWeb
 
 _PAGES = 15  # of a thousand channels each; below Slack's pace for this method
-_GROUP = "S"  # what the id of a user group begins with
 
 
 class _Trouble(Exception):
     """Slack did not answer a question; the text says why and what to do."""
 
 
-def check_app(web: SlackWeb, socket: SlackWeb | None, channels: Iterable[str], approvers: Iterable[str]) -> list[str]:
+def check_app(
+    web: SlackWeb,
+    socket: SlackWeb | None,
+    channels: Iterable[str],
+    approvers: Iterable[str],
+    askers: Collection[str] = (),
+    emails_for: Collection[str] = (),
+) -> list[str]:
     """What is wrong, a sentence each; nothing where all is well.
 
     `web` has the bot's token, `socket` the app-level token where there is one. `channels` are those designated (ids or #names),
-    `approvers` what the catalog names.
+    `approvers` and `askers` whom the catalog names, `emails_for` what of it needs e-mail addresses.
     """
     wrong = [] if socket is None else list(_socket(socket))
     try:
@@ -36,7 +43,8 @@ def check_app(web: SlackWeb, socket: SlackWeb | None, channels: Iterable[str], a
         return [f"SLACK_BOT_TOKEN: {trouble}", *wrong]
     name = own.get("user")
     found = [*_token(own), *_scopes(web), *_channels(web, channels, name if isinstance(name, str) else "hr-bot")]
-    return [*found, *_groups(web, approvers), *wrong]
+    named = {"approvers": _groups_of(approvers), "askers": _groups_of(askers)}
+    return [*found, *_groups(web, named), *lacks_emails(web.granted, emails_for), *wrong]
 
 
 def _socket(socket: SlackWeb) -> Iterator[str]:
@@ -91,22 +99,27 @@ def _named(web: SlackWeb) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _groups(web: SlackWeb, approvers: Iterable[str]) -> Iterator[str]:
-    groups = sorted({one for one in approvers if one.startswith(("@", _GROUP))})
-    if not groups:
+def _groups_of(named: Iterable[str]) -> list[str]:
+    return sorted(set(filter(is_group, named)))
+
+
+def _groups(web: SlackWeb, named: Mapping[str, list[str]]) -> Iterator[str]:
+    """What is wrong with the groups that stand under each key."""
+    if not any(named.values()):
         return
     try:
         listed = _ask(web, "usergroups.list", {}).get("usergroups")
     except _Trouble as trouble:
-        yield f"approvers {', '.join(groups)}: {trouble}"
+        yield from (f"{key} {', '.join(groups)}: {trouble}" for key, groups in named.items() if groups)
         return
     living = [
         group for group in map(_mapping, listed if isinstance(listed, list) else ()) if not group.get("date_delete")
     ]
     there = {f"@{group.get('handle')}" for group in living} | {group.get("id") for group in living}
-    for group in groups:
+    does = {"approvers": "approve", "askers": "ask"}
+    for key, group in ((key, group) for key, groups in named.items() for group in groups):
         if group not in there:
-            yield f"approvers {group}: {advice('no_such_subteam')}; until then nobody can approve through it"
+            yield f"{key} {group}: {advice('no_such_subteam')}; until then nobody can {does[key]} through it"
 
 
 def _ask(web: SlackWeb, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -108,8 +108,9 @@ class AppHome:
         with self._lock:
             if user in self._viewers:
                 self._viewers[user] = frozenset([*waiting, *(one.proposal for one in asked)])
-        operations = [f"{one.method} {one.url}: {one.description}" for one in self._gate.catalog.operations]
-        operations += [f"{one.workflow_id}: {one.description}" for one in self._gate.catalog.recipes]
+        mine = self._gate.asked_by(user)
+        operations = [f"{one.method} {one.url}: {one.description}" for one in mine.operations]
+        operations += [f"{one.workflow_id}: {one.description}" for one in mine.recipes]
         how = words.HOME_HOW.format(places=words.places(self._channels))
         shown = [one for one in map(self._store.proposal_of, waiting[:_SHOWN]) if one is not None]
         rows = [[card_row(one) for one in group] for group in (shown, asked)]

@@ -135,7 +135,7 @@ class Cancellation:
         """Raises `Refused` unless this person asked, or is an admin."""
         if user == asker or self._is_admin(user):
             return
-        raise Refused(refusal.format(asker=asker) if asker else words.NOT_MINE)
+        raise Refused(refusal.format(asker=words.asker(asker)) if asker else words.NOT_MINE)
 
     def _is_admin(self, user: str) -> bool:
         """Looked up now; what Slack does not say lets nobody through."""

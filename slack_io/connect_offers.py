@@ -13,6 +13,7 @@ from identity.connecting import Code, NotConnectedNow, account_text
 from identity.providers import Grant
 from store.connections import ConnectionAsked, hashed
 from store.posts import Post, connect_offer, ephemeral, message
+from store.received import Mention
 from store.store import Store
 from store.turns import Turn
 
@@ -52,7 +53,7 @@ def _is_in_thread(store: Store, turn: str, thread: str) -> bool:
     """Where a question's asker looks. Slack shows a line for one person in no thread in which nothing stands yet:
     https://docs.slack.dev/reference/methods/chat.postEphemeral."""
     mention = store.mention_of(turn)
-    return mention is None or mention.in_thread or store.has_spoken(thread)
+    return not isinstance(mention, Mention) or mention.in_thread or store.has_spoken(thread)
 
 
 def connect_button(api: str, url: str) -> Block:

@@ -17,6 +17,7 @@ import structlog
 
 from base import metrics, words
 from base.allowance import UNLIMITED, Allowance
+from base.askers import app_asker
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.tracing import is_tracing, span, traceparent
 from gate.card_posts import card_row
@@ -33,9 +34,10 @@ from slack_io.payloads import question
 from slack_io.web_api import SlackWeb
 from store.admission import Admission
 from store.arrivals import Arrival
-from store.journal.hash_chain import JournalEntry
+from store.journal.hash_chain import JournalEntry, digest
 from store.posts import Post, ephemeral, message, thumbs_up
 from store.received import (
+    AppMention,
     AssistantOpened,
     Click,
     HomeOpened,
@@ -44,7 +46,6 @@ from store.received import (
     Received,
     SessionStopped,
     Shortcut,
-    Unanswerable,
     Unreadable,
 )
 from store.store import Store
@@ -58,6 +59,8 @@ _TRY_AGAIN = 2.0  # seconds, where Slack's directory gave no answer
 _SAY_AGAIN = 30.0  # seconds for which the same refusal is not repeated to the same person
 _MOST_SAID = 5  # refusals that one person is told in that time
 _REMEMBERED = 1_000  # people who were refused lately
+_MOST_OF_APP = 10  # questions in a thread in which an app is answered; two bots that answer each other go on no longer
+_ONCE = {words.NO_PERSON: "no-person"}  # as earlier versions named that post
 _APPROVE = frozenset({"approve", "approve_all"})
 
 
@@ -149,6 +152,8 @@ class Handlers:
         match received:
             case Mention():
                 says.append(self._message(received, "", words.SET_ASIDE))
+            case AppMention():
+                says.append(self._once(received, words.SET_ASIDE))
             case Shortcut() | Click(in_view=False):
                 says.append(self._ephemeral(received, words.SET_ASIDE, in_thread=True))
         noted = {"user": received.user, "kind": received.kind, "ends": arrival.tries}
@@ -162,7 +167,7 @@ class Handlers:
         match arrival.received:
             case Click() | Shortcut() | SessionStopped() as received:
                 self._interaction(arrival, received)
-            case Unanswerable() as received:
+            case AppMention() as received:
                 self._app(arrival, received)
             case MessageDeleted() as received:
                 self._cancellation.removed(arrival, received)
@@ -201,23 +206,48 @@ class Handlers:
         elif not (text := question(mention.text, mention.files, bot, has_attached=bool(mention.attached))):
             self._store.dispose(arrival, [self._thumb(mention, ""), self._message(mention, "", words.HELP)])
         else:
-            self._admit(arrival, mention, text)
+            self._admit(arrival, mention, user, text)
 
-    def _is_too_old(self, mention: Mention, received_at: float) -> bool:
+    def _is_too_old(self, mention: Mention | AppMention, received_at: float) -> bool:
         """Whether an edit tells of a message so old that the store may have forgotten that it was a question once."""
         return mention.is_edited and float(mention.ts) < received_at - self._rules.retention_days * _DAY
 
-    def _app(self, arrival: Arrival, wrote: Unanswerable) -> None:
-        """A workflow or an app mentioned the bot: one word in the thread, and only one, or two bots would go on for ever."""
-        bot, thread = self._web.identity(), wrote.thread.key
-        is_ours = wrote.user == bot.user or (bool(bot.bot) and wrote.bot_id == bot.bot)
-        if is_ours:
+    def _app(self, arrival: Arrival, wrote: AppMention) -> None:
+        """A workflow or an app mentioned the bot: answered where the catalog names it, else told in one word, and only once in a thread, or
+        two bots would go on for ever."""
+        bot = self._web.identity()
+        own = {bot.user, bot.bot, bot.app} - {""}
+        if not own.isdisjoint((wrote.user, wrote.bot_id, wrote.app_id)) or self._is_too_old(wrote, arrival.received_at):
             self._store.dispose(arrival)
             return
+        named = self._named(wrote)
+        refusal = self._refusal_of_app(wrote) if named else words.NO_PERSON
+        text = question(wrote.text, wrote.files, bot.user, has_attached=bool(wrote.attached))
+        if refusal is None and text:
+            self._admit(arrival, wrote, app_asker(named), text)
+            return
+        told = refusal or words.HELP
         log.info("refused", reason="mentioned by an app")
-        noted = JournalEntry("question refused", {"user": wrote.bot_id or wrote.user, "reason": words.NO_PERSON})
-        once = f"no-person/{thread}"  # the store takes a post of this id once
-        self._store.dispose(arrival, [message(once, thread, "", words.NO_PERSON)], [noted])
+        noted = JournalEntry("question refused", {"user": named or wrote.bot_id or wrote.user, "reason": told})
+        self._store.dispose(arrival, [self._once(wrote, told)], [noted])
+
+    def _named(self, wrote: AppMention) -> str:
+        """The id by which the catalog names an app; empty where it does not."""
+        apps = self._gate.catalog.apps
+        return next((one for one in (wrote.bot_id, wrote.app_id) if one in apps), "")
+
+    def _refusal_of_app(self, wrote: AppMention) -> str | None:
+        """Why an app that the catalog names may not ask this here, or None."""
+        if wrote.is_edited and self._store.has_lost(float(wrote.ts)):
+            return words.FROM_BEFORE
+        if not self._is_designated(wrote.thread.channel):
+            return words.elsewhere(self._rules.channels)
+        return words.APP_ASKS_ON if len(self._store.asked_at(wrote.thread.key)) >= _MOST_OF_APP else None
+
+    def _once(self, wrote: AppMention, told: str, why: str = "") -> Post:
+        """Words for an app, which its thread gets once, whatever time they name: the store takes a post of one id once."""
+        why = why or _ONCE.get(told, digest(told)[:12])
+        return message(f"{why}/{wrote.thread.key}", wrote.thread.key, "", told)
 
     def _refusal(self, mention: Mention) -> str | None:
         """Why this person may not ask this here, or None."""
@@ -252,13 +282,15 @@ class Handlers:
         names = [one.removeprefix("#") for one in self._rules.channels if one.startswith("#")]
         return bool(names) and self._web.channel_name(channel) in names
 
-    def _admit(self, arrival: Arrival, mention: Mention, text: str) -> None:
-        turn = Turn(self._ids(), mention.thread.key, mention.user, text, mention.ts, trace=traceparent())
+    def _admit(self, arrival: Arrival, mention: Mention | AppMention, asker: str, text: str) -> None:
+        turn = Turn(self._ids(), mention.thread.key, asker, text, mention.ts, trace=traceparent())
         refusals: list[Closed] = []
 
         def says_closed(closed: Closed) -> list[Post]:
             refusals.append(closed)  # at once: another question of theirs may be refused at this moment
             is_news = self._refusals.is_news(turn.asker, "", closed.setting)
+            if isinstance(mention, AppMention):
+                return [self._once(mention, closed_text(closed), closed.setting)]
             return [self._to_author(mention, closed_text(closed))] if is_news else []
 
         outcome = self._store.admit(
@@ -275,12 +307,16 @@ class Handlers:
         metrics.QUESTIONS.labels(outcome).inc()
         if outcome == "too many of theirs":
             self._refusals.is_news(turn.asker, "", words.TOO_MANY_OF_YOURS)
-        if outcome in ("taken", "kept") and mention.is_direct and len(self._store.asked_at(turn.thread)) == 1:
+        is_direct = isinstance(mention, Mention) and mention.is_direct
+        if outcome in ("taken", "kept") and is_direct and len(self._store.asked_at(turn.thread)) == 1:
             self._status.title(turn.thread, " ".join(text.split()))  # the first question names the thread
 
-    def _says(self, mention: Mention, turn: Turn) -> Mapping[Admission, Sequence[Post]]:
+    def _says(self, mention: Mention | AppMention, turn: Turn) -> Mapping[Admission, Sequence[Post]]:
         """What is said of each outcome of an admission."""
         thumb = self._thumb(mention, turn.turn)
+        if isinstance(mention, AppMention):
+            too_many = [self._once(mention, words.TOO_MANY)]
+            return {"taken": [thumb], "kept": [thumb], "too many": too_many, "too many of theirs": too_many}
         return {
             "taken": [thumb],
             "kept": [thumb, self._ephemeral(mention, self._why_kept(turn.thread), in_thread=True)],
@@ -301,9 +337,9 @@ class Handlers:
         user = opened.user
         is_guest = not self._rules.allow_guests and self._web.is_outsider(user) is not False
         may = self._rules.allow_direct and not is_guest and self._gate.may_ask_directly(user)
+        shown = suggestions(self._gate.asked_by(user)) if may else []
         self._store.dispose(arrival)
-        if may:
-            shown = suggestions(self._gate.catalog)
+        if shown:
             self._status.prompts(opened.thread.key, shown, in_thread=opened.in_thread)
 
     # --- clicks -------------------------------------------------------------------------------------------------------
@@ -427,7 +463,7 @@ class Handlers:
 
     # --- what is said -------------------------------------------------------------------------------------------------
 
-    def _thumb(self, mention: Mention, turn: str) -> Post:
+    def _thumb(self, mention: Mention | AppMention, turn: str) -> Post:
         return thumbs_up(self._ids(), mention.thread.key, turn, mention.ts)
 
     def _message(self, mention: Mention, turn: str, text: str) -> Post:

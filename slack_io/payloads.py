@@ -17,6 +17,7 @@ from base.thread import TOP, Thread
 from slack_io.message_content import clean, content, is_by_app, with_files
 from store.received import (
     Action,
+    AppMention,
     AssistantOpened,
     Click,
     Event,
@@ -26,7 +27,6 @@ from store.received import (
     MessageDeleted,
     SessionStopped,
     Shortcut,
-    Unanswerable,
 )
 
 _WORTHY_SUBTYPES = (None, "file_share", "thread_broadcast")  # those that are a person's own new words
@@ -79,7 +79,7 @@ def event(envelope: Mapping[str, Any]) -> Event | None:
     return None
 
 
-def mention(envelope: Mapping[str, Any]) -> Mention | Unanswerable | None:
+def mention(envelope: Mapping[str, Any]) -> Mention | AppMention | None:
     """The mention in an `app_mention` envelope; None for the bot's own, and for messages that are nobody's new words.
 
     When somebody edits a message that mentions the bot, Slack sends `app_mention` for it, again or for the first time, with the
@@ -91,7 +91,7 @@ def mention(envelope: Mapping[str, Any]) -> Mention | Unanswerable | None:
     return _mention(envelope, event, is_direct=False)
 
 
-def message(envelope: Mapping[str, Any]) -> Mention | Unanswerable | MessageDeleted | None:
+def message(envelope: Mapping[str, Any]) -> Mention | AppMention | MessageDeleted | None:
     """What a `message` envelope says: of a direct message a person's words, or that a message is gone; of a channel, whose messages
     the bot need not be subscribed to, that an edit added a mention."""
     event = _mapping(envelope.get("event"))
@@ -103,7 +103,7 @@ def message(envelope: Mapping[str, Any]) -> Mention | Unanswerable | MessageDele
     return _mention(envelope, event, is_direct=True) if is_direct else None  # a channel's mention comes as app_mention
 
 
-def _added(envelope: Mapping[str, Any], event: Mapping[str, Any]) -> Mention | Unanswerable | None:
+def _added(envelope: Mapping[str, Any], event: Mapping[str, Any]) -> Mention | AppMention | None:
     """The mention that a change brought into a message."""
     now, before = _mapping(event.get("message")), _mapping(event.get("previous_message"))
     bots = [_id(one.get("user_id")) for one in _mappings(envelope.get("authorizations")) if one.get("is_bot") is True]
@@ -126,19 +126,24 @@ def _removed(envelope: Mapping[str, Any]) -> MessageDeleted | None:
 
 def _mention(
     envelope: Mapping[str, Any], message: Mapping[str, Any], *, is_direct: bool
-) -> Mention | Unanswerable | None:
+) -> Mention | AppMention | None:
     channel, ts, user = _id(message.get("channel")), _ts(message.get("ts")), _id(message.get("user"))
     team = _id(envelope.get("team_id")) or _id(message.get("team")) or _NO_TEAM
     event_id, thread_ts = envelope.get("event_id"), _ts(message.get("thread_ts"))
     if not (channel and ts and _is_event_id(event_id)) or message.get("hidden"):
         return None
     thread = Thread(team, channel, thread_ts or ts)
+    said, is_edited = content(message), bool(message.get("edited"))
+    attached = tuple(replace(one, text=one.text[:_ATTACHED]) for one in said.attached[:_ATTACHMENTS])
     if is_by_app(message):
-        bot = _id(message.get("bot_id"))
-        return None if is_direct else Unanswerable(event_id, thread, ts, user or _NO_USER, bot)
+        bot, app = _id(message.get("bot_id")), _id(message.get("app_id"))
+        by, files = user or _NO_USER, said.files
+        return (
+            None if is_direct else AppMention(event_id, thread, ts, by, bot, app, said.text, is_edited, attached, files)
+        )
     if not user or message.get("subtype") not in _WORTHY_SUBTYPES:
         return None
-    said, home = content(message), _id(message.get("user_team")) or _id(message.get("source_team"))
+    home = _id(message.get("user_team")) or _id(message.get("source_team"))
     return Mention(
         event_id=event_id,
         thread=thread,
@@ -148,8 +153,8 @@ def _mention(
         in_thread=bool(thread_ts) and thread_ts != ts,
         is_foreign=bool(home and team != _NO_TEAM and home != team and not envelope.get("enterprise_id")),
         is_direct=is_direct,
-        is_edited=bool(message.get("edited")),
-        attached=tuple(replace(one, text=one.text[:_ATTACHED]) for one in said.attached[:_ATTACHMENTS]),
+        is_edited=is_edited,
+        attached=attached,
         files=said.files,
     )
 

@@ -5,6 +5,8 @@ Scopes are those of bot tokens: https://docs.slack.dev/reference/methods, https:
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from base.token_kinds import TOKENS
 
 _NONE: frozenset[str] = frozenset()
@@ -36,9 +38,7 @@ SCOPES: dict[str, frozenset[str]] = {
     "reactions.add": frozenset({"reactions:write"}),
     "usergroups.list": _GROUPS,
     "usergroups.users.list": _GROUPS,
-    "users.info": frozenset(
-        {"users:read", "users:read.email"}
-    ),  # it answers without the second, too, but with no e-mail
+    "users.info": frozenset({"users:read"}),
     "views.open": _NONE,
     "views.publish": _NONE,
     "views.update": _NONE,
@@ -57,6 +57,9 @@ SUBSCRIPTIONS: dict[str, frozenset[str]] = {
 OF_OLD_APPS = frozenset({"assistant_thread_started", "assistant_thread_context_changed"})
 # Feature of the manifests -> the scopes that it brings along
 FEATURES: dict[str, frozenset[str]] = {"agent_view": _ASSISTANT, "shortcuts": frozenset({"commands"})}
+
+# Not in the manifests: needed where a catalog's keys are about people's e-mail addresses (`Catalog.emails_for`), and by nothing else
+EMAIL_SCOPE = "users:read.email"
 
 NEEDED: frozenset[str] = _NONE.union(*SCOPES.values(), *SUBSCRIPTIONS.values(), *FEATURES.values())
 
@@ -80,14 +83,22 @@ _ADVICE = {
     "not_in_channel": "the bot is not in the channel: write /invite and its name there",
     "channel_not_found": "no such channel, or a private one that the bot is not in: check SLACK_CHANNEL, and /invite the bot there",
     "is_archived": "the channel is archived: open it again, or put another one into SLACK_CHANNEL",
-    "plan_upgrade_required": "user groups need a paid plan of Slack: name people (U...) as approvers instead",
-    "paid_teams_only": "user groups need a paid plan of Slack: name people (U...) as approvers instead",
-    "no_such_subteam": "no such user group: correct `approvers` in the catalog",
+    "plan_upgrade_required": "user groups need a paid plan of Slack: name people (U...) instead",
+    "paid_teams_only": "user groups need a paid plan of Slack: name people (U...) instead",
+    "no_such_subteam": "no such user group: correct the catalog",
     "restricted_action": "a setting of the workspace forbids it: ask those who administer Slack",
     "access_denied": "Slack refuses access: ask those who administer Slack",
     "team_access_not_granted": "the app is not installed in this workspace: install it there",
     "ratelimited": "Slack wants fewer calls at the moment: try again in a minute",
 }
+
+
+def lacks_emails(granted: frozenset[str] | None, needed_by: Iterable[str]) -> Iterator[str]:
+    """What is wrong where parts of a catalog need addresses and the bot, with the scopes that Slack told (None: not told), sees none."""
+    parts = ", ".join(needed_by)
+    if parts and granted is not None and EMAIL_SCOPE not in granted:
+        add = _ADD_SCOPE["SLACK_BOT_TOKEN"].format(needed=EMAIL_SCOPE)
+        yield f"{parts}: the bot may not see e-mail addresses: {add}; until then it knows nobody's"
 
 
 def advice(code: str, setting: str = "SLACK_BOT_TOKEN", needed: str = "") -> str | None:

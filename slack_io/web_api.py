@@ -35,9 +35,10 @@ from base.settings import Settings
 from base.slack_errors import LockedOut, SlackBusy, SlackSaysNo, SlackUnsure
 from base.tracing import span
 from base.unpack import TooLarge
+from catalog.askers import is_group
 from gate.authority import KEEP_MEMBERS
 from slack_io.memberships import Rolls
-from slack_io.slack_app import advice
+from slack_io.slack_app import advice, lacks_emails
 from slack_io.slack_pages import each, next_cursor
 from store.store import Store
 
@@ -137,7 +138,8 @@ class Identity:
 @dataclass(frozen=True)
 class Person:
     """Somebody as Slack knows them: the name that others see, the time zone, seconds east of UTC; the e-mail where the app may see it
-    (with the scope users:read.email) and Slack has verified it, else empty."""
+    (with the scope users:read.email) and Slack has verified it, else empty. `domain` is that of the e-mail address; None where Slack does
+    not show it, empty where it does not count: only that of a full member of this workspace or organisation does."""
 
     name: str
     zone: str
@@ -146,6 +148,7 @@ class Person:
     is_bot: bool
     email: str = field(default="", repr=False)
     is_gone: bool = False  # deactivated
+    domain: str | None = None
 
 
 class _BoundedClient(WebClient):
@@ -341,6 +344,11 @@ class SlackWeb:
         person = self.person(user)
         return person.email if person is not None and not person.is_outsider else ""
 
+    def email_domain(self, user: str) -> str | None:
+        """The domain of somebody's e-mail address, empty where none counts; None where Slack does not say. Kept for ten minutes."""
+        person = self.person(user)
+        return person.domain if person is not None else None
+
     def group_id(self, handle: str, *, insists: bool = False) -> str | None:
         """The id of the user group with this handle, or None where Slack does not say. Kept for ten minutes, that there is none for
         seconds. `insists`: raises `SlackBusy` or `SlackUnsure` where it cannot be known now."""
@@ -361,7 +369,7 @@ class SlackWeb:
                 self._groups.put(_text(group.get("handle")), group["id"])
         found = self._groups.get(handle)
         if found is None:
-            log.error("group unknown", group=handle, hint="no such handle; nobody can approve through it")
+            log.error("group unknown", group=handle, hint="no such handle; it stands for nobody")
             self._no_groups.put(handle, True)
         return found
 
@@ -376,14 +384,17 @@ class SlackWeb:
                 hint = "correct SLACK_CHANNEL, or invite the bot, if the channel is private"
                 log.warning("no such channel", channel=name, hint=hint)
 
-    def check_groups(self, approvers: Iterable[str]) -> None:
-        """When a catalog is taken: logs the user groups among a catalog's approvers that Slack does not have."""
-        for approver in sorted(set(approvers)):
-            if approver.startswith("@"):
-                self.group_id(approver.removeprefix("@"))
-            elif approver.startswith("S"):
+    def check_people(self, approvers: Iterable[str], askers: Iterable[str], emails_for: Iterable[str]) -> None:
+        """When a catalog is taken: logs the user groups among whom it names that Slack does not have, and what needs e-mail addresses where
+        the bot may see none."""
+        for name in sorted({*approvers, *askers}):
+            if name.startswith("@"):
+                self.group_id(name.removeprefix("@"))
+            elif is_group(name):
                 with contextlib.suppress(SlackBusy, SlackUnsure):
-                    self.in_group(approver, "")
+                    self.in_group(name, "")
+        for problem in lacks_emails(self.granted, emails_for):
+            log.error("no e-mail addresses", reason=problem)
 
     def in_group(self, group: str, user: str, *, kept: float = KEEP_MEMBERS, spare: int = 0) -> bool | None:
         """Whether a group has this member, by a look-up at most `kept` seconds old; None where Slack does not say. `spare`: as with
@@ -394,7 +405,7 @@ class SlackWeb:
         try:
             members = self.call("usergroups.users.list", {"usergroup": group}, spare=spare).get("users")
         except SlackSaysNo as error:
-            log.warning("group unknown", group=group, code=error.code, hint="nobody can approve through it")
+            log.warning("group unknown", group=group, code=error.code, hint="it stands for nobody")
             return None
         return (_texts(members), "") if isinstance(members, list) else None
 
@@ -487,15 +498,28 @@ def _person(data: Mapping[str, Any], own: Identity) -> Person:
     name = next((one for one in names if isinstance(one, str) and one.strip()), "somebody")
     offset = data.get("tz_offset")
     offset = float(offset) if isinstance(offset, (int, float)) and abs(offset) <= _DAY else 0.0
+    is_outsider = _is_outsider(data, own)
     return Person(
         name.strip()[:80],
         _text(data.get("tz"))[:60],
         offset,
-        _is_outsider(data, own),
+        is_outsider,
         bool(data.get("is_bot")),
         _text(profile.get("email"))[:254] if data.get("is_email_confirmed") is not False else "",
-        is_gone=data.get("deleted") is True,
+        data.get("deleted") is True,
+        _domain(profile.get("email")) if _is_own(data, is_outsider=is_outsider) else "",
     )
+
+
+def _is_own(data: Mapping[str, Any], *, is_outsider: bool) -> bool:
+    """Whether somebody's address is one that this workspace or organisation vouches for."""
+    return not is_outsider and bool(data.get("team_id")) and data.get("is_email_confirmed") is not False
+
+
+def _domain(address: object) -> str | None:
+    """An e-mail address's domain; None where there is no address."""
+    _, at, domain = _text(address).rpartition("@")
+    return domain.strip().lower() if at else None
 
 
 def _is_outsider(person: Mapping[str, Any], own: Identity) -> bool:

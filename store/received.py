@@ -54,14 +54,19 @@ class Mention:
 
 
 @dataclass(frozen=True)
-class Unanswerable:
-    """A mention by a workflow or an app: no person is there who could answer for what comes of it."""
+class AppMention:
+    """A mention by a workflow or an app: no person is there who could answer for what comes of it. `text` is still marked up."""
 
     event_id: str
     thread: Thread
     ts: str
-    user: str  # the app's, where it has one
+    user: str  # the app's, or that of the person in whose name it posted
     bot_id: str
+    app_id: str = ""
+    text: str = ""
+    is_edited: bool = False
+    attached: tuple[Attached, ...] = ()
+    files: tuple[str, ...] = ()
     kind: ClassVar[str] = "app"
 
 
@@ -159,7 +164,7 @@ class Unreadable:
     kind: str
 
 
-Event = Mention | Unanswerable | AssistantOpened | SessionStopped | MessageDeleted | HomeOpened
+Event = Mention | AppMention | AssistantOpened | SessionStopped | MessageDeleted | HomeOpened
 Interaction = Click | Shortcut
 Received = Event | Interaction
 BY_KIND: dict[str, type[Received]] = {one.kind: one for one in get_args(Event) + get_args(Interaction)}
@@ -188,7 +193,7 @@ def _value(row: Mapping[Any, Any], kept: dict[str, Any]) -> Received | Unreadabl
     if made is None or needs - known.keys():
         return Unreadable(**of_row, user=kept.get("user", ""), kind=row["kind"])
     values = {one.name: known[one.name] for one in fields(made) if one.name in known}
-    if made is Mention:
+    if made in (Mention, AppMention):
         values["attached"] = tuple(Attached(one["name"], one["text"]) for one in kept.get("attached", ()))
         values["files"] = tuple(kept.get("files", ()))
     return made(**values)

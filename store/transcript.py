@@ -41,10 +41,14 @@ class ThreadContext:
 
 @dataclass(frozen=True)
 class TurnNote:
-    """What the bot itself says with a question: who asks and when, and operations where not all are listed. Stored, so that it stays."""
+    """What the bot itself says with a question: who asks and when, and operations where not all are listed. Stored, so that it stays.
+
+    `only_for`: whose turns alone may see the operations; empty: all.
+    """
 
     about: str
     operations: str
+    only_for: str = ""
 
     @property
     def text(self) -> str:
@@ -130,6 +134,8 @@ def visible_to(items: Sequence[Item], asker: str) -> list[Item]:
             case Result():
                 place = places.get((item.reply, item.call))
                 seen += [replace(item, call=place)] if place is not None else []
+            case TurnNote() if item.only_for not in ("", asker):
+                seen.append(TurnNote(item.about, ""))
             case _:
                 seen.append(item)
     return seen

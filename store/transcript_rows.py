@@ -46,7 +46,8 @@ def _columns(item: Item) -> dict[str, Any]:
         case ThreadContext():
             return {"kind": "heard", "content": json.dumps([vars(line) for line in item.lines])}
         case TurnNote():
-            return {"kind": "noted", "content": json.dumps(vars(item))}
+            said = {"about": item.about, "operations": item.operations}  # all that an earlier version takes
+            return {"kind": "noted", "content": json.dumps(said), "only_for": item.only_for}
         case UserMessage():
             return {"kind": "said", "content": json.dumps({"text": item.text, "by": item.by})}
         case AssistantMessage():
@@ -64,7 +65,7 @@ def _item_of(row: Mapping[Any, Any]) -> Item:
         case "heard":
             return ThreadContext(tuple(ThreadMessage(**line) for line in json.loads(row["content"])))
         case "noted":
-            return TurnNote(**json.loads(row["content"]))
+            return TurnNote(**json.loads(row["content"]), only_for=row["only_for"])
         case "said":
             return UserMessage(**json.loads(row["content"]))
         case "replied":

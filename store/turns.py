@@ -19,7 +19,7 @@ from store.holds import DATABASE
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, add_posts
 from store.proposal_record import Proposal, proposals
-from store.received import Mention, from_row
+from store.received import AppMention, Mention, from_row
 from store.seals import add_proposals
 from store.tables import inbox, turns
 from store.transcript import AssistantMessage, Result, ThreadContext, ThreadMessage, TurnNote, Usage, UserMessage
@@ -43,7 +43,8 @@ class TurnEvent(StrEnum):
     BEGIN = "begin"
     DROP = "drop"  # its question was taken back before it began
     GO_ON = "go on"  # the model answered, and calls came of it
-    PUT_ASIDE = "put aside"  # its model has no time
+    WAIT = "wait"  # Slack does not say yet what its asker may ask for
+    PUT_ASIDE = "put aside"  # its model has no time, or Slack does not say what its asker may ask for
     AWAIT = "await"  # its asker is to connect an account first
     END = "end"
     FAIL = "fail"  # a fault, or a person who stopped it
@@ -53,6 +54,7 @@ TRANSITIONS: dict[tuple[TurnState, TurnEvent], TurnState] = {
     (TurnState.WAITING, TurnEvent.BEGIN): TurnState.RUNNING,
     (TurnState.WAITING, TurnEvent.DROP): TurnState.DONE,
     (TurnState.WAITING, TurnEvent.FAIL): TurnState.FAILED,
+    (TurnState.WAITING, TurnEvent.WAIT): TurnState.WAITING,
     (TurnState.RUNNING, TurnEvent.GO_ON): TurnState.RUNNING,
     (TurnState.RUNNING, TurnEvent.PUT_ASIDE): TurnState.RUNNING,
     (TurnState.RUNNING, TurnEvent.AWAIT): TurnState.RUNNING,
@@ -75,7 +77,9 @@ class Turn:
     model_calls: int = 0
     stopped_by: str = ""  # who stopped it
     is_running: bool = False  # begun, its words are in the transcript
-    waits_since: float | None = None  # seconds since 1970: since when its model has no time
+    waits_since: float | None = (
+        None  # seconds since 1970: since when its model has no time, or Slack does not say who may ask
+    )
     waits_until: float | None = None  # and until when it is not asked
     connects: tuple[str, ...] = ()  # the APIs of which its asker is to connect an account; one of them is enough
     connects_until: float | None = None  # seconds since 1970: until when it waits for that
@@ -155,6 +159,7 @@ _STOP = (
     .values(stopped_by=given("person"))
 )
 _BEGIN = _happens(TurnEvent.BEGIN, text=given("words"), tries=1, ends_alone=0)
+_WAIT = _happens(TurnEvent.WAIT, waits_since=given("since"), taken_by="", tries=0, ends_alone=0)
 _PUT_ASIDE = _happens(
     TurnEvent.PUT_ASIDE, waits_since=given("since"), waits_until=given("until"), taken_by="", tries=0, ends_alone=0
 )
@@ -238,12 +243,12 @@ class Turns(Database):
         with self._reading() as db:
             return [(row.ts, TurnState(row.state)) for row in db.execute(_ASKED_AT, {"of": thread})]
 
-    def mention_of(self, turn: str) -> Mention | None:
+    def mention_of(self, turn: str) -> Mention | AppMention | None:
         """The mention that a turn was made of, as its event had it."""
         with self._reading() as db:
             row = db.execute(_MENTION_OF, {"which": turn}).mappings().first()
         received = from_row(row)[0] if row is not None else None
-        return received if isinstance(received, Mention) else None
+        return received if isinstance(received, Mention | AppMention) else None
 
     def trace_behind(self, token: str) -> str:
         """The trace of the turn whose request, or set of them, a button's token names; empty where there is none."""
@@ -299,8 +304,8 @@ class Turns(Database):
         return begun
 
     def put_aside(self, turn: Turn, since: float, until: float, entries: Sequence[JournalEntry] = ()) -> None:
-        """Notes that a running turn waits for its model: since when, and until when it is not to be asked. The next `add_round` or
-        `end_turn` ends that."""
+        """Notes that a running turn waits for its model, or for Slack: since when, and until when the model is not to be asked. The next
+        `add_round` or `end_turn` ends that."""
         with self.holding(turn.thread), self._writing() as tx:
             _let(tx, _PUT_ASIDE, turn, since=since, until=until)
             tx.note(turn.thread, turn.turn, entries)
@@ -322,6 +327,11 @@ class Turns(Database):
             add_posts(tx, says)
             tx.note(turn.thread, turn.turn, entries)
             tx.wake(DATABASE, Work.DEADLINES)
+
+    def wait_turn(self, turn: Turn, since: float) -> None:
+        """Notes since when a turn that has not begun waits for Slack."""
+        with self.holding(turn.thread), self._writing() as tx:
+            _let(tx, _WAIT, turn, since=since)
 
     def drop_turn(self, turn: Turn, entries: Sequence[JournalEntry]) -> None:
         """Ends a turn that never began: its question was taken back."""

@@ -18,7 +18,7 @@ from base.english import telling_terms
 from base.shrink import as_json
 from base.tokens import estimate
 from catalog.calls import BadCall
-from catalog.catalog import RUN, Api, Catalog, Operation, Recipe
+from catalog.catalog import KEPT_PARTS, RUN, Api, Catalog, Operation, Recipe
 from catalog.rules import SAFE_METHODS
 from model.prompt.listing import (
     BARE,
@@ -102,16 +102,18 @@ def is_whole(catalog: Catalog, instructions: str, budget: int = BUDGET) -> bool:
 
 
 def prepare(catalog: Catalog, budget: int = BUDGET) -> None:
-    """Makes what is made once for a catalog and for each channel's part of it, so that no question waits for it."""
-    for view, instructions in [
-        (catalog, ""),
-        *((catalog.narrowed(one), one.instructions) for one in catalog.channels.values()),
-    ]:
-        if not is_whole(view, instructions, budget):
-            index_of(view)
+    """Makes what is made once for a catalog and for each channel's part of it, so that no question waits for it: as they are for who may
+    ask for everything, and for who may for no more than everybody."""
+    for part in dict.fromkeys((catalog, catalog.of_everybody)):
+        for view, instructions in [
+            (part, ""),
+            *((part.narrowed(one), one.instructions) for one in part.channels.values()),
+        ]:
+            if not is_whole(view, instructions, budget):
+                index_of(view)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=KEPT_PARTS)
 def _fixed(catalog: Catalog, instructions: str, budget: int) -> _Fixed:
     own = [instructions.strip()] if instructions.strip() else []
     left = budget - _ABOUT - sum(estimate(text) for text in [*own, *map(as_json, _always(catalog))])
@@ -211,7 +213,7 @@ def beside(
         return TurnNote(about, "")
     words = asked if len(telling_terms(asked[:_QUERY])) >= _FEW else "\n".join([asked, *before])
     ranking = index_of(catalog).rank(words, fixed.room // _SMALLEST)
-    room = fixed.room if first is None else int(fixed.room * _LATER)
+    room = fixed.room if first is None or not first.operations else int(fixed.room * _LATER)
     known = frozenset(first.operations.splitlines() if first else ())
     return TurnNote(about, _listed(catalog, ranking, fixed, room, known))
 

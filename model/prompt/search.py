@@ -16,7 +16,7 @@ from operator import add
 from typing import Any, TypeVar
 
 from base.english import SENTENCE_END, stem, telling_terms, terms
-from catalog.catalog import Api, Catalog, Operation, Recipe
+from catalog.catalog import KEPT_PARTS, Api, Catalog, Operation, Recipe
 from catalog.rules import SAFE_METHODS
 from model.prompt.question import Question, read_question
 from model.prompt.resources import ASKING, Route, relate, things
@@ -228,7 +228,7 @@ class Index:
                 yield at
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=KEPT_PARTS)
 def index_of(catalog: Catalog) -> Index:
     """The index of a catalog, made once."""
     return Index([*catalog.operations, *catalog.recipes])

@@ -143,6 +143,30 @@ def test_check_says_what_is_shared_with_the_thread(tmp_path: Path) -> None:
     assert "waits for asker, at most 60 min" in payroll
 
 
+def test_check_shows_who_may_ask(tmp_path: Path) -> None:
+    lines = [
+        "name: HR",
+        "base_url: http://h",
+        'askers: ["@hr-team", example.com]',
+        "endpoints:",
+        "  - {method: GET, url: /people, description: Lists.}",
+        "  - {method: GET, url: /holidays, description: Lists., askers: everybody}",
+        '  - {method: POST, url: /people, description: Adds., askers: [B061EG9T2], approval: {approvers: ["@leads"]}}',
+    ]
+    (tmp_path / "apis.yaml").write_text("\n".join(lines))
+    shown = check(tmp_path).output
+    rows = {
+        name: line for line in shown.splitlines() for name in ("GET /people", "GET /holidays", "POST") if name in line
+    }
+    assert "asked for by @hr-team or example.com" in rows["GET /people"]
+    assert "everybody in the channel" in rows["GET /holidays"]
+    assert "asked for by B061EG9T2: waits for @leads, at most 60 min" in rows["POST"]
+    assert (
+        "Asked for (HR): 1 operation by @hr-team or example.com; 1 operation by everybody; 1 operation by B061EG9T2."
+        in shown
+    )
+
+
 def test_check_shows_placeholders_as_they_are_written(tmp_path: Path) -> None:
     done = check(tmp_path, HR_API_URL="https://hr.example", APIS_FILE=str(CATALOG))
 

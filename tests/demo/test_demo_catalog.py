@@ -99,3 +99,13 @@ def test_no_two_workspaces_give_the_same_id() -> None:
     worlds = [Workspace().world for _ in range(20)]
     ids = [world.next_id("Ev") for world in worlds for _ in range(3)]
     assert len(set(ids)) == len(ids) == 60
+
+
+def test_whom_the_catalog_lets_ask_is_there_to_be_played() -> None:
+    text = """
+base_url: https://x.example.com
+endpoints: [{method: GET, url: /a, description: A., askers: ["@night-shift", U0LUCY, example.com, B0FLOW]}]
+"""
+    catalog = load_catalog(text, {})
+    assert [group.handle for group in catalog_files.groups(catalog)] == ["night-shift"]
+    assert "U0LUCY" in [person.id for person in catalog_files.people(catalog)]

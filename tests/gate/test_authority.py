@@ -44,16 +44,20 @@ class Named(Slow):
 def test_where_a_channels_name_is_not_known_nothing_holds_there() -> None:
     catalog = load_catalog(BY_NAME, {})
     with pytest.raises(Unplaced, match="does not say which channel"):
-        Authority(Slow(), ("C0HR",)).here(catalog, HERE)
+        Authority(Slow(), ("C0HR",)).here(catalog, HERE, ANN)
     with pytest.raises(Unplaced):
-        Authority(Slow(), ("C0HR",)).here(catalog, DIRECT)
-    assert [one.name for one in Authority(Named(), ("C0HR",)).here(catalog, HERE).catalog.operations] == ["GET /users"]
+        Authority(Slow(), ("C0HR",)).here(catalog, DIRECT, ANN)
+    assert [one.name for one in Authority(Named(), ("C0HR",)).here(catalog, HERE, ANN).catalog.operations] == [
+        "GET /users"
+    ]
 
 
 @pytest.mark.parametrize("first", ["C0HR", "#hr-bot"])
 def test_in_a_direct_message_the_rules_of_the_first_channel_hold(first: str) -> None:
     people = Authority(Named(), (first, "C0OTHER"))
-    assert [one.name for one in people.here(load_catalog(BY_NAME, {}), DIRECT).catalog.operations] == ["GET /users"]
+    assert [one.name for one in people.here(load_catalog(BY_NAME, {}), DIRECT, ANN).catalog.operations] == [
+        "GET /users"
+    ]
 
 
 @pytest.mark.parametrize("rule", [Rule((BEN,)), Rule(("asker",), not_asker=True), Rule(("asker",), quorum=2)], ids=str)
@@ -130,7 +134,7 @@ def test_without_a_directory_a_rule_keeps_its_handles_and_decides_nothing_by_the
 
 def test_without_a_first_channel_the_whole_catalog_holds_in_direct_messages() -> None:
     catalog = load_catalog(BY_NAME, {})
-    assert Authority(Named(), ()).here(catalog, DIRECT).catalog is catalog
+    assert Authority(Named(), ()).here(catalog, DIRECT, ANN).catalog is catalog
 
 
 def test_a_busy_look_up_is_no_refusal(parts: BotParts) -> None:

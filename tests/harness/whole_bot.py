@@ -39,6 +39,7 @@ from emulator.world import BOT, BOT_USER
 from gate.policy import State
 from model.chat import Model, ModelFailed, ReplyListener
 from model.refusals import Failure
+from slack_io.web_api import SlackWeb
 from tests.harness.loopback import Loopback, Request, as_json
 from tests.harness.loopback import Reply as LoopbackReply
 
@@ -310,6 +311,11 @@ class RunningBot:
         pending = {one.thread for one in self.store.proposals_in(State.PENDING)}
         under_way = self.store.proposals_in(State.APPROVED, State.SENDING)
         return not (arrived or due or under_way or set(open_turns) - pending)
+
+    @property
+    def web(self) -> SlackWeb:
+        """Its door to Slack."""
+        return self._bots[0].web
 
     # its door
 

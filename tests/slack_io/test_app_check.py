@@ -56,12 +56,18 @@ _ANSWERS: dict[str, Answer] = {
 }
 
 
-def found(slack: Slack, *channels: str, approvers: tuple[str, ...] = (), in_socket_mode: bool = False) -> list[str]:
+def found(
+    slack: Slack,
+    *channels: str,
+    approvers: tuple[str, ...] = (),
+    askers: tuple[str, ...] = (),
+    in_socket_mode: bool = False,
+) -> list[str]:
     """What the check finds wrong."""
     with slack:
         url = f"{slack.url}/api/"
         socket = SlackWeb("xapp-1", url, timeout=2, setting="SLACK_APP_TOKEN") if in_socket_mode else None
-        return check_app(SlackWeb("xoxb-1", url, timeout=2), socket, channels, approvers)
+        return check_app(SlackWeb("xoxb-1", url, timeout=2), socket, channels, approvers, askers)
 
 
 def the_one(wrong: list[str]) -> str:
@@ -213,6 +219,31 @@ def test_a_plan_without_groups_is_told_with_another_way(code: str) -> None:
     wrong = the_one(found(Slack(usergroups_list=refused(code)), approvers=("@leads", "@heads")))
 
     assert wrong.startswith("approvers @heads, @leads: user groups need a paid plan")
+
+
+def test_groups_that_may_ask_are_looked_for_as_well() -> None:
+    wrong = found(
+        Slack(),
+        approvers=("@leads",),
+        askers=("@leads", "@staff", "U0ANN", "example.com", "B0FLOW"),
+        emails_for=("askers example.com",),
+    )
+
+    assert [one.split(":")[0] for one in wrong] == ["askers @staff", "askers example.com"]
+    assert "nobody can ask through it" in wrong[0]
+
+
+def test_domains_need_a_scope_that_the_manifests_leave_out() -> None:
+    slack, seeing = Slack(), Slack()
+    seeing.scopes |= {"users:read.email"}
+    wrong = the_one(found(slack, "C0HR", emails_for=("askers example.com, example.org", "auth of HR")))
+
+    assert wrong == (
+        "askers example.com, example.org, auth of HR: the bot may not see e-mail addresses: add users:read.email in OAuth & Permissions > Scopes > "
+        "Bot Token Scopes, then press Reinstall to Workspace; until then it knows nobody's"
+    )
+    assert found(seeing, "C0HR", emails_for=("auth of HR",)) == []
+    assert found(Slack(), "C0HR", askers=("U0ANN",)) == []
 
 
 # --- socket mode ------------------------------------------------------------------------------------------------------

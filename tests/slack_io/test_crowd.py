@@ -180,6 +180,9 @@ class Slow:
     def in_channel(self, channel: str, user: str, *, kept: float = 5, spare: int = 0) -> bool | None:
         return self.in_group(channel, user)
 
+    def email_domain(self, user: str) -> str | None:
+        return None
+
     def channel_name(self, channel: str) -> str | None:
         return None
 

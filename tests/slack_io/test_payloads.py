@@ -22,7 +22,7 @@ from slack_io.payloads import (
     plain_words,
     question,
 )
-from store.received import Attached, Click, HomeOpened, Interaction, Mention, Shortcut, Unanswerable, as_json
+from store.received import AppMention, Attached, Click, HomeOpened, Interaction, Mention, Shortcut, as_json, from_row
 
 Json = dict[str, Any]
 BOT = "U0BOT"
@@ -345,7 +345,31 @@ def test_other_changes_and_messages_of_a_channel_say_nothing(payload: Json) -> N
 )
 def test_a_mention_by_an_app_has_nobody_to_answer_for_it(event: Json, user: str, bot: str) -> None:
     place = Thread("T0LOCAL", "C0HR", "1595926230.009600")
-    assert mention(envelope(**event)) == Unanswerable("Ev111", place, "1595926230.009600", user, bot)
+    found = mention(envelope(**event))
+    assert found == AppMention("Ev111", place, "1595926230.009600", user, bot, text=f"<@{BOT}> hello")
+
+
+def test_a_mention_by_an_app_says_which_one_and_what() -> None:
+    shared = {"author_name": "Ben Ortiz", "text": "Tom leaves"}
+    event = {
+        "bot_id": "B1",
+        "app_id": "A1",
+        "user": ...,
+        "attachments": [shared],
+        "edited": {"user": "U0", "ts": "1.1"},
+    }
+    found = mention(envelope(**event))
+    assert isinstance(found, AppMention)
+    assert (found.bot_id, found.app_id, found.text, found.is_edited) == ("B1", "A1", f"<@{BOT}> hello", True)
+    assert found.attached == (Attached("Ben Ortiz", "Tom leaves"),)
+    row = {"event_id": "Ev111", "thread": found.thread.key, "kind": "app", "payload": as_json(found, None)}
+    assert from_row(row)[0] == found
+
+
+def test_an_app_mention_that_an_earlier_version_recorded_can_be_read() -> None:
+    kept = {"ts": "1.1", "user": "U0", "bot_id": "B1"}
+    row = {"event_id": "Ev1", "thread": "T0/C0/1.1", "kind": "app", "payload": json.dumps(kept)}
+    assert from_row(row)[0] == AppMention("Ev1", Thread("T0", "C0", "1.1"), "1.1", "U0", "B1")
 
 
 def test_apps_in_direct_messages_say_nothing_to_the_bot() -> None:

@@ -307,6 +307,38 @@ def test_outsiders_are_told_by_slacks_own_flags(
     assert web.is_outsider("U1") is outsider
 
 
+OF_GRID = {"team_id": "T2", "enterprise_user": {"enterprise_id": "E1"}}
+ADDRESSES: dict[str, tuple[dict[str, Any], object, str | None]] = {
+    "a member": ({"team_id": "T1"}, "Ann@Example.COM", "example.com"),
+    "of the organisation": (OF_GRID, "ann@example.com", "example.com"),
+    "two signs": ({"team_id": "T1"}, '"a@evil.org"@example.com', "example.com"),
+    "not shown": ({"team_id": "T1"}, None, None),
+    "no address": ({"team_id": "T1"}, "example.com", None),
+    "not confirmed": ({"team_id": "T1", "is_email_confirmed": False}, "ann@example.com", ""),
+    "a guest": ({"team_id": "T1", "is_restricted": True}, "gus@example.com", ""),
+    "a guest of one channel": ({"team_id": "T1", "is_ultra_restricted": True}, "gus@example.com", ""),
+    "a guest of the organisation": (OF_GRID | {"is_restricted": True}, "gus@example.com", ""),
+    "of another workspace": ({"team_id": "T2"}, "eve@example.com", ""),
+    "of another organisation": ({"team_id": "T2", "enterprise_user": {"enterprise_id": "E2"}}, "eve@example.com", ""),
+    "a stranger": ({"team_id": "T1", "is_stranger": True}, "eve@example.com", ""),
+    "of nobody knows where": ({}, "eve@example.com", ""),
+    "a bot": ({"team_id": "T1", "is_bot": True}, "bot@example.com", ""),
+    "gone": ({"team_id": "T1", "deleted": True}, "tom@example.com", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("person", "address", "domain"), ADDRESSES.values(), ids=ADDRESSES)
+def test_only_a_full_members_address_counts(person: dict[str, Any], address: object, domain: str | None) -> None:
+    """What Slack shows of others is what another workspace, or whoever invited them, says."""
+    with grid(person | {"profile": {"email": address}}) as server:
+        assert at(server).email_domain("U1") == domain
+
+
+def test_an_address_needs_its_scope(workspace: Workspace, web: SlackWeb) -> None:
+    assert web.email_domain("U0BEN") is None
+    assert web.email_domain("U0NOBODY") is None
+
+
 def test_somebody_unknown_is_neither(web: SlackWeb, workspace: Workspace) -> None:
     assert web.is_outsider("U0NOBODY") is None
     workspace.add_person(Person("U0NOBODY", "new", "New Here"))
