@@ -49,11 +49,12 @@ from slack_io.health import Readiness, WatchedModel
 from slack_io.http_door import MAX_BODY, add_health_routes, add_slack_routes
 from slack_io.intake import Intake
 from slack_io.outbox import Outbox
+from slack_io.pace import SharedPace
 from slack_io.restored import see_to_restored
 from slack_io.socket_mode import SocketMode
 from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
-from slack_io.web_api import SharedPace, SlackWeb, app_web_of, web_of
+from slack_io.web_api import SlackWeb, app_web_of, web_of
 from store.engine import DatabaseAway, engine_url, is_server, libpq_url
 from store.journal.hash_chain import digest
 from store.store import Store

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from base import metrics
 from base.settings import Misconfigured
-from store.engine import engine_url, is_read_only, make_engine, unusable_by
+from store.engine import by_statement, engine_url, is_read_only, make_engine, unusable_by
 from store.holds import DATABASE, Hold, Holds, Overtaken
 from store.journal.hash_chain import JournalEntry
 from store.journal.journal import Head, Journal, read_key
@@ -129,7 +129,7 @@ class Database:
         self.catalog = ""  # the digest of the one that this process has
         self._url = engine_url(url)
         self._engine = make_engine(self._url)
-        self._reader = self._engine.execution_options(reads_only=True)
+        self._by_statement = by_statement(self._engine)
         self._clock = clock
         self._wakes = wakes or Nobody()
         self._on_lost = on_lost
@@ -143,7 +143,7 @@ class Database:
         try:
             self.ping()
             self.journal = Journal(
-                self._reader, read_key(journal_key, file), Path(f"{file}.journal-head") if file else None
+                self._by_statement, read_key(journal_key, file), Path(f"{file}.journal-head") if file else None
             )
             self._migrate()
         except DBAPIError as error:
@@ -222,7 +222,13 @@ class Database:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with self._reader.connect() as db:
+        with self._by_statement.connect() as db:
+            yield db
+
+    @contextmanager
+    def _by_itself(self) -> Iterator[Connection]:
+        """For statements that write on a server, each on disk when it is over: of what belongs to no thread, and hangs on nothing else."""
+        with self._by_statement.connect() as db:
             yield db
 
     def _migrate(self) -> None:

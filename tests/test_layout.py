@@ -138,6 +138,7 @@ WAITS = {
     "store.arrivals",
     "store.backup",
     "store.database",
+    "store.engine",
     "store.holds",
     "store.journal.journal",
     "store.process_lock",

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from gate.policy import Event, State
-from slack_io.web_api import PACE, SharedPace
+from slack_io.pace import PACE, SharedPace
 from store.database import CatalogOutdated
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry
