@@ -179,6 +179,7 @@ class AI:
 
     def _to_rest(self, turn: Turn) -> bool:
         items = self._store.transcript(self._thread, turn.asker)
+        self._store.check_catalog()
         while True:
             self._check(turn)
             if open_calls(items):
@@ -187,7 +188,6 @@ class AI:
                 if open_calls(items):
                     return False
             self._rest_for_model(turn.waits_until)
-            self._store.check_catalog()
             is_last = turn.model_calls >= self._services.limits.max_model_calls
             reply, asked = self._ask(turn, items, is_last=is_last)
             turn = replace(turn, model_calls=turn.model_calls + 1)
@@ -195,7 +195,7 @@ class AI:
                 self._answer(turn, reply, asked, is_last=is_last)
                 return True
             turn = replace(turn, only_for=turn.asker if is_private(items) else "")
-            self._store.check_catalog()  # another one may have come meanwhile, by which less is allowed
+            self._store.check_catalog()  # another one may have come since the last look, by which less is allowed
             made = self._take_calls(turn, items, reply, asked)
             said = self._store.add_round(turn, made)
             self._live = self._live_answer(turn)

@@ -61,9 +61,10 @@ from store.store import Store
 from workers.cancel_flag import CancelFlag
 from workers.deadlines import Deadlines
 from workers.gauges import Gauges
+from workers.jobs import defer
 from workers.leases import Leases
 from workers.turns import Turns
-from workers.waking import Defer, Waking
+from workers.waking import Waking
 
 if TYPE_CHECKING:
     from workers.replica import Replica
@@ -106,7 +107,7 @@ def open_database(settings: Settings, clock: SteadyClock, on_lost: Callable[[], 
     key = settings.journal_key
     is_shared = is_server(engine_url(settings.database_url))
     leases = Leases() if is_shared else None
-    waking = Waking(leases, _defer()) if is_shared else Waking()
+    waking = Waking(leases, defer) if is_shared else Waking()
     store = Store(
         settings.database_url,
         clock,
@@ -116,12 +117,6 @@ def open_database(settings: Settings, clock: SteadyClock, on_lost: Callable[[], 
         is_shared=is_shared,
     )
     return Parts(store, waking, leases)
-
-
-def _defer() -> Defer:
-    from workers.jobs import Jobs  # costs half a second, which SQLite's users are spared
-
-    return Jobs().defer
 
 
 @dataclass(frozen=True)
@@ -274,7 +269,7 @@ def _replica(settings: Settings, parts: Parts, turns: Turns, clock: SteadyClock)
     """This process among others, where the database can be shared."""
     if parts.leases is None:
         return None
-    from workers.replica import Replica  # as above
+    from workers.replica import Replica  # costs half a second, which SQLite's users are spared
 
     url = libpq_url(engine_url(settings.database_listen_url or settings.database_url))
     return Replica(url, parts.store, parts.leases, parts.waking, turns.take_up, clock, most=_MOST_HAD)

@@ -98,10 +98,12 @@ class Turns:
             return
         if was_anothers:
             self._outbox.take_over(thread)
-        self._mind_ends(thread)
-        self._deadlines.lose_unanswered()
-        undone = [thread] if self._gate.decided(thread) else []
-        self._wake(*self._store.unrested(thread), undone)
+        left = self._store.left_in(thread)
+        if left.ended:
+            self._mind_ends(thread)
+        if left.sending:
+            self._deadlines.lose_unanswered()
+        self._wake(*([thread] if one else [] for one in (left.arrivals, left.turns, left.posts, left.writes)))
 
     def _wake(
         self, arrived: Sequence[str], open_turns: Sequence[str], due: Sequence[str], undone: Sequence[str]

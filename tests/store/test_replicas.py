@@ -22,7 +22,7 @@ from store.store import Store
 from store.tables import MIGRATIONS
 from tests.harness.databases import fresh_database, looking_into, rows
 from tests.harness.stores import A, B, arrive, begin, propose, redrawn
-from workers.jobs import Jobs
+from workers.jobs import defer
 from workers.leases import Leases
 from workers.wakes import Work
 from workers.waking import Waking
@@ -155,7 +155,7 @@ def test_a_pause_that_slack_asks_for_holds_for_all_processes(process: Callable[[
 
 def test_what_is_recorded_is_left_as_a_job_unless_this_process_has_the_thread(url: str) -> None:
     leases = Leases()
-    waking = Waking(leases, Jobs().defer)
+    waking = Waking(leases, defer)
     store = Store(url, wakes=waking, journal_key="k", is_shared=True)
     leases.take(A.key, lambda: None)
     arrive(store, A)
@@ -167,7 +167,7 @@ def test_what_is_recorded_is_left_as_a_job_unless_this_process_has_the_thread(ur
 
 
 def test_a_transaction_that_is_rolled_back_leaves_no_job(url: str) -> None:
-    store = Store(url, wakes=Waking(Leases(), Jobs().defer), journal_key="k", is_shared=True)
+    store = Store(url, wakes=Waking(Leases(), defer), journal_key="k", is_shared=True)
     arrival = arrive(store, A)
     before = len(rows(url, "procrastinate_jobs"))
     store.handled(arrival.id)
