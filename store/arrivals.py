@@ -125,7 +125,7 @@ class Arrivals(Database):
         with self._coming.one() as received_at:
             values = _row(received, installed_in, received_at) | {"trace": trace}
             with self._writing(urgent=True) as tx:  # Slack waits for it
-                if tx.wake(received.thread.key, Work.ARRIVALS) and self._takes_in_at_once:
+                if tx.wake(received.thread.key, Work.ARRIVALS, lane=received.user) and self._takes_in_at_once:
                     values |= {"taken_by": self.process, "tries": 1}
                 return tx.db.scalar(_RECORD[tx.engine], values) is not None
 

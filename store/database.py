@@ -63,7 +63,8 @@ class NotNow(Exception):
 
 @dataclass(frozen=True)
 class Transaction:
-    """One that writes. `woken`: the threads for which it leaves work, and which; those of `pinned` are this process's own."""
+    """One that writes. `woken`: the threads for which it leaves work, and which; those of `pinned` are this process's own. `lanes`: who
+    asked in them, where that is known."""
 
     db: Connection
     clock: Callable[[], float]
@@ -72,14 +73,17 @@ class Transaction:
     wakes: Wakes
     woken: dict[str, set[Work]] = field(default_factory=dict)
     pinned: set[str] = field(default_factory=set)
+    lanes: dict[str, str] = field(default_factory=dict)
 
     @property
     def engine(self) -> str:
         """The engine's name: sqlite or postgresql."""
         return self.db.dialect.name
 
-    def wake(self, thread: str, *work: Work) -> bool:
+    def wake(self, thread: str, *work: Work, lane: str = "") -> bool:
         """Leaves work for a thread, to be heard of once it is on disk. Whether this process is the one that works on it."""
+        if lane:
+            self.lanes[thread] = lane
         if thread not in self.woken and self.wakes.pin(thread):
             self.pinned.add(thread)
         self.woken.setdefault(thread, set()).update(work)
@@ -94,7 +98,7 @@ class Transaction:
     def recorded(self) -> None:
         """It is over, and what it leaves is woken."""
         for thread, work in self.woken.items():
-            self.wakes.recorded(thread, work, is_pinned=thread in self.pinned)
+            self.wakes.recorded(thread, work, is_pinned=thread in self.pinned, lane=self.lanes.get(thread, ""))
 
     def note(self, thread: str, turn: str, entries: Sequence[JournalEntry]) -> None:
         """Writes entries of the journal."""

@@ -37,9 +37,10 @@ def _ended_in(table: Table) -> ColumnElement[bool]:
 
 @dataclass(frozen=True)
 class LeftInThread:
-    """What is to be done for a thread: whether there are arrivals, a turn to advance, posts to deliver, writes that people approved, writes
-    under way, and something in whose middle processes ended."""
+    """What is to be done for a thread: who asked what is next there; whether there are arrivals, a turn to advance, posts to deliver,
+    writes that people approved, writes under way, and something in whose middle processes ended."""
 
+    asker: str
     arrivals: bool
     turns: bool
     posts: bool
@@ -53,6 +54,7 @@ def _is_left(table: Table, *where: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 _LEFT_IN = select(
+    select(turns.c.asker).where(turns.c.thread == given("of"), IS_OPEN).order_by(turns.c.ts).limit(1).scalar_subquery(),
     _is_left(inbox, IS_NEW),
     _is_left(turns, _GOES_ON),
     _is_left(posts, _IS_DUE),
@@ -60,6 +62,7 @@ _LEFT_IN = select(
     _is_left(proposals, proposals.c.state == State.SENDING),
     or_(*(select(table.c.thread).where(_ended_in(table)).exists() for table in _TAKEN)),
 )
+_ASKERS = select(turns.c.thread, turns.c.asker).where(IS_OPEN).order_by(turns.c.ts.desc())
 
 
 class Recovery(Arrivals):
@@ -77,7 +80,13 @@ class Recovery(Arrivals):
     def left_in(self, thread: str) -> LeftInThread:
         """What is to be done for one thread, by who takes it up."""
         with self._reading() as db:
-            return LeftInThread(*(bool(one) for one in db.execute(_LEFT_IN, {"of": thread}).one()))
+            asker, *is_left = db.execute(_LEFT_IN, {"of": thread}).one()
+        return LeftInThread(asker or "", *map(bool, is_left))
+
+    def askers(self) -> dict[str, str]:
+        """Who asked what is next in each thread with an open turn."""
+        with self._reading() as db:
+            return {row.thread: row.asker for row in db.execute(_ASKERS)}
 
     def left_in_the_middle(self) -> list[Left]:
         """At a start, alone: what other processes were working on when they ended. It does not count as being worked on any more."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -85,7 +85,7 @@ class Turns:
             self._deadlines.lose_unanswered()
             self._gate.withdraw_sealed_otherwise()
             self._mind_what_was_left()
-            self._wake(*self._store.unrested(), self._gate.undone())
+            self._wake(*self._store.unrested(), self._gate.undone(), self._store.askers())
             self._waking.wake(Work.DEADLINES, CLOCK)
         for workers in self._workers:
             workers.start()
@@ -103,10 +103,17 @@ class Turns:
             self._mind_ends(thread)
         if left.sending:
             self._deadlines.lose_unanswered()
-        self._wake(*([thread] if one else [] for one in (left.arrivals, left.turns, left.posts, left.writes)))
+        is_left = (left.arrivals, left.turns, left.posts, left.writes)
+        arrived, open_turns, due, undone = ([thread] if one else [] for one in is_left)
+        self._wake(arrived, open_turns, due, undone, {thread: left.asker})
 
     def _wake(
-        self, arrived: Sequence[str], open_turns: Sequence[str], due: Sequence[str], undone: Sequence[str]
+        self,
+        arrived: Sequence[str],
+        open_turns: Sequence[str],
+        due: Sequence[str],
+        undone: Sequence[str],
+        askers: Mapping[str, str],
     ) -> None:
         for work, threads in (
             (Work.ARRIVALS, arrived),
@@ -115,7 +122,7 @@ class Turns:
             (Work.WRITES, undone),
         ):
             for thread in threads:
-                self._waking.wake(work, thread)
+                self._waking.wake(work, thread, lane=askers.get(thread, ""))
 
     def stop(self, seconds: float) -> bool:
         """Leaves every thread at a safe point within `seconds`. True when nothing had to be left in the middle of a call."""
