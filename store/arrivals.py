@@ -145,8 +145,8 @@ class Arrivals(Database):
     def take_in(self, arrival: Arrival) -> None:
         """Counts this process among those that looked at an arrival: before it does, so that an end in the middle of it shows."""
         if arrival.taken_by != self.process:
-            with self._writing() as tx:
-                tx.db.execute(_TAKE_IN, {"arrival": arrival.id, "me": self.process})
+            with self._by_itself() as db:
+                db.execute(_TAKE_IN, {"arrival": arrival.id, "me": self.process})
 
     def dispose(self, arrival: Arrival, says: Sequence[Post] = (), entries: Sequence[JournalEntry] = ()) -> None:
         """Marks an arrival as looked at, with what is said and written down about it."""

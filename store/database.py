@@ -231,9 +231,13 @@ class Database:
 
     @contextmanager
     def _by_itself(self) -> Iterator[Connection]:
-        """For statements that write on a server, each on disk when it is over: of what belongs to no thread, and hangs on nothing else."""
-        with self._by_statement.connect() as db:
-            yield db
+        """For one statement that writes, and asks for no hold; to a server it travels alone."""
+        if self._is_file:
+            with self._writing() as tx:
+                yield tx.db
+        else:
+            with self._by_statement.connect() as db:
+                yield db
 
     def _migrate(self) -> None:
         with self._writing() as tx:
