@@ -143,16 +143,21 @@ def _check_lives(connection: Any, record: Any, _proxy: object) -> None:
     record.info["used"] = now
     if used is None:  # a new one
         return
-    socket = select.poll()
-    socket.register(connection.pgconn.socket, select.POLLIN)
-    if now - used < _UNUSED and not socket.poll(0):
-        return
     try:
+        if now - used < _UNUSED and not _has_news(connection):
+            return
         connection.autocommit = True
         connection.execute("select 1").close()
         connection.autocommit = False
     except connection.Error as error:
         raise InvalidatePoolError from error
+
+
+def _has_news(connection: Any) -> bool:
+    """Whether something came that nobody has read."""
+    socket = select.poll()
+    socket.register(connection.fileno(), select.POLLIN)
+    return bool(socket.poll(0))
 
 
 def _prepare(connection: Any, _record: object) -> None:

@@ -54,10 +54,12 @@ class SharedPaces(Database):
 
     def pace(self, name: str, apart: float, ahead: float, *, unless_held: str = "") -> float:
         """0 and the use counts, or the seconds until it may be tried again. `apart`: between two uses in the long run; `ahead`: how far
-        uses may run ahead of that, for what may come at once. None counts while the name `unless_held` is not free."""
+        uses may run ahead of that, for what may come at once. None counts while the name `unless_held` is not free.
+        Raises `Overtaken` where what is worked on is another process's by now."""
         which = {"one": name, "whole": unless_held, "ahead": ahead}
         with self._by_itself() as db:
             if db.scalar(_USE[db.dialect.name], which | {"by": apart}) is not None:
+                self._holds.check(db, self._working_on)  # who waited may have been overtaken meanwhile
                 return 0.0
             return max(_LEAST, float(db.scalar(_WAIT, which) or 0.0))
 

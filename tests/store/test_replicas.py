@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from store.store import Store
 from store.tables import MIGRATIONS
 from tests.harness.databases import fresh_database, looking_into, rows
 from tests.harness.stores import A, B, arrive, begin, propose, redrawn
+from tests.harness.whole_bot import until
 from workers.jobs import defer
 from workers.leases import Leases
 from workers.wakes import Work
@@ -151,6 +153,29 @@ def test_a_pause_that_slack_asks_for_holds_for_all_processes(process: Callable[[
     first.hold(method, 30.0)
     assert 29 < second.take(method, "C1") <= 30
     assert second.take("reactions.add", "C1") == 0
+
+
+def test_who_was_overtaken_is_given_nothing_of_slacks_pace(process: Callable[[], Store]) -> None:
+    first, second = process(), process()
+    first.take_up(A.key)
+    with first.holding(A.key):
+        assert SharedPace(first).take("chat.postMessage", "C1") == 0
+        second.take_up(A.key)
+        with pytest.raises(Overtaken):
+            SharedPace(first).take("chat.postMessage", "C1")
+
+
+def test_a_connection_that_the_server_has_ended_meanwhile_costs_nothing(process: Callable[[], Store], url: str) -> None:
+    store = process()
+    with ThreadPoolExecutor(4) as pool:  # so that there are several
+        list(pool.map(lambda _: store.ping(), range(8)))
+    others = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    with looking_into(url) as engine, engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+        assert db.scalars(text(f"select pg_terminate_backend(pid) {others}")).all()
+        until(lambda: not db.scalar(text(f"select count(*) {others}")))
+    arrive(store, A)
+    for _ in range(8):
+        assert len(store.arrivals(A.key)) == 1
 
 
 def test_what_is_recorded_is_left_as_a_job_unless_this_process_has_the_thread(url: str) -> None:
