@@ -131,11 +131,10 @@ class Journal:
         began."""
         if db.dialect.name != "postgresql":
             return self._head(db)
-        server = db.connection.driver_connection
-        assert server is not None
-        found = server.execute(_ALONE_AT_HEAD)
-        found.nextset()
-        row = found.fetchone()
+        found = db.exec_driver_sql(_ALONE_AT_HEAD, execution_options={"no_parameters": True})
+        found.cursor.nextset()
+        row = found.cursor.fetchone()
+        found.close()
         return self._goes_on(db, None if row is None else _HeadRow(*row))
 
     def _row(self, head: Head, at: float, thread: str, turn: str, entry: JournalEntry) -> dict[str, Any]:
