@@ -205,6 +205,7 @@ class AI:
         if turn.connects_until is not None and (is_over := self._still_awaits(turn)) is not None:
             return is_over
         items = self._store.transcript(self._thread, turn.asker)
+        self._store.check_catalog()
         while True:
             self._check(turn)
             if open_calls(items):
@@ -213,7 +214,6 @@ class AI:
                 if open_calls(items):
                     return False
             self._rest_for_model(turn.waits_until)
-            self._store.check_catalog()
             is_last = turn.model_calls >= self._services.limits.max_model_calls
             here = self._here(turn)
             if not here.catalog.operations:
@@ -225,7 +225,7 @@ class AI:
             if is_last or not reply.said.calls:
                 self._answer(turn, here, reply, asked, is_last=is_last)
                 return True
-            self._store.check_catalog()  # another one may have come meanwhile, by which less is allowed
+            self._store.check_catalog()  # another one may have come since the last look, by which less is allowed
             now = self._here(turn)
             is_own = is_private(items) or here.catalog.is_limited or now.catalog.is_limited
             turn = replace(turn, only_for=turn.asker if is_own else "")

@@ -62,21 +62,23 @@ from slack_io.intake import Intake
 from slack_io.leavers import Leavers
 from slack_io.oauth_routes import OAuthRoutes
 from slack_io.outbox import Outbox
+from slack_io.pace import SharedPace
 from slack_io.restored import see_to_restored
 from slack_io.sign_ins import SignIns
 from slack_io.socket_mode import SocketMode
 from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
-from slack_io.web_api import SharedPace, SlackWeb, app_web_of, web_of
+from slack_io.web_api import SlackWeb, app_web_of, web_of
 from store.engine import DatabaseAway, engine_url, is_server, libpq_url
 from store.journal.hash_chain import digest
 from store.store import Store
 from workers.cancel_flag import CancelFlag
 from workers.deadlines import Deadlines
 from workers.gauges import Gauges
+from workers.jobs import defer
 from workers.leases import Leases
 from workers.turns import Turns
-from workers.waking import Defer, Waking
+from workers.waking import Waking
 
 if TYPE_CHECKING:
     from workers.replica import Replica
@@ -123,7 +125,7 @@ def open_database(settings: Settings, clock: SteadyClock, on_lost: Callable[[], 
     key = settings.journal_key
     is_shared = is_server(engine_url(settings.database_url))
     leases = Leases() if is_shared else None
-    waking = Waking(leases, _defer()) if is_shared else Waking()
+    waking = Waking(leases, defer) if is_shared else Waking()
     store = Store(
         settings.database_url,
         clock,
@@ -133,12 +135,6 @@ def open_database(settings: Settings, clock: SteadyClock, on_lost: Callable[[], 
         is_shared=is_shared,
     )
     return Parts(store, waking, leases)
-
-
-def _defer() -> Defer:
-    from workers.jobs import Jobs  # costs half a second, which SQLite's users are spared
-
-    return Jobs().defer
 
 
 @dataclass(frozen=True)
@@ -344,7 +340,7 @@ def _replica(settings: Settings, parts: Parts, turns: Turns, clock: SteadyClock)
     """This process among others, where the database can be shared."""
     if parts.leases is None:
         return None
-    from workers.replica import Replica  # as above
+    from workers.replica import Replica  # costs half a second, which SQLite's users are spared
 
     url = libpq_url(engine_url(settings.database_listen_url or settings.database_url))
     return Replica(url, parts.store, parts.leases, parts.waking, turns.take_up, clock, most=_MOST_HAD)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.stage import ROOT, SECRET, BotProcess, Stage, bot, instant
-from tests.harness.postgres import serving
+from tests.harness.postgres import AS_USUAL, serving
 
 PAUSE = 0.2  # seconds for each answer of the model and of the API
 RATE = 30_000 / 3_600  # events a second: https://docs.slack.dev/apis/events-api
@@ -40,7 +40,7 @@ class Sustained:
 
 def measure(on: Stage) -> Iterator[tuple[str, Sustained]]:
     """Each way in turn."""
-    with instant(PAUSE) as slow, serving(on.directory / "postgres") as server:
+    with instant(PAUSE) as slow, serving(on.directory / "postgres", AS_USUAL) as server:
         for name, processes, database in (
             ("one process, SQLite", 1, f"sqlite:///{on.directory / 'sustained.db'}"),
             ("one process, PostgreSQL", 1, server.new("one")),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -44,6 +44,14 @@ _PROVIDER_AWAY = 30.0  # seconds after which a sign-in server is asked again for
 _REACTION_FOR = 300.0  # seconds after which a thumbs-up that Slack would not take is no longer worth a try
 
 
+@dataclass(frozen=True)
+class _NotOut:
+    """Posts of a thread that are to be tried again, no sooner than `until` (monotonic seconds); whether they hold up all else in it."""
+
+    until: float
+    holds_up: bool
+
+
 class Outbox:
     """The one who speaks in Slack. `deliver` works for one thread at a time; different threads may be delivered side by side.
 
@@ -77,11 +85,13 @@ class Outbox:
         self._doubtful: set[str] = set()
         self._left: dict[str, dict[str, str]] = {}  # thread -> what an earlier process had posted there
         self._failures: dict[str, int] = {}
+        self._not_out: dict[str, _NotOut] = {}
 
     def take_over(self, thread: str) -> None:
         """Another process had the thread: what this one remembers of it is void, and a call of that one may still be under way."""
         self._left.pop(thread, None)
         self._failures.pop(thread, None)
+        self._not_out.pop(thread, None)
         self._streams.forget(thread)
         self._status.ended(thread)
         self._taken_over[thread] = self._steady()
@@ -93,22 +103,31 @@ class Outbox:
             return self._deliver(thread)
 
     def _deliver(self, thread: str) -> float | None:
-        due: float | None = None
-        undelivered = self._waking.undelivered
-        if thread in undelivered:
-            undelivered.discard(thread)  # first: what is added meanwhile is expected anew
-            is_out = False
-            try:
-                due, is_held_up = self._deliver_posts(thread)
-                is_out = due is None
-            finally:
-                if not is_out:
-                    undelivered.add(thread)
-            if is_held_up:
-                return due
-        self._store.check_hold()
-        waits = (due, self._status.show(thread), self._streams.grow(thread))
+        due, is_held_up = self._deliver_due(thread)
+        if is_held_up:
+            return due
+        check = self._store.check_hold
+        waits = (due, self._status.show(thread, check), self._streams.grow(thread, check))
         return min((wait for wait in waits if wait is not None), default=None)
+
+    def _deliver_due(self, thread: str) -> tuple[float | None, bool]:
+        """Delivers posts where there are new ones, or it is time to try again what is not out; as `_deliver_posts`."""
+        undelivered, before = self._waking.undelivered, self._not_out.get(thread)
+        if thread not in undelivered:
+            if before is None:
+                return None, False
+            if (wait := before.until - self._steady()) > 0:
+                return wait, before.holds_up
+        undelivered.discard(thread)  # first: what is added meanwhile is expected anew
+        self._not_out.pop(thread, None)
+        try:
+            due, is_held_up = self._deliver_posts(thread)
+        except BaseException:
+            undelivered.add(thread)
+            raise
+        if due is not None:
+            self._not_out[thread] = _NotOut(self._steady() + due, is_held_up)
+        return due, is_held_up
 
     def _deliver_posts(self, thread: str) -> tuple[float | None, bool]:
         """The seconds after which to try again what is not out, and whether that holds up all else in the thread."""

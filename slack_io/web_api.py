@@ -12,12 +12,11 @@ import math
 import re
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request
@@ -38,43 +37,13 @@ from base.unpack import TooLarge
 from catalog.askers import is_group
 from gate.authority import KEEP_MEMBERS
 from slack_io.memberships import Rolls
+from slack_io.pace import InLine, OwnPace, Pace
 from slack_io.slack_app import advice, lacks_emails
 from slack_io.slack_pages import each, next_cursor
-from store.store import Store
 
 log = structlog.get_logger("web_api")
 _Value = TypeVar("_Value")
 
-# Requests per window of seconds, just below Slack's tiers (https://docs.slack.dev/apis/web-api/rate-limits: tier 3 is 50 a minute,
-# tier 4 100); chat.postMessage: one a second in a channel, short bursts allowed.
-PACE: dict[str, tuple[int, float]] = {
-    "chat.postMessage": (5, 5.0),
-    "chat.update": (45, 60.0),
-    "chat.postEphemeral": (90, 60.0),
-    "reactions.add": (45, 60.0),
-    "chat.delete": (45, 60.0),
-    "chat.startStream": (18, 60.0),
-    "chat.appendStream": (90, 60.0),
-    "chat.stopStream": (18, 60.0),
-    "conversations.replies": (45, 60.0),
-    "conversations.history": (45, 60.0),
-    "conversations.list": (18, 60.0),
-    "conversations.info": (45, 60.0),
-    "users.info": (90, 60.0),
-    "usergroups.list": (18, 60.0),
-    "usergroups.users.list": (18, 60.0),
-    "conversations.members": (90, 60.0),
-    "views.open": (90, 60.0),
-    "views.update": (90, 60.0),
-    "views.publish": (90, 60.0),
-    "assistant.threads.setStatus": (300, 60.0),
-    "assistant.threads.setTitle": (45, 60.0),
-    "assistant.threads.setSuggestedPrompts": (45, 60.0),
-    "agents.sessions.setStatus": (45, 60.0),
-    "apps.connections.open": (20, 60.0),
-}
-_OTHERS = (45, 60.0)  # of methods that are not named
-_PER_CHANNEL = frozenset({"chat.postMessage"})
 _JSON = frozenset(
     {
         "views.open",
@@ -204,7 +173,7 @@ class SlackWeb:
         # the library's own retry handlers would post a message again whose first answer was lost
         self._client = _BoundedClient(way=way, token=token, base_url=base_url, timeout=timeout, retry_handlers=[])
         self._host = urlsplit(base_url).hostname or ""
-        self._pace = pace or OwnPace(clock)
+        self._pace = InLine(pace or OwnPace(clock), clock)
         self._people: _Kept[Person] = _Kept(clock, _KEEP_PERSON)
         self._channels: _Kept[str] = _Kept(clock, _KEEP_CHANNEL)
         self._groups: _Kept[str] = _Kept(clock, _KEEP_PERSON)
@@ -567,74 +536,6 @@ def _state(error: Exception) -> str:
 
 def _texts(values: list[Any]) -> list[str]:
     return [one for one in values if isinstance(one, str)]
-
-
-class Pace(Protocol):
-    """How often each method may be called."""
-
-    def take(self, method: str, channel: str, spare: int = 0) -> float:
-        """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
-        ...
-
-    def hold(self, method: str, seconds: float) -> None:
-        """Slack asked to wait with this method (a 429 holds for one method, not for the others)."""
-        ...
-
-
-class SharedPace:
-    """A pace that all processes on one database keep together."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def take(self, method: str, channel: str, spare: int = 0) -> float:
-        """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
-        limit, seconds = PACE.get(method, _OTHERS)
-        apart = seconds / limit
-        if method not in _PER_CHANNEL:
-            return self._store.pace(f"slack:{method}", apart, apart * (limit - spare - 1))
-        held = self._store.pace(f"slack:{method}", 0.0, 0.0)
-        return held or self._store.pace(f"slack:{method}:{channel}", apart, apart * (limit - spare - 1))
-
-    def hold(self, method: str, seconds: float) -> None:
-        """Slack asked to wait with this method."""
-        limit, window = PACE.get(method, _OTHERS)
-        ahead = 0.0 if method in _PER_CHANNEL else window / limit * (limit - 1)
-        self._store.hold_pace(f"slack:{method}", seconds + ahead)
-
-
-class OwnPace:
-    """Sliding windows per method (and per channel where Slack counts so), and the holds that Slack asked for."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._sent: dict[tuple[str, str], deque[float]] = {}
-        self._held: dict[str, float] = {}
-
-    def take(self, method: str, channel: str, spare: int = 0) -> float:
-        """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
-        now = self._clock()
-        key = (method, channel if method in _PER_CHANNEL else "")
-        limit, seconds = PACE.get(method, _OTHERS)
-        with self._lock:
-            held = self._held.get(method, 0) - now
-            if held > 0:
-                return held
-            sent = self._sent.setdefault(key, deque())
-            while sent and sent[0] <= now - seconds:
-                sent.popleft()
-            if len(sent) >= limit - spare:
-                return sent[len(sent) - (limit - spare)] + seconds - now + 0.001
-            sent.append(now)
-            if len(self._sent) > _KEEP_ENTRIES:
-                self._sent = {k: s for k, s in self._sent.items() if s and s[-1] > now - 60}
-        return 0.0
-
-    def hold(self, method: str, seconds: float) -> None:
-        """Slack asked to wait with this method (a 429 holds for one method, not for the others)."""
-        with self._lock:
-            self._held[method] = self._clock() + seconds
 
 
 class _Kept(Generic[_Value]):

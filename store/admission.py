@@ -109,7 +109,7 @@ class Admissions(Database):
             outcome = _admission(tx.db.execute(_LOAD, which).one(), workers, max_waiting, among=among)
             if outcome in ("taken", "kept"):
                 _add_turn(tx, arrival, turn)
-                tx.wake(turn.thread, Work.TURNS)
+                tx.wake(turn.thread, Work.TURNS, lane=turn.asker)
             asked = {"asker": turn.asker, "words": digest(turn.text), "ts": turn.ts, "outcome": outcome}
             tx.note(turn.thread, turn.turn, [JournalEntry("question", asked)])
             add_posts(tx, says[outcome])

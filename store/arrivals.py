@@ -125,7 +125,7 @@ class Arrivals(Database):
         with self._coming.one() as received_at:
             values = _row(received, installed_in, received_at) | {"trace": trace}
             with self._writing(urgent=True) as tx:  # Slack waits for it
-                if tx.wake(received.thread.key, Work.ARRIVALS) and self._takes_in_at_once:
+                if tx.wake(received.thread.key, Work.ARRIVALS, lane=received.user) and self._takes_in_at_once:
                     values |= {"taken_by": self.process, "tries": 1}
                 return tx.db.scalar(_RECORD[tx.engine], values) is not None
 
@@ -145,8 +145,8 @@ class Arrivals(Database):
     def take_in(self, arrival: Arrival) -> None:
         """Counts this process among those that looked at an arrival: before it does, so that an end in the middle of it shows."""
         if arrival.taken_by != self.process:
-            with self._writing() as tx:
-                tx.db.execute(_TAKE_IN, {"arrival": arrival.id, "me": self.process})
+            with self._by_itself() as db:
+                db.execute(_TAKE_IN, {"arrival": arrival.id, "me": self.process})
 
     def dispose(self, arrival: Arrival, says: Sequence[Post] = (), entries: Sequence[JournalEntry] = ()) -> None:
         """Marks an arrival as looked at, with what is said and written down about it."""

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from base import metrics
 from base.settings import Misconfigured
-from store.engine import engine_url, is_read_only, make_engine, unusable_by
+from store.engine import by_statement, engine_url, is_read_only, make_engine, unusable_by
 from store.holds import DATABASE, Hold, Holds, Overtaken
 from store.journal.hash_chain import JournalEntry
 from store.journal.journal import Head, Journal, read_key
@@ -63,7 +63,8 @@ class NotNow(Exception):
 
 @dataclass(frozen=True)
 class Transaction:
-    """One that writes. `woken`: the threads for which it leaves work, and which; those of `pinned` are this process's own."""
+    """One that writes. `woken`: the threads for which it leaves work, and which; those of `pinned` are this process's own. `lanes`: who
+    asked in them, where that is known."""
 
     db: Connection
     clock: Callable[[], float]
@@ -72,14 +73,17 @@ class Transaction:
     wakes: Wakes
     woken: dict[str, set[Work]] = field(default_factory=dict)
     pinned: set[str] = field(default_factory=set)
+    lanes: dict[str, str] = field(default_factory=dict)
 
     @property
     def engine(self) -> str:
         """The engine's name: sqlite or postgresql."""
         return self.db.dialect.name
 
-    def wake(self, thread: str, *work: Work) -> bool:
+    def wake(self, thread: str, *work: Work, lane: str = "") -> bool:
         """Leaves work for a thread, to be heard of once it is on disk. Whether this process is the one that works on it."""
+        if lane:
+            self.lanes[thread] = lane
         if thread not in self.woken and self.wakes.pin(thread):
             self.pinned.add(thread)
         self.woken.setdefault(thread, set()).update(work)
@@ -94,7 +98,7 @@ class Transaction:
     def recorded(self) -> None:
         """It is over, and what it leaves is woken."""
         for thread, work in self.woken.items():
-            self.wakes.recorded(thread, work, is_pinned=thread in self.pinned)
+            self.wakes.recorded(thread, work, is_pinned=thread in self.pinned, lane=self.lanes.get(thread, ""))
 
     def note(self, thread: str, turn: str, entries: Sequence[JournalEntry]) -> None:
         """Writes entries of the journal."""
@@ -129,7 +133,7 @@ class Database:
         self.catalog = ""  # the digest of the one that this process has
         self._url = engine_url(url)
         self._engine = make_engine(self._url)
-        self._reader = self._engine.execution_options(reads_only=True)
+        self._by_statement = by_statement(self._engine)
         self._clock = clock
         self._wakes = wakes or Nobody()
         self._on_lost = on_lost
@@ -143,7 +147,7 @@ class Database:
         try:
             self.ping()
             self.journal = Journal(
-                self._reader, read_key(journal_key, file), Path(f"{file}.journal-head") if file else None
+                self._by_statement, read_key(journal_key, file), Path(f"{file}.journal-head") if file else None
             )
             self._migrate()
         except DBAPIError as error:
@@ -222,8 +226,18 @@ class Database:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with self._reader.connect() as db:
+        with self._by_statement.connect() as db:
             yield db
+
+    @contextmanager
+    def _by_itself(self) -> Iterator[Connection]:
+        """For one statement that writes, and asks for no hold; to a server it travels alone."""
+        if self._is_file:
+            with self._writing() as tx:
+                yield tx.db
+        else:
+            with self._by_statement.connect() as db:
+                yield db
 
     def _migrate(self) -> None:
         with self._writing() as tx:

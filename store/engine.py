@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
+import time
 from pathlib import Path
 from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 
 from base.settings import Misconfigured
 from store.database_words import is_away, unusable
@@ -18,6 +20,7 @@ log = structlog.get_logger("store")
 _CONNECT_SECONDS = 10  # for a connection to PostgreSQL; its driver would wait for two minutes
 _STILL = 10  # seconds for which a transaction on a server may do nothing
 _READ_ONLY = "25006"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
+_UNUSED = 5.0  # seconds after which a connection is asked whether it lives; what ends before that is seen at its socket
 _HOW = "write sqlite:///bot.db or postgresql://user:password@host/name"
 
 
@@ -80,19 +83,20 @@ def _leave_read_only(context: ExceptionContext) -> None:
 
 
 def make_engine(url: URL) -> Engine:
-    """The engine: on SQLite each transaction begins as a writing one, unless its connection has the option `reads_only`."""
+    """The engine: on SQLite each transaction begins as a writing one, unless its connection is one of `by_statement`."""
     if url.get_backend_name() != "sqlite":
         patience = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
         server = create_engine(
             url,
             pool_size=16,
             max_overflow=32,
-            pool_pre_ping=True,
+            pool_use_lifo=True,
             connect_args=patience | {"prepare_threshold": None},  # PgBouncer gives each transaction another session
             hide_parameters=True,
         )
         event.listen(server, "connect", _bound_stillness)
         event.listen(server, "handle_error", _leave_read_only)
+        event.listen(server, "checkout", _check_lives)
         return server
     if not Path(str(url.database)).absolute().parent.is_dir():
         raise Misconfigured(f"DATABASE_URL: the folder of {url.database} does not exist; make it first.")
@@ -102,6 +106,12 @@ def make_engine(url: URL) -> Engine:
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def by_statement(engine: Engine) -> Engine:
+    """The same engine, with connections on which each statement is a transaction of its own: no BEGIN and no end travel to a server."""
+    options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if is_server(engine.url) else {"reads_only": True}
+    return engine.execution_options(**options)
 
 
 def _keep_private(database: str) -> None:
@@ -124,6 +134,30 @@ def _bound_stillness(connection: Any, _record: object) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"set idle_in_transaction_session_timeout = '{_STILL}s'")
     connection.commit()
+
+
+def _check_lives(connection: Any, record: Any, _proxy: object) -> None:
+    """Looks whether a connection still lives, before it is used. To ask the server each time would double what travels there; one that it
+    has closed, as it does when it ends, has something to read."""
+    now, used = time.monotonic(), record.info.get("used")
+    record.info["used"] = now
+    if used is None:  # a new one
+        return
+    try:
+        if now - used < _UNUSED and not _has_news(connection):
+            return
+        connection.autocommit = True
+        connection.execute("select 1").close()
+        connection.autocommit = False
+    except connection.Error as error:
+        raise InvalidatePoolError from error
+
+
+def _has_news(connection: Any) -> bool:
+    """Whether something came that nobody has read."""
+    socket = select.poll()
+    socket.register(connection.fileno(), select.POLLIN)
+    return bool(socket.poll(0))
 
 
 def _prepare(connection: Any, _record: object) -> None:

@@ -42,6 +42,9 @@ def _take_up(insert: Callable[[Any], Any]) -> Any:
 
 
 _TAKE_UP = by_engine(_take_up)
+_before = holds.alias("before")
+_owner_before = select(_before.c.owner).where(_before.c.thread == given("of")).scalar_subquery()
+_TAKE_OVER = _TAKE_UP["postgresql"].returning(_owner_before)  # a server looks at what was there before the statement
 
 
 def living(db: Connection) -> int:
@@ -101,10 +104,10 @@ class Holds:
         """Takes a thread from whoever has it; its number grows unless that is this process."""
         return Hold(thread, int(db.scalar(_TAKE_UP[db.dialect.name], self._mine(thread)) or 0))
 
-    def owner_of(self, db: Connection, thread: str) -> str | None:
-        """The process that took a thread up last."""
-        owner = db.scalar(select(holds.c.owner).where(holds.c.thread == thread))
-        return None if owner is None else str(owner)
+    def take_over(self, db: Connection, thread: str) -> tuple[Hold, bool]:
+        """The same on a server, in one statement; and whether another process had the thread."""
+        fence, before = db.execute(_TAKE_OVER, self._mine(thread) | {"of": thread}).one()
+        return Hold(thread, int(fence)), before not in (None, self.owner)
 
     def take_new(self, db: Connection, thread: str) -> Hold | None:
         """Takes up a thread that nobody has had yet; None where somebody has."""

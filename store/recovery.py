@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import structlog
-from sqlalchemy import ColumnElement, Select, Table, select, update
+from sqlalchemy import ColumnElement, Table, func, or_, select, update
+from sqlalchemy import bindparam as given
 from sqlalchemy.exc import DBAPIError
 
 from gate.policy import State
@@ -24,28 +25,69 @@ log = structlog.get_logger("store")
 OFTEN = 3  # processes that ended in the middle of the same work, after which it is suspected
 Left: TypeAlias = Arrival | Turn
 _TAKEN = {inbox: IS_NEW, turns: IS_OPEN}  # what processes take up, and which of it is not over
+_ASKED = select(proposals.c.thread).where(proposals.c.thread == turns.c.thread, proposals.c.state == State.PENDING)
+_CONNECTS = (func.coalesce(turns.c.connects_until, 0.0) > given("now")) & turns.c.stopped_by.is_(None)
+_GOES_ON = IS_OPEN & ((turns.c.tries > 0) | ~(_ASKED.exists() | _CONNECTS))
+_IS_DUE = posts.c.state == PostState.DUE
+
+
+def _ended_in(table: Table) -> ColumnElement[bool]:
+    """What of the thread `of` was in the middle of being worked on when processes ended, again and again."""
+    return _TAKEN[table] & (table.c.thread == given("of")) & ((table.c.tries >= OFTEN) | (table.c.ends_alone > 0))
+
+
+@dataclass(frozen=True)
+class LeftInThread:
+    """What is to be done for a thread: who asked what is next there; whether there are arrivals, a turn to advance, posts to deliver,
+    writes that people approved, writes under way, and something in whose middle processes ended."""
+
+    asker: str
+    arrivals: bool
+    turns: bool
+    posts: bool
+    writes: bool
+    sending: bool
+    ended: bool
+
+
+def _is_left(table: Table, *where: ColumnElement[bool]) -> ColumnElement[bool]:
+    return select(table.c.thread).where(table.c.thread == given("of"), *where).exists()
+
+
+_LEFT_IN = select(
+    select(turns.c.asker).where(turns.c.thread == given("of"), IS_OPEN).order_by(turns.c.ts).limit(1).scalar_subquery(),
+    _is_left(inbox, IS_NEW),
+    _is_left(turns, _GOES_ON),
+    _is_left(posts, _IS_DUE),
+    _is_left(proposals, proposals.c.state == State.APPROVED, proposals.c.decided_by.is_not(None)),
+    _is_left(proposals, proposals.c.state == State.SENDING),
+    or_(*(select(table.c.thread).where(_ended_in(table)).exists() for table in _TAKEN)),
+)
+_ASKERS = select(turns.c.thread, turns.c.asker).where(IS_OPEN).order_by(turns.c.ts.desc())
 
 
 class Recovery(Arrivals):
     """From one process to the next."""
 
-    def unrested(self, thread: str | None = None) -> tuple[list[str], list[str], list[str]]:
-        """The threads with arrivals, with turns to advance, with posts to deliver: what a start has to wake; of all, or of one."""
-        asked = select(proposals.c.thread).where(
-            proposals.c.thread == turns.c.thread, proposals.c.state == State.PENDING
-        )
-        connects = (turns.c.connects_until > self._clock()) & turns.c.stopped_by.is_(None)
-        goes_on = IS_OPEN & ((turns.c.tries > 0) | ~(asked.exists() | connects))
-
-        def threads(table: Table, is_left: ColumnElement[bool]) -> Select[tuple[Any]]:
-            which = [is_left] if thread is None else [is_left, table.c.thread == thread]
-            return select(table.c.thread).where(*which).distinct()
-
+    def unrested(self) -> tuple[list[str], list[str], list[str]]:
+        """The threads with arrivals, with turns to advance, with posts to deliver: what a start has to wake."""
         with self._reading() as db:
-            arrived = db.scalars(threads(inbox, IS_NEW)).all()
-            open_turns = db.scalars(threads(turns, goes_on)).all()
-            due = db.scalars(threads(posts, posts.c.state == PostState.DUE)).all()
-        return list(arrived), list(open_turns), list(due)
+            arrived, open_turns, due = (
+                list(db.scalars(select(table.c.thread).where(is_left).distinct(), {"now": self._clock()}))
+                for table, is_left in ((inbox, IS_NEW), (turns, _GOES_ON), (posts, _IS_DUE))
+            )
+        return arrived, open_turns, due
+
+    def left_in(self, thread: str) -> LeftInThread:
+        """What is to be done for one thread, by who takes it up."""
+        with self._reading() as db:
+            asker, *is_left = db.execute(_LEFT_IN, {"of": thread, "now": self._clock()}).one()
+        return LeftInThread(asker or "", *map(bool, is_left))
+
+    def askers(self) -> dict[str, str]:
+        """Who asked what is next in each thread with an open turn."""
+        with self._reading() as db:
+            return {row.thread: row.asker for row in db.execute(_ASKERS)}
 
     def left_in_the_middle(self) -> list[Left]:
         """At a start, alone: what other processes were working on when they ended. It does not count as being worked on any more."""
@@ -73,11 +115,9 @@ class Recovery(Arrivals):
 
     def ended_processes(self, thread: str) -> list[Left]:
         """What of a thread was in the middle of being worked on when its processes ended, again and again."""
-        often = {table: _TAKEN[table] & (table.c.thread == thread) & (table.c.tries >= OFTEN) for table in _TAKEN}
-        alone = {table: _TAKEN[table] & (table.c.thread == thread) & (table.c.ends_alone > 0) for table in _TAKEN}
         with self._reading() as db:
-            arrivals = db.execute(select(inbox).where(often[inbox] | alone[inbox])).mappings().all()
-            in_turns = db.execute(select(turns).where(often[turns] | alone[turns])).mappings().all()
+            arrivals = db.execute(select(inbox).where(_ended_in(inbox)), {"of": thread}).mappings().all()
+            in_turns = db.execute(select(turns).where(_ended_in(turns)), {"of": thread}).mappings().all()
         return [*map(arrival_of, arrivals), *map(turn_of, in_turns)]
 
     def leave(self) -> None:

@@ -103,11 +103,10 @@ class Replicas(Recovery):
 
     def take_up(self, thread: str) -> bool:
         """Takes up a thread that a job has given to this process. Whether another one had it before."""
-        with self._writing() as tx:
-            before = self._holds.owner_of(tx.db, thread)
-            taken = self._holds.take_up(tx.db, thread)
+        with self._by_itself() as db:
+            taken, was_anothers = self._holds.take_over(db, thread)
         self._holds.keep(taken)
-        return before not in (None, self.process)
+        return was_anothers
 
     def put_down(self, thread: str) -> None:
         """Works on a thread no more."""

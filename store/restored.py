@@ -62,7 +62,7 @@ class Restoration(Turns, Arrivals):
 
     def restored(self) -> Restored | None:
         """The backup that this database was put back from, until `end_restored`."""
-        if not inspect(self._reader).has_table(BACKUP):
+        if not inspect(self._by_statement).has_table(BACKUP):
             return None
         with self._reading() as db:
             row, last = db.execute(select(_backup)).first(), db.scalar(_LAST_KNOWN)

@@ -69,7 +69,7 @@ class Retention(Database):
             return
         log.info("writing the database anew, so that its file can shrink; this takes a while", once=True)
         try:
-            with self._reader.connect() as db:
+            with self._by_statement.connect() as db:
                 for statement in ("pragma auto_vacuum=incremental", "vacuum", "pragma wal_checkpoint(truncate)"):
                     db.exec_driver_sql(statement)
         except DBAPIError as error:
@@ -87,7 +87,7 @@ class Retention(Database):
 
     def _pragma(self, what: str) -> int:
         """A pragma of SQLite, to its end; the first number that it gives."""
-        with self._reader.connect() as db:
+        with self._by_statement.connect() as db:
             cursor = db.connection.cursor()
             rows = cursor.execute(f"pragma {what}").fetchall()
             cursor.close()

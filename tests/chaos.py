@@ -55,6 +55,7 @@ endpoints:
   - {method: DELETE, url: "/api/users/[user_id]", description: Removes an employee., preview: false}
 """
 _LITTLE_WAL = "min_wal_size = 64MB\nmax_wal_size = 128MB\n"  # so that a small disk holds it
+_KEEPS = "synchronous_commit = on\n"  # what is committed outlives the server, which a full disk may end
 _OVER = 120.0  # seconds for coming to rest once all is mended
 
 
@@ -442,7 +443,7 @@ def surroundings(folder: Path, seed: int, *, is_sqlite: bool, channels: int) -> 
     """Everything around the replicas, and these."""
     with contextlib.ExitStack() as stack:
         disk = stack.enter_context(_disk(folder / "disk"))
-        server = None if is_sqlite else stack.enter_context(serving((disk or folder) / "data", _LITTLE_WAL))
+        server = None if is_sqlite else stack.enter_context(serving((disk or folder) / "data", _LITTLE_WAL + _KEEPS))
         workspace = stack.enter_context(Workspace(retry_delays=(0.5, 3.0, 10.0, 30.0)))
         model, api = stack.enter_context(ReplayModel()), stack.enter_context(Loopback(_api))
         CHANNELS.extend(f"C0CHAOS{number}" for number in range(len(CHANNELS), channels))

@@ -16,9 +16,9 @@ import yaml
 from base.version import VERSION
 from bot import main
 from gate.policy import TRANSITIONS, State
+from slack_io.pace import PACE
 from slack_io.payloads import EVENT_TYPES, SHORTCUTS
 from slack_io.slack_app import BY_APP_TOKEN, FEATURES, NEEDED, OF_OLD_APPS, SCOPES, SUBSCRIPTIONS
-from slack_io.web_api import PACE
 
 ROOT = Path(__file__).parents[1]
 SECURITY = (ROOT / "docs" / "security.md").read_text("utf-8")

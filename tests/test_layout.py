@@ -117,7 +117,7 @@ REACHES: dict[str, set[str]] = {
     "store.turns": {"sqlalchemy"},
     "store.usage": {"sqlalchemy"},
     "workers.gauges": {"prometheus_client", "sqlalchemy.exc"},
-    "workers.jobs": {"procrastinate", "sqlalchemy"},
+    "workers.jobs": {"sqlalchemy"},
     "workers.replica": {"procrastinate", "psycopg", "psycopg_pool", "sqlalchemy.exc", "asyncio", "logging"},
 }
 # Who has threads, waits, or looks at a clock. Threads are started by the two of STARTS alone.
@@ -159,6 +159,7 @@ WAITS = {
     "slack_io.live_answer",
     "slack_io.memberships",
     "slack_io.oauth_routes",
+    "slack_io.pace",
     "slack_io.outbox",
     "slack_io.socket_mode",
     "slack_io.streaming",
@@ -166,6 +167,7 @@ WAITS = {
     "store.arrivals",
     "store.backup",
     "store.database",
+    "store.engine",
     "store.holds",
     "store.journal.journal",
     "store.process_lock",
@@ -572,7 +574,7 @@ def test_slack_is_called_through_one_class_and_the_gate_knows_it_by_what_it_need
         "gate.reply_calls.Progress",
         "identity.connecting.Person",
         "identity.identities.Way",
-        "slack_io.web_api.Pace",
+        "slack_io.pace.Pace",
         "store.process_lock.ProcessLock",
         "workers.replica.TakesUp",
         "workers.wakes.Wakes",

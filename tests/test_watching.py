@@ -16,7 +16,7 @@ import pytest
 
 from base.version import VERSION
 from emulator.emulator import Workspace
-from slack_io.web_api import PACE
+from slack_io.pace import PACE
 from tests.harness.databases import ENGINES, fresh_database
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 from tests.harness.ports import free_port

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -87,7 +87,7 @@ class Turns:
             self._deadlines.lose_unanswered()
             self._gate.withdraw_sealed_otherwise()
             self._mind_what_was_left()
-            self._wake(*self._store.unrested(), self._gate.undone())
+            self._wake(*self._store.unrested(), self._gate.undone(), self._store.askers())
             self._waking.wake(Work.DEADLINES, CLOCK)
         for workers in self._workers:
             workers.start()
@@ -100,13 +100,22 @@ class Turns:
             return
         if was_anothers:
             self._outbox.take_over(thread)
-        self._mind_ends(thread)
-        self._deadlines.lose_unanswered()
-        undone = [thread] if self._gate.decided(thread) else []
-        self._wake(*self._store.unrested(thread), undone)
+        left = self._store.left_in(thread)
+        if left.ended:
+            self._mind_ends(thread)
+        if left.sending:
+            self._deadlines.lose_unanswered()
+        is_left = (left.arrivals, left.turns, left.posts, left.writes)
+        arrived, open_turns, due, undone = ([thread] if one else [] for one in is_left)
+        self._wake(arrived, open_turns, due, undone, {thread: left.asker})
 
     def _wake(
-        self, arrived: Sequence[str], open_turns: Sequence[str], due: Sequence[str], undone: Sequence[str]
+        self,
+        arrived: Sequence[str],
+        open_turns: Sequence[str],
+        due: Sequence[str],
+        undone: Sequence[str],
+        askers: Mapping[str, str],
     ) -> None:
         for work, threads in (
             (Work.ARRIVALS, arrived),
@@ -115,7 +124,7 @@ class Turns:
             (Work.WRITES, undone),
         ):
             for thread in threads:
-                self._waking.wake(work, thread)
+                self._waking.wake(work, thread, lane=askers.get(thread, ""))
 
     def stop(self, seconds: float) -> bool:
         """Leaves every thread at a safe point within `seconds`. True when nothing had to be left in the middle of a call."""

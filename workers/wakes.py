@@ -31,8 +31,9 @@ class Wakes(Protocol):
         """Inside the transaction of the connection `db`: leaves the work to the process that has the thread, or will."""
         ...
 
-    def recorded(self, thread: str, work: Set[Work], *, is_pinned: bool) -> None:
-        """The transaction is over. Its COMMIT may have failed, or only the answer to it: whoever looks finds what there is."""
+    def recorded(self, thread: str, work: Set[Work], *, is_pinned: bool, lane: str = "") -> None:
+        """The transaction is over. Its COMMIT may have failed, or only the answer to it: whoever looks finds what there is. `lane`: who
+        asked there, where that is known."""
         ...
 
 
@@ -46,5 +47,5 @@ class Nobody:
     def defer(self, _db: Any, _thread: str, _work: Set[Work]) -> None:
         """Never asked to."""
 
-    def recorded(self, _thread: str, _work: Set[Work], *, is_pinned: bool) -> None:
+    def recorded(self, _thread: str, _work: Set[Work], *, is_pinned: bool, lane: str = "") -> None:
         """Goes nowhere."""

@@ -41,19 +41,20 @@ class Waking:
         """All of them, whatever their keys are."""
         return (*self.queues.values(), self.checks, self.homes, self.accounts, self.devices)
 
-    def wake(self, work: Work, thread: str) -> None:
-        """Has a thread worked on soon; by another process where that one has it, which was told in the transaction."""
+    def wake(self, work: Work, thread: str, *, lane: str = "") -> None:
+        """Has a thread worked on soon; by another process where that one has it, which was told in the transaction. `lane`: who asked
+        there, if that is known."""
         if self._leases is None:
-            self._wake(work, thread)
+            self._wake(work, thread, lane)
             return
         with self._leases.lock:  # or the thread would be given up between the look and the wake
             if thread in self._leases:
-                self._wake(work, thread)
+                self._wake(work, thread, lane)
 
-    def _wake(self, work: Work, thread: str) -> None:
+    def _wake(self, work: Work, thread: str, lane: str) -> None:
         if work is Work.POSTS:
             self.undelivered.add(thread)
-        self.queues[work].wake(thread)
+        self.queues[work].wake(thread, lane=lane)
 
     def show(self, thread: str) -> None:
         """There is something to show in a thread that is not stored: a status, a text that grew."""
@@ -71,10 +72,10 @@ class Waking:
         if self._defer is not None:
             self._defer(db, thread, work)
 
-    def recorded(self, thread: str, work: Set[Work], *, is_pinned: bool) -> None:
+    def recorded(self, thread: str, work: Set[Work], *, is_pinned: bool, lane: str = "") -> None:
         """Work for a thread is on disk."""
         for one in work:
-            self.wake(one, thread)
+            self.wake(one, thread, lane=lane)
         if is_pinned and self._leases is not None:
             self._leases.unpin(thread)
             self.rested(thread)

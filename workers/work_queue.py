@@ -1,4 +1,5 @@
-"""A queue of keys that have work to be done: each waits there once, and is worked on by one worker at a time."""
+"""A queue of keys that have work to be done: each waits there once, and is worked on by one worker at a time. Lanes take turns, so that one
+with a hundred keys holds up nobody in another."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import heapq
 import itertools
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 
 
 class WorkQueue:
@@ -19,7 +20,8 @@ class WorkQueue:
         self.name = name
         self.label = label
         self._changed = threading.Condition()
-        self._ready: deque[str] = deque()
+        self._ready: OrderedDict[str, deque[str]] = OrderedDict()  # by lane, in the order in which they are next
+        self._lanes: dict[str, str] = {}  # of keys that are busy
         self._waiting: set[str] = set()  # keys in _ready
         self._running: set[str] = set()
         self._again: set[str] = set()  # woken while running
@@ -41,11 +43,14 @@ class WorkQueue:
     @property
     def length(self) -> int:
         """How many keys wait to be worked on now."""
-        return len(self._ready)
+        return len(self._waiting)
 
-    def wake(self, key: str, delay: float = 0.0) -> None:
-        """Has a key worked on soon, or after `delay` seconds; once more if it is worked on at this moment."""
+    def wake(self, key: str, delay: float = 0.0, *, lane: str = "") -> None:
+        """Has a key worked on soon, or after `delay` seconds; once more if it is worked on at this moment. `lane` is whose it is; without
+        one it stays in the lane that it had."""
         with self._changed:
+            if lane:
+                self._lanes[key] = lane
             if delay > 0:
                 self._later(key, delay)
             else:
@@ -65,7 +70,7 @@ class WorkQueue:
                         del self._due[key]
                         self._enqueue(key)
                 if self._ready:
-                    key = self._ready.popleft()
+                    key = self._next()
                     self._waiting.discard(key)
                     self._running.add(key)
                     if self._ready:
@@ -82,6 +87,8 @@ class WorkQueue:
                 self._enqueue(key)
             elif delay is not None:
                 self._later(key, delay)
+            elif key not in self._due:
+                self._lanes.pop(key, None)
             self._changed.notify()
 
     def close(self) -> None:
@@ -89,6 +96,14 @@ class WorkQueue:
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
+
+    def _next(self) -> str:
+        """The first key of the lane that is next; that lane comes last then."""
+        lane, keys = self._ready.popitem(last=False)
+        key = keys.popleft()
+        if keys:
+            self._ready[lane] = keys
+        return key
 
     def _later(self, key: str, delay: float) -> None:
         """Notes a key for later; an earlier note of the same key stands for both, since its work says anew when to come back."""
@@ -102,4 +117,4 @@ class WorkQueue:
             self._again.add(key)
         elif key not in self._waiting:
             self._waiting.add(key)
-            self._ready.append(key)
+            self._ready.setdefault(self._lanes.get(key, ""), deque()).append(key)

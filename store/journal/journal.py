@@ -26,7 +26,7 @@ from store.journal.hash_chain import FIRST, ChainedEntry, JournalEntry, first_br
 from store.tables import journal, journal_head
 
 log = structlog.get_logger("journal")
-_ALONE = 7_316_045_922  # the number of an advisory lock; any fixed one that others are unlikely to use
+_ALONE = "select pg_advisory_xact_lock(7316045922)"  # any fixed number that others are unlikely to use
 _KEY_FOR_SERVER = (
     "JOURNAL_KEY is not set. With PostgreSQL it has to be: set it to a secret of your own, for example what `openssl rand -hex 32` prints, "
     "and keep it. An earlier version made one in the file journal-key of its working directory; that one goes on."
@@ -51,6 +51,7 @@ _last = select(journal).order_by(journal.c.number.desc()).limit(1).subquery()
 _HEAD_AND_END = select(journal_head, _last.c.number.label("last_number"), _last.c.hash.label("last_hash")).outerjoin(
     _last, true()
 )  # in one statement: between two, others write
+_ALONE_AT_HEAD = "; ".join((_ALONE, "select number, hash, signature from journal_head"))
 _SENDS = select(journal.c.data).where(journal.c.turn == given("of"), journal.c.kind == "send")
 
 
@@ -62,6 +63,14 @@ class Head(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.number}:{self.hash}"
+
+
+class _HeadRow(NamedTuple):
+    """The head as it stands in its table."""
+
+    number: int
+    hash: str
+    signature: str
 
 
 class Span(NamedTuple):
@@ -99,8 +108,7 @@ class Journal:
         """Adds entries inside a running transaction."""
         if not entries:
             return
-        self.alone(db)
-        head, is_ours = self._head(db)
+        head, is_ours = self._alone_at_head(db)
         rows = []
         for entry in entries:
             rows.append(self._row(head, at, thread, turn, entry))
@@ -116,7 +124,18 @@ class Journal:
         the chain while the other does the opposite.
         """
         if db.dialect.name == "postgresql":
-            db.execute(text("select pg_advisory_xact_lock(:number)"), {"number": _ALONE})
+            db.execute(text(_ALONE))
+
+    def _alone_at_head(self, db: Connection) -> tuple[Head, bool]:
+        """`alone`, and where the chain goes on then; on a server in one trip of two statements, since each sees what was there when it
+        began."""
+        if db.dialect.name != "postgresql":
+            return self._head(db)
+        found = db.exec_driver_sql(_ALONE_AT_HEAD, execution_options={"no_parameters": True})
+        found.cursor.nextset()
+        row = found.cursor.fetchone()
+        found.close()
+        return self._goes_on(db, None if row is None else _HeadRow(*row))
 
     def _row(self, head: Head, at: float, thread: str, turn: str, entry: JournalEntry) -> dict[str, Any]:
         written = json.dumps(entry.data, ensure_ascii=False, separators=(",", ":"))
@@ -165,6 +184,9 @@ class Journal:
         """Where the chain goes on: behind its head, or where that was removed, behind the last entry; and whether the head is ours.
         One that somebody else put there is not signed anew."""
         row = db.execute(_HEAD).first()
+        return self._goes_on(db, None if row is None else _HeadRow(row.number, row.hash, row.signature))
+
+    def _goes_on(self, db: Connection, row: _HeadRow | None) -> tuple[Head, bool]:
         found = row or db.execute(_END).first()
         head = Head(found.number, found.hash) if found is not None else Head()
         return head, row is not None and self.is_signed(row.signature, "head", str(head))

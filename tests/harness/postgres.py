@@ -37,6 +37,12 @@ wal_level = minimal
 max_wal_senders = 0
 max_connections = 500
 """
+AS_USUAL = """
+fsync = on
+full_page_writes = on
+synchronous_commit = on
+autovacuum = on
+"""  # for what is measured
 
 
 def programs() -> Path:

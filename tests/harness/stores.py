@@ -43,7 +43,7 @@ class Hears(Nobody):
     def __init__(self, heard: Callable[[str], object]) -> None:
         self._heard = heard
 
-    def recorded(self, thread: str, work: Set[Work], *, is_pinned: bool) -> None:
+    def recorded(self, thread: str, work: Set[Work], *, is_pinned: bool, lane: str = "") -> None:
         if Work.POSTS in work:
             self._heard(thread)
 

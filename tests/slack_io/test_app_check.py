@@ -61,13 +61,14 @@ def found(
     *channels: str,
     approvers: tuple[str, ...] = (),
     askers: tuple[str, ...] = (),
+    emails_for: tuple[str, ...] = (),
     in_socket_mode: bool = False,
 ) -> list[str]:
     """What the check finds wrong."""
     with slack:
         url = f"{slack.url}/api/"
         socket = SlackWeb("xapp-1", url, timeout=2, setting="SLACK_APP_TOKEN") if in_socket_mode else None
-        return check_app(SlackWeb("xoxb-1", url, timeout=2), socket, channels, approvers, askers)
+        return check_app(SlackWeb("xoxb-1", url, timeout=2), socket, channels, approvers, askers, emails_for)
 
 
 def the_one(wrong: list[str]) -> str:
@@ -239,7 +240,8 @@ def test_domains_need_a_scope_that_the_manifests_leave_out() -> None:
     wrong = the_one(found(slack, "C0HR", emails_for=("askers example.com, example.org", "auth of HR")))
 
     assert wrong == (
-        "askers example.com, example.org, auth of HR: the bot may not see e-mail addresses: add users:read.email in OAuth & Permissions > Scopes > "
+        "askers example.com, example.org, auth of HR: the bot may not see e-mail addresses: add users:read.email in OAuth & Permissions "
+        "> Scopes > "
         "Bot Token Scopes, then press Reinstall to Workspace; until then it knows nobody's"
     )
     assert found(seeing, "C0HR", emails_for=("auth of HR",)) == []

@@ -12,7 +12,8 @@ from base.proxies import WayOut
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from emulator.emulator import Workspace
 from emulator.world import Channel, Person
-from slack_io.web_api import PACE, SlackWeb
+from slack_io.pace import PACE
+from slack_io.web_api import SlackWeb
 from tests.harness.logs import logged
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 

@@ -47,7 +47,7 @@ def test_a_turn_that_waited_in_vain_is_gone_on_with(store: Store, clock: Clock) 
     waits(store, begin(store))
     clock.now = 2_000.0
     assert store.unrested()[1] == [A.key]
-    assert store.unrested(A.key)[1] == [A.key], "also by the process that is given the thread for that"
+    assert store.left_in(A.key).turns, "also by the process that is given the thread for that"
 
 
 def test_an_account_wakes_its_own_persons_questions_for_that_api_alone(store: Store) -> None:

@@ -129,7 +129,7 @@ def test_a_file_that_cannot_be_written_anew_stays_as_it_is(tmp_path: Path, url: 
     store = Store(url)
     with store._engine.connect() as other:
         other.exec_driver_sql("update inbox set handled = handled")
-        with store._reader.connect() as db:
+        with store._by_statement.connect() as db:
             db.exec_driver_sql("pragma busy_timeout=100")
         store.make_shrinkable()
     assert everything(url) == before

@@ -7,13 +7,14 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from gate.policy import Event, State
-from slack_io.web_api import PACE, SharedPace
+from slack_io.pace import PACE, SharedPace
 from store.database import CatalogOutdated
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry
@@ -22,7 +23,8 @@ from store.store import Store
 from store.tables import MIGRATIONS
 from tests.harness.databases import fresh_database, looking_into, rows
 from tests.harness.stores import A, B, arrive, begin, propose, redrawn
-from workers.jobs import Jobs
+from tests.harness.whole_bot import until
+from workers.jobs import defer
 from workers.leases import Leases
 from workers.wakes import Work
 from workers.waking import Waking
@@ -153,9 +155,32 @@ def test_a_pause_that_slack_asks_for_holds_for_all_processes(process: Callable[[
     assert second.take("reactions.add", "C1") == 0
 
 
+def test_who_was_overtaken_is_given_nothing_of_slacks_pace(process: Callable[[], Store]) -> None:
+    first, second = process(), process()
+    first.take_up(A.key)
+    with first.holding(A.key):
+        assert SharedPace(first).take("chat.postMessage", "C1") == 0
+        second.take_up(A.key)
+        with pytest.raises(Overtaken):
+            SharedPace(first).take("chat.postMessage", "C1")
+
+
+def test_a_connection_that_the_server_has_ended_meanwhile_costs_nothing(process: Callable[[], Store], url: str) -> None:
+    store = process()
+    with ThreadPoolExecutor(4) as pool:  # so that there are several
+        list(pool.map(lambda _: store.ping(), range(8)))
+    others = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    with looking_into(url) as engine, engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+        assert db.scalars(text(f"select pg_terminate_backend(pid) {others}")).all()
+        until(lambda: not db.scalar(text(f"select count(*) {others}")))
+    arrive(store, A)
+    for _ in range(8):
+        assert len(store.arrivals(A.key)) == 1
+
+
 def test_what_is_recorded_is_left_as_a_job_unless_this_process_has_the_thread(url: str) -> None:
     leases = Leases()
-    waking = Waking(leases, Jobs().defer)
+    waking = Waking(leases, defer)
     store = Store(url, wakes=waking, journal_key="k", is_shared=True)
     leases.take(A.key, lambda: None)
     arrive(store, A)
@@ -167,7 +192,7 @@ def test_what_is_recorded_is_left_as_a_job_unless_this_process_has_the_thread(ur
 
 
 def test_a_transaction_that_is_rolled_back_leaves_no_job(url: str) -> None:
-    store = Store(url, wakes=Waking(Leases(), Jobs().defer), journal_key="k", is_shared=True)
+    store = Store(url, wakes=Waking(Leases(), defer), journal_key="k", is_shared=True)
     arrival = arrive(store, A)
     before = len(rows(url, "procrastinate_jobs"))
     store.handled(arrival.id)

@@ -7,6 +7,7 @@ import pytest
 from gate.policy import Event, State
 from store.posts import message
 from store.proposals import Effects
+from store.recovery import LeftInThread
 from store.store import Store
 from store.transcript import (
     AssistantMessage,
@@ -21,7 +22,7 @@ from store.transcript import (
 )
 from store.turns import ReplyOutcome
 from tests.harness.databases import begun, rows
-from tests.harness.stores import ANN, BEN, A, B, Clock, admit, begin, called, propose
+from tests.harness.stores import ANN, BEN, A, B, Clock, admit, arrive, begin, called, propose
 
 # --- transcripts ------------------------------------------------------------------------------------------------------
 
@@ -189,3 +190,25 @@ def test_taint_survives_a_restart(store: Store, url: str, clock: Clock) -> None:
     again = Store(url, clock, journal_key="k")
     assert again.is_tainted(A.key)
     again.close()
+
+
+def test_what_is_to_be_done_in_a_thread_is_found_with_who_asked_there(store: Store) -> None:
+    assert store.left_in(A.key) == LeftInThread("", *[False] * 6)
+    arrive(store, A)
+    assert store.left_in(A.key) == LeftInThread(
+        "", arrivals=True, turns=False, posts=False, writes=False, sending=False, ended=False
+    )
+    turn = begin(store, B, BEN)
+    store.say([message("p", B.key, "", "hello")])
+    found = store.left_in(B.key)
+    assert (found.asker, found.turns, found.posts, found.writes) == (BEN, True, True, False)
+    propose(store, turn, State.SENDING)
+    assert store.left_in(B.key).sending
+    assert not store.left_in(A.key).sending
+
+
+def test_who_asked_what_is_next_is_known_of_each_thread(store: Store) -> None:
+    admit(store, A, BEN, ts="300.000002")
+    admit(store, A, ANN, ts="300.000001")
+    begin(store, B, BEN)
+    assert store.askers() == {A.key: ANN, B.key: BEN}

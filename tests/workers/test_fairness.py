@@ -81,3 +81,21 @@ def test_one_person_with_many_threads_holds_up_no_more_turns_than_their_share(
     rest(bot, model)
     assert model.order.index("b0") <= 5  # the one that ran, and a quarter of MAX_WAITING
     assert len(model.order) == 6
+
+
+def test_one_person_with_many_threads_lets_others_go_after_each(start_bot: StartBot, ann: Person, ben: Person) -> None:
+    model = Listening()
+    bot = start_bot(with_model=model, workers=1)
+    model.hold()
+    ann.asks("a0")
+    until(lambda: model.order)
+    for number in range(1, 14):
+        ann.asks(f"a{number}")
+    until(lambda: not bot.store.unrested()[0])
+    ben.asks("b0")
+    ben.asks("b1")
+    rest(bot, model)
+    first, second = sorted(model.order.index(one) for one in ("b0", "b1"))  # two look at what comes in, side by side
+    assert first <= 3  # the one that runs, and one of Ann's that was taken meanwhile
+    assert second <= 5
+    assert sorted(model.order) == sorted(["b0", "b1", *(f"a{number}" for number in range(14))])

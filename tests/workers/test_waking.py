@@ -43,6 +43,34 @@ def test_a_key_that_is_worked_on_waits_again_only_when_it_is_woken_again() -> No
     assert "a" in queue
 
 
+def test_lanes_take_turns() -> None:
+    queue = WorkQueue("test")
+    for number in range(100):
+        queue.wake(f"a{number}", lane="Ann")
+    queue.wake("b0", lane="Ben")
+    queue.wake("nobody's")
+    queue.wake("b1", lane="Ben")
+    assert [queue.take() for _ in range(7)] == ["a0", "b0", "nobody's", "a1", "b1", "a2", "a3"]
+    assert queue.length == 96
+
+
+def test_a_key_stays_in_its_lane_until_nothing_is_left_to_do_for_it() -> None:
+    queue = WorkQueue("test")
+    for key in ("a0", "a1", "a2"):
+        queue.wake(key, lane="Ann")
+    assert queue.take() == "a0"
+    queue.wake("b0", lane="Ben")
+    queue.wake("a0")  # once more
+    queue.done("a0")
+    assert [queue.take() for _ in range(4)] == ["a1", "b0", "a2", "a0"]
+    for key in ("a0", "a1", "a2", "b0"):
+        queue.done(key)
+    queue.wake("a1", lane="Ann")
+    queue.wake("a2", lane="Ann")
+    queue.wake("a0")  # nobody's by now
+    assert [queue.take() for _ in range(3)] == ["a1", "a0", "a2"]
+
+
 def test_a_closed_queue_gives_out_nothing_more() -> None:
     queue = WorkQueue("test")
     queue.wake("a")

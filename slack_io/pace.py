@@ -1,0 +1,166 @@
+"""How often Slack's Web API may be called, by method and, where Slack counts so, by channel."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Protocol
+
+from store.store import Store
+
+# Requests per window of seconds, just below Slack's tiers (https://docs.slack.dev/apis/web-api/rate-limits: tier 3 is 50 a minute,
+# tier 4 100); chat.postMessage: one a second in a channel, short bursts allowed.
+PACE: dict[str, tuple[int, float]] = {
+    "chat.postMessage": (5, 5.0),
+    "chat.update": (45, 60.0),
+    "chat.postEphemeral": (90, 60.0),
+    "reactions.add": (45, 60.0),
+    "chat.delete": (45, 60.0),
+    "chat.startStream": (18, 60.0),
+    "chat.appendStream": (90, 60.0),
+    "chat.stopStream": (18, 60.0),
+    "conversations.replies": (45, 60.0),
+    "conversations.history": (45, 60.0),
+    "conversations.list": (18, 60.0),
+    "conversations.info": (45, 60.0),
+    "users.info": (90, 60.0),
+    "usergroups.list": (18, 60.0),
+    "usergroups.users.list": (18, 60.0),
+    "conversations.members": (90, 60.0),
+    "views.open": (90, 60.0),
+    "views.update": (90, 60.0),
+    "views.publish": (90, 60.0),
+    "assistant.threads.setStatus": (300, 60.0),
+    "assistant.threads.setTitle": (45, 60.0),
+    "assistant.threads.setSuggestedPrompts": (45, 60.0),
+    "agents.sessions.setStatus": (45, 60.0),
+    "apps.connections.open": (20, 60.0),
+}
+_OTHERS = (45, 60.0)  # of methods that are not named
+_PER_CHANNEL = frozenset({"chat.postMessage"})
+_KEEP_ENTRIES = 5_000
+_MOST_PROMISED = 60.0  # seconds; who would wait for longer comes back then, and is promised another moment
+_NOT_COME = 5.0  # seconds after which who was promised a moment is not waited for
+
+
+class Pace(Protocol):
+    """How often each method may be called."""
+
+    def take(self, method: str, channel: str, spare: int = 0) -> float:
+        """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
+        ...
+
+    def hold(self, method: str, seconds: float) -> None:
+        """Slack asked to wait with this method (a 429 holds for one method, not for the others)."""
+        ...
+
+
+def apart(method: str) -> float:
+    """Seconds between two calls of a method in the long run."""
+    limit, seconds = PACE.get(method, _OTHERS)
+    return seconds / limit
+
+
+class InLine:
+    """A pace that promises each who has to wait a moment of their own: otherwise all would come back at once, and all but one in vain. Who
+    comes while others wait stands behind them."""
+
+    def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
+        self._pace = pace
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._lines: OrderedDict[tuple[str, str, int], deque[float]] = OrderedDict()  # moments that were promised
+
+    def take(self, method: str, channel: str, spare: int = 0) -> float:
+        """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
+        key = (method, channel if method in _PER_CHANNEL else "", spare)
+        with self._lock:
+            if (wait := self._stand_in_line(key, apart(method))) > 0:
+                return wait
+        wait = self._pace.take(method, channel, spare)
+        if wait > 0:
+            with self._lock:
+                self._line(key).appendleft(self._clock() + wait)  # this one was first
+        return wait
+
+    def hold(self, method: str, seconds: float) -> None:
+        """Slack asked to wait with this method."""
+        self._pace.hold(method, seconds)
+
+    def _stand_in_line(self, key: tuple[str, str, int], apart: float) -> float:
+        """0: it is this one's turn to ask; else the seconds until the moment that it is promised."""
+        line, now = self._line(key), self._clock()
+        while line and line[0] < now - _NOT_COME:
+            line.popleft()
+        if not line:
+            return 0.0
+        if line[0] <= now:
+            line.popleft()
+            return 0.0
+        promised = max(line[0], line[-1]) + apart
+        if promised - now < _MOST_PROMISED:
+            line.append(promised)
+        return min(promised - now, _MOST_PROMISED)
+
+    def _line(self, key: tuple[str, str, int]) -> deque[float]:
+        line = self._lines.setdefault(key, deque())
+        self._lines.move_to_end(key)
+        while len(self._lines) > _KEEP_ENTRIES:
+            self._lines.popitem(last=False)
+        return line
+
+
+class SharedPace:
+    """A pace that all processes on one database keep together."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def take(self, method: str, channel: str, spare: int = 0) -> float:
+        """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
+        limit, _ = PACE.get(method, _OTHERS)
+        ahead, of_all = apart(method) * (limit - spare - 1), f"slack:{method}"
+        if method in _PER_CHANNEL:
+            return self._store.pace(f"{of_all}:{channel}", apart(method), ahead, unless_held=of_all)
+        return self._store.pace(of_all, apart(method), ahead)
+
+    def hold(self, method: str, seconds: float) -> None:
+        """Slack asked to wait with this method."""
+        limit, window = PACE.get(method, _OTHERS)
+        ahead = 0.0 if method in _PER_CHANNEL else window / limit * (limit - 1)
+        self._store.hold_pace(f"slack:{method}", seconds + ahead)
+
+
+class OwnPace:
+    """Sliding windows per method (and per channel where Slack counts so), and the holds that Slack asked for."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._sent: dict[tuple[str, str], deque[float]] = {}
+        self._held: dict[str, float] = {}
+
+    def take(self, method: str, channel: str, spare: int = 0) -> float:
+        """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
+        now = self._clock()
+        key = (method, channel if method in _PER_CHANNEL else "")
+        limit, seconds = PACE.get(method, _OTHERS)
+        with self._lock:
+            held = self._held.get(method, 0) - now
+            if held > 0:
+                return held
+            sent = self._sent.setdefault(key, deque())
+            while sent and sent[0] <= now - seconds:
+                sent.popleft()
+            if len(sent) >= limit - spare:
+                return sent[len(sent) - (limit - spare)] + seconds - now + 0.001
+            sent.append(now)
+            if len(self._sent) > _KEEP_ENTRIES:
+                self._sent = {k: s for k, s in self._sent.items() if s and s[-1] > now - 60}
+        return 0.0
+
+    def hold(self, method: str, seconds: float) -> None:
+        """Slack asked to wait with this method (a 429 holds for one method, not for the others)."""
+        with self._lock:
+            self._held[method] = self._clock() + seconds

@@ -1,0 +1,79 @@
+"""Who has to wait for Slack's pace is promised a moment of their own; the paces themselves: test_web_api.py, and for several processes
+tests/store/test_replicas.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from slack_io.pace import PACE, InLine, OwnPace
+from tests.harness.stores import Clock
+
+
+class Counted(OwnPace):
+    """Counts how often it is asked."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.asked = 0
+
+    def take(self, method: str, channel: str, spare: int = 0) -> float:
+        self.asked += 1
+        return super().take(method, channel, spare)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pace(clock: Clock) -> Counted:
+    return Counted(clock)
+
+
+def test_everybody_who_waits_is_promised_another_moment(clock: Clock, pace: Counted) -> None:
+    line = InLine(pace, clock)
+    limit, seconds = PACE["chat.postMessage"]
+    waits = [line.take("chat.postMessage", "C1") for _ in range(limit + 4)]
+    assert waits[:limit] == [0.0] * limit
+    first, *rest = waits[limit:]
+    assert first == pytest.approx(seconds, abs=0.01)
+    assert rest == [pytest.approx(first + number * seconds / limit) for number in (1, 2, 3)]
+    assert pace.asked == limit + 1  # who stands in line behind another costs nothing
+
+
+def test_who_comes_at_the_promised_moment_is_let_through_before_who_comes_anew(clock: Clock, pace: Counted) -> None:
+    line = InLine(pace, clock)
+    while not (first := line.take("chat.postMessage", "C1")):
+        pass
+    clock.now += first / 2
+    assert line.take("chat.postMessage", "C1") > first / 2
+    clock.now += first / 2
+    assert line.take("chat.postMessage", "C1") == 0.0
+
+
+def test_channels_and_methods_have_lines_of_their_own(clock: Clock, pace: Counted) -> None:
+    line = InLine(pace, clock)
+    while not line.take("chat.postMessage", "C1"):
+        pass
+    assert line.take("chat.postMessage", "C2") == 0.0
+    assert line.take("chat.update", "C1") == 0.0
+
+
+def test_nobody_waits_for_who_does_not_come_back(clock: Clock, pace: Counted) -> None:
+    line = InLine(pace, clock)
+    while not line.take("users.info", ""):
+        pass
+    promised = [line.take("users.info", "") for _ in range(10)]
+    clock.now += promised[-1] + 60.0
+    limit, _ = PACE["users.info"]
+    assert [line.take("users.info", "") for _ in range(limit)] == [0.0] * limit
+    assert line.take("users.info", "") > 0
+
+
+def test_nobody_is_promised_a_moment_further_away_than_a_minute(clock: Clock, pace: Counted) -> None:
+    line = InLine(pace, clock)
+    line.hold("reactions.add", 50.0)
+    waits = [line.take("reactions.add", "") for _ in range(100)]
+    assert waits[0] == 50.0
+    assert max(waits) == 60.0
