@@ -5,6 +5,7 @@ Reads manifest.yaml and nothing else: https://docs.slack.dev/reference/app-manif
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,12 @@ class App:
         """Whether Slack sends this event (`message.im`, `app_mention` ...) to the app."""
         scope = EVENT_SCOPES[event]
         return event in self.events and (not scope or scope in self.scopes)
+
+
+@functools.cache
+def own_app() -> App:
+    """The app of the project's own manifest, read once."""
+    return read_manifest()
 
 
 def read_manifest(path: Path = MANIFEST) -> App:

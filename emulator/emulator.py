@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from emulator import server
-from emulator.app import App, View, read_manifest
+from emulator.app import App, View, own_app
 from emulator.delivery import ACK_SECONDS, RETRY_DELAYS, Courier, HttpCarrier, Reply
 from emulator.faults import Fault, Kind
 from emulator.inspection import Inspection
@@ -74,7 +74,7 @@ class Workspace(Messaging, UserInteractions, Inspection):
         app_scopes: Iterable[str] = ("connections:write",),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        declared = read_manifest()
+        declared = own_app()
         app = App(
             declared.scopes if scopes is None else frozenset(scopes),
             declared.events if events is None else frozenset(events),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -93,14 +94,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where tests run side by side, those that wait for programs are spread among those that compute: together they would leave the
-    processor idle. They are over before the last tenth, since some take long."""
+    processor idle. They are over before the last tenth, since some take long. In CI each of these has a second try."""
+    waiting = [one for one in items if one.get_closest_marker("programs")]
+    if os.environ.get("CI"):
+        for one in waiting:
+            one.add_marker(pytest.mark.flaky(reruns=1))
     if not hasattr(config, "workerinput"):
         return
-    waiting = [one for one in items if one.get_closest_marker("programs")]
     computing = [one for one in items if not one.get_closest_marker("programs")]
     step = 0.9 * len(computing) / max(1, len(waiting))
     places = [*enumerate(computing), *((number * step, one) for number, one in enumerate(waiting))]
     items[:] = [one for _, one in sorted(places, key=lambda placed: placed[0])]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A first try that failed is told in full, also where the second one passed; the closing line counts them."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"first try of {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: looking through it again and again for garbage took a sixth of the time."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture

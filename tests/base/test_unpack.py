@@ -171,19 +171,19 @@ def nested() -> bytes:
 ANSWER = b'{"choices":[{"index":0,"message":{"content":"', b'"},"finish_reason":"stop"}]}'
 EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"', b'"},"finish_reason":"stop"}]}\n\n'
 GZIP = "Content-Encoding: gzip"
-MODELS: dict[str, bytes] = {
-    "a whole answer": reply(bomb(*ANSWER), 200, GZIP),
-    "a whole answer to what is no stream": reply(bomb(*ANSWER), 200, GZIP, kind="text/plain"),
-    "one event of a stream": reply(bomb(*EVENT), 200, GZIP, kind="text/event-stream"),
-    "a refusal": reply(bomb(b'{"error":{"message":"', b'"}}'), 401, GZIP),
-    "lists in a list": reply(b"[" + b"[]," * (2 * MB) + b"[]]"),
+MODELS: dict[str, Callable[[], bytes]] = {
+    "a whole answer": lambda: reply(bomb(*ANSWER), 200, GZIP),
+    "a whole answer to what is no stream": lambda: reply(bomb(*ANSWER), 200, GZIP, kind="text/plain"),
+    "one event of a stream": lambda: reply(bomb(*EVENT), 200, GZIP, kind="text/event-stream"),
+    "a refusal": lambda: reply(bomb(b'{"error":{"message":"', b'"}}'), 401, GZIP),
+    "lists in a list": lambda: reply(b"[" + b"[]," * (2 * MB) + b"[]]"),
 }
 
 
 @pytest.mark.parametrize("answer", MODELS.values(), ids=MODELS)
-def test_the_models_answer_is_bounded_whatever_it_unpacks_to(server: RestServer, answer: bytes) -> None:
+def test_the_models_answer_is_bounded_whatever_it_unpacks_to(server: RestServer, answer: Callable[[], bytes]) -> None:
     model = ChatServer(api_key="k", base_url=f"{server.url}/v1", model="m", timeout=30)
-    server.always(answer)
+    server.always(answer())
     with little_memory(), pytest.raises(ModelFailed, match=r"an answer larger than [\d,]+ bytes"):
         model.complete(MESSAGES, [], Listener())
     assert len(server.requests) == 1  # the next one would be as large

@@ -11,6 +11,7 @@ import pytest
 
 from demo.hr_api import HrApi
 from demo.scripted_model import Change, Everybody, Hire, Joined, Remove, understood
+from tests.harness.ports import free_port
 
 ZOE = {"first_name": "Zoe", "last_name": "Park", "job": "Designer", "email": "zoe.park@example.com"}
 
@@ -215,13 +216,14 @@ def test_requests_are_kept_as_they_arrived(api: HrApi, http: httpx2.Client) -> N
 
 
 def test_a_stopped_api_leaves_its_port_free(tmp_path: Path) -> None:
-    first = HrApi(tmp_path / "hr.json")
+    port = free_port()
+    first = HrApi(tmp_path / "hr.json", port=port)
     first.start()
     with httpx2.Client(base_url=first.url) as kept_alive:
         kept_alive.get("/api/users")
         first.stop()
         first.stop()
-        second = HrApi(tmp_path / "hr.json", port=int(first.url.rsplit(":", 1)[1]))
+        second = HrApi(tmp_path / "hr.json", port=port)
         second.start()
         assert httpx2.get(second.url + "/api/users/1").status_code == 200
         second.stop()

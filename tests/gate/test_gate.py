@@ -9,7 +9,6 @@ import inspect
 import json
 import logging
 import re
-import socket
 import threading
 import time
 import tracemalloc
@@ -33,6 +32,7 @@ from slack_io.web_api import SlackWeb
 from store.holds import Overtaken
 from store.proposals import Effects
 from tests.harness.bot_parts import ANN, BEN, USERS, BotParts, Clock, Json, calls, says
+from tests.harness.ports import free_port
 from tests.harness.rest_server import (
     KEEP,
     Answer,
@@ -385,9 +385,7 @@ def test_a_slow_api_holds_up_no_other_call(make: Make, server: RestServer) -> No
 
 
 def test_a_server_that_is_not_there_is_told_and_nothing_was_sent(make: Make, server: RestServer) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    parts = make(USERS.replace("{base}", f"http://127.0.0.1:{port}"), timeout=2)
+    parts = make(USERS.replace("{base}", f"http://127.0.0.1:{free_port()}"), timeout=2)
     assert parts.read("/users/7") == {"error": "The API could not be reached (connection failed)."}
     proposal, result = parts.write("DELETE", "/users/7")
     assert proposal.state is State.FAILED

@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 import pytest
 from flask import Flask
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from base.clock import SteadyClock
 from base.settings import Settings
@@ -231,10 +232,18 @@ def way_in(over: Over, signing_secret: str) -> dict[str, str]:
 # --- the bot ----------------------------------------------------------------------------------------------------------
 
 
+class _Given(Settings):
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_others: Any, **_more: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
 def settings_of(**given: Any) -> Settings:
     """Settings by their names; the rest has its defaults, whatever the environment or a `.env` file says."""
     defaults = {name: field.default for name, field in Settings.model_fields.items() if not field.is_required()}
-    return Settings.model_validate(defaults | given)
+    return _Given.model_validate(defaults | given)
 
 
 class RoundRobin:
