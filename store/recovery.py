@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 import structlog
-from sqlalchemy import ColumnElement, Select, Table, select, update
+from sqlalchemy import ColumnElement, Select, Table, func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from gate.policy import State
@@ -34,7 +34,8 @@ class Recovery(Arrivals):
         asked = select(proposals.c.thread).where(
             proposals.c.thread == turns.c.thread, proposals.c.state == State.PENDING
         )
-        connects = (turns.c.connects_until > self._clock()) & turns.c.stopped_by.is_(None)
+        until = func.coalesce(turns.c.connects_until, 0.0)
+        connects = (until > self._clock()) & turns.c.stopped_by.is_(None)
         goes_on = IS_OPEN & ((turns.c.tries > 0) | ~(asked.exists() | connects))
 
         def threads(table: Table, is_left: ColumnElement[bool]) -> Select[tuple[Any]]:
