@@ -76,7 +76,7 @@ def names(catalog: Catalog) -> list[str]:
         (["B061EG9T2", "A061EG9T2", "W012A3CDE"], {"B061EG9T2", "A061EG9T2", "W012A3CDE"}),
         (["everybody", "B061EG9T2"], {"everybody", "B061EG9T2"}),
     ],
-    ids=str,
+    ids=lambda value: None if isinstance(value, set) else str(value),  # a set's text differs from worker to worker
 )
 def test_names_that_are_understood(said: object, circle: set[str]) -> None:
     assert load(one(askers=said)).operations[0].askers == circle
