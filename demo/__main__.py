@@ -117,9 +117,9 @@ def main(port: int, bot_port: int, apis: Path | None, accounts: bool, fresh: boo
     if accounts and apis is not None:
         raise click.ClickException("--accounts is for the sample's API; leave out --apis.")
     plan = Plan(port, bot_port, apis and apis.resolve(), accounts)
+    file = read_catalog(plan)
     check_ports(port, bot_port, sign_in=accounts)
     prepare_data(plan, fresh)
-    file = read_catalog(plan)
     with ExitStack() as running:
         demo = start(running, plan, file, stop)
         demo.watch(stop)
@@ -141,6 +141,7 @@ def read_catalog(plan: Plan) -> CatalogFile:
 
 def with_accounts(plan: Plan) -> Path:
     """The sample catalog, asked with people's own accounts, as a file beside the demo's data."""
+    DATA.mkdir(exist_ok=True)
     path = DATA / "apis-accounts.yaml"
     path.write_text(asked_with_accounts((ROOT / "apis.yaml").read_text("utf-8"), plan.sign_in_url), "utf-8")
     return path

@@ -57,7 +57,8 @@ class AppHome:
         self._viewers: OrderedDict[str, frozenset[str]] = OrderedDict()  # person -> the proposals last drawn
 
     def opened(self, user: str, team: str = "") -> None:
-        """Somebody opened it: it is drawn now, and after each decision from now on. `team`: in which workspace."""
+        """Somebody opened it, or has other accounts by now: it is drawn, and after each decision from now on. `team`: in which
+        workspace."""
         with self._lock:
             self._teams[user] = team
             self._viewers[user] = self._viewers.pop(user, frozenset())
@@ -68,13 +69,6 @@ class AppHome:
     def account(self, team: str, user: str, token: str) -> str | None:
         """The key of the person's own account that a button's token names."""
         return self._accounts.find(team, user, token)
-
-    def redraw(self, user: str) -> None:
-        """Something changed for a person: that person's Home is drawn anew, if it was opened."""
-        with self._lock:
-            is_seen = user in self._viewers
-        if is_seen:
-            self._waking.homes.wake(user)
 
     def changed(self, proposals: Sequence[Proposal], by: str = "") -> None:
         """Something became of proposals, `by` a person where one decided: the Homes that show them are drawn anew."""
