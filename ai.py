@@ -21,6 +21,7 @@ from base.markdown import escape
 from base.slack_errors import SlackBusy, SlackUnsure
 from base.thread import Thread
 from base.tracing import agent_span
+from gate.answer_places import is_for_asker_alone
 from gate.authority import ChannelCatalog
 from gate.gate import Gate
 from gate.reply_calls import ReplyCalls
@@ -32,7 +33,7 @@ from model.prompt.prompt import about, beside, is_whole
 from model.refusals import Refusal
 from model.replies import BadReply, Reply
 from slack_io.allowance_words import closed_text
-from slack_io.answer_posts import answer_posts, answer_text, files_text
+from slack_io.answer_posts import answer_posts, answer_text, answers_alone, files_text
 from slack_io.assistant_status import LASTS, AssistantStatus, Session
 from slack_io.connect_offers import connect_text, offer
 from slack_io.live_answer import LiveAnswer
@@ -43,7 +44,7 @@ from store.admission import refused
 from store.database import CatalogOutdated
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry, digest
-from store.posts import delete, message
+from store.posts import Post, delete, message
 from store.store import Store
 from store.transcript import (
     AssistantMessage,
@@ -220,10 +221,11 @@ class AI:
                 self._tell_nothing(turn, here)
                 return True
             self._check_connected(turn, here)
+            self._live.is_silent = self._is_for_asker_alone(turn, items)
             reply, asked = self._ask(turn, here, items, is_last=is_last)
             turn = replace(turn, model_calls=turn.model_calls + 1)
             if is_last or not reply.said.calls:
-                self._answer(turn, here, reply, asked, is_last=is_last)
+                self._answer(turn, here, reply, asked, is_last=is_last, is_alone=self._is_for_asker_alone(turn, items))
                 return True
             self._store.check_catalog()  # another one may have come since the last look, by which less is allowed
             now = self._here(turn)
@@ -280,25 +282,44 @@ class AI:
         except NotConnected as missing:
             raise _Unconnected([missing.api], missing.reason, reply.usage) from missing
         said = replace(reply.said, only_for=turn.only_for, opaque_of=self._services.model.server)
-        gone = self._live.post
-        posts = (
-            made.posts if gone is None else [delete(self._services.ids(), turn.thread, turn.turn, gone), *made.posts]
-        )
-        return replace(made, said=said, posts=posts)
+        return replace(made, said=said, posts=[*self._not_shown(turn), *made.posts])
 
-    def _answer(self, turn: Turn, here: ChannelCatalog, reply: Reply, asked: JournalEntry, *, is_last: bool) -> None:
+    def _is_for_asker_alone(self, turn: Turn, items: Sequence[Item]) -> bool:
+        """Whether what the model says now is for the asker alone, by what it has in view, and would stand where others see it."""
+        if Thread.from_key(turn.thread).is_direct or app_of(turn.asker):
+            return False
+        return is_for_asker_alone(items, self._gate.catalog)
+
+    def _answer(
+        self,
+        turn: Turn,
+        here: ChannelCatalog,
+        reply: Reply,
+        asked: JournalEntry,
+        *,
+        is_last: bool,
+        is_alone: bool,
+    ) -> None:
         text = answer_text(reply, self._services.limits.max_model_calls if is_last else None)
         notes = [words.DRY_RUN_ANSWER] if self._services.limits.dry_run else []
         notes += [words.PARTLY_KNOWN_WHO] if here.is_unsure else []
         mention = self._store.mention_of(turn.turn)
         notes += [files_text(mention.files)] if mention is not None and mention.files else []
         shown = "\n\n".join([text, *notes])
-        says = answer_posts(
-            turn.turn, turn.thread, shown, self._services.ids(), self._live.post, self._gate.catalog.links
-        )
-        noted = [asked, JournalEntry("answer", {"words": digest(text)})]
-        self._store.end_turn(turn, says, said=AssistantMessage(text), usage=reply.usage, entries=noted)
+        first, links = self._services.ids(), self._gate.catalog.links
+        if is_alone:
+            says = [*answers_alone(turn, shown, first, links), *self._not_shown(turn)]
+        else:
+            says = answer_posts(turn.turn, turn.thread, shown, first, self._live.post, links)
+        said = AssistantMessage(text, only_for=turn.asker if is_alone else "")
+        noted = [asked, JournalEntry("answer", {"words": digest(text), **({"alone": True} if is_alone else {})})]
+        self._store.end_turn(turn, says, said=said, usage=reply.usage, entries=noted)
         self._count_end(turn, "answered")
+
+    def _not_shown(self, turn: Turn) -> list[Post]:
+        """What takes back the answer that has begun to grow in the thread, where one has."""
+        gone = self._live.post
+        return [] if gone is None else [delete(self._services.ids(), turn.thread, turn.turn, gone)]
 
     # --- accounts that the asker has yet to connect -------------------------------------------------------------------
 
@@ -319,8 +340,7 @@ class AI:
             return True
         apis, until = missing.apis, self._services.clock() + waits_for(self._gate.catalog, missing.apis)
         log.info("the turn waits for an account", apis=apis)
-        gone = self._live.post
-        says = [delete(self._services.ids(), turn.thread, turn.turn, gone)] if gone is not None else []
+        says = self._not_shown(turn)
         says.append(offer(self._store, self._services.ids(), turn, apis, connect_text(apis, missing.reason, until)))
         noted = JournalEntry("account asked for", {"asker": turn.asker, "apis": list(apis), "until": until})
         self._store.await_account(turn, apis, until, says, [noted], missing.usage)

@@ -65,6 +65,7 @@ from slack_io.outbox import Outbox
 from slack_io.pace import SharedPace
 from slack_io.restored import see_to_restored
 from slack_io.sign_ins import SignIns
+from slack_io.slack_app import scopes_for
 from slack_io.socket_mode import SocketMode
 from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
@@ -566,7 +567,7 @@ def _take(catalog: Catalog, settings: Settings, bot: Bot) -> None:
 def _check_names(web: SlackWeb, settings: Settings, catalog: Catalog) -> None:
     """Has logged what Slack does not know; in a thread of its own, since Slack may take its time."""
     web.check_channels(settings.channels)
-    web.check_people(catalog.approvers, catalog.askers, catalog.emails_for)
+    web.check_people(catalog.approvers, catalog.askers, scopes_for(catalog))
 
 
 def _listen(app: Flask, settings: Settings) -> Any:

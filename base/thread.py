@@ -25,6 +25,11 @@ class Thread:
         """Whether it lies in a direct message with the bot (Slack's ids of those begin with D)."""
         return self.channel.startswith("D")
 
+    @property
+    def is_persons(self) -> bool:
+        """Whether a person stands in the channel's place: what is said there goes into that person's direct message with the bot."""
+        return self.channel.startswith(("U", "W"))
+
     @classmethod
     def from_key(cls, key: str) -> Thread:
         """The thread that has this key. Raises `ValueError` where it is none."""

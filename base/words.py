@@ -92,6 +92,8 @@ CONNECT_ASK = (
     "To go on I need your own account of {apis}, since I work there in your name. Connect it, and I'll take your question up again "
     "by myself. This is for you alone, so please don't pass it on. I'll wait until {until}."
 )
+YOU_ASKED = "You asked {question}:"  # Markdown; the question is code
+ANSWERED_ALONE = "<@{asker}>, the answer is for you alone: I've sent it as a direct message."
 NO_ACCOUNT_OF_APP = "{apis} is asked with people's own accounts, and an app has none, so I can't do this for it."
 NOT_CONNECTED_IN_TIME = (
     "No account of {apis} was connected in time, so I stopped here. Connect yours in my Home tab, then ask again."

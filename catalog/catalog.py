@@ -86,11 +86,12 @@ class Api:
     secrets: frozenset[str] = frozenset()  # names of fields marked `secret: true` anywhere in it, enabled or not
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # what people say, for words of its operations
     tls: Tls | None = None
+    answers_alone: bool = False  # what comes of its answers is for the asker alone: a direct message
 
     @property
     def is_personal(self) -> bool:
-        """Whether it sees the person who asks, and so may tell each something else."""
-        return self.auth is not None and self.auth.is_personal
+        """Whether what it answers is one person's own: it sees who asks, and so may tell each something else, or the catalog says so."""
+        return self.answers_alone or (self.auth is not None and self.auth.is_personal)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,6 +241,11 @@ class Catalog:
         return (*([f"askers {', '.join(domains)}"] if domains else []), *of_apis)
 
     @property
+    def alone_for(self) -> tuple[str, ...]:
+        """What of it has answers sent as direct messages, as its author would look for it."""
+        return tuple(f"answers of {api.name}" for api in self.apis if api.answers_alone)
+
+    @property
     def apps(self) -> frozenset[str]:
         """The ids of the apps that may ask for something."""
         return frozenset(name for name in self.askers if is_app_id(name))
@@ -347,6 +353,7 @@ def _catalog(file: CatalogFile) -> Catalog:
             entry.secrets,
             entry.words,
             entry.tls,
+            entry.answers == "dm",
         )
         api = Api(*own)
         of_api = [_operation(api, one, entry) for one in entry.endpoints if one.enabled]

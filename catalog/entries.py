@@ -548,6 +548,8 @@ class ApiEntry(Strict):
     askers: AskersKey = None
     """Who may ask for its operations, for all endpoints that say nothing of their own: users, user groups, domains of e-mail addresses,
     apps, everybody. Left out: everybody who may use the bot."""
+    answers: Literal["dm"] | None = None
+    """dm: what comes of this API's answers goes to the asker alone, as a direct message. Left out: it stands where it was asked."""
     approval: Annotated[ApprovalKey, AfterValidator(_not_never)] = None
     """Who decides, for all writes of this API that say nothing of their own: always, a rule or a list of rules."""
     expires: Expiry | None = None

@@ -39,6 +39,7 @@ from identity.wiring import called_with
 from model import server_check
 from model.chat import model_of
 from slack_io import app_check
+from slack_io.slack_app import scopes_for
 from slack_io.web_api import app_web_of, web_of
 from store.journal import reports
 from store.journal.hash_chain import ChainedEntry
@@ -159,7 +160,7 @@ def _decides(verdict: Verdict | None, operation: Operation) -> str:
 def _check_slack(settings: Settings, catalog: Catalog) -> int:
     """Tells what is wrong between the settings and Slack, gives the exit code."""
     web, socket = web_of(settings, explain=False), app_web_of(settings, explain=False)
-    wrong = app_check.check_app(web, socket, settings.channels, catalog.approvers, catalog.askers, catalog.emails_for)
+    wrong = app_check.check_app(web, socket, settings.channels, catalog.approvers, catalog.askers, scopes_for(catalog))
     for one in wrong:
         click.echo(f"- {one}.")
     problems = f"{len(wrong)} problem{'s' if len(wrong) > 1 else ''}, see above" if wrong else "no problems"

@@ -9,11 +9,13 @@ from typing import Any
 from base import words
 from base.links import Links
 from base.markdown import answer, escape
+from base.thread import TOP, Thread
 from base.visible import middle, on_line
 from gate.cards import button, confirmation
 from model.replies import Reply
 from model.reply_endings import meaning, shown
 from store.posts import Post, message
+from store.turns import Turn
 
 
 def answer_text(reply: Reply, spent: int | None) -> str:
@@ -48,6 +50,17 @@ def answer_posts(
         message(f"{first}.{i}" if i else first, thread, turn, said, blocks) for i, (said, blocks) in enumerate(parts)
     ]
     return says if live is None else [replace(says[0], kind="finish", target=live), *says[1:]]
+
+
+def answers_alone(turn: Turn, text: str, first: str, links: Links | None = None) -> list[Post]:
+    """A model's answer as direct messages to who asked, with the question before it; and a line in the thread that says so."""
+    thread = Thread.from_key(turn.thread)
+    asked = middle(on_line(turn.text.replace("`", "'")), 80)
+    place = Thread(thread.team, turn.asker, TOP).key
+    answers = answer_posts(
+        turn.turn, place, f"{words.YOU_ASKED.format(question=f'`{asked}`')}\n\n{text}", first, None, links
+    )
+    return [*answers, message(f"{first}.there", turn.thread, turn.turn, words.ANSWERED_ALONE.format(asker=turn.asker))]
 
 
 def growing(text: str, turn: str) -> dict[str, Any]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from base.slack_errors import LockedOut, SlackBusy, SlackSaysNo, SlackUnsure
 from base.token_kinds import TOKENS
 from catalog.askers import is_group
-from slack_io.slack_app import NEEDED, advice, lacks_emails
+from slack_io.slack_app import NEEDED, advice, lacking
 from slack_io.slack_pages import each
 from slack_io.web_api import SlackWeb
 
@@ -29,12 +30,12 @@ def check_app(
     channels: Iterable[str],
     approvers: Iterable[str],
     askers: Collection[str] = (),
-    emails_for: Collection[str] = (),
+    needed: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> list[str]:
     """What is wrong, a sentence each; nothing where all is well.
 
     `web` has the bot's token, `socket` the app-level token where there is one. `channels` are those designated (ids or #names),
-    `approvers` and `askers` whom the catalog names, `emails_for` what of it needs e-mail addresses.
+    `approvers` and `askers` whom the catalog names, `needed`: the scopes that it needs, with what needs each.
     """
     wrong = [] if socket is None else list(_socket(socket))
     try:
@@ -44,7 +45,7 @@ def check_app(
     name = own.get("user")
     found = [*_token(own), *_scopes(web), *_channels(web, channels, name if isinstance(name, str) else "hr-bot")]
     named = {"approvers": _groups_of(approvers), "askers": _groups_of(askers)}
-    return [*found, *_groups(web, named), *lacks_emails(web.granted, emails_for), *wrong]
+    return [*found, *_groups(web, named), *lacking(web.granted, needed), *wrong]
 
 
 def _socket(socket: SlackWeb) -> Iterator[str]:

@@ -42,6 +42,7 @@ class LiveAnswer:
         self._noted = 0.0
         self.text = ""
         self.post: str | None = None
+        self.is_silent = False  # nobody is to see it before it is whole
 
     def take_up(self) -> None:
         """An earlier try of this model call may have begun to show its answer: it goes on in the same message."""
@@ -50,7 +51,7 @@ class LiveAnswer:
 
     def hear(self, text: str, *, is_calling: bool) -> None:
         """Shows the text so far, once it is likely to be an answer: models write a word or two before they call something."""
-        self.text = text = self._meant(text)
+        self.text = text = "" if self.is_silent else self._meant(text)
         if is_calling or not text:
             return
         now = time.monotonic()

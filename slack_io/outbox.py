@@ -224,7 +224,7 @@ class Outbox:
 
     def _send(self, one: DuePost, moved: Mapping[str, str | None]) -> str | None:
         self._store.check_hold()
-        thread = Thread.from_key(one.post.thread)
+        thread = self._placed(Thread.from_key(one.post.thread))
         arguments = one.post.arguments
         match one.post.kind:
             case "message":
@@ -246,6 +246,10 @@ class Outbox:
             case "reaction":
                 self._react(thread, arguments)
         return None
+
+    def _placed(self, thread: Thread) -> Thread:
+        """Where a thread lies in Slack: a person's is the direct message with the bot."""
+        return replace(thread, channel=self._web.direct_channel(thread.channel)) if thread.is_persons else thread
 
     def _react(self, thread: Thread, arguments: Mapping[str, Any]) -> None:
         try:

@@ -28,6 +28,7 @@ PACE: dict[str, tuple[int, float]] = {
     "usergroups.list": (18, 60.0),
     "usergroups.users.list": (18, 60.0),
     "conversations.members": (90, 60.0),
+    "conversations.open": (45, 60.0),
     "views.open": (90, 60.0),
     "views.update": (90, 60.0),
     "views.publish": (90, 60.0),

@@ -5,9 +5,10 @@ Scopes are those of bot tokens: https://docs.slack.dev/reference/methods, https:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from base.token_kinds import TOKENS
+from catalog.catalog import Catalog
 
 _NONE: frozenset[str] = frozenset()
 _ASSISTANT = frozenset({"assistant:write"})
@@ -34,6 +35,7 @@ SCOPES: dict[str, frozenset[str]] = {
     "conversations.info": _READ,
     "conversations.list": _READ,
     "conversations.members": _READ,
+    "conversations.open": _NONE,  # DIRECT_SCOPE
     "conversations.replies": _HISTORY,
     "reactions.add": frozenset({"reactions:write"}),
     "usergroups.list": _GROUPS,
@@ -60,9 +62,15 @@ FEATURES: dict[str, frozenset[str]] = {"agent_view": _ASSISTANT, "shortcuts": fr
 
 # Not in the manifests: needed where a catalog's keys are about people's e-mail addresses (`Catalog.emails_for`), and by nothing else
 EMAIL_SCOPE = "users:read.email"
+# Nor this one: needed where its answers go out as direct messages (`Catalog.alone_for`)
+DIRECT_SCOPE = "im:write"
 
 NEEDED: frozenset[str] = _NONE.union(*SCOPES.values(), *SUBSCRIPTIONS.values(), *FEATURES.values())
 
+_WITHOUT = {
+    EMAIL_SCOPE: ("the bot may not see e-mail addresses", "it knows nobody's"),
+    DIRECT_SCOPE: ("the bot may not open direct messages", "no answer of it is delivered"),
+}
 _ADD_SCOPE = {
     "SLACK_BOT_TOKEN": "add {needed} in OAuth & Permissions > Scopes > Bot Token Scopes, then press Reinstall to Workspace",
     "SLACK_APP_TOKEN": "make a token with the scope connections:write in Basic Information > App-Level Tokens",
@@ -93,12 +101,17 @@ _ADVICE = {
 }
 
 
-def lacks_emails(granted: frozenset[str] | None, needed_by: Iterable[str]) -> Iterator[str]:
-    """What is wrong where parts of a catalog need addresses and the bot, with the scopes that Slack told (None: not told), sees none."""
-    parts = ", ".join(needed_by)
-    if parts and granted is not None and EMAIL_SCOPE not in granted:
-        add = _ADD_SCOPE["SLACK_BOT_TOKEN"].format(needed=EMAIL_SCOPE)
-        yield f"{parts}: the bot may not see e-mail addresses: {add}; until then it knows nobody's"
+def scopes_for(catalog: Catalog) -> dict[str, tuple[str, ...]]:
+    """The scopes that a catalog needs beside those of the manifests, each with the parts that need it."""
+    return {EMAIL_SCOPE: catalog.emails_for, DIRECT_SCOPE: catalog.alone_for}
+
+
+def lacking(granted: frozenset[str] | None, needed: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """What is wrong where parts of a catalog need scopes that the bot has not. `granted` as Slack told, None: not told."""
+    for scope, parts in needed.items():
+        if parts and granted is not None and scope not in granted:
+            add = _ADD_SCOPE["SLACK_BOT_TOKEN"].format(needed=scope)
+            yield f"{', '.join(parts)}: {_WITHOUT[scope][0]}: {add}; until then {_WITHOUT[scope][1]}"
 
 
 def advice(code: str, setting: str = "SLACK_BOT_TOKEN", needed: str = "") -> str | None:

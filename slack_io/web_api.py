@@ -12,7 +12,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
@@ -38,7 +38,7 @@ from catalog.askers import is_group
 from gate.authority import KEEP_MEMBERS
 from slack_io.memberships import Rolls
 from slack_io.pace import InLine, OwnPace, Pace
-from slack_io.slack_app import advice, lacks_emails
+from slack_io.slack_app import advice, lacking
 from slack_io.slack_pages import each, next_cursor
 
 log = structlog.get_logger("web_api")
@@ -353,17 +353,19 @@ class SlackWeb:
                 hint = "correct SLACK_CHANNEL, or invite the bot, if the channel is private"
                 log.warning("no such channel", channel=name, hint=hint)
 
-    def check_people(self, approvers: Iterable[str], askers: Iterable[str], emails_for: Iterable[str]) -> None:
-        """When a catalog is taken: logs the user groups among whom it names that Slack does not have, and what needs e-mail addresses where
-        the bot may see none."""
+    def check_people(
+        self, approvers: Iterable[str], askers: Iterable[str], needed: Mapping[str, Collection[str]]
+    ) -> None:
+        """When a catalog is taken: logs the user groups among whom it names that Slack does not have, and what needs scopes that the bot
+        has not."""
         for name in sorted({*approvers, *askers}):
             if name.startswith("@"):
                 self.group_id(name.removeprefix("@"))
             elif is_group(name):
                 with contextlib.suppress(SlackBusy, SlackUnsure):
                     self.in_group(name, "")
-        for problem in lacks_emails(self.granted, emails_for):
-            log.error("no e-mail addresses", reason=problem)
+        for problem in lacking(self.granted, needed):
+            log.error("a scope is missing", reason=problem)
 
     def in_group(self, group: str, user: str, *, kept: float = KEEP_MEMBERS, spare: int = 0) -> bool | None:
         """Whether a group has this member, by a look-up at most `kept` seconds old; None where Slack does not say. `spare`: as with
@@ -423,6 +425,17 @@ class SlackWeb:
         except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
             log.warning("channels unknown", reason=str(error), hint="SLACK_CHANNEL takes ids, too")
         return None
+
+    def direct_channel(self, user: str) -> str:
+        """The channel of somebody's direct message with the bot, kept for an hour. Raises what `call` raises."""
+        if (kept := self._channels.get(user)) is not None:
+            return str(kept)
+        opened = self.call("conversations.open", {"users": user}).get("channel")
+        channel = opened.get("id") if isinstance(opened, dict) else None
+        if not isinstance(channel, str):
+            raise SlackUnsure("conversations.open gave no channel")
+        self._channels.put(user, channel)
+        return channel
 
     def channel_name(self, channel: str) -> str | None:
         """A channel's name without '#', or None where Slack does not say. Kept for an hour."""

@@ -120,7 +120,7 @@ def visible_to(items: Sequence[Item], asker: str) -> list[Item]:
     """What the turns of `asker` may see of a transcript: what is nobody's own, and what is theirs.
 
     A call goes with its result, also out of the middle of a reply. What was posted in the thread stays: questions, and replies
-    without calls.
+    without calls, but for answers that went to somebody alone.
     """
     hidden = {(one.reply, one.call) for one in items if isinstance(one, Result) and one.only_for not in ("", asker)}
     seen: list[Item] = []
@@ -131,6 +131,8 @@ def visible_to(items: Sequence[Item], asker: str) -> list[Item]:
                 left = [i for i in range(len(item.calls)) if (item.row, i) not in hidden]
                 places |= {(item.row, i): place for place, i in enumerate(left)}
                 seen += _less(item, left, asker)
+            case AssistantMessage() if item.only_for not in ("", asker):
+                continue
             case Result():
                 place = places.get((item.reply, item.call))
                 seen += [replace(item, call=place)] if place is not None else []

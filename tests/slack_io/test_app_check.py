@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -61,14 +62,14 @@ def found(
     *channels: str,
     approvers: tuple[str, ...] = (),
     askers: tuple[str, ...] = (),
-    emails_for: tuple[str, ...] = (),
+    needed: Mapping[str, Collection[str]] = MappingProxyType({}),
     in_socket_mode: bool = False,
 ) -> list[str]:
     """What the check finds wrong."""
     with slack:
         url = f"{slack.url}/api/"
         socket = SlackWeb("xapp-1", url, timeout=2, setting="SLACK_APP_TOKEN") if in_socket_mode else None
-        return check_app(SlackWeb("xoxb-1", url, timeout=2), socket, channels, approvers, askers, emails_for)
+        return check_app(SlackWeb("xoxb-1", url, timeout=2), socket, channels, approvers, askers, needed)
 
 
 def the_one(wrong: list[str]) -> str:
@@ -227,7 +228,7 @@ def test_groups_that_may_ask_are_looked_for_as_well() -> None:
         Slack(),
         approvers=("@leads",),
         askers=("@leads", "@staff", "U0ANN", "example.com", "B0FLOW"),
-        emails_for=("askers example.com",),
+        needed={"users:read.email": ("askers example.com",)},
     )
 
     assert [one.split(":")[0] for one in wrong] == ["askers @staff", "askers example.com"]
@@ -237,14 +238,16 @@ def test_groups_that_may_ask_are_looked_for_as_well() -> None:
 def test_domains_need_a_scope_that_the_manifests_leave_out() -> None:
     slack, seeing = Slack(), Slack()
     seeing.scopes |= {"users:read.email"}
-    wrong = the_one(found(slack, "C0HR", emails_for=("askers example.com, example.org", "auth of HR")))
+    wrong = the_one(
+        found(slack, "C0HR", needed={"users:read.email": ("askers example.com, example.org", "auth of HR")})
+    )
 
     assert wrong == (
         "askers example.com, example.org, auth of HR: the bot may not see e-mail addresses: add users:read.email in OAuth & Permissions "
         "> Scopes > "
         "Bot Token Scopes, then press Reinstall to Workspace; until then it knows nobody's"
     )
-    assert found(seeing, "C0HR", emails_for=("auth of HR",)) == []
+    assert found(seeing, "C0HR", needed={"users:read.email": ("auth of HR",), "im:write": ()}) == []
     assert found(Slack(), "C0HR", askers=("U0ANN",)) == []
 
 
