@@ -984,10 +984,11 @@ def test_a_thread_that_was_refused_may_ask_again(start_bot: StartBot, ben: Perso
     model.hold()
     ben.asks("first")
     model.wait_asked()
-    ben.asks("second")
+    second = ben.asks("second")
     refused = ben.asks("third")
     refused.answer()
     model.let_go()
+    second.answer()
 
     ben.replies(refused, "third, once more")
 

@@ -131,5 +131,7 @@ def test_a_huge_field_is_told_in_part() -> None:
 def test_whatever_the_list_holds_there_is_an_answer(items: list[Any], value: str) -> None:
     found = candidates(BY_NAME, items, value)
     for one in found:
-        assert f"is {one.id}" in matched("x", value, one.id, fields_of(BY_NAME, one.item).values()).line
+        assert (
+            f"is {' '.join(one.id.split())}" in matched("x", value, one.id, fields_of(BY_NAME, one.item).values()).line
+        )
     assert len({one.id for one in found}) == len(found) <= len(items)

@@ -91,5 +91,8 @@ def test_mistakes_are_told_with_what_to_write(changes: dict[str, Any], words: st
 
 def test_it_stands_alone_below_auth() -> None:
     both = catalog_with().replace('{"oauth2"', '{"bearer": "s3cret-of-the-bot", "oauth2"')
-    with pytest.raises(BadCatalog, match="write exactly one of bearer, basic, header, query, oauth2"):
+    with pytest.raises(
+        BadCatalog,
+        match="write exactly one of bearer, bearer_file, bearer_command, basic, header, query, client_credentials, oauth2",
+    ):
         load_catalog(both, {})

@@ -80,7 +80,7 @@ def test_a_span_leaves_what_was_written_within_it(options: list[str], expected: 
         (["--since", "yesterday"], "--since: write a date (2026-11-30), a date and time"),
         (["--until", "2026-13-01"], "--until: write a date (2026-11-30), a date and time"),
         (["--since", "1h", "--until", "2h"], "--since: it is not before --until"),
-        (["--kind", "nix"], "--kind: there is no kind 'nix'. There are: alarm, answer, approve, "),
+        (["--kind", "nix"], "--kind: there is no kind 'nix'. There are: account asked for, alarm, answer, approve, "),
         (["--kind", "aproved"], "--kind: there is no kind 'aproved'; did you mean 'approve'? There are: "),
     ],
 )
@@ -171,5 +171,5 @@ def test_the_kinds_are_those_that_the_code_writes() -> None:
                     written.add(ast.unparse(node.args[0]))
     plain = {ast.literal_eval(one) for one in written if one[0] in "\"'"}
     assert written - {repr(one) for one in plain} == {"BEGUN_ANEW", "kind"}
-    assert set(KINDS) == plain | {"begun anew", "vote"} | {str(event) for event in Event}
+    assert set(KINDS) == plain | {"begun anew", "vote", "connected", "disconnected"} | {str(event) for event in Event}
     assert len(KINDS) == len(set(KINDS))

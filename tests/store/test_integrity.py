@@ -216,7 +216,7 @@ CHANGES = {
     "the method": "update proposals set method = 'PUT', operation = 'PUT /users/[id]'",
     "who asked": f"update proposals set asker = '{EVE}'",
     "the rule": f"""update proposals set rule = '[["{EVE}"], false, 1, false]'""",
-    "the fingerprint": "update proposals set fingerprint = 'f' || substr(fingerprint, 2)",
+    "the fingerprint": "update proposals set fingerprint = 'x' || substr(fingerprint, 2)",
 }
 
 
