@@ -560,7 +560,7 @@ def _take(catalog: Catalog, settings: Settings, bot: Bot) -> None:
     bot.gate.use(catalog)
     bot.readiness.catalog = "ok"
     log.info("catalog taken", operations=len(catalog.operations))
-    named = (catalog.approvers, catalog.askers, catalog.emails_for)
+    named = (catalog.approvers, catalog.askers, scopes_for(catalog))
     threading.Thread(target=bot.web.check_people, args=named, name="names", daemon=True).start()
 
 

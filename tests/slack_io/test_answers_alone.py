@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from emulator.emulator import Workspace
 from slack_io.slack_app import DIRECT_SCOPE, NEEDED
+from tests.harness.loopback import as_json
 from tests.harness.whole_bot import ObedientApi, Person, Script, StartBot, calls, says
 
 CATALOG = """
@@ -22,7 +23,7 @@ apis:
     endpoints:
       - {{method: GET, url: /pages, description: Lists pages.}}
 """
-SLIPS = {"slips": [{"month": "2026-11", "pay": 4711}]}
+SLIPS = as_json({"slips": [{"month": "2026-11", "pay": 4711}]})
 THERE = "<@U0ANN>, the answer is for you alone: I've sent it as a direct message."
 
 
