@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from emulator.emulator import Workspace
 from slack_io.slack_app import DIRECT_SCOPE, NEEDED
-from tests.harness.loopback import as_json
-from tests.harness.whole_bot import ObedientApi, Person, Script, StartBot, calls, says
+from tests.harness.whole_bot import ObedientApi, Person, Script, StartBot, Told, calls, says
 
 CATALOG = """
 apis:
@@ -23,7 +22,7 @@ apis:
     endpoints:
       - {{method: GET, url: /pages, description: Lists pages.}}
 """
-SLIPS = as_json({"slips": [{"month": "2026-11", "pay": 4711}]})
+SLIPS = Told(body={"slips": [{"month": "2026-11", "pay": 4711}]})
 THERE = "<@U0ANN>, the answer is for you alone: I've sent it as a direct message."
 
 
@@ -48,8 +47,10 @@ def test_the_answer_goes_to_who_asked_and_the_thread_has_a_line_about_it(
     workspace.wait(lambda: direct(workspace))
     assert direct(workspace) == ["You asked `what did I get?`:\n\nYou got 4711."]
 
-    ann.replies(talk, "and before?")
+    assert "4711" in json.dumps(model.asked[-1])
+
     model.will(says("Also 4711."))
+    ann.replies(talk, "and before?")
     assert talk.answer(2) == THERE, "the model still has the data in view"
     workspace.wait(lambda: len(direct(workspace)) == 2)
 
