@@ -21,17 +21,14 @@ _SHOWN = 200  # characters of an account's name
 class HomeAccounts:
     """The accounts of everybody as App Home shows them. `link_to`: None where nobody can connect by a link."""
 
-    def __init__(
-        self, accounts: Accounts, catalog: Callable[[], Catalog], link_to: Callable[[ConnectionAsked], str] | None
-    ) -> None:
+    def __init__(self, accounts: Accounts, link_to: Callable[[ConnectionAsked], str] | None) -> None:
         self._accounts = accounts
-        self._catalog = catalog
         self._link_to = link_to
 
-    def blocks(self, team: str, user: str) -> list[Block]:
-        """A person's accounts and what may be connected; nothing where the catalog asks for none."""
+    def blocks(self, team: str, user: str, mine: Catalog) -> list[Block]:
+        """A person's accounts, and what may be connected of what the person may ask for (`mine`); nothing where that asks for none."""
         known = {one.api: one for one in self._accounts.of_person(team, user)}
-        asks = [api.name for api in self._catalog().apis if asks_for_account(api)]
+        asks = [api.name for api in mine.apis if asks_for_account(api)]
         names = list(dict.fromkeys([*asks, *known]))[:_MOST]
         return [self._block(ConnectionAsked(team, user, name), known.get(name)) for name in names]
 
