@@ -15,6 +15,7 @@ import structlog
 
 from base import words
 from base.settings import Misconfigured
+from base.visible import on_line
 from catalog.auth import OAuth2
 from catalog.catalog import Api, Catalog
 from identity.accounts import Accounts
@@ -22,6 +23,7 @@ from identity.callers import NoCredential
 from identity.needs import asks_for_account
 from identity.providers import Grant, Providers, lacking
 from identity.token_box import TokenBox, Unreadable
+from store.accounts import Account
 from store.connections import ConnectionAsked, Unusable, connected, hashed
 from store.database import NotNow, Transaction
 from store.posts import Post, add_posts
@@ -207,7 +209,7 @@ class Connecting:
         confirmation, cookie = self._secret(), self._secret()
         sealed = self._box.encrypt(about("confirmation", asked, api), grant.to_json())
         self._store.add_confirmation(confirmation, cookie, asked, sealed, self._clock() + _TEN_MINUTES)
-        return Question(asked, person.name, account_text(grant), lacking(api, grant), confirmation, cookie)
+        return Question(asked, on_line(person.name), account_text(grant), lacking(api, grant), confirmation, cookie)
 
     def _check_person(self, api: Api, asked: ConnectionAsked, person: Person, grant: Grant, key: str) -> None:
         """Raises `NotConnectedNow` where the account is somebody else's: a link that was passed on leads there, and the other one would
@@ -303,10 +305,10 @@ def _address(email: str) -> bytes:
     return email.strip().encode(errors="surrogatepass").lower()
 
 
-def account_text(grant: Grant) -> str:
-    """How an account is shown to its person: by name and e-mail, as far as the server gave them. Not escaped."""
-    shown = [one for one in dict.fromkeys((grant.name, grant.email)) if one]
-    return ", ".join(shown) or grant.subject
+def account_text(whose: Grant | Account) -> str:
+    """How an account is shown to its person: by name and e-mail, as far as the server gave them, on one line. Not escaped."""
+    shown = [one for one in dict.fromkeys((whose.name, whose.email)) if one]
+    return on_line(", ".join(shown) or whose.subject)
 
 
 def about(kind: str, asked: ConnectionAsked, api: Api) -> tuple[str, ...]:

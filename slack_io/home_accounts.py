@@ -9,6 +9,7 @@ from base.markdown import Block
 from catalog.catalog import Catalog
 from gate.cards import confirmation, plain_section
 from identity.accounts import Accounts
+from identity.connecting import account_text
 from identity.needs import asks_for_account
 from slack_io.connect_offers import connect_button
 from store.accounts import Account
@@ -37,8 +38,7 @@ class HomeAccounts:
             button = None if self._link_to is None else connect_button(asked.api, self._link_to(asked))
             says = words.HOME_UNCONNECTED if button is not None else words.HOME_UNCONNECTED_ASK
             return plain_section(says.format(api=asked.api)) | ({"accessory": button} if button is not None else {})
-        whose = ", ".join(dict.fromkeys(one for one in (account.name, account.email) if one)) or account.subject
-        text = words.HOME_CONNECTED.format(api=account.api, account=whose[:_SHOWN])
+        text = words.HOME_CONNECTED.format(api=account.api, account=account_text(account)[:_SHOWN])
         asks = confirmation(
             words.DISCONNECT_TITLE, words.DISCONNECT_ASK.format(api=account.api[:_SHOWN]), words.DISCONNECT
         )

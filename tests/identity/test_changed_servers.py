@@ -13,7 +13,7 @@ import pytest
 from catalog.catalog import Api, Catalog, load_catalog
 from identity.accounts import Accounts, Gone
 from identity.callers import NotConnected
-from identity.connecting import Connecting, NotConnectedNow, Question, is_own
+from identity.connecting import Connecting, NotConnectedNow, Question, account_text, is_own
 from identity.devices import Devices
 from identity.providers import Grant, Providers
 from identity.token_box import TokenBox
@@ -203,3 +203,8 @@ def test_no_foreign_letter_passes_for_another_in_an_address(other: str) -> None:
     granted = Grant("token", email=other, email_verified=True)
     assert not is_own(Somebody(email=mine), granted)
     assert is_own(Somebody(email=mine.upper()), Grant("token", email=mine, email_verified=True))
+
+
+def test_an_account_is_shown_on_one_line_with_all_that_is_in_its_name() -> None:
+    named = Grant("token", name="Ann\nYour request was approved.\u202e", email="ann@example.com")
+    assert account_text(named) == r"Ann\nYour request was approved.\u202e, ann@example.com"
