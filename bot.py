@@ -224,7 +224,7 @@ def create_app(
     streams = StreamedMessages(web, waking, cancellation.ended_in_slack, links=lambda: gate.catalog.links)
     lead_to = connecting.lead_to if settings.public_url else devices.begin
     outbox = Outbox(web, store, streams, status, waking, unshown=gate.unshown, lead_to=lead_to, clock=clock)
-    at_home = HomeAccounts(accounts, lambda: gate.catalog, connecting.link_to if settings.public_url else None)
+    at_home = HomeAccounts(accounts, connecting.link_to if settings.public_url else None)
     home = AppHome(store, gate, web, waking, settings.channels, allow_guests=settings.allow_guests, accounts=at_home)
     connect_words = ConnectWords(store, ids)
     sign_ins = SignIns(accounts, devices, connect_words, home)
@@ -549,6 +549,7 @@ def _reload(settings: Settings, bot: Bot, *, insists: bool) -> None:
     else:
         _take(catalog, settings, bot)
         bot.store.take_catalog(found, insists=insists)
+        bot.store.wake_connecting()
         return
     bot.readiness.catalog = "the file has mistakes, see the log; the catalog before it stays in use"
     log.error("catalog not taken", mistakes=mistakes, hint="the one before it stays in use")

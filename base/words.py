@@ -142,6 +142,9 @@ CONNECT_NO_CONFIRMATION = (
     "This was answered before, or took more than ten minutes, or began in another browser, so nothing was connected. "
     "Go back to Slack and press Connect again."
 )
+CONNECT_CHANGED = (
+    "My settings for {api} were changed meanwhile, so nothing was connected. Go back to Slack and press Connect again."
+)
 CONNECT_FOREIGN = (
     "This answer didn't come from my own page, so nothing was connected. Go back to Slack and press Connect again."
 )

@@ -44,6 +44,7 @@ log = structlog.get_logger("api_client")
 
 
 _LATE = "So many requests to this API are due that this one's turn did not come in time. Try again later."
+_NO_TIME = "The credential for this API did not come in time. Try again in a minute."
 _LOOK = 0.1  # seconds between two looks for a place that another process has
 
 
@@ -268,6 +269,8 @@ class ApiClient:
                 credential = self._credential(
                     operation, request, at_last
                 )  # here: who waits in line outlasts a statement
+                if time.monotonic() >= at_last:  # a sign-in server may take longer than it is given
+                    raise Unsent(_NO_TIME)
                 status, began = "no answer", time.monotonic()
                 url = with_credentials(operation.api, request.url)
                 with _span(operation, request.method, url) as note:

@@ -154,8 +154,8 @@ class Gate:
         return self._needs.before_all(catalog, caller_of(turn))
 
     def has_account(self, turn: Turn, apis: Sequence[str]) -> bool:
-        """Whether a turn's asker has an account of one of these APIs."""
-        return any(self._needs.has(api, caller_of(turn)) for api in map(self.catalog.api, apis) if api is not None)
+        """Whether a turn's asker has an account of one of these APIs, or needs none, since it is in the catalog no more."""
+        return any(api is None or self._needs.has(api, caller_of(turn)) for api in map(self.catalog.api, apis))
 
     # --- reads: reads.py ----------------------------------------------------------------------------------------------
 

@@ -109,7 +109,10 @@ class Accounts(Way):
 
     def _revoke(self, account: Account) -> bool:
         api = self._catalog.api(account.api)
-        if api is None or _oauth2(api) is None:
+        oauth2 = _oauth2(api) if api is not None else None
+        if (
+            api is None or oauth2 is None or oauth2.issuer_name != account.issuer
+        ):  # another server gets no token of that one
             return False
         try:
             return self._providers.revoke(api, self._tokens(account))
@@ -214,6 +217,8 @@ class Accounts(Way):
         if self._store.end_renewal(account, renewed):
             return renewed
         log.info("renewed an account that is another by now", api=account.api, who=account.who)
+        if self._store.account(account.team, account.who, account.api) is None:
+            self._revoke(renewed)  # it was given back meanwhile, and these tokens are nobody's
         return self._known(api, Caller(account.team, account.who, identity=account.identity))
 
     def _not_renewed(self, account: Account, me: str, error: NoCredential) -> Account:

@@ -15,6 +15,7 @@ import structlog
 
 from base import words
 from base.settings import Misconfigured
+from base.visible import on_line
 from catalog.auth import OAuth2
 from catalog.catalog import Api, Catalog
 from identity.accounts import Accounts
@@ -22,7 +23,8 @@ from identity.callers import NoCredential
 from identity.needs import asks_for_account
 from identity.providers import Grant, Providers, lacking
 from identity.token_box import TokenBox, Unreadable
-from store.connections import ConnectionAsked, Unusable, connected
+from store.accounts import Account
+from store.connections import ConnectionAsked, Unusable, connected, hashed
 from store.database import NotNow, Transaction
 from store.posts import Post, add_posts
 from store.store import Store
@@ -174,7 +176,7 @@ class Connecting:
                 api, state=state, nonce=nonce, verifier=verifier, redirect_uri=self._redirect_uri
             ),
         )
-        sealed = self._box.encrypt(_about("state", asked), {"nonce": nonce, "verifier": verifier})
+        sealed = self._box.encrypt(about("state", asked, api), {"nonce": nonce, "verifier": verifier})
         self._store.add_state(state, cookie, asked, sealed, self._clock() + _TEN_MINUTES)
         return Departure(url, state, cookie)
 
@@ -190,7 +192,7 @@ class Connecting:
             raise NotConnectedNow(_ENDED[why], asked, f"{state}.{why}")
         asked = taken.asked
         api, person = self._api_of(asked), self._known(asked)
-        kept = self._opened("state", asked, taken.sealed)
+        kept = self._opened("state", asked, api, taken.sealed)
         grant = self._asking(
             asked,
             state,
@@ -205,9 +207,9 @@ class Connecting:
         )
         self._check_person(api, asked, person, grant, state)
         confirmation, cookie = self._secret(), self._secret()
-        sealed = self._box.encrypt(_about("confirmation", asked), grant.to_json())
+        sealed = self._box.encrypt(about("confirmation", asked, api), grant.to_json())
         self._store.add_confirmation(confirmation, cookie, asked, sealed, self._clock() + _TEN_MINUTES)
-        return Question(asked, person.name, account_text(grant), lacking(api, grant), confirmation, cookie)
+        return Question(asked, on_line(person.name), account_text(grant), lacking(api, grant), confirmation, cookie)
 
     def _check_person(self, api: Api, asked: ConnectionAsked, person: Person, grant: Grant, key: str) -> None:
         """Raises `NotConnectedNow` where the account is somebody else's: a link that was passed on leads there, and the other one would
@@ -248,8 +250,8 @@ class Connecting:
         found = self._store.confirmation(confirmation, cookie)
         if found is None:
             raise NotConnectedNow(words.CONNECT_NO_CONFIRMATION)
-        grant = Grant.from_json(self._opened("confirmation", found.asked, found.sealed))
-        return found.asked, self._api_of(found.asked), grant
+        api = self._api_of(found.asked)
+        return found.asked, api, Grant.from_json(self._opened("confirmation", found.asked, api, found.sealed))
 
     # --- pieces -------------------------------------------------------------------------------------------------------
 
@@ -269,11 +271,12 @@ class Connecting:
             raise NotConnectedNow(words.CONNECT_NO_PERSON)
         return person
 
-    def _opened(self, kind: str, asked: ConnectionAsked, sealed: str) -> dict[str, str]:
+    def _opened(self, kind: str, asked: ConnectionAsked, api: Api, sealed: str) -> dict[str, str]:
+        """Raises `NotConnectedNow`, also where the API has another sign-in server by now: what one server gave is nothing for another."""
         try:
-            return self._box.decrypt(_about(kind, asked), sealed)
+            return self._box.decrypt(about(kind, asked, api), sealed)
         except Unreadable:
-            raise NotConnectedNow(words.CONNECT_NO_CONFIRMATION) from None
+            raise NotConnectedNow(words.CONNECT_CHANGED.format(api=api.name), asked, hashed(sealed)) from None
 
     def _asking(self, asked: ConnectionAsked, key: str, ask: Callable[[], T]) -> T:
         try:
@@ -293,19 +296,24 @@ def give_back(providers: Providers, api: Api, grant: Grant) -> None:
 
 def is_own(person: Person, grant: Grant) -> bool:
     """Whether both sides give the same verified e-mail."""
-    theirs = grant.email.strip().casefold() if grant.email_verified else ""
-    return bool(theirs) and theirs == person.email.strip().casefold()
+    theirs = _address(grant.email) if grant.email_verified else b""
+    return bool(theirs) and theirs == _address(person.email)
 
 
-def account_text(grant: Grant) -> str:
-    """How an account is shown to its person: by name and e-mail, as far as the server gave them. Not escaped."""
-    shown = [one for one in dict.fromkeys((grant.name, grant.email)) if one]
-    return ", ".join(shown) or grant.subject
+def _address(email: str) -> bytes:
+    """An address as it is compared: bytes know no other small letters than ASCII's, so that no foreign letter passes for one of those."""
+    return email.strip().encode(errors="surrogatepass").lower()
 
 
-def _about(kind: str, asked: ConnectionAsked) -> tuple[str, ...]:
-    """What something sealed is about: no other person's row can have it."""
-    return (kind, asked.team, asked.who, asked.api, asked.turn)
+def account_text(whose: Grant | Account) -> str:
+    """How an account is shown to its person: by name and e-mail, as far as the server gave them, on one line. Not escaped."""
+    shown = [one for one in dict.fromkeys((whose.name, whose.email)) if one]
+    return on_line(", ".join(shown) or whose.subject)
+
+
+def about(kind: str, asked: ConnectionAsked, api: Api) -> tuple[str, ...]:
+    """What something sealed is about: no other person's row can have it, and no other sign-in server gets it."""
+    return (kind, asked.team, asked.who, asked.api, asked.turn, oauth2_of(api).issuer_name)
 
 
 def oauth2_of(api: Api) -> OAuth2:

@@ -16,7 +16,8 @@ from base.slack_errors import SlackBusy, SlackUnsure
 from catalog.catalog import Api
 from identity.accounts import Accounts
 from identity.callers import NoCredential
-from identity.connecting import Code, NotConnectedNow, Person, Says, give_back, is_own, oauth2_of
+from identity.connecting import Code, NotConnectedNow, Person, Says, about, give_back, is_own, oauth2_of
+from identity.needs import asks_for_account
 from identity.providers import DeviceStart, Grant, ProviderRefused, Providers, SlowDown, lacking
 from identity.token_box import TokenBox, Unreadable
 from store.connections import ConnectionAsked, Device, connected
@@ -51,14 +52,14 @@ class Devices:
 
     def begin(self, asked: ConnectionAsked) -> Code:
         """The code of a sign-in: of the one that is under way for this person and API, or of a new one. Raises `NoCredential`."""
-        known = self._store.device_of(asked)
-        if known is not None and (start := self._opened(known)) is not None:
-            return Code(start.complete_url or start.verification_url, start.user_code)
         api = self._api(asked.api)
-        if api is None:
+        if api is None or not asks_for_account(api):
             raise NoCredential(words.CONNECT_NO_API.format(api=asked.api))
+        known = self._store.device_of(asked)
+        if known is not None and (start := self._opened(known, api)) is not None:
+            return Code(start.complete_url or start.verification_url, start.user_code)
         start = self._providers.begin_device(api)
-        sealed = self._box.encrypt(_about(asked), asdict(start))
+        sealed = self._sealed(asked, api, start)
         self._store.add_device(Device(self._ids(), asked, sealed, start.expires_at), start.interval)
         return Code(start.complete_url or start.verification_url, start.user_code)
 
@@ -67,17 +68,10 @@ class Devices:
     ) -> ConnectionAsked | None:
         """Asks what came of a sign-in that is due, which ends with an account, or with words; gives whose account is there by now."""
         known = self._store.device(device)
-        start = self._opened(known) if known is not None else None
-        if known is None or start is None:
-            self._store.drop_device(device)
-            return None
-        if not self._store.take_poll(device, start.interval):
+        if known is None:
             return None
         try:
-            return self._asked_about(known, start, says)
-        except SlowDown as slow:
-            slower = replace(start, interval=start.interval + slow.seconds)
-            self._store.slow_device(device, self._box.encrypt(_about(known.asked), asdict(slower)))
+            return self._polled(known, says)
         except ProviderRefused as error:
             failed = NotConnectedNow(str(error), known.asked, device)
             self._store.drop_device(device, says_not(failed))
@@ -87,11 +81,26 @@ class Devices:
             log.info("a device's sign-in was not heard of", reason=str(error))
         return None
 
-    def _asked_about(self, known: Device, start: DeviceStart, says: Says) -> ConnectionAsked | None:
+    def _polled(self, known: Device, says: Says) -> ConnectionAsked | None:
         """Raises `NotConnectedNow`, and what asking raises."""
         asked, api = known.asked, self._api(known.asked.api)
-        if api is None:
+        if api is None or not asks_for_account(api):
             raise NotConnectedNow(words.CONNECT_NO_API.format(api=asked.api), asked, known.device)
+        start = self._opened(known, api)
+        if start is None:
+            raise NotConnectedNow(words.CONNECT_CHANGED.format(api=api.name), asked, known.device)
+        if not self._store.take_poll(known.device, start.interval):
+            return None
+        try:
+            return self._asked_about(known, api, start, says)
+        except SlowDown as slow:
+            slower = replace(start, interval=start.interval + slow.seconds)
+            self._store.slow_device(known.device, self._sealed(asked, api, slower))
+            return None
+
+    def _asked_about(self, known: Device, api: Api, start: DeviceStart, says: Says) -> ConnectionAsked | None:
+        """Raises `NotConnectedNow`, and what asking raises."""
+        asked = known.asked
         person = self._person(asked.who)  # first: what is granted is told once
         grant = self._providers.poll_device(api, start)
         if grant is None:
@@ -110,12 +119,12 @@ class Devices:
         self._accounts.connect(asked.api, asked.team, asked.who, grant, also)
         log.info("connected", api=asked.api, who=asked.who)
 
-    def _opened(self, device: Device) -> DeviceStart | None:
+    def _sealed(self, asked: ConnectionAsked, api: Api, start: DeviceStart) -> str:
+        return self._box.encrypt(about("device", asked, api), asdict(start))
+
+    def _opened(self, device: Device, api: Api) -> DeviceStart | None:
+        """A sign-in as it was begun; None where its key is gone, or the API has another sign-in server by now."""
         try:
-            return DeviceStart(**self._box.decrypt(_about(device.asked), device.sealed))
+            return DeviceStart(**self._box.decrypt(about("device", device.asked, api), device.sealed))
         except Unreadable:
             return None
-
-
-def _about(asked: ConnectionAsked) -> tuple[str, ...]:
-    return ("device", asked.team, asked.who, asked.api)

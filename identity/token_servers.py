@@ -151,7 +151,10 @@ def _checked(words: _Words, issuer: str, found: Mapping[str, Any]) -> Mapping[st
     named, endpoint = found.get("issuer"), found.get("token_endpoint")
     if not isinstance(named, str) or named.rstrip("/") != issuer.rstrip("/"):
         raise words.away("its metadata are those of another issuer")
-    if not isinstance(endpoint, str) or not is_for_secrets(endpoint):
+    is_nearer = str(endpoint).startswith("http:") and not issuer.startswith(
+        "http:"
+    )  # what listens on this machine is another one
+    if not isinstance(endpoint, str) or not is_for_secrets(endpoint) or is_nearer:
         raise words.away("its metadata name no token endpoint under https")
     return found
 

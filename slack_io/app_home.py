@@ -109,7 +109,7 @@ class AppHome:
         shown = [one for one in map(self._store.proposal_of, waiting[:_SHOWN]) if one is not None]
         rows = [[card_row(one) for one in group] for group in (shown, asked)]
         links, more = self._links([*shown, *asked]), len(waiting) - len(waiting[:_SHOWN])
-        accounts = self._accounts.blocks(self._teams.get(user) or self._web.identity().team, user)
+        accounts = self._accounts.blocks(self._teams.get(user) or self._web.identity().team, user, mine)
         blocks = home_blocks(rows[0], rows[1], operations, how, user, links, more=more, accounts=accounts)
         self._web.publish_home(user, blocks)
 

@@ -9,6 +9,7 @@ from base.markdown import Block
 from catalog.catalog import Catalog
 from gate.cards import confirmation, plain_section
 from identity.accounts import Accounts
+from identity.connecting import account_text
 from identity.needs import asks_for_account
 from slack_io.connect_offers import connect_button
 from store.accounts import Account
@@ -21,17 +22,14 @@ _SHOWN = 200  # characters of an account's name
 class HomeAccounts:
     """The accounts of everybody as App Home shows them. `link_to`: None where nobody can connect by a link."""
 
-    def __init__(
-        self, accounts: Accounts, catalog: Callable[[], Catalog], link_to: Callable[[ConnectionAsked], str] | None
-    ) -> None:
+    def __init__(self, accounts: Accounts, link_to: Callable[[ConnectionAsked], str] | None) -> None:
         self._accounts = accounts
-        self._catalog = catalog
         self._link_to = link_to
 
-    def blocks(self, team: str, user: str) -> list[Block]:
-        """A person's accounts and what may be connected; nothing where the catalog asks for none."""
+    def blocks(self, team: str, user: str, mine: Catalog) -> list[Block]:
+        """A person's accounts, and what may be connected of what the person may ask for (`mine`); nothing where that asks for none."""
         known = {one.api: one for one in self._accounts.of_person(team, user)}
-        asks = [api.name for api in self._catalog().apis if asks_for_account(api)]
+        asks = [api.name for api in mine.apis if asks_for_account(api)]
         names = list(dict.fromkeys([*asks, *known]))[:_MOST]
         return [self._block(ConnectionAsked(team, user, name), known.get(name)) for name in names]
 
@@ -40,8 +38,7 @@ class HomeAccounts:
             button = None if self._link_to is None else connect_button(asked.api, self._link_to(asked))
             says = words.HOME_UNCONNECTED if button is not None else words.HOME_UNCONNECTED_ASK
             return plain_section(says.format(api=asked.api)) | ({"accessory": button} if button is not None else {})
-        whose = ", ".join(dict.fromkeys(one for one in (account.name, account.email) if one)) or account.subject
-        text = words.HOME_CONNECTED.format(api=account.api, account=whose[:_SHOWN])
+        text = words.HOME_CONNECTED.format(api=account.api, account=account_text(account)[:_SHOWN])
         asks = confirmation(
             words.DISCONNECT_TITLE, words.DISCONNECT_ASK.format(api=account.api[:_SHOWN]), words.DISCONNECT
         )

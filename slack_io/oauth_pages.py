@@ -28,7 +28,8 @@ _PAGE = """<!doctype html>
 </html>
 """
 _TOLD = "<p>{{ text }}</p>"
-_ASKED = """<dl><dt>{{ in_slack }}</dt><dd>{{ person }} ({{ who }})</dd><dt>{{ there }}</dt><dd>{{ account }}</dd></dl>
+_ASKED = """<dl><dt>{{ in_slack }}</dt><dd><bdi>{{ person }}</bdi> ({{ who }})</dd>
+<dt>{{ there }}</dt><dd><bdi>{{ account }}</bdi></dd></dl>
 <p>{{ warning }}</p>{% if missing %}<p>{{ missing }}</p>{% endif %}
 <form method="post" action="{{ action }}"><input type="hidden" name="confirmation" value="{{ confirmation }}">
 <button class="yes" name="answer" value="yes">{{ yes }}</button><button name="answer" value="no">{{ no }}</button></form>

@@ -37,9 +37,8 @@ class OAuthRoutes:
         self._address = address
         self._says = says
         self._room = threading.Semaphore(_AT_ONCE)
-        place = urlsplit(address)
-        self._origin = f"{place.scheme}://{place.netloc}"
-        self._is_secure = place.scheme == "https"
+        self._origin = origin_of(address)
+        self._is_secure = self._origin.startswith("https:")
 
     def add_to(self, app: Flask) -> None:
         """Adds them."""
@@ -123,3 +122,11 @@ class OAuthRoutes:
         response.set_cookie(
             self._name(of), value, max_age=age, path="/", secure=self._is_secure, httponly=True, samesite="Lax"
         )
+
+
+def origin_of(address: str) -> str:
+    """How browsers name the place of an address, in small letters and without the port that its scheme has anyhow:
+    https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin."""
+    place = urlsplit(address)
+    usual = ":443" if place.scheme == "https" else ":80"
+    return f"{place.scheme}://{place.netloc.lower().removesuffix(usual)}"

@@ -127,7 +127,14 @@ class Connections(Turns):
 
     def wake_unconnected(self) -> None:
         """Wakes the threads whose turns waited for an account in vain."""
-        query = select(turns.c.thread).where(_WAITS, turns.c.connects_until <= self._clock())
+        self._wake(turns.c.connects_until <= self._clock())
+
+    def wake_connecting(self) -> None:
+        """Wakes all threads whose turns wait for an account: another catalog was taken, which may ask for none."""
+        self._wake()
+
+    def _wake(self, *where: ColumnElement[bool]) -> None:
+        query = select(turns.c.thread).where(_WAITS, *where)
         with self._reading() as db:
             threads = db.scalars(query).all()
         if threads:

@@ -69,6 +69,21 @@ def test_a_catalog_that_needs_a_key_which_is_not_there_is_not_taken(system: Syst
     assert program.terminate() == 0
 
 
+@pytest.mark.parametrize("after", [CATALOG, CATALOG.replace("name: HR", "name: People")])
+def test_a_question_waits_for_no_account_that_is_needed_no_more(system: System, after: str) -> None:
+    oauth2 = "auth: {oauth2: {issuer: https://login.example.com, client_id: bot, scopes: [openid]}}\n"
+    (system.folder / "apis.yaml").write_text(CATALOG + oauth2)
+    program = system.start(
+        TOKEN_KEY="6nOSl4xRW0eXm3x1FqYyIhBB6gCxTNNrFfcCvzjzqxA=", PUBLIC_URL="https://bot.example.com"
+    )
+    system.model.script("who is there?", [call(("GET", "/api/users?page=1")), answer("Tom.")])
+    ts = system.mention("who is there?")
+    system.workspace.wait(lambda: system.workspace.ephemerals("U0ANN"))
+    take(system, program, after, "catalog taken")
+    system.wait_for_answer(ts, "Tom.")
+    assert program.terminate() == 0
+
+
 def test_secrets_of_both_catalogs_stay_out_of_the_log(system: System) -> None:
     with_key = CATALOG + "headers: {X-Key: %s}\n"
     (system.folder / "apis.yaml").write_text(with_key % OLD_KEY)

@@ -231,6 +231,23 @@ def test_credentials_stay_with_their_own_api_when_a_read_is_redirected(make: Mak
         assert b"of-a" not in seen.raw
 
 
+@pytest.mark.parametrize(
+    "personal",
+    ["actor: {headers: {X-Asker: asker}}", "oauth2: {issuer: http://127.0.0.1:1, client_id: bot, scopes: [openid]}"],
+)
+def test_no_api_leads_to_another_that_is_asked_in_a_persons_name(make: Make, server: RestServer, personal: str) -> None:
+    with RestServer() as other:
+        parts = make(
+            NEIGHBOURS.replace("OTHER", other.url).replace(
+                "bearer: token-of-b", personal.replace("{", "{{").replace("}", "}}")
+            )
+        )
+        server.will(to(f"{other.url}/b"))
+        words = "The API redirected to a place that is asked in people's own names, so that was not followed."
+        assert parts.read("/a?x=1")["error"] == words
+        assert other.requests == []
+
+
 def test_a_redirect_that_repeats_the_credentials_sends_them_once(make: Make, server: RestServer) -> None:
     parts = make(NEIGHBOURS.replace("OTHER", "http://127.0.0.1:1"))
     server.will(to("/a?x=2&api_key=key-of-a"))

@@ -33,11 +33,17 @@ def server(provider: OidcProvider) -> Iterator[HrServer]:
 Starts = Callable[..., RunningBot]
 
 
+def see_addresses(workspace: Workspace) -> None:
+    """Ann and Ben have addresses, and the app has the scope for them, which the manifest leaves out."""
+    for user, email in (("U0ANN", "Ann@example.com"), ("U0BEN", "ben@example.com")):
+        workspace.people[user] = replace(workspace.people[user], email=email)
+    workspace.world.app = replace(workspace.world.app, scopes=workspace.world.app.scopes | {"users:read.email"})
+
+
 @pytest.fixture
 def starts(start_bot: StartBot, provider: OidcProvider, server: HrServer, workspace: Workspace) -> Starts:
     """Starts a bot whose API asks for accounts; `more` goes below `oauth2`, settings go by their names."""
-    for user, email in (("U0ANN", "Ann@example.com"), ("U0BEN", "ben@example.com")):
-        workspace.people[user] = replace(workspace.people[user], email=email)
+    see_addresses(workspace)
 
     def start(more: str = "", **settings: Any) -> RunningBot:
         more = f"    {more}" if more else ""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 
 import httpx2
 import pytest
@@ -20,6 +19,7 @@ from tests.harness.connecting import KEY, link_for
 from tests.harness.oidc_provider import SECRET, OidcProvider, needs_oidc_provider
 from tests.harness.ports import free_port
 from tests.harness.whole_bot import Person, RunningBot, Script, StartBot, calls, results, says
+from tests.identity.conftest import see_addresses
 
 pytestmark = [needs_oidc_provider, needs_kinto]
 RECORDS = "/buckets/hr/collections/people/records"
@@ -74,8 +74,7 @@ def test_two_people_have_two_rights(
     ann: Person,
     ben: Person,
 ) -> None:
-    for user, email in (("U0ANN", "ann@example.com"), ("U0BEN", "ben@example.com")):
-        workspace.people[user] = replace(workspace.people[user], email=email)
+    see_addresses(workspace)
     catalog = CATALOG.format(url=kinto.url, issuer=provider.issuer, secret=json.dumps(SECRET))
     bot: RunningBot = start_bot(catalog=catalog, public_url=PUBLIC, token_key=KEY)
     for person, who, status in ((ann, "ann", 201), (ben, "ben", 403)):

@@ -73,6 +73,20 @@ def test_home_connects_and_disconnects(
     assert [(one["user"], one["api"], one["revoked"]) for one in ended] == [("U0ANN", "HR", True)]
 
 
+def test_home_asks_for_no_account_of_what_a_person_may_not_ask(
+    start_bot: StartBot, provider: OidcProvider, server: HrServer, workspace: Workspace
+) -> None:
+    secret = json.dumps(SECRET)
+    catalog = CATALOG.format(api=server.url, issuer=provider.issuer, secret=secret, more="").replace(
+        "\nname: HR", "\nname: Mergers"
+    )
+    start_bot(catalog=f"askers: [U0BEN]{catalog}", public_url=PUBLIC, token_key=KEY)
+    for user in ("U0ANN", "U0BEN"):
+        workspace.open_home(user)
+    home_of(workspace, "U0BEN", "Mergers: not connected.")
+    assert "Mergers" not in card_text(home_of(workspace, "U0ANN", "Mention me in"))
+
+
 def test_nobody_disconnects_somebody_elses_account(starts: Starts, workspace: Workspace, ann: Person) -> None:
     bot = starts()
     ann.asks("who is 1?")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from flask import Flask
+from markupsafe import escape
 
 from identity.connecting import Question
 from slack_io import oauth_pages
+from slack_io.oauth_routes import origin_of
 from store.connections import ConnectionAsked
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;{{ 7 * 7 }}"
@@ -34,3 +36,21 @@ def test_a_page_that_tells_something_does_so_as_text() -> None:
     assert "<script" not in told.get_data(as_text=True)
     assert told.headers["Referrer-Policy"] == "no-referrer"
     assert told.status_code == 400
+
+
+def test_a_name_turns_nothing_around_that_stands_beside_it(page: str) -> None:
+    assert f"<dd><bdi>{escape(HOSTILE)}</bdi> (U0ANN)</dd>" in page
+
+
+@pytest.mark.parametrize(
+    ("address", "origin"),
+    [
+        ("https://bot.example.com", "https://bot.example.com"),
+        ("https://Bot.Example.com:443/slack", "https://bot.example.com"),
+        ("https://bot.example.com:8443", "https://bot.example.com:8443"),
+        ("http://127.0.0.1:80", "http://127.0.0.1"),
+        ("https://[2001:DB8::1]:443", "https://[2001:db8::1]"),
+    ],
+)
+def test_an_origin_is_named_as_browsers_name_it(address: str, origin: str) -> None:
+    assert origin_of(address) == origin
