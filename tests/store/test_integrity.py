@@ -193,11 +193,12 @@ def test_a_record_is_good_under_its_own_key_alone(store: Store, url: str) -> Non
 
 
 # The columns of a request that each seal has covered since there are seals. What comes later is covered where it says something.
-SEALED = (
-    "api asker batch before body body_type call card created_at decided_at decided_by description dry_run expires_at fingerprint headers "
-    "hidden matched method moved only_for operation place proposal recipe recipe_step renewals reply rule shown_body shown_url state "
-    "tainted thread token turn url votes why"
-).split()
+SEALED = [
+    "api", "asker", "batch", "before", "body", "body_type", "call", "card", "created_at", "decided_at", "decided_by",
+    "description", "dry_run", "expires_at", "fingerprint", "headers", "hidden", "matched", "method", "moved",
+    "only_for", "operation", "place", "proposal", "recipe", "recipe_step", "renewals", "reply", "rule", "shown_body",
+    "shown_url", "state", "tainted", "thread", "token", "turn", "url", "votes", "why",
+]  # fmt: skip
 
 
 def test_a_request_that_makes_no_use_of_what_is_new_is_sealed_as_by_the_version_before(store: Store) -> None:
