@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
+import threading
+import time
+from pathlib import Path
 
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from base.clock import SteadyClock
 from emulator.emulator import Workspace
-from tests.conftest import StartBot
-from tests.harness.whole_bot import Person, Script, calls, until
+from store.store import Store
+from tests.harness.databases import fresh_database
+from tests.harness.whole_bot import Person, Script, StartBot, calls, until
 from workers.home_news import heard_of_homes
-from workers.jobs import parse_news
+from workers.jobs import CHANNEL, defer, parse_news
+from workers.leases import Leases
+from workers.replica import Replica
+from workers.waking import Waking
 
 REQUESTS = 6  # of so many, each in a thread of its own, one process has all with next to no chance
 
@@ -36,6 +46,38 @@ def test_app_home_shows_what_other_processes_did(
     for card in cards:
         ann.presses(card, "deny")
     until(lambda: shown(workspace, "U0ANN", "waiting") == 0)
+
+
+def test_news_are_heard_again_after_telling_of_some_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url, leases, heard = fresh_database("postgresql", tmp_path), Leases(), list[str]()
+    waking, clock = Waking(leases, defer), SteadyClock()
+    store = Store(url, clock, waking, "k", is_shared=True)
+    tell, is_away = store.tell, threading.Event()
+
+    def first_in_vain(channel: str, news: str) -> None:
+        if not is_away.is_set():
+            is_away.set()
+            raise OperationalError("select pg_notify", None, Exception("the server is shutting down"))
+        tell(channel, news)
+
+    monkeypatch.setattr(store, "tell", first_in_vain)
+    replica = Replica(url, store, leases, waking, takes_up, clock, most=1, home_changed=heard.extend)
+    replica.start()
+
+    def is_heard() -> bool:
+        tell(CHANNEL, "homes another U0ANN")
+        return "U0ANN" in heard
+
+    until(is_away.is_set)
+    until(is_heard)
+    replica.close()
+    replica.leave(time.monotonic() + 10)
+    store.close()
+
+
+def takes_up(thread: str, *, was_anothers: bool) -> None:
+    """There is nothing to do."""
+    del thread, was_anothers
 
 
 def test_news_of_app_home_are_for_other_processes_and_no_work_on_threads() -> None:
