@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -76,6 +77,7 @@ from store.store import Store
 from workers.cancel_flag import CancelFlag
 from workers.deadlines import Deadlines
 from workers.gauges import Gauges
+from workers.home_news import tell_of_homes
 from workers.jobs import defer
 from workers.leases import Leases
 from workers.turns import Turns
@@ -225,7 +227,16 @@ def create_app(
     lead_to = connecting.lead_to if settings.public_url else devices.begin
     outbox = Outbox(web, store, streams, status, waking, unshown=gate.unshown, lead_to=lead_to, clock=clock)
     at_home = HomeAccounts(accounts, connecting.link_to if settings.public_url else None)
-    home = AppHome(store, gate, web, waking, settings.channels, allow_guests=settings.allow_guests, accounts=at_home)
+    home = AppHome(
+        store,
+        gate,
+        web,
+        waking,
+        settings.channels,
+        allow_guests=settings.allow_guests,
+        accounts=at_home,
+        tell=partial(tell_of_homes, store),
+    )
     connect_words = ConnectWords(store, ids)
     sign_ins = SignIns(accounts, devices, connect_words, home)
     handlers = Handlers(store, gate, web, _admission(settings), cancellation, status, home, waking, ids=ids)
@@ -256,7 +267,7 @@ def create_app(
     )
     intake = Intake(store)
     socket = _socket(settings, intake)
-    replica = _replica(settings, parts, turns, clock)
+    replica = _replica(settings, parts, turns, home, clock)
     readiness = Readiness(store, web, watched, socket)
     gauges = Gauges(store, waking, lambda: readiness.report()[0])
     bot = Bot(store, gate, accounts, providers, web, turns, socket, readiness, gauges, replica)
@@ -337,14 +348,16 @@ def _socket(settings: Settings, intake: Intake) -> SocketMode | None:
     )
 
 
-def _replica(settings: Settings, parts: Parts, turns: Turns, clock: SteadyClock) -> Replica | None:
+def _replica(settings: Settings, parts: Parts, turns: Turns, home: AppHome, clock: SteadyClock) -> Replica | None:
     """This process among others, where the database can be shared."""
     if parts.leases is None:
         return None
     from workers.replica import Replica  # costs half a second, which SQLite's users are spared
 
     url = libpq_url(engine_url(settings.database_listen_url or settings.database_url))
-    return Replica(url, parts.store, parts.leases, parts.waking, turns.take_up, clock, most=_MOST_HAD)
+    return Replica(
+        url, parts.store, parts.leases, parts.waking, turns.take_up, clock, most=_MOST_HAD, home_changed=home.heard
+    )
 
 
 def _flask(settings: Settings, bot: Bot, intake: Intake, published: Callable[[], str]) -> Flask:

@@ -1,7 +1,7 @@
 """App Home: what waits for a person, what that person asked for lately, and what can be asked. Drawn anew after each decision.
 
 A new request is drawn at once for who asked and for people whom its rule names; members of a group see it when they open Home.
-Who has it open is remembered for this process only.
+Who has it open is remembered by the process that drew it, so each tells the others what changed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import structlog
 
@@ -19,6 +19,7 @@ from base.thread import Thread, permalink
 from gate.card_posts import card_row
 from gate.cards import home_blocks
 from gate.gate import Gate
+from gate.policy import State
 from slack_io.home_accounts import HomeAccounts
 from slack_io.web_api import SlackWeb
 from store.proposal_record import Proposal
@@ -31,8 +32,12 @@ _VIEWERS = 1_000  # people whose Home is kept up to date
 _TRY_AGAIN = 2.0
 
 
+def _nobody_else(_names: Collection[str]) -> None:
+    """There is no other process."""
+
+
 class AppHome:
-    """App Home of everybody."""
+    """App Home of everybody. `tell`: has other processes hear of people and requests of which something changed."""
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class AppHome:
         *,
         allow_guests: bool,
         accounts: HomeAccounts,
+        tell: Callable[[Collection[str]], None] = _nobody_else,
     ) -> None:
         self._store = store
         self._gate = gate
@@ -52,13 +58,13 @@ class AppHome:
         self._channels = channels
         self._allow_guests = allow_guests
         self._accounts = accounts
+        self._tell = tell
         self._lock = threading.Lock()
         self._teams: dict[str, str] = {}
         self._viewers: OrderedDict[str, frozenset[str]] = OrderedDict()  # person -> the proposals last drawn
 
     def opened(self, user: str, team: str = "") -> None:
-        """Somebody opened it, or has other accounts by now: it is drawn, and after each decision from now on. `team`: in which
-        workspace."""
+        """Somebody opened it: it is drawn now, and after each decision from now on. `team`: in which workspace."""
         with self._lock:
             self._teams[user] = team
             self._viewers[user] = self._viewers.pop(user, frozenset())
@@ -70,16 +76,28 @@ class AppHome:
         """The key of the person's own account that a button's token names."""
         return self._accounts.find(team, user, token)
 
+    def account_changed(self, user: str, team: str) -> None:
+        """Somebody has other accounts by now: that person's Home is drawn anew."""
+        self.opened(user, team)
+        self._tell({user})
+
     def changed(self, proposals: Sequence[Proposal], by: str = "") -> None:
         """Something became of proposals, `by` a person where one decided: the Homes that show them are drawn anew."""
-        for user in self._concerned(proposals, by):
-            self._waking.homes.wake(user)
-
-    def _concerned(self, proposals: Sequence[Proposal], by: str) -> list[str]:
-        changed = {one.proposal for one in proposals}
         people = {by, *(one.asker for one in proposals), *(who for one in proposals for who in one.rule.approvers)}
+        self._changed({*(one.proposal for one in proposals), *people} - {""})
+
+    def _changed(self, names: set[str]) -> None:
+        if names:
+            self.heard(names)
+            self._tell(names)
+
+    def heard(self, names: Collection[str]) -> None:
+        """Something changed for these people, or became of these requests, here or in another process."""
         with self._lock:
-            return [user for user, shown in self._viewers.items() if user in people or shown & changed]
+            viewers = list(self._viewers.items())
+        for user, shown in viewers:
+            if user in names or not shown.isdisjoint(names):
+                self._waking.homes.wake(user)
 
     def draw(self, user: str) -> float | None:
         """Publishes a person's Home. None when done, else the seconds after which to try again."""
@@ -106,7 +124,8 @@ class AppHome:
         operations = [f"{one.method} {one.url}: {one.description}" for one in mine.operations]
         operations += [f"{one.workflow_id}: {one.description}" for one in mine.recipes]
         how = words.HOME_HOW.format(places=words.places(self._channels))
-        shown = [one for one in map(self._store.proposal_of, waiting[:_SHOWN]) if one is not None]
+        found = map(self._store.proposal_of, waiting[:_SHOWN])
+        shown = [one for one in found if one is not None and one.state is State.PENDING]  # or decided since: no buttons
         rows = [[card_row(one) for one in group] for group in (shown, asked)]
         links, more = self._links([*shown, *asked]), len(waiting) - len(waiting[:_SHOWN])
         accounts = self._accounts.blocks(self._teams.get(user) or self._web.identity().team, user, mine)

@@ -97,7 +97,7 @@ class OAuthRoutes:
             page = oauth_pages.told(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_DECLINED)
         else:
             asked, _ = self._connecting.confirm(confirmation, cookie, self._says.connected)
-            self._home.opened(asked.who, asked.team)
+            self._home.account_changed(asked.who, asked.team)
             page = oauth_pages.told(words.CONNECT_PAGE_DONE, words.CONNECT_DONE)
         self._set_cookie(page, confirmation, "", age=0)
         return page

@@ -26,10 +26,10 @@ class SignIns:
         team, user, api = key.split("/", 2)
         if self._accounts.disconnect(api, team, user):
             log.info("disconnected", api=api, who=user)
-        self._home.opened(user, team)
+        self._home.account_changed(user, team)
 
     def poll(self, device: str) -> None:
         """Asks what came of a sign-in on another device."""
         connected = self._devices.poll(device, self._says.connected, self._says.not_connected)
         if connected is not None:
-            self._home.opened(connected.who, connected.team)
+            self._home.account_changed(connected.who, connected.team)

@@ -21,11 +21,14 @@ _CONNECT_SECONDS = 10  # for a connection to PostgreSQL; its driver would wait f
 _STILL = 10  # seconds for which a transaction on a server may do nothing
 _READ_ONLY = "25006"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _UNUSED = 5.0  # seconds after which a connection is asked whether it lives; what ends before that is seen at its socket
+# A firewall that drops a connection, or a machine that is gone, says nothing: without these the driver would wait for a quarter of an hour,
+# and who only listens for hours (https://www.postgresql.org/docs/current/libpq-connect.html). Seconds, and milliseconds.
+_NOTICED = {"keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3", "tcp_user_timeout": "15000"}
 _HOW = "write sqlite:///bot.db or postgresql://user:password@host/name"
 
 
 def engine_url(url: str) -> URL:
-    """DATABASE_URL as the engine takes it. Raises `Misconfigured`."""
+    """DATABASE_URL as the engine takes it; on a server, with what has a connection noticed that is dead. Raises `Misconfigured`."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -38,7 +41,7 @@ def engine_url(url: str) -> URL:
                 )
             return parsed
         case "postgresql" | "postgres" | "postgresql+psycopg":
-            return parsed.set(drivername="postgresql+psycopg")
+            return parsed.set(drivername="postgresql+psycopg").update_query_dict(_NOTICED | dict(parsed.query))
         case other:
             raise Misconfigured(f"DATABASE_URL: '{other}' is not supported; {_HOW}.")
 

@@ -1,6 +1,6 @@
 """A stored write, as a value and as a row: spelt once, here. Each field of `Proposal` is a column of the table, by its type.
 
-A new field is a new column: it needs a migration (tables.py), and is signed with the rest unless seals.py names it.
+A new field is a new column: it needs a migration (tables.py), and a place in seals.py, so that an update takes back nothing that waits.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ class Proposals(Database):
     def sealed_otherwise(self) -> list[Proposal]:
         """What waits or is approved since an earlier version of the bot, or under another key: nobody can tell whether it is intact."""
         stands = proposals.c.state.in_((State.PENDING, State.APPROVED))
-        return self._proposals(stands, ~proposals.c.seal.startswith(seals.sealing(self.journal)))
+        return [one for one in self._proposals(stands) if not one.seal.startswith(seals.sealing(self.journal, one))]
 
     def _proposals(self, *where: Any) -> list[Proposal]:
         query = select(proposals).where(*where).order_by(*_IN_ORDER)

@@ -79,8 +79,8 @@ class Replicas(Recovery):
 
     def tell(self, channel: str, news: str) -> None:
         """Has all who listen hear of something."""
-        with self._writing() as tx:
-            tx.db.execute(_NOTIFY, {"channel": channel, "news": news})
+        with self._by_itself() as db:
+            db.execute(_NOTIFY, {"channel": channel, "news": news})
 
     def counts_as_dead(self) -> bool:
         """Whether the others have shared out what this process had."""

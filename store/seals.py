@@ -19,14 +19,17 @@ from workers.wakes import Work
 
 # What changes, or comes, and decides nothing.
 _MOVING = {"remind_at", "sent_at", "status", "note", "reason", "seal"}
-_SEALED = sorted(set(COLUMNS) - _MOVING)
+# Columns that came later. Where one is empty, no seal speaks of it: a request that makes no use of what is new is sealed as by the version
+# before, whose processes work beside those of this one during an update.
+_LATER = {"identity"}
+_ALWAYS = set(COLUMNS) - _MOVING - _LATER
 _REQUEST = ("api", "method", "url", "body", "body_type", "headers", "asker", "rule")
 _ADD = insert(proposals)
 
 
 def is_intact(journal: Journal, proposal: Proposal) -> bool:
     """Whether a proposal that waits, or is approved, is as this bot has stored it: what is sent, its rule and who decided."""
-    return journal.is_signed(proposal.seal[len(sealing(journal)) :], "record", _what_counts(proposal))
+    return journal.is_signed(proposal.seal[len(sealing(journal, proposal)) :], "record", _what_counts(proposal))
 
 
 def fingerprint(journal: Journal, proposal: Proposal) -> str:
@@ -37,12 +40,12 @@ def fingerprint(journal: Journal, proposal: Proposal) -> str:
 
 def seal(journal: Journal, proposal: Proposal) -> str:
     """The seal of a proposal as it is."""
-    return sealing(journal) + journal.sign("record", _what_counts(proposal))
+    return sealing(journal, proposal) + journal.sign("record", _what_counts(proposal))
 
 
-def sealing(journal: Journal) -> str:
-    """What seals of this version, under this key, begin with."""
-    return journal.sign("columns", _SEALED)[:8] + "."
+def sealing(journal: Journal, proposal: Proposal) -> str:
+    """What a seal of such a proposal begins with where it was made under this key, by a version that knows the same columns of it."""
+    return journal.sign("columns", list(_what_counts(proposal)))[:8] + "."
 
 
 def add_proposals(tx: Transaction, new: Sequence[Proposal]) -> None:
@@ -55,7 +58,7 @@ def add_proposals(tx: Transaction, new: Sequence[Proposal]) -> None:
 def _what_counts(proposal: Proposal) -> dict[str, Any]:
     """The columns that a seal covers, as the database gives them back."""
     row = row_of(proposal)
-    return {name: _as_stored(row[name]) for name in _SEALED}
+    return {name: _as_stored(row[name]) for name in sorted(_ALWAYS | {later for later in _LATER if row[later]})}
 
 
 def _as_stored(value: Any) -> Any:

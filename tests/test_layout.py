@@ -117,6 +117,7 @@ REACHES: dict[str, set[str]] = {
     "store.turns": {"sqlalchemy"},
     "store.usage": {"sqlalchemy"},
     "workers.gauges": {"prometheus_client", "sqlalchemy.exc"},
+    "workers.home_news": {"sqlalchemy.exc"},
     "workers.jobs": {"sqlalchemy"},
     "workers.replica": {"procrastinate", "psycopg", "psycopg_pool", "sqlalchemy.exc", "asyncio", "logging"},
 }

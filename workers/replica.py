@@ -11,7 +11,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -26,6 +26,7 @@ from base import metrics
 from base.clock import SteadyClock
 from store.holds import DEAD, Overtaken
 from store.store import Store
+from workers.home_news import heard_of_homes
 from workers.jobs import CHANNEL, QUEUE, TASK, parse_news
 from workers.leases import Leases
 from workers.wakes import Work
@@ -52,7 +53,7 @@ class TakesUp(Protocol):
 
 class Replica:
     """One process's share of the threads. `url`: of the database, in libpq's form, with sessions that last; `most`: how many threads it
-    has at once. `clock` is kept to the database's, which all share.
+    has at once. `clock` is kept to the database's, which all share. `home_changed` hears what others tell of App Home.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Replica:
         clock: SteadyClock,
         *,
         most: int,
+        home_changed: Callable[[Collection[str]], None],
     ) -> None:
         self._url = url
         self._store = store
@@ -73,6 +75,7 @@ class Replica:
         self._takes_up = takes_up
         self._clock = clock
         self._most = most
+        self._home_changed = home_changed
         self._ends = threading.Event()
         self._worker: int | None = None  # procrastinate's number for this process
         self._has_lived = False
@@ -245,7 +248,7 @@ class Replica:
                     while not self._ends.is_set():
                         for told in db.notifies(timeout=_BEAT):
                             self._hear(told.payload)
-            except psycopg.Error as error:
+            except _FAULTS as error:
                 if self._hears.is_set():
                     log.warning("no news from the database", error=type(error).__name__)
             self._hears.clear()
@@ -253,6 +256,8 @@ class Replica:
 
     def _hear(self, told: str) -> None:
         self._hears.set()
+        if names := heard_of_homes(told, self._store.process):
+            self._home_changed(names)
         thread, kinds = parse_news(told)
         for work in kinds:
             self._waking.wake(work, thread)

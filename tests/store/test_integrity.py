@@ -192,6 +192,30 @@ def test_a_record_is_good_under_its_own_key_alone(store: Store, url: str) -> Non
     stranger.close()
 
 
+# The columns of a request that each seal has covered since there are seals. What comes later is covered where it says something.
+SEALED = [
+    "api", "asker", "batch", "before", "body", "body_type", "call", "card", "created_at", "decided_at", "decided_by",
+    "description", "dry_run", "expires_at", "fingerprint", "headers", "hidden", "matched", "method", "moved",
+    "only_for", "operation", "place", "proposal", "recipe", "recipe_step", "renewals", "reply", "rule", "shown_body",
+    "shown_url", "state", "tainted", "thread", "token", "turn", "url", "votes", "why",
+]  # fmt: skip
+
+
+def test_a_request_that_makes_no_use_of_what_is_new_is_sealed_as_by_the_version_before(store: Store) -> None:
+    """Both versions work on one database during an update: neither takes back what the other asked for."""
+    one = propose(store, begin(store, A))
+    assert one.seal.startswith(store.journal.sign("columns", SEALED)[:8])
+
+
+def test_what_is_new_in_a_request_is_sealed_where_it_says_something(store: Store, url: str) -> None:
+    one = propose_this(store, replace(proposed(begin(store, A)), identity="ann at https://sign-in.example"))
+    assert store.is_intact(one)
+    assert store.sealed_otherwise() == []
+    change(url, "update proposals set identity = ''")
+    (changed,) = store.proposals_in(State.PENDING)
+    assert not store.is_intact(changed)
+
+
 # --- at the gate ------------------------------------------------------------------------------------------------------
 
 

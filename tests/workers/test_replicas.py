@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from emulator.emulator import Workspace
+from store.engine import engine_url, libpq_url, make_engine
 from store.process_lock import LOCK_NUMBER
 from tests.harness.databases import fresh_database, looking_into, rows
 from tests.harness.loopback import Loopback
@@ -111,6 +114,23 @@ class Door(Relay):
         self._open += [here, there]
         for pair in ((here, there), (there, here)):
             threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such option")
+@pytest.mark.parametrize(
+    ("more", "idle", "silent"), [("", 10, 15_000), ("?keepalives_idle=60&tcp_user_timeout=5000", 60, 5_000)]
+)
+def test_a_connection_that_a_firewall_dropped_is_noticed(tmp_path: Path, more: str, idle: int, silent: int) -> None:
+    """Where nobody says that it is over: by TCP, with what the operator has set for that, if anything."""
+    with Door(fresh_database("postgresql", tmp_path)) as door:
+        url = engine_url(door.database + more)
+        engine = make_engine(url)
+        with engine.connect() as db, psycopg.connect(libpq_url(url)) as listening:
+            for number in (db.connection.driver_connection.fileno(), listening.fileno()):  # type: ignore[union-attr]
+                with socket.socket(fileno=os.dup(number)) as one:
+                    assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == idle
+                    assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == silent
+        engine.dispose()
 
 
 @contextlib.contextmanager
