@@ -5,7 +5,6 @@ An exchange is one request and its answer. What is sent, and whether it may be, 
 
 from __future__ import annotations
 
-import os
 import ssl
 import threading
 import time
@@ -274,14 +273,17 @@ def _unusable(tls: Tls, error: Exception) -> str:
         case ssl.SSLError():
             return f"tls: {tls.cert} holds no certificate, or {key} no private key, in PEM form."
         case OSError():
-            unread = next((name for name in ("cert", "key") if not _is_readable(getattr(tls, name))), "cert")
+            unread = next((name for name in ("cert", "key") if not _is_there(getattr(tls, name))), "cert")
             return f"tls.{unread}: {getattr(tls, unread)} {_why(error, '')}."
         case _:
             return f"tls.key: {key} has a passphrase, which nobody is there to enter; take it out: openssl pkey -in {key} -out <new file>."
 
 
-def _is_readable(path: str | None) -> bool:
-    return path is None or os.access(path, os.R_OK)
+def _is_there(path: str | None) -> bool:
+    try:
+        return path is None or bool(mark_of(Path(path)))
+    except OSError:
+        return False
 
 
 def _no_password() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from base.settings import Misconfigured
 from catalog.auth import Actor
 from catalog.catalog import Api, Catalog
 from identity.actors import ActorWay, EmailOf
+from identity.commands import check_program
 from identity.identities import Way
 from identity.service_ways import BearerCommandWay, BearerFile, ClientCredentialsWay, HeldTokens
 from identity.signing_keys import KeyFiles, lifetime
@@ -55,7 +55,7 @@ def _wrong_with(api: Api) -> list[str]:
     if auth is not None and (path := auth.bearer_file) is not None:
         looks.append(("", lambda: KeyFile(path, name=f"{api.name}: auth.bearer_file")))
     if auth is not None and (command := auth.bearer_command) is not None:
-        looks.append((f"{api.name}: auth.bearer_command: ", lambda: _found(command.command[0])))
+        looks.append((f"{api.name}: auth.bearer_command: ", lambda: check_program(command.command[0])))
     if auth is not None and (client := auth.client_credentials) is not None and client.client_secret is None:
         looks.append((f"{api.name}: auth.client_credentials: ", lambda: keys.of_client(client)))
     if auth is not None and (actor := auth.actor) is not None and actor.keys:
@@ -63,12 +63,6 @@ def _wrong_with(api: Api) -> list[str]:
         if (exchange := actor.exchange) is not None and exchange.client_secret is None:
             looks.append((f"{api.name}: auth.actor.exchange: ", lambda: keys.of_client(exchange)))
     return [words for before, look in looks if (words := _wrong(before, look))]
-
-
-def _found(program: str) -> None:
-    """Raises `Misconfigured` where there is no such program."""
-    if shutil.which(program) is None:
-        raise Misconfigured(f"there is no program '{program}' on this machine's PATH; install it, or write its path.")
 
 
 def _wrong(before: str, look: Callable[[], object]) -> str:
