@@ -122,6 +122,8 @@ def _public_url(value: str) -> str:
     """Where people's browsers reach the bot: https, or plain http on this machine alone. Without a slash at its end."""
     given = _url(value).rstrip("/")
     parts = urlsplit(given)
+    if found := re.search(r"/(oauth|slack|\.well-known)(/|$).*", parts.path):
+        raise ValueError(f"leave out {found[0]}; the bot adds its own paths itself")
     if parts.query or parts.fragment or parts.username is not None:
         raise ValueError("write the address alone, for example https://bot.example.com")
     is_here = re.fullmatch(r"localhost|127(\.\d{1,3}){3}|::1", parts.hostname or "")

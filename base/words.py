@@ -89,7 +89,7 @@ MODEL_TOO_LONG = (
 CONNECT = "Connect your {api} account"
 CONNECT_SHORT = "Connect your account"  # where the name is too long for a button
 CONNECT_ASK = (
-    "To go on I need your own account of {apis}, since I work there in your name. Connect it, and I'll take your question up again "
+    "To go on, I need your own account of {apis}, since I work there in your name. Connect it, and I'll take up your question again "
     "by myself. This is for you alone, so please don't pass it on. I'll wait until {until}."
 )
 YOU_ASKED = "You asked {question}:"  # Markdown; the question is code
@@ -106,17 +106,19 @@ KEPT_CONNECTING = (
 )
 CONNECTED = "Your account of {api} is connected: {account}. I'll use it for what you ask, and for nobody else."
 CONNECTED_IN_PART = (
-    "It may do less than I asked for ({missing}). If something doesn't work, connect it anew in my Home tab."
+    "It may do less than I asked for ({missing}). If something doesn't work, connect it again in my Home tab."
 )
 CONNECT_CODE = "The page asks for a code. Yours for {api}: *{code}*"
 CONNECT_NEW_CODE = "Get a new code"
 CONNECT_OVER = "This question doesn't wait for your account any more."
-CONNECT_AGAIN = "{problem} Your question still waits, until {until}: connect your account of {apis} to have it go on."
+CONNECT_AGAIN = (
+    "{problem} Your question is still waiting, until {until}: connect your account of {apis} to have it go on."
+)
 
 # --- the pages on which an account is connected: people read these in their browser, not in Slack ---------------------
 
 CONNECT_NO_LINK = (
-    "This link leads nowhere any more: its question was answered or waited too long, or the link is incomplete. "
+    "This link doesn't work any more: its question was answered or waited too long, or the link is incomplete. "
     "Go back to Slack; my Home tab has a new one."
 )
 CONNECT_UNKNOWN = "This sign-in didn't begin here, so nothing was connected. Go back to Slack and press Connect there."
@@ -131,7 +133,7 @@ CONNECT_ELSEWHERE = (
     "Go back to Slack, press Connect, and stay in the browser that opens."
 )
 CONNECT_OTHER_EMAIL = (
-    "You signed in to {api} with an account whose e-mail is another than yours in Slack, so nothing was connected. "
+    "You signed in to {api} with an account whose e-mail address isn't the one you have in Slack, so nothing was connected. "
     "Sign in with your own account. If someone sent you a link for this, don't use it."
 )
 CONNECT_NO_API = "I don't ask {api} in people's own names any more, so nothing was connected."

@@ -3,6 +3,7 @@ what has to be fetched or signed first for identity/."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -29,6 +30,24 @@ def _command(value: object) -> object:
 
 
 _Texts = Annotated[tuple[Expanded, ...], BeforeValidator(_several, json_schema_input_type=str | list[str])]
+
+
+def _words(value: object) -> object:
+    """Scopes in one text, as OAuth has them, are a list of them."""
+    return value.split() if isinstance(value, str) else value
+
+
+def _issuer(value: str) -> str:
+    """Who gives tokens, as it names itself. The path of its metadata is found by the bot, and one tenant is asked, not all."""
+    before, found, _ = value.partition("/.well-known/")
+    if found:
+        raise ValueError(f"write the issuer alone, {before}; the bot finds the rest itself")
+    if shared := re.match(r"https://login\.microsoftonline\.com/(common|organizations|consumers)\b", value):
+        raise ValueError(f"write your tenant's id in place of '{shared[1]}', which names no issuer")
+    return value
+
+
+_Issuer = Annotated[ServerUrl, AfterValidator(_issuer)]
 
 
 class Basic(Strict):
@@ -80,7 +99,7 @@ def _authorize_params(value: dict[str, str]) -> dict[str, str]:
 class OAuth2(Strict):
     """Each person calls with an account of their own: OAuth 2.0, OpenID Connect."""
 
-    issuer: ServerUrl = ""
+    issuer: _Issuer = ""
     """The sign-in server, for example https://login.example.com/realms/staff; all its addresses are found from there."""
     client_id: Expanded
     """How the sign-in server knows the bot. Write it as ${VAR} to take it from the environment."""
@@ -88,8 +107,11 @@ class OAuth2(Strict):
     """Write it as ${VAR} to take it from the environment. Left out: a public client, with PKCE alone."""
     client_auth: Literal["basic", "post"] | None = None
     """How the bot shows its client_secret. Left out: as the sign-in server says, else basic."""
-    scopes: tuple[Annotated[str, Field(min_length=1), AfterValidator(_scope)], ...] = ()
-    """What is asked for, for example [openid, email, offline_access, hr.read]."""
+    scopes: Annotated[
+        tuple[Annotated[str, Field(min_length=1), AfterValidator(_scope)], ...],
+        BeforeValidator(_words, json_schema_input_type=str | list[str]),
+    ] = ()
+    """What is asked for, for example [openid, email, offline_access, hr.read], or the same as one text with spaces."""
     audience: Expanded | None = None
     """For whom the tokens are, where the sign-in server asks for it (Auth0)."""
     resource: Expanded | None = None
@@ -151,7 +173,7 @@ class BearerCommand(Strict):
 class ClientCredentials(Strict):
     """Where tokens are to be had, and by what a token server knows the bot."""
 
-    issuer: ServerUrl | None = None
+    issuer: _Issuer | None = None
     """The token server, which tells where tokens are (OpenID Connect discovery, RFC 8414), for example https://login.example.com."""
     token_url: ServerUrl | None = None
     """Or where tokens are to be had."""

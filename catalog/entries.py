@@ -567,6 +567,14 @@ class ApiEntry(Strict):
     recipes: list[RecipeEntry] = []
     """Named operations made of several calls."""
 
+    @model_validator(mode="after")
+    def _has_tls(self) -> ApiEntry:
+        if self.tls is not None and self.base_url.startswith("http://"):
+            raise ValueError(
+                "tls is for base_url with https://, and this one begins with http://; change it, or leave tls out"
+            )
+        return self
+
     @property
     def secrets(self) -> frozenset[str]:
         """The names of the fields that any endpoint marks as secret; hidden wherever they appear."""

@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -35,7 +36,7 @@ from cli.shared import check_named_files, on_terminal, open_store, plain_errors,
 from gate.condition_gaps import gaps
 from gate.condition_trials import trials
 from gate.policy import Verdict
-from identity.wiring import called_with
+from identity.wiring import called_with, untimely
 from model import server_check
 from model.chat import model_of
 from slack_io import app_check
@@ -89,7 +90,7 @@ def check(*, file: str | None, no_env: bool, slack: bool, model: bool) -> None:
     for api in catalog.apis:
         for line in further_places(catalog, api):
             click.echo(f"Hidden by its name ({api.name}): {line}.")
-    warnings = _tell_conditions(catalog)
+    warnings = _tell_conditions(catalog) + ([] if no_env else _tell_certificates(catalog))
     warned = f", {len(warnings)} warning{'s' if len(warnings) > 1 else ''}" if warnings else ""
     click.echo(f"{_counted(catalog)}, no mistakes found{warned}.")
     if settings is not None:
@@ -128,6 +129,14 @@ def _tell_conditions(catalog: Catalog) -> list[str]:
         warnings += [f"{name}: {gap}." for gap in gaps(operation)]
     if table.row_count:
         show(table)
+    for warning in warnings:
+        click.echo(f"Warning: {warning}")
+    return warnings
+
+
+def _tell_certificates(catalog: Catalog) -> list[str]:
+    """Tells which of the bot's own certificates do not hold now."""
+    warnings = untimely(catalog, datetime.now(UTC))
     for warning in warnings:
         click.echo(f"Warning: {warning}")
     return warnings

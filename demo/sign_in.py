@@ -24,11 +24,13 @@ CLIENT = "demo-bot"
 _LIFE = 300  # seconds of an access token, so that a renewal can be seen in the log
 PEOPLE = {"ann": "Ann Lee", "ben": "Ben Ortiz"}
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign in</title>
-<style>body{font:16px/1.5 system-ui;max-width:26rem;margin:12vh auto}button{font:inherit;padding:.5rem 1rem;margin:.3rem .3rem 0 0}</style>
+<meta name="viewport" content="width=device-width">
+<style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui;max-width:26rem;margin:12vh auto;padding:0 1rem}
+button{font:inherit;padding:.5rem 1rem;margin:.3rem .3rem 0 0}</style>
 <h1>HR sign-in</h1><p>This stands in for your company's sign-in server. Who are you?</p>
 <form method="post">{% for name, value in request.args.items() %}<input type="hidden" name="{{ name }}" value="{{ value }}">{% endfor %}
 {% for who, name in people.items() %}<button name="who" value="{{ who }}">{{ name }}</button>{% endfor %}
-<button name="who" value="">Nobody: deny</button></form></html>"""
+<button name="who" value="">Deny</button></form></html>"""
 
 
 class SignIn(LocalServer):

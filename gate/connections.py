@@ -256,10 +256,34 @@ def tls_of(tls: Tls, way: WayOut) -> ssl.SSLContext:
     try:
         context.load_cert_chain(tls.cert, tls.key, password=_no_password)
     except (OSError, ssl.SSLError, ValueError) as error:
-        files = tls.cert if tls.key is None else f"{tls.cert} and {tls.key}"
-        told = "hold no certificate with its key in PEM form (a key must have no passphrase)"
-        raise Misconfigured(f"tls.cert: {files}: {_why(error, told)}.") from None
+        raise Misconfigured(_unusable(tls, error)) from None
     return context
+
+
+def _unusable(tls: Tls, error: Exception) -> str:
+    """What is wrong with the bot's own certificate or its key, and what to do."""
+    key = tls.key or tls.cert
+    match error:
+        case ssl.SSLError(reason="KEY_VALUES_MISMATCH"):
+            return (
+                f"tls.key: {key} is not the key of the certificate in {tls.cert}; name the one that it was made with."
+            )
+        case ssl.SSLError() if tls.key is None:
+            return f"tls.cert: {tls.cert} does not hold both a certificate and its key, in PEM form; name the key's file as tls.key."
+        case ssl.SSLError():
+            return f"tls: {tls.cert} holds no certificate, or {key} no private key, in PEM form."
+        case OSError():
+            unread = next((name for name in ("cert", "key") if not _is_there(getattr(tls, name))), "cert")
+            return f"tls.{unread}: {getattr(tls, unread)} {_why(error, '')}."
+        case _:
+            return f"tls.key: {key} has a passphrase, which nobody is there to enter; take it out: openssl pkey -in {key} -out <new file>."
+
+
+def _is_there(path: str | None) -> bool:
+    try:
+        return path is None or bool(mark_of(Path(path)))
+    except OSError:
+        return False
 
 
 def _no_password() -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Collection, Mapping, Sequence
+
+from base.settings import Misconfigured
 
 _TIME = 10.0  # seconds that a program has
 _MOST = 100_000  # bytes that are read of what it prints
@@ -39,6 +42,12 @@ def output_of(words: Sequence[str], by: float, hidden: Collection[str] = ()) -> 
         return printed.decode()
     except UnicodeError:
         raise CommandFailed("what it printed is no UTF-8") from None
+
+
+def check_program(program: str) -> None:
+    """Raises `Misconfigured` where this machine has no such program."""
+    if shutil.which(program) is None:
+        raise Misconfigured(f"there is no program '{program}' on this machine's PATH; install it, or write its path.")
 
 
 def _started(words: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:

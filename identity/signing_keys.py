@@ -9,6 +9,7 @@ import warnings
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -140,6 +141,15 @@ def _thumbprint(pem: bytes, place: str) -> str:
     except ValueError:
         raise Misconfigured(f"{place} holds no certificate in PEM form.") from None
     return urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
+
+
+def lifetime(path: str) -> tuple[datetime, datetime]:
+    """From when until when the first certificate of a file holds. Raises `Misconfigured`, OSError."""
+    try:
+        found = x509.load_pem_x509_certificate(Path(path).read_bytes())
+    except ValueError:
+        raise Misconfigured(f"{path} holds no certificate in PEM form.") from None
+    return found.not_valid_before_utc, found.not_valid_after_utc
 
 
 def published(keys: Sequence[SigningKey]) -> dict[str, Any]:

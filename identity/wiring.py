@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from base.key_file import KeyFile
 from base.proxies import WayOut
@@ -11,9 +12,10 @@ from base.settings import Misconfigured
 from catalog.auth import Actor
 from catalog.catalog import Api, Catalog
 from identity.actors import ActorWay, EmailOf
+from identity.commands import check_program
 from identity.identities import Way
 from identity.service_ways import BearerCommandWay, BearerFile, ClientCredentialsWay, HeldTokens
-from identity.signing_keys import KeyFiles
+from identity.signing_keys import KeyFiles, lifetime
 from identity.token_servers import TokenServers
 
 
@@ -52,6 +54,8 @@ def _wrong_with(api: Api) -> list[str]:
     looks: list[tuple[str, Callable[[], object]]] = []
     if auth is not None and (path := auth.bearer_file) is not None:
         looks.append(("", lambda: KeyFile(path, name=f"{api.name}: auth.bearer_file")))
+    if auth is not None and (command := auth.bearer_command) is not None:
+        looks.append((f"{api.name}: auth.bearer_command: ", lambda: check_program(command.command[0])))
     if auth is not None and (client := auth.client_credentials) is not None and client.client_secret is None:
         looks.append((f"{api.name}: auth.client_credentials: ", lambda: keys.of_client(client)))
     if auth is not None and (actor := auth.actor) is not None and actor.keys:
@@ -69,12 +73,32 @@ def _wrong(before: str, look: Callable[[], object]) -> str:
     return ""
 
 
+def untimely(catalog: Catalog, now: datetime) -> list[str]:
+    """The bot's own certificates that do not hold at this moment, a sentence each: a start goes on with them, as they may be renewed."""
+    return [words for api in catalog.apis for path in _certificates(api) if (words := _untimely(api, path, now))]
+
+
+def _certificates(api: Api) -> list[str]:
+    client = api.auth.client_credentials if api.auth is not None else None
+    named = (api.tls.cert if api.tls is not None else None, client.certificate_file if client is not None else None)
+    return [path for path in named if path is not None]
+
+
+def _untimely(api: Api, path: str, now: datetime) -> str:
+    begin, end = lifetime(path)
+    if end < now:
+        return f"{api.name}: the certificate in {path} ended on {end:%Y-%m-%d} and will be refused; renew it."
+    return f"{api.name}: the certificate in {path} holds from {begin:%Y-%m-%d} on." if now < begin else ""
+
+
 def called_with(api: Api) -> str:
     """How an API knows who calls, in words for an operator."""
     auth, tls = api.auth, api.tls
     parts = [words for key, words in _TOLD.items() if getattr(auth, key, None) is not None]
     if auth is not None and auth.client_credentials is not None:
         parts.append(f"tokens from {auth.client_credentials.issuer or auth.client_credentials.token_url}")
+    if auth is not None and auth.oauth2 is not None:
+        parts.append(f"each asker's own account at {auth.oauth2.issuer or auth.oauth2.authorize_url}")
     parts += ["headers of its own"] if api.headers else []
     parts += ["a client certificate"] if tls is not None and tls.cert is not None else []
     told = _actor_told(auth.actor) if auth is not None and auth.actor is not None else ""

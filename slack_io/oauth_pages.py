@@ -12,6 +12,7 @@ from base import words
 from identity.connecting import Question
 
 _STYLE = """
+:root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; color: #1d1c1d; background: #f5f5f4; margin: 0; padding: 6vh 1rem; }
 main { max-width: 34rem; margin: auto; background: #fff; border: 1px solid #ddd; border-radius: 8px; padding: 2rem; }
 h1 { font-size: 1.4rem; margin: 0 0 1rem; }
@@ -19,6 +20,11 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .4rem 1.2rem; m
 dt { color: #616061; } dd { margin: 0; overflow-wrap: anywhere; font-weight: 600; }
 button { font: inherit; padding: .5rem 1.2rem; border-radius: 6px; border: 1px solid #888; background: #fff; cursor: pointer; }
 button.yes { background: #007a5a; border-color: #007a5a; color: #fff; margin-right: .6rem; }
+@media (max-width: 30rem) { main { padding: 1.2rem; } dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .6rem; } }
+@media (prefers-color-scheme: dark) {
+  body { color: #e8e8e8; background: #1a1d21; }
+  main { background: #222529; border-color: #444; } dt { color: #b9babd; } button { background: #2c3035; color: #e8e8e8; }
+}
 """
 _PAGE = """<!doctype html>
 <html lang="en">

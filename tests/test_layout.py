@@ -73,7 +73,7 @@ REACHES: dict[str, set[str]] = {
     "gate.api_client": {"ssl"},
     "gate.connections": {"httpx2", "httpcore2", "ssl", "pathlib"},
     "identity.actors": {"joserfc", "httpx2"},
-    "identity.commands": {"os", "signal", "subprocess"},
+    "identity.commands": {"os", "shutil", "signal", "subprocess"},
     "identity.id_tokens": {"authlib", "joserfc"},
     "identity.provider_line": {"authlib", "httpx2", "joserfc"},
     "identity.providers": {"authlib", "joserfc"},

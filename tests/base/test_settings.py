@@ -608,3 +608,15 @@ def test_what_a_secrets_file_holds_is_checked_as_its_setting(tmp_path: Path, mon
 def test_the_models_key_has_its_own_file_which_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, OPENAI_API_KEY_FILE=str(tmp_path / "not-read-here"))
     assert settings.openai_api_key is None
+
+
+@pytest.mark.parametrize("path", ["/oauth/callback", "/slack/events", "/.well-known/jwks.json"])
+def test_the_bots_own_paths_are_no_part_of_its_address(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load(monkeypatch, PUBLIC_URL=f"https://bot.example.com{path}")
+    assert str(caught.value) == f"PUBLIC_URL: leave out {path}; the bot adds its own paths itself."
+
+
+@pytest.mark.parametrize("url", ["https://bot.example.com", "https://bot.example.com/", "https://example.com/bot"])
+def test_the_address_for_browsers_ends_without_a_slash(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, PUBLIC_URL=url).public_url == url.rstrip("/")

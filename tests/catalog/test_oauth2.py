@@ -50,6 +50,10 @@ def test_its_secret_is_one() -> None:
     assert "s3cret-of-hr" not in repr(catalog.apis[0].auth)
 
 
+def test_scopes_may_be_one_text() -> None:
+    assert oauth2_with(scopes="openid  email hr.read").scopes == ("openid", "email", "hr.read")
+
+
 def test_variables_need_not_be_there_for_who_only_checks() -> None:
     load_catalog(catalog_with(issuer="${ISSUER}", client_secret="${HR_SECRET}"), None)
 
@@ -70,6 +74,14 @@ def test_this_machine_may_be_asked_over_plain_http(url: str) -> None:
         ({"issuer": "http://localhost.example.com"}, "http:// is for this machine alone"),
         ({"issuer": "https://user:password@login.example.com"}, "without a user"),
         ({"issuer": "login.example.com"}, "write a URL that begins with https://"),
+        (
+            {"issuer": "https://login.example.com/a/.well-known/openid-configuration"},
+            "issuer: write the issuer alone, https://login.example.com/a; the bot finds the rest itself",
+        ),
+        (
+            {"issuer": "https://login.microsoftonline.com/common/v2.0"},
+            "issuer: write your tenant's id in place of 'common', which names no issuer",
+        ),
         ({"token_url": "https://a.example.com/token"}, "authorize_url and token_url go together"),
         ({"issuer": None, **BARE}, "whose account it is would not be known: add userinfo_url, or issuer, jwks_url and"),
         ({"scopes": ["hr.read"]}, "whose account it is would not be known: add openid to scopes, or userinfo_url"),
@@ -91,8 +103,5 @@ def test_mistakes_are_told_with_what_to_write(changes: dict[str, Any], words: st
 
 def test_it_stands_alone_below_auth() -> None:
     both = catalog_with().replace('{"oauth2"', '{"bearer": "s3cret-of-the-bot", "oauth2"')
-    with pytest.raises(
-        BadCatalog,
-        match="write exactly one of bearer, bearer_file, bearer_command, basic, header, query, client_credentials, oauth2",
-    ):
+    with pytest.raises(BadCatalog, match=r"auth: write exactly one of bearer, .*, oauth2"):
         load_catalog(both, {})

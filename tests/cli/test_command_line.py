@@ -108,6 +108,7 @@ def test_check_says_how_each_api_is_called_and_reads_the_files_that_it_names(tmp
             "client_credentials": {"issuer": "https://login.example", "client_id": "a", "client_secret": "bbbbbb"}
         },
         "Asked": {"bearer_file": "token", "actor": {"headers": {"X-Asker": "asker"}}},
+        "Own": {"oauth2": {"issuer": "https://login.example", "client_id": "a", "scopes": ["openid"]}},
     }
     apis = [
         {"name": name, "base_url": f"https://{name}.example", "endpoints": entries} | ({"auth": auth} if auth else {})
@@ -121,12 +122,13 @@ def test_check_says_how_each_api_is_called_and_reads_the_files_that_it_names(tmp
     assert done.stderr == "Asked: auth.bearer_file: cannot read token: No such file or directory.\n"
     (tmp_path / "token").write_text("a-token")
     done = run(tmp_path, "check")
-    assert done.stderr == "Plain: tls.cert: cert.pem: cannot be read: No such file or directory.\n"
+    assert done.stderr == "Plain: tls.cert: cert.pem cannot be read: No such file or directory.\n"
     done = run(tmp_path, "check", "--no-env")
     assert done.returncode == 0
     assert "Plain is called with a client certificate.\n" in done.stdout
     assert "Client is called with tokens from https://login.example.\n" in done.stdout
     assert "Asked is called with a token from a file, and told who asks, unsigned.\n" in done.stdout
+    assert "Own is called with each asker's own account at https://login.example.\n" in done.stdout
 
 
 def test_check_says_what_is_shared_with_the_thread(tmp_path: Path) -> None:

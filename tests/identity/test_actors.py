@@ -304,6 +304,7 @@ def test_files_that_are_not_there_stop_the_start_with_a_line_each(tmp_path: Path
         {"actor": {"issuer": ISSUER, "keys": public}},
         {"client_credentials": {"token_url": "https://a", "client_id": "a", "private_key_file": f"{tmp_path}/none"}},
         {"actor": {"issuer": ISSUER, "keys": write(tmp_path / "p256", pem(new_key("p256")))}},
+        {"bearer_command": ["no-such-program", "read"]},
     ]
     listed = [
         {
@@ -322,6 +323,9 @@ def test_files_that_are_not_there_stop_the_start_with_a_line_each(tmp_path: Path
     assert lines[1] == f"A1: auth.actor.keys: {public} holds a public key; the private one is needed to sign."
     assert lines[2].startswith(f"A2: auth.client_credentials: cannot read {tmp_path}/none")
     assert "RS256 or EdDSA" in lines[3]
+    assert lines[4] == (
+        "A4: auth.bearer_command: there is no program 'no-such-program' on this machine's PATH; install it, or write its path."
+    )
 
 
 # --- exchanged --------------------------------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ Waiting = tuple[RunningBot, Browser, str]
 def told_again(ann: Person, words: str) -> None:
     """Ann is told in Slack, with a button to try again."""
     aside = ann.workspace.wait(lambda: [m for m in ann.workspace.ephemerals("U0ANN") if words in m["text"]])[0]
-    assert "Your question still waits, until" in aside["text"]
+    assert "Your question is still waiting, until" in aside["text"]
     assert link_in(aside).startswith(f"{PUBLIC}/oauth/start?link=")
 
 
@@ -132,8 +132,8 @@ def test_somebody_elses_account_by_a_link_that_was_passed_on(waiting: Waiting, a
     bot, browser, link = waiting
     browser.who = "ben"
     browser.visit(link)
-    assert "an account whose e-mail is another than yours in Slack, so nothing was connected" in browser.text
-    told_again(ann, "whose e-mail is another than yours")
+    assert "an account whose e-mail address isn't the one you have in Slack, so nothing was connected" in browser.text
+    told_again(ann, "whose e-mail address isn't the one you have in Slack")
     assert rows(bot.settings.database_url, "accounts") == []
     assert rows(bot.settings.database_url, "confirmations") == []
 
@@ -177,7 +177,7 @@ def test_a_state_that_nobody_made(waiting: Waiting) -> None:
 def test_a_link_that_nobody_made(waiting: Waiting) -> None:
     _, browser, _ = waiting
     browser.visit(f"{PUBLIC}/oauth/start?link=made-up")
-    assert "This link leads nowhere any more" in browser.text
+    assert "This link doesn't work any more" in browser.text
 
 
 def test_a_state_that_expired(starts: Starts, ann: Person) -> None:
@@ -232,7 +232,7 @@ def test_a_link_leads_nowhere_once_its_question_is_over(starts: Starts, ann: Per
     assert talk.answer() == "_(Stopped before there was an answer.)_"
     browser = Browser(lambda: bot.url, "ann")
     browser.visit(link)
-    assert "This link leads nowhere any more" in browser.text
+    assert "This link doesn't work any more" in browser.text
 
 
 def test_other_accounts_are_taken_where_the_catalog_says_so(starts: Starts, model: Script, ann: Person) -> None:

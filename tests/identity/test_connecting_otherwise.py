@@ -190,7 +190,7 @@ def test_a_code_that_somebody_else_enters_connects_nothing(
     address, _ = code_shown(ben)
     provider.enter(address)  # as Ann
     said = ben.aside(2)
-    assert "an account whose e-mail is another than yours in Slack, so nothing was connected" in said
+    assert "an account whose e-mail address isn't the one you have in Slack, so nothing was connected" in said
     assert rows(bot.settings.database_url, "accounts") == []
     assert code_shown(ben, 2)[0] != address
 
@@ -243,7 +243,7 @@ def test_a_sign_in_server_that_is_away_is_told_and_the_question_waits(
     browser.visit(link_for(ann))
     assert browser.page.status_code == 400
     assert "The sign-in server of HR gave no answer." in browser.text
-    assert "Your question still waits, until" in ann.aside(2)
+    assert "Your question is still waiting, until" in ann.aside(2)
     turn = bot.store.next_turn(f"T0LOCAL/C0HR/{talk.ts}")
     assert turn is not None
     assert turn.connects == ("HR",)

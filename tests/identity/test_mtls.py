@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from base.settings import Misconfigured
 from catalog.catalog import load_catalog
+from catalog.source import BadCatalog
 from gate.connections import check_certificates
 from gate.sending import Approval
+from identity.wiring import untimely
 from tests.harness.bot_parts import BotParts
-from tests.harness.signing import Authority, write
+from tests.harness.signing import Authority, new_key, pem, write
 
 
 class TlsApi:
@@ -184,12 +188,53 @@ def test_certificates_that_are_renewed_under_load_let_no_call_fail(place: Place)
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({"cert": "none.pem"}, "HR: tls.cert: .*none.pem: cannot be read: No such file or directory"),
-        ({"cert": "ca.pem"}, "hold no certificate with its key in PEM form"),
+        ({"cert": "none.pem"}, "HR: tls.cert: .*none.pem cannot be read: No such file or directory"),
+        (
+            {"cert": "ca.pem"},
+            "HR: tls.cert: .*ca.pem does not hold both a certificate and its key, in PEM form; name the key's file",
+        ),
+        ({"cert": "bot.pem", "key": "none.pem"}, "HR: tls.key: .*none.pem cannot be read: No such file or directory"),
+        (
+            {"cert": "bot.pem", "key": "other.pem"},
+            "HR: tls.key: .*other.pem is not the key of the certificate in .*bot.pem",
+        ),
+        (
+            {"cert": "bot.pem", "key": "locked.pem"},
+            "HR: tls.key: .*locked.pem has a passphrase, .*: openssl pkey -in .*locked.pem",
+        ),
+        (
+            {"cert": "other.pem", "key": "bot.pem"},
+            "HR: tls: .*other.pem holds no certificate, or .*bot.pem no private key",
+        ),
         ({"ca": "empty.pem"}, "HR: tls.ca: .*empty.pem holds no certificates in PEM form"),
     ],
 )
 def test_files_that_are_of_no_use_stop_the_start(place: Place, files: dict[str, str], words: str) -> None:
-    write(place.folder / "empty.pem", b"nothing")
+    certificate, _ = place.clients.issue("bot")
+    for name, content in (
+        ("empty.pem", b"nothing"),
+        ("bot.pem", certificate),
+        ("other.pem", pem(new_key("p256"))),
+        ("locked.pem", pem(new_key("p256"), b"a passphrase")),
+    ):
+        write(place.folder / name, content)
     with pytest.raises(Misconfigured, match=words):
         check_certificates(load_catalog(place.catalog(**files), {}))
+
+
+def test_plain_http_has_no_certificates(place: Place) -> None:
+    catalog = place.catalog(ca="ca.pem").replace("https://", "http://")
+    with pytest.raises(BadCatalog, match="tls is for base_url with https://, and this one begins with http://"):
+        load_catalog(catalog, {})
+
+
+def test_certificates_that_do_not_hold_now_are_told(place: Place) -> None:
+    catalog = load_catalog(place.catalog(cert="cert.pem"), {})
+    now = datetime.now(UTC)
+    assert untimely(catalog, now) == []
+    (ended,) = untimely(catalog, now + timedelta(days=36_500))
+    assert re.fullmatch(
+        r"HR: the certificate in .*cert.pem ended on \d{4}-\d\d-\d\d and will be refused; renew it\.", ended
+    )
+    (early,) = untimely(catalog, now - timedelta(days=36_500))
+    assert re.fullmatch(r"HR: the certificate in .*cert.pem holds from \d{4}-\d\d-\d\d on\.", early)
