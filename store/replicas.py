@@ -18,6 +18,7 @@ from store.tables import by_engine, replicas
 from workers.wakes import CLOCK_LOCK, Work
 
 _GAP = 6.0  # seconds without a sign of anybody, after which the database may have been away
+_GONE = 86_400.0  # seconds without a sign of life, after which a process that died with nothing to do is forgotten
 _ALL = frozenset(Work) - {Work.DEADLINES}
 _BEAT = by_engine(
     lambda insert: (
@@ -91,6 +92,12 @@ class Replicas(Recovery):
         """This process ends."""
         with self._writing() as tx:
             tx.db.execute(delete(replicas).where(replicas.c.process == self.process))
+
+    def forget_replicas(self) -> None:
+        """Forgets processes that gave no sign of life for a day. One that comes back after that counts as dead."""
+        if self.is_shared:
+            with self._by_itself() as db:
+                db.execute(delete(replicas).where(replicas.c.process != EVERYBODY, replicas.c.beat_at < NOW - _GONE))
 
     def give_back(self, worker: int) -> None:
         """Leaves what this process had under an earlier number to all: it lost the database, and is back."""

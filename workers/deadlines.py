@@ -105,4 +105,5 @@ class Deadlines:
         if removed:
             log.info("forgot", threads=removed)
         self._store.forget_connections()
+        self._store.forget_replicas()
         self._store.shrink()

@@ -298,3 +298,18 @@ def test_a_migration_only_adds(statement: str) -> None:
 )
 def test_what_the_version_before_does_not_survive_is_seen(statement: str) -> None:
     assert _ADDS.fullmatch(statement) is None
+
+
+def test_a_process_that_died_with_nothing_to_do_is_forgotten_after_a_day(
+    process: Callable[[], Store], url: str
+) -> None:
+    long_gone, living = process(), process()
+    long_gone.beat(1)
+    living.beat(2)
+    with looking_into(url) as engine, engine.begin() as db:
+        gone = "update replicas set beat_at = beat_at - 90000 where process in (:process, 'all')"
+        db.execute(text(gone), {"process": long_gone.process})
+    living.forget_replicas()
+    assert {row["process"] for row in rows(url, "replicas")} == {living.process, "all"}
+    assert long_gone.counts_as_dead()
+    assert not living.counts_as_dead()
