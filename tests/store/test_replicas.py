@@ -313,3 +313,14 @@ def test_a_process_that_died_with_nothing_to_do_is_forgotten_after_a_day(
     assert {row["process"] for row in rows(url, "replicas")} == {living.process, "all"}
     assert long_gone.counts_as_dead()
     assert not living.counts_as_dead()
+
+
+def test_who_fetches_a_job_finds_others_of_its_thread_by_an_index(process: Callable[[], Store], url: str) -> None:
+    """However many wait: ten thousand questions at once are thirty thousand jobs."""
+    store = process()
+    fetches = """explain select 1 from procrastinate_jobs job where status = 'todo' and not exists (select 1 from procrastinate_jobs other
+        where other.lock = job.lock and (other.status = 'doing' or other.status = 'todo' and other.id < job.id))"""
+    with looking_into(url) as engine, engine.begin() as db:
+        db.execute(text("set enable_hashjoin = off; set enable_mergejoin = off; set enable_seqscan = off"))
+        assert "using jobs_by_lock" in " ".join(db.scalars(text(fetches)))
+    store.ping()
