@@ -164,6 +164,7 @@ WAITS = {
     "slack_io.oauth_routes",
     "slack_io.pace",
     "slack_io.outbox",
+    "slack_io.recent_refusals",
     "slack_io.socket_mode",
     "slack_io.streaming",
     "slack_io.web_api",
