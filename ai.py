@@ -218,7 +218,7 @@ class AI:
             is_last = turn.model_calls >= self._services.limits.max_model_calls
             here = self._here(turn)
             if not here.catalog.operations:
-                self._tell_nothing(turn, here)
+                self._turn_away(turn, words.NOT_KNOWN_WHO if here.is_unsure else words.NOTHING_TO_ASK)
                 return True
             self._check_connected(turn, here)
             self._live.is_silent = self._is_for_asker_alone(turn, items)
@@ -258,7 +258,7 @@ class AI:
         reply = model.ask(
             items, here.catalog, here.instructions, noted, self._live, lambda: self._check(turn), is_last=is_last
         )
-        told = {
+        measured = {
             "model": model.name,
             "seconds": round(time.monotonic() - began, 4),
             "prompt_tokens": reply.usage.prompt,
@@ -267,8 +267,8 @@ class AI:
             "reasoning_tokens": reply.usage.reasoning,
             "calls": len(reply.said.calls),
         }
-        log.info("model call", ending=reply.ending, **told)
-        return reply, JournalEntry("model call", told)
+        log.info("model call", ending=reply.ending, **measured)
+        return reply, JournalEntry("model call", measured)
 
     def _take_calls(
         self, turn: Turn, here: ChannelCatalog, items: Sequence[Item], reply: Reply, asked: JournalEntry
@@ -333,10 +333,7 @@ class AI:
         """Has a turn wait for its asker, who alone is asked to connect an account. What the model said last is forgotten: it is asked
         anew. False but for an app, which has no account, so that its turn is over."""
         if app_of(turn.asker):
-            told = words.NO_ACCOUNT_OF_APP.format(apis=escape(" or ".join(missing.apis)))
-            self._break_off(
-                turn, told, JournalEntry("question refused", {"user": turn.asker, "reason": told}), "dropped"
-            )
+            self._turn_away(turn, words.NO_ACCOUNT_OF_APP.format(apis=escape(" or ".join(missing.apis))))
             return True
         apis, until = missing.apis, self._services.clock() + waits_for(self._gate.catalog, missing.apis)
         log.info("the turn waits for an account", apis=apis)
@@ -420,11 +417,11 @@ class AI:
 
     # --- other ends ---------------------------------------------------------------------------------------------------
 
-    def _tell_nothing(self, turn: Turn, here: ChannelCatalog) -> None:
-        """Ends a turn whose asker may ask for nothing here."""
-        told = words.NOT_KNOWN_WHO if here.is_unsure else words.NOTHING_TO_ASK
-        log.info("refused", reason=told)
-        self._break_off(turn, told, JournalEntry("question refused", {"user": turn.asker, "reason": told}), "dropped")
+    def _turn_away(self, turn: Turn, refusal: str) -> None:
+        """Ends a turn whose asker may not ask for it here."""
+        log.info("refused", reason=refusal)
+        noted = JournalEntry("question refused", {"user": turn.asker, "reason": refusal})
+        self._break_off(turn, refusal, noted, "dropped")
 
     def _stop(self, turn: Turn) -> bool:
         """Ends a turn that a person stopped, with what was written so far; False while one of its writes is under way."""
@@ -432,8 +429,8 @@ class AI:
         if self._gate.is_sending(turn.turn):
             return False
         stopped = self._store.turn(turn.turn) or turn
-        told = words.STOPPED if self._live.text else words.STOPPED_EMPTY
-        self._break_off(stopped, told, JournalEntry("ended by a person", {"by": stopped.stopped_by}), "stopped")
+        why = words.STOPPED if self._live.text else words.STOPPED_EMPTY
+        self._break_off(stopped, why, JournalEntry("ended by a person", {"by": stopped.stopped_by}), "stopped")
         return True
 
     def _fail(self, turn: Turn, template: str, reason: str, refusal: Refusal | None = None, **more: str) -> bool:
@@ -448,10 +445,10 @@ class AI:
         self._break_off(turn, template.format(reason=reason, reference=reference, **more), noted, "failed")
         return True
 
-    def _break_off(self, turn: Turn, told: str, noted: JournalEntry, outcome: str) -> None:
+    def _break_off(self, turn: Turn, why: str, noted: JournalEntry, outcome: str) -> None:
         """Ends a turn before its end: what was written stays, with the words for why it ends there."""
         self._gate.withdraw(turn.turn)
-        text = f"{self._live.text}\n\n{told}".strip()
+        text = f"{self._live.text}\n\n{why}".strip()
         says = answer_posts(
             turn.turn, turn.thread, text, self._services.ids(), self._live.post, self._gate.catalog.links
         )
@@ -466,9 +463,9 @@ class AI:
         named = busy.after if busy.after is not None and busy.after >= _LEAST_WAIT else None  # "at once" is not at once
         wait = min(max(_LEAST_WAIT, min(now - since, _MOST_WAIT)), left) if named is None else named
         if left < _SOON or wait > left:
-            told = words.MODEL_BUSY_LONG if named is not None and stored.waits_since is None else words.MODEL_BUSY
+            template = words.MODEL_BUSY_LONG if named is not None and stored.waits_since is None else words.MODEL_BUSY
             spans = {"wait": span(wait), "waited": span(round(now - since))}
-            return self._fail(turn, told, str(busy), busy.refusal, **spans)
+            return self._fail(turn, template, str(busy), busy.refusal, **spans)
         is_first = stored.waits_since is None
         said = {**(busy.refusal.for_log if busy.refusal is not None else {}), **({"hint": _HINT} if is_first else {})}
         noted = (

@@ -30,7 +30,7 @@ from ai import Limits, Services
 from base import metrics
 from base.clock import SteadyClock
 from base.logging_setup import hide_in_logs, set_log_level, set_up_logs
-from base.settings import SECRET_VARIABLES, Misconfigured, Settings, environment, load_settings, misspelt
+from base.settings import Misconfigured, Settings, environment, load_settings, misspelt
 from base.tracing import set_up_tracing, stop_tracing
 from base.version import VERSION
 from catalog.catalog import Catalog
@@ -39,15 +39,12 @@ from cli.commands import COMMANDS
 from cli.shared import digest_of, plain_errors, read_catalog
 from gate.authority import Authority
 from gate.gate import Gate, GateOptions
-from identity.accounts import Accounts
 from identity.actors import jwks
-from identity.connecting import Connecting, check_lead
-from identity.devices import Devices
+from identity.connecting import check_lead
 from identity.identities import Identities
-from identity.providers import Providers
-from identity.signing_keys import KeyFiles
-from identity.token_box import TokenBox, check_keys
-from identity.wiring import Surroundings, service_ways
+from identity.sign_in_servers import SignInServers
+from identity.token_box import check_keys
+from identity.wiring import Identity, identity_of
 from model.chat import Model, model_of
 from model.model_calls import ModelCalls
 from model.prompt.prompt import prepare
@@ -71,17 +68,15 @@ from slack_io.socket_mode import SocketMode
 from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
 from slack_io.web_api import SlackWeb, app_web_of, web_of
-from store.engine import DatabaseAway, engine_url, is_server, libpq_url
+from store.engine import engine_url, libpq_url
 from store.journal.hash_chain import digest
 from store.store import Store
 from workers.cancel_flag import CancelFlag
 from workers.deadlines import Deadlines
 from workers.gauges import Gauges
 from workers.home_news import tell_of_homes
-from workers.jobs import defer
-from workers.leases import Leases
+from workers.parts import Parts, wait_for_database
 from workers.turns import Turns
-from workers.waking import Waking
 
 if TYPE_CHECKING:
     from workers.replica import Replica
@@ -93,7 +88,6 @@ _MOST_HAD = 2_000  # threads at once: what a process has may wait for Slack's pa
 _LAST_SPANS = 1.0  # seconds after these, for sending the last spans
 _STDIN = 0
 _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
-_TRY_DATABASE = 1.0  # seconds between two tries to reach it at the start
 _LOOK, _READ_AGAIN = 0, -1  # among the signals: look at once; read the catalog again if its file is another by now
 _RESULT_SHARE = 2  # one result may fill half of the history (a token is about three characters)
 
@@ -115,39 +109,12 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What everything else stands on: the database, and who is woken by what is written to it. `leases`: where others share it."""
-
-    store: Store
-    waking: Waking
-    leases: Leases | None
-
-
-def open_database(settings: Settings, clock: SteadyClock, on_lost: Callable[[], None] = lambda: None) -> Parts:
-    """Opens the database, which is made or brought up to date where needed. Raises `Misconfigured`."""
-    key = settings.journal_key
-    is_shared = is_server(engine_url(settings.database_url))
-    leases = Leases() if is_shared else None
-    waking = Waking(leases, defer) if is_shared else Waking()
-    store = Store(
-        settings.database_url,
-        clock,
-        waking,
-        key.get_secret_value() if key else None,
-        on_lost=on_lost,
-        is_shared=is_shared,
-    )
-    return Parts(store, waking, leases)
-
-
-@dataclass(frozen=True)
 class Bot:
     """What is wired behind the app, for who starts and ends it."""
 
     store: Store
     gate: Gate
-    accounts: Accounts
-    providers: Providers
+    identity: Identity
     web: SlackWeb
     turns: Turns
     socket: SocketMode | None  # in socket mode
@@ -200,33 +167,19 @@ def create_app(
     """
     clock = clock or SteadyClock()
     store, waking = parts.store, parts.waking
+
+    # Slack, as whom APIs are called, and what calls them
     web = web_of(settings, pace=SharedPace(store) if store.is_shared else None)
-    keys = KeyFiles()
-    box, providers = TokenBox(settings.token_keys), Providers(clock, settings.way_out)
-    accounts = Accounts(store, providers, box, catalog, ids=ids, clock=clock)
-    gate = _gate(settings, catalog, store, web, _identities(settings, web, accounts, keys, ids), clock, ids)
-    devices = Devices(
-        store, accounts, providers, box, api=lambda name: gate.catalog.api(name), person=web.person, ids=ids
+    identity = identity_of(
+        settings, catalog, store, email_of=web.email, person_of=web.person, clock=clock, ids=ids, secret=_secret
     )
-    connecting = Connecting(
-        store,
-        accounts,
-        providers,
-        box,
-        settings.public_url or "",
-        api=lambda name: gate.catalog.api(name),
-        person=web.person,
-        secret=_secret,
-        clock=clock,
-    )
-    watched = WatchedModel(model or model_of(settings, lambda: (*settings.secrets, *gate.secrets)))
-    cancel_flag = CancelFlag()
+    gate = _gate(settings, catalog, store, web, identity.identities, clock, ids)
+
+    # what is said in Slack, and done about what people do there
     cancellation = Cancellation(store, web, settings.admin_names, ids=ids)
     status = AssistantStatus(web, waking)
     streams = StreamedMessages(web, waking, cancellation.ended_in_slack, links=lambda: gate.catalog.links)
-    lead_to = connecting.lead_to if settings.public_url else devices.begin
-    outbox = Outbox(web, store, streams, status, waking, unshown=gate.unshown, lead_to=lead_to, clock=clock)
-    at_home = HomeAccounts(accounts, connecting.link_to if settings.public_url else None)
+    outbox = Outbox(web, store, streams, status, waking, unshown=gate.unshown, lead_to=identity.lead_to, clock=clock)
     home = AppHome(
         store,
         gate,
@@ -234,12 +187,16 @@ def create_app(
         waking,
         settings.channels,
         allow_guests=settings.allow_guests,
-        accounts=at_home,
+        accounts=HomeAccounts(identity.accounts, identity.link_to),
         tell=partial(tell_of_homes, store),
     )
-    connect_words = ConnectWords(store, ids)
-    sign_ins = SignIns(accounts, devices, connect_words, home)
     handlers = Handlers(store, gate, web, _admission(settings), cancellation, status, home, waking, ids=ids)
+    connect_words = ConnectWords(store, ids)
+    sign_ins = SignIns(identity.accounts, identity.devices, connect_words, home)
+    leavers = Leavers(identity.accounts, store, web, settings.channels)
+
+    # the model, and who advances what
+    watched = WatchedModel(model or model_of(settings, lambda: (*settings.secrets, *gate.secrets)))
     services = Services(
         model=_model_calls(settings, watched),
         gate=gate,
@@ -247,42 +204,26 @@ def create_app(
         reader=ThreadReader(web, store, clock),
         status=status,
         streams=streams,
-        cancel_flag=cancel_flag,
+        cancel_flag=CancelFlag(),
         limits=_limits(settings),
         ids=ids,
     )
-    leavers = Leavers(accounts, store, web, settings.channels)
     deadlines = Deadlines(store, gate, home, leavers, waking, retention=settings.retention_days, clock=clock)
     turns = Turns(
-        store,
-        handlers,
-        home,
-        outbox,
-        services,
-        deadlines,
-        waking,
-        reload,
-        sign_ins,
-        workers=settings.workers,
+        store, handlers, home, outbox, services, deadlines, waking, reload, sign_ins, workers=settings.workers
     )
+    replica = _replica(settings, parts, turns, home, clock)
+
+    # the doors
     intake = Intake(store)
     socket = _socket(settings, intake)
-    replica = _replica(settings, parts, turns, home, clock)
     readiness = Readiness(store, web, watched, socket)
     gauges = Gauges(store, waking, lambda: readiness.report()[0])
-    bot = Bot(store, gate, accounts, providers, web, turns, socket, readiness, gauges, replica)
-    app = _flask(settings, bot, intake, lambda: jwks(gate.catalog.apis, keys))
+    bot = Bot(store, gate, identity, web, turns, socket, readiness, gauges, replica)
+    app = _flask(settings, bot, intake)
     if settings.public_url is not None:
-        OAuthRoutes(connecting, store, home, settings.public_url, connect_words).add_to(app)
+        OAuthRoutes(identity.connecting, store, home, settings.public_url, connect_words).add_to(app)
     return app
-
-
-def _identities(
-    settings: Settings, web: SlackWeb, accounts: Accounts, keys: KeyFiles, ids: Callable[[], str]
-) -> Identities:
-    """What makes the credentials that are fetched or signed first."""
-    service = service_ways(Surroundings(settings.way_out, web.email, ids, SECRET_VARIABLES), keys)
-    return Identities({"oauth2": accounts, **service})
 
 
 def _gate(
@@ -360,13 +301,13 @@ def _replica(settings: Settings, parts: Parts, turns: Turns, home: AppHome, cloc
     )
 
 
-def _flask(settings: Settings, bot: Bot, intake: Intake, published: Callable[[], str]) -> Flask:
+def _flask(settings: Settings, bot: Bot, intake: Intake) -> Flask:
     app = Flask("bot")
     app.extensions["bot"] = bot
     if bot.socket is None and settings.slack_signing_secret is not None:
         add_slack_routes(app, intake, settings.slack_signing_secret.get_secret_value(), time.time)
     add_health_routes(app, bot.readiness)
-    add_jwks_route(app, published)
+    add_jwks_route(app, lambda: jwks(bot.gate.catalog.apis, bot.identity.keys))
     return app
 
 
@@ -405,10 +346,10 @@ def serve(part: Part = Part.ALL) -> None:
         _tell_misspelt()
         _trace(settings)
         clock = SteadyClock()
-        parts = _wait_for_database(settings, clock, stop, lambda: signals.put(_LOOK))
+        parts = wait_for_database(settings, clock, stop, lambda: signals.put(_LOOK))
         _begin(parts.store, stop, part)
         parts.store.take_catalog(digest_of(settings.apis_file), insists=False)
-        check_lead(catalog, Providers(clock, settings.way_out), settings.public_url)
+        check_lead(catalog, SignInServers(clock, settings.way_out), settings.public_url)
         app = create_app(settings, catalog, parts, reload=lambda: signals.put(_READ_AGAIN), clock=clock)
         server = None if part is Part.WORK else _listen(app, settings)
         bot: Bot = app.extensions["bot"]
@@ -471,22 +412,6 @@ def _measure(settings: Settings, bot: Bot) -> None:
         log.info("metrics are served", host=settings.host, port=port)
 
 
-def _wait_for_database(
-    settings: Settings, clock: SteadyClock, stop: threading.Event, on_lost: Callable[[], None]
-) -> Parts:
-    """Opens the database, as soon as it is there. Raises `Misconfigured`, and `SystemExit` where the process is to end before."""
-    told = ""
-    while True:
-        try:
-            return open_database(settings, clock, on_lost)
-        except DatabaseAway as error:
-            if str(error) != told:
-                told = str(error)
-                log.warning("waiting for the database", reason=told)
-        if stop.wait(_TRY_DATABASE):
-            raise SystemExit(0)
-
-
 def _begin(store: Store, stop: threading.Event, part: Part) -> None:
     """Waits until this process may work on the database. Raises `Misconfigured`."""
     if store.is_shared:
@@ -546,12 +471,12 @@ def _reload(settings: Settings, bot: Bot, *, insists: bool) -> None:
     """Takes the catalog as its file is now; a file with mistakes changes nothing, and one that did not change, unless somebody
     `insists`, nothing either."""
     try:
-        found = digest_of(settings.apis_file)
-        if found == bot.store.catalog and not insists:
+        new = digest_of(settings.apis_file)
+        if new == bot.store.catalog and not insists:
             return
         catalog = read_catalog(settings.apis_file)
         check_keys(catalog, settings.token_keys)
-        check_lead(catalog, bot.providers, settings.public_url)
+        check_lead(catalog, bot.identity.servers, settings.public_url)
         prepare(catalog, settings.prompt_budget)
     except Misconfigured as error:
         mistakes = str(error).splitlines()
@@ -561,7 +486,7 @@ def _reload(settings: Settings, bot: Bot, *, insists: bool) -> None:
         return
     else:
         _take(catalog, settings, bot)
-        bot.store.take_catalog(found, insists=insists)
+        bot.store.take_catalog(new, insists=insists)
         bot.store.wake_connecting()
         return
     bot.readiness.catalog = "the file has mistakes, see the log; the catalog before it stays in use"
@@ -570,7 +495,7 @@ def _reload(settings: Settings, bot: Bot, *, insists: bool) -> None:
 
 def _take(catalog: Catalog, settings: Settings, bot: Bot) -> None:
     hide_in_logs([*settings.secrets, *bot.gate.secrets, *secrets_of(catalog)])
-    bot.accounts.use(catalog)
+    bot.identity.accounts.use(catalog)
     bot.gate.use(catalog)
     bot.readiness.catalog = "ok"
     log.info("catalog taken", operations=len(catalog.operations))

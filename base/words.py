@@ -438,10 +438,10 @@ HIDDEN_MATCH = "looked up, hidden by the catalog"
 
 # --- people's accounts at sign-in servers -----------------------------------------------------------------------------
 
-PROVIDER_AWAY = "The sign-in server of {api} gave no answer. Try again in a few minutes."
-PROVIDER_ODD = "The sign-in server of {api} gave an answer that cannot be trusted or understood. Ask who runs this bot to look at its log."
-PROVIDER_REFUSED = "The sign-in server of {api} refused ({code}). Ask who runs this bot to look at its log."
-PROVIDER_REFUSED_BY = {
+SIGN_IN_AWAY = "The sign-in server of {api} gave no answer. Try again in a few minutes."
+SIGN_IN_ODD = "The sign-in server of {api} gave an answer that cannot be trusted or understood. Ask who runs this bot to look at its log."
+SIGN_IN_REFUSED = "The sign-in server of {api} refused ({code}). Ask who runs this bot to look at its log."
+SIGN_IN_REFUSED_BY = {
     "access_denied": "The sign-in at {api} was denied or broken off. Connect again to try once more.",
     "expired_token": "The code for signing in to {api} has expired. Connect again to get a new one.",
     "invalid_grant": "The sign-in at {api} is no longer valid. Connect your account again.",

@@ -96,32 +96,77 @@ def _authorize_params(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-class OAuth2(Strict):
-    """Each person calls with an account of their own: OAuth 2.0, OpenID Connect."""
+class OAuthClient(Strict):
+    """A server that gives tokens, and by what it knows the bot."""
 
     issuer: _Issuer = ""
-    """The sign-in server, for example https://login.example.com/realms/staff; all its addresses are found from there."""
+    """The server's own name, for example https://login.example.com/realms/staff; all its addresses are found from there."""
+    token_url: ServerUrl = ""
+    """Where tokens are given, for a server without discovery."""
     client_id: Expanded
-    """How the sign-in server knows the bot. Write it as ${VAR} to take it from the environment."""
+    """How the server knows the bot. Write it as ${VAR} to take it from the environment."""
     client_secret: Secret | None = None
-    """Write it as ${VAR} to take it from the environment. Left out: a public client, with PKCE alone."""
+    """Its secret there. Write it as ${VAR} to take it from the environment."""
     client_auth: Literal["basic", "post"] | None = None
-    """How the bot shows its client_secret. Left out: as the sign-in server says, else basic."""
+    """How the secret travels: in the header Authorization, or in the body. Default: as the server says, else basic."""
+    private_key: Pem | None = None
+    """Instead of a secret (private_key_jwt): a private key in PEM form, as ${VAR}."""
+    private_key_file: Expanded | None = None
+    """Or the file that holds it."""
+    key_id: Expanded | None = None
+    """The name (kid) under which the server has the key."""
+    certificate_file: Expanded | None = None
+    """The key's certificate in PEM form, where the server knows the key by it (x5t#S256), as Entra does."""
+    algorithm: Literal["RS256", "PS256", "ES256", "EdDSA"] | None = None
+    """How it is signed. Default: by the key: RS256, ES256 or EdDSA."""
+    assertion_audience: Expanded | None = None
+    """For whom the signed statement is (aud). Default: the issuer; with token_url that."""
+    audience: Expanded | None = None
+    """The API for which the tokens are, where the server takes an audience, as Auth0 does."""
+    resource: Expanded | None = None
+    """The API for which the tokens are, where the server takes a resource (RFC 8707)."""
+
+    @property
+    def has_key(self) -> bool:
+        """Whether the bot shows who it is by a private key."""
+        return self.private_key is not None or self.private_key_file is not None
+
+    @property
+    def is_public(self) -> bool:
+        """Whether the bot shows nothing but its name."""
+        return self.client_secret is None and not self.has_key
+
+    @model_validator(mode="after")
+    def _is_one_client(self) -> OAuthClient:
+        shown = [one for one in (self.client_secret, self.private_key, self.private_key_file) if one is not None]
+        if len(shown) > 1:
+            raise ValueError("write exactly one of client_secret, private_key and private_key_file")
+        of_keys = ("key_id", "certificate_file", "algorithm", "assertion_audience")
+        _only_with(self, self.has_key, "a private key", of_keys)
+        _only_with(self, self.client_secret is not None, "client_secret", ("client_auth",))
+        return self
+
+
+def _only_with(model: Strict, is_there: bool, what: str, keys: tuple[str, ...]) -> None:
+    """Raises `ValueError` where one of these keys stands without what it is for."""
+    stray = [key for key in keys if getattr(model, key) is not None]
+    if stray and not is_there:
+        raise ValueError(f"{stray[0]} is for {what}; write that, or remove {stray[0]}")
+
+
+class OAuth2(OAuthClient):
+    """Each person calls with an account of their own: OAuth 2.0, OpenID Connect. Without a secret or a key the bot is a public client, with
+    PKCE alone."""
+
     scopes: Annotated[
         tuple[Annotated[str, Field(min_length=1), AfterValidator(_scope)], ...],
         BeforeValidator(_words, json_schema_input_type=str | list[str]),
     ] = ()
     """What is asked for, for example [openid, email, offline_access, hr.read], or the same as one text with spaces."""
-    audience: Expanded | None = None
-    """For whom the tokens are, where the sign-in server asks for it (Auth0)."""
-    resource: Expanded | None = None
-    """For which API the tokens are, where the sign-in server asks for it by RFC 8707."""
     authorize_params: Annotated[dict[str, str], AfterValidator(_authorize_params)] = {}
     """What else the sign-in server's page wants to be told, for example prompt: consent, or Google's access_type: offline."""
     authorize_url: ServerUrl = ""
-    """Where people sign in, for a server without discovery; then with token_url."""
-    token_url: ServerUrl = ""
-    """Where tokens are given."""
+    """Where people sign in, for a sign-in server without discovery; then with token_url."""
     jwks_url: ServerUrl = ""
     """Where the keys of a server without discovery are, by which its id_tokens are checked."""
     userinfo_url: ServerUrl = ""
@@ -156,8 +201,6 @@ class OAuth2(Strict):
             )
         if not self.token_url and "openid" not in self.scopes and not self.userinfo_url:
             raise ValueError("whose account it is would not be known: add openid to scopes, or userinfo_url")
-        if self.client_auth is not None and self.client_secret is None:
-            raise ValueError("client_auth says how client_secret is shown; add that, or leave client_auth out")
         return self
 
 
@@ -170,57 +213,19 @@ class BearerCommand(Strict):
     """How long a token is used that does not say itself when it ends: 45s, 30m, 1h. Default: 5m."""
 
 
-class ClientCredentials(Strict):
-    """Where tokens are to be had, and by what a token server knows the bot."""
+class ClientCredentials(OAuthClient):
+    """Where tokens of the bot's own are to be had."""
 
-    issuer: _Issuer | None = None
-    """The token server, which tells where tokens are (OpenID Connect discovery, RFC 8414), for example https://login.example.com."""
-    token_url: ServerUrl | None = None
-    """Or where tokens are to be had."""
-    client_id: Expanded
-    """The bot's name there."""
-    client_secret: Secret | None = None
-    """Its secret there. Write it as ${VAR} to take it from the environment."""
-    client_auth: Literal["basic", "post"] | None = None
-    """How the secret travels: in the header Authorization, or in the body. Default: as the token server says, else basic."""
-    private_key: Pem | None = None
-    """Instead of a secret (private_key_jwt): a private key in PEM form, as ${VAR}."""
-    private_key_file: Expanded | None = None
-    """Or the file that holds it."""
-    key_id: Expanded | None = None
-    """The name (kid) under which the token server has the key."""
-    certificate_file: Expanded | None = None
-    """The key's certificate in PEM form, where the token server knows the key by it (x5t#S256), as Entra does."""
-    algorithm: Literal["RS256", "PS256", "ES256", "EdDSA"] | None = None
-    """How it is signed. Default: by the key: RS256, ES256 or EdDSA."""
-    assertion_audience: Expanded | None = None
-    """For whom the signed statement is (aud). Default: the issuer; with token_url that."""
     scopes: _Texts = ()
     """What is asked for, for example hr.read, or api://hr/.default."""
-    audience: Expanded | None = None
-    """The API for which the token is, where the token server takes an audience, as Auth0 does."""
-    resource: Expanded | None = None
-    """The API for which the token is, where the token server takes a resource (RFC 8707)."""
 
     @model_validator(mode="after")
     def _is_clear(self) -> ClientCredentials:
-        if (self.issuer is None) == (self.token_url is None):
+        if bool(self.issuer) == bool(self.token_url):
             raise ValueError("write exactly one of issuer and token_url")
-        by_key = [one for one in (self.private_key, self.private_key_file) if one is not None]
-        if len(by_key) + (self.client_secret is not None) != 1:
+        if self.is_public:
             raise ValueError("write exactly one of client_secret, private_key and private_key_file")
-        _only_with(
-            self, bool(by_key), "a private key", ("key_id", "certificate_file", "algorithm", "assertion_audience")
-        )
-        _only_with(self, not by_key, "client_secret", ("client_auth",))
         return self
-
-
-def _only_with(model: Strict, is_there: bool, what: str, keys: tuple[str, ...]) -> None:
-    """Raises `ValueError` where one of these keys stands without what it is for."""
-    stray = [key for key in keys if getattr(model, key) is not None]
-    if stray and not is_there:
-        raise ValueError(f"{stray[0]} is for {what}; write that, or remove {stray[0]}")
 
 
 Said = Literal["asker", "team", "email", "approver"]
@@ -322,6 +327,13 @@ class Auth(Strict):
     """An account of the person who asks."""
     actor: Actor | None = None
     """Says who asks, beside what says that it is the bot."""
+
+    @property
+    def clients(self) -> dict[str, OAuthClient]:
+        """Where tokens are had, by the key below `auth:` that says so."""
+        exchange = self.actor.exchange if self.actor is not None else None
+        by_key = {"client_credentials": self.client_credentials, "oauth2": self.oauth2, "actor.exchange": exchange}
+        return {key: client for key, client in by_key.items() if client is not None}
 
     @property
     def is_personal(self) -> bool:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
 
-from catalog.auth import ClientCredentials
+from catalog.auth import OAuthClient
 from catalog.catalog import Api, Catalog
 from catalog.template import with_plus
 
@@ -34,20 +34,15 @@ def _secrets(api: Api) -> Iterator[str]:
         ]
         if api.auth.basic is not None:
             plain += [api.auth.basic.password.get_secret_value(), _basic(api)]
-        if api.auth.oauth2 is not None and api.auth.oauth2.client_secret is not None:
-            plain.append(api.auth.oauth2.client_secret.get_secret_value())
-        exchange = api.auth.actor.exchange if api.auth.actor is not None else None
-        plain += [
-            text for one in (api.auth.client_credentials, exchange) if one is not None for text in _of_client(one)
-        ]
+        plain += [text for client in api.auth.clients.values() for text in _of_client(client)]
     for secret in plain:
         if len(secret) >= _SHORTEST:
             yield from spellings(secret)
 
 
-def _of_client(said: ClientCredentials) -> Iterator[str]:
-    """By what a token server knows the bot."""
-    for secret in (said.client_secret, said.private_key):
+def _of_client(client: OAuthClient) -> Iterator[str]:
+    """By what a server that gives tokens knows the bot."""
+    for secret in (client.client_secret, client.private_key):
         if secret is not None:
             yield secret.get_secret_value().strip()
 

@@ -36,7 +36,7 @@ from cli.shared import check_named_files, on_terminal, open_store, plain_errors,
 from gate.condition_gaps import gaps
 from gate.condition_trials import trials
 from gate.policy import Verdict
-from identity.wiring import called_with, untimely
+from identity.checks import called_with, untimely
 from model import server_check
 from model.chat import model_of
 from slack_io import app_check

@@ -11,7 +11,7 @@ import click
 from base.settings import Misconfigured, load_settings
 from cli.shared import on_terminal, open_store, plain_errors, read_catalog, show, table_of
 from identity.accounts import Accounts, Gone
-from identity.providers import Providers
+from identity.sign_in_servers import SignInServers
 from identity.token_box import TokenBox
 from store.journal import reports
 from store.store import Store
@@ -27,14 +27,14 @@ def tokens() -> None:
 def list_(*, by: str | None) -> None:
     """Lists who has connected which account. No token is shown."""
     with plain_errors(), closing(open_store()) as store:
-        found = [one for one in store.all_accounts() if by in (None, one.who)]
+        accounts = [one for one in store.all_accounts() if by in (None, one.who)]
     table = table_of("who", "team", "API", "account", "connected", "last used")
-    for one in found:
+    for one in accounts:
         when = (reports.moment(one.connected_at), reports.moment(one.used_at))
         table.add_row(*(on_terminal(cell) for cell in (one.who, one.team, one.api, one.identity, *when)))
-    if found:
+    if accounts:
         show(table)
-    click.echo(f"{len(found)} account{'s' if len(found) != 1 else ''}.")
+    click.echo(f"{len(accounts)} account{'s' if len(accounts) != 1 else ''}.")
 
 
 @tokens.command()
@@ -77,5 +77,5 @@ def _accounts() -> tuple[Accounts, Store]:
     catalog = read_catalog(settings.apis_file)
     if not settings.token_keys:
         raise Misconfigured("TOKEN_KEY is not set; run this where the bot runs, with its settings.")
-    box, providers, store = TokenBox(settings.token_keys), Providers(time.time, settings.way_out), open_store()
-    return Accounts(store, providers, box, catalog, ids=lambda: secrets.token_hex(16), clock=time.time), store
+    box, servers, store = TokenBox(settings.token_keys), SignInServers(time.time, settings.way_out), open_store()
+    return Accounts(store, servers, box, catalog, ids=lambda: secrets.token_hex(16), clock=time.time), store

@@ -104,9 +104,9 @@ class Authority:
         `SlackUnsure`, or leaves out what is not known, `to` show what there is."""
         if app := app_of(asker):
             return ChannelCatalog(catalog.open_to(frozenset(one for one in catalog.circles if app in one)))
-        found = {one: self._is_in(one, asker, to) for one in catalog.circles}
-        circles = frozenset(one for one, is_in in found.items() if is_in)
-        return ChannelCatalog(catalog.open_to(circles), is_unsure=None in found.values())
+        is_in_them = {one: self._is_in(one, asker, to) for one in catalog.circles}
+        circles = frozenset(one for one, is_in in is_in_them.items() if is_in)
+        return ChannelCatalog(catalog.open_to(circles), is_unsure=None in is_in_them.values())
 
     def _is_in(self, circle: Circle, user: str, to: Use) -> bool | None:
         """Whether a circle names somebody; None where Slack would not say. A look-up that has to wait waits for no other that says yes.

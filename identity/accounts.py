@@ -17,8 +17,9 @@ from base import metrics, words
 from catalog.auth import OAuth2
 from catalog.catalog import Api, Catalog
 from identity.callers import Caller, Credential, NoCredential, NotConnected, Outgoing
+from identity.grants import Grant, Tokens
 from identity.identities import Way
-from identity.providers import Grant, ProviderRefused, Providers, Tokens
+from identity.sign_in_servers import SignInRefused, SignInServers
 from identity.token_box import TokenBox, Unreadable
 from store.accounts import Account, Also
 from store.journal.hash_chain import JournalEntry
@@ -53,7 +54,7 @@ class Accounts(Way):
     def __init__(
         self,
         store: Store,
-        providers: Providers,
+        servers: SignInServers,
         box: TokenBox,
         catalog: Catalog,
         *,
@@ -61,7 +62,7 @@ class Accounts(Way):
         clock: Callable[[], float],
     ) -> None:
         self._store = store
-        self._providers = providers
+        self._servers = servers
         self._box = box
         self._catalog = catalog
         self._ids = ids
@@ -70,6 +71,10 @@ class Accounts(Way):
     def use(self, catalog: Catalog) -> None:
         """Takes another catalog."""
         self._catalog = catalog
+
+    def api(self, name: str) -> Api | None:
+        """An API of the catalog."""
+        return self._catalog.api(name)
 
     # --- coming and going ---------------------------------------------------------------------------------------------
 
@@ -108,14 +113,14 @@ class Accounts(Way):
         return Gone.REVOKED if is_revoked else Gone.DELETED
 
     def _revoke(self, account: Account) -> bool:
-        api = self._catalog.api(account.api)
+        api = self.api(account.api)
         oauth2 = _oauth2(api) if api is not None else None
         if (
             api is None or oauth2 is None or oauth2.issuer_name != account.issuer
         ):  # another server gets no token of that one
             return False
         try:
-            return self._providers.revoke(api, self._tokens(account))
+            return self._servers.revoke(api, self._tokens(account))
         except (NoCredential, Unreadable) as error:
             log.warning("tokens were deleted, not revoked", api=account.api, who=account.who, reason=str(error))
             return False
@@ -198,8 +203,8 @@ class Accounts(Way):
     def _renew(self, api: Api, account: Account, tokens: Tokens, me: str) -> Account:
         """The renewal itself, which is this caller's alone."""
         try:
-            grant = self._providers.refresh(api, tokens.refresh_token, _REFRESH)
-        except ProviderRefused as refused:
+            grant = self._servers.refresh(api, tokens.refresh_token, _REFRESH)
+        except SignInRefused as refused:
             if refused.code in _GONE:
                 metrics.RENEWALS.labels("refused").inc()
                 raise self._end(account, refused.code) from None
@@ -286,6 +291,6 @@ def _about(account: Account) -> tuple[str, ...]:
 
 
 def _entry(kind: str, account: Account, reason: str = "", *, is_revoked: bool | None = None) -> JournalEntry:
-    told = {"user": account.who, "team": account.team, "api": account.api, "identity": account.identity}
-    told |= {"reason": reason} if reason else {}
-    return JournalEntry(kind, told | ({"revoked": is_revoked} if is_revoked is not None else {}))
+    data = {"user": account.who, "team": account.team, "api": account.api, "identity": account.identity}
+    data |= {"reason": reason} if reason else {}
+    return JournalEntry(kind, data | ({"revoked": is_revoked} if is_revoked is not None else {}))

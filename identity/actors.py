@@ -19,10 +19,10 @@ from base.settings import Misconfigured
 from base.slack_errors import SlackBusy, SlackUnsure
 from catalog.auth import Actor
 from catalog.catalog import Api
-from identity.callers import Caller, Credential, NoCredential, Outgoing
+from identity.callers import Caller, Credential, NoCredential, Outgoing, unreadable
 from identity.held_tokens import HeldToken, Token
 from identity.identities import Way
-from identity.service_ways import HeldTokens, bearer, unreadable
+from identity.service_ways import HeldTokens, bearer
 from identity.signing_keys import KeyFiles, SigningKey, published
 from identity.token_servers import TokenServers
 
@@ -97,12 +97,7 @@ class ActorWay(Way):
         who = {name: text for name, text in about.items() if name != "approver"}
 
         def fetch(by: float) -> Token:
-            try:
-                return self._servers.exchanged(
-                    api.name, exchange, lambda audience: self._signed(api, said, audience, who, {}), by
-                )
-            except Misconfigured as error:
-                raise unreadable(api, error) from None
+            return self._servers.exchanged(api.name, exchange, lambda aud: self._signed(api, said, aud, who, {}), by)
 
         return self._held.of((exchange, said.issuer, said.keys, tuple(sorted(who.items()))), fetch)
 
@@ -126,7 +121,7 @@ class ActorWay(Way):
         try:
             return self._keys.of_actor(said)[0]
         except Misconfigured as error:
-            raise unreadable(api, error) from None
+            raise unreadable(api.name, error) from None
 
 
 def _fits(text: str) -> bool:
@@ -148,12 +143,12 @@ def _fingerprint(request: Outgoing) -> Mapping[str, str]:
 
 def jwks(apis: Iterable[Api], keys: KeyFiles) -> str:
     """The public keys of all actors, as JSON (RFC 7517). What cannot be read is left out: the log says so where it is used."""
-    found: list[SigningKey] = []
+    all_keys: list[SigningKey] = []
     for api in apis:
         actor = api.auth.actor if api.auth is not None else None
         if actor is not None and actor.keys:
             try:
-                found += keys.of_actor(actor)
+                all_keys += keys.of_actor(actor)
             except Misconfigured:
                 continue
-    return json.dumps(published(found))
+    return json.dumps(published(all_keys))

@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import structlog
+
+from base.settings import Misconfigured
+
+log = structlog.get_logger("identity")
+
 
 @dataclass(frozen=True)
 class Caller:
@@ -55,7 +61,18 @@ class NotConnected(Exception):
 
 
 class NoCredential(Exception):
-    """No credential is to be had now, through no fault of the person who asks: a provider is away or says no.
+    """No credential is to be had now, through no fault of the person who asks: a server that gives tokens is away or says no.
 
     Its text is for people and for the model; nothing was sent.
     """
+
+
+UNREADABLE = (
+    "The bot's own credential for {api} cannot be read, so nothing was sent. Its operators find the reason in the log."
+)
+
+
+def unreadable(api: str, error: Misconfigured) -> NoCredential:
+    """What people are told of an API whose file only operators can mend."""
+    log.error("no credential", api=api, reason=str(error))
+    return NoCredential(UNREADABLE.format(api=api))

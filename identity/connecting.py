@@ -16,12 +16,12 @@ import structlog
 from base import words
 from base.settings import Misconfigured
 from base.visible import on_line
-from catalog.auth import OAuth2
 from catalog.catalog import Api, Catalog
 from identity.accounts import Accounts
 from identity.callers import NoCredential
+from identity.grants import Grant
 from identity.needs import asks_for_account
-from identity.providers import Grant, Providers, lacking
+from identity.sign_in_servers import SignInServers, lacking, oauth2_of
 from identity.token_box import TokenBox, Unreadable
 from store.accounts import Account
 from store.connections import ConnectionAsked, Unusable, connected, hashed
@@ -50,19 +50,19 @@ _NO_LEAD = (
 _NO_DEVICE = " Without it, people could only connect with a code (RFC 8628), which this sign-in server does not have."
 
 
-def check_lead(catalog: Catalog, providers: Providers, address: str | None) -> None:
+def check_lead(catalog: Catalog, servers: SignInServers, address: str | None) -> None:
     """Raises `Misconfigured` where the catalog asks for people's accounts and nobody could connect any. A server that is
     away is believed to have codes."""
     for api in catalog.apis if address is None else ():
         if asks_for_account(api):
             try:
-                has_code = providers.has_device_flow(api)
+                has_code = servers.has_device_flow(api)
             except NoCredential as error:
                 log.warning("whether people can connect with a code is not known", api=api.name, reason=str(error))
                 continue
             if not has_code:
-                told = _NO_LEAD.format(api=api.name, address=f"<PUBLIC_URL>{CALLBACK}")
-                raise Misconfigured(told + _NO_DEVICE)
+                mistake = _NO_LEAD.format(api=api.name, address=f"<PUBLIC_URL>{CALLBACK}")
+                raise Misconfigured(mistake + _NO_DEVICE)
 
 
 class Person(Protocol):
@@ -75,6 +75,9 @@ class Person(Protocol):
     @property
     def email(self) -> str:
         """Empty where it is not known."""
+
+
+PersonOf = Callable[[str], Person | None]
 
 
 class NotConnectedNow(Exception):
@@ -121,28 +124,26 @@ Says = Callable[[ConnectionAsked, Grant, Sequence[str]], Sequence[Post]]
 
 
 class Connecting:
-    """The connections of one bot. `address`: PUBLIC_URL without a slash at its end. `api` gives an API of today's catalog by its name,
-    `person` somebody by Slack's id, None where Slack does not say; `secret` makes what nobody can guess."""
+    """The connections of one bot. `address`: PUBLIC_URL without a slash at its end. `person` gives somebody by Slack's id, None
+    where Slack does not say; `secret` makes what nobody can guess."""
 
     def __init__(
         self,
         store: Store,
         accounts: Accounts,
-        providers: Providers,
+        servers: SignInServers,
         box: TokenBox,
         address: str,
         *,
-        api: Callable[[str], Api | None],
-        person: Callable[[str], Person | None],
+        person: PersonOf,
         secret: Callable[[], str],
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._accounts = accounts
-        self._providers = providers
+        self._servers = servers
         self._box = box
         self._address = address
-        self._api = api
         self._person = person
         self._secret = secret
         self._clock = clock
@@ -172,7 +173,7 @@ class Connecting:
         url = self._asking(
             asked,
             state,
-            lambda: self._providers.authorization_url(
+            lambda: self._servers.authorization_url(
                 api, state=state, nonce=nonce, verifier=verifier, redirect_uri=self._redirect_uri
             ),
         )
@@ -196,7 +197,7 @@ class Connecting:
         grant = self._asking(
             asked,
             state,
-            lambda: self._providers.redeem(
+            lambda: self._servers.redeem(
                 api,
                 params=params,
                 state=state,
@@ -217,7 +218,7 @@ class Connecting:
         is_comparable = person.email and grant.email and grant.email_verified
         if is_comparable and not oauth2_of(api).other_accounts and not is_own(person, grant):
             log.warning("another person's account", api=api.name, who=asked.who)
-            give_back(self._providers, api, grant)
+            give_back(self._servers, api, grant)
             raise NotConnectedNow(words.CONNECT_OTHER_EMAIL.format(api=api.name), asked, key)
 
     # --- the person's own yes -----------------------------------------------------------------------------------------
@@ -243,15 +244,15 @@ class Connecting:
         """The person said no: nothing is stored, and the grant is given back. Raises `NotConnectedNow`."""
         asked, api, grant = self._confirmed(confirmation, cookie)
         if self._store.drop_confirmation(confirmation):
-            give_back(self._providers, api, grant)
+            give_back(self._servers, api, grant)
         return asked
 
     def _confirmed(self, confirmation: str, cookie: str) -> tuple[ConnectionAsked, Api, Grant]:
-        found = self._store.confirmation(confirmation, cookie)
-        if found is None:
+        kept = self._store.confirmation(confirmation, cookie)
+        if kept is None:
             raise NotConnectedNow(words.CONNECT_NO_CONFIRMATION)
-        api = self._api_of(found.asked)
-        return found.asked, api, Grant.from_json(self._opened("confirmation", found.asked, api, found.sealed))
+        api = self._api_of(kept.asked)
+        return kept.asked, api, Grant.from_json(self._opened("confirmation", kept.asked, api, kept.sealed))
 
     # --- pieces -------------------------------------------------------------------------------------------------------
 
@@ -260,7 +261,7 @@ class Connecting:
         return self._address + CALLBACK
 
     def _api_of(self, asked: ConnectionAsked) -> Api:
-        api = self._api(asked.api)
+        api = self._accounts.api(asked.api)
         if api is None or api.auth is None or api.auth.oauth2 is None:
             raise NotConnectedNow(words.CONNECT_NO_API.format(api=asked.api), asked, asked.turn)
         return api
@@ -286,10 +287,10 @@ class Connecting:
             raise NotConnectedNow(str(error), asked, key) from None
 
 
-def give_back(providers: Providers, api: Api, grant: Grant) -> None:
+def give_back(servers: SignInServers, api: Api, grant: Grant) -> None:
     """Gives back what is not to be kept, where the sign-in server takes it."""
     try:
-        providers.revoke(api, grant)
+        servers.revoke(api, grant)
     except NoCredential as error:
         log.warning("a grant was not given back", api=api.name, reason=str(error))
 
@@ -314,10 +315,3 @@ def account_text(whose: Grant | Account) -> str:
 def about(kind: str, asked: ConnectionAsked, api: Api) -> tuple[str, ...]:
     """What something sealed is about: no other person's row can have it, and no other sign-in server gets it."""
     return (kind, asked.team, asked.who, asked.api, asked.turn, oauth2_of(api).issuer_name)
-
-
-def oauth2_of(api: Api) -> OAuth2:
-    """What the catalog says of how people sign in."""
-    assert api.auth is not None
-    assert api.auth.oauth2 is not None
-    return api.auth.oauth2

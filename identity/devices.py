@@ -16,9 +16,10 @@ from base.slack_errors import SlackBusy, SlackUnsure
 from catalog.catalog import Api
 from identity.accounts import Accounts
 from identity.callers import NoCredential
-from identity.connecting import Code, NotConnectedNow, Person, Says, about, give_back, is_own, oauth2_of
+from identity.connecting import Code, NotConnectedNow, PersonOf, Says, about, give_back, is_own
+from identity.grants import DeviceStart, Grant
 from identity.needs import asks_for_account
-from identity.providers import DeviceStart, Grant, ProviderRefused, Providers, SlowDown, lacking
+from identity.sign_in_servers import SignInRefused, SignInServers, SlowDown, lacking, oauth2_of
 from identity.token_box import TokenBox, Unreadable
 from store.connections import ConnectionAsked, Device, connected
 from store.database import Transaction
@@ -29,36 +30,34 @@ log = structlog.get_logger("connecting")
 
 
 class Devices:
-    """The sign-ins of one bot on other devices. `api` gives an API of today's catalog by its name, `person` somebody by Slack's id."""
+    """The sign-ins of one bot on other devices. `person` gives somebody by Slack's id, None where Slack does not say."""
 
     def __init__(
         self,
         store: Store,
         accounts: Accounts,
-        providers: Providers,
+        servers: SignInServers,
         box: TokenBox,
         *,
-        api: Callable[[str], Api | None],
-        person: Callable[[str], Person | None],
+        person: PersonOf,
         ids: Callable[[], str],
     ) -> None:
         self._store = store
         self._accounts = accounts
-        self._providers = providers
+        self._servers = servers
         self._box = box
-        self._api = api
         self._person = person
         self._ids = ids
 
     def begin(self, asked: ConnectionAsked) -> Code:
         """The code of a sign-in: of the one that is under way for this person and API, or of a new one. Raises `NoCredential`."""
-        api = self._api(asked.api)
+        api = self._accounts.api(asked.api)
         if api is None or not asks_for_account(api):
             raise NoCredential(words.CONNECT_NO_API.format(api=asked.api))
         known = self._store.device_of(asked)
         if known is not None and (start := self._opened(known, api)) is not None:
             return Code(start.complete_url or start.verification_url, start.user_code)
-        start = self._providers.begin_device(api)
+        start = self._servers.begin_device(api)
         sealed = self._sealed(asked, api, start)
         self._store.add_device(Device(self._ids(), asked, sealed, start.expires_at), start.interval)
         return Code(start.complete_url or start.verification_url, start.user_code)
@@ -72,7 +71,7 @@ class Devices:
             return None
         try:
             return self._polled(known, says)
-        except ProviderRefused as error:
+        except SignInRefused as error:
             failed = NotConnectedNow(str(error), known.asked, device)
             self._store.drop_device(device, says_not(failed))
         except NotConnectedNow as error:
@@ -83,7 +82,7 @@ class Devices:
 
     def _polled(self, known: Device, says: Says) -> ConnectionAsked | None:
         """Raises `NotConnectedNow`, and what asking raises."""
-        asked, api = known.asked, self._api(known.asked.api)
+        asked, api = known.asked, self._accounts.api(known.asked.api)
         if api is None or not asks_for_account(api):
             raise NotConnectedNow(words.CONNECT_NO_API.format(api=asked.api), asked, known.device)
         start = self._opened(known, api)
@@ -102,11 +101,11 @@ class Devices:
         """Raises `NotConnectedNow`, and what asking raises."""
         asked = known.asked
         person = self._person(asked.who)  # first: what is granted is told once
-        grant = self._providers.poll_device(api, start)
+        grant = self._servers.poll_device(api, start)
         if grant is None:
             return None
         if not oauth2_of(api).other_accounts and not (person is not None and is_own(person, grant)):
-            give_back(self._providers, api, grant)
+            give_back(self._servers, api, grant)
             raise NotConnectedNow(words.CONNECT_OTHER_EMAIL.format(api=api.name), asked, known.device)
         self._keep(asked, grant, says(asked, grant, lacking(api, grant)))
         return asked

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 import structlog
 
@@ -17,6 +18,11 @@ _LEEWAY = 60.0  # seconds before its end from which on a token is renewed; half 
 _YOUNG = 10.0  # seconds for which a refused token is not renewed: another one would fare no better, and the server be asked at each call
 _PAUSE = 5.0  # seconds after a failure for which a token that still holds is used as it is
 _LATE = "The bot's own credential did not come in time. Try again later."
+
+
+def is_token(given: object) -> TypeGuard[str]:
+    """Whether this can travel in a header as a token: one word of printable ASCII."""
+    return isinstance(given, str) and given != "" and given.isascii() and given.isprintable() and " " not in given
 
 
 @dataclass(frozen=True)

@@ -33,12 +33,12 @@ class Expected:
 def claims_of(token: str, expected: Expected, keys: Callable[[bool], KeySet]) -> dict[str, Any]:
     """The claims of an id_token. `keys` gives the issuer's, `True`: fetched anew, for a key that is not known. Raises `JoseError` or
     `ValueError`."""
-    found = _verified(token, keys)
+    decoded = _verified(token, keys)
     options = {"iss": {"value": expected.issuer}, "aud": {"value": expected.client_id}}
     params = {"client_id": expected.client_id, "nonce": expected.nonce}
-    if found.header["alg"][:2] in _HASHES:
+    if decoded.header["alg"][:2] in _HASHES:
         params["access_token"] = expected.access_token
-    claims = CodeIDToken(found.claims, found.header, options, params)
+    claims = CodeIDToken(decoded.claims, decoded.header, options, params)
     claims.validate(now=int(expected.now), leeway=LEEWAY)
     return dict(claims)
 
@@ -64,10 +64,10 @@ def key_set(data: Mapping[str, Any]) -> KeySet:
     """The keys of a JWKS by which signatures are checked; what is not understood is left out, as RFC 7517, 5, asks for. Raises
     `ValueError`."""
     listed = data.get("keys")
-    found = [key for one in (listed if isinstance(listed, list) else []) if (key := _key(one)) is not None]
-    if not found:
+    keys = [key for one in (listed if isinstance(listed, list) else []) if (key := _key(one)) is not None]
+    if not keys:
         raise ValueError("no keys")
-    return KeySet(found)
+    return KeySet(keys)
 
 
 def _key(data: object) -> Key | None:

@@ -18,18 +18,15 @@ from base.json_text import loads
 from base.key_file import KeyFile
 from base.settings import Misconfigured
 from catalog.catalog import Api
-from identity.callers import Credential, NoCredential, Outgoing
+from identity.callers import UNREADABLE, Credential, NoCredential, Outgoing, unreadable
 from identity.commands import CommandFailed, output_of
-from identity.held_tokens import HeldToken, Token
+from identity.held_tokens import HeldToken, Token, is_token
 from identity.identities import Way
 from identity.token_servers import TokenServers
 
 log = structlog.get_logger("tokens")
 _MOST_HELD = 4_096  # tokens that are held at once; beyond, the one that was unused for longest is fetched anew
 _LONGEST = 86_400.0  # seconds after which every token is renewed
-_UNREADABLE = (
-    "The bot's own credential for {api} cannot be read, so nothing was sent. Its operators find the reason in the log."
-)
 
 
 def bearer(token: str) -> Credential:
@@ -79,7 +76,7 @@ class BearerFile(Way):
                 try:
                     self._files[path] = KeyFile(path, name=f"{api.name}: auth.bearer_file")
                 except Misconfigured as error:
-                    raise unreadable(api, error) from None
+                    raise unreadable(api.name, error) from None
             return self._files[path]
 
 
@@ -112,13 +109,7 @@ class ClientCredentialsWay(_Fetched):
         said = api.auth.client_credentials if api.auth is not None else None
         assert said is not None
 
-        def fetch(by: float) -> Token:
-            try:
-                return self._servers.own_token(api.name, said, by)
-            except Misconfigured as error:
-                raise unreadable(api, error) from None
-
-        return self._held.of(said, fetch)
+        return self._held.of(said, lambda by: self._servers.own_token(api.name, said, by))
 
 
 class BearerCommandWay(_Fetched):
@@ -138,25 +129,18 @@ class BearerCommandWay(_Fetched):
             try:
                 text, seconds = printed_token(output_of(said.command, by, self._hidden), self._clock())
             except (CommandFailed, ValueError) as error:
-                told = {"api": api.name, "command": said.command[0], "reason": str(error)}
-                log.error("no token", **told)  # noqa: TRY400 - the reason says all
-                raise NoCredential(_UNREADABLE.format(api=api.name)) from None
+                log.error("no token", api=api.name, command=said.command[0], reason=str(error))  # noqa: TRY400 - the reason says all
+                raise NoCredential(UNREADABLE.format(api=api.name)) from None
             return Token.lasting(text, said.ttl if seconds is None else min(seconds, _LONGEST), began)
 
         return self._held.of(said, fetch)
-
-
-def unreadable(api: Api, error: Misconfigured) -> NoCredential:
-    """What people are told of a file that only operators can mend."""
-    log.error("no credential", api=api.name, reason=str(error))
-    return NoCredential(_UNREADABLE.format(api=api.name))
 
 
 def printed_token(printed: str, now: float) -> tuple[str, float | None]:
     """A token that a program printed, and for how many seconds it holds where it says so: the token alone, OAuth's JSON, Kubernetes'
     ExecCredential, or JSON with `token` and `expires_in`. Raises `ValueError` without what was printed."""
     text, ends = _parts(printed.strip())
-    if not isinstance(text, str) or not text or not (text.isascii() and text.isprintable() and " " not in text):
+    if not is_token(text):
         raise ValueError("it printed no token, or more than one")
     seconds = _number(ends.get("expires_in"))
     at = _moment(ends.get("expirationTimestamp") or ends.get("expires_on")) or _end_of_jwt(text)
@@ -171,11 +155,11 @@ def _parts(printed: str) -> tuple[object, dict[str, object]]:
     if not printed.startswith("{"):
         return printed, {}
     try:
-        found = loads(printed)
+        data = loads(printed)
     except (ValueError, RecursionError):
         raise ValueError("it printed JSON that cannot be read") from None
-    status = found.get("status")
-    beside = status if isinstance(status, dict) else found
+    status = data.get("status")
+    beside = status if isinstance(status, dict) else data
     return beside.get("token") or beside.get("access_token") or beside.get("accessToken"), beside
 
 
@@ -198,7 +182,7 @@ def _moment(value: object) -> float | None:
 def _end_of_jwt(token: str) -> float | None:
     """When a JWT ends, by its own word; its signature is no matter of who only passes it on."""
     try:
-        found = loads(extract_compact(token.encode()).payload)
+        claims = loads(extract_compact(token.encode()).payload)
     except (JoseError, ValueError, RecursionError):
         return None
-    return _number(found.get("exp")) if isinstance(found, dict) else None
+    return _number(claims.get("exp")) if isinstance(claims, dict) else None

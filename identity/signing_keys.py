@@ -24,7 +24,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from base.key_file import mark_of
 from base.settings import Misconfigured
-from catalog.auth import Actor, ClientCredentials
+from catalog.auth import Actor, OAuthClient
 
 # RFC 9864 has a newer name for it, Ed25519, which gateways do not know yet (Envoy 1.38: EdDSA).
 warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)
@@ -61,20 +61,20 @@ class KeyFiles:
         """The keys that are published, the first one signs. Raises `Misconfigured`."""
         return (self._current(said.keys[0], _signing), *(self._current(path, _key) for path in said.keys[1:]))
 
-    def of_client(self, said: ClientCredentials) -> SigningKey:
-        """The key by which a token server knows the bot. Raises `Misconfigured`."""
+    def of_client(self, said: OAuthClient) -> SigningKey:
+        """The key by which a server that gives tokens knows the bot. Raises `Misconfigured`."""
         place = said.private_key_file or "private_key"
         given = said.private_key
-        found = _private(given.get_secret_value().encode(), place) if given else self._current(place, _private)
-        named = {"kid": said.key_id or found.header["kid"]}
+        key = _private(given.get_secret_value().encode(), place) if given else self._current(place, _private)
+        named = {"kid": said.key_id or key.header["kid"]}
         if said.certificate_file is not None:
             named["x5t#S256"] = self._current(said.certificate_file, _thumbprint)
-        algorithm = said.algorithm or found.algorithm
-        if algorithm != found.algorithm and (algorithm, found.algorithm) != ("PS256", "RS256"):
+        algorithm = said.algorithm or key.algorithm
+        if algorithm != key.algorithm and (algorithm, key.algorithm) != ("PS256", "RS256"):
             raise Misconfigured(
                 f"{place}: this key cannot sign with {algorithm}; leave algorithm out, or write another key."
             )
-        return SigningKey(found.key, algorithm, named)
+        return SigningKey(key.key, algorithm, named)
 
     def _current(self, path: str, read: Callable[[bytes, str], _Found]) -> _Found:
         """What a file holds by now. Raises `Misconfigured` where there never was anything in it."""
@@ -84,12 +84,12 @@ class KeyFiles:
                 is_now = mark_of(Path(path))
                 if is_now == mark:
                     return cast("_Found", known)  # it was read by the same function
-                found = read(Path(path).read_bytes(), path)
+                content = read(Path(path).read_bytes(), path)
             except (OSError, Misconfigured) as error:
                 why = f"cannot read {path}: {error.strerror}." if isinstance(error, OSError) else str(error)
             else:
-                self._known[path, read] = (is_now, found)
-                return found
+                self._known[path, read] = (is_now, content)
+                return content
         if known is None:
             raise Misconfigured(why)
         log.warning("a key's file cannot be used; the key before it stays in use", reason=why)
@@ -103,26 +103,26 @@ def _key(pem: bytes, place: str) -> SigningKey:
 
 
 def _private(pem: bytes, place: str) -> SigningKey:
-    found = _key(pem, place)
-    if not found.key.is_private:
+    key = _key(pem, place)
+    if not key.key.is_private:
         raise Misconfigured(f"{place} holds a public key; the private one is needed to sign.")
-    return found
+    return key
 
 
 def _signing(pem: bytes, place: str) -> SigningKey:
-    found = _private(pem, place)
-    if found.algorithm not in ("RS256", "EdDSA"):
+    key = _private(pem, place)
+    if key.algorithm not in ("RS256", "EdDSA"):
         raise Misconfigured(f"{place}: write an RSA or an Ed25519 key: statements are signed with RS256 or EdDSA.")
-    return found
+    return key
 
 
 def _imported(pem: bytes, place: str) -> tuple[Key, str]:
     match _loaded(pem, place):
-        case RSAPrivateKey() | RSAPublicKey() as found if found.key_size >= _LEAST_BITS:
+        case RSAPrivateKey() | RSAPublicKey() as loaded if loaded.key_size >= _LEAST_BITS:
             return RSAKey.import_key(pem), "RS256"
         case Ed25519PrivateKey() | Ed25519PublicKey():
             return OKPKey.import_key(pem), "EdDSA"
-        case EllipticCurvePrivateKey() | EllipticCurvePublicKey() as found if isinstance(found.curve, SECP256R1):
+        case EllipticCurvePrivateKey() | EllipticCurvePublicKey() as loaded if isinstance(loaded.curve, SECP256R1):
             return ECKey.import_key(pem), "ES256"
     raise Misconfigured(f"{place} {_KINDS}.")
 

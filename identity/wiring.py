@@ -1,22 +1,25 @@
-"""The ways that one bot has, put together; and a look at all files that its catalog names for them, before it is taken."""
+"""This room put together: the ways by which requests get their credentials, and how people connect accounts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime
 
-from base.key_file import KeyFile
 from base.proxies import WayOut
-from base.settings import Misconfigured
-from catalog.auth import Actor
-from catalog.catalog import Api, Catalog
+from base.settings import SECRET_VARIABLES, Settings
+from catalog.catalog import Catalog
+from identity.accounts import Accounts
 from identity.actors import ActorWay, EmailOf
-from identity.commands import check_program
-from identity.identities import Way
+from identity.connecting import Code, Connecting, PersonOf
+from identity.devices import Devices
+from identity.identities import Identities, Way
 from identity.service_ways import BearerCommandWay, BearerFile, ClientCredentialsWay, HeldTokens
-from identity.signing_keys import KeyFiles, lifetime
+from identity.sign_in_servers import SignInServers
+from identity.signing_keys import KeyFiles
+from identity.token_box import TokenBox
 from identity.token_servers import TokenServers
+from store.connections import ConnectionAsked
+from store.store import Store
 
 
 @dataclass(frozen=True)
@@ -41,81 +44,47 @@ def service_ways(around: Surroundings, keys: KeyFiles) -> dict[str, Way]:
     }
 
 
-def check_files(catalog: Catalog) -> None:
-    """Reads all that the catalog names for its credentials. Raises `Misconfigured` with a line for each that is of no use."""
-    found = [words for api in catalog.apis for words in _wrong_with(api)]
-    if found:
-        raise Misconfigured("\n".join(found))
+@dataclass(frozen=True)
+class Identity:
+    """What one bot has of this room. `identities` is its door for requests; `has_pages`: whether people's browsers reach the bot."""
+
+    keys: KeyFiles
+    servers: SignInServers
+    accounts: Accounts
+    identities: Identities
+    connecting: Connecting
+    devices: Devices
+    has_pages: bool
+
+    @property
+    def lead_to(self) -> Callable[[ConnectionAsked], Code]:
+        """Where somebody connects an account: by a link to the bot's own pages, else by a code on another device."""
+        return self.connecting.lead_to if self.has_pages else self.devices.begin
+
+    @property
+    def link_to(self) -> Callable[[ConnectionAsked], str] | None:
+        """The link alone, where there are pages."""
+        return self.connecting.link_to if self.has_pages else None
 
 
-def _wrong_with(api: Api) -> list[str]:
-    """What is wrong with the files of one API, a line each."""
-    auth, keys = api.auth, KeyFiles()
-    looks: list[tuple[str, Callable[[], object]]] = []
-    if auth is not None and (path := auth.bearer_file) is not None:
-        looks.append(("", lambda: KeyFile(path, name=f"{api.name}: auth.bearer_file")))
-    if auth is not None and (command := auth.bearer_command) is not None:
-        looks.append((f"{api.name}: auth.bearer_command: ", lambda: check_program(command.command[0])))
-    if auth is not None and (client := auth.client_credentials) is not None and client.client_secret is None:
-        looks.append((f"{api.name}: auth.client_credentials: ", lambda: keys.of_client(client)))
-    if auth is not None and (actor := auth.actor) is not None and actor.keys:
-        looks.append((f"{api.name}: auth.actor.keys: ", lambda: keys.of_actor(actor)))
-        if (exchange := actor.exchange) is not None and exchange.client_secret is None:
-            looks.append((f"{api.name}: auth.actor.exchange: ", lambda: keys.of_client(exchange)))
-    return [words for before, look in looks if (words := _wrong(before, look))]
-
-
-def _wrong(before: str, look: Callable[[], object]) -> str:
-    try:
-        look()
-    except Misconfigured as error:
-        return f"{before}{error}"
-    return ""
-
-
-def untimely(catalog: Catalog, now: datetime) -> list[str]:
-    """The bot's own certificates that do not hold at this moment, a sentence each: a start goes on with them, as they may be renewed."""
-    return [words for api in catalog.apis for path in _certificates(api) if (words := _untimely(api, path, now))]
-
-
-def _certificates(api: Api) -> list[str]:
-    client = api.auth.client_credentials if api.auth is not None else None
-    named = (api.tls.cert if api.tls is not None else None, client.certificate_file if client is not None else None)
-    return [path for path in named if path is not None]
-
-
-def _untimely(api: Api, path: str, now: datetime) -> str:
-    begin, end = lifetime(path)
-    if end < now:
-        return f"{api.name}: the certificate in {path} ended on {end:%Y-%m-%d} and will be refused; renew it."
-    return f"{api.name}: the certificate in {path} holds from {begin:%Y-%m-%d} on." if now < begin else ""
-
-
-def called_with(api: Api) -> str:
-    """How an API knows who calls, in words for an operator."""
-    auth, tls = api.auth, api.tls
-    parts = [words for key, words in _TOLD.items() if getattr(auth, key, None) is not None]
-    if auth is not None and auth.client_credentials is not None:
-        parts.append(f"tokens from {auth.client_credentials.issuer or auth.client_credentials.token_url}")
-    if auth is not None and auth.oauth2 is not None:
-        parts.append(f"each asker's own account at {auth.oauth2.issuer or auth.oauth2.authorize_url}")
-    parts += ["headers of its own"] if api.headers else []
-    parts += ["a client certificate"] if tls is not None and tls.cert is not None else []
-    told = _actor_told(auth.actor) if auth is not None and auth.actor is not None else ""
-    return (", ".join(parts) or "no credential of the bot's") + told
-
-
-_TOLD = {
-    "bearer": "a fixed token",
-    "bearer_file": "a token from a file",
-    "bearer_command": "a token from a program",
-    "basic": "a name and a password",
-    "header": "a key in a header",
-    "query": "a key in the query",
-}
-
-
-def _actor_told(actor: Actor) -> str:
-    if actor.exchange is not None:
-        return f", for who asks with tokens from {actor.exchange.issuer or actor.exchange.token_url}"
-    return f", and told who asks, {'signed' if actor.keys else 'unsigned'}"
+def identity_of(
+    settings: Settings,
+    catalog: Catalog,
+    store: Store,
+    *,
+    email_of: EmailOf,
+    person_of: PersonOf,
+    clock: Callable[[], float],
+    ids: Callable[[], str],
+    secret: Callable[[], str],
+) -> Identity:
+    """The room of one bot. `email_of` and `person_of` ask Slack; `clock`: seconds since 1970; `secret` makes what nobody can guess."""
+    keys, box = KeyFiles(), TokenBox(settings.token_keys)
+    servers = SignInServers(clock, settings.way_out, keys)
+    accounts = Accounts(store, servers, box, catalog, ids=ids, clock=clock)
+    ways = service_ways(Surroundings(settings.way_out, email_of, ids, SECRET_VARIABLES), keys)
+    identities = Identities({"oauth2": accounts, **ways})
+    address = settings.public_url
+    connecting = Connecting(store, accounts, servers, box, address or "", person=person_of, secret=secret, clock=clock)
+    devices = Devices(store, accounts, servers, box, person=person_of, ids=ids)
+    return Identity(keys, servers, accounts, identities, connecting, devices, address is not None)

@@ -10,7 +10,7 @@ from base.markdown import Block, escape
 from base.thread import Thread
 from gate.cards import button, date
 from identity.connecting import Code, NotConnectedNow, account_text
-from identity.providers import Grant
+from identity.grants import Grant
 from store.connections import ConnectionAsked, hashed
 from store.posts import Post, connect_offer, ephemeral, message
 from store.received import Mention

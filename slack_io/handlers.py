@@ -6,9 +6,7 @@ asked about first, and does not answer now, holds up nobody else's click.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -31,6 +29,7 @@ from slack_io.assistant_status import AssistantStatus
 from slack_io.cancellation import Cancellation
 from slack_io.connect_offers import ConnectWords
 from slack_io.payloads import question
+from slack_io.recent_refusals import RecentRefusals
 from slack_io.web_api import SlackWeb
 from store.admission import Admission
 from store.arrivals import Arrival
@@ -56,9 +55,6 @@ from workers.waking import Waking
 log = structlog.get_logger("handlers")
 _DAY = 86_400.0
 _TRY_AGAIN = 2.0  # seconds, where Slack's directory gave no answer
-_SAY_AGAIN = 30.0  # seconds for which the same refusal is not repeated to the same person
-_MOST_SAID = 5  # refusals that one person is told in that time
-_REMEMBERED = 1_000  # people who were refused lately
 _MOST_OF_APP = 10  # questions in a thread in which an app is answered; two bots that answer each other go on no longer
 _ONCE = {words.NO_PERSON: "no-person"}  # as earlier versions named that post
 _APPROVE = frozenset({"approve", "approve_all"})
@@ -103,7 +99,7 @@ class Handlers:
         self._home = home
         self._waking = waking
         self._ids = ids
-        self._refusals = _RecentRefusals(steady)
+        self._refusals = RecentRefusals(steady)
 
     def handle(self, thread: str) -> float | None:
         """Handles a thread's arrivals. None when all are, else the seconds after which to try again."""
@@ -226,10 +222,10 @@ class Handlers:
         if refusal is None and text:
             self._admit(arrival, wrote, app_asker(named), text)
             return
-        told = refusal or words.HELP
+        says = refusal or words.HELP
         log.info("refused", reason="mentioned by an app")
-        noted = JournalEntry("question refused", {"user": named or wrote.bot_id or wrote.user, "reason": told})
-        self._store.dispose(arrival, [self._once(wrote, told)], [noted])
+        noted = JournalEntry("question refused", {"user": named or wrote.bot_id or wrote.user, "reason": says})
+        self._store.dispose(arrival, [self._once(wrote, says)], [noted])
 
     def _named(self, wrote: AppMention) -> str:
         """The id by which the catalog names an app; empty where it does not."""
@@ -244,10 +240,10 @@ class Handlers:
             return words.elsewhere(self._rules.channels)
         return words.APP_ASKS_ON if len(self._store.asked_at(wrote.thread.key)) >= _MOST_OF_APP else None
 
-    def _once(self, wrote: AppMention, told: str, why: str = "") -> Post:
+    def _once(self, wrote: AppMention, text: str, why: str = "") -> Post:
         """Words for an app, which its thread gets once, whatever time they name: the store takes a post of one id once."""
-        why = why or _ONCE.get(told, digest(told)[:12])
-        return message(f"{why}/{wrote.thread.key}", wrote.thread.key, "", told)
+        why = why or _ONCE.get(text, digest(text)[:12])
+        return message(f"{why}/{wrote.thread.key}", wrote.thread.key, "", text)
 
     def _refusal(self, mention: Mention) -> str | None:
         """Why this person may not ask this here, or None."""
@@ -500,36 +496,3 @@ def _action(received: Click | Shortcut | SessionStopped) -> str:
             return received.callback
         case SessionStopped():
             return received.kind
-
-
-class _RecentRefusals:
-    """Which refusals people were told lately: the same is said once in a while, however often somebody tries. Thread-safe."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._told: OrderedDict[str, dict[tuple[str, str], float]] = OrderedDict()
-
-    def would_be_news(self, user: str, place: str, text: str) -> bool:
-        """Whether somebody is to be told this there."""
-        with self._lock:
-            return self._is_news(self._lately(user), place, text)
-
-    def is_news(self, user: str, place: str, text: str) -> bool:
-        """Whether somebody is to be told this there; then it counts as told."""
-        with self._lock:
-            said = self._lately(user)
-            is_news = self._is_news(said, place, text)
-            self._told.pop(user, None)
-            self._told[user] = said | ({(place, text): self._clock()} if is_news else {})
-            while len(self._told) > _REMEMBERED:
-                self._told.popitem(last=False)
-        return is_news
-
-    def _lately(self, user: str) -> dict[tuple[str, str], float]:
-        now = self._clock()
-        return {what: at for what, at in self._told.get(user, {}).items() if now - at < _SAY_AGAIN}
-
-    @staticmethod
-    def _is_news(said: Mapping[tuple[str, str], float], place: str, text: str) -> bool:
-        return (place, text) not in said and len(said) < _MOST_SAID

@@ -48,8 +48,8 @@ class HomeAccounts:
 
     def find(self, team: str, user: str, token: str) -> str | None:
         """The key of a person's own account that a button's token names; nobody else's can be named."""
-        found = [one.api for one in self._accounts.of_person(team, user) if token_of(one.api) == token]
-        return f"{team}/{user}/{found[0]}" if found else None
+        apis = [one.api for one in self._accounts.of_person(team, user) if token_of(one.api) == token]
+        return f"{team}/{user}/{apis[0]}" if apis else None
 
 
 def token_of(api: str) -> str:

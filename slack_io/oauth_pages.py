@@ -52,7 +52,7 @@ _HEADERS = {
 }
 
 
-def told(title: str, text: str, status: int = 200) -> Response:
+def notice(title: str, text: str, status: int = 200) -> Response:
     """A page that says one thing."""
     return _page(title, render_template_string(_TOLD, text=text), status, "no-referrer")
 

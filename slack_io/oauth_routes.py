@@ -51,19 +51,19 @@ class OAuthRoutes:
 
         def route() -> Response:
             if not self._room.acquire(blocking=False):
-                busy = oauth_pages.told(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_BUSY, 503)
+                busy = oauth_pages.notice(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_BUSY, 503)
                 busy.headers["Retry-After"] = "3"
                 return busy
             try:
                 return do()
             except NotConnectedNow as error:
                 self._store.say(self._says.not_connected(error))
-                return oauth_pages.told(words.CONNECT_PAGE_NOT_DONE, str(error), 400)
+                return oauth_pages.notice(words.CONNECT_PAGE_NOT_DONE, str(error), 400)
             except (SlackBusy, SlackUnsure):
-                return oauth_pages.told(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_NO_PERSON, 503)
+                return oauth_pages.notice(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_NO_PERSON, 503)
             except Exception:  # the boundary of a route: a person looks at it
                 log.exception("a page failed", route=name)
-                return oauth_pages.told(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_FAULT, 500)
+                return oauth_pages.notice(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_FAULT, 500)
             finally:
                 self._room.release()
 
@@ -94,11 +94,11 @@ class OAuthRoutes:
         cookie = self._cookie(confirmation)
         if request.form.get("answer") != "yes":
             self._connecting.decline(confirmation, cookie)
-            page = oauth_pages.told(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_DECLINED)
+            page = oauth_pages.notice(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_DECLINED)
         else:
             asked, _ = self._connecting.confirm(confirmation, cookie, self._says.connected)
             self._home.account_changed(asked.who, asked.team)
-            page = oauth_pages.told(words.CONNECT_PAGE_DONE, words.CONNECT_DONE)
+            page = oauth_pages.notice(words.CONNECT_PAGE_DONE, words.CONNECT_DONE)
         self._set_cookie(page, confirmation, "", age=0)
         return page
 

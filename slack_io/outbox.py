@@ -40,7 +40,7 @@ _CLOCKS_DIFFER = 7_200.0  # seconds by which Slack's clock may differ from ours
 _LINGERS = 12.0  # seconds for which who lost the database may still be in a call to Slack: that ends after ten
 _REMEMBERED = 10_000  # threads
 _CARD_SOON = 1.0  # seconds until a message that links to another is tried again
-_PROVIDER_AWAY = 30.0  # seconds after which a sign-in server is asked again for what a line needs
+_SIGN_IN_AWAY = 30.0  # seconds after which a sign-in server is asked again for what a line needs
 _REACTION_FOR = 300.0  # seconds after which a thumbs-up that Slack would not take is no longer worth a try
 
 
@@ -314,7 +314,7 @@ class Outbox:
             blocks = offer_blocks(arguments, Thread.from_key(post.thread).team, post.turn, post.thread, self._lead_to)
         except NoCredential as error:
             log.warning("no way to connect an account now", reason=str(error))
-            raise SlackBusy(_PROVIDER_AWAY) from None
+            raise SlackBusy(_SIGN_IN_AWAY) from None
         return {"text": arguments["text"], "blocks": blocks}
 
     def _linked(self, one: DuePost) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""How a person connects an account, as rows: the links that were offered, the states that went to a provider, the grants that wait for
-the person's yes; and the turns that wait for it.
+"""How a person connects an account, as rows: the links that were offered, the states that went to a sign-in server, the grants that wait
+for the person's yes; and the turns that wait for it.
 
-What lets somebody in (a link, a state, a confirmation, a cookie) is here only as its SHA-256, what a provider gave only sealed.
+What lets somebody in (a link, a state, a confirmation, a cookie) is here only as its SHA-256, what a sign-in server gave only sealed.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Connections(Turns):
                     tx.wake(thread, Work.TURNS)
 
     def next_connection_due(self) -> float | None:
-        """When the next turn has waited long enough, or a provider is to be asked about a device."""
+        """When the next turn has waited long enough, or a sign-in server is to be asked about a device."""
         moments = (select(func.min(turns.c.connects_until)).where(_WAITS), select(func.min(devices.c.poll_at)))
         with self._reading() as db:
             found = [db.scalar(query) for query in moments]
@@ -152,7 +152,7 @@ class Connections(Turns):
     # --- links --------------------------------------------------------------------------------------------------------
 
     def offer_link(self, link: str, asked: ConnectionAsked, expires_at: float) -> None:
-        """A link that leads its person to the provider, until `expires_at` (seconds since 1970)."""
+        """A link that leads its person to the sign-in server, until `expires_at` (seconds since 1970)."""
         with self._writing() as tx:
             tx.db.execute(insert(links).values(link=hashed(link), expires_at=expires_at, **vars(asked)))
 
@@ -169,7 +169,7 @@ class Connections(Turns):
     # --- states -------------------------------------------------------------------------------------------------------
 
     def add_state(self, state: str, cookie: str, asked: ConnectionAsked, sealed: str, expires_at: float) -> None:
-        """A state that goes to the provider, for the browser that has the cookie."""
+        """A state that goes to the sign-in server, for the browser that has the cookie."""
         made = {"state": hashed(state), "cookie": hashed(cookie), "sealed": sealed, "expires_at": expires_at, "used": 0}
         with self._writing() as tx:
             tx.db.execute(insert(oauth_states).values(**made, **vars(asked)))

@@ -20,12 +20,13 @@ from flask import Flask
 from base import words
 from base.clock import SteadyClock
 from base.settings import Settings
-from bot import create_app, main, open_database
+from bot import create_app, main
 from catalog.catalog import load_catalog
 from catalog.rules import SAFE_METHODS
 from gate.sending import Approval
 from tests.harness.whole_bot import settings_of
 from tests.mutate import TESTS
+from workers.parts import open_database
 
 ROOT = Path(__file__).parents[1]
 
@@ -73,14 +74,15 @@ REACHES: dict[str, set[str]] = {
     "gate.api_client": {"ssl"},
     "gate.connections": {"httpx2", "httpcore2", "ssl", "pathlib"},
     "identity.actors": {"joserfc", "httpx2"},
+    "identity.client_auth": {"authlib"},
     "identity.commands": {"os", "shutil", "signal", "subprocess"},
     "identity.id_tokens": {"authlib", "joserfc"},
-    "identity.provider_line": {"authlib", "httpx2", "joserfc"},
-    "identity.providers": {"authlib", "joserfc"},
+    "identity.metadata": {"authlib"},
+    "identity.oauth_line": {"authlib", "httpcore2", "httpx2", "joserfc"},
+    "identity.sign_in_servers": {"authlib", "joserfc"},
     "identity.token_box": {"cryptography"},
     "identity.service_ways": {"joserfc"},
     "identity.signing_keys": {"cryptography", "joserfc", "pathlib"},
-    "identity.token_servers": {"authlib", "httpcore2", "httpx2"},
     "model.chat": {"openai", "httpx2"},
     "slack_io.health": {"sqlalchemy.exc"},
     "slack_io.http_door": {"slackeventsapi", "slack_sdk.signature", "flask", "sqlalchemy.exc"},
@@ -141,8 +143,8 @@ WAITS = {
     "gate.reply_calls",
     "gate.targets",
     "identity.accounts",
-    "identity.provider_line",
-    "identity.providers",
+    "identity.metadata",
+    "identity.sign_in_servers",
     "identity.actors",
     "identity.commands",
     "identity.held_tokens",
@@ -162,6 +164,7 @@ WAITS = {
     "slack_io.oauth_routes",
     "slack_io.pace",
     "slack_io.outbox",
+    "slack_io.recent_refusals",
     "slack_io.socket_mode",
     "slack_io.streaming",
     "slack_io.web_api",
@@ -180,6 +183,7 @@ WAITS = {
     "workers.gauges",
     "workers.keyed_workers",
     "workers.leases",
+    "workers.parts",
     "workers.quarantine",
     "workers.replica",
     "workers.turns",

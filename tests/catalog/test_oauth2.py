@@ -50,6 +50,11 @@ def test_its_secret_is_one() -> None:
     assert "s3cret-of-hr" not in repr(catalog.apis[0].auth)
 
 
+def test_its_private_key_is_one() -> None:
+    catalog = load_catalog(catalog_with(client_secret=None, private_key="s3cret-in-PEM"), {})
+    assert "s3cret-in-PEM" in secrets_of(catalog)
+
+
 def test_scopes_may_be_one_text() -> None:
     assert oauth2_with(scopes="openid  email hr.read").scopes == ("openid", "email", "hr.read")
 
@@ -87,7 +92,12 @@ def test_this_machine_may_be_asked_over_plain_http(url: str) -> None:
         ({"scopes": ["hr.read"]}, "whose account it is would not be known: add openid to scopes, or userinfo_url"),
         ({"scopes": ["openid hr.read"]}, "'openid hr.read' is not a scope; write one scope per item of the list"),
         ({"client_id": None}, "'client_id' is missing; add it"),
-        ({"client_secret": None, "client_auth": "post"}, "client_auth says how client_secret is shown; add that"),
+        (
+            {"client_secret": None, "client_auth": "post"},
+            "client_auth is for client_secret; write that, or remove client_auth",
+        ),
+        ({"private_key_file": "/run/key"}, "write exactly one of client_secret, private_key and private_key_file"),
+        ({"key_id": "mine"}, "key_id is for a private key; write that, or remove key_id"),
         ({"authorize_params": {"state": "mine"}}, "leave out 'state'; the bot says it itself"),
         ({"authorize_params": {"code_challenge_method": "plain"}}, "leave out 'code_challenge_method'"),
         ({"client_auth": "jwt"}, "client_auth"),

@@ -15,7 +15,8 @@ from cryptography.fernet import Fernet
 
 from bot import main
 from identity.accounts import Accounts
-from identity.providers import Grant, Providers
+from identity.grants import Grant
+from identity.sign_in_servers import SignInServers
 from identity.token_box import TokenBox
 from store.store import Store
 from tests.harness.databases import rows
@@ -49,8 +50,8 @@ def server(folder: Path) -> Iterator[PeculiarProvider]:
 
 def connect(server: PeculiarProvider, who: str, subject: str) -> None:
     with closing(Store(URL)) as store:
-        box, providers = TokenBox([OLD_KEY]), Providers(time.time)
-        accounts = Accounts(store, providers, box, server.catalog(), ids=lambda: who, clock=time.time)
+        box, servers = TokenBox([OLD_KEY]), SignInServers(time.time)
+        accounts = Accounts(store, servers, box, server.catalog(), ids=lambda: who, clock=time.time)
         grant = Grant(f"access-of-{subject}", f"refresh-of-{subject}", None, ("openid",), subject, server.url)
         accounts.connect("HR", TEAM, who, grant)
 

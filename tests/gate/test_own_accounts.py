@@ -15,7 +15,7 @@ from gate.policy import State
 from gate.sending import Approval
 from identity.accounts import Accounts
 from identity.identities import Identities, Way
-from identity.providers import Providers
+from identity.sign_in_servers import SignInServers
 from identity.token_box import TokenBox
 from store.proposal_record import Proposal
 from tests.harness.bot_parts import ANN, BEN, BotParts, Clock, calls, says
@@ -71,16 +71,16 @@ class Bot(BotParts):
         catalog = CATALOG.format(base=api.url, issuer=provider.url)
         super().__init__(folder, catalog, identities=Identities(ways), timeout=10)
         self.provider = provider
-        self.providers = Providers(self.clock)
+        self.servers = SignInServers(self.clock)
         box = TokenBox([Fernet.generate_key().decode()])
         ids = (f"version-{number}" for number in range(1_000))
-        self.accounts = Accounts(self.store, self.providers, box, self.catalog, ids=lambda: next(ids), clock=self.clock)
+        self.accounts = Accounts(self.store, self.servers, box, self.catalog, ids=lambda: next(ids), clock=self.clock)
         ways["oauth2"] = self.accounts
 
     def connect(self, who: str, subject: str) -> None:
         self.provider.claims, self.provider.now = {"sub": subject}, self.clock()
         sent = {"state": STATE, "nonce": NONCE, "verifier": VERIFIER, "redirect_uri": CALLBACK}
-        grant = self.providers.redeem(self.catalog.apis[0], params={"code": "a-code", "state": STATE}, **sent)
+        grant = self.servers.redeem(self.catalog.apis[0], params={"code": "a-code", "state": STATE}, **sent)
         self.accounts.connect("HR", TEAM, who, grant)
 
     def later(self, seconds: float) -> None:

@@ -89,11 +89,12 @@ def _form(page: str) -> tuple[str, Mapping[str, str]] | None:
 def oidc_provider(
     folder: Path, *, life: int = 3_600, scopes: Sequence[str] = ("hr.read",), **client: Any
 ) -> Iterator[OidcProvider]:
-    """One whose access tokens live for so many seconds."""
+    """One whose access tokens live for so many seconds. `client`: how the bot is registered there beside what is usual."""
     port = free_port()
     inspector = {**_AS_CLIENT, "redirect_uris": [], "response_types": [], "grant_types": ["client_credentials"]}
     inspector["token_endpoint_auth_method"] = "client_secret_post"
-    settings = {"port": port, "life": life, "scopes": list(scopes), "clients": [CLIENT | client, inspector]}
+    bot = {name: value for name, value in (CLIENT | client).items() if value is not None}
+    settings = {"port": port, "life": life, "scopes": list(scopes), "clients": [bot, inspector]}
     environment = {"PATH": os.environ["PATH"], "OIDC_PROVIDER": NODE_MODULES, "SETTINGS": json.dumps(settings)}
     log_file = folder / "oidc-provider.log"
     with log_file.open("wb") as log:

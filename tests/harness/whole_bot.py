@@ -29,7 +29,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from base.clock import SteadyClock
 from base.settings import Settings
-from bot import Bot, create_app, open_database
+from bot import Bot, create_app
 from catalog.catalog import load_catalog
 from demo.hr_api import LocalServer
 from emulator.delivery import Reply
@@ -43,6 +43,7 @@ from model.refusals import Failure
 from slack_io.web_api import SlackWeb
 from tests.harness.loopback import Loopback, Request, as_json
 from tests.harness.loopback import Reply as LoopbackReply
+from workers.parts import open_database
 
 Json = dict[str, Any]
 Message = dict[str, Any]

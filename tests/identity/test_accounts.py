@@ -20,8 +20,9 @@ from base.settings import Misconfigured
 from catalog.catalog import Api
 from identity.accounts import Accounts, Gone
 from identity.callers import Caller, Credential, NoCredential, NotConnected, Outgoing
+from identity.grants import Grant
 from identity.identities import Identities
-from identity.providers import Grant, Providers
+from identity.sign_in_servers import SignInServers
 from identity.token_box import TokenBox, Unreadable, check_keys
 from store.store import Store
 from tests.harness.databases import ENGINES, fresh_database, looking_into, rows
@@ -75,12 +76,12 @@ def accounts(store: Store, server: PeculiarProvider, clock: Clock) -> Accounts:
 
 def of(store: Store, server: PeculiarProvider, clock: Callable[[], float], *keys: str, **more: Any) -> Accounts:
     box = TokenBox(keys or (KEY,))
-    return Accounts(store, Providers(clock), box, server.catalog(**more), ids=new_id, clock=clock)
+    return Accounts(store, SignInServers(clock), box, server.catalog(**more), ids=new_id, clock=clock)
 
 
 def granted(server: PeculiarProvider, clock: Callable[[], float], **params: Any) -> Grant:
     sent = {"state": STATE, "nonce": NONCE, "verifier": VERIFIER, "redirect_uri": CALLBACK}
-    return Providers(clock).redeem(server.api(**params), params={"code": "a-code", "state": STATE}, **sent)
+    return SignInServers(clock).redeem(server.api(**params), params={"code": "a-code", "state": STATE}, **sent)
 
 
 def connected(accounts: Accounts, server: PeculiarProvider, clock: Clock, who: str = ANN) -> None:
@@ -254,7 +255,7 @@ def _ask_in_a_process(url: str, issuer: str, key: str, threads: int, together: A
     server = PeculiarProvider()
     catalog = server.catalog(issuer=issuer)
     ids = map(str, itertools.count(time.time_ns()))
-    accounts = Accounts(store, Providers(clock), TokenBox([key]), catalog, ids=lambda: next(ids), clock=clock)
+    accounts = Accounts(store, SignInServers(clock), TokenBox([key]), catalog, ids=lambda: next(ids), clock=clock)
 
     def ask(_: int) -> str:
         return token(accounts, catalog.apis[0])
@@ -565,10 +566,10 @@ def test_ten_turns_renew_a_real_servers_rotating_token_once_and_it_stays_good(ur
         more: dict[str, Any] = {"issuer": real.issuer, "client_secret": SECRET, "scopes": ["openid", "offline_access"]}
         more["authorize_params"] = {"prompt": "consent"}
         server = PeculiarProvider()
-        accounts, api, providers = of(store, server, time.time, **more), server.api(**more), Providers(time.time)
+        accounts, api, servers = of(store, server, time.time, **more), server.api(**more), SignInServers(time.time)
         sent = {"state": STATE, "nonce": NONCE, "verifier": VERIFIER, "redirect_uri": CALLBACK}
-        params = real.sign_in(providers.authorization_url(api, **sent), "ann")
-        accounts.connect("HR", TEAM, ANN, providers.redeem(api, params=params, **sent))
+        params = real.sign_in(servers.authorization_url(api, **sent), "ann")
+        accounts.connect("HR", TEAM, ANN, servers.redeem(api, params=params, **sent))
         for _ in range(3):
             before = token(accounts, api)
             until(lambda before=before: token(accounts, api) != before)  # type: ignore[misc]

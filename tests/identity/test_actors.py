@@ -22,9 +22,10 @@ from catalog.catalog import BadCatalog, load_catalog
 from gate.policy import Read
 from gate.sending import Approval
 from identity.actors import jwks
+from identity.checks import check_files
 from identity.identities import Identities
 from identity.signing_keys import KeyFiles
-from identity.wiring import Surroundings, check_files, service_ways
+from identity.wiring import Surroundings, service_ways
 from tests.harness.bot_parts import ANN, BEN, BotParts
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 from tests.harness.signing import new_key, pem, public_pem, write

@@ -15,7 +15,8 @@ from identity.accounts import Accounts, Gone
 from identity.callers import NotConnected
 from identity.connecting import Connecting, NotConnectedNow, Question, account_text, is_own
 from identity.devices import Devices
-from identity.providers import Grant, Providers
+from identity.grants import Grant
+from identity.sign_in_servers import SignInServers
 from identity.token_box import TokenBox
 from store.connections import ConnectionAsked
 from store.posts import Post
@@ -44,20 +45,17 @@ class Moving:
     def __init__(self, store: Store, catalog: Catalog, clock: Clock) -> None:
         numbers = itertools.count(1)
         self.store, self.catalog, self.clock, box = store, catalog, clock, TokenBox([KEY])
-        self.providers = Providers(clock)
-        self.accounts = Accounts(store, self.providers, box, catalog, ids=lambda: f"id-{next(numbers)}", clock=clock)
+        self.servers = SignInServers(clock)
+        self.accounts = Accounts(store, self.servers, box, catalog, ids=lambda: f"id-{next(numbers)}", clock=clock)
         self.connecting = Connecting(
-            store, self.accounts, self.providers, box, "https://bot.example.com", api=self._api,
+            store, self.accounts, self.servers, box, "https://bot.example.com",
             person=lambda _user: Somebody(), secret=lambda: f"a-secret-of-43-letters-and-digits-or-more-{next(numbers):04}", clock=clock,
         )  # fmt: skip
         self.devices = Devices(
-            store, self.accounts, self.providers, box, api=self._api, person=lambda _user: Somebody(),
+            store, self.accounts, self.servers, box, person=lambda _user: Somebody(),
             ids=lambda: f"id-{next(numbers)}",
         )  # fmt: skip
         self.told: list[str] = []
-
-    def _api(self, name: str) -> Api | None:
-        return self.catalog.api(name)
 
     def moves_to(self, catalog: Catalog) -> None:
         self.catalog = catalog
@@ -181,14 +179,14 @@ def test_what_a_renewal_brings_for_an_account_that_was_disconnected_meanwhile_is
     question = moving.connecting.came_back(*callback(moving, server))
     moving.connecting.confirm(question.confirmation, question.cookie, lambda *_: [])
     (account,) = moving.store.all_accounts()
-    renew = moving.providers.refresh
+    renew = moving.servers.refresh
 
     def slowly(api: Api, refresh_token: str, seconds: float = 10.0) -> Grant:
         grant = renew(api, refresh_token, seconds)
         moving.accounts.disconnect("HR", TEAM, ANN)  # the person pressed it while the server was at it
         return grant
 
-    moving.providers.refresh = slowly  # type: ignore[method-assign]
+    moving.servers.refresh = slowly  # type: ignore[method-assign]
     api = moving.catalog.api("HR")
     assert api is not None
     with pytest.raises(NotConnected):

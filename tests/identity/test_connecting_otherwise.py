@@ -14,7 +14,7 @@ from base.settings import Misconfigured
 from catalog.catalog import load_catalog
 from emulator.emulator import Workspace
 from identity.connecting import check_lead
-from identity.providers import Providers
+from identity.sign_in_servers import SignInServers
 from tests.harness.browser import PUBLIC, Browser, link_in
 from tests.harness.connecting import CATALOG, KEY, HrServer, link_for
 from tests.harness.databases import rows
@@ -219,13 +219,13 @@ def test_a_start_without_an_address_needs_a_server_with_codes(provider: OidcProv
         text = CATALOG.format(api=server.url, issuer=provider.issuer, secret=json.dumps(SECRET), more=more)
         return load_catalog(text, {})
 
-    providers = Providers(lambda: 0.0)
-    check_lead(catalog(""), providers, None)
+    servers = SignInServers(lambda: 0.0)
+    check_lead(catalog(""), servers, None)
     url = "http://127.0.0.1:9"
     written = f"    authorize_url: {url}/a\n    token_url: {url}/t\n    userinfo_url: {url}/me"
-    check_lead(catalog(written), Providers(lambda: 0.0), PUBLIC)
+    check_lead(catalog(written), SignInServers(lambda: 0.0), PUBLIC)
     with pytest.raises(Misconfigured) as told:
-        check_lead(catalog(written), Providers(lambda: 0.0), None)
+        check_lead(catalog(written), SignInServers(lambda: 0.0), None)
     assert str(told.value).startswith("PUBLIC_URL is not set. HR is asked with people's own accounts")
     assert "<PUBLIC_URL>/oauth/callback as redirect URI" in str(told.value)
 

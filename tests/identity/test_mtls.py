@@ -20,7 +20,7 @@ from catalog.catalog import load_catalog
 from catalog.source import BadCatalog
 from gate.connections import check_certificates
 from gate.sending import Approval
-from identity.wiring import untimely
+from identity.checks import untimely
 from tests.harness.bot_parts import BotParts
 from tests.harness.signing import Authority, new_key, pem, write
 

@@ -11,7 +11,6 @@ import pytest
 
 from base.settings import Misconfigured
 from catalog.auth import ClientCredentials
-from identity import token_servers
 from identity.callers import NoCredential
 from identity.held_tokens import Token
 from identity.signing_keys import KeyFiles
@@ -98,12 +97,6 @@ def test_lying_metadata_are_refused_before_anything_secret_is_sent(metadata: dic
         server.metadata = metadata
         assert reason in why_not({"issuer": server.url, "client_secret": SECRET})
     assert [one.method for one in server.requests] == ["GET"]
-
-
-def test_a_server_elsewhere_leads_to_nothing_on_this_machine() -> None:
-    said = {"issuer": "https://login.example.com", "token_endpoint": "http://127.0.0.1:8200/v1/token"}
-    with pytest.raises(NoCredential, match="no token endpoint under https"):
-        token_servers._checked(token_servers._Words("HR", "auth"), "https://login.example.com", said)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from cryptography.fernet import Fernet
 from emulator.emulator import Workspace
 from emulator.world import BOT_USER, Channel, Person
 from identity.accounts import Accounts
-from identity.providers import Grant, Providers
+from identity.grants import Grant
+from identity.sign_in_servers import SignInServers
 from identity.token_box import TokenBox
 from slack_io.leavers import Leavers
 from slack_io.web_api import SlackWeb
@@ -55,7 +56,7 @@ def server() -> Iterator[PeculiarProvider]:
 def accounts(store: Store, server: PeculiarProvider) -> Accounts:
     ids, clock = iter(map(str, range(1_000))), Clock()
     box = TokenBox([Fernet.generate_key().decode()])
-    accounts = Accounts(store, Providers(clock), box, server.catalog(), ids=lambda: next(ids), clock=clock)
+    accounts = Accounts(store, SignInServers(clock), box, server.catalog(), ids=lambda: next(ids), clock=clock)
     for who in (STAYS, GONE, OUT, GUEST):
         accounts.connect("HR", TEAM, who, Grant(f"access-{who}", f"refresh-{who}", subject=who, issuer=server.url))
     return accounts

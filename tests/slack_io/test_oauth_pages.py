@@ -32,10 +32,10 @@ def test_what_others_chose_is_text_and_nothing_else(page: str) -> None:
 
 def test_a_page_that_tells_something_does_so_as_text() -> None:
     with Flask("test").app_context():
-        told = oauth_pages.told("Not connected", HOSTILE, 400)
-    assert "<script" not in told.get_data(as_text=True)
-    assert told.headers["Referrer-Policy"] == "no-referrer"
-    assert told.status_code == 400
+        shown = oauth_pages.notice("Not connected", HOSTILE, 400)
+    assert "<script" not in shown.get_data(as_text=True)
+    assert shown.headers["Referrer-Policy"] == "no-referrer"
+    assert shown.status_code == 400
 
 
 def test_a_name_turns_nothing_around_that_stands_beside_it(page: str) -> None:

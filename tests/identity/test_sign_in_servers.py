@@ -10,15 +10,20 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from catalog.catalog import Api
 from identity.callers import NoCredential
-from identity.providers import Grant, ProviderRefused, Providers, Tokens, _written, lacking
+from identity.grants import Grant, Tokens
+from identity.metadata import Metadata
+from identity.oauth_line import Odd
+from identity.sign_in_servers import SignInRefused, SignInServers, lacking
 from tests.harness.loopback import Reply, as_json
 from tests.harness.oidc_provider import CALLBACK as LOCAL_CALLBACK
 from tests.harness.oidc_provider import SECRET, needs_oidc_provider, oidc_provider
 from tests.harness.peculiar_provider import CALLBACK, NONCE, STATE, VERIFIER, Json, PeculiarProvider
+from tests.harness.signing import new_key, pem, write
 
 AWAY = "The sign-in server of HR gave no answer. Try again in a few minutes."
 ODD = "The sign-in server of HR gave an answer that cannot be trusted or understood. Ask who runs this bot to look at its log."
@@ -32,22 +37,22 @@ def server() -> Iterator[PeculiarProvider]:
 
 
 @pytest.fixture
-def providers() -> Providers:
-    return Providers(lambda: 1_000.0)
+def servers() -> SignInServers:
+    return SignInServers(lambda: 1_000.0)
 
 
-def redeemed(providers: Providers, api: Api, **params: str) -> Grant:
+def redeemed(servers: SignInServers, api: Api, **params: str) -> Grant:
     """What comes of a sign-in, whose callback got these parameters."""
     given = {"code": "a-code", "state": STATE} | params
-    return providers.redeem(api, params=given, state=STATE, nonce=NONCE, verifier=VERIFIER, redirect_uri=CALLBACK)
+    return servers.redeem(api, params=given, state=STATE, nonce=NONCE, verifier=VERIFIER, redirect_uri=CALLBACK)
 
 
 # --- where people are sent --------------------------------------------------------------------------------------------
 
 
-def test_people_are_sent_with_pkce_a_state_and_a_nonce(server: PeculiarProvider, providers: Providers) -> None:
+def test_people_are_sent_with_pkce_a_state_and_a_nonce(server: PeculiarProvider, servers: SignInServers) -> None:
     api = server.api(audience="hr-api", resource="https://hr.example.com", authorize_params={"access_type": "offline"})
-    url = providers.authorization_url(api, state=STATE, nonce=NONCE, verifier=VERIFIER, redirect_uri=CALLBACK)
+    url = servers.authorization_url(api, state=STATE, nonce=NONCE, verifier=VERIFIER, redirect_uri=CALLBACK)
     assert url.partition("?")[0] == f"{server.url}/authorize"
     assert {name: value for name, (value,) in parse_qs(urlsplit(url).query).items()} == {
         "response_type": "code",
@@ -64,14 +69,14 @@ def test_people_are_sent_with_pkce_a_state_and_a_nonce(server: PeculiarProvider,
     }
 
 
-def test_metadata_is_asked_for_once_an_hour(server: PeculiarProvider, providers: Providers) -> None:
+def test_metadata_is_asked_for_once_an_hour(server: PeculiarProvider, servers: SignInServers) -> None:
     for _ in range(3):
-        redeemed(providers, server.api())
+        redeemed(servers, server.api())
     assert server.paths.count("/.well-known/openid-configuration") == server.paths.count("/jwks") == 1
 
 
 def test_a_server_without_openid_connect_is_found_by_its_own_metadata(
-    server: PeculiarProvider, providers: Providers
+    server: PeculiarProvider, servers: SignInServers
 ) -> None:
     server.replies["/.well-known/openid-configuration"] = as_json({}, 404)
     said = {
@@ -80,7 +85,7 @@ def test_a_server_without_openid_connect_is_found_by_its_own_metadata(
         "token_endpoint": f"{server.url}/token",
     }
     server.replies["/.well-known/oauth-authorization-server"] = as_json(said)
-    grant = redeemed(providers, server.api(scopes=["hr.read"], userinfo_url=f"{server.url}/userinfo"))
+    grant = redeemed(servers, server.api(scopes=["hr.read"], userinfo_url=f"{server.url}/userinfo"))
     assert (grant.subject, grant.issuer) == ("ann", server.url)
 
 
@@ -97,29 +102,27 @@ def test_a_server_without_openid_connect_is_found_by_its_own_metadata(
         {"jwks_uri": ["https://hr.example.com/keys"]},
     ],
 )
-def test_metadata_that_lies_is_not_believed(server: PeculiarProvider, providers: Providers, metadata: Json) -> None:
+def test_metadata_that_lies_is_not_believed(server: PeculiarProvider, servers: SignInServers, metadata: Json) -> None:
     server.metadata = metadata
     with pytest.raises(NoCredential) as told:
-        redeemed(providers, server.api())
+        redeemed(servers, server.api())
     assert str(told.value) == ODD
     assert set(server.paths) == {"/.well-known/openid-configuration"}
 
 
-def test_a_server_elsewhere_leads_nobody_to_this_machine(server: PeculiarProvider) -> None:
+def test_a_server_elsewhere_leads_nobody_to_this_machine() -> None:
     """What an address on the internet names may be reached there alone."""
-    api = server.api(issuer="https://login.example.com")
-    assert api.auth is not None
-    assert api.auth.oauth2 is not None
-    with pytest.raises(ValueError, match="an address on this machine"):
-        _written(api.auth.oauth2, {"token_endpoint": "http://127.0.0.1:8080/token"})
+    metadata = Metadata("https://login.example.com", {"token_endpoint": "http://127.0.0.1:8080/token"})
+    with pytest.raises(Odd, match="an address on this machine as token endpoint"):
+        _ = metadata.token_url
 
 
 # --- what came of it --------------------------------------------------------------------------------------------------
 
 
-def test_a_code_is_redeemed_for_tokens_and_whose_they_are(server: PeculiarProvider, providers: Providers) -> None:
+def test_a_code_is_redeemed_for_tokens_and_whose_they_are(server: PeculiarProvider, servers: SignInServers) -> None:
     server.claims = {"name": "Ann", "email": "Ann@example.com", "email_verified": True}
-    grant = redeemed(providers, server.api())
+    grant = redeemed(servers, server.api())
     assert grant == Grant(
         "access-1-of-this-test", "refresh-1-of-this-test", 4_600.0, ("openid", "hr.read"),
         "ann", server.url, "Ann", "Ann@example.com", True,
@@ -128,33 +131,33 @@ def test_a_code_is_redeemed_for_tokens_and_whose_they_are(server: PeculiarProvid
     assert (form["code"], form["code_verifier"], form["redirect_uri"]) == ("a-code", VERIFIER, CALLBACK)
 
 
-def test_no_token_shows_in_what_is_printed(server: PeculiarProvider, providers: Providers) -> None:
-    grant = redeemed(providers, server.api())
+def test_no_token_shows_in_what_is_printed(server: PeculiarProvider, servers: SignInServers) -> None:
+    grant = redeemed(servers, server.api())
     assert "of-this-test" not in f"{grant!r} {grant} {Tokens(grant.access_token, grant.refresh_token)!r}"
 
 
 @pytest.mark.parametrize("given", [True, "true", "True"])
-def test_a_verified_email_may_be_said_as_text(server: PeculiarProvider, providers: Providers, given: object) -> None:
+def test_a_verified_email_may_be_said_as_text(server: PeculiarProvider, servers: SignInServers, given: object) -> None:
     server.claims = {"email": "ann@example.com", "email_verified": given}
-    assert redeemed(providers, server.api()).email_verified
+    assert redeemed(servers, server.api()).email_verified
 
 
 @pytest.mark.parametrize("given", [None, False, "false", "1", 1, "yes", ["true"]])
 def test_an_email_that_nobody_verified_is_not_taken_for_one(
-    server: PeculiarProvider, providers: Providers, given: object
+    server: PeculiarProvider, servers: SignInServers, given: object
 ) -> None:
     server.claims = {"email": "ann@example.com", "email_verified": given}
-    assert not redeemed(providers, server.api()).email_verified
+    assert not redeemed(servers, server.api()).email_verified
 
 
 @pytest.mark.parametrize(
     ("life", "ends"), [(3_600, 4_600.0), ("3599", 4_599.0), (59.5, 1_059.5), (None, None), ("", None), (0, 1_000.0)]
 )
 def test_a_lifetime_may_be_a_number_a_text_or_not_said(
-    server: PeculiarProvider, providers: Providers, life: object, ends: float | None
+    server: PeculiarProvider, servers: SignInServers, life: object, ends: float | None
 ) -> None:
     server.life = life
-    assert redeemed(providers, server.api()).expires_at == ends
+    assert redeemed(servers, server.api()).expires_at == ends
 
 
 @pytest.mark.parametrize(
@@ -168,22 +171,22 @@ def test_a_lifetime_may_be_a_number_a_text_or_not_said(
     ],
 )
 def test_scopes_that_are_not_said_are_those_asked_for(
-    server: PeculiarProvider, providers: Providers, scope: object, scopes: tuple[str, ...]
+    server: PeculiarProvider, servers: SignInServers, scope: object, scopes: tuple[str, ...]
 ) -> None:
     server.answer = {"scope": scope}
-    assert redeemed(providers, server.api()).scopes == scopes
+    assert redeemed(servers, server.api()).scopes == scopes
 
 
-def test_it_is_told_which_scopes_were_not_granted(server: PeculiarProvider, providers: Providers) -> None:
+def test_it_is_told_which_scopes_were_not_granted(server: PeculiarProvider, servers: SignInServers) -> None:
     server.answer = {"scope": "hr.read"}
     api = server.api(scopes=["openid", "email", "offline_access", "hr.read", "hr.write"])
-    assert lacking(api, redeemed(providers, api)) == ("hr.write",)
+    assert lacking(api, redeemed(servers, api)) == ("hr.write",)
 
 
 @pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER", None])
-def test_a_token_type_is_read_in_any_case(server: PeculiarProvider, providers: Providers, kind: object) -> None:
+def test_a_token_type_is_read_in_any_case(server: PeculiarProvider, servers: SignInServers, kind: object) -> None:
     server.answer = {"token_type": kind}
-    assert redeemed(providers, server.api()).access_token == "access-1-of-this-test"
+    assert redeemed(servers, server.api()).access_token == "access-1-of-this-test"
 
 
 @pytest.mark.parametrize(
@@ -204,14 +207,16 @@ def test_a_token_type_is_read_in_any_case(server: PeculiarProvider, providers: P
         {"id_token": 7},
     ],
 )
-def test_an_answer_that_is_none_is_told_in_words(server: PeculiarProvider, providers: Providers, answer: Json) -> None:
+def test_an_answer_that_is_none_is_told_in_words(
+    server: PeculiarProvider, servers: SignInServers, answer: Json
+) -> None:
     server.answer = answer
     with pytest.raises(NoCredential) as told:
-        redeemed(providers, server.api())
+        redeemed(servers, server.api())
     assert str(told.value) == ODD
 
 
-def test_github_is_understood(server: PeculiarProvider, providers: Providers) -> None:
+def test_github_is_understood(server: PeculiarProvider, servers: SignInServers) -> None:
     """No discovery, no OpenID Connect, scopes apart by commas, a number for a name, a form but for who asks for JSON."""
     api = server.api(
         issuer=None, scopes=["read:user"], authorize_url=f"{server.url}/authorize", token_url=f"{server.url}/token",
@@ -219,16 +224,16 @@ def test_github_is_understood(server: PeculiarProvider, providers: Providers) ->
     )  # fmt: skip
     server.answer = {"scope": "read:user,gist", "token_type": "bearer", "expires_in": None, "refresh_token": None}
     server.person = {"sub": None, "id": 583231, "login": "octocat", "name": None, "email": None}
-    grant = redeemed(providers, api, iss="https://github.com")
+    grant = redeemed(servers, api, iss="https://github.com")
     assert (grant.subject, grant.issuer, grant.name) == ("583231", server.url, "octocat")
     assert (grant.scopes, grant.refresh_token, grant.expires_at) == (("read:user", "gist"), "", None)
     assert server.requests[0].headers["accept"] == "application/json"
 
 
-def test_githubs_errors_with_200_are_errors(server: PeculiarProvider, providers: Providers) -> None:
+def test_githubs_errors_with_200_are_errors(server: PeculiarProvider, servers: SignInServers) -> None:
     server.replies["/token"] = as_json({"error": "bad_verification_code", "error_description": "<https://evil|Click>"})
-    with pytest.raises(ProviderRefused) as told:
-        redeemed(providers, server.api())
+    with pytest.raises(SignInRefused) as told:
+        redeemed(servers, server.api())
     assert told.value.code == "bad_verification_code"
     assert "evil" not in str(told.value)
 
@@ -260,10 +265,10 @@ def test_githubs_errors_with_200_are_errors(server: PeculiarProvider, providers:
         {"at_hash": "bm90LXRoZS1vbmU"},
     ],
 )
-def test_claims_of_another_sign_in_are_refused(server: PeculiarProvider, providers: Providers, claims: Json) -> None:
+def test_claims_of_another_sign_in_are_refused(server: PeculiarProvider, servers: SignInServers, claims: Json) -> None:
     server.claims = claims
     with pytest.raises(NoCredential) as told:
-        redeemed(providers, server.api())
+        redeemed(servers, server.api())
     assert str(told.value) == ODD
 
 
@@ -278,10 +283,10 @@ def test_claims_of_another_sign_in_are_refused(server: PeculiarProvider, provide
     ],
 )
 def test_what_differs_by_a_minute_or_by_form_is_taken(
-    server: PeculiarProvider, providers: Providers, claims: Json
+    server: PeculiarProvider, servers: SignInServers, claims: Json
 ) -> None:
     server.claims = claims
-    assert redeemed(providers, server.api()).subject == "ann"
+    assert redeemed(servers, server.api()).subject == "ann"
 
 
 def unsigned(server: PeculiarProvider) -> None:
@@ -311,19 +316,19 @@ def signed_by_a_key_that_is_not_there(server: PeculiarProvider) -> None:
     ],
 )
 def test_a_signature_that_is_not_the_servers_is_refused(
-    server: PeculiarProvider, providers: Providers, forge: Callable[[PeculiarProvider], None]
+    server: PeculiarProvider, servers: SignInServers, forge: Callable[[PeculiarProvider], None]
 ) -> None:
     forge(server)
     with pytest.raises(NoCredential) as told:
-        redeemed(providers, server.api())
+        redeemed(servers, server.api())
     assert str(told.value) == ODD
 
 
-def test_a_key_that_came_since_is_fetched(server: PeculiarProvider, providers: Providers) -> None:
-    redeemed(providers, server.api())
+def test_a_key_that_came_since_is_fetched(server: PeculiarProvider, servers: SignInServers) -> None:
+    redeemed(servers, server.api())
     server.sign_with, server.header = RSAKey.generate_key(2048, {"kid": "second"}), {"kid": "second"}
     server.keys.append(server.sign_with.as_dict(private=False))
-    assert redeemed(providers, server.api()).subject == "ann"
+    assert redeemed(servers, server.api()).subject == "ann"
     assert server.paths.count("/jwks") == 2
 
 
@@ -337,15 +342,15 @@ def test_a_key_that_came_since_is_fetched(server: PeculiarProvider, providers: P
     ],
 )
 def test_other_kinds_of_keys_sign_too(
-    server: PeculiarProvider, providers: Providers, key: RSAKey | ECKey | OKPKey, algorithm: str
+    server: PeculiarProvider, servers: SignInServers, key: RSAKey | ECKey | OKPKey, algorithm: str
 ) -> None:
     server.sign_with, server.header = key, {"kid": "other", "alg": algorithm}
     server.keys = [key.as_dict(private=False)]
-    assert redeemed(providers, server.api()).subject == "ann"
+    assert redeemed(servers, server.api()).subject == "ann"
 
 
 def test_a_token_that_names_no_key_is_tried_with_each_and_odd_keys_are_left_out(
-    server: PeculiarProvider, providers: Providers
+    server: PeculiarProvider, servers: SignInServers
 ) -> None:
     odd: list[Any] = [
         {"kty": "EC", "crv": "P-999", "x": "a", "y": "b"},
@@ -355,50 +360,50 @@ def test_a_token_that_names_no_key_is_tried_with_each_and_odd_keys_are_left_out(
     ]
     other = RSAKey.generate_key(2048, {"kid": "other"}).as_dict(private=False)
     server.keys, server.header = [*odd, other, *server.keys], {"kid": None}
-    assert redeemed(providers, server.api()).subject == "ann"
+    assert redeemed(servers, server.api()).subject == "ann"
 
 
 # --- userinfo ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_email_that_the_id_token_lacks_is_asked_for(server: PeculiarProvider, providers: Providers) -> None:
+def test_an_email_that_the_id_token_lacks_is_asked_for(server: PeculiarProvider, servers: SignInServers) -> None:
     server.metadata = {"userinfo_endpoint": f"{server.url}/userinfo"}
     server.person = {"email": "ann@example.com", "email_verified": True}
-    grant = redeemed(providers, server.api())
+    grant = redeemed(servers, server.api())
     assert (grant.email, grant.email_verified) == ("ann@example.com", True)
     assert server.requests[-1].headers["authorization"] == "Bearer access-1-of-this-test"
 
 
-def test_an_email_of_userinfo_is_verified_only_by_userinfo(server: PeculiarProvider, providers: Providers) -> None:
+def test_an_email_of_userinfo_is_verified_only_by_userinfo(server: PeculiarProvider, servers: SignInServers) -> None:
     server.metadata, server.claims = {"userinfo_endpoint": f"{server.url}/userinfo"}, {"email_verified": True}
     server.person = {"email": "somebody@example.com"}
-    grant = redeemed(providers, server.api())
+    grant = redeemed(servers, server.api())
     assert (grant.email, grant.email_verified) == ("somebody@example.com", False)
 
 
-def test_userinfo_of_somebody_else_is_refused(server: PeculiarProvider, providers: Providers) -> None:
+def test_userinfo_of_somebody_else_is_refused(server: PeculiarProvider, servers: SignInServers) -> None:
     server.metadata = {"userinfo_endpoint": f"{server.url}/userinfo"}
     server.person = {"sub": "ben", "email": "ben@example.com", "email_verified": True}
     with pytest.raises(NoCredential):
-        redeemed(providers, server.api())
+        redeemed(servers, server.api())
 
 
 def test_userinfo_that_takes_no_token_of_another_api_says_nothing(
-    server: PeculiarProvider, providers: Providers
+    server: PeculiarProvider, servers: SignInServers
 ) -> None:
     """Entra ID's is Microsoft Graph's alone."""
     server.metadata = {"userinfo_endpoint": f"{server.url}/userinfo"}
     server.replies["/userinfo"] = as_json({"error": "invalid_token"}, 401)
-    assert redeemed(providers, server.api()).email == ""
+    assert redeemed(servers, server.api()).email == ""
 
 
 def test_userinfo_that_is_away_is_not_taken_for_one_without_an_email(
-    server: PeculiarProvider, providers: Providers
+    server: PeculiarProvider, servers: SignInServers
 ) -> None:
     server.metadata = {"userinfo_endpoint": f"{server.url}/userinfo"}
     server.replies["/userinfo"] = as_json({}, 503)
     with pytest.raises(NoCredential) as told:
-        redeemed(providers, server.api())
+        redeemed(servers, server.api())
     assert str(told.value) == AWAY
 
 
@@ -415,26 +420,26 @@ def test_userinfo_that_is_away_is_not_taken_for_one_without_an_email(
     ],
 )
 def test_the_answer_of_another_sign_in_or_server_redeems_nothing(
-    server: PeculiarProvider, providers: Providers, metadata: Json, params: Json
+    server: PeculiarProvider, servers: SignInServers, metadata: Json, params: Json
 ) -> None:
     server.metadata = metadata
     with pytest.raises(NoCredential) as told:
-        redeemed(providers, server.api(), **params)
+        redeemed(servers, server.api(), **params)
     assert str(told.value) == MIXED_UP
     assert "/token" not in server.paths
 
 
-def test_a_denial_is_told_in_our_words(server: PeculiarProvider, providers: Providers) -> None:
-    with pytest.raises(ProviderRefused) as told:
-        redeemed(providers, server.api(), error="access_denied", error_description="Click http://evil.example.com")
+def test_a_denial_is_told_in_our_words(server: PeculiarProvider, servers: SignInServers) -> None:
+    with pytest.raises(SignInRefused) as told:
+        redeemed(servers, server.api(), error="access_denied", error_description="Click http://evil.example.com")
     assert told.value.code == "access_denied"
     assert str(told.value) == "The sign-in at HR was denied or broken off. Connect again to try once more."
 
 
 @pytest.mark.parametrize("code", ["<!channel>", "a" * 100, "", "caf\u00e9 au lait"])
-def test_a_code_that_is_none_is_not_repeated(server: PeculiarProvider, providers: Providers, code: str) -> None:
-    with pytest.raises(ProviderRefused) as told:
-        redeemed(providers, server.api(), error=code)
+def test_a_code_that_is_none_is_not_repeated(server: PeculiarProvider, servers: SignInServers, code: str) -> None:
+    with pytest.raises(SignInRefused) as told:
+        redeemed(servers, server.api(), error=code)
     assert told.value.code == "unknown"
 
 
@@ -459,27 +464,27 @@ PAGE = Reply(200, b"<html>Sign in</html>", {"Content-Type": "text/html"})
     ],
 )
 def test_a_server_that_is_away_or_talks_nonsense_is_told_as_that(
-    server: PeculiarProvider, providers: Providers, path: str, reply: Reply, words: str
+    server: PeculiarProvider, servers: SignInServers, path: str, reply: Reply, words: str
 ) -> None:
     server.replies[path] = reply
     with pytest.raises(NoCredential) as told:
-        redeemed(providers, server.api())
+        redeemed(servers, server.api())
     assert str(told.value) == words
 
 
-def test_no_redirect_is_followed(server: PeculiarProvider, providers: Providers) -> None:
+def test_no_redirect_is_followed(server: PeculiarProvider, servers: SignInServers) -> None:
     server.replies["/token"] = Reply(307, b"", {"Location": f"{server.url}/elsewhere"})
     with pytest.raises(NoCredential):
-        redeemed(providers, server.api())
+        redeemed(servers, server.api())
     assert "/elsewhere" not in server.paths
 
 
 def test_a_server_that_says_nothing_is_waited_for_no_longer_than_said(server: PeculiarProvider) -> None:
-    providers = Providers(lambda: 1_000.0)
-    redeemed(providers, server.api())
+    servers = SignInServers(lambda: 1_000.0)
+    redeemed(servers, server.api())
     server.hold()
     with pytest.raises(NoCredential) as told:
-        providers.refresh(server.api(), "refresh-1-of-this-test", seconds=0.2)
+        servers.refresh(server.api(), "refresh-1-of-this-test", seconds=0.2)
     assert str(told.value) == AWAY
 
 
@@ -487,49 +492,105 @@ def test_a_server_that_says_nothing_is_waited_for_no_longer_than_said(server: Pe
 
 
 def test_a_renewal_without_a_new_refresh_token_keeps_the_old_one(
-    server: PeculiarProvider, providers: Providers
+    server: PeculiarProvider, servers: SignInServers
 ) -> None:
     server.rotates = False
-    grant = redeemed(providers, server.api())
-    renewed = providers.refresh(server.api(), grant.refresh_token)
+    grant = redeemed(servers, server.api())
+    renewed = servers.refresh(server.api(), grant.refresh_token)
     assert (renewed.access_token, renewed.refresh_token) == ("access-2-of-this-test", grant.refresh_token)
 
 
-def test_the_secret_travels_as_the_server_says(server: PeculiarProvider, providers: Providers) -> None:
+def test_the_secret_travels_as_the_server_says(server: PeculiarProvider, servers: SignInServers) -> None:
     server.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"]}
-    redeemed(providers, server.api())
+    redeemed(servers, server.api())
     assert server.forms("/token")[0]["client_secret"] == "secret-of-this-test"
     server.metadata = {}
-    redeemed(Providers(lambda: 1_000.0), server.api())
+    redeemed(SignInServers(lambda: 1_000.0), server.api())
     assert "client_secret" not in server.forms("/token")[1]
-    redeemed(Providers(lambda: 1_000.0), server.api(client_auth="post"))
+    redeemed(SignInServers(lambda: 1_000.0), server.api(client_auth="post"))
     assert server.forms("/token")[2]["client_secret"] == "secret-of-this-test"
 
 
-def test_a_public_client_has_pkce_alone(server: PeculiarProvider, providers: Providers) -> None:
-    redeemed(providers, server.api(client_secret=None))
+def test_a_public_client_has_pkce_alone(server: PeculiarProvider, servers: SignInServers) -> None:
+    redeemed(servers, server.api(client_secret=None))
     (form,) = server.forms("/token")
     assert form["client_id"] == "slack-bot"
     assert "client_secret" not in form
     assert "authorization" not in server.requests[1].headers
 
 
-def test_what_is_given_back_is_the_refresh_token(server: PeculiarProvider, providers: Providers) -> None:
-    assert providers.revoke(server.api(), Tokens("access", "refresh"))
-    assert providers.revoke(server.api(), Tokens("access", ""))
+DEVICE = {
+    "device_code": "device-code-of-this-test",
+    "user_code": "WDJB-MJHT",
+    "verification_uri": "https://login.example.com/device",
+    "expires_in": 600,
+}
+
+
+def test_a_private_key_signs_who_the_bot_is_in_each_request(
+    server: PeculiarProvider, servers: SignInServers, tmp_path: Path
+) -> None:
+    server.metadata = {"device_authorization_endpoint": f"{server.url}/device"}
+    server.replies["/device"] = as_json(DEVICE)
+    key = new_key("p256")
+    api = server.api(client_secret=None, private_key_file=write(tmp_path / "key", pem(key)), key_id="mine")
+    grant = redeemed(servers, api)
+    servers.refresh(api, grant.refresh_token)
+    servers.begin_device(api)
+    servers.revoke(api, grant)
+    forms = [form for path in ("/token", "/device", "/revoke") for form in server.forms(path)]
+    public = ECKey.import_key(pem(key))
+    statements = [jwt.decode(form["client_assertion"], public, algorithms=["ES256"]) for form in forms]
+    assert [one.header["kid"] for one in statements] == ["mine"] * 4
+    assert {(one.claims["iss"], one.claims["sub"], one.claims["aud"]) for one in statements} == {
+        ("slack-bot", "slack-bot", server.url)
+    }
+    assert len({one.claims["jti"] for one in statements}) == 4
+    assert not any("client_secret" in form or "authorization" in form for form in forms)
+
+
+def test_a_key_whose_file_is_gone_is_told_and_nothing_is_sent(
+    server: PeculiarProvider, servers: SignInServers, tmp_path: Path
+) -> None:
+    api = server.api(client_secret=None, private_key_file=str(tmp_path / "key"))
+    with pytest.raises(NoCredential) as told:
+        redeemed(servers, api)
+    assert str(told.value) == (
+        "The bot's own credential for HR cannot be read, so nothing was sent. Its operators find the reason in the log."
+    )
+    assert server.forms("/token") == []
+
+
+@pytest.mark.parametrize("more", [{}, {"client_auth": "post"}, {"client_secret": None}])
+def test_a_sign_in_on_another_device_names_the_client_once(
+    server: PeculiarProvider, servers: SignInServers, more: Json
+) -> None:
+    """RFC 6749, 3.2: no parameter twice; RFC 8628, 3.1: client_id."""
+    server.metadata = {"device_authorization_endpoint": f"{server.url}/device"}
+    server.replies["/device"] = as_json(DEVICE)
+    start = servers.begin_device(server.api(**more))
+    assert (start.user_code, start.expires_at, start.interval) == ("WDJB-MJHT", 1_600.0, 5.0)
+    form = parse_qs(server.requests[-1].body.decode())
+    assert form["client_id"] == ["slack-bot"]
+    assert form["scope"] == ["openid hr.read"]
+
+
+def test_what_is_given_back_is_the_refresh_token(server: PeculiarProvider, servers: SignInServers) -> None:
+    assert servers.revoke(server.api(), Tokens("access", "refresh"))
+    assert servers.revoke(server.api(), Tokens("access", ""))
     assert [(one["token"], one["token_type_hint"]) for one in server.forms("/revoke")] == [
         ("refresh", "refresh_token"),
         ("access", "access_token"),
     ]
 
 
-def test_a_server_may_take_nothing_back(server: PeculiarProvider, providers: Providers) -> None:
+def test_a_server_may_take_nothing_back(server: PeculiarProvider, servers: SignInServers) -> None:
     server.metadata = {"revocation_endpoint": None}
-    assert not providers.revoke(server.api(), Tokens("access", "refresh"))
+    assert not servers.revoke(server.api(), Tokens("access", "refresh"))
 
 
-def test_a_grant_goes_through_json_and_back(server: PeculiarProvider, providers: Providers) -> None:
-    grant = redeemed(providers, server.api())
+def test_a_grant_goes_through_json_and_back(server: PeculiarProvider, servers: SignInServers) -> None:
+    grant = redeemed(servers, server.api())
     assert Grant.from_json(json.loads(json.dumps(grant.to_json()))) == grant
 
 
@@ -539,60 +600,89 @@ REAL = ("openid", "email", "profile", "offline_access")
 
 
 def real_api(issuer: str, **more: Any) -> Api:
-    return PeculiarProvider().api(
-        issuer=issuer, client_secret=SECRET, scopes=list(REAL), authorize_params={"prompt": "consent"}, **more
-    )
+    keys: Json = {"client_secret": SECRET, "scopes": list(REAL), "authorize_params": {"prompt": "consent"}}
+    return PeculiarProvider().api(issuer=issuer, **keys | more)
+
+
+def shown_by(way: str, folder: Path) -> tuple[Json, Json]:
+    """How the bot shows a real server who it is: as that has it registered, and in the catalog."""
+    key = new_key("rsa")
+    public = RSAKey.import_key(pem(key)).as_dict(private=False) | {"kid": "mine"}
+    registered: dict[str, Json] = {
+        "client_secret_basic": {},
+        "client_secret_post": {},
+        "none": {"client_secret": None},
+        "private_key_jwt": {"client_secret": None, "jwks": {"keys": [public]}},
+    }
+    keys: dict[str, Json] = {
+        "client_secret_basic": {},
+        "client_secret_post": {"client_auth": "post"},
+        "none": {"client_secret": None},
+        "private_key_jwt": {
+            "client_secret": None,
+            "private_key_file": write(folder / "key", pem(key)),
+            "key_id": "mine",
+        },
+    }
+    return registered[way] | {"token_endpoint_auth_method": way}, keys[way]
+
+
+by_each_way = pytest.mark.parametrize("way", ["client_secret_basic", "client_secret_post", "none", "private_key_jwt"])
 
 
 @needs_oidc_provider
-def test_a_strict_server_lets_in_renews_and_takes_back(tmp_path: Path) -> None:
-    providers = Providers(time.time)
-    with oidc_provider(tmp_path) as real:
-        api = real_api(real.issuer)
+@by_each_way
+def test_a_strict_server_lets_in_renews_and_takes_back(way: str, tmp_path: Path) -> None:
+    servers = SignInServers(time.time)
+    registered, keys = shown_by(way, tmp_path)
+    with oidc_provider(tmp_path, **registered) as real:
+        api = real_api(real.issuer, **keys)
         sent = {"state": STATE, "nonce": NONCE, "verifier": VERIFIER, "redirect_uri": LOCAL_CALLBACK}
-        grant = providers.redeem(api, params=real.sign_in(providers.authorization_url(api, **sent), "ann"), **sent)
+        grant = servers.redeem(api, params=real.sign_in(servers.authorization_url(api, **sent), "ann"), **sent)
         assert (grant.subject, grant.issuer, grant.scopes) == ("ann", real.issuer, REAL)
         assert (grant.name, grant.email, grant.email_verified) == ("ann of HR", "ann@example.com", True)
 
-        renewed = providers.refresh(api, grant.refresh_token)
+        renewed = servers.refresh(api, grant.refresh_token)
         assert renewed.refresh_token != grant.refresh_token
         assert real.is_active(renewed.access_token)
 
-        assert providers.revoke(api, renewed)
+        assert servers.revoke(api, renewed)
         assert not real.is_active(renewed.access_token)
-        with pytest.raises(ProviderRefused) as told:
-            providers.refresh(api, renewed.refresh_token)
+        with pytest.raises(SignInRefused) as told:
+            servers.refresh(api, renewed.refresh_token)
         assert told.value.code == "invalid_grant"
 
 
 @needs_oidc_provider
 def test_a_strict_server_refuses_another_verifier_and_a_person_who_says_no(tmp_path: Path) -> None:
-    providers = Providers(time.time)
+    servers = SignInServers(time.time)
     with oidc_provider(tmp_path) as real:
         api = real_api(real.issuer)
         sent = {"state": STATE, "nonce": NONCE, "verifier": VERIFIER, "redirect_uri": LOCAL_CALLBACK}
-        params = real.sign_in(providers.authorization_url(api, **sent), "ann")
-        with pytest.raises(ProviderRefused) as told:
-            providers.redeem(api, params=params, **sent | {"verifier": "w" * 50})
+        params = real.sign_in(servers.authorization_url(api, **sent), "ann")
+        with pytest.raises(SignInRefused) as told:
+            servers.redeem(api, params=params, **sent | {"verifier": "w" * 50})
         assert told.value.code == "invalid_grant"
-        params = real.sign_in(providers.authorization_url(api, **sent), "nobody")
-        with pytest.raises(ProviderRefused) as told:
-            providers.redeem(api, params=params, **sent)
+        params = real.sign_in(servers.authorization_url(api, **sent), "nobody")
+        with pytest.raises(SignInRefused) as told:
+            servers.redeem(api, params=params, **sent)
         assert told.value.code == "access_denied"
 
 
 @needs_oidc_provider
-def test_a_strict_server_lets_a_device_in(tmp_path: Path) -> None:
-    providers = Providers(time.time)
-    with oidc_provider(tmp_path) as real:
-        api = real_api(real.issuer)
-        assert providers.has_device_flow(api)
-        start = providers.begin_device(api)
+@by_each_way
+def test_a_strict_server_lets_a_device_in(way: str, tmp_path: Path) -> None:
+    servers = SignInServers(time.time)
+    registered, keys = shown_by(way, tmp_path)
+    with oidc_provider(tmp_path, **registered) as real:
+        api = real_api(real.issuer, **keys)
+        assert servers.has_device_flow(api)
+        start = servers.begin_device(api)
         assert start.verification_url == f"{real.issuer}/device"
-        assert providers.poll_device(api, start) is None
+        assert servers.poll_device(api, start) is None
         real.enter(start.complete_url)
-        grant = providers.poll_device(api, start)
+        grant = servers.poll_device(api, start)
         assert grant is not None
         assert (grant.subject, grant.email) == ("ann", "ann@example.com")
-        with pytest.raises(ProviderRefused):
-            providers.poll_device(api, start)
+        with pytest.raises(SignInRefused):
+            servers.poll_device(api, start)

@@ -1,0 +1,62 @@
+"""What everything else stands on, opened: the database, and who is woken by what is written to it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from base.clock import SteadyClock
+from base.settings import Settings
+from store.engine import DatabaseAway, engine_url, is_server
+from store.store import Store
+from workers.jobs import defer
+from workers.leases import Leases
+from workers.waking import Waking
+
+log = structlog.get_logger("bot")
+_TRY_DATABASE = 1.0  # seconds between two tries to reach it at the start
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What everything else stands on: the database, and who is woken by what is written to it. `leases`: where others share it."""
+
+    store: Store
+    waking: Waking
+    leases: Leases | None
+
+
+def open_database(settings: Settings, clock: SteadyClock, on_lost: Callable[[], None] = lambda: None) -> Parts:
+    """Opens the database, which is made or brought up to date where needed. Raises `Misconfigured`."""
+    key = settings.journal_key
+    is_shared = is_server(engine_url(settings.database_url))
+    leases = Leases() if is_shared else None
+    waking = Waking(leases, defer) if is_shared else Waking()
+    store = Store(
+        settings.database_url,
+        clock,
+        waking,
+        key.get_secret_value() if key else None,
+        on_lost=on_lost,
+        is_shared=is_shared,
+    )
+    return Parts(store, waking, leases)
+
+
+def wait_for_database(
+    settings: Settings, clock: SteadyClock, stop: threading.Event, on_lost: Callable[[], None]
+) -> Parts:
+    """Opens the database, as soon as it is there. Raises `Misconfigured`, and `SystemExit` where the process is to end before."""
+    reason = ""
+    while True:
+        try:
+            return open_database(settings, clock, on_lost)
+        except DatabaseAway as error:
+            if str(error) != reason:
+                reason = str(error)
+                log.warning("waiting for the database", reason=reason)
+        if stop.wait(_TRY_DATABASE):
+            raise SystemExit(0)
