@@ -127,7 +127,10 @@ class Arrivals(Database):
             with self._writing(urgent=True) as tx:  # Slack waits for it
                 if tx.wake(received.thread.key, Work.ARRIVALS, lane=received.user) and self._takes_in_at_once:
                     values |= {"taken_by": self.process, "tries": 1}
-                return tx.db.scalar(_RECORD[tx.engine], values) is not None
+                is_new = tx.db.scalar(_RECORD[tx.engine], values) is not None
+                if not is_new:
+                    tx.leave_as_it_is(received.thread.key)
+                return is_new
 
     def take_in_later(self) -> None:
         """What comes in from now on is not worked on at once."""

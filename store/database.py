@@ -94,6 +94,11 @@ class Transaction:
         self.woken.setdefault(thread, set()).update(work)
         return thread in self.pinned
 
+    def leave_as_it_is(self, thread: str) -> None:
+        """What was to be left for a thread of another process is left there already."""
+        if thread not in self.pinned:
+            self.woken.pop(thread, None)
+
     def defer(self) -> None:
         """At the end: leaves to other processes what is theirs to do."""
         for thread, work in self.woken.items():

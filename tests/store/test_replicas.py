@@ -22,7 +22,7 @@ from store.posts import message
 from store.store import Store
 from store.tables import MIGRATIONS
 from tests.harness.databases import fresh_database, looking_into, rows
-from tests.harness.stores import A, B, arrive, begin, propose, redrawn
+from tests.harness.stores import A, B, a_mention, arrive, begin, propose, redrawn
 from tests.harness.whole_bot import until
 from workers.jobs import defer
 from workers.leases import Leases
@@ -188,6 +188,13 @@ def test_what_is_recorded_is_left_as_a_job_unless_this_process_has_the_thread(ur
     assert [row["lock"] for row in rows(url, "procrastinate_jobs")] == [B.key]
     assert A.key in waking.queues[Work.ARRIVALS]
     assert B.key not in waking.queues[Work.ARRIVALS]
+    store.close()
+
+
+def test_what_slack_sends_again_leaves_no_further_job(url: str) -> None:
+    store = Store(url, wakes=Waking(Leases(), defer), journal_key="k", is_shared=True)
+    assert [store.record(a_mention("Ev1", A)) for _ in range(3)] == [True, False, False]
+    assert [row["lock"] for row in rows(url, "procrastinate_jobs")] == [A.key]
     store.close()
 
 
