@@ -74,7 +74,8 @@ auth:
 endpoints:
   - {{method: GET, url: "/users?page=[page]", description: Lists.}}
   - {{method: GET, url: "/users/[id]", description: Shows.}}
-  - {{method: DELETE, url: "/users/[id]", description: Removes.}}
+  # of a statement in base64 behind other bytes, a mask leaves the last character, which is another one each time
+  - {{method: DELETE, url: "/users/[id]", description: Removes., preview: {{ignore: [echo]}}}}
 """
 
 
