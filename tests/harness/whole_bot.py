@@ -301,7 +301,9 @@ class RunningBot:
         if self._server is not None:
             self.workspace.connect("")
             self._server.stop()
+            others = max(0, self.workspace.connections - len(self._bots))
             at_once(*(functools.partial(bot.stop, 5) for bot in self._bots))
+            self.workspace.wait(lambda: self.workspace.connections <= others)  # or a press goes to who is gone
             self._server = None
 
     @property
