@@ -23,16 +23,15 @@ from base.settings import Misconfigured
 from store.engine import by_statement, engine_url, is_read_only, make_engine, unusable_by
 from store.holds import DATABASE, Hold, Holds, Overtaken
 from store.journal.hash_chain import JournalEntry
-from store.journal.journal import Head, Journal, read_key
+from store.journal.journal import Head, Journal, Noted, read_key
 from store.process_lock import LOCK_NUMBER, FileLock, ProcessLock, ServerLock, wait_for
 from store.tables import MIGRATIONS, SERIAL, catalogs
 from store.write_lock import WriteLock
 from workers.wakes import Nobody, Wakes, Work
 
 log = structlog.get_logger("store")
-
-
 _LOOK_AGAIN = 0.5  # seconds
+_ALONE = text("select pg_advisory_xact_lock(7316045922)")  # any fixed number that others are unlikely to use
 _LOCKED = text(
     """select 1 from pg_locks where locktype = 'advisory' and granted and mode = 'ExclusiveLock'
        and ((classid::bigint << 32) | objid::bigint) = :number
@@ -69,7 +68,7 @@ class NotNow(Exception):
 @dataclass(frozen=True)
 class Transaction:
     """One that writes. `woken`: the threads for which it leaves work, and which; those of `pinned` are this process's own. `lanes`: who
-    asked in them, where that is known."""
+    asked in them, where that is known. `noted`: the entries that it adds to the journal."""
 
     db: Connection
     clock: Callable[[], float]
@@ -79,6 +78,7 @@ class Transaction:
     woken: dict[str, set[Work]] = field(default_factory=dict)
     pinned: set[str] = field(default_factory=set)
     lanes: dict[str, str] = field(default_factory=dict)
+    noted: list[Noted] = field(default_factory=list)
 
     @property
     def engine(self) -> str:
@@ -111,12 +111,19 @@ class Transaction:
             self.wakes.recorded(thread, work, is_pinned=thread in self.pinned, lane=self.lanes.get(thread, ""))
 
     def note(self, thread: str, turn: str, entries: Sequence[JournalEntry]) -> None:
-        """Writes entries of the journal."""
-        self.journal.append(self.db, self.clock(), thread, turn, entries)
+        """Adds entries to the journal."""
+        now = self.clock()
+        self.noted.extend(Noted(now, thread, turn, entry) for entry in entries)
+
+    def write_down(self) -> None:
+        """At the very end: writes what was noted. All processes wait for each other here, and no longer than until COMMIT."""
+        self.journal.append(self.db, self.noted)
 
     def alone(self) -> None:
-        """Holds off other transactions that call this, until the end of this one."""
-        self.journal.alone(self.db)
+        """Holds off other transactions that call this, until the end of this one. To be called before all else: what is locked is locked
+        in the order of this, rows, the journal's chain. On SQLite, BEGIN IMMEDIATE has done so."""
+        if self.engine == "postgresql":
+            self.db.execute(_ALONE)
 
 
 class Database:
@@ -213,10 +220,12 @@ class Database:
     def _writing(self, *, urgent: bool = False) -> Iterator[Transaction]:
         tx: Transaction | None = None
         try:
-            with self._write_lock.through(urgent=urgent), self._engine.begin() as db, self._held_to_its_end(db):
+            with self._write_lock.through(urgent=urgent), self._engine.begin() as db:
                 tx = Transaction(db, self._clock, self.process, self.journal, self._wakes)
-                yield tx
-                tx.defer()
+                with self._held_to_its_end(db):
+                    yield tx
+                    tx.defer()
+                tx.write_down()
         except Overtaken:
             if self._holds.is_lost:
                 self._on_lost()
@@ -372,7 +381,6 @@ class Database:
         """Goes on with the journal. Raises `Misconfigured` where the key is not its own; tells in log and journal what is missing."""
         self.journal.check_key()
         with self._writing() as tx:
-            tx.alone()  # or another process would go on meanwhile, and be set back
             self.journal.catch_up(tx.db)
         missing = self.journal.missing()
         if missing is not None:

@@ -26,7 +26,7 @@ from store.journal.hash_chain import FIRST, ChainedEntry, JournalEntry, first_br
 from store.tables import journal, journal_head
 
 log = structlog.get_logger("journal")
-_ALONE = "select pg_advisory_xact_lock(7316045922)"  # any fixed number that others are unlikely to use
+_LOCK_CHAIN = "select pg_advisory_xact_lock(7316045923)"  # any fixed number that others are unlikely to use
 _KEY_FOR_SERVER = (
     "JOURNAL_KEY is not set. With PostgreSQL it has to be: set it to a secret of your own, for example what `openssl rand -hex 32` prints, "
     "and keep it. An earlier version made one in the file journal-key of its working directory; that one goes on."
@@ -51,7 +51,7 @@ _last = select(journal).order_by(journal.c.number.desc()).limit(1).subquery()
 _HEAD_AND_END = select(journal_head, _last.c.number.label("last_number"), _last.c.hash.label("last_hash")).outerjoin(
     _last, true()
 )  # in one statement: between two, others write
-_ALONE_AT_HEAD = "; ".join((_ALONE, "select number, hash, signature from journal_head"))
+_LOCK_AT_HEAD = "; ".join((_LOCK_CHAIN, "select number, hash, signature from journal_head"))
 _SENDS = select(journal.c.data).where(journal.c.turn == given("of"), journal.c.kind == "send")
 
 
@@ -63,6 +63,15 @@ class Head(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.number}:{self.hash}"
+
+
+class Noted(NamedTuple):
+    """What is to become an entry: when it happened (seconds since 1970), in which thread and turn, and what."""
+
+    at: float
+    thread: str
+    turn: str
+    entry: JournalEntry
 
 
 class _HeadRow(NamedTuple):
@@ -104,40 +113,38 @@ class Journal:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def append(self, db: Connection, at: float, thread: str, turn: str, entries: Sequence[JournalEntry]) -> None:
-        """Adds entries inside a running transaction."""
-        if not entries:
+    def append(self, db: Connection, noted: Sequence[Noted]) -> None:
+        """Adds entries inside a running transaction, as the last that it does: see `lock`."""
+        if not noted:
             return
-        head, is_ours = self._alone_at_head(db)
+        head, is_ours = self._locked_head(db)
         rows = []
-        for entry in entries:
-            rows.append(self._row(head, at, thread, turn, entry))
+        for one in noted:
+            rows.append(self._row(head, one))
             head = Head(rows[-1]["number"], rows[-1]["hash"])
         db.execute(_GO_ON, rows)
         db.execute(_SET_HEAD, self._signed(head) | ({} if is_ours else {"new_signature": ""}))
 
     @staticmethod
-    def alone(db: Connection) -> None:
-        """Holds off other transactions that call this, until the end of this one. On SQLite, BEGIN IMMEDIATE has done so.
-
-        The store has one lock for the chain and for all else that must be alone: with two, one could hold a thread's row and wait for
-        the chain while the other does the opposite.
-        """
+    def lock(db: Connection) -> None:
+        """Holds off who would go on with the chain until the end of this transaction, which waits for nothing else from here on: so
+        nobody who waits for the chain is waited for by who has it. On SQLite, BEGIN IMMEDIATE has done so."""
         if db.dialect.name == "postgresql":
-            db.execute(text(_ALONE))
+            db.execute(text(_LOCK_CHAIN))
 
-    def _alone_at_head(self, db: Connection) -> tuple[Head, bool]:
-        """`alone`, and where the chain goes on then; on a server in one trip of two statements, since each sees what was there when it
+    def _locked_head(self, db: Connection) -> tuple[Head, bool]:
+        """`lock`, and where the chain goes on then; on a server in one trip of two statements, since each sees what was there when it
         began."""
         if db.dialect.name != "postgresql":
             return self._head(db)
-        found = db.exec_driver_sql(_ALONE_AT_HEAD, execution_options={"no_parameters": True})
+        found = db.exec_driver_sql(_LOCK_AT_HEAD, execution_options={"no_parameters": True})
         found.cursor.nextset()
         row = found.cursor.fetchone()
         found.close()
         return self._goes_on(db, None if row is None else _HeadRow(*row))
 
-    def _row(self, head: Head, at: float, thread: str, turn: str, entry: JournalEntry) -> dict[str, Any]:
+    def _row(self, head: Head, noted: Noted) -> dict[str, Any]:
+        at, thread, turn, entry = noted
         written = json.dumps(entry.data, ensure_ascii=False, separators=(",", ":"))
         data = encodable(written)  # exactly what the database will give back
         number = head.number + 1
@@ -154,6 +161,7 @@ class Journal:
 
     def catch_up(self, db: Connection) -> None:
         """Moves the head on to entries that follow it: an earlier version, which knew of no head, may have been at work until now."""
+        self.lock(db)  # or another process would go on meanwhile, and be set back
         head, is_ours = self._head(db)
         broken, hash_, number = first_broken(self._key, self.lines(head.number), head.number + 1, head.hash)
         if is_ours and broken is None and number > head.number:
@@ -161,12 +169,12 @@ class Journal:
 
     def begin_anew(self, db: Connection, at: float) -> Head:
         """Begins a new chain with this key behind whatever is there, and says so in its first entry. Gives that."""
-        self.alone(db)
+        self.lock(db)
         row = db.execute(_HEAD).mappings().first()
         last = db.execute(_END).mappings().first()
         old = max([Head(one["number"], one["hash"]) for one in (row, last) if one is not None], default=Head())
         told = {"after": {"number": old.number, "hash": old.hash}}
-        first = self._row(Head(old.number, FIRST), at, "", "", JournalEntry(BEGUN_ANEW, told))
+        first = self._row(Head(old.number, FIRST), Noted(at, "", "", JournalEntry(BEGUN_ANEW, told)))
         db.execute(_GO_ON, [first])
         self._put_head(db, Head(first["number"], first["hash"]))
         return Head(first["number"], first["hash"])

@@ -69,6 +69,24 @@ def test_who_is_ended_while_it_waits_for_a_process_of_an_earlier_version_ends(pr
         waiting.join(stop)
 
 
+def test_who_waits_for_a_row_holds_nobody_off_from_the_journal(process: Callable[[], Store], url: str) -> None:
+    first, second = process(), process()
+    first.take_up(A.key)
+    second.take_up(B.key)
+    with first.holding(A.key), second.holding(B.key):
+        of_first, of_second = begin(first, A), begin(second, B)
+    with ThreadPoolExecutor(1) as pool, looking_into(url) as engine:
+        with engine.begin() as db:
+            db.execute(text("select 1 from threads where thread = :one for update"), {"one": A.key})
+            waits = pool.submit(first.end_turn, of_first, [], said=None, usage=None, entries=[JournalEntry("first", {})])
+            until(lambda: db.scalar(text("select count(*) from pg_locks where not granted")) == 1)
+            second.end_turn(of_second, [], said=None, usage=None, entries=[JournalEntry("second", {})])
+            assert not waits.done()
+        waits.result()
+    kinds = [line.kind for line in second.journal.lines()]
+    assert [kind for kind in kinds if kind in ("first", "second")] == ["second", "first"]
+
+
 def test_who_had_a_thread_before_writes_nothing_more(process: Callable[[], Store]) -> None:
     first, second = process(), process()
     first.take_up(A.key)
