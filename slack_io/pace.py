@@ -40,6 +40,8 @@ PACE: dict[str, tuple[int, float]] = {
 }
 _OTHERS = (45, 60.0)  # of methods that are not named
 _PER_CHANNEL = frozenset({"chat.postMessage"})
+_PART_AT_ONCE = 5  # a fifth of a window's calls may come at once, over all processes
+_BURST = 3  # messages at once in one channel, over all processes; Slack gives no number
 _KEEP_ENTRIES = 5_000
 _MOST_PROMISED = 60.0  # seconds; who would wait for longer comes back then, and is promised another moment
 _NOT_COME = 5.0  # seconds after which who was promised a moment is not waited for
@@ -113,7 +115,8 @@ class InLine:
 
 
 class SharedPace:
-    """A pace that all processes on one database keep together."""
+    """A pace that all processes on one database keep together: a few calls at once, then one after the other, so that no minute has more
+    than its share, whichever processes make them and however long they are on their way."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -121,16 +124,27 @@ class SharedPace:
     def take(self, method: str, channel: str, spare: int = 0) -> float:
         """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
         limit, _ = PACE.get(method, _OTHERS)
-        ahead, of_all = apart(method) * (limit - spare - 1), f"slack:{method}"
+        at_once, between = _smooth(method)
+        ahead, of_all = between * (at_once * (1 - spare / limit) - 1), f"slack:{method}"
         if method in _PER_CHANNEL:
-            return self._store.pace(f"{of_all}:{channel}", apart(method), ahead, unless_held=of_all)
-        return self._store.pace(of_all, apart(method), ahead)
+            return self._store.pace(f"{of_all}:{channel}", between, ahead, unless_held=of_all)
+        return self._store.pace(of_all, between, ahead)
 
     def hold(self, method: str, seconds: float) -> None:
         """Slack asked to wait with this method."""
-        limit, window = PACE.get(method, _OTHERS)
-        ahead = 0.0 if method in _PER_CHANNEL else window / limit * (limit - 1)
+        at_once, between = _smooth(method)
+        ahead = 0.0 if method in _PER_CHANNEL else between * (at_once - 1)
         self._store.hold_pace(f"slack:{method}", seconds + ahead)
+
+
+def _smooth(method: str) -> tuple[int, float]:
+    """How many calls of a method may come at once, and the seconds between two in the long run: together no more than its limit in any
+    window. Where Slack counts by the second it lets short bursts pass."""
+    limit, seconds = PACE.get(method, _OTHERS)
+    if method in _PER_CHANNEL:
+        return _BURST, seconds / limit
+    at_once = max(1, limit // _PART_AT_ONCE)
+    return at_once, seconds / (limit - at_once)
 
 
 class OwnPace:
