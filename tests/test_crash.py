@@ -514,7 +514,9 @@ class Relay:
                 threading.Thread(target=self._connect, args=(here,), daemon=True).start()
 
     def _connect(self, here: socket.socket) -> None:
-        there = socket.create_connection((self._goal[0], int(self._goal[1])))
+        self._between(here, socket.create_connection((self._goal[0], int(self._goal[1]))))
+
+    def _between(self, here: socket.socket, there: socket.socket) -> None:
         for pair in ((here, there), (there, here)):
             threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
 

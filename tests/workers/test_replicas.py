@@ -112,8 +112,7 @@ class Door(Relay):
         there = socket.socket(socket.AF_UNIX)
         there.connect(self._socket)
         self._open += [here, there]
-        for pair in ((here, there), (there, here)):
-            threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
+        self._between(here, there)
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such option")
