@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from store.store import Store
@@ -40,6 +42,8 @@ PACE: dict[str, tuple[int, float]] = {
 }
 _OTHERS = (45, 60.0)  # of methods that are not named
 _PER_CHANNEL = frozenset({"chat.postMessage"})
+_PART_AT_ONCE = 5  # a fifth of a window's calls may come at once, over all processes
+_BURST = 3  # messages at once in one channel, over all processes; Slack gives no number
 _KEEP_ENTRIES = 5_000
 _MOST_PROMISED = 60.0  # seconds; who would wait for longer comes back then, and is promised another moment
 _NOT_COME = 5.0  # seconds after which who was promised a moment is not waited for
@@ -63,49 +67,89 @@ def apart(method: str) -> float:
     return seconds / limit
 
 
+@dataclass
+class _Line:
+    """Moments that were promised, which of them to whom, and which were passed on to another lane."""
+
+    moments: deque[float] = field(default_factory=deque)
+    lanes: dict[str, deque[float]] = field(default_factory=dict)
+    passed_on: dict[float, str] = field(default_factory=dict)
+
+    def come(self, lane: str, now: float) -> bool:
+        """Whether it is the turn of one of this lane; that moment is over then, as are those for which nobody came."""
+        while self.moments and self.moments[0] < now - _NOT_COME:
+            self.passed_on.pop(self.moments.popleft(), None)
+        if not self.moments:
+            return True
+        is_theirs = self.passed_on.get(self.moments[0], lane) == lane
+        if self.moments[0] > now or not is_theirs:
+            return False
+        self.passed_on.pop(self.moments.popleft(), None)
+        return True
+
+    def next_for(self, lane: str, now: float, apart: float) -> float:
+        """Promises one of this lane a moment: a new one, or one of a longer lane, of which one stands in line anew then."""
+        last, place = max(self.moments[0], self.moments[-1]) + apart, self.place(lane, now)
+        others = (one for one in itertools.islice(self.moments, place, None) if one not in self.passed_on)
+        promised = next(others, last)
+        if promised != last:
+            self.passed_on[promised] = lane
+        if last - now < _MOST_PROMISED:
+            self.moments.append(last)
+        if promised - now < _MOST_PROMISED:
+            self.promise(lane, promised)
+        return min(promised - now, _MOST_PROMISED)
+
+    def place(self, lane: str, now: float) -> int:
+        """How many go before one more of this lane, where all lanes take turns."""
+        for one, promised in list(self.lanes.items()):
+            while promised and promised[0] <= now:
+                promised.popleft()
+            if not promised:
+                del self.lanes[one]
+        mine = len(self.lanes.get(lane, ()))
+        return mine + sum(min(len(promised), mine + 1) for one, promised in self.lanes.items() if one != lane)
+
+    def promise(self, lane: str, moment: float) -> None:
+        """Notes that one of this lane comes back then."""
+        self.lanes.setdefault(lane, deque()).append(moment)
+
+
 class InLine:
     """A pace that promises each who has to wait a moment of their own: otherwise all would come back at once, and all but one in vain. Who
-    comes while others wait stands behind them."""
+    comes while others wait stands behind them; but one of a lane (whom it is for) with a hundred in line holds up nobody of another."""
 
     def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
         self._pace = pace
         self._clock = clock
         self._lock = threading.Lock()
-        self._lines: OrderedDict[tuple[str, str, int], deque[float]] = OrderedDict()  # moments that were promised
+        self._lines: OrderedDict[tuple[str, str, int], _Line] = OrderedDict()
 
-    def take(self, method: str, channel: str, spare: int = 0) -> float:
+    def take(self, method: str, channel: str, spare: int = 0, *, lane: str = "") -> float:
         """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
         key = (method, channel if method in _PER_CHANNEL else "", spare)
         with self._lock:
-            if (wait := self._stand_in_line(key, apart(method))) > 0:
+            if (wait := self._stand_in_line(key, lane, apart(method))) > 0:
                 return wait
         wait = self._pace.take(method, channel, spare)
         if wait > 0:
             with self._lock:
-                self._line(key).appendleft(self._clock() + wait)  # this one was first
+                line, moment = self._line(key), self._clock() + wait
+                line.moments.appendleft(moment)  # this one was first
+                line.promise(lane, moment)
         return wait
 
     def hold(self, method: str, seconds: float) -> None:
         """Slack asked to wait with this method."""
         self._pace.hold(method, seconds)
 
-    def _stand_in_line(self, key: tuple[str, str, int], apart: float) -> float:
+    def _stand_in_line(self, key: tuple[str, str, int], lane: str, apart: float) -> float:
         """0: it is this one's turn to ask; else the seconds until the moment that it is promised."""
         line, now = self._line(key), self._clock()
-        while line and line[0] < now - _NOT_COME:
-            line.popleft()
-        if not line:
-            return 0.0
-        if line[0] <= now:
-            line.popleft()
-            return 0.0
-        promised = max(line[0], line[-1]) + apart
-        if promised - now < _MOST_PROMISED:
-            line.append(promised)
-        return min(promised - now, _MOST_PROMISED)
+        return 0.0 if line.come(lane, now) else line.next_for(lane, now, apart)
 
-    def _line(self, key: tuple[str, str, int]) -> deque[float]:
-        line = self._lines.setdefault(key, deque())
+    def _line(self, key: tuple[str, str, int]) -> _Line:
+        line = self._lines.setdefault(key, _Line())
         self._lines.move_to_end(key)
         while len(self._lines) > _KEEP_ENTRIES:
             self._lines.popitem(last=False)
@@ -113,7 +157,8 @@ class InLine:
 
 
 class SharedPace:
-    """A pace that all processes on one database keep together."""
+    """A pace that all processes on one database keep together: a few calls at once, then one after the other, so that no minute has more
+    than its share, whichever processes make them and however long they are on their way."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -121,16 +166,27 @@ class SharedPace:
     def take(self, method: str, channel: str, spare: int = 0) -> float:
         """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
         limit, _ = PACE.get(method, _OTHERS)
-        ahead, of_all = apart(method) * (limit - spare - 1), f"slack:{method}"
+        at_once, between = _smooth(method)
+        ahead, of_all = between * (at_once * (1 - spare / limit) - 1), f"slack:{method}"
         if method in _PER_CHANNEL:
-            return self._store.pace(f"{of_all}:{channel}", apart(method), ahead, unless_held=of_all)
-        return self._store.pace(of_all, apart(method), ahead)
+            return self._store.pace(f"{of_all}:{channel}", between, ahead, unless_held=of_all)
+        return self._store.pace(of_all, between, ahead)
 
     def hold(self, method: str, seconds: float) -> None:
         """Slack asked to wait with this method."""
-        limit, window = PACE.get(method, _OTHERS)
-        ahead = 0.0 if method in _PER_CHANNEL else window / limit * (limit - 1)
+        at_once, between = _smooth(method)
+        ahead = 0.0 if method in _PER_CHANNEL else between * (at_once - 1)
         self._store.hold_pace(f"slack:{method}", seconds + ahead)
+
+
+def _smooth(method: str) -> tuple[int, float]:
+    """How many calls of a method may come at once, and the seconds between two in the long run: together no more than its limit in any
+    window. Where Slack counts by the second it lets short bursts pass."""
+    limit, seconds = PACE.get(method, _OTHERS)
+    if method in _PER_CHANNEL:
+        return _BURST, seconds / limit
+    at_once = max(1, limit // _PART_AT_ONCE)
+    return at_once, seconds / (limit - at_once)
 
 
 class OwnPace:

@@ -103,7 +103,7 @@ class Transaction:
         """At the end: leaves to other processes what is theirs to do."""
         for thread, work in self.woken.items():
             if thread not in self.pinned:
-                self.wakes.defer(self.db, thread, work)
+                self.wakes.defer(self.db, [thread], work)
 
     def recorded(self) -> None:
         """It is over, and what it leaves is woken."""

@@ -19,6 +19,7 @@ from store.database_words import is_away, unusable
 log = structlog.get_logger("store")
 _CONNECT_SECONDS = 10  # for a connection to PostgreSQL; its driver would wait for two minutes
 _STILL = 10  # seconds for which a transaction on a server may do nothing
+_ON_DISK = "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'"
 _READ_ONLY = "25006"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _UNUSED = 5.0  # seconds after which a connection is asked whether it lives; what ends before that is seen at its socket
 # A firewall that drops a connection, or a machine that is gone, says nothing: without these the driver would wait for a quarter of an hour,
@@ -97,7 +98,7 @@ def make_engine(url: URL) -> Engine:
             connect_args=patience | {"prepare_threshold": None},  # PgBouncer gives each transaction another session
             hide_parameters=True,
         )
-        event.listen(server, "connect", _bound_stillness)
+        event.listen(server, "connect", _prepare_session)
         event.listen(server, "handle_error", _leave_read_only)
         event.listen(server, "checkout", _check_lives)
         return server
@@ -132,10 +133,12 @@ def _keep_private(database: str) -> None:
         log.warning("the database's files may be read by others", file=error.filename, error=error.strerror)
 
 
-def _bound_stillness(connection: Any, _record: object) -> None:
-    """A process that stands still in the middle of a transaction keeps its locks; the server ends that, for the others' sake."""
+def _prepare_session(connection: Any, _record: object) -> None:
+    """A process that stands still in the middle of a transaction keeps its locks; the server ends that, for the others' sake. And what
+    was committed is on disk, as with SQLite, whatever the server does by itself: Slack is told so."""
     with connection.cursor() as cursor:
         cursor.execute(f"set idle_in_transaction_session_timeout = '{_STILL}s'")
+        cursor.execute(_ON_DISK)
     connection.commit()
 
 

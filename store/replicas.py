@@ -6,32 +6,30 @@ A thread is taken up once for as long as a process works on it (workers/leases.p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
+from sqlalchemy import Row, case, column, delete, func, select, table, text, update
 from sqlalchemy import bindparam as given
-from sqlalchemy import case, delete, select, text
+from sqlalchemy.exc import DBAPIError
 
+from base.clock import SteadyClock
 from gate.policy import State
+from store.database import Transaction
 from store.holds import DATABASE, DEAD, EVERYBODY, NOW
 from store.proposal_record import proposals
 from store.recovery import Left, Recovery
 from store.tables import by_engine, replicas
-from workers.wakes import CLOCK_LOCK, Work
+from workers.wakes import CLOCK_LOCK, FIRST, Work
 
 _GAP = 6.0  # seconds without a sign of anybody, after which the database may have been away
 _GONE = 86_400.0  # seconds without a sign of life, after which a process that died with nothing to do is forgotten
 _ALL = frozenset(Work) - {Work.DEADLINES}
-_BEAT = by_engine(
+_workers = table("procrastinate_workers", column("id"), column("last_heartbeat"))
+_everybody = by_engine(
     lambda insert: (
         insert(replicas)
-        .values(process=given("me"), worker=given("by"), started_at=NOW, beat_at=NOW)
-        .on_conflict_do_update(index_elements=["process"], set_={"worker": given("by"), "beat_at": NOW})
-        .returning(NOW)
-    )
-)
-_PULSE = by_engine(
-    lambda insert: (
-        insert(replicas)
-        .values(process=given("all"), started_at=NOW, beat_at=NOW)
+        .values(process=EVERYBODY, started_at=NOW, beat_at=NOW)
         .on_conflict_do_update(
             index_elements=["process"],
             set_={
@@ -40,22 +38,46 @@ _PULSE = by_engine(
             },
         )
     )
+)["postgresql"].cte("everybody")
+_works = update(_workers).where(_workers.c.id == given("by")).values(last_heartbeat=func.clock_timestamp()).cte("works")
+# One trip to the server, and no locks that others keep for long: a sign of life has to come however busy all else is.
+_FIRST_BEAT = (
+    by_engine(
+        lambda insert: (
+            insert(replicas)
+            .values(process=given("me"), worker=given("by"), started_at=NOW, beat_at=NOW)
+            .on_conflict_do_update(index_elements=["process"], set_={"worker": given("by"), "beat_at": NOW})
+            .returning(NOW)
+        )
+    )["postgresql"]
+    .add_cte(_everybody)
+    .add_cte(_works)
+)
+_BEAT = (
+    update(replicas)
+    .where(replicas.c.process == given("me"))
+    .values(worker=given("by"), beat_at=NOW)
+    .returning(NOW)
+    .add_cte(_everybody)
+    .add_cte(_works)
 )
 _COULD_BEAT = select(replicas.c.started_at < NOW - DEAD).where(replicas.c.process == EVERYBODY)
+_NOW = select(NOW)
 _NOTIFY = text("select pg_notify(:channel, :news)")
+# What procrastinate's get_stalled_jobs looks for. `since`: when its process gave its last sign of life, or since when anybody else does.
 _STALLED = text(
-    """select job.id, job.lock, job.args ->> 'thread' as thread, job.worker_id,
-       extract(epoch from clock_timestamp() - worker.last_heartbeat) as silence from procrastinate_jobs job
+    """select job.id, job.args ->> 'thread' as thread, job.worker_id,
+       extract(epoch from clock_timestamp()) - greatest(extract(epoch from worker.last_heartbeat),
+       (select started_at from replicas where process = :all)) as silence from procrastinate_jobs job
        left join procrastinate_workers worker on worker.id = job.worker_id
-       where job.id = any(:jobs) and job.status = 'doing'
-       and (worker.id is null or worker.last_heartbeat < now() - :dead * interval '1 second')
-       for update of job skip locked"""
+       where job.status = 'doing' and (worker.id is null or worker.last_heartbeat < now() - :dead * interval '1 second')"""
 )
+_FOR_ONE = text(f"{_STALLED.text} for update of job skip locked")
 _HAD = text(
     """select id, args ->> 'thread' as thread from procrastinate_jobs where worker_id = :worker and status = 'doing'
        for update skip locked"""
 )
-_FINISH = text("select procrastinate_finish_job_v1(:job, 'failed', true)")
+_FINISH = text("select procrastinate_finish_job_v1(job, 'failed', true) from unnest(cast(:jobs as bigint[])) job")
 _PRUNE = text("delete from procrastinate_workers where id = any(:workers)")
 _JOBS = text("select lock from procrastinate_jobs where status in ('todo', 'doing')")
 _HAS_JOB = text("select 1 from procrastinate_jobs where lock = :lock and status in ('todo', 'doing') limit 1")
@@ -66,12 +88,17 @@ class Replicas(Recovery):
 
     # --- this one -----------------------------------------------------------------------------------------------------
 
-    def beat(self, worker: int | None) -> float:
+    def beat(self, worker: int | None, *, again: bool = False) -> float | None:
         """Gives a sign of life; gives the database's time, in seconds since 1970. `worker`: procrastinate's number for this process, as
-        soon as it has one."""
-        with self._writing() as tx:
-            tx.db.execute(_PULSE[tx.engine], {"all": EVERYBODY})
-            return float(tx.db.scalar(_BEAT[tx.engine], {"me": self.process, "by": worker}) or 0)
+        soon as it has one. None where one was given before (`again`), and the others have shared out since then what this process had."""
+        with self._by_itself() as db:
+            beaten = db.scalar(_BEAT if again else _FIRST_BEAT, {"me": self.process, "by": worker})
+        return None if beaten is None else float(beaten)
+
+    def keep_time(self, clock: SteadyClock) -> None:
+        """Sets a clock by the database's, to which all processes keep; not where the database gives no answer."""
+        with suppress(DBAPIError), self._reading() as db:
+            clock.keep_to(float(db.scalar(_NOW) or 0), None)
 
     def lose(self) -> None:
         """Notes that the others took this process for dead."""
@@ -82,11 +109,6 @@ class Replicas(Recovery):
         """Has all who listen hear of something."""
         with self._by_itself() as db:
             db.execute(_NOTIFY, {"channel": channel, "news": news})
-
-    def counts_as_dead(self) -> bool:
-        """Whether the others have shared out what this process had."""
-        with self._reading() as db:
-            return db.scalar(select(replicas.c.process).where(replicas.c.process == self.process)) is None
 
     def leave_replicas(self) -> None:
         """This process ends."""
@@ -102,9 +124,7 @@ class Replicas(Recovery):
     def give_back(self, worker: int) -> None:
         """Leaves what this process had under an earlier number to all: it lost the database, and is back."""
         with self._writing() as tx:
-            for row in tx.db.execute(_HAD, {"worker": worker}).all():
-                tx.db.execute(_FINISH, {"job": row.id})
-                self._wakes.defer(tx.db, row.thread, _ALL)
+            self._make_anew(tx, tx.db.execute(_HAD, {"worker": worker}).all())
 
     # --- threads ------------------------------------------------------------------------------------------------------
 
@@ -129,7 +149,7 @@ class Replicas(Recovery):
             with self._writing() as tx:
                 tx.alone()  # or two that look together would both find no job
                 if tx.db.scalar(_HAS_JOB, {"lock": thread or CLOCK_LOCK}) is None:
-                    self._wakes.defer(tx.db, thread, _ALL)
+                    self._wakes.defer(tx.db, [thread], _ALL)
 
     def _threads_with_writes(self) -> list[str]:
         under_way = select(proposals.c.thread).where(proposals.c.state.in_((State.APPROVED, State.SENDING))).distinct()
@@ -137,29 +157,36 @@ class Replicas(Recovery):
             return list(db.scalars(under_way))
 
     def defer(self, threads: Sequence[str]) -> None:
-        """Leaves threads to other processes."""
+        """Leaves threads that this process had to others, who take them up before what nobody has begun."""
         with self._writing() as tx:
-            for thread in threads:
-                self._wakes.defer(tx.db, thread, _ALL)
+            self._wakes.defer(tx.db, threads, _ALL, FIRST)
 
     # --- the dead -----------------------------------------------------------------------------------------------------
 
-    def share_out(self, jobs: Sequence[int]) -> tuple[list[tuple[str, float]], list[Left]]:
-        """Takes these jobs from processes that give no sign of life, each by one caller alone: gives the threads, which others take
-        up now, each with the seconds since its process gave one, and what was in the middle of being worked on.
+    def share_out(self) -> tuple[list[tuple[str, float]], list[Left]]:
+        """Takes what processes had that give no sign of life, each thread by one caller alone: gives the threads, which others take
+        up now, each with the seconds since its process gave one, or since there is anybody who could take it up; and what was in the
+        middle of being worked on.
 
         The jobs are made anew: a process that comes back would end them otherwise, and with them the lock of who has the thread by then.
         """
+        which = {"dead": DEAD, "all": EVERYBODY}
+        with self._reading() as db:
+            if db.execute(_STALLED, which).first() is None:
+                return [], []
         with self._writing() as tx:
             if not tx.db.scalar(_COULD_BEAT):  # the database was away: who lives has not had the time to say so
                 return [], []
-            stalled = tx.db.execute(_STALLED, {"jobs": list(jobs), "dead": DEAD}).all()
+            stalled = tx.db.execute(_FOR_ONE, which).all()
             workers = sorted({row.worker_id for row in stalled if row.worker_id is not None})
             dead = list(tx.db.scalars(select(replicas.c.process).where(replicas.c.worker.in_(workers))))
             left = self._left_by(tx, dead) if dead else []
-            for row in stalled:
-                tx.db.execute(_FINISH, {"job": row.id})
-                self._wakes.defer(tx.db, row.thread, _ALL)
+            self._make_anew(tx, stalled)
             tx.db.execute(delete(replicas).where(replicas.c.process.in_(dead)))
             tx.db.execute(_PRUNE, {"workers": workers})
         return [(row.thread, float(row.silence or 0)) for row in stalled], left
+
+    def _make_anew(self, tx: Transaction, jobs: Sequence[Row[Any]]) -> None:
+        """Ends jobs, and leaves their threads to all. What was under way goes before what nobody has begun, of which there may be much."""
+        tx.db.execute(_FINISH, {"jobs": [job.id for job in jobs]})
+        self._wakes.defer(tx.db, [job.thread for job in jobs], _ALL, FIRST)

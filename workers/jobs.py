@@ -5,26 +5,28 @@ A job's lock is its thread, so one process at a time has a thread (replica.py). 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 
 from sqlalchemy import Connection, text
 
-from workers.wakes import CLOCK_LOCK, Work
+from workers.wakes import CLOCK_LOCK, USUAL, Work
 
 QUEUE, TASK = "threads", "work on a thread"
 CHANNEL = "rest_in_slack"
 _DEFER = text(
-    """select procrastinate_defer_jobs_v1(array[(
-       :queue, :task, 0, :lock, null, jsonb_build_object('thread', cast(:thread as text)), null
-       )::procrastinate_job_to_defer_v1]), pg_notify(:channel, :news)"""
+    """select procrastinate_defer_jobs_v1(array(
+       select (:queue, :task, :priority, coalesce(nullif(thread, ''), :clock), null, jsonb_build_object('thread', thread), null
+       )::procrastinate_job_to_defer_v1 from unnest(cast(:threads as text[])) thread
+       )), (select count(pg_notify(:channel, news)) from unnest(cast(:news as text[])) news)"""
 )
 
 
-def defer(db: Connection, thread: str, work: Set[Work]) -> None:
-    """Inside a transaction: has a process work on a thread, after the one that has it now; and has that one hear of it. By procrastinate's
-    function in the database, so that both take one trip."""
-    job = {"queue": QUEUE, "task": TASK, "lock": thread or CLOCK_LOCK, "thread": thread}
-    db.execute(_DEFER, job | {"channel": CHANNEL, "news": news(thread, work)})
+def defer(db: Connection, threads: Sequence[str], work: Set[Work], priority: int = USUAL) -> None:
+    """Inside a transaction: has processes work on threads, each after the one that has it now; and has that one hear of it. By
+    procrastinate's function in the database, so that all of it takes one trip. `priority`: procrastinate's."""
+    jobs = {"queue": QUEUE, "task": TASK, "priority": priority, "clock": CLOCK_LOCK}
+    told = {"channel": CHANNEL, "news": [news(thread, work) for thread in threads]}
+    db.execute(_DEFER, jobs | told | {"threads": list(threads)})
 
 
 def news(thread: str, work: Iterable[Work]) -> str:

@@ -11,7 +11,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 
 from base import metrics
 from base.clock import SteadyClock
-from store.holds import DEAD, Overtaken
+from store.holds import Overtaken
 from store.store import Store
 from workers.home_news import heard_of_homes
 from workers.jobs import CHANNEL, QUEUE, TASK, parse_news
@@ -80,7 +80,9 @@ class Replica:
         self._worker: int | None = None  # procrastinate's number for this process
         self._has_lived = False
         self._hears = threading.Event()  # news come in
+        self._living = threading.Lock()
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="replica")
+        self._life = ThreadPoolExecutor(1, thread_name_prefix="life")
         self._threads = [
             threading.Thread(target=self._work, name="jobs", daemon=True),
             threading.Thread(target=self._listen, name="news", daemon=True),
@@ -154,7 +156,8 @@ class Replica:
                 )
             )
             self._stop_worker = functools.partial(loop.call_soon_threadsafe, worker.cancel)
-            mind = asyncio.create_task(self._mind(app))
+            over = threading.Event()
+            mind = loop.run_in_executor(self._life, self._mind, over)
             try:
                 await asyncio.wait([worker, mind], return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -162,11 +165,13 @@ class Replica:
                 if not self._ends.is_set():  # the database was away: what is had is taken up anew
                     for thread in self._leases.all():
                         self._leases.drop(thread)
-                for task in (worker, mind):
-                    task.cancel()
-                for ended in await asyncio.gather(worker, mind, return_exceptions=True):
-                    if isinstance(ended, Exception):
-                        raise ended
+                worker.cancel()
+                ended = [*await asyncio.gather(worker, return_exceptions=True)]
+                over.set()
+                ended += await asyncio.gather(mind, return_exceptions=True)
+                for one in ended:
+                    if isinstance(one, Exception):
+                        raise one
 
     async def _have(self, context: JobContext, *, thread: str) -> None:
         """A job: this process has a thread until it rests here."""
@@ -195,34 +200,29 @@ class Replica:
 
     # --- signs of life ------------------------------------------------------------------------------------------------
 
-    async def _mind(self, app: App) -> None:
-        """Gives signs of life, looks for those of others, and at what this process has."""
-        loop = asyncio.get_running_loop()
+    def _mind(self, over: threading.Event) -> None:
+        """Gives signs of life, looks for those of others, and at what this process has: in a thread of its own, so that neither many jobs
+        nor slow ones delay it."""
         looked = time.monotonic()
-        while True:
-            await loop.run_in_executor(self._pool, self._live)
-            if self._worker is not None:  # the worker gives none while it waits for its last jobs
-                await app.job_manager.update_heartbeat(self._worker)
-            stalled = await app.job_manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=DEAD)
-            jobs = [one.id for one in stalled if one.id is not None]
-            if jobs:
-                await loop.run_in_executor(self._pool, self._share_out, jobs)
+        while not over.is_set():
+            self._live()
+            self._share_out()
             if time.monotonic() - looked > (_LOOK if self._hears.is_set() else 0):
                 looked = time.monotonic()
-                await loop.run_in_executor(self._pool, self._look)
-            await asyncio.sleep(_BEAT)
+                self._look()
+            over.wait(_BEAT)
 
     def _live(self) -> None:
-        if self._has_lived and self._store.counts_as_dead():
-            self._store.lose()
-            return
-        self._clock.keep_to(
-            self._store.beat(self._worker), self._store.move_deadlines if CLOCK in self._leases else None
-        )
-        self._has_lived = True
+        with self._living:
+            now = self._store.beat(self._worker, again=self._has_lived)
+            if now is None:
+                self._store.lose()
+                return
+            self._clock.keep_to(now, self._store.move_deadlines if CLOCK in self._leases else None)
+            self._has_lived = True
 
-    def _share_out(self, jobs: Sequence[int]) -> None:
-        threads, left = self._store.share_out(jobs)
+    def _share_out(self) -> None:
+        threads, left = self._store.share_out()
         metrics.TAKEOVERS.inc(len(threads))
         for thread, silence in threads:
             log.warning("took over", thread=thread, after=round(silence, 1), reason="its process gives no sign of life")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from enum import StrEnum
 from typing import Any, Protocol
 
+USUAL, FIRST = 0, 1  # how soon work is taken up: what was under way goes before what nobody has begun
 CLOCK_LOCK = "clock"  # what stands for the database in a lock, where a thread has its key
 
 
@@ -27,8 +28,8 @@ class Wakes(Protocol):
         """Whether this process works on the thread; if so, it does until `recorded`."""
         ...
 
-    def defer(self, db: Any, thread: str, work: Set[Work]) -> None:
-        """Inside the transaction of the connection `db`: leaves the work to the process that has the thread, or will."""
+    def defer(self, db: Any, threads: Sequence[str], work: Set[Work], priority: int = USUAL) -> None:
+        """Inside the transaction of the connection `db`: leaves the work to the processes that have the threads, or will."""
         ...
 
     def recorded(self, thread: str, work: Set[Work], *, is_pinned: bool, lane: str = "") -> None:
@@ -44,7 +45,7 @@ class Nobody:
         """As if this process did."""
         return True
 
-    def defer(self, _db: Any, _thread: str, _work: Set[Work]) -> None:
+    def defer(self, _db: Any, _threads: Sequence[str], _work: Set[Work], priority: int = USUAL) -> None:
         """Never asked to."""
 
     def recorded(self, _thread: str, _work: Set[Work], *, is_pinned: bool, lane: str = "") -> None:

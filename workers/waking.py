@@ -6,16 +6,16 @@ others wake what is not stored. Where several processes share the database, only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 from workers.leases import Leases
-from workers.wakes import Work
+from workers.wakes import USUAL, Work
 from workers.work_queue import WorkQueue
 
 CLOCK = ""  # in place of a thread: whatever is due next, in the whole database
 _OF_THREADS = (Work.ARRIVALS, Work.TURNS, Work.STOPS, Work.WRITES, Work.POSTS, Work.DEADLINES)
-Defer = Callable[[Any, str, Set[Work]], None]
+Defer = Callable[[Any, Sequence[str], Set[Work], int], None]
 
 
 class Waking:
@@ -67,10 +67,10 @@ class Waking:
         """Whether this process works on the thread; if so, it does until `recorded`."""
         return self._leases is None or self._leases.pin(thread)
 
-    def defer(self, db: Any, thread: str, work: Set[Work]) -> None:
-        """Inside a transaction: leaves work to another process."""
-        if self._defer is not None:
-            self._defer(db, thread, work)
+    def defer(self, db: Any, threads: Sequence[str], work: Set[Work], priority: int = USUAL) -> None:
+        """Inside a transaction: leaves work to other processes."""
+        if self._defer is not None and threads:
+            self._defer(db, threads, work, priority)
 
     def recorded(self, thread: str, work: Set[Work], *, is_pinned: bool, lane: str = "") -> None:
         """Work for a thread is on disk."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import threading
-import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from gate.policy import Event, State
-from slack_io.pace import PACE, SharedPace
+from slack_io.pace import SharedPace
 from store.database import CatalogOutdated
 from store.holds import Overtaken
 from store.journal.hash_chain import JournalEntry
@@ -145,23 +145,60 @@ def test_a_process_that_starts_with_an_older_file_is_not_the_newest_and_one_that
         first.check_catalog()
 
 
-@pytest.mark.parametrize("method", ["chat.postMessage", "users.info"])
-def test_slacks_pace_is_one_for_all_processes(process: Callable[[], Store], method: str) -> None:
+class Minute:
+    """A method of tier 3 to the letter: so many calls in any minute."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._calls: deque[float] = deque()
+
+    def takes(self, now: float) -> bool:
+        while self._calls and self._calls[0] <= now - 60:
+            self._calls.popleft()
+        self._calls.append(now)
+        return len(self._calls) <= self._most
+
+
+class Bucket:
+    """One message a second in a channel, and a few at once after a pause."""
+
+    def __init__(self, size: float) -> None:
+        self._size = self._free = size
+        self._at = 0.0
+
+    def takes(self, now: float) -> bool:
+        self._free, self._at = min(self._size, self._free + max(0.0, now - self._at)), max(now, self._at)
+        self._free -= 1
+        return self._free >= 0
+
+
+@pytest.mark.parametrize(
+    ("method", "slack", "least"),
+    [("reactions.add", Minute(50), 110), ("users.info", Minute(100), 220), ("chat.postMessage", Bucket(5), 170)],
+)
+def test_two_processes_together_keep_what_slack_allows(
+    process: Callable[[], Store], url: str, method: str, slack: Minute | Bucket, least: int
+) -> None:
+    """As many calls as they may make, for three minutes, half a second on their way now and then; time goes on by setting the pace back."""
     paces = itertools.cycle([SharedPace(process()), SharedPace(process())])
-    limit, seconds = PACE[method]
-    began, taken = time.monotonic(), 0
-    while (wait := next(paces).take(method, "C1")) == 0:
-        taken += 1
-    assert limit <= taken <= limit + (time.monotonic() - began) * limit / seconds  # what became free meanwhile
-    assert 0 < wait <= seconds / limit + 0.01
+    late = itertools.cycle([0.0, 0.1, 0.5, 0.0, 0.3])
+    now, arrivals = 0.0, []
+    with looking_into(url) as engine, engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+        while now < 180:
+            wait = next(paces).take(method, "C1")
+            if wait == 0:
+                arrivals.append(now + next(late))
+                continue
+            now += wait + 0.001
+            db.execute(text("update paces set free_at = free_at - :by"), {"by": wait + 0.001})
+    assert [at for at in sorted(arrivals) if not slack.takes(at)] == []
+    assert len(arrivals) >= least
 
 
-def test_what_waits_leaves_slacks_calls_to_others(process: Callable[[], Store]) -> None:
+def test_what_can_wait_leaves_slacks_calls_to_others(process: Callable[[], Store]) -> None:
     pace = SharedPace(process())
-    limit, _ = PACE["chat.update"]
-    for _ in range(limit - 15):
-        assert pace.take("chat.update", "C1", spare=15) == 0
-    assert pace.take("chat.update", "C1", spare=15) > 0
+    while pace.take("chat.update", "C1", spare=15) == 0:
+        pass
     assert pace.take("chat.update", "C1") == 0
 
 
@@ -248,16 +285,17 @@ def test_a_dead_process_leaves_its_threads_and_counts_as_ended_in_the_middle_of_
     dead.take_in_later()
     arrival = arrive(dead, A)
     dead.take_in(arrival)
-    (job,) = rows(url, "procrastinate_jobs")
+    with looking_into(url) as engine, engine.begin() as db:
+        db.execute(text("update procrastinate_workers set last_heartbeat = now() - interval '1 minute'"))
 
-    threads, left = living.share_out([job["id"]])
+    threads, left = living.share_out()
 
     assert [thread for thread, _ in threads] == [A.key]
     assert threads[0][1] >= 60
     assert [one.ends_alone for one in left] == [1]
-    assert living.share_out([job["id"]]) == ([], [])
-    assert dead.counts_as_dead()
-    assert not living.counts_as_dead()
+    assert living.share_out() == ([], [])
+    assert dead.beat(1, again=True) is None
+    assert living.beat(None, again=True)
     assert [one.ends_alone for one in living.ended_processes(A.key)] == [1]
 
 
@@ -281,6 +319,28 @@ def test_processes_that_start_while_others_write_set_the_journal_back_nowhere(pr
     assert [line.kind for line in writer.journal.lines() if line.kind == "alarm"] == []
 
 
+def test_what_was_under_way_in_a_dead_process_goes_before_what_nobody_has_begun(url: str) -> None:
+    """However much waits; and the seconds count from when there is somebody to take it up."""
+    store = Store(url, wakes=Waking(Leases(), defer), journal_key="k", is_shared=True)
+    arrive(store, A)
+    arrive(store, B)
+    store.beat(None)
+    fetched = "select lock from procrastinate_fetch_job_v2(array['threads'], :worker)"
+    with looking_into(url) as engine, engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+        dead, living = db.scalars(
+            text(
+                "insert into procrastinate_workers (last_heartbeat) values (now() - interval '1 hour'), (now()) returning id"
+            )
+        )
+        assert db.scalar(text(fetched), {"worker": dead}) == A.key
+        db.execute(text("update replicas set started_at = started_at - 9 where process = 'all'"))
+        ((thread, after),), _ = store.share_out()
+        assert thread == A.key
+        assert 9 <= after < 3_600
+        assert [db.scalar(text(fetched), {"worker": living}) for _ in range(2)] == [A.key, B.key]
+    store.close()
+
+
 def test_who_gave_no_sign_while_the_database_was_away_is_not_dead(process: Callable[[], Store], url: str) -> None:
     store = process()
     with looking_into(url) as engine, engine.begin() as db:
@@ -293,8 +353,7 @@ def test_who_gave_no_sign_while_the_database_was_away_is_not_dead(process: Calla
         )
         db.execute(text("insert into replicas values ('all', null, 0, extract(epoch from now()) - 60)"))
     store.beat(None)  # the first after a minute
-    (job,) = rows(url, "procrastinate_jobs")
-    assert store.share_out([job["id"]]) == ([], [])
+    assert store.share_out() == ([], [])
 
 
 _SINCE = next(number for number, made in enumerate(MIGRATIONS) if any("create table replicas" in one for one in made))
@@ -336,8 +395,8 @@ def test_a_process_that_died_with_nothing_to_do_is_forgotten_after_a_day(
         db.execute(text(gone), {"process": long_gone.process})
     living.forget_replicas()
     assert {row["process"] for row in rows(url, "replicas")} == {living.process, "all"}
-    assert long_gone.counts_as_dead()
-    assert not living.counts_as_dead()
+    assert long_gone.beat(1, again=True) is None
+    assert living.beat(2, again=True)
 
 
 def test_who_fetches_a_job_finds_others_of_its_thread_by_an_index(process: Callable[[], Store], url: str) -> None:

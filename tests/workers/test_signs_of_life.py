@@ -1,0 +1,60 @@
+"""A process gives signs of life however busy it is: others would take it for dead."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from base.clock import SteadyClock
+from store.engine import engine_url, libpq_url
+from store.store import Store
+from tests.harness.databases import fresh_database, looking_into, rows
+from tests.harness.stores import A, B, arrive
+from tests.harness.whole_bot import until
+from workers.jobs import defer
+from workers.leases import Leases
+from workers.replica import Replica
+from workers.waking import Waking
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return fresh_database("postgresql", tmp_path)
+
+
+def test_however_long_it_takes_to_take_threads_up(url: str) -> None:
+    """All who do so are busy, and many more threads wait for them."""
+    leases, clock, goes_on = Leases(), SteadyClock(), threading.Event()
+    store = Store(url, clock, waking := Waking(leases, defer), "k", is_shared=True)
+    taken: list[str] = []
+
+    def take_up(thread: str, *, was_anothers: bool) -> None:
+        taken.append(thread)
+        goes_on.wait(60)
+
+    with looking_into(url) as engine, engine.begin() as db:
+        defer(db, [f"T0/C0/{number}" for number in range(20)], set())
+    arrive(store, A)
+    arrive(store, B)
+    replica = Replica(
+        libpq_url(engine_url(url)), store, leases, waking, take_up, clock, most=100, home_changed=lambda _names: None
+    )
+    replica.start()
+    try:
+        until(lambda: len(taken) >= 4)
+
+        def beats() -> tuple[object, ...]:
+            (process,) = [row["beat_at"] for row in rows(url, "replicas") if row["process"] == store.process]
+            return process, rows(url, "procrastinate_workers")[0]["last_heartbeat"]
+
+        for _ in range(2):
+            before = beats()
+            until(lambda: all(now > then for now, then in zip(beats(), before, strict=True)))  # type: ignore[operator]  # noqa: B023
+    finally:
+        goes_on.set()
+        replica.close()
+        replica.leave(time.monotonic() + 30)
+        store.close()
