@@ -83,16 +83,23 @@ def looking_into(url: str) -> Iterator[Engine]:
 
 def rows(url: str, table: str) -> list[dict[str, Any]]:
     """A whole table, ordered by its first column."""
-    return _tables(url, [table])[table]
+    with looking_into(url) as engine:
+        return _tables(engine, [table])[table]
 
 
 def everything(url: str) -> dict[str, list[dict[str, Any]]]:
     """All that the store keeps, by table."""
-    return _tables(url, ["inbox", "threads", "turns", "transcript", "proposals", "posts", "results"])
+    with looking_into(url) as engine:
+        return everything_in(engine)
 
 
-def _tables(url: str, tables: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    with looking_into(url) as engine, engine.connect() as connection:
+def everything_in(engine: Engine) -> dict[str, list[dict[str, Any]]]:
+    """The same, for who looks again and again."""
+    return _tables(engine, ["inbox", "threads", "turns", "transcript", "proposals", "posts", "results"])
+
+
+def _tables(engine: Engine, tables: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    with engine.connect() as connection:
         found = {table: connection.execute(text(f"select * from {table} order by 1")).mappings() for table in tables}
         return {table: [dict(row) for row in mappings] for table, mappings in found.items()}
 
