@@ -551,6 +551,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BotParts, s
         yield parts, listed(parts, server)[0]
 
 
+@pytest.mark.xdist_group("kept")
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
