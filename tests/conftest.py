@@ -17,7 +17,7 @@ from base.logging_setup import set_up_logs
 from demo.hr_api import HrApi
 from emulator.emulator import Workspace
 from model.chat import Model
-from tests.harness.databases import fresh_database
+from tests.harness.databases import fresh_database, opened_before
 from tests.harness.whole_bot import (
     CATALOG,
     SIGNING_SECRET,
@@ -148,7 +148,7 @@ def start_bot(
             "slack_channel": "#hr-bot",
             "slack_api_url": workspace.api_url,
             "openai_api_key": "sk-of-the-tests",
-            "database_url": f"sqlite:///{tmp_path}/bot.db",
+            "database_url": opened_before("sqlite", tmp_path),
         }
         if replicas > 1:
             settings |= {"database_url": shared, "journal_key": "of-the-tests"}

@@ -28,6 +28,7 @@ from tests.harness.whole_bot import settings_of
 from tests.mutate import TESTS
 from workers.parts import open_database
 
+pytestmark = pytest.mark.xdist_group("layout")  # in one process, which reads each file once
 ROOT = Path(__file__).parents[1]
 
 # Rooms from the top down: each may import itself and what stands after it, never what stands before. Three subjects stand apart from
@@ -271,15 +272,14 @@ def modules_used(path: Path) -> set[str]:
 
 
 MODULES = {module_of(path) for path in FILES}
-by_file = pytest.mark.parametrize("path", FILES, ids=module_of)
 
 
-@by_file
-def test_imports_run_one_way(path: Path) -> None:
-    here = ORDER.index(room_of(module_of(path)))
-    above = {one for one in modules_used(path) if ORDER.index(room_of(one)) < here}
+def test_imports_run_one_way() -> None:
+    for path in FILES:
+        here = ORDER.index(room_of(module_of(path)))
+        above = {one for one in modules_used(path) if ORDER.index(room_of(one)) < here}
 
-    assert above == set(), f"{module_of(path)} imports what stands above it"
+        assert above == set(), f"{module_of(path)} imports what stands above it"
 
 
 def test_imports_run_in_no_circle() -> None:
@@ -291,17 +291,19 @@ def test_imports_run_in_no_circle() -> None:
     assert left == {}, "these import each other, or stand above a circle"
 
 
-@by_file
-def test_only_those_in_the_list_reach_out_of_the_process(path: Path) -> None:
-    module = module_of(path)
-    allowed = REACHES.get(module, set())
-    for used, name in imports(path):
-        if package(used) in sys.stdlib_module_names:
-            found = [one for one in REACHING if used == one or used.startswith(f"{one}.") or f"{used}.{name}" == one]
-            assert not found or any(one in allowed for one in found), f"{module} reaches out by {used}"
-            assert package(used) not in WAITING or module in WAITS, f"{module} takes {used}"
-        elif package(used) not in OUR_OWN | LIBRARIES:
-            assert any(used == one or used.startswith(f"{one}.") for one in allowed), f"{module} imports {used}"
+def test_only_those_in_the_list_reach_out_of_the_process() -> None:
+    for path in FILES:
+        module = module_of(path)
+        allowed = REACHES.get(module, set())
+        for used, name in imports(path):
+            if package(used) in sys.stdlib_module_names:
+                found = [
+                    one for one in REACHING if used == one or used.startswith(f"{one}.") or f"{used}.{name}" == one
+                ]
+                assert not found or any(one in allowed for one in found), f"{module} reaches out by {used}"
+                assert package(used) not in WAITING or module in WAITS, f"{module} takes {used}"
+            elif package(used) not in OUR_OWN | LIBRARIES:
+                assert any(used == one or used.startswith(f"{one}.") for one in allowed), f"{module} imports {used}"
 
 
 def test_the_list_names_nobody_who_reaches_nowhere() -> None:
@@ -311,25 +313,27 @@ def test_the_list_names_nobody_who_reaches_nowhere() -> None:
     assert {one for one in WAITS if not {package(used) for used, _ in imports(file_of(one))} & WAITING} == set()
 
 
-@by_file
-def test_others_read_no_file_and_no_environment(path: Path) -> None:
-    if module_of(path) in REACHES:
-        return
-    tree = parsed(path)
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+def test_others_read_no_file_and_no_environment() -> None:
+    for path in FILES:
+        if module_of(path) in REACHES:
+            continue
+        tree = parsed(path)
+        called = {
+            node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
 
-    assert not called & {"open", "print", "input", "exec", "eval", "__import__"}
-    assert not attributes & {
-        "read_text",
-        "write_text",
-        "read_bytes",
-        "write_bytes",
-        "utcnow",
-        "today",
-        "environ",
-        "getenv",
-    }
+        assert not called & {"open", "print", "input", "exec", "eval", "__import__"}, path
+        assert not attributes & {
+            "read_text",
+            "write_text",
+            "read_bytes",
+            "write_bytes",
+            "utcnow",
+            "today",
+            "environ",
+            "getenv",
+        }, path
 
 
 def users_of(module: str) -> set[str]:
@@ -441,11 +445,11 @@ def is_text(node: ast.AST) -> bool:
     return False
 
 
-@by_file
-def test_no_logic_reads_words_that_are_for_people(path: Path) -> None:
+def test_no_logic_reads_words_that_are_for_people() -> None:
     """What a card is, whether a thread is tainted, what is hidden: such things are columns and values, whatever the words say."""
-    found = [ast.unparse(node) for node in ast.walk(parsed(path)) if reads_words(node)]
-    assert found == []
+    for path in FILES:
+        found = [ast.unparse(node) for node in ast.walk(parsed(path)) if reads_words(node)]
+        assert found == [], path
 
 
 def test_words_are_taken_as_words_and_not_by_name_so_that_who_reads_them_is_seen() -> None:
@@ -503,9 +507,8 @@ def is_bound(node: ast.AST) -> TypeGuard[ast.Name]:
 PYTHON = [path for path in ROOT.glob("**/*.py") if ".venv" not in path.parts]
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_name_is_bound_twice(path: Path) -> None:
-    assert twice(path) == []
+def test_no_name_is_bound_twice() -> None:
+    assert {str(path.relative_to(ROOT)): names for path in PYTHON if (names := twice(path))} == {}
 
 
 def test_names_bound_twice_are_seen(tmp_path: Path) -> None:
@@ -546,24 +549,26 @@ def test_names_bound_late_are_seen() -> None:
     assert bound_late(late) == {"b"}
 
 
-@by_file
-def test_nobody_sets_anothers_callback(path: Path) -> None:
+def test_nobody_sets_anothers_callback() -> None:
     """Who is told of what is said once, when it is made."""
-    set_from_outside = [
-        ast.unparse(node)
-        for node in ast.walk(parsed(path))
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr.startswith(("on_", "_on_"))
-        if ast.unparse(node.value) != "self"
-    ]
-    assert set_from_outside == []
+    for path in FILES:
+        set_from_outside = [
+            ast.unparse(node)
+            for node in ast.walk(parsed(path))
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store)
+            and node.attr.startswith(("on_", "_on_"))
+            if ast.unparse(node.value) != "self"
+        ]
+        assert set_from_outside == [], path
 
 
-@by_file
-def test_no_constructor_takes_more_than_ten(path: Path) -> None:
-    for made in (one for one in ast.walk(parsed(path)) if isinstance(one, ast.ClassDef)):
-        for node in made.body:
-            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-                assert len(node.args.args) + len(node.args.kwonlyargs) - 1 <= 10, made.name
+def test_no_constructor_takes_more_than_ten() -> None:
+    for path in FILES:
+        for made in (one for one in ast.walk(parsed(path)) if isinstance(one, ast.ClassDef)):
+            for node in made.body:
+                if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                    assert len(node.args.args) + len(node.args.kwonlyargs) - 1 <= 10, f"{path}: {made.name}"
 
 
 def test_slack_is_called_through_one_class_and_the_gate_knows_it_by_what_it_needs_alone() -> None:
@@ -606,9 +611,9 @@ def test_an_approval_carries_nothing_but_the_records_id() -> None:
     assert [one.name for one in fields(Approval)] == ["proposal"]
 
 
-@by_file
-def test_each_file_says_first_what_lives_there(path: Path) -> None:
-    assert ast.get_docstring(parsed(path))
+def test_each_file_says_first_what_lives_there() -> None:
+    for path in FILES:
+        assert ast.get_docstring(parsed(path)), path
 
 
 # --- the documents ----------------------------------------------------------------------------------------------------

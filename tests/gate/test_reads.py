@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -543,6 +544,14 @@ def test_another_threads_result_is_refused(parts: BotParts, server: RestServer) 
     assert tool_results(parts.replies.asked[-1])[0]["error"].startswith("r1 was not kept, or is no longer kept.")
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BotParts, str]]:
+    """A bot that has kept a large list as r1 of a thread, for wishes that change nothing."""
+    with RestServer() as server, closing(made(tmp_path_factory.mktemp("kept"), server)) as parts:
+        yield parts, listed(parts, server)[0]
+
+
+@pytest.mark.xdist_group("kept")
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
@@ -567,10 +576,8 @@ def test_another_threads_result_is_refused(parts: BotParts, server: RestServer) 
         ({"result": "r1", "select": "|".join(["[@,@]"] * 60)}, "too much work"),
     ],
 )
-def test_a_wrong_wish_for_more_is_told_in_words(
-    parts: BotParts, server: RestServer, arguments: Json, what: str
-) -> None:
-    thread, _ = listed(parts, server)
+def test_a_wrong_wish_for_more_is_told_in_words(kept: tuple[BotParts, str], arguments: Json, what: str) -> None:
+    parts, thread = kept
     with pytest.raises(BadCall) as error:
         parts.gate.more(of(thread), arguments)
     assert what in str(error.value)

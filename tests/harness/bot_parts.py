@@ -41,7 +41,7 @@ from store.proposal_record import Proposal
 from store.store import Store
 from store.transcript import AssistantMessage, Result, ToolCall, Usage, UserMessage
 from store.turns import ReplyOutcome, Turn
-from tests.harness.databases import begun, everything
+from tests.harness.databases import begun, everything, opened_before
 from tests.harness.stores import Hears, a_mention
 from tests.harness.whole_bot import parts_of
 from workers.cancel_flag import CancelFlag
@@ -238,7 +238,7 @@ class BotParts:
         identities: Identities | None = None,
         **options: Any,
     ) -> None:
-        self.url = f"sqlite:///{folder}/bot.db"
+        self.url = opened_before("sqlite", folder)
         self.clock = clock or Clock()
         self.catalog = load_catalog(catalog, environ or {})
         self.hears: Callable[[str], None] = lambda _thread: None  # of posts that are on disk

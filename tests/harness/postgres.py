@@ -53,11 +53,16 @@ def programs() -> Path:
     return max(Path(found.origin).parent.glob("pginstall*/bin"))
 
 
+def temporary() -> Path:
+    """Where what lives for a run is kept: in memory, if conftest.py found room there."""
+    return Path(os.environ.get("PYTEST_DEBUG_TEMPROOT") or tempfile.gettempdir())
+
+
 def server_of_this_run() -> str:
     """The URL of the server that all workers of this run share; the first who asks has it started."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     watched = os.getppid() if run else os.getpid()  # a worker is a child of the process that runs the tests
-    folder = Path(tempfile.gettempdir()) / f"postgres-{run or watched}"
+    folder = temporary() / f"postgres-{run or watched}"
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -25,7 +25,7 @@ from identity.identities import Identities
 from identity.sign_in_servers import SignInServers
 from identity.token_box import TokenBox, Unreadable, check_keys
 from store.store import Store
-from tests.harness.databases import ENGINES, fresh_database, looking_into, rows
+from tests.harness.databases import ENGINES, looking_into, opened_before, rows
 from tests.harness.loopback import Reply, as_json
 from tests.harness.oidc_provider import CALLBACK, SECRET, needs_oidc_provider, oidc_provider
 from tests.harness.peculiar_provider import NONCE, STATE, VERIFIER, PeculiarProvider
@@ -43,7 +43,7 @@ def new_id() -> str:
 
 @pytest.fixture(params=ENGINES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return fresh_database(request.param, tmp_path)
+    return opened_before(request.param, tmp_path, "k")
 
 
 @pytest.fixture

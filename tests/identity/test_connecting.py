@@ -19,7 +19,7 @@ from tests.harness.oidc_provider import needs_oidc_provider
 from tests.harness.whole_bot import Person, RunningBot, Script, calls, results, says, until
 from tests.identity.conftest import Starts
 
-pytestmark = needs_oidc_provider
+pytestmark = [needs_oidc_provider, pytest.mark.xdist_group("connecting")]  # with one server
 
 
 def test_two_people_connect_and_have_two_rights(

@@ -20,7 +20,7 @@ from tests.harness.oidc_provider import SECRET, OidcProvider, needs_oidc_provide
 from tests.harness.replay_model import ReplayModel, answer, call
 from tests.test_crash import System
 
-pytestmark = needs_oidc_provider
+pytestmark = [needs_oidc_provider, pytest.mark.xdist_group("connecting-killed")]  # with one server
 SHOW = call(("GET", "/people/1"))
 
 

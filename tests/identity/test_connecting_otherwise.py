@@ -24,7 +24,7 @@ from tests.harness.ports import free_port
 from tests.harness.whole_bot import Person, RunningBot, Script, StartBot, calls, card_text, form, results, says, until
 from tests.identity.conftest import Starts
 
-pytestmark = needs_oidc_provider
+pytestmark = [needs_oidc_provider, pytest.mark.xdist_group("connecting-otherwise")]  # with one server
 
 
 def home_of(workspace: Workspace, user: str, words: str) -> Any:

@@ -37,6 +37,7 @@ HERE = Path(__file__).parents[1] / "harness" / "service_provider.mjs"
 pytestmark = [
     pytest.mark.skipif(not PACKAGE, reason="OIDC_PROVIDER names no folder with npm's oidc-provider (see .ci/run)"),
     pytest.mark.skipif(shutil.which("node") is None, reason="there is no node"),
+    pytest.mark.xdist_group("oidc-provider"),  # with one server
 ]
 
 

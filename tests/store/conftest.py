@@ -8,12 +8,19 @@ from pathlib import Path
 import pytest
 
 from store.store import Store
-from tests.harness.databases import ENGINES, fresh_database
+from tests.harness.databases import ENGINES, fresh_database, opened_before
 from tests.harness.stores import Clock
 
 
 @pytest.fixture(params=ENGINES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database as a first start with the key "k" leaves it."""
+    return opened_before(request.param, tmp_path, "k")
+
+
+@pytest.fixture(params=ENGINES)
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database that nobody has opened yet."""
     return fresh_database(request.param, tmp_path)
 
 

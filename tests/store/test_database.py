@@ -28,27 +28,27 @@ from tests.harness.stores import ANN, ROOT, A, admit, begin, race
 # --- opening ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_empty_database_is_made_once_and_found_again(url: str) -> None:
-    first = Store(url, journal_key="k")
+def test_an_empty_database_is_made_once_and_found_again(empty: str) -> None:
+    first = Store(empty, journal_key="k")
     admit(first, A)
     first.close()
-    before = everything(url)
-    second = Store(url, journal_key="k")
+    before = everything(empty)
+    second = Store(empty, journal_key="k")
     second.ping()
     second.close()
-    assert everything(url) == before
-    assert [row["number"] for row in rows(url, "migrations")] == list(range(1, len(MIGRATIONS) + 1))
+    assert everything(empty) == before
+    assert [row["number"] for row in rows(empty, "migrations")] == list(range(1, len(MIGRATIONS) + 1))
 
 
 OLD_POST = """insert into posts (post, thread, turn, method, arguments, target, state, ts, created_at)
               values (:post, 'T/C/1', 't', :method, :arguments, null, 'sent', :post, 1)"""
 
 
-def test_what_an_earlier_version_posted_as_cards_are_cards(url: str) -> None:
+def test_what_an_earlier_version_posted_as_cards_are_cards(empty: str) -> None:
     """A card is one by its column: what its title says is for people."""
-    serial = SERIAL["sqlite" if url.startswith("sqlite") else "postgresql"]
+    serial = SERIAL["sqlite" if empty.startswith("sqlite") else "postgresql"]
     texts = {"card": [{"type": "header"}], "answer": [{"type": "markdown", "text": '"type": "header"'}], "plain": None}
-    with looking_into(url) as engine, engine.begin() as db:
+    with looking_into(empty) as engine, engine.begin() as db:
         for statement in ("create table migrations (number integer primary key)", *itertools.chain(*MIGRATIONS[:7])):
             db.execute(text(statement.format(serial=serial)))
         for number in range(1, 8):
@@ -56,7 +56,7 @@ def test_what_an_earlier_version_posted_as_cards_are_cards(url: str) -> None:
         for post, blocks in texts.items():
             arguments = json.dumps({"text": "x"} | ({"blocks": blocks} if blocks else {}))
             db.execute(text(OLD_POST), {"post": post, "method": "message", "arguments": arguments})
-    store = Store(url, journal_key="k")
+    store = Store(empty, journal_key="k")
     found = {post: store.message_at("C", post) for post in texts}
     store.close()
     assert {post: one is not None and one.is_card for post, one in found.items()} == {
@@ -66,12 +66,12 @@ def test_what_an_earlier_version_posted_as_cards_are_cards(url: str) -> None:
     }
 
 
-def test_processes_that_open_an_empty_database_at_once_all_find_it_whole(url: str) -> None:
+def test_processes_that_open_an_empty_database_at_once_all_find_it_whole(empty: str) -> None:
     def start(_: int) -> None:
-        Store(url, journal_key="k").close()
+        Store(empty, journal_key="k").close()
 
     race(6, start)
-    assert [row["number"] for row in rows(url, "migrations")] == list(range(1, len(MIGRATIONS) + 1))
+    assert [row["number"] for row in rows(empty, "migrations")] == list(range(1, len(MIGRATIONS) + 1))
 
 
 def test_the_database_of_a_newer_version_is_refused_with_words(url: str) -> None:

@@ -28,7 +28,7 @@ from store.proposals import Effects
 from store.store import Store
 from store.transcript import AssistantMessage, Result, ToolCall, Usage
 from store.turns import ReplyOutcome, Turn
-from tests.harness.databases import ENGINES, everything, fresh_database, looking_into, rows
+from tests.harness.databases import ENGINES, everything, looking_into, opened_before, rows
 from tests.harness.logs import logged
 from tests.harness.stores import QUIET, a_mention, admit, arrive, begin, proposed
 from tests.harness.whole_bot import at_once, until
@@ -39,7 +39,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(params=ENGINES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return fresh_database(request.param, tmp_path)
+    return opened_before(request.param, tmp_path, "k")
 
 
 @pytest.fixture

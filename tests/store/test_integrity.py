@@ -28,7 +28,7 @@ from store.tables import MIGRATIONS, SERIAL
 from store.transcript import AssistantMessage, ToolCall, Usage
 from store.turns import ReplyOutcome
 from tests.harness.bot_parts import BEN, USERS, BotParts, calls, says
-from tests.harness.databases import ENGINES, fresh_database, looking_into, rows
+from tests.harness.databases import ENGINES, fresh_database, looking_into, opened_before, rows
 from tests.harness.rest_server import RestServer, reply
 from tests.harness.stores import begin, noted, propose, proposed
 
@@ -38,7 +38,7 @@ A = Thread("T0LOCAL", "C0HR", "100.000001")
 
 @pytest.fixture(params=ENGINES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return fresh_database(request.param, tmp_path)
+    return opened_before(request.param, tmp_path, "k")
 
 
 @pytest.fixture
@@ -394,18 +394,18 @@ def of_an_earlier_version(url: str, count: int, key: bytes) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_the_journal_of_an_earlier_version_gets_a_head(url: str, count: int) -> None:
-    of_an_earlier_version(url, count, b"k")
-    store = Store(url, journal_key="k")
+def test_the_journal_of_an_earlier_version_gets_a_head(empty: str, count: int) -> None:
+    of_an_earlier_version(empty, count, b"k")
+    store = Store(empty, journal_key="k")
     assert (store.journal.head().number, store.journal.verify()[0], store.journal.missing()) == (count, None, None)
     store.close()
 
 
-def test_the_journal_of_an_earlier_version_gets_no_head_of_another_key(url: str) -> None:
-    of_an_earlier_version(url, 2, b"k")
+def test_the_journal_of_an_earlier_version_gets_no_head_of_another_key(empty: str) -> None:
+    of_an_earlier_version(empty, 2, b"k")
     with pytest.raises(Misconfigured, match=r"JOURNAL_KEY does not fit .*journal --rekey"):
-        Store(url, journal_key="another")
-    store = Store(url, journal_key="k")
+        Store(empty, journal_key="another")
+    store = Store(empty, journal_key="k")
     assert store.journal.missing() is None
     store.close()
 
@@ -452,11 +452,11 @@ def test_with_a_server_the_key_has_to_be_given(tmp_path: Path) -> None:
         Store(fresh_database("postgresql", tmp_path))
 
 
-def test_a_new_chain_begins_behind_the_old_one_and_each_can_be_checked_with_its_key(url: str) -> None:
-    store = written(url, 3, "first")
+def test_a_new_chain_begins_behind_the_old_one_and_each_can_be_checked_with_its_key(empty: str) -> None:
+    store = written(empty, 3, "first")
     old = store.journal.head()
     store.close()
-    store = Store(url, journal_key="second")
+    store = Store(empty, journal_key="second")
     begun = store.begin_journal_anew()
     store.note("t", "u", [JournalEntry("one")])
     store.take_up_journal()
@@ -465,7 +465,7 @@ def test_a_new_chain_begins_behind_the_old_one_and_each_can_be_checked_with_its_
     (line,) = store.journal.lines(kind="begun anew")
     assert json.loads(line.data) == {"after": {"number": 3, "hash": old.hash}}
     assert first_broken(b"first", store.journal.lines())[0] == 4
-    change(url, "update journal set kind = 'two' where number = 5")
+    change(empty, "update journal set kind = 'two' where number = 5")
     assert store.journal.verify()[0] == 5
     store.close()
 

@@ -17,7 +17,7 @@ from store.proposals import Effects
 from store.store import Store
 from store.transcript import Result, Usage
 from store.turns import ReplyOutcome, Turn
-from tests.harness.databases import everything, rows
+from tests.harness.databases import everything, everything_in, looking_into, rows
 from tests.harness.stores import (
     ANN,
     BEN,
@@ -41,30 +41,31 @@ from tests.harness.stores import (
 def test_what_the_table_allows_happens_and_everything_else_changes_nothing(store: Store, url: str) -> None:
     """Every state with every event: 10 times 9."""
     turn = begin(store)
-    for state, happened in itertools.product(State, Event):
-        one = propose(store, turn, state)
-        before = everything(url)
-        heard: list[Proposal] = []
+    with looking_into(url) as engine:
+        for state, happened in itertools.product(State, Event):
+            one = propose(store, turn, state)
+            before = everything_in(engine)
+            heard: list[Proposal] = []
 
-        def effects(changed: Proposal, heard: list[Proposal] = heard) -> Effects:
-            heard.append(changed)
-            return redrawn(changed)
+            def effects(changed: Proposal, heard: list[Proposal] = heard) -> Effects:
+                heard.append(changed)
+                return redrawn(changed)
 
-        changed = store.transition(one.proposal, happened, effects, decided_by=BEN, decided_at=7.0, note="so")
-        after = everything(url)
-        if (state, happened) not in TRANSITIONS:
-            assert (changed, heard, after) == (None, [], before), (state, happened)
-            continue
-        goal = TRANSITIONS[state, happened]
-        assert changed is not None
-        assert [changed] == heard == [store.proposal(token=one.token)]
-        assert changed.state is goal
-        new = {"state": goal, "decided_by": BEN, "decided_at": 7.0, "note": "so", "seal": ""}
-        expected = [row | new if row["proposal"] == one.proposal else row for row in before["proposals"]]
-        assert after["proposals"] == expected, (state, happened)
-        assert len(after["transcript"]) == len(before["transcript"]) + 1
-        assert len(after["posts"]) == len(before["posts"]) + 1
-        assert (after["turns"], after["inbox"]) == (before["turns"], before["inbox"])
+            changed = store.transition(one.proposal, happened, effects, decided_by=BEN, decided_at=7.0, note="so")
+            after = everything_in(engine)
+            if (state, happened) not in TRANSITIONS:
+                assert (changed, heard, after) == (None, [], before), (state, happened)
+                continue
+            goal = TRANSITIONS[state, happened]
+            assert changed is not None
+            assert [changed] == heard == [store.proposal(token=one.token)]
+            assert changed.state is goal
+            new = {"state": goal, "decided_by": BEN, "decided_at": 7.0, "note": "so", "seal": ""}
+            expected = [row | new if row["proposal"] == one.proposal else row for row in before["proposals"]]
+            assert after["proposals"] == expected, (state, happened)
+            assert len(after["transcript"]) == len(before["transcript"]) + 1
+            assert len(after["posts"]) == len(before["posts"]) + 1
+            assert (after["turns"], after["inbox"]) == (before["turns"], before["inbox"])
 
 
 def test_what_is_final_stays_final(store: Store) -> None:

@@ -21,7 +21,7 @@ from store.journal.hash_chain import JournalEntry
 from store.posts import message
 from store.store import Store
 from store.tables import MIGRATIONS
-from tests.harness.databases import fresh_database, looking_into, rows
+from tests.harness.databases import looking_into, opened_before, rows
 from tests.harness.stores import A, B, a_mention, arrive, begin, propose, redrawn
 from tests.harness.whole_bot import until
 from workers.jobs import defer
@@ -32,7 +32,7 @@ from workers.waking import Waking
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    return fresh_database("postgresql", tmp_path)
+    return opened_before("postgresql", tmp_path, "k")
 
 
 @pytest.fixture

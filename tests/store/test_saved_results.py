@@ -13,7 +13,7 @@ from store.saved_results import Bounds
 from store.store import Store
 from store.turns import Turn
 from tests.harness.bot_parts import QUIET
-from tests.harness.databases import ENGINES, fresh_database, rows
+from tests.harness.databases import ENGINES, opened_before, rows
 from tests.harness.stores import a_mention
 from tests.harness.whole_bot import at_once
 
@@ -30,7 +30,7 @@ class Clock:
 
 @pytest.fixture(params=ENGINES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return fresh_database(request.param, tmp_path)
+    return opened_before(request.param, tmp_path, "k")
 
 
 @pytest.fixture

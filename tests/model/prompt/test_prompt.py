@@ -276,6 +276,7 @@ def catalog_of(name: str) -> Catalog:
 LONG = ("Which spaceships have a crew, and who adds a printer? Then remove badge 7. " * 60)[:4_000]
 
 
+@pytest.mark.xdist_group("budget")  # in one process: to load such a catalog takes longer than to ask about it
 @pytest.mark.parametrize(
     "question", [LONG, "🏝️", "in_1MxKq2", "x" * 4_000, "which spaceships have a crew?", "Wer hat Urlaub?"]
 )
