@@ -70,6 +70,15 @@ def growing(text: str, turn: str) -> dict[str, Any]:
     return {"text": escape(text), "blocks": blocks}
 
 
+def with_notes(text: str, files: Sequence[str], *, is_dry_run: bool, is_unsure: bool) -> str:
+    """An answer with what is said below it, in Markdown: that nothing was really sent, that Slack did not say all that the asker may ask
+    for, and which files of the question were not read."""
+    notes = [words.DRY_RUN_ANSWER] if is_dry_run else []
+    notes += [words.PARTLY_KNOWN_WHO] if is_unsure else []
+    notes += [files_text(files)] if files else []
+    return "\n\n".join([text, *notes])
+
+
 def files_text(names: Sequence[str]) -> str:
     """What is said below an answer to a question with files, in Markdown: the names as code, so that no mark in them is one."""
     short = (middle(on_line(name.replace("`", "'")), 80) for name in names)

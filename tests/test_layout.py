@@ -52,6 +52,7 @@ ORDER = [
     "workers.leases",
     "workers.work_queue",
     "workers.cancel_flag",
+    "workers.waits",
 ]
 FOLDERS = sorted({room.partition(".")[0] for room in ORDER} - {"bot", "ai"})
 FILES = [ROOT / "bot.py", ROOT / "ai.py", *sorted(path for room in FOLDERS for path in ROOT.glob(f"{room}/**/*.py"))]
