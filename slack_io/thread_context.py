@@ -21,7 +21,8 @@ from base.thread import Thread
 from slack_io import slack_pages
 from slack_io.message_content import content, is_by_app, whole, with_files
 from slack_io.payloads import plain_words, question
-from slack_io.web_api import Person, SlackWeb
+from slack_io.people import Person
+from slack_io.web_api import SlackWeb
 from store.received import Attached
 from store.store import Store
 from store.transcript import ThreadMessage

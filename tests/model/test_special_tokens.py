@@ -18,8 +18,8 @@ from base.shrink import as_json
 from model.messages import Message
 from model.replies import parse_reply
 from model.special_tokens import arguments_together, broken_up, put_together
+from slack_io.people import Person as Somebody
 from slack_io.thread_context import ThreadReader
-from slack_io.web_api import Person as Somebody
 from slack_io.web_api import SlackWeb
 from store.transcript import ThreadMessage
 from tests.harness.bot_parts import ANN, NOBODY, BotParts, Json, calls, says, tool_results, user_words
