@@ -11,7 +11,7 @@ from base.links import Links
 from base.markdown import answer, escape
 from base.thread import TOP, Thread
 from base.visible import middle, on_line
-from gate.cards import button, confirmation
+from gate.card_blocks import button, confirmation
 from model.replies import Reply
 from model.reply_endings import meaning, shown
 from store.posts import Post, message

@@ -17,8 +17,8 @@ from base import words
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import Thread, permalink
 from gate.card_posts import card_row
-from gate.cards import home_blocks
 from gate.gate import Gate
+from gate.home_cards import home_blocks
 from gate.policy import State
 from slack_io.home_accounts import HomeAccounts
 from slack_io.web_api import SlackWeb

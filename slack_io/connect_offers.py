@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 from base import words
 from base.markdown import Block, escape
 from base.thread import Thread
-from gate.cards import button, date
+from gate.card_blocks import button, date
 from identity.connecting import Code, NotConnectedNow, account_text
 from identity.grants import Grant
 from store.connections import ConnectionAsked, hashed

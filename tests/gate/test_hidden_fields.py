@@ -14,8 +14,9 @@ from catalog.catalog import BadCatalog, load_catalog
 from catalog.lookup import Unclear
 from catalog.secret_values import Hiding
 from cli.commands import check
+from gate.card_modals import whole_request
 from gate.card_posts import card_row
-from gate.cards import card, whole_request
+from gate.cards import card
 from gate.policy import State
 from gate.target_diff import Target
 from tests.harness.bot_parts import BotParts, Json, calls, tool_results

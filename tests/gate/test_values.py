@@ -18,8 +18,9 @@ from catalog.catalog import Operation, load_catalog
 from catalog.conditions import Condition
 from catalog.documents import read_text
 from gate.card_lines import CARD
+from gate.card_modals import whole_request
 from gate.card_posts import card_row
-from gate.cards import card, whole_request
+from gate.cards import card
 from gate.policy import State, sort
 from tests.harness.bot_parts import BotParts, calls
 from tests.harness.descriptions import imported, loaded
