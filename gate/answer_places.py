@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from catalog.calls import BadCall, match, parse_arguments
+from catalog.bad_call import BadCall
+from catalog.calls import parse_arguments
 from catalog.catalog import Api, Catalog
+from catalog.matching import match
 from gate.recipes import begin, is_run
 from store.transcript import AssistantMessage, Item, ToolCall
 

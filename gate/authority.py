@@ -15,7 +15,7 @@ from base.askers import app_of
 from base.slack_errors import SlackBusy, SlackUnsure
 from base.thread import TOP, Thread
 from catalog.askers import EVERYBODY, Circle, is_domain, is_group
-from catalog.calls import BadCall
+from catalog.bad_call import BadCall
 from catalog.catalog import Catalog, Channel
 from catalog.rules import ANYONE, ASKER, Rule
 from gate.cards import deciders

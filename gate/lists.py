@@ -14,7 +14,8 @@ from base import words
 from base.retry import waiting_words
 from base.shrink import plain
 from base.statuses import status_text
-from catalog.calls import BadCall, Call, with_values
+from catalog.bad_call import BadCall
+from catalog.calls import Call, with_values
 from catalog.paging_styles import paging_of_answer
 from catalog.secret_values import NOTHING, Hiding
 from catalog.signs_of_more import Page, Sign, end_told, next_told, sign_of_more, total_told

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from catalog.bad_call import BadCall
 from catalog.bodies import is_json_patch
-from catalog.calls import BadCall, Call, build, check_values, shown_url
+from catalog.call_values import check_values
+from catalog.calls import Call, build, shown_url
 from catalog.catalog import Catalog, Operation
 from catalog.secret_values import is_secret
 from catalog.template import Piece, Value, paired

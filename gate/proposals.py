@@ -9,7 +9,8 @@ from typing import Any
 from base import words
 from base.askers import app_of
 from base.shrink import as_json
-from catalog.calls import BadCall, check_plain, check_resolved
+from catalog.bad_call import BadCall
+from catalog.calls import check_plain, check_resolved
 from catalog.catalog import Catalog, Operation
 from catalog.rules import Rule
 from gate.authority import Authority

@@ -16,7 +16,8 @@ from base.json_text import loads
 from base.masking import mask
 from base.shrink import as_json
 from base.thread import Thread
-from catalog.calls import BadCall, Call, check_resolved
+from catalog.bad_call import BadCall
+from catalog.calls import Call, check_resolved
 from catalog.catalog import Catalog
 from catalog.rules import SAFE_METHODS
 from gate.answers import CallData, ReadResult, Shown, data_of, error_text, found_of

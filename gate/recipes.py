@@ -16,7 +16,8 @@ from base.json_pointer import at
 from base.json_text import dumps
 from base.shrink import as_json, shrink
 from base.statuses import status_text
-from catalog.calls import MAX_ARGUMENTS, BadCall, Call, build, parse_arguments
+from catalog.bad_call import BadCall
+from catalog.calls import MAX_ARGUMENTS, Call, build, parse_arguments
 from catalog.catalog import RUN, Catalog, Recipe, Step
 from catalog.expressions import EMBEDDED, Expression, is_expression, parse_expression
 from catalog.validate import problems

@@ -13,7 +13,8 @@ from typing import Protocol
 import structlog
 
 from base.tracing import tool_span
-from catalog.calls import BadCall, Call, parse_arguments, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import Call, parse_arguments, resolve
 from catalog.catalog import Api, Catalog
 from catalog.lookup import Unclear
 from catalog.rules import SAFE_METHODS

@@ -14,7 +14,8 @@ from typing import Any
 from base import words
 from base.jmespath_bounded import BadQuery, search
 from base.shrink import as_json, plain, shrink
-from catalog.calls import BadCall, select_of
+from catalog.bad_call import BadCall
+from catalog.calls import select_of
 from gate.answers import CallData, Shown
 from gate.paging import items_of
 

@@ -16,7 +16,8 @@ from base import metrics, words
 from base.shrink import as_json
 from base.statuses import status_text
 from base.tracing import is_tracing, tool_span
-from catalog.calls import BadCall, Call
+from catalog.bad_call import BadCall
+from catalog.calls import Call
 from catalog.rules import SAFE_METHODS, Rule
 from gate.answers import Answer, Shown, found_of, outcome_text
 from gate.api_client import ApiClient, Unanswered, Unsent

@@ -12,7 +12,8 @@ from typing import Any
 
 from base.json_text import digest, dumps, loads
 from base.utf8 import encodable
-from catalog.calls import BadCall, parse_arguments
+from catalog.bad_call import BadCall
+from catalog.calls import parse_arguments
 from model.opaque_members import kept
 from model.reply_endings import CUT, meaning
 from model.special_tokens import arguments_together, put_together

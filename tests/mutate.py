@@ -89,6 +89,33 @@ TESTS = {
         "test_conditions",
         "test_reads",
     ),
+    "catalog/matching": (
+        "test_calls",
+        "test_circles",
+        "test_bodies",
+        "test_parameters",
+        "test_media",
+        "test_conditions",
+        "test_reads",
+    ),
+    "catalog/call_values": (
+        "test_calls",
+        "test_circles",
+        "test_bodies",
+        "test_parameters",
+        "test_media",
+        "test_conditions",
+        "test_reads",
+    ),
+    "catalog/call_bodies": (
+        "test_calls",
+        "test_circles",
+        "test_bodies",
+        "test_parameters",
+        "test_media",
+        "test_conditions",
+        "test_reads",
+    ),
     "catalog/template": ("test_calls", "test_parameters", "test_catalog", "test_catalog_yaml", "test_catalog_keys"),
 }
 # What survives and may: without it, the same comes of it later or in other words. By its file, as it is listed.

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.formparser import parse_form_data
 
+from catalog.bad_call import BadCall
 from catalog.bodies import encoded, unfit
-from catalog.calls import BadCall, resolve
+from catalog.calls import resolve
 from catalog.catalog import Catalog, load_catalog
 from catalog.source import BadCatalog
 

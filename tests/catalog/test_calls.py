@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.calls import MAX_ARGUMENTS, MAX_URL, BadCall, Call, parse_arguments, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import MAX_ARGUMENTS, Call, parse_arguments, resolve
 from catalog.catalog import Catalog, load_catalog
+from catalog.matching import MAX_URL
 from catalog.template import Piece
 from gate.policy import judge, strictest
 

@@ -14,8 +14,9 @@ from pydantic import BaseModel
 
 from catalog import auth, entries
 from catalog.auth import OAuthClient
+from catalog.bad_call import BadCall
 from catalog.bodies import encoded
-from catalog.calls import BadCall, Call, resolve
+from catalog.calls import Call, resolve
 from catalog.catalog import METHODS, BadCatalog, Catalog, Operation, load_catalog
 from catalog.lookup import candidates
 from catalog.rules import Rule

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.written_numbers import as_text, as_typed, plain, settled
-from catalog.calls import BadCall, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import resolve
 from catalog.catalog import BadCatalog, Catalog, load_catalog
 from catalog.documents import BadDocument, read_text, read_yaml
 from catalog.yaml_text import key_text

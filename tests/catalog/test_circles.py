@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from catalog.askers import ALL, Circle
-from catalog.calls import BadCall, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import resolve
 from catalog.catalog import BadCatalog, Catalog, load_catalog
 from model.prompt.prompt import find, suggestions, system_prompt
 from model.prompt.search import index_of

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.calls import BadCall, Call, build, check_resolved, parse_arguments, resolve, with_values
+from catalog.bad_call import BadCall
+from catalog.calls import Call, build, check_resolved, parse_arguments, resolve, with_values
 from catalog.catalog import Catalog, Operation, load_catalog
 from catalog.rules import Rule
 from gate.policy import Write, sort

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.calls import BadCall, parse_arguments, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import parse_arguments, resolve
 from catalog.catalog import BadCatalog, Catalog, load_catalog
 from catalog.schemas import Unreadable, check_schema, fits
 from catalog.validate import problems

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.calls import BadCall, build, resolve, with_values
+from catalog.bad_call import BadCall
+from catalog.calls import build, resolve, with_values
 from catalog.catalog import BadCatalog, Catalog, load_catalog
 from model.prompt.listing import FULL, operation_line
 

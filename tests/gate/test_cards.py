@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block as SdkBlock
 
 from base.markdown import harmless
-from catalog.calls import MAX_ARGUMENTS, BadCall, parse_arguments, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import MAX_ARGUMENTS, parse_arguments, resolve
 from catalog.catalog import load_catalog
 from catalog.rules import Rule
 from emulator import limits

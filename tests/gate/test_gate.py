@@ -22,7 +22,7 @@ from urllib.parse import quote
 import pytest
 
 from base.logging_setup import set_up_logs
-from catalog.calls import BadCall
+from catalog.bad_call import BadCall
 from emulator.emulator import Workspace
 from emulator.world import UserGroup
 from gate.gate import Gate

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from catalog.calls import BadCall, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import resolve
 from catalog.catalog import BadCatalog, load_catalog
 from catalog.lookup import Unclear
 from catalog.secret_values import Hiding

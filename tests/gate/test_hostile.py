@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from base.deadline import tls_context
-from catalog.calls import BadCall, parse_arguments, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import parse_arguments, resolve
 from catalog.catalog import BadCatalog, Catalog, Operation, load_catalog
 from catalog.rules import SAFE_METHODS
 from gate.api_client import ApiClient, Paces

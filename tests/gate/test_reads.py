@@ -12,7 +12,8 @@ import pytest
 
 from ai import AI
 from base.shrink import as_json
-from catalog.calls import BadCall, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import resolve
 from gate.policy import Write, sort
 from store.turns import Turn
 from tests.harness.bot_parts import ANN, BotParts, Clock, Json, calls, strict, tool_results

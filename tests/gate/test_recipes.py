@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from bot import main
-from catalog.calls import BadCall, Call
+from catalog.bad_call import BadCall
+from catalog.calls import Call
 from catalog.catalog import BadCatalog, Catalog, load_catalog
 from gate.journal_entries import proposed
 from gate.policy import State

@@ -13,7 +13,8 @@ import pytest
 
 from base.jmespath_bounded import search
 from base.json_text import dumps, loads
-from catalog.calls import BadCall, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import resolve
 from catalog.catalog import Operation, load_catalog
 from catalog.conditions import Condition
 from catalog.documents import read_text

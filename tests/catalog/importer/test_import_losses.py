@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from catalog.calls import BadCall, Call, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import Call, resolve
 from catalog.catalog import Catalog, load_catalog
 from catalog.importer.fetching import Order, make
 from catalog.importer.import_words import losses, remarks

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
 from catalog import references
-from catalog.calls import BadCall, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import resolve
 from catalog.documents import BadDocument, read_text
 from catalog.importer.compact_schemas import compact
 from catalog.importer.openapi import Choice, operations
