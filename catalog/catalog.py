@@ -16,25 +16,14 @@ from pydantic import SecretStr, ValidationError
 
 from base.links import Links
 from base.written_numbers import as_typed
+from catalog.approval_entry import ApprovalRule
 from catalog.askers import ALL, EVERYBODY, Circle, is_app_id, is_domain
 from catalog.auth import Auth, Tls
 from catalog.checks import Mistake, askers_of, check_file, check_variables, fitting, key_of, paging_of
-from catalog.entries import (
-    ApiEntry,
-    ApprovalRule,
-    CatalogFile,
-    ChannelEntry,
-    Entry,
-    Limits,
-    Lookup,
-    Pagination,
-    Parameter,
-    Preview,
-    Prompt,
-    RecipeEntry,
-    StepEntry,
-)
+from catalog.entries import ApiEntry, CatalogFile, ChannelEntry, Entry, Limits, Preview, Prompt, RecipeEntry, StepEntry
 from catalog.key_hints import unknown_key
+from catalog.pagination_entry import Pagination
+from catalog.parameter_entry import Lookup, Parameter
 from catalog.rules import SAFE_METHODS, Rule
 from catalog.schema_keywords import BadSchema
 from catalog.secret_values import Hiding

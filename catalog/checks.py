@@ -18,8 +18,10 @@ from base.nearest import there_is
 from base.written_numbers import as_typed, kinds_of
 from catalog.askers import ALL, is_app_id
 from catalog.auth import AUTHORIZATION
-from catalog.entries import ApiEntry, CatalogFile, Entry, Lookup, Pagination, Parameter, RecipeEntry, StepEntry
+from catalog.entries import ApiEntry, CatalogFile, Entry, RecipeEntry, StepEntry
 from catalog.expressions import BadExpression, Expression, expressions
+from catalog.pagination_entry import Pagination
+from catalog.parameter_entry import Lookup, Parameter
 from catalog.rules import SAFE_METHODS, Rule
 from catalog.schema_keywords import is_of
 from catalog.schemas import fits
