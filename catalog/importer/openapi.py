@@ -20,7 +20,8 @@ from catalog.documents import BadDocument
 from catalog.entries import ApiEntry, Entry
 from catalog.importer.openapi_alike import united
 from catalog.importer.openapi_auth import Credentials, credentials
-from catalog.importer.openapi_calls import Unsaid, endpoint
+from catalog.importer.openapi_bodies import Unsaid
+from catalog.importer.openapi_calls import endpoint
 from catalog.importer.openapi_effects import effect
 from catalog.importer.prose import plain
 from catalog.references import Documents, Node, printable
