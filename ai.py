@@ -64,7 +64,7 @@ log = structlog.get_logger("ai")
 _GOES_ON = 2.0  # seconds of a further model call after which it is shown: a card or a step was shown before it
 _TRY_SLACK = 2.0  # seconds of one wait for Slack to say who may ask, where it gave no answer
 _STATUS_EVERY = 50.0  # seconds after which a wait is shown anew; Slack drops a status after two minutes
-_HINT = "python bot.py check --model tells what this server takes and what to set"
+_HINT = "python bot.py check --model shows what this server takes and what to set"
 _FAILURE_WORDS = {
     "busy": words.MODEL_DOWN,
     "down": words.MODEL_DOWN,

@@ -48,7 +48,7 @@ def check_expression(expression: str) -> None:
         raise BadQuery("it is nested too deeply") from None
     except (exceptions.JMESPathError, ValueError) as error:
         at = getattr(error, "lex_position", None)
-        raise BadQuery(f"no valid JMESPath{f', at character {at + 1}' if isinstance(at, int) else ''}") from None
+        raise BadQuery(f"not valid JMESPath{f', at character {at + 1}' if isinstance(at, int) else ''}") from None
 
 
 def search(expression: str, value: Any) -> Any:

@@ -62,7 +62,7 @@ class KeyFile:
         if not key:
             raise ValueError("is empty")
         if not (key.isascii() and key.isprintable() and " " not in key):
-            raise ValueError("holds more than a key; write the key alone into it")
+            raise ValueError("contains more than a key; put only the key in it")
         if key != self._key:
             self._heard(key)
         self._seen, self._key = mark, key

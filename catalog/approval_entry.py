@@ -60,7 +60,7 @@ class ApprovalRule(Strict):
     batch: bool = False
     """Several such requests of one reply may be approved with one button."""
     shared: bool = False
-    """What the API answers may be used for everybody's questions in the thread. Default: for those of the asker alone."""
+    """What the API answers may be used for everybody's questions in the thread. Default: only for those of the asker."""
 
     @model_validator(mode="after")
     def _can_be_met(self) -> ApprovalRule:

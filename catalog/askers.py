@@ -22,8 +22,8 @@ def read_name(text: str) -> str:
     if re.fullmatch(_NAME, text):
         return text
     raise ValueError(
-        f"'{text}' names nobody: write a user id (U024BE7LH), a group (@hr-leads or S0614TZR7), the domain of e-mail addresses "
-        f"(example.com), an app or workflow (B061EG9T2 or A061EG9T2), or {EVERYBODY}"
+        f"'{text}' names nobody: write a user id (U024BE7LH), a group (@hr-leads or S0614TZR7), an e-mail "
+        f"domain (example.com), an app or workflow (B061EG9T2 or A061EG9T2), or {EVERYBODY}"
     )
 
 

@@ -77,7 +77,7 @@ def _ambiguous(value: Any) -> Iterator[str]:
         case dict():
             for name, one in value.items():
                 if not name or any(c in '[]"\\' or unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in name):
-                    yield f"no brackets, quotes or control characters in a field's name ({json.dumps(name)[:80]})"
+                    yield f"a field's name may not contain brackets, quotes or control characters ({json.dumps(name)[:80]})"
                 yield from _ambiguous(one)
         case list():
             for one in value:
@@ -178,7 +178,7 @@ def _no_texts(value: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[s
         if _file_type(_field(schema, name)) is not None:
             for item in one if isinstance(one, list) else [one]:
                 if not isinstance(item, str):
-                    yield f"{name}: a file's content is text"
+                    yield f"{name}: a file's content has to be text"
 
 
 def _boundary(body: str) -> str:

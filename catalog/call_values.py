@@ -51,7 +51,7 @@ def headers_of(operation: Operation, raw: object) -> dict[str, str]:
     if raw is None:
         return {}
     if not isinstance(raw, dict):
-        raise BadCall('headers is an object of texts, for example {"X-Region": "eu"}.')
+        raise BadCall('headers is an object of strings, for example {"X-Region": "eu"}.')
     known = {header_key(name): name for name in operation.headers}
     headers: dict[str, str] = {}
     for name, value in raw.items():

@@ -83,7 +83,7 @@ def parse_arguments(raw: object) -> dict[str, Any]:
             f"The arguments are {length:,} characters long; at most {MAX_ARGUMENTS:,} are taken. Send less in one call."
         )
     if not isinstance(raw, dict):
-        raise BadCall('The arguments are no JSON object. Write {"method": ..., "url": ..., "body": ...}.')
+        raise BadCall('The arguments are not a JSON object. Write {"method": ..., "url": ..., "body": ...}.')
     return raw
 
 
@@ -111,7 +111,7 @@ def _all_pages(raw: object) -> bool:
         return False
     if raw in (True, "true"):
         return True
-    raise BadCall("all_pages is true or left out.")
+    raise BadCall("Set all_pages to true, or leave it out.")
 
 
 def select_of(raw: object) -> str:

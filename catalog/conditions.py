@@ -118,7 +118,7 @@ class Condition:
         except Unreadable as error:
             raise NotUnderstood(f"the request {error}") from None
         except ValueError:  # of a pattern such as [Z-a]
-            raise NotUnderstood("a pattern of its condition says something else without capitals") from None
+            raise NotUnderstood("a pattern of its condition would mean something else in lower case") from None
         except RecursionError:
             raise NotUnderstood("the request is nested too deeply") from None
 

@@ -137,10 +137,10 @@ class Entry(Strict):
     enabled: bool = True
     """false keeps the entry in the file, switched off."""
     askers: AskersKey = None
-    """Who may ask for it: users (U024BE7LH), user groups (@hr-leads in quotes, or S0614TZR7), domains of e-mail addresses (example.com),
+    """Who may ask for it: users (U024BE7LH), user groups (@hr-leads in quotes, or S0614TZR7), e-mail domains (example.com),
     apps and workflows (B061EG9T2 or A061EG9T2), everybody. Left out: the API's askers."""
     parameters: dict[str, Parameter] = {}
-    """A JSON Schema for each placeholder of the url, and for each header that a call may bring (in: header)."""
+    """A JSON Schema for each placeholder of the url, and for each header that a call may set (in: header)."""
     body: Schema | None = None
     """A JSON Schema of the body. Without it any JSON may be sent."""
     body_required: bool = True
@@ -178,7 +178,7 @@ class Entry(Strict):
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """The names of the headers that a call may bring."""
+        """The names of the headers that a call may set."""
         return tuple(name for name, one in self.parameters.items() if one.in_ == "header")
 
     @property
@@ -209,7 +209,7 @@ class Entry(Strict):
                 "approval: never is for POST only; leave it out (GET needs none, PUT, PATCH and DELETE always ask)"
             )
         if self.pagination is not None and self.method != "GET":
-            raise ValueError(f"pagination is for GET; a {self.method} gives no list")
+            raise ValueError(f"pagination is for GET; a {self.method} returns no list")
         if "preview" in self.model_fields_set and self.method in SAFE_METHODS:
             raise ValueError(f"preview is for writes; a {self.method} changes nothing")
         if self.title and self.method == "HEAD":
@@ -251,11 +251,13 @@ def _check_header(name: str, parameter: Parameter, template: Template) -> None:
     if not re.fullmatch(HEADER_NAME, name):
         raise ValueError(f"parameters: '{name}' is not a header name; write letters, digits and '-'")
     if is_reserved(name):
-        raise ValueError(f"parameters: a call may not bring the header '{name}'; fixed ones go under the API's headers")
+        raise ValueError(f"parameters: a call may not set the header '{name}'; fixed ones go under the API's headers")
     if parameter.is_list:
         raise ValueError(f"parameters: '{name}' is a header and takes one text; write type: string")
     if parameter.plain.get("secret") is True:
-        raise ValueError(f"parameters: '{name}' is shown to who approves it; secret ones go under the API's headers")
+        raise ValueError(
+            f"parameters: '{name}' is shown to whoever approves it; put secret ones under the API's headers"
+        )
 
 
 def _check_body(entry: Entry) -> None:
@@ -309,7 +311,7 @@ class RecipeEntry(Strict):
     description: Annotated[str, Field(min_length=1)]
     """What it does, for the model."""
     inputs: Schema = {"type": "object", "additionalProperties": False}
-    """A JSON Schema of type object: what a call has to bring."""
+    """A JSON Schema of type object: what a call has to give."""
     steps: Annotated[tuple[StepEntry, ...], Field(min_length=1, max_length=20)]
     """The calls in their order. The last one may be a write."""
     outputs: dict[Word, str] = {}
@@ -345,14 +347,14 @@ class ApiEntry(Strict):
     headers: dict[HeaderName, Secret] = {}
     """Headers that go with each request. Write secrets as ${VAR} to take them from the environment."""
     askers: AskersKey = None
-    """Who may ask for its operations, for all endpoints that say nothing of their own: users, user groups, domains of e-mail addresses,
+    """Who may ask for its operations, for all endpoints that do not say so themselves: users, user groups, e-mail domains,
     apps, everybody. Left out: everybody who may use the bot."""
     answers: Literal["dm"] | None = None
-    """dm: what comes of this API's answers goes to the asker alone, as a direct message. Left out: it stands where it was asked."""
+    """dm: what comes of this API's answers goes only to the asker, as a direct message. Left out: it is posted where it was asked."""
     approval: Annotated[ApprovalKey, AfterValidator(not_never)] = None
-    """Who decides, for all writes of this API that say nothing of their own: always, a rule or a list of rules."""
+    """Who decides, for all writes of this API that do not say so themselves: always, a rule or a list of rules."""
     expires: Expiry | None = None
-    """How long a request waits for its decision, for all writes that say nothing of their own. Default: 1h."""
+    """How long a request waits for its decision, for all writes that do not say so themselves. Default: 1h."""
     limits: Limits = Limits()
     """What this API can take."""
     hide: Hide = ()
@@ -360,7 +362,7 @@ class ApiEntry(Strict):
     words: dict[_Said, _Meanings] = {}
     """What people say for a word of this API's operations: server: droplet. Several words for one are a list."""
     pagination: Pagination | None = None
-    """How this API's lists are paged. For a list that is paged otherwise, the endpoint says its own."""
+    """How this API's lists are paged. A list that is paged differently says so at its endpoint."""
     endpoints: Annotated[list[Entry], Field(min_length=1)]
     """The operations: what is not here cannot be called."""
     recipes: list[RecipeEntry] = []
@@ -401,7 +403,7 @@ class ChannelEntry(Strict):
     """What holds in one Slack channel alone: words for the model, what may be called there, a rule beside the operations' own."""
 
     instructions: str = ""
-    """Words for the model, in this channel alone."""
+    """Words for the model, in this channel only."""
     operations: Annotated[tuple[str, ...] | None, Field(min_length=1)] = None
     """All that may be called here, by name; * is any text: GET *. Left out: everything."""
     approval: Annotated[ApprovalKey, AfterValidator(not_never)] = None
@@ -412,7 +414,7 @@ def _link_host(name: str) -> str:
     host = name.removeprefix("*.").lower()
     if not re.fullmatch(r"[\w-]+(\.[\w-]+)*", host):
         raise ValueError(
-            f"'{name}' is not a host name; write the name alone, for example wiki.example.com or *.example.com"
+            f"'{name}' is not a host name; write only the name, for example wiki.example.com or *.example.com"
         )
     return name.lower()
 

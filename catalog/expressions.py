@@ -52,7 +52,7 @@ def parse_expression(text: str) -> Expression:
             pointer = steps_of(parts.get("pointer") or "")
             return Expression(kind, parts.get("name") or "", parts.get("step") or "", pointer)
     raise BadExpression(
-        f"'{text[:100]}' is no expression; write $inputs.<name>, $steps.<stepId>.outputs.<name>, "
+        f"'{text[:100]}' is not an expression; write $inputs.<name>, $steps.<stepId>.outputs.<name>, "
         "$response.body#/<pointer>, $response.header.<name> or $statusCode"
     )
 

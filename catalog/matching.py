@@ -184,7 +184,7 @@ def _query(operation: Operation, query: str) -> dict[str, Value]:
         raw_name, _, raw_value = pair.partition("=")
         name = _decoded(raw_name.replace("+", "%20"), "A query name")
         if re.search(r"%[0-9A-Fa-f]{2}", name):
-            raise BadCall("A query name still holds an escape after decoding; encode it once.")
+            raise BadCall("A query name still contains an escape after decoding; encode it once.")
         if name not in known:
             allowed = ", ".join(known) or "none"
             raise BadCall(f"{operation.name} has no query parameter '{shortened(name)}'. Allowed: {allowed}.")
@@ -218,7 +218,7 @@ def _items(operation: Operation, name: str, raw: str) -> tuple[str, ...]:
 
 def _decoded(raw: str, where: str) -> str:
     if "+" in raw:  # a blank to most servers, and a plus sign to others
-        raise BadCall(f"{where} holds a '+'. Write %20 where a space is meant, and %2B for a plus sign.")
+        raise BadCall(f"{where} contains a '+'. Write %20 where a space is meant, and %2B for a plus sign.")
     try:
         return decode_value(raw, where=where, in_path=False)
     except BadValue as error:

@@ -34,17 +34,17 @@ class Parameter(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True, coerce_numbers_to_str=True)
 
     in_: Annotated[Literal["header"] | None, Field(alias="in")] = None
-    """header: a header that a call may bring. Left out: a placeholder of the url."""
+    """header: a header that a call may set. Left out: a placeholder of the url."""
     required: bool = False
-    """Every call has to give this query value or header. What stands in the path is always required."""
+    """Every call has to give this query value or header. What is in the path is always required."""
     lookup: Lookup | None = None
     """Turns a name into the id that this value takes."""
     slash: bool = False
-    """A value in the path may hold a slash (group/project). It is sent as %2F, and stays one segment."""
+    """A value in the path may contain a slash (group/project). It is sent as %2F, and stays one segment."""
     style: Literal["form", "spaceDelimited", "pipeDelimited"] | None = None
     """How a list is written in the query: a,b or a b or a|b. Default: form."""
     explode: bool | None = None
-    """Each of a list's values with the name of its own: ids=1&ids=2. Default: true for form, else false."""
+    """Whether each value of a list gets its own name: ids=1&ids=2. Default: true for form, else false."""
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -78,5 +78,5 @@ class Parameter(BaseModel):
         if not self.is_list and (self.style is not None or self.explode is not None):
             raise ValueError("style and explode are for lists; write type: array beside them, or drop them")
         if self.is_list and self.lookup is not None:
-            raise ValueError("a lookup finds one id; it cannot stand beside type: array")
+            raise ValueError("a lookup finds one id; it cannot be combined with type: array")
         return self

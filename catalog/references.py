@@ -139,7 +139,7 @@ class Documents:
         self._left -= count
         if self._left < 0:
             raise BadDocument(
-                "The description is too large, or multiplies itself by aliases and references. Import a part of it: --only or --tag."
+                "The description is too large, or its aliases and references multiply. Import a part of it, with --only or --tag."
             )
 
     def _goal(self, node: Node, ref: str) -> Node | None:

@@ -56,7 +56,7 @@ class Source:
         root = _compose(text, name)
         nodes, levels = _unfolded(root, {})
         if nodes > _MAX_NODES or levels > _MAX_DEPTH:
-            raise BadCatalog(f"{name}: its aliases (*name) multiply, or nest too deeply; write fewer of them.")
+            raise BadCatalog(f"{name}: its aliases (*name) multiply, or nest too deeply; use fewer.")
         return cls(name, root, text), data
 
     def line(self, place: Place) -> int:

@@ -53,7 +53,7 @@ class End:
 
 
 NOT_WHERE = "the API says that there are more, but not where"
-NO_URL = "what the API gave as the next page's URL is no text"
+NO_URL = "what the API gave as the next page's URL is not text"
 NO_PARAMETER = "the API gave a token for the next page, and the catalog's pagination has no `parameter` that takes it"
 SAME_PAGE = "the API gave the same page again for another {parameter}"
 
@@ -319,7 +319,7 @@ def _onward(course: Course, found: Any) -> tuple[Course, NextPage | End]:
         return course, _ended(course)
     parameter, wants_url = course.paging.parameter, course.paging.style in ("link", "next_url")
     if isinstance(found, bool) or not isinstance(found, (str, int)):
-        what = "as the next page's URL is no text" if wants_url else "for the next page is no text and no number"
+        what = "as the next page's URL is not text" if wants_url else "for the next page is neither text nor a number"
         return course, End(f"what the API gave {what}")
     text = str(found)
     if _is_url(text) or (wants_url and isinstance(found, str) and not (parameter and _is_token(course, text))):

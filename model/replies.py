@@ -60,7 +60,7 @@ def parse_reply(data: object, tools: Collection[str] = ()) -> Reply:
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(data, dict) or not isinstance(choice, dict) or not isinstance(message, dict):
-        raise BadReply("it holds no choices with a message")
+        raise BadReply("it has no choices with a message")
     came = _words(message.get("content"))
     thoughts = parted(came)
     made = _made(message)

@@ -89,7 +89,7 @@ def check_backup(file: Path) -> bool:
             f"{file} is a backup of a PostgreSQL database; set DATABASE_URL to the one it belongs into."
         )
     if not begin.startswith(_MAGIC):
-        raise Misconfigured(f"{file} is no backup of this bot: `python bot.py backup FILE` makes one.")
+        raise Misconfigured(f"{file} is not a backup of this bot: `python bot.py backup FILE` makes one.")
     page = int.from_bytes(begin[16:18], "big")
     expected = (65_536 if page == 1 else page) * int.from_bytes(begin[28:32], "big")
     if (size := file.stat().st_size) < expected:

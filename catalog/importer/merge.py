@@ -172,7 +172,7 @@ def _of_any(marks: set[str], api: Mapping[str, Any]) -> set[str]:
 
 _TIED = (
     "{source}: an alias (*name), a merge (<<) or an unusual layout keeps it from being edited in place. Write those parts out, or import "
-    "into a file of its own and take over by hand what you need."
+    "into a separate file and copy what you need."
 )
 
 
@@ -196,7 +196,7 @@ def _find_api(file: Source, data: dict[str, Any], upstream: Upstream) -> tuple[d
         names = ", ".join(str(one.get("name", "API")) for one, _ in known)
         raise Misconfigured(
             f"{file.name} describes {names}, and the description {upstream.name} at {upstream.base_url}. If it is one of them, say which "
-            "with --name; else import it into a file of its own, and list both under apis:."
+            "with --name; else import it into a separate file, and list both under apis:."
         )
     api, node = found[0]
     endpoints = _get(node, "endpoints")
@@ -268,7 +268,7 @@ class _Merge:
         self.left -= self._marks_of_news(name)
         self.left |= {*_marks(entry), _gone(name)} & self.marks
         self.changes.stuck.append(
-            f"{_called(entry)}: left as it is, since the changes do not go with what was changed by hand ({mistake})"
+            f"{_called(entry)}: left as it is, since the changes conflict with what was changed by hand ({mistake})"
         )
 
 

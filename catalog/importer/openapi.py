@@ -96,7 +96,7 @@ def operations(documents: Documents) -> list[FoundOperation]:
         raise BadDocument("The description has no paths, so there is nothing to call.")
     found = list(_operations(documents, paths))
     if not found:
-        raise BadDocument("The description's paths hold no operation (get, post, put, patch or delete).")
+        raise BadDocument("The description's paths contain no operation (get, post, put, patch or delete).")
     if len(found) > _MOST:
         raise BadDocument(f"The description has {len(found):,} operations; at most {_MOST:,} are taken.")
     return found
@@ -132,14 +132,16 @@ def _of_item(documents: Documents, path: str, item: Node) -> Iterator[FoundOpera
         elif name in _METHODS:
             documents.notes.lost["operations"] += 1  # a broken reference, noted
         elif name in ("options", "trace"):
-            documents.notes.add(written, f"{method.upper()} is no method of the catalog; it is left out")
+            documents.notes.add(written, f"{method.upper()} is a method that the catalog does not have; it is left out")
 
 
 def _kind(root: Node) -> str:
     """The document's kind and version. Raises `BadDocument` for what is no description that can be read."""
     value = root.value
     if not isinstance(value, dict):
-        raise BadDocument("This is no API description: it is no mapping with 'openapi' (or 'swagger') at its top.")
+        raise BadDocument(
+            "This is not an API description: it is not a mapping with 'openapi' (or 'swagger') at its top."
+        )
     version = printable(str(value.get("openapi", value.get("swagger", value.get("swaggerVersion", "")))), 30)
     if "openapi" in value and re.match(r"3(\.|$)", version):
         return f"OpenAPI {version}"
@@ -150,7 +152,7 @@ def _kind(root: Node) -> str:
             f"This description is of version '{version}'; OpenAPI 3.x and Swagger 2.0 are read. Convert it first."
         )
     raise BadDocument(
-        f"This is no API description: it has neither 'openapi: 3...' nor 'swagger: \"2.0\"' at its top.{_looks_like(value)}"
+        f"This is not an API description: it has neither 'openapi: 3...' nor 'swagger: \"2.0\"' at its top.{_looks_like(value)}"
     )
 
 
@@ -185,7 +187,7 @@ def choose(found: Sequence[FoundOperation], choice: Choice) -> list[FoundOperati
     for text, pattern in patterns:
         if not any(pattern.fullmatch(_simple(one.name)) for one in found):
             raise BadDocument(
-                f"--only '{text}' fits no operation; write, for example, 'GET *' or '{found[0].name}' (in quotes)."
+                f"--only '{text}' matches no operation; write, for example, 'GET *' or '{found[0].name}' (in quotes)."
             )
     there = {tag.lower(): tag for one in found for tag in one.tags}
     for tag in choice.tags:
@@ -202,7 +204,7 @@ def choose(found: Sequence[FoundOperation], choice: Choice) -> list[FoundOperati
         and (not choice.read_only or one.method in SAFE_METHODS)
     ]
     if not chosen:
-        raise BadDocument("No operation fits all of --only, --tag and --read-only.")
+        raise BadDocument("No operation matches all of --only, --tag and --read-only.")
     return chosen
 
 
@@ -234,13 +236,13 @@ def read_api(documents: Documents, choice: Choice, *, source: str = "", name: st
     entries = tuple(_entries(documents, chosen, keys, base))
     if not entries:
         reasons = "; ".join(f"{place}: {words}" for place, words in list(documents.notes.lines)[:5])
-        raise BadDocument(f"No operation of the description can be said in the catalog. {reasons}")
+        raise BadDocument(f"The catalog cannot express any operation of the description. {reasons}")
     version = printable(str(info.get("version").value or ""), 40)
     title = printable(plain(info.text("title")) or name, 80).rstrip(".")
     shapes = frozenset(shape(one.method, one.path) for one in found)
     notes = (
         *documents.notes.lines,
-        *([("", f"and {documents.notes.more:,} more of such")] if documents.notes.more else []),
+        *([("", f"and {documents.notes.more:,} more like these")] if documents.notes.more else []),
     )
     kind = _kind(documents.root)
     losses = Losses(
@@ -309,10 +311,13 @@ def _with(
     name, other = printable(one.name, 120), printable(first.name, 120)
     both = united(there, entry)
     if both is None or _mistake(both):
-        documents.notes.add(one.node, f"{name} is left out: no call could tell it from {other}", lost="operations")
+        documents.notes.add(
+            one.node, f"{name} is left out: a call to it could not be told from one to {other}", lost="operations"
+        )
         return there
     documents.notes.add(
-        one.node, f"{name} is one entry with {other}, since no call could tell them apart; it takes both"
+        one.node,
+        f"{name} shares one entry with {other}, since calls to them could not be told apart; the entry takes both",
     )
     return both
 
@@ -350,7 +355,7 @@ def _on_base(documents: Documents, one: FoundOperation, base: str) -> str:
         if url.startswith(base + "/"):
             return url[len(base) :] + one.path
         raise Unsaid(
-            f"it is at {printable(url, 120)}, not at {base}; import it into a catalog of its own, with --only and --base-url"
+            f"it is at {printable(url, 120)}, not at {base}; import it into a separate catalog, with --only and --base-url"
         )
     return one.path
 
@@ -410,7 +415,8 @@ def _base_url(documents: Documents, source: str) -> str:
         return "${API_URL}" + path
     if len(list(servers.each())) > 1:
         documents.notes.add(
-            servers, f"of its servers the first is taken, {printable(url, 120)}; another one with --base-url"
+            servers,
+            f"it names several servers, and the first is used, {printable(url, 120)}; choose another with --base-url",
         )
     return url
 

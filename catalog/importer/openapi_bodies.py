@@ -45,7 +45,7 @@ def body_of(documents: Documents, method: str, operation: Node, given: list[Desc
     kinds = body.get("type", [])
     kinds = [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind in ("object", "array")]
     if "type" in body and not kinds:
-        raise Unsaid("its body is no object or list, and no other can be sent")
+        raise Unsaid("its body is neither an object nor a list, and nothing else can be sent")
     typed = {"type": kinds[0] if len(kinds) == 1 else kinds} if kinds else {}
     optional = {} if is_needed else {"body_required": False}
     return optional | found | {"body": typed | {key: value for key, value in body.items() if key != "type"}}

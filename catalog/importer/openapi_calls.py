@@ -93,7 +93,7 @@ def endpoint(
 def _note_cookies(documents: Documents, given: list[DescribedParameter]) -> None:
     for one in given:
         if one.required:
-            words = f"the cookie '{one.name[:60]}' is left out; the catalog has no cookies for the model"
+            words = f"the cookie '{one.name[:60]}' is left out; the model cannot set cookies"
             documents.notes.add(one.node, words, lost="parameters")
 
 
@@ -114,7 +114,7 @@ def _paging(
         if is_unsaid(documents, operation, draft.query, types, path):
             documents.notes.add(
                 operation,
-                "how its list goes on is not recognised, so all_pages will try it out; write pagination where you know",
+                "its paging is not recognised, so all_pages will find out by trying; write pagination if you know it",
             )
         return {}
     if "parameter" in paging:
@@ -222,7 +222,7 @@ def _header(documents: Documents, draft: _Draft, one: DescribedParameter) -> Non
     if not re.fullmatch(HEADER_NAME, one.name) or len(one.name) > 100:
         documents.notes.add(one.node, "this is not a header name; it is left out", lost="parameters")
     elif is_reserved(one.name):
-        documents.notes.add(one.node, f"a call may not bring the header {one.name}; it is left out", lost="parameters")
+        documents.notes.add(one.node, f"a call may not set the header {one.name}; it is left out", lost="parameters")
     elif key not in {header_key(name) for name in draft.taken}:
         draft.taken.add(one.name)
         schema = _as_text(schema_of(documents, one))

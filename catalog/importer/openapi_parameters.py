@@ -62,7 +62,7 @@ def _bounded(documents: Documents, given: list[DescribedParameter], operation: N
         rest = ", ".join(one.name for one in given[_PARAMETERS:_MOST])
         documents.notes.add(
             operation,
-            f"it has {len(given)} parameters; {_PARAMETERS} are described, these can be given, too, and are known by name and type alone: "
+            f"it has {len(given)} parameters; {_PARAMETERS} are described, and these have only a name and a type: "
             f"{printable(rest, 12_000)}",
         )
     if len(given) > _MOST:

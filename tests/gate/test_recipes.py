@@ -695,5 +695,5 @@ def test_the_command_check_shows_recipes_with_their_steps_and_who_decides(tmp_pa
     assert "3. add: POST /teams/[team]/members" in done.output
     line = next(one for one in done.output.splitlines() if "RUN add-to-team" in one)
     assert "waits for asker" in line
-    assert "by itself (approval: never)" in next(one for one in done.output.splitlines() if "RUN mail" in one)
+    assert "without approval (approval: never)" in next(one for one in done.output.splitlines() if "RUN mail" in one)
     assert "8 operations and 7 recipes, no mistakes found." in done.output
