@@ -49,12 +49,6 @@ Make = Callable[[], BotParts]
 
 
 @pytest.fixture
-def server() -> Iterator[RestServer]:
-    with RestServer() as server:
-        yield server
-
-
-@pytest.fixture
 def parts(tmp_path: Path, server: RestServer) -> Iterator[BotParts]:
     one = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=60, log_bodies=True)
     yield one

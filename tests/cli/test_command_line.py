@@ -64,7 +64,7 @@ def check(where: Path, *arguments: str, **settings: str) -> Result:
 
 
 def run(where: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """The same as a process of its own, forked from one that has imported the bot."""
+    """The same as its own process, forked from one that has imported the bot."""
     return command(environment(settings), where, *arguments)
 
 

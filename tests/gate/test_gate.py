@@ -56,12 +56,6 @@ Make = Callable[..., BotParts]
 
 
 @pytest.fixture
-def server() -> Iterator[RestServer]:
-    with RestServer() as server:
-        yield server
-
-
-@pytest.fixture
 def make(tmp_path: Path, server: RestServer) -> Iterator[Make]:
     """Makes the bot's inside over a catalog, by default USERS at the server."""
     made: list[BotParts] = []

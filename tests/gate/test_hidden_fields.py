@@ -81,12 +81,6 @@ LISTED = SEEN | {"home": PERSON["home"], "emergency_phone": PERSON["emergency_ph
 
 
 @pytest.fixture
-def server() -> Iterator[RestServer]:
-    with RestServer() as server:
-        yield server
-
-
-@pytest.fixture
 def parts(tmp_path: Path, server: RestServer) -> Iterator[BotParts]:
     one = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=60, settles=0.0)
     yield one

@@ -1,6 +1,6 @@
 """Whatever a hostile model writes: nothing outside of the catalog, no other host, no write without its record ever reaches a server.
 
-Judged by real servers: what Python's http.server was asked for is read here anew, as a server that decodes once and as one that decodes
+Judged by real servers: what Python's http.server was asked for is read here again, as a server that decodes once and as one that decodes
 twice reads it, and held to the catalog's templates by a second matcher that shares no code with the first.
 """
 

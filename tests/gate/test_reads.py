@@ -64,12 +64,6 @@ COUNT = "[length(@), [0].id, [-1].id]"
 
 
 @pytest.fixture
-def server() -> Iterator[RestServer]:
-    with RestServer() as server:
-        yield server
-
-
-@pytest.fixture
 def elsewhere() -> Iterator[RestServer]:
     with RestServer() as server:
         yield server
