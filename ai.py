@@ -63,7 +63,7 @@ from workers.waits import Waits, may_wait_for_slack, model_wait
 log = structlog.get_logger("ai")
 _GOES_ON = 2.0  # seconds of a further model call after which it is shown: a card or a step was shown before it
 _TRY_SLACK = 2.0  # seconds of one wait for Slack to say who may ask, where it gave no answer
-_STATUS_EVERY = 50.0  # seconds after which a wait is shown anew; Slack drops a status after two minutes
+_STATUS_EVERY = 50.0  # seconds after which a wait is shown again; Slack drops a status after two minutes
 _HINT = "python bot.py check --model shows what this server takes and what to set"
 _FAILURE_WORDS = {
     "busy": words.MODEL_DOWN,
@@ -208,7 +208,7 @@ class AI:
             self._live.is_silent = self._is_for_asker_alone(turn, items)
             reply, asked = self._ask(turn, here, items, is_last=is_last)
             turn = replace(turn, model_calls=turn.model_calls + 1)
-            if is_last or not reply.said.calls:
+            if is_last or not reply.message.calls:
                 self._answer(turn, here, reply, asked, is_last=is_last, is_alone=self._is_for_asker_alone(turn, items))
                 return True
             self._store.check_catalog()  # another one may have come since the last look, by which less is allowed
@@ -249,7 +249,7 @@ class AI:
             "cached_tokens": reply.usage.cached,
             "completion_tokens": reply.usage.completion,
             "reasoning_tokens": reply.usage.reasoning,
-            "calls": len(reply.said.calls),
+            "calls": len(reply.message.calls),
         }
         log.info("model call", ending=reply.ending, **measured)
         return reply, JournalEntry("model call", measured)
@@ -265,8 +265,8 @@ class AI:
             made = calls.take(items, reply)
         except NotConnected as missing:
             raise _Unconnected([missing.api], missing.reason, reply.usage) from missing
-        said = replace(reply.said, only_for=turn.only_for, opaque_of=self._services.model.server)
-        return replace(made, said=said, posts=[*self._not_shown(turn), *made.posts])
+        said = replace(reply.message, only_for=turn.only_for, opaque_of=self._services.model.server)
+        return replace(made, message=said, posts=[*self._not_shown(turn), *made.posts])
 
     def _is_for_asker_alone(self, turn: Turn, items: Sequence[Item]) -> bool:
         """Whether what the model says now is for the asker alone, by what it has in view, and would stand where others see it."""
@@ -313,7 +313,7 @@ class AI:
 
     def _await_account(self, turn: Turn, missing: _Unconnected) -> bool:
         """Has a turn wait for its asker, who alone is asked to connect an account. What the model said last is forgotten: it is asked
-        anew. False but for an app, which has no account, so that its turn is over."""
+        again. False but for an app, which has no account, so that its turn is over."""
         if app_of(turn.asker):
             self._turn_away(turn, words.NO_ACCOUNT_OF_APP.format(apis=escape(" or ".join(missing.apis))))
             return True

@@ -302,7 +302,7 @@ def worker() -> None:
 
 
 def serve(part: Part = Part.ALL) -> None:
-    """Serves until SIGTERM or Ctrl-C; then ends within ten seconds, every thread at a safe point. SIGHUP takes the catalog anew."""
+    """Serves until SIGTERM or Ctrl-C; then ends within ten seconds, every thread at a safe point. SIGHUP takes the catalog again."""
     os.umask(0o077)  # what is made here is for this user alone
     set_up_logs()
     signals = Signals()
@@ -385,7 +385,7 @@ def _settle_memory() -> None:
 
 
 def _watch(signals: Signals, settings: Settings, bot: Bot) -> None:
-    """Until it is to end: takes the catalog anew when asked to, and sees to it that the database is still ours alone.
+    """Until it is to end: takes the catalog again when asked to, and sees to it that the database is still ours alone.
 
     Where it is not, nothing more can be done here, and nothing more can be written; so this process gives its place to another.
     """
@@ -397,7 +397,7 @@ def _watch(signals: Signals, settings: Settings, bot: Bot) -> None:
             if catalog is not None:
                 threading.Thread(target=_check_people, args=(bot.web, catalog), name="names", daemon=True).start()
         if not signals.stop.is_set() and not bot.store.still_alone():
-            log.critical("another process took over what this one had; ending, so that it begins anew")
+            log.critical("another process took over what this one had; ending, so that it starts over")
             os._exit(1)
 
 

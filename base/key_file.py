@@ -1,6 +1,6 @@
 """Door to a key in a file: read again whenever the file has changed, and when its server says that the key is good for nothing.
 
-Tokens of Azure's Entra and of vaults change by the hour; whoever renews them writes them anew, or puts another file in the place.
+Tokens of Azure's Entra and of vaults change by the hour; whoever renews them rewrites them, or puts another file in the place.
 """
 
 from __future__ import annotations

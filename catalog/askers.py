@@ -1,4 +1,4 @@
-"""Who may ask for an operation: the names that stand under `askers`. Who somebody is, and to which groups they belong, is
+"""Who may ask for an operation: the names under `askers`. Who somebody is, and to which groups they belong, is
 gate/authority.py's matter.
 
 A circle is the set of names of one `askers`. Whoever one of its names stands for may ask; an operation's entry has one circle.

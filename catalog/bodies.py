@@ -1,5 +1,5 @@
 """How a body travels: the stored JSON text in, the content type and the text that is sent out. The same record always gives the same
-text. Sending it is no matter of this file.
+text. Sending it is not this file's concern.
 
 `form` (application/x-www-form-urlencoded) writes objects and lists as Stripe and OpenAPI's deepObject do, `a[b]=c`, with indexes for
 lists, `a[0]=c`; the list of a field with `style: form` as OpenAPI does where it says nothing, `a=c&a=d`, or with `explode: false` as

@@ -38,8 +38,8 @@ def body_of(operation: Operation, raw: object) -> str | None:
             f"body has the fields '{shortened(twins[0])}' and '{shortened(twins[1])}', which some servers take for one."
         )
     _check_override(operation, value)
-    if operation.body is not None and (found := list(problems(operation.body, value))):
-        raise BadCall(f"{operation.name}: body: " + "; ".join(found[:5]) + ".")
+    if operation.body is not None and (misfits := list(problems(operation.body, value))):
+        raise BadCall(f"{operation.name}: body: " + "; ".join(misfits[:5]) + ".")
     if (problem := unfit(operation.body_type, value, operation.body)) is not None:
         raise BadCall(f"{operation.name}: body: {problem}.")
     return _canonical(value)

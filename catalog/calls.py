@@ -1,7 +1,7 @@
 """From what the model wrote to a call that may be made: the allow-list's side of the gate. Nothing here sends anything.
 
 The model is untrusted. A call is matched against method and path template (matching.py), each value is decoded, checked
-(call_values.py, call_bodies.py) and encoded anew, and the URL is built from the catalog. What does not fit raises `BadCall`, whose text
+(call_values.py, call_bodies.py) and encoded again, and the URL is built from the catalog. What does not fit raises `BadCall`, whose text
 goes back to the model.
 """
 

@@ -1,4 +1,4 @@
-"""The catalog: what apis.yaml says, as values. Reading it here means reading its text; who opens the file is no matter of this room.
+"""The catalog: what apis.yaml says, as values. Reading it here means reading its text; who opens the file is not this room's concern.
 
 A mistake in the file raises `BadCatalog` with every entry that is wrong, its line and what to write instead. The file's shape stands
 in entries.py; other rooms take what they need of it from here.
@@ -311,16 +311,16 @@ def load_catalog(text: str, environ: Mapping[str, str] | None, *, source: str = 
     def written(place: Place) -> Place:
         return place if several or place[:1] != ("apis",) else place[2:]
 
-    found = list(check_variables(data))
+    mistakes = list(check_variables(data))
     try:
         file = CatalogFile.model_validate(data, context={"environ": environ})
     except ValidationError as error:
-        found += [mistake for one in error.errors() for mistake in _mistakes(one)]
+        mistakes += [mistake for one in error.errors() for mistake in _mistakes(one)]
     else:
-        found += check_file(file)
-    if found:
-        told = (lines.mistake(written(place), words) for place, words in found)
-        raise BadCatalog("\n".join(dict.fromkeys(told)))
+        mistakes += check_file(file)
+    if mistakes:
+        lines_of_mistakes = (lines.mistake(written(place), words) for place, words in mistakes)
+        raise BadCatalog("\n".join(dict.fromkeys(lines_of_mistakes)))
     return _catalog(file)
 
 

@@ -147,7 +147,7 @@ class Condition:
             values, is_missing = _at(top, place)
             if is_missing and given.keeps(place) and all(isinstance(one, dict) for one in _at(top, place[:-1])[0]):
                 unchanged.add(place)
-            elif is_missing and named.said:
+            elif is_missing and named.keywords:
                 raise NotUnderstood(f"'{named.name}' is not there")
             kinds = given.kinds(named)
             if not all(_is_of(one, kinds) for one in values):

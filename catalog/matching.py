@@ -199,12 +199,12 @@ def _query(operation: Operation, query: str) -> dict[str, Value]:
             assert isinstance(before, tuple)
             values[listed] = (*before, *_items(operation, listed, raw_value))
             continue
-        found = known[name].match(_decoded(with_plus(raw_value), f"The query value of '{shortened(raw_name)}'"))
-        if found is None:
+        read = known[name].match(_decoded(with_plus(raw_value), f"The query value of '{shortened(raw_name)}'"))
+        if read is None:
             raise BadCall(
                 f"'{name}' in the query is fixed to '{known[name].literal or operation.url}'; leave it out or write it so."
             )
-        values |= found
+        values |= read
     return values
 
 

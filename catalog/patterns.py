@@ -1,4 +1,4 @@
-"""The regular expressions of a catalog: what may stand in one, and what to write in place of what may not.
+"""The regular expressions of a catalog: what may be in one, and what to write in place of what may not.
 
 They mean what ECMA-262 says (JSON Schema, 6.4), and are run by an engine whose time grows with the text alone
 (https://docs.rs/regex/latest/regex/#untrusted-input), for it is a model that chooses the text. Running them is schemas.py's matter.

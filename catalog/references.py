@@ -1,4 +1,4 @@
-"""Walking through a document, and after its `$ref`s into others: each value with the place where it stands. Nothing raises for what is
+"""Walking through a document, and after its `$ref`s into others: each value with the place where it is. Nothing raises for what is
 written there.
 
 A reference is a JSON pointer (RFC 6901) in a URI fragment; names of other documents are relative to the one that names them.

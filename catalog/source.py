@@ -1,5 +1,5 @@
-"""The catalog's text with its lines: YAML in, and for a place in it the line that an author has to look at. What keys mean is no
-matter of this file; what the words and numbers of YAML mean is that of documents.py."""
+"""The catalog's text with its lines: YAML in, and for a place in it the line that an author has to look at. What keys
+mean is not this file's concern; what the words and numbers of YAML mean is that of documents.py."""
 
 from __future__ import annotations
 

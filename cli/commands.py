@@ -185,7 +185,7 @@ def _check_model(settings: Settings, catalog: Catalog) -> int:
     name, tokens = settings.openai_model, settings.history_tokens
     done = server_check.check_server(server, catalog, name, history_tokens=tokens, budget=settings.prompt_budget)
     click.echo(f"Model {_plain(name)} at {_plain(_address(settings.openai_base_url))}:")
-    for one in done.found:
+    for one in done.lines:
         click.echo(f"- {_plain(one)}.")
     for one in dict.fromkeys(done.to_set):
         click.echo(f"To do: {_plain(one)}.")

@@ -1,4 +1,4 @@
-"""The catalog, taken anew while the bot serves: by SIGHUP, or since another process took a newer one."""
+"""The catalog, taken again while the bot serves: by SIGHUP, or since another process took a newer one."""
 
 from __future__ import annotations
 

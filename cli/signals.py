@@ -1,4 +1,4 @@
-"""What a serving bot is told from outside: to end (SIGTERM, Ctrl-C), to take the catalog anew (SIGHUP), or to look after itself."""
+"""What a serving bot is told from outside: to end (SIGTERM, Ctrl-C), to take the catalog again (SIGHUP), or to look after itself."""
 
 from __future__ import annotations
 

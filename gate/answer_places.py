@@ -1,4 +1,4 @@
-"""Where an answer may stand: in the thread where it was asked, or before its asker alone, as the catalog says of the APIs whose data it
+"""Where an answer may be posted: in the thread where it was asked, or before its asker alone, as the catalog says of the APIs whose data it
 tells."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the gate knows of Slack's people and channels: who may ask and who may decide, where their cards stand, what holds in which channel.
+"""What the gate knows of Slack's people and channels: who may ask and who may decide, where their cards are, what holds in which channel.
 
 Each is looked up when it is needed, through a `PeopleDirectory` that is handed down, and believed for seconds. What cannot be
 looked up lets nobody through.

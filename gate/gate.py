@@ -1,4 +1,4 @@
-"""Door to the internal API, and the only one: its parts are put together here, and what others may ask of it stands here.
+"""Door to the internal API, and the only one: its parts are put together here, and what others may ask of it is here.
 
 A write leaves only as the stored proposal that was approved, once: `write(approval)` has no parameter for method, URL or body. Nothing
 here asks the model, and nothing typed in Slack counts as an approval.

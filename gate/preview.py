@@ -111,14 +111,14 @@ class PreviewCall:
     exposes: bool = False
 
 
-def preview_call(write: Call, found: Showing) -> PreviewCall:
+def preview_call(write: Call, showing: Showing) -> PreviewCall:
     """The call of the read for a write: its path's values, and of its query what the read has, too."""
-    read = found.read
+    read = showing.read
     required = {name: name for name in read.required & write.values.keys() & read.template.names}
-    places = {mine: its for mine, its in {**required, **found.places}.items() if its in write.values}
+    places = {mine: its for mine, its in {**required, **showing.places}.items() if its in write.values}
     values: dict[str, Value] = {mine: write.values[its] for mine, its in places.items()}
     untaken: dict[str, Value] = {}
-    for name, piece in _query(write) if found.kind == "itself" else ():
+    for name, piece in _query(write) if showing.kind == "itself" else ():
         taken = _taken(write, read, name, piece)
         if taken is None:
             untaken[name] = _filled(write, piece)

@@ -64,9 +64,9 @@ class Reads:
         """What reads are made for. `why`: they are the bot's own, and the journal has each of them with it. `catalog`: the one that
         the call began with, where another one may have been taken meanwhile."""
 
-        def note(told: dict[str, Any]) -> None:
+        def note(details: dict[str, Any]) -> None:
             if why:
-                self._store.note(of.thread, of.turn, [JournalEntry("look", told | {"why": why})])
+                self._store.note(of.thread, of.turn, [JournalEntry("look", details | {"why": why})])
 
         holds = self.here(of.thread, of.asker, to="show").catalog if catalog is None else catalog
         return Purpose(caller_of(of), holds, partial(self.keep, of), note, wants)

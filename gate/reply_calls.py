@@ -87,7 +87,7 @@ class ReplyCalls:
         made = _calls_of_turn(items)
         until = time.monotonic() + self._gate.timeout  # for all previews of the reply together
         try:
-            for position, called in enumerate(reply.said.calls):
+            for position, called in enumerate(reply.message.calls):
                 is_again = made.count(called.key) >= _TWICE
                 self._add(
                     position, *self._tried(called.name, reply.arguments[position], position, until, is_again=is_again)
@@ -111,7 +111,7 @@ class ReplyCalls:
     def _outcome(self, reply: Reply) -> ReplyOutcome:
         proposals = self._gate.batched(self._proposals)
         return ReplyOutcome(
-            reply.said,
+            reply.message,
             reply.usage,
             self._results,
             proposals,

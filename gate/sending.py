@@ -237,7 +237,7 @@ class Sending:
         return self._outdate(row, renewed, words.RULE_CHANGED)
 
     def _ask_anew(self, row: Proposal, found: TargetChanged) -> Proposal | None:
-        """The end of a proposal whose target is another one by now: it is asked for anew, the second time with what could be done."""
+        """The end of a proposal whose target is another one by now: it is asked for again, the second time with what could be done."""
         reason = changed_text(found.changed, keys_of=row.operation if row.renewals else "")
         renewed = self._proposals.renewed(row, found.target, reason, renewals=row.renewals + 1)
         return self._outdate(row, renewed, changed_text(found.changed))

@@ -21,7 +21,7 @@ from store.turns import Turn
 def answer_text(reply: Reply, spent: int | None) -> str:
     """What the person gets of a model's last reply, in Markdown. `spent`: the number of model calls that the turn used up, where it did."""
     text = reply.words.strip()
-    if spent is not None and reply.said.calls:  # what it still wanted to do
+    if spent is not None and reply.message.calls:  # what it still wanted to do
         return f"{text}\n\n{words.NO_END.format(calls=spent)}".strip()
     if reply.refusal.strip() and not text:
         said = reply.refusal.strip()

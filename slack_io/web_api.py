@@ -270,11 +270,11 @@ class SlackWeb:
         for group in groups if isinstance(groups, list) else ():
             if isinstance(group, dict) and isinstance(group.get("id"), str) and not group.get("date_delete"):
                 self._groups.put(_text(group.get("handle")), group["id"])
-        found = self._groups.get(handle)
-        if found is None:
+        known = self._groups.get(handle)
+        if known is None:
             log.error("group unknown", group=handle, hint="no such handle; it stands for nobody")
             self._no_groups.put(handle, True)
-        return found
+        return known
 
     def check_channels(self, channels: Iterable[str]) -> None:
         """At a start: logs a token that Slack refuses, and designated channels (`#name`) that it does not have."""

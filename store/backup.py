@@ -55,7 +55,7 @@ def back_up(database: Path, goal: Path, *, key_is_given: bool, clock: Callable[[
     head = _text(_head_of(database))
     try:
         with whole(goal) as half, closing(_open(database)) as source, closing(sqlite3.connect(half)) as copy:
-            source.backup(copy)  # in one step: with several, each write in between would begin it anew
+            source.backup(copy)  # in one step: with several, each write in between would begin it again
             return _seal(copy, half, key, head, clock())
     except sqlite3.Error as error:
         raise Misconfigured(f"DATABASE_URL: {database} cannot be copied: {error}.") from None

@@ -148,7 +148,7 @@ class Replicas(Recovery):
         """Takes these jobs from processes that give no sign of life, each by one caller alone: gives the threads, which others take
         up now, each with the seconds since its process gave one, and what was in the middle of being worked on.
 
-        The jobs are made anew: a process that comes back would end them otherwise, and with them the lock of who has the thread by then.
+        The jobs are made again: a process that comes back would end them otherwise, and with them the lock of who has the thread by then.
         """
         with self._writing() as tx:
             if not tx.db.scalar(_COULD_BEAT):  # the database was away: who lives has not had the time to say so

@@ -1,6 +1,6 @@
 """Door to API descriptions, for the command line alone: fetches a description with the files that it names, hands back a catalog's text.
 
-What a description means is no matter of this room (openapi.py), nor what the catalog keeps of a person's hand (merge.py).
+What a description means is not this room's concern (openapi.py), nor what the catalog keeps of a person's hand (merge.py).
 """
 
 from __future__ import annotations

@@ -190,15 +190,15 @@ def _find_api(file: Source, data: dict[str, Any], upstream: Upstream) -> tuple[d
     apis = several if isinstance(several, list) else [data]
     nodes = _get(file.root, "apis").value if isinstance(several, list) else [file.root]
     known = [(one, node) for one, node in zip(apis, nodes, strict=True) if isinstance(one, dict)]
-    found = [pair for pair in known if pair[0].get("name") == upstream.name]
-    found = found or [pair for pair in known if str(pair[0].get("base_url", "")).rstrip("/") == upstream.base_url]
-    if len(found) != 1:
+    fitting = [pair for pair in known if pair[0].get("name") == upstream.name]
+    fitting = fitting or [pair for pair in known if str(pair[0].get("base_url", "")).rstrip("/") == upstream.base_url]
+    if len(fitting) != 1:
         names = ", ".join(str(one.get("name", "API")) for one, _ in known)
         raise Misconfigured(
             f"{file.name} describes {names}, and the description {upstream.name} at {upstream.base_url}. If it is one of them, say which "
             "with --name; else import it into a separate file, and list both under apis:."
         )
-    api, node = found[0]
+    api, node = fitting[0]
     endpoints = _get(node, "endpoints")
     if (
         not isinstance(endpoints, yaml.SequenceNode)

@@ -1,6 +1,6 @@
 """An API description (OpenAPI 3.0 and 3.1, Swagger 2) as what the catalog says of an API. Bad parts are noted with their place, left out.
 
-Who fetches the text, and writes the catalog, is no matter of this room; nor what a single operation becomes (openapi_calls.py).
+Who fetches the text, and writes the catalog, is not this room's concern; nor what a single operation becomes (openapi_calls.py).
 """
 
 from __future__ import annotations
@@ -181,15 +181,15 @@ class Choice:
     read_only: bool = False
 
 
-def choose(found: Sequence[FoundOperation], choice: Choice) -> list[FoundOperation]:
+def choose(described: Sequence[FoundOperation], choice: Choice) -> list[FoundOperation]:
     """The chosen operations. Raises `BadDocument` where a pattern or a tag fits nothing, or nothing is left."""
     patterns = [(text, _pattern(text)) for text in choice.only]
     for text, pattern in patterns:
-        if not any(pattern.fullmatch(_simple(one.name)) for one in found):
+        if not any(pattern.fullmatch(_simple(one.name)) for one in described):
             raise BadDocument(
-                f"--only '{text}' matches no operation; write, for example, 'GET *' or '{found[0].name}' (in quotes)."
+                f"--only '{text}' matches no operation; write, for example, 'GET *' or '{described[0].name}' (in quotes)."
             )
-    there = {tag.lower(): tag for one in found for tag in one.tags}
+    there = {tag.lower(): tag for one in described for tag in one.tags}
     for tag in choice.tags:
         if tag.lower() not in there:
             raise BadDocument(
@@ -198,7 +198,7 @@ def choose(found: Sequence[FoundOperation], choice: Choice) -> list[FoundOperati
     wanted = {tag.lower() for tag in choice.tags}
     chosen = [
         one
-        for one in found
+        for one in described
         if (not patterns or any(pattern.fullmatch(_simple(one.name)) for _, pattern in patterns))
         and (not wanted or wanted & {tag.lower() for tag in one.tags})
         and (not choice.read_only or one.method in SAFE_METHODS)
@@ -225,9 +225,9 @@ def _simple(name: str) -> str:
 def read_api(documents: Documents, choice: Choice, *, source: str = "", name: str = "", base_url: str = "") -> Imported:
     """The chosen operations as a catalog's API. `source` is the URL that the document came from, if any; `name` and `base_url` set
     what the description says otherwise. Raises `BadDocument` where this is no description, or no operation is left."""
-    found = operations(documents)
+    described = operations(documents)
     broken = documents.notes.lost["operations"]
-    chosen = choose(found, choice)
+    chosen = choose(described, choice)
     info = documents.root.get("info")
     base = base_url.rstrip("/") or _base_url(documents, source)
     name = without_variables(printable(name, 80) or _name(info, base))
@@ -239,7 +239,7 @@ def read_api(documents: Documents, choice: Choice, *, source: str = "", name: st
         raise BadDocument(f"The catalog cannot express any operation of the description. {reasons}")
     version = printable(str(info.get("version").value or ""), 40)
     title = printable(plain(info.text("title")) or name, 80).rstrip(".")
-    shapes = frozenset(shape(one.method, one.path) for one in found)
+    shapes = frozenset(shape(one.method, one.path) for one in described)
     notes = (
         *documents.notes.lines,
         *([("", f"and {documents.notes.more:,} more like these")] if documents.notes.more else []),

@@ -25,21 +25,21 @@ def body_of(documents: Documents, method: str, operation: Node, given: list[Desc
     forms = [one for one in given if one.where == "formData"]
     whole = next((one for one in given if one.where == "body"), None)
     if forms:
-        found = _form(documents, forms, operation)
+        entry = _form(documents, forms, operation)
         is_needed = any(one.required for one in forms)
     elif whole is not None:
         said = operation.get("consumes").value or documents.root.get("consumes").value
         name = _json_among([str(one) for one in said] if isinstance(said, list) else []) or "application/json"
-        found = _as_json(name, compact(documents, whole.schema, BODY_SIZE))
+        entry = _as_json(name, compact(documents, whole.schema, BODY_SIZE))
         is_needed = whole.required
     else:
         request = documents.follow(operation.get("requestBody"))
-        found, is_needed = _content(documents, request), request.is_set("required")
+        entry, is_needed = _content(documents, request), request.is_set("required")
     if method in SAFE_METHODS:
-        if (found.get("body") or {}).get("properties"):
+        if (entry.get("body") or {}).get("properties"):
             documents.notes.add(operation, f"the body of a {method} is left out", lost="bodies")
         return {}
-    body = found.get("body")
+    body = entry.get("body")
     if body is None or (body.get("additionalProperties") is False and "properties" not in body):
         return {}  # one that may hold nothing
     kinds = body.get("type", [])
@@ -48,7 +48,7 @@ def body_of(documents: Documents, method: str, operation: Node, given: list[Desc
         raise Unsaid("its body is neither an object nor a list, and nothing else can be sent")
     typed = {"type": kinds[0] if len(kinds) == 1 else kinds} if kinds else {}
     optional = {} if is_needed else {"body_required": False}
-    return optional | found | {"body": typed | {key: value for key, value in body.items() if key != "type"}}
+    return optional | entry | {"body": typed | {key: value for key, value in body.items() if key != "type"}}
 
 
 def _content(documents: Documents, request: Node) -> dict[str, Any]:
