@@ -2,7 +2,7 @@
 
 The transcript in the store is the only state. An AI is made when its thread is woken and forgotten when the thread rests; a call
 that waits for a person is a call without a result, and holds nothing here. The model is asked by model/model_calls.py, what it calls
-is done by gate/reply_calls.py, what it says is shown by slack_io/live_answer.py.
+is done by gate/reply_calls.py, what it says is shown by slack_io/live_answer.py, how long a turn waits is in workers/waits.py.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from identity.callers import NotConnected
 from identity.needs import waits_for
 from model.chat import ModelBusy, ModelFailed
 from model.model_calls import ModelCalls
-from model.prompt.prompt import about, beside, is_whole
 from model.refusals import Refusal
 from model.replies import BadReply, Reply
 from slack_io.allowance_words import closed_text
-from slack_io.answer_posts import answer_posts, answer_text, answers_alone, files_text
+from slack_io.answer_posts import answer_posts, answer_text, answers_alone, with_notes
 from slack_io.assistant_status import LASTS, AssistantStatus, Session
 from slack_io.connect_offers import connect_text, offer
 from slack_io.live_answer import LiveAnswer
 from slack_io.steps import TurnProgress
 from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
+from slack_io.turn_notes import TurnNotes
 from store.admission import refused
 from store.database import CatalogOutdated
 from store.holds import Overtaken
@@ -51,7 +51,6 @@ from store.transcript import (
     Item,
     TurnNote,
     Usage,
-    UserMessage,
     first_noted,
     is_private,
     open_calls,
@@ -59,20 +58,14 @@ from store.transcript import (
 from store.turns import ReplyOutcome, Turn
 from store.usage import Closed
 from workers.cancel_flag import CancelFlag, Stopped, TurnCancelled
+from workers.waits import Waits, may_wait_for_slack, model_wait
 
 log = structlog.get_logger("ai")
-_GOES_ON = (
-    2.0  # seconds of a further model call after which it is shown: a card that changed, or a step, was shown before it
-)
-_LEAST_WAIT, _MOST_WAIT = 1.0, 30.0  # seconds of a wait for a model that names none; each is as long as all before it
-_MOST_SLACK, _TRY_SLACK = (
-    60.0,
-    2.0,
-)  # seconds of waiting for Slack to say who may ask; of one wait where it gave no answer
-_SOON = 0.1  # seconds below which a wait is none
-_STATUS_EVERY = 50.0  # seconds after which a wait is shown anew; Slack drops a status after two minutes
-_HINT = "python bot.py check --model tells what this server takes and what to set"
-_TOLD = {
+_GOES_ON = 2.0  # seconds of a further model call after which it is shown: a card or a step was shown before it
+_TRY_SLACK = 2.0  # seconds of one wait for Slack to say who may ask, where it gave no answer
+_STATUS_EVERY = 50.0  # seconds after which a wait is shown again; Slack drops a status after two minutes
+_HINT = "python bot.py check --model shows what this server takes and what to set"
+_FAILURE_WORDS = {
     "busy": words.MODEL_DOWN,
     "down": words.MODEL_DOWN,
     "quota": words.MODEL_QUOTA,
@@ -90,15 +83,6 @@ class _Unconnected(Exception):
         self.apis = apis
         self.reason = reason
         self.usage = usage
-
-
-class Waits(Exception):
-    """The thread has more to do, and is to be taken up again after `after` seconds: its model has no time, which is on disk; or, with no
-    seconds, its next turn lets the threads go first that were there before it."""
-
-    def __init__(self, after: float) -> None:
-        super().__init__(after)
-        self.after = after
 
 
 @dataclass(frozen=True)
@@ -136,6 +120,7 @@ class AI:
         self._services = services
         self._store = services.store
         self._gate = services.gate
+        self._notes = TurnNotes(services.store, services.reader, services.clock, services.model.prompt_budget)
         self._live: LiveAnswer  # of the turn that is worked on
 
     def advance(self) -> bool:
@@ -189,12 +174,11 @@ class AI:
         except ModelBusy as error:
             return self._put_aside(turn, error)
         except ModelFailed as error:
-            return self._fail(turn, _TOLD[error.refusal.kind if error.refusal else "down"], str(error), error.refusal)
+            template = _FAILURE_WORDS[error.refusal.kind if error.refusal else "down"]
+            return self._fail(turn, template, str(error), error.refusal)
         except BadReply as error:
             return self._fail(turn, words.MODEL_ODD, str(error))
-        except (
-            Exception
-        ) as error:  # the turn's boundary: any bug becomes words with a reference, and the thread goes on
+        except Exception as error:  # the turn's boundary: any bug becomes words with a reference; the thread goes on
             if self._store.is_away(error):
                 raise
             metrics.FAULTS.inc()
@@ -224,7 +208,7 @@ class AI:
             self._live.is_silent = self._is_for_asker_alone(turn, items)
             reply, asked = self._ask(turn, here, items, is_last=is_last)
             turn = replace(turn, model_calls=turn.model_calls + 1)
-            if is_last or not reply.said.calls:
+            if is_last or not reply.message.calls:
                 self._answer(turn, here, reply, asked, is_last=is_last, is_alone=self._is_for_asker_alone(turn, items))
                 return True
             self._store.check_catalog()  # another one may have come since the last look, by which less is allowed
@@ -253,7 +237,7 @@ class AI:
         """One model call: the reply, and the journal's entry about it."""
         self._services.status.status(self._thread, words.THINKING, after=LASTS if not turn.model_calls else _GOES_ON)
         model = self._services.model
-        noted = first_noted(items) or TurnNote(self._about(turn), "")
+        noted = first_noted(items) or TurnNote(self._notes.about(turn), "")
         began = time.monotonic()
         reply = model.ask(
             items, here.catalog, here.instructions, noted, self._live, lambda: self._check(turn), is_last=is_last
@@ -265,7 +249,7 @@ class AI:
             "cached_tokens": reply.usage.cached,
             "completion_tokens": reply.usage.completion,
             "reasoning_tokens": reply.usage.reasoning,
-            "calls": len(reply.said.calls),
+            "calls": len(reply.message.calls),
         }
         log.info("model call", ending=reply.ending, **measured)
         return reply, JournalEntry("model call", measured)
@@ -281,8 +265,8 @@ class AI:
             made = calls.take(items, reply)
         except NotConnected as missing:
             raise _Unconnected([missing.api], missing.reason, reply.usage) from missing
-        said = replace(reply.said, only_for=turn.only_for, opaque_of=self._services.model.server)
-        return replace(made, said=said, posts=[*self._not_shown(turn), *made.posts])
+        said = replace(reply.message, only_for=turn.only_for, opaque_of=self._services.model.server)
+        return replace(made, message=said, posts=[*self._not_shown(turn), *made.posts])
 
     def _is_for_asker_alone(self, turn: Turn, items: Sequence[Item]) -> bool:
         """Whether what the model says now is for the asker alone, by what it has in view, and would stand where others see it."""
@@ -300,12 +284,10 @@ class AI:
         is_last: bool,
         is_alone: bool,
     ) -> None:
-        text = answer_text(reply, self._services.limits.max_model_calls if is_last else None)
-        notes = [words.DRY_RUN_ANSWER] if self._services.limits.dry_run else []
-        notes += [words.PARTLY_KNOWN_WHO] if here.is_unsure else []
-        mention = self._store.mention_of(turn.turn)
-        notes += [files_text(mention.files)] if mention is not None and mention.files else []
-        shown = "\n\n".join([text, *notes])
+        limits, mention = self._services.limits, self._store.mention_of(turn.turn)
+        files = mention.files if mention is not None else ()
+        text = answer_text(reply, limits.max_model_calls if is_last else None)
+        shown = with_notes(text, files, is_dry_run=limits.dry_run, is_unsure=here.is_unsure)
         first, links = self._services.ids(), self._gate.catalog.links
         if is_alone:
             says = [*answers_alone(turn, shown, first, links), *self._not_shown(turn)]
@@ -331,7 +313,7 @@ class AI:
 
     def _await_account(self, turn: Turn, missing: _Unconnected) -> bool:
         """Has a turn wait for its asker, who alone is asked to connect an account. What the model said last is forgotten: it is asked
-        anew. False but for an app, which has no account, so that its turn is over."""
+        again. False but for an app, which has no account, so that its turn is over."""
         if app_of(turn.asker):
             self._turn_away(turn, words.NO_ACCOUNT_OF_APP.format(apis=escape(" or ".join(missing.apis))))
             return True
@@ -377,7 +359,7 @@ class AI:
             return None
         edited = [JournalEntry("question edited", {"words": digest(written.text)})] if written.text != turn.text else []
         self._session(turn, "processing", written.text)
-        noted = self._noted(turn, here, written.text, [line.text for line in written.before])
+        noted = self._notes.of_question(turn, here, written.text, [line.text for line in written.before])
         return self._store.begin_turn(turn, written.text, written.before, edited, noted)
 
     def _refuse(self, turn: Turn, closed: Closed) -> None:
@@ -385,25 +367,6 @@ class AI:
         log.info("refused", limit=closed.setting)
         says = message(self._services.ids(), turn.thread, turn.turn, closed_text(closed))
         self._store.end_turn(turn, [says], said=None, usage=None, failed=True, entries=[refused(turn, closed)])
-
-    def _noted(self, turn: Turn, here: ChannelCatalog, asked: str, heard: Sequence[str]) -> TurnNote:
-        """What goes with the question from now on."""
-        budget, who = self._services.model.prompt_budget, self._about(turn)
-        if is_whole(here.catalog, here.instructions, budget):
-            return TurnNote(who, "")
-        items = self._store.transcript(self._thread, turn.asker)
-        said = [item.text for item in items if isinstance(item, UserMessage)][-1:]
-        first, before = first_noted(items), [*said, *heard]
-        note = beside(here.catalog, here.instructions, asked, about=who, before=before, first=first, budget=budget)
-        return replace(note, only_for=turn.asker if here.catalog.is_limited else "")
-
-    def _about(self, turn: Turn) -> str:
-        """Who asks, and what day it is there."""
-        if app := app_of(turn.asker):
-            return about(self._services.clock(), words.APP.format(app=app))
-        person = self._services.reader.person(turn.asker)
-        now = self._services.clock()
-        return about(now) if person is None else about(now, person.name, person.zone, person.offset)
 
     def _listen(self, turn: Turn) -> None:
         """Begins to listen to a turn's next model call, whose answer an earlier process may have begun to show."""
@@ -437,8 +400,8 @@ class AI:
         """Ends a turn that failed, with words and a reference. False while one of its writes is under way: the turn goes on after it,
         so that nobody is told of an end while something of it still happens."""
         reference = self._services.ids()[:8]
-        said = {} if refusal is None else refusal.for_log | {"hint": _HINT}
-        log.exception("turn failed", reference=reference, reason=reason, **said)
+        about = {} if refusal is None else refusal.for_log | {"hint": _HINT}
+        log.exception("turn failed", reference=reference, reason=reason, **about)
         if self._gate.is_sending(turn.turn):
             return False
         noted = JournalEntry("failed", {"reference": reference, "reason": reason})
@@ -458,24 +421,21 @@ class AI:
     def _put_aside(self, turn: Turn, busy: ModelBusy) -> bool:
         """Has a turn wait for its model without a worker, for as long as `patience` allows; else ends it. Raises `Waits`."""
         now, stored = self._services.clock(), self._store.turn(turn.turn) or turn
-        since = now if stored.waits_since is None else stored.waits_since
-        left = since + self._services.limits.patience - now
-        named = busy.after if busy.after is not None and busy.after >= _LEAST_WAIT else None  # "at once" is not at once
-        wait = min(max(_LEAST_WAIT, min(now - since, _MOST_WAIT)), left) if named is None else named
-        if left < _SOON or wait > left:
-            template = words.MODEL_BUSY_LONG if named is not None and stored.waits_since is None else words.MODEL_BUSY
-            spans = {"wait": span(wait), "waited": span(round(now - since))}
-            return self._fail(turn, template, str(busy), busy.refusal, **spans)
         is_first = stored.waits_since is None
-        said = {**(busy.refusal.for_log if busy.refusal is not None else {}), **({"hint": _HINT} if is_first else {})}
-        noted = (
-            [JournalEntry("model busy", {"reason": str(busy), "patience": self._services.limits.patience})]
-            if is_first
-            else []
-        )
-        self._store.put_aside(stored, since, now + wait, noted)
-        log.warning("the model is busy; the turn waits", wait=round(wait, 1), left=round(left), **said)
-        self._rest_for_model(now + wait)
+        since = now if stored.waits_since is None else stored.waits_since
+        patience = self._services.limits.patience
+        wait = model_wait(busy.after, now - since, patience)
+        if not wait.fits:
+            template = words.MODEL_BUSY_LONG if wait.is_named and is_first else words.MODEL_BUSY
+            spans = {"wait": span(wait.seconds), "waited": span(round(now - since))}
+            return self._fail(turn, template, str(busy), busy.refusal, **spans)
+        noted = [JournalEntry("model busy", {"reason": str(busy), "patience": patience})] if is_first else []
+        self._store.put_aside(stored, since, now + wait.seconds, noted)
+        about = busy.refusal.for_log if busy.refusal is not None else {}
+        about = {**about, "hint": _HINT} if is_first else about
+        left = round(since + patience - now)
+        log.warning("the model is busy; the turn waits", wait=round(wait.seconds, 1), left=left, **about)
+        self._rest_for_model(now + wait.seconds)
         return False
 
     def _here(self, turn: Turn) -> ChannelCatalog:
@@ -494,7 +454,7 @@ class AI:
         wait = error.after if isinstance(error, SlackBusy) else _TRY_SLACK
         if stored.waits_since is None:
             log.warning("slack does not say who may ask; the turn waits", reason=str(error))
-        if now + wait - since <= _MOST_SLACK:
+        if may_wait_for_slack(wait, now - since):
             if stored.is_running:
                 self._store.put_aside(stored, since, now)
             else:

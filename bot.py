@@ -5,11 +5,9 @@ What Slack sends comes in by slack_io/http_door.py, or in socket mode by slack_i
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import secrets
-import signal
 import sys
 import threading
 import time
@@ -17,9 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 import structlog
@@ -31,12 +27,14 @@ from base import metrics
 from base.clock import SteadyClock
 from base.logging_setup import hide_in_logs, set_log_level, set_up_logs
 from base.settings import Misconfigured, Settings, environment, load_settings, misspelt
-from base.tracing import set_up_tracing, stop_tracing
+from base.tracing import end_tracing, start_tracing
 from base.version import VERSION
 from catalog.catalog import Catalog
 from catalog.credentials import secrets_of
 from cli.commands import COMMANDS
+from cli.reloading import Reloading
 from cli.shared import digest_of, plain_errors, read_catalog
+from cli.signals import INSISTS, LOOK, READ_AGAIN, Signals
 from gate.authority import Authority
 from gate.gate import Gate, GateOptions
 from identity.actors import jwks
@@ -46,30 +44,21 @@ from identity.sign_in_servers import SignInServers
 from identity.token_box import check_keys
 from identity.wiring import Identity, identity_of
 from model.chat import Model, model_of
-from model.model_calls import ModelCalls
+from model.model_calls import model_calls_of
 from model.prompt.prompt import prepare
 from slack_io.app_home import AppHome
-from slack_io.assistant_status import AssistantStatus
-from slack_io.cancellation import Cancellation
-from slack_io.connect_offers import ConnectWords
-from slack_io.handlers import AdmissionRules, Handlers
 from slack_io.health import Readiness, WatchedModel
-from slack_io.home_accounts import HomeAccounts
 from slack_io.http_door import MAX_BODY, add_health_routes, add_jwks_route, add_slack_routes
 from slack_io.intake import Intake
-from slack_io.leavers import Leavers
 from slack_io.oauth_routes import OAuthRoutes
-from slack_io.outbox import Outbox
 from slack_io.pace import SharedPace
 from slack_io.restored import see_to_restored
-from slack_io.sign_ins import SignIns
 from slack_io.slack_app import scopes_for
 from slack_io.socket_mode import SocketMode
-from slack_io.streaming import StreamedMessages
 from slack_io.thread_context import ThreadReader
 from slack_io.web_api import SlackWeb, app_web_of, web_of
+from slack_io.wiring import InSlack, in_slack_of
 from store.engine import engine_url, libpq_url
-from store.journal.hash_chain import digest
 from store.store import Store
 from workers.cancel_flag import CancelFlag
 from workers.deadlines import Deadlines
@@ -85,10 +74,7 @@ log = structlog.get_logger("bot")
 STOP_SECONDS = 8.0  # of the ten that a SIGTERM leaves
 _LEAVING = 1.0  # of these, for giving back what this process has
 _MOST_HAD = 2_000  # threads at once: what a process has may wait for Slack's pace or for a model for minutes, and costs next to nothing
-_LAST_SPANS = 1.0  # seconds after these, for sending the last spans
-_STDIN = 0
 _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
-_LOOK, _READ_AGAIN = 0, -1  # among the signals: look at once; read the catalog again if its file is another by now
 _RESULT_SHARE = 2  # one result may fill half of the history (a token is about three characters)
 
 
@@ -168,51 +154,30 @@ def create_app(
     clock = clock or SteadyClock()
     store, waking = parts.store, parts.waking
 
-    # Slack, as whom APIs are called, and what calls them
+    # Slack, as whom APIs are called, what calls them, and what is said and done in Slack
     web = web_of(settings, pace=SharedPace(store) if store.is_shared else None)
     identity = identity_of(
         settings, catalog, store, email_of=web.email, person_of=web.person, clock=clock, ids=ids, secret=_secret
     )
     gate = _gate(settings, catalog, store, web, identity.identities, clock, ids)
-
-    # what is said in Slack, and done about what people do there
-    cancellation = Cancellation(store, web, settings.admin_names, ids=ids)
-    status = AssistantStatus(web, waking)
-    streams = StreamedMessages(web, waking, cancellation.ended_in_slack, links=lambda: gate.catalog.links)
-    outbox = Outbox(web, store, streams, status, waking, unshown=gate.unshown, lead_to=identity.lead_to, clock=clock)
-    home = AppHome(
-        store,
-        gate,
-        web,
-        waking,
-        settings.channels,
-        allow_guests=settings.allow_guests,
-        accounts=HomeAccounts(identity.accounts, identity.link_to),
-        tell=partial(tell_of_homes, store),
-    )
-    handlers = Handlers(store, gate, web, _admission(settings), cancellation, status, home, waking, ids=ids)
-    connect_words = ConnectWords(store, ids)
-    sign_ins = SignIns(identity.accounts, identity.devices, connect_words, home)
-    leavers = Leavers(identity.accounts, store, web, settings.channels)
+    tell = partial(tell_of_homes, store)
+    in_slack = in_slack_of(settings, store, waking, web, identity, gate, tell_of_homes=tell, clock=clock, ids=ids)
 
     # the model, and who advances what
     watched = WatchedModel(model or model_of(settings, lambda: (*settings.secrets, *gate.secrets)))
     services = Services(
-        model=_model_calls(settings, watched),
+        model=model_calls_of(settings, watched),
         gate=gate,
         store=store,
         reader=ThreadReader(web, store, clock),
-        status=status,
-        streams=streams,
+        status=in_slack.status,
+        streams=in_slack.streams,
         cancel_flag=CancelFlag(),
         limits=_limits(settings),
         ids=ids,
     )
-    deadlines = Deadlines(store, gate, home, leavers, waking, retention=settings.retention_days, clock=clock)
-    turns = Turns(
-        store, handlers, home, outbox, services, deadlines, waking, reload, sign_ins, workers=settings.workers
-    )
-    replica = _replica(settings, parts, turns, home, clock)
+    turns = _turns(settings, parts, in_slack, services, reload, clock)
+    replica = _replica(settings, parts, turns, in_slack.home, clock)
 
     # the doors
     intake = Intake(store)
@@ -222,8 +187,35 @@ def create_app(
     bot = Bot(store, gate, identity, web, turns, socket, readiness, gauges, replica)
     app = _flask(settings, bot, intake, clock if store.is_shared else time.time)
     if settings.public_url is not None:
-        OAuthRoutes(identity.connecting, store, home, settings.public_url, connect_words).add_to(app)
+        words = in_slack.connect_words
+        OAuthRoutes(identity.connecting, store, in_slack.home, settings.public_url, words).add_to(app)
     return app
+
+
+def _turns(
+    settings: Settings,
+    parts: Parts,
+    in_slack: InSlack,
+    services: Services,
+    reload: Callable[[], None],
+    clock: SteadyClock,
+) -> Turns:
+    store, waking, home = parts.store, parts.waking, in_slack.home
+    deadlines = Deadlines(
+        store, services.gate, home, in_slack.leavers, waking, retention=settings.retention_days, clock=clock
+    )
+    return Turns(
+        store,
+        in_slack.handlers,
+        home,
+        in_slack.outbox,
+        services,
+        deadlines,
+        waking,
+        reload,
+        in_slack.sign_ins,
+        workers=settings.workers,
+    )
 
 
 def _gate(
@@ -250,29 +242,6 @@ def _gate(
 def _limits(settings: Settings) -> Limits:
     return Limits(
         settings.max_model_calls, settings.model_patience, dry_run=settings.dry_run, allowance=settings.allowance
-    )
-
-
-def _model_calls(settings: Settings, model: Model) -> ModelCalls:
-    return ModelCalls(
-        model,
-        host=urlsplit(settings.openai_base_url or "https://api.openai.com").hostname or "",
-        name=settings.openai_model,
-        server=digest(f"{settings.openai_base_url} {settings.openai_model}"),
-        history_tokens=settings.history_tokens,
-        prompt_budget=settings.prompt_budget,
-    )
-
-
-def _admission(settings: Settings) -> AdmissionRules:
-    return AdmissionRules(
-        settings.channels,
-        settings.allow_guests,
-        settings.workers,
-        settings.max_waiting,
-        allow_direct=settings.allow_dm,
-        retention_days=settings.retention_days,
-        allowance=settings.allowance,
     )
 
 
@@ -333,10 +302,11 @@ def worker() -> None:
 
 
 def serve(part: Part = Part.ALL) -> None:
-    """Serves until SIGTERM or Ctrl-C; then ends within ten seconds, every thread at a safe point. SIGHUP takes the catalog anew."""
+    """Serves until SIGTERM or Ctrl-C; then ends within ten seconds, every thread at a safe point. SIGHUP takes the catalog again."""
     os.umask(0o077)  # what is made here is for this user alone
     set_up_logs()
-    stop, signals = _hear_signals()
+    signals = Signals()
+    signals.hear()
     with plain_errors():
         settings = load_settings()
         set_log_level(settings.log_level)
@@ -344,13 +314,13 @@ def serve(part: Part = Part.ALL) -> None:
         check_keys(catalog, settings.token_keys)
         hide_in_logs([*settings.secrets, *secrets_of(catalog)])
         _tell_misspelt()
-        _trace(settings)
+        start_tracing(settings)
         clock = SteadyClock()
-        parts = wait_for_database(settings, clock, stop, lambda: signals.put(_LOOK))
-        _begin(parts.store, stop, part)
+        parts = wait_for_database(settings, clock, signals.stop, lambda: signals.put(LOOK))
+        _begin(parts.store, signals.stop, part)
         parts.store.take_catalog(digest_of(settings.apis_file), insists=False)
         check_lead(catalog, SignInServers(clock, settings.way_out), settings.public_url)
-        app = create_app(settings, catalog, parts, reload=lambda: signals.put(_READ_AGAIN), clock=clock)
+        app = create_app(settings, catalog, parts, reload=lambda: signals.put(READ_AGAIN), clock=clock)
         server = None if part is Part.WORK else _listen(app, settings)
         bot: Bot = app.extensions["bot"]
         _measure(settings, bot)
@@ -369,12 +339,12 @@ def serve(part: Part = Part.ALL) -> None:
     )
     threading.Thread(target=_check_names, args=(bot.web, settings, catalog), name="names", daemon=True).start()
     keep_time = partial(parts.store.keep_time, clock) if part is Part.RECORD else lambda: None
-    _watch(stop, signals, settings, bot, keep_time)
+    _watch(signals, settings, bot, keep_time)
     log.info("stopping")
     if server is not None:
         server.close()
     bot.stop()
-    _end_tracing()
+    end_tracing()
     log.info("stopped")
     sys.stderr.flush()
     os._exit(0)  # what still runs is in the middle of a call and safe to leave: a start finds it in the store
@@ -384,25 +354,6 @@ def _tell_misspelt() -> None:
     """Logs what is set and looks like a setting, but is none: it would be missed without a word."""
     for name, setting in misspelt(environment()).items():
         log.warning("no such setting", variable=name, hint=f"did you mean {setting}?")
-
-
-def _trace(settings: Settings) -> None:
-    """Has spans sent, where the settings say so."""
-    if settings.otel_exporter_otlp_endpoint is not None:
-        headers = settings.otel_exporter_otlp_headers
-        set_up_tracing(
-            settings.otel_exporter_otlp_endpoint,
-            headers.get_secret_value() if headers is not None else "",
-            settings.otel_service_name,
-        )
-        log.info("spans are sent", to=urlsplit(settings.otel_exporter_otlp_endpoint).hostname)
-
-
-def _end_tracing() -> None:
-    """Sends the last spans, within the time that is left: who receives them may not answer."""
-    ending = threading.Thread(target=stop_tracing, daemon=True)
-    ending.start()
-    ending.join(_LAST_SPANS)
 
 
 def _measure(settings: Settings, bot: Bot) -> None:
@@ -434,87 +385,32 @@ def _settle_memory() -> None:
     gc.freeze()
 
 
-def _hear_signals() -> tuple[threading.Event, SimpleQueue[int]]:
-    """What SIGTERM and Ctrl-C set from now on, and the signals as they come, SIGHUP among them.
-
-    A terminal that is closed sends SIGHUP, too; that ends a bot which was started there.
-    """
-    stop = threading.Event()
-    signals: SimpleQueue[int] = SimpleQueue()  # a handler may fill it while its own thread waits for it
-    at_terminal = os.isatty(_STDIN)
-
-    def hear(number: int, _frame: object) -> None:
-        if number != signal.SIGHUP or (at_terminal and not os.isatty(_STDIN)):
-            stop.set()
-        signals.put(number)
-
-    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(name, hear)
-    return stop, signals
-
-
-def _watch(
-    stop: threading.Event,
-    signals: SimpleQueue[int],
-    settings: Settings,
-    bot: Bot,
-    keep_time: Callable[[], None],
-) -> None:
-    """Until it is to end: takes the catalog anew when asked to, keeps to the database's time where nobody else does, and sees to it that
+def _watch(signals: Signals, settings: Settings, bot: Bot, keep_time: Callable[[], None]) -> None:
+    """Until it is to end: takes the catalog again when asked to, keeps to the database's time where nobody else does, and sees to it that
     the database is still ours alone.
 
     Where it is not, nothing more can be done here, and nothing more can be written; so this process gives its place to another.
     """
-    while not stop.is_set():
-        with contextlib.suppress(Empty):
-            heard = signals.get(timeout=_CHECK_LOCK)
-            if heard in (signal.SIGHUP, _READ_AGAIN) and not stop.is_set():
-                _reload(settings, bot, insists=heard == signal.SIGHUP)
+    reloading = Reloading(settings, bot.store, bot.gate, bot.identity, bot.readiness)
+    while not signals.stop.is_set():
+        heard = signals.next(_CHECK_LOCK)
+        if heard in (INSISTS, READ_AGAIN) and not signals.stop.is_set():
+            catalog = reloading.reload(insists=heard == INSISTS)
+            if catalog is not None:
+                threading.Thread(target=_check_people, args=(bot.web, catalog), name="names", daemon=True).start()
         keep_time()
-        if not stop.is_set() and not bot.store.still_alone():
-            log.critical("another process took over what this one had; ending, so that it begins anew")
+        if not signals.stop.is_set() and not bot.store.still_alone():
+            log.critical("another process took over what this one had; ending, so that it starts over")
             os._exit(1)
-
-
-def _reload(settings: Settings, bot: Bot, *, insists: bool) -> None:
-    """Takes the catalog as its file is now; a file with mistakes changes nothing, and one that did not change, unless somebody
-    `insists`, nothing either."""
-    try:
-        new = digest_of(settings.apis_file)
-        if new == bot.store.catalog and not insists:
-            return
-        catalog = read_catalog(settings.apis_file)
-        check_keys(catalog, settings.token_keys)
-        check_lead(catalog, bot.identity.servers, settings.public_url)
-        prepare(catalog, settings.prompt_budget)
-    except Misconfigured as error:
-        mistakes = str(error).splitlines()
-    except Exception:  # the boundary of a reload: whatever the file holds, the bot goes on with the catalog that it has
-        bot.readiness.catalog = "the file could not be taken, see the log; the catalog before it stays in use"
-        log.exception("catalog not taken", hint="the one before it stays in use")
-        return
-    else:
-        _take(catalog, settings, bot)
-        bot.store.take_catalog(new, insists=insists)
-        bot.store.wake_connecting()
-        return
-    bot.readiness.catalog = "the file has mistakes, see the log; the catalog before it stays in use"
-    log.error("catalog not taken", mistakes=mistakes, hint="the one before it stays in use")
-
-
-def _take(catalog: Catalog, settings: Settings, bot: Bot) -> None:
-    hide_in_logs([*settings.secrets, *bot.gate.secrets, *secrets_of(catalog)])
-    bot.identity.accounts.use(catalog)
-    bot.gate.use(catalog)
-    bot.readiness.catalog = "ok"
-    log.info("catalog taken", operations=len(catalog.operations))
-    named = (catalog.approvers, catalog.askers, scopes_for(catalog))
-    threading.Thread(target=bot.web.check_people, args=named, name="names", daemon=True).start()
 
 
 def _check_names(web: SlackWeb, settings: Settings, catalog: Catalog) -> None:
     """Has logged what Slack does not know; in a thread of its own, since Slack may take its time."""
     web.check_channels(settings.channels)
+    _check_people(web, catalog)
+
+
+def _check_people(web: SlackWeb, catalog: Catalog) -> None:
     web.check_people(catalog.approvers, catalog.askers, scopes_for(catalog))
 
 

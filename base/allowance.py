@@ -32,7 +32,7 @@ class Rate:
             raise ValueError(_FORM)
         if found[2] not in _SPANS:
             near = next((span for span in _SPANS if found[2].lower() in (span[0], f"{span}s", span[:3], span)), None)
-            raise ValueError(f"'{found[2]}' is no span; write {found[1]}/{near}" if near else _FORM)
+            raise ValueError(f"'{found[2]}' is not a time span; write {found[1]}/{near}" if near else _FORM)
         if not int(found[1]):
             raise ValueError("write 1 or more, or leave it out for no limit")
         return cls(int(found[1]), found[2])

@@ -1,6 +1,6 @@
 """HTTP connections whose calls end, whatever the server does: within a total time, after a silence, at a size, or when somebody says cut.
 
-httpx's own time-outs start anew with each packet, so a server that drips bytes would hold a worker forever. No redirect, retry or
+httpx's own time-outs start over with each packet, so a server that drips bytes would hold a worker forever. No redirect, retry or
 cookie is made here, and nothing is known of what is sent.
 """
 

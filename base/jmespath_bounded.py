@@ -1,7 +1,7 @@
 """JMESPath (https://jmespath.org/specification.html) over an API's data, bounded: the model's expressions and the data are untrusted.
 
 A few dozen characters such as `[@,@]|[@,@]|...` build values of any size, so each search has a budget of work; what is found is whole
-JSON again. What an expression may be used for is no matter of this file.
+JSON again. What an expression may be used for is not this file's concern.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def check_expression(expression: str) -> None:
         raise BadQuery("it is nested too deeply") from None
     except (exceptions.JMESPathError, ValueError) as error:
         at = getattr(error, "lex_position", None)
-        raise BadQuery(f"no valid JMESPath{f', at character {at + 1}' if isinstance(at, int) else ''}") from None
+        raise BadQuery(f"not valid JMESPath{f', at character {at + 1}' if isinstance(at, int) else ''}") from None
 
 
 def search(expression: str, value: Any) -> Any:
@@ -144,7 +144,7 @@ class _Interpreter(visitor.TreeInterpreter):
     def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
         self._work.spend(_STEP)
         found = super().visit(node, *args, **kwargs)
-        if isinstance(found, list):  # slices and flattened lists are made anew
+        if isinstance(found, list):  # slices and flattened lists are made again
             self._work.spend(len(found) // 8)
         return found
 

@@ -23,7 +23,7 @@ def pointer_of(steps: Iterable[str]) -> str:
 def fragment_steps(fragment: str) -> tuple[str, ...]:
     """The steps of a pointer in a URL's fragment (RFC 6901, 6), which is percent-encoded. Raises `ValueError` where it is no pointer."""
     if fragment and not fragment.startswith("/"):
-        raise ValueError(f"'{fragment}' is no JSON pointer")
+        raise ValueError(f"'{fragment}' is not a JSON pointer")
     return tuple(unquote(step) for step in steps_of(fragment))
 
 

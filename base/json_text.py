@@ -45,7 +45,7 @@ def loads(
 
 
 def _refused(written: str) -> Any:
-    what = "no JSON number" if written.lstrip("-") in ("NaN", "Infinity") else "too long a number; write it as text"
+    what = "not a JSON number" if written.lstrip("-") in ("NaN", "Infinity") else "too long a number; write it as text"
     raise ValueError(f"{written[:40]} is {what}")
 
 

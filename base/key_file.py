@@ -1,6 +1,6 @@
 """Door to a key in a file: read again whenever the file has changed, and when its server says that the key is good for nothing.
 
-Tokens of Azure's Entra and of vaults change by the hour; whoever renews them writes them anew, or puts another file in the place.
+Tokens of Azure's Entra and of vaults change by the hour; whoever renews them rewrites them, or puts another file in the place.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class KeyFile:
         if not key:
             raise ValueError("is empty")
         if not (key.isascii() and key.isprintable() and " " not in key):
-            raise ValueError("holds more than a key; write the key alone into it")
+            raise ValueError("contains more than a key; put only the key in it")
         if key != self._key:
             self._heard(key)
         self._seen, self._key = mark, key

@@ -1,4 +1,4 @@
-"""Door to the log: structlog on standard error. JSON lines where that is no terminal, colours where it is. Secrets are masked."""
+"""Door to the log: structlog on standard error. JSON lines where that is not a terminal, colours where it is. Secrets are masked."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What is counted and timed, for Prometheus: one registry per process, in which every room may count as every room may log.
 
-Labels are words that stand here, names of the catalog's APIs, and Slack's methods: never a person, a channel, a thread or a URL, so that
+Labels are words of this file, names of the catalog's APIs, and Slack's methods: never a person, a channel, a thread or a URL, so that
 there are only so many series. What the database alone knows is read when somebody asks: workers/gauges.py.
 """
 
@@ -77,7 +77,7 @@ DECISIONS = _counter(
 )
 WRITES = _counter(
     "writes_total",
-    "Approved requests, by how they ended: done, failed, unknown (sent, no answer), stale (asked for anew).",
+    "Approved requests, by how they ended: done, failed, unknown (sent, no answer), stale (asked for again).",
     "outcome",
     ("done", "failed", "unknown", "stale"),
 )

@@ -74,7 +74,7 @@ def written(value: str) -> str:
     given = given if "://" in given else f"http://{given}"
     parts = urlsplit(given)
     if parts.scheme.startswith("socks"):
-        raise ValueError("proxies of the kind SOCKS are not supported; write an HTTP proxy, http://host:port")
+        raise ValueError("SOCKS proxies are not supported; use an HTTP proxy, http://host:port")
     with suppress(ValueError):
         if parts.scheme in _PORTS and parts.hostname and (parts.port is None or parts.port > 0):
             return given.rstrip("/")

@@ -230,7 +230,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_the_only_key(cls, path: str | None, info: ValidationInfo) -> str | None:
         if path is not None and info.data.get("openai_api_key") is not None:
-            raise ValueError("OPENAI_API_KEY is set, too; set one of the two")
+            raise ValueError("OPENAI_API_KEY is set, too; set only one of them")
         return path
 
     @field_validator("https_proxy", "http_proxy", "all_proxy")
@@ -273,7 +273,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_port_of_its_own(cls, port: int | None, info: ValidationInfo) -> int | None:
         if port and port == info.data.get("port"):
-            raise ValueError("it is PORT, which Slack reaches; choose another one")
+            raise ValueError("it is the same as PORT, which Slack reaches; choose another")
         return port
 
     @property
@@ -370,7 +370,7 @@ def _from_named_files(given: Mapping[str, str]) -> dict[str, str]:
 def _content(name: str, path: str, *, is_set: bool) -> str:
     """What a secret's file holds. Raises `ValueError`."""
     if is_set:
-        raise ValueError(f"{name} is set, too; set one of the two")
+        raise ValueError(f"{name} is set, too; set only one of them")
     try:
         content = Path(path).read_text("utf-8").strip()
     except OSError as error:
@@ -444,7 +444,9 @@ def _tell(problem: Any, misspelt: Mapping[str, str]) -> str:
     unset = (problem.get("ctx") or {}).get("error")
     if kind == "missing" or isinstance(unset, _Unset):
         more = f" {unset}" if isinstance(unset, _Unset) else _IN_QUOTES if name == "SLACK_CHANNEL" else ""
-        written = [f" {one} is set, which is no setting: is {name} meant?" for one in misspelt if misspelt[one] == name]
+        written = [
+            f" {one} is set, but is not a setting: did you mean {name}?" for one in misspelt if misspelt[one] == name
+        ]
         more += "".join(written)
         return f"{name} is not set. Set it in the environment or in a .env file (README, 'Settings').{more}"
     words = _WORDS[kind].format(**problem.get("ctx") or {}) if kind in _WORDS else message

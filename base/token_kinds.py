@@ -50,7 +50,7 @@ def mistaken(setting: str, value: str) -> str:
     if value.lower().startswith("bearer"):
         return "leave out the word Bearer"
     if "=" in value and value.partition("=")[0].isupper():
-        return f"the value begins with a name of its own, {value.partition('=')[0]}=; leave that out"
+        return f"the value begins with its own name, {value.partition('=')[0]}=; leave that out"
     return _another(setting, value)
 
 

@@ -8,10 +8,15 @@ OpenTelemetry is imported and a span costs nothing.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
+import structlog
+
+from base.settings import Settings
 from base.version import VERSION
 
 if TYPE_CHECKING:
@@ -22,12 +27,33 @@ Attributes = Mapping[str, str | int | float | tuple[str, ...]]
 Note = Callable[[Attributes], None]  # adds attributes to a span; an "error.type" among them marks it as failed
 Kind = Literal["internal", "client", "consumer", "producer"]
 SERVICE = "rest-in-slack"
+_LAST_SPANS = 1.0  # seconds for sending the last spans
+log = structlog.get_logger("bot")
 _on: list[_Tracing | None] = [None]
 
 
 def set_up_tracing(endpoint: str, headers: str = "", service: str = "") -> None:
     """From now on spans are sent to `endpoint` by OTLP over HTTP. `headers` as in OTEL_EXPORTER_OTLP_HEADERS."""
     _on[0] = _Tracing(endpoint, headers, service or SERVICE)
+
+
+def start_tracing(settings: Settings) -> None:
+    """Has spans sent, where the settings say where."""
+    if settings.otel_exporter_otlp_endpoint is not None:
+        headers = settings.otel_exporter_otlp_headers
+        set_up_tracing(
+            settings.otel_exporter_otlp_endpoint,
+            headers.get_secret_value() if headers is not None else "",
+            settings.otel_service_name,
+        )
+        log.info("spans are sent", to=urlsplit(settings.otel_exporter_otlp_endpoint).hostname)
+
+
+def end_tracing() -> None:
+    """Sends the last spans, within a second: who receives them may not answer."""
+    ending = threading.Thread(target=stop_tracing, daemon=True)
+    ending.start()
+    ending.join(_LAST_SPANS)
 
 
 def stop_tracing() -> None:

@@ -1,6 +1,6 @@
 """Text from outside as people may see it: every character visible, a field on one line, what is too long shortened in its middle.
 
-What stands here goes into plain text, which Slack shows as it is; markup is no matter of this file.
+What is made here goes into plain text, which Slack shows as it is; markup is not this file's concern.
 """
 
 from __future__ import annotations

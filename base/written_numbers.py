@@ -205,7 +205,7 @@ class _Meant:
 
 
 def _type_names(said: Any) -> Any:
-    """The word null in a list of types is YAML's nothing, unless it stands in quotes."""
+    """The word null in a list of types is YAML's nothing, unless it is in quotes."""
     return [_type_names(one) for one in said] if isinstance(said, list) else "null" if said is None else plain(said)
 
 

@@ -1,4 +1,4 @@
-"""(a) How long Slack waits: from POST /slack/events to its 200. The load comes from a process of its own."""
+"""(a) How long Slack waits: from POST /slack/events to its 200. The load comes from its own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask for an operation: the names that stand under `askers`. Who somebody is, and to which groups they belong, is
+"""Who may ask for an operation: the names under `askers`. Who somebody is, and to which groups they belong, is
 gate/authority.py's matter.
 
 A circle is the set of names of one `askers`. Whoever one of its names stands for may ask; an operation's entry has one circle.
@@ -22,8 +22,8 @@ def read_name(text: str) -> str:
     if re.fullmatch(_NAME, text):
         return text
     raise ValueError(
-        f"'{text}' names nobody: write a user id (U024BE7LH), a group (@hr-leads or S0614TZR7), the domain of e-mail addresses "
-        f"(example.com), an app or workflow (B061EG9T2 or A061EG9T2), or {EVERYBODY}"
+        f"'{text}' names nobody: write a user id (U024BE7LH), a group (@hr-leads or S0614TZR7), an e-mail "
+        f"domain (example.com), an app or workflow (B061EG9T2 or A061EG9T2), or {EVERYBODY}"
     )
 
 

@@ -22,9 +22,7 @@ def _several(value: object) -> object:
 def _command(value: object) -> object:
     """A mere list is a command with its words."""
     if isinstance(value, str):
-        words = (
-            "write a command as a list of words, for example [vault, read, -field=token, auth/hr]; no shell reads it"
-        )
+        words = "write a command as a list of words, for example [vault, read, -field=token, auth/hr]; no shell runs it"
         raise ValueError(words)  # noqa: TRY004 - pydantic takes a ValueError
     return {"command": value} if isinstance(value, list) else value
 
@@ -41,9 +39,9 @@ def _issuer(value: str) -> str:
     """Who gives tokens, as it names itself. The path of its metadata is found by the bot, and one tenant is asked, not all."""
     before, found, _ = value.partition("/.well-known/")
     if found:
-        raise ValueError(f"write the issuer alone, {before}; the bot finds the rest itself")
+        raise ValueError(f"write only the issuer, {before}; the bot finds the rest itself")
     if shared := re.match(r"https://login\.microsoftonline\.com/(common|organizations|consumers)\b", value):
-        raise ValueError(f"write your tenant's id in place of '{shared[1]}', which names no issuer")
+        raise ValueError(f"write your tenant's id in place of '{shared[1]}', which is not an issuer")
     return value
 
 
@@ -54,13 +52,13 @@ class Basic(Strict):
     """HTTP Basic: a name and a password."""
 
     username: Secret
-    """Who calls. Write it as ${VAR} to take it from the environment."""
+    """The user name. Write it as ${VAR} to take it from the environment."""
     password: Secret
     """Write it as ${VAR} to take it from the environment."""
 
 
 class HeaderKey(Strict):
-    """A key that travels in a header."""
+    """A key in a header."""
 
     name: HeaderName
     """The header, for example X-Api-Key."""
@@ -100,31 +98,31 @@ class OAuthClient(Strict):
     """A server that gives tokens, and by what it knows the bot."""
 
     issuer: _Issuer = ""
-    """The server's own name, for example https://login.example.com/realms/staff; all its addresses are found from there."""
+    """The server's issuer, for example https://login.example.com/realms/staff; its endpoints are found from there."""
     token_url: ServerUrl = ""
-    """Where tokens are given, for a server without discovery."""
+    """The token endpoint, for a server without discovery."""
     client_id: Expanded
-    """How the server knows the bot. Write it as ${VAR} to take it from the environment."""
+    """The bot's client id at the server. Write it as ${VAR} to take it from the environment."""
     client_secret: Secret | None = None
-    """Its secret there. Write it as ${VAR} to take it from the environment."""
+    """The client secret. Write it as ${VAR} to take it from the environment."""
     client_auth: Literal["basic", "post"] | None = None
-    """How the secret travels: in the header Authorization, or in the body. Default: as the server says, else basic."""
+    """How the secret is sent: in the Authorization header, or in the body. Default: as the server says, else basic."""
     private_key: Pem | None = None
     """Instead of a secret (private_key_jwt): a private key in PEM form, as ${VAR}."""
     private_key_file: Expanded | None = None
     """Or the file that holds it."""
     key_id: Expanded | None = None
-    """The name (kid) under which the server has the key."""
+    """The id (kid) under which the server knows the key."""
     certificate_file: Expanded | None = None
     """The key's certificate in PEM form, where the server knows the key by it (x5t#S256), as Entra does."""
     algorithm: Literal["RS256", "PS256", "ES256", "EdDSA"] | None = None
-    """How it is signed. Default: by the key: RS256, ES256 or EdDSA."""
+    """The signing algorithm. Default: the one that the key is for: RS256, ES256 or EdDSA."""
     assertion_audience: Expanded | None = None
-    """For whom the signed statement is (aud). Default: the issuer; with token_url that."""
+    """The audience (aud) of the signed statement. Default: the issuer, or token_url where that is set."""
     audience: Expanded | None = None
-    """The API for which the tokens are, where the server takes an audience, as Auth0 does."""
+    """The API that the tokens are for, where the server takes an audience, as Auth0 does."""
     resource: Expanded | None = None
-    """The API for which the tokens are, where the server takes a resource (RFC 8707)."""
+    """The API that the tokens are for, where the server takes a resource (RFC 8707)."""
 
     @property
     def has_key(self) -> bool:
@@ -162,21 +160,21 @@ class OAuth2(OAuthClient):
         tuple[Annotated[str, Field(min_length=1), AfterValidator(_scope)], ...],
         BeforeValidator(_words, json_schema_input_type=str | list[str]),
     ] = ()
-    """What is asked for, for example [openid, email, offline_access, hr.read], or the same as one text with spaces."""
+    """The scopes to ask for, for example [openid, email, offline_access, hr.read], or the same as one text with spaces."""
     authorize_params: Annotated[dict[str, str], AfterValidator(_authorize_params)] = {}
-    """What else the sign-in server's page wants to be told, for example prompt: consent, or Google's access_type: offline."""
+    """Further parameters for the sign-in page, for example prompt: consent, or Google's access_type: offline."""
     authorize_url: ServerUrl = ""
-    """Where people sign in, for a sign-in server without discovery; then with token_url."""
+    """The authorization endpoint, for a sign-in server without discovery; it needs token_url, too."""
     jwks_url: ServerUrl = ""
-    """Where the keys of a server without discovery are, by which its id_tokens are checked."""
+    """Where a server without discovery publishes the keys that check its id_tokens."""
     userinfo_url: ServerUrl = ""
-    """Where the server says whose a token is."""
+    """The userinfo endpoint, which says whose a token is."""
     revoke_url: ServerUrl = ""
-    """Where tokens are given back (RFC 7009)."""
+    """The revocation endpoint (RFC 7009)."""
     device_url: ServerUrl = ""
-    """Where the sign-in by a code on another device begins (RFC 8628)."""
+    """The device authorization endpoint (RFC 8628), for signing in by a code on another device."""
     other_accounts: bool = False
-    """true: a person may connect an account whose verified e-mail is another than in Slack."""
+    """true: a person may connect an account whose verified e-mail differs from the one in Slack."""
 
     @property
     def finds(self) -> bool:
@@ -208,16 +206,16 @@ class BearerCommand(Strict):
     """A program that prints a token for `Authorization: Bearer`."""
 
     command: Annotated[tuple[Expanded, ...], Field(min_length=1)]
-    """The program and its words; no shell reads them. It prints the token, or JSON with it, within ten seconds."""
+    """The program and its arguments; no shell runs them. It prints the token, or JSON that holds it, within ten seconds."""
     ttl: Expiry = 300
-    """How long a token is used that does not say itself when it ends: 45s, 30m, 1h. Default: 5m."""
+    """How long a token is used that does not say when it expires: 45s, 30m, 1h. Default: 5m."""
 
 
 class ClientCredentials(OAuthClient):
     """Where tokens of the bot's own are to be had."""
 
     scopes: _Texts = ()
-    """What is asked for, for example hr.read, or api://hr/.default."""
+    """The scopes to ask for, for example hr.read, or api://hr/.default."""
 
     @model_validator(mode="after")
     def _is_clear(self) -> ClientCredentials:
@@ -237,11 +235,11 @@ class Actor(Strict):
     issuer: Expanded | None = None
     """Who signs: the bot's own address (iss), for example ${PUBLIC_URL}; its public keys are below it, at /.well-known/jwks.json."""
     audience: Expanded | None = None
-    """For whom the statement is (aud). Default: base_url."""
+    """The audience (aud) of the statement. Default: base_url."""
     keys: _Texts = ()
-    """The file of the private key that signs (PEM: RSA for RS256, Ed25519 for EdDSA). Of several the first signs, all are published."""
+    """The file of the private key that signs (PEM: RSA for RS256, Ed25519 for EdDSA). Of several, the first signs and all are published."""
     header: HeaderName = "X-Actor-Token"
-    """The header that it travels in. Default: X-Actor-Token."""
+    """The header that carries it. Default: X-Actor-Token."""
     prefix: Literal["", "Bearer"] | None = None
     """A word before it. Default: Bearer in the header Authorization, else none."""
     email: bool = False
@@ -249,7 +247,7 @@ class Actor(Strict):
     headers: dict[HeaderName, Said] = Field(default_factory=dict)
     """For trusted networks: headers with asker, team, email or approver as they are, for example X-Asker: asker."""
     exchange: ClientCredentials | None = None
-    """A token server that gives a token of the API's for the statement (RFC 8693); that is sent as Authorization: Bearer instead."""
+    """A token server that exchanges the statement for a token of the API (RFC 8693), sent as Authorization: Bearer instead."""
 
     @property
     def needs_email(self) -> bool:
@@ -268,7 +266,7 @@ class Actor(Strict):
             raise ValueError("write keys for a signed statement, or headers for plain ones")
         if self.keys and self.issuer is None:
             raise ValueError(
-                "keys need an issuer: the bot's own address, under which who checks the statement finds the public keys"
+                "keys need an issuer: the bot's own address, where an API finds the public keys that check the statement"
             )
         for key in ("issuer", "audience", "exchange"):
             if not self.keys and getattr(self, key) is not None:
@@ -280,16 +278,16 @@ class Tls(Strict):
     """The certificates of one API's connections."""
 
     cert: Expanded | None = None
-    """The file of the certificate by which the API knows the bot (PEM, with those between it and the authority)."""
+    """The file of the certificate by which the API knows the bot (PEM, with any intermediate certificates)."""
     key: Expanded | None = None
-    """The file of its private key. Left out: it is in the file of the certificate."""
+    """The file of its private key. Left out: the key is in the certificate's file."""
     ca: Expanded | None = None
-    """The file of the authorities whose certificate the API may have, instead of the system's."""
+    """The file of the certificate authorities to trust for this API, in place of the system's."""
 
     @model_validator(mode="after")
     def _is_clear(self) -> Tls:
         if self.key is not None and self.cert is None:
-            raise ValueError("key needs a cert; write that, too")
+            raise ValueError("key needs a cert; add it")
         if self.cert is None and self.ca is None:
             raise ValueError("write a cert, a ca, or both")
         return self
@@ -310,7 +308,7 @@ class Auth(Strict):
     bearer: Secret | None = None
     """A token for `Authorization: Bearer`. Write it as ${VAR} to take it from the environment."""
     bearer_file: Expanded | None = None
-    """A file with such a token, read anew when it changes and when the API refuses the token."""
+    """A file with such a token, reread when it changes and when the API refuses the token."""
     bearer_command: Annotated[
         BearerCommand | None, BeforeValidator(_command, json_schema_input_type=list[str] | BearerCommand)
     ] = None
@@ -318,7 +316,7 @@ class Auth(Strict):
     basic: Basic | None = None
     """A name and a password for `Authorization: Basic`."""
     header: HeaderKey | None = None
-    """A key in a header of its own."""
+    """A key in its own header."""
     query: QueryKey | None = None
     """A key in the query of each request."""
     client_credentials: ClientCredentials | None = None

@@ -1,5 +1,5 @@
 """How a body travels: the stored JSON text in, the content type and the text that is sent out. The same record always gives the same
-text. Sending it is no matter of this file.
+text. Sending it is not this file's concern.
 
 `form` (application/x-www-form-urlencoded) writes objects and lists as Stripe and OpenAPI's deepObject do, `a[b]=c`, with indexes for
 lists, `a[0]=c`; the list of a field with `style: form` as OpenAPI does where it says nothing, `a=c&a=d`, or with `explode: false` as
@@ -77,7 +77,7 @@ def _ambiguous(value: Any) -> Iterator[str]:
         case dict():
             for name, one in value.items():
                 if not name or any(c in '[]"\\' or unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in name):
-                    yield f"no brackets, quotes or control characters in a field's name ({json.dumps(name)[:80]})"
+                    yield f"a field's name may not contain brackets, quotes or control characters ({json.dumps(name)[:80]})"
                 yield from _ambiguous(one)
         case list():
             for one in value:
@@ -178,7 +178,7 @@ def _no_texts(value: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[s
         if _file_type(_field(schema, name)) is not None:
             for item in one if isinstance(one, list) else [one]:
                 if not isinstance(item, str):
-                    yield f"{name}: a file's content is text"
+                    yield f"{name}: a file's content has to be text"
 
 
 def _boundary(body: str) -> str:

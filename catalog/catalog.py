@@ -1,4 +1,4 @@
-"""The catalog: what apis.yaml says, as values. Reading it here means reading its text; who opens the file is no matter of this room.
+"""The catalog: what apis.yaml says, as values. Reading it here means reading its text; who opens the file is not this room's concern.
 
 A mistake in the file raises `BadCatalog` with every entry that is wrong, its line and what to write instead. The file's shape stands
 in entries.py; other rooms take what they need of it from here.
@@ -16,25 +16,14 @@ from pydantic import SecretStr, ValidationError
 
 from base.links import Links
 from base.written_numbers import as_typed
+from catalog.approval_entry import ApprovalRule
 from catalog.askers import ALL, EVERYBODY, Circle, is_app_id, is_domain
 from catalog.auth import Auth, Tls
 from catalog.checks import Mistake, askers_of, check_file, check_variables, fitting, key_of, paging_of
-from catalog.entries import (
-    ApiEntry,
-    ApprovalRule,
-    CatalogFile,
-    ChannelEntry,
-    Entry,
-    Limits,
-    Lookup,
-    Pagination,
-    Parameter,
-    Preview,
-    Prompt,
-    RecipeEntry,
-    StepEntry,
-)
+from catalog.entries import ApiEntry, CatalogFile, ChannelEntry, Entry, Limits, Preview, Prompt, RecipeEntry, StepEntry
 from catalog.key_hints import unknown_key
+from catalog.pagination_entry import Pagination
+from catalog.parameter_entry import Lookup, Parameter
 from catalog.rules import SAFE_METHODS, Rule
 from catalog.schema_keywords import BadSchema
 from catalog.secret_values import Hiding
@@ -322,16 +311,16 @@ def load_catalog(text: str, environ: Mapping[str, str] | None, *, source: str = 
     def written(place: Place) -> Place:
         return place if several or place[:1] != ("apis",) else place[2:]
 
-    found = list(check_variables(data))
+    mistakes = list(check_variables(data))
     try:
         file = CatalogFile.model_validate(data, context={"environ": environ})
     except ValidationError as error:
-        found += [mistake for one in error.errors() for mistake in _mistakes(one)]
+        mistakes += [mistake for one in error.errors() for mistake in _mistakes(one)]
     else:
-        found += check_file(file)
-    if found:
-        told = (lines.mistake(written(place), words) for place, words in found)
-        raise BadCatalog("\n".join(dict.fromkeys(told)))
+        mistakes += check_file(file)
+    if mistakes:
+        lines_of_mistakes = (lines.mistake(written(place), words) for place, words in mistakes)
+        raise BadCatalog("\n".join(dict.fromkeys(lines_of_mistakes)))
     return _catalog(file)
 
 

@@ -18,8 +18,10 @@ from base.nearest import there_is
 from base.written_numbers import as_typed, kinds_of
 from catalog.askers import ALL, is_app_id
 from catalog.auth import AUTHORIZATION
-from catalog.entries import ApiEntry, CatalogFile, Entry, Lookup, Pagination, Parameter, RecipeEntry, StepEntry
+from catalog.entries import ApiEntry, CatalogFile, Entry, RecipeEntry, StepEntry
 from catalog.expressions import BadExpression, Expression, expressions
+from catalog.pagination_entry import Pagination
+from catalog.parameter_entry import Lookup, Parameter
 from catalog.rules import SAFE_METHODS, Rule
 from catalog.schema_keywords import is_of
 from catalog.schemas import fits
@@ -98,7 +100,10 @@ def _check_own_headers(api: ApiEntry, place: Place) -> Iterator[Mistake]:
     actor = api.auth.actor
     for name in actor.sent if actor is not None else ():
         if _is_taken(name) and (header_key(name) != AUTHORIZATION or (actor is not None and name in actor.headers)):
-            yield (*here, "actor"), f"'{name}' says something else in HTTP; choose another header, such as X-Asker"
+            yield (
+                (*here, "actor"),
+                f"'{name}' already means something else in HTTP; choose another header, for example X-Asker",
+            )
 
 
 def _is_taken(name: str) -> bool:
@@ -117,7 +122,7 @@ def _check_words(api: ApiEntry, place: Place) -> Iterator[Mistake]:
             if not (meant := set(telling_terms(meaning))) or not meant <= known:
                 yield (
                     (*place, said),
-                    f"'{meaning}' is in no path or description of this API; write a word that is there",
+                    f"'{meaning}' is in no path or description of this API; use a word that is",
                 )
 
 
@@ -134,7 +139,7 @@ def _check_apps(api: ApiEntry, entry: Entry, place: Place) -> Iterator[Mistake]:
     if not apps or (is_safe and not rules):
         return
     here: Place = (*place, "approval" if entry.approval is not None else "askers")
-    told = f"the app {apps[0]} may ask for {entry.name}, and an app decides nothing"
+    told = f"the app {apps[0]} may ask for {entry.name}, but an app cannot approve"
     if any(not Rule(one.approvers, one.not_asker, one.quorum).needs_no_asker for one in rules or ()):
         yield here, f'{told}: name as many people as each rule needs beside the asker, as in approvers: ["@hr-leads"]'
     elif not is_safe and not any(one.when is None for one in rules or ()):
@@ -176,9 +181,9 @@ def _check_parameters(api: ApiEntry, entry: Entry, place: Place) -> Iterator[Mis
         here = (*place, "parameters", name)
         if parameter.in_ == "header":
             if header_key(name) in own:
-                yield here, f"'{name}' is set by this API's headers or auth, so no call may bring it; remove it here"
+                yield here, f"'{name}' is set by this API's headers or auth, so no call may set it; remove it here"
             if header_key(name) in seen:
-                yield here, f"duplicate header '{name}', for servers that ignore case or take '_' for '-'"
+                yield here, f"duplicate header '{name}': servers ignore case, and some take '_' for '-'"
             seen.add(header_key(name))
         if parameter.lookup is not None:
             yield from _check_lookup(api, parameter.lookup, (*here, "lookup"))
@@ -219,12 +224,15 @@ def _check_default_pagination(api: ApiEntry, place: Place) -> Iterator[Mistake]:
     if not fitting and default.parameter is not None:
         yield (
             place,
-            f"no GET of this API has the query parameter '{default.parameter}'; write it into their url's query",
+            f"no GET of this API has the query parameter '{default.parameter}'; add it to the query of their url",
         )
     elif not fitting:
         yield place, "no GET of this API is a list, with a path that ends in a word; write pagination at the endpoint"
     elif (name := default.size) is not None and not any(_has_size(entry, name) for entry in fitting):
-        yield (*place, "size"), f"no list of this API has the query parameter '{name}'; write it into their url's query"
+        yield (
+            (*place, "size"),
+            f"no list of this API has the query parameter '{name}'; add it to the query of their url",
+        )
 
 
 def _has_size(entry: Entry, name: str) -> bool:
@@ -237,7 +245,7 @@ def check_pagination(entry: Entry, place: Place) -> Iterator[Mistake]:
     if paging is None:
         return
     if paging.size is not None and paging.size == paging.parameter:
-        yield (*place, "pagination", "size"), f"pagination: '{paging.size}' is the parameter already; drop size here"
+        yield (*place, "pagination", "size"), f"pagination: '{paging.size}' is already the parameter; remove size here"
     if (name := paging.parameter) is not None and entry.placeholder(name) is None and name not in entry.headers:
         yield (
             (*place, "pagination", "parameter"),
@@ -303,7 +311,7 @@ def _check_step(api: ApiEntry, step: StepEntry, place: Place, *, is_last: bool) 
         if key is None:
             yield (
                 (*place, "parameters", name),
-                f"'{name}' is not a placeholder, query parameter or header of {entry.url}",
+                f"'{name}' is not a placeholder, query parameter or header of {entry.url}; correct it or remove it",
             )
         elif (problem := _misfit(entry.parameters.get(key), entry.typed(key, step.parameters[name]))) is not None:
             yield (*place, "parameters", name), f"'{name}' does not fit {entry.name}: {problem}"
@@ -429,7 +437,9 @@ def _leads_nowhere(one: Expression, recipe: RecipeEntry, known: dict[str, frozen
             there = ", ".join(sorted(known[one.step])) or "none"
             return f"$steps.{one.step}.outputs.{one.name} does not resolve; that step's outputs: {there}"
         case "body" | "header" | "status":
-            return "an answer is named in a step's own outputs alone; write $steps.<stepId>.outputs.<name> here"
+            return (
+                "an answer can be named only in the outputs of its own step; write $steps.<stepId>.outputs.<name> here"
+            )
     return None
 
 
@@ -473,5 +483,5 @@ def _check_channels(file: CatalogFile) -> Iterator[Mistake]:
             if not fitting(pattern, names):
                 yield (
                     ("channels", channel, "operations", number),
-                    f"'{pattern}' fits no operation; write, for example, 'GET *' or '{names[0] if names else 'GET /path'}'",
+                    f"'{pattern}' matches no operation; write, for example, 'GET *' or '{names[0] if names else 'GET /path'}'",
                 )

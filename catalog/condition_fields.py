@@ -41,7 +41,7 @@ class Named:
     """A field that a condition names, with all that it says of it: (keyword, value) pairs. None: it asks whether it is there."""
 
     place: Place
-    said: tuple[tuple[str, Any], ...]
+    keywords: tuple[tuple[str, Any], ...]
 
     @property
     def name(self) -> str:
@@ -51,27 +51,27 @@ class Named:
     @cached_property
     def types(self) -> frozenset[str]:
         """The types that the condition says it is of."""
-        return kinds_of(dict([one]) for one in self.said if one[0] == "type")
+        return kinds_of(dict([one]) for one in self.keywords if one[0] == "type")
 
     @cached_property
     def implied(self) -> frozenset[str]:
         """The types that its other keywords are about."""
-        return frozenset(kind for keyword, value in self.said for kind in _implied(keyword, value))
+        return frozenset(kind for keyword, value in self.keywords for kind in _implied(keyword, value))
 
     @cached_property
     def values(self) -> tuple[Any, ...]:
         """Those that it is compared with."""
-        return tuple(one for keyword, value in self.said for one in _compared(keyword, value))
+        return tuple(one for keyword, value in self.keywords for one in _compared(keyword, value))
 
     @property
     def has_pattern(self) -> bool:
         """Whether the condition holds the field's text against a pattern."""
-        return any(keyword == "pattern" for keyword, _ in self.said)
+        return any(keyword == "pattern" for keyword, _ in self.keywords)
 
     @property
     def is_measured(self) -> bool:
         """Whether it matters how long a text is, or what it looks like."""
-        return any(keyword in _TEXTS for keyword, _ in self.said)
+        return any(keyword in _TEXTS for keyword, _ in self.keywords)
 
     @property
     def is_counted(self) -> bool:

@@ -118,7 +118,7 @@ class Condition:
         except Unreadable as error:
             raise NotUnderstood(f"the request {error}") from None
         except ValueError:  # of a pattern such as [Z-a]
-            raise NotUnderstood("a pattern of its condition says something else without capitals") from None
+            raise NotUnderstood("a pattern of its condition would mean something else in lower case") from None
         except RecursionError:
             raise NotUnderstood("the request is nested too deeply") from None
 
@@ -147,7 +147,7 @@ class Condition:
             values, is_missing = _at(top, place)
             if is_missing and given.keeps(place) and all(isinstance(one, dict) for one in _at(top, place[:-1])[0]):
                 unchanged.add(place)
-            elif is_missing and named.said:
+            elif is_missing and named.keywords:
                 raise NotUnderstood(f"'{named.name}' is not there")
             kinds = given.kinds(named)
             if not all(_is_of(one, kinds) for one in values):

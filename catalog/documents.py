@@ -2,7 +2,7 @@
 
 Catalogs and API descriptions are read here, by the same words: dates stay text, `yes` and `on` are words, a key is the text that was
 written, a number keeps its text (written_numbers.py). YAML is read event by event, since the libraries' loaders follow nesting until the
-stack ends, and multiply merged keys. Who opens the file is no matter of this room.
+stack ends, and multiply merged keys. Who opens the file is not this room's concern.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The shape of apis.yaml: each key as a pydantic model, with what can be checked of one entry by itself.
 
-The words below each key are what an editor shows (json_schema.py). Single values stand in values.py, what has to hold
-between entries in checks.py, what the program works with in catalog.py.
+The words below each key are what an editor shows (json_schema.py). The larger keys have modules of their own: approval_entry.py,
+parameter_entry.py, pagination_entry.py, and auth.py. Single values are in values.py, what has to hold between entries in checks.py, what
+the program works with in catalog.py.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from base.written_numbers import as_text, as_typed, settled
+from base.written_numbers import as_text
+from catalog.approval_entry import ApprovalKey, AskersKey, not_never, one_or_several
 from catalog.auth import Auth, Tls
-from catalog.rules import ANYONE, ASKER, SAFE_METHODS
+from catalog.pagination_entry import Pagination
+from catalog.parameter_entry import Parameter
+from catalog.rules import SAFE_METHODS
 from catalog.secret_values import check_path, is_secret, secret_names
 from catalog.template import BadTemplate, Template, parse_template
 from catalog.values import (
     HEADER_NAME,
     METHODS,
-    Approver,
-    Asker,
     BaseUrl,
     Expiry,
     HeaderName,
@@ -32,35 +34,12 @@ from catalog.values import (
     Secret,
     Strict,
     Word,
-    check_schema,
     is_reserved,
 )
 
 MAX_PROMPTS = 4  # https://docs.slack.dev/reference/methods/assistant.threads.setSuggestedPrompts
 _MAX_WORD = 80  # characters of what people say for something
 _MAX_TITLE, _MAX_MESSAGE = 75, 2_000  # characters; Slack names no limit: a title is a button, whose label takes 75
-
-
-def _rules(value: object) -> object:
-    """`always`, `never`, one rule or a list of them, as a list of rules."""
-    match value:
-        case "always":
-            return ({},)
-        case "never":
-            return ()
-        case None | []:
-            raise ValueError("write always, never, a rule (approvers, quorum, ...) or a list of rules, or leave it out")
-        case dict():
-            return (value,)
-        case list():
-            return tuple(value)
-    raise ValueError("write always, never, a rule (approvers, quorum, ...) or a list of rules")
-
-
-def _not_never(value: tuple[ApprovalRule, ...] | None) -> tuple[ApprovalRule, ...] | None:
-    if value == ():
-        raise ValueError("approval: never is for single POST endpoints, not for a whole API or channel")
-    return value
 
 
 def _prompt(value: object) -> object:
@@ -99,63 +78,6 @@ def _preview(value: object) -> object:
     raise ValueError("write false, the name of a GET operation, or {operation: ..., ignore: [...], compare: [...]}")
 
 
-def _texts(value: object) -> object:
-    """A mere text is a list of one."""
-    return (value,) if isinstance(value, str) else value
-
-
-class ApprovalRule(Strict):
-    """Who decides, and when they have to."""
-
-    approvers: tuple[Approver, ...] = (ASKER,)
-    """User ids (U024BE7LH), user groups (@hr-leads in quotes, or S0614TZR7), asker, anyone-in-channel. Default: asker."""
-    not_asker: bool = False
-    """The person who asked may not decide."""
-    quorum: Annotated[int, Field(ge=1, le=20)] = 1
-    """How many different approvers have to say yes. Default: 1."""
-    expires: Expiry | None = None
-    """How long a request waits for its decision: 45s, 30m, 2h, 1d. Default: that of the endpoint, or of the API."""
-    when: Schema | None = None
-    """A JSON Schema over the call's arguments: the rule is for the calls that it accepts, and for those that it cannot read."""
-    batch: bool = False
-    """Several such requests of one reply may be approved with one button."""
-    shared: bool = False
-    """What the API answers may be used for everybody's questions in the thread. Default: for those of the asker alone."""
-
-    @model_validator(mode="after")
-    def _can_be_met(self) -> ApprovalRule:
-        people = [one for one in self.approvers if one != ASKER or not self.not_asker]
-        if not self.approvers:
-            raise ValueError(
-                "nobody could approve: 'approvers' is empty; name users or groups, asker or anyone-in-channel"
-            )
-        if not people:
-            raise ValueError("nobody could approve: not_asker needs approvers other than the asker")
-        if not any(one == ANYONE or one[:1] in "@S" for one in people) and self.quorum > len(set(people)):
-            raise ValueError(
-                f"quorum: {self.quorum} can never be met by {len(set(people))} approver(s); name more or lower it"
-            )
-        return self
-
-
-_Rules = Literal["always", "never"] | ApprovalRule | list[ApprovalRule]
-# None: not said; empty: never
-ApprovalKey = Annotated[tuple[ApprovalRule, ...] | None, BeforeValidator(_rules, json_schema_input_type=_Rules)]
-
-
-def _not_empty(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    if value == ():
-        raise ValueError("it is empty; name those who may ask, or leave it out")
-    return value
-
-
-AskersKey = Annotated[
-    tuple[Asker, ...] | None,
-    BeforeValidator(_texts, json_schema_input_type=Asker | Annotated[list[Asker], Field(min_length=1)]),
-    AfterValidator(_not_empty),
-]
-
-
 class Preview(Strict):
     """How a write's target is read before and after: which GET shows it, and which of its fields may change meanwhile."""
 
@@ -170,129 +92,6 @@ class Preview(Strict):
     def _is_clear(self) -> Preview:
         if both := sorted(set(self.ignore) & set(self.compare)):
             raise ValueError(f"'{both[0]}' is under both ignore and compare; keep one")
-        return self
-
-
-class Lookup(Strict):
-    """A name becomes an id: the list that `operation` (a GET of the same API) gives, the fields to compare, the field with the id."""
-
-    operation: str
-    """The GET of this API that lists the candidates, for example GET /users. It must need no values."""
-    match: Annotated[tuple[Jmespath, ...], Field(min_length=1)]
-    """The fields of an item to compare with the name (JMESPath), for example [email, first_name, last_name]."""
-    id: Jmespath
-    """The field of an item that holds the id (JMESPath)."""
-
-
-_BESIDE = ("in", "required", "lookup", "slash", "style", "explode")  # Parameter's own keys
-
-
-class Parameter(BaseModel):
-    """What the catalog says of one value: our own keys, and beside them its JSON Schema (`plain`)."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True, coerce_numbers_to_str=True)
-
-    in_: Annotated[Literal["header"] | None, Field(alias="in")] = None
-    """header: a header that a call may bring. Left out: a placeholder of the url."""
-    required: bool = False
-    """Every call has to give this query value or header. What stands in the path is always required."""
-    lookup: Lookup | None = None
-    """Turns a name into the id that this value takes."""
-    slash: bool = False
-    """A value in the path may hold a slash (group/project). It is sent as %2F, and stays one segment."""
-    style: Literal["form", "spaceDelimited", "pipeDelimited"] | None = None
-    """How a list is written in the query: a,b or a b or a|b. Default: form."""
-    explode: bool | None = None
-    """Each of a list's values with the name of its own: ids=1&ids=2. Default: true for form, else false."""
-
-    @property
-    def plain(self) -> dict[str, Any]:
-        """The JSON Schema alone."""
-        return self.model_extra or {}
-
-    @property
-    def is_list(self) -> bool:
-        """Whether it takes several values, by its schema's type."""
-        kind = self.plain.get("type")
-        return "array" in (kind if isinstance(kind, list) else [kind])
-
-    @property
-    def spelling(self) -> tuple[str, bool]:
-        """(style, explode) with OpenAPI 3's defaults: form, and exploded where the style is form."""
-        style = self.style or "form"
-        return style, style == "form" if self.explode is None else self.explode
-
-    def typed(self, value: Any) -> Any:
-        """A value of the file as this parameter means it."""
-        return as_typed(value, self.plain, in_url=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _settled(cls, value: object) -> object:
-        return settled(value, in_url=True) if isinstance(value, dict) else value
-
-    @model_validator(mode="after")
-    def _makes_sense(self) -> Parameter:
-        check_schema(self.plain, _BESIDE)
-        if not self.is_list and (self.style is not None or self.explode is not None):
-            raise ValueError("style and explode are for lists; write type: array beside them, or drop them")
-        if self.is_list and self.lookup is not None:
-            raise ValueError("a lookup finds one id; it cannot stand beside type: array")
-        return self
-
-
-_NEEDS = {
-    "page": ["parameter"],
-    "offset": ["parameter"],
-    "cursor": ["parameter", "next"],
-    "link": [],
-    "next_url": ["next"],
-    "header": ["header"],
-}
-
-
-def _of_style(style: str, needs: list[str]) -> dict[str, Any]:
-    """What an editor is told of one style of paging."""
-    return {"if": {"properties": {"style": {"const": style}}}, "then": {"required": needs}}
-
-
-class Pagination(Strict):
-    """How the further pages of a list are found. In an operation, `parameter` and `size` are placeholders' names where they name one."""
-
-    model_config = ConfigDict(json_schema_extra={"allOf": [_of_style(*one) for one in _NEEDS.items() if one[1]]})
-
-    style: Literal["page", "offset", "cursor", "link", "next_url", "header"]
-    """page, offset and cursor count on in the query; link follows the Link header; next_url a URL in the answer; header a token or URL
-    in a header."""
-    parameter: str | None = None
-    """The query name that takes the page, the offset or the token. link, next_url: that of the first page, where links need it."""
-    size: str | None = None
-    """The query name of the page size."""
-    items: Jmespath | None = None
-    """Where an answer has its list (JMESPath). Default: the answer itself, or its only list."""
-    next: Jmespath | None = None
-    """Where an answer has the next token (cursor) or URL (next_url), as JMESPath: meta.next, or data[-1].id."""
-    more: Jmespath | None = None
-    """Where an answer says that there is more (JMESPath), for example has_more."""
-    pages: Jmespath | None = None
-    """Where an answer has the number of pages (JMESPath)."""
-    total: Jmespath | None = None
-    """Where an answer has the number of items in all (JMESPath)."""
-    header: HeaderName | None = None
-    """Style header: the response header that holds the next token, which `parameter` takes, or the next page's URL."""
-    max_pages: Annotated[int, Field(ge=1, le=1_000)] = 50
-    """How many pages are read at most. Default: 50."""
-    max_items: Annotated[int, Field(ge=1, le=100_000)] = 5_000
-    """How many items are read at most. Default: 5000."""
-
-    @model_validator(mode="after")
-    def _has_what_its_style_needs(self) -> Pagination:
-        for key in ("parameter", "next", "header"):
-            is_needed = key in _NEEDS[self.style]
-            if is_needed and getattr(self, key) is None:
-                raise ValueError(f"style {self.style} needs '{key}'; see docs/catalog.md")
-            if not is_needed and key != "parameter" and getattr(self, key) is not None:
-                raise ValueError(f"style {self.style} has no '{key}'; remove it, or choose another style")
         return self
 
 
@@ -313,7 +112,7 @@ def _hide_paths(said: tuple[str, ...]) -> tuple[str, ...]:
 
 Hide = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=_MAX_WORD)], ...],
-    BeforeValidator(_texts, json_schema_input_type=str | list[str]),
+    BeforeValidator(one_or_several, json_schema_input_type=str | list[str]),
     AfterValidator(_hide_paths),
 ]
 _BODY_TYPE = r"^(json|form|multipart|application/([A-Za-z0-9_.-]+\+)?json)$"
@@ -338,10 +137,10 @@ class Entry(Strict):
     enabled: bool = True
     """false keeps the entry in the file, switched off."""
     askers: AskersKey = None
-    """Who may ask for it: users (U024BE7LH), user groups (@hr-leads in quotes, or S0614TZR7), domains of e-mail addresses (example.com),
+    """Who may ask for it: users (U024BE7LH), user groups (@hr-leads in quotes, or S0614TZR7), e-mail domains (example.com),
     apps and workflows (B061EG9T2 or A061EG9T2), everybody. Left out: the API's askers."""
     parameters: dict[str, Parameter] = {}
-    """A JSON Schema for each placeholder of the url, and for each header that a call may bring (in: header)."""
+    """A JSON Schema for each placeholder of the url, and for each header that a call may set (in: header)."""
     body: Schema | None = None
     """A JSON Schema of the body. Without it any JSON may be sent."""
     body_required: bool = True
@@ -359,7 +158,7 @@ class Entry(Strict):
     ] = Preview()
     """What shows a write's target: another GET, which fields count, or false. Default: the nearest GET to its path."""
     title: Annotated[
-        tuple[Jmespath, ...], BeforeValidator(_texts, json_schema_input_type=Jmespath | list[Jmespath])
+        tuple[Jmespath, ...], BeforeValidator(one_or_several, json_schema_input_type=Jmespath | list[Jmespath])
     ] = ()
     """What cards call the thing that this is about: a field of its data (JMESPath), or several that make its name together."""
     hide: Hide = ()
@@ -379,7 +178,7 @@ class Entry(Strict):
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """The names of the headers that a call may bring."""
+        """The names of the headers that a call may set."""
         return tuple(name for name, one in self.parameters.items() if one.in_ == "header")
 
     @property
@@ -410,7 +209,7 @@ class Entry(Strict):
                 "approval: never is for POST only; leave it out (GET needs none, PUT, PATCH and DELETE always ask)"
             )
         if self.pagination is not None and self.method != "GET":
-            raise ValueError(f"pagination is for GET; a {self.method} gives no list")
+            raise ValueError(f"pagination is for GET; a {self.method} returns no list")
         if "preview" in self.model_fields_set and self.method in SAFE_METHODS:
             raise ValueError(f"preview is for writes; a {self.method} changes nothing")
         if self.title and self.method == "HEAD":
@@ -452,11 +251,13 @@ def _check_header(name: str, parameter: Parameter, template: Template) -> None:
     if not re.fullmatch(HEADER_NAME, name):
         raise ValueError(f"parameters: '{name}' is not a header name; write letters, digits and '-'")
     if is_reserved(name):
-        raise ValueError(f"parameters: a call may not bring the header '{name}'; fixed ones go under the API's headers")
+        raise ValueError(f"parameters: a call may not set the header '{name}'; fixed ones go under the API's headers")
     if parameter.is_list:
         raise ValueError(f"parameters: '{name}' is a header and takes one text; write type: string")
     if parameter.plain.get("secret") is True:
-        raise ValueError(f"parameters: '{name}' is shown to who approves it; secret ones go under the API's headers")
+        raise ValueError(
+            f"parameters: '{name}' is shown to whoever approves it; put secret ones under the API's headers"
+        )
 
 
 def _check_body(entry: Entry) -> None:
@@ -510,7 +311,7 @@ class RecipeEntry(Strict):
     description: Annotated[str, Field(min_length=1)]
     """What it does, for the model."""
     inputs: Schema = {"type": "object", "additionalProperties": False}
-    """A JSON Schema of type object: what a call has to bring."""
+    """A JSON Schema of type object: what a call has to give."""
     steps: Annotated[tuple[StepEntry, ...], Field(min_length=1, max_length=20)]
     """The calls in their order. The last one may be a write."""
     outputs: dict[Word, str] = {}
@@ -546,14 +347,14 @@ class ApiEntry(Strict):
     headers: dict[HeaderName, Secret] = {}
     """Headers that go with each request. Write secrets as ${VAR} to take them from the environment."""
     askers: AskersKey = None
-    """Who may ask for its operations, for all endpoints that say nothing of their own: users, user groups, domains of e-mail addresses,
+    """Who may ask for its operations, for all endpoints that do not say so themselves: users, user groups, e-mail domains,
     apps, everybody. Left out: everybody who may use the bot."""
     answers: Literal["dm"] | None = None
-    """dm: what comes of this API's answers goes to the asker alone, as a direct message. Left out: it stands where it was asked."""
-    approval: Annotated[ApprovalKey, AfterValidator(_not_never)] = None
-    """Who decides, for all writes of this API that say nothing of their own: always, a rule or a list of rules."""
+    """dm: what comes of this API's answers goes only to the asker, as a direct message. Left out: it is posted where it was asked."""
+    approval: Annotated[ApprovalKey, AfterValidator(not_never)] = None
+    """Who decides, for all writes of this API that do not say so themselves: always, a rule or a list of rules."""
     expires: Expiry | None = None
-    """How long a request waits for its decision, for all writes that say nothing of their own. Default: 1h."""
+    """How long a request waits for its decision, for all writes that do not say so themselves. Default: 1h."""
     limits: Limits = Limits()
     """What this API can take."""
     hide: Hide = ()
@@ -561,7 +362,7 @@ class ApiEntry(Strict):
     words: dict[_Said, _Meanings] = {}
     """What people say for a word of this API's operations: server: droplet. Several words for one are a list."""
     pagination: Pagination | None = None
-    """How this API's lists are paged. For a list that is paged otherwise, the endpoint says its own."""
+    """How this API's lists are paged. A list that is paged differently says so at its endpoint."""
     endpoints: Annotated[list[Entry], Field(min_length=1)]
     """The operations: what is not here cannot be called."""
     recipes: list[RecipeEntry] = []
@@ -602,10 +403,10 @@ class ChannelEntry(Strict):
     """What holds in one Slack channel alone: words for the model, what may be called there, a rule beside the operations' own."""
 
     instructions: str = ""
-    """Words for the model, in this channel alone."""
+    """Words for the model, in this channel only."""
     operations: Annotated[tuple[str, ...] | None, Field(min_length=1)] = None
     """All that may be called here, by name; * is any text: GET *. Left out: everything."""
-    approval: Annotated[ApprovalKey, AfterValidator(_not_never)] = None
+    approval: Annotated[ApprovalKey, AfterValidator(not_never)] = None
     """Rules for the writes of this channel, beside the operations' own; the strictest holds."""
 
 
@@ -613,7 +414,7 @@ def _link_host(name: str) -> str:
     host = name.removeprefix("*.").lower()
     if not re.fullmatch(r"[\w-]+(\.[\w-]+)*", host):
         raise ValueError(
-            f"'{name}' is not a host name; write the name alone, for example wiki.example.com or *.example.com"
+            f"'{name}' is not a host name; write only the name, for example wiki.example.com or *.example.com"
         )
     return name.lower()
 

@@ -1,5 +1,5 @@
 """Runtime expressions of recipes, as OpenAPI's Arazzo writes them (https://spec.openapis.org/arazzo/latest.html#runtime-expressions):
-text in, what it names out. What they stand for at run time is no matter of this file.
+text in, what it names out. What they stand for at run time is not this file's concern.
 
 Taken: `$inputs.name`, `$steps.id.outputs.name`, `$response.body`, `$response.header.Name`, `$statusCode`; a JSON pointer may follow the
 first three (`$response.body#/data/0/id`).
@@ -52,7 +52,7 @@ def parse_expression(text: str) -> Expression:
             pointer = steps_of(parts.get("pointer") or "")
             return Expression(kind, parts.get("name") or "", parts.get("step") or "", pointer)
     raise BadExpression(
-        f"'{text[:100]}' is no expression; write $inputs.<name>, $steps.<stepId>.outputs.<name>, "
+        f"'{text[:100]}' is not an expression; write $inputs.<name>, $steps.<stepId>.outputs.<name>, "
         "$response.body#/<pointer>, $response.header.<name> or $statusCode"
     )
 

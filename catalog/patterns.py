@@ -1,4 +1,4 @@
-"""The regular expressions of a catalog: what may stand in one, and what to write in place of what may not.
+"""The regular expressions of a catalog: what may be in one, and what to write in place of what may not.
 
 They mean what ECMA-262 says (JSON Schema, 6.4), and are run by an engine whose time grows with the text alone
 (https://docs.rs/regex/latest/regex/#untrusted-input), for it is a model that chooses the text. Running them is schemas.py's matter.
@@ -17,16 +17,16 @@ _TOKEN = re.compile(
     r"|(?P<again>(?:[*+?]|\{[0-9]+(?:,[0-9]*)?\})\??)|(?P<plain>.)",
     re.DOTALL,
 )
-_ELSE = "in JSON Schema's own words, for example minLength, maxLength, enum, not: {pattern: ...}, or several patterns under allOf"
+_ELSE = "with JSON Schema's keywords, for example minLength, maxLength, enum, not: {pattern: ...}, or several patterns under allOf"
 _GROUPS = {  # (how a group begins, what to write)
-    **dict.fromkeys(("(?=", "(?!", "(?<=", "(?<!"), f"looks ahead or behind; say that {_ELSE}"),
-    "(?P": "has a group as Python names it; write (...)",
+    **dict.fromkeys(("(?=", "(?!", "(?<=", "(?<!"), f"looks ahead or behind; write it {_ELSE}"),
+    "(?P": "has a named group in Python's syntax; write (...)",
     "(?>": "has an atomic group; write (...)",
     "(?#": "has a comment; leave it out",
 }
 _ESCAPES = {
     **dict.fromkeys("AZz", "has an anchor that ECMA-262 does not know; write ^ and $"),
-    **dict.fromkeys("123456789k", "refers to what a group took; write out what may stand there"),
+    **dict.fromkeys("123456789k", "has a backreference; write out what may be there"),
 }
 _LETTER = re.compile(
     r"\\(?:(?P<property>[pP])\{(?P<name>[^}]*)\}|(?:u\{(?P<point>[0-9A-Fa-f]{1,6})\}|u(?P<code>[0-9A-Fa-f]{4})|x(?P<byte>[0-9A-Fa-f]{2}))"
@@ -66,6 +66,6 @@ def _misfits(pattern: str) -> Iterator[str]:
             case "escape" if text[1:] in _ESCAPES:
                 yield _ESCAPES[text[1:]]
             case "set" if "[:" in text and ":]" in text:
-                yield "names a set as POSIX does; write its characters, for example [a-zA-Z]"
+                yield "has a POSIX character class; write its characters, for example [a-zA-Z]"
     if any(one == other == "again" for (one, _), (other, _) in pairwise(tokens)):
         yield "repeats a repetition (a++, a{2}{3}); write a+, or (a{2}){3}"

@@ -1,4 +1,4 @@
-"""Walking through a document, and after its `$ref`s into others: each value with the place where it stands. Nothing raises for what is
+"""Walking through a document, and after its `$ref`s into others: each value with the place where it is. Nothing raises for what is
 written there.
 
 A reference is a JSON pointer (RFC 6901) in a URI fragment; names of other documents are relative to the one that names them.
@@ -139,7 +139,7 @@ class Documents:
         self._left -= count
         if self._left < 0:
             raise BadDocument(
-                "The description is too large, or multiplies itself by aliases and references. Import a part of it: --only or --tag."
+                "The description is too large, or its aliases and references multiply. Import a part of it, with --only or --tag."
             )
 
     def _goal(self, node: Node, ref: str) -> Node | None:

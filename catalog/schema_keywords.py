@@ -34,7 +34,7 @@ _ELSEWHERE = {
     "nullable": "write null among the types: type: [string, 'null']",
     "dependencies": "write dependentRequired or dependentSchemas",
     "additionalItems": "write prefixItems and items",
-    "optional": "name under required what has to be there; everything else may be left out",
+    "optional": "list the required names under required; everything else is optional",
     **dict.fromkeys(("values", "options", "choices", "allowed", "oneof"), "write enum: [...]"),
     **dict.fromkeys(("min", "minValue"), "write minimum"),
     **dict.fromkeys(("max", "maxValue"), "write maximum"),
@@ -43,8 +43,8 @@ _ELSEWHERE = {
     **dict.fromkeys(("help", "doc", "summary", "comment"), "write description"),
     **dict.fromkeys(("sensitive", "hidden", "password", "private", "masked"), "write secret: true"),
 }
-_KINDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "null": "null",
-          "array": "list", "object": "mapping"}  # fmt: skip
+_KINDS = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false", "null": "null",
+          "array": "a list", "object": "a mapping"}  # fmt: skip
 
 
 class BadSchema(ValueError):
@@ -69,7 +69,7 @@ def _mistakes(schema: Any, place: tuple[int | str, ...], beside: frozenset[str])
         if key not in KEYWORDS and not key.startswith("x-"):
             yield here, _unknown(key, beside)
         elif key == "secret" and not isinstance(said, bool):
-            yield here, f"secret takes true or false, and not {_shown(said)}"
+            yield here, f"secret takes true or false, not {_shown(said)}"
         elif key in ("enum", "const", "default"):
             yield from _misfits(schema, key, said, here)
         else:
@@ -92,7 +92,7 @@ def _unknown(key: str, beside: frozenset[str]) -> str:
     if told := _ELSEWHERE.get(key):
         return f"'{key}' is not a keyword of JSON Schema; {told}"
     near = did_you_mean(key, KEYWORDS | beside)
-    return f"'{key}' is not a keyword of JSON Schema{near or '; remove it, or begin it with x- if it is a note of your own'}"
+    return f"'{key}' is not a keyword of JSON Schema{near or '; remove it, or begin it with x- if it is your own annotation'}"
 
 
 # --- values and their types -------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ def _misfits(schema: Mapping[str, Any], key: str, said: Any, here: tuple[int | s
             place = here if index is None else (*here, index)
             yield (
                 place,
-                f"{key}: {_shown(value)} is no {' or '.join(_KINDS.get(k, k) for k in kinds)}; {_advice(value, kinds)}",
+                f"{key}: {_shown(value)} is not {' or '.join(_KINDS.get(k, k) for k in kinds)}; {_advice(value, kinds)}",
             )
 
 

@@ -60,9 +60,9 @@ def _inside(value: object) -> Iterator[object]:
 def _check_scalar(value: object) -> None:
     match value:
         case str() if not value.isascii() and not _is_whole(value):
-            raise Unreadable("holds half a character, which no JSON can carry")
+            raise Unreadable("contains half a character, which JSON cannot carry")
         case float() if not math.isfinite(value):
-            raise Unreadable("holds a number that no JSON can carry")
+            raise Unreadable("contains a number that JSON cannot carry")
 
 
 def _is_whole(text: str) -> bool:
@@ -134,8 +134,8 @@ def _check_size(schema: dict[str, Any]) -> None:
         if _unfolded(schema, schema, {}) <= _MAX_UNFOLDED:
             return
     except RecursionError:
-        raise ValueError("its references form too long a chain; write fewer of them, one after the other") from None
-    raise ValueError("its references multiply: one value would be held against a million schemas; write fewer of them")
+        raise ValueError("its references form too long a chain; use fewer") from None
+    raise ValueError("its references multiply: one value would be checked against a million schemas; use fewer")
 
 
 def _check_pattern(pattern: str) -> None:
@@ -144,14 +144,14 @@ def _check_pattern(pattern: str) -> None:
     except ValueError:
         raise ValueError(
             f"not a valid JSON Schema: pattern '{pattern}' is not a regular expression of ECMA-262, or repeats too much "
-            "(a bound on the length is maxLength)"
+            "(to limit the length, use maxLength)"
         ) from None
 
 
 def _said(error: ValidationError) -> str:
     if error.instance_path[-1:] == ["type"]:
         kinds = "string, integer, number, boolean, array, object or null"
-        return f"type takes {kinds}, or a list of these, and not {dumps(error.instance)}"
+        return f"type takes {kinds}, or a list of these, not {dumps(error.instance)}"
     place = ": ".join(map(str, error.instance_path))
     return f"{place}: {error.message}" if place else error.message
 

@@ -1,5 +1,5 @@
-"""The catalog's text with its lines: YAML in, and for a place in it the line that an author has to look at. What keys mean is no
-matter of this file; what the words and numbers of YAML mean is that of documents.py."""
+"""The catalog's text with its lines: YAML in, and for a place in it the line that an author has to look at. What keys
+mean is not this file's concern; what the words and numbers of YAML mean is that of documents.py."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Source:
         root = _compose(text, name)
         nodes, levels = _unfolded(root, {})
         if nodes > _MAX_NODES or levels > _MAX_DEPTH:
-            raise BadCatalog(f"{name}: its aliases (*name) multiply, or nest too deeply; write fewer of them.")
+            raise BadCatalog(f"{name}: its aliases (*name) multiply, or nest too deeply; use fewer.")
         return cls(name, root, text), data
 
     def line(self, place: Place) -> int:

@@ -234,7 +234,7 @@ def parse_template(url: str) -> Template:
     if not url.startswith("/") or url.startswith("//"):
         raise BadTemplate("a url starts with one '/' and goes on from base_url, for example /api/users/[user_id]")
     if "#" in url or "\\" in url or any(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in url):
-        raise BadTemplate("a url contains no '#', backslash, space or control character")
+        raise BadTemplate("a url may not contain '#', a backslash, a space or a control character")
     if "${" in url:
         raise BadTemplate("variables are read in base_url, auth, tls and headers only; write the url in full")
     path, _, query = url.partition("?")
@@ -242,9 +242,9 @@ def parse_template(url: str) -> Template:
         raise BadTemplate("a query part is name=[placeholder], for example ?page=[page_id]")
     segments = tuple(_piece(segment) for segment in path[1:].split("/"))
     if any(segment.literal in (".", "..") for segment in segments):
-        raise BadTemplate("a url contains no '.' or '..' segment; write the path in full")
+        raise BadTemplate("a url may not contain a '.' or '..' segment; write the path in full")
     if any(segment.literal == "" for segment in segments[:-1]):
-        raise BadTemplate("a url contains no empty segment ('//')")
+        raise BadTemplate("a url may not contain an empty segment ('//')")
     _check_literals(segments)
     pairs = tuple(
         (_decode(name), _piece(value)) for name, _, value in (pair.partition("=") for pair in query.split("&") if pair)
@@ -264,7 +264,7 @@ def _check_literals(segments: tuple[Piece, ...]) -> None:
             except BadValue as error:
                 raise BadTemplate(str(error)) from None
             if "\\" in text:
-                raise BadTemplate(f"'{text}' holds an encoded backslash, which no call could match")
+                raise BadTemplate(f"'{text}' contains an encoded backslash, which no call could match")
 
 
 def _check_names(template: Template) -> None:
@@ -280,7 +280,7 @@ def _check_names(template: Template) -> None:
 
 def _piece(text: str) -> Piece:
     if found := _FOREIGN.search(text):
-        raise BadTemplate(f"'{found[0]}' marks no placeholder here; write [{found[1] or found[2] or found[3]}]")
+        raise BadTemplate(f"'{found[0]}' does not mark a placeholder here; write [{found[1] or found[2] or found[3]}]")
     parts: list[tuple[str, bool]] = []
     at = 0
     for found in PLACEHOLDER.finditer(text):
@@ -289,14 +289,14 @@ def _piece(text: str) -> Piece:
     parts.append((_decode(text[at:]), False))
     if any(not open_ and re.search(r"[\[\]{}]", part) for part, open_ in parts):
         raise BadTemplate(
-            f"'{text}' has a bracket that marks no placeholder; write [name] with letters, digits, '_' and '-'"
+            f"'{text}' has a bracket that does not mark a placeholder; write [name] with letters, digits, '_' and '-'"
         )
     return Piece(tuple((part, open_) for part, open_ in parts if part or open_))
 
 
 def _decode(text: str) -> str:
     if re.search(r"%(?![0-9A-Fa-f]{2})", text):
-        raise BadTemplate(f"'{text}' has a '%' that starts no escape; write a literal percent sign as %25")
+        raise BadTemplate(f"'{text}' has a '%' that does not start an escape; write a literal percent sign as %25")
     return unquote_to_bytes(text).decode("utf-8", "strict")
 
 
@@ -308,7 +308,7 @@ def decode_value(raw: str, *, where: str, in_path: bool, slash: bool = False) ->
     `slash`: the segment may hold encoded slashes, though none that part dot segments.
     """
     if re.search(r"%(?![0-9A-Fa-f]{2})", raw):
-        raise BadValue(f"{where} has a '%' that starts no escape; write a literal percent sign as %25")
+        raise BadValue(f"{where} has a '%' that does not start an escape; write a literal percent sign as %25")
     try:
         value = unquote_to_bytes(raw).decode("utf-8", "strict")
     except UnicodeError:
@@ -317,11 +317,11 @@ def decode_value(raw: str, *, where: str, in_path: bool, slash: bool = False) ->
     if len(value) > most:
         raise BadValue(f"{where} is longer than {most:,} characters")
     if _has_control(value):
-        raise BadValue(f"{where} holds a control character")
+        raise BadValue(f"{where} contains a control character")
     if in_path:
         if _hides(value):
             raise BadValue(
-                f"{where} still holds an escape of a dot, slash or control character after decoding; encode it once"
+                f"{where} still contains an escaped dot, slash or control character after decoding; encode it once"
             )
         _check_segment(value, where, slash=slash)
     return value
@@ -351,7 +351,7 @@ def _hides(value: str) -> bool:
 def _check_segment(value: str, where: str, *, slash: bool) -> None:
     plain = unicodedata.normalize("NFKC", value)
     if "\\" in plain or plain.count("/") > (value.count("/") if slash else 0):
-        raise BadValue(f"{where} holds a slash; a path value is one segment")
+        raise BadValue(f"{where} contains a slash; a path value is one segment")
     for form in (part for text in (value, plain) for part in text.split("/")):
         # servers such as Tomcat drop ';...' from a segment before they look for dots
         if form.split(";", 1)[0].strip() in (".", "..") or form.strip() in (".", ".."):

@@ -26,19 +26,19 @@ _WORDS = {
     "maximum": "{value} is more than {limit}",
     "exclusiveMinimum": "{value} is not more than {limit}",
     "exclusiveMaximum": "{value} is not less than {limit}",
-    "multipleOf": "{value} is no multiple of {limit}",
+    "multipleOf": "{value} is not a multiple of {limit}",
     "minLength": "{value} has fewer than {limit} characters",
     "maxLength": "{value} has more than {limit} characters",
     "pattern": "{value} does not match {limit}",
     "minItems": "{value} has fewer than {limit} items",
     "maxItems": "{value} has more than {limit} items",
-    "uniqueItems": "{value} has an item twice",
-    "contains": "{value} has no item that fits {limit}",
+    "uniqueItems": "{value} has a duplicate item",
+    "contains": "{value} has no item that matches {limit}",
     "minProperties": "{value} has fewer than {limit} fields",
     "maxProperties": "{value} has more than {limit} fields",
     "const": "{value} has to be {limit}",
-    "not": "{value} fits {limit}, which it may not",
-    "oneOf": "{value} fits several of which it may fit one alone: {limit}",
+    "not": "{value} matches {limit}, which it must not",
+    "oneOf": "{value} matches several of these, not just one: {limit}",
 }
 
 
@@ -101,11 +101,11 @@ def _words(fault: Fault) -> str:
         case "type":
             return f"{_said(value)} is not {kinds_said(limit if isinstance(limit, list) else [str(limit)])}"
         case "enum":
-            return f"{_said(value)} is none of {', '.join(map(_said, fault.schema['enum']))}"
+            return f"{_said(value)} is not one of {', '.join(map(_said, fault.schema['enum']))}"
         case "format":
-            return f"{_said(value)} is no {limit}" + ("; write YYYY-MM-DD" if limit == "date" else "")
+            return f"{_said(value)} is not a valid {limit}" + ("; write YYYY-MM-DD" if limit == "date" else "")
     known = _WORDS.get(
-        fault.keyword, f"{{value}} does not fit '{fault.keyword}'" if fault.keyword else "{value} may not stand here"
+        fault.keyword, f"{{value}} does not fit '{fault.keyword}'" if fault.keyword else "{value} is not allowed here"
     )
     return known.format(value=_said(value), limit=_said(limit))
 

@@ -79,7 +79,7 @@ def _base_url(value: str) -> str:
 
 def _check_base_url(value: str) -> None:
     if any(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in value) or "\\" in value:
-        raise ValueError("no spaces, backslashes or invisible characters in base_url")
+        raise ValueError("base_url may not contain spaces, backslashes or invisible characters; write it without them")
     try:
         parts = urlsplit(value)
         _ = parts.port

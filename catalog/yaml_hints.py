@@ -47,16 +47,16 @@ class _Place:
 
 def _reserved(place: _Place) -> str:
     found = re.match(rf"[{_RESERVED}][^\s,\]}}]*", place.after)
-    return f"YAML keeps '{place.character}' for itself; put the text in quotes: \"{found[0]}\"" if found else ""
+    return f"YAML reserves '{place.character}'; put the text in quotes: \"{found[0]}\"" if found else ""
 
 
 def _tab(place: _Place) -> str:
-    return "there is a tab; indent with spaces" if place.character == "\t" else ""
+    return "it contains a tab; indent with spaces" if place.character == "\t" else ""
 
 
 def _alias(place: _Place) -> str:
     mark = next((mark for mark in ("*", "&") if place.between.startswith(mark)), "")
-    return f"'{mark}' has a meaning of its own in YAML; put the text in quotes" if mark else ""
+    return f"'{mark}' has a special meaning in YAML; put the text in quotes" if mark else ""
 
 
 def _comment(place: _Place) -> str:
@@ -73,7 +73,7 @@ def _unclosed(place: _Place) -> str:
 
 def _bracket(place: _Place) -> str:
     if place.opening in _OPEN and place.character in _OPEN:
-        return f'within {{ }} and [ ] a text that holds a bracket needs quotes: "{place.word}"'
+        return f'within {{ }} and [ ] a text that contains a bracket needs quotes: "{place.word}"'
     return ""
 
 

@@ -1,5 +1,5 @@
 """Writes a catalog as YAML that people like to read: short things on one line, entries apart from each other, comments where a choice
-has to be made. What YAML 1.1 or 1.2 would not take for the same text stands in quotes: the file is for other programs, too.
+has to be made. What YAML 1.1 or 1.2 would not take for the same text is in quotes: the file is for other programs, too.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from store.database import NotNow
 from store.engine import engine_url
 from store.store import Store
 
-_NEXT = "Start the bot: it ends what was under way when the backup was made, tells it in the threads, and sends nothing of it again."
+_NEXT = "Start the bot: it ends what was under way when the backup was made, says so in the threads, and sends nothing of it again."
 
 
 @click.command()
@@ -29,22 +29,20 @@ def backup(*, file: Path) -> None:
         if not _is_file(url):
             servers.back_up(url, file)
             click.echo(
-                f"Backed up to {file} ({file.stat().st_size:,} bytes). It has no JOURNAL_KEY: keep that as well."
+                f"Backed up to {file} ({file.stat().st_size:,} bytes). JOURNAL_KEY is not in it: keep that as well."
             )
             return
         kept = files.back_up(Path(str(engine_url(url).database)), file, key_is_given=bool(key))
     click.echo(f"Backed up to {file}: {kept.entries} entries of the journal, {kept.size:,} bytes.")
     if kept.has_key:
-        click.echo("The journal's key is in it, so keep it as you keep keys.")
+        click.echo("It contains the journal's key, so store it as you would a key.")
     else:
-        click.echo("It has no JOURNAL_KEY: keep that as well.")
+        click.echo("JOURNAL_KEY is not in it: keep that as well.")
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
-@click.option(
-    "--force", is_flag=True, help="Take the place of a database that is there; it is kept under another name."
-)
+@click.option("--force", is_flag=True, help="Replace an existing database, which is kept under another name.")
 @click.option(
     "--by-hand",
     is_flag=True,
@@ -54,7 +52,7 @@ def restore(*, file: Path | None, force: bool, by_hand: bool) -> None:
     """Puts a backup in place, with the bot stopped, and checks its journal: exit 1 where that is not whole."""
     os.umask(0o077)
     if by_hand == (file is not None):
-        raise click.UsageError("name a FILE, or --by-hand, one of the two.")
+        raise click.UsageError("give either a FILE or --by-hand.")
     with plain_errors():
         url, key = _database()
         if file is None:
@@ -74,7 +72,7 @@ def _restore_file(file: Path, url: str, key: str | None, *, force: bool) -> int:
     def check(database: Path, found: str | None) -> None:
         if not key and not found:
             raise Misconfigured(
-                f"{file} was made where JOURNAL_KEY was set, and it is not set here. Set it to the same."
+                f"{file} was made where JOURNAL_KEY was set, and it is not set here. Set it to the same key."
             )
         codes.append(_check(f"sqlite:///{database}", key or str(found).strip()))
 

@@ -161,7 +161,7 @@ def _decides(verdict: Verdict | None, operation: Operation) -> str:
         return "nobody: it does not fit the schema and goes back to the model"
     if verdict.way != "ask":
         until = " until data was read in the thread" if operation.method == "POST" and operation.rules != () else ""
-        return f"by itself{until}"
+        return f"without approval{until}"
     not_told = " (the strictest rule: it is unclear which one is meant)" if verdict.why else ""
     return _rule(replace(verdict.rule, when=None), operation) + not_told
 
@@ -185,7 +185,7 @@ def _check_model(settings: Settings, catalog: Catalog) -> int:
     name, tokens = settings.openai_model, settings.history_tokens
     done = server_check.check_server(server, catalog, name, history_tokens=tokens, budget=settings.prompt_budget)
     click.echo(f"Model {_plain(name)} at {_plain(_address(settings.openai_base_url))}:")
-    for one in done.found:
+    for one in done.lines:
         click.echo(f"- {_plain(one)}.")
     for one in dict.fromkeys(done.to_set):
         click.echo(f"To do: {_plain(one)}.")
@@ -240,9 +240,9 @@ def schema() -> None:
 @click.option("--kind", help="Only this kind of entry: question, model call, read, proposed, approve, ...")
 @click.option("--by", help="Only what this person (U...) asked, decided or tried.")
 @click.option(
-    "--since", metavar="WHEN", help="Only from then on: 2026-11-30, 2026-11-30T14:00, or how long ago: 2h, 3d."
+    "--since", metavar="WHEN", help="Only entries since then: 2026-11-30, 2026-11-30T14:00, or how long ago: 2h, 3d."
 )
-@click.option("--until", metavar="WHEN", help="Only before then; a date alone stands for the end of its day.")
+@click.option("--until", metavar="WHEN", help="Only entries before then; a date alone means the end of that day.")
 @click.option("--last", type=click.IntRange(min=1), help="Only the last N entries.")
 @click.option("--export", "form", type=click.Choice(["jsonl", "csv"]), help="Print for other programs.")
 @click.option(
@@ -310,7 +310,7 @@ def _span(since: str | None, until: str | None) -> Span:
             raise Misconfigured(f"--{name}: {error}.") from None
     span = Span(ends["since"], ends["until"])
     if span.since is not None and span.until is not None and span.since >= span.until:
-        raise Misconfigured("--since: it is not before --until, so that there is nothing between them.")
+        raise Misconfigured("--since is not before --until, so there is nothing between them.")
     return span
 
 
@@ -319,7 +319,7 @@ def _check_kind(chain: Journal, kind: str | None) -> None:
     if kind is not None and kind not in KINDS and next(chain.lines(kind=kind), None) is None:
         kinds = ", ".join(sorted(KINDS))
         raise Misconfigured(
-            f"--kind: there is no kind '{kind}'{did_you_mean(kind, KINDS)}. There are: {kinds}.".replace("?.", "?")
+            f"--kind: there is no kind '{kind}'{did_you_mean(kind, KINDS)}. Available: {kinds}.".replace("?.", "?")
         )
 
 
@@ -371,9 +371,9 @@ def _decided(operation: Operation) -> str:
     if operation.rules:
         return "; ".join(_rule(rule, operation) for rule in operation.rules)
     if operation.rules is not None:
-        return "everybody in the channel, by itself (approval: never)"
+        return "everybody in the channel, without approval (approval: never)"
     asked = _rule(Rule(), operation)
-    return f"by itself until data was read in the thread; then {asked}" if operation.method == "POST" else asked
+    return f"without approval until data was read in the thread; then {asked}" if operation.method == "POST" else asked
 
 
 def _circle(circle: Circle) -> str:

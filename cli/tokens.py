@@ -45,7 +45,9 @@ def rotate() -> None:
         with closing(store):
             there, unreadable = accounts.rotate()
     for one in unreadable:
-        click.echo(f"- {on_terminal(one.who)}'s account of {on_terminal(one.api)} opens with no key of TOKEN_KEY.")
+        click.echo(
+            f"- {on_terminal(one.who)}'s account of {on_terminal(one.api)} cannot be decrypted with any key of TOKEN_KEY."
+        )
     click.echo(f"{there - len(unreadable)} of {there} encrypted with the first key of TOKEN_KEY.")
     raise SystemExit(1 if unreadable else 0)
 
@@ -60,7 +62,7 @@ def revoke(*, user: str, api: str | None) -> None:
         with closing(store):
             theirs = [one for one in store.all_accounts() if one.who == user and api in (None, one.api)]
             if not theirs:
-                raise Misconfigured(f"{user} has no such account; `python bot.py tokens list` tells who has which.")
+                raise Misconfigured(f"{user} has no such account; `python bot.py tokens list` shows who has which.")
             for one in theirs:
                 gone = accounts.disconnect(one.api, one.team, one.who, "revoked on the command line")
                 how = (

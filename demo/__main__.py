@@ -1,7 +1,7 @@
 """The demo in one command: `python -m demo`.
 
 Starts a local Slack workspace, the sample HR API (with `--apis`: none, the catalog names its own), a scripted model (unless a
-real one is configured) and the bot, takes the catalog anew when it is saved, and ends them all again. Only starting, telling
+real one is configured) and the bot, takes the catalog again when it is saved, and ends them all again. Only starting, telling
 and ending happen here; data and the bot's log lie in demo-data/.
 """
 
@@ -322,7 +322,7 @@ def start_model(running: ExitStack, plan: Plan) -> dict[str, str]:
 
 
 def start_bot(running: ExitStack, plan: Plan, given: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Starts the bot as a process of its own, which ends with `running`."""
+    """Starts the bot as its own process, which ends with `running`."""
     own = {
         "DATABASE_URL": f"sqlite:///demo-data/{plan.name}.db",
         "HOST": HOST,

@@ -38,7 +38,7 @@ class CatalogFile:
         try:
             text = self.path.read_text("utf-8")
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise Misconfigured(f"Cannot read {self.path}: {reason}.") from None
         return load_catalog(text, self._environ, source=self.path.name)
 

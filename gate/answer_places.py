@@ -1,12 +1,14 @@
-"""Where an answer may stand: in the thread where it was asked, or before its asker alone, as the catalog says of the APIs whose data it
+"""Where an answer may be posted: in the thread where it was asked, or before its asker alone, as the catalog says of the APIs whose data it
 tells."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from catalog.calls import BadCall, match, parse_arguments
+from catalog.bad_call import BadCall
+from catalog.calls import parse_arguments
 from catalog.catalog import Api, Catalog
+from catalog.matching import match
 from gate.recipes import begin, is_run
 from store.transcript import AssistantMessage, Item, ToolCall
 

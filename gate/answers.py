@@ -1,6 +1,6 @@
 """What an API answered, as the model gets it: JSON text in which the API's data is a value of its own, cut to size, secrets masked.
 
-The API is untrusted: its data stands under `data` and JSON's own quoting keeps it there; whatever it says cannot end that value.
+The API is untrusted: its data is under `data` and JSON's own quoting keeps it there; whatever it says cannot end that value.
 """
 
 from __future__ import annotations
@@ -108,21 +108,21 @@ def shown_of(data: Any, hiding: Hiding, content_type: str = "") -> tuple[Any, st
 class Shown:
     """What is shown of what was found: data that fits, and what was cut."""
 
-    found: CallData
+    whole: CallData
     data: Any
     cuts: tuple[str, ...]
 
     @classmethod
-    def of(cls, found: CallData, limit: int) -> Shown:
+    def of(cls, whole: CallData, limit: int) -> Shown:
         """`limit` is characters of data."""
-        data, cuts = shrink(found.data, limit)
-        return cls(found, data, tuple(cuts))
+        data, cuts = shrink(whole.data, limit)
+        return cls(whole, data, tuple(cuts))
 
     def text(self, first: Mapping[str, Any], *more: str) -> str:
         """A call's result: `first`, then `{"status", "data", "note"}`; `more` ends the note."""
         cut = [f"Cut to fit: {'; '.join(self.cuts)}."] if self.cuts else []
-        note = " ".join([*self.found.notes, *cut, *more])
-        result = {**first, "status": self.found.status, **self.found.counts, "data": self.data}
+        note = " ".join([*self.whole.notes, *cut, *more])
+        result = {**first, "status": self.whole.status, **self.whole.counts, "data": self.data}
         return as_json(result | ({"note": note} if note else {}))
 
 

@@ -1,4 +1,4 @@
-"""What the gate knows of Slack's people and channels: who may ask and who may decide, where their cards stand, what holds in which channel.
+"""What the gate knows of Slack's people and channels: who may ask and who may decide, where their cards are, what holds in which channel.
 
 Each is looked up when it is needed, through a `PeopleDirectory` that is handed down, and believed for seconds. What cannot be
 looked up lets nobody through.
@@ -15,7 +15,7 @@ from base.askers import app_of
 from base.slack_errors import SlackBusy, SlackUnsure
 from base.thread import TOP, Thread
 from catalog.askers import EVERYBODY, Circle, is_domain, is_group
-from catalog.calls import BadCall
+from catalog.bad_call import BadCall
 from catalog.catalog import Catalog, Channel
 from catalog.rules import ANYONE, ASKER, Rule
 from gate.cards import deciders

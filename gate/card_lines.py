@@ -1,6 +1,6 @@
 """What a card says of the thing that a request is about: its name, and what would change of it, one line for each.
 
-Plain text throughout. Whatever an API or the model wrote stands in quotes, escaped, on one line, shortened in its middle.
+Plain text throughout. Whatever an API or the model wrote is in quotes, escaped, on one line, shortened in its middle.
 """
 
 from __future__ import annotations

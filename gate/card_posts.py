@@ -1,4 +1,4 @@
-"""The messages that show proposals: each one's card, the card of a set, and both drawn anew. What a card says is cards.py's."""
+"""The messages that show proposals: each one's card, the card of a set, and both redrawn. What a card says is cards.py's."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def card_posts(proposals: Sequence[Proposal], ids: Ids) -> list[Post]:
 
 
 def card_again(row: Proposal, ids: Ids) -> Post:
-    """A proposal's card drawn anew."""
+    """A proposal's card redrawn."""
     return update(ids(), row.stands, row.turn, row.card, *card(card_row(row)), wait=_wait(row))
 
 
 def set_again(batch: str, rows: Sequence[Proposal], ids: Ids) -> Post:
-    """A set's card drawn anew from its rows."""
+    """A set's card redrawn from its rows."""
     text, blocks = batch_card([card_row(one) for one in rows], batch)
     wait = max(map(_wait, rows))
     return update(ids(), rows[0].stands, rows[0].turn, _batch_post(batch), text, blocks, wait=wait)

@@ -1,7 +1,6 @@
-"""Approval cards and their modals as blocks, drawn from the stored row alone. What the model made stands in plain text, never in mrkdwn.
+"""Approval cards as blocks, drawn from the stored row alone. What the model made is plain text, never mrkdwn.
 
-Limits: https://docs.slack.dev/reference/block-kit/blocks (section 3,000 characters, header 150, 25 buttons, button value 2,000),
-50 blocks in a message, 100 in a modal and 250 kB in all (https://docs.slack.dev/reference/methods/views.open).
+Limits: 50 blocks in a message, 25 buttons, 2,000 characters of a button's value (https://docs.slack.dev/reference/block-kit/blocks).
 """
 
 from __future__ import annotations
@@ -9,10 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from base import words
 from base.askers import app_of
@@ -22,20 +20,27 @@ from base.statuses import status_text
 from base.visible import field_name, key, middle, on_line, visible
 from catalog.lookup import Matched
 from catalog.rules import ANYONE, ASKER, Rule
-from gate.card_lines import CARD, HOME, WHOLE, CardLines, LineLimits, about, change_lines, from_to
+from gate.card_blocks import (
+    GOES_ON,
+    SECTION,
+    button,
+    context_block,
+    date,
+    header_block,
+    mrkdwn_text,
+    plain_sections,
+    plain_text,
+    readable,
+)
+from gate.card_lines import CARD, CardLines, LineLimits, about, change_lines, from_to
 from gate.policy import State
 from gate.target_diff import Path, Target
 
-_SECTION = 2_900  # characters of one section, below Slack's 3,000
-_ON_CARD = 4 * _SECTION  # characters of a body that the card itself shows; what is longer is in the modal
-_GOES_ON = "… "  # before what goes on with a line
-_PAGE = 12  # sections of a modal's page: below 250 kB also where each character takes six bytes
+_ON_CARD = 4 * SECTION  # characters of a body that the card itself shows; what is longer is in the modal
 _NAMED = 20  # approvers that a card names
 _NAMED_FIELDS = 5  # changed fields that it names
 _MATCHED = 200  # characters of a value that was looked up, and of what was found
-_ABOUT = 1_200  # characters of what a request does and to what, where several are shown at once
-_HOME_ROWS = 10  # requests in each list of App Home
-_BODY_IN_HOME = 600  # characters of a body there; Show all has the rest
+MOST_ABOUT = 1_200  # characters of what a request does and to what, where several are shown at once
 _HEADER = 150
 
 
@@ -102,16 +107,16 @@ def card(row: CardRow) -> tuple[str, list[Block]]:
     is_pending = row.state is State.PENDING
     change = row.changes(CARD)
     body, is_body_cut = _body_on_card(row)
-    blocks = [_header(title), *_sections("\n".join(row.about)), *_matched(row), *_change(change)]
-    blocks += [*_sections(_request_line(row)), *_how_sent(row), *_sections(body)]
+    blocks = [header_block(title), *plain_sections("\n".join(row.about)), *matched_blocks(row), *change_blocks(change)]
+    blocks += [*plain_sections(request_line(row)), *how_sent(row), *plain_sections(body)]
     if row.recipe:
-        blocks.append(_context(escape(words.RECIPE_STEP.format(step=row.recipe_step, recipe=row.recipe))))
-    blocks.append(_context(_who(row)))
+        blocks.append(context_block(escape(words.RECIPE_STEP.format(step=row.recipe_step, recipe=row.recipe))))
+    blocks.append(context_block(who_line(row)))
     if is_pending and (row.tainted or row.why):
-        blocks.append(_context(escape(" ".join([*([words.TAINTED] if row.tainted else []), row.why]).strip())))
+        blocks.append(context_block(escape(" ".join([*([words.TAINTED] if row.tainted else []), row.why]).strip())))
     if not is_pending:
-        blocks.append(_ending(row))
-    buttons = _buttons(row, is_cut=change.is_cut or is_body_cut)
+        blocks.append(ending_block(row))
+    buttons = row_buttons(row, is_cut=change.is_cut or is_body_cut)
     blocks += [{"type": "actions", "elements": buttons}] if buttons else []
     request = f"{row.method} {row.shown_url}"
     said = " ".join([*row.about, f"({request})"]) if row.about else request
@@ -136,24 +141,26 @@ def _is_half_done(row: CardRow) -> bool:
     return row.state is State.DONE and row.status in words.TITLES_BY_STATUS
 
 
-def _change(change: CardLines) -> list[Block]:
-    heading = [_context(change.heading)] if change.heading else []
-    return [*heading, *_sections("\n".join(change.lines))]
+def change_blocks(change: CardLines) -> list[Block]:
+    """What a request would change, with its heading."""
+    heading = [context_block(change.heading)] if change.heading else []
+    return [*heading, *plain_sections("\n".join(change.lines))]
 
 
-def _request_line(row: CardRow) -> str:
+def request_line(row: CardRow) -> str:
     """Method and URL, and below them the headers that the model chose; each on a line of its own."""
     headers = [f"{name}: {on_line(text)}" for name, text in json.loads(row.headers).items()]
     return "\n".join([f"{row.method} {row.shown_url}", *headers])
 
 
-def _matched(row: CardRow) -> list[Block]:
+def matched_blocks(row: CardRow) -> list[Block]:
     """Which names of the request were turned into which ids."""
-    lines = _matched_lines(row)
-    return [_context(words.MATCHED), *_sections("\n".join(lines))] if lines else []
+    lines = matched_lines(row)
+    return [context_block(words.MATCHED), *plain_sections("\n".join(lines))] if lines else []
 
 
-def _matched_lines(row: CardRow) -> list[str]:
+def matched_lines(row: CardRow) -> list[str]:
+    """The same, a line each."""
     return [
         _matched_line(Matched(**one)) if isinstance(one, dict) else middle(on_line(one), 5 * _MATCHED)
         for one in json.loads(row.matched)  # in an earlier version they were lines
@@ -172,12 +179,12 @@ def _matched_line(one: Matched) -> str:
     return words.MATCHED_LINE.format(name=name, id=middle(key(one.id), _MATCHED), value=value, more=more)
 
 
-def _how_sent(row: CardRow) -> list[Block]:
+def how_sent(row: CardRow) -> list[Block]:
     """How a body travels, where that is not as the JSON that is shown."""
     if row.shown_body is None or row.body_type == "json":
         return []
     said = words.SENT_AS_JSON.format(type=row.body_type) if row.body_type.endswith("json") else words.SENT_OTHERWISE
-    return [_context(words.SENT_AS.get(row.body_type, said))]
+    return [context_block(words.SENT_AS.get(row.body_type, said))]
 
 
 def _is_unsent(row: CardRow) -> bool:
@@ -185,7 +192,7 @@ def _is_unsent(row: CardRow) -> bool:
     return row.state is State.FAILED and row.status is None
 
 
-def _state(row: CardRow) -> str:
+def state_word(row: CardRow) -> str:
     """Where a request stands, in a word or two."""
     if _is_half_done(row):
         return words.STATES_BY_STATUS[row.status or 0]
@@ -199,10 +206,10 @@ def _body_on_card(row: CardRow) -> tuple[str, bool]:
         return text, False
     half = _ON_CARD // 2
     left_out = words.BODY_CUT.format(left=len(text) - 2 * half, whole=len(text))
-    return f"{text[:half]} …\n{left_out}\n{_GOES_ON}{text[-half:]}", True
+    return f"{text[:half]} …\n{left_out}\n{GOES_ON}{text[-half:]}", True
 
 
-def _buttons(row: CardRow, *, is_cut: bool, to: str | None = None) -> list[Block]:
+def row_buttons(row: CardRow, *, is_cut: bool, to: str | None = None) -> list[Block]:
     """What can be done about a request; `to` is who alone sees it, if not everybody does."""
     if row.state is State.UNKNOWN and row.target is not None and row.target.url:
         return [button("check", words.CHECK, row.token)]
@@ -220,23 +227,7 @@ def _buttons(row: CardRow, *, is_cut: bool, to: str | None = None) -> list[Block
     return shown
 
 
-def button(action: str, label: str, value: str, style: str = "") -> Block:
-    """A button. Its `value` is all that it carries: an opaque id."""
-    text = {"type": "plain_text", "text": label, "emoji": False}
-    return {"type": "button", "action_id": action, "text": text, "value": value} | ({"style": style} if style else {})
-
-
-def confirmation(title: str, text: str, do: str) -> dict[str, Any]:
-    """The small dialog with which Slack's client asks before a button counts."""
-    return {
-        "title": _plain_text(title),
-        "text": _plain_text(text),
-        "confirm": _plain_text(do),
-        "deny": _plain_text(words.CANCEL),
-    }
-
-
-def _who(row: CardRow) -> str:
+def who_line(row: CardRow) -> str:
     """Who asked, who decides, until when, and by which short name people can tell the request from another."""
     parts = [f"Asked by {words.asker(row.asker)}"]
     if row.state is State.PENDING:
@@ -267,7 +258,7 @@ def _mention(approver: str, asker: str) -> str:
     return f"<!subteam^{approver}>" if approver.startswith("S") else f"<@{approver}>"
 
 
-def _ending(row: CardRow) -> Block:
+def ending_block(row: CardRow) -> Block:
     """Who decided, when, and what came of it. What people or others wrote stands in plain text beside it."""
     parts = []
     if row.decided_by and row.decided_at:
@@ -278,8 +269,8 @@ def _ending(row: CardRow) -> Block:
     plain = [f"{words.REASON}: {middle(on_line(row.reason), 1_000)}"] if row.reason else []
     plain += [middle(on_line(row.note), 1_000)] if row.note else []
     plain += _moved(row)
-    said = [_mrkdwn(" · ".join(parts) or words.NOT_SENT)] if parts or not plain else []
-    return {"type": "context", "elements": [*said, *map(_plain_text, plain)]}
+    said = [mrkdwn_text(" · ".join(parts) or words.NOT_SENT)] if parts or not plain else []
+    return {"type": "context", "elements": [*said, *map(plain_text, plain)]}
 
 
 def _outcome(row: CardRow) -> str:
@@ -314,7 +305,7 @@ def batch_card(rows: Sequence[CardRow], batch: str) -> tuple[str, list[Block]]:
     pending = sum(row.state is State.PENDING for row in rows)
     lines = [_batch_line(number, row) for number, row in enumerate(rows, start=1)]
     title = _batch_title(rows, pending)
-    blocks = [_header(title), *_sections("\n".join(lines))]
+    blocks = [header_block(title), *plain_sections("\n".join(lines))]
     if pending > 1:
         label = (words.APPROVE_ALL if pending == len(rows) else words.APPROVE_REST).format(count=pending)
         blocks.append({"type": "actions", "elements": [button("approve_all", label, batch, "primary")]})
@@ -324,114 +315,21 @@ def batch_card(rows: Sequence[CardRow], batch: str) -> tuple[str, list[Block]]:
 def _batch_title(rows: Sequence[CardRow], pending: int) -> str:
     if pending == len(rows):
         return words.BATCH_TITLE.format(count=pending)
-    states = Counter(_state(row) for row in rows)
+    states = Counter(state_word(row) for row in rows)
     counted = ", ".join(f"{count} {state}" for state, count in states.items())
     return middle(words.BATCH_LATER.format(count=len(rows), states=counted), _HEADER)
 
 
 def _batch_line(number: int, row: CardRow) -> str:
-    state = _state(row)
+    state = state_word(row)
     if row.state is State.PENDING and row.rule.quorum > 1:
         state += f", {words.VOTES_SO_FAR.format(votes=len(row.votes), quorum=row.rule.quorum)}"
-    said = middle(" ".join(row.about), _ABOUT)
+    said = middle(" ".join(row.about), MOST_ABOUT)
     request = f"{row.method} {middle(row.shown_url, 500)} ({row.fingerprint[:12]}): {state}"
     return f"{number}. {said} · {request}" if said else f"{number}. {request}"
 
 
-# --- modals -----------------------------------------------------------------------------------------------------------
-
-
-def whole_request(row: CardRow, page: int) -> dict[str, Any]:
-    """The modal with all of a request, page `page` (from 0; a page that is not there is the nearest)."""
-    body = readable(row.shown_body) if row.shown_body is not None else words.NO_BODY
-    change = row.changes(WHOLE)
-    sections = [
-        *_sections("\n".join(row.about)),
-        *_matched(row),
-        *_sections(_request_line(row)),
-        *_how_sent(row),
-        *_sections(body),
-    ]
-    sections += _change(change)
-    pages = [sections[at : at + _PAGE] for at in range(0, len(sections), _PAGE)]
-    page = max(0, min(page, len(pages) - 1))
-    place = words.PAGE.format(page=page + 1, pages=len(pages), fingerprint=row.fingerprint[:12])
-    blocks = [_context(place), *pages[page]]
-    turns = [button("page_back", words.BACK, row.token)] if page else []
-    turns += [button("page_on", words.ON, row.token)] if page + 1 < len(pages) else []
-    blocks += [{"type": "actions", "elements": turns}] if turns else []
-    return _modal("whole_request", words.WHOLE_TITLE, blocks, state=str(page))
-
-
-def deny_modal(row: CardRow) -> dict[str, Any]:
-    """The modal that asks for the reason of a denial."""
-    element = {"type": "plain_text_input", "action_id": "reason", "multiline": True, "max_length": 500}
-    field = {"type": "input", "block_id": "reason", "label": _plain_text(words.REASON_LABEL), "element": element}
-    request = "\n".join([*row.about, f"{row.method} {middle(row.shown_url, 1_000)}"])
-    view = _modal("deny_reason", words.DENY, [*_sections(request), field], state=row.token)
-    return view | {"submit": _plain_text(words.DENY)}
-
-
-def confirm_modal(callback: str, title: str, text: str, do: str, state: str) -> dict[str, Any]:
-    """A small modal that asks before something is done; `state` comes back with its submission."""
-    blocks = [{"type": "section", "text": _plain_text(text)}]
-    view = _modal(callback, title, blocks, state=state)
-    return view | {"submit": _plain_text(do), "close": _plain_text(words.CANCEL)}
-
-
-def notice_modal(text: str) -> dict[str, Any]:
-    """A modal that only says something: refusals in App Home, where there is no channel for an ephemeral message."""
-    return _modal("notice", words.NOTICE_TITLE, [{"type": "section", "text": _plain_text(middle(text, _SECTION))}])
-
-
-def _modal(callback: str, title: str, blocks: Sequence[Block], state: str = "") -> dict[str, Any]:
-    return {
-        "type": "modal",
-        "callback_id": callback,
-        "title": _plain_text(title),
-        "close": _plain_text(words.CLOSE),
-        "blocks": list(blocks),
-        "private_metadata": state,
-    }
-
-
-def home_blocks(
-    waiting: Sequence[CardRow],
-    asked: Sequence[CardRow],
-    operations: Sequence[str],
-    how: str,
-    to: str = "",
-    links: Mapping[str, str] | None = None,
-    *,
-    more: int = 0,
-    accounts: Sequence[Block] = (),
-) -> list[Block]:
-    """App Home of `to`: what waits for the person (with the buttons; `more` is how much of that is not among `waiting`), what the
-    person asked for, the person's accounts, what can be asked. `links` lead to where a request stands, by its token."""
-    if not operations:
-        return [_context(how)]
-    blocks = [_header(words.HOME_WAITING)]
-    for row in waiting[:_HOME_ROWS]:
-        blocks += [*_sections(_in_home(row)), _context(" · ".join([_who(row), *_link(row, links)]))]
-        blocks.append({"type": "actions", "elements": _buttons(row, is_cut=True, to=to)})
-    more += len(waiting[_HOME_ROWS:])
-    blocks += [_context(words.HOME_MORE.format(count=more))] if more else []
-    blocks += [] if waiting else [_context(words.HOME_NOTHING)]
-    blocks.append(_header(words.HOME_ASKED))
-    for row in asked[:_HOME_ROWS]:
-        blocks += _sections(
-            "\n".join([*_about_in_home(row), f"{row.method} {middle(row.shown_url, 1_000)}: {_state(row)}"])
-        )
-        blocks += [_ending(row)] if row.state is not State.PENDING else []
-        blocks += [_context(link) for link in _link(row, links)]
-    blocks += [] if asked else [_context(words.HOME_NOTHING_ASKED)]
-    blocks += [_header(words.HOME_ACCOUNTS), *accounts] if accounts else []
-    return [*blocks, _header(words.HOME_CAN), _context(how), *_sections(middle("\n".join(operations), 3 * _SECTION))]
-
-
-def _link(row: CardRow, links: Mapping[str, str] | None) -> list[str]:
-    link = (links or {}).get(row.token, "")
-    return [f"<{link}|{words.OPEN_THREAD}>"] if link else []
+# --- when the target changed, or may have -----------------------------------------------------------------------------
 
 
 def changed_text(changed: Iterable[Path], *, keys_of: str = "") -> str:
@@ -452,86 +350,20 @@ def _plain_names(changed: Iterable[Path]) -> tuple[list[str], list[str]]:
     return plain[:_NAMED_FIELDS], ["..."] if len(set(names)) > len(plain[:_NAMED_FIELDS]) else []
 
 
-def _about_in_home(row: CardRow) -> list[str]:
-    said = middle("\n".join(row.about), _ABOUT)
-    return [said] if said else []
-
-
-def _in_home(row: CardRow) -> str:
-    """A waiting request as App Home shows it: what Approve would do and send, as far as there is room."""
-    change = row.changes(HOME)
-    request = f"{row.method} {middle(row.shown_url, _SECTION // 3)}"
-    body = [middle(readable(row.shown_body), _BODY_IN_HOME)] if row.shown_body is not None else []
-    first = [*_about_in_home(row), *_matched_lines(row), *([change.heading] if change.heading else []), *change.lines]
-    return "\n".join([*([middle("\n".join(first), _SECTION)] if first else []), request, *body])
-
-
 def target_card(row: CardRow, target: Target | None) -> tuple[str, list[Block]]:
     """What the target of a write with an unknown outcome looks like now, and what of the request is not to be seen in it."""
     named = {"method": row.method, "fingerprint": row.fingerprint[:12]}
     if target is None or target.problem:
         problem = on_line(target.problem) if target else words.NO_PREVIEW
         text = words.CHECK_FAILED.format(problem=problem, **named)
-        return escape(text), [_context(escape(text))]
+        return escape(text), [context_block(escape(text))]
     text = words.CHECKED.format(status=status_text(target.status or 0), **named)
     seen = replace(row, before=target.to_json(), method="PATCH" if row.method == "PUT" else row.method)
-    blocks = [_context(escape(text)), *_sections("\n".join(seen.about))]
+    blocks = [context_block(escape(text)), *plain_sections("\n".join(seen.about))]
     if target.is_known and (left := seen.changes(CARD)).lines:  # what a PUT left out, the API may have filled in itself
-        blocks += [_context(words.STILL_CHANGES.get(row.method, words.STILL_CHANGE)), *_sections("\n".join(left.lines))]
+        blocks += [
+            context_block(words.STILL_CHANGES.get(row.method, words.STILL_CHANGE)),
+            *plain_sections("\n".join(left.lines)),
+        ]
     shown = visible(dumps(target.data, ensure_ascii=False, indent=2))
-    return escape(text), [*blocks, *_sections(middle(shown, _ON_CARD))]
-
-
-# --- pieces -----------------------------------------------------------------------------------------------------------
-
-
-def readable(body: str) -> str:
-    """A stored body laid out for reading, with nothing in it that could hide: invisible characters appear as JSON escapes."""
-    laid_out = dumps(loads(body), ensure_ascii=False, indent=2)
-    return visible(laid_out if len(laid_out) <= 3 * len(body) + 200 else body)
-
-
-def _header(text: str) -> Block:
-    return {"type": "header", "text": {"type": "plain_text", "text": text, "emoji": True}}
-
-
-def _plain_text(text: str) -> dict[str, Any]:
-    return {"type": "plain_text", "text": text, "emoji": False}
-
-
-def plain_section(text: str) -> Block:
-    """A short text that somebody else may have made."""
-    return {"type": "section", "text": _plain_text(middle(visible(text), _SECTION))}
-
-
-def _sections(text: str) -> list[Block]:
-    """Plain text in as many sections as it takes. Slack folds no part of one that is expanded, and refuses a text of blanks."""
-    parts = (part for part in _parts(text) if part.strip())
-    return [{"type": "section", "text": _plain_text(part), "expand": True} for part in parts]
-
-
-def _parts(text: str) -> Iterator[str]:
-    """`text` in parts of whole lines. What goes on with a longer line begins with a mark, so that it cannot pass for a line."""
-    part = ""
-    for line in re.split(r"(?<=\n)", text):
-        if len(part) + len(line) > _SECTION:
-            yield part
-            part = ""
-        while len(line) > _SECTION:
-            yield line[:_SECTION]
-            line = _GOES_ON + line[_SECTION:]
-        part += line
-    yield part
-
-
-def _context(text: str) -> Block:
-    return {"type": "context", "elements": [_mrkdwn(text)]}
-
-
-def _mrkdwn(text: str) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": middle(text, _SECTION)}
-
-
-def date(at: float) -> str:
-    """A moment in each reader's own time zone: https://docs.slack.dev/messaging/formatting-message-text#date-formatting."""
-    return f"<!date^{int(at)}^{{date_short_pretty}} {{time}}|at {int(at)}>"
+    return escape(text), [*blocks, *plain_sections(middle(shown, _ON_CARD))]

@@ -98,7 +98,7 @@ def _is_meant(conditions: list[Condition], given: ConditionInput) -> bool:
 def _choices(named: Named, kinds: frozenset[str]) -> list[Any]:
     """Values of a field that a condition may tell apart."""
     found: list[Any] = []
-    for keyword, value in named.said:
+    for keyword, value in named.keywords:
         if keyword in _ABOUT_BOUND:
             found += [value + step for step in _ABOUT_BOUND[keyword]]
         elif keyword in ("const", "enum"):

@@ -1,6 +1,6 @@
 """Connections to the internal API: pools of them, bounded in time and size whatever the server does, each API's with its own certificates.
 
-An exchange is one request and its answer. What is sent, and whether it may be, is no matter of this file.
+An exchange is one request and its answer. What is sent, and whether it may be, is not this file's concern.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def _read(response: httpx2.Response, max_bytes: int) -> tuple[bytes, str]:
 
 
 class Connections:
-    """The pools of one client: one for all APIs, and one for each that has certificates of its own. Those are read anew when their files
+    """The pools of one client: one for all APIs, and one for each that has certificates of its own. Those are reread when their files
     change; what is under way then ends as it began."""
 
     def __init__(self, keepalive: int, tls: ssl.SSLContext, way: WayOut) -> None:

@@ -12,7 +12,8 @@ from typing import Literal
 from base import words
 from gate.answers import outcome_text
 from gate.authority import Authority
-from gate.cards import date, deciders
+from gate.card_blocks import date
+from gate.cards import deciders
 from gate.policy import Event, Refused, State
 from gate.proposal_changes import Aside, ProposalChanges
 from store.posts import message

@@ -1,4 +1,4 @@
-"""Door to the internal API, and the only one: its parts are put together here, and what others may ask of it stands here.
+"""Door to the internal API, and the only one: its parts are put together here, and what others may ask of it is here.
 
 A write leaves only as the stored proposal that was approved, once: `write(approval)` has no parameter for method, URL or body. Nothing
 here asks the model, and nothing typed in Slack counts as an approval.
@@ -55,6 +55,33 @@ class GateOptions:
     way: WayOut = STRAIGHT
 
 
+class _Clients:
+    """Makes the clients of one gate, which keep an API's pace together."""
+
+    def __init__(self, catalog: Catalog, store: Store, identities: Identities, options: GateOptions) -> None:
+        self._catalog = catalog
+        self._identities = identities
+        self._options = options
+        self._paces = Paces(store, options.timeout + _SPARE)
+        self._tls = tls_context(options.way.certificates)
+
+    def make(self, methods: Collection[str], *, keepalive: int) -> ApiClient:
+        """A client that sends requests of these methods and no others, and keeps so many idle connections."""
+        options = self._options
+        return ApiClient(
+            self._catalog,
+            methods,
+            identities=self._identities,
+            paces=self._paces,
+            keepalive=keepalive,
+            tls=self._tls,
+            timeout=options.timeout,
+            max_response=options.max_response,
+            log_bodies=options.log_bodies,
+            way=options.way,
+        )
+
+
 class Gate:
     """The gate of one bot. `clock` gives seconds since 1970."""
 
@@ -73,22 +100,7 @@ class Gate:
         self._needs = Needs(identities)
         self.result_limit = options.result_limit
         self._ids = ids
-        paces, tls = Paces(store, options.timeout + _SPARE), tls_context(options.way.certificates)
-
-        def client(methods: Collection[str], *, keepalive: int) -> ApiClient:
-            return ApiClient(
-                catalog,
-                methods,
-                identities=identities,
-                paces=paces,
-                keepalive=keepalive,
-                tls=tls,
-                timeout=options.timeout,
-                max_response=options.max_response,
-                log_bodies=options.log_bodies,
-                way=options.way,
-            )
-
+        client = _Clients(catalog, store, identities, options).make
         self._single = SingleReads(catalog, client(SAFE_METHODS, keepalive=20), clock=clock)
         # A proposal may be a GET, too, where the catalog has it ask. A fresh connection for each: one that the server had closed
         # would leave a write's fate open.

@@ -11,8 +11,12 @@ from dataclasses import dataclass, replace
 from base import words
 from base.json_text import loads
 from base.slack_errors import SlackBusy, SlackUnsure
-from catalog.calls import BadCall, Call, body_of, check_values, headers_of, match
+from catalog.bad_call import BadCall
+from catalog.call_bodies import body_of
+from catalog.call_values import check_values, headers_of
+from catalog.calls import Call
 from catalog.catalog import Catalog
+from catalog.matching import match
 from catalog.rules import Rule
 from gate.api_client import Unsent
 from gate.authority import Authority, ChannelCatalog

@@ -14,7 +14,8 @@ from base import words
 from base.retry import waiting_words
 from base.shrink import plain
 from base.statuses import status_text
-from catalog.calls import BadCall, Call, with_values
+from catalog.bad_call import BadCall
+from catalog.calls import Call, with_values
 from catalog.paging_styles import paging_of_answer
 from catalog.secret_values import NOTHING, Hiding
 from catalog.signs_of_more import Page, Sign, end_told, next_told, sign_of_more, total_told
@@ -178,7 +179,7 @@ class ListReads:
             raise _Over(f"page {number:,} failed with {status_text(answer.status)}. {asked}".strip(), is_end=is_end)
         page = _page(course, answer)
         if page is None:
-            raise _Over(f"page {number:,} holds no whole list")
+            raise _Over(f"page {number:,} does not hold a complete list")
         return answer, page
 
 
@@ -269,7 +270,7 @@ def _sign_left(call: Call, course: Course, page: Page, count: int, total: int | 
 
 
 def _page(course: Course, answer: Answer) -> Page | None:
-    """An answer as a page; None where it holds no whole list."""
+    """An answer as a page; None where it does not hold a complete list."""
     data, _ = data_of(answer)
     items = items_of(course.paging, data) if answer.is_success and not answer.broke_off else None
     return Page(items, data, answer.headers) if items is not None else None

@@ -11,7 +11,8 @@ from dataclasses import replace
 from base import words
 from base.shrink import as_json
 from base.statuses import status_text
-from catalog.calls import BadCall, Call, build, with_values
+from catalog.bad_call import BadCall
+from catalog.calls import Call, build, with_values
 from catalog.catalog import Lookup
 from catalog.lookup import Candidate, Matched, Unclear, candidates, fields_of, matched
 from catalog.secret_values import Hiding, is_secret

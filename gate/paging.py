@@ -53,7 +53,7 @@ class End:
 
 
 NOT_WHERE = "the API says that there are more, but not where"
-NO_URL = "what the API gave as the next page's URL is no text"
+NO_URL = "what the API gave as the next page's URL is not text"
 NO_PARAMETER = "the API gave a token for the next page, and the catalog's pagination has no `parameter` that takes it"
 SAME_PAGE = "the API gave the same page again for another {parameter}"
 
@@ -99,11 +99,11 @@ def begin(operation: Operation, values: Mapping[str, Value]) -> tuple[Course, Ma
     if paging.parameter is None or paging.style in ("cursor", "header"):
         seen = frozenset({str(given)} if given else ())
         return Course(paging, skipped=0 if given is None else None, seen=seen), values
-    told = _first(operation.parameters.get(paging.parameter, {}))
-    first = told if told is not None else 0 if paging.style == "offset" else 1
+    described = _first(operation.parameters.get(paging.parameter, {}))
+    first = described if described is not None else 0 if paging.style == "offset" else 1
     if paging.style in ("link", "next_url"):  # some APIs send links only where a page was asked for
         skipped = 0 if given in (None, str(first)) else None
-        doubt: Literal["", "before"] = "before" if told is None and given is None else ""
+        doubt: Literal["", "before"] = "before" if described is None and given is None else ""
         return Course(paging, skipped=skipped, doubt=doubt), {paging.parameter: str(first), **values}
     text = values.get(paging.parameter, str(first))
     if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,15}", text):
@@ -112,7 +112,7 @@ def begin(operation: Operation, values: Mapping[str, Value]) -> tuple[Course, Ma
         )
     at = int(text)
     skipped = at if paging.style == "offset" else 0 if at <= first else None
-    is_doubtful = paging.style == "page" and told is None and given is None
+    is_doubtful = paging.style == "page" and described is None and given is None
     return Course(paging, first, at, skipped, doubt="before" if is_doubtful else ""), {**values, paging.parameter: text}
 
 
@@ -185,9 +185,9 @@ def follow(course: Course, page: Page) -> tuple[Course, list[Any], NextPage | En
     """
     mark = hashlib.sha256(as_json(page.items).encode()).hexdigest()
     if course.doubt == "after" and course.pages == 1:
-        course, found = _settled(course, page, mark)
-        if found is not None:
-            return course, [], found
+        course, ending = _settled(course, page, mark)
+        if ending is not None:
+            return course, [], ending
     if course.is_before:
         return course, ([] if mark == course.before else page.items), End()
     if page.items and mark == course.before and course.is_counted:
@@ -319,7 +319,7 @@ def _onward(course: Course, found: Any) -> tuple[Course, NextPage | End]:
         return course, _ended(course)
     parameter, wants_url = course.paging.parameter, course.paging.style in ("link", "next_url")
     if isinstance(found, bool) or not isinstance(found, (str, int)):
-        what = "as the next page's URL is no text" if wants_url else "for the next page is no text and no number"
+        what = "as the next page's URL is not text" if wants_url else "for the next page is neither text nor a number"
         return course, End(f"what the API gave {what}")
     text = str(found)
     if _is_url(text) or (wants_url and isinstance(found, str) and not (parameter and _is_token(course, text))):

@@ -12,14 +12,14 @@ from gate.paging import items_of
 from gate.preview import list_in
 
 
-def with_sign(found: CallData, call: Call, answer: Answer, *, offer: bool = True) -> CallData:
+def with_sign(result: CallData, call: Call, answer: Answer, *, offer: bool = True) -> CallData:
     """With a note where an answer shows that there is more than it holds. `offer`: the call could be made with all_pages."""
     sign = _sign_in(call, answer)
     if sign is None:
-        return found
-    told = (words.IS_PART if sign.is_sure else words.MAY_BE_PART).format(why=sign.words)
+        return result
+    note = (words.IS_PART if sign.is_sure else words.MAY_BE_PART).format(why=sign.words)
     more = [words.ALL_PAGES] if offer and call.method == "GET" else []
-    return replace(found, notes=(*found.notes, told, *more), part=told if sign.is_sure else found.part)
+    return replace(result, notes=(*result.notes, note, *more), part=note if sign.is_sure else result.part)
 
 
 def _sign_in(call: Call, answer: Answer) -> Sign | None:

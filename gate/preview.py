@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from catalog.bad_call import BadCall
 from catalog.bodies import is_json_patch
-from catalog.calls import BadCall, Call, build, check_values, shown_url
+from catalog.call_values import check_values
+from catalog.calls import Call, build, shown_url
 from catalog.catalog import Catalog, Operation
 from catalog.secret_values import is_secret
 from catalog.template import Piece, Value, paired
@@ -109,14 +111,14 @@ class PreviewCall:
     exposes: bool = False
 
 
-def preview_call(write: Call, found: Showing) -> PreviewCall:
+def preview_call(write: Call, showing: Showing) -> PreviewCall:
     """The call of the read for a write: its path's values, and of its query what the read has, too."""
-    read = found.read
+    read = showing.read
     required = {name: name for name in read.required & write.values.keys() & read.template.names}
-    places = {mine: its for mine, its in {**required, **found.places}.items() if its in write.values}
+    places = {mine: its for mine, its in {**required, **showing.places}.items() if its in write.values}
     values: dict[str, Value] = {mine: write.values[its] for mine, its in places.items()}
     untaken: dict[str, Value] = {}
-    for name, piece in _query(write) if found.kind == "itself" else ():
+    for name, piece in _query(write) if showing.kind == "itself" else ():
         taken = _taken(write, read, name, piece)
         if taken is None:
             untaken[name] = _filled(write, piece)

@@ -1,6 +1,6 @@
 """What becomes of proposals: each change by the law's table, in one transaction with all that goes with it.
 
-That is what the model is told, the card drawn anew, the journal's entry, and the proposal that asks anew where one does.
+That is what the model is told, the card redrawn, the journal's entry, and the proposal that asks again where one does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DECIDED = (Event.REJECT, Event.WITHDRAW, Event.EXPIRE)  # a yes is a vote
 @dataclass(frozen=True)
 class Aside:
     """What goes with a change and is no part of the changed row: the `result` for the model where the row's state alone does not tell
-    it, the `successor` that asks anew, and the `seconds` that the API took."""
+    it, the `successor` that asks again, and the `seconds` that the API took."""
 
     result: str | None = None
     successor: Proposal | None = None
@@ -64,8 +64,8 @@ class ProposalChanges:
 
         changed = self._store.transition(proposal, event, effects, arrival=arrival, seen=seen, **columns)
         if changed is not None:
-            told = {"operation": changed.operation, "by": by, "status": changed.status}
-            log.info("decision", happened=event, state=changed.state, proposal=proposal, **told)
+            details = {"operation": changed.operation, "by": by, "status": changed.status}
+            log.info("decision", happened=event, state=changed.state, proposal=proposal, **details)
             if event in _DECIDED:
                 metrics.DECISIONS.labels(str(event)).inc()
             elif event is not Event.SEND:
@@ -98,19 +98,19 @@ class ProposalChanges:
         )
 
     def redraw_set(self, batch: str | None) -> None:
-        """Draws a set's card anew, after something became of one of its rows."""
+        """Draws a set's card again, after something became of one of its rows."""
         rows = self._store.proposals_of_batch(batch) if batch is not None else []
         if batch is not None and rows:
             self._store.say([set_again(batch, rows, self._ids)])
 
     def redraw_sets(self, rows: Sequence[Proposal]) -> None:
-        """Draws the cards of all the sets anew to which these belong."""
+        """Draws the cards of all the sets again to which these belong."""
         for batch in dict.fromkeys(one.batch for one in rows):
             self.redraw_set(batch)
 
 
 def _is_redrawn(row: Proposal) -> bool:
-    """Whether a card is drawn anew: not for what the policy sends by itself, which has none, nor for the moment of sending."""
+    """Whether a card is redrawn: not for what the policy sends by itself, which has none, nor for the moment of sending."""
     by_nobody = row.state in (State.EXPIRED, State.WITHDRAWN) or (row.state is State.UNKNOWN and row.sent_at is None)
     is_shown = row.decided_by is not None or bool(row.votes) or by_nobody
     return is_shown and row.state is not State.SENDING

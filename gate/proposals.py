@@ -9,7 +9,8 @@ from typing import Any
 from base import words
 from base.askers import app_of
 from base.shrink import as_json
-from catalog.calls import BadCall, check_plain, check_resolved
+from catalog.bad_call import BadCall
+from catalog.calls import check_plain, check_resolved
 from catalog.catalog import Catalog, Operation
 from catalog.rules import Rule
 from gate.authority import Authority
@@ -62,43 +63,45 @@ class Proposals:
         place = "" if write.by_policy else self._authority.place(turn.thread, write.rule)
         identity = self._identities.whose(write.operation.api, caller_of(turn))
         target, _ = (None, "") if write.by_policy else self._look(write, turn, by, catalog)
-        now = self._clock()
-        expires = write.rule.expires or write.operation.expires
-        return self._fingerprinted(
-            Proposal(
-                proposal=self._ids(),
-                token=self._ids(),
-                thread=turn.thread,
-                turn=turn.turn,
-                api=write.operation.api.name,
-                operation=write.operation.name,
-                method=write.method,
-                url=write.url,
-                body=write.body,
-                body_type=write.operation.body_type,
-                headers=as_json(dict(sorted(write.headers.items()))),
-                shown_url=write.shown_url,
-                shown_body=write.shown_body,
-                asker=turn.asker,
-                fingerprint="",
-                why=write.why,
-                description=write.operation.description,
-                tainted=write.tainted,
-                hidden=as_json(sorted(write.operation.api.secrets)),
-                matched=as_json([vars(one) for one in write.matched]),
-                rule=self._authority.known(write.rule),
-                before=target.to_json() if target is not None else None,
-                state=State.APPROVED if write.by_policy else State.PENDING,
-                created_at=now,
-                remind_at=None if write.by_policy else now + expires / 2,
-                expires_at=now + expires,
-                card=self._ids(),
-                call=call,
-                place=place,
-                dry_run=self._dry_run,
-                identity=identity,
-                only_for=turn.only_for if write.by_policy else whose(write.rule, turn.asker, write.operation),
-            )
+        before = target.to_json() if target is not None else None
+        made = self._row(write, turn, call)
+        return self._fingerprinted(replace(made, place=place, identity=identity, before=before))
+
+    def _row(self, write: Write, turn: Turn, call: int) -> Proposal:
+        """The row of a write, but for where it is decided, as whom it is sent and what its target was."""
+        now, operation = self._clock(), write.operation
+        expires = write.rule.expires or operation.expires
+        return Proposal(
+            proposal=self._ids(),
+            token=self._ids(),
+            card=self._ids(),
+            thread=turn.thread,
+            turn=turn.turn,
+            call=call,
+            asker=turn.asker,
+            api=operation.api.name,
+            operation=operation.name,
+            description=operation.description,
+            method=write.method,
+            url=write.url,
+            shown_url=write.shown_url,
+            headers=as_json(dict(sorted(write.headers.items()))),
+            body=write.body,
+            body_type=operation.body_type,
+            shown_body=write.shown_body,
+            hidden=as_json(sorted(operation.api.secrets)),
+            matched=as_json([vars(one) for one in write.matched]),
+            why=write.why,
+            tainted=write.tainted,
+            rule=self._authority.known(write.rule),
+            state=State.APPROVED if write.by_policy else State.PENDING,
+            created_at=now,
+            remind_at=None if write.by_policy else now + expires / 2,
+            expires_at=now + expires,
+            before=None,
+            fingerprint="",
+            dry_run=self._dry_run,
+            only_for=turn.only_for if write.by_policy else whose(write.rule, turn.asker, operation),
         )
 
     def _look(self, write: Write, turn: Turn, by: float | None, catalog: Catalog | None) -> Look:

@@ -16,7 +16,8 @@ from base.json_text import loads
 from base.masking import mask
 from base.shrink import as_json
 from base.thread import Thread
-from catalog.calls import BadCall, Call, check_resolved
+from catalog.bad_call import BadCall
+from catalog.calls import Call, check_resolved
 from catalog.catalog import Catalog
 from catalog.rules import SAFE_METHODS
 from gate.answers import CallData, ReadResult, Shown, data_of, error_text, found_of
@@ -63,9 +64,9 @@ class Reads:
         """What reads are made for. `why`: they are the bot's own, and the journal has each of them with it. `catalog`: the one that
         the call began with, where another one may have been taken meanwhile."""
 
-        def note(told: dict[str, Any]) -> None:
+        def note(details: dict[str, Any]) -> None:
             if why:
-                self._store.note(of.thread, of.turn, [JournalEntry("look", told | {"why": why})])
+                self._store.note(of.thread, of.turn, [JournalEntry("look", details | {"why": why})])
 
         holds = self.here(of.thread, of.asker, to="show").catalog if catalog is None else catalog
         return Purpose(caller_of(of), holds, partial(self.keep, of), note, wants)

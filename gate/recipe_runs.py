@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from catalog.calls import BadCall, Call
+from catalog.bad_call import BadCall
+from catalog.calls import Call
 from catalog.catalog import RUN, Catalog
 from catalog.lookup import Unclear
 from gate.answers import ReadResult

@@ -16,7 +16,8 @@ from base.json_pointer import at
 from base.json_text import dumps
 from base.shrink import as_json, shrink
 from base.statuses import status_text
-from catalog.calls import MAX_ARGUMENTS, BadCall, Call, build, parse_arguments
+from catalog.bad_call import BadCall
+from catalog.calls import MAX_ARGUMENTS, Call, build, parse_arguments
 from catalog.catalog import RUN, Catalog, Recipe, Step
 from catalog.expressions import EMBEDDED, Expression, is_expression, parse_expression
 from catalog.validate import problems
@@ -105,7 +106,7 @@ def begin(catalog: Catalog, arguments: Mapping[str, Any]) -> Run:
     recipe = next((one for one in catalog.recipes if one.workflow_id == wanted), None)
     if recipe is None:
         there = ", ".join(one.workflow_id for one in catalog.recipes) or "none"
-        raise BadCall(f"There is no recipe '{wanted[:60]}' here. There is: {there}.")
+        raise BadCall(f"There is no recipe '{wanted[:60]}' here. Available: {there}.")
     inputs = _defaults(recipe) | _inputs(recipe, arguments.get("body"))
     if found := list(dict.fromkeys(problems(recipe.inputs, inputs))):
         raise BadCall(f"{RUN} {recipe.workflow_id}: body: " + "; ".join(found[:5]) + ".")
@@ -201,7 +202,7 @@ def _as_text(expression: str, value: Any) -> str:
             return value
         case bool() | int() | float() | Decimal():
             return dumps(value)
-    raise BadCall(f"{expression} is no text or number, so it cannot stand within a text.")
+    raise BadCall(f"{expression} is neither text nor a number, so it cannot be part of a text.")
 
 
 def _finder(run: Run, answer: StepAnswer | None = None) -> Callable[[str], Any]:

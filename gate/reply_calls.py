@@ -13,7 +13,8 @@ from typing import Protocol
 import structlog
 
 from base.tracing import tool_span
-from catalog.calls import BadCall, Call, parse_arguments, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import Call, parse_arguments, resolve
 from catalog.catalog import Api, Catalog
 from catalog.lookup import Unclear
 from catalog.rules import SAFE_METHODS
@@ -86,7 +87,7 @@ class ReplyCalls:
         made = _calls_of_turn(items)
         until = time.monotonic() + self._gate.timeout  # for all previews of the reply together
         try:
-            for position, called in enumerate(reply.said.calls):
+            for position, called in enumerate(reply.message.calls):
                 is_again = made.count(called.key) >= _TWICE
                 self._add(
                     position, *self._tried(called.name, reply.arguments[position], position, until, is_again=is_again)
@@ -110,7 +111,7 @@ class ReplyCalls:
     def _outcome(self, reply: Reply) -> ReplyOutcome:
         proposals = self._gate.batched(self._proposals)
         return ReplyOutcome(
-            reply.said,
+            reply.message,
             reply.usage,
             self._results,
             proposals,

@@ -14,26 +14,27 @@ from typing import Any
 from base import words
 from base.jmespath_bounded import BadQuery, search
 from base.shrink import as_json, plain, shrink
-from catalog.calls import BadCall, select_of
+from catalog.bad_call import BadCall
+from catalog.calls import select_of
 from gate.answers import CallData, Shown
 from gate.paging import items_of
 
 _KEYS = 30  # that are named where a selection finds nothing
 
 
-def selected(found: CallData, expression: str) -> CallData:
+def selected(result: CallData, expression: str) -> CallData:
     """What `expression` finds in the data, with words where that is nothing. Where the API said no, all that it said stays."""
-    if not expression or not 200 <= found.status < 300:
-        return found
+    if not expression or not 200 <= result.status < 300:
+        return result
     try:
-        data = search(expression, found.data)
+        data = search(expression, result.data)
     except BadQuery as error:
         problem = f"select failed: {error}."
     else:
         if data is not None:
-            return replace(found, data=data)
+            return replace(result, data=data)
         problem = "select found nothing (null)."
-    return replace(found, data=None, notes=(*found.notes, problem, f"There is {there(found.data)}."))
+    return replace(result, data=None, notes=(*result.notes, problem, f"There is {there(result.data)}."))
 
 
 def there(data: Any) -> str:
@@ -71,7 +72,7 @@ def result(shown: Shown, kept: str, matched: Sequence[str] = (), *, outcome: str
     first: dict[str, Any] = ({"outcome": outcome} if outcome else {}) | ({"matched": list(matched)} if matched else {})
     if not kept:
         return shown.text(first)
-    told = words.KEPT_PART if shown.found.part else words.WHOLE_KEPT
+    told = words.KEPT_PART if shown.whole.part else words.WHOLE_KEPT
     return shown.text(first | {"result": kept}, told.format(name=kept))
 
 

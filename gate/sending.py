@@ -16,7 +16,8 @@ from base import metrics, words
 from base.shrink import as_json
 from base.statuses import status_text
 from base.tracing import is_tracing, tool_span
-from catalog.calls import BadCall, Call
+from catalog.bad_call import BadCall
+from catalog.calls import Call
 from catalog.rules import SAFE_METHODS, Rule
 from gate.answers import Answer, Shown, found_of, outcome_text
 from gate.api_client import ApiClient, Unanswered, Unsent
@@ -236,7 +237,7 @@ class Sending:
         return self._outdate(row, renewed, words.RULE_CHANGED)
 
     def _ask_anew(self, row: Proposal, found: TargetChanged) -> Proposal | None:
-        """The end of a proposal whose target is another one by now: it is asked for anew, the second time with what could be done."""
+        """The end of a proposal whose target is another one by now: it is asked for again, the second time with what could be done."""
         reason = changed_text(found.changed, keys_of=row.operation if row.renewals else "")
         renewed = self._proposals.renewed(row, found.target, reason, renewals=row.renewals + 1)
         return self._outdate(row, renewed, changed_text(found.changed))

@@ -16,9 +16,11 @@ import structlog
 
 from base.masking import mask
 from base.retry import BUSY, TRIES, pause
-from catalog.calls import BadCall, Call, match, resolve, shown_url, with_values
+from catalog.bad_call import BadCall
+from catalog.calls import Call, resolve, shown_url, with_values
 from catalog.catalog import Catalog, Operation
 from catalog.credentials import without_credentials
+from catalog.matching import match
 from catalog.secret_values import Hiding
 from gate.answers import Answer, shown_of
 from gate.api_client import ApiClient, Broken, Unanswered, Unsent

@@ -13,7 +13,8 @@ from typing import Any
 from base import words
 from base.json_text import loads
 from base.statuses import status_text
-from catalog.calls import BadCall, Call
+from catalog.bad_call import BadCall
+from catalog.calls import Call
 from catalog.catalog import Operation
 from catalog.rules import SAFE_METHODS
 from catalog.signs_of_more import Page, more_told, total_told

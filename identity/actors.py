@@ -66,7 +66,7 @@ class ActorWay(Way):
         return Credential({**plain, **own.headers}, own.secrets, request.caller.asker, said.issuer or "")
 
     def renewed(self, api: Api, request: Outgoing, refused: Credential, by: float) -> bool:
-        """Whether an exchanged token was exchanged anew; a statement was made for the request and would fare no better."""
+        """Whether an exchanged token was exchanged again; a statement was made for the request and would fare no better."""
         said = _said(api)
         if said.exchange is None:
             return False

@@ -41,7 +41,7 @@ def output_of(words: Sequence[str], by: float, hidden: Collection[str] = ()) -> 
     try:
         return printed.decode()
     except UnicodeError:
-        raise CommandFailed("what it printed is no UTF-8") from None
+        raise CommandFailed("what it printed is not UTF-8") from None
 
 
 def check_program(program: str) -> None:

@@ -34,7 +34,7 @@ T = TypeVar("T")
 CALLBACK = "/oauth/callback"
 START = "/oauth/start"
 _TEN_MINUTES = 600.0
-_AT_HOME = 3_600.0  # seconds for which a link in App Home leads somewhere; Home is drawn anew when it is opened
+_AT_HOME = 3_600.0  # seconds for which a link in App Home leads somewhere; Home is redrawn when it is opened
 _ENDED = {
     Unusable.UNKNOWN: words.CONNECT_UNKNOWN,
     Unusable.USED: words.CONNECT_USED,

@@ -1,4 +1,4 @@
-"""A token that is kept until shortly before its end, and fetched by one thread at a time. Where it comes from is no matter of this file."""
+"""A token that is kept until shortly before its end, and fetched by one thread at a time. Where it comes from is not its concern."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Expected:
 
 
 def claims_of(token: str, expected: Expected, keys: Callable[[bool], KeySet]) -> dict[str, Any]:
-    """The claims of an id_token. `keys` gives the issuer's, `True`: fetched anew, for a key that is not known. Raises `JoseError` or
+    """The claims of an id_token. `keys` gives the issuer's, `True`: fetched again, for a key that is not known. Raises `JoseError` or
     `ValueError`."""
     decoded = _verified(token, keys)
     options = {"iss": {"value": expected.issuer}, "aud": {"value": expected.client_id}}
@@ -44,9 +44,9 @@ def claims_of(token: str, expected: Expected, keys: Callable[[bool], KeySet]) ->
 
 
 def _verified(token: str, keys: Callable[[bool], KeySet]) -> jwt.Token:
-    for anew in (False, True):
+    for again in (False, True):
         with suppress(InvalidKeyIdError):
-            return _decoded(token, keys(anew))
+            return _decoded(token, keys(again))
     raise InvalidKeyIdError("no such key")
 
 

@@ -25,7 +25,7 @@ from identity.identities import Way
 from identity.token_servers import TokenServers
 
 log = structlog.get_logger("tokens")
-_MOST_HELD = 4_096  # tokens that are held at once; beyond, the one that was unused for longest is fetched anew
+_MOST_HELD = 4_096  # tokens that are held at once; beyond, the one that was unused for longest is fetched again
 _LONGEST = 86_400.0  # seconds after which every token is renewed
 
 

@@ -219,7 +219,7 @@ class SignInServers:
         if token is not None and server.jwks:
             expected = Expected(server.issuer, oauth2.client_id, nonce, grant.access_token, self._clock())
             with self._asking(api):
-                return claims_of(token_in(token), expected, lambda anew: self._keys_of(server, anew=anew))
+                return claims_of(token_in(token), expected, lambda again: self._keys_of(server, again=again))
         if "openid" in oauth2.scopes and oauth2.finds:
             log.warning("no id_token came, although openid was asked for", api=api.name)
             raise NoCredential(words.SIGN_IN_ODD.format(api=api.name))
@@ -248,10 +248,10 @@ class SignInServers:
             by = time.monotonic() + PATIENCE
             return self._discovery.read(oauth2.issuer, by, lambda metadata: _server(oauth2, metadata))
 
-    def _keys_of(self, server: _Server, *, anew: bool) -> KeySet:
-        """The keys by which a server signs: those that are kept, or fetched anew."""
+    def _keys_of(self, server: _Server, *, again: bool) -> KeySet:
+        """The keys by which a server signs: those that are kept, or fetched again."""
         with self._lock:
-            known = None if anew else self._key_sets.get(server.jwks)
+            known = None if again else self._key_sets.get(server.jwks)
         if known is not None:
             return known
         status, said = self._line.get(server.jwks)

@@ -1,4 +1,4 @@
-"""Private and public keys in files: read, named, told apart by their kind, and read anew when the files change. What is signed with them is
+"""Private and public keys in files: read, named, told apart by their kind, and reread when the files change. What is signed with them is
 no matter of this file."""
 
 from __future__ import annotations

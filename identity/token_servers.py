@@ -1,7 +1,7 @@
 """Door to token servers, which give the bot tokens of its own and exchange statements of who asks; and how people hear of what they answer.
 
 The servers are untrusted: nothing of their texts goes on but the token itself and error codes that there are. Which API a token is for, and
-how long it is kept, is no matter of this file.
+how long it is kept, is not this file's concern.
 """
 
 from __future__ import annotations

@@ -271,7 +271,7 @@ class ChatServer:
         except self._openai.AuthenticationError:
             if self._file is None or not self._file.renewed():
                 raise
-            log.info("the model server refused the key; the file holds another one by now")
+            log.info("the model server refused the key; the file holds a new one by now")
             return self._client.post(path, content=content, options=self._headers(), **options)
 
     def _headers(self) -> Any:

@@ -37,11 +37,11 @@ class Habits:
         self._most = budget
 
 
-def smaller(budget: int, size: int, said: str) -> Iterator[int]:
+def smaller(budget: int, size: int, refusal: str) -> Iterator[int]:
     """Budgets to try for a request of `size` tokens, as they are estimated here, that was more than the model takes: first what the
     server named, if its words hold it, then half each time."""
     left = min(budget, size)
-    named = _named(said, size)
+    named = _named(refusal, size)
     if named is not None and _LEAST <= named < left:
         left = named
         yield left

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 
+from base.settings import Settings
 from catalog.catalog import Catalog
 from model.chat import Model, ModelFailed, ReplyListener
 from model.learnt_limits import Habits, smaller
@@ -19,6 +21,7 @@ from model.messages import Message, in_system, size_of, to_messages
 from model.prompt.prompt import system_prompt, tools
 from model.refusals import Failure, Refusal
 from model.replies import BadReply, Reply, is_empty, parse_reply
+from store.journal.hash_chain import digest
 from store.transcript import Item, TurnNote, Usage
 
 log = structlog.get_logger("ai")
@@ -136,6 +139,18 @@ class ModelCalls:
         if reply.is_thinking_aloud and not self.habits.thinks_aloud:
             log.warning("the model's thoughts stand in its text; from now on nothing is shown before it is whole")
             self.habits.thinks_aloud = True
+
+
+def model_calls_of(settings: Settings, model: Model) -> ModelCalls:
+    """The calls to `model`, as the settings have them."""
+    return ModelCalls(
+        model,
+        host=urlsplit(settings.openai_base_url or "https://api.openai.com").hostname or "",
+        name=settings.openai_model,
+        server=digest(f"{settings.openai_base_url} {settings.openai_model}"),
+        history_tokens=settings.history_tokens,
+        prompt_budget=settings.prompt_budget,
+    )
 
 
 def _too_long(error: ModelFailed) -> Refusal:

@@ -12,7 +12,8 @@ from typing import Any
 
 from base.json_text import digest, dumps, loads
 from base.utf8 import encodable
-from catalog.calls import BadCall, parse_arguments
+from catalog.bad_call import BadCall
+from catalog.calls import parse_arguments
 from model.opaque_members import kept
 from model.reply_endings import CUT, meaning
 from model.special_tokens import arguments_together, put_together
@@ -36,7 +37,7 @@ UNSEEN = "[Of these {made} calls only the first {seen} were looked at. Make the 
 class Reply:
     """A model server's answer. `said` is for the transcript, `words` for people; `arguments` are as they came."""
 
-    said: AssistantMessage
+    message: AssistantMessage
     words: str
     arguments: tuple[object, ...]
     ending: str
@@ -59,7 +60,7 @@ def parse_reply(data: object, tools: Collection[str] = ()) -> Reply:
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(data, dict) or not isinstance(choice, dict) or not isinstance(message, dict):
-        raise BadReply("it holds no choices with a message")
+        raise BadReply("it has no choices with a message")
     came = _words(message.get("content"))
     thoughts = parted(came)
     made = _made(message)
@@ -74,7 +75,7 @@ def parse_reply(data: object, tools: Collection[str] = ()) -> Reply:
     opaque, lost = kept(message, taken[:MAX_CALLS], _came(message.get("content"), before, thoughts, notes))
     mended = [mend for _, _, mends in calls for mend in mends] + (["a call written as text"] if as_text else [])
     return Reply(
-        said=AssistantMessage(text + notes, _with_own_ids([called for called, _, _ in calls]), opaque=opaque),
+        message=AssistantMessage(text + notes, _with_own_ids([called for called, _, _ in calls]), opaque=opaque),
         words=text,
         arguments=tuple(arguments for _, arguments, _ in calls),
         ending=CUT if is_cut else _text(choice.get("finish_reason")),
@@ -183,7 +184,7 @@ def _text(value: object) -> str:
 
 def is_empty(reply: Reply) -> bool:
     """Whether a reply says nothing and calls nothing, for no reason that another try would not change."""
-    is_silent = not (reply.said.calls or reply.words.strip() or reply.refusal.strip())
+    is_silent = not (reply.message.calls or reply.words.strip() or reply.refusal.strip())
     return is_silent and meaning(reply.ending) in ("whole", "unknown")
 
 

@@ -1,6 +1,6 @@
 """OpenAI's Responses API in the words of Chat Completions: a request's messages as its items, its streamed events as a completion.
 
-Its server is told to store nothing, so whatever it needs again stands in the request: a reply's items, the encrypted reasoning among
+Its server is told to store nothing, so whatever it needs again is in the request: a reply's items, the encrypted reasoning among
 them, are kept as they came with the reply (opaque_members.py) and go back in their order, each reasoning item before what followed it.
 https://platform.openai.com/docs/api-reference/responses, https://platform.openai.com/docs/guides/reasoning#encrypted-reasoning-items.
 """

@@ -1,4 +1,4 @@
-"""Asks the model server what works with it, by a turn of its own; says in plain words what to set. For `python bot.py check --model`.
+"""Asks the model server what works with it, by its own turn; says in plain words what to set. For `python bot.py check --model`.
 
 The turn's own prompt and tools are offered. The call that comes is not sent anywhere: a made-up result answers it.
 """
@@ -40,7 +40,7 @@ class Server(Model, Protocol):
 class Checked:
     """What was found: lines to read, what to set, and whether a turn could be finished."""
 
-    found: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     to_set: list[str] = field(default_factory=list)
     is_usable: bool = False
 
@@ -78,7 +78,7 @@ def check_server(
         done.is_usable = True
         _last(talk, done)
     except _NoReply as error:
-        done.found.append(str(error))
+        done.lines.append(str(error))
         done.to_set.append(error.to_do)
     _context(server.about(), talk, model, history_tokens, done)
     return done
@@ -115,14 +115,14 @@ class _Talk:
     def answer_calls(self, reply: Reply) -> None:
         """Adds a reply and a made-up result for each of its calls."""
         self._row += 1
-        self.items.append(replace(reply.said, row=self._row))
+        self.items.append(replace(reply.message, row=self._row))
         made_up = as_json({"status": 200, "data": {"word": _WORD}, "note": "made up for a check; nothing was called"})
-        self.items += [Result(self._row, i, made_up) for i in range(len(reply.said.calls))]
+        self.items += [Result(self._row, i, made_up) for i in range(len(reply.message.calls))]
 
     def end(self, reply: Reply) -> None:
         """Adds an answer, and another question."""
         self.items += [
-            AssistantMessage(reply.said.text),
+            AssistantMessage(reply.message.text),
             UserMessage("Thank you. Say in one sentence what you did.", "check"),
         ]
 
@@ -136,20 +136,20 @@ class _Talk:
 def _calls(talk: _Talk, done: Checked) -> None:
     """The first request: whether calls come, several at once, and streamed."""
     reply = talk.ask("Tools")
-    if not reply.said.calls:
-        talk.items.append(AssistantMessage(reply.said.text))
+    if not reply.message.calls:
+        talk.items.append(AssistantMessage(reply.message.text))
         talk.items.append(UserMessage("You made no call. Call the tool call_rest_api now.", "check"))
         reply = talk.ask("Tools")
     streams = (
         "work" if talk.ear.is_streamed else "do not come; answers appear at once when they are whole, which is fine"
     )
-    done.found.append(f"Streams: {streams}")
+    done.lines.append(f"Streams: {streams}")
     _count(reply, talk, done)
-    if not reply.said.calls:
+    if not reply.message.calls:
         raise _NoReply("Tools: no call came", NO_CALL)
-    several = len(reply.said.calls) > 1
-    done.found.append("Tools: work")
-    done.found.append(f"Parallel calls: {'work' if several else 'one call at a time came, which is fine'}")
+    several = len(reply.message.calls) > 1
+    done.lines.append("Tools: work")
+    done.lines.append(f"Parallel calls: {'work' if several else 'one call at a time came, which is fine'}")
     talk.answer_calls(reply)
 
 
@@ -157,13 +157,13 @@ def _answers(talk: _Talk, done: Checked) -> None:
     """The requests after a call: whether its result is taken, and an answer comes."""
     for _ in range(_MOST_CALLS):
         reply = talk.ask("Results of calls")
-        if not reply.said.calls:
+        if not reply.message.calls:
             break
         talk.answer_calls(reply)
     else:
         raise _NoReply(f"Answer: still none after {_MOST_CALLS} rounds of calls", NOT_READ)
     is_read = _WORD in reply.words.lower()
-    done.found.append(
+    done.lines.append(
         f"Results of calls: {'work' if is_read else 'are taken, but the answer does not tell what was in them'}"
     )
     done.to_set += [] if is_read else [NOT_READ]
@@ -175,23 +175,23 @@ def _last(talk: _Talk, done: Checked) -> None:
     try:
         talk.ask("Summing up at MAX_MODEL_CALLS", last=True)
     except _NoReply as error:
-        done.found.append(str(error))
+        done.lines.append(str(error))
         done.to_set.append(f"turns that need more than MAX_MODEL_CALLS end without an answer: {error.to_do}")
     else:
-        done.found.append("Summing up at MAX_MODEL_CALLS: works")
+        done.lines.append("Summing up at MAX_MODEL_CALLS: works")
 
 
 def _count(reply: Reply, talk: _Talk, done: Checked) -> None:
     used = reply.usage
     if not used.prompt:
-        done.found.append("Usage: not told")
+        done.lines.append("Usage: not told")
         done.to_set.append(NO_USAGE)
         return
     more = f", {used.cached:,} of it from the cache" if used.cached else ""
     thought = f", {used.reasoning:,} of it thought" if used.reasoning else ""
-    done.found.append(f"Usage: told ({used.prompt:,} tokens asked{more}; {used.completion:,} answered{thought})")
+    done.lines.append(f"Usage: told ({used.prompt:,} tokens asked{more}; {used.completion:,} answered{thought})")
     if used.prompt * _CUT < talk.sent:
-        done.found.append(
+        done.lines.append(
             f"Context: only {used.prompt:,} of about {talk.sent:,} tokens were counted: the server cuts in silence"
         )
         done.to_set.append("enlarge the server's window, or set a smaller PROMPT_BUDGET and HISTORY_TOKENS")
@@ -199,7 +199,7 @@ def _count(reply: Reply, talk: _Talk, done: Checked) -> None:
 
 def _context(listed: object, talk: _Talk, model: str, history_tokens: int, done: Checked) -> None:
     size = window(listed, model)
-    done.found.append("Context: not told" if size is None else f"Context: {size:,} tokens")
+    done.lines.append("Context: not told" if size is None else f"Context: {size:,} tokens")
     if size is not None and fitting_history(size) < history_tokens:
         done.to_set.append(f"HISTORY_TOKENS={fitting_history(size)}: with {history_tokens} long threads do not fit")
     if size is None and is_ollama(listed, model):

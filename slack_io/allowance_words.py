@@ -6,7 +6,7 @@ import math
 
 from base import words
 from base.allowance import Rate
-from gate.cards import date
+from gate.card_blocks import date
 from store.usage import Closed
 
 _MINUTE = 60

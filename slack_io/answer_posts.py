@@ -11,7 +11,7 @@ from base.links import Links
 from base.markdown import answer, escape
 from base.thread import TOP, Thread
 from base.visible import middle, on_line
-from gate.cards import button, confirmation
+from gate.card_blocks import button, confirmation
 from model.replies import Reply
 from model.reply_endings import meaning, shown
 from store.posts import Post, message
@@ -21,7 +21,7 @@ from store.turns import Turn
 def answer_text(reply: Reply, spent: int | None) -> str:
     """What the person gets of a model's last reply, in Markdown. `spent`: the number of model calls that the turn used up, where it did."""
     text = reply.words.strip()
-    if spent is not None and reply.said.calls:  # what it still wanted to do
+    if spent is not None and reply.message.calls:  # what it still wanted to do
         return f"{text}\n\n{words.NO_END.format(calls=spent)}".strip()
     if reply.refusal.strip() and not text:
         said = reply.refusal.strip()
@@ -68,6 +68,15 @@ def growing(text: str, turn: str) -> dict[str, Any]:
     stop = button("stop", words.STOP, turn) | {"confirm": confirmation(words.STOP_TITLE, words.STOP_ASK, words.STOP)}
     blocks = [{"type": "markdown", "text": text}, {"type": "actions", "elements": [stop]}]
     return {"text": escape(text), "blocks": blocks}
+
+
+def with_notes(text: str, files: Sequence[str], *, is_dry_run: bool, is_unsure: bool) -> str:
+    """An answer with what is said below it, in Markdown: that nothing was really sent, that Slack did not say all that the asker may ask
+    for, and which files of the question were not read."""
+    notes = [words.DRY_RUN_ANSWER] if is_dry_run else []
+    notes += [words.PARTLY_KNOWN_WHO] if is_unsure else []
+    notes += [files_text(files)] if files else []
+    return "\n\n".join([text, *notes])
 
 
 def files_text(names: Sequence[str]) -> str:

@@ -43,9 +43,9 @@ def check_app(
     except _Trouble as trouble:
         return [f"SLACK_BOT_TOKEN: {trouble}", *wrong]
     name = own.get("user")
-    found = [*_token(own), *_scopes(web), *_channels(web, channels, name if isinstance(name, str) else "hr-bot")]
+    problems = [*_token(own), *_scopes(web), *_channels(web, channels, name if isinstance(name, str) else "hr-bot")]
     named = {"approvers": _groups_of(approvers), "askers": _groups_of(askers)}
-    return [*found, *_groups(web, named), *lacking(web.granted, needed), *wrong]
+    return [*problems, *_groups(web, named), *lacking(web.granted, needed), *wrong]
 
 
 def _socket(socket: SlackWeb) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""App Home: what waits for a person, what that person asked for lately, and what can be asked. Drawn anew after each decision.
+"""App Home: what waits for a person, what that person asked for lately, and what can be asked. Redrawn after each decision.
 
 A new request is drawn at once for who asked and for people whom its rule names; members of a group see it when they open Home.
 Who has it open is remembered by the process that drew it, so each tells the others what changed.
@@ -17,8 +17,8 @@ from base import words
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.thread import Thread, permalink
 from gate.card_posts import card_row
-from gate.cards import home_blocks
 from gate.gate import Gate
+from gate.home_cards import home_blocks
 from gate.policy import State
 from slack_io.home_accounts import HomeAccounts
 from slack_io.web_api import SlackWeb
@@ -77,12 +77,12 @@ class AppHome:
         return self._accounts.find(team, user, token)
 
     def account_changed(self, user: str, team: str) -> None:
-        """Somebody has other accounts by now: that person's Home is drawn anew."""
+        """Somebody has other accounts by now: that person's Home is redrawn."""
         self.opened(user, team)
         self._tell({user})
 
     def changed(self, proposals: Sequence[Proposal], by: str = "") -> None:
-        """Something became of proposals, `by` a person where one decided: the Homes that show them are drawn anew."""
+        """Something became of proposals, `by` a person where one decided: the Homes that show them are redrawn."""
         people = {by, *(one.asker for one in proposals), *(who for one in proposals for who in one.rule.approvers)}
         self._changed({*(one.proposal for one in proposals), *people} - {""})
 

@@ -23,7 +23,7 @@ from workers.waking import Waking
 
 log = structlog.get_logger("assistant_status")
 LASTS = 1.0  # seconds that something lasts which is shown
-_STATUS_FOR = 60.0  # seconds after which the same status is set anew; Slack drops it after two minutes
+_STATUS_FOR = 60.0  # seconds after which the same status is set again; Slack drops it after two minutes
 _KEPT = 2_000  # threads whose status is remembered
 _TITLE = 200  # characters of a title: https://docs.slack.dev/reference/methods/agents.sessions.setStatus
 _NOT_HERE = frozenset(
@@ -138,7 +138,7 @@ class AssistantStatus:
             if value is not None and self._shown.get((thread, kind)) == value and not is_next:
                 wishes.pop((kind, "now"), None)  # what was to take its place is over before it was seen
                 return
-            # what takes another's place does not wait anew: of many short steps one is shown in a while
+            # what takes another's place does not wait again: of many short steps one is shown in a while
             at = now + after if before is None else min(before.at, now + after)
             wishes[kind, "later" if after else "now"] = _Wish(method, said, value, at)
             while len(self._wanted) > _KEPT:

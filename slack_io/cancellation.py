@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from base import words
-from gate.cards import confirm_modal
+from gate.card_modals import confirm_modal
 from gate.policy import Refused
 from slack_io.web_api import SlackWeb
 from store.arrivals import Arrival

@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 from base import words
 from base.markdown import Block, escape
 from base.thread import Thread
-from gate.cards import button, date
+from gate.card_blocks import button, date
 from identity.connecting import Code, NotConnectedNow, account_text
 from identity.grants import Grant
 from store.connections import ConnectionAsked, hashed
@@ -99,7 +99,7 @@ class ConnectWords:
         return [self.again(turn, str(error), f"connect/{hashed(error.key)[:32]}")] if _waits(turn) else []
 
     def again(self, turn: Turn, problem: str = "", post: str = "") -> Post:
-        """Asks anew for a question that waits."""
+        """Asks again for a question that waits."""
         apis, until = escape(" or ".join(turn.connects)), date(turn.connects_until or 0.0)
         text = words.CONNECT_AGAIN.format(problem=escape(problem), until=until, apis=apis).strip()
         return offer(self._store, post or self._ids(), turn, turn.connects, text)

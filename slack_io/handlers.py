@@ -18,8 +18,8 @@ from base.allowance import UNLIMITED, Allowance
 from base.askers import app_asker
 from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from base.tracing import is_tracing, span, traceparent
+from gate.card_modals import deny_modal, notice_modal, whole_request
 from gate.card_posts import card_row
-from gate.cards import deny_modal, notice_modal, whole_request
 from gate.gate import Gate
 from gate.policy import Refused, State
 from model.prompt.prompt import suggestions

@@ -87,7 +87,7 @@ class WatchedModel:
 
 
 class Readiness:
-    """What `/readyz` tells. `catalog` is set by who takes the catalog anew."""
+    """What `/readyz` tells. `catalog` is set by who takes the catalog again."""
 
     def __init__(self, store: Store, web: SlackWeb, model: WatchedModel, socket: SocketMode | None) -> None:
         self._database = CachedCheck(store.check_recording)

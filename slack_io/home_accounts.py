@@ -7,7 +7,7 @@ from collections.abc import Callable
 from base import words
 from base.markdown import Block
 from catalog.catalog import Catalog
-from gate.cards import confirmation, plain_section
+from gate.card_blocks import confirmation, plain_section
 from identity.accounts import Accounts
 from identity.connecting import account_text
 from identity.needs import asks_for_account

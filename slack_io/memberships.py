@@ -22,7 +22,7 @@ class _Roll:
     """The members as far as they were read, since `at`; `cursor` goes on, None: that is all."""
 
     at: float
-    found: set[str] = field(default_factory=set)
+    members: set[str] = field(default_factory=set)
     cursor: str | None = ""
     is_refused: bool = False
 
@@ -43,15 +43,15 @@ class Rolls:
             roll = self._rolls.get(place)
             if roll is None or self._clock() - roll.at >= (min(kept, _REFUSED_FOR) if roll.is_refused else kept):
                 roll = _Roll(self._clock())
-            while user not in roll.found and roll.cursor is not None:
+            while user not in roll.members and roll.cursor is not None:
                 self._go_on(roll, self._read(place, roll.cursor, spare))
                 self._rolls[place] = roll
-            return True if user in roll.found else None if roll.is_refused else False
+            return True if user in roll.members else None if roll.is_refused else False
 
     @staticmethod
     def _go_on(roll: _Roll, page: tuple[Collection[str], str] | None) -> None:
         if page is None:
             roll.is_refused, roll.cursor = True, None
         else:
-            roll.found.update(page[0])
+            roll.members.update(page[0])
             roll.cursor = page[1] or None

@@ -55,9 +55,9 @@ def content(message: Mapping[str, Any]) -> Content:
     return Content(clean(said), tuple(one for one in attached if one.text), tuple(names))
 
 
-def whole(said: Content) -> str:
+def whole(content: Content) -> str:
     """Text and attachments together, for a message that has one author for all of it."""
-    return _lines([said.text, *(one.text for one in said.attached)])
+    return _lines([content.text, *(one.text for one in content.attached)])
 
 
 def with_files(text: str, files: Sequence[str]) -> str:

@@ -34,7 +34,7 @@ _BLOCKS_REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_too
 _MAX_BACKOFF = 30.0
 _ONCE = frozenset({"message", "live", "finish"})  # the kinds that must not be sent twice
 _ASIDE = frozenset({"reaction", "ephemeral"})  # a thumbs-up and a line for one person hold nobody up
-_MOST_ASIDES = 5  # lines for single people that are sent before the thread is looked at anew
+_MOST_ASIDES = 5  # lines for single people that are sent before the thread is looked at again
 _SOON = 0.01
 _CLOCKS_DIFFER = 7_200.0  # seconds by which Slack's clock may differ from ours
 _LINGERS = 12.0  # seconds for which who lost the database may still be in a call to Slack: that ends after ten
@@ -118,7 +118,7 @@ class Outbox:
                 return None, False
             if (wait := before.until - self._steady()) > 0:
                 return wait, before.holds_up
-        undelivered.discard(thread)  # first: what is added meanwhile is expected anew
+        undelivered.discard(thread)  # first: what is added meanwhile is expected again
         self._not_out.pop(thread, None)
         try:
             due, is_held_up = self._deliver_posts(thread)
@@ -353,7 +353,7 @@ class Outbox:
         alone_from = max(self._alone_from, self._taken_over.get(one.post.thread, -_LINGERS) + _LINGERS)
         wait = alone_from - self._steady()
         if ts is None and wait > 0 and one.made_by not in ("", self._store.process):
-            self._left.pop(one.post.thread, None)  # to be read anew
+            self._left.pop(one.post.thread, None)  # to be reread
             raise SlackBusy(wait)
         self._store.check_hold()  # reading took its time
         return ts

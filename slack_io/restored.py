@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from base import words
-from gate.cards import date
+from gate.card_blocks import date
 from gate.gate import Gate
 from store.store import Store
 

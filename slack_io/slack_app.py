@@ -81,7 +81,7 @@ _ADVICE = {
     "invalid_auth": "Slack does not know the token in {setting}: " + _PUT,
     "not_authed": "no token arrived: " + _PUT,
     "token_revoked": "the token in {setting} was revoked; install the app again, then " + _PUT,
-    "token_expired": "the token in {setting} has expired: the app has token rotation, which cannot be switched off; make the app anew, "
+    "token_expired": "the token in {setting} has expired: the app has token rotation, which cannot be switched off; make the app again, "
     "then " + _PUT,
     "account_inactive": "the app was removed from the workspace or its bot switched off; install it again, then "
     + _PUT,

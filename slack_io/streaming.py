@@ -165,7 +165,7 @@ class StreamedMessages:
             rest = text[len(live.shown or "") :]
             self._web.call("chat.appendStream", {**place, "chunks": _chunks(rest)}, spare=_SPARE_APPENDS)
         else:
-            live.shown = None  # what a stream has shown cannot be taken back: its last text is written anew
+            live.shown = None  # what a stream has shown cannot be taken back: its last text is rewritten
             return
         live.shown, live.at = text, self._clock()
 

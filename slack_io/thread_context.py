@@ -1,7 +1,7 @@
-"""Reads from Slack, when a turn begins, what was written: the question as it stands by now, and the thread before it.
+"""Reads from Slack, when a turn begins, what was written: the question as it is by now, and the thread before it.
 
 The bot is not subscribed to the channel's messages (each mention would come twice), so edits and deletions are seen here alone.
-A question that begins its thread and was asked a moment ago is not read again: nothing stands before it, and it says what it said.
+A question that begins its thread and was asked a moment ago is not read again: nothing comes before it, and it says what it said.
 Deleted is what Slack says was deleted; that something is not listed yet says nothing.
 Where Slack cannot be read at this moment, the question counts as it was recorded.
 """
@@ -21,7 +21,8 @@ from base.thread import Thread
 from slack_io import slack_pages
 from slack_io.message_content import content, is_by_app, whole, with_files
 from slack_io.payloads import plain_words, question
-from slack_io.web_api import Person, SlackWeb
+from slack_io.people import Person
+from slack_io.web_api import SlackWeb
 from store.received import Attached
 from store.store import Store
 from store.transcript import ThreadMessage

@@ -7,28 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import io
 import math
 import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from email.message import Message
 from typing import Any, Generic, TypeVar
-from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import Request
 
 import httpx2
 import structlog
 from cachetools import TTLCache
-from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackRequestError
 
 from base import metrics
-from base.deadline import BROKEN, Deadline, client
+from base.deadline import BROKEN
 from base.proxies import STRAIGHT, WayOut
 from base.settings import Settings
 from base.slack_errors import LockedOut, SlackBusy, SlackSaysNo, SlackUnsure
@@ -36,8 +30,10 @@ from base.tracing import span
 from base.unpack import TooLarge
 from catalog.askers import is_group
 from gate.authority import KEEP_MEMBERS
+from slack_io.bounded_client import BoundedClient
 from slack_io.memberships import Rolls
 from slack_io.pace import InLine, OwnPace, Pace
+from slack_io.people import BotUser, Person, person_of
 from slack_io.slack_app import advice, lacking
 from slack_io.slack_pages import each, next_cursor
 
@@ -63,8 +59,6 @@ _JSON = frozenset(
         "agents.sessions.setStatus",
     }
 )
-_MOST = 16_000_000  # bytes of one answer, far above Slack's
-_DAY = 86_400
 _KEEP_PERSON = 600.0  # seconds for which a look-up is believed
 _KEEP_CHANNEL = 3_600.0
 _KEEP_ENTRIES = 5_000
@@ -85,66 +79,6 @@ _NO_ANSWER = (
     LookupError,
     RecursionError,
 )
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Who the bot is, and the address of its workspace (with a slash at the end). Slack does not name the app for every token."""
-
-    user: str
-    team: str
-    enterprise: str
-    url: str = ""
-    bot: str = ""  # as its own messages name it in `bot_id`
-    app: str = ""
-
-    def wrote(self, message: Mapping[str, Any]) -> bool:
-        """Whether a message was posted by this very bot: Slack names the author's user, bot and app, and none is another's."""
-        author = {"user": self.user, "bot_id": self.bot, "app_id": self.app}
-        return all(message.get(name) in (None, "", own) for name, own in author.items() if own)
-
-
-@dataclass(frozen=True)
-class Person:
-    """Somebody as Slack knows them: the name that others see, the time zone, seconds east of UTC; the e-mail where the app may see it
-    (with the scope users:read.email) and Slack has verified it, else empty. `domain` is that of the e-mail address; None where Slack does
-    not show it, empty where it does not count: only that of a full member of this workspace or organisation does."""
-
-    name: str
-    zone: str
-    offset: float
-    is_outsider: bool
-    is_bot: bool
-    email: str = field(default="", repr=False)
-    is_gone: bool = False  # deactivated
-    domain: str | None = None
-
-
-class _BoundedClient(WebClient):
-    """The library's client over our own connections: within a time in all, bounded, and by the way out that the settings name. The
-    library would take a proxy for addresses that NO_PROXY names, and read an answer of any size."""
-
-    def __init__(self, *, way: WayOut, **options: Any) -> None:
-        super().__init__(**options)
-        self._deadline = Deadline()
-        self._line = client(
-            self._deadline, way, keepalive=0
-        )  # an idle one may have been closed, and a message's fate be open
-
-    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
-        """What the library calls for each of its requests, and where it expects `HTTPError` of a status that is none of success."""
-        with self._deadline.until(time.monotonic() + self.timeout, most=_MOST):
-            answer = self._line.request(req.get_method(), url, headers=dict(req.header_items()), content=_body(req))
-        if not answer.is_success:
-            head = Message()
-            for name, value in answer.headers.items():
-                head[name] = value
-            raise HTTPError(url, answer.status_code, answer.reason_phrase, head, io.BytesIO(answer.content))
-        return {"status": answer.status_code, "headers": answer.headers, "body": answer.content.decode()}
-
-
-def _body(request: Request) -> bytes | None:
-    return request.data if isinstance(request.data, bytes) else None
 
 
 class SlackWeb:
@@ -171,7 +105,7 @@ class SlackWeb:
         self._explains = explain
         self._told: dict[str, set[str]] = {}  # method -> error codes that were explained since it last worked
         # the library's own retry handlers would post a message again whose first answer was lost
-        self._client = _BoundedClient(way=way, token=token, base_url=base_url, timeout=timeout, retry_handlers=[])
+        self._client = BoundedClient(way=way, token=token, base_url=base_url, timeout=timeout, retry_handlers=[])
         self._host = urlsplit(base_url).hostname or ""
         self._pace = InLine(pace or OwnPace(clock), clock)
         self._whose = threading.local()  # .lane: for whom this thread of the process calls
@@ -181,7 +115,7 @@ class SlackWeb:
         self._no_groups: _Kept[bool] = _Kept(clock, KEEP_MEMBERS)
         self._of_groups = Rolls(self._page_of_group, clock)
         self._of_channels = Rolls(self._page_of_channel, clock)
-        self._identity: Identity | None = None
+        self._identity: BotUser | None = None
 
     def call(self, method: str, arguments: Mapping[str, Any], *, spare: int = 0) -> dict[str, Any]:
         """One call. Raises `SlackBusy` (also where our own pace says wait), `SlackUnsure` or `SlackSaysNo`.
@@ -285,11 +219,11 @@ class SlackWeb:
 
     # --- the directory ------------------------------------------------------------------------------------------------
 
-    def identity(self) -> Identity:
+    def identity(self) -> BotUser:
         """Who the bot is, asked once."""
         if self._identity is None:
             data = self.call("auth.test", {})
-            self._identity = Identity(
+            self._identity = BotUser(
                 _text(data.get("user_id")),
                 _text(data.get("team_id")),
                 _text(data.get("enterprise_id")),
@@ -315,7 +249,7 @@ class SlackWeb:
             return None
         if not isinstance(data, dict):
             return None
-        person = _person(data, self.identity())
+        person = person_of(data, self.identity())
         self._people.put(user, person)
         return person
 
@@ -347,11 +281,11 @@ class SlackWeb:
         for group in groups if isinstance(groups, list) else ():
             if isinstance(group, dict) and isinstance(group.get("id"), str) and not group.get("date_delete"):
                 self._groups.put(_text(group.get("handle")), group["id"])
-        found = self._groups.get(handle)
-        if found is None:
+        known = self._groups.get(handle)
+        if known is None:
             log.error("group unknown", group=handle, hint="no such handle; it stands for nobody")
             self._no_groups.put(handle, True)
-        return found
+        return known
 
     def check_channels(self, channels: Iterable[str]) -> None:
         """At a start: logs a token that Slack refuses, and designated channels (`#name`) that it does not have."""
@@ -482,47 +416,6 @@ def app_web_of(settings: Settings, *, explain: bool = True) -> SlackWeb | None:
     token = settings.slack_app_token.get_secret_value()
     url, way = settings.slack_api_url, settings.way_out
     return SlackWeb(token, url, setting="SLACK_APP_TOKEN", explain=explain, way=way)
-
-
-def _person(data: Mapping[str, Any], own: Identity) -> Person:
-    profile = data.get("profile")
-    profile = profile if isinstance(profile, dict) else {}
-    names = (profile.get("display_name"), profile.get("real_name"), data.get("real_name"), data.get("name"))
-    name = next((one for one in names if isinstance(one, str) and one.strip()), "somebody")
-    offset = data.get("tz_offset")
-    offset = float(offset) if isinstance(offset, (int, float)) and abs(offset) <= _DAY else 0.0
-    is_outsider = _is_outsider(data, own)
-    return Person(
-        name.strip()[:80],
-        _text(data.get("tz"))[:60],
-        offset,
-        is_outsider,
-        bool(data.get("is_bot")),
-        _text(profile.get("email"))[:254] if data.get("is_email_confirmed") is not False else "",
-        data.get("deleted") is True,
-        _domain(profile.get("email")) if _is_own(data, is_outsider=is_outsider) else "",
-    )
-
-
-def _is_own(data: Mapping[str, Any], *, is_outsider: bool) -> bool:
-    """Whether somebody's address is one that this workspace or organisation vouches for."""
-    return not is_outsider and bool(data.get("team_id")) and data.get("is_email_confirmed") is not False
-
-
-def _domain(address: object) -> str | None:
-    """An e-mail address's domain; None where there is no address."""
-    _, at, domain = _text(address).rpartition("@")
-    return domain.strip().lower() if at else None
-
-
-def _is_outsider(person: Mapping[str, Any], own: Identity) -> bool:
-    """By users.info's own flags (https://docs.slack.dev/reference/objects/user-object)."""
-    if any(person.get(flag) for flag in ("is_restricted", "is_ultra_restricted", "is_stranger", "deleted", "is_bot")):
-        return True
-    team = person.get("team_id")
-    grid = person.get("enterprise_user")
-    same_grid = isinstance(grid, dict) and bool(own.enterprise) and grid.get("enterprise_id") == own.enterprise
-    return bool(team and own.team and team != own.team and not same_grid)
 
 
 def _is_code(code: object) -> bool:

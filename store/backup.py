@@ -55,7 +55,7 @@ def back_up(database: Path, goal: Path, *, key_is_given: bool, clock: Callable[[
     head = _text(_head_of(database))
     try:
         with whole(goal) as half, closing(_open(database)) as source, closing(sqlite3.connect(half)) as copy:
-            source.backup(copy)  # in one step: with several, each write in between would begin it anew
+            source.backup(copy)  # in one step: with several, each write in between would begin it again
             return _seal(copy, half, key, head, clock())
     except sqlite3.Error as error:
         raise Misconfigured(f"DATABASE_URL: {database} cannot be copied: {error}.") from None
@@ -89,7 +89,7 @@ def check_backup(file: Path) -> bool:
             f"{file} is a backup of a PostgreSQL database; set DATABASE_URL to the one it belongs into."
         )
     if not begin.startswith(_MAGIC):
-        raise Misconfigured(f"{file} is no backup of this bot: `python bot.py backup FILE` makes one.")
+        raise Misconfigured(f"{file} is not a backup of this bot: `python bot.py backup FILE` makes one.")
     page = int.from_bytes(begin[16:18], "big")
     expected = (65_536 if page == 1 else page) * int.from_bytes(begin[28:32], "big")
     if (size := file.stat().st_size) < expected:

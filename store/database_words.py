@@ -23,7 +23,7 @@ _MEANINGS = (
     (r"Connection refused", "nothing listens at {host}: check host and port, and that the server runs"),
     (r"on socket .* No such file", "no server has its socket at {host}: write the host's name, or start the server"),
     (r"time.?out|timed out", "no answer from {host}: check the host, and firewalls between"),
-    (r"response to SSL negotiation|expected authentication request", "what answers at {host} is no PostgreSQL: check the port"),
+    (r"response to SSL negotiation|expected authentication request", "what answers at {host} is not PostgreSQL: check the port"),
     (r"does not support SSL", "the server takes no encrypted connections: leave sslmode out"),
     (r"certificate", "the server's certificate is not trusted: see sslrootcert and sslmode"),
     (r"too many connections|connection slots", "the server has no connection left for {user}: raise its limit"),
@@ -31,7 +31,7 @@ _MEANINGS = (
     (r"read.?only", "it may only be read; it is a replica, perhaps, or a file without the right to write"),
     (r"invalid (connection option|port|sslmode)|invalid .* value", "the address is not right"),
     (r"unable to open database file", "the file cannot be opened: is it a folder, or may the bot not write there?"),
-    (r"not a database", "the file is no SQLite database: write another name"),
+    (r"not a database", "the file is not an SQLite database: choose another name"),
     (r"disk is full|No space left", "the disk is full"),
     (r"is locked", "another program keeps the file locked"),
 )  # fmt: skip

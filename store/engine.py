@@ -38,7 +38,7 @@ def engine_url(url: str) -> URL:
         case "sqlite":
             if not parsed.database or parsed.database.startswith((":memory:", "file:")) or parsed.query:
                 raise Misconfigured(
-                    "DATABASE_URL: name a file, such as sqlite:///bot.db; what lives in memory would be lost."
+                    "DATABASE_URL: name a file, for example sqlite:///bot.db; a database in memory would be lost."
                 )
             return parsed
         case "postgresql" | "postgres" | "postgresql+psycopg":

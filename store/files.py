@@ -1,6 +1,6 @@
 """Files that are there whole or not at all: written beside their place under another name, then renamed.
 
-What a killed process leaves is named `<file>.half`; the next one that writes the same file begins it anew.
+What a killed process leaves is named `<file>.half`; the next one that writes the same file starts it over.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class Holds:
                 self._threads.popitem(last=False)
 
     def drop(self, threads: Iterable[str]) -> None:
-        """Forgets threads, so that they are taken up anew."""
+        """Forgets threads, so that they are taken up again."""
         with self._lock:
             for thread in threads:
                 self._threads.pop(thread, None)

@@ -68,7 +68,7 @@ class ServerLock:
         self._held: Connection | None = None
 
     def take(self) -> bool:
-        """Takes it by a connection of its own, which is kept; anew where that broke."""
+        """Takes it by a connection of its own, which is kept; again where that broke."""
         try:
             held = self._held = self._held or self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             return bool(held.scalar(text("select pg_try_advisory_lock(:number)"), {"number": LOCK_NUMBER}))

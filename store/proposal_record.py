@@ -43,7 +43,7 @@ class Proposal:
     description: str = ""  # the operation's, as the catalog had it
     tainted: bool = False  # it asks since the thread had seen data of the API or words of other people
     hidden: str = "[]"  # names of fields that the catalog hides in the shown body and the target, a JSON list
-    renewals: int = 0  # how often it was asked for anew, since its target had changed
+    renewals: int = 0  # how often it was asked for again, since its target had changed
     moved: str = "[]"  # what of its target moved by itself before it was sent: [field, old, new], a JSON list
     shown_url: str = ""
     shown_body: str | None = None

@@ -43,7 +43,7 @@ class Waiting:
 @dataclass(frozen=True)
 class Effects:
     """What goes with a transition: the call's result for the model, what people are shown, what the journal tells; and, where
-    the target changed, the proposal that asks anew."""
+    the target changed, the proposal that asks again."""
 
     result: str | None = None
     posts: Sequence[Post] = ()
@@ -261,7 +261,7 @@ def _moved(one: Proposal, seconds: float) -> Proposal:
 
 
 def _replace(tx: Transaction, before: Proposal, after: Proposal) -> Proposal:
-    """Stores what changed of a proposal that is locked, sealed anew if it was intact; gives it as it is now."""
+    """Stores what changed of a proposal that is locked, sealed again if it was intact; gives it as it is now."""
     after = replace(after, seal=seals.seal(tx.journal, after) if seals.is_intact(tx.journal, before) else before.seal)
     old, new = row_of(before), row_of(after)
     columns = {name: value for name, value in new.items() if value != old[name] or name == "seal"}

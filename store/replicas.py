@@ -168,7 +168,7 @@ class Replicas(Recovery):
         up now, each with the seconds since its process gave one, or since there is anybody who could take it up; and what was in the
         middle of being worked on.
 
-        The jobs are made anew: a process that comes back would end them otherwise, and with them the lock of who has the thread by then.
+        The jobs are made again: a process that comes back would end them otherwise, and with them the lock of who has the thread by then.
         """
         which = {"dead": DEAD, "all": EVERYBODY}
         with self._reading() as db:

@@ -88,17 +88,17 @@ class Restoration(Turns, Arrivals):
                 raise NotNow
             mark(tx.db)
 
-    def end_restored(self, found: Restored, words: str, ids: Callable[[], str]) -> int:
+    def end_restored(self, restored: Restored, words: str, ids: Callable[[], str]) -> int:
         """Ends what was under way in the backup, with `words` in its threads: questions, and what waited to be said; clicks go without.
         Gives how many questions. Of several processes that find it so, one does it."""
         with self._writing() as tx:
             tx.alone()
             if not inspect(tx.db).has_table(BACKUP):
                 return 0
-            _drop_posts(tx, found)
-            count = _end_arrivals(tx, found, words, ids) + _end_turns(tx, found, words, ids)
-            told = {"taken_at": found.taken_at, "questions": count, "replaced": found.replaced}
-            tx.note("", "", [JournalEntry("restored", told)])
+            _drop_posts(tx, restored)
+            count = _end_arrivals(tx, restored, words, ids) + _end_turns(tx, restored, words, ids)
+            details = {"taken_at": restored.taken_at, "questions": count, "replaced": restored.replaced}
+            tx.note("", "", [JournalEntry("restored", details)])
             tx.db.execute(text(f"drop table {BACKUP}"))
         self._lost = None
         return count

@@ -63,11 +63,11 @@ class Retention(Database):
     # --- the file -----------------------------------------------------------------------------------------------------
 
     def make_shrinkable(self) -> None:
-        """At a start, alone with the database: lets the file of an earlier version shrink from now on. It is written anew for that, once,
+        """At a start, alone with the database: lets the file of an earlier version shrink from now on. It is rewritten for that, once,
         and takes its size on the disk once more while it is."""
         if not self._is_file or self._pragma("auto_vacuum"):
             return
-        log.info("writing the database anew, so that its file can shrink; this takes a while", once=True)
+        log.info("rewriting the database, so that its file can shrink; this takes a while", once=True)
         try:
             with self._by_statement.connect() as db:
                 for statement in ("pragma auto_vacuum=incremental", "vacuum", "pragma wal_checkpoint(truncate)"):

@@ -1,6 +1,6 @@
 """Seals and fingerprints: what a proposal is signed with, and whether it is as it was stored.
 
-A seal is made when a proposal is stored, and anew at each vote; whatever else becomes of it, it is void.
+A seal is made when a proposal is stored, and again at each vote; whatever else becomes of it, it is void.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def _check(file: Path) -> None:
     except OSError as error:
         raise Misconfigured(f"Cannot read {file}: {error.strerror}.") from None
     if begin != _MAGIC:
-        raise Misconfigured(f"{file} is no backup of a PostgreSQL database: `python bot.py backup FILE` makes one.")
+        raise Misconfigured(f"{file} is not a backup of a PostgreSQL database: `python bot.py backup FILE` makes one.")
 
 
 def _program(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Turns: from a mention to rest. What may become of one stands in a table, as with proposals."""
+"""Turns: from a mention to rest. What may become of one is in a table, as with proposals."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Turn:
 class ReplyOutcome:
     """What one reply of the model leads to, stored at once. Results and proposals name their call; the reply's row is added."""
 
-    said: AssistantMessage
+    message: AssistantMessage
     usage: Usage
     results: Sequence[Result] = ()
     proposals: Sequence[Proposal] = ()
@@ -355,7 +355,7 @@ class Turns(Database):
     def add_round(self, turn: Turn, made: ReplyOutcome) -> AssistantMessage:
         """Stores one reply with the results, proposals and cards that came of it. Gives the reply with its row."""
         with self.holding(turn.thread), self._writing() as tx:
-            row = add_item(tx, turn.thread, turn.turn, made.said)
+            row = add_item(tx, turn.thread, turn.turn, made.message)
             for one in made.results:
                 add_item(tx, turn.thread, turn.turn, replace(one, reply=row))
             add_proposals(tx, [replace(one, reply=row) for one in made.proposals])
@@ -363,7 +363,7 @@ class Turns(Database):
             tx.note(turn.thread, turn.turn, made.entries)
             _spend(tx, TurnEvent.GO_ON, turn, made.usage)
             touch(tx, turn.thread, tainted=made.tainted)
-        return replace(made.said, row=row)
+        return replace(made.message, row=row)
 
     def end_turn(
         self,

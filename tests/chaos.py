@@ -150,7 +150,7 @@ def to_socket(path: str) -> Callable[[], socket.socket]:
 
 
 class Process:
-    """One replica: a process of the bot at a port of its own, begun anew whenever it ends. Its log is kept."""
+    """One replica: a process of the bot at a port of its own, begun again whenever it ends. Its log is kept."""
 
     def __init__(self, settings: dict[str, str], folder: Path) -> None:
         self._settings = settings

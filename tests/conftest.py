@@ -18,6 +18,7 @@ from demo.hr_api import HrApi
 from emulator.emulator import Workspace
 from model.chat import Model
 from tests.harness.databases import fresh_database, opened_before
+from tests.harness.rest_server import RestServer
 from tests.harness.whole_bot import (
     CATALOG,
     SIGNING_SECRET,
@@ -77,6 +78,13 @@ def api() -> Iterator[ObedientApi]:
     """An API that answers as it is told."""
     running = ObedientApi()
     with running:
+        yield running
+
+
+@pytest.fixture
+def server() -> Iterator[RestServer]:
+    """An API of a test's own making, over HTTP on loopback."""
+    with RestServer() as running:
         yield running
 
 

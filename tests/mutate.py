@@ -33,6 +33,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 _AT_LEAST = 90.0  # seconds for a refusal's tests, and several times what they take without it: what hangs was noticed
+_OF_CALLS = (
+    "test_calls",
+    "test_circles",
+    "test_bodies",
+    "test_parameters",
+    "test_media",
+    "test_conditions",
+    "test_reads",
+)
 # The tests that speak of a file.
 TESTS = {
     "gate/authority": (
@@ -80,15 +89,10 @@ TESTS = {
     "store/saved_results": ("test_saved_results", "test_private"),
     "store/database": ("test_database", "test_holds", "test_file", "test_journal", "test_integrity", "test_replicas"),
     "slack_io/http_door": ("test_bot_door", "test_bot_in_socket_mode"),
-    "catalog/calls": (
-        "test_calls",
-        "test_circles",
-        "test_bodies",
-        "test_parameters",
-        "test_media",
-        "test_conditions",
-        "test_reads",
-    ),
+    "catalog/calls": _OF_CALLS,
+    "catalog/matching": _OF_CALLS,
+    "catalog/call_values": _OF_CALLS,
+    "catalog/call_bodies": _OF_CALLS,
     "catalog/template": ("test_calls", "test_parameters", "test_catalog", "test_catalog_yaml", "test_catalog_keys"),
 }
 # What survives and may: without it, the same comes of it later or in other words. By its file, as it is listed.

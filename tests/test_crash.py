@@ -1,6 +1,6 @@
 """The real program, killed and stopped at every moment that matters: what was acknowledged is answered once, no write is sent twice.
 
-The bot runs as a process of its own on a SQLite file, between the local Slack workspace, a model that replays replies
+The bot runs as its own process on a SQLite file, between the local Slack workspace, a model that replays replies
 and an API that can be held; a restart is a new process with the same settings.
 """
 
@@ -349,7 +349,7 @@ def test_killed_while_a_write_that_needs_nobody_is_under_way(system: System) -> 
 
 @BOTH_WAYS
 def test_killed_between_the_200_of_an_approval_and_the_write(system: System) -> None:
-    """The click is recorded and nobody has looked at it: Slack's directory, asked anew after a restart, is silent."""
+    """The click is recorded and nobody has looked at it: Slack's directory, asked again after a restart, is silent."""
     system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
     first = system.start()
     ts = system.mention("remove Tom")

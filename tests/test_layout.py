@@ -53,6 +53,7 @@ ORDER = [
     "workers.leases",
     "workers.work_queue",
     "workers.cancel_flag",
+    "workers.waits",
 ]
 FOLDERS = sorted({room.partition(".")[0] for room in ORDER} - {"bot", "ai"})
 FILES = [ROOT / "bot.py", ROOT / "ai.py", *sorted(path for room in FOLDERS for path in ROOT.glob(f"{room}/**/*.py"))]
@@ -60,7 +61,7 @@ FILES = [ROOT / "bot.py", ROOT / "ai.py", *sorted(path for room in FOLDERS for p
 # Who reaches out of the process, and by what: sockets, files, the database, other processes, the terminal. All other modules take
 # what they need as an argument.
 REACHES: dict[str, set[str]] = {
-    "bot": {"flask", "waitress", "click", "os", "signal"},
+    "bot": {"flask", "waitress", "click", "os"},
     "base.deadline": {"httpx2", "httpcore2", "ssl"},
     "base.key_file": {"pathlib"},
     "base.logging_setup": {"logging"},
@@ -71,6 +72,7 @@ REACHES: dict[str, set[str]] = {
     "cli.backups": {"click", "os", "pathlib"},
     "cli.commands": {"click", "rich", "pathlib"},
     "cli.shared": {"click", "rich", "pathlib"},
+    "cli.signals": {"os", "signal"},
     "cli.tokens": {"click"},
     "gate.api_client": {"ssl"},
     "gate.connections": {"httpx2", "httpcore2", "ssl", "pathlib"},
@@ -85,13 +87,14 @@ REACHES: dict[str, set[str]] = {
     "identity.service_ways": {"joserfc"},
     "identity.signing_keys": {"cryptography", "joserfc", "pathlib"},
     "model.chat": {"openai", "httpx2"},
+    "slack_io.bounded_client": {"slack_sdk", "urllib.request", "urllib.error"},
     "slack_io.health": {"sqlalchemy.exc"},
     "slack_io.http_door": {"slackeventsapi", "slack_sdk.signature", "flask", "sqlalchemy.exc"},
     "slack_io.intake": {"sqlalchemy.exc"},
     "slack_io.oauth_pages": {"flask"},
     "slack_io.oauth_routes": {"flask"},
     "slack_io.socket_mode": {"websockets"},
-    "slack_io.web_api": {"slack_sdk", "httpx2", "urllib.request", "urllib.error", "http.client"},
+    "slack_io.web_api": {"slack_sdk", "httpx2", "http.client"},
     "store.accounts": {"sqlalchemy"},
     "store.admission": {"sqlalchemy"},
     "store.arrivals": {"sqlalchemy"},
@@ -124,15 +127,17 @@ REACHES: dict[str, set[str]] = {
     "workers.jobs": {"sqlalchemy"},
     "workers.replica": {"procrastinate", "psycopg", "psycopg_pool", "sqlalchemy.exc", "asyncio", "logging"},
 }
-# Who has threads, waits, or looks at a clock. Threads are started by the two of STARTS alone.
+# Who has threads, waits, or looks at a clock. Threads are started by those of STARTS alone.
 WAITS = {
     "bot",
     "ai",
     "base.clock",
     "base.deadline",
     "base.key_file",
+    "base.tracing",
     "catalog.importer.fetching",
     "cli.commands",
+    "cli.signals",
     "cli.tokens",
     "gate.api_client",
     "gate.connections",
@@ -157,6 +162,7 @@ WAITS = {
     "model.server_check",
     "slack_io.app_home",
     "slack_io.assistant_status",
+    "slack_io.bounded_client",
     "slack_io.handlers",
     "slack_io.health",
     "slack_io.intake",
@@ -190,7 +196,7 @@ WAITS = {
     "workers.turns",
     "workers.work_queue",
 }
-STARTS = {"bot", "workers.keyed_workers", "workers.replica", "workers.turns"}
+STARTS = {"base.tracing", "bot", "workers.keyed_workers", "workers.replica", "workers.turns"}
 LIBRARIES = {
     "cachetools",
     "jmespath",
@@ -518,7 +524,8 @@ def test_names_bound_twice_are_seen(tmp_path: Path) -> None:
 
 
 def test_threads_are_started_in_few_places() -> None:
-    """workers/ has the workers; bot.py starts those of the HTTP server and the socket. Others may lock, but not start."""
+    """workers/ has the workers; bot.py starts those of the HTTP server and the socket, base/tracing.py that of the last spans.
+    Others may lock, but not start."""
     for path in FILES:
         if module_of(path) not in STARTS:
             text = path.read_text("utf-8")

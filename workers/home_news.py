@@ -17,17 +17,17 @@ _AT_ONCE = 150  # names in one NOTIFY, which holds less than 8000 bytes
 
 def tell_of_homes(store: Store, names: Collection[str]) -> None:
     """Has the other processes hear that something changed for these people, or became of these requests. With the database away, nobody
-    does: a Home is drawn anew at the next change, too, and when it is opened."""
+    does: a Home is redrawn at the next change, too, and when it is opened."""
     if store.is_shared:
-        told = sorted(names)
+        all_names = sorted(names)
         with suppress(DBAPIError):
-            for first in range(0, len(told), _AT_ONCE):
-                store.tell(CHANNEL, " ".join((_HOMES, store.process, *told[first : first + _AT_ONCE])))
+            for first in range(0, len(all_names), _AT_ONCE):
+                store.tell(CHANNEL, " ".join((_HOMES, store.process, *all_names[first : first + _AT_ONCE])))
 
 
-def heard_of_homes(told: str, process: str) -> list[str]:
+def heard_of_homes(news: str, process: str) -> list[str]:
     """The names that another process told; none where it told of something else, or this one did."""
-    match told.split(" "):
+    match news.split(" "):
         case [kind, sender, *names] if kind == _HOMES and sender != process:
             return names
     return []

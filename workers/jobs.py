@@ -34,7 +34,7 @@ def news(thread: str, work: Iterable[Work]) -> str:
     return f"{','.join(sorted(work))} {thread}"
 
 
-def parse_news(told: str) -> tuple[str, list[Work]]:
+def parse_news(news: str) -> tuple[str, list[Work]]:
     """The thread, and the work of it. What another version knows is passed over."""
-    kinds, _, thread = told.partition(" ")
+    kinds, _, thread = news.partition(" ")
     return thread, [work for work in Work if work in kinds.split(",")]

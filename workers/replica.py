@@ -162,7 +162,7 @@ class Replica:
                 await asyncio.wait([worker, mind], return_when=asyncio.FIRST_COMPLETED)
             finally:
                 self._stop_worker = lambda: None
-                if not self._ends.is_set():  # the database was away: what is had is taken up anew
+                if not self._ends.is_set():  # the database was away: what is had is taken up again
                     for thread in self._leases.all():
                         self._leases.drop(thread)
                 worker.cancel()

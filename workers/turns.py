@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from ai import AI, Services, Waits
+from ai import AI, Services
 from slack_io.app_home import AppHome
 from slack_io.handlers import Handlers
 from slack_io.outbox import Outbox
@@ -25,6 +25,7 @@ from store.turns import Turn
 from workers.deadlines import Deadlines
 from workers.keyed_workers import KeyedWorkers
 from workers.quarantine import Quarantine
+from workers.waits import Waits
 from workers.wakes import Work
 from workers.waking import CLOCK, Waking
 

@@ -106,7 +106,7 @@ class WorkQueue:
         return key
 
     def _later(self, key: str, delay: float) -> None:
-        """Notes a key for later; an earlier note of the same key stands for both, since its work says anew when to come back."""
+        """Notes a key for later; an earlier note of the same key stands for both, since its work says again when to come back."""
         when = time.monotonic() + delay
         if when < self._due.get(key, float("inf")):
             self._due[key] = when

@@ -140,7 +140,7 @@ class Merged:
 
 def merged(documents: Documents, nodes: Iterable[Node]) -> Merged:
     """The schemas behind references and allOf, flat; a choice of one thing, or of one thing and null, among them."""
-    found, waiting = Merged(), deque(nodes)
+    whole, waiting = Merged(), deque(nodes)
     seen: set[int] = set()
     while waiting and len(seen) < _MOST_PARTS:
         node = waiting.popleft()
@@ -152,21 +152,21 @@ def merged(documents: Documents, nodes: Iterable[Node]) -> Merged:
         seen.add(id(at.value))
         if at is not node:
             name = (at.document, at.steps)
-            found.names |= {name}
+            whole.names |= {name}
             beside = {key: value for key, value in node.value.items() if key != "$ref"}
             if beside:  # what stands beside a $ref says more of this very place
-                found.nodes.append(node.holding(beside))
-        found.nodes.append(at)
+                whole.nodes.append(node.holding(beside))
+        whole.nodes.append(at)
         waiting.extend(at.get("allOf").each())
         for key in _CHOICES:
             if len(variants := _variants(at.get(key))) == 1:
                 waiting.extend(variants)
-                found.nullable = found.nullable or len(list(at.get(key).each())) > 1
-    found.nullable = found.nullable or found.says("nullable") or found.says("x-nullable")
-    return found
+                whole.nullable = whole.nullable or len(list(at.get(key).each())) > 1
+    whole.nullable = whole.nullable or whole.says("nullable") or whole.says("x-nullable")
+    return whole
 
 
-# What was merged before, by the ids of the values, which are kept so that no id is given anew.
+# What was merged before, by the ids of the values, which are kept so that no id is given again.
 _Looks = dict[tuple[int, ...], tuple[tuple[Node, ...], Merged]]
 
 
@@ -185,25 +185,25 @@ class _Compactor:
         """What the schemas say together. `above`: the named schemas around them."""
         whole = self._look(nodes)
         kinds = whole.kinds
-        found: dict[str, Any] = {}
-        self._describe(found, whole, about)
+        compacted: dict[str, Any] = {}
+        self._describe(compacted, whole, about)
         if kinds:
-            self._put(found, "type", kinds[0] if len(kinds) == 1 else kinds)
-        self._scalars(found, whole, kinds)
+            self._put(compacted, "type", kinds[0] if len(kinds) == 1 else kinds)
+        self._scalars(compacted, whole, kinds)
         if depth >= self._level.depth or whole.names & above:
-            self._stump(found, whole)
-            return _in_order(found)
+            self._stump(compacted, whole)
+            return _in_order(compacted)
         above |= whole.names
         chosen = [] if whole.first("anyOf") or whole.first("oneOf") else self._heirs(whole)
-        self._fields(found, whole, depth, above, is_closed=not chosen)
+        self._fields(compacted, whole, depth, above, is_closed=not chosen)
         items = [node for node in whole.all("items") if isinstance(node.value, dict)]
         if items and whole.first("prefixItems") is None:
-            self._put(found, "items", self.schema(tuple(items), depth + 1, above))
+            self._put(compacted, "items", self.schema(tuple(items), depth + 1, above))
         if chosen:
-            self._choice_of_heirs(found, whole, chosen, depth, above)
+            self._choice_of_heirs(compacted, whole, chosen, depth, above)
         else:
-            self._choice(found, whole, depth, above)
-        return _in_order(found)
+            self._choice(compacted, whole, depth, above)
+        return _in_order(compacted)
 
     def _put(self, found: dict[str, Any], key: str, value: Any) -> None:
         """Sets a key; what is nested has paid for itself already."""

@@ -1,6 +1,6 @@
 """Door to API descriptions, for the command line alone: fetches a description with the files that it names, hands back a catalog's text.
 
-What a description means is no matter of this room (openapi.py), nor what the catalog keeps of a person's hand (merge.py).
+What a description means is not this room's concern (openapi.py), nor what the catalog keeps of a person's hand (merge.py).
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ class _Files:
     def _read(self, name: str) -> Any:
         if _is_url(self._source) or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", name):
             raise Misconfigured(
-                "other documents are read from files alone; bundle the description into one, or import it as files"
+                "it refers to another document, which works only for files; bundle the description into one file, or import it from files"
             )
         text = _beside(Path(self._source), name)
         self._files += 1
@@ -206,7 +206,7 @@ def _file(path: Path, name: str) -> str:
             raise Misconfigured(f"{printable(name, 300)} is too large.")
         return path.read_bytes().decode("utf-8-sig")
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise Misconfigured(f"Cannot read {printable(name, 300)}: {reason}.") from None
 
 
@@ -225,10 +225,10 @@ def _fetched(url: str, headers: Headers = ()) -> str:
         raise Misconfigured(f"{shown} is too large or too slow; save it to a file and import that.") from None
     except BadPacking:
         raise Misconfigured(
-            f"{shown} came packed in a way that cannot be undone; save it to a file and import that."
+            f"{shown} is compressed in a way that cannot be read; save it to a file and import that."
         ) from None
     except UnicodeError:
-        raise Misconfigured(f"{shown} is no UTF-8 text.") from None
+        raise Misconfigured(f"{shown} is not UTF-8 text.") from None
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
         raise Misconfigured(f"{shown} could not be read ({type(error).__name__}).") from None
 
@@ -237,7 +237,7 @@ def _instead(status: int, headers: Headers) -> str:
     if status not in (401, 403):
         return "give the address of the description itself."
     if headers:
-        return "is the key in --header right? It goes to the host of the URL alone, not to where that redirects."
+        return "is the key in --header right? It is sent only to the URL's own host, not to where that redirects."
     return "if it wants a key, give it with --header 'Name: value'."
 
 

@@ -26,7 +26,7 @@ def head(api: Imported, source: str, command: str, *, writes: bool) -> Iterator[
         yield f"Reads and writes are on{but}."
     else:
         yield f"Reads are on{but}."
-        yield "Writes came switched off (enabled: false): set enabled: true on those that people may ask for."
+        yield "Writes are switched off (enabled: false): set enabled: true on those that people may ask for."
     yield "PUT, PATCH and DELETE wait for a person's click. A POST goes at once while nothing was read in its thread;"
     yield "approval: always makes it wait, too (docs/catalog.md, 'Approval')."
     yield "To import again, keeping what was changed here by hand (with this file's name for apis.yaml):"
@@ -38,7 +38,7 @@ def hints(api: Imported) -> Iterator[str]:
     if api.credentials.variables:
         yield f"Set {' and '.join(api.credentials.variables)} in the environment, or in a .env file where the bot is started."
     else:
-        yield "The description does not say how the API knows who calls. If it wants to know, one of these:"
+        yield "The description does not say how the API knows who calls. If it needs to, use one of these:"
         yield f'  auth: {{bearer: "${{{api.prefix}_TOKEN}}"}}'
         yield f'  auth: {{header: {{name: X-Api-Key, value: "${{{api.prefix}_KEY}}"}}}}'
 
@@ -63,11 +63,11 @@ def losses(api: Imported) -> Iterator[str]:
         much = "Much of the description was lost. " if is_much else ""
         yield f"{much}Left out, of {api.losses.asked:,} operations: {', '.join(kinds)}. See the remarks."
     if count := api.losses.shortened:
-        yield f"Too long to be told whole, so inner fields are known by name alone: {count:,} bod{'y' if count == 1 else 'ies'}."
+        yield f"Too long to describe in full, so inner fields have only their names: {count:,} bod{'y' if count == 1 else 'ies'}."
     if api.losses.wordless > _MUCH * asked:
         yield (
-            f"Of {api.losses.wordless:,} of {api.losses.asked:,} operations nothing but method and path was found: no words, no "
-            "parameters, no body. If the description says more to you than to this import, bundle it into one file."
+            f"Of {api.losses.wordless:,} of {api.losses.asked:,} operations only method and path were found: no description, no "
+            "parameters, no body. If there is more in the document, bundle it into one file."
         )
 
 
@@ -136,7 +136,7 @@ def news(changes: Changes, into: str, *, same: bool) -> Iterator[str]:
         "New, on": changes.added,
         "New writes, switched off until you set enabled: true": changes.added_off,
         "Changed in the description, and so here": changes.updated,
-        "Changed in the description, but here by hand, so left as they are": changes.kept,
+        "Changed in the description, but edited here by hand, so left as they are": changes.kept,
         "Not in the description any more, so switched off": changes.gone,
         "Reads that seem to change something, so switched off; set enabled: true on those that people may ask for": changes.acting,
         "On, as they were set here, though they seem to change something or carry other calls": changes.allowed,
@@ -149,7 +149,7 @@ def news(changes: Changes, into: str, *, same: bool) -> Iterator[str]:
             yield from (f"  {printable(line, 400)}" for line in lines)
     if changes.left_out:
         yield f"Removed by hand before, so left out again: {len(changes.left_out)}."
-    yield f"{into} says what the description says; nothing changed." if same else f"{into} is written."
+    yield f"{into} matches the description; nothing changed." if same else f"{into} is written."
 
 
 def mistakes(text: str) -> Iterator[str]:

@@ -172,7 +172,7 @@ def _of_any(marks: set[str], api: Mapping[str, Any]) -> set[str]:
 
 _TIED = (
     "{source}: an alias (*name), a merge (<<) or an unusual layout keeps it from being edited in place. Write those parts out, or import "
-    "into a file of its own and take over by hand what you need."
+    "into a separate file and copy what you need."
 )
 
 
@@ -190,15 +190,15 @@ def _find_api(file: Source, data: dict[str, Any], upstream: Upstream) -> tuple[d
     apis = several if isinstance(several, list) else [data]
     nodes = _get(file.root, "apis").value if isinstance(several, list) else [file.root]
     known = [(one, node) for one, node in zip(apis, nodes, strict=True) if isinstance(one, dict)]
-    found = [pair for pair in known if pair[0].get("name") == upstream.name]
-    found = found or [pair for pair in known if str(pair[0].get("base_url", "")).rstrip("/") == upstream.base_url]
-    if len(found) != 1:
+    fitting = [pair for pair in known if pair[0].get("name") == upstream.name]
+    fitting = fitting or [pair for pair in known if str(pair[0].get("base_url", "")).rstrip("/") == upstream.base_url]
+    if len(fitting) != 1:
         names = ", ".join(str(one.get("name", "API")) for one, _ in known)
         raise Misconfigured(
             f"{file.name} describes {names}, and the description {upstream.name} at {upstream.base_url}. If it is one of them, say which "
-            "with --name; else import it into a file of its own, and list both under apis:."
+            "with --name; else import it into a separate file, and list both under apis:."
         )
-    api, node = found[0]
+    api, node = fitting[0]
     endpoints = _get(node, "endpoints")
     if (
         not isinstance(endpoints, yaml.SequenceNode)
@@ -268,7 +268,7 @@ class _Merge:
         self.left -= self._marks_of_news(name)
         self.left |= {*_marks(entry), _gone(name)} & self.marks
         self.changes.stuck.append(
-            f"{_called(entry)}: left as it is, since the changes do not go with what was changed by hand ({mistake})"
+            f"{_called(entry)}: left as it is, since the changes conflict with what was changed by hand ({mistake})"
         )
 
 

@@ -1,6 +1,6 @@
 """An API description (OpenAPI 3.0 and 3.1, Swagger 2) as what the catalog says of an API. Bad parts are noted with their place, left out.
 
-Who fetches the text, and writes the catalog, is no matter of this room; nor what a single operation becomes (openapi_calls.py).
+Who fetches the text, and writes the catalog, is not this room's concern; nor what a single operation becomes (openapi_calls.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from catalog.documents import BadDocument
 from catalog.entries import ApiEntry, Entry
 from catalog.importer.openapi_alike import united
 from catalog.importer.openapi_auth import Credentials, credentials
-from catalog.importer.openapi_calls import Unsaid, endpoint
+from catalog.importer.openapi_bodies import Unsaid
+from catalog.importer.openapi_calls import endpoint
 from catalog.importer.openapi_effects import effect
 from catalog.importer.prose import plain
 from catalog.references import Documents, Node, printable
@@ -95,7 +96,7 @@ def operations(documents: Documents) -> list[FoundOperation]:
         raise BadDocument("The description has no paths, so there is nothing to call.")
     found = list(_operations(documents, paths))
     if not found:
-        raise BadDocument("The description's paths hold no operation (get, post, put, patch or delete).")
+        raise BadDocument("The description's paths contain no operation (get, post, put, patch or delete).")
     if len(found) > _MOST:
         raise BadDocument(f"The description has {len(found):,} operations; at most {_MOST:,} are taken.")
     return found
@@ -131,14 +132,16 @@ def _of_item(documents: Documents, path: str, item: Node) -> Iterator[FoundOpera
         elif name in _METHODS:
             documents.notes.lost["operations"] += 1  # a broken reference, noted
         elif name in ("options", "trace"):
-            documents.notes.add(written, f"{method.upper()} is no method of the catalog; it is left out")
+            documents.notes.add(written, f"{method.upper()} is a method that the catalog does not have; it is left out")
 
 
 def _kind(root: Node) -> str:
     """The document's kind and version. Raises `BadDocument` for what is no description that can be read."""
     value = root.value
     if not isinstance(value, dict):
-        raise BadDocument("This is no API description: it is no mapping with 'openapi' (or 'swagger') at its top.")
+        raise BadDocument(
+            "This is not an API description: it is not a mapping with 'openapi' (or 'swagger') at its top."
+        )
     version = printable(str(value.get("openapi", value.get("swagger", value.get("swaggerVersion", "")))), 30)
     if "openapi" in value and re.match(r"3(\.|$)", version):
         return f"OpenAPI {version}"
@@ -149,7 +152,7 @@ def _kind(root: Node) -> str:
             f"This description is of version '{version}'; OpenAPI 3.x and Swagger 2.0 are read. Convert it first."
         )
     raise BadDocument(
-        f"This is no API description: it has neither 'openapi: 3...' nor 'swagger: \"2.0\"' at its top.{_looks_like(value)}"
+        f"This is not an API description: it has neither 'openapi: 3...' nor 'swagger: \"2.0\"' at its top.{_looks_like(value)}"
     )
 
 
@@ -178,15 +181,15 @@ class Choice:
     read_only: bool = False
 
 
-def choose(found: Sequence[FoundOperation], choice: Choice) -> list[FoundOperation]:
+def choose(described: Sequence[FoundOperation], choice: Choice) -> list[FoundOperation]:
     """The chosen operations. Raises `BadDocument` where a pattern or a tag fits nothing, or nothing is left."""
     patterns = [(text, _pattern(text)) for text in choice.only]
     for text, pattern in patterns:
-        if not any(pattern.fullmatch(_simple(one.name)) for one in found):
+        if not any(pattern.fullmatch(_simple(one.name)) for one in described):
             raise BadDocument(
-                f"--only '{text}' fits no operation; write, for example, 'GET *' or '{found[0].name}' (in quotes)."
+                f"--only '{text}' matches no operation; write, for example, 'GET *' or '{described[0].name}' (in quotes)."
             )
-    there = {tag.lower(): tag for one in found for tag in one.tags}
+    there = {tag.lower(): tag for one in described for tag in one.tags}
     for tag in choice.tags:
         if tag.lower() not in there:
             raise BadDocument(
@@ -195,13 +198,13 @@ def choose(found: Sequence[FoundOperation], choice: Choice) -> list[FoundOperati
     wanted = {tag.lower() for tag in choice.tags}
     chosen = [
         one
-        for one in found
+        for one in described
         if (not patterns or any(pattern.fullmatch(_simple(one.name)) for _, pattern in patterns))
         and (not wanted or wanted & {tag.lower() for tag in one.tags})
         and (not choice.read_only or one.method in SAFE_METHODS)
     ]
     if not chosen:
-        raise BadDocument("No operation fits all of --only, --tag and --read-only.")
+        raise BadDocument("No operation matches all of --only, --tag and --read-only.")
     return chosen
 
 
@@ -222,9 +225,9 @@ def _simple(name: str) -> str:
 def read_api(documents: Documents, choice: Choice, *, source: str = "", name: str = "", base_url: str = "") -> Imported:
     """The chosen operations as a catalog's API. `source` is the URL that the document came from, if any; `name` and `base_url` set
     what the description says otherwise. Raises `BadDocument` where this is no description, or no operation is left."""
-    found = operations(documents)
+    described = operations(documents)
     broken = documents.notes.lost["operations"]
-    chosen = choose(found, choice)
+    chosen = choose(described, choice)
     info = documents.root.get("info")
     base = base_url.rstrip("/") or _base_url(documents, source)
     name = without_variables(printable(name, 80) or _name(info, base))
@@ -233,13 +236,13 @@ def read_api(documents: Documents, choice: Choice, *, source: str = "", name: st
     entries = tuple(_entries(documents, chosen, keys, base))
     if not entries:
         reasons = "; ".join(f"{place}: {words}" for place, words in list(documents.notes.lines)[:5])
-        raise BadDocument(f"No operation of the description can be said in the catalog. {reasons}")
+        raise BadDocument(f"The catalog cannot express any operation of the description. {reasons}")
     version = printable(str(info.get("version").value or ""), 40)
     title = printable(plain(info.text("title")) or name, 80).rstrip(".")
-    shapes = frozenset(shape(one.method, one.path) for one in found)
+    shapes = frozenset(shape(one.method, one.path) for one in described)
     notes = (
         *documents.notes.lines,
-        *([("", f"and {documents.notes.more:,} more of such")] if documents.notes.more else []),
+        *([("", f"and {documents.notes.more:,} more like these")] if documents.notes.more else []),
     )
     kind = _kind(documents.root)
     losses = Losses(
@@ -308,10 +311,13 @@ def _with(
     name, other = printable(one.name, 120), printable(first.name, 120)
     both = united(there, entry)
     if both is None or _mistake(both):
-        documents.notes.add(one.node, f"{name} is left out: no call could tell it from {other}", lost="operations")
+        documents.notes.add(
+            one.node, f"{name} is left out: a call to it could not be told from one to {other}", lost="operations"
+        )
         return there
     documents.notes.add(
-        one.node, f"{name} is one entry with {other}, since no call could tell them apart; it takes both"
+        one.node,
+        f"{name} shares one entry with {other}, since calls to them could not be told apart; the entry takes both",
     )
     return both
 
@@ -349,7 +355,7 @@ def _on_base(documents: Documents, one: FoundOperation, base: str) -> str:
         if url.startswith(base + "/"):
             return url[len(base) :] + one.path
         raise Unsaid(
-            f"it is at {printable(url, 120)}, not at {base}; import it into a catalog of its own, with --only and --base-url"
+            f"it is at {printable(url, 120)}, not at {base}; import it into a separate catalog, with --only and --base-url"
         )
     return one.path
 
@@ -409,7 +415,8 @@ def _base_url(documents: Documents, source: str) -> str:
         return "${API_URL}" + path
     if len(list(servers.each())) > 1:
         documents.notes.add(
-            servers, f"of its servers the first is taken, {printable(url, 120)}; another one with --base-url"
+            servers,
+            f"it names several servers, and the first is used, {printable(url, 120)}; choose another with --base-url",
         )
     return url
 

@@ -59,7 +59,7 @@ def credentials(documents: Documents, operations: Iterable[Node], prefix: str) -
     if not wanted:
         if counts.keys() - {()}:
             documents.notes.add(
-                general, "no way of authentication here that the catalog has; write auth: or headers: by hand"
+                general, "the catalog supports none of its ways to authenticate; write auth: or headers: by hand"
             )
             return Credentials(keys=keys)
         wanted = [(name,) for name in schemes]  # told, but nowhere asked for
@@ -114,7 +114,7 @@ def _note_others(documents: Documents, asked: list[tuple[Node, set[tuple[str, ..
         documents.notes.add(
             operations[0],
             f"this{more} for {' and '.join(names)[:80]}, but auth says {' and '.join(best)[:80]}; add what is missing under headers:, "
-            "or import them into a catalog of their own with --only",
+            "or import them into a separate catalog with --only",
         )
 
 
@@ -196,7 +196,7 @@ def _authorization(documents: Documents, scheme: Node, name: str) -> _Way:
                 return _Way("header", name, f"{found[1]} {found[2]}{found[3]}", found[3])
     documents.notes.add(
         scheme,
-        "it does not say what stands before the key in the header Authorization; if the API wants a word there, write it under auth: "
+        "it does not say what comes before the key in the Authorization header; if the API expects a word there, write it under auth: "
         "before the variable, for example 'Token ${...}'",
     )
     return _Way("header", name)
@@ -218,7 +218,7 @@ def _written(documents: Documents, ways: list[_Way], prefix: str, keys: frozense
             headers[way.name] = values[0]
         else:
             documents.notes.add(
-                documents.root.get("security"), f"besides, it asks for a {way.kind} key, which the catalog cannot say"
+                documents.root.get("security"), f"it also asks for a {way.kind} key, which the catalog does not support"
             )
             continue
         variables += names

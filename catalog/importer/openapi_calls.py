@@ -1,39 +1,29 @@
-"""One operation of a description as an endpoint of the catalog: url with its placeholders, parameters, body, words, paging.
+"""One operation of a description as an endpoint of the catalog: url with its placeholders, headers, words, paging.
 
-What the catalog cannot say is noted with its place, and left out: a part where the rest still makes a call, else the operation.
+What its parameters are is read in openapi_parameters.py, its body in openapi_bodies.py. What the catalog cannot say is noted with its
+place, and left out: a part where the rest still makes a call, else the operation.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
-from catalog.bodies import JSON_PATCH
-from catalog.importer.compact_schemas import BODY_SIZE, PARAMETER_SIZE, compact, merged
+from catalog.importer.compact_schemas import PARAMETER_SIZE, compact, merged
 from catalog.importer.openapi_auth import key_of
+from catalog.importer.openapi_bodies import body_of
 from catalog.importer.openapi_paging import counts_from_zero, is_unsaid, pagination
+from catalog.importer.openapi_parameters import DescribedParameter, parameters, schema_of, without_null
 from catalog.importer.prose import described
 from catalog.references import Documents, Node, printable
-from catalog.rules import SAFE_METHODS
 from catalog.values import HEADER_NAME, header_key, is_reserved
 
 _DESCRIPTION = 200  # characters
-_JSON_TEXT = 400  # characters that tell the fields of a value that is JSON
 _PLACEHOLDER = 48
-_MANY = 40  # parameters from which on the most telling come first: a line of the prompt shows about as many
-_PARAMETERS = 200  # that are described; of the others the name and the type are kept
-_MOST = 2_000  # parameters of one operation
-_COMMON = (
-    "q", "query", "search", "filter", "id", "ids", "name", "title", "status", "state", "type", "kind", "email", "user", "owner", "tag",
-    "tags", "limit", "per_page", "page_size", "offset", "page", "cursor", "sort", "order", "ordering",
-)  # fmt: skip
-_LOOKS = frozenset(("pretty", "opt_pretty", "prettyprint", "callback", "jsonp"))  # of the answer, which no model needs
-# What a PATCH is sent as where its description leaves the choice: what the model writes most easily comes first.
-_PATCHES = ("application/merge-patch+json", "application/strategic-merge-patch+json", JSON_PATCH)
 _FIELDS = 20  # of an object in the query
 _LEVELS = 3  # of objects in objects there
 _COLLECTIONS = {
@@ -43,23 +33,6 @@ _COLLECTIONS = {
 }  # Swagger 2
 _ARRAYS = {"spaceDelimited": ("spaceDelimited", False), "pipeDelimited": ("pipeDelimited", False)}
 _PATH_MARK = {"label": ".", "matrix": ";"}  # RFC 6570, for one value
-
-
-class Unsaid(Exception):
-    """The catalog cannot say this operation. Its text says why."""
-
-
-@dataclass(frozen=True)
-class DescribedParameter:
-    """A parameter of a description: `node` is where it stands, `schema` where its values are described."""
-
-    name: str
-    where: str  # path, query, header, cookie, body, formData
-    required: bool
-    node: Node
-    schema: Node
-    is_json: bool = False  # its value is a JSON text, which the schema describes
-    is_brief: bool = False  # too many are beside it: known by its name and type alone
 
 
 @dataclass
@@ -113,14 +86,14 @@ def endpoint(
     entry: dict[str, Any] = {"method": method, "url": url, "description": _words(method, path, operation)}
     if draft.parameters:
         entry["parameters"] = draft.parameters
-    entry |= _body(documents, method, operation, given)
+    entry |= body_of(documents, method, operation, given)
     return entry | (_paging(documents, draft, path, operation, given) if method == "GET" else {})
 
 
 def _note_cookies(documents: Documents, given: list[DescribedParameter]) -> None:
     for one in given:
         if one.required:
-            words = f"the cookie '{one.name[:60]}' is left out; the catalog has no cookies for the model"
+            words = f"the cookie '{one.name[:60]}' is left out; the model cannot set cookies"
             documents.notes.add(one.node, words, lost="parameters")
 
 
@@ -141,7 +114,7 @@ def _paging(
         if is_unsaid(documents, operation, draft.query, types, path):
             documents.notes.add(
                 operation,
-                "how its list goes on is not recognised, so all_pages will try it out; write pagination where you know",
+                "its paging is not recognised, so all_pages will find out by trying; write pagination if you know it",
             )
         return {}
     if "parameter" in paging:
@@ -156,122 +129,6 @@ def _first_page(draft: _Draft, placeholder: str, given: list[DescribedParameter]
     told = next((one.node.text("description") for one in given if draft.query.get(one.name) == placeholder), "")
     if schema.get("type") == "integer" and "default" not in schema and counts_from_zero(told):
         schema.setdefault("minimum", 0)
-
-
-def parameters(documents: Documents, item: Node, operation: Node) -> list[DescribedParameter]:
-    """The parameters of a path and of its operation; the operation's win."""
-    found: dict[tuple[str, str], DescribedParameter] = {}
-    for place in (item.get("parameters"), operation.get("parameters")):
-        if place.value is not None and not isinstance(place.target.value, (list, type(None))):
-            documents.notes.add(place, "parameters has to be a list; it is left out", lost="parameters")
-        for one in place.each():
-            node = documents.follow(one)
-            given = _given(documents, node, one)
-            if given is not None:
-                found[given.where, given.name] = given
-    return list(_bounded(documents, list(found.values()), operation))
-
-
-def _bounded(documents: Documents, given: list[DescribedParameter], operation: Node) -> Iterator[DescribedParameter]:
-    """The parameters of one operation. Where they are many, the most telling first, and the last ones by name and type alone."""
-    if len(given) > _MANY:
-        names = {one.name for one in given}
-        given = sorted(given, key=lambda one: _telling(one, names))
-    for place, one in enumerate(given[:_MOST]):
-        yield replace(one, is_brief=place >= _PARAMETERS and not one.required)
-    if len(given) > _PARAMETERS:
-        rest = ", ".join(one.name for one in given[_PARAMETERS:_MOST])
-        documents.notes.add(
-            operation,
-            f"it has {len(given)} parameters; {_PARAMETERS} are described, these can be given, too, and are known by name and type alone: "
-            f"{printable(rest, 12_000)}",
-        )
-    if len(given) > _MOST:
-        documents.notes.add(
-            operation, f"it has {len(given):,} parameters; the first {_MOST:,} are taken", lost="parameters"
-        )
-
-
-def _telling(one: DescribedParameter, names: Container[str]) -> tuple[bool, bool, bool, int]:
-    """From what a call needs to what says another thing of a name that is there: `name__ic`, `created[gte]`."""
-    base = re.split(r"__|[\[.:!]", one.name, maxsplit=1)[0]
-    common = _COMMON.index(one.name.lower()) if one.name.lower() in _COMMON else len(_COMMON)
-    is_described = any(said.text("description") for said in (one.node, one.schema))
-    return not one.required, base != one.name and base in names, not is_described, common
-
-
-def _given(documents: Documents, node: Node, written: Node) -> DescribedParameter | None:
-    name, where = node.text("name"), node.text("in")
-    if node.value is None:
-        return None  # a broken reference, noted
-    if not name or where not in ("path", "query", "header", "cookie", "body", "formData"):
-        documents.notes.add(
-            written, "a parameter needs a name, and in: path, query or header; this one is left out", lost="parameters"
-        )
-        return None
-    if (node.is_set("deprecated") or name.lower() in _LOOKS) and not node.is_set("required"):
-        return None
-    schema, is_json = node.get("schema"), False
-    if not isinstance(schema.value, dict):
-        kind, content = next(iter(node.get("content").items()), ("", None))
-        is_json = "json" in kind.lower()
-        schema = node if content is None else content.get("schema")
-    return DescribedParameter(name, where, where == "path" or node.is_set("required"), node, schema, is_json)
-
-
-def _schema(documents: Documents, one: DescribedParameter) -> dict[str, Any]:
-    """A parameter's values: the parameter's own words before those of its schema, nothing about null."""
-    size = BODY_SIZE if one.is_json else PARAMETER_SIZE
-    schema = compact(documents, one.schema, size, about=one.name)
-    if one.is_brief:
-        return _bare(without_null(schema))
-    said = {} if one.is_json else schema
-    if one.schema is not one.node and one.node.text("description"):
-        words = one.node.holding({"description": one.node.text("description")})
-        own = compact(documents, words, PARAMETER_SIZE, about=one.name)
-        said = {key: value for key, value in said.items() if key != "description"} | own
-    return without_null(said) if not one.is_json else _json_text(said.get("description", ""), schema)
-
-
-def _json_text(words: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """A value that is JSON in one text: what has to be in it is told in words."""
-    needed = schema.get("required", [])
-    fields = schema.get("properties", {}) or schema.get("items", {}).get("properties", {})
-    told = [f"{name}{'' if name in needed else '?'} {_kind_said(one)}".rstrip() for name, one in fields.items()]
-    text = "JSON text" + (f", a list{' of' if told else ''}" if schema.get("type") == "array" else "")
-    if told:
-        text += f" {{{printable('; '.join(told), _JSON_TEXT)}}}"
-    return {"description": f"{words.rstrip('.')}. {text}" if words else text}
-
-
-def _kind_said(schema: dict[str, Any]) -> str:
-    if "enum" in schema:
-        return "|".join(str(value)[:40] for value in schema["enum"][:8])
-    kinds = schema.get("type", "string")
-    return "|".join(kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind not in ("string", "null"))
-
-
-def _bare(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema's type alone, and that of a list's items."""
-    found = {"type": schema["type"]} if "type" in schema else {}
-    items = schema.get("items")
-    return found | ({"items": {"type": items["type"]}} if isinstance(items, dict) and "type" in items else {})
-
-
-def without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema for a URL's text, which cannot be null."""
-    found = dict(schema)
-    if isinstance(found.get("type"), list):
-        kinds = [kind for kind in found["type"] if kind != "null"]
-        found["type"] = "array" if "array" in kinds else kinds[0] if len(kinds) == 1 else kinds
-    if "enum" in found:
-        found["enum"] = [value for value in found["enum"] if value is not None]
-    if "anyOf" in found:
-        variants = [one for one in found["anyOf"] if one.get("type") != "null"]
-        found = {key: value for key, value in found.items() if key != "anyOf"}
-        found |= {"anyOf": variants} if len(variants) > 1 else variants[0] if variants else {}
-    found.pop("required", None)  # a list of fields here, which the catalog reads as the parameter's own `required`
-    return found
 
 
 # --- path, query, headers ---------------------------------------------------------------------------------------------
@@ -299,7 +156,7 @@ def _path(
         used.add(raw)
         if (one := known.get(raw)) is None:
             return f"[{name}]"
-        draft.say(name, _as_text(_schema(documents, one)))
+        draft.say(name, _as_text(schema_of(documents, one)))
         mark = _PATH_MARK.get(one.node.text("style"), "")
         return f"{mark}{raw}=[{name}]" if mark == ";" else f"{mark}[{name}]"
 
@@ -365,16 +222,16 @@ def _header(documents: Documents, draft: _Draft, one: DescribedParameter) -> Non
     if not re.fullmatch(HEADER_NAME, one.name) or len(one.name) > 100:
         documents.notes.add(one.node, "this is not a header name; it is left out", lost="parameters")
     elif is_reserved(one.name):
-        documents.notes.add(one.node, f"a call may not bring the header {one.name}; it is left out", lost="parameters")
+        documents.notes.add(one.node, f"a call may not set the header {one.name}; it is left out", lost="parameters")
     elif key not in {header_key(name) for name in draft.taken}:
         draft.taken.add(one.name)
-        schema = _as_text(_schema(documents, one))
+        schema = _as_text(schema_of(documents, one))
         draft.parameters[one.name] = {"in": "header", **({"required": True} if one.required else {}), **schema}
 
 
 def _query(documents: Documents, draft: _Draft, one: DescribedParameter) -> Iterator[str]:
     """The url's parts for a query parameter: one, or one for each field of an object."""
-    schema = _schema(documents, one)
+    schema = schema_of(documents, one)
     variants: list[dict[str, Any]] = schema.get("anyOf", [schema])
     objects = [each for each in variants if each.get("type") == "object"]
     others = [each for each in variants if each.get("type") != "object"]
@@ -488,157 +345,6 @@ def _field(documents: Documents, draft: _Draft, one: DescribedParameter, *, deep
             f"the catalog cannot write the list or object '{one.name[:60]}' into a query; it is left out",
             lost="parameters",
         )
-
-
-# --- body -------------------------------------------------------------------------------------------------------------
-
-
-def _body(documents: Documents, method: str, operation: Node, given: list[DescribedParameter]) -> dict[str, Any]:
-    """The entry's body and body_type. Raises `Unsaid` where it needs one that the catalog cannot say."""
-    forms = [one for one in given if one.where == "formData"]
-    whole = next((one for one in given if one.where == "body"), None)
-    if forms:
-        found = _form(documents, forms, operation)
-        is_needed = any(one.required for one in forms)
-    elif whole is not None:
-        said = operation.get("consumes").value or documents.root.get("consumes").value
-        name = _json_among([str(one) for one in said] if isinstance(said, list) else []) or "application/json"
-        found = _as_json(name, compact(documents, whole.schema, BODY_SIZE))
-        is_needed = whole.required
-    else:
-        request = documents.follow(operation.get("requestBody"))
-        found, is_needed = _content(documents, request), request.is_set("required")
-    if method in SAFE_METHODS:
-        if (found.get("body") or {}).get("properties"):
-            documents.notes.add(operation, f"the body of a {method} is left out", lost="bodies")
-        return {}
-    body = found.get("body")
-    if body is None or (body.get("additionalProperties") is False and "properties" not in body):
-        return {}  # one that may hold nothing
-    kinds = body.get("type", [])
-    kinds = [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind in ("object", "array")]
-    if "type" in body and not kinds:
-        raise Unsaid("its body is no object or list, and no other can be sent")
-    typed = {"type": kinds[0] if len(kinds) == 1 else kinds} if kinds else {}
-    optional = {} if is_needed else {"body_required": False}
-    return optional | found | {"body": typed | {key: value for key, value in body.items() if key != "type"}}
-
-
-def _content(documents: Documents, request: Node) -> dict[str, Any]:
-    """An OpenAPI 3 body: JSON before a form before multipart."""
-    kinds = {name.partition(";")[0].strip().lower(): one for name, one in request.get("content").items()}
-    if not kinds:
-        return {}
-    name = _json_among(kinds)
-    if name is not None:
-        return _as_json(name, compact(documents, kinds[name].get("schema"), BODY_SIZE))
-    for name, kind in (("application/x-www-form-urlencoded", "form"), ("multipart/form-data", "multipart")):
-        if name in kinds:
-            body = _object(compact(documents, kinds[name].get("schema"), BODY_SIZE))
-            finish = _styled if kind == "form" else _with_files
-            return {"body_type": kind, "body": finish(body, kinds[name].get("encoding"))}
-    if request.is_set("required"):
-        raise Unsaid(f"it takes only {printable(', '.join(kinds), 120)}, which the bot cannot send")
-    documents.notes.add(
-        request,
-        f"its body is left out: it takes only {printable(', '.join(kinds), 120)}, which the bot cannot send",
-        lost="bodies",
-    )
-    return {}
-
-
-def _json_among(kinds: Iterable[str]) -> str | None:
-    """The media type of JSON that a body is sent as, where there is one among these: the plain one before others."""
-    names = {one.partition(";")[0].strip().lower() for one in kinds}
-    plain = [one for one in ("application/json", "*/*", "application/*") if one in names]
-    others = [one for one in _PATCHES if one in names] + sorted(one for one in names if one.endswith("+json"))
-    return next(iter(plain + others), None)
-
-
-def _as_json(name: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The entry's body and body_type for a media type of JSON."""
-    if name == JSON_PATCH:  # a list, which descriptions forget
-        body = {"type": "array"} | {key: one for key, one in body.items() if key in ("items", "description")}
-    is_said = re.fullmatch(r"application/[\w.-]+\+json", name, re.ASCII) is not None
-    return ({"body_type": name} if is_said else {}) | {"body": body}
-
-
-def _styled(body: dict[str, Any], encoding: Node) -> dict[str, Any]:
-    """A form whose lists say how they are written. OpenAPI repeats the name where `encoding` says nothing."""
-    fields = dict(body.get("properties", {}))
-    for name, schema in fields.items():
-        said = encoding.get(name)
-        if schema.get("type") == "array" and said.text("style") in ("", "form"):
-            fields[name] = _list_field(schema, exploded=said.get("explode").value is not False)
-    return body | ({"properties": fields} if fields else {})
-
-
-def _with_files(body: dict[str, Any], encoding: Node) -> dict[str, Any]:
-    """A multipart body whose files are told as OpenAPI 3.1 does: `contentMediaType` of a field, or `contentType` under `encoding`.
-
-    https://spec.openapis.org/oas/v3.1.1.html#considerations-for-file-uploads
-    """
-    fields = {
-        name: _file(schema, encoding.get(name).text("contentType").partition(",")[0].strip())
-        for name, schema in body.get("properties", {}).items()
-    }
-    return body | ({"properties": fields} if fields else {})
-
-
-def _file(schema: dict[str, Any], sent_as: str) -> dict[str, Any]:
-    """A field's schema: a file where its content is of a kind that no text or JSON value is."""
-    if isinstance(items := schema.get("items"), dict) and schema.get("type", "array") == "array":
-        return schema | {"items": _file(items, sent_as)}
-    kind = schema.get("contentMediaType") or sent_as
-    if schema.get("type", "string") != "string" or schema.get("contentEncoding") or schema.get("format") == "binary":
-        return schema
-    if (
-        not kind
-        or kind in ("text/plain", "application/x-www-form-urlencoded")
-        or kind.endswith("json")
-        or "enum" in schema
-    ):
-        return schema
-    media = {} if "*" in kind else {"contentMediaType": kind}
-    return (
-        {"type": "string", "format": "binary"} | media | {k: v for k, v in schema.items() if k not in ("type", *media)}
-    )
-
-
-def _list_field(schema: dict[str, Any], *, exploded: bool) -> dict[str, Any]:
-    spelled = {"style": "form"} | ({} if exploded else {"explode": False})
-    return {"type": schema["type"]} | spelled | {key: value for key, value in schema.items() if key != "type"}
-
-
-def _object(schema: dict[str, Any]) -> dict[str, Any]:
-    """A form's schema, which is an object's whatever the description forgot to say."""
-    return (
-        schema
-        if schema.get("type") == "object"
-        else {"type": "object"} | {k: v for k, v in schema.items() if k != "type"}
-    )
-
-
-def _form(documents: Documents, forms: list[DescribedParameter], operation: Node) -> dict[str, Any]:
-    """Swagger 2's form fields as one schema."""
-    properties = {one.name: one.node.value for one in forms}
-    required = [one.name for one in forms if one.required]
-    schema = operation.holding({"type": "object", "required": required, "properties": properties})
-    consumes = operation.get("consumes").target.value or documents.root.get("consumes").target.value
-    has_file = any(one.node.text("type") == "file" for one in forms)
-    multipart = has_file or (
-        isinstance(consumes, list)
-        and "multipart/form-data" in consumes
-        and "application/x-www-form-urlencoded" not in consumes
-    )
-    body = _object(compact(documents, schema, BODY_SIZE))
-    if multipart:
-        return {"body_type": "multipart", "body": body}
-    fields = dict(body.get("properties", {}))
-    for one in forms:
-        if fields.get(one.name, {}).get("type") == "array":
-            fields[one.name] = _list_field(fields[one.name], exploded=one.node.text("collectionFormat") == "multi")
-    return {"body_type": "form", "body": body | {"properties": fields}}
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

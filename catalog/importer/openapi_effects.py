@@ -47,7 +47,7 @@ def effect(entry: Mapping[str, Any], operation_id: str = "") -> str:
     if last & _CARRIES or _carries(entry.get("body")) or (last & _SEVERAL and not is_read and not fields):
         return "it carries other requests, which no rule of the catalog would see"
     if is_read and _acts(last, str(entry["description"]), operation_id):
-        return f"a {entry['method']} that seems to change something, and no {entry['method']} waits for a click"
+        return f"a {entry['method']} that seems to change something, and a {entry['method']} does not wait for approval"
     return ""
 
 

@@ -1,7 +1,7 @@
 """Operations as the model reads them: one terse line each, and a map of all where there are too many. Sentences live elsewhere.
 
 A line is `METHOD /path What it does. (name type; other? type) body {field; other? type}`: a name with a question mark may be left out, one
-without a type is text, values to choose from stand with strokes between.
+without a type is text, values to choose from have strokes between them.
 """
 
 from __future__ import annotations

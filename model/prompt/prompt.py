@@ -17,7 +17,7 @@ from typing import Any
 from base.english import telling_terms
 from base.shrink import as_json
 from base.tokens import estimate
-from catalog.calls import BadCall
+from catalog.bad_call import BadCall
 from catalog.catalog import KEPT_PARTS, RUN, Api, Catalog, Operation, Recipe
 from catalog.rules import SAFE_METHODS
 from model.prompt.listing import (

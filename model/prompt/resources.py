@@ -1,6 +1,6 @@
 """How the operations of an API hang together, read from their paths: families of one resource, and where the ids come from that paths need.
 
-A family is what stands below one collection: /teams, /teams/[id], /teams/[id]/photo. A producer of an operation is a read whose answer
+A family is what is below one collection: /teams, /teams/[id], /teams/[id]/photo. A producer of an operation is a read whose answer
 is likely to hold a value for a placeholder of its path. Nothing here reads descriptions or questions.
 """
 

@@ -1,6 +1,6 @@
 """The journal's entries as values, and the chain that ties each to the one before: HMAC-SHA256 over its content and the last hash.
 
-Under the same key: signatures of what stands beside the chain.
+Under the same key: signatures of what is kept beside the chain.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def _within(span: Span) -> list[ColumnElement[bool]]:
 class Journal:
     """The chain in one database. `key` is the HMAC key; `file` is where its head is kept beside the database, if anywhere.
 
-    The head, signed, is in the database, too, and the next entry goes on from there: a journal that was emptied does not begin anew.
+    The head, signed, is in the database, too, and the next entry goes on from there: a journal that was emptied does not start over.
     """
 
     def __init__(self, engine: Engine, key: bytes, file: Path | None = None) -> None:
@@ -190,7 +190,7 @@ class Journal:
 
     def _head(self, db: Connection) -> tuple[Head, bool]:
         """Where the chain goes on: behind its head, or where that was removed, behind the last entry; and whether the head is ours.
-        One that somebody else put there is not signed anew."""
+        One that somebody else put there is not signed again."""
         row = db.execute(_HEAD).first()
         return self._goes_on(db, None if row is None else _HeadRow(row.number, row.hash, row.signature))
 

@@ -45,10 +45,10 @@ def test_an_expression_finds_what_it_names(expression: str, found: object) -> No
 @pytest.mark.parametrize(
     ("expression", "words"),
     [
-        ("", "no valid JMESPath"),
-        ("data[", "no valid JMESPath"),
-        ("data[?id ==]", "no valid JMESPath, at character"),
-        ("'open", "no valid JMESPath, at character 1"),
+        ("", "not valid JMESPath"),
+        ("data[", "not valid JMESPath"),
+        ("data[?id ==]", "not valid JMESPath, at character"),
+        ("'open", "not valid JMESPath, at character 1"),
         ("a" * (MAX_EXPRESSION + 1), "longer than 1,000"),
         ("{a:" * 240 + "a" + "}" * 240, "nested too deeply"),
         ("!" * 900 + "a", "nested too deeply"),
@@ -61,7 +61,7 @@ def test_an_expression_finds_what_it_names(expression: str, found: object) -> No
         ("&data", "not JSON"),
         ("[&data]", "not JSON"),
         ("ceil(to_number('inf'))", "ceil() got"),
-        ("`NaN`", "no valid JMESPath"),
+        ("`NaN`", "not valid JMESPath"),
     ],
 )
 def test_an_expression_that_fails_says_why_in_words(expression: str, words: str) -> None:
@@ -73,7 +73,7 @@ def test_an_expression_that_fails_says_why_in_words(expression: str, words: str)
 
 def test_checking_needs_no_data() -> None:
     check_expression("data[*].id")
-    with pytest.raises(BadQuery, match="no valid JMESPath, at character 7"):
+    with pytest.raises(BadQuery, match="not valid JMESPath, at character 7"):
         check_expression("data[*")
 
 

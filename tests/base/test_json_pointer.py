@@ -53,5 +53,5 @@ def test_a_percent_encoded_slash_stays_within_its_step() -> None:
 
 
 def test_a_fragment_that_is_no_pointer_is_refused() -> None:
-    with pytest.raises(ValueError, match="no JSON pointer"):
+    with pytest.raises(ValueError, match="not a JSON pointer"):
         fragment_steps("anchor")

@@ -214,7 +214,7 @@ def test_the_catalog_says_whose_addresses_stay_links(more: str, hosts: set[str] 
     ("more", "told"),
     [
         ("links: none", "'links' takes 'plain'"),
-        ("links: plain\nlink_hosts: ['https://wiki.example.com/x']", "is not a host name; write the name alone"),
+        ("links: plain\nlink_hosts: ['https://wiki.example.com/x']", "is not a host name; write only the name"),
         ("link_hosts: [wiki.example.com]", "link_hosts is for links: plain; add that, or remove link_hosts"),
     ],
 )

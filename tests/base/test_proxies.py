@@ -144,7 +144,7 @@ def test_a_proxys_password_is_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("socks5://proxy.example:1080", "SOCKS are not supported; write an HTTP proxy, http://host:port"),
+        ("socks5://proxy.example:1080", "SOCKS proxies are not supported; use an HTTP proxy, http://host:port"),
         ("http://", "write the proxy as http://host:port"),
         ("http://me:secret@:80", "write the proxy as http://host:port"),
         ("http://proxy:port", "write the proxy as http://host:port"),
@@ -423,7 +423,12 @@ def test_a_key_file_that_is_emptied_or_gone_leaves_the_key_in_use(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(None, "cannot read"), ("", "is empty"), ("# key\nabc", "holds more than a key"), ("schlüssel", "holds more")],
+    [
+        (None, "cannot read"),
+        ("", "is empty"),
+        ("# key\nabc", "contains more than a key"),
+        ("schlüssel", "contains more"),
+    ],
 )
 def test_a_key_file_of_no_use_stops_the_start(tmp_path: Path, content: str | None, told: str) -> None:
     if content is not None:
@@ -437,5 +442,5 @@ NEEDED: dict[str, Any] = {"slack_bot_token": "xoxb-1", "slack_signing_secret": "
 
 def test_two_keys_stop_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     environment_of(monkeypatch, tmp_path, OPENAI_API_KEY="sk-abc", OPENAI_API_KEY_FILE="/run/secrets/key")
-    with pytest.raises(Misconfigured, match="OPENAI_API_KEY_FILE: OPENAI_API_KEY is set, too; set one of the two"):
+    with pytest.raises(Misconfigured, match="OPENAI_API_KEY_FILE: OPENAI_API_KEY is set, too; set only one of them"):
         load_settings()

@@ -196,7 +196,7 @@ def test_a_credential_that_belongs_elsewhere_is_told_by_what_it_is(
         ("OPENAI_API_KEY", "sk-...", "this is the placeholder of an example"),
         ("SLACK_BOT_TOKEN", '"xoxb-12-34-abc"', "the quotes around it would be sent, too"),
         ("SLACK_BOT_TOKEN", "Bearer xoxb-12-34-abc", "leave out the word Bearer"),
-        ("SLACK_BOT_TOKEN", "SLACK_BOT_TOKEN=xoxb-12", "the value begins with a name of its own, SLACK_BOT_TOKEN=; leave that out"),
+        ("SLACK_BOT_TOKEN", "SLACK_BOT_TOKEN=xoxb-12", "the value begins with its own name, SLACK_BOT_TOKEN=; leave that out"),
         ("SLACK_BOT_TOKEN", "12345", "this is not a bot token; write the Bot User OAuth Token"),
     ],
 )  # fmt: skip
@@ -400,10 +400,10 @@ def test_what_people_may_use_is_as_much_as_they_like_unless_set(monkeypatch: pyt
         ("20", "write a number and a span, for example 20/hour (minute, hour or day)"),
         ("20 an hour", "write a number and a span, for example 20/hour (minute, hour or day)"),
         ("-1/hour", "write a number and a span, for example 20/hour (minute, hour or day)"),
-        ("20/hours", "'hours' is no span; write 20/hour"),
-        ("20/h", "'h' is no span; write 20/hour"),
-        ("5/Day", "'Day' is no span; write 5/day"),
-        ("5/min", "'min' is no span; write 5/minute"),
+        ("20/hours", "'hours' is not a time span; write 20/hour"),
+        ("20/h", "'h' is not a time span; write 20/hour"),
+        ("5/Day", "'Day' is not a time span; write 5/day"),
+        ("5/min", "'min' is not a time span; write 5/minute"),
         ("5/week", "write a number and a span, for example 20/hour (minute, hour or day)"),
         ("0/hour", "write 1 or more, or leave it out for no limit"),
     ],
@@ -476,9 +476,11 @@ def test_a_missing_setting_is_told_with_what_it_may_have_been_written_as(
     with pytest.raises(Misconfigured) as caught:
         load_settings()
     token, channel = str(caught.value).splitlines()
-    assert token.endswith("(README, 'Settings'). SLACK_BOT_TOKN is set, which is no setting: is SLACK_BOT_TOKEN meant?")
+    assert token.endswith(
+        "(README, 'Settings'). SLACK_BOT_TOKN is set, but is not a setting: did you mean SLACK_BOT_TOKEN?"
+    )
     assert channel.startswith("SLACK_CHANNEL is not set.")
-    assert channel.endswith("SLACK_CHANELL is set, which is no setting: is SLACK_CHANNEL meant?")
+    assert channel.endswith("SLACK_CHANELL is set, but is not a setting: did you mean SLACK_CHANNEL?")
     assert "xoxb" not in str(caught.value)
 
 
@@ -530,7 +532,9 @@ def test_a_wrong_secret_in_a_file_is_told_without_its_value(monkeypatch: pytest.
 def test_a_metrics_port_is_none_of_slacks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(monkeypatch).metrics_port is None
     assert load(monkeypatch, METRICS_PORT="9464").metrics_port == 9464
-    with pytest.raises(Misconfigured, match="METRICS_PORT: it is PORT, which Slack reaches; choose another one"):
+    with pytest.raises(
+        Misconfigured, match="METRICS_PORT: it is the same as PORT, which Slack reaches; choose another"
+    ):
         load(monkeypatch, METRICS_PORT="3000")
 
 
@@ -589,7 +593,7 @@ def test_a_secret_in_two_places_in_no_file_or_in_an_empty_one_is_told(
     with pytest.raises(Misconfigured) as caught:
         load_settings()
     assert str(caught.value).splitlines() == [
-        "SLACK_BOT_TOKEN_FILE: SLACK_BOT_TOKEN is set, too; set one of the two.",
+        "SLACK_BOT_TOKEN_FILE: SLACK_BOT_TOKEN is set, too; set only one of them.",
         f"SLACK_SIGNING_SECRET_FILE: cannot read {tmp_path}/none: No such file or directory.",
         f"JOURNAL_KEY_FILE: {tmp_path}/empty is empty.",
     ]

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.formparser import parse_form_data
 
+from catalog.bad_call import BadCall
 from catalog.bodies import encoded, unfit
-from catalog.calls import BadCall, resolve
+from catalog.calls import resolve
 from catalog.catalog import Catalog, load_catalog
 from catalog.source import BadCatalog
 
@@ -213,13 +214,13 @@ def test_a_text_that_holds_an_earlier_boundary_ends_no_part(text: str) -> None:
         ([1], "write an object"),
         ({"a": []}, "empty list or object"),
         ({"a": {"b": {}}}, "empty list or object"),
-        ({"a[b]": 1}, "no brackets"),
-        ({"a": {"b]": 1}}, "no brackets"),
-        ({"a": [{"b[": 1}]}, "no brackets"),
-        ({'a"; filename="x': 1}, "no brackets, quotes"),
+        ({"a[b]": 1}, "may not contain brackets"),
+        ({"a": {"b]": 1}}, "may not contain brackets"),
+        ({"a": [{"b[": 1}]}, "may not contain brackets"),
+        ({'a"; filename="x': 1}, "may not contain brackets, quotes"),
         ({"a\r\nX-Evil: 1": 1}, "control characters"),
-        ({"a\\": 1}, "no brackets"),
-        ({"": 1}, "no brackets"),
+        ({"a\\": 1}, "may not contain brackets"),
+        ({"": 1}, "may not contain brackets"),
     ],
 )
 def test_a_body_that_would_read_as_another_one_is_refused(body_type: str, value: Any, words: str) -> None:
@@ -234,8 +235,8 @@ def test_a_form_may_be_empty_and_a_multipart_body_has_a_part() -> None:
 
 
 def test_a_files_content_is_text() -> None:
-    assert unfit("multipart", {"file": 5}, FILES) == "file: a file's content is text"
-    assert unfit("multipart", {"pages": ["a", {"b": 1}]}, FILES) == "pages: a file's content is text"
+    assert unfit("multipart", {"file": 5}, FILES) == "file: a file's content has to be text"
+    assert unfit("multipart", {"pages": ["a", {"b": 1}]}, FILES) == "pages: a file's content has to be text"
 
 
 def test_json_carries_them_all() -> None:
@@ -266,7 +267,7 @@ def test_the_stored_body_is_json_however_it_travels(catalog: Catalog) -> None:
     ("url", "body", "words"),
     [
         ("/form", "[1]", "body: write an object"),
-        ("/form", '{"a[b]": 1}', "POST /form: body: no brackets"),
+        ("/form", '{"a[b]": 1}', "POST /form: body: a field's name may not contain brackets"),
         ("/form", '{".method": "DELETE"}', "would change the method"),
         ("/form", '{"_method": "DELETE"}', "would change the method"),
         ("/files", "{}", "'file' is missing; add it"),

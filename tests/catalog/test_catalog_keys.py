@@ -235,10 +235,10 @@ MISTAKES = [
     (parameter("type: strin"), "not a valid JSON Schema"),
     (parameter("in: header"), "'a' is a placeholder of the url, so it is not a header; drop 'in'"),
     (parameter("in: header, type: array", name="X-A"), "'X-A' is a header and takes one text"),
-    (parameter("in: header, secret: true", name="X-A"), "secret ones go under the API's headers"),
+    (parameter("in: header, secret: true", name="X-A"), "put secret ones under the API's headers"),
     (parameter("in: header", name="'X A'"), "'X A' is not a header name"),
     (parameter("type: string", name="X-A"), "'X-A' is not a placeholder of /x/[a]?b=[b]; write [X-A] there, say in: header"),
-    *[(parameter("in: header", name=name), f"a call may not bring the header '{name}'") for name in (
+    *[(parameter("in: header", name=name), f"a call may not set the header '{name}'") for name in (
         "Authorization", "authorization", "Host", "Cookie", "Content-Type", "content-length", "Content_Type", "X-HTTP-Method-Override",
         "X-HTTP-Method", "X-Method-Override", "Transfer-Encoding", "Connection", "X-Forwarded-For", "X-Original-URL", "X_Rewrite_Url",
         "Proxy-Authorization", "If-Match", "Idempotency-Key", "User-Agent", "Accept", "Forwarded", "Expect")],
@@ -269,7 +269,7 @@ MISTAKES = [
     (entry("GET", "/x?p=[p]", "pagination: {style: page, parameter: p, items: 'a['}"), "'a[' is not valid JMESPath"),
     (entry("GET", "/x?p=[p]", "pagination: {style: page, parameter: p, max_pages: 0}"), "'max_pages' takes 1 or more"),
     (entry("POST", "/x?p=[p]", "pagination: {style: page, parameter: p}"), "pagination is for GET"),
-    (entry("GET", "/x?p=[p]", "pagination: {style: page, parameter: p, size: p}"), "pagination: 'p' is the parameter already"),
+    (entry("GET", "/x?p=[p]", "pagination: {style: page, parameter: p, size: p}"), "pagination: 'p' is already the parameter"),
     (API.format("pagination: {style: page, parameter: p}"), "line 2: no GET of this API has the query parameter 'p'"),
     (API.format("pagination: {style: page, parameter: page, size: per}"), "line 2: no list of this API has the query parameter 'per'"),
     ("base_url: http://h\npagination: {style: link}\nendpoints: [{method: GET, url: '/x/[id]', description: d}]",
@@ -315,13 +315,13 @@ MISTAKES = [
     (steps("operation: 'POST /teams/[team]', parameters: {team: x}"), "POST /teams/[team] needs a body; write requestBody"),
     (steps(ALL + ", outputs: {x: '$inputs.who'}"), "'$inputs.who' is not part of the answer"),
     (steps(ALL + ", outputs: {x: fixed}"), "'fixed' is not part of the answer"),
-    (steps(ALL + ", outputs: {x: $response.code}"), "'$response.code' is no expression"),
+    (steps(ALL + ", outputs: {x: $response.code}"), "'$response.code' is not an expression"),
     (steps("operation: GET /list, parameters: {team: $inputs.whom}"), "$inputs.whom does not resolve; inputs has the properties: who"),
     (steps("operation: GET /list, parameters: {team: 'x {$inputs.whom}'}"), "$inputs.whom does not resolve"),
     (steps("operation: GET /list, parameters: {team: $steps.a.outputs.x}"), "$steps.a does not resolve; earlier steps: none"),
     (steps(ALL, "operation: GET /list, parameters: {team: $steps.a.outputs.x}"), "$steps.a.outputs.x does not resolve; that step"),
-    (steps("operation: GET /list, parameters: {team: $statusCode}"), "an answer is named in a step's own outputs alone"),
-    (steps("operation: GET /list, parameters: {team: [{a: $what}]}"), "'$what' is no expression"),
+    (steps("operation: GET /list, parameters: {team: $statusCode}"), "an answer can be named only in the outputs of its own step"),
+    (steps("operation: GET /list, parameters: {team: [{a: $what}]}"), "'$what' is not an expression"),
     (steps(ALL, more=", outputs: {x: $steps.a.outputs.y}"), "$steps.a.outputs.y does not resolve"),
     (steps(ALL, more=", outputs: {x: fixed}"), "'fixed' is a constant"),
     (steps(WRITE, more=", outputs: {x: $inputs.who}"), "a recipe with a write ends with the write's own answer"),
@@ -329,7 +329,7 @@ MISTAKES = [
     (recipe("steps: [{stepId: a, operation: GET /all}]") + "  - {workflowId: r, description: d, steps: [{stepId: b, operation: GET /all}]}",
      "recipe 2, line 13: duplicate workflowId 'r'"),
     # words
-    (API.format("words: {server: droplet}"), "line 2: 'droplet' is in no path or description of this API; write a word that is there"),
+    (API.format("words: {server: droplet}"), "line 2: 'droplet' is in no path or description of this API; use a word that is"),
     (API.format("words: {server: [works, of]}"), "'of' is in no path or description of this API"),
     (API.format("words: {server: 5}"), "line 2: server: write a word of this API's operations, or a list of them"),
     (API.format("words: {server: []}"), "line 2: 'server' is empty; write at least one"),
@@ -342,8 +342,8 @@ MISTAKES = [
     (API.format("prompts: ['']"), "line 2: "),
     # channels
     (API.format("channels: {general: {}}"), "line 2: channels: 'general' is not a channel; write its id"),
-    (API.format("channels: {C1AB: {operations: [POST *]}}"), "'POST *' fits no operation; write, for example, 'GET *' or 'GET /x'"),
-    (API.format("channels: {C1AB: {operations: [get /x]}}"), "'get /x' fits no operation"),
+    (API.format("channels: {C1AB: {operations: [POST *]}}"), "'POST *' matches no operation; write, for example, 'GET *' or 'GET /x'"),
+    (API.format("channels: {C1AB: {operations: [get /x]}}"), "'get /x' matches no operation"),
     (API.format("channels: {C1AB: {operations: []}}"), "'operations' is empty"),
     (API.format("channels: {C1AB: {approval: {approvers: [Bob]}}}"), "line 2: 'Bob' is not an approver"),
     (API.format("channels: {C1AB: {approval: never}}"), "approval: never is for single POST endpoints"),
@@ -370,7 +370,7 @@ def test_every_mistake_between_entries_is_told_at_once() -> None:
     assert [line.partition(": ")[2] for line in str(caught.value).splitlines()] == [
         "lookup: 'GET /old' is not a GET of this API; available: GET /users, GET /users/[id], GET /events.",
         "$steps.fond does not resolve; earlier steps: find.",
-        "'GET /no*' fits no operation; write, for example, 'GET *' or 'GET /users'.",
+        "'GET /no*' matches no operation; write, for example, 'GET *' or 'GET /users'.",
     ]
 
 
@@ -398,7 +398,7 @@ def test_an_expression_names_one_thing(text: str, expression: Expression) -> Non
     "text", ["$", "$inputs", "$inputs.", "$inputs.a.b", "$steps.a.id", "$request.body", "$response.body#x", "$url", "x"]
 )
 def test_what_names_nothing_is_no_expression(text: str) -> None:
-    with pytest.raises(BadExpression, match=r"is no expression; write \$inputs"):
+    with pytest.raises(BadExpression, match=r"is not an expression; write \$inputs"):
         parse_expression(text)
 
 

@@ -12,10 +12,11 @@ from urllib.parse import unquote
 import pytest
 from pydantic import BaseModel
 
-from catalog import auth, entries
+from catalog import approval_entry, auth, entries, pagination_entry, parameter_entry
 from catalog.auth import OAuthClient
+from catalog.bad_call import BadCall
 from catalog.bodies import encoded
-from catalog.calls import BadCall, Call, resolve
+from catalog.calls import Call, resolve
 from catalog.catalog import METHODS, BadCatalog, Catalog, Operation, load_catalog
 from catalog.lookup import candidates
 from catalog.rules import Rule
@@ -114,7 +115,11 @@ def models() -> dict[str, type[BaseModel]]:
     """The models of the file, by name."""
     found = {
         name: one
-        for name, one in {**vars(auth), **vars(entries)}.items()
+        for name, one in (
+            pair
+            for module in (approval_entry, auth, entries, pagination_entry, parameter_entry)
+            for pair in vars(module).items()
+        )
         if isinstance(one, type) and not name.startswith("_")
     }
     return {name: one for name, one in found.items() if issubclass(one, BaseModel) and one not in BASES}

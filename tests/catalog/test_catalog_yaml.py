@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.written_numbers import as_text, as_typed, plain, settled
-from catalog.calls import BadCall, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import resolve
 from catalog.catalog import BadCatalog, Catalog, load_catalog
 from catalog.documents import BadDocument, read_text, read_yaml
 from catalog.yaml_text import key_text
@@ -276,22 +277,22 @@ def test_no_number_that_leaves_is_more_than_a_number(written: str) -> None:
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
-        ("{type: string, enum: [true, x]}", "line 5: enum: true is no text; put it in quotes."),
+        ("{type: string, enum: [true, x]}", "line 5: enum: true is not text; put it in quotes."),
         (
             "{type: string, enum: [x, null]}",
-            "enum: null is no text; put it in quotes, or write type: [string, 'null'].",
+            "enum: null is not text; put it in quotes, or write type: [string, 'null'].",
         ),
-        ("{type: boolean, enum: [on, off]}", 'enum: "on" is no true or false; write true or false.'),
-        ("{type: boolean, default: yes}", 'default: "yes" is no true or false; write true or false.'),
-        ("{type: integer, enum: ['1', 2]}", 'enum: "1" is no whole number; write it without quotes.'),
-        ("{type: integer, const: 1.5}", "const: 1.5 is no whole number; write another value, or another type."),
-        ("{type: number, default: 1_000}", 'default: "1_000" is no number; write another value, or another type.'),
-        ("{type: [integer, boolean], enum: [many]}", 'enum: "many" is no whole number or true or false;'),
-        ("{type: array, default: a}", 'default: "a" is no list; write another value, or another type.'),
-        ("{type: object, properties: {x: {type: string, enum: [true]}}}", "enum: true is no text"),
-        ("{type: object, additionalProperties: {anyOf: [{type: string, const: true}]}}", "const: true is no text"),
-        ("{type: string, secret: yes}", 'secret takes true or false, and not "yes".'),
-        ("{type: string, secret: 'true'}", 'secret takes true or false, and not "true".'),
+        ("{type: boolean, enum: [on, off]}", 'enum: "on" is not true or false; write true or false.'),
+        ("{type: boolean, default: yes}", 'default: "yes" is not true or false; write true or false.'),
+        ("{type: integer, enum: ['1', 2]}", 'enum: "1" is not a whole number; write it without quotes.'),
+        ("{type: integer, const: 1.5}", "const: 1.5 is not a whole number; write another value, or another type."),
+        ("{type: number, default: 1_000}", 'default: "1_000" is not a number; write another value, or another type.'),
+        ("{type: [integer, boolean], enum: [many]}", 'enum: "many" is not a whole number or true or false;'),
+        ("{type: array, default: a}", 'default: "a" is not a list; write another value, or another type.'),
+        ("{type: object, properties: {x: {type: string, enum: [true]}}}", "enum: true is not text"),
+        ("{type: object, additionalProperties: {anyOf: [{type: string, const: true}]}}", "const: true is not text"),
+        ("{type: string, secret: yes}", 'secret takes true or false, not "yes".'),
+        ("{type: string, secret: 'true'}", 'secret takes true or false, not "true".'),
     ],
 )
 @pytest.mark.parametrize("place", ["body", "when", "inputs"])
@@ -315,8 +316,8 @@ def test_a_value_of_a_parameter_is_told_with_its_own_line() -> None:
         + "        enum:\n          - x\n          - true\n      b: {type: integer, default: many}\n"
     )
     assert found.splitlines() == [
-        "apis.yaml, endpoint 2, line 13: enum: true is no text; put it in quotes.",
-        'apis.yaml, endpoint 2, line 14: default: "many" is no whole number; write another value, or another type.',
+        "apis.yaml, endpoint 2, line 13: enum: true is not text; put it in quotes.",
+        'apis.yaml, endpoint 2, line 14: default: "many" is not a whole number; write another value, or another type.',
     ]
 
 
@@ -326,7 +327,7 @@ def test_dates_and_words_that_once_ended_each_call_with_a_fault_can_be_called() 
     for value in ("on", "off", "2024-01-01", "012", "1.10"):
         assert resolve(catalog, call | {"url": f"/a/{value}"}).url == f"http://hr/a/{value}"
     for value in ("true", "10", "1.1", "12"):
-        with pytest.raises(BadCall, match="is none of"):
+        with pytest.raises(BadCall, match="is not one of"):
             resolve(catalog, call | {"url": f"/a/{value}"})
 
 
@@ -378,7 +379,7 @@ def test_a_key_that_there_is_not_is_told_with_the_one_that_was_meant(line: str, 
             "write null among the types: type: [string, 'null'].",
         ),
         ("body: {anyOf: [{max: 5}]}", "'max' is not a keyword of JSON Schema; write maximum."),
-        ("body: {gibberish: 5}", "remove it, or begin it with x- if it is a note of your own."),
+        ("body: {gibberish: 5}", "remove it, or begin it with x- if it is your own annotation."),
     ],
 )
 def test_a_word_of_an_entry_that_there_is_not_is_told_with_the_one_that_was_meant(key: str, words: str) -> None:
@@ -401,12 +402,12 @@ def test_what_only_looks_like_a_keyword_is_no_mistake(schema: str) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("/devices/:id", "':id' marks no placeholder here; write [id]"),
+        ("/devices/:id", "':id' does not mark a placeholder here; write [id]"),
         ("/devices/:device_id/ports", "write [device_id]"),
         ("/devices/:id.json", "write [id]"),
-        ("/devices/<id>", "'<id>' marks no placeholder here; write [id]"),
+        ("/devices/<id>", "'<id>' does not mark a placeholder here; write [id]"),
         ("/devices/<int:id>", "write [id]"),
-        ("/devices/{{id}}", "'{{id}}' marks no placeholder here; write [id]"),
+        ("/devices/{{id}}", "'{{id}}' does not mark a placeholder here; write [id]"),
         ("/devices?page=:page", "write [page]"),
         ("/devices?page=<page>", "write [page]"),
     ],
@@ -440,14 +441,14 @@ def test_of_many_names_those_most_like_it_are_told() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("approval: {approvers: [@hr-leads]}", "line 1: not valid YAML: YAML keeps '@' for itself; put the text in quotes: \"@hr-leads\"."),
-        ("approval:\n  approvers:\n    - @hr-leads", "line 3: not valid YAML: YAML keeps '@' for itself; put the text in quotes"),
-        ("instructions: `x`", "YAML keeps '`' for itself"),
-        ("instructions: %x", "YAML keeps '%' for itself"),
-        ("name:\n\tHR: x", "line 2: not valid YAML: there is a tab; indent with spaces."),
-        ("channels: {'#a': {operations: [*]}}", "'*' has a meaning of its own in YAML; put the text in quotes."),
+        ("approval: {approvers: [@hr-leads]}", "line 1: not valid YAML: YAML reserves '@'; put the text in quotes: \"@hr-leads\"."),
+        ("approval:\n  approvers:\n    - @hr-leads", "line 3: not valid YAML: YAML reserves '@'; put the text in quotes"),
+        ("instructions: `x`", "YAML reserves '`'"),
+        ("instructions: %x", "YAML reserves '%'"),
+        ("name:\n\tHR: x", "line 2: not valid YAML: it contains a tab; indent with spaces."),
+        ("channels: {'#a': {operations: [*]}}", "'*' has a special meaning in YAML; put the text in quotes."),
         ("channels: {'#a': {operations: [*users]}}", "a text that begins with * needs quotes."),
-        ("instructions: & more", "'&' has a meaning of its own in YAML; put the text in quotes."),
+        ("instructions: & more", "'&' has a special meaning in YAML; put the text in quotes."),
         ("approval: {approvers: [#hr-leads]}\nname: x", "'#hr-leads' begins a comment; put it in quotes: \"#hr-leads\"."),
         ("channels: {#hr-bot: {instructions: x}}\nname: x", "'#hr-bot' begins a comment; put it in quotes: \"#hr-bot\"."),
         ("approval: {approvers: #hr-leads}\nname: x", "'#hr-leads' begins a comment"),
@@ -456,8 +457,8 @@ def test_of_many_names_those_most_like_it_are_told() -> None:
         ("channels:\n  #hr-bot: {instructions: x}", "'#hr-bot' begins a comment, so put it in quotes."),
         ("approval:\n  approvers:\n    - #hr-leads", "line 3: this item takes text; '#hr-leads' begins a comment, so put it in quotes."),
         ("name: #hr", "line 1: 'name' takes text; '#hr' begins a comment, so put it in quotes."),
-        ("recipes: [{stepId: a, operation: GET /d/[id]}]", 'within { } and [ ] a text that holds a bracket needs quotes: "/d/[id]".'),
-        ("headers: {X-Tenant: ${TENANT}}", 'within { } and [ ] a text that holds a bracket needs quotes: "${TENANT}".'),
+        ("recipes: [{stepId: a, operation: GET /d/[id]}]", 'within { } and [ ] a text that contains a bracket needs quotes: "/d/[id]".'),
+        ("headers: {X-Tenant: ${TENANT}}", 'within { } and [ ] a text that contains a bracket needs quotes: "${TENANT}".'),
         ("instructions: [a] b", 'a text that begins with a bracket needs quotes: "[a] b".'),
         ("instructions: Note: all", "line 1: not valid YAML: a text with ': ' in it needs quotes."),
         ("prompts: [{title: Who: all, message: x}]", "a text with ': ' in it needs quotes."),

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from catalog.askers import ALL, Circle
-from catalog.calls import BadCall, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import resolve
 from catalog.catalog import BadCatalog, Catalog, load_catalog
 from model.prompt.prompt import find, suggestions, system_prompt
 from model.prompt.search import index_of
@@ -88,8 +89,9 @@ def test_names_that_are_understood(said: object, circle: set[str]) -> None:
 )  # fmt: skip
 def test_what_names_nobody_is_told_with_what_to_write(said: str) -> None:
     assert (
-        f"'{said}' names nobody: write a user id (U024BE7LH), a group (@hr-leads or S0614TZR7), the domain of e-mail addresses "
-        "(example.com), an app or workflow (B061EG9T2 or A061EG9T2), or everybody" in (told := wrong(askers=said))
+        f"'{said}' names nobody: write a user id (U024BE7LH), a group (@hr-leads or S0614TZR7), an e-mail "
+        "domain (example.com), an app or workflow (B061EG9T2 or A061EG9T2), or everybody"
+        in (told := wrong(askers=said))
     )
     assert len(told.splitlines()) == 1
 
@@ -109,7 +111,7 @@ def test_left_out_it_is_everybody_and_an_endpoints_own_replace_its_apis() -> Non
     assert not load(one(askers=["everybody", "B061EG9T2"])).is_limited
 
 
-APP = "the app B061EG9T2 may ask for {name}, and an app decides nothing"
+APP = "the app B061EG9T2 may ask for {name}, but an app cannot approve"
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ def test_what_an_app_may_be_let_ask_for(endpoint: Json) -> None:
 def test_the_apis_rule_counts_where_an_endpoint_has_none() -> None:
     entry = one(method="POST", askers="B061EG9T2")
     load(entry | {"approval": {"approvers": ["@leads"]}})
-    with pytest.raises(BadCatalog, match="an app decides nothing"):
+    with pytest.raises(BadCatalog, match="an app cannot approve"):
         load(entry | {"approval": {"approvers": ["asker"]}})
 
 

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from catalog.calls import BadCall, parse_arguments, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import parse_arguments, resolve
 from catalog.catalog import Catalog, Operation, load_catalog
 from gate.condition_gaps import gaps
 from gate.condition_trials import trials

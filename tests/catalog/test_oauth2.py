@@ -81,11 +81,11 @@ def test_this_machine_may_be_asked_over_plain_http(url: str) -> None:
         ({"issuer": "login.example.com"}, "write a URL that begins with https://"),
         (
             {"issuer": "https://login.example.com/a/.well-known/openid-configuration"},
-            "issuer: write the issuer alone, https://login.example.com/a; the bot finds the rest itself",
+            "issuer: write only the issuer, https://login.example.com/a; the bot finds the rest itself",
         ),
         (
             {"issuer": "https://login.microsoftonline.com/common/v2.0"},
-            "issuer: write your tenant's id in place of 'common', which names no issuer",
+            "issuer: write your tenant's id in place of 'common', which is not an issuer",
         ),
         ({"token_url": "https://a.example.com/token"}, "authorize_url and token_url go together"),
         ({"issuer": None, **BARE}, "whose account it is would not be known: add userinfo_url, or issuer, jwks_url and"),

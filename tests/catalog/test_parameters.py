@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.calls import BadCall, Call, build, check_resolved, parse_arguments, resolve, with_values
+from catalog.bad_call import BadCall
+from catalog.calls import Call, build, check_resolved, parse_arguments, resolve, with_values
 from catalog.catalog import Catalog, Operation, load_catalog
 from catalog.rules import Rule
 from gate.policy import Write, sort
@@ -147,9 +148,9 @@ def test_a_list_is_sent_as_its_style_says(written: str, sent: str) -> None:
         ("/users?ids=,", "empty item"),
         ("/users?ids=[1,2]", "is not a whole number"),
         ("/users?ids=1,2,3,4,5", "ids: "),
-        ("/users?piped=a|d", 'piped: 1: "d" is none of "a", "b", "c"'),
+        ("/users?piped=a|d", 'piped: 1: "d" is not one of "a", "b", "c"'),
         ("/users?tags=a%0d%0ab", "control character"),
-        ("/users?tags=a+b", "holds a '+'"),
+        ("/users?tags=a+b", "contains a '+'"),
         ("/users?tags=%ff", "not UTF-8"),
         ("/users?ids[]=1", "no query parameter 'ids[]'"),
         ("/users?tags=[tags]&q=a&q=b", "Duplicate query name"),
@@ -256,7 +257,7 @@ def test_a_header_is_taken_under_the_name_that_the_catalog_writes() -> None:
 @pytest.mark.parametrize(
     ("headers", "words"),
     [
-        ({"X-Region": "mars"}, 'X-Region: "mars" is none of "eu", "us"'),
+        ({"X-Region": "mars"}, 'X-Region: "mars" is not one of "eu", "us"'),
         ({"X-Region": "eu", "X-Limit": "many"}, "X-Limit: "),
         ({"X-Region": "eu", "X-Other": "1"}, "takes no header 'X-Other'. Allowed: X-Region, X-Limit, X-Note"),
         ({"X-Region": "eu", "Authorization": "Bearer x"}, "takes no header 'Authorization'"),
@@ -274,9 +275,9 @@ def test_a_header_is_taken_under_the_name_that_the_catalog_writes() -> None:
         ({"X-Region": "eu", "X-Note": ["a"]}, "takes a text, a number, or true or false"),
         ({"X-Region": "eu", "X-Note": {"a": 1}}, "takes a text, a number, or true or false"),
         ({"X-Region": "eu", "X-Note": "[X-Note]"}, "Fill in the placeholder"),
-        ("X-Region: eu", "headers is an object of texts"),
-        ([["X-Region", "eu"]], "headers is an object of texts"),
-        (5, "headers is an object of texts"),
+        ("X-Region: eu", "headers is an object of strings"),
+        ([["X-Region", "eu"]], "headers is an object of strings"),
+        (5, "headers is an object of strings"),
     ],
 )
 def test_a_header_that_may_not_be_sent_is_told(headers: object, words: str) -> None:
@@ -352,7 +353,7 @@ def test_values_that_were_found_take_the_names_place() -> None:
         ("/users/ann", {"id": "me"}, "would turn its url into a different one"),
         ("/users/ann", {"other": 7}, "no parameter 'other'"),
         ("/codes/ann", {"code": "ann"}, "code: "),
-        ("/codes/ann", {"code": "%2E"}, "still holds an escape"),
+        ("/codes/ann", {"code": "%2E"}, "still contains an escape"),
     ],
 )
 def test_what_was_found_is_checked_like_what_was_written(url: str, values: dict[str, Any], words: str) -> None:

@@ -16,8 +16,9 @@ from base.logging_setup import set_up_logs
 from catalog.calls import resolve
 from catalog.catalog import BadCatalog, load_catalog
 from catalog.secret_values import Hiding, hidden, hide
+from gate.card_modals import whole_request
 from gate.card_posts import card_row
-from gate.cards import card, whole_request
+from gate.cards import card
 from tests.harness.bot_parts import BotParts, Json, calls, says
 from tests.harness.rest_server import RestServer, reply
 
@@ -45,12 +46,6 @@ endpoints:
 """
 
 Make = Callable[[], BotParts]
-
-
-@pytest.fixture
-def server() -> Iterator[RestServer]:
-    with RestServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_a_backup_and_a_restore_say_what_they_did(tmp_path: Path) -> None:
     assert (done.exit_code, done.stderr) == (0, "")
     first, second = done.stdout.splitlines()
     assert re.fullmatch(r"Backed up to kept: 4 entries of the journal, [\d,]+ bytes\.", first)
-    assert second == "The journal's key is in it, so keep it as you keep keys."
+    assert second == "It contains the journal's key, so store it as you would a key."
     assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o600
 
     done = run("restore", "kept", DATABASE_URL="sqlite:///new.db")
@@ -82,12 +82,12 @@ def test_a_backup_and_a_restore_say_what_they_did(tmp_path: Path) -> None:
 def test_a_key_that_is_set_is_needed_again() -> None:
     make("sqlite:///bot.db", "ours")
     done = run("backup", "kept", **FILE, JOURNAL_KEY="ours")
-    assert done.stdout.splitlines()[1] == "It has no JOURNAL_KEY: keep that as well."
+    assert done.stdout.splitlines()[1] == "JOURNAL_KEY is not in it: keep that as well."
     new = "sqlite:///new.db"
     done = run("restore", "kept", DATABASE_URL=new)
     assert done.exit_code == 2
     assert done.stderr.startswith(
-        "kept was made where JOURNAL_KEY was set, and it is not set here. Set it to the same."
+        "kept was made where JOURNAL_KEY was set, and it is not set here. Set it to the same key."
     )
     done = run("restore", "kept", DATABASE_URL=new, JOURNAL_KEY="theirs")
     assert (done.exit_code, "JOURNAL_KEY does not fit the journal" in done.stderr) == (2, True)
@@ -153,7 +153,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def test_on_a_server_there_and_back(server: dict[str, str], tmp_path: Path) -> None:
     done = run("backup", "kept", **server)
     assert (done.exit_code, done.stderr) == (0, "")
-    assert "It has no JOURNAL_KEY: keep that as well." in done.stdout
+    assert "JOURNAL_KEY is not in it: keep that as well." in done.stdout
     assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o600
 
     with closing(Store(server["DATABASE_URL"], journal_key="ours")) as store:
@@ -222,7 +222,7 @@ def test_where_the_servers_programs_are_not_there_it_says_what_to_do(
 def test_on_a_server_what_is_no_dump_is_told(server: dict[str, str], content: bytes) -> None:
     Path("kept").write_bytes(content)
     done = run("restore", "--force", "kept", **server)
-    assert (done.exit_code, "is no backup of a PostgreSQL database" in done.stderr) == (2, True)
+    assert (done.exit_code, "is not a backup of a PostgreSQL database" in done.stderr) == (2, True)
 
 
 def test_a_password_is_in_no_message(tmp_path: Path) -> None:

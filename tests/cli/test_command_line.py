@@ -64,7 +64,7 @@ def check(where: Path, *arguments: str, **settings: str) -> Result:
 
 
 def run(where: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """The same as a process of its own, forked from one that has imported the bot."""
+    """The same as its own process, forked from one that has imported the bot."""
     return command(environment(settings), where, *arguments)
 
 
@@ -94,7 +94,7 @@ def test_check_shows_the_operations_with_who_may_do_what(tmp_path: Path) -> None
     }
     assert "HR at https://hr.example" in done.stdout
     assert "everybody" in lines["GET"]
-    assert "by itself until data was read in the thread" in lines["POST"]
+    assert "without approval until data was read in the thread" in lines["POST"]
     assert "waits for asker, at most 60 min" in lines["PUT"]
     assert "waits for asker, at most 30 min" in lines["DELETE"]
     assert "5 operations, no mistakes found." in done.stdout
@@ -203,7 +203,7 @@ def test_check_shows_which_spelling_of_a_condition_asks_whom_and_where_it_can_be
 
     assert done.exit_code == 0
     assert told["POST /refunds", '{"amount": 1000}'] == asks
-    assert told["POST /refunds", '{"amount": 999}'] == "by itself until data was read in the thread"
+    assert told["POST /refunds", '{"amount": 999}'] == "without approval until data was read in the thread"
     for body in ('{"amount": "1000"}', '{"amount": "1,000"}', '{"Amount": 1000}', '{"data": {"amount": 1000}}', "{}"):
         assert told["POST /refunds", body] == f"{asks} {not_told}"
     by_all = told["POST /refunds in #pay", '{"amount": 999, "currency": "usd"}']
@@ -219,7 +219,7 @@ def test_check_needs_no_settings_and_takes_apis_yaml_of_the_directory(tmp_path: 
     done = check(tmp_path, HR_API_URL="https://hr.example")
 
     assert done.exit_code == 0
-    assert "by itself (approval: never)" in done.stdout
+    assert "without approval (approval: never)" in done.stdout
 
 
 def test_check_reads_the_env_file_too(tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ def test_check_tells_all_mistakes_between_entries_at_once(tmp_path: Path) -> Non
         "apis.yaml, endpoint 2, line 13: lookup: 'GET /peple' is not a GET of this API; available: GET /people.",
         "apis.yaml, recipe 1, step 1, line 19: DELETE /people/[id] is a write, and only the last step may be one; "
         "split the recipe there.",
-        "apis.yaml, channel #hr-bot, line 28: 'POST *' fits no operation; write, for example, 'GET *' or 'GET /people'.",
+        "apis.yaml, channel #hr-bot, line 28: 'POST *' matches no operation; write, for example, 'GET *' or 'GET /people'.",
     ]
 
 

@@ -79,9 +79,9 @@ def test_a_span_leaves_what_was_written_within_it(options: list[str], expected: 
     [
         (["--since", "yesterday"], "--since: write a date (2026-11-30), a date and time"),
         (["--until", "2026-13-01"], "--until: write a date (2026-11-30), a date and time"),
-        (["--since", "1h", "--until", "2h"], "--since: it is not before --until"),
-        (["--kind", "nix"], "--kind: there is no kind 'nix'. There are: account asked for, alarm, answer, approve, "),
-        (["--kind", "aproved"], "--kind: there is no kind 'aproved'; did you mean 'approve'? There are: "),
+        (["--since", "1h", "--until", "2h"], "--since is not before --until"),
+        (["--kind", "nix"], "--kind: there is no kind 'nix'. Available: account asked for, alarm, answer, approve, "),
+        (["--kind", "aproved"], "--kind: there is no kind 'aproved'; did you mean 'approve'? Available: "),
     ],
 )
 def test_what_cannot_be_read_is_told(options: list[str], told: str) -> None:

@@ -87,7 +87,7 @@ def test_what_no_key_opens_is_named_and_stays(server: PeculiarProvider) -> None:
     done = run("rotate", key=KEY)
     assert done.exit_code == 1
     assert done.stdout == (
-        "- U0ANN's account of HR opens with no key of TOKEN_KEY.\n0 of 1 encrypted with the first key of TOKEN_KEY.\n"
+        "- U0ANN's account of HR cannot be decrypted with any key of TOKEN_KEY.\n0 of 1 encrypted with the first key of TOKEN_KEY.\n"
     )
     assert len(rows(URL, "accounts")) == 1
 
@@ -114,7 +114,7 @@ def test_tokens_are_deleted_although_the_server_is_away(server: PeculiarProvider
 def test_mistakes_are_told(server: PeculiarProvider) -> None:
     done = run("revoke", "U0NOBODY")
     assert done.exit_code == 2
-    assert done.stderr == "U0NOBODY has no such account; `python bot.py tokens list` tells who has which.\n"
+    assert done.stderr == "U0NOBODY has no such account; `python bot.py tokens list` shows who has which.\n"
     done = run("rotate", key=None)
     assert (done.exit_code, done.stderr) == (
         2,

@@ -271,7 +271,7 @@ def test_a_saved_change_is_taken_at_once_and_a_broken_one_is_told(project: Path)
         while "as it was before" not in told:
             told += demo.process.stdout.readline()
         assert "my own.yaml was saved and is taken: 4 operations." in told
-        assert "my own.yaml, endpoint 4, line 9: ':id' marks no placeholder here; write [id]." in told
+        assert "my own.yaml, endpoint 4, line 9: ':id' does not mark a placeholder here; write [id]." in told
         assert "Lisbon" in json.dumps(demo.ask("GET /sites"))
 
 

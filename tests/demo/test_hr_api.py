@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from demo.hr_api import HrApi
-from demo.scripted_model import Change, Everybody, Hire, Joined, Remove, understood
+from demo.intents import Change, Everybody, Hire, Joined, Remove, understood
 from tests.harness.ports import free_port
 
 ZOE = {"first_name": "Zoe", "last_name": "Park", "job": "Designer", "email": "zoe.park@example.com"}

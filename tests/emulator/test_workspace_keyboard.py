@@ -153,7 +153,7 @@ def test_a_card_is_decided_by_keyboard_and_the_focus_is_not_lost(opened: Open, s
     assert focused(page) == "Approve"  # though all messages were put in again
     stage.client.chat_update(channel="C0HR", ts=ts, text="card", blocks=[section("Remove Tom, now?"), *CARD[1:]])
     expect(page.get_by_role("log", name="Replies")).to_contain_text("now?")
-    assert focused(page) == "Approve"  # though the card was drawn anew
+    assert focused(page) == "Approve"  # though the card was redrawn
     page.keyboard.press("Enter")
     stage.workspace.wait(lambda: stage.bot.of("interaction"))
     stage.client.chat_update(channel="C0HR", ts=ts, text="done", blocks=[section("Done.")])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from base.slack_errors import SlackBusy
-from catalog.calls import BadCall
+from catalog.bad_call import BadCall
 from catalog.catalog import load_catalog
 from catalog.rules import Rule
 from gate.authority import Authority, Unplaced

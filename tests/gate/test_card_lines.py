@@ -16,7 +16,9 @@ from catalog.lookup import Matched
 from catalog.rules import Rule
 from emulator import limits
 from gate.card_lines import WHOLE, about, change_lines
-from gate.cards import CardRow, batch_card, card, home_blocks, target_card, whole_request
+from gate.card_modals import whole_request
+from gate.cards import CardRow, batch_card, card, target_card
+from gate.home_cards import home_blocks
 from gate.naming import Name, name_of
 from gate.policy import State
 from gate.target_diff import Target

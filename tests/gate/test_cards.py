@@ -13,22 +13,15 @@ from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block as SdkBlock
 
 from base.markdown import harmless
-from catalog.calls import MAX_ARGUMENTS, BadCall, parse_arguments, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import MAX_ARGUMENTS, parse_arguments, resolve
 from catalog.catalog import load_catalog
 from catalog.rules import Rule
 from emulator import limits
-from gate.cards import (
-    CardRow,
-    batch_card,
-    card,
-    changed_text,
-    deny_modal,
-    home_blocks,
-    notice_modal,
-    readable,
-    target_card,
-    whole_request,
-)
+from gate.card_blocks import readable
+from gate.card_modals import deny_modal, notice_modal, whole_request
+from gate.cards import CardRow, batch_card, card, changed_text, target_card
+from gate.home_cards import home_blocks
 from gate.policy import State
 from gate.target_diff import ItemStep, Target
 

@@ -22,7 +22,7 @@ from urllib.parse import quote
 import pytest
 
 from base.logging_setup import set_up_logs
-from catalog.calls import BadCall
+from catalog.bad_call import BadCall
 from emulator.emulator import Workspace
 from emulator.world import UserGroup
 from gate.gate import Gate
@@ -53,12 +53,6 @@ from tests.harness.whole_bot import at_once, until
 SHORT = 0.5  # seconds of API_TIMEOUT where a time-out is what is tested
 LONG = 15  # seconds that a slow machine may take for it; the servers here go on for longer
 Make = Callable[..., BotParts]
-
-
-@pytest.fixture
-def server() -> Iterator[RestServer]:
-    with RestServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import pytest
 from sqlalchemy import text
 
-from catalog.calls import BadCall
+from catalog.bad_call import BadCall
 from catalog.catalog import load_catalog
 from gate.policy import Read, State, Write
 from gate.sending import Approval
@@ -55,12 +55,6 @@ endpoints:
     parameters: {{id: {{type: integer, lookup: {{operation: GET /list, match: [name], id: id}}}}}}
   - {{method: GET, url: /list, description: d}}
 """
-
-
-@pytest.fixture
-def server() -> Iterator[RestServer]:
-    with RestServer() as server:
-        yield server
 
 
 @pytest.fixture

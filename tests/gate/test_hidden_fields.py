@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from catalog.calls import BadCall, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import resolve
 from catalog.catalog import BadCatalog, load_catalog
 from catalog.lookup import Unclear
 from catalog.secret_values import Hiding
 from cli.commands import check
+from gate.card_modals import whole_request
 from gate.card_posts import card_row
-from gate.cards import card, whole_request
+from gate.cards import card
 from gate.policy import State
 from gate.target_diff import Target
 from tests.harness.bot_parts import BotParts, Json, calls, tool_results
@@ -76,12 +78,6 @@ SEEN = {
     "street": "kept",
 }
 LISTED = SEEN | {"home": PERSON["home"], "emergency_phone": PERSON["emergency_phone"]}
-
-
-@pytest.fixture
-def server() -> Iterator[RestServer]:
-    with RestServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Whatever a hostile model writes: nothing outside of the catalog, no other host, no write without its record ever reaches a server.
 
-Judged by real servers: what Python's http.server was asked for is read here anew, as a server that decodes once and as one that decodes
+Judged by real servers: what Python's http.server was asked for is read here again, as a server that decodes once and as one that decodes
 twice reads it, and held to the catalog's templates by a second matcher that shares no code with the first.
 """
 
@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from base.deadline import tls_context
-from catalog.calls import BadCall, parse_arguments, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import parse_arguments, resolve
 from catalog.catalog import BadCatalog, Catalog, Operation, load_catalog
 from catalog.rules import SAFE_METHODS
 from gate.api_client import ApiClient, Paces

@@ -37,12 +37,6 @@ endpoints:
 
 
 @pytest.fixture
-def server() -> Iterator[RestServer]:
-    with RestServer() as server:
-        yield server
-
-
-@pytest.fixture
 def make(tmp_path: Path, server: RestServer) -> Iterator[Make]:
     made: list[BotParts] = []
 

@@ -18,12 +18,6 @@ from tests.harness.rest_server import RestServer, Seen, reply
 
 
 @pytest.fixture
-def server() -> Iterator[RestServer]:
-    with RestServer() as server:
-        yield server
-
-
-@pytest.fixture
 def opened(tmp_path: Path, server: RestServer) -> Iterator[Any]:
     """A bot with a catalog of these entries before the server."""
     made: list[BotParts] = []

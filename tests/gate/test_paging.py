@@ -278,10 +278,10 @@ def test_a_link_header_is_read_as_rfc_8288_writes_it(header: str, url: str) -> N
     [
         ("a", "led back"),
         ("x" * 4_001, "4,001 characters"),
-        (True, "no text"),
-        (1.5, "no text"),
-        (["a"], "no text"),
-        ({"a": 1}, "no text"),
+        (True, "neither text nor a number"),
+        (1.5, "neither text nor a number"),
+        (["a"], "neither text nor a number"),
+        ({"a": 1}, "neither text nor a number"),
     ],
 )
 def test_a_token_that_is_none_ends_it_with_words(token: object, why: str) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from ai import AI
 from base.shrink import as_json
-from catalog.calls import BadCall, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import resolve
 from gate.policy import Write, sort
 from store.turns import Turn
 from tests.harness.bot_parts import ANN, BotParts, Clock, Json, calls, strict, tool_results
@@ -61,12 +62,6 @@ apis:
 """
 )
 COUNT = "[length(@), [0].id, [-1].id]"
-
-
-@pytest.fixture
-def server() -> Iterator[RestServer]:
-    with RestServer() as server:
-        yield server
 
 
 @pytest.fixture
@@ -179,8 +174,8 @@ def test_of_a_link_its_query_counts_on_the_path_that_was_asked(
         ("javascript:alert(1)", "does not allow"),
         ("/next_url?at=%07", "what the API gave for the next page is nothing that the catalog allows"),
         ("x" * 5_000, "5,000 characters long"),
-        (7, "is no text"),
-        ({"title": "/link"}, "is no text"),
+        (7, "is not text"),
+        ({"title": "/link"}, "is not text"),
     ],
 )
 def test_a_next_page_outside_of_the_catalog_is_not_fetched(
@@ -240,9 +235,9 @@ FAULTS = [
     (reply("[]", 401), "page 3 failed with 401"),
     (hang_up, "page 3 failed: "),
     (half_of(page(1)), "page 3"),
-    (reply("<p>sorry</p>", kind="text/html"), "page 3 holds no whole list"),
-    (reply('{"data": {"a": 1}}'), "page 3 holds no whole list"),
-    (reply('{"data": null}'), "page 3 holds no whole list"),
+    (reply("<p>sorry</p>", kind="text/html"), "page 3 does not hold a complete list"),
+    (reply('{"data": {"a": 1}}'), "page 3 does not hold a complete list"),
+    (reply('{"data": null}'), "page 3 does not hold a complete list"),
     (to("/secrets"), "page 3 failed: The API redirected to a place that the catalog does not allow"),
 ]
 
@@ -323,7 +318,7 @@ def test_an_api_that_gives_links_only_for_a_page_is_asked_for_the_first(parts: B
 
 @pytest.mark.parametrize("wrong", ["yes", 1.5, [], {"a": 1}, 7])
 def test_all_pages_is_true_or_nothing(parts: BotParts, server: RestServer, wrong: object) -> None:
-    with pytest.raises(BadCall, match="all_pages is true or left out"):
+    with pytest.raises(BadCall, match="Set all_pages to true, or leave it out"):
         parts.read(f"{server.url}/page", all_pages=wrong)
 
 
@@ -432,8 +427,8 @@ def test_with_all_pages_it_selects_of_the_list_of_all_items(parts: BotParts, ser
 @pytest.mark.parametrize(
     ("expression", "what"),
     [
-        ("data[", "no valid JMESPath"),
-        ("data[?id = 1]", "no valid JMESPath"),
+        ("data[", "not valid JMESPath"),
+        ("data[?id = 1]", "not valid JMESPath"),
         ("a" * 1_001, "longer than 1,000 characters"),
         ("(" * 500, "select: "),
         (5, "select is a JMESPath as text, for example"),
@@ -565,7 +560,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BotParts, s
         ({"result": "r1", "from": {}}, "from is a whole number"),
         ({"result": "r1", "count": 0}, "count is a whole number from 1 on"),
         ({"result": "r1", "limit": 5}, "Unknown argument 'limit'"),
-        ({"result": "r1", "select": "[?"}, "no valid JMESPath"),
+        ({"result": "r1", "select": "[?"}, "not valid JMESPath"),
         ({"result": "r1", "select": "sort_by(@, &nothing)"}, "select failed"),
         ({"result": "r1", "select": "nothing"}, "select found nothing (null). r1 is a list of 2,304 objects"),
         ({"result": "r1", "select": "[0]", "from": 1}, "are for lists and texts, and this is an object"),

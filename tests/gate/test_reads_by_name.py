@@ -61,12 +61,6 @@ recipes:
 
 
 @pytest.fixture
-def server() -> Iterator[RestServer]:
-    with RestServer() as server:
-        yield server
-
-
-@pytest.fixture
 def parts(tmp_path: Path, server: RestServer) -> Iterator[BotParts]:
     one = BotParts(tmp_path, CATALOG.format(base=server.url), timeout=60)
     yield one

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from bot import main
-from catalog.calls import BadCall, Call
+from catalog.bad_call import BadCall
+from catalog.calls import Call
 from catalog.catalog import BadCatalog, Catalog, load_catalog
 from gate.journal_entries import proposed
 from gate.policy import State
@@ -99,12 +100,6 @@ channels:
 FOUND = reply('{"data":[{"id":7}]}', 200, "X-Region: eu")
 TEAM = reply('[{"id":"red team"}]')
 Make = Callable[..., BotParts]
-
-
-@pytest.fixture
-def server() -> Iterator[RestServer]:
-    with RestServer() as server:
-        yield server
 
 
 @pytest.fixture
@@ -694,5 +689,5 @@ def test_the_command_check_shows_recipes_with_their_steps_and_who_decides(tmp_pa
     assert "3. add: POST /teams/[team]/members" in done.output
     line = next(one for one in done.output.splitlines() if "RUN add-to-team" in one)
     assert "waits for asker" in line
-    assert "by itself (approval: never)" in next(one for one in done.output.splitlines() if "RUN mail" in one)
+    assert "without approval (approval: never)" in next(one for one in done.output.splitlines() if "RUN mail" in one)
     assert "8 operations and 7 recipes, no mistakes found." in done.output

@@ -13,13 +13,15 @@ import pytest
 
 from base.jmespath_bounded import search
 from base.json_text import dumps, loads
-from catalog.calls import BadCall, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import resolve
 from catalog.catalog import Operation, load_catalog
 from catalog.conditions import Condition
 from catalog.documents import read_text
 from gate.card_lines import CARD
+from gate.card_modals import whole_request
 from gate.card_posts import card_row
-from gate.cards import card, whole_request
+from gate.cards import card
 from gate.policy import State, sort
 from tests.harness.bot_parts import BotParts, calls
 from tests.harness.descriptions import imported, loaded
@@ -63,12 +65,6 @@ endpoints:
     body: {{type: object, properties: {{why: {{type: string}}}}}}
   - {{method: POST, url: /forms, description: Adds., body_type: form, approval: always}}
 """
-
-
-@pytest.fixture
-def server() -> Iterator[RestServer]:
-    with RestServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from base.askers import app_asker
 from base.slack_errors import SlackBusy, SlackUnsure
 from base.thread import Thread
-from catalog.calls import BadCall
+from catalog.bad_call import BadCall
 from catalog.catalog import Catalog, load_catalog
 from gate.authority import Authority
 from gate.policy import State, Write

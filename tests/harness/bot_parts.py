@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ai import AI, Limits, Services, Waits
+from ai import AI, Limits, Services
 from base.thread import Thread
 from catalog.calls import resolve
 from catalog.catalog import load_catalog
@@ -45,6 +45,7 @@ from tests.harness.databases import begun, everything, opened_before
 from tests.harness.stores import Hears, a_mention
 from tests.harness.whole_bot import parts_of
 from workers.cancel_flag import CancelFlag
+from workers.waits import Waits
 from workers.waking import Waking
 
 Json = dict[str, Any]

@@ -1,4 +1,4 @@
-"""The bot as a process of its own, forked from one that has imported it: importing takes seconds, and the tests start it a hundred times.
+"""The bot as its own process, forked from one that has imported it: importing takes seconds, and the tests start it a hundred times.
 
 What runs is `bot.main()`, as in `python bot.py`; that command itself is run by the tests of the command line and of the demo.
 """

@@ -131,7 +131,7 @@ def propose(store: Store, turn: Turn, state: State = State.PENDING, expires_at: 
 
 
 def redrawn(changed: Proposal) -> Effects:
-    """What the gate makes of a transition: a result for the model, and the card anew."""
+    """What the gate makes of a transition: a result for the model, and the card again."""
     number = next(NUMBERS)
     return Effects("{}", [update(f"update-{number}", changed.thread, changed.turn, changed.card, "card", [])])
 

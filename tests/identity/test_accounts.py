@@ -25,10 +25,13 @@ from identity.identities import Identities
 from identity.sign_in_servers import SignInServers
 from identity.token_box import TokenBox, Unreadable, check_keys
 from store.store import Store
-from tests.harness.databases import ENGINES, looking_into, opened_before, rows
+from tests.harness.databases import looking_into, rows
 from tests.harness.loopback import Reply, as_json
 from tests.harness.oidc_provider import CALLBACK, SECRET, needs_oidc_provider, oidc_provider
 from tests.harness.peculiar_provider import NONCE, STATE, VERIFIER, PeculiarProvider
+from tests.harness.store_fixtures import clock as clock
+from tests.harness.store_fixtures import store as store
+from tests.harness.store_fixtures import url as url
 from tests.harness.stores import ANN, BEN, TEAM, Clock, race
 from tests.harness.whole_bot import until
 
@@ -39,23 +42,6 @@ _numbers = itertools.count(1)
 
 def new_id() -> str:
     return f"id-{next(_numbers)}"
-
-
-@pytest.fixture(params=ENGINES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return opened_before(request.param, tmp_path, "k")
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(url: str, clock: Clock) -> Iterator[Store]:
-    store = Store(url, clock, journal_key="k")
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -248,7 +248,7 @@ def test_a_program_gets_no_shell_no_secret_of_the_bots_and_no_standard_input(
         ("print('')", "it printed no token, or more than one"),
         ("print('{the-token')", "it printed JSON that cannot be read"),
         ("print('the-token' * 100_000)", "it printed more than 100,000 bytes"),
-        ("sys.stdout.buffer.write(b'the-token\\xff')", "what it printed is no UTF-8"),
+        ("sys.stdout.buffer.write(b'the-token\\xff')", "what it printed is not UTF-8"),
     ],
 )
 def test_a_program_that_gives_no_token_is_told_to_operators_alone(

@@ -40,12 +40,6 @@ DELETE: tuple[str, str] = ("DELETE", "/users/7")
 
 
 @pytest.fixture
-def server() -> Iterator[RestServer]:
-    with RestServer() as server:
-        yield server
-
-
-@pytest.fixture
 def make(tmp_path: Path, server: RestServer) -> Iterator[Make]:
     made: list[BotParts] = []
 

@@ -98,7 +98,7 @@ def test_calls_come_together_from_their_pieces(server: RestServer) -> None:
     server.will(stream(*pieces, chunk({}, "tool_calls")))
     ear = Listener()
     answer = parse_reply(door(server).complete(MESSAGES, [], ear))
-    assert [call.id for call in answer.said.calls] == ["a", "b"]
+    assert [call.id for call in answer.message.calls] == ["a", "b"]
     assert answer.arguments == ('{"method":"GET"}', "{}")
     assert ear.heard[-1] == ("Let me see.", True)
 
@@ -137,7 +137,7 @@ def test_calls_come_together_however_a_server_counts_them(deltas: list[Any]) -> 
     for made in deltas:
         assembly.add({"choices": [{"delta": {"tool_calls": made}}]})
     answer = parse_reply(assembly.whole())
-    assert [call.name for call in answer.said.calls] == ["call_rest_api"] * 2
+    assert [call.name for call in answer.message.calls] == ["call_rest_api"] * 2
     assert [json.loads(str(arguments)) for arguments in answer.arguments] == [json.loads(READ), json.loads(LIST)]
 
 

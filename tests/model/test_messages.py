@@ -42,12 +42,12 @@ def test_an_answer_without_a_message_is_no_reply(data: object) -> None:
 
 def test_words_and_usage_are_read() -> None:
     reply = parse_reply(says("Hello."))
-    assert (reply.said, reply.ending, reply.usage) == (AssistantMessage("Hello."), "stop", Usage(10, 5))
+    assert (reply.message, reply.ending, reply.usage) == (AssistantMessage("Hello."), "stop", Usage(10, 5))
 
 
 def test_words_in_parts_are_joined() -> None:
     parts = [{"type": "text", "text": "Hel"}, {"type": "image"}, None, {"type": "text", "text": None}, {"text": "lo."}]
-    assert parse_reply(says(parts)).said.text == "Hello."
+    assert parse_reply(says(parts)).message.text == "Hello."
 
 
 def test_a_refusal_is_read() -> None:
@@ -128,11 +128,11 @@ def test_an_odd_usage_counts_nothing(usage: object) -> None:
 )
 def test_the_transcript_keeps_arguments_that_every_server_takes_again(raw: object, kept: str) -> None:
     reply = parse_reply(calls(raw))
-    assert reply.said.calls[0].arguments == kept
+    assert reply.message.calls[0].arguments == kept
     assert reply.arguments == (raw if raw is not None else "",)
     items: list[Item] = [
         UserMessage("hi", "U1"),
-        AssistantMessage(reply.said.text, reply.said.calls, 7),
+        AssistantMessage(reply.message.text, reply.message.calls, 7),
         Result(7, 0, "{}"),
     ]
     check_request(to_messages(items, system="s", budget=60_000))
@@ -140,15 +140,15 @@ def test_the_transcript_keeps_arguments_that_every_server_takes_again(raw: objec
 
 def test_arguments_that_were_not_kept_leave_a_note_with_their_number() -> None:
     reply = parse_reply(calls(("GET", "/x"), "no json", "{}", {}, text="Well."))
-    assert reply.said.text.startswith("Well.\n")
-    assert "call 2 " in reply.said.text
-    assert reply.said.text.count("The arguments of call") == 1
+    assert reply.message.text.startswith("Well.\n")
+    assert "call 2 " in reply.message.text
+    assert reply.message.text.count("The arguments of call") == 1
 
 
 def test_a_reply_of_a_hundred_calls_says_that_not_all_were_looked_at() -> None:
     reply = parse_reply(calls(*[("GET", f"/x/{i}") for i in range(100)]))
-    assert len(reply.said.calls) == MAX_CALLS
-    assert "100" in reply.said.text or str(100 - MAX_CALLS) in reply.said.text
+    assert len(reply.message.calls) == MAX_CALLS
+    assert "100" in reply.message.text or str(100 - MAX_CALLS) in reply.message.text
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_reply_of_a_hundred_calls_says_that_not_all_were_looked_at() -> None:
     ids=ascii,
 )
 def test_ids_that_repeat_or_are_none_become_ids_that_servers_take(ids: list[Any]) -> None:
-    said = parse_reply(calls(*[("GET", "/x")] * 3, ids=ids)).said
+    said = parse_reply(calls(*[("GET", "/x")] * 3, ids=ids)).message
     items: list[Item] = [
         UserMessage("hi", "U1"),
         AssistantMessage("", said.calls, 7),
@@ -187,7 +187,7 @@ def test_a_tool_of_any_name_leaves_a_transcript_that_servers_take(name: Any) -> 
     """OpenAI refuses names beyond ^[a-zA-Z0-9_-]{1,64}$, in later requests as well: the thread would be dead."""
     data = calls(("GET", "/x"))
     data["choices"][0]["message"]["tool_calls"][0]["function"]["name"] = name
-    said = parse_reply(data).said
+    said = parse_reply(data).message
     items: list[Item] = [UserMessage("hi", "U1"), AssistantMessage("", said.calls, 7), Result(7, 0, "{}")]
     check_request(to_messages(items, system="s", budget=60_000))
 
@@ -204,8 +204,8 @@ def test_fields_of_every_kind_are_read_without_a_fault(**fields: Any) -> None:
     reply = parse_reply(completion(message, fields["ending"]) | {"usage": fields["usage"]})
     items: list[Item] = [
         UserMessage("hi", "U1"),
-        AssistantMessage(reply.said.text, reply.said.calls, 1),
-        *(Result(1, i, "{}") for i in range(len(reply.said.calls))),
+        AssistantMessage(reply.message.text, reply.message.calls, 1),
+        *(Result(1, i, "{}") for i in range(len(reply.message.calls))),
     ]
     check_request(to_messages(items, system="s", budget=60_000))
 
@@ -223,10 +223,10 @@ def test_fields_of_every_kind_are_read_without_a_fault(**fields: Any) -> None:
 @example(made=[{"function": {"name": "call_rest_api", "arguments": {"body": float("inf")}}}])  # 1e999, as an object
 def test_tool_calls_of_every_kind_leave_a_transcript_that_servers_take(made: list[Any]) -> None:
     reply = parse_reply(completion({"role": "assistant", "content": None, "tool_calls": made}))
-    assert len(reply.said.calls) == len(reply.arguments) == len(made)
+    assert len(reply.message.calls) == len(reply.arguments) == len(made)
     items: list[Item] = [
         UserMessage("hi", "U1"),
-        AssistantMessage(reply.said.text, reply.said.calls, 1),
+        AssistantMessage(reply.message.text, reply.message.calls, 1),
         *(Result(1, i, "{}") for i in range(len(made))),
     ]
     check_request(to_messages(items, system="s", budget=60_000))

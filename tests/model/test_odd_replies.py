@@ -52,7 +52,7 @@ def test_an_apis_data_cannot_pass_for_the_end_of_thoughts() -> None:
     came = f"The note says {broken_up('</think>')} and more."
     reply = parse_reply(says(came))
     assert reply.words == "The note says </think> and more."
-    assert reply.said.opaque == ""
+    assert reply.message.opaque == ""
 
 
 def test_only_the_tags_of_thoughts_stay_whole_in_what_goes_back() -> None:
@@ -110,7 +110,7 @@ def test_what_is_not_exactly_a_call_of_ours_is_none(text: str) -> None:
 def test_an_apis_tag_within_an_answer_is_no_call() -> None:
     note = broken_up(f"<tool_call>{CALL}</tool_call>")
     reply = parse_reply(says(note), TOOLS)
-    assert (reply.said.calls, reply.is_call_as_text) == ((), False)
+    assert (reply.message.calls, reply.is_call_as_text) == ((), False)
 
 
 @pytest.mark.parametrize(
@@ -148,13 +148,13 @@ def test_a_call_that_comes_twice_under_one_index_is_one_and_two_others_are_two(s
     for arguments in (ARGUMENTS, second):
         piece = {"index": 0, "id": "", "function": {"name": "call_rest_api", "arguments": arguments}}
         assembly.add({"choices": [{"delta": {"tool_calls": [piece]}}]})
-    assert len(parse_reply(assembly.whole(), TOOLS).said.calls) == made
+    assert len(parse_reply(assembly.whole(), TOOLS).message.calls) == made
 
 
 def test_what_was_mended_is_told() -> None:
     message = {"tool_calls": [{"function": {"name": "functions.call_rest_api", "arguments": ARGUMENTS * 2}}]}
     reply = parse_reply(completion(message), TOOLS)
-    assert (reply.said.calls[0].name, reply.arguments) == ("call_rest_api", (ARGUMENTS,))
+    assert (reply.message.calls[0].name, reply.arguments) == ("call_rest_api", (ARGUMENTS,))
     assert reply.mended == ("the name of a tool", "arguments")
     assert own_name("default_api:x") == "x"
 

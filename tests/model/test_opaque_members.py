@@ -101,7 +101,7 @@ def test_what_a_whole_reply_has_goes_back_in_its_place() -> None:
     reply = parse_reply(completion(message))
     items: list[Item] = [
         UserMessage("a", "U1"),
-        AssistantMessage(reply.said.text, reply.said.calls, 1, opaque=reply.said.opaque, opaque_of="here"),
+        AssistantMessage(reply.message.text, reply.message.calls, 1, opaque=reply.message.opaque, opaque_of="here"),
         Result(1, 0, "{}"),
     ]
     there, back = (to_messages(items, system="s", budget=9_000, server=one)[2] for one in ("elsewhere", "here"))
@@ -132,7 +132,7 @@ def test_whoever_may_not_see_all_of_a_reply_sees_nothing_of_what_was_added() -> 
 )
 def test_numbers_go_back_as_they_were_written(number: str) -> None:
     text = f'{{"choices":[{{"message":{{"content":"x","extra":{{"n":{number}}}}}}}]}}'
-    opaque = parse_reply(loads(text)).said.opaque
+    opaque = parse_reply(loads(text)).message.opaque
     assert f'{{"n":{number}}}' in opaque
     assert f'{{"n":{number}}}' in compact(given_back({"role": "assistant", "content": "x"}, opaque))
 

@@ -88,7 +88,7 @@ def test_an_answer_that_comes_whole_is_taken_too(server: RestServer) -> None:
     call = {"type": "function_call", "call_id": "c", "name": "call_rest_api", "arguments": "{}", "id": "fc_1"}
     server.will(reply(json.dumps({"output": [call], "error": None})))
     answer = parse_reply(door(server).complete(MESSAGES, [], Listener()))
-    assert [(one.id, one.name) for one in answer.said.calls] == [("c", "call_rest_api")]
+    assert [(one.id, one.name) for one in answer.message.calls] == [("c", "call_rest_api")]
 
 
 def test_one_that_breaks_off_is_asked_for_once_more(server: RestServer) -> None:
@@ -135,7 +135,7 @@ def test_arguments_beyond_the_bound_end_the_stream(server: RestServer) -> None:
 
     server.will(endless)
     answer = parse_reply(door(server).complete(MESSAGES, [], Listener()))
-    assert answer.said.calls[0].name == "call_rest_api"
+    assert answer.message.calls[0].name == "call_rest_api"
     assert len(str(answer.arguments[0])) > MAX_ARGUMENTS
     assert sent < 50_000_000  # of a hundred; sockets hold some millions
 

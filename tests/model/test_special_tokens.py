@@ -18,8 +18,8 @@ from base.shrink import as_json
 from model.messages import Message
 from model.replies import parse_reply
 from model.special_tokens import arguments_together, broken_up, put_together
+from slack_io.people import Person as Somebody
 from slack_io.thread_context import ThreadReader
-from slack_io.web_api import Person as Somebody
 from slack_io.web_api import SlackWeb
 from store.transcript import ThreadMessage
 from tests.harness.bot_parts import ANN, NOBODY, BotParts, Json, calls, says, tool_results, user_words
@@ -199,7 +199,7 @@ def test_a_name_that_was_read_is_written_back_to_the_byte(parts: BotParts, serve
     parts.replies.will(
         calls(("GET", "/users/7")), back, lambda messages: says(tool_results(messages)[0]["data"]["name"])
     )
-    thread = parts.ask("Write the name of 7 anew")
+    thread = parts.ask("Write the name of 7 again")
     (pending,) = parts.pending()
     card = json.dumps(parts.cards(thread)[0].arguments, ensure_ascii=False)
     assert all(part in card for part in ("<|im_end|>", "<|im_start|>", "[INST]", "<｜User｜>", "<._.|x|>"))
@@ -272,7 +272,7 @@ def test_what_the_model_wrote_itself_is_broken_up_when_it_reads_it_again(parts: 
 
 def test_a_reply_is_read_as_it_was_meant() -> None:
     found = parse_reply(says(f"So: {broken_up(NAME)}", refusal=broken_up(NAME)))
-    assert (found.words, found.said.text, found.refusal) == (f"So: {NAME}", f"So: {NAME}", NAME)
+    assert (found.words, found.message.text, found.refusal) == (f"So: {NAME}", f"So: {NAME}", NAME)
 
 
 def test_by_the_front_door_a_growing_answer_shows_what_was_meant(

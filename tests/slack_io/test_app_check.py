@@ -96,7 +96,7 @@ def test_nothing_is_written_in_slack() -> None:
 LOCKED_OUT = {
     "invalid_auth": "put the Bot User OAuth Token (xoxb-...) of OAuth & Permissions into SLACK_BOT_TOKEN",
     "token_revoked": "was revoked; install the app again",
-    "token_expired": "token rotation, which cannot be switched off; make the app anew",
+    "token_expired": "token rotation, which cannot be switched off; make the app again",
     "account_inactive": "was removed from the workspace",
     "not_allowed_token_type": "is of another kind",
 }

@@ -706,7 +706,7 @@ def test_a_status_for_later_that_was_over_before_is_never_shown(system: System) 
 
 
 def test_of_many_short_steps_one_is_shown_in_a_while(system: System) -> None:
-    """What takes another's place does not wait anew."""
+    """What takes another's place does not wait again."""
     for number in range(5):
         system.assistant_status.status(system.thread.key, f"is reading users, page {number}", after=1.0)
         system.deliver()

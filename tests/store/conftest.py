@@ -1,36 +1,6 @@
-"""A store on each engine, with a clock that stands."""
+"""The tests of the store have one on each engine, with a clock that stands."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-from store.store import Store
-from tests.harness.databases import ENGINES, fresh_database, opened_before
-from tests.harness.stores import Clock
-
-
-@pytest.fixture(params=ENGINES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database as a first start with the key "k" leaves it."""
-    return opened_before(request.param, tmp_path, "k")
-
-
-@pytest.fixture(params=ENGINES)
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database that nobody has opened yet."""
-    return fresh_database(request.param, tmp_path)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(url: str, clock: Clock) -> Iterator[Store]:
-    store = Store(url, clock, journal_key="k")
-    yield store
-    store.close()
+from tests.harness.store_fixtures import clock as clock
+from tests.harness.store_fixtures import empty as empty
+from tests.harness.store_fixtures import store as store
+from tests.harness.store_fixtures import url as url

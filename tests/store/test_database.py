@@ -123,7 +123,7 @@ def test_a_server_that_is_no_database_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         threading.Thread(target=greet, args=(other,), daemon=True).start()
-        assert f"what answers at {address} is no PostgreSQL: check the port" in refusal(
+        assert f"what answers at {address} is not PostgreSQL: check the port" in refusal(
             f"postgresql://user@{address}/x"
         )
         other.shutdown(socket.SHUT_RDWR)
@@ -198,7 +198,10 @@ def test_a_server_that_refuses_is_told_by_what_it_wants(postgres: URL, user: str
     ("make", "words"),
     [
         (lambda path: path.mkdir(), "the file cannot be opened: is it a folder, or may the bot not write there?"),
-        (lambda path: path.write_text("No database. " * 100), "the file is no SQLite database: write another name"),
+        (
+            lambda path: path.write_text("No database. " * 100),
+            "the file is not an SQLite database: choose another name",
+        ),
     ],
 )
 def test_a_file_that_is_no_database_is_told(make: Callable[[Path], object], words: str, tmp_path: Path) -> None:

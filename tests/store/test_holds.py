@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,18 +27,13 @@ from store.proposals import Effects
 from store.store import Store
 from store.transcript import AssistantMessage, Result, ToolCall, Usage
 from store.turns import ReplyOutcome, Turn
-from tests.harness.databases import ENGINES, everything, looking_into, opened_before, rows
+from tests.harness.databases import everything, looking_into, rows
 from tests.harness.logs import logged
 from tests.harness.stores import QUIET, a_mention, admit, arrive, begin, proposed
 from tests.harness.whole_bot import at_once, until
 
 A = Thread("T0LOCAL", "C0HR", "100.000001")
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(params=ENGINES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return opened_before(request.param, tmp_path, "k")
 
 
 @pytest.fixture
@@ -67,7 +61,7 @@ def take(store: Store, thread: str = A.key) -> None:
 
 
 def take_again(store: Store) -> None:
-    """Takes the thread up anew, after it was noticed that another process had done so."""
+    """Takes the thread up again, after it was noticed that another process had done so."""
     with store.holding(A.key), pytest.raises(Overtaken):
         store.check_hold()
     take(store)
@@ -140,7 +134,7 @@ WORK: dict[str, Work] = {
     "fails a write": happens(Event.FAIL, State.SENDING),
     "fails before sending": happens(Event.FAIL, State.APPROVED),
     "loses a write": happens(Event.LOSE, State.SENDING),
-    "asks anew": happens(Event.OUTDATE, State.APPROVED),
+    "asks again": happens(Event.OUTDATE, State.APPROVED),
     "is about to speak": lambda store, turn, _: store.check_hold(),
 }
 AROUND = {

@@ -28,17 +28,12 @@ from store.tables import MIGRATIONS, SERIAL
 from store.transcript import AssistantMessage, ToolCall, Usage
 from store.turns import ReplyOutcome
 from tests.harness.bot_parts import BEN, USERS, BotParts, calls, says
-from tests.harness.databases import ENGINES, fresh_database, looking_into, opened_before, rows
+from tests.harness.databases import fresh_database, looking_into, rows
 from tests.harness.rest_server import RestServer, reply
 from tests.harness.stores import begin, noted, propose, proposed
 
 ALTERED = "The stored request is not the one that was asked for and approved: it was changed in the database."
 A = Thread("T0LOCAL", "C0HR", "100.000001")
-
-
-@pytest.fixture(params=ENGINES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return opened_before(request.param, tmp_path, "k")
 
 
 @pytest.fixture
@@ -220,12 +215,6 @@ def test_what_is_new_in_a_request_is_sealed_where_it_says_something(store: Store
 
 
 @pytest.fixture
-def server() -> Iterator[RestServer]:
-    with RestServer() as server:
-        yield server
-
-
-@pytest.fixture
 def parts(tmp_path: Path, server: RestServer, _logs: None) -> Iterator[BotParts]:
     parts = BotParts(tmp_path, USERS.format(base=server.url))
     yield parts
@@ -273,7 +262,7 @@ def test_a_record_that_was_changed_ends_with_an_alarm_and_is_not_sent(
 
 
 def test_a_changed_rule_does_not_come_back_with_a_new_card(parts: BotParts, server: RestServer, tmp_path: Path) -> None:
-    """A target that changed is asked for anew, by the stored rule: one that somebody wrote there must not become the bot's own."""
+    """A target that changed is asked for again, by the stored rule: one that somebody wrote there must not become the bot's own."""
     catalog = USERS.format(base=server.url).replace("Changes., preview: false", "Changes.")
     shows = BotParts(tmp_path, catalog)
     server.will(reply('{"id": 7, "role": "waiter"}'), reply('{"id": 7, "role": "chef"}'))

@@ -32,7 +32,7 @@ from store.journal.reports import export, repeated, summary, totals, totals_told
 from store.proposals import Effects
 from store.store import Store
 from tests.harness.bot_parts import USERS, BotParts, calls, says
-from tests.harness.databases import ENGINES, looking_into, opened_before
+from tests.harness.databases import looking_into
 from tests.harness.forked_bot import command
 from tests.harness.rest_server import RestServer, hang_up, reply
 from tests.harness.stores import a_mention
@@ -115,11 +115,6 @@ def test_two_different_lines_never_have_the_same_hash(one: Any, other: Any, numb
 
 
 # --- in the database --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(params=ENGINES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return opened_before(request.param, tmp_path, "k")
 
 
 @pytest.fixture

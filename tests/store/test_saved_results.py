@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,29 +12,12 @@ from store.saved_results import Bounds
 from store.store import Store
 from store.turns import Turn
 from tests.harness.bot_parts import QUIET
-from tests.harness.databases import ENGINES, opened_before, rows
-from tests.harness.stores import a_mention
+from tests.harness.databases import rows
+from tests.harness.stores import Clock, a_mention
 from tests.harness.whole_bot import at_once
 
 A, B = (Thread("T0LOCAL", "C0HR", f"100.00000{i}").key for i in (1, 2))
 SMALL = Bounds(one=100, thread=250, all=400, age=3_600)
-
-
-class Clock:
-    now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture(params=ENGINES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return opened_before(request.param, tmp_path, "k")
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -192,7 +192,7 @@ def test_what_cannot_be_taken_over_is_told_once(desk: Desk) -> None:
 
     told = desk.again()
 
-    assert "GET /pets: left as it is, since the changes do not go with what was changed by hand" in told
+    assert "GET /pets: left as it is, since the changes conflict with what was changed by hand" in told
     assert told.count("GET /pets: ") == 1
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from catalog.calls import BadCall, Call, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import Call, resolve
 from catalog.catalog import Catalog, load_catalog
 from catalog.importer.fetching import Order, make
 from catalog.importer.import_words import losses, remarks
@@ -164,7 +165,7 @@ def test_an_import_that_lost_much_says_so_first(tmp_path: Path) -> None:
 def test_operations_of_which_nothing_is_known_are_told_first() -> None:
     api = imported(description({f"/{name}": {"get": {}} for name in "abc"} | {"/d": get()}))
 
-    assert next(losses(api)).startswith("Of 3 of 4 operations nothing but method and path was found")
+    assert next(losses(api)).startswith("Of 3 of 4 operations only method and path were found")
     assert not list(losses(imported(description({"/d": get()}))))
 
 
@@ -196,9 +197,7 @@ def test_parameters_known_by_name_alone_are_told(monkeypatch: pytest.MonkeyPatch
     ((place, words),) = notes(many())
 
     assert place == "#/paths/~1devices/get"
-    assert words.startswith(
-        "it has 301 parameters; 200 are described, these can be given, too, and are known by name and type alone: "
-    )
+    assert words.startswith("it has 301 parameters; 200 are described, and these have only a name and a type: ")
     assert "status__niew" in words
     assert "site," not in words
 
@@ -244,7 +243,7 @@ def test_operations_of_one_shape_are_one_entry_that_takes_both() -> None:
     assert not fits(found["body"], {"ttl": 1})
     ((_, words),) = api.notes
     assert (
-        "is one entry with POST /auth/{approle_mount}/sessions, since no call could tell them apart; it takes both"
+        "shares one entry with POST /auth/{approle_mount}/sessions, since calls to them could not be told apart; the entry takes both"
         in words
     )
     assert api.losses.lost == {}
@@ -267,7 +266,9 @@ def test_bodies_that_travel_in_different_ways_stay_apart_and_that_is_told() -> N
     paths = {"/a/{x}": post({"type": "object"}), "/a/{y}": post({"type": "object"}, "multipart/form-data")}
     api = imported(description(paths))
 
-    assert [words for _, words in api.notes] == ["POST /a/{y} is left out: no call could tell it from POST /a/{x}"]
+    assert [words for _, words in api.notes] == [
+        "POST /a/{y} is left out: a call to it could not be told from one to POST /a/{x}"
+    ]
     assert api.losses.lost == {"operations": 1}
 
 
@@ -389,7 +390,7 @@ def test_a_key_in_authorization_of_which_no_format_is_said_is_told() -> None:
     api = imported(description({"/a": get()}, components={"securitySchemes": {"key": scheme}}))
 
     assert api.credentials.auth == {"header": {"name": "Authorization", "value": "${SHOP_API_KEY}"}}
-    assert "does not say what stands before the key in the header Authorization" in api.notes[0][1]
+    assert "does not say what comes before the key in the Authorization header" in api.notes[0][1]
 
 
 def test_a_scheme_of_http_with_a_word_of_its_own_is_taken_over() -> None:
@@ -588,7 +589,7 @@ def test_like_remarks_are_told_once_with_a_count() -> None:
     assert lines[0] == "Remarks (61, of 3 kinds):"
     assert len(lines) == 4
     assert lines[1].startswith(
-        "  #/paths/~10/options: OPTIONS is no method of the catalog; it is left out (29 more like it: #/paths/~11/options, "
+        "  #/paths/~10/options: OPTIONS is a method that the catalog does not have; it is left out (29 more like it: #/paths/~11/options, "
     )
     assert lines[1].endswith("#/paths/~120/options, and 9 more)")
 

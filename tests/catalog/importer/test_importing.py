@@ -120,8 +120,8 @@ def test_options_choose(tmp_path: Path, options: list[str], methods: list[str]) 
         ("openapi: 3.0.0\npaths:\n  - [", "line 4: not valid YAML"),
         ("openapi: '3.0.0'\npaths: {/a: {get: {}}}\n---\na: b", "line 3: a second document begins here"),
         ("[" * 5000, "nest"),
-        (b"\xff\xfe\x00", "no UTF-8 text"),
-        (SHOP, "--only 'GET /b' fits no operation"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
+        (SHOP, "--only 'GET /b' matches no operation"),
     ],
 )
 def test_what_cannot_be_imported_ends_with_one_line_and_prints_no_catalog(
@@ -250,7 +250,7 @@ def test_redirects_in_a_circle_end() -> None:
     [
         (Reply(404), "answered 404; give the address of the description itself"),
         (text("<!doctype html><html><body>Swagger UI</body></html>"), "not an API description|not valid YAML"),
-        (Reply(200, b"\xff\xfe", {}), "no UTF-8 text"),
+        (Reply(200, b"\xff\xfe", {}), "not UTF-8 text"),
         (Reply(drop=True), "could not be read"),
         (Reply(302, b"", {"Location": "ftp://x/y"}), "could not be read"),
         (Reply(200, b"#" * 65_000_000, {}), "too large or too slow"),
@@ -306,7 +306,7 @@ def test_a_description_from_a_url_names_no_other_documents() -> None:
         made = make(Order(f"{server.url}/openapi"))
 
         assert [one.path for one in server.requests] == ["/openapi"]
-    (line,) = [line for line in made.report if "read from files alone" in line]
+    (line,) = [line for line in made.report if "works only for files" in line]
     assert line.startswith("  /etc/passwd#: ")
     assert line.endswith("(1 more like it: b.yaml#)")
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
 from catalog import references
-from catalog.calls import BadCall, resolve
+from catalog.bad_call import BadCall
+from catalog.calls import resolve
 from catalog.documents import BadDocument, read_text
 from catalog.importer.compact_schemas import compact
 from catalog.importer.openapi import Choice, operations
@@ -152,9 +153,9 @@ def test_openapi_3_1_says_null_as_a_type() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "no API description"),
-        ("[]", "no API description"),
-        ("just words", "no API description"),
+        ("", "not an API description"),
+        ("[]", "not an API description"),
+        ("just words", "not an API description"),
         ("asyncapi: 2.0.0", "AsyncAPI"),
         ("{item: [], info: {}}", "Postman"),
         ("{endpoints: [], base_url: x}", "a catalog already"),
@@ -164,7 +165,7 @@ def test_openapi_3_1_says_null_as_a_type() -> None:
         ("{openapi: 3.0.0, paths: []}", "no paths"),
         ("{openapi: 3.0.0, paths: {/a: {}}}", "no operation"),
         ("{openapi: 3.0.0, paths: {/a: 7}}", "no operation"),
-        ("{openapi: 3.0.0, paths: {/a#b: {get: {}}}}", "No operation of the description can be said"),
+        ("{openapi: 3.0.0, paths: {/a#b: {get: {}}}}", "The catalog cannot express any operation"),
     ],
 )
 def test_what_is_no_description_is_refused_in_clear_words(text: str, words: str) -> None:
@@ -210,7 +211,7 @@ def test_two_paths_that_differ_in_a_placeholders_name_alone_are_one_and_the_seco
     assert notes(document) == [
         (
             "#/paths/~1a~1{name}/get",
-            "GET /a/{name} is one entry with GET /a/{id}, since no call could tell them apart; it takes both",
+            "GET /a/{name} shares one entry with GET /a/{id}, since calls to them could not be told apart; the entry takes both",
         )
     ]
 
@@ -563,7 +564,7 @@ def test_an_operation_at_another_server_is_left_out_and_one_below_the_base_is_no
     document = description({"/a": get(), "/b": get(**elsewhere), "/c": get() | below})
 
     assert [one["url"] for _, one in imported(document).endpoints] == ["/a", "/v2/c"]
-    assert "import it into a catalog of its own" in notes(document)[0][1]
+    assert "import it into a separate catalog" in notes(document)[0][1]
 
 
 @pytest.mark.parametrize(
@@ -891,7 +892,7 @@ def test_a_list_whose_pages_are_not_recognised_is_told(name: str, is_told: bool)
     parameters, answer, _ = PAGING[name]
     told = [note for _, note in notes(description({"/orders": get(*parameters, answer=answer)}))]
 
-    assert [note for note in told if "how its list goes on is not recognised" in note] == told
+    assert [note for note in told if "its paging is not recognised" in note] == told
     assert bool(told) is is_told
 
 
@@ -931,9 +932,9 @@ def test_operations_are_chosen_by_pattern_tag_and_kind(choice: Choice, names: li
 @pytest.mark.parametrize(
     ("choice", "words"),
     [
-        (Choice(only=("GET /nothing*",)), "--only 'GET /nothing\\*' fits no operation"),
+        (Choice(only=("GET /nothing*",)), "--only 'GET /nothing\\*' matches no operation"),
         (Choice(tags=("Nobody",)), "there are: People, One"),
-        (Choice(only=("POST *",), read_only=True), "No operation fits all"),
+        (Choice(only=("POST *",), read_only=True), "No operation matches all"),
     ],
 )
 def test_a_choice_of_nothing_says_so(choice: Choice, words: str) -> None:
@@ -1111,7 +1112,7 @@ def test_a_description_that_multiplies_itself_is_refused(monkeypatch: pytest.Mon
     for _ in range(60):
         bomb = {"allOf": [bomb] * 9, "properties": {f"p{number}": bomb for number in range(9)}, "anyOf": [bomb, bomb]}
 
-    with pytest.raises(BadDocument, match="multiplies itself"):
+    with pytest.raises(BadDocument, match="aliases and references multiply"):
         imported(description({f"/{number}": post(bomb) | get(answer=bomb) for number in range(4)}))
 
 

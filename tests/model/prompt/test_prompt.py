@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from base.shrink import as_json
 from base.tokens import estimate
-from catalog.calls import BadCall
+from catalog.bad_call import BadCall
 from catalog.catalog import Catalog
 from model.messages import to_messages
 from model.prompt.listing import BARE, FULL, RICH, SHORT, TERSE, chart, fitting, lines, operation_line

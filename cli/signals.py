@@ -1,0 +1,47 @@
+"""What a serving bot is told from outside: to end (SIGTERM, Ctrl-C), to take the catalog again (SIGHUP), or to look after itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from queue import Empty, SimpleQueue
+from typing import Final
+
+_STDIN = 0
+LOOK: Final = 0  # look at once whether the database is still ours alone
+READ_AGAIN: Final = -1  # take the catalog again if its file is another by now
+INSISTS: Final = int(signal.SIGHUP)  # take the catalog again, even if its file did not change
+
+
+class Signals:
+    """The signals of this process, as they come; `stop` is set once it is to end.
+
+    A terminal that is closed sends SIGHUP, too; that ends a bot which was started there.
+    """
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self._heard: SimpleQueue[int] = SimpleQueue()  # a handler may fill it while its own thread waits for it
+        self._is_at_terminal = os.isatty(_STDIN)
+
+    def hear(self) -> None:
+        """From now on SIGTERM, Ctrl-C and SIGHUP come here."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._take)
+
+    def put(self, what: int) -> None:
+        """Has the bot look (`LOOK`), or read its catalog again (`READ_AGAIN`)."""
+        self._heard.put(what)
+
+    def next(self, seconds: float) -> int | None:
+        """What came next; None where nothing does within `seconds`."""
+        try:
+            return self._heard.get(timeout=seconds)
+        except Empty:
+            return None
+
+    def _take(self, number: int, _frame: object) -> None:
+        if number != signal.SIGHUP or (self._is_at_terminal and not os.isatty(_STDIN)):
+            self.stop.set()
+        self._heard.put(number)
