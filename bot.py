@@ -170,8 +170,17 @@ def create_app(
 
     # Slack, as whom APIs are called, and what calls them
     web = web_of(settings, pace=SharedPace(store) if store.is_shared else None)
+    reader = ThreadReader(web, store, clock)
     identity = identity_of(
-        settings, catalog, store, email_of=web.email, person_of=web.person, clock=clock, ids=ids, secret=_secret
+        settings,
+        catalog,
+        store,
+        email_of=web.email,
+        person_of=web.person,
+        is_deleted=reader.is_deleted,
+        clock=clock,
+        ids=ids,
+        secret=_secret,
     )
     gate = _gate(settings, catalog, store, web, identity.identities, clock, ids)
 
@@ -187,12 +196,12 @@ def create_app(
         waking,
         settings.channels,
         allow_guests=settings.allow_guests,
-        accounts=HomeAccounts(identity.accounts, identity.link_to),
+        accounts=HomeAccounts(identity.accounts, identity.link_to, store.failed_tries),
         tell=partial(tell_of_homes, store),
     )
     handlers = Handlers(store, gate, web, _admission(settings), cancellation, status, home, waking, ids=ids)
     connect_words = ConnectWords(store, ids)
-    sign_ins = SignIns(identity.accounts, identity.devices, connect_words, home)
+    sign_ins = SignIns(identity.accounts, identity.devices, identity.unkept, connect_words, home)
     leavers = Leavers(identity.accounts, store, web, settings.channels)
 
     # the model, and who advances what
@@ -201,7 +210,7 @@ def create_app(
         model=_model_calls(settings, watched),
         gate=gate,
         store=store,
-        reader=ThreadReader(web, store, clock),
+        reader=reader,
         status=status,
         streams=streams,
         cancel_flag=CancelFlag(),
@@ -222,7 +231,7 @@ def create_app(
     bot = Bot(store, gate, identity, web, turns, socket, readiness, gauges, replica)
     app = _flask(settings, bot, intake)
     if settings.public_url is not None:
-        OAuthRoutes(identity.connecting, store, home, settings.public_url, connect_words).add_to(app)
+        OAuthRoutes(identity.connecting, store, home, settings.public_url, connect_words, ids=ids).add_to(app)
     return app
 
 

@@ -20,6 +20,8 @@ from store.turns import Turn
 from tests.harness.postgres import server_of_this_run
 
 ENGINES = ("sqlite", "postgresql")
+_OF_THREADS = ("inbox", "threads", "turns", "transcript", "proposals", "posts", "results")
+_OF_ACCOUNTS = ("accounts", "links", "oauth_states", "confirmations", "devices", "failed_tries")
 _numbers = itertools.count(1)
 
 
@@ -54,7 +56,7 @@ def rows(url: str, table: str) -> list[dict[str, Any]]:
 
 def everything(url: str) -> dict[str, list[dict[str, Any]]]:
     """All that the store keeps, by table."""
-    return _tables(url, ["inbox", "threads", "turns", "transcript", "proposals", "posts", "results"])
+    return _tables(url, [*_OF_THREADS, *_OF_ACCOUNTS])
 
 
 def _tables(url: str, tables: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

@@ -18,8 +18,8 @@ from identity.devices import Devices
 from identity.grants import Grant
 from identity.sign_in_servers import SignInServers
 from identity.token_box import TokenBox
+from identity.unkept_grants import UnkeptGrants
 from store.connections import ConnectionAsked
-from store.posts import Post
 from store.store import Store
 from tests.harness.loopback import as_json
 from tests.harness.peculiar_provider import PeculiarProvider
@@ -28,6 +28,9 @@ from tests.harness.stores import ANN, TEAM, Clock
 KEY = "6nOSl4xRW0eXm3x1FqYyIhBB6gCxTNNrFfcCvzjzqxA="
 ASKED = ConnectionAsked(TEAM, ANN, "HR")
 BEARER = "{name: HR, base_url: 'http://127.0.0.1:9', auth: {bearer: fixed}, endpoints: [{method: GET, url: /a, description: d}]}"
+NO_API = (
+    "I don't ask HR in people's own names any more, so nothing was connected, and nothing needs to be: just ask again."
+)
 CHANGED = (
     "My settings for HR were changed meanwhile, so nothing was connected. Go back to Slack and press Connect again."
 )
@@ -46,14 +49,16 @@ class Moving:
         numbers = itertools.count(1)
         self.store, self.catalog, self.clock, box = store, catalog, clock, TokenBox([KEY])
         self.servers = SignInServers(clock)
-        self.accounts = Accounts(store, self.servers, box, catalog, ids=lambda: f"id-{next(numbers)}", clock=clock)
+        ids = lambda: f"id-{next(numbers)}"  # noqa: E731
+        self.accounts = Accounts(store, self.servers, box, catalog, ids=ids, clock=clock)
+        self.unkept = UnkeptGrants(store, self.accounts, self.servers, box, ids=ids)
         self.connecting = Connecting(
-            store, self.accounts, self.servers, box, "https://bot.example.com",
-            person=lambda _user: Somebody(), secret=lambda: f"a-secret-of-43-letters-and-digits-or-more-{next(numbers):04}", clock=clock,
+            store, self.accounts, self.servers, box, self.unkept, "https://bot.example.com",
+            person=lambda _user: Somebody(), is_deleted=lambda _turn: False,
+            secret=lambda: f"a-secret-of-43-letters-and-digits-or-more-{next(numbers):04}", clock=clock,
         )  # fmt: skip
         self.devices = Devices(
-            store, self.accounts, self.servers, box, person=lambda _user: Somebody(),
-            ids=lambda: f"id-{next(numbers)}",
+            store, self.accounts, self.servers, box, self.unkept, person=lambda _user: Somebody(), ids=ids,
         )  # fmt: skip
         self.told: list[str] = []
 
@@ -64,9 +69,8 @@ class Moving:
     def link(self) -> str:
         return self.connecting.link_to(ASKED).partition("link=")[2]
 
-    def says_not(self, error: NotConnectedNow) -> list[Post]:
+    def says_not(self, error: NotConnectedNow) -> None:
         self.told.append(str(error))
-        return []
 
     def polled(self) -> ConnectionAsked | None:
         self.clock.now += 60
@@ -158,7 +162,7 @@ def test_a_devices_sign_in_goes_on_at_no_other_server(
     _, after = servers
     assert moving.devices.begin(ASKED).code == "AB-CD"
     moving.moves_to(after.catalog())
-    assert moving.polled() is None
+    assert moving.polled() == ASKED
     assert moving.told == [CHANGED]
     assert "the-device-code" not in heard(after)
     assert moving.store.due_devices() == []
@@ -167,8 +171,8 @@ def test_a_devices_sign_in_goes_on_at_no_other_server(
 def test_a_devices_sign_in_ends_with_words_where_the_api_asks_for_no_account_any_more(moving: Moving) -> None:
     moving.devices.begin(ASKED)
     moving.moves_to(load_catalog(BEARER, {}))
-    assert moving.polled() is None
-    assert moving.told == ["I don't ask HR in people's own names any more, so nothing was connected."]
+    assert moving.polled() == ASKED
+    assert moving.told == [NO_API]
     assert moving.store.due_devices() == []
 
 
