@@ -266,10 +266,11 @@ class Connecting:
         """Stores the account, which lets the questions go on that wait for it; with what `says` tells the person, all at once. Gives whom
         it is for and whose it is. Raises `NotConnectedNow`."""
         asked, api, grant = self._confirmed(confirmation, cookie)
-        posts = says(asked, grant, lacking(api, grant.scopes))
+        posts, give_back = says(asked, grant, lacking(api, grant.scopes)), self._unkept.in_place_of(asked, api, grant)
 
         def also(tx: Transaction) -> None:
             connected(tx, asked, confirmation)
+            give_back(tx)
             add_posts(tx, posts)
 
         try:

@@ -112,15 +112,18 @@ class Devices:
             self._unkept.refuse(asked, api, grant)
             raise NotConnectedNow(words.CONNECT_OTHER_EMAIL.format(api=api.name), asked, known.device)
         try:
-            self._keep(asked, grant, says(asked, grant, lacking(api, grant.scopes)))
+            self._keep(asked, api, grant, says(asked, grant, lacking(api, grant.scopes)))
         except BaseException:
             self._unkept.give_back_now(api, grant)
             raise
         return asked
 
-    def _keep(self, asked: ConnectionAsked, grant: Grant, posts: Sequence[Post]) -> None:
+    def _keep(self, asked: ConnectionAsked, api: Api, grant: Grant, posts: Sequence[Post]) -> None:
+        give_back = self._unkept.in_place_of(asked, api, grant)
+
         def also(tx: Transaction) -> None:
             connected(tx, asked)
+            give_back(tx)
             add_posts(tx, posts)
 
         self._accounts.connect(asked.api, asked.team, asked.who, grant, also)

@@ -1,5 +1,5 @@
-"""Grants that are not to be kept, since nobody said yes in time, somebody said no, or the account is somebody else's: given back at their
-sign-in server (RFC 7009).
+"""Grants that are not to be kept, since nobody said yes in time, somebody said no, the account is somebody else's, or another one took its
+place: given back at their sign-in server (RFC 7009).
 
 Each is written down before it is given back, and forgotten only after it: a kill, or a server that is away, leaves none lying there.
 """
@@ -17,7 +17,8 @@ from identity.grants import Grant
 from identity.needs import asks_for_account
 from identity.sign_in_servers import SignInRefused, SignInServers, oauth2_of
 from identity.token_box import TokenBox, Unreadable
-from store.connections import Confirmation, ConnectionAsked
+from store.accounts import Also
+from store.connections import Confirmation, ConnectionAsked, add_unkept
 from store.store import Store
 
 log = structlog.get_logger("connecting")
@@ -38,6 +39,15 @@ class UnkeptGrants:
     def refuse(self, asked: ConnectionAsked, api: Api, grant: Grant) -> None:
         """Has a grant given back, soon."""
         self._store.add_refused(self._ids(), asked, sealed_grant(self._box, asked, api, grant))
+
+    def in_place_of(self, asked: ConnectionAsked, api: Api, grant: Grant) -> Also:
+        """What is to happen as this grant's account is stored: where it takes the place of another account, that one's tokens are given
+        back."""
+        before = self._accounts.replaced_by(grant, asked.api, asked.team, asked.who)
+        if before is None:
+            return lambda _tx: None
+        key, sealed = self._ids(), sealed_grant(self._box, asked, api, before)
+        return lambda tx: add_unkept(tx, key, asked, sealed)
 
     def give_back_now(self, api: Api, grant: Grant) -> None:
         """Gives back what could not be written down, where the sign-in server takes it now."""

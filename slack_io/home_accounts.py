@@ -4,6 +4,7 @@ last try where that failed."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
 from base import words
 from base.markdown import Block
@@ -17,7 +18,7 @@ from slack_io.connect_offers import connect_button
 from store.accounts import Account
 from store.connections import ConnectionAsked, hashed
 
-_MOST = 15  # APIs that are shown
+_MOST = 15  # blocks that are shown
 _SHOWN = 200  # characters of an account's name
 
 
@@ -40,12 +41,12 @@ class HomeAccounts:
         known = {one.api: one for one in self._accounts.of_person(team, user)}
         asks = {api.name: api for api in mine.apis if asks_for_account(api)}
         failed = self._failed_tries(team, user)
-        names = list(dict.fromkeys([*asks, *known, *failed]))[:_MOST]
-        return [
+        blocks = (
             block
-            for name in names
+            for name in dict.fromkeys([*asks, *known, *failed])
             for block in self._of(ConnectionAsked(team, user, name), asks.get(name), known.get(name), failed.get(name))
-        ]
+        )
+        return list(islice(blocks, _MOST))
 
     def _of(self, asked: ConnectionAsked, api: Api | None, account: Account | None, problem: str | None) -> list[Block]:
         """What there is of one API. An account at another sign-in server than the API has by now is shown, but does not count."""

@@ -132,6 +132,19 @@ def connected(tx: Transaction, asked: ConnectionAsked, confirmation: str | None 
     _let_go_on(tx, [one for one in _waiting_of(tx, asked) if asked.api in one.connects])
 
 
+def add_unkept(tx: Transaction, key: str, asked: ConnectionAsked, sealed: str) -> None:
+    """A grant is to be given back, once this transaction is over; `key` names it."""
+    _add_grant(tx, key, "", asked, sealed, tx.clock(), Ended.REFUSED)
+
+
+def _add_grant(
+    tx: Transaction, key: str, cookie: str, asked: ConnectionAsked, sealed: str, until: float, ended: Ended
+) -> None:
+    made = {"confirmation": hashed(key), "cookie": cookie, "sealed": sealed, "ended": ended}
+    tx.db.execute(insert(confirmations).values(**made, expires_at=until, give_back_at=until, **vars(asked)))
+    tx.wake(DATABASE, Work.DEADLINES)
+
+
 def _waiting_of(tx: Transaction, asked: ConnectionAsked) -> list[Turn]:
     query = select(turns).where(_WAITS, turns.c.asker == asked.who).with_for_update()
     found = map(turn_of, tx.db.execute(query).mappings().all())
@@ -282,20 +295,13 @@ class Connections(Turns):
         self, confirmation: str, cookie: str, asked: ConnectionAsked, sealed: str, expires_at: float
     ) -> None:
         """A grant that waits for a yes from the browser that has the cookie; without one in time it is given back."""
-        self._add_grant(confirmation, hashed(cookie), asked, sealed, expires_at, Ended.NOT_YET)
+        with self._writing() as tx:
+            _add_grant(tx, confirmation, hashed(cookie), asked, sealed, expires_at, Ended.NOT_YET)
 
     def add_refused(self, key: str, asked: ConnectionAsked, sealed: str) -> None:
         """A grant that is not to be kept: it is given back."""
-        self._add_grant(key, "", asked, sealed, self._clock(), Ended.REFUSED)
-
-    def _add_grant(
-        self, key: str, cookie: str, asked: ConnectionAsked, sealed: str, until: float, ended: Ended
-    ) -> None:
-        made = {"confirmation": hashed(key), "cookie": cookie, "sealed": sealed, "ended": ended}
-        until_then = {"expires_at": until, "give_back_at": until}
         with self._writing() as tx:
-            tx.db.execute(insert(confirmations).values(**made, **until_then, **vars(asked)))
-            tx.wake(DATABASE, Work.DEADLINES)
+            add_unkept(tx, key, asked, sealed)
 
     def confirmation(self, confirmation: str, cookie: str) -> Confirmation | None:
         """What a yes from this browser would store; None where there is nothing (left): `confirmation_ended` says why."""

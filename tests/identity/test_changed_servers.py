@@ -19,6 +19,7 @@ from identity.grants import Grant
 from identity.sign_in_servers import SignInServers
 from identity.token_box import TokenBox
 from identity.unkept_grants import UnkeptGrants
+from slack_io.home_accounts import HomeAccounts
 from store.connections import ConnectionAsked
 from store.store import Store
 from tests.harness.loopback import as_json
@@ -154,6 +155,32 @@ def test_tokens_of_one_server_are_not_given_back_at_another(
     assert moving.accounts.disconnect("HR", TEAM, ANN) is Gone.DELETED
     assert "of-this-test" not in heard(after).replace("secret-of-this-test", "")
     assert moving.store.all_accounts() == []
+
+
+def test_home_shows_an_account_of_the_server_before_beside_the_button_for_the_new_one(
+    moving: Moving, servers: tuple[PeculiarProvider, PeculiarProvider]
+) -> None:
+    before, after = servers
+    question = moving.connecting.came_back(*callback(moving, before))
+    moving.connecting.confirm(question.confirmation, question.cookie, lambda *_: [])
+    home = HomeAccounts(moving.accounts, moving.connecting.link_to, lambda _team, _who: {"HR": "It was slow."})
+    told = "The last try to connect it failed: It was slow."
+
+    def shown() -> list[tuple[str, str]]:
+        blocks = home.blocks(TEAM, ANN, moving.catalog)
+        return [(one["text"]["text"], one["accessory"]["text"]["text"]) for one in blocks]
+
+    assert shown() == [(f"HR: connected as ann.\n{told}", "Disconnect")]
+    moving.moves_to(after.catalog())
+    unconnected = "HR: not connected. I work there in your name, with an account of yours."
+    assert shown() == [
+        ("HR: connected as ann.", "Disconnect"),
+        (f"{unconnected}\n{told}", "Connect your HR account"),
+    ]
+    moving.moves_to(load_catalog(BEARER, {}))
+    assert shown() == [(f"HR: connected as ann.\n{told}", "Disconnect")]
+    moving.accounts.disconnect("HR", TEAM, ANN)
+    assert [one["text"]["text"] for one in home.blocks(TEAM, ANN, moving.catalog)] == [f"HR:\n{told}"]
 
 
 def test_a_devices_sign_in_goes_on_at_no_other_server(

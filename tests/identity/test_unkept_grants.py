@@ -161,6 +161,18 @@ def test_what_another_account_took_the_place_of_is_given_back(
     assert sealed(url) == []
 
 
+def test_an_account_that_takes_the_place_of_another_has_that_ones_tokens_given_back(
+    moving: Moving, server: PeculiarProvider, url: str
+) -> None:
+    for who in ("ann", "ann", "ann's other account", "ann"):
+        server.claims["sub"] = who
+        question = granted(moving, server)
+        moving.connecting.confirm(question.confirmation, question.cookie, lambda *_: [])
+        clean_up(moving)
+    assert given_back(server) == ["refresh-2-of-this-test", "refresh-3-of-this-test"]
+    assert sealed(url) == []
+
+
 def test_as_long_as_another_window_asks_nothing_is_given_back(moving: Moving, server: PeculiarProvider) -> None:
     """The other one may be of the same account."""
     granted(moving, server)
