@@ -187,7 +187,7 @@ class AI:
     # --- the loop -----------------------------------------------------------------------------------------------------
 
     def _to_rest(self, turn: Turn) -> bool:
-        if turn.connects_until is not None and (is_over := self._still_awaits(turn)) is not None:
+        if turn.connects and (is_over := self._still_awaits(turn)) is not None:
             return is_over
         items = self._store.transcript(self._thread, turn.asker)
         self._store.check_catalog()
@@ -329,17 +329,31 @@ class AI:
         return False
 
     def _still_awaits(self, turn: Turn) -> bool | None:
-        """Whether a turn that waits for an account is over, since none came in time, or rests; None where it goes on."""
+        """Whether a turn that waited for an account is over, since none came in time or its question was deleted, or rests; None where it
+        goes on."""
         self._check(turn)
-        if self._gate.has_account(turn, turn.connects):
-            self._store.go_on_connected(turn)
+        if self._services.reader.is_deleted(turn):
+            self._end_deleted(turn)
+            return True
+        if turn.connects_until is None or self._gate.has_account(turn, turn.connects):
+            self._store.end_await(turn)
             return None
-        if (turn.connects_until or 0.0) > self._services.clock():
+        if turn.connects_until > self._services.clock():
             return False
         apis = " or ".join(turn.connects)
         noted = JournalEntry("not connected", {"asker": turn.asker, "apis": list(turn.connects)})
         self._break_off(turn, words.NOT_CONNECTED_IN_TIME.format(apis=escape(apis)), noted, "not connected")
         return True
+
+    def _end_deleted(self, turn: Turn) -> None:
+        """Ends a turn that waited for an account and whose question is not there any more: nobody is told, as where it was deleted before
+        its turn."""
+        log.info("question deleted while it waited for an account")
+        noted = JournalEntry("question deleted", {"asker": turn.asker})
+        said = AssistantMessage(words.QUESTION_DELETED)
+        self._store.end_turn(turn, [], said=said, usage=None, failed=True, entries=[noted])
+        self._services.status.status(self._thread, "", after=0.0)
+        metrics.TURNS.labels("dropped").inc()
 
     # --- the beginning ------------------------------------------------------------------------------------------------
 

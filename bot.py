@@ -156,8 +156,17 @@ def create_app(
 
     # Slack, as whom APIs are called, what calls them, and what is said and done in Slack
     web = web_of(settings, pace=SharedPace(store) if store.is_shared else None)
+    reader = ThreadReader(web, store, clock)
     identity = identity_of(
-        settings, catalog, store, email_of=web.email, person_of=web.person, clock=clock, ids=ids, secret=_secret
+        settings,
+        catalog,
+        store,
+        email_of=web.email,
+        person_of=web.person,
+        is_deleted=reader.is_deleted,
+        clock=clock,
+        ids=ids,
+        secret=_secret,
     )
     gate = _gate(settings, catalog, store, web, identity.identities, clock, ids)
     tell = partial(tell_of_homes, store)
@@ -169,7 +178,7 @@ def create_app(
         model=model_calls_of(settings, watched),
         gate=gate,
         store=store,
-        reader=ThreadReader(web, store, clock),
+        reader=reader,
         status=in_slack.status,
         streams=in_slack.streams,
         cancel_flag=CancelFlag(),
@@ -188,7 +197,7 @@ def create_app(
     app = _flask(settings, bot, intake, clock if store.is_shared else time.time)
     if settings.public_url is not None:
         words = in_slack.connect_words
-        OAuthRoutes(identity.connecting, store, in_slack.home, settings.public_url, words).add_to(app)
+        OAuthRoutes(identity.connecting, store, in_slack.home, settings.public_url, words, ids=ids).add_to(app)
     return app
 
 

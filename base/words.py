@@ -106,7 +106,8 @@ KEPT_CONNECTING = (
 )
 CONNECTED = "Your account of {api} is connected: {account}. I'll use it for what you ask, and for nobody else."
 CONNECTED_IN_PART = (
-    "It may do less than I asked for ({missing}). If something doesn't work, connect it again in my Home tab."
+    "It may do less than I asked for ({missing}). If something doesn't work, disconnect it in my Home tab and "
+    "connect it again."
 )
 CONNECT_CODE = "The page asks for a code. Yours for {api}: *{code}*"
 CONNECT_NEW_CODE = "Get a new code"
@@ -118,12 +119,13 @@ CONNECT_AGAIN = (
 # --- the pages on which an account is connected: people read these in their browser, not in Slack ---------------------
 
 CONNECT_NO_LINK = (
-    "This link doesn't work any more: its question was answered or waited too long, or the link is incomplete. "
+    "This link doesn't work any more: its question was answered or deleted or waited too long, or the link is incomplete. "
     "Go back to Slack; my Home tab has a new one."
 )
 CONNECT_UNKNOWN = "This sign-in didn't begin here, so nothing was connected. Go back to Slack and press Connect there."
 CONNECT_USED = (
-    "This page was used before, so nothing more was done. My Home tab in Slack shows whether your account is connected."
+    "This page was used before, or another window was faster, so nothing more was done. My Home tab in Slack shows whether your account "
+    "is connected."
 )
 CONNECT_EXPIRED = (
     "This sign-in took more than ten minutes, so nothing was connected. Go back to Slack and press Connect again."
@@ -132,17 +134,17 @@ CONNECT_ELSEWHERE = (
     "This sign-in began in another browser, or your browser keeps no cookies, so nothing was connected. "
     "Go back to Slack, press Connect, and stay in the browser that opens."
 )
+CONNECT_NOT_YOU = "If that wasn't you, somebody else has seen your link or where it led; they got nothing by it."
 CONNECT_OTHER_EMAIL = (
     "You signed in to {api} with an account whose e-mail address isn't the one you have in Slack, so nothing was connected. "
     "Sign in with your own account. If someone sent you a link for this, don't use it."
 )
-CONNECT_NO_API = "I don't ask {api} in people's own names any more, so nothing was connected."
+CONNECT_NO_API = "I don't ask {api} in people's own names any more, so nothing was connected, and nothing needs to be: just ask again."
 CONNECT_NO_PERSON = (
-    "Slack doesn't tell me who you are at the moment, so nothing was connected. Please try again in a minute."
+    "Slack doesn't tell me who you are at the moment, so nothing was connected. Please press Connect again in a minute."
 )
 CONNECT_NO_CONFIRMATION = (
-    "This was answered before, or took more than ten minutes, or began in another browser, so nothing was connected. "
-    "Go back to Slack and press Connect again."
+    "I don't know this page (any more), so nothing was connected. Go back to Slack and press Connect again."
 )
 CONNECT_CHANGED = (
     "My settings for {api} were changed meanwhile, so nothing was connected. Go back to Slack and press Connect again."
@@ -152,9 +154,13 @@ CONNECT_FOREIGN = (
 )
 CONNECT_BUSY = "Many people are connecting their accounts right now. Please reload this page in a few seconds."
 CONNECT_FAULT = (
-    "Something went wrong on my side, so nothing was connected. Please go back to Slack and press Connect again."
+    "Something went wrong on my side. My Home tab in Slack shows whether your account of {api} is connected; if it isn't, press Connect "
+    "there. If this happens again, tell who runs this bot the reference {reference}."
 )
 CONNECT_DECLINED = "Nothing was connected, and nothing was kept. You can close this window."
+CONNECT_SAID_NO = (
+    "On my page the answer was No, so no account of {api} was connected. Press Connect if you want another try."
+)
 CONNECT_DONE = "Your account is connected. You can close this window and go back to Slack."
 CONNECT_QUESTION = "Connect this account?"
 CONNECT_WARNING = (
@@ -164,6 +170,7 @@ CONNECT_WARNING = (
 CONNECT_IN_PART = "It was granted less than I asked for: {missing}. Some things may not work."
 CONNECT_IN_SLACK, CONNECT_ACCOUNT = "In Slack", "Account of {api}"
 CONNECT_YES, CONNECT_NO = "Yes, connect it", "No"
+CONNECT_THIS_API = "that API"
 CONNECT_PAGE_DONE, CONNECT_PAGE_NOT_DONE = "Connected", "Not connected"
 
 EMPTY = "The language model gave an empty answer. Please ask again, perhaps in other words."
@@ -180,6 +187,7 @@ STOP_TITLE, STOP_ASK = "Stop this answer?", "I'll stop here and keep what is wri
 DELETE_TITLE, DELETE_ASK = "Delete this message?", "It goes away for everybody. I can't bring it back."
 STOPPED = "_(Stopped here.)_"
 STOPPED_EMPTY = "_(Stopped before there was an answer.)_"
+QUESTION_DELETED = "_(The question was deleted before there was an answer.)_"
 NOTHING_RUNS = "There's nothing running here that I could stop."
 NOT_YOURS_TO_STOP = "Only {asker}, who asked, can stop this one."
 NOT_MINE = "I can only delete my own messages, and I don't know this one."
@@ -383,6 +391,7 @@ HOME_ACCOUNTS = "Your accounts"
 HOME_CONNECTED = "{api}: connected as {account}."
 HOME_UNCONNECTED = "{api}: not connected. I work there in your name, with an account of yours."
 HOME_UNCONNECTED_ASK = "{api}: not connected. Ask me something about it, and I'll tell you how to connect your account."
+HOME_FAILED = "The last try to connect it failed: {problem}"
 DISCONNECT, DISCONNECT_TITLE = "Disconnect", "Disconnect this account?"
 DISCONNECT_ASK = "I give back what lets me work in {api} in your name. What waits for a decision there won't be sent."
 NO_ACCOUNT = "This account isn't connected any more."

@@ -86,10 +86,21 @@ class Accounts(Way):
         """A person's accounts, by the APIs' names."""
         return self._store.accounts_of(team, who)
 
+    def replaced_by(self, grant: Grant, api: str, team: str, who: str) -> Grant | None:
+        """What a person granted before, where that is another account than this grant's, which is to take its place."""
+        account = self._store.account(team, who, api)
+        if account is None or account.issuer != grant.issuer or account.subject == grant.subject:
+            return None
+        try:
+            tokens = self._tokens(account)
+        except Unreadable:
+            return None
+        return Grant(tokens.access_token, tokens.refresh_token, subject=account.subject, issuer=account.issuer)
+
     def connect(self, api: str, team: str, who: str, grant: Grant, also: Also = lambda _tx: None) -> Account:
         """Keeps what a person granted, in place of an account that there was; in one transaction with what else is to happen (`also`).
 
-        The tokens of the one before are not given back: some servers (Google) would end the new ones with them.
+        Where that is the same account, its tokens are not given back: some servers (Google) would end the new ones with them.
         """
         now = self._clock()
         account = Account(

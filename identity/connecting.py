@@ -8,13 +8,14 @@ confirmation and another cookie. Whom an account is for was settled in Slack, wh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 import structlog
 
 from base import words
 from base.settings import Misconfigured
+from base.slack_errors import SlackBusy, SlackUnsure
 from base.visible import on_line
 from catalog.catalog import Api, Catalog
 from identity.accounts import Accounts
@@ -23,11 +24,13 @@ from identity.grants import Grant
 from identity.needs import asks_for_account
 from identity.sign_in_servers import SignInServers, lacking, oauth2_of
 from identity.token_box import TokenBox, Unreadable
+from identity.unkept_grants import UnkeptGrants, about, opened_grant, sealed_grant
 from store.accounts import Account
 from store.connections import ConnectionAsked, Unusable, connected, hashed
 from store.database import NotNow, Transaction
 from store.posts import Post, add_posts
 from store.store import Store
+from store.turns import Turn
 
 log = structlog.get_logger("connecting")
 T = TypeVar("T")
@@ -36,7 +39,6 @@ START = "/oauth/start"
 _TEN_MINUTES = 600.0
 _AT_HOME = 3_600.0  # seconds for which a link in App Home leads somewhere; Home is redrawn when it is opened
 _ENDED = {
-    Unusable.UNKNOWN: words.CONNECT_UNKNOWN,
     Unusable.USED: words.CONNECT_USED,
     Unusable.EXPIRED: words.CONNECT_EXPIRED,
     Unusable.ELSEWHERE: words.CONNECT_ELSEWHERE,
@@ -81,13 +83,14 @@ PersonOf = Callable[[str], Person | None]
 
 
 class NotConnectedNow(Exception):
-    """Nothing was connected. Its text is for the person: what happened and what to do; `asked`: whom it was for, where that is known;
-    `key`: the same for the same failure of the same try."""
+    """Nothing was connected. Its text is for who looks at the page: what happened and what to do; `asked`: whom it was for, where that is
+    known, who is told in Slack; `more`: what that person should know besides; `key`: the same for the same failure of the same try."""
 
-    def __init__(self, text: str, asked: ConnectionAsked | None = None, key: str = "") -> None:
+    def __init__(self, text: str, asked: ConnectionAsked | None = None, key: str = "", *, more: str = "") -> None:
         super().__init__(text)
         self.asked = asked
         self.key = key
+        self.told = f"{text} {more}".strip()
 
 
 @dataclass(frozen=True)
@@ -100,11 +103,13 @@ class Code:
 
 @dataclass(frozen=True)
 class Departure:
-    """Where the browser goes, and what it has to bring back: `state` names the cookie."""
+    """Where the browser goes, and what it has to bring back: `state` names the cookie. `was_told`: whose App Home told of a failed try
+    until now, if anybody's."""
 
     url: str
     state: str = field(repr=False)
     cookie: str = field(repr=False)
+    was_told: ConnectionAsked | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ Says = Callable[[ConnectionAsked, Grant, Sequence[str]], Sequence[Post]]
 
 class Connecting:
     """The connections of one bot. `address`: PUBLIC_URL without a slash at its end. `person` gives somebody by Slack's id, None
-    where Slack does not say; `secret` makes what nobody can guess."""
+    where Slack does not say; `is_deleted`: whether a turn's question is not there any more; `secret` makes what nobody can guess."""
 
     def __init__(
         self,
@@ -133,9 +138,11 @@ class Connecting:
         accounts: Accounts,
         servers: SignInServers,
         box: TokenBox,
+        unkept: UnkeptGrants,
         address: str,
         *,
         person: PersonOf,
+        is_deleted: Callable[[Turn], bool],
         secret: Callable[[], str],
         clock: Callable[[], float],
     ) -> None:
@@ -143,8 +150,10 @@ class Connecting:
         self._accounts = accounts
         self._servers = servers
         self._box = box
+        self._unkept = unkept
         self._address = address
         self._person = person
+        self._is_deleted = is_deleted
         self._secret = secret
         self._clock = clock
 
@@ -166,9 +175,10 @@ class Connecting:
         """The way to the sign-in server. Raises `NotConnectedNow`."""
         asked = self._store.link(link)
         if asked is None:
-            raise NotConnectedNow(words.CONNECT_NO_LINK)
+            raise NotConnectedNow(words.CONNECT_NO_LINK, self._store.asked_by_link(link), link)
+        self._check_question(asked, link)
         api = self._api_of(asked)
-        self._known(asked)  # or nobody could be asked for a yes later
+        self._known(asked, link)  # or nobody could be asked for a yes later
         state, nonce, verifier, cookie = (self._secret() for _ in range(4))
         url = self._asking(
             asked,
@@ -178,8 +188,22 @@ class Connecting:
             ),
         )
         sealed = self._box.encrypt(about("state", asked, api), {"nonce": nonce, "verifier": verifier})
-        self._store.add_state(state, cookie, asked, sealed, self._clock() + _TEN_MINUTES)
-        return Departure(url, state, cookie)
+        until = self._clock() + _TEN_MINUTES
+        was_told = self._store.add_state(state, cookie, link, asked, sealed, until)
+        return Departure(url, state, cookie, asked if was_told else None)
+
+    def _check_question(self, asked: ConnectionAsked, link: str) -> None:
+        """Raises `NotConnectedNow` where the question that waits was deleted, and has that seen to."""
+        turn = self._store.turn(asked.turn) if asked.turn else None
+        if turn is not None and self._is_deleted(turn):
+            self._store.look_at_question(turn)
+            raise NotConnectedNow(words.CONNECT_NO_LINK, replace(asked, turn="", thread=""), link)
+
+    def whose(self, *, link: str = "", state: str = "", confirmation: str = "") -> ConnectionAsked | None:
+        """Whom a page is for, by what its address or its form has, whatever that is good for by now; None where it is not known."""
+        if link:
+            return self._store.asked_by_link(link)
+        return self._store.state_ended(state)[1] if state else self._store.confirmation_ended(confirmation)[1]
 
     # --- and back -----------------------------------------------------------------------------------------------------
 
@@ -188,12 +212,10 @@ class Connecting:
         state = params.get("state", "")
         taken = self._store.take_state(state, cookie)
         if taken is None:
-            why, asked = self._store.state_ended(state)
-            log.info("state not taken", why=why)
-            raise NotConnectedNow(_ENDED[why], asked, f"{state}.{why}")
+            raise self._ended(*self._store.state_ended(state), state, words.CONNECT_UNKNOWN)
         asked = taken.asked
-        api, person = self._api_of(asked), self._known(asked)
-        kept = self._opened("state", asked, api, taken.sealed)
+        api, person = self._api_of(asked), self._known(asked, state)
+        kept = self._opened(asked, api, taken.sealed)
         grant = self._asking(
             asked,
             state,
@@ -206,20 +228,37 @@ class Connecting:
                 redirect_uri=self._redirect_uri,
             ),
         )
-        self._check_person(api, asked, person, grant, state)
-        confirmation, cookie = self._secret(), self._secret()
-        sealed = self._box.encrypt(about("confirmation", asked, api), grant.to_json())
-        self._store.add_confirmation(confirmation, cookie, asked, sealed, self._clock() + _TEN_MINUTES)
-        return Question(asked, on_line(person.name), account_text(grant), lacking(api, grant), confirmation, cookie)
+        try:
+            return self._question(asked, api, person, grant, state)
+        except NotConnectedNow:
+            raise
+        except BaseException:
+            self._unkept.give_back_now(api, grant)
+            raise
 
-    def _check_person(self, api: Api, asked: ConnectionAsked, person: Person, grant: Grant, key: str) -> None:
-        """Raises `NotConnectedNow` where the account is somebody else's: a link that was passed on leads there, and the other one would
-        press yes."""
+    def _question(self, asked: ConnectionAsked, api: Api, person: Person, grant: Grant, state: str) -> Question:
+        """Writes the grant down, to be asked about or given back. Raises `NotConnectedNow` where the account is somebody else's: a link
+        that was passed on leads there, and the other one would press yes."""
         is_comparable = person.email and grant.email and grant.email_verified
         if is_comparable and not oauth2_of(api).other_accounts and not is_own(person, grant):
             log.warning("another person's account", api=api.name, who=asked.who)
-            give_back(self._servers, api, grant)
-            raise NotConnectedNow(words.CONNECT_OTHER_EMAIL.format(api=api.name), asked, key)
+            self._unkept.refuse(asked, api, grant)
+            raise NotConnectedNow(words.CONNECT_OTHER_EMAIL.format(api=api.name), asked, state)
+        confirmation, cookie = self._secret(), self._secret()
+        sealed = sealed_grant(self._box, asked, api, grant)
+        self._store.add_confirmation(confirmation, cookie, asked, sealed, self._clock() + _TEN_MINUTES)
+        return Question(
+            asked, on_line(person.name), account_text(grant), lacking(api, grant.scopes), confirmation, cookie
+        )
+
+    def _ended(self, why: Unusable, asked: ConnectionAsked | None, key: str, unknown: str) -> NotConnectedNow:
+        """Why a state or a confirmation leads nowhere. Whom it was for is told in Slack, whoever brings it; but not that a page was used
+        twice where the account is there, since nothing failed."""
+        log.info("not connected", why=why)
+        if why is Unusable.USED and asked is not None and self._store.account(asked.team, asked.who, asked.api):
+            asked = None
+        more = words.CONNECT_NOT_YOU if why is Unusable.ELSEWHERE else ""
+        return NotConnectedNow(_ENDED.get(why, unknown), asked, f"{key}.{why}", more=more)
 
     # --- the person's own yes -----------------------------------------------------------------------------------------
 
@@ -227,32 +266,39 @@ class Connecting:
         """Stores the account, which lets the questions go on that wait for it; with what `says` tells the person, all at once. Gives whom
         it is for and whose it is. Raises `NotConnectedNow`."""
         asked, api, grant = self._confirmed(confirmation, cookie)
-        posts = says(asked, grant, lacking(api, grant))
+        posts, give_back = says(asked, grant, lacking(api, grant.scopes)), self._unkept.in_place_of(asked, api, grant)
 
         def also(tx: Transaction) -> None:
             connected(tx, asked, confirmation)
+            give_back(tx)
             add_posts(tx, posts)
 
         try:
             self._accounts.connect(asked.api, asked.team, asked.who, grant, also)
         except NotNow:
-            raise NotConnectedNow(words.CONNECT_USED) from None
+            raise self._no_confirmation(confirmation) from None
         log.info("connected", api=asked.api, who=asked.who)
         return asked, account_text(grant)
 
     def decline(self, confirmation: str, cookie: str) -> ConnectionAsked:
         """The person said no: nothing is stored, and the grant is given back. Raises `NotConnectedNow`."""
-        asked, api, grant = self._confirmed(confirmation, cookie)
-        if self._store.drop_confirmation(confirmation):
-            give_back(self._servers, api, grant)
+        asked, _, _ = self._confirmed(confirmation, cookie)
+        if not self._store.drop_confirmation(confirmation):
+            raise self._no_confirmation(confirmation)
         return asked
 
     def _confirmed(self, confirmation: str, cookie: str) -> tuple[ConnectionAsked, Api, Grant]:
         kept = self._store.confirmation(confirmation, cookie)
         if kept is None:
-            raise NotConnectedNow(words.CONNECT_NO_CONFIRMATION)
+            raise self._no_confirmation(confirmation)
         api = self._api_of(kept.asked)
-        return kept.asked, api, Grant.from_json(self._opened("confirmation", kept.asked, api, kept.sealed))
+        try:
+            return kept.asked, api, opened_grant(self._box, kept, api)
+        except Unreadable:
+            raise _changed(kept.asked, api, kept.sealed) from None
+
+    def _no_confirmation(self, confirmation: str) -> NotConnectedNow:
+        return self._ended(*self._store.confirmation_ended(confirmation), confirmation, words.CONNECT_NO_CONFIRMATION)
 
     # --- pieces -------------------------------------------------------------------------------------------------------
 
@@ -266,18 +312,23 @@ class Connecting:
             raise NotConnectedNow(words.CONNECT_NO_API.format(api=asked.api), asked, asked.turn)
         return api
 
-    def _known(self, asked: ConnectionAsked) -> Person:
-        person = self._person(asked.who)
+    def _known(self, asked: ConnectionAsked, key: str) -> Person:
+        try:
+            person = self._person(asked.who)
+        except (SlackBusy, SlackUnsure) as error:
+            log.info("who somebody is, is not known now", who=asked.who, reason=str(error))
+            person = None
         if person is None:
-            raise NotConnectedNow(words.CONNECT_NO_PERSON)
+            raise NotConnectedNow(words.CONNECT_NO_PERSON, asked, key)
         return person
 
-    def _opened(self, kind: str, asked: ConnectionAsked, api: Api, sealed: str) -> dict[str, str]:
-        """Raises `NotConnectedNow`, also where the API has another sign-in server by now: what one server gave is nothing for another."""
+    def _opened(self, asked: ConnectionAsked, api: Api, sealed: str) -> dict[str, str]:
+        """What a state's flow needs to know again. Raises `NotConnectedNow`, also where the API has another sign-in server by now: what
+        one server gave is nothing for another."""
         try:
-            return self._box.decrypt(about(kind, asked, api), sealed)
+            return self._box.decrypt(about("state", asked, api), sealed)
         except Unreadable:
-            raise NotConnectedNow(words.CONNECT_CHANGED.format(api=api.name), asked, hashed(sealed)) from None
+            raise _changed(asked, api, sealed) from None
 
     def _asking(self, asked: ConnectionAsked, key: str, ask: Callable[[], T]) -> T:
         try:
@@ -287,12 +338,8 @@ class Connecting:
             raise NotConnectedNow(str(error), asked, key) from None
 
 
-def give_back(servers: SignInServers, api: Api, grant: Grant) -> None:
-    """Gives back what is not to be kept, where the sign-in server takes it."""
-    try:
-        servers.revoke(api, grant)
-    except NoCredential as error:
-        log.warning("a grant was not given back", api=api.name, reason=str(error))
+def _changed(asked: ConnectionAsked, api: Api, sealed: str) -> NotConnectedNow:
+    return NotConnectedNow(words.CONNECT_CHANGED.format(api=api.name), asked, hashed(sealed))
 
 
 def is_own(person: Person, grant: Grant) -> bool:
@@ -310,8 +357,3 @@ def account_text(whose: Grant | Account) -> str:
     """How an account is shown to its person: by name and e-mail, as far as the server gave them, on one line. Not escaped."""
     shown = [one for one in dict.fromkeys((whose.name, whose.email)) if one]
     return on_line(", ".join(shown) or whose.subject)
-
-
-def about(kind: str, asked: ConnectionAsked, api: Api) -> tuple[str, ...]:
-    """What something sealed is about: no other person's row can have it, and no other sign-in server gets it."""
-    return (kind, asked.team, asked.who, asked.api, asked.turn, oauth2_of(api).issuer_name)

@@ -16,12 +16,13 @@ from base.slack_errors import SlackBusy, SlackUnsure
 from catalog.catalog import Api
 from identity.accounts import Accounts
 from identity.callers import NoCredential
-from identity.connecting import Code, NotConnectedNow, PersonOf, Says, about, give_back, is_own
+from identity.connecting import Code, NotConnectedNow, PersonOf, Says, is_own
 from identity.grants import DeviceStart, Grant
 from identity.needs import asks_for_account
 from identity.sign_in_servers import SignInRefused, SignInServers, SlowDown, lacking, oauth2_of
 from identity.token_box import TokenBox, Unreadable
-from store.connections import ConnectionAsked, Device, connected
+from identity.unkept_grants import UnkeptGrants, about
+from store.connections import ConnectionAsked, Device, FailedTry, connected
 from store.database import Transaction
 from store.posts import Post, add_posts
 from store.store import Store
@@ -38,6 +39,7 @@ class Devices:
         accounts: Accounts,
         servers: SignInServers,
         box: TokenBox,
+        unkept: UnkeptGrants,
         *,
         person: PersonOf,
         ids: Callable[[], str],
@@ -46,6 +48,7 @@ class Devices:
         self._accounts = accounts
         self._servers = servers
         self._box = box
+        self._unkept = unkept
         self._person = person
         self._ids = ids
 
@@ -63,9 +66,9 @@ class Devices:
         return Code(start.complete_url or start.verification_url, start.user_code)
 
     def poll(
-        self, device: str, says: Says, says_not: Callable[[NotConnectedNow], Sequence[Post]]
+        self, device: str, says: Says, says_not: Callable[[NotConnectedNow], FailedTry | None]
     ) -> ConnectionAsked | None:
-        """Asks what came of a sign-in that is due, which ends with an account, or with words; gives whose account is there by now."""
+        """Asks what came of a sign-in that is due, which ends with an account, or with words; gives whose has ended."""
         known = self._store.device(device)
         if known is None:
             return None
@@ -73,12 +76,13 @@ class Devices:
             return self._polled(known, says)
         except SignInRefused as error:
             failed = NotConnectedNow(str(error), known.asked, device)
-            self._store.drop_device(device, says_not(failed))
         except NotConnectedNow as error:
-            self._store.drop_device(device, says_not(error))
+            failed = error
         except (NoCredential, SlackBusy, SlackUnsure) as error:  # they may say more the next time
             log.info("a device's sign-in was not heard of", reason=str(error))
-        return None
+            return None
+        self._store.drop_device(device, says_not(failed))
+        return known.asked
 
     def _polled(self, known: Device, says: Says) -> ConnectionAsked | None:
         """Raises `NotConnectedNow`, and what asking raises."""
@@ -105,14 +109,21 @@ class Devices:
         if grant is None:
             return None
         if not oauth2_of(api).other_accounts and not (person is not None and is_own(person, grant)):
-            give_back(self._servers, api, grant)
+            self._unkept.refuse(asked, api, grant)
             raise NotConnectedNow(words.CONNECT_OTHER_EMAIL.format(api=api.name), asked, known.device)
-        self._keep(asked, grant, says(asked, grant, lacking(api, grant)))
+        try:
+            self._keep(asked, api, grant, says(asked, grant, lacking(api, grant.scopes)))
+        except BaseException:
+            self._unkept.give_back_now(api, grant)
+            raise
         return asked
 
-    def _keep(self, asked: ConnectionAsked, grant: Grant, posts: Sequence[Post]) -> None:
+    def _keep(self, asked: ConnectionAsked, api: Api, grant: Grant, posts: Sequence[Post]) -> None:
+        give_back = self._unkept.in_place_of(asked, api, grant)
+
         def also(tx: Transaction) -> None:
             connected(tx, asked)
+            give_back(tx)
             add_posts(tx, posts)
 
         self._accounts.connect(asked.api, asked.team, asked.who, grant, also)

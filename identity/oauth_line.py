@@ -80,13 +80,13 @@ class OAuthLine:
     def get(self, url: str, token: str = "") -> tuple[int, dict[str, Any]]:
         """An address's status and JSON object, empty where it has none. Inside of `asking`, as all that follows."""
         headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        return _read(self._client.get(url, headers=headers))
+        return read_answer(self._client.get(url, headers=headers))
 
     def post(self, url: str, form: Mapping[str, str], auth: ClientAuth) -> dict[str, Any]:
         """The JSON object that an address has for a form, which shows who the bot is."""
         session = self.session(auth)
         shown = session.client_auth(auth.method)
-        _, said = _read(session.post(url, data=dict(form), auth=shown, headers={"Accept": "application/json"}))
+        _, said = read_answer(session.post(url, data=dict(form), auth=shown, headers={"Accept": "application/json"}))
         if "error" in said:
             raise Refusal(said["error"])
         return said
@@ -109,7 +109,8 @@ class OAuthLine:
         return session
 
 
-def _read(response: httpx2.Response) -> tuple[int, dict[str, Any]]:
+def read_answer(response: httpx2.Response) -> tuple[int, dict[str, Any]]:
+    """The status and the JSON object of an answer, empty where it has none. Raises what `OAuthLine.asking` hears."""
     if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         response.raise_for_status()
     if not response.is_success and "json" not in response.headers.get("content-type", ""):

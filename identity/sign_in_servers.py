@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -39,7 +39,7 @@ from identity.grants import (
 )
 from identity.id_tokens import Expected, claims_of, key_set
 from identity.metadata import KEPT, SERVERS, Discovery, Metadata, other_issuer
-from identity.oauth_line import PATIENCE, Away, OAuthLine, Odd, Refusal
+from identity.oauth_line import PATIENCE, Away, OAuthLine, Odd, Refusal, read_answer
 from identity.signing_keys import KeyFiles
 
 log = structlog.get_logger("sign-in")
@@ -196,7 +196,11 @@ class SignInServers:
         with self._asking(api):
             token = tokens.refresh_token or tokens.access_token
             response = self._session(api, server).revoke_token(server.revoke, token=token, token_type_hint=kind)
-            response.raise_for_status()
+            if not response.is_success:  # or its body says nothing: RFC 7009, 2.2
+                _, said = read_answer(response)
+                if "error" in said:
+                    raise Refusal(said["error"])
+                response.raise_for_status()
         return True
 
     def _whole_grant(self, api: Api, server: _Server, data: Mapping[str, Any], nonce: str) -> Grant:
@@ -293,10 +297,10 @@ class SignInServers:
             raise NoCredential(words.SIGN_IN_ODD.format(api=api.name)) from None
 
 
-def lacking(api: Api, grant: Grant) -> tuple[str, ...]:
-    """The scopes that were asked for and not granted. What OpenID Connect itself asks for is not counted: servers leave it out of what
+def lacking(api: Api, granted: Sequence[str]) -> tuple[str, ...]:
+    """The scopes that are asked for and were not granted. What OpenID Connect itself asks for is not counted: servers leave it out of what
     they say, or call it by another name."""
-    return tuple(one for one in oauth2_of(api).scopes if one not in (*grant.scopes, *_OPENID))
+    return tuple(one for one in oauth2_of(api).scopes if one not in (*granted, *_OPENID))
 
 
 _OPENID = ("openid", "profile", "email", "address", "phone", "offline_access")

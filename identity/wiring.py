@@ -18,8 +18,10 @@ from identity.sign_in_servers import SignInServers
 from identity.signing_keys import KeyFiles
 from identity.token_box import TokenBox
 from identity.token_servers import TokenServers
+from identity.unkept_grants import UnkeptGrants
 from store.connections import ConnectionAsked
 from store.store import Store
+from store.turns import Turn
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Identity:
     identities: Identities
     connecting: Connecting
     devices: Devices
+    unkept: UnkeptGrants
     has_pages: bool
 
     @property
@@ -74,17 +77,30 @@ def identity_of(
     *,
     email_of: EmailOf,
     person_of: PersonOf,
+    is_deleted: Callable[[Turn], bool],
     clock: Callable[[], float],
     ids: Callable[[], str],
     secret: Callable[[], str],
 ) -> Identity:
-    """The room of one bot. `email_of` and `person_of` ask Slack; `clock`: seconds since 1970; `secret` makes what nobody can guess."""
+    """The room of one bot. `email_of`, `person_of` and `is_deleted` (of a turn's question) ask Slack; `clock`: seconds since 1970; `secret`
+    makes what nobody can guess."""
     keys, box = KeyFiles(), TokenBox(settings.token_keys)
     servers = SignInServers(clock, settings.way_out, keys)
     accounts = Accounts(store, servers, box, catalog, ids=ids, clock=clock)
     ways = service_ways(Surroundings(settings.way_out, email_of, ids, SECRET_VARIABLES), keys)
     identities = Identities({"oauth2": accounts, **ways})
-    address = settings.public_url
-    connecting = Connecting(store, accounts, servers, box, address or "", person=person_of, secret=secret, clock=clock)
-    devices = Devices(store, accounts, servers, box, person=person_of, ids=ids)
-    return Identity(keys, servers, accounts, identities, connecting, devices, address is not None)
+    address, unkept = settings.public_url, UnkeptGrants(store, accounts, servers, box, ids=ids)
+    connecting = Connecting(
+        store,
+        accounts,
+        servers,
+        box,
+        unkept,
+        address or "",
+        person=person_of,
+        is_deleted=is_deleted,
+        secret=secret,
+        clock=clock,
+    )
+    devices = Devices(store, accounts, servers, box, unkept, person=person_of, ids=ids)
+    return Identity(keys, servers, accounts, identities, connecting, devices, unkept, address is not None)

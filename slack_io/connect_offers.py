@@ -11,13 +11,15 @@ from base.thread import Thread
 from gate.card_blocks import button, date
 from identity.connecting import Code, NotConnectedNow, account_text
 from identity.grants import Grant
-from store.connections import ConnectionAsked, hashed
+from store.connections import ConnectionAsked, FailedTry, hashed
 from store.posts import Post, connect_offer, ephemeral, message
 from store.received import Mention
 from store.store import Store
 from store.turns import Turn
 
 _MOST = 10  # APIs of one line
+_FAILED = "connect/"  # how the ids of posts about failed tries begin
+_MOST_FAILED = 20  # of these for one question; App Home has the last one in any case
 _BUTTON = 75  # characters of a button: https://docs.slack.dev/reference/block-kit/block-elements/button-element
 LeadTo = Callable[
     [ConnectionAsked], Code
@@ -92,11 +94,19 @@ class ConnectWords:
             said += " " + words.CONNECTED_IN_PART.format(missing=escape(", ".join(missing)))
         return [told_alone(self._store, self._ids(), asked, said)]
 
-    def not_connected(self, error: NotConnectedNow) -> list[Post]:
-        """Nothing was connected, and how to try again: told once for each try, as long as a question waits for it."""
+    def not_connected(self, error: NotConnectedNow) -> FailedTry | None:
+        """Nothing was connected, and how to try again: told once for each try where a question waits for it, in App Home in any case; None
+        where nobody knows whom to tell."""
         asked = error.asked
-        turn = self._store.turn(asked.turn) if asked is not None and asked.turn else None
-        return [self.again(turn, str(error), f"connect/{hashed(error.key)[:32]}")] if _waits(turn) else []
+        if asked is None:
+            return None
+        turn = self._store.turn(asked.turn) if asked.turn else None
+        says = [self.again(turn, error.told, f"{_FAILED}{hashed(error.key)[:32]}")] if self._is_to_tell(turn) else []
+        return FailedTry(asked, error.told, says)
+
+    def _is_to_tell(self, turn: Turn | None) -> TypeGuard[Turn]:
+        """Whether a question waits; who has its asker's link, and fails without end, is not told of without end."""
+        return _waits(turn) and self._store.count_posts(turn.turn, turn.thread, _FAILED) < _MOST_FAILED
 
     def again(self, turn: Turn, problem: str = "", post: str = "") -> Post:
         """Asks again for a question that waits."""

@@ -12,13 +12,12 @@ from urllib.parse import urlsplit
 import structlog
 from flask import Flask, Response, request
 
-from base import words
-from base.slack_errors import SlackBusy, SlackUnsure
+from base import metrics, words
 from identity.connecting import CALLBACK, START, Connecting, NotConnectedNow
 from slack_io import oauth_pages
 from slack_io.app_home import AppHome
 from slack_io.connect_offers import ConnectWords
-from store.connections import hashed
+from store.connections import ConnectionAsked, hashed
 from store.store import Store
 
 log = structlog.get_logger("connecting")
@@ -30,12 +29,22 @@ _TEN_MINUTES = 600  # seconds of a cookie
 class OAuthRoutes:
     """The three routes. `address`: PUBLIC_URL without a slash at its end."""
 
-    def __init__(self, connecting: Connecting, store: Store, home: AppHome, address: str, says: ConnectWords) -> None:
+    def __init__(
+        self,
+        connecting: Connecting,
+        store: Store,
+        home: AppHome,
+        address: str,
+        says: ConnectWords,
+        *,
+        ids: Callable[[], str],
+    ) -> None:
         self._connecting = connecting
         self._store = store
         self._home = home
         self._address = address
         self._says = says
+        self._ids = ids
         self._room = threading.Semaphore(_AT_ONCE)
         self._origin = origin_of(address)
         self._is_secure = self._origin.startswith("https:")
@@ -55,25 +64,57 @@ class OAuthRoutes:
                 busy.headers["Retry-After"] = "3"
                 return busy
             try:
-                return do()
-            except NotConnectedNow as error:
-                self._store.say(self._says.not_connected(error))
-                return oauth_pages.notice(words.CONNECT_PAGE_NOT_DONE, str(error), 400)
-            except (SlackBusy, SlackUnsure):
-                return oauth_pages.notice(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_NO_PERSON, 503)
+                return self._answered(do)
             except Exception:  # the boundary of a route: a person looks at it
-                log.exception("a page failed", route=name)
-                return oauth_pages.notice(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_FAULT, 500)
+                return self._fault(name)
             finally:
                 self._room.release()
 
         route.__name__ = f"oauth_{name}"
         return route
 
+    def _answered(self, do: Callable[[], Response]) -> Response:
+        try:
+            return do()
+        except NotConnectedNow as error:
+            self._tell(error)
+            return oauth_pages.notice(words.CONNECT_PAGE_NOT_DONE, str(error), 400)
+
+    def _fault(self, name: str) -> Response:
+        """Tells of a fault with a reference: on the page in any case, in Slack where it is known to whom, and can be."""
+        metrics.FAULTS.inc()
+        reference = self._ids()[:8]
+        log.exception("a page failed", route=name, reference=reference)
+        told = words.CONNECT_FAULT.format(api=words.CONNECT_THIS_API, reference=reference)
+        try:
+            asked = self._whose()
+            if asked is not None:
+                told = words.CONNECT_FAULT.format(api=asked.api, reference=reference)
+                self._tell(NotConnectedNow(told, asked, f"fault.{hashed(str(self._given()))}"))
+        except Exception:  # the database may be what is at fault
+            log.exception("a page's failure was not told in Slack", route=name, reference=reference)
+        return oauth_pages.notice(words.CONNECT_PAGE_NOT_DONE, told, 500)
+
+    def _given(self) -> dict[str, str]:
+        """What a request has that was made for one person."""
+        given = request.form if request.method == "POST" else request.args
+        return {name: given[name] for name in ("link", "state", "confirmation") if given.get(name)}
+
+    def _whose(self) -> ConnectionAsked | None:
+        return self._connecting.whose(**self._given())
+
+    def _tell(self, error: NotConnectedNow) -> None:
+        failed = self._says.not_connected(error)
+        if failed is not None:
+            self._store.add_failed(failed)
+            self._home.account_changed(failed.asked.who, failed.asked.team)
+
     # --- the routes ---------------------------------------------------------------------------------------------------
 
     def _start(self) -> Response:
         departure = self._connecting.start(request.args.get("link", ""))
+        if departure.was_told is not None:
+            self._home.account_changed(departure.was_told.who, departure.was_told.team)
         leads = {"Location": departure.url, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
         away = Response(status=303, headers=leads)
         self._set_cookie(away, departure.state, departure.cookie)
@@ -93,7 +134,8 @@ class OAuthRoutes:
         confirmation = request.form.get("confirmation", "")
         cookie = self._cookie(confirmation)
         if request.form.get("answer") != "yes":
-            self._connecting.decline(confirmation, cookie)
+            asked = self._connecting.decline(confirmation, cookie)
+            self._tell(NotConnectedNow(words.CONNECT_SAID_NO.format(api=asked.api), asked, confirmation))
             page = oauth_pages.notice(words.CONNECT_PAGE_NOT_DONE, words.CONNECT_DECLINED)
         else:
             asked, _ = self._connecting.confirm(confirmation, cookie, self._says.connected)
@@ -107,7 +149,9 @@ class OAuthRoutes:
         origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
         if origin not in (None, self._origin) or site not in (None, "same-origin"):
             log.warning("an answer of another site's page", origin=str(origin)[:200])
-            raise NotConnectedNow(words.CONNECT_FOREIGN)
+            raise NotConnectedNow(
+                words.CONNECT_FOREIGN, self._whose(), f"foreign.{request.form.get('confirmation', '')}"
+            )
 
     # --- cookies ------------------------------------------------------------------------------------------------------
 

@@ -62,6 +62,15 @@ class ThreadReader:
             log.info("the thread cannot be read now; the question counts as recorded", reason=str(error))
         return CurrentQuestion(turn.text)
 
+    def is_deleted(self, turn: Turn) -> bool:
+        """Whether Slack says that a turn's question was deleted; False where it does not say. Never raises what Slack's failures raise."""
+        thread = Thread.from_key(turn.thread)
+        try:
+            return self._is_deleted(thread, turn.ts, _with_ts(self._messages(thread, turn.ts, turn.ts), turn.ts))
+        except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
+            log.info("whether a question was deleted is not known", reason=str(error))
+            return False
+
     def person(self, user: str) -> Person | None:
         """Who somebody is, where Slack says so at this moment."""
         try:
@@ -76,8 +85,8 @@ class ThreadReader:
         thread, known = Thread.from_key(turn.thread), self._store.asked_at(turn.thread)
         since = _answered_before(turn, known)
         messages = self._messages(thread, since, turn.ts)
-        asked = next((one for one in messages if one.get("ts") == turn.ts), None)
-        if _is_tombstone(asked) or (asked is None and self._is_gone(thread.channel, turn.ts)):
+        asked = _with_ts(messages, turn.ts)
+        if self._is_deleted(thread, turn.ts, asked):
             return CurrentQuestion(None)
         bot = self._web.identity().user
         questions = {ts for ts, _ in known}
@@ -104,6 +113,10 @@ class ThreadReader:
             if error.code != "thread_not_found":  # which is also said of a message without replies
                 raise
         return []
+
+    def _is_deleted(self, thread: Thread, ts: str, listed: Mapping[str, Any] | None) -> bool:
+        """Whether a message was deleted, by what its thread is listed with (`listed`) and what Slack says otherwise."""
+        return _is_tombstone(listed) or (listed is None and self._is_gone(thread.channel, ts))
 
     def _is_gone(self, channel: str, ts: str) -> bool:
         """Whether Slack says that a message is not there: it takes no thumbs-up for it, either.
@@ -176,6 +189,10 @@ def _attached(user: str, attached: Attached, bot: str) -> ThreadMessage:
 
 def _cut(words: str) -> str:
     return words if len(words) <= _LINE else words[:_LINE] + CUT
+
+
+def _with_ts(messages: Sequence[dict[str, Any]], ts: str) -> dict[str, Any] | None:
+    return next((one for one in messages if one.get("ts") == ts), None)
 
 
 def _is_tombstone(message: Mapping[str, Any] | None) -> bool:

@@ -61,7 +61,7 @@ def in_slack_of(
         waking,
         settings.channels,
         allow_guests=settings.allow_guests,
-        accounts=HomeAccounts(identity.accounts, identity.link_to),
+        accounts=HomeAccounts(identity.accounts, identity.link_to, store.failed_tries),
         tell=tell_of_homes,
     )
     connect_words = ConnectWords(store, ids)
@@ -73,7 +73,7 @@ def in_slack_of(
         handlers=Handlers(store, gate, web, _admission(settings), cancellation, status, home, waking, ids=ids),
         leavers=Leavers(identity.accounts, store, web, settings.channels),
         connect_words=connect_words,
-        sign_ins=SignIns(identity.accounts, identity.devices, connect_words, home),
+        sign_ins=SignIns(identity.accounts, identity.devices, identity.unkept, connect_words, home),
     )
 
 

@@ -80,6 +80,10 @@ class PeoplesAccounts(Database):
         """A person's accounts, by the APIs' names."""
         return self._accounts(accounts.c.team == team, accounts.c.who == who)
 
+    def accounts_at(self, subject: str, issuer: str) -> list[Account]:
+        """Those that are this one there, whoever connected it, and for which API."""
+        return self._accounts(accounts.c.subject == subject, accounts.c.issuer == issuer)
+
     def all_accounts(self) -> list[Account]:
         """Everybody's."""
         return self._accounts()

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from sqlalchemy import bindparam as given
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 
 from base.markdown import Block
 from base.thread import Thread
@@ -253,6 +253,12 @@ class Posts(Database):
         """Whether there is such a post."""
         with self._reading() as db:
             return db.scalar(select(posts.c.id).where(posts.c.post == post)) is not None
+
+    def count_posts(self, turn: str, thread: str, prefix: str) -> int:
+        """How many posts of a turn there are whose ids begin like this."""
+        mine = (posts.c.thread == thread, posts.c.turn == turn, posts.c.post.startswith(prefix, autoescape=True))
+        with self._reading() as db:
+            return int(db.scalar(select(func.count()).select_from(posts).where(*mine)) or 0)
 
     def delivered(
         self,

@@ -21,6 +21,8 @@ log = structlog.get_logger("turns")
 _HOUR = 3_600.0
 _DAY = 86_400.0
 _CLICK_FIRST = 0.5  # seconds until what a click came in for in time is looked at again
+_GRANTS = 20  # grants that nobody keeps, given back at once
+_GRANTS_AGAIN = 600.0  # seconds after which one is due again that could not be given back
 _LOOK_AT_CLOCK = 60.0  # seconds between two looks at whether somebody set the clock
 
 
@@ -60,6 +62,8 @@ class Deadlines:
         self._store.wake_unconnected()
         for device in self._store.due_devices():
             self._waking.devices.wake(device)
+        for grant in self._store.take_unkept(_GRANTS, _GRANTS_AGAIN):
+            self._waking.grants.wake(grant)
         expired = self._gate.expire_due()
         self._home.changed(expired)
         self._gate.remind_due()

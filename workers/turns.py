@@ -77,6 +77,7 @@ class Turns:
             KeyedWorkers(waking.checks, self._gate.show_target, threads=1),
             KeyedWorkers(waking.homes, home.draw, threads=1),
             KeyedWorkers(waking.accounts, sign_ins.disconnect, threads=1),
+            KeyedWorkers(waking.grants, sign_ins.give_back, threads=1),
             KeyedWorkers(waking.devices, sign_ins.poll, threads=1),
         )
 

@@ -33,13 +33,14 @@ class Waking:
         )  # writes with an unknown outcome whose target is to be shown
         self.homes = WorkQueue("homes", label="user")  # people whose App Home is to be drawn
         self.accounts = WorkQueue("accounts", label="account")  # accounts that are to be given back
+        self.grants = WorkQueue("grants", label="grant")  # grants that nobody keeps, to be given back
         self.devices = WorkQueue("devices", label="device")  # sign-ins on other devices that are to be asked about
         self.undelivered: set[str] = set()  # threads with posts in the store; who shows the rest need not look there
 
     @property
     def all_queues(self) -> tuple[WorkQueue, ...]:
         """All of them, whatever their keys are."""
-        return (*self.queues.values(), self.checks, self.homes, self.accounts, self.devices)
+        return (*self.queues.values(), self.checks, self.homes, self.accounts, self.grants, self.devices)
 
     def wake(self, work: Work, thread: str, *, lane: str = "") -> None:
         """Has a thread worked on soon; by another process where that one has it, which was told in the transaction. `lane`: who asked

@@ -24,6 +24,8 @@ from store.turns import Turn
 from tests.harness.postgres import server_of_this_run, temporary
 
 ENGINES = ("sqlite", "postgresql")
+_OF_THREADS = ("inbox", "threads", "turns", "transcript", "proposals", "posts", "results")
+_OF_ACCOUNTS = ("accounts", "links", "oauth_states", "confirmations", "devices", "failed_tries")
 _numbers = itertools.count(1)
 _LAST = 16  # as many databases stay, more than any test has
 _made: deque[str] = deque()
@@ -114,7 +116,7 @@ def everything(url: str) -> dict[str, list[dict[str, Any]]]:
 
 def everything_in(engine: Engine) -> dict[str, list[dict[str, Any]]]:
     """The same, for who looks again and again."""
-    return _tables(engine, ["inbox", "threads", "turns", "transcript", "proposals", "posts", "results"])
+    return _tables(engine, [*_OF_THREADS, *_OF_ACCOUNTS])
 
 
 def _tables(engine: Engine, tables: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

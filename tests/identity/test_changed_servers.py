@@ -18,8 +18,9 @@ from identity.devices import Devices
 from identity.grants import Grant
 from identity.sign_in_servers import SignInServers
 from identity.token_box import TokenBox
+from identity.unkept_grants import UnkeptGrants
+from slack_io.home_accounts import HomeAccounts
 from store.connections import ConnectionAsked
-from store.posts import Post
 from store.store import Store
 from tests.harness.loopback import as_json
 from tests.harness.peculiar_provider import PeculiarProvider
@@ -28,6 +29,9 @@ from tests.harness.stores import ANN, TEAM, Clock
 KEY = "6nOSl4xRW0eXm3x1FqYyIhBB6gCxTNNrFfcCvzjzqxA="
 ASKED = ConnectionAsked(TEAM, ANN, "HR")
 BEARER = "{name: HR, base_url: 'http://127.0.0.1:9', auth: {bearer: fixed}, endpoints: [{method: GET, url: /a, description: d}]}"
+NO_API = (
+    "I don't ask HR in people's own names any more, so nothing was connected, and nothing needs to be: just ask again."
+)
 CHANGED = (
     "My settings for HR were changed meanwhile, so nothing was connected. Go back to Slack and press Connect again."
 )
@@ -46,14 +50,16 @@ class Moving:
         numbers = itertools.count(1)
         self.store, self.catalog, self.clock, box = store, catalog, clock, TokenBox([KEY])
         self.servers = SignInServers(clock)
-        self.accounts = Accounts(store, self.servers, box, catalog, ids=lambda: f"id-{next(numbers)}", clock=clock)
+        ids = lambda: f"id-{next(numbers)}"  # noqa: E731
+        self.accounts = Accounts(store, self.servers, box, catalog, ids=ids, clock=clock)
+        self.unkept = UnkeptGrants(store, self.accounts, self.servers, box, ids=ids)
         self.connecting = Connecting(
-            store, self.accounts, self.servers, box, "https://bot.example.com",
-            person=lambda _user: Somebody(), secret=lambda: f"a-secret-of-43-letters-and-digits-or-more-{next(numbers):04}", clock=clock,
+            store, self.accounts, self.servers, box, self.unkept, "https://bot.example.com",
+            person=lambda _user: Somebody(), is_deleted=lambda _turn: False,
+            secret=lambda: f"a-secret-of-43-letters-and-digits-or-more-{next(numbers):04}", clock=clock,
         )  # fmt: skip
         self.devices = Devices(
-            store, self.accounts, self.servers, box, person=lambda _user: Somebody(),
-            ids=lambda: f"id-{next(numbers)}",
+            store, self.accounts, self.servers, box, self.unkept, person=lambda _user: Somebody(), ids=ids,
         )  # fmt: skip
         self.told: list[str] = []
 
@@ -64,9 +70,8 @@ class Moving:
     def link(self) -> str:
         return self.connecting.link_to(ASKED).partition("link=")[2]
 
-    def says_not(self, error: NotConnectedNow) -> list[Post]:
+    def says_not(self, error: NotConnectedNow) -> None:
         self.told.append(str(error))
-        return []
 
     def polled(self) -> ConnectionAsked | None:
         self.clock.now += 60
@@ -152,13 +157,39 @@ def test_tokens_of_one_server_are_not_given_back_at_another(
     assert moving.store.all_accounts() == []
 
 
+def test_home_shows_an_account_of_the_server_before_beside_the_button_for_the_new_one(
+    moving: Moving, servers: tuple[PeculiarProvider, PeculiarProvider]
+) -> None:
+    before, after = servers
+    question = moving.connecting.came_back(*callback(moving, before))
+    moving.connecting.confirm(question.confirmation, question.cookie, lambda *_: [])
+    home = HomeAccounts(moving.accounts, moving.connecting.link_to, lambda _team, _who: {"HR": "It was slow."})
+    told = "The last try to connect it failed: It was slow."
+
+    def shown() -> list[tuple[str, str]]:
+        blocks = home.blocks(TEAM, ANN, moving.catalog)
+        return [(one["text"]["text"], one["accessory"]["text"]["text"]) for one in blocks]
+
+    assert shown() == [(f"HR: connected as ann.\n{told}", "Disconnect")]
+    moving.moves_to(after.catalog())
+    unconnected = "HR: not connected. I work there in your name, with an account of yours."
+    assert shown() == [
+        ("HR: connected as ann.", "Disconnect"),
+        (f"{unconnected}\n{told}", "Connect your HR account"),
+    ]
+    moving.moves_to(load_catalog(BEARER, {}))
+    assert shown() == [(f"HR: connected as ann.\n{told}", "Disconnect")]
+    moving.accounts.disconnect("HR", TEAM, ANN)
+    assert [one["text"]["text"] for one in home.blocks(TEAM, ANN, moving.catalog)] == [f"HR:\n{told}"]
+
+
 def test_a_devices_sign_in_goes_on_at_no_other_server(
     moving: Moving, servers: tuple[PeculiarProvider, PeculiarProvider]
 ) -> None:
     _, after = servers
     assert moving.devices.begin(ASKED).code == "AB-CD"
     moving.moves_to(after.catalog())
-    assert moving.polled() is None
+    assert moving.polled() == ASKED
     assert moving.told == [CHANGED]
     assert "the-device-code" not in heard(after)
     assert moving.store.due_devices() == []
@@ -167,8 +198,8 @@ def test_a_devices_sign_in_goes_on_at_no_other_server(
 def test_a_devices_sign_in_ends_with_words_where_the_api_asks_for_no_account_any_more(moving: Moving) -> None:
     moving.devices.begin(ASKED)
     moving.moves_to(load_catalog(BEARER, {}))
-    assert moving.polled() is None
-    assert moving.told == ["I don't ask HR in people's own names any more, so nothing was connected."]
+    assert moving.polled() == ASKED
+    assert moving.told == [NO_API]
     assert moving.store.due_devices() == []
 
 

@@ -99,7 +99,7 @@ def test_killed_between_yes_and_going_on(system: System, provider: OidcProvider)
     system.rest()
     assert system.said(ts) == ["That is Cy."]
     browser.answers_again()
-    assert "so nothing was connected" in browser.text
+    assert "so nothing more was done" in browser.text
 
 
 def test_killed_while_a_question_waits_its_link_is_good_after_it(system: System, provider: OidcProvider) -> None:

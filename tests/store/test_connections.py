@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gate.policy import State
-from store.connections import ConnectionAsked, Device, Unusable, connected
+from store.connections import ConnectionAsked, Device, FailedTry, Unusable, connected
 from store.database import NotNow
 from store.store import Store
 from store.transcript import Usage
@@ -40,7 +42,9 @@ def test_a_turn_that_waits_is_not_gone_on_with_until_it_is_woken(store: Store) -
     assert store.next_connection_due() is None
     again = store.turn(turn.turn)
     assert again is not None
-    assert (again.connects, again.connects_until) == ((), None)
+    assert (again.connects, again.connects_until) == (("HR",), None), "its question is to be looked at first"
+    store.end_await(turn)
+    assert store.turn(turn.turn) == replace(again, connects=())
 
 
 def test_a_turn_that_waited_in_vain_is_gone_on_with(store: Store, clock: Clock) -> None:
@@ -127,14 +131,14 @@ def test_all_links_for_an_account_end_with_it(store: Store) -> None:
 
 
 def test_of_many_who_bring_a_state_back_one_has_it(store: Store) -> None:
-    store.add_state("state", "cookie", HERE, "sealed", 1_600.0)
+    store.add_state("state", "cookie", "link", HERE, "sealed", 1_600.0)
     taken = race(8, lambda _: store.take_state("state", "cookie"))
     assert [one.sealed for one in taken if one is not None] == ["sealed"]
     assert store.state_ended("state") == (Unusable.USED, HERE)
 
 
 def test_a_state_is_for_its_browser_and_for_its_time(store: Store, clock: Clock) -> None:
-    store.add_state("state", "cookie", HERE, "sealed", 1_600.0)
+    store.add_state("state", "cookie", "link", HERE, "sealed", 1_600.0)
     assert store.take_state("state", "another") is None
     assert store.state_ended("state") == (Unusable.ELSEWHERE, HERE)
     assert store.take_state("made-up", "cookie") is None
@@ -201,15 +205,118 @@ def test_a_person_has_one_device_for_an_api(store: Store, clock: Clock) -> None:
     assert store.device_of(HERE) is None
 
 
-def test_what_leads_nowhere_any_more_is_forgotten_and_a_states_replay_a_day_later(
+def test_what_leads_nowhere_any_more_is_forgotten_and_what_tells_of_a_replay_a_day_later(
     store: Store, url: str, clock: Clock
 ) -> None:
     store.offer_link("link", HERE, 1_600.0)
-    store.add_state("state", "cookie", HERE, "sealed", 1_600.0)
+    store.add_state("state", "cookie", "link", HERE, "sealed", 1_600.0)
     store.add_confirmation("confirmation", "cookie", HERE, "sealed", 1_600.0)
+    store.add_failed(FailedTry(HERE, "It failed."))
     clock.now = 1_600.0
     store.forget_connections()
-    assert [len(rows(url, table)) for table in ("links", "oauth_states", "confirmations")] == [0, 1, 0]
+    tables = ("links", "oauth_states", "confirmations", "failed_tries")
+    assert [len(rows(url, table)) for table in tables] == [0, 1, 1, 1]
     clock.now += 86_400.0
     store.forget_connections()
-    assert rows(url, "oauth_states") == []
+    assert [len(rows(url, table)) for table in tables] == [0, 0, 0, 0]
+
+
+# --- bounds -----------------------------------------------------------------------------------------------------------
+
+
+def test_of_a_link_that_is_reloaded_without_end_the_newest_tries_live_and_those_of_other_links(
+    store: Store, url: str, clock: Clock
+) -> None:
+    store.add_state("mine", "cookie", "my link", HERE, "sealed", clock() + 600)
+    for number in range(30):
+        clock.now += 1
+        store.add_state(f"theirs-{number}", "cookie", "a link that was passed on", HERE, "sealed", clock() + 600)
+    assert len(rows(url, "oauth_states")) == 6
+    assert store.take_state("theirs-24", "cookie") is None
+    assert store.state_ended("theirs-24") == (Unusable.UNKNOWN, None)
+    assert all(store.take_state(f"theirs-{number}", "cookie") for number in range(25, 30))
+    assert store.take_state("mine", "cookie") is not None
+
+
+def test_of_a_persons_links_the_newest_live_for_each_question_and_for_home(
+    store: Store, url: str, clock: Clock
+) -> None:
+    asked = waits(store, begin(store))
+    for where in (HERE, asked, ConnectionAsked(TEAM, BEN, "HR")):
+        for number in range(25):
+            clock.now += 1
+            store.offer_link(f"{where.who}{where.turn}{number}", where, 5_000.0)
+    assert len(rows(url, "links")) == 60
+    assert [store.link(f"{ANN}{number}") is not None for number in range(25)] == [False] * 5 + [True] * 20
+    assert store.link(f"{asked.who}{asked.turn}24") == asked
+
+
+# --- grants that nobody keeps -----------------------------------------------------------------------------------------
+
+
+def test_a_grant_that_nobody_said_yes_to_in_time_is_given_back_by_one_and_again_where_that_one_died(
+    store: Store, clock: Clock
+) -> None:
+    store.add_confirmation("confirmation", "cookie", HERE, "sealed", 1_600.0)
+    assert store.next_connection_due() == 1_600.0
+    assert store.take_unkept(20, 600.0) == []
+    clock.now = 1_600.0
+    taken = race(6, lambda _: store.take_unkept(20, 600.0))
+    ((key,),) = [one for one in taken if one]
+    assert store.take_unkept(20, 600.0) == []
+    clock.now = 2_200.0
+    assert store.take_unkept(20, 600.0) == [key], "whoever had it was killed"
+    kept = store.unkept(key)
+    assert kept is not None
+    assert (kept.asked, kept.sealed) == (HERE, "sealed")
+    store.given_back(key)
+    assert store.unkept(key) is None
+    assert store.next_connection_due() is None
+    assert store.confirmation_ended("confirmation") == (Unusable.EXPIRED, HERE)
+
+
+def test_a_yes_after_its_grant_was_taken_to_be_given_back_stores_nothing(store: Store, clock: Clock) -> None:
+    store.add_confirmation("confirmation", "cookie", HERE, "sealed", 1_600.0)
+    clock.now = 1_600.0
+    assert len(store.take_unkept(20, 600.0)) == 1
+    clock.now = 1_599.0  # the clock of another process
+    with pytest.raises(NotNow):
+        store_account(store, HERE, "confirmation")
+
+
+def test_a_yes_gives_nothing_back_but_what_else_waited_for_one(store: Store, clock: Clock) -> None:
+    for name in ("first", "second"):
+        store.add_confirmation(name, "cookie", HERE, f"sealed {name}", 1_600.0)
+    store.add_confirmation("of another", "cookie", ConnectionAsked(TEAM, BEN, "HR"), "sealed", 1_600.0)
+    store_account(store, HERE, "second")
+    (key,) = store.take_unkept(20, 600.0)
+    kept = store.unkept(key)
+    assert kept is not None
+    assert kept.sealed == "sealed first"
+    assert store.confirmation_ended("second") == (Unusable.USED, HERE)
+    assert store.confirmation("first", "cookie") is None
+    store.given_back(key)
+    clock.now = 1_600.0
+    assert len(store.take_unkept(20, 600.0)) == 1, "the other person's alone: what was said yes to is kept"
+
+
+def test_so_many_are_taken_at_once(store: Store, clock: Clock) -> None:
+    for number in range(5):
+        store.add_refused(f"grant {number}", HERE, "sealed")
+    assert [len(store.take_unkept(2, 600.0)) for _ in range(4)] == [2, 2, 1, 0]
+
+
+# --- tries that came to nothing ---------------------------------------------------------------------------------------
+
+
+def test_the_last_failed_try_is_known_until_the_next_one_begins_or_an_account_is_there(store: Store) -> None:
+    store.add_failed(FailedTry(HERE, "It was denied."))
+    store.add_failed(FailedTry(HERE, "It was slow."))
+    store.add_failed(FailedTry(ConnectionAsked(TEAM, ANN, "Wiki"), "It was away."))
+    assert store.failed_tries(TEAM, ANN) == {"HR": "It was slow.", "Wiki": "It was away."}
+    assert store.failed_tries(TEAM, BEN) == store.failed_tries("T0OTHER", ANN) == {}
+    assert store.add_state("state", "cookie", "link", HERE, "sealed", 1_600.0) is True
+    assert store.add_state("another", "cookie", "link", HERE, "sealed", 1_600.0) is False
+    assert store.failed_tries(TEAM, ANN) == {"Wiki": "It was away."}
+    store_account(store, ConnectionAsked(TEAM, ANN, "Wiki"))
+    assert store.failed_tries(TEAM, ANN) == {}

@@ -34,7 +34,7 @@ def test_parts_queues_and_what_waits_are_told(tmp_path: Path) -> None:
     assert found['part_up{part="slack"}'] == 0
     assert found['queue_length{queue="posts"}'] == 2
     assert {name for name in found if name.startswith("queue_length")} == {
-        f'queue_length{{queue="{name}"}}' for name in (*Work, "checks", "homes", "accounts", "devices")
+        f'queue_length{{queue="{name}"}}' for name in (*Work, "checks", "homes", "accounts", "grants", "devices")
     }
     assert found["turns_waiting"] == 1
     store.close()

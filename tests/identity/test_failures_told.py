@@ -1,0 +1,425 @@
+"""Each failure on the way to an account is told in Slack, to its person alone, with what to do: where a question waits, and in App Home
+where the person began there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from sqlalchemy import text
+
+from base.clock import SteadyClock
+from emulator.emulator import Workspace
+from tests.harness.browser import PUBLIC, Browser, link_in
+from tests.harness.connecting import KEY, link_for
+from tests.harness.databases import looking_into, rows
+from tests.harness.loopback import Reply
+from tests.harness.peculiar_provider import PeculiarProvider
+from tests.harness.whole_bot import Person, RunningBot, Script, StartBot, card_text, says, until
+from tests.identity.conftest import see_addresses
+
+CATALOG = """
+name: HR
+base_url: http://127.0.0.1:9
+auth:
+  oauth2: {{issuer: "{issuer}", client_id: slack-bot, client_secret: secret-of-this-test, scopes: [openid, hr.read]}}
+endpoints:
+  - {{method: GET, url: "/people/[id]", description: Shows.}}
+"""
+
+
+@dataclass
+class Try:
+    """Ann is about to connect, by the link of a question that waits or of her Home."""
+
+    bot: RunningBot
+    workspace: Workspace
+    provider: PeculiarProvider
+    begun: str
+    link: str = ""
+    later: list[float] = field(default_factory=lambda: [0.0])
+
+    def __post_init__(self) -> None:
+        self.browser = Browser(lambda: self.bot.url, "ann")
+
+    def callback(self, **params: str) -> str:
+        """Where the sign-in server sends Ann's browser back to, with a code."""
+        away = self.browser.visit(self.link, until=self.provider.url)
+        query = {name: values[0] for name, values in parse_qs(urlsplit(away).query).items()}
+        self.provider.claims["nonce"] = query["nonce"]
+        return f"{PUBLIC}/oauth/callback?{urlencode({'state': query['state'], 'code': 'a-code', **params})}"
+
+    def comes_back(self, **params: str) -> None:
+        self.browser.visit(self.callback(**params))
+
+    def told(self) -> str:
+        """What Slack says to Ann: where she began."""
+        if self.begun == "question":
+            return "\n".join(one["text"] for one in self.workspace.ephemerals("U0ANN")[1:])
+        return card_text(self.workspace.home("U0ANN") or {})
+
+
+@pytest.fixture
+def provider() -> Iterator[PeculiarProvider]:
+    with PeculiarProvider() as running:
+        running.now = time.time()
+        running.claims |= {"email": "ann@example.com", "email_verified": True}
+        yield running
+
+
+@pytest.fixture(params=["question", "home"])
+def begun(
+    request: pytest.FixtureRequest, start_bot: StartBot, workspace: Workspace, provider: PeculiarProvider, ann: Person
+) -> Try:
+    see_addresses(workspace)
+    later = [0.0]
+    clock = SteadyClock(lambda: time.time() + later[0], lambda: time.monotonic() + later[0])
+    catalog = CATALOG.format(issuer=provider.url)
+    bot = start_bot(catalog=catalog, public_url=PUBLIC, token_key=KEY, clock=clock)
+    made = Try(bot, workspace, provider, request.param, later=later)
+    if request.param == "question":
+        ann.asks("who is 1?")
+        made.link = link_for(ann)
+    else:
+        workspace.open_home("U0ANN")
+        made.link = link_in_home(workspace)
+    return made
+
+
+def link_in_home(workspace: Workspace) -> str:
+    def found() -> list[str]:
+        blocks = (workspace.home("U0ANN") or {"blocks": []})["blocks"]
+        return [one["accessory"]["url"] for one in blocks if "url" in one.get("accessory", {})]
+
+    return workspace.wait(found)[0]
+
+
+def rename(bot: RunningBot, before: str, after: str) -> None:
+    """A fault that nobody foresaw."""
+    with looking_into(bot.settings.database_url) as engine, engine.begin() as db:
+        db.execute(text(f"alter table {before} rename to {after}"))
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+def denied(one: Try) -> None:
+    one.comes_back(error="access_denied")
+
+
+def wrong_issuer(one: Try) -> None:
+    one.comes_back(iss="https://login.evil.example")
+
+
+def metadata_of_another(one: Try) -> None:
+    one.provider.metadata["issuer"] = "https://login.evil.example"
+    one.browser.visit(one.link)
+
+
+def down_at_the_start(one: Try) -> None:
+    one.provider.replies["/.well-known/openid-configuration"] = Reply(503)
+    one.browser.visit(one.link)
+
+
+def down_at_the_callback(one: Try) -> None:
+    callback = one.callback()
+    one.provider.replies["/token"] = Reply(503)
+    one.browser.visit(callback)
+
+
+def slow(one: Try) -> None:
+    callback = one.callback()
+    one.provider.hold()
+    one.browser.visit(callback)
+    one.provider.release()
+
+
+def answers_with_a_page(one: Try) -> None:
+    callback = one.callback()
+    one.provider.replies["/token"] = Reply(200, b"<html>Welcome</html>")
+    one.browser.visit(callback)
+
+
+def lies_about_whom_it_is_for(one: Try) -> None:
+    one.provider.claims["aud"] = "another-client"
+    one.comes_back()
+
+
+def code_refused(one: Try) -> None:
+    one.provider.replies["/token"] = Reply(400, b'{"error": "invalid_grant"}')
+    one.comes_back()
+
+
+def wrong_e_mail(one: Try) -> None:
+    one.provider.claims["email"] = "ben@example.com"
+    one.comes_back()
+
+
+def expired(one: Try) -> None:
+    callback = one.callback()
+    one.later[0] = 601
+    one.browser.visit(callback)
+
+
+def replayed(one: Try) -> None:
+    callback = one.callback()
+    one.browser.visit(callback)
+    one.browser.visit(callback)
+
+
+def in_another_browser(one: Try) -> None:
+    callback = one.callback()
+    Browser(lambda: one.bot.url, "ben").visit(callback)
+
+
+def without_cookies(one: Try) -> None:
+    callback = one.callback()
+    one.browser.forget_cookies()
+    one.browser.visit(callback)
+
+
+def no_said(one: Try) -> None:
+    one.comes_back()
+    one.browser.answers("no")
+
+
+def yes_after_no(one: Try) -> None:
+    one.comes_back()
+    one.browser.answers("no")
+    one.browser.answers_again()
+
+
+def yes_too_late(one: Try) -> None:
+    one.comes_back()
+    one.later[0] = 601
+    one.browser.answers("yes")
+
+
+def yes_in_another_browser(one: Try) -> None:
+    one.comes_back()
+    thief = Browser(lambda: one.bot.url, "ben")
+    thief.page = one.browser.page
+    thief.answers("yes")
+
+
+def yes_of_another_site(one: Try) -> None:
+    one.comes_back()
+    one.browser.answers("yes", Origin="https://evil.example")
+
+
+def fault_at_the_start(one: Try) -> None:
+    rename(one.bot, "oauth_states", "elsewhere")
+    one.browser.visit(one.link)
+    rename(one.bot, "elsewhere", "oauth_states")
+
+
+def fault_at_the_callback(one: Try) -> None:
+    callback = one.callback()
+    rename(one.bot, "confirmations", "elsewhere")
+    one.browser.visit(callback)
+    rename(one.bot, "elsewhere", "confirmations")
+
+
+def fault_at_the_yes(one: Try) -> None:
+    one.comes_back()
+    rename(one.bot, "accounts", "elsewhere")
+    one.browser.answers("yes")
+    rename(one.bot, "elsewhere", "accounts")
+
+
+AWAY = "The sign-in server of HR gave no answer. Try again in a few minutes."
+ODD = "The sign-in server of HR gave an answer that cannot be trusted or understood. Ask who runs this bot to look at its log."
+ELSEWHERE = (
+    "This sign-in began in another browser, or your browser keeps no cookies, so nothing was connected. Go back to Slack, press Connect, "
+    "and stay in the browser that opens. If that wasn't you, somebody else has seen your link or where it led; they got nothing by it."
+)
+LATE = "This sign-in took more than ten minutes, so nothing was connected. Go back to Slack and press Connect again."
+FAULT = (
+    "Something went wrong on my side. My Home tab in Slack shows whether your account of HR is connected; if it isn't, press Connect "
+    "there. If this happens again, tell who runs this bot the reference "
+)
+USED = "My Home tab in Slack shows whether your account is connected."
+FAILURES: list[tuple[Callable[[Try], None], str]] = [
+    (denied, "The sign-in at HR was denied or broken off. Connect again to try once more."),
+    (wrong_issuer, "The answer from HR does not belong to this sign-in, so nothing was connected. Connect again."),
+    (metadata_of_another, ODD),
+    (down_at_the_start, AWAY),
+    (down_at_the_callback, AWAY),
+    (slow, AWAY),
+    (answers_with_a_page, ODD),
+    (lies_about_whom_it_is_for, ODD),
+    (code_refused, "The sign-in at HR is no longer valid. Connect your account again."),
+    (wrong_e_mail, "Sign in with your own account. If someone sent you a link for this, don't use it."),
+    (expired, LATE),
+    (replayed, USED),
+    (in_another_browser, ELSEWHERE),
+    (without_cookies, ELSEWHERE),
+    (
+        no_said,
+        "On my page the answer was No, so no account of HR was connected. Press Connect if you want another try.",
+    ),
+    (yes_after_no, USED),
+    (yes_too_late, LATE),
+    (yes_in_another_browser, ELSEWHERE),
+    (
+        yes_of_another_site,
+        "This answer didn't come from my own page, so nothing was connected. Go back to Slack and press Connect again.",
+    ),
+    (fault_at_the_start, FAULT),
+    (fault_at_the_callback, FAULT),
+    (fault_at_the_yes, FAULT),
+]
+
+
+@pytest.mark.parametrize(("fails", "words"), FAILURES, ids=[one.__name__ for one, _ in FAILURES])
+def test_what_went_wrong_and_what_to_do_is_told_in_slack_to_its_person_alone(
+    begun: Try, model: Script, fails: Callable[[Try], None], words: str
+) -> None:
+    fails(begun)
+    begun.workspace.wait(lambda: words in begun.told())
+    assert begun.workspace.ephemerals("U0BEN") == []
+    if begun.begun == "question":
+        assert "Your question is still waiting, until" in begun.told()
+    assert rows(begun.bot.settings.database_url, "accounts") == []
+
+    begun.provider.replies.clear()
+    begun.provider.metadata.clear()
+    begun.provider.claims.update(aud="slack-bot", email="ann@example.com")
+    begun.provider.now = time.time() + begun.later[0]
+    model.will(says("It went on."))
+    begun.browser = Browser(lambda: begun.bot.url, "ann")
+    begun.comes_back()
+    begun.browser.answers("yes")
+    assert "Your account is connected." in begun.browser.text
+    assert rows(begun.bot.settings.database_url, "failed_tries") == []
+    if begun.begun == "home":
+        begun.workspace.wait(lambda: "HR: connected as" in begun.told())
+        assert "The last try to connect it failed" not in begun.told()
+
+
+# --- who is told ------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_try_takes_the_words_about_the_last_one_away(begun: Try) -> None:
+    denied(begun)
+    begun.workspace.wait(lambda: "was denied or broken off" in begun.told())
+    begun.callback()
+    begun.workspace.open_home("U0ANN")
+    begun.workspace.wait(lambda: "HR: not connected." in card_text(begun.workspace.home("U0ANN") or {}))
+    until(lambda: "was denied" not in card_text(begun.workspace.home("U0ANN") or {}))
+
+
+def test_whoever_is_led_to_anothers_callback_is_told_on_the_page_and_its_owner_in_slack(
+    begun: Try, workspace: Workspace
+) -> None:
+    """Ann has Ben's browser come back with what she began: he is signed in to nothing, and nothing is said to him in Slack."""
+    workspace.open_home("U0BEN")
+    workspace.wait(lambda: workspace.home("U0BEN"))
+    callback = begun.callback()
+    victim = Browser(lambda: begun.bot.url, "ben")
+    victim.visit(callback)
+    assert "This sign-in began in another browser" in victim.text
+    assert "somebody else has seen your link" not in victim.text
+    begun.workspace.wait(lambda: "somebody else has seen your link" in begun.told())
+    home: Any = workspace.home("U0BEN")
+    assert "began in another browser" not in card_text(home)
+    assert workspace.ephemerals("U0BEN") == []
+
+
+def test_of_a_state_that_nobody_made_nobody_is_told(begun: Try) -> None:
+    begun.browser.visit(f"{PUBLIC}/oauth/callback?state=made-up&code=c")
+    begun.browser.visit(f"{PUBLIC}/oauth/start?link=made-up")
+    assert begun.browser.page.status_code == 400
+    assert rows(begun.bot.settings.database_url, "failed_tries") == []
+
+
+def test_a_link_whose_question_is_over_is_told_in_home(
+    begun: Try, workspace: Workspace, ann: Person, model: Script
+) -> None:
+    begun.later[0] = 30 * 3_600.0  # longer than a question waits, or a link in Home is good for
+    workspace.open_home("U0ANN")
+    begun.browser.visit(begun.link)
+    assert "This link doesn't work any more" in begun.browser.text
+    workspace.wait(lambda: "This link doesn't work any more" in card_text(workspace.home("U0ANN") or {}))
+
+
+def test_who_fails_without_end_is_told_so_often_in_a_thread_and_no_more(begun: Try, workspace: Workspace) -> None:
+    for _ in range(25):
+        denied(begun)
+        if begun.begun == "question":
+            begun.link = link_in(workspace.ephemerals("U0ANN")[-1])
+        else:
+            begun.link = link_in_home(workspace)
+    url = begun.bot.settings.database_url
+    told = [one for one in rows(url, "posts") if one["post"].startswith("connect/")]
+    assert len(told) == (20 if begun.begun == "question" else 0)
+    assert len(rows(url, "failed_tries")) == 1
+
+
+def test_who_is_not_told_by_slack_who_somebody_is_says_so_there(
+    start_bot: StartBot, workspace: Workspace, provider: PeculiarProvider
+) -> None:
+    """Slack cannot be asked for the person's name, and yet the person is known by the link."""
+    see_addresses(workspace)
+    bot = start_bot(catalog=CATALOG.format(issuer=provider.url), public_url=PUBLIC, token_key=KEY, allow_guests=True)
+    workspace.fault("users.info", "http_500", times=50)
+    workspace.open_home("U0ANN")
+    browser = Browser(lambda: bot.url, "ann")
+    browser.visit(link_in_home(workspace))
+    words = "Slack doesn't tell me who you are at the moment, so nothing was connected. Please press Connect again in a minute."
+    assert words in browser.text
+    workspace.wait(lambda: words in card_text(workspace.home("U0ANN") or {}))
+
+
+# --- what is connected all the same -----------------------------------------------------------------------------------
+
+
+def test_scopes_that_were_not_granted_are_told(begun: Try, model: Script) -> None:
+    begun.provider.answer["scope"] = "openid"
+    begun.comes_back()
+    begun.browser.answers("yes")
+    words = "It may do less than I asked for (hr.read). If something doesn't work, disconnect it in my Home tab and connect it again."
+    begun.workspace.wait(lambda: words in begun.told())
+
+
+def test_an_account_that_is_connected_twice_at_once_is_connected_once(begun: Try) -> None:
+    pages = []
+    for _ in range(2):
+        begun.comes_back()
+        pages.append(begun.browser.page)
+    for page in pages:
+        begun.browser.page = page
+        begun.browser.answers("yes")
+    assert "or another window was faster, so nothing more was done" in begun.browser.text
+    begun.workspace.wait(lambda: "connected" in begun.told())
+    assert "faster" not in begun.told(), "nothing failed"
+    assert len(rows(begun.bot.settings.database_url, "accounts")) == 1
+    until(lambda: all(one["sealed"] == "" for one in rows(begun.bot.settings.database_url, "confirmations")))
+    assert begun.provider.forms("/revoke") == [], "it is the same account: some servers would end the other tokens, too"
+
+
+# --- grants that nobody keeps -----------------------------------------------------------------------------------------
+
+
+def given_back(one: Try) -> list[str]:
+    """The tokens that the sign-in server got back, once there are any."""
+    until(lambda: one.provider.forms("/revoke"))
+    return [form["token"] for form in one.provider.forms("/revoke")]
+
+
+@pytest.mark.parametrize("ends", [no_said, wrong_e_mail, fault_at_the_callback], ids=lambda one: one.__name__)
+def test_a_grant_that_is_not_to_be_kept_is_given_back(begun: Try, ends: Callable[[Try], None]) -> None:
+    ends(begun)
+    assert given_back(begun) == ["refresh-1-of-this-test"]
+
+
+def test_a_grant_to_which_nobody_said_yes_in_time_is_given_back(begun: Try, model: Script) -> None:
+    begun.comes_back()
+    assert begun.provider.forms("/revoke") == []
+    begun.later[0] = 601
+    begun.workspace.open_home("U0BEN")
+    assert given_back(begun) == ["refresh-1-of-this-test"]
