@@ -76,7 +76,9 @@ def _in_base64(secret: str) -> Iterator[str]:
             own = encode(together).decode()[mixed:whole]
             if len(own) >= _SHORTEST:
                 yield own
-                for after in range(0, 256, 4 << bits) if bits else ():  # each next byte that makes another one of that character
+                for after in (
+                    range(0, 256, 4 << bits) if bits else ()
+                ):  # each next byte that makes another one of that character
                     yield encode(together + bytes([after])).decode()[mixed : whole + 1]
 
 

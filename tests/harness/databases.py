@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.engine import make_url
 
 from store.store import Store
@@ -53,8 +53,14 @@ def rows(url: str, table: str) -> list[dict[str, Any]]:
 
 
 def everything(url: str) -> dict[str, list[dict[str, Any]]]:
-    """All that the store keeps, by table."""
+    """All that the store keeps of threads, by table."""
     return _tables(url, ["inbox", "threads", "turns", "transcript", "proposals", "posts", "results"])
+
+
+def whole_database(url: str) -> dict[str, list[dict[str, Any]]]:
+    """Every row there is, by table: what somebody finds who reads the database."""
+    with looking_into(url) as engine:
+        return _tables(url, sorted(inspect(engine).get_table_names()))
 
 
 def _tables(url: str, tables: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
