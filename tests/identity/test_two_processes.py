@@ -29,7 +29,7 @@ from tests.harness.span_receiver import SpanReceiver
 from tests.harness.whole_bot import until
 from tests.test_crash import ANN, Program, System
 
-pytestmark = [needs_oidc_provider, pytest.mark.programs, pytest.mark.xdist_group("two processes")]
+pytestmark = [needs_oidc_provider, pytest.mark.programs, pytest.mark.xdist_group("two-processes")]
 AT_ONCE = 10
 CHANNELS = [f"C0CHAN{number}" for number in range(30)]  # Slack takes one message a second in each
 SHOW = call(("GET", "/people/1"))
