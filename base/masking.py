@@ -38,5 +38,8 @@ def beginning_at_end(text: _Text, secrets: Sequence[_Text]) -> int:
 
 
 def _overlap(text: _Text, secret: _Text) -> int:
-    sizes = range(min(len(secret) - 1, len(text)), 0, -1)
-    return next((size for size in sizes if text[-size:] == secret[:size]), 0)
+    tail = text[max(0, len(text) - len(secret) + 1) :]
+    at = tail.find(secret[:1])
+    while at >= 0 and not secret.startswith(tail[at:]):
+        at = tail.find(secret[:1], at + 1)
+    return len(tail) - at if at >= 0 else 0

@@ -65,15 +65,21 @@ def _in_json(secret: str, *, is_ascii: bool) -> Iterator[str]:
 
 
 def _in_base64(secret: str) -> Iterator[str]:
-    """A secret in base64: alone, and what is the same of it wherever in a longer text it stands."""
+    """A secret in base64: alone, and what is the same of it wherever in a longer text it stands, up to and with the character that its end
+    shares with what follows."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         coded = encode(secret.encode()).decode()
         yield from (coded, coded.rstrip("="))
         for before, mixed in enumerate((0, 2, 3)):  # bytes before it, and how many characters they have a part in
             together = bytes(before) + secret.encode()
-            own = encode(together).decode()[mixed : len(together) * 8 // 6]
+            whole, bits = divmod(len(together) * 8, 6)  # its own characters, and its bits in one more
+            own = encode(together).decode()[mixed:whole]
             if len(own) >= _SHORTEST:
                 yield own
+                for after in (
+                    range(0, 256, 4 << bits) if bits else ()
+                ):  # each next byte that makes another one of that character
+                    yield encode(together + bytes([after])).decode()[mixed : whole + 1]
 
 
 def _basic(api: Api) -> str:

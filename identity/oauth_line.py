@@ -16,7 +16,7 @@ import httpx2
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
 from authlib.oauth2.rfc6749.errors import OAuth2Error
-from joserfc.errors import JoseError
+from joserfc.errors import ClaimError, JoseError
 
 from base.deadline import BROKEN, PACKED, Deadline, transport
 from base.proxies import STRAIGHT, WayOut
@@ -27,7 +27,6 @@ PATIENCE = 10.0  # seconds for one request
 _MOST = 500_000  # bytes of one answer
 _AWAY = (httpx2.HTTPError, httpx2.InvalidURL, *BROKEN)
 _ODD = (
-    JoseError,
     ValueError,
     TypeError,
     LookupError,
@@ -74,6 +73,8 @@ class OAuthLine:
                 raise Away(_why(error)) from None
             except TooLarge:
                 raise Odd("an answer without an end") from None
+            except JoseError as error:
+                raise Odd(_wrong_in_token(error)) from None
             except _ODD:
                 raise Odd from None
 
@@ -129,3 +130,12 @@ def _why(error: BaseException) -> str:
         case httpx2.TimeoutException() | httpcore2.TimeoutException():
             return "time-out"
     return "the connection failed"
+
+
+def _wrong_in_token(error: JoseError) -> str:
+    """What of a signed token does not hold: by the name of a claim that is looked for, else by the library's own code."""
+    if not isinstance(error, ClaimError):
+        return f"a signed token that does not hold: {error.error}"
+    if error.claim in ("exp", "iat", "nbf"):
+        return f"a signed token whose {error.claim} does not fit: compare this machine's clock with the server's"
+    return f"a signed token whose {error.claim} is missing or another"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from base.masking import HIDDEN, beginning_at_end, mask
 from catalog.calls import resolve
 from catalog.catalog import load_catalog
+from catalog.credentials import spellings
 from catalog.validate import shortened
 from slack_io.steps import step
 from tests.gate.test_gate import FORMS, logs_to_stderr
@@ -148,6 +150,18 @@ def test_the_beginning_at_an_end_is_the_longest_there_is(text: str, secrets: lis
     size = beginning_at_end(text, secrets)
     fits = [n for one in secrets for n in range(1, len(one)) if text.endswith(one[:n])]
     assert size == max(fits, default=0)
+
+
+@given(st.binary(max_size=4), st.text("aZ09-.~", min_size=12, max_size=30), st.binary(max_size=4))
+def test_in_base64_nothing_tells_how_a_secret_ends(before: bytes, secret: str, after: bytes) -> None:
+    """Its first character may be shared with what stands before it; the last one that has a bit of it is hidden."""
+    forms = sorted(spellings(secret), key=len, reverse=True)
+    own = before + secret.encode()
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        coded = encode(own + after).decode()
+        _, hidden, rest = mask(coded, forms).partition(HIDDEN)
+        assert hidden
+        assert rest.rstrip("=") == coded[-(-len(own) * 8 // 6) :].rstrip("=")
 
 
 # --- our own cuts -----------------------------------------------------------------------------------------------------

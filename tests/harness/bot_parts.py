@@ -41,7 +41,7 @@ from store.proposal_record import Proposal
 from store.store import Store
 from store.transcript import AssistantMessage, Result, ToolCall, Usage, UserMessage
 from store.turns import ReplyOutcome, Turn
-from tests.harness.databases import begun, everything, opened_before
+from tests.harness.databases import begun, opened_before, whole_database
 from tests.harness.stores import Hears, a_mention
 from tests.harness.whole_bot import parts_of
 from workers.cancel_flag import CancelFlag
@@ -391,7 +391,7 @@ class BotParts:
 
     def stored(self) -> str:
         """Everything in the database, as text."""
-        return json.dumps(everything(self.url), default=str, ensure_ascii=False)
+        return json.dumps(whole_database(self.url), default=str, ensure_ascii=False)
 
     def words_of(self, thread: str) -> list[str]:
         return [item.text for item in self.store.transcript(thread, ANN) if isinstance(item, UserMessage)]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 
 from store.store import Store
@@ -117,6 +117,12 @@ def everything(url: str) -> dict[str, list[dict[str, Any]]]:
 def everything_in(engine: Engine) -> dict[str, list[dict[str, Any]]]:
     """The same, for who looks again and again."""
     return _tables(engine, [*_OF_THREADS, *_OF_ACCOUNTS])
+
+
+def whole_database(url: str) -> dict[str, list[dict[str, Any]]]:
+    """Every row there is, by table: what somebody finds who reads the database."""
+    with looking_into(url) as engine:
+        return _tables(engine, sorted(inspect(engine).get_table_names()))
 
 
 def _tables(engine: Engine, tables: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

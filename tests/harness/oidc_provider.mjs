@@ -1,15 +1,20 @@
 // npm's oidc-provider as strict as it can be: PKCE for everybody, refresh tokens that rotate, clocks that may not differ.
 // Nobody types anything: whoever the cookie-less request names in login_hint is signed in and agrees to everything.
-// Its settings come as JSON in the environment (SETTINGS); the last line on standard output says where it listens.
+// Its settings come as JSON in the environment (SETTINGS); a line on standard output says where it listens, and one more each what was
+// asked and said at its token endpoint. What is posted to /for-tests changes it from then on: `life`, the seconds of an access token;
+// `down`, paths at which connections end without an answer; `held`, paths at which nothing is said for as long.
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const root = process.env.OIDC_PROVIDER;
 const require = createRequire(path.join(root, 'x.js'));
 const { default: Provider } = await import(pathToFileURL(require.resolve('oidc-provider')).href);
 const settings = JSON.parse(process.env.SETTINGS);
 const issuer = `http://127.0.0.1:${settings.port}`;
+const now = { life: settings.life, down: [], held: [] };
 
 const provider = new Provider(issuer, {
   clients: settings.clients,
@@ -24,7 +29,7 @@ const provider = new Provider(issuer, {
     accountId: sub,
     claims: async () => ({ sub, name: `${sub} of HR`, email: `${sub}@example.com`, email_verified: true }),
   }),
-  ttl: { AccessToken: settings.life, RefreshToken: 86400, AuthorizationCode: 60, IdToken: 600, Grant: 86400, Session: 86400, Interaction: 600, DeviceCode: 300 },
+  ttl: { AccessToken: () => now.life, RefreshToken: 86400, AuthorizationCode: 60, IdToken: 30, Grant: 86400, Session: 86400, Interaction: 600, DeviceCode: 300 },
   interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
   features: {
     devInteractions: { enabled: false },
@@ -40,10 +45,26 @@ const provider = new Provider(issuer, {
     },
     resourceIndicators: {
       enabled: true,
-      getResourceServerInfo: async (ctx, resource) => ({ scope: settings.scopes.join(' '), audience: resource, accessTokenTTL: settings.life, accessTokenFormat: 'opaque' }),
+      getResourceServerInfo: async (ctx, resource) => ({ scope: settings.scopes.join(' '), audience: resource, accessTokenTTL: now.life, accessTokenFormat: 'opaque' }),
     },
   },
   cookies: { keys: ['only for tests'] },
+});
+
+provider.use(async (ctx, next) => {
+  if (ctx.path === '/for-tests') {
+    Object.assign(now, JSON.parse(await text(ctx.req)));
+    ctx.body = 'done';
+    return;
+  }
+  while (now.held.includes(ctx.path)) await sleep(20);
+  if (now.down.includes(ctx.path)) {
+    ctx.respond = false;
+    ctx.req.socket.destroy();
+    return;
+  }
+  await next();
+  if (ctx.path === '/token') console.log(JSON.stringify({ sent: ctx.oidc?.params ?? {}, status: ctx.status, said: ctx.body }));
 });
 
 provider.use(async (ctx, next) => {

@@ -13,10 +13,10 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
 
 import httpx2
 import pytest
@@ -40,10 +40,37 @@ CLIENT = {
 
 
 @dataclass(frozen=True)
+class Exchange:
+    """What the server was asked for and said at its token endpoint."""
+
+    sent: Mapping[str, str] = field(repr=False)
+    status: int
+    said: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class OidcProvider:
-    """A running one."""
+    """A running one. `log`: what it writes."""
 
     issuer: str
+    log: Path
+
+    def set(self, **what: object) -> None:
+        """Changes it from now on: `life`, the seconds of an access token that it gives; `down`, the paths at which connections end without
+        an answer; `held`, those at which it says nothing as long as they are that."""
+        httpx2.post(f"{self.issuer}/for-tests", json=what, trust_env=False).raise_for_status()
+
+    def exchanges(self, grant_type: str = "") -> list[Exchange]:
+        """All that was asked for at its token endpoint, by its own word, the oldest first; or what was so in one way."""
+        lines = [line for line in self.log.read_text("utf-8").splitlines(keepends=True) if line.startswith("{")]
+        found = [Exchange(**json.loads(line)) for line in lines if line.endswith("\n")]
+        return [one for one in found if grant_type in ("", one.sent.get("grant_type"))]
+
+    def end(self, token: str) -> None:
+        """Ends all that came of the same sign-in as this refresh token, as its person can."""
+        asked = {"token": token, "client_id": CLIENT["client_id"]}
+        auth = (quote_plus(str(CLIENT["client_id"])), quote_plus(SECRET))
+        httpx2.post(f"{self.issuer}/token/revocation", data=asked, auth=auth, trust_env=False).raise_for_status()
 
     def sign_in(self, url: str, who: str) -> dict[str, str]:
         """What a browser without a past does with the address that the bot sends it to: signs in as `who` and agrees. Gives the query
@@ -103,7 +130,7 @@ def oidc_provider(
     try:
         until(lambda: "listening" in log_file.read_text("utf-8") or process.poll() is not None, 60)
         assert process.poll() is None, log_file.read_text("utf-8")[-2_000:]
-        yield OidcProvider(f"http://127.0.0.1:{port}")
+        yield OidcProvider(f"http://127.0.0.1:{port}", log_file)
     finally:
         process.terminate()
         process.wait(20)

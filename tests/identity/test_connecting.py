@@ -4,17 +4,15 @@ that provider whose token it was given."""
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 
 import httpx2
 import pytest
 
-from base.clock import SteadyClock
 from emulator.emulator import Workspace
 from tests.harness.browser import PUBLIC, Browser, link_in
 from tests.harness.connecting import HrServer, link_for
-from tests.harness.databases import everything, rows
+from tests.harness.databases import rows, whole_database
 from tests.harness.oidc_provider import needs_oidc_provider
 from tests.harness.whole_bot import Person, RunningBot, Script, calls, results, says, until
 from tests.identity.conftest import Starts
@@ -58,13 +56,13 @@ def test_nothing_that_lets_somebody_in_stands_in_the_database(
     browser = Browser(lambda: bot.url, "ann")
     link = link_for(ann)
     callback = browser.visit(link, until=PUBLIC)
-    stored = [json.dumps(everything(bot.settings.database_url), default=str)]
+    stored = [json.dumps(whole_database(bot.settings.database_url), default=str)]
     browser.visit(callback)
     cookies = browser.cookies()
-    stored.append(json.dumps(everything(bot.settings.database_url), default=str))
+    stored.append(json.dumps(whole_database(bot.settings.database_url), default=str))
     confirmation = browser.page.text.partition('name="confirmation" value="')[2].partition('"')[0]
     browser.answers("yes")
-    stored.append(json.dumps(everything(bot.settings.database_url), default=str))
+    stored.append(json.dumps(whole_database(bot.settings.database_url), default=str))
 
     query = dict(httpx2.URL(callback).params)
     secrets = [link.partition("link=")[2], query["code"], query["state"], confirmation, *cookies]
@@ -92,7 +90,7 @@ def test_the_pages_hold_browsers_to_themselves(starts: Starts, ann: Person) -> N
     assert headers["referrer-policy"] == "same-origin"
 
 
-# --- what goes wrong --------------------------------------------------------------------------------------------------
+# --- what goes wrong (and in test_bad_inputs.py) ----------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -119,25 +117,6 @@ def told_again(ann: Person, words: str) -> None:
     assert link_in(aside).startswith(f"{PUBLIC}/oauth/start?link=")
 
 
-def test_consent_denied(waiting: Waiting, ann: Person) -> None:
-    _, browser, link = waiting
-    browser.who = "nobody"
-    browser.visit(link)
-    assert browser.page.status_code == 400
-    assert "The sign-in at HR was denied or broken off." in browser.text
-    told_again(ann, "was denied or broken off")
-
-
-def test_somebody_elses_account_by_a_link_that_was_passed_on(waiting: Waiting, ann: Person) -> None:
-    bot, browser, link = waiting
-    browser.who = "ben"
-    browser.visit(link)
-    assert "an account whose e-mail address isn't the one you have in Slack, so nothing was connected" in browser.text
-    told_again(ann, "whose e-mail address isn't the one you have in Slack")
-    assert rows(bot.settings.database_url, "accounts") == []
-    until(lambda: [row["sealed"] for row in rows(bot.settings.database_url, "confirmations")] == [""])
-
-
 def test_a_stolen_callback_is_of_no_use_in_another_browser_and_does_not_spoil_the_right_one(
     waiting: Waiting, ann: Person
 ) -> None:
@@ -151,23 +130,6 @@ def test_a_stolen_callback_is_of_no_use_in_another_browser_and_does_not_spoil_th
     assert "Connect this account?" in browser.text
 
 
-def test_a_callback_without_cookies(waiting: Waiting) -> None:
-    _, browser, link = waiting
-    callback = browser.visit(link, until=PUBLIC)
-    browser.forget_cookies()
-    browser.visit(callback)
-    assert "or your browser keeps no cookies, so nothing was connected" in browser.text
-
-
-def test_a_callback_that_is_replayed(waiting: Waiting) -> None:
-    _, browser, link = waiting
-    callback = browser.visit(link, until=PUBLIC)
-    browser.visit(callback)
-    assert "Connect this account?" in browser.text
-    browser.visit(callback)
-    assert "This page was used before, or another window was faster, so nothing more was done." in browser.text
-
-
 def test_a_state_that_nobody_made(waiting: Waiting) -> None:
     _, browser, _ = waiting
     browser.visit(f"{PUBLIC}/oauth/callback?state=made-up&code=c")
@@ -178,18 +140,6 @@ def test_a_link_that_nobody_made(waiting: Waiting) -> None:
     _, browser, _ = waiting
     browser.visit(f"{PUBLIC}/oauth/start?link=made-up")
     assert "This link doesn't work any more" in browser.text
-
-
-def test_a_state_that_expired(starts: Starts, ann: Person) -> None:
-    later = [0.0]
-    bot = starts(clock=SteadyClock(lambda: time.time() + later[0], lambda: time.monotonic() + later[0]))
-    ann.asks("who is 1?")
-    browser = Browser(lambda: bot.url, "ann")
-    callback = browser.visit(link_for(ann), until=PUBLIC)
-    later[0] = 601
-    browser.visit(callback)
-    assert "This sign-in took more than ten minutes, so nothing was connected." in browser.text
-    told_again(ann, "took more than ten minutes")
 
 
 def test_a_yes_that_another_sites_page_sends(waiting: Waiting) -> None:

@@ -19,6 +19,7 @@ from identity.grants import Grant, Tokens
 from identity.metadata import Metadata
 from identity.oauth_line import Odd
 from identity.sign_in_servers import SignInRefused, SignInServers, lacking
+from tests.harness.logs import logged
 from tests.harness.loopback import Reply, as_json
 from tests.harness.oidc_provider import CALLBACK as LOCAL_CALLBACK
 from tests.harness.oidc_provider import SECRET, needs_oidc_provider, oidc_provider
@@ -361,6 +362,36 @@ def test_a_token_that_names_no_key_is_tried_with_each_and_odd_keys_are_left_out(
     other = RSAKey.generate_key(2048, {"kid": "other"}).as_dict(private=False)
     server.keys, server.header = [*odd, other, *server.keys], {"kid": None}
     assert redeemed(servers, server.api()).subject == "ann"
+
+
+@pytest.mark.parametrize(
+    ("claims", "why"),
+    [
+        ({"iat": 5_000}, "a signed token whose iat does not fit: compare this machine's clock with the server's"),
+        ({"exp": 100}, "a signed token whose exp does not fit: compare this machine's clock with the server's"),
+        ({"nonce": "another-nonce"}, "a signed token whose nonce is missing or another"),
+        ({"aud": None}, "a signed token whose aud is missing or another"),
+    ],
+)
+def test_the_log_says_what_of_an_id_token_does_not_hold(
+    server: PeculiarProvider, servers: SignInServers, claims: Json, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """People are told to ask for that."""
+    server.claims = claims
+    with pytest.raises(NoCredential):
+        redeemed(servers, server.api())
+    (entry,) = logged(caplog, event="sign-in server's answer is odd")
+    assert entry["reason"] == why
+
+
+def test_the_log_says_that_a_signature_does_not_hold(
+    server: PeculiarProvider, servers: SignInServers, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.sign_with = RSAKey.generate_key(2048, {"kid": "first"})
+    with pytest.raises(NoCredential):
+        redeemed(servers, server.api())
+    (entry,) = logged(caplog, event="sign-in server's answer is odd")
+    assert entry["reason"] == "a signed token that does not hold: bad_signature"
 
 
 # --- userinfo ---------------------------------------------------------------------------------------------------------
