@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -30,7 +31,7 @@ from ai import Limits, Services
 from base import metrics
 from base.clock import SteadyClock
 from base.logging_setup import hide_in_logs, set_log_level, set_up_logs
-from base.settings import Misconfigured, Settings, environment, load_settings, misspelt
+from base.settings import Misconfigured, Settings, environment, load_settings, misspelt, said_of
 from base.tracing import set_up_tracing, stop_tracing
 from base.version import VERSION
 from catalog.catalog import Catalog
@@ -40,6 +41,7 @@ from cli.shared import digest_of, plain_errors, read_catalog
 from gate.authority import Authority
 from gate.gate import Gate, GateOptions
 from identity.actors import jwks
+from identity.checks import untimely
 from identity.connecting import check_lead
 from identity.identities import Identities
 from identity.sign_in_servers import SignInServers
@@ -344,6 +346,7 @@ def serve(part: Part = Part.ALL) -> None:
         check_keys(catalog, settings.token_keys)
         hide_in_logs([*settings.secrets, *secrets_of(catalog)])
         _tell_misspelt()
+        _tell_untimely(catalog)
         _trace(settings)
         clock = SteadyClock()
         parts = wait_for_database(settings, clock, stop, lambda: signals.put(_LOOK))
@@ -382,7 +385,13 @@ def serve(part: Part = Part.ALL) -> None:
 def _tell_misspelt() -> None:
     """Logs what is set and looks like a setting, but is none: it would be missed without a word."""
     for name, setting in misspelt(environment()).items():
-        log.warning("no such setting", variable=name, hint=f"did you mean {setting}?")
+        log.warning("no such setting", variable=name, hint=said_of(name, setting))
+
+
+def _tell_untimely(catalog: Catalog) -> None:
+    """Logs which of the bot's own certificates do not hold now."""
+    for words in untimely(catalog, datetime.now(UTC)):
+        log.warning("a certificate does not hold now", reason=words)
 
 
 def _trace(settings: Settings) -> None:
@@ -498,6 +507,7 @@ def _take(catalog: Catalog, settings: Settings, bot: Bot) -> None:
     bot.identity.accounts.use(catalog)
     bot.gate.use(catalog)
     bot.readiness.catalog = "ok"
+    _tell_untimely(catalog)
     log.info("catalog taken", operations=len(catalog.operations))
     named = (catalog.approvers, catalog.askers, scopes_for(catalog))
     threading.Thread(target=bot.web.check_people, args=named, name="names", daemon=True).start()

@@ -11,7 +11,9 @@ import pytest
 
 from base.settings import Misconfigured
 from catalog.auth import ClientCredentials
+from catalog.catalog import load_catalog
 from identity.callers import NoCredential
+from identity.checks import check_files
 from identity.held_tokens import Token
 from identity.signing_keys import KeyFiles
 from identity.token_servers import TokenServers
@@ -140,8 +142,39 @@ def test_a_certificate_names_the_key_as_entra_has_it(tmp_path: Path) -> None:
             "certificate_file": str(tmp_path / "cert"),
         }
     )
-    head = KeyFiles().of_client(said_of).header
-    assert len(head["x5t#S256"]) == 43
+    assert sorted(KeyFiles().of_client(said_of).header) == ["x5t", "x5t#S256"]
+    named = said_of.model_copy(update={"key_id": "mine"})
+    assert KeyFiles().of_client(named).header["kid"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("certificate", "words"),
+    [
+        ("of another", "{key} is not the key of the certificate in {cert}; name the one that it was made with."),
+        ("no certificate", "{cert} holds no certificate in PEM form."),
+        ("", "cannot read {cert}: No such file or directory."),
+    ],
+)
+@pytest.mark.parametrize("way", ["client_credentials", "oauth2", "actor.exchange"])
+def test_a_certificate_that_is_not_the_keys_stops_the_start(
+    way: str, certificate: str, words: str, tmp_path: Path
+) -> None:
+    key, cert = write(tmp_path / "key", pem(new_key("rsa"))), str(tmp_path / "cert")
+    if certificate:
+        other, _ = Authority().issue("bot")
+        write(tmp_path / "cert", other if certificate == "of another" else certificate.encode())
+    client = {"issuer": "https://x.example", "client_id": CLIENT, "private_key_file": key, "certificate_file": cert}
+    signs = {"issuer": "https://bot.example", "keys": key, "exchange": client}
+    auth = (
+        {"actor": signs}
+        if way == "actor.exchange"
+        else {way: client | ({"scopes": "openid"} if way == "oauth2" else {})}
+    )
+    entries = [{"method": "GET", "url": "/users", "description": "Lists."}]
+    said = {"name": "HR", "base_url": "https://hr.example", "auth": auth, "endpoints": entries}
+    with pytest.raises(Misconfigured) as caught:
+        check_files(load_catalog(json.dumps(said), {}))
+    assert str(caught.value) == f"HR: auth.{way}: " + words.format(key=key, cert=cert)
 
 
 @pytest.mark.parametrize(
