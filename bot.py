@@ -245,7 +245,7 @@ def _gate(
         log_bodies=settings.log_bodies,
         way=settings.way_out,
     )
-    authority = Authority(web, settings.channels)
+    authority = Authority(web, settings.channels, allow_guests=settings.allow_guests)
     return Gate(catalog, store, authority, options, identities=identities, ids=ids, clock=clock)
 
 

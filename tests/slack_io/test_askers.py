@@ -190,6 +190,34 @@ def test_without_the_setting_a_guest_is_let_in_by_no_name(
     assert model.asked == []
 
 
+def test_a_guest_whom_the_catalog_names_by_id_has_that_alone_and_decides_about_nobody_elses(
+    start_bot: StartBot, api: ObedientApi, model: Script, workspace: Workspace, gus: Person, ben: Person
+) -> None:
+    """Without ALLOW_GUESTS, which lets them in everywhere."""
+    text = catalog(api).replace('askers: ["@hr-leads"]}', 'askers: ["@hr-leads", U0GUS]}')
+    text = text.replace("preview: false, askers:", "preview: false, approval: {approvers: [asker, U0GUS]}, askers:")
+    bot = start_bot(catalog=text, allow_dm=True)
+    model.will(calls(("GET", "/people"), ("GET", "/salaries"), ("GET", "/contracts")), calls(("DELETE", "/people/7")))
+    talk = gus.asks("who earns most? Remove him.")
+    card = talk.card()
+    assert [("error" in one) for one in results(model.asked[1])] == [True, False, True]
+    assert "/people:" not in said(model.asked[0][:1])
+    gus.presses(card, "approve")
+    bot.settle()
+    assert api.asked == ["GET /salaries", "DELETE /people/7"]
+
+    model.will(calls(("DELETE", "/people/8")))
+    other = ben.asks("remove the next").card()
+    gus.presses(other, "approve")
+    assert gus.aside() == "Sorry, guests and people from other organisations can't decide here."
+    assert api.asked == ["GET /salaries", "DELETE /people/7"]
+
+    workspace.open_home("U0GUS")
+    workspace.wait(lambda: workspace.home("U0GUS"))
+    home = card_text(workspace.home("U0GUS") or {})
+    assert [one in home for one in ("GET /salaries:", "GET /contracts:", "GET /people:")] == [True, False, False]
+
+
 # --- domains ----------------------------------------------------------------------------------------------------------
 
 BY_DOMAIN = """
