@@ -385,6 +385,25 @@ def test_operations_that_were_listed_with_a_question_are_not_shown_to_others(
     parts.close()
 
 
+@pytest.mark.parametrize(("who", "finds"), [(ANN, True), (BEN, False)])
+def test_a_search_finds_what_is_theirs_alone(
+    tmp_path: Path, server: RestServer, people: People, who: str, finds: bool
+) -> None:
+    many = "".join(
+        f'  - {{method: GET, url: "/things{n}/[id]", description: Shows thing number {n} with all that is known of it.}}\n'
+        for n in range(200)
+    )
+    parts = BotParts(tmp_path, CATALOG.format(base=server.url) + many, directory=people, prompt_budget=1_500)
+    parts.replies.will(
+        *(calls({"query": one}, tool="find_operations") for one in ("removes a user", "DELETE", "hires"))
+    )
+    parts.ask("hello", who)
+    found = json.dumps(tool_results(parts.replies.asked[-1]))
+    assert len(tool_results(parts.replies.asked[-1])) == 3
+    assert [one in found for one in ("DELETE /users/[id]", "POST /hires", "/pay")] == [finds, finds, False]
+    parts.close()
+
+
 def test_whoever_may_ask_for_nothing_is_told_so_and_the_model_is_not_asked(tmp_path: Path, people: People) -> None:
     text = "base_url: https://x.example.com\nendpoints: [{method: GET, url: /a, description: A., askers: '@leads'}]"
     parts = BotParts(tmp_path, text, directory=people)

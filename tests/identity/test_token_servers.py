@@ -92,6 +92,7 @@ def test_metadata_are_asked_for_once() -> None:
         ({"issuer": None}, "another issuer"),
         ({"token_endpoint": "http://evil.example/token"}, "no token endpoint under https"),
         ({"token_endpoint": 7}, "no token endpoint under https"),
+        ({"token_endpoint": None}, "no token endpoint under https"),
     ],
 )
 def test_lying_metadata_are_refused_before_anything_secret_is_sent(metadata: dict[str, Any], reason: str) -> None:
@@ -295,6 +296,20 @@ def test_a_key_that_is_of_no_use_is_told(kind: str, words: str, tmp_path: Path) 
     with pytest.raises(Misconfigured, match=words) as caught:
         KeyFiles().of_client(asked_for({"token_url": "https://x.example", "private_key_file": path}))
     assert path in str(caught.value)
+
+
+def test_a_server_without_metadata_is_told_with_what_to_write() -> None:
+    with Loopback(lambda _request: Reply(404)) as server:
+        told = why_not({"issuer": server.url, "client_secret": SECRET})
+    assert "(it has no metadata; write token_url in place of issuer)" in told
+    assert {one.method for one in server.requests} == {"GET"}
+
+
+def test_a_key_whose_file_is_not_there_asks_no_server() -> None:
+    with TokenServer(methods=("private_key_jwt",)) as server:
+        told = why_not({"token_url": f"{server.url}/token", "private_key_file": "/no/such/key"})
+    assert told.startswith("The bot's own credential for HR cannot be read, so nothing was sent.")
+    assert server.requests == []
 
 
 def test_no_secret_is_in_a_repr() -> None:
