@@ -460,10 +460,16 @@ class Handlers:
         outsider = self._web.is_outsider(received.user)
         if outsider is None:
             raise Refused(words.STRANGER)
-        proposal = self._store.proposal(token=received.token) if isinstance(received, Click) else None
-        is_own = proposal is None or proposal.asker == received.user
-        if outsider and not (is_own and self._is_named(received.user)):
+        if outsider and not (self._is_named(received.user) and self._is_their_own(received)):
             raise Refused(words.GUEST_DECIDES)
+
+    def _is_their_own(self, received: Click | Shortcut | SessionStopped) -> bool:
+        """Whether no request of somebody else is meant: what else is pressed is looked at where it is done."""
+        if not isinstance(received, Click):
+            return True
+        one = self._store.proposal(token=received.token)
+        meant = [one] if one is not None else self._store.proposals_of_batch(received.token)
+        return all(each.asker == received.user for each in meant)
 
     # --- what is said -------------------------------------------------------------------------------------------------
 

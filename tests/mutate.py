@@ -130,6 +130,7 @@ SHORTCUTS = {
         "raise InvalidKeyIdError('no such key')": "no token, no claims: as odd",
         "if not keys: ... raise ValueError('no keys')": "a set of none has no key, and is fetched anew",
     },
+    "identity/signing_keys": {"if is_now == mark: ... return": "it is read anew, and says the same"},
     "store/database": {"if not self.is_shared: ... return": "what is written down then, nobody looks at"},
     "store/proposals": {"if not over: ... return []": "of nothing, nothing is left"},
     "store/saved_results": {"if size <= bound: ... return": "the first of two: the loop asks before each row"},

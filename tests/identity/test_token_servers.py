@@ -285,6 +285,7 @@ def test_a_server_that_is_away_is_told() -> None:
     ("kind", "words"),
     [
         ("none", "holds no key in PEM form"),
+        ("ed25519", "this key cannot sign with PS256; leave algorithm out, or write another key"),
         ("hidden", "without a passphrase"),
         ("weak", "2048 bits or more"),
         ("p384", "is of a kind that cannot sign here"),
@@ -294,7 +295,9 @@ def test_a_key_that_is_of_no_use_is_told(kind: str, words: str, tmp_path: Path) 
     made = {"none": b"no key", "hidden": pem(new_key("rsa"), b"secret"), "weak": pem(new_key("weak"))}
     path = write(tmp_path / "key", made.get(kind) or pem(new_key(kind)))
     with pytest.raises(Misconfigured, match=words) as caught:
-        KeyFiles().of_client(asked_for({"token_url": "https://x.example", "private_key_file": path}))
+        KeyFiles().of_client(
+            asked_for({"token_url": "https://x.example", "private_key_file": path, "algorithm": "PS256"})
+        )
     assert path in str(caught.value)
 
 
