@@ -26,13 +26,13 @@ from ai import Limits, Services
 from base import metrics
 from base.clock import SteadyClock
 from base.logging_setup import hide_in_logs, set_log_level, set_up_logs
-from base.settings import Misconfigured, Settings, environment, load_settings, misspelt
+from base.settings import Misconfigured, Settings, environment, load_settings, misspelt, said_of
 from base.tracing import end_tracing, start_tracing
 from base.version import VERSION
 from catalog.catalog import Catalog
 from catalog.credentials import secrets_of
 from cli.commands import COMMANDS
-from cli.reloading import Reloading
+from cli.reloading import Reloading, tell_untimely
 from cli.shared import digest_of, plain_errors, read_catalog
 from cli.signals import INSISTS, LOOK, READ_AGAIN, Signals
 from gate.authority import Authority
@@ -244,7 +244,7 @@ def _gate(
         log_bodies=settings.log_bodies,
         way=settings.way_out,
     )
-    authority = Authority(web, settings.channels)
+    authority = Authority(web, settings.channels, allow_guests=settings.allow_guests)
     return Gate(catalog, store, authority, options, identities=identities, ids=ids, clock=clock)
 
 
@@ -323,6 +323,7 @@ def serve(part: Part = Part.ALL) -> None:
         check_keys(catalog, settings.token_keys)
         hide_in_logs([*settings.secrets, *secrets_of(catalog)])
         _tell_misspelt()
+        tell_untimely(catalog)
         start_tracing(settings)
         clock = SteadyClock()
         parts = wait_for_database(settings, clock, signals.stop, lambda: signals.put(LOOK))
@@ -362,7 +363,7 @@ def serve(part: Part = Part.ALL) -> None:
 def _tell_misspelt() -> None:
     """Logs what is set and looks like a setting, but is none: it would be missed without a word."""
     for name, setting in misspelt(environment()).items():
-        log.warning("no such setting", variable=name, hint=f"did you mean {setting}?")
+        log.warning("no such setting", variable=name, hint=said_of(name, setting))
 
 
 def _measure(settings: Settings, bot: Bot) -> None:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
@@ -169,10 +169,45 @@ _Rate = Annotated[str, AfterValidator(_rate)]
 _Budget = Annotated[_Count, Field(ge=1)] | None
 
 
-class Settings(BaseSettings):
-    """The settings by their environment names in lower case; empty variables count as unset."""
+class SignInSettings(BaseSettings):
+    """The settings by which people connect accounts, without those of Slack and of the model."""
 
     model_config = SettingsConfigDict(env_file=_ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    public_url: Annotated[str, AfterValidator(_public_url)] | None = None
+    token_key: SecretStr | None = None
+    https_proxy: SecretStr | None = None
+    http_proxy: SecretStr | None = None
+    all_proxy: SecretStr | None = None
+    no_proxy: str = ""
+    ssl_cert_file: str | None = None
+
+    @field_validator("https_proxy", "http_proxy", "all_proxy")
+    @classmethod
+    def _is_a_proxy(cls, proxy: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """Those that are of no use are told, unless others stand before them anyway."""
+        is_hidden = info.field_name == "all_proxy" and info.data.get("https_proxy") and info.data.get("http_proxy")
+        if proxy is None or is_hidden:
+            return proxy
+        return SecretStr(written(proxy.get_secret_value()))
+
+    @property
+    def token_keys(self) -> tuple[str, ...]:
+        """What people's tokens are encrypted with, newest first."""
+        return _parts(self.token_key.get_secret_value()) if self.token_key is not None else ()
+
+    @property
+    def way_out(self) -> WayOut:
+        """By which proxies, and with whose certificates."""
+        http, https = (
+            "" if one is None else one.get_secret_value()
+            for one in (self.http_proxy or self.all_proxy, self.https_proxy or self.all_proxy)
+        )
+        return WayOut(http, https, self.no_proxy, self.ssl_cert_file or "")
+
+
+class Settings(SignInSettings):
+    """The settings by their environment names in lower case; empty variables count as unset."""
 
     slack_bot_token: SecretStr
     slack_app_token: SecretStr | None = None
@@ -193,7 +228,6 @@ class Settings(BaseSettings):
     database_url: str = "sqlite:///bot.db"
     database_listen_url: str | None = None
     host: Annotated[str, Field(validate_default=True)] = ""
-    public_url: Annotated[str, AfterValidator(_public_url)] | None = None
     port: Annotated[int, Field(ge=0, le=65535)] = 3000
     api_timeout: _Seconds = 30
     workers: Annotated[int, Field(ge=1, le=256)] = 32
@@ -208,7 +242,6 @@ class Settings(BaseSettings):
     prompt_budget: Annotated[_Count, Field(ge=1_000)] = 4_000
     retention_days: _Days = 30
     journal_key: SecretStr | None = None
-    token_key: SecretStr | None = None
     admins: Annotated[str, AfterValidator(_admins)] = ""
     allow_dm: bool = False
     allow_guests: bool = False
@@ -220,11 +253,6 @@ class Settings(BaseSettings):
     otel_exporter_otlp_headers: SecretStr | None = None
     otel_service_name: str = "rest-in-slack"
     secrets_dir: str | None = None
-    https_proxy: SecretStr | None = None
-    http_proxy: SecretStr | None = None
-    all_proxy: SecretStr | None = None
-    no_proxy: str = ""
-    ssl_cert_file: str | None = None
 
     @field_validator("openai_api_key_file")
     @classmethod
@@ -232,15 +260,6 @@ class Settings(BaseSettings):
         if path is not None and info.data.get("openai_api_key") is not None:
             raise ValueError("OPENAI_API_KEY is set, too; set only one of them")
         return path
-
-    @field_validator("https_proxy", "http_proxy", "all_proxy")
-    @classmethod
-    def _is_a_proxy(cls, proxy: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        """Those that are of no use are told, unless others stand before them anyway."""
-        is_hidden = info.field_name == "all_proxy" and info.data.get("https_proxy") and info.data.get("http_proxy")
-        if proxy is None or is_hidden:
-            return proxy
-        return SecretStr(written(proxy.get_secret_value()))
 
     @field_validator("slack_bot_token", "slack_app_token", "slack_signing_secret", "openai_api_key")
     @classmethod
@@ -291,26 +310,12 @@ class Settings(BaseSettings):
         )
 
     @property
-    def token_keys(self) -> tuple[str, ...]:
-        """What people's tokens are encrypted with, newest first."""
-        return _parts(self.token_key.get_secret_value()) if self.token_key is not None else ()
-
-    @property
     def _secrets_of_otlp(self) -> list[str]:
         """What goes with spans to their receiver: often a key, escaped or not."""
         headers = self.otel_exporter_otlp_headers
         values = [part.partition("=")[2].strip() for part in headers.get_secret_value().split(",")] if headers else []
         forms = [form for value in values if value for form in (value, unquote(value))]
         return [*forms, *secrets_in(self.otel_exporter_otlp_endpoint or "")]
-
-    @property
-    def way_out(self) -> WayOut:
-        """By which proxies, and with whose certificates."""
-        http, https = (
-            "" if one is None else one.get_secret_value()
-            for one in (self.http_proxy or self.all_proxy, self.https_proxy or self.all_proxy)
-        )
-        return WayOut(http, https, self.no_proxy, self.ssl_cert_file or "")
 
     @property
     def options_of_model(self) -> dict[str, Any]:
@@ -342,6 +347,9 @@ _SECRETS = tuple(
 _READ_AGAIN = "OPENAI_API_KEY_FILE"  # a setting of its own (key_file.py)
 SECRET_VARIABLES = frozenset((*_SECRETS, *(f"{name}_FILE" for name in _SECRETS)))
 """The variables that hold the bot's own secrets, or name the files that do. Each secret setting NAME may be set as NAME_FILE."""
+
+
+_Kind = TypeVar("_Kind", bound=SignInSettings)
 
 
 def environment() -> Mapping[str, str]:
@@ -402,27 +410,43 @@ def _from_files(folder: str) -> dict[str, str]:
 
 def load_settings() -> Settings:
     """The settings of this process. Raises `Misconfigured` with one line per wrong or missing variable."""
+    return _loaded(Settings)
+
+
+def load_sign_in_settings() -> SignInSettings:
+    """Those of them by which people connect accounts. Raises `Misconfigured` likewise."""
+    return _loaded(SignInSettings)
+
+
+def _loaded(kind: type[_Kind]) -> _Kind:
     try:
         near = _from_env_file() | dict(os.environ)
         folder = near.get(_SECRETS_DIR, "")
         _from_files(folder)  # the library only warns of one that is not there
         named: dict[str, Any] = {name.lower(): value for name, value in _from_named_files(near).items()}
-        return Settings(_secrets_dir=folder or None, **named)  # type: ignore[call-arg]  # the required ones come from the environment
+        return kind(_secrets_dir=folder or None, **named)  # type: ignore[call-arg]  # the library's own; the rest from the environment
     except ValidationError as error:
         given = misspelt(environment())
         raise Misconfigured("\n".join(_tell(one, given) for one in error.errors())) from None
 
 
 def misspelt(given: Iterable[str]) -> dict[str, str]:
-    """Variables that look like a setting that is not set, and which. Those of other programs are many, so a name has to be almost ours;
-    less where it begins as ours do."""
+    """Variables that look like a setting, and which: one that is not set, or NAME_FILE of one that is no secret. Those of other programs
+    are many, so a name has to be almost ours; less where it begins as ours do."""
     known, there = {name.upper() for name in Settings.model_fields} | SECRET_VARIABLES, {name.upper() for name in given}
     families = {name.partition("_")[0] for name in known if "_" in name}
     likely = {
         name: meant(name, sorted(known - there), _LIKE_IN_FAMILY if name.partition("_")[0] in families else _LIKE)
         for name in sorted(there - known)
     }
-    return {name: setting for name, setting in likely.items() if setting is not None}
+    as_files = {f"{name}_FILE": name for name in known if f"{name}_FILE" in likely}
+    return {name: setting for name, setting in (likely | as_files).items() if setting is not None}
+
+
+def said_of(variable: str, setting: str) -> str:
+    """What to do about a variable that looks like a setting."""
+    is_file = variable == f"{setting}_FILE"
+    return f"only secrets are read from files: set {setting} itself" if is_file else f"did you mean {setting}?"
 
 
 _WORDS = {
@@ -445,7 +469,7 @@ def _tell(problem: Any, misspelt: Mapping[str, str]) -> str:
     if kind == "missing" or isinstance(unset, _Unset):
         more = f" {unset}" if isinstance(unset, _Unset) else _IN_QUOTES if name == "SLACK_CHANNEL" else ""
         written = [
-            f" {one} is set, but is not a setting: did you mean {name}?" for one in misspelt if misspelt[one] == name
+            f" {one} is set, but is not a setting: {said_of(one, name)}" for one in misspelt if misspelt[one] == name
         ]
         more += "".join(written)
         return f"{name} is not set. Set it in the environment or in a .env file (README, 'Settings').{more}"

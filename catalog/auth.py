@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 
 from catalog.values import Expanded, Expiry, HeaderName, Pem, Secret, ServerUrl, Strict, header_key
 
+TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"  # noqa: S105 - a name (RFC 8693, 3)
 AUTHORIZATION = "authorization"  # a header's name, as header_key has it
 
 
@@ -28,6 +29,15 @@ def _command(value: object) -> object:
 
 
 _Texts = Annotated[tuple[Expanded, ...], BeforeValidator(_several, json_schema_input_type=str | list[str])]
+
+
+def _token_type(value: str) -> str:
+    if not urlsplit(value).scheme or not value.isascii() or len(value.split()) > 1:
+        raise ValueError(f"'{value}' is no URI; write one, for example urn:ietf:params:oauth:token-type:jwt")
+    return value
+
+
+TokenType = Annotated[Expanded, AfterValidator(_token_type)]
 
 
 def _words(value: object) -> object:
@@ -226,6 +236,15 @@ class ClientCredentials(OAuthClient):
         return self
 
 
+class Exchange(ClientCredentials):
+    """Where a statement of who asks is exchanged for a token of the API's (RFC 8693)."""
+
+    subject_token_type: TokenType = f"{TOKEN_TYPE}jwt"
+    """What the statement is called there. Default: urn:ietf:params:oauth:token-type:jwt; Auth0 wants the URI of a profile of yours."""
+    requested_token_type: TokenType = f"{TOKEN_TYPE}access_token"
+    """What is wanted. Default: urn:ietf:params:oauth:token-type:access_token; where that is no JWT and has to be: urn:...:jwt."""
+
+
 Said = Literal["asker", "team", "email", "approver"]
 
 
@@ -246,7 +265,7 @@ class Actor(Strict):
     """true: the statement has the asker's e-mail address, too; needs the scope users:read.email."""
     headers: dict[HeaderName, Said] = Field(default_factory=dict)
     """For trusted networks: headers with asker, team, email or approver as they are, for example X-Asker: asker."""
-    exchange: ClientCredentials | None = None
+    exchange: Exchange | None = None
     """A token server that exchanges the statement for a token of the API (RFC 8693), sent as Authorization: Bearer instead."""
 
     @property

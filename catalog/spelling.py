@@ -7,17 +7,26 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from decimal import Decimal
+from urllib.parse import unquote
 
 _LONGEST = 60  # characters of a text that may be a number
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _IN_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+")
 _PARTING = re.compile(r"[^\w\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff-]+")  # signs; what nobody sees is none
+_FORMAT = re.compile(r"\.(?:json|xml|html?|csv|txt|ya?ml)$", re.IGNORECASE)
 _HEX = re.compile(r"0[xX][0-9a-fA-F]+")
 
 
 def caseless(text: str) -> str:
     """A text without the difference of capitals and small letters."""
     return text.upper().casefold().replace("i\u0307", "i")  # the dot of a Turkish capital I
+
+
+def loosely_read(segment: str) -> str:
+    """A decoded segment of a path as the laxest servers read it: decoded again, by the compatible form of its characters, without
+    parameters (`;v=1`, Tomcat), a format (`.json`, Rails and Spring), and dots and blanks at its end (IIS)."""
+    text = unicodedata.normalize("NFKC", unquote(segment)).partition(";")[0]
+    return _FORMAT.sub("", re.sub(r"[.\s\u200b]+$", "", text))
 
 
 def bare(name: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import quote, unquote, unquote_to_bytes
 
-from catalog.spelling import caseless
+from catalog.spelling import caseless, loosely_read
 
 PLACEHOLDER = re.compile(r"\[([A-Za-z_][\w-]*)\]|\{([A-Za-z_][\w-]*)\}", re.ASCII)
 MAX_VALUE = 1_024  # characters of one path value or header; longer ones are refused by common servers anyway
@@ -139,8 +139,14 @@ class Template:
 
     def could_be(self, segments: list[str]) -> bool:
         """Whether some server may take these path segments for this template."""
-        return len(segments) == len(self.path) and all(
-            piece.could_be(segment) for piece, segment in zip(self.path, segments, strict=True)
+        tight = [one for one in segments if one]  # nginx takes two slashes for one
+        return any(
+            len(given) == len(self.path)
+            and all(
+                piece.could_be(one) or piece.could_be(loosely_read(one))
+                for piece, one in zip(self.path, given, strict=True)
+            )
+            for given in (segments, tight)
         )
 
     def fill(self, values: Mapping[str, Value], spellings: Mapping[str, Spelling] | None = None) -> str:

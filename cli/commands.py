@@ -21,7 +21,7 @@ from base.json_text import dumps
 from base.logging_setup import set_up_logs
 from base.moments import read_moment
 from base.nearest import did_you_mean
-from base.settings import Misconfigured, Settings, environment, load_settings
+from base.settings import Misconfigured, Settings, environment, load_settings, load_sign_in_settings
 from base.visible import visible
 from catalog.askers import ALL, Circle
 from catalog.catalog import RUN, Api, Catalog, Operation, Recipe, load_catalog
@@ -37,6 +37,10 @@ from gate.condition_gaps import gaps
 from gate.condition_trials import trials
 from gate.policy import Verdict
 from identity.checks import called_with, untimely
+from identity.connecting import check_lead
+from identity.needs import asks_for_account
+from identity.sign_in_servers import SignInServers
+from identity.token_box import check_keys
 from model import server_check
 from model.chat import model_of
 from slack_io import app_check
@@ -80,6 +84,7 @@ def check(*, file: str | None, no_env: bool, slack: bool, model: bool) -> None:
         catalog = load_catalog(text, None if no_env else given, source=path)
         if not no_env:
             check_named_files(catalog)
+            _check_sign_ins(catalog)
         settings = load_settings() if slack or model else None
     for api in catalog.apis:
         show(_listing(catalog, api))
@@ -97,6 +102,15 @@ def check(*, file: str | None, no_env: bool, slack: bool, model: bool) -> None:
         codes = [_check_slack(settings, catalog)] if slack else []
         codes += [_check_model(settings, catalog)] if model else []
         raise SystemExit(max(codes))
+
+
+def _check_sign_ins(catalog: Catalog) -> None:
+    """Whether people could connect the accounts that a catalog asks for, with the settings as they are. Raises `Misconfigured`."""
+    if any(asks_for_account(api) for api in catalog.apis):
+        set_up_logs()
+        settings = load_sign_in_settings()
+        check_keys(catalog, settings.token_keys)
+        check_lead(catalog, SignInServers(time.time, settings.way_out), settings.public_url)
 
 
 def _listing(catalog: Catalog, api: Api) -> Table:

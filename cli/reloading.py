@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import structlog
 
@@ -12,6 +13,7 @@ from catalog.catalog import Catalog
 from catalog.credentials import secrets_of
 from cli.shared import digest_of, read_catalog
 from gate.gate import Gate
+from identity.checks import untimely
 from identity.connecting import check_lead
 from identity.token_box import check_keys
 from identity.wiring import Identity
@@ -70,4 +72,11 @@ class Reloading:
         self._identity.accounts.use(catalog)
         self._gate.use(catalog)
         self._readiness.catalog = "ok"
+        tell_untimely(catalog)
         log.info("catalog taken", operations=len(catalog.operations))
+
+
+def tell_untimely(catalog: Catalog) -> None:
+    """Logs which of the bot's own certificates do not hold now."""
+    for reason in untimely(catalog, datetime.now(UTC)):
+        log.warning("a certificate does not hold now", reason=reason)

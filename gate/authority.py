@@ -50,6 +50,9 @@ class PeopleDirectory(Protocol):
     def in_channel(self, channel: str, user: str, *, kept: float = ..., spare: int = ...) -> bool | None:
         """Whether the channel has this member; as with groups."""
 
+    def is_outsider(self, user: str) -> bool | None:
+        """Whether somebody is a guest, of another organisation, or gone."""
+
     def email_domain(self, user: str) -> str | None:
         """The domain of somebody's e-mail address, in small letters; empty where none counts: of who is no full member here."""
 
@@ -71,11 +74,15 @@ class ChannelCatalog:
 
 
 class Authority:
-    """The people and channels of one bot. `channels` are those designated, ids or #names."""
+    """The people and channels of one bot. `channels` are those designated, ids or #names; without `allow_guests` guests and people of
+    other organisations have what names them by id, and no more."""
 
-    def __init__(self, directory: PeopleDirectory | None, channels: Sequence[str]) -> None:
+    def __init__(
+        self, directory: PeopleDirectory | None, channels: Sequence[str], *, allow_guests: bool = True
+    ) -> None:
         self._directory = directory
         self._channels = channels
+        self._allow_guests = allow_guests
 
     def here(self, catalog: Catalog, thread: str, asker: str, *, to: Use = "ask") -> ChannelCatalog:
         """What holds for `asker` in a thread's channel; in a direct message, what holds in the first designated channel.
@@ -103,7 +110,11 @@ class Authority:
         """What `asker` may ask for in any channel; an app what names it, and no more. Where Slack does not say now, raises `SlackBusy` or
         `SlackUnsure`, or leaves out what is not known, `to` show what there is."""
         if app := app_of(asker):
-            return ChannelCatalog(catalog.open_to(frozenset(one for one in catalog.circles if app in one)))
+            return ChannelCatalog(catalog.open_to(_naming(catalog, app)))
+        if not self._allow_guests and asker in catalog.askers:  # others of them come no further than the door
+            is_outsider = self._directory.is_outsider(asker) if self._directory is not None else None
+            if is_outsider is not False:
+                return ChannelCatalog(catalog.open_to(_naming(catalog, asker)), is_unsure=is_outsider is None)
         is_in_them = {one: self._is_in(one, asker, to) for one in catalog.circles}
         circles = frozenset(one for one, is_in in is_in_them.items() if is_in)
         return ChannelCatalog(catalog.open_to(circles), is_unsure=None in is_in_them.values())
@@ -234,6 +245,11 @@ class Authority:
         if approver == ANYONE:
             return self._directory.in_channel(Thread.from_key(proposal.stands).channel, by, kept=kept, spare=spare)
         return self._in_group(self._directory, approver, by, kept=kept, spare=spare)
+
+
+def _naming(catalog: Catalog, name: str) -> frozenset[Circle]:
+    """The circles in which this very name stands."""
+    return frozenset(one for one in catalog.circles if name in one)
 
 
 def _look_ups(approver: str) -> int:

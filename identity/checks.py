@@ -58,7 +58,10 @@ def _certificates(api: Api) -> list[str]:
 
 
 def _untimely(api: Api, path: str, now: datetime) -> str:
-    begin, end = lifetime(path)
+    try:
+        begin, end = lifetime(path)
+    except (OSError, Misconfigured):  # it is being written; it was looked at before
+        return ""
     if end < now:
         return f"{api.name}: the certificate in {path} ended on {end:%Y-%m-%d} and will be refused; renew it."
     return f"{api.name}: the certificate in {path} holds from {begin:%Y-%m-%d} on." if now < begin else ""

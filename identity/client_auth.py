@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote_plus
 
+from authlib.common.urls import add_params_to_qs
 from authlib.oauth2.auth import encode_client_secret_basic
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
 
@@ -31,7 +33,7 @@ class ClientAuth:
     @property
     def named(self) -> dict[str, str]:
         """What a form has to name the client by, where Authlib does not add that by itself: no form has it twice (RFC 6749, 3.2)."""
-        return {} if self.method in (_POST, "none") else {"client_id": self.client_id}
+        return {"client_id": self.client_id} if self.method == _BASIC else {}
 
 
 def client_auth(
@@ -43,7 +45,7 @@ def client_auth(
         key = keys.of_client(client)
         ends = {"exp": int(now) + _ASSERTED_FOR}
         signs = PrivateKeyJWT(audience, claims=ends, headers=dict(key.header), alg=key.algorithm)
-        return ClientAuth(client.client_id, signs.name, key.key, signs)
+        return ClientAuth(client.client_id, signs.name, key.key, partial(_named, signs))
     if client.client_secret is None:
         return ClientAuth(client.client_id, "none")
     method = _by_secret(client, supported)
@@ -56,6 +58,11 @@ def _by_secret(client: OAuthClient, supported: Collection[object]) -> str:
     if client.client_auth is not None:
         return f"client_secret_{client.client_auth}"
     return _POST if _POST in supported and _BASIC not in supported else _BASIC
+
+
+def _named(signs: PrivateKeyJWT, client: Any, method: str, url: str, headers: Any, body: str | None) -> Any:
+    """A signed statement, and beside it the name that is in it: RFC 7521, 4.2, allows that, and Entra ID demands it."""
+    return signs(client, method, url, headers, add_params_to_qs(body or "", [("client_id", client.client_id)]))
 
 
 def _basic(client: Any, method: str, url: str, headers: Any, body: Any) -> Any:

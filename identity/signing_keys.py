@@ -18,7 +18,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
@@ -29,6 +34,7 @@ from catalog.auth import Actor, OAuthClient
 # RFC 9864 has a newer name for it, Ed25519, which gateways do not know yet (Envoy 1.38: EdDSA).
 warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)
 log = structlog.get_logger("keys")
+_SPKI = PublicFormat.SubjectPublicKeyInfo
 _LEAST_BITS = 2_048  # of an RSA key: RFC 7518, 3.3
 _NO_KEY = "holds no key in PEM form without a passphrase; write, for example, what 'openssl genpkey -algorithm ed25519' prints"
 _KINDS = "is of a kind that cannot sign here; write an RSA key (2048 bits or more), one of P-256, or Ed25519"
@@ -66,15 +72,23 @@ class KeyFiles:
         place = said.private_key_file or "private_key"
         given = said.private_key
         key = _private(given.get_secret_value().encode(), place) if given else self._current(place, _private)
-        named = {"kid": said.key_id or key.header["kid"]}
-        if said.certificate_file is not None:
-            named["x5t#S256"] = self._current(said.certificate_file, _thumbprint)
+        named = self._certified(said.certificate_file, key, place) if said.certificate_file is not None else key.header
+        named = {**named, "kid": said.key_id} if said.key_id is not None else named
         algorithm = said.algorithm or key.algorithm
         if algorithm != key.algorithm and (algorithm, key.algorithm) != ("PS256", "RS256"):
             raise Misconfigured(
                 f"{place}: this key cannot sign with {algorithm}; leave algorithm out, or write another key."
             )
         return SigningKey(key.key, algorithm, named)
+
+    def _certified(self, path: str, key: SigningKey, place: str) -> Mapping[str, str]:
+        """How a statement's head names a certificate. Raises `Misconfigured` where that is of another key: no server would say so."""
+        certificate = self._current(path, _certificate)
+        if certificate.of != key.header["kid"]:
+            raise Misconfigured(
+                f"{place} is not the key of the certificate in {path}; name the one that it was made with."
+            )
+        return certificate.header
 
     def _current(self, path: str, read: Callable[[bytes, str], _Found]) -> _Found:
         """What a file holds by now. Raises `Misconfigured` where there never was anything in it."""
@@ -134,21 +148,34 @@ def _loaded(pem: bytes, place: str) -> object:
         raise Misconfigured(f"{place} {_NO_KEY}.") from None
 
 
-def _thumbprint(pem: bytes, place: str) -> str:
-    """A certificate's `x5t#S256` (RFC 7515, 4.1.8). Raises `Misconfigured`."""
+@dataclass(frozen=True)
+class _Certificate:
+    """A certificate as a statement's head names it, and the thumbprint of the key that it is of."""
+
+    header: Mapping[str, str]
+    of: str
+
+
+def _certificate(pem: bytes, place: str) -> _Certificate:
+    """By both of its thumbprints (RFC 7515, 4.1.7 and 4.1.8): Entra ID looks for the newer one, AD FS for the older one alone. Raises
+    `Misconfigured`."""
+    found = _x509(pem, place)
+    der = found.public_bytes(Encoding.DER)
+    prints = {"x5t": hashlib.sha1(der, usedforsecurity=False), "x5t#S256": hashlib.sha256(der)}
+    named = {name: urlsafe_b64encode(one.digest()).rstrip(b"=").decode() for name, one in prints.items()}
+    return _Certificate(named, _key(found.public_key().public_bytes(Encoding.PEM, _SPKI), place).header["kid"])
+
+
+def _x509(pem: bytes, place: str) -> x509.Certificate:
     try:
-        der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+        return x509.load_pem_x509_certificate(pem)
     except ValueError:
         raise Misconfigured(f"{place} holds no certificate in PEM form.") from None
-    return urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
 
 
 def lifetime(path: str) -> tuple[datetime, datetime]:
     """From when until when the first certificate of a file holds. Raises `Misconfigured`, OSError."""
-    try:
-        found = x509.load_pem_x509_certificate(Path(path).read_bytes())
-    except ValueError:
-        raise Misconfigured(f"{path} holds no certificate in PEM form.") from None
+    found = _x509(Path(path).read_bytes(), path)
     return found.not_valid_before_utc, found.not_valid_after_utc
 
 

@@ -16,7 +16,7 @@ import structlog
 
 from base.proxies import STRAIGHT, WayOut
 from base.settings import Misconfigured
-from catalog.auth import ClientCredentials
+from catalog.auth import TOKEN_TYPE, ClientCredentials, Exchange
 from identity.callers import NoCredential, unreadable
 from identity.held_tokens import Token, is_token
 from identity.metadata import Discovery, Metadata
@@ -27,12 +27,12 @@ log = structlog.get_logger("tokens")
 _UNSAID = 300.0  # seconds for which a token holds whose server does not say (RFC 6749, 5.1: expires_in is recommended, not required)
 _LONGEST = 86_400.0  # seconds after which every token is renewed
 _EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
-_JWT = "urn:ietf:params:oauth:token-type:jwt"
-_ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name (RFC 8693, 3)
+_NOT_FOR_APIS = tuple(f"{TOKEN_TYPE}{one}" for one in ("refresh_token", "saml1", "saml2"))
 # The error codes of RFC 6749 (5.2), 8693 (2.2.2) and 8707, and those that servers add: nothing else of an error is repeated.
 _CODES = frozenset(
     ("invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
-     "invalid_target", "access_denied", "server_error", "temporarily_unavailable", "slow_down")
+     "invalid_target", "access_denied", "server_error", "temporarily_unavailable", "slow_down",
+     "invalid_resource", "interaction_required", "invalid_token", "unsupported_token_type")
 )  # fmt: skip
 _AWAY = "The token server of {api} gave no usable answer ({why}). Try again later."
 _NO = "The token server of {api} gives the bot no token ({code}). The bot's operators have to look at {key} in the catalog."
@@ -60,19 +60,19 @@ class TokenServers:
     def own_token(self, api: str, client: ClientCredentials, by: float) -> Token:
         """A token of the bot's own, had by then (monotonic seconds). Raises `NoCredential`."""
         with _words(api, "auth.client_credentials"):
-            return self._token(client, by, "client_credentials")
+            return self._token(client, by, "client_credentials", lambda _audience: {})
 
-    def exchanged(self, api: str, client: ClientCredentials, subject: SubjectFor, by: float) -> Token:
+    def exchanged(self, api: str, client: Exchange, subject: SubjectFor, by: float) -> Token:
         """A token of the API's for somebody (RFC 8693). `subject` gives the signed statement for an audience. Raises `NoCredential`."""
         with _words(api, "auth.actor.exchange"):
-            return self._token(client, by, _EXCHANGE, subject)
+            return self._token(client, by, _EXCHANGE, lambda audience: _exchange(client, subject(audience)))
 
-    def _token(self, client: ClientCredentials, by: float, grant: str, subject: SubjectFor | None = None) -> Token:
+    def _token(self, client: ClientCredentials, by: float, grant: str, more: Callable[[str], dict[str, str]]) -> Token:
+        """A token by this grant. `more` is what its form has beside, by how the server knows itself."""
         by = min(by, time.monotonic() + PATIENCE)
         url, metadata = self._server(client, by)
         form = {"scope": " ".join(client.scopes), "audience": client.audience, "resource": client.resource}
-        if subject is not None:
-            form |= _exchange(subject(metadata.audience(client, url)))
+        form |= more(metadata.audience(client, url))
         auth = metadata.client_auth(client, url, self._keys, self._clock())
         began = self._ticks()
         with self._line.asking(by):
@@ -86,8 +86,9 @@ class TokenServers:
         return self._discovery.read(client.issuer, by, lambda metadata: (metadata.token_url, metadata))
 
 
-def _exchange(statement: str) -> Mapping[str, str]:
-    return {"subject_token": statement, "subject_token_type": _JWT, "requested_token_type": _ACCESS_TOKEN}
+def _exchange(client: Exchange, statement: str) -> dict[str, str]:
+    kinds = {"subject_token_type": client.subject_token_type, "requested_token_type": client.requested_token_type}
+    return {"subject_token": statement, **kinds}
 
 
 @contextmanager
@@ -115,6 +116,8 @@ def _read(answer: Mapping[str, Any], began: float) -> Token:
         raise Odd("no token in it")
     if not isinstance(kind, str) or not kind.lower().startswith(("bearer", "n_a")):  # n_a: RFC 8693, 2.2.1
         raise Odd("a token that is no bearer's")
+    if answer.get("issued_token_type") in _NOT_FOR_APIS:  # RFC 8693, 2.2.1: it may be another than was asked for
+        raise Odd("a token that is not for APIs")
     return Token.lasting(text, _seconds(answer.get("expires_in")), began)
 
 

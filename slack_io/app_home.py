@@ -112,7 +112,8 @@ class AppHome:
         return None
 
     def _draw(self, user: str) -> None:
-        if not self._allow_guests and self._web.is_outsider(user) is not False:
+        is_let_in = self._allow_guests or user in self._gate.catalog.askers
+        if not is_let_in and self._web.is_outsider(user) is not False:
             self._web.publish_home(user, home_blocks((), (), (), words.GUEST_ASKS))
             return
         waiting = self._waiting_for(user)

@@ -257,12 +257,16 @@ class Handlers:
         return self._refusal_of_guest(mention) or self._refusal_of_stranger(mention)
 
     def _refusal_of_guest(self, mention: Mention) -> str | None:
-        if self._rules.allow_guests:
+        if self._rules.allow_guests or self._is_named(mention.user):
             return None
         outsider = True if mention.is_foreign else self._web.is_outsider(mention.user)
         if outsider is None:
             return words.STRANGER
         return words.GUEST_ASKS if outsider else None
+
+    def _is_named(self, user: str) -> bool:
+        """Whether the catalog names this person by id, which lets guests in, too: to what names them."""
+        return user in self._gate.catalog.askers
 
     def _refusal_of_stranger(self, mention: Mention) -> str | None:
         """In a direct message the rules of a channel hold, and so does its door."""
@@ -331,7 +335,8 @@ class Handlers:
     def _suggest(self, arrival: Arrival, opened: AssistantOpened) -> None:
         """An assistant's pane was opened: what can be asked there."""
         user = opened.user
-        is_guest = not self._rules.allow_guests and self._web.is_outsider(user) is not False
+        is_let_in = self._rules.allow_guests or self._is_named(user)
+        is_guest = not is_let_in and self._web.is_outsider(user) is not False
         may = self._rules.allow_direct and not is_guest and self._gate.may_ask_directly(user)
         shown = suggestions(self._gate.asked_by(user)) if may else []
         self._store.dispose(arrival)
@@ -343,7 +348,7 @@ class Handlers:
     def _interaction(self, arrival: Arrival, received: Click | Shortcut | SessionStopped) -> None:
         """One click or shortcut, judged by what is stored alone. A refusal is told to that person alone; a forged click gets no word."""
         try:
-            self._check_clicker(received.user)
+            self._check_clicker(received)
             match received:
                 case Click():
                     self._button_pressed(arrival, received)
@@ -448,14 +453,23 @@ class Handlers:
             except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
                 log.warning("refusal not shown", reason=str(error))
 
-    def _check_clicker(self, user: str) -> None:
+    def _check_clicker(self, received: Click | Shortcut | SessionStopped) -> None:
+        """Raises `Refused` for guests and people of other organisations, but for what is their own where the catalog names them."""
         if self._rules.allow_guests:
             return
-        outsider = self._web.is_outsider(user)
+        outsider = self._web.is_outsider(received.user)
         if outsider is None:
             raise Refused(words.STRANGER)
-        if outsider:
+        if outsider and not (self._is_named(received.user) and self._is_their_own(received)):
             raise Refused(words.GUEST_DECIDES)
+
+    def _is_their_own(self, received: Click | Shortcut | SessionStopped) -> bool:
+        """Whether no request of somebody else is meant: what else is pressed is looked at where it is done."""
+        if not isinstance(received, Click):
+            return True
+        one = self._store.proposal(token=received.token)
+        meant = [one] if one is not None else self._store.proposals_of_batch(received.token)
+        return all(each.asker == received.user for each in meant)
 
     # --- what is said -------------------------------------------------------------------------------------------------
 

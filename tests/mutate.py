@@ -70,6 +70,30 @@ TESTS = {
     "gate/look_ups": ("test_reads_by_name", "test_recipes", "test_who_may_ask"),
     "gate/reply_calls": ("test_ai", "test_gate", "test_reads", "test_reads_by_name", "test_recipes", "test_private"),
     "gate/recipe_runs": ("test_recipes",),
+    "gate/api_client": (
+        "test_service_ways",
+        "test_late_credentials",
+        "test_limits",
+        "test_own_accounts",
+        "test_hostile",
+    ),
+    "gate/connections": ("test_mtls", "test_limits", "test_values", "test_hostile", "test_proxies"),
+    "identity/accounts": ("test_accounts", "test_changed_servers", "test_tokens"),
+    "identity/actors": ("test_actors",),
+    "identity/checks": ("test_mtls", "test_token_servers", "test_actors", "test_command_line"),
+    "identity/connecting": (
+        "test_connecting",
+        "test_connecting_otherwise",
+        "test_changed_servers",
+        "test_oauth_pages",
+    ),
+    "identity/devices": ("test_connecting_otherwise", "test_changed_servers"),
+    "identity/held_tokens": ("test_held_tokens", "test_service_ways"),
+    "identity/id_tokens": ("test_sign_in_servers",),
+    "identity/metadata": ("test_token_servers", "test_sign_in_servers"),
+    "identity/sign_in_servers": ("test_sign_in_servers", "test_connecting_otherwise"),
+    "identity/signing_keys": ("test_token_servers", "test_actors", "test_token_servers_by_maker"),
+    "identity/token_servers": ("test_token_servers", "test_token_servers_by_maker", "test_service_ways"),
     "gate/policy": ("test_policy", "test_conditions", "test_gate"),
     "slack_io/handlers": (
         "test_crowd",
@@ -93,6 +117,7 @@ TESTS = {
     "catalog/matching": _OF_CALLS,
     "catalog/call_values": _OF_CALLS,
     "catalog/call_bodies": _OF_CALLS,
+    "catalog/askers": ("test_circles",),
     "catalog/template": ("test_calls", "test_parameters", "test_catalog", "test_catalog_yaml", "test_catalog_keys"),
 }
 # What survives and may: without it, the same comes of it later or in other words. By its file, as it is listed.
@@ -102,6 +127,14 @@ SHORTCUTS = {
         "if '+' not in raw: ... return raw": "neither expression fits then",
     },
     "gate/lists": {"if time.monotonic() >= by: ... raise _Over": "the page's own request has a millisecond left"},
+    "identity/accounts": {
+        "if self._store.end_renewal(account, renewed): ... return renewed": "what is there by then is looked up, and is that"
+    },
+    "identity/id_tokens": {
+        "raise InvalidKeyIdError('no such key')": "no token, no claims: as odd",
+        "if not keys: ... raise ValueError('no keys')": "a set of none has no key, and is fetched anew",
+    },
+    "identity/signing_keys": {"if is_now == mark: ... return": "it is read anew, and says the same"},
     "store/database": {"if not self.is_shared: ... return": "what is written down then, nobody looks at"},
     "store/proposals": {"if not over: ... return []": "of nothing, nothing is left"},
     "store/saved_results": {"if size <= bound: ... return": "the first of two: the loop asks before each row"},

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from base.allowance import Allowance, Rate
-from base.settings import Misconfigured, Settings, environment, load_settings, misspelt
+from base.settings import Misconfigured, Settings, environment, load_settings, misspelt, said_of
 
 REQUIRED = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "shhh-secret", "SLACK_CHANNEL": "#hr"}
 
@@ -466,6 +466,28 @@ def test_what_looks_like_a_setting_is_told_with_the_one_that_is_meant(given: str
 )  # fmt: skip
 def test_what_is_somebody_elses_is_not_taken_for_a_setting(given: str) -> None:
     assert misspelt([given]) == {}
+
+
+@pytest.mark.parametrize("name", ["PUBLIC_URL", "SLACK_CHANNEL", "APIS_FILE", "SSL_CERT_FILE", "OPENAI_API_KEY_FILE"])
+@pytest.mark.parametrize("also", [[], ["itself"]])
+def test_a_setting_that_is_no_secret_is_read_from_no_file_and_that_is_told(name: str, also: list[str]) -> None:
+    given = [f"{name}_FILE", *(name for _ in also)]
+    assert misspelt(given) == {f"{name}_FILE": name}
+    assert said_of(f"{name}_FILE", name) == f"only secrets are read from files: set {name} itself"
+
+
+def test_a_missing_setting_is_told_with_the_file_that_was_named_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("SLACK_BOT_TOKEN", "xoxb-1-2-abc"),
+        ("SLACK_SIGNING_SECRET", "s" * 32),
+        ("SLACK_CHANNEL_FILE", "x"),
+    ):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Misconfigured) as caught:
+        load_settings()
+    assert str(caught.value).endswith(
+        " SLACK_CHANNEL_FILE is set, but is not a setting: only secrets are read from files: set SLACK_CHANNEL itself"
+    )
 
 
 def test_a_missing_setting_is_told_with_what_it_may_have_been_written_as(

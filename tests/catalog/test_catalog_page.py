@@ -102,8 +102,10 @@ TABLES |= {
     "BearerCommand": "bearer_command",
     "ClientCredentials": "client_credentials",
     "Actor": "actor",
+    "Exchange": "exchange",
     "Tls": "tls",
 }
+FURTHER = {"Exchange": "ClientCredentials"}  # whose table has those keys that it adds
 IN_A_ROW = {"Basic": ("auth", "basic"), "HeaderKey": ("auth", "header"), "QueryKey": ("auth", "query"),
             "RequestBody": ("a step", "requestBody")}  # fmt: skip
 
@@ -142,7 +144,8 @@ def test_every_model_of_the_file_has_its_place_on_the_page() -> None:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_key_is_in_its_table_and_nothing_else(name: str) -> None:
-    assert set(rows(TABLES[name])) == keys_of(models()[name])
+    told_before = keys_of(models()[FURTHER[name]]) if name in FURTHER else set()
+    assert set(rows(TABLES[name])) == keys_of(models()[name]) - told_before
 
 
 @pytest.mark.parametrize("name", IN_A_ROW)

@@ -240,7 +240,9 @@ def test_a_call_of_what_is_not_theirs_gets_the_words_of_an_unknown_one(method: s
 
 @pytest.mark.parametrize(
     "url",
-    ["/people/salaries", "/people/%73alaries", "/people/Salaries", "/people/SALARIES",
+    ["/people/salaries", "/people/%73alaries", "/people/Salaries", "/people/SALARIES", "/people/%2573alaries", "/people/salaries.json",
+     "/people/salaries;v=1", "/people/salaries.", "/people/salaries%20", "/people/Salaries.XML", "/people/\uff53alaries",
+     "/people/salaries%C2%A0",
      "https://hr.example.com/people/salaries", "HTTPS://HR.example.com/people/salaries"],
 )  # fmt: skip
 def test_a_path_that_another_template_covers_is_not_reached_by_it(url: str) -> None:
@@ -254,7 +256,8 @@ def test_a_path_with_slashes_in_a_value_does_not_reach_it_either() -> None:
     files = {"method": "GET", "url": "/files/[path]", "description": "Shows.", "parameters": {"path": {"slash": True}}}
     secret = {"method": "GET", "url": "/files/secret/[id]", "description": "Shows.", "askers": "@leads"}
     part = load(HR | {"endpoints": [files, secret], "recipes": []}).of_everybody
-    assert "has no operation" in refusal(part, "GET", "/files/secret%2F7")
+    for url in ("/files/secret%2F7", "/files/secret%2F%2F7", "/files/secret.json%2F7"):
+        assert "has no operation" in refusal(part, "GET", url)
     assert resolve(part, {"method": "GET", "url": "/files/open%2F7"}).values == {"path": "open/7"}
 
 

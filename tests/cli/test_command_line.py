@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 from bot import main
 from tests.harness.forked_bot import command
 from tests.harness.ports import free_port, listens
+from tests.harness.signing import Authority, write
 from tests.harness.whole_bot import CATALOG, until
 
 ROOT = Path(__file__).parents[2]
@@ -452,6 +453,28 @@ def test_a_catalog_with_peoples_accounts_and_no_key_for_them_stops_the_start(tmp
         assert started.returncode == 2
         assert started.stderr.splitlines()[-1].startswith(words)
         assert "password" not in started.stderr
+        checked = check(tmp_path, **settings, TOKEN_KEY=key)
+        assert (checked.exit_code, checked.stderr) == (2, started.stderr.splitlines()[-1] + "\n")
+
+
+def test_check_says_what_people_could_not_connect_their_accounts_without(tmp_path: Path) -> None:
+    settings = {"TOKEN_KEY": "6nOSl4xRW0eXm3x1FqYyIhBB6gCxTNNrFfcCvzjzqxA=", "HR_API_URL": "https://hr.example"}
+    urls = "authorize_url: https://login.example.com/a, token_url: https://login.example.com/t"
+    oauth2 = f"{urls}, userinfo_url: https://login.example.com/u, client_id: bot"
+    (tmp_path / "apis.yaml").write_text(f"{SMALL}auth: {{oauth2: {{{oauth2}}}}}\n")
+    done = check(tmp_path, **settings)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("PUBLIC_URL is not set. ")
+    done = check(tmp_path, **settings, PUBLIC_URL="bot.example.com")
+    assert (done.exit_code, done.stderr) == (
+        2,
+        "PUBLIC_URL: write it with its scheme, for example https://bot.example.com.\n",
+    )
+    assert check(tmp_path, **settings, PUBLIC_URL="https://bot.example.com").exit_code == 0
+    (tmp_path / "apis.yaml").write_text(
+        f"{SMALL}auth: {{oauth2: {{{oauth2}, device_url: https://login.example.com/d}}}}\n"
+    )
+    assert check(tmp_path, **settings).exit_code == 0
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
@@ -514,6 +537,19 @@ def test_a_setting_that_is_misspelt_is_told_at_the_start(tmp_path: Path) -> None
 
     (told,) = [json.loads(line) for line in done.stderr.splitlines() if "no such setting" in line]
     assert (told["variable"], told["hint"]) == ("RATE_LIMT", "did you mean RATE_LIMIT?")
+
+
+def test_a_certificate_that_has_ended_is_told_at_the_start(tmp_path: Path) -> None:
+    write(tmp_path / "bot.pem", b"".join(Authority().issue("bot", days=-1)))
+    (tmp_path / "apis.yaml").write_text(f"{SMALL}tls: {{cert: bot.pem}}\n")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        settings = {"PORT": str(other.getsockname()[1]), "APIS_FILE": "apis.yaml"}  # the port is taken, so that it ends
+        done = run(tmp_path, **(COMPLETE | settings))
+
+    (told,) = [json.loads(line) for line in done.stderr.splitlines() if "a certificate does not hold" in line]
+    assert told["reason"].startswith("HR: the certificate in bot.pem ended on ")
 
 
 # --- help, start and end ----------------------------------------------------------------------------------------------

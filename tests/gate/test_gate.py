@@ -242,6 +242,20 @@ def test_no_api_leads_to_another_that_is_asked_in_a_persons_name(make: Make, ser
         assert other.requests == []
 
 
+def test_no_api_leads_to_another_whose_answers_are_direct_messages(make: Make, server: RestServer) -> None:
+    """Also not one that knows the person: the answer would be taken for one of its own."""
+    with RestServer() as other:
+        text = NEIGHBOURS.replace("OTHER", other.url).replace(
+            "query: {{name: api_key, value: key-of-a}}", "actor: {{headers: {{X-Asker: asker}}}}"
+        )
+        text = text.replace("    auth: {{bearer: token-of-b}}", "    answers: dm")
+        parts = make(text)
+        server.will(to(f"{other.url}/b"))
+        words = "The API redirected to a place whose answers are for who asks alone, so that was not followed."
+        assert parts.read("/a?x=1")["error"] == words
+        assert other.requests == []
+
+
 def test_a_redirect_that_repeats_the_credentials_sends_them_once(make: Make, server: RestServer) -> None:
     parts = make(NEIGHBOURS.replace("OTHER", "http://127.0.0.1:1"))
     server.will(to("/a?x=2&api_key=key-of-a"))

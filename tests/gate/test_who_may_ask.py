@@ -46,6 +46,7 @@ class People:
     def __init__(self, **groups: str) -> None:
         self.groups = {name: set(members.split()) for name, members in groups.items()}
         self.domains: dict[str, str | None] = {}
+        self.outsiders: dict[str, bool | None] = {}
         self.away: dict[str, Exception | None] = {}
         self.looked_up: list[tuple[str, float, int]] = []
 
@@ -59,6 +60,9 @@ class People:
             self._not_said(handle)
             return None
         return user in self.groups.get(handle, ())
+
+    def is_outsider(self, user: str) -> bool | None:
+        return self.outsiders.get(user, False)
 
     def email_domain(self, user: str) -> str | None:
         if "email" in self.away:
@@ -121,6 +125,22 @@ def test_an_app_has_what_names_it_and_no_look_up_is_made() -> None:
     assert may(people, app_asker("B0FLOW")) == {"POST /hires"}
     assert may(people, app_asker("B0ELSE")) == set()
     assert people.looked_up == []
+
+
+@pytest.mark.parametrize(
+    ("is_outsider", "guests", "named_alone"),
+    [(True, False, True), (None, False, True), (False, False, False), (True, True, False)],
+)
+def test_a_guest_has_what_names_them_by_id_and_no_more_unless_guests_are_let_in(
+    is_outsider: bool | None, guests: bool, named_alone: bool
+) -> None:
+    people = People(staff="U0GUS")
+    people.outsiders["U0GUS"] = is_outsider
+    named = load_catalog(CATALOG.replace("B0FLOW", "U0GUS").format(base="https://hr.example.com"), {})
+    here = Authority(people, (), allow_guests=guests).here(named, HERE, "U0GUS", to="show")
+    whole = OPEN | {"POST /hires", "GET /users/[id]"}
+    assert {one.name for one in here.catalog.operations} == ({"POST /hires"} if named_alone else whole)
+    assert here.is_unsure is (is_outsider is None)
 
 
 def test_a_person_whose_id_is_an_apps_is_none() -> None:
@@ -362,6 +382,25 @@ def test_operations_that_were_listed_with_a_question_are_not_shown_to_others(
     parts.ask("remove a user", BEN, thread)
     assert "DELETE /users/[id]" not in json.dumps(parts.replies.asked[-1])
     assert "GET /users/[id]" in json.dumps(parts.replies.asked[-1])
+    parts.close()
+
+
+@pytest.mark.parametrize(("who", "finds"), [(ANN, True), (BEN, False)])
+def test_a_search_finds_what_is_theirs_alone(
+    tmp_path: Path, server: RestServer, people: People, who: str, finds: bool
+) -> None:
+    many = "".join(
+        f'  - {{method: GET, url: "/things{n}/[id]", description: Shows thing number {n} with all that is known of it.}}\n'
+        for n in range(200)
+    )
+    parts = BotParts(tmp_path, CATALOG.format(base=server.url) + many, directory=people, prompt_budget=1_500)
+    parts.replies.will(
+        *(calls({"query": one}, tool="find_operations") for one in ("removes a user", "DELETE", "hires"))
+    )
+    parts.ask("hello", who)
+    found = json.dumps(tool_results(parts.replies.asked[-1]))
+    assert len(tool_results(parts.replies.asked[-1])) == 3
+    assert [one in found for one in ("DELETE /users/[id]", "POST /hires", "/pay")] == [finds, finds, False]
     parts.close()
 
 

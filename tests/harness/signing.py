@@ -74,7 +74,7 @@ class Authority:
         self._named = named
         self.pem = made.add_extension(named, critical=False).sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
-    def _begun(self, subject: x509.Name, key: Private) -> x509.CertificateBuilder:
+    def _begun(self, subject: x509.Name, key: Private, days: int = 30) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         return (
             x509.CertificateBuilder()
@@ -82,15 +82,15 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=30))
+            .not_valid_before(now - datetime.timedelta(days=3))
+            .not_valid_after(now + datetime.timedelta(days=days))
         )
 
-    def issue(self, name: str) -> tuple[bytes, bytes]:
-        """A certificate for a server on 127.0.0.1 or a client, and its private key, both in PEM form."""
+    def issue(self, name: str, days: int = 30) -> tuple[bytes, bytes]:
+        """A certificate for a server on 127.0.0.1 or a client that holds for so many days, and its private key, both in PEM form."""
         key = new_key("p256")
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
         by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._named)
-        made = self._begun(subject, key).add_extension(here, critical=False).add_extension(by, critical=False)
+        made = self._begun(subject, key, days).add_extension(here, critical=False).add_extension(by, critical=False)
         return made.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM), pem(key)

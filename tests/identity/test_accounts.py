@@ -444,6 +444,44 @@ def test_who_disconnects_gives_the_tokens_back(
         credential(accounts, api)
 
 
+def test_of_two_who_disconnect_at_once_one_did_it(
+    accounts: Accounts, store: Store, server: PeculiarProvider, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    server.pause = 0.3
+    assert sorted(map(str, race(2, lambda _: accounts.disconnect("HR", TEAM, ANN)))) == ["None", "revoked"]
+    assert len(noted(store, "disconnected")) == 1
+
+
+def test_who_waits_for_a_renewal_of_an_account_that_goes_meanwhile_is_told_to_connect(
+    accounts: Accounts, store: Store, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    """The server has ended it: of ten who ask, all hear so, and it is asked once."""
+    connected(accounts, server, clock)
+    clock.now += 3_600
+    server.pause, server.is_over = 0.3, True
+
+    def told(_: int) -> str:
+        with pytest.raises(NotConnected) as caught:
+            credential(accounts, api)
+        return caught.value.reason
+
+    assert set(race(5, told)) <= {"Your sign-in at HR has ended.", ""}
+    assert server.spent == ["refresh-1-of-this-test"]
+
+
+def test_a_renewal_that_breaks_in_this_program_is_given_up_at_once(
+    accounts: Accounts, store: Store, server: PeculiarProvider, api: Api, clock: Clock
+) -> None:
+    connected(accounts, server, clock)
+    clock.now += 3_600
+    broken = of(store, server, clock)
+    broken._servers = None  # type: ignore[assignment]  # a fault of ours
+    with pytest.raises(AttributeError):
+        credential(broken, api)
+    assert token(accounts, api) == "Bearer access-2-of-this-test"
+
+
 @pytest.mark.parametrize(
     "reply", [as_json({}, 503), as_json({"error": "unsupported_token_type"}, 400), Reply(drop=True)]
 )

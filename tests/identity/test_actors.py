@@ -366,6 +366,23 @@ def test_the_statement_is_exchanged_for_a_token_of_the_apis_per_person(bots: Bot
     assert all("request" not in one for one in seen)
 
 
+def test_an_api_that_refuses_a_statement_is_sent_no_other_one_and_of_an_exchanged_token_one_more(bots: Bots) -> None:
+    with TokenServer() as server, Loopback(lambda _request: as_json({}, 401)) as api:
+        for exchange, times in ((None, 1), ({"issuer": server.url, "client_id": CLIENT, "client_secret": SECRET}, 1)):
+            bot = bots(api, bots.actor(**({"exchange": exchange} if exchange else {})))
+            before = len(api.requests)
+            assert bot.read(f"{api.url}/users/7")["status"] == 401
+            assert len(api.requests) == before + times  # a token that is younger than ten seconds is not exchanged anew
+    assert server.tokens == 1
+
+
+def test_a_key_that_was_never_there_signs_nothing_and_sends_nothing(bots: Bots) -> None:
+    with Loopback(lambda _request: as_json({})) as api:
+        told = bots(api, bots.actor(keys="/no/such/key")).read(f"{api.url}/users/7")["error"]
+        assert told.startswith("The bot's own credential for HR cannot be read, so nothing was sent.")
+        assert api.requests == []
+
+
 def test_a_person_whom_the_token_server_refuses_is_told_and_nothing_is_sent(bots: Bots) -> None:
     with TokenServer() as server, Loopback(lambda _request: as_json({})) as api:
         server.will(said({"error": "invalid_grant", "error_description": "no such person"}, 400))

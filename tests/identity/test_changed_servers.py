@@ -12,7 +12,7 @@ import pytest
 
 from catalog.catalog import Api, Catalog, load_catalog
 from identity.accounts import Accounts, Gone
-from identity.callers import NotConnected
+from identity.callers import NoCredential, NotConnected
 from identity.connecting import Connecting, NotConnectedNow, Question, account_text, is_own
 from identity.devices import Devices
 from identity.grants import Grant
@@ -237,3 +237,30 @@ def test_no_foreign_letter_passes_for_another_in_an_address(other: str) -> None:
 def test_an_account_is_shown_on_one_line_with_all_that_is_in_its_name() -> None:
     named = Grant("token", name="Ann\nYour request was approved.\u202e", email="ann@example.com")
     assert account_text(named) == r"Ann\nYour request was approved.\u202e, ann@example.com"
+
+
+def test_a_device_is_asked_about_as_often_as_its_server_wants_by_one(
+    moving: Moving, servers: tuple[PeculiarProvider, PeculiarProvider]
+) -> None:
+    server, _ = servers
+    server.replies["/token"] = as_json({"error": "authorization_pending"}, 400)
+    moving.devices.begin(ASKED)
+    moving.clock.now += 60
+    (device,) = moving.store.due_devices()
+    for _ in range(2):  # two processes, or one that comes back at once
+        assert moving.devices.poll(device, lambda *_: [], moving.says_not) is None
+    assert server.paths.count("/token") == 1
+    assert (moving.told, moving.store.all_accounts()) == ([], [])
+    assert moving.devices.poll("one that is over", lambda *_: [], moving.says_not) is None
+    assert moving.polled() is None
+    assert server.paths.count("/token") == 2
+
+
+def test_no_code_is_asked_for_where_the_api_has_no_accounts(
+    moving: Moving, servers: tuple[PeculiarProvider, PeculiarProvider]
+) -> None:
+    server, _ = servers
+    moving.moves_to(load_catalog(BEARER, {}))
+    with pytest.raises(NoCredential, match="I don't ask HR in people's own names any more"):
+        moving.devices.begin(ASKED)
+    assert server.requests == []

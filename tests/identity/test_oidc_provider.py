@@ -19,14 +19,15 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from base.proxies import STRAIGHT
-from catalog.auth import ClientCredentials
+from catalog.auth import Actor, ClientCredentials
+from gate.policy import Read
 from identity.actors import jwks
 from identity.identities import Identities
 from identity.service_ways import BearerCommandWay, ClientCredentialsWay, HeldTokens
-from identity.signing_keys import KeyFiles
+from identity.signing_keys import KeyFiles, published
 from identity.token_servers import TokenServers
 from identity.wiring import Surroundings, service_ways
-from tests.harness.bot_parts import BotParts
+from tests.harness.bot_parts import ANN, BEN, BotParts
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 from tests.harness.signing import new_key, pem, write
 from tests.harness.token_server import CLIENT, SECRET
@@ -45,6 +46,7 @@ pytestmark = [
 class Provider:
     url: str
     keys: dict[str, str]  # kind -> the file of a private key that it knows the client signer by
+    actor: str  # the file of the key that signs who asks
 
     def ask(self, path: str, **form: str) -> tuple[int, Any]:
         pair = base64.b64encode(f"{quote(CLIENT, safe='')}:{quote(SECRET, safe='')}".encode()).decode()
@@ -67,8 +69,10 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
     for path in files.values():
         said = {"client_id": "signer", "token_url": "https://x.example", "private_key_file": path}
         public.append(KeyFiles().of_client(ClientCredentials.model_validate(said, context={"environ": {}})).public)
+    actor = write(folder / "actor", pem(new_key("ed25519")))
+    signers = published(KeyFiles().of_actor(Actor(issuer="https://bot.example", keys=(actor,))))
     running = subprocess.Popen(
-        ["node", str(HERE), PACKAGE, json.dumps({"keys": public})],
+        ["node", str(HERE), PACKAGE, json.dumps({"keys": public}), json.dumps(signers)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -76,7 +80,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
     assert running.stdout is not None
     url = next((line.strip() for line in running.stdout if line.startswith("http")), "")
     assert url, "oidc-provider did not start"
-    yield Provider(url, files)
+    yield Provider(url, files, actor)
     running.kill()
     running.wait()
 
@@ -88,6 +92,7 @@ class Api(Loopback):
         super().__init__(self._serve)
         self._provider = provider
         self.tokens: list[str] = []
+        self.people: list[str] = []  # whose tokens came, where they are a person's
 
     def _serve(self, request: Request) -> Reply:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -95,6 +100,7 @@ class Api(Loopback):
         _, told = self._provider.ask("/token/introspection", token=token)
         if not told or not told["active"] or told.get("aud") != "hr-api":
             return as_json({"wrong": f"not active: {token}"}, 401)
+        self.people.append(told.get("sub", ""))
         needed = "hr.read" if request.method == "GET" else "hr.write"
         return as_json({"id": 7}, 200 if needed in told.get("scope", "").split() else 403)
 
@@ -169,6 +175,42 @@ def test_a_wrong_secret_is_told(provider: Provider, tmp_path: Path, clock: Clock
     with Api(provider) as api:
         bot = bot_of(tmp_path, api, clock, issuer=provider.url, client_id=CLIENT, client_secret="another-secret")
         assert "(invalid_client)" in bot.read(f"{api.url}/users/7")["error"]
+        assert api.tokens == []
+        bot.close()
+
+
+def exchanging(folder: Path, api: Api, provider: Provider, key: str, **said: Any) -> BotParts:
+    """A bot whose API takes tokens that statements of who asks were exchanged for."""
+    exchange = {"issuer": provider.url, "audience": "hr-api", "scopes": ["hr.read"], **said}
+    actor = {"issuer": "https://bot.example", "keys": key, "exchange": exchange}
+    entries = [{"method": "GET", "url": "/users/[id]", "description": "Shows."}]
+    catalog = {"name": "HR", "base_url": api.url, "auth": {"actor": actor}, "endpoints": entries}
+    ways = service_ways(Surroundings(STRAIGHT, lambda _who: "", lambda: uuid.uuid4().hex, ()), KeyFiles())
+    return BotParts(folder, json.dumps(catalog), identities=Identities(ways), timeout=60)
+
+
+@pytest.mark.parametrize("way", ["basic", "ed25519"])
+def test_a_statement_is_exchanged_for_a_token_of_the_person_who_asks(
+    way: str, provider: Provider, tmp_path: Path
+) -> None:
+    by_key = {"client_id": "signer", "private_key_file": provider.keys["ed25519"]}
+    said = {"client_id": CLIENT, "client_secret": SECRET} if way == "basic" else by_key
+    with Api(provider) as api:
+        bot = exchanging(tmp_path, api, provider, provider.actor, **said)
+        call = bot.call("GET", f"{api.url}/users/7")
+        assert isinstance(call, Read)
+        told = [json.loads(bot.gate.read(call, bot.begin(by=who)).text)["status"] for who in (ANN, BEN, ANN)]
+        bot.close()
+    assert told == [200, 200, 200]
+    assert api.people == [ANN, BEN, ANN]
+    assert len(set(api.tokens)) == 2
+
+
+def test_a_statement_that_somebody_else_signed_is_exchanged_for_nothing(provider: Provider, tmp_path: Path) -> None:
+    key = write(tmp_path / "another", pem(new_key("ed25519")))
+    with Api(provider) as api:
+        bot = exchanging(tmp_path, api, provider, key, client_id=CLIENT, client_secret=SECRET)
+        assert "(invalid_grant)" in bot.read(f"{api.url}/users/7")["error"]
         assert api.tokens == []
         bot.close()
 

@@ -413,3 +413,10 @@ def test_a_client_that_is_known_by_a_key_calls_the_api(bots: Bots, tmp_path: Pat
         keys = {"issuer": server.url, "client_id": CLIENT, "private_key_file": path}
         bot = bots(api, json.dumps({"client_credentials": keys}))
         assert status(bot, api) == 200
+
+
+def test_a_whole_answer_that_ends_as_a_secret_begins_loses_nothing(bots: Bots, tmp_path: Path) -> None:
+    """Only one that was cut off may hold the beginning of a secret."""
+    path = write(tmp_path / "token", b"first-token")
+    with Loopback(lambda _request: Reply(200, b"the first", {"Content-Type": "text/plain"})) as api:
+        assert bots(api, f'{{bearer_file: "{path}"}}').read(f"{api.url}/users/7")["data"] == "the first"

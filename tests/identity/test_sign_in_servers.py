@@ -18,12 +18,12 @@ from identity.callers import NoCredential
 from identity.grants import Grant, Tokens
 from identity.metadata import Metadata
 from identity.oauth_line import Odd
-from identity.sign_in_servers import SignInRefused, SignInServers, lacking
+from identity.sign_in_servers import SignInRefused, SignInServers, SlowDown, lacking
 from tests.harness.logs import logged
 from tests.harness.loopback import Reply, as_json
 from tests.harness.oidc_provider import CALLBACK as LOCAL_CALLBACK
 from tests.harness.oidc_provider import SECRET, needs_oidc_provider, oidc_provider
-from tests.harness.peculiar_provider import CALLBACK, NONCE, STATE, VERIFIER, Json, PeculiarProvider
+from tests.harness.peculiar_provider import CALLBACK, KEY, NONCE, STATE, VERIFIER, Json, PeculiarProvider
 from tests.harness.signing import new_key, pem, write
 
 AWAY = "The sign-in server of HR gave no answer. Try again in a few minutes."
@@ -394,6 +394,63 @@ def test_the_log_says_that_a_signature_does_not_hold(
     assert entry["reason"] == "a signed token that does not hold: bad_signature"
 
 
+def test_of_a_token_that_names_no_key_the_keys_are_fetched_anew_too(
+    server: PeculiarProvider, servers: SignInServers
+) -> None:
+    redeemed(servers, server.api())
+    server.sign_with, server.header = RSAKey.generate_key(2048), {"kid": None}
+    server.keys.append(server.sign_with.as_dict(private=False))
+    assert redeemed(servers, server.api()).subject == "ann"
+    server.sign_with = RSAKey.generate_key(2048)
+    with pytest.raises(NoCredential) as told:
+        redeemed(servers, server.api())
+    assert str(told.value) == ODD
+
+
+ITS_KEYS = {"keys": [KEY.as_dict(private=False)]}
+
+
+@pytest.mark.parametrize(
+    "reply", [as_json({"keys": []}), as_json({}), as_json({"keys": "none"}), as_json(ITS_KEYS, 404)]
+)
+def test_keys_that_are_none_are_not_kept(server: PeculiarProvider, servers: SignInServers, reply: Reply) -> None:
+    server.replies["/jwks"] = reply
+    with pytest.raises(NoCredential) as told:
+        redeemed(servers, server.api())
+    assert str(told.value) == ODD
+    del server.replies["/jwks"]
+    before = server.paths.count("/jwks")
+    assert redeemed(servers, server.api()).subject == "ann"
+    assert server.paths.count("/jwks") == before + 1
+
+
+def test_without_an_id_token_that_was_asked_for_userinfo_is_not_believed(
+    server: PeculiarProvider, servers: SignInServers
+) -> None:
+    server.metadata, server.answer = {"userinfo_endpoint": f"{server.url}/userinfo"}, {"id_token": None}
+    with pytest.raises(NoCredential) as told:
+        redeemed(servers, server.api())
+    assert str(told.value) == ODD
+    assert "/userinfo" not in server.paths
+
+
+def test_a_callback_without_a_code_redeems_nothing(server: PeculiarProvider, servers: SignInServers) -> None:
+    with pytest.raises(NoCredential) as told:
+        redeemed(servers, server.api(), code="")
+    assert str(told.value) == ODD
+    assert "/token" not in server.paths
+
+
+def test_an_issuer_that_differs_by_its_last_slash_is_another_one(
+    server: PeculiarProvider, servers: SignInServers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Accounts are told apart by it, and id_tokens have it."""
+    with pytest.raises(NoCredential) as told:
+        redeemed(servers, server.api(issuer=f"{server.url}/"))
+    assert str(told.value) == ODD
+    assert "write exactly its own issuer into the catalog" in caplog.text
+
+
 # --- userinfo ---------------------------------------------------------------------------------------------------------
 
 
@@ -604,6 +661,24 @@ def test_a_sign_in_on_another_device_names_the_client_once(
     form = parse_qs(server.requests[-1].body.decode())
     assert form["client_id"] == ["slack-bot"]
     assert form["scope"] == ["openid hr.read"]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"), [("authorization_pending", None), ("slow_down", SlowDown), ("expired_token", SignInRefused)]
+)
+def test_what_a_server_says_to_who_asks_about_a_device(
+    server: PeculiarProvider, servers: SignInServers, error: str, raised: type[Exception] | None
+) -> None:
+    told = {"device_code": "a", "user_code": "AB-CD", "expires_in": 600, "verification_uri": f"{server.url}/device"}
+    server.metadata = {"device_authorization_endpoint": f"{server.url}/begin"}
+    server.replies |= {"/begin": as_json(told), "/token": as_json({"error": error}, 400)}
+    start = servers.begin_device(server.api())
+    if raised is None:
+        assert servers.poll_device(server.api(), start) is None
+        return
+    with pytest.raises(raised) as caught:
+        servers.poll_device(server.api(), start)
+    assert type(caught.value) is raised
 
 
 def test_what_is_given_back_is_the_refresh_token(server: PeculiarProvider, servers: SignInServers) -> None:

@@ -11,7 +11,9 @@ import pytest
 
 from base.settings import Misconfigured
 from catalog.auth import ClientCredentials
+from catalog.catalog import load_catalog
 from identity.callers import NoCredential
+from identity.checks import check_files
 from identity.held_tokens import Token
 from identity.signing_keys import KeyFiles
 from identity.token_servers import TokenServers
@@ -90,6 +92,7 @@ def test_metadata_are_asked_for_once() -> None:
         ({"issuer": None}, "another issuer"),
         ({"token_endpoint": "http://evil.example/token"}, "no token endpoint under https"),
         ({"token_endpoint": 7}, "no token endpoint under https"),
+        ({"token_endpoint": None}, "no token endpoint under https"),
     ],
 )
 def test_lying_metadata_are_refused_before_anything_secret_is_sent(metadata: dict[str, Any], reason: str) -> None:
@@ -140,8 +143,39 @@ def test_a_certificate_names_the_key_as_entra_has_it(tmp_path: Path) -> None:
             "certificate_file": str(tmp_path / "cert"),
         }
     )
-    head = KeyFiles().of_client(said_of).header
-    assert len(head["x5t#S256"]) == 43
+    assert sorted(KeyFiles().of_client(said_of).header) == ["x5t", "x5t#S256"]
+    named = said_of.model_copy(update={"key_id": "mine"})
+    assert KeyFiles().of_client(named).header["kid"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("certificate", "words"),
+    [
+        ("of another", "{key} is not the key of the certificate in {cert}; name the one that it was made with."),
+        ("no certificate", "{cert} holds no certificate in PEM form."),
+        ("", "cannot read {cert}: No such file or directory."),
+    ],
+)
+@pytest.mark.parametrize("way", ["client_credentials", "oauth2", "actor.exchange"])
+def test_a_certificate_that_is_not_the_keys_stops_the_start(
+    way: str, certificate: str, words: str, tmp_path: Path
+) -> None:
+    key, cert = write(tmp_path / "key", pem(new_key("rsa"))), str(tmp_path / "cert")
+    if certificate:
+        other, _ = Authority().issue("bot")
+        write(tmp_path / "cert", other if certificate == "of another" else certificate.encode())
+    client = {"issuer": "https://x.example", "client_id": CLIENT, "private_key_file": key, "certificate_file": cert}
+    signs = {"issuer": "https://bot.example", "keys": key, "exchange": client}
+    auth = (
+        {"actor": signs}
+        if way == "actor.exchange"
+        else {way: client | ({"scopes": "openid"} if way == "oauth2" else {})}
+    )
+    entries = [{"method": "GET", "url": "/users", "description": "Lists."}]
+    said = {"name": "HR", "base_url": "https://hr.example", "auth": auth, "endpoints": entries}
+    with pytest.raises(Misconfigured) as caught:
+        check_files(load_catalog(json.dumps(said), {}))
+    assert str(caught.value) == f"HR: auth.{way}: " + words.format(key=key, cert=cert)
 
 
 @pytest.mark.parametrize(
@@ -251,6 +285,7 @@ def test_a_server_that_is_away_is_told() -> None:
     ("kind", "words"),
     [
         ("none", "holds no key in PEM form"),
+        ("ed25519", "this key cannot sign with PS256; leave algorithm out, or write another key"),
         ("hidden", "without a passphrase"),
         ("weak", "2048 bits or more"),
         ("p384", "is of a kind that cannot sign here"),
@@ -260,8 +295,24 @@ def test_a_key_that_is_of_no_use_is_told(kind: str, words: str, tmp_path: Path) 
     made = {"none": b"no key", "hidden": pem(new_key("rsa"), b"secret"), "weak": pem(new_key("weak"))}
     path = write(tmp_path / "key", made.get(kind) or pem(new_key(kind)))
     with pytest.raises(Misconfigured, match=words) as caught:
-        KeyFiles().of_client(asked_for({"token_url": "https://x.example", "private_key_file": path}))
+        KeyFiles().of_client(
+            asked_for({"token_url": "https://x.example", "private_key_file": path, "algorithm": "PS256"})
+        )
     assert path in str(caught.value)
+
+
+def test_a_server_without_metadata_is_told_with_what_to_write() -> None:
+    with Loopback(lambda _request: Reply(404)) as server:
+        told = why_not({"issuer": server.url, "client_secret": SECRET})
+    assert "(it has no metadata; write token_url in place of issuer)" in told
+    assert {one.method for one in server.requests} == {"GET"}
+
+
+def test_a_key_whose_file_is_not_there_asks_no_server() -> None:
+    with TokenServer(methods=("private_key_jwt",)) as server:
+        told = why_not({"token_url": f"{server.url}/token", "private_key_file": "/no/such/key"})
+    assert told.startswith("The bot's own credential for HR cannot be read, so nothing was sent.")
+    assert server.requests == []
 
 
 def test_no_secret_is_in_a_repr() -> None:

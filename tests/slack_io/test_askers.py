@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -188,6 +189,43 @@ def test_without_the_setting_a_guest_is_let_in_by_no_name(
     gus.asks("who earns most?")
     assert gus.aside() == "Sorry, guests and people from other organisations can't use me in this workspace."
     assert model.asked == []
+
+
+@pytest.mark.parametrize("kind", ["guest", "single", "stranger"])
+def test_a_guest_whom_the_catalog_names_by_id_has_that_alone_and_decides_about_nobody_elses(
+    start_bot: StartBot, api: ObedientApi, model: Script, workspace: Workspace, gus: Person, ben: Person, kind: str
+) -> None:
+    """Without ALLOW_GUESTS, which lets them in everywhere."""
+    member = replace(workspace.people["U0GUS"], is_restricted=kind == "guest")
+    workspace.people["U0GUS"] = replace(member, is_stranger=kind == "stranger", is_ultra_restricted=kind == "single")
+    text = catalog(api).replace('askers: ["@hr-leads"]}', 'askers: ["@hr-leads", U0GUS]}')
+    text = text.replace(
+        "preview: false, askers:", "preview: false, approval: {approvers: [asker, U0GUS], batch: true}, askers:"
+    )
+    bot = start_bot(catalog=text, allow_dm=True)
+    model.will(calls(("GET", "/people"), ("GET", "/salaries"), ("GET", "/contracts")), calls(("DELETE", "/people/7")))
+    talk = gus.asks("who earns most? Remove him.")
+    card = talk.card()
+    assert [("error" in one) for one in results(model.asked[1])] == [True, False, True]
+    assert "/people:" not in said(model.asked[0][:1])
+    gus.presses(card, "approve")
+    bot.settle()
+    assert api.asked == ["GET /salaries", "DELETE /people/7"]
+
+    model.will(calls(("DELETE", "/people/8")), calls(("DELETE", "/people/9"), ("DELETE", "/people/10")))
+    gus.presses(ben.asks("remove the next").card(), "approve")
+    assert gus.aside() == "Sorry, guests and people from other organisations can't decide here."
+    several = ben.asks("and two more")
+    workspace.wait(lambda: [one for one in several.messages() if "approve_all" in json.dumps(one)])
+    (whole,) = [one for one in several.messages() if "approve_all" in json.dumps(one)]
+    gus.presses(whole, "approve_all")
+    bot.settle()
+    assert api.asked == ["GET /salaries", "DELETE /people/7"]
+
+    workspace.open_home("U0GUS")
+    workspace.wait(lambda: workspace.home("U0GUS"))
+    home = card_text(workspace.home("U0GUS") or {})
+    assert [one in home for one in ("GET /salaries:", "GET /contracts:", "GET /people:")] == [True, False, False]
 
 
 # --- domains ----------------------------------------------------------------------------------------------------------

@@ -180,6 +180,9 @@ class Slow:
     def in_channel(self, channel: str, user: str, *, kept: float = 5, spare: int = 0) -> bool | None:
         return self.in_group(channel, user)
 
+    def is_outsider(self, user: str) -> bool | None:
+        return False
+
     def email_domain(self, user: str) -> str | None:
         return None
 
