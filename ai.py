@@ -325,7 +325,7 @@ class AI:
         self._store.await_account(turn, apis, until, says, [noted], missing.usage)
         self._services.status.status(self._thread, words.AWAITING_ACCOUNT, after=0.0)
         if not missing.reason and self._gate.has_account(turn, apis):  # connected while this was written
-            self._store.go_on_connected(turn)
+            self._store.take_up_waiting(turn)
         return False
 
     def _still_awaits(self, turn: Turn) -> bool | None:

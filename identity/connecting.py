@@ -196,7 +196,7 @@ class Connecting:
         """Raises `NotConnectedNow` where the question that waits was deleted, and has that seen to."""
         turn = self._store.turn(asked.turn) if asked.turn else None
         if turn is not None and self._is_deleted(turn):
-            self._store.look_at_question(turn)
+            self._store.take_up_waiting(turn)
             raise NotConnectedNow(words.CONNECT_NO_LINK, replace(asked, turn="", thread=""), link)
 
     def whose(self, *, link: str = "", state: str = "", confirmation: str = "") -> ConnectionAsked | None:

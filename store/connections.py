@@ -180,8 +180,8 @@ class Connections(Turns):
 
     # --- turns that wait ----------------------------------------------------------------------------------------------
 
-    def go_on_connected(self, turn: Turn) -> None:
-        """The account that a turn waits for is there."""
+    def take_up_waiting(self, turn: Turn) -> None:
+        """A turn that waits for an account is to be worked on: the account is there, or its question was deleted."""
         with self._writing() as tx:
             _let_go_on(tx, [turn])
 
@@ -189,11 +189,6 @@ class Connections(Turns):
         """A turn goes on that waited for an account."""
         with self.holding(turn.thread), self._writing() as tx:
             tx.db.execute(update(turns).where(turns.c.turn == turn.turn).values(connects=None, connects_until=None))
-
-    def look_at_question(self, turn: Turn) -> None:
-        """Has it looked whether the question of a turn that waits for an account is still there."""
-        with self._writing() as tx:
-            tx.wake(turn.thread, Work.TURNS)
 
     def wake_unconnected(self) -> None:
         """Wakes the threads whose turns waited for an account in vain."""

@@ -19,7 +19,7 @@ from tests.harness.connecting import KEY, link_for
 from tests.harness.databases import looking_into, rows
 from tests.harness.loopback import Reply
 from tests.harness.peculiar_provider import PeculiarProvider
-from tests.harness.whole_bot import Person, RunningBot, Script, StartBot, card_text, says, until
+from tests.harness.whole_bot import Person, RunningBot, Script, StartBot, calls, card_text, says, until
 from tests.identity.conftest import see_addresses
 
 CATALOG = """
@@ -400,6 +400,22 @@ def test_an_account_that_is_connected_twice_at_once_is_connected_once(begun: Try
     assert len(rows(begun.bot.settings.database_url, "accounts")) == 1
     until(lambda: all(one["sealed"] == "" for one in rows(begun.bot.settings.database_url, "confirmations")))
     assert begun.provider.forms("/revoke") == [], "it is the same account: some servers would end the other tokens, too"
+
+
+def test_a_sign_in_that_was_ended_at_its_server_is_told_where_the_next_question_needs_it(
+    begun: Try, model: Script, ann: Person
+) -> None:
+    begun.comes_back()
+    begun.browser.answers("yes")
+    if begun.begun == "question":
+        model.wait_asked()
+    begun.provider.is_over = True
+    begun.later[0] = 4_000  # the token has ended by then
+    model.will(calls(("GET", "/people/2")))
+    ann.asks("who is 2?")
+    words = "Your sign-in at HR has ended. To go on, I need your own account of HR"
+    begun.workspace.wait(lambda: [one for one in ann.asides() if words in one])
+    assert rows(begun.bot.settings.database_url, "accounts") == []
 
 
 # --- grants that nobody keeps -----------------------------------------------------------------------------------------
