@@ -334,8 +334,8 @@ BAD: list[tuple[tuple[Any, ...], str]] = [
     (("POST", "/users", '{"a":1," a":2}'), "which some servers take for one"),
     (("POST", "/users", '{"a":[{"fi":1,"\\ufb01":2}]}'), "which some servers take for one"),  # a ligature
     (("POST", "/users", '{"a":NaN}'), "NaN is not a JSON number"),
-    (("POST", "/users", '{"a":Infinity}'), "no JSON number"),
-    (("POST", "/users", '{"a":-Infinity}'), "no JSON number"),
+    (("POST", "/users", '{"a":Infinity}'), "not a JSON number"),
+    (("POST", "/users", '{"a":-Infinity}'), "not a JSON number"),
     (("POST", "/users", '{"a":1e999}'), "body is not valid JSON: 1e999 is too long a number"),
     (("POST", "/users", '{"a":' + "9" * 5_000 + "}"), "body is not valid JSON"),
     (("POST", "/users", {"a" + "\u0315\u0300" * 20_000: 1}), "name is longer than 1,024 characters"),  # it would take seconds to normalise
@@ -380,7 +380,7 @@ ARGUMENTS: list[tuple[object, str]] = [
     ('"GET /users"', "not a JSON object"),
     ('["GET", "/users"]', "not a JSON object"),
     ("true", "not a JSON object"),
-    ("NaN", "no JSON number"),
+    ("NaN", "not a JSON number"),
     ('{"method":"GET","url":"/users"', "not valid JSON"),
     ('{"method":"GET","method":"DELETE","url":"/users"}', "duplicate key"),
     ("[" * 100_000, "nested too deeply"),
