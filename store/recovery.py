@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -38,8 +39,8 @@ def _ended_in(table: Table) -> ColumnElement[bool]:
 
 @dataclass(frozen=True)
 class LeftInThread:
-    """What is to be done for a thread: who asked what is next there; whether there are arrivals, a turn to advance, posts to deliver,
-    writes that people approved, writes under way, and something in whose middle processes ended."""
+    """What is to be done for a thread: who asked or did what is next there; whether there are arrivals, a turn to advance, posts to
+    deliver, writes that people approved, writes under way, and something in whose middle processes ended."""
 
     asker: str
     arrivals: bool
@@ -56,7 +57,11 @@ def _is_left(table: Table, *where: ColumnElement[bool]) -> ColumnElement[bool]:
 
 _LEFT_IN = select(
     select(turns.c.asker).where(turns.c.thread == given("of"), IS_OPEN).order_by(turns.c.ts).limit(1).scalar_subquery(),
-    _is_left(inbox, IS_NEW),
+    select(inbox.c.payload)
+    .where(inbox.c.thread == given("of"), IS_NEW)
+    .order_by(inbox.c.id)
+    .limit(1)
+    .scalar_subquery(),
     _is_left(turns, _GOES_ON),
     _is_left(posts, _IS_DUE),
     _is_left(proposals, proposals.c.state == State.APPROVED, proposals.c.decided_by.is_not(None)),
@@ -81,8 +86,9 @@ class Recovery(Arrivals):
     def left_in(self, thread: str) -> LeftInThread:
         """What is to be done for one thread, by who takes it up."""
         with self._reading() as db:
-            asker, *is_left = db.execute(_LEFT_IN, {"of": thread, "now": self._clock()}).one()
-        return LeftInThread(asker or "", *map(bool, is_left))
+            asker, arrived, *is_left = db.execute(_LEFT_IN, {"of": thread, "now": self._clock()}).one()
+        asker = asker or (json.loads(arrived).get("user") if arrived else "")
+        return LeftInThread(asker or "", arrived is not None, *map(bool, is_left))
 
     def askers(self) -> dict[str, str]:
         """Who asked what is next in each thread with an open turn."""
