@@ -220,7 +220,7 @@ def create_app(
     readiness = Readiness(store, web, watched, socket)
     gauges = Gauges(store, waking, lambda: readiness.report()[0])
     bot = Bot(store, gate, identity, web, turns, socket, readiness, gauges, replica)
-    app = _flask(settings, bot, intake)
+    app = _flask(settings, bot, intake, clock if store.is_shared else time.time)
     if settings.public_url is not None:
         OAuthRoutes(identity.connecting, store, home, settings.public_url, connect_words).add_to(app)
     return app
@@ -301,11 +301,11 @@ def _replica(settings: Settings, parts: Parts, turns: Turns, home: AppHome, cloc
     )
 
 
-def _flask(settings: Settings, bot: Bot, intake: Intake) -> Flask:
+def _flask(settings: Settings, bot: Bot, intake: Intake, clock: Callable[[], float]) -> Flask:
     app = Flask("bot")
     app.extensions["bot"] = bot
     if bot.socket is None and settings.slack_signing_secret is not None:
-        add_slack_routes(app, intake, settings.slack_signing_secret.get_secret_value(), time.time)
+        add_slack_routes(app, intake, settings.slack_signing_secret.get_secret_value(), clock)
     add_health_routes(app, bot.readiness)
     add_jwks_route(app, lambda: jwks(bot.gate.catalog.apis, bot.identity.keys))
     return app
@@ -368,7 +368,8 @@ def serve(part: Part = Part.ALL) -> None:
         channels=settings.channels,
     )
     threading.Thread(target=_check_names, args=(bot.web, settings, catalog), name="names", daemon=True).start()
-    _watch(stop, signals, settings, bot)
+    keep_time = partial(parts.store.keep_time, clock) if part is Part.RECORD else lambda: None
+    _watch(stop, signals, settings, bot, keep_time)
     log.info("stopping")
     if server is not None:
         server.close()
@@ -452,8 +453,15 @@ def _hear_signals() -> tuple[threading.Event, SimpleQueue[int]]:
     return stop, signals
 
 
-def _watch(stop: threading.Event, signals: SimpleQueue[int], settings: Settings, bot: Bot) -> None:
-    """Until it is to end: takes the catalog anew when asked to, and sees to it that the database is still ours alone.
+def _watch(
+    stop: threading.Event,
+    signals: SimpleQueue[int],
+    settings: Settings,
+    bot: Bot,
+    keep_time: Callable[[], None],
+) -> None:
+    """Until it is to end: takes the catalog anew when asked to, keeps to the database's time where nobody else does, and sees to it that
+    the database is still ours alone.
 
     Where it is not, nothing more can be done here, and nothing more can be written; so this process gives its place to another.
     """
@@ -462,6 +470,7 @@ def _watch(stop: threading.Event, signals: SimpleQueue[int], settings: Settings,
             heard = signals.get(timeout=_CHECK_LOCK)
             if heard in (signal.SIGHUP, _READ_AGAIN) and not stop.is_set():
                 _reload(settings, bot, insists=heard == signal.SIGHUP)
+        keep_time()
         if not stop.is_set() and not bot.store.still_alone():
             log.critical("another process took over what this one had; ending, so that it begins anew")
             os._exit(1)

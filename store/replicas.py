@@ -6,11 +6,14 @@ A thread is taken up once for as long as a process works on it (workers/leases.p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Row, case, column, delete, func, select, table, text, update
 from sqlalchemy import bindparam as given
+from sqlalchemy.exc import DBAPIError
 
+from base.clock import SteadyClock
 from gate.policy import State
 from store.database import Transaction
 from store.holds import DATABASE, DEAD, EVERYBODY, NOW
@@ -59,6 +62,7 @@ _BEAT = (
     .add_cte(_works)
 )
 _COULD_BEAT = select(replicas.c.started_at < NOW - DEAD).where(replicas.c.process == EVERYBODY)
+_NOW = select(NOW)
 _NOTIFY = text("select pg_notify(:channel, :news)")
 # What procrastinate's get_stalled_jobs looks for. `since`: when its process gave its last sign of life, or since when anybody else does.
 _STALLED = text(
@@ -90,6 +94,11 @@ class Replicas(Recovery):
         with self._by_itself() as db:
             beaten = db.scalar(_BEAT if again else _FIRST_BEAT, {"me": self.process, "by": worker})
         return None if beaten is None else float(beaten)
+
+    def keep_time(self, clock: SteadyClock) -> None:
+        """Sets a clock by the database's, to which all processes keep; not where the database gives no answer."""
+        with suppress(DBAPIError), self._reading() as db:
+            clock.keep_to(float(db.scalar(_NOW) or 0), None)
 
     def lose(self) -> None:
         """Notes that the others took this process for dead."""

@@ -111,6 +111,7 @@ class System:
         self.programs: list[Program] = []
         self.port = free_port()
         self.database = f"sqlite:///{folder / 'bot.db'}"
+        self.clock: Path | None = None  # a file with the seconds by which the machine's is wrong
         (folder / "apis.yaml").write_text(CATALOG)
         workspace.connect(f"http://127.0.0.1:{self.port}")
 
@@ -137,7 +138,7 @@ class System:
 
     def _program(self, settings: dict[str, str], arguments: Sequence[str], stdin: int | None) -> Program:
         if stdin is None:
-            fork = Fork(settings, self.folder, arguments)
+            fork = Fork(settings, self.folder, arguments, self.clock)
             return Program(fork, fork.open_log)
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "bot.py")],

@@ -43,6 +43,8 @@ def open_database(settings: Settings, clock: SteadyClock, on_lost: Callable[[], 
         on_lost=on_lost,
         is_shared=is_shared,
     )
+    if is_shared:
+        store.keep_time(clock)
     return Parts(store, waking, leases)
 
 

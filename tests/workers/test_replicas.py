@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -442,3 +443,19 @@ def test_reminders_and_expiry_are_one_processs_matter(system: System) -> None:
     system.rest()
     kinds = [row["kind"] for row in rows(system.database, "journal")]
     assert (kinds.count("expire"), kinds.count("reminder")) == (1, 1)
+
+
+@pytest.mark.parametrize("off", [3_600, -3_600])
+@pytest.mark.parametrize("part", [(), ("--no-workers",)], ids=["all", "recording alone"])
+def test_a_machine_whose_clock_is_an_hour_off_takes_what_slack_sends_at_its_right_time(
+    system: System, part: tuple[str, ...], off: int
+) -> None:
+    """All keep to the database's clock: the age of a signature is right, and so is when a click came."""
+    system.clock = system.folder / "clock"
+    system.clock.write_text(str(off))
+    system.start(*part)
+    began = time.time()
+    system.mention("hi")
+    assert [one.reply.status for one in system.workspace.attempts] == [200]
+    (arrival,) = rows(system.database, "inbox")
+    assert began - 60 < arrival["received_at"] < time.time() + 60
