@@ -186,7 +186,11 @@ class Outbox:
             done.append((post.post, None))
             return None
         try:
-            with span(f"send {post.kind}", "producer", _SENDS, parent=one.trace, calm=(SlackBusy,)):
+            somebody = one.asker or str(post.arguments.get("user", ""))
+            with (
+                span(f"send {post.kind}", "producer", _SENDS, parent=one.trace, calm=(SlackBusy,)),
+                self._web.on_behalf_of(somebody),
+            ):
                 ts = self._send(one, moved)
         except SlackBusy as error:
             return error.after

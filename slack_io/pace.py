@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from store.store import Store
@@ -65,49 +67,89 @@ def apart(method: str) -> float:
     return seconds / limit
 
 
+@dataclass
+class _Line:
+    """Moments that were promised, which of them to whom, and which were passed on to another lane."""
+
+    moments: deque[float] = field(default_factory=deque)
+    lanes: dict[str, deque[float]] = field(default_factory=dict)
+    passed_on: dict[float, str] = field(default_factory=dict)
+
+    def come(self, lane: str, now: float) -> bool:
+        """Whether it is the turn of one of this lane; that moment is over then, as are those for which nobody came."""
+        while self.moments and self.moments[0] < now - _NOT_COME:
+            self.passed_on.pop(self.moments.popleft(), None)
+        if not self.moments:
+            return True
+        is_theirs = self.passed_on.get(self.moments[0], lane) == lane
+        if self.moments[0] > now or not is_theirs:
+            return False
+        self.passed_on.pop(self.moments.popleft(), None)
+        return True
+
+    def next_for(self, lane: str, now: float, apart: float) -> float:
+        """Promises one of this lane a moment: a new one, or one of a longer lane, of which one stands in line anew then."""
+        last, place = max(self.moments[0], self.moments[-1]) + apart, self.place(lane, now)
+        others = (one for one in itertools.islice(self.moments, place, None) if one not in self.passed_on)
+        promised = next(others, last)
+        if promised != last:
+            self.passed_on[promised] = lane
+        if last - now < _MOST_PROMISED:
+            self.moments.append(last)
+        if promised - now < _MOST_PROMISED:
+            self.promise(lane, promised)
+        return min(promised - now, _MOST_PROMISED)
+
+    def place(self, lane: str, now: float) -> int:
+        """How many go before one more of this lane, where all lanes take turns."""
+        for one, promised in list(self.lanes.items()):
+            while promised and promised[0] <= now:
+                promised.popleft()
+            if not promised:
+                del self.lanes[one]
+        mine = len(self.lanes.get(lane, ()))
+        return mine + sum(min(len(promised), mine + 1) for one, promised in self.lanes.items() if one != lane)
+
+    def promise(self, lane: str, moment: float) -> None:
+        """Notes that one of this lane comes back then."""
+        self.lanes.setdefault(lane, deque()).append(moment)
+
+
 class InLine:
     """A pace that promises each who has to wait a moment of their own: otherwise all would come back at once, and all but one in vain. Who
-    comes while others wait stands behind them."""
+    comes while others wait stands behind them; but one of a lane (whom it is for) with a hundred in line holds up nobody of another."""
 
     def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
         self._pace = pace
         self._clock = clock
         self._lock = threading.Lock()
-        self._lines: OrderedDict[tuple[str, str, int], deque[float]] = OrderedDict()  # moments that were promised
+        self._lines: OrderedDict[tuple[str, str, int], _Line] = OrderedDict()
 
-    def take(self, method: str, channel: str, spare: int = 0) -> float:
+    def take(self, method: str, channel: str, spare: int = 0, *, lane: str = "") -> float:
         """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
         key = (method, channel if method in _PER_CHANNEL else "", spare)
         with self._lock:
-            if (wait := self._stand_in_line(key, apart(method))) > 0:
+            if (wait := self._stand_in_line(key, lane, apart(method))) > 0:
                 return wait
         wait = self._pace.take(method, channel, spare)
         if wait > 0:
             with self._lock:
-                self._line(key).appendleft(self._clock() + wait)  # this one was first
+                line, moment = self._line(key), self._clock() + wait
+                line.moments.appendleft(moment)  # this one was first
+                line.promise(lane, moment)
         return wait
 
     def hold(self, method: str, seconds: float) -> None:
         """Slack asked to wait with this method."""
         self._pace.hold(method, seconds)
 
-    def _stand_in_line(self, key: tuple[str, str, int], apart: float) -> float:
+    def _stand_in_line(self, key: tuple[str, str, int], lane: str, apart: float) -> float:
         """0: it is this one's turn to ask; else the seconds until the moment that it is promised."""
         line, now = self._line(key), self._clock()
-        while line and line[0] < now - _NOT_COME:
-            line.popleft()
-        if not line:
-            return 0.0
-        if line[0] <= now:
-            line.popleft()
-            return 0.0
-        promised = max(line[0], line[-1]) + apart
-        if promised - now < _MOST_PROMISED:
-            line.append(promised)
-        return min(promised - now, _MOST_PROMISED)
+        return 0.0 if line.come(lane, now) else line.next_for(lane, now, apart)
 
-    def _line(self, key: tuple[str, str, int]) -> deque[float]:
-        line = self._lines.setdefault(key, deque())
+    def _line(self, key: tuple[str, str, int]) -> _Line:
+        line = self._lines.setdefault(key, _Line())
         self._lines.move_to_end(key)
         while len(self._lines) > _KEEP_ENTRIES:
             self._lines.popitem(last=False)

@@ -174,6 +174,7 @@ class SlackWeb:
         self._client = _BoundedClient(way=way, token=token, base_url=base_url, timeout=timeout, retry_handlers=[])
         self._host = urlsplit(base_url).hostname or ""
         self._pace = InLine(pace or OwnPace(clock), clock)
+        self._whose = threading.local()  # .lane: for whom this thread of the process calls
         self._people: _Kept[Person] = _Kept(clock, _KEEP_PERSON)
         self._channels: _Kept[str] = _Kept(clock, _KEEP_CHANNEL)
         self._groups: _Kept[str] = _Kept(clock, _KEEP_PERSON)
@@ -187,11 +188,21 @@ class SlackWeb:
 
         With `spare`, it waits unless so many more calls of this method would still be free: for what can wait better than others.
         """
-        wait = self._pace.take(method, str(arguments.get("channel", "")), spare)
+        lane = getattr(self._whose, "lane", "")
+        wait = self._pace.take(method, str(arguments.get("channel", "")), spare, lane=lane)
         if wait > 0:
             raise SlackBusy(wait)
         with self._measured(method):
             return self._call(method, arguments)
+
+    @contextmanager
+    def on_behalf_of(self, somebody: str) -> Iterator[None]:
+        """What is called inside is for this person; where many wait for Slack's pace, people take turns."""
+        before, self._whose.lane = getattr(self._whose, "lane", ""), somebody
+        try:
+            yield
+        finally:
+            self._whose.lane = before
 
     @contextmanager
     def _measured(self, method: str) -> Iterator[None]:

@@ -128,6 +128,7 @@ class DuePost:
     made_by: str = ""  # the process that was to deliver it; empty: one that has ended
     held_until: float = 0.0  # seconds since 1970: when it is sent at the earliest
     trace: str = ""  # of the turn that it belongs to
+    asker: str = ""  # of that turn
 
 
 _ADD = by_engine(lambda insert: insert(posts).on_conflict_do_nothing())
@@ -140,6 +141,7 @@ _DUE = (
         _of.c.state.label("target_state"),
         turns.c.ts.label("mention_ts"),
         turns.c.trace,
+        turns.c.asker,
     )
     .outerjoin(_of, _of.c.post == posts.c.target)
     .outerjoin(turns, turns.c.turn == posts.c.turn)
@@ -195,6 +197,7 @@ def _due_of(row: Mapping[Any, Any]) -> DuePost:
         row["made_by"],
         row["held_until"] or 0.0,
         row["trace"] or "",
+        row["asker"] or "",
     )
     return DuePost(row["id"], _post_of(row), row["created_at"], *target)
 

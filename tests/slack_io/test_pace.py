@@ -3,6 +3,8 @@ tests/store/test_replicas.py."""
 
 from __future__ import annotations
 
+import heapq
+
 import pytest
 
 from slack_io.pace import PACE, InLine, OwnPace
@@ -77,3 +79,24 @@ def test_nobody_is_promised_a_moment_further_away_than_a_minute(clock: Clock, pa
     waits = [line.take("reactions.add", "") for _ in range(100)]
     assert waits[0] == 50.0
     assert max(waits) == 60.0
+
+
+def test_people_take_turns_in_the_line_however_many_messages_are_for_one_of_them(clock: Clock, pace: Counted) -> None:
+    """A hundred answers to Ann wait for one channel, then one to Ben, and later one to Cid."""
+    line, began = InLine(pace, clock), clock.now
+    limit, seconds = PACE["chat.postMessage"]
+    comes = [(began, number, "ann") for number in range(100)]
+    comes += [(began + 10.0, 100, "ben"), (began + 30.0, 101, "cid")]
+    heapq.heapify(comes)
+    out: dict[str, list[float]] = {"ann": [], "ben": [], "cid": []}
+    while comes:
+        clock.now, number, who = heapq.heappop(comes)
+        if (wait := line.take("chat.postMessage", "C1", lane=who)) == 0:
+            out[who].append(clock.now - began)
+        else:
+            heapq.heappush(comes, (clock.now + wait, number, who))
+    assert out["ben"][0] <= 10 + 6 * seconds / limit
+    assert out["cid"][0] <= 30 + 6 * seconds / limit
+    assert len(out["ann"]) == 100
+    assert out["ann"][-1] <= 102 * seconds / limit + 10  # nobody waits for a moment that nobody uses
+    assert pace.asked <= 2.5 * 102

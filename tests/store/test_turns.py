@@ -196,7 +196,7 @@ def test_what_is_to_be_done_in_a_thread_is_found_with_who_asked_there(store: Sto
     assert store.left_in(A.key) == LeftInThread("", *[False] * 6)
     arrive(store, A)
     assert store.left_in(A.key) == LeftInThread(
-        "", arrivals=True, turns=False, posts=False, writes=False, sending=False, ended=False
+        ANN, arrivals=True, turns=False, posts=False, writes=False, sending=False, ended=False
     )
     turn = begin(store, B, BEN)
     store.say([message("p", B.key, "", "hello")])
