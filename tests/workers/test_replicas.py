@@ -30,6 +30,7 @@ from tests.harness.replay_model import ReplayModel, answer
 from tests.harness.whole_bot import until
 from tests.test_crash import (
     ANN,
+    CATALOG,
     HIRE,
     LIST,
     REMOVE,
@@ -459,3 +460,23 @@ def test_a_machine_whose_clock_is_an_hour_off_takes_what_slack_sends_at_its_righ
     assert [one.reply.status for one in system.workspace.attempts] == [200]
     (arrival,) = rows(system.database, "inbox")
     assert began - 60 < arrival["received_at"] < time.time() + 60
+
+
+def test_who_has_an_older_catalog_sends_nothing_that_the_newer_forbids(system: System) -> None:
+    """Each process reads its own file; the older one's is read again until it is the newer, too."""
+    system.model.script("remove Tom", [REMOVE, answer("I may not do that")])
+    older = system.start()
+    ts = system.mention("remove Tom")
+    system.card(ts)
+    newer = "".join(line for line in CATALOG.splitlines(keepends=True) if "DELETE" not in line)
+    (system.folder / "newer.yaml").write_text(newer)
+    another(system, "--no-workers", APIS_FILE="newer.yaml")
+    approved(system, ts)
+    older.wait_for("catalog outdated")
+    assert system.writes() == []
+    (system.folder / "apis.yaml").write_text(newer)
+    older.wait_for("catalog taken")
+    system.wait_for_answer(ts, "I may not do that")
+    system.rest()
+    assert system.writes() == []
+    assert "done" not in {row["state"] for row in rows(system.database, "proposals")}
