@@ -160,7 +160,7 @@ def test_a_recipe_is_called_by_the_method_run(method: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"url": "remove-all"}, "There is no recipe 'remove-all' here. There is: add-to-team, who"),
+        ({"url": "remove-all"}, "There is no recipe 'remove-all' here. Available: add-to-team, who"),
         ({"url": None}, "There is no recipe 'None'"),
         ({"url": ADD}, "body: add email, team."),
         ({"url": ADD, "body": {"email": "a@x.io"}}, "'team'"),
@@ -321,7 +321,7 @@ def test_within_a_text_only_texts_and_numbers_may_stand() -> None:
     )
     assert run.outputs["one"]["x"] == "id 7, ok true"
     run = after(_with_output("id {$response.body#/id}"), StepAnswer(200, {"id": {"$ne": 1}}))
-    assert "cannot stand within a text" in run.problem
+    assert "cannot be part of a text" in run.problem
 
 
 def test_a_payload_larger_than_a_call_may_be_is_refused(catalog: Catalog) -> None:
@@ -587,7 +587,7 @@ def test_a_read_that_happens_to_ask_before_the_end_is_not_made(parts: BotParts, 
 def test_a_channel_has_only_the_recipes_whose_operations_it_allows(catalog: Catalog) -> None:
     quiet = catalog.narrowed(catalog.channels["C0QUIET"])
     assert [one.workflow_id for one in quiet.recipes] == ["who"]
-    with pytest.raises(BadCall, match=r"There is no recipe 'add-to-team' here\. There is: who"):
+    with pytest.raises(BadCall, match=r"There is no recipe 'add-to-team' here\. Available: who"):
         started(quiet, email="a", team="b")
     assert "RUN add-to-team" not in system_prompt(quiet, "", about="", last=False)
 

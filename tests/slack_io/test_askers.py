@@ -81,7 +81,7 @@ def test_two_people_with_two_rights_have_two_catalogs(
         == "The catalog has no operation GET /salaries. The nearest: GET /people. Use a listed one, its placeholders filled in."
     )
     assert told[1] == told[0].replace("/salaries", "/nowhere")
-    assert told[2] == "There is no recipe 'payday' here. There is: none."
+    assert told[2] == "There is no recipe 'payday' here. Available: none."
     assert told[4] == told[2].replace("payday", "nothing")
     assert told[3] == told[0].replace("GET /salaries", "DELETE /people/7")
     assert api.asked == []
