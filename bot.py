@@ -349,11 +349,7 @@ def serve(part: Part = Part.ALL) -> None:
     )
     threading.Thread(target=_check_names, args=(bot.web, settings, catalog), name="names", daemon=True).start()
     keep_time = partial(parts.store.keep_time, clock) if part is Part.RECORD else lambda: None
-<<<<<<< HEAD
     _watch(signals, settings, bot, keep_time)
-=======
-    _watch(stop, signals, settings, bot, keep_time)
->>>>>>> replicas
     log.info("stopping")
     if server is not None:
         server.close()
@@ -399,43 +395,12 @@ def _settle_memory() -> None:
     gc.freeze()
 
 
-<<<<<<< HEAD
 def _watch(signals: Signals, settings: Settings, bot: Bot, keep_time: Callable[[], None]) -> None:
     """Until it is to end: takes the catalog again when asked to, keeps to the database's time where nobody else does, and sees to it that
-=======
-def _hear_signals() -> tuple[threading.Event, SimpleQueue[int]]:
-    """What SIGTERM and Ctrl-C set from now on, and the signals as they come, SIGHUP among them.
-
-    A terminal that is closed sends SIGHUP, too; that ends a bot which was started there.
-    """
-    stop = threading.Event()
-    signals: SimpleQueue[int] = SimpleQueue()  # a handler may fill it while its own thread waits for it
-    at_terminal = os.isatty(_STDIN)
-
-    def hear(number: int, _frame: object) -> None:
-        if number != signal.SIGHUP or (at_terminal and not os.isatty(_STDIN)):
-            stop.set()
-        signals.put(number)
-
-    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(name, hear)
-    return stop, signals
-
-
-def _watch(
-    stop: threading.Event,
-    signals: SimpleQueue[int],
-    settings: Settings,
-    bot: Bot,
-    keep_time: Callable[[], None],
-) -> None:
-    """Until it is to end: takes the catalog anew when asked to, keeps to the database's time where nobody else does, and sees to it that
->>>>>>> replicas
     the database is still ours alone.
 
     Where it is not, nothing more can be done here, and nothing more can be written; so this process gives its place to another.
     """
-<<<<<<< HEAD
     reloading = Reloading(settings, bot.store, bot.gate, bot.identity, bot.readiness)
     while not signals.stop.is_set():
         heard = signals.next(_CHECK_LOCK)
@@ -446,16 +411,6 @@ def _watch(
         keep_time()
         if not signals.stop.is_set() and not bot.store.still_alone():
             log.critical("another process took over what this one had; ending, so that it starts over")
-=======
-    while not stop.is_set():
-        with contextlib.suppress(Empty):
-            heard = signals.get(timeout=_CHECK_LOCK)
-            if heard in (signal.SIGHUP, _READ_AGAIN) and not stop.is_set():
-                _reload(settings, bot, insists=heard == signal.SIGHUP)
-        keep_time()
-        if not stop.is_set() and not bot.store.still_alone():
-            log.critical("another process took over what this one had; ending, so that it begins anew")
->>>>>>> replicas
             os._exit(1)
 
 
