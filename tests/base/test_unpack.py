@@ -244,7 +244,7 @@ def test_slacks_answer_is_bounded(server: RestServer) -> None:
 def test_a_description_to_import_is_bounded_whatever_it_unpacks_to(server: RestServer, coding: str) -> None:
     body = bomb() if coding == "gzip" else nested()
     server.always(reply(body, 200, f"Content-Encoding: {coding}"))
-    told = "too large or too slow" if coding == "gzip" else "cannot be undone"
+    told = "too large or too slow" if coding == "gzip" else "cannot be read"
     with pytest.raises(Misconfigured, match=told):
         make(Order(f"{server.url}/openapi.json"))
 

@@ -189,11 +189,11 @@ def test_select_counts_with_decimals(expression: str, found: str) -> None:
         ('{"amount": 19.99}', ""),
         ('{"amount": 12345678901234567.89}', ""),
         ('{"amount": 0.07}', ""),
-        ('{"amount": 12345678901234567.891}', "no multiple of 0.01"),
-        ('{"amount": 0.001}', "no multiple of 0.01"),
+        ('{"amount": 12345678901234567.891}', "not a multiple of 0.01"),
+        ('{"amount": 0.001}', "not a multiple of 0.01"),
         ('{"rate": 0.10}', ""),
         ('{"rate": 12345678901234567.89}', ""),
-        ('{"rate": 12345678901234567.88}', "is none of 0.1, 12345678901234567.89"),
+        ('{"rate": 12345678901234567.88}', "is not one of 0.1, 12345678901234567.89"),
     ],
 )
 def test_schemas_are_held_against_the_digits(parts: BotParts, body: str, words: str) -> None:

@@ -265,7 +265,7 @@ def test_the_model_can_set_none_of_the_headers(tmp_path: Path) -> None:
     text = (
         "name: A\nbase_url: https://a.example\nauth: {actor: {headers: {X-Asker: asker}}}\nendpoints: [" + entry + "]"
     )
-    with pytest.raises(BadCatalog, match="'x_asker' is set by this API's headers or auth, so no call may bring it"):
+    with pytest.raises(BadCatalog, match="'x_asker' is set by this API's headers or auth, so no call may set it"):
         load_catalog(text, {})
 
 
@@ -275,9 +275,9 @@ def test_the_model_can_set_none_of_the_headers(tmp_path: Path) -> None:
         ("{bearer: aaaaaaaa, actor: {issuer: x, keys: k, header: authorization}}", "", "would be set twice"),
         ("{actor: {headers: {X-A: asker}}}", "headers: {x-a: fixed}", "'X-A' is under this API's headers, too"),
         ("{bearer_file: token}", "headers: {authorization: fixed}", "'Authorization' is under this API's headers, too"),
-        ("{actor: {headers: {Host: asker}}}", "", "says something else in HTTP"),
-        ("{actor: {headers: {Authorization: asker}}}", "", "says something else in HTTP"),
-        ("{actor: {issuer: x, keys: k, header: Cookie}}", "", "says something else in HTTP"),
+        ("{actor: {headers: {Host: asker}}}", "", "already means something else in HTTP"),
+        ("{actor: {headers: {Authorization: asker}}}", "", "already means something else in HTTP"),
+        ("{actor: {issuer: x, keys: k, header: Cookie}}", "", "already means something else in HTTP"),
         ("{actor: {}}", "", "write keys for a signed statement, or headers for plain ones"),
         ("{actor: {keys: k}}", "", "keys need an issuer"),
         ("{actor: {headers: {X-A: asker}, audience: x}}", "", "audience is for a signed statement"),
