@@ -109,7 +109,7 @@ class Services:
     cancel_flag: CancelFlag
     limits: Limits
     ids: Callable[[], str]
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float]  # the store's: seconds since 1970
 
 
 class AI:

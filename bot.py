@@ -184,6 +184,7 @@ def create_app(
         cancel_flag=CancelFlag(),
         limits=_limits(settings),
         ids=ids,
+        clock=clock,
     )
     turns = _turns(settings, parts, in_slack, services, reload, clock)
     replica = _replica(settings, parts, turns, in_slack.home, clock)

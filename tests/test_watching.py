@@ -169,7 +169,7 @@ def test_a_metrics_port_that_is_taken_or_slacks_own_is_told(system: System) -> N
         port = taken.url.rpartition(":")[2]
         other = system.launch(METRICS_PORT=port)
         assert other.process.wait(60) != 0
-    until(lambda: any("METRICS_PORT: it is PORT" in line for line in own.lines))
+    until(lambda: any("METRICS_PORT: it is the same as PORT" in line for line in own.lines))
     until(lambda: any(f"METRICS_PORT: cannot listen on 127.0.0.1:{port}" in line for line in other.lines))
 
 
