@@ -31,7 +31,7 @@ from workers.wakes import Nobody, Wakes, Work
 
 log = structlog.get_logger("store")
 _LOOK_AGAIN = 0.5  # seconds
-_ALONE = text("select pg_advisory_xact_lock(7316045922)")  # any fixed number that others are unlikely to use
+_ALONE = text("select pg_advisory_xact_lock(7316045923)")  # any fixed number that others are unlikely to use
 _LOCKED = text(
     """select 1 from pg_locks where locktype = 'advisory' and granted and mode = 'ExclusiveLock'
        and ((classid::bigint << 32) | objid::bigint) = :number
