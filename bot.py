@@ -55,7 +55,7 @@ from slack_io.pace import SharedPace
 from slack_io.restored import see_to_restored
 from slack_io.slack_app import scopes_for
 from slack_io.socket_mode import SocketMode
-from slack_io.thread_context import ThreadReader
+from slack_io.thread_context import SPARE, ThreadReader
 from slack_io.web_api import SlackWeb, app_web_of, web_of
 from slack_io.wiring import InSlack, in_slack_of
 from store.engine import engine_url, libpq_url
@@ -163,7 +163,7 @@ def create_app(
         store,
         email_of=web.email,
         person_of=web.person,
-        is_deleted=reader.is_deleted,
+        is_deleted=partial(reader.is_deleted, spare=SPARE),
         clock=clock,
         ids=ids,
         secret=_secret,

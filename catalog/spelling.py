@@ -13,7 +13,8 @@ _LONGEST = 60  # characters of a text that may be a number
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _IN_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+")
 _PARTING = re.compile(r"[^\w\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff-]+")  # signs; what nobody sees is none
-_FORMAT = re.compile(r"\.(?:json|xml|html?|csv|txt|ya?ml)$", re.IGNORECASE)
+_FORMAT = re.compile(r"\.[^.]+$")
+_DECODED = 4  # times: gateways and servers behind each other
 _HEX = re.compile(r"0[xX][0-9a-fA-F]+")
 
 
@@ -24,8 +25,11 @@ def caseless(text: str) -> str:
 
 def loosely_read(segment: str) -> str:
     """A decoded segment of a path as the laxest servers read it: decoded again, by the compatible form of its characters, without
-    parameters (`;v=1`, Tomcat), a format (`.json`, Rails and Spring), and dots and blanks at its end (IIS)."""
-    text = unicodedata.normalize("NFKC", unquote(segment)).partition(";")[0]
+    parameters (`;v=1`, Tomcat), what is a query or a fragment to who is handed it decoded (`?`, `#`), a format (any, `.json` or `.x`: Rails
+    and older Springs), blanks around it, and dots at its end (IIS)."""
+    for _ in range(_DECODED):
+        segment = unquote(segment)
+    text = re.split(r"[;?#]", unicodedata.normalize("NFKC", segment), maxsplit=1)[0].lstrip()
     return _FORMAT.sub("", re.sub(r"[.\s\u200b]+$", "", text))
 
 

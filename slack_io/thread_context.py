@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -34,6 +35,7 @@ _LINE = 2_000  # characters of one
 _ALL = 12_000  # characters of all together
 _FRESH = 5.0  # seconds for which a question says what its event said
 _PAGES = 5  # pages of a thread that are read, 200 messages each
+SPARE = 30  # calls of a minute that who opens a link again and again leaves to questions
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,13 @@ class ThreadReader:
             log.info("the thread cannot be read now; the question counts as recorded", reason=str(error))
         return CurrentQuestion(turn.text)
 
-    def is_deleted(self, turn: Turn) -> bool:
-        """Whether Slack says that a turn's question was deleted; False where it does not say. Never raises what Slack's failures raise."""
+    def is_deleted(self, turn: Turn, *, spare: int = 0) -> bool:
+        """Whether Slack says that a turn's question was deleted; False where it does not say, or where it cannot be asked so that `spare`
+        calls are left to others. Never raises what Slack's failures raise."""
         thread = Thread.from_key(turn.thread)
         try:
-            return self._is_deleted(thread, turn.ts, _with_ts(self._messages(thread, turn.ts, turn.ts), turn.ts))
+            listed = _with_ts(self._messages(thread, turn.ts, turn.ts, spare), turn.ts)
+            return self._is_deleted(thread, turn.ts, listed, spare)
         except (SlackSaysNo, SlackBusy, SlackUnsure) as error:
             log.info("whether a question was deleted is not known", reason=str(error))
             return False
@@ -103,29 +107,31 @@ class ThreadReader:
         begins = Thread.from_key(turn.thread).ts == turn.ts
         return begins and abs(self._clock() - float(turn.ts)) < _FRESH
 
-    def _messages(self, thread: Thread, since: str, until: str) -> list[dict[str, Any]]:
+    def _messages(self, thread: Thread, since: str, until: str, spare: int = 0) -> list[dict[str, Any]]:
         """The thread's first message, and those from `since` to `until`, oldest first, as far as Slack has them to give by now."""
         asked = {"channel": thread.channel, "ts": thread.ts, "limit": 200, "latest": until, "inclusive": "true"}
         asked |= {"oldest": since} if since else {}
         try:
-            return list(slack_pages.each(self._web.call, "conversations.replies", asked, "messages", most=_PAGES))
+            ask = partial(self._web.call, spare=spare)
+            return list(slack_pages.each(ask, "conversations.replies", asked, "messages", most=_PAGES))
         except SlackSaysNo as error:
             if error.code != "thread_not_found":  # which is also said of a message without replies
                 raise
         return []
 
-    def _is_deleted(self, thread: Thread, ts: str, listed: Mapping[str, Any] | None) -> bool:
+    def _is_deleted(self, thread: Thread, ts: str, listed: Mapping[str, Any] | None, spare: int = 0) -> bool:
         """Whether a message was deleted, by what its thread is listed with (`listed`) and what Slack says otherwise."""
-        return _is_tombstone(listed) or (listed is None and self._is_gone(thread.channel, ts))
+        return _is_tombstone(listed) or (listed is None and self._is_gone(thread.channel, ts, spare))
 
-    def _is_gone(self, channel: str, ts: str) -> bool:
+    def _is_gone(self, channel: str, ts: str, spare: int) -> bool:
         """Whether Slack says that a message is not there: it takes no thumbs-up for it, either.
 
         That a thread is listed without it says nothing: what Slack lists lags behind its events
         (korotovsky/slack-mcp-server#284).
         """
         try:
-            self._web.call("reactions.add", {"channel": channel, "timestamp": ts, "name": "thumbsup"})
+            thumbs_up = {"channel": channel, "timestamp": ts, "name": "thumbsup"}
+            self._web.call("reactions.add", thumbs_up, spare=spare)
         except SlackSaysNo as error:
             return error.code == "message_not_found"
         except (SlackBusy, SlackUnsure):

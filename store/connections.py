@@ -117,15 +117,21 @@ def _same(table: Table, asked: ConnectionAsked) -> ColumnElement[bool]:
 def connected(tx: Transaction, asked: ConnectionAsked, confirmation: str | None = None) -> None:
     """A person's account is stored in this transaction: what was under way for that ends, and the turns that waited for it go on.
     `confirmation`: by whose yes; raises `NotNow` where that was used before, or came too late."""
-    of, is_open = confirmations.c, _same(confirmations, asked) & (confirmations.c.ended == Ended.NOT_YET)
+    of = confirmations.c
+    are_open = select(of.confirmation, of.expires_at).where(_same(confirmations, asked), of.ended == Ended.NOT_YET)
+    found = tx.db.execute(
+        are_open.order_by(of.confirmation).with_for_update()
+    )  # in one order: two yeses may come at once
+    until = {row.confirmation: row.expires_at for row in found}
     if confirmation is not None:
-        taken = update(confirmations).where(
-            of.confirmation == hashed(confirmation), is_open, of.expires_at > tx.clock()
-        )
-        if not tx.db.execute(taken.values(ended=Ended.YES, sealed="", give_back_at=None)).rowcount:
+        mine = hashed(confirmation)
+        if until.pop(mine, 0.0) <= tx.clock():
             raise NotNow("this confirmation was used before, or came too late")
-    others = update(confirmations).where(is_open).values(ended=Ended.REPLACED, give_back_at=tx.clock())
-    if tx.db.execute(others).rowcount:
+        taken = update(confirmations).where(of.confirmation == mine)
+        tx.db.execute(taken.values(ended=Ended.YES, sealed="", give_back_at=None))
+    if until:
+        others = update(confirmations).where(of.confirmation.in_(list(until)))
+        tx.db.execute(others.values(ended=Ended.REPLACED, give_back_at=tx.clock()))
         tx.wake(DATABASE, Work.DEADLINES)
     for table in (links, devices, failed_tries):
         tx.db.execute(delete(table).where(_same(table, asked)))
@@ -146,7 +152,7 @@ def _add_grant(
 
 
 def _waiting_of(tx: Transaction, asked: ConnectionAsked) -> list[Turn]:
-    query = select(turns).where(_WAITS, turns.c.asker == asked.who).with_for_update()
+    query = select(turns).where(_WAITS, turns.c.asker == asked.who).order_by(turns.c.turn).with_for_update()
     found = map(turn_of, tx.db.execute(query).mappings().all())
     return [one for one in found if Thread.from_key(one.thread).team == asked.team]
 
@@ -333,14 +339,14 @@ class Connections(Turns):
         of, now = confirmations.c, self._clock()
         due = select(of.confirmation).where(of.give_back_at <= now).order_by(of.give_back_at).limit(most)
         with self._reading() as db:
-            found = list(db.scalars(due))
-        if not found:
-            return []
+            if db.scalar(due) is None:
+                return []
         ended = case((of.ended == Ended.NOT_YET, Ended.EXPIRED), else_=of.ended)  # a yes finds nothing any more
-        take = update(confirmations).where(of.confirmation.in_(found), of.give_back_at <= now)
         with self._writing() as tx:
-            taken = take.values(give_back_at=now + seconds, ended=ended).returning(of.confirmation)
-            return list(tx.db.scalars(taken))
+            found = list(tx.db.scalars(due.with_for_update(skip_locked=True)))  # whoever has one sees to it
+            taken = update(confirmations).where(of.confirmation.in_(found))
+            tx.db.execute(taken.values(give_back_at=now + seconds, ended=ended))
+        return found
 
     def unkept(self, key: str) -> Confirmation | None:
         """A grant that was taken on to be given back; None where it was by now. `key`: as `take_unkept` names it."""

@@ -26,7 +26,8 @@ from store.journal.hash_chain import FIRST, ChainedEntry, JournalEntry, first_br
 from store.tables import journal, journal_head
 
 log = structlog.get_logger("journal")
-_LOCK_CHAIN = "select pg_advisory_xact_lock(7316045922)"  # any fixed number that others are unlikely to use
+# The number is that of the earlier versions' one lock: beside them in a rolling update, entries are written one after the other, too.
+_LOCK_CHAIN = "select pg_advisory_xact_lock(7316045922)"
 _KEY_FOR_SERVER = (
     "JOURNAL_KEY is not set. With PostgreSQL it has to be: set it to a secret of your own, for example what `openssl rand -hex 32` prints, "
     "and keep it. An earlier version made one in the file journal-key of its working directory; that one goes on."

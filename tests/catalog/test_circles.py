@@ -242,14 +242,16 @@ def test_a_call_of_what_is_not_theirs_gets_the_words_of_an_unknown_one(method: s
     "url",
     ["/people/salaries", "/people/%73alaries", "/people/Salaries", "/people/SALARIES", "/people/%2573alaries", "/people/salaries.json",
      "/people/salaries;v=1", "/people/salaries.", "/people/salaries%20", "/people/Salaries.XML", "/people/\uff53alaries",
-     "/people/salaries%C2%A0",
+     "/people/salaries%C2%A0", "/people/%20salaries", "/people/salaries%3Fa=b", "/people/salaries%23", "/people/salaries%253Fa=b",
+     "/people/salaries.rss", "/people/salaries.7", "/people/%25252573alaries",
      "https://hr.example.com/people/salaries", "HTTPS://HR.example.com/people/salaries"],
 )  # fmt: skip
 def test_a_path_that_another_template_covers_is_not_reached_by_it(url: str) -> None:
     part = load(HR, PAYROLL).of_everybody
     assert refusal(part, "GET", url).startswith("The catalog has no operation GET /people/")
     assert resolve(load(HR), {"method": "GET", "url": "/people/salaries"}).operation.url == "/people/salaries"
-    assert resolve(part, {"method": "GET", "url": "/people/7"}).operation.url == "/people/[id]"
+    for other in ("/people/7", "/people/ann.lee", "/people/ann%3F", "/people/lee.salaries"):
+        assert resolve(part, {"method": "GET", "url": other}).operation.url == "/people/[id]"
 
 
 def test_a_path_with_slashes_in_a_value_does_not_reach_it_either() -> None:

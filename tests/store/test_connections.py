@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -298,6 +299,25 @@ def test_a_yes_gives_nothing_back_but_what_else_waited_for_one(store: Store, clo
     store.given_back(key)
     clock.now = 1_600.0
     assert len(store.take_unkept(20, 600.0)) == 1, "the other person's alone: what was said yes to is kept"
+
+
+def test_of_several_yeses_at_once_one_stores_and_the_others_are_told_so(url: str) -> None:
+    """In tabs of one browser, at several processes: none fails for what another has."""
+    processes = [Store(url, journal_key="k") for _ in range(4)]
+
+    def says_yes(number: int) -> str:
+        try:
+            store_account(processes[number], HERE, f"{again} {number}")
+        except NotNow:
+            return "used"
+        return "stored"
+
+    for again in range(20):
+        for number in range(4):
+            processes[0].add_confirmation(f"{again} {number}", "cookie", HERE, "sealed", time.time() + 600.0)
+        assert sorted(race(4, says_yes)) == ["stored", "used", "used", "used"]
+    for one in processes:
+        one.close()
 
 
 def test_so_many_are_taken_at_once(store: Store, clock: Clock) -> None:

@@ -17,7 +17,7 @@ from gate.policy import Event, State
 from slack_io.pace import SharedPace
 from store.database import CatalogOutdated
 from store.holds import Overtaken
-from store.journal.hash_chain import JournalEntry
+from store.journal.hash_chain import FIRST, JournalEntry, link, sign
 from store.posts import message
 from store.store import Store
 from store.tables import MIGRATIONS
@@ -410,3 +410,28 @@ def test_who_fetches_a_job_finds_others_of_its_thread_by_an_index(process: Calla
         db.execute(text("set enable_hashjoin = off; set enable_mergejoin = off; set enable_seqscan = off"))
         assert "using jobs_by_lock" in " ".join(db.scalars(text(fetches)))
     store.ping()
+
+
+# --- beside an earlier version ----------------------------------------------------------------------------------------
+
+
+def test_an_earlier_version_and_this_one_take_turns_with_the_journal(process: Callable[[], Store], url: str) -> None:
+    """In a rolling update both write entries. Those that came next at once would have one number, and one of them failed."""
+    store = process()
+    first = link(b"k", FIRST, 1, 5.0, A.key, "t", "question", "{}")
+    row = {"number": 1, "at": 5.0, "thread": A.key, "turn": "t", "kind": "question", "data": "{}", "hash": first}
+    head = {"number": 1, "hash": first, "signature": sign(b"k", "head", f"1:{first}")}
+    waiting = text("select count(*) from pg_locks where not granted and pid <> pg_backend_pid()")
+    with looking_into(url) as engine, ThreadPoolExecutor(1) as other:
+        with engine.begin() as db:
+            db.execute(text("select pg_advisory_xact_lock(7316045922)"))
+            columns = "number, at, thread, turn, kind, data, hash"
+            values = ":number, :at, :thread, :turn, :kind, :data, :hash"
+            db.execute(text(f"insert into journal ({columns}) values ({values})"), row)
+            db.execute(text("update journal_head set number = :number, hash = :hash, signature = :signature"), head)
+            second = other.submit(store.note, A.key, "t", [JournalEntry("answer", {})])
+            until(lambda: second.done() or db.scalar(waiting))
+        second.result()
+    assert [entry.kind for entry in store.journal.lines()] == ["question", "answer"]
+    assert store.journal.verify()[0] is None
+    assert store.journal.missing() is None
