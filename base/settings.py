@@ -278,7 +278,7 @@ class Settings(SignInSettings):
     @classmethod
     def _is_there_over_http(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if secret is None and info.data.get("slack_app_token", "a wrong one") is None:
-            raise _Unset("Only in socket mode, with SLACK_APP_TOKEN, it is not needed.")
+            raise _Unset("In socket mode, with SLACK_APP_TOKEN, it is not needed.")
         return secret
 
     @field_validator("host")

@@ -89,22 +89,22 @@ MODEL_TOO_LONG = (
 CONNECT = "Connect your {api} account"
 CONNECT_SHORT = "Connect your account"  # where the name is too long for a button
 CONNECT_ASK = (
-    "To go on, I need your own account of {apis}, since I work there in your name. Connect it, and I'll take up your question again "
-    "by myself. This is for you alone, so please don't pass it on. I'll wait until {until}."
+    "To go on, I need your own {apis} account, because I act there in your name. Connect it, and I'll go on with your question. "
+    "This is for you alone, so please don't pass it on. I'll wait until {until}."
 )
 YOU_ASKED = "You asked {question}:"  # Markdown; the question is code
 ANSWERED_ALONE = "<@{asker}>, the answer is for you alone: I've sent it as a direct message."
 NO_ACCOUNT_OF_APP = "{apis} is asked with people's own accounts, and an app has none, so I can't do this for it."
 NOT_CONNECTED_IN_TIME = (
-    "No account of {apis} was connected in time, so I stopped here. Connect yours in my Home tab, then ask again."
+    "No {apis} account was connected in time, so I stopped here. Connect yours in my Home tab, then ask again."
 )
 NOT_CONNECTED_NOW = (
-    "The account of {api} by which this was asked is not connected any more. Connect it in my Home tab, then ask again."
+    "The {api} account that this was asked with is no longer connected. Connect it in my Home tab, then ask again."
 )
 KEPT_CONNECTING = (
     "I've noted this. I'm waiting for <@{asker}> to connect an account and will take your message up right after it."
 )
-CONNECTED = "Your account of {api} is connected: {account}. I'll use it for what you ask, and for nobody else."
+CONNECTED = "Your {api} account is connected: {account}. I'll use it for what you ask, and for nobody else."
 CONNECTED_IN_PART = (
     "It may do less than I asked for ({missing}). If something doesn't work, disconnect it in my Home tab and "
     "connect it again."
@@ -113,7 +113,7 @@ CONNECT_CODE = "The page asks for a code. Yours for {api}: *{code}*"
 CONNECT_NEW_CODE = "Get a new code"
 CONNECT_OVER = "This question doesn't wait for your account any more."
 CONNECT_AGAIN = (
-    "{problem} Your question is still waiting, until {until}: connect your account of {apis} to have it go on."
+    "{problem} Your question is still waiting, until {until}: connect your {apis} account, and I'll go on with it."
 )
 
 # --- the pages on which an account is connected: people read these in their browser, not in Slack ---------------------
@@ -154,12 +154,12 @@ CONNECT_FOREIGN = (
 )
 CONNECT_BUSY = "Many people are connecting their accounts right now. Please reload this page in a few seconds."
 CONNECT_FAULT = (
-    "Something went wrong on my side. My Home tab in Slack shows whether your account of {api} is connected; if it isn't, press Connect "
-    "there. If this happens again, tell who runs this bot the reference {reference}."
+    "Something went wrong on my side. My Home tab in Slack shows whether your {api} account is connected; if it isn't, press Connect "
+    "there. If this happens again, tell whoever runs this bot the reference {reference}."
 )
 CONNECT_DECLINED = "Nothing was connected, and nothing was kept. You can close this window."
 CONNECT_SAID_NO = (
-    "On my page the answer was No, so no account of {api} was connected. Press Connect if you want another try."
+    "On my page the answer was No, so no {api} account was connected. Press Connect if you want another try."
 )
 CONNECT_DONE = "Your account is connected. You can close this window and go back to Slack."
 CONNECT_QUESTION = "Connect this account?"
@@ -168,7 +168,7 @@ CONNECT_WARNING = (
     "press No."
 )
 CONNECT_IN_PART = "It was granted less than I asked for: {missing}. Some things may not work."
-CONNECT_IN_SLACK, CONNECT_ACCOUNT = "In Slack", "Account of {api}"
+CONNECT_IN_SLACK, CONNECT_ACCOUNT = "In Slack", "{api} account"
 CONNECT_YES, CONNECT_NO = "Yes, connect it", "No"
 CONNECT_THIS_API = "that API"
 CONNECT_PAGE_DONE, CONNECT_PAGE_NOT_DONE = "Connected", "Not connected"
@@ -326,8 +326,8 @@ REASON = "reason"
 BEING_SENT = "being sent"
 NOT_SENT = "Nothing was sent."
 NOT_ALLOWED_NOW = "The catalog does not allow this request any more."
-NOT_THEIRS_NOW = "Who asked for this may not ask for it any more."
-ASKER_UNKNOWN = "Slack does not say at the moment whether who asked for this may do so."
+NOT_THEIRS_NOW = "The person who asked for this may no longer ask for it."
+ASKER_UNKNOWN = "Slack does not say at the moment whether the person who asked for this may do so."
 NOT_ALLOWED_TO_READ = "the catalog does not allow this request any more"
 NOT_READ_AGAIN = "The target could not be read again before sending."
 MOVED = "Changed on its own meanwhile, so it did not count: {fields}"
@@ -356,7 +356,7 @@ NOT_READ_IN_TIME = "it was not read in time"
 NEEDS_VALUE = "reading it needs '{name}', which the request does not have"
 NEEDS_HIDDEN = "reading it would show a value that the catalog hides"
 NO_PREVIEW = "the catalog has no GET for it"
-NOT_READ_BY_ASKER = "who asked for this may not read it"
+NOT_READ_BY_ASKER = "the person who asked for this may not read it"
 NOT_READ_HERE = "this channel does not allow reading it"
 NEEDS_APPROVAL = "reading it needs a person's approval"
 ODD_QUERY = "the request chooses by '{name}', which {read} does not take"
@@ -383,17 +383,19 @@ REASON_LABEL = "Why not? The bot passes this on."
 
 # --- App Home ---------------------------------------------------------------------------------------------------------
 
-HOME_WAITING, HOME_NOTHING = "Waiting for you", "Nothing waits for you."
+HOME_WAITING, HOME_NOTHING = "Waiting for you", "Nothing is waiting for you."
 HOME_ASKED, HOME_NOTHING_ASKED = "What you asked for lately", "Nothing yet."
 OPEN_THREAD = "Open the thread"
 HOME_MORE = "... and {count} more, in their threads."
 HOME_ACCOUNTS = "Your accounts"
 HOME_CONNECTED = "{api}: connected as {account}."
-HOME_UNCONNECTED = "{api}: not connected. I work there in your name, with an account of yours."
+HOME_UNCONNECTED = "{api}: not connected. I act there in your name, with your own account."
 HOME_UNCONNECTED_ASK = "{api}: not connected. Ask me something about it, and I'll tell you how to connect your account."
 HOME_FAILED = "The last try to connect it failed: {problem}"
 DISCONNECT, DISCONNECT_TITLE = "Disconnect", "Disconnect this account?"
-DISCONNECT_ASK = "I give back what lets me work in {api} in your name. What waits for a decision there won't be sent."
+DISCONNECT_ASK = (
+    "I'll give up my access to {api} in your name. Requests that are waiting for a decision there won't be sent."
+)
 NO_ACCOUNT = "This account isn't connected any more."
 HOME_CAN = "What can be asked"
 HOME_HOW = "Mention me in {places} with a question or a task, in your own words."
@@ -448,10 +450,13 @@ HIDDEN_MATCH = "looked up, hidden by the catalog"
 # --- people's accounts at sign-in servers -----------------------------------------------------------------------------
 
 SIGN_IN_AWAY = "The sign-in server of {api} gave no answer. Try again in a few minutes."
-SIGN_IN_ODD = "The sign-in server of {api} gave an answer that cannot be trusted or understood. Ask who runs this bot to look at its log."
-SIGN_IN_REFUSED = "The sign-in server of {api} refused ({code}). Ask who runs this bot to look at its log."
+SIGN_IN_ODD = (
+    "The sign-in server of {api} gave an answer that cannot be trusted or understood. "
+    "Ask whoever runs this bot to look at its log."
+)
+SIGN_IN_REFUSED = "The sign-in server of {api} refused ({code}). Ask whoever runs this bot to look at its log."
 SIGN_IN_REFUSED_BY = {
-    "access_denied": "The sign-in at {api} was denied or broken off. Connect again to try once more.",
+    "access_denied": "The sign-in at {api} was denied or cancelled. Connect again to try once more.",
     "expired_token": "The code for signing in to {api} has expired. Connect again to get a new one.",
     "invalid_grant": "The sign-in at {api} is no longer valid. Connect your account again.",
     "temporarily_unavailable": "The sign-in server of {api} is busy. Try again in a few minutes.",
@@ -464,5 +469,5 @@ SIGN_IN_MOVED = "{api} has another sign-in server now."
 SIGN_IN_UNREADABLE = "Your sign-in at {api} can't be read any more, since the bot's key was changed."
 RENEWAL_SLOW = "The sign-in server of {api} is slow at renewing your sign-in. Try again in a minute."
 ACCOUNT_CHANGED = (
-    "This was asked for with another account of {api} than the one that is connected now. Please ask again."
+    "This was asked for with a different {api} account from the one that is connected now. Please ask again."
 )

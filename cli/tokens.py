@@ -46,7 +46,7 @@ def rotate() -> None:
             there, unreadable = accounts.rotate()
     for one in unreadable:
         click.echo(
-            f"- {on_terminal(one.who)}'s account of {on_terminal(one.api)} cannot be decrypted with any key of TOKEN_KEY."
+            f"- {on_terminal(one.who)}'s {on_terminal(one.api)} account cannot be decrypted with any key of TOKEN_KEY."
         )
     click.echo(f"{there - len(unreadable)} of {there} encrypted with the first key of TOKEN_KEY.")
     raise SystemExit(1 if unreadable else 0)

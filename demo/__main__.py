@@ -176,7 +176,7 @@ def check_port(port: int, what: str, option: str, variable: str) -> None:
             listener.bind((HOST, port))
         except OSError as error:
             raise click.ClickException(
-                f"Port {port}, where {what} is to listen, cannot be had ({error.strerror}).\n"
+                f"Port {port}, where {what} should listen, is not available ({error.strerror}).\n"
                 f'Choose another one: make demo ARGS="{option}", or set {variable} in the environment.'
             ) from None
 

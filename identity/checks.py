@@ -78,7 +78,7 @@ def called_with(api: Api) -> str:
     parts += ["headers of its own"] if api.headers else []
     parts += ["a client certificate"] if tls is not None and tls.cert is not None else []
     actor = _actor_in_words(auth.actor) if auth is not None and auth.actor is not None else ""
-    return (", ".join(parts) or "no credential of the bot's") + actor
+    return (", ".join(parts) or "no credential of the bot's own") + actor
 
 
 _IN_WORDS = {

@@ -60,7 +60,12 @@ def check_lead(catalog: Catalog, servers: SignInServers, address: str | None) ->
             try:
                 has_code = servers.has_device_flow(api)
             except NoCredential as error:
-                log.warning("whether people can connect with a code is not known", api=api.name, reason=str(error))
+                log.warning(
+                    "whether people can connect with a code is not known",
+                    api=api.name,
+                    reason=str(error),
+                    hint="without PUBLIC_URL they can connect in no other way; set it, or see that the sign-in server is reached from here",
+                )
                 continue
             if not has_code:
                 mistake = _NO_LEAD.format(api=api.name, address=f"<PUBLIC_URL>{CALLBACK}")

@@ -43,7 +43,7 @@ class TokenBox:
             self._keys = MultiFernet([Fernet(key) for key in keys]) if keys else None
         except ValueError:
             raise Misconfigured(
-                f"TOKEN_KEY: write 32 bytes in base64, several apart by commas; {_HOW_TO_MAKE}."
+                f"TOKEN_KEY: write 32 bytes in base64, several separated by commas; {_HOW_TO_MAKE}."
             ) from None
 
     def encrypt(self, about: Sequence[str], value: Mapping[str, Any]) -> str:

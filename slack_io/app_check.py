@@ -80,7 +80,7 @@ def _channels(web: SlackWeb, channels: Iterable[str], bot: str) -> Iterator[str]
             continue
         if found is None:
             yield (
-                f"SLACK_CHANNEL {channel}: no channel of this name is to be seen; check the name (it may have been changed: "
+                f"SLACK_CHANNEL {channel}: the bot sees no channel of this name; check the name (it may have been changed: "
                 f"an id stays), and in a private channel write /invite @{bot}"
             )
         elif found.get("is_archived"):

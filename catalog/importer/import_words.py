@@ -113,13 +113,17 @@ def _alike(others: list[tuple[str, str]]) -> str:
     return f" ({len(others):,} more like it: {', '.join(named[:_LISTED])}{more})"
 
 
+def _many(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 def summary(api: Imported, *, writes: bool) -> Iterator[str]:
     """What a first import did, and what is left to do."""
     reads = [entry for _, entry in api.endpoints if entry["method"] in SAFE_METHODS]
     others = len(api.endpoints) - len(reads)
     acting = sum(entry.get("enabled") is False for entry in reads)
     off = f" ({acting} switched off, see the remarks)" if acting else ""
-    yield f"{api.name}: {len(reads)} reads{off}, {others} writes."
+    yield f"{api.name}: {_many(len(reads), 'read')}{off}, {_many(others, 'write')}."
     if others and not writes:
         yield (
             f"The {'other ' if acting else ''}reads are on. The writes are switched off (enabled: false) until you allow each, or import "

@@ -87,7 +87,7 @@ def test_what_no_key_opens_is_named_and_stays(server: PeculiarProvider) -> None:
     done = run("rotate", key=KEY)
     assert done.exit_code == 1
     assert done.stdout == (
-        "- U0ANN's account of HR cannot be decrypted with any key of TOKEN_KEY.\n0 of 1 encrypted with the first key of TOKEN_KEY.\n"
+        "- U0ANN's HR account cannot be decrypted with any key of TOKEN_KEY.\n0 of 1 encrypted with the first key of TOKEN_KEY.\n"
     )
     assert len(rows(URL, "accounts")) == 1
 
@@ -122,5 +122,5 @@ def test_mistakes_are_told(server: PeculiarProvider) -> None:
     )
     done = run("rotate", key="password")
     assert done.stderr == (
-        "TOKEN_KEY: write 32 bytes in base64, several apart by commas; make one with `openssl rand -base64 32`.\n"
+        "TOKEN_KEY: write 32 bytes in base64, several separated by commas; make one with `openssl rand -base64 32`.\n"
     )

@@ -68,5 +68,5 @@ def test_who_denies_connects_nothing(start_bot: StartBot, sign_in: SignIn, guard
     ann.asks("who works here?")
     browser = AtTheDemo(lambda: bot.url, "")
     browser.signs_in(link_for(ann))
-    assert "The sign-in at HR was denied or broken off." in browser.text
+    assert "The sign-in at HR was denied or cancelled." in browser.text
     assert guarded.requests == []

@@ -227,7 +227,7 @@ def test_another_account_by_then_sends_nothing(bot: Bot, api: RestServer, method
     ended = sent(bot, row)
     assert ended.state is State.FAILED
     assert ended.note == (
-        "This was asked for with another account of HR than the one that is connected now. Please ask again. Nothing was sent."
+        "This was asked for with a different HR account from the one that is connected now. Please ask again. Nothing was sent."
     )
     assert len(api.requests) == before
 

@@ -279,7 +279,7 @@ def test_a_card_shows_only_what_who_asked_may_read(parts: BotParts, server: Rest
     parts.replies.will(calls(("PATCH", "/users/7", {"name": "Tim"})))
     parts.ask()
     assert server.requests == []
-    assert "who asked for this may not read it" in str(parts.pending()[0].before)
+    assert "the person who asked for this may not read it" in str(parts.pending()[0].before)
     for staff, read in ((BEN, "/users"), (ANN, "/users/7")):  # else the list that everybody may read
         people.groups["staff"] = {staff}
         parts.replies.will(calls(("DELETE", "/users/7")))
@@ -297,7 +297,7 @@ def test_who_left_the_group_after_the_click_has_nothing_sent(
     row = parts.row(pending)
     assert (row.state, row.note) == (
         State.FAILED,
-        "Who asked for this may not ask for it any more. Nothing was sent.",
+        "The person who asked for this may no longer ask for it. Nothing was sent.",
     )
     assert [seen.method for seen in server.requests] == ["GET"]
     (told,) = tool_results(parts.replies.asked[-1])
@@ -311,7 +311,7 @@ def test_a_catalog_that_names_others_by_now_has_nothing_sent(parts: BotParts, se
     text = CATALOG.format(base=server.url).replace('askers: ["@leads", "@chiefs"]', "askers: U0ELSE")
     parts.gate.use(load_catalog(text, {}))
     parts.advance(pending.thread)
-    assert parts.row(pending).note == "Who asked for this may not ask for it any more. Nothing was sent."
+    assert parts.row(pending).note == "The person who asked for this may no longer ask for it. Nothing was sent."
     assert "DELETE" not in [seen.method for seen in server.requests]
 
 
@@ -330,7 +330,7 @@ def test_where_slack_does_not_say_whether_they_still_may_nothing_is_sent(
         assert parts.row(pending).state is State.DONE  # it was asked again
         return
     assert parts.row(pending).note == (
-        "Slack does not say at the moment whether who asked for this may do so. Nothing was sent."
+        "Slack does not say at the moment whether the person who asked for this may do so. Nothing was sent."
     )
     assert "DELETE" not in [seen.method for seen in server.requests]
 

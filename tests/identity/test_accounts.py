@@ -426,7 +426,7 @@ def test_what_was_asked_for_with_one_account_is_not_sent_with_another(
     with pytest.raises(NoCredential) as told:
         accounts.credential(api, asking(identity=whose), time.monotonic() + 5)
     assert str(told.value) == (
-        "This was asked for with another account of HR than the one that is connected now. Please ask again."
+        "This was asked for with a different HR account from the one that is connected now. Please ask again."
     )
 
 
@@ -574,7 +574,7 @@ def test_a_key_that_is_missing_or_none_stops_the_start_in_words(server: Peculiar
         with pytest.raises(Misconfigured) as told:
             check_keys(catalog, keys)
         assert str(told.value) == (
-            "TOKEN_KEY: write 32 bytes in base64, several apart by commas; make one with `openssl rand -base64 32`."
+            "TOKEN_KEY: write 32 bytes in base64, several separated by commas; make one with `openssl rand -base64 32`."
         )
 
 

@@ -26,7 +26,7 @@ from tests.test_crash import ANN, Program, System
 
 pytestmark = needs_oidc_provider
 AWAY = "The sign-in server of HR gave no answer. Try again in a few minutes."
-ODD = "The sign-in server of HR gave an answer that cannot be trusted or understood. Ask who runs this bot to look at its log."
+ODD = "The sign-in server of HR gave an answer that cannot be trusted or understood. Ask whoever runs this bot to look at its log."
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def with_a_code_of_somebody_else(at: Waiting) -> None:
 @pytest.mark.parametrize(
     ("happens", "told"),
     [
-        (denied, "The sign-in at HR was denied or broken off."),
+        (denied, "The sign-in at HR was denied or cancelled."),
         (
             by_somebody_else,
             "an account whose e-mail address isn't the one you have in Slack, so nothing was connected.",
@@ -245,7 +245,7 @@ def test_a_refresh_token_that_was_revoked_has_its_person_connect_again(
     model.will(calls(("GET", "/people/1")))
     talk = ann.asks("who is 1?")
     aside = workspace.wait(lambda: [one for one in workspace.ephemerals(ANN) if "has ended" in one["text"]])[0]
-    assert aside["text"].startswith("Your sign-in at HR has ended. To go on, I need your own account of HR")
+    assert aside["text"].startswith("Your sign-in at HR has ended. To go on, I need your own HR account")
     model.will(calls(("GET", "/people/1")), says("It went on."))
     browser = Browser(lambda: bot.url, "ann")
     browser.visit(link_in(aside))

@@ -172,7 +172,7 @@ def test_home_shows_an_account_of_the_server_before_beside_the_button_for_the_ne
 
     assert shown() == [(f"HR: connected as ann.\n{told}", "Disconnect")]
     moving.moves_to(after.catalog())
-    unconnected = "HR: not connected. I work there in your name, with an account of yours."
+    unconnected = "HR: not connected. I act there in your name, with your own account."
     assert shown() == [
         ("HR: connected as ann.", "Disconnect"),
         (f"{unconnected}\n{told}", "Connect your HR account"),

@@ -35,14 +35,14 @@ def test_two_people_connect_and_have_two_rights(
         name = "Ann" if who == "ann" else "Ben"
         assert browser.text.startswith("Connect this account? Connect this account? In Slack")
         assert f"{name}" in browser.text
-        assert f"({person.user}) Account of HR {who} of HR, {who}@example.com" in browser.text
+        assert f"({person.user}) HR account {who} of HR, {who}@example.com" in browser.text
         assert len(rows(bot.settings.database_url, "accounts")) == (0 if who == "ann" else 1)
         browser.answers("yes")
         assert "Your account is connected. You can close this window" in browser.text
         person.presses(talk.card(), "approve")
         status = 201 if who == "ann" else 403
         assert json.loads(talk.answer())["status"] == status
-        said = f"Your account of HR is connected: {who} of HR, {who}@example.com."
+        said = f"Your HR account is connected: {who} of HR, {who}@example.com."
         assert said in person.aside(2)
     assert server.callers == [("POST", "ann"), ("POST", "ben")]
     assert workspace.ephemerals("U0CHO") == []
@@ -190,7 +190,7 @@ def test_other_accounts_are_taken_where_the_catalog_says_so(starts: Starts, mode
     talk = ann.asks("who is 1?")
     browser = Browser(lambda: bot.url, "ben")
     browser.visit(link_for(ann))
-    assert "(U0ANN) Account of HR ben of HR, ben@example.com" in browser.text
+    assert "(U0ANN) HR account ben of HR, ben@example.com" in browser.text
     model.will(calls(("GET", "/people/1")), lambda seen: says(results(seen)[-1]["data"]["seen_by"]))
     browser.answers("yes")
     assert talk.answer() == "ben"

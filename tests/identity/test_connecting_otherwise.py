@@ -54,7 +54,7 @@ def test_home_connects_and_disconnects(
 ) -> None:
     bot = starts()
     workspace.open_home("U0ANN")
-    home = home_of(workspace, "U0ANN", "HR: not connected. I work there in your name, with an account of yours.")
+    home = home_of(workspace, "U0ANN", "HR: not connected. I act there in your name, with your own account.")
     (block,) = [one for one in home["blocks"] if "accessory" in one]
     assert block["accessory"]["text"]["text"] == "Connect your HR account"
     connect(bot, block["accessory"]["url"], "ann")
@@ -130,7 +130,7 @@ def test_an_account_that_is_disconnected_between_card_and_click_sends_nothing(
     home_of(workspace, "U0ANN", "HR: not connected.")
     ann.presses(card, "approve")
     told = talk.card_titled("not sent")
-    assert "The account of HR by which this was asked is not connected any more." in told
+    assert "The HR account that this was asked with is no longer connected." in told
     assert "Connect it in my Home tab, then ask again." in told
     assert server.callers == []
 
@@ -150,7 +150,7 @@ def test_another_account_between_card_and_click_sends_nothing(
     (block,) = [one for one in home["blocks"] if "accessory" in one]
     connect(bot, block["accessory"]["url"], "ben")
     ann.presses(card, "approve")
-    assert "This was asked for with another account of HR than the one that is connected now." in talk.card_titled(
+    assert "This was asked for with a different HR account from the one that is connected now." in talk.card_titled(
         "not sent"
     )
     assert server.callers == []
@@ -178,7 +178,7 @@ def test_a_code_connects_where_no_browser_reaches_the_bot(
     model.will(calls(("GET", "/people/1")), lambda seen: says(results(seen)[-1]["data"]["seen_by"]))
     provider.enter(address)
     assert talk.answer() == "ann"
-    assert "Your account of HR is connected: ann of HR, ann@example.com." in ann.aside(2)
+    assert "Your HR account is connected: ann of HR, ann@example.com." in ann.aside(2)
     assert rows(bot.settings.database_url, "devices") == []
 
 

@@ -232,19 +232,19 @@ def fault_at_the_yes(one: Try) -> None:
 
 
 AWAY = "The sign-in server of HR gave no answer. Try again in a few minutes."
-ODD = "The sign-in server of HR gave an answer that cannot be trusted or understood. Ask who runs this bot to look at its log."
+ODD = "The sign-in server of HR gave an answer that cannot be trusted or understood. Ask whoever runs this bot to look at its log."
 ELSEWHERE = (
     "This sign-in began in another browser, or your browser keeps no cookies, so nothing was connected. Go back to Slack, press Connect, "
     "and stay in the browser that opens. If that wasn't you, somebody else has seen your link or where it led; they got nothing by it."
 )
 LATE = "This sign-in took more than ten minutes, so nothing was connected. Go back to Slack and press Connect again."
 FAULT = (
-    "Something went wrong on my side. My Home tab in Slack shows whether your account of HR is connected; if it isn't, press Connect "
-    "there. If this happens again, tell who runs this bot the reference "
+    "Something went wrong on my side. My Home tab in Slack shows whether your HR account is connected; if it isn't, press Connect "
+    "there. If this happens again, tell whoever runs this bot the reference "
 )
 USED = "My Home tab in Slack shows whether your account is connected."
 FAILURES: list[tuple[Callable[[Try], None], str]] = [
-    (denied, "The sign-in at HR was denied or broken off. Connect again to try once more."),
+    (denied, "The sign-in at HR was denied or cancelled. Connect again to try once more."),
     (wrong_issuer, "The answer from HR does not belong to this sign-in, so nothing was connected. Connect again."),
     (metadata_of_another, ODD),
     (down_at_the_start, AWAY),
@@ -260,7 +260,7 @@ FAILURES: list[tuple[Callable[[Try], None], str]] = [
     (without_cookies, ELSEWHERE),
     (
         no_said,
-        "On my page the answer was No, so no account of HR was connected. Press Connect if you want another try.",
+        "On my page the answer was No, so no HR account was connected. Press Connect if you want another try.",
     ),
     (yes_after_no, USED),
     (yes_too_late, LATE),
@@ -306,7 +306,7 @@ def test_what_went_wrong_and_what_to_do_is_told_in_slack_to_its_person_alone(
 
 def test_a_new_try_takes_the_words_about_the_last_one_away(begun: Try) -> None:
     denied(begun)
-    begun.workspace.wait(lambda: "was denied or broken off" in begun.told())
+    begun.workspace.wait(lambda: "was denied or cancelled" in begun.told())
     begun.callback()
     begun.workspace.open_home("U0ANN")
     begun.workspace.wait(lambda: "HR: not connected." in card_text(begun.workspace.home("U0ANN") or {}))
@@ -413,7 +413,7 @@ def test_a_sign_in_that_was_ended_at_its_server_is_told_where_the_next_question_
     begun.later[0] = 4_000  # the token has ended by then
     model.will(calls(("GET", "/people/2")))
     ann.asks("who is 2?")
-    words = "Your sign-in at HR has ended. To go on, I need your own account of HR"
+    words = "Your sign-in at HR has ended. To go on, I need your own HR account"
     begun.workspace.wait(lambda: [one for one in ann.asides() if words in one])
     assert rows(begun.bot.settings.database_url, "accounts") == []
 

@@ -27,7 +27,7 @@ from tests.harness.peculiar_provider import CALLBACK, KEY, NONCE, STATE, VERIFIE
 from tests.harness.signing import new_key, pem, write
 
 AWAY = "The sign-in server of HR gave no answer. Try again in a few minutes."
-ODD = "The sign-in server of HR gave an answer that cannot be trusted or understood. Ask who runs this bot to look at its log."
+ODD = "The sign-in server of HR gave an answer that cannot be trusted or understood. Ask whoever runs this bot to look at its log."
 MIXED_UP = "The answer from HR does not belong to this sign-in, so nothing was connected. Connect again."
 
 
@@ -521,7 +521,7 @@ def test_a_denial_is_told_in_our_words(server: PeculiarProvider, servers: SignIn
     with pytest.raises(SignInRefused) as told:
         redeemed(servers, server.api(), error="access_denied", error_description="Click http://evil.example.com")
     assert told.value.code == "access_denied"
-    assert str(told.value) == "The sign-in at HR was denied or broken off. Connect again to try once more."
+    assert str(told.value) == "The sign-in at HR was denied or cancelled. Connect again to try once more."
 
 
 @pytest.mark.parametrize("code", ["<!channel>", "a" * 100, "", "caf\u00e9 au lait"])

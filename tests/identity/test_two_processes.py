@@ -83,7 +83,7 @@ class Company:
     def follows(self, number: int, life: int = 3_600) -> None:
         """Ann follows the link of what she alone is shown, the one of this number, once it is there."""
         aside = self.system.workspace.wait(lambda: self.system.workspace.ephemerals(ANN)[number:])[0]
-        assert "To go on, I need your own account of HR" in aside["text"]
+        assert "To go on, I need your own HR account" in aside["text"]
         browser = Browser(None, "ann")
         self.provider.set(life=life)
         browser.visit(link_in(aside))
@@ -203,7 +203,7 @@ def test_a_token_that_ends_while_a_write_waits_is_renewed_once_for_it(company: C
 
 
 NOT_SENT = (
-    "Your sign-in at HR has ended. The account of HR by which this was asked is not connected any more. "
+    "Your sign-in at HR has ended. The HR account that this was asked with is no longer connected. "
     "Connect it in my Home tab, then ask again. Nothing was sent."
 )
 

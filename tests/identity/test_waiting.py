@@ -149,7 +149,7 @@ def test_it_waits_as_long_as_the_catalog_says_and_then_ends_with_words(parts: Bo
 
     parts.clock.ahead += 7_201
     assert parts.advance(thread) is False
-    said = "No account of HR was connected in time, so I stopped here. Connect yours in my Home tab, then ask again."
+    said = "No HR account was connected in time, so I stopped here. Connect yours in my Home tab, then ask again."
     assert parts.told(thread) == [said]
     assert parts.store.next_connection_due() is None
 
@@ -186,7 +186,7 @@ def test_what_is_not_sent_since_the_account_is_gone_says_so_on_its_card(
     assert server.requests == []
     row = parts.row(proposal)
     assert row.state is State.FAILED
-    told = "The account of HR by which this was asked is not connected any more. Connect it in my Home tab, then ask again."
+    told = "The HR account that this was asked with is no longer connected. Connect it in my Home tab, then ask again."
     assert row.note == f"{told} Nothing was sent."
 
 

@@ -292,7 +292,7 @@ def test_the_command_ends_with_1_and_the_list(tmp_path: Path, monkeypatch: pytes
     assert "1 operation, no mistakes found." in done.output
     lines = done.stdout.splitlines()
     assert [line[:40] for line in lines if line.startswith("- ")] == [
-        "- SLACK_CHANNEL #hr-bot: no channel of t",
+        "- SLACK_CHANNEL #hr-bot: the bot sees no",
         "- approvers @heads: no such user group: ",
         "- approvers @hr-leads: no such user grou",
     ]

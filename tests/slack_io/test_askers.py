@@ -116,7 +116,7 @@ def test_who_left_the_group_between_approval_and_sending_has_nothing_sent(
     until(lambda: bot.web.in_group("S0LEADS", "U0BEN", kept=5.0) is False)  # as sending believes it, at most
     ben.presses(card, "approve")
     text = talk.card_titled("Approved, but not sent")
-    assert "Who asked for this may not ask for it any more. Nothing was sent." in text
+    assert "The person who asked for this may no longer ask for it. Nothing was sent." in text
     bot.settle()
     assert api.asked == []
 

@@ -89,6 +89,7 @@ def test_into_a_file_that_is_not_there_makes_it_and_prints_no_catalog(tmp_path: 
     made = command(tmp_path, "openapi.json", "--into", "new.yaml")
 
     assert (made.exit_code, made.stdout) == (0, "")
+    assert ": 1 read, 1 write." in made.stderr
     assert load_catalog((tmp_path / "new.yaml").read_text(), {}).operations
 
 
