@@ -24,12 +24,14 @@ def _rules(value: object) -> object:
         case "never":
             return ()
         case None | []:
-            raise ValueError("write always, never, a rule (approvers, quorum, ...) or a list of rules, or leave it out")
+            raise ValueError(
+                'write always, never, a rule, for example {approvers: ["@hr-leads"]}, or a list of rules, or leave it out'
+            )
         case dict():
             return (value,)
-        case list():
+        case list() if all(isinstance(one, dict) for one in value):
             return tuple(value)
-    raise ValueError("write always, never, a rule (approvers, quorum, ...) or a list of rules")
+    raise ValueError('write always, never, a rule, for example {approvers: ["@hr-leads"]}, or a list of rules')
 
 
 def not_never(value: tuple[ApprovalRule, ...] | None) -> tuple[ApprovalRule, ...] | None:

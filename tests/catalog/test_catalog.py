@@ -334,6 +334,10 @@ MISTAKES = [
     (with_entry("{method: PUT, url: /x, description: d, approval: never}"), "approval: never is for POST only"),
     (with_entry("{method: GET, url: /x, description: d, approval: no}"), "line 6: approval: write always, never, a rule"),
     (with_entry("{method: GET, url: /x, description: d, approval: sometimes}"), "approval: write always, never, a rule"),
+    (
+        with_entry("{method: GET, url: /x, description: d, approval: [hr-leads]}"),
+        'approval: write always, never, a rule, for example {approvers: ["@hr-leads"]}, or a list of rules.',
+    ),
     (with_entry("{method: GET, url: /x, description: d, expires: 0s}"), "write a duration, for example"),
     (with_entry("{method: GET, url: /x, description: d, expires: 60}"), "write a duration, for example"),
     (with_entry("{method: GET, url: /x, description: d, expires: -5m}"), "write a duration, for example"),
