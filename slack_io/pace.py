@@ -77,8 +77,7 @@ class _Line:
 
     def come(self, lane: str, now: float) -> bool:
         """Whether it is the turn of one of this lane; that moment is over then, as are those for which nobody came."""
-        while self.moments and self.moments[0] < now - _NOT_COME:
-            self.passed_on.pop(self.moments.popleft(), None)
+        self._forget_past(now)
         if not self.moments:
             return True
         is_theirs = self.passed_on.get(self.moments[0], lane) == lane
@@ -86,6 +85,16 @@ class _Line:
             return False
         self.passed_on.pop(self.moments.popleft(), None)
         return True
+
+    def comes_first(self, lane: str, moment: float, now: float) -> None:
+        """Promises one of this lane, who came in vain, a moment before all others. What is past by then would stand behind it for good."""
+        self._forget_past(now)
+        self.moments.appendleft(moment)
+        self.promise(lane, moment)
+
+    def _forget_past(self, now: float) -> None:
+        while self.moments and self.moments[0] < now - _NOT_COME:
+            self.passed_on.pop(self.moments.popleft(), None)
 
     def next_for(self, lane: str, now: float, apart: float) -> float:
         """Promises one of this lane a moment: a new one, or one of a longer lane, of which one stands in line anew then."""
@@ -134,9 +143,8 @@ class InLine:
         wait = self._pace.take(method, channel, spare)
         if wait > 0:
             with self._lock:
-                line, moment = self._line(key), self._clock() + wait
-                line.moments.appendleft(moment)  # this one was first
-                line.promise(lane, moment)
+                now = self._clock()
+                self._line(key).comes_first(lane, now + wait, now)
         return wait
 
     def hold(self, method: str, seconds: float) -> None:

@@ -100,3 +100,15 @@ def test_people_take_turns_in_the_line_however_many_messages_are_for_one_of_them
     assert len(out["ann"]) == 100
     assert out["ann"][-1] <= 102 * seconds / limit + 10  # nobody waits for a moment that nobody uses
     assert pace.asked <= 2.5 * 102
+
+
+def test_a_line_that_comes_in_vain_for_an_hour_does_not_grow(clock: Clock, pace: Counted) -> None:
+    """What can wait does so as long as others use what is there; and keeps no moment that is over."""
+    line, last = InLine(pace, clock), clock.now + 3_600.0
+    while clock.now < last:
+        pace.take("chat.update", "")
+        line.take("chat.update", "", 15, lane="ann")
+        clock.now += 1.0
+    (kept,) = line._lines.values()
+    assert len(kept.moments) <= 120
+    assert sum(map(len, kept.lanes.values())) <= 120
