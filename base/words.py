@@ -20,7 +20,7 @@ TOO_MANY_OF_YOURS = (
 )
 NOT_UNDERSTOOD = "The strictest rule applies, since it is unclear which one is meant for this request: {problem}."
 MANY = "The {most} writes before it in the same reply were sent without a click; from there on the bot asks."
-TAINTED = "This conversation holds data from the API or words of other people, and the bot may be following those."
+TAINTED = "This conversation contains data from the API or other people's words, and the bot may be acting on those."
 RATE_REACHED = "One person may ask {rate} here, and you have asked that many. Please ask again {when} or later."
 CHANNEL_RATE_REACHED = "This channel may ask {rate}, and it has asked that many. Please ask again {when} or later."
 TOKENS_USED = (
@@ -31,7 +31,9 @@ QUESTIONS = "{count:,} question{s} {a} {span}"
 KEPT = "I've noted this. I'm waiting for a decision on the card above and will take your message up right after it."
 APP = "the app {app}"
 NO_PERSON = "I only work for people, who can answer for what they ask. This came from a workflow or an app, so I haven't taken it up."
-APP_ASKS_ON = "There are many questions in this thread already, so I don't take up any more of an app here. Please begin a new one."
+APP_ASKS_ON = (
+    "This thread already has many questions, so I won't answer another one from an app here. Please start a new thread."
+)
 NOT_YOU = "You can't decide this one. Who can: {deciders}."
 NOT_ASKER = "You asked for this one, so somebody else has to decide it. Who can: {deciders}."
 NOT_YOURS = "Only {asker}, who asked for it, can withdraw this one."
@@ -43,7 +45,10 @@ ALREADY = "This one has already been decided, so your click changed nothing."
 VOTED = "You have already voted, so your click changed nothing. Somebody else has to approve it, too."
 TOO_LATE = "That took too long for Slack. Please click again."
 GUEST_ASKS = "Sorry, guests and people from other organisations can't use me in this workspace."
-NOTHING_TO_ASK = "Nothing that I can do here is for you to ask for. If it should be, tell my operators: they say who may ask for what."
+NOTHING_TO_ASK = (
+    "You may not ask for anything that I can do here. If you should be able to, tell my operators: "
+    "they decide who may ask for what."
+)
 NOT_KNOWN_WHO = (
     "I couldn't look up in Slack what you may ask me for, so I haven't taken this up. Please ask again in a few minutes; if it keeps "
     "happening, tell my operators."

@@ -321,7 +321,7 @@ class Connecting:
         try:
             person = self._person(asked.who)
         except (SlackBusy, SlackUnsure) as error:
-            log.info("who somebody is, is not known now", who=asked.who, reason=str(error))
+            log.info("Slack does not say who somebody is", who=asked.who, reason=str(error))
             person = None
         if person is None:
             raise NotConnectedNow(words.CONNECT_NO_PERSON, asked, key)

@@ -79,7 +79,7 @@ class Devices:
         except NotConnectedNow as error:
             failed = error
         except (NoCredential, SlackBusy, SlackUnsure) as error:  # they may say more the next time
-            log.info("a device's sign-in was not heard of", reason=str(error))
+            log.info("no news of a device's sign-in", reason=str(error))
             return None
         self._store.drop_device(device, says_not(failed))
         return known.asked

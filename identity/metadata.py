@@ -120,4 +120,4 @@ def other_issuer(issuer: str, named: object) -> Odd:
     """Metadata name another issuer than the catalog does."""
     its = on_line(str(named))[:_SHOWN]
     log.error("metadata of another issuer", issuer=issuer, its_issuer=its, hint=_OTHER_ISSUER)
-    return Odd("its metadata are those of another issuer")
+    return Odd("its metadata names another issuer")

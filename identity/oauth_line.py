@@ -135,7 +135,7 @@ def _why(error: BaseException) -> str:
 def _wrong_in_token(error: JoseError) -> str:
     """What of a signed token does not hold: by the name of a claim that is looked for, else by the library's own code."""
     if not isinstance(error, ClaimError):
-        return f"a signed token that does not hold: {error.error}"
+        return f"an invalid signed token: {error.error}"
     if error.claim in ("exp", "iat", "nbf"):
-        return f"a signed token whose {error.claim} does not fit: compare this machine's clock with the server's"
-    return f"a signed token whose {error.claim} is missing or another"
+        return f"a signed token whose {error.claim} is not valid now: compare this machine's clock with the server's"
+    return f"a signed token whose {error.claim} is missing or has another value"

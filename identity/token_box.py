@@ -19,7 +19,7 @@ _MISSING = (
     "TOKEN_KEY is not set. {api} is asked with people's own accounts, whose tokens are kept encrypted: "
     + _HOW_TO_MAKE
     + ", set TOKEN_KEY "
-    "to it and keep it as you keep keys."
+    "to it and keep it as safely as any key."
 )
 
 

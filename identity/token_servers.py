@@ -100,7 +100,7 @@ def _words(api: str, key: str) -> Iterator[None]:
         raise unreadable(api, error) from None
     except Refusal as refusal:
         known = isinstance(refusal.code, str) and refusal.code in _CODES
-        code = refusal.code if known else "with an error that is none of OAuth's"
+        code = refusal.code if known else "with an error that OAuth does not define"
         log.error("no token", api=api, reason=code, hint=f"look at {key} in the catalog")  # noqa: TRY400 - the code says all
         raise NoCredential(_NO.format(api=api, code=code, key=key)) from None
     except (Away, Odd) as error:

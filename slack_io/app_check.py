@@ -130,7 +130,7 @@ def _ask(web: SlackWeb, method: str, arguments: Mapping[str, Any]) -> dict[str, 
     except (LockedOut, SlackSaysNo) as error:
         raise _Trouble(error.hint or f"Slack says {error.code} to {method}") from None
     except SlackBusy as error:
-        raise _Trouble(f"Slack wants a pause of {error.after:.0f} s before {method}: try again then") from None
+        raise _Trouble(f"Slack limits the rate of {method}: try again in {error.after:.0f} s") from None
     except SlackUnsure as error:
         raise _Trouble(
             f"no answer to {method} ({error}): can this machine reach Slack? SLACK_API_URL and a proxy decide where it asks"

@@ -97,7 +97,7 @@ _ADVICE = {
     "restricted_action": "a setting of the workspace forbids it: ask those who administer Slack",
     "access_denied": "Slack refuses access: ask those who administer Slack",
     "team_access_not_granted": "the app is not installed in this workspace: install it there",
-    "ratelimited": "Slack wants fewer calls at the moment: try again in a minute",
+    "ratelimited": "Slack is limiting the rate of calls: try again in a minute",
 }
 
 

@@ -25,7 +25,7 @@ _KEPT = 5.0  # seconds for which a look at the database is believed
 _WELL = frozenset({"ok", "not asked yet"})
 _WAITING = {
     "arrivals": ("arrivals_waiting", "Events and clicks of Slack that nobody has looked at"),
-    "turns": ("turns_waiting", "Questions that no worker has begun, but those that wait behind people's decisions"),
+    "turns": ("turns_waiting", "Questions that no worker has begun, except those that wait behind people's decisions"),
     "approvals": ("approvals_pending", "Requests that wait for people"),
     "posts": ("posts_waiting", "Messages that Slack has not taken yet"),
 }

@@ -111,7 +111,7 @@ class Replica:
             self._give_back()  # what was being taken up meanwhile
             self._store.leave_replicas()
         except (*_FAULTS, Overtaken) as error:
-            log.warning("left without a word", error=type(error).__name__, hint="the others take over in some seconds")
+            log.warning("left without a word", error=type(error).__name__, hint="the others take over within seconds")
 
     def _give_back(self) -> None:
         had = self._leases.all()

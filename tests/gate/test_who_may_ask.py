@@ -408,7 +408,10 @@ def test_whoever_may_ask_for_nothing_is_told_so_and_the_model_is_not_asked(tmp_p
     text = "base_url: https://x.example.com\nendpoints: [{method: GET, url: /a, description: A., askers: '@leads'}]"
     parts = BotParts(tmp_path, text, directory=people)
     assert parts.told(parts.ask(by=BEN)) == [
-        "Nothing that I can do here is for you to ask for. If it should be, tell my operators: they say who may ask for what."
+        (
+            "You may not ask for anything that I can do here. If you should be able to, tell my operators: "
+            "they decide who may ask for what."
+        )
     ]
     people.away = {"leads": None}
     unknown = (

@@ -367,10 +367,10 @@ def test_a_token_that_names_no_key_is_tried_with_each_and_odd_keys_are_left_out(
 @pytest.mark.parametrize(
     ("claims", "why"),
     [
-        ({"iat": 5_000}, "a signed token whose iat does not fit: compare this machine's clock with the server's"),
-        ({"exp": 100}, "a signed token whose exp does not fit: compare this machine's clock with the server's"),
-        ({"nonce": "another-nonce"}, "a signed token whose nonce is missing or another"),
-        ({"aud": None}, "a signed token whose aud is missing or another"),
+        ({"iat": 5_000}, "a signed token whose iat is not valid now: compare this machine's clock with the server's"),
+        ({"exp": 100}, "a signed token whose exp is not valid now: compare this machine's clock with the server's"),
+        ({"nonce": "another-nonce"}, "a signed token whose nonce is missing or has another value"),
+        ({"aud": None}, "a signed token whose aud is missing or has another value"),
     ],
 )
 def test_the_log_says_what_of_an_id_token_does_not_hold(
@@ -391,7 +391,7 @@ def test_the_log_says_that_a_signature_does_not_hold(
     with pytest.raises(NoCredential):
         redeemed(servers, server.api())
     (entry,) = logged(caplog, event="sign-in server's answer is odd")
-    assert entry["reason"] == "a signed token that does not hold: bad_signature"
+    assert entry["reason"] == "an invalid signed token: bad_signature"
 
 
 def test_of_a_token_that_names_no_key_the_keys_are_fetched_anew_too(

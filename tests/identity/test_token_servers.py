@@ -241,8 +241,8 @@ def test_an_odd_time_of_a_token_is_no_crash(told: Any, words: str) -> None:
     [
         ("invalid_client", "invalid_client"),
         ("invalid_scope", "invalid_scope"),
-        (f"because of {SECRET}", "an error that is none of OAuth's"),
-        ({"secret": SECRET}, "an error that is none of OAuth's"),
+        (f"because of {SECRET}", "an error that OAuth does not define"),
+        ({"secret": SECRET}, "an error that OAuth does not define"),
     ],
 )
 def test_a_no_is_told_by_its_code_and_without_the_servers_own_words(

@@ -44,13 +44,18 @@ prompts:
   - {{title: Earnings, message: Who earns most?, askers: "@hr-leads"}}
 """
 HIDDEN = ("salaries", "earn", "payday", "DELETE", "contracts")
-NOTHING_TO_ASK = "Nothing that I can do here is for you to ask for. If it should be, tell my operators: they say who may ask for what."
+NOTHING_TO_ASK = (
+    "You may not ask for anything that I can do here. If you should be able to, tell my operators: "
+    "they decide who may ask for what."
+)
 NO_PERSON = "I only work for people, who can answer for what they ask. This came from a workflow or an app, so I haven't taken it up."
 NOT_KNOWN_WHO = (
     "I couldn't look up in Slack what you may ask me for, so I haven't taken this up. Please ask again in a few minutes; if it keeps "
     "happening, tell my operators."
 )
-APP_ASKS_ON = "There are many questions in this thread already, so I don't take up any more of an app here. Please begin a new one."
+APP_ASKS_ON = (
+    "This thread already has many questions, so I won't answer another one from an app here. Please start a new thread."
+)
 
 
 def catalog(api: ObedientApi) -> str:
