@@ -152,7 +152,7 @@ def test_a_post_after_any_answer_of_the_api_waits_and_the_card_says_why(
     (pending,) = parts.pending()
     assert pending.tainted
     assert len(server.requests) == 1
-    assert "may be following" in json.dumps(parts.cards(thread)[0].arguments)
+    assert "may be acting on" in json.dumps(parts.cards(thread)[0].arguments)
 
 
 def test_a_read_without_any_answer_lets_a_post_go(parts: BotParts, server: RestServer) -> None:
