@@ -116,7 +116,7 @@ def test_a_sum_that_python_cannot_write_becomes_words() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:deprecated string literal syntax")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(expression=st.text(alphabet="ab.[]*?@&|'`{}:,()0123 !=<>-\"", max_size=60), value=ANY)
 def test_whatever_the_expression_and_the_data_there_is_json_or_words(expression: str, value: Any) -> None:
     try:

@@ -272,7 +272,7 @@ DATA = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     data=DATA, body=st.none() | DATA.filter(lambda one: isinstance(one, (dict, list))), name=st.builds(Name, TEXT, TEXT, TEXT),
     method=st.sampled_from(["PUT", "PATCH", "POST", "DELETE"]), role=st.sampled_from(["itself", "about", "several"]), text=TEXT,
