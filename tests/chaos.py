@@ -56,7 +56,7 @@ endpoints:
 """
 _LITTLE_WAL = "min_wal_size = 64MB\nmax_wal_size = 128MB\n"  # so that a small disk holds it
 _KEEPS = "synchronous_commit = on\n"  # what is committed outlives the server, which a full disk may end
-_OVER = 900.0  # seconds at most for coming to rest: what was on its way to Slack is looked for there first, at Slack's pace
+_OVER = 900.0  # seconds at most for coming to rest: posts on their way are looked for first, at the pace of Slack
 
 
 @dataclass
@@ -551,7 +551,9 @@ def main() -> int:
         took = sorted(chaos.takeovers())
         print(f"seed {seed}; questions {len(chaos.asked)}: " + ", ".join(f"{n} {k}" for k, n in chaos.ends.items()))
         print("faults: " + ", ".join(f"{name} {count}" for name, count in chaos.faults.most_common()))
-        print(f"ends of processes: {sum(one.ends for one in chaos.processes)}; at rest {rested:.0f} s after the last fault")
+        print(
+            f"ends of processes: {sum(one.ends for one in chaos.processes)}; at rest {rested:.0f} s after the last fault"
+        )
         if took:
             print(f"takeovers {len(took)}: p50 {statistics.median(took):.1f} s, most {took[-1]:.1f} s")
         for name, count in counts.items():
