@@ -64,11 +64,13 @@ _BEAT = (
 _COULD_BEAT = select(replicas.c.started_at < NOW - DEAD).where(replicas.c.process == EVERYBODY)
 _NOW = select(NOW)
 _NOTIFY = text("select pg_notify(:channel, :news)")
-# What procrastinate's get_stalled_jobs looks for. `since`: when its process gave its last sign of life, or since when anybody else does.
+# What procrastinate's get_stalled_jobs looks for. `silence`: since its process's last sign of life, or since there is anybody else, the
+# later of both; null where that process had unregistered.
 _STALLED = text(
     """select job.id, job.args ->> 'thread' as thread, job.worker_id,
-       extract(epoch from clock_timestamp()) - greatest(extract(epoch from worker.last_heartbeat),
-       (select started_at from replicas where process = :all)) as silence from procrastinate_jobs job
+       case when worker.id is not null then extract(epoch from clock_timestamp()) - greatest(
+       extract(epoch from worker.last_heartbeat), (select started_at from replicas where process = :all)) end as silence
+       from procrastinate_jobs job
        left join procrastinate_workers worker on worker.id = job.worker_id
        where job.status = 'doing' and (worker.id is null or worker.last_heartbeat < now() - :dead * interval '1 second')"""
 )
@@ -78,7 +80,11 @@ _HAD = text(
        for update skip locked"""
 )
 _FINISH = text("select procrastinate_finish_job_v1(job, 'failed', true) from unnest(cast(:jobs as bigint[])) job")
-_PRUNE = text("delete from procrastinate_workers where id = any(:workers)")
+# One whose job another caller has locked stays until that is shared out, too: with its row its last sign of life would be gone.
+_PRUNE = text(
+    """delete from procrastinate_workers worker where id = any(:workers)
+       and not exists (select from procrastinate_jobs where worker_id = worker.id and status = 'doing')"""
+)
 _JOBS = text("select lock from procrastinate_jobs where status in ('todo', 'doing')")
 _HAS_JOB = text("select 1 from procrastinate_jobs where lock = :lock and status in ('todo', 'doing') limit 1")
 
@@ -163,10 +169,10 @@ class Replicas(Recovery):
 
     # --- the dead -----------------------------------------------------------------------------------------------------
 
-    def share_out(self) -> tuple[list[tuple[str, float]], list[Left]]:
+    def share_out(self) -> tuple[list[tuple[str, float | None]], list[Left]]:
         """Takes what processes had that give no sign of life, each thread by one caller alone: gives the threads, which others take
-        up now, each with the seconds since its process gave one, or since there is anybody who could take it up; and what was in the
-        middle of being worked on.
+        up now, each with the seconds since its process gave one, or since there is anybody who could take it up, or None where the
+        process left without giving it back; and what was in the middle of being worked on.
 
         The jobs are made again: a process that comes back would end them otherwise, and with them the lock of who has the thread by then.
         """
@@ -184,7 +190,7 @@ class Replicas(Recovery):
             self._make_anew(tx, stalled)
             tx.db.execute(delete(replicas).where(replicas.c.process.in_(dead)))
             tx.db.execute(_PRUNE, {"workers": workers})
-        return [(row.thread, float(row.silence or 0)) for row in stalled], left
+        return [(row.thread, None if row.silence is None else float(row.silence)) for row in stalled], left
 
     def _make_anew(self, tx: Transaction, jobs: Sequence[Row[Any]]) -> None:
         """Ends jobs, and leaves their threads to all. What was under way goes before what nobody has begun, of which there may be much."""

@@ -555,7 +555,10 @@ def main() -> int:
             f"ends of processes: {sum(one.ends for one in chaos.processes)}; at rest {rested:.0f} s after the last fault"
         )
         if took:
-            print(f"takeovers {len(took)}: p50 {statistics.median(took):.1f} s, most {took[-1]:.1f} s")
+            p999 = took[int(len(took) * 0.999)]
+            print(
+                f"takeovers {len(took)}: p50 {statistics.median(took):.1f} s, p99.9 {p999:.1f} s, most {took[-1]:.1f} s"
+            )
         for name, count in counts.items():
             print(f"{count:6}  {name}")
         if sum(counts.values()):

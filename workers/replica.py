@@ -225,7 +225,12 @@ class Replica:
         threads, left = self._store.share_out()
         metrics.TAKEOVERS.inc(len(threads))
         for thread, silence in threads:
-            log.warning("took over", thread=thread, after=round(silence, 1), reason="its process gives no sign of life")
+            if silence is None:
+                log.warning("took over", thread=thread, reason="its process left without giving it back")
+            else:
+                log.warning(
+                    "took over", thread=thread, after=round(silence, 1), reason="its process gives no sign of life"
+                )
         for one in left:
             log.warning("left in the middle", thread=str(one.thread), ends_alone=one.ends_alone)
 
