@@ -68,7 +68,7 @@ class NotNow(Exception):
 @dataclass(frozen=True)
 class Transaction:
     """One that writes. `woken`: the threads for which it leaves work, and which; those of `pinned` are this process's own. `lanes`: who
-    asked in them, where that is known. `noted`: the entries that it adds to the journal."""
+    asked in them, where that is known. `noted`: the entries that it adds to the journal; `at_the_end`: what is done after that."""
 
     db: Connection
     clock: Callable[[], float]
@@ -79,6 +79,7 @@ class Transaction:
     pinned: set[str] = field(default_factory=set)
     lanes: dict[str, str] = field(default_factory=dict)
     noted: list[Noted] = field(default_factory=list)
+    at_the_end: list[Callable[[Connection], object]] = field(default_factory=list)
 
     @property
     def engine(self) -> str:
@@ -116,12 +117,15 @@ class Transaction:
         self.noted.extend(Noted(now, thread, turn, entry) for entry in entries)
 
     def write_down(self) -> None:
-        """At the very end: writes what was noted. All processes wait for each other here, and no longer than until COMMIT."""
+        """At the very end: writes what was noted, and what many change at once. All processes wait for each other here, and no longer than
+        until COMMIT."""
         self.journal.append(self.db, self.noted)
+        for do in self.at_the_end:
+            do(self.db)
 
     def alone(self) -> None:
         """Holds off other transactions that call this, until the end of this one. To be called before all else: what is locked is locked
-        in the order of this, rows, the journal's chain. On SQLite, BEGIN IMMEDIATE has done so."""
+        in the order of this, rows, the journal's chain, what is done at the end. On SQLite, BEGIN IMMEDIATE has done so."""
         if self.engine == "postgresql":
             self.db.execute(_ALONE)
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, delete, literal_column, select
+from sqlalchemy import ColumnElement, Connection, delete, literal_column, select, text
 from sqlalchemy import bindparam as given
 
 from base.allowance import Allowance, Rate
 from store.database import Database, Transaction
-from store.tables import by_engine, spent, turns
+from store.tables import spent, turns
 
 _HOUR = 3_600
 _HOURS = 24
@@ -32,14 +32,11 @@ class Closed:
     until: float
 
 
-def _spend(insert: Any) -> Any:
-    more = insert(spent)
-    return more.on_conflict_do_update(
-        index_elements=["who", "hour"], set_={"tokens": spent.c.tokens + more.excluded.tokens}
-    )
-
-
-_SPEND = by_engine(_spend)
+# One statement, for everybody and for a person: of many values, SQLAlchemy would compile it anew each time.
+_SPEND = text(
+    """insert into spent (who, hour, tokens) values (:all, :hour, :tokens), (:person, :hour, :tokens)
+       on conflict (who, hour) do update set tokens = spent.tokens + excluded.tokens"""
+)
 _SPENT = (
     select(spent.c.hour, spent.c.tokens)
     .where(spent.c.who == given("of"), spent.c.hour > given("before"), spent.c.hour <= given("now"))
@@ -102,10 +99,10 @@ def _over(db: Connection, of: str, budget: int | None, now: float) -> float | No
 
 
 def spend(tx: Transaction, asker: str, tokens: int) -> None:
-    """Counts tokens of the model, for their person and for everybody."""
+    """Counts tokens of the model, for their person and for everybody: at the end, since all turns count in one row."""
     if tokens:
-        hour = int(tx.clock() // _HOUR)
-        tx.db.execute(_SPEND[tx.engine], [{"who": who, "hour": hour, "tokens": tokens} for who in (_ALL, asker)])
+        counted = {"all": _ALL, "person": asker, "hour": int(tx.clock() // _HOUR), "tokens": tokens}
+        tx.at_the_end.append(lambda db: db.execute(_SPEND, counted))
 
 
 def forget_spent(tx: Transaction) -> None:

@@ -44,6 +44,14 @@ _OTHER_KEY = (
 
 _END = select(journal).order_by(journal.c.number.desc()).limit(2)
 _GO_ON = insert(journal)
+# Both in one trip to a server, where all who write entries wait for who is at it.
+_GO_ON_AND_SET_HEAD = text(
+    """with entries as (
+         insert into journal (number, at, thread, turn, kind, data, hash)
+         select * from unnest(cast(:number as int[]), cast(:at as float8[]), cast(:thread as text[]), cast(:turn as text[]),
+                              cast(:kind as text[]), cast(:data as text[]), cast(:hash as text[])))
+       update journal_head set number = :new_number, hash = :new_hash, signature = :new_signature"""
+)
 _HEAD = select(journal_head)
 _SET_HEAD = update(journal_head).values(
     number=given("new_number"), hash=given("new_hash"), signature=given("new_signature")
@@ -123,8 +131,12 @@ class Journal:
         for one in noted:
             rows.append(self._row(head, one))
             head = Head(rows[-1]["number"], rows[-1]["hash"])
-        db.execute(_GO_ON, rows)
-        db.execute(_SET_HEAD, self._signed(head) | ({} if is_ours else {"new_signature": ""}))
+        signed = self._signed(head) | ({} if is_ours else {"new_signature": ""})
+        if db.dialect.name == "postgresql":
+            db.execute(_GO_ON_AND_SET_HEAD, signed | {name: [row[name] for row in rows] for name in rows[0]})
+        else:
+            db.execute(_GO_ON, rows)
+            db.execute(_SET_HEAD, signed)
 
     @staticmethod
     def lock(db: Connection) -> None:

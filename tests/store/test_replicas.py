@@ -21,6 +21,8 @@ from store.journal.hash_chain import FIRST, JournalEntry, link, sign
 from store.posts import message
 from store.store import Store
 from store.tables import MIGRATIONS
+from store.transcript import AssistantMessage, Usage
+from store.turns import ReplyOutcome
 from tests.harness.databases import looking_into, opened_before, rows
 from tests.harness.stores import A, B, a_mention, arrive, begin, propose, redrawn
 from tests.harness.whole_bot import until
@@ -67,6 +69,34 @@ def test_who_is_ended_while_it_waits_for_a_process_of_an_earlier_version_ends(pr
     stop.set()
     with pytest.raises(SystemExit):
         waiting.join(stop)
+
+
+def test_who_waits_for_the_journal_holds_nobody_off_from_counting_tokens(
+    process: Callable[[], Store], url: str
+) -> None:
+    """All turns count in one row: who had that while it waits would have all others wait, whatever else they had to do first."""
+    store = process()
+    store.take_up(A.key)
+    with store.holding(A.key):
+        turn = begin(store, A)
+        used = ReplyOutcome(AssistantMessage("one"), Usage(10, 1), entries=[JournalEntry("read", {})])
+        store.add_round(turn, used)
+        waiting = text("select count(*) from pg_locks where not granted and pid <> pg_backend_pid()")
+        with ThreadPoolExecutor(1) as pool, looking_into(url) as engine:
+            with engine.begin() as db:
+                db.execute(text("select pg_advisory_xact_lock(7316045922)"))
+                second = pool.submit(holding, store, lambda: store.add_round(turn, used))
+                until(lambda: second.done() or db.scalar(waiting))
+                assert not second.done()
+                assert len(db.scalars(text("select who from spent for update nowait")).all()) == 2
+            second.result()
+    assert {tokens for _, _, tokens in store.tokens_spent()} == {22}
+
+
+def holding(store: Store, do: Callable[[], object]) -> None:
+    """What is worked on is known by thread of the process."""
+    with store.holding(A.key):
+        do()
 
 
 def test_who_waits_for_a_row_holds_nobody_off_from_the_journal(process: Callable[[], Store], url: str) -> None:
