@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
@@ -14,7 +15,7 @@ _REMEMBERED = 1_000  # people who were refused lately
 class RecentRefusals:
     """The same is said once in a while, however often somebody tries. Thread-safe; `clock` gives seconds."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._told: OrderedDict[str, dict[tuple[str, str], float]] = OrderedDict()

@@ -10,13 +10,17 @@ from base.settings import Settings
 from gate.gate import Gate
 from identity.wiring import Identity
 from slack_io.app_home import AppHome
+from slack_io.arrival_posts import ArrivalPosts
 from slack_io.assistant_status import AssistantStatus
 from slack_io.cancellation import Cancellation
+from slack_io.clicks import Clicks
 from slack_io.connect_offers import ConnectWords
-from slack_io.handlers import AdmissionRules, Handlers
+from slack_io.handlers import Handlers
 from slack_io.home_accounts import HomeAccounts
 from slack_io.leavers import Leavers
+from slack_io.mentions import AdmissionRules, Mentions
 from slack_io.outbox import Outbox
+from slack_io.recent_refusals import RecentRefusals
 from slack_io.sign_ins import SignIns
 from slack_io.streaming import StreamedMessages
 from slack_io.web_api import SlackWeb
@@ -65,12 +69,26 @@ def in_slack_of(
         tell=tell_of_homes,
     )
     connect_words = ConnectWords(store, ids)
+    posts, refusals = ArrivalPosts(ids), RecentRefusals()
+    mentions = Mentions(store, gate, web, _admission(settings), status, refusals, posts, ids=ids)
+    clicks = Clicks(
+        store,
+        gate,
+        web,
+        cancellation,
+        home,
+        connect_words,
+        refusals,
+        posts,
+        waking,
+        allow_guests=settings.allow_guests,
+    )
     return InSlack(
         status=status,
         streams=streams,
         outbox=Outbox(web, store, streams, status, waking, unshown=gate.unshown, lead_to=identity.lead_to, clock=clock),
         home=home,
-        handlers=Handlers(store, gate, web, _admission(settings), cancellation, status, home, waking, ids=ids),
+        handlers=Handlers(store, web, mentions, clicks, cancellation, home, posts),
         leavers=Leavers(identity.accounts, store, web, settings.channels),
         connect_words=connect_words,
         sign_ins=SignIns(identity.accounts, identity.devices, identity.unkept, connect_words, home),

@@ -33,6 +33,17 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 _AT_LEAST = 90.0  # seconds for a refusal's tests, and several times what they take without it: what hangs was noticed
+_OF_ARRIVALS = (
+    "test_crowd",
+    "test_direct",
+    "test_refusals_told",
+    "test_bot_scenarios",
+    "test_streaming",
+    "test_gate_in_depth",
+    "test_bot_door",
+    "test_threads",
+    "test_askers",
+)
 _OF_CALLS = (
     "test_calls",
     "test_circles",
@@ -95,17 +106,9 @@ TESTS = {
     "identity/signing_keys": ("test_token_servers", "test_actors", "test_token_servers_by_maker"),
     "identity/token_servers": ("test_token_servers", "test_token_servers_by_maker", "test_service_ways"),
     "gate/policy": ("test_policy", "test_conditions", "test_gate"),
-    "slack_io/handlers": (
-        "test_crowd",
-        "test_direct",
-        "test_refusals_told",
-        "test_bot_scenarios",
-        "test_streaming",
-        "test_gate_in_depth",
-        "test_bot_door",
-        "test_threads",
-        "test_askers",
-    ),
+    "slack_io/handlers": _OF_ARRIVALS,
+    "slack_io/mentions": _OF_ARRIVALS,
+    "slack_io/clicks": _OF_ARRIVALS,
     "store/turns": ("test_turns", "test_admission", "test_holds", "test_transitions", "test_threads"),
     "store/admission": ("test_admission", "test_crowd"),
     "store/proposals": ("test_proposals", "test_transitions", "test_integrity", "test_holds", "test_replicas"),

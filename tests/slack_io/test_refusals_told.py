@@ -1,4 +1,4 @@
-"""What slack_io/handlers.py refuses, each by a test that fails where the refusal is taken out (tests/mutate.py does that)."""
+"""What slack_io/mentions.py and clicks.py refuse, each by a test that fails where the refusal is taken out (tests/mutate.py does that)."""
 
 from __future__ import annotations
 
