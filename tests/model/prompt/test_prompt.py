@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import bpe_openai
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,13 +28,20 @@ from tests.harness.replay_model import ReplayModel, answer
 from tests.harness.whole_bot import Person, StartBot, parts_of
 
 ROOT = Path(__file__).parents[3]
-ENCODING = bpe_openai.get_encoding("o200k_base")
 SMALL, LARGE = load(COMPANY), load(large(1_200))
 ANN, BEN = 'You are asked by "Ann".', 'You are asked by "Ben".'
 
 
+@cache
+def encoding() -> Any:
+    """Of OpenAI's models; it loads for a second, which only the process that needs it is to wait for."""
+    import bpe_openai
+
+    return bpe_openai.get_encoding("o200k_base")
+
+
 def counted(text: str) -> int:
-    return len(ENCODING.encode(text))
+    return len(encoding().encode(text))
 
 
 def listed(text: str) -> list[str]:
