@@ -171,23 +171,23 @@ class Gate:
 
     # --- reads: reads.py ----------------------------------------------------------------------------------------------
 
-    def read(self, read: Read, turn: Turn, wants: Wants = always, catalog: Catalog | None = None) -> ReadResult:
+    def read(self, read: Read, turn: Turn, catalog: Catalog, wants: Wants = always) -> ReadResult:
         """Sends a GET or HEAD, or all pages of a list. Follows redirects and links only to what the catalog allows.
 
         What is too large for the model is kept for the turn's thread. `catalog`: the one that the call began with, here and below;
         another one may have been taken meanwhile.
         """
-        return self._reads.read(read, self._reads.purpose(turn, wants=wants, catalog=catalog))
+        return self._reads.read(read, self._reads.purpose(turn, catalog, wants=wants))
 
-    def read_step(self, read: Read, turn: Turn, catalog: Catalog | None = None) -> StepAnswer:
+    def read_step(self, read: Read, turn: Turn, catalog: Catalog) -> StepAnswer:
         """Sends a GET or HEAD for a recipe's step."""
-        return self._reads.step(read, self._reads.purpose(turn, catalog=catalog))
+        return self._reads.step(read, self._reads.purpose(turn, catalog))
 
-    def resolved(self, call: Call, turn: Turn, wants: Wants = always, catalog: Catalog | None = None) -> Call:
+    def resolved(self, call: Call, turn: Turn, catalog: Catalog, wants: Wants = always) -> Call:
         """A call with its names turned into ids, where the catalog has lists to look them up in. Raises `BadCall` or `Unclear`."""
         if not call.unresolved:
             return call
-        return self._reads.resolved(call, self._reads.purpose(turn, "look-up", wants, catalog))
+        return self._reads.resolved(call, self._reads.purpose(turn, catalog, "look-up", wants))
 
     def more(self, turn: Turn, arguments: Mapping[str, Any]) -> tuple[ReadResult, list[JournalEntry]]:
         """More of an answer that is kept, and what the journal tells of it. Raises `BadCall`, also where it is kept for somebody else."""
@@ -199,12 +199,10 @@ class Gate:
 
     # --- proposals: proposals.py --------------------------------------------------------------------------------------
 
-    def propose(
-        self, write: Write, turn: Turn, call: int, by: float | None = None, catalog: Catalog | None = None
-    ) -> Proposal:
+    def propose(self, write: Write, turn: Turn, call: int, catalog: Catalog, by: float | None = None) -> Proposal:
         """A write as the proposal to be stored with the reply; its target is read until `by` (monotonic seconds). Raises `BadCall`, and
         `NotConnected` where it could not be sent in its asker's name."""
-        return self._proposals.propose(write, turn, call, by, catalog)
+        return self._proposals.propose(write, turn, call, catalog, by)
 
     def batched(self, proposals: Sequence[Proposal]) -> list[Proposal]:
         """The proposals of one reply, those that the catalog lets be approved together named as one fixed set."""

@@ -180,7 +180,7 @@ class LastChecks:
 
     def _again(self, stored: Proposal, call: Call) -> tuple[Target, str]:
         """The target as it is now, and its ETag where it is a strong one. Raises `Unsent`."""
-        now, etag = self._targets.look(call, self._reads.purpose(stored, "before sending"))
+        now, etag = self._targets.look(call, self._reads.purpose_now(stored, "before sending"))
         if now is None or not now.is_known:
             raise Unsent(words.NOT_READ_AGAIN)
         return now, etag if _STRONG.fullmatch(etag) else ""
@@ -205,7 +205,7 @@ class LastChecks:
     def _looked(self, stored: Proposal, call: Call, why: str) -> Target | None:
         """A target after its request was sent, as far as it can be read."""
         try:
-            target, _ = self._targets.look(call, self._reads.purpose(stored, why))
+            target, _ = self._targets.look(call, self._reads.purpose_now(stored, why))
         except NotConnected as missing:
             return Target(stored.shown_url, problem=not_connected_text(missing).removesuffix("."))
         return target

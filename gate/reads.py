@@ -58,18 +58,19 @@ class Reads:
         """What holds where a thread is, whoever asks. Raises `BadCall`."""
         return self._authority.here_for_all(self._single.catalog, thread)
 
-    def purpose(
-        self, of: Turn | Proposal, why: str = "", wants: Wants = always, catalog: Catalog | None = None
-    ) -> Purpose:
-        """What reads are made for. `why`: they are the bot's own, and the journal has each of them with it. `catalog`: the one that
-        the call began with, where another one may have been taken meanwhile."""
+    def purpose(self, of: Turn | Proposal, catalog: Catalog, why: str = "", wants: Wants = always) -> Purpose:
+        """What reads are made for. `catalog`: the one that the call began with; another one may have been taken meanwhile. `why`: they
+        are the bot's own, and the journal has each of them with it."""
 
         def note(details: dict[str, Any]) -> None:
             if why:
                 self._store.note(of.thread, of.turn, [JournalEntry("look", details | {"why": why})])
 
-        holds = self.here(of.thread, of.asker, to="show").catalog if catalog is None else catalog
-        return Purpose(caller_of(of), holds, partial(self.keep, of), note, wants)
+        return Purpose(caller_of(of), catalog, partial(self.keep, of), note, wants)
+
+    def purpose_now(self, of: Proposal, why: str) -> Purpose:
+        """What the bot's own reads for a stored proposal are made for, by what its asker may be shown by now."""
+        return self.purpose(of, self.here(of.thread, of.asker, to="show").catalog, why)
 
     def read(self, read: Read, purpose: Purpose) -> ReadResult:
         """Sends a GET or HEAD, or all pages of a list. Follows redirects and links only to what the catalog allows."""

@@ -69,7 +69,7 @@ class RecipeRun:
         call = next_call(self.catalog, begun)
         self.before(call)
         try:
-            call = self.gate.resolved(call, self.turn, self.wants, self.catalog)
+            call = self.gate.resolved(call, self.turn, self.catalog, self.wants)
         except Unclear as error:
             return ReadResult(error.text), noted_unclear(call, error)
         is_tainted = self.tainted or bool(begun.answers) or bool(call.matched)
@@ -84,7 +84,7 @@ class RecipeRun:
     def _propose(self, begun: Run, write: Write) -> tuple[Proposal, JournalEntry]:
         """The proposal of the last step. Its card does not show what the model wrote: the inputs."""
         _check_is_last(begun)
-        proposal = self.gate.propose(write, self.turn, self.position, catalog=self.catalog)
+        proposal = self.gate.propose(write, self.turn, self.position, self.catalog)
         only_for = proposal.only_for or self.turn.only_for
         recipe = begun.recipe.workflow_id
         of_recipe = replace(proposal, recipe=recipe, recipe_step=begun.number, only_for=only_for)

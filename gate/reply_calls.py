@@ -165,7 +165,7 @@ class ReplyCalls:
         if call.unresolved or call.method not in SAFE_METHODS:
             self._write_down()
         try:
-            call = self._gate.resolved(call, self._turn, self._wants, catalog)
+            call = self._gate.resolved(call, self._turn, catalog, self._wants)
         except Unclear as error:
             return ReadResult(error.text), [noted_unclear(call, error)]
         return self._read_or_propose(call, catalog, position, until)
@@ -198,10 +198,10 @@ class ReplyCalls:
         judged = sort(call, tainted=tainted, sent_alone=self._sent_alone)
         self._progress.check()
         if isinstance(judged, Read):
-            got = self._gate.read(judged, self._turn, self._wants, catalog)
+            got = self._gate.read(judged, self._turn, catalog, self._wants)
             return got, [noted_read(call, got.status, got.seconds, got.text, got.identity, **got.counts)]
         by = None if call.matched else until  # a look-up took of that time
-        proposal = self._gate.propose(judged, self._turn, position, by, catalog)
+        proposal = self._gate.propose(judged, self._turn, position, catalog, by)
         return proposal, [proposed(proposal)]
 
     def _find(self, raw: object) -> Taken:

@@ -100,7 +100,7 @@ def test_the_read_path_sends_nothing_but_get_and_head(parts: BotParts, server: R
     )
     for read in (parts.gate.read, parts.gate.read_step):
         with pytest.raises(BadCall, match=f"{method} is no read"):
-            read(Read(write.operation, write.url, write.body), parts.begin())
+            read(Read(write.operation, write.url, write.body), parts.begin(), parts.catalog)
     assert server.requests == []
 
 

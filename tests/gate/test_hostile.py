@@ -416,7 +416,7 @@ def test_whatever_is_read_arrives_as_an_operation(base: str, parts: BotParts, da
             continue
         sorted_ = sort(call, tainted=True)
         if isinstance(sorted_, Read):
-            parts.gate.read(sorted_, parts.begin())
+            parts.gate.read(sorted_, parts.begin(), parts.catalog)
             made.append((call.method, call.url))
     assert [(m, base + without_key(t)) for m, t, _, _ in SEEN] == made
     assert all(outside(parts.catalog, "/v1", m, without_key(t)) is None for m, t, _, _ in SEEN)
@@ -590,7 +590,7 @@ def test_a_write_made_by_hand_is_a_record_before_it_is_a_request(base: str, part
     write = parts.call("DELETE", "/users/7")
     assert isinstance(write, Write)
     with pytest.raises(BadCall):
-        parts.gate.read(write, parts.begin())  # type: ignore[arg-type]
+        parts.gate.read(write, parts.begin(), parts.catalog)  # type: ignore[arg-type]
     assert SEEN == []
     public = {name for name in vars(Gate) if not name.startswith("_")}
     asked = {name: getattr(Gate, name) for name in public}

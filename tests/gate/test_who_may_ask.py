@@ -474,5 +474,5 @@ def test_an_apps_write_without_people_who_could_decide_is_no_request(parts: BotP
     turn = replace(parts.begin(), asker=app_asker("B0FLOW"))
     for one in (write, replace(write, by_policy=False)):
         with pytest.raises(BadCall, match="names no people who could decide"):
-            parts.gate.propose(one, turn, 0)
+            parts.gate.propose(one, turn, 0, parts.catalog)
     assert Thread.from_key(turn.thread).channel == "C0HR"

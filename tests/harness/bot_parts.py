@@ -20,7 +20,7 @@ from typing import Any
 from ai import AI, Limits, Services
 from base.thread import Thread
 from catalog.calls import resolve
-from catalog.catalog import load_catalog
+from catalog.catalog import Catalog, load_catalog
 from gate.answers import Answer, Shown, found_of
 from gate.authority import Authority, PeopleDirectory
 from gate.gate import Gate, GateOptions
@@ -346,7 +346,7 @@ class BotParts:
         assert begun(self.store, turn.thread) is not None
         write = self.call(method, url, body, headers, tainted=True)
         assert isinstance(write, Write)
-        proposal = self.gate.propose(write, turn, 0)
+        proposal = self.gate.propose(write, turn, 0, self._here(turn))
         said = AssistantMessage("", (ToolCall("call_0", "call_rest_api", "{}"),))
         self.store.add_round(
             turn, ReplyOutcome(said, Usage(), proposals=[proposal], posts=self.gate.card_posts([proposal]))
@@ -384,8 +384,13 @@ class BotParts:
         """A read's result for the model; `more` are further arguments of the tool."""
         read = sort(resolve(self.catalog, {"method": method, "url": url, **more}), tainted=False)
         assert isinstance(read, Read)
-        found: Json = strict(self.gate.read(read, self.begin()).text)
+        turn = self.begin()
+        found: Json = strict(self.gate.read(read, turn, self._here(turn)).text)
         return found
+
+    def _here(self, turn: Turn) -> Catalog:
+        """What a turn's asker may call by now."""
+        return self.gate.here(turn.thread, turn.asker).catalog
 
     # what there is
 
