@@ -77,9 +77,7 @@ class Authority:
     """The people and channels of one bot. `channels` are those designated, ids or #names; without `allow_guests` guests and people of
     other organisations have what names them by id, and no more."""
 
-    def __init__(
-        self, directory: PeopleDirectory | None, channels: Sequence[str], *, allow_guests: bool = True
-    ) -> None:
+    def __init__(self, directory: PeopleDirectory, channels: Sequence[str], *, allow_guests: bool = True) -> None:
         self._directory = directory
         self._channels = channels
         self._allow_guests = allow_guests
@@ -112,7 +110,7 @@ class Authority:
         if app := app_of(asker):
             return ChannelCatalog(catalog.open_to(_naming(catalog, app)))
         if not self._allow_guests and asker in catalog.askers:  # others of them come no further than the door
-            is_outsider = self._directory.is_outsider(asker) if self._directory is not None else None
+            is_outsider = self._directory.is_outsider(asker)
             if is_outsider is not False:
                 return ChannelCatalog(catalog.open_to(_naming(catalog, asker)), is_unsure=is_outsider is None)
         is_in_them = {one: self._is_in(one, asker, to) for one in catalog.circles}
@@ -142,24 +140,20 @@ class Authority:
     def _is_named(self, name: str, user: str, to: Use) -> bool | None:
         if not (is_group(name) or is_domain(name)):
             return False
-        if self._directory is None:
-            return None
         if is_domain(name):
             domain = self._directory.email_domain(user)
             return None if domain is None else domain == name
         kept, spare = (KEEP_MEMBERS, 0) if to == "send" else (_KEEP_ASKERS, _SPARE)
-        return self._in_group(self._directory, name, user, kept=kept, spare=spare)
+        return self._in_group(name, user, kept=kept, spare=spare)
 
-    @staticmethod
-    def _in_group(directory: PeopleDirectory, name: str, user: str, *, kept: float, spare: int) -> bool | None:
+    def _in_group(self, name: str, user: str, *, kept: float, spare: int) -> bool | None:
         """Whether somebody belongs to a group, by its handle or id."""
-        group = directory.group_id(name.removeprefix("@"), insists=True) if name.startswith("@") else name
-        return directory.in_group(group, user, kept=kept, spare=spare) if group is not None else None
+        group = self._directory.group_id(name.removeprefix("@"), insists=True) if name.startswith("@") else name
+        return self._directory.in_group(group, user, kept=kept, spare=spare) if group is not None else None
 
     def _names_of(self, catalog: Catalog, channel: str) -> tuple[str, ...]:
         """A channel's id and, where the catalog speaks of channels by name, its name."""
-        by_name = any(name.startswith("#") for name in catalog.channels)
-        if not by_name or self._directory is None:
+        if not any(name.startswith("#") for name in catalog.channels):
             return (channel,)
         name = self._directory.channel_name(channel)
         if name is None:  # what the catalog says of it cannot be known, and nothing must be laxer than that
@@ -177,15 +171,13 @@ class Authority:
         first = self._channels[0] if self._channels else ""
         if not first.startswith("#"):
             return first or None
-        return self._directory.channel_id(first) if self._directory is not None else None
+        return self._directory.channel_id(first)
 
     def may_ask_directly(self, user: str) -> bool | None:
         """Whether somebody is a member of the channel whose rules hold in direct messages, so that nobody gets past its door that way;
         None where Slack does not say."""
         channel = self._id_of_first()
-        if channel is None or self._directory is None:
-            return None
-        return self._directory.in_channel(channel, user, kept=_KEEP_ASKERS)
+        return self._directory.in_channel(channel, user, kept=_KEEP_ASKERS) if channel is not None else None
 
     def place(self, thread: str, rule: Rule) -> str:
         """Where a card stands if not in its thread: others cannot see a direct message. Raises `BadCall`."""
@@ -203,7 +195,7 @@ class Authority:
         return replace(rule, approvers=tuple(ids))
 
     def _group_id(self, handle: str) -> str | None:
-        return self._directory.group_id(handle.removeprefix("@")) if self._directory is not None else None
+        return self._directory.group_id(handle.removeprefix("@"))
 
     def check_authority(self, proposal: Proposal, by: str, *, shows: bool = False) -> None:
         """Raises `Refused` unless the stored rule lets `by` decide. What cannot be looked up lets nobody through.
@@ -239,12 +231,10 @@ class Authority:
             return by == proposal.asker
         if not _look_ups(approver):
             return by == approver
-        if self._directory is None:
-            return None
         kept, spare = (_KEEP_SHOWN, _SPARE) if shows else (KEEP_MEMBERS, 0)
         if approver == ANYONE:
             return self._directory.in_channel(Thread.from_key(proposal.stands).channel, by, kept=kept, spare=spare)
-        return self._in_group(self._directory, approver, by, kept=kept, spare=spare)
+        return self._in_group(approver, by, kept=kept, spare=spare)
 
 
 def _naming(catalog: Catalog, name: str) -> frozenset[Circle]:

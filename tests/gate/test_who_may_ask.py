@@ -15,10 +15,10 @@ from base.slack_errors import SlackBusy, SlackUnsure
 from base.thread import Thread
 from catalog.bad_call import BadCall
 from catalog.catalog import Catalog, load_catalog
-from gate.authority import Authority
+from gate.authority import Authority, PeopleDirectory
 from gate.policy import State, Write
 from model.prompt.prompt import system_prompt
-from tests.harness.bot_parts import ANN, BEN, BotParts, calls, says, tool_results
+from tests.harness.bot_parts import ANN, BEN, BotParts, SilentDirectory, calls, says, tool_results
 from tests.harness.rest_server import RestServer, reply, to
 
 Json = dict[str, Any]
@@ -89,7 +89,7 @@ def catalog() -> Catalog:
     return load_catalog(CATALOG.format(base="https://hr.example.com"), {})
 
 
-def may(people: People | None, asker: str, **how: Any) -> set[str]:
+def may(people: PeopleDirectory, asker: str, **how: Any) -> set[str]:
     here = Authority(people, ()).here(catalog(), HERE, asker, **how)
     return {one.name for one in here.catalog.operations}
 
@@ -101,7 +101,7 @@ OPEN = {"GET /users", "POST /notes", "PUT /teams/[team]"}
 
 def test_who_is_named_nowhere_has_what_is_everybodys() -> None:
     assert may(People(), ANN) == OPEN
-    assert may(None, ANN) == OPEN  # nobody who could be asked lets nobody through
+    assert may(SilentDirectory(), ANN) == OPEN  # nobody who could be asked lets nobody through
 
 
 def test_members_of_a_group_have_what_names_it() -> None:

@@ -220,6 +220,31 @@ class RecordingStatus(AssistantStatus):
         super().status(thread, text, after=after)
 
 
+class SilentDirectory:
+    """A directory that never says anything: what nobody can look up lets nobody through."""
+
+    def group_id(self, handle: str, *, insists: bool = False) -> str | None:
+        return None
+
+    def in_group(self, group: str, user: str, *, kept: float = 5, spare: int = 0) -> bool | None:
+        return None
+
+    def in_channel(self, channel: str, user: str, *, kept: float = 5, spare: int = 0) -> bool | None:
+        return None
+
+    def is_outsider(self, user: str) -> bool | None:
+        return None
+
+    def email_domain(self, user: str) -> str | None:
+        return None
+
+    def channel_name(self, channel: str) -> str | None:
+        return None
+
+    def channel_id(self, name: str) -> str | None:
+        return None
+
+
 class BotParts:
     """Store, gate and AI over one catalog. `options` go to the gate."""
 
@@ -244,7 +269,7 @@ class BotParts:
         self.catalog = load_catalog(catalog, environ or {})
         self.hears: Callable[[str], None] = lambda _thread: None  # of posts that are on disk
         self.store = Store(self.url, self.clock, Hears(lambda thread: self.hears(thread)))
-        authority = Authority(directory, channels)
+        authority = Authority(directory or SilentDirectory(), channels)
         self.gate = Gate(
             self.catalog,
             self.store,
