@@ -6,9 +6,9 @@ looked up lets nobody through.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from base import words
 from base.askers import app_of
@@ -118,24 +118,13 @@ class Authority:
         return ChannelCatalog(catalog.open_to(circles), is_unsure=None in is_in_them.values())
 
     def _is_in(self, circle: Circle, user: str, to: Use) -> bool | None:
-        """Whether a circle names somebody; None where Slack would not say. A look-up that has to wait waits for no other that says yes.
-        Raises `SlackBusy` or `SlackUnsure`."""
+        """Whether a circle names somebody; None where Slack would not say. Raises `SlackBusy` or `SlackUnsure`."""
         if EVERYBODY in circle or user in circle:
             return True
-        is_unknown = False
-        busy: SlackBusy | SlackUnsure | None = None
-        for name in sorted(circle, key=_look_ups):
-            try:
-                is_one = self._is_named(name, user, to)
-            except (SlackBusy, SlackUnsure) as error:
-                busy = busy or error
-                continue
-            if is_one:
-                return True
-            is_unknown = is_unknown or is_one is None
-        if busy is not None and to != "show":
-            raise busy
-        return None if is_unknown or busy is not None else False
+        found = _look_up(circle, lambda name: self._is_named(name, user, to))
+        if found.busy is not None and to != "show":
+            raise found.busy
+        return True if found.is_one else None if found.unknown or found.busy is not None else False
 
     def _is_named(self, name: str, user: str, to: Use) -> bool | None:
         if not (is_group(name) or is_domain(name)):
@@ -200,29 +189,19 @@ class Authority:
     def check_authority(self, proposal: Proposal, by: str, *, shows: bool = False) -> None:
         """Raises `Refused` unless the stored rule lets `by` decide. What cannot be looked up lets nobody through.
 
-        Whom the rule names needs no look-up and comes first; a look-up that has to wait waits for no other that says yes. `shows`: nothing
-        is decided by it, so it may be older and leaves look-ups to who decides.
+        `shows`: nothing is decided by it, so it may be older and leaves look-ups to who decides.
         """
         rule = proposal.rule
         who = deciders(rule, proposal.asker)
         if rule.not_asker and by == proposal.asker:
             raise Refused(words.NOT_ASKER.format(deciders=who))
-        unknown: list[str] = []
-        busy: SlackBusy | SlackUnsure | None = None
-        for approver in sorted(rule.approvers, key=_look_ups):
-            try:
-                is_one = self._stands_for(approver, by, proposal, shows=shows)
-            except (SlackBusy, SlackUnsure) as error:
-                busy = busy or error
-                continue
-            if is_one:
-                return
-            if is_one is None:
-                unknown.append(approver)
-        if busy is not None:
-            raise busy
-        if unknown:
-            raise Refused(words.NO_LOOKUP.format(group=" or ".join(unknown)))
+        found = _look_up(rule.approvers, lambda approver: self._stands_for(approver, by, proposal, shows=shows))
+        if found.is_one:
+            return
+        if found.busy is not None:
+            raise found.busy
+        if found.unknown:
+            raise Refused(words.NO_LOOKUP.format(group=" or ".join(found.unknown)))
         raise Refused(words.NOT_YOU.format(deciders=who))
 
     def _stands_for(self, approver: str, by: str, proposal: Proposal, *, shows: bool) -> bool | None:
@@ -235,6 +214,32 @@ class Authority:
         if approver == ANYONE:
             return self._directory.in_channel(Thread.from_key(proposal.stands).channel, by, kept=kept, spare=spare)
         return self._in_group(approver, by, kept=kept, spare=spare)
+
+
+class _Found(NamedTuple):
+    """Whether somebody is one of several names; else of which Slack would not say, and why it would have to be asked again."""
+
+    is_one: bool
+    unknown: Sequence[str] = ()
+    busy: SlackBusy | SlackUnsure | None = None
+
+
+def _look_up(names: Iterable[str], is_one: Callable[[str], bool | None]) -> _Found:
+    """Asks of each name whether it stands for somebody, until one does. What needs no look-up comes first, and a look-up that has to
+    wait waits for no other that says yes."""
+    unknown: list[str] = []
+    busy: SlackBusy | SlackUnsure | None = None
+    for name in sorted(names, key=_look_ups):
+        try:
+            said = is_one(name)
+        except (SlackBusy, SlackUnsure) as error:
+            busy = busy or error
+            continue
+        if said:
+            return _Found(is_one=True)
+        if said is None:
+            unknown.append(name)
+    return _Found(is_one=False, unknown=unknown, busy=busy)
 
 
 def _naming(catalog: Catalog, name: str) -> frozenset[Circle]:
