@@ -76,7 +76,6 @@ class ReplyCalls:
         self._unwritten = [noted]
         self._results: list[Result] = []
         self._proposals: list[Proposal] = []
-        self._proposed: list[JournalEntry] = []  # these go with their rows
         self._brought_data = False
 
     def take(self, items: Sequence[Item], reply: Reply) -> ReplyOutcome:
@@ -100,8 +99,7 @@ class ReplyCalls:
 
     def _add(self, position: int, taken: ReadResult | Proposal, told: Sequence[JournalEntry]) -> None:
         """Keeps what one call led to."""
-        self._unwritten += [one for one in told if one.kind != "proposed"]
-        self._proposed += [one for one in told if one.kind == "proposed"]
+        self._unwritten += told
         self._brought_data = self._brought_data or any(map(_brought_data, told))
         if isinstance(taken, Proposal):
             self._proposals.append(taken)
@@ -116,7 +114,7 @@ class ReplyCalls:
             self._results,
             proposals,
             self._gate.card_posts(proposals),
-            [*self._unwritten, *self._proposed],
+            [*self._unwritten, *map(proposed, proposals)],  # the last go with their rows
             tainted=self._brought_data,
         )
 
@@ -145,7 +143,7 @@ class ReplyCalls:
             return ReadResult(error_text(str(error))), [JournalEntry("bad call", told)]
 
     def _take(self, name: str, raw: object, position: int, until: float) -> Taken:
-        """One call: what a read gave, or a write's proposal; and the journal's entries about it. Raises `BadCall`."""
+        """One call: what a read gave, or a write's proposal; and the journal's entries, but for the proposal's. Raises `BadCall`."""
         match name:
             case "call_rest_api":
                 return self._call_api(parse_arguments(raw), position, until)
@@ -201,8 +199,7 @@ class ReplyCalls:
             got = self._gate.read(judged, self._turn, catalog, self._wants)
             return got, [noted_read(call, got.status, got.seconds, got.text, got.identity, **got.counts)]
         by = None if call.matched else until  # a look-up took of that time
-        proposal = self._gate.propose(judged, self._turn, position, catalog, by)
-        return proposal, [proposed(proposal)]
+        return self._gate.propose(judged, self._turn, position, catalog, by), []
 
     def _find(self, raw: object) -> Taken:
         """Operations that were not listed."""
