@@ -52,8 +52,8 @@ class Pace(Protocol):
     """What one API can take: requests at once, requests started per second. Who waits holds its own thread and nothing else."""
 
     @abstractmethod
-    def through(self, by: float) -> AbstractContextManager[None]:
-        """Waits for its turn until `by` (monotonic seconds) at most, and holds it inside. Raises `Unsent`."""
+    def through(self, until: float) -> AbstractContextManager[None]:
+        """Waits for its turn, `until` (monotonic seconds) at most, and holds it inside. Raises `Unsent`."""
 
 
 class SharedPace:
@@ -67,12 +67,12 @@ class SharedPace:
         self._timeout = timeout
 
     @contextmanager
-    def through(self, by: float) -> Iterator[None]:
-        """Waits for its turn until `by` (monotonic seconds) at most, and holds it inside. Raises `Unsent`."""
-        slot = self._wait(by, lambda: self._store.take_slot(self._slots, self._timeout)) if self._slots else None
+    def through(self, until: float) -> Iterator[None]:
+        """Waits for its turn, `until` (monotonic seconds) at most, and holds it inside. Raises `Unsent`."""
+        slot = self._wait(until, lambda: self._store.take_slot(self._slots, self._timeout)) if self._slots else None
         try:
             if self._apart:
-                self._wait(by, self._start)
+                self._wait(until, self._start)
             yield
         finally:
             if slot is not None:
@@ -82,9 +82,9 @@ class SharedPace:
         return "" if self._store.pace(self._name, self._apart, 0.0) == 0 else None
 
     @staticmethod
-    def _wait(by: float, take: Callable[[], str | None]) -> str:
+    def _wait(until: float, take: Callable[[], str | None]) -> str:
         while (taken := take()) is None:
-            left = by - time.monotonic()
+            left = until - time.monotonic()
             if left <= 0:
                 raise Unsent(_LATE)
             time.sleep(min(_LOOK, left))
@@ -103,9 +103,9 @@ class OwnPace:
         self._free_at = 0.0  # monotonic seconds
 
     @contextmanager
-    def through(self, by: float) -> Iterator[None]:
-        """Waits for its turn until `by` (monotonic seconds) at most, and holds it inside. Raises `Unsent`."""
-        self._enter(by)
+    def through(self, until: float) -> Iterator[None]:
+        """Waits for its turn, `until` (monotonic seconds) at most, and holds it inside. Raises `Unsent`."""
+        self._enter(until)
         try:
             yield
         finally:
@@ -113,13 +113,13 @@ class OwnPace:
                 self._under_way -= 1
                 self._changed.notify_all()
 
-    def _enter(self, by: float) -> None:
+    def _enter(self, until: float) -> None:
         me = object()
         with self._changed:
             self._line.append(me)
             try:
                 while (wait := self._wait_of(me)) > 0:
-                    left = by - time.monotonic()
+                    left = until - time.monotonic()
                     if left <= 0:
                         raise Unsent(_LATE)
                     self._changed.wait(min(wait, left))
@@ -217,35 +217,35 @@ class ApiClient:
         headers: Mapping[str, str] | None = None,
         key: str | None = None,
         etag: str = "",
-        by: float | None = None,
+        until: float | None = None,
     ) -> Answer:
-        """One request for `caller`, no redirect followed, no retry but once after a 401 where a credential could be renewed, all until `by`
+        """One request for `caller`, no redirect followed, no retry but once after a 401 where a credential could be renewed, all by `until`
         (monotonic seconds). Raises `Unsent`, `Unanswered` or `NotConnected`.
 
         `body` is JSON text, sent as `body_type` says; `headers` are the call's own.
         """
         if method not in self._methods:
             raise ValueError(f"this client sends no {method}")
-        by = time.monotonic() + self.timeout if by is None else by
+        until = time.monotonic() + self.timeout if until is None else until
         kind, content = encoded(body_type, body, operation.body) if body is not None else (None, None)
         whole = headers_of(operation.api, headers or {}, content_type=kind, key=key, etag=etag)
         request = Outgoing(caller, method, url, content.encode() if content is not None else None)
         told = self._shown(operation, body) if self._tells(body) else None
-        answer, credential = self._sent(operation, request, whole, by, told)
-        if answer.status == HTTPStatus.UNAUTHORIZED and self._is_renewed(operation, request, credential, by):
+        answer, credential = self._sent(operation, request, whole, until, told)
+        if answer.status == HTTPStatus.UNAUTHORIZED and self._is_renewed(operation, request, credential, until):
             with suppress(Unsent):  # then the API's own word stands
-                answer, _ = self._sent(operation, request, whole, by, told, refused=credential)
+                answer, _ = self._sent(operation, request, whole, until, told, refused=credential)
         return answer
 
-    def _credential(self, operation: Operation, request: Outgoing, by: float) -> Credential:
+    def _credential(self, operation: Operation, request: Outgoing, until: float) -> Credential:
         try:
-            return self._identities.credential(operation.api, request, by)
+            return self._identities.credential(operation.api, request, until)
         except NoCredential as error:
             raise Unsent(str(error)) from error
 
-    def _is_renewed(self, operation: Operation, request: Outgoing, refused: Credential, by: float) -> bool:
+    def _is_renewed(self, operation: Operation, request: Outgoing, refused: Credential, until: float) -> bool:
         try:
-            return self._identities.renewed(operation.api, request, refused, by)
+            return self._identities.renewed(operation.api, request, refused, until)
         except NoCredential:  # the API's own word stands
             return False
 
@@ -254,7 +254,7 @@ class ApiClient:
         operation: Operation,
         request: Outgoing,
         headers: Mapping[str, str],
-        by: float,
+        until: float,
         told: Any,
         *,
         refused: Credential = NOTHING_CARRIED,
@@ -262,7 +262,7 @@ class ApiClient:
         """One exchange with its line in the log, and what it carried; `told`: the body for it, None where that is not to be told;
         `refused`: what the exchange before it carried, which the API knows, too."""
         began = time.monotonic()
-        at_last = (began + by) / 2  # half of the time is for the answer: a write without one is of unknown outcome
+        at_last = (began + until) / 2  # half of the time is for the answer: a write without one is of unknown outcome
         status: int | str = "not sent"
         try:
             with self._paces.of(operation.api).through(at_last):
@@ -280,7 +280,7 @@ class ApiClient:
                         url,
                         _traced({**headers, **credential.headers}),
                         request.body,
-                        timeout=max(0.001, by - began),
+                        timeout=max(0.001, until - began),
                         max_bytes=self.max_response,
                     )
                     note(_told(answer))

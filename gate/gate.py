@@ -199,10 +199,10 @@ class Gate:
 
     # --- proposals: proposals.py --------------------------------------------------------------------------------------
 
-    def propose(self, write: Write, turn: Turn, call: int, catalog: Catalog, by: float | None = None) -> Proposal:
-        """A write as the proposal to be stored with the reply; its target is read until `by` (monotonic seconds). Raises `BadCall`, and
+    def propose(self, write: Write, turn: Turn, call: int, catalog: Catalog, until: float | None = None) -> Proposal:
+        """A write as the proposal to be stored with the reply; its target is read by `until` (monotonic seconds). Raises `BadCall`, and
         `NotConnected` where it could not be sent in its asker's name."""
-        return self._proposals.propose(write, turn, call, catalog, by)
+        return self._proposals.propose(write, turn, call, catalog, until)
 
     def batched(self, proposals: Sequence[Proposal]) -> list[Proposal]:
         """The proposals of one reply, those that the catalog lets be approved together named as one fixed set."""

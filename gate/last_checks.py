@@ -89,13 +89,13 @@ class LastChecks:
 
     def _mine(self, stored: Proposal) -> ChannelCatalog:
         """What the asker of a proposal may ask for by now. Raises `BadCall`, and `Unsent` where Slack has not said so in seconds."""
-        by = time.monotonic() + _PATIENCE
+        until = time.monotonic() + _PATIENCE
         while True:
             try:
                 return self._reads.here(stored.thread, stored.asker, to="send")
             except (SlackBusy, SlackUnsure) as error:
                 wait = error.after if isinstance(error, SlackBusy) else _TRY_AGAIN
-            if time.monotonic() + wait > by:
+            if time.monotonic() + wait > until:
                 raise Unsent(words.ASKER_UNKNOWN)
             time.sleep(wait)
 

@@ -198,8 +198,8 @@ class ReplyCalls:
         if isinstance(judged, Read):
             got = self._gate.read(judged, self._turn, catalog, self._wants)
             return got, [noted_read(call, got.status, got.seconds, got.text, got.identity, **got.counts)]
-        by = None if call.matched else until  # a look-up took of that time
-        return self._gate.propose(judged, self._turn, position, catalog, by), []
+        given = None if call.matched else until  # a look-up took of that time
+        return self._gate.propose(judged, self._turn, position, catalog, given), []
 
     def _find(self, raw: object) -> Taken:
         """Operations that were not listed."""

@@ -129,7 +129,7 @@ SHORTCUTS = {
         "if at < 0: ... return None": "what follows finds nothing either",
         "if '+' not in raw: ... return raw": "neither expression fits then",
     },
-    "gate/lists": {"if time.monotonic() >= by: ... raise _Over": "the page's own request has a millisecond left"},
+    "gate/lists": {"if time.monotonic() >= until: ... raise _Over": "the page's own request has a millisecond left"},
     "identity/accounts": {
         "if self._store.end_renewal(account, renewed): ... return renewed": "what is there by then is looked up, and is that"
     },
