@@ -230,11 +230,11 @@ class ApiClient:
         kind, content = encoded(body_type, body, operation.body) if body is not None else (None, None)
         whole = headers_of(operation.api, headers or {}, content_type=kind, key=key, etag=etag)
         request = Outgoing(caller, method, url, content.encode() if content is not None else None)
-        told = self._shown(operation, body) if self._tells(body) else None
-        answer, credential = self._sent(operation, request, whole, until, told)
+        logged_body = self._shown(operation, body) if self._tells(body) else None
+        answer, credential = self._sent(operation, request, whole, until, logged_body)
         if answer.status == HTTPStatus.UNAUTHORIZED and self._is_renewed(operation, request, credential, until):
             with suppress(Unsent):  # then the API's own word stands
-                answer, _ = self._sent(operation, request, whole, until, told, refused=credential)
+                answer, _ = self._sent(operation, request, whole, until, logged_body, refused=credential)
         return answer
 
     def _credential(self, operation: Operation, request: Outgoing, until: float) -> Credential:
@@ -255,11 +255,11 @@ class ApiClient:
         request: Outgoing,
         headers: Mapping[str, str],
         until: float,
-        told: Any,
+        logged_body: Any,
         *,
         refused: Credential = NOTHING_CARRIED,
     ) -> tuple[Answer, Credential]:
-        """One exchange with its line in the log, and what it carried; `told`: the body for it, None where that is not to be told;
+        """One exchange with its line in the log, and what it carried; `logged_body`: the body for it, None where that is not to be logged;
         `refused`: what the exchange before it carried, which the API knows, too."""
         began = time.monotonic()
         at_last = (began + until) / 2  # half of the time is for the answer: a write without one is of unknown outcome
@@ -283,15 +283,15 @@ class ApiClient:
                         timeout=max(0.001, until - began),
                         max_bytes=self.max_response,
                     )
-                    note(_told(answer))
-                    note({"http.request.body": json.dumps(told)} if told is not None else {})
+                    note(_answer_attributes(answer))
+                    note({"http.request.body": json.dumps(logged_body)} if logged_body is not None else {})
             status = answer.status
             seconds = round(time.monotonic() - began, 4)
             whose, secrets = _identity(credential), _forms(*credential.secrets, *refused.secrets)
             answer = replace(answer, seconds=seconds, hiding=operation.hiding, identity=whose, secrets=secrets)
             return self._whole(answer), credential
         finally:
-            bodies = {"body": told} if told is not None else {}
+            bodies = {"body": logged_body} if logged_body is not None else {}
             seconds = round(time.monotonic() - began, 4)
             _count(operation.api.name, request.method, status, seconds)
             log.info(
@@ -346,7 +346,7 @@ def _traced(headers: Mapping[str, str]) -> dict[str, str]:
     return {**headers, **({"traceparent": current} if current and not has_own else {})}
 
 
-def _told(answer: Answer) -> Attributes:
+def _answer_attributes(answer: Answer) -> Attributes:
     """What a span tells of an answer."""
     failed = {"error.type": str(answer.status)} if answer.status >= HTTPStatus.BAD_REQUEST else {}
     return {"http.response.status_code": answer.status, **failed}

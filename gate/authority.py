@@ -34,7 +34,7 @@ _SPARE = 9  # look-ups of a minute that are then left to who decides
 Use = Literal["ask", "send", "show"]
 
 
-class Unplaced(BadCall):
+class ChannelUnknown(BadCall):
     """What holds where a thread is cannot be known now. Its words are for the model and for people."""
 
 
@@ -64,7 +64,7 @@ class PeopleDirectory(Protocol):
 
 
 @dataclass(frozen=True)
-class ChannelCatalog:
+class CatalogPart:
     """What holds where a question is asked, for who asks it: the operations and rules, and words for the model. `is_unsure`: there may be
     more, since Slack would not say whom a name under `askers` stands for."""
 
@@ -82,7 +82,7 @@ class Authority:
         self._channels = channels
         self._allow_guests = allow_guests
 
-    def here(self, catalog: Catalog, thread: str, asker: str, *, to: Use = "ask") -> ChannelCatalog:
+    def part(self, catalog: Catalog, thread: str, asker: str, *, to: Use = "ask") -> CatalogPart:
         """What holds for `asker` in a thread's channel; in a direct message, what holds in the first designated channel.
 
         Raises `BadCall`, and as `asked_by` does.
@@ -93,7 +93,7 @@ class Authority:
             return mine
         return replace(mine, catalog=mine.catalog.narrowed(entry), instructions=entry.instructions)
 
-    def here_for_all(self, catalog: Catalog, thread: str) -> Catalog:
+    def part_for_all(self, catalog: Catalog, thread: str) -> Catalog:
         """What holds in a thread's channel, whoever asks. Raises `BadCall`."""
         entry = self._entry(catalog, thread)
         return catalog if entry is None else catalog.narrowed(entry)
@@ -104,18 +104,18 @@ class Authority:
         names = self._names_of(catalog, place.channel) if not place.is_direct else self._first_channel(catalog)
         return next((one for name, one in catalog.channels.items() if name in names), None)
 
-    def asked_by(self, catalog: Catalog, asker: str, *, to: Use = "ask") -> ChannelCatalog:
+    def asked_by(self, catalog: Catalog, asker: str, *, to: Use = "ask") -> CatalogPart:
         """What `asker` may ask for in any channel; an app what names it, and no more. Where Slack does not say now, raises `SlackBusy` or
         `SlackUnsure`, or leaves out what is not known, `to` show what there is."""
         if app := app_of(asker):
-            return ChannelCatalog(catalog.open_to(_naming(catalog, app)))
+            return CatalogPart(catalog.open_to(_naming(catalog, app)))
         if not self._allow_guests and asker in catalog.askers:  # others of them come no further than the door
             is_outsider = self._directory.is_outsider(asker)
             if is_outsider is not False:
-                return ChannelCatalog(catalog.open_to(_naming(catalog, asker)), is_unsure=is_outsider is None)
+                return CatalogPart(catalog.open_to(_naming(catalog, asker)), is_unsure=is_outsider is None)
         is_in_them = {one: self._is_in(one, asker, to) for one in catalog.circles}
         circles = frozenset(one for one, is_in in is_in_them.items() if is_in)
-        return ChannelCatalog(catalog.open_to(circles), is_unsure=None in is_in_them.values())
+        return CatalogPart(catalog.open_to(circles), is_unsure=None in is_in_them.values())
 
     def _is_in(self, circle: Circle, user: str, to: Use) -> bool | None:
         """Whether a circle names somebody; None where Slack would not say. Raises `SlackBusy` or `SlackUnsure`."""
@@ -146,7 +146,7 @@ class Authority:
             return (channel,)
         name = self._directory.channel_name(channel)
         if name is None:  # what the catalog says of it cannot be known, and nothing must be laxer than that
-            raise Unplaced(words.NO_CHANNEL_NAME)
+            raise ChannelUnknown(words.NO_CHANNEL_NAME)
         return (channel, f"#{name}")
 
     def _first_channel(self, catalog: Catalog) -> tuple[str, ...]:

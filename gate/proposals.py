@@ -24,7 +24,7 @@ from store.store import Store
 from store.turns import Turn
 
 
-class Proposals:
+class ProposalMaker:
     """Makes the proposals of one gate. `clock` is seconds since 1970."""
 
     def __init__(
@@ -99,7 +99,7 @@ class Proposals:
             before=None,
             fingerprint="",
             dry_run=self._dry_run,
-            only_for=turn.only_for if write.by_policy else whose(write.rule, turn.asker, operation),
+            only_for=turn.only_for if write.by_policy else only_for_by_rule(write.rule, turn.asker, operation),
         )
 
     def _look(self, write: Write, turn: Turn, catalog: Catalog, until: float | None) -> Look:
@@ -141,6 +141,6 @@ class Proposals:
         return [replace(one, batch=batches[one.place]) if one.proposal in together else one for one in proposals]
 
 
-def whose(rule: Rule, asker: str, operation: Operation) -> str:
+def only_for_by_rule(rule: Rule, asker: str, operation: Operation) -> str:
     """For whom alone is what a person's yes by this rule opens; empty: for all. What not everybody may ask for is never for all."""
     return "" if rule.shared and not operation.is_limited else asker

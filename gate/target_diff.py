@@ -40,7 +40,7 @@ class OrderStep(NamedTuple):
 
 Path = tuple["str | ItemStep | OrderStep", ...]
 Role = Literal["itself", "about", "several"]
-Rest = Literal["none", "some", "unknown"]
+HasMore = Literal["none", "some", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Target:
     exact: bool = True
     count: int = 0
     total: int | None = None
-    rest: Rest = "none"
+    rest: HasMore = "none"
     missing: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
     chosen: bool = False  # a list of those that the request names by their ids

@@ -36,7 +36,7 @@ from gate.preview import (
     showing,
 )
 from gate.single_reads import Purpose, SingleReads
-from gate.target_diff import GONE, Rest, Target, Watch
+from gate.target_diff import GONE, HasMore, Target, Watch
 
 _MAX_TARGET = 60_000  # characters of a target that a row keeps
 _ONE_BY_ONE = 10  # things that are read one by one; of more the list is read
@@ -204,7 +204,7 @@ class TargetReader:
     def _those(self, write: Call, call: Call, ids: Sequence[str], purpose: Purpose, until: float) -> Target:
         """The things that a request names by their ids, each asked for by itself where the catalog has a read for that."""
         calls = self._one_by_one(call, ids, purpose)
-        rest: Rest = "none"
+        rest: HasMore = "none"
         if calls is not None:
             read = calls[0].operation
             found = {key: self._item(write, one, purpose, until) for key, one in zip(ids, calls, strict=True)}
@@ -251,7 +251,7 @@ class TargetReader:
         cleaned: list[Any] = self._single.cleaned(items, listed.hiding | write.operation.hiding)
         return cleaned
 
-    def _rest(self, call: Call, listed: CollectedList | None, page: Page | None = None, count: int = 0) -> Rest:
+    def _rest(self, call: Call, listed: CollectedList | None, page: Page | None = None, count: int = 0) -> HasMore:
         """Whether a list has more than was read of it."""
         if page is None and listed is not None:
             page = Page([], data_of(listed.answer)[0], listed.answer.headers)

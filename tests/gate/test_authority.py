@@ -10,7 +10,7 @@ from base.slack_errors import SlackBusy
 from catalog.bad_call import BadCall
 from catalog.catalog import load_catalog
 from catalog.rules import Rule
-from gate.authority import Authority, PeopleDirectory, Unplaced
+from gate.authority import Authority, ChannelUnknown, PeopleDirectory
 from gate.policy import Refused
 from tests.harness.bot_parts import ANN, BEN, BotParts, SilentDirectory
 from tests.slack_io.test_crowd import Slow, _ruled
@@ -43,11 +43,11 @@ class Named(Slow):
 
 def test_where_a_channels_name_is_not_known_nothing_holds_there() -> None:
     catalog = load_catalog(BY_NAME, {})
-    with pytest.raises(Unplaced, match="does not say which channel"):
-        Authority(Slow(), ("C0HR",)).here(catalog, HERE, ANN)
-    with pytest.raises(Unplaced):
-        Authority(Slow(), ("C0HR",)).here(catalog, DIRECT, ANN)
-    assert [one.name for one in Authority(Named(), ("C0HR",)).here(catalog, HERE, ANN).catalog.operations] == [
+    with pytest.raises(ChannelUnknown, match="does not say which channel"):
+        Authority(Slow(), ("C0HR",)).part(catalog, HERE, ANN)
+    with pytest.raises(ChannelUnknown):
+        Authority(Slow(), ("C0HR",)).part(catalog, DIRECT, ANN)
+    assert [one.name for one in Authority(Named(), ("C0HR",)).part(catalog, HERE, ANN).catalog.operations] == [
         "GET /users"
     ]
 
@@ -55,7 +55,7 @@ def test_where_a_channels_name_is_not_known_nothing_holds_there() -> None:
 @pytest.mark.parametrize("first", ["C0HR", "#hr-bot"])
 def test_in_a_direct_message_the_rules_of_the_first_channel_hold(first: str) -> None:
     people = Authority(Named(), (first, "C0OTHER"))
-    assert [one.name for one in people.here(load_catalog(BY_NAME, {}), DIRECT, ANN).catalog.operations] == [
+    assert [one.name for one in people.part(load_catalog(BY_NAME, {}), DIRECT, ANN).catalog.operations] == [
         "GET /users"
     ]
 
@@ -134,7 +134,7 @@ def test_where_slack_says_nothing_a_rule_keeps_its_handles_and_decides_nothing_b
 
 def test_without_a_first_channel_the_whole_catalog_holds_in_direct_messages() -> None:
     catalog = load_catalog(BY_NAME, {})
-    assert Authority(Named(), ()).here(catalog, DIRECT, ANN).catalog is catalog
+    assert Authority(Named(), ()).part(catalog, DIRECT, ANN).catalog is catalog
 
 
 def test_a_busy_look_up_is_no_refusal(parts: BotParts) -> None:

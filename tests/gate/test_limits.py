@@ -165,7 +165,7 @@ def test_reads_and_writes_share_the_limits(make: Make, server: RestServer) -> No
     approved = [parts.approved("POST", "/open", {"a": n}) for n in range(3)]
 
     def write(n: int) -> None:
-        parts.gate.write(parts.gate.approvals(approved[n].turn)[0])
+        parts.gate.write(parts.gate.approved_by_policy(approved[n].turn)[0])
 
     at_once(*[lambda: parts.read("/users")] * 3, *[partial(write, n) for n in range(3)])
     assert counting.most == 1

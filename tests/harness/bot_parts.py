@@ -415,7 +415,7 @@ class BotParts:
 
     def _here(self, turn: Turn) -> Catalog:
         """What a turn's asker may call by now."""
-        return self.gate.here(turn.thread, turn.asker).catalog
+        return self.gate.part(turn.thread, turn.asker).catalog
 
     # what there is
 
