@@ -33,7 +33,7 @@ from catalog.catalog import Api, Catalog, Limits, Operation
 from catalog.credentials import headers_of, secrets_of, spellings, with_credentials
 from catalog.secret_values import hide
 from gate.answers import Answer
-from gate.connections import Broken, Connections, Unanswered, Unsent
+from gate.connection_pools import Broken, Connections, Unanswered, Unsent
 from identity.callers import NOTHING_CARRIED, Caller, Credential, NoCredential, Outgoing
 from identity.identities import Identities
 from store.store import Store

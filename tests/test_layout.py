@@ -75,7 +75,7 @@ REACHES: dict[str, set[str]] = {
     "cli.signals": {"os", "signal"},
     "cli.tokens": {"click"},
     "gate.api_client": {"ssl"},
-    "gate.connections": {"httpx2", "httpcore2", "ssl", "pathlib"},
+    "gate.connection_pools": {"httpx2", "httpcore2", "ssl", "pathlib"},
     "identity.actors": {"joserfc", "httpx2"},
     "identity.client_auth": {"authlib"},
     "identity.commands": {"os", "shutil", "signal", "subprocess"},
@@ -140,7 +140,7 @@ WAITS = {
     "cli.signals",
     "cli.tokens",
     "gate.api_client",
-    "gate.connections",
+    "gate.connection_pools",
     "gate.gate",
     "gate.last_checks",
     "gate.lists",
@@ -371,13 +371,15 @@ def test_only_the_step_to_sending_and_single_reads_send() -> None:
         for node in ast.walk(parsed(path))
         if isinstance(node, ast.Attribute) and node.attr == "send"
     }
-    assert sending == {"gate.sending", "gate.single_reads", "gate.connections"}
+    assert sending == {"gate.sending", "gate.single_reads", "gate.connection_pools"}
 
 
 def test_only_the_api_client_has_connections() -> None:
     """The command line looks at the files of certificates alone."""
-    users = users_of("gate.connections")
-    taken = {one: {name for module, name in imports(file_of(one)) if module == "gate.connections"} for one in users}
+    users = users_of("gate.connection_pools")
+    taken = {
+        one: {name for module, name in imports(file_of(one)) if module == "gate.connection_pools"} for one in users
+    }
 
     assert {one: names for one, names in taken.items() if "Connections" in names or "ConnectionPool" in names} == {
         "gate.api_client": {"Broken", "Connections", "Unanswered", "Unsent"}
