@@ -17,7 +17,8 @@ from catalog.calls import Call
 from catalog.catalog import METHODS, Catalog
 from catalog.rules import SAFE_METHODS
 from gate.answers import ReadResult
-from gate.api_client import ApiClient, Paces
+from gate.api_client import ApiClient
+from gate.api_pace import ApiPaces
 from gate.authority import Authority, CatalogPart, Use
 from gate.card_posts import card_posts
 from gate.decisions import Decisions
@@ -62,7 +63,7 @@ class _Clients:
         self._catalog = catalog
         self._identities = identities
         self._options = options
-        self._paces = Paces(store, options.timeout + _SPARE)
+        self._paces = ApiPaces(store, options.timeout + _SPARE)
         self._tls = tls_context(options.way.certificates)
 
     def make(self, methods: Collection[str], *, keepalive: int) -> ApiClient:

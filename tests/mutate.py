@@ -88,6 +88,7 @@ TESTS = {
         "test_own_accounts",
         "test_hostile",
     ),
+    "gate/api_pace": ("test_limits",),
     "gate/connection_pools": ("test_mtls", "test_limits", "test_values", "test_hostile", "test_proxies"),
     "identity/accounts": ("test_accounts", "test_changed_servers", "test_tokens"),
     "identity/actors": ("test_actors",),

@@ -28,7 +28,8 @@ from catalog.bad_call import BadCall
 from catalog.calls import parse_arguments, resolve
 from catalog.catalog import BadCatalog, Catalog, Operation, load_catalog
 from catalog.rules import SAFE_METHODS
-from gate.api_client import ApiClient, Paces
+from gate.api_client import ApiClient
+from gate.api_pace import ApiPaces
 from gate.gate import Gate
 from gate.policy import Read, Refused, State, Write, sort
 from identity.callers import Caller
@@ -571,7 +572,7 @@ def test_the_read_paths_wire_sends_nothing_but_get_and_head(base: str, parts: Bo
         parts.catalog,
         SAFE_METHODS,
         identities=Identities({}),
-        paces=Paces(parts.store, 5),
+        paces=ApiPaces(parts.store, 5),
         keepalive=1,
         tls=tls_context(),
         timeout=60,
