@@ -16,6 +16,6 @@ Nobody else sends anything to the API, and nothing here talks to the model. Read
 reply_calls.py takes the calls of one reply through the gate, recipe_runs.py several as one. All else here computes and reaches
 nowhere: cards.py draws, with card_lines.py, card_blocks.py, card_modals.py and home_cards.py; preview.py, naming.py and
 target_diff.py know targets; answers.py, partial_answers.py, media.py and results.py make results of answers, answer_places.py says
-where they may be told, paging.py makes the next page's request, recipes.py the next step's call; condition_gaps.py and
-condition_trials.py try rules for `check`.
+where they may be told, paging.py makes the next page's request, recipes.py the next step's call; condition_trials.py tries
+rules for `check`.
 """
