@@ -15,6 +15,7 @@ from urllib.parse import unquote_plus
 from base.jmespath_bounded import BadQuery, search
 from base.shrink import as_json
 from catalog.catalog import Operation, Pagination
+from catalog.list_names import BESIDE_LISTS, LISTS, WRAPS
 from catalog.signs_of_more import Page, holds, next_link, number_beside, plain_name, previous_told, says_no, total_told
 from catalog.template import Value, split_list
 from gate.naming import key_of
@@ -25,11 +26,7 @@ LINKS = Pagination(
     style="link"
 )  # holds where the catalog says nothing: what a Link header says, it says in a standard way
 _MAX_TOKEN = 4_000  # characters
-_LISTS = (
-    "data", "items", "results", "values", "records", "entries", "content", "list", "rows", "elements", "objects", "value",
-)  # fmt: skip
-_WRAPS = ("_embedded", "data", "result", "response", "d", "hits")
-_ASIDE = frozenset(("errors", "warnings", "messages", "links", "included"))  # lists beside the list
+_WRAPS = ("_embedded", *WRAPS)
 _KINDS = ("type", "kind", "object", "resourcetype", "model", "entity")  # ids are told apart by these, too
 
 
@@ -54,6 +51,7 @@ class End:
 
 NOT_WHERE = "the API says that there are more, but not where"
 NO_URL = "what the API gave as the next page's URL is not text"
+NO_VALUE = "what the API gave for the next page is neither text nor a number"
 NO_PARAMETER = "the API gave a token for the next page, and the catalog's pagination has no `parameter` that takes it"
 SAME_PAGE = "the API gave the same page again for another {parameter}"
 
@@ -171,9 +169,9 @@ def _only_list(data: Any, depth: int = 2) -> list[Any] | None:
     if not isinstance(data, dict) or depth == 0:
         return data if isinstance(data, list) else None
     lists = {name: one for name, one in data.items() if isinstance(one, list)}
-    main = {name: one for name, one in lists.items() if name not in _ASIDE}
+    main = {name: one for name, one in lists.items() if name not in BESIDE_LISTS}
     if len(main) > 1:
-        return next((main[name] for name in _LISTS if name in main), None)
+        return next((main[name] for name in LISTS if name in main), None)
     wrapped = [inner for name in _WRAPS if (inner := _only_list(data.get(name), depth - 1)) is not None]
     return next(iter([*main.values(), *wrapped, *(lists.values() if len(lists) == 1 else ())]), None)
 
@@ -319,8 +317,7 @@ def _onward(course: Course, found: Any) -> tuple[Course, NextPage | End]:
         return course, _ended(course)
     parameter, wants_url = course.paging.parameter, course.paging.style in ("link", "next_url")
     if isinstance(found, bool) or not isinstance(found, (str, int)):
-        what = "as the next page's URL is not text" if wants_url else "for the next page is neither text nor a number"
-        return course, End(f"what the API gave {what}")
+        return course, End(NO_URL if wants_url else NO_VALUE)
     text = str(found)
     if _is_url(text) or (wants_url and isinstance(found, str) and not (parameter and _is_token(course, text))):
         return _once(course, text, NextPage(url=text))

@@ -18,6 +18,7 @@ from base.english import split, stem
 from base.json_pointer import at, steps_of
 from base.json_text import loads
 from base.shrink import as_json, shrink
+from base.statuses import is_success
 from catalog.bodies import is_json_patch
 from gate.naming import Name, apart, key_of
 
@@ -107,7 +108,7 @@ class Target:
     @property
     def is_there(self) -> bool:
         """Whether the API showed it."""
-        return self.status is not None and 200 <= self.status < 300
+        return is_success(self.status)
 
     def to_json(self) -> str:
         """The JSON text that the proposal's row keeps."""
