@@ -22,7 +22,7 @@ from base.slack_errors import SlackBusy, SlackUnsure
 from base.thread import Thread
 from base.tracing import agent_span
 from gate.answer_places import is_for_asker_alone
-from gate.authority import ChannelCatalog
+from gate.authority import CatalogPart
 from gate.gate import Gate
 from gate.reply_calls import ReplyCalls
 from identity.callers import NotConnected
@@ -200,20 +200,20 @@ class AI:
                     return False
             self._rest_for_model(turn.waits_until)
             is_last = turn.model_calls >= self._services.limits.max_model_calls
-            here = self._here(turn)
-            if not here.catalog.operations:
-                self._turn_away(turn, words.NOT_KNOWN_WHO if here.is_unsure else words.NOTHING_TO_ASK)
+            part = self._part(turn)
+            if not part.catalog.operations:
+                self._turn_away(turn, words.NOT_KNOWN_WHO if part.is_unsure else words.NOTHING_TO_ASK)
                 return True
-            self._check_connected(turn, here)
+            self._check_connected(turn, part)
             self._live.is_silent = self._is_for_asker_alone(turn, items)
-            reply, asked = self._ask(turn, here, items, is_last=is_last)
+            reply, asked = self._ask(turn, part, items, is_last=is_last)
             turn = replace(turn, model_calls=turn.model_calls + 1)
             if is_last or not reply.message.calls:
-                self._answer(turn, here, reply, asked, is_last=is_last, is_alone=self._is_for_asker_alone(turn, items))
+                self._answer(turn, part, reply, asked, is_last=is_last, is_alone=self._is_for_asker_alone(turn, items))
                 return True
             self._store.check_catalog()  # another one may have come since the last look, by which less is allowed
-            now = self._here(turn)
-            is_own = is_private(items) or here.catalog.is_limited or now.catalog.is_limited
+            now = self._part(turn)
+            is_own = is_private(items) or part.catalog.is_limited or now.catalog.is_limited
             turn = replace(turn, only_for=turn.asker if is_own else "")
             made = self._take_calls(turn, now, items, reply, asked)
             said = self._store.add_round(turn, made)
@@ -227,12 +227,12 @@ class AI:
         self._services.cancel_flag.check(turn.turn)
 
     def _send_approved(self, turn: Turn) -> None:
-        for approval in self._gate.approvals(turn.turn):
+        for approval in self._gate.approved_by_policy(turn.turn):
             self._check(turn)
             self._gate.write(approval)
 
     def _ask(
-        self, turn: Turn, here: ChannelCatalog, items: Sequence[Item], *, is_last: bool
+        self, turn: Turn, part: CatalogPart, items: Sequence[Item], *, is_last: bool
     ) -> tuple[Reply, JournalEntry]:
         """One model call: the reply, and the journal's entry about it."""
         self._services.status.status(self._thread, words.THINKING, after=LASTS if not turn.model_calls else _GOES_ON)
@@ -240,7 +240,7 @@ class AI:
         noted = first_noted(items) or TurnNote(self._notes.about(turn), "")
         began = time.monotonic()
         reply = model.ask(
-            items, here.catalog, here.instructions, noted, self._live, lambda: self._check(turn), is_last=is_last
+            items, part.catalog, part.instructions, noted, self._live, lambda: self._check(turn), is_last=is_last
         )
         measured = {
             "model": model.name,
@@ -255,12 +255,12 @@ class AI:
         return reply, JournalEntry("model call", measured)
 
     def _take_calls(
-        self, turn: Turn, here: ChannelCatalog, items: Sequence[Item], reply: Reply, asked: JournalEntry
+        self, turn: Turn, part: CatalogPart, items: Sequence[Item], reply: Reply, asked: JournalEntry
     ) -> ReplyOutcome:
         """Makes what the reply calls; what was shown of text beside the calls is no answer and goes."""
         progress = TurnProgress(self._thread, self._services.status, lambda: self._check(turn), self._gate)
         budget = self._services.model.prompt_budget
-        calls = ReplyCalls(self._gate, self._store, turn, here, progress, asked, prompt_budget=budget)
+        calls = ReplyCalls(self._gate, self._store, turn, part, progress, asked, prompt_budget=budget)
         try:
             made = calls.take(items, reply)
         except NotConnected as missing:
@@ -277,7 +277,7 @@ class AI:
     def _answer(
         self,
         turn: Turn,
-        here: ChannelCatalog,
+        part: CatalogPart,
         reply: Reply,
         asked: JournalEntry,
         *,
@@ -287,7 +287,7 @@ class AI:
         limits, mention = self._services.limits, self._store.mention_of(turn.turn)
         files = mention.files if mention is not None else ()
         text = answer_text(reply, limits.max_model_calls if is_last else None)
-        shown = with_notes(text, files, is_dry_run=limits.dry_run, is_unsure=here.is_unsure)
+        shown = with_notes(text, files, is_dry_run=limits.dry_run, is_unsure=part.is_unsure)
         first, links = self._services.ids(), self._gate.catalog.links
         if is_alone:
             says = [*answers_alone(turn, shown, first, links), *self._not_shown(turn)]
@@ -305,10 +305,10 @@ class AI:
 
     # --- accounts that the asker has yet to connect -------------------------------------------------------------------
 
-    def _check_connected(self, turn: Turn, here: ChannelCatalog) -> None:
+    def _check_connected(self, turn: Turn, part: CatalogPart) -> None:
         """Raises `_Unconnected` where nothing that holds here can be asked before its asker connects an account: then nothing reaches
         the model."""
-        if missing := self._gate.first_accounts(turn, here.catalog):
+        if missing := self._gate.first_accounts(turn, part.catalog):
             raise _Unconnected(missing)
 
     def _await_account(self, turn: Turn, missing: _Unconnected) -> bool:
@@ -364,7 +364,7 @@ class AI:
         if (closed := self._store.used_up(turn.asker, self._services.limits.allowance)) is not None:
             self._refuse(turn, closed)
             return None
-        here = self._here(turn)
+        part = self._part(turn)
         written = self._services.reader.read(turn)
         if written.text is None:
             log.info("question deleted before its turn")
@@ -373,7 +373,7 @@ class AI:
             return None
         edited = [JournalEntry("question edited", {"words": digest(written.text)})] if written.text != turn.text else []
         self._session(turn, "processing", written.text)
-        noted = self._notes.of_question(turn, here, written.text, [line.text for line in written.before])
+        noted = self._notes.of_question(turn, part, written.text, [line.text for line in written.before])
         return self._store.begin_turn(turn, written.text, written.before, edited, noted)
 
     def _refuse(self, turn: Turn, closed: Closed) -> None:
@@ -452,14 +452,14 @@ class AI:
         self._rest_for_model(now + wait.seconds)
         return False
 
-    def _here(self, turn: Turn) -> ChannelCatalog:
+    def _part(self, turn: Turn) -> CatalogPart:
         """What the turn's asker may ask for here. Where Slack does not say so the turn waits without a worker, for a minute; after that,
         what is not known is left out. Raises `BadCall`, and `Waits`."""
         try:
-            return self._gate.here(self._thread, turn.asker)
+            return self._gate.part(self._thread, turn.asker)
         except (SlackBusy, SlackUnsure) as error:
             self._wait_for_slack(turn, error)
-        return self._gate.here(self._thread, turn.asker, to="show")
+        return self._gate.part(self._thread, turn.asker, to="show")
 
     def _wait_for_slack(self, turn: Turn, error: SlackBusy | SlackUnsure) -> None:
         """Raises `Waits` as long as the turn has time."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from base.jmespath_bounded import BadQuery, search
 from catalog.catalog import Operation, Pagination
+from catalog.list_names import BESIDE_LISTS, LISTS
 from catalog.signs_of_more import FLAGS, PAGES, SIZES, TOTALS, Page, is_next_header, next_link, plain_name
 
 # Names as plain_name() gives them, the likeliest first where one of them is chosen.
@@ -44,10 +45,6 @@ AROUND = frozenset(  # where answers keep what is no item
     ("meta", "metadata", "paging", "pagination", "page", "pages", "pageinfo", "nextpage", "responsemetadata", "links", "cursors",
      "cursor", "responsemeta", "next", "data", "result", "response", "embedded", "d", "hits")
 )  # fmt: skip
-_LIST_NAMES = (
-    "data", "items", "results", "values", "records", "entries", "content", "list", "rows", "elements", "objects", "value",
-)  # fmt: skip
-_ASIDE = ("errors", "warnings", "messages", "links", "included")  # lists beside the list
 _MOST_FIELDS = 100  # of one object
 DEPTH = 3
 
@@ -208,15 +205,15 @@ def _by_url(shape: Shape, items: dict[str, str]) -> dict[str, Any] | None:
 def items_in(fields: Sequence[Field], path: str) -> Field | None:
     """The list that an answer is about: nearest to the top, of things rather than of words, named as lists are."""
     last = next((step for step in reversed(path.split("/")) if step and not re.search(r"[{\[]", step)), "")
-    lists = [one for one in fields if one.is_list and one.name not in _ASIDE]
+    lists = [one for one in fields if one.is_list and one.name not in BESIDE_LISTS]
 
     def rank(one: Field) -> tuple[int, int, int]:
-        usual = _LIST_NAMES.index(one.name) if one.name in _LIST_NAMES else len(_LIST_NAMES)
+        usual = LISTS.index(one.name) if one.name in LISTS else len(LISTS)
         usual = -1 if one.name == plain_name(last) else usual
         return (len(one.path), 0 if one.is_of_things else 1, usual)
 
     best = min(lists, key=rank, default=None)
-    if best is None or best.name in _LIST_NAMES or best.name == plain_name(last):
+    if best is None or best.name in LISTS or best.name == plain_name(last):
         return best
     beside = [one for one in lists if len(one.path) == len(best.path)]
     is_page = any(one.name in {*_PLAIN_TOTALS, *PAGES, *FLAGS} or "next" in one.name for one in fields)

@@ -11,6 +11,7 @@ from catalog.schemas import Schema
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 ASKER, ANYONE = "asker", "anyone-in-channel"
+_KEPT = ("approvers", "not_asker", "quorum", "batch")  # what a stored row has of a rule, in the order of its list
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,24 @@ class Rule:
         return self.condition is None or self.condition.holds(given)
 
     def to_json(self) -> str:
-        """The rule as a stored row keeps it: what decides, less the conditions that chose it."""
+        """The rule as a stored row keeps it: what decides, less the conditions that chose it.
+
+        A list, since processes of the version before read nothing else. A version with one more member has to write and seal this list
+        for rules that make no use of it, and an object of members by name for those that do.
+        """
         return json.dumps([self.approvers, self.not_asker, self.quorum, self.batch])
 
     @classmethod
     def from_json(cls, text: str) -> Rule:
-        """The rule that `to_json` wrote, less its condition, which has been judged by then."""
-        approvers, not_asker, quorum, batch = json.loads(text)
-        return cls(tuple(approvers), not_asker, quorum, batch=batch)
+        """The rule of a stored row, less its condition, which has been judged by then: a list as `to_json` writes it, or an object.
+
+        What a later version added is left out, so the row can be shown and can end. It cannot be sent by what is known here: its seal
+        is not over that.
+        """
+        kept = json.loads(text)
+        members = kept if isinstance(kept, dict) else dict(zip(_KEPT, kept, strict=False))
+        known = {name: members[name] for name in _KEPT if name in members}
+        return cls(**known | ({"approvers": tuple(known["approvers"])} if "approvers" in known else {}))
 
     @property
     def people(self) -> tuple[frozenset[str], bool, int]:

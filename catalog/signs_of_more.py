@@ -14,6 +14,7 @@ from typing import Any
 
 from base.shrink import plain
 from catalog.catalog import Operation
+from catalog.list_names import WRAPS
 from catalog.template import Value
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110, 5.6.2
@@ -42,10 +43,9 @@ _NEXT = (
     "nextpageurl", "nextpagelink", "nextrecordsurl", "odatanextlink", "continue", "continuation", "continuationtoken",
     "paginationtoken", "lastevaluatedkey", "remainingitemcount",
 )  # fmt: skip
-_WRAPS = ("data", "result", "response", "d", "hits")
 _AROUND = (  # objects beside a list, or around it, that speak of it
     "meta", "metadata", "pagination", "paging", "page", "pages", "pageinfo", "links", "cursor", "cursors", "responsemetadata",
-    "responsemeta", *_WRAPS,
+    "responsemeta", *WRAPS,
 )  # fmt: skip
 _TOTAL_HEADERS = (
     "x-total-count", "x-total", "total-count", "total-records", "total-objects", "x-pagination-total-count", "x-wp-total",
@@ -136,7 +136,7 @@ def next_told(page: Page, *, is_list: bool = True) -> str:
     said = list(_beside(page))
     has_ended = any(name in FLAGS and value is False for _, name, value in said)
     for path, name, value in said:
-        is_apart = is_list or (len(path) > 1 and plain_name(path[-2]) not in _WRAPS)  # or a field of a thing of its own
+        is_apart = is_list or (len(path) > 1 and plain_name(path[-2]) not in WRAPS)  # or a field of a thing of its own
         if _says_more(name, value, is_apart=is_apart, has_ended=has_ended):
             return f"its field {'.'.join(map(plain, path))} says so"
     return ""

@@ -25,6 +25,7 @@ from base.settings import Misconfigured, Settings, environment, load_settings, l
 from base.visible import visible
 from catalog.askers import ALL, Circle
 from catalog.catalog import RUN, Api, Catalog, Operation, Recipe, load_catalog
+from catalog.condition_gaps import gaps
 from catalog.credentials import secrets_of
 from catalog.hidden_places import further_places
 from catalog.importer import fetching
@@ -33,7 +34,6 @@ from catalog.json_schema import schema_text
 from catalog.rules import ASKER, SAFE_METHODS, Rule
 from cli import backups, tokens
 from cli.shared import check_named_files, on_terminal, open_store, plain_errors, show, table_of, text_of, verify
-from gate.condition_gaps import gaps
 from gate.condition_trials import trials
 from gate.policy import Verdict
 from identity.checks import called_with, untimely

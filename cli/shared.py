@@ -14,7 +14,7 @@ from rich.table import Table
 from base.settings import Misconfigured, environment
 from base.visible import visible
 from catalog.catalog import Catalog, load_catalog
-from gate.connections import check_certificates
+from gate.connection_pools import check_certificates
 from identity.checks import check_files
 from store.journal.hash_chain import digest
 from store.journal.journal import ALWAYS, Head, Journal, Span, read_key

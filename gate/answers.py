@@ -14,7 +14,7 @@ from base.json_text import loads
 from base.masking import beginning_at_end, mask
 from base.retry import waiting_words
 from base.shrink import as_json, shrink
-from base.statuses import status_text
+from base.statuses import is_success, status_text
 from base.utf8 import encodable
 from catalog.secret_values import NOTHING, Hiding
 from gate.media import decoded, media_type, read_text
@@ -41,7 +41,7 @@ class Answer:
     @property
     def is_success(self) -> bool:
         """Whether its status is one of 2xx."""
-        return 200 <= self.status < 300
+        return is_success(self.status)
 
     def header(self, name: str) -> str:
         """A header's text, empty where it is not there."""

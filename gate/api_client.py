@@ -8,17 +8,13 @@ room.
 from __future__ import annotations
 
 import json
-import math
 import ssl
-import threading
 import time
-from abc import abstractmethod
-from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, Protocol, TypeGuard
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 import structlog
@@ -29,136 +25,20 @@ from base.masking import beginning_at_end, mask
 from base.proxies import STRAIGHT, WayOut
 from base.tracing import Attributes, Note, span, traceparent
 from catalog.bodies import encoded
-from catalog.catalog import Api, Catalog, Limits, Operation
+from catalog.catalog import Catalog, Operation
 from catalog.credentials import headers_of, secrets_of, spellings, with_credentials
 from catalog.secret_values import hide
 from gate.answers import Answer
-from gate.connections import Broken, Connections, Unanswered, Unsent
+from gate.api_pace import ApiPaces
+from gate.connection_pools import Broken, ConnectionPools, Unanswered, Unsent
 from identity.callers import NOTHING_CARRIED, Caller, Credential, NoCredential, Outgoing
 from identity.identities import Identities
-from store.store import Store
 
-__all__ = ["ApiClient", "Broken", "Pace", "Paces", "Unanswered", "Unsent"]
+__all__ = ["ApiClient", "Broken", "Unanswered", "Unsent"]
 
 log = structlog.get_logger("api_client")
 
-
-_LATE = "So many requests to this API are due that this one's turn did not come in time. Try again later."
 _NO_TIME = "The credential for this API did not come in time. Try again in a minute."
-_LOOK = 0.1  # seconds between two looks for a place that another process has
-
-
-class Pace(Protocol):
-    """What one API can take: requests at once, requests started per second. Who waits holds its own thread and nothing else."""
-
-    @abstractmethod
-    def through(self, by: float) -> AbstractContextManager[None]:
-        """Waits for its turn until `by` (monotonic seconds) at most, and holds it inside. Raises `Unsent`."""
-
-
-class SharedPace:
-    """A pace that all processes on one database keep together. A place whose holder died is free again after `timeout` seconds."""
-
-    def __init__(self, store: Store, api: str, limits: Limits, timeout: float) -> None:
-        self._store = store
-        self._name = f"api:{api}"
-        self._slots = [f"{self._name}#{number}" for number in range(limits.at_once or 0)]
-        self._apart = 1 / limits.per_second if limits.per_second is not None else 0.0
-        self._timeout = timeout
-
-    @contextmanager
-    def through(self, by: float) -> Iterator[None]:
-        """Waits for its turn until `by` (monotonic seconds) at most, and holds it inside. Raises `Unsent`."""
-        slot = self._wait(by, lambda: self._store.take_slot(self._slots, self._timeout)) if self._slots else None
-        try:
-            if self._apart:
-                self._wait(by, self._start)
-            yield
-        finally:
-            if slot is not None:
-                self._store.free_slot(slot)
-
-    def _start(self) -> str | None:
-        return "" if self._store.pace(self._name, self._apart, 0.0) == 0 else None
-
-    @staticmethod
-    def _wait(by: float, take: Callable[[], str | None]) -> str:
-        while (taken := take()) is None:
-            left = by - time.monotonic()
-            if left <= 0:
-                raise Unsent(_LATE)
-            time.sleep(min(_LOOK, left))
-        return taken
-
-
-class OwnPace:
-    """A pace counted over all that this process sends. Who comes first goes first."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._at_once = limits.at_once or math.inf
-        self._apart = 1 / limits.per_second if limits.per_second is not None else 0.0  # seconds between two starts
-        self._changed = threading.Condition()
-        self._line: deque[object] = deque()
-        self._under_way = 0
-        self._free_at = 0.0  # monotonic seconds
-
-    @contextmanager
-    def through(self, by: float) -> Iterator[None]:
-        """Waits for its turn until `by` (monotonic seconds) at most, and holds it inside. Raises `Unsent`."""
-        self._enter(by)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._under_way -= 1
-                self._changed.notify_all()
-
-    def _enter(self, by: float) -> None:
-        me = object()
-        with self._changed:
-            self._line.append(me)
-            try:
-                while (wait := self._wait_of(me)) > 0:
-                    left = by - time.monotonic()
-                    if left <= 0:
-                        raise Unsent(_LATE)
-                    self._changed.wait(min(wait, left))
-                self._under_way += 1
-                self._free_at = time.monotonic() + self._apart
-            finally:
-                self._line.remove(me)
-                self._changed.notify_all()  # for the next in line
-
-    def _wait_of(self, me: object) -> float:
-        """Seconds until it may be this one's turn; infinite while that hangs on others, who will tell."""
-        if self._line[0] is not me or self._under_way >= self._at_once:
-            return math.inf
-        return self._free_at - time.monotonic()
-
-
-class Paces:
-    """The paces of all APIs by name, for all clients of one gate, with others on the same database together.
-
-    Limits that the catalog has come to change hold for who comes next.
-    """
-
-    def __init__(self, store: Store, timeout: float) -> None:
-        self._store = store
-        self._timeout = timeout
-        self._lock = threading.Lock()
-        self._of: dict[str, tuple[Limits, Pace]] = {}
-
-    def of(self, api: Api) -> Pace:
-        """The API's pace."""
-        with self._lock:
-            limits, pace = self._of.get(api.name, (None, None))
-            if pace is None or limits != api.limits:
-                is_shared = self._store.is_shared and api.limits != Limits()
-                pace = (
-                    SharedPace(self._store, api.name, api.limits, self._timeout) if is_shared else OwnPace(api.limits)
-                )
-                self._of[api.name] = (api.limits, pace)
-            return pace
 
 
 class ApiClient:
@@ -173,7 +53,7 @@ class ApiClient:
         methods: Collection[str],
         *,
         identities: Identities,
-        paces: Paces,
+        paces: ApiPaces,
         keepalive: int,
         tls: ssl.SSLContext,
         timeout: float,
@@ -183,7 +63,7 @@ class ApiClient:
     ) -> None:
         self._catalog = catalog
         self._methods = frozenset(methods)
-        self._lines = Connections(keepalive, tls, way)
+        self._pools = ConnectionPools(keepalive, tls, way)
         self._identities = identities
         self._paces = paces
         self._log_bodies = log_bodies
@@ -199,7 +79,7 @@ class ApiClient:
 
     def close(self) -> None:
         """Closes the connections."""
-        self._lines.close()
+        self._pools.close()
 
     def mask(self, text: str) -> str:
         """`text` without the secrets."""
@@ -217,35 +97,35 @@ class ApiClient:
         headers: Mapping[str, str] | None = None,
         key: str | None = None,
         etag: str = "",
-        by: float | None = None,
+        until: float | None = None,
     ) -> Answer:
-        """One request for `caller`, no redirect followed, no retry but once after a 401 where a credential could be renewed, all until `by`
+        """One request for `caller`, no redirect followed, no retry but once after a 401 where a credential could be renewed, all by `until`
         (monotonic seconds). Raises `Unsent`, `Unanswered` or `NotConnected`.
 
         `body` is JSON text, sent as `body_type` says; `headers` are the call's own.
         """
         if method not in self._methods:
             raise ValueError(f"this client sends no {method}")
-        by = time.monotonic() + self.timeout if by is None else by
+        until = time.monotonic() + self.timeout if until is None else until
         kind, content = encoded(body_type, body, operation.body) if body is not None else (None, None)
         whole = headers_of(operation.api, headers or {}, content_type=kind, key=key, etag=etag)
         request = Outgoing(caller, method, url, content.encode() if content is not None else None)
-        told = self._shown(operation, body) if self._tells(body) else None
-        answer, credential = self._sent(operation, request, whole, by, told)
-        if answer.status == HTTPStatus.UNAUTHORIZED and self._is_renewed(operation, request, credential, by):
+        logged_body = self._shown(operation, body) if self._tells(body) else None
+        answer, credential = self._sent(operation, request, whole, until, logged_body)
+        if answer.status == HTTPStatus.UNAUTHORIZED and self._is_renewed(operation, request, credential, until):
             with suppress(Unsent):  # then the API's own word stands
-                answer, _ = self._sent(operation, request, whole, by, told, refused=credential)
+                answer, _ = self._sent(operation, request, whole, until, logged_body, refused=credential)
         return answer
 
-    def _credential(self, operation: Operation, request: Outgoing, by: float) -> Credential:
+    def _credential(self, operation: Operation, request: Outgoing, until: float) -> Credential:
         try:
-            return self._identities.credential(operation.api, request, by)
+            return self._identities.credential(operation.api, request, until)
         except NoCredential as error:
             raise Unsent(str(error)) from error
 
-    def _is_renewed(self, operation: Operation, request: Outgoing, refused: Credential, by: float) -> bool:
+    def _is_renewed(self, operation: Operation, request: Outgoing, refused: Credential, until: float) -> bool:
         try:
-            return self._identities.renewed(operation.api, request, refused, by)
+            return self._identities.renewed(operation.api, request, refused, until)
         except NoCredential:  # the API's own word stands
             return False
 
@@ -254,49 +134,45 @@ class ApiClient:
         operation: Operation,
         request: Outgoing,
         headers: Mapping[str, str],
-        by: float,
-        told: Any,
+        until: float,
+        logged_body: Any,
         *,
         refused: Credential = NOTHING_CARRIED,
     ) -> tuple[Answer, Credential]:
-        """One exchange with its line in the log, and what it carried; `told`: the body for it, None where that is not to be told;
+        """One exchange with its line in the log, and what it carried; `logged_body`: the body for it, None where that is not to be logged;
         `refused`: what the exchange before it carried, which the API knows, too."""
-        began = time.monotonic()
-        at_last = (began + by) / 2  # half of the time is for the answer: a write without one is of unknown outcome
-        status: int | str = "not sent"
-        try:
+        with _logged(operation, request.method, logged_body) as attempt:
+            at_last = (attempt.began + until) / 2  # half is for the answer: a write without one is of unknown outcome
             with self._paces.of(operation.api).through(at_last):
-                credential = self._credential(
-                    operation, request, at_last
-                )  # here: who waits in line outlasts a statement
+                credential = self._credential(operation, request, at_last)  # who waits in line outlasts a statement
                 if time.monotonic() >= at_last:  # a sign-in server may take longer than it is given
                     raise Unsent(_NO_TIME)
-                status, began = "no answer", time.monotonic()
-                url = with_credentials(operation.api, request.url)
-                with _span(operation, request.method, url) as note:
-                    answer = self._lines.exchange(
-                        operation.api.tls,
-                        request.method,
-                        url,
-                        _traced({**headers, **credential.headers}),
-                        request.body,
-                        timeout=max(0.001, by - began),
-                        max_bytes=self.max_response,
-                    )
-                    note(_told(answer))
-                    note({"http.request.body": json.dumps(told)} if told is not None else {})
-            status = answer.status
-            seconds = round(time.monotonic() - began, 4)
+                attempt.leaves()
+                carried, left = {**headers, **credential.headers}, until - attempt.began
+                answer = self._exchanged(operation, request, carried, logged_body, left)
+            attempt.status = answer.status
             whose, secrets = _identity(credential), _forms(*credential.secrets, *refused.secrets)
-            answer = replace(answer, seconds=seconds, hiding=operation.hiding, identity=whose, secrets=secrets)
+            answer = replace(answer, seconds=attempt.seconds, hiding=operation.hiding, identity=whose, secrets=secrets)
             return self._whole(answer), credential
-        finally:
-            bodies = {"body": told} if told is not None else {}
-            seconds = round(time.monotonic() - began, 4)
-            _count(operation.api.name, request.method, status, seconds)
-            log.info(
-                "api call", operation=operation.name, api=operation.api.name, status=status, seconds=seconds, **bodies
+
+    def _exchanged(
+        self, operation: Operation, request: Outgoing, headers: Mapping[str, str], logged_body: Any, left: float
+    ) -> Answer:
+        """The request on its way and its answer, in a span; `left` is seconds."""
+        url = with_credentials(operation.api, request.url)
+        with _span(operation, request.method, url) as note:
+            answer = self._pools.exchange(
+                operation.api.tls,
+                request.method,
+                url,
+                _traced(headers),
+                request.body,
+                timeout=max(0.001, left),
+                max_bytes=self.max_response,
             )
+            note(_answer_attributes(answer))
+            note({"http.request.body": json.dumps(logged_body)} if logged_body is not None else {})
+        return answer
 
     def _whole(self, answer: Answer) -> Answer:
         """An answer with no part of a secret where it was cut: masks find whole ones."""
@@ -315,6 +191,36 @@ class ApiClient:
     def _shown(self, operation: Operation, body: str) -> Any:
         """A body as log and spans may have it."""
         return hide(loads(body), operation.api.secrets)
+
+
+class _Attempt:
+    """One request as the log tells of it: how far it came, and how many seconds that took."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.status: int | str = "not sent"
+
+    def leaves(self) -> None:
+        """It leaves now, so that it may have been done from here on."""
+        self.status, self.began = "no answer", time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since it left or, until then, since it waits."""
+        return round(time.monotonic() - self.began, 4)
+
+
+@contextmanager
+def _logged(operation: Operation, method: str, body: Any) -> Iterator[_Attempt]:
+    """A request with its line in the log, however it ends; `body` None: that is not to be logged."""
+    attempt = _Attempt()
+    try:
+        yield attempt
+    finally:
+        status, seconds = attempt.status, attempt.seconds
+        bodies = {"body": body} if body is not None else {}
+        _count(operation.api.name, method, status, seconds)
+        log.info("api call", operation=operation.name, api=operation.api.name, status=status, seconds=seconds, **bodies)
 
 
 def _identity(credential: Credential) -> str:
@@ -346,7 +252,7 @@ def _traced(headers: Mapping[str, str]) -> dict[str, str]:
     return {**headers, **({"traceparent": current} if current and not has_own else {})}
 
 
-def _told(answer: Answer) -> Attributes:
+def _answer_attributes(answer: Answer) -> Attributes:
     """What a span tells of an answer."""
     failed = {"error.type": str(answer.status)} if answer.status >= HTTPStatus.BAD_REQUEST else {}
     return {"http.response.status_code": answer.status, **failed}

@@ -14,7 +14,7 @@ from gate.answers import outcome_text
 from gate.authority import Authority
 from gate.card_blocks import date
 from gate.cards import deciders
-from gate.policy import Event, Refused, State
+from gate.policy import Event, NothingToDecide, Refused, State
 from gate.proposal_changes import Aside, ProposalChanges
 from store.posts import message
 from store.proposal_record import Proposal
@@ -55,7 +55,7 @@ class Decisions:
         rows = self._store.proposals_of_batch(batch)
         pending = [one for one in rows if one.state is State.PENDING and at < one.expires_at]
         if not rows:
-            raise Refused("")
+            raise NothingToDecide
         if not pending:
             raise Refused(words.ALREADY)
         for one in {one.rule.people: one for one in pending}.values():  # Slack takes few look-ups a minute
@@ -85,12 +85,12 @@ class Decisions:
         return changed
 
     def pending(self, token: str, by: str) -> Proposal:
-        """The pending proposal of a button. Raises `Refused`: without words for a forged button or one's own second click."""
+        """The pending proposal of a button. Raises `Refused`; `NothingToDecide` for a forged button or one's own second click."""
         proposal = self._store.proposal(token=token)
         if proposal is None:
-            raise Refused("")
+            raise NothingToDecide
         if proposal.state is not State.PENDING:
-            raise Refused("" if by in (proposal.decided_by, *proposal.votes) else words.ALREADY)
+            raise NothingToDecide if by in (proposal.decided_by, *proposal.votes) else Refused(words.ALREADY)
         return proposal
 
     def may_decide(self, proposal: Proposal, by: str) -> bool:

@@ -17,15 +17,16 @@ from catalog.calls import Call
 from catalog.catalog import METHODS, Catalog
 from catalog.rules import SAFE_METHODS
 from gate.answers import ReadResult
-from gate.api_client import ApiClient, Paces
-from gate.authority import Authority, ChannelCatalog, Use
+from gate.api_client import ApiClient
+from gate.api_pace import ApiPaces
+from gate.authority import Authority, CatalogPart, Use
 from gate.card_posts import card_posts
 from gate.decisions import Decisions
 from gate.last_checks import LastChecks
 from gate.lists import ListReads
 from gate.policy import Read, Write
 from gate.proposal_changes import ProposalChanges
-from gate.proposals import Proposals
+from gate.proposals import ProposalMaker
 from gate.reads import Reads, caller_of
 from gate.recipes import StepAnswer
 from gate.sending import Approval, Sending
@@ -62,7 +63,7 @@ class _Clients:
         self._catalog = catalog
         self._identities = identities
         self._options = options
-        self._paces = Paces(store, options.timeout + _SPARE)
+        self._paces = ApiPaces(store, options.timeout + _SPARE)
         self._tls = tls_context(options.way.certificates)
 
     def make(self, methods: Collection[str], *, keepalive: int) -> ApiClient:
@@ -110,7 +111,7 @@ class Gate:
         self._authority = authority
         self._reads = Reads(store, self._authority, self._single, lists, result_limit=options.result_limit)
         changes = ProposalChanges(store, ids=ids)
-        self._proposals = Proposals(
+        self._maker = ProposalMaker(
             store, self._authority, identities, self._reads, targets, ids=ids, clock=clock, dry_run=options.dry_run
         )
         self._decisions = Decisions(store, self._authority, changes, ids=ids)
@@ -118,7 +119,7 @@ class Gate:
             store,
             self._sends,
             self._reads,
-            self._proposals,
+            self._maker,
             changes,
             LastChecks(self._authority, identities, self._reads, targets, settles=options.settles),
             ids=ids,
@@ -147,9 +148,9 @@ class Gate:
         self._single.close()
         self._sends.close()
 
-    def here(self, thread: str, asker: str, *, to: Use = "ask") -> ChannelCatalog:
+    def part(self, thread: str, asker: str, *, to: Use = "ask") -> CatalogPart:
         """What holds for `asker` where a thread is. Raises `BadCall`, `SlackBusy` or `SlackUnsure` where that cannot be known."""
-        return self._reads.here(thread, asker, to=to)
+        return self._reads.part(thread, asker, to=to)
 
     def asked_by(self, asker: str) -> Catalog:
         """What `asker` may ask for in any channel, as far as Slack says, to be shown."""
@@ -171,23 +172,23 @@ class Gate:
 
     # --- reads: reads.py ----------------------------------------------------------------------------------------------
 
-    def read(self, read: Read, turn: Turn, wants: Wants = always, catalog: Catalog | None = None) -> ReadResult:
+    def read(self, read: Read, turn: Turn, catalog: Catalog, wants: Wants = always) -> ReadResult:
         """Sends a GET or HEAD, or all pages of a list. Follows redirects and links only to what the catalog allows.
 
         What is too large for the model is kept for the turn's thread. `catalog`: the one that the call began with, here and below;
         another one may have been taken meanwhile.
         """
-        return self._reads.read(read, self._reads.purpose(turn, wants=wants, catalog=catalog))
+        return self._reads.read(read, self._reads.purpose(turn, catalog, wants=wants))
 
-    def read_step(self, read: Read, turn: Turn, catalog: Catalog | None = None) -> StepAnswer:
+    def read_step(self, read: Read, turn: Turn, catalog: Catalog) -> StepAnswer:
         """Sends a GET or HEAD for a recipe's step."""
-        return self._reads.step(read, self._reads.purpose(turn, catalog=catalog))
+        return self._reads.step(read, self._reads.purpose(turn, catalog))
 
-    def resolved(self, call: Call, turn: Turn, wants: Wants = always, catalog: Catalog | None = None) -> Call:
+    def resolved(self, call: Call, turn: Turn, catalog: Catalog, wants: Wants = always) -> Call:
         """A call with its names turned into ids, where the catalog has lists to look them up in. Raises `BadCall` or `Unclear`."""
         if not call.unresolved:
             return call
-        return self._reads.resolved(call, self._reads.purpose(turn, "look-up", wants, catalog))
+        return self._reads.resolved(call, self._reads.purpose(turn, catalog, "look-up", wants))
 
     def more(self, turn: Turn, arguments: Mapping[str, Any]) -> tuple[ReadResult, list[JournalEntry]]:
         """More of an answer that is kept, and what the journal tells of it. Raises `BadCall`, also where it is kept for somebody else."""
@@ -199,16 +200,14 @@ class Gate:
 
     # --- proposals: proposals.py --------------------------------------------------------------------------------------
 
-    def propose(
-        self, write: Write, turn: Turn, call: int, by: float | None = None, catalog: Catalog | None = None
-    ) -> Proposal:
-        """A write as the proposal to be stored with the reply; its target is read until `by` (monotonic seconds). Raises `BadCall`, and
+    def propose(self, write: Write, turn: Turn, call: int, catalog: Catalog, until: float | None = None) -> Proposal:
+        """A write as the proposal to be stored with the reply; its target is read by `until` (monotonic seconds). Raises `BadCall`, and
         `NotConnected` where it could not be sent in its asker's name."""
-        return self._proposals.propose(write, turn, call, by, catalog)
+        return self._maker.propose(write, turn, call, catalog, until)
 
     def batched(self, proposals: Sequence[Proposal]) -> list[Proposal]:
         """The proposals of one reply, those that the catalog lets be approved together named as one fixed set."""
-        return self._proposals.batched(proposals)
+        return self._maker.batched(proposals)
 
     def card_posts(self, proposals: Sequence[Proposal]) -> list[Post]:
         """The messages that show pending proposals, and the one that offers to approve a set of them."""
@@ -268,17 +267,17 @@ class Gate:
 
     # --- the step to sending: sending.py ------------------------------------------------------------------------------
 
-    def approvals(self, turn: str) -> list[Approval]:
+    def approved_by_policy(self, turn: str) -> list[Approval]:
         """A turn's writes that the policy approved and that have not been sent, in the order of their calls."""
-        return self._sending.approvals(turn)
+        return self._sending.approved_by_policy(turn)
 
     def write(self, approval: Approval) -> Proposal | None:
         """Sends the proposal of an approval, once. Gives it as it ended; None where there was nothing (left) to send."""
         return self._sending.write(approval)
 
-    def decided(self, thread: str) -> list[str]:
+    def turns_to_send(self, thread: str) -> list[str]:
         """The turns of a thread with writes that people approved and that were not sent."""
-        return self._sending.decided(thread)
+        return self._sending.turns_to_send(thread)
 
     def write_decided(self, turn: str) -> list[Proposal]:
         """Sends a turn's writes that people approved, in the order of their calls. Gives them as they ended."""
@@ -288,9 +287,9 @@ class Gate:
         """Whether one of a turn's writes is on its way at this moment."""
         return self._sending.is_sending(turn)
 
-    def undone(self) -> list[str]:
+    def threads_to_send(self) -> list[str]:
         """At a start: the threads with writes that people approved and that were not sent."""
-        return self._sending.undone()
+        return self._sending.threads_to_send()
 
     def lose_unanswered(self) -> list[str]:
         """Ends as unknown what stands in `sending` although nobody is sending it. Gives the threads."""

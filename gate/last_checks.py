@@ -19,10 +19,10 @@ from catalog.catalog import Catalog
 from catalog.matching import match
 from catalog.rules import Rule
 from gate.api_client import Unsent
-from gate.authority import Authority, ChannelCatalog
+from gate.authority import Authority, CatalogPart
 from gate.card_lines import path_text
 from gate.policy import Write, sort
-from gate.proposals import whose
+from gate.proposals import only_for_by_rule
 from gate.reads import Reads, caller_of
 from gate.target_diff import Path, Target, Watch, differing
 from gate.targets import TargetReader
@@ -87,22 +87,22 @@ class LastChecks:
                 raise NotTheirs from None
             raise
 
-    def _mine(self, stored: Proposal) -> ChannelCatalog:
+    def _mine(self, stored: Proposal) -> CatalogPart:
         """What the asker of a proposal may ask for by now. Raises `BadCall`, and `Unsent` where Slack has not said so in seconds."""
-        by = time.monotonic() + _PATIENCE
+        until = time.monotonic() + _PATIENCE
         while True:
             try:
-                return self._reads.here(stored.thread, stored.asker, to="send")
+                return self._reads.part(stored.thread, stored.asker, to="send")
             except (SlackBusy, SlackUnsure) as error:
                 wait = error.after if isinstance(error, SlackBusy) else _TRY_AGAIN
-            if time.monotonic() + wait > by:
+            if time.monotonic() + wait > until:
                 raise Unsent(words.ASKER_UNKNOWN)
             time.sleep(wait)
 
     def _would_be_allowed(self, stored: Proposal) -> bool:
         """Whether it is its asker alone that keeps a proposal from being sent."""
         try:
-            self._allowed(self._reads.here_for_all(stored.thread), stored)
+            self._allowed(self._reads.part_for_all(stored.thread), stored)
         except BadCall:
             return False
         return True
@@ -140,17 +140,17 @@ class LastChecks:
             return today
         return today if today.is_settled and then.is_settled and today.people != then.people else None
 
-    def whose_now(self, stored: Proposal, call: Call) -> str:
+    def only_for_now(self, stored: Proposal, call: Call) -> str:
         """For whom alone a proposal's answer is: as it was stored, unless the catalog's rule has come to share less."""
         today = sort(call, tainted=stored.decided_by is not None)
         if not isinstance(today, Write) or today.by_policy:
             return stored.only_for
-        return stored.only_for or whose(today.rule, stored.asker, call.operation)
+        return stored.only_for or only_for_by_rule(today.rule, stored.asker, call.operation)
 
     # --- whose identity -----------------------------------------------------------------------------------------------
 
-    def still_theirs(self, stored: Proposal, call: Call) -> None:
-        """Whether it would still be sent with the account that it was asked for with. Raises `Unsent` and `NotConnected`."""
+    def check_identity(self, stored: Proposal, call: Call) -> None:
+        """Raises `Unsent` or `NotConnected` unless it would still be sent with the account that it was asked for with."""
         api = call.operation.api
         if self._identities.whose(api, replace(caller_of(stored), identity="")) != stored.identity:
             raise Unsent(words.ACCOUNT_CHANGED.format(api=api.name))
@@ -180,7 +180,7 @@ class LastChecks:
 
     def _again(self, stored: Proposal, call: Call) -> tuple[Target, str]:
         """The target as it is now, and its ETag where it is a strong one. Raises `Unsent`."""
-        now, etag = self._targets.look(call, self._reads.purpose(stored, "before sending"))
+        now, etag = self._targets.look(call, self._reads.purpose_now(stored, "before sending"))
         if now is None or not now.is_known:
             raise Unsent(words.NOT_READ_AGAIN)
         return now, etag if _STRONG.fullmatch(etag) else ""
@@ -205,7 +205,7 @@ class LastChecks:
     def _looked(self, stored: Proposal, call: Call, why: str) -> Target | None:
         """A target after its request was sent, as far as it can be read."""
         try:
-            target, _ = self._targets.look(call, self._reads.purpose(stored, why))
+            target, _ = self._targets.look(call, self._reads.purpose_now(stored, why))
         except NotConnected as missing:
             return Target(stored.shown_url, problem=not_connected_text(missing).removesuffix("."))
         return target

@@ -80,18 +80,18 @@ class ListReads:
         self,
         call: Call,
         purpose: Purpose,
-        by: float | None = None,
+        until: float | None = None,
         enough: Callable[[Sequence[Any]], bool] = lambda _items: False,
     ) -> CollectedList:
         """All items of a list, page by page, within the catalog's bounds, a time and a size. Raises what the first page's request raises.
 
-        What was collected before something failed is kept, with the words for why it is not all. `by` (monotonic seconds) bounds all of
+        What was collected before something failed is kept, with the words for why it is not all. `until` (monotonic seconds) bounds all of
         it, else three calls' time does; `enough` says of the items so far that no more of them are needed.
         """
         course, call = _begun(call, purpose)
         began = time.monotonic()
-        by = began + _TIMES * self._single.timeout if by is None else by
-        answer = self._single.follow(call, purpose, min(began + self._single.timeout, by))
+        until = began + _TIMES * self._single.timeout if until is None else until
+        answer = self._single.follow(call, purpose, min(began + self._single.timeout, until))
         course = _tried(course, call, answer)
         page = _page(course, answer)
         if page is None:
@@ -109,33 +109,33 @@ class ListReads:
                     raise _Over(SAME_PAGE.format(parameter=course.paging.parameter))
                 if enough(bag.items):
                     raise _Over("no more of them are needed")
-                call, answer, page = self._turned(call, purpose, course, what, size=size, began=began, by=by)
+                call, answer, page = self._turned(call, purpose, course, what, size=size, began=began, until=until)
             except _Over as over:
-                before = look_before(course) if over.is_end and time.monotonic() < by else None
+                before = look_before(course) if over.is_end and time.monotonic() < until else None
                 if before is not None:
-                    course, bag = self._before(call, purpose, *before, bag, by)
+                    course, bag = self._before(call, purpose, *before, bag, until)
                 why = "" if over.is_end and len(bag.items) == course.total else str(over)
                 listed = _listed(call, course, answer, page, bag, why, time.monotonic() - began)
                 return replace(listed, hiding=hiding)
 
     def _turned(
-        self, call: Call, purpose: Purpose, course: Course, what: NextPage, *, size: int, began: float, by: float
+        self, call: Call, purpose: Purpose, course: Course, what: NextPage, *, size: int, began: float, until: float
     ) -> tuple[Call, Answer, Page]:
         """The next page with its call. Raises `_Over`."""
-        self._check_room(size, by, began)
+        self._check_room(size, until, began)
         call = self._next(call, purpose, what)
         if not purpose.wants(call, course.pages + 1):
             raise _Over("nobody wants more of them")
-        return call, *self._further(call, purpose, course, by)
+        return call, *self._further(call, purpose, course, until)
 
     def _before(
-        self, call: Call, purpose: Purpose, course: Course, next_page: NextPage, bag: Bag, by: float
+        self, call: Call, purpose: Purpose, course: Course, next_page: NextPage, bag: Bag, until: float
     ) -> tuple[Course, Bag]:
         """With the page of number 0, where the API has one: nobody told whether it counts from 0 or from 1."""
         try:
             call = self._next(call, purpose, next_page)
             if purpose.wants(call, course.pages + 1):
-                _, page = self._further(call, purpose, course, by)
+                _, page = self._further(call, purpose, course, until)
                 course, items, _ = follow(course, page)
                 if bag.add(items, before=True):
                     course = replace(course, pages=course.pages + 1, items=course.items + len(items))
@@ -143,12 +143,12 @@ class ListReads:
             pass  # most APIs that count from 1 say no to a page 0
         return course, bag
 
-    def _check_room(self, size: int, by: float, began: float) -> None:
+    def _check_room(self, size: int, until: float, began: float) -> None:
         """Raises `_Over` where no further page may be asked for."""
         if size >= self._single.max_response:
             raise _Over(f"together they are larger than {self._single.max_response:,} bytes")
-        if time.monotonic() >= by:
-            raise _Over(f"reading them took longer than {by - began:,.3g} seconds")
+        if time.monotonic() >= until:
+            raise _Over(f"reading them took longer than {until - began:,.3g} seconds")
 
     def _next(self, call: Call, purpose: Purpose, next_page: NextPage) -> Call:
         """The request for the next page. Raises `_Over` where the catalog does not allow it."""
@@ -164,11 +164,11 @@ class ListReads:
             raise _Over("the API's next page is at another API, so that was not followed")
         return found
 
-    def _further(self, call: Call, purpose: Purpose, course: Course, by: float) -> tuple[Answer, Page]:
+    def _further(self, call: Call, purpose: Purpose, course: Course, until: float) -> tuple[Answer, Page]:
         """A page after the first. Raises `_Over`."""
         number = course.pages + 1
         try:
-            answer = self._single.follow(call, purpose, min(time.monotonic() + self._single.timeout, by))
+            answer = self._single.follow(call, purpose, min(time.monotonic() + self._single.timeout, until))
         except (Unsent, Unanswered, BadCall) as error:
             raise _Over(f"page {number:,} failed: {self._single.mask(str(error))}") from None
         if is_past_end(course, answer.status):

@@ -29,7 +29,7 @@ _UNSEEN = frozenset(("script", "style", "template", "noscript", "svg", "iframe",
 _INLINE = frozenset(("a", "abbr", "b", "big", "code", "em", "font", "i", "kbd", "mark", "q", "s", "small", "span", "strong", "sub", "sup",
                      "time", "tt", "u", "var"))  # fmt: skip
 
-Read = tuple[Any, list[str]]  # the data, and what has to be said about it
+ParsedText = tuple[Any, list[str]]  # the data, and what has to be said about it
 
 
 def media_type(content_type: str) -> str:
@@ -104,7 +104,7 @@ def _text(content: bytes, name: str, *, is_whole: bool) -> str | None:
     return text.removeprefix("\ufeff")
 
 
-def read_text(content_type: str, text: str, *, is_whole: bool) -> Read | None:
+def read_text(content_type: str, text: str, *, is_whole: bool) -> ParsedText | None:
     """The data of a text that is no plain JSON by its media type; None where the type says nothing of it.
 
     A text that is not what its type says stays text. `is_whole`: False where the answer broke off.
@@ -123,7 +123,7 @@ def read_text(content_type: str, text: str, *, is_whole: bool) -> Read | None:
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
-def _table(text: str, delimiters: str) -> Read:
+def _table(text: str, delimiters: str) -> ParsedText:
     """Comma separated values: the first row names the columns. Values stay text, since ids may begin with zeros."""
     first = re.sub('"[^"]*"', "", text.lstrip("\r\n").partition("\n")[0])  # what is quoted parts nothing
     delimiter = max(delimiters, key=first.count)
@@ -175,7 +175,7 @@ def _more_names(names: list[str], count: int) -> list[str]:
     )
 
 
-def _json_lines(text: str, *, is_whole: bool) -> Read:
+def _json_lines(text: str, *, is_whole: bool) -> ParsedText:
     """A JSON value in each line. Of an answer that broke off, the last line is left out where it is half a value."""
     lines = [line for line in re.split(r"[\n\x1e]", text) if line.strip()]
     found = []

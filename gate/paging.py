@@ -15,6 +15,7 @@ from urllib.parse import unquote_plus
 from base.jmespath_bounded import BadQuery, search
 from base.shrink import as_json
 from catalog.catalog import Operation, Pagination
+from catalog.list_names import BESIDE_LISTS, LISTS, WRAPS
 from catalog.signs_of_more import Page, holds, next_link, number_beside, plain_name, previous_told, says_no, total_told
 from catalog.template import Value, split_list
 from gate.naming import key_of
@@ -25,12 +26,9 @@ LINKS = Pagination(
     style="link"
 )  # holds where the catalog says nothing: what a Link header says, it says in a standard way
 _MAX_TOKEN = 4_000  # characters
-_LISTS = (
-    "data", "items", "results", "values", "records", "entries", "content", "list", "rows", "elements", "objects", "value",
-)  # fmt: skip
-_WRAPS = ("_embedded", "data", "result", "response", "d", "hits")
-_ASIDE = frozenset(("errors", "warnings", "messages", "links", "included"))  # lists beside the list
+_WRAPS = ("_embedded", *WRAPS)
 _KINDS = ("type", "kind", "object", "resourcetype", "model", "entity")  # ids are told apart by these, too
+_Counted = Literal["page", "offset"]  # the styles that count
 
 
 class BadStart(ValueError):
@@ -54,6 +52,7 @@ class End:
 
 NOT_WHERE = "the API says that there are more, but not where"
 NO_URL = "what the API gave as the next page's URL is not text"
+NO_VALUE = "what the API gave for the next page is neither text nor a number"
 NO_PARAMETER = "the API gave a token for the next page, and the catalog's pagination has no `parameter` that takes it"
 SAME_PAGE = "the API gave the same page again for another {parameter}"
 
@@ -88,49 +87,99 @@ class Course:
     @property
     def is_counted(self) -> bool:
         """Whether pages or items are counted in the query, so that a wrong one gives a page that was there."""
-        return self.paging.style in ("page", "offset")
+        match self.paging.style:
+            case "page" | "offset":
+                return True
+            case "cursor" | "header" | "link" | "next_url":
+                return False
+            case other:
+                assert_never(other)
 
 
 def begin(operation: Operation, values: Mapping[str, Value]) -> tuple[Course, Mapping[str, Value]]:
     """The course of a list and the parameters of its first request, from those that the call has. Raises `BadStart`."""
     paging = operation.pagination or LINKS
     values = _with_size(operation, paging, values)
-    given = values.get(paging.parameter or "")
-    if paging.parameter is None or paging.style in ("cursor", "header"):
-        seen = frozenset({str(given)} if given else ())
-        return Course(paging, skipped=0 if given is None else None, seen=seen), values
-    described = _first(operation.parameters.get(paging.parameter, {}))
-    first = described if described is not None else 0 if paging.style == "offset" else 1
-    if paging.style in ("link", "next_url"):  # some APIs send links only where a page was asked for
-        skipped = 0 if given in (None, str(first)) else None
-        doubt: Literal["", "before"] = "before" if described is None and given is None else ""
-        return Course(paging, skipped=skipped, doubt=doubt), {paging.parameter: str(first), **values}
-    text = values.get(paging.parameter, str(first))
+    parameter = paging.parameter
+    if parameter is None:
+        return _by_token(paging, None), values
+    described = _first(operation.parameters.get(parameter, {}))
+    match paging.style:
+        case "cursor" | "header":
+            return _by_token(paging, values.get(parameter)), values
+        case "link" | "next_url":
+            return _by_link(paging, parameter, described, values)
+        case "page" | "offset" as style:
+            return _by_number(paging, style, parameter, described, values)
+        case other:
+            assert_never(other)
+
+
+def _by_token(paging: Pagination, given: Value | None, *, is_guess: bool = False) -> Course:
+    """The course of a list that begins at its first page, or at a token that the call has."""
+    seen = frozenset({str(given)} if given else ())
+    return Course(paging, skipped=0 if given is None else None, seen=seen, is_guess=is_guess)
+
+
+def _by_link(
+    paging: Pagination, parameter: str, described: int | None, values: Mapping[str, Value]
+) -> tuple[Course, Mapping[str, Value]]:
+    """With the first page asked for: some APIs send links only then."""
+    given, first = values.get(parameter), 1 if described is None else described
+    doubt: Literal["", "before"] = "before" if described is None and given is None else ""
+    skipped = 0 if given in (None, str(first)) else None
+    return Course(paging, skipped=skipped, doubt=doubt), {parameter: str(first), **values}
+
+
+def _by_number(
+    paging: Pagination, style: _Counted, parameter: str, described: int | None, values: Mapping[str, Value]
+) -> tuple[Course, Mapping[str, Value]]:
+    """With the page or the offset that the call has, else the first. Raises `BadStart`."""
+    first = _usual_first(style) if described is None else described
+    text = values.get(parameter, str(first))
     if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,15}", text):
         raise BadStart(
-            f"{paging.parameter} has to be a number where all pages are asked for; leave it out to begin at the first"
+            f"{parameter} has to be a number where all pages are asked for; leave it out to begin at the first"
         )
-    at = int(text)
-    skipped = at if paging.style == "offset" else 0 if at <= first else None
-    is_doubtful = paging.style == "page" and described is None and given is None
-    return Course(paging, first, at, skipped, doubt="before" if is_doubtful else ""), {**values, paging.parameter: text}
+    is_doubtful = style == "page" and described is None and parameter not in values
+    course = Course(paging, first, int(text), _skipped(style, int(text), first), doubt="before" if is_doubtful else "")
+    return course, {**values, parameter: text}
+
+
+def _usual_first(style: _Counted) -> int:
+    return 0 if style == "offset" else 1
+
+
+def _skipped(style: _Counted, at: int, first: int) -> int | None:
+    """How many items stand before a page or an offset, where that is known."""
+    return at if style == "offset" else 0 if at <= first else None
 
 
 def guessed(operation: Operation, paging: Pagination, values: Mapping[str, Value], page: Page) -> Course:
     """The course of a list of which the catalog says nothing, after its first request: it is paged as its answer looks."""
-    given = values.get(paging.parameter or "")
-    if paging.parameter is None or paging.style not in ("page", "offset"):
-        seen = frozenset({str(given)} if given else ())
-        return Course(paging, skipped=0 if given is None else None, seen=seen, is_guess=True)
-    told = _first(operation.parameters.get(paging.parameter, {}))
+    parameter = paging.parameter
+    if parameter is None:
+        return _by_token(paging, None, is_guess=True)
+    match paging.style:
+        case "cursor" | "header" | "link" | "next_url":
+            return _by_token(paging, values.get(parameter), is_guess=True)
+        case "page" | "offset" as style:
+            described = _first(operation.parameters.get(parameter, {}))
+            return _guessed_by_number(paging, style, described, values.get(parameter), page)
+        case other:
+            assert_never(other)
+
+
+def _guessed_by_number(
+    paging: Pagination, style: _Counted, described: int | None, given: Value | None, page: Page
+) -> Course:
     if isinstance(given, str) and re.fullmatch(r"[0-9]{1,15}", given):
         at = int(given)
-        first = min(told if told is not None else 0 if paging.style == "offset" else 1, at)
-        skipped = at if paging.style == "offset" else 0 if at <= first else None
-        return Course(paging, first, at, skipped, is_guess=True)
-    if paging.style == "offset":
+        first = min(_usual_first(style) if described is None else described, at)
+        return Course(paging, first, at, _skipped(style, at, first), is_guess=True)
+    if style == "offset":
         return Course(paging, is_guess=True)
-    number = told if told is not None else page_told(page)
+    number = described if described is not None else page_told(page)
     if number is not None:
         return Course(paging, number, number, is_guess=True)
     return Course(paging, 1, 0, doubt="after", is_guess=True)
@@ -171,9 +220,9 @@ def _only_list(data: Any, depth: int = 2) -> list[Any] | None:
     if not isinstance(data, dict) or depth == 0:
         return data if isinstance(data, list) else None
     lists = {name: one for name, one in data.items() if isinstance(one, list)}
-    main = {name: one for name, one in lists.items() if name not in _ASIDE}
+    main = {name: one for name, one in lists.items() if name not in BESIDE_LISTS}
     if len(main) > 1:
-        return next((main[name] for name in _LISTS if name in main), None)
+        return next((main[name] for name in LISTS if name in main), None)
     wrapped = [inner for name in _WRAPS if (inner := _only_list(data.get(name), depth - 1)) is not None]
     return next(iter([*main.values(), *wrapped, *(lists.values() if len(lists) == 1 else ())]), None)
 
@@ -319,8 +368,7 @@ def _onward(course: Course, found: Any) -> tuple[Course, NextPage | End]:
         return course, _ended(course)
     parameter, wants_url = course.paging.parameter, course.paging.style in ("link", "next_url")
     if isinstance(found, bool) or not isinstance(found, (str, int)):
-        what = "as the next page's URL is not text" if wants_url else "for the next page is neither text nor a number"
-        return course, End(f"what the API gave {what}")
+        return course, End(NO_URL if wants_url else NO_VALUE)
     text = str(found)
     if _is_url(text) or (wants_url and isinstance(found, str) and not (parameter and _is_token(course, text))):
         return _once(course, text, NextPage(url=text))

@@ -12,7 +12,7 @@ from gate.paging import items_of
 from gate.preview import list_in
 
 
-def with_sign(result: CallData, call: Call, answer: Answer, *, offer: bool = True) -> CallData:
+def with_note_of_more(result: CallData, call: Call, answer: Answer, *, offer: bool = True) -> CallData:
     """With a note where an answer shows that there is more than it holds. `offer`: the call could be made with all_pages."""
     sign = _sign_in(call, answer)
     if sign is None:

@@ -17,6 +17,10 @@ class Refused(Exception):
     """The gate said no. Its text goes to the person, and to that person alone."""
 
 
+class NothingToDecide(Refused):
+    """There is nothing (any more) that a press could do, as of a forged button or one's own second press. Nobody is told a word of it."""
+
+
 class State(StrEnum):
     """Where a proposal stands."""
 

@@ -15,17 +15,12 @@ from catalog.bodies import is_json_patch
 from catalog.call_values import check_values
 from catalog.calls import Call, build, shown_url
 from catalog.catalog import Catalog, Operation
+from catalog.list_names import ALL_LISTS
 from catalog.secret_values import is_secret
 from catalog.template import Piece, Value, paired
 from gate.naming import key_of
 from gate.paging import items_of
 
-_LISTS = frozenset(
-    {
-        "data", "items", "results", "result", "records", "entries", "rows", "values", "value", "content", "list", "objects",
-        "resources", "elements", "hits", "docs", "documents", "members", "collection",
-    }
-)  # fmt: skip
 _WRAPS = frozenset({"_embedded", "response", "payload", "body"})
 _IDS = re.compile(r"ids?|keys|uuids|guids|\w+_?ids", re.IGNORECASE)
 
@@ -185,7 +180,7 @@ def list_in(read: Operation, data: Any) -> list[Any] | None:
         return items
     is_thing = isinstance(data, dict) and (bool(read.template.path[-1].names) or bool(key_of(data)[1]))
     things = {piece.literal.lower() for piece in read.template.path if piece.literal}
-    return None if is_thing else _list_in(data, _LISTS | things)
+    return None if is_thing else _list_in(data, ALL_LISTS | things)
 
 
 def _list_in(data: Any, names: frozenset[str] | set[str], depth: int = 2) -> list[Any] | None:
@@ -214,7 +209,7 @@ def ids_named(body: Any, untaken: Mapping[str, Value]) -> tuple[str, ...]:
     if not isinstance(body, dict):
         return ()
     lists = {name: value for name, value in body.items() if isinstance(value, list)}
-    named = [value for name, value in lists.items() if _IDS.fullmatch(name) or (len(body) == 1 and name in _LISTS)]
+    named = [value for name, value in lists.items() if _IDS.fullmatch(name) or (len(body) == 1 and name in ALL_LISTS)]
     return _ids(named[0]) if len(named) == 1 else ()
 
 

@@ -90,7 +90,7 @@ class ProposalChanges:
         new = [aside.successor] if aside.successor is not None else []
         posts: list[Post] = [card_again(row, self._ids)] if _is_redrawn(row) else []
         return Effects(
-            result=aside.result or _told(row),
+            result=aside.result or _result_for_model(row),
             posts=[*posts, *card_posts(new, self._ids)],
             entries=[happened(kind, row, by, aside.seconds), *map(proposed, new)],
             tainted=row.status is not None,  # the API answered
@@ -116,7 +116,7 @@ def _is_redrawn(row: Proposal) -> bool:
     return is_shown and row.state is not State.SENDING
 
 
-def _told(row: Proposal) -> str | None:
+def _result_for_model(row: Proposal) -> str | None:
     """What the model is told of a final state that no answer of the API tells of."""
     if row.state is State.DONE:
         return outcome_text("dry run", words.TOLD_DRY_RUN, words.DO_SAY_SO)

@@ -24,7 +24,7 @@ from store.store import Store
 from store.turns import Turn
 
 
-class Proposals:
+class ProposalMaker:
     """Makes the proposals of one gate. `clock` is seconds since 1970."""
 
     def __init__(
@@ -48,12 +48,10 @@ class Proposals:
         self._clock = clock
         self._dry_run = dry_run
 
-    def propose(
-        self, write: Write, turn: Turn, call: int, by: float | None = None, catalog: Catalog | None = None
-    ) -> Proposal:
+    def propose(self, write: Write, turn: Turn, call: int, catalog: Catalog, until: float | None = None) -> Proposal:
         """A write as the proposal to be stored with the model's reply: pending, or approved where the policy needs nobody.
 
-        For a pending one the target is read first, until `by` (monotonic seconds), so that the card can show what would change. `catalog`:
+        For a pending one the target is read first, by `until` (monotonic seconds), so that the card can show what would change. `catalog`:
         the one that the call began with. Raises `BadCall`, and `NotConnected` where its asker has no account to send it with.
         """
         check_resolved(write)
@@ -62,7 +60,7 @@ class Proposals:
             raise BadCall("An app asked for this, and the catalog names no people who could decide about it. Say so.")
         place = "" if write.by_policy else self._authority.place(turn.thread, write.rule)
         identity = self._identities.whose(write.operation.api, caller_of(turn))
-        target, _ = (None, "") if write.by_policy else self._look(write, turn, by, catalog)
+        target, _ = (None, "") if write.by_policy else self._look(write, turn, catalog, until)
         before = target.to_json() if target is not None else None
         made = self._row(write, turn, call)
         return self._fingerprinted(replace(made, place=place, identity=identity, before=before))
@@ -101,11 +99,11 @@ class Proposals:
             before=None,
             fingerprint="",
             dry_run=self._dry_run,
-            only_for=turn.only_for if write.by_policy else whose(write.rule, turn.asker, operation),
+            only_for=turn.only_for if write.by_policy else only_for_by_rule(write.rule, turn.asker, operation),
         )
 
-    def _look(self, write: Write, turn: Turn, by: float | None, catalog: Catalog | None) -> Look:
-        return self._targets.look(write, self._reads.purpose(turn, "preview", catalog=catalog), by)
+    def _look(self, write: Write, turn: Turn, catalog: Catalog, until: float | None) -> Look:
+        return self._targets.look(write, self._reads.purpose(turn, catalog, "preview"), until)
 
     def renewed(self, stored: Proposal, target: Target | None, reason: str, **changed: Any) -> Proposal:
         """The same as a new proposal with the target as it is now, and why, but for what `changed` says. Votes do not carry over."""
@@ -143,6 +141,6 @@ class Proposals:
         return [replace(one, batch=batches[one.place]) if one.proposal in together else one for one in proposals]
 
 
-def whose(rule: Rule, asker: str, operation: Operation) -> str:
+def only_for_by_rule(rule: Rule, asker: str, operation: Operation) -> str:
     """For whom alone is what a person's yes by this rule opens; empty: for all. What not everybody may ask for is never for all."""
     return "" if rule.shared and not operation.is_limited else asker

@@ -22,10 +22,10 @@ from catalog.catalog import Catalog
 from catalog.rules import SAFE_METHODS
 from gate.answers import CallData, ReadResult, Shown, data_of, error_text, found_of
 from gate.api_client import Unanswered, Unsent
-from gate.authority import Authority, ChannelCatalog, Use
+from gate.authority import Authority, CatalogPart, Use
 from gate.lists import CollectedList, ListReads
 from gate.look_ups import LookUps
-from gate.partial_answers import with_sign
+from gate.partial_answers import with_note_of_more
 from gate.policy import Read
 from gate.recipes import StepAnswer
 from gate.results import is_partial, more_text, parse_more, result, selected, there
@@ -50,26 +50,27 @@ class Reads:
         self._look_ups = LookUps(single, lists)
         self._result_limit = result_limit
 
-    def here(self, thread: str, asker: str, *, to: Use = "ask") -> ChannelCatalog:
+    def part(self, thread: str, asker: str, *, to: Use = "ask") -> CatalogPart:
         """What holds for `asker` where a thread is. Raises `BadCall`, `SlackBusy` or `SlackUnsure` where that cannot be known."""
-        return self._authority.here(self._single.catalog, thread, asker, to=to)
+        return self._authority.part(self._single.catalog, thread, asker, to=to)
 
-    def here_for_all(self, thread: str) -> Catalog:
+    def part_for_all(self, thread: str) -> Catalog:
         """What holds where a thread is, whoever asks. Raises `BadCall`."""
-        return self._authority.here_for_all(self._single.catalog, thread)
+        return self._authority.part_for_all(self._single.catalog, thread)
 
-    def purpose(
-        self, of: Turn | Proposal, why: str = "", wants: Wants = always, catalog: Catalog | None = None
-    ) -> Purpose:
-        """What reads are made for. `why`: they are the bot's own, and the journal has each of them with it. `catalog`: the one that
-        the call began with, where another one may have been taken meanwhile."""
+    def purpose(self, of: Turn | Proposal, catalog: Catalog, why: str = "", wants: Wants = always) -> Purpose:
+        """What reads are made for. `catalog`: the one that the call began with; another one may have been taken meanwhile. `why`: they
+        are the bot's own, and the journal has each of them with it."""
 
         def note(details: dict[str, Any]) -> None:
             if why:
                 self._store.note(of.thread, of.turn, [JournalEntry("look", details | {"why": why})])
 
-        holds = self.here(of.thread, of.asker, to="show").catalog if catalog is None else catalog
-        return Purpose(caller_of(of), holds, partial(self.keep, of), note, wants)
+        return Purpose(caller_of(of), catalog, partial(self.keep, of), note, wants)
+
+    def purpose_now(self, of: Proposal, why: str) -> Purpose:
+        """What the bot's own reads for a stored proposal are made for, by what its asker may be shown by now."""
+        return self.purpose(of, self.part(of.thread, of.asker, to="show").catalog, why)
 
     def read(self, read: Read, purpose: Purpose) -> ReadResult:
         """Sends a GET or HEAD, or all pages of a list. Follows redirects and links only to what the catalog allows."""
@@ -83,7 +84,7 @@ class Reads:
             told = {"location": error.to} if isinstance(error, Astray) else {}
             return ReadResult(error_text(str(error), self._single.secrets, told))
         found = found_of(answer, self._single.secrets)
-        return self._shown(read, purpose, with_sign(found, read, answer), answer.seconds, answer.identity)
+        return self._shown(read, purpose, with_note_of_more(found, read, answer), answer.seconds, answer.identity)
 
     def step(self, read: Read, purpose: Purpose) -> StepAnswer:
         """What the API says to a read, as a recipe's step has it: whole, less the secrets and what the catalog hides."""
@@ -96,7 +97,7 @@ class Reads:
             data_of(answer)[0], answer.hiding.without
         )  # a value's length must not be sent in its place
         headers = mask(dict(answer.headers), self._single.secrets)
-        part = with_sign(CallData(answer.status, None), read, answer, offer=False).notes
+        part = with_note_of_more(CallData(answer.status, None), read, answer, offer=False).notes
         broke_off = self._single.mask(answer.broke_off)
         return StepAnswer(answer.status, data, headers, answer.seconds, broke_off, " ".join(part), answer.identity)
 

@@ -15,14 +15,14 @@ from catalog.catalog import RUN, Catalog
 from catalog.lookup import Unclear
 from gate.answers import ReadResult
 from gate.gate import Gate
-from gate.journal_entries import noted_read, noted_unclear, proposed
+from gate.journal_entries import noted_read, noted_unclear
 from gate.policy import Read, Write, sort
 from gate.recipes import Run, StepAnswer, after, broken_off, next_call, run_result
 from store.journal.hash_chain import JournalEntry
 from store.proposal_record import Proposal
 from store.turns import Turn
 
-Taken = tuple[ReadResult | Proposal, list[JournalEntry]]
+Taken = tuple[ReadResult | Proposal, list[JournalEntry]]  # a proposal's own entry is made when its row is stored
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class RecipeRun:
                 begun = broken_off(begun, error)
                 entries.append(_bad(begun))
                 break
-            entries.append(noted)
+            entries += noted
             if not isinstance(made, StepAnswer):
                 return made, entries
             begun = after(begun, made)
@@ -63,32 +63,31 @@ class RecipeRun:
                 entries.append(_bad(begun))
         return _ended(self.gate, self.turn, begun), entries
 
-    def _make_next(self, begun: Run) -> tuple[StepAnswer | ReadResult | Proposal, JournalEntry]:
+    def _make_next(self, begun: Run) -> tuple[StepAnswer | ReadResult | Proposal, list[JournalEntry]]:
         """The next step: what its read brought, or what ends the run: a name that is not clear, or the proposal of its write. And what the
         journal tells of it. Raises `BadCall`."""
         call = next_call(self.catalog, begun)
         self.before(call)
         try:
-            call = self.gate.resolved(call, self.turn, self.wants, self.catalog)
+            call = self.gate.resolved(call, self.turn, self.catalog, self.wants)
         except Unclear as error:
-            return ReadResult(error.text), noted_unclear(call, error)
+            return ReadResult(error.text), [noted_unclear(call, error)]
         is_tainted = self.tainted or bool(begun.answers) or bool(call.matched)
         made = sort(call, tainted=is_tainted, sent_alone=self.sent_alone)
-        return self._read(begun, made) if isinstance(made, Read) else self._propose(begun, made)
+        return self._read(begun, made) if isinstance(made, Read) else (self._propose(begun, made), [])
 
-    def _read(self, begun: Run, read: Read) -> tuple[StepAnswer, JournalEntry]:
+    def _read(self, begun: Run, read: Read) -> tuple[StepAnswer, list[JournalEntry]]:
         answer = self.gate.read_step(read, self.turn, self.catalog)
         named = {"recipe": begun.recipe.workflow_id, "step": begun.step.step_id}
-        return answer, noted_read(read, answer.status, answer.seconds, answer.problem, answer.identity, **named)
+        return answer, [noted_read(read, answer.status, answer.seconds, answer.problem, answer.identity, **named)]
 
-    def _propose(self, begun: Run, write: Write) -> tuple[Proposal, JournalEntry]:
+    def _propose(self, begun: Run, write: Write) -> Proposal:
         """The proposal of the last step. Its card does not show what the model wrote: the inputs."""
         _check_is_last(begun)
-        proposal = self.gate.propose(write, self.turn, self.position, catalog=self.catalog)
+        proposal = self.gate.propose(write, self.turn, self.position, self.catalog)
         only_for = proposal.only_for or self.turn.only_for
         recipe = begun.recipe.workflow_id
-        of_recipe = replace(proposal, recipe=recipe, recipe_step=begun.number, only_for=only_for)
-        return of_recipe, proposed(of_recipe)
+        return replace(proposal, recipe=recipe, recipe_step=begun.number, only_for=only_for)
 
 
 def _check_is_last(begun: Run) -> None:

@@ -15,7 +15,7 @@ from base import words
 from base.json_pointer import at
 from base.json_text import dumps
 from base.shrink import as_json, shrink
-from base.statuses import status_text
+from base.statuses import is_success, status_text
 from catalog.bad_call import BadCall
 from catalog.calls import MAX_ARGUMENTS, Call, build, parse_arguments
 from catalog.catalog import RUN, Catalog, Recipe, Step
@@ -45,7 +45,7 @@ class StepAnswer:
         """Why a recipe does not go on with it; empty where it does."""
         if self.problem or self.status is None:
             return self.problem or "no answer"
-        return "" if 200 <= self.status < 300 else f"the API answered {status_text(self.status)}"
+        return "" if is_success(self.status) else f"the API answered {status_text(self.status)}"
 
 
 @dataclass(frozen=True)

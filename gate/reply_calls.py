@@ -19,7 +19,7 @@ from catalog.catalog import Api, Catalog
 from catalog.lookup import Unclear
 from catalog.rules import SAFE_METHODS
 from gate.answers import ReadResult, error_text
-from gate.authority import ChannelCatalog
+from gate.authority import CatalogPart
 from gate.gate import Gate
 from gate.journal_entries import noted_read, noted_unclear, proposed
 from gate.policy import Read, State, sort
@@ -53,7 +53,7 @@ class Progress(Protocol):
 
 
 class ReplyCalls:
-    """The calls of one reply. `here` is what its turn's asker may call there; `noted` what the journal is to tell before them;
+    """The calls of one reply. `part` is what its turn's asker may call there; `noted` what the journal is to tell before them;
     `prompt_budget` is the prompt's."""
 
     def __init__(
@@ -61,7 +61,7 @@ class ReplyCalls:
         gate: Gate,
         store: Store,
         turn: Turn,
-        here: ChannelCatalog,
+        part: CatalogPart,
         progress: Progress,
         noted: JournalEntry,
         *,
@@ -70,13 +70,12 @@ class ReplyCalls:
         self._gate = gate
         self._store = store
         self._turn = turn
-        self._here = here
+        self._part = part
         self._progress = progress
         self._prompt_budget = prompt_budget
         self._unwritten = [noted]
         self._results: list[Result] = []
         self._proposals: list[Proposal] = []
-        self._proposed: list[JournalEntry] = []  # these go with their rows
         self._brought_data = False
 
     def take(self, items: Sequence[Item], reply: Reply) -> ReplyOutcome:
@@ -100,8 +99,7 @@ class ReplyCalls:
 
     def _add(self, position: int, taken: ReadResult | Proposal, told: Sequence[JournalEntry]) -> None:
         """Keeps what one call led to."""
-        self._unwritten += [one for one in told if one.kind != "proposed"]
-        self._proposed += [one for one in told if one.kind == "proposed"]
+        self._unwritten += told
         self._brought_data = self._brought_data or any(map(_brought_data, told))
         if isinstance(taken, Proposal):
             self._proposals.append(taken)
@@ -116,7 +114,7 @@ class ReplyCalls:
             self._results,
             proposals,
             self._gate.card_posts(proposals),
-            [*self._unwritten, *self._proposed],
+            [*self._unwritten, *map(proposed, proposals)],  # the last go with their rows
             tainted=self._brought_data,
         )
 
@@ -145,7 +143,7 @@ class ReplyCalls:
             return ReadResult(error_text(str(error))), [JournalEntry("bad call", told)]
 
     def _take(self, name: str, raw: object, position: int, until: float) -> Taken:
-        """One call: what a read gave, or a write's proposal; and the journal's entries about it. Raises `BadCall`."""
+        """One call: what a read gave, or a write's proposal; and the journal's entries, but for the proposal's. Raises `BadCall`."""
         match name:
             case "call_rest_api":
                 return self._call_api(parse_arguments(raw), position, until)
@@ -156,16 +154,16 @@ class ReplyCalls:
         raise BadCall(f"There is no tool '{name[:60]}'. {self._tools()}")
 
     def _call_api(self, arguments: Mapping[str, object], position: int, until: float) -> Taken:
-        catalog = self._here.catalog
+        catalog = self._part.catalog
         if is_run(arguments):
             return self._run(catalog, arguments, position)
         call = resolve(catalog, arguments)
-        self._note_whose(call.operation.api)
+        self._note_only_for(call.operation.api)
         self._progress.calling(call)
         if call.unresolved or call.method not in SAFE_METHODS:
             self._write_down()
         try:
-            call = self._gate.resolved(call, self._turn, self._wants, catalog)
+            call = self._gate.resolved(call, self._turn, catalog, self._wants)
         except Unclear as error:
             return ReadResult(error.text), [noted_unclear(call, error)]
         return self._read_or_propose(call, catalog, position, until)
@@ -174,7 +172,7 @@ class ReplyCalls:
         """A recipe."""
         self._write_down()
         begun, tainted = begin(catalog, arguments), self._store.is_tainted(self._turn.thread)
-        self._note_whose(begun.recipe.api)
+        self._note_only_for(begun.recipe.api)
         run = RecipeRun(
             gate=self._gate,
             catalog=catalog,
@@ -187,7 +185,7 @@ class ReplyCalls:
         )
         return run.make(begun)
 
-    def _note_whose(self, api: Api) -> None:
+    def _note_only_for(self, api: Api) -> None:
         """What an API tells somebody with an account of their own is for that person's turns alone, from here on in this one."""
         if api.is_personal:
             self._turn = replace(self._turn, only_for=self._turn.asker)
@@ -198,22 +196,21 @@ class ReplyCalls:
         judged = sort(call, tainted=tainted, sent_alone=self._sent_alone)
         self._progress.check()
         if isinstance(judged, Read):
-            got = self._gate.read(judged, self._turn, self._wants, catalog)
+            got = self._gate.read(judged, self._turn, catalog, self._wants)
             return got, [noted_read(call, got.status, got.seconds, got.text, got.identity, **got.counts)]
-        by = None if call.matched else until  # a look-up took of that time
-        proposal = self._gate.propose(judged, self._turn, position, by, catalog)
-        return proposal, [proposed(proposal)]
+        given = None if call.matched else until  # a look-up took of that time
+        return self._gate.propose(judged, self._turn, position, catalog, given), []
 
     def _find(self, raw: object) -> Taken:
         """Operations that were not listed."""
         self._progress.finding()
         arguments = parse_arguments(raw)
-        found = find(self._here.catalog, arguments, self._here.instructions, self._prompt_budget)
+        found = find(self._part.catalog, arguments, self._part.instructions, self._prompt_budget)
         return ReadResult(found), [JournalEntry("find", {"words": digest(str(arguments["query"]))})]
 
     def _tools(self) -> str:
         """The tools that there are, in words."""
-        offered = tools(self._here.catalog, self._here.instructions, self._prompt_budget)
+        offered = tools(self._part.catalog, self._part.instructions, self._prompt_budget)
         names = [one["function"]["name"] for one in offered]
         return f"The only tool is {names[0]}." if len(names) == 1 else f"The tools are {' and '.join(names)}."
 

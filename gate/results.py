@@ -14,6 +14,7 @@ from typing import Any
 from base import words
 from base.jmespath_bounded import BadQuery, search
 from base.shrink import as_json, plain, shrink
+from base.statuses import is_success
 from catalog.bad_call import BadCall
 from catalog.calls import select_of
 from gate.answers import CallData, Shown
@@ -24,7 +25,7 @@ _KEYS = 30  # that are named where a selection finds nothing
 
 def selected(result: CallData, expression: str) -> CallData:
     """What `expression` finds in the data, with words where that is nothing. Where the API said no, all that it said stays."""
-    if not expression or not 200 <= result.status < 300:
+    if not expression or not is_success(result.status):
         return result
     try:
         data = search(expression, result.data)

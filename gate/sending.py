@@ -21,14 +21,14 @@ from catalog.calls import Call
 from catalog.rules import SAFE_METHODS, Rule
 from gate.answers import Answer, Shown, found_of, outcome_text
 from gate.api_client import ApiClient, Unanswered, Unsent
-from gate.authority import Unplaced
+from gate.authority import ChannelUnknown
 from gate.card_posts import card_row
 from gate.cards import changed_text, target_card
 from gate.last_checks import LastChecks, LastLook, NotTheirs, TargetChanged, not_connected_text
-from gate.partial_answers import with_sign
+from gate.partial_answers import with_note_of_more
 from gate.policy import Event, State
 from gate.proposal_changes import Aside, ProposalChanges
-from gate.proposals import Proposals
+from gate.proposals import ProposalMaker
 from gate.reads import Reads, caller_of
 from gate.results import is_partial, result
 from gate.target_diff import Target
@@ -61,7 +61,7 @@ class Sending:
         store: Store,
         client: ApiClient,
         reads: Reads,
-        proposals: Proposals,
+        maker: ProposalMaker,
         changes: ProposalChanges,
         checks: LastChecks,
         *,
@@ -73,7 +73,7 @@ class Sending:
         self._store = store
         self._api_client = client
         self._reads = reads
-        self._proposals = proposals
+        self._maker = maker
         self._changes = changes
         self._checks = checks
         self._ids = ids
@@ -84,7 +84,7 @@ class Sending:
 
     # --- a turn's approved proposals ----------------------------------------------------------------------------------
 
-    def approvals(self, turn: str) -> list[Approval]:
+    def approved_by_policy(self, turn: str) -> list[Approval]:
         """A turn's writes that the policy approved and that have not been sent, in the order of their calls."""
         waiting = self._store.proposals_of(turn, State.APPROVED)
         return [Approval(one.proposal) for one in waiting if one.decided_by is None]
@@ -135,9 +135,9 @@ class Sending:
             call = self._checks.still_allowed(row)
             if (rule := self._checks.stricter_now(row, call)) is not None:
                 return self._ask_by_rule(row, call, rule)
-            self._checks.still_theirs(row, call)
+            self._checks.check_identity(row, call)
             look = self._checks.still_same(row, call)
-        except (Unsent, Unplaced) as error:
+        except (Unsent, ChannelUnknown) as error:
             return self._fail(row, str(error))
         except NotConnected as missing:
             return self._fail(row, not_connected_text(missing))
@@ -157,7 +157,7 @@ class Sending:
                 Event.SEND,
                 sent_at=self._clock(),
                 moved=as_json(look.moved),
-                only_for=self._checks.whose_now(row, call),
+                only_for=self._checks.only_for_now(row, call),
             )
             return self._send(stored, call, look.etag) if stored is not None else None
         except Altered:
@@ -211,7 +211,7 @@ class Sending:
     def _answered(self, stored: Proposal, call: Call, answer: Answer) -> str:
         """What the model is told of an API's answer to a proposal; of a read that was approved it can have more later."""
         outcome = words.STATES_BY_STATUS.get(answer.status, "done") if answer.is_success else "failed"
-        found = with_sign(found_of(answer, self._api_client.secrets), call, answer, offer=False)
+        found = with_note_of_more(found_of(answer, self._api_client.secrets), call, answer, offer=False)
         shown = Shown.of(found, self._result_limit)
         is_more = stored.method in SAFE_METHODS and is_partial(found, shown, self._result_limit)
         return result(shown, self._reads.keep(stored, found.data, found.part) if is_more else "", outcome=outcome)
@@ -232,14 +232,14 @@ class Sending:
 
     def _ask_by_rule(self, row: Proposal, call: Call, rule: Rule) -> Proposal | None:
         """The end of a proposal about which other people decide by now: they are asked."""
-        before, only_for = Target.from_json(row.before), self._checks.whose_now(row, call)
-        renewed = self._proposals.renewed(row, before, words.RULE_CHANGED, rule=rule, only_for=only_for)
+        before, only_for = Target.from_json(row.before), self._checks.only_for_now(row, call)
+        renewed = self._maker.renewed(row, before, words.RULE_CHANGED, rule=rule, only_for=only_for)
         return self._outdate(row, renewed, words.RULE_CHANGED)
 
     def _ask_anew(self, row: Proposal, found: TargetChanged) -> Proposal | None:
         """The end of a proposal whose target is another one by now: it is asked for again, the second time with what could be done."""
         reason = changed_text(found.changed, keys_of=row.operation if row.renewals else "")
-        renewed = self._proposals.renewed(row, found.target, reason, renewals=row.renewals + 1)
+        renewed = self._maker.renewed(row, found.target, reason, renewals=row.renewals + 1)
         return self._outdate(row, renewed, changed_text(found.changed))
 
     def _outdate(self, row: Proposal, successor: Proposal, reason: str) -> Proposal | None:
@@ -252,11 +252,11 @@ class Sending:
         """Whether one of a turn's writes is on its way at this moment."""
         return any(one.proposal in self._under_way for one in self._store.proposals_of(turn, State.SENDING))
 
-    def undone(self) -> list[str]:
+    def threads_to_send(self) -> list[str]:
         """At a start: the threads with writes that people approved and that were not sent."""
         return list(dict.fromkeys(one.thread for one in self._decided()))
 
-    def decided(self, thread: str) -> list[str]:
+    def turns_to_send(self, thread: str) -> list[str]:
         """The turns of a thread with writes that people approved and that were not sent."""
         return list(dict.fromkeys(one.turn for one in self._decided(thread)))
 

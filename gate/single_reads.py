@@ -106,12 +106,12 @@ class SingleReads:
         """An API's data as people may see it: no secrets, and nothing that the catalog hides."""
         return shown_of(mask(data, self._api_client.secrets), hiding)[0]
 
-    def follow(self, call: Call, purpose: Purpose, by: float) -> Answer:
-        """A read with its redirects, all of it until `by` (monotonic seconds), noted."""
+    def follow(self, call: Call, purpose: Purpose, until: float) -> Answer:
+        """A read with its redirects, all of it by `until` (monotonic seconds), noted."""
         url = self._api_client.mask(shown_url(call.operation, call.values))  # a further page's values are the API's
         told: dict[str, Any] = {"operation": call.operation.name, "url": url}
         try:
-            answer = self._led_on(call, purpose, by)
+            answer = self._led_on(call, purpose, until)
         except (Unsent, Unanswered, BadCall) as error:
             purpose.note(told | {"status": None, "problem": self._api_client.mask(str(error))})
             raise
@@ -119,10 +119,10 @@ class SingleReads:
         purpose.note(told | {"status": answer.status, "seconds": answer.seconds} | whose)
         return answer
 
-    def _led_on(self, call: Call, purpose: Purpose, by: float) -> Answer:
+    def _led_on(self, call: Call, purpose: Purpose, until: float) -> Answer:
         hiding = Hiding()
         for _ in range(_MAX_REDIRECTS + 1):
-            answer = self._get(call, purpose.caller, by)
+            answer = self._get(call, purpose.caller, until)
             hiding |= answer.hiding
             location = answer.header("location")
             if answer.status not in _REDIRECTS or not location:
@@ -130,19 +130,25 @@ class SingleReads:
             call = self.led(call, purpose, location, "The API redirected to a place")
         raise BadCall(f"The API redirected more than {_MAX_REDIRECTS} times.")
 
-    def _get(self, call: Call, caller: Caller, by: float) -> Answer:
+    def _get(self, call: Call, caller: Caller, until: float) -> Answer:
         """One answer; an API that is busy is asked again as long as there is time."""
         for tried in range(1, TRIES + 1):
-            answer = self._once(call, caller, by)
+            answer = self._once(call, caller, until)
             wait = pause(answer.header("retry-after"), tried, self._clock())
-            if answer.status not in BUSY or tried == TRIES or wait >= by - time.monotonic():
+            if answer.status not in BUSY or tried == TRIES or wait >= until - time.monotonic():
                 break
             time.sleep(wait)
         return answer
 
-    def _once(self, call: Call, caller: Caller, by: float) -> Answer:
+    def _once(self, call: Call, caller: Caller, until: float) -> Answer:
         send = partial(
-            self._api_client.send, call.operation, call.method, call.url, caller=caller, headers=call.headers, by=by
+            self._api_client.send,
+            call.operation,
+            call.method,
+            call.url,
+            caller=caller,
+            headers=call.headers,
+            until=until,
         )
         try:
             return send()

@@ -18,6 +18,7 @@ from base.english import split, stem
 from base.json_pointer import at, steps_of
 from base.json_text import loads
 from base.shrink import as_json, shrink
+from base.statuses import is_success
 from catalog.bodies import is_json_patch
 from gate.naming import Name, apart, key_of
 
@@ -40,7 +41,7 @@ class OrderStep(NamedTuple):
 
 Path = tuple["str | ItemStep | OrderStep", ...]
 Role = Literal["itself", "about", "several"]
-Rest = Literal["none", "some", "unknown"]
+HasMore = Literal["none", "some", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Target:
     exact: bool = True
     count: int = 0
     total: int | None = None
-    rest: Rest = "none"
+    rest: HasMore = "none"
     missing: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
     chosen: bool = False  # a list of those that the request names by their ids
@@ -107,7 +108,7 @@ class Target:
     @property
     def is_there(self) -> bool:
         """Whether the API showed it."""
-        return self.status is not None and 200 <= self.status < 300
+        return is_success(self.status)
 
     def to_json(self) -> str:
         """The JSON text that the proposal's row keeps."""

@@ -36,7 +36,7 @@ from gate.preview import (
     showing,
 )
 from gate.single_reads import Purpose, SingleReads
-from gate.target_diff import GONE, Rest, Target, Watch
+from gate.target_diff import GONE, HasMore, Target, Watch
 
 _MAX_TARGET = 60_000  # characters of a target that a row keeps
 _ONE_BY_ONE = 10  # things that are read one by one; of more the list is read
@@ -56,8 +56,8 @@ class TargetReader:
         self._single = single
         self._lists = lists
 
-    def look(self, write: Call, purpose: Purpose, by: float | None = None) -> Look:
-        """What a write is about, read by ourselves until `by` (monotonic seconds), and the ETag where it is the very thing.
+    def look(self, write: Call, purpose: Purpose, until: float | None = None) -> Look:
+        """What a write is about, read by ourselves, `until` (monotonic seconds) at most, and the ETag where it is the very thing.
 
         (None, "") where there is nothing to show. A read that needs approval, or that the channel does not allow, is shown only where
         the entry names it under `preview:`; one that the asker may not ask for never is.
@@ -68,9 +68,9 @@ class TargetReader:
             return self._none(write), ""
         it = preview_call(write, found)
         try:
-            by = time.monotonic() + self._single.timeout if by is None else by
-            self._check(write, found.read, it, purpose, by)
-            return self._shown(write, found, it, purpose, by)
+            until = time.monotonic() + self._single.timeout if until is None else until
+            self._check(write, found.read, it, purpose, until)
+            return self._shown(write, found, it, purpose, until)
         except _NotShown as error:
             return self._problem(it.call, str(error)), ""
         except (Unsent, Unanswered) as error:
@@ -90,7 +90,7 @@ class TargetReader:
     def _problem(self, call: Call, problem: str) -> Target:
         return Target(call.shown_url, problem=self._single.mask(problem))
 
-    def _check(self, write: Call, read: Operation, it: PreviewCall, purpose: Purpose, by: float) -> None:
+    def _check(self, write: Call, read: Operation, it: PreviewCall, purpose: Purpose, until: float) -> None:
         """Raises `_NotShown` where the read may not be made."""
         preview = write.operation.preview
         if preview is None or preview.operation is None:
@@ -104,21 +104,21 @@ class TargetReader:
             raise _NotShown(words.NEEDS_HIDDEN)
         if missing := read.required - {*it.call.values, *it.call.headers}:
             raise _NotShown(words.NEEDS_VALUE.format(name=min(missing)))
-        if time.monotonic() >= by:
+        if time.monotonic() >= until:
             raise _NotShown(words.NOT_READ_IN_TIME)
 
-    def _shown(self, write: Call, found: Showing, it: PreviewCall, purpose: Purpose, by: float) -> Look:
+    def _shown(self, write: Call, found: Showing, it: PreviewCall, purpose: Purpose, until: float) -> Look:
         """What the read shows. Raises `_NotShown`, and what a read raises."""
         is_list = not it.call.operation.template.path[-1].names
         if found.kind == "listed":
-            return self._listed(write, found, it.call, purpose, by), ""
+            return self._listed(write, found, it.call, purpose, until), ""
         ids = ids_named(_body(write), it.untaken) if found.kind == "itself" and is_list and not _replaces(write) else ()
         if ids:
-            return self._those(write, it.call, ids, purpose, by), ""
+            return self._those(write, it.call, ids, purpose, until), ""
         if not is_list:
-            answer = self._single.follow(it.call, purpose, by)
+            answer = self._single.follow(it.call, purpose, until)
             return self._one_or_several(write, found, it, answer, None)
-        listed = self._lists.collect(it.call, purpose, by)
+        listed = self._lists.collect(it.call, purpose, until)
         return self._one_or_several(write, found, it, listed.answer, listed)
 
     def _one_or_several(
@@ -151,10 +151,10 @@ class TargetReader:
         )  # fmt: skip
         return target, answer.header("etag") if it.call.url == write.url else ""
 
-    def _listed(self, write: Call, found: Showing, call: Call, purpose: Purpose, by: float) -> Target:
+    def _listed(self, write: Call, found: Showing, call: Call, purpose: Purpose, until: float) -> Target:
         """The thing of the write's path, out of the list in which it stands."""
         label, key = found.placeholder, str(write.values[found.placeholder])
-        listed = self._lists.collect(call, purpose, by, enough=partial(_has_all, (key,), label))
+        listed = self._lists.collect(call, purpose, until, enough=partial(_has_all, (key,), label))
         fitting = by_key(self._items(write, call, listed), label).get(key, [])
         if len(fitting) != 1:
             told = words.NOT_IN_PART if self._rest(call, listed) == "some" else words.NOT_LISTED
@@ -201,16 +201,16 @@ class TargetReader:
             rest=rest,
         )
 
-    def _those(self, write: Call, call: Call, ids: Sequence[str], purpose: Purpose, by: float) -> Target:
+    def _those(self, write: Call, call: Call, ids: Sequence[str], purpose: Purpose, until: float) -> Target:
         """The things that a request names by their ids, each asked for by itself where the catalog has a read for that."""
         calls = self._one_by_one(call, ids, purpose)
-        rest: Rest = "none"
+        rest: HasMore = "none"
         if calls is not None:
             read = calls[0].operation
-            found = {key: self._item(write, one, purpose, by) for key, one in zip(ids, calls, strict=True)}
+            found = {key: self._item(write, one, purpose, until) for key, one in zip(ids, calls, strict=True)}
         else:
             read = call.operation
-            listed = self._lists.collect(call, purpose, by, enough=partial(_has_all, ids, ""))
+            listed = self._lists.collect(call, purpose, until, enough=partial(_has_all, ids, ""))
             items, rest = self._items(write, call, listed), self._rest(call, listed)
             there = by_key(items)
             found = {key: there.get(key, [])[:1] for key in ids}
@@ -231,9 +231,9 @@ class TargetReader:
         except BadCall:  # an id that no path can hold
             return None
 
-    def _item(self, write: Call, call: Call, purpose: Purpose, by: float) -> list[Any]:
+    def _item(self, write: Call, call: Call, purpose: Purpose, until: float) -> list[Any]:
         """One thing by its id; none where it is not there. Raises `_NotShown`, and what a read raises."""
-        answer = self._single.follow(call, purpose, by)
+        answer = self._single.follow(call, purpose, until)
         if answer.status in GONE:
             return []
         if not answer.is_success or answer.broke_off:
@@ -251,7 +251,7 @@ class TargetReader:
         cleaned: list[Any] = self._single.cleaned(items, listed.hiding | write.operation.hiding)
         return cleaned
 
-    def _rest(self, call: Call, listed: CollectedList | None, page: Page | None = None, count: int = 0) -> Rest:
+    def _rest(self, call: Call, listed: CollectedList | None, page: Page | None = None, count: int = 0) -> HasMore:
         """Whether a list has more than was read of it."""
         if page is None and listed is not None:
             page = Page([], data_of(listed.answer)[0], listed.answer.headers)

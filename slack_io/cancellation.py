@@ -11,7 +11,7 @@ import structlog
 
 from base import words
 from gate.card_modals import confirm_modal
-from gate.policy import Refused
+from gate.policy import NothingToDecide, Refused
 from slack_io.web_api import SlackWeb
 from store.arrivals import Arrival
 from store.journal.hash_chain import JournalEntry
@@ -74,7 +74,7 @@ class Cancellation:
         """Ends a turn: the button, or the submitted modal. Raises `Refused`."""
         turn = self._store.turn(turn_id)
         if turn is None:
-            raise Refused("")
+            raise NothingToDecide
         self._check(arrival.received.user, turn.asker, words.NOT_YOURS_TO_STOP)
         self._end(arrival, turn, "asked")
 
@@ -82,7 +82,7 @@ class Cancellation:
         """Slack's own stop was pressed in a thread. Raises `Refused`."""
         turn = self._store.next_turn(arrival.thread.key)
         if turn is None:
-            raise Refused("")
+            raise NothingToDecide
         self._check(arrival.received.user, turn.asker, words.NOT_YOURS_TO_STOP)
         self._end(arrival, turn, "by Slack's stop")
 

@@ -11,7 +11,7 @@ from base.slack_errors import SlackBusy, SlackSaysNo, SlackUnsure
 from gate.card_modals import deny_modal, notice_modal, whole_request
 from gate.card_posts import card_row
 from gate.gate import Gate
-from gate.policy import Refused, State
+from gate.policy import NothingToDecide, Refused, State
 from slack_io.app_home import AppHome
 from slack_io.arrival_posts import ArrivalPosts
 from slack_io.cancellation import Cancellation
@@ -111,7 +111,7 @@ class Clicks:
     def _check(self, arrival: Arrival, click: Click) -> None:
         proposal = self._store.proposal(token=click.token)
         if proposal is None or proposal.state is not State.UNKNOWN:
-            raise Refused("")
+            raise NothingToDecide
         if click.user != proposal.asker:  # who asked may look, also where others had to decide
             self._gate.check_authority(proposal, click.user)
         noted = {"user": click.user, "proposal": proposal.proposal}
@@ -122,7 +122,7 @@ class Clicks:
         """The buttons that open or turn a modal. Slack takes its trigger for three seconds: too late is told, not tried again."""
         proposal = self._store.proposal(token=click.token)
         if proposal is None:
-            raise Refused("")
+            raise NothingToDecide
         try:
             match click.action:
                 case "show":

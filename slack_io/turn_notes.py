@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from base import words
 from base.askers import app_of
-from gate.authority import ChannelCatalog
+from gate.authority import CatalogPart
 from model.prompt.prompt import about, beside, is_whole
 from slack_io.thread_context import ThreadReader
 from store.store import Store
@@ -25,18 +25,18 @@ class TurnNotes:
         self._clock = clock
         self._budget = prompt_budget
 
-    def of_question(self, turn: Turn, here: ChannelCatalog, asked: str, heard: Sequence[str]) -> TurnNote:
+    def of_question(self, turn: Turn, part: CatalogPart, asked: str, heard: Sequence[str]) -> TurnNote:
         """What goes with a turn's question from now on; `heard` is what people wrote before it."""
         who = self.about(turn)
-        if is_whole(here.catalog, here.instructions, self._budget):
+        if is_whole(part.catalog, part.instructions, self._budget):
             return TurnNote(who, "")
         items = self._store.transcript(turn.thread, turn.asker)
         said = [item.text for item in items if isinstance(item, UserMessage)][-1:]
         first, before = first_noted(items), [*said, *heard]
         note = beside(
-            here.catalog, here.instructions, asked, about=who, before=before, first=first, budget=self._budget
+            part.catalog, part.instructions, asked, about=who, before=before, first=first, budget=self._budget
         )
-        return replace(note, only_for=turn.asker if here.catalog.is_limited else "")
+        return replace(note, only_for=turn.asker if part.catalog.is_limited else "")
 
     def about(self, turn: Turn) -> str:
         """Who asks, and what day it is there."""

@@ -88,7 +88,8 @@ TESTS = {
         "test_own_accounts",
         "test_hostile",
     ),
-    "gate/connections": ("test_mtls", "test_limits", "test_values", "test_hostile", "test_proxies"),
+    "gate/api_pace": ("test_limits",),
+    "gate/connection_pools": ("test_mtls", "test_limits", "test_values", "test_hostile", "test_proxies"),
     "identity/accounts": ("test_accounts", "test_changed_servers", "test_tokens"),
     "identity/actors": ("test_actors",),
     "identity/checks": ("test_mtls", "test_token_servers", "test_actors", "test_command_line"),
@@ -129,7 +130,7 @@ SHORTCUTS = {
         "if at < 0: ... return None": "what follows finds nothing either",
         "if '+' not in raw: ... return raw": "neither expression fits then",
     },
-    "gate/lists": {"if time.monotonic() >= by: ... raise _Over": "the page's own request has a millisecond left"},
+    "gate/lists": {"if time.monotonic() >= until: ... raise _Over": "the page's own request has a millisecond left"},
     "identity/accounts": {
         "if self._store.end_renewal(account, renewed): ... return renewed": "what is there by then is looked up, and is that"
     },

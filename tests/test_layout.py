@@ -75,7 +75,7 @@ REACHES: dict[str, set[str]] = {
     "cli.signals": {"os", "signal"},
     "cli.tokens": {"click"},
     "gate.api_client": {"ssl"},
-    "gate.connections": {"httpx2", "httpcore2", "ssl", "pathlib"},
+    "gate.connection_pools": {"httpx2", "httpcore2", "ssl", "pathlib"},
     "identity.actors": {"joserfc", "httpx2"},
     "identity.client_auth": {"authlib"},
     "identity.commands": {"os", "shutil", "signal", "subprocess"},
@@ -140,7 +140,8 @@ WAITS = {
     "cli.signals",
     "cli.tokens",
     "gate.api_client",
-    "gate.connections",
+    "gate.api_pace",
+    "gate.connection_pools",
     "gate.gate",
     "gate.last_checks",
     "gate.lists",
@@ -356,7 +357,7 @@ def test_only_the_gate_and_its_read_path_use_the_api_client() -> None:
     assert users == READ_PATH | {"gate.gate", "gate.sending", "gate.last_checks"}
     holders = {one: names - {"Unsent", "Unanswered"} for one, names in taken.items()}
     assert {one: names for one, names in holders.items() if names} == {
-        "gate.gate": {"ApiClient", "Paces"},
+        "gate.gate": {"ApiClient"},
         "gate.sending": {"ApiClient"},
         "gate.single_reads": {"ApiClient", "Broken"},
     }
@@ -371,19 +372,22 @@ def test_only_the_step_to_sending_and_single_reads_send() -> None:
         for node in ast.walk(parsed(path))
         if isinstance(node, ast.Attribute) and node.attr == "send"
     }
-    assert sending == {"gate.sending", "gate.single_reads", "gate.connections"}
+    assert sending == {"gate.sending", "gate.single_reads", "gate.connection_pools"}
 
 
 def test_only_the_api_client_has_connections() -> None:
-    """The command line looks at the files of certificates alone."""
-    users = users_of("gate.connections")
-    taken = {one: {name for module, name in imports(file_of(one)) if module == "gate.connections"} for one in users}
+    """The command line looks at the files of certificates alone, and who waits for its turn in vain was not sent."""
+    users = users_of("gate.connection_pools")
+    taken = {
+        one: {name for module, name in imports(file_of(one)) if module == "gate.connection_pools"} for one in users
+    }
 
-    assert {one: names for one, names in taken.items() if "Connections" in names or "ConnectionPool" in names} == {
-        "gate.api_client": {"Broken", "Connections", "Unanswered", "Unsent"}
+    assert {one: names for one, names in taken.items() if "ConnectionPools" in names or "ConnectionPool" in names} == {
+        "gate.api_client": {"Broken", "ConnectionPools", "Unanswered", "Unsent"}
     }
     assert taken["cli.shared"] == {"check_certificates"}
-    assert users == {"gate.api_client", "cli.shared"}
+    assert taken["gate.api_pace"] == {"Unsent"}
+    assert users == {"gate.api_client", "gate.api_pace", "cli.shared"}
 
 
 def test_only_the_gates_steps_use_the_read_path() -> None:
@@ -585,7 +589,7 @@ def test_slack_is_called_through_one_class_and_the_gate_knows_it_by_what_it_need
         if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "Protocol" for base in node.bases)
     }
     assert {one for one in protocols if not one.startswith("model.")} == {
-        "gate.api_client.Pace",
+        "gate.api_pace.ApiPace",
         "gate.authority.PeopleDirectory",
         "gate.reply_calls.Progress",
         "identity.connecting.Person",

@@ -89,7 +89,7 @@ class Turns:
             self._deadlines.lose_unanswered()
             self._gate.withdraw_sealed_otherwise()
             self._mind_what_was_left()
-            self._wake(*self._store.unrested(), self._gate.undone(), self._store.askers())
+            self._wake(*self._store.unrested(), self._gate.threads_to_send(), self._store.askers())
             self._waking.wake(Work.DEADLINES, CLOCK)
         for workers in self._workers:
             workers.start()
@@ -108,22 +108,22 @@ class Turns:
         if left.sending:
             self._deadlines.lose_unanswered()
         is_left = (left.arrivals, left.turns, left.posts, left.writes)
-        arrived, open_turns, due, undone = ([thread] if one else [] for one in is_left)
-        self._wake(arrived, open_turns, due, undone, {thread: left.asker})
+        arrived, open_turns, due, to_send = ([thread] if one else [] for one in is_left)
+        self._wake(arrived, open_turns, due, to_send, {thread: left.asker})
 
     def _wake(
         self,
         arrived: Sequence[str],
         open_turns: Sequence[str],
         due: Sequence[str],
-        undone: Sequence[str],
+        to_send: Sequence[str],
         askers: Mapping[str, str],
     ) -> None:
         for work, threads in (
             (Work.ARRIVALS, arrived),
             (Work.TURNS, open_turns),
             (Work.POSTS, due),
-            (Work.WRITES, undone),
+            (Work.WRITES, to_send),
         ):
             for thread in threads:
                 self._waking.wake(work, thread, lane=askers.get(thread, ""))
@@ -238,7 +238,7 @@ class Turns:
     def _send_decided(self, thread: str) -> None:
         try:
             with self._store.holding(thread):
-                for turn in map(self._store.turn, self._gate.decided(thread)):
+                for turn in map(self._store.turn, self._gate.turns_to_send(thread)):
                     if turn is not None:
                         self._store.take_turn(turn)
                         self._home.changed(self._gate.write_decided(turn.turn))

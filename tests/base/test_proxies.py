@@ -19,7 +19,7 @@ from base.settings import Misconfigured, load_settings
 from base.slack_errors import SlackUnsure
 from demo.hr_api import HrApi
 from emulator.emulator import Workspace
-from gate.connections import ConnectionPool, Unanswered, Unsent
+from gate.connection_pools import ConnectionPool, Unanswered, Unsent
 from model.chat import ChatServer, ModelFailed, model_of
 from model.replies import parse_reply
 from slack_io.socket_mode import SocketMode

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from catalog.bad_call import BadCall
 from catalog.calls import parse_arguments, resolve
 from catalog.catalog import Catalog, Operation, load_catalog
-from gate.condition_gaps import gaps
+from catalog.condition_gaps import gaps
 from gate.condition_trials import trials
 from gate.policy import Read, Write, sort
 

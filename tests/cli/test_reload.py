@@ -218,7 +218,7 @@ def test_a_call_of_the_catalog_before_still_shows_its_target(two: tuple[BotParts
     write = parts.call("DELETE", "/users/7", tainted=True)
     parts.gate.use(load_catalog(SECOND.format(base=server.url), {}))
     turn = parts.begin()
-    proposal = parts.gate.propose(write, turn, 0)  # type: ignore[arg-type]
+    proposal = parts.gate.propose(write, turn, 0, parts.gate.catalog)  # type: ignore[arg-type]
     assert '"status":200' in (proposal.before or "")
 
 

@@ -10,9 +10,9 @@ from base.slack_errors import SlackBusy
 from catalog.bad_call import BadCall
 from catalog.catalog import load_catalog
 from catalog.rules import Rule
-from gate.authority import Authority, Unplaced
+from gate.authority import Authority, ChannelUnknown, PeopleDirectory
 from gate.policy import Refused
-from tests.harness.bot_parts import ANN, BEN, BotParts
+from tests.harness.bot_parts import ANN, BEN, BotParts, SilentDirectory
 from tests.slack_io.test_crowd import Slow, _ruled
 from tests.slack_io.test_crowd import parts as parts
 
@@ -43,11 +43,11 @@ class Named(Slow):
 
 def test_where_a_channels_name_is_not_known_nothing_holds_there() -> None:
     catalog = load_catalog(BY_NAME, {})
-    with pytest.raises(Unplaced, match="does not say which channel"):
-        Authority(Slow(), ("C0HR",)).here(catalog, HERE, ANN)
-    with pytest.raises(Unplaced):
-        Authority(Slow(), ("C0HR",)).here(catalog, DIRECT, ANN)
-    assert [one.name for one in Authority(Named(), ("C0HR",)).here(catalog, HERE, ANN).catalog.operations] == [
+    with pytest.raises(ChannelUnknown, match="does not say which channel"):
+        Authority(Slow(), ("C0HR",)).part(catalog, HERE, ANN)
+    with pytest.raises(ChannelUnknown):
+        Authority(Slow(), ("C0HR",)).part(catalog, DIRECT, ANN)
+    assert [one.name for one in Authority(Named(), ("C0HR",)).part(catalog, HERE, ANN).catalog.operations] == [
         "GET /users"
     ]
 
@@ -55,7 +55,7 @@ def test_where_a_channels_name_is_not_known_nothing_holds_there() -> None:
 @pytest.mark.parametrize("first", ["C0HR", "#hr-bot"])
 def test_in_a_direct_message_the_rules_of_the_first_channel_hold(first: str) -> None:
     people = Authority(Named(), (first, "C0OTHER"))
-    assert [one.name for one in people.here(load_catalog(BY_NAME, {}), DIRECT, ANN).catalog.operations] == [
+    assert [one.name for one in people.part(load_catalog(BY_NAME, {}), DIRECT, ANN).catalog.operations] == [
         "GET /users"
     ]
 
@@ -64,7 +64,7 @@ def test_in_a_direct_message_the_rules_of_the_first_channel_hold(first: str) -> 
 def test_a_card_that_others_must_decide_stands_where_they_are_or_is_not_made(rule: Rule) -> None:
     assert Authority(Named(), ("#hr-bot",)).place(DIRECT, rule) == "T0LOCAL/C0HR/0"
     assert Authority(Named(), ("#hr-bot",)).place(HERE, rule) == ""
-    for people in (Authority(Slow(), ("#hr-bot",)), Authority(None, ("#hr-bot",)), Authority(Named(), ())):
+    for people in (Authority(Slow(), ("#hr-bot",)), Authority(SilentDirectory(), ("#hr-bot",)), Authority(Named(), ())):
         with pytest.raises(BadCall, match="can't reach the channel"):
             people.place(DIRECT, rule)
 
@@ -73,10 +73,10 @@ def test_a_card_for_the_asker_alone_stands_in_the_direct_message() -> None:
     assert Authority(Slow(), ("#nowhere",)).place(DIRECT, Rule()) == ""
 
 
-@pytest.mark.parametrize("directory", [None, Slow()])
-def test_where_no_channel_can_be_found_nobody_may_ask_directly(directory: Slow | None) -> None:
+@pytest.mark.parametrize("directory", [SilentDirectory(), Slow()], ids=["silent", "slow"])
+def test_where_no_channel_can_be_found_nobody_may_ask_directly(directory: PeopleDirectory) -> None:
     assert Authority(directory, ("#hr-bot",)).may_ask_directly(ANN) is None
-    assert Authority(None, ("C0HR",)).may_ask_directly(ANN) is None
+    assert Authority(SilentDirectory(), ("C0HR",)).may_ask_directly(ANN) is None
     assert Authority(Named(), ()).may_ask_directly(ANN) is None
     assert Authority(Named(members={("C0HR", ANN)}), ("C0HR",)).may_ask_directly(ANN) is True
     assert Authority(Named(), ("C0HR",)).may_ask_directly(ANN) is False
@@ -86,8 +86,8 @@ def test_who_asked_does_not_decide_where_the_rule_says_so(parts: BotParts) -> No
     proposal = _ruled(parts, ANN, BEN)
     proposal = replace(proposal, rule=replace(proposal.rule, not_asker=True))
     with pytest.raises(Refused, match="You asked for this one"):
-        Authority(None, ()).check_authority(proposal, ANN)
-    Authority(None, ()).check_authority(proposal, BEN)
+        Authority(SilentDirectory(), ()).check_authority(proposal, ANN)
+    Authority(SilentDirectory(), ()).check_authority(proposal, BEN)
 
 
 @pytest.mark.parametrize(
@@ -119,22 +119,22 @@ def test_a_handle_that_slack_does_not_know_lets_nobody_through(parts: BotParts) 
 
 
 def test_who_asked_decides_where_the_rule_names_the_asker(parts: BotParts) -> None:
-    Authority(None, ()).check_authority(_ruled(parts, "asker"), ANN)
+    Authority(SilentDirectory(), ()).check_authority(_ruled(parts, "asker"), ANN)
 
 
-def test_without_a_directory_a_rule_keeps_its_handles_and_decides_nothing_by_them(parts: BotParts) -> None:
+def test_where_slack_says_nothing_a_rule_keeps_its_handles_and_decides_nothing_by_them(parts: BotParts) -> None:
     rule = Rule(("@crew", ANN))
-    assert Authority(None, ()).known(rule) == rule
+    assert Authority(SilentDirectory(), ()).known(rule) == rule
     assert Authority(Slow(), ()).known(rule).approvers == ("S0CREW", ANN)
     for one in ("S0LEADS", "@crew", "anyone-in-channel"):
         with pytest.raises(Refused, match="couldn't look up"):
-            Authority(None, ()).check_authority(replace(_ruled(parts, "asker"), rule=Rule((one,))), BEN)
+            Authority(SilentDirectory(), ()).check_authority(replace(_ruled(parts, "asker"), rule=Rule((one,))), BEN)
         parts.gate.withdraw(parts.pending()[0].turn)
 
 
 def test_without_a_first_channel_the_whole_catalog_holds_in_direct_messages() -> None:
     catalog = load_catalog(BY_NAME, {})
-    assert Authority(Named(), ()).here(catalog, DIRECT, ANN).catalog is catalog
+    assert Authority(Named(), ()).part(catalog, DIRECT, ANN).catalog is catalog
 
 
 def test_a_busy_look_up_is_no_refusal(parts: BotParts) -> None:

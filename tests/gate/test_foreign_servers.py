@@ -345,7 +345,7 @@ class TestJsonServer:
         bot = before(people, tmp_path)
         read = bot.call("GET", f"{people.url}/people?_page=1&_limit=2")
         assert isinstance(read, Read)
-        result = strict(bot.gate.read(replace(read, all_pages=True), bot.begin(), wants).text)
+        result = strict(bot.gate.read(replace(read, all_pages=True), bot.begin(), bot.catalog, wants).text)
         assert [one["id"] for one in result["data"]] == [1, 2, 4, 5]  # 3 moved to the page that was read
         assert (
             "The list changed while it was read: the API counted 5, then 4. Something may be missing" in result["note"]

@@ -100,7 +100,7 @@ def test_the_read_path_sends_nothing_but_get_and_head(parts: BotParts, server: R
     )
     for read in (parts.gate.read, parts.gate.read_step):
         with pytest.raises(BadCall, match=f"{method} is no read"):
-            read(Read(write.operation, write.url, write.body), parts.begin())
+            read(Read(write.operation, write.url, write.body), parts.begin(), parts.catalog)
     assert server.requests == []
 
 
@@ -1146,7 +1146,7 @@ def test_a_fault_while_a_write_is_under_way_ends_the_turn_only_after_it(
     sending.start()
     until(lambda: server.requests)
     with monkeypatch.context() as broken:
-        broken.setattr(parts.gate, "approvals", fault)
+        broken.setattr(parts.gate, "approved_by_policy", fault)
         parts.advance(thread)
     assert parts.told(thread) == []
     assert parts.row(waiting).state is State.PENDING

@@ -204,9 +204,9 @@ def test_no_name_is_sent_or_shown_to_be_approved_in_place_of_an_id(parts: BotPar
     assert isinstance(write, Write)
     turn = parts.begin()
     with pytest.raises(BadCall, match="looked up first"):
-        parts.gate.read(read, turn)
+        parts.gate.read(read, turn, parts.catalog)
     with pytest.raises(BadCall, match="looked up first"):
-        parts.gate.propose(write, turn, 0)
+        parts.gate.propose(write, turn, 0, parts.catalog)
     assert server.requests == []
 
 

@@ -143,7 +143,7 @@ def test_a_look_up_tells_nothing_that_is_hidden(parts: BotParts, server: RestSer
     server.always(reply(json.dumps({"data": both})))
     call = resolve(parts.catalog, {"method": "GET", "url": "/people/Ann"})
     with pytest.raises(Unclear) as caught:
-        parts.gate.resolved(call, parts.begin())
+        parts.gate.resolved(call, parts.begin(), parts.catalog)
     assert '"name":"Ann"' in caught.value.text
     assert leaks(caught.value.text) == []
 

@@ -28,7 +28,8 @@ from catalog.bad_call import BadCall
 from catalog.calls import parse_arguments, resolve
 from catalog.catalog import BadCatalog, Catalog, Operation, load_catalog
 from catalog.rules import SAFE_METHODS
-from gate.api_client import ApiClient, Paces
+from gate.api_client import ApiClient
+from gate.api_pace import ApiPaces
 from gate.gate import Gate
 from gate.policy import Read, Refused, State, Write, sort
 from identity.callers import Caller
@@ -416,7 +417,7 @@ def test_whatever_is_read_arrives_as_an_operation(base: str, parts: BotParts, da
             continue
         sorted_ = sort(call, tainted=True)
         if isinstance(sorted_, Read):
-            parts.gate.read(sorted_, parts.begin())
+            parts.gate.read(sorted_, parts.begin(), parts.catalog)
             made.append((call.method, call.url))
     assert [(m, base + without_key(t)) for m, t, _, _ in SEEN] == made
     assert all(outside(parts.catalog, "/v1", m, without_key(t)) is None for m, t, _, _ in SEEN)
@@ -571,7 +572,7 @@ def test_the_read_paths_wire_sends_nothing_but_get_and_head(base: str, parts: Bo
         parts.catalog,
         SAFE_METHODS,
         identities=Identities({}),
-        paces=Paces(parts.store, 5),
+        paces=ApiPaces(parts.store, 5),
         keepalive=1,
         tls=tls_context(),
         timeout=60,
@@ -590,7 +591,7 @@ def test_a_write_made_by_hand_is_a_record_before_it_is_a_request(base: str, part
     write = parts.call("DELETE", "/users/7")
     assert isinstance(write, Write)
     with pytest.raises(BadCall):
-        parts.gate.read(write, parts.begin())  # type: ignore[arg-type]
+        parts.gate.read(write, parts.begin(), parts.catalog)  # type: ignore[arg-type]
     assert SEEN == []
     public = {name for name in vars(Gate) if not name.startswith("_")}
     asked = {name: getattr(Gate, name) for name in public}

@@ -16,7 +16,8 @@ import pytest
 
 from base.retry import pause, waiting_words
 from catalog.catalog import Api, load_catalog
-from gate.api_client import Paces, Unsent
+from gate.api_client import Unsent
+from gate.api_pace import ApiPaces
 from gate.policy import State
 from store.store import Store
 from tests.harness.bot_parts import BotParts, Json
@@ -165,7 +166,7 @@ def test_reads_and_writes_share_the_limits(make: Make, server: RestServer) -> No
     approved = [parts.approved("POST", "/open", {"a": n}) for n in range(3)]
 
     def write(n: int) -> None:
-        parts.gate.write(parts.gate.approvals(approved[n].turn)[0])
+        parts.gate.write(parts.gate.approved_by_policy(approved[n].turn)[0])
 
     at_once(*[lambda: parts.read("/users")] * 3, *[partial(write, n) for n in range(3)])
     assert counting.most == 1
@@ -214,7 +215,7 @@ def test_limits_that_the_catalog_came_to_change_hold_for_who_comes_next(tmp_path
 
     url = fresh_database("postgresql" if is_shared else "sqlite", tmp_path)
     store = Store(url, journal_key="k", is_shared=is_shared)
-    paces = Paces(store, 5.0)
+    paces = ApiPaces(store, 5.0)
     slow = paces.of(api("{per_second: 0.01}"))
     assert paces.of(api("{per_second: 0.01}")) is slow, "the same limits, from a file read again"
     with slow.through(time.monotonic() + 1):
@@ -231,7 +232,7 @@ def test_processes_on_one_database_keep_an_apis_limits_together(tmp_path: Path) 
     stores = [Store(url, journal_key="k", is_shared=True) for _ in range(3)]
     limits = "{at_once: 2, per_second: 50}"
     api = load_catalog(CATALOG.format(base="https://hr.example", limits=limits), {}).apis[0]
-    paces = [Paces(store, 5.0).of(api) for store in stores]
+    paces = [ApiPaces(store, 5.0).of(api) for store in stores]
     lock, under_way, most, starts = threading.Lock(), 0, 0, []
 
     def call(number: int) -> None:

@@ -168,6 +168,23 @@ def test_a_stored_rule_is_the_same_rule_less_its_condition(rule: Rule) -> None:
     assert kept.strictness == rule.strictness
 
 
+@pytest.mark.parametrize(
+    ("stored", "rule"),
+    [
+        ('[["U0BEN"], true, 2, true]', Rule(("U0BEN",), not_asker=True, quorum=2, batch=True)),
+        ('[["U0BEN"], true, 2, true, "new"]', Rule(("U0BEN",), not_asker=True, quorum=2, batch=True)),
+        ('{"quorum": 2, "approvers": ["U0BEN"], "new": ["x"]}', Rule(("U0BEN",), quorum=2)),
+        ("{}", Rule()),
+    ],
+)
+def test_a_rule_is_read_as_this_version_stores_it_and_as_a_later_one_may(stored: str, rule: Rule) -> None:
+    assert Rule.from_json(stored) == rule
+
+
+def test_a_rule_is_stored_as_the_version_before_reads_it() -> None:
+    assert Rule(("U0BEN",), not_asker=True, quorum=2, batch=True).to_json() == '[["U0BEN"], true, 2, true]'
+
+
 # --- what may become of a proposal ------------------------------------------------------------------------------------
 
 LAW = """

@@ -82,7 +82,7 @@ def operation_of(text: str) -> Operation:
 
 def raw_result(parts: BotParts, url: str, **more: object) -> str:
     read = sort(resolve(parts.catalog, {"method": "GET", "url": url, **more}), tainted=False)
-    return parts.gate.read(read, parts.begin()).text  # type: ignore[arg-type]
+    return parts.gate.read(read, parts.begin(), parts.catalog).text  # type: ignore[arg-type]
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ def test_a_long_id_is_looked_up_and_a_long_cursor_followed(parts: BotParts, serv
     assert server.calls[-1] == ("GET", "/accounts?after=98765432109876543210")
     server.will(reply('{"data": [{"name": "Ann", "id": 12345678901234567890}]}'))
     call = resolve(parts.catalog, {"method": "GET", "url": "/accounts/Ann"})
-    assert parts.gate.resolved(call, parts.begin()).url.endswith("/accounts/12345678901234567890")
+    assert parts.gate.resolved(call, parts.begin(), parts.catalog).url.endswith("/accounts/12345678901234567890")
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from base.slack_errors import SlackBusy, SlackUnsure
 from base.thread import Thread
 from catalog.bad_call import BadCall
 from catalog.catalog import Catalog, load_catalog
-from gate.authority import Authority
+from gate.authority import Authority, PeopleDirectory
 from gate.policy import State, Write
 from model.prompt.prompt import system_prompt
-from tests.harness.bot_parts import ANN, BEN, BotParts, calls, says, tool_results
+from tests.harness.bot_parts import ANN, BEN, BotParts, SilentDirectory, calls, says, tool_results
 from tests.harness.rest_server import RestServer, reply, to
 
 Json = dict[str, Any]
@@ -89,8 +89,8 @@ def catalog() -> Catalog:
     return load_catalog(CATALOG.format(base="https://hr.example.com"), {})
 
 
-def may(people: People | None, asker: str, **how: Any) -> set[str]:
-    here = Authority(people, ()).here(catalog(), HERE, asker, **how)
+def may(people: PeopleDirectory, asker: str, **how: Any) -> set[str]:
+    here = Authority(people, ()).part(catalog(), HERE, asker, **how)
     return {one.name for one in here.catalog.operations}
 
 
@@ -101,7 +101,7 @@ OPEN = {"GET /users", "POST /notes", "PUT /teams/[team]"}
 
 def test_who_is_named_nowhere_has_what_is_everybodys() -> None:
     assert may(People(), ANN) == OPEN
-    assert may(None, ANN) == OPEN  # nobody who could be asked lets nobody through
+    assert may(SilentDirectory(), ANN) == OPEN  # nobody who could be asked lets nobody through
 
 
 def test_members_of_a_group_have_what_names_it() -> None:
@@ -137,7 +137,7 @@ def test_a_guest_has_what_names_them_by_id_and_no_more_unless_guests_are_let_in(
     people = People(staff="U0GUS")
     people.outsiders["U0GUS"] = is_outsider
     named = load_catalog(CATALOG.replace("B0FLOW", "U0GUS").format(base="https://hr.example.com"), {})
-    here = Authority(people, (), allow_guests=guests).here(named, HERE, "U0GUS", to="show")
+    here = Authority(people, (), allow_guests=guests).part(named, HERE, "U0GUS", to="show")
     whole = OPEN | {"POST /hires", "GET /users/[id]"}
     assert {one.name for one in here.catalog.operations} == ({"POST /hires"} if named_alone else whole)
     assert here.is_unsure is (is_outsider is None)
@@ -152,7 +152,7 @@ def test_where_nothing_is_limited_nobody_is_looked_up() -> None:
         People(),
         load_catalog("base_url: https://x.example.com\nendpoints: [{method: GET, url: /a, description: A.}]", {}),
     )
-    assert Authority(people, ()).here(plain, HERE, ANN).catalog is plain
+    assert Authority(people, ()).part(plain, HERE, ANN).catalog is plain
     assert people.looked_up == []
 
 
@@ -162,9 +162,9 @@ def test_a_thousand_people_with_three_rights_have_three_catalogs() -> None:
     people = People(leads=" ".join(leads), chiefs=" ".join(chiefs))
     authority, whole = Authority(people, ()), catalog()
     askers = [*leads, *chiefs, *(f"U0OTHER{n}" for n in range(400))]
-    found = {id(authority.here(whole, f"T0LOCAL/C0HR/{n}.0", who).catalog) for n, who in enumerate(askers)}
+    found = {id(authority.part(whole, f"T0LOCAL/C0HR/{n}.0", who).catalog) for n, who in enumerate(askers)}
     assert len(found) == 3
-    prompts = {system_prompt(authority.here(whole, HERE, who).catalog, "", about="", last=False) for who in askers}
+    prompts = {system_prompt(authority.part(whole, HERE, who).catalog, "", about="", last=False) for who in askers}
     assert len(prompts) == 3
 
 
@@ -191,18 +191,18 @@ def test_what_slack_does_not_say_now_is_asked_again_unless_another_name_says_yes
 def test_what_cannot_be_known_lets_nobody_through_and_is_told_as_unsure(error: Exception | None) -> None:
     people = People(leads=ANN, staff=ANN)
     people.away = {"leads": error}
-    here = Authority(people, ()).here(catalog(), HERE, ANN, to="show")
+    here = Authority(people, ()).part(catalog(), HERE, ANN, to="show")
     assert here.is_unsure
     assert {one.name for one in here.catalog.operations} == OPEN | {"GET /users/[id]"}
-    assert not Authority(People(leads=ANN), ()).here(catalog(), HERE, ANN).is_unsure
+    assert not Authority(People(leads=ANN), ()).part(catalog(), HERE, ANN).is_unsure
 
 
 def test_an_address_that_slack_does_not_show_is_not_known() -> None:
     people = People()
     people.domains = {ANN: None}
-    assert Authority(people, ()).here(catalog(), HERE, ANN).is_unsure
+    assert Authority(people, ()).part(catalog(), HERE, ANN).is_unsure
     people.domains = {ANN: ""}
-    assert not Authority(people, ()).here(catalog(), HERE, ANN).is_unsure
+    assert not Authority(people, ()).part(catalog(), HERE, ANN).is_unsure
 
 
 def test_questions_leave_look_ups_to_who_decides_and_sending_looks_anew() -> None:
@@ -474,5 +474,5 @@ def test_an_apps_write_without_people_who_could_decide_is_no_request(parts: BotP
     turn = replace(parts.begin(), asker=app_asker("B0FLOW"))
     for one in (write, replace(write, by_policy=False)):
         with pytest.raises(BadCall, match="names no people who could decide"):
-            parts.gate.propose(one, turn, 0)
+            parts.gate.propose(one, turn, 0, parts.catalog)
     assert Thread.from_key(turn.thread).channel == "C0HR"

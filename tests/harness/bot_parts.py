@@ -20,7 +20,7 @@ from typing import Any
 from ai import AI, Limits, Services
 from base.thread import Thread
 from catalog.calls import resolve
-from catalog.catalog import load_catalog
+from catalog.catalog import Catalog, load_catalog
 from gate.answers import Answer, Shown, found_of
 from gate.authority import Authority, PeopleDirectory
 from gate.gate import Gate, GateOptions
@@ -220,6 +220,31 @@ class RecordingStatus(AssistantStatus):
         super().status(thread, text, after=after)
 
 
+class SilentDirectory:
+    """A directory that never says anything: what nobody can look up lets nobody through."""
+
+    def group_id(self, handle: str, *, insists: bool = False) -> str | None:
+        return None
+
+    def in_group(self, group: str, user: str, *, kept: float = 5, spare: int = 0) -> bool | None:
+        return None
+
+    def in_channel(self, channel: str, user: str, *, kept: float = 5, spare: int = 0) -> bool | None:
+        return None
+
+    def is_outsider(self, user: str) -> bool | None:
+        return None
+
+    def email_domain(self, user: str) -> str | None:
+        return None
+
+    def channel_name(self, channel: str) -> str | None:
+        return None
+
+    def channel_id(self, name: str) -> str | None:
+        return None
+
+
 class BotParts:
     """Store, gate and AI over one catalog. `options` go to the gate."""
 
@@ -244,7 +269,7 @@ class BotParts:
         self.catalog = load_catalog(catalog, environ or {})
         self.hears: Callable[[str], None] = lambda _thread: None  # of posts that are on disk
         self.store = Store(self.url, self.clock, Hears(lambda thread: self.hears(thread)))
-        authority = Authority(directory, channels)
+        authority = Authority(directory or SilentDirectory(), channels)
         self.gate = Gate(
             self.catalog,
             self.store,
@@ -346,7 +371,7 @@ class BotParts:
         assert begun(self.store, turn.thread) is not None
         write = self.call(method, url, body, headers, tainted=True)
         assert isinstance(write, Write)
-        proposal = self.gate.propose(write, turn, 0)
+        proposal = self.gate.propose(write, turn, 0, self._here(turn))
         said = AssistantMessage("", (ToolCall("call_0", "call_rest_api", "{}"),))
         self.store.add_round(
             turn, ReplyOutcome(said, Usage(), proposals=[proposal], posts=self.gate.card_posts([proposal]))
@@ -384,8 +409,13 @@ class BotParts:
         """A read's result for the model; `more` are further arguments of the tool."""
         read = sort(resolve(self.catalog, {"method": method, "url": url, **more}), tainted=False)
         assert isinstance(read, Read)
-        found: Json = strict(self.gate.read(read, self.begin()).text)
+        turn = self.begin()
+        found: Json = strict(self.gate.read(read, turn, self._here(turn)).text)
         return found
+
+    def _here(self, turn: Turn) -> Catalog:
+        """What a turn's asker may call by now."""
+        return self.gate.part(turn.thread, turn.asker).catalog
 
     # what there is
 

@@ -166,7 +166,7 @@ def test_two_people_are_two_askers_and_the_approver_is_named(bots: Bots) -> None
         bot = bots(api, bots.actor(email=True))
         call = bot.call("GET", f"{api.url}/users/7")
         assert isinstance(call, Read)
-        bot.gate.read(call, bot.begin(by=BEN))
+        bot.gate.read(call, bot.begin(by=BEN), bot.catalog)
         bot.read(f"{api.url}/users/8")
         proposal = bot.approved("POST", f"{api.url}/users", {})
         bot.gate.write(Approval(proposal.proposal))
@@ -347,7 +347,7 @@ def test_the_statement_is_exchanged_for_a_token_of_the_apis_per_person(bots: Bot
 
             call = bot.call("GET", f"{api.url}/users/7")
             assert isinstance(call, Read)
-            told = [bot.gate.read(call, bot.begin(by=who)).text for who in (ANN, ANN, BEN)]
+            told = [bot.gate.read(call, bot.begin(by=who), bot.catalog).text for who in (ANN, ANN, BEN)]
         assert [one.headers["authorization"][:14] for one in api.requests] == [
             "Bearer token-1",
             "Bearer token-1",

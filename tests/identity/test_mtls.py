@@ -19,7 +19,7 @@ import pytest
 from base.settings import Misconfigured
 from catalog.catalog import load_catalog
 from catalog.source import BadCatalog
-from gate.connections import check_certificates
+from gate.connection_pools import check_certificates
 from gate.sending import Approval
 from identity.checks import untimely
 from tests.harness.bot_parts import BotParts

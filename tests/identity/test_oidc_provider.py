@@ -199,7 +199,9 @@ def test_a_statement_is_exchanged_for_a_token_of_the_person_who_asks(
         bot = exchanging(tmp_path, api, provider, provider.actor, **said)
         call = bot.call("GET", f"{api.url}/users/7")
         assert isinstance(call, Read)
-        told = [json.loads(bot.gate.read(call, bot.begin(by=who)).text)["status"] for who in (ANN, BEN, ANN)]
+        told = [
+            json.loads(bot.gate.read(call, bot.begin(by=who), bot.catalog).text)["status"] for who in (ANN, BEN, ANN)
+        ]
         bot.close()
     assert told == [200, 200, 200]
     assert api.people == [ANN, BEN, ANN]

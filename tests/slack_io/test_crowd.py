@@ -29,7 +29,7 @@ from store.posts import ephemeral, message
 from store.proposal_record import Proposal
 from store.store import Store
 from tests.gate.test_gate_in_depth import catalog, told
-from tests.harness.bot_parts import BEN, USERS, BotParts
+from tests.harness.bot_parts import BEN, USERS, BotParts, SilentDirectory
 from tests.harness.stores import a_click
 from tests.harness.whole_bot import (
     ObedientApi,
@@ -217,10 +217,10 @@ def test_nobody_is_refused_or_let_through_while_a_look_up_has_to_wait(parts: Bot
         Authority(directory, ()).check_authority(_ruled(parts, busy, "S0LEADS"), BEN)
 
 
-def test_without_a_directory_groups_and_channels_let_nobody_through(parts: BotParts) -> None:
+def test_where_slack_says_nothing_groups_and_channels_let_nobody_through(parts: BotParts) -> None:
     for one in ("S0LEADS", "@crew", "anyone-in-channel"):
         with pytest.raises(Refused, match="couldn't look up"):
-            Authority(None, ()).check_authority(_ruled(parts, one), BEN)
+            Authority(SilentDirectory(), ()).check_authority(_ruled(parts, one), BEN)
         parts.gate.withdraw(_turn_of(parts))
 
 

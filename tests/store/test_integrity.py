@@ -211,6 +211,23 @@ def test_what_is_new_in_a_request_is_sealed_where_it_says_something(store: Store
     assert not store.is_intact(changed)
 
 
+@pytest.mark.parametrize(("rule", "is_known"), [('[["asker"], false, 1, false]', True), ('{"by_day": true}', False)])
+def test_a_rule_of_a_later_version_can_be_shown_but_not_sent(store: Store, url: str, rule: str, is_known: bool) -> None:
+    """What that version decides by is sealed with the rule, and is not known here. A list is sealed and sent by both."""
+    one = propose(store, begin(store, A), State.APPROVED)
+    (row,) = rows(url, "proposals")
+    counted = {name: row[name] if isinstance(row[name], str | None) else float(row[name]) for name in SEALED}
+    seal = one.seal[:9] + store.journal.sign("record", counted | {"rule": rule})
+    change(url, "update proposals set rule = :rule, seal = :seal", rule=rule, seal=seal)
+    (found,) = store.proposals_in(State.APPROVED)
+    assert found.rule == Rule()
+    assert store.sealed_otherwise() == []
+    assert store.is_intact(found) is is_known
+    if not is_known:
+        with pytest.raises(Altered):
+            send(store, found)
+
+
 # --- at the gate ------------------------------------------------------------------------------------------------------
 
 

@@ -147,7 +147,7 @@ def _read(response: httpx2.Response, max_bytes: int) -> tuple[bytes, str]:
     return b"".join(parts), ""
 
 
-class Connections:
+class ConnectionPools:
     """The pools of one client: one for all APIs, and one for each that has certificates of its own. Those are reread when their files
     change; what is under way then ends as it began."""
 
