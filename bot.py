@@ -64,8 +64,8 @@ from workers.cancel_flag import CancelFlag
 from workers.deadlines import Deadlines
 from workers.gauges import Gauges
 from workers.home_news import tell_of_homes
-from workers.parts import Parts, wait_for_database
-from workers.turns import Turns
+from workers.opening import Parts, wait_for_database
+from workers.workers import Turns
 
 if TYPE_CHECKING:
     from workers.replica import Replica

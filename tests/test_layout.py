@@ -26,7 +26,7 @@ from catalog.rules import SAFE_METHODS
 from gate.sending import Approval
 from tests.harness.whole_bot import settings_of
 from tests.mutate import TESTS
-from workers.parts import open_database
+from workers.opening import open_database
 
 pytestmark = pytest.mark.xdist_group("layout")  # in one process, which reads each file once
 ROOT = Path(__file__).parents[1]
@@ -189,13 +189,13 @@ WAITS = {
     "workers.gauges",
     "workers.keyed_workers",
     "workers.leases",
-    "workers.parts",
+    "workers.opening",
     "workers.quarantine",
     "workers.replica",
-    "workers.turns",
     "workers.work_queue",
+    "workers.workers",
 }
-STARTS = {"base.tracing", "bot", "workers.keyed_workers", "workers.replica", "workers.turns"}
+STARTS = {"base.tracing", "bot", "workers.keyed_workers", "workers.replica", "workers.workers"}
 LIBRARIES = {
     "cachetools",
     "jmespath",

@@ -1,6 +1,6 @@
 """Who is woken when: one queue for each kind of work. Made before everything else and handed to all who record something.
 
-Nothing here does the work: that is turns.py. What a transaction leaves to be done is woken by the store itself, as soon as it is on disk;
+Nothing here does the work: that is workers.py. What a transaction leaves to be done is woken by the store itself, as soon as it is on disk;
 others wake what is not stored. Where several processes share the database, only the one that has a thread (leases.py) is woken for it.
 """
 

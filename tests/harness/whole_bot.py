@@ -43,7 +43,7 @@ from model.refusals import Failure
 from slack_io.web_api import SlackWeb
 from tests.harness.loopback import Loopback, Request, as_json
 from tests.harness.loopback import Reply as LoopbackReply
-from workers.parts import open_database
+from workers.opening import open_database
 
 Json = dict[str, Any]
 Message = dict[str, Any]
