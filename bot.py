@@ -65,7 +65,8 @@ from workers.deadlines import Deadlines
 from workers.gauges import Gauges
 from workers.home_news import tell_of_homes
 from workers.opening import Parts, wait_for_database
-from workers.workers import Turns
+from workers.waking import Waking
+from workers.workers import Workers
 
 if TYPE_CHECKING:
     from workers.replica import Replica
@@ -102,7 +103,7 @@ class Bot:
     gate: Gate
     identity: Identity
     web: SlackWeb
-    turns: Turns
+    workers: Workers
     socket: SocketMode | None  # in socket mode
     readiness: Readiness
     gauges: Gauges
@@ -113,7 +114,7 @@ class Bot:
         is worked on, a database that was put back from a backup is seen to."""
         if part is not Part.RECORD:
             see_to_restored(self.store, self.gate, _id)
-            self.turns.start()
+            self.workers.start()
             if self.replica is not None:
                 self.replica.start()
         if part is not Part.WORK and self.socket is not None:
@@ -126,7 +127,7 @@ class Bot:
             self.socket.close()
         if self.replica is not None:
             self.replica.close()
-        is_over = self.turns.stop(max(0.0, by - _LEAVING - time.monotonic()))
+        is_over = self.workers.stop(max(0.0, by - _LEAVING - time.monotonic()))
         if self.replica is not None:
             self.replica.leave(by)
         if is_over:
@@ -186,15 +187,15 @@ def create_app(
         ids=ids,
         clock=clock,
     )
-    turns = _turns(settings, parts, in_slack, services, reload, clock)
-    replica = _replica(settings, parts, turns, in_slack.home, clock)
+    workers = _workers(settings, waking, in_slack, services, reload, clock)
+    replica = _replica(settings, parts, workers, in_slack.home, clock)
 
     # the doors
     intake = Intake(store)
     socket = _socket(settings, intake)
     readiness = Readiness(store, web, watched, socket)
     gauges = Gauges(store, waking, lambda: readiness.report()[0])
-    bot = Bot(store, gate, identity, web, turns, socket, readiness, gauges, replica)
+    bot = Bot(store, gate, identity, web, workers, socket, readiness, gauges, replica)
     app = _flask(settings, bot, intake, clock if store.is_shared else time.time)
     if settings.public_url is not None:
         words = in_slack.connect_words
@@ -202,30 +203,19 @@ def create_app(
     return app
 
 
-def _turns(
+def _workers(
     settings: Settings,
-    parts: Parts,
+    waking: Waking,
     in_slack: InSlack,
     services: Services,
     reload: Callable[[], None],
     clock: SteadyClock,
-) -> Turns:
-    store, waking, home = parts.store, parts.waking, in_slack.home
+) -> Workers:
+    days = settings.retention_days
     deadlines = Deadlines(
-        store, services.gate, home, in_slack.leavers, waking, retention=settings.retention_days, clock=clock
+        services.store, services.gate, in_slack.home, in_slack.leavers, waking, retention=days, clock=clock
     )
-    return Turns(
-        store,
-        in_slack.handlers,
-        home,
-        in_slack.outbox,
-        services,
-        deadlines,
-        waking,
-        reload,
-        in_slack.sign_ins,
-        workers=settings.workers,
-    )
+    return Workers(services, in_slack, deadlines, waking, reload, workers=settings.workers)
 
 
 def _gate(
@@ -268,7 +258,7 @@ def _socket(settings: Settings, intake: Intake) -> SocketMode | None:
     )
 
 
-def _replica(settings: Settings, parts: Parts, turns: Turns, home: AppHome, clock: SteadyClock) -> Replica | None:
+def _replica(settings: Settings, parts: Parts, workers: Workers, home: AppHome, clock: SteadyClock) -> Replica | None:
     """This process among others, where the database can be shared."""
     if parts.leases is None:
         return None
@@ -276,7 +266,7 @@ def _replica(settings: Settings, parts: Parts, turns: Turns, home: AppHome, cloc
 
     url = libpq_url(url_with_sessions(settings.database_url, settings.database_listen_url))
     return Replica(
-        url, parts.store, parts.leases, parts.waking, turns.take_up, clock, most=_MOST_HAD, home_changed=home.heard
+        url, parts.store, parts.leases, parts.waking, workers.take_up, clock, most=_MOST_HAD, home_changed=home.heard
     )
 
 
