@@ -172,7 +172,7 @@ class AI:
         except _Unconnected as missing:
             return self._await_account(turn, missing)
         except ModelBusy as error:
-            return self._put_aside(turn, error)
+            return self._wait_for_model(turn, error)
         except ModelFailed as error:
             template = _FAILURE_WORDS[error.refusal.kind if error.refusal else "down"]
             return self._fail(turn, template, str(error), error.refusal)
@@ -432,7 +432,7 @@ class AI:
         self._store.end_turn(turn, says, said=AssistantMessage(text), usage=None, failed=True, entries=[noted])
         self._count_end(turn, outcome)
 
-    def _put_aside(self, turn: Turn, busy: ModelBusy) -> bool:
+    def _wait_for_model(self, turn: Turn, busy: ModelBusy) -> bool:
         """Has a turn wait for its model without a worker, for as long as `patience` allows; else ends it. Raises `Waits`."""
         now, stored = self._services.clock(), self._store.turn(turn.turn) or turn
         is_first = stored.waits_since is None
@@ -444,7 +444,7 @@ class AI:
             spans = {"wait": span(wait.seconds), "waited": span(round(now - since))}
             return self._fail(turn, template, str(busy), busy.refusal, **spans)
         noted = [JournalEntry("model busy", {"reason": str(busy), "patience": patience})] if is_first else []
-        self._store.put_aside(stored, since, now + wait.seconds, noted)
+        self._store.pause_turn(stored, since, now + wait.seconds, noted)
         about = busy.refusal.for_log if busy.refusal is not None else {}
         about = {**about, "hint": _HINT} if is_first else about
         left = round(since + patience - now)
@@ -470,7 +470,7 @@ class AI:
             log.warning("slack does not say who may ask; the turn waits", reason=str(error))
         if may_wait_for_slack(wait, now - since):
             if stored.is_running:
-                self._store.put_aside(stored, since, now)
+                self._store.pause_turn(stored, since, now)
             else:
                 self._store.wait_turn(stored, since)
             raise Waits(wait)

@@ -20,7 +20,7 @@ BY: dict[TurnEvent, Callable[[Store, Turn], object]] = {
     TurnEvent.DROP: lambda store, turn: store.drop_turn(turn, ()),
     TurnEvent.GO_ON: lambda store, turn: store.add_round(turn, ReplyOutcome(AssistantMessage("hm"), Usage(5, 1))),
     TurnEvent.WAIT: lambda store, turn: store.wait_turn(turn, 1.0),
-    TurnEvent.PUT_ASIDE: lambda store, turn: store.put_aside(turn, 1.0, 2.0),
+    TurnEvent.PAUSE: lambda store, turn: store.pause_turn(turn, 1.0, 2.0),
     TurnEvent.AWAIT: lambda store, turn: store.await_account(turn, ["HR"], 9.0, (), (), Usage(5, 1)),
     TurnEvent.END: lambda store, turn: store.end_turn(
         turn, [message("end", A.key, turn.turn, "done")], said=AssistantMessage("done"), usage=Usage(5, 1)
@@ -37,7 +37,7 @@ WAY: dict[TurnState, list[TurnEvent]] = {
 }
 LEADS_TO = {
     ("waiting", "wait"): "waiting", ("waiting", "begin"): "running", ("waiting", "drop"): "done", ("waiting", "fail"): "failed",
-    ("running", "go on"): "running", ("running", "put aside"): "running", ("running", "await"): "running",
+    ("running", "go on"): "running", ("running", "pause"): "running", ("running", "await"): "running",
     ("running", "end"): "done", ("running", "fail"): "failed",
 }  # fmt: skip
 
