@@ -64,7 +64,7 @@ from workers.cancel_flag import CancelFlag
 from workers.deadlines import Deadlines
 from workers.gauges import Gauges
 from workers.home_news import tell_of_homes
-from workers.opening import Parts, wait_for_database
+from workers.opening import OpenedDatabase, wait_for_database
 from workers.waking import Waking
 from workers.workers import Workers
 
@@ -87,7 +87,7 @@ def _secret() -> str:
     return secrets.token_urlsafe(32)
 
 
-class Part(StrEnum):
+class ProcessRole(StrEnum):
     """What one process does of the bot's work, where several share a database."""
 
     ALL = "all"
@@ -109,15 +109,15 @@ class Bot:
     gauges: Gauges
     replica: Replica | None  # where others share the database
 
-    def start(self, part: Part = Part.ALL) -> None:
-        """Starts the workers, takes up what is not at rest, and in socket mode connects to Slack; or only a part of that. Before anything
-        is worked on, a database that was put back from a backup is seen to."""
-        if part is not Part.RECORD:
+    def start(self, role: ProcessRole = ProcessRole.ALL) -> None:
+        """Starts the workers, takes up what is not at rest, and in socket mode connects to Slack; or what of that is its role's. Before
+        anything is worked on, a database that was put back from a backup is seen to."""
+        if role is not ProcessRole.RECORD:
             see_to_restored(self.store, self.gate, _id)
             self.workers.start()
             if self.replica is not None:
                 self.replica.start()
-        if part is not Part.WORK and self.socket is not None:
+        if role is not ProcessRole.WORK and self.socket is not None:
             self.socket.start()
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
@@ -141,7 +141,7 @@ class Bot:
 def create_app(
     settings: Settings,
     catalog: Catalog,
-    parts: Parts,
+    database: OpenedDatabase,
     *,
     model: Model | None = None,
     reload: Callable[[], None] = lambda: None,
@@ -153,7 +153,7 @@ def create_app(
     `clock` is the store's; `reload` has the catalog's file read again.
     """
     clock = clock or SteadyClock()
-    store, waking = parts.store, parts.waking
+    store, waking = database.store, database.waking
 
     # Slack, as whom APIs are called, what calls them, and what is said and done in Slack
     web = web_of(settings, pace=SharedPace(store) if store.is_shared else None)
@@ -188,7 +188,7 @@ def create_app(
         clock=clock,
     )
     workers = _workers(settings, waking, in_slack, services, reload, clock)
-    replica = _replica(settings, parts, workers, in_slack.home, clock)
+    replica = _replica(settings, database, workers, in_slack.home, clock)
 
     # the doors
     intake = Intake(store)
@@ -258,15 +258,24 @@ def _socket(settings: Settings, intake: Intake) -> SocketMode | None:
     )
 
 
-def _replica(settings: Settings, parts: Parts, workers: Workers, home: AppHome, clock: SteadyClock) -> Replica | None:
+def _replica(
+    settings: Settings, database: OpenedDatabase, workers: Workers, home: AppHome, clock: SteadyClock
+) -> Replica | None:
     """This process among others, where the database can be shared."""
-    if parts.leases is None:
+    if database.leases is None:
         return None
     from workers.replica import Replica  # costs half a second, which SQLite's users are spared
 
     url = libpq_url(url_with_sessions(settings.database_url, settings.database_listen_url))
     return Replica(
-        url, parts.store, parts.leases, parts.waking, workers.take_up, clock, most=_MOST_HAD, home_changed=home.heard
+        url,
+        database.store,
+        database.leases,
+        database.waking,
+        workers.take_up,
+        clock,
+        most=_MOST_HAD,
+        home_changed=home.heard,
     )
 
 
@@ -292,16 +301,16 @@ def _flask(settings: Settings, bot: Bot, intake: Intake, clock: Callable[[], flo
 def main(context: click.Context, *, no_workers: bool) -> None:
     """Puts an internal REST API behind an @mention in Slack. Without a command: serves."""
     if context.invoked_subcommand is None:
-        serve(Part.RECORD if no_workers else Part.ALL)
+        serve(ProcessRole.RECORD if no_workers else ProcessRole.ALL)
 
 
 @main.command()
 def worker() -> None:
     """Does the work, and takes nothing from Slack: that is for processes started with --no-workers (PostgreSQL)."""
-    serve(Part.WORK)
+    serve(ProcessRole.WORK)
 
 
-def serve(part: Part = Part.ALL) -> None:
+def serve(role: ProcessRole = ProcessRole.ALL) -> None:
     """Serves until SIGTERM or Ctrl-C; then ends within ten seconds, every thread at a safe point. SIGHUP takes the catalog again."""
     os.umask(0o077)  # what is made here is for this user alone
     set_up_logs()
@@ -317,29 +326,29 @@ def serve(part: Part = Part.ALL) -> None:
         tell_untimely(catalog)
         start_tracing(settings)
         clock = SteadyClock()
-        parts = wait_for_database(settings, clock, signals.stop, lambda: signals.put(LOOK))
-        _begin(parts.store, signals.stop, part)
-        parts.store.take_catalog(digest_of(settings.apis_file), insists=False)
+        database = wait_for_database(settings, clock, signals.stop, lambda: signals.put(LOOK))
+        _begin(database.store, signals.stop, role)
+        database.store.take_catalog(digest_of(settings.apis_file), insists=False)
         check_lead(catalog, SignInServers(clock, settings.way_out), settings.public_url)
-        app = create_app(settings, catalog, parts, reload=lambda: signals.put(READ_AGAIN), clock=clock)
-        server = None if part is Part.WORK else _listen(app, settings)
+        app = create_app(settings, catalog, database, reload=lambda: signals.put(READ_AGAIN), clock=clock)
+        server = None if role is ProcessRole.WORK else _listen(app, settings)
         bot: Bot = app.extensions["bot"]
         _measure(settings, bot)
     prepare(catalog, settings.prompt_budget)
     _settle_memory()
-    bot.start(part)
+    bot.start(role)
     if server is not None:
         threading.Thread(target=server.run, name="http", daemon=True).start()
     log.info(
         "serving",
-        part=part,
+        part=role,
         host=settings.host,
         port=None if server is None else server.effective_port,
         operations=len(catalog.operations),
         channels=settings.channels,
     )
     threading.Thread(target=_check_names, args=(bot.web, settings, catalog), name="names", daemon=True).start()
-    keep_time = partial(parts.store.keep_time, clock) if part is Part.RECORD else lambda: None
+    keep_time = partial(database.store.keep_time, clock) if role is ProcessRole.RECORD else lambda: None
     _watch(signals, settings, bot, keep_time)
     log.info("stopping")
     if server is not None:
@@ -365,11 +374,11 @@ def _measure(settings: Settings, bot: Bot) -> None:
         log.info("metrics are served", host=settings.host, port=port)
 
 
-def _begin(store: Store, stop: threading.Event, part: Part) -> None:
+def _begin(store: Store, stop: threading.Event, role: ProcessRole) -> None:
     """Waits until this process may work on the database. Raises `Misconfigured`."""
     if store.is_shared:
         store.join(stop)
-    elif part is Part.ALL:
+    elif role is ProcessRole.ALL:
         store.lock(stop)
     else:
         raise Misconfigured(

@@ -294,8 +294,8 @@ class RunningBot:
         return self
 
     def _app(self) -> Flask:
-        parts = open_database(self.settings, self.clock)
-        return create_app(self.settings, self._catalog, parts, model=self._model, clock=self.clock)
+        database = open_database(self.settings, self.clock)
+        return create_app(self.settings, self._catalog, database, model=self._model, clock=self.clock)
 
     def stop(self) -> None:
         if self._server is not None:
