@@ -79,7 +79,7 @@ class Waking:
             self.wake(one, thread, lane=lane)
         if is_pinned and self._leases is not None:
             self._leases.unpin(thread)
-            self.rested(thread)
+            self.release_if_idle(thread)
 
     # --- leases ---------------------------------------------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ class Waking:
         self._leases.drop(thread)
         return True
 
-    def rested(self, thread: str) -> None:
-        """Something for a thread was done: it is given up once nothing is left."""
+    def release_if_idle(self, thread: str) -> None:
+        """Gives the thread up once nothing is left to do for it here."""
         if self._leases is not None:
-            self._leases.give_up(thread, lambda: any(queue.is_busy(thread) for queue in self.queues.values()))
+            self._leases.release_if_idle(thread, lambda: any(queue.is_busy(thread) for queue in self.queues.values()))

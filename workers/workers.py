@@ -55,7 +55,9 @@ class Workers:
         sign_ins = in_slack.sign_ins
         self._by_queue = (
             *(
-                KeyedWorkers(waking.queues[work], self._of_thread(do), threads=threads, rested=waking.rested)
+                KeyedWorkers(
+                    waking.queues[work], self._of_thread(do), threads=threads, release_if_idle=waking.release_if_idle
+                )
                 for work, do, threads in (
                     (Work.ARRIVALS, self._handle_arrivals, 2),
                     (Work.DEADLINES, deadlines.tick, 1),
