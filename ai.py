@@ -86,7 +86,7 @@ class _Unconnected(Exception):
 
 
 @dataclass(frozen=True)
-class Limits:
+class TurnLimits:
     """What bounds a turn. `patience`: seconds for which it waits for a model that has no time. `dry_run`: its answer says so. `allowance`:
     whose tokens are used up when it is to begin."""
 
@@ -107,7 +107,7 @@ class Services:
     status: AssistantStatus
     streams: StreamedMessages
     cancel_flag: CancelFlag
-    limits: Limits
+    limits: TurnLimits
     ids: Callable[[], str]
     clock: Callable[[], float]  # the store's: seconds since 1970
 

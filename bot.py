@@ -22,7 +22,7 @@ import structlog
 from flask import Flask
 from waitress.server import create_server
 
-from ai import Limits, Services
+from ai import Services, TurnLimits
 from base import metrics
 from base.clock import SteadyClock
 from base.logging_setup import hide_in_logs, set_log_level, set_up_logs
@@ -239,8 +239,8 @@ def _gate(
     return Gate(catalog, store, authority, options, identities=identities, ids=ids, clock=clock)
 
 
-def _limits(settings: Settings) -> Limits:
-    return Limits(
+def _limits(settings: Settings) -> TurnLimits:
+    return TurnLimits(
         settings.max_model_calls, settings.model_patience, dry_run=settings.dry_run, allowance=settings.allowance
     )
 

@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ai import AI, Limits, Services
+from ai import AI, Services, TurnLimits
 from base.thread import Thread
 from catalog.calls import resolve
 from catalog.catalog import load_catalog
@@ -272,7 +272,7 @@ class BotParts:
             status=self.status,
             streams=StreamedMessages(web, waking, self.ended.append),
             cancel_flag=CancelFlag(),
-            limits=Limits(max_model_calls),
+            limits=TurnLimits(max_model_calls),
             ids=_id,
             clock=self.clock,
         )
