@@ -92,7 +92,7 @@ def test_who_waits_for_the_journal_holds_nobody_off_from_counting_tokens(
                 assert not second.done()
                 assert len(db.scalars(text("select who from spent for update nowait")).all()) == 2
             second.result()
-    assert {tokens for _, _, tokens in store.tokens_spent()} == {22}
+    assert {row["tokens"] for row in rows(url, "spent")} == {22}
 
 
 def holding(store: Store, do: Callable[[], object]) -> None:
