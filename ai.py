@@ -293,9 +293,9 @@ class AI:
             says = [*answers_alone(turn, shown, first, links), *self._not_shown(turn)]
         else:
             says = answer_posts(turn.turn, turn.thread, shown, first, self._live.post, links)
-        said = AssistantMessage(text, only_for=turn.asker if is_alone else "")
+        last_words = AssistantMessage(text, only_for=turn.asker if is_alone else "")
         noted = [asked, JournalEntry("answer", {"words": digest(text), **({"alone": True} if is_alone else {})})]
-        self._store.end_turn(turn, says, said=said, usage=reply.usage, entries=noted)
+        self._store.end_turn(turn, says, last_words=last_words, usage=reply.usage, entries=noted)
         self._count_end(turn, "answered")
 
     def _not_shown(self, turn: Turn) -> list[Post]:
@@ -350,8 +350,8 @@ class AI:
         its turn."""
         log.info("question deleted while it waited for an account")
         noted = JournalEntry("question deleted", {"asker": turn.asker})
-        said = AssistantMessage(words.QUESTION_DELETED)
-        self._store.end_turn(turn, [], said=said, usage=None, failed=True, entries=[noted])
+        last_words = AssistantMessage(words.QUESTION_DELETED)
+        self._store.end_turn(turn, [], last_words=last_words, usage=None, failed=True, entries=[noted])
         self._services.status.status(self._thread, "", after=0.0)
         metrics.TURNS.labels("dropped").inc()
 
@@ -380,7 +380,7 @@ class AI:
         """Ends a turn that waited while the tokens were used up. It has its thumbs-up, so it is told where all see that."""
         log.info("refused", limit=closed.setting)
         says = message(self._services.ids(), turn.thread, turn.turn, closed_text(closed))
-        self._store.end_turn(turn, [says], said=None, usage=None, failed=True, entries=[refused(turn, closed)])
+        self._store.end_turn(turn, [says], last_words=None, usage=None, failed=True, entries=[refused(turn, closed)])
 
     def _listen(self, turn: Turn) -> None:
         """Begins to listen to a turn's next model call, whose answer an earlier process may have begun to show."""
@@ -429,7 +429,7 @@ class AI:
         says = answer_posts(
             turn.turn, turn.thread, text, self._services.ids(), self._live.post, self._gate.catalog.links
         )
-        self._store.end_turn(turn, says, said=AssistantMessage(text), usage=None, failed=True, entries=[noted])
+        self._store.end_turn(turn, says, last_words=AssistantMessage(text), usage=None, failed=True, entries=[noted])
         self._count_end(turn, outcome)
 
     def _wait_for_model(self, turn: Turn, busy: ModelBusy) -> bool:

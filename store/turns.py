@@ -207,7 +207,7 @@ def end(
     turn: Turn,
     says: Sequence[Post],
     *,
-    said: AssistantMessage | None,
+    last_words: AssistantMessage | None,
     usage: Usage | None,
     failed: bool,
     entries: Sequence[JournalEntry],
@@ -215,8 +215,8 @@ def end(
     """Ends a turn, as `Turns.end_turn` does; for who holds its thread, or the whole database."""
     if failed:
         close_calls(tx, turn.thread, turn.turn, turn.asker)
-    if said is not None:
-        add_item(tx, turn.thread, turn.turn, said)
+    if last_words is not None:
+        add_item(tx, turn.thread, turn.turn, last_words)
     add_posts(tx, says)
     tx.note(turn.thread, turn.turn, entries)
     _spend(tx, TurnEvent.FAIL if failed else TurnEvent.END, turn, usage)
@@ -370,11 +370,11 @@ class Turns(Database):
         turn: Turn,
         says: Sequence[Post],
         *,
-        said: AssistantMessage | None,
+        last_words: AssistantMessage | None,
         usage: Usage | None,
         failed: bool = False,
         entries: Sequence[JournalEntry] = (),
     ) -> None:
         """The turn's rest: its last words, what people are told, and its tokens (`usage` None: no model call belongs to this end)."""
         with self.holding(turn.thread), self._writing() as tx:
-            end(tx, turn, says, said=said, usage=usage, failed=failed, entries=entries)
+            end(tx, turn, says, last_words=last_words, usage=usage, failed=failed, entries=entries)

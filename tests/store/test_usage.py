@@ -155,7 +155,7 @@ def test_everybodys_tokens_count_together(store: Store) -> None:
 
 def test_the_last_call_of_a_turn_counts_too(store: Store, url: str) -> None:
     turn = begin(store, place(1))
-    store.end_turn(turn, [], said=AssistantMessage("done"), usage=Usage(40, 10))
+    store.end_turn(turn, [], last_words=AssistantMessage("done"), usage=Usage(40, 10))
     assert rows(url, "spent") == [
         {"who": "", "hour": 500_000, "tokens": 50},
         {"who": ANN, "hour": 500_000, "tokens": 50},
