@@ -570,7 +570,7 @@ def test_nobody_sets_anothers_callback() -> None:
 
 
 def test_no_constructor_takes_more_than_ten() -> None:
-    for path in FILES:
+    for path in PYTHON:
         for made in (one for one in ast.walk(parsed(path)) if isinstance(one, ast.ClassDef)):
             for node in made.body:
                 if isinstance(node, ast.FunctionDef) and node.name == "__init__":

@@ -235,7 +235,6 @@ class BotParts:
         prompt_budget: int = 4_000,
         clock: Callable[[], float] | None = None,
         directory: PeopleDirectory | None = None,
-        channels: Sequence[str] = (),
         identities: Identities | None = None,
         **options: Any,
     ) -> None:
@@ -244,7 +243,7 @@ class BotParts:
         self.catalog = load_catalog(catalog, environ or {})
         self.hears: Callable[[str], None] = lambda _thread: None  # of posts that are on disk
         self.store = Store(self.url, self.clock, Hears(lambda thread: self.hears(thread)))
-        authority = Authority(directory, channels)
+        authority = Authority(directory, ())
         self.gate = Gate(
             self.catalog,
             self.store,
