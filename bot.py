@@ -103,6 +103,7 @@ class Bot:
     gate: Gate
     identity: Identity
     web: SlackWeb
+    in_slack: InSlack
     workers: Workers
     socket: SocketMode | None  # in socket mode
     readiness: Readiness
@@ -153,22 +154,38 @@ def create_app(
     `clock` is the store's; `reload` has the catalog's file read again.
     """
     clock = clock or SteadyClock()
+    intake = Intake(database.store)
+    bot = _bot(settings, catalog, database, intake, model, reload, clock, ids)
+    app = Flask("bot")
+    app.extensions["bot"] = bot
+    if bot.socket is None and settings.slack_signing_secret is not None:
+        now = clock if bot.store.is_shared else time.time
+        add_slack_routes(app, intake, settings.slack_signing_secret.get_secret_value(), now)
+    add_health_routes(app, bot.readiness)
+    add_jwks_route(app, lambda: jwks(bot.gate.catalog.apis, bot.identity.keys))
+    if settings.public_url is not None:
+        home, says = bot.in_slack.home, bot.in_slack.connect_words
+        OAuthRoutes(bot.identity.connecting, bot.store, home, settings.public_url, says, ids=ids).add_to(app)
+    return app
+
+
+def _bot(
+    settings: Settings,
+    catalog: Catalog,
+    database: OpenedDatabase,
+    intake: Intake,
+    model: Model | None,
+    reload: Callable[[], None],
+    clock: SteadyClock,
+    ids: Callable[[], str],
+) -> Bot:
+    """All rooms, each made of those that it needs."""
     store, waking = database.store, database.waking
 
     # Slack, as whom APIs are called, what calls them, and what is said and done in Slack
     web = web_of(settings, pace=SharedPace(store) if store.is_shared else None)
     reader = ThreadReader(web, store, clock)
-    identity = identity_of(
-        settings,
-        catalog,
-        store,
-        email_of=web.email,
-        person_of=web.person,
-        is_deleted=partial(reader.is_deleted, spare=SPARE),
-        clock=clock,
-        ids=ids,
-        secret=_secret,
-    )
+    identity = _identity(settings, catalog, store, web, reader, clock, ids)
     gate = _gate(settings, catalog, store, web, identity.identities, clock, ids)
     tell = partial(tell_of_homes, store)
     in_slack = in_slack_of(settings, store, waking, web, identity, gate, tell_of_homes=tell, clock=clock, ids=ids)
@@ -190,17 +207,33 @@ def create_app(
     workers = _workers(settings, waking, in_slack, services, reload, clock)
     replica = _replica(settings, database, workers, in_slack.home, clock)
 
-    # the doors
-    intake = Intake(store)
+    # how it is
     socket = _socket(settings, intake)
     readiness = Readiness(store, web, watched, socket)
     gauges = Gauges(store, waking, lambda: readiness.report()[0])
-    bot = Bot(store, gate, identity, web, workers, socket, readiness, gauges, replica)
-    app = _flask(settings, bot, intake, clock if store.is_shared else time.time)
-    if settings.public_url is not None:
-        words = in_slack.connect_words
-        OAuthRoutes(identity.connecting, store, in_slack.home, settings.public_url, words, ids=ids).add_to(app)
-    return app
+    return Bot(store, gate, identity, web, in_slack, workers, socket, readiness, gauges, replica)
+
+
+def _identity(
+    settings: Settings,
+    catalog: Catalog,
+    store: Store,
+    web: SlackWeb,
+    reader: ThreadReader,
+    clock: SteadyClock,
+    ids: Callable[[], str],
+) -> Identity:
+    return identity_of(
+        settings,
+        catalog,
+        store,
+        email_of=web.email,
+        person_of=web.person,
+        is_deleted=partial(reader.is_deleted, spare=SPARE),
+        clock=clock,
+        ids=ids,
+        secret=_secret,
+    )
 
 
 def _workers(
@@ -279,16 +312,6 @@ def _replica(
     )
 
 
-def _flask(settings: Settings, bot: Bot, intake: Intake, clock: Callable[[], float]) -> Flask:
-    app = Flask("bot")
-    app.extensions["bot"] = bot
-    if bot.socket is None and settings.slack_signing_secret is not None:
-        add_slack_routes(app, intake, settings.slack_signing_secret.get_secret_value(), clock)
-    add_health_routes(app, bot.readiness)
-    add_jwks_route(app, lambda: jwks(bot.gate.catalog.apis, bot.identity.keys))
-    return app
-
-
 # --- serving ----------------------------------------------------------------------------------------------------------
 
 
@@ -314,26 +337,11 @@ def serve(role: ProcessRole = ProcessRole.ALL) -> None:
     """Serves until SIGTERM or Ctrl-C; then ends within ten seconds, every thread at a safe point. SIGHUP takes the catalog again."""
     os.umask(0o077)  # what is made here is for this user alone
     set_up_logs()
-    signals = Signals()
+    signals, clock = Signals(), SteadyClock()
     signals.hear()
     with plain_errors():
-        settings = load_settings()
-        set_log_level(settings.log_level)
-        catalog = read_catalog(settings.apis_file)
-        check_keys(catalog, settings.token_keys)
-        hide_in_logs([*settings.secrets, *secrets_of(catalog)])
-        _tell_misspelt()
-        tell_untimely(catalog)
-        start_tracing(settings)
-        clock = SteadyClock()
-        database = wait_for_database(settings, clock, signals.stop, lambda: signals.put(LOOK))
-        _begin(database.store, signals.stop, role)
-        database.store.take_catalog(digest_of(settings.apis_file), insists=False)
-        check_lead(catalog, SignInServers(clock, settings.way_out), settings.public_url)
-        app = create_app(settings, catalog, database, reload=lambda: signals.put(READ_AGAIN), clock=clock)
-        server = None if role is ProcessRole.WORK else _listen(app, settings)
-        bot: Bot = app.extensions["bot"]
-        _measure(settings, bot)
+        settings, bot, server = _make_ready(role, signals, clock)
+    catalog = bot.gate.catalog
     prepare(catalog, settings.prompt_budget)
     _settle_memory()
     bot.start(role)
@@ -348,7 +356,7 @@ def serve(role: ProcessRole = ProcessRole.ALL) -> None:
         channels=settings.channels,
     )
     threading.Thread(target=_check_names, args=(bot.web, settings, catalog), name="names", daemon=True).start()
-    keep_time = partial(database.store.keep_time, clock) if role is ProcessRole.RECORD else lambda: None
+    keep_time = partial(bot.store.keep_time, clock) if role is ProcessRole.RECORD else lambda: None
     _watch(signals, settings, bot, keep_time)
     log.info("stopping")
     if server is not None:
@@ -358,6 +366,28 @@ def serve(role: ProcessRole = ProcessRole.ALL) -> None:
     log.info("stopped")
     sys.stderr.flush()
     os._exit(0)  # what still runs is in the middle of a call and safe to leave: a start finds it in the store
+
+
+def _make_ready(role: ProcessRole, signals: Signals, clock: SteadyClock) -> tuple[Settings, Bot, Any]:
+    """All that can be set wrongly, read and opened: the settings, the bot, and the HTTP server, if there is one. Raises
+    `Misconfigured`."""
+    settings = load_settings()
+    set_log_level(settings.log_level)
+    catalog = read_catalog(settings.apis_file)
+    check_keys(catalog, settings.token_keys)
+    hide_in_logs([*settings.secrets, *secrets_of(catalog)])
+    _tell_misspelt()
+    tell_untimely(catalog)
+    start_tracing(settings)
+    database = wait_for_database(settings, clock, signals.stop, lambda: signals.put(LOOK))
+    _begin(database.store, signals.stop, role)
+    database.store.take_catalog(digest_of(settings.apis_file), insists=False)
+    check_lead(catalog, SignInServers(clock, settings.way_out), settings.public_url)
+    app = create_app(settings, catalog, database, reload=lambda: signals.put(READ_AGAIN), clock=clock)
+    server = None if role is ProcessRole.WORK else _listen(app, settings)
+    bot: Bot = app.extensions["bot"]
+    _measure(settings, bot)
+    return settings, bot, server
 
 
 def _tell_misspelt() -> None:
