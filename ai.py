@@ -1,6 +1,6 @@
-"""Class AI, one per thread_ts: transcript in, transcript out, and the loop over tool calls between them.
+"""Class AI, one per thread_ts: transcript in, transcript out; and TurnWork, the loop over tool calls between them.
 
-The transcript in the store is the only state. An AI is made when its thread is woken and forgotten when the thread rests; a call
+The transcript in the store is the only state. Both are made when a thread is woken and forgotten when it rests; a call
 that waits for a person is a call without a result, and holds nothing here. The model is asked by model/model_calls.py, what it calls
 is done by gate/reply_calls.py, what it says is shown by slack_io/live_answer.py, how long a turn waits is in workers/waits.py.
 """
@@ -86,7 +86,7 @@ class _Unconnected(Exception):
 
 
 @dataclass(frozen=True)
-class Limits:
+class TurnLimits:
     """What bounds a turn. `patience`: seconds for which it waits for a model that has no time. `dry_run`: its answer says so. `allowance`:
     whose tokens are used up when it is to begin."""
 
@@ -107,7 +107,7 @@ class Services:
     status: AssistantStatus
     streams: StreamedMessages
     cancel_flag: CancelFlag
-    limits: Limits
+    limits: TurnLimits
     ids: Callable[[], str]
     clock: Callable[[], float]  # the store's: seconds since 1970
 
@@ -119,9 +119,6 @@ class AI:
         self._thread = thread
         self._services = services
         self._store = services.store
-        self._gate = services.gate
-        self._notes = TurnNotes(services.store, services.reader, services.clock, services.model.prompt_budget)
-        self._live: LiveAnswer  # of the turn that is worked on
 
     def advance(self) -> bool:
         """Goes on with the thread until it rests; True where it waits for people. Safe to run again at any point.
@@ -135,113 +132,133 @@ class AI:
     def set_aside(self, turn: Turn) -> None:
         """Ends a turn that may have ended its processes, with words in its thread."""
         with self._store.holding(self._thread), structlog.contextvars.bound_contextvars(turn=turn.turn):
-            log.error("turn set aside", ends=turn.tries, hint="the process ended each time in the middle of it")
-            self._listen(turn)
-            noted = JournalEntry("set aside", {"asker": turn.asker, "ends": turn.tries})
-            self._break_off(turn, words.SET_ASIDE, noted, "set aside")
+            TurnWork(turn, self._services).set_aside()
 
     def _advance(self) -> bool:
         turn = self._store.next_turn(self._thread)
         if turn is None:
             return False
         with structlog.contextvars.bound_contextvars(turn=turn.turn, asker=turn.asker):
-            self._store.take_turn(turn)
-            with agent_span(turn.trace, calm=(Stopped, Waits)):
-                is_over = self._finish(turn)
-            if not is_over:
-                if self._store.rest_turn(turn) and turn.rested_at is None:
-                    self._count_seconds(turn, "card")
-                self._session(turn, "suspended")
+            if not TurnWork(turn, self._services).advance():
                 return True
-            self._session(turn, "active")
-            self._services.cancel_flag.over(turn.turn)
         if self._store.next_turn(self._thread) is not None:
             raise Waits(0.0)
         return False
 
-    def _finish(self, turn: Turn) -> bool:
+
+class TurnWork:
+    """The work on one turn, for who holds its thread."""
+
+    def __init__(self, turn: Turn, services: Services) -> None:
+        self._turn = turn
+        self._thread = turn.thread
+        self._services = services
+        self._store = services.store
+        self._gate = services.gate
+        self._notes = TurnNotes(services.store, services.reader, services.clock, services.model.prompt_budget)
+        self._live = self._live_answer()  # of the next model call
+
+    def advance(self) -> bool:
+        """Goes on with the turn until it is over, or waits for people (False)."""
+        self._store.take_turn(self._turn)
+        with agent_span(self._turn.trace, calm=(Stopped, Waits)):
+            is_over = self._finish()
+        if not is_over:
+            if self._store.rest_turn(self._turn) and self._turn.rested_at is None:
+                self._count_seconds("card")
+            self._session("suspended")
+            return False
+        self._session("active")
+        self._services.cancel_flag.over(self._turn.turn)
+        return True
+
+    def set_aside(self) -> None:
+        """Ends the turn, since it may have ended its processes."""
+        log.error("turn set aside", ends=self._turn.tries, hint="the process ended each time in the middle of it")
+        self._take_up_shown()
+        noted = JournalEntry("set aside", {"asker": self._turn.asker, "ends": self._turn.tries})
+        self._break_off(words.SET_ASIDE, noted, "set aside")
+
+    def _finish(self) -> bool:
         """True when the turn is over, False while it waits for people. Whatever fails in it is told in the thread."""
         try:
-            self._listen(turn)
-            begun = turn if turn.is_running else self._begin(turn)
-            return begun is None or self._to_rest(begun)
+            self._take_up_shown()
+            is_begun = self._turn.is_running or self._begin()
+            return not is_begun or self._to_rest()
         except (Stopped, Waits, Overtaken, CatalogOutdated):
             raise
         except TurnCancelled:
-            return self._stop(turn)
+            return self._stop()
         except _Unconnected as missing:
-            return self._await_account(turn, missing)
+            return self._await_account(missing)
         except ModelBusy as error:
-            return self._put_aside(turn, error)
+            return self._wait_for_model(error)
         except ModelFailed as error:
             template = _FAILURE_WORDS[error.refusal.kind if error.refusal else "down"]
-            return self._fail(turn, template, str(error), error.refusal)
+            return self._fail(template, str(error), error.refusal)
         except BadReply as error:
-            return self._fail(turn, words.MODEL_ODD, str(error))
+            return self._fail(words.MODEL_ODD, str(error))
         except Exception as error:  # the turn's boundary: any bug becomes words with a reference; the thread goes on
             if self._store.is_away(error):
                 raise
             metrics.FAULTS.inc()
-            return self._fail(turn, words.FAULT, "a fault of the bot")
+            return self._fail(words.FAULT, "a fault of the bot")
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
-    def _to_rest(self, turn: Turn) -> bool:
-        if turn.connects and (is_over := self._still_awaits(turn)) is not None:
+    def _to_rest(self) -> bool:
+        if self._turn.connects and (is_over := self._still_awaits()) is not None:
             return is_over
-        items = self._store.transcript(self._thread, turn.asker)
+        items = self._store.transcript(self._thread, self._turn.asker)
         self._store.check_catalog()
         while True:
-            self._check(turn)
+            self._check()
             if open_calls(items):
-                self._send_approved(turn)
-                items = self._store.transcript(self._thread, turn.asker)
+                self._send_approved()
+                items = self._store.transcript(self._thread, self._turn.asker)
                 if open_calls(items):
                     return False
-            self._rest_for_model(turn.waits_until)
-            is_last = turn.model_calls >= self._services.limits.max_model_calls
-            part = self._part(turn)
+            self._rest_for_model(self._turn.waits_until)
+            is_last = self._turn.model_calls >= self._services.limits.max_model_calls
+            part = self._part()
             if not part.catalog.operations:
-                self._turn_away(turn, words.NOT_KNOWN_WHO if part.is_unsure else words.NOTHING_TO_ASK)
+                self._turn_away(words.NOT_KNOWN_WHO if part.is_unsure else words.NOTHING_TO_ASK)
                 return True
-            self._check_connected(turn, part)
-            self._live.is_silent = self._is_for_asker_alone(turn, items)
-            reply, asked = self._ask(turn, part, items, is_last=is_last)
-            turn = replace(turn, model_calls=turn.model_calls + 1)
+            self._check_connected(part)
+            self._live.is_silent = self._is_for_asker_alone(items)
+            reply, asked = self._ask(part, items, is_last=is_last)
+            self._turn = replace(self._turn, model_calls=self._turn.model_calls + 1)
             if is_last or not reply.message.calls:
-                self._answer(turn, part, reply, asked, is_last=is_last, is_alone=self._is_for_asker_alone(turn, items))
+                self._answer(part, reply, asked, is_last=is_last, is_alone=self._is_for_asker_alone(items))
                 return True
             self._store.check_catalog()  # another one may have come since the last look, by which less is allowed
-            now = self._part(turn)
+            now = self._part()
             is_own = is_private(items) or part.catalog.is_limited or now.catalog.is_limited
-            turn = replace(turn, only_for=turn.asker if is_own else "")
-            made = self._take_calls(turn, now, items, reply, asked)
-            said = self._store.add_round(turn, made)
-            self._live = self._live_answer(turn)
+            self._turn = replace(self._turn, only_for=self._turn.asker if is_own else "")
+            made = self._take_calls(now, items, reply, asked)
+            said = self._store.add_round(self._turn, made)
+            self._live = self._live_answer()
             items = [*items, said, *(replace(one, reply=said.row) for one in made.results)]
 
-    def _check(self, turn: Turn) -> None:
+    def _check(self) -> None:
         """Raises where the turn may not go on: the process ends, or a person stopped it, also before this process began."""
-        if turn.stopped_by:
+        if self._turn.stopped_by:
             raise TurnCancelled
-        self._services.cancel_flag.check(turn.turn)
+        self._services.cancel_flag.check(self._turn.turn)
 
-    def _send_approved(self, turn: Turn) -> None:
-        for approval in self._gate.approved_by_policy(turn.turn):
-            self._check(turn)
+    def _send_approved(self) -> None:
+        for approval in self._gate.approved_by_policy(self._turn.turn):
+            self._check()
             self._gate.write(approval)
 
-    def _ask(
-        self, turn: Turn, part: CatalogPart, items: Sequence[Item], *, is_last: bool
-    ) -> tuple[Reply, JournalEntry]:
+    def _ask(self, part: CatalogPart, items: Sequence[Item], *, is_last: bool) -> tuple[Reply, JournalEntry]:
         """One model call: the reply, and the journal's entry about it."""
-        self._services.status.status(self._thread, words.THINKING, after=LASTS if not turn.model_calls else _GOES_ON)
+        after = _GOES_ON if self._turn.model_calls else LASTS
+        self._services.status.status(self._thread, words.THINKING, after=after)
         model = self._services.model
-        noted = first_noted(items) or TurnNote(self._notes.about(turn), "")
+        noted = first_noted(items) or TurnNote(self._notes.about(self._turn), "")
         began = time.monotonic()
-        reply = model.ask(
-            items, part.catalog, part.instructions, noted, self._live, lambda: self._check(turn), is_last=is_last
-        )
+        reply = model.ask(items, part.catalog, part.instructions, noted, self._live, self._check, is_last=is_last)
         measured = {
             "model": model.name,
             "seconds": round(time.monotonic() - began, 4),
@@ -254,29 +271,26 @@ class AI:
         log.info("model call", ending=reply.ending, **measured)
         return reply, JournalEntry("model call", measured)
 
-    def _take_calls(
-        self, turn: Turn, part: CatalogPart, items: Sequence[Item], reply: Reply, asked: JournalEntry
-    ) -> ReplyOutcome:
+    def _take_calls(self, part: CatalogPart, items: Sequence[Item], reply: Reply, asked: JournalEntry) -> ReplyOutcome:
         """Makes what the reply calls; what was shown of text beside the calls is no answer and goes."""
-        progress = TurnProgress(self._thread, self._services.status, lambda: self._check(turn), self._gate)
+        progress = TurnProgress(self._thread, self._services.status, self._check, self._gate)
         budget = self._services.model.prompt_budget
-        calls = ReplyCalls(self._gate, self._store, turn, part, progress, asked, prompt_budget=budget)
+        calls = ReplyCalls(self._gate, self._store, self._turn, part, progress, asked, prompt_budget=budget)
         try:
             made = calls.take(items, reply)
         except NotConnected as missing:
             raise _Unconnected([missing.api], missing.reason, reply.usage) from missing
-        said = replace(reply.message, only_for=turn.only_for, opaque_of=self._services.model.server)
-        return replace(made, message=said, posts=[*self._not_shown(turn), *made.posts])
+        said = replace(reply.message, only_for=self._turn.only_for, opaque_of=self._services.model.server)
+        return replace(made, message=said, posts=[*self._not_shown(), *made.posts])
 
-    def _is_for_asker_alone(self, turn: Turn, items: Sequence[Item]) -> bool:
+    def _is_for_asker_alone(self, items: Sequence[Item]) -> bool:
         """Whether what the model says now is for the asker alone, by what it has in view, and would stand where others see it."""
-        if Thread.from_key(turn.thread).is_direct or app_of(turn.asker):
+        if Thread.from_key(self._turn.thread).is_direct or app_of(self._turn.asker):
             return False
         return is_for_asker_alone(items, self._gate.catalog)
 
     def _answer(
         self,
-        turn: Turn,
         part: CatalogPart,
         reply: Reply,
         asked: JournalEntry,
@@ -284,157 +298,160 @@ class AI:
         is_last: bool,
         is_alone: bool,
     ) -> None:
-        limits, mention = self._services.limits, self._store.mention_of(turn.turn)
+        limits, mention = self._services.limits, self._store.mention_of(self._turn.turn)
         files = mention.files if mention is not None else ()
         text = answer_text(reply, limits.max_model_calls if is_last else None)
         shown = with_notes(text, files, is_dry_run=limits.dry_run, is_unsure=part.is_unsure)
         first, links = self._services.ids(), self._gate.catalog.links
         if is_alone:
-            says = [*answers_alone(turn, shown, first, links), *self._not_shown(turn)]
+            says = [*answers_alone(self._turn, shown, first, links), *self._not_shown()]
         else:
-            says = answer_posts(turn.turn, turn.thread, shown, first, self._live.post, links)
-        said = AssistantMessage(text, only_for=turn.asker if is_alone else "")
+            says = answer_posts(self._turn.turn, self._turn.thread, shown, first, self._live.post, links)
+        last_words = AssistantMessage(text, only_for=self._turn.asker if is_alone else "")
         noted = [asked, JournalEntry("answer", {"words": digest(text), **({"alone": True} if is_alone else {})})]
-        self._store.end_turn(turn, says, said=said, usage=reply.usage, entries=noted)
-        self._count_end(turn, "answered")
+        self._store.end_turn(self._turn, says, last_words=last_words, usage=reply.usage, entries=noted)
+        self._count_end("answered")
 
-    def _not_shown(self, turn: Turn) -> list[Post]:
+    def _not_shown(self) -> list[Post]:
         """What takes back the answer that has begun to grow in the thread, where one has."""
         gone = self._live.post
-        return [] if gone is None else [delete(self._services.ids(), turn.thread, turn.turn, gone)]
+        return [] if gone is None else [delete(self._services.ids(), self._turn.thread, self._turn.turn, gone)]
 
     # --- accounts that the asker has yet to connect -------------------------------------------------------------------
 
-    def _check_connected(self, turn: Turn, part: CatalogPart) -> None:
+    def _check_connected(self, part: CatalogPart) -> None:
         """Raises `_Unconnected` where nothing that holds here can be asked before its asker connects an account: then nothing reaches
         the model."""
-        if missing := self._gate.first_accounts(turn, part.catalog):
+        if missing := self._gate.first_accounts(self._turn, part.catalog):
             raise _Unconnected(missing)
 
-    def _await_account(self, turn: Turn, missing: _Unconnected) -> bool:
+    def _await_account(self, missing: _Unconnected) -> bool:
         """Has a turn wait for its asker, who alone is asked to connect an account. What the model said last is forgotten: it is asked
         again. False but for an app, which has no account, so that its turn is over."""
-        if app_of(turn.asker):
-            self._turn_away(turn, words.NO_ACCOUNT_OF_APP.format(apis=escape(" or ".join(missing.apis))))
+        if app_of(self._turn.asker):
+            self._turn_away(words.NO_ACCOUNT_OF_APP.format(apis=escape(" or ".join(missing.apis))))
             return True
         apis, until = missing.apis, self._services.clock() + waits_for(self._gate.catalog, missing.apis)
         log.info("the turn waits for an account", apis=apis)
-        says = self._not_shown(turn)
-        says.append(offer(self._store, self._services.ids(), turn, apis, connect_text(apis, missing.reason, until)))
-        noted = JournalEntry("account asked for", {"asker": turn.asker, "apis": list(apis), "until": until})
-        self._store.await_account(turn, apis, until, says, [noted], missing.usage)
+        asks = connect_text(apis, missing.reason, until)
+        says = [*self._not_shown(), offer(self._store, self._services.ids(), self._turn, apis, asks)]
+        noted = JournalEntry("account asked for", {"asker": self._turn.asker, "apis": list(apis), "until": until})
+        self._store.await_account(self._turn, apis, until, says, [noted], missing.usage)
         self._services.status.status(self._thread, words.AWAITING_ACCOUNT, after=0.0)
-        if not missing.reason and self._gate.has_account(turn, apis):  # connected while this was written
-            self._store.take_up_waiting(turn)
+        if not missing.reason and self._gate.has_account(self._turn, apis):  # connected while this was written
+            self._store.take_up_waiting(self._turn)
         return False
 
-    def _still_awaits(self, turn: Turn) -> bool | None:
+    def _still_awaits(self) -> bool | None:
         """Whether a turn that waited for an account is over, since none came in time or its question was deleted, or rests; None where it
         goes on."""
-        self._check(turn)
-        if self._services.reader.is_deleted(turn):
-            self._end_deleted(turn)
+        self._check()
+        if self._services.reader.is_deleted(self._turn):
+            self._end_deleted()
             return True
-        if turn.connects_until is None or self._gate.has_account(turn, turn.connects):
-            self._store.end_await(turn)
+        if self._turn.connects_until is None or self._gate.has_account(self._turn, self._turn.connects):
+            self._store.end_await(self._turn)
             return None
-        if turn.connects_until > self._services.clock():
+        if self._turn.connects_until > self._services.clock():
             return False
-        apis = " or ".join(turn.connects)
-        noted = JournalEntry("not connected", {"asker": turn.asker, "apis": list(turn.connects)})
-        self._break_off(turn, words.NOT_CONNECTED_IN_TIME.format(apis=escape(apis)), noted, "not connected")
+        apis = " or ".join(self._turn.connects)
+        noted = JournalEntry("not connected", {"asker": self._turn.asker, "apis": list(self._turn.connects)})
+        self._break_off(words.NOT_CONNECTED_IN_TIME.format(apis=escape(apis)), noted, "not connected")
         return True
 
-    def _end_deleted(self, turn: Turn) -> None:
+    def _end_deleted(self) -> None:
         """Ends a turn that waited for an account and whose question is not there any more: nobody is told, as where it was deleted before
         its turn."""
         log.info("question deleted while it waited for an account")
-        noted = JournalEntry("question deleted", {"asker": turn.asker})
-        said = AssistantMessage(words.QUESTION_DELETED)
-        self._store.end_turn(turn, [], said=said, usage=None, failed=True, entries=[noted])
+        noted = JournalEntry("question deleted", {"asker": self._turn.asker})
+        last_words = AssistantMessage(words.QUESTION_DELETED)
+        self._store.end_turn(self._turn, [], last_words=last_words, usage=None, failed=True, entries=[noted])
         self._services.status.status(self._thread, "", after=0.0)
         metrics.TURNS.labels("dropped").inc()
 
     # --- the beginning ------------------------------------------------------------------------------------------------
 
-    def _begin(self, turn: Turn) -> Turn | None:
-        """Begins a waiting turn with what its question says by now; None where it is not to begin: its question was deleted meanwhile, or
+    def _begin(self) -> bool:
+        """Begins a waiting turn with what its question says by now; False where it is not to begin: its question was deleted meanwhile, or
         the tokens were used up."""
-        self._check(turn)
-        if (closed := self._store.used_up(turn.asker, self._services.limits.allowance)) is not None:
-            self._refuse(turn, closed)
-            return None
-        part = self._part(turn)
-        written = self._services.reader.read(turn)
+        self._check()
+        if (closed := self._store.used_up(self._turn.asker, self._services.limits.allowance)) is not None:
+            self._refuse(closed)
+            return False
+        part = self._part()
+        written = self._services.reader.read(self._turn)
         if written.text is None:
             log.info("question deleted before its turn")
-            self._store.drop_turn(turn, [JournalEntry("question deleted", {"asker": turn.asker})])
+            self._store.drop_turn(self._turn, [JournalEntry("question deleted", {"asker": self._turn.asker})])
             metrics.TURNS.labels("dropped").inc()
-            return None
-        edited = [JournalEntry("question edited", {"words": digest(written.text)})] if written.text != turn.text else []
-        self._session(turn, "processing", written.text)
-        noted = self._notes.of_question(turn, part, written.text, [line.text for line in written.before])
-        return self._store.begin_turn(turn, written.text, written.before, edited, noted)
+            return False
+        is_edited = written.text != self._turn.text
+        edited = [JournalEntry("question edited", {"words": digest(written.text)})] if is_edited else []
+        self._session("processing", written.text)
+        noted = self._notes.of_question(self._turn, part, written.text, [line.text for line in written.before])
+        self._turn = self._store.begin_turn(self._turn, written.text, written.before, edited, noted)
+        return True
 
-    def _refuse(self, turn: Turn, closed: Closed) -> None:
+    def _refuse(self, closed: Closed) -> None:
         """Ends a turn that waited while the tokens were used up. It has its thumbs-up, so it is told where all see that."""
         log.info("refused", limit=closed.setting)
-        says = message(self._services.ids(), turn.thread, turn.turn, closed_text(closed))
-        self._store.end_turn(turn, [says], said=None, usage=None, failed=True, entries=[refused(turn, closed)])
+        says = message(self._services.ids(), self._turn.thread, self._turn.turn, closed_text(closed))
+        noted = refused(self._turn, closed)
+        self._store.end_turn(self._turn, [says], last_words=None, usage=None, failed=True, entries=[noted])
 
-    def _listen(self, turn: Turn) -> None:
-        """Begins to listen to a turn's next model call, whose answer an earlier process may have begun to show."""
-        self._live = self._live_answer(turn)
-        if turn.is_running:
+    def _take_up_shown(self) -> None:
+        """Goes on with the answer that an earlier process may have begun to show."""
+        if self._turn.is_running:
             self._live.take_up()
 
-    def _live_answer(self, turn: Turn) -> LiveAnswer:
+    def _live_answer(self) -> LiveAnswer:
         made = self._services
-        return LiveAnswer(turn, self._store, self._gate, made.streams, made.cancel_flag, made.model.habits)
+        return LiveAnswer(self._turn, self._store, self._gate, made.streams, made.cancel_flag, made.model.habits)
 
     # --- other ends ---------------------------------------------------------------------------------------------------
 
-    def _turn_away(self, turn: Turn, refusal: str) -> None:
+    def _turn_away(self, refusal: str) -> None:
         """Ends a turn whose asker may not ask for it here."""
         log.info("refused", reason=refusal)
-        noted = JournalEntry("question refused", {"user": turn.asker, "reason": refusal})
-        self._break_off(turn, refusal, noted, "dropped")
+        noted = JournalEntry("question refused", {"user": self._turn.asker, "reason": refusal})
+        self._break_off(refusal, noted, "dropped")
 
-    def _stop(self, turn: Turn) -> bool:
+    def _stop(self) -> bool:
         """Ends a turn that a person stopped, with what was written so far; False while one of its writes is under way."""
-        self._gate.withdraw(turn.turn)  # first: from then on nothing more of it is sent
-        if self._gate.is_sending(turn.turn):
+        self._gate.withdraw(self._turn.turn)  # first: from then on nothing more of it is sent
+        if self._gate.is_sending(self._turn.turn):
             return False
-        stopped = self._store.turn(turn.turn) or turn
+        stopped = self._store.turn(self._turn.turn) or self._turn
         why = words.STOPPED if self._live.text else words.STOPPED_EMPTY
-        self._break_off(stopped, why, JournalEntry("ended by a person", {"by": stopped.stopped_by}), "stopped")
+        self._break_off(why, JournalEntry("ended by a person", {"by": stopped.stopped_by}), "stopped")
         return True
 
-    def _fail(self, turn: Turn, template: str, reason: str, refusal: Refusal | None = None, **more: str) -> bool:
+    def _fail(self, template: str, reason: str, refusal: Refusal | None = None, **more: str) -> bool:
         """Ends a turn that failed, with words and a reference. False while one of its writes is under way: the turn goes on after it,
         so that nobody is told of an end while something of it still happens."""
         reference = self._services.ids()[:8]
         about = {} if refusal is None else refusal.for_log | {"hint": _HINT}
         log.exception("turn failed", reference=reference, reason=reason, **about)
-        if self._gate.is_sending(turn.turn):
+        if self._gate.is_sending(self._turn.turn):
             return False
         noted = JournalEntry("failed", {"reference": reference, "reason": reason})
-        self._break_off(turn, template.format(reason=reason, reference=reference, **more), noted, "failed")
+        self._break_off(template.format(reason=reason, reference=reference, **more), noted, "failed")
         return True
 
-    def _break_off(self, turn: Turn, why: str, noted: JournalEntry, outcome: str) -> None:
+    def _break_off(self, why: str, noted: JournalEntry, outcome: str) -> None:
         """Ends a turn before its end: what was written stays, with the words for why it ends there."""
-        self._gate.withdraw(turn.turn)
+        self._gate.withdraw(self._turn.turn)
         text = f"{self._live.text}\n\n{why}".strip()
         says = answer_posts(
-            turn.turn, turn.thread, text, self._services.ids(), self._live.post, self._gate.catalog.links
+            self._turn.turn, self._turn.thread, text, self._services.ids(), self._live.post, self._gate.catalog.links
         )
-        self._store.end_turn(turn, says, said=AssistantMessage(text), usage=None, failed=True, entries=[noted])
-        self._count_end(turn, outcome)
+        last_words = AssistantMessage(text)
+        self._store.end_turn(self._turn, says, last_words=last_words, usage=None, failed=True, entries=[noted])
+        self._count_end(outcome)
 
-    def _put_aside(self, turn: Turn, busy: ModelBusy) -> bool:
+    def _wait_for_model(self, busy: ModelBusy) -> bool:
         """Has a turn wait for its model without a worker, for as long as `patience` allows; else ends it. Raises `Waits`."""
-        now, stored = self._services.clock(), self._store.turn(turn.turn) or turn
+        now, stored = self._services.clock(), self._store.turn(self._turn.turn) or self._turn
         is_first = stored.waits_since is None
         since = now if stored.waits_since is None else stored.waits_since
         patience = self._services.limits.patience
@@ -442,9 +459,9 @@ class AI:
         if not wait.fits:
             template = words.MODEL_BUSY_LONG if wait.is_named and is_first else words.MODEL_BUSY
             spans = {"wait": span(wait.seconds), "waited": span(round(now - since))}
-            return self._fail(turn, template, str(busy), busy.refusal, **spans)
+            return self._fail(template, str(busy), busy.refusal, **spans)
         noted = [JournalEntry("model busy", {"reason": str(busy), "patience": patience})] if is_first else []
-        self._store.put_aside(stored, since, now + wait.seconds, noted)
+        self._store.pause_turn(stored, since, now + wait.seconds, noted)
         about = busy.refusal.for_log if busy.refusal is not None else {}
         about = {**about, "hint": _HINT} if is_first else about
         left = round(since + patience - now)
@@ -452,25 +469,25 @@ class AI:
         self._rest_for_model(now + wait.seconds)
         return False
 
-    def _part(self, turn: Turn) -> CatalogPart:
+    def _part(self) -> CatalogPart:
         """What the turn's asker may ask for here. Where Slack does not say so the turn waits without a worker, for a minute; after that,
         what is not known is left out. Raises `BadCall`, and `Waits`."""
         try:
-            return self._gate.part(self._thread, turn.asker)
+            return self._gate.part(self._thread, self._turn.asker)
         except (SlackBusy, SlackUnsure) as error:
-            self._wait_for_slack(turn, error)
-        return self._gate.part(self._thread, turn.asker, to="show")
+            self._wait_for_slack(error)
+        return self._gate.part(self._thread, self._turn.asker, to="show")
 
-    def _wait_for_slack(self, turn: Turn, error: SlackBusy | SlackUnsure) -> None:
+    def _wait_for_slack(self, error: SlackBusy | SlackUnsure) -> None:
         """Raises `Waits` as long as the turn has time."""
-        now, stored = self._services.clock(), self._store.turn(turn.turn) or turn
+        now, stored = self._services.clock(), self._store.turn(self._turn.turn) or self._turn
         since = now if stored.waits_since is None else stored.waits_since
         wait = error.after if isinstance(error, SlackBusy) else _TRY_SLACK
         if stored.waits_since is None:
             log.warning("slack does not say who may ask; the turn waits", reason=str(error))
         if may_wait_for_slack(wait, now - since):
             if stored.is_running:
-                self._store.put_aside(stored, since, now)
+                self._store.pause_turn(stored, since, now)
             else:
                 self._store.wait_turn(stored, since)
             raise Waits(wait)
@@ -484,17 +501,17 @@ class AI:
 
     # --- what is counted ----------------------------------------------------------------------------------------------
 
-    def _count_end(self, turn: Turn, outcome: str) -> None:
+    def _count_end(self, outcome: str) -> None:
         metrics.TURNS.labels(outcome).inc()
-        if turn.rested_at is None:  # else people took their time
-            self._count_seconds(turn, "answer")
+        if self._turn.rested_at is None:  # else people took their time
+            self._count_seconds("answer")
 
-    def _count_seconds(self, turn: Turn, until: str) -> None:
-        seconds = self._services.clock() - turn.created_at
+    def _count_seconds(self, until: str) -> None:
+        seconds = self._services.clock() - self._turn.created_at
         metrics.TURN_SECONDS.labels(until).observe(max(0.0, seconds))  # another machine's clock may be ahead
 
     # --- what is shown beside the messages ----------------------------------------------------------------------------
 
-    def _session(self, turn: Turn, state: Session, title: str = "") -> None:
+    def _session(self, state: Session, title: str = "") -> None:
         if Thread.from_key(self._thread).is_direct:
             self._services.status.session(self._thread, state, " ".join(title.split()))

@@ -22,7 +22,7 @@ import structlog
 from flask import Flask
 from waitress.server import create_server
 
-from ai import Limits, Services
+from ai import Services, TurnLimits
 from base import metrics
 from base.clock import SteadyClock
 from base.logging_setup import hide_in_logs, set_log_level, set_up_logs
@@ -64,8 +64,9 @@ from workers.cancel_flag import CancelFlag
 from workers.deadlines import Deadlines
 from workers.gauges import Gauges
 from workers.home_news import tell_of_homes
-from workers.parts import Parts, wait_for_database
-from workers.turns import Turns
+from workers.opening import OpenedDatabase, wait_for_database
+from workers.waking import Waking
+from workers.workers import Workers
 
 if TYPE_CHECKING:
     from workers.replica import Replica
@@ -86,7 +87,7 @@ def _secret() -> str:
     return secrets.token_urlsafe(32)
 
 
-class Part(StrEnum):
+class ProcessRole(StrEnum):
     """What one process does of the bot's work, where several share a database."""
 
     ALL = "all"
@@ -102,21 +103,22 @@ class Bot:
     gate: Gate
     identity: Identity
     web: SlackWeb
-    turns: Turns
+    in_slack: InSlack
+    workers: Workers
     socket: SocketMode | None  # in socket mode
     readiness: Readiness
     gauges: Gauges
     replica: Replica | None  # where others share the database
 
-    def start(self, part: Part = Part.ALL) -> None:
-        """Starts the workers, takes up what is not at rest, and in socket mode connects to Slack; or only a part of that. Before anything
-        is worked on, a database that was put back from a backup is seen to."""
-        if part is not Part.RECORD:
+    def start(self, role: ProcessRole = ProcessRole.ALL) -> None:
+        """Starts the workers, takes up what is not at rest, and in socket mode connects to Slack; or what of that is its role's. Before
+        anything is worked on, a database that was put back from a backup is seen to."""
+        if role is not ProcessRole.RECORD:
             see_to_restored(self.store, self.gate, _id)
-            self.turns.start()
+            self.workers.start()
             if self.replica is not None:
                 self.replica.start()
-        if part is not Part.WORK and self.socket is not None:
+        if role is not ProcessRole.WORK and self.socket is not None:
             self.socket.start()
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
@@ -126,7 +128,7 @@ class Bot:
             self.socket.close()
         if self.replica is not None:
             self.replica.close()
-        is_over = self.turns.stop(max(0.0, by - _LEAVING - time.monotonic()))
+        is_over = self.workers.stop(max(0.0, by - _LEAVING - time.monotonic()))
         if self.replica is not None:
             self.replica.leave(by)
         if is_over:
@@ -140,7 +142,7 @@ class Bot:
 def create_app(
     settings: Settings,
     catalog: Catalog,
-    parts: Parts,
+    database: OpenedDatabase,
     *,
     model: Model | None = None,
     reload: Callable[[], None] = lambda: None,
@@ -152,22 +154,38 @@ def create_app(
     `clock` is the store's; `reload` has the catalog's file read again.
     """
     clock = clock or SteadyClock()
-    store, waking = parts.store, parts.waking
+    intake = Intake(database.store)
+    bot = _bot(settings, catalog, database, intake, model, reload, clock, ids)
+    app = Flask("bot")
+    app.extensions["bot"] = bot
+    if bot.socket is None and settings.slack_signing_secret is not None:
+        now = clock if bot.store.is_shared else time.time
+        add_slack_routes(app, intake, settings.slack_signing_secret.get_secret_value(), now)
+    add_health_routes(app, bot.readiness)
+    add_jwks_route(app, lambda: jwks(bot.gate.catalog.apis, bot.identity.keys))
+    if settings.public_url is not None:
+        home, says = bot.in_slack.home, bot.in_slack.connect_words
+        OAuthRoutes(bot.identity.connecting, bot.store, home, settings.public_url, says, ids=ids).add_to(app)
+    return app
+
+
+def _bot(
+    settings: Settings,
+    catalog: Catalog,
+    database: OpenedDatabase,
+    intake: Intake,
+    model: Model | None,
+    reload: Callable[[], None],
+    clock: SteadyClock,
+    ids: Callable[[], str],
+) -> Bot:
+    """All rooms, each made of those that it needs."""
+    store, waking = database.store, database.waking
 
     # Slack, as whom APIs are called, what calls them, and what is said and done in Slack
     web = web_of(settings, pace=SharedPace(store) if store.is_shared else None)
     reader = ThreadReader(web, store, clock)
-    identity = identity_of(
-        settings,
-        catalog,
-        store,
-        email_of=web.email,
-        person_of=web.person,
-        is_deleted=partial(reader.is_deleted, spare=SPARE),
-        clock=clock,
-        ids=ids,
-        secret=_secret,
-    )
+    identity = _identity(settings, catalog, store, web, reader, clock, ids)
     gate = _gate(settings, catalog, store, web, identity.identities, clock, ids)
     tell = partial(tell_of_homes, store)
     in_slack = in_slack_of(settings, store, waking, web, identity, gate, tell_of_homes=tell, clock=clock, ids=ids)
@@ -186,46 +204,51 @@ def create_app(
         ids=ids,
         clock=clock,
     )
-    turns = _turns(settings, parts, in_slack, services, reload, clock)
-    replica = _replica(settings, parts, turns, in_slack.home, clock)
+    workers = _workers(settings, waking, in_slack, services, reload, clock)
+    replica = _replica(settings, database, workers, in_slack.home, clock)
 
-    # the doors
-    intake = Intake(store)
+    # how it is
     socket = _socket(settings, intake)
     readiness = Readiness(store, web, watched, socket)
     gauges = Gauges(store, waking, lambda: readiness.report()[0])
-    bot = Bot(store, gate, identity, web, turns, socket, readiness, gauges, replica)
-    app = _flask(settings, bot, intake, clock if store.is_shared else time.time)
-    if settings.public_url is not None:
-        words = in_slack.connect_words
-        OAuthRoutes(identity.connecting, store, in_slack.home, settings.public_url, words, ids=ids).add_to(app)
-    return app
+    return Bot(store, gate, identity, web, in_slack, workers, socket, readiness, gauges, replica)
 
 
-def _turns(
+def _identity(
     settings: Settings,
-    parts: Parts,
+    catalog: Catalog,
+    store: Store,
+    web: SlackWeb,
+    reader: ThreadReader,
+    clock: SteadyClock,
+    ids: Callable[[], str],
+) -> Identity:
+    return identity_of(
+        settings,
+        catalog,
+        store,
+        email_of=web.email,
+        person_of=web.person,
+        is_deleted=partial(reader.is_deleted, spare=SPARE),
+        clock=clock,
+        ids=ids,
+        secret=_secret,
+    )
+
+
+def _workers(
+    settings: Settings,
+    waking: Waking,
     in_slack: InSlack,
     services: Services,
     reload: Callable[[], None],
     clock: SteadyClock,
-) -> Turns:
-    store, waking, home = parts.store, parts.waking, in_slack.home
+) -> Workers:
+    days = settings.retention_days
     deadlines = Deadlines(
-        store, services.gate, home, in_slack.leavers, waking, retention=settings.retention_days, clock=clock
+        services.store, services.gate, in_slack.home, in_slack.leavers, waking, retention=days, clock=clock
     )
-    return Turns(
-        store,
-        in_slack.handlers,
-        home,
-        in_slack.outbox,
-        services,
-        deadlines,
-        waking,
-        reload,
-        in_slack.sign_ins,
-        workers=settings.workers,
-    )
+    return Workers(services, in_slack, deadlines, waking, reload, workers=settings.workers)
 
 
 def _gate(
@@ -249,8 +272,8 @@ def _gate(
     return Gate(catalog, store, authority, options, identities=identities, ids=ids, clock=clock)
 
 
-def _limits(settings: Settings) -> Limits:
-    return Limits(
+def _limits(settings: Settings) -> TurnLimits:
+    return TurnLimits(
         settings.max_model_calls, settings.model_patience, dry_run=settings.dry_run, allowance=settings.allowance
     )
 
@@ -268,26 +291,25 @@ def _socket(settings: Settings, intake: Intake) -> SocketMode | None:
     )
 
 
-def _replica(settings: Settings, parts: Parts, turns: Turns, home: AppHome, clock: SteadyClock) -> Replica | None:
+def _replica(
+    settings: Settings, database: OpenedDatabase, workers: Workers, home: AppHome, clock: SteadyClock
+) -> Replica | None:
     """This process among others, where the database can be shared."""
-    if parts.leases is None:
+    if database.leases is None:
         return None
     from workers.replica import Replica  # costs half a second, which SQLite's users are spared
 
     url = libpq_url(url_with_sessions(settings.database_url, settings.database_listen_url))
     return Replica(
-        url, parts.store, parts.leases, parts.waking, turns.take_up, clock, most=_MOST_HAD, home_changed=home.heard
+        url,
+        database.store,
+        database.leases,
+        database.waking,
+        workers.take_up,
+        clock,
+        most=_MOST_HAD,
+        home_changed=home.heard,
     )
-
-
-def _flask(settings: Settings, bot: Bot, intake: Intake, clock: Callable[[], float]) -> Flask:
-    app = Flask("bot")
-    app.extensions["bot"] = bot
-    if bot.socket is None and settings.slack_signing_secret is not None:
-        add_slack_routes(app, intake, settings.slack_signing_secret.get_secret_value(), clock)
-    add_health_routes(app, bot.readiness)
-    add_jwks_route(app, lambda: jwks(bot.gate.catalog.apis, bot.identity.keys))
-    return app
 
 
 # --- serving ----------------------------------------------------------------------------------------------------------
@@ -302,54 +324,39 @@ def _flask(settings: Settings, bot: Bot, intake: Intake, clock: Callable[[], flo
 def main(context: click.Context, *, no_workers: bool) -> None:
     """Puts an internal REST API behind an @mention in Slack. Without a command: serves."""
     if context.invoked_subcommand is None:
-        serve(Part.RECORD if no_workers else Part.ALL)
+        serve(ProcessRole.RECORD if no_workers else ProcessRole.ALL)
 
 
 @main.command()
 def worker() -> None:
     """Does the work, and takes nothing from Slack: that is for processes started with --no-workers (PostgreSQL)."""
-    serve(Part.WORK)
+    serve(ProcessRole.WORK)
 
 
-def serve(part: Part = Part.ALL) -> None:
+def serve(role: ProcessRole = ProcessRole.ALL) -> None:
     """Serves until SIGTERM or Ctrl-C; then ends within ten seconds, every thread at a safe point. SIGHUP takes the catalog again."""
     os.umask(0o077)  # what is made here is for this user alone
     set_up_logs()
-    signals = Signals()
+    signals, clock = Signals(), SteadyClock()
     signals.hear()
     with plain_errors():
-        settings = load_settings()
-        set_log_level(settings.log_level)
-        catalog = read_catalog(settings.apis_file)
-        check_keys(catalog, settings.token_keys)
-        hide_in_logs([*settings.secrets, *secrets_of(catalog)])
-        _tell_misspelt()
-        tell_untimely(catalog)
-        start_tracing(settings)
-        clock = SteadyClock()
-        parts = wait_for_database(settings, clock, signals.stop, lambda: signals.put(LOOK))
-        _begin(parts.store, signals.stop, part)
-        parts.store.take_catalog(digest_of(settings.apis_file), insists=False)
-        check_lead(catalog, SignInServers(clock, settings.way_out), settings.public_url)
-        app = create_app(settings, catalog, parts, reload=lambda: signals.put(READ_AGAIN), clock=clock)
-        server = None if part is Part.WORK else _listen(app, settings)
-        bot: Bot = app.extensions["bot"]
-        _measure(settings, bot)
+        settings, bot, server = _make_ready(role, signals, clock)
+    catalog = bot.gate.catalog
     prepare(catalog, settings.prompt_budget)
     _settle_memory()
-    bot.start(part)
+    bot.start(role)
     if server is not None:
         threading.Thread(target=server.run, name="http", daemon=True).start()
     log.info(
         "serving",
-        part=part,
+        part=role,
         host=settings.host,
         port=None if server is None else server.effective_port,
         operations=len(catalog.operations),
         channels=settings.channels,
     )
     threading.Thread(target=_check_names, args=(bot.web, settings, catalog), name="names", daemon=True).start()
-    keep_time = partial(parts.store.keep_time, clock) if part is Part.RECORD else lambda: None
+    keep_time = partial(bot.store.keep_time, clock) if role is ProcessRole.RECORD else lambda: None
     _watch(signals, settings, bot, keep_time)
     log.info("stopping")
     if server is not None:
@@ -359,6 +366,28 @@ def serve(part: Part = Part.ALL) -> None:
     log.info("stopped")
     sys.stderr.flush()
     os._exit(0)  # what still runs is in the middle of a call and safe to leave: a start finds it in the store
+
+
+def _make_ready(role: ProcessRole, signals: Signals, clock: SteadyClock) -> tuple[Settings, Bot, Any]:
+    """All that can be set wrongly, read and opened: the settings, the bot, and the HTTP server, if there is one. Raises
+    `Misconfigured`."""
+    settings = load_settings()
+    set_log_level(settings.log_level)
+    catalog = read_catalog(settings.apis_file)
+    check_keys(catalog, settings.token_keys)
+    hide_in_logs([*settings.secrets, *secrets_of(catalog)])
+    _tell_misspelt()
+    tell_untimely(catalog)
+    start_tracing(settings)
+    database = wait_for_database(settings, clock, signals.stop, lambda: signals.put(LOOK))
+    _begin(database.store, signals.stop, role)
+    database.store.take_catalog(digest_of(settings.apis_file), insists=False)
+    check_lead(catalog, SignInServers(clock, settings.way_out), settings.public_url)
+    app = create_app(settings, catalog, database, reload=lambda: signals.put(READ_AGAIN), clock=clock)
+    server = None if role is ProcessRole.WORK else _listen(app, settings)
+    bot: Bot = app.extensions["bot"]
+    _measure(settings, bot)
+    return settings, bot, server
 
 
 def _tell_misspelt() -> None:
@@ -375,11 +404,11 @@ def _measure(settings: Settings, bot: Bot) -> None:
         log.info("metrics are served", host=settings.host, port=port)
 
 
-def _begin(store: Store, stop: threading.Event, part: Part) -> None:
+def _begin(store: Store, stop: threading.Event, role: ProcessRole) -> None:
     """Waits until this process may work on the database. Raises `Misconfigured`."""
     if store.is_shared:
         store.join(stop)
-    elif part is Part.ALL:
+    elif role is ProcessRole.ALL:
         store.lock(stop)
     else:
         raise Misconfigured(

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -203,7 +203,7 @@ def start(running: ExitStack, plan: Plan, file: CatalogFile, stop: threading.Eve
         port=plan.port,
         retry_delays=RETRY_DELAYS,
         examples=ask.now,
-        scopes=own_app().scopes | {EMAIL_SCOPE},
+        app=replace(own_app(), scopes=own_app().scopes | {EMAIL_SCOPE}),
     )
     workspace.start()
     running.callback(workspace.stop)

@@ -1,4 +1,5 @@
-"""What the app is to Slack, as its manifest says: scopes, event subscriptions, and which agent surface it has.
+"""What the app is to Slack, as its manifest says: scopes, event subscriptions, and which agent surface it
+has; and its token for socket mode.
 
 Reads manifest.yaml and nothing else: https://docs.slack.dev/reference/app-manifest.
 """
@@ -58,6 +59,14 @@ class App:
         """Whether Slack sends this event (`message.im`, `app_mention` ...) to the app."""
         scope = EVENT_SCOPES[event]
         return event in self.events and (not scope or scope in self.scopes)
+
+
+@dataclass(frozen=True)
+class AppToken:
+    """What the app opens WebSockets with, and what that may do."""
+
+    text: str = "xapp-local"
+    scopes: frozenset[str] = frozenset({"connections:write"})
 
 
 @functools.cache

@@ -9,14 +9,14 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from emulator import server
-from emulator.app import App, View, own_app
+from emulator.app import App, AppToken, own_app
 from emulator.delivery import ACK_SECONDS, RETRY_DELAYS, Courier, HttpCarrier, Reply
 from emulator.faults import Fault, Kind
 from emulator.inspection import Inspection
@@ -47,10 +47,9 @@ class Workspace(Messaging, UserInteractions, Inspection):
     """A Slack workspace on this machine. All methods may be called from any thread.
 
     `retry_delays`: seconds before each retry of an event (Slack: at once, 1 min, 5 min); `ack_seconds`: how long the
-    bot may take to answer; `shortcuts`: callback_id and name of the app's message shortcuts; `examples`: gives the
-    questions that the page offers at a moment; `enforce_rates`: answer 429 beyond Slack's rates. `clock` gives seconds since 1970.
-    `scopes`, `events`, `shortcuts` and `view` ("", "assistant_view" or "agent_view") say what app is installed; what is left out is
-    taken from manifest.yaml. `socket_mode`: nothing goes over HTTP, the bot opens WebSockets with its `app_token`.
+    bot may take to answer; `examples`: gives the questions that the page offers at a moment; `enforce_rates`: answer 429
+    beyond Slack's rates. `clock` gives seconds since 1970. `app`: what is installed, else the app of manifest.yaml.
+    `app_token`: nothing goes over HTTP, the bot opens WebSockets with it.
     """
 
     bot_user_id = BOT_USER
@@ -64,36 +63,18 @@ class Workspace(Messaging, UserInteractions, Inspection):
         retry_delays: Sequence[float] = RETRY_DELAYS,
         ack_seconds: float = ACK_SECONDS,
         enforce_rates: bool = False,
-        shortcuts: Mapping[str, str] | None = None,
         examples: Callable[[], Sequence[str]] = tuple,
-        scopes: Iterable[str] | None = None,
-        events: Iterable[str] | None = None,
-        view: View | None = None,
-        socket_mode: bool = False,
-        app_token: str = "xapp-local",
-        app_scopes: Iterable[str] = ("connections:write",),
+        app: App | None = None,
+        app_token: AppToken | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        declared = own_app()
-        app = App(
-            declared.scopes if scopes is None else frozenset(scopes),
-            declared.events if events is None else frozenset(events),
-            declared.view if view is None else view,
-            declared.shortcuts if shortcuts is None else dict(shortcuts),
-        )
         self.bot_token = bot_token
         self.signing_secret = signing_secret
         self.examples = examples
-        self.world = World(clock, app)
-        self.api = WebApi(
-            self.world,
-            bot_token,
-            enforce_rates=enforce_rates,
-            app_token=app_token if socket_mode else "",
-            app_scopes=app_scopes,
-        )
+        self.world = World(clock, app or own_app())
+        self.api = WebApi(self.world, bot_token, enforce_rates=enforce_rates, app_token=app_token)
         self.http = HttpCarrier(self.world, signing_secret, ack_seconds)
-        self.sockets = _sockets(self.world, ack_seconds, self.api) if socket_mode else None
+        self.sockets = _sockets(self.world, ack_seconds, self.api) if app_token is not None else None
         self.courier = Courier(self.world, self.sockets or self.http, retry_delays)
         self.stopping = threading.Event()
         self._port = port

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from emulator import limits, messages, methods, rules
+from emulator.app import AppToken
 from emulator.errors import ApiError, LimitError, MissingScope
 from emulator.faults import Fault, Faults, Rates
 from emulator.world import URL_SECONDS, URL_USES, Json, World
@@ -40,16 +41,13 @@ class WebApi:
     """Answers calls.
 
     `violations` has, in words, every call that broke a documented limit or had wrong arguments; `forbidden` maps a
-    method to the error that it always gives. `app_token` "" means that the app has none.
+    method to the error that it always gives. `app_token`: None where the app has none.
     """
 
-    def __init__(
-        self, world: World, token: str, *, enforce_rates: bool, app_token: str = "", app_scopes: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, world: World, token: str, *, enforce_rates: bool, app_token: AppToken | None = None) -> None:
         self.world = world
         self.token = token
-        self.app_token = app_token
-        self.app_scopes = frozenset(app_scopes)
+        self.app_token = app_token or AppToken("", frozenset())
         self.enforce_rates = enforce_rates
         self.faults = Faults()
         self.calls: list[Call] = []
@@ -118,7 +116,7 @@ class WebApi:
         for_app = limits.METHODS[method].app_token
         if token.startswith("xapp-") != for_app:
             raise ApiError("not_allowed_token_type")
-        if token != (self.app_token if for_app else self.token):
+        if token != (self.app_token.text if for_app else self.token):
             raise ApiError("invalid_auth")
 
     def _check_scopes(self, method: str, raw: Json) -> None:
@@ -128,7 +126,7 @@ class WebApi:
                 raise MissingScope(",".join(sorted(needed)), ",".join(sorted(self._granted(method))))
 
     def _granted(self, method: str) -> frozenset[str]:
-        return self.app_scopes if limits.METHODS[method].app_token else self.world.app.scopes
+        return self.app_token.scopes if limits.METHODS[method].app_token else self.world.app.scopes
 
     def respond(self, ident: str, body: Any) -> Answer:
         """A use of a response_url."""

@@ -95,7 +95,7 @@ class NotConnectedNow(Exception):
         super().__init__(text)
         self.asked = asked
         self.key = key
-        self.told = f"{text} {more}".strip()
+        self.text_in_slack = f"{text} {more}".strip()
 
 
 @dataclass(frozen=True)

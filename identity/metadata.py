@@ -31,15 +31,16 @@ _Read = TypeVar("_Read")
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a server says of itself; nothing, where the catalog says where everything is. `issuer`: as the catalog has it."""
+    """What a server says of itself; nothing, where the catalog says where everything is. `issuer`: as the catalog has it;
+    `document`: as the server publishes it."""
 
     issuer: str = ""
-    said: Mapping[str, Any] = field(default_factory=dict)
+    document: Mapping[str, Any] = field(default_factory=dict)
 
     def url(self, name: str) -> str:
         """An address of the server, empty where it names none. It may be on this machine where the server itself is. Raises `Odd` where
         what is sent there could be read on the way."""
-        given = self.said.get(name)
+        given = self.document.get(name)
         if given is None:
             return ""
         if not isinstance(given, str) or not is_for_secrets(given):
@@ -58,12 +59,12 @@ class Metadata:
     @property
     def auth_methods(self) -> Collection[object]:
         """How a client may show who it is; empty where it does not say."""
-        methods = self.said.get("token_endpoint_auth_methods_supported")
+        methods = self.document.get("token_endpoint_auth_methods_supported")
         return methods if isinstance(methods, list) else ()
 
     def audience(self, client: OAuthClient, token_url: str) -> str:
         """By what the server knows itself: its issuer as it writes it, else its token endpoint (draft-ietf-oauth-rfc7523bis, 4)."""
-        return client.assertion_audience or str(self.said.get("issuer") or token_url)
+        return client.assertion_audience or str(self.document.get("issuer") or token_url)
 
     def client_auth(self, client: OAuthClient, token_url: str, keys: KeyFiles, now: float) -> ClientAuth:
         """How the bot shows this server who it is. Raises `Misconfigured`."""
@@ -94,9 +95,9 @@ class Discovery:
     def _fetched(self, issuer: str, by: float) -> Metadata:
         for place in _places(issuer):
             with self._line.asking(by):
-                status, said = self._line.get(place)
+                status, document = self._line.get(place)
             if status == HTTPStatus.OK:
-                return _believed(issuer, said)
+                return _believed(issuer, document)
         raise Odd("it has no metadata; write token_url in place of issuer")
 
 
@@ -108,12 +109,12 @@ def _places(issuer: str) -> list[str]:
     return list(dict.fromkeys((openid_url(issuer, external=True), *before)))
 
 
-def _believed(issuer: str, said: Mapping[str, Any]) -> Metadata:
+def _believed(issuer: str, document: Mapping[str, Any]) -> Metadata:
     """Metadata of the issuer itself. A slash at the end tells no two issuers apart: people leave it out."""
-    named = said.get("issuer")
+    named = document.get("issuer")
     if not isinstance(named, str) or named.rstrip("/") != issuer.rstrip("/"):
         raise other_issuer(issuer, named)
-    return Metadata(issuer, said)
+    return Metadata(issuer, document)
 
 
 def other_issuer(issuer: str, named: object) -> Odd:

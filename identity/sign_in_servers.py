@@ -80,7 +80,7 @@ class _Server:
     @property
     def tells_issuer(self) -> bool:
         """Whether its answers to a sign-in say which server they are of (RFC 9207)."""
-        return self.metadata.said.get("authorization_response_iss_parameter_supported") is True
+        return self.metadata.document.get("authorization_response_iss_parameter_supported") is True
 
 
 class SignInServers:
@@ -320,8 +320,8 @@ def _resource(oauth2: OAuth2) -> dict[str, str]:
 def _server(oauth2: OAuth2, metadata: Metadata) -> _Server:
     """A server by the catalog, and where that says nothing by its metadata. Raises `Odd`; also where an issuer differs by its last slash
     alone, since id_tokens and accounts are told apart by it."""
-    if oauth2.finds and metadata.said.get("issuer") != oauth2.issuer:
-        raise other_issuer(oauth2.issuer, metadata.said.get("issuer"))
+    if oauth2.finds and metadata.document.get("issuer") != oauth2.issuer:
+        raise other_issuer(oauth2.issuer, metadata.document.get("issuer"))
     return _Server(
         issuer=oauth2.issuer_name,
         authorize=oauth2.authorize_url or metadata.url("authorization_endpoint"),

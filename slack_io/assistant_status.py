@@ -38,7 +38,7 @@ class _Wish:
     """A call that is to be made, no sooner than `at` (monotonic seconds). `value` tells whether the same was said before."""
 
     method: str
-    said: dict[str, Any]
+    arguments: dict[str, Any]
     value: object
     at: float
 
@@ -60,28 +60,28 @@ class AssistantStatus:
         """What the bot does at this moment ("is thinking..."). `after` so many seconds what it does then is shown: what was over before
         is not worth a call, and the thumbs-up has said that it is at work."""
         place = Thread.from_key(thread)
-        said = {"channel_id": place.channel, "thread_ts": place.ts, "status": text}
-        self._want(thread, "status", "assistant.threads.setStatus", said, text, after)
+        arguments = {"channel_id": place.channel, "thread_ts": place.ts, "status": text}
+        self._want(thread, "status", "assistant.threads.setStatus", arguments, text, after)
 
     def session(self, thread: str, state: Session, title: str = "") -> None:
         """Where the session of a direct message stands; its title counts only when Slack hears of the session first."""
         place = Thread.from_key(thread)
-        said = {"channel_id": place.channel, "thread_ts": place.ts, "status": state}
-        said |= {"title": title[:_TITLE]} if title else {}
-        self._want(thread, "session", "agents.sessions.setStatus", said, state)
+        arguments = {"channel_id": place.channel, "thread_ts": place.ts, "status": state}
+        arguments |= {"title": title[:_TITLE]} if title else {}
+        self._want(thread, "session", "agents.sessions.setStatus", arguments, state)
 
     def title(self, thread: str, text: str) -> None:
         """The title of an assistant's thread."""
         place = Thread.from_key(thread)
-        said = {"channel_id": place.channel, "thread_ts": place.ts, "title": text[:_TITLE]}
-        self._want(thread, "title", "assistant.threads.setTitle", said, text)
+        arguments = {"channel_id": place.channel, "thread_ts": place.ts, "title": text[:_TITLE]}
+        self._want(thread, "title", "assistant.threads.setTitle", arguments, text)
 
     def prompts(self, thread: str, prompts: Sequence[Mapping[str, str]], *, in_thread: bool) -> None:
         """Up to four questions to begin with; `in_thread` is for assistant threads, an agent's pane has none."""
         place = Thread.from_key(thread)
-        said: dict[str, Any] = {"channel_id": place.channel, "prompts": [dict(one) for one in prompts[:4]]}
-        said |= {"thread_ts": place.ts} if in_thread else {}
-        self._want(thread, "prompts", "assistant.threads.setSuggestedPrompts", said, None)
+        arguments: dict[str, Any] = {"channel_id": place.channel, "prompts": [dict(one) for one in prompts[:4]]}
+        arguments |= {"thread_ts": place.ts} if in_thread else {}
+        self._want(thread, "prompts", "assistant.threads.setSuggestedPrompts", arguments, None)
 
     def ended(self, thread: str) -> None:
         """A message was posted in the thread: it has ended the status."""
@@ -100,7 +100,7 @@ class AssistantStatus:
                 continue
             check()
             try:
-                self._web.call(wish.method, wish.said)
+                self._web.call(wish.method, wish.arguments)
             except SlackSaysNo as error:
                 if error.code not in _NOT_HERE:
                     self._never.add(wish.method)
@@ -126,7 +126,7 @@ class AssistantStatus:
         return due, min((wish.at - now for wish in later.values()), default=None)
 
     def _want(
-        self, thread: str, kind: str, method: str, said: dict[str, Any], value: object, after: float = 0.0
+        self, thread: str, kind: str, method: str, arguments: dict[str, Any], value: object, after: float = 0.0
     ) -> None:
         if method in self._never:
             return
@@ -140,7 +140,7 @@ class AssistantStatus:
                 return
             # what takes another's place does not wait again: of many short steps one is shown in a while
             at = now + after if before is None else min(before.at, now + after)
-            wishes[kind, "later" if after else "now"] = _Wish(method, said, value, at)
+            wishes[kind, "later" if after else "now"] = _Wish(method, arguments, value, at)
             while len(self._wanted) > _KEPT:
                 self._wanted.popitem(last=False)
         self._waking.show(thread)

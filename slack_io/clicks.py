@@ -81,7 +81,7 @@ class Clicks:
             case "withdraw":
                 self._home.changed([self._gate.withdraw_by(token, by=user, at=at, arrival=arrival.id)], user)
             case "check":
-                self._check(arrival, click)
+                self._read_target_again(arrival, click)
             case "stop":
                 self._cancellation.stop(arrival, token)
             case "delete":
@@ -108,7 +108,8 @@ class Clicks:
         self._store.dispose(arrival)
         self._waking.accounts.wake(key)  # a sign-in server may take its time
 
-    def _check(self, arrival: Arrival, click: Click) -> None:
+    def _read_target_again(self, arrival: Arrival, click: Click) -> None:
+        """The button "Check" of a write with an unknown outcome: has its target read and shown. Raises `Refused`."""
         proposal = self._store.proposal(token=click.token)
         if proposal is None or proposal.state is not State.UNKNOWN:
             raise NothingToDecide

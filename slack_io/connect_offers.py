@@ -101,8 +101,12 @@ class ConnectWords:
         if asked is None:
             return None
         turn = self._store.turn(asked.turn) if asked.turn else None
-        says = [self.again(turn, error.told, f"{_FAILED}{hashed(error.key)[:32]}")] if self._is_to_tell(turn) else []
-        return FailedTry(asked, error.told, says)
+        says = (
+            [self.again(turn, error.text_in_slack, f"{_FAILED}{hashed(error.key)[:32]}")]
+            if self._is_to_tell(turn)
+            else []
+        )
+        return FailedTry(asked, error.text_in_slack, says)
 
     def _is_to_tell(self, turn: Turn | None) -> TypeGuard[Turn]:
         """Whether a question waits; who has its asker's link, and fails without end, is not told of without end."""

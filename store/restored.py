@@ -123,8 +123,8 @@ def _end_arrivals(tx: Transaction, found: Restored, words: str, ids: Callable[[]
 def _end_turns(tx: Transaction, found: Restored, words: str, ids: Callable[[], str]) -> int:
     rows = tx.db.execute(select(turns).where(IS_OPEN, turns.c.created_at <= found.at)).mappings().all()
     for turn in map(turn_of, rows):
-        said = AssistantMessage(words) if turn.is_running else None
+        last_words = AssistantMessage(words) if turn.is_running else None
         noted = [JournalEntry("failed", {"reason": "restored from a backup"})]
         says = [message(ids(), turn.thread, turn.turn, words)]
-        end(tx, turn, says, said=said, usage=None, failed=True, entries=noted)
+        end(tx, turn, says, last_words=last_words, usage=None, failed=True, entries=noted)
     return len(rows)

@@ -44,7 +44,7 @@ class TurnEvent(StrEnum):
     DROP = "drop"  # its question was taken back before it began
     GO_ON = "go on"  # the model answered, and calls came of it
     WAIT = "wait"  # Slack does not say yet what its asker may ask for
-    PUT_ASIDE = "put aside"  # its model has no time, or Slack does not say what its asker may ask for
+    PAUSE = "pause"  # its model has no time, or Slack does not say what its asker may ask for
     AWAIT = "await"  # its asker is to connect an account first
     END = "end"
     FAIL = "fail"  # a fault, or a person who stopped it
@@ -56,7 +56,7 @@ TRANSITIONS: dict[tuple[TurnState, TurnEvent], TurnState] = {
     (TurnState.WAITING, TurnEvent.FAIL): TurnState.FAILED,
     (TurnState.WAITING, TurnEvent.WAIT): TurnState.WAITING,
     (TurnState.RUNNING, TurnEvent.GO_ON): TurnState.RUNNING,
-    (TurnState.RUNNING, TurnEvent.PUT_ASIDE): TurnState.RUNNING,
+    (TurnState.RUNNING, TurnEvent.PAUSE): TurnState.RUNNING,
     (TurnState.RUNNING, TurnEvent.AWAIT): TurnState.RUNNING,
     (TurnState.RUNNING, TurnEvent.END): TurnState.DONE,
     (TurnState.RUNNING, TurnEvent.FAIL): TurnState.FAILED,
@@ -160,8 +160,8 @@ _STOP = (
 )
 _BEGIN = _happens(TurnEvent.BEGIN, text=given("words"), tries=1, ends_alone=0)
 _WAIT = _happens(TurnEvent.WAIT, waits_since=given("since"), taken_by="", tries=0, ends_alone=0)
-_PUT_ASIDE = _happens(
-    TurnEvent.PUT_ASIDE, waits_since=given("since"), waits_until=given("until"), taken_by="", tries=0, ends_alone=0
+_PAUSE = _happens(
+    TurnEvent.PAUSE, waits_since=given("since"), waits_until=given("until"), taken_by="", tries=0, ends_alone=0
 )
 _NO_WAIT: dict[str, Any] = {"waits_since": None, "waits_until": None, "connects": None, "connects_until": None}
 _SPEND = {
@@ -207,7 +207,7 @@ def end(
     turn: Turn,
     says: Sequence[Post],
     *,
-    said: AssistantMessage | None,
+    last_words: AssistantMessage | None,
     usage: Usage | None,
     failed: bool,
     entries: Sequence[JournalEntry],
@@ -215,8 +215,8 @@ def end(
     """Ends a turn, as `Turns.end_turn` does; for who holds its thread, or the whole database."""
     if failed:
         close_calls(tx, turn.thread, turn.turn, turn.asker)
-    if said is not None:
-        add_item(tx, turn.thread, turn.turn, said)
+    if last_words is not None:
+        add_item(tx, turn.thread, turn.turn, last_words)
     add_posts(tx, says)
     tx.note(turn.thread, turn.turn, entries)
     _spend(tx, TurnEvent.FAIL if failed else TurnEvent.END, turn, usage)
@@ -303,11 +303,11 @@ class Turns(Database):
             touch(tx, turn.thread, tainted=others is not None or strange)
         return begun
 
-    def put_aside(self, turn: Turn, since: float, until: float, entries: Sequence[JournalEntry] = ()) -> None:
+    def pause_turn(self, turn: Turn, since: float, until: float, entries: Sequence[JournalEntry] = ()) -> None:
         """Notes that a running turn waits for its model, or for Slack: since when, and until when the model is not to be asked. The next
         `add_round` or `end_turn` ends that."""
         with self.holding(turn.thread), self._writing() as tx:
-            _let(tx, _PUT_ASIDE, turn, since=since, until=until)
+            _let(tx, _PAUSE, turn, since=since, until=until)
             tx.note(turn.thread, turn.turn, entries)
 
     def await_account(
@@ -370,11 +370,11 @@ class Turns(Database):
         turn: Turn,
         says: Sequence[Post],
         *,
-        said: AssistantMessage | None,
+        last_words: AssistantMessage | None,
         usage: Usage | None,
         failed: bool = False,
         entries: Sequence[JournalEntry] = (),
     ) -> None:
         """The turn's rest: its last words, what people are told, and its tokens (`usage` None: no model call belongs to this end)."""
         with self.holding(turn.thread), self._writing() as tx:
-            end(tx, turn, says, said=said, usage=usage, failed=failed, entries=entries)
+            end(tx, turn, says, last_words=last_words, usage=usage, failed=failed, entries=entries)

@@ -7,7 +7,6 @@ so a look at them costs 24 rows, however many turns there were. Both hold over r
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -119,9 +118,3 @@ class UsageLimits(Database):
             return None
         with self._reading() as db:
             return used_up(db, self._clock(), asker, allowance)
-
-    def tokens_spent(self) -> Sequence[tuple[str, int, int]]:
-        """What is counted: who (nobody: all), in which hour since 1970, how many tokens."""
-        with self._reading() as db:
-            rows = db.execute(select(spent).order_by(spent.c.hour, spent.c.who))
-            return [(row.who, row.hour, row.tokens) for row in rows]

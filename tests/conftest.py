@@ -15,6 +15,7 @@ from hypothesis import settings
 from base.clock import SteadyClock
 from base.logging_setup import set_up_logs
 from demo.hr_api import HrApi
+from emulator.app import AppToken
 from emulator.emulator import Workspace
 from model.chat import Model
 from tests.harness.databases import fresh_database, opened_before
@@ -59,7 +60,8 @@ def over() -> Over:
 def workspace(over: Over) -> Iterator[Workspace]:
     """The local Slack. At the end of each test nothing may have broken a limit that Slack documents."""
     delays = (0.1, 0.3, 1.0)
-    with Workspace(signing_secret=SIGNING_SECRET, retry_delays=delays, socket_mode=over == "socket") as running:
+    token = AppToken() if over == "socket" else None
+    with Workspace(signing_secret=SIGNING_SECRET, retry_delays=delays, app_token=token) as running:
         yield running
     assert running.violations == []
 

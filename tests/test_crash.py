@@ -25,6 +25,7 @@ from typing import Any, Self, TypeVar
 
 import pytest
 
+from emulator.app import AppToken
 from emulator.emulator import Workspace
 from store.store import Store
 from tests.harness.databases import ENGINES, fresh_database, rows
@@ -221,7 +222,9 @@ def api_answer(request: Request) -> Reply:
 @pytest.fixture
 def system(tmp_path: Path, over: Over) -> Iterator[System]:
     with (
-        Workspace(retry_delays=(0.1, 0.3, 1.0, 3.0, 10.0), socket_mode=over == "socket") as workspace,
+        Workspace(
+            retry_delays=(0.1, 0.3, 1.0, 3.0, 10.0), app_token=AppToken() if over == "socket" else None
+        ) as workspace,
         ReplayModel() as model,
         Loopback(api_answer) as api,
     ):

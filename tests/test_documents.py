@@ -111,7 +111,7 @@ def methods_in(path: Path) -> list[ast.stmt]:
 
 def test_the_plan_names_files_that_exist() -> None:
     named = set(re.findall(r"[\w/]+\.(?:py|yaml)\b|\b[a-z_]+/(?=[`\"])", PLAN))
-    assert {"ai.py", "gate/", "workers/turns.py", "manifest.yaml"} <= named
+    assert {"ai.py", "gate/", "workers/workers.py", "manifest.yaml"} <= named
     assert {one for one in named if not (ROOT / one).exists() and one != "apis.yaml"} == set()
 
 

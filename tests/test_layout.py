@@ -26,7 +26,7 @@ from catalog.rules import SAFE_METHODS
 from gate.sending import Approval
 from tests.harness.whole_bot import settings_of
 from tests.mutate import TESTS
-from workers.parts import open_database
+from workers.opening import open_database
 
 pytestmark = pytest.mark.xdist_group("layout")  # in one process, which reads each file once
 ROOT = Path(__file__).parents[1]
@@ -190,13 +190,13 @@ WAITS = {
     "workers.gauges",
     "workers.keyed_workers",
     "workers.leases",
-    "workers.parts",
+    "workers.opening",
     "workers.quarantine",
     "workers.replica",
-    "workers.turns",
     "workers.work_queue",
+    "workers.workers",
 }
-STARTS = {"base.tracing", "bot", "workers.keyed_workers", "workers.replica", "workers.turns"}
+STARTS = {"base.tracing", "bot", "workers.keyed_workers", "workers.replica", "workers.workers"}
 LIBRARIES = {
     "cachetools",
     "jmespath",
@@ -574,7 +574,7 @@ def test_nobody_sets_anothers_callback() -> None:
 
 
 def test_no_constructor_takes_more_than_ten() -> None:
-    for path in FILES:
+    for path in PYTHON:
         for made in (one for one in ast.walk(parsed(path)) if isinstance(one, ast.ClassDef)):
             for node in made.body:
                 if isinstance(node, ast.FunctionDef) and node.name == "__init__":

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from base.version import VERSION
+from emulator.app import AppToken
 from emulator.emulator import Workspace
 from slack_io.pace import PACE
 from tests.harness.databases import ENGINES, fresh_database
@@ -44,7 +45,9 @@ def api_answer(request: Request) -> Reply:
 @pytest.fixture
 def system(tmp_path: Path, over: Over) -> Iterator[System]:
     with ExitStack() as around:
-        workspace = around.enter_context(Workspace(retry_delays=(0.1, 0.3, 1.0), socket_mode=over == "socket"))
+        workspace = around.enter_context(
+            Workspace(retry_delays=(0.1, 0.3, 1.0), app_token=AppToken() if over == "socket" else None)
+        )
         model = around.enter_context(ReplayModel())
         api = around.enter_context(Loopback(api_answer))
         system = System(over, workspace, model, api, tmp_path)

@@ -32,19 +32,19 @@ _WAITING = {
 
 
 class Gauges(Collector):
-    """The gauges of one bot. `parts` gives how each part is, as `/readyz` tells it."""
+    """The gauges of one bot. `states` gives how each part is, as `/readyz` tells it."""
 
     def __init__(
         self,
         store: Store,
         waking: Waking,
-        parts: Callable[[], Mapping[str, str]],
+        states: Callable[[], Mapping[str, str]],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._waking = waking
-        self._parts = parts
+        self._states = states
         self._clock = clock
         self._lock = threading.Lock()
         self._found: Backlog | None = None
@@ -73,7 +73,7 @@ class Gauges(Collector):
 
     def _part_up(self) -> Metric:
         family = GaugeMetricFamily("part_up", "1: the part is as it should be; see GET /readyz.", labels=["part"])
-        for part, found in self._parts().items():
+        for part, found in self._states().items():
             family.add_metric([part], float(found in _WELL))
         return family
 

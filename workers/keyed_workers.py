@@ -20,7 +20,7 @@ _AFTER_FAULT = 5.0  # seconds until a piece of work that failed is tried again
 class KeyedWorkers:
     """Worker threads for one kind of work. `work(key)` gives None when the key rests, or seconds after which to do it again.
 
-    `rested` hears of each key that was worked on.
+    `release_if_idle` hears of each key that was worked on, at rest or not.
     """
 
     def __init__(
@@ -29,11 +29,11 @@ class KeyedWorkers:
         work: Callable[[str], float | None],
         threads: int,
         *,
-        rested: Callable[[str], None] = lambda _key: None,
+        release_if_idle: Callable[[str], None] = lambda _key: None,
     ) -> None:
         self.queue = queue
         self._work = work
-        self._rested = rested
+        self._release_if_idle = release_if_idle
         self._threads = [
             threading.Thread(target=self._run, name=f"{queue.name}-{i}", daemon=True) for i in range(threads)
         ]
@@ -66,4 +66,4 @@ class KeyedWorkers:
                 log.exception("work failed", queue=self.queue.name, key=key)
                 delay = _AFTER_FAULT
             self.queue.done(key, delay)
-            self._rested(key)
+            self._release_if_idle(key)

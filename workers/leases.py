@@ -47,7 +47,7 @@ class Leases:
             if (lease := self._had.get(thread)) is not None:
                 lease.pins -= 1
 
-    def give_up(self, thread: str, is_busy: Callable[[], bool]) -> None:
+    def release_if_idle(self, thread: str, is_busy: Callable[[], bool]) -> None:
         """Gives the thread up unless something is still to be done for it."""
         with self.lock:
             lease = self._had.get(thread)

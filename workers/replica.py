@@ -191,7 +191,7 @@ class Replica:
         while thread != CLOCK and not self._store.is_ours(thread):  # an earlier lease of this process ended in between
             self._store.take_up(thread)
         self._takes_up(thread, was_anothers=was_anothers)
-        self._waking.rested(thread)
+        self._waking.release_if_idle(thread)
 
     def _put_down(self, thread: str, over: Callable[[], Any]) -> None:
         with self._leases.lock:

@@ -1,6 +1,6 @@
 """Who is woken when: one queue for each kind of work. Made before everything else and handed to all who record something.
 
-Nothing here does the work: that is turns.py. What a transaction leaves to be done is woken by the store itself, as soon as it is on disk;
+Nothing here does the work: that is workers.py. What a transaction leaves to be done is woken by the store itself, as soon as it is on disk;
 others wake what is not stored. Where several processes share the database, only the one that has a thread (leases.py) is woken for it.
 """
 
@@ -79,7 +79,7 @@ class Waking:
             self.wake(one, thread, lane=lane)
         if is_pinned and self._leases is not None:
             self._leases.unpin(thread)
-            self.rested(thread)
+            self.release_if_idle(thread)
 
     # --- leases ---------------------------------------------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ class Waking:
         self._leases.drop(thread)
         return True
 
-    def rested(self, thread: str) -> None:
-        """Something for a thread was done: it is given up once nothing is left."""
+    def release_if_idle(self, thread: str) -> None:
+        """Gives the thread up once nothing is left to do for it here."""
         if self._leases is not None:
-            self._leases.give_up(thread, lambda: any(queue.is_busy(thread) for queue in self.queues.values()))
+            self._leases.release_if_idle(thread, lambda: any(queue.is_busy(thread) for queue in self.queues.values()))

@@ -18,7 +18,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook import WebhookClient
 
 from emulator import limits, methods
-from emulator.app import EVERY_EVENT, EVERY_SCOPE
+from emulator.app import App
 from emulator.block_kit import block_mistakes
 from emulator.delivery import signature
 from emulator.emulator import Workspace
@@ -62,10 +62,7 @@ def workspace(bot: Bot, clock: Clock) -> Iterator[Workspace]:
         bot_token="xoxb-1",
         signing_secret=SECRET,
         retry_delays=(0, 0.01, 0.02),
-        shortcuts={"stop": "Stop"},
-        scopes=EVERY_SCOPE,
-        events=EVERY_EVENT,
-        view="agent_view",
+        app=App(shortcuts={"stop": "Stop"}),
         clock=clock,
     )
     with made:

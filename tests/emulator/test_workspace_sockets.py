@@ -19,6 +19,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from emulator.app import AppToken
 from slack_io.socket_mode import SocketMode
 from slack_io.web_api import SlackWeb
 from tests.harness.recording_bot import Json, Stage, asks, error_of, modal, staged
@@ -28,9 +29,7 @@ TOKEN = "xapp-local"
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    with staged(
-        socket_mode=True, app_token=TOKEN, ack_seconds=2.0, retry_delays=(0, 0.05), shortcuts={"s": "S"}
-    ) as made:
+    with staged(app_token=AppToken(TOKEN), ack_seconds=2.0, retry_delays=(0, 0.05), shortcuts={"s": "S"}) as made:
         yield made
 
 
@@ -199,7 +198,7 @@ def _first(*wires: ClientConnection) -> tuple[ClientConnection, Json]:
 
 
 def test_an_event_that_nobody_acknowledges_comes_again() -> None:
-    with staged(socket_mode=True, ack_seconds=0.05, retry_delays=(0, 0)) as stage, wire(stage) as made:
+    with staged(app_token=AppToken(), ack_seconds=0.05, retry_delays=(0, 0)) as stage, wire(stage) as made:
         stage.workspace.say("U0ANN", "@hr-bot hello")
         first, second, third = (received(made) for _ in range(3))
         stage.workspace.wait(lambda: len(stage.workspace.attempts) == 3)
@@ -219,7 +218,7 @@ def test_an_event_whose_connection_is_cut_comes_again_over_another(stage: Stage)
         stage.workspace.drop_sockets()
         with pytest.raises(ConnectionClosed):
             made.recv(5)
-    with staged(socket_mode=True, retry_delays=(0.3,)) as later:
+    with staged(app_token=AppToken(), retry_delays=(0.3,)) as later:
         later.workspace.say("U0ANN", "@hr-bot hello")  # while nobody is connected
         later.workspace.wait(lambda: later.workspace.attempts)
         with wire(later) as made:
@@ -271,7 +270,7 @@ def test_only_the_apps_own_token_opens_a_connection(stage: Stage) -> None:
     assert httpx2.post(**bare, data={"token": TOKEN}).json()["error"] == "not_authed"
     assert httpx2.get(**bare, headers={"Authorization": f"Bearer {TOKEN}"}).json()["error"] == "insecure_request"
     assert error_of(WebClient(TOKEN, base_url=stage.workspace.api_url).auth_test) == "not_allowed_token_type"
-    with staged(socket_mode=True, app_scopes=()) as poor:
+    with staged(app_token=AppToken(TOKEN, frozenset())) as poor:
         assert error_of(poor.client.apps_connections_open, app_token=TOKEN) == "missing_scope"
     with staged() as over_http:
         assert error_of(over_http.client.apps_connections_open, app_token=TOKEN) == "invalid_auth"

@@ -244,7 +244,7 @@ def test_a_call_that_was_left_without_a_result_is_its_askers(parts: BotParts) ->
     made = AssistantMessage("", (ToolCall("c", "call_rest_api", '{"url": "/payroll/7"}'),))
     begun = parts.store.begin_turn(turn, "please", ())
     parts.store.add_round(begun, ReplyOutcome(made, Usage()))
-    parts.store.end_turn(begun, (), said=AssistantMessage("I had to stop."), usage=None, failed=True)
+    parts.store.end_turn(begun, (), last_words=AssistantMessage("I had to stop."), usage=None, failed=True)
     assert urls(seen_by(parts, BEN, turn.thread)) == []
     assert urls(seen_by(parts, ANN, turn.thread)) == ["/payroll/7"]
 

@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ai import AI, Limits, Services
+from ai import AI, Services, TurnLimits
 from base.thread import Thread
 from catalog.calls import resolve
 from catalog.catalog import Catalog, load_catalog
@@ -260,7 +260,6 @@ class BotParts:
         prompt_budget: int = 4_000,
         clock: Callable[[], float] | None = None,
         directory: PeopleDirectory | None = None,
-        channels: Sequence[str] = (),
         identities: Identities | None = None,
         **options: Any,
     ) -> None:
@@ -269,7 +268,7 @@ class BotParts:
         self.catalog = load_catalog(catalog, environ or {})
         self.hears: Callable[[str], None] = lambda _thread: None  # of posts that are on disk
         self.store = Store(self.url, self.clock, Hears(lambda thread: self.hears(thread)))
-        authority = Authority(directory or SilentDirectory(), channels)
+        authority = Authority(directory or SilentDirectory(), ())
         self.gate = Gate(
             self.catalog,
             self.store,
@@ -297,7 +296,7 @@ class BotParts:
             status=self.status,
             streams=StreamedMessages(web, waking, self.ended.append),
             cancel_flag=CancelFlag(),
-            limits=Limits(max_model_calls),
+            limits=TurnLimits(max_model_calls),
             ids=_id,
             clock=self.clock,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.signature import SignatureVerifier
 from werkzeug.serving import make_server
 
-from emulator.app import EVERY_EVENT, EVERY_SCOPE
+from emulator.app import EVERY_EVENT, EVERY_SCOPE, App, View, own_app
 from emulator.emulator import Workspace
 
 Json = dict[str, Any]
@@ -87,11 +87,19 @@ class Stage:
 
 
 @contextmanager
-def staged(**more: Any) -> Iterator[Stage]:
-    """A stage; `more` goes to the Workspace, after an app that has every scope, every event and agent_view."""
+def staged(
+    *,
+    scopes: Iterable[str] = EVERY_SCOPE,
+    events: Iterable[str] = EVERY_EVENT,
+    view: View = "agent_view",
+    shortcuts: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Iterator[Stage]:
+    """A stage; the app may do and hears everything unless it is said otherwise; `more` goes to the Workspace."""
     bot, clock = Bot(), Clock()
-    may: dict[str, Any] = {"scopes": EVERY_SCOPE, "events": EVERY_EVENT, "view": "agent_view", "clock": clock}
-    with Workspace(**{"bot_token": "xoxb-1", "signing_secret": SECRET, "retry_delays": (), **may, **more}) as workspace:
+    app = App(frozenset(scopes), frozenset(events), view, own_app().shortcuts if shortcuts is None else shortcuts)
+    given = {"bot_token": "xoxb-1", "signing_secret": SECRET, "retry_delays": (), "clock": clock, **more}
+    with Workspace(app=app, **given) as workspace:
         workspace.connect(bot.url)
         yield Stage(workspace, bot, clock, WebClient("xoxb-1", base_url=workspace.api_url, retry_handlers=[]))
     bot.server.shutdown()

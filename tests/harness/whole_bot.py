@@ -43,7 +43,7 @@ from model.refusals import Failure
 from slack_io.web_api import SlackWeb
 from tests.harness.loopback import Loopback, Request, as_json
 from tests.harness.loopback import Reply as LoopbackReply
-from workers.parts import open_database
+from workers.opening import open_database
 
 Json = dict[str, Any]
 Message = dict[str, Any]
@@ -294,8 +294,8 @@ class RunningBot:
         return self
 
     def _app(self) -> Flask:
-        parts = open_database(self.settings, self.clock)
-        return create_app(self.settings, self._catalog, parts, model=self._model, clock=self.clock)
+        database = open_database(self.settings, self.clock)
+        return create_app(self.settings, self._catalog, database, model=self._model, clock=self.clock)
 
     def stop(self) -> None:
         if self._server is not None:

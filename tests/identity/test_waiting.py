@@ -211,7 +211,7 @@ def test_another_message_in_the_thread_is_kept_until_then(parts: BotParts, peopl
     assert parts.told(thread) == ["First.", "Second."]
 
 
-def test_an_account_that_came_while_the_turn_was_put_aside_is_not_missed(
+def test_an_account_that_came_as_the_turn_began_to_wait_for_it_is_not_missed(
     parts: BotParts, people: People, server: RestServer
 ) -> None:
     """The page's transaction is over before the turn says that it waits: nobody else would wake it."""

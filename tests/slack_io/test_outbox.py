@@ -793,7 +793,7 @@ def test_a_turns_messages_are_looked_for_from_its_mention_on(system: System) -> 
     system.store.admit(arrival, turn, QUIET, workers=1, max_waiting=1)
     turn = system.store.begin_turn(turn, turn.text, ())
     system.store.end_turn(
-        turn, [message("m1", system.thread.key, "t1", "now")], said=AssistantMessage("now"), usage=None
+        turn, [message("m1", system.thread.key, "t1", "now")], last_words=AssistantMessage("now"), usage=None
     )
     system.workspace.fault("chat.postMessage", "timeout")
     system.deliver_all()

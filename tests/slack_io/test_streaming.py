@@ -7,7 +7,7 @@ import json
 import pytest
 
 from demo.hr_api import HrApi
-from emulator.app import EVERY_EVENT, EVERY_SCOPE
+from emulator.app import App
 from emulator.emulator import Workspace
 from emulator.speech import app_mention, envelope
 from emulator.world import BOT_USER, Json
@@ -432,7 +432,7 @@ def test_a_pane_gets_suggestions_a_title_and_a_session(
 
 
 def test_an_assistants_thread_of_an_older_app_works_as_well(start_bot: StartBot, model: Script) -> None:
-    with Workspace(view="assistant_view", scopes=EVERY_SCOPE, events=EVERY_EVENT) as workspace:
+    with Workspace(app=App(view="assistant_view")) as workspace:
         bot = start_bot(allow_dm=True, slack_api_url=workspace.api_url, slack_bot_token=workspace.bot_token)
         workspace.connect(bot.url)
         thread = workspace.open_assistant("U0ANN")

@@ -56,7 +56,7 @@ def test_what_waits_behind_a_decision_waits_for_that(store: Store, clock: Clock)
 def test_turns_that_are_worked_on_and_that_wait_for_the_model_are_counted(store: Store, clock: Clock) -> None:
     turn = begin(store)
     assert (store.backlog().running, store.backlog().for_model) == (1, 0)
-    store.put_aside(turn, clock.now, clock.now + 5)
+    store.pause_turn(turn, clock.now, clock.now + 5)
     assert (store.backlog().running, store.backlog().for_model) == (0, 1)
 
 

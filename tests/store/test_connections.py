@@ -94,7 +94,7 @@ def test_the_tokens_of_the_round_that_is_forgotten_count(store: Store, url: str)
 def test_a_turn_that_is_over_cannot_wait(store: Store, url: str) -> None:
     turn = begin(store)
     propose(store, turn, State.PENDING)
-    store.end_turn(turn, (), said=None, usage=None, failed=True)
+    store.end_turn(turn, (), last_words=None, usage=None, failed=True)
     before = everything(url)
     with pytest.raises(NotNow):
         store.await_account(turn, ["HR"], 2_000.0, (), (), None)
@@ -116,7 +116,7 @@ def test_a_link_leads_somewhere_as_long_as_its_question_waits(store: Store, url:
     clock.now = 1_500.0
     assert store.link("of-home") is None
     assert store.link("of-the-question") == asked
-    store.end_turn(turn, (), said=None, usage=None, failed=True)
+    store.end_turn(turn, (), last_words=None, usage=None, failed=True)
     assert store.link("of-the-question") is None
 
 

@@ -83,7 +83,7 @@ def filled(url: str) -> Store:
     for number in range(40):
         turn = begin(store, Thread("T0LOCAL", "C0HR", f"300.{number:06d}"))
         store.add_round(turn, ReplyOutcome(AssistantMessage("x" * 100_000, ()), Usage()))
-        store.end_turn(turn, [], said=AssistantMessage("done"), usage=None)
+        store.end_turn(turn, [], last_words=AssistantMessage("done"), usage=None)
     return store
 
 

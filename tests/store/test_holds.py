@@ -122,9 +122,9 @@ WORK: dict[str, Work] = {
     "drops the turn": lambda store, turn, _: store.drop_turn(turn, [JournalEntry("question deleted")]),
     "adds a round": lambda store, turn, _: store.add_round(turn, a_round()),
     "ends the turn": lambda store, turn, _: store.end_turn(
-        turn, [message("p", A.key, turn.turn, "done")], said=AssistantMessage("done"), usage=None
+        turn, [message("p", A.key, turn.turn, "done")], last_words=AssistantMessage("done"), usage=None
     ),
-    "fails the turn": lambda store, turn, _: store.end_turn(turn, [], said=None, usage=None, failed=True),
+    "fails the turn": lambda store, turn, _: store.end_turn(turn, [], last_words=None, usage=None, failed=True),
     "says something": lambda store, turn, _: store.say([message("p", A.key, turn.turn, "hm")]),
     "writes something down": lambda store, turn, _: store.note(A.key, turn.turn, [JournalEntry("look")]),
     "keeps an answer": lambda store, turn, _: store.keep(A.key, "[1]"),
@@ -275,7 +275,7 @@ def test_a_turn_counts_the_processes_that_took_it_up_since_it_got_on(process: Ca
     take_turn(third)
     third.add_round(turn, a_round())
     assert of_turn(url) == (True, 1, 0)
-    third.end_turn(turn, [], said=AssistantMessage("done"), usage=None)
+    third.end_turn(turn, [], last_words=AssistantMessage("done"), usage=None)
     assert process().left_in_the_middle() == []
 
 

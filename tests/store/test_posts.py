@@ -15,7 +15,7 @@ from tests.harness.stores import A, B, Hears, begin, propose, redrawn
 def test_posts_are_due_in_the_order_in_which_they_were_said(store: Store) -> None:
     turn = begin(store)
     store.say([message("p1", A.key, "", "one"), message("p2", A.key, turn.turn, "two")])
-    store.end_turn(turn, [message("p3", A.key, turn.turn, "three")], said=None, usage=None)
+    store.end_turn(turn, [message("p3", A.key, turn.turn, "three")], last_words=None, usage=None)
     store.say([message("q1", B.key, "", "elsewhere")])
     due = store.due_posts(A.key)
     assert [one.post.post for one in due] == ["p1", "p2", "p3"]

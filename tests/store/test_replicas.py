@@ -92,7 +92,7 @@ def test_who_waits_for_the_journal_holds_nobody_off_from_counting_tokens(
                 assert not second.done()
                 assert len(db.scalars(text("select who from spent for update nowait")).all()) == 2
             second.result()
-    assert {tokens for _, _, tokens in store.tokens_spent()} == {22}
+    assert {row["tokens"] for row in rows(url, "spent")} == {22}
 
 
 def holding(store: Store, do: Callable[[], object]) -> None:
@@ -111,10 +111,10 @@ def test_who_waits_for_a_row_holds_nobody_off_from_the_journal(process: Callable
         with engine.begin() as db:
             db.execute(text("select 1 from threads where thread = :one for update"), {"one": A.key})
             waits = pool.submit(
-                first.end_turn, of_first, [], said=None, usage=None, entries=[JournalEntry("first", {})]
+                first.end_turn, of_first, [], last_words=None, usage=None, entries=[JournalEntry("first", {})]
             )
             until(lambda: db.scalar(text("select count(*) from pg_locks where not granted")) == 1)
-            second.end_turn(of_second, [], said=None, usage=None, entries=[JournalEntry("second", {})])
+            second.end_turn(of_second, [], last_words=None, usage=None, entries=[JournalEntry("second", {})])
             assert not waits.done()
         waits.result()
     kinds = [line.kind for line in second.journal.lines()]

@@ -21,7 +21,7 @@ def rest(store: Store, thread: Thread) -> None:
     store.end_turn(
         turn,
         [message(f"answer-{turn.turn}", thread.key, turn.turn, "done")],
-        said=AssistantMessage("done"),
+        last_words=AssistantMessage("done"),
         usage=Usage(),
     )
     store.delivered([(due.post.post, "1.1") for due in store.due_posts(thread.key)])
@@ -79,7 +79,7 @@ def test_what_was_refused_and_never_became_a_thread_is_forgotten_too(store: Stor
 
 def test_many_threads_are_forgotten_at_once(store: Store, url: str) -> None:
     for i in range(40):
-        store.end_turn(begin(store, Thread(TEAM, CHANNEL, f"500.{i:06d}")), [], said=None, usage=None)
+        store.end_turn(begin(store, Thread(TEAM, CHANNEL, f"500.{i:06d}")), [], last_words=None, usage=None)
     assert store.forget(9e9) == 40
     assert not any(everything(url).values())
 

@@ -20,13 +20,13 @@ BY: dict[TurnEvent, Callable[[Store, Turn], object]] = {
     TurnEvent.DROP: lambda store, turn: store.drop_turn(turn, ()),
     TurnEvent.GO_ON: lambda store, turn: store.add_round(turn, ReplyOutcome(AssistantMessage("hm"), Usage(5, 1))),
     TurnEvent.WAIT: lambda store, turn: store.wait_turn(turn, 1.0),
-    TurnEvent.PUT_ASIDE: lambda store, turn: store.put_aside(turn, 1.0, 2.0),
+    TurnEvent.PAUSE: lambda store, turn: store.pause_turn(turn, 1.0, 2.0),
     TurnEvent.AWAIT: lambda store, turn: store.await_account(turn, ["HR"], 9.0, (), (), Usage(5, 1)),
     TurnEvent.END: lambda store, turn: store.end_turn(
-        turn, [message("end", A.key, turn.turn, "done")], said=AssistantMessage("done"), usage=Usage(5, 1)
+        turn, [message("end", A.key, turn.turn, "done")], last_words=AssistantMessage("done"), usage=Usage(5, 1)
     ),
     TurnEvent.FAIL: lambda store, turn: store.end_turn(
-        turn, [message("end", A.key, turn.turn, "sorry")], said=None, usage=None, failed=True
+        turn, [message("end", A.key, turn.turn, "sorry")], last_words=None, usage=None, failed=True
     ),
 }
 WAY: dict[TurnState, list[TurnEvent]] = {
@@ -37,7 +37,7 @@ WAY: dict[TurnState, list[TurnEvent]] = {
 }
 LEADS_TO = {
     ("waiting", "wait"): "waiting", ("waiting", "begin"): "running", ("waiting", "drop"): "done", ("waiting", "fail"): "failed",
-    ("running", "go on"): "running", ("running", "put aside"): "running", ("running", "await"): "running",
+    ("running", "go on"): "running", ("running", "pause"): "running", ("running", "await"): "running",
     ("running", "end"): "done", ("running", "fail"): "failed",
 }  # fmt: skip
 
@@ -72,7 +72,7 @@ def test_who_was_overtaken_is_told_so_whatever_the_turn_has_become_by_then(store
     other = Store(url, lambda: 1_000.0, journal_key="k")
     with store.holding(A.key):
         other.begin_turn(turn, "hello", ())
-        other.end_turn(turn, [], said=AssistantMessage("done"), usage=None)
+        other.end_turn(turn, [], last_words=AssistantMessage("done"), usage=None)
         with pytest.raises(Overtaken):
             store.begin_turn(turn, "hello", ())
     other.close()

@@ -45,7 +45,7 @@ def test_the_oldest_message_of_a_thread_goes_first_whenever_it_came_in(store: St
     taken = []
     while (turn := begun(store, A.key)) is not None:
         taken.append(turn.ts)
-        store.end_turn(turn, [], said=AssistantMessage("done"), usage=Usage())
+        store.end_turn(turn, [], last_words=AssistantMessage("done"), usage=Usage())
     assert taken == ["200.000001", "200.000002", "200.000003"]
 
 
@@ -83,7 +83,7 @@ def test_a_transcript_comes_back_as_it_went_in(store: Store) -> None:
     second = store.add_round(
         turn, ReplyOutcome(AssistantMessage("", (ToolCall("x", "y", "{}"),)), Usage(), results=[Result(0, 0, "{}")])
     )
-    store.end_turn(turn, [], said=AssistantMessage("Ready \U0001f600"), usage=Usage())
+    store.end_turn(turn, [], last_words=AssistantMessage("Ready \U0001f600"), usage=Usage())
     said, *middle, last = store.transcript(A.key, ANN)
     assert said == UserMessage("hello", ANN)
     assert middle == [
@@ -103,7 +103,7 @@ def test_threads_see_nothing_of_each_other(store: Store) -> None:
     store.add_round(one, ReplyOutcome(called(1), Usage(), results=[Result(0, 0, "secret")], tainted=True))
     assert store.transcript(B.key, ANN) == [UserMessage("hello", ANN)]
     assert not store.is_tainted(B.key)
-    store.end_turn(other, [], said=AssistantMessage("hi"), usage=Usage())
+    store.end_turn(other, [], last_words=AssistantMessage("hi"), usage=Usage())
     assert len(store.transcript(A.key, ANN)) == 3
 
 
@@ -111,7 +111,7 @@ def test_tokens_and_model_calls_add_up_per_turn(store: Store, url: str) -> None:
     turn = begin(store)
     store.add_round(turn, ReplyOutcome(called(1), Usage(100, 10), results=[Result(0, 0, "{}")]))
     store.add_round(turn, ReplyOutcome(called(1), Usage(200, 20), results=[Result(0, 0, "{}")]))
-    store.end_turn(turn, [], said=AssistantMessage("done"), usage=Usage(300, 30))
+    store.end_turn(turn, [], last_words=AssistantMessage("done"), usage=Usage(300, 30))
     (row,) = rows(url, "turns")
     assert (row["model_calls"], row["prompt_tokens"], row["completion_tokens"], row["state"]) == (3, 600, 60, "done")
 
@@ -121,7 +121,11 @@ def test_a_failed_turn_closes_its_open_calls_and_the_next_turn_begins(store: Sto
     store.add_round(turn, ReplyOutcome(called(3), Usage(1, 1), results=[Result(0, 1, '{"status":200}')]))
     admit(store, A)
     store.end_turn(
-        turn, [message("sorry", A.key, turn.turn, "sorry")], said=AssistantMessage("sorry"), usage=None, failed=True
+        turn,
+        [message("sorry", A.key, turn.turn, "sorry")],
+        last_words=AssistantMessage("sorry"),
+        usage=None,
+        failed=True,
     )
     items = store.transcript(A.key, ANN)
     assert open_calls(items) == []
@@ -144,7 +148,7 @@ def test_an_answer_of_the_api_taints_the_thread_for_good(store: Store) -> None:
     store.add_round(turn, ReplyOutcome(called(1), Usage(), results=[Result(0, 0, "{}")], tainted=True))
     assert store.is_tainted(A.key)
     store.add_round(turn, ReplyOutcome(called(1), Usage(), results=[Result(0, 0, "{}")], tainted=False))
-    store.end_turn(turn, [], said=AssistantMessage("done"), usage=Usage())
+    store.end_turn(turn, [], last_words=AssistantMessage("done"), usage=Usage())
     begin(store)
     assert store.is_tainted(A.key)
 
@@ -160,7 +164,7 @@ def test_words_of_other_people_taint_the_thread(store: Store) -> None:
     for user, tainted in ((ANN, False), (ANN, False), (BEN, True), (ANN, True)):
         turn = begin(store, user=user)
         assert store.is_tainted(A.key) is tainted, user
-        store.end_turn(turn, [], said=AssistantMessage("done"), usage=Usage())
+        store.end_turn(turn, [], last_words=AssistantMessage("done"), usage=Usage())
 
 
 @pytest.mark.parametrize(
@@ -180,7 +184,7 @@ def test_what_was_written_before_a_question_taints_unless_the_asker_wrote_it(
 
 
 def test_words_of_a_failed_turn_of_somebody_else_taint_as_well(store: Store) -> None:
-    store.end_turn(begin(store, user=BEN), [], said=AssistantMessage("sorry"), usage=None, failed=True)
+    store.end_turn(begin(store, user=BEN), [], last_words=AssistantMessage("sorry"), usage=None, failed=True)
     begin(store, user=ANN)
     assert store.is_tainted(A.key)
 

@@ -153,20 +153,23 @@ def test_everybodys_tokens_count_together(store: Store) -> None:
     assert asks(store, 4, Allowance(tokens=61, tokens_of_all=120), "U0EVE") == closed
 
 
-def test_the_last_call_of_a_turn_counts_too(store: Store) -> None:
+def test_the_last_call_of_a_turn_counts_too(store: Store, url: str) -> None:
     turn = begin(store, place(1))
-    store.end_turn(turn, [], said=AssistantMessage("done"), usage=Usage(40, 10))
-    assert store.tokens_spent() == [("", 500_000, 50), (ANN, 500_000, 50)]
+    store.end_turn(turn, [], last_words=AssistantMessage("done"), usage=Usage(40, 10))
+    assert rows(url, "spent") == [
+        {"who": "", "hour": 500_000, "tokens": 50},
+        {"who": ANN, "hour": 500_000, "tokens": 50},
+    ]
 
 
-def test_what_counts_no_more_is_forgotten(store: Store, clock: Clock) -> None:
+def test_what_counts_no_more_is_forgotten(store: Store, url: str, clock: Clock) -> None:
     spends(store, begin(store, place(1)), 60)
     clock.now += 47 * HOUR
     store.forget(clock.now)
-    assert store.tokens_spent() != []
+    assert rows(url, "spent") != []
     clock.now += HOUR
     store.forget(clock.now)
-    assert store.tokens_spent() == []
+    assert rows(url, "spent") == []
 
 
 # --- room for others --------------------------------------------------------------------------------------------------

@@ -27,8 +27,8 @@ def test_parts_queues_and_what_waits_are_told(tmp_path: Path) -> None:
     admit(store, A)
     for key in ("a", "b", "a"):
         waking.queues[Work.POSTS].wake(key)
-    parts = {"database": "ok", "slack": "refused (token_revoked)", "model": "not asked yet"}
-    found = told(Gauges(store, waking, lambda: parts))
+    states = {"database": "ok", "slack": "refused (token_revoked)", "model": "not asked yet"}
+    found = told(Gauges(store, waking, lambda: states))
 
     assert found['part_up{part="database"}'] == found['part_up{part="model"}'] == 1
     assert found['part_up{part="slack"}'] == 0

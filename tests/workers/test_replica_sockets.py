@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from emulator.app import AppToken
 from emulator.emulator import Workspace
 from tests.harness.databases import fresh_database, rows
 from tests.harness.loopback import Loopback
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.programs
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[System]:
     with (
-        Workspace(retry_delays=(0.1, 0.3, 1.0), socket_mode=True) as workspace,
+        Workspace(retry_delays=(0.1, 0.3, 1.0), app_token=AppToken()) as workspace,
         ReplayModel() as model,
         Loopback(api_answer) as api,
     ):

@@ -1,4 +1,4 @@
-"""What everything else stands on, opened: the database, and who is woken by what is written to it."""
+"""Opens the database, with who is woken by what is written to it: what everything else stands on."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _TRY_DATABASE = 1.0  # seconds between two tries to reach it at the start
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What everything else stands on: the database, and who is woken by what is written to it. `leases`: where others share it."""
+class OpenedDatabase:
+    """The database, and who is woken by what is written to it. `leases`: where others share it."""
 
     store: Store
     waking: Waking
     leases: Leases | None
 
 
-def open_database(settings: Settings, clock: SteadyClock, on_lost: Callable[[], None] = lambda: None) -> Parts:
+def open_database(settings: Settings, clock: SteadyClock, on_lost: Callable[[], None] = lambda: None) -> OpenedDatabase:
     """Opens the database, which is made or brought up to date where needed. Raises `Misconfigured`."""
     key = settings.journal_key
     is_shared = is_server(engine_url(settings.database_url))
@@ -45,12 +45,12 @@ def open_database(settings: Settings, clock: SteadyClock, on_lost: Callable[[], 
     )
     if is_shared:
         store.keep_time(clock)
-    return Parts(store, waking, leases)
+    return OpenedDatabase(store, waking, leases)
 
 
 def wait_for_database(
     settings: Settings, clock: SteadyClock, stop: threading.Event, on_lost: Callable[[], None]
-) -> Parts:
+) -> OpenedDatabase:
     """Opens the database, as soon as it is there. Raises `Misconfigured`, and `SystemExit` where the process is to end before."""
     reason = ""
     while True:

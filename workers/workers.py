@@ -12,15 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from ai import AI, Services
-from slack_io.app_home import AppHome
-from slack_io.handlers import Handlers
-from slack_io.outbox import Outbox
-from slack_io.sign_ins import SignIns
+from slack_io.wiring import InSlack
 from store.arrivals import Arrival
 from store.database import CatalogOutdated
 from store.holds import Overtaken
 from store.recovery import OFTEN
-from store.store import Store
 from store.turns import Turn
 from workers.deadlines import Deadlines
 from workers.keyed_workers import KeyedWorkers
@@ -35,47 +31,44 @@ _AWAY = 2.0  # seconds after which what failed without the database is tried aga
 _SOON = 0.2  # seconds after which who waits for the suspects looks again
 
 
-class Turns:
+class Workers:
     """The bot at work. `workers`: how many turns go on side by side; `reload` has the catalog's file read again."""
 
     def __init__(
         self,
-        store: Store,
-        handlers: Handlers,
-        home: AppHome,
-        outbox: Outbox,
         services: Services,
+        in_slack: InSlack,
         deadlines: Deadlines,
         waking: Waking,
         reload: Callable[[], None],
-        sign_ins: SignIns,
         *,
         workers: int,
     ) -> None:
-        self._store = store
-        self._gate = services.gate
-        self._handlers = handlers
-        self._home = home
-        self._outbox = outbox
         self._services = services
+        self._store = services.store
+        self._gate = services.gate
+        self._in_slack = in_slack
         self._deadlines = deadlines
         self._waking = waking
         self._reload = reload
-        self._quarantine = Quarantine(store.take_in_at_once)
-        self._workers = (
+        self._quarantine = Quarantine(services.store.take_in_at_once)
+        sign_ins = in_slack.sign_ins
+        self._by_queue = (
             *(
-                KeyedWorkers(waking.queues[work], self._of_thread(do), threads=threads, rested=waking.rested)
+                KeyedWorkers(
+                    waking.queues[work], self._of_thread(do), threads=threads, release_if_idle=waking.release_if_idle
+                )
                 for work, do, threads in (
                     (Work.ARRIVALS, self._handle_arrivals, 2),
                     (Work.DEADLINES, deadlines.tick, 1),
                     (Work.TURNS, self._advance, workers),
                     (Work.STOPS, self._cut_off, 1),
                     (Work.WRITES, self._write, 4),
-                    (Work.POSTS, outbox.deliver, 4),
+                    (Work.POSTS, in_slack.outbox.deliver, 4),
                 )
             ),
             KeyedWorkers(waking.checks, self._gate.show_target, threads=1),
-            KeyedWorkers(waking.homes, home.draw, threads=1),
+            KeyedWorkers(waking.homes, in_slack.home.draw, threads=1),
             KeyedWorkers(waking.accounts, sign_ins.disconnect, threads=1),
             KeyedWorkers(waking.grants, sign_ins.give_back, threads=1),
             KeyedWorkers(waking.devices, sign_ins.poll, threads=1),
@@ -91,7 +84,7 @@ class Turns:
             self._mind_what_was_left()
             self._wake(*self._store.unrested(), self._gate.threads_to_send(), self._store.askers())
             self._waking.wake(Work.DEADLINES, CLOCK)
-        for workers in self._workers:
+        for workers in self._by_queue:
             workers.start()
 
     def take_up(self, thread: str, *, was_anothers: bool) -> None:
@@ -101,7 +94,7 @@ class Turns:
             self._waking.wake(Work.DEADLINES, CLOCK)
             return
         if was_anothers:
-            self._outbox.take_over(thread)
+            self._in_slack.outbox.take_over(thread)
         left = self._store.left_in(thread)
         if left.ended:
             self._mind_ends(thread)
@@ -135,7 +128,7 @@ class Turns:
         by = time.monotonic() + seconds
         leaving = threading.Thread(target=self._store.leave, daemon=True)  # a database may take its time
         leaving.start()
-        ended = [workers.stop(by) for workers in self._workers]
+        ended = [workers.stop(by) for workers in self._by_queue]
         leaving.join(max(0.0, by - time.monotonic()))
         if all(ended) and self._store.others_may_linger:
             self._store.leave_posts()
@@ -169,7 +162,7 @@ class Turns:
             if isinstance(one, Turn):
                 AI(one.thread, self._services).set_aside(one)
             else:
-                self._handlers.set_aside(one)
+                self._in_slack.handlers.set_aside(one)
         except Exception:  # the start's boundary: whatever is wrong with it, the bot starts
             log.exception("not set aside")
 
@@ -201,7 +194,7 @@ class Turns:
 
     def _handle_arrivals(self, thread: str) -> float | None:
         """Looks at what Slack brought for a thread."""
-        return self._unless_held(thread, lambda: self._handlers.handle(thread))
+        return self._unless_held(thread, lambda: self._in_slack.handlers.handle(thread))
 
     def _advance(self, thread: str) -> float | None:
         """Goes on with a thread until it rests."""
@@ -232,7 +225,7 @@ class Turns:
         except Waits as waits:  # for its model: no worker meanwhile, and what wakes it before finds that it waits
             return waits.after
         if is_waiting:
-            self._home.changed(self._store.pending_in(thread))
+            self._in_slack.home.changed(self._store.pending_in(thread))
         return None
 
     def _send_decided(self, thread: str) -> None:
@@ -241,7 +234,7 @@ class Turns:
                 for turn in map(self._store.turn, self._gate.turns_to_send(thread)):
                     if turn is not None:
                         self._store.take_turn(turn)
-                        self._home.changed(self._gate.write_decided(turn.turn))
+                        self._in_slack.home.changed(self._gate.write_decided(turn.turn))
         finally:  # also where something went wrong: what was sent has its result, and the turn goes on with it
             if self._store.is_shared:
                 self._deadlines.lose_unanswered()
