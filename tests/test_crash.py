@@ -38,8 +38,8 @@ pytestmark = pytest.mark.programs
 T = TypeVar("T")
 SEALED_OTHERWISE = "The bot was updated, or got another key, while this waited. Please ask again."
 SET_ASIDE = (
-    "My process ended each time I was in the middle of this, so I've set it aside and won't go on with it. "
-    "Please ask in another way, and if it keeps happening, tell my operators."
+    "My process died each time I worked on this, so I've set it aside. "
+    "Please ask in another way; if it keeps happening, tell my operators."
 )
 ROOT = Path(__file__).parents[1]
 ANN = "U0ANN"

@@ -18,7 +18,7 @@ from tests.slack_io.test_crowd import parts as parts
 
 # as people read them
 NO_LOOKUP = (
-    "I couldn't look up who belongs to {group}, so I can't take your decision. Please try again; if it keeps happening, tell "
+    "I couldn't look up who belongs to {group}, so I can't accept your decision. Please try again; if it keeps happening, tell "
     "my operators."
 )
 

@@ -280,7 +280,7 @@ def test_a_renewal_whose_process_died_is_anothers_after_a_while(
     assert store.begin_renewal(account, "somebody who dies", 30.0)
     with pytest.raises(NoCredential) as told:
         credential(accounts, api, seconds=0.2)
-    assert str(told.value) == ("The sign-in server of HR is slow at renewing your sign-in. Try again in a minute.")
+    assert str(told.value) == ("The sign-in server of HR is slow to renew your sign-in. Try again in a minute.")
     clock.now += 31
     assert token(accounts, api) == "Bearer access-2-of-this-test"
 

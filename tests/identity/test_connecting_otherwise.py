@@ -282,8 +282,8 @@ def test_scopes_that_were_not_granted_are_told_on_the_page_and_in_slack(
     talk = ann.asks("who is 1?")
     browser = Browser(lambda: bot.url, "ann")
     browser.visit(link_for(ann))
-    assert "It was granted less than I asked for: hr.write. Some things may not work." in browser.text
+    assert "I was granted less than I asked for (missing: hr.write). Some things may not work." in browser.text
     model.will(says("Done."))
     browser.answers("yes")
     assert talk.answer() == "Done."
-    assert "It may do less than I asked for (hr.write)." in ann.aside(2)
+    assert "I was granted less than I asked for (missing: hr.write)." in ann.aside(2)

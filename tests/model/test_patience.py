@@ -106,7 +106,7 @@ def test_patience_has_an_end(start_bot: StartBot, server: RestServer, ann: Perso
     began = time.monotonic()
     told = ann.asks("a question").answer()
     assert time.monotonic() - began >= 2
-    assert "The language model's server is busy. I tried again for 2 seconds, then I had to stop." in told
+    assert "The language model's server is busy. I kept trying for 2 seconds, then I had to stop." in told
     assert "reference" in told
     assert 3 <= len(server.requests) <= 4  # at the start, after one second, and at the end
 
@@ -122,7 +122,7 @@ def test_a_quota_that_is_used_up_is_told_at_once(start_bot: StartBot, server: Re
     started(start_bot, server)
     error = {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota"}
     server.always(reply(json.dumps({"error": error}), 429, "Retry-After: 1"))
-    assert "account is used up (HTTP 429)" in ann.asks("a question").answer(seconds=10)
+    assert "account's quota is used up (HTTP 429)" in ann.asks("a question").answer(seconds=10)
     assert len(server.requests) == 1
 
 
