@@ -135,7 +135,7 @@ class AI:
     def set_aside(self, turn: Turn) -> None:
         """Ends a turn that may have ended its processes, with words in its thread."""
         with self._store.holding(self._thread), structlog.contextvars.bound_contextvars(turn=turn.turn):
-            log.error("turn set aside", ends=turn.tries, hint="the process ended each time in the middle of it")
+            log.error("turn set aside", ends=turn.tries, hint="the process died each time in the middle of it")
             self._listen(turn)
             noted = JournalEntry("set aside", {"asker": turn.asker, "ends": turn.tries})
             self._break_off(turn, words.SET_ASIDE, noted, "set aside")

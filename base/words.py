@@ -106,9 +106,7 @@ NOT_CONNECTED_IN_TIME = (
 NOT_CONNECTED_NOW = (
     "The {api} account that this was asked with is no longer connected. Connect it in my Home tab, then ask again."
 )
-KEPT_CONNECTING = (
-    "I've noted this and will get to it once <@{asker}> has connected an account."
-)
+KEPT_CONNECTING = "I've noted this and will get to it once <@{asker}> has connected an account."
 CONNECTED = "Your {api} account is connected: {account}. I'll use it for what you ask, and for nobody else."
 CONNECTED_IN_PART = (
     "I was granted less than I asked for (missing: {missing}). If something doesn't work, disconnect it in my Home tab and "
@@ -163,9 +161,7 @@ CONNECT_FAULT = (
     "there. If this happens again, tell whoever runs this bot the reference {reference}."
 )
 CONNECT_DECLINED = "Nothing was connected, and nothing was kept. You can close this window."
-CONNECT_SAID_NO = (
-    "On my page the answer was No, so no {api} account was connected. Press Connect to try again."
-)
+CONNECT_SAID_NO = "On my page the answer was No, so no {api} account was connected. Press Connect to try again."
 CONNECT_DONE = "Your account is connected. You can close this window and go back to Slack."
 CONNECT_QUESTION = "Connect this account?"
 CONNECT_WARNING = (
@@ -445,9 +441,7 @@ NOT_KEPT = "{name} was not kept, or is no longer kept. Make the call again that 
 LOOKUP_NONE = (
     "{name}: {operation} lists nothing that matches '{value}'. Ask the person, or look in that list for what is meant."
 )
-LOOKUP_PARTIAL = (
-    "{name}: '{value}' could not be looked up, since {operation} could not be read completely: {why}. Give the id itself."
-)
+LOOKUP_PARTIAL = "{name}: '{value}' could not be looked up, since {operation} could not be read completely: {why}. Give the id itself."
 LOOKUP_SEVERAL = "{name}: '{value}' fits {count}. Ask the person which one is meant and make the call with its id."
 LOOKUP_FAILED = "{name}: it could not be looked up: {why}. Give the id itself."
 HIDDEN_MATCH = "looked up, hidden by the catalog"

@@ -20,14 +20,16 @@ _WINDOWS = (  # vLLM, OpenRouter, Groq, Mistral and LM Studio, LiteLLM, Google, 
     "n_ctx",
 )
 OLLAMA = (
-    "this looks like Ollama, which silently truncates requests to its context window, by default 4,096 tokens where memory is small: start it "
-    "with OLLAMA_CONTEXT_LENGTH=32768 or more, and set HISTORY_TOKENS below that"
+    "this looks like Ollama, which silently truncates requests to its context window, by default 4,096 tokens where memory is small: start "
+    "it with OLLAMA_CONTEXT_LENGTH=32768 or more, and set HISTORY_TOKENS below that"
 )
 NO_CALL = (
     "the model was asked for a call and made none: set OPENAI_MODEL to one that supports tools; start vLLM with "
     "--enable-auto-tool-choice and --tool-call-parser, llama.cpp with --jinja"
 )
-NOT_READ = "the results of calls do not seem to reach the model; choose another model, or check the server's chat template"
+NOT_READ = (
+    "the results of calls do not seem to reach the model; choose another model, or check the server's chat template"
+)
 NO_USAGE = "the server reports no tokens, so the journal, `errors` and token budgets count none"
 _BY_WORDS = (
     (

@@ -140,16 +140,16 @@ def _calls(talk: _Talk, done: Checked) -> None:
         talk.items.append(AssistantMessage(reply.message.text))
         talk.items.append(UserMessage("You made no call. Call the tool call_rest_api now.", "check"))
         reply = talk.ask("Tools")
-    streams = (
-        "work" if talk.ear.is_streamed else "none; each answer appears when it is complete, which is fine"
-    )
+    streams = "work" if talk.ear.is_streamed else "none; each answer appears when it is complete, which is fine"
     done.lines.append(f"Streams: {streams}")
     _count(reply, talk, done)
     if not reply.message.calls:
         raise _NoReply("Tools: the model made no call", NO_CALL)
     several = len(reply.message.calls) > 1
     done.lines.append("Tools: work")
-    done.lines.append(f"Parallel calls: {'work' if several else 'none; the model made one call at a time, which is fine'}")
+    done.lines.append(
+        f"Parallel calls: {'work' if several else 'none; the model made one call at a time, which is fine'}"
+    )
     talk.answer_calls(reply)
 
 
@@ -189,7 +189,9 @@ def _count(reply: Reply, talk: _Talk, done: Checked) -> None:
         return
     more = f", {used.cached:,} of them from the cache" if used.cached else ""
     thought = f", {used.reasoning:,} of them for reasoning" if used.reasoning else ""
-    done.lines.append(f"Usage: reported ({used.prompt:,} prompt tokens{more}; {used.completion:,} completion tokens{thought})")
+    done.lines.append(
+        f"Usage: reported ({used.prompt:,} prompt tokens{more}; {used.completion:,} completion tokens{thought})"
+    )
     if used.prompt * _CUT < talk.sent:
         done.lines.append(
             f"Context: the server counted only {used.prompt:,} of about {talk.sent:,} tokens: it silently truncates requests"

@@ -60,7 +60,7 @@ def restore(file: Path, url: str, *, force: bool) -> None:
                 raise Misconfigured(IS_RUNNING)
             is_there, was_marked = (inspect(engine).has_table(name) for name in ("migrations", BACKUP))
             if is_there and not force:
-                raise Misconfigured("DATABASE_URL: there is a bot's database. With --force the backup takes its place.")
+                raise Misconfigured("DATABASE_URL: there is a bot's database. With --force the backup replaces it.")
             with engine.begin() as db:
                 mark(
                     db, _head(db) if is_there else None

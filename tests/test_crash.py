@@ -673,7 +673,7 @@ def test_another_journal_key_stops_the_start_until_a_new_chain_begins(system: Sy
     stopped = system.launch(JOURNAL_KEY="the new one")
     assert stopped.process.wait(60) == 2
     until(lambda: stopped.lines)
-    assert "JOURNAL_KEY does not fit the journal" in stopped.lines[-1]
+    assert "JOURNAL_KEY does not match the journal" in stopped.lines[-1]
     assert "python bot.py journal --rekey" in stopped.lines[-1]
     assert journal_command(system, "--rekey", key="the new one").startswith("A new chain starts at entry ")
 

@@ -90,7 +90,7 @@ def test_a_key_that_is_set_is_needed_again() -> None:
         "kept was made where JOURNAL_KEY was set, and it is not set here. Set it to the same key."
     )
     done = run("restore", "kept", DATABASE_URL=new, JOURNAL_KEY="theirs")
-    assert (done.exit_code, "JOURNAL_KEY does not fit the journal" in done.stderr) == (2, True)
+    assert (done.exit_code, "JOURNAL_KEY does not match the journal" in done.stderr) == (2, True)
     assert not Path("new.db").exists()
     assert run("restore", "kept", DATABASE_URL=new, JOURNAL_KEY="ours").exit_code == 0
     assert not Path("new.db.journal-key").exists()

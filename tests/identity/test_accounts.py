@@ -567,7 +567,7 @@ def test_a_key_that_is_missing_or_none_stops_the_start_in_words(server: Peculiar
     with pytest.raises(Misconfigured) as told:
         check_keys(catalog, [])
     assert str(told.value) == (
-        "TOKEN_KEY is not set. HR is asked with people's own accounts, whose tokens are kept encrypted: make one with "
+        "TOKEN_KEY is not set. HR is called with people's own accounts, whose tokens are kept encrypted: make one with "
         "`openssl rand -base64 32`, set TOKEN_KEY to it and keep it as safely as any key."
     )
     for keys in (["password"], [KEY, "password"], [KEY[:-4]]):

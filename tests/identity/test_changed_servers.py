@@ -29,9 +29,7 @@ from tests.harness.stores import ANN, TEAM, Clock
 KEY = "6nOSl4xRW0eXm3x1FqYyIhBB6gCxTNNrFfcCvzjzqxA="
 ASKED = ConnectionAsked(TEAM, ANN, "HR")
 BEARER = "{name: HR, base_url: 'http://127.0.0.1:9', auth: {bearer: fixed}, endpoints: [{method: GET, url: /a, description: d}]}"
-NO_API = (
-    "I don't need people's own accounts for HR any more, so nothing was connected: just ask again."
-)
+NO_API = "I don't need people's own accounts for HR any more, so nothing was connected: just ask again."
 CHANGED = (
     "My settings for HR were changed meanwhile, so nothing was connected. Go back to Slack and press Connect again."
 )

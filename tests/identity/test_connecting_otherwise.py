@@ -226,7 +226,7 @@ def test_a_start_without_an_address_needs_a_server_with_codes(provider: OidcProv
     check_lead(catalog(written), SignInServers(lambda: 0.0), PUBLIC)
     with pytest.raises(Misconfigured) as told:
         check_lead(catalog(written), SignInServers(lambda: 0.0), None)
-    assert str(told.value).startswith("PUBLIC_URL is not set. HR is asked with people's own accounts")
+    assert str(told.value).startswith("PUBLIC_URL is not set. HR is called with people's own accounts")
     assert "<PUBLIC_URL>/oauth/callback as redirect URI" in str(told.value)
 
 

@@ -370,7 +370,9 @@ def test_who_is_not_told_by_slack_who_somebody_is_says_so_there(
     workspace.open_home("U0ANN")
     browser = Browser(lambda: bot.url, "ann")
     browser.visit(link_in_home(workspace))
-    words = "Slack can't tell me who you are right now, so nothing was connected. Please press Connect again in a minute."
+    words = (
+        "Slack can't tell me who you are right now, so nothing was connected. Please press Connect again in a minute."
+    )
     assert words in browser.text
     workspace.wait(lambda: words in card_text(workspace.home("U0ANN") or {}))
 
@@ -382,7 +384,10 @@ def test_scopes_that_were_not_granted_are_told(begun: Try, model: Script) -> Non
     begun.provider.answer["scope"] = "openid"
     begun.comes_back()
     begun.browser.answers("yes")
-    words = "I was granted less than I asked for (missing: hr.read). If something doesn't work, disconnect it in my Home tab and connect it again."
+    words = (
+        "I was granted less than I asked for (missing: hr.read). If something doesn't work, disconnect it in my Home tab and "
+        "connect it again."
+    )
     begun.workspace.wait(lambda: words in begun.told())
 
 
