@@ -81,7 +81,7 @@ MODEL_REFUSED = (
     "Please tell them the reference {reference}."
 )
 MODEL_QUOTA = (
-    "The language model account's quota is used up ({reason}), and asking again won't change that: my operators have to look into it. "
+    "The language model's account is used up ({reason}), and asking again won't change that: my operators have to look into it. "
     "Please tell them the reference {reference}."
 )
 MODEL_FILTERED = (

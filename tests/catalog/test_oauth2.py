@@ -71,7 +71,7 @@ def test_this_machine_may_be_asked_over_plain_http(url: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"issuer": None}, "write issuer, or authorize_url and token_url where the sign-in server has no discovery"),
+        ({"issuer": None}, "write issuer, or authorize_url and token_url if the sign-in server has no discovery"),
         (
             {"issuer": "http://login.example.com"},
             "write a URL that begins with https:// (http:// is for this machine alone)",

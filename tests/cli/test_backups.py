@@ -70,7 +70,7 @@ def test_a_backup_and_a_restore_say_what_they_did(tmp_path: Path) -> None:
 
     done = run("restore", "kept", **FILE)
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.startswith("There is a database at ")
+    assert done.stderr.startswith("There is already a database at ")
     done = run("restore", "--force", "kept", **FILE)
     assert done.exit_code == 0
     assert re.search(

@@ -43,7 +43,7 @@ class Named(Slow):
 
 def test_where_a_channels_name_is_not_known_nothing_holds_there() -> None:
     catalog = load_catalog(BY_NAME, {})
-    with pytest.raises(Unplaced, match="does not say which channel"):
+    with pytest.raises(Unplaced, match="doesn't say which channel"):
         Authority(Slow(), ("C0HR",)).here(catalog, HERE, ANN)
     with pytest.raises(Unplaced):
         Authority(Slow(), ("C0HR",)).here(catalog, DIRECT, ANN)

@@ -200,7 +200,7 @@ def test_what_nobody_is_called_is_a_clear_no(parts: BotParts, server: RestServer
     server.will(people(named(7, "Ann Lee"), named(8, None), named(9, {"Le": "Ann"}), {"id": 10}, "x", 5, None))
     result = ask(parts, "DELETE", f"/people/{name.replace(' ', '%20')}")
     assert result is not None
-    assert "nothing that GET /page lists is" in result["error"]
+    assert "GET /page lists nothing that matches" in result["error"]
     assert parts.pending() == []
 
 

@@ -227,7 +227,7 @@ def test_a_start_without_an_address_needs_a_server_with_codes(provider: OidcProv
     with pytest.raises(Misconfigured) as told:
         check_lead(catalog(written), SignInServers(lambda: 0.0), None)
     assert str(told.value).startswith("PUBLIC_URL is not set. HR is called with people's own accounts")
-    assert "<PUBLIC_URL>/oauth/callback as redirect URI" in str(told.value)
+    assert "<PUBLIC_URL>/oauth/callback as a redirect URI" in str(told.value)
 
 
 # --- a sign-in server that is away, slow, or grants less ----------------------------------------------------------------

@@ -122,7 +122,7 @@ def test_a_quota_that_is_used_up_is_told_at_once(start_bot: StartBot, server: Re
     started(start_bot, server)
     error = {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota"}
     server.always(reply(json.dumps({"error": error}), 429, "Retry-After: 1"))
-    assert "account's quota is used up (HTTP 429)" in ann.asks("a question").answer(seconds=10)
+    assert "account is used up (HTTP 429)" in ann.asks("a question").answer(seconds=10)
     assert len(server.requests) == 1
 
 

@@ -392,7 +392,7 @@ def test_the_journal_of_an_earlier_version_gets_a_head(empty: str, count: int) -
 
 def test_the_journal_of_an_earlier_version_gets_no_head_of_another_key(empty: str) -> None:
     of_an_earlier_version(empty, 2, b"k")
-    with pytest.raises(Misconfigured, match=r"JOURNAL_KEY does not fit .*journal --rekey"):
+    with pytest.raises(Misconfigured, match=r"JOURNAL_KEY does not match .*journal --rekey"):
         Store(empty, journal_key="another")
     store = Store(empty, journal_key="k")
     assert store.journal.missing() is None
@@ -418,7 +418,7 @@ def test_what_an_earlier_version_wrote_while_this_one_waited_for_its_end_is_gone
 def test_a_key_that_does_not_fit_stops_the_start_with_words(url: str) -> None:
     written(url, 3).close()
     store = Store(url, journal_key="another")
-    with pytest.raises(Misconfigured, match=r"JOURNAL_KEY does not fit .*journal --rekey"):
+    with pytest.raises(Misconfigured, match=r"JOURNAL_KEY does not match .*journal --rekey"):
         store.take_up_journal()
     store.close()
 
