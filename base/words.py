@@ -88,7 +88,7 @@ MODEL_FILTERED = (
     "The language model's provider filtered this request. Please ask in other words (reference {reference})."
 )
 MODEL_TOO_LONG = (
-    "Your question, with what I found for it, is more than the language model can take at once. Please ask for less, or in fewer words "
+    "Your question, with what I found for it, is more than the language model takes at once. Please ask for less, or in fewer words "
     "(reference {reference})."
 )
 CONNECT = "Connect your {api} account"
