@@ -58,7 +58,7 @@ from slack_io.socket_mode import SocketMode
 from slack_io.thread_context import SPARE, ThreadReader
 from slack_io.web_api import SlackWeb, app_web_of, web_of
 from slack_io.wiring import InSlack, in_slack_of
-from store.engine import engine_url, libpq_url
+from store.engine import libpq_url, url_with_sessions
 from store.store import Store
 from workers.cancel_flag import CancelFlag
 from workers.deadlines import Deadlines
@@ -274,7 +274,7 @@ def _replica(settings: Settings, parts: Parts, turns: Turns, home: AppHome, cloc
         return None
     from workers.replica import Replica  # costs half a second, which SQLite's users are spared
 
-    url = libpq_url(engine_url(settings.database_listen_url or settings.database_url))
+    url = libpq_url(url_with_sessions(settings.database_url, settings.database_listen_url))
     return Replica(
         url, parts.store, parts.leases, parts.waking, turns.take_up, clock, most=_MOST_HAD, home_changed=home.heard
     )

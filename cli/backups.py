@@ -29,7 +29,7 @@ def backup(*, file: Path) -> None:
     with plain_errors():
         url, key = _database()
         if not _is_file(url):
-            servers.back_up(url, file)
+            servers.back_up(url, file, listen_url=_listen_url())
             click.echo(
                 f"Backed up to {file} ({file.stat().st_size:,} bytes). JOURNAL_KEY is not in it: keep that as well."
             )
@@ -62,7 +62,7 @@ def restore(*, file: Path | None, force: bool, by_hand: bool) -> None:
         elif _is_file(url):
             code = _restore_file(file, url, key, force=force)
         else:
-            servers.restore(file, url, force=force)
+            servers.restore(file, url, force=force, listen_url=_listen_url())
             code = _check(url, key)
     click.echo(_NEXT)
     raise SystemExit(code)
@@ -108,6 +108,11 @@ def _database() -> tuple[str, str | None]:
     """DATABASE_URL and JOURNAL_KEY."""
     given = environment()
     return given.get("DATABASE_URL") or "sqlite:///bot.db", given.get("JOURNAL_KEY") or None
+
+
+def _listen_url() -> str | None:
+    """DATABASE_LISTEN_URL."""
+    return environment().get("DATABASE_LISTEN_URL") or None
 
 
 def _is_file(url: str) -> bool:

@@ -22,6 +22,9 @@ _MEANINGS = (
     (r"failed to resolve host|could not translate host", "there is no host {host}: check the name"),
     (r"Connection refused", "nothing listens at {host}: check host and port, and that the server is running"),
     (r"on socket .* No such file", "no server has its socket at {host}: write the host's name, or start the server"),
+    (r"query_wait_timeout", "the pooler at {host} had no connection to its server for too long: see its log, and the size of its pool"),
+    (r"max_client_conn", "the pooler at {host} takes no more connections: raise its max_client_conn"),
+    (r"server login has been failing|server_login_retry|pgbouncer cannot connect", "the pooler at {host} does not reach its server"),
     (r"time.?out|timed out", "no answer from {host}: check the host, and firewalls in between"),
     (r"response to SSL negotiation|expected authentication request", "what answers at {host} is not PostgreSQL: check the port"),
     (r"does not support SSL", "the server does not support encrypted connections: leave sslmode out"),
@@ -40,7 +43,8 @@ _MEANINGS = (
 # What passes by itself, where nothing else is wrong.
 _PASSES = re.compile(
     r"Connection refused|on socket .* No such file|time.?out|timed out|starting up|shutting down|recovery|too many connections"
-    r"|connection slots|failed to resolve host|could not translate host|server closed the connection|read.?only|No space left",
+    r"|connection slots|failed to resolve host|could not translate host|server closed the connection|read.?only|No space left"
+    r"|server login has been failing|pgbouncer cannot connect|max_client_conn",
     re.IGNORECASE,
 )
 

@@ -28,12 +28,12 @@ _NOTICED = {"keepalives_idle": "10", "keepalives_interval": "5", "keepalives_cou
 _HOW = "write sqlite:///bot.db or postgresql://user:password@host/name"
 
 
-def engine_url(url: str) -> URL:
+def engine_url(url: str, name: str = "DATABASE_URL") -> URL:
     """DATABASE_URL as the engine takes it; on a server, with what has a connection noticed that is dead. Raises `Misconfigured`."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise Misconfigured(f"DATABASE_URL: {_HOW}.") from None
+        raise Misconfigured(f"{name}: {_HOW}.") from None
     match parsed.drivername:
         case "sqlite":
             if not parsed.database or parsed.database.startswith((":memory:", "file:")) or parsed.query:
@@ -44,7 +44,19 @@ def engine_url(url: str) -> URL:
         case "postgresql" | "postgres" | "postgresql+psycopg":
             return parsed.set(drivername="postgresql+psycopg").update_query_dict(_NOTICED | dict(parsed.query))
         case other:
-            raise Misconfigured(f"DATABASE_URL: '{other}' is not supported; {_HOW}.")
+            raise Misconfigured(f"{name}: '{other}' is not supported; {_HOW}.")
+
+
+def url_with_sessions(url: str, listen_url: str | None) -> URL:
+    """The address at which sessions last: DATABASE_LISTEN_URL, or DATABASE_URL where that is not set. Raises `Misconfigured`."""
+    if not listen_url:
+        return engine_url(url)
+    found = engine_url(listen_url, "DATABASE_LISTEN_URL")
+    if not is_server(found):
+        raise Misconfigured(
+            "DATABASE_LISTEN_URL: write postgresql://user:password@host/name, for the database of DATABASE_URL."
+        )
+    return found
 
 
 def libpq_url(url: URL) -> str:
@@ -135,11 +147,18 @@ def _keep_private(database: str) -> None:
 
 def _prepare_session(connection: Any, _record: object) -> None:
     """A process that stands still in the middle of a transaction keeps its locks; the server ends that, for the others' sake. And what
-    was committed is on disk, as with SQLite, whatever the server does by itself: Slack is told so."""
+    was committed is on disk, as with SQLite, whatever the server does by itself: Slack is told so.
+
+    Nobody listens here. But PgBouncer may hand over a session in which somebody did, and the driver would keep all that is told there."""
+    connection.add_notify_handler(_pass_over)
     with connection.cursor() as cursor:
         cursor.execute(f"set idle_in_transaction_session_timeout = '{_STILL}s'")
         cursor.execute(_ON_DISK)
     connection.commit()
+
+
+def _pass_over(_news: object) -> None:
+    """Nobody waits for it."""
 
 
 def _check_lives(connection: Any, record: Any, _proxy: object) -> None:

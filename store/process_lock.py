@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+from contextlib import suppress
 from typing import Protocol
 
 import structlog
@@ -14,6 +15,8 @@ from sqlalchemy.exc import DBAPIError
 log = structlog.get_logger("store")
 LOCK_NUMBER = 7_316_045_921  # this program's advisory lock; any fixed number that others are unlikely to use
 _EVERY = 0.2  # seconds between two tries
+_STAYS = text("set local idle_in_transaction_session_timeout = 0")
+_TAKE = text("select pg_try_advisory_xact_lock(:number)")
 
 
 class ProcessLock(Protocol):
@@ -61,21 +64,28 @@ class FileLock:
 
 
 class ServerLock:
-    """An advisory lock, which goes with its connection. Its holder may not know of that."""
+    """An advisory lock, which goes with its transaction, and that with its connection. Its holder may not know of that.
+
+    A lock of the session would stay behind with PgBouncer, which gives that session to others: they would wait for nobody.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._held: Connection | None = None
 
     def take(self) -> bool:
-        """Takes it by a connection of its own, which is kept; again where that broke."""
+        """Takes it by a connection of its own, whose transaction is kept open; again where that broke."""
         try:
-            held = self._held = self._held or self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            return bool(held.scalar(text("select pg_try_advisory_lock(:number)"), {"number": LOCK_NUMBER}))
+            held = self._held = self._held or self._engine.connect()
+            held.execute(_STAYS)
+            is_ours = bool(held.scalar(_TAKE, {"number": LOCK_NUMBER}))
+            if not is_ours:
+                held.rollback()
         except DBAPIError as error:
             log.warning("the database gives no answer", error=type(error.orig).__name__)
             self._let_go()
             return False
+        return is_ours
 
     def holds(self) -> bool:
         """Whether that connection still answers."""
@@ -88,7 +98,10 @@ class ServerLock:
         return True
 
     def close(self) -> None:
-        """Ends the connection, with which the server gives the lock back."""
+        """Ends the transaction, with which the server gives the lock back, and the connection."""
+        if self._held is not None:
+            with suppress(DBAPIError):
+                self._held.rollback()
         self._let_go()
 
     def _let_go(self) -> None:

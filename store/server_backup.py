@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from base.settings import Misconfigured
 from store.backup import IS_RUNNING
-from store.engine import engine_url, make_engine, unusable_by
+from store.engine import make_engine, unusable_by, url_with_sessions
 from store.files import whole
 from store.holds import beating
 from store.process_lock import ServerLock
@@ -30,11 +30,39 @@ _ABSENT = (
     "{program} is not installed here. Install PostgreSQL's client programs (in the version of the server or newer), or use your server's "
     "own backups; once such a one was put back, run `python bot.py restore --by-hand`."
 )
+_POOLED = (
+    "DATABASE_URL leads to a pooler (PgBouncer), by which pg_dump and pg_restore do not work. Set DATABASE_LISTEN_URL to an address of the "
+    "server itself, or of a pooler with pool_mode = session."
+)
 
 
-def back_up(url: str, goal: Path) -> None:
+def url_for_programs(url: str, listen_url: str | None) -> URL:
+    """Where the server's programs find the database: at DATABASE_LISTEN_URL, if that is set. They prepare a session and count on it; a
+    pooler may give them another one in the middle, and the prepared one, in which no table is found by its name alone, to the bot.
+    Raises `Misconfigured`."""
+    where = url_with_sessions(url, listen_url)
+    if not listen_url and _is_pooled(where):
+        raise Misconfigured(_POOLED)
+    return where
+
+
+def _is_pooled(where: URL) -> bool:
+    """Whether a pooler stands before the server: its connections bear numbers of its own."""
+    engine = make_engine(where)
+    try:
+        with engine.connect() as db:
+            made = db.connection.driver_connection
+            assert made is not None
+            return bool(made.info.backend_pid != db.scalar(text("select pg_backend_pid()")))
+    except DBAPIError as error:
+        raise unusable_by(where, error) from None
+    finally:
+        engine.dispose()
+
+
+def back_up(url: str, goal: Path, *, listen_url: str | None = None) -> None:
     """Writes a dump. Raises `Misconfigured`."""
-    where = engine_url(url)
+    where = url_for_programs(url, listen_url)
     program = _program("pg_dump")
     with whole(goal) as half:
         _run(
@@ -48,10 +76,10 @@ def back_up(url: str, goal: Path) -> None:
         )
 
 
-def restore(file: Path, url: str, *, force: bool) -> None:
+def restore(file: Path, url: str, *, force: bool, listen_url: str | None = None) -> None:
     """Puts a dump into a database, which has to be empty unless `force`. Raises `Misconfigured`, and then nothing was changed."""
     _check(file)
-    where = engine_url(url)
+    where = url_for_programs(url, listen_url)
     program, engine = _program("pg_restore"), make_engine(where)
     lock = ServerLock(engine)
     try:

@@ -112,6 +112,7 @@ class System:
         self.port = free_port()
         self.database = f"sqlite:///{folder / 'bot.db'}"
         self.clock: Path | None = None  # a file with the seconds by which the machine's is wrong
+        self.more: dict[str, str] = {}  # settings of all processes
         (folder / "apis.yaml").write_text(CATALOG)
         workspace.connect(f"http://127.0.0.1:{self.port}")
 
@@ -133,7 +134,7 @@ class System:
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
         }
-        self.programs.append(self._program(settings | more, arguments, stdin))
+        self.programs.append(self._program(settings | self.more | more, arguments, stdin))
         return self.programs[-1]
 
     def _program(self, settings: dict[str, str], arguments: Sequence[str], stdin: int | None) -> Program:

@@ -13,17 +13,21 @@ from workers.wakes import CLOCK_LOCK, USUAL, Work
 
 QUEUE, TASK = "threads", "work on a thread"
 CHANNEL = "rest_in_slack"
+# A job that nobody has taken up yet does for all that is recorded until then: it stays locked, and so untaken, until this is on disk.
 _DEFER = text(
     """select procrastinate_defer_jobs_v1(array(
        select (:queue, :task, :priority, coalesce(nullif(thread, ''), :clock), null, jsonb_build_object('thread', thread), null
        )::procrastinate_job_to_defer_v1 from unnest(cast(:threads as text[])) thread
+       where not exists (select 1 from procrastinate_jobs where lock = coalesce(nullif(thread, ''), :clock) and status = 'todo'
+                         and priority >= :priority for key share)
        )), (select count(pg_notify(:channel, news)) from unnest(cast(:news as text[])) news)"""
 )
 
 
 def defer(db: Connection, threads: Sequence[str], work: Set[Work], priority: int = USUAL) -> None:
-    """Inside a transaction: has processes work on threads, each after the one that has it now; and has that one hear of it. By
-    procrastinate's function in the database, so that all of it takes one trip. `priority`: procrastinate's."""
+    """Inside a transaction: has processes work on threads, each after the one that has it now; and has that one hear of it. A thread whose
+    job waits already gets no second one. By procrastinate's function in the database, so that all of it takes one trip. `priority`:
+    procrastinate's."""
     jobs = {"queue": QUEUE, "task": TASK, "priority": priority, "clock": CLOCK_LOCK}
     told = {"channel": CHANNEL, "news": [news(thread, work) for thread in threads]}
     db.execute(_DEFER, jobs | told | {"threads": list(threads)})

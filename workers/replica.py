@@ -80,6 +80,7 @@ class Replica:
         self._worker: int | None = None  # procrastinate's number for this process
         self._has_lived = False
         self._hears = threading.Event()  # news come in
+        self._echo = f"echo {store.process}"
         self._living = threading.Lock()
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="replica")
         self._life = ThreadPoolExecutor(1, thread_name_prefix="life")
@@ -249,7 +250,7 @@ class Replica:
                 with psycopg.connect(self._url, autocommit=True, connect_timeout=10, prepare_threshold=None) as db:
                     db.execute(f"listen {CHANNEL}")
                     self._look()  # at what was said before
-                    self._store.tell(CHANNEL, "")  # heard by this process, too, if anything is
+                    self._store.tell(CHANNEL, self._echo)  # heard by this process, too, if anything is
                     while not self._ends.is_set():
                         for told in db.notifies(timeout=_BEAT):
                             self._hear(told.payload)
@@ -260,7 +261,8 @@ class Replica:
             self._ends.wait(_AGAIN)
 
     def _hear(self, told: str) -> None:
-        self._hears.set()
+        if told == self._echo:  # others' news come by chance, too, where PgBouncer passes a session from hand to hand
+            self._hears.set()
         if names := heard_of_homes(told, self._store.process):
             self._home_changed(names)
         thread, kinds = parse_news(told)

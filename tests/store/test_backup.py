@@ -375,7 +375,7 @@ def gone(file: Path) -> None:
         (other, "is not a backup of this bot"),
         (dump, "is a backup of a PostgreSQL database; set DATABASE_URL"),
         (database, "is a SQLite database, but no backup of this bot"),
-        (newer, "is of a newer version of the bot .*; restore it with that version."),
+        (newer, "comes from a newer version of the bot .*; restore it with that version."),
         (gone, "Cannot read .*: No such file or directory."),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from tests.harness.stores import A, B, a_mention, arrive, begin, propose, redraw
 from tests.harness.whole_bot import until
 from workers.jobs import defer
 from workers.leases import Leases
+from workers.wakes import FIRST as UNDER_WAY
 from workers.wakes import Work
 from workers.waking import Waking
 
@@ -215,11 +217,12 @@ def test_two_processes_together_keep_what_slack_allows(
     paces = itertools.cycle([SharedPace(process()), SharedPace(process())])
     late = itertools.cycle([0.0, 0.1, 0.5, 0.0, 0.3])
     now, arrivals = 0.0, []
+    began = time.monotonic()  # what this takes itself is time, too, in which calls become free
     with looking_into(url) as engine, engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
         while now < 180:
             wait = next(paces).take(method, "C1")
             if wait == 0:
-                arrivals.append(now + next(late))
+                arrivals.append(now + time.monotonic() - began + next(late))
                 continue
             now += wait + 0.001
             db.execute(text("update paces set free_at = free_at - :by"), {"by": wait + 0.001})
@@ -468,6 +471,57 @@ def test_who_fetches_a_job_finds_others_of_its_thread_by_an_index(process: Calla
         db.execute(text("set enable_hashjoin = off; set enable_mergejoin = off; set enable_seqscan = off"))
         assert "using jobs_by_lock" in " ".join(db.scalars(text(fetches)))
     store.ping()
+
+
+def jobs_of(url: str, lock: str) -> list[str]:
+    """The states of a thread's jobs."""
+    return [str(row["status"]) for row in rows(url, "procrastinate_jobs") if row["lock"] == lock]
+
+
+def test_a_thread_whose_job_waits_gets_no_second_one(process: Callable[[], Store], url: str) -> None:
+    """The clock's would pile up otherwise: the process that has it keeps it for as long as it lives."""
+    process()
+    with looking_into(url) as engine, engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+        worker = db.scalar(text("insert into procrastinate_workers default values returning id"))
+        for _ in range(3):
+            defer(db, ["", A.key], set())
+        assert jobs_of(url, "clock") == jobs_of(url, A.key) == ["todo"]
+        for _ in range(2):
+            db.scalar(text("select procrastinate_fetch_job_v2(array['threads'], :by)"), {"by": worker})
+        for _ in range(3):
+            defer(db, ["", A.key], set())
+        assert sorted(jobs_of(url, "clock")) == sorted(jobs_of(url, A.key)) == ["doing", "todo"]
+        defer(db, [A.key], set(), UNDER_WAY)  # one that goes before others is not held up by one that does not
+        assert sorted(jobs_of(url, A.key)) == ["doing", "todo", "todo"]
+
+
+def test_a_job_that_is_taken_up_meanwhile_does_for_nothing_that_is_recorded_after(
+    process: Callable[[], Store], url: str
+) -> None:
+    """Or what a transaction leaves would stay: who took the job up looked before it was on disk."""
+    process()
+    fetch = text("select lock from procrastinate_fetch_job_v2(array['threads'], :by)")
+    waiting = text("select count(*) from pg_locks where not granted and pid <> pg_backend_pid()")
+    with looking_into(url) as engine, ThreadPoolExecutor(1) as pool:
+        with engine.begin() as db:
+            worker = db.scalar(text("insert into procrastinate_workers default values returning id"))
+            defer(db, [A.key], set())
+        with engine.begin() as recording:
+            defer(recording, [A.key], set())
+            with engine.begin() as db:  # it stays untaken until what it does for, too, is on disk
+                assert db.scalar(fetch, {"by": worker}) is None
+        with engine.begin() as taking:
+            assert taking.scalar(fetch, {"by": worker}) == A.key
+
+            def record() -> None:
+                with engine.begin() as db:
+                    defer(db, [A.key], set())
+
+            recorded = pool.submit(record)
+            until(lambda: recorded.done() or taking.scalar(waiting))
+            assert not recorded.done()
+        recorded.result()
+        assert sorted(jobs_of(url, A.key)) == ["doing", "todo"]
 
 
 # --- beside an earlier version ----------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from tests.harness.whole_bot import until
 from workers.jobs import defer
 from workers.leases import Leases
 from workers.replica import Replica
+from workers.wakes import Work
 from workers.waking import Waking
 
 
@@ -55,6 +56,47 @@ def test_however_long_it_takes_to_take_threads_up(url: str) -> None:
             until(lambda: all(now > then for now, then in zip(beats(), before, strict=True)))  # type: ignore[operator]  # noqa: B023
     finally:
         goes_on.set()
+        replica.close()
+        replica.leave(time.monotonic() + 30)
+        store.close()
+
+
+class Deaf(Store):
+    """Never hears itself, only what others are told: as by a session that PgBouncer has given to somebody else since."""
+
+    def tell(self, channel: str, _news: str) -> None:
+        super().tell(channel, "turns T0/C0/1")
+
+
+class Noted(Waking):
+    """Notes for what threads are woken."""
+
+    woken = 0
+
+    def wake(self, work: Work, thread: str, *, lane: str = "") -> None:
+        self.woken += work is Work.STOPS
+        super().wake(work, thread, lane=lane)
+
+
+def test_who_does_not_hear_itself_looks_for_news_all_the_time(url: str) -> None:
+    """Otherwise somebody's Stop would be noticed half a minute later."""
+    leases, clock = Leases(), SteadyClock()
+    store = Deaf(url, clock, waking := Noted(leases, defer), "k", is_shared=True)
+    arrive(store, A)
+
+    def take_up(thread: str, *, was_anothers: bool) -> None:
+        waking.wake(Work.TURNS, thread)  # there is something to do, and nobody does it
+
+    replica = Replica(
+        libpq_url(engine_url(url)), store, leases, waking, take_up, clock, most=100, home_changed=lambda _names: None
+    )
+    replica.start()
+    try:
+        until(lambda: A.key in leases and waking.woken)
+        for _ in range(2):
+            before = waking.woken
+            until(lambda: waking.woken > before, 15)  # noqa: B023
+    finally:
         replica.close()
         replica.leave(time.monotonic() + 30)
         store.close()
