@@ -31,7 +31,7 @@ _ABSENT = (
     "own backups; once such a one was put back, run `python bot.py restore --by-hand`."
 )
 _POOLED = (
-    "DATABASE_URL leads to a pooler (PgBouncer), by which pg_dump and pg_restore do not work. Set DATABASE_LISTEN_URL to an address of the "
+    "DATABASE_URL points to a pooler (PgBouncer), through which pg_dump and pg_restore do not work. Set DATABASE_LISTEN_URL to an address of the "
     "server itself, or of a pooler with pool_mode = session."
 )
 
