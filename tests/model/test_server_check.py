@@ -137,7 +137,7 @@ KINDS: dict[str, tuple[Answer, Json, int, list[str]]] = {
             "- Streams: none; each answer appears when it is complete, which is fine.",
             "- Parallel calls: none; the model made one call at a time, which is fine.",
             "- Context: 16,384 tokens.",
-            "To do: HISTORY_TOKENS=13000: with 60000 long threads do not fit.",
+            "To do: HISTORY_TOKENS=13000: with 60000, long threads do not fit.",
             "Model: turns can be finished.",
         ],
     ),
