@@ -31,8 +31,8 @@ _ABSENT = (
     "own backups; once such a one was put back, run `python bot.py restore --by-hand`."
 )
 _POOLED = (
-    "DATABASE_URL points to a pooler (PgBouncer), through which pg_dump and pg_restore do not work. Set DATABASE_LISTEN_URL to an address of "
-    "the server itself, or of a pooler with pool_mode = session."
+    "DATABASE_URL points to a pooler (PgBouncer), through which pg_dump and pg_restore do not work. Set DATABASE_LISTEN_URL to an address "
+    "of the server itself, or of a pooler with pool_mode = session."
 )
 
 
