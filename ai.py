@@ -174,7 +174,7 @@ class TurnWork:
 
     def set_aside(self) -> None:
         """Ends the turn, since it may have ended its processes."""
-        log.error("turn set aside", ends=self._turn.tries, hint="the process ended each time in the middle of it")
+        log.error("turn set aside", ends=self._turn.tries, hint="the process died each time in the middle of it")
         self._take_up_shown()
         noted = JournalEntry("set aside", {"asker": self._turn.asker, "ends": self._turn.tries})
         self._break_off(words.SET_ASIDE, noted, "set aside")

@@ -322,14 +322,14 @@ def _replica(
 )
 @click.pass_context
 def main(context: click.Context, *, no_workers: bool) -> None:
-    """Puts an internal REST API behind an @mention in Slack. Without a command: serves."""
+    """Puts an internal REST API behind an @mention in Slack. Without a command it runs the bot."""
     if context.invoked_subcommand is None:
         serve(ProcessRole.RECORD if no_workers else ProcessRole.ALL)
 
 
 @main.command()
 def worker() -> None:
-    """Does the work, and takes nothing from Slack: that is for processes started with --no-workers (PostgreSQL)."""
+    """Only does the work, and receives nothing from Slack: processes with --no-workers do that (PostgreSQL)."""
     serve(ProcessRole.WORK)
 
 

@@ -28,7 +28,7 @@ TOKENS_USED = (
 )
 TOKENS_OF_ALL_USED = "All of you together have used as much of the language model as you may in 24 hours. Please ask again {when} or later."
 QUESTIONS = "{count:,} question{s} {a} {span}"
-KEPT = "I've noted this. I'm waiting for a decision on the card above and will take your message up right after it."
+KEPT = "I've noted this and will get to it right after the decision on the card above."
 APP = "the app {app}"
 NO_PERSON = "I only work for people, who can answer for what they ask. This came from a workflow or an app, so I haven't taken it up."
 APP_ASKS_ON = (
@@ -38,7 +38,7 @@ NOT_YOU = "You can't decide this one. Who can: {deciders}."
 NOT_ASKER = "You asked for this one, so somebody else has to decide it. Who can: {deciders}."
 NOT_YOURS = "Only {asker}, who asked for it, can withdraw this one."
 NO_LOOKUP = (
-    "I couldn't look up who belongs to {group}, so I can't take your decision. Please try again; if it keeps happening, tell my "
+    "I couldn't look up who belongs to {group}, so I can't accept your decision. Please try again; if it keeps happening, tell my "
     "operators."
 )
 ALREADY = "This one has already been decided, so your click changed nothing."
@@ -46,7 +46,7 @@ VOTED = "You have already voted, so your click changed nothing. Somebody else ha
 TOO_LATE = "That took too long for Slack. Please click again."
 GUEST_ASKS = "Sorry, guests and people from other organisations can't use me in this workspace."
 NOTHING_TO_ASK = (
-    "You may not ask for anything that I can do here. If you should be able to, tell my operators: "
+    "There is nothing that you may ask me for here. If there should be, tell my operators: "
     "they decide who may ask for what."
 )
 NOT_KNOWN_WHO = (
@@ -64,13 +64,13 @@ FAULT = (
 MODEL_DOWN = "The language model didn't answer ({reason}), so I had to stop. Please try again in a minute (reference {reference})."
 MODEL_ODD = "The language model's answer made no sense to me ({reason}), so I had to stop. Please try again (reference {reference})."
 SET_ASIDE = (
-    "My process ended each time I was in the middle of this, so I've set it aside and won't go on with it. "
-    "Please ask in another way, and if it keeps happening, tell my operators."
+    "My process died each time I worked on this, so I've set it aside. "
+    "Please ask in another way; if it keeps happening, tell my operators."
 )
 RESTORED = "I was restored from a backup of {when}, so I don't know whether I answered this. If you see no answer, please ask again."
 FROM_BEFORE = "I was restored from a backup and don't know whether I answered this before you changed it. Please ask in a new message."
 MODEL_BUSY = (
-    "The language model's server is busy. I tried again for {waited}, then I had to stop. Please ask again in a few minutes "
+    "The language model's server is busy. I kept trying for {waited}, then I had to stop. Please ask again in a few minutes "
     "(reference {reference})."
 )
 MODEL_BUSY_LONG = (
@@ -88,7 +88,7 @@ MODEL_FILTERED = (
     "The language model's provider filtered this request. Please ask in other words (reference {reference})."
 )
 MODEL_TOO_LONG = (
-    "Your question alone, with what I found for it, is more than the language model takes at once. Please ask for less, or in fewer words "
+    "Your question, with what I found for it, is more than the language model takes at once. Please ask for less, or in fewer words "
     "(reference {reference})."
 )
 CONNECT = "Connect your {api} account"
@@ -99,19 +99,17 @@ CONNECT_ASK = (
 )
 YOU_ASKED = "You asked {question}:"  # Markdown; the question is code
 ANSWERED_ALONE = "<@{asker}>, the answer is for you alone: I've sent it as a direct message."
-NO_ACCOUNT_OF_APP = "{apis} is asked with people's own accounts, and an app has none, so I can't do this for it."
+NO_ACCOUNT_OF_APP = "I use people's own accounts for {apis}, and an app has none, so I can't do this for it."
 NOT_CONNECTED_IN_TIME = (
     "No {apis} account was connected in time, so I stopped here. Connect yours in my Home tab, then ask again."
 )
 NOT_CONNECTED_NOW = (
     "The {api} account that this was asked with is no longer connected. Connect it in my Home tab, then ask again."
 )
-KEPT_CONNECTING = (
-    "I've noted this. I'm waiting for <@{asker}> to connect an account and will take your message up right after it."
-)
+KEPT_CONNECTING = "I've noted this and will get to it once <@{asker}> has connected an account."
 CONNECTED = "Your {api} account is connected: {account}. I'll use it for what you ask, and for nobody else."
 CONNECTED_IN_PART = (
-    "It may do less than I asked for ({missing}). If something doesn't work, disconnect it in my Home tab and "
+    "I was granted less than I asked for (missing: {missing}). If something doesn't work, disconnect it in my Home tab and "
     "connect it again."
 )
 CONNECT_CODE = "The page asks for a code. Yours for {api}: *{code}*"
@@ -139,14 +137,14 @@ CONNECT_ELSEWHERE = (
     "This sign-in began in another browser, or your browser keeps no cookies, so nothing was connected. "
     "Go back to Slack, press Connect, and stay in the browser that opens."
 )
-CONNECT_NOT_YOU = "If that wasn't you, somebody else has seen your link or where it led; they got nothing by it."
+CONNECT_NOT_YOU = "If that wasn't you, somebody else has seen your link or where it led; they gained no access."
 CONNECT_OTHER_EMAIL = (
     "You signed in to {api} with an account whose e-mail address isn't the one you have in Slack, so nothing was connected. "
     "Sign in with your own account. If someone sent you a link for this, don't use it."
 )
-CONNECT_NO_API = "I don't ask {api} in people's own names any more, so nothing was connected, and nothing needs to be: just ask again."
+CONNECT_NO_API = "I don't need people's own accounts for {api} any more, so nothing was connected: just ask again."
 CONNECT_NO_PERSON = (
-    "Slack doesn't tell me who you are at the moment, so nothing was connected. Please press Connect again in a minute."
+    "Slack can't tell me who you are right now, so nothing was connected. Please press Connect again in a minute."
 )
 CONNECT_NO_CONFIRMATION = (
     "I don't know this page (any more), so nothing was connected. Go back to Slack and press Connect again."
@@ -163,16 +161,14 @@ CONNECT_FAULT = (
     "there. If this happens again, tell whoever runs this bot the reference {reference}."
 )
 CONNECT_DECLINED = "Nothing was connected, and nothing was kept. You can close this window."
-CONNECT_SAID_NO = (
-    "On my page the answer was No, so no {api} account was connected. Press Connect if you want another try."
-)
+CONNECT_SAID_NO = "On my page the answer was No, so no {api} account was connected. Press Connect to try again."
 CONNECT_DONE = "Your account is connected. You can close this window and go back to Slack."
 CONNECT_QUESTION = "Connect this account?"
 CONNECT_WARNING = (
     "What this Slack account asks me will be done with that account. If this isn't your own Slack account, somebody sent you their link: "
     "press No."
 )
-CONNECT_IN_PART = "It was granted less than I asked for: {missing}. Some things may not work."
+CONNECT_IN_PART = "I was granted less than I asked for (missing: {missing}). Some things may not work."
 CONNECT_IN_SLACK, CONNECT_ACCOUNT = "In Slack", "{api} account"
 CONNECT_YES, CONNECT_NO = "Yes, connect it", "No"
 CONNECT_THIS_API = "that API"
@@ -189,7 +185,7 @@ NO_END = "I've used up the {calls} model calls that one question may take and st
 
 STOP, CANCEL, DELETE = "Stop", "Cancel", "Delete"
 STOP_TITLE, STOP_ASK = "Stop this answer?", "I'll stop here and keep what is written so far."
-DELETE_TITLE, DELETE_ASK = "Delete this message?", "It goes away for everybody. I can't bring it back."
+DELETE_TITLE, DELETE_ASK = "Delete this message?", "It disappears for everybody. I can't bring it back."
 STOPPED = "_(Stopped here.)_"
 STOPPED_EMPTY = "_(Stopped before there was an answer.)_"
 QUESTION_DELETED = "_(The question was deleted before there was an answer.)_"
@@ -202,11 +198,11 @@ NOT_A_MEMBER = (
     "In direct messages I only answer members of {places}, and you aren't one. Please ask one of them to invite you."
 )
 NOT_LOOKED_UP = (
-    "In direct messages I only answer members of {places}, and I can't look up now who they are. Please ask me there."
+    "In direct messages I only answer members of {places}, and I can't look them up right now. Please ask me there."
 )
 NO_DIRECT = "I don't work in direct messages here. Please ask me in {places}."
 ELSEWHERE_CARD = "Others have to decide this one, so the card is in <#{channel}>: {link}"
-NO_CHANNEL_NAME = "Slack does not say which channel this is, so what may be done here is not known."
+NO_CHANNEL_NAME = "Slack doesn't say which channel this is, so I don't know what I may do here."
 NOBODY_THERE = "Others have to decide this, and I can't reach the channel where they are. Nothing was sent."
 
 
@@ -287,7 +283,7 @@ SENT_AS = {
 BODY_CUT = "... {left:,} of {whole:,} characters are left out here. Show all has them ..."
 HIDDEN = "{count} characters, hidden by the catalog"
 CHANGES = "What changes:"
-CHANGE_TITLE = {"DELETE": "What is removed:", "POST": "What the request says of it:"}
+CHANGE_TITLE = {"DELETE": "What is removed:", "POST": "What the request says about it:"}
 ABOUT = "About: {name}"
 NAMED_ID = "{label} {key}"
 AS_IT_IS = "As it is now:"
@@ -297,7 +293,7 @@ TARGET_GONE = "There is nothing there: the API answered {status}."
 MORE_FIELDS = "... and {count} more lines. Show all has them."
 NO_CHANGE = "Nothing: the target looks like this already."
 NO_FIELDS = "The request has no body, so it names no field."
-OTHER_BODY = "The request's body is a list; it is unclear what it changes of this."
+OTHER_BODY = "The request's body is a list; it is unclear what it changes here."
 NOTHING = "(nothing)"
 NOT_SHOWN = "(hidden by the catalog)"
 ARROW, BECOMES = "\N{RIGHTWARDS ARROW}", "becomes"
@@ -332,7 +328,7 @@ BEING_SENT = "being sent"
 NOT_SENT = "Nothing was sent."
 NOT_ALLOWED_NOW = "The catalog does not allow this request any more."
 NOT_THEIRS_NOW = "The person who asked for this may no longer ask for it."
-ASKER_UNKNOWN = "Slack does not say at the moment whether the person who asked for this may do so."
+ASKER_UNKNOWN = "Slack can't confirm right now that the person who asked for this may do so."
 NOT_ALLOWED_TO_READ = "the catalog does not allow this request any more"
 NOT_READ_AGAIN = "The target could not be read again before sending."
 MOVED = "Changed on its own meanwhile, so it did not count: {fields}"
@@ -364,14 +360,14 @@ NO_PREVIEW = "the catalog has no GET for it"
 NOT_READ_BY_ASKER = "the person who asked for this may not read it"
 NOT_READ_HERE = "this channel does not allow reading it"
 NEEDS_APPROVAL = "reading it needs a person's approval"
-ODD_QUERY = "the request chooses by '{name}', which {read} does not take"
+ODD_QUERY = "the request selects by '{name}', which {read} does not take"
 ODD_BODY = "the request's body says which things are meant"
 NO_LIST = "{read} did not give a complete list"
 NOT_ONE = "{read} does not show a single thing"
 NOT_LISTED = "{read} lists none with {label} {key}"
 NOT_IN_PART = "{read} was not read to its end, and no part of it has {label} {key}"
-STATUS_OF = "{read} was answered {status}"
-LED_ASTRAY = "reading it led to what the catalog does not allow"
+STATUS_OF = "the API answered {read} with {status}"
+LED_ASTRAY = "reading it led to something that the catalog does not allow"
 CHECK_FAILED = "{method} request {fingerprint}: the target can't be shown: {problem}."
 
 # --- dry run ----------------------------------------------------------------------------------------------------------
@@ -437,17 +433,15 @@ TOTAL_MOVED = (
 )
 CAME_AGAIN = "{count} came again on a later page, since the list changed while it was read; each is here once."
 LINK_NAMES = (
-    "the API's next page is asked for by {names}, and the url of {operation} in the catalog has no such query name"
+    "the API's link to the next page uses {names}, and the url of {operation} in the catalog has no such query name"
 )
 WHOLE_KEPT = "The whole answer is kept as {name}: read_result gives other parts of it without another call."
 KEPT_PART = "What was read is kept as {name}: read_result gives other parts of it without another call."
 NOT_KEPT = "{name} was not kept, or is no longer kept. Make the call again that gave it."
 LOOKUP_NONE = (
-    "{name}: nothing that {operation} lists is '{value}'. Ask the person, or look in that list for what is meant."
+    "{name}: {operation} lists nothing that matches '{value}'. Ask the person, or look in that list for what is meant."
 )
-LOOKUP_PARTIAL = (
-    "{name}: '{value}' could not be looked up, since {operation} could not be read whole: {why}. Give the id itself."
-)
+LOOKUP_PARTIAL = "{name}: '{value}' could not be looked up, since {operation} could not be read completely: {why}. Give the id itself."
 LOOKUP_SEVERAL = "{name}: '{value}' fits {count}. Ask the person which one is meant and make the call with its id."
 LOOKUP_FAILED = "{name}: it could not be looked up: {why}. Give the id itself."
 HIDDEN_MATCH = "looked up, hidden by the catalog"
@@ -466,13 +460,13 @@ SIGN_IN_REFUSED_BY = {
     "invalid_grant": "The sign-in at {api} is no longer valid. Connect your account again.",
     "temporarily_unavailable": "The sign-in server of {api} is busy. Try again in a few minutes.",
     "server_error": "The sign-in server of {api} had a fault. Try again in a few minutes.",
-    "slow_down": "The sign-in server of {api} asks to be asked less often.",
+    "slow_down": "The sign-in server of {api} gets too many requests. Try again in a few minutes.",
 }
 SIGN_IN_MIXED_UP = "The answer from {api} does not belong to this sign-in, so nothing was connected. Connect again."
 SIGN_IN_ENDED = "Your sign-in at {api} has ended."
 SIGN_IN_MOVED = "{api} has another sign-in server now."
 SIGN_IN_UNREADABLE = "Your sign-in at {api} can't be read any more, since the bot's key was changed."
-RENEWAL_SLOW = "The sign-in server of {api} is slow at renewing your sign-in. Try again in a minute."
+RENEWAL_SLOW = "The sign-in server of {api} is slow to renew your sign-in. Try again in a minute."
 ACCOUNT_CHANGED = (
     "This was asked for with a different {api} account from the one that is connected now. Please ask again."
 )

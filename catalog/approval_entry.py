@@ -47,7 +47,7 @@ def one_or_several(value: object) -> object:
 
 
 class ApprovalRule(Strict):
-    """Who decides, and when they have to."""
+    """Who decides, and about which calls."""
 
     approvers: tuple[Approver, ...] = (ASKER,)
     """User ids (U024BE7LH), user groups (@hr-leads in quotes, or S0614TZR7), asker, anyone-in-channel. Default: asker."""
@@ -58,11 +58,11 @@ class ApprovalRule(Strict):
     expires: Expiry | None = None
     """How long a request waits for its decision: 45s, 30m, 2h, 1d. Default: that of the endpoint, or of the API."""
     when: Schema | None = None
-    """A JSON Schema over the call's arguments: the rule is for the calls that it accepts, and for those that it cannot read."""
+    """A JSON Schema over the call's arguments: the rule applies to calls that match it, and to those that it cannot read."""
     batch: bool = False
-    """Several such requests of one reply may be approved with one button."""
+    """Several such requests of one reply may be approved with one click."""
     shared: bool = False
-    """What the API answers may be used for everybody's questions in the thread. Default: only for those of the asker."""
+    """What the API answers may be used for everybody's questions in the thread. Default: only for the asker's."""
 
     @model_validator(mode="after")
     def _can_be_met(self) -> ApprovalRule:

@@ -59,7 +59,7 @@ _Issuer = Annotated[ServerUrl, AfterValidator(_issuer)]
 
 
 class Basic(Strict):
-    """HTTP Basic: a name and a password."""
+    """HTTP Basic: a user name and a password."""
 
     username: Secret
     """The user name. Write it as ${VAR} to take it from the environment."""
@@ -77,10 +77,10 @@ class HeaderKey(Strict):
 
 
 class QueryKey(Strict):
-    """A key that travels in the query."""
+    """A key in the query."""
 
     name: Annotated[str, Field(min_length=1)]
-    """The query name, for example api_key."""
+    """The query parameter, for example api_key."""
     value: Secret
     """The key. Write it as ${VAR} to take it from the environment."""
 
@@ -105,7 +105,7 @@ def _authorize_params(value: dict[str, str]) -> dict[str, str]:
 
 
 class OAuthClient(Strict):
-    """A server that gives tokens, and by what it knows the bot."""
+    """A server that issues tokens, and how the bot authenticates to it."""
 
     issuer: _Issuer = ""
     """The server's issuer, for example https://login.example.com/realms/staff; its endpoints are found from there."""
@@ -128,7 +128,7 @@ class OAuthClient(Strict):
     algorithm: Literal["RS256", "PS256", "ES256", "EdDSA"] | None = None
     """The signing algorithm. Default: the one that the key is for: RS256, ES256 or EdDSA."""
     assertion_audience: Expanded | None = None
-    """The audience (aud) of the signed statement. Default: the issuer, or token_url where that is set."""
+    """The audience (aud) of the signed assertion. Default: the issuer, or token_url where that is set."""
     audience: Expanded | None = None
     """The API that the tokens are for, where the server takes an audience, as Auth0 does."""
     resource: Expanded | None = None
@@ -163,26 +163,26 @@ def _only_with(model: Strict, is_there: bool, what: str, keys: tuple[str, ...]) 
 
 
 class OAuth2(OAuthClient):
-    """Each person calls with an account of their own: OAuth 2.0, OpenID Connect. Without a secret or a key the bot is a public client, with
+    """Each person's own account makes the calls: OAuth 2.0, OpenID Connect. Without a secret or a key the bot is a public client, with
     PKCE alone."""
 
     scopes: Annotated[
         tuple[Annotated[str, Field(min_length=1), AfterValidator(_scope)], ...],
         BeforeValidator(_words, json_schema_input_type=str | list[str]),
     ] = ()
-    """The scopes to ask for, for example [openid, email, offline_access, hr.read], or the same as one text with spaces."""
+    """The scopes to request, for example [openid, email, offline_access, hr.read], or the same as one text with spaces."""
     authorize_params: Annotated[dict[str, str], AfterValidator(_authorize_params)] = {}
-    """Further parameters for the sign-in page, for example prompt: consent, or Google's access_type: offline."""
+    """Further parameters of the authorization request, for example prompt: consent, or Google's access_type: offline."""
     authorize_url: ServerUrl = ""
     """The authorization endpoint, for a sign-in server without discovery; it needs token_url, too."""
     jwks_url: ServerUrl = ""
-    """Where a server without discovery publishes the keys that check its id_tokens."""
+    """Where a server without discovery publishes the keys that verify its id_tokens."""
     userinfo_url: ServerUrl = ""
-    """The userinfo endpoint, which says whose a token is."""
+    """The userinfo endpoint, which says whose account it is."""
     revoke_url: ServerUrl = ""
     """The revocation endpoint (RFC 7009)."""
     device_url: ServerUrl = ""
-    """The device authorization endpoint (RFC 8628), for signing in by a code on another device."""
+    """The device authorization endpoint (RFC 8628), for signing in with a code."""
     other_accounts: bool = False
     """true: a person may connect an account whose verified e-mail differs from the one in Slack."""
 
@@ -200,15 +200,15 @@ class OAuth2(OAuthClient):
     @model_validator(mode="after")
     def _is_whole(self) -> OAuth2:
         if not self.issuer and not self.token_url:
-            raise ValueError("write issuer, or authorize_url and token_url where the sign-in server has no discovery")
+            raise ValueError("write issuer, or authorize_url and token_url if the sign-in server has no discovery")
         if bool(self.authorize_url) != bool(self.token_url):
             raise ValueError("authorize_url and token_url go together; write both, or issuer alone")
         if self.token_url and not self.userinfo_url and not (self.issuer and self.jwks_url and "openid" in self.scopes):
             raise ValueError(
-                "whose account it is would not be known: add userinfo_url, or issuer, jwks_url and the scope openid"
+                "the bot could not tell whose account it is: add userinfo_url, or issuer, jwks_url and the scope openid"
             )
         if not self.token_url and "openid" not in self.scopes and not self.userinfo_url:
-            raise ValueError("whose account it is would not be known: add openid to scopes, or userinfo_url")
+            raise ValueError("the bot could not tell whose account it is: add openid to scopes, or userinfo_url")
         return self
 
 
@@ -218,14 +218,14 @@ class BearerCommand(Strict):
     command: Annotated[tuple[Expanded, ...], Field(min_length=1)]
     """The program and its arguments; no shell runs them. It prints the token, or JSON that holds it, within ten seconds."""
     ttl: Expiry = 300
-    """How long a token is used that does not say when it expires: 45s, 30m, 1h. Default: 5m."""
+    """The lifetime of a token that does not say when it expires: 45s, 30m, 1h. Default: 5m."""
 
 
 class ClientCredentials(OAuthClient):
-    """Where tokens of the bot's own are to be had."""
+    """Where the bot gets its own tokens."""
 
     scopes: _Texts = ()
-    """The scopes to ask for, for example hr.read, or api://hr/.default."""
+    """The scopes to request, for example hr.read, or api://hr/.default."""
 
     @model_validator(mode="after")
     def _is_clear(self) -> ClientCredentials:
@@ -237,12 +237,12 @@ class ClientCredentials(OAuthClient):
 
 
 class Exchange(ClientCredentials):
-    """Where a statement of who asks is exchanged for a token of the API's (RFC 8693)."""
+    """Where the statement of who asks is exchanged for a token of the API (RFC 8693)."""
 
     subject_token_type: TokenType = f"{TOKEN_TYPE}jwt"
-    """What the statement is called there. Default: urn:ietf:params:oauth:token-type:jwt; Auth0 wants the URI of a profile of yours."""
+    """The statement's token type there, a URI. Default: urn:ietf:params:oauth:token-type:jwt; for Auth0 that of your profile."""
     requested_token_type: TokenType = f"{TOKEN_TYPE}access_token"
-    """What is wanted. Default: urn:ietf:params:oauth:token-type:access_token; where that is no JWT and has to be: urn:...:jwt."""
+    """The token type to request, a URI. Default: urn:ietf:params:oauth:token-type:access_token; urn:...:jwt if the API needs a JWT."""
 
 
 Said = Literal["asker", "team", "email", "approver"]
@@ -258,13 +258,13 @@ class Actor(Strict):
     keys: _Texts = ()
     """The file of the private key that signs (PEM: RSA for RS256, Ed25519 for EdDSA). Of several, the first signs and all are published."""
     header: HeaderName = "X-Actor-Token"
-    """The header that carries it. Default: X-Actor-Token."""
+    """The header that carries the statement. Default: X-Actor-Token."""
     prefix: Literal["", "Bearer"] | None = None
-    """A word before it. Default: Bearer in the header Authorization, else none."""
+    """What precedes the statement there. Default: Bearer in the header Authorization, else nothing."""
     email: bool = False
     """true: the statement has the asker's e-mail address, too; needs the scope users:read.email."""
     headers: dict[HeaderName, Said] = Field(default_factory=dict)
-    """For trusted networks: headers with asker, team, email or approver as they are, for example X-Asker: asker."""
+    """For trusted networks: headers with asker, team, email or approver in plain text, for example X-Asker: asker."""
     exchange: Exchange | None = None
     """A token server that exchanges the statement for a token of the API (RFC 8693), sent as Authorization: Bearer instead."""
 
@@ -331,19 +331,19 @@ class Auth(Strict):
     bearer_command: Annotated[
         BearerCommand | None, BeforeValidator(_command, json_schema_input_type=list[str] | BearerCommand)
     ] = None
-    """A program that prints such a token: a list of words, or command and ttl."""
+    """A program that prints such a token: a list of arguments, or command and ttl."""
     basic: Basic | None = None
-    """A name and a password for `Authorization: Basic`."""
+    """A user name and a password for `Authorization: Basic`."""
     header: HeaderKey | None = None
     """A key in its own header."""
     query: QueryKey | None = None
     """A key in the query of each request."""
     client_credentials: ClientCredentials | None = None
-    """Tokens of the bot's own from a token server (OAuth 2.0 client credentials), which renew themselves."""
+    """The bot's own tokens from a token server (OAuth 2.0 client credentials), renewed by itself."""
     oauth2: OAuth2 | None = None
-    """An account of the person who asks."""
+    """The account of the person who asks. What such an API answers serves the asker's questions alone."""
     actor: Actor | None = None
-    """Says who asks, beside what says that it is the bot."""
+    """Tells the API who asks, beside what says that it is the bot. Its answers then serve the asker's questions alone."""
 
     @property
     def clients(self) -> dict[str, OAuthClient]:

@@ -79,14 +79,14 @@ def _preview(value: object) -> object:
 
 
 class Preview(Strict):
-    """How a write's target is read before and after: which GET shows it, and which of its fields may change meanwhile."""
+    """How a write's target is read for the card and before sending: which GET shows it, and which fields may change meanwhile."""
 
     operation: str | None = None
     """Another GET of this API that shows the target better, for example GET /users/[id]/summary."""
     ignore: tuple[str, ...] = ()
     """Fields that may change between the card and the write, by name or path: updated_at, or stats.hits."""
     compare: tuple[str, ...] = ()
-    """The only fields that may not change, beside the target's name and id. Left out: all but those under ignore."""
+    """The only fields that must not change, beside the target's name and id. Left out: all but those under ignore."""
 
     @model_validator(mode="after")
     def _is_clear(self) -> Preview:
@@ -96,12 +96,12 @@ class Preview(Strict):
 
 
 class Limits(Strict):
-    """What an API can take: requests at once, and requests started per second. None: no bound."""
+    """How much an API can take: requests at once, and requests started per second. Left out: no limit."""
 
     at_once: Annotated[int, Field(ge=1, le=1_000)] | None = None
-    """How many requests may be under way at the same time."""
+    """How many requests may be under way at once."""
     per_second: Annotated[float, Field(gt=0, le=10_000)] | None = None
-    """How many requests may start in a second; 0.5 is one in two seconds."""
+    """How many requests may start per second; 0.5 is one in two seconds."""
 
 
 def _hide_paths(said: tuple[str, ...]) -> tuple[str, ...]:
@@ -131,11 +131,11 @@ class Entry(Strict):
     method: Method
     """GET, HEAD, POST, PUT, PATCH or DELETE."""
     url: str
-    """Path and query below base_url. [name] or {name} is a placeholder; those of the query may be left out of a call."""
+    """Path and query below base_url. [name] or {name} is a placeholder; those in the query are optional."""
     description: Annotated[str, Field(min_length=1)]
-    """What it does, for the model: the most important line for good answers."""
+    """What it does, for the model. Nothing matters more for good answers."""
     enabled: bool = True
-    """false keeps the entry in the file, switched off."""
+    """false: the entry stays in the file, but is switched off."""
     askers: AskersKey = None
     """Who may ask for it: users (U024BE7LH), user groups (@hr-leads in quotes, or S0614TZR7), e-mail domains (example.com),
     apps and workflows (B061EG9T2 or A061EG9T2), everybody. Left out: the API's askers."""
@@ -148,23 +148,23 @@ class Entry(Strict):
     body_type: Annotated[
         str, AfterValidator(_body_type), Field(json_schema_extra={"pattern": _BODY_TYPE, "examples": BODY_TYPES})
     ] = "json"
-    """How the body travels: json, form, multipart, or a media type of JSON, for example application/merge-patch+json. Default: json."""
+    """How the body is sent: json, form, multipart, or a media type of JSON, for example application/merge-patch+json. Default: json."""
     approval: ApprovalKey = None
-    """always, never (POST only), a rule or a list of rules. Left out: the API's, else the method decides."""
+    """always, never (POST only), a rule or a list of rules. Left out: the API's approval, else the method decides."""
     expires: Expiry | None = None
     """How long a request waits for its decision: 45s, 30m, 2h, 1d. Default: 1h."""
     preview: Annotated[
         Preview | None, BeforeValidator(_preview, json_schema_input_type=Literal[False] | str | Preview)
     ] = Preview()
-    """What shows a write's target: another GET, which fields count, or false. Default: the nearest GET to its path."""
+    """How a write's target is shown: by another GET, which fields count, or false. Default: by the GET nearest to its path."""
     title: Annotated[
         tuple[Jmespath, ...], BeforeValidator(one_or_several, json_schema_input_type=Jmespath | list[Jmespath])
     ] = ()
-    """What cards call the thing that this is about: a field of its data (JMESPath), or several that make its name together."""
+    """What cards call the target: a field of its data (JMESPath), or several that together make its name."""
     hide: Hide = ()
-    """Fields that are taken out of its answers before the model sees them, beside those of the API: salary, "*.iban"."""
+    """Fields that are removed from its answers before the model sees them, beside those of the API: salary, "*.iban"."""
     pagination: Pagination | None = None
-    """How the further pages of this list are found. Default: the API's pagination, where it fits."""
+    """How the further pages of this list are read. Default: the API's pagination, where it fits."""
 
     @cached_property
     def template(self) -> Template:
@@ -292,11 +292,11 @@ class StepEntry(Strict):
     """One call of a recipe as the file has it."""
 
     step_id: Annotated[Word, Field(alias="stepId")]
-    """The step's name, for $steps.<stepId>.outputs.<name> further on."""
+    """The step's name, for $steps.<stepId>.outputs.<name> in later steps."""
     operation: str
     """An operation of this API by method and path, for example GET /users."""
     parameters: dict[str, Any] = {}
-    """Values by the name of a placeholder, query value or header; a text may be an expression."""
+    """Values by the name of a placeholder, query parameter or header; a text may be an expression."""
     request_body: Annotated[RequestBody | None, Field(alias="requestBody")] = None
     """The body of a write."""
     outputs: dict[Word, str] = {}
@@ -304,18 +304,18 @@ class StepEntry(Strict):
 
 
 class RecipeEntry(Strict):
-    """A named operation made of several calls, as the file has it; the words are OpenAPI's Arazzo."""
+    """A named operation made of several calls, as the file has it; the keys are those of OpenAPI's Arazzo."""
 
     workflow_id: Annotated[Word, Field(alias="workflowId")]
     """The name by which the model calls it; unique in the file."""
     description: Annotated[str, Field(min_length=1)]
     """What it does, for the model."""
     inputs: Schema = {"type": "object", "additionalProperties": False}
-    """A JSON Schema of type object: what a call has to give."""
+    """A JSON Schema of type object: what a call has to provide."""
     steps: Annotated[tuple[StepEntry, ...], Field(min_length=1, max_length=20)]
     """The calls in their order. The last one may be a write."""
     outputs: dict[Word, str] = {}
-    """What the model gets of a recipe without a write, for example id: $steps.person.outputs.id."""
+    """What the model gets from a recipe without a write, for example id: $steps.person.outputs.id."""
 
     @property
     def input_names(self) -> frozenset[str]:
@@ -337,34 +337,34 @@ class ApiEntry(Strict):
     name: Annotated[str, Field(min_length=1, max_length=80)] = "API"
     """What people and logs call it."""
     base_url: BaseUrl
-    """Where it is, for example https://hr.example.com/v1 or ${HR_API_URL}. No credentials, no query."""
+    """Its URL, for example https://hr.example.com/v1 or ${HR_API_URL}. No credentials, no query."""
     instructions: str = ""
-    """Words for the model: who it is, and what it should know of this API."""
+    """Instructions for the model: who it is, and what it should know about this API."""
     auth: Auth | None = None
-    """How the API knows who calls: one way to know the bot, an actor to know who asks, or both."""
+    """How the bot authenticates: one key for the bot, actor to tell the API who asks, or both."""
     tls: Tls | None = None
-    """The certificates of this API's connections: the bot's own (mTLS), and the authorities that count."""
+    """The certificates of this API's connections: the bot's own (mTLS), and the authorities to trust."""
     headers: dict[HeaderName, Secret] = {}
-    """Headers that go with each request. Write secrets as ${VAR} to take them from the environment."""
+    """Headers that are sent with each request. Write secrets as ${VAR} to take them from the environment."""
     askers: AskersKey = None
     """Who may ask for its operations, for all endpoints that do not say so themselves: users, user groups, e-mail domains,
     apps, everybody. Left out: everybody who may use the bot."""
     answers: Literal["dm"] | None = None
-    """dm: what comes of this API's answers goes only to the asker, as a direct message. Left out: it is posted where it was asked."""
+    """dm: an answer that uses this API's data goes to the asker alone, as a direct message. Left out: it is posted where it was asked."""
     approval: Annotated[ApprovalKey, AfterValidator(not_never)] = None
     """Who decides, for all writes of this API that do not say so themselves: always, a rule or a list of rules."""
     expires: Expiry | None = None
     """How long a request waits for its decision, for all writes that do not say so themselves. Default: 1h."""
     limits: Limits = Limits()
-    """What this API can take."""
+    """How many requests this API can take."""
     hide: Hide = ()
-    """Fields that are taken out of all answers of this API before the model sees them: salary, "*.iban"."""
+    """Fields that are removed from all answers of this API before the model sees them: salary, "*.iban"."""
     words: dict[_Said, _Meanings] = {}
-    """What people say for a word of this API's operations: server: droplet. Several words for one are a list."""
+    """What people say, and the word that this API uses for it: server: droplet. Several are a list."""
     pagination: Pagination | None = None
     """How this API's lists are paged. A list that is paged differently says so at its endpoint."""
     endpoints: Annotated[list[Entry], Field(min_length=1)]
-    """The operations: what is not here cannot be called."""
+    """The operations. What is not listed cannot be called."""
     recipes: list[RecipeEntry] = []
     """Named operations made of several calls."""
 
@@ -396,18 +396,18 @@ class Prompt(Strict):
     message: Annotated[str, Field(min_length=1, max_length=_MAX_MESSAGE)]
     """What it asks."""
     askers: AskersKey = None
-    """To whom it is suggested: as with an endpoint. Left out: to everybody."""
+    """To whom it is suggested, as for an endpoint. Left out: to everybody."""
 
 
 class ChannelEntry(Strict):
-    """What holds in one Slack channel alone: words for the model, what may be called there, a rule beside the operations' own."""
+    """What applies in one Slack channel alone: instructions for the model, what may be called, rules beside the operations' own."""
 
     instructions: str = ""
-    """Words for the model, in this channel only."""
+    """Instructions for the model, in this channel only."""
     operations: Annotated[tuple[str, ...] | None, Field(min_length=1)] = None
-    """All that may be called here, by name; * is any text: GET *. Left out: everything."""
+    """The only operations that may be called here, by name; * is any text: GET *. Left out: all."""
     approval: Annotated[ApprovalKey, AfterValidator(not_never)] = None
-    """Rules for the writes of this channel, beside the operations' own; the strictest holds."""
+    """Rules for writes in this channel, beside the operations' own; the strictest applies."""
 
 
 def _link_host(name: str) -> str:
@@ -424,18 +424,18 @@ _Prompt = Annotated[Prompt, BeforeValidator(_prompt, json_schema_input_type=str 
 
 
 class CatalogFile(Strict):
-    """The file with several APIs; a file with one has that one's keys at the top, beside `prompts` and `channels`."""
+    """A file with several APIs; a file with one has its keys at the top, beside `prompts` and `channels`."""
 
     apis: Annotated[list[ApiEntry], Field(min_length=1)]
     """Several APIs, each with the keys of one."""
     prompts: Annotated[tuple[_Prompt, ...], Field(max_length=MAX_PROMPTS)] = ()
     """Up to four suggestions in Slack's assistant pane: a text, or title and message."""
     channels: Annotated[dict[str, ChannelEntry], AfterValidator(_channels)] = {}
-    """What holds in single Slack channels, by id (C024BE7LH) or by name in quotes ("#hr-bot")."""
+    """What applies in single Slack channels, by id (C024BE7LH) or by name in quotes ("#hr-bot")."""
     links: Literal["plain"] | None = None
-    """plain: addresses in answers are written as code, but for those of the APIs' hosts and of link_hosts. Left out: they are links."""
+    """plain: URLs in answers are written as code, except those of the APIs' hosts and of link_hosts. Left out: they are links."""
     link_hosts: tuple[LinkHost, ...] = ()
-    """With links: plain, further hosts whose addresses stay links, for example wiki.example.com; *.example.com are all below it."""
+    """With links: plain, further hosts whose URLs stay links, for example wiki.example.com; *.example.com means all below it."""
 
     @model_validator(mode="after")
     def _lists_hosts_for_something(self) -> CatalogFile:

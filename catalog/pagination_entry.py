@@ -33,12 +33,12 @@ class Pagination(Strict):
     model_config = ConfigDict(json_schema_extra={"allOf": [_of_style(*one) for one in _NEEDS.items() if one[1]]})
 
     style: Literal["page", "offset", "cursor", "link", "next_url", "header"]
-    """page, offset and cursor count on in the query; link follows the Link header; next_url a URL in the answer; header a token or URL
+    """page, offset and cursor set a query parameter; link follows the Link header; next_url a URL in the answer; header a token or URL
     in a header."""
     parameter: str | None = None
-    """The query name that takes the page, the offset or the token. link, next_url: that of the first page, where links need it."""
+    """The query parameter for the page, the offset or the token. With link and next_url: the one to set for the first page, if needed."""
     size: str | None = None
-    """The query name of the page size."""
+    """The query parameter for the page size."""
     items: Jmespath | None = None
     """Where an answer has its list (JMESPath). Default: the answer itself, or its only list."""
     next: Jmespath | None = None

@@ -15,10 +15,10 @@ from catalog.values import (
 
 
 class Lookup(Strict):
-    """A name becomes an id: the list that `operation` (a GET of the same API) gives, the fields to compare, the field with the id."""
+    """How a name becomes an id: the GET of this API that lists the candidates, the fields to compare, the field with the id."""
 
     operation: str
-    """The GET of this API that lists the candidates, for example GET /users. It must need no values."""
+    """The GET of this API that lists the candidates, for example GET /users. It must have no required parameters."""
     match: Annotated[tuple[Jmespath, ...], Field(min_length=1)]
     """The fields of an item to compare with the name (JMESPath), for example [email, first_name, last_name]."""
     id: Jmespath
@@ -36,11 +36,11 @@ class Parameter(BaseModel):
     in_: Annotated[Literal["header"] | None, Field(alias="in")] = None
     """header: a header that a call may set. Left out: a placeholder of the url."""
     required: bool = False
-    """Every call has to give this query value or header. What is in the path is always required."""
+    """Every call has to provide this query parameter or header. What is in the path is always required."""
     lookup: Lookup | None = None
     """Turns a name into the id that this value takes."""
     slash: bool = False
-    """A value in the path may contain a slash (group/project). It is sent as %2F, and stays one segment."""
+    """A value in the path may contain a slash (group/project), which is sent as %2F, so that it stays one segment."""
     style: Literal["form", "spaceDelimited", "pipeDelimited"] | None = None
     """How a list is written in the query: a,b or a b or a|b. Default: form."""
     explode: bool | None = None

@@ -16,13 +16,15 @@ from store.database import NotNow
 from store.engine import engine_url
 from store.store import Store
 
-_NEXT = "Start the bot: it ends what was under way when the backup was made, says so in the threads, and sends nothing of it again."
+_NEXT = (
+    "Start the bot: it ends what was under way when the backup was made, tells the threads, and sends none of it again."
+)
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def backup(*, file: Path) -> None:
-    """Writes all that the bot keeps into one file, also while it runs. A file of that name is replaced once the new one is whole."""
+    """Writes all that the bot keeps into one file, even while it runs. An existing FILE is replaced once the new one is complete."""
     os.umask(0o077)
     with plain_errors():
         url, key = _database()
@@ -46,10 +48,10 @@ def backup(*, file: Path) -> None:
 @click.option(
     "--by-hand",
     is_flag=True,
-    help="Without FILE: the database was put back by other means (a snapshot, pg_restore); have the next start see to it.",
+    help="Without FILE: the database was restored by other means (a snapshot, pg_restore); the next start deals with it.",
 )
 def restore(*, file: Path | None, force: bool, by_hand: bool) -> None:
-    """Puts a backup in place, with the bot stopped, and checks its journal: exit 1 where that is not whole."""
+    """Restores a backup, with the bot stopped, and verifies its journal; exits 1 if that is not intact."""
     os.umask(0o077)
     if by_hand == (file is not None):
         raise click.UsageError("give either a FILE or --by-hand.")

@@ -65,15 +65,15 @@ _WIDE = 1_000  # characters of a line that goes into a file or a pipe
 @click.option(
     "--slack",
     is_flag=True,
-    help="Also check with Slack: tokens, scopes, channels, groups; prints what to fix and exits 1.",
+    help="Also check with Slack: tokens, scopes, channels, groups; prints what to fix, and exits 1 if anything is wrong.",
 )
 @click.option(
     "--model",
     is_flag=True,
-    help="Also check with the model server: what works and what to set; exits 1 where no turn can be finished.",
+    help="Also check with the model server: what works and what to set; exits 1 if no turn can be finished.",
 )
 def check(*, file: str | None, no_env: bool, slack: bool, model: bool) -> None:
-    """Checks the catalog (FILE, else APIS_FILE) and shows its operations with who may do what."""
+    """Checks the catalog (FILE, else APIS_FILE) and lists its operations and who may do what."""
     for option, is_given in (("--slack", slack), ("--model", model)):
         if is_given and no_env:
             raise click.UsageError(f"{option} needs the environment; leave --no-env out.")
@@ -172,11 +172,13 @@ def _is_conditional(rules: Iterable[Rule]) -> bool:
 def _decides(verdict: Verdict | None, operation: Operation) -> str:
     """Who decides about a call, in words; a condition that cannot say is told as that."""
     if verdict is None:
-        return "nobody: it does not fit the schema and goes back to the model"
+        return "nobody: it does not match the schema and is returned to the model"
     if verdict.way != "ask":
-        until = " until data was read in the thread" if operation.method == "POST" and operation.rules != () else ""
+        until = (
+            " until data has been read in the thread" if operation.method == "POST" and operation.rules != () else ""
+        )
         return f"without approval{until}"
-    not_told = " (the strictest rule: it is unclear which one is meant)" if verdict.why else ""
+    not_told = " (the strictest rule: it is unclear which one applies)" if verdict.why else ""
     return _rule(replace(verdict.rule, when=None), operation) + not_told
 
 
@@ -221,17 +223,19 @@ def _plain(text: str) -> str:
 @click.command("import")
 @click.argument("source", metavar="FILE_OR_URL")
 @click.option("--into", help="Import into this catalog: keeps what was changed there by hand and lists what is new.")
-@click.option("--only", multiple=True, help="Only operations like 'GET /users*'; may be given several times.")
-@click.option("--tag", "tags", multiple=True, help="Only operations with this tag; may be given several times.")
+@click.option("--only", multiple=True, help="Only operations that match, for example 'GET /users*'; may be repeated.")
+@click.option("--tag", "tags", multiple=True, help="Only operations with this tag; may be repeated.")
 @click.option("--read-only", is_flag=True, help="No writes at all.")
-@click.option("--writes", is_flag=True, help="New writes arrive switched on; without it each waits for enabled: true.")
+@click.option(
+    "--writes", is_flag=True, help="Switch new writes on; without it each is off until you set enabled: true."
+)
 @click.option("--base-url", default="", help="The API's address, if the description has none or a wrong one.")
 @click.option("--name", default="", help="The API's name, in place of the description's title.")
 @click.option(
     "--header", "headers", multiple=True, help="A header for the URL's server, for example 'Authorization: Bearer ...'."
 )
 def import_(source: str, into: str | None, only: tuple[str, ...], tags: tuple[str, ...], **rest: Any) -> None:
-    """Makes a catalog of an API description (OpenAPI 3, Swagger 2): to standard output, or into a catalog that is there."""
+    """Makes a catalog from an API description (OpenAPI 3, Swagger 2), on standard output, or updates one (--into)."""
     with plain_errors():
         headers = tuple(fetching.header(one) for one in rest.pop("headers"))
         order = fetching.Order(source, Choice(only, tags, rest.pop("read_only")), headers=headers, **rest)
@@ -244,7 +248,7 @@ def import_(source: str, into: str | None, only: tuple[str, ...], tags: tuple[st
 
 @click.command()
 def schema() -> None:
-    """Prints the JSON Schema of the catalog's file, for editors."""
+    """Prints the JSON Schema of apis.yaml, for editors."""
     click.echo(schema_text(), nl=False)
 
 
@@ -258,12 +262,12 @@ def schema() -> None:
 )
 @click.option("--until", metavar="WHEN", help="Only entries before then; a date alone means the end of that day.")
 @click.option("--last", type=click.IntRange(min=1), help="Only the last N entries.")
-@click.option("--export", "form", type=click.Choice(["jsonl", "csv"]), help="Print for other programs.")
+@click.option("--export", "form", type=click.Choice(["jsonl", "csv"]), help="Print in this format, for other programs.")
 @click.option(
     "--verify",
     "verifies",
     is_flag=True,
-    help="Check the chain, or the part that --since and --until name; where it is broken, name the first broken entry and exit 1.",
+    help="Verify the chain, or the part within --since and --until; if it is broken, name the first broken entry and exit 1.",
 )
 @click.option("--head", help="With --verify: NUMBER:HASH from the log, to detect a journal that was cut short.")
 @click.option("--rekey", is_flag=True, help="Start a new chain under the current key, after the old key was lost.")
@@ -281,7 +285,7 @@ def journal(
     head: str | None,
     rekey: bool,
 ) -> None:
-    """Lists, exports or checks the record of what happened."""
+    """Lists, exports or verifies the journal, the record of what happened."""
     with plain_errors():
         store = open_store(makes_key=rekey)
         if rekey:
@@ -352,16 +356,20 @@ def _begin_anew(store: Store) -> None:
 
 @click.command()
 @click.option(
-    "--days", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="How far to look back."
+    "--days",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="How many days to look back.",
 )
 def errors(days: float) -> None:
-    """Groups the model's bad calls and the API's errors: which description in the catalog to improve. Adds up the model's tokens."""
+    """Groups the model's bad calls and the API's errors, to show which descriptions to improve. Adds up the model's tokens."""
     with plain_errors():
         store = open_store()
     since = time.time() - days * 86_400
     groups = reports.repeated(store.journal.lines(), since)
     sums = reports.totals(store.journal.lines(), since)
-    table = table_of("times", "operation", "reason", "newest example", "the question behind it")
+    table = table_of("count", "operation", "reason", "latest example", "question")
     for row in reports.error_rows(groups, store.words_of):
         table.add_row(*(on_terminal(cell) for cell in row))
     if groups:
@@ -374,7 +382,7 @@ def errors(days: float) -> None:
 
 def _who(operation: Operation) -> str:
     """Who may do it, in words."""
-    asks = "" if operation.askers == ALL else f"asked for by {_circle(operation.askers)}"
+    asks = "" if operation.askers == ALL else f"may be asked for by {_circle(operation.askers)}"
     if operation.method in SAFE_METHODS and not operation.rules:
         return asks or "everybody in the channel"
     return ": ".join(filter(None, (asks, _decided(operation))))
@@ -387,7 +395,11 @@ def _decided(operation: Operation) -> str:
     if operation.rules is not None:
         return "everybody in the channel, without approval (approval: never)"
     asked = _rule(Rule(), operation)
-    return f"without approval until data was read in the thread; then {asked}" if operation.method == "POST" else asked
+    return (
+        f"without approval until data has been read in the thread; then {asked}"
+        if operation.method == "POST"
+        else asked
+    )
 
 
 def _circle(circle: Circle) -> str:
@@ -398,8 +410,8 @@ def _limits(catalog: Catalog, api: Api) -> Iterator[str]:
     """Who may ask for what of an API, where not everybody may for all of it: each circle, with how many operations it is for."""
     circles = Counter(one.askers for one in catalog.operations if one.api is api)
     if circles.keys() - {ALL}:
-        several = (f"{count} operation{'s' if count > 1 else ''} by {_circle(one)}" for one, count in circles.items())
-        yield f"Asked for ({api.name}): {'; '.join(several)}"
+        several = (f"{_circle(one)} for {count} operation{'s' if count > 1 else ''}" for one, count in circles.items())
+        yield f"Who may ask ({api.name}): {'; '.join(several)}"
 
 
 def _steps(recipe: Recipe) -> str:

@@ -22,7 +22,7 @@ from slack_io.health import Readiness
 from store.store import Store
 
 log = structlog.get_logger("bot")
-_HINT = "the one before it stays in use"
+_HINT = "the previous catalog stays in use"
 
 
 class Reloading:
@@ -47,7 +47,7 @@ class Reloading:
             self._refuse(str(error).splitlines())
             return None
         except Exception:  # the boundary of a reload: whatever the file holds, the bot goes on with the catalog it has
-            self._readiness.catalog = "the file could not be taken, see the log; the catalog before it stays in use"
+            self._readiness.catalog = "the file could not be loaded, see the log; the previous catalog stays in use"
             log.exception("catalog not taken", hint=_HINT)
             return None
         self._take(catalog)
@@ -56,7 +56,7 @@ class Reloading:
         return catalog
 
     def _refuse(self, mistakes: Sequence[str]) -> None:
-        self._readiness.catalog = "the file has mistakes, see the log; the catalog before it stays in use"
+        self._readiness.catalog = "the file has mistakes, see the log; the previous catalog stays in use"
         log.error("catalog not taken", mistakes=mistakes, hint=_HINT)
 
     def _read(self) -> Catalog:

@@ -19,7 +19,7 @@ from store.store import Store
 
 @click.group()
 def tokens() -> None:
-    """People's accounts of APIs: list, rotate, revoke."""
+    """People's accounts at APIs: list, rotate, revoke."""
 
 
 @tokens.command("list")
@@ -39,7 +39,7 @@ def list_(*, by: str | None) -> None:
 
 @tokens.command()
 def rotate() -> None:
-    """Encrypts all tokens with the first key of TOKEN_KEY, so that the others can be left out. The bot may run."""
+    """Encrypts all tokens with the first key of TOKEN_KEY, so that the others can be removed. The bot may be running."""
     with plain_errors():
         accounts, store = _accounts()
         with closing(store):
@@ -48,7 +48,7 @@ def rotate() -> None:
         click.echo(
             f"- {on_terminal(one.who)}'s {on_terminal(one.api)} account cannot be decrypted with any key of TOKEN_KEY."
         )
-    click.echo(f"{there - len(unreadable)} of {there} encrypted with the first key of TOKEN_KEY.")
+    click.echo(f"{there - len(unreadable)} of {there} accounts are encrypted with the first key of TOKEN_KEY.")
     raise SystemExit(1 if unreadable else 0)
 
 
@@ -56,7 +56,7 @@ def rotate() -> None:
 @click.argument("user")
 @click.option("--api", help="Only the account of the API of this name.")
 def revoke(*, user: str, api: str | None) -> None:
-    """Gives the tokens of USER (U...) back where the sign-in server takes them, and deletes them. The bot may run."""
+    """Revokes the tokens of USER (U...), if the sign-in server supports it, and deletes them. The bot may be running."""
     with plain_errors():
         accounts, store = _accounts()
         with closing(store):
@@ -65,11 +65,7 @@ def revoke(*, user: str, api: str | None) -> None:
                 raise Misconfigured(f"{user} has no such account; `python bot.py tokens list` shows who has which.")
             for one in theirs:
                 gone = accounts.disconnect(one.api, one.team, one.who, "revoked on the command line")
-                how = (
-                    "revoked and deleted"
-                    if gone is Gone.REVOKED
-                    else "deleted; the sign-in server did not take it back"
-                )
+                how = "revoked and deleted" if gone is Gone.REVOKED else "deleted; the sign-in server did not revoke it"
                 click.echo(f"{on_terminal(one.api)}: {how}.")
 
 

@@ -225,7 +225,7 @@ class Sending:
     def _alarm(self, row: Proposal) -> Proposal | None:
         """The end of a proposal that somebody changed where it is stored: what people approved is not known any more."""
         metrics.ALARMS.inc()
-        log.critical("a stored request was changed", operation=row.operation, hint="look who can write to the database")
+        log.critical("a stored request was changed", operation=row.operation, hint="see who can write to the database")
         noted = {"proposal": row.proposal, "fingerprint": row.fingerprint, "reason": words.ALTERED}
         self._store.note(row.thread, row.turn, [JournalEntry("alarm", noted)])
         return self._fail(row, words.ALTERED)

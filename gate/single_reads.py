@@ -171,9 +171,9 @@ class SingleReads:
             raise Astray(f"{what} that the catalog does not allow, so that was not followed.", to) from None
         here = call.operation.api
         if there.api.is_personal and not here.is_personal:  # what it tells one person would be there for all
-            raise Astray(f"{what} that is asked in people's own names, so that was not followed.", to)
+            raise Astray(f"{what} whose answers serve the asker alone, so that was not followed.", to)
         if there.api.answers_alone and not here.answers_alone:  # the answer would stand where all see it
-            raise Astray(f"{what} whose answers are for who asks alone, so that was not followed.", to)
+            raise Astray(f"{what} whose answers are direct messages, so that was not followed.", to)
         if not isinstance(sort(found, tainted=True), Read):
             raise Astray(f"{what} that needs a person's approval, so that was not followed.", to)
         return found

@@ -287,7 +287,7 @@ class Accounts(Way):
         try:
             return self._tokens(account)
         except Unreadable:
-            hint = "TOKEN_KEY has to hold the key that it was encrypted with, too"
+            hint = "add the key that it was encrypted with to TOKEN_KEY"
             log.critical("an account cannot be read", api=account.api, who=account.who, hint=hint)
             raise NotConnected(account.api, words.SIGN_IN_UNREADABLE.format(api=account.api)) from None
 

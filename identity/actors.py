@@ -27,7 +27,7 @@ from identity.signing_keys import KeyFiles, SigningKey, published
 from identity.token_servers import TokenServers
 
 _HOLDS = 60  # seconds
-_UNKNOWN = "Slack does not say at the moment who asks, so nothing was sent. Try again in a minute."
+_UNKNOWN = "Slack can't confirm right now who asks, so nothing was sent. Try again in a minute."
 EmailOf = Callable[[str], str]
 
 

@@ -63,8 +63,8 @@ def _untimely(api: Api, path: str, now: datetime) -> str:
     except (OSError, Misconfigured):  # it is being written; it was looked at before
         return ""
     if end < now:
-        return f"{api.name}: the certificate in {path} ended on {end:%Y-%m-%d} and will be refused; renew it."
-    return f"{api.name}: the certificate in {path} holds from {begin:%Y-%m-%d} on." if now < begin else ""
+        return f"{api.name}: the certificate in {path} expired on {end:%Y-%m-%d} and will be rejected; renew it."
+    return f"{api.name}: the certificate in {path} is not valid before {begin:%Y-%m-%d}." if now < begin else ""
 
 
 def called_with(api: Api) -> str:
@@ -85,7 +85,7 @@ _IN_WORDS = {
     "bearer": "a fixed token",
     "bearer_file": "a token from a file",
     "bearer_command": "a token from a program",
-    "basic": "a name and a password",
+    "basic": "a user name and a password",
     "header": "a key in a header",
     "query": "a key in the query",
 }
@@ -93,5 +93,5 @@ _IN_WORDS = {
 
 def _actor_in_words(actor: Actor) -> str:
     if actor.exchange is not None:
-        return f", for who asks with tokens from {actor.exchange.issuer or actor.exchange.token_url}"
+        return f", and for the asker with tokens from {actor.exchange.issuer or actor.exchange.token_url}"
     return f", and told who asks, {'signed' if actor.keys else 'unsigned'}"

@@ -46,8 +46,8 @@ _ENDED = {
 
 
 _NO_LEAD = (
-    "PUBLIC_URL is not set. {api} is asked with people's own accounts, which they connect in a browser: set it to the address at which "
-    "browsers reach this bot, for example https://bot.example.com, and have the sign-in server take {address} as redirect URI."
+    "PUBLIC_URL is not set. {api} is called with people's own accounts, which they connect in a browser: set it to the address at which "
+    "browsers reach this bot, for example https://bot.example.com, and register {address} as a redirect URI at the sign-in server."
 )
 _NO_DEVICE = " Without it, people could only connect with a code (RFC 8628), which this sign-in server does not have."
 
@@ -64,7 +64,7 @@ def check_lead(catalog: Catalog, servers: SignInServers, address: str | None) ->
                     "whether people can connect with a code is not known",
                     api=api.name,
                     reason=str(error),
-                    hint="without PUBLIC_URL they can connect in no other way; set it, or see that the sign-in server is reached from here",
+                    hint="without PUBLIC_URL there is no other way to connect: set it, or make the sign-in server reachable from here",
                 )
                 continue
             if not has_code:

@@ -25,7 +25,7 @@ log = structlog.get_logger("oauth")
 KEPT = 3_600.0  # seconds for which a server is believed what it says of itself
 SERVERS = 256  # of which so much is kept
 _SHOWN = 200  # characters of a name that a server gives
-_OTHER_ISSUER = "write exactly its own issuer into the catalog; at Entra ID that is the one with the tenant's id"
+_OTHER_ISSUER = "put exactly its_issuer into the catalog; for Entra ID that is the one with the tenant's id"
 _Read = TypeVar("_Read")
 
 

@@ -16,7 +16,7 @@ from catalog.catalog import Catalog
 
 _HOW_TO_MAKE = "make one with `openssl rand -base64 32`"
 _MISSING = (
-    "TOKEN_KEY is not set. {api} is asked with people's own accounts, whose tokens are kept encrypted: "
+    "TOKEN_KEY is not set. {api} is called with people's own accounts, whose tokens are kept encrypted: "
     + _HOW_TO_MAKE
     + ", set TOKEN_KEY "
     "to it and keep it as safely as any key."

@@ -20,15 +20,17 @@ _WINDOWS = (  # vLLM, OpenRouter, Groq, Mistral and LM Studio, LiteLLM, Google, 
     "n_ctx",
 )
 OLLAMA = (
-    "this looks like Ollama, which cuts requests in silence at its window, 4,096 tokens by default where memory is small: start it with "
-    "OLLAMA_CONTEXT_LENGTH=32768 or more, and set HISTORY_TOKENS below that"
+    "this looks like Ollama, which silently truncates requests to its context window, by default 4,096 tokens where memory is small: start "
+    "it with OLLAMA_CONTEXT_LENGTH=32768 or more, and set HISTORY_TOKENS below that"
 )
 NO_CALL = (
-    "no call came although one was asked for: choose a model that is made for tools (OPENAI_MODEL); vLLM has to be started with "
+    "the model was asked for a call and made none: set OPENAI_MODEL to one that supports tools; start vLLM with "
     "--enable-auto-tool-choice and --tool-call-parser, llama.cpp with --jinja"
 )
-NOT_READ = "the results of calls do not seem to reach the model; choose another model, or look at the chat template of the server"
-NO_USAGE = "tokens are not told, so the journal and `errors` count none"
+NOT_READ = (
+    "the results of calls do not seem to reach the model; choose another model, or check the server's chat template"
+)
+NO_USAGE = "the server reports no tokens, so the journal, `errors` and token budgets count none"
 _BY_WORDS = (
     (
         r"reasoning_effort|/v1/responses",
@@ -41,7 +43,7 @@ _BY_WORDS = (
     (r"--jinja", "start llama.cpp with --jinja"),
     (
         r"(does|do) not support (tool|function)|tools? (is|are) not supported|no endpoints found that support tool",
-        "this model takes no tools; name one in OPENAI_MODEL that does",
+        "this model does not support tools: set OPENAI_MODEL to one that does",
     ),
     (
         r"unsupported (parameter|value)|unrecognized|extra inputs",
@@ -50,23 +52,23 @@ _BY_WORDS = (
 )
 _BY_STATUS = {
     401: "the server refuses the key: correct OPENAI_API_KEY, or the file that OPENAI_API_KEY_FILE names",
-    403: "the key may not do this, or something on the way refuses it: look at the key's rights, HTTPS_PROXY and NO_PROXY",
-    407: "the proxy wants a name and a password: HTTPS_PROXY=http://user:password@host:port",
+    403: "the key lacks the rights, or something in between refuses the request: check the key's rights, HTTPS_PROXY and NO_PROXY",
+    407: "the proxy requires a user and a password: set HTTPS_PROXY=http://user:password@host:port",
 }
 _BY_KIND = {
-    "quota": "the account is used up: add credit, or use the key of another one",
-    "busy": "the server has no time now: try again later; turns wait for up to MODEL_PATIENCE",
+    "quota": "the account's credit or limit is used up: add credit, or use another account's key",
+    "busy": "the server is busy: try again later; turns wait for up to MODEL_PATIENCE",
     "filtered": "the provider's filter refuses the check itself: loosen it, or use another deployment",
-    "too long": "the server's context is smaller than one question: set smaller PROMPT_BUDGET and HISTORY_TOKENS, or enlarge it",
-    "down": "the server has trouble of its own: look at its log",
-    "refused": "the server does not take what the bot sends; docs/models.md has what is known of it",
+    "too long": "one question exceeds the server's context: lower PROMPT_BUDGET and HISTORY_TOKENS, or enlarge the context",
+    "down": "the server has a fault of its own: look at its log",
+    "refused": "the server does not accept what the bot sends: see docs/models.md",
 }
 _ELSEWHERE = "OPENAI_BASE_URL points to something other than a model server; it usually ends in /v1"
 _BY_FAILURE = {
-    Failure.TIME_OUT: "nothing came in time: raise MODEL_TIMEOUT, or use a faster model",
+    Failure.TIME_OUT: "no answer in time: raise MODEL_TIMEOUT, or use a faster model",
     Failure.CERTIFICATE: "put the certificates of your network into a file and name it in SSL_CERT_FILE",
     Failure.PROXY: "correct HTTPS_PROXY or HTTP_PROXY, or name the server's host in NO_PROXY",
-    Failure.UNREACHED: "is the server up, and OPENAI_BASE_URL right? HTTPS_PROXY, HTTP_PROXY and NO_PROXY determine how it is reached",
+    Failure.UNREACHED: "check that the server is up, and OPENAI_BASE_URL; HTTPS_PROXY, HTTP_PROXY and NO_PROXY determine how it is reached",
     Failure.NOT_JSON: _ELSEWHERE,
     Failure.ODD: _ELSEWHERE,
 }
@@ -85,7 +87,7 @@ def advice(failure: Failure, refusal: Refusal | None, model: str) -> str:
         return (
             f"the server does not know {model!r}: correct OPENAI_MODEL"
             if is_model
-            else "there is no such API at this address: OPENAI_BASE_URL is what stands before /chat/completions, mostly ending in /v1"
+            else "this address has no such API: OPENAI_BASE_URL is what precedes /chat/completions, and usually ends in /v1"
         )
     return _BY_STATUS.get(refusal.status) or _BY_KIND[refusal.kind]
 

@@ -140,16 +140,16 @@ def _calls(talk: _Talk, done: Checked) -> None:
         talk.items.append(AssistantMessage(reply.message.text))
         talk.items.append(UserMessage("You made no call. Call the tool call_rest_api now.", "check"))
         reply = talk.ask("Tools")
-    streams = (
-        "work" if talk.ear.is_streamed else "do not come; answers appear at once when they are whole, which is fine"
-    )
+    streams = "work" if talk.ear.is_streamed else "none; each answer appears when it is complete, which is fine"
     done.lines.append(f"Streams: {streams}")
     _count(reply, talk, done)
     if not reply.message.calls:
-        raise _NoReply("Tools: no call came", NO_CALL)
+        raise _NoReply("Tools: the model made no call", NO_CALL)
     several = len(reply.message.calls) > 1
     done.lines.append("Tools: work")
-    done.lines.append(f"Parallel calls: {'work' if several else 'one call at a time came, which is fine'}")
+    done.lines.append(
+        f"Parallel calls: {'work' if several else 'none; the model made one call at a time, which is fine'}"
+    )
     talk.answer_calls(reply)
 
 
@@ -164,7 +164,7 @@ def _answers(talk: _Talk, done: Checked) -> None:
         raise _NoReply(f"Answer: still none after {_MOST_CALLS} rounds of calls", NOT_READ)
     is_read = _WORD in reply.words.lower()
     done.lines.append(
-        f"Results of calls: {'work' if is_read else 'are taken, but the answer does not tell what was in them'}"
+        f"Results of calls: {'work' if is_read else 'are accepted, but the answer does not repeat what was in them'}"
     )
     done.to_set += [] if is_read else [NOT_READ]
     talk.end(reply)
@@ -184,24 +184,26 @@ def _last(talk: _Talk, done: Checked) -> None:
 def _count(reply: Reply, talk: _Talk, done: Checked) -> None:
     used = reply.usage
     if not used.prompt:
-        done.lines.append("Usage: not told")
+        done.lines.append("Usage: not reported")
         done.to_set.append(NO_USAGE)
         return
-    more = f", {used.cached:,} of it from the cache" if used.cached else ""
-    thought = f", {used.reasoning:,} of it thought" if used.reasoning else ""
-    done.lines.append(f"Usage: told ({used.prompt:,} tokens asked{more}; {used.completion:,} answered{thought})")
+    more = f", {used.cached:,} of them from the cache" if used.cached else ""
+    thought = f", {used.reasoning:,} of them for reasoning" if used.reasoning else ""
+    done.lines.append(
+        f"Usage: reported ({used.prompt:,} prompt tokens{more}; {used.completion:,} completion tokens{thought})"
+    )
     if used.prompt * _CUT < talk.sent:
         done.lines.append(
-            f"Context: only {used.prompt:,} of about {talk.sent:,} tokens were counted: the server cuts in silence"
+            f"Context: the server counted only {used.prompt:,} of about {talk.sent:,} tokens: it silently truncates requests"
         )
-        done.to_set.append("enlarge the server's window, or set a smaller PROMPT_BUDGET and HISTORY_TOKENS")
+        done.to_set.append("enlarge the server's context window, or lower PROMPT_BUDGET and HISTORY_TOKENS")
 
 
 def _context(listed: object, talk: _Talk, model: str, history_tokens: int, done: Checked) -> None:
     size = window(listed, model)
-    done.lines.append("Context: not told" if size is None else f"Context: {size:,} tokens")
+    done.lines.append("Context: not reported" if size is None else f"Context: {size:,} tokens")
     if size is not None and fitting_history(size) < history_tokens:
-        done.to_set.append(f"HISTORY_TOKENS={fitting_history(size)}: with {history_tokens} long threads do not fit")
+        done.to_set.append(f"HISTORY_TOKENS={fitting_history(size)}: with {history_tokens}, long threads do not fit")
     if size is None and is_ollama(listed, model):
         done.to_set.append(OLLAMA)
 

@@ -80,8 +80,8 @@ def _channels(web: SlackWeb, channels: Iterable[str], bot: str) -> Iterator[str]
             continue
         if found is None:
             yield (
-                f"SLACK_CHANNEL {channel}: the bot sees no channel of this name; check the name (it may have been changed: "
-                f"an id stays), and in a private channel write /invite @{bot}"
+                f"SLACK_CHANNEL {channel}: the bot sees no channel of this name; check the name (it may have changed: an id "
+                f"never does), and in a private channel write /invite @{bot}"
             )
         elif found.get("is_archived"):
             yield f"SLACK_CHANNEL {channel}: {advice('is_archived')}"
@@ -133,7 +133,7 @@ def _ask(web: SlackWeb, method: str, arguments: Mapping[str, Any]) -> dict[str, 
         raise _Trouble(f"Slack limits the rate of {method}: try again in {error.after:.0f} s") from None
     except SlackUnsure as error:
         raise _Trouble(
-            f"no answer to {method} ({error}): can this machine reach Slack? SLACK_API_URL and a proxy decide where it asks"
+            f"no answer to {method} ({error}): check that this machine can reach Slack, SLACK_API_URL and the proxy settings"
         ) from None
 
 

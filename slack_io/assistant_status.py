@@ -105,7 +105,7 @@ class AssistantStatus:
                 if error.code not in _NOT_HERE:
                     self._never.add(wish.method)
                     log.warning(
-                        "left out from now on", method=wish.method, error=error.code, hint="the app may not use it"
+                        "left out from now on", method=wish.method, error=error.code, hint="the app lacks permission"
                     )
             except (SlackBusy, SlackUnsure):
                 with self._lock:

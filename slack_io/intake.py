@@ -81,5 +81,5 @@ def is_used(envelope: Mapping[str, Any]) -> bool:
 
 def log_unrecorded(error: Exception) -> None:
     """Logs that the database did not take what Slack sent."""
-    hint = "the database did not take it; Slack will send it again"
+    hint = "the database did not store it; Slack will send it again"
     log.error("not recorded", error=type(error).__name__, hint=hint)

@@ -25,5 +25,5 @@ def see_to_restored(store: Store, gate: Gate, ids: Callable[[], str]) -> None:
         "restored from a backup",
         taken_at=round(found.taken_at),
         questions=ended,
-        hint="what was under way then is told in its threads",
+        hint="threads in which something was under way then are told",
     )

@@ -73,7 +73,7 @@ _WITHOUT = {
 }
 _ADD_SCOPE = {
     "SLACK_BOT_TOKEN": "add {needed} in OAuth & Permissions > Scopes > Bot Token Scopes, then press Reinstall to Workspace",
-    "SLACK_APP_TOKEN": "make a token with the scope connections:write in Basic Information > App-Level Tokens",
+    "SLACK_APP_TOKEN": "generate a token with the scope connections:write in Basic Information > App-Level Tokens",
 }
 _PUT = "put {right} into {setting}"
 # Slack's error code -> what it means and what to do
@@ -81,21 +81,21 @@ _ADVICE = {
     "invalid_auth": "Slack does not know the token in {setting}: " + _PUT,
     "not_authed": "no token arrived: " + _PUT,
     "token_revoked": "the token in {setting} was revoked; install the app again, then " + _PUT,
-    "token_expired": "the token in {setting} has expired: the app has token rotation, which cannot be switched off; make the app again, "
+    "token_expired": "the token in {setting} has expired: the app uses token rotation, which cannot be switched off; create the app again, "
     "then " + _PUT,
     "account_inactive": "the app was removed from the workspace or its bot switched off; install it again, then "
     + _PUT,
-    "not_allowed_token_type": "the token in {setting} is of another kind: " + _PUT,
+    "not_allowed_token_type": "the token in {setting} is of the wrong kind: " + _PUT,
     "missing_scope": "the app may not do this: {add}",
     "no_permission": "the app may not do this: {add}",
     "not_in_channel": "the bot is not in the channel: write /invite and its name there",
     "channel_not_found": "no such channel, or a private one that the bot is not in: check SLACK_CHANNEL, and /invite the bot there",
-    "is_archived": "the channel is archived: open it again, or put another one into SLACK_CHANNEL",
+    "is_archived": "the channel is archived: unarchive it, or put another one into SLACK_CHANNEL",
     "plan_upgrade_required": "user groups need a paid plan of Slack: name people (U...) instead",
     "paid_teams_only": "user groups need a paid plan of Slack: name people (U...) instead",
     "no_such_subteam": "no such user group: correct the catalog",
-    "restricted_action": "a setting of the workspace forbids it: ask those who administer Slack",
-    "access_denied": "Slack refuses access: ask those who administer Slack",
+    "restricted_action": "a workspace setting forbids it: ask your Slack administrators",
+    "access_denied": "Slack refuses access: ask your Slack administrators",
     "team_access_not_granted": "the app is not installed in this workspace: install it there",
     "ratelimited": "Slack is limiting the rate of calls: try again in a minute",
 }

@@ -283,7 +283,7 @@ class SlackWeb:
                 self._groups.put(_text(group.get("handle")), group["id"])
         known = self._groups.get(handle)
         if known is None:
-            log.error("group unknown", group=handle, hint="no such handle; it stands for nobody")
+            log.error("group unknown", group=handle, hint="no such handle; the group counts as empty")
             self._no_groups.put(handle, True)
         return known
 
@@ -321,7 +321,7 @@ class SlackWeb:
         try:
             members = self.call("usergroups.users.list", {"usergroup": group}, spare=spare).get("users")
         except SlackSaysNo as error:
-            log.warning("group unknown", group=group, code=error.code, hint="it stands for nobody")
+            log.warning("group unknown", group=group, code=error.code, hint="the group counts as empty")
             return None
         return (_texts(members), "") if isinstance(members, list) else None
 

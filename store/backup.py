@@ -26,7 +26,7 @@ from store.tables import MIGRATIONS
 _MAGIC = b"SQLite format 3\0"
 _OF_A_SERVER = b"PGDMP"
 _PATIENCE = 10.0  # seconds for which a database that is locked is waited for
-_IN_USE = "Somebody has the database open. End that first; then try again."
+_IN_USE = "Another program has the database open. Close it, then try again."
 IS_RUNNING = "The bot is running on this database. Stop it first, and start it again afterwards."
 
 
@@ -86,7 +86,7 @@ def check_backup(file: Path) -> bool:
         raise Misconfigured(f"Cannot read {file}: {error.strerror}.") from None
     if begin.startswith(_OF_A_SERVER):
         raise Misconfigured(
-            f"{file} is a backup of a PostgreSQL database; set DATABASE_URL to the one it belongs into."
+            f"{file} is a backup of a PostgreSQL database; set DATABASE_URL to the database to restore."
         )
     if not begin.startswith(_MAGIC):
         raise Misconfigured(f"{file} is not a backup of this bot: `python bot.py backup FILE` makes one.")
@@ -110,7 +110,7 @@ def _check_backup(backup: sqlite3.Connection, file: Path) -> bool:
     (done,) = backup.execute("select count(*) from migrations").fetchone()
     if done > len(MIGRATIONS):
         raise Misconfigured(
-            f"{file} is of a newer version of the bot (migration {done}); restore it with that version."
+            f"{file} comes from a newer version of the bot (migration {done}); restore it with that version."
         )
     _check_whole(backup, str(file))
     (key,) = backup.execute(f"select journal_key from {BACKUP}").fetchone()  # noqa: S608 - a constant
@@ -129,7 +129,7 @@ def restore(file: Path, database: Path, check: Callable[[Path, str | None], None
     Raises `Misconfigured`, and nothing was changed."""
     check_backup(file)
     if database.exists() and not force:
-        raise Misconfigured(f"There is a database at {database}. With --force the backup takes its place.")
+        raise Misconfigured(f"There is already a database at {database}. With --force the backup replaces it.")
     lock = FileLock(f"{os.path.realpath(database)}.lock")
     try:
         if not lock.take():

@@ -294,7 +294,7 @@ class Database:
             if not told:
                 log.warning(
                     "waiting",
-                    reason="a process of version 0.1.0 works on this database, alone as it thinks; end it first",
+                    reason="a process of version 0.1.0 uses this database and takes it for its own; end it first",
                 )
                 told = True
             if stop.wait(_LOOK_AGAIN):
@@ -389,7 +389,7 @@ class Database:
         missing = self.journal.missing()
         if missing is not None:
             metrics.ALARMS.inc()
-            log.critical("the journal is not whole", reason=missing, hint="`python bot.py journal --verify` tells more")
+            log.critical("the journal is not whole", reason=missing, hint="run `python bot.py journal --verify`")
             self.note("", "", [JournalEntry("alarm", {"reason": missing})])
         self.journal.keep_head()
 

@@ -115,7 +115,7 @@ def make_engine(url: URL) -> Engine:
         event.listen(server, "checkout", _check_lives)
         return server
     if not Path(str(url.database)).absolute().parent.is_dir():
-        raise Misconfigured(f"DATABASE_URL: the folder of {url.database} does not exist; make it first.")
+        raise Misconfigured(f"DATABASE_URL: the folder of {url.database} does not exist; create it first.")
     _keep_private(str(url.database))
     connect = {"timeout": 30, "check_same_thread": False}
     engine = create_engine(url, pool_size=32, max_overflow=32, connect_args=connect, hide_parameters=True)

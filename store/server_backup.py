@@ -31,8 +31,8 @@ _ABSENT = (
     "own backups; once such a one was put back, run `python bot.py restore --by-hand`."
 )
 _POOLED = (
-    "DATABASE_URL leads to a pooler (PgBouncer), by which pg_dump and pg_restore do not work. Set DATABASE_LISTEN_URL to an address of the "
-    "server itself, or of a pooler with pool_mode = session."
+    "DATABASE_URL points to a pooler (PgBouncer), through which pg_dump and pg_restore do not work. Set DATABASE_LISTEN_URL to an address "
+    "of the server itself, or of a pooler with pool_mode = session."
 )
 
 
@@ -88,7 +88,7 @@ def restore(file: Path, url: str, *, force: bool, listen_url: str | None = None)
                 raise Misconfigured(IS_RUNNING)
             is_there, was_marked = (inspect(engine).has_table(name) for name in ("migrations", BACKUP))
             if is_there and not force:
-                raise Misconfigured("DATABASE_URL: there is a bot's database. With --force the backup takes its place.")
+                raise Misconfigured("DATABASE_URL: there is a bot's database. With --force the backup replaces it.")
             with engine.begin() as db:
                 mark(
                     db, _head(db) if is_there else None

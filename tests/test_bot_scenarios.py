@@ -661,10 +661,7 @@ def test_a_message_during_a_decision_is_kept_its_author_told_and_it_is_taken_up_
     card = talk.card()
 
     ben.replies(talk, "how many are left?")
-    assert (
-        ben.aside()
-        == "I've noted this. I'm waiting for a decision on the card above and will take your message up right after it."
-    )
+    assert ben.aside() == "I've noted this and will get to it right after the decision on the card above."
     bot.settle()
     assert len(model.asked) == 1
 

@@ -39,8 +39,8 @@ pytestmark = pytest.mark.programs
 T = TypeVar("T")
 SEALED_OTHERWISE = "The bot was updated, or got another key, while this waited. Please ask again."
 SET_ASIDE = (
-    "My process ended each time I was in the middle of this, so I've set it aside and won't go on with it. "
-    "Please ask in another way, and if it keeps happening, tell my operators."
+    "My process died each time I worked on this, so I've set it aside. "
+    "Please ask in another way; if it keeps happening, tell my operators."
 )
 ROOT = Path(__file__).parents[1]
 ANN = "U0ANN"
@@ -677,7 +677,7 @@ def test_another_journal_key_stops_the_start_until_a_new_chain_begins(system: Sy
     stopped = system.launch(JOURNAL_KEY="the new one")
     assert stopped.process.wait(60) == 2
     until(lambda: stopped.lines)
-    assert "JOURNAL_KEY does not fit the journal" in stopped.lines[-1]
+    assert "JOURNAL_KEY does not match the journal" in stopped.lines[-1]
     assert "python bot.py journal --rekey" in stopped.lines[-1]
     assert journal_command(system, "--rekey", key="the new one").startswith("A new chain starts at entry ")
 

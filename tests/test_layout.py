@@ -663,7 +663,7 @@ def test_the_readmes_defaults_are_those_of_the_code(readme: str) -> None:
     told = {row[0].strip("`"): row[-1].strip("`") for row in rows(section(readme, "Settings"))}
     in_words = {"SLACK_API_URL": "Slack's", "OPENAI_BASE_URL": "OpenAI's", "MAX_RESPONSE": "5 MB"}
     in_words["HOST"] = "0.0.0.0; in socket mode 127.0.0.1"
-    in_words["JOURNAL_KEY"] = "made, in `<database>.journal-key"
+    in_words["JOURNAL_KEY"] = "generated, in `<database>.journal-key"
     for name, field in Settings.model_fields.items():
         default = field.default
         words = (

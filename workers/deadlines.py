@@ -96,7 +96,7 @@ class Deadlines:
         moved = self._clock.jump()
         if not moved:
             return
-        log.warning("the clock was set", seconds=round(moved), hint="what waits keeps the time that it has left")
+        log.warning("the clock was set", seconds=round(moved), hint="whatever waits keeps its remaining time")
         if moved < 0:
             self._clock.follow(moved)
         self._store.move_deadlines(moved)

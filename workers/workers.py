@@ -181,7 +181,7 @@ class Workers:
                     return None
                 raise
             except CatalogOutdated:
-                log.warning("catalog outdated", hint="another process has a newer one; this one reads its file again")
+                log.warning("catalog outdated", hint="another process has a newer one; this one rereads its file")
                 self._reload()
                 return _AWAY
             except Exception as error:

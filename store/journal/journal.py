@@ -29,17 +29,17 @@ log = structlog.get_logger("journal")
 # The number is that of the earlier versions' one lock: beside them in a rolling update, entries are written one after the other, too.
 _LOCK_CHAIN = "select pg_advisory_xact_lock(7316045922)"
 _KEY_FOR_SERVER = (
-    "JOURNAL_KEY is not set. With PostgreSQL it has to be: set it to a secret of your own, for example what `openssl rand -hex 32` prints, "
-    "and keep it. An earlier version made one in the file journal-key of its working directory; that one goes on."
+    "JOURNAL_KEY is not set. PostgreSQL requires it: set it to a secret of your own, for example what `openssl rand -hex 32` prints, "
+    "and keep it. If an earlier version made one in the file journal-key of its working directory, use that."
 )
 BEGUN_ANEW = "begun anew"  # the kind of an entry with which a chain begins behind another
 _PAGE = 1_000
-_GONE = "it was emptied, cut off or swapped for another"
-_ANEW = "`python bot.py journal --rekey` begins a new chain and says so in it."
+_GONE = "the journal was emptied, truncated or swapped for another"
+_ANEW = "`python bot.py journal --rekey` starts a new chain, which says so."
 _NO_HEAD = "The journal's head is not in the database any more: somebody removed it."
 _OTHER_KEY = (
-    "JOURNAL_KEY does not fit the journal: its head was signed with another key. Put that back (without JOURNAL_KEY it is the file "
-    f"beside the database); where it is lost, {_ANEW}"
+    "JOURNAL_KEY does not match the journal: its head was signed with another key. Set that one (without JOURNAL_KEY it is in a file "
+    f"beside the database); if it is lost, {_ANEW}"
 )
 
 _END = select(journal).order_by(journal.c.number.desc()).limit(2)
@@ -298,10 +298,10 @@ class Journal:
         if row is None:
             return _NO_HEAD
         if not self.is_signed(row.signature, "head", f"{row.number}:{row.hash}"):
-            return "The head in the database was not signed with this key, or was changed."
+            return "The head in the database was not signed with this key, or was altered."
         last = Head(row.last_number, row.last_hash) if row.last_number is not None else Head()
         if last != Head(row.number, row.hash):
-            return f"{row.number} entries were written, and what is there does not end with the last of them: {_GONE}."
+            return f"{row.number} entries were written, but the journal does not end with the last of them: {_GONE}."
         return self._missing_by_file() if self.file is not None else None
 
     def _missing_by_file(self) -> str | None:
@@ -309,11 +309,11 @@ class Journal:
             number, hash_, signature = (self.file or Path()).read_text("ascii").strip().split(":")
             head = Head(int(number), hash_)
         except (OSError, ValueError):
-            return f"{self.file}, where the journal's head is kept beside the database, is missing or no head."
+            return f"{self.file}, where the journal's head is kept beside the database, is missing or holds no head."
         if not self.is_signed(signature, "head", str(head)):
-            return f"The head in {self.file} was not signed with this key, or was changed."
+            return f"The head in {self.file} was not signed with this key, or was altered."
         if not self.has(head):
-            return f"{self.file} has entry {number} on record, which is not in the journal: {_GONE}."
+            return f"{self.file} names entry {number}, which is not in the journal: {_GONE}."
         return None
 
     def has(self, head: Head) -> bool:

@@ -30,7 +30,7 @@ def data_of(line: ChainedEntry) -> dict[str, Any]:
     try:
         value = json.loads(line.data)
     except (TypeError, ValueError, RecursionError):
-        return {"note": "this entry was changed by hand; --verify names the first such"}
+        return {"note": "this entry was altered; --verify names the first such entry"}
     return value if isinstance(value, dict) else {}
 
 
@@ -139,8 +139,8 @@ def totals(lines: Iterable[ChainedEntry], since: float = 0.0) -> dict[str, int]:
 
 def totals_told(sums: Mapping[str, int]) -> str:
     """The same in one line."""
-    asked = f"{sums['prompt_tokens']:,} tokens asked ({sums['cached_tokens']:,} of them from the server's cache)"
-    said = f"{sums['completion_tokens']:,} answered ({sums['reasoning_tokens']:,} of them for reasoning)"
+    asked = f"{sums['prompt_tokens']:,} prompt tokens ({sums['cached_tokens']:,} of them from the server's cache)"
+    said = f"{sums['completion_tokens']:,} completion tokens ({sums['reasoning_tokens']:,} of them for reasoning)"
     return f"Model calls: {sums['calls']:,}, {asked}, {said}."
 
 

@@ -71,7 +71,7 @@ def test_this_machine_may_be_asked_over_plain_http(url: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"issuer": None}, "write issuer, or authorize_url and token_url where the sign-in server has no discovery"),
+        ({"issuer": None}, "write issuer, or authorize_url and token_url if the sign-in server has no discovery"),
         (
             {"issuer": "http://login.example.com"},
             "write a URL that begins with https:// (http:// is for this machine alone)",
@@ -88,8 +88,11 @@ def test_this_machine_may_be_asked_over_plain_http(url: str) -> None:
             "issuer: write your tenant's id in place of 'common', which is not an issuer",
         ),
         ({"token_url": "https://a.example.com/token"}, "authorize_url and token_url go together"),
-        ({"issuer": None, **BARE}, "whose account it is would not be known: add userinfo_url, or issuer, jwks_url and"),
-        ({"scopes": ["hr.read"]}, "whose account it is would not be known: add openid to scopes, or userinfo_url"),
+        (
+            {"issuer": None, **BARE},
+            "the bot could not tell whose account it is: add userinfo_url, or issuer, jwks_url and",
+        ),
+        ({"scopes": ["hr.read"]}, "the bot could not tell whose account it is: add openid to scopes, or userinfo_url"),
         ({"scopes": ["openid hr.read"]}, "'openid hr.read' is not a scope; write one scope per item of the list"),
         ({"client_id": None}, "'client_id' is missing; add it"),
         (

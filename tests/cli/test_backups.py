@@ -70,7 +70,7 @@ def test_a_backup_and_a_restore_say_what_they_did(tmp_path: Path) -> None:
 
     done = run("restore", "kept", **FILE)
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.startswith("There is a database at ")
+    assert done.stderr.startswith("There is already a database at ")
     done = run("restore", "--force", "kept", **FILE)
     assert done.exit_code == 0
     assert re.search(
@@ -90,7 +90,7 @@ def test_a_key_that_is_set_is_needed_again() -> None:
         "kept was made where JOURNAL_KEY was set, and it is not set here. Set it to the same key."
     )
     done = run("restore", "kept", DATABASE_URL=new, JOURNAL_KEY="theirs")
-    assert (done.exit_code, "JOURNAL_KEY does not fit the journal" in done.stderr) == (2, True)
+    assert (done.exit_code, "JOURNAL_KEY does not match the journal" in done.stderr) == (2, True)
     assert not Path("new.db").exists()
     assert run("restore", "kept", DATABASE_URL=new, JOURNAL_KEY="ours").exit_code == 0
     assert not Path("new.db.journal-key").exists()

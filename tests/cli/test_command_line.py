@@ -95,7 +95,7 @@ def test_check_shows_the_operations_with_who_may_do_what(tmp_path: Path) -> None
     }
     assert "HR at https://hr.example" in done.stdout
     assert "everybody" in lines["GET"]
-    assert "without approval until data was read in the thread" in lines["POST"]
+    assert "without approval until data has been read in the thread" in lines["POST"]
     assert "waits for asker, at most 60 min" in lines["PUT"]
     assert "waits for asker, at most 30 min" in lines["DELETE"]
     assert "5 operations, no mistakes found." in done.stdout
@@ -161,11 +161,11 @@ def test_check_shows_who_may_ask(tmp_path: Path) -> None:
     rows = {
         name: line for line in shown.splitlines() for name in ("GET /people", "GET /holidays", "POST") if name in line
     }
-    assert "asked for by @hr-team or example.com" in rows["GET /people"]
+    assert "may be asked for by @hr-team or example.com" in rows["GET /people"]
     assert "everybody in the channel" in rows["GET /holidays"]
-    assert "asked for by B061EG9T2: waits for @leads, at most 60 min" in rows["POST"]
+    assert "may be asked for by B061EG9T2: waits for @leads, at most 60 min" in rows["POST"]
     assert (
-        "Asked for (HR): 1 operation by @hr-team or example.com; 1 operation by everybody; 1 operation by B061EG9T2."
+        "Who may ask (HR): @hr-team or example.com for 1 operation; everybody for 1 operation; B061EG9T2 for 1 operation."
         in shown
     )
 
@@ -200,11 +200,11 @@ def test_check_shows_which_spelling_of_a_condition_asks_whom_and_where_it_can_be
     done = check(tmp_path, COLUMNS="200")
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
     told = {(row[0], row[1]): row[2] for row in rows if row[2:]}
-    asks, not_told = "waits for @leads, at most 60 min", "(the strictest rule: it is unclear which one is meant)"
+    asks, not_told = "waits for @leads, at most 60 min", "(the strictest rule: it is unclear which one applies)"
 
     assert done.exit_code == 0
     assert told["POST /refunds", '{"amount": 1000}'] == asks
-    assert told["POST /refunds", '{"amount": 999}'] == "without approval until data was read in the thread"
+    assert told["POST /refunds", '{"amount": 999}'] == "without approval until data has been read in the thread"
     for body in ('{"amount": "1000"}', '{"amount": "1,000"}', '{"Amount": 1000}', '{"data": {"amount": 1000}}', "{}"):
         assert told["POST /refunds", body] == f"{asks} {not_told}"
     by_all = told["POST /refunds in #pay", '{"amount": 999, "currency": "usd"}']
@@ -549,7 +549,7 @@ def test_a_certificate_that_has_ended_is_told_at_the_start(tmp_path: Path) -> No
         done = run(tmp_path, **(COMPLETE | settings))
 
     (told,) = [json.loads(line) for line in done.stderr.splitlines() if "a certificate does not hold" in line]
-    assert told["reason"].startswith("HR: the certificate in bot.pem ended on ")
+    assert told["reason"].startswith("HR: the certificate in bot.pem expired on ")
 
 
 # --- help, start and end ----------------------------------------------------------------------------------------------

@@ -78,16 +78,17 @@ def test_accounts_are_listed_without_their_tokens(server: PeculiarProvider) -> N
 def test_another_key_takes_the_place_of_the_old_one(server: PeculiarProvider) -> None:
     connect(server, BEN, "ben")
     done = run("rotate", key=f"{KEY},{OLD_KEY}")
-    assert (done.exit_code, done.stdout) == (0, "2 of 2 encrypted with the first key of TOKEN_KEY.\n")
+    assert (done.exit_code, done.stdout) == (0, "2 of 2 accounts are encrypted with the first key of TOKEN_KEY.\n")
     done = run("rotate", key=KEY)
-    assert (done.exit_code, done.stdout) == (0, "2 of 2 encrypted with the first key of TOKEN_KEY.\n")
+    assert (done.exit_code, done.stdout) == (0, "2 of 2 accounts are encrypted with the first key of TOKEN_KEY.\n")
 
 
 def test_what_no_key_opens_is_named_and_stays(server: PeculiarProvider) -> None:
     done = run("rotate", key=KEY)
     assert done.exit_code == 1
     assert done.stdout == (
-        "- U0ANN's HR account cannot be decrypted with any key of TOKEN_KEY.\n0 of 1 encrypted with the first key of TOKEN_KEY.\n"
+        "- U0ANN's HR account cannot be decrypted with any key of TOKEN_KEY.\n"
+        "0 of 1 accounts are encrypted with the first key of TOKEN_KEY.\n"
     )
     assert len(rows(URL, "accounts")) == 1
 
@@ -107,7 +108,7 @@ def test_a_persons_tokens_are_given_back(server: PeculiarProvider) -> None:
 def test_tokens_are_deleted_although_the_server_is_away(server: PeculiarProvider) -> None:
     server.replies["/revoke"] = as_json({}, 500)
     done = run("revoke", ANN, "--api", "HR")
-    assert (done.exit_code, done.stdout) == (0, "HR: deleted; the sign-in server did not take it back.\n")
+    assert (done.exit_code, done.stdout) == (0, "HR: deleted; the sign-in server did not revoke it.\n")
     assert rows(URL, "accounts") == []
 
 

@@ -18,7 +18,7 @@ from tests.slack_io.test_crowd import parts as parts
 
 # as people read them
 NO_LOOKUP = (
-    "I couldn't look up who belongs to {group}, so I can't take your decision. Please try again; if it keeps happening, tell "
+    "I couldn't look up who belongs to {group}, so I can't accept your decision. Please try again; if it keeps happening, tell "
     "my operators."
 )
 
@@ -43,7 +43,7 @@ class Named(Slow):
 
 def test_where_a_channels_name_is_not_known_nothing_holds_there() -> None:
     catalog = load_catalog(BY_NAME, {})
-    with pytest.raises(ChannelUnknown, match="does not say which channel"):
+    with pytest.raises(ChannelUnknown, match="doesn't say which channel"):
         Authority(Slow(), ("C0HR",)).part(catalog, HERE, ANN)
     with pytest.raises(ChannelUnknown):
         Authority(Slow(), ("C0HR",)).part(catalog, DIRECT, ANN)

@@ -459,7 +459,7 @@ def test_nothing_in_a_target_hides_anything_or_breaks_the_card(old: object, body
     for text in "".join(plain(blocks)), "".join(section for view in pages(given) for section in plain(view["blocks"])):
         assert all(c == "\n" or c == " " or unicodedata.category(c)[0] not in "CZ" for c in text)
     assert {block["text"]["type"] for block in blocks if block["type"] == "section"} == {"plain_text"}
-    ours = {"What is removed:", "What the request says of it:", "What changes:", "As it is now:"}
+    ours = {"What is removed:", "What the request says about it:", "What changes:", "As it is now:"}
     assert set(mrkdwn(blocks)) <= {*mrkdwn(card(row("{}"))[1]), *ours}
     all_within_limits(given)
     for message in (card(given), target_card(given, Target.from_json(given.before))):

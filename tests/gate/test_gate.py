@@ -237,7 +237,7 @@ def test_no_api_leads_to_another_that_is_asked_in_a_persons_name(make: Make, ser
             )
         )
         server.will(to(f"{other.url}/b"))
-        words = "The API redirected to a place that is asked in people's own names, so that was not followed."
+        words = "The API redirected to a place whose answers serve the asker alone, so that was not followed."
         assert parts.read("/a?x=1")["error"] == words
         assert other.requests == []
 
@@ -251,7 +251,7 @@ def test_no_api_leads_to_another_whose_answers_are_direct_messages(make: Make, s
         text = text.replace("    auth: {{bearer: token-of-b}}", "    answers: dm")
         parts = make(text)
         server.will(to(f"{other.url}/b"))
-        words = "The API redirected to a place whose answers are for who asks alone, so that was not followed."
+        words = "The API redirected to a place whose answers are direct messages, so that was not followed."
         assert parts.read("/a?x=1")["error"] == words
         assert other.requests == []
 

@@ -480,5 +480,5 @@ def test_a_look_up_finds_no_name_in_a_list_that_is_a_part(opened: Any, server: R
     bot.replies.will(calls(("GET", f"{server.url}/things/Thing%2050")))
     bot.ask()
     (result,) = tool_results(bot.replies.asked[1])
-    assert "could not be read whole" in result["error"]
+    assert "could not be read completely" in result["error"]
     assert strict(json.dumps(result))

@@ -166,7 +166,7 @@ def test_of_a_link_its_query_counts_on_the_path_that_was_asked(
         ("/secrets", "does not allow"),
         (
             "/secrets?admin=1",
-            "is asked for by admin, and the url of GET /next_url in the catalog has no such query name",
+            "uses admin, and the url of GET /next_url in the catalog has no such query name",
         ),
         ("/payroll", "needs a person's approval"),
         ("/other/link", "at another API"),

@@ -200,7 +200,7 @@ def test_what_nobody_is_called_is_a_clear_no(parts: BotParts, server: RestServer
     server.will(people(named(7, "Ann Lee"), named(8, None), named(9, {"Le": "Ann"}), {"id": 10}, "x", 5, None))
     result = ask(parts, "DELETE", f"/people/{name.replace(' ', '%20')}")
     assert result is not None
-    assert "nothing that GET /page lists is" in result["error"]
+    assert "GET /page lists nothing that matches" in result["error"]
     assert parts.pending() == []
 
 
@@ -226,7 +226,7 @@ def test_one_that_fits_is_not_enough_where_the_list_is_not_whole(parts: BotParts
     server.will(first, reply("{}", 500))
     result = ask(parts, "DELETE", "/people/Person%207")
     assert result is not None
-    assert "could not be read whole: 100 of 300 were read, since page 2 failed with 500" in result["error"]
+    assert "could not be read completely: 100 of 300 were read, since page 2 failed with 500" in result["error"]
     assert result["data"] == [{"id": "7", "email": "p7@example.com", "name": "Person 7"}]
     assert parts.pending() == []
 

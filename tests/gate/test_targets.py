@@ -261,7 +261,7 @@ def test_a_thing_without_an_id_of_its_own_has_that_of_its_own_part_of_the_path(
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        (as_json({"error": "down"}, 500), "GET {url}/recs was answered 500 Internal Server Error"),
+        (as_json({"error": "down"}, 500), "the API answered GET {url}/recs with 500 Internal Server Error"),
         (as_json({"message": "nothing listed"}), "GET {url}/recs did not give a complete list"),
     ],
 )
@@ -304,13 +304,13 @@ def test_a_bulk_request_shows_what_its_query_chooses(parts: Callable[[str], BotP
 @pytest.mark.parametrize(
     ("endpoints", "url", "body", "problem"),
     [
-        ("GET /recs", "/recs?state=closed", None, "the request chooses by 'state', which GET /recs does not take"),
+        ("GET /recs", "/recs?state=closed", None, "the request selects by 'state', which GET /recs does not take"),
         ("GET /recs?state=[s]", "/recs?state=closed", {"only": "old"}, "the request's body says which things are meant"),
         ("GET /recs?state=[s]", "/recs", {"filter": {"state": "closed"}}, "the request's body says which things are meant"),
         ("GET /recs?state=[s]", "/recs", [{"state": "closed"}], "the request's body says which things are meant"),
         ("GET /recs?state=[s] parameters: {s: {enum: [open]}}", "/recs?state=closed", None,
-         "the request chooses by 'state', which GET /recs does not take"),
-        ("GET /recs?state=open", "/recs?state=closed", None, "the request chooses by 'state', which GET /recs does not take"),
+         "the request selects by 'state', which GET /recs does not take"),
+        ("GET /recs?state=open", "/recs?state=closed", None, "the request selects by 'state', which GET /recs does not take"),
         ("GET /recs?state=[s] approval: always", "/recs?state=closed", None, "reading it needs a person's approval"),
     ],
 )  # fmt: skip
@@ -485,7 +485,7 @@ def test_a_value_that_the_catalog_hides_is_not_read_with_where_the_read_would_sh
     ]
     assert told == [
         [f"{problem}reading it would show a value that the catalog hides."],
-        [f"{problem}the request chooses by 'pin', which GET /pins does not take."],
+        [f"{problem}the request selects by 'pin', which GET /pins does not take."],
         [f"{problem}GET /pins lists none with pin ...."],
     ]
     assert asked(bot, "DELETE", "/vaults/s3cret")[0] == ABOUT_TOM
@@ -546,7 +546,7 @@ OPERATIONS = [
         ("PATCH", {"data": {"job": "Lead"}}, ['data.job: "Sales" → "Lead"']),
         ("PATCH", {"user": {"job": "Lead"}}, ['user.job: "Sales" → "Lead"']),
         ("PATCH", {"job": "Sales"}, ["Nothing: the target looks like this already."]),
-        ("PATCH", ["job"], ["The request's body is a list; it is unclear what it changes of this."]),
+        ("PATCH", ["job"], ["The request's body is a list; it is unclear what it changes here."]),
         ("PUT", {"first_name": "Tom", "last_name": "Berg", "job": "Lead"}, [
             'job: "Sales" → "Lead"', "id: 7 (not in the request)", 'email: "tom.berg@example.com" (not in the request)',
             'tags: ["a","b"] (not in the request)',

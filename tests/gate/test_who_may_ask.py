@@ -330,7 +330,7 @@ def test_where_slack_does_not_say_whether_they_still_may_nothing_is_sent(
         assert parts.row(pending).state is State.DONE  # it was asked again
         return
     assert parts.row(pending).note == (
-        "Slack does not say at the moment whether the person who asked for this may do so. Nothing was sent."
+        "Slack can't confirm right now that the person who asked for this may do so. Nothing was sent."
     )
     assert "DELETE" not in [seen.method for seen in server.requests]
 
@@ -409,7 +409,7 @@ def test_whoever_may_ask_for_nothing_is_told_so_and_the_model_is_not_asked(tmp_p
     parts = BotParts(tmp_path, text, directory=people)
     assert parts.told(parts.ask(by=BEN)) == [
         (
-            "You may not ask for anything that I can do here. If you should be able to, tell my operators: "
+            "There is nothing that you may ask me for here. If there should be, tell my operators: "
             "they decide who may ask for what."
         )
     ]

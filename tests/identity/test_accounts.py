@@ -280,7 +280,7 @@ def test_a_renewal_whose_process_died_is_anothers_after_a_while(
     assert store.begin_renewal(account, "somebody who dies", 30.0)
     with pytest.raises(NoCredential) as told:
         credential(accounts, api, seconds=0.2)
-    assert str(told.value) == ("The sign-in server of HR is slow at renewing your sign-in. Try again in a minute.")
+    assert str(told.value) == ("The sign-in server of HR is slow to renew your sign-in. Try again in a minute.")
     clock.now += 31
     assert token(accounts, api) == "Bearer access-2-of-this-test"
 
@@ -567,7 +567,7 @@ def test_a_key_that_is_missing_or_none_stops_the_start_in_words(server: Peculiar
     with pytest.raises(Misconfigured) as told:
         check_keys(catalog, [])
     assert str(told.value) == (
-        "TOKEN_KEY is not set. HR is asked with people's own accounts, whose tokens are kept encrypted: make one with "
+        "TOKEN_KEY is not set. HR is called with people's own accounts, whose tokens are kept encrypted: make one with "
         "`openssl rand -base64 32`, set TOKEN_KEY to it and keep it as safely as any key."
     )
     for keys in (["password"], [KEY, "password"], [KEY[:-4]]):

@@ -256,7 +256,7 @@ def test_nothing_is_sent_while_slack_does_not_say_who_asks(bots: Bots) -> None:
     with Guarded() as api:
         bot = bots(api, bots.actor(email=True), email=busy)
         told = bot.read(f"{api.url}/users/7")["error"]
-        assert told == "Slack does not say at the moment who asks, so nothing was sent. Try again in a minute."
+        assert told == "Slack can't confirm right now who asks, so nothing was sent. Try again in a minute."
         assert api.requests == []
 
 

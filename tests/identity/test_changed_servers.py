@@ -29,9 +29,7 @@ from tests.harness.stores import ANN, TEAM, Clock
 KEY = "6nOSl4xRW0eXm3x1FqYyIhBB6gCxTNNrFfcCvzjzqxA="
 ASKED = ConnectionAsked(TEAM, ANN, "HR")
 BEARER = "{name: HR, base_url: 'http://127.0.0.1:9', auth: {bearer: fixed}, endpoints: [{method: GET, url: /a, description: d}]}"
-NO_API = (
-    "I don't ask HR in people's own names any more, so nothing was connected, and nothing needs to be: just ask again."
-)
+NO_API = "I don't need people's own accounts for HR any more, so nothing was connected: just ask again."
 CHANGED = (
     "My settings for HR were changed meanwhile, so nothing was connected. Go back to Slack and press Connect again."
 )
@@ -261,6 +259,6 @@ def test_no_code_is_asked_for_where_the_api_has_no_accounts(
 ) -> None:
     server, _ = servers
     moving.moves_to(load_catalog(BEARER, {}))
-    with pytest.raises(NoCredential, match="I don't ask HR in people's own names any more"):
+    with pytest.raises(NoCredential, match="I don't need people's own accounts for HR any more"):
         moving.devices.begin(ASKED)
     assert server.requests == []

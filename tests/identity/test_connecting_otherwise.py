@@ -226,8 +226,8 @@ def test_a_start_without_an_address_needs_a_server_with_codes(provider: OidcProv
     check_lead(catalog(written), SignInServers(lambda: 0.0), PUBLIC)
     with pytest.raises(Misconfigured) as told:
         check_lead(catalog(written), SignInServers(lambda: 0.0), None)
-    assert str(told.value).startswith("PUBLIC_URL is not set. HR is asked with people's own accounts")
-    assert "<PUBLIC_URL>/oauth/callback as redirect URI" in str(told.value)
+    assert str(told.value).startswith("PUBLIC_URL is not set. HR is called with people's own accounts")
+    assert "<PUBLIC_URL>/oauth/callback as a redirect URI" in str(told.value)
 
 
 # --- a sign-in server that is away, slow, or grants less ----------------------------------------------------------------
@@ -282,8 +282,8 @@ def test_scopes_that_were_not_granted_are_told_on_the_page_and_in_slack(
     talk = ann.asks("who is 1?")
     browser = Browser(lambda: bot.url, "ann")
     browser.visit(link_for(ann))
-    assert "It was granted less than I asked for: hr.write. Some things may not work." in browser.text
+    assert "I was granted less than I asked for (missing: hr.write). Some things may not work." in browser.text
     model.will(says("Done."))
     browser.answers("yes")
     assert talk.answer() == "Done."
-    assert "It may do less than I asked for (hr.write)." in ann.aside(2)
+    assert "I was granted less than I asked for (missing: hr.write)." in ann.aside(2)

@@ -235,7 +235,7 @@ AWAY = "The sign-in server of HR gave no answer. Try again in a few minutes."
 ODD = "The sign-in server of HR gave an answer that cannot be trusted or understood. Ask whoever runs this bot to look at its log."
 ELSEWHERE = (
     "This sign-in began in another browser, or your browser keeps no cookies, so nothing was connected. Go back to Slack, press Connect, "
-    "and stay in the browser that opens. If that wasn't you, somebody else has seen your link or where it led; they got nothing by it."
+    "and stay in the browser that opens. If that wasn't you, somebody else has seen your link or where it led; they gained no access."
 )
 LATE = "This sign-in took more than ten minutes, so nothing was connected. Go back to Slack and press Connect again."
 FAULT = (
@@ -260,7 +260,7 @@ FAILURES: list[tuple[Callable[[Try], None], str]] = [
     (without_cookies, ELSEWHERE),
     (
         no_said,
-        "On my page the answer was No, so no HR account was connected. Press Connect if you want another try.",
+        "On my page the answer was No, so no HR account was connected. Press Connect to try again.",
     ),
     (yes_after_no, USED),
     (yes_too_late, LATE),
@@ -370,7 +370,9 @@ def test_who_is_not_told_by_slack_who_somebody_is_says_so_there(
     workspace.open_home("U0ANN")
     browser = Browser(lambda: bot.url, "ann")
     browser.visit(link_in_home(workspace))
-    words = "Slack doesn't tell me who you are at the moment, so nothing was connected. Please press Connect again in a minute."
+    words = (
+        "Slack can't tell me who you are right now, so nothing was connected. Please press Connect again in a minute."
+    )
     assert words in browser.text
     workspace.wait(lambda: words in card_text(workspace.home("U0ANN") or {}))
 
@@ -382,7 +384,10 @@ def test_scopes_that_were_not_granted_are_told(begun: Try, model: Script) -> Non
     begun.provider.answer["scope"] = "openid"
     begun.comes_back()
     begun.browser.answers("yes")
-    words = "It may do less than I asked for (hr.read). If something doesn't work, disconnect it in my Home tab and connect it again."
+    words = (
+        "I was granted less than I asked for (missing: hr.read). If something doesn't work, disconnect it in my Home tab and "
+        "connect it again."
+    )
     begun.workspace.wait(lambda: words in begun.told())
 
 

@@ -260,7 +260,7 @@ def test_certificates_that_do_not_hold_now_are_told(place: Place) -> None:
     assert untimely(catalog, now) == []
     (ended,) = untimely(catalog, now + timedelta(days=36_500))
     assert re.fullmatch(
-        r"HR: the certificate in .*cert.pem ended on \d{4}-\d\d-\d\d and will be refused; renew it\.", ended
+        r"HR: the certificate in .*cert.pem expired on \d{4}-\d\d-\d\d and will be rejected; renew it\.", ended
     )
     (early,) = untimely(catalog, now - timedelta(days=36_500))
-    assert re.fullmatch(r"HR: the certificate in .*cert.pem holds from \d{4}-\d\d-\d\d on\.", early)
+    assert re.fullmatch(r"HR: the certificate in .*cert.pem is not valid before \d{4}-\d\d-\d\d\.", early)

@@ -448,7 +448,7 @@ def test_an_issuer_that_differs_by_its_last_slash_is_another_one(
     with pytest.raises(NoCredential) as told:
         redeemed(servers, server.api(issuer=f"{server.url}/"))
     assert str(told.value) == ODD
-    assert "write exactly its own issuer into the catalog" in caplog.text
+    assert "put exactly its_issuer into the catalog" in caplog.text
 
 
 # --- userinfo ---------------------------------------------------------------------------------------------------------

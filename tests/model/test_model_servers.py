@@ -316,9 +316,7 @@ def test_one_question_that_is_too_large_alone_is_told_as_that(begin: Callable[..
     with StrictServer(window(2_000, NAMED)) as server:
         bot = begin(server)
         talk = ann.asks("word " * 3_000)
-        assert talk.answer().startswith(
-            "Your question alone, with what I found for it, is more than the language model"
-        )
+        assert talk.answer().startswith("Your question, with what I found for it, is more than the language model")
         ann.replies(talk, "<@U0BOT> hello")
         bot.settle()
         assert server.refused

@@ -106,7 +106,7 @@ def test_patience_has_an_end(start_bot: StartBot, server: RestServer, ann: Perso
     began = time.monotonic()
     told = ann.asks("a question").answer()
     assert time.monotonic() - began >= 2
-    assert "The language model's server is busy. I tried again for 2 seconds, then I had to stop." in told
+    assert "The language model's server is busy. I kept trying for 2 seconds, then I had to stop." in told
     assert "reference" in told
     assert 3 <= len(server.requests) <= 4  # at the start, after one second, and at the end
 

@@ -122,7 +122,7 @@ KINDS: dict[str, tuple[Answer, Json, int, list[str]]] = {
             "- Tools: work.",
             "- Streams: work.",
             "- Parallel calls: work.",
-            "- Usage: told (3,000 tokens asked, 2,048 of it from the cache; 20 answered).",
+            "- Usage: reported (3,000 prompt tokens, 2,048 of them from the cache; 20 completion tokens).",
             "- Results of calls: work.",
             "- Summing up at MAX_MODEL_CALLS: works.",
             "- Context: 131,072 tokens.",
@@ -134,10 +134,10 @@ KINDS: dict[str, tuple[Answer, Json, int, list[str]]] = {
         {"context_length": 16_384},
         0,
         [
-            "- Streams: do not come; answers appear at once when they are whole, which is fine.",
-            "- Parallel calls: one call at a time came, which is fine.",
+            "- Streams: none; each answer appears when it is complete, which is fine.",
+            "- Parallel calls: none; the model made one call at a time, which is fine.",
             "- Context: 16,384 tokens.",
-            "To do: HISTORY_TOKENS=13000: with 60000 long threads do not fit.",
+            "To do: HISTORY_TOKENS=13000: with 60000, long threads do not fit.",
             "Model: turns can be finished.",
         ],
     ),
@@ -151,14 +151,14 @@ KINDS: dict[str, tuple[Answer, Json, int, list[str]]] = {
             "Model: no turn can be finished, see above.",
         ],
     ),
-    "one that cuts in silence, like Ollama": (
+    "one that silently truncates requests, like Ollama": (
         in_a_small_window,
         {"owned_by": "library"},
         0,
         [
-            "- Context: not told.",
-            "the server cuts in silence.",
-            "To do: this looks like Ollama, which cuts requests in silence at its window",
+            "- Context: not reported.",
+            "it silently truncates requests.",
+            "To do: this looks like Ollama, which silently truncates requests to its context window",
             "OLLAMA_CONTEXT_LENGTH=32768",
         ],
     ),
@@ -166,7 +166,7 @@ KINDS: dict[str, tuple[Answer, Json, int, list[str]]] = {
         talkative,
         {},
         1,
-        ["- Tools: no call came.", "--enable-auto-tool-choice", "Model: no turn"],
+        ["- Tools: the model made no call.", "--enable-auto-tool-choice", "Model: no turn"],
     ),
     "one that never ends": (restless, {}, 1, ["- Answer: still none after 4 rounds of calls.", "Model: no turn"]),
     "one that refuses the key": (
@@ -194,7 +194,7 @@ KINDS: dict[str, tuple[Answer, Json, int, list[str]]] = {
         lambda _: refused("slow down", 429),
         {},
         1,
-        ["To do: the server has no time now: try again later; turns wait for up to MODEL_PATIENCE."],
+        ["To do: the server is busy: try again later; turns wait for up to MODEL_PATIENCE."],
     ),
 }
 
@@ -229,7 +229,7 @@ def test_nobody_there_is_told(tmp_path: Path) -> None:
         ran = checked(server, tmp_path, OPENAI_BASE_URL="http://127.0.0.1:1/v1")
     assert ran.returncode == 1
     assert "- Tools: connection failed." in ran.stdout
-    assert "To do: is the server up, and OPENAI_BASE_URL right?" in ran.stdout
+    assert "To do: check that the server is up, and OPENAI_BASE_URL;" in ran.stdout
 
 
 def test_it_needs_the_environment() -> None:
@@ -246,13 +246,13 @@ def test_it_needs_the_environment() -> None:
             {"message": "tools are not supported with it, use /v1/responses", "param": "reasoning_effort"},
             "MODEL_API=responses",
         ),
-        (400, {"message": "registry.ollama.ai/library/x does not support tools"}, "this model takes no tools"),
+        (400, {"message": "registry.ollama.ai/library/x does not support tools"}, "this model does not support tools"),
         (400, {"message": "tools param requires --jinja flag"}, "start llama.cpp with --jinja"),
-        (404, {"message": "Not Found"}, "OPENAI_BASE_URL is what stands before /chat/completions"),
-        (405, {}, "OPENAI_BASE_URL is what stands before /chat/completions"),
-        (429, {"code": "insufficient_quota"}, "the account is used up"),
-        (400, {"code": "context_length_exceeded"}, "set smaller PROMPT_BUDGET and HISTORY_TOKENS"),
-        (500, {}, "the server has trouble of its own"),
+        (404, {"message": "Not Found"}, "OPENAI_BASE_URL is what precedes /chat/completions"),
+        (405, {}, "OPENAI_BASE_URL is what precedes /chat/completions"),
+        (429, {"code": "insufficient_quota"}, "the account's credit or limit is used up"),
+        (400, {"code": "context_length_exceeded"}, "lower PROMPT_BUDGET and HISTORY_TOKENS"),
+        (500, {}, "the server has a fault of its own"),
         (400, {"message": "odd"}, "docs/models.md"),
     ],
 )

@@ -96,9 +96,9 @@ def test_nothing_is_written_in_slack() -> None:
 LOCKED_OUT = {
     "invalid_auth": "put the Bot User OAuth Token (xoxb-...) of OAuth & Permissions into SLACK_BOT_TOKEN",
     "token_revoked": "was revoked; install the app again",
-    "token_expired": "token rotation, which cannot be switched off; make the app again",
+    "token_expired": "token rotation, which cannot be switched off; create the app again",
     "account_inactive": "was removed from the workspace",
-    "not_allowed_token_type": "is of another kind",
+    "not_allowed_token_type": "is of the wrong kind",
 }
 
 
@@ -138,7 +138,7 @@ def test_where_slack_tells_no_scopes_none_are_missed() -> None:
 def test_a_slack_that_cannot_be_reached_is_told_as_such() -> None:
     wrong = check_app(SlackWeb("xoxb-1", "http://127.0.0.1:1/api/", timeout=1), None, ["C0HR"], [])
 
-    assert "can this machine reach Slack?" in the_one(wrong)
+    assert "check that this machine can reach Slack" in the_one(wrong)
 
 
 # --- channels ---------------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ prompts:
 """
 HIDDEN = ("salaries", "earn", "payday", "DELETE", "contracts")
 NOTHING_TO_ASK = (
-    "You may not ask for anything that I can do here. If you should be able to, tell my operators: "
+    "There is nothing that you may ask me for here. If there should be, tell my operators: "
     "they decide who may ask for what."
 )
 NO_PERSON = "I only work for people, who can answer for what they ask. This came from a workflow or an app, so I haven't taken it up."

@@ -17,7 +17,7 @@ NOT_A_MEMBER = (
     "In direct messages I only answer members of {places}, and you aren't one. Please ask one of them to invite you."
 )
 NOT_LOOKED_UP = (
-    "In direct messages I only answer members of {places}, and I can't look up now who they are. Please ask me there."
+    "In direct messages I only answer members of {places}, and I can't look them up right now. Please ask me there."
 )
 NO_DIRECT = "I don't work in direct messages here. Please ask me in {places}."
 

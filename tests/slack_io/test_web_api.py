@@ -208,7 +208,7 @@ EXPLAINED = {
     "account_inactive": "install it again",
     "missing_scope": "add chat:write in OAuth & Permissions > Scopes > Bot Token Scopes, then press Reinstall",
     "not_in_channel": "write /invite",
-    "is_archived": "open it again",
+    "is_archived": "unarchive it",
 }
 
 

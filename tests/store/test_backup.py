@@ -128,7 +128,7 @@ def test_what_is_replaced_is_kept_and_its_journals_head_told(tmp_path: Path) -> 
     with closing(Store(f"sqlite:///{database}")) as store:
         write(store, 3)
         head = str(store.journal.keep_head())
-    with pytest.raises(Misconfigured, match="With --force the backup takes its place"):
+    with pytest.raises(Misconfigured, match="With --force the backup replaces it"):
         put(file, database)
     aside = put(file, database, force=True)
     assert aside is not None
@@ -312,7 +312,7 @@ def test_a_database_that_somebody_looks_into_is_not_replaced(tmp_path: Path) -> 
     file = backed_up(database)
     with closing(Store(f"sqlite:///{database}")) as store:
         write(store, 1)
-        with pytest.raises(Misconfigured, match="Somebody has the database open"):
+        with pytest.raises(Misconfigured, match="Another program has the database open"):
             put(file, database, force=True)
     assert entries_of(database) == 7
 
@@ -375,7 +375,7 @@ def gone(file: Path) -> None:
         (other, "is not a backup of this bot"),
         (dump, "is a backup of a PostgreSQL database; set DATABASE_URL"),
         (database, "is a SQLite database, but no backup of this bot"),
-        (newer, "is of a newer version of the bot .*; restore it with that version."),
+        (newer, "comes from a newer version of the bot .*; restore it with that version."),
         (gone, "Cannot read .*: No such file or directory."),
     ],
 )

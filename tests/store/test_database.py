@@ -111,7 +111,7 @@ def refusal(url: str) -> str:
         ("postgresql://user:hunter2@127.0.0.1:1/x", "cannot use x at 127.0.0.1:1: nothing listens at 127.0.0.1:1: check host and port"),
         ("postgresql://user:hunter2@no-such-host.invalid/x", "there is no host no-such-host.invalid: check the name"),
         ("postgresql://user:hun@ter2@127.0.0.1:1/x", "the password has an @ in it; a password's @ : / # % are written %40"),
-        ("postgresql://user:hunter2@127.0.0.1:99999/x", "the address is not right"),
+        ("postgresql://user:hunter2@127.0.0.1:99999/x", "the address is invalid"),
         ("postgresql:///x?host=/no/such/folder", "no server has its socket at /no/such/folder: write the host's name"),
     ],
 )  # fmt: skip
@@ -142,7 +142,7 @@ def test_a_server_that_does_not_answer_is_told() -> None:
         silent.listen()
         port = silent.getsockname()[1]
         found = refusal(f"postgresql://user:hunter2@127.0.0.1:{port}/x?connect_timeout=2")
-    assert f"no answer from 127.0.0.1:{port}: check the host, and firewalls between" in found
+    assert f"no answer from 127.0.0.1:{port}: check the host, and firewalls in between" in found
 
 
 @pytest.fixture(scope="module")
@@ -172,14 +172,14 @@ def postgres() -> URL:
 @pytest.mark.parametrize(
     ("user", "more", "words"),
     [
-        ("by_password:hunter2", "", "the server refuses this password of by_password: check user and password"),
+        ("by_password:hunter2", "", "the server rejects by_password's password: check user and password"),
         ("by_password", "", "the server asks for by_password's password: write postgresql://user:password@host/name"),
-        ("nobody", "", "the server knows no user nobody: make one, or write another"),
+        ("nobody", "", "the server has no user nobody: create it, or write another name"),
         ("no_login", "", "no_login may not log in: alter role no_login login"),
-        ("poor", "", "poor may make no tables in {name}: grant create on schema public to poor"),
+        ("poor", "", "poor may not create tables in {name}: grant create on schema public to poor"),
         ("poor", "_closed", "poor may not connect to {name}_closed: grant connect on database {name}_closed to poor"),
         ("crowded", "", "the server has no connection left for crowded"),
-        ("outside", "", "the server does not let outside in from this machine: add it to pg_hba.conf"),
+        ("outside", "", "the server does not accept outside from this machine: add it to pg_hba.conf"),
         (
             "postgres",
             "_gone",
@@ -197,7 +197,10 @@ def test_a_server_that_refuses_is_told_by_what_it_wants(postgres: URL, user: str
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda path: path.mkdir(), "the file cannot be opened: is it a folder, or may the bot not write there?"),
+        (
+            lambda path: path.mkdir(),
+            "the file cannot be opened: it may be a folder, or the bot may lack write permission",
+        ),
         (
             lambda path: path.write_text("No database. " * 100),
             "the file is not an SQLite database: choose another name",

@@ -355,7 +355,7 @@ def test_a_journal_that_was_swapped_for_an_earlier_one_is_told(tmp_path: Path) -
     shutil.copy(tmp_path / "old" / "bot.db", tmp_path / "bot.db")
     store = Store(url, journal_key="k")
     assert store.journal.verify()[0] is None
-    assert "has entry 10 on record" in str(store.journal.missing())
+    assert "names entry 10, which" in str(store.journal.missing())
     store.close()
 
 
@@ -409,7 +409,7 @@ def test_the_journal_of_an_earlier_version_gets_a_head(empty: str, count: int) -
 
 def test_the_journal_of_an_earlier_version_gets_no_head_of_another_key(empty: str) -> None:
     of_an_earlier_version(empty, 2, b"k")
-    with pytest.raises(Misconfigured, match=r"JOURNAL_KEY does not fit .*journal --rekey"):
+    with pytest.raises(Misconfigured, match=r"JOURNAL_KEY does not match .*journal --rekey"):
         Store(empty, journal_key="another")
     store = Store(empty, journal_key="k")
     assert store.journal.missing() is None
@@ -435,7 +435,7 @@ def test_what_an_earlier_version_wrote_while_this_one_waited_for_its_end_is_gone
 def test_a_key_that_does_not_fit_stops_the_start_with_words(url: str) -> None:
     written(url, 3).close()
     store = Store(url, journal_key="another")
-    with pytest.raises(Misconfigured, match=r"JOURNAL_KEY does not fit .*journal --rekey"):
+    with pytest.raises(Misconfigured, match=r"JOURNAL_KEY does not match .*journal --rekey"):
         store.take_up_journal()
     store.close()
 
@@ -454,7 +454,7 @@ def test_what_is_missing_at_a_start_is_told_in_log_and_journal(url: str, caplog:
 
 
 def test_with_a_server_the_key_has_to_be_given(tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match=r"^JOURNAL_KEY is not set\. With PostgreSQL it has to be"):
+    with pytest.raises(Misconfigured, match=r"^JOURNAL_KEY is not set\. PostgreSQL requires it"):
         Store(fresh_database("postgresql", tmp_path))
 
 
@@ -502,7 +502,7 @@ def test_the_command_tells_what_is_missing_and_begins_a_new_chain(tmp_path: Path
 
     change(store._url.render_as_string(), "delete from journal")
     done = run(tmp_path, "journal", "--verify", JOURNAL_KEY="k")
-    assert (done.exit_code, "emptied, cut off or swapped" in done.stdout) == (1, True)
+    assert (done.exit_code, "emptied, truncated or swapped" in done.stdout) == (1, True)
 
     assert run(tmp_path, "journal", "--verify", JOURNAL_KEY="new").exit_code == 1
     done = run(tmp_path, "journal", "--rekey", JOURNAL_KEY="new")

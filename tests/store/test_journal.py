@@ -566,12 +566,12 @@ def test_errors_adds_up_the_models_tokens() -> None:
         line("model call", 1.0, prompt_tokens=9_999),
     ]
     assert totals_told(totals(lines, since=2.0)) == (
-        "Model calls: 3, 1,234 tokens asked (600 of them from the server's cache), 51 answered (20 of them for reasoning)."
+        "Model calls: 3, 1,234 prompt tokens (600 of them from the server's cache), 51 completion tokens (20 of them for reasoning)."
     )
 
 
 def test_the_totals_stand_below_the_errors(kept: Kept) -> None:
-    assert re.search(r"^Model calls: [\d,]+, [\d,]+ tokens asked \(0 of them", kept.run("errors").stdout, re.MULTILINE)
+    assert re.search(r"^Model calls: [\d,]+, [\d,]+ prompt tokens \(0 of them", kept.run("errors").stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "x"])

@@ -95,13 +95,13 @@ def test_a_server_that_pgbouncer_does_not_reach_is_waited_for(database: str) -> 
         "server login has been failing, try again later (server_login_retry)"  # once it has reached that server before
     )
     assert is_away(later)
-    assert "does not reach its server" in unusable(later, host="h", user="u", name="d")
+    assert "cannot reach its server" in unusable(later, host="h", user="u", name="d")
 
 
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ("max_client_conn = 1\n", "takes no more connections"),
+        ("max_client_conn = 1\n", "accepts no more connections"),
         ("default_pool_size = 1\n", "no connection to its server"),
     ],
 )

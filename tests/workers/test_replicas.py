@@ -400,7 +400,7 @@ def test_a_database_that_may_only_be_read_at_the_start_is_waited_for(system: Sys
     ):
         db.execute(text(f"alter database {name} set default_transaction_read_only = on"))
         program = system.launch().wait_for("waiting for the database")
-        assert any("it may only be read" in line for line in program.lines)
+        assert any("it is read-only" in line for line in program.lines)
         db.execute(text(f"alter database {name} reset default_transaction_read_only"))
         program.wait_for("serving")
 
