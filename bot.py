@@ -64,7 +64,7 @@ from workers.cancel_flag import CancelFlag
 from workers.deadlines import Deadlines
 from workers.gauges import Gauges
 from workers.home_news import tell_of_homes
-from workers.opening import OpenedDatabase, wait_for_database
+from workers.opening import OpenedDatabase, once_there, open_database
 from workers.waking import Waking
 from workers.workers import Workers
 
@@ -111,10 +111,8 @@ class Bot:
     replica: Replica | None  # where others share the database
 
     def start(self, role: ProcessRole = ProcessRole.ALL) -> None:
-        """Starts the workers, takes up what is not at rest, and in socket mode connects to Slack; or what of that is its role's. Before
-        anything is worked on, a database that was put back from a backup is seen to."""
+        """Starts the workers, takes up what is not at rest, and in socket mode connects to Slack; or what of that is its role's."""
         if role is not ProcessRole.RECORD:
-            see_to_restored(self.store, self.gate, _id)
             self.workers.start()
             if self.replica is not None:
                 self.replica.start()
@@ -379,13 +377,16 @@ def _make_ready(role: ProcessRole, signals: Signals, clock: SteadyClock) -> tupl
     _tell_misspelt()
     tell_untimely(catalog)
     start_tracing(settings)
-    database = wait_for_database(settings, clock, signals.stop, lambda: signals.put(LOOK))
-    _begin(database.store, signals.stop, role)
-    database.store.take_catalog(digest_of(settings.apis_file), insists=False)
+    url, stop = settings.database_url, signals.stop
+    database = once_there(lambda: open_database(settings, clock, lambda: signals.put(LOOK)), url, stop)
+    once_there(lambda: _begin(database.store, stop, role), url, stop)
+    once_there(lambda: database.store.take_catalog(digest_of(settings.apis_file), insists=False), url, stop)
     check_lead(catalog, SignInServers(clock, settings.way_out), settings.public_url)
     app = create_app(settings, catalog, database, reload=lambda: signals.put(READ_AGAIN), clock=clock)
     server = None if role is ProcessRole.WORK else _listen(app, settings)
     bot: Bot = app.extensions["bot"]
+    if role is not ProcessRole.RECORD:
+        once_there(lambda: see_to_restored(bot.store, bot.gate, _id), url, stop)
     _measure(settings, bot)
     return settings, bot, server
 

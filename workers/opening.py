@@ -5,18 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from base.clock import SteadyClock
 from base.settings import Settings
-from store.engine import DatabaseAway, engine_url, is_server
+from store.engine import DatabaseAway, engine_url, is_server, unusable_by
 from store.store import Store
 from workers.jobs import defer
 from workers.leases import Leases
 from workers.waking import Waking
 
 log = structlog.get_logger("bot")
+T = TypeVar("T")
 _TRY_DATABASE = 1.0  # seconds between two tries to reach it at the start
 
 
@@ -48,17 +51,22 @@ def open_database(settings: Settings, clock: SteadyClock, on_lost: Callable[[], 
     return OpenedDatabase(store, waking, leases)
 
 
-def wait_for_database(
-    settings: Settings, clock: SteadyClock, stop: threading.Event, on_lost: Callable[[], None]
-) -> OpenedDatabase:
-    """Opens the database, as soon as it is there. Raises `Misconfigured`, and `SystemExit` where the process is to end before."""
+def once_there(do: Callable[[], T], url: str, stop: threading.Event) -> T:
+    """Does something at the start that needs the database of this DATABASE_URL, and again for as long as that is away. Raises
+    `Misconfigured`, and `SystemExit` where the process is to end before."""
     reason = ""
     while True:
         try:
-            return open_database(settings, clock, on_lost)
+            return do()
         except DatabaseAway as error:
-            if str(error) != reason:
-                reason = str(error)
-                log.warning("waiting for the database", reason=reason)
+            away = error
+        except (OperationalError, InterfaceError) as error:
+            why = unusable_by(engine_url(url), error)
+            if not isinstance(why, DatabaseAway):
+                raise
+            away = why
+        if str(away) != reason:
+            reason = str(away)
+            log.warning("waiting for the database", reason=reason)
         if stop.wait(_TRY_DATABASE):
             raise SystemExit(0)

@@ -99,6 +99,7 @@ class Door(Relay):
         port = self._door.getsockname()[1]
         self.database = url.set(host="127.0.0.1", port=port, query={}).render_as_string(hide_password=False)
         self.is_cut = False
+        self.cut_at = b""  # it cuts itself where this is to go through
         self._open: list[socket.socket] = []
 
     def cut(self) -> None:
@@ -115,6 +116,15 @@ class Door(Relay):
         there.connect(self._socket)
         self._open += [here, there]
         self._between(here, there)
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while piece := source.recv(65_536):
+                if self.cut_at and self.cut_at in piece:
+                    self.cut_at = b""
+                    self.cut()
+                sink.sendall(piece)
+            sink.shutdown(socket.SHUT_WR)
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such option")
@@ -389,6 +399,18 @@ def test_a_database_that_is_away_at_the_start_is_waited_for(system: System) -> N
         ts = system.mention("hi")
         system.wait_for_answer(ts, "hello Ann")
         system.rest()
+
+
+@pytest.mark.parametrize(
+    "step", [b"pg_locks", b"pg_advisory_xact_lock(7316045922)", b"INSERT INTO catalogs", b"to_regclass", b"backup"]
+)
+def test_a_database_that_goes_away_in_the_middle_of_a_start_is_waited_for(system: System, step: bytes) -> None:
+    with Door(system.database) as door:
+        door.cut_at = step
+        program = system.launch(DATABASE_URL=door.database).wait_for("waiting for the database")
+        assert door.cut_at == b""
+        door.is_cut = False
+        program.wait_for("serving")
 
 
 def test_a_database_that_may_only_be_read_at_the_start_is_waited_for(system: System) -> None:
