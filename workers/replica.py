@@ -128,7 +128,7 @@ class Replica:
             try:
                 asyncio.run(self._run())
             except _FAULTS as error:
-                log.warning("the database gives no answer", error=type(error).__name__)
+                log.warning("the database gives no answer", error=type(getattr(error, "orig", None) or error).__name__)
             except Exception:  # the boundary of a thread that must go on
                 log.exception("the queue's worker failed")
             self._ends.wait(_AGAIN)

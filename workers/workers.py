@@ -187,7 +187,7 @@ class Workers:
             except Exception as error:
                 if not self._store.is_away(error):
                     raise
-                log.warning("the database gives no answer", error=type(error).__name__)
+                log.warning("the database gives no answer", error=type(getattr(error, "orig", None) or error).__name__)
                 return _AWAY
 
         return work
