@@ -560,7 +560,7 @@ def test_help_names_the_commands(tmp_path: Path) -> None:
 
     assert done.returncode == 0
     assert "check" in done.stdout
-    assert "serves" in done.stdout
+    assert "runs the bot" in done.stdout
 
 
 def test_an_unknown_command_is_refused(tmp_path: Path) -> None:
