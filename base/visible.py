@@ -14,6 +14,7 @@ from base.markdown import piled
 _DRAWN_AS_NOTHING = (
     "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters, marks and a symbol by category, yet blank
 )
+_ODD = re.compile(r"[^\n -~]+")  # what has to be looked at character by character: most of what is shown is ASCII
 _WORD = re.compile(r"[^\W_$@][\w$@-]{0,59}|[$@_][\w-]{1,59}")  # a field's name that needs no quotes
 _NAME = re.compile(r"[^\W\d_]+(?:[ .'’-]{1,2}[^\W\d_]+)*\.?")  # a name of letters alone
 _RIGHT_TO_LEFT = frozenset(
@@ -23,8 +24,7 @@ _RIGHT_TO_LEFT = frozenset(
 
 def visible(text: str) -> str:
     """`text` with every character that cannot be seen as itself, or would hide others, written as a JSON escape. Lines stay lines."""
-    shown = ((c, c == "\n" or (_shows(c) and not is_piled)) for c, is_piled in piled(text))
-    return "".join(c if is_shown else _escaped(c) for c, is_shown in shown)
+    return _ODD.sub(lambda found: _shown(found[0]), text)
 
 
 def on_line(text: str) -> str:
@@ -67,10 +67,12 @@ def is_right_to_left(text: str) -> bool:
     return any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in text)
 
 
+def _shown(text: str) -> str:
+    return "".join(c if _shows(c) and not is_piled else _escaped(c) for c, is_piled in piled(text))
+
+
 def _shows(character: str) -> bool:
     """Whether a character can be seen as itself: no control, format, surrogate, private or unassigned ones, no odd blanks."""
-    if character == " ":
-        return True
     if character in _DRAWN_AS_NOTHING or "VARIATION SELECTOR" in unicodedata.name(character, ""):
         return False
     return unicodedata.category(character)[0] not in "CZ"

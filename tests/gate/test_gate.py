@@ -568,7 +568,7 @@ def echoes(form: str, status: int) -> list[Answer]:
         lambda _: [reply(f"<p>bad key {text}</p>", status, kind="text/html")],
         lambda _: [reply("{" + json.dumps(text), status)],
         lambda _: [to(f"http://127.0.0.1:1/{quote(text, safe='%')}")],
-        lambda _: [reply("x" * 900_000 + text, status, kind="text/plain")],
+        *([lambda _: [reply("x" * 900_000 + text, status, kind="text/plain")]] if status == 200 else []),
         hang_up,
     ]
 

@@ -275,7 +275,17 @@ FAILURES: list[tuple[Callable[[Try], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fails", "words"), FAILURES, ids=[one.__name__ for one, _ in FAILURES])
+# In App Home one of each step: what fails is told by the same lines, wherever it began.
+AT_HOME = {denied, down_at_the_start, no_said, fault_at_the_yes}
+WHERE = [(where, *one) for where in ("question", "home") for one in FAILURES if where == "question" or one[0] in AT_HOME]
+
+
+@pytest.mark.parametrize(
+    ("begun", "fails", "words"),
+    WHERE,
+    indirect=["begun"],
+    ids=[f"{one.__name__}-{where}" for where, one, _ in WHERE],
+)
 def test_what_went_wrong_and_what_to_do_is_told_in_slack_to_its_person_alone(
     begun: Try, model: Script, fails: Callable[[Try], None], words: str
 ) -> None:

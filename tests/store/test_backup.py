@@ -262,7 +262,7 @@ def test_a_backup_that_is_killed_leaves_the_one_before(tmp_path: Path) -> None:
     database = make(tmp_path, 4_000)
     file = backed_up(database)
     longest, kills = took(lambda: backed_up(database)) * 1.2, 0
-    for seconds in itertools.islice(moments(longest), 25):
+    for seconds in itertools.islice(moments(longest), 16):
         before = file.read_bytes()
         kills += killed_in_its_middle(lambda: backed_up(database), seconds)
         assert check_backup(file)
@@ -278,7 +278,7 @@ def test_a_restore_that_is_killed_leaves_what_was_there_or_the_backup(tmp_path: 
     with closing(Store(f"sqlite:///{database}")) as store:
         write(store, 100)
     longest, kills, found = took(lambda: put(file, database, force=True)) * 1.2, 0, set()
-    for seconds in itertools.islice(moments(longest), 25):
+    for seconds in itertools.islice(moments(longest), 16):
         with closing(Store(f"sqlite:///{database}")) as store:
             write(store, 4_101 - entries_of(database))
             store.journal.keep_head()
