@@ -337,7 +337,7 @@ def serve(role: ProcessRole = ProcessRole.ALL) -> None:
     set_up_logs()
     signals, clock = Signals(), SteadyClock()
     signals.hear()
-    with plain_errors():
+    with plain_errors(), signals.ending_at_once():
         settings, bot, server = _make_ready(role, signals, clock)
     catalog = bot.gate.catalog
     prepare(catalog, settings.prompt_budget)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -24,11 +26,22 @@ class Signals:
         self.stop = threading.Event()
         self._heard: SimpleQueue[int] = SimpleQueue()  # a handler may fill it while its own thread waits for it
         self._is_at_terminal = os.isatty(_STDIN)
+        self._ends_at_once = False
 
     def hear(self) -> None:
         """From now on SIGTERM, Ctrl-C and SIGHUP come here."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._take)
+
+    @contextmanager
+    def ending_at_once(self) -> Iterator[None]:
+        """Inside, the end is `SystemExit`, whatever is waited for: a start has begun nothing that is to be left at a safe point, and a
+        database that says nothing may take longer than there is time."""
+        self._ends_at_once = True
+        try:
+            yield
+        finally:
+            self._ends_at_once = False
 
     def put(self, what: int) -> None:
         """Has the bot look (`LOOK`), or read its catalog again (`READ_AGAIN`)."""
@@ -44,4 +57,6 @@ class Signals:
     def _take(self, number: int, _frame: object) -> None:
         if number != signal.SIGHUP or (self._is_at_terminal and not os.isatty(_STDIN)):
             self.stop.set()
+            if self._ends_at_once:
+                raise SystemExit(0)
         self._heard.put(number)

@@ -25,12 +25,13 @@ _MEANINGS = (
     (r"query_wait_timeout", "the pooler at {host} had no connection to its server for too long: see its log, and the size of its pool"),
     (r"max_client_conn", "the pooler at {host} accepts no more connections: raise its max_client_conn"),
     (r"server login has been failing|server_login_retry|pgbouncer cannot connect", "the pooler at {host} cannot reach its server"),
-    (r"time.?out|timed out", "no answer from {host}: check the host, and firewalls in between"),
+    (r"time.?out|timed out|No route to host|unreachable", "no answer from {host}: check the host, and firewalls in between"),
     (r"response to SSL negotiation|expected authentication request", "what answers at {host} is not PostgreSQL: check the port"),
     (r"does not support SSL", "the server does not support encrypted connections: leave sslmode out"),
     (r"certificate", "the server's certificate is not trusted: see sslrootcert and sslmode"),
     (r"too many connections|connection slots", "the server has no connection left for {user}: raise its limit"),
-    (r"starting up|shutting down|recovery", "the server is starting or shutting down: try again in a moment"),
+    (r"starting up|shutting down|recovery|administrator command|crash of another",
+     "the server is starting or shutting down: try again in a moment"),
     (r"read.?only", "it is read-only: a replica, perhaps, or a file without write permission"),
     (r"invalid (connection option|port|sslmode)|invalid .* value", "the address is invalid"),
     (r"unable to open database file", "the file cannot be opened: it may be a folder, or the bot may lack write permission"),
@@ -42,7 +43,8 @@ _MEANINGS = (
 
 # What passes by itself, where nothing else is wrong.
 _PASSES = re.compile(
-    r"Connection refused|on socket .* No such file|time.?out|timed out|starting up|shutting down|recovery|too many connections"
+    r"Connection refused|Connection reset|on socket .* No such file|time.?out|timed out|No route to host|unreachable"
+    r"|starting up|shutting down|recovery|administrator command|crash of another|too many connections"
     r"|connection slots|failed to resolve host|could not translate host|server closed the connection|read.?only|No space left"
     r"|server login has been failing|pgbouncer cannot connect|max_client_conn",
     re.IGNORECASE,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +77,21 @@ class DatabaseAway(Misconfigured):
 
 def unusable_by(url: URL, error: DBAPIError) -> Misconfigured:
     """What to raise where the database cannot be used, with words for the operator and without the password."""
-    kind = DatabaseAway if is_server(url) and is_away(str(error.orig)) else Misconfigured
+    is_gone = error.connection_invalidated or is_away(str(error.orig))
+    kind = DatabaseAway if is_server(url) and is_gone else Misconfigured
     return kind(f"DATABASE_URL: {_why(url, error)}.")
+
+
+@contextmanager
+def told_if_away(url: URL) -> Iterator[None]:
+    """Raises `DatabaseAway` where something fails inside since the database is away."""
+    try:
+        yield
+    except DBAPIError as error:
+        why = unusable_by(url, error)
+        if not isinstance(why, DatabaseAway):
+            raise
+        raise why from error
 
 
 def _why(url: URL, error: DBAPIError) -> str:

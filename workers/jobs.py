@@ -13,13 +13,14 @@ from workers.wakes import CLOCK_LOCK, USUAL, Work
 
 QUEUE, TASK = "threads", "work on a thread"
 CHANNEL = "rest_in_slack"
-# A job that nobody has taken up yet does for all that is recorded until then: it stays locked, and so untaken, until this is on disk.
+# A job that nobody has taken up yet does for all that is recorded until then: it stays locked, and so untaken, until this is on disk. Its
+# status is spelt so that it is looked up by its lock: as long as a server knows of an idle queue alone, it would go through all that wait.
 _DEFER = text(
     """select procrastinate_defer_jobs_v1(array(
        select (:queue, :task, :priority, coalesce(nullif(thread, ''), :clock), null, jsonb_build_object('thread', thread), null
        )::procrastinate_job_to_defer_v1 from unnest(cast(:threads as text[])) thread
-       where not exists (select 1 from procrastinate_jobs where lock = coalesce(nullif(thread, ''), :clock) and status = 'todo'
-                         and priority >= :priority for key share)
+       where not exists (select 1 from procrastinate_jobs where lock = coalesce(nullif(thread, ''), :clock)
+                         and status in ('todo', 'doing') and status::text = 'todo' and priority >= :priority for key share)
        )), (select count(pg_notify(:channel, news)) from unnest(cast(:news as text[])) news)"""
 )
 

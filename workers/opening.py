@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from base.clock import SteadyClock
 from base.settings import Settings
-from store.engine import DatabaseAway, engine_url, is_server, unusable_by
+from store.engine import DatabaseAway, engine_url, is_server, told_if_away
 from store.store import Store
 from workers.jobs import defer
 from workers.leases import Leases
@@ -57,16 +56,12 @@ def once_there(do: Callable[[], T], url: str, stop: threading.Event) -> T:
     reason = ""
     while True:
         try:
-            return do()
+            with told_if_away(engine_url(url)):
+                return do()
         except DatabaseAway as error:
-            away = error
-        except (OperationalError, InterfaceError) as error:
-            why = unusable_by(engine_url(url), error)
-            if not isinstance(why, DatabaseAway):
-                raise
-            away = why
-        if str(away) != reason:
-            reason = str(away)
+            away = str(error)
+        if away != reason:
+            reason = away
             log.warning("waiting for the database", reason=reason)
         if stop.wait(_TRY_DATABASE):
             raise SystemExit(0)

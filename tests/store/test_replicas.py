@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from gate.policy import Event, State
 from slack_io.pace import SharedPace
@@ -493,6 +493,29 @@ def test_a_thread_whose_job_waits_gets_no_second_one(process: Callable[[], Store
         assert sorted(jobs_of(url, "clock")) == sorted(jobs_of(url, A.key)) == ["doing", "todo"]
         defer(db, [A.key], set(), UNDER_WAY)  # one that goes before others is not held up by one that does not
         assert sorted(jobs_of(url, A.key)) == ["doing", "todo", "todo"]
+
+
+def test_whether_a_job_waits_is_looked_up_by_its_thread_also_where_the_server_expects_an_idle_queue(
+    process: Callable[[], Store], url: str
+) -> None:
+    """As in the first minute of a crowd, until the server has counted again: it would go through all that wait, each time."""
+    process()
+    idle = (
+        "insert into procrastinate_jobs (queue_name, task_name, lock, status) values ('threads', 't', 'clock', 'doing')"
+    )
+    crowd = """insert into procrastinate_jobs (queue_name, task_name, lock)
+        select 'threads', 't', 'T0/C0/' || number from generate_series(1, 10000) number"""
+    plans: list[str] = []
+    with looking_into(url) as engine:
+        for statement in (idle, "analyze procrastinate_jobs", crowd):
+            with engine.begin() as db:
+                db.execute(text(statement))
+        event.listen(engine, "before_cursor_execute", lambda *of: (f"explain {of[2]}", of[3]), retval=True)
+        event.listen(engine, "after_cursor_execute", lambda *of: plans.extend(row[0] for row in of[1]))
+        with engine.begin() as db:
+            defer(db, ["T0/C0/10000"], set())
+    assert [line for line in plans if "on procrastinate_jobs" in line]
+    assert all("using jobs_by_lock" in line for line in plans if "on procrastinate_jobs" in line), plans
 
 
 def test_a_job_that_is_taken_up_meanwhile_does_for_nothing_that_is_recorded_after(

@@ -413,6 +413,13 @@ def test_a_database_that_goes_away_in_the_middle_of_a_start_is_waited_for(system
         program.wait_for("serving")
 
 
+def test_a_start_whose_database_says_nothing_ends_at_once_where_it_is_to(system: System) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        program = system.launch(DATABASE_URL=f"postgresql://u:p@127.0.0.1:{mute.getsockname()[1]}/d")
+        with mute.accept()[0]:
+            assert program.terminate(5) == 0
+
+
 def test_a_database_that_may_only_be_read_at_the_start_is_waited_for(system: System) -> None:
     """As one is that another server is about to take over from."""
     name = make_url(system.database).database
