@@ -19,7 +19,7 @@ TOO_MANY_OF_YOURS = (
     "You already have many messages waiting, and I leave room for others, so I haven't taken this one up."
 )
 NOT_UNDERSTOOD = "The strictest rule applies, since it is unclear which one is meant for this request: {problem}."
-MANY = "The {most} writes before it in the same reply were sent without a click; from there on the bot asks."
+MANY = "The {most} requests before this one in the same reply were sent without a click; from here on the bot asks."
 TAINTED = "This conversation contains data from the API or other people's words, and the bot may be acting on those."
 RATE_REACHED = "One person may ask {rate} here, and you have asked that many. Please ask again {when} or later."
 CHANNEL_RATE_REACHED = "This channel may ask {rate}, and it has asked that many. Please ask again {when} or later."
@@ -342,9 +342,9 @@ OUTCOMES = {
     "unknown": "Sent, no answer: it may or may not have happened. Please look before you try again.",
 }
 GATEWAY = "A gateway answered {status} in its place."
-TARGET_CHANGED = "The target changed after the card was drawn{fields}."
+TARGET_CHANGED = "The target changed after the card was posted{fields}."
 KEYS_TO_SET = " If this keeps changing on its own, set preview: {{ignore: [{fields}]}} for {operation} in the catalog."
-RULE_CHANGED = "The catalog's rule about who decides changed after the card was drawn."
+RULE_CHANGED = "The catalog's rule about who decides changed after the card was posted."
 RENEWED = "{reason} This card asks again."
 SEALED_OTHERWISE = "The bot was updated, or got another key, while this waited. Please ask again."
 ALTERED = "The stored request is not the one that was asked for and approved: it was changed in the database."

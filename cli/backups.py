@@ -44,7 +44,11 @@ def backup(*, file: Path) -> None:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
-@click.option("--force", is_flag=True, help="Replace an existing database, which is kept under another name.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Replace an existing database. SQLite: it is kept under another name. PostgreSQL: it is not kept, so back it up first.",
+)
 @click.option(
     "--by-hand",
     is_flag=True,
@@ -64,6 +68,7 @@ def restore(*, file: Path | None, force: bool, by_hand: bool) -> None:
         else:
             servers.restore(file, url, force=force, listen_url=_listen_url())
             code = _check(url, key)
+            click.echo(f"Restored {file} to the database of DATABASE_URL.")
     click.echo(_NEXT)
     raise SystemExit(code)
 
@@ -92,6 +97,7 @@ def _by_hand(url: str, key: str | None) -> int:
             if not store.lock_at_once():
                 raise NotNow
             store.mark_restored()
+            store.journal.check_key()
         except NotNow:
             raise Misconfigured(files.IS_RUNNING) from None
         return verify(store.journal)

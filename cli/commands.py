@@ -315,7 +315,10 @@ def journal(
             on_terminal(reports.person_of(line)),
             on_terminal(words or reports.summary(line)),
         )
-    show(table)
+    if table.row_count:
+        show(table)
+    else:
+        click.echo("No entries.")
 
 
 def _span(since: str | None, until: str | None) -> Span:

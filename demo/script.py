@@ -216,8 +216,10 @@ def made(call: Call, steps: tuple[Step, ...]) -> Reply:
     result = results[-1]
     if not result.ok:
         return Words(f"`{call.method} {call.url}` did not work: {result.reason}.")
-    shown = json.dumps(result.data, ensure_ascii=False, indent=2)
     note = f"\n\nNote: {result.note}" if result.note else ""
+    if result.data is None:
+        return Words(f"`{call.method} {call.url}` is {said(result)}.{note}")
+    shown = json.dumps(result.data, ensure_ascii=False, indent=2)
     return Words(f"`{call.method} {call.url}` brought:\n\n```json\n{cut(shown)}\n```{note}")
 
 
@@ -313,7 +315,7 @@ def outcome(task: Task, result: Result) -> str:
         row = [result.data] if isinstance(result.data, dict) and "id" in result.data else []
         return "\n\n".join([f"Done: {task.verb} {task.whom}.{note}", *([details(row[0])] if row else [])])
     head = "It is not known whether this was done" if result.outcome == "unknown" else "Not done"
-    return f"{head}: {task.whom}, to be {task.verb}. The answer was: {result.reason}."
+    return f"{head}: {task.whom}, to be {task.verb}. Outcome: {result.reason}."
 
 
 def summary(turns: list[Turn]) -> str:

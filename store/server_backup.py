@@ -88,7 +88,10 @@ def restore(file: Path, url: str, *, force: bool, listen_url: str | None = None)
                 raise Misconfigured(IS_RUNNING)
             is_there, was_marked = (inspect(engine).has_table(name) for name in ("migrations", BACKUP))
             if is_there and not force:
-                raise Misconfigured("DATABASE_URL: there is a bot's database. With --force the backup replaces it.")
+                raise Misconfigured(
+                    "DATABASE_URL: there is already a bot's database. With --force the backup replaces it, and nothing of it is kept: "
+                    "back it up first."
+                )
             with engine.begin() as db:
                 mark(
                     db, _head(db) if is_there else None

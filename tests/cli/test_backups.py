@@ -127,6 +127,16 @@ def test_what_was_put_back_by_other_means_is_marked_for_the_next_start() -> None
         assert store.restored() is not None
 
 
+def test_what_was_put_back_by_other_means_needs_its_own_key() -> None:
+    """It is marked all the same: no bot goes on with it as if it were its own."""
+    make("sqlite:///bot.db", "ours")
+    done = run("restore", "--by-hand", **FILE, JOURNAL_KEY="theirs")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("JOURNAL_KEY does not match the journal")
+    with closing(Store("sqlite:///bot.db", journal_key="ours")) as store:
+        assert store.restored() is not None
+
+
 @pytest.mark.parametrize("arguments", [("restore",), ("restore", "--by-hand", "kept"), ("backup",)])
 def test_what_is_missing_is_asked_for(arguments: tuple[str, ...]) -> None:
     assert run(*arguments, **FILE).exit_code == 2
@@ -159,10 +169,14 @@ def test_on_a_server_there_and_back(server: dict[str, str], tmp_path: Path) -> N
     with closing(Store(server["DATABASE_URL"], journal_key="ours")) as store:
         store.note("", "", [JournalEntry("find", {"words": "since then"})])
     done = run("restore", "kept", **server)
-    assert (done.exit_code, "there is a bot's database. With --force" in done.stderr) == (2, True)
+    assert (done.exit_code, "there is already a bot's database. With --force" in done.stderr) == (2, True)
+    assert "nothing of it is kept" in done.stderr
     done = run("restore", "--force", "kept", **server)
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout.startswith("4 entries, the chain is intact. Head: 4:")
+    checked, restored, then = done.stdout.splitlines()
+    assert checked.startswith("4 entries, the chain is intact. Head: 4:")
+    assert restored == "Restored kept to the database of DATABASE_URL."
+    assert then.startswith(NEXT)
 
     empty = {"DATABASE_URL": fresh_database("postgresql", tmp_path), "JOURNAL_KEY": "ours"}
     assert run("restore", "kept", **empty).exit_code == 0

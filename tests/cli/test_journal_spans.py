@@ -74,6 +74,12 @@ def test_a_span_leaves_what_was_written_within_it(options: list[str], expected: 
 
 
 @pytest.mark.usefixtures("folder")
+def test_where_nothing_was_written_that_is_said() -> None:
+    done = journal("--until", "2025-12-31")
+    assert (done.exit_code, done.stdout) == (0, "No entries.\n")
+
+
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -119,7 +119,7 @@ def test_a_request_whose_rule_became_stricter_asks_those_who_decide_now(system: 
     take(system, program, CATALOG + "approval: {approvers: [U0BEN], not_asker: true}\n", "catalog taken")
     approved(system, ts)
     second = system.card(ts, but=[first])
-    assert "The catalog's rule about who decides changed after the card was drawn." in system.shown(second)
+    assert "The catalog's rule about who decides changed after the card was posted." in system.shown(second)
     assert system.writes() == []
     system.workspace.click(ANN, second, "approve")
     assert system.workspace.click("U0BEN", second, "approve") == 200

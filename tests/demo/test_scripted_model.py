@@ -493,6 +493,11 @@ def test_what_a_spelled_call_brought_is_shown_as_it_is(talk: Conversation) -> No
     assert "did not work: " in talk.ask("GET /api/users/700")
 
 
+def test_a_spelled_call_that_is_answered_with_nothing_is_done(talk: Conversation) -> None:
+    answer = talk.ask("DELETE /api/users/7", write=lambda _: {"status": 204, "outcome": "done"})
+    assert answer.endswith("`DELETE /api/users/7` is done (204).")
+
+
 @pytest.mark.parametrize(
     "question", ["who joined in March?", "remove Tom Berg", "help", "which devices are old?", "POST /x {"]
 )

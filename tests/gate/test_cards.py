@@ -615,7 +615,7 @@ def test_only_an_unknown_outcome_with_a_target_can_be_checked() -> None:
             State.STALE,
             {"note": changed_text([("job",), ("<b>",), ("at",)])},
             "Approved by <@U0BEN> {at} · Nothing was sent; a new card asks again."
-            "|The target changed after the card was drawn (job, at, ...).",
+            "|The target changed after the card was posted (job, at, ...).",
         ),
         (State.EXPIRED, {"decided_by": None}, "No decision in time. Nothing was sent."),
         (State.WITHDRAWN, {"decided_by": None}, "Nothing was sent."),
@@ -639,9 +639,9 @@ def test_a_decided_card_says_who_when_and_what_came_of_it(state: State, more: di
         ([(one,) for one in "abcdefg"], " (a, b, c, d, e, ...)."),
         ([("job",), ("<!channel>",), ("x" * 90,)], " (job, ...)."),
         ([("members", ItemStep("7"), "role"), ("members", ItemStep("8"), "role")], " (members.role)."),
-        ([("*",), (":tada:",)], "drawn."),
-        ([()], "drawn."),
-        ([], "drawn."),
+        ([("*",), (":tada:",)], "posted."),
+        ([()], "posted."),
+        ([], "posted."),
     ],
 )
 def test_the_fields_that_changed_are_named_where_their_names_are_plain(fields: list[Any], named: str) -> None:

@@ -775,8 +775,8 @@ def test_an_approval_by_a_rule_that_now_names_others_is_asked_for_anew(
     (renewed,) = later.pending()
     assert (renewed.url, renewed.votes) == (proposal.url, ())
     assert renewed.rule.people != proposal.rule.people
-    assert "The catalog's rule about who decides changed after the card was drawn." in renewed.why
-    assert "The catalog's rule about who decides changed after the card was drawn." in json.dumps(
+    assert "The catalog's rule about who decides changed after the card was posted." in renewed.why
+    assert "The catalog's rule about who decides changed after the card was posted." in json.dumps(
         later.cards(proposal.thread)[-2].arguments
     )
 

@@ -107,7 +107,7 @@ def test_a_target_that_changed_is_not_written_and_asked_for_anew(
     talk.card_titled("Out of date")
     assert "DELETE /users/7" not in api.asked
     assert 'job: "CEO"' in card_text(second)
-    assert "The target changed after the card was drawn (job). This card asks again." in card_text(second)
+    assert "The target changed after the card was posted (job). This card asks again." in card_text(second)
     ann.presses(second, "approve")
     assert "Done." in talk.answer()
     assert api.asked.count("DELETE /users/7") == 1
@@ -344,7 +344,7 @@ def test_of_one_reply_eight_writes_go_out_without_a_click_and_the_others_wait(
     model.will(calls(*[("POST", "/users", {"number": number}) for number in range(11)]))
     talk = ann.asks("add eleven")
     cards = talk.workspace.wait(lambda: talk.cards() if len(talk.cards()) == 3 else [])
-    assert all("8 writes before it" in card_text(card) for card in cards)
+    assert all("8 requests before this one" in card_text(card) for card in cards)
     until(lambda: len(numbers()) == 8)
     assert numbers() == set(range(8))
     for card, button in zip(cards, ("approve", "deny", "approve"), strict=True):

@@ -98,7 +98,7 @@ def test_after_eight_writes_of_a_reply_without_a_click_the_next_one_asks(rules: 
     for count in (8, 9, 100):
         verdict = judge("POST", rules, given, tainted=False, sent_alone=count)
         assert (verdict.way, verdict.rule) == ("ask", Rule())
-        assert "8 writes before it" in verdict.why
+        assert "8 requests before this one" in verdict.why
     assert judge("GET", rules, given, tainted=False, sent_alone=9).way == "read"
 
 

@@ -180,13 +180,13 @@ def test_the_second_renewed_card_names_the_keys_to_set(make: Callable[..., BotPa
     first = bot.approved("DELETE", "/queues/mail")
     assert approve(bot, first).state is State.STALE
     (second,) = bot.pending()
-    assert second.why == "The target changed after the card was drawn (version). This card asks again."
+    assert second.why == "The target changed after the card was posted (version). This card asks again."
     assert approve(bot, second).state is State.STALE
     (third,) = bot.pending()
     hint = (
         "If this keeps changing on its own, set preview: {ignore: [version]} for DELETE /queues/[name] in the catalog."
     )
-    assert third.why == f"The target changed after the card was drawn (version). {hint} This card asks again."
+    assert third.why == f"The target changed after the card was posted (version). {hint} This card asks again."
     assert hint in text_of(bot, third)
     assert (second.renewals, third.renewals) == (1, 2)
     bot.gate.use(type(bot.catalog)(*vars(make("{ignore: [version]}").catalog).values()))
