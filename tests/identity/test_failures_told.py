@@ -277,7 +277,9 @@ FAILURES: list[tuple[Callable[[Try], None], str]] = [
 
 # In App Home one of each step: what fails is told by the same lines, wherever it began.
 AT_HOME = {denied, down_at_the_start, no_said, fault_at_the_yes}
-WHERE = [(where, *one) for where in ("question", "home") for one in FAILURES if where == "question" or one[0] in AT_HOME]
+WHERE = [
+    (where, *one) for where in ("question", "home") for one in FAILURES if where == "question" or one[0] in AT_HOME
+]
 
 
 @pytest.mark.parametrize(
