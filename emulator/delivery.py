@@ -110,12 +110,13 @@ class HttpCarrier:
         return self._post("/slack/interactions", body, "application/x-www-form-urlencoded", {})
 
     def _post(self, path: str, body: str, content_type: str, headers: Mapping[str, str]) -> Reply:
-        if not self.base_url:
+        base_url = self.base_url  # which may change meanwhile
+        if not base_url:
             return Reply(0, reason="connection_failed")
         signed = {"Content-Type": content_type, "User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)"}
         signed |= signature(self.signing_secret, body, int(self.world.clock()))
         request = urllib.request.Request(
-            self.base_url.rstrip("/") + path, data=body.encode(), headers={**signed, **headers}, method="POST"
+            base_url.rstrip("/") + path, data=body.encode(), headers={**signed, **headers}, method="POST"
         )
         try:
             return self._answered(request)

@@ -17,6 +17,7 @@ import re
 import threading
 import time
 import urllib.parse
+import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ from emulator.world import BOT, BOT_USER
 from gate.policy import State
 from model.chat import Model, ModelFailed, ReplyListener
 from model.refusals import Failure
+from slack_io.restored import see_to_restored
 from slack_io.web_api import SlackWeb
 from tests.harness.loopback import Loopback, Request, as_json
 from tests.harness.loopback import Reply as LoopbackReply
@@ -284,6 +286,7 @@ class RunningBot:
         self._bots = [app.extensions["bot"] for app in apps]
         self.store = self._bots[0].store
         for bot in self._bots:
+            see_to_restored(bot.store, bot.gate, lambda: uuid.uuid4().hex)
             bot.start()
         self._server = LocalServer(apps[0] if len(apps) == 1 else RoundRobin(apps))
         self._server.start()
