@@ -51,7 +51,7 @@ from slack_io.health import Readiness, WatchedModel
 from slack_io.http_door import MAX_BODY, add_health_routes, add_jwks_route, add_slack_routes
 from slack_io.intake import Intake
 from slack_io.oauth_routes import OAuthRoutes
-from slack_io.pace import SharedPace
+from slack_io.pace import OwnPace, SharedPace
 from slack_io.restored import see_to_restored
 from slack_io.slack_app import scopes_for
 from slack_io.socket_mode import SocketMode
@@ -181,7 +181,8 @@ def _bot(
     store, waking = database.store, database.waking
 
     # Slack, as whom APIs are called, what calls them, and what is said and done in Slack
-    web = web_of(settings, pace=SharedPace(store) if store.is_shared else None)
+    pace = SharedPace(store) if store.is_shared else OwnPace(time.monotonic, store.check_hold)
+    web = web_of(settings, pace=pace)
     reader = ThreadReader(web, store, clock)
     identity = _identity(settings, catalog, store, web, reader, clock, ids)
     gate = _gate(settings, catalog, store, web, identity.identities, clock, ids)

@@ -91,14 +91,12 @@ class AssistantStatus:
             wishes.pop(("status", "now"), None)
             wishes.pop(("status", "later"), None)
 
-    def show(self, thread: str, check: Callable[[], None]) -> float | None:
-        """Says what is to be said of a thread; what does not work is left out. The seconds until there is more to say, or None. `check`
-        raises where this process may not speak there any more."""
+    def show(self, thread: str) -> float | None:
+        """Says what is to be said of a thread; what does not work is left out. The seconds until there is more to say, or None."""
         due, wait = self._due(thread)
         for kind, wish in due.items():
             if wish.method in self._never:
                 continue
-            check()
             try:
                 self._web.call(wish.method, wish.arguments)
             except SlackSaysNo as error:

@@ -106,8 +106,7 @@ class Outbox:
         due, is_held_up = self._deliver_due(thread)
         if is_held_up:
             return due
-        check = self._store.check_hold
-        waits = (due, self._status.show(thread, check), self._streams.grow(thread, check))
+        waits = (due, self._status.show(thread), self._streams.grow(thread))
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _deliver_due(self, thread: str) -> tuple[float | None, bool]:
@@ -227,7 +226,6 @@ class Outbox:
     # --- the kinds ----------------------------------------------------------------------------------------------------
 
     def _send(self, one: DuePost, moved: Mapping[str, str | None]) -> str | None:
-        self._store.check_hold()
         thread = self._placed(Thread.from_key(one.post.thread))
         arguments = one.post.arguments
         match one.post.kind:
@@ -355,7 +353,6 @@ class Outbox:
         if ts is None and wait > 0 and one.made_by not in ("", self._store.process):
             self._left.pop(one.post.thread, None)  # to be reread
             raise SlackBusy(wait)
-        self._store.check_hold()  # reading took its time
         return ts
 
     def _find(self, one: DuePost, thread: Thread) -> str | None:

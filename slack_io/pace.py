@@ -166,7 +166,8 @@ class InLine:
 
 class SharedPace:
     """A pace that all processes on one database keep together: a few calls at once, then one after the other, so that no minute has more
-    than its share, whichever processes make them and however long they are on their way."""
+    than its share, whichever processes make them and however long they are on their way. `take` raises `Overtaken` where this process may
+    not speak any more in the thread that it works on."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -198,16 +199,19 @@ def _smooth(method: str) -> tuple[int, float]:
 
 
 class OwnPace:
-    """Sliding windows per method (and per channel where Slack counts so), and the holds that Slack asked for."""
+    """Sliding windows per method (and per channel where Slack counts so), and the holds that Slack asked for. `check` raises where this
+    process may not speak any more."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], check: Callable[[], None] = lambda: None) -> None:
         self._clock = clock
+        self._check = check
         self._lock = threading.Lock()
         self._sent: dict[tuple[str, str], deque[float]] = {}
         self._held: dict[str, float] = {}
 
     def take(self, method: str, channel: str, spare: int = 0) -> float:
         """0 and the call counts, or the seconds to wait before asking again; `spare` of the window's calls are left to others."""
+        self._check()
         now = self._clock()
         key = (method, channel if method in _PER_CHANNEL else "")
         limit, seconds = PACE.get(method, _OTHERS)

@@ -120,15 +120,14 @@ class StreamedMessages:
 
     # --- growth -------------------------------------------------------------------------------------------------------
 
-    def grow(self, thread: str, check: Callable[[], None]) -> float | None:
-        """Shows what was written meanwhile in a thread; the seconds after which there may be more to do, or None. `check` raises where this
-        process may not speak there any more."""
+    def grow(self, thread: str) -> float | None:
+        """Shows what was written meanwhile in a thread; the seconds after which there may be more to do, or None."""
         for post, live in list(self._lives.items()):
             if live.thread.key == thread and live.shown is not None:
-                return self._grow(post, live, check)
+                return self._grow(post, live)
         return None
 
-    def _grow(self, post: str, live: _Live, check: Callable[[], None]) -> float | None:
+    def _grow(self, post: str, live: _Live) -> float | None:
         if len(self._texts.get(post, "")) <= len(live.shown or ""):
             return None
         wait = live.at + self._pause(live) - self._clock()
@@ -137,7 +136,6 @@ class StreamedMessages:
         text = beginning(self._texts.get(post, ""), self._links())
         if len(text) <= len(live.shown or ""):
             return None
-        check()
         try:
             self._show(live, text)
         except SlackBusy as error:

@@ -113,7 +113,8 @@ class Admissions(Database):
             asked = {"asker": turn.asker, "words": digest(turn.text), "ts": turn.ts, "outcome": outcome}
             tx.note(turn.thread, turn.turn, [JournalEntry("question", asked)])
             add_posts(tx, says[outcome])
-            taken = self._holds.take_new(tx.db, turn.thread) if outcome == "taken" else None
+            if outcome == "taken" and self._holds.of(turn.thread) is None:
+                taken = self._holds.take_new(tx.db, turn.thread)
         if taken is not None:
             self._holds.keep(taken)
         return outcome

@@ -43,7 +43,28 @@ class Arrival:
 
 
 IS_NEW = inbox.c.handled == 0
-_RECORD = by_engine(lambda insert: insert(inbox).on_conflict_do_nothing().returning(inbox.c.id))
+_FIELDS = (
+    "event_id",
+    "team",
+    "channel",
+    "ts",
+    "thread",
+    "kind",
+    "payload",
+    "handled",
+    "received_at",
+    "taken_by",
+    "tries",
+    "trace",
+)
+_RECORD = by_engine(
+    lambda insert: (
+        insert(inbox)
+        .values({name: given(f"new_{name}") for name in _FIELDS})
+        .on_conflict_do_nothing()
+        .returning(inbox.c.id)
+    )
+)
 _OF_THREAD = select(inbox).where(inbox.c.thread == given("of"), IS_NEW).order_by(inbox.c.id)
 _TAKE_IN = (
     update(inbox)
@@ -114,23 +135,35 @@ class Arrivals(Database):
         """Records something and takes it back, on disk. Raises what recording an arrival raises."""
         event_id = f"check:{self.process}"
         nobody = HomeOpened(event_id, Thread("T0", "C0", "0"), "U0")
-        values = _row(nobody, None, self._clock()) | {"handled": 1}
         with self._writing() as tx:
-            tx.db.scalar(_RECORD[tx.engine], values)
+            tx.db.execute(_RECORD[tx.engine], _row(nobody, None, self._clock()) | {"new_handled": 1})
             tx.db.execute(delete(inbox).where(inbox.c.event_id == event_id))
 
     def record(self, received: Received, installed_in: Sequence[str] | None = None, trace: str = "") -> bool:
         """Records an arrival, the installations that it was for, and the trace that it began. False where the same event, or a message
         with the same channel and ts, was recorded before."""
         with self._coming.one() as received_at:
-            values = _row(received, installed_in, received_at) | {"trace": trace}
+            values = _row(received, installed_in, received_at) | {"new_trace": trace}
+            if self.is_shared:
+                return self._record_at_once(received, values)
             with self._writing(urgent=True) as tx:  # Slack waits for it
-                if tx.wake(received.thread.key, Work.ARRIVALS, lane=received.user) and self._takes_in_at_once:
-                    values |= {"taken_by": self.process, "tries": 1}
-                is_new = tx.db.scalar(_RECORD[tx.engine], values) is not None
-                if not is_new:
-                    tx.leave_as_it_is(received.thread.key)
-                return is_new
+                tx.wake(received.thread.key, Work.ARRIVALS, lane=received.user)
+                return tx.db.scalar(_RECORD[tx.engine], values | self._taken_in()) is not None
+
+    def _record_at_once(self, received: Received, values: dict[str, Any]) -> bool:
+        """In one statement: each further one would wait its turn among all threads of this process, while Slack waits for it."""
+        thread, work, record = received.thread.key, {Work.ARRIVALS}, _RECORD["postgresql"]
+        is_pinned = self._wakes.pin(thread)
+        try:
+            with self._by_itself() as db:
+                if is_pinned:
+                    return db.scalar(record, values | self._taken_in()) is not None
+                return self._wakes.record_and_defer(db, record, values, thread, work)
+        finally:  # also where the answer was lost, which may have been done all the same
+            self._wakes.recorded(thread, work, is_pinned=is_pinned, lane=received.user)
+
+    def _taken_in(self) -> dict[str, Any]:
+        return {"new_taken_by": self.process, "new_tries": 1} if self._takes_in_at_once else {}
 
     def take_in_later(self) -> None:
         """What comes in from now on is not worked on at once."""
@@ -166,8 +199,9 @@ class Arrivals(Database):
 
 def _row(received: Received, installed_in: Sequence[str] | None, received_at: float) -> dict[str, Any]:
     thread = received.thread
-    return {
+    row = {
         "event_id": received.event_id, "team": thread.team, "channel": thread.channel, "ts": received.ts, "thread": thread.key,
         "kind": received.kind, "payload": as_json(received, installed_in), "handled": 0, "received_at": received_at,
-        "taken_by": "", "tries": 0,
+        "taken_by": "", "tries": 0, "trace": "",
     }  # fmt: skip
+    return {f"new_{name}": value for name, value in row.items()}

@@ -95,11 +95,6 @@ class Transaction:
         self.woken.setdefault(thread, set()).update(work)
         return thread in self.pinned
 
-    def leave_as_it_is(self, thread: str) -> None:
-        """What was to be left for a thread of another process is left there already."""
-        if thread not in self.pinned:
-            self.woken.pop(thread, None)
-
     def defer(self) -> None:
         """At the end: leaves to other processes what is theirs to do."""
         for thread, work in self.woken.items():
@@ -332,14 +327,14 @@ class Database:
         return not self._is_file
 
     @contextmanager
-    def holding(self, thread: str) -> Iterator[None]:
+    def holding(self, thread: str) -> Iterator[Hold]:
         """Takes a thread up for the work inside, before it looks at anything of it. What it writes raises `Overtaken` once another
         process has taken the thread up."""
-        before = self._working_on
-        if before is None or before.thread != thread:
-            self._working.on = self._holds.of(thread) or self._take_up(thread)
+        before = hold = self._working_on
+        if hold is None or hold.thread != thread:
+            self._working.on = hold = self._holds.of(thread) or self._take_up(thread)
         try:
-            yield
+            yield hold
         finally:
             self._working.on = before
 

@@ -22,6 +22,7 @@ log = structlog.get_logger("store")
 _CONNECT_SECONDS = 10  # for a connection to PostgreSQL; its driver would wait for two minutes
 _STILL = 10  # seconds for which a transaction on a server may do nothing
 _ON_DISK = "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'"
+_BEGIN = {"sqlite": "begin immediate", "postgresql": "begin isolation level read committed"}
 _READ_ONLY = "25006"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _UNUSED = 5.0  # seconds after which a connection is asked whether it lives; what ends before that is seen at its socket
 # A firewall that drops a connection, or a machine that is gone, says nothing: without these the driver would wait for a quarter of an hour,
@@ -114,7 +115,7 @@ def _leave_read_only(context: ExceptionContext) -> None:
 
 
 def make_engine(url: URL) -> Engine:
-    """The engine: on SQLite each transaction begins as a writing one, unless its connection is one of `by_statement`."""
+    """The engine; see `by_statement`. On SQLite each transaction begins as a writing one."""
     if url.get_backend_name() != "sqlite":
         patience = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
         server = create_engine(
@@ -123,11 +124,13 @@ def make_engine(url: URL) -> Engine:
             max_overflow=32,
             pool_use_lifo=True,
             connect_args=patience | {"prepare_threshold": None},  # PgBouncer gives each transaction another session
+            isolation_level="AUTOCOMMIT",  # BEGIN is ours, below
             hide_parameters=True,
         )
         event.listen(server, "connect", _prepare_session)
         event.listen(server, "handle_error", _leave_read_only)
         event.listen(server, "checkout", _check_lives)
+        event.listen(server, "begin", _begin)
         return server
     if not Path(str(url.database)).absolute().parent.is_dir():
         raise Misconfigured(f"DATABASE_URL: the folder of {url.database} does not exist; create it first.")
@@ -141,8 +144,7 @@ def make_engine(url: URL) -> Engine:
 
 def by_statement(engine: Engine) -> Engine:
     """The same engine, with connections on which each statement is a transaction of its own: no BEGIN and no end travel to a server."""
-    options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if is_server(engine.url) else {"reads_only": True}
-    return engine.execution_options(**options)
+    return engine.execution_options(by_statement=True)
 
 
 def _keep_private(database: str) -> None:
@@ -186,9 +188,7 @@ def _check_lives(connection: Any, record: Any, _proxy: object) -> None:
     try:
         if now - used < _UNUSED and not _has_news(connection):
             return
-        connection.autocommit = True
         connection.execute("select 1").close()
-        connection.autocommit = False
     except connection.Error as error:
         raise InvalidatePoolError from error
 
@@ -209,5 +209,5 @@ def _prepare(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    if not connection.get_execution_options().get("reads_only"):  # each reading statement is a transaction of its own
-        connection.exec_driver_sql("begin immediate")
+    if not connection.get_execution_options().get("by_statement"):
+        connection.exec_driver_sql(_BEGIN[connection.dialect.name])

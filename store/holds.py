@@ -31,6 +31,11 @@ _HELD = (
     .where(holds.c.owner == given("me"), (holds.c.thread == given("one")) | (holds.c.thread == given("other")))
     .with_for_update(read=True)
 )
+IS_HELD = (  # in another statement, with what `Holds.which` gives
+    select(holds.c.thread)
+    .where(holds.c.thread == given("held"), holds.c.owner == given("holder"), holds.c.fence == given("fence"))
+    .exists()
+)
 _TAKE_NEW = by_engine(lambda insert: insert(holds).on_conflict_do_nothing().returning(holds.c.fence))
 
 
@@ -116,6 +121,10 @@ class Holds:
 
     def _mine(self, thread: str) -> dict[str, object]:
         return {"thread": thread, "owner": self.owner, "fence": 1}
+
+    def which(self, hold: Hold) -> dict[str, object]:
+        """What `IS_HELD` asks for."""
+        return {"held": hold.thread, "holder": self.owner, "fence": hold.fence}
 
     def check(self, db: Connection, working_on: Hold | None) -> None:
         """Raises `Overtaken` unless the database and what is worked on are still this process's, and keeps them so until the

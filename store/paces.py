@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Double, Text, case, cast, func, select, update
+from sqlalchemy import ColumnElement, Double, Text, case, cast, func, select, update
 from sqlalchemy import bindparam as given
 
 from store.database import Database
-from store.holds import NOW
+from store.holds import IS_HELD, NOW
 from store.tables import by_engine, paces
 
 _NEW = by_engine(
@@ -22,8 +22,8 @@ _NEW = by_engine(
 _HELD = select(paces.c.name).where(paces.c.name == given("whole"), paces.c.free_at > NOW).exists()
 
 
-def _use(insert: Callable[[Any], Any]) -> Any:
-    first = select(cast(given("one"), Text), NOW + given("by")).where(~_HELD)
+def _use(insert: Callable[[Any], Any], *conditions: ColumnElement[bool]) -> Any:
+    first = select(cast(given("one"), Text), NOW + given("by")).where(~_HELD, *conditions)
     moved = case((paces.c.free_at > NOW, paces.c.free_at), else_=NOW) + given("by")
     return (
         insert(paces)
@@ -41,6 +41,7 @@ def _hold(insert: Callable[[Any], Any]) -> Any:
 
 
 _USE, _HOLD_NAME = by_engine(_use), by_engine(_hold)
+_USE_IN_THREAD = by_engine(lambda insert: _use(insert, IS_HELD))
 _WAIT = select(
     func.max(paces.c.free_at - NOW - case((paces.c.name == given("one"), given("ahead", type_=Double)), else_=0.0))
 ).where(paces.c.name.in_((given("one"), given("whole"))))
@@ -57,10 +58,13 @@ class SharedPaces(Database):
         uses may run ahead of that, for what may come at once. None counts while the name `unless_held` is not free.
         Raises `Overtaken` where what is worked on is another process's by now."""
         which = {"one": name, "whole": unless_held, "ahead": ahead}
+        working_on = self._working_on
+        use = _USE if working_on is None else _USE_IN_THREAD
+        held = {} if working_on is None else self._holds.which(working_on)
         with self._by_itself() as db:
-            if db.scalar(_USE[db.dialect.name], which | {"by": apart}) is not None:
-                self._holds.check(db, self._working_on)  # who waited may have been overtaken meanwhile
+            if db.scalar(use[db.dialect.name], which | {"by": apart} | held) is not None:
                 return 0.0
+            self._holds.check(db, working_on)
             return max(_LEAST, float(db.scalar(_WAIT, which) or 0.0))
 
     def hold_pace(self, name: str, seconds: float) -> None:

@@ -15,7 +15,7 @@ from base.transitions import is_open, sources, target
 from gate.policy import State
 from store.arrivals import mark_handled
 from store.database import Database, NotNow, Transaction
-from store.holds import DATABASE
+from store.holds import DATABASE, IS_HELD
 from store.journal.hash_chain import JournalEntry
 from store.posts import Post, add_posts
 from store.proposal_record import Proposal, proposals
@@ -141,8 +141,8 @@ _OTHERS_SPOKE = (
 )
 _TAKE = (
     update(turns)
-    .where(turns.c.turn == given("which"), IS_OPEN, turns.c.taken_by != given("me"))
-    .values(taken_by=given("me"), tries=turns.c.tries + 1)
+    .where(turns.c.turn == given("which"), IS_OPEN, turns.c.taken_by != given("holder"), IS_HELD)
+    .values(taken_by=given("holder"), tries=turns.c.tries + 1)
 )
 _BEING_SENT = select(proposals.c.turn).where(
     proposals.c.turn == turns.c.turn, proposals.c.state.in_((State.APPROVED, State.SENDING))
@@ -271,8 +271,9 @@ class Turns(Database):
     def take_turn(self, turn: Turn) -> None:
         """Counts this process among those that worked on a turn since it last got on: before it does, as with an arrival."""
         if turn.taken_by != self.process:
-            with self.holding(turn.thread), self._writing() as tx:
-                tx.db.execute(_TAKE, {"which": turn.turn, "me": self.process})
+            with self.holding(turn.thread) as hold, self._by_itself() as db:
+                if not db.execute(_TAKE, {"which": turn.turn, **self._holds.which(hold)}).rowcount:
+                    self._holds.check(db, hold)
 
     def rest_turn(self, turn: Turn) -> bool:
         """Notes that a turn waits for people: whatever ends the process now, it is not the turn. False while a write of it is sent."""

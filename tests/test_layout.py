@@ -598,6 +598,7 @@ def test_slack_is_called_through_one_class_and_the_gate_knows_it_by_what_it_need
         "store.process_lock.ProcessLock",
         "workers.replica.TakesUp",
         "workers.wakes.Wakes",
+        "workers.waking.Jobs",
     }
 
 

@@ -13,7 +13,7 @@ from base.clock import SteadyClock
 from base.settings import Settings
 from store.engine import DatabaseAway, engine_url, is_server, told_if_away
 from store.store import Store
-from workers.jobs import defer
+from workers import jobs
 from workers.leases import Leases
 from workers.waking import Waking
 
@@ -36,7 +36,7 @@ def open_database(settings: Settings, clock: SteadyClock, on_lost: Callable[[], 
     key = settings.journal_key
     is_shared = is_server(engine_url(settings.database_url))
     leases = Leases() if is_shared else None
-    waking = Waking(leases, defer) if is_shared else Waking()
+    waking = Waking(leases, jobs) if is_shared else Waking()
     store = Store(
         settings.database_url,
         clock,

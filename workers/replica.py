@@ -43,6 +43,11 @@ _LOOK = (
 _FAULTS = (psycopg.Error, DBAPIError, ProcrastinateException, PoolTimeout, OSError)
 
 
+async def _by_statement(connection: psycopg.AsyncConnection) -> None:
+    """What procrastinate does is one statement each, which needs no BEGIN and COMMIT around it."""
+    await connection.set_autocommit(True)
+
+
 class TakesUp(Protocol):
     """Goes on with a thread that is this process's from now on, and was perhaps another's before."""
 
@@ -135,7 +140,13 @@ class Replica:
 
     async def _run(self) -> None:
         app = App(
-            connector=PsycopgConnector(conninfo=self._url, min_size=1, max_size=4, kwargs={"prepare_threshold": None})
+            connector=PsycopgConnector(
+                conninfo=self._url,
+                min_size=1,
+                max_size=4,
+                kwargs={"prepare_threshold": None},
+                configure=_by_statement,
+            )
         )
         app.task(name=TASK, queue=QUEUE, pass_context=True, retry=RetryStrategy(wait=1))(self._have)
         loop = asyncio.get_running_loop()

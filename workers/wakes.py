@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -32,6 +32,11 @@ class Wakes(Protocol):
         """Inside the transaction of the connection `db`: leaves the work to the processes that have the threads, or will."""
         ...
 
+    def record_and_defer(self, db: Any, record: Any, values: Mapping[str, Any], thread: str, work: Set[Work]) -> bool:
+        """In one statement: runs the insert `record` with `values`, and leaves the work as `defer` does where it recorded something;
+        whether it did."""
+        ...
+
     def recorded(self, thread: str, work: Set[Work], *, is_pinned: bool, lane: str = "") -> None:
         """The transaction is over. Its COMMIT may have failed, or only the answer to it: whoever looks finds what there is. `lane`: who
         asked there, where that is known."""
@@ -47,6 +52,12 @@ class Nobody:
 
     def defer(self, _db: Any, _threads: Sequence[str], _work: Set[Work], priority: int = USUAL) -> None:
         """Never asked to."""
+
+    def record_and_defer(
+        self, _db: Any, _record: Any, _values: Mapping[str, Any], _thread: str, _work: Set[Work]
+    ) -> bool:
+        """Never asked to, either."""
+        raise NotImplementedError
 
     def recorded(self, _thread: str, _work: Set[Work], *, is_pinned: bool, lane: str = "") -> None:
         """Goes nowhere."""

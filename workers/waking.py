@@ -6,8 +6,8 @@ others wake what is not stored. Where several processes share the database, only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
-from typing import Any
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, Protocol
 
 from workers.leases import Leases
 from workers.wakes import USUAL, Work
@@ -15,18 +15,29 @@ from workers.work_queue import WorkQueue
 
 CLOCK = ""  # in place of a thread: whatever is due next, in the whole database
 _OF_THREADS = (Work.ARRIVALS, Work.TURNS, Work.STOPS, Work.WRITES, Work.POSTS, Work.DEADLINES)
-Defer = Callable[[Any, Sequence[str], Set[Work], int], None]
+
+
+class Jobs(Protocol):
+    """How work is left to other processes: jobs.py."""
+
+    def defer(self, db: Any, threads: Sequence[str], work: Set[Work], priority: int = USUAL) -> None:
+        """Leaves work on threads, inside a transaction."""
+        ...
+
+    def record_and_defer(self, db: Any, record: Any, values: Mapping[str, Any], thread: str, work: Set[Work]) -> bool:
+        """Records something and leaves the work that it makes, in one statement."""
+        ...
 
 
 class Waking:
     """The queues of one process. Record first, on disk; then wake.
 
-    `leases` and `defer` are for processes that share a database: which threads this one has, and how work for the others is left.
+    `leases` and `jobs` are for processes that share a database: which threads this one has, and how work for the others is left.
     """
 
-    def __init__(self, leases: Leases | None = None, defer: Defer | None = None) -> None:
+    def __init__(self, leases: Leases | None = None, jobs: Jobs | None = None) -> None:
         self._leases = leases
-        self._defer = defer
+        self._jobs = jobs
         self.queues = {work: WorkQueue(work) for work in _OF_THREADS}  # by thread
         self.checks = WorkQueue(
             "checks", label="proposal"
@@ -70,8 +81,13 @@ class Waking:
 
     def defer(self, db: Any, threads: Sequence[str], work: Set[Work], priority: int = USUAL) -> None:
         """Inside a transaction: leaves work to other processes."""
-        if self._defer is not None and threads:
-            self._defer(db, threads, work, priority)
+        if self._jobs is not None and threads:
+            self._jobs.defer(db, threads, work, priority)
+
+    def record_and_defer(self, db: Any, record: Any, values: Mapping[str, Any], thread: str, work: Set[Work]) -> bool:
+        """In one statement: records something, and leaves the work that it makes to other processes; whether it did."""
+        assert self._jobs is not None  # nobody else works on the database
+        return self._jobs.record_and_defer(db, record, values, thread, work)
 
     def recorded(self, thread: str, work: Set[Work], *, is_pinned: bool, lane: str = "") -> None:
         """Work for a thread is on disk."""

@@ -14,6 +14,7 @@ from base.thread import TOP, Thread
 from emulator.emulator import Workspace
 from slack_io.assistant_status import AssistantStatus
 from slack_io.outbox import Outbox
+from slack_io.pace import OwnPace
 from slack_io.streaming import StreamedMessages
 from slack_io.web_api import SlackWeb
 from store.holds import Overtaken
@@ -67,7 +68,8 @@ class System:
         """A new outbox in a new process, as after a restart."""
         self.waking = Waking()
         self.stores.append(Store(self.url, self.clock, wakes=self.waking, journal_key="k"))
-        web = SlackWeb(self.workspace.bot_token, api_url, timeout=60, clock=self.clock)
+        pace = OwnPace(self.clock, self.store.check_hold)
+        web = SlackWeb(self.workspace.bot_token, api_url, timeout=60, clock=self.clock, pace=pace)
         self.assistant_status = AssistantStatus(web, self.waking, clock=self.clock)
         self.growing = StreamedMessages(web, self.waking, self.ended.append, clock=self.clock)
         outbox = Outbox(

@@ -27,6 +27,7 @@ from store.turns import ReplyOutcome
 from tests.harness.databases import looking_into, opened_before, rows
 from tests.harness.stores import A, B, a_mention, arrive, begin, propose, redrawn
 from tests.harness.whole_bot import until
+from workers import jobs
 from workers.jobs import defer
 from workers.leases import Leases
 from workers.wakes import FIRST as UNDER_WAY
@@ -270,7 +271,7 @@ def test_a_connection_that_the_server_has_ended_meanwhile_costs_nothing(process:
 
 def test_what_is_recorded_is_left_as_a_job_unless_this_process_has_the_thread(url: str) -> None:
     leases = Leases()
-    waking = Waking(leases, defer)
+    waking = Waking(leases, jobs)
     store = Store(url, wakes=waking, journal_key="k", is_shared=True)
     leases.take(A.key, lambda: None)
     arrive(store, A)
@@ -282,14 +283,14 @@ def test_what_is_recorded_is_left_as_a_job_unless_this_process_has_the_thread(ur
 
 
 def test_what_slack_sends_again_leaves_no_further_job(url: str) -> None:
-    store = Store(url, wakes=Waking(Leases(), defer), journal_key="k", is_shared=True)
+    store = Store(url, wakes=Waking(Leases(), jobs), journal_key="k", is_shared=True)
     assert [store.record(a_mention("Ev1", A)) for _ in range(3)] == [True, False, False]
     assert [row["lock"] for row in rows(url, "procrastinate_jobs")] == [A.key]
     store.close()
 
 
 def test_a_transaction_that_is_rolled_back_leaves_no_job(url: str) -> None:
-    store = Store(url, wakes=Waking(Leases(), defer), journal_key="k", is_shared=True)
+    store = Store(url, wakes=Waking(Leases(), jobs), journal_key="k", is_shared=True)
     arrival = arrive(store, A)
     before = len(rows(url, "procrastinate_jobs"))
     store.handled(arrival.id)
@@ -356,7 +357,7 @@ def test_processes_that_start_while_others_write_set_the_journal_back_nowhere(pr
 
 def test_what_was_under_way_in_a_dead_process_goes_before_what_nobody_has_begun(url: str) -> None:
     """However much waits; and the seconds count from when there is somebody to take it up."""
-    store = Store(url, wakes=Waking(Leases(), defer), journal_key="k", is_shared=True)
+    store = Store(url, wakes=Waking(Leases(), jobs), journal_key="k", is_shared=True)
     arrive(store, A)
     arrive(store, B)
     store.beat(None)

@@ -1,4 +1,5 @@
-"""PostgreSQL is cut off in the middle of a COMMIT: nobody was told that it was done, and whoever tries again finds what there is."""
+"""PostgreSQL is cut off in the middle of a COMMIT, or of a statement that is a transaction of its own: nobody was told that it was done,
+and whoever tries again finds what there is."""
 
 from __future__ import annotations
 
@@ -19,13 +20,13 @@ from store.store import Store
 from tests.harness.databases import fresh_database, rows
 from tests.harness.stores import BEN, A, a_mention, begin, propose, redrawn
 from tests.test_crash import Relay
-from workers.jobs import defer
+from workers import jobs
 from workers.leases import Leases
 from workers.waking import Waking
 
 
 class Road(Relay):
-    """The way to the database. `breaks`: where it breaks at the next COMMIT of a transaction that has such a statement, before the server
+    """The way to the database. `breaks`: where it breaks at the next end of a transaction that has such a statement, before the server
     hears of it, or after that with the answer."""
 
     def __init__(self, database: str) -> None:
@@ -34,7 +35,7 @@ class Road(Relay):
         self._server = f"{url.query['host']}/.s.PGSQL.5432"
         port = self._door.getsockname()[1]
         self.database = url.set(host="127.0.0.1", port=port, query={}).render_as_string(hide_password=False)
-        self.breaks, self.at = "", b""
+        self.breaks, self.at, self.end = "", b"", b""
         self._is_near = self._is_answered_nobody = False
 
     def _connect(self, here: socket.socket) -> None:
@@ -50,7 +51,7 @@ class Road(Relay):
                     break
                 if source.family == socket.AF_INET and self.breaks:
                     self._is_near = self._is_near or self.at in piece
-                    if self._is_near and b"COMMIT" in piece:
+                    if self._is_near and self.end in piece:
                         if self.breaks == "before":
                             break
                         self._is_answered_nobody = True
@@ -59,8 +60,8 @@ class Road(Relay):
             for one in (source, sink):
                 one.shutdown(socket.SHUT_RDWR)
 
-    def broken(self, breaks: str, at: bytes) -> None:
-        self.at, self.breaks = at, breaks
+    def broken(self, breaks: str, at: bytes, end: bytes = b"COMMIT") -> None:
+        self.at, self.end, self.breaks = at, end, breaks
 
 
 @pytest.fixture
@@ -76,11 +77,12 @@ def road(url: str) -> Iterator[Road]:
 
 @pytest.fixture
 def store(road: Road) -> Iterator[Store]:
-    store = Store(road.database, wakes=Waking(Leases(), defer), journal_key="k", is_shared=True)
+    store = Store(road.database, wakes=Waking(Leases(), jobs), journal_key="k", is_shared=True)
     yield store
     store.close()
 
 
+RECORDING = b"INSERT INTO inbox"
 BREAKS = pytest.mark.parametrize(("breaks", "was_done"), [("before", False), ("after", True)])
 
 
@@ -88,7 +90,7 @@ BREAKS = pytest.mark.parametrize(("breaks", "was_done"), [("before", False), ("a
 def test_what_slack_sent_is_not_acknowledged_and_recorded_once(
     store: Store, road: Road, url: str, breaks: str, *, was_done: bool
 ) -> None:
-    road.broken(breaks, b"INSERT INTO inbox")
+    road.broken(breaks, at=RECORDING, end=RECORDING)
     with pytest.raises(DBAPIError):  # the door answers 503 by it, and Slack sends again
         store.record(a_mention("Ev1"))
     assert len(rows(url, "inbox")) == was_done
@@ -110,7 +112,7 @@ def test_over_the_socket_it_is_not_acknowledged_either(
         "event_ts": "1.1",
     }
     envelope = {"type": "event_callback", "team_id": "T0LOCAL", "event_id": "Ev1", "event": event}
-    road.broken(breaks, b"INSERT INTO inbox")
+    road.broken(breaks, at=RECORDING, end=RECORDING)
     assert Intake(store).record_envelope("events_api", envelope) is False
     assert Intake(store).record_envelope("events_api", envelope) is True
     assert [row["event_id"] for row in rows(url, "inbox")] == ["Ev1"]

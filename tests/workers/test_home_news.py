@@ -14,8 +14,9 @@ from emulator.emulator import Workspace
 from store.store import Store
 from tests.harness.databases import fresh_database
 from tests.harness.whole_bot import Person, Script, StartBot, calls, until
+from workers import jobs
 from workers.home_news import heard_of_homes
-from workers.jobs import CHANNEL, defer, parse_news
+from workers.jobs import CHANNEL, parse_news
 from workers.leases import Leases
 from workers.replica import Replica
 from workers.waking import Waking
@@ -50,7 +51,7 @@ def test_app_home_shows_what_other_processes_did(
 
 def test_news_are_heard_again_after_telling_of_some_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url, leases, heard = fresh_database("postgresql", tmp_path), Leases(), list[str]()
-    waking, clock = Waking(leases, defer), SteadyClock()
+    waking, clock = Waking(leases, jobs), SteadyClock()
     store = Store(url, clock, waking, "k", is_shared=True)
     tell, is_away = store.tell, threading.Event()
 

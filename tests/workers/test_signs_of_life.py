@@ -14,6 +14,7 @@ from store.store import Store
 from tests.harness.databases import fresh_database, looking_into, rows
 from tests.harness.stores import A, B, arrive
 from tests.harness.whole_bot import until
+from workers import jobs
 from workers.jobs import defer
 from workers.leases import Leases
 from workers.replica import Replica
@@ -29,7 +30,7 @@ def url(tmp_path: Path) -> str:
 def test_however_long_it_takes_to_take_threads_up(url: str) -> None:
     """All who do so are busy, and many more threads wait for them."""
     leases, clock, goes_on = Leases(), SteadyClock(), threading.Event()
-    store = Store(url, clock, waking := Waking(leases, defer), "k", is_shared=True)
+    store = Store(url, clock, waking := Waking(leases, jobs), "k", is_shared=True)
     taken: list[str] = []
 
     def take_up(thread: str, *, was_anothers: bool) -> None:
@@ -81,7 +82,7 @@ class Noted(Waking):
 def test_who_does_not_hear_itself_looks_for_news_all_the_time(url: str) -> None:
     """Otherwise somebody's Stop would be noticed half a minute later."""
     leases, clock = Leases(), SteadyClock()
-    store = Deaf(url, clock, waking := Noted(leases, defer), "k", is_shared=True)
+    store = Deaf(url, clock, waking := Noted(leases, jobs), "k", is_shared=True)
     arrive(store, A)
 
     def take_up(thread: str, *, was_anothers: bool) -> None:
