@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, Update, insert, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from base import metrics
@@ -257,6 +257,17 @@ class Database:
             with self._by_statement.connect() as db:
                 yield db
 
+    def _changes(self, change: Update, values: Mapping[str, object]) -> bool:
+        """Does one change to what is worked on; built with `IS_HELD`, so that to a server it travels alone. Whether there was anything to
+        change. Raises `Overtaken`."""
+        hold = self._working_on
+        assert hold is not None
+        with self._by_itself() as db:
+            if db.execute(change, {**values, **self._holds.which(hold)}).rowcount:
+                return True
+            self._holds.check(db, hold)
+            return False
+
     def _migrate(self) -> None:
         with self._writing() as tx:
             tx.alone()
@@ -327,14 +338,14 @@ class Database:
         return not self._is_file
 
     @contextmanager
-    def holding(self, thread: str) -> Iterator[Hold]:
+    def holding(self, thread: str) -> Iterator[None]:
         """Takes a thread up for the work inside, before it looks at anything of it. What it writes raises `Overtaken` once another
         process has taken the thread up."""
-        before = hold = self._working_on
-        if hold is None or hold.thread != thread:
-            self._working.on = hold = self._holds.of(thread) or self._take_up(thread)
+        before = self._working_on
+        if before is None or before.thread != thread:
+            self._working.on = self._holds.of(thread) or self._take_up(thread)
         try:
-            yield hold
+            yield
         finally:
             self._working.on = before
 

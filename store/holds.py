@@ -31,9 +31,10 @@ _HELD = (
     .where(holds.c.owner == given("me"), (holds.c.thread == given("one")) | (holds.c.thread == given("other")))
     .with_for_update(read=True)
 )
-IS_HELD = (  # in another statement, with what `Holds.which` gives
+IS_HELD = (  # in another statement, with what `Holds.which` gives: it stays so until that one is on disk
     select(holds.c.thread)
     .where(holds.c.thread == given("held"), holds.c.owner == given("holder"), holds.c.fence == given("fence"))
+    .with_for_update(read=True)
     .exists()
 )
 _TAKE_NEW = by_engine(lambda insert: insert(holds).on_conflict_do_nothing().returning(holds.c.fence))

@@ -15,6 +15,7 @@ from base.markdown import Block
 from base.thread import Thread
 from base.transitions import sources, target
 from store.database import Database, Transaction
+from store.holds import IS_HELD
 from store.tables import by_engine, posts, turns
 from workers.wakes import Work
 
@@ -159,6 +160,7 @@ _HAPPENS = {
     .values(state=target(TRANSITIONS, event), ts=given("at_ts"))
     for event in PostEvent
 }
+_HAPPENS_IN_HOLD = {event: change.where(IS_HELD) for event, change in _HAPPENS.items()}
 
 
 def happens(event: PostEvent) -> Any:
@@ -268,6 +270,10 @@ class Posts(Database):
         instead: Sequence[Post] = (),
     ) -> None:
         """Marks posts that are due as delivered, each with the ts of its message, or as refused, and adds what is said instead."""
+        changes = [{"which": post, "at_ts": ts} for post, ts in done]
+        if len(changes) == 1 and not instead and self._working_on is not None:
+            self._changes(_HAPPENS_IN_HOLD[happened], changes[0])
+            return
         with self._writing() as tx:
             add_posts(tx, instead)
-            tx.db.execute(_HAPPENS[happened], [{"which": post, "at_ts": ts} for post, ts in done])
+            tx.db.execute(_HAPPENS[happened], changes)

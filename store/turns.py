@@ -149,7 +149,7 @@ _BEING_SENT = select(proposals.c.turn).where(
 )
 _REST = (
     update(turns)
-    .where(turns.c.turn == given("which"), IS_OPEN, ~_BEING_SENT.exists())
+    .where(turns.c.turn == given("which"), IS_OPEN, ~_BEING_SENT.exists(), IS_HELD)
     .values(taken_by="", tries=0, ends_alone=0, rested_at=func.coalesce(turns.c.rested_at, given("now")))
 )
 _GET_ON = update(turns).where(turns.c.turn == given("which"), turns.c.tries > 1).values(tries=1, ends_alone=0)
@@ -271,14 +271,13 @@ class Turns(Database):
     def take_turn(self, turn: Turn) -> None:
         """Counts this process among those that worked on a turn since it last got on: before it does, as with an arrival."""
         if turn.taken_by != self.process:
-            with self.holding(turn.thread) as hold, self._by_itself() as db:
-                if not db.execute(_TAKE, {"which": turn.turn, **self._holds.which(hold)}).rowcount:
-                    self._holds.check(db, hold)
+            with self.holding(turn.thread):
+                self._changes(_TAKE, {"which": turn.turn})
 
     def rest_turn(self, turn: Turn) -> bool:
         """Notes that a turn waits for people: whatever ends the process now, it is not the turn. False while a write of it is sent."""
-        with self.holding(turn.thread), self._writing() as tx:
-            return bool(tx.db.execute(_REST, {"which": turn.turn, "now": tx.clock()}).rowcount)
+        with self.holding(turn.thread):
+            return self._changes(_REST, {"which": turn.turn, "now": self._clock()})
 
     def begin_turn(
         self,

@@ -120,6 +120,8 @@ def happens(happened: Event, state: State) -> Work:
 WORK: dict[str, Work] = {
     "begins the turn": lambda store, turn, _: store.begin_turn(turn, "hello", ()),
     "drops the turn": lambda store, turn, _: store.drop_turn(turn, [JournalEntry("question deleted")]),
+    "takes the turn": lambda store, turn, _: store.take_turn(turn),
+    "rests": lambda store, turn, _: store.rest_turn(turn),
     "adds a round": lambda store, turn, _: store.add_round(turn, a_round()),
     "ends the turn": lambda store, turn, _: store.end_turn(
         turn, [message("p", A.key, turn.turn, "done")], last_words=AssistantMessage("done"), usage=None

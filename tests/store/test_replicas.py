@@ -289,6 +289,54 @@ def test_what_slack_sends_again_leaves_no_further_job(url: str) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("has_it", [False, True], ids=["another's thread", "its own"])
+def test_slack_waits_for_one_statement(url: str, has_it: bool) -> None:
+    """Between two of them a busy process does other work first, and Slack waits for three seconds at most."""
+    leases = Leases()
+    store = Store(url, wakes=Waking(leases, jobs), journal_key="k", is_shared=True)
+    if has_it:
+        leases.take(A.key, lambda: None)
+    sent: list[str] = []
+    event.listen(store._engine, "before_cursor_execute", lambda *of: sent.append(of[2]))
+    assert [store.record(a_mention("Ev1", A)) for _ in range(2)] == [True, False]
+    assert len(sent) == 2, sent
+    assert len(rows(url, "inbox")) == 1
+    assert len(rows(url, "procrastinate_jobs")) == (not has_it)
+    store.close()
+
+
+def test_what_is_recorded_while_its_threads_job_is_taken_up_leaves_another(url: str) -> None:
+    store = Store(url, wakes=Waking(Leases(), jobs), journal_key="k", is_shared=True)
+    fetch = text("select lock from procrastinate_fetch_job_v2(array['threads'], :by)")
+    waiting = text("select count(*) from pg_locks where not granted and pid <> pg_backend_pid()")
+    store.record(a_mention("Ev1", A, "1.1"))
+    with looking_into(url) as engine, ThreadPoolExecutor(1) as pool:
+        with engine.begin() as db:
+            worker = db.scalar(text("insert into procrastinate_workers default values returning id"))
+        with engine.begin() as taking:
+            assert taking.scalar(fetch, {"by": worker}) == A.key
+            recorded = pool.submit(store.record, a_mention("Ev2", A, "1.2"))
+            until(lambda: recorded.done() or taking.scalar(waiting))
+            assert not recorded.done()
+        assert recorded.result(10)
+    assert sorted(jobs_of(url, A.key)) == ["doing", "todo"]
+    store.close()
+
+
+def test_one_statement_about_a_thread_waits_for_who_takes_it_over(process: Callable[[], Store], url: str) -> None:
+    store = process()
+    turn = begin(store, A)
+    waiting = text("select count(*) from pg_locks where not granted and pid <> pg_backend_pid()")
+    with looking_into(url) as engine, ThreadPoolExecutor(1) as pool:
+        with engine.begin() as db:
+            db.execute(text("update holds set owner = 'another', fence = fence + 1"))
+            rested = pool.submit(store.rest_turn, turn)
+            until(lambda: rested.done() or db.scalar(waiting))
+            assert not rested.done()
+        with pytest.raises(Overtaken):
+            rested.result(10)
+
+
 def test_a_transaction_that_is_rolled_back_leaves_no_job(url: str) -> None:
     store = Store(url, wakes=Waking(Leases(), jobs), journal_key="k", is_shared=True)
     arrival = arrive(store, A)
