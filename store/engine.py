@@ -143,8 +143,12 @@ def make_engine(url: URL) -> Engine:
 
 
 def by_statement(engine: Engine) -> Engine:
-    """The same engine, with connections on which each statement is a transaction of its own: no BEGIN and no end travel to a server."""
-    return engine.execution_options(by_statement=True)
+    """An engine with the same connections, on which each statement is a transaction of its own: no BEGIN and no end travel to a server."""
+    # Its `execution_options` would do, and cost a third more for each statement.
+    made = Engine(engine.pool, engine.dialect, engine.url, hide_parameters=True)
+    if is_server(engine.url):
+        event.listen(made, "handle_error", _leave_read_only)
+    return made
 
 
 def _keep_private(database: str) -> None:
@@ -209,5 +213,4 @@ def _prepare(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    if not connection.get_execution_options().get("by_statement"):
-        connection.exec_driver_sql(_BEGIN[connection.dialect.name])
+    connection.exec_driver_sql(_BEGIN[connection.dialect.name])

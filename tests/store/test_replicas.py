@@ -297,7 +297,8 @@ def test_slack_waits_for_one_statement(url: str, has_it: bool) -> None:
     if has_it:
         leases.take(A.key, lambda: None)
     sent: list[str] = []
-    event.listen(store._engine, "before_cursor_execute", lambda *of: sent.append(of[2]))
+    for engine in (store._engine, store._by_statement):
+        event.listen(engine, "before_cursor_execute", lambda *of: sent.append(of[2]))
     assert [store.record(a_mention("Ev1", A)) for _ in range(2)] == [True, False]
     assert len(sent) == 2, sent
     assert len(rows(url, "inbox")) == 1
