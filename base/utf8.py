@@ -10,4 +10,4 @@ def encoded(text: str) -> bytes:
 
 def encodable(text: str) -> str:
     """The same as text again: what a database or a server gives back."""
-    return encoded(text).decode()
+    return text if text.isascii() else encoded(text).decode()  # most is, and this is asked of each value that is stored
