@@ -17,10 +17,11 @@ from gate.policy import State
 from store.arrivals import IS_NEW, Arrival, Arrivals, arrival_of
 from store.database import Transaction
 from store.holds import Overtaken
-from store.posts import PostState
+from store.posts import NEW, PostState
 from store.proposal_record import proposals
 from store.tables import inbox, posts, turns
 from store.turns import IS_OPEN, Turn, turn_of
+from workers.wakes import Work
 
 log = structlog.get_logger("store")
 OFTEN = 3  # processes that ended in the middle of the same work, after which it is suspected
@@ -68,6 +69,14 @@ _LEFT_IN = select(
     _is_left(proposals, proposals.c.state == State.SENDING),
     or_(*(select(table.c.thread).where(_ended_in(table)).exists() for table in _TAKEN)),
 )
+_IS_STOPPED = IS_OPEN & turns.c.stopped_by.is_not(None)
+_RECORDED = {
+    Work.ARRIVALS: select(inbox.c.thread).where(IS_NEW),
+    Work.TURNS: select(turns.c.thread).where(_GOES_ON | _IS_STOPPED),
+    Work.STOPS: select(turns.c.thread).where(_IS_STOPPED),
+    Work.WRITES: select(proposals.c.thread).where(proposals.c.state.in_((State.APPROVED, State.SENDING))),
+    Work.POSTS: select(posts.c.thread).where(_IS_DUE, posts.c.made_by == NEW),
+}
 _ASKERS = select(turns.c.thread, turns.c.asker).where(IS_OPEN).order_by(turns.c.ts.desc())
 
 
@@ -82,6 +91,14 @@ class Recovery(Arrivals):
                 for table, is_left in ((inbox, IS_NEW), (turns, _GOES_ON), (posts, _IS_DUE))
             )
         return arrived, open_turns, due
+
+    def recorded_for(self) -> dict[Work, list[str]]:
+        """The threads for which something waits that others may have recorded, by the kind of work. What the process that has a thread
+        knows by itself, such as a post that waits for Slack's pace, is not among it."""
+        with self._reading() as db:
+            return {
+                work: list(db.scalars(waits.distinct(), {"now": self._clock()})) for work, waits in _RECORDED.items()
+            }
 
     def left_in(self, thread: str) -> LeftInThread:
         """What is to be done for one thread, by who takes it up."""

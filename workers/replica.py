@@ -247,10 +247,12 @@ class Replica:
             log.warning("left in the middle", thread=str(one.thread), ends_alone=one.ends_alone)
 
     def _look(self) -> None:
-        for thread in self._leases.all():
-            for work in Work:
-                if (work is Work.DEADLINES) == (thread == CLOCK):
-                    self._waking.wake(work, thread)
+        """Wakes what others recorded for threads that this process has. There may be thousands of them, which wait for Slack's pace or for
+        a model, so none is looked into for that."""
+        for work, threads in self._store.recorded_for().items():
+            for thread in threads:
+                self._waking.wake(work, thread)
+        self._waking.wake(Work.DEADLINES, CLOCK)
 
     # --- news ---------------------------------------------------------------------------------------------------------
 

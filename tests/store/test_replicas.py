@@ -338,6 +338,34 @@ def test_one_statement_about_a_thread_waits_for_who_takes_it_over(process: Calla
             rested.result(10)
 
 
+def test_what_others_may_have_recorded_is_looked_for_by_its_kind(process: Callable[[], Store], url: str) -> None:
+    store = process()
+
+    def kinds() -> set[Work]:
+        return {work for work, threads in store.recorded_for().items() if A.key in threads}
+
+    def set_by_another(change: str) -> None:
+        with looking_into(url) as engine, engine.begin() as db:
+            db.execute(text(change))
+
+    assert kinds() == set()
+    arrive(store, A)
+    assert kinds() == {Work.ARRIVALS}
+    set_by_another("update inbox set handled = 1")
+    turn = begin(store, A)
+    assert kinds() == {Work.TURNS}
+    one = propose(store, turn)  # whose card is this process's to deliver
+    store.rest_turn(turn)
+    assert kinds() == set()
+    set_by_another("update turns set stopped_by = 'U0BEN'")
+    assert kinds() == {Work.STOPS, Work.TURNS}
+    set_by_another("update turns set stopped_by = null")
+    set_by_another("update posts set made_by = 'new'")
+    assert kinds() == {Work.POSTS}
+    set_by_another(f"update proposals set state = 'approved' where proposal = '{one.proposal}'")
+    assert kinds() == {Work.POSTS, Work.WRITES, Work.TURNS}
+
+
 def test_a_transaction_that_is_rolled_back_leaves_no_job(url: str) -> None:
     store = Store(url, wakes=Waking(Leases(), jobs), journal_key="k", is_shared=True)
     arrival = arrive(store, A)

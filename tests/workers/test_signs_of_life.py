@@ -7,12 +7,15 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event, text
 
 from base.clock import SteadyClock
+from base.thread import Thread
 from store.engine import engine_url, libpq_url
+from store.posts import thumbs_up
 from store.store import Store
 from tests.harness.databases import fresh_database, looking_into, rows
-from tests.harness.stores import A, B, arrive
+from tests.harness.stores import A, B, admit, arrive
 from tests.harness.whole_bot import until
 from workers import jobs
 from workers.jobs import defer
@@ -84,6 +87,9 @@ def test_who_does_not_hear_itself_looks_for_news_all_the_time(url: str) -> None:
     leases, clock = Leases(), SteadyClock()
     store = Deaf(url, clock, waking := Noted(leases, jobs), "k", is_shared=True)
     arrive(store, A)
+    admit(store, A)
+    with looking_into(url) as engine, engine.begin() as db:
+        db.execute(text("update turns set stopped_by = 'U0BEN'"))
 
     def take_up(thread: str, *, was_anothers: bool) -> None:
         waking.wake(Work.TURNS, thread)  # there is something to do, and nobody does it
@@ -101,3 +107,29 @@ def test_who_does_not_hear_itself_looks_for_news_all_the_time(url: str) -> None:
         replica.close()
         replica.leave(time.monotonic() + 30)
         store.close()
+
+
+def test_a_look_for_news_does_not_look_into_what_waits(url: str) -> None:
+    """Hundreds of thumbs-ups wait for Slack's pace, each in a thread that this process has until then."""
+    leases, clock = Leases(), SteadyClock()
+    store = Store(url, clock, waking := Waking(leases, jobs), "k", is_shared=True)
+    threads = [Thread("T0", "C0", f"1.{number}") for number in range(30)]
+    for thread in threads:
+        leases.take(thread.key, lambda: None)
+    store.say([thumbs_up(f"p{thread.ts}", thread.key, "", thread.ts) for thread in threads])
+    arrive(store, threads[7])
+    for queue in waking.all_queues:
+        while queue.length:
+            queue.done(str(queue.take()))
+    sent: list[str] = []
+    for engine in (store._engine, store._by_statement):
+        event.listen(engine, "before_cursor_execute", lambda *of: sent.append(of[2]))
+    replica = Replica(
+        libpq_url(engine_url(url)), store, leases, waking, lambda thread, *, was_anothers: None, clock, most=100,
+        home_changed=lambda _names: None,
+    )  # fmt: skip
+    replica._look()
+    assert len(sent) <= len(Work), sent
+    assert [threads[7].key in waking.queues[work] for work in (Work.ARRIVALS, Work.POSTS)] == [True, False]
+    assert sum(queue.length for queue in waking.all_queues) == 1
+    store.close()
