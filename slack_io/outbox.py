@@ -46,10 +46,12 @@ _REACTION_FOR = 300.0  # seconds after which a thumbs-up that Slack would not ta
 
 @dataclass(frozen=True)
 class _NotOut:
-    """Posts of a thread that are to be tried again, no sooner than `until` (monotonic seconds); whether they hold up all else in it."""
+    """Posts of a thread that are to be tried again, no sooner than `until` (monotonic seconds); whether they hold up all else in it; and
+    which, where nothing has changed since they were read: hundreds of thumbs-ups come back in vain again and again."""
 
     until: float
     holds_up: bool
+    due: list[DuePost] | None
 
 
 class Outbox:
@@ -112,29 +114,34 @@ class Outbox:
     def _deliver_due(self, thread: str) -> tuple[float | None, bool]:
         """Delivers posts where there are new ones, or it is time to try again what is not out; as `_deliver_posts`."""
         undelivered, before = self._waking.undelivered, self._not_out.get(thread)
+        known: list[DuePost] | None = None
         if thread not in undelivered:
             if before is None:
                 return None, False
             if (wait := before.until - self._steady()) > 0:
                 return wait, before.holds_up
+            known = before.due
         undelivered.discard(thread)  # first: what is added meanwhile is expected again
         self._not_out.pop(thread, None)
         try:
-            due, is_held_up = self._deliver_posts(thread)
+            due = self._store.due_posts(thread) if known is None else known
+            moved: dict[str, str | None] = {}
+            again, is_held_up = self._deliver_posts(thread, due, moved)
         except BaseException:
             undelivered.add(thread)
             raise
-        if due is not None:
-            self._not_out[thread] = _NotOut(self._steady() + due, is_held_up)
-        return due, is_held_up
+        if again is not None:
+            self._not_out[thread] = _NotOut(self._steady() + again, is_held_up, None if moved else due)
+        return again, is_held_up
 
-    def _deliver_posts(self, thread: str) -> tuple[float | None, bool]:
-        """The seconds after which to try again what is not out, and whether that holds up all else in the thread."""
+    def _deliver_posts(
+        self, thread: str, due: list[DuePost], moved: dict[str, str | None]
+    ) -> tuple[float | None, bool]:
+        """The seconds after which to try again what is not out, and whether that holds up all else in the thread. `moved` gets what is out
+        or given up, with the ts that its message has."""
         done: list[tuple[str, str | None]] = []
         later: list[float] = []
         try:
-            due = self._store.due_posts(thread)
-            moved: dict[str, str | None] = {}
             over: set[str] = set()  # kinds of which no more is sent now
             asides = 0
             for one in self._current(due, done):

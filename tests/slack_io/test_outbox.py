@@ -18,7 +18,7 @@ from slack_io.pace import OwnPace
 from slack_io.streaming import StreamedMessages
 from slack_io.web_api import SlackWeb
 from store.holds import Overtaken
-from store.posts import Post, ephemeral, live, message, thumbs_up, update
+from store.posts import DuePost, Post, ephemeral, live, message, thumbs_up, update
 from store.store import Store
 from store.transcript import AssistantMessage
 from store.turns import Turn
@@ -68,8 +68,8 @@ class System:
         """A new outbox in a new process, as after a restart."""
         self.waking = Waking()
         self.stores.append(Store(self.url, self.clock, wakes=self.waking, journal_key="k"))
-        pace = OwnPace(self.clock, self.store.check_hold)
-        web = SlackWeb(self.workspace.bot_token, api_url, timeout=60, clock=self.clock, pace=pace)
+        self.pace = OwnPace(self.clock, self.store.check_hold)
+        web = SlackWeb(self.workspace.bot_token, api_url, timeout=60, clock=self.clock, pace=self.pace)
         self.assistant_status = AssistantStatus(web, self.waking, clock=self.clock)
         self.growing = StreamedMessages(web, self.waking, self.ended.append, clock=self.clock)
         outbox = Outbox(
@@ -732,6 +732,32 @@ def test_a_status_is_shown_without_a_look_for_posts(system: System, monkeypatch:
     system.thinks()
     assert system.deliver() is None
     assert system.methods == ["assistant.threads.setStatus"]
+
+
+def test_what_comes_back_in_vain_is_not_read_each_time(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a thousand thumbs-ups wait for Slack's pace where questions come as fast as Slack sends them."""
+    reads: list[str] = []
+    read = system.store.due_posts
+
+    def counted(thread: str) -> list[DuePost]:
+        reads.append(thread)
+        return read(thread)
+
+    monkeypatch.setattr(system.store, "due_posts", counted)
+    system.post(thumbs_up("r", system.thread.key, "", system.ts))
+    for _ in range(4):
+        system.pace.hold("reactions.add", 30.0)
+        assert system.deliver() == 30.0
+        system.clock.now += 30.0
+    assert len(reads) == 1
+    system.pace.hold("reactions.add", 30.0)
+    system.say("news")
+    assert system.deliver() == 30.0
+    system.clock.now += 30.0
+    assert system.texts == ["news"]
+    assert system.deliver() is None  # what was out before is not sent again with it
+    assert system.methods.count("chat.postMessage") == 1
+    assert system.methods.count("reactions.add") == 1
 
 
 def test_posts_that_could_not_be_read_are_looked_for_again(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
