@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import IO
 
 _forks = multiprocessing.get_context("forkserver")
-# What a bot imports once it knows its settings, too: most of a start is that.
-_forks.set_forkserver_preload(["bot", "openai", "openai.resources.chat.completions", "psycopg", "sqlite3"])
+_forks.set_forkserver_preload(["tests.harness.warm_bot"])
 
 
 _HANGS = 120  # seconds after which a command counts as one that hangs
