@@ -44,6 +44,7 @@ SET_ASIDE = (
 )
 ROOT = Path(__file__).parents[1]
 ANN = "U0ANN"
+KEY = "of these tests"  # JOURNAL_KEY, where processes share a database
 CATALOG = """
 name: HR
 base_url: ${HR_API_URL}
@@ -131,7 +132,7 @@ class System:
             "HR_API_URL": self.api.url,
             "APIS_FILE": "apis.yaml",
             "DATABASE_URL": self.database,
-            **({"JOURNAL_KEY": "of these tests"} if self.database.startswith("postgresql") else {}),
+            **({"JOURNAL_KEY": KEY} if self.database.startswith("postgresql") else {}),
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
         }

@@ -23,7 +23,7 @@ from sqlalchemy.engine import make_url
 from emulator.emulator import Workspace
 from store.engine import engine_url, libpq_url, make_engine
 from store.process_lock import LOCK_NUMBER
-from tests.harness.databases import fresh_database, looking_into, rows
+from tests.harness.databases import fresh_database, looking_into, opened_before, rows
 from tests.harness.loopback import Loopback
 from tests.harness.ports import free_port
 from tests.harness.replay_model import ReplayModel, answer
@@ -32,6 +32,7 @@ from tests.test_crash import (
     ANN,
     CATALOG,
     HIRE,
+    KEY,
     LIST,
     REMOVE,
     SET_ASIDE,
@@ -51,7 +52,7 @@ pytestmark = pytest.mark.programs
 def system(tmp_path: Path) -> Iterator[System]:
     with Workspace(retry_delays=(0.1, 0.3, 1.0, 3.0)) as workspace, ReplayModel() as model, Loopback(api_answer) as api:
         system = System("http", workspace, model, api, tmp_path)
-        system.database = fresh_database("postgresql", tmp_path)
+        system.database = opened_before("postgresql", tmp_path, KEY)
         yield system
         for program in system.programs:
             program.kill()
