@@ -319,13 +319,15 @@ class RunningBot:
         deadline = time.monotonic() + seconds
         while not self._is_at_rest():
             assert time.monotonic() < deadline, f"not at rest: {self.store.unrested()}"
-            time.sleep(0.01)
+            time.sleep(0.03)  # to look costs the bot, which shares this process
 
     def _is_at_rest(self) -> bool:
         arrived, open_turns, due = self.store.unrested()
-        pending = {one.thread for one in self.store.proposals_in(State.PENDING)}
-        under_way = self.store.proposals_in(State.APPROVED, State.SENDING)
-        return not (arrived or due or under_way or set(open_turns) - pending)
+        if arrived or due:
+            return False
+        waiting = self.store.proposals_in(State.PENDING, State.APPROVED, State.SENDING)
+        pending = {one.thread for one in waiting if one.state == State.PENDING}
+        return all(one.state == State.PENDING for one in waiting) and not set(open_turns) - pending
 
     @property
     def web(self) -> SlackWeb:
