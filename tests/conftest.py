@@ -38,6 +38,8 @@ _MEMORY = Path("/dev/shm")
 if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 4_000_000_000:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
+gc.disable()  # until everything is imported and collected: little of that is garbage, and all of it would be looked through again and again
+
 settings.register_profile(
     "any machine", settings(), deadline=None
 )  # how long an example takes is a slow machine's matter
@@ -127,6 +129,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_collection_finish() -> None:
     """What was imported and collected stays to the end: looking through it again and again for garbage took a sixth of the time."""
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 50)
 
 
