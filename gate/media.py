@@ -66,16 +66,13 @@ def decoded(content_type: str, content: bytes, *, is_whole: bool) -> str | None:
     is not what it is, as Windows' Western European, which is what undeclared texts mostly are. `is_whole`: False where they broke off.
     """
     says_json = "json" in media_type(content_type)
-    names = _by_beginning(content, says_json=says_json)
-    if not names:
-        declared = _declared(content_type)
-        names = [one for one in (("utf-8", declared) if says_json else (declared, "utf-8")) if one is not None]
-        if _TEXTS.match(media_type(content_type)) and not _BINARY.search(content):
-            names.append("cp1252")
-    for name in names:
-        if (text := _text(content, name, is_whole=is_whole)) is not None:
+    begins = _by_beginning(content, says_json=says_json)
+    declared = _declared(content_type)
+    for name in begins or (("utf-8", declared) if says_json else (declared, "utf-8")):
+        if name is not None and (text := _text(content, name, is_whole=is_whole)) is not None:
             return text
-    return None
+    is_western = not begins and _TEXTS.match(media_type(content_type)) and not _BINARY.search(content)
+    return _text(content, "cp1252", is_whole=is_whole) if is_western else None
 
 
 def _by_beginning(content: bytes, *, says_json: bool) -> list[str]:
