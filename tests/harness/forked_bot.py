@@ -11,10 +11,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Self, TypeVar
+
+from store.store import Store
+
+T = TypeVar("T")
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["tests.harness.warm_bot"])
@@ -59,6 +64,62 @@ def command(settings: Mapping[str, str], folder: Path, *arguments: str) -> subpr
             process.kill()
             raise subprocess.TimeoutExpired(["bot.main()", *arguments], _HANGS)
         return subprocess.CompletedProcess(arguments, code, out.read_text("utf-8"), err.read_text("utf-8"))
+
+
+def _take_part(work: Callable[[], T], line: Any, results: Any) -> None:
+    line.wait(_HANGS)
+    results.put(work())
+
+
+def in_processes(work: Callable[[], T], processes: int) -> list[T]:
+    """What so many processes return that do the same at the same moment; `work` is one of our functions, with its arguments."""
+    line, results = _forks.Barrier(processes), _forks.Queue()
+    started = [_forks.Process(target=_take_part, args=(work, line, results), daemon=True) for _ in range(processes)]
+    for one in started:
+        one.start()
+    found = [results.get(timeout=_HANGS) for _ in started]
+    for one in started:
+        one.join(_HANGS)
+    return found
+
+
+def _hold(url: str, log: Path) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(os.open(log, os.O_WRONLY), stream.fileno())
+    store = Store(url, journal_key="k")
+    store.lock(threading.Event())
+    print("locked", flush=True)
+    threading.Event().wait()
+
+
+class Holder:
+    """A process that wants a database for itself; it says `locked` once it has it."""
+
+    def __init__(self, url: str, log: Path) -> None:
+        os.mkfifo(log)
+        self._process = _forks.Process(target=_hold, args=(url, log), daemon=True)
+        self._process.start()
+        self._log = log.open(encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self._log.close()
+
+    def line(self) -> str:
+        """The next line that it says."""
+        return self._log.readline()
+
+    def is_there(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.is_alive()
+
+    def kill(self) -> None:
+        """As kill -9 does."""
+        self._process.kill()
+        self._process.join(_HANGS)
 
 
 def _set_clock_by(file: Path) -> None:

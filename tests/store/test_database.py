@@ -5,14 +5,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -24,7 +20,8 @@ from store.store import Store
 from store.tables import MIGRATIONS, SERIAL
 from store.transcript import UserMessage
 from tests.harness.databases import everything, fresh_database, looking_into, rows
-from tests.harness.stores import ANN, ROOT, A, admit, begin, race
+from tests.harness.forked_bot import Holder
+from tests.harness.stores import ANN, A, admit, begin, race
 
 # --- opening ----------------------------------------------------------------------------------------------------------
 
@@ -217,51 +214,14 @@ def test_a_file_that_is_no_database_is_told(make: Callable[[Path], object], word
 # --- one process per database -----------------------------------------------------------------------------------------
 
 
-HOLDER = """
-import sys, threading
-from store.store import Store
-store = Store(sys.argv[1], journal_key="k")
-store.lock(threading.Event())
-print("locked", flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
-    """Starts processes that want a database for themselves; those still there at the end are killed."""
-    started: list[subprocess.Popen[str]] = []
-
-    def one(url: str) -> subprocess.Popen[str]:
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-        process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, url], stderr=subprocess.STDOUT, cwd=ROOT, env=environment, **pipes
-        )
-        started.append(process)
-        return process
-
-    yield one
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline()
-
-
-def test_a_second_process_waits_until_the_first_has_died(
-    url: str, start: Callable[[str], subprocess.Popen[str]]
-) -> None:
-    first = start(url)
-    assert line(first) == "locked\n"
-    second = start(url)
-    assert "another process works on this database" in line(second)
-    assert second.poll() is None
-    first.kill()
-    assert line(second) == "locked\n"
+def test_a_second_process_waits_until_the_first_has_died(url: str, tmp_path: Path) -> None:
+    with Holder(url, tmp_path / "first") as first:
+        assert first.line() == "locked\n"
+        with Holder(url, tmp_path / "second") as second:
+            assert "another process works on this database" in second.line()
+            assert second.is_there()
+            first.kill()
+            assert second.line() == "locked\n"
 
 
 def test_who_waits_for_the_lock_can_be_told_to_stop(store: Store, url: str) -> None:

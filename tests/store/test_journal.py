@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -33,7 +33,7 @@ from store.proposals import Effects
 from store.store import Store
 from tests.harness.bot_parts import USERS, BotParts, calls, says
 from tests.harness.databases import looking_into
-from tests.harness.forked_bot import command
+from tests.harness.forked_bot import command, in_processes
 from tests.harness.rest_server import RestServer, hang_up, reply
 from tests.harness.stores import a_mention
 from tests.harness.whole_bot import at_once
@@ -255,25 +255,9 @@ def test_no_call_of_the_model_breaks_the_chain(tmp_path: Path, raw: str) -> None
 
 
 def test_racing_processes_make_one_key_and_leave_nothing_else(tmp_path: Path) -> None:
-    program = "from store.journal.journal import read_key; print(flush=True); input(); print(read_key(None, 'bot.db').decode())"
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", program],
-            cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
-        )
-        for _ in range(5)
-    ]  # fmt: skip
-    for one in processes:
-        assert one.stdout is not None
-        one.stdout.readline()
-    for one in processes:
-        assert one.stdin is not None
-        one.stdin.write("\n")
-        one.stdin.flush()
-    keys = {one.communicate(timeout=60)[0].strip().splitlines()[-1] for one in processes}
+    keys = set(in_processes(functools.partial(read_key, None, str(tmp_path / "bot.db")), 5))
     (key,) = keys
-    assert len(bytes.fromhex(key)) == 32
+    assert len(bytes.fromhex(key.decode())) == 32
     assert [path.name for path in tmp_path.iterdir()] == ["bot.db.journal-key"]
     assert (tmp_path / "bot.db.journal-key").stat().st_mode & 0o077 == 0
 
