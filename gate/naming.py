@@ -85,7 +85,8 @@ def _usual_title(thing: Mapping[str, Any]) -> str:
 
 def key_of(thing: Mapping[str, Any], key: str = "") -> tuple[str, str]:
     """The field with a thing's id, `key` where there is one of that name, and the id; both empty where it has none."""
-    wanted = [key] if key in thing else [one for name in _KEYS for one in thing if _plain(one) == name]
+    plain = [] if key in thing else [(one, _plain(one)) for one in thing]
+    wanted = [key] if key in thing else [one for name in _KEYS for one, said in plain if said == name]
     return next(((one, text) for one in wanted if (text := _text(thing[one]))), ("", ""))
 
 

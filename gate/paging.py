@@ -417,11 +417,16 @@ def _number(expression: str | None, data: Any, key: str) -> int | None:
 
 def identity(item: Any) -> str:
     """What tells an item apart from others: its id with what kind of thing it is, else all of it."""
-    if not isinstance(item, dict):
-        return as_json(item)
-    key = _id_of(item)
+    return _named(item) or as_json(item)
+
+
+def _named(item: Any) -> str:
+    """Its id with what kind of thing it is; empty where it has none."""
+    key = _id_of(item) if isinstance(item, dict) else ""
+    if not key:
+        return ""
     kinds = [str(value) for name, value in item.items() if plain_name(name) in _KINDS and isinstance(value, str)]
-    return as_json([key, *kinds]) if key else as_json(item)
+    return as_json([key, *kinds])
 
 
 def _id_of(item: Mapping[str, Any]) -> str:
@@ -444,7 +449,7 @@ class Bag:
 
     def add(self, items: Sequence[Any], *, before: bool = False) -> int:
         """Takes a page's items, ahead of all others where `before`; gives how many of them are new."""
-        keys = [identity(one) if isinstance(one, dict) and _id_of(one) else "" for one in items]
+        keys = [_named(one) for one in items]
         named = [key for key in keys if key]
         self._tells = self._tells and len(set(named)) == len(named)
         fresh = [one for one, key in zip(items, keys, strict=True) if not (self._tells and key in self._seen)]
