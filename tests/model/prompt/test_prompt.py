@@ -28,7 +28,7 @@ from tests.harness.replay_model import ReplayModel, answer
 from tests.harness.whole_bot import Person, StartBot, parts_of
 
 ROOT = Path(__file__).parents[3]
-SMALL, LARGE = load(COMPANY), load(large(1_200))
+SMALL = load(COMPANY)
 ANN, BEN = 'You are asked by "Ann".', 'You are asked by "Ben".'
 
 
@@ -53,8 +53,15 @@ NOTED = "From the bot itself, for the next message: "
 METHODS = ("GET /", "POST /", "PUT /", "PATCH /", "DELETE /")
 
 
-def first(question: str, budget: int = 4_000, catalog: Any = LARGE) -> tuple[str, list[Json]]:
-    """A thread's first request: the system message and the tools."""
+@cache
+def big() -> Catalog:
+    """One of 1,200 operations, made where a test asks for it: each worker of a run collects this file."""
+    return load(large(1_200))
+
+
+def first(question: str, budget: int = 4_000, catalog: Catalog | None = None) -> tuple[str, list[Json]]:
+    """A thread's first request: the system message and the tools. Without a catalog: with the large one."""
+    catalog = catalog or big()
     note = beside(catalog, "", question, about=ANN, before=[], first=None, budget=budget)
     return system_prompt(catalog, "", about=note.text, last=False, budget=budget), tools(catalog, "", budget)
 
@@ -183,28 +190,29 @@ def test_all_that_holds_an_apis_words_is_told_to_be_data() -> None:
 
 # --- tokens -----------------------------------------------------------------------------------------------------------
 
-PROSE = {
-    "English": (ROOT / "README.md").read_text("utf-8"),
-    "German": "Zeigt alle Beschäftigten der Abteilung an. Urlaubsanträge, Krankmeldungen und Gehaltsabrechnungen. "
-    * 20,
-    "Russian": "Показывает всех сотрудников отдела. Создаёт новую заявку на отпуск. " * 20,
-    "Chinese": "显示所有员工。创建新的休假申请。" * 20,
-    "identifiers": "\n".join(f"GET /v1/billing_portal/sessionConfigurations/[config_{n}]" for n in range(50)),
-    "sample": (ROOT / "apis.yaml").read_text("utf-8"),
-    "listing": "\n".join(operation_line(one, RICH) for one in [*SMALL.operations, *LARGE.operations]),
-    "map": chart(LARGE.operations, 2_000),
-    "JSON": as_json([COMPANY, ENTRY, BODY]),
+PROSE: dict[str, Callable[[], str]] = {
+    "English": lambda: (ROOT / "README.md").read_text("utf-8"),
+    "German": lambda: (
+        "Zeigt alle Beschäftigten der Abteilung an. Urlaubsanträge, Krankmeldungen und Gehaltsabrechnungen. " * 20
+    ),
+    "Russian": lambda: "Показывает всех сотрудников отдела. Создаёт новую заявку на отпуск. " * 20,
+    "Chinese": lambda: "显示所有员工。创建新的休假申请。" * 20,
+    "identifiers": lambda: "\n".join(f"GET /v1/billing_portal/sessionConfigurations/[config_{n}]" for n in range(50)),
+    "sample": lambda: (ROOT / "apis.yaml").read_text("utf-8"),
+    "listing": lambda: "\n".join(operation_line(one, RICH) for one in [*SMALL.operations, *big().operations]),
+    "map": lambda: chart(big().operations, 2_000),
+    "JSON": lambda: as_json([COMPANY, ENTRY, BODY]),
 }
 
 
 @pytest.mark.parametrize("name", PROSE)
 def test_the_estimate_is_not_more_than_a_few_percent_under_a_tokenizers_count(name: str) -> None:
-    assert estimate(PROSE[name]) >= 0.97 * counted(PROSE[name])
+    assert estimate(PROSE[name]()) >= 0.97 * counted(PROSE[name]())
 
 
 @pytest.mark.parametrize("name", ["English", "listing", "map", "JSON", "identifiers"])
 def test_the_estimate_is_not_far_over_it_either(name: str) -> None:
-    assert estimate(PROSE[name]) <= 1.35 * counted(PROSE[name])
+    assert estimate(PROSE[name]()) <= 1.35 * counted(PROSE[name]())
 
 
 # --- the budget -------------------------------------------------------------------------------------------------------
@@ -332,7 +340,7 @@ def test_an_api_whose_map_would_name_nothing_has_none() -> None:
     )
     maps = first("?", catalog=catalog)[0].split("Some operations")[0]
     assert "/: ..." not in maps
-    assert chart(LARGE.operations, 5) == ""
+    assert chart(big().operations, 5) == ""
 
 
 @pytest.mark.parametrize(
@@ -377,8 +385,8 @@ def test_a_map_counts_what_stands_below_each_path_and_stays_in_its_room() -> Non
         "/users/[id]: photo",
         "/v2/[team]/rooms: [room]",
     ]
-    assert counted(chart(LARGE.operations, 300)) <= 300
-    assert " more\n" in chart(LARGE.operations, 300)
+    assert counted(chart(big().operations, 300)) <= 300
+    assert " more\n" in chart(big().operations, 300)
 
 
 def test_a_line_that_takes_all_the_room_is_passed_over() -> None:
@@ -393,8 +401,8 @@ def exchange(number: int, note: TurnNote, text: str) -> list[Item]:
 
 
 def test_what_goes_with_later_questions_stands_before_them_and_repeats_nothing() -> None:
-    one = beside(LARGE, "", "which spaceships have a crew?", about=ANN, before=[], first=None)
-    two = beside(LARGE, "", "remove a badge", about=ANN, before=[], first=one)
+    one = beside(big(), "", "which spaceships have a crew?", about=ANN, before=[], first=None)
+    two = beside(big(), "", "remove a badge", about=ANN, before=[], first=one)
     assert two.operations
     assert not set(two.operations.splitlines()[1:]) & set(one.operations.splitlines())
     messages = to_messages([*exchange(1, one, "first"), *exchange(2, two, "second")], system=one.text, budget=60_000)
@@ -404,12 +412,12 @@ def test_what_goes_with_later_questions_stands_before_them_and_repeats_nothing()
 
 
 def test_what_was_told_in_short_is_told_again_where_it_is_likely() -> None:
-    one = beside(LARGE, "", "which spaceships have a crew?", about=ANN, before=[], first=None)
+    one = beside(big(), "", "which spaceships have a crew?", about=ANN, before=[], first=None)
     in_short = next(
         text for text in one.operations.splitlines() if text.startswith("GET /printers") and text.endswith("(...)")
     )
     name = in_short.split()[1]
-    two = beside(LARGE, "", f"list all {name.strip('/')}", about=ANN, before=[], first=one)
+    two = beside(big(), "", f"list all {name.strip('/')}", about=ANN, before=[], first=one)
     assert f"GET {name} Lists all of them" in two.operations
 
 
@@ -424,7 +432,7 @@ def test_who_asks_is_said_again_once_somebody_else_has_asked() -> None:
 
 def test_a_question_that_says_little_is_read_with_what_was_said_before() -> None:
     alone, together = (
-        beside(LARGE, "", "and those?", about=ANN, before=before, first=None).operations
+        beside(big(), "", "and those?", about=ANN, before=before, first=None).operations
         for before in ([], ["which spaceships have a crew?"])
     )
     assert "GET /spaceships" not in alone
@@ -435,15 +443,15 @@ def test_a_question_that_says_little_is_read_with_what_was_said_before() -> None
 
 
 def test_find_operations_lists_what_fits_and_no_more_than_wanted() -> None:
-    found = json.loads(find(LARGE, {"query": "spaceships with their crew", "limit": 3}))["operations"]
+    found = json.loads(find(big(), {"query": "spaceships with their crew", "limit": 3}))["operations"]
     assert found[0] == "GET /spaceships Lists spaceships. (crew?)"
     assert len(found) == 3
-    assert counted(find(LARGE, {"query": "everything", "limit": 10**9})) < 4_000
+    assert counted(find(big(), {"query": "everything", "limit": 10**9})) < 4_000
 
 
 def test_find_operations_says_so_where_it_does_not_understand() -> None:
-    assert "note" not in json.loads(find(LARGE, {"query": "spaceships"}))
-    assert "try words that stand in paths" in json.loads(find(LARGE, {"query": "Wer hat Urlaub?"}))["note"]
+    assert "note" not in json.loads(find(big(), {"query": "spaceships"}))
+    assert "try words that stand in paths" in json.loads(find(big(), {"query": "Wer hat Urlaub?"}))["note"]
 
 
 def test_find_operations_says_to_which_api_an_operation_belongs() -> None:
@@ -458,7 +466,7 @@ def test_find_operations_says_to_which_api_an_operation_belongs() -> None:
 )
 def test_find_operations_says_what_it_takes(arguments: Json) -> None:
     with pytest.raises(BadCall, match="takes"):
-        find(LARGE, arguments)
+        find(big(), arguments)
 
 
 # --- in a thread ------------------------------------------------------------------------------------------------------
