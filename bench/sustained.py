@@ -22,7 +22,7 @@ from tests.harness.postgres import AS_USUAL, serving
 
 PAUSE = 0.2  # seconds for each answer of the model and of the API
 RATE = 30_000 / 3_600  # events a second: https://docs.slack.dev/apis/events-api
-SECONDS, BURST, IDLE = 20, 200, 10
+SECONDS, BURST, IDLE = 60, 200, 10  # a minute, since what waits for Slack's pace only gathers then
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 

@@ -47,7 +47,7 @@ _REACTION_FOR = 300.0  # seconds after which a thumbs-up that Slack would not ta
 @dataclass(frozen=True)
 class _NotOut:
     """Posts of a thread that are to be tried again, no sooner than `until` (monotonic seconds); whether they hold up all else in it; and
-    which, where nothing has changed since they were read: hundreds of thumbs-ups come back in vain again and again."""
+    which, where nothing can have changed since they were read: hundreds of thumbs-ups come back in vain again and again."""
 
     until: float
     holds_up: bool
@@ -131,7 +131,9 @@ class Outbox:
             undelivered.add(thread)
             raise
         if again is not None:
-            self._not_out[thread] = _NotOut(self._steady() + again, is_held_up, None if moved else due)
+            # What another post becomes may be news of another thread.
+            is_same = not moved and all(one.post.target is None for one in due)
+            self._not_out[thread] = _NotOut(self._steady() + again, is_held_up, due if is_same else None)
         return again, is_held_up
 
     def _deliver_posts(

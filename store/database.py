@@ -173,6 +173,7 @@ class Database:
     def close(self) -> None:
         """Ends the connections and gives the lock back."""
         self._engine.dispose()
+        self._by_statement.dispose()  # what was read after an earlier close
         self._process_lock.close()
 
     def ping(self) -> None:
