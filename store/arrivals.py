@@ -43,20 +43,7 @@ class Arrival:
 
 
 IS_NEW = inbox.c.handled == 0
-_FIELDS = (
-    "event_id",
-    "team",
-    "channel",
-    "ts",
-    "thread",
-    "kind",
-    "payload",
-    "handled",
-    "received_at",
-    "taken_by",
-    "tries",
-    "trace",
-)
+_FIELDS = [column.name for column in inbox.c if column.name not in ("id", "ends_alone")]
 _RECORD = by_engine(
     lambda insert: (
         insert(inbox)
