@@ -33,7 +33,7 @@ from catalog.catalog import Catalog
 from catalog.credentials import secrets_of
 from cli.commands import COMMANDS
 from cli.reloading import Reloading, tell_untimely
-from cli.shared import digest_of, plain_errors, read_catalog
+from cli.shared import plain_errors, read_catalog
 from cli.signals import INSISTS, LOOK, READ_AGAIN, Signals
 from gate.authority import Authority
 from gate.gate import Gate, GateOptions
@@ -381,7 +381,7 @@ def _make_ready(role: ProcessRole, signals: Signals, clock: SteadyClock) -> tupl
     url, stop = settings.database_url, signals.stop
     database = once_there(lambda: open_database(settings, clock, lambda: signals.put(LOOK)), url, stop)
     once_there(lambda: _begin(database.store, stop, role), url, stop)
-    once_there(lambda: database.store.take_catalog(digest_of(settings.apis_file), insists=False), url, stop)
+    once_there(lambda: database.store.take_catalog(catalog.digest, insists=False), url, stop)
     check_lead(catalog, SignInServers(clock, settings.way_out), settings.public_url)
     app = create_app(settings, catalog, database, reload=lambda: signals.put(READ_AGAIN), clock=clock)
     server = None if role is ProcessRole.WORK else _listen(app, settings)

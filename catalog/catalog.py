@@ -6,6 +6,7 @@ in entries.py; other rooms take what they need of it from here.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr, ValidationError
 
 from base.links import Links
+from base.utf8 import encoded
 from base.written_numbers import as_typed
 from catalog.approval_entry import ApprovalRule
 from catalog.askers import ALL, EVERYBODY, Circle, is_app_id, is_domain
@@ -202,6 +204,7 @@ class Catalog:
     beyond: Catalog | None = field(
         default=None, repr=False
     )  # of a channel's part: the same without what the channel says
+    digest: str = field(default="", compare=False)  # tells its file from others; empty where it was not made of one
 
     def narrowed(self, channel: Channel) -> Catalog:
         """The catalog as it holds in a channel: its operations alone, its rules beside theirs, the recipes that need no others."""
@@ -321,7 +324,12 @@ def load_catalog(text: str, environ: Mapping[str, str] | None, *, source: str = 
     if mistakes:
         lines_of_mistakes = (lines.mistake(written(place), words) for place, words in mistakes)
         raise BadCatalog("\n".join(dict.fromkeys(lines_of_mistakes)))
-    return _catalog(file)
+    return replace(_catalog(file), digest=digest_of(text))
+
+
+def digest_of(text: str) -> str:
+    """What tells a catalog's file from others."""
+    return hashlib.sha256(encoded(text)).hexdigest()
 
 
 # --- from the file to values ------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -9,9 +10,9 @@ import structlog
 
 from base.logging_setup import hide_in_logs
 from base.settings import Misconfigured, Settings
-from catalog.catalog import Catalog
+from catalog.catalog import Catalog, digest_of
 from catalog.credentials import secrets_of
-from cli.shared import digest_of, read_catalog
+from cli.shared import catalog_of, text_of
 from gate.gate import Gate
 from identity.checks import untimely
 from identity.connecting import check_lead
@@ -22,6 +23,7 @@ from slack_io.health import Readiness
 from store.store import Store
 
 log = structlog.get_logger("bot")
+_WRITTEN = 0.2  # seconds in which whoever writes a file has written it
 _HINT = "the previous catalog stays in use"
 
 
@@ -36,13 +38,13 @@ class Reloading:
         self._readiness = readiness
 
     def reload(self, *, insists: bool) -> Catalog | None:
-        """The catalog, where it was taken. A file with mistakes changes nothing, and one that did not change, unless somebody `insists`,
-        nothing either."""
+        """The catalog, where it was taken. A file with mistakes changes nothing, and one that did not change, or changes at this moment,
+        unless somebody `insists`, nothing either."""
         try:
-            new = digest_of(self._settings.apis_file)
-            if new == self._store.catalog and not insists:
+            text = text_of(self._settings.apis_file, "APIS_FILE")
+            if not insists and (digest_of(text) == self._store.catalog or not self._stays(text)):
                 return None
-            catalog = self._read()
+            catalog = self._made_of(text)
         except Misconfigured as error:
             self._refuse(str(error).splitlines())
             return None
@@ -51,17 +53,24 @@ class Reloading:
             log.exception("catalog not taken", hint=_HINT)
             return None
         self._take(catalog)
-        self._store.take_catalog(new, insists=insists)
+        self._store.take_catalog(catalog.digest, insists=insists)
+        log.info("catalog taken", operations=len(catalog.operations))
         self._store.wake_connecting()
         return catalog
+
+    def _stays(self, text: str) -> bool:
+        """Whether the file has this text a moment later, too. Half of a file that is being written may be a catalog as well, and would be
+        the newest of all; who asked for this asks again in seconds."""
+        time.sleep(_WRITTEN)
+        return text_of(self._settings.apis_file, "APIS_FILE") == text
 
     def _refuse(self, mistakes: Sequence[str]) -> None:
         self._readiness.catalog = "the file has mistakes, see the log; the previous catalog stays in use"
         log.error("catalog not taken", mistakes=mistakes, hint=_HINT)
 
-    def _read(self) -> Catalog:
-        """The catalog of the file, ready for use. Raises `Misconfigured`."""
-        catalog = read_catalog(self._settings.apis_file)
+    def _made_of(self, text: str) -> Catalog:
+        """The catalog of the file's text, ready for use. Raises `Misconfigured`."""
+        catalog = catalog_of(text, self._settings.apis_file)
         check_keys(catalog, self._settings.token_keys)
         check_lead(catalog, self._identity.servers, self._settings.public_url)
         prepare(catalog, self._settings.prompt_budget)
@@ -73,7 +82,6 @@ class Reloading:
         self._gate.use(catalog)
         self._readiness.catalog = "ok"
         tell_untimely(catalog)
-        log.info("catalog taken", operations=len(catalog.operations))
 
 
 def tell_untimely(catalog: Catalog) -> None:

@@ -16,7 +16,6 @@ from base.visible import visible
 from catalog.catalog import Catalog, load_catalog
 from gate.connection_pools import check_certificates
 from identity.checks import check_files
-from store.journal.hash_chain import digest
 from store.journal.journal import ALWAYS, Head, Journal, Span, read_key
 from store.store import Store
 
@@ -50,7 +49,12 @@ def open_store(*, makes_key: bool = False) -> Store:
 
 def read_catalog(path: str) -> Catalog:
     """The catalog that APIS_FILE names, with all files that it names in turn. Raises `Misconfigured`."""
-    catalog = load_catalog(text_of(path, "APIS_FILE"), environment(), source=path)
+    return catalog_of(text_of(path, "APIS_FILE"), path)
+
+
+def catalog_of(text: str, path: str) -> Catalog:
+    """The same of a text that was read from there."""
+    catalog = load_catalog(text, environment(), source=path)
     check_named_files(catalog)
     return catalog
 
@@ -59,11 +63,6 @@ def check_named_files(catalog: Catalog) -> None:
     """Reads what the catalog names for its credentials and connections. Raises `Misconfigured`."""
     check_files(catalog)
     check_certificates(catalog)
-
-
-def digest_of(path: str) -> str:
-    """What tells the file that APIS_FILE names from others. Raises `Misconfigured`."""
-    return digest(text_of(path, "APIS_FILE"))
 
 
 def text_of(path: str, name: str) -> str:

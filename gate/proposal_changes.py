@@ -50,19 +50,22 @@ class ProposalChanges:
         *,
         arrival: int | None = None,
         seen: State | None = None,
+        checked_by: str | None = None,
         **columns: Any,
     ) -> Proposal | None:
         """Lets `event` happen to a proposal; gives it as it is now, None where the table does not allow that.
 
-        `arrival` is the click that this answers; with `seen`, it happens only in that state. `columns` are the row's new values. Raises
-        what the store's transition raises.
+        `arrival` is the click that this answers; with `seen`, it happens only in that state; `checked_by`: the digest of the catalog that
+        allowed it. `columns` are the row's new values. Raises what the store's transition raises.
         """
         by = columns.get("decided_by")
 
         def effects(row: Proposal) -> Effects:
             return self._effects(row, event, by, aside)
 
-        changed = self._store.transition(proposal, event, effects, arrival=arrival, seen=seen, **columns)
+        changed = self._store.transition(
+            proposal, event, effects, arrival=arrival, seen=seen, checked_by=checked_by, **columns
+        )
         if changed is not None:
             details = {"operation": changed.operation, "by": by, "status": changed.status}
             log.info("decision", happened=event, state=changed.state, proposal=proposal, **details)

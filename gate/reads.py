@@ -50,6 +50,11 @@ class Reads:
         self._look_ups = LookUps(single, lists)
         self._result_limit = result_limit
 
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog that holds at this moment."""
+        return self._single.catalog
+
     def part(self, thread: str, asker: str, *, to: Use = "ask") -> CatalogPart:
         """What holds for `asker` where a thread is. Raises `BadCall`, `SlackBusy` or `SlackUnsure` where that cannot be known."""
         return self._authority.part(self._single.catalog, thread, asker, to=to)

@@ -131,6 +131,9 @@ class Sending:
     def _check_and_send(self, row: Proposal) -> Proposal | None:
         if not self._store.is_intact(row) or row.fingerprint != self._store.fingerprint(row):
             return self._alarm(row)
+        checked_by = (
+            self._reads.catalog.digest
+        )  # first: what is taken while the checks ask Slack and the API may forbid it
         try:
             call = self._checks.still_allowed(row)
             if (rule := self._checks.stricter_now(row, call)) is not None:
@@ -146,15 +149,16 @@ class Sending:
             return self._fail(row, why, for_model=str(error))
         except TargetChanged as changed:
             return self._ask_anew(row, changed)
-        return self._take_and_send(row, call, look)
+        return self._take_and_send(row, call, look, checked_by)
 
-    def _take_and_send(self, row: Proposal, call: Call, look: LastLook) -> Proposal | None:
+    def _take_and_send(self, row: Proposal, call: Call, look: LastLook, checked_by: str) -> Proposal | None:
         """From approved to sending, and on to the end. Whatever breaks in between leaves the outcome open."""
         self._under_way.add(row.proposal)
         try:
             stored = self._changes.change(
                 row.proposal,
                 Event.SEND,
+                checked_by=checked_by,
                 sent_at=self._clock(),
                 moved=as_json(look.moved),
                 only_for=self._checks.only_for_now(row, call),

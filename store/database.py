@@ -58,7 +58,7 @@ _LATEST = select(catalogs.c.digest).order_by(catalogs.c.number.desc()).limit(1)
 
 
 class CatalogOutdated(Exception):
-    """Another process on the same database has a newer catalog: nothing is sent by this one's."""
+    """There is a newer catalog, of another process on the same database or of this one: nothing is sent by the older."""
 
 
 class NotNow(Exception):
@@ -199,9 +199,12 @@ class Database:
             with self._reading() as db:
                 self.check_catalog_in(db)
 
-    def check_catalog_in(self, db: Connection) -> None:
-        """The same, inside a transaction."""
-        if self.is_shared and db.scalar(_LATEST) not in (None, self.catalog):
+    def check_catalog_in(self, db: Connection, used: str | None = None) -> None:
+        """The same, inside a transaction; `used`: the digest of the catalog by which something was checked, since another one may have
+        been taken after that."""
+        used = self.catalog if used is None else used
+        newest = db.scalar(_LATEST) if self.is_shared else self.catalog
+        if newest and newest != used:
             raise CatalogOutdated
 
     def is_away(self, error: Exception) -> bool:

@@ -167,10 +167,12 @@ class Proposals(Database):
         *,
         arrival: int | None = None,
         seen: State | None = None,
+        checked_by: str | None = None,
         **columns: Any,
     ) -> Proposal | None:
         """Lets `happened` happen to a proposal, with its effects; None (and nothing changed) where the table does not allow it. Raises
-        `Altered` where it would send what is not as it was approved.
+        `Altered` where it would send what is not as it was approved, and `CatalogOutdated` where what it sends was `checked_by` a catalog
+        (its digest; None: that of this process) that is not the newest.
 
         One conditional UPDATE decides between all who try at once. `arrival` is the click that this answers; with `seen`, it happens
         only in that state, for who would be wrong about any other.
@@ -180,7 +182,7 @@ class Proposals(Database):
         change = update(proposals).where(*which).values(state=target(happened), seal="", **columns)
         with self._holding_for(proposal, happened), self._writing() as tx:
             if happened is Event.SEND:
-                self.check_catalog_in(tx.db)
+                self.check_catalog_in(tx.db, checked_by)
                 _check_before_sending(tx, *which)
             row = tx.db.execute(change.returning(*proposals.c)).mappings().first()
             if row is None:

@@ -137,6 +137,7 @@ WAITS = {
     "base.tracing",
     "catalog.importer.fetching",
     "cli.commands",
+    "cli.reloading",
     "cli.signals",
     "cli.tokens",
     "gate.api_client",

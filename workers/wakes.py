@@ -53,11 +53,9 @@ class Nobody:
     def defer(self, _db: Any, _threads: Sequence[str], _work: Set[Work], priority: int = USUAL) -> None:
         """Never asked to."""
 
-    def record_and_defer(
-        self, _db: Any, _record: Any, _values: Mapping[str, Any], _thread: str, _work: Set[Work]
-    ) -> bool:
-        """Never asked to, either."""
-        raise NotImplementedError
+    def record_and_defer(self, db: Any, record: Any, values: Mapping[str, Any], _thread: str, _work: Set[Work]) -> bool:
+        """Records it, and leaves nothing."""
+        return db.execute(record, values).first() is not None
 
     def recorded(self, _thread: str, _work: Set[Work], *, is_pinned: bool, lane: str = "") -> None:
         """Goes nowhere."""

@@ -181,7 +181,7 @@ class Workers:
                     return None
                 raise
             except CatalogOutdated:
-                log.warning("catalog outdated", hint="another process has a newer one; this one rereads its file")
+                log.warning("catalog outdated", hint="there is a newer one; the file is read again")
                 self._reload()
                 return _AWAY
             except Exception as error:

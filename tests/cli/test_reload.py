@@ -7,12 +7,16 @@ import os
 import pty
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from catalog.catalog import load_catalog
+from cli.reloading import Reloading
+from gate.policy import State
 from gate.sending import Approval
+from store.database import CatalogOutdated
 from tests.harness.bot_parts import BotParts, calls, strict
 from tests.harness.replay_model import answer, call
 from tests.harness.rest_server import RestServer, Seen, reply
@@ -172,6 +176,23 @@ def test_a_terminal_that_is_closed_ends_the_bot_that_was_started_there(system: S
     assert program.process.wait(60) == 0
 
 
+def test_half_of_a_file_that_is_being_written_is_not_taken_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be the newest of all, and the whole one, which others know, be outdated for good."""
+    parts, file = BotParts(tmp_path, FIRST.format(base="http://hr")), tmp_path / "written.yaml"
+    half = TEAMS[: TEAMS.index("  - {method: POST")]
+    settings: Any = SimpleNamespace(apis_file=str(file))
+    nobody: Any = None
+    reloading = Reloading(settings, parts.store, parts.gate, nobody, nobody)
+    monkeypatch.setattr("cli.reloading.time.sleep", lambda _seconds: file.write_text(TEAMS))
+    file.write_text(half)
+    assert load_catalog(half, {"HR_API_URL": "http://hr"}).operations
+    assert reloading.reload(insists=False) is None
+    assert parts.store.catalog == ""
+    parts.close()
+
+
 # --- the gate ---------------------------------------------------------------------------------------------------------
 
 FIRST = """
@@ -211,6 +232,30 @@ def test_what_the_catalog_no_longer_has_is_not_sent(two: tuple[BotParts, RestSer
     assert "DELETE" not in [method for method, _ in server.calls]
     assert parts.row(proposal).note == "The catalog does not allow this request any more. Nothing was sent."
     assert "no operation DELETE /users/7. The nearest:" in parts.result(proposal)["note"]
+
+
+def test_what_a_catalog_forbids_that_is_taken_during_the_last_checks_is_not_sent(
+    two: tuple[BotParts, RestServer],
+) -> None:
+    """They read the target, for as long as its API takes."""
+    parts, server = two
+    parts.store.take_catalog(parts.gate.catalog.digest, insists=False)
+    newer = load_catalog(SECOND.format(base=server.url).replace("DELETE", "PATCH"), {})
+
+    def look(_seen: Seen) -> list[bytes]:
+        parts.gate.use(newer)
+        parts.store.take_catalog(newer.digest, insists=True)
+        return [reply()]
+
+    server.will(reply(), look)
+    proposal = parts.approved("DELETE", "/users/7")
+    with pytest.raises(CatalogOutdated):
+        parts.gate.write(Approval(proposal.proposal))
+    assert [method for method, _ in server.calls] == ["GET", "GET"]
+    assert parts.row(proposal).state is State.APPROVED
+    parts.gate.write(Approval(proposal.proposal))  # as the worker does, two seconds later
+    assert "DELETE" not in [method for method, _ in server.calls]
+    assert parts.row(proposal).note == "The catalog does not allow this request any more. Nothing was sent."
 
 
 def test_a_call_of_the_catalog_before_still_shows_its_target(two: tuple[BotParts, RestServer]) -> None:
