@@ -42,7 +42,7 @@ def _ask(store: Store, thread: Thread, number: int) -> None:
     store.record(mention)
     (arrival,) = store.arrivals(thread.key)
     asked = Turn(f"waits{number}", thread.key, "U0ANN", "remove him", thread.ts)
-    quiet: dict[Admission, Sequence[Post]] = {"taken": [], "kept": [], "too many": [], "too many of theirs": []}
+    quiet: dict[Admission, Sequence[Post]] = {"taken": [], "too many": [], "too many of theirs": []}
     store.admit(arrival, asked, quiet, workers=8, max_waiting=256)
     begun = store.begin_turn(asked, asked.text, ())
     said = AssistantMessage("", (ToolCall("call", "call_rest_api", "{}"),))

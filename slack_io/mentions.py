@@ -171,6 +171,7 @@ class Mentions:
             arrival,
             turn,
             self._says(mention, turn),
+            says_kept=lambda connecting: self._says_kept(mention, turn, connecting),
             workers=self._rules.workers,
             max_waiting=self._rules.max_waiting,
             among=len(self._rules.channels) > 1 or self._rules.allow_direct,
@@ -190,21 +191,22 @@ class Mentions:
         thumb = self._posts.thumb(mention, turn.turn)
         if isinstance(mention, AppMention):
             too_many = [self._posts.once(mention, words.TOO_MANY)]
-            return {"taken": [thumb], "kept": [thumb], "too many": too_many, "too many of theirs": too_many}
+            return {"taken": [thumb], "too many": too_many, "too many of theirs": too_many}
         return {
             "taken": [thumb],
-            "kept": [thumb, self._posts.ephemeral(mention, self._why_kept(turn.thread), in_thread=True)],
             "too many": [self._posts.message(mention, turn.turn, words.TOO_MANY)],
             "too many of theirs": [self._posts.to_author(mention, words.TOO_MANY_OF_YOURS)]
             if self._refusals.would_be_news(turn.asker, "", words.TOO_MANY_OF_YOURS)
             else [],
         }
 
-    def _why_kept(self, thread: str) -> str:
-        """What a message that is kept waits for."""
-        before = self._store.next_turn(thread)
-        is_connecting = before is not None and before.connects_until is not None
-        return words.KEPT_CONNECTING.format(asker=before.asker) if before and is_connecting else words.KEPT
+    def _says_kept(self, mention: Mention | AppMention, turn: Turn, connecting: str | None) -> list[Post]:
+        """What is said of a message that is kept, and what it waits for: a decision, or the account of `connecting`."""
+        thumb = self._posts.thumb(mention, turn.turn)
+        if isinstance(mention, AppMention):
+            return [thumb]
+        why = words.KEPT_CONNECTING.format(asker=connecting) if connecting else words.KEPT
+        return [thumb, self._posts.ephemeral(mention, why, in_thread=True)]
 
     def suggest(self, arrival: Arrival, opened: AssistantOpened) -> None:
         """An assistant's pane was opened: what can be asked there."""

@@ -13,7 +13,7 @@ from base.allowance import UNLIMITED, Allowance
 from gate.policy import State
 from store.arrivals import Arrival, mark_handled
 from store.database import Database, Transaction
-from store.holds import Hold, living
+from store.holds import BEATING, Hold
 from store.journal.hash_chain import JournalEntry, digest
 from store.posts import Post, add_posts
 from store.proposal_record import proposals
@@ -54,14 +54,15 @@ _LOAD = select(
     .where(proposals.c.thread == given("of"), proposals.c.state == State.PENDING)
     .scalar_subquery()
     .label("pending"),
-    select(func.count()).where(turns.c.thread == given("of"), CONNECTS).scalar_subquery().label("connecting"),
+    select(turns.c.asker).where(turns.c.thread == given("of"), CONNECTS).limit(1).scalar_subquery().label("connecting"),
     select(func.count())
     .where(turns.c.thread == given("of"), turns.c.state == _WAITS, turns.c.asker == given("asker"))
     .scalar_subquery()
     .label("kept"),
 ).where(~_ASKED_IN.exists(), ~_CONNECTS_IN.exists())
 """How many turns are under way that do not wait for people, in how many other threads, in both also those of the asker, and those of the
-channel, alone; how many requests wait in this thread, how many turns wait in it for an account, and how many of the asker wait there."""
+channel, alone; how many requests wait in this thread, for whose account a turn waits in it, and how many of the asker wait there."""
+_LOAD_OF_ALL = _LOAD.add_columns(BEATING.scalar_subquery().label("processes"))
 
 
 def _thread(insert: Callable[[Any], Any]) -> Any:
@@ -82,6 +83,7 @@ class Admissions(Database):
         turn: Turn,
         says: Mapping[Admission, Sequence[Post]],
         *,
+        says_kept: Callable[[str | None], Sequence[Post]] = lambda _connecting: (),
         workers: int,
         max_waiting: int,
         among: bool = False,
@@ -105,14 +107,15 @@ class Admissions(Database):
                 add_posts(tx, says_closed(closed))
                 return "closed"
             which = {"of": turn.thread, "asker": turn.asker, "channel": arrival.thread.channel}
-            workers *= living(tx.db) if self.is_shared else 1
-            outcome = _admission(tx.db.execute(_LOAD, which).one(), workers, max_waiting, among=among)
+            load = tx.db.execute(_LOAD_OF_ALL if self.is_shared else _LOAD, which).one()
+            workers *= max(1, load.processes) if self.is_shared else 1
+            outcome = _admission(load, workers, max_waiting, among=among)
             if outcome in ("taken", "kept"):
                 _add_turn(tx, arrival, turn)
                 tx.wake(turn.thread, Work.TURNS, lane=turn.asker)
             asked = {"asker": turn.asker, "words": digest(turn.text), "ts": turn.ts, "outcome": outcome}
             tx.note(turn.thread, turn.turn, [JournalEntry("question", asked)])
-            add_posts(tx, says[outcome])
+            add_posts(tx, says_kept(load.connecting) if outcome == "kept" else says[outcome])
             if outcome == "taken" and self._holds.of(turn.thread) is None:
                 taken = self._holds.take_new(tx.db, turn.thread)
         if taken is not None:

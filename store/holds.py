@@ -24,6 +24,7 @@ DATABASE = ""  # in place of a thread: the database, for the one process that wo
 EVERYBODY = "all"  # in place of a process, in the table of those that share the database
 DEAD = 8.0  # seconds without a sign of life after which a process counts as dead
 NOW = cast(func.extract("epoch", func.clock_timestamp()), Double)  # by the server's clock: those of machines differ
+BEATING = select(func.count()).where(replicas.c.beat_at > NOW - DEAD, replicas.c.process != EVERYBODY)
 _REMEMBERED = 10_000  # threads; one that is forgotten is looked up again
 
 _HELD = (
@@ -53,15 +54,9 @@ _owner_before = select(_before.c.owner).where(_before.c.thread == given("of")).s
 _TAKE_OVER = _TAKE_UP["postgresql"].returning(_owner_before)  # a server looks at what was there before the statement
 
 
-def living(db: Connection) -> int:
-    """How many processes share the database and give signs of life; at least this one."""
-    return max(1, beating(db))
-
-
 def beating(db: Connection) -> int:
     """How many processes that share the database give signs of life."""
-    lives = replicas.c.beat_at > NOW - DEAD
-    return int(db.scalar(select(func.count()).where(lives, replicas.c.process != EVERYBODY)) or 0)
+    return int(db.scalar(BEATING) or 0)
 
 
 class Overtaken(Exception):

@@ -20,7 +20,7 @@ from store.proposal_record import IS_ASKED, IS_SENT, Proposal, proposals, record
 from store.seals import add_proposals
 from store.tables import inbox, turns
 from store.transcript import Result
-from store.transcript_rows import add_item, touch
+from store.transcript_rows import add_item, taint, touch
 from store.turns import got_on
 from workers.wakes import Work
 
@@ -288,4 +288,6 @@ def _apply(tx: Transaction, changed: Proposal, after: Effects) -> None:
         add_proposals(tx, [after.successor])
     add_posts(tx, after.posts)
     tx.note(changed.thread, changed.turn, after.entries)
-    touch(tx, changed.thread, tainted=after.tainted)
+    touch(tx, changed.thread)
+    if after.tainted:
+        taint(tx, changed.thread)

@@ -27,11 +27,8 @@ from store.transcript import (
 _ADD = by_engine(lambda insert: insert(transcript).on_conflict_do_nothing().returning(transcript.c.id))
 _OF_THREAD = select(transcript).where(transcript.c.thread == given("of")).order_by(transcript.c.id)
 _OF_TURN = select(transcript).where(transcript.c.turn == given("of")).order_by(transcript.c.id)
-_TOUCH = (
-    update(threads)
-    .where(threads.c.thread == given("of"))
-    .values(active_at=given("now"), tainted=threads.c.tainted.op("|")(given("taint")))
-)
+_TOUCH = update(threads).where(threads.c.thread == given("of")).values(active_at=given("now"))
+_TAINT = update(threads).where(threads.c.thread == given("of"), threads.c.tainted == 0).values(tainted=1)
 _TAINTED = select(threads.c.tainted).where(threads.c.thread == given("of"))
 
 
@@ -85,9 +82,14 @@ def close_calls(tx: Transaction, thread: str, turn: str, asker: str) -> None:
         add_item(tx, thread, turn, Result(reply.row, call, ended, asker))
 
 
-def touch(tx: Transaction, thread: str, *, tainted: bool) -> None:
-    """Notes that something goes on in a thread, and that it is tainted from now on, if so."""
-    tx.db.execute(_TOUCH, {"of": thread, "now": tx.clock(), "taint": int(tainted)})
+def touch(tx: Transaction, thread: str) -> None:
+    """Notes that something goes on in a thread: how long it is kept counts from then. While a turn of it is open it is kept anyway."""
+    tx.db.execute(_TOUCH, {"of": thread, "now": tx.clock()})
+
+
+def taint(tx: Transaction, thread: str) -> None:
+    """Notes that a thread holds data of the API or words of other people, from now on."""
+    tx.db.execute(_TAINT, {"of": thread})
 
 
 class Transcripts(Database):

@@ -23,7 +23,7 @@ from store.received import AppMention, Mention, from_row
 from store.seals import add_proposals
 from store.tables import inbox, turns
 from store.transcript import AssistantMessage, Result, ThreadContext, ThreadMessage, TurnNote, Usage, UserMessage
-from store.transcript_rows import add_item, close_calls, touch
+from store.transcript_rows import add_item, close_calls, taint, touch
 from store.usage import spend
 from workers.wakes import Work
 
@@ -220,7 +220,7 @@ def end(
     add_posts(tx, says)
     tx.note(turn.thread, turn.turn, entries)
     _spend(tx, TurnEvent.FAIL if failed else TurnEvent.END, turn, usage)
-    touch(tx, turn.thread, tainted=False)
+    touch(tx, turn.thread)
 
 
 class Turns(Database):
@@ -300,7 +300,8 @@ class Turns(Database):
             # apps may post in the asker's name
             strange = any(line.is_bot or line.is_attached or line.by != turn.asker for line in heard)
             tx.note(turn.thread, turn.turn, entries)
-            touch(tx, turn.thread, tainted=others is not None or strange)
+            if others is not None or strange:
+                taint(tx, turn.thread)
         return begun
 
     def pause_turn(self, turn: Turn, since: float, until: float, entries: Sequence[JournalEntry] = ()) -> None:
@@ -362,7 +363,8 @@ class Turns(Database):
             add_posts(tx, made.posts)
             tx.note(turn.thread, turn.turn, made.entries)
             _spend(tx, TurnEvent.GO_ON, turn, made.usage)
-            touch(tx, turn.thread, tainted=made.tainted)
+            if made.tainted:
+                taint(tx, turn.thread)
         return replace(made.message, row=row)
 
     def end_turn(

@@ -51,7 +51,7 @@ from workers.waking import Waking
 Json = dict[str, Any]
 NOBODY = "http://127.0.0.1:9/api/"  # where no Slack answers: a question counts as it was recorded
 ANN, BEN = "U0ANN", "U0BEN"
-QUIET: dict[Admission, Sequence[Post]] = {"taken": [], "kept": [], "too many": [], "too many of theirs": []}
+QUIET: dict[Admission, Sequence[Post]] = {"taken": [], "too many": [], "too many of theirs": []}
 _numbers = itertools.count(1)
 
 USERS = """

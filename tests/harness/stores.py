@@ -31,7 +31,6 @@ TEAM, CHANNEL, ANN, BEN = "T0LOCAL", "C0HR", "U0ANN", "U0BEN"
 A, B = Thread(TEAM, CHANNEL, "100.000001"), Thread(TEAM, CHANNEL, "100.000002")
 QUIET: dict[Admission, Sequence[Post]] = {
     "taken": [],
-    "kept": [],
     "too many": [],
     "too many of theirs": [],
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base.thread import Thread
 from gate.policy import Event
 from store.admission import Admission
-from store.posts import message
+from store.posts import Post, message
 from store.store import Store
 from store.turns import Turn
 from tests.harness.databases import begun, rows
@@ -44,8 +44,14 @@ def test_threads_that_wait_for_a_decision_do_not_count(store: Store) -> None:
 
 def test_a_message_into_a_thread_that_waits_for_a_decision_is_kept(store: Store) -> None:
     waiting = propose(store, begin(store))
-    says = QUIET | {"kept": [message("p1", A.key, "", "I've noted this")]}
-    assert admit(store, A, BEN, says=says)[0] == "kept"
+    told: list[str | None] = []
+
+    def says_kept(connecting: str | None) -> list[Post]:
+        told.append(connecting)
+        return [message("p1", A.key, "", "I've noted this")]
+
+    assert admit(store, A, BEN, says_kept=says_kept)[0] == "kept"
+    assert told == [None], "it waits for a decision, not for an account"
     assert [due.post.post for due in store.due_posts(A.key)] == [waiting.card, "p1"]
     assert admit(store, B)[0] == "taken"
     store.transition(waiting.proposal, Event.REJECT, redrawn)

@@ -10,6 +10,7 @@ import pytest
 from gate.policy import State
 from store.connections import ConnectionAsked, Device, FailedTry, Unusable, connected
 from store.database import NotNow
+from store.posts import Post
 from store.store import Store
 from store.transcript import Usage
 from store.turns import Turn
@@ -77,8 +78,15 @@ def test_a_turn_that_waits_keeps_a_stop_and_a_set_clock(store: Store, clock: Clo
 
 def test_what_is_said_in_a_thread_that_waits_is_kept_and_takes_no_room(store: Store) -> None:
     waits(store, begin(store))
-    outcome, _ = admit(store, A, BEN)
+    waits_for: list[str | None] = []
+
+    def says_kept(connecting: str | None) -> list[Post]:
+        waits_for.append(connecting)
+        return []
+
+    outcome, _ = admit(store, A, BEN, says_kept=says_kept)
     assert outcome == "kept"
+    assert waits_for == [ANN], "for whose account it waits"
     outcome, _ = admit(store, B, BEN, workers=1, max_waiting=1)
     assert outcome == "taken"
     assert store.backlog().turns.count == 1, "the question in the other thread alone waits for a worker"
