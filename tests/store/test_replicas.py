@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, text
 
+from base.thread import Thread
 from gate.policy import Event, State
 from slack_io.pace import SharedPace
 from store.database import CatalogOutdated
@@ -25,7 +26,7 @@ from store.tables import MIGRATIONS
 from store.transcript import AssistantMessage, Usage
 from store.turns import ReplyOutcome
 from tests.harness.databases import looking_into, opened_before, rows
-from tests.harness.stores import A, B, a_mention, arrive, begin, propose, redrawn
+from tests.harness.stores import A, B, a_mention, admit, arrive, begin, propose, redrawn
 from tests.harness.whole_bot import until
 from workers import jobs
 from workers.jobs import defer
@@ -63,6 +64,22 @@ def test_a_thread_is_worked_on_only_by_who_was_given_it(process: Callable[[], St
     store.put_down(A.key)
     with pytest.raises(Overtaken), store.holding(A.key):
         pass
+
+
+def test_questions_are_taken_for_the_workers_of_all_processes_that_live(process: Callable[[], Store], url: str) -> None:
+    store, other = process(), process()
+    places = [Thread(A.team, A.channel, f"300.{number:06d}") for number in range(6)]
+
+    def taken() -> int:
+        return [admit(store, place, workers=1, max_waiting=3)[0] for place in places].count("taken")
+
+    store.beat(None)
+    other.beat(None)
+    assert taken() == 5, "three wait, and two are worked on"
+    with looking_into(url) as engine, engine.begin() as db:
+        db.execute(text("delete from turns"))
+        db.execute(text("update replicas set beat_at = beat_at - 60 where process = :other"), {"other": other.process})
+    assert taken() == 4
 
 
 def test_who_is_ended_while_it_waits_for_a_process_of_an_earlier_version_ends(process: Callable[[], Store]) -> None:
