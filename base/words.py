@@ -19,8 +19,8 @@ TOO_MANY_OF_YOURS = (
     "You already have many messages waiting, and I leave room for others, so I haven't taken this one up."
 )
 NOT_UNDERSTOOD = "The strictest rule applies, since it is unclear which one is meant for this request: {problem}."
-MANY = "The {most} requests before this one in the same reply were sent without a click; from here on the bot asks."
-TAINTED = "This conversation contains data from the API or other people's words, and the bot may be acting on those."
+MANY = "The {most} requests before this one in the same reply were sent without a click; from here on I ask."
+TAINTED = "This conversation contains data from the API or other people's words, and I may be acting on those."
 RATE_REACHED = "One person may ask {rate} here, and you have asked that many. Please ask again {when} or later."
 CHANNEL_RATE_REACHED = "This channel may ask {rate}, and it has asked that many. Please ask again {when} or later."
 TOKENS_USED = (
@@ -465,7 +465,7 @@ SIGN_IN_REFUSED_BY = {
 SIGN_IN_MIXED_UP = "The answer from {api} does not belong to this sign-in, so nothing was connected. Connect again."
 SIGN_IN_ENDED = "Your sign-in at {api} has ended."
 SIGN_IN_MOVED = "{api} has another sign-in server now."
-SIGN_IN_UNREADABLE = "Your sign-in at {api} can't be read any more, since the bot's key was changed."
+SIGN_IN_UNREADABLE = "Your sign-in at {api} can't be read any more, since my key was changed."
 RENEWAL_SLOW = "The sign-in server of {api} is slow to renew your sign-in. Try again in a minute."
 ACCOUNT_CHANGED = (
     "This was asked for with a different {api} account from the one that is connected now. Please ask again."

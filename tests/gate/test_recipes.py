@@ -423,11 +423,11 @@ def test_a_recipes_write_counts_among_those_that_a_reply_may_send_without_a_clic
     assert [(one.operation, one.why) for one in parts.pending()] == [
         (
             "POST /mail",
-            "The 8 requests before this one in the same reply were sent without a click; from here on the bot asks.",
+            "The 8 requests before this one in the same reply were sent without a click; from here on I ask.",
         ),
         (
             "POST /mail",
-            "The 8 requests before this one in the same reply were sent without a click; from here on the bot asks.",
+            "The 8 requests before this one in the same reply were sent without a click; from here on I ask.",
         ),
     ]
     parts.replies.will(calls(*(("POST", "/mail", {"to": f"a{number}"}) for number in range(8))))

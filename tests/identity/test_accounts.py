@@ -517,7 +517,7 @@ def test_what_no_key_opens_is_told_and_kept(store: Store, server: PeculiarProvid
     connected(of(store, server, clock, OLD_KEY), server, clock)
     with pytest.raises(NotConnected) as told:
         credential(of(store, server, clock, KEY), api)
-    assert told.value.reason == "Your sign-in at HR can't be read any more, since the bot's key was changed."
+    assert told.value.reason == "Your sign-in at HR can't be read any more, since my key was changed."
     assert token(of(store, server, clock, OLD_KEY), api) == "Bearer access-1-of-this-test"
 
 
