@@ -160,11 +160,11 @@ class Database:
         self._process_lock: ProcessLock = (
             FileLock(f"{os.path.realpath(file)}.lock") if file else ServerLock(self._engine)
         )
+        key = None if file else read_key(journal_key, None)  # what is missing is told also while the server is away
         try:
             self.ping()
-            self.journal = Journal(
-                self._by_statement, read_key(journal_key, file), Path(f"{file}.journal-head") if file else None
-            )
+            head = Path(f"{file}.journal-head") if file else None
+            self.journal = Journal(self._by_statement, key or read_key(journal_key, file), head)
             self._migrate()
         except DBAPIError as error:
             self._engine.dispose()

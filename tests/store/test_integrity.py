@@ -453,9 +453,12 @@ def test_what_is_missing_at_a_start_is_told_in_log_and_journal(url: str, caplog:
     store.close()
 
 
-def test_with_a_server_the_key_has_to_be_given(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_there", [True, False])
+def test_with_a_server_the_key_has_to_be_given(tmp_path: Path, is_there: bool) -> None:
+    """Told at once, also where the start would wait for the server first."""
+    url = fresh_database("postgresql", tmp_path) if is_there else "postgresql://bot@127.0.0.1:1/bot"
     with pytest.raises(Misconfigured, match=r"^JOURNAL_KEY is not set\. PostgreSQL requires it"):
-        Store(fresh_database("postgresql", tmp_path))
+        Store(url)
 
 
 def test_a_new_chain_begins_behind_the_old_one_and_each_can_be_checked_with_its_key(empty: str) -> None:
