@@ -19,6 +19,7 @@ from store.store import Store
 _NEXT = (
     "Start the bot: it ends what was under way when the backup was made, tells the threads, and sends none of it again."
 )
+_NEXT_UNLESS_INTACT = "Find out first what happened to the journal, or restore an older backup. The bot would start with this one as well."
 
 
 @click.command()
@@ -69,7 +70,7 @@ def restore(*, file: Path | None, force: bool, by_hand: bool) -> None:
             servers.restore(file, url, force=force, listen_url=_listen_url())
             code = _check(url, key)
             click.echo(f"Restored {file} to the database of DATABASE_URL.")
-    click.echo(_NEXT)
+    click.echo(_NEXT if code == 0 else _NEXT_UNLESS_INTACT)
     raise SystemExit(code)
 
 

@@ -104,6 +104,10 @@ def test_a_journal_that_is_not_whole_is_restored_and_told() -> None:
     run("backup", "kept", **FILE)
     done = run("restore", "kept", DATABASE_URL="sqlite:///new.db")
     assert (done.exit_code, "The journal is broken at entry 2" in done.stdout) == (1, True)
+    assert NEXT not in done.stdout
+    assert done.stdout.splitlines()[-1].startswith(
+        "Find out first what happened to the journal, or restore an older backup."
+    )
     assert "Restored kept to new.db." in done.stdout
 
 
