@@ -326,7 +326,7 @@ def main(context: click.Context, *, no_workers: bool) -> None:
         serve(ProcessRole.RECORD if no_workers else ProcessRole.ALL)
 
 
-@main.command()
+@main.command(short_help="Only does the work, which --no-workers processes record (PostgreSQL).")
 def worker() -> None:
     """Only does the work, and receives nothing from Slack: processes with --no-workers do that (PostgreSQL)."""
     serve(ProcessRole.WORK)

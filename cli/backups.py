@@ -22,7 +22,7 @@ _NEXT = (
 _NEXT_UNLESS_INTACT = "Find out first what happened to the journal, or restore an older backup. The bot would start with this one as well."
 
 
-@click.command()
+@click.command(short_help="Writes all that the bot keeps into one file, even while it runs.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def backup(*, file: Path) -> None:
     """Writes all that the bot keeps into one file, even while it runs. An existing FILE is replaced once the new one is complete."""
@@ -43,7 +43,7 @@ def backup(*, file: Path) -> None:
         click.echo("JOURNAL_KEY is not in it: keep that as well.")
 
 
-@click.command()
+@click.command(short_help="Restores a backup, with the bot stopped, and verifies its journal.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @click.option(
     "--force",

@@ -55,7 +55,7 @@ from store.store import Store
 _WIDE = 1_000  # characters of a line that goes into a file or a pipe
 
 
-@click.command()
+@click.command(short_help="Checks the catalog, and lists its operations and who may do what.")
 @click.argument("file", required=False)
 @click.option(
     "--no-env",
@@ -220,7 +220,7 @@ def _plain(text: str) -> str:
     return visible(text).rstrip(".")
 
 
-@click.command("import")
+@click.command("import", short_help="Makes a catalog from an API description, or renews one.")
 @click.argument("source", metavar="FILE_OR_URL")
 @click.option("--into", help="Import into this catalog: keeps what was changed there by hand and lists what is new.")
 @click.option("--only", multiple=True, help="Only operations that match, for example 'GET /users*'; may be repeated.")
@@ -252,7 +252,7 @@ def schema() -> None:
     click.echo(schema_text(), nl=False)
 
 
-@click.command()
+@click.command(short_help="Lists, exports or verifies the journal.")
 @click.option("--thread", help="Only this thread (team/channel/ts).")
 @click.option("--turn", help="Only this turn.")
 @click.option("--kind", help="Only this kind of entry: question, model call, read, proposed, approve, ...")
@@ -357,7 +357,7 @@ def _begin_anew(store: Store) -> None:
     )
 
 
-@click.command()
+@click.command(short_help="Groups the model's bad calls and the API's errors.")
 @click.option(
     "--days",
     type=click.FloatRange(min=0, min_open=True),

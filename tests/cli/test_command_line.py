@@ -561,6 +561,7 @@ def test_help_names_the_commands(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "check" in done.stdout
     assert "runs the bot" in done.stdout
+    assert "..." not in done.stdout.partition("Commands:")[2], "no summary is cut"
 
 
 def test_an_unknown_command_is_refused(tmp_path: Path) -> None:
