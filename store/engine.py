@@ -22,6 +22,11 @@ log = structlog.get_logger("store")
 _CONNECT_SECONDS = 10  # for a connection to PostgreSQL; its driver would wait for two minutes
 _STILL = 10  # seconds for which a transaction on a server may do nothing
 _ON_DISK = "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'"
+# What travels alone has no BEGIN to say so, and counts on it: at another level it would fail where others change the same at that moment.
+READ_COMMITTED = (
+    "select set_config('default_transaction_isolation', 'read committed', false) "
+    "where current_setting('default_transaction_isolation') <> 'read committed'"
+)
 _BEGIN = {"sqlite": "begin immediate", "postgresql": "begin isolation level read committed"}
 _READ_ONLY = "25006"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _UNUSED = 5.0  # seconds after which a connection is asked whether it lives; what ends before that is seen at its socket
@@ -175,6 +180,7 @@ def _prepare_session(connection: Any, _record: object) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"set idle_in_transaction_session_timeout = '{_STILL}s'")
         cursor.execute(_ON_DISK)
+        cursor.execute(READ_COMMITTED)
     connection.commit()
 
 

@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError
 
 from base import metrics
 from base.clock import SteadyClock
+from store.engine import READ_COMMITTED
 from store.holds import Overtaken
 from store.store import Store
 from workers.home_news import heard_of_homes
@@ -46,6 +47,7 @@ _FAULTS = (psycopg.Error, DBAPIError, ProcrastinateException, PoolTimeout, OSErr
 async def _by_statement(connection: psycopg.AsyncConnection) -> None:
     """What procrastinate does is one statement each, which needs no BEGIN and COMMIT around it."""
     await connection.set_autocommit(True)
+    await connection.execute(READ_COMMITTED)
 
 
 class TakesUp(Protocol):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import event, text
+from sqlalchemy.engine import make_url
 
 from base.thread import Thread
 from gate.policy import Event, State
@@ -323,7 +324,11 @@ def test_slack_waits_for_one_statement(url: str, has_it: bool) -> None:
     store.close()
 
 
-def test_what_is_recorded_while_its_threads_job_is_taken_up_leaves_another(url: str) -> None:
+@pytest.mark.parametrize("level", ["read committed", "serializable"])
+def test_what_is_recorded_while_its_threads_job_is_taken_up_leaves_another(url: str, level: str) -> None:
+    """Whatever the server takes for a transaction of which nobody says how it is isolated: this one fails at no level."""
+    with looking_into(url) as engine, engine.begin() as db:
+        db.execute(text(f"alter database \"{make_url(url).database}\" set default_transaction_isolation = '{level}'"))
     store = Store(url, wakes=Waking(Leases(), jobs), journal_key="k", is_shared=True)
     fetch = text("select lock from procrastinate_fetch_job_v2(array['threads'], :by)")
     waiting = text("select count(*) from pg_locks where not granted and pid <> pg_backend_pid()")

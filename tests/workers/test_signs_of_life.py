@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import event, text
+from sqlalchemy.engine import make_url
 
 from base.clock import SteadyClock
 from base.thread import Thread
@@ -60,6 +61,35 @@ def test_however_long_it_takes_to_take_threads_up(url: str) -> None:
             until(lambda: all(now > then for now, then in zip(beats(), before, strict=True)))  # type: ignore[operator]  # noqa: B023
     finally:
         goes_on.set()
+        replica.close()
+        replica.leave(time.monotonic() + 30)
+        store.close()
+
+
+def test_however_the_server_isolates_transactions_by_itself(url: str) -> None:
+    """Who fetches a job would fail where another process takes one up at that moment, and give up all that it has."""
+    leases, clock = Leases(), SteadyClock()
+    store = Store(url, clock, waking := Waking(leases, jobs), "k", is_shared=True)
+    with looking_into(url) as engine, engine.begin() as db:
+        db.execute(text("create table seen (level text)"))
+        db.execute(
+            text(
+                """create function see() returns trigger language plpgsql as
+                   $$ begin insert into seen values (current_setting('transaction_isolation')); return new; end $$"""
+            )
+        )
+        db.execute(text("create trigger see before update on procrastinate_jobs for each row execute function see()"))
+        db.execute(text(f'alter database "{make_url(url).database}" set default_transaction_isolation = serializable'))
+    arrive(store, A)
+    replica = Replica(
+        libpq_url(engine_url(url)), store, leases, waking, lambda thread, *, was_anothers: None, clock, most=100,
+        home_changed=lambda _names: None,
+    )  # fmt: skip
+    replica.start()
+    try:
+        until(lambda: rows(url, "seen"))
+        assert {row["level"] for row in rows(url, "seen")} == {"read committed"}
+    finally:
         replica.close()
         replica.leave(time.monotonic() + 30)
         store.close()
