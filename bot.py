@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import structlog
 from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
 from waitress.server import create_server
 
 from ai import Services, TurnLimits
@@ -76,6 +77,7 @@ STOP_SECONDS = 8.0  # of the ten that a SIGTERM leaves
 _LEAVING = 1.0  # of these, for giving back what this process has
 _MOST_HAD = 2_000  # threads at once: what a process has may wait for Slack's pace or for a model for minutes, and costs next to nothing
 _CHECK_LOCK = 10.0  # seconds between two looks at whether the database is still ours alone
+_AGAIN = 2.0  # seconds after which a catalog is taken again for which the database gave no answer
 _RESULT_SHARE = 2  # one result may fill half of the history (a token is about three characters)
 
 
@@ -437,7 +439,14 @@ def _watch(signals: Signals, settings: Settings, bot: Bot, keep_time: Callable[[
     while not signals.stop.is_set():
         heard = signals.next(_CHECK_LOCK)
         if heard in (INSISTS, READ_AGAIN) and not signals.stop.is_set():
-            catalog = reloading.reload(insists=heard == INSISTS)
+            try:
+                catalog = reloading.reload(insists=heard == INSISTS)
+            except SQLAlchemyError as error:
+                reason = type(getattr(error, "orig", None) or error).__name__
+                log.warning("catalog not taken yet", error=reason, hint="the database gives no answer; tried again")
+                catalog = None
+                signals.stop.wait(_AGAIN)
+                signals.put(heard)
             if catalog is not None:
                 threading.Thread(target=_check_people, args=(bot.web, catalog), name="names", daemon=True).start()
         keep_time()

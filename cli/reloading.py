@@ -39,7 +39,7 @@ class Reloading:
 
     def reload(self, *, insists: bool) -> Catalog | None:
         """The catalog, where it was taken. A file with mistakes changes nothing, and one that did not change, or changes at this moment,
-        unless somebody `insists`, nothing either."""
+        unless somebody `insists`, nothing either. Raises what the database raises, and then the one before it stays in use."""
         try:
             text = text_of(self._settings.apis_file, "APIS_FILE")
             if not insists and (digest_of(text) == self._store.catalog or not self._stays(text)):
@@ -52,8 +52,8 @@ class Reloading:
             self._readiness.catalog = "the file could not be loaded, see the log; the previous catalog stays in use"
             log.exception("catalog not taken", hint=_HINT)
             return None
-        self._take(catalog)
         self._store.take_catalog(catalog.digest, insists=insists)
+        self._take(catalog)
         log.info("catalog taken", operations=len(catalog.operations))
         self._store.wake_connecting()
         return catalog

@@ -183,15 +183,14 @@ class Database:
 
     def take_catalog(self, digest: str, *, insists: bool) -> None:
         """This process has a catalog of this digest from now on. It is the newest of all unless one that came after it is known; with
-        `insists`, since somebody asked for it, also then."""
+        `insists`, since somebody asked for it, also then. Raises what the database raises, and then it has the one before."""
+        if self.is_shared:
+            with self._writing() as tx:
+                tx.alone()
+                known = select(catalogs.c.number).where(catalogs.c.digest == digest).limit(1)
+                if tx.db.scalar(_LATEST) != digest and (insists or tx.db.scalar(known) is None):
+                    tx.db.execute(insert(catalogs).values(digest=digest, taken_at=tx.clock()))
         self.catalog = digest
-        if not self.is_shared:
-            return
-        with self._writing() as tx:
-            tx.alone()
-            known = select(catalogs.c.number).where(catalogs.c.digest == digest).limit(1)
-            if tx.db.scalar(_LATEST) != digest and (insists or tx.db.scalar(known) is None):
-                tx.db.execute(insert(catalogs).values(digest=digest, taken_at=tx.clock()))
 
     def check_catalog(self) -> None:
         """Raises `CatalogOutdated` unless this process has the newest catalog."""

@@ -61,7 +61,7 @@ FILES = [ROOT / "bot.py", ROOT / "ai.py", *sorted(path for room in FOLDERS for p
 # Who reaches out of the process, and by what: sockets, files, the database, other processes, the terminal. All other modules take
 # what they need as an argument.
 REACHES: dict[str, set[str]] = {
-    "bot": {"flask", "waitress", "click", "os"},
+    "bot": {"flask", "waitress", "click", "os", "sqlalchemy.exc"},
     "base.deadline": {"httpx2", "httpcore2", "ssl"},
     "base.key_file": {"pathlib"},
     "base.logging_setup": {"logging"},

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from gate.policy import State
 from slack_io.intake import Intake
+from store.database import CatalogOutdated
 from store.engine import engine_url, make_engine
 from store.store import Store
 from tests.harness.databases import fresh_database, rows
@@ -116,6 +117,23 @@ def test_over_the_socket_it_is_not_acknowledged_either(
     assert Intake(store).record_envelope("events_api", envelope) is False
     assert Intake(store).record_envelope("events_api", envelope) is True
     assert [row["event_id"] for row in rows(url, "inbox")] == ["Ev1"]
+
+
+@BREAKS
+def test_a_catalog_of_which_the_database_does_not_say_that_it_is_taken_is_not(
+    store: Store, road: Road, breaks: str, *, was_done: bool
+) -> None:
+    """So that its file is read again: who thought that it has the newest would never look for what the others know as that."""
+    store.take_catalog("old", insists=False)
+    road.broken(breaks, b"INSERT INTO catalogs")
+    with pytest.raises(DBAPIError):
+        store.take_catalog("new", insists=True)
+    assert store.catalog == "old"
+    with pytest.raises(CatalogOutdated) if was_done else contextlib.nullcontext():
+        store.check_catalog()
+    store.take_catalog("new", insists=True)
+    store.check_catalog()
+    assert store.catalog == "new"
 
 
 @BREAKS

@@ -414,6 +414,26 @@ def test_a_database_that_goes_away_in_the_middle_of_a_start_is_waited_for(system
         program.wait_for("serving")
 
 
+def test_a_catalog_that_is_to_be_taken_while_the_database_is_away_is_taken_once_it_is_back(system: System) -> None:
+    """Until then the one before it is in use, and nothing ends."""
+    system.model.script("hi", [answer("hello Ann")])
+    with Door(system.database) as door:
+        program = system.start(DATABASE_URL=door.database)
+        door.cut()
+        (system.folder / "apis.yaml").write_text(
+            CATALOG + '  - {method: GET, url: "/api/teams", description: Lists teams.}\n'
+        )
+        program.process.send_signal(signal.SIGHUP)
+        program.wait_for("catalog not taken yet")
+        assert not program.has_said("catalog taken")
+        door.is_cut = False
+        program.wait_for("catalog taken")
+        assert len(rows(system.database, "catalogs")) == 2
+        ts = system.mention("hi")
+        system.wait_for_answer(ts, "hello Ann")
+        assert program.terminate() == 0
+
+
 def test_a_start_whose_database_says_nothing_ends_at_once_where_it_is_to(system: System) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         program = system.launch(DATABASE_URL=f"postgresql://u:p@127.0.0.1:{mute.getsockname()[1]}/d")
