@@ -55,8 +55,8 @@ class ProposalChanges:
     ) -> Proposal | None:
         """Lets `event` happen to a proposal; gives it as it is now, None where the table does not allow that.
 
-        `arrival` is the click that this answers; with `seen`, it happens only in that state; `checked_by`: the digest of the catalog that
-        allowed it. `columns` are the row's new values. Raises what the store's transition raises.
+        `arrival` is the click that this answers; with `seen`, it happens only in that state; `checked_by`: the digest of the catalog by
+        which it happens. `columns` are the row's new values. Raises what the store's transition raises.
         """
         by = columns.get("decided_by")
 

@@ -137,18 +137,18 @@ class Sending:
         try:
             call = self._checks.still_allowed(row)
             if (rule := self._checks.stricter_now(row, call)) is not None:
-                return self._ask_by_rule(row, call, rule)
+                return self._ask_by_rule(row, call, rule, checked_by)
             self._checks.check_identity(row, call)
             look = self._checks.still_same(row, call)
         except (Unsent, ChannelUnknown) as error:
-            return self._fail(row, str(error))
+            return self._fail(row, str(error), checked_by=checked_by)
         except NotConnected as missing:
-            return self._fail(row, not_connected_text(missing))
+            return self._fail(row, not_connected_text(missing), checked_by=checked_by)
         except BadCall as error:  # its words are for the model
             why = words.NOT_THEIRS_NOW if isinstance(error, NotTheirs) else words.NOT_ALLOWED_NOW
-            return self._fail(row, why, for_model=str(error))
+            return self._fail(row, why, for_model=str(error), checked_by=checked_by)
         except TargetChanged as changed:
-            return self._ask_anew(row, changed)
+            return self._ask_anew(row, changed, checked_by=checked_by)
         return self._take_and_send(row, call, look, checked_by)
 
     def _take_and_send(self, row: Proposal, call: Call, look: LastLook, checked_by: str) -> Proposal | None:
@@ -220,11 +220,15 @@ class Sending:
         is_more = stored.method in SAFE_METHODS and is_partial(found, shown, self._result_limit)
         return result(shown, self._reads.keep(stored, found.data, found.part) if is_more else "", outcome=outcome)
 
-    def _fail(self, row: Proposal, reason: str, for_model: str = "") -> Proposal | None:
-        """`reason` is for people and, where it gets no words of its own, `for_model`, for the model."""
+    def _fail(
+        self, row: Proposal, reason: str, for_model: str = "", *, checked_by: str | None = None
+    ) -> Proposal | None:
+        """`reason` is for people and, where it gets no words of its own, `for_model`, for the model. `checked_by`: the catalog by which it
+        fails, which has to be the newest."""
         note = f"{self._api_client.mask(reason)} {words.NOT_SENT}"
         result = outcome_text("failed", f"{self._api_client.mask(for_model)} {words.NOT_SENT}") if for_model else None
-        return self._changes.change(row.proposal, Event.FAIL, Aside(result), seen=row.state, note=note)
+        aside = Aside(result)
+        return self._changes.change(row.proposal, Event.FAIL, aside, seen=row.state, checked_by=checked_by, note=note)
 
     def _alarm(self, row: Proposal) -> Proposal | None:
         """The end of a proposal that somebody changed where it is stored: what people approved is not known any more."""
@@ -234,21 +238,23 @@ class Sending:
         self._store.note(row.thread, row.turn, [JournalEntry("alarm", noted)])
         return self._fail(row, words.ALTERED)
 
-    def _ask_by_rule(self, row: Proposal, call: Call, rule: Rule) -> Proposal | None:
+    def _ask_by_rule(self, row: Proposal, call: Call, rule: Rule, checked_by: str) -> Proposal | None:
         """The end of a proposal about which other people decide by now: they are asked."""
         before, only_for = Target.from_json(row.before), self._checks.only_for_now(row, call)
         renewed = self._maker.renewed(row, before, words.RULE_CHANGED, rule=rule, only_for=only_for)
-        return self._outdate(row, renewed, words.RULE_CHANGED)
+        return self._outdate(row, renewed, words.RULE_CHANGED, checked_by)
 
-    def _ask_anew(self, row: Proposal, found: TargetChanged) -> Proposal | None:
+    def _ask_anew(self, row: Proposal, found: TargetChanged, *, checked_by: str | None = None) -> Proposal | None:
         """The end of a proposal whose target is another one by now: it is asked for again, the second time with what could be done."""
         reason = changed_text(found.changed, keys_of=row.operation if row.renewals else "")
         renewed = self._maker.renewed(row, found.target, reason, renewals=row.renewals + 1)
-        return self._outdate(row, renewed, changed_text(found.changed))
+        return self._outdate(row, renewed, changed_text(found.changed), checked_by)
 
-    def _outdate(self, row: Proposal, successor: Proposal, reason: str) -> Proposal | None:
+    def _outdate(self, row: Proposal, successor: Proposal, reason: str, checked_by: str | None) -> Proposal | None:
         aside = Aside(successor=successor)
-        return self._changes.change(row.proposal, Event.OUTDATE, aside, seen=row.state, note=reason)
+        return self._changes.change(
+            row.proposal, Event.OUTDATE, aside, seen=row.state, checked_by=checked_by, note=reason
+        )
 
     # --- what is under way, and what was left ---------------------------------------------------------------------------
 

@@ -171,8 +171,8 @@ class Proposals(Database):
         **columns: Any,
     ) -> Proposal | None:
         """Lets `happened` happen to a proposal, with its effects; None (and nothing changed) where the table does not allow it. Raises
-        `Altered` where it would send what is not as it was approved, and `CatalogOutdated` where what it sends was `checked_by` a catalog
-        (its digest; None: that of this process) that is not the newest.
+        `Altered` where it would send what is not as it was approved, and `CatalogOutdated` where it sends something, or was `checked_by` a
+        catalog (its digest; None: that of this process, if it sends), and that is not the newest.
 
         One conditional UPDATE decides between all who try at once. `arrival` is the click that this answers; with `seen`, it happens
         only in that state, for who would be wrong about any other.
@@ -181,8 +181,9 @@ class Proposals(Database):
         which = [proposals.c.proposal == proposal, allowed]
         change = update(proposals).where(*which).values(state=target(happened), seal="", **columns)
         with self._holding_for(proposal, happened), self._writing() as tx:
-            if happened is Event.SEND:
+            if happened is Event.SEND or checked_by is not None:
                 self.check_catalog_in(tx.db, checked_by)
+            if happened is Event.SEND:
                 _check_before_sending(tx, *which)
             row = tx.db.execute(change.returning(*proposals.c)).mappings().first()
             if row is None:

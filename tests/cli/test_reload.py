@@ -258,6 +258,33 @@ def test_what_a_catalog_forbids_that_is_taken_during_the_last_checks_is_not_sent
     assert parts.row(proposal).note == "The catalog does not allow this request any more. Nothing was sent."
 
 
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        (SECOND.replace("DELETE", "PATCH"), SECOND),
+        (SECOND + "approval: {{approvers: [U0BEN]}}\n", SECOND + "approval: {{approvers: [U0ANN]}}\n"),
+    ],
+    ids=["forbids it", "has others decide"],
+)
+def test_what_was_approved_is_not_ended_by_a_catalog_that_is_not_the_newest(
+    tmp_path: Path, older: str, newer: str
+) -> None:
+    """Another process may have taken a newer one since this one read its file, by which it was asked for and approved."""
+    with RestServer() as server:
+        parts = BotParts(tmp_path, newer.format(base=server.url), timeout=60)
+        server.will(reply(), reply(), reply())
+        proposal = parts.approved("DELETE", "/users/7")
+        parts.store.take_catalog(parts.gate.catalog.digest, insists=True)
+        parts.gate.use(load_catalog(older.format(base=server.url), {}))
+        with pytest.raises(CatalogOutdated):
+            parts.gate.write(Approval(proposal.proposal))
+        assert parts.row(proposal).state is State.APPROVED
+        parts.gate.use(parts.catalog)
+        parts.gate.write(Approval(proposal.proposal))
+        assert parts.row(proposal).state is State.DONE
+        parts.close()
+
+
 def test_a_call_of_the_catalog_before_still_shows_its_target(two: tuple[BotParts, RestServer]) -> None:
     parts, server = two
     write = parts.call("DELETE", "/users/7", tainted=True)
