@@ -30,11 +30,11 @@ from base.logging_setup import hide_in_logs, set_log_level, set_up_logs
 from base.settings import Misconfigured, Settings, environment, load_settings, misspelt, said_of
 from base.tracing import end_tracing, start_tracing
 from base.version import VERSION
-from catalog.catalog import Catalog
+from catalog.catalog import Catalog, digest_of
 from catalog.credentials import secrets_of
 from cli.commands import COMMANDS
 from cli.reloading import Reloading, tell_untimely
-from cli.shared import plain_errors, read_catalog
+from cli.shared import plain_errors, read_catalog, text_of
 from cli.signals import INSISTS, LOOK, READ_AGAIN, Signals
 from gate.authority import Authority
 from gate.gate import Gate, GateOptions
@@ -374,15 +374,14 @@ def _make_ready(role: ProcessRole, signals: Signals, clock: SteadyClock) -> tupl
     `Misconfigured`."""
     settings = load_settings()
     set_log_level(settings.log_level)
-    catalog = read_catalog(settings.apis_file)
-    check_keys(catalog, settings.token_keys)
-    hide_in_logs([*settings.secrets, *secrets_of(catalog)])
+    catalog = _catalog(settings)
     _tell_misspelt()
-    tell_untimely(catalog)
     start_tracing(settings)
     url, stop = settings.database_url, signals.stop
     database = once_there(lambda: open_database(settings, clock, lambda: signals.put(LOOK)), url, stop)
     once_there(lambda: _begin(database.store, stop, role), url, stop)
+    if digest_of(text_of(settings.apis_file, "APIS_FILE")) != catalog.digest:  # it may have waited for hours
+        catalog = _catalog(settings)
     once_there(lambda: database.store.take_catalog(catalog.digest, insists=False), url, stop)
     check_lead(catalog, SignInServers(clock, settings.way_out), settings.public_url)
     app = create_app(settings, catalog, database, reload=lambda: signals.put(READ_AGAIN), clock=clock)
@@ -392,6 +391,15 @@ def _make_ready(role: ProcessRole, signals: Signals, clock: SteadyClock) -> tupl
         once_there(lambda: see_to_restored(bot.store, bot.gate, _id), url, stop)
     _measure(settings, bot)
     return settings, bot, server
+
+
+def _catalog(settings: Settings) -> Catalog:
+    """The catalog as its file is now. Raises `Misconfigured`."""
+    catalog = read_catalog(settings.apis_file)
+    check_keys(catalog, settings.token_keys)
+    hide_in_logs([*settings.secrets, *secrets_of(catalog)])
+    tell_untimely(catalog)
+    return catalog
 
 
 def _tell_misspelt() -> None:

@@ -18,6 +18,7 @@ from gate.policy import State
 from gate.sending import Approval
 from store.database import CatalogOutdated
 from tests.harness.bot_parts import BotParts, calls, strict
+from tests.harness.ports import free_port
 from tests.harness.replay_model import answer, call
 from tests.harness.rest_server import RestServer, Seen, reply
 from tests.test_crash import ANN, CATALOG, LIST, REMOVE, Program, System, approved, told
@@ -174,6 +175,19 @@ def test_a_terminal_that_is_closed_ends_the_bot_that_was_started_there(system: S
     os.close(ours)
     program.process.send_signal(signal.SIGHUP)
     assert program.process.wait(60) == 0
+
+
+def test_who_waited_for_the_database_serves_by_the_file_as_it_is_then(system: System) -> None:
+    """What was taken meanwhile may forbid what the file allowed as the process began to wait, perhaps days ago."""
+    first = system.start()
+    system.port = free_port()
+    second = system.launch().wait_for("waiting")
+    take(system, first, TEAMS, "catalog taken")
+    assert first.terminate() == 0
+    second.wait_for("serving")
+    (told,) = [json.loads(line) for line in second.lines if '"event": "serving"' in line]
+    assert told["operations"] == 4
+    assert second.terminate() == 0
 
 
 def test_half_of_a_file_that_is_being_written_is_not_taken_by_itself(
