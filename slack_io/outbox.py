@@ -23,6 +23,7 @@ from slack_io.assistant_status import AssistantStatus
 from slack_io.connect_offers import LeadTo, no_lead, offer_blocks
 from slack_io.streaming import StreamedMessages
 from slack_io.web_api import SlackWeb
+from store.holds import Overtaken
 from store.posts import DuePost, Post, PostEvent, PostState
 from store.store import Store
 from workers.waking import Waking
@@ -341,12 +342,14 @@ class Outbox:
         return arguments
 
     def _at_most_once(self, one: DuePost, send: Callable[[], str | None]) -> str | None:
-        """Sends what must not be sent twice: until Slack has said yes or no it counts as perhaps sent."""
+        """Sends what must not be sent twice: until Slack has said yes or no it counts as perhaps sent. Where the database says no, or
+        nothing, it is still here: its pace is asked for before."""
         self._doubtful.add(one.post.post)
         try:
             return send()
-        except (SlackBusy, SlackSaysNo):
-            self._doubtful.discard(one.post.post)
+        except Exception as error:
+            if isinstance(error, SlackBusy | SlackSaysNo | Overtaken) or self._store.is_away(error):
+                self._doubtful.discard(one.post.post)
             raise
 
     def _may_have_arrived(self, one: DuePost) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from base.thread import TOP, Thread
 from emulator.emulator import Workspace
@@ -758,6 +759,25 @@ def test_what_comes_back_in_vain_is_not_read_each_time(system: System, monkeypat
     assert system.deliver() is None  # what was out before is not sent again with it
     assert system.methods.count("chat.postMessage") == 1
     assert system.methods.count("reactions.add") == 1
+
+
+@pytest.mark.parametrize("engine", ["postgresql"])
+def test_what_did_not_leave_since_the_database_was_away_is_not_looked_for_in_slack(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pace is in the database. To read each thread in which something waited for that would hold up all of them for minutes."""
+    system.say("answer")
+    with monkeypatch.context() as away:
+
+        def gives_no_answer(*_of: object, **_more: object) -> float:
+            raise OperationalError("select", {}, Exception("server closed the connection"))
+
+        away.setattr(system.pace, "take", gives_no_answer)
+        with pytest.raises(OperationalError):
+            system.deliver()
+    assert system.deliver() is None
+    assert system.texts == ["answer"]
+    assert system.methods == ["chat.postMessage"]
 
 
 def test_posts_that_could_not_be_read_are_looked_for_again(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
