@@ -192,6 +192,7 @@ class Outbox:
         """Sends one post and notes it in `done`; or gives the seconds to wait before it can be tried (again)."""
         post = one.post
         if post.kind == "reaction" and self._clock() - one.created_at > _REACTION_FOR:
+            moved[post.post] = None
             done.append((post.post, None))
             return None
         try:

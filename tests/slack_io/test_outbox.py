@@ -761,6 +761,25 @@ def test_what_comes_back_in_vain_is_not_read_each_time(system: System, monkeypat
     assert system.methods.count("reactions.add") == 1
 
 
+def test_a_thumbs_up_that_came_too_late_is_given_up_once(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    marked: list[list[str]] = []
+    mark = system.store.delivered
+
+    def noted(done: list[tuple[str, str | None]], *of: Any, **more: Any) -> None:
+        marked.append([post for post, _ts in done])
+        mark(done, *of, **more)
+
+    monkeypatch.setattr(system.store, "delivered", noted)
+    system.post(thumbs_up("r", system.thread.key, "", system.ts))
+    system.post(ephemeral("e", system.thread.key, "", "U0ANN", "for you"))
+    system.clock.now += 301
+    for _ in range(3):
+        system.pace.hold("chat.postEphemeral", 30.0)
+        assert system.deliver() == 30.0
+        system.clock.now += 30.0
+    assert marked == [["r"]]
+
+
 @pytest.mark.parametrize("engine", ["postgresql"])
 def test_what_did_not_leave_since_the_database_was_away_is_not_looked_for_in_slack(
     system: System, monkeypatch: pytest.MonkeyPatch
