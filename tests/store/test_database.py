@@ -93,7 +93,7 @@ BAD_URLS = [
 @pytest.mark.parametrize("bad", BAD_URLS)
 def test_a_database_url_that_cannot_work_is_told_in_words(bad: str) -> None:
     with pytest.raises(Misconfigured, match=r"^DATABASE_URL: .*\.$"):
-        Store(bad)
+        Store(bad, journal_key="k")
 
 
 def refusal(url: str) -> str:
