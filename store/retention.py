@@ -54,6 +54,11 @@ class Retention(Database):
         with self._writing() as tx:
             tx.alone()
             old = list(tx.db.scalars(select(threads.c.thread).where(*rests).limit(_PART)))
+            # Who takes one of them up from now on waits, and has it anew; what was recorded before that keeps its thread.
+            tx.db.execute(
+                select(holds.c.thread).where(holds.c.thread.in_(old)).order_by(holds.c.thread).with_for_update()
+            )
+            old = list(tx.db.scalars(select(threads.c.thread).where(*rests, threads.c.thread.in_(old))))
             self._holds.drop(old)
             tx.db.execute(delete(inbox).where(inbox.c.thread.in_(old), inbox.c.handled == 1))
             for table in (transcript, proposals, posts, results, turns, threads, holds):

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -398,6 +398,32 @@ def test_a_transaction_that_is_rolled_back_leaves_no_job(url: str) -> None:
     assert len(rows(url, "procrastinate_jobs")) == before
     assert rows(url, "posts") == []
     store.close()
+
+
+@pytest.mark.parametrize(("at", "forgotten"), [("SELECT holds.thread", 0), ("DELETE FROM inbox", 1)])
+def test_who_takes_a_thread_up_that_is_forgotten_at_that_moment_has_it(
+    process: Callable[[], Store], at: str, forgotten: int
+) -> None:
+    """Somebody asks again there after weeks: without the hold that was given, nothing could be written, as if another had the thread."""
+    forgetting, taking = process(), process()
+    forgetting.take_up(A.key)
+    with forgetting.holding(A.key):
+        forgetting.end_turn(begin(forgetting, A), [], last_words=None, usage=None)
+    forgetting.put_down(A.key)
+    taken: list[Future[bool]] = []
+    with ThreadPoolExecutor(1) as pool:
+
+        def asked(_connection: object, _cursor: object, statement: str, *_of: object) -> None:
+            if statement.startswith(at) and not taken:
+                arrive(taking, A)
+                taken.append(pool.submit(taking.take_up, A.key))
+                wait(taken, 0.5)
+
+        event.listen(forgetting._engine, "before_cursor_execute", asked)
+        assert forgetting.forget(time.time() + 60) == forgotten
+        taken[0].result(10)
+    with taking.holding(A.key):
+        assert begin(taking, A).is_running
 
 
 def test_a_dead_process_leaves_its_threads_and_counts_as_ended_in_the_middle_of_them(
