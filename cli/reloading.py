@@ -52,8 +52,7 @@ class Reloading:
             self._readiness.catalog = "the file could not be loaded, see the log; the previous catalog stays in use"
             log.exception("catalog not taken", hint=_HINT)
             return None
-        self._store.take_catalog(catalog.digest, insists=insists)
-        self._take(catalog)
+        self._store.take_catalog(catalog.digest, insists=insists, use=lambda: self._take(catalog))
         log.info("catalog taken", operations=len(catalog.operations))
         self._store.wake_connecting()
         return catalog

@@ -181,15 +181,17 @@ class Database:
         with self._reading() as db:
             db.execute(text("select 1"))
 
-    def take_catalog(self, digest: str, *, insists: bool) -> None:
+    def take_catalog(self, digest: str, *, insists: bool, use: Callable[[], object] = lambda: None) -> None:
         """This process has a catalog of this digest from now on. It is the newest of all unless one that came after it is known; with
-        `insists`, since somebody asked for it, also then. Raises what the database raises, and then it has the one before."""
+        `insists`, since somebody asked for it, also then. `use`: what has it used from then on. Raises what the database raises, and then
+        this process has the one before."""
         if self.is_shared:
             with self._writing() as tx:
                 tx.alone()
                 known = select(catalogs.c.number).where(catalogs.c.digest == digest).limit(1)
                 if tx.db.scalar(_LATEST) != digest and (insists or tx.db.scalar(known) is None):
                     tx.db.execute(insert(catalogs).values(digest=digest, taken_at=tx.clock()))
+        use()  # first: nothing that is checked from then on is checked by the one before
         self.catalog = digest
 
     def check_catalog(self) -> None:

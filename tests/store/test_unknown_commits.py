@@ -126,14 +126,15 @@ def test_a_catalog_of_which_the_database_does_not_say_that_it_is_taken_is_not(
     """So that its file is read again: who thought that it has the newest would never look for what the others know as that."""
     store.take_catalog("old", insists=False)
     road.broken(breaks, b"INSERT INTO catalogs")
+    had: list[str] = []
     with pytest.raises(DBAPIError):
-        store.take_catalog("new", insists=True)
-    assert store.catalog == "old"
+        store.take_catalog("new", insists=True, use=lambda: had.append(store.catalog))
+    assert (had, store.catalog) == ([], "old")
     with pytest.raises(CatalogOutdated) if was_done else contextlib.nullcontext():
         store.check_catalog()
-    store.take_catalog("new", insists=True)
+    store.take_catalog("new", insists=True, use=lambda: had.append(store.catalog))
     store.check_catalog()
-    assert store.catalog == "new"
+    assert (had, store.catalog) == (["old"], "new")
 
 
 @BREAKS
