@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-
-
-@dataclass
-class _Lease:
-    over: Callable[[], None]
-    pins: int = 0
 
 
 class Leases:
@@ -18,7 +12,10 @@ class Leases:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()  # held by who looks whether a thread is had and acts on it
-        self._had: dict[str, _Lease] = {}
+        self._had: dict[str, Callable[[], None]] = {}  # and who hears when it has it no more
+        self._pins: Counter[str] = (
+            Counter()
+        )  # what pins a thread does so also where that is dropped and taken again meanwhile
         self._is_closing = False
 
     def __contains__(self, thread: str) -> bool:
@@ -29,32 +26,33 @@ class Leases:
         """This process has the thread from now on; `over` hears when it has it no more."""
         with self.lock:
             before = self._had.get(thread)
-            self._had[thread] = _Lease(over, before.pins if before is not None else 0)
+            self._had[thread] = over
         if before is not None:
-            before.over()
+            before()
 
     def pin(self, thread: str) -> bool:
         """Keeps the thread, if this process has it; whether it does."""
         with self.lock:
-            lease = self._had.get(thread)
-            if lease is not None:
-                lease.pins += 1
-        return lease is not None
+            is_had = thread in self._had
+            if is_had:
+                self._pins[thread] += 1
+        return is_had
 
     def unpin(self, thread: str) -> None:
         """The opposite of `pin`."""
         with self.lock:
-            if (lease := self._had.get(thread)) is not None:
-                lease.pins -= 1
+            self._pins[thread] -= 1
+            if not self._pins[thread]:
+                del self._pins[thread]
 
     def release_if_idle(self, thread: str, is_busy: Callable[[], bool]) -> None:
         """Gives the thread up unless something is still to be done for it."""
         with self.lock:
-            lease = self._had.get(thread)
-            if self._is_closing or lease is None or lease.pins > 0 or is_busy():
+            over = self._had.get(thread)
+            if self._is_closing or over is None or thread in self._pins or is_busy():
                 return
             del self._had[thread]
-        lease.over()
+        over()
 
     def close(self) -> None:
         """From now on nothing is given up as done: what is interrupted looks as if it were."""
@@ -63,9 +61,9 @@ class Leases:
     def drop(self, thread: str) -> None:
         """Gives the thread up at once: another process has it, or this one ends."""
         with self.lock:
-            lease = self._had.pop(thread, None)
-        if lease is not None:
-            lease.over()
+            over = self._had.pop(thread, None)
+        if over is not None:
+            over()
 
     def all(self) -> list[str]:
         """The threads that this process has."""

@@ -9,6 +9,7 @@ from base.thread import Thread
 from store.posts import message
 from store.store import Store
 from workers.keyed_workers import KeyedWorkers
+from workers.leases import Leases
 from workers.wakes import Work
 from workers.waking import Waking
 from workers.work_queue import WorkQueue
@@ -85,6 +86,24 @@ def test_posts_that_are_on_disk_wake_who_delivers_them(tmp_path: Path) -> None:
     assert THREAD.key in waking.queues[Work.POSTS]
     assert waking.undelivered == {THREAD.key}
     store.close()
+
+
+def test_a_thread_that_is_dropped_and_taken_again_stays_for_what_is_being_recorded_for_it() -> None:
+    """That leaves no job to others: it was recorded as this process's own work."""
+    leases, over = Leases(), list[str]()
+    leases.take("a", lambda: over.append("first"))
+    assert leases.pin("a")
+    leases.drop("a")
+    leases.take("a", lambda: over.append("second"))
+    leases.release_if_idle("a", lambda: False)
+    assert "a" in leases
+    leases.unpin("a")
+    assert leases.pin("a")
+    leases.release_if_idle("a", lambda: False)
+    assert "a" in leases
+    leases.unpin("a")
+    leases.release_if_idle("a", lambda: False)
+    assert over == ["first", "second"]
 
 
 def test_what_is_only_shown_wakes_without_a_look_at_the_posts() -> None:
