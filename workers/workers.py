@@ -181,7 +181,8 @@ class Workers:
                     return None
                 raise
             except CatalogOutdated:
-                log.warning("catalog outdated", hint="there is a newer one; the file is read again")
+                hint = "there is a newer one; the file is read again. If an earlier file is to hold again, send SIGHUP"
+                log.warning("catalog outdated", hint=hint)
                 self._reload()
                 return _AWAY
             except Exception as error:
