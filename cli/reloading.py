@@ -39,10 +39,15 @@ class Reloading:
 
     def reload(self, *, insists: bool) -> Catalog | None:
         """The catalog, where it was taken. A file with mistakes changes nothing, and one that did not change, or changes at this moment,
-        unless somebody `insists`, nothing either. Raises what the database raises, and then the one before it stays in use."""
+        unless somebody `insists`, nothing either; but an earlier one to which people went back may hold again. Raises what the database
+        raises, and then the one before it stays in use."""
         try:
             text = text_of(self._settings.apis_file, "APIS_FILE")
-            if not insists and (digest_of(text) == self._store.catalog or not self._stays(text)):
+            if not insists and digest_of(text) == self._store.catalog:
+                if self._store.regain_catalog():
+                    log.info("catalog holds again", hint="nobody has the newer one any more")
+                return None
+            if not insists and not self._stays(text):
                 return None
             catalog = self._made_of(text)
         except Misconfigured as error:

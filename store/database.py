@@ -147,6 +147,7 @@ class Database:
     ) -> None:
         self.is_shared = is_shared
         self.catalog = ""  # the digest of the one that this process has
+        self._catalog_at = 0.0  # seconds since 1970: since when
         self._url = engine_url(url)
         self._engine = make_engine(self._url)
         self._by_statement = by_statement(self._engine)
@@ -192,7 +193,7 @@ class Database:
                 if tx.db.scalar(_LATEST) != digest and (insists or tx.db.scalar(known) is None):
                     tx.db.execute(insert(catalogs).values(digest=digest, taken_at=tx.clock()))
         use()  # first: nothing that is checked from then on is checked by the one before
-        self.catalog = digest
+        self.catalog, self._catalog_at = digest, self._clock()
 
     def check_catalog(self) -> None:
         """Raises `CatalogOutdated` unless this process has the newest catalog."""

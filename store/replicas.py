@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Row, case, column, delete, func, select, table, text, update
+from sqlalchemy import Row, case, column, delete, func, insert, select, table, text, update
 from sqlalchemy import bindparam as given
 from sqlalchemy.exc import DBAPIError
 
@@ -19,7 +19,7 @@ from store.database import Transaction
 from store.holds import DATABASE, DEAD, EVERYBODY, NOW
 from store.proposal_record import proposals
 from store.recovery import Left, Recovery
-from store.tables import by_engine, replicas
+from store.tables import by_engine, catalogs, replicas
 from workers.wakes import CLOCK_LOCK, FIRST, Work
 
 _GAP = 6.0  # seconds without a sign of anybody, after which the database may have been away
@@ -29,7 +29,7 @@ _workers = table("procrastinate_workers", column("id"), column("last_heartbeat")
 _everybody = by_engine(
     lambda insert: (
         insert(replicas)
-        .values(process=EVERYBODY, started_at=NOW, beat_at=NOW)
+        .values(process=EVERYBODY, started_at=NOW, beat_at=NOW, catalog="")
         .on_conflict_do_update(
             index_elements=["process"],
             set_={
@@ -45,8 +45,10 @@ _FIRST_BEAT = (
     by_engine(
         lambda insert: (
             insert(replicas)
-            .values(process=given("me"), worker=given("by"), started_at=NOW, beat_at=NOW)
-            .on_conflict_do_update(index_elements=["process"], set_={"worker": given("by"), "beat_at": NOW})
+            .values(process=given("me"), worker=given("by"), started_at=NOW, beat_at=NOW, catalog=given("has"))
+            .on_conflict_do_update(
+                index_elements=["process"], set_={"worker": given("by"), "beat_at": NOW, "catalog": given("has")}
+            )
             .returning(NOW)
         )
     )["postgresql"]
@@ -56,10 +58,17 @@ _FIRST_BEAT = (
 _BEAT = (
     update(replicas)
     .where(replicas.c.process == given("me"))
-    .values(worker=given("by"), beat_at=NOW)
+    .values(worker=given("by"), beat_at=NOW, catalog=given("has"))
     .returning(NOW)
     .add_cte(_everybody)
     .add_cte(_works)
+)
+_NEWEST = select(catalogs.c.digest, catalogs.c.taken_at).order_by(catalogs.c.number.desc()).limit(1)
+_NEWEST_IS_HAD = select(  # by a process that works; one of an earlier version does not say which it has
+    select(replicas.c.process)
+    .where(replicas.c.beat_at > NOW - DEAD, replicas.c.process.not_in([EVERYBODY, given("me")]))
+    .where(replicas.c.catalog.in_([given("newest"), ""]))
+    .exists()
 )
 _COULD_BEAT = select(replicas.c.started_at < NOW - DEAD).where(replicas.c.process == EVERYBODY)
 _NOW = select(NOW)
@@ -98,7 +107,8 @@ class Replicas(Recovery):
         """Gives a sign of life; gives the database's time, in seconds since 1970. `worker`: procrastinate's number for this process, as
         soon as it has one. None where one was given before (`again`), and the others have shared out since then what this process had."""
         with self._by_itself() as db:
-            beaten = db.scalar(_BEAT if again else _FIRST_BEAT, {"me": self.process, "by": worker})
+            sign = {"me": self.process, "by": worker, "has": self.catalog}
+            beaten = db.scalar(_BEAT if again else _FIRST_BEAT, sign)
         return None if beaten is None else float(beaten)
 
     def keep_time(self, clock: SteadyClock) -> None:
@@ -131,6 +141,22 @@ class Replicas(Recovery):
         """Leaves what this process had under an earlier number to all: it lost the database, and is back."""
         with self._writing() as tx:
             self._make_anew(tx, tx.db.execute(_HAD, {"worker": worker}).all())
+
+    def regain_catalog(self) -> bool:
+        """Has the catalog of this process hold again, if people went back to it: this process read it after the newest had been taken,
+        and no living process has the newest any more. Whether it does."""
+        if not self.is_shared:
+            return False
+        with self._writing() as tx:
+            tx.alone()
+            newest = tx.db.execute(_NEWEST).one_or_none()
+            if newest is None or newest.digest == self.catalog or newest.taken_at >= self._catalog_at:
+                return False
+            is_had = tx.db.scalar(_NEWEST_IS_HAD, {"me": self.process, "newest": newest.digest})
+            if is_had or not tx.db.scalar(_COULD_BEAT):
+                return False
+            tx.db.execute(insert(catalogs).values(digest=self.catalog, taken_at=tx.clock()))
+        return True
 
     # --- threads ------------------------------------------------------------------------------------------------------
 

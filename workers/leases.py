@@ -13,9 +13,7 @@ class Leases:
     def __init__(self) -> None:
         self.lock = threading.RLock()  # held by who looks whether a thread is had and acts on it
         self._had: dict[str, Callable[[], None]] = {}  # and who hears when it has it no more
-        self._pins: Counter[str] = (
-            Counter()
-        )  # what pins a thread does so also where that is dropped and taken again meanwhile
+        self._pins: Counter[str] = Counter()  # they stay where a thread is dropped and taken again meanwhile
         self._is_closing = False
 
     def __contains__(self, thread: str) -> bool:

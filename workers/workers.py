@@ -181,7 +181,7 @@ class Workers:
                     return None
                 raise
             except CatalogOutdated:
-                hint = "there is a newer one; the file is read again. If an earlier file is to hold again, send SIGHUP"
+                hint = "the file is read again; an earlier one holds again at a SIGHUP, or once no process has the newer"
                 log.warning("catalog outdated", hint=hint)
                 self._reload()
                 return _AWAY

@@ -18,6 +18,7 @@ from gate.policy import State
 from gate.sending import Approval
 from store.database import CatalogOutdated
 from tests.harness.bot_parts import BotParts, calls, strict
+from tests.harness.databases import fresh_database
 from tests.harness.ports import free_port
 from tests.harness.replay_model import answer, call
 from tests.harness.rest_server import RestServer, Seen, reply
@@ -188,6 +189,19 @@ def test_who_waited_for_the_database_serves_by_the_file_as_it_is_then(system: Sy
     (told,) = [json.loads(line) for line in second.lines if '"event": "serving"' in line]
     assert told["operations"] == 4
     assert second.terminate() == 0
+
+
+def test_after_a_rollback_the_earlier_catalog_holds_without_anybody_insisting(system: System) -> None:
+    system.database = fresh_database("postgresql", system.folder)
+    for catalog in (CATALOG, TEAMS):
+        (system.folder / "apis.yaml").write_text(catalog)
+        assert system.start().terminate() == 0
+    (system.folder / "apis.yaml").write_text(CATALOG)
+    program = system.start()
+    system.model.script("who is there?", [call(("GET", "/api/users?page=1")), answer("Tom.")])
+    system.wait_for_answer(system.mention("who is there?"), "Tom.")
+    assert program.has_said("catalog holds again")
+    assert program.terminate() == 0
 
 
 def test_half_of_a_file_that_is_being_written_is_not_taken_by_itself(

@@ -198,6 +198,51 @@ def test_a_process_that_starts_with_an_older_file_is_not_the_newest_and_one_that
         first.check_catalog()
 
 
+def test_a_catalog_that_people_went_back_to_holds_again_once_nobody_has_the_newer(
+    process: Callable[[], Store], url: str
+) -> None:
+    before, newer, after = process(), process(), process()
+    for one, catalog in ((before, "old"), (newer, "new"), (after, "old")):
+        one.take_catalog(catalog, insists=False)
+        one.beat(None)
+    set_back(url, "all", "started_at", 60)
+    assert not after.regain_catalog(), "somebody works by the newer one"
+
+    set_back(url, newer.process, "beat_at", 60)
+    assert not before.regain_catalog(), "it was there when the newer one came, and has not been started since"
+    with pytest.raises(CatalogOutdated):
+        after.check_catalog()
+    assert after.regain_catalog()
+
+    after.check_catalog()
+    before.check_catalog()
+    assert not after.regain_catalog(), "it holds already"
+    with pytest.raises(CatalogOutdated):
+        newer.check_catalog()
+
+
+@pytest.mark.parametrize("what", ["of an earlier version", "not yet heard of"])
+def test_a_catalog_holds_again_only_where_it_is_known_that_nobody_has_the_newer(
+    process: Callable[[], Store], url: str, what: str
+) -> None:
+    newer, after = process(), process()
+    newer.take_catalog("old", insists=False)
+    newer.take_catalog("new", insists=False)
+    after.take_catalog("old", insists=False)
+    after.beat(None)
+    if what == "of an earlier version":  # which does not say what it has
+        newer.beat(None)
+        set_back(url, "all", "started_at", 60)
+        with looking_into(url) as engine, engine.begin() as db:
+            db.execute(text("update replicas set catalog = '' where process = :it"), {"it": newer.process})
+    assert not after.regain_catalog()
+
+
+def set_back(url: str, process: str, what: str, seconds: float) -> None:
+    with looking_into(url) as engine, engine.begin() as db:
+        db.execute(text(f"update replicas set {what} = {what} - {seconds} where process = :it"), {"it": process})
+
+
 class Minute:
     """A method of tier 3 to the letter: so many calls in any minute."""
 
