@@ -10,16 +10,10 @@ from playwright.sync_api import Page, expect
 from demo.hr_api import HrApi
 from demo.scripted_model import ScriptedModel
 from emulator.emulator import Workspace
-from tests.harness.chromium import browser_page, needs_chromium
+from tests.harness.chromium import needs_chromium
 from tests.harness.whole_bot import StartBot
 
 pytestmark = [needs_chromium, pytest.mark.xdist_group("page")]
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with browser_page() as page:
-        yield page
 
 
 @pytest.fixture
@@ -31,15 +25,11 @@ def scripted() -> Iterator[ScriptedModel]:
 
 
 @pytest.fixture
-def opened(page: Page, start_bot: StartBot, workspace: Workspace, scripted: ScriptedModel) -> Iterator[Page]:
-    """The page before a running bot with the demo's model; nothing may go wrong in its console."""
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
+def opened(start_bot: StartBot, workspace: Workspace, scripted: ScriptedModel, page: Page) -> Page:
+    """The page before a running bot with the demo's model."""
     start_bot(with_model=None, openai_base_url=scripted.base_url)
     page.goto(workspace.url)
-    yield page
-    page.goto("about:blank")
-    assert wrong == []
+    return page
 
 
 def ask(page: Page, text: str) -> None:

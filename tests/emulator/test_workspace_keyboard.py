@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from tests.harness.chromium import CHROMIUM, QUIET, needs_chromium
+from tests.harness.chromium import needs_chromium
 from tests.harness.recording_bot import Stage, actions, asks, button, modal, section, staged
 
 pytestmark = [needs_chromium, pytest.mark.xdist_group("page")]
 Open = Callable[..., Page]
+SCHEMES: list[Literal["dark", "light"]] = ["dark", "light"]
 FROM_END = "(box) => box.scrollHeight - box.scrollTop - box.clientHeight"
 CARD = [
     section("Remove Tom?"),
     actions(button(), button(action_id="deny", text={"type": "plain_text", "text": "Deny"})),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -35,25 +28,16 @@ def stage() -> Iterator[Stage]:
 
 
 @pytest.fixture
-def opened(browser: Browser, stage: Stage) -> Iterator[Open]:
-    """Opens the page of the stage in a window of its own; nothing may go wrong in its console."""
-    wrong: list[str] = []
-    with ExitStack() as windows:
+def opened(stage: Stage, page: Page) -> Open:
+    """Opens the page of the stage in a window of some width."""
 
-        def open_(place: str = "U0ANN/C0HR", width: int = 1280, *, dark: bool = False) -> Page:
-            window = browser.new_context(
-                viewport={"width": width, "height": 700}, color_scheme="dark" if dark else "light"
-            )
-            windows.callback(window.close)
-            page = window.new_page()
-            page.set_default_timeout(10_000)
-            page.on("pageerror", lambda error: wrong.append(str(error)))
-            page.goto(f"{stage.workspace.url}#{place}")
-            expect(page.get_by_label("Message # hr-bot")).to_have_count(1)
-            return page
+    def open_(place: str = "U0ANN/C0HR", width: int = 1280) -> Page:
+        page.set_viewport_size({"width": width, "height": 700})
+        page.goto(f"{stage.workspace.url}#{place}")
+        expect(page.get_by_label("Message # hr-bot")).to_have_count(1)
+        return page
 
-        yield open_
-    assert wrong == []
+    return open_
 
 
 def focused(page: Page) -> str:
@@ -211,7 +195,9 @@ def fonts(page: Page, selector: str) -> list[str]:
     session.send("CSS.enable")
     root = session.send("DOM.getDocument")["root"]["nodeId"]
     node = session.send("DOM.querySelector", {"nodeId": root, "selector": selector})["nodeId"]
-    return [font["familyName"] for font in session.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"]]
+    found = session.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"]
+    session.detach()
+    return [font["familyName"] for font in found]
 
 
 def test_digits_are_of_the_font_of_the_words(opened: Open, stage: Stage) -> None:
@@ -221,18 +207,26 @@ def test_digits_are_of_the_font_of_the_words(opened: Open, stage: Stage) -> None
     assert len(fonts(page, f"[data-ts='{ts}'] .text")) == 1  # where there is an emoji font, it has digits, too
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_on_a_phone_nothing_hangs_over_and_everything_can_be_reached(opened: Open, stage: Stage, dark: bool) -> None:
+def widths(page: Page) -> set[int]:
+    """How wide all of the page is, in the light and in the dark."""
+    found = set()
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        found.add(page.evaluate("document.documentElement.scrollWidth"))
+    return found
+
+
+def test_on_a_phone_nothing_hangs_over_and_everything_can_be_reached(opened: Open, stage: Stage) -> None:
     root = stage.workspace.say("U0ANN", "@hr-bot please")
     table = "| # | Name | Job | Department | Joined |\n|---|---|---|---|---|\n| 1 | Grace Mbeki | Chief Executive | Management | 2015 |"
     blocks = [{"type": "markdown", "text": table}, *CARD]
     stage.client.chat_postMessage(channel="C0HR", thread_ts=root, text="card", blocks=blocks)
-    page = opened(width=375, dark=dark)
-    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    page = opened(width=375)
+    assert widths(page) == {375}
     expect(page.get_by_role("button", name="1 reply")).to_be_in_viewport()
     page.get_by_role("button", name="1 reply").click()
     expect(page.get_by_role("button", name="Approve")).to_be_in_viewport()
-    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    assert widths(page) == {375}
     page.get_by_role("button", name="Conversations").click()
     page.get_by_role("button", name="# random").click()
     expect(page.get_by_role("button", name="# random")).to_be_hidden()
@@ -256,16 +250,17 @@ CONTRAST = """(selector) => {
 }"""
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_in_the_dark_the_page_is_dark_and_everything_can_be_read(opened: Open, stage: Stage, dark: bool) -> None:
+def test_in_the_dark_the_page_is_dark_and_everything_can_be_read(opened: Open, stage: Stage) -> None:
     """WCAG 2.2 asks for a contrast of 4.5 (https://www.w3.org/TR/WCAG22/#contrast-minimum)."""
     root = stage.workspace.say("U0ANN", "@hr-bot please see `code` and https://h.example")
     blocks = [*CARD, {"type": "context", "elements": [{"type": "mrkdwn", "text": "soft `code`"}]}]
     stage.client.chat_postMessage(channel="C0HR", thread_ts=root, text="card", blocks=blocks)
-    page = opened(f"U0ANN/C0HR/{root}", dark=dark)
+    page = opened(f"U0ANN/C0HR/{root}")
     expect(page.get_by_role("button", name="Approve")).to_have_count(1)
-    for selector in (".message .text", ".mention", ".message code", ".by time", ".context", ".context code", "textarea",
-                     ".kit:not(.primary)", ".tag", "#sidebar button", "#title .faint", "#messages a"):  # fmt: skip
-        contrast, page_luma = page.evaluate(CONTRAST, selector)
-        assert contrast >= 4.5, (selector, contrast)
-        assert (page_luma < 0.05) == dark
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        for selector in (".message .text", ".mention", ".message code", ".by time", ".context", ".context code", "textarea",
+                         ".kit:not(.primary)", ".tag", "#sidebar button", "#title .faint", "#messages a"):  # fmt: skip
+            contrast, page_luma = page.evaluate(CONTRAST, selector)
+            assert contrast >= 4.5, (scheme, selector, contrast)
+            assert (page_luma < 0.05) == (scheme == "dark")

@@ -10,34 +10,29 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from emulator.app import read_manifest
-from tests.harness.chromium import browser_page, needs_chromium
+from tests.harness.chromium import needs_chromium
 from tests.harness.recording_bot import Stage, asks, modal, staged
 
 pytestmark = [needs_chromium, pytest.mark.xdist_group("page")]
 Open = Callable[..., Stage]
 
 
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with browser_page() as page:
-        yield page
+@pytest.fixture
+def stages() -> Iterator[ExitStack]:
+    with ExitStack() as stages:
+        yield stages
 
 
 @pytest.fixture
-def opened(page: Page) -> Iterator[Open]:
-    """Opens the page of a new stage at a place; nothing may go wrong in its console."""
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    with ExitStack() as stages:
+def opened(stages: ExitStack, page: Page) -> Open:
+    """Opens the page of a new stage at a place."""
 
-        def open_(place: str = "U0ANN/C0HR", **more: Any) -> Stage:
-            stage = stages.enter_context(staged(shortcuts=read_manifest().shortcuts, **more))
-            page.goto(f"{stage.workspace.url}#{place}")
-            return stage
+    def open_(place: str = "U0ANN/C0HR", **more: Any) -> Stage:
+        stage = stages.enter_context(staged(shortcuts=read_manifest().shortcuts, **more))
+        page.goto(f"{stage.workspace.url}#{place}")
+        return stage
 
-        yield open_
-        page.goto("about:blank")
-    assert wrong == []
+    return open_
 
 
 def replies(page: Page) -> Any:
