@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from click import ClickException
 
+from demo.__main__ import Plan, read_catalog
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 from tests.harness.ports import free_ports, listens
 from tests.harness.whole_bot import buttons, card_text
@@ -150,6 +153,7 @@ def test_a_mention_on_the_page_gets_an_answer_from_the_api(demo: Demo) -> None:
 
 def test_a_removal_waits_for_the_button(demo: Demo) -> None:
     employees = demo.directory / "demo-data" / "hr.json"
+    assert "remove Tom Berg" in demo.told
     thread = demo.act("say", text="@hr-bot remove Tom Berg", channel="C0HR", thread_ts=None)
     card = wait_until(lambda: demo.replies(thread))[0]
     assert "/api/users/7" in card_text(card)
@@ -160,6 +164,7 @@ def test_a_removal_waits_for_the_button(demo: Demo) -> None:
     wait_until(lambda: len(demo.replies(thread)) == 2)
     wait_until(lambda: "Approved and done" in card_text(demo.replies(thread)[0]))
     assert '"Tom"' not in employees.read_text()
+    wait_until(lambda: "remove Tom Berg" not in demo.state["examples"])
 
 
 def test_a_second_demo_on_the_same_ports_is_told_which_one_is_taken(demo: Demo, project: Path) -> None:
@@ -171,8 +176,11 @@ def test_a_second_demo_on_the_same_ports_is_told_which_one_is_taken(demo: Demo, 
     assert "Traceback" not in told
 
 
-def test_sigterm_ends_everything(demo: Demo) -> None:
-    """Stands behind all that use the demo of the tests above: it ends it."""
+def test_sigterm_ends_everything_and_a_second_run_goes_on_with_what_is_kept(demo: Demo) -> None:
+    """Stands behind all that use the demo of the tests above: it ends it. The bot's database and the people of the HR API are the first
+    run's; to the workspace everything is new."""
+    offered = demo.state["examples"]
+    assert offered
     demo.process.send_signal(signal.SIGTERM)
     told, _ = demo.process.communicate(timeout=120)
 
@@ -181,23 +189,12 @@ def test_sigterm_ends_everything(demo: Demo) -> None:
     assert "Ended." in told
     assert "Traceback" not in told
     assert [port for port in range(demo.port, demo.port + 4) if listens(port)] == []
-    log = (demo.directory / "demo-data" / "bot.log").read_text()
-    assert '"event": "stopped"' in log
-
-
-def test_a_second_run_answers_like_the_first_and_offers_what_is_there(tmp_path: Path) -> None:
-    """The bot's database is the first one's; to the workspace everything is new."""
-    project = copied(tmp_path)
-    with running(project) as first:
-        assert "remove Tom Berg" in first.told
-        card = first.ask("remove Tom Berg")[0]
-        first.act("click", ts=card["ts"], channel="C0HR", action_id="approve", value=buttons(card)["approve"])
-        wait_until(lambda: "remove Tom Berg" not in first.state["examples"])
-    log = project / "demo-data" / "bot.log"
+    log = demo.directory / "demo-data" / "bot.log"
     before = log.read_text()
-    with running(project) as second:
-        offered = second.state["examples"]
-        assert "remove Tom Berg" not in offered
+    assert '"event": "stopped"' in before
+
+    with running(demo.directory) as second:
+        assert second.state["examples"] == offered
         assert set(offered) <= {line.strip().removeprefix("@hr-bot ") for line in second.told.splitlines()}
         for question in offered[:2]:
             assert second.ask(question), question
@@ -228,51 +225,59 @@ def devices(request: Request) -> Reply:
     return Reply(204) if request.method == "DELETE" else as_json(found)
 
 
-def test_the_demo_runs_with_a_catalog_and_an_api_of_ones_own(project: Path) -> None:
-    file = project / "my own.yaml"
-    file.write_text(OWN)
-    with Loopback(devices) as api, running(project, "--apis", "my own.yaml", DEVICES_URL=api.url) as demo:
-        assert f"Devices at {api.url}" in demo.told
-        assert "HR API" not in demo.told
-        state = demo.state
-        assert state["examples"] == ["GET /devices"]
-        assert "@hr-bot GET /devices" in demo.told
-        assert "night-shift" in state["groups"].values()
-        assert {"U0123ABCD", "U0CLE"} <= set(state["people"])
-        assert "ops" in {channel["name"] for channel in state["channels"]}
-
-        assert "I only follow a script" in json.dumps(demo.ask("which devices are in Lisbon?"))
-        assert "Switch B" in json.dumps(demo.ask("GET /devices"))
-        card = demo.ask("DELETE /devices/2")[0]
-        assert f"{api.url}/devices/2" in card_text(card)
-        assert [one for one in api.requests if one.method == "DELETE"] == []
-        for who in ("U0BEN", "U0CLE", "U0DEV"):  # three of the group's, as the catalog asks for
-            demo.act(
-                "click", me=who, ts=card["ts"], channel="C0HR", action_id="approve", value=buttons(card)["approve"]
-            )
-        wait_until(lambda: [one for one in api.requests if one.method == "DELETE"])
+@pytest.fixture(scope="module")
+def api() -> Iterator[Loopback]:
+    with Loopback(devices) as api:
+        yield api
 
 
-def test_a_saved_change_is_taken_at_once_and_a_broken_one_is_told(project: Path) -> None:
-    file = project / "my own.yaml"
-    file.write_text(OWN)
-    with Loopback(devices) as api, running(project, "--apis", str(file), DEVICES_URL=api.url) as demo:
-        assert "Lisbon" not in json.dumps(demo.ask("GET /sites"))
+@pytest.fixture(scope="module")
+def own(project: Path, api: Loopback) -> Iterator[Demo]:
+    """The demo with that API, and with the catalog in the file `my own.yaml`."""
+    (project / "my own.yaml").write_text(OWN)
+    with running(project, "--apis", "my own.yaml", DEVICES_URL=api.url) as demo:
+        yield demo
 
-        file.with_name("new").write_text(OWN.replace("@night-shift", "@day-shift") + MORE)
-        file.with_name("new").replace(file)  # as editors save
-        wait_until(lambda: demo.state["examples"] == ["GET /devices", "GET /sites"])
-        assert "day-shift" in demo.state["groups"].values()
-        wait_until(lambda: "Lisbon" in json.dumps(demo.ask("GET /sites")))
 
-        file.write_text(OWN + "  - {method: GET, url: /sites/:id, description: d}\n")
-        assert demo.process.stdout is not None
-        told = ""
-        while "as it was before" not in told:
-            told += demo.process.stdout.readline()
-        assert "my own.yaml was saved and is taken: 4 operations." in told
-        assert "my own.yaml, endpoint 4, line 9: ':id' does not mark a placeholder here; write [id]." in told
-        assert "Lisbon" in json.dumps(demo.ask("GET /sites"))
+def test_the_demo_runs_with_a_catalog_and_an_api_of_ones_own(own: Demo, api: Loopback) -> None:
+    assert f"Devices at {api.url}" in own.told
+    assert "HR API" not in own.told
+    state = own.state
+    assert state["examples"] == ["GET /devices"]
+    assert "@hr-bot GET /devices" in own.told
+    assert "night-shift" in state["groups"].values()
+    assert {"U0123ABCD", "U0CLE"} <= set(state["people"])
+    assert "ops" in {channel["name"] for channel in state["channels"]}
+
+    assert "I only follow a script" in json.dumps(own.ask("which devices are in Lisbon?"))
+    assert "Switch B" in json.dumps(own.ask("GET /devices"))
+    card = own.ask("DELETE /devices/2")[0]
+    assert f"{api.url}/devices/2" in card_text(card)
+    assert [one for one in api.requests if one.method == "DELETE"] == []
+    for who in ("U0BEN", "U0CLE", "U0DEV"):  # three of the group's, as the catalog asks for
+        own.act("click", me=who, ts=card["ts"], channel="C0HR", action_id="approve", value=buttons(card)["approve"])
+    wait_until(lambda: [one for one in api.requests if one.method == "DELETE"])
+
+
+def test_a_saved_change_is_taken_at_once_and_a_broken_one_is_told(own: Demo) -> None:
+    """Stands behind the one above, whose catalog it changes."""
+    file = own.directory / "my own.yaml"
+    assert "Lisbon" not in json.dumps(own.ask("GET /sites"))
+
+    file.with_name("new").write_text(OWN.replace("@night-shift", "@day-shift") + MORE)
+    file.with_name("new").replace(file)  # as editors save
+    wait_until(lambda: own.state["examples"] == ["GET /devices", "GET /sites"])
+    assert "day-shift" in own.state["groups"].values()
+    wait_until(lambda: "Lisbon" in json.dumps(own.ask("GET /sites")))
+
+    file.write_text(OWN + "  - {method: GET, url: /sites/:id, description: d}\n")
+    assert own.process.stdout is not None
+    told = ""
+    while "as it was before" not in told:
+        told += own.process.stdout.readline()
+    assert "my own.yaml was saved and is taken: 4 operations." in told
+    assert "my own.yaml, endpoint 4, line 9: ':id' does not mark a placeholder here; write [id]." in told
+    assert "Lisbon" in json.dumps(own.ask("GET /sites"))
 
 
 @pytest.mark.parametrize(
@@ -287,14 +292,19 @@ def test_a_saved_change_is_taken_at_once_and_a_broken_one_is_told(project: Path)
         (None, "my.yaml: No such file or directory"),
     ],
 )
-def test_a_catalog_that_cannot_be_taken_stops_the_start_in_words(project: Path, text: str | None, words: str) -> None:
-    (project / "my.yaml").unlink(missing_ok=True)
+def test_what_is_wrong_with_a_catalog_is_told_in_words(tmp_path: Path, text: str | None, words: str) -> None:
+    """By what `click` makes the end of a start: the words, an exit code, and no traceback."""
+    file = tmp_path / "my.yaml"
     if text is not None:
-        (project / "my.yaml").write_text(text)
+        file.write_text(text)
+    with pytest.raises(ClickException, match=re.escape(words)):
+        read_catalog(Plan(8800, 3000, file))
 
-    process = start(project, "--apis", "my.yaml")
+
+def test_a_catalog_that_cannot_be_taken_stops_the_start(project: Path) -> None:
+    process = start(project, "--apis", "nowhere.yaml")
     told, _ = process.communicate(timeout=120)
 
     assert process.returncode == 1
-    assert words in told
+    assert "nowhere.yaml: No such file or directory" in told
     assert "Traceback" not in told
