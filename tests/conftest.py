@@ -6,10 +6,12 @@ import functools
 import gc
 import os
 import shutil
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpcore2
 import pytest
 from hypothesis import settings
 from werkzeug.routing import Rule
@@ -52,6 +54,21 @@ def _compile_when_used(rule: Rule, append_unknown: bool = True) -> Callable[...,
 
 _compile = Rule._compile_builder
 setattr(Rule, "_compile_builder", _compile_when_used)  # noqa: B010
+
+
+@functools.cache
+def _certificates(trust_env: bool, _named: tuple[str | None, ...]) -> ssl.SSLContext:
+    return _default_context(_trust_env=trust_env)
+
+
+def _same_certificates(*, _trust_env: bool = True) -> ssl.SSLContext:
+    """What a client of the tests' own trusts. Most of them speak plain HTTP on loopback, and to read the system's certificates for each
+    took fifty milliseconds; the bot's clients share theirs (base/deadline.py)."""
+    return _certificates(_trust_env, tuple(map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))))
+
+
+_default_context = httpcore2.default_ssl_context
+setattr(httpcore2, "default_ssl_context", _same_certificates)  # noqa: B010
 
 settings.register_profile(
     "any machine", settings(), deadline=None
