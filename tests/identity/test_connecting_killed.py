@@ -68,9 +68,11 @@ def start(system: System) -> Any:
 
 
 def asked(system: System) -> tuple[str, Browser, str]:
-    """Ann's question that waits; her browser; her link."""
+    """Ann's question that waits; her browser; her link. It is written down that this was sent: until then, a program that was killed sends
+    it again."""
     ts = system.mention("who is 1?")
     (aside,) = system.workspace.wait(lambda: system.workspace.ephemerals("U0ANN"))
+    until(lambda: not system.open("posts", "due"))
     return ts, Browser(None, "ann"), link_in(aside)
 
 
