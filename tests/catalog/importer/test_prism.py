@@ -7,14 +7,13 @@ request against the same description.
 
 from __future__ import annotations
 
-import copy
 import http.client
 import json
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from tests.test_crash import ANN, System
 PRISM = os.environ.get("PRISM") or shutil.which("prism")
 pytestmark = [
     pytest.mark.programs,
+    pytest.mark.xdist_group("prism"),  # with one of it
     pytest.mark.skipif(not PRISM, reason="no Prism here: install @stoplight/prism-cli, and name it in PRISM"),
 ]
 
@@ -81,6 +81,12 @@ TICKETS = description(
     security=[{"key": []}],
     components={"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"}}},
 )
+# What Prism answers with.
+_FOUND = TICKETS["paths"]["/tickets"]["get"]["responses"]["200"]
+_FOUND["content"]["application/json"]["example"] = [{"id": 1, "title": "One"}, {"id": 2, "title": "Two"}]
+_FOUND["headers"] = {
+    "Link": {"schema": {"type": "string"}, "example": '<https://api.example.com/t/9?page=2>; rel="next"'}
+}
 
 
 def wants(*calls: dict[str, Any]) -> Message:
@@ -133,14 +139,25 @@ def imported(file: Path, base_url: str) -> str:
     return text.replace("    enabled: false\n", "")
 
 
-@contextmanager
-def at_work(file: Path, folder: Path, **variables: str) -> Iterator[tuple[System, Prism, ReplayModel]]:
+@dataclass(frozen=True)
+class AtWork:
     """The program with the catalog of a description that Prism serves."""
+
+    system: System
+    prism: Prism
+    model: ReplayModel
+
+
+@pytest.fixture(scope="module")
+def at_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtWork]:
+    folder = tmp_path_factory.mktemp("prism")
+    file = folder / "tickets.yaml"
+    file.write_text(yaml.safe_dump(TICKETS))
     with Workspace() as workspace, ReplayModel() as model, Prism(file) as prism:
         system = System("http", workspace, model, prism, folder)
         (folder / "apis.yaml").write_text(imported(file, prism.url))
-        program = system.start(**variables)
-        yield system, prism, model
+        program = system.start(SHOP_API_KEY="only-for-this-test")
+        yield AtWork(system, prism, model)
         assert program.terminate() == 0
 
 
@@ -153,60 +170,52 @@ def approve_all(system: System, asked: str, count: int) -> None:
         until(lambda: len(system.writes()) == len(pressed))
 
 
-def test_prism_takes_every_request_that_the_bot_makes_of_an_imported_description(tmp_path: Path) -> None:
-    file = tmp_path / "tickets.yaml"
-    file.write_text(yaml.safe_dump(TICKETS))
+def test_prism_takes_every_request_that_the_bot_makes_of_an_imported_description(at_work: AtWork) -> None:
+    system, verdicts = at_work.system, at_work.prism.verdicts
+    before = len(verdicts)
     find = "/tickets?ids=1,2&states=open&states=shut&parents=3|4&page=1&since=2024-02-29"
     ticket = {"title": "Häßlich & kaputt", "urgency": "high", "owner": {"email": "ann@example.com"}}
     note = {"text": "a&b=c ü", "tags": [1, 2], "people": [3, 4]}
-    with at_work(file, tmp_path, SHOP_API_KEY="only-for-this-test") as (system, prism, model):
-        model.script(
-            "go",
-            [
-                wants(
-                    {"method": "GET", "url": find, "headers": {"X-Region": "eu"}},
-                    {"method": "GET", "url": "/tickets/7"},
-                ),
-                wants({"method": "POST", "url": "/tickets", "body": ticket}),
-                wants({"method": "POST", "url": "/tickets/7/notes", "body": note}),
-                wants({"method": "DELETE", "url": "/tickets/7"}),
-                answer("All done."),
-            ],
-        )
-        asked = system.mention("go")
-        approve_all(system, asked, 3)
-        system.wait_for_answer(asked, "All done.")
+    at_work.model.script(
+        "go",
+        [
+            wants(
+                {"method": "GET", "url": find, "headers": {"X-Region": "eu"}},
+                {"method": "GET", "url": "/tickets/7"},
+            ),
+            wants({"method": "POST", "url": "/tickets", "body": ticket}),
+            wants({"method": "POST", "url": "/tickets/7/notes", "body": note}),
+            wants({"method": "DELETE", "url": "/tickets/7"}),
+            answer("All done."),
+        ],
+    )
+    asked = system.mention("go")
+    approve_all(system, asked, 3)
+    system.wait_for_answer(asked, "All done.")
 
-    assert [(name, against) for name, status, against in prism.verdicts if status >= 300 or against] == []
-    assert [(name, status) for name, status, _ in prism.verdicts if not name.startswith("GET")] == [
+    assert [(name, against) for name, status, against in verdicts[before:] if status >= 300 or against] == []
+    assert [(name, status) for name, status, _ in verdicts[before:] if not name.startswith("GET")] == [
         ("POST /tickets", 201),
         ("POST /tickets/7/notes", 201),
         ("DELETE /tickets/7", 204),
     ]
-    assert [name for name, _, _ in prism.verdicts][:2] == [
+    assert [name for name, _, _ in verdicts[before:]][:2] == [
         "GET /tickets?ids=1,2&states=open&states=shut&parents=3%7C4&page=1&since=2024-02-29",
         "GET /tickets/7",
     ]
 
 
-def test_a_list_over_pages_is_asked_for_as_described_and_never_called_whole(tmp_path: Path) -> None:
-    """Prism gives the same example for each page, with a link and a total that promise more."""
-    file = tmp_path / "tickets.yaml"
-    document = copy.deepcopy(TICKETS)
-    ok = document["paths"]["/tickets"]["get"]["responses"]["200"]
-    ok["content"]["application/json"]["example"] = [{"id": 1, "title": "One"}, {"id": 2, "title": "Two"}]
-    ok["headers"] = {
-        "Link": {"schema": {"type": "string"}, "example": '<https://api.example.com/t/9?page=2>; rel="next"'}
-    }
-    file.write_text(yaml.safe_dump(document))
+def test_a_list_over_pages_is_asked_for_as_described_and_never_called_whole(at_work: AtWork) -> None:
+    """Prism gives the same example for each page, with a link that promises more."""
+    system, model, verdicts = at_work.system, at_work.model, at_work.prism.verdicts
+    before = len(verdicts)
     read = {"method": "GET", "url": "/tickets?page=1", "headers": {"X-Region": "eu"}}
-    with at_work(file, tmp_path, SHOP_API_KEY="only-for-this-test") as (system, prism, model):
-        model.script("go", [wants(read), wants(read | {"all_pages": True}), answer("All done.")])
-        system.wait_for_answer(system.mention("go"), "All done.")
-        told = [json.loads(one["content"]) for one in model.conversation("go")[-1] if one["role"] == "tool"]
+    model.script("list", [wants(read), wants(read | {"all_pages": True}), answer("All listed.")])
+    system.wait_for_answer(system.mention("list"), "All listed.")
+    told = [json.loads(one["content"]) for one in model.conversation("list")[-1] if one["role"] == "tool"]
 
-    assert [against for _, status, against in prism.verdicts if status >= 300 or against] == []
-    assert [name for name, _, _ in prism.verdicts] == [f"GET /tickets?page={number}" for number in (1, 1, 2)]
+    assert [against for _, status, against in verdicts[before:] if status >= 300 or against] == []
+    assert [name for name, _, _ in verdicts[before:]] == [f"GET /tickets?page={number}" for number in (1, 1, 2)]
     assert "These are not all: its Link header names a next page." in told[0]["note"]
     assert "These are not all: the API led back to a page that was read already." in told[1]["note"]
     assert [one["id"] for one in told[1]["data"]] == [1, 2]
