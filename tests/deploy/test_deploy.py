@@ -84,12 +84,11 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Dockerfile's steps by hand: what it copies, in a folder of its own."""
+    """The Dockerfile's steps by hand: what it copies, in a folder of its own, compiled (as far as the original is)."""
     folder = tmp_path_factory.mktemp("image")
-    ignored = shutil.ignore_patterns("__pycache__")
     for name, target in copied().items():
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / target, ignore=ignored)
+            shutil.copytree(ROOT / name, folder / target)
         else:
             shutil.copy(ROOT / name, folder / name)
     return folder

@@ -278,13 +278,24 @@ endpoints:
 SHOWS = '  - {{method: GET, url: "/people/[id]", description: Shows a person.}}\n'
 
 
-@pytest.fixture
-def people(tmp_path: Path) -> Iterator[Foreign]:
-    (tmp_path / "db.json").write_text(json.dumps({"people": PEOPLE}))
+@pytest.fixture(scope="module")
+def json_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Foreign]:
+    folder = tmp_path_factory.mktemp("json-server")
+    (folder / "db.json").write_text(json.dumps({"people": []}))
     port = free_port()
     command = [str(JSON_SERVER), "--host", "127.0.0.1", "--port", str(port), "db.json"]
-    with running(command, tmp_path, f"http://127.0.0.1:{port}", "/people") as server:
+    with running(command, folder, f"http://127.0.0.1:{port}", "/people") as server:
         yield server
+
+
+@pytest.fixture
+def people(json_server: Foreign) -> Foreign:
+    """json-server with these people and no others."""
+    for one in json_server.ask("GET", "/people"):
+        json_server.ask("DELETE", f"/people/{one['id']}")
+    for one in PEOPLE:
+        json_server.ask("POST", "/people", one)
+    return json_server
 
 
 def before(people: Foreign, folder: Path, more: str = SHOWS) -> BotParts:
