@@ -16,7 +16,7 @@ from tests.harness.oidc_provider import SECRET, OidcProvider, oidc_provider
 from tests.harness.whole_bot import RunningBot, StartBot
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OidcProvider]:
     folder = tmp_path_factory.mktemp("provider")
     with oidc_provider(folder, redirect_uris=[f"{PUBLIC}/oauth/callback"]) as running:
