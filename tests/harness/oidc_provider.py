@@ -112,16 +112,26 @@ def _form(page: str) -> tuple[str, Mapping[str, str]] | None:
     return found[1], dict(fields)
 
 
+def _without_none(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if value is not None}
+
+
 @contextmanager
 def oidc_provider(
-    folder: Path, *, life: int = 3_600, scopes: Sequence[str] = ("hr.read",), **client: Any
+    folder: Path,
+    *,
+    life: int = 3_600,
+    scopes: Sequence[str] = ("hr.read",),
+    others: Sequence[Mapping[str, Any]] = (),
+    **client: Any,
 ) -> Iterator[OidcProvider]:
-    """One whose access tokens live for so many seconds. `client`: how the bot is registered there beside what is usual."""
+    """One whose access tokens live for so many seconds. `client`: how the bot is registered there beside what is usual; `others`: how it
+    is again, under other ids."""
     port = free_port()
     inspector = {**_AS_CLIENT, "redirect_uris": [], "response_types": [], "grant_types": ["client_credentials"]}
     inspector["token_endpoint_auth_method"] = "client_secret_post"
-    bot = {name: value for name, value in (CLIENT | client).items() if value is not None}
-    settings = {"port": port, "life": life, "scopes": list(scopes), "clients": [bot, inspector]}
+    bots = [_without_none({**CLIENT, **one}) for one in (client, *others)]
+    settings = {"port": port, "life": life, "scopes": list(scopes), "clients": [*bots, inspector]}
     environment = {"PATH": os.environ["PATH"], "OIDC_PROVIDER": NODE_MODULES, "SETTINGS": json.dumps(settings)}
     log_file = folder / "oidc-provider.log"
     with log_file.open("wb") as log:

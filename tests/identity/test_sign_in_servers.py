@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,7 +23,7 @@ from identity.sign_in_servers import SignInRefused, SignInServers, SlowDown, lac
 from tests.harness.logs import logged
 from tests.harness.loopback import Reply, as_json
 from tests.harness.oidc_provider import CALLBACK as LOCAL_CALLBACK
-from tests.harness.oidc_provider import SECRET, needs_oidc_provider, oidc_provider
+from tests.harness.oidc_provider import SECRET, OidcProvider, needs_oidc_provider, oidc_provider
 from tests.harness.peculiar_provider import CALLBACK, KEY, NONCE, STATE, VERIFIER, Json, PeculiarProvider
 from tests.harness.signing import new_key, pem, write
 
@@ -733,62 +734,82 @@ def shown_by(way: str, folder: Path) -> tuple[Json, Json]:
     return registered[way] | {"token_endpoint_auth_method": way}, keys[way]
 
 
-by_each_way = pytest.mark.parametrize("way", ["client_secret_basic", "client_secret_post", "none", "private_key_jwt"])
+WAYS = ["client_secret_basic", "client_secret_post", "none", "private_key_jwt"]
+by_each_way = pytest.mark.parametrize("way", WAYS)
+
+
+@dataclass(frozen=True)
+class Strict:
+    """A strict server that knows the bot several times, each by another way, whose name is its client_id there."""
+
+    real: OidcProvider
+    apis: Mapping[str, Api]
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Strict]:
+    folder = tmp_path_factory.mktemp("strict")
+    shown = {way: shown_by(way, folder) for way in WAYS}
+    with oidc_provider(
+        folder, others=[registered | {"client_id": way} for way, (registered, _) in shown.items()]
+    ) as real:
+        yield Strict(real, {way: real_api(real.issuer, client_id=way, **keys) for way, (_, keys) in shown.items()})
+
+
+with_one_server = pytest.mark.xdist_group("strict-server")
 
 
 @needs_oidc_provider
+@with_one_server
 @by_each_way
-def test_a_strict_server_lets_in_renews_and_takes_back(way: str, tmp_path: Path) -> None:
+def test_a_strict_server_lets_in_renews_and_takes_back(way: str, strict: Strict) -> None:
     servers = SignInServers(time.time)
-    registered, keys = shown_by(way, tmp_path)
-    with oidc_provider(tmp_path, **registered) as real:
-        api = real_api(real.issuer, **keys)
-        sent = {"state": STATE, "nonce": NONCE, "verifier": VERIFIER, "redirect_uri": LOCAL_CALLBACK}
-        grant = servers.redeem(api, params=real.sign_in(servers.authorization_url(api, **sent), "ann"), **sent)
-        assert (grant.subject, grant.issuer, grant.scopes) == ("ann", real.issuer, REAL)
-        assert (grant.name, grant.email, grant.email_verified) == ("ann of HR", "ann@example.com", True)
+    real, api = strict.real, strict.apis[way]
+    sent = {"state": STATE, "nonce": NONCE, "verifier": VERIFIER, "redirect_uri": LOCAL_CALLBACK}
+    grant = servers.redeem(api, params=real.sign_in(servers.authorization_url(api, **sent), "ann"), **sent)
+    assert (grant.subject, grant.issuer, grant.scopes) == ("ann", real.issuer, REAL)
+    assert (grant.name, grant.email, grant.email_verified) == ("ann of HR", "ann@example.com", True)
 
-        renewed = servers.refresh(api, grant.refresh_token)
-        assert renewed.refresh_token != grant.refresh_token
-        assert real.is_active(renewed.access_token)
+    renewed = servers.refresh(api, grant.refresh_token)
+    assert renewed.refresh_token != grant.refresh_token
+    assert real.is_active(renewed.access_token)
 
-        assert servers.revoke(api, renewed)
-        assert not real.is_active(renewed.access_token)
-        with pytest.raises(SignInRefused) as told:
-            servers.refresh(api, renewed.refresh_token)
-        assert told.value.code == "invalid_grant"
+    assert servers.revoke(api, renewed)
+    assert not real.is_active(renewed.access_token)
+    with pytest.raises(SignInRefused) as told:
+        servers.refresh(api, renewed.refresh_token)
+    assert told.value.code == "invalid_grant"
 
 
 @needs_oidc_provider
-def test_a_strict_server_refuses_another_verifier_and_a_person_who_says_no(tmp_path: Path) -> None:
+@with_one_server
+def test_a_strict_server_refuses_another_verifier_and_a_person_who_says_no(strict: Strict) -> None:
     servers = SignInServers(time.time)
-    with oidc_provider(tmp_path) as real:
-        api = real_api(real.issuer)
-        sent = {"state": STATE, "nonce": NONCE, "verifier": VERIFIER, "redirect_uri": LOCAL_CALLBACK}
-        params = real.sign_in(servers.authorization_url(api, **sent), "ann")
-        with pytest.raises(SignInRefused) as told:
-            servers.redeem(api, params=params, **sent | {"verifier": "w" * 50})
-        assert told.value.code == "invalid_grant"
-        params = real.sign_in(servers.authorization_url(api, **sent), "nobody")
-        with pytest.raises(SignInRefused) as told:
-            servers.redeem(api, params=params, **sent)
-        assert told.value.code == "access_denied"
+    real, api = strict.real, strict.apis["client_secret_basic"]
+    sent = {"state": STATE, "nonce": NONCE, "verifier": VERIFIER, "redirect_uri": LOCAL_CALLBACK}
+    params = real.sign_in(servers.authorization_url(api, **sent), "ann")
+    with pytest.raises(SignInRefused) as told:
+        servers.redeem(api, params=params, **sent | {"verifier": "w" * 50})
+    assert told.value.code == "invalid_grant"
+    params = real.sign_in(servers.authorization_url(api, **sent), "nobody")
+    with pytest.raises(SignInRefused) as told:
+        servers.redeem(api, params=params, **sent)
+    assert told.value.code == "access_denied"
 
 
 @needs_oidc_provider
+@with_one_server
 @by_each_way
-def test_a_strict_server_lets_a_device_in(way: str, tmp_path: Path) -> None:
+def test_a_strict_server_lets_a_device_in(way: str, strict: Strict) -> None:
     servers = SignInServers(time.time)
-    registered, keys = shown_by(way, tmp_path)
-    with oidc_provider(tmp_path, **registered) as real:
-        api = real_api(real.issuer, **keys)
-        assert servers.has_device_flow(api)
-        start = servers.begin_device(api)
-        assert start.verification_url == f"{real.issuer}/device"
-        assert servers.poll_device(api, start) is None
-        real.enter(start.complete_url)
-        grant = servers.poll_device(api, start)
-        assert grant is not None
-        assert (grant.subject, grant.email) == ("ann", "ann@example.com")
-        with pytest.raises(SignInRefused):
-            servers.poll_device(api, start)
+    real, api = strict.real, strict.apis[way]
+    assert servers.has_device_flow(api)
+    start = servers.begin_device(api)
+    assert start.verification_url == f"{real.issuer}/device"
+    assert servers.poll_device(api, start) is None
+    real.enter(start.complete_url)
+    grant = servers.poll_device(api, start)
+    assert grant is not None
+    assert (grant.subject, grant.email) == ("ann", "ann@example.com")
+    with pytest.raises(SignInRefused):
+        servers.poll_device(api, start)
