@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -41,6 +42,12 @@ def server() -> Iterator[PeculiarProvider]:
 @pytest.fixture
 def servers() -> SignInServers:
     return SignInServers(lambda: 1_000.0)
+
+
+@cache
+def another_key() -> RSAKey:
+    """One that is not the server's; making one takes a while."""
+    return RSAKey.generate_key(2048)
 
 
 def redeemed(servers: SignInServers, api: Api, **params: str) -> Grant:
@@ -300,7 +307,7 @@ def signed_with_the_clients_secret(server: PeculiarProvider) -> None:
 
 
 def signed_by_another(server: PeculiarProvider) -> None:
-    server.sign_with = RSAKey.generate_key(2048)
+    server.sign_with = another_key()
 
 
 def signed_by_a_key_that_is_not_there(server: PeculiarProvider) -> None:
@@ -328,8 +335,8 @@ def test_a_signature_that_is_not_the_servers_is_refused(
 
 def test_a_key_that_came_since_is_fetched(server: PeculiarProvider, servers: SignInServers) -> None:
     redeemed(servers, server.api())
-    server.sign_with, server.header = RSAKey.generate_key(2048, {"kid": "second"}), {"kid": "second"}
-    server.keys.append(server.sign_with.as_dict(private=False))
+    server.sign_with, server.header = another_key(), {"kid": "second"}
+    server.keys.append(another_key().as_dict(private=False) | {"kid": "second"})
     assert redeemed(servers, server.api()).subject == "ann"
     assert server.paths.count("/jwks") == 2
 
@@ -338,16 +345,16 @@ def test_a_key_that_came_since_is_fetched(server: PeculiarProvider, servers: Sig
 @pytest.mark.parametrize(
     ("key", "algorithm"),
     [
-        (ECKey.generate_key("P-256", {"kid": "other"}), "ES256"),
-        (OKPKey.generate_key("Ed25519", {"kid": "other"}), "EdDSA"),
-        (RSAKey.generate_key(2048, {"kid": "other"}), "PS256"),
+        (ECKey.generate_key("P-256"), "ES256"),
+        (OKPKey.generate_key("Ed25519"), "EdDSA"),
+        (KEY, "PS256"),
     ],
 )
 def test_other_kinds_of_keys_sign_too(
     server: PeculiarProvider, servers: SignInServers, key: RSAKey | ECKey | OKPKey, algorithm: str
 ) -> None:
     server.sign_with, server.header = key, {"kid": "other", "alg": algorithm}
-    server.keys = [key.as_dict(private=False)]
+    server.keys = [key.as_dict(private=False) | {"kid": "other"}]
     assert redeemed(servers, server.api()).subject == "ann"
 
 
@@ -360,7 +367,7 @@ def test_a_token_that_names_no_key_is_tried_with_each_and_odd_keys_are_left_out(
         "no key",
         {"use": "enc", **server.keys[0]},
     ]
-    other = RSAKey.generate_key(2048, {"kid": "other"}).as_dict(private=False)
+    other = another_key().as_dict(private=False) | {"kid": "other"}
     server.keys, server.header = [*odd, other, *server.keys], {"kid": None}
     assert redeemed(servers, server.api()).subject == "ann"
 
@@ -388,7 +395,7 @@ def test_the_log_says_what_of_an_id_token_does_not_hold(
 def test_the_log_says_that_a_signature_does_not_hold(
     server: PeculiarProvider, servers: SignInServers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.sign_with = RSAKey.generate_key(2048, {"kid": "first"})
+    server.sign_with = another_key()
     with pytest.raises(NoCredential):
         redeemed(servers, server.api())
     (entry,) = logged(caplog, event="sign-in server's answer is odd")
@@ -399,8 +406,8 @@ def test_of_a_token_that_names_no_key_the_keys_are_fetched_anew_too(
     server: PeculiarProvider, servers: SignInServers
 ) -> None:
     redeemed(servers, server.api())
-    server.sign_with, server.header = RSAKey.generate_key(2048), {"kid": None}
-    server.keys.append(server.sign_with.as_dict(private=False))
+    server.sign_with, server.header = another_key(), {"kid": None}
+    server.keys.append(another_key().as_dict(private=False))
     assert redeemed(servers, server.api()).subject == "ann"
     server.sign_with = RSAKey.generate_key(2048)
     with pytest.raises(NoCredential) as told:
