@@ -162,7 +162,7 @@ def test_files_that_are_rotated_under_load_let_no_call_fail(bots: Bots, tmp_path
         threads = [threading.Thread(target=load) for _ in range(3)]
         for one in threads:
             one.start()
-        for number in range(1, 15):
+        for number in range(1, 9):
             taken.add(f"Bearer token-{number:03}")
             write(tmp_path / "token", f"token-{number:03}".encode())
             seen = len(told)
