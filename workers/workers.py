@@ -181,7 +181,9 @@ class Workers:
                     return None
                 raise
             except CatalogOutdated:
-                hint = "the file is read again; an earlier one holds again at a SIGHUP, or once no process has the newer"
+                hint = (
+                    "the file is read again; an earlier one holds again at a SIGHUP, or once no process has the newer"
+                )
                 log.warning("catalog outdated", hint=hint)
                 self._reload()
                 return _AWAY
