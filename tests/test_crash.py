@@ -15,11 +15,10 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -118,8 +117,8 @@ class System:
         (folder / "apis.yaml").write_text(CATALOG)
         workspace.connect(f"http://127.0.0.1:{self.port}")
 
-    def launch(self, *arguments: str, stdin: int | None = None, **more: str) -> Program:
-        """Starts a process without waiting for it. With a standard input it is `python bot.py` itself."""
+    def launch(self, *arguments: str, terminal: str = "", **more: str) -> Program:
+        """Starts a process without waiting for it, at a terminal of this name if there is one."""
         settings = {
             "PATH": os.environ.get("PATH", ""),
             "PYTHONPATH": str(ROOT),
@@ -136,26 +135,13 @@ class System:
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
         }
-        self.programs.append(self._program(settings | self.more | more, arguments, stdin))
+        fork = Fork(settings | self.more | more, self.folder, arguments, self.clock, terminal)
+        self.programs.append(Program(fork, fork.open_log))
         return self.programs[-1]
-
-    def _program(self, settings: dict[str, str], arguments: Sequence[str], stdin: int | None) -> Program:
-        if stdin is None:
-            fork = Fork(settings, self.folder, arguments, self.clock)
-            return Program(fork, fork.open_log)
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "bot.py")],
-            cwd=self.folder,
-            env=settings,
-            stdin=stdin,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        return Program(process, lambda: process.stderr or ())
 
     def start(self, *arguments: str, **more: str) -> Program:
         """Starts a process and waits until it serves; in socket mode, until Slack can reach it."""
-        program = self.launch(*arguments, stdin=None, **more).wait_for("serving")
+        program = self.launch(*arguments, **more).wait_for("serving")
         return program.wait_for("connected") if self.over == "socket" else program
 
     def mention(self, words: str) -> str:

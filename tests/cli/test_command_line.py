@@ -1,4 +1,8 @@
-"""The command line as an operator meets it: `python bot.py` as a process, its words and its exit codes."""
+"""The command line as an operator meets it: its words and its exit codes.
+
+Starting Python and importing the bot takes seconds: `python bot.py` itself is run where it starts and ends, and else `bot.main()`, in a
+process that was forked, or in this one.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,14 @@ import subprocess
 import sys
 import termios
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from bot import main
-from tests.harness.forked_bot import command
+from tests.harness.forked_bot import Fork, command
 from tests.harness.ports import free_port, listens
 from tests.harness.signing import Authority, write
 from tests.harness.whole_bot import CATALOG, until
@@ -69,27 +74,13 @@ def run(where: Path, *arguments: str, **settings: str) -> subprocess.CompletedPr
     return command(environment(settings), where, *arguments)
 
 
-def run_python(where: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """`python bot.py ...` itself, in the directory `where`, which has no .env file unless the test wrote one."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / "bot.py"), *arguments],
-        cwd=where,
-        env=environment(settings),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 # --- check ------------------------------------------------------------------------------------------------------------
 
 
 def test_check_shows_the_operations_with_who_may_do_what(tmp_path: Path) -> None:
-    done = run_python(tmp_path, "check", HR_API_URL="https://hr.example", APIS_FILE=str(CATALOG))
+    done = check(tmp_path, HR_API_URL="https://hr.example", APIS_FILE=str(CATALOG))
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.exit_code, done.stderr) == (0, "")
     lines = {
         name: line for line in done.stdout.splitlines() for name in ("GET", "POST", "PUT", "DELETE") if name in line
     }
@@ -406,18 +397,23 @@ def pty_output(where: Path, arguments: list[str], columns: int) -> str:
     """What a command shows on a terminal of this width."""
     door, terminal = os.openpty()
     termios.tcsetwinsize(terminal, (50, columns))
-    command = [sys.executable, str(ROOT / "bot.py"), *arguments]
-    done = subprocess.Popen(
-        command, cwd=where, env={"PATH": os.environ.get("PATH", ""), "TERM": "dumb"}, stdin=terminal, stdout=terminal
-    )
-    os.close(terminal)
+    settings = {"PATH": os.environ.get("PATH", ""), "TERM": "dumb"}
+    with ThreadPoolExecutor(1) as pool:
+        shown = pool.submit(all_of, door)
+        done = command(settings, where, *arguments, terminal=os.ttyname(terminal))
+        os.close(terminal)
+    os.close(door)
+    assert done.returncode == 0
+    return shown.result().decode().replace("\r\n", "\n")
+
+
+def all_of(door: int) -> bytes:
+    """What comes out of a terminal until nobody has it any more."""
     shown = b""
     with contextlib.suppress(OSError):  # Linux's word for the end of a terminal
         while piece := os.read(door, 4_096):
             shown += piece
-    os.close(door)
-    assert done.wait(60) == 0
-    return shown.decode().replace("\r\n", "\n")
+    return shown
 
 
 @pytest.mark.parametrize(
@@ -521,7 +517,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = str(other.getsockname()[1])
-        done = run_python(tmp_path, **(COMPLETE | {"PORT": port}))
+        done = run(tmp_path, **(COMPLETE | {"PORT": port}))
 
     assert done.returncode == 2
     assert f"PORT: cannot listen on 127.0.0.1:{port}" in done.stderr
@@ -556,7 +552,7 @@ def test_a_certificate_that_has_ended_is_told_at_the_start(tmp_path: Path) -> No
 
 
 def test_help_names_the_commands(tmp_path: Path) -> None:
-    done = run_python(tmp_path, "--help")
+    done = run(tmp_path, "--help")
 
     assert done.returncode == 0
     assert "check" in done.stdout
@@ -571,22 +567,41 @@ def test_an_unknown_command_is_refused(tmp_path: Path) -> None:
     assert "No such command 'serv'" in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_starts_without_slack_answering_and_a_signal_ends_it_with_0(tmp_path: Path, number: signal.Signals) -> None:
+def test_the_program_itself_starts_without_slack_answering_and_sigterm_ends_it_with_0(tmp_path: Path) -> None:
     port = free_port()
-    settings = COMPLETE | {"PORT": str(port)}
+    command = [sys.executable, str(ROOT / "bot.py")]
     with (tmp_path / "log").open("wb") as log:
-        bot = subprocess.Popen(
-            [sys.executable, str(ROOT / "bot.py")], cwd=tmp_path, env=environment(settings), stdout=log, stderr=log
-        )
+        bot = subprocess.Popen(command, cwd=tmp_path, env=environment(serving_at(port)), stdout=log, stderr=log)
         try:
             until(lambda: listens(port))
-            bot.send_signal(number)
+            bot.send_signal(signal.SIGTERM)
             assert bot.wait(60) == 0
         finally:
             bot.kill()
             bot.wait()
-    told = (tmp_path / "log").read_text()
+    says_how_it_went((tmp_path / "log").read_text())
+
+
+def test_ctrl_c_ends_it_with_0_as_well(tmp_path: Path) -> None:
+    port = free_port()
+    bot = Fork(environment(serving_at(port)), tmp_path)
+    with bot.open_log() as log:
+        try:
+            until(lambda: listens(port))
+            bot.send_signal(signal.SIGINT)
+            assert bot.wait(60) == 0
+        finally:
+            bot.kill()
+            bot.wait()
+        says_how_it_went(log.read())
+
+
+def serving_at(port: int) -> dict[str, str]:
+    return COMPLETE | {"PORT": str(port)}
+
+
+def says_how_it_went(told: str) -> None:
+    """The log has start and end, and no secret."""
     assert '"event": "serving"' in told
     assert '"event": "stopped"' in told
     assert not [secret for name in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET") if (secret := COMPLETE[name]) in told]

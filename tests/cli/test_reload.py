@@ -170,7 +170,7 @@ def test_groups_of_the_new_catalog_that_slack_does_not_have_are_logged(system: S
 
 def test_a_terminal_that_is_closed_ends_the_bot_that_was_started_there(system: System) -> None:
     ours, its = pty.openpty()
-    program = system.launch(stdin=its).wait_for("serving")
+    program = system.launch(terminal=os.ttyname(its)).wait_for("serving")
     os.close(its)
     take(system, program, TEAMS, "catalog taken")
     os.close(ours)

@@ -28,15 +28,29 @@ _forks.set_forkserver_preload(["tests.harness.warm_bot"])
 _HANGS = 120  # seconds after which a command counts as one that hangs
 
 
-def _serve(settings: Mapping[str, str], folder: Path, arguments: Sequence[str], log: Path, clock: Path | None) -> None:
+def _serve(
+    settings: Mapping[str, str], folder: Path, arguments: Sequence[str], log: Path, clock: Path | None, terminal: str
+) -> None:
     if clock is not None:
         _set_clock_by(clock)
+    if terminal:
+        _take_as_input(terminal)
     line = os.open(log, os.O_WRONLY)
     _run(settings, folder, arguments, line, line)
 
 
-def _command(settings: Mapping[str, str], folder: Path, arguments: Sequence[str], out: Path, err: Path) -> None:
+def _command(
+    settings: Mapping[str, str], folder: Path, arguments: Sequence[str], out: Path, err: Path, terminal: str
+) -> None:
+    if terminal:
+        _take_as_input(terminal)
     _run(settings, folder, arguments, *(os.open(one, os.O_WRONLY | os.O_CREAT) for one in (out, err)))
+
+
+def _take_as_input(terminal: str) -> None:
+    door = os.open(terminal, os.O_RDWR | os.O_NOCTTY)
+    os.dup2(door, 0)
+    os.close(door)
 
 
 def _run(settings: Mapping[str, str], folder: Path, arguments: Sequence[str], out: int, err: int) -> None:
@@ -53,17 +67,21 @@ def _run(settings: Mapping[str, str], folder: Path, arguments: Sequence[str], ou
     bot.main()
 
 
-def command(settings: Mapping[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """What `python bot.py ...` prints in this folder, and its exit code."""
+def command(
+    settings: Mapping[str, str], folder: Path, *arguments: str, terminal: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """What `python bot.py ...` prints in this folder, and its exit code. With a terminal, its name, it reads and prints there."""
     with tempfile.TemporaryDirectory() as place:
         out, err = Path(place) / "out", Path(place) / "err"
-        process = _forks.Process(target=_command, args=(settings, folder, arguments, out, err), daemon=True)
+        shown = Path(terminal) if terminal else out
+        process = _forks.Process(target=_command, args=(settings, folder, arguments, shown, err, terminal), daemon=True)
         process.start()
         process.join(_HANGS)
         if (code := process.exitcode) is None:
             process.kill()
             raise subprocess.TimeoutExpired(["bot.main()", *arguments], _HANGS)
-        return subprocess.CompletedProcess(arguments, code, out.read_text("utf-8"), err.read_text("utf-8"))
+        printed = "" if terminal else out.read_text("utf-8")
+        return subprocess.CompletedProcess(arguments, code, printed, err.read_text("utf-8"))
 
 
 def _take_part(work: Callable[[], T], line: Any, results: Any) -> None:
@@ -139,14 +157,22 @@ def _set_clock_by(file: Path) -> None:
 
 
 class Fork:
-    """A process of the bot, with what the tests use of `subprocess.Popen`. `clock`: a file with the seconds by which its clock is wrong."""
+    """A process of the bot, with what the tests use of `subprocess.Popen`. `clock`: a file with the seconds by which its clock is wrong;
+    `terminal`: the name of the one at which it was started."""
 
     def __init__(
-        self, settings: dict[str, str], folder: Path, arguments: Sequence[str] = (), clock: Path | None = None
+        self,
+        settings: dict[str, str],
+        folder: Path,
+        arguments: Sequence[str] = (),
+        clock: Path | None = None,
+        terminal: str = "",
     ) -> None:
         self._log = folder / f"log-{len(list(folder.glob('log-*')))}"
         os.mkfifo(self._log)
-        self._process = _forks.Process(target=_serve, args=(settings, folder, arguments, self._log, clock), daemon=True)
+        self._process = _forks.Process(
+            target=_serve, args=(settings, folder, arguments, self._log, clock, terminal), daemon=True
+        )
         self._process.start()
 
     def open_log(self) -> IO[str]:

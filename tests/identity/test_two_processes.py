@@ -144,7 +144,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
             "OTEL_EXPORTER_OTLP_ENDPOINT": spans.url,
         }
         for one, other in zip((system.port, port), metrics, strict=True):
-            system.launch(stdin=None, PORT=str(one), METRICS_PORT=str(other), **settings)
+            system.launch(PORT=str(one), METRICS_PORT=str(other), **settings)
         for program in system.programs:
             program.wait_for("serving")
         yield Company(system, provider, api, spans, address, metrics)
