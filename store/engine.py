@@ -130,6 +130,7 @@ def make_engine(url: URL) -> Engine:
             pool_use_lifo=True,
             connect_args=patience | {"prepare_threshold": None},  # PgBouncer gives each transaction another session
             isolation_level="AUTOCOMMIT",  # BEGIN is ours, below
+            use_native_hstore=False,  # a type that no table of ours has; the first connection would look for it
             hide_parameters=True,
         )
         event.listen(server, "connect", _prepare_session)
