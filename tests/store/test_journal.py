@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +46,7 @@ KEY = b"the key of these tests"
 
 TEXTS = st.text(max_size=6) | st.sampled_from(["", "a", "b", "ab", '","', "\ud800", "\0", "é"])
 CONTENTS = st.tuples(st.floats(0, 2e9), TEXTS, TEXTS, TEXTS, TEXTS)
+SOME = settings(max_examples=30)  # each run draws others
 
 
 def chained(contents: Sequence[tuple[float, str, str, str, str]], key: bytes = KEY) -> list[ChainedEntry]:
@@ -56,12 +58,14 @@ def chained(contents: Sequence[tuple[float, str, str, str, str]], key: bytes = K
     return lines
 
 
+@SOME
 @given(contents=st.lists(CONTENTS, max_size=8))
 def test_a_chain_as_it_was_written_is_whole(contents: list[Any]) -> None:
     lines = chained(contents)
     assert first_broken(KEY, lines) == (None, lines[-1].hash if lines else FIRST, len(lines))
 
 
+@SOME
 @given(contents=st.lists(CONTENTS, min_size=1, max_size=8), data=st.data())
 def test_a_line_that_was_changed_is_named(contents: list[Any], data: st.DataObject) -> None:
     lines = chained(contents)
@@ -78,6 +82,7 @@ def test_a_line_that_was_changed_is_named(contents: list[Any], data: st.DataObje
     assert (broken, good) == (at + 1, at)
 
 
+@SOME
 @given(contents=st.lists(CONTENTS, min_size=2, max_size=8), data=st.data())
 def test_a_line_that_was_removed_inserted_or_moved_is_found(contents: list[Any], data: st.DataObject) -> None:
     lines = chained(contents)
@@ -92,6 +97,7 @@ def test_a_line_that_was_removed_inserted_or_moved_is_found(contents: list[Any],
     assert first_broken(KEY, moved)[0] == first + 1
 
 
+@SOME
 @given(contents=st.lists(CONTENTS, min_size=1, max_size=8), data=st.data())
 def test_whoever_has_no_key_cannot_write_the_rest_anew(contents: list[Any], data: st.DataObject) -> None:
     lines = chained(contents)
@@ -100,6 +106,7 @@ def test_whoever_has_no_key_cannot_write_the_rest_anew(contents: list[Any], data
     assert first_broken(KEY, lines[:at] + forged[at:])[0] == at + 1
 
 
+@SOME
 @given(contents=st.lists(CONTENTS, min_size=2, max_size=8))
 def test_a_tail_that_was_cut_off_is_whole_and_has_another_head(contents: list[Any]) -> None:
     lines = chained(contents)
@@ -108,6 +115,7 @@ def test_a_tail_that_was_cut_off_is_whole_and_has_another_head(contents: list[An
     assert head != lines[-1].hash
 
 
+@SOME
 @given(one=CONTENTS, other=CONTENTS, numbers=st.tuples(st.integers(), st.integers()))
 def test_two_different_lines_never_have_the_same_hash(one: Any, other: Any, numbers: tuple[int, int]) -> None:
     if (numbers[0], *map(repr, one)) != (numbers[1], *map(repr, other)):
@@ -291,9 +299,10 @@ def test_a_reader_makes_no_key(tmp_path: Path) -> None:
 class Kept:
     """A database with a history, and the commands run on it."""
 
-    def __init__(self, folder: Path, parts: BotParts, threads: Sequence[str]) -> None:
+    def __init__(self, folder: Path, store: Store, threads: Sequence[str]) -> None:
         self.folder = folder
-        self.parts = parts
+        self.store = store
+        self.url = f"sqlite:///{folder / 'bot.db'}"
         self.threads = threads
 
     def run(self, *arguments: str, **settings: str) -> Result:
@@ -301,18 +310,17 @@ class Kept:
         return _run(self.folder, *arguments, **settings)
 
     def change(self, statement: str) -> None:
-        with looking_into(self.parts.url) as engine, engine.begin() as db:
+        with looking_into(self.url) as engine, engine.begin() as db:
             db.execute(text(statement))
 
     def resign(self) -> None:
         """As who has the key, too, can hide what was done: the head is that of the entries which are left."""
-        store = self.parts.store
-        with looking_into(self.parts.url) as engine, engine.begin() as db:
+        with looking_into(self.url) as engine, engine.begin() as db:
             db.execute(text("delete from journal_head"))
-            store.journal.begin(db)
+            self.store.journal.begin(db)
 
     def lines(self) -> list[ChainedEntry]:
-        return list(self.parts.store.journal.lines())
+        return list(self.store.journal.lines())
 
 
 def _run(folder: Path, *arguments: str, **settings: str) -> Result:
@@ -325,11 +333,13 @@ def _run(folder: Path, *arguments: str, **settings: str) -> Result:
         os.chdir(before)
 
 
-@pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Kept]:
-    """Two threads: a removal that was approved and failed with 404, after a read and two bad calls; and a denial."""
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Sequence[str]]:
+    """A folder with a database, and its two threads: a removal that was approved and failed with 404, after a read and two bad calls; and
+    a denial."""
+    folder = tmp_path_factory.mktemp("history")
     with RestServer() as server:
-        parts = BotParts(tmp_path, USERS.format(base=server.url), timeout=60)
+        parts = BotParts(folder, USERS.format(base=server.url), timeout=60)
         bad = [("GET", "/nowhere/1"), ("GET", "/nowhere/22")]
         parts.replies.will(calls(("GET", "/users/7"), *bad), calls(("DELETE", "/users/7")), says("Gone already."))
         server.will(reply('{"id": 7}'), reply('{"error": "no such"}', 404))
@@ -341,8 +351,18 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
         second = parts.ask("remove the other", by="U0BEN")
         parts.press(parts.pending()[0], "deny")
         parts.advance(second)
-        yield Kept(tmp_path, parts, [first, second])
         parts.close()
+    return folder, [first, second]
+
+
+@pytest.fixture
+def kept(history: tuple[Path, Sequence[str]], tmp_path: Path) -> Iterator[Kept]:
+    """That database, for a test to change."""
+    folder, threads = history
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    kept = Kept(tmp_path, Store(f"sqlite:///{tmp_path / 'bot.db'}"), threads)
+    yield kept
+    kept.store.close()
 
 
 def test_the_journal_is_listed_in_order_with_the_questions_words(kept: Kept) -> None:
@@ -593,7 +613,7 @@ def test_the_most_frequent_error_comes_first_with_its_newest_example() -> None:
 FIELDS = st.sampled_from(["call", "reason", "status", "operation", "url", "by", "user", "note", "fingerprint"])
 
 
-@settings(max_examples=50)
+@SOME
 @given(
     data=st.dictionaries(FIELDS, st.none() | st.integers() | st.text(max_size=5) | st.lists(st.integers(), max_size=2))
 )

@@ -27,7 +27,7 @@ def row(kind: str, payload: str, thread: Thread = A, event_id: str = "Ev1") -> d
 
 
 @pytest.mark.parametrize("cls", BY_KIND.values(), ids=BY_KIND)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_each_kind_comes_back_as_it_went_in(cls: Callable[..., Received], data: st.DataObject) -> None:
     received = data.draw(st.builds(cls, thread=THREADS))
