@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import pytest
+from sqlalchemy import Engine, text
 
 from emulator.app import AppToken
 from emulator.emulator import Workspace
 from store.store import Store
-from tests.harness.databases import ENGINES, fresh_database, rows
+from tests.harness.databases import ENGINES, fresh_database, opened_before, reading, rows
 from tests.harness.forked_bot import Fork, command
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 from tests.harness.ports import free_port
@@ -60,6 +61,11 @@ WITH_PREVIEW = (
 )
 
 
+_UNDER_WAY = """
+select exists (select 1 from turns where state in ('waiting', 'running')) or exists (select 1 from posts where state = 'due')
+"""
+
+
 class Program:
     """One process of the bot. Its log is read as it comes."""
 
@@ -67,7 +73,8 @@ class Program:
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self.process = process
-        threading.Thread(target=self._read, args=(log,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(log,), daemon=True)
+        self._reader.start()
 
     def _read(self, log: Callable[[], Iterable[str]]) -> None:
         for line in log():
@@ -97,7 +104,13 @@ class Program:
     def terminate(self, seconds: float = 60.0) -> int:
         """SIGTERM; gives the exit code. Fails where that takes longer."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(seconds)
+        return self.ends(seconds)
+
+    def ends(self, seconds: float = 60.0) -> int:
+        """Waits until it has ended, and its log was read to the end; gives the exit code. Fails where that takes longer."""
+        code = self.process.wait(seconds)
+        self._reader.join(60)
+        return code
 
 
 class System:
@@ -111,7 +124,7 @@ class System:
         self.folder = folder
         self.programs: list[Program] = []
         self.port = free_port()
-        self.database = f"sqlite:///{folder / 'bot.db'}"
+        self.database = opened_before("sqlite", folder)
         self.clock: Path | None = None  # a file with the seconds by which the machine's is wrong
         self.more: dict[str, str] = {}  # settings of all processes
         (folder / "apis.yaml").write_text(CATALOG)
@@ -182,11 +195,18 @@ class System:
     def rest(self) -> None:
         """Until the store has nothing left to do."""
         deadline = time.monotonic() + 60
-        while open_rows := [*self.open("turns", "waiting", "running"), *self.open("posts", "due")]:
-            assert time.monotonic() < deadline, open_rows
-            time.sleep(0.02)
+        with reading(self.database) as engine:
+            while not self._rests(engine):
+                assert time.monotonic() < deadline, [*self.open("turns"), *self.open("posts")]
+                time.sleep(0.02)
+
+    def _rests(self, engine: Engine) -> bool:
+        with engine.connect() as db:
+            return not db.scalar(text(_UNDER_WAY))
 
     def open(self, table: str, *states: str) -> list[dict[str, Any]]:
+        """Its rows in these states, or in any that is not the end."""
+        states = states or ("waiting", "running", "due")
         return [row for row in rows(self.database, table) if row["state"] in states]
 
 
@@ -407,7 +427,7 @@ def test_a_pending_approval_survives_several_kills_and_still_works(system: Syste
 
 
 def test_on_postgresql_a_pending_approval_survives_a_kill_as_well(system: System) -> None:
-    system.database = fresh_database("postgresql", system.folder)
+    system.database = opened_before("postgresql", system.folder, KEY)
     system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
     program = system.start()
     ts = system.mention("remove Tom")
@@ -654,7 +674,8 @@ def test_a_request_of_an_earlier_version_is_withdrawn_with_words(system: System,
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_another_journal_key_stops_the_start_until_a_new_chain_begins(system: System, engine: str) -> None:
-    system.database = fresh_database(engine, system.folder)
+    (system.folder / "new").mkdir()
+    system.database = fresh_database(engine, system.folder / "new")
     system.model.script("remove Tom", [REMOVE, answer("then not")])
     program = system.start(JOURNAL_KEY="the old one")
     ts = system.mention("remove Tom")
@@ -662,8 +683,7 @@ def test_another_journal_key_stops_the_start_until_a_new_chain_begins(system: Sy
     assert program.terminate() == 0
 
     stopped = system.launch(JOURNAL_KEY="the new one")
-    assert stopped.process.wait(60) == 2
-    until(lambda: stopped.lines)
+    assert stopped.ends() == 2
     assert "JOURNAL_KEY does not match the journal" in stopped.lines[-1]
     assert "python bot.py journal --rekey" in stopped.lines[-1]
     assert journal_command(system, "--rekey", key="the new one").startswith("A new chain starts at entry ")
@@ -711,10 +731,12 @@ def test_the_journals_head_is_in_the_log_at_the_start_and_at_the_end_and_kept_be
 
 def test_the_files_of_the_database_are_for_the_bots_user_alone(system: System) -> None:
     system.model.script("hi", [answer("hello Ann")])
+    (system.folder / "new").mkdir()
+    system.database = fresh_database("sqlite", system.folder / "new")
     program = system.start()
     system.wait_for_answer(system.mention("hi"), "hello Ann")
-    modes = {file.name: file.stat().st_mode & 0o777 for file in system.folder.glob("bot.db*")}
-    assert {"bot.db", "bot.db-wal", "bot.db-shm"} < set(modes)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in (system.folder / "new").iterdir()}
+    assert {"bot.db", "bot.db-wal", "bot.db-shm", "bot.db.journal-key"} < set(modes)
     assert set(modes.values()) == {0o600}
     program.kill()
 
@@ -795,7 +817,7 @@ def kill_while_it_looks_up_who_ann_is(system: System, program: Program, times: i
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_turn_in_whose_middle_the_process_ended_twice_is_set_aside_with_words(system: System, engine: str) -> None:
-    system.database = fresh_database(engine, system.folder)
+    system.database = opened_before(engine, system.folder, KEY)
     system.model.script("hi", [answer("hello Ann"), answer("yes, Ann")])
     system.model.hold()
     program = system.start()
@@ -853,7 +875,7 @@ def test_a_turn_that_got_on_between_two_ends_is_not_set_aside(system: System) ->
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_question_that_nobody_got_to_look_into_twice_is_set_aside_with_words(system: System, engine: str) -> None:
-    system.database = fresh_database(engine, system.folder)
+    system.database = opened_before(engine, system.folder, KEY)
     system.workspace.fault("users.info", "timeout", seconds=60, times=2)
     program = system.start()
     ts = system.mention("hi")

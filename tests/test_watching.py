@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,14 +16,15 @@ from base.version import VERSION
 from emulator.app import AppToken
 from emulator.emulator import Workspace
 from slack_io.pace import PACE
-from tests.harness.databases import ENGINES, fresh_database
+from tests.harness.databases import ENGINES, opened_before
+from tests.harness.forked_bot import loaded_before
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 from tests.harness.ports import free_port
 from tests.harness.replay_model import ReplayModel, answer, call
 from tests.harness.scrapes import Scrape
 from tests.harness.span_receiver import Span, SpanReceiver
 from tests.harness.whole_bot import Over, until
-from tests.test_crash import ROOT, System, approved
+from tests.test_crash import KEY, System, approved
 
 pytestmark = pytest.mark.programs
 LIST = call(("GET", "/api/users?page=1"))
@@ -198,7 +197,7 @@ def _answers(port: int) -> bool:
 def test_one_trace_leads_from_the_event_through_an_approval_after_a_restart_to_the_last_call(
     system: System, receiver: SpanReceiver, engine: str, tmp_path: Path
 ) -> None:
-    system.database = fresh_database(engine, tmp_path)
+    system.database = opened_before(engine, tmp_path, KEY)
     traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, **SOON}
     system.model.script("remove Tom", [REMOVE, answer("Removed.")])
     first = system.start(**traced)
@@ -334,6 +333,6 @@ def test_without_an_endpoint_nothing_of_opentelemetry_is_loaded_and_no_header_se
     system.start()
     system.wait_for_answer(system.mention("who?"), "Tom")
     assert not [one for one in system.api.requests if "traceparent" in one.headers]
-    loaded = "import bot, sys; print([one for one in sys.modules if one.startswith(('opentelemetry', 'requests'))])"
-    told = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert told.stdout == "[]\n"
+    loaded = loaded_before()
+    assert "bot" in loaded
+    assert [one for one in loaded if one.startswith(("opentelemetry", "requests"))] == []

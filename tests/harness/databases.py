@@ -15,13 +15,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from psycopg.sql import SQL, Identifier
+from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.engine import make_url
 
+import tests.harness.compiled  # noqa: F401 - for its effect
 from store.store import Store
 from store.turns import Turn
-from tests.harness.postgres import server_of_this_run, temporary
+from tests.harness.kept import temporary
+from tests.harness.postgres import server_of_this_run
 
 ENGINES = ("sqlite", "postgresql")
 _OF_THREADS = ("inbox", "threads", "turns", "transcript", "proposals", "posts", "results")
@@ -29,25 +33,7 @@ _OF_ACCOUNTS = ("accounts", "links", "oauth_states", "confirmations", "devices",
 _numbers = itertools.count(1)
 _LAST = 16  # as many databases stay, more than any test has
 _made: deque[str] = deque()
-
-
-class _Compiled(dict[Any, Any]):
-    """What statements compile to, by the engine's kind in place of the engine: the thousands of engines of a run are made alike, and to
-    compile anew for each took a third of the time of tests that write."""
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        return super().get((key[0].name, *key[1:]), default)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__((key[0].name, *key[1:]), value)
-
-
-_compiled = _Compiled()
-
-
-@event.listens_for(Engine, "engine_connect")
-def _compile_once(connection: Connection) -> None:
-    connection.execution_options(compiled_cache=_compiled)
+_readers: dict[str, Engine] = {}
 
 
 def fresh_database(engine: str, folder: Path) -> str:
@@ -79,38 +65,69 @@ def _opened(engine: str, journal_key: str | None) -> str:
 
 def _on_the_server(template: str) -> str:
     """A database of its own for a test. Those of tests that are over go, so that what thousands need is little at a time."""
-    server = _server()
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    with looking_into(server) as db, db.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"create database {name} template {template} strategy file_copy"))
-        while len(_made) > _LAST:
-            connection.execute(text(f"drop database if exists {_made.popleft()} with (force)"))
+    db = _administration()
+    db.execute(SQL("create database {} template {} strategy file_copy").format(Identifier(name), Identifier(template)))
+    while len(_made) > _LAST:
+        over = _made.popleft()
+        if over in _readers:
+            _readers.pop(over).dispose()
+        db.execute(SQL("drop database if exists {} with (force)").format(Identifier(over)))
     _made.append(name)
-    return make_url(server).set(database=name).render_as_string(hide_password=False)
+    return make_url(_server()).set(database=name).render_as_string(hide_password=False)
+
+
+@functools.cache
+def _administration() -> psycopg.Connection:
+    """The one connection by which databases are made: a new one for each would cost as much as the making."""
+    return psycopg.connect(_server(), autocommit=True)
 
 
 @contextmanager
 def looking_into(url: str) -> Iterator[Engine]:
     """A way into a database beside the store, to see and to set what the store has no method for."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    engine = create_engine(parsed)
+    engine = _engine(url)
     try:
         yield engine
     finally:
         engine.dispose()
 
 
+@contextmanager
+def reading(url: str) -> Iterator[Engine]:
+    """The same for who looks only, and again and again: on the server the connection stays, since a new one costs more than what is read
+    by it. A file is let go of."""
+    name = str(make_url(url).database)
+    if name not in _made:
+        with looking_into(url) as engine:
+            yield engine
+        return
+    if name not in _readers:
+        _readers[name] = _engine(url, pool_pre_ping=True)
+    yield _readers[name]
+
+
+def _engine(url: str, **options: Any) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "postgresql":
+        return create_engine(parsed, **options)
+    return create_engine(parsed.set(drivername="postgresql+psycopg"), use_native_hstore=False, **options)
+
+
 def rows(url: str, table: str) -> list[dict[str, Any]]:
     """A whole table, ordered by its first column."""
-    with looking_into(url) as engine:
+    with reading(url) as engine:
         return _tables(engine, [table])[table]
+
+
+def rows_in(engine: Engine, *tables: str) -> dict[str, list[dict[str, Any]]]:
+    """Whole tables, for who looks again and again."""
+    return _tables(engine, tables)
 
 
 def everything(url: str) -> dict[str, list[dict[str, Any]]]:
     """All that the store keeps, by table."""
-    with looking_into(url) as engine:
+    with reading(url) as engine:
         return everything_in(engine)
 
 
@@ -121,7 +138,7 @@ def everything_in(engine: Engine) -> dict[str, list[dict[str, Any]]]:
 
 def whole_database(url: str) -> dict[str, list[dict[str, Any]]]:
     """Every row there is, by table: what somebody finds who reads the database."""
-    with looking_into(url) as engine:
+    with reading(url) as engine:
         return _tables(engine, sorted(inspect(engine).get_table_names()))
 
 

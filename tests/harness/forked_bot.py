@@ -5,8 +5,10 @@ What runs is `bot.main()`, as in `python bot.py`; that command itself is run by 
 
 from __future__ import annotations
 
-import multiprocessing
+import fcntl
+import functools
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,17 +17,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Self, TypeVar
+from typing import IO, Self, TypeVar
 
 from store.store import Store
+from tests.harness.forks import Forked
+from tests.harness.postgres import server_that_is_there
 
 T = TypeVar("T")
 
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["tests.harness.warm_bot"])
-
-
 _HANGS = 120  # seconds after which a command counts as one that hangs
+
+
+def _warm_on(server: str) -> None:
+    from tests.harness import warm_bot
+
+    warm_bot.warm_on(server)
 
 
 def _serve(
@@ -74,30 +80,43 @@ def command(
     with tempfile.TemporaryDirectory() as place:
         out, err = Path(place) / "out", Path(place) / "err"
         shown = Path(terminal) if terminal else out
-        process = _forks.Process(target=_command, args=(settings, folder, arguments, shown, err, terminal), daemon=True)
-        process.start()
-        process.join(_HANGS)
-        if (code := process.exitcode) is None:
+        process = Forked(_command, settings, folder, arguments, shown, err, terminal)
+        if (code := process.code(_HANGS)) is None:
             process.kill()
             raise subprocess.TimeoutExpired(["bot.main()", *arguments], _HANGS)
         printed = "" if terminal else out.read_text("utf-8")
         return subprocess.CompletedProcess(arguments, code, printed, err.read_text("utf-8"))
 
 
-def _take_part(work: Callable[[], T], line: Any, results: Any) -> None:
-    line.wait(_HANGS)
-    results.put(work())
-
-
 def in_processes(work: Callable[[], T], processes: int) -> list[T]:
     """What so many processes return that do the same at the same moment; `work` is one of our functions, with its arguments."""
-    line, results = _forks.Barrier(processes), _forks.Queue()
-    started = [_forks.Process(target=_take_part, args=(work, line, results), daemon=True) for _ in range(processes)]
-    for one in started:
-        one.start()
-    found = [results.get(timeout=_HANGS) for _ in started]
-    for one in started:
-        one.join(_HANGS)
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        with (place / "line").open("w") as line:
+            fcntl.flock(line, fcntl.LOCK_EX)
+            started = [Forked(_take_part, work, place, number) for number in range(processes)]
+            by = time.monotonic() + _HANGS
+            while len(list(place.glob("ready-*"))) < processes:
+                assert time.monotonic() < by, "not all of them have started"
+                time.sleep(0.005)
+        assert [one.code(_HANGS) for one in started] == [0] * processes
+        return [pickle.loads((place / f"done-{number}").read_bytes()) for number in range(processes)]
+
+
+def _take_part(work: Callable[[], object], place: Path, number: int) -> None:
+    with (place / "line").open() as line:
+        (place / f"ready-{number}").touch()
+        fcntl.flock(line, fcntl.LOCK_SH)
+        (place / f"done-{number}").write_bytes(pickle.dumps(work()))
+
+
+def _modules() -> list[str]:
+    return list(sys.modules)
+
+
+def loaded_before() -> list[str]:
+    """The names of the modules that each bot has when it starts: what `import bot` loads, and what a start loads for any settings."""
+    (found,) = in_processes(_modules, 1)
     return found
 
 
@@ -115,8 +134,7 @@ class Holder:
 
     def __init__(self, url: str, log: Path) -> None:
         os.mkfifo(log)
-        self._process = _forks.Process(target=_hold, args=(url, log), daemon=True)
-        self._process.start()
+        self._process = Forked(_hold, url, log)
         self._log = log.open(encoding="utf-8")
 
     def __enter__(self) -> Self:
@@ -132,12 +150,12 @@ class Holder:
 
     def is_there(self) -> bool:
         """Whether it has not ended."""
-        return self._process.is_alive()
+        return self._process.code() is None
 
     def kill(self) -> None:
         """As kill -9 does."""
         self._process.kill()
-        self._process.join(_HANGS)
+        self._process.code(_HANGS)
 
 
 def _set_clock_by(file: Path) -> None:
@@ -170,10 +188,9 @@ class Fork:
     ) -> None:
         self._log = folder / f"log-{len(list(folder.glob('log-*')))}"
         os.mkfifo(self._log)
-        self._process = _forks.Process(
-            target=_serve, args=(settings, folder, arguments, self._log, clock, terminal), daemon=True
-        )
-        self._process.start()
+        server = server_that_is_there() if settings.get("DATABASE_URL", "").startswith("postgresql") else ""
+        before = functools.partial(_warm_on, server) if server else None
+        self._process = Forked(_serve, settings, folder, arguments, self._log, clock, terminal, before=before)
 
     def open_log(self) -> IO[str]:
         """What it writes; waits until it has begun."""
@@ -181,17 +198,15 @@ class Fork:
 
     @property
     def pid(self) -> int:
-        assert self._process.pid is not None
         return self._process.pid
 
     def poll(self) -> int | None:
         """Its exit code, once it has ended."""
-        return self._process.exitcode
+        return self._process.code()
 
     def wait(self, timeout: float | None = None) -> int:
         """Its exit code; raises `TimeoutExpired`."""
-        self._process.join(timeout)
-        if (code := self._process.exitcode) is None:
+        if (code := self._process.code(timeout)) is None:
             raise subprocess.TimeoutExpired("bot.main()", timeout or 0)
         return code
 

@@ -1,19 +1,15 @@
-"""A PostgreSQL server for one run of the tests, kept by a process of its own: that one ends it when the run is over, however it ended.
-
-`python -m tests.harness.postgres FOLDER PID` writes the server's URL into FOLDER/url, and watches the process PID. The server comes out
-of a wheel; as root it runs as a user of its own, which the wheel makes.
+"""A PostgreSQL server for one run of the tests (kept.py). It comes out of a wheel; as root it runs as a user of its own, which the wheel
+makes.
 """
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -25,7 +21,8 @@ from sqlalchemy import URL, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
-ROOT = Path(__file__).parents[2]
+from tests.harness.kept import lives, of_this_run, start_keeper, tell, there
+
 # The tests' data need not survive a power cut, several workers share the connections, and of hundreds of databases that live for a test
 # each none needs to be vacuumed.
 _SETTINGS = """
@@ -53,45 +50,25 @@ def programs() -> Path:
     return max(Path(found.origin).parent.glob("pginstall*/bin"))
 
 
-def temporary() -> Path:
-    """Where what lives for a run is kept: in memory, if conftest.py found room there."""
-    return Path(os.environ.get("PYTEST_DEBUG_TEMPROOT") or tempfile.gettempdir())
-
-
 def server_of_this_run() -> str:
     """The URL of the server that all workers of this run share; the first who asks has it started."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    watched = os.getppid() if run else os.getpid()  # a worker is a child of the process that runs the tests
-    folder = temporary() / f"postgres-{run or watched}"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "url").exists():
-            start(folder, watched)
-    return (folder / "url").read_text()
+    return of_this_run("postgres", start)
+
+
+def server_that_is_there() -> str:
+    """Its URL, or nothing where nobody has asked for it yet."""
+    return there("postgres")
 
 
 def start(folder: Path, watched: int) -> subprocess.Popen[bytes]:
     """Starts a keeper and waits until its server answers."""
-    command = [sys.executable, "-m", "tests.harness.postgres", str(folder), str(watched)]
-    with (folder / "keeper.log").open("wb") as log:
-        keeper = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
-    deadline = time.monotonic() + 120
-    while not (folder / "url").exists():
-        assert keeper.poll() is None, (folder / "keeper.log").read_text()
-        assert time.monotonic() < deadline, "no PostgreSQL within two minutes"
-        time.sleep(0.05)
-    return keeper
+    return start_keeper("tests.harness.postgres", folder, watched)
 
 
 def _keep(folder: Path, watched: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server = _server(folder / "data")
-    half = folder / "url.half"
-    half.write_text(str(server.get_uri()))
-    half.rename(folder / "url")
+    tell(folder, str(server.get_uri()))
     try:
         while lives(watched):
             time.sleep(0.2)
@@ -174,14 +151,6 @@ def serving(data: Path, more: str = "") -> Iterator[Server]:
         yield server
     finally:
         server.stop()
-
-
-def lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

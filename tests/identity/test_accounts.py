@@ -3,9 +3,9 @@ refresh tokens end everything when they come twice."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +26,7 @@ from identity.sign_in_servers import SignInServers
 from identity.token_box import TokenBox, Unreadable, check_keys
 from store.store import Store
 from tests.harness.databases import looking_into, rows
+from tests.harness.forked_bot import in_processes
 from tests.harness.loopback import Reply, as_json
 from tests.harness.oidc_provider import CALLBACK, SECRET, needs_oidc_provider, oidc_provider
 from tests.harness.peculiar_provider import NONCE, STATE, VERIFIER, PeculiarProvider
@@ -234,7 +235,7 @@ def test_ten_threads_that_were_refused_renew_once(
     assert server.spent == ["refresh-1-of-this-test"]
 
 
-def _ask_in_a_process(url: str, issuer: str, key: str, threads: int, together: Any, told: Any) -> None:
+def _ask_in_a_process(url: str, issuer: str, key: str, threads: int) -> list[str]:
     """Another process with the same database: what its threads get."""
     clock = Clock(1_000.0 + 3_600)
     store = Store(url, clock, journal_key="k", is_shared=True)
@@ -246,9 +247,9 @@ def _ask_in_a_process(url: str, issuer: str, key: str, threads: int, together: A
     def ask(_: int) -> str:
         return token(accounts, catalog.apis[0])
 
-    together.wait(60)
-    told.put(race(threads, ask))
+    got = race(threads, ask)
     store.close()
+    return got
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
@@ -257,15 +258,8 @@ def test_ten_turns_in_two_processes_renew_once(
 ) -> None:
     connected(accounts, server, clock)
     server.pause = 0.3
-    forks = multiprocessing.get_context("forkserver")
-    together, told = forks.Barrier(2), forks.Queue()
-    arguments = (url, server.url, KEY, 5, together, told)
-    processes = [forks.Process(target=_ask_in_a_process, args=arguments, daemon=True) for _ in range(2)]
-    for one in processes:
-        one.start()
-    got = [*told.get(timeout=60), *told.get(timeout=60)]
-    for one in processes:
-        one.join(60)
+    one, other = in_processes(functools.partial(_ask_in_a_process, url, server.url, KEY, 5), 2)
+    got = [*one, *other]
     assert got == ["Bearer access-2-of-this-test"] * 10
     assert server.spent == ["refresh-1-of-this-test"]
 

@@ -20,7 +20,7 @@ from emulator.emulator import Workspace
 from emulator.members import Channel
 from tests.harness.browser import Browser, link_in
 from tests.harness.connecting import CATALOG, KEY
-from tests.harness.databases import fresh_database, looking_into, rows, whole_database
+from tests.harness.databases import looking_into, opened_before, rows, whole_database
 from tests.harness.echoing_api import EchoingHrServer, spelled
 from tests.harness.oidc_provider import SECRET, Exchange, OidcProvider, needs_oidc_provider, oidc_provider
 from tests.harness.ports import free_port
@@ -28,6 +28,7 @@ from tests.harness.replay_model import ReplayModel, answer, call
 from tests.harness.span_receiver import SpanReceiver
 from tests.harness.whole_bot import until
 from tests.test_crash import ANN, Program, System
+from tests.test_crash import KEY as JOURNAL_KEY
 
 pytestmark = [needs_oidc_provider, pytest.mark.programs, pytest.mark.xdist_group("two-processes")]
 AT_ONCE = 10
@@ -113,8 +114,8 @@ class Company:
     def token_is_over(self) -> None:
         """Waits until Ann's token has ended by the provider's clock and by the bot's."""
         (account,) = rows(self.system.database, "accounts")
-        until(lambda: not self.provider.is_active(self.granted().said["access_token"]))
         until(lambda: time.time() > account["expires_at"])
+        until(lambda: not self.provider.is_active(self.granted().said["access_token"]))
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +132,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
         for channel in CHANNELS:
             workspace.add_channel(Channel(channel, channel.lower(), (ANN, "U0BOT")))
         system = System("http", workspace, model, api, folder)
-        system.database = fresh_database("postgresql", folder)
+        system.database = opened_before("postgresql", folder, JOURNAL_KEY)
         catalog = CATALOG.format(api=api.url, issuer=provider.issuer, secret=json.dumps(SECRET), more="")
         (folder / "apis.yaml").write_text(catalog + PREVIEWED)
         settings = {

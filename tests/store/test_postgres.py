@@ -7,7 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.harness.postgres import lives, start
+from tests.harness.kept import lives
+from tests.harness.postgres import start
 from tests.harness.whole_bot import until
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from emulator.app import AppToken
 from emulator.emulator import Workspace
-from tests.harness.databases import fresh_database, rows
+from tests.harness.databases import opened_before, rows
 from tests.harness.loopback import Loopback
 from tests.harness.replay_model import ReplayModel, answer
-from tests.test_crash import REMOVE, System, api_answer, approved
+from tests.test_crash import KEY, REMOVE, System, api_answer, approved
 
 pytestmark = pytest.mark.programs
 
@@ -26,7 +26,7 @@ def system(tmp_path: Path) -> Iterator[System]:
         Loopback(api_answer) as api,
     ):
         system = System("socket", workspace, model, api, tmp_path)
-        system.database = fresh_database("postgresql", tmp_path)
+        system.database = opened_before("postgresql", tmp_path, KEY)
         yield system
         for program in system.programs:
             program.kill()

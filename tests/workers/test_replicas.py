@@ -83,7 +83,7 @@ def go_on(program: Program) -> None:
 def ended(program: Program) -> None:
     """It noticed that it was taken for dead, said so once, and ended."""
     try:
-        assert program.process.wait(60) == 1
+        assert program.ends() == 1
     finally:
         print("ENDED", "".join(program.lines))
     assert sum("another process took over" in line for line in program.lines) == 1
