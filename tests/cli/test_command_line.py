@@ -17,6 +17,7 @@ import termios
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import pytest
 from click.testing import CliRunner, Result
@@ -573,7 +574,8 @@ def test_the_program_itself_starts_without_slack_answering_and_sigterm_ends_it_w
     with (tmp_path / "log").open("wb") as log:
         bot = subprocess.Popen(command, cwd=tmp_path, env=environment(serving_at(port)), stdout=log, stderr=log)
         try:
-            until(lambda: listens(port))
+            until(lambda: SERVING in (tmp_path / "log").read_text())
+            assert listens(port)
             bot.send_signal(signal.SIGTERM)
             assert bot.wait(60) == 0
         finally:
@@ -587,21 +589,35 @@ def test_ctrl_c_ends_it_with_0_as_well(tmp_path: Path) -> None:
     bot = Fork(environment(serving_at(port)), tmp_path)
     with bot.open_log() as log:
         try:
-            until(lambda: listens(port))
+            told = read_to(log, SERVING)
+            assert listens(port)
             bot.send_signal(signal.SIGINT)
             assert bot.wait(60) == 0
         finally:
             bot.kill()
             bot.wait()
-        says_how_it_went(log.read())
+        says_how_it_went(told + log.read())
+
+
+SERVING = '"event": "serving"'
 
 
 def serving_at(port: int) -> dict[str, str]:
     return COMPLETE | {"PORT": str(port)}
 
 
+def read_to(log: IO[str], words: str) -> str:
+    """The log's lines up to one with these words."""
+    read = ""
+    for line in log:
+        read += line
+        if words in line:
+            return read
+    pytest.fail(f"it ended: {read}")
+
+
 def says_how_it_went(told: str) -> None:
     """The log has start and end, and no secret."""
-    assert '"event": "serving"' in told
+    assert SERVING in told
     assert '"event": "stopped"' in told
     assert not [secret for name in ("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET") if (secret := COMPLETE[name]) in told]

@@ -144,6 +144,7 @@ def test_killed_while_a_question_waits_its_link_is_good_after_it(system: System)
     system.model.script("who is 1?", [SHOW, answer("That is Cy.")])
     program = start(system)
     ts, browser, link = asked(system)
+    until(lambda: not system.open("posts", "due"))  # it knows that it has asked
     program.kill()
     start(system)
     browser.visit(link)
