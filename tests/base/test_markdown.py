@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -17,6 +17,7 @@ from base.markdown_map import read
 from base.markdown_split import split
 from slack_io.answer_posts import answer_posts
 from tests.gate.test_cards import held_to_limits
+from tests.harness.examples import times
 
 TITLE = "🔐 Approval needed"
 # Said again here, and not taken from the code: what Slack acts on, in the forms of its documents, and what looks like a card.
@@ -158,7 +159,7 @@ PIECES = [
 ]  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
+@times(8)
 @given(text=st.lists(st.sampled_from(PIECES), max_size=16).map("".join))
 def test_no_arrangement_of_markup_survives(text: str) -> None:
     made = harmless(text)
@@ -253,14 +254,12 @@ class Document:
         return lines
 
 
-@settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 10**9))
 def test_a_document_without_bells_comes_out_byte_for_byte(seed: int) -> None:
     text = Document(random.Random(seed)).text()
     assert harmless(text) == text
 
 
-@settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 10**9))
 def test_of_a_document_with_bells_only_these_change(seed: int) -> None:
     document = Document(random.Random(seed), bells=True)
@@ -277,7 +276,6 @@ def test_of_a_document_with_bells_only_these_change(seed: int) -> None:
     ] == code
 
 
-@settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 10**9))
 def test_what_the_parser_found_stands_where_the_map_says(seed: int) -> None:
     text = Document(random.Random(seed)).text()
@@ -316,7 +314,6 @@ def inserted(parts: list[str], text: str) -> list[str]:
     return added
 
 
-@settings(max_examples=80, deadline=None)
 @given(seed=st.integers(0, 10**9), limit=st.integers(400, 900))
 def test_splitting_and_joining_loses_nothing_and_adds_fences_and_heads_alone(seed: int, limit: int) -> None:
     text = Document(random.Random(seed)).text(10)
@@ -328,7 +325,6 @@ def test_splitting_and_joining_loses_nothing_and_adds_fences_and_heads_alone(see
         assert [line for line in inserted(parts, text) if line not in heads and not fences.match(line)] == []
 
 
-@settings(max_examples=80, deadline=None)
 @given(seed=st.integers(0, 10**9), limit=st.integers(400, 900))
 @example(seed=7372, limit=466)  # a part that begins within an item, and goes on with one that has another number than 1
 def test_each_part_has_the_code_the_tables_and_the_links_that_it_should(seed: int, limit: int) -> None:
@@ -352,7 +348,6 @@ def test_each_part_has_the_code_the_tables_and_the_links_that_it_should(seed: in
     assert count(parts, "link_open") >= count([text], "link_open")
 
 
-@settings(max_examples=150, deadline=None)
 @given(text=st.text(st.sampled_from("ab \n&<é😀"), max_size=300), limit=st.integers(30, 120))
 def test_a_plain_text_joins_back_to_itself(text: str, limit: int) -> None:
     parts = split(text, limit, lambda part: len(escape(part)))
@@ -360,7 +355,6 @@ def test_a_plain_text_joins_back_to_itself(text: str, limit: int) -> None:
     assert all(0 < len(escape(part)) <= limit for part in parts)
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     text=st.lists(st.sampled_from([*PIECES, "long" * 9, "|---|---|\n", "| a | b |\n"]), max_size=40).map("".join),
     limit=st.integers(30, 90),
@@ -438,7 +432,6 @@ def test_a_link_that_is_longer_than_a_message_is_cut_after_all() -> None:
     assert all(len(part) <= 100 for part in parts)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     info=st.text(st.sampled_from("&<>py"), max_size=60),
     line=st.text(st.sampled_from("&<> x"), min_size=1, max_size=30),
@@ -469,7 +462,6 @@ def test_an_empty_answer_says_so(text: str) -> None:
 # --- while it is being written ----------------------------------------------------------------------------------------
 
 
-@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10**9), bells=st.booleans())
 @example(seed=105, bells=False)
 def test_what_was_shown_while_an_answer_grew_stays(seed: int, bells: bool) -> None:

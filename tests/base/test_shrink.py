@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from base.masking import mask
@@ -46,7 +46,6 @@ def test_a_wide_object_says_how_many_fields_are_left() -> None:
     assert notes == [f"object: first {len(smaller):,} of 5,000 fields"]
 
 
-@settings(max_examples=200, deadline=None)
 @given(value=ANY, limit=st.integers(50, 3_000))
 def test_whatever_is_cut_fits_stays_json_and_is_told(value: Any, limit: int) -> None:
     smaller, notes = shrink(value, limit)
@@ -56,7 +55,6 @@ def test_whatever_is_cut_fits_stays_json_and_is_told(value: Any, limit: int) -> 
     assert bool(notes) == (smaller != value)
 
 
-@settings(max_examples=100, deadline=None)
 @given(value=ANY, limit=st.integers(300, 3_000))
 def test_a_result_is_json_of_the_promised_shape(value: Any, limit: int) -> None:
     result = strict(result_text(Answer(200, "application/json", json.dumps(value).encode()), limit=limit, secrets=()))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from base.settings import Misconfigured
@@ -59,7 +59,6 @@ def in_pieces(data: bytes, size: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@settings(max_examples=30, deadline=None)
 @given(data=st.binary(max_size=300) | st.binary(max_size=3).map(lambda one: one * 70_000), size=st.integers(1, 70_000))
 def test_a_body_is_unpacked_to_the_byte_however_it_comes(way: str, data: bytes, size: int) -> None:
     coding, pack = WAYS[way]
@@ -78,7 +77,6 @@ def read(pieces: Iterable[bytes], coding: str, most: int) -> tuple[list[bytes], 
     return came, None
 
 
-@settings(max_examples=60, deadline=None)
 @given(data=st.binary(max_size=200), most=st.integers(0, 200))
 def test_as_much_is_read_as_may_be_and_the_rest_is_said(data: bytes, most: int) -> None:
     came, bound = read(in_pieces(data, 7), "", most)

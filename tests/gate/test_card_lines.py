@@ -8,7 +8,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from base.visible import field_name, key, middle, on_line, title, visible
@@ -272,7 +272,6 @@ DATA = st.recursive(
 )
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     data=DATA, body=st.none() | DATA.filter(lambda one: isinstance(one, (dict, list))), name=st.builds(Name, TEXT, TEXT, TEXT),
     method=st.sampled_from(["PUT", "PATCH", "POST", "DELETE"]), role=st.sampled_from(["itself", "about", "several"]), text=TEXT,

@@ -8,7 +8,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block as SdkBlock
 
@@ -430,7 +430,6 @@ BODIES = st.recursive(
 CATALOG = load_catalog("base_url: https://hr\nendpoints: [{method: PUT, url: '/users/[id]?q=[q]', description: d}]", {})
 
 
-@settings(max_examples=100, deadline=None)
 @given(body=BODIES)
 def test_the_card_or_its_pages_show_exactly_what_is_stored(body: object) -> None:
     """With JSON's escapes undone, what people read is the stored body, character for character; nothing in it stays unseen."""
@@ -450,7 +449,6 @@ def test_the_card_or_its_pages_show_exactly_what_is_stored(body: object) -> None
     all_within_limits(given)
 
 
-@settings(max_examples=100, deadline=None)
 @given(old=BODIES | HOSTILE, body=BODIES, method=st.sampled_from(["PUT", "PATCH", "DELETE"]))
 def test_nothing_in_a_target_hides_anything_or_breaks_the_card(old: object, body: object, method: str) -> None:
     """The target's words come from the API, or from whoever wrote them there."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.catalog import Operation, load_catalog
@@ -379,7 +379,6 @@ STYLES = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     style=st.sampled_from(STYLES),
     pages=st.lists(st.tuples(st.dictionaries(st.sampled_from("abcd"), ANY), st.text(max_size=30)), max_size=6),

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from base.tokens import bound
@@ -192,7 +192,6 @@ def test_a_tool_of_any_name_leaves_a_transcript_that_servers_take(name: Any) -> 
     check_request(to_messages(items, system="s", budget=60_000))
 
 
-@settings(max_examples=150, deadline=None)
 @given(content=ANY, made=ANY, ending=ANY, refusal=ANY, usage=ANY, role=ANY)
 def test_fields_of_every_kind_are_read_without_a_fault(**fields: Any) -> None:
     message = {
@@ -210,7 +209,6 @@ def test_fields_of_every_kind_are_read_without_a_fault(**fields: Any) -> None:
     check_request(to_messages(items, system="s", budget=60_000))
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     made=st.lists(
         ANY
@@ -337,7 +335,6 @@ def transcripts(draw: st.DrawFn) -> list[Item]:
     return [*items, UserMessage(draw(st.text(max_size=200)), "U1")]
 
 
-@settings(max_examples=150, deadline=None)
 @given(items=transcripts(), budget=st.integers(0, 5_000))
 def test_however_it_is_trimmed_a_transcript_stays_one_that_servers_take(items: list[Item], budget: int) -> None:
     last = items[-1]

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from base.shrink import as_json
@@ -23,6 +23,7 @@ from slack_io.thread_context import ThreadReader
 from slack_io.web_api import SlackWeb
 from store.transcript import ThreadMessage
 from tests.harness.bot_parts import ANN, NOBODY, BotParts, Json, calls, says, tool_results, user_words
+from tests.harness.examples import times
 from tests.harness.rest_server import RestServer, reply
 from tests.harness.whole_bot import Person, StartBot, Writing
 from tests.harness.whole_bot import Script as BotScript
@@ -87,7 +88,7 @@ PIECES = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
+@times(8)
 @given(PIECES)
 def test_every_text_comes_back_as_it_was(text: str) -> None:
     assert put_together(broken_up(text)) == text
@@ -112,7 +113,6 @@ LAYERS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-@settings(max_examples=150, deadline=None)
 @given(PIECES.map(lambda text: text.encode("utf-8", "replace").decode()))
 def test_however_the_model_writes_what_it_read_it_is_what_was_there(layer: str, text: str) -> None:
     assert put_together(LAYERS[layer](broken_up(text))) == LAYERS[layer](text)
@@ -125,7 +125,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(VALUES)
 def test_a_text_of_json_stays_one_of_the_same_shape(value: Any) -> None:
     text = as_json(value)
@@ -133,7 +132,6 @@ def test_a_text_of_json_stays_one_of_the_same_shape(value: Any) -> None:
     assert put_together(as_json(read)) == as_json(json.loads(text))
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(PIECES, VALUES, max_size=3))
 def test_arguments_that_come_as_an_object_are_put_together_too(value: dict[str, Any]) -> None:
     assert arguments_together(json.loads(broken_up(json.dumps(value)))) == json.loads(json.dumps(value))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from base.settings import Misconfigured
@@ -403,7 +403,6 @@ def worked_on(text: str, hands: list[tuple[int, str]]) -> str:
     return head + "endpoints:\n" + "\n\n".join(entries) + "\n\n" + title + marks
 
 
-@settings(max_examples=30, deadline=None)
 @given(PATHS, PATHS, HANDS)
 def test_whatever_both_sides_change_the_catalog_loads_keeps_the_hands_work_and_settles(
     tmp_path_factory: pytest.TempPathFactory, before: Json, after: Json, hands: list[tuple[int, str]]

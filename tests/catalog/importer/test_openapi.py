@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
@@ -997,7 +997,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(SCHEMAS, VALUES, st.sampled_from([3_000, 150, 40]))
 def test_what_a_schema_allows_is_never_refused(schema: Any, value: Any, limit: int) -> None:
     assume(Draft202012Validator(schema).is_valid(value))
@@ -1161,7 +1160,6 @@ def mutated(document: Any, changes: list[tuple[int, Any, bool]]) -> Any:
     return document
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10_000), JUNK, st.booleans()), min_size=1, max_size=6))
 def test_whatever_is_wrong_with_a_description_it_makes_a_catalog_or_is_refused_in_words(
     changes: list[tuple[int, Any, bool]],
