@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from decimal import Context, Decimal, localcontext
 from functools import lru_cache
 from typing import Any
@@ -21,7 +20,7 @@ from base.json_text import dumps, loads
 from base.written_numbers import decimal
 
 MAX_EXPRESSION = 1_000  # characters
-_BUDGET = 2_000_000  # about as many looks at single values: a second or two
+BUDGET = 2_000_000  # about as many looks at single values: a second or two
 _STEP = 3  # what one node of an expression at one value costs, measured against looking at a value
 _CHARACTERS = 32  # of a text that cost as much as a look at a value
 _DIGITS = 4_300  # of a number; Python writes no longer ones
@@ -51,10 +50,10 @@ def check_expression(expression: str) -> None:
         raise BadQuery(f"not valid JMESPath{f', at character {at + 1}' if isinstance(at, int) else ''}") from None
 
 
-def search(expression: str, value: Any) -> Any:
+def search(expression: str, value: Any, budget: int = BUDGET) -> Any:
     """What `expression` finds in `value` (JSON), as whole JSON. Raises `BadQuery`."""
     check_expression(expression)
-    work = _Work()
+    work = _Work(budget)
     options = jmespath.Options(custom_functions=_Functions(work))
     try:
         found = _Interpreter(work, options).visit(_parsed(expression), value)
@@ -110,8 +109,8 @@ def _parsed(expression: str) -> Any:
 class _Work:
     """What a search may still cost."""
 
-    def __init__(self) -> None:
-        self._left = _BUDGET
+    def __init__(self, budget: int) -> None:
+        self._left = budget
 
     def spend(self, amount: int) -> None:
         self._left -= amount
@@ -120,20 +119,17 @@ class _Work:
 
     def weigh(self, value: Any) -> None:
         """Spends what a look at all of `value` costs. What stands in it several times counts each time, as it will be written."""
-        for one in _nodes(value):
-            self.spend(1 + (len(one) // _CHARACTERS if isinstance(one, str) else 0))
-
-
-def _nodes(value: Any) -> Iterator[Any]:
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        yield one
-        if isinstance(one, dict):
-            waiting += one  # the keys
-            waiting += one.values()
-        elif isinstance(one, list):
-            waiting += one
+        waiting: list[Any] = [[value]]
+        while waiting:
+            one = waiting.pop()
+            within = [*one, *one.values()] if isinstance(one, dict) else one  # the keys, too
+            texts = 0
+            for each in within:
+                if isinstance(each, str):
+                    texts += len(each) // _CHARACTERS
+                elif isinstance(each, (list, dict)):
+                    waiting.append(each)
+            self.spend(len(within) + texts)
 
 
 class _Interpreter(visitor.TreeInterpreter):
