@@ -568,7 +568,7 @@ def echoes(form: str, status: int) -> list[Answer]:
         lambda _: [reply(f"<p>bad key {text}</p>", status, kind="text/html")],
         lambda _: [reply("{" + json.dumps(text), status)],
         lambda _: [to(f"http://127.0.0.1:1/{quote(text, safe='%')}")],
-        *([lambda _: [reply("x" * 900_000 + text, status, kind="text/plain")]] if status == 200 else []),
+        *([lambda _: [reply("x" * 200_000 + text, status, kind="text/plain")]] if status == 200 else []),
         hang_up,
     ]
 
@@ -588,10 +588,14 @@ def test_a_secret_reaches_no_result_no_card_no_row_and_no_log(
         )
         results: list[Json] = []
         for status in (200, 401):
-            for answer in echoes(form, status):
+            for number, answer in enumerate(echoes(form, status)):
                 server.always(answer)
                 results.append(parts.read("/users/7"))
-                results.append(parts.write("PUT", "/users/7", {"a": 1})[1])
+                if number == 0 or (auth, form) == (
+                    "basic",
+                    "raw",
+                ):  # what is written is answered by the same way, and takes longer
+                    results.append(parts.write("PUT", "/users/7", {"a": 1})[1])
         logged = capsys.readouterr().err
     assert server.requests
     assert all(

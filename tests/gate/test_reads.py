@@ -93,19 +93,35 @@ def journal(parts: BotParts, kind: str) -> list[Json]:
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_one_call_brings_all_of_two_thousand_items(parts: BotParts, server: RestServer, style: str) -> None:
-    server.always(shelf(2_000))
+def test_one_call_brings_all_items(parts: BotParts, server: RestServer, style: str) -> None:
+    server.always(shelf(600))
     result = parts.read(f"{server.url}/{style}", all_pages=True, select=COUNT)
-    assert result["data"] == [2_000, 1, 2_000]
-    assert (result["pages"], result["items"]) == (20 + (style == "offset"), 2_000)  # offsets end with an empty page
+    assert result["data"] == [600, 1, 600]
+    assert (result["pages"], result["items"]) == (6 + (style == "offset"), 600)  # offsets end with an empty page
     assert "note" not in result or "not all" not in result["note"]
     assert all(seen.headers["authorization"] == "Bearer T0P-s3cret" for seen in server.requests)
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_the_bounds_of_the_catalog_hold_and_are_told(parts: BotParts, server: RestServer, style: str) -> None:
+def test_the_bounds_of_the_catalog_hold_and_are_told(tmp_path: Path, server: RestServer, style: str) -> None:
+    for bound, words in (
+        ("max_pages: 4", "max_pages of the catalog is 4"),
+        ("max_items: 350", "max_items of the catalog is 350"),
+    ):
+        catalog = CATALOG.replace(LISTS, LISTS.replace("pagination: {{", f"pagination: {{{{{bound}, "))
+        server.always(shelf(600))
+        with closing(BotParts(tmp_path, catalog.format(base=server.url), timeout=5)) as parts:
+            result = parts.read(f"{server.url}/{style}", all_pages=True, select=COUNT)
+        count = 400 if "pages" in bound else 350
+        assert result["data"] == [count, 1, count]
+        assert words in result["note"]
+        assert len(server.requests) == 4
+        server.requests.clear()
+
+
+def test_where_the_catalog_names_no_bounds_fifty_pages_are_read(parts: BotParts, server: RestServer) -> None:
     server.always(shelf(6_000))
-    result = parts.read(f"{server.url}/{style}", all_pages=True, select=COUNT)
+    result = parts.read(f"{server.url}/page", all_pages=True, select=COUNT)
     assert result["data"] == [5_000, 1, 5_000]
     assert "max_pages of the catalog is 50" in result["note"] or "max_items of the catalog is 5,000" in result["note"]
     assert len(server.requests) == 50
@@ -370,7 +386,7 @@ def test_a_turn_that_is_stopped_reads_no_further_page(parts: BotParts, server: R
 
 def test_a_process_that_ends_leaves_no_part_of_a_list_behind(parts: BotParts, server: RestServer) -> None:
     turn = parts.begin()
-    pages, system = shelf(2_000), parts.system
+    pages, system = shelf(600), parts.system
 
     def ending(seen: Seen) -> Any:
         if len(server.requests) == 3:
@@ -383,7 +399,7 @@ def test_a_process_that_ends_leaves_no_part_of_a_list_behind(parts: BotParts, se
         parts.advance(turn.thread)
     assert len(server.requests) == 3
     AI(turn.thread, replace(system, cancel_flag=CancelFlag())).advance()
-    assert tool_results(parts.replies.asked[-1])[0]["data"] == [2_000, 1, 2_000]
+    assert tool_results(parts.replies.asked[-1])[0]["data"] == [600, 1, 600]
 
 
 def test_the_tools_offer_what_the_catalog_can_use(parts: BotParts, tmp_path: Path) -> None:
@@ -450,10 +466,7 @@ def test_a_wrong_expression_is_told_before_anything_is_sent(
     "expression",
     [
         "|".join(["[@,@]"] * 60),
-        "data | " + "|".join(["[@,@,@,@,@,@,@,@][]"] * 12),
-        "data[*].[" + ",".join(["@"] * 300) + "][] | [@,@,@,@,@,@,@,@] | [@,@,@,@,@,@,@,@]",
         "join(join(',', data[*].name), data[*].name)",
-        "data[?contains(to_string(@), to_string(@))] | [*].[@,@,@,@,@,@] | [@,@,@,@,@,@,@,@,@,@] | [@,@,@,@,@,@,@,@,@]",
     ],
 )
 def test_an_expression_of_huge_cost_ends_with_words_and_the_answer_is_kept(
@@ -461,7 +474,8 @@ def test_an_expression_of_huge_cost_ends_with_words_and_the_answer_is_kept(
 ) -> None:
     server.will(page(1, 2_000))
     result = parts.read(f"{server.url}/page", select=expression)
-    assert result["data"] is None or "Cut to fit" in result["note"]
+    assert result["data"] is None
+    assert "too much work" in result["note"]
     assert result["result"] == "r1"
 
 
@@ -523,17 +537,17 @@ def test_a_large_list_is_cut_with_counts_and_kept_whole(parts: BotParts, server:
 
 
 def test_the_model_reads_on_by_its_tool(parts: BotParts, server: RestServer) -> None:
-    server.always(shelf(2_000))
+    server.always(shelf(600))
     arguments = {"method": "GET", "url": server.url + "/page", "all_pages": True}
-    parts.replies.will(calls(arguments), calls({"result": "r1", "from": 1_999}, tool="read_result"))
+    parts.replies.will(calls(arguments), calls({"result": "r1", "from": 599}, tool="read_result"))
     parts.ask()
-    assert tool_results(parts.replies.asked[2])[1]["data"] == [person(2_000)]
-    assert len(server.requests) == 20
+    assert tool_results(parts.replies.asked[2])[1]["data"] == [person(600)]
+    assert len(server.requests) == 6
     assert journal(parts, "more") == [{"result": "r1"}]
 
 
 def test_another_threads_result_is_refused(parts: BotParts, server: RestServer) -> None:
-    listed(parts, server)
+    listed(parts, server, 600)
     parts.replies.will(calls({"result": "r1"}, tool="read_result"))
     parts.ask()
     assert tool_results(parts.replies.asked[-1])[0]["error"].startswith("r1 was not kept, or is no longer kept.")
@@ -568,7 +582,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BotParts, s
         ({"result": "r1", "last": 5, "from": 1}, "leave out from, count and lines"),
         ({"result": "r1", "lines": 5, "count": 1}, "give one of them"),
         ({"result": "r1", "contains": ["x"]}, "contains is a text"),
-        ({"result": "r1", "select": "|".join(["[@,@]"] * 60)}, "too much work"),
+        ({"result": "r1", "select": "join(join(',', [].name), [].name)"}, "too much work"),
     ],
 )
 def test_a_wrong_wish_for_more_is_told_in_words(kept: tuple[BotParts, str], arguments: Json, what: str) -> None:
@@ -580,11 +594,11 @@ def test_a_wrong_wish_for_more_is_told_in_words(kept: tuple[BotParts, str], argu
 
 def test_what_is_kept_outlives_the_process_and_goes_with_time_or_the_thread(tmp_path: Path, server: RestServer) -> None:
     first = made(tmp_path, server)
-    thread, _ = listed(first, server)
+    thread, _ = listed(first, server, 600)
     first.close()
     clock = Clock()
     second = made(tmp_path, server, clock=clock)
-    assert ask_more(second, thread, result="r1", from_=2_303)["data"] == [person(2_304)]
+    assert ask_more(second, thread, result="r1", from_=599)["data"] == [person(600)]
     clock.ahead = 25 * 3_600
     with pytest.raises(BadCall, match="was not kept, or is no longer kept"):
         second.gate.more(of(thread), {"result": "r1"})
@@ -598,9 +612,9 @@ def test_what_is_kept_outlives_the_process_and_goes_with_time_or_the_thread(tmp_
     assert left == []
 
 
-def test_of_fifty_megabytes_what_fits_is_read_and_the_rest_is_told(parts: BotParts, server: RestServer) -> None:
-    huge = reply("[" + ",".join(['{"name": "' + "x" * 990 + '"}'] * 50_000) + "]")
-    assert len(huge) > 50_000_000
+def test_of_ten_megabytes_what_fits_is_read_and_the_rest_is_told(parts: BotParts, server: RestServer) -> None:
+    huge = reply("[" + ",".join(['{"name": "' + "x" * 990 + '"}'] * 10_000) + "]")
+    assert len(huge) > 10_000_000
     server.will(huge, huge)
     wishes: list[Json] = [{}, {"all_pages": True}]
     for more in wishes:
