@@ -27,6 +27,9 @@ from tests.harness.catalogs import COMPANY, Json, large, load
 from tests.harness.replay_model import ReplayModel, answer
 from tests.harness.whole_bot import Person, StartBot, parts_of
 
+pytestmark = pytest.mark.xdist_group(
+    "prompt"
+)  # in one process: to load such catalogs takes longer than to ask about them
 ROOT = Path(__file__).parents[3]
 SMALL = load(COMPANY)
 ANN, BEN = 'You are asked by "Ann".', 'You are asked by "Ben".'
@@ -51,6 +54,7 @@ def listed(text: str) -> list[str]:
 
 NOTED = "From the bot itself, for the next message: "
 METHODS = ("GET /", "POST /", "PUT /", "PATCH /", "DELETE /")
+MANY = 450  # operations: more than are listed
 
 
 @cache
@@ -233,7 +237,9 @@ def test_details_go_before_the_listing_does() -> None:
 
 @pytest.mark.parametrize("budget", [1_500, 4_000, 8_000])
 @pytest.mark.parametrize(
-    "question", ["which spaceships have a crew?", "", "add a printer and remove a badge", "?" * 5_000]
+    "question",
+    ["which spaceships have a crew?", "", "add a printer and remove a badge", "?" * 5_000],
+    ids=lambda text: text[:30],
 )
 def test_a_first_request_stays_within_the_budget(budget: int, question: str) -> None:
     system, offered = first(question, budget)
@@ -256,8 +262,8 @@ def test_the_likeliest_are_told_in_full_and_the_others_in_short() -> None:
     assert all(one.endswith("(...)") or one.endswith("]") for one in told[-40:])
 
 
-MANY = [large(10, f"https://a{number}.example.com", f"Service {number}") for number in range(300)]
-WORDY = [one | {"instructions": f"You know all about {one['name']}. " * 3} for one in MANY]
+SERVICES = [large(3, f"https://a{number}.example.com", f"Service {number}") for number in range(300)]
+WORDY = [one | {"instructions": f"You know all about {one['name']}. " * 3} for one in SERVICES]
 GERMAN = "Zeigt Krankmeldungen und Gehaltsabrechnungen aller Beschäftigten an."
 
 
@@ -269,16 +275,16 @@ MASHED: Json = {
     "name": "Mashed", "base_url": "https://m.example.com",
     "endpoints": [
         {"method": "GET", "url": f"/getallshipmentdetails{n}/[shipmentdetailid]", "description": "Returnsshipmentdetails."}
-        for n in range(900)
+        for n in range(MANY)
     ],
 }  # fmt: skip
 CATALOGS = {
-    "many": MANY,
-    "wordy": WORDY,
-    "German": [described(large(900), GERMAN)],
-    "bare": [described(large(900), " "), COMPANY],
+    "many": SERVICES,
+    "wordy": [*WORDY, COMPANY | {"instructions": "Ask before you guess."}],
+    "German": [described(large(MANY), GERMAN)],
+    "bare": [described(large(MANY), " "), COMPANY],
     "mashed": [MASHED],
-    "two": [COMPANY, large(1_200)],
+    "two": [COMPANY, large(MANY)],
 }
 
 
@@ -290,9 +296,10 @@ def catalog_of(name: str) -> Catalog:
 LONG = ("Which spaceships have a crew, and who adds a printer? Then remove badge 7. " * 60)[:4_000]
 
 
-@pytest.mark.xdist_group("budget")  # in one process: to load such a catalog takes longer than to ask about it
 @pytest.mark.parametrize(
-    "question", [LONG, "🏝️", "in_1MxKq2", "x" * 4_000, "which spaceships have a crew?", "Wer hat Urlaub?"]
+    "question",
+    [LONG, "🏝️", "in_1MxKq2", "x" * 4_000, "which spaceships have a crew?", "Wer hat Urlaub?"],
+    ids=lambda text: text[:30],
 )
 @pytest.mark.parametrize("name", CATALOGS)
 def test_no_catalog_and_no_question_goes_beyond_the_budget(name: str, question: str) -> None:
@@ -302,17 +309,17 @@ def test_no_catalog_and_no_question_goes_beyond_the_budget(name: str, question: 
 
 
 def test_of_many_apis_those_shown_have_a_heading_with_their_instructions_and_the_others_a_name() -> None:
-    catalog = load(*WORDY, COMPANY | {"instructions": "Ask before you guess."})
+    catalog = catalog_of("wordy")
     system, _ = first("who is on holiday?", catalog=catalog)
     assert "\nCompany (https://company.example.com): Ask before you guess.\nGET /leaveRequests" in system
-    assert "# 301 APIs\nService 0 10, Service 1 10, " in system
+    assert "# 301 APIs\nService 0 3, Service 1 3, " in system
     assert "https://a299.example.com" not in system
     found = json.loads(find(catalog, {"query": "who is on holiday?", "limit": 1}))["operations"]
     assert list(found) == ["Company (https://company.example.com): Ask before you guess."]
 
 
 def test_no_question_waits_for_what_is_made_once() -> None:
-    catalog = load(large(1_200), channels={"C0HR": {"operations": ["* /printers*", "* /badges*"]}})
+    catalog = load(large(MANY), channels={"C0HR": {"operations": ["* /printers*", "* /badges*"]}})
     views = [catalog, catalog.narrowed(catalog.channels["C0HR"])]
     prepare(catalog, 1_000)
     made = index_of.cache_info().misses
@@ -321,7 +328,7 @@ def test_no_question_waits_for_what_is_made_once() -> None:
     assert index_of.cache_info().misses == made
 
 
-@pytest.mark.parametrize("count", [10, 1_200])
+@pytest.mark.parametrize("count", [10, MANY])
 def test_a_channel_hears_nothing_of_an_api_that_it_has_nothing_of(count: int) -> None:
     handlers = {
         "name": "Desk", "base_url": "https://desk.example.com", "instructions": "Never name a price.",
@@ -336,7 +343,7 @@ def test_a_channel_hears_nothing_of_an_api_that_it_has_nothing_of(count: int) ->
 
 def test_an_api_whose_map_would_name_nothing_has_none() -> None:
     catalog = load(
-        *[large(10, f"https://a{number}.example.com", f"Service {number}") for number in range(12)], large(900)
+        *[large(10, f"https://a{number}.example.com", f"Service {number}") for number in range(12)], large(MANY)
     )
     maps = first("?", catalog=catalog)[0].split("Some operations")[0]
     assert "/: ..." not in maps
@@ -361,15 +368,14 @@ def test_what_is_the_same_for_all_questions_comes_first() -> None:
 
 
 def test_instructions_are_never_cut_and_leave_some_room_for_operations() -> None:
-    wordy = load(large(1_200) | {"instructions": "Be kind. " * 3_000})
+    wordy = load(large(MANY) | {"instructions": "Be kind. " * 3_000})
     system, _ = first("which spaceships have a crew?", catalog=wordy)
     assert system.count("Be kind.") == 3_000
     assert "GET /spaceships Lists spaceships. (crew?)" in system
 
 
 def test_several_apis_have_a_map_each_and_their_operations_stand_under_their_name_and_base_url() -> None:
-    catalog = load(COMPANY, large(1_200))
-    system, _ = first("which spaceships have a crew?", catalog=catalog)
+    system, _ = first("which spaceships have a crew?", catalog=catalog_of("two"))
     assert "# Company (write whole URLs, beginning with https://company.example.com)" in system
     assert "Large (https://large.example.com):\nGET /" in system
     assert "/: " in system.split("# Company")[1].split("# Large")[0]
@@ -497,7 +503,7 @@ def finds(*arguments: object) -> Line:
 
 
 def test_the_model_finds_operations_and_a_wrong_call_is_told_what_to_mend(make: Make) -> None:
-    parts = make(large(1_200))
+    parts = make(large(MANY))
     parts.replies.will(finds({"query": "spaceships"}, {"query": 7}), says("There."))
     thread = parts.ask("add a printer")
     found, wrong = tool_results(parts.replies.asked[1])
@@ -507,7 +513,7 @@ def test_the_model_finds_operations_and_a_wrong_call_is_told_what_to_mend(make: 
 
 
 def test_several_searches_are_no_repetition_and_the_same_one_thrice_is(make: Make) -> None:
-    parts = make(large(1_200))
+    parts = make(large(MANY))
     parts.replies.will(
         finds({"query": "spaceships"}, {"query": "badges"}, {"query": "printers"}),
         finds({"query": "spaceships"}, {"query": "spaceships"}),
@@ -518,7 +524,7 @@ def test_several_searches_are_no_repetition_and_the_same_one_thrice_is(make: Mak
 
 
 def test_an_operation_that_was_not_shown_can_be_called(make: Make) -> None:
-    parts = make(large(1_200, base_url="http://127.0.0.1:9"))
+    parts = make(large(MANY, base_url="http://127.0.0.1:9"))
     parts.replies.will(calls(("GET", "/spaceships?crew=7")), calls(("GET", "/spacestations")))
     parts.ask("add a printer")
     tried, unknown = tool_results(parts.replies.asked[2])
@@ -528,10 +534,10 @@ def test_an_operation_that_was_not_shown_can_be_called(make: Make) -> None:
 
 
 def test_earlier_messages_never_change_also_with_another_asker_and_after_a_restart(make: Make) -> None:
-    parts = make(large(1_200))
+    parts = make(large(MANY))
     parts.replies.will(finds({"query": "spaceships"}), says("One."))
     thread = parts.ask("which spaceships have a crew?")
-    again = make(large(1_200))
+    again = make(large(MANY))
     again.ask("remove a badge", by="U0BEN", thread=thread)
     before, after = parts.replies.asked[-1], again.replies.asked[0]
     assert after[: len(before)] == before
@@ -549,7 +555,7 @@ def test_a_small_catalogs_requests_hold_the_persons_words_alone(make: Make) -> N
 
 def test_a_channels_operations_are_the_only_ones_that_are_shown_or_found(make: Make) -> None:
     narrow = {"channels": {"C0HR": {"operations": ["GET /printers*", "GET /badges*"], "instructions": "Be brief."}}}
-    parts = make({"apis": [large(1_200)], **narrow}, prompt_budget=1_000)
+    parts = make({"apis": [large(MANY)], **narrow}, prompt_budget=1_000)
     parts.replies.will(finds({"query": "spaceships"}))
     parts.ask("which spaceships have a crew?")
     (found,) = tool_results(parts.replies.asked[1])
@@ -572,7 +578,7 @@ def test_two_turns_with_a_restart_between_over_http(start_bot: StartBot, ann: Pe
             asked,
             [{"role": "assistant", "content": None, "tool_calls": [wanted]}, answer("Two of them."), answer("Gone.")],
         )
-        options: Json = {"catalog": json.dumps(large(1_223)), "with_model": None, "openai_base_url": model.base_url}
+        options: Json = {"catalog": json.dumps(large(MANY)), "with_model": None, "openai_base_url": model.base_url}
         bot = start_bot(**options)
         talk = ann.asks(asked)
         assert talk.answer() == "Two of them."
@@ -599,7 +605,7 @@ def test_two_turns_with_a_restart_between_over_http(start_bot: StartBot, ann: Pe
 
 
 def test_the_status_says_that_operations_are_looked_for(make: Make) -> None:
-    parts = make(large(1_200))
+    parts = make(large(MANY))
     parts.replies.will(finds({"query": "spaceships"}))
     parts.ask("?")
     assert parts.status.texts == ["is thinking...", "is looking for operations", "is thinking..."]
