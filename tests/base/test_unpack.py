@@ -9,6 +9,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ def test_no_body_is_an_empty_one(coding: str) -> None:
 
 @contextmanager
 def little_memory() -> Iterator[None]:
-    """What is done inside needs less than 60 MB, where one that unpacks all needs hundreds."""
+    """What is done inside needs less than 60 MB, where one that unpacks all needs more than a hundred."""
     tracemalloc.start()
     try:
         yield
@@ -152,17 +153,19 @@ def server() -> Iterator[RestServer]:
         yield running
 
 
+@cache
 def bomb(before: bytes = b"", after: bytes = b"") -> bytes:
-    """A small body that unpacks to 200 MB."""
-    packer = zlib.compressobj(9, wbits=31)
-    parts = [packer.compress(before), *(packer.compress(b"a" * MB) for _ in range(200)), packer.compress(after)]
+    """A small body that unpacks to 100 MB."""
+    packer = zlib.compressobj(1, wbits=31)
+    parts = [packer.compress(before), *(packer.compress(b"a" * MB) for _ in range(100)), packer.compress(after)]
     return b"".join([*parts, packer.flush()])
 
 
+@cache
 def nested() -> bytes:
-    """300 bytes that, unpacked four times, keep a processor busy for minutes and make nothing."""
+    """Some bytes that, unpacked four times, keep a processor busy for a while and make nothing."""
     packer = zlib.compressobj(1, wbits=31)
-    once = [packer.compress(gzip.compress(b"")), *(packer.compress(bytes(MB)) for _ in range(1_000)), packer.flush()]
+    once = [packer.compress(gzip.compress(b"")), *(packer.compress(bytes(MB)) for _ in range(200)), packer.flush()]
     return gzip.compress(gzip.compress(b"".join(once)))
 
 
@@ -217,7 +220,7 @@ def test_an_answer_that_was_packed_again_and_again_holds_nobody_up(parts: BotPar
     server.always(reply(nested(), 200, "Content-Encoding: gzip, gzip, gzip, gzip"))
     began = time.process_time()
     assert "compression could not be undone" in parts.read("/users/7")["note"]
-    assert time.process_time() - began < 20  # of the processor's time; unpacked, it would take minutes
+    assert time.process_time() - began < 1  # of the processor's time: no layer of it was unpacked
 
 
 def test_an_api_that_goes_on_behind_the_end_of_its_answer_is_not_heard(parts: BotParts, server: RestServer) -> None:
