@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.jmespath_bounded import BUDGET, MAX_EXPRESSION, BadQuery, check_expression, search
-from tests.base.test_shrink import ANY
 from tests.harness.bot_parts import strict
+from tests.harness.examples import JSON
 
 PEOPLE = {"data": [{"id": i, "name": f"Person {i}", "tags": ["a"] * (i % 3), "score": i / 2} for i in range(2_000)]}
 
@@ -127,7 +127,7 @@ def test_a_sum_that_python_cannot_write_becomes_words() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:deprecated string literal syntax")
-@given(expression=st.text(alphabet="ab.[]*?@&|'`{}:,()0123 !=<>-\"", max_size=60), value=ANY)
+@given(expression=st.text(alphabet="ab.[]*?@&|'`{}:,()0123 !=<>-\"", max_size=60), value=JSON)
 def test_whatever_the_expression_and_the_data_there_is_json_or_words(expression: str, value: Any) -> None:
     try:
         found = search(expression, value)

@@ -51,6 +51,8 @@ def texts(path: Path) -> list[str]:
         return [text]
     if path.suffix == ".md":
         return re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    if "endpoints" not in text:
+        return []
     constants = [node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
     found = [one for one in constants if isinstance(one, str)]
     return found + [one.replace("{base}", "http://h").replace("{{", "{").replace("}}", "}") for one in found]

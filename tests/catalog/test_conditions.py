@@ -640,12 +640,12 @@ def test_what_the_bodys_schema_refuses_is_told_as_that_whatever_else_it_requires
     assert set(found.values()) == {"bad"}
 
 
-@pytest.mark.parametrize("when", [case[0] for case in CASES], ids=lambda one: ascii(one)[:50])
-@pytest.mark.parametrize("method", ["POST", "PATCH"])
-def test_what_is_told_of_a_call_is_what_happens_to_it(when: Json, method: str) -> None:
-    for call, outcome in outcomes(operation_of(when, method)).items():
-        expected = {"send": "sent", "ask": "asked"}.get(outcome, outcome)
-        assert judged(when, json.loads(call), method=method) == expected
+@pytest.mark.parametrize("when", sorted({json.dumps(when) for when, _, _ in CASES}), ids=lambda one: one[:50])
+def test_what_is_told_of_a_call_is_what_happens_to_it(when: str) -> None:
+    for method in ("POST", "PATCH"):
+        for call, outcome in outcomes(operation_of(json.loads(when), method)).items():
+            expected = {"send": "sent", "ask": "asked"}.get(outcome, outcome)
+            assert judged(json.loads(when), json.loads(call), method=method) == expected, (method, call)
 
 
 def test_values_of_the_url_are_tried_too() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from catalog.catalog import Lookup
 from catalog.lookup import Candidate, candidates, fields_of, matched
-from tests.base.test_shrink import ANY
+from tests.harness.examples import JSON
 
 BY_NAME = Lookup(operation="GET /users", match=("email", "first_name", "last_name"), id="id")
 
@@ -126,7 +126,9 @@ def test_a_huge_field_is_told_in_part() -> None:
     assert len(fields_of(BY_NAME, person(1, "Ann", "x" * 100_000))["last_name"]) == 200
 
 
-@given(items=st.lists(ANY | st.fixed_dictionaries({"id": ANY, "email": ANY}), max_size=10), value=st.text(max_size=20))
+@given(
+    items=st.lists(JSON | st.fixed_dictionaries({"id": JSON, "email": JSON}), max_size=10), value=st.text(max_size=20)
+)
 def test_whatever_the_list_holds_there_is_an_answer(items: list[Any], value: str) -> None:
     found = candidates(BY_NAME, items, value)
     for one in found:

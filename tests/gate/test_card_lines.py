@@ -84,7 +84,6 @@ FORGED = [
 HOSTILE = [*BREAKS, *HIDERS, *MARKUP, *FORGED]
 
 
-@pytest.mark.parametrize("bad", HOSTILE, ids=ascii)
 @pytest.mark.parametrize(
     ("method", "shape", "count"),
     [
@@ -101,12 +100,13 @@ HOSTILE = [*BREAKS, *HIDERS, *MARKUP, *FORGED]
         ("DELETE", lambda bad: (bad, None), 1),
     ],
 )
-def test_a_field_is_a_line_whatever_is_in_it(bad: str, method: str, shape: Any, count: int) -> None:
-    before, body = shape(bad)
-    found = lines(method, before, body)
-    assert len(found) == count
-    for line in found:
-        held(line)
+def test_a_field_is_a_line_whatever_is_in_it(method: str, shape: Any, count: int) -> None:
+    for bad in HOSTILE:
+        before, body = shape(bad)
+        found = lines(method, before, body)
+        assert len(found) == count, ascii(bad)
+        for line in found:
+            held(line)
 
 
 def held(line: str) -> None:
