@@ -8,9 +8,11 @@ import copy
 import itertools
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import click
+import pytest
 import yaml
 
 from base.version import VERSION
@@ -19,7 +21,9 @@ from gate.policy import TRANSITIONS, State
 from slack_io.pace import PACE
 from slack_io.payloads import EVENT_TYPES, SHORTCUTS
 from slack_io.slack_app import BY_APP_TOKEN, FEATURES, NEEDED, OF_OLD_APPS, SCOPES, SUBSCRIPTIONS
+from tests.harness.sources import parsed
 
+pytestmark = pytest.mark.xdist_group("sources")  # as those of the layout, so that each file is read once
 ROOT = Path(__file__).parents[1]
 SECURITY = (ROOT / "docs" / "security.md").read_text("utf-8")
 
@@ -81,11 +85,11 @@ PLAN = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 OF_MANY_FILES = {"Gate": "gate", "Store": "store"}  # classes that several files of a room make up
 
 
+@cache
 def defined(path: Path) -> set[str]:
     """The names that a file defines at its top, and its classes' own as `Class.name`."""
     found = set()
-    for node in ast.parse(path.read_text("utf-8")).body:
-        names = {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+    for node in parsed(path).body:
         match node:
             case ast.ClassDef(name=name, body=body):
                 methods = {one.name for one in body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
@@ -93,7 +97,9 @@ def defined(path: Path) -> set[str]:
             case ast.FunctionDef(name=name):
                 found.add(name)
             case ast.Assign() | ast.AnnAssign():
-                found |= names
+                found |= {
+                    one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
+                }
     return found
 
 
@@ -105,7 +111,7 @@ def of_room(name: str) -> bool:
 
 
 def methods_in(path: Path) -> list[ast.stmt]:
-    classes = [one for one in ast.parse(path.read_text("utf-8")).body if isinstance(one, ast.ClassDef)]
+    classes = [one for one in parsed(path).body if isinstance(one, ast.ClassDef)]
     return [one for each in classes for one in each.body]
 
 
@@ -148,7 +154,7 @@ TABLES = {"SCOPES", "PACE", "BY_APP_TOKEN", "_JSON", "_PER_CHANNEL"}  # name met
 
 def texts(path: Path) -> set[str]:
     """Every text in a file's code, those of the tables of methods left out."""
-    body = [one for one in ast.parse(path.read_text("utf-8")).body if not _is_table(one)]
+    body = [one for one in parsed(path).body if not _is_table(one)]
     return {
         node.value
         for one in body

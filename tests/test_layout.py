@@ -24,11 +24,12 @@ from bot import create_app, main
 from catalog.catalog import load_catalog
 from catalog.rules import SAFE_METHODS
 from gate.sending import Approval
+from tests.harness.sources import forget, nodes, parsed, statements
 from tests.harness.whole_bot import settings_of
 from tests.mutate import TESTS
 from workers.opening import open_database
 
-pytestmark = pytest.mark.xdist_group("layout")  # in one process, which reads each file once
+pytestmark = pytest.mark.xdist_group("sources")  # in one process, which reads each file once
 ROOT = Path(__file__).parents[1]
 
 # Rooms from the top down: each may import itself and what stands after it, never what stands before. Three subjects stand apart from
@@ -246,10 +247,10 @@ def room_of(module: str) -> str:
     return max((room for room in ORDER if module == room or module.startswith(f"{room}.")), key=len)
 
 
-@cache
-def parsed(path: Path) -> ast.Module:
-    """A file's tree: read once, looked at by many."""
-    return ast.parse(path.read_text("utf-8"))
+@pytest.fixture(scope="module", autouse=True)
+def _forget() -> Iterator[None]:
+    yield
+    forget()
 
 
 @cache
@@ -259,7 +260,7 @@ def imports(path: Path) -> tuple[tuple[str, str], ...]:
 
 
 def _imports(path: Path) -> Iterator[tuple[str, str]]:
-    for node in ast.walk(parsed(path)):
+    for node in statements(path):
         match node:
             case ast.Import():
                 yield from ((one.name, "") for one in node.names)
@@ -324,11 +325,8 @@ def test_others_read_no_file_and_no_environment() -> None:
     for path in FILES:
         if module_of(path) in REACHES:
             continue
-        tree = parsed(path)
-        called = {
-            node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-        }
-        attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        called = {node.func.id for node in calls_in(path) if isinstance(node.func, ast.Name)}
+        attributes = {node.attr for node in nodes(path) if isinstance(node, ast.Attribute)}
 
         assert not called & {"open", "print", "input", "exec", "eval", "__import__"}, path
         assert not attributes & {
@@ -370,7 +368,7 @@ def test_only_the_step_to_sending_and_single_reads_send() -> None:
         module_of(path)
         for path in FILES
         if room_of(module_of(path)).startswith("gate")
-        for node in ast.walk(parsed(path))
+        for node in nodes(path)
         if isinstance(node, ast.Attribute) and node.attr == "send"
     }
     assert sending == {"gate.sending", "gate.single_reads", "gate.connection_pools"}
@@ -415,8 +413,7 @@ def test_the_read_path_makes_no_client_and_the_gates_client_for_it_sends_get_and
 
 
 def calls_in(path: Path) -> list[ast.Call]:
-    tree = parsed(path)
-    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [node for node in nodes(path) if isinstance(node, ast.Call)]
 
 
 def names_client(call: ast.Call) -> bool:
@@ -458,7 +455,7 @@ def is_text(node: ast.AST) -> bool:
 def test_no_logic_reads_words_that_are_for_people() -> None:
     """What a card is, whether a thread is tainted, what is hidden: such things are columns and values, whatever the words say."""
     for path in FILES:
-        found = [ast.unparse(node) for node in ast.walk(parsed(path)) if reads_words(node)]
+        found = [ast.unparse(node) for node in nodes(path) if reads_words(node)]
         assert found == [], path
 
 
@@ -483,10 +480,9 @@ def test_tests_spell_the_words_that_people_see() -> None:
 
 def twice(path: Path) -> list[str]:
     """The names that a module, or a class in it, binds more than once among its own statements: all but the last are lost."""
-    tree = parsed(path)
     scopes: list[ast.Module | ast.ClassDef] = [
-        tree,
-        *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)),
+        parsed(path),
+        *(node for node in statements(path) if isinstance(node, ast.ClassDef)),
     ]
     found = []
     for scope in scopes:
@@ -565,7 +561,7 @@ def test_nobody_sets_anothers_callback() -> None:
     for path in FILES:
         set_from_outside = [
             ast.unparse(node)
-            for node in ast.walk(parsed(path))
+            for node in nodes(path)
             if isinstance(node, ast.Attribute)
             and isinstance(node.ctx, ast.Store)
             and node.attr.startswith(("on_", "_on_"))
@@ -576,7 +572,7 @@ def test_nobody_sets_anothers_callback() -> None:
 
 def test_no_constructor_takes_more_than_ten() -> None:
     for path in PYTHON:
-        for made in (one for one in ast.walk(parsed(path)) if isinstance(one, ast.ClassDef)):
+        for made in (one for one in statements(path) if isinstance(one, ast.ClassDef)):
             for node in made.body:
                 if isinstance(node, ast.FunctionDef) and node.name == "__init__":
                     assert len(node.args.args) + len(node.args.kwonlyargs) - 1 <= 10, f"{path}: {made.name}"
@@ -586,7 +582,7 @@ def test_slack_is_called_through_one_class_and_the_gate_knows_it_by_what_it_need
     protocols = {
         f"{module_of(path)}.{node.name}"
         for path in FILES
-        for node in ast.walk(parsed(path))
+        for node in statements(path)
         if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "Protocol" for base in node.bases)
     }
     assert {one for one in protocols if not one.startswith("model.")} == {
