@@ -229,7 +229,10 @@ def _parted(text: str) -> Iterator[str]:
     """A text's lines; one that is too long to be shown as such in several."""
     for line in text.split("\n"):
         line = line.removesuffix("\r")
-        yield from (line[at : at + _LONG_LINE] for at in range(0, max(len(line), 1), _LONG_LINE))
+        if len(line) <= _LONG_LINE:
+            yield line
+        else:
+            yield from (line[at : at + _LONG_LINE] for at in range(0, len(line), _LONG_LINE))
 
 
 def _long_lines(lines: list[str], text: str) -> list[str]:

@@ -158,10 +158,10 @@ def test_what_grows_is_the_beginning_of_what_is_said_in_the_end(text: str) -> No
 
 @pytest.mark.parametrize("piece", ["a.", "a-", "[", "https://", "[x](", "` ", "www.", "[1]: a\n", "a.b/"])
 def test_a_hostile_text_takes_no_longer_than_its_length(piece: str) -> None:
-    text = piece * (20_000 // len(piece))
+    text = piece * (10_000 // len(piece))
     began = time.process_time()
     harmless(text, OWN)
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 5
 
 
 ADDRESSES = [

@@ -1,14 +1,18 @@
-"""Whole turns with the strict servers of model_servers.py, through the front door: a mention, a card, a click, an answer."""
+"""Whole turns with the strict servers of model_servers.py, through the front door: a mention, a card, a click, an answer. Where only the
+form of calls differs, the bot's inside."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from model.chat import ChatServer
+from tests.harness.bot_parts import BotParts
 from tests.harness.loopback import Reply
 from tests.harness.model_servers import (
     ANSWER,
@@ -53,6 +57,38 @@ def begin(start_bot: StartBot) -> Callable[..., RunningBot]:
         return start_bot(with_model=None, openai_base_url=f"{server.url}/v1", **more)
 
     return begin
+
+
+Inside = Callable[[StrictServer], BotParts]
+PEOPLE = """
+name: HR
+base_url: {base}
+endpoints:
+  - {{method: GET, url: "/api/users/[id]", description: Shows.}}
+  - {{method: DELETE, url: "/api/users/[id]", description: Removes., preview: false}}
+"""
+
+
+@pytest.fixture
+def inside(tmp_path: Path, server: RestServer) -> Iterator[Inside]:
+    """Makes the bot's inside, which asks this model server; `server` is its API."""
+    with ExitStack() as made:
+
+        def make(asked: StrictServer) -> BotParts:
+            model = ChatServer(api_key="sk-of-the-tests", base_url=f"{asked.url}/v1", model="m", timeout=60)
+            return made.enter_context(closing(BotParts(tmp_path, PEOPLE.format(base=server.url), model, timeout=60)))
+
+        yield make
+
+
+def finished_inside(parts: BotParts) -> None:
+    """A turn with its one card, approved."""
+    thread = parts.ask("remove Tom Berg")
+    (pending,) = parts.pending()
+    parts.press(pending)
+    parts.advance(thread)
+    assert parts.told(thread) == [ANSWER]
+    assert parts.pending() == []
 
 
 @pytest.mark.parametrize("make", MEMBERS.values(), ids=MEMBERS)
@@ -190,15 +226,11 @@ def test_a_model_that_calls_although_it_may_not_gets_words(begin: Callable[..., 
 
 
 @pytest.mark.parametrize("make", ANSWERS.values(), ids=ANSWERS)
-def test_an_odd_call_is_made_once_through_the_same_gate(
-    make: Make, begin: Callable[..., RunningBot], ann: Person
-) -> None:
-    with StrictServer(make()) as server:
-        bot = begin(server)
-        talk = finished(bot, ann)
-        assert len(talk.cards()) == 1
-        assert talk.answers() == [ANSWER]
-        made = [m["tool_calls"] for m in server.bodies[-1]["messages"] if m.get("tool_calls")]
+def test_an_odd_call_is_made_once_through_the_same_gate(make: Make, inside: Inside, server: RestServer) -> None:
+    with StrictServer(make()) as asked:
+        finished_inside(inside(asked))
+        assert server.calls == [("GET", SHOW["url"]), ("DELETE", REMOVE["url"])]
+        made = [m["tool_calls"] for m in asked.bodies[-1]["messages"] if m.get("tool_calls")]
         assert [json.loads(one["function"]["arguments"]) for group in made for one in group] == [SHOW, REMOVE]
         assert {one["function"]["name"] for group in made for one in group} == {"call_rest_api"}
 
@@ -362,13 +394,10 @@ def test_a_restart_loses_no_reasoning_item(begin: Callable[..., RunningBot], ann
 
 
 @pytest.mark.parametrize("status", [404, 405, 403, 501])
-def test_without_a_responses_api_chat_completions_goes_on_without_reasoning(
-    status: int, begin: Callable[..., RunningBot], ann: Person
-) -> None:
+def test_without_a_responses_api_chat_completions_goes_on_without_reasoning(status: int, inside: Inside) -> None:
     openai = ReasoningServer(has_responses=False, not_there=status)
     with StrictServer(openai.rule()) as server:
-        bot = begin(server)
-        finished(bot, ann)
+        finished_inside(inside(server))
         assert openai.taken == ["chat without reasoning"] * 3
         assert "/v1/responses" in [one.path for one in server.requests]
         assert [one.path for one in server.requests[-2:]] == ["/v1/chat/completions"] * 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from bot import main
 from catalog.catalog import load_catalog
 from catalog.documents import BadDocument, read_text
 from catalog.importer.fetching import Order, make
-from tests.cli.test_command_line import ROOT, run
+from tests.cli.test_command_line import run
 from tests.harness.descriptions import description, everything, get, post, query
 from tests.harness.loopback import Loopback, Reply, Request
 
@@ -77,10 +76,9 @@ def test_the_command_at_the_catalogs_top_imports_again(tmp_path: Path) -> None:
     (tmp_path / "apis.yaml").write_text(made.stdout)
     (line,) = [one for one in made.stdout.splitlines() if "--into" in one]
 
-    program = shlex.join([sys.executable, str(ROOT / "bot.py")])
-    again = os.popen(f"cd {shlex.quote(str(tmp_path))} && {line[1:].replace('python bot.py', program)} 2>&1")
-
-    assert "nothing changed" in again.read()
+    python, program, subject, *arguments = shlex.split(line, comments=False)[1:]
+    assert (python, program, subject) == ("python", "bot.py", "import")
+    assert "nothing changed" in command(tmp_path, *arguments).stderr
 
 
 def test_into_a_file_that_is_not_there_makes_it_and_prints_no_catalog(tmp_path: Path) -> None:
