@@ -314,7 +314,7 @@ SMALL_POST = "{{method: POST, url: /users, description: Adds one.}}"
 
 @pytest.mark.parametrize(
     "body",
-    [{"amount": "5000"}, {"amount": "5,000"}, {"Amount": 5000}, {"amount ": 5000}, {"data": {"amount": 5000}}, {}],
+    [{"amount": "5,000"}, {"Amount": 5000}, {}],  # test_conditions.py has all kinds
     ids=str,
 )
 def test_a_post_that_its_rule_does_not_understand_waits_for_the_rules_people(

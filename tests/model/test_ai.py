@@ -138,11 +138,13 @@ def test_a_post_before_any_read_goes_by_itself(parts: BotParts, server: RestServ
 
 
 @pytest.mark.parametrize(
-    "first",
-    [calls(GET), calls(("HEAD", "/users")), calls(POST), calls(("POST", "/open", "{}"))],
-    ids=["GET", "HEAD", "POST", "never"],
+    ("first", "status"),
+    [
+        *((calls(call), 200) for call in (GET, ("HEAD", "/users"), POST, ("POST", "/open", "{}"))),
+        *((calls(call), status) for call in (GET, POST) for status in (204, 404, 500)),
+    ],
+    ids=range(10),
 )
-@pytest.mark.parametrize("status", [200, 204, 404, 500])
 def test_a_post_after_any_answer_of_the_api_waits_and_the_card_says_why(
     parts: BotParts, server: RestServer, first: Json, status: int
 ) -> None:
