@@ -279,6 +279,7 @@ class BotParts:
             clock=self.clock,
         )
         self.replies = Replies()
+        self._reading: Turn | None = None
         self.ended: list[str] = []  # turns that people stopped in Slack
         web, waking = SlackWeb("xoxb-none", NOBODY), Waking()
         self.status = RecordingStatus(web, waking)
@@ -405,10 +406,10 @@ class BotParts:
         return sort(resolve(self.catalog, arguments), tainted=tainted)
 
     def read(self, url: str, method: str = "GET", **more: object) -> Json:
-        """A read's result for the model; `more` are further arguments of the tool."""
+        """A read's result for the model; `more` are further arguments of the tool. All of them are of one turn."""
         read = sort(resolve(self.catalog, {"method": method, "url": url, **more}), tainted=False)
         assert isinstance(read, Read)
-        turn = self.begin()
+        turn = self._reading = self._reading or self.begin()
         found: Json = strict(self.gate.read(read, turn, self._here(turn)).text)
         return found
 
