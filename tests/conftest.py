@@ -23,6 +23,7 @@ from emulator.app import AppToken
 from emulator.emulator import Workspace
 from model.chat import Model
 from tests.harness.databases import fresh_database, opened_before
+from tests.harness.ports import give_back, lent_port
 from tests.harness.rest_server import RestServer
 from tests.harness.whole_bot import (
     CATALOG,
@@ -102,10 +103,12 @@ def workspace(over: Over) -> Iterator[Workspace]:
 @pytest.fixture
 def hr(tmp_path: Path) -> Iterator[HrApi]:
     """The sample HR API with its fourteen people."""
-    api = HrApi(tmp_path / "hr.json")
+    port = lent_port()
+    api = HrApi(tmp_path / "hr.json", port=port)
     api.start()
     yield api
     api.stop()
+    give_back(port)
 
 
 @pytest.fixture

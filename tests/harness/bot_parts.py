@@ -20,7 +20,7 @@ from typing import Any
 from ai import AI, Services, TurnLimits
 from base.thread import Thread
 from catalog.calls import resolve
-from catalog.catalog import Catalog, load_catalog
+from catalog.catalog import Catalog
 from gate.answers import Answer, Shown, found_of
 from gate.authority import Authority, PeopleDirectory
 from gate.gate import Gate, GateOptions
@@ -41,6 +41,7 @@ from store.proposal_record import Proposal
 from store.store import Store
 from store.transcript import AssistantMessage, Result, ToolCall, Usage, UserMessage
 from store.turns import ReplyOutcome, Turn
+from tests.harness.catalogs import loaded
 from tests.harness.databases import begun, opened_before, whole_database
 from tests.harness.stores import Hears, a_mention
 from tests.harness.whole_bot import parts_of
@@ -265,7 +266,7 @@ class BotParts:
     ) -> None:
         self.url = opened_before("sqlite", folder)
         self.clock = clock or Clock()
-        self.catalog = load_catalog(catalog, environ or {})
+        self.catalog = loaded(catalog, environ or {})
         self.hears: Callable[[str], None] = lambda _thread: None  # of posts that are on disk
         self.store = Store(self.url, self.clock, Hears(lambda thread: self.hears(thread)))
         authority = Authority(directory or SilentDirectory(), ())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from catalog.catalog import Catalog, load_catalog
@@ -33,6 +35,16 @@ COMPANY: Json = {
 }
 
 _THINGS = ("printer", "badge", "parcel", "contract", "meeting", "licence", "course", "vehicle", "budget", "warehouse")
+
+
+def loaded(text: str, environ: Mapping[str, str] | None = None) -> Catalog:
+    """A catalog's text as a start reads it; each text is read once, as a catalog never changes."""
+    return _loaded(text, tuple(sorted((environ or {}).items())))
+
+
+@lru_cache(maxsize=64)
+def _loaded(text: str, environ: tuple[tuple[str, str], ...]) -> Catalog:
+    return load_catalog(text, dict(environ), source="apis.yaml")
 
 
 def load(*apis: Json, **top: Any) -> Catalog:

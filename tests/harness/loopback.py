@@ -58,14 +58,14 @@ class Loopback:
 
     pause = 0.0
 
-    def __init__(self, answer: Callable[[Request], Reply]) -> None:
+    def __init__(self, answer: Callable[[Request], Reply], port: int = 0) -> None:
         self.requests: list[Request] = []
         self._answer = answer
         self._changed = threading.Condition()
         self._is_held = False
         self._passes = 0  # how many may be answered although the server is held
         self._is_over = False
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", port), self._handler())
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()

@@ -6,6 +6,7 @@ the port to the end of its process: it keeps the UDP port of the same number, so
 
 from __future__ import annotations
 
+import heapq
 import random
 import socket
 
@@ -13,6 +14,7 @@ HOST = "127.0.0.1"
 _FIRST, _LAST = 20_000, 32_000  # Linux gives connections those from 32768 on, others those from 49152 on
 _TRIES = 1_000
 _held: list[socket.socket] = []
+_back: list[int] = []
 
 
 def free_port() -> int:
@@ -31,6 +33,17 @@ def free_ports(count: int) -> int:
         for held in mine:
             held.close()
     raise AssertionError(f"no {count} free ports between {_FIRST} and {_LAST}")
+
+
+def lent_port() -> int:
+    """One for a server within this process, until `give_back`. The servers of each test get the same ones again, so that a catalog which
+    names them is the same text, and is loaded once."""
+    return heapq.heappop(_back) if _back else free_port()
+
+
+def give_back(port: int) -> None:
+    """It may be lent again; nobody listens there any more."""
+    heapq.heappush(_back, port)
 
 
 def listens(port: int) -> bool:

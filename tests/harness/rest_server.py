@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from tests.harness.ports import give_back, lent_port
+
 KEEP: Literal["keep"] = "keep"
 RESET: Literal["reset"] = "reset"
 
@@ -56,8 +58,8 @@ class RestServer:
         self._answers: deque[Answer] = deque()
         self._always: Answer | None = None
         self._ended = threading.Event()
-        self._door = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port: int = self._door.getsockname()[1]
+        self.port = lent_port()
+        self._door = socket.create_server(("127.0.0.1", self.port), backlog=128)
         self.url = f"http://127.0.0.1:{self.port}"
 
     def will(self, *answers: Answer | bytes) -> None:
@@ -82,6 +84,7 @@ class RestServer:
         with contextlib.suppress(OSError):
             self._door.shutdown(socket.SHUT_RDWR)  # wakes the accept
         self._door.close()
+        give_back(self.port)
 
     def _serve(self) -> None:
         while not self._ended.is_set():

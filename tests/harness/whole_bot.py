@@ -31,7 +31,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from base.clock import SteadyClock
 from base.settings import Settings
 from bot import Bot, create_app
-from catalog.catalog import load_catalog
 from demo.hr_api import LocalServer
 from emulator.delivery import Reply
 from emulator.emulator import Workspace
@@ -43,8 +42,10 @@ from model.chat import Model, ModelFailed, ReplyListener
 from model.refusals import Failure
 from slack_io.restored import see_to_restored
 from slack_io.web_api import SlackWeb
+from tests.harness.catalogs import loaded
 from tests.harness.loopback import Loopback, Request, as_json
 from tests.harness.loopback import Reply as LoopbackReply
+from tests.harness.ports import give_back, lent_port
 from workers.opening import open_database
 
 Json = dict[str, Any]
@@ -203,8 +204,13 @@ class ObedientApi(Loopback):
     """An HTTP server that gives the answers of a list in order, then 200 `{}`."""
 
     def __init__(self) -> None:
-        super().__init__(self._obey)
+        self._port = lent_port()
+        super().__init__(self._obey, self._port)
         self._answers: deque[Told] = deque()
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        give_back(self._port)
 
     def will(self, *answers: Told) -> None:
         self._answers.extend(answers)
@@ -276,7 +282,7 @@ class RunningBot:
         self._bots: list[Bot] = []
         self.workspace = workspace
         self.settings = settings
-        self._catalog = load_catalog(catalog, {}, source="apis.yaml")
+        self._catalog = loaded(catalog)
         self._model = model
         self._server: LocalServer | None = None
 
