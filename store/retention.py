@@ -54,6 +54,8 @@ class Retention(Database):
         with self._writing() as tx:
             tx.alone()
             old = list(tx.db.scalars(select(threads.c.thread).where(*rests).limit(_PART)))
+            if not old:
+                return 0
             # Who takes one of them up from now on waits, and has it anew; what was recorded before that keeps its thread.
             tx.db.execute(
                 select(holds.c.thread).where(holds.c.thread.in_(old)).order_by(holds.c.thread).with_for_update()

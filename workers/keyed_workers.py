@@ -1,4 +1,4 @@
-"""Threads that work off a queue: one key at a time each, the same key never twice at once."""
+"""Threads that work off a queue: one key at a time each, the same key never twice at once. There are as many as there was once work for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AFTER_FAULT = 5.0  # seconds until a piece of work that failed is tried again
 
 
 class KeyedWorkers:
-    """Worker threads for one kind of work. `work(key)` gives None when the key rests, or seconds after which to do it again.
+    """Up to so many `threads` for one kind of work. `work(key)` gives None when the key rests, or seconds after which to do it again.
 
     `release_if_idle` hears of each key that was worked on, at rest or not.
     """
@@ -34,22 +34,32 @@ class KeyedWorkers:
         self.queue = queue
         self._work = work
         self._release_if_idle = release_if_idle
-        self._threads = [
-            threading.Thread(target=self._run, name=f"{queue.name}-{i}", daemon=True) for i in range(threads)
-        ]
+        self._most = threads
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Starts the threads."""
-        for thread in self._threads:
-            thread.start()
+        """Begins; each thread starts as there is work for it."""
+        self.queue.open(self._hire)
 
     def stop(self, by: float) -> bool:
         """Takes up nothing more and waits until `by` (monotonic seconds) for what runs. True when all has ended."""
         self.queue.close()
         for thread in self._threads:
-            if thread.ident is not None:  # it was started
-                thread.join(max(0.0, by - time.monotonic()))
+            thread.join(max(0.0, by - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
+
+    def _hire(self) -> bool:
+        """One thread more, if there may be one."""
+        if len(self._threads) == self._most:
+            return False
+        thread = threading.Thread(target=self._run, name=f"{self.queue.name}-{len(self._threads)}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives no more of them: those that there are go on
+            log.exception("no thread to be had", queue=self.queue.name)
+            return False
+        self._threads.append(thread)
+        return True
 
     def _run(self) -> None:
         while (key := self.queue.take()) is not None:

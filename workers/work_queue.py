@@ -8,6 +8,7 @@ import itertools
 import threading
 import time
 from collections import OrderedDict, deque
+from collections.abc import Callable
 
 
 class WorkQueue:
@@ -28,6 +29,8 @@ class WorkQueue:
         self._timed: list[tuple[float, int, str]] = []
         self._order = itertools.count()
         self._due: dict[str, float] = {}  # when each key of _timed is due; older notes of it are void
+        self._workers = 0  # that were hired; each waits in `take`, or has a key of _running
+        self._hire: Callable[[], bool] = lambda: False
         self._is_closed = False
 
     def __contains__(self, key: str) -> bool:
@@ -44,6 +47,13 @@ class WorkQueue:
     def length(self) -> int:
         """How many keys wait to be worked on now."""
         return len(self._waiting)
+
+    def open(self, hire: Callable[[], bool]) -> None:
+        """From now on there are workers. `hire` brings another one, if it can, whenever there is more to do than there are workers for;
+        it is called with the queue locked."""
+        with self._changed:
+            self._hire = hire
+            self._staff()
 
     def wake(self, key: str, delay: float = 0.0, *, lane: str = "") -> None:
         """Has a key worked on soon, or after `delay` seconds; once more if it is worked on at this moment. `lane` is whose it is; without
@@ -111,6 +121,7 @@ class WorkQueue:
         if when < self._due.get(key, float("inf")):
             self._due[key] = when
             heapq.heappush(self._timed, (when, next(self._order), key))
+            self._staff()
 
     def _enqueue(self, key: str) -> None:
         if key in self._running:
@@ -118,3 +129,10 @@ class WorkQueue:
         elif key not in self._waiting:
             self._waiting.add(key)
             self._ready.setdefault(self._lanes.get(key, ""), deque()).append(key)
+            self._staff()
+
+    def _staff(self) -> None:
+        """A worker for each key that is ready or in work, and one who waits for what is due later, as far as there are so many."""
+        wanted = len(self._running) + len(self._waiting) + bool(self._due)
+        while self._workers < wanted and not self._is_closed and self._hire():
+            self._workers += 1

@@ -222,6 +222,57 @@ def test_work_that_was_stopped_is_not_tried_again(bench: Bench, workers_of: Work
     assert bench.ended == ["a", "b"]
 
 
+def threads() -> int:
+    return sum(one.name.startswith("test-") for one in threading.enumerate())
+
+
+def test_there_are_as_many_threads_as_there_was_work_for_at_once(bench: Bench, workers_of: WorkersOf) -> None:
+    before = threads()
+    workers = workers_of(bench.work, 3)
+    workers.start()
+    assert threads() == before
+    for number in range(3):
+        workers.queue.wake("a")
+        bench.wait(lambda number=number: len(bench.ended) == number + 1)  # type: ignore[misc]
+    assert threads() == before + 1
+    bench.open(False)
+    for key in "abcde":
+        workers.queue.wake(key)
+    bench.wait(lambda: len(bench.running) == 3)
+    assert threads() == before + 3
+    bench.open()
+    bench.wait(lambda: len(bench.ended) == 3 + 5)
+
+
+def test_what_is_due_later_is_not_held_up_by_what_is_woken_meanwhile(bench: Bench, workers_of: WorkersOf) -> None:
+    workers = workers_of(bench.work, 2)
+    workers.start()
+    bench.open(False)
+    workers.queue.wake("later", delay=0.1)
+    workers.queue.wake("now")
+    bench.wait(lambda: bench.began == ["now", "later"])
+    bench.open()
+
+
+def test_where_the_system_gives_no_thread_those_that_there_are_do_all(
+    bench: Bench, workers_of: WorkersOf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    workers = workers_of(bench.work, 3)
+    workers.start()
+    bench.open(False)
+    workers.queue.wake("a")
+    bench.wait(lambda: bench.running == ["a"])
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    workers.queue.wake("b")
+    workers.queue.wake("c")
+    bench.open()
+    bench.wait(lambda: bench.ended == ["a", "b", "c"])
+    assert "no thread" in caplog.text
+
+
 def test_a_stop_lets_what_runs_end_and_leaves_what_waits(bench: Bench, workers_of: WorkersOf) -> None:
     workers = workers_of(bench.work, 1)
     workers.start()
