@@ -8,6 +8,7 @@ import os
 import shutil
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,15 +101,23 @@ def workspace(over: Over) -> Iterator[Workspace]:
     assert running.violations == []
 
 
+@contextmanager
+def _running_hr(folder: Path) -> Iterator[HrApi]:
+    port = lent_port()
+    api = HrApi(folder / "hr.json", port)
+    api.start()
+    try:
+        yield api
+    finally:
+        api.stop()
+        give_back(port)
+
+
 @pytest.fixture
 def hr(tmp_path: Path) -> Iterator[HrApi]:
     """The sample HR API with its fourteen people."""
-    port = lent_port()
-    api = HrApi(tmp_path / "hr.json", port=port)
-    api.start()
-    yield api
-    api.stop()
-    give_back(port)
+    with _running_hr(tmp_path) as api:
+        yield api
 
 
 @pytest.fixture
@@ -175,9 +184,13 @@ def replicas(request: pytest.FixtureRequest, over: Over) -> int:
 
 @pytest.fixture
 def start_bot(
-    over: Over, replicas: int, workspace: Workspace, hr: HrApi, model: Script, tmp_path: Path
+    request: pytest.FixtureRequest, over: Over, replicas: int, workspace: Workspace, model: Script, tmp_path: Path
 ) -> Iterator[StartBot]:
-    """Starts a bot over a database in tmp_path; `catalog` is YAML in place of the sample's, settings go by their names."""
+    """Starts a bot over a database in tmp_path; `catalog` is YAML in place of the sample's, settings go by their names. The sample's API
+    is the test's `hr`, or one of its own that nobody looks at."""
+    asked: HrApi | None = request.getfixturevalue("hr") if "hr" in request.fixturenames else None
+    its_own = ExitStack()
+    url_of_hr = functools.cache(lambda: (asked or its_own.enter_context(_running_hr(tmp_path))).url)
     started: list[RunningBot] = []
     shared = fresh_database("postgresql", tmp_path) if replicas > 1 else ""
 
@@ -199,7 +212,7 @@ def start_bot(
         }
         if replicas > 1:
             settings |= {"database_url": shared, "journal_key": "of-the-tests"}
-        text = catalog or CATALOG.read_text("utf-8").replace("${HR_API_URL}", hr.url)
+        text = catalog or CATALOG.read_text("utf-8").replace("${HR_API_URL}", url_of_hr())
         bot = RunningBot(workspace, settings_of(**(settings | more)), text, with_model, clock, replicas)
         started.append(bot)
         return bot.start()
@@ -208,6 +221,7 @@ def start_bot(
     model.let_go()
     for bot in started:
         bot.stop()
+    its_own.close()
 
 
 @pytest.fixture
