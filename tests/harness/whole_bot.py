@@ -545,12 +545,12 @@ def at_once(*jobs: Callable[[], Any]) -> list[Any]:
     return found
 
 
-def until(holds: Callable[[], object], seconds: float = 60) -> None:
-    """Blocks until something holds that nobody announces."""
+def until(holds: Callable[[], object], seconds: float = 60, pause: float = 0.02) -> None:
+    """Blocks until something holds that nobody announces; `pause` is what may be lost by looking late."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 StartBot = Callable[..., RunningBot]

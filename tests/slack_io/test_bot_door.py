@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import sqlite3
 import threading
 import time
@@ -232,9 +233,8 @@ OTHER_EVENTS: list[Json] = [
 ]
 
 
-@pytest.mark.parametrize("envelope", OTHER_EVENTS, ids=lambda e: json.dumps(e)[:70])
-def test_events_that_are_not_for_us_are_taken_with_a_200(bot: RunningBot, model: Script, envelope: Json) -> None:
-    assert bot.post(EVENTS, json.dumps(envelope).encode()).status == 200
+def test_events_that_are_not_for_us_are_taken_with_a_200(bot: RunningBot, model: Script) -> None:
+    assert [one for one in OTHER_EVENTS if bot.post(EVENTS, json.dumps(one).encode()).status != 200] == []
     bot.settle()
     assert model.asked == []
 
@@ -299,6 +299,11 @@ def paths(value: object, above: tuple[str | int, ...] = ()) -> Iterator[tuple[st
         yield from paths(part, (*above, key))
 
 
+def odd_values(value: object) -> list[tuple[tuple[str | int, ...], Any]]:
+    """Each place in a JSON value with some of the odd values, others in each run."""
+    return [(path, odd) for path in paths(value) for odd in random.sample(ODD, 5)]
+
+
 def changed(value: Any, path: tuple[str | int, ...], new: object) -> Any:
     """The value with another one at `path`."""
     value = json.loads(json.dumps(value))
@@ -328,9 +333,7 @@ def assert_still_works(bot: RunningBot, workspace: Workspace, model: Script) -> 
 
 def test_an_odd_value_in_any_field_of_a_mention_is_no_500(bot: RunningBot, workspace: Workspace, model: Script) -> None:
     envelope = mention_of(workspace, thread_ts="1700000000.000001", user_team="T0LOCAL", files=[{"id": "F1"}])
-    odd = [(path, value) for path in paths(envelope) for value in ODD]
-
-    refused = [one for one in odd if send_event(bot, changed(envelope, *one)) not in (200, 400)]
+    refused = [one for one in odd_values(envelope) if send_event(bot, changed(envelope, *one)) not in (200, 400)]
 
     assert refused == []
     assert_still_works(bot, workspace, model)
@@ -339,21 +342,19 @@ def test_an_odd_value_in_any_field_of_a_mention_is_no_500(bot: RunningBot, works
 def test_an_odd_value_in_any_field_of_a_click_is_no_500(bot: RunningBot, workspace: Workspace, model: Script) -> None:
     click = click_of(APPROVABLE, Talk(workspace, "1700000000.000001"), "U0ANN", "approve")
 
-    odd = [(path, value) for path in paths(click) for value in ODD]
-
-    refused = [one for one in odd if send_click(bot, changed(click, *one)) not in (200, 400)]
+    refused = [one for one in odd_values(click) if send_click(bot, changed(click, *one)) not in (200, 400)]
 
     assert refused == []
     assert_still_works(bot, workspace, model)
 
 
-@pytest.mark.parametrize("text", ["a\ud800b", "a\x00b", "x" * 50_000, "\u202eevil", "😀" * 5_000], ids=ascii)
-def test_a_mention_in_odd_characters_is_answered(bot: RunningBot, workspace: Workspace, text: str) -> None:
-    envelope = mention_of(workspace)
-    envelope["event"]["text"] += text
+def test_a_mention_in_odd_characters_is_answered(bot: RunningBot, workspace: Workspace) -> None:
+    for text in ("a\ud800b", "a\x00b", "x" * 50_000, "\u202eevil", "😀" * 5_000):
+        envelope = mention_of(workspace)
+        envelope["event"]["text"] += text
 
-    assert send_event(bot, envelope) == 200
-    assert Talk(workspace, envelope["event"]["ts"]).answer() == "Done."
+        assert send_event(bot, envelope) == 200, ascii(text[:9])
+        assert Talk(workspace, envelope["event"]["ts"]).answer() == "Done."
 
 
 anything = st.recursive(
@@ -361,7 +362,7 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 MENTION_FIELDS = (
     "type",
     "user",
@@ -503,17 +504,18 @@ def installation(team: str | None, enterprise: str | None = None, **more: Any) -
     return {"team_id": team, "enterprise_id": enterprise, "user_id": "U0BOT", "is_bot": True, **more}
 
 
-@pytest.mark.parametrize(
-    "authorizations",
-    [[installation("T0OTHER")], [installation("T0OTHER", "E0OTHER")], [installation(None, "E0OTHER")], [{}], "T0LOCAL"],
-    ids=str,
-)
-def test_an_event_of_another_installation_is_refused(
-    bot: RunningBot, workspace: Workspace, model: Script, authorizations: Any
-) -> None:
-    envelope = mention_of(workspace) | {"authorizations": authorizations}
+OF_ANOTHER: list[Any] = [
+    [installation("T0OTHER")],
+    [installation("T0OTHER", "E0OTHER")],
+    [installation(None, "E0OTHER")],
+    [{}],
+    "T0LOCAL",
+]
 
-    assert workspace.deliver(envelope).status == 200
+
+def test_an_event_of_another_installation_is_refused(bot: RunningBot, workspace: Workspace, model: Script) -> None:
+    for authorizations in OF_ANOTHER:
+        assert workspace.deliver(mention_of(workspace) | {"authorizations": authorizations}).status == 200
     bot.settle()
 
     assert (model.asked, workspace.calls_of("chat.postMessage"), workspace.ephemerals("U0ANN")) == ([], [], [])
@@ -536,17 +538,14 @@ FOR_US: dict[str, Json] = {
 }
 
 
-@pytest.mark.parametrize("more", FOR_US)
-def test_an_event_of_this_installation_is_taken(
-    start_bot: StartBot, workspace: Workspace, model: Script, more: str
-) -> None:
+def test_an_event_of_this_installation_is_taken(start_bot: StartBot, workspace: Workspace, model: Script) -> None:
     workspace.world.enterprise = "E0ORG"
     bot = start_bot()
 
-    assert workspace.deliver(mention_of(workspace) | FOR_US[more]).status == 200
-    bot.settle()
-
-    assert len(model.asked) == 1
+    for number, (name, more) in enumerate(FOR_US.items(), 1):
+        assert workspace.deliver(mention_of(workspace) | more).status == 200
+        bot.settle()
+        assert len(model.asked) == number, name
 
 
 # --- health -----------------------------------------------------------------------------------------------------------
@@ -614,11 +613,11 @@ def test_readyz_is_503_while_what_comes_cannot_be_recorded(bot: RunningBot, tmp_
     assert ready(bot)[0] == 200
     with sqlite3.connect(tmp_path / "bot.db") as db:
         db.execute("alter table inbox rename to elsewhere" if how == "renamed" else READ_ONLY)
-    until(lambda: ready(bot)[0] == 503)
+    until(lambda: ready(bot)[0] == 503, pause=0.2)
     assert ready(bot)[1]["database"].startswith("no answer")
     with sqlite3.connect(tmp_path / "bot.db") as db:
         db.execute("alter table elsewhere rename to inbox" if how == "renamed" else "drop trigger shut")
-    until(lambda: ready(bot)[0] == 200)
+    until(lambda: ready(bot)[0] == 200, pause=0.2)
 
 
 READ_ONLY = "create trigger shut before insert on inbox begin select raise(abort, 'full'); end"
@@ -670,15 +669,15 @@ def test_what_is_ill_is_looked_at_again_after_a_second() -> None:
     assert database.state() == "ok"
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_health_answers_while_the_model_hangs(bot: RunningBot, workspace: Workspace, model: Script, path: str) -> None:
+def test_health_answers_while_the_model_hangs(bot: RunningBot, workspace: Workspace, model: Script) -> None:
     model.hold()
-    for _ in range(12):
+    for _ in range(10):
         workspace.deliver(mention_of(workspace))
     model.wait_asked(8)
 
     answered: list[int] = []
-    asker = threading.Thread(target=lambda: answered.append(bot.request("GET", path).status))
-    asker.start()
-    asker.join(60)  # less than the model hangs
-    assert answered == [200]
+    for path in ("/healthz", "/readyz"):
+        asker = threading.Thread(target=lambda path=path: answered.append(bot.request("GET", path).status))
+        asker.start()
+        asker.join(60)  # less than the model hangs
+    assert answered == [200, 200]

@@ -458,18 +458,18 @@ def test_a_yes_does_not_overtake_a_no_that_is_held_up(
 # --- room for others --------------------------------------------------------------------------------------------------
 
 
-def test_one_persons_270_mentions_leave_room_for_others(
+def test_one_persons_many_mentions_leave_room_for_others(
     start_bot: StartBot, model: Script, workspace: Workspace, ann: Person, ben: Person
 ) -> None:
-    bot = start_bot(slack_channel="#hr-bot,#random")
+    bot = start_bot(slack_channel="#hr-bot,#random", max_waiting=48)
     model.hold()
-    for _ in range(270):
+    for _ in range(60):
         workspace.deliver(mention_of(workspace, user="U0BEN"))
     until(lambda: not bot.store.unrested()[0])
     talk = ann.asks("and I?", "C0RANDOM")  # where the pace of Ben's answers does not hold hers up
     until(lambda: len(ben.asides()) > 0)
 
-    assert len(bot.store.unrested()[1]) <= 8 + 64 + 1
+    assert len(bot.store.unrested()[1]) <= 8 + 12 + 1
     assert set(ben.asides()) == {TOO_MANY_OF_YOURS}
     assert len(ben.asides()) <= 4
     model.let_go()
@@ -500,10 +500,9 @@ def _waiting_askers(bot: RunningBot) -> list[str]:
 GESTURES = ["approve", "deny", "deny_reason", "withdraw"]
 
 
-@pytest.mark.parametrize("button", GESTURES)
 @pytest.mark.parametrize("more", [{}, {"is_stranger": True}, {"team_id": "T0OTHER"}, {"deleted": True}], ids=str)
 def test_a_click_of_a_guest_or_a_stranger_decides_nothing_whatever_the_rule_says(
-    start_bot: StartBot, api: ObedientApi, model: Script, workspace: Workspace, ann: Person, button: str, more: Any
+    start_bot: StartBot, api: ObedientApi, model: Script, workspace: Workspace, ann: Person, more: Any
 ) -> None:
     bot = start_bot(catalog=catalog(api, delete="approval: {approvers: [anyone-in-channel, U0GUS]}"))
     model.will(calls(("DELETE", "/users/7")))
@@ -511,12 +510,13 @@ def test_a_click_of_a_guest_or_a_stranger_decides_nothing_whatever_the_rule_says
     talk.card()
     if more:
         workspace.add_person(Member("U0GUS", "gus", "Gus", **more))
-    press(bot, talk, "U0GUS", button)
-    until(lambda: told(bot, "click refused"))
+    for number, button in enumerate(GESTURES):
+        press(bot, talk, "U0GUS", button)
+        until(lambda number=number: len(told(bot, "click refused")) > number)  # type: ignore[misc]
 
-    (noted,) = told(bot, "click refused")
-    assert (noted["user"], noted["action"], noted["reason"]) == ("U0GUS", button, GUEST_DECIDES)
-    assert [one.state for one in bot.store.proposals_for(asker="U0ANN", limit=9)] == [State.PENDING]
+        noted = told(bot, "click refused")[number]
+        assert (noted["user"], noted["action"], noted["reason"]) == ("U0GUS", button, GUEST_DECIDES)
+        assert [one.state for one in bot.store.proposals_for(asker="U0ANN", limit=9)] == [State.PENDING]
     assert "DELETE /users/7" not in api.asked
     assert workspace.calls_of("views.open") == []
 
