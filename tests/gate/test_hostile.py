@@ -37,6 +37,7 @@ from identity.identities import Identities
 from store.proposal_record import Proposal
 from tests.harness.bot_parts import ANN, BEN, BotParts, Json, Replies, calls, completion, says
 from tests.harness.databases import looking_into
+from tests.harness.databases import rows as rows_of
 from tests.harness.rest_server import RestServer, to
 
 SEEN: list[
@@ -346,7 +347,7 @@ def arguments(draw: st.DrawFn, catalog: Catalog, base: str) -> object:
     return made if twist < 8 else json.dumps(made)
 
 
-@settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), entries=ENTRIES, prefix=PREFIXES)
 def test_whatever_resolves_is_an_operation_for_every_server(
     base: str, data: st.DataObject, entries: list[Json], prefix: str
@@ -404,7 +405,7 @@ def without_key(target: str) -> str:
     return target.removesuffix("api_key=s3cret-key")[:-1]
 
 
-@settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_whatever_is_read_arrives_as_an_operation(base: str, parts: BotParts, data: st.DataObject) -> None:
     """Over the gate's own client and a real server: what arrives is what was made, byte for byte."""
@@ -453,7 +454,7 @@ def hostile_replies(dice: random.Random, catalog: Catalog, base: str) -> list[ob
     return lines
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
 def test_a_hostile_model_gets_nothing_out_of_the_catalog_and_no_write_without_its_record(
     base: str, parts: BotParts, seed: int
@@ -476,8 +477,7 @@ def test_a_hostile_model_gets_nothing_out_of_the_catalog_and_no_write_without_it
 
 
 def _rows(parts: BotParts) -> list[Json]:
-    found: list[Json] = json.loads(parts.stored())["proposals"]
-    return found
+    return rows_of(parts.url, "proposals")
 
 
 def _click(parts: BotParts, proposal: Proposal, dice: random.Random) -> None:

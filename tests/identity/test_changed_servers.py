@@ -22,6 +22,7 @@ from identity.unkept_grants import UnkeptGrants
 from slack_io.home_accounts import HomeAccounts
 from store.connections import ConnectionAsked
 from store.store import Store
+from tests.harness.databases import opened_before
 from tests.harness.loopback import as_json
 from tests.harness.peculiar_provider import PeculiarProvider
 from tests.harness.stores import ANN, TEAM, Clock
@@ -91,7 +92,7 @@ def servers() -> Iterator[tuple[PeculiarProvider, PeculiarProvider]]:
 @pytest.fixture
 def moving(tmp_path: Path, servers: tuple[PeculiarProvider, PeculiarProvider]) -> Iterator[Moving]:
     clock = Clock()
-    store = Store(f"sqlite:///{tmp_path}/bot.db", clock, journal_key="k")
+    store = Store(opened_before("sqlite", tmp_path, "k"), clock, journal_key="k")
     servers[0].now = clock()
     yield Moving(store, servers[0].catalog(), clock)
     store.close()

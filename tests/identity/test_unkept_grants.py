@@ -12,7 +12,7 @@ from identity.connecting import NotConnectedNow, Question
 from identity.grants import Grant
 from store.connections import ConnectionAsked
 from store.store import Store
-from tests.harness.databases import rows
+from tests.harness.databases import opened_before, rows
 from tests.harness.loopback import Reply, as_json
 from tests.harness.peculiar_provider import PeculiarProvider
 from tests.harness.stores import ANN, BEN, TEAM, Clock
@@ -30,7 +30,7 @@ def server() -> Iterator[PeculiarProvider]:
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/bot.db"
+    return opened_before("sqlite", tmp_path, "k")
 
 
 @pytest.fixture

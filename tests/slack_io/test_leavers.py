@@ -19,6 +19,7 @@ from identity.token_box import TokenBox
 from slack_io.leavers import Leavers
 from slack_io.web_api import SlackWeb
 from store.store import Store
+from tests.harness.databases import opened_before
 from tests.harness.peculiar_provider import PeculiarProvider
 from tests.harness.stores import Clock
 
@@ -41,7 +42,7 @@ def workspace() -> Iterator[Workspace]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path / 'bot.db'}", Clock(), journal_key="k")
+    store = Store(opened_before("sqlite", tmp_path, "k"), Clock(), journal_key="k")
     yield store
     store.close()
 

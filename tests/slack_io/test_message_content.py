@@ -237,7 +237,7 @@ ANY = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(text=ANY, blocks=ANY, attachments=ANY, files=ANY)
 def test_fields_of_every_kind_are_read_without_an_error(**fields: Any) -> None:
     for by in ({"user": "U1"}, {"bot_id": "B1"}):

@@ -23,7 +23,7 @@ from store.posts import DuePost, Post, ephemeral, live, message, thumbs_up, upda
 from store.store import Store
 from store.transcript import AssistantMessage
 from store.turns import Turn
-from tests.harness.databases import ENGINES, fresh_database
+from tests.harness.databases import ENGINES, opened_before
 from tests.harness.loopback import Loopback, Reply, Request, as_json
 from tests.harness.stores import QUIET, a_mention
 from workers.wakes import Work
@@ -143,7 +143,7 @@ def engine() -> str:
 @pytest.fixture
 def system(tmp_path: Path, clock: Clock, engine: str) -> Iterator[System]:
     with Workspace() as workspace:
-        system = System(workspace, fresh_database(engine, tmp_path), clock)
+        system = System(workspace, opened_before(engine, tmp_path, "k"), clock)
         yield system
         assert workspace.violations == []
     system.close()

@@ -137,7 +137,7 @@ def test_entities_that_slack_does_not_escape_are_the_persons_own() -> None:
     assert plain_words("&amp;copy; and &amp;#64;", BOT) == "&copy; and &#64;"
 
 
-@settings(max_examples=300)
+@settings(max_examples=75)
 @given(st.text(st.sampled_from(f"<>|@!#^&;: \nab{BOT}"), max_size=60))
 def test_any_text_is_read(text: str) -> None:
     assert f"<@{BOT}>" not in plain_words(text, BOT) or "<" in text
@@ -653,7 +653,7 @@ def test_every_field_may_be_null_or_gone(read: Any, sample: Json) -> None:
 
 
 @pytest.mark.parametrize(("read", "sample"), SAMPLES, ids=["mention", "click", "in a view", "submission", "home"])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_fields_of_every_kind_are_read_without_an_error(read: Any, sample: Json, data: st.DataObject) -> None:
     payload = sample
