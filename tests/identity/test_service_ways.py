@@ -28,7 +28,7 @@ from identity.signing_keys import KeyFiles
 from identity.wiring import Surroundings, service_ways
 from tests.harness.bot_parts import BotParts
 from tests.harness.loopback import Loopback, Reply, Request, as_json
-from tests.harness.signing import new_key, pem, write
+from tests.harness.signing import a_key, pem, write
 from tests.harness.token_server import CLIENT, SECRET, TokenServer, said
 
 ENDPOINTS = """
@@ -404,7 +404,7 @@ def test_the_token_is_hidden_in_each_spelling_in_which_an_api_repeats_it(
 
 
 def test_a_client_that_is_known_by_a_key_calls_the_api(bots: Bots, tmp_path: Path) -> None:
-    path = write(tmp_path / "key", pem(new_key("rsa")))
+    path = write(tmp_path / "key", pem(a_key("rsa")))
     known = ClientCredentials.model_validate(
         {"client_id": CLIENT, "token_url": "https://x.example", "private_key_file": path}, context={"environ": {}}
     )

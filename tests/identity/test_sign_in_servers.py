@@ -26,7 +26,7 @@ from tests.harness.loopback import Reply, as_json
 from tests.harness.oidc_provider import CALLBACK as LOCAL_CALLBACK
 from tests.harness.oidc_provider import SECRET, OidcProvider, needs_oidc_provider, oidc_provider
 from tests.harness.peculiar_provider import CALLBACK, KEY, NONCE, STATE, VERIFIER, Json, PeculiarProvider
-from tests.harness.signing import new_key, pem, write
+from tests.harness.signing import a_key, new_key, pem, write
 
 AWAY = "The sign-in server of HR gave no answer. Try again in a few minutes."
 ODD = "The sign-in server of HR gave an answer that cannot be trusted or understood. Ask whoever runs this bot to look at its log."
@@ -720,7 +720,7 @@ def real_api(issuer: str, **more: Any) -> Api:
 
 def shown_by(way: str, folder: Path) -> tuple[Json, Json]:
     """How the bot shows a real server who it is: as that has it registered, and in the catalog."""
-    key = new_key("rsa")
+    key = a_key("rsa")
     public = RSAKey.import_key(pem(key)).as_dict(private=False) | {"kid": "mine"}
     registered: dict[str, Json] = {
         "client_secret_basic": {},

@@ -18,7 +18,7 @@ from identity.held_tokens import Token
 from identity.signing_keys import KeyFiles
 from identity.token_servers import TokenServers
 from tests.harness.loopback import Loopback, Reply
-from tests.harness.signing import Authority, new_key, pem, write
+from tests.harness.signing import Authority, a_key, pem, write
 from tests.harness.token_server import CLIENT, SECRET, TokenServer, raw, said
 
 
@@ -108,7 +108,7 @@ def test_lying_metadata_are_refused_before_anything_secret_is_sent(metadata: dic
 )
 def test_a_private_key_signs_who_the_bot_is(kind: str, algorithm: str | None, head: str, tmp_path: Path) -> None:
     key = KeyFiles().of_client(
-        asked_for({"token_url": "https://x.example", "private_key_file": write(tmp_path / "k", pem(new_key(kind)))})
+        asked_for({"token_url": "https://x.example", "private_key_file": write(tmp_path / "k", pem(a_key(kind)))})
     )
     with TokenServer(methods=("private_key_jwt",)) as server:
         server.keys, server.audience = key.key, server.url
@@ -123,7 +123,7 @@ def test_a_private_key_signs_who_the_bot_is(kind: str, algorithm: str | None, he
     [({}, "{url}/token"), ({"assertion_audience": "https://login.example/"}, "https://login.example/")],
 )
 def test_without_an_issuer_the_statement_is_for_the_token_endpoint(more: dict[str, str], audience: str) -> None:
-    private = new_key("rsa")
+    private = a_key("rsa")
     given = pem(private).decode().replace("\n", "\\n")  # as many write it into a variable
     key = KeyFiles().of_client(asked_for({"token_url": "https://x.example", "private_key": given}))
     with TokenServer(methods=("private_key_jwt",)) as server:
@@ -160,7 +160,7 @@ def test_a_certificate_names_the_key_as_entra_has_it(tmp_path: Path) -> None:
 def test_a_certificate_that_is_not_the_keys_stops_the_start(
     way: str, certificate: str, words: str, tmp_path: Path
 ) -> None:
-    key, cert = write(tmp_path / "key", pem(new_key("rsa"))), str(tmp_path / "cert")
+    key, cert = write(tmp_path / "key", pem(a_key("rsa"))), str(tmp_path / "cert")
     if certificate:
         other, _ = Authority().issue("bot")
         write(tmp_path / "cert", other if certificate == "of another" else certificate.encode())
@@ -292,8 +292,8 @@ def test_a_server_that_is_away_is_told() -> None:
     ],
 )
 def test_a_key_that_is_of_no_use_is_told(kind: str, words: str, tmp_path: Path) -> None:
-    made = {"none": b"no key", "hidden": pem(new_key("rsa"), b"secret"), "weak": pem(new_key("weak"))}
-    path = write(tmp_path / "key", made.get(kind) or pem(new_key(kind)))
+    made = {"none": b"no key", "hidden": pem(a_key("rsa"), b"secret"), "weak": pem(a_key("weak"))}
+    path = write(tmp_path / "key", made.get(kind) or pem(a_key(kind)))
     with pytest.raises(Misconfigured, match=words) as caught:
         KeyFiles().of_client(
             asked_for({"token_url": "https://x.example", "private_key_file": path, "algorithm": "PS256"})

@@ -19,7 +19,7 @@ from emulator.emulator import Workspace
 from tests.harness.databases import whole_database
 from tests.harness.echoing_api import spelled
 from tests.harness.loopback import Loopback, Reply, Request
-from tests.harness.signing import new_key, pem, write
+from tests.harness.signing import a_key, pem, write
 from tests.harness.token_server import CLIENT, SECRET, TokenServer
 from tests.harness.whole_bot import Person, RunningBot, Script, StartBot, buttons, calls, says
 
@@ -72,7 +72,7 @@ def servers() -> Any:
 
 def catalog(servers: tuple[TokenServer, Echo], folder: Path) -> str:
     server, api = servers
-    key = write(folder / "actor.pem", pem(new_key("rsa")))
+    key = write(folder / "actor.pem", pem(a_key("rsa")))
     return CATALOG.format(api=api.url, server=server.url, client=CLIENT, secret=SECRET, key=key)
 
 
