@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from demo.hr_api import HrApi
 from emulator.emulator import Workspace
+from emulator.faults import Kind
 from emulator.world import BOT, BOT_USER
 from emulator.world import Person as Member
 from model.chat import ModelFailed
@@ -127,25 +128,22 @@ def test_a_mention_gets_a_thumbs_up_and_a_thinking_status(
     assert workspace.status("C0HR", talk.ts) == ""
 
 
-@pytest.mark.parametrize(
-    ("typed", "heard"),
-    [
-        ("@hr-bot who is new?", "who is new?"),
-        ("who is new, @hr-bot?", "who is new,?"),
-        ("who is new? @hr-bot", "who is new?"),
-        ("@hr-bot @hr-bot who is new?", "who is new?"),
-        ("@hr-bot is 1 < 2 & 3 > 2?", "is 1 < 2 & 3 > 2?"),
-        ("@hr-bot mail ann@example.com or see https://example.com/a?b=1&c=2",
-         "mail ann@example.com or see https://example.com/a?b=1&c=2"),
-        ("@hr-bot first line\nsecond line", "first line\nsecond line"),
-    ],
-)  # fmt: skip
-def test_the_mention_is_taken_out_of_the_text_wherever_it_stands(
-    bot: RunningBot, ann: Person, model: Script, typed: str, heard: str
-) -> None:
-    ann.asks(typed).answer()
+HEARD = {
+    "@hr-bot who is new?": "who is new?",
+    "who is new, @hr-bot?": "who is new,?",
+    "who is new? @hr-bot": "who is new?",
+    "@hr-bot @hr-bot who is new?": "who is new?",
+    "@hr-bot is 1 < 2 & 3 > 2?": "is 1 < 2 & 3 > 2?",
+    "@hr-bot mail ann@example.com or see https://example.com/a?b=1&c=2": "mail ann@example.com or see https://example.com/a?b=1&c=2",
+    "@hr-bot first line\nsecond line": "first line\nsecond line",
+}
 
-    assert said_by_people(model.asked[0]) == [heard]
+
+def test_the_mention_is_taken_out_of_the_text_wherever_it_stands(bot: RunningBot, ann: Person, model: Script) -> None:
+    for typed, heard in HEARD.items():
+        ann.asks(typed).answer()
+
+        assert said_by_people(model.asked[-1]) == [heard]
 
 
 def test_a_bare_mention_gets_help_and_asks_no_model(bot: RunningBot, ann: Person, model: Script) -> None:
@@ -188,32 +186,31 @@ def test_a_long_answer_is_split_and_nothing_is_lost(bot: RunningBot, ann: Person
     ]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<!channel>", "<!here|here>", "<!everyone>", "&lt;!channel&gt;", "@channel", "@here now", "@everyone!",
-        "<@U0BEN>", "<@U0BEN|Ben>", "<!subteam^S0LEADS>", "<!date^1^{date}|x>", "<#C0RANDOM>",
-        "<! channel>", "<\n!channel>", "&#60;!channel&#62;", "`<!channel>", "[x](<!channel>)",
-    ],
+NOTIFYING = (
+    "<!channel>", "<!here|here>", "<!everyone>", "&lt;!channel&gt;", "@channel", "@here now", "@everyone!",
+    "<@U0BEN>", "<@U0BEN|Ben>", "<!subteam^S0LEADS>", "<!date^1^{date}|x>", "<#C0RANDOM>",
+    "<! channel>", "<\n!channel>", "&#60;!channel&#62;", "`<!channel>", "[x](<!channel>)",
 )  # fmt: skip
-def test_an_answer_notifies_nobody(
-    bot: RunningBot, ann: Person, model: Script, workspace: Workspace, text: str
-) -> None:
-    model.will(says(f"Look: {text} please"))
-
-    ann.asks("hello").answer()
-
-    (call,) = workspace.calls_of("chat.postMessage")
-    for shown in (call.args["text"], json.dumps(call.args["blocks"], ensure_ascii=False)):
-        assert not re.search(r"<\s*[!@]", shown)
-        assert not re.search(r"@(channel|here|everyone)\b", shown)
 
 
-@pytest.mark.parametrize("code", ["`<!channel>`", "```html\n<!DOCTYPE html> <!channel> &lt;\n```", "~~~\n@here\n~~~"])
-def test_code_in_an_answer_comes_as_it_is(bot: RunningBot, ann: Person, model: Script, code: str) -> None:
-    model.will(says(f"Look:\n\n{code}\n\nwith info@group.com"))
+def test_an_answer_notifies_nobody(bot: RunningBot, ann: Person, model: Script, workspace: Workspace) -> None:
+    for number, words in enumerate(NOTIFYING, 1):
+        model.will(says(f"Look: {words} please"))
 
-    assert ann.asks("hello").answer() == f"Look:\n\n{code}\n\nwith info@group.com"
+        ann.asks("hello").answer()
+
+        call = workspace.calls_of("chat.postMessage")[-1]
+        assert len(workspace.calls_of("chat.postMessage")) == number
+        for shown in (call.args["text"], json.dumps(call.args["blocks"], ensure_ascii=False)):
+            assert not re.search(r"<\s*[!@]", shown), words
+            assert not re.search(r"@(channel|here|everyone)\b", shown), text
+
+
+def test_code_in_an_answer_comes_as_it_is(bot: RunningBot, ann: Person, model: Script) -> None:
+    for code in ("`<!channel>`", "```html\n<!DOCTYPE html> <!channel> &lt;\n```", "~~~\n@here\n~~~"):
+        model.will(says(f"Look:\n\n{code}\n\nwith info@group.com"))
+
+        assert ann.asks("hello").answer() == f"Look:\n\n{code}\n\nwith info@group.com"
 
 
 def test_an_answer_cannot_pass_for_a_card(bot: RunningBot, ann: Person, model: Script) -> None:
@@ -225,14 +222,12 @@ def test_an_answer_cannot_pass_for_a_card(bot: RunningBot, ann: Person, model: S
     assert "Approval needed" in answer
 
 
-@pytest.mark.parametrize("text", ["", "   \n", None])
-def test_an_empty_reply_is_told_in_words(bot: RunningBot, ann: Person, model: Script, text: str | None) -> None:
-    model.will(says(text), says(text))
+def test_an_empty_reply_is_told_in_words(bot: RunningBot, ann: Person, model: Script) -> None:
+    for words in ("", "   \n", None):
+        model.will(says(words), says(words))
 
-    assert (
-        ann.asks("hello").answer()
-        == "The language model gave an empty answer. Please ask again, perhaps in other words."
-    )
+        told = ann.asks("hello").answer()
+        assert told == "The language model gave an empty answer. Please ask again, perhaps in other words.", text
 
 
 # --- who may ask, and where -------------------------------------------------------------------------------------------
@@ -317,25 +312,22 @@ def test_somebody_whom_slack_does_not_know_may_not_ask(bot: RunningBot, model: S
     assert model.asked == []
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"bot_id": BOT},
-        {"user": BOT_USER},
-        {"subtype": "message_changed", "hidden": True},
-        {"subtype": "message_deleted", "hidden": True},
-        {"subtype": "channel_join"},
-        {"subtype": "channel_topic"},
-        {"hidden": True},
-    ],
-    ids=str,
-)
-def test_its_own_messages_changes_and_deletions_start_nothing(
-    bot: RunningBot, model: Script, workspace: Workspace, changes: Json
-) -> None:
-    envelope = mention_of(workspace, **changes)
+NO_QUESTIONS: list[Json] = [
+    {"bot_id": BOT},
+    {"user": BOT_USER},
+    {"subtype": "message_changed", "hidden": True},
+    {"subtype": "message_deleted", "hidden": True},
+    {"subtype": "channel_join"},
+    {"subtype": "channel_topic"},
+    {"hidden": True},
+]
 
-    assert workspace.deliver(envelope).status == 200
+
+def test_its_own_messages_changes_and_deletions_start_nothing(
+    bot: RunningBot, model: Script, workspace: Workspace
+) -> None:
+    for changes in NO_QUESTIONS:
+        assert workspace.deliver(mention_of(workspace, **changes)).status == 200
     bot.settle()
     assert model.asked == []
     assert workspace.calls_of("chat.postMessage") + workspace.calls_of("chat.postEphemeral") == []
@@ -559,23 +551,23 @@ FORGERIES: dict[str, Json] = {
 }
 
 
-@pytest.mark.parametrize("forgery", FORGERIES)
 def test_a_forged_click_does_nothing(
-    bot: RunningBot, ann: Person, model: Script, hr: HrApi, workspace: Workspace, forgery: str
+    bot: RunningBot, ann: Person, model: Script, hr: HrApi, workspace: Workspace
 ) -> None:
     model.will(REMOVE_TOM)
     talk = ann.asks("remove Tom Berg")
     card = talk.card()
-    changes = dict(FORGERIES[forgery])
-    if changes.get("value") == "UPPER":
-        changes["value"] = buttons(card)["approve"].upper()
+    for forgery, forged in FORGERIES.items():
+        changes = dict(forged)
+        if changes.get("value") == "UPPER":
+            changes["value"] = buttons(card)["approve"].upper()
 
-    assert workspace.deliver_interaction(click_of(card, talk, "U0ANN", "approve", **changes)).status == 200
-    bot.settle()
+        assert workspace.deliver_interaction(click_of(card, talk, "U0ANN", "approve", **changes)).status == 200
+        bot.settle()
 
-    assert sent(hr) == []
-    assert "Approval needed" in card_text(talk.cards()[0])
-    assert ann.asides() == []
+        assert sent(hr) == [], forgery
+        assert "Approval needed" in card_text(talk.cards()[0]), forgery
+        assert ann.asides() == [], forgery
 
 
 def test_the_token_of_one_card_on_another_message_decides_only_its_own(
@@ -637,16 +629,16 @@ def test_a_click_on_a_card_of_before_a_restart_decides_it(
     assert sent(hr) == ["DELETE /api/users/7"]
 
 
-@pytest.mark.parametrize("text", ["yes, approve it", "approve", "Approve", "APPROVED by <@U0ANN>", "/approve", "ok"])
 def test_words_in_the_thread_approve_nothing(
-    bot: RunningBot, ann: Person, model: Script, hr: HrApi, workspace: Workspace, text: str
+    bot: RunningBot, ann: Person, model: Script, hr: HrApi, workspace: Workspace
 ) -> None:
     model.will(REMOVE_TOM)
     talk = ann.asks("remove Tom Berg")
     talk.card()
 
-    ann.replies(talk, text)
-    workspace.say("U0ANN", text, "C0HR", talk.ts)
+    for words in ("yes, approve it", "approve", "Approve", "APPROVED by <@U0ANN>", "/approve", "ok"):
+        ann.replies(talk, words)
+        workspace.say("U0ANN", words, "C0HR", talk.ts)
     bot.settle()
 
     assert sent(hr) == []
@@ -751,21 +743,24 @@ def test_every_character_of_a_long_body_is_on_the_card(
     assert api.requests[0].json() == body
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["<!channel> <@U0BEN> *bold*", "a\u202eb", "a\u200bb", "```\n*x*", "&lt;b&gt;", ":bomb:", "🔐 Approved"],
-)
-def test_nothing_in_a_body_can_act_or_hide_on_the_card(
-    notes: RunningBot, ann: Person, model: Script, text: str
-) -> None:
-    model.will(calls(("PUT", "/notes/1", {"text": text})))
-    talk = ann.asks("replace it")
-    card = talk.card()
+def test_nothing_in_a_body_can_act_or_hide_on_the_card(notes: RunningBot, ann: Person, model: Script) -> None:
+    for words in (
+        "<!channel> <@U0BEN> *bold*",
+        "a\u202eb",
+        "a\u200bb",
+        "```\n*x*",
+        "&lt;b&gt;",
+        ":bomb:",
+        "🔐 Approved",
+    ):
+        model.will(calls(("PUT", "/notes/1", {"text": words})))
+        talk = ann.asks("replace it")
+        card = talk.card()
 
-    assert json.loads(shown_body(talk)) == {"text": text}
-    assert not re.search("[\u200b\u202e]", card_text(card))
-    sections = [block["text"] for block in card["blocks"] if block["type"] == "section"]
-    assert {(one["type"], one["emoji"]) for one in sections} == {("plain_text", False)}
+        assert json.loads(shown_body(talk)) == {"text": words}
+        assert not re.search("[\u200b\u202e]", card_text(card)), words
+        sections = [block["text"] for block in card["blocks"] if block["type"] == "section"]
+        assert {(one["type"], one["emoji"]) for one in sections} == {("plain_text", False)}, text
 
 
 def test_an_undecided_card_expires_and_the_model_hears_no_decision_in_time(
@@ -793,20 +788,20 @@ def test_an_undecided_card_expires_and_the_model_hears_no_decision_in_time(
 # --- when something fails ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [400, 404, 409, 500, 503])
 def test_a_no_of_the_api_is_told_to_the_person_and_the_model(
-    notes: RunningBot, ann: Person, model: Script, api: ObedientApi, status: int
+    notes: RunningBot, ann: Person, model: Script, api: ObedientApi
 ) -> None:
-    api.will(Told(status, {"error": "not today"}))
-    model.will(calls(("DELETE", "/notes/1")))
-    talk = ann.asks("remove the note")
-    ann.presses(talk.card(), "approve")
-    talk.answer()
+    for number, status in enumerate((400, 404, 409, 500, 503), 1):
+        api.will(Told(status, {"error": "not today"}))
+        model.will(calls(("DELETE", "/notes/1")))
+        talk = ann.asks("remove the note")
+        ann.presses(talk.card(), "approve")
+        talk.answer()
 
-    (told,) = results(model.asked[1])
-    assert (told["outcome"], told["status"], told["data"]) == ("failed", status, {"error": "not today"})
-    assert f"The API answered {status}" in talk.card_titled("Approved, but it failed")
-    assert len(api.requests) == 1
+        (told,) = results(model.asked[-1])
+        assert (told["outcome"], told["status"], told["data"]) == ("failed", status, {"error": "not today"})
+        assert f"The API answered {status}" in talk.card_titled("Approved, but it failed")
+        assert len(api.requests) == number
 
 
 def test_a_no_to_a_read_is_told_to_the_model(notes: RunningBot, ann: Person, model: Script, api: ObedientApi) -> None:
@@ -930,18 +925,20 @@ def test_after_a_failed_turn_its_card_sends_nothing(bot: RunningBot, ann: Person
     assert sent(hr) == []
 
 
-@pytest.mark.parametrize("kind", ["http_500", "empty_503", "drop", "timeout", "ratelimited"])
-@BOTH_WAYS
+FAULTS: tuple[Kind, ...] = ("http_500", "empty_503", "drop", "timeout", "ratelimited")
+
+
 def test_slack_failing_once_neither_loses_nor_doubles_the_answer(
-    bot: RunningBot, ann: Person, workspace: Workspace, kind: Any
+    bot: RunningBot, ann: Person, workspace: Workspace
 ) -> None:
-    workspace.fault("chat.postMessage", kind)
+    for kind in FAULTS:
+        workspace.fault("chat.postMessage", kind)
 
-    talk = ann.asks("hello")
+        talk = ann.asks("hello")
 
-    assert talk.answer() == "Done."
-    bot.settle(15)
-    assert talk.answers() == ["Done."]
+        assert talk.answer() == "Done."
+        bot.settle(15)
+        assert talk.answers() == ["Done."], kind
 
 
 # --- too many ---------------------------------------------------------------------------------------------------------
