@@ -203,7 +203,7 @@ def test_an_answer_notifies_nobody(bot: RunningBot, ann: Person, model: Script, 
         assert len(workspace.calls_of("chat.postMessage")) == number
         for shown in (call.args["text"], json.dumps(call.args["blocks"], ensure_ascii=False)):
             assert not re.search(r"<\s*[!@]", shown), words
-            assert not re.search(r"@(channel|here|everyone)\b", shown), text
+            assert not re.search(r"@(channel|here|everyone)\b", shown), words
 
 
 def test_code_in_an_answer_comes_as_it_is(bot: RunningBot, ann: Person, model: Script) -> None:
@@ -227,7 +227,7 @@ def test_an_empty_reply_is_told_in_words(bot: RunningBot, ann: Person, model: Sc
         model.will(says(words), says(words))
 
         told = ann.asks("hello").answer()
-        assert told == "The language model gave an empty answer. Please ask again, perhaps in other words.", text
+        assert told == "The language model gave an empty answer. Please ask again, perhaps in other words.", words
 
 
 # --- who may ask, and where -------------------------------------------------------------------------------------------
@@ -760,7 +760,7 @@ def test_nothing_in_a_body_can_act_or_hide_on_the_card(notes: RunningBot, ann: P
         assert json.loads(shown_body(talk)) == {"text": words}
         assert not re.search("[\u200b\u202e]", card_text(card)), words
         sections = [block["text"] for block in card["blocks"] if block["type"] == "section"]
-        assert {(one["type"], one["emoji"]) for one in sections} == {("plain_text", False)}, text
+        assert {(one["type"], one["emoji"]) for one in sections} == {("plain_text", False)}, words
 
 
 def test_an_undecided_card_expires_and_the_model_hears_no_decision_in_time(
