@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import importlib.metadata
 import os
 import shutil
 import ssl
@@ -56,6 +57,9 @@ def _compile_when_used(rule: Rule, append_unknown: bool = True) -> Callable[...,
 
 _compile = Rule._compile_builder
 setattr(Rule, "_compile_builder", _compile_when_used)  # noqa: B010
+
+
+setattr(importlib.metadata, "version", functools.cache(importlib.metadata.version))  # noqa: B010  # each of werkzeug's servers asks
 
 
 @functools.cache
