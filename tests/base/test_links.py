@@ -161,7 +161,7 @@ def test_a_hostile_text_takes_no_longer_than_its_length(piece: str) -> None:
     text = piece * (10_000 // len(piece))
     began = time.process_time()
     harmless(text, OWN)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 10
 
 
 ADDRESSES = [
