@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import functools
 import gc
-import importlib.metadata
 import os
 import shutil
-import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpcore2
 import pytest
 from hypothesis import settings
-from werkzeug.routing import Rule
 
+import tests.harness.done_once  # noqa: F401 - for its effect
 from base.clock import SteadyClock
 from base.logging_setup import set_up_logs
 from demo.hr_api import HrApi
@@ -46,35 +43,6 @@ if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMOR
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 gc.disable()  # until everything is imported and collected: little of that is garbage, and all of it would be looked through again and again
-
-
-def _compile_when_used(rule: Rule, append_unknown: bool = True) -> Callable[..., Any]:
-    """What makes a URL of a route, compiled when somebody asks for one. Nearly nobody does, and compiling that for each route of three
-    servers was a third of the time in which a test gets its bot."""
-    compiled = functools.cache(functools.partial(_compile, rule, append_unknown))
-    return lambda _rule, **values: compiled()(rule, **values)
-
-
-_compile = Rule._compile_builder
-setattr(Rule, "_compile_builder", _compile_when_used)  # noqa: B010
-
-
-setattr(importlib.metadata, "version", functools.cache(importlib.metadata.version))  # noqa: B010  # each of werkzeug's servers asks
-
-
-@functools.cache
-def _certificates(trust_env: bool, _named: tuple[str | None, ...]) -> ssl.SSLContext:
-    return _default_context(_trust_env=trust_env)
-
-
-def _same_certificates(*, _trust_env: bool = True) -> ssl.SSLContext:
-    """What a client of the tests' own trusts. Most of them speak plain HTTP on loopback, and to read the system's certificates for each
-    took fifty milliseconds; the bot's clients share theirs (base/deadline.py)."""
-    return _certificates(_trust_env, tuple(map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))))
-
-
-_default_context = httpcore2.default_ssl_context
-setattr(httpcore2, "default_ssl_context", _same_certificates)  # noqa: B010
 
 # How long an example takes is a slow machine's matter. Few of them, since each run draws others (in CI too): in a week of runs that finds
 # what many in one run would. What few inputs reach asks for several times as many (harness/examples.py).

@@ -137,7 +137,7 @@ def test_nobody_there_leaves_it_open() -> None:
 def test_a_call_makes_no_tls_context_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
     web = SlackWeb("xoxb-local", "https://127.0.0.1:1/api/", timeout=1)
-    # In place of the one of conftest.py, which nobody would see.
+    # In place of the one of done_once.py, which nobody would see.
     monkeypatch.setattr(httpcore2, "default_ssl_context", httpcore2._ssl.default_ssl_context)
     monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda self, *_: made.append(self))
     for _ in range(3):
