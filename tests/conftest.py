@@ -120,17 +120,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where tests run side by side, those that wait for programs are spread among those that compute: together they would leave the
-    processor idle. They are over before the last tenth, since some take long. In CI each of these has a second try."""
-    waiting = [one for one in items if one.get_closest_marker("programs")]
-    if os.environ.get("CI"):
-        for one in waiting:
+    """Where tests run side by side, those of a file that mostly wait are spread over the run, among those that compute: together they
+    would leave the processor idle. They are over before its last tenth, since some take long. In CI programs have a second try."""
+    waiting: dict[Path, list[pytest.Item]] = {}
+    computing: list[pytest.Item] = []
+    for one in items:
+        starts_programs = one.get_closest_marker("programs")
+        if starts_programs and os.environ.get("CI"):
             one.add_marker(pytest.mark.flaky(reruns=1))
+        if starts_programs or one.get_closest_marker("waits"):
+            waiting.setdefault(one.path, []).append(one)
+        else:
+            computing.append(one)
     if not hasattr(config, "workerinput"):
         return
-    computing = [one for one in items if not one.get_closest_marker("programs")]
-    step = 0.9 * len(computing) / max(1, len(waiting))
-    places = [*enumerate(computing), *((number * step, one) for number, one in enumerate(waiting))]
+    places: list[tuple[float, pytest.Item]] = [*enumerate(computing)]
+    for those in waiting.values():
+        step = 0.9 * len(computing) / len(those)
+        places += [(number * step, one) for number, one in enumerate(those)]
     items[:] = [one for _, one in sorted(places, key=lambda placed: placed[0])]
 
 

@@ -41,6 +41,8 @@ from tests.harness.whole_bot import (
     says,
 )
 
+pytestmark = pytest.mark.waits
+
 REMOVE_TOM = calls(("DELETE", "/api/users/7"))
 
 

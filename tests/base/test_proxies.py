@@ -29,6 +29,8 @@ from tests.harness.rest_server import Piece, RestServer, Seen, reply
 from tests.harness.socket_server import SocketServer
 from tests.harness.whole_bot import Person, StartBot, calls, says, settings_of
 
+pytestmark = pytest.mark.waits
+
 
 class Ear:
     def __init__(self) -> None:

@@ -25,6 +25,8 @@ from tests.harness.databases import fresh_database
 from tests.harness.rest_server import Piece, RestServer, Seen, hang_up, late, reply, silence
 from tests.harness.whole_bot import at_once, until
 
+pytestmark = pytest.mark.waits
+
 Make = Callable[..., BotParts]
 CATALOG = """
 name: HR

@@ -21,6 +21,8 @@ from tests.harness.loopback import Loopback, Reply
 from tests.harness.signing import Authority, a_key, pem, write
 from tests.harness.token_server import CLIENT, SECRET, TokenServer, raw, said
 
+pytestmark = pytest.mark.waits
+
 
 def asked_for(keys: dict[str, Any]) -> ClientCredentials:
     return ClientCredentials.model_validate({"client_id": CLIENT, **keys}, context={"environ": {}})

@@ -13,6 +13,8 @@ from emulator.emulator import Workspace
 from tests.harness.rest_server import RestServer, reply
 from tests.harness.whole_bot import Person, RunningBot, StartBot, calls, says, until
 
+pytestmark = pytest.mark.waits
+
 
 @pytest.fixture
 def server() -> Iterator[RestServer]:

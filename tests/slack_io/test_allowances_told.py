@@ -11,6 +11,8 @@ from emulator.emulator import Workspace
 from tests.gate.test_gate_in_depth import told
 from tests.harness.whole_bot import Person, Script, StartBot, Talk, calls, until
 
+pytestmark = pytest.mark.waits
+
 RATE = "One person may ask 2 questions an hour here, and you have asked that many. Please ask again {when} or later."
 CHANNEL = "This channel may ask 1 question a day, and it has asked that many. Please ask again {when} or later."
 TOKENS = "You have used as much of the language model as one person may in 24 hours. Please ask again {when} or later."

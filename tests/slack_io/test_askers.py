@@ -28,6 +28,8 @@ from tests.harness.whole_bot import (
     until,
 )
 
+pytestmark = pytest.mark.waits
+
 CATALOG = """
 name: HR
 base_url: {url}

@@ -18,7 +18,7 @@ from emulator.workspace_parts import NO_ACK
 from tests.harness.logs import logged
 from tests.harness.whole_bot import Person, RunningBot, Script, Talk, calls, card_text, form, says, until
 
-pytestmark = pytest.mark.parametrize("over", ["socket"])
+pytestmark = [pytest.mark.waits, pytest.mark.parametrize("over", ["socket"])]
 REMOVE_TOM = calls(("DELETE", "/api/users/7"))
 
 

@@ -12,6 +12,8 @@ from emulator.emulator import Workspace
 from emulator.webapi import Call
 from tests.harness.whole_bot import Json, Person, RunningBot, Script, StartBot, Talk, Writing, calls, says, until
 
+pytestmark = pytest.mark.waits
+
 QUICK, SLOW = 0.0, 1.4  # seconds that each model call takes
 REACTION, STATUS, MESSAGE, UPDATE = "reactions.add", "assistant.threads.setStatus", "chat.postMessage", "chat.update"
 

@@ -12,6 +12,8 @@ from emulator.limits import METHODS
 from slack_io.slack_app import SCOPES
 from tests.harness.whole_bot import Person, Script, StartBot, Talk, Writing, calls, says, words_of
 
+pytestmark = pytest.mark.waits
+
 DM = "D0ANN"
 FAULTS = ["ratelimited", "empty_503", "timeout"]  # the last is performed, and its answer lost
 

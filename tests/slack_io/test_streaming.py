@@ -29,6 +29,8 @@ from tests.harness.whole_bot import (
     words_of,
 )
 
+pytestmark = pytest.mark.waits
+
 DM = "D0ANN"
 
 

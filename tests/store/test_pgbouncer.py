@@ -19,7 +19,7 @@ from store.store import Store
 from tests.harness.databases import fresh_database, looking_into
 from tests.harness.pgbouncer import PgBouncer, needs_pgbouncer, pooling
 
-pytestmark = needs_pgbouncer
+pytestmark = [pytest.mark.waits, needs_pgbouncer]
 _WAITS = "query_wait_timeout = 2\n"  # seconds
 
 

@@ -10,6 +10,8 @@ import pytest
 from emulator.emulator import Workspace
 from tests.harness.whole_bot import Json, Person, RunningBot, Script, StartBot, Talk, said_by_people, until
 
+pytestmark = pytest.mark.waits
+
 
 @pytest.fixture
 def replicas() -> int:

@@ -15,6 +15,8 @@ from workers.keyed_workers import KeyedWorkers
 from workers.quarantine import Quarantine
 from workers.work_queue import WorkQueue
 
+pytestmark = pytest.mark.waits
+
 Work = Callable[[str], float | None]
 
 

@@ -25,6 +25,8 @@ from workers.replica import Replica
 from workers.wakes import Work
 from workers.waking import Waking
 
+pytestmark = pytest.mark.waits
+
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
