@@ -16,7 +16,7 @@ demo: .venv/requirements.stamp ## runs the bot with a local Slack workspace (opt
 	@exec $(PY) -m demo $(ARGS)
 
 test: .venv/requirements-dev.stamp ## runs the tests
-	@exec $(PY) -m pytest -q -n 4 --dist loadgroup $(ARGS)
+	@exec $(PY) -m pytest -q -n 6 --dist loadgroup $(ARGS)
 
 check: .venv/requirements-dev.stamp ## lints, checks the format and the types
 	@$(PY) -m ruff check .
