@@ -43,13 +43,10 @@ class Reloading:
         raises, and then the one before it stays in use."""
         try:
             text = text_of(self._settings.apis_file, "APIS_FILE")
-            if not insists and digest_of(text) == self._store.catalog:
-                if self._store.regain_catalog():
-                    log.info("catalog holds again", hint="nobody has the newer one any more")
+            is_same = digest_of(text) == self._store.catalog and not insists
+            if not (is_same or insists or self._stays(text)):
                 return None
-            if not insists and not self._stays(text):
-                return None
-            catalog = self._made_of(text)
+            catalog = None if is_same else self._made_of(text)
         except Misconfigured as error:
             self._refuse(str(error).splitlines())
             return None
@@ -57,10 +54,17 @@ class Reloading:
             self._readiness.catalog = "the file could not be loaded, see the log; the previous catalog stays in use"
             log.exception("catalog not taken", hint=_HINT)
             return None
+        if catalog is None:
+            self._regain()
+            return None
         self._store.take_catalog(catalog.digest, insists=insists, use=lambda: self._take(catalog))
         log.info("catalog taken", operations=len(catalog.operations))
         self._store.wake_connecting()
         return catalog
+
+    def _regain(self) -> None:
+        if self._store.regain_catalog():
+            log.info("catalog holds again", hint="nobody has the newer one any more")
 
     def _stays(self, text: str) -> bool:
         """Whether the file has this text a moment later, too. Half of a file that is being written may be a catalog as well, and would be

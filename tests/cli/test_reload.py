@@ -11,8 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
-from catalog.catalog import load_catalog
+from catalog.catalog import digest_of, load_catalog
 from cli.reloading import Reloading
 from gate.policy import State
 from gate.sending import Approval
@@ -218,6 +219,25 @@ def test_half_of_a_file_that_is_being_written_is_not_taken_by_itself(
     assert load_catalog(half, {"HR_API_URL": "http://hr"}).operations
     assert reloading.reload(insists=False) is None
     assert parts.store.catalog == ""
+    parts.close()
+
+
+def test_a_database_that_is_away_says_nothing_against_the_file(tmp_path: Path) -> None:
+    """What a look for the newest catalog meets is not the file's fault: it is raised, and /readyz goes on calling the catalog ok."""
+    file = tmp_path / "apis.yaml"
+    file.write_text(CATALOG)
+    parts = BotParts(tmp_path, CATALOG, environ={"HR_API_URL": "http://hr"})
+
+    def away() -> bool:
+        raise OperationalError("select", {}, Exception("gone"))
+
+    store: Any = SimpleNamespace(catalog=digest_of(CATALOG), regain_catalog=away)
+    settings: Any = SimpleNamespace(apis_file=str(file))
+    readiness: Any = SimpleNamespace(catalog="ok")
+    nobody: Any = None
+    with pytest.raises(OperationalError):
+        Reloading(settings, store, parts.gate, nobody, readiness).reload(insists=False)
+    assert readiness.catalog == "ok"
     parts.close()
 
 
