@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.forks import Forked
-from tests.harness.kept import lives
+from tests.harness.run_wide import lives
 from tests.harness.whole_bot import until
 
 pytestmark = pytest.mark.programs

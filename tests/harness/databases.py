@@ -24,8 +24,8 @@ from sqlalchemy.engine import make_url
 import tests.harness.compiled  # noqa: F401 - for its effect
 from store.store import Store
 from store.turns import Turn
-from tests.harness.kept import temporary
 from tests.harness.postgres import server_of_this_run
+from tests.harness.run_wide import temporary
 
 ENGINES = ("sqlite", "postgresql")
 _OF_THREADS = ("inbox", "threads", "turns", "transcript", "proposals", "posts", "results")

@@ -1,4 +1,4 @@
-"""Processes that are forked from one that has imported the bot: a run of the tests has one such, which all its workers ask (kept.py).
+"""Processes that are forked from one that has imported the bot: a run of the tests has one such, which all its workers ask (run_wide.py).
 
 Python's own fork server belongs to one process: each worker would import the bot for its own.
 """
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.harness.kept import lives, of_this_run, start_keeper, tell
+from tests.harness.run_wide import lives, of_this_run, start_keeper, tell
 
 _NUMBER = struct.Struct("!i")
 _LOOK = 0.5  # seconds between two looks at whether the run is still there

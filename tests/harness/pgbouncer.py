@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.harness.kept import temporary
 from tests.harness.ports import free_port
+from tests.harness.run_wide import temporary
 
 PROGRAM = os.environ.get("PGBOUNCER") or "/usr/sbin/pgbouncer"
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for one run of the tests (kept.py). It comes out of a wheel; as root it runs as a user of its own, which the wheel
+"""A PostgreSQL server for a run of the tests (run_wide.py). It comes out of a wheel; as root it runs as a user of its own, which the wheel
 makes.
 """
 
@@ -21,7 +21,7 @@ from sqlalchemy import URL, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
-from tests.harness.kept import lives, of_this_run, start_keeper, tell, there
+from tests.harness.run_wide import lives, of_this_run, start_keeper, tell, there
 
 # The tests' data need not survive a power cut, several workers share the connections, and of hundreds of databases that live for a test
 # each none needs to be vacuumed.

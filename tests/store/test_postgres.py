@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.harness.kept import lives
 from tests.harness.postgres import start
+from tests.harness.run_wide import lives
 from tests.harness.whole_bot import until
 
 
