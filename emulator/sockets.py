@@ -134,12 +134,14 @@ class Sockets:
                 timer.start()
 
     def drop(self) -> None:
-        """Cut every connection without a word."""
+        """Cut every connection without a word. None of them counts from then on."""
         with self._lock:
             links = list(self._links)
+            self._links.clear()
         for link in links:
             with contextlib.suppress(OSError):
                 link.wire.socket.shutdown(socket.SHUT_RDWR)
+        self._changed()
 
     # Sending
 
