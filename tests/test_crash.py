@@ -28,6 +28,7 @@ from sqlalchemy import Engine, text
 from emulator.app import AppToken
 from emulator.emulator import Workspace
 from store.store import Store
+from tests.harness.acceptor import Acceptor
 from tests.harness.databases import ENGINES, fresh_database, opened_before, reading, rows
 from tests.harness.forked_bot import Fork, command
 from tests.harness.loopback import Loopback, Reply, Request, as_json
@@ -498,16 +499,18 @@ class Relay:
     def __init__(self, goal: str) -> None:
         self.is_deaf = False
         self._goal = goal.removeprefix("http://").split(":")
-        self._door = socket.create_server(("127.0.0.1", 0))
+        self._acceptor = Acceptor(self._take)
         self._taken: list[socket.socket] = []
-        self.url = f"http://127.0.0.1:{self._door.getsockname()[1]}"
+        self.port = self._acceptor.port
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._acceptor.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for one in (self._door, *self._taken):
+        self._acceptor.stop()
+        for one in self._taken:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
@@ -516,14 +519,11 @@ class Relay:
         """Whether somebody is talking to deaf ears."""
         return self.is_deaf and bool(self._taken)
 
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                here, _ = self._door.accept()
-                if self.is_deaf:
-                    self._taken.append(here)
-                    continue
-                threading.Thread(target=self._connect, args=(here,), daemon=True).start()
+    def _take(self, here: socket.socket) -> None:
+        if self.is_deaf:
+            self._taken.append(here)
+        else:
+            self._connect(here)
 
     def _connect(self, here: socket.socket) -> None:
         self._between(here, socket.create_connection((self._goal[0], int(self._goal[1]))))
@@ -1044,7 +1044,7 @@ class OneWay(Relay):
         self.muted = False
 
     def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
-        is_bots = source.getsockname()[1] == self._door.getsockname()[1]
+        is_bots = source.getsockname()[1] == self.port
         with contextlib.suppress(OSError):
             while piece := source.recv(65_536):
                 if not (is_bots and self.muted):

@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.harness.acceptor import Acceptor
+
 _HERE = Path(__file__).parent / "certificates"
 AUTHORITY = str(_HERE / "authority.pem")
 """The company's certificate authority; it signed one for *.corp.test, which server.pem holds with its key."""
@@ -31,34 +33,24 @@ class CompanyProxy:
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(_HERE / "server.pem")
         self._ended = threading.Event()
-        self._door = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.address = f"127.0.0.1:{self._door.getsockname()[1]}"
+        self._acceptor = Acceptor(self._take)
+        self.address = f"127.0.0.1:{self._acceptor.port}"
         self.url = f"{'https' if is_secure else 'http'}://{self.address}"
         self._is_secure = is_secure
 
     def __enter__(self) -> CompanyProxy:
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._acceptor.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        with contextlib.suppress(OSError):
-            self._door.shutdown(socket.SHUT_RDWR)
-        self._door.close()
+        self._acceptor.stop()
 
     @property
     def hosts(self) -> set[str]:
         """The hosts that were asked for."""
         targets = (one.partition(" ")[2] for one in self.asked)
         return {(urlsplit(one).netloc if "://" in one else one).partition(":")[0] for one in targets}
-
-    def _serve(self) -> None:
-        while not self._ended.is_set():
-            try:
-                client, _ = self._door.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._take, args=(client,), daemon=True).start()
 
     def _take(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError), client:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from tests.harness.acceptor import Acceptor
 from tests.harness.ports import give_back, lent_port
 
 KEEP: Literal["keep"] = "keep"
@@ -54,12 +55,12 @@ class RestServer:
 
     def __init__(self) -> None:
         self.requests: list[Seen] = []
-        self.connections = 0
+        self._connections: list[socket.socket] = []
         self._answers: deque[Answer] = deque()
         self._always: Answer | None = None
         self._ended = threading.Event()
         self.port = lent_port()
-        self._door = socket.create_server(("127.0.0.1", self.port), backlog=128)
+        self._acceptor = Acceptor(self._talk, self.port)
         self.url = f"http://127.0.0.1:{self.port}"
 
     def will(self, *answers: Answer | bytes) -> None:
@@ -75,27 +76,22 @@ class RestServer:
         """Method and target of each request so far."""
         return [(seen.method, seen.target) for seen in self.requests]
 
+    @property
+    def connections(self) -> int:
+        """How many there have been."""
+        return len(self._connections)
+
     def __enter__(self) -> RestServer:
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._acceptor.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        with contextlib.suppress(OSError):
-            self._door.shutdown(socket.SHUT_RDWR)  # wakes the accept
-        self._door.close()
+        self._acceptor.stop()
         give_back(self.port)
 
-    def _serve(self) -> None:
-        while not self._ended.is_set():
-            try:
-                connection, _ = self._door.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
-
     def _talk(self, connection: socket.socket) -> None:
+        self._connections.append(connection)
         with connection, contextlib.suppress(OSError), connection.makefile("rb") as stream:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while (seen := _request(stream)) is not None:

@@ -22,6 +22,7 @@ from catalog.source import BadCatalog
 from gate.connection_pools import check_certificates
 from gate.sending import Approval
 from identity.checks import untimely
+from tests.harness.acceptor import Acceptor
 from tests.harness.bot_parts import BotParts
 from tests.harness.signing import Authority, new_key, pem, write
 
@@ -33,8 +34,8 @@ class TlsApi:
         self.folder, self._newest = folder, newest
         self.by: list[str] = []
         self.present(server, clients)
-        self._door = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.url = f"https://127.0.0.1:{self._door.getsockname()[1]}"
+        self._acceptor = Acceptor(self._talk)
+        self.url = f"https://127.0.0.1:{self._acceptor.port}"
 
     def present(self, server: tuple[bytes, bytes], clients: bytes) -> None:
         """From now on it has this certificate, and takes those of these authorities."""
@@ -46,19 +47,11 @@ class TlsApi:
         self._context = context
 
     def __enter__(self) -> TlsApi:
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._acceptor.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            self._door.shutdown(socket.SHUT_RDWR)
-        self._door.close()
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._door.accept()
-                threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+        self._acceptor.stop()
 
     def _talk(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:

@@ -34,8 +34,7 @@ class Road(Relay):
         super().__init__("http://unused:0")
         url = make_url(database)
         self._server = f"{url.query['host']}/.s.PGSQL.5432"
-        port = self._door.getsockname()[1]
-        self.database = url.set(host="127.0.0.1", port=port, query={}).render_as_string(hide_password=False)
+        self.database = url.set(host="127.0.0.1", port=self.port, query={}).render_as_string(hide_password=False)
         self.breaks, self.at, self.end = "", b"", b""
         self._is_near = self._is_answered_nobody = False
 

@@ -97,8 +97,7 @@ class Door(Relay):
         super().__init__("http://unused:0")
         url = make_url(database)
         self._socket = f"{url.query['host']}/.s.PGSQL.5432"
-        port = self._door.getsockname()[1]
-        self.database = url.set(host="127.0.0.1", port=port, query={}).render_as_string(hide_password=False)
+        self.database = url.set(host="127.0.0.1", port=self.port, query={}).render_as_string(hide_password=False)
         self.is_cut = False
         self.cut_at = b""  # it cuts itself where this is to go through
         self._open: list[socket.socket] = []
