@@ -1,8 +1,9 @@
 # The commands of this project; `make` alone lists them. Everything is installed into .venv, nothing outside of it.
-# Paths are relative, so the project may lie in a directory with blanks in its name.
+# `make test PYTHON=python3.12` says by which Python. Paths are relative, so the project may lie in a directory with blanks in its name.
 
 PY := .venv/bin/python
 ARGS ?=
+PYTHON ?= python3.13 python3.12 python3.11 python3 python
 LOCK := $(PY) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
   --no-annotate --custom-compile-command "make lock"
 
@@ -38,17 +39,18 @@ clean: ## removes .venv, caches and the demo's data
 	rm -rf .venv demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A candidate counts only if it runs: a version manager may put names on the PATH that lead nowhere.
+# A candidate counts only if it runs, since a version manager may put names on the PATH that lead nowhere, and if it can make virtual
+# environments, which Debian's needs a package for.
 .venv/bin/python:
-	@for python in python3.13 python3.12 python3.11 python3 python; do \
-	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
-	    found="$$python"; break; \
-	  fi; \
+	@found= can_make=; for python in $(PYTHON); do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue; \
+	  found="$${found:-$$python}"; \
+	  if "$$python" -c 'import venv, ensurepip' >/dev/null 2>&1; then found="$$python"; can_make=yes; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then \
 	  echo "Python 3.11 or newer is needed; found: $$(python3 --version 2>&1 || echo none)." >&2; exit 1; \
 	fi; \
-	if ! "$$found" -c 'import venv, ensurepip' >/dev/null 2>&1; then \
+	if [ -z "$$can_make" ]; then \
 	  version=$$("$$found" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	  echo "$$found cannot make virtual environments: its venv module is missing." >&2; \
 	  echo "Install it; on Debian or Ubuntu: sudo apt install python$$version-venv" >&2; exit 1; \
