@@ -6,7 +6,7 @@ import functools
 import gc
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from model.chat import Model
 from tests.harness.databases import fresh_database, opened_before
 from tests.harness.ports import give_back, lent_port
 from tests.harness.rest_server import RestServer
+from tests.harness.run_wide import run_here
+from tests.harness.warm_workers import warm_workers
 from tests.harness.whole_bot import (
     CATALOG,
     SIGNING_SECRET,
@@ -117,6 +119,14 @@ def model() -> Iterator[Script]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--replicas 3` has the bot of each test be three processes' worth of it, which share a PostgreSQL, behind a round robin."""
     parser.addoption("--replicas", type=int, default=1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: Sequence[Any]) -> None:
+    """The workers are forked, but where the coverage of what they import is asked for (harness/warm_workers.py)."""
+    run_here()
+    if not config.getoption("cov_source", None):
+        warm_workers(specs, config.args)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import pickle
 import selectors
+import shutil
 import signal
 import socket
 import struct
@@ -17,7 +18,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,23 @@ _LOOK = 0.5  # seconds between two looks at whether the run is still there
 class Forked:
     """A process that does `work`, a function of a module, and then ends. It ends with the process that asked for it at the latest.
 
-    `before`: what the one that it is forked from does first, if it has not done the same before.
+    `before`: what the one that it is forked from does first, if it has not done the same before. `door`: where that one is found, if it is
+    another than the one that has imported the bot. `streams`: the file descriptors that become its 0, 1 and 2.
     """
 
     def __init__(
-        self, work: Callable[..., object], *arguments: object, before: Callable[[], object] | None = None
+        self,
+        work: Callable[..., object],
+        *arguments: object,
+        before: Callable[[], object] | None = None,
+        door: str = "",
+        streams: Sequence[int] = (),
     ) -> None:
         self._line = socket.socket(socket.AF_UNIX)
-        self._line.connect(of_this_run("forks", _start))
+        self._line.connect(door or of_this_run("forks", _start))
         asked = pickle.dumps((pickle.dumps(before), pickle.dumps((work, arguments))))
-        self._line.sendall(_NUMBER.pack(len(asked)) + asked)
+        socket.send_fds(self._line, [_NUMBER.pack(len(asked))], streams)
+        self._line.sendall(asked)
         self.pid: int = _NUMBER.unpack(_read(self._line, _NUMBER.size))[0]
         self._code: int | None = None
         self._reading = threading.Lock()
@@ -112,18 +120,21 @@ class _Server:
             os.kill(process, signal.SIGKILL)
 
     def _fork(self, line: socket.socket) -> None:
-        before, asked = pickle.loads(_read(line, _NUMBER.unpack(_read(line, _NUMBER.size))[0]))
+        size, streams, *_ = socket.recv_fds(line, _NUMBER.size, 3)
+        before, asked = pickle.loads(_read(line, _NUMBER.unpack(size)[0]))
         if before not in self._did:
             self._did.add(before)
             pickle.loads(before)()
         process = os.fork()
         if not process:
-            self._become(asked, line)
+            self._become(asked, line, streams)
+        for stream in streams:
+            os.close(stream)
         line.sendall(_NUMBER.pack(process))
         self._asked_by[process] = line
         self._selector.register(line, selectors.EVENT_READ, process)
 
-    def _become(self, asked: bytes, line: socket.socket) -> None:
+    def _become(self, asked: bytes, line: socket.socket, streams: Sequence[int]) -> None:
         """In the new process: does what was asked for, and ends."""
         code = 1
         try:
@@ -133,6 +144,9 @@ class _Server:
             self._selector.close()
             for one in (self._door, line, *self._asked_by.values()):
                 one.close()
+            for descriptor, stream in enumerate(streams):
+                os.dup2(stream, descriptor)
+                os.close(stream)
             work, arguments = pickle.loads(asked)
             work(*arguments)
             code = 0
@@ -170,22 +184,21 @@ def _code_of(end: SystemExit) -> int:
     return int(code or 0)
 
 
-def _keep(folder: Path, watched: int) -> None:
-    import tests.harness.warm_bot
-
-    tests.harness.warm_bot.warm()
+def serve(folder: Path, watched: int) -> None:
+    """Forks this process for whoever asks, until the watched one is gone."""
     place = folder / "door"
-    with socket.socket(socket.AF_UNIX) as door:
-        door.bind(str(place))
-        door.listen(64)
-        tell(folder, str(place))
-        _Server(door).serve(watched)
+    try:
+        with socket.socket(socket.AF_UNIX) as door:
+            door.bind(str(place))
+            door.listen(64)
+            tell(folder, str(place))
+            _Server(door).serve(watched)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    import shutil
+    import tests.harness.warm_bot
 
-    try:
-        _keep(Path(sys.argv[1]), int(sys.argv[2]))
-    finally:
-        shutil.rmtree(sys.argv[1], ignore_errors=True)
+    tests.harness.warm_bot.warm()
+    serve(Path(sys.argv[1]), int(sys.argv[2]))

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+_RUN = "RUN_OF_TESTS"  # the process that runs the tests, told to its workers
 
 
 def temporary() -> Path:
@@ -40,15 +41,19 @@ def there(name: str) -> str:
 
 
 def _place(name: str) -> tuple[Path, int]:
-    """Its folder, and the process that runs the tests: a worker is a child of that."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    watched = os.getppid() if run else os.getpid()
-    return temporary() / f"{name}-{run or watched}", watched
+    """Its folder, and the process that runs the tests."""
+    watched = int(os.environ.get(_RUN, os.getpid()))
+    return temporary() / f"{name}-{watched}", watched
 
 
-def start_keeper(module: str, folder: Path, watched: int) -> subprocess.Popen[bytes]:
-    """Starts the process that keeps it, and waits until it is there."""
-    command = [sys.executable, "-m", module, str(folder), str(watched)]
+def run_here() -> None:
+    """Says that this process runs the tests, to all that it starts."""
+    os.environ[_RUN] = str(os.getpid())
+
+
+def start_keeper(module: str, folder: Path, watched: int, *more: str) -> subprocess.Popen[bytes]:
+    """Starts the process that keeps it, and waits until it is there. `more`: what it is told besides."""
+    command = [sys.executable, "-m", module, str(folder), str(watched), *more]
     with (folder / "keeper.log").open("wb") as log:
         keeper = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
