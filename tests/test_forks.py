@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness import warm_workers
 from tests.harness.forks import Forked
 from tests.harness.run_wide import lives
 from tests.harness.whole_bot import until
@@ -41,3 +42,18 @@ def test_what_is_done_before_is_done_once(tmp_path: Path) -> None:
     before = functools.partial(os.mkdir, made)
     assert [Forked(os.rmdir, made, before=before).code(60), made.exists()] == [0, False]
     assert [Forked(time.time, before=before).code(60), made.exists()] == [0, False]
+
+
+@pytest.mark.parametrize(("text", "is_warm"), [("def test_it() -> None: ...", True), ("def broken(:", False)])
+def test_workers_are_forked_where_all_tests_can_be_imported(tmp_path: Path, text: str, is_warm: bool) -> None:
+    """The half of a module that failed would stay, and its tests be missed by nobody."""
+    folder = tmp_path / "keeper"
+    folder.mkdir()
+    test = tmp_path / "test_of_a_test.py"
+    test.write_text(text)
+    keeper = warm_workers.start([str(test)], folder, os.getpid())
+    try:
+        assert bool((folder / "url").read_text()) == is_warm
+    finally:
+        keeper.kill()
+        keeper.wait()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def temporary() -> Path:
 
 
 def of_this_run(name: str, start: Callable[[Path, int], object]) -> str:
-    """Where this run's is found; the first worker who asks has it started."""
+    """Where this run's is found; the first who asks has it started."""
     folder, watched = _place(name)
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -42,13 +43,13 @@ def there(name: str) -> str:
 
 def _place(name: str) -> tuple[Path, int]:
     """Its folder, and the process that runs the tests."""
-    watched = int(os.environ.get(_RUN, os.getpid()))
-    return temporary() / f"{name}-{watched}", watched
+    run = os.environ.get(_RUN, str(os.getpid()))
+    return temporary() / f"{name}-{run}", int(run.partition(".")[0])
 
 
 def run_here() -> None:
     """Says that this process runs the tests, to all that it starts."""
-    os.environ[_RUN] = str(os.getpid())
+    os.environ[_RUN] = f"{os.getpid()}.{uuid.uuid4().hex[:8]}"
 
 
 def start_keeper(module: str, folder: Path, watched: int, *more: str) -> subprocess.Popen[bytes]:

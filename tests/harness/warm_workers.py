@@ -7,10 +7,13 @@ from __future__ import annotations
 import atexit
 import functools
 import gc
+import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,24 +21,27 @@ from typing import Any
 import pytest
 
 from tests.harness import forks
-from tests.harness.run_wide import of_this_run, start_keeper
+from tests.harness.run_wide import lives, of_this_run, start_keeper, tell
 
 _MODULE = "tests.harness.warm_workers"
 
 
 def warm_workers(specs: Sequence[Any], paths: Sequence[str]) -> None:
-    """Has the workers that xdist is about to start be such ones. `paths`: where the tests of this run are."""
-    door = of_this_run("workers", functools.partial(_start, paths))
-    for spec in specs:
-        spec.python = shlex.join([sys.executable, "-m", _MODULE, door])
+    """Has the workers that xdist is about to start be such ones. `paths`: where the tests of this run are, seen from the project. Where one
+    of them cannot be imported the workers are new interpreters, each of which says so."""
+    if door := of_this_run("workers", functools.partial(start, paths)):
+        for spec in specs:
+            spec.python = shlex.join([sys.executable, "-m", _MODULE, door])
 
 
-def _start(paths: Sequence[str], folder: Path, watched: int) -> subprocess.Popen[bytes]:
+def start(paths: Sequence[str], folder: Path, watched: int) -> subprocess.Popen[bytes]:
+    """Starts the process that they are forked from, and waits until it is there."""
     return start_keeper(_MODULE, folder, watched, *paths)
 
 
-def _work() -> None:
-    """In the worker: as execnet's own command line for it does."""
+def _work(folder: str) -> None:
+    """In the worker: as execnet's own command line for it does, in the same folder."""
+    os.chdir(folder)
     gc.disable()  # as conftest.py does, which is not imported again
     sys.argv = ["-c"]
     try:
@@ -47,12 +53,18 @@ def _work() -> None:
 def _stand_for_a_worker(door: str) -> int:
     """In the process that xdist takes for its worker: ends as that does, and that ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker hears of it from xdist
-    return forks.Forked(_work, door=door, streams=(0, 1, 2)).code(None) or 0
+    return forks.Forked(_work, os.getcwd(), door=door, streams=(0, 1, 2)).code(None) or 0
 
 
 def _keep(folder: Path, watched: int, paths: Sequence[str]) -> None:
-    pytest.main([*paths, "--collect-only", "-q", "-p", "no:cacheprovider"])
-    forks.serve(folder, watched)
+    ended = pytest.main([*paths, "--collect-only", "-q", "-p", "no:cacheprovider"])
+    if ended in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        forks.serve(folder, watched)
+    else:  # pytest leaves the half of a module that failed, which a worker would take for a whole one without tests
+        tell(folder, "")
+        while lives(watched):
+            time.sleep(1)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
