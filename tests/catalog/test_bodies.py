@@ -19,6 +19,7 @@ from catalog.bodies import encoded, unfit
 from catalog.calls import resolve
 from catalog.catalog import Catalog, load_catalog
 from catalog.source import BadCatalog
+from tests.harness.rows import each_row
 
 Json = dict[str, Any]
 FILES: Json = {
@@ -207,9 +208,9 @@ def test_a_text_that_holds_an_earlier_boundary_ends_no_part(text: str) -> None:
 # --- what cannot travel -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("body_type", ["form", "multipart"])
-@pytest.mark.parametrize(
-    ("value", "words"),
+@each_row("body_type", ["form", "multipart"])
+@each_row(
+    "value, words",
     [
         ([1], "write an object"),
         ({"a": []}, "empty list or object"),

@@ -19,6 +19,7 @@ from catalog.catalog import Catalog, load_catalog
 from catalog.matching import MAX_URL
 from catalog.template import Piece
 from gate.policy import judge, strictest
+from tests.harness.rows import each_row
 
 BASE = "https://hr.example.com/v1"
 CATALOG = """
@@ -126,13 +127,13 @@ GOOD: list[tuple[tuple[Any, ...], str, str | None]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("call", "url", "body"), GOOD)
+@each_row("call, url, body", GOOD)
 def test_a_call_becomes_one_exact_url_and_body(call: tuple[Any, ...], url: str, body: str | None) -> None:
     made = asked(*call)
     assert (made.url, made.body) == (BASE + url, body)
 
 
-@pytest.mark.parametrize(("call", "url", "body"), GOOD)
+@each_row("call, url, body", GOOD)
 def test_a_made_call_is_the_same_when_made_again_of_its_own_url(
     call: tuple[Any, ...], url: str, body: str | None
 ) -> None:
@@ -359,11 +360,7 @@ BAD: list[tuple[tuple[Any, ...], str]] = [
 ]  # fmt: skip
 
 
-def _id(value: object) -> str | None:
-    return ascii(value)[:60] if isinstance(value, tuple) else None
-
-
-@pytest.mark.parametrize(("call", "words"), BAD, ids=_id)
+@each_row("call, words", BAD)
 def test_a_bad_call_is_told_in_words_that_help(call: tuple[Any, ...], words: str) -> None:
     with pytest.raises(BadCall) as caught:
         asked(*call)
@@ -407,7 +404,7 @@ ARGUMENTS: list[tuple[object, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("raw", "words"), ARGUMENTS, ids=lambda value: ascii(value)[:40])
+@each_row("raw, words", ARGUMENTS)
 def test_arguments_of_every_kind_end_in_words(raw: object, words: str) -> None:
     with pytest.raises(BadCall) as caught:
         resolve(catalog(), parse_arguments(raw))
@@ -492,7 +489,7 @@ STRICT = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("lines", "method", "url"), STRICT)
+@each_row("lines, method, url", STRICT)
 def test_no_other_entry_leads_around_an_approval_always(lines: list[str], method: str, url: str) -> None:
     """Where a path fits an entry that always asks, no looser entry that fits as well may be what is called."""
     try:

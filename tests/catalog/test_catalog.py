@@ -8,6 +8,7 @@ import pytest
 
 from catalog.calls import resolve
 from catalog.catalog import BadCatalog, Catalog, load_catalog
+from tests.harness.rows import each_row
 
 ROOT = Path(__file__).parents[2]
 SMALLEST = """
@@ -86,9 +87,7 @@ def test_several_apis_have_their_own_keys() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("written", "seconds"), [("45s", 45), ("30m", 1_800), ("1h", 3_600), ("2d", 172_800), ("' 5 m '", 300)]
-)
+@each_row("written, seconds", [("45s", 45), ("30m", 1_800), ("1h", 3_600), ("2d", 172_800), ("' 5 m '", 300)])
 def test_an_expiry_is_a_number_with_a_unit(written: str, seconds: int) -> None:
     catalog = load(with_entry(f"{{method: DELETE, url: /a, description: d, expires: {written}}}"))
     assert catalog.operations[1].expires == seconds
@@ -141,7 +140,7 @@ def test_variables_are_read_in_base_url_auth_and_headers() -> None:
     assert api.headers["X-Tenant"].get_secret_value() == "t-7"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "line",
     [
         "name: N ${V}",
@@ -159,7 +158,7 @@ def test_a_variable_that_is_read_nowhere_is_told(line: str) -> None:
         load(with_key(line), V="expanded-value")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "entry",
     [
         "{method: GET, url: '/x/[id]', description: 'D ${V}'}",
@@ -196,8 +195,8 @@ def test_the_value_of_a_variable_is_not_read_again() -> None:
     assert catalog.apis[0].auth.bearer.get_secret_value() == "${B}x"
 
 
-@pytest.mark.parametrize(
-    ("base_url", "sound"),
+@each_row(
+    "base_url, sound",
     [
         ("http://hr", True),
         ("https://hr.example.com:8443/v1/", True),
@@ -246,7 +245,7 @@ def test_a_base_url_with_a_blank_at_its_end_is_refused_or_trimmed(base_url: str)
 # --- secrets ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     "auth",
     [
         "bearer: 'T0P-s3cret\tx'",
@@ -397,7 +396,7 @@ MISTAKES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "words"), MISTAKES)
+@each_row("text, words", MISTAKES)
 def test_a_mistake_is_told_with_its_place_and_what_to_write(text: str, words: str) -> None:
     with pytest.raises(BadCatalog) as caught:
         load(text)

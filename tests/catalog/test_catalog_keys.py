@@ -6,6 +6,7 @@ import pytest
 
 from catalog.catalog import BadCatalog, Catalog, Operation, load_catalog
 from catalog.expressions import BadExpression, Expression, expressions, parse_expression
+from tests.harness.rows import each_row
 
 RICH = """
 name: HR
@@ -352,7 +353,7 @@ MISTAKES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "words"), MISTAKES)
+@each_row("text, words", MISTAKES)
 def test_a_mistake_is_told_with_its_place_and_what_to_write(text: str, words: str) -> None:
     with pytest.raises(BadCatalog) as caught:
         load(text)
@@ -377,8 +378,8 @@ def test_every_mistake_between_entries_is_told_at_once() -> None:
 # --- expressions ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "expression"),
+@each_row(
+    "text, expression",
     [
         ("$inputs.email", Expression("inputs", "email")),
         ("$inputs.who#/name/first", Expression("inputs", "who", pointer=("name", "first"))),
@@ -394,7 +395,7 @@ def test_an_expression_names_one_thing(text: str, expression: Expression) -> Non
     assert parse_expression(text) == expression
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text", ["$", "$inputs", "$inputs.", "$inputs.a.b", "$steps.a.id", "$request.body", "$response.body#x", "$url", "x"]
 )
 def test_what_names_nothing_is_no_expression(text: str) -> None:

@@ -30,6 +30,7 @@ from model.prompt.prompt import suggestions
 from model.prompt.search import index_of
 from tests.harness.bot_parts import BotParts, calls, tool_results
 from tests.harness.rest_server import RestServer, reply
+from tests.harness.rows import each_row
 
 PAGE = (Path(__file__).parents[2] / "docs" / "catalog.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
@@ -75,7 +76,7 @@ def parts(tmp_path: Path) -> Iterator[Callable[[str], tuple[BotParts, RestServer
 # --- the page is whole ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("title", SECTIONS)
+@each_row("title", SECTIONS)
 def test_every_example_of_a_catalog_works_as_it_stands(title: str) -> None:
     assert all(load_catalog(text, {}).operations for text in EXAMPLES[title])
     assert EXAMPLES[title], "a section explains keys, so it shows them"
@@ -142,7 +143,7 @@ def test_every_model_of_the_file_has_its_place_on_the_page() -> None:
     assert set(models()) == set(TABLES) | set(IN_A_ROW)
 
 
-@pytest.mark.parametrize("name", TABLES)
+@each_row("name", TABLES)
 def test_every_key_is_in_its_table_and_nothing_else(name: str) -> None:
     told_before = keys_of(models()[FURTHER[name]]) if name in FURTHER else set()
     assert set(rows(TABLES[name])) == keys_of(models()[name]) - told_before
@@ -154,7 +155,7 @@ def test_the_keys_below_a_key_are_in_its_row(name: str) -> None:
     assert keys_of(models()[name]) <= set(re.findall(r"`(\w+)`", rows(thing)[key]))
 
 
-@pytest.mark.parametrize("name", [*TABLES, *IN_A_ROW])
+@each_row("name", [*TABLES, *IN_A_ROW])
 def test_every_key_is_shown_in_an_example(name: str) -> None:
     shown = "\n".join(text for texts in EXAMPLES.values() for text in texts)
     in_short = {"Preview": {"operation"}}.get(name, set())  # `preview: GET /path` says it without its name
@@ -271,8 +272,8 @@ PEOPLE = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "ids"),
+@each_row(
+    "name, ids",
     [("ann lee", ["7"]), ("ANN.B@X.IO", ["8"]), ("Ann", ["7", "8"]), ("Ann L", []), ("8", ["8"])],
 )
 def test_a_name_is_looked_up_as_the_page_says(name: str, ids: list[str]) -> None:
@@ -310,8 +311,8 @@ def test_bodies_travel_as_the_table_says() -> None:
     assert 'name="file"; filename="file"\r\nContent-Type: text/csv\r\n\r\na,b\r\n' in content
 
 
-@pytest.mark.parametrize(
-    ("kind", "content", "data"),
+@each_row(
+    "kind, content, data",
     [
         ("application/json", b'{"a": 1}', {"a": 1}),
         ("text/csv", b"region,amount\neu,0050\n", [{"region": "eu", "amount": "0050"}]),
@@ -360,7 +361,7 @@ COURSES: dict[str, tuple[dict[str, str], list[tuple[Any, dict[str, str]]], list[
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", COURSES)
+@each_row("name", COURSES)
 def test_each_style_of_paging_finds_its_next_page(name: str) -> None:
     listed = operation(catalog_of("Pagination"), name)
     first, pages, asks = COURSES[name]
@@ -426,7 +427,7 @@ CONDITIONS = re.findall(
 )
 
 
-@pytest.mark.parametrize(("method", "body", "who"), CONDITIONS)
+@each_row("method, body, who", CONDITIONS)
 def test_each_call_of_the_table_asks_whom_it_says(method: str, body: str, who: str) -> None:
     call = called(catalog_of("Conditions"), method, "/payouts" + ("/7" if method == "PATCH" else ""), body)
     made = sort(call, tainted=False)

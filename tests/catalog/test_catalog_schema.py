@@ -17,6 +17,7 @@ from jsonschema_rs import Draft7Validator, Draft202012Validator, meta
 from bot import main
 from catalog.catalog import BadCatalog, load_catalog
 from catalog.json_schema import catalog_schema, schema_text
+from tests.harness.rows import each_row
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = catalog_schema()
@@ -178,7 +179,7 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", WRONG)
+@each_row("text", WRONG)
 def test_a_typical_mistake_is_shown_by_the_schema_and_refused_at_the_start(text: str) -> None:
     assert mistakes(text)
     with pytest.raises(BadCatalog):

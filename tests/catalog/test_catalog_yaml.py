@@ -18,6 +18,7 @@ from catalog.catalog import BadCatalog, Catalog, load_catalog
 from catalog.documents import BadDocument, read_text, read_yaml
 from catalog.yaml_text import key_text
 from tests.harness.descriptions import description, entry, get, post, query
+from tests.harness.rows import each_row
 
 HEAD = "name: HR\nbase_url: http://hr\nendpoints:\n  - {method: GET, url: /ok, description: d}\n"
 
@@ -49,7 +50,7 @@ SCALARS: dict[str, object] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("written", SCALARS)
+@each_row("written", SCALARS)
 def test_a_scalar_is_what_yaml_1_2_says(written: str) -> None:
     found = read_yaml(f"a: {written}\n", "f")[0]["a"]
     assert (found, type(plain(found))) == (SCALARS[written], type(SCALARS[written]))
@@ -73,7 +74,7 @@ NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize("written", NUMBERS)
+@each_row("written", NUMBERS)
 def test_a_number_keeps_its_text_where_a_schema_says_string(written: str) -> None:
     catalog = with_post(
         f"{{properties: {{zip: {{type: string, enum: [{written}, x], default: {written}, examples: [{written}]}}}}}}",
@@ -185,7 +186,7 @@ def test_a_catalog_written_with_yes_and_no_means_what_it_meant() -> None:
     assert (rules[0].not_asker, rules[0].batch) == (True, False)
 
 
-@pytest.mark.parametrize("written", [*NUMBERS, "on", "yes", "2024-01-01"])
+@each_row("written", [*NUMBERS, "on", "yes", "2024-01-01"])
 def test_a_description_says_it_like_a_catalog(written: str) -> None:
     """Both YAML and JSON, where the text is a number of JSON, too."""
     schema = f"{{type: string, enum: [{written}, x], default: {written}}}"
@@ -201,14 +202,14 @@ def test_a_description_says_it_like_a_catalog(written: str) -> None:
     assert f"?{written.replace('+', '%2B')}=[" in made["url"]
 
 
-@pytest.mark.parametrize("written", ["1.10", "1e3", "1.0", "-0", "12345678901234567890123"])
+@each_row("written", ["1.10", "1e3", "1.0", "-0", "12345678901234567890123"])
 def test_a_number_of_json_keeps_its_text_too(written: str) -> None:
     text = json.dumps(description({"/a": get(query("v", {"type": "string", "default": "@"}))})).replace('"@"', written)
     assert entry(read_text(text, "f")[0])["parameters"]["v"]["default"] == written
 
 
-@pytest.mark.parametrize(
-    ("schema", "said"),
+@each_row(
+    "schema, said",
     [
         ({"type": "integer", "default": "10"}, {"type": "integer"}),
         ({"type": "boolean", "default": "true"}, {"type": "boolean"}),
@@ -274,8 +275,8 @@ def test_no_number_that_leaves_is_more_than_a_number(written: str) -> None:
 # --- what can't be its type -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("schema", "words"),
+@each_row(
+    "schema, words",
     [
         ("{type: string, enum: [true, x]}", "line 5: enum: true is not text; put it in quotes."),
         (
@@ -295,7 +296,7 @@ def test_no_number_that_leaves_is_more_than_a_number(written: str) -> None:
         ("{type: string, secret: 'true'}", 'secret takes true or false, not "true".'),
     ],
 )
-@pytest.mark.parametrize("place", ["body", "when", "inputs"])
+@each_row("place", ["body", "when", "inputs"])
 def test_a_value_that_is_not_of_its_type_is_refused(schema: str, words: str, place: str) -> None:
     inner = f"{{type: object, properties: {{f: {schema}}}}}"
     more = {
@@ -334,8 +335,8 @@ def test_dates_and_words_that_once_ended_each_call_with_a_fault_can_be_called() 
 # --- names that there are not -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
+@each_row(
+    "line, words",
     [
         ("nmae: x", "'nmae' is not a catalog key here; did you mean 'name'?"),
         ("baseUrl: x", "'baseUrl' is not a catalog key here; write 'base_url'."),
@@ -359,8 +360,8 @@ def test_a_key_that_there_is_not_is_told_with_the_one_that_was_meant(line: str, 
     assert words in found
 
 
-@pytest.mark.parametrize(
-    ("key", "words"),
+@each_row(
+    "key, words",
     [
         ("path: /x", "write 'url'."),
         ("summary: x", "write 'description'."),
@@ -399,8 +400,8 @@ def test_what_only_looks_like_a_keyword_is_no_mistake(schema: str) -> None:
     assert with_post(schema).operations
 
 
-@pytest.mark.parametrize(
-    ("url", "words"),
+@each_row(
+    "url, words",
     [
         ("/devices/:id", "':id' does not mark a placeholder here; write [id]"),
         ("/devices/:device_id/ports", "write [device_id]"),
@@ -416,9 +417,7 @@ def test_a_placeholder_as_others_write_it_is_told(url: str, words: str) -> None:
     assert words in told(HEAD + f'  - {{method: GET, url: "{url}", description: d}}\n')
 
 
-@pytest.mark.parametrize(
-    "url", ["/files:search", "/projects/[id]:cancel", "/times/10:30", "/a?sort=name:asc", "/a/b:c"]
-)
+@each_row("url", ["/files:search", "/projects/[id]:cancel", "/times/10:30", "/a?sort=name:asc", "/a/b:c"])
 def test_a_colon_that_marks_no_placeholder_is_a_letter_like_others(url: str) -> None:
     assert load_catalog(HEAD + f'  - {{method: GET, url: "{url}", description: d}}\n', {}).operations[1].url == url
 
@@ -438,8 +437,8 @@ def test_of_many_names_those_most_like_it_are_told() -> None:
 # --- what is no YAML --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
+@each_row(
+    "text, words",
     [
         ("approval: {approvers: [@hr-leads]}", "line 1: not valid YAML: YAML reserves '@'; put the text in quotes: \"@hr-leads\"."),
         ("approval:\n  approvers:\n    - @hr-leads", "line 3: not valid YAML: YAML reserves '@'; put the text in quotes"),

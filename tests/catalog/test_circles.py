@@ -13,6 +13,7 @@ from catalog.calls import resolve
 from catalog.catalog import BadCatalog, Catalog, load_catalog
 from model.prompt.prompt import find, suggestions, system_prompt
 from model.prompt.search import index_of
+from tests.harness.rows import each_row
 
 Json = dict[str, Any]
 LEADS = frozenset({"@leads"})
@@ -67,8 +68,8 @@ def names(catalog: Catalog) -> list[str]:
 # --- the key ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("said", "circle"),
+@each_row(
+    "said, circle",
     [
         ("U024BE7LH", {"U024BE7LH"}),
         (["@hr-leads", "S0614TZR7"], {"@hr-leads", "S0614TZR7"}),
@@ -77,13 +78,12 @@ def names(catalog: Catalog) -> list[str]:
         (["B061EG9T2", "A061EG9T2", "W012A3CDE"], {"B061EG9T2", "A061EG9T2", "W012A3CDE"}),
         (["everybody", "B061EG9T2"], {"everybody", "B061EG9T2"}),
     ],
-    ids=lambda value: None if isinstance(value, set) else str(value),  # a set's text differs from worker to worker
 )
 def test_names_that_are_understood(said: object, circle: set[str]) -> None:
     assert load(one(askers=said)).operations[0].askers == circle
 
 
-@pytest.mark.parametrize(
+@each_row(
     "said", ["hr-leads", "hr leads", "ann@example.com", "@Example", "*.example.com", "example.", ".com", "-a.com", "U1",
              "C024BE7LH", "everyone", "anyone-in-channel", "asker", "U024BE7LH ", "u024be7lh", "", "a..b"],
 )  # fmt: skip
@@ -114,7 +114,7 @@ def test_left_out_it_is_everybody_and_an_endpoints_own_replace_its_apis() -> Non
 APP = "the app B061EG9T2 may ask for {name}, but an app cannot approve"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "approval",
     [
         {"approvers": ["asker"]},
@@ -123,9 +123,8 @@ APP = "the app B061EG9T2 may ask for {name}, but an app cannot approve"
         [{"approvers": ["@leads"]}, {"when": {"required": ["a"]}, "approvers": ["asker"]}],
         "always",
     ],
-    ids=str,
 )
-@pytest.mark.parametrize("method", ["POST", "DELETE", "GET"])
+@each_row("method", ["POST", "DELETE", "GET"])
 def test_a_rule_for_an_app_has_to_name_people(method: str, approval: object) -> None:
     told = wrong(method=method, askers=["everybody", "B061EG9T2"], approval=approval)
     assert APP.format(name=f"{method} /people") in told
@@ -143,7 +142,7 @@ def test_an_apps_post_is_never_without_people() -> None:
     assert APP.format(name="POST /people") in wrong(method="POST", askers="B061EG9T2", approval="never")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "endpoint",
     [
         {"askers": "B061EG9T2"},
@@ -153,7 +152,6 @@ def test_an_apps_post_is_never_without_people() -> None:
         {"method": "DELETE", "askers": "@leads"},
         {"method": "DELETE", "askers": "B061EG9T2", "enabled": False},
     ],
-    ids=str,
 )  # fmt: skip
 def test_what_an_app_may_be_let_ask_for(endpoint: Json) -> None:
     rest = {"method": "GET", "url": "/rest", "description": "Rests."}
@@ -217,8 +215,8 @@ def refusal(catalog: Catalog, method: str, url: str) -> str:
     return str(told.value)
 
 
-@pytest.mark.parametrize(
-    ("method", "url", "unknown"),
+@each_row(
+    "method, url, unknown",
     [
         ("GET", "/people/7/photo", "/people/7/phone"),
         ("GET", "https://pay.example.com/runs", "https://nowhere.example.com/runs"),
@@ -238,7 +236,7 @@ def test_a_call_of_what_is_not_theirs_gets_the_words_of_an_unknown_one(method: s
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     "url",
     ["/people/salaries", "/people/%73alaries", "/people/Salaries", "/people/SALARIES", "/people/%2573alaries", "/people/salaries.json",
      "/people/salaries;v=1", "/people/salaries.", "/people/salaries%20", "/people/Salaries.XML", "/people/\uff53alaries",

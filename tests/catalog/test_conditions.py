@@ -19,6 +19,7 @@ from catalog.catalog import Catalog, Operation, load_catalog
 from catalog.condition_gaps import gaps
 from gate.condition_trials import trials
 from gate.policy import Read, Write, sort
+from tests.harness.rows import each_row
 
 Json = dict[str, Any]
 ABOVE: Json = {"required": ["amount"], "properties": {"amount": {"type": "integer", "minimum": 1000}}}
@@ -54,13 +55,13 @@ def judged(
 # --- the field itself -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("amount", [0, 10, 999, -5, 10.0, 5e2])
+@each_row("amount", [0, 10, 999, -5, 10.0, 5e2])
 def test_what_is_understood_and_falls_under_no_rule_is_sent(amount: float) -> None:
     assert judged(ABOVE, {"amount": amount}) == "sent"
     assert judged(ABOVE, {"amount": amount, "note": "The amount is right.", "lines": [{"sum": 5000}]}) == "sent"
 
 
-@pytest.mark.parametrize("amount", [1000, 5000, 1e3, 5000.0, 10**30, 12345678901234567.89])
+@each_row("amount", [1000, 5000, 1e3, 5000.0, 10**30, 12345678901234567.89])
 def test_what_falls_under_the_rule_asks(amount: float) -> None:
     assert judged(ABOVE, {"amount": amount}) == "strictest"
 
@@ -72,7 +73,7 @@ OTHERWISE: list[object] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("amount", OTHERWISE)
+@each_row("amount", OTHERWISE)
 def test_a_value_of_another_type_asks(amount: object) -> None:
     assert judged(ABOVE, {"amount": amount}) == "strictest"
     assert (
@@ -99,12 +100,12 @@ LISTS: list[object] = [
 ]
 
 
-@pytest.mark.parametrize("body", [*ELSEWHERE, *LISTS, {}, {"note": "x"}, {"total": 5000}, None], ids=ascii)
+@each_row("body", [*ELSEWHERE, *LISTS, {}, {"note": "x"}, {"total": 5000}, None])
 def test_a_field_that_is_not_in_its_place_asks(body: object) -> None:
     assert judged(ABOVE, body) == "strictest"
 
 
-@pytest.mark.parametrize("body", ELSEWHERE, ids=ascii)
+@each_row("body", ELSEWHERE)
 def test_a_field_that_stands_elsewhere_too_asks_also_where_it_is_small_in_its_own_place(body: Json) -> None:
     assert judged(ABOVE, {"amount": 1} | body) in ("strictest", "bad")
     assert judged(ABOVE, {"amount": 1} | body, method="PATCH") in ("strictest", "bad")
@@ -239,7 +240,7 @@ CASES: list[tuple[Json, object, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("when", "body", "outcome"), CASES, ids=lambda one: ascii(one)[:50])
+@each_row("when, body, outcome", CASES)
 def test_a_condition_of_any_kind_lets_pass_only_what_it_has_read(when: Json, body: object, outcome: str) -> None:
     assert judged(when, body) == outcome
 
@@ -254,7 +255,7 @@ JOINED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("more", JOINED, ids=ascii)
+@each_row("more", JOINED)
 def test_a_name_that_is_joined_with_others_or_said_in_a_text_asks(more: Json) -> None:
     assert judged(ABOVE, {"amount": 10} | more) == "strictest"
 
@@ -276,10 +277,9 @@ def test_looking_for_names_in_a_text_takes_time_as_the_text_is_long() -> None:
 TO_ADMIN: Json = {"properties": {"role": {"const": "admin"}}}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "role",
     ["ad\u200bmin", "admin\x00", "admin\xad", "\u202eadmin", "\u00e1dmin", "a\u0301dmin", "\uff21DMIN"],
-    ids=ascii,
 )
 def test_a_text_is_read_without_accents_and_what_nobody_sees(role: str) -> None:
     assert judged(TO_ADMIN, {"role": role}) == "strictest"
@@ -290,8 +290,8 @@ def like(pattern: str) -> Json:
     return {"properties": {"to": {"type": "string", "pattern": pattern}}}
 
 
-@pytest.mark.parametrize(
-    ("when", "text", "outcome"),
+@each_row(
+    "when, text, outcome",
     [
         (like("^Admin"), "admin", "strictest"),
         (like("^Admin"), "ADMIN", "strictest"),
@@ -306,7 +306,6 @@ def like(pattern: str) -> Json:
         ({"properties": {"to": {"maxLength": 3}}}, " abc ", "strictest"),
         ({"properties": {"to": {"maxLength": 3}}}, "abcd", "sent"),
     ],
-    ids=ascii,
 )
 def test_a_pattern_and_a_length_are_about_the_text_in_any_spelling(when: Json, text: str, outcome: str) -> None:
     assert judged(when, {"to": text}) == outcome
@@ -349,9 +348,9 @@ def test_a_type_comes_from_the_bodys_schema_where_the_condition_says_none() -> N
 QUERY = "/pay?amount=[amount]"
 
 
-@pytest.mark.parametrize("method", ["POST", "GET"])
-@pytest.mark.parametrize(
-    ("amount", "outcome"),
+@each_row("method", ["POST", "GET"])
+@each_row(
+    "amount, outcome",
     [
         ("10", "sent"),
         ("-5", "sent"),
@@ -375,8 +374,8 @@ def test_a_value_of_the_url_is_a_number_only_where_it_is_written_plainly(
     assert found == (outcome if method == "POST" else outcome.replace("sent", "read"))
 
 
-@pytest.mark.parametrize(
-    ("bound", "amount", "outcome"),
+@each_row(
+    "bound, amount, outcome",
     [
         ({"exclusiveMinimum": 1000}, "999.99999999999999999", "sent"),
         ({"exclusiveMinimum": 1000}, "1000.00000000000000001", "strictest"),
@@ -427,8 +426,8 @@ BOTH: Json = {
 }
 
 
-@pytest.mark.parametrize(
-    ("when", "body", "outcome"),
+@each_row(
+    "when, body, outcome",
     [
         (ABOVE, {"note": "x"}, "asked"),  # unchanged, and so no matter of this rule
         (ABOVE, {}, "asked"),
@@ -468,7 +467,6 @@ BOTH: Json = {
         (LINES, {"lines": [{"amount": 1}]}, "asked"),
         *((ABOVE, body, "strictest") for body in LISTS),
     ],
-    ids=lambda one: ascii(one)[:50],
 )
 def test_in_a_patch_that_merges_what_is_not_there_asks_nobody(when: Json, body: object, outcome: str) -> None:
     assert judged(when, body, method="PATCH") == outcome
@@ -640,7 +638,7 @@ def test_what_the_bodys_schema_refuses_is_told_as_that_whatever_else_it_requires
     assert set(found.values()) == {"bad"}
 
 
-@pytest.mark.parametrize("when", sorted({json.dumps(when) for when, _, _ in CASES}), ids=lambda one: one[:50])
+@each_row("when", sorted({json.dumps(when) for when, _, _ in CASES}))
 def test_what_is_told_of_a_call_is_what_happens_to_it(when: str) -> None:
     for method in ("POST", "PATCH"):
         for call, outcome in outcomes(operation_of(json.loads(when), method)).items():
@@ -669,7 +667,7 @@ GAPS: list[tuple[Json, Json, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("when", "more", "words"), GAPS, ids=lambda one: ascii(one)[:50])
+@each_row("when, more, words", GAPS)
 def test_where_a_condition_can_be_missed_is_told(when: Json, more: Json, words: str) -> None:
     assert any(words in gap for gap in gaps(operation_of(when, **more)))
 

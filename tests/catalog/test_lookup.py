@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from catalog.catalog import Lookup
 from catalog.lookup import Candidate, candidates, fields_of, matched
 from tests.harness.examples import JSON
+from tests.harness.rows import each_row
 
 BY_NAME = Lookup(operation="GET /users", match=("email", "first_name", "last_name"), id="id")
 
@@ -33,8 +34,8 @@ def ids(value: str, items: object = PEOPLE, lookup: Lookup = BY_NAME) -> list[st
     return [one.id for one in candidates(lookup, items, value)]
 
 
-@pytest.mark.parametrize(
-    ("value", "found"),
+@each_row(
+    "value, found",
     [
         ("ann@example.com", ["7"]),
         ("ANN@EXAMPLE.COM", ["7"]),
@@ -97,7 +98,7 @@ def test_fields_may_be_deep_lists_or_numbers() -> None:
     }
 
 
-@pytest.mark.parametrize("key", [None, True, 1.5, [], {}, "", " "])
+@each_row("key", [None, True, 1.5, [], {}, "", " "])
 def test_an_item_without_a_usable_id_is_none(key: object) -> None:
     assert ids("Lee", [person(key, "Ann", "Lee")]) == []
 

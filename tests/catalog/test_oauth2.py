@@ -11,6 +11,7 @@ from catalog.auth import OAuth2
 from catalog.catalog import load_catalog
 from catalog.credentials import secrets_of
 from catalog.source import BadCatalog
+from tests.harness.rows import each_row
 
 WHOLE: dict[str, Any] = {
     "issuer": "https://login.example.com",
@@ -68,8 +69,8 @@ def test_this_machine_may_be_asked_over_plain_http(url: str) -> None:
     assert oauth2_with(issuer=url).issuer == url
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
+@each_row(
+    "changes, words",
     [
         ({"issuer": None}, "write issuer, or authorize_url and token_url if the sign-in server has no discovery"),
         (

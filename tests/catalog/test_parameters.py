@@ -16,6 +16,7 @@ from catalog.calls import Call, build, check_resolved, parse_arguments, resolve,
 from catalog.catalog import Catalog, Operation, load_catalog
 from catalog.rules import Rule
 from gate.policy import Write, sort
+from tests.harness.rows import each_row
 
 CATALOG = """
 name: HR
@@ -75,8 +76,8 @@ def query(call: Call) -> str:
 # --- what a text may mean ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("schema", "good", "bad"),
+@each_row(
+    "schema, good, bad",
     [
         ("enum: [2025, 2026]", ["2025"], ["2024", "x", "2025.5"]),
         ('enum: [1, "all"]', ["1", "all"], ["2", "none"]),
@@ -113,16 +114,14 @@ def test_a_rule_holds_for_a_number_that_no_schema_calls_one() -> None:
 # --- lists in the query -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "written", ["ids=1,2,3", "ids=1&ids=2&ids=3", "ids=1,2&ids=3", "ids=1%2C2%2C3", "ids=%31,2%2c3"]
-)
+@each_row("written", ["ids=1,2,3", "ids=1&ids=2&ids=3", "ids=1,2&ids=3", "ids=1%2C2%2C3", "ids=%31,2%2c3"])
 def test_a_list_may_be_written_in_any_usual_way_and_is_sent_in_one(written: str) -> None:
     call = asked("GET", f"/users?{written}")
     assert (query(call), call.values) == ("ids=1,2,3", {"ids": ("1", "2", "3")})
 
 
-@pytest.mark.parametrize(
-    ("written", "sent"),
+@each_row(
+    "written, sent",
     [
         ("tags=a,b", "tags=a&tags=b"),
         ("tags=a&tags=b", "tags=a&tags=b"),
@@ -140,8 +139,8 @@ def test_a_list_is_sent_as_its_style_says(written: str, sent: str) -> None:
     assert query(asked("GET", f"/users?{written}")) == sent
 
 
-@pytest.mark.parametrize(
-    ("url", "words"),
+@each_row(
+    "url, words",
     [
         ("/users?ids=1,two", 'ids: 1: "two" is not a whole number'),
         ("/users?ids=1,,2", "'ids' has an empty item; write, for example, 1,2"),
@@ -254,8 +253,8 @@ def test_a_header_is_taken_under_the_name_that_the_catalog_writes() -> None:
     assert call.headers == {"X-Region": "eu", "X-Limit": "5"}
 
 
-@pytest.mark.parametrize(
-    ("headers", "words"),
+@each_row(
+    "headers, words",
     [
         ({"X-Region": "mars"}, 'X-Region: "mars" is not one of "eu", "us"'),
         ({"X-Region": "eu", "X-Limit": "many"}, "X-Limit: "),
@@ -308,8 +307,8 @@ def test_a_rule_may_look_at_a_header() -> None:
 # --- what has to be looked up -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("url", "unresolved"),
+@each_row(
+    "url, unresolved",
     [
         ("/users/7", set()),  # an id by its looks
         ("/users/ann@example.com", {"id"}),
@@ -337,8 +336,8 @@ def test_values_that_were_found_take_the_names_place() -> None:
     assert asked("PUT", found.url, body={"a": 1}).url == found.url
 
 
-@pytest.mark.parametrize(
-    ("url", "values", "words"),
+@each_row(
+    "url, values, words",
     [
         ("/users/ann", {}, "is not a whole number"),
         ("/users/ann", {"id": "bob"}, "is not a whole number"),

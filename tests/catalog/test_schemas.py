@@ -19,6 +19,7 @@ from catalog.calls import parse_arguments, resolve
 from catalog.catalog import BadCatalog, Catalog, load_catalog
 from catalog.schemas import Unreadable, check_schema, fits
 from catalog.validate import problems
+from tests.harness.rows import each_row
 
 Json = dict[str, Any]
 
@@ -48,7 +49,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize(("pattern", "text"), HOSTILE)
+@each_row("pattern, text", HOSTILE)
 def test_no_text_makes_a_pattern_run_on(pattern: str, text: str) -> None:
     assert not fits({"pattern": pattern}, text)
     with pytest.raises(BadCall, match="does not match"):
@@ -77,7 +78,7 @@ MEANINGS = [
 ]
 
 
-@pytest.mark.parametrize(("pattern", "fitting", "other"), MEANINGS)
+@each_row("pattern, fitting, other", MEANINGS)
 def test_a_pattern_means_what_ecma_262_says(pattern: str, fitting: str, other: str) -> None:
     check_schema({"pattern": pattern})
     assert fits({"pattern": pattern}, fitting)
@@ -108,8 +109,8 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("pattern", "words"), REFUSED)
-@pytest.mark.parametrize(
+@each_row("pattern, words", REFUSED)
+@each_row(
     "entry",
     [
         "url: '/x?v=[v]', parameters: {v: {pattern: %s}}",
@@ -172,7 +173,7 @@ BRANCHING: dict[str, Json] = {
 }
 
 
-@pytest.mark.parametrize("kind", BRANCHING)
+@each_row("kind", BRANCHING)
 def test_a_schema_that_branches_into_itself_ends_and_what_does_not_fit_is_told(kind: str) -> None:
     for levels in (2, 22, 49):
         assert told(BRANCHING[kind], nested(levels))
@@ -224,8 +225,8 @@ def test_what_is_no_json_stops_the_start() -> None:
 # --- values -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("schema", "value"),
+@each_row(
+    "schema, value",
     [
         ({"multipleOf": 3}, int("3" * 400)),
         ({"multipleOf": 0.01}, int("7" * 400)),
@@ -242,8 +243,8 @@ def test_numbers_are_compared_digit_for_digit(schema: Json, value: object) -> No
     assert fits(schema, value)
 
 
-@pytest.mark.parametrize(
-    ("schema", "value"),
+@each_row(
+    "schema, value",
     [
         ({"multipleOf": 3}, int("3" * 400) + 1),
         ({"maximum": 10**400}, 10**400 + 1),
@@ -266,7 +267,7 @@ def test_a_body_with_a_number_of_400_digits_is_told_or_taken() -> None:
         posted(money, {"amount": int("7" * 400) + 1})
 
 
-@pytest.mark.parametrize("value", ["\ud800", ["a\udfffb"], {"a": {"\ud83d": 1}}, float("inf"), float("nan")])
+@each_row("value", ["\ud800", ["a\udfffb"], {"a": {"\ud83d": 1}}, float("inf"), float("nan")])
 def test_what_no_json_can_carry_is_told_and_no_fault(value: object) -> None:
     with pytest.raises(Unreadable):
         fits({"pattern": "a"}, value)
@@ -341,7 +342,7 @@ WORDS: list[tuple[Json, Any, list[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("schema", "value", "words"), WORDS)
+@each_row("schema, value, words", WORDS)
 def test_what_does_not_fit_is_told_with_its_place_and_how_to_mend_it(
     schema: Json, value: object, words: list[str]
 ) -> None:

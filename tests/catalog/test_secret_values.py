@@ -21,6 +21,7 @@ from gate.card_posts import card_row
 from gate.cards import card
 from tests.harness.bot_parts import BotParts, Json, calls, says
 from tests.harness.rest_server import RestServer, reply
+from tests.harness.rows import each_row
 
 PIN = "7341-ABCD-pin"
 HIDDEN = f"{len(PIN)} characters, hidden by the catalog"
@@ -169,7 +170,7 @@ MARKS: dict[str, tuple[Json, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("mark", MARKS)
+@each_row("mark", MARKS)
 def test_a_mark_is_honoured_wherever_it_stands_or_stops_the_start(mark: str) -> None:
     """One that is silently without effect would show the value to a whole channel."""
     schema, body = MARKS[mark]

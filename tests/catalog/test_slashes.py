@@ -8,6 +8,7 @@ from catalog.bad_call import BadCall
 from catalog.calls import build, resolve, with_values
 from catalog.catalog import BadCatalog, Catalog, load_catalog
 from model.prompt.listing import FULL, operation_line
+from tests.harness.rows import each_row
 
 TEXT = """
 name: Rabbit
@@ -31,8 +32,8 @@ def catalog() -> Catalog:
     return load_catalog(TEXT, {})
 
 
-@pytest.mark.parametrize(
-    ("url", "sent"),
+@each_row(
+    "url, sent",
     [
         ("/queues/%2F/orders", "/queues/%2F/orders"),
         ("/queues/%2f/orders", "/queues/%2F/orders"),
@@ -47,8 +48,8 @@ def test_a_slash_is_sent_encoded_where_the_catalog_has_one(url: str, sent: str) 
     assert resolve(catalog(), {"method": "GET", "url": call.url}).url == call.url
 
 
-@pytest.mark.parametrize(
-    ("url", "words"),
+@each_row(
+    "url, words",
     [
         ("/queues/v/a%2Fb", "contains a slash"),
         ("/exchanges/a%2Fb", "contains a slash"),

@@ -16,6 +16,7 @@ from model.replies import parse_reply
 from model.stream import DONE, Assembly, events
 from tests.harness.logs import logged
 from tests.harness.rest_server import Piece, RestServer, Seen, half_of, reply
+from tests.harness.rows import each_row
 from tests.harness.whole_bot import settings_of
 
 HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/event-stream\r\n\r\n"
@@ -131,7 +132,7 @@ COUNTED: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize("deltas", COUNTED.values(), ids=COUNTED)
+@each_row("deltas", COUNTED.values())
 def test_calls_come_together_however_a_server_counts_them(deltas: list[Any]) -> None:
     assembly = Assembly()
     for made in deltas:

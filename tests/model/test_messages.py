@@ -16,6 +16,7 @@ from model.replies import KEPT_ARGUMENTS, MAX_CALLS, BadReply, parse_reply
 from model.special_tokens import broken_up
 from store.transcript import AssistantMessage, Item, Result, ToolCall, Usage, UserMessage, open_calls
 from tests.harness.bot_parts import calls, check_request, completion, says
+from tests.harness.rows import each_row
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
@@ -27,14 +28,13 @@ ANY = st.recursive(
 # --- what came back ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     "data",
     [
         None, 5, "text", [], {}, {"choices": None}, {"choices": []}, {"choices": {}}, {"choices": [None]}, {"choices": ["x"]},
         {"choices": [{}]}, {"choices": [{"message": None}]}, {"choices": [{"message": "text"}]}, {"choices": [{"message": []}]},
         {"error": {"message": "no"}}, {"object": "error"},
     ],
-    ids=str,
 )  # fmt: skip
 def test_an_answer_without_a_message_is_no_reply(data: object) -> None:
     with pytest.raises(BadReply):
@@ -55,8 +55,8 @@ def test_a_refusal_is_read() -> None:
     assert parse_reply(says(None, refusal="I won't.")).refusal == "I won't."
 
 
-@pytest.mark.parametrize(
-    ("usage", "told"),
+@each_row(
+    "usage, told",
     [
         (
             {
@@ -80,14 +80,13 @@ def test_a_refusal_is_read() -> None:
         ({"prompt_tokens": 100, "completion_tokens": 9, "cache_read_input_tokens": 64}, (100, 9, 64, 0)),
         ({"prompt_tokens": 1, "prompt_tokens_details": None, "completion_tokens_details": [5]}, (1, 0, 0, 0)),
     ],
-    ids=["Chat Completions", "Responses", "DeepSeek", "Anthropic", "odd"],
 )
 def test_tokens_of_the_cache_and_of_thoughts_are_counted(usage: object, told: tuple[int, ...]) -> None:
     used = parse_reply({**says("x"), "usage": usage}).usage
     assert (used.prompt, used.completion, used.cached, used.reasoning) == told
 
 
-@pytest.mark.parametrize(
+@each_row(
     "usage",
     [
         None,
@@ -104,8 +103,8 @@ def test_an_odd_usage_counts_nothing(usage: object) -> None:
     assert parse_reply(says("x") | {"usage": usage}).usage == Usage(0, 0)
 
 
-@pytest.mark.parametrize(
-    ("raw", "kept"),
+@each_row(
+    "raw, kept",
     [
         ('{"method":"GET"}', '{"method":"GET"}'),
         ({"method": "GET"}, '{"method": "GET"}'),
@@ -125,7 +124,6 @@ def test_an_odd_usage_counts_nothing(usage: object) -> None:
         ('{"a":NaN}', "{}"),
         ('{"a":"\ud800"}', "{}"),
     ],
-    ids=lambda value: ascii(value)[:30],
 )
 def test_the_transcript_keeps_arguments_that_every_server_takes_again(raw: object, kept: str) -> None:
     reply = parse_reply(calls(raw))
@@ -152,7 +150,7 @@ def test_a_reply_of_a_hundred_calls_says_that_not_all_were_looked_at() -> None:
     assert "100" in reply.message.text or str(100 - MAX_CALLS) in reply.message.text
 
 
-@pytest.mark.parametrize(
+@each_row(
     "ids",
     [
         ["a", "a", "a"],
@@ -167,7 +165,6 @@ def test_a_reply_of_a_hundred_calls_says_that_not_all_were_looked_at() -> None:
         ["\ud800", "?", "\udfff"],
         [" ", "\n", "é"],
     ],
-    ids=ascii,
 )
 def test_ids_that_repeat_or_are_none_become_ids_that_servers_take(ids: list[Any]) -> None:
     said = parse_reply(calls(*[("GET", "/x")] * 3, ids=ids)).message
@@ -181,9 +178,7 @@ def test_ids_that_repeat_or_are_none_become_ids_that_servers_take(ids: list[Any]
     assert [m["content"] for m in messages if m["role"] == "tool"] == ["0", "1", "2"]
 
 
-@pytest.mark.parametrize(
-    "name", ["rm -rf /", "x" * 300, "", None, 5, "functions.call_rest_api", "appelé", "a\nb", "\ud800"], ids=ascii
-)
+@each_row("name", ["rm -rf /", "x" * 300, "", None, 5, "functions.call_rest_api", "appelé", "a\nb", "\ud800"])
 def test_a_tool_of_any_name_leaves_a_transcript_that_servers_take(name: Any) -> None:
     """OpenAI refuses names beyond ^[a-zA-Z0-9_-]{1,64}$, in later requests as well: the thread would be dead."""
     data = calls(("GET", "/x"))

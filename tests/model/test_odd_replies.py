@@ -18,14 +18,15 @@ from model.stream import Assembly
 from model.text_calls import called_in, may_become_call, once, own_name, tries_to_call
 from model.thoughts import around_thoughts, parted
 from tests.harness.bot_parts import completion, says
+from tests.harness.rows import each_row
 
 TOOLS = ["call_rest_api", "read_result"]
 ARGUMENTS = '{"method":"GET","url":"/x"}'
 CALL = f'{{"name":"call_rest_api","arguments":{ARGUMENTS}}}'
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
+@each_row(
+    "text, words",
     [
         ("<think>a\nb</think>\n\nHi", "Hi"),
         ("<think></think>Hi", "Hi"),
@@ -60,7 +61,7 @@ def test_only_the_tags_of_thoughts_stay_whole_in_what_goes_back() -> None:
     assert around_thoughts(text, broken_up) == "<think>Quote <._.|im_end|></think>Hi <._.s>"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         CALL,
@@ -88,7 +89,7 @@ def test_words_before_a_tag_stand_beside_the_call() -> None:
     assert (words, len(made)) == ("Let me look.", 2)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         '{"name":"Ann","age":7}',
@@ -121,8 +122,8 @@ def test_a_try_that_cannot_be_read_is_known_as_one(text: str) -> None:
     assert parse_reply(says(text), TOOLS).is_call_as_text
 
 
-@pytest.mark.parametrize(
-    ("came", "meant"),
+@each_row(
+    "came, meant",
     [
         (ARGUMENTS * 2, ARGUMENTS),
         (f"{ARGUMENTS} {ARGUMENTS}", ARGUMENTS),
@@ -159,7 +160,7 @@ def test_what_was_mended_is_told() -> None:
     assert own_name("default_api:x") == "x"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         '""' * 100_000,
@@ -174,7 +175,6 @@ def test_what_was_mended_is_told() -> None:
         "[" * 200_000,
         "<function=a>" + "<parameter=a></parameter>" * 9_000,
     ],
-    ids=lambda text: text[:20],
 )
 def test_no_text_takes_long(text: str) -> None:
     began = time.process_time()
@@ -214,8 +214,8 @@ def test_no_event_makes_a_response_fail(events: list[Any]) -> None:
         json.dumps(completion_of(one))
 
 
-@pytest.mark.parametrize(
-    ("said", "limit"),
+@each_row(
+    "said, limit",
     [
         ("This model's maximum context length is 8192 tokens. However, your messages resulted in 20000 tokens.", 8192),
         (

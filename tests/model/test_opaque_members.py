@@ -6,7 +6,6 @@ import json
 import time
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from model.replies import parse_reply
 from model.stream import Assembly
 from store.transcript import AssistantMessage, Item, Result, ToolCall, UserMessage, visible_to
 from tests.harness.bot_parts import completion
+from tests.harness.rows import each_row
 
 Json = dict[str, Any]
 VALUES = st.recursive(
@@ -78,7 +78,7 @@ JOINED: dict[str, tuple[list[Json], Json]] = {
 }
 
 
-@pytest.mark.parametrize(("deltas", "whole"), JOINED.values(), ids=JOINED)
+@each_row("deltas, whole", JOINED.values())
 def test_pieces_come_together(deltas: list[Json], whole: Json) -> None:
     message = streamed(*deltas, {"content": "Hi."})
     assert {name: value for name, value in message.items() if name not in ("role", "content", "refusal")} == whole
@@ -127,9 +127,7 @@ def test_whoever_may_not_see_all_of_a_reply_sees_nothing_of_what_was_added() -> 
     assert "90417" not in json.dumps(to_messages(visible_to(items, "U2"), system="s", budget=9_000))
 
 
-@pytest.mark.parametrize(
-    "number", ["1.10", "1e3", "-0.0", "12345678901234567890.123", "0.1000000000000000055511151231257827", "7"]
-)
+@each_row("number", ["1.10", "1e3", "-0.0", "12345678901234567890.123", "0.1000000000000000055511151231257827", "7"])
 def test_numbers_go_back_as_they_were_written(number: str) -> None:
     text = f'{{"choices":[{{"message":{{"content":"x","extra":{{"n":{number}}}}}}}]}}'
     opaque = parse_reply(loads(text)).message.opaque

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from model.refusals import refusal_of
 from tests.harness.logs import logged
 from tests.harness.rest_server import RestServer, reply
+from tests.harness.rows import each_row
 from tests.harness.whole_bot import Person, StartBot
 
 VLLM = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "kind"),
+@each_row(
+    "status, body, kind",
     [
         (429, {"error": {"code": "rate_limit_exceeded"}}, "busy"),
         (503, "<html>Service Unavailable</html>", "busy"),
@@ -53,8 +54,8 @@ def test_what_a_refusal_means(status: int, body: Any, kind: str) -> None:
     assert refusal_of(status, body if isinstance(body, str) else json.dumps(body)).kind == kind
 
 
-@pytest.mark.parametrize(
-    ("body", "told"),
+@each_row(
+    "body, told",
     [
         (
             {
@@ -93,8 +94,8 @@ def test_what_the_log_has_of_it(body: Any, told: dict[str, object]) -> None:
     assert refusal_of(400, sent.encode()).for_log == {"status": 400, **told}
 
 
-@pytest.mark.parametrize(
-    ("headers", "body", "after"),
+@each_row(
+    "headers, body, after",
     [
         ({"retry-after": "8"}, {}, 8.0),
         ({"retry-after": "1.5"}, {}, 1.5),
@@ -119,7 +120,7 @@ WRITTEN = [
 SHOWN_BY_NONE = ["Fire", "Tom", "Berg", "4711", "Müller", "salary", "98", "zaphod", "Ford", "Prefect", "王", "明"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "repeated",
     [
         "Invalid 'messages[1].content': 'Fire Tom Berg (personal no. 4711), Müller says so.'",

@@ -13,6 +13,7 @@ from model.chat import ChatServer, ModelFailed
 from model.replies import parse_reply
 from model.responses_api import ITEMS, completion_of, request_of
 from tests.harness.rest_server import Piece, RestServer, Seen, reply
+from tests.harness.rows import each_row
 from tests.model.test_chat import Listener
 
 Json = dict[str, Any]
@@ -168,10 +169,9 @@ def test_options_are_taken_as_either_api_writes_them(server: RestServer) -> None
     assert "seed" not in asked
 
 
-@pytest.mark.parametrize(
+@each_row(
     "items",
     [[], ["x"], [{"type": "function_call", "call": 0}], [{"type": "function_call", "call": 3, "item": {}}], "x"],
-    ids=str,
 )
 def test_items_that_do_not_fit_their_reply_any_more_are_left_out(items: object) -> None:
     function = {"name": "call_rest_api", "arguments": "{}"}

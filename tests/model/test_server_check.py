@@ -15,6 +15,7 @@ from model.advice import advice, fitting_history, is_ollama, window
 from model.refusals import Failure, refusal_of
 from tests.harness.forked_bot import command
 from tests.harness.loopback import Loopback, Reply, Request, as_json
+from tests.harness.rows import each_row
 
 Json = dict[str, Any]
 Answer = Callable[[Json], Reply]
@@ -199,7 +200,7 @@ KINDS: dict[str, tuple[Answer, Json, int, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each_row("kind", KINDS)
 def test_what_works_and_what_to_set_is_told(kind: str, tmp_path: Path) -> None:
     answer, model, code, told = KINDS[kind]
     with ModelServer(answer, **model) as server:
@@ -238,8 +239,8 @@ def test_it_needs_the_environment() -> None:
     assert "--model needs the environment; leave --no-env out." in ran.stderr
 
 
-@pytest.mark.parametrize(
-    ("status", "error", "told"),
+@each_row(
+    "status, error, told",
     [
         (
             400,
@@ -260,8 +261,8 @@ def test_what_to_do_about_a_refusal(status: int, error: Json, told: str) -> None
     assert told in advice(Failure.REFUSED, refusal_of(status, json.dumps({"error": error})), "m")
 
 
-@pytest.mark.parametrize(
-    ("about", "size"),
+@each_row(
+    "about, size",
     [
         ({"data": [{"id": "x", "max_model_len": 5}, {"id": "m", "max_model_len": 8_192}]}, 8_192),
         ({"data": [{"id": "m", "context_window": 131_072}]}, 131_072),

@@ -25,6 +25,7 @@ from store.transcript import ThreadMessage
 from tests.harness.bot_parts import ANN, NOBODY, BotParts, Json, calls, says, tool_results, user_words
 from tests.harness.examples import times
 from tests.harness.rest_server import RestServer, reply
+from tests.harness.rows import each_row
 from tests.harness.whole_bot import Person, StartBot, Writing
 from tests.harness.whole_bot import Script as BotScript
 
@@ -59,7 +60,7 @@ ALL = sorted({token for listed in TOKENS.values() for token in listed.split(" ")
 SPACED = ["]<]start of speech[>["]
 
 
-@pytest.mark.parametrize("family", [*TOKENS.values(), *SPACED], ids=[*TOKENS, "spaced"])
+@each_row("family", [*TOKENS.values(), *SPACED])
 def test_a_token_of_every_family_is_broken_up_and_put_together_again(family: str) -> None:
     for token in [family] if family in SPACED else sorted(set(family.split(" ")) & set(ALL)):
         for text in (
@@ -76,7 +77,7 @@ def test_a_token_of_every_family_is_broken_up_and_put_together_again(family: str
             assert put_together(read) == text
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "", "a < b > c", "<p>Hello <b>you</b></p>", "x[0] <- y[i]; z |> f()", "[user_id] [INFO] [x] [ ] [link](http://h)", "1<2|3>2",
@@ -145,7 +146,7 @@ def test_arguments_that_come_as_an_object_are_put_together_too(value: dict[str, 
     assert arguments_together(json.loads(broken_up(json.dumps(value)))) == json.loads(json.dumps(value))
 
 
-@pytest.mark.parametrize("raw", [None, 5, 1.5, True, [], {}, {"a": 1.10}, {"a": float("inf")}, "{broken"])
+@each_row("raw", [None, 5, 1.5, True, [], {}, {"a": 1.10}, {"a": float("inf")}, "{broken"])
 def test_arguments_without_a_mark_stay_what_they_are(raw: object) -> None:
     assert arguments_together(raw) is raw
 

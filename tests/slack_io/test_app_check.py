@@ -18,6 +18,7 @@ from slack_io.app_check import check_app
 from slack_io.slack_app import NEEDED
 from slack_io.web_api import SlackWeb
 from tests.harness.loopback import Loopback, Reply, Request, as_json
+from tests.harness.rows import each_row
 
 Json = dict[str, Any]
 Answer = Json | Reply | Callable[[Mapping[str, str]], Json]
@@ -102,7 +103,7 @@ LOCKED_OUT = {
 }
 
 
-@pytest.mark.parametrize(("code", "words"), LOCKED_OUT.items())
+@each_row("code, words", LOCKED_OUT.items())
 def test_a_token_that_slack_does_not_take_is_the_one_thing_told_of_the_bot(code: str, words: str) -> None:
     wrong = the_one(found(Slack(auth_test=refused(code)), "C0HR", "#gone", approvers=("@nobody",)))
 
@@ -148,8 +149,8 @@ def info(**changes: object) -> Json:
     return {"channel": CHANNEL | changes}
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
+@each_row(
+    "answer, words",
     [
         (refused("channel_not_found"), "no such channel, or a private one"),
         (refused("missing_scope", needed="channels:read"), "add channels:read in OAuth & Permissions"),
@@ -165,8 +166,8 @@ def test_what_is_wrong_with_a_channel_by_id_is_told_with_the_id(answer: Json, wo
     assert words in wrong
 
 
-@pytest.mark.parametrize(
-    ("listed", "words"),
+@each_row(
+    "listed, words",
     [
         ([], "no channel of this name"),
         ([CHANNEL | {"name": "hr"}], "no channel of this name"),

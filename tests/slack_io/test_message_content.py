@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slack_io.message_content import content, is_by_app, whole, with_files
 from slack_io.payloads import plain_words
 from store.received import Attached
+from tests.harness.rows import each_row
 
 Json = dict[str, Any]
 
@@ -60,8 +60,8 @@ def test_an_alert_of_attachments_is_read() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("attachment", "told"),
+@each_row(
+    "attachment, told",
     [
         ({"fallback": "Build 7 failed"}, "Build 7 failed"),
         ({"fallback": "Build 7 failed", "text": "Build *7*"}, "Build *7*"),
@@ -72,7 +72,6 @@ def test_an_alert_of_attachments_is_read() -> None:
         ({"title": "A", "title_link": "x|y>z"}, "A"),
         ({"fields": None, "text": 5, "title": [], "blocks": "x"}, ""),
     ],
-    ids=str,
 )  # fmt: skip
 def test_each_part_of_an_attachment_is_read_and_the_fallback_where_there_is_no_other(
     attachment: Json, told: str
@@ -129,9 +128,7 @@ BLOCKS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("block", "told"), BLOCKS, ids=lambda value: value.get("type") if isinstance(value, dict) else ""
-)
+@each_row("block, told", BLOCKS)
 def test_each_kind_of_block_is_read(block: Json, told: str) -> None:
     assert read(of_app(blocks=[block])) == told
     assert read(of_app(text="This content can't be displayed.", blocks=[block])) == told
@@ -150,7 +147,7 @@ def test_what_an_app_says_both_in_text_and_in_blocks_is_read_once() -> None:
     assert read(of_app(text="Alert", blocks=[block])) == "Alert\n*Disk* full on db-1 (https://x.com)"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     ["", None, 5, "This content can't be displayed.", "This content can’t be displayed"],
 )
@@ -202,8 +199,8 @@ def test_files_are_known_by_their_names_on_one_line() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("message", "by_app"),
+@each_row(
+    "message, by_app",
     [
         ({"user": "U0ANN"}, False),
         ({"user": "U0ANN", "app_id": "A1"}, False),
@@ -215,7 +212,6 @@ def test_files_are_known_by_their_names_on_one_line() -> None:
         ({"user": "U1", "bot_profile": {"id": "B1"}}, True),
         ({"subtype": []}, False),
     ],
-    ids=str,
 )
 def test_who_is_an_app(message: Json, by_app: bool) -> None:
     assert is_by_app(message) is by_app

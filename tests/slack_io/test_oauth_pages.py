@@ -10,6 +10,7 @@ from identity.connecting import Question
 from slack_io import oauth_pages
 from slack_io.oauth_routes import origin_of
 from store.connections import ConnectionAsked
+from tests.harness.rows import each_row
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;{{ 7 * 7 }}"
 
@@ -42,8 +43,8 @@ def test_a_name_turns_nothing_around_that_stands_beside_it(page: str) -> None:
     assert f"<dd><bdi>{escape(HOSTILE)}</bdi> (U0ANN)</dd>" in page
 
 
-@pytest.mark.parametrize(
-    ("address", "origin"),
+@each_row(
+    "address, origin",
     [
         ("https://bot.example.com", "https://bot.example.com"),
         ("https://Bot.Example.com:443/slack", "https://bot.example.com"),

@@ -23,6 +23,7 @@ from slack_io.payloads import (
     question,
 )
 from store.received import AppMention, Attached, Click, HomeOpened, Interaction, Mention, Shortcut, as_json, from_row
+from tests.harness.rows import each_row
 
 Json = dict[str, Any]
 BOT = "U0BOT"
@@ -127,7 +128,7 @@ WORDS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "words"), WORDS)
+@each_row("text, words", WORDS)
 def test_a_message_is_read_as_the_person_typed_it(text: str, words: str) -> None:
     assert plain_words(text, BOT) == words
 
@@ -143,7 +144,7 @@ def test_any_text_is_read(text: str) -> None:
     assert f"<@{BOT}>" not in plain_words(text, BOT) or "<" in text
 
 
-@pytest.mark.parametrize("piece", ["<", "<a|", f"<@{BOT}|", f"<@{BOT}", " \t", "&", "&#"])
+@each_row("piece", ["<", "<a|", f"<@{BOT}|", f"<@{BOT}", " \t", "&", "&#"])
 def test_a_long_text_is_read_in_a_moment(piece: str) -> None:
     """Ten times as long as Slack lets it be."""
     plain_words(piece * (10 * MAX_WORDS // len(piece)), BOT)
@@ -176,7 +177,7 @@ def test_a_mention_in_a_thread_belongs_to_that_thread() -> None:
     assert (found.thread.ts, found.in_thread) == ("1595926000.000100", True)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "event",
     [
         {"subtype": "file_share", "files": [{}]},
@@ -191,7 +192,7 @@ def test_a_persons_own_new_words_are_a_mention(event: Json) -> None:
     assert mention(envelope(**event)) is not None
 
 
-@pytest.mark.parametrize(
+@each_row(
     "event",
     [
         {"subtype": "message_changed"},
@@ -219,13 +220,12 @@ def test_a_persons_own_new_words_are_a_mention(event: Json) -> None:
         {"ts": "-1.1"},
         {"ts": "9" * 30 + ".1"},
     ],
-    ids=str,
 )
 def test_what_is_no_persons_new_message_is_no_mention(event: Json) -> None:
     assert mention(envelope(**event)) is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     "changes",
     [
         {"event": None},
@@ -317,7 +317,7 @@ def test_a_change_that_adds_a_mention_is_a_mention_by_the_ts_of_the_message() ->
     assert (found.text, found.in_thread, found.is_edited) == (f"<@{BOT}> who is new?", True, True)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "payload",
     [
         change(f"<@{BOT}> who?", {"ts": "111.222", "text": f"<@{BOT}|hr-bot> wo?"}),
@@ -388,8 +388,8 @@ def test_what_is_recorded_of_attachments_is_bounded() -> None:
     assert [len(one.text) for one in found.attached] == [4_000] * 20
 
 
-@pytest.mark.parametrize(
-    ("text", "files", "has_attached", "asks"),
+@each_row(
+    "text, files, has_attached, asks",
     [
         (f"<@{BOT}> who?", [], True, "who?"),
         (f"<@{BOT}>", [], False, ""),
@@ -427,7 +427,7 @@ def test_a_click_is_read() -> None:
     assert nameless(interaction(press())) == PRESSED
 
 
-@pytest.mark.parametrize(
+@each_row(
     "changes",
     [
         {"team": None},
@@ -437,7 +437,6 @@ def test_a_click_is_read() -> None:
         {"container": {"message_ts": "111.111"}, "message": None},
         {"container": {"thread_ts": "111.111"}, "message": 5},
     ],
-    ids=str,
 )
 def test_a_click_is_read_from_whichever_field_has_it(changes: Json) -> None:
     found = interaction(press(**changes))
@@ -469,7 +468,7 @@ def action(**changes: Any) -> Json:
     return {"actions": [press()["actions"][0] | changes]}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "changes",
     [
         {"type": "view_submission"},
@@ -504,7 +503,6 @@ def action(**changes: Any) -> Json:
         {"channel": None, "container": None},
         {"container": None, "message": None},
     ],
-    ids=str,
 )
 def test_what_is_no_press_of_our_buttons_is_no_click(changes: Json) -> None:
     assert interaction(press(**changes)) is None
@@ -536,7 +534,7 @@ def test_a_press_in_a_view_is_of_the_persons_own_thread() -> None:
     )
 
 
-@pytest.mark.parametrize("page", ["", "-1", "1000", "x", "1.5", "٣", None, 5, "2\n"])
+@each_row("page", ["", "-1", "1000", "x", "1.5", "٣", None, 5, "2\n"])
 def test_a_page_that_is_none_is_the_first(page: object) -> None:
     found = interaction(press_in_view(private_metadata=page))
     assert isinstance(found, Click)
@@ -549,16 +547,14 @@ def test_a_denial_with_its_reason_is_read() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("given_", "reason"), [(None, ""), (5, ""), ("", ""), ("x" * 900, "x" * 500), ("a\0\ud800b", "a?b")], ids=range(5)
-)
+@each_row("given_, reason", [(None, ""), (5, ""), ("", ""), ("x" * 900, "x" * 500), ("a\0\ud800b", "a?b")])
 def test_a_reason_is_text_that_can_be_stored(given_: object, reason: str) -> None:
     found = interaction(submission(state={"values": {"reason": {"reason": {"value": given_}}}}))
     assert isinstance(found, Click)
     assert found.reason == reason
 
 
-@pytest.mark.parametrize(
+@each_row(
     "view",
     [
         {"callback_id": "whole_request"},
@@ -568,7 +564,6 @@ def test_a_reason_is_text_that_can_be_stored(given_: object, reason: str) -> Non
         {"private_metadata": TOKEN[1:]},
         {"private_metadata": None},
     ],
-    ids=str,
 )
 def test_a_submission_of_another_modal_decides_nothing(view: Json) -> None:
     assert interaction(submission(**view)) is None
@@ -640,7 +635,7 @@ SAMPLES = [
 ]
 
 
-@pytest.mark.parametrize(("read", "sample"), SAMPLES, ids=["mention", "click", "in a view", "submission", "home"])
+@each_row("read, sample", SAMPLES)
 def test_every_field_may_be_null_or_gone(read: Any, sample: Json) -> None:
     for where in places(sample)[1:]:
         read(changed(sample, where, None))
@@ -683,7 +678,7 @@ INSTALLED: list[tuple[object, list[str] | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("authorizations", "named"), INSTALLED)
+@each_row("authorizations, named", INSTALLED)
 def test_the_installations_of_an_envelope_are_read(authorizations: object, named: list[str] | None) -> None:
     assert installed_in({"authorizations": authorizations}) == named
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from slack_io.slack_pages import each, next_cursor
+from tests.harness.rows import each_row
 
 
 class Lists:
@@ -63,7 +64,7 @@ def test_a_list_without_an_end_ends_at_the_bound() -> None:
     assert len(list(each(ask, "conversations.list", {}, "channels", most=7))) == 7
 
 
-@pytest.mark.parametrize(
+@each_row(
     "odd",
     [
         {},

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from catalog.calls import resolve
 from catalog.catalog import load_catalog
 from slack_io.steps import step
+from tests.harness.rows import each_row
 
 CATALOG = load_catalog(
     """
@@ -24,8 +23,8 @@ endpoints:
 )
 
 
-@pytest.mark.parametrize(
-    ("method", "url", "told"),
+@each_row(
+    "method, url, told",
     [
         ("GET", "/api/users", "is reading users"),
         ("GET", "/api/users?page=2", "is reading users, page 2"),

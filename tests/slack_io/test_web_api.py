@@ -17,6 +17,7 @@ from slack_io.pace import PACE
 from slack_io.web_api import SlackWeb
 from tests.harness.logs import logged
 from tests.harness.loopback import Loopback, Reply, Request, as_json
+from tests.harness.rows import each_row
 
 
 class Clock:
@@ -114,8 +115,8 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("reply", ODD.values(), ids=ODD)
-@pytest.mark.parametrize("method", ["chat.postMessage", "users.info"])
+@each_row("reply", ODD.values())
+@each_row("method", ["chat.postMessage", "users.info"])
 def test_what_is_no_answer_of_slack_leaves_it_open_whether_it_was_done(method: str, reply: Reply) -> None:
     with Loopback(lambda _: reply) as server, pytest.raises(SlackUnsure):
         at(server).call(method, {"channel": "C0HR", "user": "U0ANN", "text": "hello"})
@@ -155,8 +156,8 @@ def test_nothing_is_sent_twice_by_itself() -> None:
             assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(
-    ("reply", "seconds"),
+@each_row(
+    "reply, seconds",
     [
         (as_json({"ok": False, "error": "ratelimited"}, 429, **{"Retry-After": "7"}), 7),
         (Reply(429, b"<html>slow down</html>", HTML | {"Retry-After": "30"}), 30),
@@ -331,7 +332,7 @@ ADDRESSES: dict[str, tuple[dict[str, Any], object, str | None]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("person", "address", "domain"), ADDRESSES.values(), ids=ADDRESSES)
+@each_row("person, address, domain", ADDRESSES.values())
 def test_only_a_full_members_address_counts(person: dict[str, Any], address: object, domain: str | None) -> None:
     """What Slack shows of others is what another workspace, or whoever invited them, says."""
     with grid(person | {"profile": {"email": address}}) as server:
@@ -389,7 +390,7 @@ GRID: dict[str, tuple[dict[str, Any], bool]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("person", "outsider"), GRID.values(), ids=GRID)
+@each_row("person, outsider", GRID.values())
 def test_in_an_enterprise_grid_the_organisation_counts(person: dict[str, Any], outsider: bool) -> None:
     with grid(person) as server:
         assert at(server).is_outsider("U1") is outsider

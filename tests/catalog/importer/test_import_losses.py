@@ -19,6 +19,7 @@ from catalog.references import Documents
 from catalog.schemas import fits
 from model.prompt.prompt import find
 from tests.harness.descriptions import VARIABLES, description, entry, get, imported, loaded, notes, post, query, written
+from tests.harness.rows import each_row
 
 Json = dict[str, Any]
 
@@ -275,8 +276,8 @@ def test_bodies_that_travel_in_different_ways_stay_apart_and_that_is_told() -> N
 # --- what does something else than its method says --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("path", "more"),
+@each_row(
+    "path, more",
     [
         ("/auth.revoke", {}),
         ("/auth/revoke/{id}", {}),
@@ -299,8 +300,8 @@ def test_a_get_that_acts_comes_switched_off_with_a_remark(path: str, more: Json)
     assert words.startswith(f"GET {path} comes switched off: ")
 
 
-@pytest.mark.parametrize(
-    ("path", "more"),
+@each_row(
+    "path, more",
     [
         ("/deletions", {}),
         ("/events/start", {"summary": "Gets the first event"}),
@@ -319,8 +320,8 @@ def test_a_get_that_reads_stays_on(path: str, more: Json) -> None:
 REQUEST = {"type": "object", "properties": {"method": {"type": "string"}, "relative_path": {"type": "string"}}}
 
 
-@pytest.mark.parametrize(
-    ("path", "schema"),
+@each_row(
+    "path, schema",
     [
         ("/batch", {"type": "object"}),
         ("/v1/$batch", {}),
@@ -358,8 +359,8 @@ def test_a_batch_of_things_is_a_write_like_others() -> None:
 # --- keys -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("words", "value"),
+@each_row(
+    "words, value",
     [
         ("The API Key with format `Token token=<API_KEY>`", "Token token=${SHOP_API_KEY}"),
         ('Write Token token="abc0123456789def0" there', 'Token token="${SHOP_API_KEY}"'),
@@ -519,8 +520,8 @@ def test_a_parameter_of_another_media_type_is_what_its_schema_says() -> None:
     assert entry(description({"/a": get(one)}))["parameters"]["id"] == {"type": "integer"}
 
 
-@pytest.mark.parametrize(
-    ("schema", "said", "good", "bad"),
+@each_row(
+    "schema, said, good, bad",
     [
         ({"type": ["string", "integer"]}, None, "a", None),
         ({"type": ["integer", "boolean"]}, {"type": ["integer", "boolean"]}, "7", "a"),
@@ -563,8 +564,8 @@ def test_a_path_takes_each_of_the_types_that_it_may_be(
 # --- names and remarks ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("base", "name"),
+@each_row(
+    "base, name",
     [
         ("http://127.0.0.1:8080", "API"),
         ("http://10.0.0.7/v1", "API"),

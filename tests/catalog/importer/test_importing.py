@@ -20,6 +20,7 @@ from catalog.importer.fetching import Order, make
 from tests.cli.test_command_line import run
 from tests.harness.descriptions import description, everything, get, post, query
 from tests.harness.loopback import Loopback, Reply, Request
+from tests.harness.rows import each_row
 
 Json = dict[str, Any]
 SHOP = json.dumps(description({"/a": get(query("q")) | post({"type": "object"})}))
@@ -91,8 +92,8 @@ def test_into_a_file_that_is_not_there_makes_it_and_prints_no_catalog(tmp_path: 
     assert load_catalog((tmp_path / "new.yaml").read_text(), {}).operations
 
 
-@pytest.mark.parametrize(
-    ("options", "methods"),
+@each_row(
+    "options, methods",
     [
         ([], ["GET"]),
         (["--writes"], ["GET", "POST"]),
@@ -111,8 +112,8 @@ def test_options_choose(tmp_path: Path, options: list[str], methods: list[str]) 
     assert [one.method for one in load_catalog(made.stdout, {}).operations] == methods
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
+@each_row(
+    "content, words",
     [
         ("{}", "neither 'openapi: 3...' nor"),
         ('{"openapi": "3.0.0",\n"paths": {]}', "line 2: not valid JSON"),
@@ -206,9 +207,7 @@ def test_a_header_stays_behind_where_a_redirect_leads_to_another_server() -> Non
         assert [{"x-key", "authorization"} & set(one.headers) for one in other.requests] == [set()]
 
 
-@pytest.mark.parametrize(
-    "given", ["hush-hush", ": hush-hush", "X Key: hush-hush", "X-Key:", "X-Key: hush\r\nA: hush-hush"]
-)
+@each_row("given", ["hush-hush", ": hush-hush", "X Key: hush-hush", "X-Key:", "X-Key: hush\r\nA: hush-hush"])
 def test_what_is_no_header_is_refused_and_not_repeated(tmp_path: Path, given: str) -> None:
     done = command(tmp_path, "http://127.0.0.1:9/x", "--header", given)
 
@@ -244,8 +243,8 @@ def test_redirects_in_a_circle_end() -> None:
         make(Order(f"{server.url}/a"))
 
 
-@pytest.mark.parametrize(
-    ("reply", "words"),
+@each_row(
+    "reply, words",
     [
         (Reply(404), "answered 404; give the address of the description itself"),
         (text("<!doctype html><html><body>Swagger UI</body></html>"), "not an API description|not valid YAML"),
@@ -348,8 +347,8 @@ def test_a_key_that_stands_twice_is_told(content: str) -> None:
     assert "duplicate key 'a' in an object; only the last one is read" in twice[0]
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
+@each_row(
+    "content, words",
     [
         ("a: &x {b: *x}", "is inside the node that it refers to"),
         ("a: *x", "is not defined|undefined alias"),
@@ -370,9 +369,9 @@ def test_odd_documents_are_refused_with_the_line_or_read_as_text(content: str, w
         read_text(content, "x")
 
 
-@pytest.mark.parametrize("form", ['{"a": "%s"}', 'a: "%s"'], ids=["json", "yaml"])
-@pytest.mark.parametrize(
-    ("written", "read"),
+@each_row("form", ['{"a": "%s"}', 'a: "%s"'])
+@each_row(
+    "written, read",
     [
         ("\\ud800", "\ufffd"),
         ("x\\udc00y", "x\ufffdy"),

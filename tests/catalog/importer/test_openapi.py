@@ -31,6 +31,7 @@ from tests.harness.descriptions import (
     query,
     written,
 )
+from tests.harness.rows import each_row
 
 
 def path(name: str, schema: Any = None, **more: Any) -> dict[str, Any]:
@@ -150,8 +151,8 @@ def test_openapi_3_1_says_null_as_a_type() -> None:
 # --- what is no description -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
+@each_row(
+    "text, words",
     [
         ("", "not an API description"),
         ("[]", "not an API description"),
@@ -216,7 +217,7 @@ def test_two_paths_that_differ_in_a_placeholders_name_alone_are_one_and_the_seco
     ]
 
 
-@pytest.mark.parametrize("bad", ["/a#b", "/a//b", "/a/../b", "/a/{}", "/a/{x}{x", "/a\\b", "/a/{x}/b{"])
+@each_row("bad", ["/a#b", "/a//b", "/a/../b", "/a/{}", "/a/{x}{x", "/a\\b", "/a/{x}/b{"])
 def test_a_path_that_the_catalog_cannot_say_is_told_with_its_place(bad: str) -> None:
     api = imported(description({"/fine": get(), bad: get()}))
 
@@ -232,8 +233,8 @@ def test_a_path_keeps_its_blanks_and_letters_encoded_and_its_own_query() -> None
     assert entry(document, 1)["url"] == "/no/slash"
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
+@each_row(
+    "given, said",
     [
         (query("a"), None),
         (query("a", {"type": "string", "description": "a"}), None),
@@ -371,8 +372,8 @@ def test_a_name_of_300_characters_still_makes_a_catalog() -> None:
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("summary", "text", "said"),
+@each_row(
+    "summary, text, said",
     [
         ("List pets", "", "List pets."),
         ("", "Lists **all** <b>pets</b>, see [here](http://x). Slowly.", "Lists all pets, see here. Slowly."),
@@ -524,8 +525,8 @@ def test_no_credential_is_a_matter_of_the_model() -> None:
 # --- servers and credentials ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("servers", "source", "base", "remarks"),
+@each_row(
+    "servers, source, base, remarks",
     [
         ([{"url": "https://a.example/v1/"}], "", "https://a.example/v1", 0),
         (
@@ -567,8 +568,8 @@ def test_an_operation_at_another_server_is_left_out_and_one_below_the_base_is_no
     assert "import it into a separate catalog" in notes(document)[0][1]
 
 
-@pytest.mark.parametrize(
-    ("schemes", "required", "auth", "headers"),
+@each_row(
+    "schemes, required, auth, headers",
     [
         ({"s": {"type": "http", "scheme": "Bearer"}}, [["s"]], {"bearer": "${SHOP_TOKEN}"}, {}),
         ({"s": {"type": "oauth2", "flows": {}}}, [["s"]], {"bearer": "${SHOP_TOKEN}"}, {}),
@@ -828,7 +829,7 @@ PAGING: dict[str, tuple[list[Any], Any, dict[str, Any] | None]] = {
 }
 
 
-@pytest.mark.parametrize("name", PAGING)
+@each_row("name", PAGING)
 def test_paging_is_recognised(name: str) -> None:
     parameters, answer, wanted = PAGING[name]
     document = description({"/orders": get(*parameters, answer=answer)})
@@ -843,8 +844,8 @@ def test_a_link_header_tells_the_pages() -> None:
     assert entry(description({"/a": item}))["pagination"] == {"style": "link", "size": "per_page"}
 
 
-@pytest.mark.parametrize(
-    ("header", "parameters", "wanted"),
+@each_row(
+    "header, parameters, wanted",
     [
         ("Next-Page", [query("_token")], {"style": "header", "header": "Next-Page", "parameter": "token"}),  # Kinto
         ("Next-Page", [query("q")], {"style": "header", "header": "Next-Page"}),
@@ -864,8 +865,8 @@ def test_a_header_with_a_token_or_url_tells_the_pages(header: str, parameters: l
     assert entry(description({"/a": item})).get("pagination") == wanted
 
 
-@pytest.mark.parametrize(
-    ("words", "schema", "said"),
+@each_row(
+    "words, schema, said",
     [
         ("Page number, zero-based.", NUMBER, {"type": "integer", "minimum": 0}),
         ("The page to start from, starting at 0", NUMBER, {"type": "integer", "minimum": 0}),
@@ -883,8 +884,8 @@ def test_pages_that_are_counted_from_0_are_said_to_be(words: str, schema: Any, s
     assert entry(document)["parameters"] == {"page": said}
 
 
-@pytest.mark.parametrize(
-    ("name", "is_told"),
+@each_row(
+    "name, is_told",
     [("a cursor that no answer names", True), ("a page that is a name", True), ("a list without pages", False),
      ("no list", False), ("page and per_page", False)],
 )  # fmt: skip
@@ -913,8 +914,8 @@ MANY = description(
 )
 
 
-@pytest.mark.parametrize(
-    ("choice", "names"),
+@each_row(
+    "choice, names",
     [
         (Choice(), ["GET /users", "POST /users", "GET /users/[id]", "GET /orders", "HEAD /orders"]),
         (Choice(only=("GET /users*",)), ["GET /users", "GET /users/[id]"]),
@@ -1018,7 +1019,7 @@ CIRCLES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", CIRCLES)
+@each_row("name", CIRCLES)
 def test_schemas_within_themselves_end(name: str) -> None:
     ref = {"$ref": f"#/components/schemas/{name}"}
     document = description({"/a": post(ref) | get(query("q", ref), answer=ref)}, components={"schemas": CIRCLES})

@@ -25,6 +25,7 @@ from store.transcript import AssistantMessage, Item, TurnNote, UserMessage, firs
 from tests.harness.bot_parts import BotParts, Line, calls, completion, says, tool_results, user_words
 from tests.harness.catalogs import COMPANY, Json, large, load
 from tests.harness.replay_model import ReplayModel, answer
+from tests.harness.rows import each_row
 from tests.harness.whole_bot import Person, StartBot, parts_of
 
 pytestmark = pytest.mark.xdist_group(
@@ -216,13 +217,13 @@ def sizes(name: str) -> tuple[int, int]:
     return estimate(text), counted(text)
 
 
-@pytest.mark.parametrize("name", PROSE)
+@each_row("name", PROSE)
 def test_the_estimate_is_not_more_than_a_few_percent_under_a_tokenizers_count(name: str) -> None:
     estimated, count = sizes(name)
     assert estimated >= 0.97 * count
 
 
-@pytest.mark.parametrize("name", ["English", "listing", "map", "JSON", "identifiers"])
+@each_row("name", ["English", "listing", "map", "JSON", "identifiers"])
 def test_the_estimate_is_not_far_over_it_either(name: str) -> None:
     estimated, count = sizes(name)
     assert estimated <= 1.35 * count
@@ -244,11 +245,10 @@ def test_details_go_before_the_listing_does() -> None:
     assert counted(terse) <= counted(rich)
 
 
-@pytest.mark.parametrize("budget", [1_500, 4_000, 8_000])
-@pytest.mark.parametrize(
+@each_row("budget", [1_500, 4_000, 8_000])
+@each_row(
     "question",
     ["which spaceships have a crew?", "", "add a printer and remove a badge", "?" * 5_000],
-    ids=lambda text: text[:30],
 )
 def test_a_first_request_stays_within_the_budget(budget: int, question: str) -> None:
     system, offered = first(question, budget)
@@ -305,12 +305,11 @@ def catalog_of(name: str) -> Catalog:
 LONG = ("Which spaceships have a crew, and who adds a printer? Then remove badge 7. " * 60)[:4_000]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "question",
     [LONG, "🏝️", "in_1MxKq2", "x" * 4_000, "which spaceships have a crew?", "Wer hat Urlaub?"],
-    ids=lambda text: text[:30],
 )
-@pytest.mark.parametrize("name", CATALOGS)
+@each_row("name", CATALOGS)
 def test_no_catalog_and_no_question_goes_beyond_the_budget(name: str, question: str) -> None:
     system, offered = first(question, catalog=catalog_of(name))
     assert counted(system) + counted(as_json(offered)) <= 4_000
@@ -359,7 +358,7 @@ def test_an_api_whose_map_would_name_nothing_has_none() -> None:
     assert chart(big().operations, 5) == ""
 
 
-@pytest.mark.parametrize(
+@each_row(
     "question", ["Wer hat nächste Woche frei?", "誰が休暇中ですか", "it's raining cats and dogs", "🏝️", "in_1MxKq2"]
 )
 def test_where_little_is_understood_nothing_is_called_likely_and_the_model_is_told_to_search(question: str) -> None:
@@ -474,7 +473,7 @@ def test_find_operations_says_to_which_api_an_operation_belongs() -> None:
     assert "GET /spaceships Lists spaceships. (crew?)" in found["Large (https://large.example.com):"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "arguments",
     [{}, {"query": ""}, {"query": " "}, {"query": None}, {"query": 5}, {"query": ["a"]}, {"query": {"a": 1}}]
     + [{"query": "a", "limit": limit} for limit in (0, -1, "3", 2.5, True, [1], {"a": 1})],

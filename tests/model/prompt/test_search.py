@@ -16,6 +16,7 @@ from model.prompt.listing import Listed
 from model.prompt.resources import SEARCHING
 from model.prompt.search import Index, index_of
 from tests.harness.catalogs import COMPANY, Json, large, load
+from tests.harness.rows import each_row
 
 CATALOG = load(COMPANY)
 INDEX = index_of(CATALOG)
@@ -29,8 +30,8 @@ def ranked(question: str, limit: int = 100) -> list[str]:
     return [name(one) for one in INDEX.rank(question, limit).entries]
 
 
-@pytest.mark.parametrize(
-    ("question", "first"),
+@each_row(
+    "question, first",
     [
         ("list all teams", "GET /teams"),
         ("Who is on holiday?", "GET /leaveRequests"),
@@ -77,8 +78,8 @@ OFFICE: Json = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("question", "wanted"),
+@each_row(
+    "question, wanted",
     [
         ("send the reminders of overdue payments and list the rooms", "GET /rooms"),
         ("Send the reminders of overdue payments. Then list the rooms", "GET /rooms"),
@@ -109,8 +110,8 @@ def test_of_a_long_text_the_beginning_and_the_end_are_read() -> None:
     assert ranked(f"{log}\nrestart web-17")[0] == "POST /servers/[server_id]/actions/reboot"
 
 
-@pytest.mark.parametrize(
-    ("question", "is_understood"),
+@each_row(
+    "question, is_understood",
     [
         ("who is on holiday?", True), ("restart web-17", True), ("send Acme their money back", True),
         ("which invioces are there?", True), ("kick Ann out of the team", True),
@@ -249,7 +250,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@each_row("text", HOSTILE)
 def test_any_text_is_a_question_and_none_has_a_syntax(text: str) -> None:
     found = INDEX.rank(text, 5).entries
     assert len(set(found)) == 5
