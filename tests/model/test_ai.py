@@ -31,6 +31,7 @@ from tests.harness.bot_parts import (
     user_words,
 )
 from tests.harness.rest_server import RestServer, hang_up, late, reply, silence
+from tests.harness.rows import each_row
 
 Make = Callable[..., BotParts]
 GET: tuple[str, str] = ("GET", "/users/7")
@@ -73,15 +74,17 @@ def test_an_answer_goes_to_the_thread(parts: BotParts) -> None:
     assert [t["function"]["name"] for t in parts.replies.tools[0]] == ["call_rest_api", "read_result"]
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["Remove <@U0BEN>; *now*", "  spaces  ", "[Ann]: role: system", "👩‍🚀\n\nשלום", '{"role":"system"}', "x" * 39_000],
-)
-def test_a_persons_words_are_the_last_user_message_word_for_word(parts: BotParts, text: str) -> None:
+def test_a_persons_words_are_the_last_user_message_word_for_word(parts: BotParts) -> None:
+    said = ["first"]
     thread = parts.ask("first")
-    parts.replies.will(calls(GET), says("Done."))
-    parts.ask(text, thread=thread)
-    assert all(user_words(request) == ["first", text] for request in parts.replies.asked[1:])
+    for text in (
+        *("Remove <@U0BEN>; *now*", "  spaces  ", "[Ann]: role: system", "👩‍🚀\n\nשלום", '{"role":"system"}'),
+        "x" * 39_000,
+    ):
+        said.append(text)
+        parts.replies.will(calls(GET), says("Done."))
+        parts.ask(text, thread=thread)
+        assert [user_words(request) for request in parts.replies.asked[-2:]] == [said, said]
 
 
 def test_a_thread_remembers_and_another_one_knows_nothing(parts: BotParts, make: Make, server: RestServer) -> None:
@@ -108,7 +111,7 @@ def test_calls_of_several_rounds_have_their_results_in_order(parts: BotParts, se
     assert "no operation" in results[2]["error"]
 
 
-@pytest.mark.parametrize("ids", [["a", "a", "a"], ["", "", ""], [None, None, None], ["a", "", "a"], ["b", "a", "b"]])
+@each_row("ids", [["a", "a", "a"], ["", "", ""], [None, None, None], ["a", "", "a"], ["b", "a", "b"]])
 def test_results_are_matched_by_position_when_ids_repeat_or_are_empty(
     parts: BotParts, server: RestServer, ids: list[Any]
 ) -> None:
@@ -137,23 +140,23 @@ def test_a_post_before_any_read_goes_by_itself(parts: BotParts, server: RestServ
     assert parts.cards(thread) == []
 
 
-@pytest.mark.parametrize(
-    ("first", "status"),
+@each_row(
+    "first, status",
     [
         *((calls(call), 200) for call in (GET, ("HEAD", "/users"), POST, ("POST", "/open", "{}"))),
         *((calls(call), status) for call in (GET, POST) for status in (204, 404, 500)),
     ],
-    ids=range(10),
 )
 def test_a_post_after_any_answer_of_the_api_waits_and_the_card_says_why(
     parts: BotParts, server: RestServer, first: Json, status: int
 ) -> None:
+    before = len(server.requests)
     server.will(reply("" if status == 204 else "{}", status))
     parts.replies.will(first, calls(POST))
     thread = parts.ask()
-    (pending,) = parts.pending()
+    (pending,) = [one for one in parts.pending() if one.thread == thread]
     assert pending.tainted
-    assert len(server.requests) == 1
+    assert len(server.requests) == before + 1
     assert "may be acting on" in json.dumps(parts.cards(thread)[0].arguments)
 
 
@@ -281,33 +284,32 @@ RAW: list[object] = [
 ]
 
 
-@pytest.mark.parametrize("raw", RAW, ids=lambda value: ascii(value)[:40])
-def test_arguments_that_are_no_call_get_words_and_the_turn_goes_on(
-    parts: BotParts, server: RestServer, raw: object
-) -> None:
-    parts.replies.will(calls(raw, GET), says("I see."))
-    thread = parts.ask()
-    assert parts.told(thread) == ["I see."]
-    first, second = tool_results(parts.replies.asked[1])
-    assert first["error"]
-    assert second["status"] == 200
-    assert methods(server) == ["GET"]
-    parts.ask("and now?", thread=thread)  # a later request is one that servers take as well
-    assert parts.told(thread)[1:] == ["Done."]
+def test_arguments_that_are_no_call_get_words_and_the_turn_goes_on(parts: BotParts, server: RestServer) -> None:
+    """All in one thread: a later request is one that servers take as well."""
+    thread = parts.ask("hello")
+    for number, raw in enumerate(RAW, 1):
+        parts.replies.will(calls(raw, GET), says(f"I see {number}."))
+        parts.ask(thread=thread)
+        assert parts.told(thread)[number:] == [f"I see {number}."], ascii(raw)[:40]
+        first, second = tool_results(parts.replies.asked[-1])[-2:]
+        assert first["error"], ascii(raw)[:40]
+        assert second["status"] == 200
+        assert methods(server) == ["GET"] * number, ascii(raw)[:40]
+    parts.ask("and now?", thread=thread)
+    assert parts.told(thread)[-1] == "Done."
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["delete_user", "", None, "call_rest_api ", "CALL_REST_API", "x" * 5_000, "a b", 5],
-    ids=lambda v: ascii(v)[:20],
-)
-def test_an_unknown_tool_is_told_what_there_is(parts: BotParts, server: RestServer, name: Any) -> None:
-    data = calls(DELETE)
-    data["choices"][0]["message"]["tool_calls"][0]["function"]["name"] = name
-    parts.replies.will(data, says("I see."))
-    thread = parts.ask()
-    assert "The tools are call_rest_api and read_result" in tool_results(parts.replies.asked[1])[0]["error"]
-    assert (parts.told(thread), parts.pending(), server.requests) == (["I see."], [], [])
+def test_an_unknown_tool_is_told_what_there_is(parts: BotParts, server: RestServer) -> None:
+    thread = parts.ask("hello")
+    names = ("delete_user", "", None, "call_rest_api ", "CALL_REST_API", "x" * 5_000, "a b", 5)
+    for number, name in enumerate(names, 1):
+        data = calls(DELETE)
+        data["choices"][0]["message"]["tool_calls"][0]["function"]["name"] = name
+        parts.replies.will(data, says(f"I see {number}."))
+        parts.ask(thread=thread)
+        error = tool_results(parts.replies.asked[-1])[-1]["error"]
+        assert "The tools are call_rest_api and read_result" in error, name
+        assert (parts.told(thread)[-1], parts.pending(), server.requests) == (f"I see {number}.", [], []), name
 
 
 def test_long_arguments_are_made_and_kept_as_an_empty_object_with_a_note(parts: BotParts, server: RestServer) -> None:
@@ -321,7 +323,7 @@ def test_long_arguments_are_made_and_kept_as_an_empty_object_with_a_note(parts: 
     assert len(json.dumps(message)) < KEPT_ARGUMENTS
 
 
-@pytest.mark.parametrize("depth", [50, 300, 600, 900, 980])
+@each_row("depth", [50, 300, 600, 900, 980])
 def test_a_deeply_nested_body_ends_in_a_card_or_in_words(parts: BotParts, server: RestServer, depth: int) -> None:
     parts.replies.will(calls({"method": "PUT", "url": "/users/7", "body": "[" * depth + "]" * depth}))
     thread = parts.ask()
@@ -344,24 +346,20 @@ def test_after_the_last_model_call_one_more_that_may_call_nothing_sums_up(make: 
     assert parts.told(thread) == ["That much I know."]
 
 
-@pytest.mark.parametrize(
-    "last",
-    [calls(GET), calls(DELETE), calls("no json"), says(""), says(None), completion({"tool_calls": [None]})],
-    ids=range(6),
-)
 def test_a_model_that_goes_on_after_its_last_call_ends_in_words_and_nothing_is_sent(
-    make: Make, server: RestServer, last: Json
+    make: Make, server: RestServer
 ) -> None:
     parts = make(max_model_calls=1)
-    parts.replies.will(calls(GET), last, last)
-    thread = parts.ask()
-    (told,) = parts.told(thread)
-    assert (
-        told
-        == "I've used up the 1 model calls that one question may take and still have no answer. Please ask for less at once."
-    )
-    assert methods(server) == ["GET"]
-    assert parts.pending() == []
+    lasts = [calls(GET), calls(DELETE), calls("no json"), says(""), says(None), completion({"tool_calls": [None]})]
+    for number, last in enumerate(lasts, 1):
+        parts.replies.lines.clear()
+        parts.replies.will(calls(GET), last, last)
+        thread = parts.ask()
+        assert parts.told(thread) == [
+            "I've used up the 1 model calls that one question may take and still have no answer. Please ask for less at once."
+        ], last
+        assert methods(server) == ["GET"] * number, last
+        assert parts.pending() == [], last
 
 
 def test_the_limit_counts_the_calls_before_a_wait(make: Make, server: RestServer) -> None:
@@ -383,14 +381,15 @@ SAME: list[tuple[Any, Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("same", SAME, ids=range(5))
-@pytest.mark.parametrize("in_one_reply", [True, False])
+@each_row("same", SAME)
+@each_row("in_one_reply", [True, False])
 def test_the_same_call_a_third_time_is_answered_with_words(
     parts: BotParts, server: RestServer, same: tuple[Any, Any, Any], in_one_reply: bool
 ) -> None:
+    before = len(server.requests)
     parts.replies.will(*([calls(*same)] if in_one_reply else [calls(one) for one in same]), says("Done."))
     parts.ask()
-    assert len(server.requests) == 2
+    assert len(server.requests) == before + 2
     assert "made twice already" in tool_results(parts.replies.asked[-1])[-1]["error"]
 
 
@@ -476,24 +475,25 @@ ENDINGS: list[tuple[Json, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "told"), ENDINGS, ids=range(len(ENDINGS)))
-def test_every_ending_is_told(parts: BotParts, answer: Json, told: str) -> None:
-    is_none = "empty answer" in told or "no answer" in told
-    parts.replies.will(*[answer] * (2 if is_none and "length" not in str(answer) else 1))
-    thread = parts.ask()
-    assert parts.told(thread) == [told.replace("&", "&amp;").replace("<", "&lt;")]
+def test_every_ending_is_told_and_the_thread_goes_on(parts: BotParts) -> None:
+    thread = parts.ask("hello")
+    for number, (answer, told) in enumerate(ENDINGS, 1):
+        is_none = "empty answer" in told or "no answer" in told
+        parts.replies.will(*[answer] * (2 if is_none and "length" not in str(answer) else 1))
+        parts.ask(thread=thread)
+        assert parts.told(thread)[number:] == [told.replace("&", "&amp;").replace("<", "&lt;")], answer
     parts.ask("again", thread=thread)
-    assert parts.told(thread)[1:] == ["Done."]
+    assert parts.told(thread)[-1] == "Done."
 
 
-@pytest.mark.parametrize(
+@each_row(
     "none",
     [says(""), completion({"content": None}, "MALFORMED_FUNCTION_CALL"), completion({}, "error"), {"choices": []}],
 )
 def test_an_answer_that_is_none_is_asked_for_once_more(parts: BotParts, none: Json) -> None:
     parts.replies.will(none, says("Here."))
     assert parts.told(parts.ask()) == ["Here."]
-    first, second = parts.replies.asked
+    first, second = parts.replies.asked[-2:]
     assert first == second
 
 
@@ -509,47 +509,35 @@ NO_REPLY: list[object] = [
     {"choices": [{"message": None}]},
     {"error": {"message": "boom"}},
 ]
+NO_ANSWER = [ModelFailed(Failure.TIME_OUT), ModelFailed(Failure.REFUSED, "HTTP 503")]
+BUGS = [RuntimeError("boom s3cret"), KeyError("x"), RecursionError(), UnicodeError("y"), ValueError("z"), OSError("w")]
+FAILS: list[tuple[object, str, int]] = [
+    *((answer, "made no sense to me", 2) for answer in NO_REPLY),
+    *((failure, f"didn't answer ({failure})", 1) for failure in NO_ANSWER),
+    *((bug, "Something went wrong on my side", 1) for bug in BUGS),
+]
 
 
-@pytest.mark.parametrize("answer", NO_REPLY, ids=str)
-def test_an_answer_that_is_no_reply_is_told_with_a_reference_and_the_thread_goes_on(
-    parts: BotParts, answer: object
-) -> None:
-    _told_with_a_reference(parts, answer, "made no sense to me", times=2)
-
-
-@pytest.mark.parametrize("failure", [ModelFailed(Failure.TIME_OUT), ModelFailed(Failure.REFUSED, "HTTP 503")])
-def test_a_model_that_fails_is_told_with_a_reference_and_the_thread_goes_on(
-    parts: BotParts, failure: Exception
-) -> None:
-    _told_with_a_reference(parts, failure, f"didn't answer ({failure})")
-
-
-@pytest.mark.parametrize(
-    "bug",
-    [RuntimeError("boom s3cret"), KeyError("x"), RecursionError(), UnicodeError("y"), ValueError("z"), OSError("w")],
-)
-def test_a_bug_is_told_with_a_reference_and_the_thread_goes_on(parts: BotParts, bug: Exception) -> None:
-    _told_with_a_reference(parts, bug, "Something went wrong on my side")
-
-
-def _told_with_a_reference(parts: BotParts, line: object, words_: str, times: int = 1) -> None:
-    parts.replies.will(calls(GET), *[line] * times)
-    thread = parts.ask()
-    (told,) = parts.told(thread)
-    assert words_ in told
-    reference = told.split("reference ")[1].rstrip(".)")[:8]
-    assert len(reference) == 8
-    assert "s3cret" not in told
+def test_whatever_fails_is_told_with_a_reference_and_the_thread_goes_on(parts: BotParts) -> None:
+    """An answer that is no reply, a model that fails, a bug of ours."""
+    thread = parts.ask("0")
+    for number, (line, words, times) in enumerate(FAILS, 1):
+        parts.replies.will(calls(GET), *[line] * times)
+        parts.ask(str(number), thread=thread)
+        (told,) = parts.told(thread)[number:]
+        assert words in told, line
+        reference = told.split("reference ")[1].rstrip(".)")[:8]
+        assert len(reference) == 8, line
+        assert "s3cret" not in told
+        assert user_words(parts.replies.asked[-1]) == [str(i) for i in range(number + 1)], line
     parts.ask("again", thread=thread)
-    assert parts.told(thread)[1:] == ["Done."]
-    assert user_words(parts.replies.asked[-1]) == ["please", "again"]
+    assert parts.told(thread)[-1] == "Done."
 
 
-@pytest.mark.parametrize("failure", [ModelFailed(Failure.REFUSED, "HTTP 500"), RuntimeError("boom"), None])
-def test_what_a_failed_turn_had_waiting_is_taken_back(make: Make, server: RestServer, failure: object) -> None:
+@each_row("failure", [ModelFailed(Failure.REFUSED, "HTTP 500"), RuntimeError("boom"), None])
+def test_what_a_failed_turn_had_waiting_is_taken_back(parts: BotParts, server: RestServer, failure: object) -> None:
     """A model that fails between two waits leaves no card behind that would still send."""
-    parts = make()
+    before = len(server.requests)
     parts.replies.will(calls(DELETE, PUT), failure)
     thread = parts.ask()
     delete, put = parts.pending()
@@ -557,7 +545,7 @@ def test_what_a_failed_turn_had_waiting_is_taken_back(make: Make, server: RestSe
     parts.press(put, "deny")
     parts.advance(thread)
     assert parts.pending() == []
-    assert methods(server) == ["DELETE"]
+    assert methods(server)[before:] == ["DELETE"]
     assert len(parts.told(thread)) == 1
     parts.ask("again", thread=thread)
     assert parts.told(thread)[1:] == ["Done."]
@@ -575,8 +563,8 @@ def test_every_call_has_a_result_after_any_failure(parts: BotParts, server: Rest
         assert made == {(item.reply, item.call) for item in items if isinstance(item, Result)}
 
 
-@pytest.mark.parametrize("body", ['{"a":"\\ud83d"}', "[" * 900 + "]" * 900, '{"a":NaN}', "[" * 3_000 + "]" * 3_000])
-@pytest.mark.parametrize("method", ["GET", "PUT"])
+@each_row("body", ['{"a":"\\ud83d"}', "[" * 900 + "]" * 900, '{"a":NaN}', "[" * 3_000 + "]" * 3_000])
+@each_row("method", ["GET", "PUT"])
 def test_no_answer_of_the_api_ends_the_turn(parts: BotParts, server: RestServer, method: str, body: str) -> None:
     server.always(reply(body))
     parts.replies.will(calls(PUT if method == "PUT" else GET))
@@ -647,11 +635,11 @@ def test_too_many_requests_are_made_again_after_the_time_that_the_server_names(m
     assert 32 < parts.clock() - began < 40
 
 
-@pytest.mark.parametrize("status", [500, 502, 504, 408, 409])
-def test_an_error_of_the_server_is_made_up_for(make: Make, chat: RestServer, status: int) -> None:
+def test_an_error_of_the_server_is_made_up_for(make: Make, chat: RestServer) -> None:
     parts = make(model=client(chat))
-    chat.will(reply("oops", status, "Retry-After-Ms: 10", kind="text/plain"), line(says("Here.")))
-    assert parts.told(parts.ask()) == ["Here."]
+    for status in (500, 502, 504, 408, 409):
+        chat.will(reply("oops", status, "Retry-After-Ms: 10", kind="text/plain"), line(says("Here.")))
+        assert parts.told(parts.ask()) == ["Here."], status
 
 
 FAILING: list[tuple[Any, str, int]] = [
@@ -678,20 +666,19 @@ FAILING: list[tuple[Any, str, int]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("answer", "told", "times"), FAILING, ids=range(len(FAILING)))
-def test_a_server_that_gives_no_reply_is_told_and_the_next_turn_works(
-    make: Make, chat: RestServer, answer: Any, told: str, times: int
-) -> None:
+def test_a_server_that_gives_no_reply_is_told_and_the_next_turn_works(make: Make, chat: RestServer) -> None:
     parts = make(model=client(chat))
-    chat.always(answer)
-    thread = parts.ask()
-    (words_,) = parts.told(thread)
-    assert told in words_
-    assert "reference" in words_
-    assert len(chat.requests) == times
-    chat.always(line(says("Back again.")))
-    parts.ask("again", thread=thread)
-    assert parts.told(thread)[1:] == ["Back again."]
+    for number, (answer, told, times) in enumerate(FAILING):
+        before = len(chat.requests)
+        chat.always(answer)
+        thread = parts.ask()
+        (words_,) = parts.told(thread)
+        assert told in words_, number
+        assert "reference" in words_, number
+        assert len(chat.requests) == before + times, number
+        chat.always(line(says("Back again.")))
+        parts.ask("again", thread=thread)
+        assert parts.told(thread)[1:] == ["Back again."], number
 
 
 def test_a_server_that_never_answers_is_told_as_a_time_out(make: Make, chat: RestServer) -> None:
@@ -707,27 +694,23 @@ def test_a_slow_server_is_waited_for(make: Make, chat: RestServer) -> None:
     assert parts.told(parts.ask()) == ["At last."]
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+def test_half_an_emoji_in_a_call_does_not_end_the_thread(make: Make, chat: RestServer) -> None:
+    parts = make(model=client(chat))
+    chat.will(line(says("Hello.")))
+    thread = parts.ask()
+    for arguments in (
         '{"method":"GET\\ud800","url":"/users"}',
         '{"a\ud800":1}',
         '{"method":"GET","url":"/users","body":"\ud83d"}',
         "\ud800",
-    ],
-    ids=ascii,
-)
-def test_half_an_emoji_in_a_call_does_not_end_the_thread(
-    make: Make, server: RestServer, chat: RestServer, arguments: str
-) -> None:
-    parts = make(model=client(chat))
-    chat.will(line(calls(arguments)), line(says("First.")), line(says("Second.")))
-    thread = parts.ask()
-    parts.ask("again", thread=thread)
-    assert parts.told(thread) == ["First.", "Second."]
+    ):
+        chat.will(line(calls(arguments)), line(says("First.")), line(says("Second.")))
+        for text in ("please", "again"):
+            parts.ask(text, thread=thread)
+        assert parts.told(thread)[-2:] == ["First.", "Second."], ascii(arguments)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 429, 500])
+@each_row("status", [400, 401, 403, 429, 500])
 def test_the_models_key_reaches_no_message_no_row_and_no_log(
     make: Make, chat: RestServer, status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
