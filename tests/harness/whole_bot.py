@@ -322,10 +322,11 @@ class RunningBot:
 
     def settle(self, seconds: float = 60.0) -> None:
         """Waits until nothing is under way but what waits for people."""
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
         while not self._is_at_rest():
-            assert time.monotonic() < deadline, f"not at rest: {self.store.unrested()}"
-            time.sleep(0.03)  # to look costs the bot, which shares this process
+            waited = time.monotonic() - began
+            assert waited < seconds, f"not at rest: {self.store.unrested()}"
+            time.sleep(max(0.03, waited / 20))  # to look costs the bot, which shares this process
 
     def _is_at_rest(self) -> bool:
         arrived, open_turns, due = self.store.unrested()
@@ -546,11 +547,12 @@ def at_once(*jobs: Callable[[], Any]) -> list[Any]:
 
 
 def until(holds: Callable[[], object], seconds: float = 60, pause: float = 0.02) -> None:
-    """Blocks until something holds that nobody announces; `pause` is what may be lost by looking late."""
-    deadline = time.monotonic() + seconds
+    """Blocks until something holds that nobody announces; `pause`, or a twentieth of the time, is what may be lost by looking late."""
+    began = time.monotonic()
     while not holds():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(pause)
+        waited = time.monotonic() - began
+        assert waited < seconds, "not in time"
+        time.sleep(max(pause, waited / 20))
 
 
 StartBot = Callable[..., RunningBot]
