@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from model.chat import ChatServer
-from tests.harness.bot_parts import BotParts
+from tests.harness.bot_parts import BEN, BotParts
 from tests.harness.loopback import Reply
 from tests.harness.model_servers import (
     ANSWER,
@@ -33,6 +33,7 @@ from tests.harness.model_servers import (
     window,
 )
 from tests.harness.rest_server import RestServer, Seen
+from tests.harness.rows import each_row
 from tests.harness.whole_bot import Person, RunningBot, StartBot, Talk, parts_of
 
 Json = dict[str, Any]
@@ -81,30 +82,45 @@ def inside(tmp_path: Path, server: RestServer) -> Iterator[Inside]:
         yield make
 
 
-def finished_inside(parts: BotParts) -> None:
-    """A turn with its one card, approved."""
+def finished_inside(parts: BotParts) -> str:
+    """A turn with its one card, approved; its thread."""
     thread = parts.ask("remove Tom Berg")
     (pending,) = parts.pending()
     parts.press(pending)
     parts.advance(thread)
     assert parts.told(thread) == [ANSWER]
     assert parts.pending() == []
+    return thread
 
 
-@pytest.mark.parametrize("make", MEMBERS.values(), ids=MEMBERS)
+SECRETS = ("I look at", "c2ln", "b64b64", "EqQB", "Tom it is", "Tom is id 7", "think>")
+
+
+@each_row("make", MEMBERS.values())
 def test_what_a_server_adds_comes_back_to_it_also_after_a_click(
-    make: Make, begin: Callable[..., RunningBot], ann: Person, caplog: pytest.LogCaptureFixture
+    make: Make, inside: Inside, caplog: pytest.LogCaptureFixture
 ) -> None:
     with StrictServer(make()) as server:
-        bot = begin(server)
-        talk = finished(bot, ann)
-        ann.replies(talk, "<@U0BOT> and once more")  # the older turn's members are left out, or not minded
-        assert talk.card(2)
+        parts = inside(server)
+        thread = finished_inside(parts)
+        parts.ask("and once more", thread=thread)  # the older turn's members are left out, or not minded
+        (again,) = parts.pending()
         assert server.refused == []
-        shown = json.dumps(talk.messages())
-    for secret in ("I look at", "c2ln", "b64b64", "EqQB", "Tom it is", "Tom is id 7", "think>"):
-        assert secret not in shown
-        assert secret not in caplog.text
+        shown = json.dumps([due.post.arguments for due in parts.store.due_posts(thread)])
+        parts.press(again, "deny")
+    assert ANSWER in shown
+    assert [secret for secret in SECRETS if secret in shown or secret in caplog.text] == []
+
+
+def test_what_a_server_adds_is_shown_to_nobody_while_the_answer_grows(
+    begin: Callable[..., RunningBot], ann: Person, workspace: Any
+) -> None:
+    with StrictServer(MEMBERS["thoughts in the content"]()) as server:
+        talk = finished(begin(server), ann)
+        shown = json.dumps(workspace.calls, default=str)
+    assert ANSWER in shown
+    assert len(talk.cards()) == 1
+    assert [secret for secret in SECRETS if secret in shown] == []
 
 
 def test_a_restart_between_the_card_and_the_click_loses_no_member(
@@ -162,19 +178,16 @@ def test_a_megabyte_of_added_members_is_kept_to_the_bound_and_told_in_the_log(
         caplog.clear()
 
 
-@pytest.mark.parametrize("make", REQUESTS.values(), ids=REQUESTS)
-def test_a_strict_server_takes_the_requests(
-    make: Make, begin: Callable[..., RunningBot], ann: Person, ben: Person
-) -> None:
+@each_row("make", REQUESTS.values())
+def test_a_strict_server_takes_the_requests(make: Make, inside: Inside) -> None:
     with StrictServer(make()) as server:
-        bot = begin(server)
-        talk = ann.asks("remove Tom Berg", channel="C0HR")
-        ann.presses(talk.card(), "approve")
-        assert talk.answer() == ANSWER
-        ben.replies(talk, "<@U0BOT> remove him again")
-        ben.presses(talk.card(2), "approve")
-        assert talk.answer(2) == ANSWER
-        bot.settle()
+        parts = inside(server)
+        thread = finished_inside(parts)
+        parts.ask("remove him again", by=BEN, thread=thread)
+        (again,) = parts.pending()
+        parts.press(again)
+        parts.advance(thread)
+        assert parts.told(thread) == [ANSWER, ANSWER]
         assert len(server.refused) <= 2  # what is learnt is learnt once: streamed, and whole
 
 
@@ -225,8 +238,9 @@ def test_a_model_that_calls_although_it_may_not_gets_words(begin: Callable[..., 
 # --- answers that are none --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", ANSWERS.values(), ids=ANSWERS)
+@each_row("make", ANSWERS.values())
 def test_an_odd_call_is_made_once_through_the_same_gate(make: Make, inside: Inside, server: RestServer) -> None:
+    server.requests.clear()
     with StrictServer(make()) as asked:
         finished_inside(inside(asked))
         assert server.calls == [("GET", SHOW["url"]), ("DELETE", REMOVE["url"])]
@@ -246,25 +260,24 @@ def test_a_call_as_text_that_cannot_be_read_is_asked_for_once_more(
         assert len(server.bodies) == 2
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("<think>\nTom is 7.\n</think>\n\nHe is a nurse.", "He is a nurse."),
-        ("Tom is 7, I think.\n</think>\n\nHe is a nurse.", "He is a nurse."),
-        ("[THINK]Tom is 7.[/THINK]He is a nurse.", "He is a nurse."),
-        ("Tags such as `</think>` end thoughts.", "Tags such as `</think>` end thoughts."),
-    ],
-)
-def test_thoughts_in_the_text_are_shown_to_nobody(
-    text: str, shown: str, begin: Callable[..., RunningBot], ann: Person
-) -> None:
-    def says(_path: str, _body: Json) -> Reply | None:
-        message = {"role": "assistant", "content": text}
+THOUGHTS = {
+    "<think>\nTom is 7.\n</think>\n\nHe is a nurse.": "He is a nurse.",
+    "Tom is 7, I think.\n</think>\n\nHe is a nurse.": "He is a nurse.",
+    "[THINK]Tom is 7.[/THINK]He is a nurse.": "He is a nurse.",
+    "Tags such as `</think>` end thoughts.": "Tags such as `</think>` end thoughts.",
+}
+
+
+def test_thoughts_in_the_text_are_shown_to_nobody(begin: Callable[..., RunningBot], ann: Person) -> None:
+    said = list(THOUGHTS)
+
+    def says(_path: str, body: Json) -> Reply | None:
+        message = {"role": "assistant", "content": said[int(body["messages"][-1]["content"])]}
         return Reply(200, json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode())
 
     with StrictServer(Rule(plainly, refuses=says)) as server:
         begin(server)
-        assert ann.asks("who is Tom?").answer() == shown
+        assert {text: ann.asks(str(number)).answer() for number, text in enumerate(said)} == THOUGHTS
 
 
 def test_a_server_that_thinks_aloud_is_held_back_once_that_is_known(
@@ -393,7 +406,7 @@ def test_a_restart_loses_no_reasoning_item(begin: Callable[..., RunningBot], ann
         assert openai.wrong == []
 
 
-@pytest.mark.parametrize("status", [404, 405, 403, 501])
+@each_row("status", [404, 405, 403, 501])
 def test_without_a_responses_api_chat_completions_goes_on_without_reasoning(status: int, inside: Inside) -> None:
     openai = ReasoningServer(has_responses=False, not_there=status)
     with StrictServer(openai.rule()) as server:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -165,7 +164,7 @@ def test_where_that_is_all_there_is_the_question_is_not_taken_up(
     workspace.forbid("usergroups.users.list", "missing_scope")
     assert ben.asks("who is there?").answer() == NOT_KNOWN_WHO
     workspace.allow("usergroups.users.list")
-    until(lambda: ann.asks("who is there?").answer() == NOTHING_TO_ASK)
+    until(lambda: ann.asks("who is there?").answer() == NOTHING_TO_ASK, pause=1)
     assert model.asked == []
 
 
@@ -198,13 +197,10 @@ def test_without_the_setting_a_guest_is_let_in_by_no_name(
     assert model.asked == []
 
 
-@pytest.mark.parametrize("kind", ["guest", "single", "stranger"])
 def test_a_guest_whom_the_catalog_names_by_id_has_that_alone_and_decides_about_nobody_elses(
-    start_bot: StartBot, api: ObedientApi, model: Script, workspace: Workspace, gus: Person, ben: Person, kind: str
+    start_bot: StartBot, api: ObedientApi, model: Script, workspace: Workspace, gus: Person, ben: Person
 ) -> None:
-    """Without ALLOW_GUESTS, which lets them in everywhere."""
-    member = replace(workspace.people["U0GUS"], is_restricted=kind == "guest")
-    workspace.people["U0GUS"] = replace(member, is_stranger=kind == "stranger", is_ultra_restricted=kind == "single")
+    """Without ALLOW_GUESTS, which lets them in everywhere. Who else is an outsider: slack_io/test_web_api.py."""
     text = catalog(api).replace('askers: ["@hr-leads"]}', 'askers: ["@hr-leads", U0GUS]}')
     text = text.replace(
         "preview: false, askers:", "preview: false, approval: {approvers: [asker, U0GUS], batch: true}, askers:"

@@ -377,7 +377,7 @@ def test_other_words_are_said_to_the_same_person_and_others_are_told_as_well(
     assert sorted(gus.asides()) == sorted([GUEST_DECIDES, GUEST_ASKS])
 
 
-def test_three_hundred_lines_for_single_people_hold_up_no_answer(tmp_path: Path, workspace: Workspace) -> None:
+def test_a_hundred_lines_for_single_people_hold_up_no_answer(tmp_path: Path, workspace: Workspace) -> None:
     ts = workspace.say("U0ANN", "hello")
     thread = Thread("T0LOCAL", "C0HR", ts)
     waking = Waking()
@@ -392,7 +392,7 @@ def test_three_hundred_lines_for_single_people_hold_up_no_answer(tmp_path: Path,
         waking,
         unshown=nobody.append,
     )
-    store.say([ephemeral(f"e{i}", thread.key, "", "U0ANN", f"no {i}") for i in range(300)])
+    store.say([ephemeral(f"e{i}", thread.key, "", "U0ANN", f"no {i}") for i in range(100)])
     store.say([message("answer", thread.key, "", "the answer")])
 
     wait = outbox.deliver(thread.key)
@@ -408,7 +408,7 @@ def test_three_hundred_lines_for_single_people_hold_up_no_answer(tmp_path: Path,
         5,
         11,
     ]
-    assert len(store.due_posts(thread.key)) == 210
+    assert len(store.due_posts(thread.key)) == 10
     store.close()
 
 
@@ -500,22 +500,28 @@ def _waiting_askers(bot: RunningBot) -> list[str]:
 GESTURES = ["approve", "deny", "deny_reason", "withdraw"]
 
 
-@pytest.mark.parametrize("more", [{}, {"is_stranger": True}, {"team_id": "T0OTHER"}, {"deleted": True}], ids=str)
 def test_a_click_of_a_guest_or_a_stranger_decides_nothing_whatever_the_rule_says(
-    start_bot: StartBot, api: ObedientApi, model: Script, workspace: Workspace, ann: Person, more: Any
+    start_bot: StartBot, api: ObedientApi, model: Script, workspace: Workspace, ann: Person
 ) -> None:
-    bot = start_bot(catalog=catalog(api, delete="approval: {approvers: [anyone-in-channel, U0GUS]}"))
+    outsiders: dict[str, Any] = {
+        "U0EVE1": {"is_stranger": True},
+        "U0EVE2": {"team_id": "T0OTHER"},
+        "U0EVE3": {"deleted": True},
+    }
+    for user, more in outsiders.items():
+        workspace.add_person(Member(user, user.lower(), "Eve", **more))
+    users = ["U0GUS", *outsiders]
+    rule = f"approval: {{approvers: [anyone-in-channel, {', '.join(users)}]}}"
+    bot = start_bot(catalog=catalog(api, delete=rule))
     model.will(calls(("DELETE", "/users/7")))
     talk = ann.asks("remove Tom")
     talk.card()
-    if more:
-        workspace.add_person(Member("U0GUS", "gus", "Gus", **more))
-    for number, button in enumerate(GESTURES):
-        press(bot, talk, "U0GUS", button)
+    for number, (user, button) in enumerate((user, button) for user in users for button in GESTURES):
+        press(bot, talk, user, button)
         until(lambda number=number: len(told(bot, "click refused")) > number)  # type: ignore[misc]
 
         noted = told(bot, "click refused")[number]
-        assert (noted["user"], noted["action"], noted["reason"]) == ("U0GUS", button, GUEST_DECIDES)
+        assert (noted["user"], noted["action"], noted["reason"]) == (user, button, GUEST_DECIDES)
         assert [one.state for one in bot.store.proposals_for(asker="U0ANN", limit=9)] == [State.PENDING]
     assert "DELETE /users/7" not in api.asked
     assert workspace.calls_of("views.open") == []
@@ -545,26 +551,29 @@ def test_where_the_settings_allow_guests_a_guests_click_counts(
     until(lambda: "DELETE /users/7" in api.asked)
 
 
-@pytest.mark.parametrize("gesture", ["shortcut", "stop", "halted"])
 def test_a_guest_stops_and_deletes_nothing(
-    start_bot: StartBot, model: Script, workspace: Workspace, ann: Person, gus: Person, gesture: str
+    start_bot: StartBot, model: Script, workspace: Workspace, ann: Person, gus: Person
 ) -> None:
     bot = start_bot(admins="U0GUS")
     talk = ann.asks("hello")
     talk.answer()
     bot.settle()
-    if gesture == "shortcut":
-        workspace.shortcut("U0GUS", talk.messages()[0]["ts"], "delete_message")
-    elif gesture == "stop":
-        turn = bot.store.message_at("C0HR", talk.messages()[0]["ts"])
-        assert turn is not None
-        payload = click_of({"ts": talk.messages()[0]["ts"], "blocks": STOP}, talk, "U0GUS", "stop", value=turn.turn)
-        bot.post("/slack/interactions", form(payload), "application/x-www-form-urlencoded")
-    else:
-        event = {"type": "agent_session_stopped", "channel": "C0HR", "thread_ts": talk.ts, "user": "U0GUS"}
-        workspace.deliver(mention_of(workspace) | {"event": event})
-    until(lambda: told(bot, "click refused"))
-    assert [one["reason"] for one in told(bot, "click refused")] == [GUEST_DECIDES]
+    ts = talk.messages()[0]["ts"]
+
+    workspace.shortcut("U0GUS", ts, "delete_message")
+    until(lambda: len(told(bot, "click refused")) == 1)
+
+    turn = bot.store.message_at("C0HR", ts)
+    assert turn is not None
+    payload = click_of({"ts": ts, "blocks": STOP}, talk, "U0GUS", "stop", value=turn.turn)
+    bot.post("/slack/interactions", form(payload), "application/x-www-form-urlencoded")
+    until(lambda: len(told(bot, "click refused")) == 2)
+
+    event = {"type": "agent_session_stopped", "channel": "C0HR", "thread_ts": talk.ts, "user": "U0GUS"}
+    workspace.deliver(mention_of(workspace) | {"event": event})
+    until(lambda: len(told(bot, "click refused")) == 3)
+
+    assert [one["reason"] for one in told(bot, "click refused")] == [GUEST_DECIDES] * 3
     assert workspace.modals("U0GUS") == []
 
 
