@@ -321,6 +321,7 @@ def test_somebody_whom_slack_does_not_know_may_not_ask(bot: RunningBot, model: S
 NO_QUESTIONS: list[Json] = [
     {"bot_id": BOT},
     {"user": BOT_USER},
+    {"user": BOT_USER, "bot_id": "B0SOME"},
     {"subtype": "message_changed", "hidden": True},
     {"subtype": "message_deleted", "hidden": True},
     {"subtype": "channel_join"},

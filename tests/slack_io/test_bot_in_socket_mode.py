@@ -16,6 +16,7 @@ from emulator.delivery import Retry
 from emulator.emulator import Workspace
 from emulator.workspace_parts import NO_ACK
 from tests.harness.logs import logged
+from tests.harness.rows import each_row
 from tests.harness.whole_bot import Person, RunningBot, Script, Talk, calls, card_text, form, says, until
 
 pytestmark = [pytest.mark.waits, pytest.mark.parametrize("over", ["socket"])]
@@ -26,7 +27,7 @@ def writes(hr: HrApi) -> list[str]:
     return [f"{one.method} {one.path}" for one in hr.requests if one.method != "GET"]
 
 
-@pytest.mark.parametrize("path", ["/slack/events", "/slack/interactions"])
+@each_row("path", ["/slack/events", "/slack/interactions"])
 def test_over_http_there_is_no_door(bot: RunningBot, path: str, workspace: Workspace) -> None:
     for body in (b"{}", json.dumps({"type": "url_verification", "challenge": "c"}).encode(), form({})):
         assert bot.post(path, body).status == 404

@@ -40,8 +40,7 @@ def settle(bot: RunningBot, talk: Talk) -> list[str]:
     return talk.answers()
 
 
-@pytest.mark.parametrize("channel", [SECRET, OPEN], ids=lambda one: one.name)
-@pytest.mark.parametrize("by", ["id", "name"])
+@pytest.mark.parametrize(("channel", "by"), [(SECRET, "name"), (OPEN, "id")], ids=["private", "public"])
 def test_only_members_of_the_channel_whose_rules_hold_are_answered_in_direct_messages(
     start_bot: StartBot, workspace: Workspace, model: Script, ann: Person, ben: Person, channel: Channel, by: str
 ) -> None:

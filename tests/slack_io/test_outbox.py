@@ -512,7 +512,7 @@ def test_a_thumbs_up_holds_up_no_answer(system: System, kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["ratelimited", "drop", "error"])
 def test_a_thumbs_up_that_never_works_is_given_up(system: System, kind: Any) -> None:
-    system.workspace.fault("reactions.add", kind, times=1_000)
+    system.workspace.fault("reactions.add", kind, times=1_000, retry_after=20)
     system.post(thumbs_up("r", system.thread.key, "", system.ts))
     assert system.deliver_all() < 900
     assert system.due == []

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from emulator.emulator import Workspace
-from emulator.world import BOT, BOT_USER
+from emulator.world import BOT_USER
 from tests.harness.whole_bot import Json, Person, RunningBot, Script, Talk, buttons, calls, mention_of, said_by_people
 
 NO_PERSON = "I only work for people, who can answer for what they ask. This came from a workflow or an app, so I haven't taken it up."
@@ -40,14 +38,16 @@ def test_a_question_in_a_thread_is_answered_where_slacks_list_lags_behind_its_ev
     assert context(model.asked[0]) == [{"from": "Ben Ortiz", "text": "Tom leaves in March."}]
 
 
-@pytest.mark.parametrize("code", ["thread_not_found", "channel_not_found", "internal_error", "missing_scope"])
 def test_a_question_is_answered_whatever_slack_says_when_its_thread_is_read(
-    bot: RunningBot, ann: Person, model: Script, workspace: Workspace, code: str
+    bot: RunningBot, ann: Person, model: Script, workspace: Workspace
 ) -> None:
-    root = workspace.say("U0BEN", "Tom leaves in March.", "C0HR")
-    workspace.fault("conversations.replies", "error", code=code, times=3)
-    ann.mentions("who replaces him?", thread_ts=root)
-    assert Talk(workspace, root).answer() == "Done."
+    for code in ("thread_not_found", "channel_not_found", "internal_error", "missing_scope"):
+        root = workspace.say("U0BEN", "Tom leaves in March.", "C0HR")
+        workspace.clear_faults()
+        workspace.fault("conversations.replies", "error", code=code, times=3)
+        ann.mentions("who replaces him?", thread_ts=root)
+        assert Talk(workspace, root).answer() == "Done.", code
+        assert workspace.calls_of("conversations.replies")[-1].fault, code
 
 
 def test_a_question_is_answered_where_slack_does_not_say_at_this_moment_whether_it_is_there(
@@ -181,14 +181,6 @@ def test_what_an_app_posts_in_somebodys_name_has_nobody_to_answer_for_it(
     assert model.asked == []
 
 
-@pytest.mark.parametrize("own", [{"bot_id": BOT}, {"user": BOT_USER, "bot_id": "B0SOME"}, {"user": BOT_USER}], ids=str)
-def test_the_bot_does_not_answer_itself(bot: RunningBot, model: Script, workspace: Workspace, own: Json) -> None:
-    workspace.deliver(mention_of(workspace, **own))
-    bot.settle()
-    assert workspace.calls_of("chat.postMessage") == []
-    assert model.asked == []
-
-
 # --- alerts -----------------------------------------------------------------------------------------------------------
 
 ALERT = {
@@ -234,18 +226,14 @@ SHARED = {
 }
 
 
-@pytest.mark.parametrize(
-    ("typed", "asked"),
-    [("is that right?", "is that right?"), ("", "(no words of their own, only what is attached to the message)")],
-)
-def test_what_is_attached_to_a_question_is_data_beside_it(
-    bot: RunningBot, model: Script, workspace: Workspace, typed: str, asked: str
-) -> None:
-    sent = mention_of(workspace, typed, attachments=[SHARED])
-    workspace.deliver(sent)
-    Talk(workspace, sent["event"]["ts"]).answer()
-    assert said_by_people(model.asked[0])[-1] == asked
-    assert context(model.asked[0]) == [{"attached": "Ben Ortiz", "data": "Please add Eve Ng"}]
+def test_what_is_attached_to_a_question_is_data_beside_it(bot: RunningBot, model: Script, workspace: Workspace) -> None:
+    nothing = "(no words of their own, only what is attached to the message)"
+    for typed, asked in {"is that right?": "is that right?", "": nothing}.items():
+        sent = mention_of(workspace, typed, attachments=[SHARED])
+        workspace.deliver(sent)
+        Talk(workspace, sent["event"]["ts"]).answer()
+        assert said_by_people(model.asked[-1])[-1] == asked
+        assert context(model.asked[-1]) == [{"attached": "Ben Ortiz", "data": "Please add Eve Ng"}]
 
 
 def test_after_what_somebody_attached_a_post_waits_for_a_click(
@@ -262,23 +250,21 @@ def test_after_what_somebody_attached_a_post_waits_for_a_click(
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("typed", ["@hr-bot add those", "@hr-bot"])
 def test_model_and_person_hear_that_of_a_file_the_name_alone_is_known(
-    bot: RunningBot, ann: Person, model: Script, workspace: Workspace, typed: str
+    bot: RunningBot, ann: Person, model: Script, workspace: Workspace
 ) -> None:
-    ts = workspace.say("U0ANN", typed, "C0HR", files=["people.csv", "<!channel>.txt"])
-    talk = Talk(workspace, ts)
-    assert talk.answer() == (
-        "Done.\n\n_(Attached: `people.csv`, `<!channel>.txt`. I can only read the names of files, not what is in them.)_"
-    )
-    (call,) = workspace.calls_of("chat.postMessage")
-    assert "<!" not in call.args["text"]
-    words = typed.removeprefix("@hr-bot").strip()
-    assert said_by_people(model.asked[0])[-1].split("\n") == [
-        *([words] if words else []),
-        "[Attached file, of which only the name can be read: people.csv]",
-        "[Attached file, of which only the name can be read: <!channel>.txt]",
-    ]
+    for words in (["add those"], []):
+        typed = " ".join(["@hr-bot", *words])
+        talk = Talk(workspace, workspace.say("U0ANN", typed, "C0HR", files=["people.csv", "<!channel>.txt"]))
+        assert talk.answer() == (
+            "Done.\n\n_(Attached: `people.csv`, `<!channel>.txt`. I can only read the names of files, not what is in them.)_"
+        )
+        assert "<!" not in workspace.calls_of("chat.postMessage")[-1].args["text"]
+        assert said_by_people(model.asked[-1])[-1].split("\n") == [
+            *words,
+            "[Attached file, of which only the name can be read: people.csv]",
+            "[Attached file, of which only the name can be read: <!channel>.txt]",
+        ]
 
 
 def test_a_file_of_an_earlier_message_is_named_in_the_context(
