@@ -78,6 +78,10 @@ _RECORDED = {
     Work.POSTS: select(posts.c.thread).where(_IS_DUE, posts.c.made_by == NEW),
 }
 _ASKERS = select(turns.c.thread, turns.c.asker).where(IS_OPEN).order_by(turns.c.ts.desc())
+_UNRESTED = [
+    select(table.c.thread).where(is_left).distinct()
+    for table, is_left in ((inbox, IS_NEW), (turns, _GOES_ON), (posts, _IS_DUE))
+]
 
 
 class Recovery(Arrivals):
@@ -86,10 +90,7 @@ class Recovery(Arrivals):
     def unrested(self) -> tuple[list[str], list[str], list[str]]:
         """The threads with arrivals, with turns to advance, with posts to deliver: what a start has to wake."""
         with self._reading() as db:
-            arrived, open_turns, due = (
-                list(db.scalars(select(table.c.thread).where(is_left).distinct(), {"now": self._clock()}))
-                for table, is_left in ((inbox, IS_NEW), (turns, _GOES_ON), (posts, _IS_DUE))
-            )
+            arrived, open_turns, due = (list(db.scalars(threads, {"now": self._clock()})) for threads in _UNRESTED)
         return arrived, open_turns, due
 
     def recorded_for(self) -> dict[Work, list[str]]:

@@ -326,7 +326,7 @@ class RunningBot:
         while not self._is_at_rest():
             waited = time.monotonic() - began
             assert waited < seconds, f"not at rest: {self.store.unrested()}"
-            time.sleep(max(0.03, waited / 20))  # to look costs the bot, which shares this process
+            time.sleep(max(0.03, waited / 8))  # to look costs the bot, which shares this process
 
     def _is_at_rest(self) -> bool:
         arrived, open_turns, due = self.store.unrested()
