@@ -80,9 +80,9 @@ def test_what_is_no_file_keeps_its_mode(tmp_path: Path) -> None:
 def filled(url: str) -> Store:
     """A database of some megabytes, all of threads at rest."""
     store = Store(url)
-    for number in range(40):
+    for number in range(10):
         turn = begin(store, Thread("T0LOCAL", "C0HR", f"300.{number:06d}"))
-        store.add_round(turn, ReplyOutcome(AssistantMessage("x" * 100_000, ()), Usage()))
+        store.add_round(turn, ReplyOutcome(AssistantMessage("x" * 400_000, ()), Usage()))
         store.end_turn(turn, [], last_words=AssistantMessage("done"), usage=None)
     return store
 
@@ -95,7 +95,7 @@ def test_the_file_shrinks_after_retention(tmp_path: Path, url: str) -> None:
     store = filled(url)
     full = size(tmp_path)
     assert full > 4_000_000
-    assert store.forget(9e9) == 40
+    assert store.forget(9e9) == 10
     store.shrink()
     assert size(tmp_path) < full / 10
     assert store.record(a_mention("Ev1", A))

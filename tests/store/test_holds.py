@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -124,7 +125,7 @@ WORK: dict[str, Work] = {
     "rests": lambda store, turn, _: store.rest_turn(turn),
     "adds a round": lambda store, turn, _: store.add_round(turn, a_round()),
     "ends the turn": lambda store, turn, _: store.end_turn(
-        turn, [message("p", A.key, turn.turn, "done")], last_words=AssistantMessage("done"), usage=None
+        turn, [message("p", turn.thread, turn.turn, "done")], last_words=AssistantMessage("done"), usage=None
     ),
     "fails the turn": lambda store, turn, _: store.end_turn(turn, [], last_words=None, usage=None, failed=True),
     "says something": lambda store, turn, _: store.say([message("p", A.key, turn.turn, "hm")]),
@@ -174,22 +175,23 @@ def test_who_was_overtaken_in_the_middle_of_work_changes_nothing(
                 pytest.fail(f"it {what}")
 
 
-@pytest.mark.parametrize("what", [one for one in WORK if one not in AROUND])
-def test_work_that_was_not_begun_with_a_hold_takes_one_up(process: Callable[[], Store], url: str, what: str) -> None:
+def test_work_that_was_not_begun_with_a_hold_takes_one_up(process: Callable[[], Store], url: str) -> None:
     first, second = process(), process()
-    turn = begin(first, A)
-    records = {state: proposed(turn, call, state) for call, state in enumerate((State.APPROVED, State.SENDING))}
-    first.add_round(turn, ReplyOutcome(AssistantMessage("", ()), Usage(), proposals=list(records.values())))
-    WORK[what](second, admit(first, A)[1] if what in OF_A_WAITING_TURN else turn, records)
-    assert fence(url) == 2
-    with pytest.raises(Overtaken):
-        first.add_round(turn, a_round())
+    for number, what in enumerate(WORK.keys() - AROUND):
+        thread = replace(A, ts=f"300.{number:06d}")
+        turn = begin(first, thread)
+        records = {state: proposed(turn, call, state) for call, state in enumerate((State.APPROVED, State.SENDING))}
+        first.add_round(turn, ReplyOutcome(AssistantMessage("", ()), Usage(), proposals=list(records.values())))
+        WORK[what](second, admit(first, thread)[1] if what in OF_A_WAITING_TURN else turn, records)
+        assert fence(url, thread.key) == 2, what
+        with pytest.raises(Overtaken):
+            pytest.fail(f"it added a round after the other {what}: {first.add_round(turn, a_round())}")
 
 
 def test_a_thread_changes_hands_between_two_writes_and_never_within_one(process: Callable[[], Store], url: str) -> None:
     """What the next process finds when it has taken the thread up is what stays: nothing of the one before arrives later."""
     turn = begin(process(), A)
-    for _ in range(12):
+    for _ in range(8):
         first, second = process(), process()
         take(first)
         found: list[int] = []

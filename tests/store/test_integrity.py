@@ -108,11 +108,11 @@ def test_whatever_was_changed_in_an_approved_record_it_is_not_sent(store: Store,
     assert send(store, one) is not None
 
 
-@pytest.mark.parametrize("column", sorted(MAY_CHANGE))
-def test_what_decides_nothing_may_be_changed(store: Store, url: str, column: str) -> None:
+def test_what_decides_nothing_may_be_changed(store: Store, url: str) -> None:
     one = approved_one(store)
     (row,) = rows(url, "proposals")
-    change(url, f"update proposals set {column} = :value", value=changed_in(row, column))
+    for column in sorted(MAY_CHANGE):
+        change(url, f"update proposals set {column} = :value", value=changed_in(row, column))
     assert send(store, one) is not None
 
 
@@ -134,38 +134,47 @@ FORGED = {
 }
 
 
-@pytest.mark.parametrize("how", FORGED)
-def test_who_writes_an_approval_into_the_database_sends_nothing(store: Store, url: str, how: str) -> None:
-    one = propose(store, begin(store, A))
-    change(url, f"update proposals set {FORGED[how]}")
-    with pytest.raises(Altered):
-        send(store, one)
+def change_in(url: str, one: Proposal, what: str, **values: object) -> None:
+    """Changes this request's row."""
+    change(url, f"update proposals set {what} where proposal = :proposal", proposal=one.proposal, **values)
+
+
+def test_who_writes_an_approval_into_the_database_sends_nothing(store: Store, url: str) -> None:
+    turn = begin(store, A)
+    for how, what in FORGED.items():
+        one = propose(store, turn)
+        change_in(url, one, what)
+        with pytest.raises(Altered):
+            pytest.fail(f"sent what was {how}: {send(store, one)}")
 
 
 @pytest.mark.parametrize("with_its_seal", [False, True])
-@pytest.mark.parametrize("ended", [Event.SUCCEED, Event.LOSE])
 def test_what_was_sent_is_not_sent_again_where_somebody_sets_it_back(
-    store: Store, url: str, ended: Event, with_its_seal: bool
+    store: Store, url: str, with_its_seal: bool
 ) -> None:
     """Also where the whole row is put back as it was."""
-    one = propose(store, begin(store, A), State.APPROVED)
-    (as_it_was,) = rows(url, "proposals")
-    assert send(store, one) is not None
-    store.transition(one.proposal, ended, noted)
-    seal = as_it_was["seal"] if with_its_seal else rows(url, "proposals")[0]["seal"]
-    change(url, "update proposals set state = 'approved', sent_at = null, seal = :seal", seal=seal)
-    with pytest.raises(Altered):
-        send(store, one)
+    turn = begin(store, A)
+    for ended in (Event.SUCCEED, Event.LOSE):
+        one = propose(store, turn, State.APPROVED)
+        assert send(store, one) is not None
+        gone = store.transition(one.proposal, ended, noted)
+        assert gone is not None
+        change_in(
+            url, one, "state = 'approved', sent_at = null, seal = :seal", seal=(one if with_its_seal else gone).seal
+        )
+        with pytest.raises(Altered):
+            pytest.fail(f"sent again after {ended}: {send(store, one)}")
 
 
-@pytest.mark.parametrize("event", [Event.REJECT, Event.EXPIRE, Event.WITHDRAW])
-def test_what_was_refused_cannot_be_approved_where_somebody_sets_it_back(store: Store, url: str, event: Event) -> None:
-    one = propose(store, begin(store, A))
-    store.transition(one.proposal, event, noted)
-    change(url, "update proposals set state = 'pending', decided_by = null, decided_at = null")
-    assert store.vote(one.proposal, BEN, 7.0, noted) is not None
-    with pytest.raises(Altered):
-        send(store, one)
+def test_what_was_refused_cannot_be_approved_where_somebody_sets_it_back(store: Store, url: str) -> None:
+    turn = begin(store, A)
+    for event in (Event.REJECT, Event.EXPIRE, Event.WITHDRAW):
+        one = propose(store, turn)
+        assert store.transition(one.proposal, event, noted) is not None
+        change_in(url, one, "state = 'pending', decided_by = null, decided_at = null")
+        assert store.vote(one.proposal, BEN, 7.0, noted) is not None, event
+        with pytest.raises(Altered):
+            pytest.fail(f"sent after {event}: {send(store, one)}")
 
 
 def test_a_vote_does_not_heal_what_was_changed_before_it(store: Store, url: str) -> None:
@@ -180,19 +189,19 @@ def test_a_vote_does_not_heal_what_was_changed_before_it(store: Store, url: str)
         send(store, one)
 
 
-@pytest.mark.parametrize("quorum", [1, 2])
-def test_what_nobody_changed_is_sent(store: Store, url: str, quorum: int) -> None:
+def test_what_nobody_changed_is_sent(store: Store) -> None:
     """Words that a database gives back otherwise than they were given to it, and numbers, are no change."""
     turn = begin(store, A)
-    asked = replace(
-        proposed(turn), body='{"name":"\ud800\0"}', why="a\0b", matched='["é \U0001f600"]', created_at=1, expires_at=2**40,
-        rule=Rule(("anyone-in-channel",), quorum=quorum),
-    )  # fmt: skip
-    one = propose_this(store, replace(asked, fingerprint=store.fingerprint(asked)))
-    assert store.fingerprint(one) == one.fingerprint
-    for voter in range(quorum):
-        assert store.vote(one.proposal, f"U{voter}", 7.25, noted) is not None
-    assert send(store, one) is not None
+    for quorum in (1, 2):
+        asked = replace(
+            proposed(turn), body='{"name":"\ud800\0"}', why="a\0b", matched='["é \U0001f600"]', created_at=1, expires_at=2**40,
+            rule=Rule(("anyone-in-channel",), quorum=quorum),
+        )  # fmt: skip
+        one = propose_this(store, replace(asked, fingerprint=store.fingerprint(asked)))
+        assert store.fingerprint(one) == one.fingerprint
+        for voter in range(quorum):
+            assert store.vote(one.proposal, f"U{voter}", 7.25, noted) is not None
+        assert send(store, one) is not None, quorum
 
 
 def test_a_record_is_good_under_its_own_key_alone(store: Store, url: str) -> None:
@@ -258,42 +267,43 @@ def parts(tmp_path: Path, server: RestServer, _logs: None) -> Iterator[BotParts]
 
 EVE = "U0EVE"  # who can write to the database
 CHANGES = {
-    "the URL": "update proposals set url = replace(url, '/users/7', '/users/1')",
-    "the URL as it is shown": "update proposals set shown_url = replace(shown_url, '/users/7', '/users/1')",
-    "the body": 'update proposals set body = \'{"role":"admin"}\', shown_body = \'{"role":"admin"}\'',
-    "the method": "update proposals set method = 'PUT', operation = 'PUT /users/[id]'",
-    "who asked": f"update proposals set asker = '{EVE}'",
-    "the rule": f"""update proposals set rule = '[["{EVE}"], false, 1, false]'""",
-    "the fingerprint": "update proposals set fingerprint = 'x' || substr(fingerprint, 2)",
+    "the URL": "url = replace(url, '/users/7', '/users/1')",
+    "the URL as it is shown": "shown_url = replace(shown_url, '/users/7', '/users/1')",
+    "the body": 'body = \'{"role":"admin"}\', shown_body = \'{"role":"admin"}\'',
+    "the method": "method = 'PUT', operation = 'PUT /users/[id]'",
+    "who asked": f"asker = '{EVE}'",
+    "the rule": f"""rule = '[["{EVE}"], false, 1, false]'""",
+    "the fingerprint": "fingerprint = 'x' || substr(fingerprint, 2)",
 }
 
 
-@pytest.mark.parametrize("what", CHANGES)
 @pytest.mark.parametrize("when", ["before the click", "after the click"])
 def test_a_record_that_was_changed_ends_with_an_alarm_and_is_not_sent(
-    parts: BotParts, server: RestServer, caplog: pytest.LogCaptureFixture, what: str, when: str
+    parts: BotParts, server: RestServer, caplog: pytest.LogCaptureFixture, when: str
 ) -> None:
-    parts.replies.will(calls(("PATCH", "/users/7", '{"role":"cook"}')), says("It was not done."))
-    thread = parts.ask("make Tom a cook")
-    (one,) = parts.pending()
-    if when == "before the click":
-        change(parts.url, CHANGES[what])
-    parts.press(one, by=EVE if when == "before the click" and EVE in CHANGES[what] else None)
-    if when == "after the click":
-        change(parts.url, CHANGES[what])
-    parts.advance(thread)
+    for what, changed in CHANGES.items():
+        caplog.clear()
+        parts.replies.will(calls(("PATCH", "/users/7", '{"role":"cook"}')), says("It was not done."))
+        thread = parts.ask("make Tom a cook")
+        (one,) = parts.pending()
+        if when == "before the click":
+            change_in(parts.url, one, changed)
+        parts.press(one, by=EVE if when == "before the click" and EVE in changed else None)
+        if when == "after the click":
+            change_in(parts.url, one, changed)
+        parts.advance(thread)
 
-    assert server.calls == []
-    ended = parts.row(one)
-    assert (ended.state, ended.note) == (State.FAILED, f"{ALTERED} Nothing was sent.")
-    assert parts.result(one)["outcome"] == "failed"
-    (alarm,) = [json.loads(line.data) for line in parts.store.journal.lines(kind="alarm")]
-    assert (alarm["proposal"], alarm["reason"]) == (one.proposal, ALTERED)
-    told = [record for record in caplog.records if record.levelname == "CRITICAL"]
-    assert len(told) == 1
-    last = json.dumps(parts.cards(thread)[-1].arguments)
-    assert "Approved, but not sent" in last
-    assert "changed in the database" in last
+        assert server.calls == [], what
+        ended = parts.row(one)
+        assert (ended.state, ended.note) == (State.FAILED, f"{ALTERED} Nothing was sent."), what
+        assert parts.result(one)["outcome"] == "failed"
+        alarm = [json.loads(line.data) for line in parts.store.journal.lines(kind="alarm")][-1]
+        assert (alarm["proposal"], alarm["reason"]) == (one.proposal, ALTERED), what
+        assert [record.levelname for record in caplog.records].count("CRITICAL") == 1, what
+        last = json.dumps(parts.cards(thread)[-1].arguments)
+        assert "Approved, but not sent" in last
+        assert "changed in the database" in last
+    assert len(list(parts.store.journal.lines(kind="alarm"))) == len(CHANGES)
 
 
 def test_a_changed_rule_does_not_come_back_with_a_new_card(parts: BotParts, server: RestServer, tmp_path: Path) -> None:
@@ -377,16 +387,15 @@ def test_a_journal_that_was_swapped_for_an_earlier_one_is_told(tmp_path: Path) -
     store.close()
 
 
-@pytest.mark.parametrize("content", [None, "", "5:abc:def", "5", "x:y:z", f"5:{'0' * 64}:{'0' * 64}", "\xff"])
-def test_a_head_beside_the_database_that_is_gone_or_forged_is_told(tmp_path: Path, content: str | None) -> None:
+def test_a_head_beside_the_database_that_is_gone_or_forged_is_told(tmp_path: Path) -> None:
     store = written(f"sqlite:///{tmp_path}/bot.db", 5)
+    file = tmp_path / "bot.db.journal-head"
     store.journal.keep_head()
     assert store.journal.missing() is None
-    file = tmp_path / "bot.db.journal-head"
-    if content is None:
-        file.unlink()
-    else:
+    for content in ("", "5:abc:def", "5", "x:y:z", f"5:{'0' * 64}:{'0' * 64}", "\xff"):
         file.write_text(content, "utf-8")
+        assert str(file) in str(store.journal.missing()), content
+    file.unlink()
     assert str(file) in str(store.journal.missing())
     store.close()
 
@@ -404,20 +413,21 @@ def test_another_bots_head_is_none_of_ours(tmp_path: Path) -> None:
 def of_an_earlier_version(url: str, count: int, key: bytes) -> None:
     """A database as it was before there were heads, with as many entries in its journal."""
     new = next(i for i, one in enumerate(MIGRATIONS) if any("journal_head" in statement for statement in one))
-    engine = make_url(url).get_backend_name()
-    change(url, "create table migrations (number integer primary key)")
-    for number, statements in enumerate(MIGRATIONS[:new], start=1):
-        for statement in statements:
-            change(url, statement.format(serial=SERIAL[engine]))
-        change(url, "insert into migrations values (:number)", number=number)
-    before = FIRST
-    for number in range(1, count + 1):
-        before = link(key, before, number, 1.0, "t", "u", "one", "{}")
-        values = {"number": number, "hash": before}
-        change(url, "insert into journal values (:number, 1.0, 't', 'u', 'one', '{}', :hash)", **values)
+    serial = SERIAL[make_url(url).get_backend_name()]
+    with looking_into(url) as engine, engine.begin() as db:
+        db.execute(text("create table migrations (number integer primary key)"))
+        for number, statements in enumerate(MIGRATIONS[:new], start=1):
+            for statement in statements:
+                db.execute(text(statement.format(serial=serial)))
+            db.execute(text("insert into migrations values (:number)"), {"number": number})
+        before = FIRST
+        for number in range(1, count + 1):
+            before = link(key, before, number, 1.0, "t", "u", "one", "{}")
+            entry = text("insert into journal values (:number, 1.0, 't', 'u', 'one', '{}', :hash)")
+            db.execute(entry, {"number": number, "hash": before})
 
 
-@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize("count", [0, 2])
 def test_the_journal_of_an_earlier_version_gets_a_head(empty: str, count: int) -> None:
     of_an_earlier_version(empty, count, b"k")
     store = Store(empty, journal_key="k")

@@ -181,15 +181,14 @@ def test_an_entry_is_there_if_and_only_if_what_it_tells_is(store: Store) -> None
     assert list(store.journal.lines()) == []
 
 
-@pytest.mark.parametrize(
-    "value",
-    ["\ud800", "a\0b", "\u2028", "😀", "x" * 100_000, 2**70, 0.1, 1e308, True, None, [], {"": {}}, "\\u0000", '"'],
-    ids=lambda value: ascii(value)[:20],
-)
-def test_an_entry_of_any_kind_stays_whole(store: Store, value: object) -> None:
-    note(store, JournalEntry("odd", {"value": value, str(value)[:5]: 1}), JournalEntry("next", {}))
+ODD = ["\ud800", "a\0b", "\u2028", "😀", "x" * 100_000, 2**70, 0.1, 1e308, True, None, [], {"": {}}, "\\u0000", '"']
+
+
+def test_an_entry_of_any_kind_stays_whole(store: Store) -> None:
+    """What is broken is named by its number."""
+    note(store, *(JournalEntry("odd", {"value": value, str(value)[:5]: 1}) for value in ODD), JournalEntry("next", {}))
     assert store.journal.verify()[0] is None
-    assert len(list(store.journal.lines())) == 2
+    assert len(list(store.journal.lines())) == len(ODD) + 1
 
 
 TAMPER = {
@@ -204,13 +203,19 @@ TAMPER = {
 }
 
 
-@pytest.mark.parametrize("what", TAMPER)
-def test_what_was_done_to_the_table_is_found(store: Store, url: str, what: str) -> None:
-    statement, broken = TAMPER[what]
+def test_what_was_done_to_the_table_is_found(store: Store, url: str) -> None:
     note(store, *(JournalEntry("one", {"i": i}) for i in range(5)))
-    with looking_into(url) as engine, engine.begin() as db:
-        db.execute(text(statement))
-    assert store.journal.verify()[0] == broken
+    with looking_into(url) as engine:
+        with engine.begin() as db:
+            db.execute(text("create table kept as select * from journal"))
+        for what, (statement, broken) in TAMPER.items():
+            with engine.begin() as db:
+                db.execute(text(statement))
+            assert store.journal.verify()[0] == broken, what
+            with engine.begin() as db:
+                db.execute(text("delete from journal"))
+                db.execute(text("insert into journal select * from kept"))
+            assert store.journal.verify()[0] is None
 
 
 def test_more_entries_than_a_page_are_read_in_order(store: Store) -> None:
@@ -239,23 +244,26 @@ def test_what_retention_erases_leaves_the_chain_whole(tmp_path: Path) -> None:
         parts.close()
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [
-        '{"method":"GET\\ud800","url":"/users"}',
-        '{"method":"GET","url":"/\\ud800"}',
-        '{"method":"\\u0000","url":"\\u0000"}',
-        '{"method":["GET"],"url":{"a":1}}',
-        "no json",
-    ],
-)
-def test_no_call_of_the_model_breaks_the_chain(tmp_path: Path, raw: str) -> None:
+ODD_CALLS = [
+    '{"method":"GET\\ud800","url":"/users"}',
+    '{"method":"GET","url":"/\\ud800"}',
+    '{"method":"\\u0000","url":"\\u0000"}',
+    '{"method":["GET"],"url":{"a":1}}',
+    "no json",
+]
+
+
+def test_no_call_of_the_model_breaks_the_chain(tmp_path: Path) -> None:
     """The journal is evidence: a model that can break it can hide behind the break."""
     parts = BotParts(tmp_path, USERS.format(base="http://127.0.0.1:9"))
-    parts.replies.will(calls(raw))
-    parts.ask()
-    assert [line.kind for line in parts.store.journal.lines()][2] == "bad call"
-    assert parts.store.journal.verify()[0] is None
+    seen = 0
+    for raw in ODD_CALLS:
+        parts.replies.will(calls(raw))
+        parts.ask()
+        kinds = [line.kind for line in parts.store.journal.lines()]
+        assert kinds[seen:][2] == "bad call", raw
+        assert parts.store.journal.verify()[0] is None, raw
+        seen = len(kinds)
     parts.close()
 
 
@@ -377,30 +385,28 @@ def test_the_journal_is_listed_in_order_with_the_questions_words(kept: Kept) -> 
     assert "status 404" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (["--kind", "proposed"], lambda line, _: line.kind == "proposed"),
-        (["--thread", "{thread}"], lambda line, kept: line.thread == kept.threads[1]),
-        (["--turn", "{turn}"], lambda line, kept: line.turn == kept.lines()[0].turn),
-        (["--by", "U0BEN"], lambda line, _: "U0BEN" in line.data),
-        (["--kind", "read", "--thread", "{thread}"], lambda line, kept: line.kind == "read" and line.thread == kept.threads[1]),
-        (["--last", "3"], lambda line, kept: line.number > len(kept.lines()) - 3),
-        (["--kind", "question", "--last", "1"], lambda line, kept: line.kind == "question" and line.thread == kept.threads[1]),
-        (["--kind", "reminder"], lambda *_: False),
-        (["--thread", "' or 1=1 --"], lambda *_: False),
-    ],
-)  # fmt: skip
-def test_filters_leave_what_they_say(
-    kept: Kept, options: list[str], expected: Callable[[ChainedEntry, Kept], bool]
-) -> None:
-    given_ = [one.format(thread=kept.threads[1], turn=kept.lines()[0].turn) for one in options]
-    done = kept.run("journal", "--export", "jsonl", *given_)
-    assert done.exit_code == 0
-    assert [json.loads(one)["number"] for one in done.stdout.splitlines()] == [
-        line.number for line in kept.lines() if expected(line, kept)
-    ]
-    assert kept.run("journal", *given_).exit_code == 0
+FILTERS: list[tuple[list[str], Callable[[ChainedEntry, Kept], bool]]] = [
+    (["--kind", "proposed"], lambda line, _: line.kind == "proposed"),
+    (["--thread", "{thread}"], lambda line, kept: line.thread == kept.threads[1]),
+    (["--turn", "{turn}"], lambda line, kept: line.turn == kept.lines()[0].turn),
+    (["--by", "U0BEN"], lambda line, _: "U0BEN" in line.data),
+    (["--kind", "read", "--thread", "{thread}"], lambda line, kept: line.kind == "read" and line.thread == kept.threads[1]),
+    (["--last", "3"], lambda line, kept: line.number > len(kept.lines()) - 3),
+    (["--kind", "question", "--last", "1"], lambda line, kept: line.kind == "question" and line.thread == kept.threads[1]),
+    (["--kind", "reminder"], lambda *_: False),
+    (["--thread", "' or 1=1 --"], lambda *_: False),
+]  # fmt: skip
+
+
+def test_filters_leave_what_they_say(kept: Kept) -> None:
+    lines = kept.lines()
+    for options, expected in FILTERS:
+        given_ = [one.format(thread=kept.threads[1], turn=lines[0].turn) for one in options]
+        done = kept.run("journal", "--export", "jsonl", *given_)
+        assert done.exit_code == 0
+        found = [json.loads(one)["number"] for one in done.stdout.splitlines()]
+        assert found == [line.number for line in lines if expected(line, kept)], options
+        assert kept.run("journal", *given_).exit_code == 0, options
 
 
 def test_an_export_as_jsonl_can_be_checked_elsewhere(kept: Kept) -> None:
@@ -427,11 +433,10 @@ def test_an_export_as_csv_has_the_same_lines_under_a_heading(kept: Kept) -> None
     assert lines == kept.lines()
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "=cmd|' /C calc'!A0"])
-def test_no_cell_of_a_csv_is_a_formula(cell: str) -> None:
-    _, row = export([ChainedEntry(1, 1.0, cell, cell, cell, "{}", "h")], "csv")
-    (cells,) = csv.reader(io.StringIO(row))
-    assert cells[3:6] == [f"'{cell}"] * 3
+def test_no_cell_of_a_csv_is_a_formula() -> None:
+    formulas = ["=1+1", "+1", "-1", "@SUM(A1)", "=cmd|' /C calc'!A0"]
+    _, *found = export([ChainedEntry(1, 1.0, cell, cell, cell, "{}", "h") for cell in formulas], "csv")
+    assert [cells[3:6] for cells in csv.reader(found)] == [[f"'{cell}"] * 3 for cell in formulas]
 
 
 def test_a_whole_chain_is_told_with_its_head_and_exit_code_0(kept: Kept) -> None:
@@ -451,27 +456,23 @@ def test_the_first_broken_entry_is_named_with_exit_code_1(kept: Kept) -> None:
     assert f"broken at entry {approved}:" in done.stdout
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        "data = 'no JSON'",
-        "data = x'00ff'",
-        "data = '[]'",
-        "at = 'yesterday'",
-        "at = -1e300",
-        "hash = 'é'",
-        "hash = x'00'",
-        "kind = x'00'",
-    ],
-)
-def test_whatever_somebody_writes_into_an_entry_by_hand_the_commands_go_on(kept: Kept, change: str) -> None:
-    kept.change(f"update journal set {change} where number = 3")
-    done = kept.run("journal", "--verify")
-    assert (done.exit_code, "broken at entry 3:" in done.stdout) == (1, True)
-    for arguments in (["journal"], ["journal", "--export", "csv"], ["journal", "--export", "jsonl"], ["errors"]):
-        shown = kept.run(*arguments)
-        assert shown.exit_code == 0, shown.exception
-        assert shown.stdout.strip()
+WRITTEN_BY_HAND = [
+    "data = 'no JSON'", "data = x'00ff'", "data = '[]'", "at = 'yesterday'", "at = -1e300", "hash = 'é'", "hash = x'00'", "kind = x'00'"
+]  # fmt: skip
+
+
+def test_whatever_somebody_writes_into_an_entry_by_hand_the_commands_go_on(kept: Kept) -> None:
+    kept.change("create table kept as select * from journal where number = 3")
+    for change in WRITTEN_BY_HAND:
+        kept.change(f"update journal set {change} where number = 3")
+        done = kept.run("journal", "--verify")
+        assert (done.exit_code, "broken at entry 3:" in done.stdout) == (1, True), change
+        for arguments in (["journal"], ["journal", "--export", "csv"], ["journal", "--export", "jsonl"], ["errors"]):
+            shown = kept.run(*arguments)
+            assert shown.exit_code == 0, (change, shown.exception)
+            assert shown.stdout.strip(), change
+        kept.change("replace into journal select * from kept")
+        assert kept.store.journal.verify()[0] is None
 
 
 def test_no_escape_sequence_reaches_the_terminal(kept: Kept) -> None:
@@ -483,15 +484,14 @@ def test_no_escape_sequence_reaches_the_terminal(kept: Kept) -> None:
     assert "\\u001b]0;owned" in shown
 
 
-@pytest.mark.parametrize("head", ["{n}:{hash}", "{n}:" + "0" * 64, "7", "", ":", "x:y", "1:{hash}"])
-def test_a_tail_that_was_cut_off_shows_with_a_head_from_the_log(kept: Kept, head: str) -> None:
+def test_a_tail_that_was_cut_off_shows_with_a_head_from_the_log(kept: Kept) -> None:
     last = kept.lines()[-1]
     kept.change(f"delete from journal where number = {last.number}")
     kept.resign()
     assert kept.run("journal", "--verify").exit_code == 0
-    done = kept.run("journal", "--verify", "--head", head.format(n=last.number, hash=last.hash))
-    assert done.exit_code == 1
-    assert "intact, but" in done.stdout
+    for head in (f"{last.number}:{last.hash}", f"{last.number}:{'0' * 64}", "7", "", ":", "x:y", f"1:{last.hash}"):
+        done = kept.run("journal", "--verify", "--head", head)
+        assert (done.exit_code, "intact, but" in done.stdout) == (1, True), head
 
 
 def test_another_key_finds_every_entry_wrong(kept: Kept) -> None:
@@ -506,11 +506,11 @@ def test_reading_writes_nothing(kept: Kept) -> None:
     assert {path.name: path.read_bytes() for path in kept.folder.iterdir() if "db-" not in path.name} == before
 
 
-@pytest.mark.parametrize("command", [["journal"], ["journal", "--verify"], ["errors"]])
-def test_where_there_is_no_database_that_is_told(tmp_path: Path, command: list[str]) -> None:
-    done = _run(tmp_path, *command)
-    assert done.exit_code == 2
-    assert "DATABASE_URL: there is no database at bot.db" in done.stderr
+def test_where_there_is_no_database_that_is_told(tmp_path: Path) -> None:
+    for arguments in (["journal"], ["journal", "--verify"], ["errors"]):
+        done = _run(tmp_path, *arguments)
+        assert done.exit_code == 2, arguments
+        assert "DATABASE_URL: there is no database at bot.db" in done.stderr, arguments
     assert list(tmp_path.iterdir()) == []
 
 
@@ -578,9 +578,12 @@ def test_the_totals_stand_below_the_errors(kept: Kept) -> None:
     assert re.search(r"^Model calls: [\d,]+, [\d,]+ prompt tokens \(0 of them", kept.run("errors").stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("days", ["0", "-1", "x"])
-def test_days_that_make_no_sense_are_refused(kept: Kept, days: str) -> None:
-    assert kept.run("errors", "--days", days).exit_code == 2
+def test_days_that_make_no_sense_are_refused(kept: Kept) -> None:
+    assert {days: kept.run("errors", "--days", days).exit_code for days in ("0", "-1", "x")} == {
+        "0": 2,
+        "-1": 2,
+        "x": 2,
+    }
 
 
 def line(kind: str, at: float = 1.0, turn: str = "t", **data: Any) -> ChainedEntry:

@@ -272,18 +272,18 @@ class Bucket:
 
 @pytest.mark.parametrize(
     ("method", "slack", "least"),
-    [("reactions.add", Minute(50), 110), ("users.info", Minute(100), 220), ("chat.postMessage", Bucket(5), 170)],
+    [("reactions.add", Minute(50), 70), ("users.info", Minute(100), 140), ("chat.postMessage", Bucket(5), 110)],
 )
 def test_two_processes_together_keep_what_slack_allows(
     process: Callable[[], Store], url: str, method: str, slack: Minute | Bucket, least: int
 ) -> None:
-    """As many calls as they may make, for three minutes, half a second on their way now and then; time goes on by setting the pace back."""
+    """As many calls as they may make, for two minutes, half a second on their way now and then; time goes on by setting the pace back."""
     paces = itertools.cycle([SharedPace(process()), SharedPace(process())])
     late = itertools.cycle([0.0, 0.1, 0.5, 0.0, 0.3])
     now, arrivals = 0.0, []
     began = time.monotonic()  # what this takes itself is time, too, in which calls become free
     with looking_into(url) as engine, engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
-        while now < 180:
+        while now < 120:
             wait = next(paces).take(method, "C1")
             if wait == 0:
                 arrivals.append(now + time.monotonic() - began + next(late))
@@ -598,24 +598,21 @@ _ADDS = re.compile(
 )
 
 
-@pytest.mark.parametrize("statement", [one for made in MIGRATIONS[_SINCE:] for one in made])
-def test_a_migration_only_adds(statement: str) -> None:
+def test_a_migration_only_adds() -> None:
     """Processes of the version before go on beside it during a rolling update: they write no new column, and read none that is gone."""
-    assert _ADDS.fullmatch(" ".join(statement.split())), "expand first; contract in a later version"
+    made = [" ".join(one.split()) for made in MIGRATIONS[_SINCE:] for one in made]
+    assert [one for one in made if not _ADDS.fullmatch(one)] == [], "expand first; contract in a later version"
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
+def test_what_the_version_before_does_not_survive_is_seen() -> None:
+    statements = [
         "drop table turns",
         "alter table turns rename column text to words",
         "alter table turns add column x text not null",
         "alter table turns alter column ts type bigint",
         "update turns set text = ''",
-    ],
-)
-def test_what_the_version_before_does_not_survive_is_seen(statement: str) -> None:
-    assert _ADDS.fullmatch(statement) is None
+    ]
+    assert [one for one in statements if _ADDS.fullmatch(one)] == []
 
 
 def test_a_process_that_died_with_nothing_to_do_is_forgotten_after_a_day(

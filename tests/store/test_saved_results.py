@@ -64,10 +64,9 @@ def test_a_thread_sees_only_its_own(store: Store) -> None:
     assert data(store, B, 1) == "[2]"
 
 
-@pytest.mark.parametrize("number", [0, 2, -1, 2**31 - 1])
-def test_a_number_that_was_not_given_finds_nothing(store: Store, number: int) -> None:
+def test_a_number_that_was_not_given_finds_nothing(store: Store) -> None:
     store.keep(A, "[1]")
-    assert data(store, A, number) is None
+    assert [data(store, A, number) for number in (0, 2, -1, 2**31 - 1)] == [None] * 4
 
 
 def test_what_was_kept_outlives_the_process(store: Store, url: str, clock: Clock) -> None:

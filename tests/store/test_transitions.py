@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -23,10 +24,13 @@ BY: dict[TurnEvent, Callable[[Store, Turn], object]] = {
     TurnEvent.PAUSE: lambda store, turn: store.pause_turn(turn, 1.0, 2.0),
     TurnEvent.AWAIT: lambda store, turn: store.await_account(turn, ["HR"], 9.0, (), (), Usage(5, 1)),
     TurnEvent.END: lambda store, turn: store.end_turn(
-        turn, [message("end", A.key, turn.turn, "done")], last_words=AssistantMessage("done"), usage=Usage(5, 1)
+        turn,
+        [message(f"end-{turn.turn}", turn.thread, turn.turn, "done")],
+        last_words=AssistantMessage("done"),
+        usage=Usage(5, 1),
     ),
     TurnEvent.FAIL: lambda store, turn: store.end_turn(
-        turn, [message("end", A.key, turn.turn, "sorry")], last_words=None, usage=None, failed=True
+        turn, [message(f"end-{turn.turn}", turn.thread, turn.turn, "sorry")], last_words=None, usage=None, failed=True
     ),
 }
 WAY: dict[TurnState, list[TurnEvent]] = {
@@ -42,31 +46,32 @@ LEADS_TO = {
 }  # fmt: skip
 
 
-def turn_at(store: Store, state: TurnState) -> Turn:
-    """A turn that has come as far as this."""
-    _, turn = admit(store, A)
+def turn_at(store: Store, state: TurnState, number: int = 1) -> Turn:
+    """A turn that has come as far as this, in a thread of this number."""
+    _, turn = admit(store, replace(A, ts=f"100.{number:06d}"))
     for event in WAY[state]:
         BY[event](store, turn)
     return turn
 
 
-@pytest.mark.parametrize(("state", "event"), LEADS_TO)
-def test_a_turn_goes_the_ways_of_its_table(store: Store, url: str, state: str, event: str) -> None:
-    turn = turn_at(store, TurnState(state))
-    BY[TurnEvent(event)](store, turn)
-    assert [row["state"] for row in rows(url, "turns")] == [LEADS_TO[state, event]]
+def test_a_turn_goes_the_ways_of_its_table(store: Store, url: str) -> None:
+    turns = {way: turn_at(store, TurnState(way[0]), number) for number, way in enumerate(LEADS_TO, start=1)}
+    for (_, event), turn in turns.items():
+        BY[TurnEvent(event)](store, turn)
+    became = {row["turn"]: row["state"] for row in rows(url, "turns")}
+    assert {way: became[turn.turn] for way, turn in turns.items()} == LEADS_TO
 
 
-@pytest.mark.parametrize("state", TurnState)
-def test_a_turn_goes_no_other_way(store: Store, url: str, state: TurnState) -> None:
-    turn = turn_at(store, state)
+def test_a_turn_goes_no_other_way(store: Store, url: str) -> None:
+    turns = {state: turn_at(store, state, number) for number, state in enumerate(TurnState, start=1)}
     with reading(url) as engine:
         before = everything_in(engine)
-        for event in TurnEvent:
-            if (state.value, event.value) not in LEADS_TO:
-                with pytest.raises(NotNow):
-                    pytest.fail(f"{event}: {BY[event](store, turn)}")
-                assert everything_in(engine) == before, event
+        for state, turn in turns.items():
+            for event in TurnEvent:
+                if (state.value, event.value) not in LEADS_TO:
+                    with pytest.raises(NotNow):
+                        pytest.fail(f"{state}, {event}: {BY[event](store, turn)}")
+            assert everything_in(engine) == before, state
 
 
 def test_who_was_overtaken_is_told_so_whatever_the_turn_has_become_by_then(store: Store, url: str) -> None:
@@ -80,13 +85,17 @@ def test_who_was_overtaken_is_told_so_whatever_the_turn_has_become_by_then(store
     other.close()
 
 
-@pytest.mark.parametrize(("first", "stands"), [(PostEvent.DELIVER, "sent"), (PostEvent.REFUSE, "failed")])
-@pytest.mark.parametrize("then", PostEvent)
-def test_what_became_of_a_post_stands(store: Store, url: str, first: PostEvent, stands: str, then: PostEvent) -> None:
-    store.say([message("p1", A.key, "", "hello"), message("p2", A.key, "", "hello")])
-    store.delivered([("p1", "1.1")], first)
-    store.delivered([("p1", "2.2"), ("p2", "2.3")], then)
-    assert next((row["state"], row["ts"]) for row in rows(url, "posts")) == (stands, "1.1")
+def test_what_became_of_a_post_stands(store: Store, url: str) -> None:
+    expected = {}
+    for first, stands in ((PostEvent.DELIVER, "sent"), (PostEvent.REFUSE, "failed")):
+        for then in PostEvent:
+            one, other = f"{first}, then {then}", f"beside it: {first}, {then}"
+            store.say([message(one, A.key, "", "hello"), message(other, A.key, "", "hello")])
+            store.delivered([(one, "1.1")], first)
+            store.delivered([(one, "2.2"), (other, "2.3")], then)
+            expected[one] = (stands, "1.1")
+    found = {row["post"]: (row["state"], row["ts"]) for row in rows(url, "posts")}
+    assert {one: found[one] for one in expected} == expected
 
 
 def test_a_running_turn_comes_before_one_that_waits_whatever_their_states_are_called(store: Store) -> None:

@@ -18,7 +18,7 @@ from slack_io.intake import Intake
 from store.database import CatalogOutdated
 from store.engine import engine_url, make_engine
 from store.store import Store
-from tests.harness.databases import fresh_database, rows
+from tests.harness.databases import opened_before, rows
 from tests.harness.stores import BEN, A, a_mention, begin, propose, redrawn
 from tests.test_crash import Relay
 from workers import jobs
@@ -66,7 +66,7 @@ class Road(Relay):
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    return fresh_database("postgresql", tmp_path)
+    return opened_before("postgresql", tmp_path, "k")
 
 
 @pytest.fixture
