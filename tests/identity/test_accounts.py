@@ -8,7 +8,6 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,13 +27,12 @@ from store.store import Store
 from tests.harness.databases import looking_into, rows
 from tests.harness.forked_bot import in_processes
 from tests.harness.loopback import Reply, as_json
-from tests.harness.oidc_provider import CALLBACK, SECRET, needs_oidc_provider, oidc_provider
+from tests.harness.oidc_provider import CALLBACK
 from tests.harness.peculiar_provider import NONCE, STATE, VERIFIER, PeculiarProvider
 from tests.harness.store_fixtures import clock as clock
 from tests.harness.store_fixtures import store as store
 from tests.harness.store_fixtures import url as url
 from tests.harness.stores import ANN, BEN, TEAM, Clock, race
-from tests.harness.whole_bot import until
 
 KEY, OLD_KEY = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 SOON = 60.0
@@ -333,38 +331,39 @@ def test_a_server_that_is_away_leaves_a_token_that_is_good_in_use(
     assert token(accounts, api) == "Bearer access-2-of-this-test"
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [
-        as_json({"error": "invalid_grant", "error_description": "<!channel>"}, 400),
-        as_json({"error": "interaction_required"}, 400),
-        as_json({"error": "bad_refresh_token"}, 200),
-    ],
-)
 def test_a_refresh_token_that_is_of_no_use_ends_the_account(
-    accounts: Accounts, store: Store, server: PeculiarProvider, api: Api, clock: Clock, reply: Reply
+    accounts: Accounts, store: Store, server: PeculiarProvider, api: Api, clock: Clock
 ) -> None:
-    connected(accounts, server, clock)
-    clock.now += 3_600
-    server.replies["/token"] = reply
-    with pytest.raises(NotConnected) as told:
-        credential(accounts, api)
-    assert (told.value.api, told.value.reason) == ("HR", "Your sign-in at HR has ended.")
-    assert accounts.of("HR", TEAM, ANN) is None
-    (entry,) = noted(store, "disconnected")
-    assert entry["reason"] in ("invalid_grant", "interaction_required", "bad_refresh_token")
+    replies = {
+        "invalid_grant": as_json({"error": "invalid_grant", "error_description": "<!channel>"}, 400),
+        "interaction_required": as_json({"error": "interaction_required"}, 400),
+        "bad_refresh_token": as_json({"error": "bad_refresh_token"}, 200),
+    }
+    for reason, reply in replies.items():
+        server.now = clock.now
+        connected(accounts, server, clock)
+        clock.now += 3_600
+        server.replies["/token"] = reply
+        with pytest.raises(NotConnected) as told:
+            credential(accounts, api)
+        assert (told.value.api, told.value.reason) == ("HR", "Your sign-in at HR has ended."), reason
+        assert accounts.of("HR", TEAM, ANN) is None, reason
+        del server.replies["/token"]
+    assert [entry["reason"] for entry in noted(store, "disconnected")] == list(replies)
 
 
-@pytest.mark.parametrize("code", ["invalid_client", "temporarily_unavailable", "unauthorized_client", "<odd>"])
 def test_what_is_the_servers_or_the_operators_fault_keeps_the_account(
-    accounts: Accounts, server: PeculiarProvider, api: Api, clock: Clock, code: str
+    accounts: Accounts, server: PeculiarProvider, api: Api, clock: Clock
 ) -> None:
-    connected(accounts, server, clock)
-    clock.now += 3_600
-    server.replies["/token"] = as_json({"error": code}, 400)
-    with pytest.raises(NoCredential):
-        credential(accounts, api)
-    assert accounts.of("HR", TEAM, ANN) is not None
+    for code in ("invalid_client", "temporarily_unavailable", "unauthorized_client", "<odd>"):
+        server.now = clock.now
+        connected(accounts, server, clock)
+        clock.now += 3_600
+        server.replies["/token"] = as_json({"error": code}, 400)
+        with pytest.raises(NoCredential):
+            pytest.fail(f"{code}: {credential(accounts, api)}")
+        assert accounts.of("HR", TEAM, ANN) is not None, code
+        del server.replies["/token"]
 
 
 def test_an_account_without_a_refresh_token_lasts_as_long_as_its_token(
@@ -476,17 +475,15 @@ def test_a_renewal_that_breaks_in_this_program_is_given_up_at_once(
     assert token(accounts, api) == "Bearer access-2-of-this-test"
 
 
-@pytest.mark.parametrize(
-    "reply", [as_json({}, 503), as_json({"error": "unsupported_token_type"}, 400), Reply(drop=True)]
-)
 def test_tokens_that_the_server_does_not_take_back_are_deleted_all_the_same(
-    accounts: Accounts, store: Store, server: PeculiarProvider, clock: Clock, reply: Reply
+    accounts: Accounts, store: Store, server: PeculiarProvider, clock: Clock
 ) -> None:
-    connected(accounts, server, clock)
-    server.replies["/revoke"] = reply
-    assert accounts.disconnect("HR", TEAM, ANN) is Gone.DELETED
-    assert accounts.of("HR", TEAM, ANN) is None
-    assert noted(store, "disconnected")[0]["revoked"] is False
+    for reply in (as_json({}, 503), as_json({"error": "unsupported_token_type"}, 400), Reply(drop=True)):
+        connected(accounts, server, clock)
+        server.replies["/revoke"] = reply
+        assert accounts.disconnect("HR", TEAM, ANN) is Gone.DELETED, reply
+        assert accounts.of("HR", TEAM, ANN) is None, reply
+        assert noted(store, "disconnected")[-1]["revoked"] is False, reply
 
 
 def test_an_account_of_an_api_that_left_the_catalog_can_be_deleted(
@@ -570,29 +567,3 @@ def test_a_key_that_is_missing_or_none_stops_the_start_in_words(server: Peculiar
         assert str(told.value) == (
             "TOKEN_KEY: write 32 bytes in base64, several separated by commas; make one with `openssl rand -base64 32`."
         )
-
-
-# --- a real server ----------------------------------------------------------------------------------------------------
-
-
-@needs_oidc_provider
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_ten_turns_renew_a_real_servers_rotating_token_once_and_it_stays_good(url: str, tmp_path: Path) -> None:
-    """oidc-provider ends all that came of a sign-in when a refresh token comes twice: then nobody would get a token any more."""
-    store = Store(url, journal_key="k")
-    with oidc_provider(tmp_path, life=1) as real:
-        more: dict[str, Any] = {"issuer": real.issuer, "client_secret": SECRET, "scopes": ["openid", "offline_access"]}
-        more["authorize_params"] = {"prompt": "consent"}
-        server = PeculiarProvider()
-        accounts, api, servers = of(store, server, time.time, **more), server.api(**more), SignInServers(time.time)
-        sent = {"state": STATE, "nonce": NONCE, "verifier": VERIFIER, "redirect_uri": CALLBACK}
-        params = real.sign_in(servers.authorization_url(api, **sent), "ann")
-        account = accounts.connect("HR", TEAM, ANN, servers.redeem(api, params=params, **sent))
-        real.set(life=3_600)
-        until(lambda: time.time() > (account.expires_at or 0))
-        assert len(set(race(10, lambda _: token(accounts, api)))) == 1
-        (renewal,) = real.exchanges("refresh_token")
-        assert real.is_active(renewal.said["access_token"])
-        assert accounts.disconnect("HR", TEAM, ANN) is Gone.REVOKED
-        assert noted(store, "disconnected")[0]["revoked"] is True
-    store.close()

@@ -4,7 +4,7 @@ that provider whose token it was given."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import httpx2
 import pytest
@@ -93,83 +93,81 @@ def test_the_pages_hold_browsers_to_themselves(starts: Starts, ann: Person) -> N
 # --- what goes wrong (and in test_bad_inputs.py) ----------------------------------------------------------------------
 
 
-@pytest.fixture
-def waiting(starts: Starts, model: Script, ann: Person) -> Iterator[tuple[RunningBot, Browser, str]]:
-    """A bot, the asker's browser, and the link of a question that waits. At the end the question waits still, and Ann connects."""
-    bot = starts()
-    talk = ann.asks("who is 1?")
-    link = link_for(ann)
-    yield bot, Browser(lambda: bot.url, "ann"), link
-    model.will(calls(("GET", "/people/1")), says("It went on."))
-    last = Browser(lambda: bot.url, "ann")
-    last.visit(link)
-    last.answers("yes")
-    assert talk.answer() == "It went on."
+def a_no(bot: RunningBot, browser: Browser, link: str) -> None:
+    """It keeps nothing, and gives the grant back."""
+    browser.visit(link)
+    browser.answers("no")
+    assert "Nothing was connected, and nothing was kept." in browser.text
+    until(lambda: [row["sealed"] for row in rows(bot.settings.database_url, "confirmations")] == [""])
 
 
-Waiting = tuple[RunningBot, Browser, str]
-
-
-def told_again(ann: Person, words: str) -> None:
-    """Ann is told in Slack, with a button to try again."""
-    aside = ann.workspace.wait(lambda: [m for m in ann.workspace.ephemerals("U0ANN") if words in m["text"]])[0]
-    assert "Your question is still waiting, until" in aside["text"]
-    assert link_in(aside).startswith(f"{PUBLIC}/oauth/start?link=")
-
-
-def test_a_stolen_callback_is_of_no_use_in_another_browser_and_does_not_spoil_the_right_one(
-    waiting: Waiting, ann: Person
-) -> None:
-    bot, browser, link = waiting
+def a_stolen_callback(bot: RunningBot, browser: Browser, link: str) -> None:
+    """It is of no use in another browser, and does not spoil the right one."""
     callback = browser.visit(link, until=PUBLIC)
     thief = Browser(lambda: bot.url, "ben")
     thief.visit(callback)
     assert "This sign-in began in another browser" in thief.text
-    told_again(ann, "began in another browser")
     browser.visit(callback)
     assert "Connect this account?" in browser.text
 
 
-def test_a_state_that_nobody_made(waiting: Waiting) -> None:
-    _, browser, _ = waiting
+def a_state_that_nobody_made(_bot: RunningBot, browser: Browser, _link: str) -> None:
     browser.visit(f"{PUBLIC}/oauth/callback?state=made-up&code=c")
     assert "This sign-in didn't begin here, so nothing was connected." in browser.text
 
 
-def test_a_link_that_nobody_made(waiting: Waiting) -> None:
-    _, browser, _ = waiting
+def a_link_that_nobody_made(_bot: RunningBot, browser: Browser, _link: str) -> None:
     browser.visit(f"{PUBLIC}/oauth/start?link=made-up")
     assert "This link doesn't work any more" in browser.text
 
 
-def test_a_yes_that_another_sites_page_sends(waiting: Waiting) -> None:
-    bot, browser, link = waiting
+def a_yes_that_another_sites_page_sends(_bot: RunningBot, browser: Browser, link: str) -> None:
     browser.visit(link)
     asked = browser.page
     for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
         browser.page = asked
         browser.answers("yes", **headers)
         assert "This answer didn't come from my own page" in browser.text
-    assert rows(bot.settings.database_url, "accounts") == []
 
 
-def test_a_yes_from_another_browser(waiting: Waiting) -> None:
-    bot, browser, link = waiting
+def a_yes_from_another_browser(bot: RunningBot, browser: Browser, link: str) -> None:
     browser.visit(link)
     thief = Browser(lambda: bot.url, "ben")
     thief.page = browser.page
     thief.answers("yes")
     assert "This sign-in began in another browser" in thief.text
-    assert rows(bot.settings.database_url, "accounts") == []
 
 
-def test_a_no_keeps_nothing_and_gives_the_grant_back(waiting: Waiting) -> None:
-    bot, browser, link = waiting
-    browser.visit(link)
-    browser.answers("no")
-    assert "Nothing was connected, and nothing was kept." in browser.text
-    assert rows(bot.settings.database_url, "accounts") == []
-    until(lambda: [row["sealed"] for row in rows(bot.settings.database_url, "confirmations")] == [""])
+HAPPENS: dict[Callable[[RunningBot, Browser, str], None], str] = {
+    a_no: "On my page the answer was No",
+    a_stolen_callback: "began in another browser",
+    a_yes_that_another_sites_page_sends: "didn't come from my own page",
+    a_yes_from_another_browser: "began in another browser",
+    a_state_that_nobody_made: "",
+    a_link_that_nobody_made: "",
+}
+
+
+def test_nothing_of_this_connects_anybody_and_the_question_waits(starts: Starts, model: Script, ann: Person) -> None:
+    """One after the other, each in a browser of its own. Ann is told of what was hers, with a button to try again."""
+    bot = starts()
+    talk = ann.asks("who is 1?")
+    link = link_for(ann)
+    for happens, told in HAPPENS.items():
+        seen = len(ann.workspace.ephemerals("U0ANN"))
+        happens(bot, Browser(lambda: bot.url, "ann"), link)
+        assert rows(bot.settings.database_url, "accounts") == [], happens.__name__
+        if told:
+            aside = ann.workspace.wait(lambda seen=seen: ann.workspace.ephemerals("U0ANN")[seen:])[-1]  # type: ignore[misc]
+            assert told in aside["text"], happens.__name__
+            assert "Your question is still waiting, until" in aside["text"]
+            link = link_in(aside)
+            assert link.startswith(f"{PUBLIC}/oauth/start?link=")
+    model.will(calls(("GET", "/people/1")), says("It went on."))
+    last = Browser(lambda: bot.url, "ann")
+    last.visit(link)
+    last.answers("yes")
+    assert talk.answer() == "It went on."
 
 
 def test_a_link_leads_nowhere_once_its_question_is_over(starts: Starts, ann: Person) -> None:

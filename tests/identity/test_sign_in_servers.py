@@ -98,25 +98,25 @@ def test_a_server_without_openid_connect_is_found_by_its_own_metadata(
     assert (grant.subject, grant.issuer) == ("ann", server.url)
 
 
-@pytest.mark.parametrize(
-    "metadata",
-    [
-        {"issuer": "https://other.example.com"},
-        {"issuer": None},
-        {"issuer": "https://login.microsoftonline.com/{tenantid}/v2.0"},
-        {"token_endpoint": "http://hr.example.com/token"},
-        {"token_endpoint": "https://user:password@hr.example.com/token"},
-        {"token_endpoint": "javascript:alert(1)"},
-        {"token_endpoint": None},
-        {"jwks_uri": ["https://hr.example.com/keys"]},
-    ],
-)
-def test_metadata_that_lies_is_not_believed(server: PeculiarProvider, servers: SignInServers, metadata: Json) -> None:
-    server.metadata = metadata
-    with pytest.raises(NoCredential) as told:
-        redeemed(servers, server.api())
-    assert str(told.value) == ODD
-    assert set(server.paths) == {"/.well-known/openid-configuration"}
+LIES: list[Json] = [
+    {"issuer": "https://other.example.com"},
+    {"issuer": None},
+    {"issuer": "https://login.microsoftonline.com/{tenantid}/v2.0"},
+    {"token_endpoint": "http://hr.example.com/token"},
+    {"token_endpoint": "https://user:password@hr.example.com/token"},
+    {"token_endpoint": "javascript:alert(1)"},
+    {"token_endpoint": None},
+    {"jwks_uri": ["https://hr.example.com/keys"]},
+]
+
+
+def test_metadata_that_lies_is_not_believed(server: PeculiarProvider) -> None:
+    for metadata in LIES:
+        server.metadata = metadata
+        with pytest.raises(NoCredential) as told:
+            pytest.fail(f"{metadata}: {redeemed(SignInServers(lambda: 1_000.0), server.api())}")
+        assert str(told.value) == ODD, metadata
+        assert set(server.paths) == {"/.well-known/openid-configuration"}, metadata
 
 
 def test_a_server_elsewhere_leads_nobody_to_this_machine() -> None:
@@ -145,45 +145,35 @@ def test_no_token_shows_in_what_is_printed(server: PeculiarProvider, servers: Si
     assert "of-this-test" not in f"{grant!r} {grant} {Tokens(grant.access_token, grant.refresh_token)!r}"
 
 
-@pytest.mark.parametrize("given", [True, "true", "True"])
-def test_a_verified_email_may_be_said_as_text(server: PeculiarProvider, servers: SignInServers, given: object) -> None:
-    server.claims = {"email": "ann@example.com", "email_verified": given}
-    assert redeemed(servers, server.api()).email_verified
-
-
-@pytest.mark.parametrize("given", [None, False, "false", "1", 1, "yes", ["true"]])
-def test_an_email_that_nobody_verified_is_not_taken_for_one(
-    server: PeculiarProvider, servers: SignInServers, given: object
+def test_an_email_counts_as_verified_where_the_server_says_so_be_it_as_text(
+    server: PeculiarProvider, servers: SignInServers
 ) -> None:
-    server.claims = {"email": "ann@example.com", "email_verified": given}
-    assert not redeemed(servers, server.api()).email_verified
+    for given in (True, "true", "True"):
+        server.claims = {"email": "ann@example.com", "email_verified": given}
+        assert redeemed(servers, server.api()).email_verified, given
+    not_said: list[object] = [None, False, "false", "1", 1, "yes", ["true"]]
+    for other in not_said:
+        server.claims = {"email": "ann@example.com", "email_verified": other}
+        assert not redeemed(servers, server.api()).email_verified, other
 
 
-@pytest.mark.parametrize(
-    ("life", "ends"), [(3_600, 4_600.0), ("3599", 4_599.0), (59.5, 1_059.5), (None, None), ("", None), (0, 1_000.0)]
-)
-def test_a_lifetime_may_be_a_number_a_text_or_not_said(
-    server: PeculiarProvider, servers: SignInServers, life: object, ends: float | None
-) -> None:
-    server.life = life
-    assert redeemed(servers, server.api()).expires_at == ends
+def test_a_lifetime_may_be_a_number_a_text_or_not_said(server: PeculiarProvider, servers: SignInServers) -> None:
+    ends = {3_600: 4_600.0, "3599": 4_599.0, 59.5: 1_059.5, None: None, "": None, 0: 1_000.0}
+    for life, end in ends.items():
+        server.life = life
+        assert redeemed(servers, server.api()).expires_at == end, life
 
 
-@pytest.mark.parametrize(
-    ("scope", "scopes"),
-    [
+def test_scopes_that_are_not_said_are_those_asked_for(server: PeculiarProvider, servers: SignInServers) -> None:
+    for scope, scopes in (
         (None, ("openid", "hr.read")),
         ("openid", ("openid",)),
         ("repo,gist", ("repo", "gist")),
         (["openid", "hr.read"], ("openid", "hr.read")),
         ("", ("openid", "hr.read")),
-    ],
-)
-def test_scopes_that_are_not_said_are_those_asked_for(
-    server: PeculiarProvider, servers: SignInServers, scope: object, scopes: tuple[str, ...]
-) -> None:
-    server.answer = {"scope": scope}
-    assert redeemed(servers, server.api()).scopes == scopes
+    ):
+        server.answer = {"scope": scope}
+        assert redeemed(servers, server.api()).scopes == scopes, scope
 
 
 def test_it_is_told_which_scopes_were_not_granted(server: PeculiarProvider, servers: SignInServers) -> None:
@@ -192,37 +182,35 @@ def test_it_is_told_which_scopes_were_not_granted(server: PeculiarProvider, serv
     assert lacking(api, redeemed(servers, api).scopes) == ("hr.write",)
 
 
-@pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER", None])
-def test_a_token_type_is_read_in_any_case(server: PeculiarProvider, servers: SignInServers, kind: object) -> None:
-    server.answer = {"token_type": kind}
-    assert redeemed(servers, server.api()).access_token == "access-1-of-this-test"
+def test_a_token_type_is_read_in_any_case(server: PeculiarProvider, servers: SignInServers) -> None:
+    for number, kind in enumerate(("Bearer", "bearer", "BEARER", None), start=1):
+        server.answer = {"token_type": kind}
+        assert redeemed(servers, server.api()).access_token == f"access-{number}-of-this-test", kind
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {"token_type": "DPoP"},
-        {"access_token": None},
-        {"access_token": ""},
-        {"access_token": 7},
-        {"access_token": "a token"},
-        {"access_token": "a\r\nX-Admin: yes"},
-        {"access_token": "a" * 20_000},
-        {"refresh_token": ["a"]},
-        {"expires_in": "soon"},
-        {"expires_in": {}},
-        {"id_token": None},
-        {"id_token": "no.token.atall"},
-        {"id_token": 7},
-    ],
-)
-def test_an_answer_that_is_none_is_told_in_words(
-    server: PeculiarProvider, servers: SignInServers, answer: Json
-) -> None:
-    server.answer = answer
-    with pytest.raises(NoCredential) as told:
-        redeemed(servers, server.api())
-    assert str(told.value) == ODD
+NO_ANSWERS: list[Json] = [
+    {"token_type": "DPoP"},
+    {"access_token": None},
+    {"access_token": ""},
+    {"access_token": 7},
+    {"access_token": "a token"},
+    {"access_token": "a\r\nX-Admin: yes"},
+    {"access_token": "a" * 20_000},
+    {"refresh_token": ["a"]},
+    {"expires_in": "soon"},
+    {"expires_in": {}},
+    {"id_token": None},
+    {"id_token": "no.token.atall"},
+    {"id_token": 7},
+]
+
+
+def test_an_answer_that_is_none_is_told_in_words(server: PeculiarProvider, servers: SignInServers) -> None:
+    for answer in NO_ANSWERS:
+        server.answer = answer
+        with pytest.raises(NoCredential) as told:
+            pytest.fail(f"{answer}: {redeemed(servers, server.api())}")
+        assert str(told.value) == ODD, answer
 
 
 def test_github_is_understood(server: PeculiarProvider, servers: SignInServers) -> None:
@@ -250,52 +238,48 @@ def test_githubs_errors_with_200_are_errors(server: PeculiarProvider, servers: S
 # --- id_tokens --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "claims",
-    [
-        {"iss": "https://other.example.com"},
-        {"iss": None},
-        {"aud": "another-bot"},
-        {"aud": ["another-bot"]},
-        {"aud": None},
-        {"aud": ["slack-bot", "another-bot"]},
-        {"aud": ["slack-bot", "another-bot"], "azp": "another-bot"},
-        {"azp": "another-bot"},
-        {"nonce": "another-nonce"},
-        {"nonce": None},
-        {"exp": 1_000 - 61},
-        {"exp": None},
-        {"exp": "never"},
-        {"iat": 1_000 + 61},
-        {"nbf": 1_000 + 61},
-        {"sub": None},
-        {"sub": 7},
-        {"sub": "a" * 300},
-        {"at_hash": "bm90LXRoZS1vbmU"},
-    ],
-)
-def test_claims_of_another_sign_in_are_refused(server: PeculiarProvider, servers: SignInServers, claims: Json) -> None:
-    server.claims = claims
-    with pytest.raises(NoCredential) as told:
-        redeemed(servers, server.api())
-    assert str(told.value) == ODD
+CLAIMS_OF_ANOTHER: list[Json] = [
+    {"iss": "https://other.example.com"},
+    {"iss": None},
+    {"aud": "another-bot"},
+    {"aud": ["another-bot"]},
+    {"aud": None},
+    {"aud": ["slack-bot", "another-bot"]},
+    {"aud": ["slack-bot", "another-bot"], "azp": "another-bot"},
+    {"azp": "another-bot"},
+    {"nonce": "another-nonce"},
+    {"nonce": None},
+    {"exp": 1_000 - 61},
+    {"exp": None},
+    {"exp": "never"},
+    {"iat": 1_000 + 61},
+    {"nbf": 1_000 + 61},
+    {"sub": None},
+    {"sub": 7},
+    {"sub": "a" * 300},
+    {"at_hash": "bm90LXRoZS1vbmU"},
+]
 
 
-@pytest.mark.parametrize(
-    "claims",
-    [
+def test_claims_of_another_sign_in_are_refused(server: PeculiarProvider, servers: SignInServers) -> None:
+    for claims in CLAIMS_OF_ANOTHER:
+        server.claims = claims
+        with pytest.raises(NoCredential) as told:
+            pytest.fail(f"{claims}: {redeemed(servers, server.api())}")
+        assert str(told.value) == ODD, claims
+
+
+def test_what_differs_by_a_minute_or_by_form_is_taken(server: PeculiarProvider, servers: SignInServers) -> None:
+    taken: list[Json] = [
         {"aud": ["slack-bot"]},
         {"aud": ["slack-bot", "another-bot"], "azp": "slack-bot"},
         {"exp": 1_000 - 59},
         {"iat": 1_000 + 59},
         {"nbf": 1_000 + 59},
-    ],
-)
-def test_what_differs_by_a_minute_or_by_form_is_taken(
-    server: PeculiarProvider, servers: SignInServers, claims: Json
-) -> None:
-    server.claims = claims
-    assert redeemed(servers, server.api()).subject == "ann"
+    ]
+    for claims in taken:
+        server.claims = claims
+        assert redeemed(servers, server.api()).subject == "ann", claims
 
 
 def unsigned(server: PeculiarProvider) -> None:
@@ -532,11 +516,11 @@ def test_a_denial_is_told_in_our_words(server: PeculiarProvider, servers: SignIn
     assert str(told.value) == "The sign-in at HR was denied or cancelled. Connect again to try once more."
 
 
-@pytest.mark.parametrize("code", ["<!channel>", "a" * 100, "", "caf\u00e9 au lait"])
-def test_a_code_that_is_none_is_not_repeated(server: PeculiarProvider, servers: SignInServers, code: str) -> None:
-    with pytest.raises(SignInRefused) as told:
-        redeemed(servers, server.api(), error=code)
-    assert told.value.code == "unknown"
+def test_a_code_that_is_none_is_not_repeated(server: PeculiarProvider, servers: SignInServers) -> None:
+    for code in ("<!channel>", "a" * 100, "", "caf\u00e9 au lait"):
+        with pytest.raises(SignInRefused) as told:
+            redeemed(servers, server.api(), error=code)
+        assert told.value.code == "unknown", code
 
 
 # --- servers that are away --------------------------------------------------------------------------------------------
@@ -545,27 +529,25 @@ HUGE = Reply(200, b'{"access_token": "' + b"a" * 600_000 + b'"}')
 PAGE = Reply(200, b"<html>Sign in</html>", {"Content-Type": "text/html"})
 
 
+NONSENSE: list[tuple[Reply, str]] = [
+    (as_json({}, 500), AWAY),
+    (Reply(502, b"<html>", {"Content-Type": "text/html"}), AWAY),
+    (Reply(drop=True), AWAY),
+    (HUGE, ODD),
+    (PAGE, ODD),
+    (as_json(["list"]), ODD),
+    (Reply(200, b"[" * 100_000), ODD),
+    (Reply(200, b'{"a": NaN, "access_token": "x"'), ODD),
+]
+
+
 @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/token", "/jwks"])
-@pytest.mark.parametrize(
-    ("reply", "words"),
-    [
-        (as_json({}, 500), AWAY),
-        (Reply(502, b"<html>", {"Content-Type": "text/html"}), AWAY),
-        (Reply(drop=True), AWAY),
-        (HUGE, ODD),
-        (PAGE, ODD),
-        (as_json(["list"]), ODD),
-        (Reply(200, b"[" * 100_000), ODD),
-        (Reply(200, b'{"a": NaN, "access_token": "x"'), ODD),
-    ],
-)
-def test_a_server_that_is_away_or_talks_nonsense_is_told_as_that(
-    server: PeculiarProvider, servers: SignInServers, path: str, reply: Reply, words: str
-) -> None:
-    server.replies[path] = reply
-    with pytest.raises(NoCredential) as told:
-        redeemed(servers, server.api())
-    assert str(told.value) == words
+def test_a_server_that_is_away_or_talks_nonsense_is_told_as_that(server: PeculiarProvider, path: str) -> None:
+    for reply, words in NONSENSE:
+        server.replies[path] = reply
+        with pytest.raises(NoCredential) as told:
+            pytest.fail(f"{reply}: {redeemed(SignInServers(lambda: 1_000.0), server.api())}")
+        assert str(told.value) == words, reply
 
 
 def test_no_redirect_is_followed(server: PeculiarProvider, servers: SignInServers) -> None:

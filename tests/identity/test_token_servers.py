@@ -150,86 +150,81 @@ def test_a_certificate_names_the_key_as_entra_has_it(tmp_path: Path) -> None:
     assert KeyFiles().of_client(named).header["kid"] == "mine"
 
 
-@pytest.mark.parametrize(
-    ("certificate", "words"),
-    [
-        ("of another", "{key} is not the key of the certificate in {cert}; name the one that it was made with."),
-        ("no certificate", "{cert} holds no certificate in PEM form."),
-        ("", "cannot read {cert}: No such file or directory."),
-    ],
-)
-@pytest.mark.parametrize("way", ["client_credentials", "oauth2", "actor.exchange"])
-def test_a_certificate_that_is_not_the_keys_stops_the_start(
-    way: str, certificate: str, words: str, tmp_path: Path
-) -> None:
+def test_a_certificate_that_is_not_the_keys_stops_the_start(tmp_path: Path) -> None:
     key, cert = write(tmp_path / "key", pem(a_key("rsa"))), str(tmp_path / "cert")
-    if certificate:
-        other, _ = Authority().issue("bot")
-        write(tmp_path / "cert", other if certificate == "of another" else certificate.encode())
+    other, _ = Authority().issue("bot")
     client = {"issuer": "https://x.example", "client_id": CLIENT, "private_key_file": key, "certificate_file": cert}
-    signs = {"issuer": "https://bot.example", "keys": key, "exchange": client}
-    auth = (
-        {"actor": signs}
-        if way == "actor.exchange"
-        else {way: client | ({"scopes": "openid"} if way == "oauth2" else {})}
-    )
+    ways: dict[str, dict[str, Any]] = {
+        "client_credentials": {"client_credentials": client},
+        "oauth2": {"oauth2": client | {"scopes": "openid"}},
+        "actor.exchange": {"actor": {"issuer": "https://bot.example", "keys": key, "exchange": client}},
+    }
+    certificates = {
+        f"cannot read {cert}: No such file or directory.": b"",
+        f"{key} is not the key of the certificate in {cert}; name the one that it was made with.": other,
+        f"{cert} holds no certificate in PEM form.": b"no certificate",
+    }
     entries = [{"method": "GET", "url": "/users", "description": "Lists."}]
-    said = {"name": "HR", "base_url": "https://hr.example", "auth": auth, "endpoints": entries}
-    with pytest.raises(Misconfigured) as caught:
-        check_files(load_catalog(json.dumps(said), {}))
-    assert str(caught.value) == f"HR: auth.{way}: " + words.format(key=key, cert=cert)
+    for words, certificate in certificates.items():
+        if certificate:
+            write(tmp_path / "cert", certificate)
+        for way, auth in ways.items():
+            said = {"name": "HR", "base_url": "https://hr.example", "auth": auth, "endpoints": entries}
+            with pytest.raises(Misconfigured) as caught:
+                check_files(load_catalog(json.dumps(said), {}))
+            assert str(caught.value) == f"HR: auth.{way}: {words}"
 
 
-@pytest.mark.parametrize(
-    ("issues", "renews", "ends"),
-    [
-        ({"expires_in": 3600, "token_type": "bearer"}, 3540, 3600),
-        ({"expires_in": "3599", "token_type": "Bearer"}, 3539, 3599),  # Entra's older form
-        ({"expires_in": 3600}, 3540, 3600),  # no type
-        ({"token_type": "BearerToken", "expires_in": "1799"}, 1739, 1799),  # Apigee
-        ({"token_type": "Bearer"}, 240, 300),  # none said
-        ({"token_type": "Bearer", "expires_in": 0}, 240, 300),
-        ({"token_type": "Bearer", "expires_in": None}, 240, 300),
-        ({"token_type": "Bearer", "expires_in": 3600.5}, 3540.5, 3600.5),
-        ({"token_type": "Bearer", "expires_in": 10**12}, 86_340, 86_400),
-    ],
-)
-def test_how_long_a_token_holds(issues: dict[str, Any], renews: float, ends: float) -> None:
-    with TokenServer(issues=issues) as server:
-        token = fetch(with_secret(server))
-    assert (token.renew, token.ends) == (renews, ends)
+HOLDS: list[tuple[dict[str, Any], float, float]] = [
+    ({"expires_in": 3600, "token_type": "bearer"}, 3540, 3600),
+    ({"expires_in": "3599", "token_type": "Bearer"}, 3539, 3599),  # Entra's older form
+    ({"expires_in": 3600}, 3540, 3600),  # no type
+    ({"token_type": "BearerToken", "expires_in": "1799"}, 1739, 1799),  # Apigee
+    ({"token_type": "Bearer"}, 240, 300),  # none said
+    ({"token_type": "Bearer", "expires_in": 0}, 240, 300),
+    ({"token_type": "Bearer", "expires_in": None}, 240, 300),
+    ({"token_type": "Bearer", "expires_in": 3600.5}, 3540.5, 3600.5),
+    ({"token_type": "Bearer", "expires_in": 10**12}, 86_340, 86_400),
+]
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        raw("<html>no", kind="text/html"),
-        raw("", 302),
-        raw("[1]"),
-        raw("{" * 100_000),
-        raw("upstream away", 503),
-        said({"error": "server_error"}, 500),
-        said({"token_type": "Bearer"}),
-        said({"access_token": None}),
-        said({"access_token": {"a": 1}}),
-        said({"access_token": "two words"}),
-        said({"access_token": "line\r\nX-Evil: 1"}),
-        said({"access_token": "ok" * 9, "token_type": "DPoP"}),
-        said({"access_token": "ok" * 9, "token_type": ["Bearer"]}),
-        said({"access_token": "x" * 2_000_000}),
-        Reply(drop=True),
-        Reply(200, b"{}", {"Content-Type": "application/json", "Content-Length": "100"}),
-        Reply(200, b"no gzip", {"Content-Type": "application/json", "Content-Encoding": "gzip"}),
-    ],
-)  # fmt: skip
-def test_what_is_no_token_is_told_as_that_and_none_of_it_repeated(answer: Reply) -> None:
-    with TokenServer() as server:
-        server.will(answer)
-        told = why_not(with_secret(server))
-    assert told.startswith("The token server of HR gave no usable answer (")
-    assert told.endswith("). Try again later.")
-    assert len(told) < 160
-    assert "line" not in told
+def test_how_long_a_token_holds() -> None:
+    for issues, renews, ends in HOLDS:
+        with TokenServer(issues=issues) as server:
+            token = fetch(with_secret(server))
+        assert (token.renew, token.ends) == (renews, ends), issues
+
+
+NO_TOKENS = [
+    raw("<html>no", kind="text/html"),
+    raw("", 302),
+    raw("[1]"),
+    raw("{" * 100_000),
+    raw("upstream away", 503),
+    said({"error": "server_error"}, 500),
+    said({"token_type": "Bearer"}),
+    said({"access_token": None}),
+    said({"access_token": {"a": 1}}),
+    said({"access_token": "two words"}),
+    said({"access_token": "line\r\nX-Evil: 1"}),
+    said({"access_token": "ok" * 9, "token_type": "DPoP"}),
+    said({"access_token": "ok" * 9, "token_type": ["Bearer"]}),
+    said({"access_token": "x" * 2_000_000}),
+    Reply(drop=True),
+    Reply(200, b"{}", {"Content-Type": "application/json", "Content-Length": "100"}),
+    Reply(200, b"no gzip", {"Content-Type": "application/json", "Content-Encoding": "gzip"}),
+]  # fmt: skip
+
+
+def test_what_is_no_token_is_told_as_that_and_none_of_it_repeated() -> None:
+    for answer in NO_TOKENS:
+        with TokenServer() as server:
+            server.will(answer)
+            told = why_not(with_secret(server))
+        assert told.startswith("The token server of HR gave no usable answer ("), answer
+        assert told.endswith("). Try again later."), answer
+        assert len(told) < 160, answer
+        assert "line" not in told
 
 
 @pytest.mark.parametrize(("told", "words"), [("soon", "no JSON of a token"), ([1], "no JSON of a token")])
