@@ -21,7 +21,7 @@ from demo.hr_api import HrApi
 from emulator.app import AppToken
 from emulator.emulator import Workspace
 from model.chat import Model
-from tests.harness.databases import fresh_database, opened_before
+from tests.harness.databases import opened_before
 from tests.harness.ports import give_back, lent_port
 from tests.harness.rest_server import RestServer
 from tests.harness.run_wide import run_here
@@ -181,7 +181,7 @@ def start_bot(
     its_own = ExitStack()
     url_of_hr = functools.cache(lambda: (asked or its_own.enter_context(_running_hr(tmp_path))).url)
     started: list[RunningBot] = []
-    shared = fresh_database("postgresql", tmp_path) if replicas > 1 else ""
+    shared = opened_before("postgresql", tmp_path, "of-the-tests") if replicas > 1 else ""
 
     def start(
         *,

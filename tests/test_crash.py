@@ -251,7 +251,6 @@ HIRE = call(("POST", "/api/users", {"first_name": "Zoe"}))
 # --- killed -----------------------------------------------------------------------------------------------------------
 
 
-@BOTH_WAYS
 def test_killed_right_after_the_200_of_a_mention(system: System) -> None:
     system.model.script("hi", [answer("hello Ann")])
     program = system.start()
@@ -359,7 +358,6 @@ def test_killed_while_a_write_that_needs_nobody_is_under_way(system: System) -> 
     assert json.loads(told(system, "hire Zoe"))["outcome"] == "unknown"
 
 
-@BOTH_WAYS
 def test_killed_between_the_200_of_an_approval_and_the_write(system: System) -> None:
     """The click is recorded and nobody has looked at it: Slack's directory, asked again after a restart, is silent."""
     system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
@@ -425,22 +423,6 @@ def test_a_pending_approval_survives_several_kills_and_still_works(system: Syste
     assert len(system.writes()) == 1
     assert len(system.said(ts)) == 2
     assert len(system.model.conversation("remove Tom")) == 2
-
-
-def test_on_postgresql_a_pending_approval_survives_a_kill_as_well(system: System) -> None:
-    system.database = opened_before("postgresql", system.folder, KEY)
-    system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
-    program = system.start()
-    ts = system.mention("remove Tom")
-    card = system.card(ts)
-    program.kill()
-    second = system.start()
-    assert approved(system, ts) == card
-    system.wait_for_answer(ts, "Tom is gone")
-    system.rest()
-    assert len(system.writes()) == 1
-    assert "Approved and done" in system.shown(card)
-    assert second.terminate() == 0
 
 
 def test_a_message_kept_while_a_decision_waits_survives_a_kill(system: System) -> None:
@@ -815,9 +797,7 @@ def kill_while_it_looks_up_who_ann_is(system: System, program: Program, times: i
     program.kill()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_turn_in_whose_middle_the_process_ended_twice_is_set_aside_with_words(system: System, engine: str) -> None:
-    system.database = opened_before(engine, system.folder, KEY)
+def test_a_turn_in_whose_middle_the_process_ended_twice_is_set_aside_with_words(system: System) -> None:
     system.model.script("hi", [answer("hello Ann"), answer("yes, Ann")])
     system.model.hold()
     program = system.start()
@@ -873,9 +853,7 @@ def test_a_turn_that_got_on_between_two_ends_is_not_set_aside(system: System) ->
     assert system.said(ts) == ["Tom"]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_question_that_nobody_got_to_look_into_twice_is_set_aside_with_words(system: System, engine: str) -> None:
-    system.database = opened_before(engine, system.folder, KEY)
+def test_a_question_that_nobody_got_to_look_into_twice_is_set_aside_with_words(system: System) -> None:
     system.workspace.fault("users.info", "timeout", seconds=60, times=2)
     program = system.start()
     ts = system.mention("hi")

@@ -16,7 +16,7 @@ from bot import main
 from store.journal.hash_chain import JournalEntry
 from store.process_lock import ServerLock
 from store.store import Store
-from tests.harness.databases import fresh_database, looking_into, rows
+from tests.harness.databases import fresh_database, looking_into, opened_before, rows
 from tests.harness.postgres import programs
 from tests.harness.stores import begin
 
@@ -158,7 +158,7 @@ def test_without_a_database_that_is_told() -> None:
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A bot's database on PostgreSQL, and the programs of that very server."""
-    url = fresh_database("postgresql", tmp_path)
+    url = opened_before("postgresql", tmp_path, "ours")
     monkeypatch.setenv("PATH", f"{programs()}{os.pathsep}{os.environ['PATH']}")
     make(url, "ours")
     return {"DATABASE_URL": url, "JOURNAL_KEY": "ours"}
@@ -236,11 +236,11 @@ def test_where_the_servers_programs_are_not_there_it_says_what_to_do(
     assert "python bot.py restore --by-hand" in done.stderr
 
 
-@pytest.mark.parametrize("content", [b"", b"SQLite format 3\0", b"Dear all"])
-def test_on_a_server_what_is_no_dump_is_told(server: dict[str, str], content: bytes) -> None:
-    Path("kept").write_bytes(content)
-    done = run("restore", "--force", "kept", **server)
-    assert (done.exit_code, "is not a backup of a PostgreSQL database" in done.stderr) == (2, True)
+def test_on_a_server_what_is_no_dump_is_told(server: dict[str, str]) -> None:
+    for content in (b"", b"SQLite format 3\0", b"Dear all"):
+        Path("kept").write_bytes(content)
+        done = run("restore", "--force", "kept", **server)
+        assert (done.exit_code, "is not a backup of a PostgreSQL database" in done.stderr) == (2, True), content
 
 
 def test_a_password_is_in_no_message(tmp_path: Path) -> None:

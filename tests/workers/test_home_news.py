@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from base.clock import SteadyClock
 from emulator.emulator import Workspace
 from store.store import Store
-from tests.harness.databases import fresh_database
+from tests.harness.databases import opened_before
 from tests.harness.whole_bot import Person, Script, StartBot, calls, until
 from workers import jobs
 from workers.home_news import heard_of_homes
@@ -50,7 +50,7 @@ def test_app_home_shows_what_other_processes_did(
 
 
 def test_news_are_heard_again_after_telling_of_some_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    url, leases, heard = fresh_database("postgresql", tmp_path), Leases(), list[str]()
+    url, leases, heard = opened_before("postgresql", tmp_path, "k"), Leases(), list[str]()
     waking, clock = Waking(leases, jobs), SteadyClock()
     store = Store(url, clock, waking, "k", is_shared=True)
     tell, is_away = store.tell, threading.Event()

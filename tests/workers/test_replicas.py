@@ -163,8 +163,11 @@ def fate(system: System, kind: str) -> Iterator[tuple[Program, Callable[[], None
 FATES = pytest.mark.parametrize("kind", ["stopped", "cut off"])
 
 
-@FATES
-@pytest.mark.parametrize("reply", [HIRE, answer("hello Ann")], ids=["a write", "an answer"])
+@pytest.mark.parametrize(
+    ("kind", "reply"),
+    [("stopped", HIRE), ("cut off", HIRE), ("stopped", answer("hello Ann"))],
+    ids=["stopped: a write", "cut off: a write", "stopped: an answer"],
+)
 def test_a_turn_in_the_middle_of_a_model_call(system: System, kind: str, reply: dict[str, object]) -> None:
     """Both processes get the model's reply: a POST that needs no click, or the answer itself."""
     system.model.script("hi", [reply, answer("hello Ann")])
@@ -477,6 +480,8 @@ def test_a_turn_that_ends_its_processes_is_set_aside_and_others_are_not(system: 
     system.wait_for_answer(ts, SET_ASIDE)
     system.rest()
     assert len(system.model.requests) == 2
+    (noted,) = [row["data"] for row in rows(system.database, "journal") if row["kind"] == "set aside"]
+    assert json.loads(noted) == {"asker": ANN, "ends": 2}
 
 
 def test_reminders_and_expiry_are_one_processs_matter(system: System) -> None:
@@ -495,8 +500,7 @@ def test_reminders_and_expiry_are_one_processs_matter(system: System) -> None:
     assert (kinds.count("expire"), kinds.count("reminder")) == (1, 1)
 
 
-@pytest.mark.parametrize("off", [3_600, -3_600])
-@pytest.mark.parametrize("part", [(), ("--no-workers",)], ids=["all", "recording alone"])
+@pytest.mark.parametrize(("part", "off"), [((), 3_600), (("--no-workers",), -3_600)], ids=["all", "recording alone"])
 def test_a_machine_whose_clock_is_an_hour_off_takes_what_slack_sends_at_its_right_time(
     system: System, part: tuple[str, ...], off: int
 ) -> None:

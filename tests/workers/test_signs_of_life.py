@@ -15,7 +15,7 @@ from base.thread import Thread
 from store.engine import engine_url, libpq_url
 from store.posts import thumbs_up
 from store.store import Store
-from tests.harness.databases import fresh_database, looking_into, rows
+from tests.harness.databases import looking_into, opened_before, rows
 from tests.harness.stores import A, B, admit, arrive
 from tests.harness.whole_bot import until
 from workers import jobs
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.waits
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    return fresh_database("postgresql", tmp_path)
+    return opened_before("postgresql", tmp_path, "k")
 
 
 def test_however_long_it_takes_to_take_threads_up(url: str) -> None:
