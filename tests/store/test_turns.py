@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
 from gate.policy import Event, State
 from store.posts import message
@@ -167,20 +167,17 @@ def test_words_of_other_people_taint_the_thread(store: Store) -> None:
         store.end_turn(turn, [], last_words=AssistantMessage("done"), usage=Usage())
 
 
-@pytest.mark.parametrize(
-    ("line", "is_tainted"),
-    [
-        (ThreadMessage(ANN, "Ann", "my own words"), False),
-        (ThreadMessage(BEN, "Ben", "another's"), True),
-        (ThreadMessage(ANN, "an app", "posted in Ann's name", is_bot=True), True),
-    ],
-)
-def test_what_was_written_before_a_question_taints_unless_the_asker_wrote_it(
-    store: Store, line: ThreadMessage, is_tainted: bool
-) -> None:
-    _, turn = admit(store)
-    store.begin_turn(turn, turn.text, [line])
-    assert store.is_tainted(A.key) is is_tainted
+def test_what_was_written_before_a_question_taints_unless_the_asker_wrote_it(store: Store) -> None:
+    for number, (line, is_tainted) in enumerate(
+        (
+            (ThreadMessage(ANN, "Ann", "my own words"), False),
+            (ThreadMessage(BEN, "Ben", "another's"), True),
+            (ThreadMessage(ANN, "an app", "posted in Ann's name", is_bot=True), True),
+        )
+    ):
+        _, turn = admit(store, replace(A, ts=f"300.{number:06d}"))
+        store.begin_turn(turn, turn.text, [line])
+        assert store.is_tainted(turn.thread) is is_tainted, line
 
 
 def test_words_of_a_failed_turn_of_somebody_else_taint_as_well(store: Store) -> None:
