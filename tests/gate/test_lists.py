@@ -50,34 +50,28 @@ WANTED = [f"t{number}" for number in range(1, 36)]
 # --- all pages, as real servers have them ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SERVERS)
-@pytest.mark.parametrize("is_said", [True, False], ids=["said", "unsaid"])
-def test_all_pages_are_read_also_where_the_list_ends_with_one(
-    opened: Any, server: RestServer, name: str, is_said: bool
-) -> None:
-    one = SERVERS[name]
-    bot = opened(one.entry() if is_said else one.entry(""))
-    for count in (35, 0, 1, SIZE, 2 * SIZE):
-        server.always(one.serving(things(count)))
-        result = bot.read(f"{server.url}{one.path}", all_pages=True)
-        assert ids(result) == WANTED[:count]
-        assert "not all" not in result.get("note", "")
-
-
 HAVE_NO_SIGN = ("Datadog", "RabbitMQ", "pages from 0", "pages from 1", "pages from 1, strictly", "Directus", "Keycloak")
 
 
-@pytest.mark.parametrize("name", [name for name in SERVERS if name not in HAVE_NO_SIGN])
 @pytest.mark.parametrize("is_said", [True, False], ids=["said", "unsaid"])
-def test_a_single_page_says_that_there_is_more(opened: Any, server: RestServer, name: str, is_said: bool) -> None:
-    one = SERVERS[name]
-    bot = opened(one.entry() if is_said else one.entry(""))
-    server.always(one.serving(things(35)))
-    note = bot.read(f"{server.url}{one.path}")["note"]
-    assert note.startswith("These are not all: ")
-    assert note.endswith("The same call with all_pages reads on.")
-    server.always(one.serving(things(5)))
-    assert "note" not in bot.read(f"{server.url}{one.path}")
+def test_all_pages_are_read_also_where_the_list_ends_with_one_and_a_single_page_says_that_there_is_more(
+    opened: Any, server: RestServer, is_said: bool
+) -> None:
+    for name, one in SERVERS.items():
+        bot = opened(one.entry() if is_said else one.entry(""))
+        url = f"{server.url}{one.path}"
+        for count in (35, 0, 1, SIZE, 2 * SIZE):
+            server.always(one.serving(things(count)))
+            result = bot.read(url, all_pages=True)
+            assert ids(result) == WANTED[:count], name
+            assert "not all" not in result.get("note", ""), name
+        if name not in HAVE_NO_SIGN:
+            server.always(one.serving(things(35)))
+            note = bot.read(url)["note"]
+            assert note.startswith("These are not all: "), name
+            assert note.endswith("The same call with all_pages reads on."), name
+            server.always(one.serving(things(5)))
+            assert "note" not in bot.read(url), name
 
 
 # --- signs of more -----------------------------------------------------------------------------------------------------
@@ -85,105 +79,110 @@ def test_a_single_page_says_that_there_is_more(opened: Any, server: RestServer, 
 TEN = json.dumps(things(10))
 
 
-@pytest.mark.parametrize(
-    ("answer", "told"),
-    [
-        (reply(TEN, 200, 'Link: <https://x/?page=2>; rel="next"'), "not all: its Link header names a next page"),
-        (reply(TEN, 200, "X-Total-Count: 95"), "not all: the API counts 95 and 10 are here"),
-        (reply(TEN, 200, "Content-Range: items 0-9/95"), "not all: the API counts 95 and 10 are here"),
-        (reply(TEN, 200, "X-Next-Page: 2"), "not all: its header x-next-page names a next page"),
-        (reply(TEN, 200, "x-ms-continuation: abc"), "not all: its header x-ms-continuation names a next page"),
-        (reply(TEN, 200, "X-Total-Pages: 3"), "not all: the API counts 3 pages"),
-        (reply(TEN, 200, 'X-Pagination: {"TotalCount": 95, "HasNext": true}'), "not all: the API counts 95"),
-        (reply(f'{{"items": {TEN}, "total": "95"}}'), "not all: the API counts 95 and 10 are here"),
-        (reply(f'{{"hits": {{"total": {{"value": 95}}, "hits": {TEN}}}}}'), "not all: the API counts 95"),
-        (reply(f'{{"meta": {{"filter_count": 12, "total_count": 95}}, "data": {TEN}}}'), "the API counts 12 and 10"),
-        (reply(f'{{"results": {TEN}, "page": 1, "total_pages": 4}}'), "not all: the API counts 4 pages"),
-        (reply(f'{{"results": {TEN}, "next": "https://x/?page=2"}}'), "not all: its field next says so"),
-        (reply(f'{{"data": {{"items": {TEN}, "nextToken": "x"}}}}'), "not all: its field data.nextToken says so"),
-        (reply(f'{{"content": {TEN}, "last": false}}'), "not all: its field last says so"),
-        (reply(f'{{"values": {TEN}, "isLast": false}}'), "not all: its field isLast says so"),
-        (reply(f'{{"items": {TEN}, "hasMore": "true"}}'), "not all: its field hasMore says so"),
-        (reply(f'{{"items": {TEN}, "incomplete_results": true}}'), "not all: its field incomplete_results says so"),
-        (reply(f'{{"items": {TEN}, "per_page": 10}}'), "may not be all: the page is full, with 10 items"),
-    ],
-)
-def test_each_sign_of_more_is_told(opened: Any, server: RestServer, answer: bytes, told: str) -> None:
-    server.will(answer)
-    assert told in opened(entry("/things")).read(f"{server.url}/things")["note"]
+SIGNS: list[tuple[bytes, str]] = [
+    (reply(TEN, 200, 'Link: <https://x/?page=2>; rel="next"'), "not all: its Link header names a next page"),
+    (reply(TEN, 200, "X-Total-Count: 95"), "not all: the API counts 95 and 10 are here"),
+    (reply(TEN, 200, "Content-Range: items 0-9/95"), "not all: the API counts 95 and 10 are here"),
+    (reply(TEN, 200, "X-Next-Page: 2"), "not all: its header x-next-page names a next page"),
+    (reply(TEN, 200, "x-ms-continuation: abc"), "not all: its header x-ms-continuation names a next page"),
+    (reply(TEN, 200, "X-Total-Pages: 3"), "not all: the API counts 3 pages"),
+    (reply(TEN, 200, 'X-Pagination: {"TotalCount": 95, "HasNext": true}'), "not all: the API counts 95"),
+    (reply(f'{{"items": {TEN}, "total": "95"}}'), "not all: the API counts 95 and 10 are here"),
+    (reply(f'{{"hits": {{"total": {{"value": 95}}, "hits": {TEN}}}}}'), "not all: the API counts 95"),
+    (reply(f'{{"meta": {{"filter_count": 12, "total_count": 95}}, "data": {TEN}}}'), "the API counts 12 and 10"),
+    (reply(f'{{"results": {TEN}, "page": 1, "total_pages": 4}}'), "not all: the API counts 4 pages"),
+    (reply(f'{{"results": {TEN}, "next": "https://x/?page=2"}}'), "not all: its field next says so"),
+    (reply(f'{{"data": {{"items": {TEN}, "nextToken": "x"}}}}'), "not all: its field data.nextToken says so"),
+    (reply(f'{{"content": {TEN}, "last": false}}'), "not all: its field last says so"),
+    (reply(f'{{"values": {TEN}, "isLast": false}}'), "not all: its field isLast says so"),
+    (reply(f'{{"items": {TEN}, "hasMore": "true"}}'), "not all: its field hasMore says so"),
+    (reply(f'{{"items": {TEN}, "incomplete_results": true}}'), "not all: its field incomplete_results says so"),
+    (reply(f'{{"items": {TEN}, "per_page": 10}}'), "may not be all: the page is full, with 10 items"),
+]
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        reply(TEN),
-        reply(TEN, 200, "X-Total-Count: 10"),
-        reply(TEN, 200, "X-Next-Page: "),
-        reply(TEN, 200, 'Link: <https://x/?page=1>; rel="prev"'),
-        reply(f'{{"items": {TEN}, "total": 10, "limit": 10}}'),
-        reply(f'{{"items": {TEN}, "next": null, "limit": 10}}'),
-        reply(f'{{"items": {TEN}, "hasMore": "false", "limit": 10}}'),
-        reply(f'{{"items": {TEN}, "count": 10}}'),
-        reply(f'{{"items": {TEN}, "pageInfo": {{"hasNextPage": false, "endCursor": "x"}}}}'),
-        reply(f'{{"items": {TEN}, "paging": {{"cursors": {{"after": "x"}}}}}}'),
-        reply(f'{{"content": {TEN}, "last": true, "totalPages": 1, "size": 10}}'),
-        reply(f'{{"error": "no", "items": {TEN}, "total": 95}}', 400),
-    ],
-)
-def test_what_is_no_sign_is_not_told(opened: Any, server: RestServer, answer: bytes) -> None:
-    server.will(answer)
-    assert "all:" not in opened(entry("/things")).read(f"{server.url}/things").get("note", "")
+def test_each_sign_of_more_is_told(opened: Any, server: RestServer) -> None:
+    bot = opened(entry("/things"))
+    for answer, told in SIGNS:
+        server.will(answer)
+        assert told in bot.read(f"{server.url}/things")["note"], told
 
 
-@pytest.mark.parametrize(
-    ("url", "asked", "more"),
-    [
-        ("/things?limit=[limit]", "/things?limit=10", ""),
-        ("/things?limit=10", "/things", ""),
-        ("/things?n=[n]&max=[max]", "/things?max=10", ""),  # PowerDNS' search
-        ("/things?limit=[limit]", "/things", ", parameters: {limit: {type: integer, default: 10}}"),
-        ("/things?limit=[limit]", "/things", ", parameters: {limit: {type: integer, maximum: 10}}"),
-        ("/things?a=[a]&n=[n]", "/things?n=10", ", pagination: {style: page, parameter: a, size: n}"),
-    ],
-)
-def test_a_page_that_is_exactly_full_may_not_be_all(
-    opened: Any, server: RestServer, url: str, asked: str, more: str
-) -> None:
-    bot = opened(entry(url, more))
-    server.will(reply(TEN), reply(json.dumps(things(9))))
-    assert "These may not be all: the page is full, with 10 items." in bot.read(server.url + asked)["note"]
-    assert "note" not in bot.read(server.url + asked)
+NO_SIGNS: list[bytes] = [
+    reply(TEN),
+    reply(TEN, 200, "X-Total-Count: 10"),
+    reply(TEN, 200, "X-Next-Page: "),
+    reply(TEN, 200, 'Link: <https://x/?page=1>; rel="prev"'),
+    reply(f'{{"items": {TEN}, "total": 10, "limit": 10}}'),
+    reply(f'{{"items": {TEN}, "next": null, "limit": 10}}'),
+    reply(f'{{"items": {TEN}, "hasMore": "false", "limit": 10}}'),
+    reply(f'{{"items": {TEN}, "count": 10}}'),
+    reply(f'{{"items": {TEN}, "pageInfo": {{"hasNextPage": false, "endCursor": "x"}}}}'),
+    reply(f'{{"items": {TEN}, "paging": {{"cursors": {{"after": "x"}}}}}}'),
+    reply(f'{{"content": {TEN}, "last": true, "totalPages": 1, "size": 10}}'),
+    reply(f'{{"error": "no", "items": {TEN}, "total": 95}}', 400),
+]
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"total": 950, "count": 7},
-        {"next": 6},
-        {"pages": 350},  # a book
-        {"more": True, "last": False},
-        {"data": {"id": 5, "next": 6, "roles": ["a"]}},
-        {"links": {"self": "/orders/5"}},
-    ],
-)
-def test_a_thing_with_a_list_in_it_is_no_list(opened: Any, server: RestServer, fields: Json) -> None:
-    server.always(reply(json.dumps({"id": 5, "lines": [{"id": 1}]} | fields)))
-    assert "note" not in opened(entry("/orders/[id]")).read(f"{server.url}/orders/5")
+def test_what_is_no_sign_is_not_told(opened: Any, server: RestServer) -> None:
+    bot = opened(entry("/things"))
+    for answer in NO_SIGNS:
+        server.will(answer)
+        assert "all:" not in bot.read(f"{server.url}/things").get("note", ""), answer
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"next": "https://x/lists/5?page=2"},
-        {"truncated": True},
-        {"paging": {"next": "abc"}},
-        {"total_pages": 3},
-        {"has_more": True},
-    ],
-)
-def test_a_thing_may_say_that_its_list_is_a_part(opened: Any, server: RestServer, fields: Json) -> None:
-    server.always(reply(json.dumps({"id": 5, "items": [{"id": 1}]} | fields)))
-    assert "These are not all: " in opened(entry("/lists/[id]")).read(f"{server.url}/lists/5")["note"]
+FULL_PAGES: list[tuple[str, str, str]] = [
+    ("/things?limit=[limit]", "/things?limit=10", ""),
+    ("/things?limit=10", "/things", ""),
+    ("/things?n=[n]&max=[max]", "/things?max=10", ""),  # PowerDNS' search
+    ("/things?limit=[limit]", "/things", ", parameters: {limit: {type: integer, default: 10}}"),
+    ("/things?limit=[limit]", "/things", ", parameters: {limit: {type: integer, maximum: 10}}"),
+    ("/things?a=[a]&n=[n]", "/things?n=10", ", pagination: {style: page, parameter: a, size: n}"),
+]
+
+
+def test_a_page_that_is_exactly_full_may_not_be_all(opened: Any, server: RestServer) -> None:
+    for url, asked, more in FULL_PAGES:
+        bot = opened(entry(url, more))
+        server.will(reply(TEN), reply(json.dumps(things(9))))
+        assert "These may not be all: the page is full, with 10 items." in bot.read(server.url + asked)["note"], (
+            url,
+            asked,
+        )
+        assert "note" not in bot.read(server.url + asked), (url, asked)
+
+
+THINGS: list[Json] = [
+    {"total": 950, "count": 7},
+    {"next": 6},
+    {"pages": 350},  # a book
+    {"more": True, "last": False},
+    {"data": {"id": 5, "next": 6, "roles": ["a"]}},
+    {"links": {"self": "/orders/5"}},
+]
+
+
+def test_a_thing_with_a_list_in_it_is_no_list(opened: Any, server: RestServer) -> None:
+    bot = opened(entry("/orders/[id]"))
+    for fields in THINGS:
+        server.always(reply(json.dumps({"id": 5, "lines": [{"id": 1}]} | fields)))
+        assert "note" not in bot.read(f"{server.url}/orders/5"), fields
+
+
+THINGS_WITH_MORE: list[Json] = [
+    {"next": "https://x/lists/5?page=2"},
+    {"truncated": True},
+    {"paging": {"next": "abc"}},
+    {"total_pages": 3},
+    {"has_more": True},
+]
+
+
+def test_a_thing_may_say_that_its_list_is_a_part(opened: Any, server: RestServer) -> None:
+    bot = opened(entry("/lists/[id]"))
+    for fields in THINGS_WITH_MORE:
+        server.always(reply(json.dumps({"id": 5, "items": [{"id": 1}]} | fields)))
+        assert "These are not all: " in bot.read(f"{server.url}/lists/5")["note"], fields
 
 
 def test_a_write_and_a_recipe_tell_the_signs_of_more_too(opened: Any, server: RestServer) -> None:
@@ -332,21 +331,22 @@ def test_a_list_that_stands_still_has_no_such_note(opened: Any, server: RestServ
     assert (ids(result), "note" in result) == (WANTED[:25], False)
 
 
-@pytest.mark.parametrize(
-    "items",
-    [
-        [1, 1, 2, 2] * 5,
-        ["a", "b"] * 10,
-        [{"id": 1 + number % 2, "line": number} for number in range(20)],  # ids that tell nothing apart
-        [{"type": kind, "id": number} for kind in ("user", "group") for number in range(10)],
-        [{"value": number % 2} for number in range(20)],
-        [{"key": "color", "scope": number} for number in range(20)],
-    ],
-)
-def test_items_that_are_alike_without_being_one_stay(opened: Any, server: RestServer, items: list[Any]) -> None:
-    server.always(pages_of((items[:10], 20), (items[10:], 20)))
-    result = opened(PAGED).read(f"{server.url}/things", all_pages=True)
-    assert result["data"] == items or items[:10] == items[10:]
+ALIKE: list[list[Any]] = [
+    [1, 1, 2, 2] * 5,
+    ["a", "b"] * 10,
+    [{"id": 1 + number % 2, "line": number} for number in range(20)],  # ids that tell nothing apart
+    [{"type": kind, "id": number} for kind in ("user", "group") for number in range(10)],
+    [{"value": number % 2} for number in range(20)],
+    [{"key": "color", "scope": number} for number in range(20)],
+]
+
+
+def test_items_that_are_alike_without_being_one_stay(opened: Any, server: RestServer) -> None:
+    bot = opened(PAGED)
+    for items in ALIKE:
+        server.always(pages_of((items[:10], 20), (items[10:], 20)))
+        result = bot.read(f"{server.url}/things", all_pages=True)
+        assert result["data"] == items or items[:10] == items[10:], items
 
 
 # --- long texts --------------------------------------------------------------------------------------------------------

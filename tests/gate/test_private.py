@@ -346,7 +346,7 @@ def more(**arguments: object) -> object:
 @pytest.fixture
 def large(server: RestServer) -> None:
     """Every answer is too large for the model, and holds the secret at its end."""
-    server.always(reply(json.dumps([*range(20_000), SECRET])))
+    server.always(reply(json.dumps([*range(8_000), SECRET])))
 
 
 def ask_more(parts: BotParts, who: str, thread: str, result: str = "r1") -> str:
@@ -394,7 +394,7 @@ def test_each_askers_requests_repeat_their_own_beginning_to_the_byte(make: Make,
     """Model servers cache by it. They take turns, with restarts, approvals and mixed replies between."""
     asked: dict[str, list[list[Message]]] = {ANN: [], BEN: []}
     thread: str | None = None
-    for number in range(3):
+    for number in range(2):
         for who in (ANN, BEN):
             parts = make(prompt_budget=budget)
             mixed = calls(("GET", f"/users?about={number}"), PAY, text="Both.")
@@ -405,7 +405,7 @@ def test_each_askers_requests_repeat_their_own_beginning_to_the_byte(make: Make,
             approve(parts, thread)
             asked[who] += parts.replies.asked
     for who, requests in asked.items():
-        assert len(requests) == 12
+        assert len(requests) == 8
         for earlier, later in itertools.pairwise(requests):
             assert begins_with(later, earlier), who
     assert asked[ANN][-1][0] == asked[BEN][-1][0]  # the system message

@@ -20,7 +20,7 @@ from store.turns import Turn
 from tests.harness.bot_parts import ANN, BotParts, Clock, Json, calls, strict, tool_results
 from tests.harness.databases import rows
 from tests.harness.paged_list import LISTS, SIZE, STYLES, person, shelf
-from tests.harness.rest_server import RestServer, Seen, half_of, hang_up, late, reply, silence, to
+from tests.harness.rest_server import Answer, RestServer, Seen, half_of, hang_up, late, reply, silence, to
 from workers.cancel_flag import CancelFlag, Stopped
 
 CATALOG = (
@@ -92,31 +92,36 @@ def journal(parts: BotParts, kind: str) -> list[Json]:
 # --- all pages --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("style", STYLES)
-def test_one_call_brings_all_items(parts: BotParts, server: RestServer, style: str) -> None:
-    server.always(shelf(600))
-    result = parts.read(f"{server.url}/{style}", all_pages=True, select=COUNT)
-    assert result["data"] == [600, 1, 600]
-    assert (result["pages"], result["items"]) == (6 + (style == "offset"), 600)  # offsets end with an empty page
-    assert "note" not in result or "not all" not in result["note"]
-    assert all(seen.headers["authorization"] == "Bearer T0P-s3cret" for seen in server.requests)
-
-
-@pytest.mark.parametrize("style", STYLES)
-def test_the_bounds_of_the_catalog_hold_and_are_told(tmp_path: Path, server: RestServer, style: str) -> None:
-    for bound, words in (
-        ("max_pages: 4", "max_pages of the catalog is 4"),
-        ("max_items: 350", "max_items of the catalog is 350"),
-    ):
-        catalog = CATALOG.replace(LISTS, LISTS.replace("pagination: {{", f"pagination: {{{{{bound}, "))
+def test_one_call_brings_all_items(parts: BotParts, server: RestServer) -> None:
+    for style in STYLES:
         server.always(shelf(600))
-        with closing(BotParts(tmp_path, catalog.format(base=server.url), timeout=5)) as parts:
+        result = parts.read(f"{server.url}/{style}", all_pages=True, select=COUNT)
+        assert result["data"] == [600, 1, 600], style
+        pages = 6 + (style == "offset")  # offsets end with an empty page
+        assert (result["pages"], result["items"]) == (pages, 600), style
+        assert "note" not in result or "not all" not in result["note"], style
+        assert {seen.headers["authorization"] for seen in server.requests} == {"Bearer T0P-s3cret"}, style
+
+
+@pytest.mark.parametrize(
+    ("bound", "count", "words"),
+    [
+        ("max_pages: 3", 300, "max_pages of the catalog is 3"),
+        ("max_items: 250", 250, "max_items of the catalog is 250"),
+    ],
+)
+def test_the_bounds_of_the_catalog_hold_and_are_told(
+    tmp_path: Path, server: RestServer, bound: str, count: int, words: str
+) -> None:
+    catalog = CATALOG.replace(LISTS, LISTS.replace("pagination: {{", f"pagination: {{{{{bound}, "))
+    server.always(shelf(600))
+    with closing(BotParts(tmp_path, catalog.format(base=server.url), timeout=5)) as parts:
+        for style in STYLES:
             result = parts.read(f"{server.url}/{style}", all_pages=True, select=COUNT)
-        count = 400 if "pages" in bound else 350
-        assert result["data"] == [count, 1, count]
-        assert words in result["note"]
-        assert len(server.requests) == 4
-        server.requests.clear()
+            assert result["data"] == [count, 1, count], style
+            assert words in result["note"], style
+            assert len(server.requests) == 3, style
+            server.requests.clear()
 
 
 def test_where_the_catalog_names_no_bounds_fifty_pages_are_read(parts: BotParts, server: RestServer) -> None:
@@ -136,11 +141,15 @@ def test_what_was_left_out_is_told_with_the_total(parts: BotParts, server: RestS
     assert "30 of 2,304 were read, since max_pages" in parts.read(f"{server.url}/bounded", all_pages=True)["note"]
 
 
-@pytest.mark.parametrize("total", [10, 99, -5, "many", None, True, [], 1e99, 10**30, "9" * 5_000])
-def test_a_total_that_is_wrong_ends_nothing_early(parts: BotParts, server: RestServer, total: object) -> None:
-    server.will(page(1, total=total), page(101, total=total), page(201, 7, total=total), page(0, 0, total=total))
-    result = parts.read(f"{server.url}/page", all_pages=True, select=COUNT)
-    assert result["data"] == [207, 1, 207]
+WRONG_TOTALS: list[object] = [10, 99, -5, "many", None, True, [], 1e99, 10**30, "9" * 5_000]
+
+
+def test_a_total_that_is_wrong_ends_nothing_early(parts: BotParts, server: RestServer) -> None:
+    for total in WRONG_TOTALS:
+        server.drop_answers()
+        server.will(page(1, total=total), page(101, total=total), page(201, 7, total=total), page(0, 0, total=total))
+        result = parts.read(f"{server.url}/page", all_pages=True, select=COUNT)
+        assert result["data"] == [207, 1, 207], total
 
 
 def test_the_rest_of_the_query_stays_on_every_page(parts: BotParts, server: RestServer) -> None:
@@ -149,59 +158,59 @@ def test_the_rest_of_the_query_stays_on_every_page(parts: BotParts, server: Rest
     assert server.calls == [("GET", f"/page?page={number}&team=a%20b") for number in (1, 2, 3)]
 
 
-@pytest.mark.parametrize(
-    "where",
-    [
-        "http://{other}/link?at=1",
-        "//{other}/link?at=1",
-        "https://{own}/link?at=1",  # the server thinks that it is behind HTTPS, or that it is not
-        "https://api.example.com/v3/elsewhere/4711?at=1",
-        "/payroll?at=1",
-        "/other/link?at=1",
-        "/link/../payroll?at=1",
-        "?at=1",
-        "/link?at=1&admin=1",
-        "/link?api_key=T0P&at=1#page",
-    ],
-)
+NEXT_LINKS: list[str] = [
+    "http://{other}/link?at=1",
+    "//{other}/link?at=1",
+    "https://{own}/link?at=1",  # the server thinks that it is behind HTTPS, or that it is not
+    "https://api.example.com/v3/elsewhere/4711?at=1",
+    "/payroll?at=1",
+    "/other/link?at=1",
+    "/link/../payroll?at=1",
+    "?at=1",
+    "/link?at=1&admin=1",
+    "/link?api_key=T0P&at=1#page",
+]
+
+
 def test_of_a_link_its_query_counts_on_the_path_that_was_asked(
-    parts: BotParts, server: RestServer, elsewhere: RestServer, where: str
+    parts: BotParts, server: RestServer, elsewhere: RestServer
 ) -> None:
-    url = where.format(other=f"127.0.0.1:{elsewhere.port}", own=f"127.0.0.1:{server.port}")
-    server.will(reply(json.dumps([person(1)]), 200, f'Link: <{url}>; rel="next"'), reply(json.dumps([person(2)])))
-    result = parts.read(f"{server.url}/link", all_pages=True)
-    assert result["data"] == [person(1), person(2)]
-    assert "note" not in result
-    assert server.calls == [("GET", "/link"), ("GET", "/link?at=1")]
-    assert elsewhere.requests == []
+    for where in NEXT_LINKS:
+        server.requests.clear()
+        url = where.format(other=f"127.0.0.1:{elsewhere.port}", own=f"127.0.0.1:{server.port}")
+        server.will(reply(json.dumps([person(1)]), 200, f'Link: <{url}>; rel="next"'), reply(json.dumps([person(2)])))
+        result = parts.read(f"{server.url}/link", all_pages=True)
+        assert result["data"] == [person(1), person(2)], where
+        assert "note" not in result, where
+        assert server.calls == [("GET", "/link"), ("GET", "/link?at=1")], where
+        assert elsewhere.requests == [], where
 
 
-@pytest.mark.parametrize(
-    ("url", "why"),
-    [
-        ("/secrets", "does not allow"),
-        (
-            "/secrets?admin=1",
-            "uses admin, and the url of GET /next_url in the catalog has no such query name",
-        ),
-        ("/payroll", "needs a person's approval"),
-        ("/other/link", "at another API"),
-        ("http://169.254.169.254/latest", "does not allow"),
-        ("javascript:alert(1)", "does not allow"),
-        ("/next_url?at=%07", "what the API gave for the next page is nothing that the catalog allows"),
-        ("x" * 5_000, "5,000 characters long"),
-        (7, "is not text"),
-        ({"title": "/link"}, "is not text"),
-    ],
-)
-def test_a_next_page_outside_of_the_catalog_is_not_fetched(
-    parts: BotParts, server: RestServer, url: object, why: str
-) -> None:
-    server.will(page(1, 2, next=url))
-    result = parts.read(f"{server.url}/next_url", all_pages=True)
-    assert result["data"] == [person(1), person(2)]
-    assert why in result["note"]
-    assert len(server.requests) == 1
+OUTSIDE: list[tuple[object, str]] = [
+    ("/secrets", "does not allow"),
+    (
+        "/secrets?admin=1",
+        "uses admin, and the url of GET /next_url in the catalog has no such query name",
+    ),
+    ("/payroll", "needs a person's approval"),
+    ("/other/link", "at another API"),
+    ("http://169.254.169.254/latest", "does not allow"),
+    ("javascript:alert(1)", "does not allow"),
+    ("/next_url?at=%07", "what the API gave for the next page is nothing that the catalog allows"),
+    ("x" * 5_000, "5,000 characters long"),
+    (7, "is not text"),
+    ({"title": "/link"}, "is not text"),
+]
+
+
+def test_a_next_page_outside_of_the_catalog_is_not_fetched(parts: BotParts, server: RestServer) -> None:
+    for url, why in OUTSIDE:
+        server.requests.clear()
+        server.will(page(1, 2, next=url))
+        result = parts.read(f"{server.url}/next_url", all_pages=True)
+        assert result["data"] == [person(1), person(2)], url
+        assert why in result["note"], url
+        assert len(server.requests) == 1, url
 
 
 def test_a_cursor_may_be_as_long_as_those_that_hold_a_state(parts: BotParts, server: RestServer) -> None:
@@ -246,7 +255,7 @@ def test_a_list_begins_at_a_number_or_not_at_all(parts: BotParts, server: RestSe
     assert server.requests == []
 
 
-FAULTS = [
+FAULTS: list[tuple[Answer | bytes, str]] = [
     (reply('{"error": "boom"}', 500), "page 3 failed with 500"),
     (reply("[]", 401), "page 3 failed with 401"),
     (hang_up, "page 3 failed: "),
@@ -258,15 +267,14 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "why"), FAULTS)
-def test_a_fault_in_the_middle_keeps_what_was_collected(
-    parts: BotParts, server: RestServer, fault: Any, why: str
-) -> None:
-    server.will(page(1, total=900), page(101, total=900), fault, fault)
-    result = parts.read(f"{server.url}/page", all_pages=True, select=COUNT)
-    assert result["data"] == [200, 1, 200]
-    assert (result["pages"], result["items"]) == (2, 200)
-    assert f"These are not all: 200 of 900 were read, since {why}" in result["note"]
+def test_a_fault_in_the_middle_keeps_what_was_collected(parts: BotParts, server: RestServer) -> None:
+    for fault, why in FAULTS:
+        server.drop_answers()
+        server.will(page(1, total=900), page(101, total=900), fault, fault)
+        result = parts.read(f"{server.url}/page", all_pages=True, select=COUNT)
+        assert result["data"] == [200, 1, 200], why
+        assert (result["pages"], result["items"]) == (2, 200), why
+        assert f"These are not all: 200 of 900 were read, since {why}" in result["note"], why
 
 
 def test_a_fault_at_the_first_page_is_told_as_of_any_call(parts: BotParts, server: RestServer) -> None:
@@ -278,12 +286,15 @@ def test_a_fault_at_the_first_page_is_told_as_of_any_call(parts: BotParts, serve
     assert "error" in parts.read(f"{server.url}/page", all_pages=True)
 
 
-@pytest.mark.parametrize("data", ['{"people": 3}', '"text"', '{"data": "x"}', '{"data": {"0": 1}}', "3", ""])
-def test_an_answer_without_a_list_is_shown_as_it_is(parts: BotParts, server: RestServer, data: str) -> None:
-    server.will(reply(data))
-    result = parts.read(f"{server.url}/page", all_pages=True)
-    assert result["data"] == (json.loads(data) if data else None)
-    assert "all_pages: no list was found" in result["note"]
+NO_LISTS: list[str] = ['{"people": 3}', '"text"', '{"data": "x"}', '{"data": {"0": 1}}', "3", ""]
+
+
+def test_an_answer_without_a_list_is_shown_as_it_is(parts: BotParts, server: RestServer) -> None:
+    for data in NO_LISTS:
+        server.will(reply(data))
+        result = parts.read(f"{server.url}/page", all_pages=True)
+        assert result["data"] == (json.loads(data) if data else None), data
+        assert "all_pages: no list was found" in result["note"], data
 
 
 def test_items_that_are_no_objects_are_a_list_too(parts: BotParts, server: RestServer) -> None:
@@ -332,22 +343,21 @@ def test_an_api_that_gives_links_only_for_a_page_is_asked_for_the_first(parts: B
     assert parts.read(f"{server.url}/begun", all_pages=True)["data"] == [1, 2]
 
 
-@pytest.mark.parametrize("wrong", ["yes", 1.5, [], {"a": 1}, 7])
-def test_all_pages_is_true_or_nothing(parts: BotParts, server: RestServer, wrong: object) -> None:
-    with pytest.raises(BadCall, match="Set all_pages to true, or leave it out"):
-        parts.read(f"{server.url}/page", all_pages=wrong)
+def test_all_pages_is_true_or_nothing(parts: BotParts, server: RestServer) -> None:
+    wrongs: list[object] = ["yes", 1.5, [], {"a": 1}, 7]
+    for wrong in wrongs:
+        with pytest.raises(BadCall, match="Set all_pages to true, or leave it out"):
+            parts.read(f"{server.url}/page", all_pages=wrong)
 
 
-@pytest.mark.parametrize("more", [{"all_pages": True}, {"select": "id"}])
-@pytest.mark.parametrize(("method", "url"), [("POST", "/people"), ("GET", "/payroll")])
-def test_what_is_for_reads_is_refused_where_a_person_decides(
-    parts: BotParts, server: RestServer, method: str, url: str, more: Json
-) -> None:
-    parts.replies.will(calls({"method": method, "url": server.url + url, **more}))
-    parts.ask()
-    (result,) = tool_results(parts.replies.asked[1])
-    assert "Make it without them" in result["error"]
-    assert (parts.pending(), server.requests) == ([], [])
+def test_what_is_for_reads_is_refused_where_a_person_decides(parts: BotParts, server: RestServer) -> None:
+    for method, url in (("POST", "/people"), ("GET", "/payroll")):
+        for more in ({"all_pages": True}, {"select": "id"}):
+            parts.replies.will(calls({"method": method, "url": server.url + url, **more}))
+            parts.ask()
+            (result,) = tool_results(parts.replies.asked[-1])
+            assert "Make it without them" in result["error"], (url, more)
+            assert (parts.pending(), server.requests) == ([], []), (url, more)
 
 
 # --- in the loop ------------------------------------------------------------------------------------------------------
@@ -440,54 +450,44 @@ def test_with_all_pages_it_selects_of_the_list_of_all_items(parts: BotParts, ser
     assert parts.read(f"{server.url}/page", all_pages=True, select="[?id == `222`].name")["data"] == ["Person 222"]
 
 
-@pytest.mark.parametrize(
-    ("expression", "what"),
-    [
-        ("data[", "not valid JMESPath"),
-        ("data[?id = 1]", "not valid JMESPath"),
-        ("a" * 1_001, "longer than 1,000 characters"),
-        ("(" * 500, "select: "),
-        (5, "select is a JMESPath as text, for example"),
-        (["data"], "select is a JMESPath as text, for example"),
-        (True, "select is a JMESPath as text, for example"),
-    ],
-)
-def test_a_wrong_expression_is_told_before_anything_is_sent(
-    parts: BotParts, server: RestServer, expression: object, what: str
-) -> None:
-    parts.replies.will(calls({"method": "GET", "url": server.url + "/page", "select": expression}))
-    parts.ask()
-    (result,) = tool_results(parts.replies.asked[1])
-    assert what in result["error"]
-    assert server.requests == []
+WRONG_EXPRESSIONS: list[tuple[object, str]] = [
+    ("data[", "not valid JMESPath"),
+    ("data[?id = 1]", "not valid JMESPath"),
+    ("a" * 1_001, "longer than 1,000 characters"),
+    ("(" * 500, "select: "),
+    (5, "select is a JMESPath as text, for example"),
+    (["data"], "select is a JMESPath as text, for example"),
+    (True, "select is a JMESPath as text, for example"),
+]
 
 
-@pytest.mark.parametrize(
-    "expression",
-    [
-        "|".join(["[@,@]"] * 60),
-        "join(join(',', data[*].name), data[*].name)",
-    ],
-)
-def test_an_expression_of_huge_cost_ends_with_words_and_the_answer_is_kept(
-    parts: BotParts, server: RestServer, expression: str
-) -> None:
+def test_a_wrong_expression_is_told_before_anything_is_sent(parts: BotParts, server: RestServer) -> None:
+    for expression, what in WRONG_EXPRESSIONS:
+        parts.replies.will(calls({"method": "GET", "url": server.url + "/page", "select": expression}))
+        parts.ask()
+        (result,) = tool_results(parts.replies.asked[-1])
+        assert what in result["error"], what
+        assert server.requests == [], what
+
+
+def test_an_expression_of_huge_cost_ends_with_words_and_the_answer_is_kept(parts: BotParts, server: RestServer) -> None:
+    """test_jmespath.py has all kinds."""
     server.will(page(1, 2_000))
-    result = parts.read(f"{server.url}/page", select=expression)
+    result = parts.read(f"{server.url}/page", select="join(join(',', data[*].name), data[*].name)")
     assert result["data"] is None
     assert "too much work" in result["note"]
     assert result["result"] == "r1"
 
 
-@pytest.mark.parametrize("expression", ["nothing", "data.name", "data[5]"])
-def test_a_selection_that_finds_nothing_is_told_with_what_there_is(
-    parts: BotParts, server: RestServer, expression: str
-) -> None:
-    server.will(page(1, 2, total=2))
-    result = parts.read(f"{server.url}/page", select=expression)
-    assert result["data"] is None
-    assert "select found nothing (null). There is an object with the fields data, total." in result["note"]
-    assert result["result"] == "r1"
+def test_a_selection_that_finds_nothing_is_told_with_what_there_is(parts: BotParts, server: RestServer) -> None:
+    for number, expression in enumerate(("nothing", "data.name", "data[5]"), 1):
+        server.will(page(1, 2, total=2))
+        result = parts.read(f"{server.url}/page", select=expression)
+        assert result["data"] is None, expression
+        assert "select found nothing (null). There is an object with the fields data, total." in result["note"], (
+            expression
+        )
+        assert result["result"] == f"r{number}", expression
 
 
 def test_what_the_api_says_to_a_call_that_failed_is_shown_whole(parts: BotParts, server: RestServer) -> None:
@@ -553,43 +553,35 @@ def test_another_threads_result_is_refused(parts: BotParts, server: RestServer) 
     assert tool_results(parts.replies.asked[-1])[0]["error"].startswith("r1 was not kept, or is no longer kept.")
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BotParts, str]]:
-    """A bot that has kept a large list as r1 of a thread, for wishes that change nothing."""
-    with RestServer() as server, closing(made(tmp_path_factory.mktemp("kept"), server)) as parts:
-        yield parts, listed(parts, server)[0]
+WRONG_WISHES: list[tuple[Json, str]] = [
+    ({}, "result is the name that a result gave"),
+    ({"result": "r0x"}, "result is the name"),
+    ({"result": ["r1"]}, "result is the name"),
+    ({"result": "r2"}, "r2 was not kept"),
+    ({"result": "r" + "9" * 30}, "result is the name"),
+    ({"result": "r1", "from": -1}, "from is a whole number from 0 on"),
+    ({"result": "r1", "from": True}, "from is a whole number"),
+    ({"result": "r1", "from": {}}, "from is a whole number"),
+    ({"result": "r1", "count": 0}, "count is a whole number from 1 on"),
+    ({"result": "r1", "limit": 5}, "Unknown argument 'limit'"),
+    ({"result": "r1", "select": "[?"}, "not valid JMESPath"),
+    ({"result": "r1", "select": "sort_by(@, &nothing)"}, "select failed"),
+    ({"result": "r1", "select": "nothing"}, "select found nothing (null). r1 is a list of 2,304 objects"),
+    ({"result": "r1", "select": "[0]", "from": 1}, "are for lists and texts, and this is an object"),
+    ({"result": "r1", "last": 0}, "last is a whole number from 1 on"),
+    ({"result": "r1", "last": 5, "from": 1}, "leave out from, count and lines"),
+    ({"result": "r1", "lines": 5, "count": 1}, "give one of them"),
+    ({"result": "r1", "contains": ["x"]}, "contains is a text"),
+    ({"result": "r1", "select": "join(join(',', [].name), [].name)"}, "too much work"),
+]
 
 
-@pytest.mark.xdist_group("kept")
-@pytest.mark.parametrize(
-    ("arguments", "what"),
-    [
-        ({}, "result is the name that a result gave"),
-        ({"result": "r0x"}, "result is the name"),
-        ({"result": ["r1"]}, "result is the name"),
-        ({"result": "r2"}, "r2 was not kept"),
-        ({"result": "r" + "9" * 30}, "result is the name"),
-        ({"result": "r1", "from": -1}, "from is a whole number from 0 on"),
-        ({"result": "r1", "from": True}, "from is a whole number"),
-        ({"result": "r1", "from": {}}, "from is a whole number"),
-        ({"result": "r1", "count": 0}, "count is a whole number from 1 on"),
-        ({"result": "r1", "limit": 5}, "Unknown argument 'limit'"),
-        ({"result": "r1", "select": "[?"}, "not valid JMESPath"),
-        ({"result": "r1", "select": "sort_by(@, &nothing)"}, "select failed"),
-        ({"result": "r1", "select": "nothing"}, "select found nothing (null). r1 is a list of 2,304 objects"),
-        ({"result": "r1", "select": "[0]", "from": 1}, "are for lists and texts, and this is an object"),
-        ({"result": "r1", "last": 0}, "last is a whole number from 1 on"),
-        ({"result": "r1", "last": 5, "from": 1}, "leave out from, count and lines"),
-        ({"result": "r1", "lines": 5, "count": 1}, "give one of them"),
-        ({"result": "r1", "contains": ["x"]}, "contains is a text"),
-        ({"result": "r1", "select": "join(join(',', [].name), [].name)"}, "too much work"),
-    ],
-)
-def test_a_wrong_wish_for_more_is_told_in_words(kept: tuple[BotParts, str], arguments: Json, what: str) -> None:
-    parts, thread = kept
-    with pytest.raises(BadCall) as error:
-        parts.gate.more(of(thread), arguments)
-    assert what in str(error.value)
+def test_a_wrong_wish_for_more_is_told_in_words(parts: BotParts, server: RestServer) -> None:
+    thread, _ = listed(parts, server)
+    for arguments, what in WRONG_WISHES:
+        with pytest.raises(BadCall) as error:
+            parts.gate.more(of(thread), arguments)
+        assert what in str(error.value), arguments
 
 
 def test_what_is_kept_outlives_the_process_and_goes_with_time_or_the_thread(tmp_path: Path, server: RestServer) -> None:

@@ -82,7 +82,7 @@ def shown(row: Proposal, bot: BotParts) -> list[str]:
 
 def asked(bot: BotParts, method: str, url: str, body: object = None) -> list[str]:
     """What the card of a request says of what it is about."""
-    row = bot.approved(method, url, body)
+    row = bot.proposed(method, url, body)
     return [line for line in shown(row, bot) if line != "Does it."]
 
 
@@ -102,35 +102,35 @@ POST /users
 ABOUT_TOM = 'About: Tom Berg, id 7, email "tom.berg@example.com"'
 
 
-@pytest.mark.parametrize(
-    ("method", "url", "body", "more"),
-    [
-        ("PATCH", "/users/7", {"role": "admin"}, ['role: (nothing) → "admin"']),
-        ("PUT", "/users/7", TOM | {"job": "Lead"}, ['job: "Sales" → "Lead"']),
-        ("POST", "/users/7", {"job": "Lead"}, ['job: "Sales" → "Lead"']),
-        ("POST", "/users/7/suspend", None, []),
-        ("POST", "/users/7/suspend", {"job": "none", "reason": "left"}, []),
-        ("PUT", "/users/7/suspend", None, []),
-        ("PUT", "/users/7/suspend", {"job": "none"}, []),
-        ("DELETE", "/users/7/sessions", None, []),
-        ("PUT", "/users/7", None, ["The request has no body, so it names no field."]),
-        ("PATCH", "/users/7", None, ["The request has no body, so it names no field."]),
-        ("POST", "/users", {"first_name": "Zoe"}, []),
-    ],
-)
+ABOUT_WHOM: list[tuple[str, str, object, list[str]]] = [
+    ("PATCH", "/users/7", {"role": "admin"}, ['role: (nothing) → "admin"']),
+    ("PUT", "/users/7", TOM | {"job": "Lead"}, ['job: "Sales" → "Lead"']),
+    ("POST", "/users/7", {"job": "Lead"}, ['job: "Sales" → "Lead"']),
+    ("POST", "/users/7/suspend", None, []),
+    ("POST", "/users/7/suspend", {"job": "none", "reason": "left"}, []),
+    ("PUT", "/users/7/suspend", None, []),
+    ("PUT", "/users/7/suspend", {"job": "none"}, []),
+    ("DELETE", "/users/7/sessions", None, []),
+    ("PUT", "/users/7", None, ["The request has no body, so it names no field."]),
+    ("PATCH", "/users/7", None, ["The request has no body, so it names no field."]),
+    ("POST", "/users", {"first_name": "Zoe"}, []),
+]
+
+
 def test_a_card_names_whom_it_is_about_and_claims_no_change_that_it_cannot_know(
-    parts: Callable[[str], BotParts], api: Api, method: str, url: str, body: object, more: list[str]
+    parts: Callable[[str], BotParts], api: Api
 ) -> None:
     """ "Make Ann an admin" with Bob's id got an honest click: the card showed the id alone."""
     api.there = {"/users/7": TOM}
-    expected = [ABOUT_TOM, *more] if "7" in url else more
-    assert asked(parts(USERS), method, url, body) == expected
-    assert api.reads == (["/users/7"] if "7" in url else [])
+    bot = parts(USERS)
+    for method, url, body, more in ABOUT_WHOM:
+        api.requests.clear()
+        expected = [ABOUT_TOM, *more] if "7" in url else more
+        assert asked(bot, method, url, body) == expected, (method, url, body)
+        assert api.reads == (["/users/7"] if "7" in url else []), (method, url, body)
 
 
-@pytest.mark.parametrize(
-    ("thing", "about"),
-    [
+NAMED: list[tuple[Any, str]] = [
         (TOM, 'Tom Berg, id 7, email "tom.berg@example.com"'),
         ({"data": TOM}, 'Tom Berg, id 7, email "tom.berg@example.com"'),
         ({"data": {"id": "7", "type": "user", "attributes": {"name": "Tom"}}}, "Tom, id 7"),
@@ -150,36 +150,37 @@ def test_a_card_names_whom_it_is_about_and_claims_no_change_that_it_cannot_know(
         ([{"id": 7, "name": "Tom"}], "Tom, id 7"),
         ("a text", "a text, user_id 7"),
         (None, "user_id 7"),
-    ],
-)  # fmt: skip
-def test_a_thing_is_named_by_the_usual_fields(
-    parts: Callable[[str], BotParts], api: Api, thing: Any, about: str
-) -> None:
-    api.there = {"/users/7": thing}
-    assert asked(parts(USERS), "POST", "/users/7/suspend") == [f"About: {about}"]
+    ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("title", "about"),
-    [
-        ("title: nick", "Tommy, id 7"),
-        ("title: [nick, role]", "Tommy admin, id 7"),
-        ("title: [nick, nowhere]", "Tommy, id 7"),
-        ("title: nowhere", "Tom, id 7"),
-        ("title: team.name", "Blue, id 7"),
-        ("title: id", "id 7"),
-    ],
-)
-@pytest.mark.parametrize("entry", ["GET", "POST"])
-def test_the_catalog_can_say_what_names_a_thing(
-    parts: Callable[[str], BotParts], api: Api, title: str, about: str, entry: str
-) -> None:
-    api.there = {"/users/7": {"id": 7, "name": "Tom", "nick": "Tommy", "role": "admin", "team": {"name": "Blue"}}}
-    endpoints = {"GET": "GET /users/[id]", "POST": "POST /users/[id]/suspend"}
-    endpoints[entry] += f" {title}"
-    assert asked(parts("\n".join(endpoints.values())), "POST", "/users/7/suspend") == [
-        f"About: {about}".replace("About: id 7", 'About: "7"')
-    ]
+def test_a_thing_is_named_by_the_usual_fields(parts: Callable[[str], BotParts], api: Api) -> None:
+    bot = parts(USERS)
+    for thing, about in NAMED:
+        api.there = {"/users/7": thing}
+        assert asked(bot, "POST", "/users/7/suspend") == [f"About: {about}"], thing
+
+
+TITLES = {
+    "title: nick": "Tommy, id 7",
+    "title: [nick, role]": "Tommy admin, id 7",
+    "title: [nick, nowhere]": "Tommy, id 7",
+    "title: nowhere": "Tom, id 7",
+    "title: team.name": "Blue, id 7",
+    "title: id": '"7"',
+}
+
+
+def test_the_catalog_can_say_what_names_a_thing(parts: Callable[[str], BotParts], api: Api) -> None:
+    thing = {"id": 7, "name": "Tom", "nick": "Tommy", "role": "admin", "team": {"name": "Blue"}}
+    get, post = [], []
+    for number, title in enumerate(TITLES):
+        api.there[f"/read{number}/7"] = api.there[f"/written{number}/7"] = thing
+        get.append(f"GET /read{number}/[id] {title}\nPOST /read{number}/[id]/suspend")
+        post.append(f"GET /written{number}/[id]\nPOST /written{number}/[id]/suspend {title}")
+    bot = parts("\n".join(get + post))
+    for number, (title, about) in enumerate(TITLES.items()):
+        for path in ("read", "written"):
+            assert asked(bot, "POST", f"/{path}{number}/7/suspend") == [f"About: {about}"], (title, path)
 
 
 PEOPLE = [BOB, TOM, {"id": 77, "first_name": "Tom", "last_name": "Berger"}]
@@ -301,9 +302,7 @@ def test_a_bulk_request_shows_what_its_query_chooses(parts: Callable[[str], BotP
     assert api.reads == ["/recs?state=closed"]
 
 
-@pytest.mark.parametrize(
-    ("endpoints", "url", "body", "problem"),
-    [
+OTHERWISE_CHOSEN: list[tuple[str, str, object, str]] = [
         ("GET /recs", "/recs?state=closed", None, "the request selects by 'state', which GET /recs does not take"),
         ("GET /recs?state=[s]", "/recs?state=closed", {"only": "old"}, "the request's body says which things are meant"),
         ("GET /recs?state=[s]", "/recs", {"filter": {"state": "closed"}}, "the request's body says which things are meant"),
@@ -312,33 +311,32 @@ def test_a_bulk_request_shows_what_its_query_chooses(parts: Callable[[str], BotP
          "the request selects by 'state', which GET /recs does not take"),
         ("GET /recs?state=open", "/recs?state=closed", None, "the request selects by 'state', which GET /recs does not take"),
         ("GET /recs?state=[s] approval: always", "/recs?state=closed", None, "reading it needs a person's approval"),
-    ],
-)  # fmt: skip
-def test_what_a_bulk_request_chooses_in_another_way_is_not_shown(
-    parts: Callable[[str], BotParts], api: Api, endpoints: str, url: str, body: object, problem: str
-) -> None:
+    ]  # fmt: skip
+
+
+def test_what_a_bulk_request_chooses_in_another_way_is_not_shown(parts: Callable[[str], BotParts], api: Api) -> None:
     api.there = {"/recs": OPEN + CLOSED, "/recs?state=closed": CLOSED, "/recs?state=open": OPEN}
-    lines = asked(parts(f"{endpoints}\nDELETE /recs?state=[state]"), "DELETE", url, body)
-    assert lines == [f"What this is about can't be shown: {problem}."]
+    for endpoints, url, body, problem in OTHERWISE_CHOSEN:
+        lines = asked(parts(f"{endpoints}\nDELETE /recs?state=[state]"), "DELETE", url, body)
+        assert lines == [f"What this is about can't be shown: {problem}."], (endpoints, url, body)
 
 
-@pytest.mark.parametrize(
-    ("url", "body"),
-    [
-        ("/recs", [3, 9]),
-        ("/recs", ["3", "9"]),
-        ("/recs", {"ids": [3, 9]}),
-        ("/recs", {"keys": [3, 9], "hard": True}),
-        ("/recs", {"rec_ids": [3, 9]}),
-        ("/recs", [{"id": 3}, {"id": 9}]),
-        ("/recs", {"data": [{"type": "recs", "id": "3"}, {"type": "recs", "id": "9"}]}),
-        ("/recs?ids=3,9", None),
-        ("/recs?ids=3&ids=9", None),
-    ],
-)
+WITH_IDS: list[tuple[str, object]] = [
+    ("/recs", [3, 9]),
+    ("/recs", ["3", "9"]),
+    ("/recs", {"ids": [3, 9]}),
+    ("/recs", {"keys": [3, 9], "hard": True}),
+    ("/recs", {"rec_ids": [3, 9]}),
+    ("/recs", [{"id": 3}, {"id": 9}]),
+    ("/recs", {"data": [{"type": "recs", "id": "3"}, {"type": "recs", "id": "9"}]}),
+    ("/recs?ids=3,9", None),
+    ("/recs?ids=3&ids=9", None),
+]
+
+
 @pytest.mark.parametrize("single", [True, False])
 def test_the_ids_that_a_request_names_are_what_is_asked_for(
-    parts: Callable[[str], BotParts], api: Api, url: str, body: object, single: bool
+    parts: Callable[[str], BotParts], api: Api, single: bool
 ) -> None:
     """A DELETE of [9, 10] showed items 1, 2 and 3."""
     api.there = {"/recs": OPEN + CLOSED, "/recs/3": CLOSED[0]}
@@ -347,9 +345,16 @@ def test_the_ids_that_a_request_names_are_what_is_asked_for(
         f"GET /recs{'' if single else ' pagination: {style: link}'}\nDELETE /recs?ids=[ids] {ids}"
         + ("\nGET /recs/[id]" if single else "")
     )
-    lines = asked(bot, "DELETE", url, body)
-    assert lines == ["About: 1: Three, id 3", "1 of the 2 that the request names:", "• Three, id 3", "Not there: 9"]
-    assert api.reads == (["/recs/3", "/recs/9"] if single else ["/recs"])
+    for url, body in WITH_IDS:
+        api.requests.clear()
+        lines = asked(bot, "DELETE", url, body)
+        assert lines == [
+            "About: 1: Three, id 3",
+            "1 of the 2 that the request names:",
+            "• Three, id 3",
+            "Not there: 9",
+        ], (url, body)
+        assert api.reads == (["/recs/3", "/recs/9"] if single else ["/recs"]), (url, body)
 
 
 def test_of_many_ids_the_list_is_read_instead_of_each(parts: Callable[[str], BotParts], api: Api) -> None:
@@ -396,9 +401,7 @@ def test_a_bulk_request_over_several_pages_shows_them_all(parts: Callable[[str],
     assert lines[2:] == [f"• id {number}" for number in range(2, 12)]
 
 
-@pytest.mark.parametrize(
-    ("answer", "paging", "line"),
-    [
+COUNTS: list[tuple[Reply, str, str]] = [
         (as_json(OPEN), "", UNKNOWN),
         (as_json(OPEN), "pagination: {style: link}", "All 2 that GET {url} lists:"),
         (as_json([]), "pagination: {style: link}", "Nothing: GET {url} lists none."),
@@ -414,14 +417,15 @@ def test_a_bulk_request_over_several_pages_shows_them_all(parts: Callable[[str],
         (as_json({"_embedded": {"recs": OPEN}, "page": {"totalElements": 40}}), "", "The first 2 of 40 that GET {url} lists:"),
         (as_json({"data": OPEN, "pagination": {"next_cursor": "x"}}), "", "The first 2 that GET {url} lists; there are more:"),
         (as_json({"data": OPEN, "pagination": {"next_cursor": None}, "total": 2}), "", "All 2 that GET {url} lists:"),
-    ],
-)  # fmt: skip
-def test_how_many_of_how_many_is_told(
-    parts: Callable[[str], BotParts], api: Api, answer: Reply, paging: str, line: str
-) -> None:
-    api.there = {"/recs": answer}
-    lines = asked(parts(f"GET /recs {paging}\nDELETE /recs"), "DELETE", "/recs")
-    assert line.format(url=f"{api.url}/recs") in lines
+    ]  # fmt: skip
+
+
+def test_how_many_of_how_many_is_told(parts: Callable[[str], BotParts], api: Api) -> None:
+    bots = {paging: parts(f"GET /recs {paging}\nDELETE /recs") for paging in ("", "pagination: {style: link}")}
+    for answer, paging, line in COUNTS:
+        api.there = {"/recs": answer}
+        lines = asked(bots[paging], "DELETE", "/recs")
+        assert line.format(url=f"{api.url}/recs") in lines, (answer, paging)
 
 
 def test_a_list_that_breaks_off_is_no_whole_one(parts: Callable[[str], BotParts], api: Api) -> None:
@@ -455,7 +459,7 @@ def test_of_thousands_of_ids_the_card_tells_some_and_all_are_looked_for(
 ) -> None:
     api.there = {"/recs": [{"id": number} for number in range(5_000)]}
     bot = parts("GET /recs pagination: {style: link}\nGET /recs/[id]\nDELETE /recs")
-    row = bot.approved("DELETE", "/recs", list(range(2_000, 8_000)))
+    row = bot.proposed("DELETE", "/recs", list(range(2_000, 8_000)))
     lines = [line for line in shown(row, bot) if line != "Does it."]
     assert lines[1] == "3,000 of the 6,000 that the request names:"
     assert lines[-1].startswith("Not there: 5000, 5001, 5002, ")
@@ -497,7 +501,7 @@ def test_a_value_that_the_catalog_hides_is_not_read_with_where_the_read_would_sh
 
 def test_a_change_of_several_things_says_what_it_may_touch(parts: Callable[[str], BotParts], api: Api) -> None:
     api.there = {"/recs?state=closed": as_json({"data": CLOSED, "total": 2})}
-    row = parts(RECS).approved("PATCH", "/recs?state=closed", {"archived": True})
+    row = parts(RECS).proposed("PATCH", "/recs?state=closed", {"archived": True})
     target = Target.from_json(row.before)
     assert target is not None
     assert (target.role, target.count, target.total, target.rest) == ("several", 2, 2, "none")
@@ -534,9 +538,7 @@ OPERATIONS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("method", "body", "lines"),
-    [
+BODIES: list[tuple[str, object, list[str]]] = [
         ("PATCH", OPERATIONS, [
             'replace /job: "Sales" → "Lead"', 'remove /email: "tom.berg@example.com"', "only if /id is 7", 'add /tags/-: "vip"',
             "move /job to /title",
@@ -551,14 +553,15 @@ OPERATIONS = [
             'job: "Sales" → "Lead"', "id: 7 (not in the request)", 'email: "tom.berg@example.com" (not in the request)',
             'tags: ["a","b"] (not in the request)',
         ]),
-    ],
-)  # fmt: skip
-def test_a_body_is_told_for_what_it_is(
-    parts: Callable[[str], BotParts], api: Api, method: str, body: object, lines: list[str]
-) -> None:
+    ]  # fmt: skip
+
+
+def test_a_body_is_told_for_what_it_is(parts: Callable[[str], BotParts], api: Api) -> None:
     """For each of these a card said "name: "Ann" → (nothing)" or the like."""
+    bot = parts(USERS)
     api.there = {"/users/7": TOM | {"tags": ["a", "b"]}}
-    assert asked(parts(USERS), method, "/users/7", body)[1:] == lines
+    for method, body, lines in BODIES:
+        assert asked(bot, method, "/users/7", body)[1:] == lines, body
 
 
 # --- before it is sent ------------------------------------------------------------------------------------------------
@@ -569,52 +572,49 @@ def sent(bot: BotParts, row: Proposal) -> Proposal:
     return bot.row(row)
 
 
-@pytest.mark.parametrize(
-    ("method", "url", "body", "path", "now"),
-    [
-        ("PATCH", "/users/7", {"role": "admin"}, "/users/7", TOM | {"first_name": "Tim"}),
-        ("PATCH", "/users/7", {"role": "admin"}, "/users/7", BOB),
-        ("POST", "/users/7/suspend", None, "/users/7", BOB),
-        ("POST", "/users/7/suspend", None, "/users/7", TOM | {"email": "ann@example.com"}),
-        ("DELETE", "/users/7/sessions", None, "/users/7", TOM | {"last_name": "Berger"}),
-        ("DELETE", "/recs?state=closed", None, "/recs?state=closed", [*CLOSED, {"id": 5, "name": "Five"}]),
-        ("DELETE", "/recs?state=closed", None, "/recs?state=closed", CLOSED[:1]),
-        ("DELETE", "/recs?state=closed", None, "/recs?state=closed", [CLOSED[0], CLOSED[1] | {"state": "open"}]),
-        ("DELETE", "/recs", [3], "/recs/3", CLOSED[0] | {"name": "Other"}),
-        ("DELETE", "/recs", [3, 4], "/recs/4", CLOSED[1]),
-    ],
-)
-def test_what_changed_behind_the_back_is_not_sent(
-    parts: Callable[[str], BotParts], api: Api, method: str, url: str, body: object, path: str, now: Any
-) -> None:
-    api.there = {"/users/7": TOM, "/recs?state=closed": CLOSED, "/recs/3": CLOSED[0]}
-    bot = parts(USERS + RECS)
-    row = bot.approved(method, url, body)
-    api.there[path] = now
-    assert sent(bot, row).state is State.STALE
-    assert {one.method for one in api.requests} == {"GET"}
-    (again,) = bot.pending()
-    assert again.before != row.before
+CHANGED: list[tuple[str, str, object, str, Any]] = [
+    ("PATCH", "/users/7", {"role": "admin"}, "/users/7", TOM | {"first_name": "Tim"}),
+    ("PATCH", "/users/7", {"role": "admin"}, "/users/7", BOB),
+    ("POST", "/users/7/suspend", None, "/users/7", BOB),
+    ("POST", "/users/7/suspend", None, "/users/7", TOM | {"email": "ann@example.com"}),
+    ("DELETE", "/users/7/sessions", None, "/users/7", TOM | {"last_name": "Berger"}),
+    ("DELETE", "/recs?state=closed", None, "/recs?state=closed", [*CLOSED, {"id": 5, "name": "Five"}]),
+    ("DELETE", "/recs?state=closed", None, "/recs?state=closed", CLOSED[:1]),
+    ("DELETE", "/recs?state=closed", None, "/recs?state=closed", [CLOSED[0], CLOSED[1] | {"state": "open"}]),
+    ("DELETE", "/recs", [3], "/recs/3", CLOSED[0] | {"name": "Other"}),
+    ("DELETE", "/recs", [3, 4], "/recs/4", CLOSED[1]),
+]
 
 
-@pytest.mark.parametrize(
-    ("method", "url", "body"),
-    [
-        ("PATCH", "/users/7", {"role": "admin"}),
-        ("POST", "/users/7/suspend", None),
-        ("DELETE", "/recs?state=closed", None),
-        ("DELETE", "/recs", [3, 9]),
-    ],
-)
-def test_what_did_not_change_is_sent_whatever_else_did(
-    parts: Callable[[str], BotParts], api: Api, method: str, url: str, body: object
-) -> None:
-    api.there = {"/users/7": TOM, "/recs?state=closed": CLOSED, "/recs/3": CLOSED[0]}
+def test_what_changed_behind_the_back_is_not_sent(parts: Callable[[str], BotParts], api: Api) -> None:
     bot = parts(USERS + RECS)
-    row = bot.approved(method, url, body)
-    api.there |= {"/users/7": TOM | {"visits": 9}, "/recs?state=closed": CLOSED[::-1], "/recs": []}
-    assert sent(bot, row).state is State.DONE
-    assert [one.method for one in api.requests if one.method != "GET"] == [method]
+    for method, url, body, path, now in CHANGED:
+        api.there = {"/users/7": TOM, "/recs?state=closed": CLOSED, "/recs/3": CLOSED[0]}
+        row = bot.approved(method, url, body)
+        api.there[path] = now
+        assert sent(bot, row).state is State.STALE, (method, url, now)
+        assert {one.method for one in api.requests} == {"GET"}, (method, url, now)
+        (again,) = (one for one in bot.pending() if one.turn == row.turn)
+        assert again.before != row.before, (method, url, now)
+
+
+UNCHANGED: list[tuple[str, str, object]] = [
+    ("PATCH", "/users/7", {"role": "admin"}),
+    ("POST", "/users/7/suspend", None),
+    ("DELETE", "/recs?state=closed", None),
+    ("DELETE", "/recs", [3, 9]),
+]
+
+
+def test_what_did_not_change_is_sent_whatever_else_did(parts: Callable[[str], BotParts], api: Api) -> None:
+    bot = parts(USERS + RECS)
+    for method, url, body in UNCHANGED:
+        api.requests.clear()
+        api.there = {"/users/7": TOM, "/recs?state=closed": CLOSED, "/recs/3": CLOSED[0]}
+        row = bot.approved(method, url, body)
+        api.there |= {"/users/7": TOM | {"visits": 9}, "/recs?state=closed": CLOSED[::-1], "/recs": []}
+        assert sent(bot, row).state is State.DONE, (method, url)
+        assert [one.method for one in api.requests if one.method != "GET"] == [method], (method, url)
 
 
 def test_the_etag_of_another_address_is_not_sent_along(parts: Callable[[str], BotParts], api: Api) -> None:

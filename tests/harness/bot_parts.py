@@ -366,8 +366,8 @@ class BotParts:
         button: Any = decision
         return self.gate.decide(proposal.token, button, by=by or proposal.asker, at=self.clock(), arrival=0)
 
-    def approved(self, method: str, url: str, body: object = None, headers: object = None) -> Proposal:
-        """A write as a stored record that a person has approved, its turn running."""
+    def proposed(self, method: str, url: str, body: object = None, headers: object = None) -> Proposal:
+        """A write as a stored record with its card, its turn running."""
         turn = self.begin()
         assert begun(self.store, turn.thread) is not None
         write = self.call(method, url, body, headers, tainted=True)
@@ -377,6 +377,11 @@ class BotParts:
         self.store.add_round(
             turn, ReplyOutcome(said, Usage(), proposals=[proposal], posts=self.gate.card_posts([proposal]))
         )
+        return proposal
+
+    def approved(self, method: str, url: str, body: object = None, headers: object = None) -> Proposal:
+        """A write as a stored record that a person has approved, its turn running."""
+        proposal = self.proposed(method, url, body, headers)
         return self.press(proposal) if proposal.state is State.PENDING else proposal
 
     def write(self, method: str, url: str, body: object = None, headers: object = None) -> tuple[Proposal, Json]:

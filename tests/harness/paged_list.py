@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.harness.rest_server import Answer, Seen, reply
+from tests.harness.rest_server import Answer, Piece, Seen, kept, reply
 
 SIZE = 100  # items on a page
 
@@ -54,12 +54,12 @@ def shelf(count: int) -> Answer:
     """A server of `count` people; the path says how they are paged."""
     people = [person(number) for number in range(1, count + 1)]
 
-    def answer(seen: Seen) -> list[bytes]:
+    def answer(seen: Seen) -> list[Piece]:
         path = urlsplit(seen.target).path.strip("/")
         asked = {name: values[0] for name, values in parse_qs(urlsplit(seen.target).query).items()}
         at = _start(path, asked, seen.headers)
         page, end = people[at : at + SIZE], at + SIZE
-        return [_page(path, page, end if end < count else None, count)]
+        return kept(_page(path, page, end if end < count else None, count))
 
     return answer
 

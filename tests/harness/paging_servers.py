@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.harness.rest_server import Answer, Seen, reply
+from tests.harness.rest_server import Answer, Piece, Seen, kept, reply
 
 Asked = dict[str, str]
 Items = Sequence[dict[str, Any]]
@@ -37,10 +37,10 @@ class Server:
         return f'  - {{method: GET, url: "{self.path}{self.query}", description: Lists things.{said}}}\n'
 
     def serving(self, items: Items) -> Answer:
-        def answer(seen: Seen) -> list[bytes]:
+        def answer(seen: Seen) -> list[Piece]:
             asked = {name: values[0] for name, values in parse_qs(urlsplit(seen.target).query).items()}
             data, headers = self.paged(items, asked)
-            return [data if isinstance(data, bytes) else reply(json.dumps(data), 200, *headers)]
+            return kept(data if isinstance(data, bytes) else reply(json.dumps(data), 200, *headers))
 
         return answer
 

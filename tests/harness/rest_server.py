@@ -45,6 +45,11 @@ def reply(body: bytes | str = b"{}", status: int = 200, *headers: str, kind: str
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + content
 
 
+def kept(answer: bytes) -> list[Piece]:
+    """An answer of `reply` after which the connection stays open: to make one for each page of a list costs more than the page."""
+    return [answer.replace(b"Connection: close\r\n", b"", 1), KEEP]
+
+
 def to(location: str, status: int = 302) -> bytes:
     """A redirect."""
     return reply(b"", status, f"Location: {location}")
@@ -66,6 +71,10 @@ class RestServer:
     def will(self, *answers: Answer | bytes) -> None:
         """Adds answers, one per request."""
         self._answers.extend(_answer(one) for one in answers)
+
+    def drop_answers(self) -> None:
+        """Forgets the answers that no request came for."""
+        self._answers.clear()
 
     def always(self, answer: Answer | bytes) -> None:
         """What is answered whenever the list is empty."""
