@@ -7,45 +7,42 @@ from typing import Any
 import pytest
 
 from base.json_pointer import at, fragment_steps, pointer_of, referred, steps_of
+from tests.harness.cases import case
 
 RFC = {
     "foo": ["bar", "baz"], "": 0, "a/b": 1, "c%d": 2, "e^f": 3, "g|h": 4, "i\\j": 5, 'k"l': 6, " ": 7, "m~n": 8,
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("pointer", "value"),
-    [
+def test_a_pointer_is_followed_as_the_rfc_has_it() -> None:
+    cases: list[tuple[str, Any]] = [
         ("", RFC), ("/foo", ["bar", "baz"]), ("/foo/0", "bar"), ("/", 0), ("/a~1b", 1), ("/c%d", 2), ("/e^f", 3), ("/g|h", 4),
         ("/i\\j", 5), ('/k"l', 6), ("/ ", 7), ("/m~0n", 8),
-    ],
-)  # fmt: skip
-def test_a_pointer_is_followed_as_the_rfc_has_it(pointer: str, value: Any) -> None:
-    assert at(RFC, steps_of(pointer)) == value
-    assert pointer_of(steps_of(pointer)) == pointer
+    ]  # fmt: skip
+    for pointer, value in cases:
+        with case(pointer):
+            assert at(RFC, steps_of(pointer)) == value
+            assert pointer_of(steps_of(pointer)) == pointer
 
 
-@pytest.mark.parametrize(
-    "pointer", ["/none", "/foo/2", "/foo/-", "/foo/00", "/foo/01", "/foo/-1", "/foo/²", "/foo/0/x", "/a~1b/c"]
-)
-def test_what_does_not_resolve_is_a_lookup_error(pointer: str) -> None:
-    with pytest.raises(LookupError):
-        at(RFC, steps_of(pointer))
+def test_what_does_not_resolve_is_a_lookup_error() -> None:
+    cases: list[str] = ["/none", "/foo/2", "/foo/-", "/foo/00", "/foo/01", "/foo/-1", "/foo/²", "/foo/0/x", "/a~1b/c"]
+    for pointer in cases:
+        with case(pointer), pytest.raises(LookupError):
+            at(RFC, steps_of(pointer))
 
 
 def test_an_escaped_tilde_is_not_unescaped_twice() -> None:
     assert steps_of("/~01") == ("~1",)
 
 
-@pytest.mark.parametrize(
-    ("ref", "value"),
-    [
+def test_a_reference_is_a_fragment_of_its_own_document() -> None:
+    cases: list[tuple[object, Any]] = [
         ("#", RFC), ("#/foo/1", "baz"), ("#/c%25d", 2), ("#/%20", 7), ("#/m~0n", 8),
         ("#foo", None), ("other.json#/foo", None), ("", None), ("#/none", None), (7, None), (None, None),
-    ],
-)  # fmt: skip
-def test_a_reference_is_a_fragment_of_its_own_document(ref: object, value: Any) -> None:
-    assert referred(RFC, ref) == value
+    ]  # fmt: skip
+    for ref, value in cases:
+        assert referred(RFC, ref) == value, ref
 
 
 def test_a_percent_encoded_slash_stays_within_its_step() -> None:

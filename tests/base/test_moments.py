@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from base.moments import read_moment
+from tests.harness.cases import case
 
 NOW = 1_800_000_000.0
 MIDNIGHT = 1_796_083_200.0  # 2026-12-01T00:00Z
 DAY = 86_400
 
 
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
+def test_a_moment_is_read() -> None:
+    cases: list[tuple[str, float]] = [
         ("2026-12-01", MIDNIGHT),
         ("20261201", MIDNIGHT),
         ("2026-12-01T00:00", MIDNIGHT),
@@ -26,10 +26,9 @@ DAY = 86_400
         ("3d", NOW - 3 * DAY),
         ("1 w", NOW - 7 * DAY),
         ("0s", NOW),
-    ],
-)
-def test_a_moment_is_read(text: str, moment: float) -> None:
-    assert read_moment(text, NOW) == moment
+    ]
+    for text, moment in cases:
+        assert read_moment(text, NOW) == moment, text
 
 
 @pytest.mark.parametrize(
@@ -39,7 +38,11 @@ def test_the_end_of_a_date_is_that_of_its_day(text: str, moment: float) -> None:
     assert read_moment(text, NOW, to_its_end=True) == moment
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2h ago", "h", "-2h", "2026-13-01", "9999-12-31", "12:30", "1.5h"])
-def test_what_is_none_is_told_with_what_to_write(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^write a date \(2026-11-30\), .* or how long ago \(90m, 2h, 3d, 1w\)$"):
-        read_moment(text, NOW, to_its_end=True)
+def test_what_is_none_is_told_with_what_to_write() -> None:
+    cases: list[str] = ["", "yesterday", "2h ago", "h", "-2h", "2026-13-01", "9999-12-31", "12:30", "1.5h"]
+    for text in cases:
+        with (
+            case(text),
+            pytest.raises(ValueError, match=r"^write a date \(2026-11-30\), .* or how long ago \(90m, 2h, 3d, 1w\)$"),
+        ):
+            read_moment(text, NOW, to_its_end=True)

@@ -24,6 +24,7 @@ from model.chat import ChatServer, ModelFailed, model_of
 from model.replies import parse_reply
 from slack_io.socket_mode import SocketMode
 from slack_io.web_api import SlackWeb
+from tests.harness.cases import case
 from tests.harness.company_network import AUTHORITY, CompanyProxy
 from tests.harness.rest_server import Piece, RestServer, Seen, reply
 from tests.harness.socket_server import SocketServer
@@ -61,24 +62,22 @@ def port_of(url: str) -> int:
 BOTH = WayOut("http://one:1", "http://two:2")
 
 
-@pytest.mark.parametrize(
-    ("url", "proxy"),
-    [
+def test_the_scheme_of_an_address_says_which_proxy() -> None:
+    cases: list[tuple[str, str]] = [
         ("https://a.example/x", "http://two:2"),
         ("wss://a.example/x", "http://two:2"),
         ("http://a.example:8080/x", "http://one:1"),
         ("ws://a.example/x", "http://one:1"),
         ("ftp://a.example/x", ""),
-    ],
-)
-def test_the_scheme_of_an_address_says_which_proxy(url: str, proxy: str) -> None:
-    assert BOTH.proxy_url(url) == proxy
-    assert WayOut().proxy_url(url) == ""
+    ]
+    for url, proxy in cases:
+        with case(url):
+            assert BOTH.proxy_url(url) == proxy
+            assert WayOut().proxy_url(url) == ""
 
 
-@pytest.mark.parametrize(
-    ("exempt", "reached", "not_reached"),
-    [
+def test_hosts_of_no_proxy_are_reached_without() -> None:
+    cases: list[tuple[str, list[str], list[str]]] = [
         ("corp.example", ["https://corp.example", "https://a.b.corp.example:8443/x"], ["https://notcorp.example"]),
         (".corp.example", ["https://corp.example", "https://a.corp.example"], ["https://corp.example.org"]),
         ("*.corp.example", ["https://a.corp.example"], ["https://example"]),
@@ -93,12 +92,12 @@ def test_the_scheme_of_an_address_says_which_proxy(url: str, proxy: str) -> None
         ("", [], ["https://a.example"]),
         (",, ,", [], ["https://a.example"]),
         ("[,:::,:80,/8,*.", [], ["https://a.example"]),
-    ],
-)
-def test_hosts_of_no_proxy_are_reached_without(exempt: str, reached: list[str], not_reached: list[str]) -> None:
-    way = WayOut("http://p:1", "http://p:1", exempt)
-    assert [way.proxy_url(url) for url in reached] == [""] * len(reached)
-    assert [way.proxy_url(url) for url in not_reached] == ["http://p:1"] * len(not_reached)
+    ]
+    for exempt, reached, not_reached in cases:
+        with case(exempt, reached):
+            way = WayOut("http://p:1", "http://p:1", exempt)
+            assert [way.proxy_url(url) for url in reached] == [""] * len(reached)
+            assert [way.proxy_url(url) for url in not_reached] == ["http://p:1"] * len(not_reached)
 
 
 def test_a_proxys_name_and_password_are_taken_out_of_its_address() -> None:

@@ -13,6 +13,7 @@ from base.masking import mask
 from base.shrink import as_json, shrink
 from gate.answers import Answer, error_text
 from tests.harness.bot_parts import Json, result_text, strict
+from tests.harness.cases import case
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=80),
@@ -63,12 +64,13 @@ def test_a_result_is_json_of_the_promised_shape(value: Any, limit: int) -> None:
     assert ("Cut to fit" in result.get("note", "")) == (result["data"] != value)
 
 
-@pytest.mark.parametrize("depth", [15, 25, 100, 300, 500, 900, 985, 1_500, 3_000, 20_000, 400_000])
-def test_nesting_of_any_depth_becomes_a_result(depth: int) -> None:
-    for body in ("[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth):
-        text = result_text(Answer(200, "application/json", body.encode()), limit=2_000, secrets=["secret-key"])
-        assert strict(text)["status"] == 200
-        assert len(text) < 3_000
+def test_nesting_of_any_depth_becomes_a_result() -> None:
+    for depth in (15, 25, 100, 300, 500, 900, 985, 1_500, 3_000, 20_000, 400_000):
+        with case(depth):
+            for body in ("[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth):
+                text = result_text(Answer(200, "application/json", body.encode()), limit=2_000, secrets=["secret-key"])
+                assert strict(text)["status"] == 200
+                assert len(text) < 3_000
 
 
 def test_five_megabytes_become_a_result() -> None:
@@ -85,9 +87,8 @@ def result(content: bytes, kind: str = "application/json", status: int = 200, **
     return found
 
 
-@pytest.mark.parametrize(
-    ("content", "kind", "data", "note"),
-    [
+def test_an_answer_of_any_kind_becomes_a_result() -> None:
+    cases: list[tuple[bytes, str, object, str]] = [
         (b"", "application/json", None, ""),
         (b"", "", None, ""),
         (b"null", "application/json", None, ""),
@@ -104,12 +105,12 @@ def result(content: bytes, kind: str = "application/json", status: int = 200, **
         ("café".encode("latin-1"), "application/json", "café", "is not"),
         ('"café"'.encode("latin-1"), "application/json", "café", ""),
         (b"9" * 6_000, "application/json", None, ""),
-    ],
-)
-def test_an_answer_of_any_kind_becomes_a_result(content: bytes, kind: str, data: object, note: str) -> None:
-    found = result(content, kind)
-    assert found["data"] == data or len(content) == 6_000
-    assert note in found.get("note", "")
+    ]
+    for content, kind, data, note in cases:
+        with case(content, kind, data):
+            found = result(content, kind)
+            assert found["data"] == data or len(content) == 6_000
+            assert note in found.get("note", "")
 
 
 def test_a_status_beyond_200_is_named() -> None:
@@ -173,20 +174,19 @@ def test_a_note_is_short_whatever_the_api_says() -> None:
     assert len(text) < 3_000
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
+def test_a_secret_is_hidden_wherever_it_stands() -> None:
+    cases: list[bytes] = [
         b"s3cret-key",
         b'{"k":"s3cret-key"}',
         b'{"s3cret-key":1}',
         b'{"a":[{"b":["x s3cret-key y"]}]}',
         b'"\\u00733cret-key"',
         b"<p>s3cret-key</p>",
-    ],
-)
-def test_a_secret_is_hidden_wherever_it_stands(content: bytes) -> None:
-    assert "s3cret-key" not in json.dumps(result(content))
-    assert "s3cret-key" not in json.dumps(result(content, broke_off="It broke off."))
+    ]
+    for content in cases:
+        with case(content):
+            assert "s3cret-key" not in json.dumps(result(content))
+            assert "s3cret-key" not in json.dumps(result(content, broke_off="It broke off."))
 
 
 def test_a_secret_in_the_content_type_is_hidden() -> None:

@@ -7,7 +7,6 @@ import re
 import unicodedata
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from gate.home_cards import home_blocks
 from gate.naming import Name, name_of
 from gate.policy import State
 from gate.target_diff import Target
+from tests.harness.cases import case
 
 NAMED = (Name("Tom", "id", "7"),)
 
@@ -84,9 +84,8 @@ FORGED = [
 HOSTILE = [*BREAKS, *HIDERS, *MARKUP, *FORGED]
 
 
-@pytest.mark.parametrize(
-    ("method", "shape", "count"),
-    [
+def test_a_field_is_a_line_whatever_is_in_it() -> None:
+    cases: list[tuple[str, Any, int]] = [
         ("PATCH", lambda bad: ({bad: 1}, {bad: 2}), 1),
         ("PATCH", lambda bad: ({"a": "x"}, {"a": bad}), 1),
         ("PATCH", lambda bad: ({"a": bad}, {"a": "x"}), 1),
@@ -98,15 +97,15 @@ HOSTILE = [*BREAKS, *HIDERS, *MARKUP, *FORGED]
         ("PUT", lambda bad: ({"a": 1, bad + "!": bad}, {"a": 2}), 2),
         ("DELETE", lambda bad: ({bad: bad, "last": 1}, None), 2),
         ("DELETE", lambda bad: (bad, None), 1),
-    ],
-)
-def test_a_field_is_a_line_whatever_is_in_it(method: str, shape: Any, count: int) -> None:
-    for bad in HOSTILE:
-        before, body = shape(bad)
-        found = lines(method, before, body)
-        assert len(found) == count, ascii(bad)
-        for line in found:
-            held(line)
+    ]
+    for method, shape, count in cases:
+        with case(method, shape):
+            for bad in HOSTILE:
+                before, body = shape(bad)
+                found = lines(method, before, body)
+                assert len(found) == count, ascii(bad)
+                for line in found:
+                    held(line)
 
 
 def held(line: str) -> None:
@@ -117,35 +116,34 @@ def held(line: str) -> None:
     assert not re.search("[\u0300-\u036f]{4}", line)
 
 
-@pytest.mark.parametrize("bad", HOSTILE, ids=ascii)
-def test_a_name_and_an_id_are_one_line_and_the_id_ends_it(bad: str) -> None:
-    for name, data in (
-        (Name(bad, "id", "7"), {"id": 7}),
-        (Name("Tom", bad or "id", "7"), {"x": bad}),
-        (Name("Tom", "id", bad or "7"), {"email": bad}),
-    ):
-        (first, second) = about("Changes one.", target(data, names=(name,)))
-        assert first == "Changes one."
-        assert second.startswith("About: ")
-        held(second)
+def test_a_name_and_an_id_are_one_line_and_the_id_ends_it() -> None:
+    for bad in HOSTILE:
+        with case(bad):
+            for name, data in (
+                (Name(bad, "id", "7"), {"id": 7}),
+                (Name("Tom", bad or "id", "7"), {"x": bad}),
+                (Name("Tom", "id", bad or "7"), {"email": bad}),
+            ):
+                (first, second) = about("Changes one.", target(data, names=(name,)))
+                assert first == "Changes one."
+                assert second.startswith("About: ")
+                held(second)
 
 
-@pytest.mark.parametrize(
-    "bad", [one for one in HOSTILE if one.strip() and one not in ("9" * 400, "k" * 5_000)], ids=ascii
-)
-def test_what_could_be_more_than_a_name_stands_in_quotes(bad: str) -> None:
+def test_what_could_be_more_than_a_name_stands_in_quotes() -> None:
     """A thing that is called 'Ann, id 8' is none with the id 8."""
-    (line,) = about("", target({}, names=(Name(bad, "id", "7"),)))
-    called, _, known = line.removeprefix("About: ").rpartition(", ")
-    assert known == "id 7"
-    assert re.fullmatch(r"[^\W\d_]+( [^\W\d_]+)*|[a-z]\.[a-z]", called) or (
-        called[0] == called[-1] == '"' and len(called) > 1
-    )
+    for bad in [one for one in HOSTILE if one.strip() and one not in ("9" * 400, "k" * 5_000)]:
+        with case(bad):
+            (line,) = about("", target({}, names=(Name(bad, "id", "7"),)))
+            called, _, known = line.removeprefix("About: ").rpartition(", ")
+            assert known == "id 7"
+            assert re.fullmatch(r"[^\W\d_]+( [^\W\d_]+)*|[a-z]\.[a-z]", called) or (
+                called[0] == called[-1] == '"' and len(called) > 1
+            )
 
 
-@pytest.mark.parametrize(
-    ("plain", "shown"),
-    [
+def test_a_name_of_letters_needs_no_quotes() -> None:
+    cases: list[tuple[str, str]] = [
         ("Tom Berg", "Tom Berg"),
         ("Siobhan O'Connor", "Siobhan O'Connor"),
         ("J. R. Ewing-Smith", "J. R. Ewing-Smith"),
@@ -162,15 +160,13 @@ def test_what_could_be_more_than_a_name_stands_in_quotes(bad: str) -> None:
         ('"Tom"', r'"\"Tom\""'),
         ("Tom\nBerg", r'"Tom\nBerg"'),
         ("Tom\u202eBerg", r'"Tom\u202eBerg"'),
-    ],
-)
-def test_a_name_of_letters_needs_no_quotes(plain: str, shown: str) -> None:
-    assert title(plain) == shown
+    ]
+    for plain, shown in cases:
+        assert title(plain) == shown, plain
 
 
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
+def test_a_fields_name_is_a_plain_word_or_in_quotes() -> None:
+    cases: list[tuple[str, str]] = [
         ("job", "job"),
         ("first_name", "first_name"),
         ("@type", "@type"),
@@ -187,15 +183,14 @@ def test_a_name_of_letters_needs_no_quotes(plain: str, shown: str) -> None:
         ("שם", r'"\u05e9\u05dd"'),
         ("a\nb", r'"a\nb"'),
         ('a": 1 → 2, "b', r'"a\": 1 → 2, \"b"'),
-    ],
-)
-def test_a_fields_name_is_a_plain_word_or_in_quotes(name: str, shown: str) -> None:
-    assert field_name(name) == shown
+    ]
+    for name, shown in cases:
+        assert field_name(name) == shown, name
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
+def test_an_id_that_looks_like_another_one_looks_different() -> None:
+    """A full-width 7, a Cyrillic a."""
+    cases: list[tuple[str, str]] = [
         ("7", "7"),
         ("ab-12_x.y:z", "ab-12_x.y:z"),
         ("group/project", "group/project"),
@@ -205,11 +200,9 @@ def test_a_fields_name_is_a_plain_word_or_in_quotes(name: str, shown: str) -> No
         ("7, id 8", '"7, id 8"'),
         ("7\u200b", r'"7\u200b"'),
         ("9" * 30, "9" * 30),
-    ],
-)
-def test_an_id_that_looks_like_another_one_looks_different(text: str, shown: str) -> None:
-    """A full-width 7, a Cyrillic a."""
-    assert key(text) == shown
+    ]
+    for text, shown in cases:
+        assert key(text) == shown, text
 
 
 def test_between_texts_from_right_to_left_stands_a_word() -> None:
@@ -316,19 +309,20 @@ def seen(blocks: list[dict[str, Any]]) -> None:
                 assert all(c in "\n " or unicodedata.category(c)[0] not in "CZ" for c in one["text"])
 
 
-@pytest.mark.parametrize("shift", range(0, 60, 7))
-def test_no_long_value_can_begin_a_section_of_its_own(shift: int) -> None:
+def test_no_long_value_can_begin_a_section_of_its_own() -> None:
     """A text that goes on in the next section of a card could pass for a line of it, if its length is chosen well."""
-    forged = "About: Ann, id 8"
-    value = "x" * shift + (" " * (60 - len(forged)) + forged) * 400
-    for given_ in (
-        row({"a": value}, before=target({"a": "y"}).to_json()),
-        row({f"field_{n}": value[:110] for n in range(60)}, before=target({}).to_json()),
-        row(None, method="DELETE", before=target({"a": value}).to_json(), description="d" * 3_000),
-    ):
-        views = [card(given_)[1], *(whole_request(given_, page)["blocks"] for page in range(9))]
-        for text in (text for blocks in views for text in texts(blocks)):
-            assert [line for line in text.split("\n") if line.lstrip(" ").startswith(forged)] == []
+    for shift in range(0, 60, 7):
+        with case(shift):
+            forged = "About: Ann, id 8"
+            value = "x" * shift + (" " * (60 - len(forged)) + forged) * 400
+            for given_ in (
+                row({"a": value}, before=target({"a": "y"}).to_json()),
+                row({f"field_{n}": value[:110] for n in range(60)}, before=target({}).to_json()),
+                row(None, method="DELETE", before=target({"a": value}).to_json(), description="d" * 3_000),
+            ):
+                views = [card(given_)[1], *(whole_request(given_, page)["blocks"] for page in range(9))]
+                for text in (text for blocks in views for text in texts(blocks)):
+                    assert [line for line in text.split("\n") if line.lstrip(" ").startswith(forged)] == []
 
 
 def test_the_modal_shows_values_whole() -> None:

@@ -24,6 +24,7 @@ from gate.cards import CardRow, batch_card, card, changed_text, target_card
 from gate.home_cards import home_blocks
 from gate.policy import State
 from gate.target_diff import ItemStep, Target
+from tests.harness.cases import case
 
 Blocks = list[dict[str, Any]]
 TOKEN = "0123456789abcdef" * 2
@@ -172,19 +173,17 @@ def test_a_request_without_a_body_says_nothing_of_how_it_travels() -> None:
     assert not [line for line in mrkdwn(card(row(None, body_type="form"))[1]) if "Sent as" in line]
 
 
-@pytest.mark.parametrize(
-    ("rule", "words_"),
-    [
+def test_a_card_says_who_may_decide() -> None:
+    cases: list[tuple[Rule, str]] = [
         (Rule(("U0BEN",)), "<@U0BEN> may decide"),
         (Rule(("S0LEADS", "asker")), "<!subteam^S0LEADS> or <@U0ANN> may decide"),
         (Rule(("S0LEADS", "asker"), not_asker=True), "<!subteam^S0LEADS> (not the asker) may decide"),
         (Rule(("anyone-in-channel",)), "anyone in this channel may decide"),
         (Rule(("@gone",)), "@gone may decide"),
         (Rule(("S0LEADS",), quorum=2), "2 votes needed, so far: <@U0BEN>"),
-    ],
-)
-def test_a_card_says_who_may_decide(rule: Rule, words_: str) -> None:
-    assert words_ in mrkdwn(card(row("{}", rule=rule, votes=("U0BEN",)))[1])[0]
+    ]
+    for rule, words_ in cases:
+        assert words_ in mrkdwn(card(row("{}", rule=rule, votes=("U0BEN",)))[1])[0], rule
 
 
 def test_a_request_without_a_body_says_so() -> None:
@@ -195,21 +194,23 @@ def test_a_body_that_says_that_there_is_no_body_looks_different() -> None:
     assert plain(card(row(json.dumps(["(no body)"])))[1])[1] != "(no body)"
 
 
-@pytest.mark.parametrize("length", [10, 2_890, 3_001, 8_192, 17_000])
-def test_every_character_of_a_long_url_is_on_the_card(length: int) -> None:
+def test_every_character_of_a_long_url_is_on_the_card() -> None:
     """The end of a URL may be what matters: ...&force=true."""
-    url = "https://hr/users/" + "x" * length + "?force=true"
-    given = row("{}", url=url)
-    assert "".join(one.removeprefix("… ") for one in plain(card(given)[1])).count(f"PUT {url}") == 1
-    all_within_limits(given, rows=32)
+    for length in (10, 2_890, 3_001, 8_192, 17_000):
+        with case(length):
+            url = "https://hr/users/" + "x" * length + "?force=true"
+            given = row("{}", url=url)
+            assert "".join(one.removeprefix("… ") for one in plain(card(given)[1])).count(f"PUT {url}") == 1
+            all_within_limits(given, rows=32)
 
 
-@pytest.mark.parametrize("length", [10, 2_850, 2_950, 11_000, 11_600, 12_000, 50_000, MAX_ARGUMENTS])
-def test_every_character_of_a_long_body_can_be_read(length: int) -> None:
-    body = json.dumps({"text": "".join(chr(97 + i % 26) for i in range(length)), "end": "of the body"})
-    given = row(body)
-    assert json.loads(body_shown(given)) == json.loads(body)
-    all_within_limits(given)
+def test_every_character_of_a_long_body_can_be_read() -> None:
+    for length in (10, 2_850, 2_950, 11_000, 11_600, 12_000, 50_000, MAX_ARGUMENTS):
+        with case(length):
+            body = json.dumps({"text": "".join(chr(97 + i % 26) for i in range(length)), "end": "of the body"})
+            given = row(body)
+            assert json.loads(body_shown(given)) == json.loads(body)
+            all_within_limits(given)
 
 
 @pytest.mark.parametrize("length", [ON_CARD, ON_CARD + 1])
@@ -370,12 +371,13 @@ TRICKS = [
 ]
 
 
-@pytest.mark.parametrize("hidden", HIDING, ids=lambda c: f"U+{ord(c):04X}")
-def test_what_cannot_be_seen_is_shown_as_its_escape(hidden: str) -> None:
-    body = json.dumps({f"na{hidden}me": f"Ann{hidden}"}, ensure_ascii=False)
-    shown = readable(body)
-    assert hidden not in shown
-    assert json.loads(shown) == json.loads(body)
+def test_what_cannot_be_seen_is_shown_as_its_escape() -> None:
+    for hidden in HIDING:
+        with case(hidden):
+            body = json.dumps({f"na{hidden}me": f"Ann{hidden}"}, ensure_ascii=False)
+            shown = readable(body)
+            assert hidden not in shown
+            assert json.loads(shown) == json.loads(body)
 
 
 def test_marks_that_pile_up_over_other_lines_are_shown_as_their_escapes() -> None:
@@ -388,10 +390,11 @@ def test_marks_that_pile_up_over_other_lines_are_shown_as_their_escapes() -> Non
     assert "\u0301" * 4 not in harmless("a" + "\u0301" * 200)
 
 
-@pytest.mark.parametrize("word", ["Nguye\u0302\u0303n", "ก็ที่", "הָאָֽרֶץ", "नमस्ते", "ສະບາຍດີ"])
-def test_the_marks_that_scripts_need_are_shown(word: str) -> None:
-    assert word in readable(json.dumps([word], ensure_ascii=False))
-    assert harmless(word) == word
+def test_the_marks_that_scripts_need_are_shown() -> None:
+    for word in ("Nguye\u0302\u0303n", "ก็ที่", "הָאָֽרֶץ", "नमस्ते", "ສະບາຍດີ"):
+        with case(word):
+            assert word in readable(json.dumps([word], ensure_ascii=False))
+            assert harmless(word) == word
 
 
 def test_no_default_ignorable_character_is_shown_as_itself() -> None:
@@ -487,28 +490,29 @@ def test_a_line_break_in_a_value_is_not_a_line_break_on_the_card() -> None:
     assert readable('{"a":"x\\n\\"role\\": \\"admin\\""}').count("\n") == 2
 
 
-@pytest.mark.parametrize("trick", TRICKS)
-def test_nothing_model_made_is_markup(trick: str) -> None:
+def test_nothing_model_made_is_markup() -> None:
     """Sections are plain text; marked up are only our own words."""
-    for state in State:
-        given = row(
-            json.dumps({trick: trick}),
-            why="why",
-            state=state,
-            decided_by="U0BEN",
-            decided_at=1e9,
-            note=f"note {trick}",
-            reason=f"reason {trick}",
-            before=before({trick: trick}),
-        )
-        text, blocks = card(given)
-        for view in [blocks, *(view["blocks"] for view in pages(given)), deny_modal(given)["blocks"]]:
-            for block in view:
-                if block["type"] in ("section", "header"):
-                    assert block["text"]["type"] == "plain_text"
-            ours = r"<@U0(ANN|BEN)>|<!date\^\d+\^\{date_short_pretty\} \{time\}\|at \d+>"
-            assert "<" not in re.sub(ours, "", "".join(mrkdwn(view)))
-        assert "<" not in text
+    for trick in TRICKS:
+        with case(trick):
+            for state in State:
+                given = row(
+                    json.dumps({trick: trick}),
+                    why="why",
+                    state=state,
+                    decided_by="U0BEN",
+                    decided_at=1e9,
+                    note=f"note {trick}",
+                    reason=f"reason {trick}",
+                    before=before({trick: trick}),
+                )
+                text, blocks = card(given)
+                for view in [blocks, *(view["blocks"] for view in pages(given)), deny_modal(given)["blocks"]]:
+                    for block in view:
+                        if block["type"] in ("section", "header"):
+                            assert block["text"]["type"] == "plain_text"
+                    ours = r"<@U0(ANN|BEN)>|<!date\^\d+\^\{date_short_pretty\} \{time\}\|at \d+>"
+                    assert "<" not in re.sub(ours, "", "".join(mrkdwn(view)))
+                assert "<" not in text
 
 
 def test_a_notice_is_plain_text() -> None:
@@ -540,13 +544,14 @@ TITLES = {
 }
 
 
-@pytest.mark.parametrize("state", list(State))
-def test_the_buttons_of_a_decision_are_there_while_pending_and_never_after(state: State) -> None:
-    text, blocks = card(ended(state, status=200))
-    found = [(b["action_id"], b.get("style"), b["value"]) for b in buttons(blocks)]
-    assert found == ([(*one, TOKEN) for one in DECIDING] if state is State.PENDING else [])
-    assert blocks[0]["text"]["text"] == TITLES[state]
-    held_to_limits(text, blocks, updates=True)
+def test_the_buttons_of_a_decision_are_there_while_pending_and_never_after() -> None:
+    for state in list(State):
+        with case(state):
+            text, blocks = card(ended(state, status=200))
+            found = [(b["action_id"], b.get("style"), b["value"]) for b in buttons(blocks)]
+            assert found == ([(*one, TOKEN) for one in DECIDING] if state is State.PENDING else [])
+            assert blocks[0]["text"]["text"] == TITLES[state]
+            held_to_limits(text, blocks, updates=True)
 
 
 def test_who_asked_can_withdraw_where_somebody_else_decides() -> None:
@@ -554,9 +559,9 @@ def test_who_asked_can_withdraw_where_somebody_else_decides() -> None:
     assert names == ["approve", "deny", "deny_reason", "withdraw"]
 
 
-@pytest.mark.parametrize("state", [state for state in State if state is not State.PENDING])
-def test_a_decided_card_carries_no_token(state: State) -> None:
-    assert TOKEN not in json.dumps(card(ended(state)))
+def test_a_decided_card_carries_no_token() -> None:
+    for state in [state for state in State if state is not State.PENDING]:
+        assert TOKEN not in json.dumps(card(ended(state))), state
 
 
 def test_only_an_unknown_outcome_with_a_target_can_be_checked() -> None:
@@ -565,9 +570,8 @@ def test_only_an_unknown_outcome_with_a_target_can_be_checked() -> None:
         assert ("check" in names) is (state is State.UNKNOWN)
 
 
-@pytest.mark.parametrize(
-    ("state", "more", "ending"),
-    [
+def test_a_decided_card_says_who_when_and_what_came_of_it() -> None:
+    cases: list[tuple[State, dict[str, Any], str]] = [
         (State.DONE, {"status": 204}, "Approved by <@U0BEN> {at} · The API answered 204 No Content"),
         (State.DONE, {"status": 200, "votes": ("U0ANN", "U0BEN")}, "Approved by <@U0ANN> and <@U0BEN> {at}"),
         (State.FAILED, {"status": 404}, "Approved by <@U0BEN> {at} · The API answered 404 Not Found"),
@@ -618,20 +622,20 @@ def test_only_an_unknown_outcome_with_a_target_can_be_checked() -> None:
         (State.EXPIRED, {"decided_by": None}, "No decision in time. Nothing was sent."),
         (State.WITHDRAWN, {"decided_by": None}, "Nothing was sent."),
         (State.WITHDRAWN, {"decided_by": "U0ANN"}, "Withdrawn by <@U0ANN> {at} · Nothing was sent."),
-    ],
-)
-def test_a_decided_card_says_who_when_and_what_came_of_it(state: State, more: dict[str, Any], ending: str) -> None:
-    at = "<!date^1000000000^{date_short_pretty} {time}|at 1000000000>"
-    *_, last = (block for block in card(ended(state, **more))[1] if block["type"] == "context")
-    ours, *others = last["elements"]
-    assert ours["type"] == "mrkdwn"
-    assert "|".join([ours["text"].replace(at, "{at}"), *(one["text"] for one in others)]).startswith(ending)
-    assert {one["type"] for one in others} <= {"plain_text"}
+    ]
+    for state, more, ending in cases:
+        with case(state, more):
+            at = "<!date^1000000000^{date_short_pretty} {time}|at 1000000000>"
+            *_, last = (block for block in card(ended(state, **more))[1] if block["type"] == "context")
+            ours, *others = last["elements"]
+            assert ours["type"] == "mrkdwn"
+            assert "|".join([ours["text"].replace(at, "{at}"), *(one["text"] for one in others)]).startswith(ending)
+            assert {one["type"] for one in others} <= {"plain_text"}
 
 
-@pytest.mark.parametrize(
-    ("fields", "named"),
-    [
+def test_the_fields_that_changed_are_named_where_their_names_are_plain() -> None:
+    """So that an operator sees what to write under `ignore:`; the names are the API's."""
+    cases: list[tuple[list[Any], str]] = [
         ([("job",)], " (job)."),
         ([("home", "city"), ("job",)], " (home.city, job)."),
         ([(one,) for one in "abcdefg"], " (a, b, c, d, e, ...)."),
@@ -640,11 +644,9 @@ def test_a_decided_card_says_who_when_and_what_came_of_it(state: State, more: di
         ([("*",), (":tada:",)], "posted."),
         ([()], "posted."),
         ([], "posted."),
-    ],
-)
-def test_the_fields_that_changed_are_named_where_their_names_are_plain(fields: list[Any], named: str) -> None:
-    """So that an operator sees what to write under `ignore:`; the names are the API's."""
-    assert changed_text(fields).endswith(named)
+    ]
+    for fields, named in cases:
+        assert changed_text(fields).endswith(named), fields
 
 
 def test_an_expired_a_withdrawn_and_a_denied_card_read_differently() -> None:

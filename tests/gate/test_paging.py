@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from catalog.catalog import Operation, load_catalog
 from catalog.signs_of_more import Page, next_link
 from gate.paging import BadStart, Course, End, NextPage, begin, follow, is_past_end, items_of
+from tests.harness.cases import case
 from tests.harness.examples import JSON
 
 URL = "/users?page=[page]&size=[size]&after=[after]"
@@ -54,9 +55,8 @@ def test_pages_are_counted_from_1_to_the_first_empty_one() -> None:
     assert (items, what, course.pages, course.items) == ([], End(), 3, 4)
 
 
-@pytest.mark.parametrize(
-    ("parameters", "first"),
-    [
+def test_the_first_page_is_what_the_parameters_schema_says() -> None:
+    cases: list[tuple[str, str]] = [
         ("{}", "1"),
         ("{page: {type: integer, minimum: 0}}", "0"),
         ("{page: {type: integer, default: 0}}", "0"),
@@ -65,10 +65,9 @@ def test_pages_are_counted_from_1_to_the_first_empty_one() -> None:
         ("{page: {minimum: -5}}", "1"),
         ("{page: {default: true}}", "1"),
         ("{page: {default: first}}", "1"),
-    ],
-)
-def test_the_first_page_is_what_the_parameters_schema_says(parameters: str, first: str) -> None:
-    assert begin(listing("{style: page, parameter: page}", parameters), {})[1] == {"page": first}
+    ]
+    for parameters, first in cases:
+        assert begin(listing("{style: page, parameter: page}", parameters), {})[1] == {"page": first}, parameters
 
 
 def test_a_page_that_the_call_names_is_where_it_begins() -> None:
@@ -78,11 +77,12 @@ def test_a_page_that_the_call_names_is_where_it_begins() -> None:
     assert what == NextPage({"page": "8"}), "how many stand before page 7 is not known, so the total ends nothing"
 
 
-@pytest.mark.parametrize("text", ["x", "-1", "1.5", "", "1" * 16, "１", "\u0661"])
-def test_a_beginning_that_is_no_number_is_refused(text: str) -> None:
-    for style in ("page", "offset"):
-        with pytest.raises(BadStart, match="page has to be a number"):
-            begin(listing(f"{{style: {style}, parameter: page}}"), {"page": text})
+def test_a_beginning_that_is_no_number_is_refused() -> None:
+    for text in ("x", "-1", "1.5", "", "1" * 16, "１", "\u0661"):
+        with case(text):
+            for style in ("page", "offset"):
+                with pytest.raises(BadStart, match="page has to be a number"):
+                    begin(listing(f"{{style: {style}, parameter: page}}"), {"page": text})
 
 
 def test_offsets_move_on_by_the_items_that_came() -> None:
@@ -102,9 +102,8 @@ def test_the_largest_page_that_the_schema_allows_is_asked_for() -> None:
     assert begin(operation, {"page": "2"})[1] == {"page": "2"}, "another size would make it another page"
 
 
-@pytest.mark.parametrize(
-    ("rest", "data"),
-    [
+def test_what_says_that_a_page_is_the_last_ends_it() -> None:
+    cases: list[tuple[str, Any]] = [
         ("more: more", {"more": False}),
         ("more: more", {"more": None}),
         ("more: more", {"more": 0}),
@@ -115,16 +114,15 @@ def test_the_largest_page_that_the_schema_allows_is_asked_for() -> None:
         ("pages: pages", {"pages": 0}),
         ("total: meta.count", {"meta": {"count": 3}}),
         ("total: meta.count", {"meta": {"count": "3"}}),
-    ],
-)
-def test_what_says_that_a_page_is_the_last_ends_it(rest: str, data: Any) -> None:
-    course = started(f"{{style: page, parameter: page, items: users, {rest}}}")
-    assert after(course, {"users": [1, 2, 3]} | data)[2] == End()
+    ]
+    for rest, data in cases:
+        with case(rest):
+            course = started(f"{{style: page, parameter: page, items: users, {rest}}}")
+            assert after(course, {"users": [1, 2, 3]} | data)[2] == End()
 
 
-@pytest.mark.parametrize(
-    ("rest", "data"),
-    [
+def test_what_does_not_say_so_goes_on() -> None:
+    cases: list[tuple[str, Any]] = [
         ("more: more", {"more": True}),
         ("more: more", {"more": "yes"}),
         ("pages: pages", {"pages": 2}),
@@ -135,11 +133,11 @@ def test_what_says_that_a_page_is_the_last_ends_it(rest: str, data: Any) -> None
         ("total: total", {"total": 4}),
         ("total: total", {"total": {"value": 3}}),
         ("total: total", {"total": "many"}),
-    ],
-)
-def test_what_does_not_say_so_goes_on(rest: str, data: Any) -> None:
-    course = started(f"{{style: page, parameter: page, items: users, {rest}}}")
-    assert after(course, {"users": [1, 2, 3]} | data)[2] == NextPage({"page": "2"})
+    ]
+    for rest, data in cases:
+        with case(rest):
+            course = started(f"{{style: page, parameter: page, items: users, {rest}}}")
+            assert after(course, {"users": [1, 2, 3]} | data)[2] == NextPage({"page": "2"})
 
 
 def test_pages_counted_from_0_end_in_time() -> None:
@@ -166,19 +164,18 @@ def test_an_empty_page_ends_no_list_that_says_that_it_goes_on(rest: str, data: A
     assert after(course, {"users": []} | data)[2] == NextPage({"page": "2"})
 
 
-@pytest.mark.parametrize(
-    ("pagination", "data"),
-    [
+def test_a_list_that_ends_although_it_says_that_it_goes_on_is_not_taken_for_whole() -> None:
+    cases: list[tuple[str, Any]] = [
         ("style: page, parameter: page, total: total", {"users": [], "total": 9}),
         ("style: offset, parameter: after, total: total", {"users": [], "total": 9}),
         ("style: offset, parameter: after, more: more", {"users": [], "more": True}),
         ("style: cursor, parameter: after, next: next, more: more", {"users": [1], "more": True}),
         ("style: next_url, next: next, total: total", {"users": [1], "next": None, "total": 9}),
-    ],
-)
-def test_a_list_that_ends_although_it_says_that_it_goes_on_is_not_taken_for_whole(pagination: str, data: Any) -> None:
-    _, _, what = after(started(f"{{{pagination}, items: users}}"), data)
-    assert what == End("the API says that there are more, but not where")
+    ]
+    for pagination, data in cases:
+        with case(pagination):
+            _, _, what = after(started(f"{{{pagination}, items: users}}"), data)
+            assert what == End("the API says that there are more, but not where")
 
 
 def test_a_page_that_is_not_there_is_the_end_unless_it_was_promised() -> None:
@@ -241,9 +238,8 @@ def test_a_link_header_is_followed_also_where_the_catalog_says_nothing() -> None
         assert after(course, [2], link='<http://hr.internal/users?page=1>; rel="prev"')[2] == End()
 
 
-@pytest.mark.parametrize(
-    ("header", "url"),
-    [
+def test_a_link_header_is_read_as_rfc_8288_writes_it() -> None:
+    cases: list[tuple[str, str]] = [
         ('<https://a/b?page=2>; rel="next", <https://a/b?page=9>; rel="last"', "https://a/b?page=2"),
         ('<https://a/b?page=1>; rel="prev first", <https://a/b?page=3>; rel="last next"', "https://a/b?page=3"),
         ("</b?page=2>;rel=next", "/b?page=2"),
@@ -267,32 +263,30 @@ def test_a_link_header_is_followed_also_where_the_catalog_says_nothing() -> None
         ('<a>; x="' + "\\" * 60_000, ""),
         (";" * 60_000, ""),
         ("<a>" + "; " * 30_000, ""),
-    ],
-)
-def test_a_link_header_is_read_as_rfc_8288_writes_it(header: str, url: str) -> None:
-    assert next_link(header) == url
+    ]
+    for header, url in cases:
+        assert next_link(header) == url, header
 
 
-@pytest.mark.parametrize(
-    ("token", "why"),
-    [
+def test_a_token_that_is_none_ends_it_with_words() -> None:
+    cases: list[tuple[object, str]] = [
         ("a", "led back"),
         ("x" * 4_001, "4,001 characters"),
         (True, "text"),
         (1.5, "text"),
         (["a"], "text"),
         ({"a": 1}, "text"),
-    ],
-)
-def test_a_token_that_is_none_ends_it_with_words(token: object, why: str) -> None:
-    for style, place in (("cursor", "parameter: after, "), ("next_url", "")):
-        course = started(f"{{style: {style}, {place}items: data, next: next}}")
-        course, _, _ = after(course, {"data": [1], "next": "a"})
-        course, items, what = after(course, {"data": [2], "next": token})
-        assert items == [2]
-        assert isinstance(what, End)
-        not_text = "is not text" if style == "next_url" else "is neither text nor a number"
-        assert (not_text if why == "text" else why) in what.why
+    ]
+    for token, why in cases:
+        with case(token):
+            for style, place in (("cursor", "parameter: after, "), ("next_url", "")):
+                course = started(f"{{style: {style}, {place}items: data, next: next}}")
+                course, _, _ = after(course, {"data": [1], "next": "a"})
+                course, items, what = after(course, {"data": [2], "next": token})
+                assert items == [2]
+                assert isinstance(what, End)
+                not_text = "is not text" if style == "next_url" else "is neither text nor a number"
+                assert (not_text if why == "text" else why) in what.why
 
 
 def test_a_token_that_the_call_began_with_counts_as_seen() -> None:
@@ -330,9 +324,8 @@ def test_an_expression_that_does_not_fit_the_answer_ends_it_with_words(key: str)
 # --- the list ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("data", "found"),
-    [
+def test_the_list_is_the_answer_or_its_only_list() -> None:
+    cases: list[tuple[Any, object]] = [
         ([1], [1]),
         ([], []),
         ({"data": [1], "meta": {}}, [1]),
@@ -348,25 +341,22 @@ def test_an_expression_that_does_not_fit_the_answer_ends_it_with_words(key: str)
         ("text", None),
         (None, None),
         (5, None),
-    ],
-)
-def test_the_list_is_the_answer_or_its_only_list(data: Any, found: object) -> None:
-    assert items_of(None, data) == found
+    ]
+    for data, found in cases:
+        assert items_of(None, data) == found, data
 
 
-@pytest.mark.parametrize(
-    ("items", "data", "found"),
-    [
+def test_the_list_is_where_the_catalog_says() -> None:
+    cases: list[tuple[str, Any, object]] = [
         ("data", {"data": [1], "links": [2]}, [1]),
         ("data.users", {"data": {"users": []}}, []),
         ("data", {"data": {"a": 1}}, None),
         ("data", [1], None),
         ("length(data)", {"data": 1}, None),
         ("[*].x[]", [{"x": [1]}, {"x": [2]}], [1, 2]),
-    ],
-)
-def test_the_list_is_where_the_catalog_says(items: str, data: Any, found: object) -> None:
-    assert items_of(listing(f"{{style: link, items: '{items}'}}").pagination, data) == found
+    ]
+    for items, data, found in cases:
+        assert items_of(listing(f"{{style: link, items: '{items}'}}").pagination, data) == found, (items, data)
 
 
 STYLES = [

@@ -12,6 +12,7 @@ from base.words import STATES
 from catalog.conditions import ConditionInput
 from catalog.rules import ANYONE, ASKER, Rule
 from gate.policy import TRANSITIONS, Event, State, Verdict, judge, sources, strictest, target
+from tests.harness.cases import case
 
 LEADS = Rule(("S0LEADS",), not_asker=True)
 ABOVE = Rule(("U0BOSS",), quorum=2, when={"properties": {"amount": {"minimum": 1000}}, "required": ["amount"]})
@@ -44,17 +45,21 @@ WAYS: list[tuple[str, tuple[Rule, ...] | None, bool, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "rules", "tainted", "way"), WAYS)
-def test_the_way_of_a_call(method: str, rules: tuple[Rule, ...] | None, tainted: bool, way: str) -> None:
-    found = judge(method, rules, ConditionInput(body={"amount": 10}), tainted=tainted)
-    assert found.way == way.partition(",")[0]
-    assert found.tainted is ("since" in way)
+def test_the_way_of_a_call() -> None:
+    for method, rules, tainted, way in WAYS:
+        with case(method, rules, tainted):
+            found = judge(method, rules, ConditionInput(body={"amount": 10}), tainted=tainted)
+            assert found.way == way.partition(",")[0]
+            assert found.tainted is ("since" in way)
 
 
-@pytest.mark.parametrize("tainted", [False, True])
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
-def test_a_rule_that_matches_asks_whatever_the_method_and_decides_who(method: str, tainted: bool) -> None:
-    assert judge(method, (LEADS,), ConditionInput(), tainted=tainted) == Verdict("ask", rule=LEADS)
+def test_a_rule_that_matches_asks_whatever_the_method_and_decides_who() -> None:
+    for method in ("GET", "POST", "PUT", "DELETE"):
+        for tainted in (False, True):
+            assert judge(method, (LEADS,), ConditionInput(), tainted=tainted) == Verdict("ask", rule=LEADS), (
+                tainted,
+                method,
+            )
 
 
 def test_where_no_rule_matches_the_asker_decides() -> None:
@@ -64,13 +69,14 @@ def test_where_no_rule_matches_the_asker_decides() -> None:
 # --- what a condition cannot say --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
-def test_where_a_condition_cannot_say_the_strictest_of_all_rules_holds(method: str) -> None:
+def test_where_a_condition_cannot_say_the_strictest_of_all_rules_holds() -> None:
     """Also of those whose own condition says that they are not for this call."""
-    other = Rule(("U0BEN",), quorum=3, when={"required": ["never"]})
-    verdict = judge(method, (LEADS, ABOVE, other), ConditionInput(body={"amount": "5,000"}), tainted=False)
-    assert verdict.rule == other
-    assert "'amount' is not a number" in verdict.why
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        with case(method):
+            other = Rule(("U0BEN",), quorum=3, when={"required": ["never"]})
+            verdict = judge(method, (LEADS, ABOVE, other), ConditionInput(body={"amount": "5,000"}), tainted=False)
+            assert verdict.rule == other
+            assert "'amount' is not a number" in verdict.why
 
 
 def test_a_rule_that_holds_in_one_place_does_not_hide_that_another_cannot_be_told() -> None:
@@ -117,10 +123,11 @@ WEAKER_TO_STRICTER = [
 ]
 
 
-@pytest.mark.parametrize(("weaker", "stricter"), WEAKER_TO_STRICTER)
-def test_of_several_rules_that_match_the_strictest_holds(weaker: Rule, stricter: Rule) -> None:
-    for order in ((weaker, stricter), (stricter, weaker)):
-        assert judge("PUT", order, ConditionInput(), tainted=False).rule == stricter
+def test_of_several_rules_that_match_the_strictest_holds() -> None:
+    for weaker, stricter in WEAKER_TO_STRICTER:
+        with case(weaker):
+            for order in ((weaker, stricter), (stricter, weaker)):
+                assert judge("PUT", order, ConditionInput(), tainted=False).rule == stricter
 
 
 def test_a_strict_rule_that_does_not_match_does_not_hold() -> None:
@@ -215,10 +222,11 @@ def test_only_an_approved_proposal_can_be_sent_and_only_one_being_sent_can_be_do
     assert [state for (state, _), to in TRANSITIONS.items() if to is State.APPROVED] == [State.PENDING]
 
 
-@pytest.mark.parametrize("event", list(Event))
-def test_every_event_leads_to_one_state(event: Event) -> None:
-    assert sources(event)
-    assert {TRANSITIONS[state, event] for state in sources(event)} == {target(event)}
+def test_every_event_leads_to_one_state() -> None:
+    for event in list(Event):
+        with case(event):
+            assert sources(event)
+            assert {TRANSITIONS[state, event] for state in sources(event)} == {target(event)}
 
 
 def test_every_state_has_its_words() -> None:

@@ -21,6 +21,7 @@ from model.prompt.prompt import system_prompt
 from store.proposal_record import Proposal
 from store.transcript import Result
 from tests.harness.bot_parts import ANN, BotParts, Json, calls, says, strict, tool_results
+from tests.harness.cases import case
 from tests.harness.rest_server import RestServer, Seen, hang_up, reply
 from tests.harness.whole_bot import ObedientApi, Person, Script, StartBot, Told, card_text
 from tests.harness.whole_bot import calls as house_calls
@@ -157,9 +158,8 @@ def test_a_recipe_is_called_by_the_method_run(method: str) -> None:
     assert not is_run({"method": ["RUN"]})
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
+def test_a_recipe_called_wrongly_is_a_bad_call_that_says_what_to_write(catalog: Catalog) -> None:
+    cases: list[tuple[Json, str]] = [
         ({"url": "remove-all"}, "There is no recipe 'remove-all' here. Available: add-to-team, who"),
         ({"url": None}, "There is no recipe 'None'"),
         ({"url": ADD}, "body: add email, team."),
@@ -171,14 +171,12 @@ def test_a_recipe_is_called_by_the_method_run(method: str) -> None:
         ({"url": ADD, "body": '{"email":"a","email":"b"}'}, "body holds the inputs"),
         ({"url": ADD, "body": "[" * 90_000}, "body holds the inputs"),
         ({"url": ADD, "headers": {"X-Region": "eu"}}, "no 'headers'"),
-    ],
-)
-def test_a_recipe_called_wrongly_is_a_bad_call_that_says_what_to_write(
-    catalog: Catalog, arguments: Json, says: str
-) -> None:
-    with pytest.raises(BadCall) as refused:
-        begin(catalog, {"method": "RUN", **arguments})
-    assert says in str(refused.value)
+    ]
+    for arguments, words in cases:
+        with case(arguments):
+            with pytest.raises(BadCall) as refused:
+                begin(catalog, {"method": "RUN", **arguments})
+            assert words in str(refused.value)
 
 
 def test_inputs_come_as_text_or_as_an_object_and_have_their_schemas_defaults(catalog: Catalog) -> None:
@@ -216,32 +214,34 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("value", HOSTILE)
-def test_what_looks_like_an_expression_in_an_input_is_text(catalog: Catalog, value: str) -> None:
-    assert json.loads(next_call(catalog, at_add(catalog, note=value)).body or "")["note"] == value
-    first = next_call(catalog, started(catalog, email=value, team="Red"))
-    assert first.values == {"email": value}
+def test_what_looks_like_an_expression_in_an_input_is_text(catalog: Catalog) -> None:
+    for value in HOSTILE:
+        with case(value):
+            assert json.loads(next_call(catalog, at_add(catalog, note=value)).body or "")["note"] == value
+            first = next_call(catalog, started(catalog, email=value, team="Red"))
+            assert first.values == {"email": value}
 
 
-@pytest.mark.parametrize("value", [one for one in HOSTILE if one != "[team]"])
-def test_what_looks_like_an_expression_in_an_answer_is_text(catalog: Catalog, value: str) -> None:
-    assert next_call(catalog, at_add(catalog, team=value)).values == {"team": value}
-    run = after(
-        started(catalog, "who", email="{$inputs.page}"), StepAnswer(200, {"data": [{"id": value}]}, {"x-region": "eu"})
-    )
-    run = after(run, StepAnswer(200, {"name": "$inputs.email"}))
-    assert strict(run_result(run, 1_000, str))["data"] == {
-        "person": {"name": "$inputs.email"},
-        "told": f"{value} by {{$inputs.page}}",
-    }
+def test_what_looks_like_an_expression_in_an_answer_is_text(catalog: Catalog) -> None:
+    for value in [one for one in HOSTILE if one != "[team]"]:
+        with case(value):
+            assert next_call(catalog, at_add(catalog, team=value)).values == {"team": value}
+            run = after(
+                started(catalog, "who", email="{$inputs.page}"),
+                StepAnswer(200, {"data": [{"id": value}]}, {"x-region": "eu"}),
+            )
+            run = after(run, StepAnswer(200, {"name": "$inputs.email"}))
+            assert strict(run_result(run, 1_000, str))["data"] == {
+                "person": {"name": "$inputs.email"},
+                "told": f"{value} by {{$inputs.page}}",
+            }
 
 
-@pytest.mark.parametrize(
-    "team", ["../admin", "..", "a/b", "a%2Fb", "..;x", "x\r\ny", "", None, {"id": 1}, [1], "\ud800"]
-)
-def test_a_value_cannot_make_another_path_of_it(catalog: Catalog, team: Any) -> None:
-    with pytest.raises(BadCall, match=r"step 3 \(add\) of recipe add-to-team"):
-        next_call(catalog, at_add(catalog, team=team))
+def test_a_value_cannot_make_another_path_of_it(catalog: Catalog) -> None:
+    cases: list[Any] = ["../admin", "..", "a/b", "a%2Fb", "..;x", "x\r\ny", "", None, {"id": 1}, [1], "\ud800"]
+    for team in cases:
+        with case(team), pytest.raises(BadCall, match=r"step 3 \(add\) of recipe add-to-team"):
+            next_call(catalog, at_add(catalog, team=team))
 
 
 def test_a_value_in_the_query_stays_that_value(catalog: Catalog) -> None:
@@ -266,9 +266,8 @@ def test_an_input_that_was_not_given_is_named_with_its_step(catalog: Catalog) ->
         next_call(catalog, started(catalog, "who"))
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
+def test_an_output_that_is_not_in_the_answer_ends_the_recipe_by_name(catalog: Catalog) -> None:
+    cases: list[Any] = [
         None,
         "text",
         [],
@@ -279,28 +278,34 @@ def test_an_input_that_was_not_given_is_named_with_its_step(catalog: Catalog) ->
         {"data": "0"},
         {"data": [[7]]},
         7,
-    ],
-)
-def test_an_output_that_is_not_in_the_answer_ends_the_recipe_by_name(catalog: Catalog, data: Any) -> None:
-    run = after(started(catalog, email="a", team="b"), StepAnswer(200, data))
-    assert run.problem == "step 1 (find) of recipe add-to-team: $response.body#/data/0/id does not resolve."
-    assert run.is_over
+    ]
+    for data in cases:
+        with case(data):
+            run = after(started(catalog, email="a", team="b"), StepAnswer(200, data))
+            assert run.problem == "step 1 (find) of recipe add-to-team: $response.body#/data/0/id does not resolve."
+            assert run.is_over
 
 
-@pytest.mark.parametrize(
-    ("pointer", "value"),
-    [("/a~1b/0", 1), ("/m~0n", 2), ("/01", 3), ("", {"a/b": [1], "m~n": 2, "01": 3, "": 4, "l": [5]}), ("/", 4)],
-)
-def test_pointers_are_those_of_rfc_6901(pointer: str, value: Any) -> None:
-    text = f"$response.body#{pointer}" if pointer else "$response.body"
-    run = after(_with_output(text), StepAnswer(200, {"a/b": [1], "m~n": 2, "01": 3, "": 4, "l": [5]}))
-    assert run.outputs["one"]["x"] == value
+def test_pointers_are_those_of_rfc_6901() -> None:
+    cases: list[tuple[str, Any]] = [
+        ("/a~1b/0", 1),
+        ("/m~0n", 2),
+        ("/01", 3),
+        ("", {"a/b": [1], "m~n": 2, "01": 3, "": 4, "l": [5]}),
+        ("/", 4),
+    ]
+    for pointer, value in cases:
+        with case(pointer):
+            text = f"$response.body#{pointer}" if pointer else "$response.body"
+            run = after(_with_output(text), StepAnswer(200, {"a/b": [1], "m~n": 2, "01": 3, "": 4, "l": [5]}))
+            assert run.outputs["one"]["x"] == value
 
 
-@pytest.mark.parametrize("step", ["-1", "-", "00", "1", "٠", "0.0", "9" * 30])
-def test_a_list_takes_plain_numbers_that_it_has(step: str) -> None:
-    run = after(_with_output(f"$response.body#/l/{step}"), StepAnswer(200, {"l": [5]}))
-    assert "does not resolve" in run.problem
+def test_a_list_takes_plain_numbers_that_it_has() -> None:
+    for step in ("-1", "-", "00", "1", "٠", "0.0", "9" * 30):
+        with case(step):
+            run = after(_with_output(f"$response.body#/l/{step}"), StepAnswer(200, {"l": [5]}))
+            assert "does not resolve" in run.problem
 
 
 def _with_output(expression: str) -> Run:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gate.naming import Name
 from gate.target_diff import Change, ItemStep, OrderStep, Path, Target, Watch, changes, differing, leaves
+from tests.harness.cases import case
 
 TOM: dict[str, Any] = {"id": 7, "name": "Tom", "job": "Sales", "flat": {"city": "Rome", "zip": 1}}
 
@@ -45,9 +46,8 @@ def dotted(path: Path) -> str:
 # --- what changes -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("before", "body", "expected"),
-    [
+def test_the_fields_that_a_request_changes() -> None:
+    cases: list[tuple[Any, Any, list[object]]] = [
         (TOM, {"name": "Tom", "job": "Lead"}, [("job", '"Sales"', '"Lead"')]),
         (TOM, {"name": "Tom"}, []),
         (TOM, {"flat": {"city": "Oslo", "zip": 1}}, [("flat.city", '"Rome"', '"Oslo"')]),
@@ -62,11 +62,10 @@ def dotted(path: Path) -> str:
         (None, {"a": 1}, [("a", None, "1")]),
         (TOM, None, []),  # no body changes no field
         ({"n": 1.0}, {"n": 1}, [("n", "1.0", "1")]),
-    ],
-)
-@pytest.mark.parametrize("method", ["PUT", "PATCH", "POST"])
-def test_the_fields_that_a_request_changes(method: str, before: Any, body: Any, expected: list[object]) -> None:
-    assert changed(method, before, body) == expected
+    ]
+    for method in ("PUT", "PATCH", "POST"):
+        for before, body, expected in cases:
+            assert changed(method, before, body) == expected, (before, body, expected, method)
 
 
 @pytest.mark.parametrize("before", ["some text", [TOM], 5])
@@ -75,9 +74,8 @@ def test_what_is_no_object_has_no_fields_to_compare_with(before: Any) -> None:
     assert changes("PATCH", before, {"job": "Lead"}) == [Change(("job",), None, '"Lead"', "says")]
 
 
-@pytest.mark.parametrize(
-    ("before", "expected"),
-    [
+def test_a_delete_shows_every_field_of_the_doomed_object() -> None:
+    cases: list[tuple[Any, list[object]]] = [
         ({"id": 7, "flat": {"city": "Rome"}}, [("id", "7"), ("flat.city", '"Rome"')]),
         ([1, 2], [("", "[1,2]")]),
         ("text", [("", '"text"')]),
@@ -85,11 +83,11 @@ def test_what_is_no_object_has_no_fields_to_compare_with(before: Any) -> None:
         ({"tags": [{"id": "a"}, {"id": "a"}]}, [("tags", '[{"id":"a"},{"id":"a"}]')]),
         ({}, []),
         (None, []),
-    ],
-)
-def test_a_delete_shows_every_field_of_the_doomed_object(before: Any, expected: list[object]) -> None:
-    assert [(dotted(one.path), one.old) for one in changes("DELETE", before, None)] == expected
-    assert {one.how for one in changes("DELETE", before, None)} <= {"is"}
+    ]
+    for before, expected in cases:
+        with case(before):
+            assert [(dotted(one.path), one.old) for one in changes("DELETE", before, None)] == expected
+            assert {one.how for one in changes("DELETE", before, None)} <= {"is"}
 
 
 # --- lists, item by item ----------------------------------------------------------------------------------------------
@@ -105,9 +103,8 @@ def items(before: list[Any], body: list[Any], method: str = "PATCH") -> list[str
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("before", "body", "expected"),
-    [
+def test_a_list_is_told_item_by_item() -> None:
+    cases: list[tuple[list[Any], list[Any], list[str]]] = [
         ([1, 2], [2, 1], ["tags other order"]),
         (["a", "b"], ["a", "c"], ['tags -"b"', 'tags +"c"']),
         (["a", "a"], ["a"], ['tags -"a"']),
@@ -123,10 +120,9 @@ def items(before: list[Any], body: list[Any], method: str = "PATCH") -> list[str
         ([{"id": 1, "x": 5}], [{"id": 1}], ["tags.[1].x -"]),  # the new list's item has it no more
         ([{"id": 1}, {"id": 2}], [{"id": 2}, {"id": 1}], ["tags other order"]),
         ([{"a": 1}], [{"a": 2}], ['tags -{"a":1}', 'tags +{"a":2}']),
-    ],
-)
-def test_a_list_is_told_item_by_item(before: list[Any], body: list[Any], expected: list[str]) -> None:
-    assert items(before, body) == expected
+    ]
+    for before, body, expected in cases:
+        assert items(before, body) == expected, (before, body)
 
 
 def test_a_list_where_there_was_none_is_told_whole() -> None:
@@ -146,9 +142,8 @@ def test_what_a_list_changes_of_an_object_is_not_told() -> None:
 # --- JSON Patch -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("operation", "expected"),
-    [
+def test_operations_are_told_as_operations() -> None:
+    cases: list[tuple[Any, Any]] = [
         ({"op": "replace", "path": "/job", "value": "Lead"}, ("replace", ("/job",), '"Sales"', '"Lead"')),
         ({"op": "remove", "path": "/flat/city"}, ("remove", ("/flat/city",), '"Rome"', None)),
         ({"op": "add", "path": "/tags/-", "value": ["vip"]}, ("add", ("/tags/-",), None, '["vip"]')),
@@ -157,27 +152,25 @@ def test_what_a_list_changes_of_an_object_is_not_told() -> None:
         ({"op": "test", "path": "/id", "value": 7}, ("test", ("/id",), None, "7")),
         ({"op": "remove", "path": "/nowhere"}, ("remove", ("/nowhere",), None, None)),
         ({"op": "replace", "path": "/a~1b/m~0n", "value": 1}, ("replace", ("/a~1b/m~0n",), None, "1")),
-    ],
-)
-@pytest.mark.parametrize("wrap", [lambda one: one, lambda one: {"data": one}])
-def test_operations_are_told_as_operations(operation: Any, expected: Any, wrap: Any) -> None:
-    (found,) = changes("PATCH", wrap(TOM), [operation])
-    assert (found.verb, found.path, found.old, found.new) == expected
-    assert found.how == "operation"
+    ]
+    for wrap in (lambda one: one, lambda one: {"data": one}):
+        for operation, expected in cases:
+            with case(operation, expected, wrap):
+                (found,) = changes("PATCH", wrap(TOM), [operation])
+                assert (found.verb, found.path, found.old, found.new) == expected
+                assert found.how == "operation"
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+def test_other_lists_are_no_operations() -> None:
+    cases: list[Any] = [
         [{"op": "zap", "path": "/a"}],
         [{"op": "remove"}],
         [{"op": ["remove"], "path": "/a"}],
         [{"op": "remove", "path": "/a"}, {"id": 1}],
         [],
-    ],
-)
-def test_other_lists_are_no_operations(body: Any) -> None:
-    assert "operation" not in {one.how for one in changes("PATCH", TOM, body)}
+    ]
+    for body in cases:
+        assert "operation" not in {one.how for one in changes("PATCH", TOM, body)}, body
 
 
 def test_a_pointer_leads_through_lists_and_escapes() -> None:
@@ -189,9 +182,9 @@ def test_a_pointer_leads_through_lists_and_escapes() -> None:
 # --- envelopes --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("before", "body", "url", "field"),
-    [
+def test_an_envelope_is_told_by_its_content() -> None:
+    """JSON:API, Kinto, Directus and Rails wrap what they take and what they give, or only one of them."""
+    cases: list[tuple[Any, Any, str, str]] = [
         (TOM, {"data": {"job": "Lead"}}, "http://hr/people/7", "data.job"),
         (TOM, {"user": {"job": "Lead"}}, "http://hr/users/7", "user.job"),
         ({"data": TOM}, {"data": {"job": "Lead"}}, "http://hr/people/7", "data.job"),
@@ -203,11 +196,9 @@ def test_a_pointer_leads_through_lists_and_escapes() -> None:
             "",
             "data.attributes.job",
         ),
-    ],
-)
-def test_an_envelope_is_told_by_its_content(before: Any, body: Any, url: str, field: str) -> None:
-    """JSON:API, Kinto, Directus and Rails wrap what they take and what they give, or only one of them."""
-    assert changed("PATCH", before, body, url=url) == [(field, '"Sales"', '"Lead"')]
+    ]
+    for before, body, url, field in cases:
+        assert changed("PATCH", before, body, url=url) == [(field, '"Sales"', '"Lead"')], (before, body, url)
 
 
 def test_a_field_that_happens_to_hold_fields_of_the_same_name_is_no_envelope() -> None:
@@ -226,20 +217,19 @@ def test_a_patch_in_an_envelope_compares_the_fields_that_it_names() -> None:
     assert not same("PATCH", {"data": TOM}, TOM, {"data": {"job": "Lead"}})
 
 
-@pytest.mark.parametrize(
-    ("wrapped", "is_wrapper"),
-    [
+def test_an_object_in_a_wrapper_is_compared_as_itself() -> None:
+    cases: list[tuple[Any, bool]] = [
         ({"data": TOM}, True),
         ({"data": TOM, "links": {"self": "/users/7"}}, True),
         ({"data": TOM, "meta": 5}, True),
         ({"data": TOM, "old": {"job": "none"}}, False),  # which one is meant cannot be told
         ({"data": [TOM]}, False),
-    ],
-)
-def test_an_object_in_a_wrapper_is_compared_as_itself(wrapped: Any, is_wrapper: bool) -> None:
-    assert changed("PUT", wrapped, {"job": "Lead"}) == [("job", '"Sales"' if is_wrapper else None, '"Lead"')]
-    beside = [name for name in wrapped if name != "data"]
-    assert left_out(wrapped, {"job": "Lead"}) == (["id", "name", "flat", *beside] if is_wrapper else [*wrapped])
+    ]
+    for wrapped, is_wrapper in cases:
+        with case(wrapped):
+            assert changed("PUT", wrapped, {"job": "Lead"}) == [("job", '"Sales"' if is_wrapper else None, '"Lead"')]
+            beside = [name for name in wrapped if name != "data"]
+            assert left_out(wrapped, {"job": "Lead"}) == (["id", "name", "flat", *beside] if is_wrapper else [*wrapped])
 
 
 @pytest.mark.parametrize(("method", "body"), [("DELETE", None), ("PUT", {"job": "Lead"}), ("PATCH", {"job": "Lead"})])
@@ -254,23 +244,22 @@ def test_a_field_named_like_the_wrapper_is_no_wrapper() -> None:
     assert changed("PUT", {"data": {"a": 1}}, {"data": {"a": 2}}) == [("data.a", "1", "2")]
 
 
-@pytest.mark.parametrize(
-    ("before", "body", "expected"),
-    [
+def test_what_a_put_leaves_out_is_told_with_its_value_and_not_as_a_change() -> None:
+    """Whether the API empties such a field, or owns it, the bot cannot know."""
+    cases: list[tuple[Any, Any, list[str]]] = [
         (TOM, {"name": "Tom", "job": "Lead"}, ["id", "flat"]),
         (TOM, TOM, []),
         (TOM, [1], []),
         (TOM, None, []),
         (TOM, TOM | {"flat": {"city": "Rome"}}, ["flat.zip"]),
         (None, {"a": 1}, []),
-    ],
-)
-def test_what_a_put_leaves_out_is_told_with_its_value_and_not_as_a_change(
-    before: Any, body: Any, expected: list[str]
-) -> None:
-    """Whether the API empties such a field, or owns it, the bot cannot know."""
-    assert left_out(before, body) == expected
-    assert all(one.old is not None and one.new is None for one in changes("PUT", before, body) if one.how == "left out")
+    ]
+    for before, body, expected in cases:
+        with case(before, body):
+            assert left_out(before, body) == expected
+            assert all(
+                one.old is not None and one.new is None for one in changes("PUT", before, body) if one.how == "left out"
+            )
 
 
 def test_a_patch_leaves_alone_what_it_does_not_name_inside_of_an_object() -> None:
@@ -290,9 +279,8 @@ def test_of_a_hidden_value_nobody_can_see_that_it_stays_the_same(body: Any) -> N
 # --- whether it is still the same -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("method", "now", "body", "ignore", "is_the_same"),
-    [
+def test_whether_a_target_is_still_what_its_card_showed() -> None:
+    cases: list[tuple[str, Any, Any, tuple[str, ...], bool]] = [
         ("DELETE", TOM, None, (), True),
         ("DELETE", TOM | {"job": "CEO"}, None, (), False),
         ("DELETE", TOM | {"seen": 1}, None, (), False),
@@ -315,48 +303,44 @@ def test_of_a_hidden_value_nobody_can_see_that_it_stays_the_same(body: Any) -> N
         ("PATCH", TOM | {"flat": {"city": "Oslo", "zip": 1}}, {"flat": {"zip": 2}}, (), False),
         ("PATCH", TOM | {"job": "CEO"}, [{"op": "remove", "path": "/job"}], (), False),  # JSON Patch: all of it counts
         ("PATCH", TOM | {"job": "CEO"}, None, (), False),
-    ],
-)
-def test_whether_a_target_is_still_what_its_card_showed(
-    method: str, now: Any, body: Any, ignore: tuple[str, ...], is_the_same: bool
-) -> None:
-    assert same(method, TOM, now, body, ignore) is is_the_same
-    assert same(method, {"data": TOM}, {"data": now}, body, ignore) is is_the_same
+    ]
+    for method, now, body, ignore, is_the_same in cases:
+        with case(method, now, body, ignore):
+            assert same(method, TOM, now, body, ignore) is is_the_same
+            assert same(method, {"data": TOM}, {"data": now}, body, ignore) is is_the_same
 
 
-@pytest.mark.parametrize(
-    ("now", "compare", "is_the_same"),
-    [
+def test_where_the_catalog_says_what_to_compare_nothing_else_counts() -> None:
+    cases: list[tuple[Any, tuple[str, ...], bool]] = [
         (TOM | {"job": "CEO"}, ("name",), True),
         (TOM | {"job": "CEO"}, ("job",), False),
         (TOM | {"flat": {"city": "Rome", "zip": 2}}, ("flat",), False),
         (TOM | {"flat": {"city": "Rome", "zip": 2}}, ("flat.zip",), False),
         (TOM | {"flat": {"city": "Rome", "zip": 2}}, ("flat.city",), True),
-    ],
-)
-def test_where_the_catalog_says_what_to_compare_nothing_else_counts(
-    now: Any, compare: tuple[str, ...], is_the_same: bool
-) -> None:
-    assert same("DELETE", TOM, now, compare=compare) is is_the_same
-    assert same("DELETE", TOM, now, compare=(*compare, "seen"), ignore=("zip",)) is (
-        is_the_same or "flat" in compare[0]
-    )
+    ]
+    for now, compare, is_the_same in cases:
+        with case(now, compare):
+            assert same("DELETE", TOM, now, compare=compare) is is_the_same
+            assert same("DELETE", TOM, now, compare=(*compare, "seen"), ignore=("zip",)) is (
+                is_the_same or "flat" in compare[0]
+            )
 
 
 NAMED = (Name("Tom", "id", "7"),)
 
 
-@pytest.mark.parametrize("watch", [Watch(), Watch(ignore=("name", "id")), Watch(compare=("job",))])
-@pytest.mark.parametrize("other", [Name("Tim", "id", "7"), Name("Tom", "id", "8")])
-def test_what_it_is_and_what_it_is_called_always_count(watch: Watch, other: Name) -> None:
-    for method, body in (
-        ("DELETE", None),
-        ("PATCH", {"job": "Lead"}),
-        ("POST", {"job": "Lead"}),
-        ("PUT", {"job": "Lead"}),
-    ):
-        assert () in differing(method, read(TOM, names=NAMED), read(TOM, names=(other,)), body, watch)
-        assert differing(method, read(TOM, names=NAMED), read(TOM, names=NAMED), body, watch) == {}
+def test_what_it_is_and_what_it_is_called_always_count() -> None:
+    for other in (Name("Tim", "id", "7"), Name("Tom", "id", "8")):
+        for watch in (Watch(), Watch(ignore=("name", "id")), Watch(compare=("job",))):
+            with case(watch, other):
+                for method, body in (
+                    ("DELETE", None),
+                    ("PATCH", {"job": "Lead"}),
+                    ("POST", {"job": "Lead"}),
+                    ("PUT", {"job": "Lead"}),
+                ):
+                    assert () in differing(method, read(TOM, names=NAMED), read(TOM, names=(other,)), body, watch)
+                    assert differing(method, read(TOM, names=NAMED), read(TOM, names=NAMED), body, watch) == {}
 
 
 def test_of_a_thing_that_a_request_is_about_counts_what_tells_it_apart() -> None:
@@ -432,11 +416,18 @@ def test_what_differs_between_two_looks_is_named_with_both_values() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("status", "known"), [(200, True), (204, True), (404, True), (410, True), (403, False), (500, False), (None, False)]
-)
-def test_a_target_is_known_where_it_was_read_or_is_gone(status: int | None, known: bool) -> None:
-    assert read({}, status).is_known is known
+def test_a_target_is_known_where_it_was_read_or_is_gone() -> None:
+    cases: list[tuple[int | None, bool]] = [
+        (200, True),
+        (204, True),
+        (404, True),
+        (410, True),
+        (403, False),
+        (500, False),
+        (None, False),
+    ]
+    for status, known in cases:
+        assert read({}, status).is_known is known, status
 
 
 NAMES = st.sampled_from(["a", "b", "data", "name", "id", "a.b", "", "é"])

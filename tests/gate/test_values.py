@@ -24,6 +24,7 @@ from gate.card_posts import card_row
 from gate.cards import card
 from gate.policy import State, sort
 from tests.harness.bot_parts import BotParts, calls
+from tests.harness.cases import case
 from tests.harness.descriptions import imported, loaded
 from tests.harness.rest_server import RestServer, reply, to
 
@@ -159,9 +160,8 @@ def test_a_long_id_is_looked_up_and_a_long_cursor_followed(parts: BotParts, serv
     assert parts.gate.resolved(call, parts.begin(), parts.catalog).url.endswith("/accounts/12345678901234567890")
 
 
-@pytest.mark.parametrize(
-    ("expression", "found"),
-    [
+def test_select_counts_with_decimals() -> None:
+    cases: list[tuple[str, str]] = [
         ("sum([].v)", f"{Decimal(AMOUNT) + Decimal('0.3'):f}"),
         ("max([].v)", AMOUNT),
         ("sort([].v)", f"[0.1,0.2,{AMOUNT}]"),
@@ -176,11 +176,11 @@ def test_a_long_id_is_looked_up_and_a_long_cursor_followed(parts: BotParts, serv
         ("avg([:2].v)", "0.15"),
         ("abs(`-1.50`)", "1.50"),
         ("ceil([0].v)", "1"),
-    ],
-)
-def test_select_counts_with_decimals(expression: str, found: str) -> None:
-    data = loads(f'[{{"v": 0.1}}, {{"v": 0.2}}, {{"v": {AMOUNT}}}]')
-    assert dumps(search(expression, data), separators=(",", ":")) == found
+    ]
+    for expression, found in cases:
+        with case(expression):
+            data = loads(f'[{{"v": 0.1}}, {{"v": 0.2}}, {{"v": {AMOUNT}}}]')
+            assert dumps(search(expression, data), separators=(",", ":")) == found
 
 
 @pytest.mark.parametrize(
@@ -278,31 +278,33 @@ def test_a_patch_goes_out_as_its_entry_says(parts: BotParts, server: RestServer)
         parts.call("PATCH", "/accounts/7", [{"op": "remove", "path": "/text"}])
 
 
-@pytest.mark.parametrize(
-    ("content", "kind"),
-    [
+def test_an_imported_patch_goes_out_as_the_description_says() -> None:
+    cases: list[tuple[str, str]] = [
         (f"[{_JSON_PATCH}, {_MERGE_PATCH}, application/strategic-merge-patch+json]", _MERGE_PATCH),
         ("[application/json-patch+json]", "application/json-patch+json"),
         ("[application/strategic-merge-patch+json]", "application/strategic-merge-patch+json"),
         ("[application/merge-patch+json, application/json]", "json"),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("version", ["2.0", "3.0"])
-def test_an_imported_patch_goes_out_as_the_description_says(content: str, kind: str, version: str) -> None:
-    kinds = content.strip("[]").split(", ")
-    body = {"type": "object"}
-    path: dict[str, Any] = {"responses": {"200": {"description": "ok"}}}
-    if version == "2.0":
-        path |= {"consumes": kinds, "parameters": [{"name": "b", "in": "body", "required": True, "schema": body}]}
-        root: dict[str, Any] = {"swagger": "2.0", "host": "x.example.com"}
-    else:
-        path |= {"requestBody": {"required": True, "content": {one: {"schema": body} for one in kinds}}}
-        root = {"openapi": "3.0.3", "servers": [{"url": "https://x.example.com"}]}
-    root |= {"info": {"title": "T", "version": "1"}, "paths": {"/a": {"patch": path}}}
-    entry = operation_of(json.dumps(root))
-    assert entry.body_type == kind
-    assert entry.body == {"type": "array" if "json-patch" in kind else "object"}
-    assert entry.body_required
+    ]  # fmt: skip
+    for version in ("2.0", "3.0"):
+        for content, kind in cases:
+            with case(content, kind, version):
+                kinds = content.strip("[]").split(", ")
+                body = {"type": "object"}
+                path: dict[str, Any] = {"responses": {"200": {"description": "ok"}}}
+                if version == "2.0":
+                    path |= {
+                        "consumes": kinds,
+                        "parameters": [{"name": "b", "in": "body", "required": True, "schema": body}],
+                    }
+                    root: dict[str, Any] = {"swagger": "2.0", "host": "x.example.com"}
+                else:
+                    path |= {"requestBody": {"required": True, "content": {one: {"schema": body} for one in kinds}}}
+                    root = {"openapi": "3.0.3", "servers": [{"url": "https://x.example.com"}]}
+                root |= {"info": {"title": "T", "version": "1"}, "paths": {"/a": {"patch": path}}}
+                entry = operation_of(json.dumps(root))
+                assert entry.body_type == kind
+                assert entry.body == {"type": "array" if "json-patch" in kind else "object"}
+                assert entry.body_required
 
 
 def test_an_optional_body_is_optional(parts: BotParts, server: RestServer) -> None:

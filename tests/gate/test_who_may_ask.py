@@ -19,6 +19,7 @@ from gate.authority import Authority, PeopleDirectory
 from gate.policy import State, Write
 from model.prompt.prompt import system_prompt
 from tests.harness.bot_parts import ANN, BEN, BotParts, SilentDirectory, calls, says, tool_results
+from tests.harness.cases import case
 from tests.harness.rest_server import RestServer, reply, to
 
 Json = dict[str, Any]
@@ -110,14 +111,14 @@ def test_members_of_a_group_have_what_names_it() -> None:
     assert may(people, BEN) == OPEN | {"DELETE /users/[id]", "GET /pay"}
 
 
-@pytest.mark.parametrize(
-    "domain", ["example.com.evil.org", "evil-example.com", "mail.example.com", "example.org", "", "com"]
-)
-def test_a_domain_stands_for_addresses_of_this_very_domain(domain: str) -> None:
-    people = People()
-    people.domains = {ANN: "example.com", BEN: domain}
-    assert may(people, ANN) == OPEN | {"GET /pay"}
-    assert may(people, BEN) == OPEN
+def test_a_domain_stands_for_addresses_of_this_very_domain() -> None:
+    cases: list[str] = ["example.com.evil.org", "evil-example.com", "mail.example.com", "example.org", "", "com"]
+    for domain in cases:
+        with case(domain):
+            people = People()
+            people.domains = {ANN: "example.com", BEN: domain}
+            assert may(people, ANN) == OPEN | {"GET /pay"}
+            assert may(people, BEN) == OPEN
 
 
 def test_an_app_has_what_names_it_and_no_look_up_is_made() -> None:
