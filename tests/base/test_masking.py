@@ -105,39 +105,38 @@ def told(parts: BotParts, way: Way) -> Json:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_part_of_a_secret_is_left_where_an_answer_is_too_large(
-    make: Make, server: RestServer, kind: str, way: Way
-) -> None:
+def test_no_part_of_a_secret_is_left_where_an_answer_is_too_large(make: Make, server: RestServer, way: Way) -> None:
     parts = make(max_response=MOST)
-    media, before, filler = KINDS[kind]
-    for left in (PART, 20, len(SECRET) - 1, len(SECRET))[0 if way == "read" else 2 :]:
-        content = (before + filler * MOST)[: MOST - left] + SECRET + "y" * MOST
-        server.always(reply(content, kind=media))
-        assert SECRET[:PART] not in json.dumps(told(parts, way))
+    for kind in KINDS:
+        media, before, filler = KINDS[kind]
+        for left in (PART, 20, len(SECRET) - 1, len(SECRET))[0 if way == "read" else 2 :]:
+            content = (before + filler * MOST)[: MOST - left] + SECRET + "y" * MOST
+            server.always(reply(content, kind=media))
+            assert SECRET[:PART] not in json.dumps(told(parts, way)), (kind, left)
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_part_of_a_secret_is_left_where_an_answer_breaks_off(
-    make: Make, server: RestServer, kind: str, way: Way
-) -> None:
+def test_no_part_of_a_secret_is_left_where_an_answer_breaks_off(make: Make, server: RestServer, way: Way) -> None:
     parts = make()
-    media, before, filler = KINDS[kind]
-    for left in (PART, len(SECRET) - 1)[0 if way == "read" else 1 :]:
-        content = (before + filler * 50 + SECRET[:left]).encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nContent-Length: {len(content) + 99}\r\n\r\n".encode()
-        server.always(head + content)
-        assert SECRET[:PART] not in json.dumps(told(parts, way))
+    for kind in KINDS:
+        media, before, filler = KINDS[kind]
+        for left in (PART, len(SECRET) - 1)[0 if way == "read" else 1 :]:
+            content = (before + filler * 50 + SECRET[:left]).encode()
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nContent-Length: {len(content) + 99}\r\n\r\n".encode()
+            server.always(head + content)
+            assert SECRET[:PART] not in json.dumps(told(parts, way)), (kind, left)
 
 
-@pytest.mark.parametrize("form", [form for form in FORMS if form not in ("basic's pair in base64", "JSON in JSON")])
-def test_no_part_of_one_is_left_in_whatever_form_it_is_repeated(make: Make, server: RestServer, form: str) -> None:
+REPEATED: list[str] = [form for form in FORMS if form not in ("basic's pair in base64", "JSON in JSON")]
+
+
+def test_no_part_of_one_is_left_in_whatever_form_it_is_repeated(make: Make, server: RestServer) -> None:
     parts = make(ODD, max_response=MOST)
-    text = FORMS[form](ODD)
-    for left in range(16, len(text), 5):
-        server.always(reply("x" * (MOST - left) + text + "y" * MOST, kind="text/plain"))
-        assert text[:16] not in parts.read("/users/7")["data"]
+    for form in REPEATED:
+        text = FORMS[form](ODD)
+        for left in range(16, len(text), 5):
+            server.always(reply("x" * (MOST - left) + text + "y" * MOST, kind="text/plain"))
+            assert text[:16] not in parts.read("/users/7")["data"], (form, left)
 
 
 def test_an_answer_that_fits_keeps_its_end(make: Make, server: RestServer) -> None:

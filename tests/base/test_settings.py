@@ -8,6 +8,7 @@ import pytest
 
 from base.allowance import Allowance, Rate
 from base.settings import Misconfigured, Settings, environment, load_settings, misspelt, said_of
+from tests.harness.cases import case
 
 REQUIRED = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "shhh-secret", "SLACK_CHANNEL": "#hr"}
 
@@ -16,6 +17,10 @@ REQUIRED = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "shhh-secret", 
 def _empty_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder without a .env file, and an environment without settings."""
     monkeypatch.chdir(tmp_path)
+    set_nothing(monkeypatch)
+
+
+def set_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
 
@@ -118,19 +123,18 @@ def test_channels_are_ids_or_names(written: str, channels: tuple[str, ...], monk
     assert load(monkeypatch, SLACK_CHANNEL=written).channels == channels
 
 
-@pytest.mark.parametrize(
-    ("written", "size"),
-    [
+def test_a_size_has_a_unit_or_is_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases: list[tuple[str, int]] = [
         ("5000000", 5_000_000),
         ("5 MB", 5_000_000),
         ("512kB", 512_000),
         (" 2 mb ", 2_000_000),
         ("1GB", 10**9),
         ("4096 b", 4_096),
-    ],
-)
-def test_a_size_has_a_unit_or_is_bytes(written: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert load(monkeypatch, MAX_RESPONSE=written).max_response == size
+    ]
+    for written, size in cases:
+        set_nothing(monkeypatch)
+        assert load(monkeypatch, MAX_RESPONSE=written).max_response == size, written
 
 
 @pytest.mark.parametrize(
@@ -170,25 +174,24 @@ RIGHT = {
 }
 
 
-@pytest.mark.parametrize("value", SLACKS)
-@pytest.mark.parametrize("name", RIGHT)
-def test_a_credential_that_belongs_elsewhere_is_told_by_what_it_is(
-    name: str, value: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_credential_that_belongs_elsewhere_is_told_by_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slack shows a dozen of them; they are told apart by their form."""
-    if value in RIGHT[name]:
-        assert value in load(monkeypatch, **{name: value}).secrets
-        return
-    with pytest.raises(Misconfigured) as caught:
-        load(monkeypatch, **{name: value})
-    (line,) = str(caught.value).splitlines()
-    assert line.startswith(f"{name}: this is {SLACKS[value]}; write ")
-    assert value not in line
+    for name in RIGHT:
+        for value in SLACKS:
+            set_nothing(monkeypatch)
+            with case(value, name):
+                if value in RIGHT[name]:
+                    assert value in load(monkeypatch, **{name: value}).secrets
+                    continue
+                with pytest.raises(Misconfigured) as caught:
+                    load(monkeypatch, **{name: value})
+                (line,) = str(caught.value).splitlines()
+                assert line.startswith(f"{name}: this is {SLACKS[value]}; write ")
+                assert value not in line
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "words"),
-    [
+def test_a_credential_copied_with_something_else_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases: list[tuple[str, str, str]] = [
         ("SLACK_BOT_TOKEN", "xoxb-...", "this is the placeholder of an example; write the Bot User OAuth Token (xoxb-...)"),
         ("SLACK_BOT_TOKEN", "xoxb-your-token", "this is the placeholder of an example"),
         ("SLACK_SIGNING_SECRET", "...", "this is the placeholder of an example; write the Signing Secret of Basic Information"),
@@ -198,19 +201,20 @@ def test_a_credential_that_belongs_elsewhere_is_told_by_what_it_is(
         ("SLACK_BOT_TOKEN", "Bearer xoxb-12-34-abc", "leave out the word Bearer"),
         ("SLACK_BOT_TOKEN", "SLACK_BOT_TOKEN=xoxb-12", "the value begins with its own name, SLACK_BOT_TOKEN=; leave that out"),
         ("SLACK_BOT_TOKEN", "12345", "this is not a bot token; write the Bot User OAuth Token"),
-    ],
-)  # fmt: skip
-def test_a_credential_copied_with_something_else_is_told(
-    name: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(Misconfigured) as caught:
-        load(monkeypatch, **{name: value})
-    assert str(caught.value).startswith(f"{name}: {words}")
+    ]  # fmt: skip
+    for name, value, words in cases:
+        set_nothing(monkeypatch)
+        with case(name, value):
+            with pytest.raises(Misconfigured) as caught:
+                load(monkeypatch, **{name: value})
+            assert str(caught.value).startswith(f"{name}: {words}")
 
 
-@pytest.mark.parametrize("key", ["ollama", "none-needed", "EMPTY", "0123456789abcdef0123456789abcdef", "gsk_abc", "x"])
-def test_a_models_server_may_want_any_key(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert key in load(monkeypatch, OPENAI_API_KEY=key).secrets
+def test_a_models_server_may_want_any_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases: list[str] = ["ollama", "none-needed", "EMPTY", "0123456789abcdef0123456789abcdef", "gsk_abc", "x"]
+    for key in cases:
+        set_nothing(monkeypatch)
+        assert key in load(monkeypatch, OPENAI_API_KEY=key).secrets, key
 
 
 def test_a_line_break_that_a_vault_added_is_no_part_of_a_credential(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,15 +314,15 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "words"), MISTAKES)
-def test_a_mistake_is_told_with_its_variable(
-    name: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(Misconfigured) as caught:
-        load(monkeypatch, **{name: value})
-    assert str(caught.value).startswith(f"{name}: ")
-    assert words in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
+def test_a_mistake_is_told_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value, words in MISTAKES:
+        set_nothing(monkeypatch)
+        with case(name, value):
+            with pytest.raises(Misconfigured) as caught:
+                load(monkeypatch, **{name: value})
+            assert str(caught.value).startswith(f"{name}: ")
+            assert words in str(caught.value)
+            assert len(str(caught.value).splitlines()) == 1
 
 
 def test_several_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,20 +367,18 @@ def test_without_options_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None
     assert (settings.options_of_model, settings.model_api) == ({}, "auto")
 
 
-@pytest.mark.parametrize(
-    ("given", "host"),
-    [
+def test_in_socket_mode_the_bot_listens_to_its_own_machine_alone() -> None:
+    cases: list[tuple[dict[str, str], str]] = [
         ({"slack_signing_secret": "s"}, "0.0.0.0"),
         ({"slack_app_token": "xapp-1"}, "127.0.0.1"),
         ({"slack_app_token": "xapp-1", "slack_signing_secret": "s"}, "127.0.0.1"),
         ({"slack_app_token": "xapp-1", "host": "10.0.0.7"}, "10.0.0.7"),
         ({"slack_signing_secret": "s", "host": "127.0.0.1"}, "127.0.0.1"),
-    ],
-    ids=str,
-)
-def test_in_socket_mode_the_bot_listens_to_its_own_machine_alone(given: dict[str, str], host: str) -> None:
-    settings = Settings.model_validate({"slack_bot_token": "xoxb-1", "slack_channel": "C0HR", **given})
-    assert settings.host == host
+    ]
+    for given, host in cases:
+        with case(given):
+            settings = Settings.model_validate({"slack_bot_token": "xoxb-1", "slack_channel": "C0HR", **given})
+            assert settings.host == host
 
 
 def test_in_a_container_the_bot_listens_everywhere() -> None:
@@ -394,9 +396,8 @@ def test_what_people_may_use_is_as_much_as_they_like_unless_set(monkeypatch: pyt
     assert allowance == Allowance(Rate(20, "hour"), Rate(3, "minute"), 1_000_000, 5)
 
 
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [
+def test_a_rate_that_is_none_is_told_with_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases: list[tuple[str, str]] = [
         ("20", "write a number and a span, for example 20/hour (minute, hour or day)"),
         ("20 an hour", "write a number and a span, for example 20/hour (minute, hour or day)"),
         ("-1/hour", "write a number and a span, for example 20/hour (minute, hour or day)"),
@@ -406,41 +407,37 @@ def test_what_people_may_use_is_as_much_as_they_like_unless_set(monkeypatch: pyt
         ("5/min", "'min' is not a time span; write 5/minute"),
         ("5/week", "write a number and a span, for example 20/hour (minute, hour or day)"),
         ("0/hour", "write 1 or more, or leave it out for no limit"),
-    ],
-)
-@pytest.mark.parametrize("name", ["RATE_LIMIT", "RATE_LIMIT_CHANNEL"])
-def test_a_rate_that_is_none_is_told_with_what_to_write(
-    name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(Misconfigured) as caught:
-        load(monkeypatch, **{name: value})
-    assert str(caught.value) == f"{name}: {told}."
+    ]
+    for name in ("RATE_LIMIT", "RATE_LIMIT_CHANNEL"):
+        for value, told in cases:
+            set_nothing(monkeypatch)
+            with case(value, told, name):
+                with pytest.raises(Misconfigured) as caught:
+                    load(monkeypatch, **{name: value})
+                assert str(caught.value) == f"{name}: {told}."
 
 
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [
+def test_a_budget_that_is_none_is_told_with_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases: list[tuple[str, str]] = [
         ("many", "write a whole number"),
         ("0", "write 1 or more"),
         ("200k", "write it as a number without a unit, 200000"),
         ("1.5", "write a whole number"),
-    ],
-)
-@pytest.mark.parametrize("name", ["TOKEN_BUDGET", "TOKEN_BUDGET_ALL"])
-def test_a_budget_that_is_none_is_told_with_what_to_write(
-    name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(Misconfigured) as caught:
-        load(monkeypatch, **{name: value})
-    assert str(caught.value) == f"{name}: {told}."
+    ]
+    for name in ("TOKEN_BUDGET", "TOKEN_BUDGET_ALL"):
+        for value, told in cases:
+            set_nothing(monkeypatch)
+            with case(value, told, name):
+                with pytest.raises(Misconfigured) as caught:
+                    load(monkeypatch, **{name: value})
+                assert str(caught.value) == f"{name}: {told}."
 
 
 # --- what is misspelt -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("given", "setting"),
-    [
+def test_what_looks_like_a_setting_is_told_with_the_one_that_is_meant() -> None:
+    cases: list[tuple[str, str]] = [
         ("SLACK_CHANEL", "SLACK_CHANNEL"),
         ("SLACK_CHANNELS", "SLACK_CHANNEL"),
         ("SLACKCHANNEL", "SLACK_CHANNEL"),
@@ -452,28 +449,44 @@ def test_a_budget_that_is_none_is_told_with_what_to_write(
         ("RATE_LIMITS", "RATE_LIMIT"),
         ("TOKEN_BUDGETS", "TOKEN_BUDGET"),
         ("WORKER", "WORKERS"),
-    ],
-)
-def test_what_looks_like_a_setting_is_told_with_the_one_that_is_meant(given: str, setting: str) -> None:
-    assert misspelt([given, "PATH", "HOME"]) == {given.upper(): setting}
-    assert misspelt([given, setting]) == {}  # it is set; the other one is somebody else's
+    ]
+    for given, setting in cases:
+        with case(given):
+            assert misspelt([given, "PATH", "HOME"]) == {given.upper(): setting}
+            assert misspelt([given, setting]) == {}  # it is set; the other one is somebody else's
 
 
-@pytest.mark.parametrize(
-    "given",
-    ["HR_API_URL", "HR_API_TOKEN", "OPENAI_ORG_ID", "SLACK_WEBHOOK_URL", "HOSTNAME", "FTP_PROXY", "SSL_CERT_DIR", "LOGNAME",
-     "LANG", "MODEL_NAME", "API_TOKEN", "SLACK_TEAM_ID", "http_proxy", "no_proxy", "PWD", "MAIL"],
-)  # fmt: skip
-def test_what_is_somebody_elses_is_not_taken_for_a_setting(given: str) -> None:
-    assert misspelt([given]) == {}
+def test_what_is_somebody_elses_is_not_taken_for_a_setting() -> None:
+    cases: list[str] = [
+        "HR_API_URL",
+        "HR_API_TOKEN",
+        "OPENAI_ORG_ID",
+        "SLACK_WEBHOOK_URL",
+        "HOSTNAME",
+        "FTP_PROXY",
+        "SSL_CERT_DIR",
+        "LOGNAME",
+        "LANG",
+        "MODEL_NAME",
+        "API_TOKEN",
+        "SLACK_TEAM_ID",
+        "http_proxy",
+        "no_proxy",
+        "PWD",
+        "MAIL",
+    ]
+    for given in cases:
+        assert misspelt([given]) == {}, given
 
 
-@pytest.mark.parametrize("name", ["PUBLIC_URL", "SLACK_CHANNEL", "APIS_FILE", "SSL_CERT_FILE", "OPENAI_API_KEY_FILE"])
-@pytest.mark.parametrize("also", [[], ["itself"]])
-def test_a_setting_that_is_no_secret_is_read_from_no_file_and_that_is_told(name: str, also: list[str]) -> None:
-    given = [f"{name}_FILE", *(name for _ in also)]
-    assert misspelt(given) == {f"{name}_FILE": name}
-    assert said_of(f"{name}_FILE", name) == f"only secrets are read from files: set {name} itself"
+def test_a_setting_that_is_no_secret_is_read_from_no_file_and_that_is_told() -> None:
+    cases: list[str] = ["PUBLIC_URL", "SLACK_CHANNEL", "APIS_FILE", "SSL_CERT_FILE", "OPENAI_API_KEY_FILE"]
+    for also in ([], ["itself"]):
+        for name in cases:
+            with case(name, also):
+                given = [f"{name}_FILE", *(name for _ in also)]
+                assert misspelt(given) == {f"{name}_FILE": name}
+                assert said_of(f"{name}_FILE", name) == f"only secrets are read from files: set {name} itself"
 
 
 def test_a_missing_setting_is_told_with_the_file_that_was_named_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from model.chat import ChatServer, ModelFailed
 from slack_io.web_api import SlackWeb
 from tests.harness.bot_parts import USERS, BotParts
 from tests.harness.cases import case
+from tests.harness.examples import times
 from tests.harness.rest_server import Piece, RestServer, Seen, reply
 from tests.model.test_chat import MESSAGES, Listener
 
@@ -60,8 +61,12 @@ def in_pieces(data: bytes, size: int) -> list[bytes]:
 # --- one body ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", WAYS)
-@given(data=st.binary(max_size=300) | st.binary(max_size=3).map(lambda one: one * 70_000), size=st.integers(1, 70_000))
+@times(4)
+@given(
+    way=st.sampled_from([*WAYS]),
+    data=st.binary(max_size=300) | st.binary(max_size=3).map(lambda one: one * 70_000),
+    size=st.integers(1, 70_000),
+)
 def test_a_body_is_unpacked_to_the_byte_however_it_comes(way: str, data: bytes, size: int) -> None:
     coding, pack = WAYS[way]
     packed = pack(data)

@@ -454,7 +454,7 @@ def hostile_replies(dice: random.Random, catalog: Catalog, base: str) -> list[ob
     return lines
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
 def test_a_hostile_model_gets_nothing_out_of_the_catalog_and_no_write_without_its_record(
     base: str, parts: BotParts, seed: int

@@ -195,30 +195,41 @@ def test_a_write_that_would_need_nobody_asks_where_the_apis_list_decides_whom_it
     assert server.calls == [("GET", "/page?page=1"), ("GET", "/people/7")]
 
 
-@pytest.mark.parametrize("name", ["Ann", "Le", "Ann Le", "Ann Lee Smith", "ann.lee", "%25", "*", "7.0", "null"])
-def test_what_nobody_is_called_is_a_clear_no(parts: BotParts, server: RestServer, name: str) -> None:
-    server.will(people(named(7, "Ann Lee"), named(8, None), named(9, {"Le": "Ann"}), {"id": 10}, "x", 5, None))
-    result = ask(parts, "DELETE", f"/people/{name.replace(' ', '%20')}")
-    assert result is not None
-    assert "GET /page lists nothing that matches" in result["error"]
-    assert parts.pending() == []
+NOBODY: list[str] = ["Ann", "Le", "Ann Le", "Ann Lee Smith", "ann.lee", "%25", "*", "7.0", "null"]
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [hang_up, reply("{}", 500), reply("[]", 403), reply('{"data": {"7": "Ann Lee"}}'), reply("no", kind="text/plain")],
-)
-def test_a_list_that_cannot_be_read_is_told_and_nothing_is_guessed(
-    parts: BotParts, server: RestServer, fault: Any
-) -> None:
-    server.will(fault, fault)
-    result = ask(parts, "DELETE", "/people/Ann%20Lee")
-    assert result is not None
-    assert "could not be looked up" in result["error"]
-    assert ".." not in result["error"]
-    assert parts.pending() == []
-    assert [one["outcome"] for one in journal(parts, "look-up")] == ["failed"]
-    assert journal(parts, "bad call") == []
+def test_what_nobody_is_called_is_a_clear_no(parts: BotParts, server: RestServer) -> None:
+    for name in NOBODY:
+        server.drop_answers()
+        server.requests.clear()
+        server.will(people(named(7, "Ann Lee"), named(8, None), named(9, {"Le": "Ann"}), {"id": 10}, "x", 5, None))
+        result = ask(parts, "DELETE", f"/people/{name.replace(' ', '%20')}")
+        assert result is not None, name
+        assert "GET /page lists nothing that matches" in result["error"], name
+        assert parts.pending() == [], name
+
+
+UNREADABLE: list[Any] = [
+    hang_up,
+    reply("{}", 500),
+    reply("[]", 403),
+    reply('{"data": {"7": "Ann Lee"}}'),
+    reply("no", kind="text/plain"),
+]
+
+
+def test_a_list_that_cannot_be_read_is_told_and_nothing_is_guessed(parts: BotParts, server: RestServer) -> None:
+    for fault in UNREADABLE:
+        server.drop_answers()
+        server.requests.clear()
+        server.will(fault, fault)
+        result = ask(parts, "DELETE", "/people/Ann%20Lee")
+        assert result is not None, fault
+        assert "could not be looked up" in result["error"], fault
+        assert ".." not in result["error"], fault
+        assert parts.pending() == [], fault
+        assert journal(parts, "look-up")[-1]["outcome"] == "failed", fault
+        assert journal(parts, "bad call") == [], fault
 
 
 def test_one_that_fits_is_not_enough_where_the_list_is_not_whole(parts: BotParts, server: RestServer) -> None:
@@ -231,13 +242,18 @@ def test_one_that_fits_is_not_enough_where_the_list_is_not_whole(parts: BotParts
     assert parts.pending() == []
 
 
-@pytest.mark.parametrize("key", ["../admin", "7/../../x", "seven", "7?x=1", "", None, True, 7.5, {"a": 1}, [7], "7\n8"])
-def test_an_id_that_does_not_fit_the_catalog_makes_no_call(parts: BotParts, server: RestServer, key: object) -> None:
-    server.will(people({"id": key, "name": "Ann Lee"}))
-    result = ask(parts, "DELETE", "/people/Ann%20Lee")
-    assert result is not None
-    assert "error" in result
-    assert (parts.pending(), server.calls) == ([], [("GET", "/page?page=1")])
+NOT_FITTING: list[object] = ["../admin", "7/../../x", "seven", "7?x=1", "", None, True, 7.5, {"a": 1}, [7], "7\n8"]
+
+
+def test_an_id_that_does_not_fit_the_catalog_makes_no_call(parts: BotParts, server: RestServer) -> None:
+    for key in NOT_FITTING:
+        server.drop_answers()
+        server.requests.clear()
+        server.will(people({"id": key, "name": "Ann Lee"}))
+        result = ask(parts, "DELETE", "/people/Ann%20Lee")
+        assert result is not None, key
+        assert "error" in result, key
+        assert (parts.pending(), server.calls) == ([], [("GET", "/page?page=1")]), key
 
 
 def test_a_list_that_the_channel_may_not_read_is_not_looked_in(tmp_path: Path, server: RestServer) -> None:

@@ -451,27 +451,26 @@ def test_a_thread_is_tainted_by_the_reads_of_a_recipe_that_ended_in_a_card(parts
     assert parts.store.is_tainted(thread)
 
 
-@pytest.mark.parametrize(
-    ("answer", "why"),
-    [
+def test_a_step_that_fails_ends_the_recipe_and_nothing_later_is_sent(parts: BotParts, server: RestServer) -> None:
+    cases: list[tuple[Any, str]] = [
         (reply('{"message":"no such user"}', 404), "the API answered 404 Not Found"),
         (reply("{}", 500), "the API answered 500 Internal Server Error"),
         (reply("", 304), "the API answered 304 Not Modified"),
         (hang_up, "The API gave no answer (connection failed)"),
         (reply('{"data":[]}'), "$response.body#/data/0/id does not resolve"),
         (reply("<html>"), "$response.body#/data/0/id does not resolve"),
-    ],
-)
-def test_a_step_that_fails_ends_the_recipe_and_nothing_later_is_sent(
-    parts: BotParts, server: RestServer, answer: Any, why: str
-) -> None:
-    server.always(answer)
-    result = ran(parts, ADD, email="tom@x.io", team="Red")
+    ]
+    for answer, why in cases:
+        with case(answer):
+            server.always(answer)
+            result = ran(parts, ADD, email="tom@x.io", team="Red")
 
-    assert {target for _, target in server.calls} == {"/users?email=tom%40x.io"}
-    assert result["error"] == f"Stopped at step 1 (find) of recipe add-to-team: {why}. Nothing after it was sent."
-    assert [one["step"] for one in result["steps"]] == ["find"]
-    assert parts.pending() == []
+            assert {target for _, target in server.calls} == {"/users?email=tom%40x.io"}
+            assert (
+                result["error"] == f"Stopped at step 1 (find) of recipe add-to-team: {why}. Nothing after it was sent."
+            )
+            assert [one["step"] for one in result["steps"]] == ["find"]
+            assert parts.pending() == []
 
 
 def test_a_failed_steps_answer_is_data_and_taints(parts: BotParts, server: RestServer) -> None:

@@ -89,10 +89,12 @@ def raw_result(parts: BotParts, url: str, **more: object) -> str:
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", [AMOUNT, "1.10", "0.1000", "1e3", "1E-7", "-0.0", "0.00000001", "9" * 40, "1e400"])
-def test_a_number_of_the_api_reaches_the_model_digit_for_digit(parts: BotParts, server: RestServer, text: str) -> None:
-    server.always(reply(f'{{"amount": {text}}}'))
-    assert f'"amount":{text}}}' in raw_result(parts, "/accounts/7")
+def test_a_number_of_the_api_reaches_the_model_digit_for_digit(parts: BotParts, server: RestServer) -> None:
+    cases: list[str] = [AMOUNT, "1.10", "0.1000", "1e3", "1E-7", "-0.0", "0.00000001", "9" * 40, "1e400"]
+    for text in cases:
+        with case(text):
+            server.always(reply(f'{{"amount": {text}}}'))
+            assert f'"amount":{text}}}' in raw_result(parts, "/accounts/7")
 
 
 def test_a_number_beyond_all_measure_becomes_its_text(parts: BotParts, server: RestServer) -> None:
@@ -132,20 +134,17 @@ def test_equal_numbers_are_no_change(parts: BotParts, server: RestServer) -> Non
     assert "→" not in card(card_row(proposal))[0]
 
 
-@pytest.mark.parametrize(
-    ("url", "target"),
-    [
+def test_a_whole_number_of_any_length_goes_out_as_it_is(parts: BotParts, server: RestServer) -> None:
+    cases: list[tuple[str, str]] = [
         ("/accounts/1234567890123456789", "/accounts/1234567890123456789"),
         ("/accounts?ids=1234567890123456789,12345678901234567890", "/accounts?ids=1234567890123456789&ids=12345678901234567890"),
         ("/accounts?owner=123456789012345678901234567890", "/accounts?owner=123456789012345678901234567890"),
-    ],
-)  # fmt: skip
-def test_a_whole_number_of_any_length_goes_out_as_it_is(
-    parts: BotParts, server: RestServer, url: str, target: str
-) -> None:
-    server.always(reply("{}"))
-    parts.read(url)
-    assert server.calls[-1] == ("GET", target)
+    ]  # fmt: skip
+    for url, target in cases:
+        with case(url):
+            server.always(reply("{}"))
+            parts.read(url)
+            assert server.calls[-1] == ("GET", target)
 
 
 def test_a_long_id_is_looked_up_and_a_long_cursor_followed(parts: BotParts, server: RestServer) -> None:
@@ -205,21 +204,20 @@ def test_schemas_are_held_against_the_digits(parts: BotParts, body: str, words: 
         resolve(parts.catalog, asked)
 
 
-@pytest.mark.parametrize(
-    ("amount", "holds"),
-    [
+def test_a_condition_is_held_against_the_digits(parts: BotParts) -> None:
+    cases: list[tuple[str, bool]] = [
         ("12345678901234560.88", False),
         ("12345678901234567.88", True),  # less, but to a server that reads doubles it is as much
         ("12345678901234567.89", True),
         ("12345678901234567.90", True),
-    ],
-)
-def test_a_condition_is_held_against_the_digits(parts: BotParts, amount: str, holds: bool) -> None:
-    call = resolve(parts.catalog, {"method": "PUT", "url": "/accounts/7", "body": f'{{"amount": {amount}}}'})
-    (rule,) = call.operation.rules or ()
-    when = {"properties": {"amount": {"type": "number", "minimum": Decimal(AMOUNT)}}}
-    assert rule.when == when
-    assert Condition(when).holds(call.condition_input(call.operation)) is holds
+    ]
+    for amount, holds in cases:
+        with case(amount):
+            call = resolve(parts.catalog, {"method": "PUT", "url": "/accounts/7", "body": f'{{"amount": {amount}}}'})
+            (rule,) = call.operation.rules or ()
+            when = {"properties": {"amount": {"type": "number", "minimum": Decimal(AMOUNT)}}}
+            assert rule.when == when
+            assert Condition(when).holds(call.condition_input(call.operation)) is holds
 
 
 def test_a_form_carries_the_digits(parts: BotParts, server: RestServer) -> None:
@@ -334,9 +332,8 @@ def test_an_imported_body_is_as_optional_as_the_description_says(said: str, need
     assert entry.body_required is needed
 
 
-@pytest.mark.parametrize(
-    ("content", "kind", "data"),
-    [
+def test_an_answer_is_read_in_the_encoding_that_it_has(parts: BotParts, server: RestServer) -> None:
+    cases: list[tuple[bytes, str, object]] = [
         ('{"n": "né"}'.encode("latin-1"), "application/json; charset=iso-8859-1", {"n": "né"}),
         ('{"n": "né – “x”"}'.encode("cp1252"), "application/json", {"n": "né – “x”"}),
         ('{"n": "日本①"}'.encode("cp932"), "application/json; charset=Shift_JIS", {"n": "日本①"}),
@@ -347,13 +344,11 @@ def test_an_imported_body_is_as_optional_as_the_description_says(said: str, need
         ("né,x\n1,2".encode("utf-16"), "text/csv", [{"né": "1", "x": "2"}]),
         ("né – ok".encode("cp1252"), "text/plain", "né – ok"),
         ('{"n": "né"}'.encode(), "application/json; charset=iso-8859-1", {"n": "né"}),  # declared otherwise than it is
-    ],
-)
-def test_an_answer_is_read_in_the_encoding_that_it_has(
-    parts: BotParts, server: RestServer, content: bytes, kind: str, data: object
-) -> None:
-    server.always(reply(content, kind=kind))
-    assert parts.read("/accounts/7")["data"] == data
+    ]
+    for content, kind, data in cases:
+        with case(content, kind):
+            server.always(reply(content, kind=kind))
+            assert parts.read("/accounts/7")["data"] == data
 
 
 @pytest.mark.parametrize(("coding", "named"), [("br", "br (Brotli)"), ("zstd", "zstd")])
