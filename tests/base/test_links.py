@@ -163,10 +163,10 @@ def test_a_hostile_text_takes_no_longer_than_its_length() -> None:
     cases: list[str] = ["a.", "a-", "[", "https://", "[x](", "` ", "www.", "[1]: a\n", "a.b/"]
     for piece in cases:
         with case(piece):
-            text = piece * (10_000 // len(piece))
+            text = piece * (6_000 // len(piece))
             began = time.process_time()
             harmless(text, OWN)
-            assert time.process_time() - began < 10
+            assert time.process_time() - began < 4
 
 
 ADDRESSES = [

@@ -138,20 +138,18 @@ def urls(messages: Sequence[Message]) -> list[str]:
 # --- one person's alone -----------------------------------------------------------------------------------------------
 
 
-def test_what_an_approval_opened_is_there_for_its_askers_turns_alone(parts: BotParts) -> None:
+def test_what_an_approval_opened_is_there_for_its_askers_turns_alone_and_what_was_posted_for_everybody(
+    parts: BotParts,
+) -> None:
     thread = opened(parts, calls(PAY), says("It is on the slip."))
     bens = seen_by(parts, BEN, thread)
     assert SECRET not in as_text(bens)
     assert urls(bens) == []
+    said = [(one["role"], one["content"]) for one in bens[1:3]]
+    assert said == [("user", "What does Bob earn?"), ("assistant", "It is on the slip.")]
     anns = seen_by(parts, ANN, thread)
     assert urls(anns) == ["/payroll/7"]
     assert [one["data"]["salary"] for one in tool_results(anns)] == [SECRET]
-
-
-def test_what_was_posted_stays_for_everybody(parts: BotParts) -> None:
-    thread = opened(parts, calls(PAY), says("It is on the slip."))
-    said = [(one["role"], one["content"]) for one in seen_by(parts, BEN, thread)[1:3]]
-    assert said == [("user", "What does Bob earn?"), ("assistant", "It is on the slip.")]
 
 
 def test_what_the_policy_sent_is_there_for_everybody(parts: BotParts) -> None:
@@ -176,12 +174,9 @@ def test_who_approved_it_for_somebody_else_sees_the_card_and_no_more(parts: BotP
     assert SECRET not in as_text(seen_by(parts, BEN, thread))
 
 
-@pytest.mark.parametrize(
-    "lines", [[calls(("DELETE", "/users/7"))], [calls(("PATCH", "/users/7", "{}"))]], ids=["DELETE", "PATCH"]
-)
-def test_the_answer_to_an_approved_write_is_its_askers_too(parts: BotParts, lines: list[object]) -> None:
-    thread = opened(parts, *lines, says("Done."))
-    assert SECRET in as_text(seen_by(parts, ANN, thread))
+def test_the_answer_to_an_approved_write_is_its_askers_too(parts: BotParts) -> None:
+    thread = opened(parts, calls(("DELETE", "/users/7"), ("PATCH", "/users/7", "{}")), says("Done."))
+    assert as_text(seen_by(parts, ANN, thread)).count(SECRET) == 2
     assert SECRET not in as_text(seen_by(parts, BEN, thread))
 
 
@@ -252,20 +247,16 @@ def test_a_call_that_was_left_without_a_result_is_its_askers(parts: BotParts) ->
 # --- within a reply ---------------------------------------------------------------------------------------------------
 
 
-def test_of_a_reply_only_the_call_that_was_opened_is_withheld(parts: BotParts) -> None:
+def test_of_a_reply_only_the_call_that_was_opened_is_withheld_with_the_words_beside_it(parts: BotParts) -> None:
     mixed = calls(("GET", "/users?about=a"), PAY, ("GET", "/users?about=b"), text="I look at Bob's pay first.")
     thread = opened(parts, mixed, says("It is on the slip."))
     bens = seen_by(parts, BEN, thread)
     assert urls(bens) == ["/users?about=a", "/users?about=b"]
     assert [one["data"] for one in tool_results(bens)] == [{"seen": "7"}, {"seen": "7"}]
+    assert "I look at" not in as_text(bens)
     anns = seen_by(parts, ANN, thread)
     assert urls(anns) == ["/users?about=a", "/payroll/7", "/users?about=b"]
     assert [one["content"] for one in anns if one.get("tool_calls")] == ["I look at Bob's pay first."]
-
-
-def test_words_beside_a_call_that_was_opened_are_withheld_with_it(parts: BotParts) -> None:
-    thread = opened(parts, calls(PAY, OPEN, text="I look at Bob's pay first."), says("It is on the slip."))
-    assert "I look at" not in as_text(seen_by(parts, BEN, thread))
 
 
 def test_what_the_model_wrote_with_it_in_view_is_withheld_too(parts: BotParts) -> None:
@@ -358,28 +349,23 @@ def ask_more(parts: BotParts, who: str, thread: str, result: str = "r1") -> str:
 
 
 @pytest.mark.usefixtures("large")
-def test_a_kept_answer_that_was_opened_is_its_askers_and_unknown_to_others(parts: BotParts) -> None:
-    thread = opened(parts, calls(PAY), says("It is long."))
-    assert ask_more(parts, ANN, thread) == SECRET
-    assert ask_more(parts, BEN, thread) == "r1 was not kept, or is no longer kept. Make the call again that gave it."
-    assert (
-        ask_more(parts, BEN, thread, "r9") == "r9 was not kept, or is no longer kept. Make the call again that gave it."
-    )
+def test_a_kept_answer_that_was_opened_or_made_with_it_in_view_is_its_askers_and_unknown_to_others(
+    parts: BotParts,
+) -> None:
+    a_recipe = {"method": "RUN", "url": "list"}
+    thread = opened(parts, calls(PAY), calls(OPEN), calls(a_recipe), says("It is long."))
+    for name in ("r1", "r2", "r3"):
+        assert ask_more(parts, ANN, thread, name) == SECRET, name
+    for name in ("r1", "r2", "r3", "r9"):
+        told = ask_more(parts, BEN, thread, name)
+        assert told == f"{name} was not kept, or is no longer kept. Make the call again that gave it."
 
 
 @pytest.mark.usefixtures("large")
-@pytest.mark.parametrize("call", [OPEN, {"method": "RUN", "url": "list"}], ids=["a read", "a recipe"])
-def test_a_kept_answer_of_what_was_made_with_it_in_view_is_its_askers(parts: BotParts, call: object) -> None:
-    thread = opened(parts, calls(PAY), calls(call), says("It is long."))
-    assert ask_more(parts, ANN, thread, "r2") == SECRET
-    assert "was not kept" in ask_more(parts, BEN, thread, "r2")
-
-
-@pytest.mark.usefixtures("large")
-@pytest.mark.parametrize("call", [OPEN, ("GET", "/plans/7")], ids=["open", "shared"])
-def test_a_kept_answer_that_is_nobodys_own_is_everybodys(parts: BotParts, call: tuple[str, str]) -> None:
-    thread = opened(parts, calls(call), says("It is long."))
-    assert ask_more(parts, BEN, thread) == SECRET
+def test_a_kept_answer_that_is_nobodys_own_is_everybodys(parts: BotParts) -> None:
+    thread = opened(parts, calls(OPEN), calls(("GET", "/plans/7")), says("It is long."))
+    for name in ("r1", "r2"):  # one that is open, and one that is shared
+        assert ask_more(parts, BEN, thread, name) == SECRET, name
 
 
 # --- prefixes ---------------------------------------------------------------------------------------------------------
@@ -432,11 +418,12 @@ class Old:
 
     def __init__(self, engine: str, folder: Path) -> None:
         self.url = fresh_database(engine, folder)
-        self.add("create table migrations (number integer primary key)")
-        for number, statements in enumerate(MIGRATIONS[: before_it()], start=1):
-            for statement in statements:
-                self.add(statement.format(serial=SERIAL[engine]))
-            self.add("insert into migrations values (:number)", number=number)
+        with looking_into(self.url) as database, database.begin() as db:
+            db.execute(text("create table migrations (number integer primary key)"))
+            for number, statements in enumerate(MIGRATIONS[: before_it()], start=1):
+                for statement in statements:
+                    db.execute(text(statement.format(serial=SERIAL[engine])))
+                db.execute(text("insert into migrations values (:number)"), {"number": number})
 
     def add(self, statement: str, **values: object) -> None:
         with looking_into(self.url) as engine, engine.begin() as db:
