@@ -141,26 +141,24 @@ def test_a_proxys_password_is_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert {"p%40ssword", "p@ssword"} <= set(load_settings().secrets)
 
 
-@pytest.mark.parametrize("name", ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"])
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [
+def test_a_proxy_that_is_none_stops_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cases: list[tuple[str, str]] = [
         ("socks5://proxy.example:1080", "SOCKS proxies are not supported; use an HTTP proxy, http://host:port"),
         ("http://", "write the proxy as http://host:port"),
         ("http://me:secret@:80", "write the proxy as http://host:port"),
         ("http://proxy:port", "write the proxy as http://host:port"),
         ("ftp://proxy:1", "write the proxy as http://host:port"),
-    ],
-)
-def test_a_proxy_that_is_none_stops_the_start(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str, told: str
-) -> None:
-    environment_of(monkeypatch, tmp_path, **{name: value})
-    with pytest.raises(Misconfigured) as raised:
-        load_settings()
-    assert str(raised.value).startswith(f"{name}: ")
-    assert told in str(raised.value)
-    assert "secret" not in str(raised.value)
+    ]
+    for value, told in cases:
+        for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"):
+            with case(name, value, told):
+                with monkeypatch.context() as its_own:
+                    environment_of(its_own, tmp_path, **{name: value})
+                    with pytest.raises(Misconfigured) as raised:
+                        load_settings()
+                assert str(raised.value).startswith(f"{name}: ")
+                assert told in str(raised.value)
+                assert "secret" not in str(raised.value)
 
 
 def test_a_proxy_that_nothing_uses_stops_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

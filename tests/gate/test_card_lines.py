@@ -21,6 +21,7 @@ from gate.home_cards import home_blocks
 from gate.naming import Name, name_of
 from gate.policy import State
 from gate.target_diff import Target
+from tests.gate.test_cards import pages
 from tests.harness.cases import case
 
 NAMED = (Name("Tom", "id", "7"),)
@@ -320,7 +321,7 @@ def test_no_long_value_can_begin_a_section_of_its_own() -> None:
                 row({f"field_{n}": value[:110] for n in range(60)}, before=target({}).to_json()),
                 row(None, method="DELETE", before=target({"a": value}).to_json(), description="d" * 3_000),
             ):
-                views = [card(given_)[1], *(whole_request(given_, page)["blocks"] for page in range(9))]
+                views = [card(given_)[1], *(view["blocks"] for view in pages(given_))]
                 for text in (text for blocks in views for text in texts(blocks)):
                     assert [line for line in text.split("\n") if line.lstrip(" ").startswith(forged)] == []
 

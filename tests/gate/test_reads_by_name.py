@@ -87,25 +87,25 @@ def journal(parts: BotParts, kind: str) -> list[Json]:
 
 
 def test_the_card_shows_what_was_matched_and_that_is_what_is_sent(parts: BotParts, server: RestServer) -> None:
-    server.will(*[_page_of(number, 1_600) for number in range(1, 17)], reply('{"id": 1503, "name": "Person 1503"}'))
-    assert ask(parts, "DELETE", "/people/PERSON%201503") is None
+    server.will(*[_page_of(number, 500) for number in range(1, 6)], reply('{"id": 403, "name": "Person 403"}'))
+    assert ask(parts, "DELETE", "/people/PERSON%20403") is None
     (pending,) = parts.pending()
-    assert pending.url == f"{server.url}/people/1503"
+    assert pending.url == f"{server.url}/people/403"
     (found,) = json.loads(pending.matched)
     assert (found["name"], found["value"], found["id"], found["fields"]) == (
-        "user_id", "PERSON 1503", "1503", ["p1503@example.com"],
+        "user_id", "PERSON 403", "403", ["p403@example.com"],
     )  # fmt: skip
     card = json.dumps([post.arguments["blocks"] for post in parts.cards(pending.thread)])
-    assert r"user_id: 1503, found for \"PERSON 1503\" (\"p1503@example.com\")" in card
-    assert f"DELETE {server.url}/people/1503" in card
-    assert [target for _, target in server.calls] == [*(f"/page?page={n}" for n in range(1, 17)), "/people/1503"]
+    assert r"user_id: 403, found for \"PERSON 403\" (\"p403@example.com\")" in card
+    assert f"DELETE {server.url}/people/403" in card
+    assert [target for _, target in server.calls] == [*(f"/page?page={n}" for n in range(1, 6)), "/people/403"]
     looked = [(one["why"], one["status"]) for one in journal(parts, "look")]
-    assert looked == [("look-up", 200)] * 16 + [("preview", 200)]
+    assert looked == [("look-up", 200)] * 5 + [("preview", 200)]
 
     parts.press(pending)
-    server.will(reply('{"id": 1503, "name": "Person 1503"}'), reply("", 204))
+    server.will(reply('{"id": 403, "name": "Person 403"}'), reply("", 204))
     parts.advance(pending.thread)
-    assert server.calls[-2:] == [("GET", "/people/1503"), ("DELETE", "/people/1503")]
+    assert server.calls[-2:] == [("GET", "/people/403"), ("DELETE", "/people/403")]
     assert parts.row(pending).state is State.DONE
     assert journal(parts, "look")[-1]["why"] == "before sending"
 
