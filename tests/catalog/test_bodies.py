@@ -19,7 +19,7 @@ from catalog.bodies import encoded, unfit
 from catalog.calls import resolve
 from catalog.catalog import Catalog, load_catalog
 from catalog.source import BadCatalog
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 Json = dict[str, Any]
 FILES: Json = {

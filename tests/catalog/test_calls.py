@@ -19,7 +19,7 @@ from catalog.catalog import Catalog, load_catalog
 from catalog.matching import MAX_URL
 from catalog.template import Piece
 from gate.policy import judge, strictest
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 BASE = "https://hr.example.com/v1"
 CATALOG = """

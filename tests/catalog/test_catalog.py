@@ -8,7 +8,7 @@ import pytest
 
 from catalog.calls import resolve
 from catalog.catalog import BadCatalog, Catalog, load_catalog
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 ROOT = Path(__file__).parents[2]
 SMALLEST = """

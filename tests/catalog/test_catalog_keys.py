@@ -6,7 +6,7 @@ import pytest
 
 from catalog.catalog import BadCatalog, Catalog, Operation, load_catalog
 from catalog.expressions import BadExpression, Expression, expressions, parse_expression
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 RICH = """
 name: HR

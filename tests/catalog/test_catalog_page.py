@@ -29,8 +29,8 @@ from gate.preview import showing
 from model.prompt.prompt import suggestions
 from model.prompt.search import index_of
 from tests.harness.bot_parts import BotParts, calls, tool_results
+from tests.harness.cases import each_row
 from tests.harness.rest_server import RestServer, reply
-from tests.harness.rows import each_row
 
 PAGE = (Path(__file__).parents[2] / "docs" / "catalog.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))

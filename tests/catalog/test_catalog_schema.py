@@ -17,7 +17,7 @@ from jsonschema_rs import Draft7Validator, Draft202012Validator, meta
 from bot import main
 from catalog.catalog import BadCatalog, load_catalog
 from catalog.json_schema import catalog_schema, schema_text
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = catalog_schema()

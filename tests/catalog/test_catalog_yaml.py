@@ -17,8 +17,8 @@ from catalog.calls import resolve
 from catalog.catalog import BadCatalog, Catalog, load_catalog
 from catalog.documents import BadDocument, read_text, read_yaml
 from catalog.yaml_text import key_text
+from tests.harness.cases import each_row
 from tests.harness.descriptions import description, entry, get, post, query
-from tests.harness.rows import each_row
 
 HEAD = "name: HR\nbase_url: http://hr\nendpoints:\n  - {method: GET, url: /ok, description: d}\n"
 

@@ -13,7 +13,7 @@ from catalog.calls import resolve
 from catalog.catalog import BadCatalog, Catalog, load_catalog
 from model.prompt.prompt import find, suggestions, system_prompt
 from model.prompt.search import index_of
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 Json = dict[str, Any]
 LEADS = frozenset({"@leads"})

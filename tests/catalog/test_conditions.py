@@ -19,7 +19,7 @@ from catalog.catalog import Catalog, Operation, load_catalog
 from catalog.condition_gaps import gaps
 from gate.condition_trials import trials
 from gate.policy import Read, Write, sort
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 Json = dict[str, Any]
 ABOVE: Json = {"required": ["amount"], "properties": {"amount": {"type": "integer", "minimum": 1000}}}

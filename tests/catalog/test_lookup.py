@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from catalog.catalog import Lookup
 from catalog.lookup import Candidate, candidates, fields_of, matched
+from tests.harness.cases import each_row
 from tests.harness.examples import JSON
-from tests.harness.rows import each_row
 
 BY_NAME = Lookup(operation="GET /users", match=("email", "first_name", "last_name"), id="id")
 

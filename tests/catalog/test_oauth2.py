@@ -11,7 +11,7 @@ from catalog.auth import OAuth2
 from catalog.catalog import load_catalog
 from catalog.credentials import secrets_of
 from catalog.source import BadCatalog
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 WHOLE: dict[str, Any] = {
     "issuer": "https://login.example.com",

@@ -16,7 +16,7 @@ from catalog.calls import Call, build, check_resolved, parse_arguments, resolve,
 from catalog.catalog import Catalog, Operation, load_catalog
 from catalog.rules import Rule
 from gate.policy import Write, sort
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 CATALOG = """
 name: HR

@@ -19,7 +19,7 @@ from catalog.calls import parse_arguments, resolve
 from catalog.catalog import BadCatalog, Catalog, load_catalog
 from catalog.schemas import Unreadable, check_schema, fits
 from catalog.validate import problems
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 Json = dict[str, Any]
 

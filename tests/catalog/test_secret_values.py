@@ -20,8 +20,8 @@ from gate.card_modals import whole_request
 from gate.card_posts import card_row
 from gate.cards import card
 from tests.harness.bot_parts import BotParts, Json, calls, says
+from tests.harness.cases import each_row
 from tests.harness.rest_server import RestServer, reply
-from tests.harness.rows import each_row
 
 PIN = "7341-ABCD-pin"
 HIDDEN = f"{len(PIN)} characters, hidden by the catalog"

@@ -8,7 +8,7 @@ from catalog.bad_call import BadCall
 from catalog.calls import build, resolve, with_values
 from catalog.catalog import BadCatalog, Catalog, load_catalog
 from model.prompt.listing import FULL, operation_line
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 TEXT = """
 name: Rabbit

@@ -30,8 +30,8 @@ from tests.harness.bot_parts import (
     tool_results,
     user_words,
 )
+from tests.harness.cases import each_row
 from tests.harness.rest_server import RestServer, hang_up, late, reply, silence
-from tests.harness.rows import each_row
 
 Make = Callable[..., BotParts]
 GET: tuple[str, str] = ("GET", "/users/7")

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from model.chat import ChatServer, ModelFailed, model_of
 from model.replies import parse_reply
 from model.stream import DONE, Assembly, events
+from tests.harness.cases import each_row
 from tests.harness.logs import logged
 from tests.harness.rest_server import Piece, RestServer, Seen, half_of, reply
-from tests.harness.rows import each_row
 from tests.harness.whole_bot import settings_of
 
 HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/event-stream\r\n\r\n"

@@ -16,7 +16,7 @@ from model.replies import KEPT_ARGUMENTS, MAX_CALLS, BadReply, parse_reply
 from model.special_tokens import broken_up
 from store.transcript import AssistantMessage, Item, Result, ToolCall, Usage, UserMessage, open_calls
 from tests.harness.bot_parts import calls, check_request, completion, says
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),

@@ -13,6 +13,7 @@ import pytest
 
 from model.chat import ChatServer
 from tests.harness.bot_parts import BEN, BotParts
+from tests.harness.cases import each_row
 from tests.harness.loopback import Reply
 from tests.harness.model_servers import (
     ANSWER,
@@ -33,7 +34,6 @@ from tests.harness.model_servers import (
     window,
 )
 from tests.harness.rest_server import RestServer, Seen
-from tests.harness.rows import each_row
 from tests.harness.whole_bot import Person, RunningBot, StartBot, Talk, parts_of
 
 Json = dict[str, Any]

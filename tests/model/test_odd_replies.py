@@ -18,7 +18,7 @@ from model.stream import Assembly
 from model.text_calls import called_in, may_become_call, once, own_name, tries_to_call
 from model.thoughts import around_thoughts, parted
 from tests.harness.bot_parts import completion, says
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 TOOLS = ["call_rest_api", "read_result"]
 ARGUMENTS = '{"method":"GET","url":"/x"}'

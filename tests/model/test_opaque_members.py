@@ -16,7 +16,7 @@ from model.replies import parse_reply
 from model.stream import Assembly
 from store.transcript import AssistantMessage, Item, Result, ToolCall, UserMessage, visible_to
 from tests.harness.bot_parts import completion
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 Json = dict[str, Any]
 VALUES = st.recursive(

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.refusals import refusal_of
+from tests.harness.cases import each_row
 from tests.harness.logs import logged
 from tests.harness.rest_server import RestServer, reply
-from tests.harness.rows import each_row
 from tests.harness.whole_bot import Person, StartBot
 
 VLLM = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'

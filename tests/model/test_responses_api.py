@@ -12,8 +12,8 @@ from catalog.calls import MAX_ARGUMENTS
 from model.chat import ChatServer, ModelFailed
 from model.replies import parse_reply
 from model.responses_api import ITEMS, completion_of, request_of
+from tests.harness.cases import each_row
 from tests.harness.rest_server import Piece, RestServer, Seen, reply
-from tests.harness.rows import each_row
 from tests.model.test_chat import Listener
 
 Json = dict[str, Any]

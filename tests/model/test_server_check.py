@@ -13,9 +13,9 @@ import pytest
 
 from model.advice import advice, fitting_history, is_ollama, window
 from model.refusals import Failure, refusal_of
+from tests.harness.cases import each_row
 from tests.harness.forked_bot import command
 from tests.harness.loopback import Loopback, Reply, Request, as_json
-from tests.harness.rows import each_row
 
 Json = dict[str, Any]
 Answer = Callable[[Json], Reply]

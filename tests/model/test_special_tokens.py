@@ -23,9 +23,9 @@ from slack_io.thread_context import ThreadReader
 from slack_io.web_api import SlackWeb
 from store.transcript import ThreadMessage
 from tests.harness.bot_parts import ANN, NOBODY, BotParts, Json, calls, says, tool_results, user_words
+from tests.harness.cases import each_row
 from tests.harness.examples import times
 from tests.harness.rest_server import RestServer, reply
-from tests.harness.rows import each_row
 from tests.harness.whole_bot import Person, StartBot, Writing
 from tests.harness.whole_bot import Script as BotScript
 

@@ -17,8 +17,8 @@ from bot import main
 from slack_io.app_check import check_app
 from slack_io.slack_app import NEEDED
 from slack_io.web_api import SlackWeb
+from tests.harness.cases import each_row
 from tests.harness.loopback import Loopback, Reply, Request, as_json
-from tests.harness.rows import each_row
 
 Json = dict[str, Any]
 Answer = Json | Reply | Callable[[Mapping[str, str]], Json]

@@ -20,7 +20,7 @@ from emulator.emulator import Workspace
 from model.chat import ModelFailed
 from model.refusals import Failure
 from slack_io.health import CachedCheck
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 from tests.harness.whole_bot import (
     CATALOG,
     SIGNING_SECRET,

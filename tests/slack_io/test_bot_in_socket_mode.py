@@ -15,8 +15,8 @@ from demo.hr_api import HrApi
 from emulator.delivery import Retry
 from emulator.emulator import Workspace
 from emulator.workspace_parts import NO_ACK
+from tests.harness.cases import each_row
 from tests.harness.logs import logged
-from tests.harness.rows import each_row
 from tests.harness.whole_bot import Person, RunningBot, Script, Talk, calls, card_text, form, says, until
 
 pytestmark = [pytest.mark.waits, pytest.mark.parametrize("over", ["socket"])]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from slack_io.message_content import content, is_by_app, whole, with_files
 from slack_io.payloads import plain_words
 from store.received import Attached
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 Json = dict[str, Any]
 

@@ -10,7 +10,7 @@ from identity.connecting import Question
 from slack_io import oauth_pages
 from slack_io.oauth_routes import origin_of
 from store.connections import ConnectionAsked
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;{{ 7 * 7 }}"
 

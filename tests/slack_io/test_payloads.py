@@ -23,7 +23,7 @@ from slack_io.payloads import (
     question,
 )
 from store.received import AppMention, Attached, Click, HomeOpened, Interaction, Mention, Shortcut, as_json, from_row
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 Json = dict[str, Any]
 BOT = "U0BOT"

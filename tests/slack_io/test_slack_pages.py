@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from slack_io.slack_pages import each, next_cursor
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 
 class Lists:

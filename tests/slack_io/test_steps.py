@@ -5,7 +5,7 @@ from __future__ import annotations
 from catalog.calls import resolve
 from catalog.catalog import load_catalog
 from slack_io.steps import step
-from tests.harness.rows import each_row
+from tests.harness.cases import each_row
 
 CATALOG = load_catalog(
     """

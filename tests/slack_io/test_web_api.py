@@ -15,9 +15,9 @@ from emulator.emulator import Workspace
 from emulator.world import Channel, Person
 from slack_io.pace import PACE
 from slack_io.web_api import SlackWeb
+from tests.harness.cases import each_row
 from tests.harness.logs import logged
 from tests.harness.loopback import Loopback, Reply, Request, as_json
-from tests.harness.rows import each_row
 
 
 class Clock:

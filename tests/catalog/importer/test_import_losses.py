@@ -18,8 +18,8 @@ from catalog.importer.openapi import Choice, read_api
 from catalog.references import Documents
 from catalog.schemas import fits
 from model.prompt.prompt import find
+from tests.harness.cases import each_row
 from tests.harness.descriptions import VARIABLES, description, entry, get, imported, loaded, notes, post, query, written
-from tests.harness.rows import each_row
 
 Json = dict[str, Any]
 

@@ -18,9 +18,9 @@ from catalog.catalog import load_catalog
 from catalog.documents import BadDocument, read_text
 from catalog.importer.fetching import Order, make
 from tests.cli.test_command_line import run
+from tests.harness.cases import each_row
 from tests.harness.descriptions import description, everything, get, post, query
 from tests.harness.loopback import Loopback, Reply, Request
-from tests.harness.rows import each_row
 
 Json = dict[str, Any]
 SHOP = json.dumps(description({"/a": get(query("q")) | post({"type": "object"})}))

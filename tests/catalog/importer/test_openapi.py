@@ -18,6 +18,7 @@ from catalog.importer.compact_schemas import compact
 from catalog.importer.openapi import Choice, operations
 from catalog.references import Documents, Node
 from gate.preview import showing
+from tests.harness.cases import each_row
 from tests.harness.descriptions import (
     VARIABLES,
     description,
@@ -31,7 +32,6 @@ from tests.harness.descriptions import (
     query,
     written,
 )
-from tests.harness.rows import each_row
 
 
 def path(name: str, schema: Any = None, **more: Any) -> dict[str, Any]:

@@ -23,9 +23,9 @@ from model.prompt.prompt import FIND, beside, find, prepare, system_prompt, tool
 from model.prompt.search import index_of
 from store.transcript import AssistantMessage, Item, TurnNote, UserMessage, first_noted
 from tests.harness.bot_parts import BotParts, Line, calls, completion, says, tool_results, user_words
+from tests.harness.cases import each_row
 from tests.harness.catalogs import COMPANY, Json, large, load
 from tests.harness.replay_model import ReplayModel, answer
-from tests.harness.rows import each_row
 from tests.harness.whole_bot import Person, StartBot, parts_of
 
 pytestmark = pytest.mark.xdist_group(

@@ -15,8 +15,8 @@ from catalog.catalog import Operation
 from model.prompt.listing import Listed
 from model.prompt.resources import SEARCHING
 from model.prompt.search import Index, index_of
+from tests.harness.cases import each_row
 from tests.harness.catalogs import COMPANY, Json, large, load
-from tests.harness.rows import each_row
 
 CATALOG = load(COMPANY)
 INDEX = index_of(CATALOG)
