@@ -347,7 +347,7 @@ def arguments(draw: st.DrawFn, catalog: Catalog, base: str) -> object:
     return made if twist < 8 else json.dumps(made)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), entries=ENTRIES, prefix=PREFIXES)
 def test_whatever_resolves_is_an_operation_for_every_server(
     base: str, data: st.DataObject, entries: list[Json], prefix: str
@@ -357,7 +357,7 @@ def test_whatever_resolves_is_an_operation_for_every_server(
         catalog = load_catalog(json.dumps({"base_url": base + prefix, "endpoints": entries}), {})
     except BadCatalog:
         return
-    for _ in range(6):
+    for _ in range(4):
         given_ = data.draw(arguments(catalog, base))
         try:
             call = resolve(catalog, parse_arguments(given_))
@@ -405,7 +405,7 @@ def without_key(target: str) -> str:
     return target.removesuffix("api_key=s3cret-key")[:-1]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_whatever_is_read_arrives_as_an_operation(base: str, parts: BotParts, data: st.DataObject) -> None:
     """Over the gate's own client and a real server: what arrives is what was made, byte for byte."""
