@@ -109,7 +109,7 @@ def test_no_part_of_a_secret_is_left_where_an_answer_is_too_large(make: Make, se
     parts = make(max_response=MOST)
     for kind in KINDS:
         media, before, filler = KINDS[kind]
-        for left in (PART, 20, len(SECRET) - 1, len(SECRET))[0 if way == "read" else 2 :]:
+        for left in (PART, 20, len(SECRET) - 1, len(SECRET)) if way == "read" else (len(SECRET) - 1,):
             content = (before + filler * MOST)[: MOST - left] + SECRET + "y" * MOST
             server.always(reply(content, kind=media))
             assert SECRET[:PART] not in json.dumps(told(parts, way)), (kind, left)

@@ -91,19 +91,22 @@ def test_decisions_are_counted_by_their_kind(
 
 
 def test_writes_are_counted_by_their_end(start_bot: StartBot, api: ObedientApi, ann: Person, model: Script) -> None:
-    bot = start_bot(catalog=CATALOG.format(url=api.url), api_timeout=1)
-    for answer, outcome, call in (
+    bot = start_bot(catalog=CATALOG.format(url=api.url), api_timeout=0.5)
+    ways = (
         (Told(500), "failed", "5xx"),
         (Told(504), "unknown", "5xx"),
-        (Told(204, after=2), "unknown", "no answer"),
+        (Told(204, after=1), "unknown", "no answer"),
         (Told(429), "failed", "4xx"),
-    ):
+    )
+    model.will(calls(*[("DELETE", f"/api/users/{number}") for number in range(len(ways))]))
+    talk = ann.asks("remove four")
+    talk.card(len(ways))
+    for card, (answer, outcome, call) in zip(talk.cards(), ways, strict=True):
         ended = Counted("writes_total", outcome=outcome)
         called = Counted("api_calls_total", api="HR", method="DELETE", outcome=call)
         busy = Counted("rate_limited_total", by="api")
         api.will(answer)
-        model.will(REMOVE)
-        ann.presses(ann.asks("remove 7").card(), "approve")
+        ann.presses(card, "approve")
         bot.settle()
         assert bot.store.proposals_in(State(outcome)), answer
         assert (ended.grown, called.grown, busy.grown) == (1, 1, answer.status == 429), answer
