@@ -26,7 +26,6 @@ endpoints:
   - {{method: GET, url: "/api/users/[user_id]", description: Shows an employee.}}
   - {{method: DELETE, url: "/api/users/[user_id]", description: Removes one., preview: false}}
 """
-REMOVE = calls(("DELETE", "/api/users/7"))
 
 
 class Counted:
@@ -76,18 +75,24 @@ def test_decisions_are_counted_by_their_kind(
     rule = "approval: {approvers: [U0BEN, U0GUS], quorum: 2}"
     bot = start_bot(catalog=CATALOG.format(url=api.url).replace("preview", f"{rule}, preview"), allow_guests=True)
     kinds = ("vote", "approve", "reject", "withdraw", "expire")
-    for presses, counted in (
-        ({"U0ANN": "withdraw"}, {"withdraw": 1}),
-        ({"U0BEN": "deny"}, {"reject": 1}),
-        ({"U0BEN": "approve", "U0GUS": "approve"}, {"vote": 1, "approve": 1}),
-    ):
-        decisions = {kind: Counted("decisions_total", decision=kind) for kind in kinds}
-        model.will(REMOVE)
-        card = ann.asks("remove 7").card()
-        for who, button in presses.items():
-            Person(workspace, who).presses(card, button)
-        bot.settle()
-        assert {kind: one.grown for kind, one in decisions.items() if one.grown} == counted
+    decisions = {kind: Counted("decisions_total", decision=kind) for kind in kinds}
+
+    def counted() -> dict[str, float]:
+        return {kind: one.grown for kind, one in decisions.items() if one.grown}
+
+    model.will(calls(*[("DELETE", f"/api/users/{number}") for number in range(3)]))
+    talk = ann.asks("remove three")
+    talk.card(3)
+    first, second, third = talk.cards()
+    Person(workspace, "U0ANN").presses(first, "withdraw")
+    until(lambda: counted() == {"withdraw": 1})
+    Person(workspace, "U0BEN").presses(second, "deny")
+    until(lambda: counted() == {"withdraw": 1, "reject": 1})
+    Person(workspace, "U0BEN").presses(third, "approve")
+    until(lambda: counted() == {"withdraw": 1, "reject": 1, "vote": 1})
+    Person(workspace, "U0GUS").presses(third, "approve")
+    bot.settle()
+    assert counted() == {"withdraw": 1, "reject": 1, "vote": 1, "approve": 1}
 
 
 def test_writes_are_counted_by_their_end(start_bot: StartBot, api: ObedientApi, ann: Person, model: Script) -> None:
