@@ -287,14 +287,15 @@ RAW: list[object] = [
 def test_arguments_that_are_no_call_get_words_and_the_turn_goes_on(parts: BotParts, server: RestServer) -> None:
     """All in one thread: a later request is one that servers take as well."""
     thread = parts.ask("hello")
-    for number, raw in enumerate(RAW, 1):
-        parts.replies.will(calls(raw, GET), says(f"I see {number}."))
+    for number, start in enumerate(range(0, len(RAW), 8), 1):
+        several = RAW[start : start + 8]
+        parts.replies.will(calls(*several, GET), says(f"I see {number}."))
         parts.ask(thread=thread)
-        assert parts.told(thread)[number:] == [f"I see {number}."], ascii(raw)[:40]
-        first, second = tool_results(parts.replies.asked[-1])[-2:]
-        assert first["error"], ascii(raw)[:40]
-        assert second["status"] == 200
-        assert methods(server) == ["GET"] * number, ascii(raw)[:40]
+        assert parts.told(thread)[number:] == [f"I see {number}."], ascii(several)
+        *none, read = tool_results(parts.replies.asked[-1])[-len(several) - 1 :]
+        assert [ascii(raw)[:40] for raw, told in zip(several, none, strict=True) if not told["error"]] == []
+        assert read["status"] == 200
+        assert methods(server) == ["GET"] * number, ascii(several)
     parts.ask("and now?", thread=thread)
     assert parts.told(thread)[-1] == "Done."
 
@@ -667,18 +668,22 @@ FAILING: list[tuple[Any, str, int]] = [
 
 
 def test_a_server_that_gives_no_reply_is_told_and_the_next_turn_works(make: Make, chat: RestServer) -> None:
+    """All in one thread: the turn after each is the next one that fails, and the last has an answer."""
     parts = make(model=client(chat))
-    for number, (answer, told, times) in enumerate(FAILING):
+    chat.will(line(says("Hello.")))
+    thread = parts.ask("0")
+    for number, (answer, told, times) in enumerate(FAILING, 1):
         before = len(chat.requests)
         chat.always(answer)
-        thread = parts.ask()
-        (words_,) = parts.told(thread)
+        parts.ask(str(number), thread=thread)
+        (words_,) = parts.told(thread)[number:]
         assert told in words_, number
         assert "reference" in words_, number
         assert len(chat.requests) == before + times, number
-        chat.always(line(says("Back again.")))
-        parts.ask("again", thread=thread)
-        assert parts.told(thread)[1:] == ["Back again."], number
+        assert user_words(json.loads(chat.requests[-1].body)["messages"])[-1] == str(number)
+    chat.always(line(says("Back again.")))
+    parts.ask("again", thread=thread)
+    assert parts.told(thread)[-1] == "Back again."
 
 
 def test_a_server_that_never_answers_is_told_as_a_time_out(make: Make, chat: RestServer) -> None:

@@ -325,7 +325,7 @@ def test_a_handle_that_there_is_none_of_is_looked_up_once_in_a_while(workspace: 
     assert web.group_id("none") == "S0NONE"
 
 
-def test_app_home_of_twenty_five_people_holds_no_approval_up(
+def test_app_home_of_twelve_people_holds_no_approval_up(
     start_bot: StartBot, api: ObedientApi, model: Script, workspace: Workspace, ann: Person, ben: Person
 ) -> None:
     for i in range(4):
@@ -336,10 +336,10 @@ def test_app_home_of_twenty_five_people_holds_no_approval_up(
     model.will(calls(("DELETE", "/users/7"), ("PUT", "/users/8", {"name": "x"})))
     talk = ann.asks("remove Tom")
     card = talk.card_titled("DELETE")
-    for i in range(25):
+    for i in range(12):  # with four groups each: more look-ups than Slack allows in a minute, were they not shared
         workspace.add_person(Member(f"U0P{i}", f"p{i}", f"P {i}"))
         workspace.open_home(f"U0P{i}")
-    until(lambda: len(workspace.calls_of("views.publish")) >= 25)
+    until(lambda: len(workspace.calls_of("views.publish")) >= 12)
     began = time.monotonic()
     (first,) = [one for one in talk.cards() if card_text(one) == card]
     ben.presses(first, "approve")
@@ -461,15 +461,15 @@ def test_a_yes_does_not_overtake_a_no_that_is_held_up(
 def test_one_persons_many_mentions_leave_room_for_others(
     start_bot: StartBot, model: Script, workspace: Workspace, ann: Person, ben: Person
 ) -> None:
-    bot = start_bot(slack_channel="#hr-bot,#random", max_waiting=48)
+    bot = start_bot(slack_channel="#hr-bot,#random", max_waiting=16)
     model.hold()
-    for _ in range(60):
+    for _ in range(28):
         workspace.deliver(mention_of(workspace, user="U0BEN"))
     until(lambda: not bot.store.unrested()[0])
     talk = ann.asks("and I?", "C0RANDOM")  # where the pace of Ben's answers does not hold hers up
     until(lambda: len(ben.asides()) > 0)
 
-    assert len(bot.store.unrested()[1]) <= 8 + 12 + 1
+    assert len(bot.store.unrested()[1]) <= 8 + 4 + 1
     assert set(ben.asides()) == {TOO_MANY_OF_YOURS}
     assert len(ben.asides()) <= 4
     model.let_go()
