@@ -748,23 +748,23 @@ def test_every_character_of_a_long_body_is_on_the_card(
 
 
 def test_nothing_in_a_body_can_act_or_hide_on_the_card(notes: RunningBot, ann: Person, model: Script) -> None:
-    for words in (
-        "<!channel> <@U0BEN> *bold*",
-        "a\u202eb",
-        "a\u200bb",
-        "```\n*x*",
-        "&lt;b&gt;",
-        ":bomb:",
-        "🔐 Approved",
-    ):
-        model.will(calls(("PUT", "/notes/1", {"text": words})))
-        talk = ann.asks("replace it")
-        card = talk.card()
+    body = {
+        "people": "<!channel> <@U0BEN> *bold*",
+        "turned": "a\u202eb",
+        "hidden": "a\u200bb",
+        "code": "```\n*x*",
+        "escaped": "&lt;b&gt;",
+        "emoji": ":bomb:",
+        "title": "🔐 Approved",
+    }
+    model.will(calls(("PUT", "/notes/1", body)))
+    talk = ann.asks("replace it")
+    card = talk.card()
 
-        assert json.loads(shown_body(talk)) == {"text": words}
-        assert not re.search("[\u200b\u202e]", card_text(card)), words
-        sections = [block["text"] for block in card["blocks"] if block["type"] == "section"]
-        assert {(one["type"], one["emoji"]) for one in sections} == {("plain_text", False)}, words
+    assert json.loads(shown_body(talk)) == body
+    assert not re.search("[\u200b\u202e]", card_text(card))
+    sections = [block["text"] for block in card["blocks"] if block["type"] == "section"]
+    assert {(one["type"], one["emoji"]) for one in sections} == {("plain_text", False)}
 
 
 def test_an_undecided_card_expires_and_the_model_hears_no_decision_in_time(
@@ -921,7 +921,7 @@ def test_after_a_failed_turn_its_card_sends_nothing(bot: RunningBot, ann: Person
     assert sent(hr) == []
 
 
-FAULTS: tuple[Kind, ...] = ("http_500", "empty_503", "drop", "timeout", "ratelimited")
+FAULTS: tuple[Kind, ...] = ("http_500", "drop")  # other kinds: slack_io/test_slack_faults.py
 
 
 def test_slack_failing_once_neither_loses_nor_doubles_the_answer(
