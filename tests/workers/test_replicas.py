@@ -26,7 +26,7 @@ from store.process_lock import LOCK_NUMBER
 from tests.harness.databases import fresh_database, looking_into, opened_before, rows
 from tests.harness.loopback import Loopback
 from tests.harness.ports import free_port
-from tests.harness.replay_model import ReplayModel, answer
+from tests.harness.replay_model import ReplayModel, answer, call
 from tests.harness.whole_bot import until
 from tests.test_crash import (
     ANN,
@@ -160,74 +160,49 @@ def fate(system: System, kind: str) -> Iterator[tuple[Program, Callable[[], None
         yield program, door.cut, mend
 
 
-FATES = pytest.mark.parametrize("kind", ["stopped", "cut off"])
-
-
-@pytest.mark.parametrize(
-    ("kind", "reply"),
-    [("stopped", HIRE), ("cut off", HIRE), ("stopped", answer("hello Ann"))],
-    ids=["stopped: a write", "cut off: a write", "stopped: an answer"],
-)
-def test_a_turn_in_the_middle_of_a_model_call(system: System, kind: str, reply: dict[str, object]) -> None:
-    """Both processes get the model's reply: a POST that needs no click, or the answer itself."""
-    system.model.script("hi", [reply, answer("hello Ann")])
-    system.model.hold()
+@pytest.mark.parametrize("kind", ["stopped", "cut off"])
+def test_whatever_a_process_was_in_the_middle_of_goes_on_once_elsewhere(system: System, kind: str) -> None:
+    """In four threads: a write that is on its way, an approved write whose target is being read again, and two model calls, whose replies
+    (the answer itself, and a POST that needs no click) both processes get."""
+    (system.folder / "apis.yaml").write_text(WITH_PREVIEW)
+    hire_cy = call(("POST", "/api/users", {"first_name": "Cy"}))
+    system.model.script("hire Zoe", [HIRE, answer("please look")])
+    system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
+    system.model.script("hi", [answer("hello Ann")])
+    system.model.script("hire Cy", [hire_cy, answer("Cy is there")])
     with fate(system, kind) as (first, befall, mend):
-        ts = system.mention("hi")
-        system.model.wait(lambda: len(system.model.requests) == 1)
+        remove = system.mention("remove Tom")
+        system.card(remove)
+        system.api.hold()
+        card = approved(system, remove)
+        system.api.wait(lambda: len(system.api.requests) == 2)
+        write = system.mention("hire Zoe")
+        system.api.wait(system.writes)
+        system.model.hold()
+        asked = len(system.model.requests)
+        hello, hire = system.mention("hi"), system.mention("hire Cy")
+        system.model.wait(lambda: len(system.model.requests) == asked + 2)
+
         befall()
         another(system).wait_for("took over")
-        system.model.wait(lambda: len(system.model.requests) == 2)
+        system.api.wait(lambda: len(system.api.requests) == 4)  # the target once more
+        system.model.wait(lambda: len(system.model.requests) == asked + 5)  # these two, and what became of Zoe
+        assert json.loads(told(system, "hire Zoe"))["outcome"] == "unknown"
+        system.api.release()
         system.model.release()
         mend()
-        system.wait_for_answer(ts, "hello Ann")
+        last_words = {write: "please look", remove: "Tom is gone", hello: "hello Ann", hire: "Cy is there"}
+        for ts, words in last_words.items():
+            system.wait_for_answer(ts, words)
         ended(first)
         system.rest()
-    assert system.said(ts) == ["hello Ann"]
-    assert len(system.writes()) == (reply is HIRE)
-    assert {row["state"] for row in rows(system.database, "proposals")} <= {"done"}
 
-
-@FATES
-def test_a_write_that_is_on_its_way_is_unknown_and_stays_so(system: System, kind: str) -> None:
-    system.model.script("hire Zoe", [HIRE, answer("please look")])
-    with fate(system, kind) as (first, befall, mend):
-        system.api.hold()
-        ts = system.mention("hire Zoe")
-        system.api.wait(system.writes)
-        befall()
-        another(system).wait_for("took over")
-        system.wait_for_answer(ts, "please look")
-        system.api.release()
-        mend()
-        ended(first)
-        system.rest()
-    assert system.said(ts) == ["please look"]
-    assert len(system.writes()) == 1
+    assert {ts: system.said(ts)[ts == remove :] for ts in last_words} == {ts: [one] for ts, one in last_words.items()}
+    sent = [(one.method, one.json() if one.method == "POST" else {}) for one in system.writes()]
+    assert sorted(sent, key=str) == [("DELETE", {}), ("POST", {"first_name": "Cy"}), ("POST", {"first_name": "Zoe"})]
     assert json.loads(told(system, "hire Zoe"))["outcome"] == "unknown"
-    assert [row["state"] for row in rows(system.database, "proposals")] == ["unknown"]
-
-
-@FATES
-def test_an_approved_write_whose_target_is_being_read_again(system: System, kind: str) -> None:
-    (system.folder / "apis.yaml").write_text(WITH_PREVIEW)
-    system.model.script("remove Tom", [REMOVE, answer("Tom is gone")])
-    with fate(system, kind) as (first, befall, mend):
-        ts = system.mention("remove Tom")
-        system.card(ts)
-        system.api.hold()
-        card = approved(system, ts)
-        system.api.wait(lambda: len(system.api.requests) == 2)
-        befall()
-        another(system).wait_for("took over")
-        system.api.wait(lambda: len(system.api.requests) == 3)
-        system.api.release()
-        mend()
-        system.wait_for_answer(ts, "Tom is gone")
-        ended(first)
-        system.rest()
-    assert len(system.writes()) == 1
-    assert system.said(ts)[1:] == ["Tom is gone"]
+    states = {row["thread"].rpartition("/")[2]: row["state"] for row in rows(system.database, "proposals")}
+    assert states == {write: "unknown", remove: "done", hire: "done"}
     assert "Approved and done" in system.shown(card)
 
 
@@ -299,20 +274,6 @@ def test_a_click_that_a_process_was_looking_into_when_it_stood_still_counts_once
 # --- side by side -----------------------------------------------------------------------------------------------------
 
 
-def test_stop_pressed_at_one_process_cuts_off_a_turn_at_another(system: System) -> None:
-    system.model.script("write a poem", [answer("a poem")])
-    system.model.hold()
-    system.start()
-    ts = system.mention("write a poem")
-    system.model.wait(lambda: system.model.requests)
-    another(system)
-    system.workspace.submit(stop_modal(system, ts), ANN)
-    system.workspace.wait(lambda: system.said(ts))  # the model is still held
-    system.rest()
-    assert "stopped" in system.said(ts)[0].lower()
-    assert [row["state"] for row in rows(system.database, "turns")] == ["failed"]
-
-
 def test_stop_seen_to_by_one_process_cuts_off_a_turn_at_another(system: System) -> None:
     """A submitted modal belongs to no thread of a channel: any process may get it, here the only one that does not stand still."""
     system.model.script("write a poem", [answer("a poem")])
@@ -337,18 +298,6 @@ def stop_modal(system: System, ts: str) -> str:
     assert system.workspace.shortcut(ANN, ts, "stop_generating") == 200
     (view,) = system.workspace.wait(lambda: system.workspace.modals(ANN))
     return str(view["id"])
-
-
-def test_an_event_that_slack_sends_to_two_processes_is_one(system: System) -> None:
-    system.model.script("hi", [answer("hello Ann")])
-    system.start()
-    ts = system.mention("hi")
-    system.wait_for_answer(ts, "hello Ann")
-    another(system)
-    assert system.workspace.redeliver_last()
-    system.rest()
-    assert system.said(ts) == ["hello Ann"]
-    assert len(system.model.requests) == 1
 
 
 def test_who_ends_as_it_should_hands_over_at_once(system: System) -> None:
@@ -392,28 +341,37 @@ def test_a_sqlite_file_is_for_one_process(system: System, argument: str) -> None
     until(lambda: "set DATABASE_URL=postgresql://" in "".join(program.lines))
 
 
-def test_a_database_that_is_away_at_the_start_is_waited_for(system: System) -> None:
+@contextlib.contextmanager
+def read_only(url: str) -> Iterator[None]:
+    """As a database is that another server is about to take over from."""
+    with looking_into(url) as engine, engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+        name = make_url(url).database
+        db.execute(text(f"alter database {name} set default_transaction_read_only = on"))
+        yield
+        db.execute(text(f"alter database {name} reset default_transaction_read_only"))
+
+
+def test_a_database_that_is_away_or_may_only_be_read_at_the_start_is_waited_for(system: System) -> None:
+    """Also where it goes away in the middle of the start: at each of these steps, one after the other."""
     system.model.script("hi", [answer("hello Ann")])
+    steps = [b"to_regclass", b"pg_locks", b"pg_advisory_xact_lock(7316045922)", b"INSERT INTO catalogs", b"backup"]
     with Door(system.database) as door:
         door.cut()
         program = system.launch(DATABASE_URL=door.database).wait_for("waiting for the database")
+        with read_only(system.database):
+            door.is_cut = False
+            until(lambda: any("it is read-only" in line for line in program.lines))
+            door.cut()
+        for step in steps:
+            door.cut_at = step
+            door.is_cut = False
+            until(lambda: door.is_cut)
+        assert not program.has_said("serving")
         door.is_cut = False
         program.wait_for("serving")
         ts = system.mention("hi")
         system.wait_for_answer(ts, "hello Ann")
         system.rest()
-
-
-@pytest.mark.parametrize(
-    "step", [b"pg_locks", b"pg_advisory_xact_lock(7316045922)", b"INSERT INTO catalogs", b"to_regclass", b"backup"]
-)
-def test_a_database_that_goes_away_in_the_middle_of_a_start_is_waited_for(system: System, step: bytes) -> None:
-    with Door(system.database) as door:
-        door.cut_at = step
-        program = system.launch(DATABASE_URL=door.database).wait_for("waiting for the database")
-        assert door.cut_at == b""
-        door.is_cut = False
-        program.wait_for("serving")
 
 
 def test_a_catalog_that_is_to_be_taken_while_the_database_is_away_is_taken_once_it_is_back(system: System) -> None:
@@ -443,20 +401,6 @@ def test_a_start_whose_database_says_nothing_ends_at_once_where_it_is_to(system:
             assert program.terminate(5) == 0
 
 
-def test_a_database_that_may_only_be_read_at_the_start_is_waited_for(system: System) -> None:
-    """As one is that another server is about to take over from."""
-    name = make_url(system.database).database
-    with (
-        looking_into(system.database) as engine,
-        engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db,
-    ):
-        db.execute(text(f"alter database {name} set default_transaction_read_only = on"))
-        program = system.launch().wait_for("waiting for the database")
-        assert any("it is read-only" in line for line in program.lines)
-        db.execute(text(f"alter database {name} reset default_transaction_read_only"))
-        program.wait_for("serving")
-
-
 def test_a_process_of_the_version_before_is_waited_for(system: System) -> None:
     """Version 0.1.0 takes the database for its own alone, by a lock."""
     with looking_into(system.database) as engine, engine.connect() as db:
@@ -484,18 +428,27 @@ def test_a_turn_that_ends_its_processes_is_set_aside_and_others_are_not(system: 
     assert json.loads(noted) == {"asker": ANN, "ends": 2}
 
 
-def test_reminders_and_expiry_are_one_processs_matter(system: System) -> None:
+def test_an_event_that_slack_sends_to_two_processes_is_one_and_so_are_reminders_and_expiry(system: System) -> None:
     """Both processes live; each request expires once, and is told once."""
     (system.folder / "apis.yaml").write_text(
         WITH_PREVIEW.replace("Removes an employee.", "Removes an employee., expires: 2s")
     )
+    system.model.script("hi", [answer("hello Ann")])
     system.model.script("remove Tom", [REMOVE, answer("nobody decided")])
     system.start()
+    hello = system.mention("hi")
+    system.wait_for_answer(hello, "hello Ann")
     another(system)
+    assert system.workspace.redeliver_last()
+    system.rest()
+    assert system.said(hello) == ["hello Ann"]
+    assert len(system.model.requests) == 1
+
     ts = system.mention("remove Tom")
     system.card(ts)
     system.wait_for_answer(ts, "nobody decided")
     system.rest()
+    assert system.said(hello) == ["hello Ann"]
     kinds = [row["kind"] for row in rows(system.database, "journal")]
     assert (kinds.count("expire"), kinds.count("reminder")) == (1, 1)
 
