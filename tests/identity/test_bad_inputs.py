@@ -16,7 +16,7 @@ from tests.harness.browser import PUBLIC, Browser, link_in
 from tests.harness.connecting import CATALOG, KEY, HrServer, link_for
 from tests.harness.databases import looking_into, rows
 from tests.harness.loopback import Loopback, as_json
-from tests.harness.oidc_provider import SECRET, OidcProvider, needs_oidc_provider, oidc_provider
+from tests.harness.oidc_provider import SECRET, OidcProvider, needs_oidc_provider
 from tests.harness.peculiar_provider import PeculiarProvider
 from tests.harness.replay_model import ReplayModel, answer, call
 from tests.harness.whole_bot import Person, RunningBot, Script, StartBot, calls, results, says, until
@@ -71,26 +71,6 @@ def by_somebody_else(at: Waiting) -> None:
     until(lambda: [row["sealed"] for row in rows(at.bot.settings.database_url, "confirmations")] == [""])  # given back
 
 
-def expired(at: Waiting) -> None:
-    callback = at.callback()
-    with looking_into(at.bot.settings.database_url) as engine, engine.begin() as db:
-        db.execute(text("update oauth_states set expires_at = expires_at - 601"))
-    at.browser.visit(callback)
-
-
-def replayed(at: Waiting) -> None:
-    callback = at.callback()
-    at.browser.visit(callback)
-    assert "Connect this account?" in at.browser.text
-    at.browser.visit(callback)
-
-
-def without_cookies(at: Waiting) -> None:
-    callback = at.callback()
-    at.browser.forget_cookies()
-    at.browser.visit(callback)
-
-
 def of_another_server(at: Waiting) -> None:
     """The provider names itself in each answer (RFC 9207)."""
     callback = at.callback()
@@ -112,12 +92,6 @@ HAPPENS: list[tuple[Callable[[Waiting], None], str]] = [
     (
         by_somebody_else,
         "an account whose e-mail address isn't the one you have in Slack, so nothing was connected.",
-    ),
-    (expired, "This sign-in took more than ten minutes, so nothing was connected."),
-    (replayed, "This page was used before"),
-    (
-        without_cookies,
-        "This sign-in began in another browser, or your browser keeps no cookies, so nothing was connected.",
     ),
     (of_another_server, "The answer from HR does not belong to this sign-in, so nothing was connected."),
     (with_a_code_of_somebody_else, "The sign-in at HR is no longer valid. Connect your account again."),
@@ -264,26 +238,24 @@ def misset(tmp_path: Path) -> Iterator[System]:
 
 
 @pytest.mark.programs
-def test_a_clock_that_is_wrong_by_a_minute_keeps_nobody_out(misset: System, tmp_path: Path) -> None:
+def test_a_clock_that_is_wrong_by_a_minute_keeps_nobody_out(misset: System, provider: OidcProvider) -> None:
     """The provider knows no tolerance, and its id_tokens hold for half a minute."""
-    address = f"http://127.0.0.1:{misset.port}"
-    with oidc_provider(tmp_path, redirect_uris=[f"{address}/oauth/callback"]) as real:
-        catalog = CATALOG.format(api=misset.api.url, issuer=real.issuer, secret=json.dumps(SECRET), more="")
-        (tmp_path / "apis.yaml").write_text(catalog)
-        for number, seconds in enumerate((-60, 60), start=1):
-            (tmp_path / "clock").write_text(str(seconds))
-            program = misset.start(TOKEN_KEY=KEY, PUBLIC_URL=address)
-            with looking_into(misset.database) as engine, engine.begin() as db:
-                db.execute(text("delete from accounts"))
-            words = f"who is 1, {seconds} seconds from now?"
-            misset.model.script(words, [call(("GET", "/people/1")), answer("That is Cy.")])
-            seen = len(misset.workspace.ephemerals(ANN))
-            ts = misset.mention(words)
-            aside = misset.workspace.wait(lambda seen=seen: misset.workspace.ephemerals(ANN)[seen:])[0]  # type: ignore[misc]
-            browser = Browser(None, "ann")
-            browser.visit(link_in(aside))
-            assert "Connect this account?" in browser.text
-            browser.answers("yes")
-            misset.wait_for_answer(ts, "That is Cy.")
-            assert len(real.exchanges("authorization_code")) == number
-            assert program.terminate() == 0
+    catalog = CATALOG.format(api=misset.api.url, issuer=provider.issuer, secret=json.dumps(SECRET), more="")
+    (misset.folder / "apis.yaml").write_text(catalog)
+    for seconds in (-60, 60):
+        (misset.folder / "clock").write_text(str(seconds))
+        program = misset.start(TOKEN_KEY=KEY, PUBLIC_URL=PUBLIC)
+        with looking_into(misset.database) as engine, engine.begin() as db:
+            db.execute(text("delete from accounts"))
+        words = f"who is 1, {seconds} seconds from now?"
+        misset.model.script(words, [call(("GET", "/people/1")), answer("That is Cy.")])
+        seen, exchanged = len(misset.workspace.ephemerals(ANN)), len(provider.exchanges("authorization_code"))
+        ts = misset.mention(words)
+        aside = misset.workspace.wait(lambda seen=seen: misset.workspace.ephemerals(ANN)[seen:])[0]  # type: ignore[misc]
+        browser = Browser(lambda: f"http://127.0.0.1:{misset.port}", "ann")
+        browser.visit(link_in(aside))
+        assert "Connect this account?" in browser.text
+        browser.answers("yes")
+        misset.wait_for_answer(ts, "That is Cy.")
+        assert len(provider.exchanges("authorization_code")) == exchanged + 1
+        assert program.terminate() == 0
