@@ -467,12 +467,16 @@ def test_whatever_somebody_writes_into_an_entry_by_hand_the_commands_go_on(kept:
         kept.change(f"update journal set {change} where number = 3")
         done = kept.run("journal", "--verify")
         assert (done.exit_code, "broken at entry 3:" in done.stdout) == (1, True), change
-        for arguments in (["journal"], ["journal", "--export", "csv"], ["journal", "--export", "jsonl"], ["errors"]):
-            shown = kept.run(*arguments)
-            assert shown.exit_code == 0, (change, shown.exception)
-            assert shown.stdout.strip(), change
         kept.change("replace into journal select * from kept")
         assert kept.store.journal.verify()[0] is None
+
+    for number, change in enumerate(WRITTEN_BY_HAND, start=1_000):  # in copies of that entry
+        kept.change(f"insert into journal select {number}, at, thread, turn, kind, data, hash from kept")
+        kept.change(f"update journal set {change} where number = {number}")
+    for arguments in (["journal"], ["journal", "--export", "csv"], ["journal", "--export", "jsonl"], ["errors"]):
+        shown = kept.run(*arguments)
+        assert shown.exit_code == 0, (arguments, shown.exception)
+        assert shown.stdout.strip(), arguments
 
 
 def test_no_escape_sequence_reaches_the_terminal(kept: Kept) -> None:
