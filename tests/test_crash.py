@@ -276,34 +276,33 @@ def test_killed_before_anything_about_a_mention_was_looked_up(system: System) ->
     assert system.said(ts) == ["hello Ann"]
 
 
-def test_killed_during_a_model_call(system: System) -> None:
+def test_killed_during_a_model_call_a_read_and_a_write_that_needs_nobody(system: System) -> None:
+    """Each in a thread of its own. The model is asked the very same again, the API is asked again, and the write is not sent again."""
     system.model.script("hi", [answer("hello Ann")])
-    system.model.hold()
-    program = system.start()
-    ts = system.mention("hi")
-    system.model.wait(lambda: system.model.requests)
-    program.kill()
-    system.model.release()
-    system.start()
-    system.wait_for_answer(ts, "hello Ann")
-    system.rest()
-    assert system.said(ts) == ["hello Ann"]
-    first, last = system.model.conversation("hi")
-    assert first == last  # the model is asked the very same again
-
-
-def test_killed_during_a_read(system: System) -> None:
     system.model.script("who?", [LIST, answer("Tom")])
-    system.api.hold()
+    system.model.script("hire Zoe", [HIRE, answer("please look")])
     program = system.start()
-    ts = system.mention("who?")
+    system.api.hold()
+    read = system.mention("who?")
     system.api.wait(lambda: system.api.requests)
+    write = system.mention("hire Zoe")
+    system.api.wait(system.writes)
+    system.model.hold()
+    talk = system.mention("hi")
+    system.model.wait(lambda: system.model.conversation("hi"))
     program.kill()
     system.api.release()
+    system.model.release()
     system.start()
-    system.wait_for_answer(ts, "Tom")
+    last_words = {read: "Tom", write: "please look", talk: "hello Ann"}
+    for ts, words in last_words.items():
+        system.wait_for_answer(ts, words)
     system.rest()
-    assert system.said(ts) == ["Tom"]
+    assert {ts: system.said(ts) for ts in last_words} == {ts: [words] for ts, words in last_words.items()}
+    first, last = system.model.conversation("hi")
+    assert first == last
+    assert len(system.writes()) == 1
+    assert json.loads(told(system, "hire Zoe"))["outcome"] == "unknown"
 
 
 def test_killed_while_a_card_waits_what_the_models_server_added_is_still_given_back(system: System) -> None:
@@ -341,21 +340,6 @@ def approved(system: System, ts: str) -> str:
 def told(system: System, words: str) -> str:
     """What the model was told last in the conversation that begins with `words`."""
     return str([m["content"] for m in system.model.conversation(words)[-1] if m["role"] == "tool"][-1])
-
-
-def test_killed_while_a_write_that_needs_nobody_is_under_way(system: System) -> None:
-    system.model.script("hire Zoe", [HIRE, answer("please look")])
-    program = system.start()
-    system.api.hold()
-    ts = system.mention("hire Zoe")
-    system.api.wait(system.writes)
-    program.kill()
-    system.api.release()
-    system.start()
-    system.wait_for_answer(ts, "please look")
-    system.rest()
-    assert len(system.writes()) == 1
-    assert json.loads(told(system, "hire Zoe"))["outcome"] == "unknown"
 
 
 def test_killed_between_the_200_of_an_approval_and_the_write(system: System) -> None:
