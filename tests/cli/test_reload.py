@@ -19,11 +19,11 @@ from gate.policy import State
 from gate.sending import Approval
 from store.database import CatalogOutdated
 from tests.harness.bot_parts import BotParts, calls, strict
-from tests.harness.databases import fresh_database
+from tests.harness.databases import opened_before
 from tests.harness.ports import free_port
 from tests.harness.replay_model import answer, call
 from tests.harness.rest_server import RestServer, Seen, reply
-from tests.test_crash import ANN, CATALOG, LIST, REMOVE, Program, System, approved, told
+from tests.test_crash import ANN, CATALOG, KEY, LIST, REMOVE, Program, System, approved, told
 from tests.test_crash import system as system  # the fixture
 
 pytestmark = pytest.mark.programs
@@ -193,7 +193,7 @@ def test_who_waited_for_the_database_serves_by_the_file_as_it_is_then(system: Sy
 
 
 def test_after_a_rollback_the_earlier_catalog_holds_without_anybody_insisting(system: System) -> None:
-    system.database = fresh_database("postgresql", system.folder)
+    system.database = opened_before("postgresql", system.folder, KEY)
     for catalog in (CATALOG, TEAMS):
         (system.folder / "apis.yaml").write_text(catalog)
         assert system.start().terminate() == 0
