@@ -170,6 +170,8 @@ class Replica:
                 )
             )
             self._stop_worker = functools.partial(loop.call_soon_threadsafe, worker.cancel)
+            if self._ends.is_set():  # closed before there was anything to stop
+                worker.cancel()
             over = threading.Event()
             mind = loop.run_in_executor(self._life, self._mind, over)
             try:
