@@ -990,7 +990,7 @@ def finish(system: System, asked: dict[str, str]) -> None:
         press(system, asked, lambda: True)
         return all(f"done: {words}" in system.said(ts) for ts, words in asked.items())
 
-    until(all_answered)
+    until(all_answered, seconds=180)
     system.rest()
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event, text
@@ -95,6 +97,36 @@ def test_however_the_server_isolates_transactions_by_itself(url: str) -> None:
         replica.close()
         replica.leave(time.monotonic() + 30)
         store.close()
+
+
+class Told(Store):
+    """Is told to end while its process looks for what was left."""
+
+    def __init__(self, *given: Any, end: Callable[[], None], **more: Any) -> None:
+        self._end = end
+        super().__init__(*given, **more)
+
+    def defer_unrested(self) -> None:
+        self._end()
+        super().defer_unrested()
+
+
+def test_who_is_told_to_end_in_its_first_moments_works_off_no_jobs(url: str) -> None:
+    """It had nothing to stop then, and began all the same: its end took as long as work under way may take."""
+    leases, clock = Leases(), SteadyClock()
+    store = Told(
+        url, clock, waking := Waking(leases, jobs), "k", is_shared=True, end=lambda: replica.close()
+    )  # fmt: skip
+    before = set(threading.enumerate())
+    replica = Replica(
+        libpq_url(engine_url(url)), store, leases, waking, lambda thread, *, was_anothers: None, clock, most=100,
+        home_changed=lambda _names: None,
+    )  # fmt: skip
+    replica.start()
+    replica.leave(time.monotonic() + 60)
+    working = [one.name for one in set(threading.enumerate()) - before if one.name == "jobs"]
+    store.close()
+    assert working == []
 
 
 class Deaf(Store):
