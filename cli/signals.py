@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -24,12 +25,18 @@ class Signals:
 
     def __init__(self) -> None:
         self.stop = threading.Event()
-        self._heard: SimpleQueue[int] = SimpleQueue()  # a handler may fill it while its own thread waits for it
+        self._heard: SimpleQueue[int] = SimpleQueue()  # a handler may fill it while its own thread reads it
+        # Who waits does so for a byte. A lock that is waited for does not hear of a signal that comes just before the wait begins, or to
+        # another thread: the end would be noticed at the next look, seconds later (https://docs.python.org/3/library/signal.html).
+        self._hears, self._wakes = os.pipe()
+        for end in (self._hears, self._wakes):
+            os.set_blocking(end, False)
         self._is_at_terminal = os.isatty(_STDIN)
         self._ends_at_once = False
 
     def hear(self) -> None:
-        """From now on SIGTERM, Ctrl-C and SIGHUP come here."""
+        """From now on SIGTERM, Ctrl-C and SIGHUP come here. To be called by the main thread."""
+        signal.set_wakeup_fd(self._wakes, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._take)
 
@@ -46,11 +53,17 @@ class Signals:
     def put(self, what: int) -> None:
         """Has the bot look (`LOOK`), or read its catalog again (`READ_AGAIN`)."""
         self._heard.put(what)
+        with suppress(BlockingIOError):  # it is full of what wakes as well
+            os.write(self._wakes, b"\0")
 
     def next(self, seconds: float) -> int | None:
-        """What came next; None where nothing does within `seconds`."""
+        """What came next; None where nothing does within `seconds`, or a little earlier."""
+        if self._heard.empty():
+            select.select([self._hears], [], [], seconds)
+            with suppress(BlockingIOError):
+                os.read(self._hears, 1_024)
         try:
-            return self._heard.get(timeout=seconds)
+            return self._heard.get_nowait()
         except Empty:
             return None
 

@@ -53,9 +53,8 @@ def _work(folder: str) -> None:
 def _stand_for_a_worker(door: str) -> int:
     """In the process that xdist takes for its worker: ends as that does, and that ends with it."""
     worker = forks.Forked(_work, os.getcwd(), door=door, streams=(0, 1, 2))
-    signal.signal(
-        signal.SIGINT, lambda *_: os.kill(worker.pid, signal.SIGINT)
-    )  # a terminal sends it to those of its own session
+    # A terminal sends it to those of its own session only.
+    signal.signal(signal.SIGINT, lambda *_: os.kill(worker.pid, signal.SIGINT))
     return worker.code(None) or 0
 
 
