@@ -396,6 +396,17 @@ def test_what_people_may_use_is_as_much_as_they_like_unless_set(monkeypatch: pyt
     assert allowance == Allowance(Rate(20, "hour"), Rate(3, "minute"), 1_000_000, 5)
 
 
+def refuses(monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], cases: list[tuple[str, str]]) -> None:
+    """Each of these settings, given each value, is told with what to write."""
+    for name in names:
+        for value, told in cases:
+            set_nothing(monkeypatch)
+            with case(value, told, name):
+                with pytest.raises(Misconfigured) as caught:
+                    load(monkeypatch, **{name: value})
+                assert str(caught.value) == f"{name}: {told}."
+
+
 def test_a_rate_that_is_none_is_told_with_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
     cases: list[tuple[str, str]] = [
         ("20", "write a number and a span, for example 20/hour (minute, hour or day)"),
@@ -408,13 +419,7 @@ def test_a_rate_that_is_none_is_told_with_what_to_write(monkeypatch: pytest.Monk
         ("5/week", "write a number and a span, for example 20/hour (minute, hour or day)"),
         ("0/hour", "write 1 or more, or leave it out for no limit"),
     ]
-    for name in ("RATE_LIMIT", "RATE_LIMIT_CHANNEL"):
-        for value, told in cases:
-            set_nothing(monkeypatch)
-            with case(value, told, name):
-                with pytest.raises(Misconfigured) as caught:
-                    load(monkeypatch, **{name: value})
-                assert str(caught.value) == f"{name}: {told}."
+    refuses(monkeypatch, ("RATE_LIMIT", "RATE_LIMIT_CHANNEL"), cases)
 
 
 def test_a_budget_that_is_none_is_told_with_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -424,13 +429,7 @@ def test_a_budget_that_is_none_is_told_with_what_to_write(monkeypatch: pytest.Mo
         ("200k", "write it as a number without a unit, 200000"),
         ("1.5", "write a whole number"),
     ]
-    for name in ("TOKEN_BUDGET", "TOKEN_BUDGET_ALL"):
-        for value, told in cases:
-            set_nothing(monkeypatch)
-            with case(value, told, name):
-                with pytest.raises(Misconfigured) as caught:
-                    load(monkeypatch, **{name: value})
-                assert str(caught.value) == f"{name}: {told}."
+    refuses(monkeypatch, ("TOKEN_BUDGET", "TOKEN_BUDGET_ALL"), cases)
 
 
 # --- what is misspelt -------------------------------------------------------------------------------------------------
